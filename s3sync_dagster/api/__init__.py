@@ -1,0 +1,1 @@
+"""The Sync API and the console."""

@@ -1,0 +1,1 @@
+"""The database of sources, objects, documents and invocations: the state that decides."""

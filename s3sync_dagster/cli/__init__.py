@@ -1,0 +1,1 @@
+"""``s3sync``: parse, call, print."""

@@ -1,0 +1,298 @@
+"""What the core asks of the outside, as small Protocols, filled by ``ports`` and its like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from s3sync_dagster.model.document import Chunk, Document, Hit, Metadata, Record
+    from s3sync_dagster.model.object import ObjectRef
+    from s3sync_dagster.model.source import ChunkingConfig, ExtractionConfig
+
+Vector = Any
+"""float32 array of shape (dimension,); numpy stays out of the core."""
+Vectors = Any
+"""float32 array of shape (n, dimension)."""
+
+Content = bytes | Path
+"""An object's bytes, or a spooled file where they are large."""
+
+
+# --- S3 ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListPage:
+    """One answer of ListObjectsV2."""
+
+    objects: tuple[ObjectRef, ...]
+    """In UTF-8 binary order of the key."""
+    last: bool
+    """True when no page follows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectBody:
+    """An object's bytes as one GET gave them, with what that GET said of them."""
+
+    ref: ObjectRef
+    content: Content
+    content_type: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """User metadata (``x-amz-meta-*``)."""
+
+
+class ObjectStore(Protocol):
+    """One bucket with one set of credentials.
+
+    All methods raise errors of ``model.errors``: ``NotFound`` (reason ``object_gone`` for a
+    key, ``bucket_not_found`` for the bucket), ``AccessDenied``, ``Unavailable`` (``Throttled``),
+    ``FixInput`` with reason ``archived`` for an object in an archive class.
+    """
+
+    ordered: bool
+    """False for directory buckets (S3 Express), whose listing has no order."""
+
+    def list_page(self, prefix: str, *, start_after: str | None, limit: int = 1000) -> ListPage:
+        """Return the page of keys that begin with ``prefix`` and come after ``start_after``."""
+        ...
+
+    def head(self, key: str, *, version_id: str | None = None) -> ObjectRef:
+        """Return what the bucket has at ``key`` now."""
+        ...
+
+    def read(
+        self,
+        key: str,
+        *,
+        version_id: str | None = None,
+        if_match: str | None = None,
+        max_size_bytes: int,
+    ) -> ObjectBody:
+        """Return the object's bytes; ``LimitExceeded`` (``too_large``) before the body is read.
+
+        Raises ``ObjectChanged`` when ``if_match`` does not hold (412).
+        """
+        ...
+
+    def requests(self) -> Mapping[str, int]:
+        """Return requests sent so far by kind (LIST, GET, HEAD), the SDK's own retries included."""
+        ...
+
+
+# --- SQS --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """An SQS envelope."""
+
+    message_id: str
+    receipt_handle: str
+    body: str
+    receive_count: int = 1
+    sent_at_ms: int = 0
+
+
+class Queue(Protocol):
+    """One SQS queue."""
+
+    def receive(self, *, limit: int = 10, wait_seconds: int = 1) -> list[Message]:
+        """Return up to ``limit`` (1 to 10) messages, waiting up to ``wait_seconds``."""
+        ...
+
+    def delete(self, messages: Sequence[Message]) -> list[Message]:
+        """Delete messages; return those that SQS did not delete (a batch may fail in part)."""
+        ...
+
+    def extend(self, messages: Sequence[Message], *, seconds: int) -> None:
+        """Keep messages invisible for ``seconds`` from now; expired handles are not an error."""
+        ...
+
+
+# --- worker processes, extraction, chunking ---------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkLimits:
+    """What one call in a worker process may use."""
+
+    seconds: float = 120.0
+    """Wall time."""
+    memory_bytes: int = 2 * 1024**3
+    """Resident set of the worker and its children, watched from outside."""
+    output_bytes: int = 256 * 1024**2
+
+
+class WorkerPool(Protocol):
+    """Runs importable functions in killable child processes.
+
+    A call ends with the function's value, with the ``S3SyncError`` it raised, with
+    ``LimitExceeded`` (``timeout``, ``out_of_memory``, ``output_too_large``), or with
+    ``LimitExceeded`` reason ``worker_crashed`` where the process died.
+    """
+
+    def submit(
+        self, function: str, /, *args: Any, limits: WorkLimits, **kwargs: Any
+    ) -> Future[Any]:
+        """Call ``module.path:name`` in a worker; arguments and value are pickled."""
+        ...
+
+    def close(self) -> None:
+        """End all workers."""
+        ...
+
+
+class Extractor(Protocol):
+    """Bytes and a name in, Document out (``extraction.extract_document``)."""
+
+    def __call__(
+        self,
+        content: Content,
+        *,
+        name: str,
+        content_type: str | None = None,
+        config: ExtractionConfig,
+        pool: WorkerPool,
+    ) -> Document:
+        """Return the text of an object; text and code are decoded here, the rest in ``pool``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelLimits:
+    """What the chunker has to know of the embedding model."""
+
+    default_size_bytes: int
+    """Chunk size when the source names none: 1,024 for MiniLM, 2,048 for long contexts."""
+    max_tokens: int | None = None
+    """Tokens that the model reads; None when it has no limit worth caring for."""
+    tokenizer_file: str | None = None
+    """Path of the model's ``tokenizer.json`` for counting; None: only bytes count."""
+
+
+class Chunker(Protocol):
+    """Document in, chunks out: pure, deterministic (``chunking.chunk_document``)."""
+
+    def __call__(
+        self,
+        document: Document,
+        *,
+        object_key: str,
+        config: ChunkingConfig,
+        limits: ModelLimits,
+        pool: WorkerPool | None = None,
+    ) -> list[Chunk]:
+        """Cut a document. Without ``pool`` everything runs in this process (tests, CLI)."""
+        ...
+
+
+# --- embedding --------------------------------------------------------------------------------
+
+
+class Embedder(Protocol):
+    """Texts to vectors with one model."""
+
+    name: str
+    """Chroma's name of the embedding function, such as ``onnx_mini_lm_l6_v2``."""
+    dimension: int
+    limits: ModelLimits
+    inferred: int
+    """Texts that went through the model so far (cache hits are not counted)."""
+
+    def configuration(self) -> Mapping[str, Any] | None:
+        """Return ``{"name", "type", "config"}`` as Chroma persists it for stock clients."""
+        ...
+
+    def cache_key(self) -> str:
+        """Return what tells this model and task from all others."""
+        ...
+
+    def embed_documents(self, texts: Sequence[str]) -> Vectors:
+        """Return one row per text. Raises ``Unavailable`` (retry) or ``FixConfiguration``."""
+        ...
+
+    def embed_query(self, text: str) -> Vector:
+        """Return the query's vector, with the model's query prompt where it has one."""
+        ...
+
+
+# --- Chroma -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRecord:
+    """A record as the collection has it."""
+
+    id: str
+    metadata: Mapping[str, Any]
+    document: str | None = None
+    vector: Vector | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteLimits:
+    """Bounds of one write."""
+
+    max_records: int = 1000
+    max_bytes: int = 16 * 1024**2
+
+
+class CollectionPort(Protocol):
+    """One collection. Calls have timeouts and retries; what remains is an ``S3SyncError``."""
+
+    name: str
+    write_limits: WriteLimits
+
+    def upsert(self, records: Sequence[Record], vectors: Vectors) -> None:
+        """Write records and vectors; absent metadata keys of existing ids survive (None clears)."""
+        ...
+
+    def update_metadata(self, ids: Sequence[str], metadatas: Sequence[Metadata]) -> None:
+        """Change metadata alone."""
+        ...
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Delete by id; missing ids are not an error."""
+        ...
+
+    def get(
+        self, ids: Sequence[str], *, documents: bool = False, vectors: bool = False
+    ) -> dict[str, StoredRecord]:
+        """Return the records that exist."""
+        ...
+
+    def scan(
+        self, *, source_id: str | None = None, page_size: int = 1000
+    ) -> Iterator[list[StoredRecord]]:
+        """Yield all records (metadata only) in pages, optionally those of one source."""
+        ...
+
+    def query(
+        self, vector: Vector, *, limit: int = 10, where: Mapping[str, Any] | None = None
+    ) -> list[Hit]:
+        """Return the nearest records, best first."""
+        ...
+
+    def count(self) -> int:
+        """Return Chroma's own count (which looks right also when vectors are lost)."""
+        ...
+
+
+class Collections(Protocol):
+    """The collections of one Chroma (server, Cloud or embedded)."""
+
+    def open(
+        self, name: str, *, tenant: str, database: str, embedder: Embedder, create: bool = True
+    ) -> CollectionPort:
+        """Return the collection, created with cosine space and the embedder's configuration.
+
+        Raises ``EmbeddingMismatch`` when it exists with another function, space or dimension,
+        ``NotFound`` when it or the database does not exist and may not be created,
+        ``Conflict`` when it is marked ``finished_ingest``.
+        """
+        ...

@@ -1,0 +1,111 @@
+"""The unit of work and the batch that takes it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from s3sync_dagster.model.document import Metadata
+
+
+class InvocationStatus(StrEnum):
+    """``pending -> processing -> complete | failed | cancelled`` (contract: ``JobStatus``)."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETE = "complete"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Trigger(StrEnum):
+    """Who asked."""
+
+    API = "api"
+    EVENT = "event"
+    LISTING = "listing"
+    SIDECAR = "sidecar"
+    UI = "ui"
+    CLI = "cli"
+    RETRY = "retry"
+
+    @property
+    def automatic(self) -> bool:
+        """True for what coalesces while pending and is pruned by age."""
+        return self in (Trigger.EVENT, Trigger.LISTING, Trigger.SIDECAR, Trigger.RETRY)
+
+    @property
+    def priority(self) -> int:
+        """Smaller is served first: people, then events, then listings."""
+        if not self.automatic:
+            return 0
+        return 2 if self in (Trigger.LISTING, Trigger.RETRY) else 1
+
+
+InvocationKind = Literal["sync", "remove"]
+
+
+class Result(StrEnum):
+    """How a complete invocation ended."""
+
+    INDEXED = "indexed"
+    UPDATED = "updated"
+    METADATA_UPDATED = "metadata_updated"
+    UNCHANGED = "unchanged"
+    SKIPPED = "skipped"
+    REMOVED = "removed"
+    LEFT_TO_RUN = "left_to_run"
+
+
+class BatchState(StrEnum):
+    """``reserved -> running -> done``; a batch that died is ``released``."""
+
+    RESERVED = "reserved"
+    RUNNING = "running"
+    DONE = "done"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """One request to bring one document in line with one object."""
+
+    id: str
+    source_id: str
+    object_key: str
+    kind: InvocationKind
+    trigger: Trigger
+    status: InvocationStatus
+    created_at: datetime
+    target_collection_name: str | None = None
+    custom_id: str | None = None
+    metadata: Metadata = field(default_factory=dict)
+    force: bool = False
+    attempts: int = 0
+    deaths: int = 0
+    """Workers that died while this was begun."""
+    result: Result | None = None
+    reason: str | None = None
+    """Stable word for a skip or a failure."""
+    error: str | None = None
+    """Sentence for people."""
+    next_attempt_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    batch_token: str | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What one run takes: leased invocations of one source."""
+
+    token: str
+    source_id: str
+    state: BatchState
+    keys: tuple[str, ...]
+    """Object keys, each once, in key order."""
+    lease_until: datetime
+    created_at: datetime
+    owner: str | None = None
+    run_id: str | None = None

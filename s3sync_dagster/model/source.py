@@ -1,0 +1,206 @@
+"""What is kept in step with what: a source and its configuration."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+from s3sync_dagster.model.document import MetadataValue
+
+CHUNKER_VERSION = 1
+"""Bumped by hand when the chunker cuts differently: documents become outdated."""
+EXTRACTOR_VERSION = 1
+"""Bumped by hand when extraction gives other text: documents become outdated."""
+
+
+class AutoSync(StrEnum):
+    """Who starts work (contract: ``auto_sync``)."""
+
+    NONE = "none"
+    DIRECT = "direct"
+    METADATA = "metadata"
+
+
+class DeleteMode(StrEnum):
+    """What happens to records whose object changed or went away."""
+
+    MIRROR = "mirror"
+    APPEND = "append"
+    KEEP_DELETED = "keep_deleted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkingConfig:
+    """How documents are cut (contract: ``chunking``)."""
+
+    type: Literal["tree_sitter", "lines"] = "tree_sitter"
+    max_size_bytes: int | None = None
+    """None: follows the model for ``tree_sitter``, 4,096 for ``lines``; never above 16,384."""
+    max_lines: int = 10
+    """Only for ``lines``."""
+    context: bool = False
+    """Embed path, headings or symbol before the text (not stored)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingConfig:
+    """Which model makes the vectors."""
+
+    kind: Literal["minilm", "static", "openai", "chroma-cloud", "hash"] = "minilm"
+    model: str | None = None
+    """Model name where the kind knows several."""
+    task: Mapping[str, str] | None = None
+    """Contract: ``dense.task`` with ``task_name``, ``document_prompt``, ``query_prompt``."""
+    endpoint_url: str | None = None
+    """Base URL for ``openai``; its key comes from the variable ``api_key_env``."""
+    api_key_env: str | None = None
+    sparse_model: str | None = None
+    sparse_key: str = "sparse_embedding"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractionConfig:
+    """Engines and choices of extraction."""
+
+    engines: Mapping[str, str] = field(default_factory=dict)
+    """Suffix -> engine, such as ``{".pdf": "pypdfium2"}``; empty: see docs/formats.md."""
+    ocr: bool = True
+    """Read scans and images where Tesseract is installed."""
+    ocr_languages: str = "eng"
+    """Tesseract's form: ``eng+deu``."""
+    boilerplate: bool = True
+    """Keep navigation, header and footer of web pages."""
+    vision_url: str | None = None
+    """OpenAI-compatible endpoint that describes pictures; None: not used."""
+    vision_model: str | None = None
+    vision_api_key_env: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialsConfig:
+    """Where AWS credentials come from. Never a secret itself: names of variables, profiles, ids."""
+
+    profile: str | None = None
+    access_key_id_env: str | None = None
+    secret_access_key_env: str | None = None
+    session_token_env: str | None = None
+    credential_id: int | None = None
+    """Row of the catalog's encrypted credentials."""
+    role_arn: str | None = None
+    external_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A configured bucket, prefix and collection.
+
+    Field names follow the Sync API where it has them (``spec``: create source).
+    """
+
+    id: str
+    """UUID with hyphens; stands on each record as ``s3sync_source``."""
+    name: str
+    """Letters, digits and underscores; names the asset, the job and the sensor."""
+    bucket_name: str
+    collection_name: str
+    path_prefix: str = ""
+    """Plain starts-with on the full key."""
+    region: str | None = None
+    endpoint_url: str | None = None
+    addressing_style: Literal["auto", "path", "virtual"] = "auto"
+    tenant: str = "default_tenant"
+    database_name: str = "default_database"
+    id_prefix: str = ""
+    """Before each record id, at most 56 bytes."""
+    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+    """Added to each record."""
+    include_globs: tuple[str, ...] = ()
+    exclude_globs: tuple[str, ...] = ()
+    extensions: tuple[str, ...] = ()
+    """Lower case with the dot; empty: all."""
+    max_size_bytes: int = 200 * 1024 * 1024
+    document_limit: int | None = None
+    """The first so many selected keys in key order."""
+    chunking: ChunkingConfig = ChunkingConfig()
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    extraction: ExtractionConfig = ExtractionConfig()
+    auto_sync: AutoSync = AutoSync.DIRECT
+    queue_url: str | None = None
+    list_interval_seconds: int = 300
+    """0: never listed by a sensor."""
+    mode: DeleteMode = DeleteMode.MIRROR
+    on_config_change: Literal["keep", "reindex"] = "keep"
+    enabled: bool = True
+    credentials: CredentialsConfig = CredentialsConfig()
+    requester_pays: bool = False
+    expected_bucket_owner: str | None = None
+    adopt: bool = False
+    """Take over records with our ids that another or no source wrote."""
+    type: Literal["s3", "file_upload"] = "s3"
+    """Contract: source type; ``file_upload`` keeps its objects in a managed folder."""
+
+    def fingerprint(self) -> str:
+        """Return 16 hex digits over all that decides a document's records but its bytes."""
+        decides = {
+            "chunking": asdict(self.chunking),
+            "extraction": {
+                key: value
+                for key, value in asdict(self.extraction).items()
+                if not key.endswith("_env")
+            },
+            "embedding": {
+                key: value
+                for key, value in asdict(self.embedding).items()
+                if key not in ("endpoint_url", "api_key_env")
+            },
+            "versions": [CHUNKER_VERSION, EXTRACTOR_VERSION],
+        }
+        text = json.dumps(decides, sort_keys=True, default=dict)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def identity(self) -> tuple[str, ...]:
+        """Return what makes two sources the same one (DESIGN: endpoint, bucket, prefix, target)."""
+        return (
+            self.endpoint_url or "",
+            self.bucket_name,
+            self.path_prefix,
+            self.tenant,
+            self.database_name,
+            self.collection_name,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a form that ``from_json`` reads back; holds no secret."""
+        return json.loads(json.dumps(asdict(self), default=dict))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Build a source from ``to_json``'s form; unknown fields of a newer version are ignored."""
+        known = {f.name for f in fields(cls)}
+        values = {key: value for key, value in data.items() if key in known}
+        for key, kind in _NESTED.items():
+            if key in values:
+                inner = {f.name for f in fields(kind)}
+                values[key] = kind(**{k: v for k, v in values[key].items() if k in inner})
+        for key in ("include_globs", "exclude_globs", "extensions"):
+            if key in values:
+                values[key] = tuple(values[key])
+        if "auto_sync" in values:
+            values["auto_sync"] = AutoSync(values["auto_sync"])
+        if "mode" in values:
+            values["mode"] = DeleteMode(values["mode"])
+        return cls(**values)
+
+    def with_changes(self, **changes: Any) -> Self:
+        """Return a copy with some fields replaced."""
+        return replace(self, **changes)
+
+
+_NESTED: dict[str, type] = {
+    "chunking": ChunkingConfig,
+    "embedding": EmbeddingConfig,
+    "extraction": ExtractionConfig,
+    "credentials": CredentialsConfig,
+}
