@@ -1,7 +1,7 @@
 """The one tree of errors. What the operator does about it decides the branch.
 
     S3SyncError
-    ├── FixInput                 the object's bytes or name are the cause: no retry before they change
+    ├── FixInput                 the bytes or the name are the cause: no retry before they change
     │   ├── UnsupportedFile          no engine reads this kind of file
     │   ├── UnreadableFile           the bytes are damaged, encrypted or not what the suffix says
     │   ├── EmptyText                the file was read and holds no text
@@ -19,7 +19,7 @@
     │   ├── EmbeddingMismatch        the collection holds vectors of another model, space or dimension
     │   ├── MissingEngine            a program, model or extra is not installed
     │   └── NotPossible              this server or backend cannot do that
-    └── Unavailable              wait: the network, a server, a lease; the only one retried at once
+    └── Unavailable              wait: network, server, lease; the only branch retried at once
         ├── Throttled                the other side asked for a pause
         ├── ObjectChanged            the object was overwritten while it was read
         └── LeaseLost                another batch owns the document now
