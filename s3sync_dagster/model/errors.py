@@ -5,7 +5,7 @@
     │   ├── UnsupportedFile          no engine reads this kind of file
     │   ├── UnreadableFile           the bytes are damaged, encrypted or not what the suffix says
     │   ├── EmptyText                the file was read and holds no text
-    │   ├── LimitExceeded            a limit of time, memory, size, pages, output was met
+    │   ├── LimitExceeded            a limit of time, memory, size, pages or output
     │   ├── RecordRejected           a record would break a limit of Chroma
     │   ├── InvalidSidecar           a .meta.json that cannot be followed
     │   ├── InvalidEvent             a message that is not an S3 event
@@ -16,7 +16,7 @@
     │   ├── AccessDenied             credentials are missing, wrong or not allowed
     │   ├── OutsidePrefix            a key that the source may not touch
     │   ├── Conflict                 another owner, source or process has it
-    │   ├── EmbeddingMismatch        the collection holds vectors of another model, space or dimension
+    │   ├── EmbeddingMismatch        the collection has another model, space or dimension
     │   ├── MissingEngine            a program, model or extra is not installed
     │   └── NotPossible              this server or backend cannot do that
     └── Unavailable              wait: network, server, lease; the only branch retried at once
@@ -24,7 +24,7 @@
         ├── ObjectChanged            the object was overwritten while it was read
         └── LeaseLost                another batch owns the document now
 
-Messages name the thing and the way out. They never hold a secret, nor the text of a foreign exception.
+Messages name the thing and the way out. They hold no secret and no text of a foreign exception.
 """
 
 
