@@ -1,0 +1,147 @@
+"""Functions that tests run in workers: good ones, greedy ones, dying ones."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from s3sync_dagster.model.document import Chunk
+from s3sync_dagster.model.errors import UnreadableFile
+
+PRELOAD = {"loaded_modules": ("colorsys",)}
+
+
+def add(left: int, right: int = 0) -> int:
+    return left + right
+
+
+def echo(value: object) -> object:
+    return value
+
+
+def sleep(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+def fill_memory(size: int) -> int:
+    hoard = []
+    while sum(map(len, hoard)) < size:
+        hoard.append(b"x" * (8 * 1024**2))
+    time.sleep(5)
+    return len(hoard)
+
+
+def ask_for_address_space(size: int) -> int:
+    return len(bytearray(size))
+
+
+def fill_memory_in_a_program(size: int) -> None:
+    program = f"import time; hoard = b'x' * {size}; time.sleep(30)"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def make_text(size: int) -> str:
+    return "x" * size
+
+
+def die(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+def leave_quietly(code: int) -> None:
+    os._exit(code)
+
+
+def refuse(message: str) -> None:
+    raise UnreadableFile(message, reason="damaged")
+
+
+def fail(secret: str) -> None:
+    raise ValueError(secret)
+
+
+def recurse(depth: int = 0) -> int:
+    return recurse(depth + 1)
+
+
+def a_chunk() -> Chunk:
+    return Chunk(
+        index=0,
+        text="x",
+        start_line=1,
+        end_line=1,
+        start_col=1,
+        end_col=1,
+        start_byte=0,
+        end_byte=1,
+        strategy="lines",
+    )
+
+
+class Trap:
+    """A reply that would run a command where it is unpickled without care."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (os.system, ("true",))
+
+
+def reply_with_a_trap() -> Trap:
+    return Trap()
+
+
+def start_a_program_and_wait(pid_file: str) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    Path(pid_file).write_text(f"{os.getpid()} {process.pid}")
+    time.sleep(60)
+
+
+def start_a_program_and_return(pid_file: str) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    Path(pid_file).write_text(f"{os.getpid()} {process.pid}")
+
+
+def loaded_modules() -> list[str]:
+    return sorted(sys.modules)
+
+
+def environment() -> dict[str, str]:
+    return dict(os.environ)
+
+
+def temporary_folder() -> str:
+    folder = os.environ["TMPDIR"]
+    (Path(folder) / "left behind").write_text("x")
+    return folder
+
+
+def write_endlessly() -> None:
+    with (Path(os.environ["TMPDIR"]) / "big").open("wb") as file:
+        while True:
+            file.seek(1024**3, os.SEEK_CUR)
+            file.write(b"x")
+
+
+def can_connect(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def ignore_sigterm_and_sleep() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(60)
+
+
+def parent_pids() -> tuple[int, int]:
+    return os.getpid(), os.getppid()
