@@ -1,4 +1,4 @@
-"""A real ``chroma run`` for tests: the fixture ``chroma_server`` is known everywhere (conftest.py)."""
+"""A real ``chroma run`` for tests; ``conftest.py`` makes the fixture known everywhere."""
 
 import os
 import signal

@@ -1,0 +1,130 @@
+"""Chunks to records: identity, metadata, digests. The limits stand in ``record_limits``."""
+
+import hashlib
+import json
+from collections.abc import Collection, Sequence
+
+from s3sync_dagster.core.record_limits import (
+    MAX_USER_KEYS,
+    utf8,
+    validate_record,
+    validate_user_metadata,
+)
+from s3sync_dagster.model.document import Chunk, Metadata, MetadataValue, Record
+from s3sync_dagster.model.source import Source
+
+_MAX_PLAIN_BYTES = 1_024
+"""A page label, heading path or symbol is cut here: it must not cost the object its record."""
+PLAIN_KEYS = ("page", "heading_path", "symbol")
+"""Given up first: to a user's key of the same name, then to the limit of keys."""
+OPTIONAL_KEYS = frozenset({"language", "custom_id", "s3sync_chunk_count", *PLAIN_KEYS})
+"""Keys that a record may have lost when it is written again (see ``build_records``)."""
+
+
+def build_records(
+    source: Source,
+    *,
+    object_key: str,
+    document_id: str,
+    etag: str,
+    version_key: str,
+    custom_id: str | None,
+    metadata: Metadata,
+    chunks: Sequence[Chunk],
+    clear: Collection[str] = (),
+) -> list[Record]:
+    """Return one validated record per chunk, with the ids ``{document_id}-{index}``.
+
+    Args:
+        source: gives id, bucket and nothing else; its own ``metadata`` is the caller's to merge.
+        object_key: full key from the bucket root.
+        document_id: the source's id prefix and the custom id or the SHA-256 of the object key.
+        etag: of the object that was read.
+        version_key: version id of a versioned bucket, else the etag.
+        custom_id: what replaced the key's SHA-256 in ``document_id``, if anything did.
+        metadata: the user's keys, source and invocation merged.
+        chunks: all of the document, in order of their index.
+        clear: keys that older records of this document may have. Where a record has no value
+            for one it gets None, since an upsert keeps the keys it does not name.
+
+    Raises:
+        RecordRejected: the user's metadata or a record breaks a limit.
+    """
+    validate_user_metadata(metadata)
+    user = {key: value for key, value in metadata.items() if value is not None}
+    shared: dict[str, MetadataValue] = {
+        **dict.fromkeys(clear),
+        **user,
+        "document_key": object_key,
+        "document_key_sha256": sha256_hex(object_key),
+        "version_key": version_key,
+        "version_key_sha256": sha256_hex(version_key),
+        "s3sync_source": source.id,
+        "s3sync_bucket": source.bucket_name,
+        "s3sync_etag": etag,
+    }
+    if custom_id is not None:
+        shared["custom_id"] = custom_id
+    plain_keys = [key for key in PLAIN_KEYS if key not in user][: MAX_USER_KEYS - len(user)]
+    records = [
+        Record(
+            id=f"{document_id}-{chunk.index}",
+            document=chunk.text,
+            embedding_text=chunk.context + chunk.text,
+            metadata=shared | _chunk_metadata(chunk, count=len(chunks), plain_keys=plain_keys),
+        )
+        for chunk in chunks
+    ]
+    for record in records:
+        validate_record(record)
+    return records
+
+
+def _chunk_metadata(
+    chunk: Chunk, *, count: int, plain_keys: Sequence[str]
+) -> dict[str, MetadataValue]:
+    values: dict[str, MetadataValue] = {
+        "chunk_strategy": chunk.strategy,
+        "start_line": chunk.start_line,
+        "end_line": chunk.end_line,
+        "start_col": chunk.start_col,
+        "end_col": chunk.end_col,
+        "s3sync_chunk": chunk.index,
+    }
+    if chunk.language is not None:
+        values["language"] = chunk.language
+    if chunk.index == 0:
+        # On one record only: a count that grows must not touch the metadata of all the others.
+        values["s3sync_chunk_count"] = count
+    plain = {"page": chunk.page, "heading_path": chunk.heading_path, "symbol": chunk.symbol}
+    for key in plain_keys:
+        if text := plain[key]:
+            values[key] = _cut(text, _MAX_PLAIN_BYTES)
+    return values
+
+
+def sha256_hex(text: str) -> str:
+    """Return the lower-case hex SHA-256 of the text's UTF-8 form."""
+    return hashlib.sha256(utf8("object key or version", text)).hexdigest()
+
+
+def text_digest(record: Record) -> bytes:
+    """Return 8 bytes over what is stored and what the model reads."""
+    digest = hashlib.blake2b(digest_size=8)
+    stored = record.document.encode()
+    digest.update(len(stored).to_bytes(8))
+    digest.update(stored)
+    digest.update(record.embedding_text.encode())
+    return digest.digest()
+
+
+def metadata_digest(record: Record) -> bytes:
+    """Return 8 bytes over all metadata; None counts as absent."""
+    present = {key: value for key, value in record.metadata.items() if value is not None}
+    text = json.dumps(present, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()
+
+
+def _cut(text: str, limit_bytes: int) -> str:
+    """Return the longest prefix of at most ``limit_bytes`` that ends between characters."""
+    return text.encode(errors="replace")[:limit_bytes].decode(errors="ignore")

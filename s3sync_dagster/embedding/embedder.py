@@ -1,0 +1,117 @@
+"""One embedder around every kind of model: cache, counters and the check of what comes back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from s3sync_dagster.model.errors import Unavailable
+
+if TYPE_CHECKING:
+    from s3sync_dagster.core.interfaces import ModelLimits, Vector, Vectors
+
+SLICE_TEXTS = 256
+"""Texts between two writes to the cache: what a killed run has to infer again at most."""
+
+
+class Model(Protocol):
+    """What one kind of embedding has to know; ``ModelEmbedder`` does the rest."""
+
+    name: str
+    dimension: int
+    limits: ModelLimits
+
+    def configuration(self) -> Mapping[str, Any] | None:
+        """Return what Chroma persists of the embedding function."""
+        ...
+
+    def cache_key(self) -> str:
+        """Return what tells this model and task from all others."""
+        ...
+
+    def infer(self, texts: Sequence[str]) -> Vectors:
+        """Return one row of float32 per document text; at least one text."""
+        ...
+
+    def infer_query(self, text: str) -> Vector:
+        """Return the query's vector."""
+        ...
+
+
+class VectorStore(Protocol):
+    """What the embedder needs of a cache (``embedding.cache.VectorCache``)."""
+
+    def get(self, model: str, texts: Sequence[str]) -> dict[str, Vector]:
+        """Return the vectors that are known, by text."""
+        ...
+
+    def put(self, model: str, texts: Sequence[str], vectors: Vectors) -> None:
+        """Remember vectors."""
+        ...
+
+
+class ModelEmbedder:
+    """An ``Embedder`` over one model. Safe for several threads where the model is."""
+
+    def __init__(self, model: Model, *, cache: VectorStore | None = None) -> None:
+        self._model = model
+        self._cache = cache
+        self._lock = threading.Lock()
+        self.inferred = 0
+        self.name = model.name
+        self.limits = model.limits
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return self._model.dimension
+
+    def configuration(self) -> Mapping[str, Any] | None:
+        """Return ``{"name", "type", "config"}`` as Chroma persists it for stock clients."""
+        return self._model.configuration()
+
+    def cache_key(self) -> str:
+        """Return what tells this model and task from all others."""
+        return self._model.cache_key()
+
+    def embed_documents(self, texts: Sequence[str]) -> Vectors:
+        """Return one row per text; equal texts and cached ones cost no inference.
+
+        Raises:
+            Unavailable: the model's endpoint failed; a retry may help.
+            FixConfiguration: it cannot work as configured.
+        """
+        import numpy as np
+
+        if not texts:
+            return np.empty((0, self.dimension), dtype=np.float32)
+        distinct = list(dict.fromkeys(texts))
+        known = self._cache.get(self.cache_key(), distinct) if self._cache else {}
+        missing = [text for text in distinct if text not in known]
+        for start in range(0, len(missing), SLICE_TEXTS):
+            part = missing[start : start + SLICE_TEXTS]
+            vectors = self._checked(self._model.infer(part), rows=len(part))
+            with self._lock:
+                self.inferred += len(part)
+            if self._cache:
+                self._cache.put(self.cache_key(), part, vectors)
+            known.update(zip(part, vectors, strict=True))
+        return np.stack([known[text] for text in texts])
+
+    def embed_query(self, text: str) -> Vector:
+        """Return the query's vector, with the model's query prompt where it has one."""
+        return self._checked(self._model.infer_query(text).reshape(1, -1), rows=1)[0]
+
+    def _checked(self, vectors: Vectors, *, rows: int) -> Vectors:
+        """Refuse vectors that would damage a collection: wrong shape, NaN, infinity."""
+        import numpy as np
+
+        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+        if vectors.shape != (rows, self.dimension) or not np.isfinite(vectors).all():
+            raise Unavailable(
+                f"the embedding model {self.name!r} gave vectors of shape {vectors.shape}, or with "
+                f"NaN or infinity, where {rows} x {self.dimension} finite numbers were expected",
+                reason="bad_vectors",
+            )
+        return vectors

@@ -1,0 +1,116 @@
+"""``minilm``: all-MiniLM-L6-v2 under ONNX Runtime, the model of stock Chroma clients."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from s3sync_dagster.core.interfaces import ModelLimits
+
+if TYPE_CHECKING:
+    from s3sync_dagster.core.interfaces import Vector, Vectors
+
+MAX_TOKENS = 256
+BATCH_TEXTS = 8
+BATCH_TOKENS = 1024
+"""Padded tokens of one batch: larger ones leave the processor's cache (+30 to 50 % time)."""
+
+
+class MiniLmModel:
+    """The same vectors as Chroma's default function, without its padding to 256 tokens.
+
+    One thread per call: more than one thread of ONNX Runtime spins. Use several processes.
+    """
+
+    name = "default"
+    dimension = 384
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._loading = threading.Lock()
+        self._loaded: tuple[Any, Any] | None = None
+        self.limits = ModelLimits(
+            default_size_bytes=1024,
+            max_tokens=MAX_TOKENS,
+            tokenizer_file=str(folder / "tokenizer.json"),
+        )
+
+    def configuration(self) -> Mapping[str, Any]:
+        """Return Chroma's own default, so that ``query_texts`` works with any client."""
+        return {"type": "known", "name": self.name, "config": {}}
+
+    def cache_key(self) -> str:
+        """Return the model's name."""
+        return "all-MiniLM-L6-v2"
+
+    def infer(self, texts: Sequence[str]) -> Vectors:
+        """Return normalised means of the last layer, one row per text."""
+        import numpy as np
+
+        tokenizer, session = self._load()
+        # One by one: encode_batch starts a thread per core.
+        tokens = [tokenizer.encode(text).ids for text in texts]
+        rows = np.empty((len(texts), self.dimension), dtype=np.float32)
+        for places in _batches(tokens):
+            ids = np.zeros((len(places), len(tokens[places[0]])), dtype=np.int64)
+            mask = np.zeros_like(ids)
+            for row, place in enumerate(places):
+                count = len(tokens[place])
+                ids[row, :count] = tokens[place]
+                mask[row, :count] = 1
+            hidden = session.run(
+                ["last_hidden_state"],
+                {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)},
+            )[0]
+            weights = mask[:, :, None].astype(np.float32)
+            means = (hidden * weights).sum(axis=1) / weights.sum(axis=1)
+            rows[places] = means / np.linalg.norm(means, axis=1, keepdims=True)
+        return rows
+
+    def infer_query(self, text: str) -> Vector:
+        """Return the same vector as for a document: the model has no prompts."""
+        return self.infer([text])[0]
+
+    def _load(self) -> tuple[Any, Any]:
+        with self._loading:
+            if self._loaded is None:
+                self._loaded = (_load_tokenizer(self._folder), _load_session(self._folder))
+            return self._loaded
+
+
+def _batches(tokens: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Yield indices of texts of similar length, longest first."""
+    batch: list[int] = []
+    for place in sorted(range(len(tokens)), key=lambda i: -len(tokens[i])):
+        longest = len(tokens[batch[0]]) if batch else 0
+        if batch and (len(batch) == BATCH_TEXTS or (len(batch) + 1) * longest > BATCH_TOKENS):
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch
+
+
+def _load_tokenizer(folder: Path) -> Any:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    # The packaged file has padding and truncation to 128 tokens baked in.
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(MAX_TOKENS)
+    return tokenizer
+
+
+def _load_session(folder: Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(
+        str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+    )
