@@ -1,0 +1,164 @@
+"""The environment, read once into a frozen value. No other module touches ``os.environ``."""
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from s3sync_dagster.model.errors import InvalidSetting
+
+EVENT_BATCH_SIZE = 100
+"""Asset events that Dagster hands to its storage at once (2.7 instead of 14 CPU-ms a key)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the environment decides; paths are absolute, secrets stay out of ``repr``."""
+
+    home: Path
+    """``S3SYNC_HOME``: all local data; ``~/.s3sync`` when not set."""
+    dagster_home: Path
+    """``DAGSTER_HOME``; ``HOME/dagster`` when not set."""
+    database_url: str = field(repr=False)
+    """``S3SYNC_DATABASE_URL``, the catalog as SQLAlchemy names it; may hold a password."""
+    chroma_url: str | None = None
+    """``S3SYNC_CHROMA_URL``; None: the local Chroma of this home."""
+    model_dir: Path | None = None
+    """``S3SYNC_MODEL_DIR``: a folder that holds the embedding model's files."""
+    chroma_api_key: str | None = field(default=None, repr=False)
+    """``CHROMA_API_KEY`` of Chroma Cloud."""
+    chroma_tenant: str | None = None
+    """``CHROMA_TENANT`` of Chroma Cloud."""
+    chroma_database: str | None = None
+    """``CHROMA_DATABASE`` of Chroma Cloud."""
+    chroma_embed_url: str | None = None
+    """``CHROMA_EMBED_URL``: an endpoint that speaks Chroma Cloud's embedding protocol."""
+    encryption_key: str | None = field(default=None, repr=False)
+    """``S3SYNC_ENCRYPTION_KEY`` (Fernet); None: the key file of this home."""
+    environment: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({}), repr=False, compare=False
+    )
+    """All variables as they were read, for secrets that a source names and for children."""
+
+    @property
+    def encryption_key_file(self) -> Path:
+        """Where ``prepare_home`` keeps the key when the environment gives none."""
+        return self.home / "encryption.key"
+
+    def variable(self, name: str) -> str:
+        """Return a variable that a source's configuration names.
+
+        Raises:
+            InvalidSetting: it is not set or empty.
+        """
+        value = self.environment.get(name, "")
+        if not value:
+            raise InvalidSetting(f"The environment variable {name!r} is not set.")
+        return value
+
+    def with_chroma_url(self, url: str) -> "Settings":
+        """Return these settings with the Chroma server that was found or started."""
+        return replace(self, chroma_url=url)
+
+    def child_environment(self) -> dict[str, str]:
+        """Return the environment in which our processes find these settings again."""
+        return {**self.environment, **self._exported(), "DO_NOT_TRACK": "1"}
+
+    def _exported(self) -> dict[str, str]:
+        values = {
+            "S3SYNC_HOME": str(self.home),
+            "S3SYNC_DATABASE_URL": self.database_url,
+            "DAGSTER_HOME": str(self.dagster_home),
+            "DAGSTER_EVENT_BATCH_SIZE": str(EVENT_BATCH_SIZE),
+        }
+        if self.chroma_url:
+            values["S3SYNC_CHROMA_URL"] = self.chroma_url
+        return values
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings; an empty variable counts as not set.
+
+    Raises:
+        InvalidSetting: a value breaks its rule; the message names the variable.
+    """
+    home = _folder(environ, "S3SYNC_HOME") or Path.home() / ".s3sync"
+    return Settings(
+        home=home,
+        dagster_home=_folder(environ, "DAGSTER_HOME") or home / "dagster",
+        database_url=environ.get("S3SYNC_DATABASE_URL") or f"sqlite:///{home / 'catalog.db'}",
+        chroma_url=_url(environ, "S3SYNC_CHROMA_URL"),
+        model_dir=_folder(environ, "S3SYNC_MODEL_DIR"),
+        chroma_api_key=environ.get("CHROMA_API_KEY") or None,
+        chroma_tenant=environ.get("CHROMA_TENANT") or None,
+        chroma_database=environ.get("CHROMA_DATABASE") or None,
+        chroma_embed_url=_url(environ, "CHROMA_EMBED_URL"),
+        encryption_key=_fernet_key(environ.get("S3SYNC_ENCRYPTION_KEY", ""), "The variable"),
+        environment=MappingProxyType(dict(environ)),
+    )
+
+
+def read_encryption_key(settings: Settings) -> str:
+    """Return the Fernet key of the environment, else that of the home's key file.
+
+    Raises:
+        InvalidSetting: there is none, or the file holds something else.
+    """
+    if settings.encryption_key:
+        return settings.encryption_key
+    path = settings.encryption_key_file
+    try:
+        text = path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    key = _fernet_key(text, f"The file {str(path)!r} for")
+    if key is None:
+        raise InvalidSetting(
+            f"There is no encryption key: set S3SYNC_ENCRYPTION_KEY, or bring back {str(path)!r}."
+        )
+    return key
+
+
+def export_settings(settings: Settings, environ: MutableMapping[str, str] = os.environ) -> None:
+    """Set the variables that Dagster reads in this process itself, for one-shot runs."""
+    environ.update(settings._exported())
+
+
+def _folder(environ: Mapping[str, str], name: str) -> Path | None:
+    value = environ.get(name, "")
+    return Path(value).expanduser().absolute() if value else None
+
+
+def _url(environ: Mapping[str, str], name: str) -> str | None:
+    value = environ.get(name, "").strip().rstrip("/")
+    if not value:
+        return None
+    try:
+        parts = urlsplit(value)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname)
+        _ = parts.port  # raises for what is no number
+    except ValueError:
+        valid = False
+    if not valid:
+        # The value may hold a password: it is not repeated.
+        raise InvalidSetting(f"{name} is not a URL such as http://127.0.0.1:8000.")
+    return value
+
+
+def _fernet_key(text: str, where: str) -> str | None:
+    key = text.strip()
+    if not key:
+        return None
+    try:
+        valid = len(base64.urlsafe_b64decode(key)) == 32
+    except (binascii.Error, ValueError):
+        valid = False
+    if not valid:
+        raise InvalidSetting(
+            f"{where} S3SYNC_ENCRYPTION_KEY holds no Fernet key (32 bytes in URL-safe base64)."
+        )
+    return key

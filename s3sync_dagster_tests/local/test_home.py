@@ -1,0 +1,116 @@
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from s3sync_dagster.local.home import prepare_home, shipped
+from s3sync_dagster.model.errors import FixConfiguration, InvalidSetting
+from s3sync_dagster.settings import load_settings, read_encryption_key
+
+ROOT = Path(__file__).parents[2]
+
+
+def settings_of(home, **more):
+    return load_settings({**os.environ, "S3SYNC_HOME": str(home), **more})
+
+
+def test_first_open_makes_folders_instance_and_key(tmp_path):
+    settings = settings_of(tmp_path / "a" / "home")
+    prepare_home(settings)
+    assert (settings.dagster_home / "history" / "runs.db").stat().st_size > 0
+    assert (settings.dagster_home / "schedules" / "schedules.db").stat().st_size > 0
+    assert (settings.dagster_home / "dagster.yaml").read_text().endswith(shipped("dagster.yaml"))
+    assert stat.S_IMODE(settings.home.stat().st_mode) == 0o700
+    assert stat.S_IMODE(settings.encryption_key_file.stat().st_mode) == 0o600
+    assert len(read_encryption_key(settings)) == 44
+
+
+def test_second_open_changes_nothing(tmp_path):
+    settings = settings_of(tmp_path)
+    prepare_home(settings)
+    files = [p for p in tmp_path.rglob("*") if p.is_file() and p.name != ".init.lock"]
+    before = {path: path.read_bytes() for path in files}
+    prepare_home(settings)
+    assert {path: path.read_bytes() for path in files} == before
+
+
+def test_a_given_key_leaves_no_key_file(tmp_path):
+    key = "a2" * 21 + "a="
+    settings = settings_of(tmp_path, S3SYNC_ENCRYPTION_KEY=key)
+    prepare_home(settings)
+    assert not settings.encryption_key_file.exists()
+    assert read_encryption_key(settings) == key
+
+
+def test_processes_that_open_at_the_same_moment_agree(tmp_path):
+    program = (
+        "from s3sync_dagster.settings import load_settings, read_encryption_key\n"
+        "from s3sync_dagster.local.home import prepare_home\n"
+        "s = load_settings(); prepare_home(s); print(read_encryption_key(s))\n"
+    )
+    environment = {**os.environ, "S3SYNC_HOME": str(tmp_path)}
+    children = [
+        subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    keys = {child.communicate(timeout=120)[0] for child in children}
+    assert [child.returncode for child in children] == [0] * 4
+    assert len(keys) == 1
+
+
+def test_a_dagster_yaml_of_ones_own_stays(tmp_path):
+    settings = settings_of(tmp_path)
+    settings.dagster_home.mkdir(parents=True)
+    own = settings.dagster_home / "dagster.yaml"
+    own.write_text("telemetry: {enabled: false}\n")
+    prepare_home(settings)
+    assert own.read_text() == "telemetry: {enabled: false}\n"
+
+
+def test_a_dagster_yaml_that_dagster_refuses_is_named(tmp_path):
+    settings = settings_of(tmp_path)
+    settings.dagster_home.mkdir(parents=True)
+    (settings.dagster_home / "dagster.yaml").write_text("no_such_setting: 1\n")
+    with pytest.raises(FixConfiguration, match=r"dagster-instance\.log") as caught:
+        prepare_home(settings)
+    assert caught.value.reason == "dagster_instance"
+    assert "no_such_setting" in (tmp_path / "logs" / "dagster-instance.log").read_text()
+
+
+def test_a_home_that_is_a_file_is_one_clear_sentence(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InvalidSetting, match="S3SYNC_HOME") as caught:
+        prepare_home(settings_of(tmp_path / "file" / "home"))
+    assert caught.value.reason == "home_not_writable"
+
+
+def test_a_home_without_permission_is_one_clear_sentence():
+    program = (
+        "import os, sys\n"
+        "from s3sync_dagster.settings import load_settings\n"
+        "from s3sync_dagster.local.home import prepare_home\n"
+        "from s3sync_dagster.model.errors import S3SyncError\n"
+        "if os.geteuid() == 0: os.seteuid(65534)\n"  # root may write everywhere
+        "try: prepare_home(load_settings())\n"
+        "except S3SyncError as error: print(error.reason, error.message)\n"
+    )
+    with tempfile.TemporaryDirectory() as closed:
+        Path(closed).chmod(0o555)
+        result = subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "S3SYNC_HOME": f"{closed}/home"},
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+            timeout=60,
+        )
+    assert result.stdout.startswith(f"home_not_writable '{closed}/home' cannot be written")
+
+
+def test_shipped_files_equal_the_top_level_ones():
+    for name in ("dagster.yaml", "workspace.yaml"):
+        assert (ROOT / name).read_text() == shipped(name)

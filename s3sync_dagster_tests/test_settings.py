@@ -1,0 +1,118 @@
+import base64
+import re
+from pathlib import Path
+
+import pytest
+
+import s3sync_dagster
+from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.settings import export_settings, load_settings, read_encryption_key
+
+PACKAGE = Path(s3sync_dagster.__file__).parent
+KEY = base64.urlsafe_b64encode(b"k" * 32).decode()
+
+
+def test_defaults_follow_the_home(tmp_path):
+    settings = load_settings({"S3SYNC_HOME": str(tmp_path / "data")})
+    assert settings.home == tmp_path / "data"
+    assert settings.dagster_home == tmp_path / "data" / "dagster"
+    assert settings.database_url == f"sqlite:///{tmp_path}/data/catalog.db"
+    assert settings.chroma_url is None
+
+
+def test_without_a_home_data_lives_in_the_users_folder():
+    assert load_settings({}).home == Path.home() / ".s3sync"
+
+
+def test_an_empty_variable_counts_as_not_set(tmp_path):
+    empty = {"S3SYNC_HOME": str(tmp_path), "S3SYNC_CHROMA_URL": "", "DAGSTER_HOME": ""}
+    assert load_settings(empty) == load_settings({"S3SYNC_HOME": str(tmp_path)})
+
+
+def test_all_variables_are_read(tmp_path):
+    settings = load_settings(
+        {
+            "S3SYNC_HOME": str(tmp_path),
+            "DAGSTER_HOME": str(tmp_path / "d"),
+            "S3SYNC_DATABASE_URL": "postgresql+psycopg2://u:p@db/catalog",
+            "S3SYNC_CHROMA_URL": "http://127.0.0.1:8000/",
+            "S3SYNC_MODEL_DIR": str(tmp_path / "model"),
+            "S3SYNC_ENCRYPTION_KEY": KEY,
+            "CHROMA_API_KEY": "ck-1",
+            "CHROMA_TENANT": "t",
+            "CHROMA_DATABASE": "db",
+            "CHROMA_EMBED_URL": "https://embed.example",
+        }
+    )
+    assert settings.dagster_home == tmp_path / "d"
+    assert settings.database_url == "postgresql+psycopg2://u:p@db/catalog"
+    assert settings.chroma_url == "http://127.0.0.1:8000"
+    assert settings.model_dir == tmp_path / "model"
+    assert (settings.chroma_api_key, settings.chroma_tenant) == ("ck-1", "t")
+    assert (settings.chroma_database, settings.chroma_embed_url) == ("db", "https://embed.example")
+    assert read_encryption_key(settings) == KEY
+
+
+def test_no_secret_in_repr(tmp_path):
+    settings = load_settings(
+        {
+            "S3SYNC_HOME": str(tmp_path),
+            "S3SYNC_DATABASE_URL": "postgresql://u:hunter2@db/c",
+            "S3SYNC_ENCRYPTION_KEY": KEY,
+            "CHROMA_API_KEY": "ck-hunter2",
+            "AWS_SECRET_ACCESS_KEY": "aws-hunter2",
+        }
+    )
+    assert "hunter2" not in repr(settings)
+    assert KEY not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:8000", "ftp://host", "http:///x", "http://host:secret/", "http://[half"]
+)
+def test_a_url_that_is_none_is_named_by_its_variable_and_not_repeated(url, tmp_path):
+    with pytest.raises(InvalidSetting, match="S3SYNC_CHROMA_URL") as caught:
+        load_settings({"S3SYNC_HOME": str(tmp_path), "S3SYNC_CHROMA_URL": url})
+    assert url not in caught.value.message
+
+
+def test_a_key_that_is_none_is_refused_without_repeating_it():
+    with pytest.raises(InvalidSetting, match="S3SYNC_ENCRYPTION_KEY") as caught:
+        load_settings({"S3SYNC_ENCRYPTION_KEY": "short-secret"})
+    assert "short-secret" not in str(caught.value)
+
+
+def test_no_key_at_all_says_both_ways_out(tmp_path):
+    with pytest.raises(InvalidSetting, match=r"S3SYNC_ENCRYPTION_KEY.*encryption\.key"):
+        read_encryption_key(load_settings({"S3SYNC_HOME": str(tmp_path)}))
+
+
+def test_a_named_variable_is_given_or_missed_by_name():
+    settings = load_settings({"TEAM_KEY": "x"})
+    assert settings.variable("TEAM_KEY") == "x"
+    with pytest.raises(InvalidSetting, match="OTHER_KEY"):
+        settings.variable("OTHER_KEY")
+
+
+def test_a_child_reads_the_same_settings(tmp_path):
+    settings = load_settings({"S3SYNC_HOME": str(tmp_path), "CHROMA_API_KEY": "k"})
+    settings = settings.with_chroma_url("http://127.0.0.1:9")
+    assert load_settings(settings.child_environment()) == settings
+
+
+def test_export_sets_what_dagster_reads(tmp_path):
+    environ: dict[str, str] = {}
+    export_settings(load_settings({"S3SYNC_HOME": str(tmp_path)}), environ)
+    assert environ["DAGSTER_HOME"] == str(tmp_path / "dagster")
+    assert int(environ["DAGSTER_EVENT_BATCH_SIZE"]) > 0
+
+
+def test_nothing_else_reads_the_environment():
+    touching = re.compile(r"os\.environ\b|os\.getenv|os\.putenv|from os import.*\benviron\b")
+    found = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if "samples" not in path.parts and touching.search(path.read_text("utf-8"))
+    }
+    # Worker processes hand on what they inherit and set their own TMPDIR; they read no setting.
+    assert found - {"workers/pool.py", "workers/child.py"} == {"settings.py"}
