@@ -1,0 +1,85 @@
+"""Where a document may be cut, and what each cut costs.
+
+All formats meet here: a grammar, the Markdown scanner or the row scanner only says at which bytes
+a cut is possible, how much it hurts and what encloses the text after it. ``cutting`` does the rest.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+ScopeKind = Literal["symbol", "heading", "fence"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What encloses a part of a document: a definition, a heading, a fence."""
+
+    kind: ScopeKind
+    name: str
+    parent: "Scope | None" = None
+    depth: int = 0
+
+    def inner(self, kind: ScopeKind, name: str) -> "Scope":
+        """Return the scope of something inside this one."""
+        return Scope(kind, name, self, self.depth + 1)
+
+    def path(self) -> tuple[tuple[ScopeKind, str], ...]:
+        """Return kinds and names from the outermost to this one."""
+        steps: list[tuple[ScopeKind, str]] = []
+        scope: Scope | None = self
+        while scope is not None and scope.depth:
+            steps.append((scope.kind, scope.name))
+            scope = scope.parent
+        return tuple(reversed(steps))
+
+
+ROOT = Scope("symbol", "")
+"""The whole document; not part of any path."""
+
+
+def common_scope(first: Scope, second: Scope) -> Scope:
+    """Return the innermost scope that encloses both."""
+    while first is not second:
+        if first.depth >= second.depth:
+            first = first.parent or ROOT
+        else:
+            second = second.parent or ROOT
+        if first.depth == 0:
+            return ROOT
+    return first
+
+
+@dataclass(slots=True)
+class Outline:
+    """Possible cuts in order of position; the first stands at 0."""
+
+    positions: list[int] = field(default_factory=lambda: [0])
+    """Byte offsets."""
+    costs: list[float] = field(default_factory=lambda: [0.0])
+    """How much a cut there hurts; 0 is a cut between two top-level definitions."""
+    scopes: list[Scope] = field(default_factory=lambda: [ROOT])
+    """What encloses the text from this position to the next."""
+    headers: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Position -> byte range of the header row that a chunk beginning there repeats."""
+    inner_cost: float = 0.0
+    """Added to cuts inside what is too large and has no inner structure."""
+
+    def allow(self, position: int, cost: float, scope: Scope = ROOT) -> None:
+        """Permit a cut after the last one; a position that is already there keeps its cost."""
+        if position > self.positions[-1]:
+            self.positions.append(position)
+            self.costs.append(cost)
+            self.scopes.append(scope)
+        elif position == self.positions[-1] and scope is not ROOT:
+            self.scopes[-1] = scope
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A chosen part of a document, before it becomes a chunk. Offsets are bytes."""
+
+    start: int
+    end: int
+    path: tuple[tuple[ScopeKind, str], ...] = ()
+    header: tuple[int, int] | None = None
+    """Range of the header row to repeat before the text."""

@@ -1,0 +1,80 @@
+"""Runs a grammar over source text within a budget, and cuts what it finds.
+
+Meant to run in a worker process: some grammars hang or crash on a few bytes.
+"""
+
+from typing import TYPE_CHECKING
+
+from s3sync_dagster.chunking.cutting import cut_outline
+from s3sync_dagster.chunking.languages import grammar
+from s3sync_dagster.chunking.outline import Piece
+from s3sync_dagster.chunking.syntax import outline_syntax
+from s3sync_dagster.model.errors import LimitExceeded
+
+if TYPE_CHECKING:
+    from tree_sitter import Tree
+
+WINDOW_BYTES = 4_000_000
+"""Most that is parsed at once: a tree takes 60 to 120 bytes of memory per byte of source."""
+_SLICE_BYTES = 65_536
+_BASE_STEPS = 10_000
+_STEPS_PER_BYTE = 0.25
+"""Ordinary source needs 0.004 to 0.018 calls per byte; counting them, unlike a clock, stops at
+the same place on every machine."""
+
+
+def cut_source(data: bytes, language: str, limit: int) -> list[Piece]:
+    """Return the pieces of one window of source. Raises ``LimitExceeded`` (``parse_budget``)."""
+    return cut_outline(data, outline_syntax(data, parse(data, language), limit), limit)
+
+
+def parse(data: bytes, language: str) -> "Tree":
+    """Return the syntax tree. Raises ``LimitExceeded`` when the parser's budget is spent."""
+    from tree_sitter import Parser  # heavy: only where something is parsed
+
+    budget = _BASE_STEPS + int(len(data) * _STEPS_PER_BYTE)
+    steps = 0
+
+    def stop(_offset: int, _has_error: bool) -> bool:
+        nonlocal steps
+        steps += 1
+        return steps > budget
+
+    def read(offset: int, _point: object) -> bytes:
+        return data[offset : offset + _SLICE_BYTES]
+
+    # A new parser each time: after an abort an old one returns the tree of the old text.
+    # A callable source, because the callback is ignored for bytes.
+    parser = Parser(grammar(language))
+    try:
+        return parser.parse(read, progress_callback=stop)
+    except ValueError:
+        raise LimitExceeded(
+            f"The {language} grammar did not finish within its budget.", reason="parse_budget"
+        ) from None
+
+
+def windows(data: bytes, size: int = WINDOW_BYTES) -> list[tuple[int, int]]:
+    """Return ranges up to ``size`` that tile ``data``, cut at top-level code if possible."""
+    ranges: list[tuple[int, int]] = []
+    start = 0
+    while len(data) - start > size:
+        end = _window_end(data, start + size // 2, start + size)
+        ranges.append((start, end))
+        start = end
+    ranges.append((start, len(data)))
+    return ranges
+
+
+def _window_end(data: bytes, low: int, high: int) -> int:
+    found = data.rfind(b"\n\n", low, high - 1)
+    while found > 0:
+        if data[found + 2] not in b" \t\r\n})]":
+            return found + 2
+        found = data.rfind(b"\n\n", low, found)
+    line = data.rfind(b"\n", low, high)
+    if line > 0:
+        return line + 1
+    while high > low and data[high] & 0xC0 == 0x80:
+        high -= 1
+    return high

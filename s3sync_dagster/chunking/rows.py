@@ -1,0 +1,78 @@
+"""Records, one per line or row: CSV with its header repeated, JSON lines, plain lines."""
+
+from s3sync_dagster.chunking.outline import Outline, Piece
+from s3sync_dagster.chunking.text import character_start
+
+DEFAULT_MAX_LINES = 10
+DEFAULT_LINES_BYTES = 4096
+MAX_HEADER_SHARE = 3
+"""A header above a third of the limit is not repeated."""
+
+
+def outline_csv(data: bytes, limit: int) -> Outline:
+    """Return the cuts between the rows of a CSV file; each chunk repeats the header row."""
+    outline = Outline()
+    ends = _row_ends(data, limit)
+    if not ends:
+        return outline
+    header = (0, ends[0])
+    repeat = header[1] <= limit // MAX_HEADER_SHARE
+    for number, start in enumerate(ends[:-1] if ends[-1] == len(data) else ends):
+        outline.allow(start, 3.0 if number == 0 else 0.0)
+        if repeat:
+            outline.headers[start] = header
+    return outline
+
+
+def _row_ends(data: bytes, limit: int) -> list[int]:
+    """Return where rows end; a newline inside quotes ends none.
+
+    A quote that is not closed within ``limit`` bytes is taken for a plain character, so that one
+    stray quote does not swallow the rest of the file.
+    """
+    ends: list[int] = []
+    start = line = 0
+    quotes = 0
+    pending: list[int] = []  # line ends inside the open quote
+    while line < len(data):
+        end = data.find(b"\n", line) + 1 or len(data)
+        quotes += data.count(b'"', line, end)
+        if quotes % 2 and end - start <= limit and end < len(data):
+            pending.append(end)
+        else:
+            if quotes % 2:
+                ends.extend(pending)
+            ends.append(end)
+            pending.clear()
+            quotes = 0
+            start = end
+        line = end
+    return ends
+
+
+def outline_records(data: bytes) -> Outline:
+    """Return the cuts between lines that are records of their own (JSON lines)."""
+    outline = Outline()
+    position = data.find(b"\n") + 1
+    while 0 < position < len(data):
+        outline.allow(position, 0.0)
+        position = data.find(b"\n", position) + 1
+    return outline
+
+
+def cut_lines(data: bytes, *, max_lines: int, limit: int) -> list[Piece]:
+    """Return pieces of at most ``max_lines`` lines and ``limit`` bytes (strategy ``lines``)."""
+    pieces: list[Piece] = []
+    start = 0
+    while start < len(data):
+        end = start
+        for _ in range(max_lines):
+            following = data.find(b"\n", end) + 1 or len(data)
+            if following - start > limit or end == len(data):
+                break
+            end = following
+        if end == start:  # one line longer than the limit
+            end = character_start(data, start + limit, start)
+        pieces.append(Piece(start, end))
+        start = end
+    return pieces

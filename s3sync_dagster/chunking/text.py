@@ -1,0 +1,99 @@
+"""Cuts inside text without structure: paragraphs, lines, sentences, clauses, words, characters."""
+
+import re
+from collections.abc import Iterator
+
+BLANK_LINE = 0.3
+LINE = 1.0
+SENTENCE = 1.6
+CLAUSE = 4.0
+SPACE = 6.0
+CHARACTER = 9.0
+
+_LINE_END = re.compile(rb"\r\n?|\n")
+_SENTENCE_END = re.compile(
+    rb"(?:[.!?][\"')\]]*|\xe3\x80\x82|\xef\xbc\x81|\xef\xbc\x9f)[ \t]+"  # ASCII marks, then 。！？
+    rb"|\xe3\x80\x82|\xef\xbc\x81|\xef\xbc\x9f"
+)
+_CLAUSE_END = re.compile(rb"[;:,][ \t]+|\xe3\x80\x81|\xef\xbc\x8c")
+_SPACE = re.compile(rb"[ \t\x0b\x0c]+|[,;|&]")
+
+
+def text_cuts(data: bytes, start: int, end: int, limit: int) -> Iterator[tuple[int, float]]:
+    """Yield positions and costs inside ``data[start:end]`` that leave no gap above ``limit``."""
+    last = start
+    for position, cost in _line_cuts(data, start, end):
+        if position - last > limit // 4:
+            yield from _line_inside(data, last, position, limit)
+        if position < end:
+            yield position, cost
+        last = position
+    if end - last > limit // 4:
+        yield from _line_inside(data, last, end, limit)
+
+
+def _line_cuts(data: bytes, start: int, end: int) -> Iterator[tuple[int, float]]:
+    """Yield the beginnings of lines that are not blank."""
+    position = start
+    blank = False
+    for match in _LINE_END.finditer(data, start, end):
+        after = match.end()
+        if match.start() == position or data[position : match.start()].isspace():
+            blank = True
+        else:
+            if position > start:
+                yield position, BLANK_LINE if blank else LINE
+            blank = False
+        position = after
+    if start < position < end:
+        yield position, BLANK_LINE if blank else LINE
+
+
+def _line_inside(data: bytes, start: int, end: int, limit: int) -> Iterator[tuple[int, float]]:
+    """Yield cuts inside one long line: sentences, and finer ones only where a gap needs them."""
+    last = start
+    for match in _SENTENCE_END.finditer(data, start, end):
+        position = match.end()
+        if position >= end:
+            break
+        if position - last > limit:
+            yield from _forced(data, last, position, limit)
+        yield position, SENTENCE
+        last = position
+    if end - last > limit:
+        yield from _forced(data, last, end, limit)
+
+
+def _forced(data: bytes, start: int, end: int, limit: int) -> Iterator[tuple[int, float]]:
+    """Yield cuts inside a sentence longer than ``limit``: clauses, words, at last characters."""
+    grain = max(1, limit // 16)
+    last = start
+    for pattern, cost in ((_CLAUSE_END, CLAUSE), (_SPACE, SPACE)):
+        cuts = [match.end() for match in pattern.finditer(data, start, end)]
+        if cuts and max(b - a for a, b in zip([start, *cuts], [*cuts, end], strict=True)) <= limit:
+            for position in cuts:
+                if position - last >= grain and position < end:
+                    yield position, cost
+                    last = position
+            return
+    spaces = (match.end() for match in _SPACE.finditer(data, start, end))
+    for position in (*spaces, end):
+        while position - last > limit:
+            last = character_start(data, last + limit, last)
+            yield last, CHARACTER
+        if position < end and position - last >= grain:
+            yield position, SPACE
+            last = position
+
+
+def character_start(data: bytes, position: int, low: int) -> int:
+    """Return the last position up to ``position`` that is neither in a character nor in a CRLF."""
+    while position > low + 1 and position < len(data) and inside_character(data, position):
+        position -= 1
+    return position
+
+
+def inside_character(data: bytes, position: int) -> bool:
+    """Tell whether a cut at ``position`` would break a UTF-8 sequence or a CRLF."""
+    byte = data[position]
+    return byte & 0xC0 == 0x80 or (byte == 10 and data[position - 1] == 13)
