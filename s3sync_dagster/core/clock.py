@@ -1,5 +1,7 @@
 """Time and randomness as parameters, so that a test can replay a run to the letter."""
 
+from __future__ import annotations
+
 import random
 import time
 import uuid
