@@ -1,0 +1,115 @@
+"""What the first bytes say a file is, whatever its name says."""
+
+import io
+import zipfile
+from pathlib import Path
+
+from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.model.errors import EmptyText
+
+HEAD_BYTES = 4096
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"%PDF-", "pdf"),
+    (b"{\\rtf", "rtf"),
+    (b"\x89PNG\r\n\x1a\n", "image"),
+    (b"\xff\xd8\xff", "image"),
+    (b"GIF87a", "image"),
+    (b"GIF89a", "image"),
+    (b"II*\x00", "image"),
+    (b"MM\x00*", "image"),
+    (b"\x1f\x8b", "archive"),
+    (b"BZh", "archive"),
+    (b"\xfd7zXZ\x00", "archive"),
+    (b"7z\xbc\xaf\x27\x1c", "archive"),
+    (b"Rar!\x1a\x07", "archive"),
+    (b"(\xb5/\xfd", "archive"),
+    (b"\x7fELF", "binary"),
+    (b"MZ\x90\x00", "binary"),
+    (b"SQLite format 3\x00", "binary"),
+    (b"\xca\xfe\xba\xbe", "binary"),
+    (b"PAR1", "binary"),
+    (b"ID3", "media"),
+    (b"fLaC", "media"),
+    (b"OggS", "media"),
+    (b"\x1aE\xdf\xa3", "media"),
+)
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_OPEN_DOCUMENT = {
+    "application/vnd.oasis.opendocument.text": "odt",
+    "application/vnd.oasis.opendocument.spreadsheet": "ods",
+    "application/vnd.oasis.opendocument.presentation": "odp",
+    "application/epub+zip": "epub",
+}
+
+
+def read_all(content: Content) -> bytes:
+    """Return the bytes, from memory or from the spooled file."""
+    return content.read_bytes() if isinstance(content, Path) else content
+
+
+def head_of(content: Content) -> bytes:
+    """Return the first bytes; raises ``EmptyText`` (``empty_file``) when there are none."""
+    if isinstance(content, Path):
+        with content.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    else:
+        head = content[:HEAD_BYTES]
+    if not head:
+        raise EmptyText("The file is empty.", reason="empty_file")
+    return head
+
+
+def sniff(content: Content) -> str | None:
+    """Return the reader, or the reason to skip, that the bytes prove; None when they prove none.
+
+    Text formats prove nothing (an HTML file may be a lesson about HTML).
+    """
+    head = head_of(content)
+    for magic, answer in _MAGIC:
+        if head.startswith(magic):
+            return answer
+    if head.startswith(b"PK\x03\x04"):
+        return _sniff_zip(content)
+    if head.startswith(_OLE):
+        return _sniff_ole(content)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "image"
+    if head[:4] == b"RIFF" or head[4:8] == b"ftyp":
+        return "media"
+    # A PDF may have junk before its header, within the first kilobyte.
+    return "pdf" if b"%PDF-" in head[:1024] else None
+
+
+def _sniff_zip(content: Content) -> str:
+    try:
+        with zipfile.ZipFile(content if isinstance(content, Path) else io.BytesIO(content)) as file:
+            names = set(file.namelist()[:2000])
+            if "mimetype" in names and file.getinfo("mimetype").file_size < 200:
+                kind = file.read("mimetype").decode("ascii", "replace").strip()
+                kind = kind.removesuffix("-template")
+                return _OPEN_DOCUMENT.get(kind, "archive")
+    except (zipfile.BadZipFile, OSError, RuntimeError, EOFError, ValueError, NotImplementedError):
+        return "broken_zip"
+    for folder, reader in (("word/", "docx"), ("xl/", "xlsx"), ("ppt/", "pptx")):
+        if "[Content_Types].xml" in names and any(name.startswith(folder) for name in names):
+            return reader
+    return "epub" if "META-INF/container.xml" in names else "archive"
+
+
+def _sniff_ole(content: Content) -> str:
+    """Return the kind of a compound file by the names of its streams, without parsing it.
+
+    The directory stores names in UTF-16 and may stand anywhere in the file.
+    """
+    body = read_all(content)
+    for name, reader in (
+        ("EncryptedPackage", "encrypted"),
+        ("__properties_version1.0", "msg"),
+        ("WordDocument", "doc"),
+        ("PowerPoint Document", "ppt"),
+        ("Workbook", "xls"),
+        ("Book", "xls"),
+    ):
+        if name.encode("utf-16-le") in body:
+            return reader
+    return "binary"

@@ -1,0 +1,200 @@
+"""Bytes to text: what is proven first, what is likely second, never a silent guess."""
+
+import codecs
+import re
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
+
+from s3sync_dagster.model.errors import UnsupportedFile
+
+SAMPLE_BYTES = 64 * 1024
+"""Head on which an encoding is guessed; longer samples cost time and decide nothing."""
+_BOMS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_MULTIBYTE = {
+    *("shift_jis", "shift_jis_2004", "shift_jisx0213", "cp932", "euc_jp", "euc_jis_2004"),
+    *("euc_jisx0213", "iso2022_jp", "gb18030", "gbk", "gb2312", "hz", "big5", "big5hkscs", "cp950"),
+    *("euc_kr", "cp949", "johab", "iso2022_kr"),
+}
+_EBCDIC = ["cp037", "cp273", "cp424", "cp500", "cp875", "cp1026", "cp1140"]
+_NEVER = ["utf_7", "utf_16", "utf_16_le", "utf_16_be", "utf_32", *_EBCDIC]
+_CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\b\x1b\x1a")) + b"\x7f"
+_MAX_CONTROL_SHARE = 0.003
+_MIN_SAMPLE_BYTES = 16
+"""Below this detectors answer at random."""
+_MAX_ODD_SHARE = 0.04
+_MAX_LATIN_SHARE = 0.4
+"""Western texts have fewer letters outside ASCII than this; Cyrillic or Greek ones have more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Text and how it was found."""
+
+    text: str
+    encoding: str
+    guessed: bool
+    """True when nothing in the bytes proves the encoding."""
+
+
+def decode(content: bytes) -> Decoded:
+    """Return the text of a file.
+
+    Order: byte order mark, strict UTF-8, UTF-16 without a mark, then a guess. Raises
+    ``UnsupportedFile`` (``binary``) for what is no text.
+    """
+    for mark, encoding in _BOMS:
+        if content.startswith(mark):
+            return _decode_marked(content, len(mark), encoding)
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        text = None
+    if text is not None and not _looks_binary(content):
+        return Decoded(text, "utf-8", guessed=False)
+    encoding = _utf16_without_mark(content)
+    if encoding is not None:
+        return Decoded(content.decode(encoding), encoding, guessed=True)
+    if _looks_binary(content):
+        raise UnsupportedFile("The file is no text and of no kind that is read.", reason="binary")
+    return _guess(content)
+
+
+def _decode_marked(content: bytes, skip: int, encoding: str) -> Decoded:
+    body = memoryview(content)[skip:]
+    try:
+        return Decoded(codecs.decode(body, encoding), encoding, guessed=False)
+    except UnicodeDecodeError:
+        # Cut off in the middle of a character, most often; the mark proves the encoding.
+        return Decoded(codecs.decode(body, encoding, "replace"), encoding, guessed=True)
+
+
+def _looks_binary(content: bytes) -> bool:
+    """Return whether control characters are more than stray ones, at the head or the tail."""
+    for sample in (content[:SAMPLE_BYTES], content[-SAMPLE_BYTES:]):
+        controls = len(sample) - len(sample.translate(None, _CONTROL))
+        if controls > max(1, len(sample) * _MAX_CONTROL_SHARE):
+            return True
+    return False
+
+
+def _utf16_without_mark(content: bytes) -> str | None:
+    """Return UTF-16's byte order where it gives plausible text and the bytes are no other text."""
+    if len(content) < 4 or len(content) % 2 or not _looks_binary(content):
+        return None
+    plausible = [
+        encoding for encoding in ("utf-16-le", "utf-16-be") if _is_plausible(content, encoding)
+    ]
+    return plausible[0] if len(plausible) == 1 else None
+
+
+def _is_plausible(content: bytes, encoding: str) -> bool:
+    """Return whether nearly all characters of the head are letters, marks or white space."""
+    try:
+        content.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    text = content[: SAMPLE_BYTES & ~1].decode(encoding, "ignore")
+    strange = sum(
+        unicodedata.category(character)[0] == "C" and character not in "\t\n\r\f"
+        for character in text
+    )
+    blocks = Counter(ord(character) >> 8 for character in text)
+    # Text stays in a few blocks (CJK in up to eighty of them); random bytes are everywhere.
+    common = sum(count for _, count in blocks.most_common(3))
+    return strange <= len(text) * 0.002 and common >= len(text) * 0.2
+
+
+def _guess(content: bytes) -> Decoded:
+    sample, cut = _sample(content)
+    if len(sample) < _MIN_SAMPLE_BYTES:
+        return _try(content, "cp1252") or _last_resort(content)
+    found = _detect(sample)
+    for shorter in range(1, 4 if cut else 1):  # the cut may have gone through a character
+        if found in _MULTIBYTE:
+            break
+        found = _detect(sample[:-shorter])
+    if found is None or found not in _MULTIBYTE:
+        found = _best_western(sample, found)
+    return _try(content, found) or _try(content, "cp1252") or _last_resort(content)
+
+
+def _last_resort(content: bytes) -> Decoded:
+    return Decoded(content.decode("latin-1"), "iso8859-1", guessed=True)
+
+
+def _try(content: bytes, encoding: str) -> Decoded | None:
+    try:
+        return Decoded(content.decode(encoding), encoding, guessed=True)
+    except UnicodeDecodeError:
+        return None
+
+
+def _sample(content: bytes) -> tuple[bytes, bool]:
+    """Return bytes to guess on, and whether they may end inside a character.
+
+    A long ASCII head says nothing: the sample begins a little before the first other byte.
+    """
+    first = re.search(rb"[\x80-\xff]", content)
+    start = max(0, first.start() - 4096) if first else 0
+    start = content.rfind(b"\n", 0, start) + 1 if start else 0
+    sample = content[start : start + SAMPLE_BYTES]
+    if start + SAMPLE_BYTES >= len(content):
+        return sample, False
+    end = sample.rfind(b"\n")
+    return (sample[: end + 1], False) if end > 0 else (sample, True)
+
+
+def _detect(sample: bytes) -> str | None:
+    from charset_normalizer import from_bytes  # noqa: PLC0415 (most files are UTF-8)
+
+    best = from_bytes(sample, cp_exclusion=_NEVER).best()
+    return best.encoding if best else None
+
+
+def _best_western(sample: bytes, found: str | None) -> str:
+    """Return the 8-bit code page: Windows Western where it gives words, else the least odd one.
+
+    Detectors confuse these pages with each other; scripts other than Latin they tell well.
+    """
+    candidates = ["cp1252", "cp1250", "iso8859-2"]
+    if found is not None:
+        if _foreign_share(sample, found) > _MAX_LATIN_SHARE or found == "cp1254":
+            return found
+        candidates.append(found)
+    scores = {name: _oddness(sample, name) for name in dict.fromkeys(candidates)}
+    if scores["cp1252"] <= _MAX_ODD_SHARE:
+        return "cp1252"
+    return min(scores, key=scores.__getitem__)
+
+
+def _foreign_share(sample: bytes, encoding: str) -> float:
+    """Return the share of letters outside ASCII."""
+    letters = [c for c in sample.decode(encoding, "replace") if c.isalpha()]
+    return sum(not c.isascii() for c in letters) / max(1, len(letters))
+
+
+def _oddness(sample: bytes, encoding: str) -> float:
+    """Return the share of characters outside ASCII that stand where no language has them."""
+    text = sample.decode(encoding, "replace")
+    places = [i for i, character in enumerate(text) if not character.isascii()]
+    return sum(_is_odd(text, i) for i in places) / max(1, len(places))
+
+
+def _is_odd(text: str, i: int) -> bool:
+    """Return whether a symbol stands inside a word, or a capital follows a small letter."""
+    before = text[i - 1] if i else " "
+    after = text[i + 1] if i + 1 < len(text) else " "
+    character = text[i]
+    if character.isalpha():
+        return character.isupper() and before.islower()
+    if character in "¿¡\ufffd":
+        return before.isalpha()
+    inside = before.isalpha() and after.isalpha()
+    return inside and unicodedata.category(character)[0] in "SNC" and character != "\u00ad"
