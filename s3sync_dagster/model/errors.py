@@ -86,9 +86,14 @@ class LimitExceeded(FixInput):
 
 
 class RecordRejected(FixInput):
-    """A record would break a limit of Chroma."""
+    """A record would break a limit of Chroma.
+
+    Attributes:
+        record_ids: the records that a server refused; those written beside them are in place.
+    """
 
     reason = "record_rejected"
+    record_ids: tuple[str, ...] = ()
 
 
 class InvalidSidecar(FixInput):

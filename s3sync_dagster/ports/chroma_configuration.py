@@ -1,0 +1,90 @@
+"""What a collection is made with, and the comparison with one that exists.
+
+Chroma compares only the function's name, silently: another model under the same name, another
+space or other settings would put vectors side by side that have nothing to do with each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from s3sync_dagster.model.errors import Conflict, EmbeddingMismatch
+
+if TYPE_CHECKING:
+    from s3sync_dagster.core.interfaces import Embedder
+
+SPACE = "cosine"
+_SAME_VECTORS = {"onnx_mini_lm_l6_v2": "default"}
+"""Names under which Chroma knows one and the same function."""
+_DECIDES_NOTHING = frozenset(
+    {
+        "api_base",
+        "api_key_env_var",
+        "default_headers",
+        "organization_id",
+        "preferred_providers",
+        "timeout",
+        "url",
+    }
+)
+"""Settings that say where a model runs, not which it is."""
+
+
+def collection_configuration(embedder: Embedder) -> dict[str, Any]:
+    """Return the body's ``configuration`` for a new collection on a single node."""
+    return {"hnsw": {"space": SPACE}, "embedding_function": embedder.configuration()}
+
+
+def check_collection(found: Mapping[str, Any], embedder: Embedder) -> None:
+    """Compare a collection as the API shows it with what the embedder will write.
+
+    Raises:
+        Conflict: it is marked ``finished_ingest`` (reason of the same name).
+        EmbeddingMismatch: another function, space or dimension.
+    """
+    name = found["name"]
+    if (found.get("metadata") or {}).get("finished_ingest") is True:
+        raise Conflict(
+            f"the collection {name!r} is marked finished_ingest: nothing is added to it any more",
+            reason="finished_ingest",
+        )
+    configuration = found.get("configuration_json") or {}
+    theirs = _identity(configuration.get("embedding_function"))
+    ours = _identity(embedder.configuration())
+    if theirs != ours:
+        raise _mismatch(name, f"embedding function {_shown(theirs)}", _shown(ours))
+    index = configuration.get("hnsw") or configuration.get("spann") or {}
+    if (space := index.get("space")) != SPACE:
+        raise _mismatch(name, f"space {space!r}", repr(SPACE))
+    dimension = found.get("dimension")
+    if dimension is not None and dimension != embedder.dimension:
+        raise _mismatch(name, f"vectors of {dimension} numbers", str(embedder.dimension))
+
+
+def _mismatch(name: str, theirs: str, ours: str) -> EmbeddingMismatch:
+    return EmbeddingMismatch(
+        f"the collection {name!r} has {theirs}, this source needs {ours}; use another collection, "
+        "or let `s3sync reindex SOURCE --into COLLECTION` build a new one beside it"
+    )
+
+
+def _identity(function: Mapping[str, Any] | None) -> tuple[str, dict[str, Any]] | None:
+    """Return name and deciding settings; None for a function that Chroma does not know."""
+    if not function or function.get("type") != "known":
+        return None
+    name = str(function.get("name"))
+    settings: Mapping[str, Any] = function.get("config") or {}
+    return _SAME_VECTORS.get(name, name), {
+        key: value
+        for key, value in settings.items()
+        if key not in _DECIDES_NOTHING and value is not None
+    }
+
+
+def _shown(identity: tuple[str, dict[str, Any]] | None) -> str:
+    if identity is None:
+        return "unknown"
+    name, settings = identity
+    model = settings.get("model_name") or settings.get("model")
+    return f"{name!r} ({model})" if isinstance(model, str) else repr(name)

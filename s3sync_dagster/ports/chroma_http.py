@@ -1,0 +1,277 @@
+"""Chroma's HTTP API: one request with a deadline, retries, and errors of our own.
+
+The public API is spoken directly. Chroma's Python client has neither timeouts nor retries, hides
+the status behind exceptions that do not tell it, and costs each run a second of imports.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from s3sync_dagster.core.clock import Clock
+from s3sync_dagster.model.errors import (
+    AccessDenied,
+    Conflict,
+    EmbeddingMismatch,
+    FixConfiguration,
+    InvalidSetting,
+    LimitExceeded,
+    NotFound,
+    NotPossible,
+    S3SyncError,
+    Throttled,
+    Unavailable,
+)
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+TRIES_500 = 3
+"""A broken index and a full disk are 500 as well: they do not pass by waiting."""
+FIRST_PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 15.0
+CONNECT_SECONDS = 10.0
+
+
+class ChromaHttp:
+    """A connection to one server. Safe for several threads."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout_seconds: float = 60.0,
+        tries: int = 8,
+        verify: SSLContext | str | bool = True,
+        clock: Clock | None = None,
+    ) -> None:
+        """Connect at the first request.
+
+        Args:
+            url: scheme, host and port; a path before ``/api/v2`` is kept.
+            headers: sent with each request, such as a proxy's authorization.
+            timeout_seconds: a call ends within it, retries included.
+            tries: requests that one call sends at most.
+            verify: False, a CA file or a context, as httpx takes it.
+            clock: time and chance.
+
+        Raises:
+            InvalidSetting: the URL is none.
+        """
+        self._clock = clock or Clock()
+        self._timeout_seconds = timeout_seconds
+        self._tries = tries
+        self.sent: Counter[str] = Counter()
+        """Requests that went over the wire, by operation."""
+        parsed = _parse_url(url)
+        self.address = f"{parsed.scheme}://{parsed.host}:{parsed.port or _port(parsed.scheme)}"
+        self._client = httpx.Client(
+            base_url=str(parsed).rstrip("/") + "/api/v2/",
+            headers={"user-agent": "s3sync-dagster", **(headers or {})},
+            verify=_ca_context(verify),
+        )
+
+    def call(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        subject: str,
+        params: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return the decoded answer of a request that may be repeated.
+
+        Args:
+            operation: name in ``sent``.
+            method: of HTTP.
+            path: below ``/api/v2/``, escaped.
+            body: sent as JSON.
+            subject: what messages name, such as ``collection 'docs'``.
+            params: of the query string.
+
+        Raises:
+            S3SyncError: see ``docs/chroma.md`` for which.
+        """
+        content = None if body is None else _encode(body)
+        deadline = self._clock.monotonic() + self._timeout_seconds
+        attempt = 0
+        while True:
+            attempt += 1
+            remaining = deadline - self._clock.monotonic()
+            error, tries = self._try(operation, method, path, content, params, remaining, subject)
+            if not isinstance(error, Unavailable):
+                if isinstance(error, S3SyncError):
+                    raise error
+                return error
+            pause = self._pause(attempt, error.retry_after_seconds)
+            if attempt >= tries or self._clock.monotonic() + pause >= deadline:
+                raise error
+            self._clock.sleep(pause)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._client.close()
+
+    def _try(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        content: bytes | None,
+        params: Mapping[str, Any] | None,
+        seconds: float,
+        subject: str,
+    ) -> tuple[Any, int]:
+        """Return the answer or the error of one request, and how many tries it deserves."""
+        self.sent[operation] += 1
+        try:
+            response = self._client.request(
+                method,
+                path,
+                content=content,
+                params=params,
+                headers=None if content is None else {"content-type": "application/json"},
+                timeout=httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds)),
+            )
+        except httpx.TimeoutException:
+            error = Unavailable(
+                f"Chroma at {self.address} did not answer within {seconds:.0f} s "
+                f"({operation}, {subject})",
+                reason="chroma_timeout",
+            )
+            return error, self._tries
+        except httpx.TransportError as problem:
+            error = Unavailable(
+                f"Chroma at {self.address} cannot be reached ({type(problem).__name__})",
+                reason="chroma_unreachable",
+            )
+            return error, self._tries
+        if response.is_success:
+            return _decode(response, self.address), self._tries
+        tries = TRIES_500 if response.status_code == 500 else self._tries
+        return _failure(response, address=self.address, subject=subject), min(tries, self._tries)
+
+    def _pause(self, attempt: int, retry_after_seconds: float) -> float:
+        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+        return max(retry_after_seconds, pause * (0.5 + self._clock.random.random() / 2))
+
+
+def _parse_url(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = httpx.URL("")
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise InvalidSetting("the Chroma URL must look like http://host:8000 or https://host")
+    if parsed.userinfo:
+        raise InvalidSetting("the Chroma URL must not hold a password; use a header")
+    return parsed
+
+
+def _port(scheme: str) -> int:
+    return 443 if scheme == "https" else 80
+
+
+def _ca_context(verify: SSLContext | str | bool) -> SSLContext | bool:
+    if not isinstance(verify, str):
+        return verify
+    import ssl  # noqa: PLC0415 - only where a CA file is named
+
+    try:
+        return ssl.create_default_context(cafile=verify)
+    except (OSError, ssl.SSLError):
+        raise InvalidSetting(f"the CA file {verify!r} for Chroma cannot be read") from None
+
+
+def _encode(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _decode(response: httpx.Response, address: str) -> Any:
+    if not response.content:
+        return None
+    try:
+        return json.loads(response.content)
+    except ValueError:
+        return Unavailable(f"what answers at {address} is not Chroma", reason="bad_answer")
+
+
+def _failure(response: httpx.Response, *, address: str, subject: str) -> S3SyncError:
+    """Return our error for a status, told apart further by what Chroma says with it.
+
+    Foreign text decides, but is never repeated: it may hold parts of documents.
+    """
+    status, said = response.status_code, response.text[:4096]
+    where = f"{subject} at {address} (HTTP {status})"
+    if status in (401, 403):
+        return AccessDenied(f"Chroma refused the credentials for {where}")
+    if status == 404:
+        return NotFound(f"Chroma does not have {where}")
+    if status == 409:
+        return Conflict(f"Chroma already has {where}", reason="already_exists")
+    if status == 413:
+        return LimitExceeded(f"Chroma refused a request as too large: {where}", reason="too_large")
+    if status == 429:
+        return _throttled(response, f"Chroma asks for a pause: {where}")
+    for signs, build in _SAID:
+        if any(sign in said for sign in signs):
+            return build(where)
+    if status in RETRIED:
+        return Unavailable(f"Chroma failed: {where}", reason="chroma_failed")
+    return InvalidSetting(f"Chroma refused a request as invalid: {where}", reason="chroma_refused")
+
+
+_SAID = (
+    (
+        ("hnsw segment", "Error in compaction", "Error finding id", "Error getting embedding"),
+        lambda where: FixConfiguration(
+            f"the vector index is damaged: {where}; run s3sync repair", reason="index_damaged"
+        ),
+    ),
+    (
+        ("uota",),  # QuotaError, "Quota exceeded", "quota"
+        lambda where: FixConfiguration(
+            f"a quota of Chroma is used up: {where}", reason="quota_exceeded"
+        ),
+    ),
+    (
+        ("expecting embedding with dimension",),
+        lambda where: EmbeddingMismatch(f"the vectors have another dimension than {where}"),
+    ),
+    (
+        ("not enabled in local", "not supported for local", "not implemented"),
+        lambda where: NotPossible(f"this Chroma server cannot do what was asked: {where}"),
+    ),
+    (
+        ("Invalid where", "where clause"),
+        lambda where: InvalidSetting(f"the filter is not one that Chroma understands: {where}"),
+    ),
+)
+
+
+def _throttled(response: httpx.Response, message: str) -> Throttled:
+    return Throttled(
+        message,
+        retry_after_seconds=_retry_after_seconds(response.headers.get("retry-after", "")),
+    )
+
+
+def _retry_after_seconds(value: str) -> float:
+    """Return the pause a server asks for, as seconds or as a date; 0 for none, 60 at most."""
+    if value.isdigit():
+        return min(float(value), 60.0)
+    try:
+        wanted = parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return 0.0
+    return min(max((wanted - Clock().now()).total_seconds(), 0.0), 60.0)

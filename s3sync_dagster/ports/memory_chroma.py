@@ -1,0 +1,238 @@
+"""Chroma in dictionaries, for tests of what writes to it. Shares the contract tests."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from s3sync_dagster.core.interfaces import StoredRecord, WriteLimits
+from s3sync_dagster.core.record_limits import validate_record
+from s3sync_dagster.model.document import Hit
+from s3sync_dagster.model.errors import EmbeddingMismatch, InvalidSetting, NotFound
+from s3sync_dagster.ports.chroma_batches import refuse_duplicates
+from s3sync_dagster.ports.chroma_configuration import check_collection, collection_configuration
+
+if TYPE_CHECKING:
+    from s3sync_dagster.core.interfaces import Embedder, Vector, Vectors
+    from s3sync_dagster.model.document import Metadata, Record
+
+
+class MemoryCollections:
+    """A ``Collections`` without a server. Databases exist as soon as they are named."""
+
+    def __init__(self, *, write_limits: WriteLimits | None = None) -> None:
+        self._write_limits = write_limits or WriteLimits()
+        self._collections: dict[tuple[str, str, str], MemoryCollection] = {}
+        self.missing_databases: set[str] = set()
+        """Databases that do not exist."""
+
+    def open(
+        self, name: str, *, tenant: str, database: str, embedder: Embedder, create: bool = True
+    ) -> MemoryCollection:
+        """Return the collection; see ``core.interfaces.Collections``."""
+        if database in self.missing_databases:
+            raise NotFound(f"there is no database {database!r} of tenant {tenant!r}")
+        place = (tenant, database, name)
+        if place not in self._collections:
+            if not create:
+                raise NotFound(f"there is no collection {name!r} in database {database!r}")
+            self._collections[place] = MemoryCollection(
+                name, collection_configuration(embedder), write_limits=self._write_limits
+            )
+        collection = self._collections[place]
+        check_collection(collection.description(), embedder)
+        return collection
+
+    def list_collections(self, *, tenant: str, database: str) -> list[str]:
+        """Return the names of all collections of a database, in their order of creation."""
+        return [name for t, d, name in self._collections if (t, d) == (tenant, database)]
+
+    def delete_collection(self, name: str, *, tenant: str, database: str) -> None:
+        """Delete a collection; who still holds it gets ``NotFound``."""
+        gone = self._collections.pop((tenant, database, name), None)
+        if gone is not None:
+            gone.deleted = True
+
+    def heartbeat(self) -> None:
+        """Return at once."""
+
+    def close(self) -> None:
+        """Do nothing: the state lives as long as this object."""
+
+
+class MemoryCollection:
+    """A ``CollectionPort`` over a dictionary."""
+
+    def __init__(
+        self, name: str, configuration: Mapping[str, Any], *, write_limits: WriteLimits
+    ) -> None:
+        self.id = str(uuid.uuid4())
+        self.name = name
+        self.write_limits = write_limits
+        self.metadata: dict[str, Any] = {}
+        """The collection's own metadata, such as ``finished_ingest``."""
+        self.calls: list[tuple[str, int]] = []
+        """Operation and number of records of each call, in order."""
+        self.deleted = False
+        self._configuration = dict(configuration)
+        self._dimension: int | None = None
+        self._records: dict[str, StoredRecord] = {}
+
+    def description(self) -> dict[str, Any]:
+        """Return the collection as Chroma's API shows it."""
+        return {
+            "name": self.name,
+            "metadata": self.metadata,
+            "configuration_json": self._configuration,
+            "dimension": self._dimension,
+        }
+
+    def upsert(self, records: Sequence[Record], vectors: Vectors) -> None:
+        """Write records and vectors; absent metadata keys of existing ids survive."""
+        self._called("upsert", len(records))
+        refuse_duplicates([record.id for record in records])
+        for record in records:
+            validate_record(record)
+        if not records:
+            return
+        if self._dimension not in (None, vectors.shape[-1]):
+            raise EmbeddingMismatch(f"{self.name!r} has vectors of {self._dimension} numbers")
+        self._dimension = vectors.shape[-1]
+        for record, vector in zip(records, vectors, strict=True):
+            old = self._records.get(record.id)
+            self._records[record.id] = StoredRecord(
+                id=record.id,
+                metadata=_merged(old.metadata if old else {}, record.metadata),
+                document=record.document,
+                vector=vector.astype("float32"),
+            )
+
+    def update_metadata(self, ids: Sequence[str], metadatas: Sequence[Metadata]) -> None:
+        """Change metadata alone; unknown ids are passed over, as Chroma does."""
+        self._called("update", len(ids))
+        refuse_duplicates(ids)
+        for name, metadata in zip(ids, metadatas, strict=True):
+            old = self._records.get(name)
+            if old is not None:
+                self._records[name] = StoredRecord(
+                    id=name,
+                    metadata=_merged(old.metadata, metadata),
+                    document=old.document,
+                    vector=old.vector,
+                )
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Delete by id; missing ids are not an error."""
+        self._called("delete", len(ids))
+        for name in ids:
+            self._records.pop(name, None)
+
+    def get(
+        self, ids: Sequence[str], *, documents: bool = False, vectors: bool = False
+    ) -> dict[str, StoredRecord]:
+        """Return the records that exist, by id."""
+        self._called("get", len(ids))
+        return {
+            name: _shown(self._records[name], documents=documents, vectors=vectors)
+            for name in ids
+            if name in self._records
+        }
+
+    def scan(
+        self, *, source_id: str | None = None, page_size: int = 1000
+    ) -> Iterator[list[StoredRecord]]:
+        """Yield all records (metadata only) in pages."""
+        chosen = [
+            record
+            for record in list(self._records.values())
+            if source_id is None or record.metadata.get("s3sync_source") == source_id
+        ]
+        for start in range(0, len(chosen), page_size):
+            page = chosen[start : start + page_size]
+            self._called("get", len(page))
+            yield [_shown(record, documents=False, vectors=False) for record in page]
+
+    def query(
+        self, vector: Vector, *, limit: int = 10, where: Mapping[str, Any] | None = None
+    ) -> list[Hit]:
+        """Return the nearest records by comparing all of them, best first."""
+        self._called("query", 1)
+        hits = [
+            Hit(
+                id=record.id,
+                document=record.document or "",
+                metadata=record.metadata,
+                score=_cosine(vector, record.vector),
+            )
+            for record in self._records.values()
+            if where is None or matches(record.metadata, where)
+        ]
+        return sorted(hits, key=lambda hit: -hit.score)[:limit]
+
+    def count(self) -> int:
+        """Return the number of records."""
+        self._called("count", 1)
+        return len(self._records)
+
+    def _called(self, operation: str, records: int) -> None:
+        if self.deleted:
+            raise NotFound(f"Chroma does not have collection {self.name!r}")
+        self.calls.append((operation, records))
+
+
+def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in {**old, **new}.items() if value is not None}
+
+
+def _shown(record: StoredRecord, *, documents: bool, vectors: bool) -> StoredRecord:
+    return StoredRecord(
+        id=record.id,
+        metadata=dict(record.metadata),
+        document=record.document if documents else None,
+        vector=record.vector if vectors else None,
+    )
+
+
+def _cosine(one: Vector, other: Vector) -> float:
+    import numpy as np
+
+    return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))
+
+
+_COMPARED = {
+    "$eq": lambda value, wanted: type(value) is type(wanted) and value == wanted,
+    "$ne": lambda value, wanted: not (type(value) is type(wanted) and value == wanted),
+    "$gt": lambda value, wanted: _is_number(value) and value > wanted,
+    "$gte": lambda value, wanted: _is_number(value) and value >= wanted,
+    "$lt": lambda value, wanted: _is_number(value) and value < wanted,
+    "$lte": lambda value, wanted: _is_number(value) and value <= wanted,
+    "$in": lambda value, wanted: value in wanted,
+    "$nin": lambda value, wanted: value not in wanted,
+    "$contains": lambda value, wanted: isinstance(value, list) and wanted in value,
+    "$not_contains": lambda value, wanted: not (isinstance(value, list) and wanted in value),
+}
+
+
+def matches(metadata: Mapping[str, Any], where: Mapping[str, Any]) -> bool:
+    """Return whether metadata meets a filter in Chroma's language.
+
+    Raises:
+        InvalidSetting: the filter is not one that Chroma understands.
+    """
+    if len(where) != 1:
+        raise InvalidSetting("a filter has exactly one key; join several with $and")
+    ((key, condition),) = where.items()
+    if key in ("$and", "$or"):
+        parts = [matches(metadata, part) for part in condition]
+        return all(parts) if key == "$and" else any(parts)
+    if not isinstance(condition, Mapping):
+        condition = {"$eq": condition}
+    if key.startswith("$") or len(condition) != 1 or next(iter(condition)) not in _COMPARED:
+        raise InvalidSetting("the filter is not one that Chroma understands")
+    ((operator, wanted),) = condition.items()
+    return _COMPARED[operator](metadata.get(key), wanted)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
