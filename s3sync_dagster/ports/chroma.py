@@ -141,6 +141,13 @@ class HttpCollections:
         except NotFound:
             return None
 
+    def _require_database(self, tenant: str, database: str) -> None:
+        path = _collections_path(tenant, database).removesuffix("/collections")
+        try:
+            self.http.call("find", "GET", path, subject=f"database {database!r}")
+        except NotFound:
+            raise NotFound(f"there is no database {database!r} of tenant {tenant!r}") from None
+
     def _create(self, name: str, tenant: str, database: str, embedder: Embedder) -> dict[str, Any]:
         body = {"name": name, "configuration": collection_configuration(embedder)}
         try:
