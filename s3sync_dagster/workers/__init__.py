@@ -1,5 +1,5 @@
 """A pool of limited, killable worker processes."""
 
-from s3sync_dagster.workers.pool import LocalPool, open_pool
+from s3sync_dagster.workers.pool import LocalPool, open_pool, warm_server_command
 
-__all__ = ["LocalPool", "open_pool"]
+__all__ = ["LocalPool", "open_pool", "warm_server_command"]

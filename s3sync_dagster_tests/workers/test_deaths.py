@@ -1,0 +1,92 @@
+"""Whoever dies, nothing is left behind and nothing waits for ever."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from s3sync_dagster.core.interfaces import WorkLimits
+from s3sync_dagster.model.errors import LimitExceeded
+from s3sync_dagster.workers import open_pool
+from s3sync_dagster_tests.workers.processes import (
+    descendants_of,
+    is_alive,
+    read_when_written,
+    wait_until_gone,
+)
+
+JOBS = "s3sync_dagster_tests.workers.jobs:"
+PLENTY = WorkLimits(seconds=60)
+
+
+def test_killed_caller_takes_server_workers_and_programs_with_it(tmp_path: Path):
+    pids = tmp_path / "pids"
+    program = textwrap.dedent(f"""
+        from s3sync_dagster.core.interfaces import WorkLimits
+        from s3sync_dagster.workers import open_pool
+
+        pool = open_pool(workers=1)
+        job = "{JOBS}start_a_program_and_wait"
+        pool.submit(job, {str(pids)!r}, limits=WorkLimits(seconds=60)).result()
+    """)
+    with subprocess.Popen([sys.executable, "-c", program]) as caller:
+        worker, started = map(int, read_when_written(pids).split())
+        family = [*descendants_of(caller.pid), worker, started]
+        assert all(is_alive(pid) for pid in family)
+        caller.kill()
+    wait_until_gone(family)
+
+
+def test_killed_server_takes_workers_with_it_and_the_call_is_made_again(tmp_path: Path):
+    pids = tmp_path / "pids"
+    with open_pool(workers=1) as pool:
+        future = pool.submit(JOBS + "start_a_program_and_wait", str(pids), limits=PLENTY)
+        worker, _ = map(int, read_when_written(pids).split())
+        assert pool._server is not None
+        first = pool._server.pid
+        pids.unlink()
+        os.kill(first, signal.SIGKILL)
+        wait_until_gone([first, worker])
+        again, _ = map(int, read_when_written(pids).split())
+        assert again != worker
+        assert not future.done()
+
+
+def test_program_left_by_a_worker_is_killed(tmp_path: Path):
+    pids = tmp_path / "pids"
+    with open_pool(workers=1) as pool:
+        pool.submit(JOBS + "start_a_program_and_return", str(pids), limits=PLENTY).result()
+        wait_until_gone(map(int, pids.read_text().split()))
+
+
+def test_program_of_a_worker_that_ran_out_of_time_is_killed(tmp_path: Path):
+    pids = tmp_path / "pids"
+    with open_pool(workers=1) as pool:
+        job = JOBS + "start_a_program_and_wait"
+        with pytest.raises(LimitExceeded):
+            pool.submit(job, str(pids), limits=WorkLimits(seconds=1)).result()
+        wait_until_gone(map(int, pids.read_text().split()))
+
+
+def test_closing_leaves_no_process(tmp_path: Path):
+    pool = open_pool(workers=2)
+    pool.submit(JOBS + "add", 1, limits=PLENTY).result()
+    assert pool._server is not None
+    family = [pool._server.pid, *descendants_of(pool._server.pid)]
+    assert len(family) >= 2
+    pool.close()
+    wait_until_gone(family)
+
+
+def test_workers_have_no_network_where_the_kernel_allows_it():
+    flags = "-n" if os.geteuid() == 0 else "-rn"
+    possible = subprocess.run(["unshare", flags, "true"], check=False).returncode == 0
+    with socket.create_server(("127.0.0.1", 0)) as server, open_pool(workers=1) as pool:
+        port = server.getsockname()[1]
+        connected = pool.submit(JOBS + "can_connect", port, limits=PLENTY).result()
+    assert connected is not possible
