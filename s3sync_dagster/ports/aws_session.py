@@ -1,0 +1,140 @@
+"""Credentials of a source to a boto3 session: the only place that sees secrets of AWS."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import boto3
+from botocore import exceptions as aws
+from botocore import session as aws_session
+from botocore.config import Config
+from botocore.credentials import (
+    AssumeRoleCredentialFetcher,
+    CredentialProvider,
+    CredentialResolver,
+    DeferredRefreshableCredentials,
+)
+
+from s3sync_dagster.model.errors import AccessDenied, InvalidSetting
+from s3sync_dagster.model.source import CredentialsConfig
+from s3sync_dagster.ports.aws_errors import transport_error
+
+ResolveEnv = Callable[[str], str | None]
+"""Value of an environment variable by its name."""
+ResolveCredential = Callable[[int], tuple[str, str, str | None]]
+"""Access key id, secret access key and session token of a row of the catalog."""
+
+DEFAULT_REGION = "us-east-1"
+SESSION_NAME = "s3sync-dagster"
+_STS = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+
+
+def open_session(
+    credentials: CredentialsConfig,
+    *,
+    region: str | None,
+    resolve_env: ResolveEnv,
+    resolve_credential: ResolveCredential | None = None,
+) -> boto3.Session:
+    """Return a session with a source's credentials; nothing is sent yet.
+
+    The first that is given counts: catalog credential, variables, profile, AWS's default chain.
+    With ``role_arn`` these only serve to assume the role, and its temporary credentials are
+    renewed before they end.
+
+    Raises:
+        AccessDenied: ``no_credentials``, ``profile_not_found``.
+        InvalidSetting: an incomplete pair, or a profile beside other credentials.
+    """
+    key_id, secret, token = _keys(
+        credentials, resolve_env=resolve_env, resolve_credential=resolve_credential
+    )
+    try:
+        session = boto3.Session(
+            aws_access_key_id=key_id,
+            aws_secret_access_key=secret,
+            aws_session_token=token,
+            profile_name=credentials.profile if key_id is None else None,
+            region_name=region,
+        )
+    except aws.BotoCoreError as error:
+        raise transport_error(error, doing="opening an AWS session", endpoint=None) from None
+    if credentials.role_arn is None:
+        return session
+    return _assuming(session, credentials=credentials, role_arn=credentials.role_arn)
+
+
+def _keys(
+    credentials: CredentialsConfig,
+    *,
+    resolve_env: ResolveEnv,
+    resolve_credential: ResolveCredential | None,
+) -> tuple[str | None, str | None, str | None]:
+    if credentials.credential_id is not None:
+        if resolve_credential is None:
+            raise InvalidSetting("credential_id needs a catalog, which is not open here")
+        return resolve_credential(credentials.credential_id)
+    names = (credentials.access_key_id_env, credentials.secret_access_key_env)
+    if names == (None, None):
+        return None, None, None
+    if None in names:
+        raise InvalidSetting("access_key_id_env and secret_access_key_env have to come together")
+    key_id, secret = (_variable(name or "", resolve_env=resolve_env) for name in names)
+    if credentials.session_token_env is None:
+        return key_id, secret, None
+    return key_id, secret, _variable(credentials.session_token_env, resolve_env=resolve_env)
+
+
+def _variable(name: str, *, resolve_env: ResolveEnv) -> str:
+    value = resolve_env(name)
+    if not value:
+        raise AccessDenied(
+            f"the variable {name!r}, which the source's credentials name, is not set here",
+            reason="no_credentials",
+        )
+    return value
+
+
+def _assuming(
+    session: boto3.Session, *, credentials: CredentialsConfig, role_arn: str
+) -> boto3.Session:
+    """Return a session whose credentials come from STS when they are first needed."""
+    region = session.region_name or DEFAULT_REGION
+    base = aws_session.Session(profile=session.profile_name if _has_profile(session) else None)
+    found = session.get_credentials()
+    if found is None:
+        raise transport_error(
+            aws.NoCredentialsError(), doing=f"assuming role {role_arn!r}", endpoint=None
+        )
+    extra = {"RoleSessionName": SESSION_NAME}
+    if credentials.external_id is not None:
+        extra["ExternalId"] = credentials.external_id
+    fetcher = AssumeRoleCredentialFetcher(
+        client_creator=partial(base.create_client, region_name=region, config=_STS),
+        source_credentials=found,
+        role_arn=role_arn,
+        extra_args=extra,
+    )
+    role = DeferredRefreshableCredentials(
+        refresh_using=fetcher.fetch_credentials, method=_RoleProvider.METHOD
+    )
+    assumed = aws_session.Session()
+    assumed.register_component("credential_provider", CredentialResolver([_RoleProvider(role)]))
+    return boto3.Session(botocore_session=assumed, region_name=region)
+
+
+def _has_profile(session: boto3.Session) -> bool:
+    return session.profile_name not in (None, "default")
+
+
+class _RoleProvider(CredentialProvider):
+    """Hands one prepared set of refreshing credentials to botocore's chain."""
+
+    METHOD = "assume-role"
+
+    def __init__(self, credentials: DeferredRefreshableCredentials) -> None:
+        super().__init__()
+        self._credentials = credentials
+
+    def load(self) -> Any:
+        return self._credentials

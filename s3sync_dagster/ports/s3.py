@@ -1,0 +1,303 @@
+"""One bucket through boto3: ordered pages, HEAD, and whole bodies that fit in memory."""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from botocore import exceptions as aws
+
+from s3sync_dagster.core.interfaces import ListPage, ObjectBody
+from s3sync_dagster.model.errors import (
+    AccessDenied,
+    LimitExceeded,
+    NotFound,
+    NotPossible,
+    S3SyncError,
+)
+from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.model.source import Source
+from s3sync_dagster.ports.aws_errors import error_status, is_broken_connection
+from s3sync_dagster.ports.aws_session import ResolveCredential, ResolveEnv, open_session
+from s3sync_dagster.ports.body_spool import BodySpool
+from s3sync_dagster.ports.s3_client import (
+    DIRECTORY_BUCKET_SUFFIX,
+    FAILURES,
+    S3Client,
+    bucket_arguments,
+)
+from s3sync_dagster.ports.s3_errors import Request, s3_error, says_gone
+
+MAX_UNORDERED_OBJECTS = 100_000
+"""A directory bucket's listing is held in memory to sort it: up to so many objects."""
+
+_TRIES = 3
+"""Whole reads and pages that are begun again when their connection breaks."""
+_PAUSE_SECONDS = 0.2
+_BUCKET_KNOWN_SECONDS = 60.0
+_T = TypeVar("_T")
+
+
+def open_object_store(
+    source: Source,
+    *,
+    resolve_env: ResolveEnv,
+    resolve_credential: ResolveCredential | None = None,
+    spool_dir: Path | None = None,
+) -> "S3ObjectStore":
+    """Return the source's bucket. Nothing is sent yet; the store may be used by many threads.
+
+    Args:
+        source: bucket, endpoint, region and where its credentials come from.
+        resolve_env: looks up the variables that ``source.credentials`` names.
+        resolve_credential: looks up ``source.credentials.credential_id``.
+        spool_dir: where bodies above 8 MiB go, as files that the caller deletes.
+            None: a folder of the store's own, which ``close`` removes.
+
+    Raises:
+        AccessDenied: credentials that are named and not there.
+        InvalidSetting: credentials that do not go together.
+    """
+    session = open_session(
+        source.credentials,
+        region=source.region,
+        resolve_env=resolve_env,
+        resolve_credential=resolve_credential,
+    )
+    return S3ObjectStore(
+        source, client=S3Client(source, session=session), spool=BodySpool(spool_dir)
+    )
+
+
+class S3ObjectStore:
+    """``core.interfaces.ObjectStore`` over boto3."""
+
+    def __init__(self, source: Source, *, client: S3Client, spool: BodySpool) -> None:
+        self.ordered = not source.bucket_name.endswith(DIRECTORY_BUCKET_SUFFIX)
+        self._source = source
+        self._client = client
+        self._spool = spool
+        self._bucket_known_until = 0.0
+
+    def __repr__(self) -> str:
+        return f"S3ObjectStore({self._source.bucket_name!r})"
+
+    def list_page(self, prefix: str, *, start_after: str | None, limit: int = 1000) -> ListPage:
+        """Return the page of keys that begin with ``prefix`` and come after ``start_after``.
+
+        An unordered (directory) bucket is listed to its end, sorted, and given as one page.
+
+        Raises:
+            NotPossible: ``unordered_listing``, where order is promised and not kept, or where
+                a directory bucket has more than 100,000 objects under the prefix.
+        """
+        if not self.ordered:
+            return self._list_unordered(prefix, start_after=start_after)
+        arguments: dict[str, Any] = {"MaxKeys": limit}
+        if start_after:
+            arguments["StartAfter"] = start_after
+        objects: list[ObjectRef] = []
+        last = False
+        while not objects and not last:  # some servers give an empty page before the end
+            answer = self._list(prefix, arguments)
+            objects = [_listed(entry) for entry in answer.get("Contents", ())]
+            last = not answer.get("IsTruncated", False)
+            arguments = {
+                "MaxKeys": limit,
+                "ContinuationToken": answer.get("NextContinuationToken", ""),
+            }
+        self._check_order(objects, start_after=start_after)
+        return ListPage(objects=tuple(objects), last=last)
+
+    def head(self, key: str, *, version_id: str | None = None) -> ObjectRef:
+        """Return what the bucket has at ``key`` now."""
+        request = Request("asking for", self._source, key)
+        arguments = self._object_arguments(key, version_id=version_id)
+        try:
+            answer = self._send("head_object", arguments)
+        except FAILURES as error:
+            raise self._object_error(error, request) from None
+        return _described(key, answer)
+
+    def read(
+        self,
+        key: str,
+        *,
+        version_id: str | None = None,
+        if_match: str | None = None,
+        max_size_bytes: int,
+    ) -> ObjectBody:
+        """Return the object's bytes, and of it what this very answer says.
+
+        A connection that breaks on the way makes the whole read begin again, up to 3 times.
+
+        Raises:
+            LimitExceeded: ``too_large``, before the body is read.
+            ObjectChanged: ``if_match`` does not hold any more.
+        """
+        request = Request("reading", self._source, key)
+        arguments = self._object_arguments(key, version_id=version_id)
+        if if_match:
+            arguments["IfMatch"] = f'"{if_match}"'
+        try:
+            return self._retrying(
+                lambda: self._read_once(key, arguments, max_size_bytes=max_size_bytes)
+            )
+        except FAILURES as error:
+            raise self._object_error(error, request) from None
+
+    def requests(self) -> Mapping[str, int]:
+        """Return requests that went out so far by kind, the SDK's own retries included."""
+        return self._client.requests()
+
+    def close(self) -> None:
+        """Close connections and remove the store's own spool folder."""
+        self._client.close()
+        self._spool.close()
+
+    def _read_once(
+        self, key: str, arguments: Mapping[str, Any], *, max_size_bytes: int
+    ) -> ObjectBody:
+        answer = self._send("get_object", arguments)
+        body = answer["Body"]
+        try:
+            ref = _described(key, answer)
+            if ref.size > max_size_bytes:
+                raise LimitExceeded(
+                    f"object {key!r} has {ref.size} bytes; at most {max_size_bytes} are read",
+                    reason="too_large",
+                )
+            content = self._spool.read(body, key=key, size=ref.size, limit=max_size_bytes)
+        finally:
+            body.close()  # gives a finished connection back, and cuts one that is not wanted
+        return ObjectBody(
+            ref=ref,
+            content=content,
+            content_type=answer.get("ContentType"),
+            metadata=dict(answer.get("Metadata", {})),
+        )
+
+    def _list(self, prefix: str, paging: Mapping[str, Any]) -> dict[str, Any]:
+        arguments = {"Prefix": prefix, **paging, **self._common_arguments()}
+        if self.ordered:
+            arguments["OptionalObjectAttributes"] = ["RestoreStatus"]
+        try:
+            return self._retrying(lambda: self._send("list_objects_v2", arguments))
+        except FAILURES as error:
+            raise s3_error(error, Request("listing", self._source)) from None
+
+    def _list_unordered(self, prefix: str, *, start_after: str | None) -> ListPage:
+        objects: list[ObjectRef] = []
+        paging: dict[str, Any] = {}
+        last = False
+        while not last:
+            answer = self._list(prefix, paging)
+            objects.extend(_listed(entry) for entry in answer.get("Contents", ()))
+            if len(objects) > MAX_UNORDERED_OBJECTS:
+                raise NotPossible(
+                    f"directory bucket {self._source.bucket_name!r} lists without order and has "
+                    f"more than {MAX_UNORDERED_OBJECTS} objects under {prefix!r}; "
+                    "split the source by prefix",
+                    reason="unordered_listing",
+                )
+            last = not answer.get("IsTruncated", False)
+            paging = {"ContinuationToken": answer.get("NextContinuationToken", "")}
+        after = (start_after or "").encode()
+        objects = [ref for ref in objects if ref.key.encode() > after]
+        objects.sort(key=lambda ref: ref.key.encode())
+        return ListPage(objects=tuple(objects), last=True)
+
+    def _check_order(self, objects: list[ObjectRef], *, start_after: str | None) -> None:
+        # A cursor over keys that come in another order would leave objects out without a word.
+        before = (start_after or "").encode()
+        for ref in objects:
+            key = ref.key.encode()
+            if key <= before:
+                raise NotPossible(
+                    f"bucket {self._source.bucket_name!r} does not list its keys in UTF-8 order "
+                    f"({ref.key!r} comes too late), so a listing cannot be trusted to be complete",
+                    reason="unordered_listing",
+                )
+            before = key
+
+    def _object_error(self, error: Exception, request: Request) -> S3SyncError:
+        found = s3_error(error, request)
+        if isinstance(found, NotFound) and found.reason == "object_gone" and not says_gone(error):
+            self._require_bucket()
+        return found
+
+    def _require_bucket(self) -> None:
+        """Raise unless the bucket exists.
+
+        A bare 404, as HEAD gives it, comes from a missing bucket, a wrong endpoint or a proxy as
+        well, and it may be the reason to delete records: the bucket has to have answered within
+        the last minute, or it is asked for.
+        """
+        if time.monotonic() < self._bucket_known_until:
+            return
+        try:
+            self._send("head_bucket", bucket_arguments(self._source))
+        except FAILURES as error:
+            if isinstance(error, aws.ClientError) and error_status(error) == 403:
+                raise AccessDenied(
+                    f"whether bucket {self._source.bucket_name!r} exists is not shown to these "
+                    "credentials, so a missing object cannot be told; grant s3:ListBucket"
+                ) from None
+            raise s3_error(error, Request("asking for", self._source)) from None
+
+    def _retrying(self, call: Callable[[], _T]) -> _T:
+        for attempt in range(1, _TRIES):
+            try:
+                return call()
+            except FAILURES as error:
+                if not self._client.answered or not is_broken_connection(error):
+                    raise
+                time.sleep(_PAUSE_SECONDS * 4 ** (attempt - 1))
+        return call()
+
+    def _send(self, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        answer = self._client.send(operation, arguments)
+        self._bucket_known_until = time.monotonic() + _BUCKET_KNOWN_SECONDS
+        return answer
+
+    def _object_arguments(self, key: str, *, version_id: str | None) -> dict[str, Any]:
+        arguments = {"Key": key, **self._common_arguments()}
+        if version_id is not None:
+            arguments["VersionId"] = version_id
+        return arguments
+
+    def _common_arguments(self) -> dict[str, Any]:
+        arguments = bucket_arguments(self._source)
+        if self._source.requester_pays:
+            arguments["RequestPayer"] = "requester"
+        return arguments
+
+
+def _listed(entry: Mapping[str, Any]) -> ObjectRef:
+    restore = entry.get("RestoreStatus", {})
+    return ObjectRef(
+        key=entry["Key"],
+        etag=entry.get("ETag", "").strip('"'),
+        size=entry.get("Size", -1),
+        last_modified=_utc(entry.get("LastModified")),
+        storage_class=entry.get("StorageClass") or "STANDARD",
+        restored="RestoreExpiryDate" in restore and not restore.get("IsRestoreInProgress", False),
+    )
+
+
+def _described(key: str, answer: Mapping[str, Any]) -> ObjectRef:
+    version_id = answer.get("VersionId")
+    return ObjectRef(
+        key=key,
+        etag=answer.get("ETag", "").strip('"'),
+        size=answer.get("ContentLength", -1),
+        last_modified=_utc(answer.get("LastModified")),
+        version_id=None if version_id == "null" else version_id,
+        storage_class=answer.get("StorageClass") or "STANDARD",
+        restored='ongoing-request="false"' in answer.get("Restore", ""),
+    )
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.astimezone(UTC)

@@ -1,0 +1,151 @@
+"""The boto3 client of one bucket: its region, its patience, and a count of what went out."""
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+from botocore import exceptions as aws
+from botocore.config import Config
+from botocore.parsers import ResponseParserError
+from urllib3 import exceptions as http
+
+from s3sync_dagster.model.source import Source
+from s3sync_dagster.ports.aws_errors import error_headers
+from s3sync_dagster.ports.aws_session import DEFAULT_REGION
+from s3sync_dagster.ports.s3_errors import Request, s3_error
+
+POOL_CONNECTIONS = 32
+DIRECTORY_BUCKET_SUFFIX = "--x-s3"
+FAILURES = (
+    aws.ClientError,
+    aws.BotoCoreError,
+    ResponseParserError,
+    http.HTTPError,
+    ConnectionError,
+    ValueError,  # what boto3 raises for an endpoint that is no URL
+)
+"""All that boto3 raises for reasons outside of this program."""
+
+_KINDS: Mapping[str, str] = {
+    "ListObjectsV2": "LIST",
+    "HeadObject": "HEAD",
+    "HeadBucket": "HEAD",
+    "GetObject": "GET",
+}
+_NEVER_SENT = (aws.EndpointConnectionError, aws.ConnectTimeoutError, aws.ProxyConnectionError)
+
+
+class S3Client:
+    """Sends S3 operations; safe for many threads.
+
+    Until the first answer it is impatient, so that a wrong or dead endpoint is reported within
+    25 seconds; then it waits longer and tries more often.
+    """
+
+    def __init__(self, source: Source, *, session: boto3.Session) -> None:
+        self.answered = False
+        """True once the endpoint has answered anything."""
+        self._source = source
+        self._session = session
+        self._region = source.region
+        self._lock = threading.Lock()
+        self._counting = threading.Lock()
+        self._requests: Counter[str] = Counter({"LIST": 0, "GET": 0, "HEAD": 0})
+        self._clients: dict[bool, Any] = {}
+
+    def send(self, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Call an operation of boto3's client by its name; raises what boto3 raises."""
+        client = self._client(patient=self.answered)
+        try:
+            answer = getattr(client, operation)(**arguments)
+        except aws.ClientError:
+            self.answered = True
+            raise
+        self.answered = True
+        return answer
+
+    def requests(self) -> dict[str, int]:
+        """Return requests that went out so far by kind, the SDK's own retries included."""
+        with self._counting:
+            return dict(self._requests)
+
+    def close(self) -> None:
+        """Close all connections; the next ``send`` opens new ones."""
+        with self._lock:
+            clients, self._clients = self._clients, {}
+        for client in clients.values():
+            client.close()
+
+    def _client(self, *, patient: bool) -> Any:
+        with self._lock:
+            if patient not in self._clients:
+                if self._region is None:
+                    self._region = self._find_region()
+                self._clients[patient] = self._open(self._region, patient=patient)
+            return self._clients[patient]
+
+    def _open(self, region: str, *, patient: bool) -> Any:
+        source = self._source
+        style = source.addressing_style
+        directory = source.bucket_name.endswith(DIRECTORY_BUCKET_SUFFIX)
+        if style == "auto" and source.endpoint_url and not directory:
+            style = "path"  # servers of one's own seldom have a DNS name for each bucket
+        config = Config(
+            connect_timeout=5,
+            read_timeout=60 if patient else 10,
+            retries={"mode": "standard", "total_max_attempts": 4 if patient else 2},
+            max_pool_connections=POOL_CONNECTIONS,
+            tcp_keepalive=True,
+            s3={"addressing_style": style},
+            user_agent_extra="s3sync-dagster",
+            # Others than AWS often know neither the new checksums nor their trailers.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        client = self._session.client(
+            "s3", region_name=region, endpoint_url=source.endpoint_url, config=config
+        )
+        for operation, kind in _KINDS.items():
+            client.meta.events.register_first(
+                f"before-send.s3.{operation}", lambda kind=kind, **_: self._count(kind, 1)
+            )
+            client.meta.events.register_first(
+                f"response-received.s3.{operation}",
+                lambda exception, kind=kind, **_: self._take_back(kind, exception),
+            )
+        return client
+
+    def _find_region(self) -> str:
+        """Ask AWS for the bucket's region; the answer carries it even when it is a refusal."""
+        if self._source.endpoint_url is not None:
+            return self._session.region_name or DEFAULT_REGION
+        request = Request("asking for", self._source)
+        try:
+            client = self._open(DEFAULT_REGION, patient=False)
+            answer = client.head_bucket(**bucket_arguments(self._source))
+        except FAILURES as error:
+            if isinstance(error, aws.ClientError):
+                found = error_headers(error).get("x-amz-bucket-region")
+                if found is not None:
+                    return found
+            # Not the caller's request: a missing bucket must not pass for a missing object.
+            raise s3_error(error, request) from None
+        return answer.get("BucketRegion") or DEFAULT_REGION
+
+    def _count(self, kind: str, number: int) -> None:
+        with self._counting:
+            self._requests[kind] += number
+
+    def _take_back(self, kind: str, exception: Exception | None) -> None:
+        if isinstance(exception, _NEVER_SENT):
+            self._count(kind, -1)
+
+
+def bucket_arguments(source: Source) -> dict[str, Any]:
+    """Return the arguments that every operation on the bucket takes."""
+    arguments = {"Bucket": source.bucket_name}
+    if source.expected_bucket_owner:
+        arguments["ExpectedBucketOwner"] = source.expected_bucket_owner
+    return arguments

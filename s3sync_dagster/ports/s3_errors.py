@@ -1,0 +1,138 @@
+"""What S3's errors mean for an object or a bucket."""
+
+from dataclasses import dataclass
+
+from botocore import exceptions as aws
+
+from s3sync_dagster.model.errors import (
+    AccessDenied,
+    FixInput,
+    InvalidSetting,
+    NotFound,
+    ObjectChanged,
+    S3SyncError,
+)
+from s3sync_dagster.model.source import Source
+from s3sync_dagster.ports.aws_errors import (
+    ASSUME_ROLE,
+    CREDENTIAL_CODES,
+    answer_error,
+    error_code,
+    error_headers,
+    error_status,
+    transport_error,
+)
+
+_GONE_CODES = frozenset({"NoSuchKey", "NoSuchVersion"})
+_WRONG_REGION_CODES = frozenset(
+    {
+        "PermanentRedirect",
+        "TemporaryRedirect",
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+        "InvalidRegionName",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked, for messages."""
+
+    doing: str
+    """``listing``, ``reading`` or ``asking for``."""
+    source: Source
+    key: str | None = None
+
+    def __str__(self) -> str:
+        bucket = f"bucket {self.source.bucket_name!r}"
+        if self.key is None:
+            return f"{self.doing} {bucket}"
+        return f"{self.doing} object {self.key!r} in {bucket}"
+
+
+def s3_error(error: Exception, request: Request) -> S3SyncError:
+    """Return this project's error for whatever boto3 raised."""
+    if not isinstance(error, aws.ClientError):
+        return transport_error(error, doing=str(request), endpoint=request.source.endpoint_url)
+    code, status = error_code(error), error_status(error)
+    if error.operation_name == ASSUME_ROLE or code in CREDENTIAL_CODES:
+        return answer_error(error, doing=str(request))
+    if code == "NoSuchBucket" or (request.key is None and status == 404):
+        return bucket_not_found(request.source)
+    if code in _GONE_CODES or status == 404 or _is_delete_marker(error):
+        return object_gone(request)
+    if status == 412 or code in ("PreconditionFailed", "ConditionalRequestConflict"):
+        return ObjectChanged(f"object {request.key!r} was overwritten before it could be read")
+    if code == "InvalidObjectState":
+        return FixInput(
+            f"object {request.key!r} is archived; restore it to have it indexed",
+            reason="archived",
+        )
+    if code in _WRONG_REGION_CODES or status in (301, 307):
+        return InvalidSetting(
+            f"{request} failed: the bucket is in another region than "
+            f"{request.source.region!r}; correct the source's region, or leave it out",
+            reason="wrong_region",
+        )
+    if code.startswith("KMS.") or (status in (400, 403) and _names_kms(error)):
+        return AccessDenied(
+            f"{request} failed: its KMS key may not be used or is disabled; "
+            "grant kms:Decrypt to these credentials",
+            reason="kms_denied",
+        )
+    if status in (401, 403):
+        return _denied(request)
+    if status == 400 and code == "400":
+        return AccessDenied(
+            f"{request} was refused with HTTP 400, to which a HEAD adds no reason: mostly an "
+            "expired session token or a wrong region",
+            reason="bad_request",
+        )
+    return answer_error(error, doing=str(request))
+
+
+def says_gone(error: Exception) -> bool:
+    """Tell whether S3 itself said that the object is not there; a bare 404 can come from others."""
+    return isinstance(error, aws.ClientError) and (
+        error_code(error) in _GONE_CODES or "x-amz-delete-marker" in error_headers(error)
+    )
+
+
+def bucket_not_found(source: Source) -> NotFound:
+    """Return the error for a bucket that the endpoint does not have."""
+    where = f"at {source.endpoint_url}" if source.endpoint_url else "in AWS"
+    return NotFound(
+        f"bucket {source.bucket_name!r} does not exist {where}; check name, region and endpoint",
+        reason="bucket_not_found",
+    )
+
+
+def object_gone(request: Request) -> NotFound:
+    """Return the error for a key that has no object now."""
+    return NotFound(
+        f"object {request.key!r} does not exist in bucket {request.source.bucket_name!r}",
+        reason="object_gone",
+    )
+
+
+def _denied(request: Request) -> AccessDenied:
+    right = "s3:ListBucket" if request.key is None else "s3:GetObject"
+    hints = [f"grant {right}"]
+    if request.key is not None:
+        hints.append("grant s3:ListBucket too, without which a missing key looks forbidden")
+    if request.source.expected_bucket_owner is not None:
+        hints.append("check expected_bucket_owner")
+    if not request.source.requester_pays:
+        hints.append("set requester_pays if the bucket asks for it")
+    return AccessDenied(f"{request} is forbidden; {'; '.join(hints)}")
+
+
+def _is_delete_marker(error: aws.ClientError) -> bool:
+    # 405: the version that was asked for is a delete marker itself.
+    return error_headers(error).get("x-amz-delete-marker") == "true"
+
+
+def _names_kms(error: aws.ClientError) -> bool:
+    # A forbidden key is a plain AccessDenied: only the text says so. It is looked at, not kept.
+    return "kms" in str(error.response.get("Error", {}).get("Message", "")).lower()
