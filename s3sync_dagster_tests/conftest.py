@@ -1,3 +1,7 @@
-"""Fixtures that every room may use."""
+"""Fixtures of all rooms. Each module starts one real part."""
 
-pytest_plugins = ["s3sync_dagster_tests.conftest_chroma"]
+pytest_plugins = [
+    "s3sync_dagster_tests.conftest_aws",
+    "s3sync_dagster_tests.conftest_chroma",
+    "s3sync_dagster_tests.conftest_catalog",
+]

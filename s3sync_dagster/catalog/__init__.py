@@ -1,1 +1,41 @@
 """The database of sources, objects, documents and invocations: the state that decides."""
+
+from s3sync_dagster.catalog.batches import Batches
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.documents import Documents
+from s3sync_dagster.catalog.invocations import Invocations
+from s3sync_dagster.catalog.listings import Listings
+from s3sync_dagster.catalog.sources import SourceRows
+from s3sync_dagster.catalog.views import Views
+from s3sync_dagster.catalog.work import Work
+from s3sync_dagster.core.clock import Clock
+
+
+class Catalog:
+    """One door a table; all of them share the database and the clock."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.sources = SourceRows(database)
+        self.listings = Listings(database)
+        self.invocations = Invocations(database)
+        self.batches = Batches(database)
+        self.documents = Documents(database)
+        self.work = Work(database)
+        self.views = Views(database)
+
+    def close(self) -> None:
+        """Close the database's connections."""
+        self.database.close()
+
+
+def open_catalog(url: str, *, clock: Clock | None = None, migrate: bool = True) -> Catalog:
+    """Open the catalog at ``url``, creating or upgrading its schema.
+
+    Raises ``InvalidSetting`` for a URL that cannot be used, ``Unavailable`` for a database that
+    does not answer.
+    """
+    database = Database(url, clock=clock)
+    if migrate:
+        database.migrate()
+    return Catalog(database)

@@ -1,19 +1,16 @@
 """Time and randomness as parameters, so that a test can replay a run to the letter."""
 
-from __future__ import annotations
-
-import random
 import time
 import uuid
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from random import Random, SystemRandom
 
 
-@dataclass(slots=True)
 class Clock:
     """The real clock, and the source of chance."""
 
-    random: random.Random = field(default_factory=random.SystemRandom)
+    def __init__(self, *, random: Random | None = None) -> None:
+        self.random = random or SystemRandom()
 
     def now(self) -> datetime:
         """Return aware UTC time."""

@@ -80,6 +80,8 @@ class Invocation:
     target_collection_name: str | None = None
     custom_id: str | None = None
     metadata: Metadata = field(default_factory=dict)
+    owner: str | None = None
+    """``sidecar:<key>`` for what a sidecar asks."""
     force: bool = False
     attempts: int = 0
     deaths: int = 0

@@ -1,0 +1,479 @@
+"""Batches: who works on what, for how long, and what happens when he dies."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.rows import groups
+from s3sync_dagster.catalog.tables import batches, documents, invocations, objects
+from s3sync_dagster.model.invocation import Batch, BatchState
+
+RESERVATION_SECONDS = 600.0
+LEASE_SECONDS = 120.0
+MAX_KEYS = 500
+MAX_BYTES = 256 * 1024**2
+MAX_LIVE = 2
+SUSPECT_KEYS = 16
+"""Keys of a batch whose members were begun when a worker died; halved after each further death."""
+DEATHS_ALONE = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """What a batch may take."""
+
+    max_keys: int = MAX_KEYS
+    max_bytes: int = MAX_BYTES
+    max_live: int = MAX_LIVE
+    ignore_backoff: bool = False
+    """True for explicit requests, which do not wait."""
+
+
+class Batches:
+    """The table ``batches`` and the leases on invocations."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def reserve(
+        self, source_id: str, *, take: Take, owner: str | None = None, run_id: str | None = None
+    ) -> Batch | None:
+        """Lease pending invocations of a source to a new batch.
+
+        Without ``owner`` the batch is reserved for a run that will be requested; with it the
+        batch is running at once, in the caller's process. Returns None when nothing is due or
+        the source has its full number of live batches.
+        """
+        now = self._now()
+        with self._db.write() as tx:
+            self._db.lock_source(tx, source_id)
+            live = (
+                tx.execute(
+                    sa.select(batches.c.priority).where(batches.c.source_id == source_id, _LIVE)
+                )
+                .scalars()
+                .all()
+            )
+            rows = self._due(tx, source_id, now=now, take=take)
+            if not rows:
+                return None
+            # A third batch only for people and events while listings hold the first two.
+            if len(live) >= take.max_live and not (
+                len(live) == take.max_live
+                and rows[0].priority < 2
+                and all(priority >= 2 for priority in live)
+            ):
+                return None
+            keys = _bounded(rows, take)
+            return self._insert(
+                tx, source_id, keys, priority=rows[0].priority, owner=owner, run_id=run_id, now=now
+            )
+
+    def lease_keys(
+        self, source_id: str, keys: Sequence[str], *, owner: str, run_id: str
+    ) -> tuple[Batch | None, dict[str, str]]:
+        """Lease the pending invocations of just these keys to a running batch (UI launches).
+
+        Returns the batch, None when every key is held, and the held keys with the run that
+        holds them (empty string where it has none yet).
+        """
+        now = self._now()
+        with self._db.write() as tx:
+            self._db.lock_source(tx, source_id)
+            held = dict[str, str]()
+            for part in groups(keys):
+                for row in tx.execute(
+                    sa.select(invocations.c.object_key, batches.c.run_id)
+                    .join(batches, batches.c.token == invocations.c.batch_token)
+                    .where(
+                        invocations.c.source_id == source_id,
+                        invocations.c.object_key.in_(part),
+                        invocations.c.status == "processing",
+                    )
+                ):
+                    held[row.object_key] = row.run_id or ""
+            free = [key for key in keys if key not in held]
+            if not free:
+                return None, held
+            batch = self._insert(
+                tx, source_id, free, priority=0, owner=owner, run_id=run_id, now=now
+            )
+            return batch, held
+
+    def start(self, token: str, *, owner: str, run_id: str) -> bool:
+        """Compare and set ``reserved -> running``; False when the token is not reserved."""
+        now = self._now()
+        with self._db.write() as tx:
+            started = tx.execute(
+                batches.update()
+                .where(batches.c.token == token, batches.c.state == "reserved")
+                .values(
+                    state="running", owner=owner, run_id=run_id, lease_until=now + LEASE_SECONDS
+                )
+            ).rowcount
+            if started:
+                tx.execute(
+                    invocations.update()
+                    .where(invocations.c.batch_token == token)
+                    .values(run_id=run_id, started_at=now)
+                )
+        return bool(started)
+
+    def renew(self, token: str) -> bool:
+        """Extend the lease of a running batch; False when it is no longer ours."""
+        with self._db.write() as tx:
+            return bool(
+                tx.execute(
+                    batches.update()
+                    .where(batches.c.token == token, batches.c.state == "running")
+                    .values(lease_until=self._now() + LEASE_SECONDS)
+                ).rowcount
+            )
+
+    def begin(self, token: str, keys: Collection[str]) -> None:
+        """Mark keys as begun before risky work and count an attempt."""
+        self._mark(token, keys, begun=True)
+
+    def survived(self, token: str, keys: Collection[str]) -> None:
+        """Take the mark back: these keys did not kill the worker."""
+        self._mark(token, keys, begun=False)
+
+    def give_back(self, token: str, keys: Collection[str]) -> None:
+        """Return keys that were not begun to pending, without an attempt."""
+        with self._db.write() as tx:
+            for part in groups(keys):
+                self._to_pending(
+                    tx,
+                    sa.and_(invocations.c.batch_token == token, invocations.c.object_key.in_(part)),
+                )
+
+    def finish(self, token: str) -> bool:
+        """End a running batch; invocations that it still holds go back to pending."""
+        with self._db.write() as tx:
+            done = tx.execute(
+                batches.update()
+                .where(batches.c.token == token, batches.c.state == "running")
+                .values(state="done", finished_at=self._now())
+            ).rowcount
+            if done:
+                self._to_pending(tx, invocations.c.batch_token == token)
+        return bool(done)
+
+    def release(self, token: str, *, died: bool) -> bool:
+        """End a live batch that will not finish.
+
+        Args:
+            token: the batch.
+            died: its worker is dead: keys that were begun become suspects.
+        """
+        with self._db.write() as tx:
+            row = tx.execute(
+                batches.update()
+                .where(batches.c.token == token, _LIVE)
+                .values(state="released", finished_at=self._now())
+                .returning(batches.c.size, batches.c.source_id)
+            ).first()
+            if row is None:
+                return False
+            if died:
+                self._suspect(tx, token, alone=row.size == 1)
+            # What it was writing cannot be trusted; the next attempt writes it whole.
+            tx.execute(
+                documents.update().where(documents.c.batch_token == token).values(batch_token=None)
+            )
+            self._to_pending(tx, invocations.c.batch_token == token)
+        return True
+
+    def live(self, *, source_id: str | None = None) -> Sequence[Any]:
+        """Return rows of live batches, oldest first."""
+        query = sa.select(batches).where(_LIVE).order_by(batches.c.created_at)
+        if source_id is not None:
+            query = query.where(batches.c.source_id == source_id)
+        with self._db.read() as tx:
+            return tx.execute(query).all()
+
+    def row(self, token: str) -> sa.Row[Any] | None:
+        """Return the row of a batch."""
+        with self._db.read() as tx:
+            return tx.execute(sa.select(batches).where(batches.c.token == token)).first()
+
+    def keys(self, token: str) -> list[str]:
+        """Return the object keys that a batch holds, in key order."""
+        with self._db.read() as tx:
+            return sorted(
+                set(
+                    tx.execute(
+                        sa.select(invocations.c.object_key).where(
+                            invocations.c.batch_token == token
+                        )
+                    ).scalars()
+                )
+            )
+
+    def yielded(self, token: str) -> None:
+        """Note that a run was requested for a reserved batch."""
+        with self._db.write() as tx:
+            tx.execute(
+                batches.update().where(batches.c.token == token).values(yielded_at=self._now())
+            )
+
+    def prolong(self, token: str) -> None:
+        """Prolong the reservation of a batch whose run is still queued."""
+        with self._db.write() as tx:
+            tx.execute(
+                batches.update()
+                .where(batches.c.token == token, batches.c.state == "reserved")
+                .values(lease_until=self._now() + RESERVATION_SECONDS)
+            )
+
+    def pending_sources(self) -> list[str]:
+        """Return ids of sources that have due pending invocations."""
+        with self._db.read() as tx:
+            return list(
+                tx.execute(
+                    sa.select(invocations.c.source_id)
+                    .where(
+                        invocations.c.status == "pending",
+                        invocations.c.next_attempt_at <= self._now(),
+                    )
+                    .distinct()
+                ).scalars()
+            )
+
+    def prune(self, *, older_than_seconds: float) -> int:
+        """Delete ended batches by age."""
+        with self._db.write() as tx:
+            return tx.execute(
+                batches.delete().where(batches.c.finished_at < self._now() - older_than_seconds)
+            ).rowcount
+
+    def _due(self, tx: sa.Connection, source_id: str, *, now: float, take: Take) -> Sequence[Any]:
+        """Return due rows, best first, of keys that no live batch holds.
+
+        Suspects of a worker's death are served alone, a few at a time.
+        """
+        held = sa.select(invocations.c.object_key).where(
+            invocations.c.source_id == source_id, invocations.c.status == "processing"
+        )
+        query = (
+            sa.select(
+                invocations.c.object_key,
+                invocations.c.priority,
+                invocations.c.deaths,
+                objects.c.size,
+            )
+            .outerjoin(
+                objects,
+                sa.and_(
+                    objects.c.source_id == invocations.c.source_id,
+                    objects.c.object_key == invocations.c.object_key,
+                ),
+            )
+            .where(
+                invocations.c.source_id == source_id,
+                invocations.c.status == "pending",
+                invocations.c.object_key.not_in(held),
+            )
+            .order_by(invocations.c.priority, invocations.c.created_at, invocations.c.object_key)
+        )
+        if not take.ignore_backoff:
+            query = query.where(invocations.c.next_attempt_at <= now)
+        healthy = tx.execute(query.where(invocations.c.deaths == 0).limit(take.max_keys * 2)).all()
+        if healthy:
+            return healthy
+        worst = tx.execute(
+            query.where(invocations.c.deaths > 0)
+            .order_by(None)
+            .order_by(invocations.c.deaths, invocations.c.created_at)
+            .limit(SUSPECT_KEYS)
+        ).all()
+        return [row for row in worst if row.deaths == worst[0].deaths]
+
+    def _insert(
+        self,
+        tx: sa.Connection,
+        source_id: str,
+        keys: Sequence[str],
+        *,
+        priority: int,
+        owner: str | None,
+        run_id: str | None,
+        now: float,
+    ) -> Batch:
+        token = self._db.clock.uuid()
+        state = BatchState.RUNNING if owner else BatchState.RESERVED
+        lease = now + (LEASE_SECONDS if owner else RESERVATION_SECONDS)
+        tx.execute(
+            batches.insert().values(
+                token=token,
+                source_id=source_id,
+                state=state.value,
+                priority=priority,
+                size=len(keys),
+                lease_until=lease,
+                owner=owner,
+                run_id=run_id,
+                created_at=now,
+            )
+        )
+        for part in groups(keys):
+            tx.execute(
+                invocations.update()
+                .where(
+                    invocations.c.source_id == source_id,
+                    invocations.c.status == "pending",
+                    invocations.c.object_key.in_(part),
+                )
+                .values(
+                    status="processing",
+                    batch_token=token,
+                    run_id=run_id,
+                    started_at=now,
+                    begun=False,
+                )
+            )
+        return Batch(
+            token=token,
+            source_id=source_id,
+            state=state,
+            keys=tuple(sorted(keys)),
+            lease_until=datetime.fromtimestamp(lease, UTC),
+            created_at=datetime.fromtimestamp(now, UTC),
+            owner=owner,
+            run_id=run_id,
+        )
+
+    def _mark(self, token: str, keys: Collection[str], *, begun: bool) -> None:
+        values: dict[str, Any] = {"begun": begun}
+        if begun:
+            values["attempts"] = invocations.c.attempts + 1
+        with self._db.write() as tx:
+            for part in groups(keys):
+                tx.execute(
+                    invocations.update()
+                    .where(invocations.c.batch_token == token, invocations.c.object_key.in_(part))
+                    .values(**values)
+                )
+
+    def _suspect(self, tx: sa.Connection, token: str, *, alone: bool) -> None:
+        values: dict[str, Any] = {"deaths": invocations.c.deaths + 1}
+        if alone:
+            values["deaths_alone"] = invocations.c.deaths_alone + 1
+        begun = sa.and_(invocations.c.batch_token == token, invocations.c.begun)
+        tx.execute(invocations.update().where(begun).values(**values))
+        poisoned = tx.execute(
+            sa.select(invocations.c.source_id, invocations.c.object_key).where(
+                begun, invocations.c.deaths_alone >= DEATHS_ALONE
+            )
+        ).all()
+        now = self._now()
+        error = "Its worker process died three times while it was alone; look at the file."
+        for row in poisoned:
+            tx.execute(
+                invocations.update()
+                .where(begun, invocations.c.object_key == row.object_key)
+                .values(
+                    status="failed",
+                    reason="worker_died",
+                    error=error,
+                    finished_at=now,
+                    batch_token=None,
+                )
+            )
+            tx.execute(
+                objects.update()
+                .where(objects.c.source_id == row.source_id, objects.c.object_key == row.object_key)
+                .values(
+                    outcome="failed",
+                    outcome_etag=objects.c.etag,
+                    reason="worker_died",
+                    error=error,
+                    retry_class="input",
+                )
+            )
+
+    def _to_pending(self, tx: sa.Connection, which: sa.ColumnElement[bool]) -> None:
+        """Return leased rows to pending; an automatic one that has a waiting twin ends here."""
+        twin = invocations.alias("twin")
+        now = self._now()
+        tx.execute(
+            invocations.update()
+            .where(
+                which,
+                invocations.c.automatic,
+                invocations.c.owner.is_(None),
+                sa.exists().where(
+                    twin.c.source_id == invocations.c.source_id,
+                    twin.c.object_key == invocations.c.object_key,
+                    twin.c.status == "pending",
+                    twin.c.automatic,
+                    twin.c.owner.is_(None),
+                ),
+            )
+            .values(
+                status="cancelled",
+                batch_token=None,
+                finished_at=now,
+                reason="superseded",
+                error="A newer automatic invocation of the same key waits already.",
+            )
+        )
+        # Two automatic ones of one key in one batch must not both wait again: the newest does.
+        newest = (
+            sa.select(sa.func.max(twin.c.created_at))
+            .where(
+                twin.c.source_id == invocations.c.source_id,
+                twin.c.object_key == invocations.c.object_key,
+                twin.c.batch_token == invocations.c.batch_token,
+                twin.c.automatic,
+                twin.c.owner.is_(None),
+            )
+            .scalar_subquery()
+        )
+        tx.execute(
+            invocations.update()
+            .where(
+                which,
+                invocations.c.automatic,
+                invocations.c.owner.is_(None),
+                invocations.c.created_at < newest,
+            )
+            .values(
+                status="cancelled",
+                batch_token=None,
+                finished_at=now,
+                reason="superseded",
+                error="A newer automatic invocation of the same key waits already.",
+            )
+        )
+        tx.execute(
+            invocations.update()
+            .where(which)
+            .values(status="pending", batch_token=None, run_id=None, begun=False, started_at=None)
+        )
+
+    def _now(self) -> float:
+        return self._db.clock.now().timestamp()
+
+
+_LIVE = batches.c.state.in_(["reserved", "running"])
+
+
+def _bounded(rows: Sequence[sa.Row[Any]], take: Take) -> list[str]:
+    """Return distinct keys, best first, within the batch's bounds (at least one)."""
+    deaths = rows[0].deaths
+    limit = take.max_keys if deaths == 0 else max(1, SUSPECT_KEYS >> deaths)
+    keys = dict[str, None]()
+    size = 0
+    for row in rows:
+        if row.object_key in keys:
+            continue
+        size += max(row.size or 0, 0)
+        if keys and (len(keys) >= limit or size > take.max_bytes):
+            break
+        keys[row.object_key] = None
+    return list(keys)

@@ -1,0 +1,203 @@
+"""Engine, transactions and migrations: SQLite by default, Postgres by URL."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from s3sync_dagster.core.clock import Clock
+from s3sync_dagster.model.errors import InvalidSetting, Unavailable
+
+COALESCING = sa.text("status = 'pending' AND automatic AND owner IS NULL")
+"""The condition of ``uq_invocations_coalesce``, as ON CONFLICT must repeat it to the letter."""
+BUSY_TIMEOUT_MS = 30_000
+MIGRATION_LOCK = 0x53335359  # "S3SY": Postgres advisory lock
+
+
+class Database:
+    """Connections to the catalog's database.
+
+    Transactions hold no network call and are short: ``write`` begins with ``BEGIN IMMEDIATE``
+    on SQLite, so that a read inside it cannot be overtaken by another writer.
+    """
+
+    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
+        self.url = _driver_url(url)
+        self.sqlite = self.url.get_backend_name() == "sqlite"
+        if self.sqlite:
+            self.engine = _sqlite_engine(self.url)
+        else:
+            self.engine = sa.create_engine(
+                self.url,
+                pool_pre_ping=True,
+                pool_size=4,
+                max_overflow=8,
+                executemany_mode="values_plus_batch",
+                connect_args={"connect_timeout": 10},
+            )
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Open a transaction that only reads."""
+        with _refusals(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """Open a transaction that writes."""
+        with _refusals(), self.engine.connect() as connection:
+            connection = connection.execution_options(s3sync_write=True)
+            with connection.begin():
+                yield connection
+
+    def insert(self, table: sa.Table) -> Any:
+        """Return the dialect's INSERT, which knows ON CONFLICT."""
+        return sqlite.insert(table) if self.sqlite else postgresql.insert(table)
+
+    def lock_source(self, connection: sa.Connection, source_id: str) -> None:
+        """Serialise decisions about one source until the transaction ends."""
+        if not self.sqlite:
+            connection.execute(
+                sa.text("SELECT 1 FROM sources WHERE id = :id FOR UPDATE"), {"id": source_id}
+            )
+
+    def migrate(self) -> None:
+        """Create or upgrade the schema, one process at a time."""
+        from alembic import command  # noqa: PLC0415  (0.2 CPU-s that run workers need not pay)
+
+        if self.current_revision() == self.head_revision():
+            return
+        with self._migration_lock():
+            config = _alembic_config(self.url)
+            with self.engine.connect() as connection:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+                connection.commit()
+
+    def current_revision(self) -> str | None:
+        """Return the schema's revision, None for an empty database."""
+        try:
+            with self.read() as connection:
+                if not sa.inspect(connection).has_table("alembic_version"):
+                    return None
+                return connection.execute(
+                    sa.text("SELECT version_num FROM alembic_version")
+                ).scalar_one_or_none()
+        except OperationalError as error:
+            raise Unavailable(
+                f"The catalog {_shown(self.url)} cannot be opened: check that the server or folder "
+                "exists and may be written, or set S3SYNC_DATABASE_URL.",
+                reason="catalog_unavailable",
+            ) from error
+
+    def head_revision(self) -> str:
+        """Return the newest revision that this version of the program knows."""
+        names = sorted((Path(__file__).parent / "migrations" / "versions").glob("[0-9]*.py"))
+        return names[-1].name.split("_")[0]
+
+    @contextmanager
+    def _migration_lock(self) -> Iterator[None]:
+        if self.sqlite:
+            if self.url.database in (None, "", ":memory:"):
+                yield
+                return
+            with Path(f"{self.url.database}.migrate.lock").open("w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+            return
+        with self.engine.connect() as connection:
+            connection.execute(sa.text("SELECT pg_advisory_lock(:n)"), {"n": MIGRATION_LOCK})
+            try:
+                yield
+            finally:
+                connection.execute(sa.text("SELECT pg_advisory_unlock(:n)"), {"n": MIGRATION_LOCK})
+
+    def close(self) -> None:
+        """Close pooled connections."""
+        self.engine.dispose()
+
+
+def _driver_url(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+    except ArgumentError as error:
+        raise InvalidSetting(
+            "S3SYNC_DATABASE_URL is not a database URL; use sqlite:////path/catalog.db or "
+            "postgresql://user:password@host/database."
+        ) from error
+    backend = parsed.get_backend_name()
+    if backend not in ("sqlite", "postgresql"):
+        raise InvalidSetting(
+            f"S3SYNC_DATABASE_URL names {backend!r}; only sqlite and postgresql are supported."
+        )
+    if backend == "postgresql":  # SQLAlchemy 2.1 would take psycopg 3, which is not installed
+        return parsed.set(drivername="postgresql+psycopg2")
+    return parsed
+
+
+def _sqlite_engine(url: sa.URL) -> sa.Engine:
+    memory = url.database in (None, "", ":memory:")
+    if not memory:
+        folder = Path(str(url.database)).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InvalidSetting(
+                f"The folder {str(folder)!r} of the catalog cannot be made; "
+                "set S3SYNC_HOME to a folder that you may write."
+            ) from error
+    engine = sa.create_engine(
+        url,
+        poolclass=sa.StaticPool if memory else None,
+        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:  # pyright: ignore[reportUnusedFunction]
+        connection.isolation_level = None  # transactions begin in `begin` below, not in the driver
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        # Safe against SIGKILL; a power cut may lose the last commits, which a listing repairs.
+        cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:  # pyright: ignore[reportUnusedFunction]
+        write = connection.get_execution_options().get("s3sync_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _alembic_config(url: sa.URL) -> Any:
+    from alembic.config import Config  # noqa: PLC0415  (see migrate)
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option(
+        "sqlalchemy.url", url.render_as_string(hide_password=False).replace("%", "%%")
+    )
+    return config
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise Unavailable(
+            "The catalog's database did not answer; it is tried again.",
+            reason="catalog_unavailable",
+        ) from error
+
+
+def _shown(url: sa.URL) -> str:
+    return url.render_as_string(hide_password=True)

@@ -1,0 +1,258 @@
+"""Invocations: asked for in bulk, coalesced while they wait, listed for people."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.database import COALESCING, Database
+from s3sync_dagster.catalog.rows import groups, invocation_of
+from s3sync_dagster.catalog.tables import invocations, objects, sources
+from s3sync_dagster.model.errors import Conflict, NotFound
+from s3sync_dagster.model.invocation import Invocation, InvocationKind, InvocationStatus, Trigger
+from s3sync_dagster.model.source import Source
+
+LIVE = ("pending", "processing")
+
+
+class Invocations:
+    """The table ``invocations``."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def request(
+        self,
+        source: Source,
+        keys: Iterable[str],
+        *,
+        trigger: Trigger,
+        kind: InvocationKind = "sync",
+        target_collection_name: str | None = None,
+        custom_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        owner: str | None = None,
+        force: bool = False,
+    ) -> list[str]:
+        """Ask for work on keys; each gets a row of its own. Returns the new ids in key order."""
+        now = self._db.clock.now().timestamp()
+        rows = [
+            {
+                "id": self._db.clock.uuid(),
+                "source_id": source.id,
+                "object_key": key,
+                "tenant": source.tenant,
+                "database_name": source.database_name,
+                "collection_name": target_collection_name or source.collection_name,
+                "kind": kind,
+                "trigger": trigger.value,
+                "automatic": trigger.automatic,
+                "priority": trigger.priority,
+                "status": "pending",
+                "target_collection_name": target_collection_name,
+                "custom_id": custom_id,
+                "metadata": dict(metadata) if metadata else None,
+                "owner": owner,
+                "force": force,
+                "created_at": now,
+            }
+            for key in keys
+        ]
+        if rows:
+            with self._db.write() as tx:
+                tx.execute(invocations.insert(), rows)
+        return [str(row["id"]) for row in rows]
+
+    def request_automatic(
+        self,
+        source_id: str,
+        keys: Sequence[str],
+        *,
+        trigger: Trigger,
+        kind: InvocationKind = "sync",
+    ) -> int:
+        """Ask for automatic work; coalesces with what waits. Returns how many rows were new."""
+        with self._db.write() as tx:
+            return insert_automatic(
+                self._db,
+                tx,
+                source_id,
+                keys,
+                trigger=trigger.value,
+                kind=kind,
+                now=self._db.clock.now().timestamp(),
+            )
+
+    def find(self, invocation_id: str, *, tenant: str | None = None) -> Invocation:
+        """Return an invocation. Raises ``NotFound``, also for another tenant's."""
+        query = sa.select(invocations).where(invocations.c.id == invocation_id)
+        if tenant is not None:
+            query = query.where(invocations.c.tenant == tenant)
+        with self._db.read() as tx:
+            row = tx.execute(query).first()
+        if row is None:
+            raise NotFound(f"No invocation {invocation_id!r}.", reason="invocation_not_found")
+        return invocation_of(row)
+
+    def rows(
+        self,
+        *,
+        tenant: str | None = None,
+        source_id: str | None = None,
+        database_name: str | None = None,
+        status: InvocationStatus | None = None,
+        ascending: bool = False,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> Sequence[sa.Row[Any]]:
+        """Return rows for people and the API, newest first unless ``ascending``."""
+        query = sa.select(invocations).limit(limit).offset(offset)
+        for column, value in (
+            (invocations.c.tenant, tenant),
+            (invocations.c.source_id, source_id),
+            (invocations.c.database_name, database_name),
+            (invocations.c.status, status.value if status else None),
+        ):
+            if value is not None:
+                query = query.where(column == value)
+        order = invocations.c.created_at
+        query = query.order_by(order.asc() if ascending else order.desc(), invocations.c.id)
+        with self._db.read() as tx:
+            return tx.execute(query).all()
+
+    def latest_by_keys(self, source_id: str, keys: Sequence[str]) -> dict[str, sa.Row[Any]]:
+        """Return the newest row of each key that has one."""
+        found: dict[str, sa.Row[Any]] = {}
+        with self._db.read() as tx:
+            for part in groups(keys):
+                newest = (
+                    sa.select(
+                        invocations,
+                        sa.func.row_number()
+                        .over(
+                            partition_by=invocations.c.object_key,
+                            order_by=(invocations.c.created_at.desc(), invocations.c.id),
+                        )
+                        .label("place"),
+                    )
+                    .where(invocations.c.source_id == source_id, invocations.c.object_key.in_(part))
+                    .subquery()
+                )
+                for row in tx.execute(sa.select(newest).where(newest.c.place == 1)):
+                    found[row.object_key] = row
+        return found
+
+    def cancel(self, invocation_id: str, *, tenant: str | None = None) -> None:
+        """Cancel a pending invocation. Raises ``NotFound``; ``Conflict`` in any other state."""
+        self.find(invocation_id, tenant=tenant)
+        with self._db.write() as tx:
+            changed = tx.execute(
+                invocations.update()
+                .where(invocations.c.id == invocation_id, invocations.c.status == "pending")
+                .values(status="cancelled", finished_at=self._db.clock.now().timestamp())
+            ).rowcount
+        if not changed:
+            raise Conflict(
+                f"Invocation {invocation_id!r} is no longer pending; only pending ones can be "
+                "cancelled.",
+                reason="not_pending",
+            )
+
+    def retry_failed(self, source: Source, *, keys: Sequence[str] | None = None) -> int:
+        """Ask again for what failed; a worker's death is forgotten. Returns how many."""
+        with self._db.read() as tx:
+            query = sa.select(objects.c.object_key).where(
+                objects.c.source_id == source.id,
+                objects.c.outcome == "failed",
+                objects.c.gone.is_(False),
+            )
+            failed = list(tx.execute(query).scalars())
+        if keys is not None:
+            wanted = set(keys)
+            failed = [key for key in failed if key in wanted]
+        return len(self.request(source, failed, trigger=Trigger.CLI, force=True))
+
+    def live_count(self, source_id: str) -> int:
+        """Return pending and processing invocations of a source."""
+        with self._db.read() as tx:
+            return tx.execute(
+                sa.select(sa.func.count())
+                .select_from(invocations)
+                .where(invocations.c.source_id == source_id, invocations.c.status.in_(LIVE))
+            ).scalar_one()
+
+    def prune(self, *, older_than_seconds: float) -> int:
+        """Delete finished automatic rows by age; the latest per key stays."""
+        limit = self._db.clock.now().timestamp() - older_than_seconds
+        later = invocations.alias("later")
+        with self._db.write() as tx:
+            return tx.execute(
+                invocations.delete().where(
+                    invocations.c.automatic,
+                    invocations.c.finished_at < limit,
+                    sa.exists().where(
+                        later.c.source_id == invocations.c.source_id,
+                        later.c.object_key == invocations.c.object_key,
+                        later.c.created_at > invocations.c.created_at,
+                    ),
+                )
+            ).rowcount
+
+
+def insert_automatic(
+    database: Database,
+    tx: sa.Connection,
+    source_id: str,
+    keys: Sequence[str],
+    *,
+    trigger: str,
+    now: float,
+    kind: InvocationKind = "sync",
+) -> int:
+    """Insert automatic invocations in an open transaction; what waits already is refreshed."""
+    if not keys:
+        return 0
+    source = tx.execute(
+        sa.select(sources.c.tenant, sources.c.database_name, sources.c.collection_name).where(
+            sources.c.id == source_id
+        )
+    ).first()
+    if source is None:
+        return 0
+    insert = database.insert(invocations)
+    statement = insert.on_conflict_do_update(
+        index_elements=["source_id", "object_key"],
+        index_where=COALESCING,
+        set_={
+            "kind": insert.excluded.kind,
+            "trigger": insert.excluded.trigger,
+            "priority": sa.case(
+                (invocations.c.priority < insert.excluded.priority, invocations.c.priority),
+                else_=insert.excluded.priority,
+            ),
+            "next_attempt_at": 0,
+        },
+    )
+    wish = Trigger(trigger)
+    tx.execute(
+        statement,
+        [
+            {
+                "id": database.clock.uuid(),
+                "source_id": source_id,
+                "object_key": key,
+                "tenant": source.tenant,
+                "database_name": source.database_name,
+                "collection_name": source.collection_name,
+                "kind": kind,
+                "trigger": trigger,
+                "automatic": True,
+                "priority": wish.priority,
+                "status": "pending",
+                "force": False,
+                "created_at": now,
+            }
+            for key in keys
+        ],
+    )
+    return len(keys)

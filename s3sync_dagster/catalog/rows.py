@@ -1,0 +1,130 @@
+"""Rows to values and back."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from s3sync_dagster.core.state import (
+    DocumentPhase,
+    DocumentState,
+    ListingRow,
+    ListingState,
+    ObjectState,
+)
+from s3sync_dagster.model.invocation import Invocation, InvocationStatus, Result, Trigger
+
+T = TypeVar("T")
+IN_LIST = 500
+"""Values in one IN list: far below SQLite's bound of variables."""
+
+
+def groups(items: Iterable[T], size: int = IN_LIST) -> Iterator[list[T]]:
+    """Yield lists of at most ``size`` items."""
+    group: list[T] = []
+    for item in items:
+        group.append(item)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def object_of(row: sa.Row[Any]) -> ObjectState:
+    """Return the value of a row of ``objects``."""
+    return ObjectState(
+        source_id=row.source_id,
+        object_key=row.object_key,
+        partition_key=row.partition_key,
+        etag=row.etag,
+        size=row.size,
+        version_id=row.version_id,
+        sequencer=row.sequencer,
+        storage_class=row.storage_class,
+        gone=row.gone,
+        skip_reason=row.skip_reason,
+        outcome=row.outcome,
+        outcome_etag=row.outcome_etag,
+        fingerprint=row.fingerprint,
+        reason=row.reason,
+        error=row.error,
+        retry_class=row.retry_class,
+        next_retry_at=row.next_retry_at,
+    )
+
+
+def document_of(row: sa.Row[Any]) -> DocumentState:
+    """Return the value of a row of ``documents``."""
+    return DocumentState(
+        id=row.id,
+        source_id=row.source_id,
+        object_key=row.object_key,
+        tenant=row.tenant,
+        database_name=row.database_name,
+        collection_name=row.collection_name,
+        document_id=row.document_id,
+        custom_id=row.custom_id,
+        metadata=row.metadata,
+        owner=row.owner,
+        phase=DocumentPhase(row.phase),
+        etag=row.etag,
+        fingerprint=row.fingerprint,
+        metadata_digest=row.metadata_digest,
+        count=row.chunks,
+        high_water=row.high_water,
+        digests=bytes(row.digests),
+        metadata_keys=tuple(row.metadata_keys),
+        batch_token=row.batch_token,
+    )
+
+
+def invocation_of(row: sa.Row[Any]) -> Invocation:
+    """Return the value of a row of ``invocations``."""
+    return Invocation(
+        id=row.id,
+        source_id=row.source_id,
+        object_key=row.object_key,
+        kind=row.kind,
+        trigger=Trigger(row.trigger),
+        status=InvocationStatus(row.status),
+        created_at=_time(row.created_at),
+        target_collection_name=row.target_collection_name,
+        custom_id=row.custom_id,
+        metadata=row.metadata or {},
+        owner=row.owner,
+        force=row.force,
+        attempts=row.attempts,
+        deaths=row.deaths,
+        result=Result(row.result) if row.result else None,
+        reason=row.reason,
+        error=row.error,
+        next_attempt_at=_time(row.next_attempt_at) if row.next_attempt_at else None,
+        started_at=_time(row.started_at) if row.started_at else None,
+        finished_at=_time(row.finished_at) if row.finished_at else None,
+        batch_token=row.batch_token,
+        run_id=row.run_id,
+    )
+
+
+def listing_of(row: sa.Row[Any]) -> ListingRow:
+    """Return the value of a row of ``listings``."""
+    return ListingRow(
+        id=row.id,
+        source_id=row.source_id,
+        state=ListingState(row.state),
+        cursor=row.cursor,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        listed=row.listed,
+        new=row.new,
+        changed=row.changed,
+        selected=row.selected,
+        gone=row.gone,
+        error=row.error,
+    )
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,231 @@
+"""Sources as rows: declared in Python or YAML (registered) or created by API and CLI."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.tables import documents, sources
+from s3sync_dagster.core.keys import validate_source_name
+from s3sync_dagster.model.errors import Conflict, NotFound
+from s3sync_dagster.model.source import Source
+
+
+class SourceRows:
+    """The table ``sources``."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def add(self, source: Source, *, origin: str = "catalog") -> Source:
+        """Insert a source. Raises ``InvalidSetting`` or ``Conflict`` (names the other source)."""
+        validate_source_name(source.name)
+        now = self._db.clock.now().timestamp()
+        with self._db.write() as tx:
+            if tx.execute(sa.select(sources.c.id).where(sources.c.name == source.name)).first():
+                raise Conflict(
+                    f"A source named {source.name!r} exists already; choose another name or "
+                    "delete it first.",
+                    reason="source_exists",
+                )
+            self._refuse_overlap(tx, source)
+            tx.execute(
+                sources.insert().values(
+                    id=source.id, origin=origin, created_at=now, updated_at=now, **_columns(source)
+                )
+            )
+        return source
+
+    def register(self, source: Source, *, origin: str = "python") -> Source:
+        """Insert or refresh a source that code declares; its id of the first time stays."""
+        validate_source_name(source.name)
+        now = self._db.clock.now().timestamp()
+        with self._db.write() as tx:
+            row = tx.execute(sa.select(sources).where(sources.c.name == source.name)).first()
+            if row is None:
+                self._refuse_overlap(tx, source)
+                tx.execute(
+                    sources.insert().values(
+                        id=source.id,
+                        origin=origin,
+                        created_at=now,
+                        updated_at=now,
+                        **_columns(source),
+                    )
+                )
+                return source
+            if row.origin != origin:
+                raise Conflict(
+                    f"The name {source.name!r} is taken by a source of the {row.origin}; "
+                    "rename one of the two.",
+                    reason="source_exists",
+                )
+            source = source.with_changes(id=row.id)
+            if row.config != source.to_json():
+                self._refuse_overlap(tx, source)
+                tx.execute(
+                    sources.update()
+                    .where(sources.c.id == row.id)
+                    .values(updated_at=now, list_due_at=0, **_columns(source))
+                )
+        return source
+
+    def update(self, source: Source) -> None:
+        """Replace a source's configuration; it is listed again at the next tick."""
+        with self._db.write() as tx:
+            self._refuse_overlap(tx, source)
+            changed = tx.execute(
+                sources.update()
+                .where(sources.c.id == source.id)
+                .values(
+                    updated_at=self._db.clock.now().timestamp(), list_due_at=0, **_columns(source)
+                )
+            ).rowcount
+        if not changed:
+            raise NotFound(f"No source {source.name!r} in the catalog.", reason="source_not_found")
+
+    def find(self, name_or_id: str) -> Source:
+        """Return the source of that name or id. Raises ``NotFound``."""
+        with self._db.read() as tx:
+            row = tx.execute(
+                sa.select(sources).where(
+                    sa.or_(sources.c.name == name_or_id, sources.c.id == name_or_id)
+                )
+            ).first()
+        if row is None:
+            raise NotFound(
+                f"No source {name_or_id!r}; `s3sync source list` shows those there are.",
+                reason="source_not_found",
+            )
+        return Source.from_json(row.config)
+
+    def find_identity(self, source: Source) -> Source | None:
+        """Return the source with the same endpoint, bucket, prefix and collection, if any."""
+        endpoint, bucket, prefix, tenant, database, collection = source.identity()
+        with self._db.read() as tx:
+            row = tx.execute(
+                sa.select(sources).where(
+                    sources.c.endpoint_url == endpoint,
+                    sources.c.bucket_name == bucket,
+                    sources.c.path_prefix == prefix,
+                    sources.c.tenant == tenant,
+                    sources.c.database_name == database,
+                    sources.c.collection_name == collection,
+                )
+            ).first()
+        return Source.from_json(row.config) if row else None
+
+    def rows(self, *, tenant: str | None = None, origin: str | None = None) -> Sequence[sa.Row]:
+        """Return all rows (config as JSON, paused, deleting, origin ...), oldest first."""
+        query = sa.select(sources).order_by(sources.c.created_at, sources.c.id)
+        if tenant is not None:
+            query = query.where(sources.c.tenant == tenant)
+        if origin is not None:
+            query = query.where(sources.c.origin == origin)
+        with self._db.read() as tx:
+            return tx.execute(query).all()
+
+    def all(self, *, origin: str | None = None) -> list[Source]:
+        """Return all sources, those being deleted included."""
+        return [Source.from_json(row.config) for row in self.rows(origin=origin)]
+
+    def set_paused(self, source_id: str, *, paused: bool) -> None:
+        """Pause or resume automatic work; a resumed source is listed at the next tick."""
+        with self._db.write() as tx:
+            tx.execute(
+                sources.update()
+                .where(sources.c.id == source_id)
+                .values(paused=paused, list_due_at=0)
+            )
+
+    def paused(self, source_id: str) -> bool:
+        """Return whether a person paused the source, or it is being deleted."""
+        with self._db.read() as tx:
+            row = tx.execute(
+                sa.select(sources.c.paused, sources.c.deleting).where(sources.c.id == source_id)
+            ).first()
+        return row is None or row.paused or row.deleting is not None
+
+    def due_for_listing(self, source_id: str, *, interval_seconds: int) -> bool:
+        """Take the source's turn: True when a listing is due; the next is due one interval on."""
+        now = self._db.clock.now().timestamp()
+        with self._db.write() as tx:
+            return bool(
+                tx.execute(
+                    sources.update()
+                    .where(sources.c.id == source_id, sources.c.list_due_at <= now)
+                    .values(list_due_at=now + interval_seconds)
+                ).rowcount
+            )
+
+    def list_soon(self, source_id: str) -> None:
+        """Make a listing due at the next tick."""
+        with self._db.write() as tx:
+            tx.execute(sources.update().where(sources.c.id == source_id).values(list_due_at=0))
+
+    def mark_deleting(self, source_id: str, *, keep_records: bool) -> None:
+        """Begin the deletion of a source; dispatch takes its documents down and then the row."""
+        with self._db.write() as tx:
+            tx.execute(
+                sources.update()
+                .where(sources.c.id == source_id)
+                .values(
+                    deleting="keep" if keep_records else "records",
+                    updated_at=self._db.clock.now().timestamp(),
+                )
+            )
+
+    def has_documents(self, source_id: str) -> bool:
+        """Return whether any document row of the source is left."""
+        with self._db.read() as tx:
+            return (
+                tx.execute(
+                    sa.select(documents.c.id).where(documents.c.source_id == source_id).limit(1)
+                ).first()
+                is not None
+            )
+
+    def version(self) -> str:
+        """Return a text that changes whenever a source is created, edited or deleted."""
+        with self._db.read() as tx:
+            row = tx.execute(
+                sa.select(sa.func.count(), sa.func.max(sources.c.updated_at)).select_from(sources)
+            ).one()
+        return f"{row[0]}:{row[1]}"
+
+    def _refuse_overlap(self, tx: sa.Connection, source: Source) -> None:
+        others = tx.execute(
+            sa.select(sources).where(
+                sources.c.id != source.id,
+                sources.c.bucket_name == source.bucket_name,
+                sources.c.endpoint_url == (source.endpoint_url or ""),
+                sources.c.database_name == source.database_name,
+                sources.c.collection_name == source.collection_name,
+                sources.c.tenant == source.tenant,
+            )
+        ).all()
+        for row in others:
+            nested = source.path_prefix.startswith(row.path_prefix) or row.path_prefix.startswith(
+                source.path_prefix
+            )
+            same = row.path_prefix == source.path_prefix
+            if same or (nested and row.config.get("id_prefix", "") == source.id_prefix):
+                raise Conflict(
+                    f"Bucket {source.bucket_name!r}, prefix {source.path_prefix!r} and collection "
+                    f"{source.collection_name!r} overlap the source {row.name!r}: use another "
+                    "collection or prefix, or give one of them an id_prefix of its own.",
+                    reason="source_overlaps",
+                )
+
+
+def _columns(source: Source) -> dict[str, object]:
+    return {
+        "name": source.name,
+        "tenant": source.tenant,
+        "database_name": source.database_name,
+        "collection_name": source.collection_name,
+        "endpoint_url": source.endpoint_url or "",
+        "bucket_name": source.bucket_name,
+        "path_prefix": source.path_prefix,
+        "config": source.to_json(),
+    }

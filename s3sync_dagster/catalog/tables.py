@@ -1,0 +1,325 @@
+"""The schema. Times are seconds since 1970 (UTC) as floats; migrations/ builds it step by step."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# S3 lists in UTF-8 binary order; SQLite compares text so, Postgres only in collation "C".
+Key = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+Time = sa.Double()
+
+sources = sa.Table(
+    "sources",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("origin", sa.Text, nullable=False),  # python | yaml | catalog
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("database_name", sa.Text, nullable=False),
+    sa.Column("collection_name", sa.Text, nullable=False),
+    sa.Column("endpoint_url", sa.Text, nullable=False, server_default=""),
+    sa.Column("bucket_name", sa.Text, nullable=False),
+    sa.Column("path_prefix", Key, nullable=False, server_default=""),
+    sa.Column("config", sa.JSON, nullable=False),
+    sa.Column("paused", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("deleting", sa.Text),  # None | records | keep
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("updated_at", Time, nullable=False),
+    sa.Column("list_due_at", Time, nullable=False, server_default="0"),
+)
+sa.Index(
+    "uq_sources_identity",
+    sources.c.endpoint_url,
+    sources.c.bucket_name,
+    sources.c.path_prefix,
+    sources.c.tenant,
+    sources.c.database_name,
+    sources.c.collection_name,
+    unique=True,
+)
+sa.Index("ix_sources_tenant", sources.c.tenant, sources.c.created_at)
+
+objects = sa.Table(
+    "objects",
+    metadata,
+    sa.Column("source_id", sa.Text, primary_key=True),
+    sa.Column("object_key", Key, primary_key=True),
+    sa.Column("partition_key", sa.Text, nullable=False),
+    sa.Column("etag", sa.Text, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("last_modified", Time),
+    sa.Column("version_id", sa.Text),
+    sa.Column("sequencer", sa.Text),
+    sa.Column("storage_class", sa.Text, nullable=False, server_default="STANDARD"),
+    sa.Column("listing_id", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("seen_at", Time, nullable=False),
+    sa.Column("gone", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("skip_reason", sa.Text),
+    sa.Column("outcome", sa.Text),
+    sa.Column("outcome_etag", sa.Text),
+    sa.Column("fingerprint", sa.Text),
+    sa.Column("reason", sa.Text),
+    sa.Column("error", sa.Text),
+    sa.Column("retry_class", sa.Text),
+    sa.Column("next_retry_at", Time),
+    sa.Column("partition_added", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.CheckConstraint("outcome IN ('indexed', 'skipped', 'failed')", name="ck_objects_outcome"),
+)
+sa.Index("uq_objects_partition", objects.c.source_id, objects.c.partition_key, unique=True)
+sa.Index("ix_objects_outcome", objects.c.source_id, objects.c.outcome, objects.c.reason)
+
+documents = sa.Table(
+    "documents",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("source_id", sa.Text, nullable=False),
+    sa.Column("object_key", Key, nullable=False),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("database_name", sa.Text, nullable=False),
+    sa.Column("collection_name", sa.Text, nullable=False),
+    sa.Column("document_id", sa.Text, nullable=False),
+    sa.Column("custom_id", sa.Text),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("phase", sa.Text, nullable=False),
+    sa.Column("etag", sa.Text),
+    sa.Column("fingerprint", sa.Text),
+    sa.Column("metadata_digest", sa.Text),
+    sa.Column("chunks", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("high_water", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("digests", sa.LargeBinary, nullable=False),
+    sa.Column("metadata_keys", sa.JSON, nullable=False),
+    sa.Column("batch_token", sa.Text),
+    sa.Column("text_bytes", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("pages", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("indexed_at", Time),
+    sa.CheckConstraint("phase IN ('writing', 'clean', 'removing')", name="ck_documents_phase"),
+    sa.CheckConstraint("chunks <= high_water", name="ck_documents_high_water"),
+    sa.CheckConstraint(
+        "phase <> 'clean' OR (etag IS NOT NULL AND fingerprint IS NOT NULL"
+        " AND batch_token IS NULL)",
+        name="ck_documents_clean",
+    ),
+)
+# One owner of a record id in a collection, whatever its phase: a removal never meets a new owner.
+sa.Index(
+    "uq_documents_record_ids",
+    documents.c.tenant,
+    documents.c.database_name,
+    documents.c.collection_name,
+    documents.c.document_id,
+    unique=True,
+)
+sa.Index(
+    "uq_documents_object",
+    documents.c.source_id,
+    documents.c.object_key,
+    documents.c.tenant,
+    documents.c.database_name,
+    documents.c.collection_name,
+    unique=True,
+    sqlite_where=documents.c.phase != "removing",
+    postgresql_where=documents.c.phase != "removing",
+)
+sa.Index("ix_documents_source", documents.c.source_id, documents.c.object_key)
+sa.Index(
+    "ix_documents_unclean",
+    documents.c.source_id,
+    sqlite_where=documents.c.phase != "clean",
+    postgresql_where=documents.c.phase != "clean",
+)
+
+invocations = sa.Table(
+    "invocations",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("source_id", sa.Text, nullable=False),
+    sa.Column("object_key", Key, nullable=False),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("database_name", sa.Text, nullable=False),
+    sa.Column("collection_name", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("trigger", sa.Text, nullable=False),
+    sa.Column("automatic", sa.Boolean, nullable=False),
+    sa.Column("priority", sa.SmallInteger, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("target_collection_name", sa.Text),
+    sa.Column("custom_id", sa.Text),
+    sa.Column("metadata", sa.JSON),
+    sa.Column("owner", sa.Text),  # sidecar:<key> for a sidecar's wish
+    sa.Column("force", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("deaths", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("deaths_alone", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("begun", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("next_attempt_at", Time, nullable=False, server_default="0"),
+    sa.Column("batch_token", sa.Text),
+    sa.Column("run_id", sa.Text),
+    sa.Column("result", sa.Text),
+    sa.Column("reason", sa.Text),
+    sa.Column("error", sa.Text),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("started_at", Time),
+    sa.Column("finished_at", Time),
+    sa.CheckConstraint(
+        "status IN ('pending', 'processing', 'complete', 'failed', 'cancelled')",
+        name="ck_invocations_status",
+    ),
+    sa.CheckConstraint(
+        "(status = 'processing') = (batch_token IS NOT NULL)", name="ck_invocations_leased"
+    ),
+    sa.CheckConstraint(
+        "status NOT IN ('complete', 'failed', 'cancelled') OR finished_at IS NOT NULL",
+        name="ck_invocations_finished",
+    ),
+)
+_pending = invocations.c.status == "pending"
+_live = invocations.c.status.in_(["pending", "processing"])
+coalescing = sa.and_(_pending, invocations.c.automatic, invocations.c.owner.is_(None))
+sa.Index(
+    "ix_invocations_pending",
+    invocations.c.source_id,
+    invocations.c.priority,
+    invocations.c.created_at,
+    sqlite_where=_pending,
+    postgresql_where=_pending,
+)
+sa.Index(
+    "ix_invocations_live",
+    invocations.c.source_id,
+    invocations.c.object_key,
+    sqlite_where=_live,
+    postgresql_where=_live,
+)
+# Automatic wishes for one key coalesce while they wait.
+sa.Index(
+    "uq_invocations_coalesce",
+    invocations.c.source_id,
+    invocations.c.object_key,
+    unique=True,
+    sqlite_where=coalescing,
+    postgresql_where=coalescing,
+)
+sa.Index(
+    "ix_invocations_batch",
+    invocations.c.batch_token,
+    sqlite_where=invocations.c.batch_token.is_not(None),
+    postgresql_where=invocations.c.batch_token.is_not(None),
+)
+sa.Index(
+    "ix_invocations_key",
+    invocations.c.source_id,
+    invocations.c.object_key,
+    invocations.c.created_at,
+)
+sa.Index("ix_invocations_source_created", invocations.c.source_id, invocations.c.created_at)
+sa.Index("ix_invocations_tenant_created", invocations.c.tenant, invocations.c.created_at)
+sa.Index(
+    "ix_invocations_tenant_status",
+    invocations.c.tenant,
+    invocations.c.status,
+    invocations.c.created_at,
+)
+
+batches = sa.Table(
+    "batches",
+    metadata,
+    sa.Column("token", sa.Text, primary_key=True),
+    sa.Column("source_id", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("priority", sa.SmallInteger, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("lease_until", Time, nullable=False),
+    sa.Column("owner", sa.Text),
+    sa.Column("run_id", sa.Text),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("yielded_at", Time),
+    sa.Column("finished_at", Time),
+    sa.CheckConstraint(
+        "state IN ('reserved', 'running', 'done', 'released')", name="ck_batches_state"
+    ),
+)
+_live_batch = batches.c.state.in_(["reserved", "running"])
+sa.Index(
+    "ix_batches_live",
+    batches.c.source_id,
+    sqlite_where=_live_batch,
+    postgresql_where=_live_batch,
+)
+
+listings = sa.Table(
+    "listings",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("source_id", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("cursor", Key),
+    sa.Column("owner", sa.Text),
+    sa.Column("lease_until", Time, nullable=False),
+    sa.Column("started_at", Time, nullable=False),
+    sa.Column("finished_at", Time),
+    sa.Column("listed", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("new", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("changed", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("selected", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("gone", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("error", sa.Text),
+    sa.CheckConstraint(
+        "state IN ('running', 'complete', 'failed', 'blocked', 'approved')",
+        name="ck_listings_state",
+    ),
+)
+sa.Index("ix_listings_source", listings.c.source_id, listings.c.id)
+sa.Index(
+    "uq_listings_running",
+    listings.c.source_id,
+    unique=True,
+    sqlite_where=listings.c.state == "running",
+    postgresql_where=listings.c.state == "running",
+)
+
+sidecars = sa.Table(
+    "sidecars",
+    metadata,
+    sa.Column("source_id", sa.Text, primary_key=True),
+    sa.Column("sidecar_key", Key, primary_key=True),
+    sa.Column("path", Key, nullable=False),
+    sa.Column("custom_id", sa.Text, nullable=False),
+    sa.Column("target_collection_name", sa.Text),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("etag", sa.Text, nullable=False),
+)
+# A key that two sidecars claim for one collection: the first keeps it.
+sa.Index("ix_sidecars_path", sidecars.c.source_id, sidecars.c.path)
+
+credentials = sa.Table(
+    "credentials",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("access_key_hint", sa.Text, nullable=False),
+    sa.Column("encrypted", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+)
+sa.Index("ix_credentials_tenant", credentials.c.tenant)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("sha256", sa.Text, nullable=False, unique=True),
+    sa.Column("hint", sa.Text, nullable=False),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False, server_default=""),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("revoked_at", Time),
+    sa.CheckConstraint("role IN ('owner', 'member')", name="ck_tokens_role"),
+)

@@ -1,0 +1,117 @@
+"""What the catalog knows, as values: the rows on which the core decides."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from s3sync_dagster.model.document import Metadata
+
+Outcome = Literal["indexed", "skipped", "failed"]
+RetryClass = Literal["input", "configuration", "transient"]
+
+
+class ListingState(StrEnum):
+    """``running -> complete | failed | blocked``; a person turns ``blocked`` into ``approved``."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    APPROVED = "approved"
+
+
+class DocumentPhase(StrEnum):
+    """Only ``clean`` documents may be trusted; the others are pending work."""
+
+    WRITING = "writing"
+    CLEAN = "clean"
+    REMOVING = "removing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectState:
+    """One object of a source, and how it ended last."""
+
+    source_id: str
+    object_key: str
+    partition_key: str
+    etag: str
+    size: int
+    version_id: str | None = None
+    sequencer: str | None = None
+    storage_class: str = "STANDARD"
+    gone: bool = False
+    skip_reason: str | None = None
+    """Selection's verdict; None: selected."""
+    outcome: Outcome | None = None
+    """None: something has still to be done."""
+    outcome_etag: str | None = None
+    """Version that the outcome belongs to."""
+    fingerprint: str | None = None
+    """Of the source's configuration when the outcome was reached."""
+    reason: str | None = None
+    error: str | None = None
+    retry_class: RetryClass | None = None
+    next_retry_at: float | None = None
+    """Seconds since 1970, UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentState:
+    """One document of a collection: what was written, and whether it can be trusted."""
+
+    id: int
+    source_id: str
+    object_key: str
+    tenant: str
+    database_name: str
+    collection_name: str
+    document_id: str
+    """Prefix of the record ids ``{document_id}-{i}``."""
+    custom_id: str | None
+    metadata: Metadata
+    """The user's, of the invocation or sidecar that made it."""
+    owner: str
+    """``source``, ``request`` or ``sidecar:<key>``."""
+    phase: DocumentPhase
+    etag: str | None = None
+    fingerprint: str | None = None
+    metadata_digest: str | None = None
+    """Of everything besides the bytes that decides the records' metadata."""
+    count: int = 0
+    high_water: int = 0
+    """Ids from 0 to high_water - 1 may exist in the collection."""
+    digests: bytes = b""
+    """16 bytes a record: text digest, metadata digest."""
+    metadata_keys: tuple[str, ...] = ()
+    """Names of all metadata keys that its records may hold."""
+    batch_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One document that a key is asked to have."""
+
+    collection_name: str
+    custom_id: str | None = None
+    metadata: Metadata = field(default_factory=dict[str, object])  # type: ignore[assignment]
+    owner: str = "source"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListingRow:
+    """One numbered pass over a source's prefix."""
+
+    id: int
+    source_id: str
+    state: ListingState
+    cursor: str | None
+    started_at: float
+    finished_at: float | None = None
+    listed: int = 0
+    new: int = 0
+    changed: int = 0
+    selected: int = 0
+    gone: int = 0
+    """Documents that it removes, or would remove where it is blocked."""
+    error: str | None = None

