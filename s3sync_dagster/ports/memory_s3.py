@@ -1,0 +1,201 @@
+"""A bucket in memory: the object store of fast tests, with versions, events and faults.
+
+It keeps the rules of the real one (``contracts/test_object_store.py`` runs the same tests on
+both) and depends on nothing but what it is given: same calls, same answers, same etags.
+"""
+
+import hashlib
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from s3sync_dagster.core.interfaces import ListPage, ObjectBody
+from s3sync_dagster.model.errors import FixInput, LimitExceeded, NotFound, ObjectChanged
+from s3sync_dagster.model.object import ObjectRef
+
+ARCHIVE_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+
+Listener = Callable[[str, ObjectRef | None, str], None]
+"""Called after each change with the event's name, what is there now (None: nothing), the key."""
+Fault = Callable[[str, str], None]
+"""Called before each request with its kind (LIST, GET, HEAD) and key or prefix; may raise."""
+
+
+@dataclass(slots=True)
+class _Stored:
+    ref: ObjectRef
+    content: bytes
+    content_type: str | None
+    metadata: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class MemoryBucket:
+    """What a bucket holds; several stores may look at one."""
+
+    name: str = "bucket"
+    versioned: bool = False
+    listeners: list[Listener] = field(default_factory=list[Listener])
+    _current: dict[str, _Stored] = field(default_factory=dict[str, _Stored])
+    _versions: dict[tuple[str, str], _Stored | None] = field(
+        default_factory=dict[tuple[str, str], _Stored | None]
+    )
+    _sorted: list[tuple[bytes, str]] | None = None
+    _writes: int = 0
+
+    def put(
+        self,
+        key: str,
+        content: bytes | str,
+        *,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        storage_class: str = "STANDARD",
+    ) -> ObjectRef:
+        """Write an object and return what it is."""
+        data = content.encode() if isinstance(content, str) else content
+        self._writes += 1
+        ref = ObjectRef(
+            key=key,
+            etag=hashlib.md5(data, usedforsecurity=False).hexdigest(),
+            size=len(data),
+            last_modified=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self._writes),
+            version_id=f"v{self._writes}" if self.versioned else None,
+            storage_class=storage_class,
+        )
+        stored = _Stored(ref, data, content_type, dict(metadata or {}))
+        if key not in self._current:
+            self._sorted = None
+        self._current[key] = stored
+        if ref.version_id is not None:
+            self._versions[key, ref.version_id] = stored
+        self._tell("ObjectCreated:Put", ref, key)
+        return ref
+
+    def delete(self, key: str) -> None:
+        """Remove an object, or put a delete marker on it where the bucket is versioned."""
+        self._writes += 1
+        if self._current.pop(key, None) is not None:
+            self._sorted = None
+        if self.versioned:
+            self._versions[key, f"v{self._writes}"] = None
+            self._tell("ObjectRemoved:DeleteMarkerCreated", None, key)
+        else:
+            self._tell("ObjectRemoved:Delete", None, key)
+
+    def restore(self, key: str) -> None:
+        """Make an archived object readable."""
+        stored = self._current[key]
+        stored.ref = replace(stored.ref, restored=True)
+        self._tell("ObjectRestore:Completed", stored.ref, key)
+
+    def objects(self) -> dict[str, bytes]:
+        """Return all current contents by key."""
+        return {key: stored.content for key, stored in self._current.items()}
+
+    def stored(self, key: str, version_id: str | None) -> _Stored | None:
+        """Return what is stored, None when there is nothing or a delete marker."""
+        if version_id is None:
+            return self._current.get(key)
+        return self._versions.get((key, version_id))
+
+    def page(self, prefix: str, *, after: str, limit: int) -> tuple[list[ObjectRef], bool]:
+        """Return refs after ``after`` in UTF-8 order, and whether no more follow."""
+        if self._sorted is None:
+            self._sorted = sorted((key.encode(), key) for key in self._current)
+        begin = prefix.encode()
+        at = max(
+            bisect_right(self._sorted, (after.encode(), after)) if after else 0,
+            bisect_right(self._sorted, (begin, "")),
+        )
+        refs: list[ObjectRef] = []
+        while at < len(self._sorted) and self._sorted[at][0].startswith(begin):
+            if len(refs) == limit:
+                return refs, False
+            refs.append(replace(self._current[self._sorted[at][1]].ref, version_id=None))
+            at += 1
+        return refs, True
+
+    def _tell(self, event: str, ref: ObjectRef | None, key: str) -> None:
+        for listener in self.listeners:
+            listener(event, ref, key)
+
+
+class MemoryObjectStore:
+    """``core.interfaces.ObjectStore`` over a ``MemoryBucket``.
+
+    Args:
+        bucket: what it reads; None stands for a bucket that does not exist.
+        fault: raises where a test wants a request to fail.
+    """
+
+    def __init__(
+        self, bucket: MemoryBucket | None, *, fault: Fault | None = None, ordered: bool = True
+    ) -> None:
+        self.ordered = ordered
+        self._bucket = bucket
+        self._fault = fault
+        self._requests: Counter[str] = Counter({"LIST": 0, "GET": 0, "HEAD": 0})
+
+    def list_page(self, prefix: str, *, start_after: str | None, limit: int = 1000) -> ListPage:
+        """Return the page of keys that begin with ``prefix`` and come after ``start_after``."""
+        bucket = self._open("LIST", prefix)
+        refs, last = bucket.page(
+            prefix, after=start_after or "", limit=limit if self.ordered else 10**9
+        )
+        return ListPage(objects=tuple(refs), last=last)
+
+    def head(self, key: str, *, version_id: str | None = None) -> ObjectRef:
+        """Return what the bucket has at ``key`` now."""
+        return self._find("HEAD", key, version_id).ref
+
+    def read(
+        self,
+        key: str,
+        *,
+        version_id: str | None = None,
+        if_match: str | None = None,
+        max_size_bytes: int,
+    ) -> ObjectBody:
+        """Return the object's bytes."""
+        stored = self._find("GET", key, version_id)
+        if if_match and if_match != stored.ref.etag:
+            raise ObjectChanged(f"object {key!r} was overwritten before it could be read")
+        if stored.ref.storage_class in ARCHIVE_CLASSES and not stored.ref.restored:
+            raise FixInput(
+                f"object {key!r} is archived; restore it to have it indexed", reason="archived"
+            )
+        if stored.ref.size > max_size_bytes:
+            raise LimitExceeded(
+                f"object {key!r} has {stored.ref.size} bytes; at most {max_size_bytes} are read",
+                reason="too_large",
+            )
+        return ObjectBody(
+            ref=stored.ref,
+            content=stored.content,
+            content_type=stored.content_type,
+            metadata=stored.metadata,
+        )
+
+    def requests(self) -> Mapping[str, int]:
+        """Return requests so far by kind (LIST, GET, HEAD)."""
+        return dict(self._requests)
+
+    def _open(self, kind: str, name: str) -> MemoryBucket:
+        self._requests[kind] += 1
+        if self._fault is not None:
+            self._fault(kind, name)
+        if self._bucket is None:
+            raise NotFound("the bucket does not exist", reason="bucket_not_found")
+        return self._bucket
+
+    def _find(self, kind: str, key: str, version_id: str | None) -> _Stored:
+        bucket = self._open(kind, key)
+        stored = bucket.stored(key, version_id)
+        if stored is None:
+            raise NotFound(
+                f"object {key!r} does not exist in bucket {bucket.name!r}", reason="object_gone"
+            )
+        return stored
