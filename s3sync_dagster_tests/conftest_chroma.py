@@ -1,4 +1,4 @@
-"""A real ``chroma run`` for tests; ``conftest.py`` makes the fixture known everywhere."""
+"""A real ``chroma run`` and real model files; ``conftest.py`` makes the fixtures known."""
 
 import os
 import signal
@@ -108,3 +108,9 @@ def chroma_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = start_chroma(tmp_path_factory.mktemp("chroma") / "data")
     yield server.url
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder for converted models. Outlives the session: a conversion takes three seconds."""
+    return tmp_path_factory.getbasetemp().parent / "s3sync-models"

@@ -1,0 +1,83 @@
+"""The embedder around a model: cache, counters, and the check of what comes back."""
+
+import numpy as np
+import pytest
+
+from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.embedding.embedder import ModelEmbedder
+from s3sync_dagster.embedding.hashing import HashModel
+from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.model.source import EmbeddingConfig
+
+
+class DictCache:
+    def __init__(self):
+        self.vectors = {}
+
+    def get(self, model, texts):
+        return {t: self.vectors[model, t] for t in texts if (model, t) in self.vectors}
+
+    def put(self, model, texts, vectors):
+        self.vectors.update({(model, t): v for t, v in zip(texts, vectors, strict=True)})
+
+
+class Broken(HashModel):
+    def __init__(self, damage):
+        super().__init__()
+        self.damage = damage
+
+    def infer(self, texts):
+        return self.damage(super().infer(texts))
+
+
+def test_equal_and_cached_texts_cost_no_inference():
+    cache = DictCache()
+    first = ModelEmbedder(HashModel(), cache=cache)
+    vectors = first.embed_documents(["a b", "c", "a b"])
+    assert first.inferred == 2
+    np.testing.assert_array_equal(vectors[0], vectors[2])
+    second = ModelEmbedder(HashModel(), cache=cache)
+    again = second.embed_documents(["c", "new", "a b"])
+    assert second.inferred == 1
+    np.testing.assert_array_equal(again[[2, 0]], vectors[:2])
+
+
+def test_another_model_does_not_see_the_vectors():
+    cache = DictCache()
+    ModelEmbedder(HashModel(), cache=cache).embed_documents(["a"])
+    other = ModelEmbedder(HashModel(dimension=16), cache=cache)
+    assert other.embed_documents(["a"]).shape == (1, 16)
+
+
+def test_no_texts_give_an_empty_array():
+    assert ModelEmbedder(HashModel()).embed_documents([]).shape == (0, 384)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda v: v * np.nan,
+        lambda v: v + np.inf,
+        lambda v: v[:, :-1],
+        lambda v: v[:-1],
+    ],
+    ids=["nan", "infinity", "dimension", "rows"],
+)
+def test_vectors_that_would_damage_a_collection_are_refused_and_not_remembered(damage):
+    cache = DictCache()
+    embedder = ModelEmbedder(Broken(damage), cache=cache)
+    with pytest.raises(Unavailable) as caught:
+        embedder.embed_documents(["a", "b"])
+    assert caught.value.reason == "bad_vectors"
+    assert cache.vectors == {}
+
+
+def test_hash_vectors_are_unit_length_stable_and_near_for_shared_words():
+    embedder = open_embedder(EmbeddingConfig(kind="hash"))
+    vectors = embedder.embed_documents(
+        ["red green blue", "Red GREEN yellow", "other words", "", "!"]
+    )
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    assert vectors[0] @ vectors[1] > 0.6 > vectors[0] @ vectors[2] + 0.3
+    fresh = open_embedder(EmbeddingConfig(kind="hash")).embed_documents(["red green blue"])
+    np.testing.assert_array_equal(fresh[0], vectors[0])
