@@ -1,0 +1,174 @@
+"""What every object store promises, tried on the fake and on a real server over HTTP."""
+
+from pathlib import Path
+
+import pytest
+
+from s3sync_dagster.model.errors import LimitExceeded, NotFound, ObjectChanged
+from s3sync_dagster_tests.contracts.object_worlds import (
+    AWKWARD_KEYS,
+    ObjectWorld,
+    all_refs,
+    endpoint_world,
+    memory_world,
+)
+
+
+@pytest.fixture(params=["memory", "moto"])
+def make(request: pytest.FixtureRequest, tmp_path: Path):
+    if request.param == "memory":
+        return memory_world
+    endpoint = request.getfixturevalue("aws_endpoint")
+    return lambda **arguments: endpoint_world(endpoint, spool_dir=tmp_path, **arguments)
+
+
+@pytest.fixture
+def world(make) -> ObjectWorld:
+    return make()
+
+
+def test_a_body_comes_with_what_its_own_answer_says(world: ObjectWorld) -> None:
+    etag = world.put("a.md", b"hello", ContentType="text/markdown", Metadata={"lang": "en"})
+    body = world.store.read("a.md", max_size_bytes=100)
+    assert body.content == b"hello"
+    assert body.content_type == "text/markdown"
+    assert dict(body.metadata) == {"lang": "en"}
+    assert (body.ref.key, body.ref.etag, body.ref.size) == ("a.md", etag, 5)
+    assert body.ref.version_id is None
+    assert body.ref.last_modified is not None
+    assert body.ref.last_modified.utcoffset() is not None
+
+
+def test_listing_head_and_read_agree(world: ObjectWorld) -> None:
+    world.put("a", b"one")
+    (listed,) = world.store.list_page("", start_after=None).objects
+    head = world.store.head("a")
+    read = world.store.read("a", max_size_bytes=10).ref
+    assert listed.etag == head.etag == read.etag
+    assert listed.size == head.size == read.size == 3
+
+
+def test_pages_follow_each_other_in_byte_order(world: ObjectWorld) -> None:
+    # By code point, by UTF-16 unit and by UTF-8 byte these sort differently or alike; S3: bytes.
+    keys = ["a", "B", "a/b", "a-b", "a0", "\uffff", "\U0001f4c4", "é", "e\u0301", "~", " "]
+    for key in keys:
+        world.put(key, b"x")
+    expected = sorted(keys, key=str.encode)
+    for limit in (1, 2, 3, len(keys), 1000):
+        assert [ref.key for ref in all_refs(world.store, limit=limit)] == expected
+    page = world.store.list_page("", start_after=None, limit=len(keys))
+    assert page.last
+
+
+def test_a_cursor_whose_object_is_gone_still_works(world: ObjectWorld) -> None:
+    for key in "abcd":
+        world.put(key, b"x")
+    world.delete("b")
+    page = world.store.list_page("", start_after="b", limit=1)
+    assert [ref.key for ref in page.objects] == ["c"]
+    assert not page.last
+    assert world.store.list_page("", start_after="d").objects == ()
+    assert world.store.list_page("", start_after="d").last
+
+
+def test_a_prefix_is_a_plain_beginning(world: ObjectWorld) -> None:
+    for key in ("doc", "docs", "docs/", "docs/a", "docs2/a", "xdocs/a", "docs/%", "Docs/a"):
+        world.put(key, b"x")
+    assert [ref.key for ref in all_refs(world.store, "docs")] == [
+        "docs",
+        "docs/",
+        "docs/%",
+        "docs/a",
+        "docs2/a",
+    ]
+    assert [ref.key for ref in all_refs(world.store, "docs/%")] == ["docs/%"]
+    assert all_refs(world.store, "nothing") == []
+
+
+def test_all_awkward_keys_can_be_listed_and_read(world: ObjectWorld) -> None:
+    assert len(set(AWKWARD_KEYS)) >= 41
+    for key in AWKWARD_KEYS:
+        world.put(key, key.encode())
+    expected = sorted(AWKWARD_KEYS, key=str.encode)
+    assert [ref.key for ref in all_refs(world.store, limit=7)] == expected
+    for key in AWKWARD_KEYS:
+        body = world.store.read(key, max_size_bytes=2000)
+        assert body.content == key.encode()
+        assert body.ref.key == key
+        assert world.store.head(key).etag == body.ref.etag
+        (alone,) = [r for r in all_refs(world.store, key) if r.key == key]
+        assert alone.etag == body.ref.etag
+    for key in AWKWARD_KEYS:
+        world.delete(key)
+    assert all_refs(world.store) == []
+
+
+def test_a_missing_key_is_gone(world: ObjectWorld) -> None:
+    world.put("there", b"x")
+    for ask in (
+        lambda: world.store.head("gone"),
+        lambda: world.store.read("gone", max_size_bytes=10),
+    ):
+        with pytest.raises(NotFound) as caught:
+            ask()
+        assert caught.value.reason == "object_gone"
+        assert "'gone'" in caught.value.message
+
+
+def test_an_overwritten_object_is_not_read_as_the_old_one(world: ObjectWorld) -> None:
+    old = world.put("a", b"old")
+    new = world.put("a", b"new")
+    with pytest.raises(ObjectChanged):
+        world.store.read("a", if_match=old, max_size_bytes=10)
+    assert world.store.read("a", if_match=new, max_size_bytes=10).content == b"new"
+
+
+def test_a_body_above_the_limit_is_refused(world: ObjectWorld) -> None:
+    world.put("a", b"12345")
+    assert world.store.read("a", max_size_bytes=5).content == b"12345"
+    with pytest.raises(LimitExceeded) as caught:
+        world.store.read("a", max_size_bytes=4)
+    assert caught.value.reason == "too_large"
+
+
+def test_an_empty_object_is_an_object(world: ObjectWorld) -> None:
+    world.put("empty", b"")
+    assert world.store.read("empty", max_size_bytes=0).content == b""
+    assert world.store.head("empty").size == 0
+
+
+def test_storage_class_is_told(world: ObjectWorld) -> None:
+    world.put("cold", b"x", StorageClass="STANDARD_IA")
+    world.put("warm", b"x")
+    found = {ref.key: ref.storage_class for ref in all_refs(world.store)}
+    assert found == {"cold": "STANDARD_IA", "warm": "STANDARD"}
+    assert world.store.head("cold").storage_class == "STANDARD_IA"
+
+
+def test_an_old_version_can_be_read_and_the_current_one_leads(make) -> None:
+    world = make(versioned=True)
+    world.put("a", b"one")
+    first = world.store.head("a").version_id
+    assert first
+    world.put("a", b"two")
+    second = world.store.read("a", max_size_bytes=10)
+    assert second.content == b"two"
+    assert second.ref.version_id not in (None, first)
+    assert world.store.read("a", version_id=first, max_size_bytes=10).content == b"one"
+    world.delete("a")
+    with pytest.raises(NotFound) as caught:
+        world.store.head("a")
+    assert caught.value.reason == "object_gone"
+    assert all_refs(world.store) == []
+    assert world.store.head("a", version_id=first).size == 3
+
+
+def test_requests_are_counted(world: ObjectWorld) -> None:
+    world.put("a", b"x")
+    assert dict(world.store.requests()) == {"LIST": 0, "GET": 0, "HEAD": 0}
+    world.store.list_page("", start_after=None)
+    world.store.head("a")
+    world.store.head("a")
+    for _ in range(3):
+        world.store.read("a", max_size_bytes=10)
+    assert dict(world.store.requests()) == {"LIST": 1, "GET": 3, "HEAD": 2}
