@@ -1,0 +1,248 @@
+"""Vectors of earlier runs: what only moved, is tried again or is rebuilt costs no inference.
+
+Everything here can be made again, so nothing here may stop a sync: a cache that fails is passed
+over for a while, with a line in the log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
+
+from s3sync_dagster.core.clock import Clock
+
+if TYPE_CHECKING:
+    from s3sync_dagster.core.interfaces import Vector, Vectors
+
+MAX_BYTES = 2 * 1024**3
+ROW_BYTES = 120
+"""What a row takes beside its vector: key, day, index, page overhead."""
+KEYS_PER_STATEMENT = 400
+BUSY_SECONDS = 10
+PAUSE_SECONDS = 60.0
+"""How long a cache that failed is left alone."""
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_metadata = sa.MetaData()
+_vectors = sa.Table(
+    "vector_cache",
+    _metadata,
+    sa.Column("key", sa.LargeBinary(32), primary_key=True),
+    sa.Column("vector", sa.LargeBinary, nullable=False),
+    sa.Column("used_day", sa.Integer, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+_totals = sa.Table(
+    "vector_cache_totals",
+    _metadata,
+    sa.Column("name", sa.String(16), primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
+)
+
+
+class VectorCache:
+    """Vectors by model, task and text, in a SQLite file or in Postgres.
+
+    Several processes and threads may use one cache. The vectors that were not used for the
+    longest time go first when it is full.
+    """
+
+    def __init__(
+        self, where: str | Path, *, max_bytes: int = MAX_BYTES, clock: Clock | None = None
+    ) -> None:
+        """Open or create the cache at the first use.
+
+        Args:
+            where: path of a SQLite file, or a URL of Postgres (``postgresql+psycopg2://...``).
+            max_bytes: bound of what the vectors take.
+            clock: time.
+        """
+        self.hits = 0
+        self.misses = 0
+        self._max_bytes = max_bytes
+        self._clock = clock or Clock()
+        self._lock = threading.Lock()
+        self._reported = (0, 0)
+        self._silent_until = 0.0
+        self._ready = False
+        self._engine = _engine(where)
+        self._sqlite = self._engine.dialect.name == "sqlite"
+
+    def get(self, model: str, texts: Sequence[str]) -> dict[str, Vector]:
+        """Return the vectors that are known, by text."""
+        import numpy as np
+
+        by_key = {_key(model, text): text for text in texts}
+        rows = self._guarded(lambda: self._read(list(by_key))) or []
+        found = {by_key[key]: np.frombuffer(vector, dtype="<f4") for key, vector in rows}
+        with self._lock:
+            self.hits += len(found)
+            self.misses += len(by_key) - len(found)
+        return found
+
+    def put(self, model: str, texts: Sequence[str], vectors: Vectors) -> None:
+        """Remember vectors."""
+        today = self._today()
+        rows = [
+            {"key": _key(model, text), "vector": row.astype("<f4").tobytes(), "used_day": today}
+            for text, row in zip(texts, vectors, strict=True)
+        ]
+        # One order for all writers: two that insert the same keys never wait for each other.
+        rows.sort(key=lambda row: row["key"])
+        if rows:
+            self._guarded(lambda: self._write(rows))
+
+    def totals(self) -> dict[str, int]:
+        """Return ``entries``, ``bytes``, ``hits`` and ``misses`` of all processes so far.
+
+        Hits and misses of a process arrive with its writes and when it closes the cache.
+        """
+        found = self._guarded(self._read_totals) or {}
+        return {name: found.get(name, 0) for name in ("entries", "bytes", "hits", "misses")}
+
+    def close(self) -> None:
+        """Report hits and misses and close connections."""
+        if self._ready and self._reported != (self.hits, self.misses):
+            self._guarded(lambda: self._write([]))
+        self._engine.dispose()
+
+    def _read(self, keys: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+        rows: list[Any] = []
+        with self._engine.connect() as connection:
+            for part in _parts(keys):
+                query = sa.select(_vectors).where(_vectors.c.key.in_(part))
+                rows += connection.execute(query).all()
+        today = self._today()
+        old = sorted(row.key for row in rows if row.used_day != today)
+        if old:
+            self._touch(old, today)
+        return [(bytes(row.key), bytes(row.vector)) for row in rows]
+
+    def _touch(self, keys: Sequence[bytes], today: int) -> None:
+        # Once a day and vector: a read of what is in use writes nothing.
+        with self._engine.begin() as connection:
+            for part in _parts(keys):
+                connection.execute(
+                    _vectors.update().where(_vectors.c.key.in_(part)).values(used_day=today)
+                )
+
+    def _write(self, rows: Sequence[dict[str, Any]]) -> None:
+        insert = sqlite.insert if self._sqlite else postgresql.insert
+        with self._lock:
+            hits, misses = self.hits, self.misses
+        with self._engine.begin() as connection:
+            added = 0
+            for part in _parts(rows):
+                statement = insert(_vectors).values(part).on_conflict_do_nothing()
+                added += connection.execute(statement).rowcount
+            size = _bytes(rows[0]["vector"]) * added if rows else 0
+            self._add(connection, "entries", added)
+            total = self._add(connection, "bytes", size)
+            self._add(connection, "hits", hits - self._reported[0])
+            self._add(connection, "misses", misses - self._reported[1])
+            if total > self._max_bytes:
+                self._evict(connection, total - self._max_bytes * 9 // 10)
+        self._reported = (hits, misses)
+
+    def _evict(self, connection: sa.Connection, excess_bytes: int) -> None:
+        """Delete the vectors longest unused, a little more than needed."""
+        order = sa.select(_vectors.c.key, sa.func.length(_vectors.c.vector).label("size")).order_by(
+            _vectors.c.used_day
+        )
+        doomed: list[bytes] = []
+        freed = 0
+        for key, size in connection.execute(order):
+            doomed.append(key)
+            freed += size + ROW_BYTES
+            if freed >= excess_bytes:
+                break
+        for part in _parts(doomed):
+            connection.execute(_vectors.delete().where(_vectors.c.key.in_(part)))
+        self._add(connection, "entries", -len(doomed))
+        self._add(connection, "bytes", -freed)
+
+    def _add(self, connection: sa.Connection, name: str, amount: int) -> int:
+        insert = sqlite.insert if self._sqlite else postgresql.insert
+        statement = (
+            insert(_totals)
+            .values(name=name, value=amount)
+            .on_conflict_do_update(
+                index_elements=["name"], set_={"value": _totals.c.value + amount}
+            )
+            .returning(_totals.c.value)
+        )
+        return connection.execute(statement).scalar_one()
+
+    def _read_totals(self) -> dict[str, int]:
+        with self._engine.connect() as connection:
+            return {row.name: row.value for row in connection.execute(sa.select(_totals))}
+
+    def _guarded(self, work: Callable[[], T]) -> T | None:
+        """Return what ``work`` returns, None while the cache is out of order."""
+        if self._clock.monotonic() < self._silent_until:
+            return None
+        try:
+            if not self._ready:
+                self._create()
+            return work()
+        except SQLAlchemyError as error:
+            self._silent_until = self._clock.monotonic() + PAUSE_SECONDS
+            log.warning(
+                "the vector cache %r is passed over for %d s (%s); vectors are inferred again",
+                self._engine.url.render_as_string(hide_password=True),
+                PAUSE_SECONDS,
+                type(error).__name__,
+            )
+            return None
+
+    def _create(self) -> None:
+        # Two processes may create at once; on Postgres the second one then meets an error.
+        with suppress(IntegrityError, ProgrammingError, OperationalError):
+            _metadata.create_all(self._engine)
+        self._ready = True
+
+    def _today(self) -> int:
+        return int(self._clock.now().timestamp() // 86_400)
+
+
+def _key(model: str, text: str) -> bytes:
+    return hashlib.sha256(f"{model}\0{text}".encode()).digest()
+
+
+def _bytes(vector: bytes) -> int:
+    return len(vector) + ROW_BYTES
+
+
+def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), KEYS_PER_STATEMENT):
+        yield items[start : start + KEYS_PER_STATEMENT]
+
+
+def _engine(where: str | Path) -> sa.Engine:
+    if isinstance(where, str) and "://" in where and not where.startswith("sqlite:"):
+        return sa.create_engine(
+            where, pool_pre_ping=True, connect_args={"connect_timeout": BUSY_SECONDS}
+        )
+    path = Path(str(where).removeprefix("sqlite:///"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # A power cut may lose the last vectors, never the file.
+        connection.execute("PRAGMA synchronous = NORMAL")
+
+    return engine

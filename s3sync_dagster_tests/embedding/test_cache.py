@@ -1,0 +1,143 @@
+"""The vector cache on SQLite and Postgres: bounded, shared, never in the way."""
+
+import multiprocessing
+
+import numpy as np
+import pytest
+
+from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.embedding.cache import ROW_BYTES, VectorCache
+from s3sync_dagster.embedding.embedder import ModelEmbedder
+from s3sync_dagster.embedding.hashing import HashModel
+from s3sync_dagster.model.source import EmbeddingConfig
+from s3sync_dagster_tests.conftest_catalog import HandClock, fresh_postgres_database
+
+DAY = 86_400
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def where(request, tmp_path):
+    if request.param == "sqlite":
+        return tmp_path / "deep" / "vectors.db"
+    return fresh_postgres_database(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def cache(where):
+    made = VectorCache(where)
+    yield made
+    made.close()
+
+
+def vectors(count: int, dimension: int = 8) -> np.ndarray:
+    return np.random.default_rng(1).random((count, dimension), dtype=np.float32)
+
+
+def test_vectors_come_back_to_the_bit_by_model_and_text(cache):
+    texts = [f"text {n} \U0001f600" for n in range(1000)]
+    made = vectors(1000)
+    cache.put("model", texts, made)
+    found = cache.get("model", [*texts, "unknown"])
+    assert set(found) == set(texts)
+    np.testing.assert_array_equal(np.stack([found[t] for t in texts]), made)
+    assert cache.get("other model", texts[:3]) == {}
+    assert (cache.hits, cache.misses) == (1000, 4)
+
+
+def test_writing_again_changes_nothing(cache):
+    first = vectors(2)
+    cache.put("m", ["a", "b"], first)
+    cache.put("m", ["b", "c"], vectors(2) * 0)
+    np.testing.assert_array_equal(cache.get("m", ["b"])["b"], first[1])
+    assert cache.totals()["entries"] == 3
+
+
+def test_totals_add_up_over_processes(where):
+    for _ in range(2):
+        cache = VectorCache(where)
+        embedder = ModelEmbedder(HashModel(), cache=cache)
+        embedder.embed_documents(["a", "b", "c"])
+        cache.close()
+    last = VectorCache(where)
+    assert last.totals() == {
+        "entries": 3,
+        "bytes": 3 * (384 * 4 + ROW_BYTES),
+        "hits": 3,
+        "misses": 3,
+    }
+    last.close()
+
+
+def test_a_full_cache_forgets_what_was_longest_unused(where):
+    clock = HandClock()
+    size = 8 * 4 + ROW_BYTES
+    cache = VectorCache(where, max_bytes=100 * size, clock=clock)
+    old, used = [f"old {n}" for n in range(50)], [f"used {n}" for n in range(50)]
+    cache.put("m", old, vectors(50))
+    cache.put("m", used, vectors(50))
+    clock.sleep(DAY)
+    assert len(cache.get("m", used)) == 50
+    cache.put("m", ["new"], vectors(1))
+    assert len(cache.get("m", used)) == 50
+    assert len(cache.get("m", ["new"])) == 1
+    left = len(cache.get("m", old))
+    assert 30 <= left < 50
+    assert cache.totals()["entries"] == 51 + left
+    assert cache.totals()["bytes"] == (51 + left) * size
+    cache.close()
+
+
+def _fill(arguments):
+    where, offset = arguments
+    cache = VectorCache(where)
+    for start in range(0, 400, 20):
+        texts = [f"t{(offset + start + n) % 400}" for n in range(20)]
+        cache.put("m", texts, np.ones((20, 4), dtype=np.float32))
+        assert len(cache.get("m", texts)) == 20
+    cache.close()
+    return cache.hits
+
+
+def test_processes_share_one_cache(where):
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        hits = pool.map(_fill, [(where, 0), (where, 200), (where, 390)])
+    assert hits == [400, 400, 400]
+    cache = VectorCache(where)
+    assert cache.totals()["entries"] == 400
+    assert cache.totals()["hits"] == 1200
+    cache.close()
+
+
+def test_a_damaged_file_costs_inference_not_the_sync(tmp_path, caplog):
+    path = tmp_path / "vectors.db"
+    path.write_bytes(b"this is no database, whatever its name says" * 100)
+    cache = VectorCache(path)
+    embedder = ModelEmbedder(HashModel(), cache=cache)
+    assert embedder.embed_documents(["a", "b"]).shape == (2, 384)
+    assert embedder.inferred == 2
+    assert "passed over" in caplog.text
+    assert cache.totals()["entries"] == 0
+    cache.close()
+
+
+def test_an_unreachable_server_is_left_alone_for_a_while(caplog):
+    clock = HandClock()
+    cache = VectorCache("postgresql+psycopg2://user:secret@127.0.0.1:1/none", clock=clock)
+    assert cache.get("m", ["a"]) == {}
+    cache.put("m", ["a"], vectors(1))
+    assert len(caplog.records) == 1
+    assert "secret" not in caplog.text
+    clock.sleep(120)
+    assert cache.get("m", ["a"]) == {}
+    assert len(caplog.records) == 2
+
+
+def test_moved_text_costs_no_inference(tmp_path, model_dir):
+    config = EmbeddingConfig(kind="minilm")
+    cache = VectorCache(tmp_path / "v.db")
+    first = open_embedder(config, model_dir=model_dir, cache=cache)
+    made = first.embed_documents(["one", "two"])
+    second = open_embedder(config, model_dir=model_dir, cache=cache)
+    np.testing.assert_array_equal(second.embed_documents(["two", "one"]), made[::-1])
+    assert second.inferred == 0
+    cache.close()
