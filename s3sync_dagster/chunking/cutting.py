@@ -1,5 +1,9 @@
 """Chooses cuts: the cheapest way to make pieces that all fit, in linear time."""
 
+from dataclasses import dataclass
+from itertools import accumulate
+
+from s3sync_dagster.chunking.budget import Budget
 from s3sync_dagster.chunking.outline import Outline, Piece, Scope, common_scope
 from s3sync_dagster.chunking.text import inside_character, text_cuts
 
@@ -12,18 +16,28 @@ SMALL_COST = 3.0
 FORCED_INSIDE_LINE = 6.0
 
 
-def cut_outline(data: bytes, outline: Outline, limit: int) -> list[Piece]:
-    """Return pieces that tile ``data``, each at most ``limit`` bytes with its repeated header."""
+def cut_outline(data: bytes, outline: Outline, budget: Budget) -> list[Piece]:
+    """Return pieces that tile ``data``, each within ``budget`` with its repeated header."""
     if not data:
         return []
-    filled = _fill_gaps(data, outline, limit)
-    chosen = _cheapest(filled, len(data), limit)
+    filled, weights = _fill_gaps(data, outline, budget)
+    chosen = _cheapest(filled, weights, budget.max_bytes)
     return _pieces(filled, chosen, len(data))
 
 
-def _fill_gaps(data: bytes, outline: Outline, limit: int) -> Outline:
-    """Return an outline without impossible cuts and without gaps above ``limit``."""
+@dataclass(slots=True)
+class _Weights:
+    """What pieces weigh: the sum over the parts between possible cuts, and a header's."""
+
+    parts: list[int]
+    headers: dict[int, int]
+    """Position -> weight of the header row that a piece beginning there repeats."""
+
+
+def _fill_gaps(data: bytes, outline: Outline, budget: Budget) -> tuple[Outline, _Weights]:
+    """Return an outline without impossible cuts and without gaps above the budget."""
     filled = Outline(scopes=[outline.scopes[0]])
+    limit = budget.max_bytes
     possible = [
         (position, cost, scope)
         for position, cost, scope in zip(
@@ -31,50 +45,100 @@ def _fill_gaps(data: bytes, outline: Outline, limit: int) -> Outline:
         )
         if position == 0 or (position < len(data) and not inside_character(data, position))
     ]
-    ends = [position for position, _, _ in possible[1:]]
-    ends.append(len(data))
-    for (start, cost, scope), end in zip(possible, ends, strict=True):
+    starts = [position for position, _, _ in possible]
+    weights = _Weights([], {})
+    header_weights = _header_weights(data, outline, budget)
+    for (start, cost, scope), end, weight in zip(
+        possible,
+        [*starts[1:], len(data)],
+        _part_weights(data, starts, budget),
+        strict=True,
+    ):
         filled.allow(start, cost, scope)
         header = outline.headers.get(start)
-        if header is not None and end - start + header[1] - header[0] <= limit:
+        if header is not None and weight + header_weights[header] <= limit:
             filled.headers[start] = header
-        if end - start > limit:
-            _fill_gap(data, filled, (start, end), limit, inner_cost=outline.inner_cost)
-    return filled
+            weights.headers[start] = header_weights[header]
+        if weight <= limit:
+            weights.parts.append(weight)
+        else:
+            gap = _Gap(start, end, weight)
+            weights.parts += _fill_gap(data, filled, gap, budget, inner_cost=outline.inner_cost)
+    return filled, weights
+
+
+def _part_weights(data: bytes, starts: list[int], budget: Budget) -> list[int]:
+    ends = [*starts[1:], len(data)]
+    if budget.text_tokens is None:
+        return [end - start for start, end in zip(starts, ends, strict=True)]
+    return budget.weights([data[a:b] for a, b in zip(starts, ends, strict=True)])
+
+
+def _header_weights(data: bytes, outline: Outline, budget: Budget) -> dict[tuple[int, int], int]:
+    headers = sorted(set(outline.headers.values()))
+    return dict(zip(headers, budget.weights([data[a:b] for a, b in headers]), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    start: int
+    end: int
+    weight: int
 
 
 def _fill_gap(
-    data: bytes, filled: Outline, gap: tuple[int, int], limit: int, *, inner_cost: float
-) -> None:
-    start, end = gap
+    data: bytes, filled: Outline, gap: _Gap, budget: Budget, *, inner_cost: float
+) -> list[int]:
+    """Allow cuts inside a part that is too heavy; return the weights of what they make of it."""
+    limit = budget.max_bytes
     scope = filled.scopes[-1]
-    content_end = start + len(data[start:end].rstrip())
-    if start < content_end <= start + limit:
-        # Only the blanks behind it are too many: the thing itself stays whole.
-        filled.allow(content_end, inner_cost + FORCED_INSIDE_LINE, scope)
-        start = content_end
-    if end - start > limit:
-        for position, cost in text_cuts(data, start, end, limit):
-            if not inside_character(data, position):
-                filled.allow(position, inner_cost + cost, scope)
+    starts, costs = _cuts_inside(data, gap, budget)
+    ends = [*starts[1:], gap.end]
+    weights: list[int] = []
+    found = budget.weights([data[a:b] for a, b in zip(starts, ends, strict=True)])
+    for start, end, cost, weight in zip(starts, ends, costs, found, strict=True):
+        filled.allow(start, inner_cost + cost, scope)
+        if weight <= limit or len(starts) == 1:  # one character is never cut
+            weights.append(min(weight, limit))
+        else:
+            denser = _Gap(start, end, weight)
+            weights += _fill_gap(data, filled, denser, budget, inner_cost=inner_cost)
+    return weights
 
 
-def _cheapest(outline: Outline, end: int, limit: int) -> list[int]:
+def _cuts_inside(data: bytes, gap: _Gap, budget: Budget) -> tuple[list[int], list[float]]:
+    starts = [gap.start]
+    costs = [0.0]
+    content_end = gap.start + len(data[gap.start : gap.end].rstrip())
+    if gap.start < content_end < gap.end:
+        (weight,) = budget.weights([data[gap.start : content_end]])
+        if weight <= budget.max_bytes:
+            # Only the blanks behind it are too many: the thing itself stays whole.
+            return [gap.start, content_end], [0.0, FORCED_INSIDE_LINE]
+    room = max(1, budget.max_bytes * (gap.end - gap.start) // gap.weight)
+    for position, cost in text_cuts(data, gap.start, gap.end, room):
+        if not inside_character(data, position):
+            starts.append(position)
+            costs.append(cost)
+    return starts, costs
+
+
+def _cheapest(outline: Outline, weights: _Weights, limit: int) -> list[int]:
     """Return the indices of the cuts at which chunks begin.
 
     A shortest path over the possible cuts. What a chunk costs depends on its size only below
     ``small``, and there linearly; so two sliding-window minima (monotone queues), one over starts
     that give a small chunk and one over the others, find the best start in amortised O(1).
     """
-    positions, costs, headers = outline.positions, outline.costs, outline.headers
-    count = len(positions)
+    costs = outline.costs
+    count = len(costs)
     small = max(1.0, SMALL_SHARE * limit)
     slope = SMALL_COST / small
-    # A repeated header makes the chunk that starts here longer: it starts earlier, in effect.
-    starts = positions
-    if headers:
-        starts = [p - (headers[p][1] - headers[p][0] if p in headers else 0) for p in positions]
-    ends = [*positions[1:], end]
+    ends = list(accumulate(weights.parts))
+    starts = [0, *ends[:-1]]
+    for index, position in enumerate(outline.positions if weights.headers else ()):
+        # A repeated header makes the chunk that starts here longer: it starts earlier, in effect.
+        starts[index] -= weights.headers.get(position, 0)
     before = [0] * (count + 1)
     totals = [0.0] * count
     small_queue: list[int] = []

@@ -1,27 +1,19 @@
 """The story of chunking: a document and a configuration in, chunks out."""
 
-from s3sync_dagster.chunking.cutting import cut_outline
-from s3sync_dagster.chunking.languages import GRAMMARS, language_of
-from s3sync_dagster.chunking.markdown import outline_markdown
-from s3sync_dagster.chunking.outline import Outline, Piece
-from s3sync_dagster.chunking.parsing import cut_source, windows
+from s3sync_dagster.chunking.budget import Budget, count_tokens
+from s3sync_dagster.chunking.context import MAX_CONTEXT_SHARE, context_prefix
+from s3sync_dagster.chunking.outline import Piece
 from s3sync_dagster.chunking.positions import locate
-from s3sync_dagster.chunking.rows import (
-    DEFAULT_LINES_BYTES,
-    cut_lines,
-    outline_csv,
-    outline_records,
-)
-from s3sync_dagster.core.interfaces import ModelLimits, WorkerPool, WorkLimits
+from s3sync_dagster.chunking.rows import DEFAULT_LINES_BYTES, cut_lines
+from s3sync_dagster.chunking.stages import Cut, Stage, cut_document, stage_of
+from s3sync_dagster.core.interfaces import ModelLimits, WorkerPool
 from s3sync_dagster.model.document import Chunk, Document
-from s3sync_dagster.model.errors import InvalidSetting, LimitExceeded
+from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import ChunkingConfig
 
 MIN_SIZE_BYTES = 16
 MAX_SIZE_BYTES = 16_384
 """Chroma Cloud refuses longer documents."""
-PARSE_LIMITS = WorkLimits(seconds=30.0, memory_bytes=1024**3)
-_BINARY_CHECK_BYTES = 8192
 
 
 def chunk_document(
@@ -46,53 +38,55 @@ def chunk_document(
 
     Raises:
         InvalidSetting: the configured sizes are impossible.
+        MissingEngine: the model's tokenizer cannot be read.
     """
-    limit = size_limit(config, limits)
-    if not document.text.strip():
+    budget = budget_of(config, limits)
+    if not document.text or document.text.isspace():
         return []
-    data = document.text.encode("utf-8", "replace")
-    language = _language(document, object_key)
-    fallback: str | None = None
-    strategy = "lines"
+    data = document.text.encode("utf-8", "replace")  # a lone surrogate becomes a question mark
+    stage = stage_of(document, object_key, data)
     if config.type == "lines":
-        pieces = cut_lines(data, max_lines=config.max_lines, limit=limit)
+        lines = cut_lines(data, max_lines=config.max_lines, limit=budget.max_bytes)
+        cut = Cut(lines)
+        stage = Stage("lines", stage.language, stage.scanner)
     else:
-        if language is not None and b"\0" not in data[:_BINARY_CHECK_BYTES]:
-            strategy = "tree_sitter"
-        if len(data) <= limit:
-            pieces = [Piece(0, len(data))]
-        elif strategy == "tree_sitter" and language != "markdown" and language is not None:
-            pieces, fallback = _cut_code(data, language, limit, pool)
-        else:
-            pieces = cut_outline(data, _outline(data, document, strategy, limit), limit)
-    chunks: list[Chunk] = []
-    for index, (piece, place) in enumerate(
-        zip(pieces, locate(data, pieces, document.pages), strict=True)
-    ):
-        chunks.append(
-            Chunk(
-                index=index,
-                text=place.text,
-                start_line=place.start_line,
-                end_line=place.end_line,
-                start_col=place.start_col,
-                end_col=place.end_col,
-                start_byte=piece.start,
-                end_byte=piece.end,
-                strategy="lines" if fallback else strategy,
-                language=language,
-                symbol=_joined(piece, "symbol", "."),
-                heading_path=_joined(piece, "heading", " > "),
-                page=place.page,
-                repeated_header=piece.header is not None,
-                fallback=fallback,
-            )
+        cut = cut_document(data, stage, budget, pool)
+    contexts = [""] * len(cut.pieces)
+    if config.context:
+        contexts = _contexts(object_key, cut.pieces, limits)
+    places = list(locate(data, cut.pieces, document.pages))
+    texts = [place.text for place in places]
+    truncated = truncated_tokens(texts, contexts, limits)
+    return [
+        Chunk(
+            index=index,
+            text=place.text,
+            start_line=place.start_line,
+            end_line=place.end_line,
+            start_col=place.start_col,
+            end_col=place.end_col,
+            start_byte=piece.start,
+            end_byte=piece.end,
+            strategy="lines" if cut.fallback else stage.strategy,
+            language=stage.language,
+            symbol=piece.joined("symbol", "."),
+            heading_path=piece.joined("heading", " > "),
+            page=place.page,
+            context=contexts[index],
+            repeated_header=piece.header is not None,
+            fallback=cut.fallback,
+            truncated_tokens=truncated[index],
         )
-    return chunks
+        for index, (piece, place) in enumerate(zip(cut.pieces, places, strict=True))
+    ]
 
 
-def size_limit(config: ChunkingConfig, limits: ModelLimits) -> int:
-    """Return the most bytes a chunk may have. Raises ``InvalidSetting``."""
+def budget_of(config: ChunkingConfig, limits: ModelLimits) -> Budget:
+    """Return how large chunks may be. Raises ``InvalidSetting``.
+
+    The model's tokens limit a chunk only where the size follows the model: a size that a person
+    chose is kept, and what the model then does not read is counted.
+    """
     if config.type not in ("tree_sitter", "lines"):
         raise InvalidSetting(
             f"chunking.type is {config.type!r}; it must be 'tree_sitter' or 'lines'."
@@ -107,58 +101,35 @@ def size_limit(config: ChunkingConfig, limits: ModelLimits) -> int:
             f"chunking.max_size_bytes is {size}; it must lie between {MIN_SIZE_BYTES} and "
             f"{MAX_SIZE_BYTES} (the longest document that Chroma Cloud stores)."
         )
-    return size
+    if config.max_size_bytes is not None or config.type == "lines" or limits.max_tokens is None:
+        return Budget(max_bytes=size)
+    return Budget(
+        max_bytes=size,
+        max_tokens=limits.max_tokens,
+        tokenizer_file=limits.tokenizer_file,
+        context_tokens=limits.max_tokens // MAX_CONTEXT_SHARE if config.context else 0,
+    )
 
 
-def _language(document: Document, object_key: str) -> str | None:
-    if document.format == "markdown":
-        return "markdown"
-    if document.format in ("json", "xml"):
-        return document.language or document.format
-    if document.format in ("csv", "jsonl", "log"):
-        return None
-    language = document.language or language_of(object_key, document.text)
-    return language if language in GRAMMARS or language == "markdown" else None
+def truncated_tokens(texts: list[str], contexts: list[str], limits: ModelLimits) -> list[int]:
+    """Return how many tokens of each chunk the model does not read."""
+    if limits.max_tokens is None or limits.tokenizer_file is None:
+        return [0] * len(texts)
+    read = Budget(
+        max_bytes=MAX_SIZE_BYTES,
+        max_tokens=limits.max_tokens,
+        tokenizer_file=limits.tokenizer_file,
+    ).text_tokens
+    embedded = [(a + b).encode() for a, b in zip(contexts, texts, strict=True)]
+    counts = count_tokens(limits.tokenizer_file, embedded)
+    return [max(0, count - (read or count)) for count in counts]
 
 
-def _outline(data: bytes, document: Document, strategy: str, limit: int) -> Outline:
-    if strategy == "tree_sitter":
-        return outline_markdown(data, limit)
-    if document.format == "csv":
-        return outline_csv(data, limit)
-    if document.format == "jsonl":
-        return outline_records(data)
-    return Outline()
-
-
-def _cut_code(
-    data: bytes, language: str, limit: int, pool: WorkerPool | None
-) -> tuple[list[Piece], str | None]:
-    """Return the pieces of source, and the reason where its grammar could not be used."""
-    pieces: list[Piece] = []
-    fallback: str | None = None
-    for start, end in windows(data):
-        part = data[start:end]
-        try:
-            if pool is None:
-                found = cut_source(part, language, limit)
-            else:
-                found = pool.submit(
-                    "s3sync_dagster.chunking.parsing:cut_source",
-                    part,
-                    language,
-                    limit,
-                    limits=PARSE_LIMITS,
-                ).result()
-        except LimitExceeded as error:
-            fallback = error.reason
-            found = cut_outline(part, Outline(), limit)
-        pieces.extend(
-            Piece(piece.start + start, piece.end + start, piece.path, piece.header)
-            for piece in found
-        )
-    return pieces, fallback
-
-
-def _joined(piece: Piece, kind: str, separator: str) -> str | None:
-    return separator.join(name for of, name in piece.path if of == kind and name) or None
+def _contexts(object_key: str, pieces: list[Piece], limits: ModelLimits) -> list[str]:
+    tokens = None
+    if limits.max_tokens is not None and limits.tokenizer_file is not None:
+        tokens = limits.max_tokens // MAX_CONTEXT_SHARE
+    return [
+        context_prefix(object_key, piece, max_tokens=tokens, tokenizer_file=limits.tokenizer_file)
+        for piece in pieces
+    ]

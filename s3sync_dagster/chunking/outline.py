@@ -83,3 +83,12 @@ class Piece:
     path: tuple[tuple[ScopeKind, str], ...] = ()
     header: tuple[int, int] | None = None
     """Range of the header row to repeat before the text."""
+
+    def shifted(self, offset: int) -> "Piece":
+        """Return the same piece of a document in which this window begins at ``offset``."""
+        header = self.header and (self.header[0] + offset, self.header[1] + offset)
+        return Piece(self.start + offset, self.end + offset, self.path, header)
+
+    def joined(self, kind: ScopeKind, separator: str) -> str | None:
+        """Return the names of one kind on the path, or None when there are none."""
+        return separator.join(name for of, name in self.path if of == kind and name) or None

@@ -5,6 +5,7 @@ Meant to run in a worker process: some grammars hang or crash on a few bytes.
 
 from typing import TYPE_CHECKING
 
+from s3sync_dagster.chunking.budget import Budget
 from s3sync_dagster.chunking.cutting import cut_outline
 from s3sync_dagster.chunking.languages import grammar
 from s3sync_dagster.chunking.outline import Piece
@@ -23,9 +24,10 @@ _STEPS_PER_BYTE = 0.25
 the same place on every machine."""
 
 
-def cut_source(data: bytes, language: str, limit: int) -> list[Piece]:
+def cut_source(data: bytes, language: str, budget: Budget) -> list[Piece]:
     """Return the pieces of one window of source. Raises ``LimitExceeded`` (``parse_budget``)."""
-    return cut_outline(data, outline_syntax(data, parse(data, language), limit), limit)
+    tree = parse(data, language)
+    return cut_outline(data, outline_syntax(data, tree, budget.for_outline(data)), budget)
 
 
 def parse(data: bytes, language: str) -> "Tree":

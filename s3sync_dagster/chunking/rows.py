@@ -1,5 +1,6 @@
 """Records, one per line or row: CSV with its header repeated, JSON lines, plain lines."""
 
+from s3sync_dagster.chunking.nesting import allow_json
 from s3sync_dagster.chunking.outline import Outline, Piece
 from s3sync_dagster.chunking.text import character_start
 
@@ -50,13 +51,16 @@ def _row_ends(data: bytes, limit: int) -> list[int]:
     return ends
 
 
-def outline_records(data: bytes) -> Outline:
-    """Return the cuts between lines that are records of their own (JSON lines)."""
+def outline_json_lines(data: bytes, limit: int) -> Outline:
+    """Return the cuts between lines of JSON, and inside those that do not fit."""
     outline = Outline()
-    position = data.find(b"\n") + 1
-    while 0 < position < len(data):
-        outline.allow(position, 0.0)
-        position = data.find(b"\n", position) + 1
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start) + 1 or len(data)
+        outline.allow(start, 0.0)
+        if end - start > limit:
+            allow_json(data, (start, end), limit, outline, base=1.0)
+        start = end
     return outline
 
 
