@@ -17,8 +17,6 @@ class FileKind:
     """Who reads it: ``text`` (decoded as it is), ``pdf``, ``docx`` ..., ``none`` when skipped."""
     format: DocumentFormat = "markdown"
     """Format of the document that the reader gives."""
-    language: str | None = None
-    """Programming or markup language, named as its tree-sitter grammar."""
     skip: str | None = None
     """Reason word when files of this kind are never read: ``archive``, ``media``, ``binary``."""
 
@@ -40,7 +38,7 @@ def suffix_of(name: str) -> str:
     return dot + suffix if stem else ""
 
 
-def is_archive_or_media(name: str) -> str | None:
+def skip_reason(name: str) -> str | None:
     """Return the reason word for a name that needs no download to be skipped."""
     kind = kind_of(name)
     return kind.skip if kind else None
@@ -50,87 +48,44 @@ _READERS = {
     "pdf": ".pdf",
     "docx": ".docx .docm .dotx .dotm",
     "doc": ".doc .dot .wps",
-    "odt": ".odt .ott .fodt",
+    "odt": ".odt .ott",
     "rtf": ".rtf",
     "xlsx": ".xlsx .xlsm .xltx .xltm .xlsb",
     "xls": ".xls .xlt",
     "ods": ".ods .ots",
     "pptx": ".pptx .pptm .ppsx .potx",
-    "ppt": ".ppt .pps .pot",
+    "ppt": ".ppt .pps",
     "odp": ".odp .otp",
     "html": ".html .htm .xhtml .xht",
     "mhtml": ".mhtml .mht",
     "epub": ".epub",
     "eml": ".eml",
     "msg": ".msg",
-    "asciidoc": ".adoc .asciidoc .asc",
+    "asciidoc": ".adoc .asciidoc",
     "latex": ".tex .latex .ltx",
     "notebook": ".ipynb",
     "image": ".png .jpg .jpeg .webp .gif .tif .tiff .bmp",
 }
-_LANGUAGES = {
-    "python": ".py .pyi .pyw",
-    "javascript": ".js .mjs .cjs .jsx",
-    "typescript": ".ts .mts .cts",
-    "tsx": ".tsx",
-    "go": ".go",
-    "rust": ".rs",
-    "java": ".java",
-    "c": ".c",
-    "cpp": ".cc .cpp .cxx .c++ .h .hh .hpp .hxx .ipp .inl .cu .cuh",
-    "csharp": ".cs .csx",
-    "ruby": ".rb .rake .gemspec",
-    "php": ".php",
-    "kotlin": ".kt .kts",
-    "swift": ".swift",
-    "scala": ".scala .sc .sbt",
-    "bash": ".sh .bash .zsh .ksh",
-    "lua": ".lua",
-    "perl": ".pl .pm",
-    "julia": ".jl",
-    "haskell": ".hs .lhs",
-    "elixir": ".ex .exs",
-    "ocaml": ".ml .mli",
-    "dart": ".dart",
-    "objc": ".m .mm",
-    "sql": ".sql",
-    "css": ".css .less",
-    "scss": ".scss",
-    "yaml": ".yaml .yml",
-    "toml": ".toml",
-    "dockerfile": ".dockerfile",
-    "hcl": ".tf .tfvars .hcl",
-    "make": ".mk",
-    "nix": ".nix",
-    "zig": ".zig",
-    "powershell": ".ps1 .psm1 .psd1",
-}
-_CODE_WITHOUT_GRAMMAR = (
-    ".r .vue .svelte .astro .groovy .gradle .clj .cljs .erl .hrl .fs .fsx .vb .vbs .pas .f .f90 "
-    ".f95 .asm .s .proto .thrift .graphql .gql .cmake .bat .cmd .fish .awk .sed .tcl .lisp .el "
-    ".scm .d .nim .cr .v .sv .vhd .vhdl .sol .bzl .bazel .pug .jinja .j2 .ejs .hbs .liquid"
+_CODE = (
+    ".py .pyi .pyw .pyx .js .mjs .cjs .jsx .ts .mts .cts .tsx .go .rs .java .c .h .cc .cpp .cxx "
+    ".c++ .hh .hpp .hxx .ipp .inl .cu .cuh .cs .csx .rb .rake .gemspec .php .kt .kts .swift "
+    ".scala .sc .sbt .sh .bash .zsh .ksh .fish .lua .pl .pm .jl .hs .lhs .ex .exs .ml .mli .dart "
+    ".m .mm .sql .css .scss .less .sass .yaml .yml .toml .dockerfile .tf .tfvars .hcl .mk .nix "
+    ".zig .ps1 .psm1 .psd1 .r .vue .svelte .astro .groovy .gradle .clj .cljs .erl .hrl .fs .fsx "
+    ".vb .vbs .pas .f .f90 .f95 .asm .s .proto .thrift .graphql .gql .cmake .bat .cmd .awk .sed "
+    ".tcl .lisp .el .scm .d .nim .cr .v .sv .vhd .vhdl .sol .bzl .bazel .pug .jinja .j2 .ejs .hbs "
+    ".liquid .json5 .jsonc"
 )
 _PROSE = (
     ".txt .text .rst .rest .org .textile .wiki .creole .srt .vtt .ics .vcf .bib .diff .patch .po "
     ".nfo .me .1 .ini .cfg .conf .properties .env .editorconfig .gitignore .lst"
 )
-_DATA: dict[str, tuple[DocumentFormat, str | None]] = {
-    ".json": ("json", "json"),
-    ".json5": ("code", None),
-    ".jsonc": ("code", None),
-    ".geojson": ("json", "json"),
-    ".webmanifest": ("json", "json"),
-    ".jsonl": ("jsonl", None),
-    ".ndjson": ("jsonl", None),
-    ".xml": ("xml", "xml"),
-    ".xsd": ("xml", "xml"),
-    ".xsl": ("xml", "xml"),
-    ".xslt": ("xml", "xml"),
-    ".rss": ("xml", "xml"),
-    ".atom": ("xml", "xml"),
-    ".svg": ("xml", "xml"),
-    ".plist": ("xml", "xml"),
-    ".log": ("log", None),
+_DATA: dict[DocumentFormat, str] = {
+    "json": ".json .geojson .webmanifest",
+    "jsonl": ".jsonl .ndjson",
+    "xml": ".xml .xsd .xsl .xslt .rss .atom .svg .plist .wsdl .kml .gpx",
+    "log": ".log",
+    "markdown": ".md .markdown .mdx .mdown .mkd .qmd .rmd",
 }
 _SKIPPED = {
     "archive": (
@@ -140,10 +95,10 @@ _SKIPPED = {
     "media": (
         ".mp3 .wav .flac .ogg .oga .opus .m4a .aac .wma .aiff .mid .midi .mp4 .m4v .mov .avi .mkv "
         ".webm .wmv .flv .mpg .mpeg .3gp .ogv .psd .ai .indd .sketch .fig .raw .cr2 .nef .arw .dng "
-        ".heic .heif .avif .ico .icns .eps .xcf .blend .stl .obj .fbx .glb .gltf"
+        ".heic .heif .avif .ico .icns .eps .xcf .blend .stl .fbx .glb .gltf"
     ),
     "binary": (
-        ".exe .dll .so .dylib .a .o .lib .obj .bin .dat .class .pyc .pyo .pyd .wasm .node "
+        ".exe .dll .so .dylib .a .o .lib .obj .bin .class .pyc .pyo .pyd .wasm .node "
         ".sys .ttf .otf .woff .woff2 .eot .db .sqlite .sqlite3 .mdb .accdb .parquet .feather "
         ".arrow .orc .avro .npy .npz .pkl .pickle .h5 .hdf5 .pt .pth .ckpt .safetensors .onnx "
         ".gguf .pb .tflite .img .vmdk .qcow2 .pcap .swp .lnk .p12 .pfx .jks .keystore"
@@ -157,14 +112,9 @@ def _build_suffixes() -> dict[str, FileKind]:
         kind = FileKind(reader="none", format="text", skip=reason)
         table |= dict.fromkeys(suffixes.split(), kind)
     table |= dict.fromkeys(_PROSE.split(), TEXT)
-    table |= dict.fromkeys(_CODE_WITHOUT_GRAMMAR.split(), FileKind(reader="text", format="code"))
-    for language, suffixes in _LANGUAGES.items():
-        kind = FileKind(reader="text", format="code", language=language)
-        table |= dict.fromkeys(suffixes.split(), kind)
-    for suffix, (form, language) in _DATA.items():
-        table[suffix] = FileKind(reader="text", format=form, language=language)
-    for suffix in (".md", ".markdown", ".mdx", ".mdown", ".mkd", ".qmd", ".rmd"):
-        table[suffix] = FileKind(reader="text", format="markdown", language="markdown")
+    table |= dict.fromkeys(_CODE.split(), _CODE_KIND)
+    for form, suffixes in _DATA.items():
+        table |= dict.fromkeys(suffixes.split(), FileKind(reader="text", format=form))
     for suffix in (".csv", ".tsv", ".tab"):
         table[suffix] = FileKind(reader="csv", format="csv")
     for reader, suffixes in _READERS.items():
@@ -172,16 +122,10 @@ def _build_suffixes() -> dict[str, FileKind]:
     return table
 
 
+_CODE_KIND = FileKind(reader="text", format="code")
 _SUFFIXES = _build_suffixes()
-_NAMES = {
-    "dockerfile": FileKind(reader="text", format="code", language="dockerfile"),
-    "containerfile": FileKind(reader="text", format="code", language="dockerfile"),
-    "makefile": FileKind(reader="text", format="code", language="make"),
-    "gnumakefile": FileKind(reader="text", format="code", language="make"),
-    "rakefile": FileKind(reader="text", format="code", language="ruby"),
-    "gemfile": FileKind(reader="text", format="code", language="ruby"),
-    "jenkinsfile": FileKind(reader="text", format="code"),
-    "cmakelists.txt": FileKind(reader="text", format="code"),
-    ".bashrc": FileKind(reader="text", format="code", language="bash"),
-    ".profile": FileKind(reader="text", format="code", language="bash"),
-}
+_NAMES: dict[str, FileKind] = dict.fromkeys(
+    ("dockerfile", "containerfile", "makefile", "gnumakefile", "rakefile", "gemfile")
+    + ("jenkinsfile", "cmakelists.txt", ".bashrc", ".profile"),
+    _CODE_KIND,
+)

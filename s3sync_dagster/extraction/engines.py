@@ -29,6 +29,9 @@ _ENGINES: dict[str, tuple[Engine, ...]] = {
     "odp": (Engine(name="docling", function=f"{_ROOM}.office:read_opendocument"),),
     "html": (Engine(name="docling", function=f"{_ROOM}.office:read_html"),),
     "epub": (Engine(name="docling", function=f"{_ROOM}.office:read_epub"),),
+    "xlsx": (Engine(name="calamine", function=f"{_ROOM}.sheets:read_workbook"),),
+    "xls": (Engine(name="calamine", function=f"{_ROOM}.sheets:read_workbook"),),
+    "ods": (Engine(name="calamine", function=f"{_ROOM}.sheets:read_workbook"),),
     "csv": (Engine(name="pandas", function=f"{_ROOM}.delimited:read_csv"),),
 }
 

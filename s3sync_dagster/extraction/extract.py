@@ -132,7 +132,6 @@ def _read_text(content: Content, kind: FileKind) -> Document:
     return Document(
         text=decoded.text,
         format=kind.format,
-        language=kind.language,
         encoding=decoded.encoding,
         encoding_guessed=decoded.guessed,
         engine="text",
