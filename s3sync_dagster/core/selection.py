@@ -7,6 +7,7 @@ that an unchanged bucket costs nothing.
 
 from dataclasses import dataclass
 
+from s3sync_dagster.core import filetypes
 from s3sync_dagster.core.globs import compile_glob
 from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.model.errors import InvalidSetting, OutsidePrefix
@@ -36,6 +37,7 @@ def decide(source: Source, ref: ObjectRef) -> Skip | None:
     return (
         _by_key(source, ref)
         or _by_pattern(source, ref.key)
+        or _by_type(source, ref.key)
         or _by_size(source, ref)
         or _by_storage(ref)
     )
@@ -135,6 +137,14 @@ def _by_pattern(source: Source, key: str) -> Skip | None:
     if source.extensions and not _has_extension(source, key):
         return Skip("extension", f"The name does not end in one of {', '.join(source.extensions)}.")
     return None
+
+
+def _by_type(source: Source, key: str) -> Skip | None:
+    kind = filetypes.skip_reason(key)
+    suffix = filetypes.suffix_of(key)
+    if kind is None or suffix in source.extraction.engines:
+        return None
+    return Skip("unsupported_type", f"By its suffix {suffix!r} it is no document ({kind}).")
 
 
 def _by_size(source: Source, ref: ObjectRef) -> Skip | None:
