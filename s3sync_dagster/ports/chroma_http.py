@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from s3sync_dagster.core.clock import Clock
+from s3sync_dagster.core.retry import call_with_retries
 from s3sync_dagster.model.errors import (
     AccessDenied,
     Conflict,
@@ -32,11 +33,9 @@ from s3sync_dagster.model.errors import (
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
-TRIES_500 = 3
-"""A broken index and a full disk are 500 as well: they do not pass by waiting."""
-FIRST_PAUSE_SECONDS = 0.25
-LONGEST_PAUSE_SECONDS = 15.0
+RETRIED = frozenset({408, 425, 500, 502, 503, 504})
+SELDOM_PASSES = {"chroma_error": 3, "bad_answer": 3}
+"""A broken index and a full disk are HTTP 500 as well: they do not pass by waiting."""
 CONNECT_SECONDS = 10.0
 
 
@@ -103,26 +102,19 @@ class ChromaHttp:
             S3SyncError: see ``docs/chroma.md`` for which.
         """
         content = None if body is None else _encode(body)
-        deadline = self._clock.monotonic() + self._timeout_seconds
-        attempt = 0
-        while True:
-            attempt += 1
-            remaining = deadline - self._clock.monotonic()
-            error, tries = self._try(operation, method, path, content, params, remaining, subject)
-            if not isinstance(error, Unavailable):
-                if isinstance(error, S3SyncError):
-                    raise error
-                return error
-            pause = self._pause(attempt, error.retry_after_seconds)
-            if attempt >= tries or self._clock.monotonic() + pause >= deadline:
-                raise error
-            self._clock.sleep(pause)
+        return call_with_retries(
+            lambda seconds: self._send(operation, method, path, content, params, seconds, subject),
+            clock=self._clock,
+            timeout_seconds=self._timeout_seconds,
+            tries=self._tries,
+            tries_by_reason=SELDOM_PASSES,
+        )
 
     def close(self) -> None:
         """Close idle connections."""
         self._client.close()
 
-    def _try(
+    def _send(
         self,
         operation: str,
         method: str,
@@ -131,8 +123,7 @@ class ChromaHttp:
         params: Mapping[str, Any] | None,
         seconds: float,
         subject: str,
-    ) -> tuple[Any, int]:
-        """Return the answer or the error of one request, and how many tries it deserves."""
+    ) -> Any:
         self.sent[operation] += 1
         try:
             response = self._client.request(
@@ -144,26 +135,19 @@ class ChromaHttp:
                 timeout=httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds)),
             )
         except httpx.TimeoutException:
-            error = Unavailable(
+            raise Unavailable(
                 f"Chroma at {self.address} did not answer within {seconds:.0f} s "
                 f"({operation}, {subject})",
                 reason="chroma_timeout",
-            )
-            return error, self._tries
+            ) from None
         except httpx.TransportError as problem:
-            error = Unavailable(
+            raise Unavailable(
                 f"Chroma at {self.address} cannot be reached ({type(problem).__name__})",
                 reason="chroma_unreachable",
-            )
-            return error, self._tries
-        if response.is_success:
-            return _decode(response, self.address), self._tries
-        tries = TRIES_500 if response.status_code == 500 else self._tries
-        return _failure(response, address=self.address, subject=subject), min(tries, self._tries)
-
-    def _pause(self, attempt: int, retry_after_seconds: float) -> float:
-        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
-        return max(retry_after_seconds, pause * (0.5 + self._clock.random.random() / 2))
+            ) from None
+        if not response.is_success:
+            raise _failure(response, address=self.address, subject=subject)
+        return _decode(response, self.address)
 
 
 def _parse_url(url: str) -> httpx.URL:
@@ -203,7 +187,7 @@ def _decode(response: httpx.Response, address: str) -> Any:
     try:
         return json.loads(response.content)
     except ValueError:
-        return Unavailable(f"what answers at {address} is not Chroma", reason="bad_answer")
+        raise Unavailable(f"what answers at {address} is not Chroma", reason="bad_answer") from None
 
 
 def _failure(response: httpx.Response, *, address: str, subject: str) -> S3SyncError:
@@ -227,7 +211,8 @@ def _failure(response: httpx.Response, *, address: str, subject: str) -> S3SyncE
         if any(sign in said for sign in signs):
             return build(where)
     if status in RETRIED:
-        return Unavailable(f"Chroma failed: {where}", reason="chroma_failed")
+        reason = "chroma_error" if status == 500 else "chroma_unavailable"
+        return Unavailable(f"Chroma failed: {where}", reason=reason)
     return InvalidSetting(f"Chroma refused a request as invalid: {where}", reason="chroma_refused")
 
 
@@ -254,7 +239,9 @@ _SAID = (
     ),
     (
         ("Invalid where", "where clause"),
-        lambda where: InvalidSetting(f"the filter is not one that Chroma understands: {where}"),
+        lambda where: InvalidSetting(
+            f"the filter is not one that Chroma understands: {where}", reason="invalid_filter"
+        ),
     ),
 )
 

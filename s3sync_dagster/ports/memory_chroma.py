@@ -221,7 +221,9 @@ def matches(metadata: Mapping[str, Any], where: Mapping[str, Any]) -> bool:
         InvalidSetting: the filter is not one that Chroma understands.
     """
     if len(where) != 1:
-        raise InvalidSetting("a filter has exactly one key; join several with $and")
+        raise InvalidSetting(
+            "a filter has exactly one key; join several with $and", reason="invalid_filter"
+        )
     ((key, condition),) = where.items()
     if key in ("$and", "$or"):
         parts = [matches(metadata, part) for part in condition]
@@ -229,7 +231,9 @@ def matches(metadata: Mapping[str, Any], where: Mapping[str, Any]) -> bool:
     if not isinstance(condition, Mapping):
         condition = {"$eq": condition}
     if key.startswith("$") or len(condition) != 1 or next(iter(condition)) not in _COMPARED:
-        raise InvalidSetting("the filter is not one that Chroma understands")
+        raise InvalidSetting(
+            "the filter is not one that Chroma understands", reason="invalid_filter"
+        )
     ((operator, wanted),) = condition.items()
     return _COMPARED[operator](metadata.get(key), wanted)
 

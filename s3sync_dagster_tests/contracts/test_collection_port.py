@@ -179,8 +179,9 @@ def test_a_query_filters_on_metadata(collection, where, expected):
 @pytest.mark.parametrize("where", [{"$nonsense": 1}, {"a": {"$like": "x"}}, {"a": 1, "b": 2}])
 def test_a_filter_that_is_none_is_a_wrong_setting(collection, where):
     write(collection, record(1))
-    with pytest.raises(InvalidSetting):
+    with pytest.raises(InvalidSetting) as caught:
         collection.query(EMBEDDER.embed_query("chunk"), where=where)
+    assert caught.value.reason == "invalid_filter"
 
 
 def test_vectors_of_another_dimension_are_refused(collection):

@@ -1,0 +1,265 @@
+"""The wire: deadlines, retries, and one of our errors for everything that can come back."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from s3sync_dagster.core.interfaces import WriteLimits
+from s3sync_dagster.model import errors
+from s3sync_dagster.model.document import Record
+from s3sync_dagster.ports.chroma_collection import HttpCollection
+from s3sync_dagster.ports.chroma_http import ChromaHttp
+from s3sync_dagster_tests.conftest_catalog import HandClock
+from s3sync_dagster_tests.conftest_chroma import free_port
+
+SECRET = "text of a document that must not spread"
+
+
+class Scripted(ThreadingHTTPServer):
+    """Answers from a list, then 200; keeps what it was asked."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.script: list[tuple[int, str, dict[str, str]]] = []
+        self.asked: list[tuple[str, str, dict, bytes]] = []
+        self.decide = None
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def _answer(self):
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        server = self.server
+        server.asked.append((self.command, self.path, dict(self.headers), body))
+        if server.decide is not None:
+            status, text, headers = server.decide(body)
+        else:
+            status, text, headers = server.script.pop(0) if server.script else (200, "{}", {})
+        self.send_response(status)
+        for name, value in {"content-length": str(len(text.encode())), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - the base class looks these names up
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Scripted]:
+    made = Scripted()
+    thread = threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield made
+    made.shutdown()
+    thread.join()
+    made.server_close()
+
+
+@pytest.fixture
+def http(server, clock: HandClock):
+    made = ChromaHttp(server.url, clock=clock)
+    yield made
+    made.close()
+
+
+def ask(http):
+    return http.call("get", "POST", "things/get", {"ids": ["a"]}, subject="collection 'c'")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "reason", "requests"),
+    [
+        (400, "{}", errors.InvalidSetting, "chroma_refused", 1),
+        (400, '{"error":"QuotaError"}', errors.FixConfiguration, "quota_exceeded", 1),
+        (422, "Quota exceeded: records", errors.FixConfiguration, "quota_exceeded", 1),
+        (
+            400,
+            "Collection expecting embedding with dimension of 3, got 4",
+            errors.EmbeddingMismatch,
+            "embedding_mismatch",
+            1,
+        ),
+        (400, "Invalid where clause", errors.InvalidSetting, "invalid_filter", 1),
+        (501, "Sparse vector is not supported for local", errors.NotPossible, "not_possible", 1),
+        (401, "no", errors.AccessDenied, "access_denied", 1),
+        (403, '{"error":"AuthError"}', errors.AccessDenied, "access_denied", 1),
+        (404, "no", errors.NotFound, "not_found", 1),
+        (409, "no", errors.Conflict, "already_exists", 1),
+        (413, "Payload too large", errors.LimitExceeded, "too_large", 1),
+        (408, "", errors.Unavailable, "chroma_unavailable", 8),
+        (425, "", errors.Unavailable, "chroma_unavailable", 8),
+        (429, "You have been rate limited.", errors.Throttled, "throttled", 8),
+        (429, '{"error":"ChromaError"}', errors.Throttled, "throttled", 8),
+        (500, "InternalError", errors.Unavailable, "chroma_error", 3),
+        (
+            500,
+            "Failed to apply logs to the hnsw segment writer",
+            errors.FixConfiguration,
+            "index_damaged",
+            1,
+        ),
+        (502, "<html>", errors.Unavailable, "chroma_unavailable", 8),
+        (503, '{"error":"ChromaError"}', errors.Unavailable, "chroma_unavailable", 8),
+        (504, "<html>", errors.Unavailable, "chroma_unavailable", 8),
+        (200, "<html>a login page</html>", errors.Unavailable, "bad_answer", 3),
+    ],
+)
+def test_each_answer_is_one_of_our_errors(server, http, status, body, kind, reason, requests):
+    server.decide = lambda _body: (status, f"{body} {SECRET}", {})
+    with pytest.raises(kind) as caught:
+        ask(http)
+    assert type(caught.value) is kind
+    assert caught.value.reason == reason
+    assert len(server.asked) == requests == http.sent["get"]
+    assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_what_passes_is_tried_again_with_growing_pauses(server, http, clock):
+    server.script = [(503, "", {}), (429, "", {}), (500, "", {}), (200, '{"ids": []}', {})]
+    before = clock.seconds
+    assert ask(http) == {"ids": []}
+    assert 0.25 / 2 + 0.5 / 2 + 1 / 2 <= clock.seconds - before <= 1.75
+    assert {path for _, path, _, _ in server.asked} == {"/api/v2/things/get"}
+    assert all(json.loads(body) == {"ids": ["a"]} for *_, body in server.asked)
+
+
+@pytest.mark.parametrize(("value", "pause"), [("7", 7), ("0", 0.25), ("tomorrow", 0.25)])
+def test_retry_after_is_kept(server, http, clock, value, pause):
+    server.script = [(429, "", {"retry-after": value})]
+    before = clock.seconds
+    ask(http)
+    assert pause / 2 <= clock.seconds - before <= pause
+
+
+def test_a_call_ends_within_its_time_retries_included(server, clock):
+    server.decide = lambda _body: (503, "", {})
+    http = ChromaHttp(server.url, clock=clock, timeout_seconds=3)
+    before = clock.seconds
+    with pytest.raises(errors.Unavailable):
+        ask(http)
+    assert clock.seconds - before < 3
+    assert len(server.asked) < 6
+    server.decide = lambda _body: (429, "", {"retry-after": "30"})
+    with pytest.raises(errors.Throttled) as caught:
+        ask(http)
+    assert caught.value.retry_after_seconds == 30
+
+
+def test_a_server_that_does_not_answer_is_left_in_time(clock):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        http = ChromaHttp(
+            f"http://127.0.0.1:{silent.getsockname()[1]}",
+            clock=clock,
+            timeout_seconds=0.3,
+            tries=1,
+        )
+        with pytest.raises(errors.Unavailable) as caught:
+            ask(http)
+    assert caught.value.reason == "chroma_timeout"
+
+
+def test_a_server_that_hangs_up_is_asked_again(clock):
+    with socket.create_server(("127.0.0.1", 0)) as rude:
+
+        def hang_up():
+            for _ in range(3):
+                rude.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        http = ChromaHttp(f"http://127.0.0.1:{rude.getsockname()[1]}", clock=clock, tries=3)
+        with pytest.raises(errors.Unavailable) as caught:
+            ask(http)
+        thread.join()
+    assert caught.value.reason == "chroma_unreachable"
+    assert http.sent["get"] == 3
+
+
+def test_nobody_at_the_port_is_unreachable(clock):
+    http = ChromaHttp(f"http://127.0.0.1:{free_port()}", clock=clock, tries=2)
+    with pytest.raises(errors.Unavailable, match="cannot be reached") as caught:
+        ask(http)
+    assert caught.value.reason == "chroma_unreachable"
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://", "", "http://u:p@h:1"])
+def test_a_wrong_url_is_a_wrong_setting_that_shows_no_password(url):
+    with pytest.raises(errors.InvalidSetting) as caught:
+        ChromaHttp(url)
+    assert "u:p" not in str(caught.value)
+
+
+def test_headers_are_sent_and_a_path_before_the_api_is_kept(server, clock):
+    http = ChromaHttp(f"{server.url}/behind/", headers={"Authorization": "Bearer t"}, clock=clock)
+    ask(http)
+    _, path, headers, _ = server.asked[0]
+    assert path == "/behind/api/v2/things/get"
+    assert headers["Authorization"] == "Bearer t"
+
+
+def _records(count: int) -> list[Record]:
+    return [
+        Record(id=f"r{n}", document=f"d{n}", embedding_text="", metadata={"n": n})
+        for n in range(count)
+    ]
+
+
+def test_a_write_that_is_too_large_is_halved_until_it_fits(server, http):
+    written: list[str] = []
+
+    def decide(body):
+        ids = json.loads(body)["ids"]
+        if len(ids) > 3:
+            return 413, "Payload too large", {}
+        written.extend(ids)
+        return 200, "{}", {}
+
+    server.decide = decide
+    collection = HttpCollection(http, name="c", path="x", write_limits=WriteLimits())
+    collection.upsert(_records(10), np.ones((10, 2), dtype=np.float32))
+    assert written == [f"r{n}" for n in range(10)]
+
+
+def test_one_bad_record_does_not_take_the_others_with_it(server, http):
+    written: list[str] = []
+
+    def decide(body):
+        ids = json.loads(body)["ids"]
+        if {"r3", "r7"} & set(ids):
+            return 422, SECRET, {}
+        written.extend(ids)
+        return 200, "{}", {}
+
+    server.decide = decide
+    collection = HttpCollection(http, name="c", path="x", write_limits=WriteLimits())
+    with pytest.raises(errors.RecordRejected) as caught:
+        collection.upsert(_records(10), np.ones((10, 2), dtype=np.float32))
+    assert caught.value.record_ids == ("r3", "r7")
+    assert written == [f"r{n}" for n in range(10) if n not in (3, 7)]
+
+
+def test_batches_keep_to_count_and_bytes(server, http):
+    limits = WriteLimits(max_records=4, max_bytes=10_000)
+    collection = HttpCollection(http, name="c", path="x", write_limits=limits)
+    collection.upsert(_records(9), np.ones((9, 2), dtype=np.float32))
+    large = [
+        Record(id=f"l{n}", document="x" * 6_000, embedding_text="", metadata={"n": n})
+        for n in range(3)
+    ]
+    collection.upsert(large, np.ones((3, 2), dtype=np.float32))
+    sizes = [len(json.loads(body)["ids"]) for *_, body in server.asked]
+    assert sizes == [4, 4, 1, 1, 1, 1]
