@@ -6,8 +6,6 @@ UV_VERSION := 0.13.9
 VENV := .venv
 PY := $(VENV)/bin/python
 WORKERS ?= auto
-# Local data of `make demo` and `make up`; one folder, safe to delete while neither runs.
-export S3SYNC_HOME ?= $(CURDIR)/.s3sync
 
 SOURCES := $(shell find s3sync_dagster -name '*.py')
 
@@ -20,6 +18,9 @@ help:
 
 install: $(VENV)/.compiled ## the virtual environment .venv with the s3sync command in it
 
+# Their data lives in one folder, safe to delete while neither runs.
+demo up: export S3SYNC_HOME := $(or $(S3SYNC_HOME),$(CURDIR)/.s3sync)
+
 demo: install ## the whole story on sample files: about a minute, stops all that it started
 	@$(VENV)/bin/s3sync demo
 
@@ -27,7 +28,8 @@ up: install ## Chroma, Dagster and the API until Ctrl-C
 	@$(VENV)/bin/s3sync up
 
 test: $(VENV)/.dev ## all tests but those below, less than 20 minutes on two cores
-	$(PY) -m pytest -n $(WORKERS) --maxprocesses 8 -m "not browser and not long and not retrieval"
+	$(PY) -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadgroup \
+	  -m "not browser and not long and not retrieval"
 
 test-browser: $(VENV)/.dev ## the tests that look at the pages in Chromium
 	@command -v chromium chromium-browser google-chrome >/dev/null || { \

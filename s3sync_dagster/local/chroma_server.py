@@ -101,6 +101,12 @@ def revive_chroma(settings: Settings, server: ChromaServer) -> ChromaServer | No
         return _start(folder, lock, settings, port=httpx.URL(server.url).port)
 
 
+def stop_unused_chroma(folder: Path) -> None:
+    """Stop the server of ``folder`` when nobody uses it: what killed users have left behind."""
+    with (folder / ".users").open("a") as users:
+        _leave(users, folder)
+
+
 def answers(url: str, *, timeout_seconds: float = 5.0) -> bool:
     """Say whether a Chroma server answers its heartbeat at ``url``."""
     try:

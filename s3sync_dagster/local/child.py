@@ -1,0 +1,130 @@
+"""One supervised process: started in its own group, watched, started again, ended in time."""
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from s3sync_dagster.local.guardian import Guardian
+
+_log = logging.getLogger(__name__)
+
+RESTARTS = 5
+"""So many in ``RESTART_WINDOW_SECONDS``; one more and the child counts as broken."""
+RESTART_WINDOW_SECONDS = 600.0
+LOG_BYTES = 20 * 1024 * 1024
+"""A larger log is moved to ``<name>.log.1`` when its process starts."""
+
+
+def program(name: str) -> list[str]:
+    """Return the command of a console script of this environment, which needs no activation."""
+    return [sys.executable, str(Path(sysconfig.get_path("scripts")) / name)]
+
+
+class Child:
+    """A process that should run until it is told to end.
+
+    Children get the default reaction to SIGINT and SIGTERM because this process has handlers
+    of its own (``stop_on_signals``): Dagster copies SIGINT's to SIGTERM, and one that starts
+    with SIGINT ignored could not be ended. Their own process group keeps Ctrl-C from them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        log: Path,
+        guardian: Guardian | None = None,
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._command = list(command)
+        self._environment = dict(environment)
+        self._guardian = guardian
+        self._process: subprocess.Popen[bytes] | None = None
+        self._groups: list[int] = []
+        self._restarts: deque[float] = deque()
+
+    @property
+    def pid(self) -> int | None:
+        """The process, None before the first start."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start the process."""
+        if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
+            self.log.replace(self.log.with_suffix(".log.1"))
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+            )
+        self._groups.append(self._process.pid)
+        if self._guardian:
+            self._guardian.watch(self._process.pid)
+
+    def exit_code(self) -> int | None:
+        """Return how it ended; None while it runs."""
+        return self._process.poll() if self._process else None
+
+    def revive(self) -> bool:
+        """Start it again when it has ended; False when it has done so too often."""
+        self._forget_empty_groups()
+        code = self.exit_code()
+        if code is None:
+            return True
+        now = time.monotonic()
+        while self._restarts and now - self._restarts[0] > RESTART_WINDOW_SECONDS:
+            self._restarts.popleft()
+        if len(self._restarts) >= RESTARTS:
+            _log.error("%s has ended %d times: given up", self.name, RESTARTS + 1)
+            return False
+        self._restarts.append(now)
+        _log.warning("%s ended (%s): started again, see %s", self.name, _how(code), self.log)
+        self.start()
+        return True
+
+    def ask_to_end(self) -> None:
+        """Send SIGTERM to the process itself; its children are its own business first."""
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+
+    def end(self, seconds: float) -> None:
+        """Wait up to ``seconds``, then kill; nothing of its groups is left afterwards."""
+        if self._process:
+            try:
+                self._process.wait(max(seconds, 0.0))
+            except subprocess.TimeoutExpired:
+                _log.warning("%s did not end in time: killed", self.name)
+        for group in self._groups:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGKILL)
+        if self._process:
+            self._process.wait()
+
+    def _forget_empty_groups(self) -> None:
+        """Earlier groups may hold run workers that finish; an empty one's number is used again."""
+        for group in self._groups[:-1]:
+            try:
+                os.killpg(group, 0)
+            except (ProcessLookupError, PermissionError):
+                self._groups.remove(group)
+                if self._guardian:
+                    self._guardian.forget(group)
+
+
+def _how(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

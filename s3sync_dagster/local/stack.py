@@ -1,0 +1,315 @@
+"""Chroma, Dagster and the API under one supervisor, on loopback ports, in one data folder.
+
+Start: home, Chroma, code server and webserver, definitions loaded, daemon, API.
+Stop: daemon, live runs, code server and webserver and API, Chroma; within ``STOP_SECONDS``.
+The order is measured: a daemon that starts before the definitions are loaded drops work for
+good, and a code server waits for its runs without limit.
+"""
+
+import contextlib
+import importlib.util
+import logging
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+from s3sync_dagster.local.child import Child, program
+from s3sync_dagster.local.chroma_server import ChromaServer, revive_chroma, use_chroma
+from s3sync_dagster.local.guardian import Guardian
+from s3sync_dagster.local.home import prepare_home, shipped
+from s3sync_dagster.local.loopback import free_port, require_free
+from s3sync_dagster.local.reloader import Reloader
+from s3sync_dagster.local.signals import no_interruption
+from s3sync_dagster.local.stack_state import Addresses, publish, stack_lock
+from s3sync_dagster.model.errors import FixConfiguration, S3SyncError, Unavailable
+from s3sync_dagster.ports.dagster_runs import LOCATION, WORKING, DagsterRuns
+from s3sync_dagster.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+LOAD_SECONDS = 180.0
+"""How long the definitions may take to load: 6 s quiet, 21 s for 200 sources and a busy machine."""
+STOP_SECONDS = 30.0
+_DAEMON_SECONDS = 6.0
+_RUNS_SECONDS = 4.0
+_SERVERS_SECONDS = 7.0
+_API = "s3sync_dagster.api"
+
+
+class Stack:
+    """The supervisor. ``with Stack(settings) as stack: stack.watch()`` runs until Ctrl-C."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        dagster_port: int = 0,
+        api_port: int = 0,
+        module: str = "s3sync_dagster.definitions",
+        sources_version: Callable[[], object] | None = None,
+        report: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Keep the wishes; nothing starts before ``start``.
+
+        Args:
+            settings: whose ``home`` the stack lives in.
+            dagster_port: for the UI, 0: any free one.
+            api_port: for the API, 0: any free one.
+            module: the Dagster definitions.
+            sources_version: a cheap call whose value changes with the catalog's sources;
+                None: definitions are loaded once.
+            report: gets one line per step, for people.
+        """
+        self._settings = settings
+        self._wanted = (dagster_port, api_port)
+        self._module = module
+        self._sources_version = sources_version
+        self._report = report
+        self._cleanup = contextlib.ExitStack()
+        self._children: dict[str, Child] = {}
+        self._chroma: ChromaServer | None = None
+        self._reloader: Reloader | None = None
+        self.addresses: Addresses | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings with the address of the Chroma in use."""
+        return self._settings.with_chroma_url(self._running.chroma)
+
+    @property
+    def dagster(self) -> DagsterRuns:
+        """The webserver's GraphQL."""
+        return self._dagster
+
+    @property
+    def _running(self) -> Addresses:
+        assert self.addresses is not None, "the stack has not been started"
+        return self.addresses
+
+    def start(self) -> Addresses:
+        """Start all parts and return their addresses once each answers.
+
+        Raises:
+            Conflict: a stack already runs in this home, or a port is in use.
+            FixConfiguration: the definitions cannot be loaded, or a part does not start.
+        """
+        try:
+            return self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def tend(self) -> None:
+        """Look after the parts once: revive what died, load changed sources.
+
+        Raises:
+            FixConfiguration: a part has died too often (``part_died``).
+        """
+        for child in self._children.values():
+            died = child.exit_code() is not None
+            if not child.revive():
+                raise FixConfiguration(
+                    f"The {child.name} keeps ending: {str(child.log)!r} says why.",
+                    reason="part_died",
+                )
+            if died and child.name == "daemon" and self._reloader:
+                self._reloader.daemon_started()
+        if self._chroma and self._chroma.pid and revive_chroma(self._settings, self._chroma):
+            _log.warning("chroma ended: started again")
+        if self._reloader:
+            self._reloader.look()
+
+    def watch(self) -> None:
+        """Tend the parts until an exception such as ``KeyboardInterrupt`` ends it."""
+        while True:
+            self.tend()
+            time.sleep(1.0)
+
+    def stop(self) -> None:
+        """Stop all parts in order; what does not end in time is killed."""
+        with no_interruption():
+            self._stop_children()
+            self._cleanup.close()
+            self.addresses = None
+
+    # --- start --------------------------------------------------------------------------------
+
+    def _start(self) -> Addresses:
+        dagster_port, api_port = self._wanted
+        for port, what in ((dagster_port, "the Dagster UI"), (api_port, "the API")):
+            if port:
+                require_free(port, what=what)
+        self._report(f"Opening {self._settings.home}")
+        prepare_home(self._settings)
+        lock = self._cleanup.enter_context(stack_lock(self._settings.home))
+        self._cleanup.enter_context(_log_to(self._settings.home / "logs" / "supervisor.log"))
+        self._report("Starting Chroma")
+        self._chroma = self._cleanup.enter_context(use_chroma(self._settings))
+        guardian = Guardian(
+            self._settings.home,
+            environment=self._settings.child_environment(),
+            keep_open=[lock.fileno()],
+        )
+        self._cleanup.callback(guardian.dismiss)
+
+        code_port = free_port()
+        environment = {
+            **self._settings.with_chroma_url(self._chroma.url).child_environment(),
+            "S3SYNC_CODE_SERVER_HOST": "127.0.0.1",
+            "S3SYNC_CODE_SERVER_PORT": str(code_port),
+            "PYTHONUNBUFFERED": "1",
+        }
+        workspace = self._settings.home / "workspace.yaml"
+        workspace.write_text(shipped("workspace.yaml"), "utf-8")
+
+        def child(name: str, command: list[str]) -> None:
+            log = self._settings.home / "logs" / f"{name.replace(' ', '-')}.log"
+            self._children[name] = Child(
+                name, command, environment=environment, log=log, guardian=guardian
+            )
+            self._children[name].start()
+
+        self._report("Starting Dagster")
+        code_server = [sys.executable, "-m", "dagster", "code-server", "start", "-m", self._module]
+        code_server += ["-h", "127.0.0.1", "-p", str(code_port), "--location-name", LOCATION]
+        child("code server", [*code_server, "--use-python-environment-entry-point"])
+        dagster_port = dagster_port or free_port()
+        web = [*program("dagster-webserver"), "-h", "127.0.0.1", "-p", str(dagster_port)]
+        child("webserver", [*web, "-w", str(workspace)])
+        dagster_url = f"http://127.0.0.1:{dagster_port}"
+        self._dagster = DagsterRuns(dagster_url)
+        self._cleanup.callback(self._dagster.close)
+        if self._sources_version:
+            self._reloader = Reloader(self._dagster, self._sources_version)
+        self._wait_loaded(code_port)
+        child("daemon", [*program("dagster-daemon"), "run", "-w", str(workspace)])
+        if self._reloader:
+            self._reloader.daemon_started()
+
+        api_url = None
+        if importlib.util.find_spec(f"{_API}.__main__") is not None:
+            api_port = api_port or free_port()
+            api_url = f"http://127.0.0.1:{api_port}"
+            environment["S3SYNC_DAGSTER_URL"] = dagster_url
+            child("API", [sys.executable, "-m", _API, "--host", "127.0.0.1", f"--port={api_port}"])
+            self._wait("API", lambda: _answers_http(api_url), 60.0)
+        self.addresses = Addresses(dagster=dagster_url, chroma=self._chroma.url, api=api_url)
+        publish(self._settings.home, self.addresses)
+        return self.addresses
+
+    def _wait_loaded(self, code_port: int) -> None:
+        broken_since: float | None = None
+
+        def loaded() -> bool:
+            nonlocal broken_since
+            try:
+                state = self._dagster.location().state
+            except Unavailable:
+                return False
+            if state != "broken" or not _accepts(code_port):
+                broken_since = None
+            elif broken_since is None:
+                broken_since = time.monotonic()
+            elif time.monotonic() - broken_since > 5.0:
+                log = self._children["code server"].log
+                raise FixConfiguration(
+                    f"Dagster cannot load the definitions {self._module!r}: {str(log)!r} says why.",
+                    reason="definitions_broken",
+                )
+            return state == "loaded"
+
+        self._wait("code server", loaded, LOAD_SECONDS)
+
+    def _wait(self, name: str, ready: Callable[[], bool], seconds: float) -> None:
+        """Wait for a part; one that ends during the start is an error, not revived."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            ended = [child for child in self._children.values() if child.exit_code() is not None]
+            if ended or time.monotonic() > deadline:
+                child = ended[0] if ended else self._children[name]
+                raise FixConfiguration(
+                    f"The {child.name} {'ended' if ended else 'does not answer'} at its start: "
+                    f"{str(child.log)!r} says why.",
+                    reason="part_died",
+                )
+            time.sleep(0.1)
+
+    # --- stop ---------------------------------------------------------------------------------
+
+    def _stop_children(self) -> None:
+        daemon = self._children.pop("daemon", None)
+        if daemon:
+            self._report("Stopping Dagster")
+            daemon.ask_to_end()
+            daemon.end(_DAEMON_SECONDS)
+            self._end_runs()
+        for child in self._children.values():
+            child.ask_to_end()
+        deadline = time.monotonic() + _SERVERS_SECONDS
+        for child in self._children.values():
+            child.end(deadline - time.monotonic())
+        self._children.clear()
+        self._reloader = None
+
+    def _end_runs(self) -> None:
+        """Cancel what works: a code server would wait for it. Catalog and sensors go on later."""
+        deadline = time.monotonic() + _RUNS_SECONDS
+        asked: set[str] = set()
+        while time.monotonic() < deadline:
+            try:
+                runs = self._dagster.runs(statuses=WORKING, limit=100)
+                working = [run for run in runs if run.can_terminate]
+                for run in working:
+                    if run.id not in asked:
+                        asked.add(run.id)
+                        self._dagster.cancel(run.id)
+            except S3SyncError as error:
+                _log.warning("while runs were cancelled: %s", error.message)
+                return
+            if not working:
+                return
+            time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def _log_to(path: Path) -> Iterator[None]:
+    """Write what the supervisor does to a file, besides what the command does with it."""
+    logger = logging.getLogger("s3sync_dagster.local")
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def _accepts(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1.0):
+            return True
+    except OSError:
+        return False
+
+
+def _answers_http(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2.0).status_code < 500
+    except httpx.HTTPError:
+        return False

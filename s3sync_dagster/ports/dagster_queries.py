@@ -1,0 +1,87 @@
+"""GraphQL over HTTP as Dagster's webserver speaks it, and the questions that we ask."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from s3sync_dagster.model.errors import FixConfiguration, Unavailable
+
+
+class GraphQL:
+    """One webserver. Messages never hold what Dagster says of an exception: its logs do."""
+
+    def __init__(self, url: str, *, timeout_seconds: float) -> None:
+        self._url = url.rstrip("/")
+        self._http = httpx.Client(timeout=timeout_seconds)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def ask(self, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the answer's data.
+
+        Raises:
+            Unavailable: nobody answers (``dagster_unavailable``).
+            FixConfiguration: the question is not understood (``dagster_refused``).
+        """
+        body = {"query": query, "variables": dict(variables or {})}
+        try:
+            reply = self._http.post(f"{self._url}/graphql", json=body)
+            data = reply.json()
+        except (httpx.HTTPError, ValueError):
+            raise self._silent() from None
+        if reply.status_code >= 500 or not isinstance(data, dict):
+            raise self._silent()
+        if data.get("errors") or data.get("data") is None:
+            raise FixConfiguration(
+                f"Dagster at {self._url} refuses the question: is it the pinned version?",
+                reason="dagster_refused",
+            )
+        return data["data"]
+
+    def _silent(self) -> Unavailable:
+        return Unavailable(
+            f"The Dagster webserver at {self._url} does not answer.", reason="dagster_unavailable"
+        )
+
+
+_RUN_FIELDS = "runId jobName status canTerminate tags{key value}"
+_LOAD = "locationOrLoadError{__typename ... on PythonError{className}}"
+LAUNCH = (
+    "mutation($p:ExecutionParams!){launchRun(executionParams:$p)"
+    "{__typename ... on LaunchRunSuccess{run{runId}}}}"
+)
+RUN = f"query($id:ID!){{runOrError(runId:$id){{__typename ... on Run{{{_RUN_FIELDS}}}}}}}"
+RUNS = (
+    "query($filter:RunsFilter,$limit:Int){runsOrError(filter:$filter,limit:$limit)"
+    f"{{__typename ... on Runs{{results{{{_RUN_FIELDS}}}}}}}}}"
+)
+CANCEL = "mutation($id:String!){terminateRun(runId:$id){__typename}}"
+COUNTS = (
+    "query($k:AssetKeyInput!){assetNodeOrError(assetKey:$k){__typename ... on AssetNode"
+    "{partitionStats{numPartitions numMaterialized numFailed numMaterializing}}}}"
+)
+STATES = (
+    "query($k:AssetKeyInput!){assetNodeOrError(assetKey:$k){__typename ... on AssetNode"
+    "{assetPartitionStatuses{... on DefaultPartitionStatuses{materializedPartitions"
+    " failedPartitions unmaterializedPartitions materializingPartitions}}}}}"
+)
+LAUNCH_BACKFILL = (
+    "mutation($p:LaunchBackfillParams!){launchPartitionBackfill(backfillParams:$p){__typename"
+    " ... on LaunchBackfillSuccess{backfillId} ... on PartitionKeysNotFoundError{partitionKeys}}}"
+)
+BACKFILL = (
+    "query($id:String!){partitionBackfillOrError(backfillId:$id){__typename"
+    " ... on PartitionBackfill{status runs(limit:1000){runId}}}}"
+)
+LOCATIONS = "{workspaceOrError{... on Workspace{locationEntries{name loadStatus " + _LOAD + "}}}}"
+RELOAD = (
+    "mutation($name:String!){reloadRepositoryLocation(repositoryLocationName:$name)"
+    "{__typename ... on WorkspaceLocationEntry{" + _LOAD + "}}}"
+)
+TICKS = (
+    "query($s:SensorSelector!,$limit:Int){sensorOrError(sensorSelector:$s)"
+    "{__typename ... on Sensor{sensorState{ticks(limit:$limit){timestamp}}}}}"
+)

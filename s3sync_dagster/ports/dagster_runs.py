@@ -1,0 +1,321 @@
+"""Runs, backfills and the code location of a Dagster webserver, through its GraphQL."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from s3sync_dagster.model.errors import (
+    Conflict,
+    FixConfiguration,
+    InvalidSetting,
+    NotFound,
+    S3SyncError,
+    Unavailable,
+)
+from s3sync_dagster.ports import dagster_queries as queries
+from s3sync_dagster.ports.dagster_queries import GraphQL
+
+LOCATION = "s3sync"
+"""Name of the code location in workspace.yaml."""
+_REPOSITORY = "__repository__"
+TIMEOUT_SECONDS = 60.0
+"""A reload of 200 sources takes 12 s, more on a busy machine."""
+
+FINISHED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
+WORKING = ("STARTING", "STARTED", "CANCELING")
+
+PartitionState = Literal["materialized", "failed", "materializing", "missing"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run as the webserver sees it."""
+
+    id: str
+    job: str
+    status: str
+    """QUEUED, NOT_STARTED, STARTING, STARTED, CANCELING, SUCCESS, FAILURE or CANCELED."""
+    can_terminate: bool
+    """False for runs that another process executes in itself, such as ``s3sync sync``."""
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionCounts:
+    """How many partitions of an asset are in which state."""
+
+    total: int
+    materialized: int
+    failed: int
+    materializing: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backfill:
+    """A backfill and its runs; Dagster updates it every 30 s."""
+
+    id: str
+    status: str
+    run_ids: tuple[str, ...]
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Whether the code location can be used."""
+
+    state: Literal["loaded", "loading", "unreachable", "broken"]
+    """``broken``: the code server answers, but the definitions raise."""
+
+
+class DagsterRuns:
+    """A webserver's GraphQL; calls raise ``Unavailable`` when nobody answers.
+
+    Messages never hold what Dagster says of an exception: its logs do.
+    """
+
+    def __init__(
+        self, url: str, *, location: str = LOCATION, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> None:
+        self._location = location
+        self._graphql = GraphQL(url, timeout_seconds=timeout_seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._graphql.close()
+
+    # --- runs ---------------------------------------------------------------------------------
+
+    def launch(
+        self, job: str, *, run_config: Mapping[str, Any], tags: Mapping[str, str] | None = None
+    ) -> str:
+        """Put a run of ``job`` into the queue and return its id.
+
+        Raises:
+            NotFound: the location has no such job, yet (``job_not_found``).
+            InvalidSetting: the job does not accept this configuration (``run_config``).
+        """
+        selector = self._repository() | {"pipelineName": job}
+        parameters = {
+            "selector": selector,
+            "runConfigData": run_config,
+            "executionMetadata": {"tags": _tag_list(tags)},
+        }
+        answer = self._graphql.ask(queries.LAUNCH, {"p": parameters})["launchRun"]
+        match answer["__typename"]:
+            case "LaunchRunSuccess":
+                return answer["run"]["runId"]
+            case "PipelineNotFoundError":
+                raise NotFound(
+                    f"Dagster does not know the job {job!r}: it may not have loaded it yet.",
+                    reason="job_not_found",
+                )
+            case "RunConfigValidationInvalid":
+                raise InvalidSetting(
+                    f"The job {job!r} does not accept this run configuration.", reason="run_config"
+                )
+            case kind:
+                raise self._refused(f"to launch {job!r}", kind)
+
+    def run(self, run_id: str) -> Run:
+        """Return a run; ``NotFound`` (``run_not_found``) when there is none."""
+        answer = self._graphql.ask(queries.RUN, {"id": run_id})["runOrError"]
+        if answer["__typename"] == "RunNotFoundError":
+            raise NotFound(f"Dagster has no run {run_id!r}.", reason="run_not_found")
+        if answer["__typename"] != "Run":
+            raise self._refused(f"to show run {run_id!r}", answer["__typename"])
+        return _run(answer)
+
+    def runs(
+        self,
+        *,
+        statuses: Sequence[str] = (),
+        tags: Mapping[str, str] | None = None,
+        limit: int = 25,
+    ) -> list[Run]:
+        """Return the latest runs, newest first."""
+        wanted: dict[str, Any] = {"tags": _tag_list(tags)} if tags else {}
+        if statuses:
+            wanted["statuses"] = list(statuses)
+        answer = self._graphql.ask(queries.RUNS, {"filter": wanted, "limit": limit})["runsOrError"]
+        if answer["__typename"] != "Runs":
+            raise self._refused("to list runs", answer["__typename"])
+        return [_run(each) for each in answer["results"]]
+
+    def cancel(self, run_id: str) -> None:
+        """Ask a run to end; it is CANCELED a moment later.
+
+        Raises:
+            NotFound: there is no such run.
+            Conflict: it has ended, or another process executes it (``run_not_cancellable``).
+        """
+        answer = self._graphql.ask(queries.CANCEL, {"id": run_id})["terminateRun"]
+        match answer["__typename"]:
+            case "TerminateRunSuccess":
+                return
+            case "RunNotFoundError":
+                raise NotFound(f"Dagster has no run {run_id!r}.", reason="run_not_found")
+            case "TerminateRunFailure":
+                raise Conflict(
+                    f"Run {run_id!r} cannot be cancelled: it has ended, or a command runs it.",
+                    reason="run_not_cancellable",
+                )
+            case kind:
+                raise self._refused(f"to cancel run {run_id!r}", kind)
+
+    # --- partitions and backfills -------------------------------------------------------------
+
+    def partition_counts(self, asset: Sequence[str]) -> PartitionCounts:
+        """Return the counts of an asset's partitions; ``NotFound`` when there is no such asset."""
+        stats = self._asset(queries.COUNTS, asset)["partitionStats"]
+        return PartitionCounts(
+            total=stats["numPartitions"],
+            materialized=stats["numMaterialized"],
+            failed=stats["numFailed"],
+            materializing=stats["numMaterializing"],
+        )
+
+    def partition_states(self, asset: Sequence[str]) -> dict[str, PartitionState]:
+        """Return the state of each partition: 108 bytes a key, so not for 100,000 of them."""
+        statuses = self._asset(queries.STATES, asset)["assetPartitionStatuses"]
+        states: dict[str, PartitionState] = {}
+        names: tuple[tuple[str, PartitionState], ...] = (
+            ("unmaterializedPartitions", "missing"),
+            ("materializedPartitions", "materialized"),
+            ("materializingPartitions", "materializing"),
+            ("failedPartitions", "failed"),
+        )
+        for name, state in names:
+            states.update(dict.fromkeys(statuses.get(name, ()), state))
+        return states
+
+    def launch_backfill(
+        self, asset: Sequence[str], partition_keys: Sequence[str], *, title: str = ""
+    ) -> str:
+        """Start a backfill and return its id; its first run begins 20 to 30 s later.
+
+        Raises:
+            NotFound: a partition does not exist (``partition_not_found``).
+        """
+        parameters = {
+            "assetSelection": [{"path": list(asset)}],
+            "partitionNames": list(partition_keys),
+            "title": title or None,
+        }
+        answer = self._graphql.ask(queries.LAUNCH_BACKFILL, {"p": parameters})[
+            "launchPartitionBackfill"
+        ]
+        match answer["__typename"]:
+            case "LaunchBackfillSuccess":
+                return answer["backfillId"]
+            case "PartitionKeysNotFoundError":
+                raise NotFound(
+                    f"{'/'.join(asset)!r} has no partition {answer['partitionKeys'][0]!r}.",
+                    reason="partition_not_found",
+                )
+            case kind:
+                raise self._refused(f"to backfill {'/'.join(asset)!r}", kind)
+
+    def backfill(self, backfill_id: str) -> Backfill:
+        """Return a backfill; ``NotFound`` (``backfill_not_found``) when there is none."""
+        answer = self._graphql.ask(queries.BACKFILL, {"id": backfill_id})[
+            "partitionBackfillOrError"
+        ]
+        if answer["__typename"] == "BackfillNotFoundError":
+            raise NotFound(f"Dagster has no backfill {backfill_id!r}.", reason="backfill_not_found")
+        if answer["__typename"] != "PartitionBackfill":
+            raise self._refused(f"to show backfill {backfill_id!r}", answer["__typename"])
+        return Backfill(
+            id=backfill_id,
+            status=answer["status"],
+            run_ids=tuple(run["runId"] for run in answer["runs"]),
+            finished=answer["status"].startswith(("COMPLETED", "FAILED", "CANCELED")),
+        )
+
+    # --- the code location --------------------------------------------------------------------
+
+    def location(self) -> Location:
+        """Return whether the definitions are loaded."""
+        answer = self._graphql.ask(queries.LOCATIONS)["workspaceOrError"]
+        entries = {entry["name"]: entry for entry in answer.get("locationEntries", ())}
+        entry = entries.get(self._location)
+        if entry is None or entry["loadStatus"] != "LOADED":
+            return Location("loading")
+        return _location(entry["locationOrLoadError"])
+
+    def reload(self) -> None:
+        """Load the definitions again, for webserver and daemon; takes 50 ms a source.
+
+        Raises:
+            FixConfiguration: the definitions raise (``definitions_broken``): no sensor ticks.
+            Unavailable: the code server does not answer.
+        """
+        answer = self._graphql.ask(queries.RELOAD, {"name": self._location})[
+            "reloadRepositoryLocation"
+        ]
+        if answer["__typename"] != "WorkspaceLocationEntry":
+            raise self._refused("to load the definitions again", answer["__typename"])
+        # loadStatus says LOADED for definitions that raise, too.
+        state = _location(answer["locationOrLoadError"]).state
+        if state == "broken":
+            raise FixConfiguration(
+                "Dagster cannot load the definitions: the log of the code server says why.",
+                reason="definitions_broken",
+            )
+        if state != "loaded":
+            raise Unavailable(
+                "The Dagster code server does not answer.", reason="dagster_unavailable"
+            )
+
+    def tick_times(self, sensor: str, *, limit: int = 5) -> list[float]:
+        """Return when a sensor ticked last, newest first, as POSIX seconds; empty: never."""
+        selector = self._repository() | {"sensorName": sensor}
+        answer = self._graphql.ask(queries.TICKS, {"s": selector, "limit": limit})["sensorOrError"]
+        if answer["__typename"] != "Sensor":
+            return []
+        return [tick["timestamp"] for tick in answer["sensorState"]["ticks"]]
+
+    def _repository(self) -> dict[str, str]:
+        return {"repositoryLocationName": self._location, "repositoryName": _REPOSITORY}
+
+    def _asset(self, query: str, asset: Sequence[str]) -> dict[str, Any]:
+        answer = self._graphql.ask(query, {"k": {"path": list(asset)}})["assetNodeOrError"]
+        if answer["__typename"] != "AssetNode":
+            raise NotFound(
+                f"Dagster does not know the asset {'/'.join(asset)!r}.", reason="asset_not_found"
+            )
+        return answer
+
+    def _refused(self, what: str, kind: str) -> S3SyncError:
+        return FixConfiguration(
+            f"Dagster refused {what} ({kind}): its log says why.", reason="dagster_refused"
+        )
+
+
+def _tag_list(tags: Mapping[str, str] | None) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in (tags or {}).items()]
+
+
+def _run(answer: Mapping[str, Any]) -> Run:
+    return Run(
+        id=answer["runId"],
+        job=answer["jobName"],
+        status=answer["status"],
+        can_terminate=answer["canTerminate"],
+        tags={tag["key"]: tag["value"] for tag in answer["tags"]},
+    )
+
+
+def _location(entry: Mapping[str, Any] | None) -> Location:
+    if entry is None:
+        return Location("loading")
+    if entry["__typename"] == "RepositoryLocation":
+        return Location("loaded")
+    unreachable = entry.get("className") == "DagsterUserCodeUnreachableError"
+    return Location("unreachable" if unreachable else "broken")

@@ -1,0 +1,205 @@
+"""The supervisor with real processes: order, revival, reloads, SIGTERM, SIGKILL, no orphans."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import httpx
+import psutil
+import pytest
+
+from s3sync_dagster.local.chroma_server import answers, running_chroma
+from s3sync_dagster.local.stack import Stack
+from s3sync_dagster.local.stack_state import running_stack
+from s3sync_dagster.model.errors import Conflict, FixConfiguration, NotFound, Unavailable
+from s3sync_dagster.ports.dagster_runs import DagsterRuns
+from s3sync_dagster_tests.conftest_stack import (
+    TINY,
+    sources_version,
+    stack_settings,
+    tiny_stack,  # noqa: F401 - a fixture
+)
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+UP = f"""
+from s3sync_dagster.settings import load_settings
+from s3sync_dagster.local.signals import stop_on_signals
+from s3sync_dagster.local.stack import Stack
+with stop_on_signals():
+    try:
+        with Stack(load_settings(), module={TINY!r}) as stack:
+            print(stack.addresses.dagster, stack.addresses.chroma, flush=True)
+            stack.watch()
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+"""
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.1)
+    return value
+
+
+def processes_of(home):
+    """Processes that live in this home: they all have it in their environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and process.environ().get("S3SYNC_HOME") == str(home):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return [p for p in found if p.status() != psutil.STATUS_ZOMBIE]
+
+
+def supervisor(home, *, sigint_ignored=False):
+    settings = stack_settings(home, "one")
+    command = [sys.executable, "-c", UP]
+    if sigint_ignored:  # as a shell starts its background commands
+        command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
+    environment = settings.child_environment()
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def launch_sleeper(dagster):
+    config = {"ops": {"s3__one": {"config": {"keys": ["a"], "seconds": 300}}}}
+    run_id = dagster.launch("index_one", run_config=config)
+    wait_for(lambda: dagster.run(run_id).status == "STARTED")
+    return run_id
+
+
+def test_all_parts_answer_and_others_find_them(tiny_stack):  # noqa: F811
+    addresses = tiny_stack.addresses
+    assert httpx.get(addresses.dagster).status_code == 200
+    assert answers(addresses.chroma)
+    home = tiny_stack.settings.home
+    assert running_stack(stack_settings(home, "one", "two")) == addresses
+    assert {p.name for p in (home / "logs").iterdir()} >= {
+        "code-server.log",
+        "webserver.log",
+        "daemon.log",
+        "supervisor.log",
+        "chroma.log",
+    }
+
+
+def test_a_second_stack_in_the_same_home_is_refused_by_name(tiny_stack):  # noqa: F811
+    settings = stack_settings(tiny_stack.settings.home, "one", "two")
+    with pytest.raises(Conflict, match=tiny_stack.addresses.dagster) as caught:
+        Stack(settings, module=TINY).start()
+    assert caught.value.reason == "stack_running"
+    assert running_stack(settings) == tiny_stack.addresses
+
+
+def test_a_taken_port_is_refused_before_anything_starts(tiny_stack, tmp_path):  # noqa: F811
+    port = httpx.URL(tiny_stack.addresses.dagster).port
+    with pytest.raises(Conflict, match=f"{port} for the Dagster UI"):
+        Stack(stack_settings(tmp_path / "home"), module=TINY, dagster_port=port).start()
+    assert not (tmp_path / "home" / "chroma").exists()
+
+
+def test_a_killed_part_comes_back(tiny_stack):  # noqa: F811
+    home = tiny_stack.settings.home
+    for name in ("code server", "daemon"):
+        child = tiny_stack._children[name]
+        before = child.pid
+        os.kill(before, signal.SIGKILL)
+        wait_for(lambda child=child: child.exit_code() is not None)
+        tiny_stack.tend()
+        assert child.pid != before
+        assert child.exit_code() is None
+    chroma = running_chroma(stack_settings(home, "one", "two"))
+    os.kill(chroma.pid, signal.SIGKILL)
+    wait_for(lambda: not answers(chroma.url))
+    tiny_stack.tend()
+    assert answers(chroma.url)
+    wait_for(lambda: tiny_stack.dagster.location().state == "loaded")
+    log = (home / "logs" / "supervisor.log").read_text()
+    assert "code server ended (signal SIGKILL): started again" in log
+    assert "chroma ended: started again" in log
+
+
+def test_changed_sources_are_loaded_and_broken_ones_are_told(tiny_stack):  # noqa: F811
+    home = tiny_stack.settings.home
+
+    def tended_until(condition):
+        wait_for(lambda: tiny_stack.tend() or condition())
+
+    def has_job(name):
+        try:
+            return tiny_stack.dagster.partition_counts(["s3", name]).total >= 0
+        except (NotFound, Unavailable):
+            return False
+
+    stack_settings(home, "one", "two", "three")
+    tended_until(lambda: has_job("three"))
+    stack_settings(home, "broken")
+    log = home / "logs" / "supervisor.log"
+    tended_until(lambda: "cannot load the definitions" in log.read_text())
+    assert tiny_stack.dagster.location().state == "broken"
+    stack_settings(home, "one", "two")
+    tended_until(lambda: tiny_stack.dagster.location().state == "loaded" and has_job("two"))
+    assert not has_job("three")
+
+
+def test_definitions_that_cannot_be_loaded_end_the_start(tmp_path):
+    settings = stack_settings(tmp_path, "broken")
+    with pytest.raises(FixConfiguration, match=r"code-server\.log") as caught:
+        Stack(settings, module=TINY).start()
+    assert caught.value.reason in ("definitions_broken", "part_died")
+    assert "broken on purpose" in (tmp_path / "logs" / "code-server.log").read_text()
+    assert processes_of(tmp_path) == []
+
+
+def test_sigterm_ends_all_in_time_and_cancels_what_works(tmp_path):
+    home = tmp_path / "home"
+    process = supervisor(home, sigint_ignored=True)
+    dagster_url, chroma_url = process.stdout.readline().split()
+    with DagsterRuns(dagster_url) as dagster:
+        run_id = launch_sleeper(dagster)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=30)[0] == "interrupted\n"
+    assert process.returncode == 0
+    assert time.monotonic() - began < 30
+    assert processes_of(home) == []
+    assert not answers(chroma_url)
+    program = (
+        "import sys, dagster as dg\n"
+        "with dg.DagsterInstance.get() as instance:\n"
+        "    print(instance.get_run_by_id(sys.argv[1]).status.value)\n"
+    )
+    environment = stack_settings(home, "one").child_environment()
+    status = subprocess.check_output([sys.executable, "-c", program, run_id], env=environment)
+    assert status.decode().strip() == "CANCELED"
+
+
+def test_a_killed_supervisor_leaves_nothing_and_the_next_one_starts(tmp_path):
+    home = tmp_path / "home"
+    with supervisor(home) as first:
+        dagster_url, _ = first.stdout.readline().split()
+        with DagsterRuns(dagster_url) as dagster:
+            launch_sleeper(dagster)
+        first.kill()
+    with supervisor(home) as second:  # waits for the guardian, which holds the lock
+        _, chroma_url = second.stdout.readline().split()
+        assert answers(chroma_url)
+        second.kill()
+    wait_for(lambda: processes_of(home) == [], 25)
+    assert running_stack(stack_settings(home, "one")) is None
+
+
+def test_ctrl_c_during_the_start_leaves_nothing(tmp_path):
+    home = tmp_path / "home"
+    with supervisor(home) as process:
+        wait_for(lambda: (home / "logs" / "code-server.log").exists())
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[0] == "interrupted\n"
+    assert processes_of(home) == []
+    assert sources_version(home)() == "one"

@@ -1,0 +1,132 @@
+"""The GraphQL port against a real webserver, code server and daemon."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from s3sync_dagster.local.loopback import free_port
+from s3sync_dagster.model.errors import (
+    Conflict,
+    FixConfiguration,
+    InvalidSetting,
+    NotFound,
+    Unavailable,
+)
+from s3sync_dagster.ports.dagster_runs import FINISHED, DagsterRuns
+from s3sync_dagster_tests.conftest_stack import tiny_stack  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+
+@pytest.fixture
+def dagster(tiny_stack):  # noqa: F811
+    return tiny_stack.dagster
+
+
+def add_partitions(stack, name, *keys):
+    program = (
+        "import sys, dagster as dg\n"
+        "with dg.DagsterInstance.get() as instance:\n"
+        "    instance.add_dynamic_partitions(sys.argv[1], sys.argv[2:])\n"
+    )
+    environment = stack.settings.child_environment()
+    subprocess.run([sys.executable, "-c", program, name, *keys], env=environment, check=True)
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.1)
+    return value
+
+
+def op_config(**values):
+    return {"ops": {"s3__one": {"config": values}}}
+
+
+def finished(dagster, run_id):
+    return wait_for(lambda: run if (run := dagster.run(run_id)).status in FINISHED else None)
+
+
+def test_a_launched_run_succeeds_and_keeps_its_tags(dagster, tiny_stack):  # noqa: F811
+    add_partitions(tiny_stack, "s3_one", "a", "b, c", "bad")
+    before = dagster.partition_counts(["s3", "one"])
+    assert (before.total, before.materialized) == (3, 0)
+    run_id = dagster.launch(
+        "index_one", run_config=op_config(keys=["a", "b, c"]), tags={"s3sync/token": "t1"}
+    )
+    run = finished(dagster, run_id)
+    assert (run.status, run.job, run.tags["s3sync/token"]) == ("SUCCESS", "index_one", "t1")
+    assert not run.can_terminate
+    assert [r.id for r in dagster.runs(tags={"s3sync/token": "t1"})] == [run_id]
+    assert dagster.partition_counts(["s3", "one"]).materialized == 2
+    states = dagster.partition_states(["s3", "one"])
+    assert states == {"a": "materialized", "b, c": "materialized", "bad": "missing"}
+
+
+def test_a_working_run_is_cancelled_once(dagster):
+    run_id = dagster.launch("index_one", run_config=op_config(keys=["a"], seconds=60))
+    wait_for(lambda: dagster.run(run_id).status == "STARTED")
+    assert run_id in [r.id for r in dagster.runs(statuses=["STARTED"]) if r.can_terminate]
+    dagster.cancel(run_id)
+    assert finished(dagster, run_id).status == "CANCELED"
+    with pytest.raises(Conflict) as caught:
+        dagster.cancel(run_id)
+    assert caught.value.reason == "run_not_cancellable"
+
+
+def test_what_does_not_exist_is_named(dagster):
+    with pytest.raises(NotFound, match="index_nine") as caught:
+        dagster.launch("index_nine", run_config={})
+    assert caught.value.reason == "job_not_found"
+    for question in (dagster.run, dagster.cancel):
+        with pytest.raises(NotFound, match="no-such-run"):
+            question("no-such-run")
+    with pytest.raises(NotFound, match="s3/nine"):
+        dagster.partition_counts(["s3", "nine"])
+    with pytest.raises(NotFound, match="no-such-backfill"):
+        dagster.backfill("no-such-backfill")
+    assert dagster.tick_times("no_such_sensor") == []
+
+
+def test_a_wrong_configuration_is_refused(dagster):
+    with pytest.raises(InvalidSetting, match="index_one") as caught:
+        dagster.launch("index_one", run_config={"ops": {"s3__one": {"config": {"no": 1}}}})
+    assert caught.value.reason == "run_config"
+
+
+def test_a_backfill_runs_the_partitions_it_names(dagster, tiny_stack):  # noqa: F811
+    add_partitions(tiny_stack, "s3_two", "x", "y", "z")
+    with pytest.raises(NotFound, match="nowhere") as caught:
+        dagster.launch_backfill(["s3", "two"], ["x", "nowhere"])
+    assert caught.value.reason == "partition_not_found"
+    backfill_id = dagster.launch_backfill(["s3", "two"], ["x", "y"], title="two of three")
+    started = wait_for(lambda: b if (b := dagster.backfill(backfill_id)).run_ids else None, 90)
+    assert not started.finished
+    assert {finished(dagster, run_id).status for run_id in started.run_ids} == {"SUCCESS"}
+    states = dagster.partition_states(["s3", "two"])
+    assert states == {"x": "materialized", "y": "materialized", "z": "missing"}
+
+
+def test_the_sensor_ticks(dagster):
+    wait_for(lambda: dagster.tick_times("dispatch"))
+    assert dagster.tick_times("dispatch", limit=1)[0] <= time.time()
+
+
+def test_nobody_there_is_one_sentence():
+    with DagsterRuns(f"http://127.0.0.1:{free_port()}") as dagster:
+        for question in (dagster.location, dagster.runs, dagster.reload):
+            with pytest.raises(Unavailable, match="webserver at http://127.0.0.1") as caught:
+                question()
+            assert caught.value.reason == "dagster_unavailable"
+
+
+def test_a_server_that_is_not_dagster_is_noticed(tiny_stack):  # noqa: F811
+    with (
+        DagsterRuns(tiny_stack.addresses.chroma) as dagster,
+        pytest.raises((Unavailable, FixConfiguration)),
+    ):
+        dagster.runs()
