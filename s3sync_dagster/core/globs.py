@@ -14,6 +14,7 @@ deterministic one is built lazily, a transition when it is first met. So a key c
 a character, and no pattern can make it cost more than one step of the automaton.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,6 +22,7 @@ from functools import lru_cache
 from s3sync_dagster.model.errors import InvalidSetting
 
 MAX_GLOB_LENGTH = 1024
+_BRACES = re.compile(r"(?<!\[)\{[^{}]*,[^{}]*\}")
 _MAX_TRANSITIONS = 20_000
 
 _Accepts = Callable[[str], bool]
@@ -136,8 +138,7 @@ def compile_glob(pattern: str) -> Glob:
         raise InvalidSetting(
             f"a glob has {len(pattern)} characters; at most {MAX_GLOB_LENGTH} are allowed"
         )
-    opened = pattern.find("{")
-    if 0 <= opened < pattern.find(",", opened) < pattern.find("}", opened):
+    if _BRACES.search(pattern):
         raise InvalidSetting(
             f"glob {pattern!r} has alternatives in braces, which are not known; "
             "give one glob for each, or [{] for the character itself"
