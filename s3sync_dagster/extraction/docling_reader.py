@@ -1,0 +1,95 @@
+"""What all docling backends share: opening, converting, writing Markdown.
+
+The backends are used without docling's converter, which imports every backend and every pipeline
+(2.7 CPU-seconds); one backend costs about 1, once per forker.
+"""
+
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.extraction.content import read_all
+from s3sync_dagster.model.errors import FixInput, LimitExceeded, UnreadableFile
+
+_PICTURE = "\x00picture\x00"
+_ARCHIVE_LIMIT = "ArchiveLimitError"
+
+
+def open_backend(
+    content: Content, *, name: str, format_name: str, backend: type, options: Any = None
+) -> Any:
+    """Return a docling backend that has loaded the file.
+
+    Raises ``UnreadableFile`` (``damaged``) and ``LimitExceeded`` (``zip_bomb``).
+    """
+    from docling.datamodel.base_models import InputFormat
+    from docling.datamodel.document import InputDocument
+
+    source = content if isinstance(content, Path) else io.BytesIO(read_all(content))
+    try:
+        entry = InputDocument(
+            path_or_stream=source,
+            format=InputFormat[format_name],
+            backend=backend,
+            backend_options=options,
+            filename=Path(name).name or "document",
+        )
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 (parsers' errors come through)
+        raise _unreadable(error) from None
+    if not entry.valid:
+        raise UnreadableFile("The file is cut off, damaged or protected.", reason="damaged")
+    return cast("Any", entry)._backend
+
+
+def convert(backend: Any) -> Any:
+    """Return docling's document; its parsers' errors become ``UnreadableFile``."""
+    try:
+        return backend.convert()
+    except (MemoryError, FixInput):
+        raise
+    except Exception as error:  # noqa: BLE001 (parsers' errors come through)
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: Exception) -> FixInput:
+    kinds = {type(link).__name__ for link in (error, error.__cause__) if link is not None}
+    if _ARCHIVE_LIMIT in kinds:
+        return LimitExceeded("The file unpacks to more than is read.", reason="zip_bomb")
+    if "RecursionError" in kinds:
+        return LimitExceeded("The file is nested too deep.", reason="nested_too_deep")
+    return UnreadableFile(
+        f"The file is cut off or damaged ({type(error).__name__}).", reason="damaged"
+    )
+
+
+def to_markdown(document: Any, *, layers: Sequence[str] = ("BODY",)) -> str:
+    """Return the Markdown of some content layers; pictures leave marks for ``fill_pictures``."""
+    from docling_core.types.doc.common.content_layer import ContentLayer
+
+    return document.export_to_markdown(
+        escape_html=False,
+        escape_underscores=False,
+        image_placeholder=_PICTURE,
+        compact_tables=True,
+        traverse_pictures=True,
+        included_content_layers={ContentLayer[name] for name in layers},
+    )
+
+
+def fill_pictures(markdown: str, descriptions: Sequence[str] = ()) -> str:
+    """Put alternative texts where the pictures are, or at the end where they cannot be matched."""
+    count = markdown.count(_PICTURE)
+    shown = [f"[Picture: {text}]" if text else "" for text in descriptions]
+    if len(shown) == count:
+        answers = iter(shown)
+        markdown = re.sub(_PICTURE, lambda _: next(answers), markdown)
+    else:
+        markdown = markdown.replace(_PICTURE, "")
+        tail = [line for line in shown if line]
+        markdown = "\n\n".join([markdown, *tail])
+    return re.sub(r"\n{3,}", "\n\n", markdown).strip("\n") + "\n"

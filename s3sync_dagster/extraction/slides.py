@@ -1,0 +1,121 @@
+"""Presentations: a page for each slide, with its notes and comments."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.extraction.docling_reader import (
+    convert,
+    fill_pictures,
+    open_backend,
+    to_markdown,
+)
+from s3sync_dagster.extraction.metadata import office_properties
+from s3sync_dagster.model.document import Document, Page
+from s3sync_dagster.model.source import ExtractionConfig
+
+PRELOAD = {
+    "read_pptx": ("docling.backend.mspowerpoint_backend", "defusedxml.ElementTree"),
+    "read_odp": ("docling.backend.opendocument_backend", "defusedxml.ElementTree"),
+}
+
+
+def read_pptx(content: Content, *, name: str, config: ExtractionConfig) -> Document:
+    """Return a PowerPoint presentation; hidden slides are left out with a warning."""
+    del config
+    backend = open_backend(content, name=name, format_name="PPTX", backend=_backend_without_boxes())
+    slides = list(backend.pptx_obj.slides)
+    warnings = [
+        f"Slide {number} is hidden and was left out."
+        for number, slide in enumerate(slides, start=1)
+        if slide._element.get("show") in ("0", "false")
+    ]
+    return _document(
+        content,
+        (_slide(backend, number, slide) for number, slide in enumerate(slides, start=1)),
+        warnings,
+    )
+
+
+def read_odp(content: Content, *, name: str, config: ExtractionConfig) -> Document:
+    """Return an OpenDocument presentation."""
+    from docling.backend.opendocument_backend import OdpDocumentBackend
+
+    del config
+    backend = open_backend(content, name=name, format_name="ODP", backend=OdpDocumentBackend)
+    parsed = convert(backend)
+    numbers = sorted(parsed.pages)
+    if not numbers:
+        return _document(content, iter([fill_pictures(to_markdown(parsed))]), [])
+    return _document(content, (_page(parsed, number) for number in numbers), [])
+
+
+def _page(parsed: Any, number: int) -> str:
+    only = parsed.filter(page_nrs={number})
+    return fill_pictures(to_markdown(only, layers=("BODY", "NOTES")))
+
+
+def _slide(backend: Any, number: int, slide: Any) -> str:
+    # One slide at a time: docling puts the breaks of a whole export in wrong places.
+    backend.page_range = (number, number)
+    parsed = convert(backend)
+    body = fill_pictures(to_markdown(parsed), list(_descriptions(slide.shapes)))
+    notes = fill_pictures(to_markdown(parsed, layers=("NOTES",)))
+    return f"{body}\nNotes:\n\n{notes}" if notes.strip() else body
+
+
+def _descriptions(shapes: Any) -> Iterator[str]:
+    """Yield the alternative text of each picture in docling's order."""
+    for shape in shapes:
+        if hasattr(shape, "shapes"):
+            yield from _descriptions(shape.shapes)
+        elif hasattr(shape, "image"):
+            yield shape._element._nvXxPr.cNvPr.get("descr") or ""
+
+
+def _backend_without_boxes() -> type:
+    """Return docling's backend without bounding boxes, which take nine tenths of its time.
+
+    A placeholder's box is inherited from layout and master, each looked up anew for each
+    paragraph, and nothing here reads it.
+    """
+    from docling.backend.mspowerpoint_backend import MsPowerpointDocumentBackend
+    from docling_core.types.doc.base import BoundingBox
+    from docling_core.types.doc.common.reference import ProvenanceItem
+
+    nowhere = BoundingBox(l=0, t=0, r=0, b=0)
+    make: Callable[..., Any] = ProvenanceItem
+
+    class Backend(MsPowerpointDocumentBackend):
+        def _generate_prov(
+            self, shape: Any, slide_ind: int, text: str = "", slide_size: Any = None
+        ) -> Any:
+            del shape, slide_size
+            return make(page_no=slide_ind + 1, charspan=(0, len(text)), bbox=nowhere)
+
+    return Backend
+
+
+def _document(content: Content, slides: Iterator[str], warnings: list[str]) -> Document:
+    pieces: list[str] = []
+    pages: list[Page] = []
+    length = count = 0
+    for count, text in enumerate(slides, start=1):
+        piece = text.strip("\n") + "\n\n"
+        if not piece.strip():
+            continue
+        pages.append(Page(start=length, label=str(count)))
+        pieces.append(piece)
+        length += len(piece)
+    properties = office_properties(content)
+    return Document(
+        text="".join(pieces),
+        format="markdown",
+        pages=tuple(pages),
+        page_count=count,
+        title=properties.title,
+        author=properties.author,
+        created=properties.created,
+        engine="docling",
+        warnings=tuple(warnings),
+    )
