@@ -112,8 +112,10 @@ def answer_error(error: aws.ClientError, *, doing: str) -> S3SyncError:
             retry_after_seconds=_retry_after(error),
         )
     if _is_passing(code, status):
+        html = error_headers(error).get("content-type", "").startswith("text/html")
+        hint = "; it sent a web page: check that the URL is that of an API" if html else ""
         return Unavailable(
-            f"{doing} failed: the service has a problem of its own (HTTP {status})",
+            f"{doing} failed: the service has a problem of its own (HTTP {status}){hint}",
             reason="service_error",
         )
     named = f" ({code})" if _WORD.fullmatch(code) else ""

@@ -182,10 +182,19 @@ class S3ObjectStore:
         arguments = {"Prefix": prefix, **paging, **self._common_arguments()}
         if self.ordered:
             arguments["OptionalObjectAttributes"] = ["RestoreStatus"]
+        request = Request("listing", self._source)
         try:
-            return self._retrying(lambda: self._send("list_objects_v2", arguments))
+            answer = self._retrying(lambda: self._send("list_objects_v2", arguments))
         except FAILURES as error:
-            raise s3_error(error, Request("listing", self._source)) from None
+            raise s3_error(error, request) from None
+        if "IsTruncated" not in answer:
+            # Any well-formed page would else pass for a complete listing of an empty bucket.
+            raise NotPossible(
+                f"{request} gave no listing; check that the endpoint's URL is that of its S3 API "
+                "and not of a console or proxy",
+                reason="not_this_service",
+            )
+        return answer
 
     def _list_unordered(self, prefix: str, *, start_after: str | None) -> ListPage:
         objects: list[ObjectRef] = []
