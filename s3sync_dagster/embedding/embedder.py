@@ -19,8 +19,12 @@ class Model(Protocol):
     """What one kind of embedding has to know; ``ModelEmbedder`` does the rest."""
 
     name: str
-    dimension: int
     limits: ModelLimits
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        ...
 
     def configuration(self) -> Mapping[str, Any] | None:
         """Return what Chroma persists of the embedding function."""

@@ -20,6 +20,7 @@ def open_embedder(
     model_dir: Path | None = None,
     cache: VectorStore | None = None,
     api_key: Callable[[str], str | None] | None = None,
+    embed_url: str | None = None,
 ) -> Embedder:
     """Return the embedder for a source's configuration; weights load at the first text.
 
@@ -27,18 +28,22 @@ def open_embedder(
         config: kind, and what that kind needs besides.
         model_dir: where local models lie or are put; None: ``~/.cache/s3sync/models``.
         cache: vectors of earlier runs.
-        api_key: gives the value of the variable that ``api_key_env`` names.
+        api_key: gives the value of a variable such as ``api_key_env`` names.
+        embed_url: what speaks the wire of Chroma Cloud's embedding service (``CHROMA_EMBED_URL``).
 
     Raises:
         MissingEngine: a local model is nowhere to be found; names the ways to get it.
         InvalidSetting: a field that this kind needs is missing.
     """
-    model = _open_model(config, model_dir, api_key or _no_key)
+    model = _open_model(config, model_dir, api_key or _no_key, embed_url)
     return cast("Embedder", ModelEmbedder(model, cache=cache))
 
 
 def _open_model(
-    config: EmbeddingConfig, model_dir: Path | None, api_key: Callable[[str], str | None]
+    config: EmbeddingConfig,
+    model_dir: Path | None,
+    api_key: Callable[[str], str | None],
+    embed_url: str | None,
 ) -> Model:
     # Each kind's module is imported only where it is used: runs pay for what they need.
     match config.kind:
@@ -51,8 +56,62 @@ def _open_model(
             from s3sync_dagster.embedding.minilm_files import find_minilm  # noqa: PLC0415
 
             return MiniLmModel(find_minilm(model_dir))
-        case _:
-            raise InvalidSetting(f"embedding.kind {config.kind!r} is not one of minilm, hash")
+        case "static":
+            from s3sync_dagster.embedding.static import StaticModel, find_static  # noqa: PLC0415
+
+            return StaticModel(find_static(model_dir))
+        case "openai":
+            return _open_openai(config, api_key)
+        case "chroma-cloud":
+            return _open_chroma_cloud(config, api_key, embed_url)
+
+
+def _open_openai(config: EmbeddingConfig, api_key: Callable[[str], str | None]) -> Model:
+    from s3sync_dagster.embedding.endpoint import Endpoint  # noqa: PLC0415
+    from s3sync_dagster.embedding.openai import OpenAiModel  # noqa: PLC0415
+
+    if not config.endpoint_url or not config.model:
+        raise InvalidSetting(
+            "embedding.kind 'openai' needs embedding.endpoint_url (such as http://localhost:8080/v1)"
+            " and embedding.model"
+        )
+    key = _required_key(config.api_key_env, api_key) if config.api_key_env else None
+    base = config.endpoint_url.rstrip("/")
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    return OpenAiModel(
+        Endpoint(f"{base}/embeddings", headers=headers),
+        model=config.model,
+        api_base=base,
+        api_key_env=config.api_key_env,
+        task=config.task,
+    )
+
+
+def _open_chroma_cloud(
+    config: EmbeddingConfig, api_key: Callable[[str], str | None], embed_url: str | None
+) -> Model:
+    from s3sync_dagster.embedding import chroma_cloud  # noqa: PLC0415
+
+    url = config.endpoint_url or embed_url
+    variable = config.api_key_env or chroma_cloud.KEY_VARIABLE
+    # An endpoint of one's own may need no key; the hosted service always does.
+    key = api_key(variable) if url else _required_key(variable, api_key)
+    return chroma_cloud.ChromaCloudModel(
+        chroma_cloud.open_cloud_endpoint(url, api_key=key),
+        model=config.model,
+        task=config.task,
+        api_key_env=config.api_key_env,
+    )
+
+
+def _required_key(variable: str, api_key: Callable[[str], str | None]) -> str:
+    key = api_key(variable)
+    if not key:
+        raise InvalidSetting(
+            f"the embedding endpoint needs a key: the variable {variable} is not set",
+            reason="missing_key",
+        )
+    return key
 
 
 def _no_key(_variable: str) -> str | None:

@@ -3,8 +3,6 @@
 import json
 import socket
 import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -16,56 +14,15 @@ from s3sync_dagster.ports.chroma_collection import HttpCollection
 from s3sync_dagster.ports.chroma_http import ChromaHttp
 from s3sync_dagster_tests.conftest_catalog import HandClock
 from s3sync_dagster_tests.conftest_chroma import free_port
+from s3sync_dagster_tests.scripted_http import scripted_server
 
 SECRET = "text of a document that must not spread"
 
 
-class Scripted(ThreadingHTTPServer):
-    """Answers from a list, then 200; keeps what it was asked."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.script: list[tuple[int, str, dict[str, str]]] = []
-        self.asked: list[tuple[str, str, dict, bytes]] = []
-        self.decide = None
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def _answer(self):
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        server = self.server
-        server.asked.append((self.command, self.path, dict(self.headers), body))
-        if server.decide is not None:
-            status, text, headers = server.decide(body)
-        else:
-            status, text, headers = server.script.pop(0) if server.script else (200, "{}", {})
-        self.send_response(status)
-        for name, value in {"content-length": str(len(text.encode())), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - the base class looks these names up
-
-    def log_message(self, *args):
-        pass
-
-
 @pytest.fixture
-def server() -> Iterator[Scripted]:
-    made = Scripted()
-    thread = threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield made
-    made.shutdown()
-    thread.join()
-    made.server_close()
+def server():
+    with scripted_server() as made:
+        yield made
 
 
 @pytest.fixture
@@ -208,7 +165,7 @@ def test_headers_are_sent_and_a_path_before_the_api_is_kept(server, clock):
     ask(http)
     _, path, headers, _ = server.asked[0]
     assert path == "/behind/api/v2/things/get"
-    assert headers["Authorization"] == "Bearer t"
+    assert headers["authorization"] == "Bearer t"
 
 
 def _records(count: int) -> list[Record]:

@@ -1,0 +1,196 @@
+"""HTTP to an embedding endpoint: requests side by side, retries, batches that shrink on refusal."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from s3sync_dagster.core.clock import Clock
+from s3sync_dagster.core.retry import call_with_retries
+from s3sync_dagster.model.errors import (
+    AccessDenied,
+    InvalidSetting,
+    LimitExceeded,
+    NotFound,
+    S3SyncError,
+    Throttled,
+    Unavailable,
+)
+
+if TYPE_CHECKING:
+    from s3sync_dagster.core.interfaces import Vector, Vectors
+
+TRANSIENT = frozenset({408, 425, 500, 502, 503, 504})
+REFUSED = frozenset({400, 413, 422})
+"""What endpoints answer to a batch or a text that is too long for them."""
+BATCH_TEXTS = 64
+BATCH_BYTES = 128 * 1024
+CONCURRENCY = 4
+TIMEOUT_SECONDS = 120.0
+TRIES = 8
+CONNECT_SECONDS = 10.0
+
+
+class Endpoint:
+    """One URL that takes texts and gives vectors. Safe for several threads."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        tries: int = TRIES,
+        concurrency: int = CONCURRENCY,
+        clock: Clock | None = None,
+    ) -> None:
+        """Connect at the first request.
+
+        Raises:
+            InvalidSetting: the URL is none.
+        """
+        parsed = _parse_url(url)
+        self.address = f"{parsed.scheme}://{parsed.host}{parsed.path}"
+        self._url = parsed
+        self._clock = clock or Clock()
+        self._timeout_seconds = timeout_seconds
+        self._tries = tries
+        self._concurrency = concurrency
+        self._lock = threading.Lock()
+        self._batch_texts = BATCH_TEXTS
+        self._client = httpx.Client(headers={"user-agent": "s3sync-dagster", **(headers or {})})
+        self.requests = 0
+        """Requests that went over the wire."""
+
+    def embed(
+        self, texts: Sequence[str], ask: Callable[[Sequence[str]], Sequence[Vector]]
+    ) -> Vectors:
+        """Return one row per text; ``ask`` sends one batch (with ``post``) and reads its answer.
+
+        Raises:
+            LimitExceeded: the endpoint refuses a text even when it is alone (``text_refused``).
+        """
+        import numpy as np
+
+        batches = list(_batches(texts, self._batch_texts))
+        if len(batches) == 1:
+            return np.stack(self._embed(texts, ask))
+        with ThreadPoolExecutor(self._concurrency, thread_name_prefix="embed") as pool:
+            parts = pool.map(lambda batch: self._embed(batch, ask), batches)
+            return np.stack([vector for part in parts for vector in part])
+
+    def _embed(
+        self, texts: Sequence[str], ask: Callable[[Sequence[str]], Sequence[Vector]]
+    ) -> list[Vector]:
+        try:
+            vectors = list(ask(texts))
+        except LimitExceeded:
+            if len(texts) == 1:
+                raise
+            half = len(texts) // 2
+            with self._lock:
+                self._batch_texts = min(self._batch_texts, max(half, 1))
+            return [*self._embed(texts[:half], ask), *self._embed(texts[half:], ask)]
+        if len(vectors) != len(texts):
+            raise Unavailable(
+                f"{self.address} gave {len(vectors)} vectors for {len(texts)} texts",
+                reason="bad_vectors",
+            )
+        return vectors
+
+    def post(self, body: Mapping[str, Any]) -> Any:
+        """Return the decoded answer.
+
+        Raises:
+            AccessDenied: the key is missing or wrong.
+            NotFound: no such URL or model.
+            LimitExceeded: the endpoint refuses this batch (``text_refused``).
+            Unavailable: all tries failed.
+        """
+        return call_with_retries(
+            lambda seconds: self._send(body, seconds),
+            clock=self._clock,
+            timeout_seconds=self._timeout_seconds,
+            tries=self._tries,
+        )
+
+    def _send(self, body: Mapping[str, Any], seconds: float) -> Any:
+        with self._lock:
+            self.requests += 1
+        timeout = httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds))
+        try:
+            response = self._client.post(self._url, json=body, timeout=timeout)
+        except httpx.TimeoutException:
+            raise Unavailable(
+                f"the embedding endpoint {self.address} did not answer within {seconds:.0f} s",
+                reason="embedding_timeout",
+            ) from None
+        except httpx.TransportError as problem:
+            raise Unavailable(
+                f"the embedding endpoint {self.address} cannot be reached "
+                f"({type(problem).__name__})",
+                reason="embedding_unreachable",
+            ) from None
+        if not response.is_success:
+            raise _failure(response, self.address)
+        try:
+            return response.json()
+        except ValueError:
+            raise Unavailable(
+                f"what answers at {self.address} is no embedding endpoint", reason="bad_vectors"
+            ) from None
+
+
+def _batches(texts: Sequence[str], batch_texts: int) -> list[list[str]]:
+    batches: list[list[str]] = [[]]
+    size = 0
+    for text in texts:
+        own = len(text.encode(errors="replace"))
+        if batches[-1] and (len(batches[-1]) == batch_texts or size + own > BATCH_BYTES):
+            batches.append([])
+            size = 0
+        batches[-1].append(text)
+        size += own
+    return batches
+
+
+def _failure(response: httpx.Response, address: str) -> S3SyncError:
+    status = response.status_code
+    where = f"{address} (HTTP {status})"
+    if status in (401, 403):
+        return AccessDenied(f"the embedding endpoint refused the key: {where}")
+    if status == 404:
+        return NotFound(f"the embedding endpoint does not know this URL or model: {where}")
+    if status == 429:
+        after = response.headers.get("retry-after", "")
+        return Throttled(
+            f"the embedding endpoint asks for a pause: {where}",
+            retry_after_seconds=min(float(after), 60.0) if after.isdigit() else 0.0,
+        )
+    if status in REFUSED:
+        return LimitExceeded(
+            f"the embedding endpoint refused the text: {where}; a smaller chunking.max_size_bytes "
+            "may help",
+            reason="text_refused",
+        )
+    if status in TRANSIENT:
+        return Unavailable(
+            f"the embedding endpoint failed: {where}", reason="embedding_unavailable"
+        )
+    return InvalidSetting(f"the embedding endpoint refused the request: {where}")
+
+
+def _parse_url(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = httpx.URL("")
+    if parsed.scheme not in ("http", "https") or not parsed.host or parsed.userinfo:
+        raise InvalidSetting(
+            "embedding.endpoint_url must look like https://host/v1, without a password"
+        )
+    return parsed
