@@ -134,13 +134,16 @@ class Batches:
                 ).rowcount
             )
 
-    def begin(self, token: str, keys: Collection[str]) -> None:
-        """Mark keys as begun before risky work and count an attempt."""
-        self._mark(token, keys, begun=True)
+    def begin(self, token: str, keys: Collection[str], *, attempt: bool = True) -> None:
+        """Mark keys as begun before risky work, and count an attempt."""
+        values: dict[str, Any] = {"begun": True}
+        if attempt:
+            values["attempts"] = invocations.c.attempts + 1
+        self._mark(token, keys, values)
 
     def survived(self, token: str, keys: Collection[str]) -> None:
         """Take the mark back: these keys did not kill the worker."""
-        self._mark(token, keys, begun=False)
+        self._mark(token, keys, {"begun": False})
 
     def give_back(self, token: str, keys: Collection[str]) -> None:
         """Return keys that were not begun to pending, without an attempt."""
@@ -181,11 +184,7 @@ class Batches:
                 return False
             if died:
                 self._suspect(tx, token, alone=row.size == 1)
-            # What it was writing cannot be trusted; the next attempt writes it whole.
-            tx.execute(
-                documents.update().where(documents.c.batch_token == token).values(batch_token=None)
-            )
-            self._to_pending(tx, invocations.c.batch_token == token)
+            self._let_go(tx, token)
         return True
 
     def live(self, *, source_id: str | None = None) -> Sequence[Any]:
@@ -347,10 +346,14 @@ class Batches:
             run_id=run_id,
         )
 
-    def _mark(self, token: str, keys: Collection[str], *, begun: bool) -> None:
-        values: dict[str, Any] = {"begun": begun}
-        if begun:
-            values["attempts"] = invocations.c.attempts + 1
+    def _let_go(self, tx: sa.Connection, token: str) -> None:
+        """Return what a batch still holds; documents that it was writing stay not clean."""
+        tx.execute(
+            documents.update().where(documents.c.batch_token == token).values(batch_token=None)
+        )
+        self._to_pending(tx, invocations.c.batch_token == token)
+
+    def _mark(self, token: str, keys: Collection[str], values: dict[str, Any]) -> None:
         with self._db.write() as tx:
             for part in groups(keys):
                 tx.execute(
@@ -364,6 +367,11 @@ class Batches:
         if alone:
             values["deaths_alone"] = invocations.c.deaths_alone + 1
         begun = sa.and_(invocations.c.batch_token == token, invocations.c.begun)
+        tx.execute(
+            invocations.update()
+            .where(invocations.c.batch_token == token, invocations.c.begun.is_(False))
+            .values(silent_deaths=invocations.c.silent_deaths + 1)
+        )
         tx.execute(invocations.update().where(begun).values(**values))
         poisoned = tx.execute(
             sa.select(invocations.c.source_id, invocations.c.object_key).where(

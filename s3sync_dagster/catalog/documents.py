@@ -46,6 +46,16 @@ class Documents:
                 ).all()
         return [document_of(row) for row in rows]
 
+    def raise_high_water(self, marks: dict[int, int]) -> None:
+        """Note that ids up to these marks were found in the collection."""
+        with self._db.write() as tx:
+            for row_id, mark in marks.items():
+                tx.execute(
+                    documents.update()
+                    .where(documents.c.id == row_id, documents.c.high_water < mark)
+                    .values(high_water=mark)
+                )
+
     def commit(
         self,
         token: str,
@@ -296,7 +306,6 @@ class Documents:
                     batch_token=None,
                     etag=commit.etag,
                     fingerprint=commit.fingerprint,
-                    metadata_digest=commit.metadata_digest,
                     chunks=commit.count,
                     high_water=commit.count,
                     digests=commit.digests,

@@ -1,7 +1,6 @@
 """Listings: one ordered pass, committed page by page, that may die at any point."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
@@ -9,41 +8,14 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups, listing_of, object_of
 from s3sync_dagster.catalog.tables import documents, invocations, listings, objects
+from s3sync_dagster.core.catalog_port import PageCommit, PageWindow
 from s3sync_dagster.core.keys import partition_key
-from s3sync_dagster.core.state import ListingRow, ListingState, ObjectState
+from s3sync_dagster.core.state import ListingRow, ListingState
 from s3sync_dagster.model.object import ObjectRef
 
 LEASE_SECONDS = 90.0
 KEEP_SKIPPED = ("archived", "sidecar")
 """Skips that leave records where they are: the object is still wanted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageWindow:
-    """What the catalog knows of a stretch of keys."""
-
-    objects: dict[str, ObjectState]
-    live: frozenset[str]
-    """Keys with a pending or processing invocation."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageCommit:
-    """One page's decisions, in one transaction."""
-
-    after: str | None
-    until: str | None
-    """The page covers keys in (after, until]; None at the end: to the end of the prefix."""
-    cursor: str | None
-    listed: int
-    new: int = 0
-    changed: int = 0
-    selected: int = 0
-    missing: Sequence[str] = ()
-    """Known keys of the stretch that the page does not have."""
-    upserts: Sequence[tuple[ObjectRef, str | None]] = ()
-    """Objects whose row changes, with selection's verdict."""
-    invoke: Sequence[str] = field(default_factory=list[str])
 
 
 class Listings:
@@ -131,8 +103,10 @@ class Listings:
                 objects={row.object_key: object_of(row) for row in known}, live=frozenset(live)
             )
 
-    def commit_page(self, listing: ListingRow, page: PageCommit, *, owner: str) -> bool:
-        """Store a page with its invocations; False when the listing is no longer ours."""
+    def commit_page(
+        self, listing: ListingRow, page: PageCommit, *, owner: str
+    ) -> ListingRow | None:
+        """Store a page with its invocations; None when the listing is no longer ours."""
         now = self._now()
         with self._db.write() as tx:
             mine = tx.execute(
@@ -150,9 +124,10 @@ class Listings:
                     changed=listings.c.changed + page.changed,
                     selected=listings.c.selected + page.selected,
                 )
-            ).rowcount
-            if not mine:
-                return False
+                .returning(listings)
+            ).first()
+            if mine is None:
+                return None
             seen = (
                 objects.update()
                 .where(
@@ -180,7 +155,7 @@ class Listings:
             insert_automatic(
                 self._db, tx, listing.source_id, page.invoke, trigger="listing", now=now
             )
-        return True
+        return listing_of(mine)
 
     def finish(
         self,

@@ -42,7 +42,7 @@ class ObjectBody:
     ref: ObjectRef
     content: Content
     content_type: str | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     """User metadata (``x-amz-meta-*``)."""
 
 

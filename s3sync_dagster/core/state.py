@@ -76,8 +76,6 @@ class DocumentState:
     phase: DocumentPhase
     etag: str | None = None
     fingerprint: str | None = None
-    metadata_digest: str | None = None
-    """Of everything besides the bytes that decides the records' metadata."""
     count: int = 0
     high_water: int = 0
     """Ids from 0 to high_water - 1 may exist in the collection."""

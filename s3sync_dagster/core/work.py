@@ -68,7 +68,6 @@ class DocumentCommit:
     id: int
     etag: str
     fingerprint: str
-    metadata_digest: str
     count: int
     digests: bytes
     metadata_keys: tuple[str, ...]

@@ -86,6 +86,8 @@ class Invocation:
     attempts: int = 0
     deaths: int = 0
     """Workers that died while this was begun."""
+    silent_deaths: int = 0
+    """Workers that died with this in their batch, but not begun."""
     result: Result | None = None
     reason: str | None = None
     """Stable word for a skip or a failure."""

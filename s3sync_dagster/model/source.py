@@ -155,6 +155,7 @@ class Source:
                 for key, value in asdict(self.embedding).items()
                 if key not in ("endpoint_url", "api_key_env")
             },
+            "metadata": dict(self.metadata),
             "versions": [CHUNKER_VERSION, EXTRACTOR_VERSION],
         }
         text = json.dumps(decides, sort_keys=True, default=dict)

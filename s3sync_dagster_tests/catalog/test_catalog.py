@@ -4,8 +4,8 @@ import pytest
 
 from s3sync_dagster.catalog import Catalog, open_catalog
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.catalog.listings import PageCommit
 from s3sync_dagster.catalog.tables import metadata
+from s3sync_dagster.core.catalog_port import PageCommit
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.state import DocumentPhase, ListingState, Target
 from s3sync_dagster.core.work import Claim, DocumentCommit, Intent, KeyOutcome, Refusal
@@ -70,7 +70,6 @@ def index(catalog: Catalog, src: Source, token: str, key: str, count=2, custom_i
         id=claim.before.id,
         etag="e1",
         fingerprint="f",
-        metadata_digest="m",
         count=count,
         digests=b"x" * 16 * count,
         metadata_keys=("a",),

@@ -1,0 +1,191 @@
+"""What the engine asks of the catalog; ``catalog`` fills it on SQLite and Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from s3sync_dagster.core.state import DocumentState, ListingRow, ObjectState
+    from s3sync_dagster.core.work import (
+        Claim,
+        DocumentCommit,
+        Intent,
+        KeyOutcome,
+        Refusal,
+        SidecarChange,
+        SidecarState,
+        WorkItem,
+    )
+    from s3sync_dagster.model.object import ObjectRef
+    from s3sync_dagster.model.source import Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageWindow:
+    """What the catalog knows of a stretch of keys."""
+
+    objects: dict[str, ObjectState]
+    live: frozenset[str]
+    """Keys with a pending or processing invocation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageCommit:
+    """One page's decisions, in one transaction."""
+
+    after: str | None
+    until: str | None
+    """The page covers keys in (after, until]; None at the end: to the end of the prefix."""
+    cursor: str | None
+    listed: int
+    new: int = 0
+    changed: int = 0
+    selected: int = 0
+    missing: Sequence[str] = ()
+    """Known keys of the stretch that the page does not have."""
+    upserts: Sequence[tuple[ObjectRef, str | None]] = ()
+    """Objects whose row changes, with selection's verdict."""
+    invoke: Sequence[str] = field(default_factory=list[str])
+
+
+class ListingsPort(Protocol):
+    """Numbered passes over a prefix."""
+
+    def begin(self, source_id: str, *, owner: str, fresh: bool = False) -> ListingRow | None:
+        """Take up or start the source's listing; None while another owner lives."""
+        ...
+
+    def window(self, source_id: str, *, after: str | None, until: str | None) -> PageWindow:
+        """Return what is known of the keys in (after, until]."""
+        ...
+
+    def commit_page(
+        self, listing: ListingRow, page: PageCommit, *, owner: str
+    ) -> ListingRow | None:
+        """Store a page; None when the listing is no longer ours."""
+        ...
+
+    def finish(
+        self,
+        listing: ListingRow,
+        *,
+        owner: str,
+        guard_share: float,
+        guard_minimum: int,
+        removes: bool,
+        approved: bool = False,
+    ) -> ListingRow:
+        """End a complete listing; the guard may block its removals."""
+        ...
+
+    def fail(self, listing: ListingRow, *, owner: str, error: str) -> None:
+        """End a listing that cannot go on; it removes nothing."""
+        ...
+
+    def pause(self, listing: ListingRow, *, owner: str) -> None:
+        """Give a running listing back between two ticks."""
+        ...
+
+
+class BatchesPort(Protocol):
+    """Leases of a running batch."""
+
+    def renew(self, token: str) -> bool:
+        """Extend the lease; False when it is lost."""
+        ...
+
+    def begin(self, token: str, keys: Collection[str], *, attempt: bool = True) -> None:
+        """Mark keys as begun, and count an attempt."""
+        ...
+
+    def survived(self, token: str, keys: Collection[str]) -> None:
+        """Take the mark back."""
+        ...
+
+    def give_back(self, token: str, keys: Collection[str]) -> None:
+        """Return keys that were not begun."""
+        ...
+
+    def finish(self, token: str) -> bool:
+        """End the batch."""
+        ...
+
+
+class DocumentsPort(Protocol):
+    """Intents and commits."""
+
+    def claim(self, token: str, source: Source, intents: Sequence[Intent]) -> list[Claim | Refusal]:
+        """Put documents under the batch's intent."""
+        ...
+
+    def claim_removal(self, token: str, ids: Sequence[int]) -> list[DocumentState]:
+        """Turn documents ``removing`` under the batch."""
+        ...
+
+    def raise_high_water(self, marks: dict[int, int]) -> None:
+        """Note that ids up to these marks were found in the collection."""
+        ...
+
+    def commit(
+        self,
+        token: str,
+        source: Source,
+        *,
+        written: Sequence[DocumentCommit] = (),
+        removed: Sequence[int] = (),
+        outcomes: Sequence[KeyOutcome] = (),
+    ) -> set[int]:
+        """Make acknowledged writes the truth; returns documents lost to another batch."""
+        ...
+
+
+class WorkPort(Protocol):
+    """Reads and writes around a batch's keys."""
+
+    def load(self, token: str) -> list[WorkItem]:
+        """Return the keys that a batch holds."""
+        ...
+
+    def record_objects(
+        self,
+        source_id: str,
+        refs: Sequence[tuple[ObjectRef, str | None]],
+        *,
+        sequencers: dict[str, str] | None = None,
+    ) -> None:
+        """Store what a HEAD or GET told."""
+        ...
+
+    def claims_of(self, source_id: str, path: str) -> list[SidecarState]:
+        """Return the sidecars that name a key."""
+        ...
+
+    def apply_sidecar(self, source_id: str, change: SidecarChange) -> None:
+        """Store what a sidecar asks for, with the work that follows."""
+        ...
+
+
+class CatalogPort(Protocol):
+    """The catalog as the engine sees it."""
+
+    @property
+    def listings(self) -> ListingsPort:
+        """Listings."""
+        ...
+
+    @property
+    def batches(self) -> BatchesPort:
+        """Batches."""
+        ...
+
+    @property
+    def documents(self) -> DocumentsPort:
+        """Documents."""
+        ...
+
+    @property
+    def work(self) -> WorkPort:
+        """Keys of a batch."""
+        ...

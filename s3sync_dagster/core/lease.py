@@ -1,0 +1,63 @@
+"""The right to work on a batch: renewed while it works, checked before each write."""
+
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from s3sync_dagster.core.catalog_port import CatalogPort
+from s3sync_dagster.core.clock import Clock
+from s3sync_dagster.model.errors import LeaseLost, S3SyncError
+
+LEASE_SECONDS = 120.0
+RENEW_SECONDS = 15.0
+WRITE_SECONDS = 60.0
+"""Timeout of one write to Chroma: the lease must outlive it."""
+
+
+class Lease:
+    """The lease of one running batch."""
+
+    def __init__(self, token: str, *, catalog: CatalogPort, clock: Clock) -> None:
+        self.token = token
+        self._catalog = catalog
+        self._clock = clock
+        self._until = clock.monotonic() + LEASE_SECONDS
+        self._lost = False
+        self._renewing = threading.Lock()
+
+    def renew(self) -> None:
+        """Renew now; a catalog that does not answer is asked again at the next turn."""
+        with self._renewing:
+            asked = self._clock.monotonic()
+            try:
+                kept = self._catalog.batches.renew(self.token)
+            except S3SyncError:
+                return  # the lease runs on; `require` stops the work before it ends
+            if kept:
+                self._until = asked + LEASE_SECONDS
+            else:
+                self._lost = True
+
+    def require(self, *, seconds: float = WRITE_SECONDS) -> None:
+        """Raise ``LeaseLost`` unless the lease lasts ``seconds`` from now."""
+        if not self._lost and self._until - self._clock.monotonic() < seconds + RENEW_SECONDS:
+            self.renew()
+        if self._lost or self._until - self._clock.monotonic() < seconds:
+            raise LeaseLost("Another batch took over; this one stops before its next write.")
+
+    @contextmanager
+    def heartbeat(self) -> Generator[None]:
+        """Renew in a thread until the block ends."""
+        stop = threading.Event()
+
+        def beat() -> None:
+            while not stop.wait(RENEW_SECONDS):
+                self.renew()
+
+        thread = threading.Thread(target=beat, name="s3sync-heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(timeout=5)

@@ -1,0 +1,85 @@
+"""What has to be written for a document: the least that brings its records in line."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from s3sync_dagster.core.records import metadata_digest, text_digest
+from s3sync_dagster.core.state import DocumentPhase, DocumentState
+from s3sync_dagster.model.document import Record
+
+DIGEST_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WritePlan:
+    """Writes of one document, in the order that readers never see it vanish."""
+
+    upsert: tuple[Record, ...]
+    """New text: embedded and written."""
+    update: tuple[Record, ...]
+    """Same text, other metadata: nothing is embedded."""
+    delete: tuple[str, ...]
+    """Ids beyond the new count, last."""
+    digests: bytes
+    metadata_keys: tuple[str, ...]
+
+
+def plan_writes(before: DocumentState, records: Sequence[Record]) -> WritePlan:
+    """Compare a document's new records with what was committed.
+
+    The digests of a document that is not clean are not trusted: every record is written, and
+    every id up to its high-water mark is cleared.
+    """
+    trusted = before.phase is DocumentPhase.CLEAN
+    known = before.count if trusted else 0
+    upsert: list[Record] = []
+    update: list[Record] = []
+    digests = bytearray()
+    for place, record in enumerate(records):
+        text, metadata = text_digest(record), metadata_digest(record)
+        digests += text + metadata
+        old = before.digests[place * 2 * DIGEST_BYTES : (place + 1) * 2 * DIGEST_BYTES]
+        if place >= known or old[:DIGEST_BYTES] != text:
+            upsert.append(with_cleared(record, before.metadata_keys))
+        elif old[DIGEST_BYTES:] != metadata:
+            update.append(with_cleared(record, before.metadata_keys))
+    top = before.count if trusted else max(before.high_water, before.count)
+    return WritePlan(
+        upsert=tuple(upsert),
+        update=tuple(update),
+        delete=tuple(record_ids(before.document_id, len(records), top)),
+        digests=bytes(digests),
+        metadata_keys=metadata_keys(records),
+    )
+
+
+def with_cleared(record: Record, keys: Collection[str]) -> Record:
+    """Return the record with None for keys it lost: an upsert keeps the keys it does not name."""
+    lost = {key: None for key in keys if key not in record.metadata}
+    if not lost:
+        return record
+    return Record(
+        id=record.id,
+        document=record.document,
+        embedding_text=record.embedding_text,
+        metadata={**record.metadata, **lost},
+    )
+
+
+def metadata_keys(records: Sequence[Record]) -> tuple[str, ...]:
+    """Return the names of all metadata keys that the records hold, sorted."""
+    return tuple(
+        sorted(
+            {
+                key
+                for record in records
+                for key, value in record.metadata.items()
+                if value is not None
+            }
+        )
+    )
+
+
+def record_ids(document_id: str, start: int, stop: int) -> list[str]:
+    """Return the ids of a document's records from ``start`` to ``stop`` - 1."""
+    return [f"{document_id}-{place}" for place in range(start, stop)]

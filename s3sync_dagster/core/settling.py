@@ -1,0 +1,294 @@
+"""How each key ends: committed outcomes, removals, retries, and what people are told."""
+
+import threading
+from collections.abc import Sequence
+
+from s3sync_dagster.core.engine import Engine, KeyReport, KeyWork
+from s3sync_dagster.core.lease import Lease
+from s3sync_dagster.core.plan import record_ids
+from s3sync_dagster.core.reading import partition_of
+from s3sync_dagster.core.state import DocumentPhase, DocumentState, RetryClass, Target
+from s3sync_dagster.core.work import DocumentCommit, KeyOutcome
+from s3sync_dagster.model.errors import (
+    FixConfiguration,
+    FixInput,
+    LeaseLost,
+    NotFound,
+    S3SyncError,
+)
+from s3sync_dagster.model.invocation import Result
+from s3sync_dagster.model.source import DeleteMode
+
+OUTCOMES_AT_ONCE = 200
+CONFIGURATION_RETRY_SECONDS = 900.0
+TRANSIENT_RETRY_SECONDS = 3600.0
+_STATES = {
+    Result.INDEXED: "indexed",
+    Result.UPDATED: "updated",
+    Result.METADATA_UPDATED: "updated",
+    Result.UNCHANGED: "unchanged",
+}
+
+
+class Settler:
+    """Collects outcomes of one batch and commits them in groups."""
+
+    def __init__(self, engine: Engine, lease: Lease) -> None:
+        self._engine = engine
+        self._lease = lease
+        self._mirror = engine.source.mode is DeleteMode.MIRROR
+        self._waiting: list[tuple[KeyOutcome, KeyReport]] = []
+        self._lock = threading.RLock()  # the writer thread settles too
+
+    def settle_quiet(self, works: Sequence[KeyWork]) -> None:
+        """Settle the keys that need no write at all."""
+        for work in works:
+            if work.verdict in ("unchanged", "sidecar") or (
+                work.verdict in ("skipped", "gone", "failed") and not self._doomed(work)
+            ):
+                self._add(work)
+        self.flush()
+
+    def remove(self, works: Sequence[KeyWork]) -> None:
+        """Take records away whose document lost its reason, and settle the keys they kept open."""
+        doomed: list[tuple[KeyWork, DocumentState]] = []
+        for work in works:
+            if work.verdict == "write" and work.waiting:
+                continue  # not whole: the next attempt removes
+            doomed += [(work, document) for document in self._doomed(work)]
+        by_collection: dict[str, list[tuple[KeyWork, DocumentState]]] = {}
+        for work, document in doomed:
+            by_collection.setdefault(document.collection_name, []).append((work, document))
+        failed: dict[str, S3SyncError] = {}
+        for name, pairs in by_collection.items():
+            for start in range(0, len(pairs), 200):
+                part = pairs[start : start + 200]
+                try:
+                    self._remove_documents(name, [document for _, document in part])
+                except LeaseLost:
+                    raise
+                except S3SyncError as error:
+                    failed.update({work.key: error for work, _ in part})
+        for work in dict.fromkeys(work for work, _ in doomed if work.verdict != "write"):
+            if work.key in failed:
+                work.fail(failed[work.key])
+            self._add(work, removed=True)
+
+    def commit(
+        self, written: Sequence[DocumentCommit], removed: Sequence[int], works: Sequence[KeyWork]
+    ) -> None:
+        """Commit written documents together with the keys that are whole now."""
+        whole = [work for work in dict.fromkeys(works) if work.waiting == 0]
+        settled = [self._outcome(work) for work in whole if work.verdict == "write"]
+        lost = self._engine.catalog.documents.commit(
+            self._lease.token,
+            self._engine.source,
+            written=written,
+            removed=removed,
+            outcomes=[outcome for outcome, _ in settled],
+        )
+        if lost:
+            self._engine.log(f"{len(lost)} documents were taken over meanwhile; they are redone")
+        self._engine.report([report for _, report in settled])
+
+    def fail_unit(self, work: KeyWork, error: S3SyncError) -> None:
+        """Give up a key with one of its targets."""
+        if work.verdict != "write":
+            return
+        work.fail(error)
+        if not self._doomed(work):
+            self._add(work)
+
+    def refuse(self, work: KeyWork, target: Target, message: str) -> None:
+        """Give up one target of a key; the others go on."""
+        work.refused[target.collection_name] = message
+        work.waiting -= 1
+        if work.waiting == 0:
+            self._add(work)
+
+    def flush(self) -> None:
+        """Commit what was collected."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        self._engine.catalog.documents.commit(
+            self._lease.token, self._engine.source, outcomes=[outcome for outcome, _ in waiting]
+        )
+        self._engine.report([report for _, report in waiting])
+
+    def _add(self, work: KeyWork, *, removed: bool = False) -> None:
+        with self._lock:
+            self._waiting.append(self._outcome(work, removed=removed))
+            full = len(self._waiting) >= OUTCOMES_AT_ONCE
+        if full:
+            self.flush()
+
+    def _doomed(self, work: KeyWork) -> list[DocumentState]:
+        """Return the documents of a key whose records go now; deletes need evidence."""
+        if work.verdict != "write":
+            return work.doomed() if self._mirror else []
+        if work.wish is None:
+            return []
+        # In a collection with a target the claim has replaced what was there.
+        kept = {target.collection_name for target in work.wish.targets}
+        written = {one.document_id for one in work.claimed}
+        return [
+            document
+            for document in work.wish.removals
+            if document.collection_name not in kept
+            or (document.phase is DocumentPhase.REMOVING and document.document_id not in written)
+        ]
+
+    def _remove_documents(self, collection_name: str, documents: Sequence[DocumentState]) -> None:
+        engine, lease = self._engine, self._lease
+        held = engine.catalog.documents.claim_removal(
+            lease.token, [document.id for document in documents]
+        )
+        names = [
+            name
+            for document in held
+            for name in record_ids(
+                document.document_id, 0, max(document.high_water, document.count)
+            )
+        ]
+        try:
+            collection = engine.collections.open(
+                collection_name,
+                tenant=engine.source.tenant,
+                database=engine.source.database_name,
+                embedder=engine.embedder,
+                create=False,
+            )
+        except NotFound:
+            names = []  # the collection itself is gone, and the records with it
+            collection = None
+        if collection is not None:
+            step = collection.write_limits.max_records
+            for start in range(0, len(names), step):
+                lease.require()
+                engine.at("before_remove")
+                collection.delete(names[start : start + step])
+                engine.at("removed")
+        engine.tally.chunks_deleted += len(names)
+        engine.catalog.documents.commit(
+            lease.token, engine.source, removed=[document.id for document in held]
+        )
+
+    def _outcome(self, work: KeyWork, *, removed: bool = False) -> tuple[KeyOutcome, KeyReport]:
+        source = self._engine.source
+        refused = dict[str, str]()
+        if work.refused and work.wish is not None:
+            refused = {
+                invocation: work.refused[collection]
+                for invocation, collection in work.wish.invocations.items()
+                if collection in work.refused
+            }
+            if not work.results:
+                message = next(iter(work.refused.values()))
+                work.error = FixConfiguration(message, reason="record_ids_taken")
+                work.verdict = "failed"
+        ref, fingerprint = work.ref, source.fingerprint()
+        if work.verdict == "failed" and work.error is not None:
+            outcome = self._failure(work, work.error)
+        elif work.verdict == "gone":
+            outcome = KeyOutcome(
+                key=work.key,
+                status="complete",
+                result=Result.REMOVED if self._mirror else Result.SKIPPED,
+                gone=True,
+                reason="object_gone",
+            )
+        elif work.verdict in ("skipped", "sidecar"):
+            outcome = KeyOutcome(
+                key=work.key,
+                status="complete",
+                result=Result.REMOVED if removed else Result.SKIPPED,
+                outcome="skipped",
+                etag=work.etag,
+                fingerprint=fingerprint,
+                reason=work.reason,
+                error=work.message,
+            )
+        else:
+            result = _strongest(work)
+            outcome = KeyOutcome(
+                key=work.key,
+                status="complete",
+                result=result,
+                outcome="indexed",
+                etag=work.etag,
+                size=ref.size if ref else None,
+                version_id=ref.version_id if ref else None,
+                fingerprint=fingerprint,
+                refused=refused,
+            )
+        return outcome, self._report(work, outcome)
+
+    def _failure(self, work: KeyWork, error: S3SyncError) -> KeyOutcome:
+        now = self._engine.clock.now().timestamp()
+        patience, chance = self._engine.patience, self._engine.clock.random
+        attempts = 1 + max((invocation.attempts for invocation in work.item.invocations), default=0)
+        retry_class: RetryClass
+        next_at: float | None
+        if isinstance(error, FixInput) and error.reason != "archived":
+            retry_class, next_at = "input", None
+        elif isinstance(error, FixConfiguration):
+            retry_class, next_at = "configuration", now + CONFIGURATION_RETRY_SECONDS
+        elif patience.final or attempts >= patience.attempts:
+            retry_class, next_at = "transient", now + TRANSIENT_RETRY_SECONDS
+        else:
+            return KeyOutcome(
+                key=work.key,
+                status="pending",
+                reason=error.reason,
+                error=error.message,
+                next_at=now + max(patience.backoff(attempts, chance), _asked_pause(error)),
+            )
+        return KeyOutcome(
+            key=work.key,
+            status="failed",
+            outcome="failed",
+            etag=work.etag or None,
+            fingerprint=self._engine.source.fingerprint(),
+            reason=error.reason,
+            error=error.message,
+            retry_class=retry_class,
+            next_at=next_at,
+        )
+
+    def _report(self, work: KeyWork, outcome: KeyOutcome) -> KeyReport:
+        if outcome.status == "complete":
+            state = _STATES.get(outcome.result, "") if outcome.result else ""
+            state = state or (outcome.result.value if outcome.result else "unchanged")
+        else:
+            state = outcome.status
+        return KeyReport(
+            key=work.key,
+            partition_key=partition_of(work.item),
+            state=state,
+            reason=outcome.reason,
+            error=outcome.error,
+            chunks=len(work.chunks) or sum(one.count for one in work.item.documents),
+            bytes=work.ref.size if work.ref else 0,
+            pages=work.document.page_count if work.document else 0,
+            etag=work.etag,
+            ms=dict(work.ms),
+        )
+
+
+def _strongest(work: KeyWork) -> Result:
+    for result in (
+        Result.INDEXED,
+        Result.UPDATED,
+        Result.METADATA_UPDATED,
+        Result.REMOVED,
+        Result.UNCHANGED,
+    ):
+        if result in work.results:
+            return result
+    return Result.UNCHANGED
+
+
+def _asked_pause(error: S3SyncError) -> float:
+    return float(getattr(error, "retry_after_seconds", 0.0))

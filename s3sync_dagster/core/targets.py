@@ -1,0 +1,140 @@
+"""Which documents a key is to have: what asks for it, and what has lost its reason."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from s3sync_dagster.core.state import DocumentPhase, DocumentState, Target
+from s3sync_dagster.core.work import SidecarState, WorkItem
+from s3sync_dagster.model.invocation import Invocation, Trigger
+from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
+
+SIDECAR_OWNER = "sidecar:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """The documents that a key is to have now, at most one a collection."""
+
+    targets: tuple[Target, ...]
+    removals: tuple[DocumentState, ...]
+    """Documents that lost their reason: a sidecar that is gone, another custom id."""
+    invocations: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Invocation id -> collection, for those that asked for one document."""
+
+
+def owner_of(sidecar: SidecarState) -> str:
+    """Return the owner of documents that a sidecar asks for."""
+    return SIDECAR_OWNER + sidecar.sidecar_key
+
+
+def wish(item: WorkItem, source: Source) -> Wish:
+    """Decide which documents a selected, existing object is to have.
+
+    Later rules win in their collection: documents that it has, the source's own document,
+    sidecars (the first claim of a collection), explicit requests in the order they came.
+    """
+    wanted: dict[str, Target] = {}
+    asked: dict[str, str] = {}
+    claims = sidecar_claims(item.sidecars, source)
+    for document in item.documents:
+        if document.phase is DocumentPhase.REMOVING:
+            continue
+        if document.owner.startswith(SIDECAR_OWNER):
+            continue  # follows from the claims below, or has lost its reason
+        wanted[document.collection_name] = Target(
+            collection_name=document.collection_name,
+            custom_id=document.custom_id,
+            metadata=document.metadata,
+            owner=document.owner,
+        )
+    automatic = all(invocation.trigger.automatic for invocation in item.invocations)
+    if source.collection_name not in wanted and not (
+        source.auto_sync is AutoSync.METADATA and automatic
+    ):
+        wanted[source.collection_name] = Target(collection_name=source.collection_name)
+    for collection, sidecar in claims.items():
+        wanted[collection] = Target(
+            collection_name=collection,
+            custom_id=sidecar.custom_id,
+            metadata=sidecar.metadata,  # type: ignore[arg-type]  (checked by core.sidecar)
+            owner=owner_of(sidecar),
+        )
+    for invocation in item.invocations:
+        if not _is_request(invocation):
+            continue
+        collection = invocation.target_collection_name or source.collection_name
+        wanted[collection] = Target(
+            collection_name=collection,
+            custom_id=invocation.custom_id,
+            metadata=invocation.metadata,
+            owner="request",
+        )
+        asked[invocation.id] = collection
+    kept = {(target.collection_name, target.custom_id) for target in wanted.values()}
+    removals = tuple(
+        document
+        for document in item.documents
+        if document.phase is DocumentPhase.REMOVING
+        or (document.collection_name, document.custom_id) not in kept
+    )
+    return Wish(targets=tuple(wanted.values()), removals=removals, invocations=asked)
+
+
+def sidecar_claims(sidecars: tuple[SidecarState, ...], source: Source) -> dict[str, SidecarState]:
+    """Return collection -> the sidecar that has it; the smallest sidecar key wins."""
+    claims: dict[str, SidecarState] = {}
+    for sidecar in sorted(sidecars, key=lambda one: one.sidecar_key):
+        claims.setdefault(sidecar.target_collection_name or source.collection_name, sidecar)
+    return claims
+
+
+def unchanged(item: WorkItem, source: Source, asked: Wish, *, etag: str, fingerprint: str) -> bool:
+    """Return whether the object at this version needs no download: all its documents are clean.
+
+    An older fingerprint alone makes work only where somebody asked for the key, or the source
+    reindexes on a change of its configuration.
+    """
+    if asked.removals or any(invocation.force for invocation in item.invocations):
+        return False
+    explicit = any(not invocation.trigger.automatic for invocation in item.invocations)
+    strict = explicit or source.on_config_change == "reindex"
+    documents = {document.collection_name: document for document in item.documents}
+    for target in asked.targets:
+        document = documents.get(target.collection_name)
+        if (
+            document is None
+            or document.phase is not DocumentPhase.CLEAN
+            or document.etag != etag
+            or document.custom_id != target.custom_id
+            or dict(document.metadata) != dict(target.metadata)
+            or _sidecar_of(document.owner) != _sidecar_of(target.owner)
+            or (strict and document.fingerprint != fingerprint)
+        ):
+            return False
+    return True
+
+
+def changed_in_append_mode(item: WorkItem, source: Source, asked: Wish) -> bool:
+    """Return whether append mode leaves this key alone: it was indexed once already."""
+    if source.mode is not DeleteMode.APPEND:
+        return False
+    whole = {
+        document.collection_name
+        for document in item.documents
+        if document.phase is DocumentPhase.CLEAN
+    }
+    explicit = any(not invocation.trigger.automatic for invocation in item.invocations)
+    return not explicit and all(target.collection_name in whole for target in asked.targets)
+
+
+def _sidecar_of(owner: str) -> str | None:
+    return owner if owner.startswith(SIDECAR_OWNER) else None
+
+
+def _is_request(invocation: Invocation) -> bool:
+    """An API call, or any other that names a target, an id or metadata, is taken literally."""
+    if invocation.trigger in (Trigger.LISTING, Trigger.EVENT, Trigger.SIDECAR, Trigger.RETRY):
+        return False
+    if invocation.trigger is Trigger.API:
+        return True
+    return bool(invocation.target_collection_name or invocation.custom_id or invocation.metadata)
