@@ -16,6 +16,7 @@ from s3sync_dagster.model.errors import FixInput, LimitExceeded, UnreadableFile
 
 _PICTURE = "\x00picture\x00"
 _ARCHIVE_LIMIT = "ArchiveLimitError"
+_GLUED_TABLE = re.compile(r"^((?!\||```).+\n)(?=\|.*\n\|[ :|-]+\|$)", re.MULTILINE)
 
 
 def open_backend(
@@ -92,4 +93,11 @@ def fill_pictures(markdown: str, descriptions: Sequence[str] = ()) -> str:
         markdown = markdown.replace(_PICTURE, "")
         tail = [line for line in shown if line]
         markdown = "\n\n".join([markdown, *tail])
+    return tidy(markdown)
+
+
+def tidy(markdown: str) -> str:
+    """Repair what the writer gets wrong: pipes as entities, tables glued to the line before."""
+    markdown = markdown.replace("&#124;", "\\|")
+    markdown = _GLUED_TABLE.sub(r"\1\n", markdown)
     return re.sub(r"\n{3,}", "\n\n", markdown).strip("\n") + "\n"

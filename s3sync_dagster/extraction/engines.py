@@ -1,8 +1,11 @@
 """Which engine reads which kind of file, and what it may use."""
 
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from s3sync_dagster.model.errors import InvalidSetting, UnsupportedFile
+from s3sync_dagster.core.interfaces import WorkLimits
+from s3sync_dagster.model.errors import InvalidSetting, MissingEngine, UnsupportedFile
 from s3sync_dagster.model.source import ExtractionConfig
 
 _MIB = 1024**2
@@ -14,45 +17,104 @@ class Engine:
 
     name: str
     function: str
-    """``module:function`` called as ``f(content, name=..., config=...) -> Document``."""
+    """``module:function`` called as ``f(content, name=..., config=...)``."""
     seconds: float = 120.0
+    seconds_per_mib: float = 0.0
+    """Added for each MiB of the file, up to ``MAX_SECONDS`` in all."""
     memory_bytes: int = 1200 * _MIB
-    output_bytes: int = 256 * _MIB
+    program: str | None = None
+    """Program that has to be installed."""
+
+    def limits(self, size_bytes: int) -> WorkLimits:
+        """Return what reading a file of this size may use."""
+        seconds = self.seconds + self.seconds_per_mib * size_bytes / _MIB
+        return WorkLimits(
+            seconds=min(seconds, MAX_SECONDS),
+            memory_bytes=self.memory_bytes,
+            output_bytes=MAX_OUTPUT_BYTES,
+        )
 
 
-_ROOM = "s3sync_dagster.extraction"
+MAX_SECONDS = 300.0
+MAX_OUTPUT_BYTES = 256 * _MIB
+_ROOM = "s3sync_dagster.extraction."
+
+
+def _docling(function: str) -> tuple[Engine, ...]:
+    return (Engine(name="docling", function=_ROOM + function, seconds_per_mib=20),)
+
+
+_CALAMINE = (Engine(name="calamine", function=_ROOM + "sheets:read_workbook", seconds_per_mib=5),)
+_LIBREOFFICE = Engine(
+    name="libreoffice",
+    function=_ROOM + "legacy:convert_with_libreoffice",
+    seconds=60,
+    seconds_per_mib=10,
+    program="soffice",
+)
 _ENGINES: dict[str, tuple[Engine, ...]] = {
-    "pdf": (Engine(name="pypdfium2", function=f"{_ROOM}.pdf:read_with_pdfium", seconds=300),),
-    "docx": (Engine(name="docling", function=f"{_ROOM}.office:read_docx"),),
-    "odt": (Engine(name="docling", function=f"{_ROOM}.office:read_odt"),),
-    "epub": (Engine(name="docling", function=f"{_ROOM}.office:read_epub"),),
-    "pptx": (Engine(name="docling", function=f"{_ROOM}.slides:read_pptx"),),
-    "odp": (Engine(name="docling", function=f"{_ROOM}.slides:read_odp"),),
-    "html": (Engine(name="docling", function=f"{_ROOM}.web:read_html"),),
-    "xlsx": (Engine(name="calamine", function=f"{_ROOM}.sheets:read_workbook"),),
-    "xls": (Engine(name="calamine", function=f"{_ROOM}.sheets:read_workbook"),),
-    "ods": (Engine(name="calamine", function=f"{_ROOM}.sheets:read_workbook"),),
-    "csv": (Engine(name="pandas", function=f"{_ROOM}.delimited:read_csv"),),
+    "pdf": (
+        Engine(
+            name="pypdfium2",
+            function=_ROOM + "pdf:read_with_pdfium",
+            seconds=60,
+            seconds_per_mib=15,
+        ),
+    ),
+    "docx": _docling("office:read_docx"),
+    "odt": _docling("office:read_odt"),
+    "epub": _docling("office:read_epub"),
+    "pptx": _docling("slides:read_pptx"),
+    "odp": _docling("slides:read_odp"),
+    "html": _docling("web:read_html"),
+    "asciidoc": _docling("markup:read_asciidoc"),
+    "latex": _docling("markup:read_latex"),
+    "xlsx": _CALAMINE,
+    "xls": _CALAMINE,
+    "ods": _CALAMINE,
+    "csv": (Engine(name="pandas", function=_ROOM + "delimited:read_csv"),),
+    "notebook": (Engine(name="notebook", function=_ROOM + "notebook:read_notebook", seconds=60),),
+    "eml": (Engine(name="email", function=_ROOM + "mail:read_eml", seconds=60),),
+    "mhtml": (Engine(name="email", function=_ROOM + "mail:read_mhtml", seconds=60),),
+    "msg": (Engine(name="oxmsg", function=_ROOM + "mail:read_msg", seconds=60),),
+    "doc": (_LIBREOFFICE, Engine(name="ole", function=_ROOM + "legacy:read_doc", seconds=60)),
+    "ppt": (_LIBREOFFICE, Engine(name="ole", function=_ROOM + "legacy:read_ppt", seconds=60)),
+    "rtf": (
+        _LIBREOFFICE,
+        Engine(name="striprtf", function=_ROOM + "legacy:read_rtf", seconds=60),
+    ),
 }
 
 
-def choose_engine(reader: str, *, suffix: str, config: ExtractionConfig) -> Engine:
-    """Return the engine that the source names for the suffix, else the default one.
+def engines_for(
+    reader: str,
+    *,
+    suffix: str,
+    config: ExtractionConfig,
+    find: Callable[[str], str | None] = shutil.which,
+) -> tuple[Engine, ...]:
+    """Return the engines to try in order: the one that the source names, or all that are there.
 
-    Raises ``InvalidSetting`` (``unknown_engine``) for a name that does not read this kind and
-    ``UnsupportedFile`` for a kind that nothing reads.
+    Raises ``InvalidSetting`` (``unknown_engine``), ``UnsupportedFile`` for a kind that nothing
+    reads, and ``MissingEngine`` (``missing_program``) where no engine's program is installed.
     """
     known = _ENGINES.get(reader)
     if known is None:
         raise UnsupportedFile(f"No engine reads {reader} files.", reason="unsupported_file")
     wanted = config.engines.get(suffix)
-    if wanted is None:
-        return known[0]
-    for engine in known:
-        if engine.name == wanted:
-            return engine
-    names = ", ".join(engine.name for engine in known)
-    raise InvalidSetting(
-        f"extraction.engines: {wanted!r} does not read {suffix!r} files; known: {names}.",
-        reason="unknown_engine",
-    )
+    if wanted is not None:
+        known = tuple(engine for engine in known if engine.name == wanted)
+        if not known:
+            names = ", ".join(engine.name for engine in _ENGINES[reader])
+            raise InvalidSetting(
+                f"extraction.engines: {wanted!r} does not read {suffix!r} files; known: {names}.",
+                reason="unknown_engine",
+            )
+    present = tuple(engine for engine in known if not engine.program or find(engine.program))
+    if not present:
+        programs = ", ".join(sorted({str(engine.program) for engine in known}))
+        raise MissingEngine(
+            f"Reading {reader} files needs {programs}, which is not installed.",
+            reason="missing_program",
+        )
+    return present

@@ -1,12 +1,13 @@
 """One object's bytes to its document: the way in, and who reads what."""
 
+import functools
 from dataclasses import dataclass, replace
 
 from s3sync_dagster.core.filetypes import TEXT, FileKind, kind_of, suffix_of
-from s3sync_dagster.core.interfaces import Content, WorkerPool, WorkLimits
+from s3sync_dagster.core.interfaces import Content, WorkerPool
 from s3sync_dagster.extraction.content import read_all, sniff
 from s3sync_dagster.extraction.decoding import decode
-from s3sync_dagster.extraction.engines import choose_engine
+from s3sync_dagster.extraction.follow import Reading
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import EmptyText, UnreadableFile, UnsupportedFile
 from s3sync_dagster.model.source import ExtractionConfig
@@ -62,23 +63,33 @@ def extract_document(
         LimitExceeded: ``timeout``, ``out_of_memory``, ``too_many_pages`` and the like.
         MissingEngine: a program or package is not installed.
     """
+    return _extract(
+        content, name=name, content_type=content_type, config=config, pool=pool, depth=0
+    )
+
+
+def _extract(
+    content: Content,
+    *,
+    name: str,
+    config: ExtractionConfig,
+    pool: WorkerPool,
+    depth: int,
+    content_type: str | None = None,
+) -> Document:
     choice = _choose(content, name=name, content_type=content_type)
     if choice.kind.reader == "text":
         document = _read_text(content, choice.kind)
     else:
-        engine = choose_engine(choice.kind.reader, suffix=suffix_of(name), config=config)
-        call = pool.submit(
-            engine.function,
-            content,
-            name=name,
+        reading = Reading(
             config=config,
-            limits=WorkLimits(
-                seconds=engine.seconds,
-                memory_bytes=engine.memory_bytes,
-                output_bytes=engine.output_bytes,
-            ),
+            pool=pool,
+            depth=depth,
+            extract=functools.partial(_extract, config=config, pool=pool),
         )
-        document = call.result()
+        document = reading.read(
+            content, reader=choice.kind.reader, name=name, suffix=suffix_of(name)
+        )
     if not document.text.strip():
         raise EmptyText("The file was read and holds no text.", reason="empty_text")
     if choice.warnings:

@@ -1,6 +1,6 @@
 """Presentations: a page for each slide, with its notes and comments."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from s3sync_dagster.core.interfaces import Content
@@ -32,7 +32,10 @@ def read_pptx(content: Content, *, name: str, config: ExtractionConfig) -> Docum
     ]
     return _document(
         content,
-        (_slide(backend, number, slide) for number, slide in enumerate(slides, start=1)),
+        (
+            _slide(backend, number, list(_descriptions(slide.shapes)))
+            for number, slide in enumerate(slides, start=1)
+        ),
         warnings,
     )
 
@@ -43,23 +46,15 @@ def read_odp(content: Content, *, name: str, config: ExtractionConfig) -> Docume
 
     del config
     backend = open_backend(content, name=name, format_name="ODP", backend=OdpDocumentBackend)
-    parsed = convert(backend)
-    numbers = sorted(parsed.pages)
-    if not numbers:
-        return _document(content, iter([fill_pictures(to_markdown(parsed))]), [])
-    return _document(content, (_page(parsed, number) for number in numbers), [])
+    count = backend.page_count()
+    return _document(content, (_slide(backend, number) for number in range(1, count + 1)), [])
 
 
-def _page(parsed: Any, number: int) -> str:
-    only = parsed.filter(page_nrs={number})
-    return fill_pictures(to_markdown(only, layers=("BODY", "NOTES")))
-
-
-def _slide(backend: Any, number: int, slide: Any) -> str:
-    # One slide at a time: docling puts the breaks of a whole export in wrong places.
+def _slide(backend: Any, number: int, descriptions: Sequence[str] = ()) -> str:
+    # One slide at a time: docling puts the breaks of a whole export in wrong places, or nowhere.
     backend.page_range = (number, number)
     parsed = convert(backend)
-    body = fill_pictures(to_markdown(parsed), list(_descriptions(slide.shapes)))
+    body = fill_pictures(to_markdown(parsed), descriptions)
     notes = fill_pictures(to_markdown(parsed, layers=("NOTES",)))
     return f"{body}\nNotes:\n\n{notes}" if notes.strip() else body
 

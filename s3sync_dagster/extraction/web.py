@@ -149,7 +149,7 @@ def _without_boilerplate(html: str) -> str:
     for element in [
         *page_headers,
         *soup.find_all(_BOILERPLATE_TAGS),
-        *(found for role in _BOILERPLATE_ROLES for found in soup.find_all(attrs={"role": role})),
+        *(found for role in _BOILERPLATE_ROLES for found in soup.select(f'[role="{role}"]')),
     ]:
         if not element.decomposed:
             element.decompose()

@@ -1,0 +1,126 @@
+"""Reading in a worker, and following what the worker gives: converted files, mail parts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from s3sync_dagster.core.interfaces import Content, WorkerPool
+from s3sync_dagster.extraction.engines import Engine, engines_for
+from s3sync_dagster.extraction.steps import Attachment, Converted, Mail
+from s3sync_dagster.model.document import Document, Page
+from s3sync_dagster.model.errors import EmptyText, FixInput, LimitExceeded, MissingEngine
+from s3sync_dagster.model.source import ExtractionConfig
+
+MAX_DEPTH = 3
+"""Files inside files: a mail in a mail in a mail."""
+Extract = Callable[..., Document]
+"""``extract(content, name=, content_type=, depth=)`` of the same source and pool."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One file on its way through the engines."""
+
+    config: ExtractionConfig
+    pool: WorkerPool
+    extract: Extract
+    depth: int
+
+    def read(self, content: Content, *, reader: str, name: str, suffix: str) -> Document:
+        """Return the document of the first engine that gives one.
+
+        A later engine is asked where an earlier one met a limit; what it says of the file counts.
+        """
+        engines = engines_for(reader, suffix=suffix, config=self.config)
+        noticed: tuple[str, ...] = ()
+        for engine in engines[:-1]:
+            try:
+                return self._with(noticed, self._run(engine, content, name))
+            except LimitExceeded as error:
+                noticed += (f"{engine.name} gave up ({error.reason}).",)
+        return self._with(noticed, self._run(engines[-1], content, name))
+
+    def _with(self, warnings: tuple[str, ...], document: Document) -> Document:
+        if not warnings:
+            return document
+        return replace(document, warnings=warnings + document.warnings)
+
+    def _run(self, engine: Engine, content: Content, name: str) -> Document:
+        size = content.stat().st_size if isinstance(content, Path) else len(content)
+        answer = self.pool.submit(
+            engine.function, content, name=name, config=self.config, limits=engine.limits(size)
+        ).result()
+        if isinstance(answer, Converted):
+            document = self.extract(answer.content, name=answer.name, depth=self.depth)
+            return replace(
+                document,
+                engine=f"{answer.engine}+{document.engine}",
+                warnings=answer.warnings + document.warnings,
+            )
+        if isinstance(answer, Mail):
+            return self._compose(answer)
+        return answer
+
+    def _compose(self, mail: Mail) -> Document:
+        """Return the message with its attachments, each a page of its own."""
+        head = "".join(f"**{name}:** {value}  \n" for name, value in mail.headers)
+        if mail.subject:
+            head = f"# {mail.subject}\n\n{head}"
+        body, body_warnings = self._body(mail)
+        writer = _Parts()
+        writer.add("message", f"{head}\n{body.strip()}")
+        warnings = [*mail.warnings, *body_warnings]
+        for attachment in mail.attachments:
+            try:
+                document = self._attached(attachment)
+            except (FixInput, MissingEngine) as error:
+                warnings.append(f"Attachment {attachment.name!r} was left out: {error.message}")
+                continue
+            warnings.extend(f"{attachment.name}: {text}" for text in document.warnings)
+            writer.add(
+                attachment.name,
+                f"## Attachment: {attachment.name}\n\n{document.text.strip()}",
+            )
+        return Document(
+            text="".join(writer.pieces),
+            format="markdown",
+            pages=tuple(writer.pages),
+            page_count=len(writer.pages),
+            title=mail.subject,
+            author=mail.author,
+            created=mail.created,
+            engine=mail.engine,
+            warnings=tuple(warnings),
+        )
+
+    def _body(self, mail: Mail) -> tuple[str, tuple[str, ...]]:
+        if not mail.html:
+            return mail.text, ()
+        try:
+            document = self.extract(mail.html, name="body.html", depth=self.depth + 1)
+        except EmptyText:
+            return "", ()
+        return document.text, document.warnings
+
+    def _attached(self, attachment: Attachment) -> Document:
+        if self.depth >= MAX_DEPTH:
+            raise LimitExceeded("Files are nested too deep.", reason="nested_too_deep")
+        return self.extract(
+            attachment.content,
+            name=attachment.name,
+            content_type=attachment.content_type,
+            depth=self.depth + 1,
+        )
+
+
+class _Parts:
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        self.pages: list[Page] = []
+        self._length = 0
+
+    def add(self, label: str, text: str) -> None:
+        piece = text.strip("\n") + "\n\n"
+        self.pages.append(Page(start=self._length, label=label))
+        self.pieces.append(piece)
+        self._length += len(piece)

@@ -1,0 +1,175 @@
+"""E-mail: EML with the standard library, MSG with oxmsg, MHTML as the page it holds."""
+
+import email
+import email.policy
+import io
+from email.message import EmailMessage
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import cast
+
+from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.extraction.content import read_all
+from s3sync_dagster.extraction.decoding import decode
+from s3sync_dagster.extraction.steps import Attachment, Converted, Mail
+from s3sync_dagster.model.errors import UnreadableFile, UnsupportedFile
+from s3sync_dagster.model.source import ExtractionConfig
+
+PRELOAD = {"read_msg": ("oxmsg",)}
+MAX_PARTS = 200
+_SHOWN = ("From", "To", "Cc", "Date", "Subject")
+
+
+def read_eml(content: Content, *, name: str, config: ExtractionConfig) -> Mail:
+    """Return a message; its attachments are read by whoever reads such files."""
+    del name, config
+    message = _parse(read_all(content))
+    headers = tuple((key, _header(message, key)) for key in _SHOWN if message[key])
+    if not headers and not message.is_multipart():
+        raise UnreadableFile("The file is no e-mail: it has no header.", reason="damaged")
+    plain, html = _body(message)
+    warnings: list[str] = []
+    return Mail(
+        headers=headers,
+        subject=_header(message, "Subject") or None,
+        author=_header(message, "From") or None,
+        created=_iso_date(message),
+        text=plain,
+        html=b"" if plain.strip() else html,
+        attachments=tuple(_attachments(message, warnings)),
+        warnings=tuple(warnings),
+    )
+
+
+def read_mhtml(content: Content, *, name: str, config: ExtractionConfig) -> Converted:
+    """Return the page that a web archive holds."""
+    del config
+    message = _parse(read_all(content))
+    for part in message.walk():
+        if part.get_content_type() in ("text/html", "application/xhtml+xml"):
+            html = _decoded(part).encode()
+            return Converted(content=html, name=Path(name).stem + ".html", engine="email")
+    raise UnreadableFile("The web archive holds no page.", reason="damaged")
+
+
+def read_msg(content: Content, *, name: str, config: ExtractionConfig) -> Mail:
+    """Return an Outlook message."""
+    import oxmsg  # noqa: PLC0415 (loaded once by the forker)
+
+    del name, config
+    try:
+        message = oxmsg.Message.load(
+            str(content) if isinstance(content, Path) else io.BytesIO(read_all(content))
+        )
+        attachments = tuple(
+            Attachment(
+                name=attachment.file_name or "attachment",
+                content=attachment.file_bytes or b"",
+                content_type=attachment.mime_type,
+            )
+            for attachment in message.attachments[:MAX_PARTS]
+        )
+        recipients = ", ".join(recipient.name for recipient in message.recipients)
+        sent = message.sent_date
+        plain, html = message.body or "", message.html_body or ""
+        shown = {
+            "From": message.sender or "",
+            "To": recipients,
+            "Date": sent.isoformat() if sent else "",
+            "Subject": message.subject or "",
+        }
+    except (OSError, ValueError, KeyError, IndexError, AttributeError, TypeError):
+        raise UnreadableFile("The message is cut off or damaged.", reason="damaged") from None
+    return Mail(
+        headers=tuple((key, value) for key, value in shown.items() if value),
+        subject=shown["Subject"] or None,
+        author=shown["From"] or None,
+        created=shown["Date"] or None,
+        text=plain,
+        html=b"" if plain.strip() else html.encode("utf-8", "replace"),
+        attachments=attachments,
+        engine="oxmsg",
+    )
+
+
+def _parse(content: bytes) -> EmailMessage:
+    message = email.message_from_bytes(content, policy=email.policy.default)
+    return cast("EmailMessage", message)
+
+
+def _header(message: EmailMessage, key: str) -> str:
+    try:
+        return " ".join(str(message[key] or "").split())
+    except (ValueError, IndexError, AttributeError):  # headers that the parser itself chokes on
+        return ""
+
+
+def _iso_date(message: EmailMessage) -> str | None:
+    try:
+        return parsedate_to_datetime(str(message["Date"])).isoformat()
+    except (ValueError, TypeError, IndexError):
+        return None
+
+
+def _body(message: EmailMessage) -> tuple[str, bytes]:
+    """Return the plain and the HTML form of the body, as far as there are."""
+    plain, html = "", b""
+    for part in message.walk():
+        if part.is_multipart() or _is_attachment(part):
+            continue
+        kind = part.get_content_type()
+        if kind == "text/plain" and not plain:
+            plain = _decoded(part)
+        elif kind == "text/html" and not html:
+            html = _decoded(part).encode()
+    return plain, html
+
+
+def _decoded(part: EmailMessage) -> str:
+    payload = part.get_payload(decode=True)
+    content = payload if isinstance(payload, bytes) else b""
+    charset = part.get_content_charset()
+    if charset:
+        try:
+            return content.decode(charset)
+        except (LookupError, UnicodeDecodeError):
+            charset = None
+    try:
+        return decode(content).text
+    except UnsupportedFile:
+        return ""
+
+
+def _is_attachment(part: EmailMessage) -> bool:
+    if part.get_content_disposition() == "attachment" or part.get_filename():
+        return True
+    return not part.get_content_type().startswith(("text/plain", "text/html", "multipart/"))
+
+
+def _attachments(message: EmailMessage, warnings: list[str]) -> list[Attachment]:
+    found: list[Attachment] = []
+    for part in _walk_shallow(message):
+        if not _is_attachment(part):
+            continue
+        if len(found) >= MAX_PARTS:
+            warnings.append(f"Only the first {MAX_PARTS} attachments were read.")
+            break
+        if part.get_content_type() == "message/rfc822":
+            inner = part.get_payload(0)
+            content, name = bytes(cast("EmailMessage", inner)), part.get_filename() or "message.eml"
+        elif part["Content-ID"] and part.get_content_maintype() == "image":
+            continue  # a picture of the body: a logo, most often
+        else:
+            payload = part.get_payload(decode=True)
+            content = payload if isinstance(payload, bytes) else b""
+            name = part.get_filename() or "attachment"
+        found.append(Attachment(name=name, content=content, content_type=part.get_content_type()))
+    return found
+
+
+def _walk_shallow(message: EmailMessage) -> list[EmailMessage]:
+    """Return all parts, without those of messages inside the message."""
+    if message.get_content_type() == "message/rfc822" or not message.is_multipart():
+        return [message]
+    parts = cast("list[EmailMessage]", message.get_payload())
+    return [inner for part in parts for inner in _walk_shallow(part)]

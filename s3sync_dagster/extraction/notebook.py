@@ -1,0 +1,81 @@
+"""Jupyter notebooks: text, code and what the code printed."""
+
+import json
+from typing import Any
+
+from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.extraction.content import read_all
+from s3sync_dagster.extraction.decoding import decode
+from s3sync_dagster.model.document import Document, Page
+from s3sync_dagster.model.errors import UnreadableFile
+from s3sync_dagster.model.source import ExtractionConfig
+
+MAX_OUTPUT_CHARACTERS = 20_000
+"""Of one output: logs of a training run are not what people search for."""
+
+
+def read_notebook(content: Content, *, name: str, config: ExtractionConfig) -> Document:
+    """Return Markdown: text cells as they are, code and text outputs in fences.
+
+    Each cell is a page labelled ``Cell 3``. Raises ``UnreadableFile`` (``damaged``).
+    """
+    del name, config
+    try:
+        book = json.loads(decode(read_all(content)).text)
+        cells = book["cells"] if "cells" in book else book["worksheets"][0]["cells"]
+        language = book.get("metadata", {}).get("language_info", {}).get("name") or "python"
+        shown = [_show(cell, language) for cell in cells]
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        raise UnreadableFile("The notebook is no valid JSON of cells.", reason="damaged") from None
+    pieces: list[str] = []
+    pages: list[Page] = []
+    length = 0
+    for number, text in enumerate(shown, start=1):
+        if not text.strip():
+            continue
+        piece = text.strip("\n") + "\n\n"
+        pages.append(Page(start=length, label=f"Cell {number}"))
+        pieces.append(piece)
+        length += len(piece)
+    return Document(
+        text="".join(pieces),
+        format="markdown",
+        pages=tuple(pages),
+        page_count=len(cells),
+        title=book.get("metadata", {}).get("title"),
+        engine="notebook",
+    )
+
+
+def _show(cell: dict[str, Any], language: str) -> str:
+    source = _text(cell.get("source", cell.get("input", "")))
+    if cell["cell_type"] != "code":
+        return source if cell["cell_type"] == "markdown" else _fence(source, "")
+    parts = [_fence(source, language)] if source.strip() else []
+    for output in cell.get("outputs", []):
+        text = _output(output)
+        if len(text) > MAX_OUTPUT_CHARACTERS:
+            text = text[:MAX_OUTPUT_CHARACTERS] + "\n[...]"
+        if text.strip():
+            parts.append(_fence(text, ""))
+    return "\n\n".join(parts)
+
+
+def _output(output: dict[str, Any]) -> str:
+    if output["output_type"] == "stream":
+        return _text(output.get("text", ""))
+    if output["output_type"] in ("error", "pyerr"):
+        return f"{output.get('ename', '')}: {output.get('evalue', '')}"
+    data = output.get("data", output)
+    return _text(data.get("text/markdown") or data.get("text/plain") or data.get("text") or "")
+
+
+def _text(source: str | list[str]) -> str:
+    return source if isinstance(source, str) else "".join(source)
+
+
+def _fence(text: str, language: str) -> str:
+    mark = "```"
+    while mark in text:
+        mark += "`"
+    return f"{mark}{language}\n{text.rstrip()}\n{mark}"

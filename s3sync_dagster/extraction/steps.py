@@ -1,0 +1,41 @@
+"""What a reader may give besides a document: something that needs another reader."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Converted:
+    """The same content in a format that another reader takes."""
+
+    content: bytes
+    name: str
+    """Its suffix says who reads it."""
+    engine: str
+    """Who converted."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A file inside a file."""
+
+    name: str
+    content: bytes
+    content_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """A message: what its own reader knows, and what others have to read."""
+
+    headers: tuple[tuple[str, str], ...]
+    """Name and value, in the order in which they are shown."""
+    subject: str | None = None
+    author: str | None = None
+    created: str | None = None
+    text: str = ""
+    """Plain body; empty where ``html`` is the body."""
+    html: bytes = b""
+    attachments: tuple[Attachment, ...] = ()
+    engine: str = "email"
+    warnings: tuple[str, ...] = field(default=())
