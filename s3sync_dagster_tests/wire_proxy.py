@@ -8,7 +8,7 @@ import http.client
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,7 +28,10 @@ class WireRequest:
     target: str
     """Path and query as they came, still encoded."""
     number: int
-    """Counts from 1 over all requests."""
+    """Counts from 1 over all requests since the last ``reset``."""
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,13 +98,17 @@ class WireProxy:
         self._server.server_close()
         self._thread.join(timeout=10)
 
-    def _note(self, method: str, target: str) -> WireRequest:
+    def _note(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes
+    ) -> WireRequest:
         with self._lock:
             request = WireRequest(
                 kind=_kind(method, target),
                 method=method,
                 target=target,
                 number=len(self._log) + 1,
+                headers={name.lower(): value for name, value in headers.items()},
+                body=body,
             )
             self._counts[request.kind] += 1
             self._log.append(request)
@@ -112,11 +119,10 @@ class WireProxy:
             protocol_version = "HTTP/1.1"
 
             def _serve(self) -> None:
-                request = proxy._note(self.command, self.path)
+                sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                request = proxy._note(self.command, self.path, dict(self.headers), sent)
                 fault = (proxy.plan(request) if proxy.plan else None) or Fault()
                 time.sleep(fault.delay_seconds)
-                length = int(self.headers.get("Content-Length") or 0)
-                sent = self.rfile.read(length)
                 if fault.refuse:
                     self.close_connection = True
                 elif fault.status is not None:

@@ -11,6 +11,7 @@ from botocore.config import Config
 from botocore.parsers import ResponseParserError
 from urllib3 import exceptions as http
 
+from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.aws_errors import error_headers
 from s3sync_dagster.ports.aws_session import DEFAULT_REGION
@@ -34,6 +35,7 @@ _KINDS: Mapping[str, str] = {
     "HeadBucket": "HEAD",
     "GetObject": "GET",
 }
+_MAX_BUCKET_HEADS = 3
 _NEVER_SENT = (aws.EndpointConnectionError, aws.ConnectTimeoutError, aws.ProxyConnectionError)
 
 
@@ -54,10 +56,12 @@ class S3Client:
         self._counting = threading.Lock()
         self._requests: Counter[str] = Counter({"LIST": 0, "GET": 0, "HEAD": 0})
         self._clients: dict[bool, Any] = {}
+        self._thread = threading.local()
 
     def send(self, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Call an operation of boto3's client by its name; raises what boto3 raises."""
         client = self._client(patient=self.answered)
+        self._thread.bucket_heads = 0
         try:
             answer = getattr(client, operation)(**arguments)
         except aws.ClientError:
@@ -115,6 +119,9 @@ class S3Client:
                 f"response-received.s3.{operation}",
                 lambda exception, kind=kind, **_: self._take_back(kind, exception),
             )
+        client.meta.events.register_first(
+            "before-send.s3.HeadBucket", lambda **_: self._stop_redirects()
+        )
         return client
 
     def _find_region(self) -> str:
@@ -133,6 +140,18 @@ class S3Client:
             # Not the caller's request: a missing bucket must not pass for a missing object.
             raise s3_error(error, request) from None
         return answer.get("BucketRegion") or DEFAULT_REGION
+
+    def _stop_redirects(self) -> None:
+        """End botocore's search for a region where redirect leads to redirect without end."""
+        self._thread.bucket_heads = getattr(self._thread, "bucket_heads", 0) + 1
+        if self._thread.bucket_heads > _MAX_BUCKET_HEADS:
+            where = self._source.endpoint_url or "AWS"
+            raise InvalidSetting(
+                f"{where} answers requests for bucket {self._source.bucket_name!r} with redirects "
+                "only; give the address that it redirects to (mostly https for http), or the "
+                "bucket's region",
+                reason="redirected",
+            )
 
     def _count(self, kind: str, number: int) -> None:
         with self._counting:
