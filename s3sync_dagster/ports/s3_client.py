@@ -111,6 +111,10 @@ class S3Client:
         client = self._session.client(
             "s3", region_name=region, endpoint_url=source.endpoint_url, config=config
         )
+        # Before the counting: what is stopped does not go out.
+        client.meta.events.register_first(
+            "before-send.s3.HeadBucket", lambda **_: self._stop_redirects()
+        )
         for operation, kind in _KINDS.items():
             client.meta.events.register_first(
                 f"before-send.s3.{operation}", lambda kind=kind, **_: self._count(kind, 1)
@@ -119,9 +123,6 @@ class S3Client:
                 f"response-received.s3.{operation}",
                 lambda exception, kind=kind, **_: self._take_back(kind, exception),
             )
-        client.meta.events.register_first(
-            "before-send.s3.HeadBucket", lambda **_: self._stop_redirects()
-        )
         return client
 
     def _find_region(self) -> str:
