@@ -19,7 +19,6 @@ from s3sync_dagster_tests.conftest_stack import (
     TINY,
     sources_version,
     stack_settings,
-    tiny_stack,  # noqa: F401 - a fixture
 )
 
 pytestmark = pytest.mark.xdist_group("stack")
@@ -74,7 +73,7 @@ def launch_sleeper(dagster):
     return run_id
 
 
-def test_all_parts_answer_and_others_find_them(tiny_stack):  # noqa: F811
+def test_all_parts_answer_and_others_find_them(tiny_stack):
     addresses = tiny_stack.addresses
     assert httpx.get(addresses.dagster).status_code == 200
     assert answers(addresses.chroma)
@@ -89,7 +88,7 @@ def test_all_parts_answer_and_others_find_them(tiny_stack):  # noqa: F811
     }
 
 
-def test_a_second_stack_in_the_same_home_is_refused_by_name(tiny_stack):  # noqa: F811
+def test_a_second_stack_in_the_same_home_is_refused_by_name(tiny_stack):
     settings = stack_settings(tiny_stack.settings.home, "one", "two")
     with pytest.raises(Conflict, match=tiny_stack.addresses.dagster) as caught:
         Stack(settings, module=TINY).start()
@@ -97,14 +96,14 @@ def test_a_second_stack_in_the_same_home_is_refused_by_name(tiny_stack):  # noqa
     assert running_stack(settings) == tiny_stack.addresses
 
 
-def test_a_taken_port_is_refused_before_anything_starts(tiny_stack, tmp_path):  # noqa: F811
+def test_a_taken_port_is_refused_before_anything_starts(tiny_stack, tmp_path):
     port = httpx.URL(tiny_stack.addresses.dagster).port
     with pytest.raises(Conflict, match=f"{port} for the Dagster UI"):
         Stack(stack_settings(tmp_path / "home"), module=TINY, dagster_port=port).start()
     assert not (tmp_path / "home" / "chroma").exists()
 
 
-def test_a_killed_part_comes_back(tiny_stack):  # noqa: F811
+def test_a_killed_part_comes_back(tiny_stack):
     home = tiny_stack.settings.home
     for name in ("code server", "daemon"):
         child = tiny_stack._children[name]
@@ -125,7 +124,7 @@ def test_a_killed_part_comes_back(tiny_stack):  # noqa: F811
     assert "chroma ended: started again" in log
 
 
-def test_changed_sources_are_loaded_and_broken_ones_are_told(tiny_stack):  # noqa: F811
+def test_changed_sources_are_loaded_and_broken_ones_are_told(tiny_stack):
     home = tiny_stack.settings.home
 
     def tended_until(condition):

@@ -15,13 +15,12 @@ from s3sync_dagster.model.errors import (
     Unavailable,
 )
 from s3sync_dagster.ports.dagster_runs import FINISHED, DagsterRuns
-from s3sync_dagster_tests.conftest_stack import tiny_stack  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.xdist_group("stack")
 
 
 @pytest.fixture
-def dagster(tiny_stack):  # noqa: F811
+def dagster(tiny_stack):
     return tiny_stack.dagster
 
 
@@ -51,7 +50,7 @@ def finished(dagster, run_id):
     return wait_for(lambda: run if (run := dagster.run(run_id)).status in FINISHED else None)
 
 
-def test_a_launched_run_succeeds_and_keeps_its_tags(dagster, tiny_stack):  # noqa: F811
+def test_a_launched_run_succeeds_and_keeps_its_tags(dagster, tiny_stack):
     add_partitions(tiny_stack, "s3_one", "a", "b, c", "bad")
     before = dagster.partition_counts(["s3", "one"])
     assert (before.total, before.materialized) == (3, 0)
@@ -98,7 +97,7 @@ def test_a_wrong_configuration_is_refused(dagster):
     assert caught.value.reason == "run_config"
 
 
-def test_a_backfill_runs_the_partitions_it_names(dagster, tiny_stack):  # noqa: F811
+def test_a_backfill_runs_the_partitions_it_names(dagster, tiny_stack):
     add_partitions(tiny_stack, "s3_two", "x", "y", "z")
     with pytest.raises(NotFound, match="nowhere") as caught:
         dagster.launch_backfill(["s3", "two"], ["x", "nowhere"])
@@ -124,7 +123,7 @@ def test_nobody_there_is_one_sentence():
             assert caught.value.reason == "dagster_unavailable"
 
 
-def test_a_server_that_is_not_dagster_is_noticed(tiny_stack):  # noqa: F811
+def test_a_server_that_is_not_dagster_is_noticed(tiny_stack):
     with (
         DagsterRuns(tiny_stack.addresses.chroma) as dagster,
         pytest.raises((Unavailable, FixConfiguration)),

