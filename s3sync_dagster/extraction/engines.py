@@ -55,10 +55,21 @@ _LIBREOFFICE = Engine(
 _ENGINES: dict[str, tuple[Engine, ...]] = {
     "pdf": (
         Engine(
+            name="liteparse",
+            function=_ROOM + "pdf_layout:read_with_liteparse",
+            seconds=60,
+            seconds_per_mib=15,
+        ),
+        Engine(
             name="pypdfium2",
             function=_ROOM + "pdf:read_with_pdfium",
             seconds=60,
             seconds_per_mib=15,
+        ),
+    ),
+    "image": (
+        Engine(
+            name="tesseract", function=_ROOM + "ocr:read_image", seconds=300, program="tesseract"
         ),
     ),
     "docx": _docling("office:read_docx"),

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from s3sync_dagster.core.interfaces import Content, WorkerPool
 from s3sync_dagster.extraction.engines import Engine, engines_for
-from s3sync_dagster.extraction.steps import Attachment, Converted, Mail
+from s3sync_dagster.extraction.scans import read_scans
+from s3sync_dagster.extraction.steps import Attachment, Converted, Mail, PdfPages
 from s3sync_dagster.model.document import Document, Page
 from s3sync_dagster.model.errors import EmptyText, FixInput, LimitExceeded, MissingEngine
 from s3sync_dagster.model.source import ExtractionConfig
@@ -59,6 +60,8 @@ class Reading:
             )
         if isinstance(answer, Mail):
             return self._compose(answer)
+        if isinstance(answer, PdfPages):
+            return read_scans(answer, content, config=self.config, pool=self.pool)
         return answer
 
     def _compose(self, mail: Mail) -> Document:

@@ -7,46 +7,38 @@ from pathlib import Path
 from typing import Any
 
 from s3sync_dagster.core.interfaces import Content
-from s3sync_dagster.model.document import Document, Page
-from s3sync_dagster.model.errors import EmptyText, LimitExceeded, UnreadableFile
+from s3sync_dagster.extraction.metadata import Properties
+from s3sync_dagster.extraction.steps import PdfPages
+from s3sync_dagster.model.errors import LimitExceeded, UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
 
 PRELOAD = {"read_with_pdfium": ("pypdfium2",)}
 MAX_PAGES = 7000
+MAX_CHARACTERS = 200_000_000
 _PASSWORD_ERROR = 4
 _LINE_HYPHEN = re.compile("[\ufffe\x02]\r?\n?")
 """pdfium's mark for a hyphen that only the line's end made."""
+_MIN_WORD_CHARACTERS = 4
+"""A page with fewer is a scan, or empty."""
 
 
-def read_with_pdfium(content: Content, *, name: str, config: ExtractionConfig) -> Document:
-    """Return the text layer of a PDF, one ``Page`` each.
+def read_with_pdfium(content: Content, *, name: str, config: ExtractionConfig) -> PdfPages:
+    """Return the text layer of each page.
 
-    Raises ``UnreadableFile`` (``encrypted``, ``damaged``), ``LimitExceeded``
-    (``too_many_pages``) and ``EmptyText`` (``no_text``) for a scan.
+    Raises ``UnreadableFile`` (``encrypted``, ``damaged``) and ``LimitExceeded``
+    (``too_many_pages``, ``output_too_large``).
     """
     del name, config
     pdf = open_pdf(content)
-    pieces: list[str] = []
-    pages: list[Page] = []
-    length = 0
-    for number, text in enumerate(page_texts(pdf), start=1):
-        pages.append(Page(start=length, label=str(number)))
-        piece = text.strip() + "\n\n" if text.strip() else ""
-        pieces.append(piece)
-        length += len(piece)
-    whole = "".join(pieces)
-    if not whole.strip():
-        raise EmptyText("The PDF has no text layer: it is a scan or empty.", reason="no_text")
-    metadata = pdf.get_metadata_dict(skip_empty=True)
-    return Document(
-        text=whole,
-        format="markdown",
-        pages=tuple(pages),
-        page_count=len(pdf),
-        title=metadata.get("Title"),
-        author=metadata.get("Author"),
-        created=iso_date(metadata.get("CreationDate", "")),
+    texts = list(page_texts(pdf))
+    known = properties(pdf)
+    return PdfPages(
+        texts=tuple(text.strip() for text in texts),
+        scans=tuple(number for number, text in enumerate(texts) if is_scan(text)),
         engine="pypdfium2",
+        title=known.title,
+        author=known.author,
+        created=known.created,
     )
 
 
@@ -72,17 +64,51 @@ def page_texts(pdf: Any) -> Iterator[str]:
     """Yield each page's text with plain newlines; a page that cannot be loaded gives none."""
     import pypdfium2
 
+    total = 0
     for number in range(len(pdf)):
         try:
             page = pdf[number]
+            layer = page.get_textpage()
         except pypdfium2.PdfiumError:
             yield ""
             continue
-        layer = page.get_textpage()
         text = layer.get_text_range()
         layer.close()
         page.close()
-        yield _LINE_HYPHEN.sub("", text).replace("\r\n", "\n").replace("\x00", "")
+        total += len(text)
+        if total > MAX_CHARACTERS:
+            raise LimitExceeded(
+                f"The PDF holds more than {MAX_CHARACTERS // 10**6} million characters.",
+                reason="output_too_large",
+            )
+        yield plain(text)
+
+
+def plain(text: str) -> str:
+    """Return text without pdfium's marks and without characters that no store likes."""
+    text = _LINE_HYPHEN.sub("", text).replace("\r\n", "\n")
+    return text.replace("\x00", "").replace("\ufeff", "")
+
+
+def is_scan(text: str) -> bool:
+    """Return whether a page's text layer is as good as empty."""
+    return sum(map(str.isalnum, text[:1000])) < _MIN_WORD_CHARACTERS
+
+
+def properties(pdf: Any) -> Properties:
+    """Return title, author and date as the PDF's own dictionary gives them."""
+    metadata = pdf.get_metadata_dict(skip_empty=True)
+    return Properties(
+        title=_named(metadata.get("Title")),
+        author=_named(metadata.get("Author")),
+        created=iso_date(metadata.get("CreationDate", "")),
+    )
+
+
+def _named(value: str | None) -> str | None:
+    """Return a title or author, None for what programs write where nobody gave one."""
+    text = " ".join((value or "").split())
+    return None if text.strip("()").lower() in ("", "anonymous", "untitled", "unknown") else text
 
 
 def iso_date(text: str) -> str | None:

@@ -39,3 +39,18 @@ class Mail:
     attachments: tuple[Attachment, ...] = ()
     engine: str = "email"
     warnings: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PdfPages:
+    """The pages of a PDF as far as they have text, and those that have to be looked at."""
+
+    texts: tuple[str, ...]
+    """Markdown or plain text of each page; empty for a scan."""
+    scans: tuple[int, ...]
+    """Indices of pages whose text layer is missing or garbled."""
+    engine: str
+    title: str | None = None
+    author: str | None = None
+    created: str | None = None
+    warnings: tuple[str, ...] = ()

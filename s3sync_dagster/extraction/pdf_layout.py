@@ -1,0 +1,156 @@
+"""PDF to Markdown with liteparse, each page checked against pdfium's own text."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.extraction.content import read_all
+from s3sync_dagster.extraction.pdf import is_scan, open_pdf, page_texts, plain, properties
+from s3sync_dagster.extraction.pdf_blocks import Block, blocks_to_markdown
+from s3sync_dagster.extraction.running_heads import find_running_heads
+from s3sync_dagster.extraction.steps import PdfPages
+from s3sync_dagster.extraction.words import lost_words, words_of
+from s3sync_dagster.model.errors import UnreadableFile
+from s3sync_dagster.model.source import ExtractionConfig
+
+PRELOAD = {"read_with_liteparse": ("pypdfium2", "liteparse.parser", "liteparse.types")}
+_WINDOW_PAGES = 250
+"""Pages that are parsed at once; more would hold the memory of all of them."""
+_MAX_PAGE_LOSS = 0.1
+"""Share of a page's words above which its layout is not believed."""
+_MAX_DOCUMENT_LOSS = 0.005
+
+
+@dataclass(slots=True)
+class _Layout:
+    """What liteparse says of one page."""
+
+    blocks: list[Block]
+    height: float
+    garbled: bool
+
+
+def read_with_liteparse(content: Content, *, name: str, config: ExtractionConfig) -> PdfPages:
+    """Return each page as Markdown: headings, lists, ruled tables, columns in reading order.
+
+    Pages on which liteparse loses words are pdfium's plain text instead. Running heads and page
+    numbers are left out. Raises what ``pdf.open_pdf`` raises.
+    """
+    del name, config
+    pdf = open_pdf(content)
+    references = list(page_texts(pdf))
+    known = properties(pdf)
+    pdf.close()
+    layouts = _parse(content, len(references))
+    markdown = [blocks_to_markdown(layout.blocks) for layout in layouts]
+    plain_pages = _choose_plain_pages(markdown, references)
+    heads = find_running_heads(
+        [([] if i in plain_pages else page.blocks, page.height) for i, page in enumerate(layouts)]
+    )
+    texts = [
+        references[i].strip()
+        if i in plain_pages
+        else blocks_to_markdown(layout.blocks, without=heads[i])
+        for i, layout in enumerate(layouts)
+    ]
+    scans = [
+        i for i, reference in enumerate(references) if is_scan(reference) or layouts[i].garbled
+    ]
+    warnings: tuple[str, ...] = ()
+    if plain_pages:
+        warnings = (f"Pages read as plain text, without layout: {_ranges(plain_pages)}.",)
+    return PdfPages(
+        texts=tuple(texts),
+        scans=tuple(scans),
+        engine="liteparse",
+        title=known.title,
+        author=known.author,
+        created=known.created,
+        warnings=warnings,
+    )
+
+
+def _parse(content: Content, count: int) -> list[_Layout]:
+    from liteparse.parser import LiteParse
+    from liteparse.types import ParseError
+
+    body = read_all(content)
+    layouts: list[_Layout] = []
+    for first in range(1, count + 1, _WINDOW_PAGES):
+        last = min(count, first + _WINDOW_PAGES - 1)
+        parser = LiteParse(
+            ocr_enabled=False,
+            output_format="markdown",
+            extract_blocks=True,
+            include_complexity=True,
+            keep_headers_footers=True,  # its own remover takes body lines with it
+            max_pages=count,  # the default cuts silently after 1,000
+            target_pages=f"{first}-{last}",
+            num_workers=1,
+            quiet=True,
+        )
+        try:
+            result = parser.parse(body)
+        except ParseError:
+            raise UnreadableFile("The PDF is cut off or damaged.", reason="damaged") from None
+        found = {page.page_num: _layout(page) for page in result.pages}
+        missing = _Layout(blocks=[], height=0.0, garbled=False)
+        layouts.extend(found.get(number, missing) for number in range(first, last + 1))
+    return layouts
+
+
+def _layout(page: Any) -> _Layout:
+    return _Layout(
+        blocks=[_block(block) for block in page.blocks or ()],
+        height=page.height,
+        garbled=bool(page.complexity and page.complexity.is_garbled),
+    )
+
+
+def _block(block: Any) -> Block:
+    rows = [[plain(cell.text) for cell in row] for row in block.rows or ()]
+    if block.header:
+        rows.insert(0, [plain(cell.text) for cell in block.header])
+    return Block(
+        kind=block.kind,
+        text=plain(block.text or ""),
+        level=block.level or 0,
+        marker=block.marker or "",
+        ordered=bool(block.ordered),
+        rows=rows,
+        lines=[plain(str(line)) for line in block.lines or ()],
+        top=block.bbox.y if block.bbox else 0.0,
+        height=block.bbox.height if block.bbox else 0.0,
+    )
+
+
+def _choose_plain_pages(markdown: list[str], references: list[str]) -> set[int]:
+    """Return pages whose layout loses words: all bad ones, then the worst until few are lost."""
+    wanted = [words_of(reference) for reference in references]
+    losses = [
+        lost_words(words, words_of(text)) for words, text in zip(wanted, markdown, strict=True)
+    ]
+    chosen = {
+        i for i, loss in enumerate(losses) if loss > _MAX_PAGE_LOSS * wanted[i].total() and loss
+    }
+    allowed = sum(words.total() for words in wanted) * _MAX_DOCUMENT_LOSS
+    left = sum(loss for i, loss in enumerate(losses) if i not in chosen)
+    worst_first = sorted(set(range(len(losses))) - chosen, key=lambda i: -losses[i])
+    for i in worst_first:
+        if left <= allowed:
+            break
+        chosen.add(i)
+        left -= losses[i]
+    return chosen
+
+
+def _ranges(pages: set[int]) -> str:
+    """Return ``1-3, 7`` for the indices 0, 1, 2 and 6; at most ten ranges are named."""
+    ranges: list[list[int]] = []
+    for number in sorted(page + 1 for page in pages):
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    shown = [f"{first}-{last}" if last > first else str(first) for first, last in ranges[:10]]
+    return ", ".join(shown) + (" and more" if len(ranges) > 10 else "")
