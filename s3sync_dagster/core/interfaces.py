@@ -221,6 +221,30 @@ class Embedder(Protocol):
         ...
 
 
+class SparseEmbedder(Protocol):
+    """Texts to sparse vectors, for servers that index them (Cloud, distributed).
+
+    An ``Embedder`` that has one carries it as its attribute ``sparse``.
+    """
+
+    key: str
+    """Metadata key under which a record keeps its sparse vector."""
+    bm25: bool
+    """True when the server weighs terms by how rare they are."""
+
+    def configuration(self) -> Mapping[str, Any]:
+        """Return ``{"name", "type", "config"}`` as Chroma persists it for stock clients."""
+        ...
+
+    def embed_documents(self, texts: Sequence[str]) -> list[tuple[list[int], list[float]]]:
+        """Return ascending indices and their values per text; both empty where no term is left."""
+        ...
+
+    def embed_query(self, text: str) -> tuple[list[int], list[float]]:
+        """Return the query's sparse vector."""
+        ...
+
+
 # --- Chroma -----------------------------------------------------------------------------------
 
 

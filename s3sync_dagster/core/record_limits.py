@@ -74,7 +74,16 @@ def validate_record(record: Record) -> None:
         raise RecordRejected(f"record {record.id!r} has {present} metadata keys of {MAX_KEYS}")
     if present == 0:
         raise RecordRejected(f"record {record.id!r} has no metadata; Chroma refuses an empty one")
-    for key, value in record.metadata.items():
+    validate_metadata(record.metadata)
+
+
+def validate_metadata(metadata: Mapping[str, object]) -> None:
+    """Check keys and values alone, as an update of metadata needs it.
+
+    Raises:
+        RecordRejected: with the rule and the key.
+    """
+    for key, value in metadata.items():
         _validate_entry(key, value)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from s3sync_dagster.core.record_limits import (
     MAX_USER_KEYS,
@@ -17,8 +17,6 @@ _MAX_PLAIN_BYTES = 1_024
 """A page label, heading path or symbol is cut here: it must not cost the object its record."""
 PLAIN_KEYS = ("page", "heading_path", "symbol")
 """Given up first: to a user's key of the same name, then to the limit of keys."""
-OPTIONAL_KEYS = frozenset({"language", "custom_id", "s3sync_chunk_count", *PLAIN_KEYS})
-"""Keys that a record may have lost when it is written again (see ``build_records``)."""
 
 
 def build_records(
@@ -31,7 +29,6 @@ def build_records(
     custom_id: str | None,
     metadata: Metadata,
     chunks: Sequence[Chunk],
-    clear: Collection[str] = (),
 ) -> list[Record]:
     """Return one validated record per chunk, with the ids ``{document_id}-{index}``.
 
@@ -44,8 +41,6 @@ def build_records(
         custom_id: what replaced the key's SHA-256 in ``document_id``, if anything did.
         metadata: the user's keys, source and invocation merged.
         chunks: all of the document, in order of their index.
-        clear: keys that older records of this document may have. Where a record has no value
-            for one it gets None, since an upsert keeps the keys it does not name.
 
     Raises:
         RecordRejected: the user's metadata or a record breaks a limit.
@@ -53,7 +48,6 @@ def build_records(
     validate_user_metadata(metadata)
     user = {key: value for key, value in metadata.items() if value is not None}
     shared: dict[str, MetadataValue] = {
-        **dict.fromkeys(clear),
         **user,
         "document_key": object_key,
         "document_key_sha256": sha256_hex(object_key),

@@ -87,7 +87,9 @@ class ChromaCloudModel:
             ) from None
 
 
-def open_cloud_endpoint(url: str | None, *, api_key: str | None, path: str = "") -> Endpoint:
-    """Return the service's endpoint; ``path`` as ``/embed_sparse`` for its sparse models."""
-    headers = {"x-chroma-embedding-model": QWEN} | ({"x-chroma-token": api_key} if api_key else {})
+def open_cloud_endpoint(
+    url: str | None, *, api_key: str | None, model: str = QWEN, path: str = ""
+) -> Endpoint:
+    """Return the service's endpoint for a model; sparse ones have a path of their own."""
+    headers = {"x-chroma-embedding-model": model} | ({"x-chroma-token": api_key} if api_key else {})
     return Endpoint((url or EMBED_URL).rstrip("/") + path, headers=headers)

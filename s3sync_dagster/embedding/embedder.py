@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from s3sync_dagster.model.errors import Unavailable
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import ModelLimits, Vector, Vectors
+    from s3sync_dagster.core.interfaces import ModelLimits, SparseEmbedder, Vector, Vectors
 
 SLICE_TEXTS = 256
 """Texts between two writes to the cache: what a killed run has to infer again at most."""
@@ -58,9 +58,16 @@ class VectorStore(Protocol):
 class ModelEmbedder:
     """An ``Embedder`` over one model. Safe for several threads where the model is."""
 
-    def __init__(self, model: Model, *, cache: VectorStore | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        cache: VectorStore | None = None,
+        sparse: SparseEmbedder | None = None,
+    ) -> None:
         self._model = model
         self._cache = cache
+        self.sparse = sparse
         self._lock = threading.Lock()
         self.inferred = 0
         self.name = model.name

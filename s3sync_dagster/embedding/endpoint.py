@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
@@ -33,6 +33,7 @@ CONCURRENCY = 4
 TIMEOUT_SECONDS = 120.0
 TRIES = 8
 CONNECT_SECONDS = 10.0
+Row = TypeVar("Row")
 
 
 class Endpoint:
@@ -69,23 +70,29 @@ class Endpoint:
     def embed(
         self, texts: Sequence[str], ask: Callable[[Sequence[str]], Sequence[Vector]]
     ) -> Vectors:
+        """Return one row per text as an array (see ``embed_rows``)."""
+        import numpy as np
+
+        return np.stack(self.embed_rows(texts, ask))
+
+    def embed_rows(
+        self, texts: Sequence[str], ask: Callable[[Sequence[str]], Sequence[Row]]
+    ) -> list[Row]:
         """Return one row per text; ``ask`` sends one batch (with ``post``) and reads its answer.
 
         Raises:
             LimitExceeded: the endpoint refuses a text even when it is alone (``text_refused``).
         """
-        import numpy as np
-
-        batches = list(_batches(texts, self._batch_texts))
+        batches = _batches(texts, self._batch_texts)
         if len(batches) == 1:
-            return np.stack(self._embed(texts, ask))
+            return self._embed(texts, ask)
         with ThreadPoolExecutor(self._concurrency, thread_name_prefix="embed") as pool:
             parts = pool.map(lambda batch: self._embed(batch, ask), batches)
-            return np.stack([vector for part in parts for vector in part])
+            return [row for part in parts for row in part]
 
     def _embed(
-        self, texts: Sequence[str], ask: Callable[[Sequence[str]], Sequence[Vector]]
-    ) -> list[Vector]:
+        self, texts: Sequence[str], ask: Callable[[Sequence[str]], Sequence[Row]]
+    ) -> list[Row]:
         try:
             vectors = list(ask(texts))
         except LimitExceeded:

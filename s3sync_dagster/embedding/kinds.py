@@ -10,7 +10,7 @@ from s3sync_dagster.embedding.embedder import Model, ModelEmbedder, VectorStore
 from s3sync_dagster.model.errors import InvalidSetting
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import Embedder
+    from s3sync_dagster.core.interfaces import Embedder, SparseEmbedder
     from s3sync_dagster.model.source import EmbeddingConfig
 
 
@@ -35,8 +35,10 @@ def open_embedder(
         MissingEngine: a local model is nowhere to be found; names the ways to get it.
         InvalidSetting: a field that this kind needs is missing.
     """
-    model = _open_model(config, model_dir, api_key or _no_key, embed_url)
-    return cast("Embedder", ModelEmbedder(model, cache=cache))
+    keys = api_key or _no_key
+    model = _open_model(config, model_dir, keys, embed_url)
+    sparse = _open_sparse(config, keys, embed_url)
+    return cast("Embedder", ModelEmbedder(model, cache=cache, sparse=sparse))
 
 
 def _open_model(
@@ -101,6 +103,31 @@ def _open_chroma_cloud(
         model=config.model,
         task=config.task,
         api_key_env=config.api_key_env,
+    )
+
+
+def _open_sparse(
+    config: EmbeddingConfig, api_key: Callable[[str], str | None], embed_url: str | None
+) -> SparseEmbedder | None:
+    if config.sparse_model is None:
+        return None
+    from s3sync_dagster.embedding import chroma_cloud, sparse  # noqa: PLC0415
+
+    if config.sparse_model == sparse.BM25:
+        return sparse.Bm25Sparse(config.sparse_key)
+    if config.sparse_model == sparse.SPLADE:
+        key = (
+            api_key(sparse.KEY_VARIABLE)
+            if embed_url
+            else _required_key(sparse.KEY_VARIABLE, api_key)
+        )
+        endpoint = chroma_cloud.open_cloud_endpoint(
+            embed_url, api_key=key, model=sparse.SPLADE, path="/embed_sparse"
+        )
+        return sparse.SpladeSparse(config.sparse_key, endpoint)
+    raise InvalidSetting(
+        f"embedding.sparse.model {config.sparse_model!r}: known are {sparse.BM25} and "
+        f"{sparse.SPLADE}"
     )
 
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, Protocol
 
 from s3sync_dagster.core.interfaces import CollectionPort, WriteLimits
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
-from s3sync_dagster.ports.chroma_collection import CLOUD_RECORDS, READ_RECORDS, HttpCollection
-from s3sync_dagster.ports.chroma_configuration import check_collection, collection_configuration
+from s3sync_dagster.ports.chroma_collection import CLOUD_RECORDS, READ_RECORDS, ChromaCollection
+from s3sync_dagster.ports.chroma_configuration import check_collection, new_collection
+from s3sync_dagster.ports.chroma_embedded import EmbeddedChroma
 from s3sync_dagster.ports.chroma_http import ChromaHttp
+from s3sync_dagster.ports.chroma_remote import RemoteChroma
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
     from s3sync_dagster.core.clock import Clock
     from s3sync_dagster.core.interfaces import Embedder
+    from s3sync_dagster.ports.chroma_collection import Send
 
 CLOUD_URL = "https://api.trychroma.com"
+LIST_COLLECTIONS = 300
 
 
 def open_collections(
@@ -32,24 +35,29 @@ def open_collections(
     tries: int = 8,
     verify: SSLContext | str | bool = True,
     clock: Clock | None = None,
-) -> HttpCollections:
-    """Return the collections of the Chroma that is named; nothing is sent yet.
+) -> ChromaCollections:
+    """Return the collections of the Chroma that is named. Over HTTP nothing is sent yet.
 
     Args:
-        url: of a server, or of an endpoint that speaks Cloud's wire when a key is given too.
+        url: of a server, or of what speaks Cloud's wire when a key is given too.
         headers: for a proxy in front of a server: Chroma itself has no authentication.
         cloud_api_key: makes this Chroma Cloud, by default at ``CLOUD_URL``.
-        path: folder of an embedded Chroma, for one process alone.
+        path: folder of a Chroma inside this process, which alone may use it.
         timeout_seconds: a call ends within it, retries included.
         tries: requests that one call sends at most.
         verify: False, a CA file or a context.
         clock: time and chance.
 
     Raises:
-        InvalidSetting: none or several places are named.
+        InvalidSetting: no place or several are named.
+        Conflict: another process uses the folder (``chroma_in_use``).
     """
-    if path is not None or (url is None and cloud_api_key is None):
-        raise InvalidSetting("name a Chroma: a URL or an API key of Chroma Cloud")
+    if path is not None:
+        if url is not None or cloud_api_key is not None:
+            raise InvalidSetting("name one Chroma: a URL, an API key of Cloud, or a folder")
+        return ChromaCollections(EmbeddedChroma(path))
+    if url is None and cloud_api_key is None:
+        raise InvalidSetting("name a Chroma: a URL, an API key of Chroma Cloud, or a folder")
     key = {} if cloud_api_key is None else {"x-chroma-token": cloud_api_key}
     http = ChromaHttp(
         url or CLOUD_URL,
@@ -59,15 +67,58 @@ def open_collections(
         verify=verify,
         clock=clock,
     )
-    return HttpCollections(http, cloud=cloud_api_key is not None)
+    return ChromaCollections(RemoteChroma(http, cloud=cloud_api_key is not None))
 
 
-class HttpCollections:
-    """The collections behind one URL."""
+class Directory(Protocol):
+    """Where collections are found and made: over HTTP or in this process."""
 
-    def __init__(self, http: ChromaHttp, *, cloud: bool) -> None:
-        self.http = http
-        self.cloud = cloud
+    cloud: bool
+
+    def find(self, name: str, tenant: str, database: str) -> dict[str, Any] | None:
+        """Return the collection as the API shows it, None when it does not exist."""
+        ...
+
+    def has_database(self, tenant: str, database: str) -> bool:
+        """Return whether the database exists."""
+        ...
+
+    def create(self, body: Mapping[str, Any], tenant: str, database: str) -> dict[str, Any]:
+        """Return the new collection; ``Conflict`` when it exists."""
+        ...
+
+    def list_page(
+        self, tenant: str, database: str, *, limit: int, offset: int
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return a page of collections in their order of creation."""
+        ...
+
+    def delete(self, name: str, tenant: str, database: str) -> None:
+        """Delete a collection; ``NotFound`` when it does not exist."""
+        ...
+
+    def max_batch_size(self) -> int:
+        """Return how many records one write takes."""
+        ...
+
+    def heartbeat(self) -> None:
+        """Return when Chroma answers."""
+        ...
+
+    def sender(self, found: Mapping[str, Any], tenant: str, database: str) -> Send:
+        """Return the function that carries operations to one collection."""
+        ...
+
+    def close(self) -> None:
+        """Close what is open."""
+        ...
+
+
+class ChromaCollections:
+    """A ``Collections`` over any ``Directory``."""
+
+    def __init__(self, directory: Directory) -> None:
+        self.directory = directory
         self._limits: WriteLimits | None = None
 
     def open(
@@ -79,101 +130,63 @@ class HttpCollections:
             EmbeddingMismatch: it exists with another function, space or dimension.
             NotFound: it does not exist and may not be created, or the database does not exist.
             Conflict: it is marked ``finished_ingest``.
+            NotPossible: the embedder has sparse vectors and this server cannot index them.
         """
-        found = self._find(name, tenant, database)
+        found = self.directory.find(name, tenant, database)
         if found is None:
-            self._require_database(tenant, database)
+            if not self.directory.has_database(tenant, database):
+                raise NotFound(f"there is no database {database!r} of tenant {tenant!r}")
             if not create:
                 raise NotFound(f"there is no collection {name!r} in database {database!r}")
             found = self._create(name, tenant, database, embedder)
         check_collection(found, embedder)
-        return HttpCollection(
-            self.http,
+        return ChromaCollection(
+            self.directory.sender(found, tenant, database),
             name=name,
-            path=f"{_collections_path(tenant, database)}/{found['id']}",
             write_limits=self._write_limits(),
-            read_records=CLOUD_RECORDS if self.cloud else READ_RECORDS,
+            read_records=CLOUD_RECORDS if self.directory.cloud else READ_RECORDS,
+            sparse=getattr(embedder, "sparse", None),
         )
 
     def list_collections(self, *, tenant: str, database: str) -> list[str]:
         """Return the names of all collections of a database, in their order of creation."""
         names: list[str] = []
         while True:
-            page = self.http.call(
-                "list",
-                "GET",
-                _collections_path(tenant, database),
-                subject=f"database {database!r}",
-                params={"limit": 300, "offset": len(names)},
+            page = self.directory.list_page(
+                tenant, database, limit=LIST_COLLECTIONS, offset=len(names)
             )
             names += [found["name"] for found in page]
-            if len(page) < 300:
+            if len(page) < LIST_COLLECTIONS:
                 return names
 
     def delete_collection(self, name: str, *, tenant: str, database: str) -> None:
         """Delete a collection; one that does not exist is not an error."""
         try:
-            self.http.call(
-                "delete_collection",
-                "DELETE",
-                f"{_collections_path(tenant, database)}/{quote(name, safe='')}",
-                subject=f"collection {name!r}",
-            )
+            self.directory.delete(name, tenant, database)
         except NotFound:
             return
 
     def heartbeat(self) -> None:
-        """Return when the server answers; ``Unavailable`` otherwise."""
-        self.http.call("heartbeat", "GET", "heartbeat", subject="heartbeat")
+        """Return when Chroma answers; ``Unavailable`` otherwise."""
+        self.directory.heartbeat()
 
     def close(self) -> None:
-        """Close idle connections."""
-        self.http.close()
-
-    def _find(self, name: str, tenant: str, database: str) -> dict[str, Any] | None:
-        try:
-            return self.http.call(
-                "find",
-                "GET",
-                f"{_collections_path(tenant, database)}/{quote(name, safe='')}",
-                subject=f"collection {name!r}",
-            )
-        except NotFound:
-            return None
-
-    def _require_database(self, tenant: str, database: str) -> None:
-        path = _collections_path(tenant, database).removesuffix("/collections")
-        try:
-            self.http.call("find", "GET", path, subject=f"database {database!r}")
-        except NotFound:
-            raise NotFound(f"there is no database {database!r} of tenant {tenant!r}") from None
+        """Close connections; an embedded Chroma unlocks its folder."""
+        self.directory.close()
 
     def _create(self, name: str, tenant: str, database: str, embedder: Embedder) -> dict[str, Any]:
-        body = {"name": name, "configuration": collection_configuration(embedder)}
+        body = new_collection(name, embedder, schema=self.directory.cloud)
         try:
-            return self.http.call(
-                "create",
-                "POST",
-                _collections_path(tenant, database),
-                body,
-                subject=f"collection {name!r}",
-            )
+            return self.directory.create(body, tenant, database)
         except Conflict:
             # Another process was faster, or an earlier try of ours was lost on its way back.
-            found = self._find(name, tenant, database)
+            found = self.directory.find(name, tenant, database)
             if found is None:
                 raise
             return found
 
     def _write_limits(self) -> WriteLimits:
         if self._limits is None:
-            allowed = self.http.call(
-                "limits", "GET", "pre-flight-checks", subject="pre-flight checks"
-            )["max_batch_size"]
-            wanted = CLOUD_RECORDS if self.cloud else WriteLimits().max_records
-            self._limits = WriteLimits(max_records=min(wanted, allowed))
+            wanted = CLOUD_RECORDS if self.directory.cloud else WriteLimits().max_records
+            self._limits = WriteLimits(max_records=min(wanted, self.directory.max_batch_size()))
         return self._limits
-
-
-def _collections_path(tenant: str, database: str) -> str:
-    return f"tenants/{quote(tenant, safe='')}/databases/{quote(database, safe='')}/collections"

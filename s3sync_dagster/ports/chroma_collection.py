@@ -1,9 +1,8 @@
-"""One collection of a Chroma server or of Chroma Cloud, over HTTP."""
+"""One collection, whatever carries its operations: HTTP or the library in this process."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.core.interfaces import StoredRecord, WriteLimits
@@ -12,30 +11,32 @@ from s3sync_dagster.model.errors import InvalidSetting, LimitExceeded, RecordRej
 from s3sync_dagster.ports.chroma_batches import batches, refuse_duplicates
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import Vector, Vectors
+    from s3sync_dagster.core.interfaces import SparseEmbedder, Vector, Vectors
     from s3sync_dagster.model.document import Metadata, Record
-    from s3sync_dagster.ports.chroma_http import ChromaHttp
+
+Send = Callable[[str, Mapping[str, Any] | None], Any]
+"""Operation and body in, the answer's body out. ``embeddings`` go in as an array."""
 
 READ_RECORDS = 1000
 CLOUD_RECORDS = 300
 """Quota of Chroma Cloud on records of one write and of one answer."""
 
 
-class HttpCollection:
+class ChromaCollection:
     """A ``CollectionPort``. Holds the collection's id: one that was made anew is not found."""
 
     def __init__(
         self,
-        http: ChromaHttp,
+        send: Send,
         *,
         name: str,
-        path: str,
         write_limits: WriteLimits,
         read_records: int = READ_RECORDS,
+        sparse: SparseEmbedder | None = None,
     ) -> None:
-        self._http = http
-        self._path = path
+        self._send = send
         self._read_records = read_records
+        self._sparse = sparse
         self.name = name
         self.write_limits = write_limits
 
@@ -63,12 +64,12 @@ class HttpCollection:
         """Write one batch; halve it where the server refuses it; return the ids it refuses."""
         body = {
             "ids": [record.id for record in records],
-            "embeddings": _encoded(vectors),
+            "embeddings": vectors,
             "documents": [record.document for record in records],
-            "metadatas": [record.metadata for record in records],
+            "metadatas": self._metadatas(records),
         }
         try:
-            self._call("upsert", body)
+            self._send("upsert", body)
         except (LimitExceeded, InvalidSetting):
             if len(records) == 1:
                 return [records[0].id]
@@ -79,19 +80,29 @@ class HttpCollection:
             ]
         return []
 
+    def _metadatas(self, records: Sequence[Record]) -> list[Mapping[str, Any]]:
+        """Return the records' metadata, with their sparse vectors where the server indexes them."""
+        if self._sparse is None:
+            return [record.metadata for record in records]
+        vectors = self._sparse.embed_documents([record.embedding_text for record in records])
+        return [
+            {**record.metadata, self._sparse.key: _sparse_value(indices, values)}
+            for record, (indices, values) in zip(records, vectors, strict=True)
+        ]
+
     def update_metadata(self, ids: Sequence[str], metadatas: Sequence[Metadata]) -> None:
         """Change metadata alone: named keys are set, None clears, absent ones stay."""
         refuse_duplicates(ids)
         step = self.write_limits.max_records
         for start in range(0, len(ids), step):
             part = slice(start, start + step)
-            self._call("update", {"ids": list(ids[part]), "metadatas": list(metadatas[part])})
+            self._send("update", {"ids": list(ids[part]), "metadatas": list(metadatas[part])})
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete by id; missing ids are not an error."""
         step = self.write_limits.max_records
         for start in range(0, len(ids), step):
-            self._call("delete", {"ids": list(ids[start : start + step])})
+            self._send("delete", {"ids": list(ids[start : start + step])})
 
     def get(
         self, ids: Sequence[str], *, documents: bool = False, vectors: bool = False
@@ -103,7 +114,7 @@ class HttpCollection:
         found: dict[str, StoredRecord] = {}
         for start in range(0, len(ids), self._read_records):
             part = list(ids[start : start + self._read_records])
-            answer = self._call("get", {"ids": part, "include": include})
+            answer = self._send("get", {"ids": part, "include": include})
             found.update((record.id, record) for record in _stored(answer))
         return found
 
@@ -119,7 +130,7 @@ class HttpCollection:
         offset = 0
         while True:
             body = {"limit": limit, "offset": offset, "include": ["metadatas"], **where}
-            page = _stored(self._call("get", body))
+            page = _stored(self._send("get", body))
             if page:
                 yield page
             if len(page) < limit:
@@ -140,30 +151,23 @@ class HttpCollection:
             "include": ["metadatas", "documents", "distances"],
             **({} if where is None else {"where": where}),
         }
-        answer = self._call("query", body)
+        answer = self._send("query", body)
         columns = (answer["ids"], answer["documents"], answer["metadatas"], answer["distances"])
         return [
-            Hit(id=name, document=text or "", metadata=metadata or {}, score=1.0 - distance)
+            Hit(id=name, document=text or "", metadata=_plain(metadata), score=1.0 - distance)
             for name, text, metadata, distance in zip(*(c[0] for c in columns), strict=True)
         ]
 
     def count(self) -> int:
         """Return Chroma's own count (which looks right also when vectors are lost)."""
-        return int(self._http.call("count", "GET", f"{self._path}/count", subject=self._subject()))
-
-    def _call(self, operation: str, body: Mapping[str, Any]) -> Any:
-        return self._http.call(
-            operation, "POST", f"{self._path}/{operation}", body, subject=self._subject()
-        )
-
-    def _subject(self) -> str:
-        return f"collection {self.name!r}"
+        return int(self._send("count", None))
 
 
-def _encoded(vectors: Vectors) -> list[str]:
-    """Return each vector as base64 of little-endian float32: a third of its JSON form."""
-    rows = vectors.astype("<f4", copy=False)
-    return [base64.b64encode(row.tobytes()).decode() for row in rows]
+def _sparse_value(indices: list[int], values: list[float]) -> dict[str, Any] | None:
+    # Chroma refuses an empty one: a text of stop words alone has none.
+    if not indices:
+        return None
+    return {"#type": "sparse_vector", "indices": indices, "values": values}
 
 
 def _stored(answer: Mapping[str, Any]) -> list[StoredRecord]:
@@ -173,7 +177,7 @@ def _stored(answer: Mapping[str, Any]) -> list[StoredRecord]:
     return [
         StoredRecord(
             id=name,
-            metadata=metadata or {},
+            metadata=_plain(metadata),
             document=document,
             vector=None if vector is None else _vector(vector),
         )
@@ -181,6 +185,15 @@ def _stored(answer: Mapping[str, Any]) -> list[StoredRecord]:
             answer["ids"], answer["metadatas"], documents, vectors, strict=True
         )
     ]
+
+
+def _plain(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return metadata without sparse vectors, which people neither wrote nor read."""
+    return {key: value for key, value in (metadata or {}).items() if not _is_sparse(value)}
+
+
+def _is_sparse(value: object) -> bool:
+    return isinstance(value, Mapping) or hasattr(value, "indices")
 
 
 def _vector(numbers: list[float]) -> Vector:

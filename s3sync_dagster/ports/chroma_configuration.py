@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.model.errors import Conflict, EmbeddingMismatch
+from s3sync_dagster.ports.chroma_schema import collection_schema, sparse_function
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.interfaces import Embedder
@@ -31,9 +32,20 @@ _DECIDES_NOTHING = frozenset(
 """Settings that say where a model runs, not which it is."""
 
 
-def collection_configuration(embedder: Embedder) -> dict[str, Any]:
-    """Return the body's ``configuration`` for a new collection on a single node."""
-    return {"hnsw": {"space": SPACE}, "embedding_function": embedder.configuration()}
+def new_collection(name: str, embedder: Embedder, *, schema: bool = False) -> dict[str, Any]:
+    """Return the body that creates a collection.
+
+    Args:
+        name: of the collection.
+        embedder: its configuration is persisted, so that any stock client can query by text.
+        schema: create by schema, as Cloud does; always done for sparse vectors, which only a
+            schema can name (a single node then answers that it cannot).
+    """
+    sparse = getattr(embedder, "sparse", None)
+    if schema or sparse is not None:
+        return {"name": name, "schema": collection_schema(embedder, sparse, space=SPACE)}
+    configuration = {"hnsw": {"space": SPACE}, "embedding_function": embedder.configuration()}
+    return {"name": name, "configuration": configuration}
 
 
 def check_collection(found: Mapping[str, Any], embedder: Embedder) -> None:
@@ -41,7 +53,7 @@ def check_collection(found: Mapping[str, Any], embedder: Embedder) -> None:
 
     Raises:
         Conflict: it is marked ``finished_ingest`` (reason of the same name).
-        EmbeddingMismatch: another function, space or dimension.
+        EmbeddingMismatch: another function, space, dimension or sparse index.
     """
     name = found["name"]
     if (found.get("metadata") or {}).get("finished_ingest") is True:
@@ -60,6 +72,11 @@ def check_collection(found: Mapping[str, Any], embedder: Embedder) -> None:
     dimension = found.get("dimension")
     if dimension is not None and dimension != embedder.dimension:
         raise _mismatch(name, f"vectors of {dimension} numbers", str(embedder.dimension))
+    sparse = getattr(embedder, "sparse", None)
+    if sparse is not None:
+        indexed, wanted = sparse_function(found, sparse.key), sparse.configuration()["name"]
+        if indexed != wanted:
+            raise _mismatch(name, f"the sparse function {indexed!r}", f"{wanted!r}")
 
 
 def _mismatch(name: str, theirs: str, ours: str) -> EmbeddingMismatch:

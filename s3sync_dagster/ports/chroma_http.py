@@ -19,16 +19,14 @@ from s3sync_dagster.core.retry import call_with_retries
 from s3sync_dagster.model.errors import (
     AccessDenied,
     Conflict,
-    EmbeddingMismatch,
-    FixConfiguration,
     InvalidSetting,
     LimitExceeded,
     NotFound,
-    NotPossible,
     S3SyncError,
     Throttled,
     Unavailable,
 )
+from s3sync_dagster.ports.chroma_errors import told_apart
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -191,10 +189,7 @@ def _decode(response: httpx.Response, address: str) -> Any:
 
 
 def _failure(response: httpx.Response, *, address: str, subject: str) -> S3SyncError:
-    """Return our error for a status, told apart further by what Chroma says with it.
-
-    Foreign text decides, but is never repeated: it may hold parts of documents.
-    """
+    """Return our error for a status, told apart further by what Chroma says with it."""
     status, said = response.status_code, response.text[:4096]
     where = f"{subject} at {address} (HTTP {status})"
     if status in (401, 403):
@@ -207,43 +202,12 @@ def _failure(response: httpx.Response, *, address: str, subject: str) -> S3SyncE
         return LimitExceeded(f"Chroma refused a request as too large: {where}", reason="too_large")
     if status == 429:
         return _throttled(response, f"Chroma asks for a pause: {where}")
-    for signs, build in _SAID:
-        if any(sign in said for sign in signs):
-            return build(where)
+    if (error := told_apart(said, where)) is not None:
+        return error
     if status in RETRIED:
         reason = "chroma_error" if status == 500 else "chroma_unavailable"
         return Unavailable(f"Chroma failed: {where}", reason=reason)
     return InvalidSetting(f"Chroma refused a request as invalid: {where}", reason="chroma_refused")
-
-
-_SAID = (
-    (
-        ("hnsw segment", "Error in compaction", "Error finding id", "Error getting embedding"),
-        lambda where: FixConfiguration(
-            f"the vector index is damaged: {where}; run s3sync repair", reason="index_damaged"
-        ),
-    ),
-    (
-        ("uota",),  # QuotaError, "Quota exceeded", "quota"
-        lambda where: FixConfiguration(
-            f"a quota of Chroma is used up: {where}", reason="quota_exceeded"
-        ),
-    ),
-    (
-        ("expecting embedding with dimension",),
-        lambda where: EmbeddingMismatch(f"the vectors have another dimension than {where}"),
-    ),
-    (
-        ("not enabled in local", "not supported for local", "not implemented"),
-        lambda where: NotPossible(f"this Chroma server cannot do what was asked: {where}"),
-    ),
-    (
-        ("Invalid where", "where clause"),
-        lambda where: InvalidSetting(
-            f"the filter is not one that Chroma understands: {where}", reason="invalid_filter"
-        ),
-    ),
-)
 
 
 def _throttled(response: httpx.Response, message: str) -> Throttled:

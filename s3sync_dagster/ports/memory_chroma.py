@@ -11,7 +11,7 @@ from s3sync_dagster.core.record_limits import validate_record
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import EmbeddingMismatch, InvalidSetting, NotFound
 from s3sync_dagster.ports.chroma_batches import refuse_duplicates
-from s3sync_dagster.ports.chroma_configuration import check_collection, collection_configuration
+from s3sync_dagster.ports.chroma_configuration import check_collection, new_collection
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.interfaces import Embedder, Vector, Vectors
@@ -38,7 +38,9 @@ class MemoryCollections:
             if not create:
                 raise NotFound(f"there is no collection {name!r} in database {database!r}")
             self._collections[place] = MemoryCollection(
-                name, collection_configuration(embedder), write_limits=self._write_limits
+                name,
+                new_collection(name, embedder)["configuration"],
+                write_limits=self._write_limits,
             )
         collection = self._collections[place]
         check_collection(collection.description(), embedder)

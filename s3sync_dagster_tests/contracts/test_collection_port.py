@@ -23,15 +23,17 @@ PLACE = {"tenant": "default_tenant", "database": "default_database"}
 EMBEDDER = open_embedder(EmbeddingConfig(kind="hash"))
 
 
-@pytest.fixture(params=["memory", "server"])
-def collections(request):
-    if request.param == "memory":
-        made = MemoryCollections()
-        made.missing_databases = {"no-such-database"}
-        yield made
-    else:
-        made = open_collections(url=request.getfixturevalue("chroma_server"))
-        yield made
+@pytest.fixture(params=["memory", "server", "embedded"])
+def collections(request, tmp_path):
+    match request.param:
+        case "memory":
+            made = MemoryCollections()
+            made.missing_databases = {"no-such-database"}
+        case "server":
+            made = open_collections(url=request.getfixturevalue("chroma_server"))
+        case _:
+            made = open_collections(path=tmp_path / "chroma")
+    yield made
     made.close()
 
 

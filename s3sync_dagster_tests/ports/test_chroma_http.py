@@ -10,8 +10,9 @@ import pytest
 from s3sync_dagster.core.interfaces import WriteLimits
 from s3sync_dagster.model import errors
 from s3sync_dagster.model.document import Record
-from s3sync_dagster.ports.chroma_collection import HttpCollection
+from s3sync_dagster.ports.chroma_collection import ChromaCollection
 from s3sync_dagster.ports.chroma_http import ChromaHttp
+from s3sync_dagster.ports.chroma_remote import RemoteChroma
 from s3sync_dagster_tests.conftest_catalog import HandClock
 from s3sync_dagster_tests.conftest_chroma import free_port
 from s3sync_dagster_tests.scripted_http import scripted_server
@@ -168,6 +169,11 @@ def test_headers_are_sent_and_a_path_before_the_api_is_kept(server, clock):
     assert headers["authorization"] == "Bearer t"
 
 
+def open_collection(http, limits):
+    send = RemoteChroma(http, cloud=False).sender({"id": "x", "name": "c"}, "t", "d")
+    return ChromaCollection(send, name="c", write_limits=limits)
+
+
 def _records(count: int) -> list[Record]:
     return [
         Record(id=f"r{n}", document=f"d{n}", embedding_text="", metadata={"n": n})
@@ -186,7 +192,7 @@ def test_a_write_that_is_too_large_is_halved_until_it_fits(server, http):
         return 200, "{}", {}
 
     server.decide = decide
-    collection = HttpCollection(http, name="c", path="x", write_limits=WriteLimits())
+    collection = open_collection(http, WriteLimits())
     collection.upsert(_records(10), np.ones((10, 2), dtype=np.float32))
     assert written == [f"r{n}" for n in range(10)]
 
@@ -202,7 +208,7 @@ def test_one_bad_record_does_not_take_the_others_with_it(server, http):
         return 200, "{}", {}
 
     server.decide = decide
-    collection = HttpCollection(http, name="c", path="x", write_limits=WriteLimits())
+    collection = open_collection(http, WriteLimits())
     with pytest.raises(errors.RecordRejected) as caught:
         collection.upsert(_records(10), np.ones((10, 2), dtype=np.float32))
     assert caught.value.record_ids == ("r3", "r7")
@@ -211,7 +217,7 @@ def test_one_bad_record_does_not_take_the_others_with_it(server, http):
 
 def test_batches_keep_to_count_and_bytes(server, http):
     limits = WriteLimits(max_records=4, max_bytes=10_000)
-    collection = HttpCollection(http, name="c", path="x", write_limits=limits)
+    collection = open_collection(http, limits)
     collection.upsert(_records(9), np.ones((9, 2), dtype=np.float32))
     large = [
         Record(id=f"l{n}", document="x" * 6_000, embedding_text="", metadata={"n": n})

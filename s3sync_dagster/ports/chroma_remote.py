@@ -1,0 +1,109 @@
+"""A Chroma that is reached over HTTP: single node, distributed, Cloud."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from s3sync_dagster.model.errors import NotFound
+
+if TYPE_CHECKING:
+    from s3sync_dagster.core.interfaces import Vectors
+    from s3sync_dagster.ports.chroma_collection import Send
+    from s3sync_dagster.ports.chroma_http import ChromaHttp
+
+DEFAULT_TENANT = "default_tenant"
+
+
+class RemoteChroma:
+    """The operations of ``chroma.Directory`` as requests."""
+
+    def __init__(self, http: ChromaHttp, *, cloud: bool) -> None:
+        self.http = http
+        self.cloud = cloud
+        self._tenant: str | None = None
+
+    def find(self, name: str, tenant: str, database: str) -> dict[str, Any] | None:
+        """Return the collection as the API shows it."""
+        path = f"{self._collections(tenant, database)}/{quote(name, safe='')}"
+        try:
+            return self.http.call("find", "GET", path, subject=f"collection {name!r}")
+        except NotFound:
+            return None
+
+    def has_database(self, tenant: str, database: str) -> bool:
+        """Return whether the database exists."""
+        path = self._collections(tenant, database).removesuffix("/collections")
+        try:
+            self.http.call("find", "GET", path, subject=f"database {database!r}")
+        except NotFound:
+            return False
+        return True
+
+    def create(self, body: Mapping[str, Any], tenant: str, database: str) -> dict[str, Any]:
+        """Return the new collection; ``Conflict`` when it exists."""
+        path = self._collections(tenant, database)
+        return self.http.call("create", "POST", path, body, subject=f"collection {body['name']!r}")
+
+    def list_page(
+        self, tenant: str, database: str, *, limit: int, offset: int
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return a page of collections in their order of creation."""
+        return self.http.call(
+            "list",
+            "GET",
+            self._collections(tenant, database),
+            subject=f"database {database!r}",
+            params={"limit": limit, "offset": offset},
+        )
+
+    def delete(self, name: str, tenant: str, database: str) -> None:
+        """Delete a collection; ``NotFound`` when it does not exist."""
+        path = f"{self._collections(tenant, database)}/{quote(name, safe='')}"
+        self.http.call("delete_collection", "DELETE", path, subject=f"collection {name!r}")
+
+    def max_batch_size(self) -> int:
+        """Return how many records the server takes at once."""
+        answer = self.http.call("limits", "GET", "pre-flight-checks", subject="pre-flight checks")
+        return int(answer["max_batch_size"])
+
+    def heartbeat(self) -> None:
+        """Return when the server answers."""
+        self.http.call("heartbeat", "GET", "heartbeat", subject="heartbeat")
+
+    def sender(self, found: Mapping[str, Any], tenant: str, database: str) -> Send:
+        """Return the function that sends an operation to one collection."""
+        path = f"{self._collections(tenant, database)}/{found['id']}"
+        subject = f"collection {found['name']!r}"
+
+        def send(operation: str, body: Mapping[str, Any] | None) -> Any:
+            if body is not None and "embeddings" in body:
+                body = {**body, "embeddings": _encoded(body["embeddings"])}
+            method = "GET" if body is None else "POST"
+            return self.http.call(operation, method, f"{path}/{operation}", body, subject=subject)
+
+        return send
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self.http.close()
+
+    def _collections(self, tenant: str, database: str) -> str:
+        if self.cloud and tenant == DEFAULT_TENANT:
+            tenant = self._own_tenant()
+        return f"tenants/{quote(tenant, safe='')}/databases/{quote(database, safe='')}/collections"
+
+    def _own_tenant(self) -> str:
+        """Return the tenant of the API key: on Cloud nobody is ``default_tenant``."""
+        if self._tenant is None:
+            answer = self.http.call("identity", "GET", "auth/identity", subject="the API key")
+            self._tenant = str(answer["tenant"])
+        return self._tenant
+
+
+def _encoded(vectors: Vectors) -> list[str]:
+    """Return each vector as base64 of little-endian float32: a third of its JSON form."""
+    rows = vectors.astype("<f4", copy=False)
+    return [base64.b64encode(row.tobytes()).decode() for row in rows]
