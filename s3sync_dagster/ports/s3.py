@@ -14,6 +14,7 @@ from s3sync_dagster.model.errors import (
     LimitExceeded,
     NotFound,
     NotPossible,
+    ObjectChanged,
     S3SyncError,
 )
 from s3sync_dagster.model.object import ObjectRef
@@ -142,7 +143,9 @@ class S3ObjectStore:
             arguments["IfMatch"] = f'"{if_match}"'
         try:
             return self._retrying(
-                lambda: self._read_once(key, arguments, max_size_bytes=max_size_bytes)
+                lambda: self._read_once(
+                    key, arguments, if_match=if_match, max_size_bytes=max_size_bytes
+                )
             )
         except FAILURES as error:
             raise self._object_error(error, request) from None
@@ -157,12 +160,20 @@ class S3ObjectStore:
         self._spool.close()
 
     def _read_once(
-        self, key: str, arguments: Mapping[str, Any], *, max_size_bytes: int
+        self,
+        key: str,
+        arguments: Mapping[str, Any],
+        *,
+        if_match: str | None,
+        max_size_bytes: int,
     ) -> ObjectBody:
         answer = self._send("get_object", arguments)
         body = answer["Body"]
         try:
             ref = _described(key, answer)
+            if if_match and ref.etag != if_match:
+                # Not every server knows If-Match (rclone does not).
+                raise ObjectChanged(f"object {key!r} was overwritten before it could be read")
             if ref.size > max_size_bytes:
                 raise LimitExceeded(
                     f"object {key!r} has {ref.size} bytes; at most {max_size_bytes} are read",
@@ -175,7 +186,8 @@ class S3ObjectStore:
             ref=ref,
             content=content,
             content_type=answer.get("ContentType"),
-            metadata=dict(answer.get("Metadata", {})),
+            # S3 gives names in lower case, others as HTTP headers look in their language.
+            metadata={name.lower(): value for name, value in answer.get("Metadata", {}).items()},
         )
 
     def _list(self, prefix: str, paging: Mapping[str, Any]) -> dict[str, Any]:
