@@ -1,11 +1,13 @@
 """The database of sources, objects, documents and invocations: the state that decides."""
 
 from s3sync_dagster.catalog.batches import Batches
+from s3sync_dagster.catalog.credentials import Credentials
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.documents import Documents
 from s3sync_dagster.catalog.invocations import Invocations
 from s3sync_dagster.catalog.listings import Listings
 from s3sync_dagster.catalog.sources import SourceRows
+from s3sync_dagster.catalog.tokens import Tokens
 from s3sync_dagster.catalog.views import Views
 from s3sync_dagster.catalog.work import Work
 from s3sync_dagster.core.clock import Clock
@@ -23,6 +25,8 @@ class Catalog:
         self.documents = Documents(database)
         self.work = Work(database)
         self.views = Views(database)
+        self.credentials = Credentials(database)
+        self.tokens = Tokens(database)
 
     def close(self) -> None:
         """Close the database's connections."""

@@ -99,6 +99,14 @@ class SourceRows:
             )
         return Source.from_json(row.config)
 
+    def row(self, source_id: str, *, tenant: str | None = None) -> sa.Row | None:
+        """Return a source's row, None when there is none or another tenant has it."""
+        query = sa.select(sources).where(sources.c.id == source_id)
+        if tenant is not None:
+            query = query.where(sources.c.tenant == tenant)
+        with self._db.read() as tx:
+            return tx.execute(query).first()
+
     def find_identity(self, source: Source) -> Source | None:
         """Return the source with the same endpoint, bucket, prefix and collection, if any."""
         endpoint, bucket, prefix, tenant, database, collection = source.identity()
@@ -162,6 +170,13 @@ class SourceRows:
         """Make a listing due at the next tick."""
         with self._db.write() as tx:
             tx.execute(sources.update().where(sources.c.id == source_id).values(list_due_at=0))
+
+    def deleting(self, source_id: str) -> str | None:
+        """Return ``records`` or ``keep`` for a source that is being deleted, else None."""
+        with self._db.read() as tx:
+            return tx.execute(
+                sa.select(sources.c.deleting).where(sources.c.id == source_id)
+            ).scalar_one_or_none()
 
     def mark_deleting(self, source_id: str, *, keep_records: bool) -> None:
         """Begin the deletion of a source; dispatch takes its documents down and then the row."""

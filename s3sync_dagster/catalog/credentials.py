@@ -1,0 +1,146 @@
+"""AWS keys of tenants: encrypted at rest, named by integers, never returned."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.cipher import Cipher
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.tables import credentials, sources
+from s3sync_dagster.model.errors import Conflict, NotFound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsKeys:
+    """A key pair, with a session token where it is a temporary one."""
+
+    access_key_id: str = field(repr=False)
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialInfo:
+    """What people see of a stored credential."""
+
+    id: int
+    tenant: str
+    hint: str
+    """Begin and end of the access key id, such as ``AKIA...WXYZ``."""
+    created_at: datetime
+
+
+class Credentials:
+    """The table ``credentials``."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def add(self, keys: AwsKeys, *, tenant: str, cipher: Cipher) -> CredentialInfo:
+        """Store a key pair and return its id; the same pair of a tenant keeps its id."""
+        hint = _hint(keys.access_key_id)
+        with self._db.write() as tx:
+            for row in tx.execute(
+                sa.select(credentials).where(
+                    credentials.c.tenant == tenant, credentials.c.access_key_hint == hint
+                )
+            ).all():
+                if _opened(row, cipher) == keys:
+                    return _info_of(row)
+            return _info_of(
+                tx.execute(
+                    credentials.insert()
+                    .values(
+                        tenant=tenant,
+                        access_key_hint=hint,
+                        encrypted=_sealed(keys, tenant, cipher),
+                        created_at=self._db.clock.now().timestamp(),
+                    )
+                    .returning(credentials)
+                ).one()
+            )
+
+    def info(self, credential_id: int, *, tenant: str | None = None) -> CredentialInfo:
+        """Return what people may see. Raises ``NotFound``, also for another tenant's."""
+        return _info_of(self._row(credential_id, tenant))
+
+    def keys(self, credential_id: int, *, cipher: Cipher, tenant: str | None = None) -> AwsKeys:
+        """Return the key pair. Raises ``NotFound``; ``InvalidSetting`` with another key."""
+        return _opened(self._row(credential_id, tenant), cipher)
+
+    def rows(self, *, tenant: str | None = None) -> list[CredentialInfo]:
+        """Return all credentials, oldest first."""
+        query = sa.select(credentials).order_by(credentials.c.id)
+        if tenant is not None:
+            query = query.where(credentials.c.tenant == tenant)
+        with self._db.read() as tx:
+            return [_info_of(row) for row in tx.execute(query)]
+
+    def delete(self, credential_id: int, *, tenant: str | None = None) -> None:
+        """Forget a credential. Raises ``NotFound``; ``Conflict`` while a source uses it."""
+        self._row(credential_id, tenant)
+        uses = sources.c.config["credentials"]["credential_id"].as_integer() == credential_id
+        with self._db.write() as tx:
+            user = tx.execute(sa.select(sources.c.name).where(uses)).first()
+            if user is not None:
+                raise Conflict(
+                    f"Credential {credential_id} is used by the source {user.name!r}: give that "
+                    "one another credential, or delete it first.",
+                    reason="credential_in_use",
+                )
+            tx.execute(credentials.delete().where(credentials.c.id == credential_id))
+
+    def rotate(self, cipher: Cipher) -> int:
+        """Encrypt every credential again with the cipher's first key; returns how many.
+
+        ``cipher.begin_rotation`` gives the cipher, ``cipher.finish_rotation`` follows.
+        """
+        with self._db.write() as tx:
+            rows = tx.execute(sa.select(credentials)).all()
+            for row in rows:
+                tx.execute(
+                    credentials.update()
+                    .where(credentials.c.id == row.id)
+                    .values(encrypted=cipher.encrypt(cipher.decrypt(bytes(row.encrypted))))
+                )
+        return len(rows)
+
+    def _row(self, credential_id: int, tenant: str | None) -> sa.Row:
+        query = sa.select(credentials).where(credentials.c.id == credential_id)
+        if tenant is not None:
+            query = query.where(credentials.c.tenant == tenant)
+        with self._db.read() as tx:
+            row = tx.execute(query).first()
+        if row is None:
+            raise NotFound(f"No stored credential {credential_id}.", reason="credential_not_found")
+        return row
+
+
+def _sealed(keys: AwsKeys, tenant: str, cipher: Cipher) -> bytes:
+    # The tenant lies inside, so that a row cannot be handed to another tenant by editing it.
+    text = json.dumps([tenant, keys.access_key_id, keys.secret_access_key, keys.session_token])
+    return cipher.encrypt(text.encode())
+
+
+def _opened(row: sa.Row, cipher: Cipher) -> AwsKeys:
+    tenant, key_id, secret, token = json.loads(cipher.decrypt(bytes(row.encrypted)))
+    if tenant != row.tenant:
+        raise NotFound(f"No stored credential {row.id}.", reason="credential_not_found")
+    return AwsKeys(access_key_id=key_id, secret_access_key=secret, session_token=token)
+
+
+def _hint(access_key_id: str) -> str:
+    if len(access_key_id) < 12:
+        return "..."
+    return f"{access_key_id[:4]}...{access_key_id[-4:]}"
+
+
+def _info_of(row: sa.Row) -> CredentialInfo:
+    return CredentialInfo(
+        id=row.id,
+        tenant=row.tenant,
+        hint=row.access_key_hint,
+        created_at=datetime.fromtimestamp(row.created_at, UTC),
+    )
