@@ -74,8 +74,7 @@ _SUFFIXES = """
     make: mk mak make
     nix: nix
     objc: m mm
-    ocaml: ml
-    ocaml_interface: mli
+    ocaml: ml mli
     perl: pl pm t
     php: php phtml php5
     powershell: ps1 psm1 psd1

@@ -78,10 +78,12 @@ def allow_json(
 
 
 def _after_comma(data: bytes, position: int, end: int) -> int:
-    """Return the begin of the next line when nothing else follows on this one."""
+    """Return the begin of the next line when nothing else follows here, else of what follows."""
     line = data.find(b"\n", position, min(end, position + 200))
     if line >= 0 and not data[position:line].strip():
         return line + 1
+    while position < end and data[position] in b" \t":
+        position += 1
     return position
 
 

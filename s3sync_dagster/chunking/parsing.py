@@ -27,7 +27,7 @@ the same place on every machine."""
 def cut_source(data: bytes, language: str, budget: Budget) -> list[Piece]:
     """Return the pieces of one window of source. Raises ``LimitExceeded`` (``parse_budget``)."""
     tree = parse(data, language)
-    return cut_outline(data, outline_syntax(data, tree, budget.for_outline(data)), budget)
+    return cut_outline(data, outline_syntax(data, tree, budget.for_outline(data), language), budget)
 
 
 def parse(data: bytes, language: str) -> "Tree":

@@ -6,6 +6,9 @@ from s3sync_dagster.chunking.text import character_start
 
 DEFAULT_MAX_LINES = 10
 DEFAULT_LINES_BYTES = 4096
+INSIDE_RECORD = 3.0
+APART = -0.6
+"""Before and after a record that must be cut: its parts do not share chunks with others."""
 MAX_HEADER_SHARE = 3
 """A header above a third of the limit is not repeated."""
 
@@ -55,11 +58,14 @@ def outline_json_lines(data: bytes, limit: int) -> Outline:
     """Return the cuts between lines of JSON, and inside those that do not fit."""
     outline = Outline()
     start = 0
+    apart = False
     while start < len(data):
         end = data.find(b"\n", start) + 1 or len(data)
-        outline.allow(start, 0.0)
-        if end - start > limit:
-            allow_json(data, (start, end), limit, outline, base=1.0)
+        large = end - start > limit
+        outline.allow(start, APART if large or apart else 0.0)
+        apart = large
+        if large:
+            allow_json(data, (start, end), limit, outline, base=INSIDE_RECORD)
         start = end
     return outline
 
