@@ -3,6 +3,7 @@
 import tempfile
 import threading
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +28,23 @@ class BodySpool:
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.Lock()
 
-    def read(self, body: Any, *, key: str, size: int, limit: int) -> Content:
+    def read(self, pieces: Iterator[bytes], *, key: str, limit: int) -> Content:
         """Return a body's bytes, or the file that holds them.
 
         Args:
-            body: botocore's stream; raises when it ends before its announced length.
+            pieces: the body; whatever it raises is passed on and leaves no file behind.
             key: for messages.
-            size: announced bytes, -1 when the server gave no length.
             limit: most bytes that are taken; ``LimitExceeded`` (``too_large``) beyond.
         """
-        pieces = _bounded(body, key=key, limit=limit)
-        if 0 <= size <= MAX_MEMORY_BYTES:
-            return b"".join(pieces)
-        return self._write(pieces)
+        bounded = _bounded(pieces, key=key, limit=limit)
+        begun: list[bytes] = []
+        size = 0
+        for piece in bounded:
+            begun.append(piece)
+            size += len(piece)
+            if size > MAX_MEMORY_BYTES:
+                return self._write(chain(_emptying(begun), bounded))
+        return b"".join(begun)
 
     def close(self) -> None:
         """Remove the temporary folder, if one was made."""
@@ -71,10 +76,23 @@ class BodySpool:
             return Path(self._temporary.name)
 
 
-def _bounded(body: Any, *, key: str, limit: int) -> Iterator[bytes]:
-    taken = 0
+def pieces_of(body: Any) -> Iterator[bytes]:
+    """Yield botocore's stream piece by piece; it raises when it ends before its announced end."""
     while piece := body.read(_PIECE_BYTES):
+        yield piece
+
+
+def _bounded(pieces: Iterator[bytes], *, key: str, limit: int) -> Iterator[bytes]:
+    taken = 0
+    for piece in pieces:
         taken += len(piece)
         if taken > limit:
             raise LimitExceeded(f"object {key!r} has more than {limit} bytes", reason="too_large")
         yield piece
+
+
+def _emptying(pieces: list[bytes]) -> Iterator[bytes]:
+    """Yield pieces and let go of each, so that they are not in memory and in the file."""
+    pieces.reverse()
+    while pieces:
+        yield pieces.pop()

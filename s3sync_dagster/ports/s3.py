@@ -21,7 +21,8 @@ from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.aws_errors import error_status, is_broken_connection
 from s3sync_dagster.ports.aws_session import ResolveCredential, ResolveEnv, open_session
-from s3sync_dagster.ports.body_spool import BodySpool
+from s3sync_dagster.ports.body_encoding import decoded
+from s3sync_dagster.ports.body_spool import BodySpool, pieces_of
 from s3sync_dagster.ports.s3_client import (
     DIRECTORY_BUCKET_SUFFIX,
     FAILURES,
@@ -179,7 +180,8 @@ class S3ObjectStore:
                     f"object {key!r} has {ref.size} bytes; at most {max_size_bytes} are read",
                     reason="too_large",
                 )
-            content = self._spool.read(body, key=key, size=ref.size, limit=max_size_bytes)
+            pieces = decoded(pieces_of(body), encoding=answer.get("ContentEncoding"), key=key)
+            content = self._spool.read(pieces, key=key, limit=max_size_bytes)
         finally:
             body.close()  # gives a finished connection back, and cuts one that is not wanted
         return ObjectBody(

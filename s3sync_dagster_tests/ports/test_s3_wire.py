@@ -22,7 +22,7 @@ from s3sync_dagster.ports.s3 import S3ObjectStore, open_object_store
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint
 from s3sync_dagster_tests.wire_proxy import Fault, WireProxy, WireRequest, wire_proxy
 
-BIG = bytes(range(256)) * (MAX_MEMORY_BYTES // 256 + 1)
+BIG = bytes(range(256)) * (12 * 1024 * 4)
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_a_large_read_that_breaks_leaves_no_file_behind(
 ) -> None:
     aws_endpoint.put(bucket, "big", BIG)
     store.head("big")
-    proxy.plan = lambda _: Fault(cut_after_bytes=MAX_MEMORY_BYTES // 2)
+    proxy.plan = lambda _: Fault(cut_after_bytes=MAX_MEMORY_BYTES + 2 * 1024 * 1024)
     with pytest.raises(Unavailable) as caught:
         store.read("big", max_size_bytes=len(BIG))
     assert caught.value.reason == "connection_broken"
