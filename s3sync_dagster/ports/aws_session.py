@@ -1,6 +1,7 @@
 """Credentials of a source to a boto3 session: the only place that sees secrets of AWS."""
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from botocore.credentials import (
     CredentialResolver,
     DeferredRefreshableCredentials,
 )
+from botocore.utils import parse_timestamp
 
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting
 from s3sync_dagster.model.source import CredentialsConfig
@@ -56,12 +58,34 @@ def open_session(
             aws_session_token=token,
             profile_name=credentials.profile if key_id is None else None,
             region_name=region,
+            botocore_session=_quick_session(),
         )
     except aws.BotoCoreError as error:
         raise transport_error(error, doing="opening an AWS session", endpoint=None) from None
     if credentials.role_arn is None:
         return session
     return _assuming(session, credentials=credentials, role_arn=credentials.role_arn)
+
+
+def _quick_session() -> aws_session.Session:
+    """Return a botocore session that reads the times of listings quickly.
+
+    Its own parser tries many forms: three quarters of the time of a page of 1,000 keys.
+    """
+    session = aws_session.Session()
+    session.get_component("response_parser_factory").set_parser_defaults(
+        timestamp_parser=_parse_timestamp
+    )
+    return session
+
+
+def _parse_timestamp(value: Any) -> datetime:
+    if isinstance(value, str) and value.endswith("Z"):
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            return parse_timestamp(value)
+    return parse_timestamp(value)
 
 
 def _keys(
@@ -118,7 +142,7 @@ def _assuming(
     role = DeferredRefreshableCredentials(
         refresh_using=fetcher.fetch_credentials, method=_RoleProvider.METHOD
     )
-    assumed = aws_session.Session()
+    assumed = _quick_session()
     assumed.register_component("credential_provider", CredentialResolver([_RoleProvider(role)]))
     return boto3.Session(botocore_session=assumed, region_name=region)
 
