@@ -21,6 +21,7 @@ def open_embedder(
     cache: VectorStore | None = None,
     api_key: Callable[[str], str | None] | None = None,
     embed_url: str | None = None,
+    workers: int = 1,
 ) -> Embedder:
     """Return the embedder for a source's configuration; weights load at the first text.
 
@@ -30,13 +31,14 @@ def open_embedder(
         cache: vectors of earlier runs.
         api_key: gives the value of a variable such as ``api_key_env`` names.
         embed_url: what speaks the wire of Chroma Cloud's embedding service (``CHROMA_EMBED_URL``).
+        workers: threads that infer side by side, for a local model that gains from it.
 
     Raises:
         MissingEngine: a local model is nowhere to be found; names the ways to get it.
         InvalidSetting: a field that this kind needs is missing.
     """
     keys = api_key or _no_key
-    model = _open_model(config, model_dir, keys, embed_url)
+    model = _open_model(config, model_dir, keys, embed_url, workers)
     sparse = _open_sparse(config, keys, embed_url)
     return cast("Embedder", ModelEmbedder(model, cache=cache, sparse=sparse))
 
@@ -46,6 +48,7 @@ def _open_model(
     model_dir: Path | None,
     api_key: Callable[[str], str | None],
     embed_url: str | None,
+    workers: int,
 ) -> Model:
     # Each kind's module is imported only where it is used: runs pay for what they need.
     match config.kind:
@@ -57,7 +60,7 @@ def _open_model(
             from s3sync_dagster.embedding.minilm import MiniLmModel  # noqa: PLC0415
             from s3sync_dagster.embedding.minilm_files import find_minilm  # noqa: PLC0415
 
-            return MiniLmModel(find_minilm(model_dir))
+            return MiniLmModel(find_minilm(model_dir), workers=workers)
         case "static":
             from s3sync_dagster.embedding.static import StaticModel, find_static  # noqa: PLC0415
 

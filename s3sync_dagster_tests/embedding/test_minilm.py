@@ -64,6 +64,12 @@ def test_vectors_do_not_depend_on_their_neighbours(embedder):
     np.testing.assert_allclose(together, alone, atol=2e-6)
 
 
+def test_workers_side_by_side_give_the_same_vectors(embedder, model_dir):
+    several = open_embedder(MINILM, model_dir=model_dir, workers=3)
+    texts = [f"{text} {n}" for n in range(4) for text in TEXTS]
+    np.testing.assert_array_equal(several.embed_documents(texts), embedder.embed_documents(texts))
+
+
 def test_what_the_model_says_of_itself(embedder):
     assert embedder.name == "default"
     assert embedder.limits.default_size_bytes == 1024
