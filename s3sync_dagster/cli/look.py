@@ -1,0 +1,74 @@
+"""``s3sync extract FILE`` and ``s3sync chunks FILE``: see what becomes of a file."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from s3sync_dagster.chunking import chunk_document
+from s3sync_dagster.chunking.show import render_html, render_terminal
+from s3sync_dagster.core.interfaces import ModelLimits
+from s3sync_dagster.extraction import extract_document
+from s3sync_dagster.model.document import Document
+from s3sync_dagster.model.source import ChunkingConfig, ExtractionConfig
+from s3sync_dagster.workers import open_pool
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--json", "as_json", is_flag=True, help="Print the provenance as JSON.")
+def extract(file: Path, as_json: bool) -> int:
+    """Print the text that extraction makes of FILE."""
+    from s3sync_dagster.extraction.show import provenance  # noqa: PLC0415
+
+    document = _read(file)
+    if as_json:
+        click.echo(json.dumps(provenance(document), ensure_ascii=False))
+    else:
+        click.echo(document.text)
+    for warning in document.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    return 0
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--max-size-bytes", type=click.IntRange(1, 16384), default=1024, show_default=True)
+@click.option("--type", "kind", type=click.Choice(["tree_sitter", "lines"]), default="tree_sitter")
+@click.option("--context", is_flag=True, help="Show the prefix that is embedded besides.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def chunks(
+    file: Path, max_size_bytes: int, kind: str, context: bool, html: Path | None, as_json: bool
+) -> int:
+    """Show where FILE is cut into chunks, and why."""
+    document = _read(file)
+    cut = chunk_document(
+        document,
+        object_key=file.name,
+        config=ChunkingConfig(
+            type=kind,  # type: ignore[arg-type]
+            max_size_bytes=max_size_bytes,
+            context=context,
+        ),
+        limits=ModelLimits(default_size_bytes=max_size_bytes),
+    )
+    if html is not None:
+        html.write_text(render_html(document, cut, file.name), "utf-8")
+        click.echo(f"written: {html}", err=True)
+    elif as_json:
+        click.echo(json.dumps([asdict(chunk) for chunk in cut], ensure_ascii=False))
+    else:
+        click.echo(render_terminal(document, cut))
+    return 0
+
+
+def _read(file: Path) -> Document:
+    pool = open_pool(workers=1)
+    try:
+        return extract_document(file, name=file.name, config=ExtractionConfig(), pool=pool)
+    finally:
+        pool.close()

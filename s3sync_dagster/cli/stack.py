@@ -1,0 +1,58 @@
+"""``s3sync up`` and ``s3sync demo``."""
+
+import sys
+
+import click
+
+from s3sync_dagster.cli.options import chroma_url
+from s3sync_dagster.local.home import prepare_home
+from s3sync_dagster.local.signals import stop_on_signals
+from s3sync_dagster.settings import load_settings
+from s3sync_dagster.wiring import open_parts
+
+
+@click.command()
+@chroma_url
+@click.option("--dagster-port", type=int, default=0, help="0: any free port.")
+@click.option("--api-port", type=int, default=0, help="0: any free port.")
+def up(chroma_url: str | None, dagster_port: int, api_port: int) -> int:
+    """Run Chroma, Dagster and the API until Ctrl-C or SIGTERM."""
+    from s3sync_dagster.local.stack import Stack  # noqa: PLC0415
+
+    settings = load_settings()
+    if chroma_url is not None:
+        settings = settings.with_chroma_url(chroma_url.rstrip("/"))
+    with stop_on_signals():
+        prepare_home(settings)
+        parts = open_parts(settings)
+        stack = Stack(
+            settings,
+            dagster_port=dagster_port,
+            api_port=api_port,
+            sources_version=parts.catalog.sources.version,
+            report=lambda line: print(line, file=sys.stderr, flush=True),  # noqa: T201
+        )
+        try:
+            with stack:
+                found = stack.addresses
+                if found is not None:
+                    click.echo(f"Dagster UI  {found.dagster}")
+                    click.echo(f"Chroma      {found.chroma}")
+                    if found.api:
+                        click.echo(f"API         {found.api}")
+                sys.stdout.flush()
+                stack.watch()
+        except KeyboardInterrupt:
+            pass  # Ctrl-C and SIGTERM are how `up` ends
+        finally:
+            parts.close()
+    return 0
+
+
+@click.command()
+def demo() -> int:
+    """Show the whole story on sample files, and stop all that it started."""
+    from s3sync_dagster.local.demo import run_demo  # noqa: PLC0415
+
+    run_demo(load_settings())
+    return 0

@@ -1,0 +1,218 @@
+"""``s3sync sync``: one listing and all its work, in this process, without a daemon.
+
+Each batch is one recorded run on the same Dagster instance that the stack uses, so that the UI
+shows it. The catalog makes it agree with a daemon, a sensor or a second sync at the same time.
+"""
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.core.dispatch import RunState, reap
+from s3sync_dagster.core.engine import KeyReport, Patience, Tally
+from s3sync_dagster.core.reconcile import continue_listing
+from s3sync_dagster.core.state import ListingRow, ListingState
+from s3sync_dagster.model.source import Source
+from s3sync_dagster.wiring import Parts
+
+WAIT_SECONDS = 1.0
+ONE_SHOT_PATIENCE = Patience(tries=5, first_wait_seconds=1.0, final=True)
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a sync did and what the source looks like now; the numbers add up to ``listed``."""
+
+    listed: int = 0
+    indexed: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    skipped: dict[str, int] = field(default_factory=dict[str, int])
+    failed: dict[str, int] = field(default_factory=dict[str, int])
+    pending: int = 0
+    removed: int = 0
+    chunks_written: int = 0
+    metadata_updated: int = 0
+    chunks_deleted: int = 0
+    embedded: int = 0
+    requests: dict[str, int] = field(default_factory=dict[str, int])
+    blocked_deletes: int = 0
+    seconds: float = 0.0
+    newly_failed: int = 0
+
+
+class Progress:
+    """What a sync tells while it works; the command draws it."""
+
+    def listing(self, listing: ListingRow) -> None:
+        """A page was committed."""
+
+    def working(self, total: int) -> None:
+        """So many keys wait."""
+
+    def keys(self, reports: Sequence[KeyReport]) -> None:
+        """These keys have ended."""
+
+    def note(self, line: str) -> None:
+        """Something that people want to know."""
+
+
+def run_sync(
+    parts: Parts,
+    source: Source,
+    *,
+    progress: Progress,
+    approve_deletes: bool = False,
+) -> Summary:
+    """List a source from its first page and work until none of its keys waits.
+
+    Raises:
+        S3SyncError: the bucket or Chroma cannot be used at all.
+    """
+    clock, catalog = parts.clock, parts.catalog
+    started = clock.monotonic()
+    requests = dict(parts.requests())
+    states: dict[str, str] = {}
+    tally = Tally()
+
+    def told(reports: Sequence[KeyReport]) -> None:
+        states.update({report.key: report.state for report in reports})
+        progress.keys(reports)
+
+    listing = _list(parts, source, progress=progress, approve_deletes=approve_deletes)
+    if catalog.documents.enqueue_unclean(source.id):
+        progress.note("documents that an earlier run left unfinished are written again")
+    embedder = parts.embedder_for(source.embedding)
+    inferred = embedder.inferred
+    waiting = catalog.invocations.live_count(source.id)
+    progress.working(waiting)
+    if waiting:
+        _work(parts, source, told=told, tally=tally, progress=progress)
+    counts = catalog.views.counts(source.id)
+    now = list(states.values())
+    new, updated = now.count("indexed"), now.count("updated")
+    return Summary(
+        listed=counts.objects,
+        indexed=new,
+        updated=updated,
+        unchanged=counts.indexed - new - updated,
+        skipped=counts.skipped,
+        failed=counts.failed,
+        pending=counts.pending + counts.processing,
+        removed=now.count("removed"),
+        chunks_written=tally.chunks_written,
+        metadata_updated=tally.metadata_updated,
+        chunks_deleted=tally.chunks_deleted,
+        embedded=embedder.inferred - inferred,
+        requests={
+            kind: number - requests.get(kind, 0) for kind, number in parts.requests().items()
+        },
+        blocked_deletes=listing.gone if listing.state is ListingState.BLOCKED else 0,
+        seconds=round(clock.monotonic() - started, 3),
+        newly_failed=now.count("failed"),
+    )
+
+
+def _list(parts: Parts, source: Source, *, progress: Progress, approve_deletes: bool) -> ListingRow:
+    catalog, told = parts.catalog, False
+    while True:
+        owner = catalog.listings.live_owner(source.id)
+        if owner is not None and parts.owners.is_dead(owner):
+            catalog.listings.end_dead(source.id, owner=owner)
+        done = continue_listing(
+            source,
+            catalog=catalog,
+            store=parts.store_for(source),
+            clock=parts.clock,
+            owner=parts.owners.me(),
+            fresh=True,
+            approve_deletes=approve_deletes,
+            on_page=progress.listing,
+        )
+        if done is not None:
+            return done.listing
+        if not told:
+            progress.note("another process lists this source; waiting for it")
+            told = True
+        parts.clock.sleep(WAIT_SECONDS)
+
+
+def _work(
+    parts: Parts,
+    source: Source,
+    *,
+    told: Callable[[Sequence[KeyReport]], None],
+    tally: Tally,
+    progress: Progress,
+) -> None:
+    import dagster as dg  # noqa: PLC0415  (an unchanged bucket does not pay for it)
+
+    from s3sync_dagster.defs.dispatching import Dispatcher  # noqa: PLC0415
+    from s3sync_dagster.defs.resources import Runtime, S3Source  # noqa: PLC0415
+    from s3sync_dagster.defs.source import (  # noqa: PLC0415
+        build_source_definitions,
+        job_name,
+        run_config,
+    )
+
+    hooks: dict[str, Any] = {"report": told, "tally": tally, "patience": ONE_SHOT_PATIENCE}
+    runtime = Runtime(parts, hooks=hooks)
+
+    @dg.resource
+    def this_process(_context: dg.InitResourceContext) -> Any:
+        try:
+            yield runtime
+        finally:
+            runtime.end()  # the parts stay open for the next batch
+
+    definitions = build_source_definitions(
+        S3Source.of(source), find=lambda _: source, sensor=False, runtime=this_process
+    )
+    job = definitions.resolve_job_def(job_name(source.name))
+    noted = False
+    with dg.DagsterInstance.get() as instance:
+        dispatcher = Dispatcher(runtime, instance, [source.name])
+        while True:
+            run_id = str(uuid.uuid4())
+            batch = parts.catalog.batches.reserve(
+                source.id,
+                take=Take(max_live=1000, ignore_backoff=True),
+                owner=parts.owners.me(),
+                run_id=run_id,
+            )
+            if batch is not None:
+                dispatcher.add_partitions(source, batch.keys)
+                job.execute_in_process(
+                    run_config={
+                        **run_config(source.name, keys=list(batch.keys), token=batch.token),
+                        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                    },
+                    instance=instance,
+                    run_id=run_id,
+                    tags={"s3sync/batch": batch.token, "s3sync/cli": "sync"},
+                    raise_on_error=False,
+                )
+                parts.catalog.batches.release(batch.token, died=False)
+                continue
+            if not parts.catalog.invocations.live_count(source.id):
+                return
+            for dead in reap(
+                parts.catalog.batches,
+                clock=parts.clock,
+                is_dead=parts.owners.is_dead,
+                run_state=_nothing_known,
+                source_id=source.id,
+            ):
+                progress.note(f"a batch of an earlier run is taken over: {dead.why}")
+                dispatcher.report_failed(dead.run_id, dead.why)
+            if not noted:
+                progress.note("another process holds some of the keys; waiting for it")
+                noted = True
+            parts.clock.sleep(WAIT_SECONDS)
+
+
+def _nothing_known(_run_id: str | None, _token: str) -> RunState:
+    """Only owners and leases decide here: runs are the daemon's business."""
+    return "unknown"

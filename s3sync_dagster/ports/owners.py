@@ -1,0 +1,72 @@
+"""Who is alive: one locked file per working process, freed by the kernel however it ends.
+
+The lock is a POSIX record lock: forked children do not inherit it, so a worker that outlives its
+parent does not keep it.
+"""
+
+import fcntl
+import os
+import uuid
+from pathlib import Path
+from typing import IO
+
+
+class Owners:
+    """The folder ``owners`` of one data folder."""
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / "owners"
+        self._mine: tuple[int, str, IO[str]] | None = None
+
+    def me(self) -> str:
+        """Return this process's owner name, ``<home id>:<file>``; its lock is held from now on."""
+        if self._mine is None or self._mine[0] != os.getpid():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+            file = (self._folder / name).open("w")
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._mine = (os.getpid(), name, file)
+        return f"{self._home_id()}:{self._mine[1]}"
+
+    def is_dead(self, owner: str | None) -> bool | None:
+        """Return whether an owner's process has ended; None when this home cannot tell."""
+        home, _, name = (owner or "").partition(":")
+        if not name or home != self._home_id() or "/" in name:
+            return None
+        if self._mine is not None and self._mine[:2] == (os.getpid(), name):
+            return False  # taking our own lock again would succeed, and closing it would free it
+        path = self._folder / name
+        try:
+            with path.open("r+") as file:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return True
+        except BlockingIOError:
+            return False
+        path.unlink(missing_ok=True)
+        return True
+
+    def close(self) -> None:
+        """Give up this process's lock."""
+        if self._mine is not None and self._mine[0] == os.getpid():
+            _, name, file = self._mine
+            file.close()
+            (self._folder / name).unlink(missing_ok=True)
+            self._mine = None
+
+    def _home_id(self) -> str:
+        """Return a random name that tells this home from others; made once."""
+        path = self._folder / ".home"
+        try:
+            return path.read_text("ascii").strip()
+        except FileNotFoundError:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        fresh = self._folder / f".home-{uuid.uuid4().hex}"
+        fresh.write_text(uuid.uuid4().hex[:12], "ascii")
+        try:
+            os.link(fresh, path)  # atomic: of two that begin at once both read the winner's name
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+        return path.read_text("ascii").strip()

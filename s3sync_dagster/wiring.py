@@ -1,0 +1,162 @@
+"""Settings to working parts: the one place that knows which adapter fills which interface."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from s3sync_dagster.catalog import Catalog, open_catalog
+from s3sync_dagster.chunking import chunk_document
+from s3sync_dagster.core.clock import Clock
+from s3sync_dagster.core.engine import Engine
+from s3sync_dagster.core.interfaces import Collections, Embedder, ObjectStore, Queue, WorkerPool
+from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.extraction import extract_document
+from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.source import EmbeddingConfig, Source
+from s3sync_dagster.ports.chroma import open_collections
+from s3sync_dagster.ports.owners import Owners
+from s3sync_dagster.ports.s3 import open_object_store
+from s3sync_dagster.ports.sqs import open_queue
+from s3sync_dagster.settings import Settings
+from s3sync_dagster.workers import open_pool
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a process works with. Everything opens at first use and lives until ``close``."""
+
+    settings: Settings
+    clock: Clock = field(default_factory=Clock)
+    _lock: Any = field(default_factory=threading.RLock, repr=False)
+    _catalog: Catalog | None = field(default=None, repr=False)
+    _collections: Collections | None = field(default=None, repr=False)
+    _pool: WorkerPool | None = field(default=None, repr=False)
+    _owners: Owners | None = field(default=None, repr=False)
+    _embedders: dict[str, Embedder] = field(default_factory=dict[str, Embedder], repr=False)
+    _stores: dict[str, tuple[Source, ObjectStore]] = field(
+        default_factory=dict[str, tuple[Source, ObjectStore]], repr=False
+    )
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog, created or upgraded at the first open."""
+        with self._lock:
+            if self._catalog is None:
+                self._catalog = open_catalog(self.settings.database_url, clock=self.clock)
+            return self._catalog
+
+    @property
+    def owners(self) -> Owners:
+        """Who is alive in this data folder."""
+        with self._lock:
+            if self._owners is None:
+                self._owners = Owners(self.settings.home)
+            return self._owners
+
+    @property
+    def collections(self) -> Collections:
+        """Chroma: Cloud with an API key, else the server of ``chroma_url``."""
+        with self._lock:
+            if self._collections is None:
+                settings = self.settings
+                if settings.chroma_url is None and settings.chroma_api_key is None:
+                    raise InvalidSetting(
+                        "No Chroma is named: set S3SYNC_CHROMA_URL, or start `s3sync up`."
+                    )
+                self._collections = open_collections(
+                    url=settings.chroma_url, cloud_api_key=settings.chroma_api_key
+                )
+            return self._collections
+
+    @property
+    def pool(self) -> WorkerPool:
+        """Worker processes for parsing what cannot be trusted."""
+        with self._lock:
+            if self._pool is None:
+                socket = self.settings.home / "workers.sock"
+                self._pool = open_pool(socket_path=socket if socket.exists() else None)
+            return self._pool
+
+    def store_for(self, source: Source) -> ObjectStore:
+        """Return the source's bucket."""
+        with self._lock:
+            known = self._stores.get(source.id)
+            if known is None or known[0] != source:
+                store = open_object_store(
+                    source,
+                    resolve_env=self.resolve_env,
+                    resolve_credential=self.resolve_credential,
+                )
+                self._stores[source.id] = known = (source, store)
+            return known[1]
+
+    def queue_for(self, source: Source) -> Queue:
+        """Return the source's queue."""
+        if source.queue_url is None:
+            raise InvalidSetting(f"The source {source.name!r} has no queue_url.")
+        return open_queue(
+            source.queue_url,
+            source=source,
+            resolve_env=self.resolve_env,
+            resolve_credential=self.resolve_credential,
+        )
+
+    def embedder_for(self, config: EmbeddingConfig) -> Embedder:
+        """Return the model, loaded once a process."""
+        with self._lock:
+            key = repr(config)
+            if key not in self._embedders:
+                self._embedders[key] = open_embedder(
+                    config,
+                    model_dir=self.settings.model_dir,
+                    api_key=self.resolve_env,
+                    embed_url=self.settings.chroma_embed_url,
+                )
+            return self._embedders[key]
+
+    def engine_for(self, source: Source, **hooks: Any) -> Engine:
+        """Return the engine of a source; ``hooks`` are fields of ``Engine``."""
+        return Engine(
+            source=source,
+            catalog=self.catalog,
+            store=self.store_for(source),
+            collections=self.collections,
+            embedder=self.embedder_for(source.embedding),
+            extractor=extract_document,
+            chunker=chunk_document,
+            pool=self.pool,
+            clock=self.clock,
+            **hooks,
+        )
+
+    def resolve_env(self, name: str) -> str | None:
+        """Return a variable that a source's configuration names."""
+        return self.settings.environment.get(name) or None
+
+    def resolve_credential(self, credential_id: int) -> tuple[str, str, str | None]:
+        """Return a stored credential: key id, secret, session token."""
+        raise InvalidSetting(f"There is no stored credential {credential_id}.")
+
+    def requests(self) -> Mapping[str, int]:
+        """Return S3 requests of this process by kind."""
+        total: dict[str, int] = {}
+        for _, store in self._stores.values():
+            for kind, number in store.requests().items():
+                total[kind] = total.get(kind, 0) + number
+        return total
+
+    def close(self) -> None:
+        """Close what was opened."""
+        with self._lock:
+            for part in (self._pool, self._collections, self._catalog, self._owners):
+                if part is not None:
+                    part.close()  # type: ignore[attr-defined]
+            self._pool = self._collections = self._catalog = self._owners = None
+            self._stores.clear()
+            self._embedders.clear()
+
+
+def open_parts(settings: Settings) -> Parts:
+    """Return the parts of a process; nothing is opened yet."""
+    return Parts(settings)
