@@ -73,8 +73,15 @@ def sync(
         console = Console(stderr=True)
         if dry_run:
             return _dry_run(parts, source, as_json=as_json)
-        with _Drawn(console) as progress:
-            summary = run_sync(parts, source, progress=progress, approve_deletes=approve_deletes)
+        try:
+            with _Drawn(console) as progress:
+                summary = run_sync(
+                    parts, source, progress=progress, approve_deletes=approve_deletes
+                )
+        except S3SyncError:
+            if known is None and not parts.catalog.views.counts(source.id).objects:
+                parts.catalog.documents.drop_source(source.id)  # a typing error leaves nothing
+            raise
         if as_json:
             values = asdict(summary)
             values.pop("newly_failed")
