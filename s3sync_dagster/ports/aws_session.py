@@ -47,7 +47,7 @@ def open_session(
 
     Raises:
         AccessDenied: ``no_credentials``, ``profile_not_found``.
-        InvalidSetting: an incomplete pair, or a profile beside other credentials.
+        InvalidSetting: an incomplete pair.
     """
     key_id, secret, token = _keys(
         credentials, resolve_env=resolve_env, resolve_credential=resolve_credential
@@ -61,6 +61,7 @@ def open_session(
             region_name=region,
             botocore_session=_quick_session(),
         )
+        _require_profile(session)
     except aws.BotoCoreError as error:
         raise transport_error(error, doing="opening an AWS session", endpoint=None) from None
     # boto3 adds its own folder for each session; the loader that they share needs it once.
@@ -69,6 +70,12 @@ def open_session(
     if credentials.role_arn is None:
         return session
     return _assuming(session, credentials=credentials, role_arn=credentials.role_arn)
+
+
+def _require_profile(session: boto3.Session) -> None:
+    """Raise for a profile that does not exist, which botocore may notice only at a request."""
+    if _has_profile(session) and session.profile_name not in session.available_profiles:
+        raise aws.ProfileNotFound(profile=session.profile_name)
 
 
 def _quick_session(profile: str | None = None) -> aws_session.Session:
