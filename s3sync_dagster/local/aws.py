@@ -38,10 +38,13 @@ class LocalAws:
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         )
 
-    def make_bucket_with_queue(self, bucket: str, queue: str) -> str:
-        """Create both, let the bucket send its events to the queue, return the queue's URL."""
+    def make_bucket(self, bucket: str) -> None:
+        """Create a bucket."""
+        self.client("s3").create_bucket(Bucket=bucket)
+
+    def make_queue_of(self, bucket: str, queue: str) -> str:
+        """Create a queue, let the bucket send its events there, return the queue's URL."""
         s3, sqs = self.client("s3"), self.client("sqs")
-        s3.create_bucket(Bucket=bucket)
         url = sqs.create_queue(QueueName=queue)["QueueUrl"]
         attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         s3.put_bucket_notification_configuration(

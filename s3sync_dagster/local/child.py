@@ -108,7 +108,7 @@ class Child:
             try:
                 self._process.wait(max(seconds, 0.0))
             except subprocess.TimeoutExpired:
-                _log.warning("%s did not end in time: killed", self.name)
+                _log.info("%s did not end in time: killed", self.name)
         for group in self._groups:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGKILL)

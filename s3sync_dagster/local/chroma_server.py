@@ -37,7 +37,7 @@ START_SECONDS = 20.0
 """How long a server may take to answer, measured: 0.6 s idle, a few on a busy machine."""
 FIND_SECONDS = START_SECONDS + 5
 """How long a server that somebody else is starting is waited for."""
-STOP_SECONDS = 12.0
+STOP_SECONDS = 10.0
 """How long a server may take to end after SIGTERM, measured: 4 s under load."""
 
 

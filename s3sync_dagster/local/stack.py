@@ -9,6 +9,7 @@ good, and a code server waits for its runs without limit.
 import contextlib
 import importlib.util
 import logging
+import os
 import socket
 import sys
 import time
@@ -29,6 +30,7 @@ from s3sync_dagster.local.stack_state import Addresses, publish, stack_lock
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError, Unavailable
 from s3sync_dagster.ports.dagster_runs import LOCATION, WORKING, DagsterRuns
 from s3sync_dagster.settings import Settings
+from s3sync_dagster.workers import warm_server_command
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +39,9 @@ LOAD_SECONDS = 180.0
 STOP_SECONDS = 30.0
 _DAEMON_SECONDS = 6.0
 _RUNS_SECONDS = 4.0
-_SERVERS_SECONDS = 7.0
+_SERVERS_SECONDS = 9.0
+_SOCKET_PATH_BYTES = 104
+"""What the strictest system (macOS) accepts as the path of a socket."""
 _API = "s3sync_dagster.api"
 
 
@@ -181,6 +185,9 @@ class Stack:
             )
             self._children[name].start()
 
+        socket_path = self._settings.home / "workers.sock"
+        if len(os.fsencode(socket_path)) < _SOCKET_PATH_BYTES:  # else each run forks its own
+            child("workers", warm_server_command(socket_path))
         self._report("Starting Dagster")
         code_server = [sys.executable, "-m", "dagster", "code-server", "start", "-m", self._module]
         code_server += ["-h", "127.0.0.1", "-p", str(code_port), "--location-name", LOCATION]
@@ -223,9 +230,9 @@ class Stack:
             elif broken_since is None:
                 broken_since = time.monotonic()
             elif time.monotonic() - broken_since > 5.0:
-                log = self._children["code server"].log
                 raise FixConfiguration(
-                    f"Dagster cannot load the definitions {self._module!r}: {str(log)!r} says why.",
+                    f"Dagster cannot load the definitions {self._module!r}: code-server.log and "
+                    f"webserver.log in {str(self._settings.home / 'logs')!r} say why.",
                     reason="definitions_broken",
                 )
             return state == "loaded"

@@ -27,7 +27,8 @@ def listens(url):
 
 def test_samples_arrive_and_their_events_too(tmp_path):
     with local_aws(tmp_path / "aws.log") as endpoint:
-        queue = endpoint.make_bucket_with_queue("company", "company-events")
+        endpoint.make_bucket("company")
+        queue = endpoint.make_queue_of("company", "company-events")
         keys = endpoint.upload("company", "docs/", SAMPLES)
         s3 = endpoint.client("s3")
         listed = [o["Key"] for o in s3.list_objects_v2(Bucket="company")["Contents"]]
