@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from s3sync_dagster.catalog import Catalog, open_catalog
+from s3sync_dagster.catalog.cipher import open_cipher
 from s3sync_dagster.chunking import chunk_document
 from s3sync_dagster.core.clock import Clock
 from s3sync_dagster.core.engine import Engine
 from s3sync_dagster.core.interfaces import Collections, Embedder, ObjectStore, Queue, WorkerPool
 from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.embedding.cache import VectorCache
 from s3sync_dagster.extraction import extract_document
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import EmbeddingConfig, Source
@@ -33,6 +35,7 @@ class Parts:
     _collections: Collections | None = field(default=None, repr=False)
     _pool: WorkerPool | None = field(default=None, repr=False)
     _owners: Owners | None = field(default=None, repr=False)
+    _vectors: VectorCache | None = field(default=None, repr=False)
     _embedders: dict[str, Embedder] = field(default_factory=dict[str, Embedder], repr=False)
     _stores: dict[str, tuple[Source, ObjectStore]] = field(
         default_factory=dict[str, tuple[Source, ObjectStore]], repr=False
@@ -110,10 +113,25 @@ class Parts:
                 self._embedders[key] = open_embedder(
                     config,
                     model_dir=self.settings.model_dir,
+                    cache=self.vector_cache,
                     api_key=self.resolve_env,
                     embed_url=self.settings.chroma_embed_url,
                 )
             return self._embedders[key]
+
+    @property
+    def vector_cache(self) -> VectorCache:
+        """Vectors of earlier runs: beside the catalog in Postgres, else a file of this home."""
+        with self._lock:
+            if self._vectors is None:
+                url = self.catalog.database.url
+                where = self.settings.home / "cache" / "vectors.db"
+                if not self.catalog.database.sqlite:
+                    self._vectors = VectorCache(url.render_as_string(hide_password=False))
+                else:
+                    where.parent.mkdir(parents=True, exist_ok=True)
+                    self._vectors = VectorCache(where)
+            return self._vectors
 
     def engine_for(self, source: Source, **hooks: Any) -> Engine:
         """Return the engine of a source; ``hooks`` are fields of ``Engine``."""
@@ -136,7 +154,9 @@ class Parts:
 
     def resolve_credential(self, credential_id: int) -> tuple[str, str, str | None]:
         """Return a stored credential: key id, secret, session token."""
-        raise InvalidSetting(f"There is no stored credential {credential_id}.")
+        cipher = open_cipher(self.settings)
+        keys = self.catalog.credentials.keys(credential_id, cipher=cipher)
+        return keys.access_key_id, keys.secret_access_key, keys.session_token
 
     def requests(self) -> Mapping[str, int]:
         """Return S3 requests of this process by kind."""
@@ -149,10 +169,12 @@ class Parts:
     def close(self) -> None:
         """Close what was opened."""
         with self._lock:
-            for part in (self._pool, self._collections, self._catalog, self._owners):
+            parts = (self._pool, self._collections, self._vectors, self._catalog, self._owners)
+            for part in parts:
                 if part is not None:
                     part.close()  # type: ignore[attr-defined]
             self._pool = self._collections = self._catalog = self._owners = None
+            self._vectors = None
             self._stores.clear()
             self._embedders.clear()
 

@@ -14,7 +14,7 @@ from s3sync_dagster.wiring import Parts
 
 @click.command()
 @click.argument("words")
-@click.option("--collection", required=True, help="Chroma collection.")
+@click.option("--collection", "-c", required=True, help="Chroma collection.")
 @click.option("--where", help="Chroma's metadata filter as JSON.")
 @click.option("-n", "limit", default=5, show_default=True, help="Number of hits.")
 @click.option("--embedding", type=EMBEDDINGS, help="For collections that no source here fills.")

@@ -25,7 +25,7 @@ from s3sync_dagster.wiring import Parts
 
 @click.command()
 @click.argument("place", metavar="s3://BUCKET/PREFIX")
-@click.option("--collection", required=True, help="Chroma collection.")
+@click.option("--collection", "-c", required=True, help="Chroma collection.")
 @click.option("--endpoint-url", metavar="URL", help="For MinIO and other S3 servers.")
 @click.option("--region", help="Found by itself where possible.")
 @chroma_url

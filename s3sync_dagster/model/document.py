@@ -103,6 +103,6 @@ class Hit:
 
     id: str
     document: str
-    metadata: Mapping[str, object] = field(default_factory=dict)
+    metadata: Mapping[str, object] = field(default_factory=dict[str, object])
     score: float = 0.0
     """Greater is better: 1 - cosine distance, or the fused score of a hybrid query."""

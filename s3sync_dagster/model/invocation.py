@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from s3sync_dagster.model.document import Metadata
+from s3sync_dagster.model.document import Metadata, MetadataValue
 
 
 class InvocationStatus(StrEnum):
@@ -79,7 +79,7 @@ class Invocation:
     created_at: datetime
     target_collection_name: str | None = None
     custom_id: str | None = None
-    metadata: Metadata = field(default_factory=dict)
+    metadata: Metadata = field(default_factory=dict[str, MetadataValue])
     owner: str | None = None
     """``sidecar:<key>`` for what a sidecar asks."""
     force: bool = False

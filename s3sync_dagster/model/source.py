@@ -64,7 +64,7 @@ class EmbeddingConfig:
 class ExtractionConfig:
     """Engines and choices of extraction."""
 
-    engines: Mapping[str, str] = field(default_factory=dict)
+    engines: Mapping[str, str] = field(default_factory=dict[str, str])
     """Suffix -> engine, such as ``{".pdf": "pypdfium2"}``; empty: see docs/formats.md."""
     ocr: bool = True
     """Read scans and images where Tesseract is installed."""
@@ -114,7 +114,7 @@ class Source:
     database_name: str = "default_database"
     id_prefix: str = ""
     """Before each record id, at most 56 bytes."""
-    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+    metadata: Mapping[str, MetadataValue] = field(default_factory=dict[str, MetadataValue])
     """Added to each record."""
     include_globs: tuple[str, ...] = ()
     exclude_globs: tuple[str, ...] = ()
