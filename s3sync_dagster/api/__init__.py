@@ -1,1 +1,1 @@
-"""The Sync API and the console."""
+"""The Sync API over HTTP, the operations beyond it, and the console."""

@@ -85,6 +85,10 @@ class Invocations:
 
     def find(self, invocation_id: str, *, tenant: str | None = None) -> Invocation:
         """Return an invocation. Raises ``NotFound``, also for another tenant's."""
+        return invocation_of(self.row(invocation_id, tenant=tenant))
+
+    def row(self, invocation_id: str, *, tenant: str | None = None) -> sa.Row[Any]:
+        """Return an invocation's row. Raises ``NotFound``, also for another tenant's."""
         query = sa.select(invocations).where(invocations.c.id == invocation_id)
         if tenant is not None:
             query = query.where(invocations.c.tenant == tenant)
@@ -92,7 +96,7 @@ class Invocations:
             row = tx.execute(query).first()
         if row is None:
             raise NotFound(f"No invocation {invocation_id!r}.", reason="invocation_not_found")
-        return invocation_of(row)
+        return row
 
     def rows(
         self,
@@ -100,6 +104,7 @@ class Invocations:
         tenant: str | None = None,
         source_id: str | None = None,
         database_name: str | None = None,
+        source_type: str | None = None,
         status: InvocationStatus | None = None,
         ascending: bool = False,
         limit: int = 100,
@@ -115,6 +120,12 @@ class Invocations:
         ):
             if value is not None:
                 query = query.where(column == value)
+        if source_type is not None:
+            uploads = sa.select(sources.c.id).where(
+                sources.c.config["type"].as_string() == "file_upload"
+            )
+            wanted = invocations.c.source_id.in_(uploads)
+            query = query.where(wanted if source_type == "file_upload" else ~wanted)
         order = invocations.c.created_at
         query = query.order_by(order.asc() if ascending else order.desc(), invocations.c.id)
         with self._db.read() as tx:
@@ -209,7 +220,11 @@ def insert_automatic(
     now: float,
     kind: InvocationKind = "sync",
 ) -> int:
-    """Insert automatic invocations in an open transaction; what waits already is refreshed."""
+    """Insert automatic invocations in an open transaction; what waits already is refreshed.
+
+    One row stands for all that was told, so it keeps the question that asks the bucket most: an
+    event makes the reader ask whether the object is there, where a listing alone would not.
+    """
     if not keys:
         return 0
     source = tx.execute(
@@ -220,12 +235,16 @@ def insert_automatic(
     if source is None:
         return 0
     insert = database.insert(invocations)
+    event = invocations.c.trigger == Trigger.EVENT.value
     statement = insert.on_conflict_do_update(
         index_elements=["source_id", "object_key"],
         index_where=COALESCING,
         set_={
-            "kind": insert.excluded.kind,
-            "trigger": insert.excluded.trigger,
+            "kind": sa.case(
+                (sa.and_(event, invocations.c.kind == "remove"), "remove"),
+                else_=insert.excluded.kind,
+            ),
+            "trigger": sa.case((event, invocations.c.trigger), else_=insert.excluded.trigger),
             "priority": sa.case(
                 (invocations.c.priority < insert.excluded.priority, invocations.c.priority),
                 else_=insert.excluded.priority,

@@ -1,0 +1,93 @@
+"""The application: routers, guards and error handlers around the parts of a process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import cast
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from s3sync_dagster import __version__
+from s3sync_dagster.api import errors, health, invocations, openapi, sources
+from s3sync_dagster.api.access import Access
+from s3sync_dagster.api.context import Context
+from s3sync_dagster.api.dispatching import Dispatch, Dispatching
+from s3sync_dagster.api.finished import FinishedCollections
+from s3sync_dagster.api.guards import BodyLimits, SecurityHeaders
+from s3sync_dagster.api.health import Health
+from s3sync_dagster.api.metrics import Traffic
+from s3sync_dagster.api.options import ApiOptions
+from s3sync_dagster.api.request_log import RequestLog
+from s3sync_dagster.ports.chroma import ChromaCollections
+from s3sync_dagster.ports.dagster_runs import DagsterRuns
+from s3sync_dagster.wiring import Parts
+
+
+def create_app(
+    parts: Parts, options: ApiOptions | None = None, *, dispatch: Dispatch | None = None
+) -> FastAPI:
+    """Return the API over the parts, which stay the caller's to close.
+
+    Args:
+        parts: catalog, Chroma and buckets.
+        options: limits and trust.
+        dispatch: gets the ids of sources with new invocations, from a thread of the server;
+            None: the dispatch sensor finds them by itself.
+    """
+    options = options or ApiOptions()
+    registry = CollectorRegistry()
+    traffic = Traffic(registry)
+    context = Context(
+        parts=parts,
+        options=options,
+        dispatching=Dispatching(dispatch, gather_seconds=options.dispatch_seconds),
+        finished=FinishedCollections(
+            lambda name, tenant, database: context.chroma.directory.find(name, tenant, database)
+        ),
+        health=Health(_checks(parts, options)),
+        registry=registry,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        context.dispatching.start()
+        yield
+        context.dispatching.stop()
+        context.health.close()
+
+    app = FastAPI(
+        title=openapi.TITLE,
+        summary=openapi.SUMMARY,
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        separate_input_output_schemas=False,
+    )
+    app.state.context = context
+    app.state.access = Access(parts.catalog, options)
+    for router in (sources.router, invocations.router, health.router):
+        app.include_router(router)
+    app.openapi = partial(openapi.describe, app)  # type: ignore[method-assign]
+    errors.install(app)
+    app.add_middleware(BodyLimits, options=options)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestLog, traffic=traffic)
+    return app
+
+
+def _checks(parts: Parts, options: ApiOptions) -> dict[str, health.Check]:
+    checks: dict[str, health.Check] = {
+        "catalog": lambda: _ignore(parts.catalog.tokens.configured()),
+        "chroma": lambda: cast("ChromaCollections", parts.collections).heartbeat(),
+    }
+    if options.dagster_url is not None:
+        dagster = DagsterRuns(options.dagster_url, timeout_seconds=health.CHECK_SECONDS)
+        checks["dagster"] = lambda: _ignore(dagster.location())
+    return checks
+
+
+def _ignore(_answer: object) -> None:
+    """Take an answer that only had to come."""

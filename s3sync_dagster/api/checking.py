@@ -1,0 +1,113 @@
+"""What the outside says of a source that is about to be made: database, collection, bucket."""
+
+from dataclasses import replace
+
+from s3sync_dagster.api.context import Context
+from s3sync_dagster.api.wire_source import S3Fields
+from s3sync_dagster.catalog.cipher import open_cipher
+from s3sync_dagster.catalog.credentials import AwsKeys
+from s3sync_dagster.core.interfaces import ObjectStore
+from s3sync_dagster.model.errors import AccessDenied, NotFound, NotPossible
+from s3sync_dagster.model.source import Source
+from s3sync_dagster.ports.s3 import open_object_store
+
+
+def require_database(here: Context, tenant: str, database: str) -> None:
+    """Raise ``NotFound`` unless Chroma has the database."""
+    if not here.chroma.directory.has_database(tenant, database):
+        raise NotFound(
+            f"There is no database {database!r} in Chroma's tenant {tenant!r}.",
+            reason="database_not_found",
+        )
+
+
+def check_target(here: Context, source: Source) -> None:
+    """Check the database, and the collection where it exists.
+
+    Raises:
+        NotFound: the database does not exist.
+        EmbeddingMismatch: the collection holds vectors of another model.
+        Conflict: the collection is marked ``finished_ingest``.
+        NotPossible: sparse vectors are asked for, and this Chroma indexes none.
+    """
+    require_database(here, source.tenant, source.database_name)
+    directory = here.chroma.directory
+    found = directory.find(source.collection_name, source.tenant, source.database_name)
+    if source.embedding.sparse_model and found is None and not directory.cloud:
+        # Only an attempt tells a distributed Chroma, which can, from a single node.
+        _open(here, source, create=True)
+    elif found is not None:
+        _open(here, source, create=False)
+
+
+def _open(here: Context, source: Source, *, create: bool) -> None:
+    try:
+        here.chroma.open(
+            source.collection_name,
+            tenant=source.tenant,
+            database=source.database_name,
+            embedder=here.parts.embedder_for(source.embedding),
+            create=create,
+        )
+    except NotPossible:
+        raise NotPossible(
+            "This Chroma server indexes no sparse vectors: leave embedding.sparse out, and search "
+            "with hybrid=true, which ranks by vectors and words together."
+        ) from None
+
+
+def inline_keys(fields: S3Fields) -> AwsKeys | None:
+    """Return the pair of keys of a payload, None when it has none."""
+    if fields.aws_access_key_id is None or fields.aws_secret_access_key is None:
+        return None
+    token = fields.aws_session_token
+    return AwsKeys(
+        access_key_id=fields.aws_access_key_id.get_secret_value(),
+        secret_access_key=fields.aws_secret_access_key.get_secret_value(),
+        session_token=None if token is None else token.get_secret_value(),
+    )
+
+
+def check_credential(here: Context, source: Source) -> None:
+    """Raise ``NotFound`` for a credential id that the tenant does not have."""
+    credential_id = source.credentials.credential_id
+    if credential_id is not None:
+        here.catalog.credentials.info(credential_id, tenant=source.tenant)
+
+
+def check_bucket(here: Context, source: Source, *, keys: AwsKeys | None) -> None:
+    """List one key, which finds a wrong key, bucket, region or endpoint.
+
+    A plain refusal passes where the contract asks for s3:GetObject alone: without a prefix and
+    without listings. Whoever lists then gets the refusal.
+
+    Raises:
+        S3SyncError: what the bucket's errors mean.
+    """
+    store = _store(here, source, keys)
+    try:
+        store.list_page(source.path_prefix, start_after=None, limit=1)
+    except AccessDenied as error:
+        lists = source.path_prefix or source.list_interval_seconds
+        if lists or error.reason != AccessDenied.reason:
+            raise
+
+
+def store_keys(here: Context, source: Source, keys: AwsKeys | None) -> Source:
+    """Return the source with the id of its keys, which are stored if they came inline."""
+    if keys is None:
+        return source
+    cipher = open_cipher(here.parts.settings)
+    stored = here.catalog.credentials.add(keys, tenant=source.tenant, cipher=cipher)
+    return replace(source, credentials=replace(source.credentials, credential_id=stored.id))
+
+
+def _store(here: Context, source: Source, keys: AwsKeys | None) -> ObjectStore:
+    if keys is None:
+        return here.parts.store_for(source)
+    given = (keys.access_key_id, keys.secret_access_key, keys.session_token)
+    return open_object_store(
+        replace(source, credentials=replace(source.credentials, credential_id=0)),
+        resolve_env=here.parts.resolve_env,
+        resolve_credential=lambda _: given,
+    )

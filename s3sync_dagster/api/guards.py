@@ -1,0 +1,127 @@
+"""ASGI guards around the routes: size and pace of bodies, headers that protect browsers."""
+
+import asyncio
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from s3sync_dagster.api.errors import error_response
+from s3sync_dagster.api.options import MAX_FILE_BYTES, ApiOptions
+
+UPLOAD_PATH = "/api/v1/add-file"
+_UPLOAD_BYTES = MAX_FILE_BYTES + 1024 * 1024
+"""The file, and the other parts of the form."""
+_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"content-security-policy", _POLICY.encode()),
+]
+
+
+class _BodyRefused(Exception):
+    pass
+
+
+class BodyLimits:
+    """ASGI middleware: 413 for a body that is too large, 408 for one that does not come."""
+
+    def __init__(self, app: ASGIApp, *, options: ApiOptions) -> None:
+        self._app = app
+        self._options = options
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = _UPLOAD_BYTES if scope["path"] == UPLOAD_PATH else self._options.max_body_bytes
+        declared = _content_length(scope)
+        if declared is not None and declared > limit:
+            await self._too_large(limit)(scope, receive, send)
+            return
+        received = 0
+        finished = started = False
+        refusal: ASGIApp | None = None
+
+        async def limited() -> Message:
+            nonlocal received, finished, refusal
+            if finished:  # what follows the body is the client's departure, which may take long
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), self._options.body_timeout_seconds)
+            except TimeoutError:
+                refusal = _too_slow()
+                raise _BodyRefused from None
+            received += len(message.get("body", b""))
+            finished = not message.get("more_body", False)
+            if received > limit:
+                refusal = self._too_large(limit)
+                raise _BodyRefused
+            return message
+
+        async def noticed(message: Message) -> None:
+            nonlocal started
+            if refusal is None or started:  # a route that was cut short has nothing to say
+                started = True
+                await send(message)
+
+        try:
+            await self._app(scope, limited, noticed)
+        except _BodyRefused:
+            pass
+        if refusal is not None and not started:
+            await refusal(scope, receive, send)
+
+    def _too_large(self, limit: int) -> ASGIApp:
+        return error_response(
+            413,
+            "body_too_large",
+            f"The body has more than {limit} bytes.",
+            headers={"connection": "close"},
+        )
+
+
+def _too_slow() -> ASGIApp:
+    return error_response(
+        408,
+        "body_timeout",
+        "The body stopped coming; send it again.",
+        headers={"connection": "close"},
+    )
+
+
+class SecurityHeaders:
+    """ASGI middleware: headers that protect whoever looks at an answer in a browser."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_protected(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                present = {name.lower() for name, _ in message["headers"]}
+                added = [pair for pair in _HEADERS if pair[0] not in present]
+                if b"cache-control" not in present:
+                    added.append((b"cache-control", b"no-store"))
+                message["headers"] = [*message["headers"], *added]
+            await send(message)
+
+        await self._app(scope, receive, send_protected)
+
+
+def _content_length(scope: Scope) -> int | None:
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return None

@@ -1,0 +1,162 @@
+"""Invocations of the Sync API: ask, list, show, cancel, and the newest of many keys."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from s3sync_dagster.api.access import AnyCaller, Caller
+from s3sync_dagster.api.context import Context, Here
+from s3sync_dagster.api.openapi import errors
+from s3sync_dagster.api.routing import StrictRoute
+from s3sync_dagster.api.showing import show_invocation
+from s3sync_dagster.api.sources import Limit, NameFilter, Offset
+from s3sync_dagster.api.wire_invocation import (
+    Cancelled,
+    CreateInvocation,
+    InvocationCreated,
+    Job,
+    LatestByKeys,
+    StatusWord,
+)
+from s3sync_dagster.api.wire_source import OrderBy, SourceTypeFilter
+from s3sync_dagster.core.keys import (
+    validate_collection_name,
+    validate_custom_id,
+    validate_object_key,
+)
+from s3sync_dagster.core.record_limits import validate_user_metadata
+from s3sync_dagster.core.selection import require_inside_prefix
+from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.invocation import InvocationStatus, Trigger
+from s3sync_dagster.model.source import Source
+
+router = APIRouter(prefix="/api/v1", tags=["Invocation"], route_class=StrictRoute)
+
+
+@router.post(
+    "/sources/{source_id}/invocations",
+    operation_id="create_job",
+    status_code=201,
+    responses=errors(400, 401, 403, 404, 409, 413, 429, 500),
+)
+def create_invocation(
+    source_id: UUID, payload: CreateInvocation, caller: AnyCaller, here: Here
+) -> InvocationCreated:
+    """Ask for the sync of one object."""
+    source = here.source(source_id, caller)
+    key = payload.object_key
+    if key is None:
+        raise InvalidSetting("object_key is required: the full key from the bucket root.")
+    validate_object_key(key)
+    require_inside_prefix(source, key)
+    ask = check_request(here, source, payload)
+    if source.type == "file_upload":
+        here.parts.store_for(source).head(key)  # 404 for a name that was never uploaded
+    ids = here.catalog.invocations.request(source, [key], trigger=Trigger.API, **ask)
+    here.dispatching.wake(source.id)
+    return InvocationCreated(invocation_id=UUID(ids[0]))
+
+
+def check_request(here: Context, source: Source, payload: CreateInvocation) -> dict[str, Any]:
+    """Return what an invocation asks besides its key.
+
+    Raises:
+        InvalidSetting: a name or id breaks its rule.
+        RecordRejected: the metadata does, or together with that of the source.
+        Conflict: the collection takes nothing more (``finished_ingest``).
+    """
+    if payload.custom_id is not None:
+        validate_custom_id(payload.custom_id, id_prefix=source.id_prefix)
+    if payload.metadata:
+        validate_user_metadata({**source.metadata, **payload.metadata})
+    target = payload.target_collection_name
+    if target is not None:
+        validate_collection_name(target, field="target_collection_name")
+    here.finished.refuse(source, target or source.collection_name)
+    return {
+        "target_collection_name": target if target != source.collection_name else None,
+        "custom_id": payload.custom_id,
+        "metadata": payload.metadata,
+    }
+
+
+@router.post(
+    "/sources/{source_id}/invocations/latest-by-keys",
+    operation_id="latest_invocations_by_keys",
+    responses=errors(400, 401, 403, 404, 413, 429, 500),
+)
+def latest_by_keys(
+    source_id: UUID, payload: LatestByKeys, caller: AnyCaller, here: Here
+) -> dict[str, Job]:
+    """Show the newest invocation of each key that has one."""
+    source = here.source(source_id, caller)
+    rows = here.catalog.invocations.latest_by_keys(
+        source.id, list(dict.fromkeys(payload.object_keys))
+    )
+    buckets = {source.id: source.bucket_name}
+    return {key: show_invocation(row, buckets) for key, row in rows.items()}
+
+
+@router.get(
+    "/invocations", operation_id="list_jobs", responses=errors(400, 401, 403, 404, 429, 500)
+)
+def list_invocations(
+    caller: AnyCaller,
+    here: Here,
+    source_id: UUID | None = None,
+    database_name: NameFilter = None,
+    source_type: SourceTypeFilter | None = None,
+    status: Annotated[StatusWord | None, Query()] = None,
+    limit: Limit = 100,
+    offset: Offset = 0,
+    order_by: OrderBy = "DESC",
+) -> list[Job]:
+    """List invocations by creation time, newest first."""
+    if source_id is not None and database_name is not None:
+        raise InvalidSetting("source_id and database_name exclude each other: give one of them.")
+    if source_id is not None:
+        here.source(source_id, caller)
+    if source_type in ("github", "web_scrape"):
+        return []
+    rows = here.catalog.invocations.rows(
+        tenant=caller.tenant,
+        source_id=str(source_id) if source_id else None,
+        database_name=database_name,
+        source_type=source_type,
+        status=InvocationStatus(status) if status else None,
+        ascending=order_by == "ASC",
+        limit=limit,
+        offset=offset,
+    )
+    buckets = buckets_of(here, caller)
+    return [show_invocation(row, buckets) for row in rows]
+
+
+@router.get(
+    "/invocations/{invocation_id}",
+    operation_id="get_job",
+    responses=errors(400, 401, 403, 404, 429, 500),
+)
+def get_invocation(invocation_id: UUID, caller: AnyCaller, here: Here) -> Job:
+    """Show an invocation."""
+    row = here.catalog.invocations.row(str(invocation_id), tenant=caller.tenant)
+    source = here.catalog.sources.row(row.source_id, tenant=caller.tenant)
+    return show_invocation(row, {} if source is None else {source.id: source.bucket_name})
+
+
+@router.put(
+    "/invocations/{invocation_id}",
+    operation_id="cancel_pending_job",
+    status_code=202,
+    responses=errors(400, 401, 403, 404, 412, 429, 500),
+)
+def cancel_invocation(invocation_id: UUID, caller: AnyCaller, here: Here) -> Cancelled:
+    """Cancel an invocation that is still pending."""
+    here.catalog.invocations.cancel(str(invocation_id), tenant=caller.tenant)
+    return Cancelled()
+
+
+def buckets_of(here: Context, caller: Caller) -> dict[str, str]:
+    """Return the bucket of each source of the tenant."""
+    return {row.id: row.bucket_name for row in here.catalog.sources.rows(tenant=caller.tenant)}

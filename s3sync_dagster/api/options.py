@@ -1,0 +1,78 @@
+"""Limits and trust of the API, from the environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.settings import Settings
+
+MAX_FILE_BYTES = 200 * 1024 * 1024
+"""Contract: the largest file that ``add-file`` takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiOptions:
+    """What an operator may set; the variable of each field is ``S3SYNC_API_`` and its name."""
+
+    max_body_bytes: int = 16 * 1024 * 1024
+    """Of a body that is not an upload."""
+    uploads_per_tenant: int = 4
+    """Uploads in flight at once; one more is answered with 429."""
+    requests_per_second: float = 0.0
+    """For each token (without tokens: for all), with bursts of twice as many; 0: no limit."""
+    body_timeout_seconds: float = 30.0
+    """How long a client may be silent while it sends a body."""
+    trusted_tenants: frozenset[str] = frozenset({"default_tenant"})
+    """Tenants that may use the server's own AWS credentials and any endpoint; ``*``: all."""
+    dispatch_seconds: float = 0.5
+    """How long invocations gather before they are dispatched together."""
+    loopback: bool = True
+    """Set by ``serve``: nobody but this machine reaches the server."""
+    dagster_url: str | None = None
+    """``S3SYNC_DAGSTER_URL``: the webserver that launches runs; None: sensors dispatch."""
+    trace_url: str | None = None
+    """``OTEL_EXPORTER_OTLP_ENDPOINT``: where traces go, if the extra ``otel`` is installed."""
+
+    def trusts(self, tenant: str) -> bool:
+        """Return whether a tenant administers this server."""
+        return "*" in self.trusted_tenants or tenant in self.trusted_tenants
+
+
+def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
+    """Read the options from the settings' environment.
+
+    Raises:
+        InvalidSetting: a value is no number or too small; the message names the variable.
+    """
+    environ = settings.environment
+    tenants = environ.get("S3SYNC_API_TRUSTED_TENANTS", "")
+    fallback = ApiOptions()
+    return ApiOptions(
+        max_body_bytes=int(_number(environ, "MAX_BODY_BYTES", fallback.max_body_bytes, least=1024)),
+        uploads_per_tenant=int(
+            _number(environ, "UPLOADS_PER_TENANT", fallback.uploads_per_tenant, least=1)
+        ),
+        requests_per_second=_number(environ, "REQUESTS_PER_SECOND", 0.0, least=0.0),
+        body_timeout_seconds=_number(
+            environ, "BODY_TIMEOUT_SECONDS", fallback.body_timeout_seconds, least=0.1
+        ),
+        trusted_tenants=frozenset(tenants.replace(",", " ").split()) or fallback.trusted_tenants,
+        dispatch_seconds=_number(environ, "DISPATCH_SECONDS", fallback.dispatch_seconds, least=0.0),
+        loopback=loopback,
+        dagster_url=environ.get("S3SYNC_DAGSTER_URL") or None,
+        trace_url=environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
+    )
+
+
+def _number(environ: Mapping[str, str], name: str, fallback: float, *, least: float) -> float:
+    variable = f"S3SYNC_API_{name}"
+    text = environ.get(variable, "")
+    if not text:
+        return fallback
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value < 2**40:
+        raise InvalidSetting(f"{variable} has to be a number from {least:g} on.")
+    return value

@@ -1,0 +1,244 @@
+"""Sources on the wire of the Sync API: what creates one, what is shown of it."""
+
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import (
+    ConfigDict,
+    Field,
+    SecretStr,
+    StrictBool,
+    StringConstraints,
+    model_validator,
+)
+
+from s3sync_dagster.api.wire import Answer, Count, Moment, Name, Payload, Text, union_by_key
+from s3sync_dagster.model.source import AutoSync, DeleteMode
+
+SOURCE_TYPES = ("s3", "github", "web_scrape", "file_upload")
+SourceTypeFilter = Literal["github", "web_scrape", "s3", "file_upload"]
+OrderBy = Literal["ASC", "DESC"]
+Secret = Annotated[SecretStr, Field(max_length=4096)]
+Word = Annotated[Name, StringConstraints(max_length=2048)]
+
+
+class Task(Payload):
+    """What an embedding is for."""
+
+    task_name: Name
+    document_prompt: Text | None = None
+    query_prompt: Text | None = None
+
+
+class DenseModel(Payload):
+    """The dense embedding model. Any model of this server, not only the one of the contract."""
+
+    model: Name
+    task: Task | None = None
+
+
+class SparseModel(Payload):
+    """The sparse embedding model and where its vectors stand."""
+
+    key: Name | None = None
+    model: Literal["Chroma/BM25", "prithivida/Splade_PP_en_v1"] | None = None
+
+
+class Embedding(Payload):
+    """Which models make the vectors."""
+
+    dense: DenseModel | None = None
+    sparse: SparseModel | None = None
+
+
+class Chunking(Payload):
+    """How documents are cut."""
+
+    type: Literal["tree_sitter", "lines"]
+    max_size_bytes: Annotated[Count, Field(ge=64, le=16_384)] | None = None
+    max_lines: Annotated[Count, Field(ge=1, le=100_000)] | None = None
+
+    @model_validator(mode="after")
+    def _lines_alone(self) -> Self:
+        if self.type == "tree_sitter" and self.max_lines is not None:
+            raise ValueError("takes max_lines with type 'lines' only")
+        return self
+
+
+class S3Extensions(Payload):
+    """Fields that only this server knows; all are optional."""
+
+    endpoint_url: Annotated[Text, StringConstraints(pattern=r"^https?://[^\s@]+$")] | None = None
+    addressing_style: Literal["auto", "path", "virtual"] = "auto"
+    include_globs: list[Word] = Field(default=[], max_length=200)
+    exclude_globs: list[Word] = Field(default=[], max_length=200)
+    extensions: list[Word] = Field(default=[], max_length=200)
+    max_size_bytes: Annotated[int, Field(strict=True, ge=1, le=200 * 1024 * 1024)] | None = None
+    document_limit: Annotated[Count, Field(ge=1)] | None = None
+    id_prefix: Text = ""
+    metadata: dict[str, Any] = Field(default={})
+    queue_url: Text | None = None
+    list_interval_seconds: Annotated[Count, Field(le=31 * 86_400)] = 0
+    mode: DeleteMode = DeleteMode.MIRROR
+    on_config_change: Literal["keep", "reindex"] = "keep"
+    role_arn: Text | None = None
+    external_id: Text | None = None
+    requester_pays: StrictBool = False
+    expected_bucket_owner: Text | None = None
+
+
+class S3Fields(S3Extensions):
+    """The ``s3`` variant of a payload."""
+
+    model_config = ConfigDict(title="S3SourcePayload")
+
+    bucket_name: Name
+    region: Name
+    collection_name: Name
+    aws_credential_id: Annotated[int, Field(strict=True, ge=-(2**31), le=2**31 - 1)] | None = None
+    aws_access_key_id: Secret | None = None
+    aws_secret_access_key: Secret | None = None
+    aws_session_token: Secret | None = None
+    path_prefix: Text | None = None
+    auto_sync: AutoSync | None = None
+    trigger_mode: AutoSync | None = Field(default=None, description="Older name of `auto_sync`.")
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Self:
+        pair = (self.aws_access_key_id, self.aws_secret_access_key)
+        if (pair[0] is None) != (pair[1] is None):
+            raise ValueError("aws_access_key_id and aws_secret_access_key have to come together")
+        if pair[0] is not None and self.aws_credential_id is not None:
+            raise ValueError("aws_credential_id and an inline pair of keys exclude each other")
+        if self.aws_session_token is not None and pair[0] is None:
+            raise ValueError("aws_session_token needs the pair of keys that it belongs to")
+        if self.trigger_mode and self.auto_sync and self.trigger_mode != self.auto_sync:
+            raise ValueError("auto_sync and its older name trigger_mode contradict each other")
+        return self
+
+
+class AnyFields(Payload):
+    """The payload of a source type that this server does not create."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+def _one_of(schema: dict[str, Any]) -> None:
+    union_by_key(schema, SOURCE_TYPES, name="source")
+
+
+class CreateSource(Payload):
+    """Body of ``POST /api/v1/sources``: one source type by its key, and what all types share."""
+
+    model_config = ConfigDict(title="CreateSourcePayload", json_schema_extra=_one_of)
+
+    s3: S3Fields | None = None
+    github: AnyFields | None = None
+    web_scrape: AnyFields | None = None
+    file_upload: AnyFields | None = None
+    database_name: Name
+    embedding: Embedding | None = None
+    chunking: Chunking | None = None
+    embedding_model: DenseModel | Name | None = Field(
+        default=None, description="Older form of `embedding.dense`."
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one_type(self) -> Self:
+        given = [name for name in SOURCE_TYPES if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                "needs exactly one source type as a key: 's3' (others: github, web_scrape)"
+            )
+        return self
+
+
+class SourceCreated(Answer):
+    """Answer to the creation of a source."""
+
+    model_config = ConfigDict(title="CreateSourceResponse")
+
+    source_id: UUID
+
+
+class S3Shown(Answer):
+    """The ``s3`` variant of a source that is shown; secrets are not among its fields."""
+
+    model_config = ConfigDict(title="S3Source")
+
+    bucket_name: str
+    region: str
+    collection_name: str
+    aws_credential_id: int | None
+    path_prefix: str | None
+    auto_sync: AutoSync
+
+
+class FileUploadShown(Answer):
+    """The ``file_upload`` variant: it has no fields."""
+
+    model_config = ConfigDict(title="FileUploadSource")
+
+
+class TaskShown(Answer):
+    """What an embedding is for."""
+
+    task_name: str
+    document_prompt: str | None = None
+    query_prompt: str | None = None
+
+
+class DenseShown(Answer):
+    """The model that makes the dense vectors, by its own name."""
+
+    model_config = ConfigDict(title="DenseEmbeddingModel")
+
+    model: str
+    task: TaskShown | None = None
+
+
+class SparseShown(Answer):
+    """The model that makes the sparse vectors."""
+
+    key: str
+    model: str
+
+
+class EmbeddingShown(Answer):
+    """Which models make the vectors."""
+
+    model_config = ConfigDict(title="SourceEmbeddingConfig")
+
+    dense: DenseShown
+    sparse: SparseShown | None = None
+
+
+class ChunkingShown(Answer):
+    """How documents are cut, defaults filled in."""
+
+    model_config = ConfigDict(title="SourceChunkingConfig")
+
+    type: Literal["tree_sitter", "lines"]
+    max_size_bytes: int
+    max_lines: int | None = Field(default=None, exclude_if=lambda value: value is None)
+
+
+def _shown_one_of(schema: dict[str, Any]) -> None:
+    union_by_key(schema, ("s3", "file_upload"), name="shown")
+
+
+class SourceShown(Answer):
+    """A source, its type as a key."""
+
+    model_config = ConfigDict(title="Source", json_schema_extra=_shown_one_of)
+
+    s3: S3Shown | None = Field(default=None, exclude_if=lambda value: value is None)
+    file_upload: FileUploadShown | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
+    id: UUID
+    database_name: str
+    embedding_model: DenseShown
+    chunking: ChunkingShown
+    embedding: EmbeddingShown
+    created_at: Moment
