@@ -61,7 +61,8 @@ def open_session(
             region_name=region,
             botocore_session=_quick_session(),
         )
-        _require_profile(session)
+        if key_id is None:
+            _require_profile(session)
     except aws.BotoCoreError as error:
         raise transport_error(error, doing="opening an AWS session", endpoint=None) from None
     # boto3 adds its own folder for each session; the loader that they share needs it once.
