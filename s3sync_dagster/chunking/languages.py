@@ -2,7 +2,6 @@
 
 import functools
 import importlib
-import re
 import warnings
 from typing import TYPE_CHECKING
 
@@ -129,7 +128,6 @@ _PROGRAMS: dict[str, str] = {
     "elixir": "elixir", "swift": "swift", "make": "make", "runhaskell": "haskell",
     "ocaml": "ocaml", "scala": "scala", "kotlin": "kotlin",
 }  # fmt: skip
-_SHEBANG = re.compile(r"#!\s*\S*?([^/\s]+)(?:[ \t]+(?:-\S+[ \t]+)*(?:\w+=\S*[ \t]+)*([^\s/]+))?")
 
 
 def language_of(object_key: str, text: str) -> str | None:
@@ -148,12 +146,11 @@ def language_of(object_key: str, text: str) -> str | None:
 def _language_of_shebang(text: str) -> str | None:
     if not text.startswith("#!"):
         return None
-    match = _SHEBANG.match(text[:200].split("\n", 1)[0])
-    if match is None:
-        return None
-    program, argument = match.groups()
-    if program == "env" and argument:
-        program = argument
+    words = text[2:200].split("\n", 1)[0].split()
+    program = words[0].rsplit("/", 1)[-1] if words else ""
+    if program == "env":
+        plain = (word for word in words[1:] if not word.startswith("-") and "=" not in word)
+        program = next(plain, "")
     return _PROGRAMS.get(program.rstrip("0123456789."))
 
 

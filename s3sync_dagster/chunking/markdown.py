@@ -19,6 +19,7 @@ BETWEEN_ITEMS = 0.3
 INSIDE_FENCE = 1.5
 BETWEEN_ROWS = 1.5
 MAX_NESTING = 12
+_TITLE_BYTES = 400
 
 BlockKind = Literal[
     "heading", "paragraph", "fence", "table", "list", "quote", "code", "front", "html"
@@ -52,7 +53,7 @@ _START = re.compile(
 _INDENTED = re.compile(rb" {4}|[ ]{0,3}\t")
 _SETEXT = re.compile(rb"[ ]{0,3}(=+|-+)[ \t]*\r?\n?$")
 _DELIMITER_ROW = re.compile(
-    rb"[ ]{0,3}\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*\r?\n?$"
+    rb"[ ]{0,3}\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t]*+\r?\n?$"
 )
 _HTML_END = {
     b"<!--": b"-->", b"<script": b"</script>", b"<pre": b"</pre>", b"<style": b"</style>",
@@ -311,7 +312,7 @@ class _Scanner:
         return not self.blank(self.data.index(marker, content) + len(marker), end)
 
     def title(self, start: int, end: int) -> str:
-        text = self.data[start:end].decode("utf-8", "replace")
+        text = self.data[start : min(end, start + _TITLE_BYTES)].decode("utf-8", "ignore")
         text = " ".join(_LINK.sub(r"\1", text).split())
         return re.sub(r"\s#+$", "", text).strip("# ").replace("`", "").strip("*_ ")[:120]
 

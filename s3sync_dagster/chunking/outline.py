@@ -7,6 +7,9 @@ a cut is possible, how much it hurts and what encloses the text after it. ``cutt
 from dataclasses import dataclass, field
 from typing import Literal
 
+MAX_DEPTH = 16
+"""Levels that a symbol or heading path names; hostile files have 100,000."""
+
 ScopeKind = Literal["symbol", "heading", "fence"]
 
 
@@ -20,7 +23,9 @@ class Scope:
     depth: int = 0
 
     def inner(self, kind: ScopeKind, name: str) -> "Scope":
-        """Return the scope of something inside this one."""
+        """Return the scope of something inside this one; very deep ones do not count."""
+        if self.depth >= MAX_DEPTH:
+            return self
         return Scope(kind, name, self, self.depth + 1)
 
     def path(self) -> tuple[tuple[ScopeKind, str], ...]:

@@ -19,7 +19,7 @@ from s3sync_dagster.model.errors import LimitExceeded
 
 _PARSE_MEMORY_BYTES = 1536 * 1024**2
 """Ordinary source needs up to 120 bytes of memory per byte: 500 MB for the largest window."""
-_PARSE_SECONDS = 10.0
+_PARSE_SECONDS = 5.0
 _PARSE_SECONDS_PER_MB = 15.0
 """Twenty times what ordinary source needs on a slow machine."""
 TOO_LARGE_TO_PARSE = "too_large_to_parse"

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 OTHER, DEFINITION, COMMENT = range(3)
 
 MAX_NAME_BYTES = 120
+_HEADER_BYTES = 400
 
 # Grammars name alike, so the names of their node types tell most.
 _DEFINITION = re.compile(
@@ -121,7 +122,8 @@ def definition_name(node: "Node", data: bytes, language: str) -> str:
     """Return the name that a definition gives, or an empty string."""
     header = _HEADERS.get(language)
     if header is not None:
-        match = header.match(data, node.start_byte, node.end_byte)
+        start = node.start_byte
+        match = header.match(data, start, min(node.end_byte, start + _HEADER_BYTES))
         if match is not None:
             return _plain(match.group(1))
         if node.type in traits_of(language).more_definitions:

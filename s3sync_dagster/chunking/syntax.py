@@ -121,8 +121,11 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
                 costs.append(cost)
                 scopes.append(inner)
                 last = position
-            elif position == last and inner is not scope:
-                scopes[-1] = inner
+            elif position == last:
+                if kind == COMMENT:
+                    described.append(len(positions) - 1)
+                elif inner is not scope:
+                    scopes[-1] = inner
             if not opens and not newlines and end - last > limit:
                 opens = data.find(b"\n", start, end) >= 0
             if opens and node.child_count:

@@ -67,15 +67,13 @@ def _line_inside(data: bytes, start: int, end: int, limit: int) -> Iterator[tupl
 def _forced(data: bytes, start: int, end: int, limit: int) -> Iterator[tuple[int, float]]:
     """Yield cuts inside a sentence longer than ``limit``: clauses, words, at last characters."""
     grain = max(1, limit // 16)
-    last = start
     for pattern, cost in ((_CLAUSE_END, CLAUSE), (_SPACE, SPACE)):
-        cuts = [match.end() for match in pattern.finditer(data, start, end)]
+        cuts = [match.end() for match in pattern.finditer(data, start, end) if match.end() < end]
         if cuts and max(b - a for a, b in zip([start, *cuts], [*cuts, end], strict=True)) <= limit:
-            for position in cuts:
-                if position - last >= grain and position < end:
-                    yield position, cost
-                    last = position
+            for position in _thinned([*cuts, end], start, grain, limit):
+                yield position, cost
             return
+    last = start
     spaces = (match.end() for match in _SPACE.finditer(data, start, end))
     for position in (*spaces, end):
         while position - last > limit:
@@ -84,6 +82,19 @@ def _forced(data: bytes, start: int, end: int, limit: int) -> Iterator[tuple[int
         if position < end and position - last >= grain:
             yield position, SPACE
             last = position
+
+
+def _thinned(cuts: list[int], start: int, grain: int, limit: int) -> Iterator[int]:
+    """Yield cuts at least ``grain`` apart where that leaves no gap above ``limit``."""
+    last = before = start
+    for position in cuts:
+        if position - last > limit:
+            yield before
+            last = before
+        if position - last >= grain and position != cuts[-1]:
+            yield position
+            last = position
+        before = position
 
 
 def character_start(data: bytes, position: int, low: int) -> int:
