@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from s3sync_dagster.core.interfaces import Content
-from s3sync_dagster.extraction.content import read_all
+from s3sync_dagster.extraction.archives import check_unpacked_size
 from s3sync_dagster.model.errors import FixInput, LimitExceeded, UnreadableFile
 
 _PICTURE = "\x00picture\x00"
+_FENCE = re.compile(r"(^```[^\n]*\n.*?^```$)", re.MULTILINE | re.DOTALL)
+_BLANK_BEFORE_MARK = re.compile(r"(?<=[)*`$]) (?=[.,;:!?)](?:\s|$))")
 _ARCHIVE_LIMIT = "ArchiveLimitError"
 _GLUED_TABLE = re.compile(r"^((?!\||```).+\n)(?=\|.*\n\|[ :|-]+\|$)", re.MULTILINE)
 
@@ -29,7 +31,8 @@ def open_backend(
     from docling.datamodel.base_models import InputFormat
     from docling.datamodel.document import InputDocument
 
-    source = content if isinstance(content, Path) else io.BytesIO(read_all(content))
+    check_unpacked_size(content)
+    source = content if isinstance(content, Path) else io.BytesIO(content)
     try:
         entry = InputDocument(
             path_or_stream=source,
@@ -97,7 +100,15 @@ def fill_pictures(markdown: str, descriptions: Sequence[str] = ()) -> str:
 
 
 def tidy(markdown: str) -> str:
-    """Repair what the writer gets wrong: pipes as entities, tables glued to the line before."""
-    markdown = markdown.replace("&#124;", "\\|")
-    markdown = _GLUED_TABLE.sub(r"\1\n", markdown)
-    return re.sub(r"\n{3,}", "\n\n", markdown).strip("\n") + "\n"
+    """Repair what docling's writer gets wrong, outside code.
+
+    Pipes come as entities, tables glued to the line before, and blanks between inline parts where
+    the document has none.
+    """
+    parts = _FENCE.split(markdown)  # text, code, text, code ...
+    for place in range(0, len(parts), 2):
+        text = parts[place].replace("&#124;", "\\|")
+        text = _GLUED_TABLE.sub(r"\1\n", text)
+        text = _BLANK_BEFORE_MARK.sub("", text)
+        parts[place] = re.sub(r"\n{3,}", "\n\n", re.sub(r"(?<=\S)  +(?=\S)", " ", text))
+    return "".join(parts).strip("\n") + "\n"

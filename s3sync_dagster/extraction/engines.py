@@ -21,7 +21,7 @@ class Engine:
     seconds: float = 120.0
     seconds_per_mib: float = 0.0
     """Added for each MiB of the file, up to ``MAX_SECONDS`` in all."""
-    memory_bytes: int = 1200 * _MIB
+    memory_bytes: int = 900 * _MIB
     program: str | None = None
     """Program that has to be installed."""
 

@@ -1,5 +1,7 @@
 """Reading in a worker, and following what the worker gives: converted files, mail parts."""
 
+import csv
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,7 +84,7 @@ class Reading:
             warnings.extend(f"{attachment.name}: {text}" for text in document.warnings)
             writer.add(
                 attachment.name,
-                f"## Attachment: {attachment.name}\n\n{document.text.strip()}",
+                f"## Attachment: {attachment.name}\n\n{as_markdown(document).strip()}",
             )
         return Document(
             text="".join(writer.pieces),
@@ -114,6 +116,25 @@ class Reading:
             content_type=attachment.content_type,
             depth=self.depth + 1,
         )
+
+
+def as_markdown(document: Document) -> str:
+    """Return a document's text as part of a Markdown text: rows as a table, code in a fence."""
+    if document.format == "markdown" or document.format == "text":
+        return document.text
+    if document.format == "csv":
+        rows = [row for row in csv.reader(io.StringIO(document.text)) if row]
+        lines = ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
+        lines.insert(1, "|" + " - |" * len(rows[0]))
+        return "\n".join(lines)
+    mark = "```"
+    while mark in document.text:
+        mark += "`"
+    return f"{mark}\n{document.text}\n{mark}"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 class _Parts:

@@ -20,7 +20,7 @@ from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster.workers.programs import run_program
 
 PRELOAD = {"read_image": ("PIL.Image",), "read_pdf_pages": ("pypdfium2", "PIL.Image")}
-MAX_PIXELS = 120_000_000
+MAX_PIXELS = 80_000_000
 """Of one picture: an A0 poster at 200 dpi has 62 million."""
 MAX_FRAMES = 500
 _DPI = 200

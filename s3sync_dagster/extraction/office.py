@@ -3,6 +3,7 @@
 from typing import Any
 
 from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.extraction.archives import MAX_UNPACKED_BYTES
 from s3sync_dagster.extraction.docling_reader import (
     convert,
     fill_pictures,
@@ -49,9 +50,23 @@ def read_odt(content: Content, *, name: str, config: ExtractionConfig) -> Docume
 def read_epub(content: Content, *, name: str, config: ExtractionConfig) -> Document:
     """Return an e-book."""
     from docling.backend.epub_backend import EpubDocumentBackend
+    from docling.datamodel.backend_options import EpubBackendOptions
 
     del config
-    backend = open_backend(content, name=name, format_name="EPUB", backend=EpubDocumentBackend)
+    options: Any = EpubBackendOptions.model_validate(
+        {
+            "max_total_bytes": MAX_UNPACKED_BYTES,
+            "max_file_bytes": MAX_UNPACKED_BYTES // 4,
+            "max_member_count": 20_000,
+        }
+    )
+    backend = open_backend(
+        content,
+        name=name,
+        format_name="EPUB",
+        backend=EpubDocumentBackend,
+        options=options,
+    )
     parsed = convert(backend)
     return _document(content, fill_pictures(to_markdown(parsed, layers=("BODY", "FURNITURE"))))
 

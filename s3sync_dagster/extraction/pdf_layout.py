@@ -1,11 +1,19 @@
 """PDF to Markdown with liteparse, each page checked against pdfium's own text."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from s3sync_dagster.core.interfaces import Content
 from s3sync_dagster.extraction.content import read_all
-from s3sync_dagster.extraction.pdf import is_scan, open_pdf, page_texts, plain, properties
+from s3sync_dagster.extraction.pdf import (
+    has_many_paths,
+    is_scan,
+    open_pdf,
+    page_texts,
+    plain,
+    properties,
+)
 from s3sync_dagster.extraction.pdf_blocks import Block, blocks_to_markdown
 from s3sync_dagster.extraction.running_heads import find_running_heads
 from s3sync_dagster.extraction.steps import PdfPages
@@ -40,8 +48,9 @@ def read_with_liteparse(content: Content, *, name: str, config: ExtractionConfig
     pdf = open_pdf(content)
     references = list(page_texts(pdf))
     known = properties(pdf)
+    crowded = {i for i in range(len(references)) if has_many_paths(pdf, i)}
     pdf.close()
-    layouts = _parse(content, len(references))
+    layouts = _parse(content, [i for i in range(len(references)) if i not in crowded], references)
     markdown = [blocks_to_markdown(layout.blocks) for layout in layouts]
     plain_pages = _choose_plain_pages(markdown, references)
     heads = find_running_heads(
@@ -58,7 +67,7 @@ def read_with_liteparse(content: Content, *, name: str, config: ExtractionConfig
     ]
     warnings: tuple[str, ...] = ()
     if plain_pages:
-        warnings = (f"Pages read as plain text, without layout: {_ranges(plain_pages)}.",)
+        warnings = (f"Pages read as plain text, without layout: {page_ranges(plain_pages)}.",)
     return PdfPages(
         texts=tuple(texts),
         scans=tuple(scans),
@@ -70,22 +79,23 @@ def read_with_liteparse(content: Content, *, name: str, config: ExtractionConfig
     )
 
 
-def _parse(content: Content, count: int) -> list[_Layout]:
+def _parse(content: Content, numbers: list[int], references: list[str]) -> list[_Layout]:
+    """Return the layout of all pages; those that are not in ``numbers`` have no blocks."""
     from liteparse.parser import LiteParse
     from liteparse.types import ParseError
 
     body = read_all(content)
-    layouts: list[_Layout] = []
-    for first in range(1, count + 1, _WINDOW_PAGES):
-        last = min(count, first + _WINDOW_PAGES - 1)
+    layouts = [_Layout(blocks=[], height=0.0, garbled=False) for _ in references]
+    for start in range(0, len(numbers), _WINDOW_PAGES):
+        window = numbers[start : start + _WINDOW_PAGES]
         parser = LiteParse(
             ocr_enabled=False,
             output_format="markdown",
             extract_blocks=True,
             include_complexity=True,
             keep_headers_footers=True,  # its own remover takes body lines with it
-            max_pages=count,  # the default cuts silently after 1,000
-            target_pages=f"{first}-{last}",
+            max_pages=len(references),  # the default cuts silently after 1,000
+            target_pages=page_ranges(window).replace(" ", ""),
             num_workers=1,
             quiet=True,
         )
@@ -93,9 +103,8 @@ def _parse(content: Content, count: int) -> list[_Layout]:
             result = parser.parse(body)
         except ParseError:
             raise UnreadableFile("The PDF is cut off or damaged.", reason="damaged") from None
-        found = {page.page_num: _layout(page) for page in result.pages}
-        missing = _Layout(blocks=[], height=0.0, garbled=False)
-        layouts.extend(found.get(number, missing) for number in range(first, last + 1))
+        for page in result.pages:
+            layouts[page.page_num - 1] = _layout(page)
     return layouts
 
 
@@ -144,13 +153,12 @@ def _choose_plain_pages(markdown: list[str], references: list[str]) -> set[int]:
     return chosen
 
 
-def _ranges(pages: set[int]) -> str:
-    """Return ``1-3, 7`` for the indices 0, 1, 2 and 6; at most ten ranges are named."""
+def page_ranges(pages: Iterable[int]) -> str:
+    """Return ``1-3, 7`` for the indices 0, 1, 2 and 6."""
     ranges: list[list[int]] = []
     for number in sorted(page + 1 for page in pages):
         if ranges and number == ranges[-1][1] + 1:
             ranges[-1][1] = number
         else:
             ranges.append([number, number])
-    shown = [f"{first}-{last}" if last > first else str(first) for first, last in ranges[:10]]
-    return ", ".join(shown) + (" and more" if len(ranges) > 10 else "")
+    return ", ".join(f"{first}-{last}" if last > first else str(first) for first, last in ranges)

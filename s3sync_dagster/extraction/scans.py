@@ -7,6 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 from s3sync_dagster.core.interfaces import Content, WorkerPool, WorkLimits
 from s3sync_dagster.extraction.steps import PdfPages
+from s3sync_dagster.extraction.words import word_recall
 from s3sync_dagster.model.document import Document, Page
 from s3sync_dagster.model.errors import EmptyText, LimitExceeded, MissingEngine
 from s3sync_dagster.model.source import ExtractionConfig
@@ -14,7 +15,9 @@ from s3sync_dagster.model.source import ExtractionConfig
 MAX_OCR_SECONDS = 600.0
 """Wall time for one document's scans; what is not read by then is named in a warning."""
 _SECONDS_PER_PAGE = 90.0
-_MEMORY_BYTES = 1200 * 1024**2
+_MEMORY_BYTES = 900 * 1024**2
+_MIN_AGREEMENT = 0.5
+"""Share of the words seen in the picture that a good text layer has."""
 _AT_ONCE = 4
 """Pages that are queued ahead, so that other files get their turn."""
 _FUNCTION = "s3sync_dagster.extraction.ocr:read_pdf_pages"
@@ -35,8 +38,8 @@ def read_scans(
     if pages.scans and config.ocr and shutil.which("tesseract"):
         read = _recognise(pages.scans, content, config=config, pool=pool, warnings=warnings)
         for number, text in read.items():
-            # A garbled text layer may still be better than what the picture gives.
-            if len(text) >= len(texts[number]) / 2:
+            # A text layer that was taken for garbled stays where the picture says the same.
+            if word_recall(text, texts[number]) < _MIN_AGREEMENT:
                 texts[number] = text
         engine = f"{engine}+tesseract" if read else engine
     elif pages.scans and empty and config.ocr:

@@ -9,12 +9,13 @@ import zipfile
 from pathlib import Path
 
 from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.extraction.archives import check_unpacked_size
 from s3sync_dagster.model.errors import LimitExceeded, UnreadableFile
 
 MAX_CELLS = 20_000_000
 """Cells of one sheet's rectangle, empty ones included."""
-MAX_XML_BYTES = 2 * 1024**3
-"""Unpacked size of all parts; deflate packs at most 1,032 to 1."""
+MAX_UNPACKED_BYTES = 2 * 1024**3
+"""Of all parts together: they are streamed, so more may pass than elsewhere."""
 _BLOCK_BYTES = 1024**2
 _MAX_REFERENCE_BYTES = 64
 # A cell with something in it: `<c r="AB12" s="3">`, but not `<c r="AB12" s="3"/>`.
@@ -30,25 +31,14 @@ def check_extents(content: Content) -> None:
     source = content if isinstance(content, Path) else io.BytesIO(content)
     if not zipfile.is_zipfile(source):
         return
+    check_unpacked_size(content, limit_bytes=MAX_UNPACKED_BYTES)
     try:
         with zipfile.ZipFile(source) as archive:
-            check_unpacked_size(archive)
             for entry in archive.infolist():
                 if re.fullmatch(r"xl/worksheets/[^/]+\.xml", entry.filename):
                     _check_sheet(archive, entry)
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError):
         raise UnreadableFile("The workbook is cut off or damaged.", reason="damaged") from None
-
-
-def check_unpacked_size(archive: zipfile.ZipFile) -> None:
-    """Raise ``LimitExceeded`` (``zip_bomb``) by the sizes that the archive declares."""
-    total = sum(entry.file_size for entry in archive.infolist())
-    if total > MAX_XML_BYTES:
-        raise LimitExceeded(
-            f"The file unpacks to {total // 1024**2} MiB; at most {MAX_XML_BYTES // 1024**2} MiB "
-            "are read.",
-            reason="zip_bomb",
-        )
 
 
 def _check_sheet(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:

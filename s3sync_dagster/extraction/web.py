@@ -29,6 +29,11 @@ _VOID = {
 """Elements without an end tag, or whose end tag may be missing."""
 _BOILERPLATE_TAGS = ("nav", "footer", "aside", "form")
 _BOILERPLATE_ROLES = ("navigation", "banner", "contentinfo", "complementary", "search")
+_ALTERNATIVE_TEXT = re.compile(r"""<img\b[^<>]*?\salt\s*=\s*["']([^"'<>]+)["']""", re.IGNORECASE)
+_DECLARATION = re.compile(
+    r"""(<meta[^>]+charset\s*=\s*["']?\s*|<\?xml[^>]+encoding\s*=\s*["'])[A-Za-z0-9_:.-]+""",
+    re.IGNORECASE,
+)
 _CHARSET = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]+)""", re.IGNORECASE)
 
 
@@ -124,6 +129,7 @@ def _markdown(html: str, *, name: str, config: ExtractionConfig) -> str:
     from docling.backend.html_backend import HTMLDocumentBackend
     from docling.datamodel.backend_options import HTMLBackendOptions
 
+    html = _DECLARATION.sub(r"\1utf-8", html)  # what docling gets is UTF-8, whatever it was
     if not config.boilerplate:
         html = _without_boilerplate(html)
     # Without the title as an item: it is kept as the document's title.
@@ -136,7 +142,11 @@ def _markdown(html: str, *, name: str, config: ExtractionConfig) -> str:
         options=options,
     )
     layers = ("BODY", "FURNITURE") if config.boilerplate else ("BODY",)
-    return fill_pictures(to_markdown(convert(backend), layers=layers))
+    markdown = fill_pictures(to_markdown(convert(backend), layers=layers))
+    # docling drops the alternative text of a picture that has a caption.
+    texts = (" ".join(unescape(text).split()) for text in _ALTERNATIVE_TEXT.findall(html))
+    lost = [text for text in dict.fromkeys(texts) if text and text not in markdown]
+    return fill_pictures("\n\n".join([markdown, *(f"[Picture: {text}]" for text in lost)]))
 
 
 def _without_boilerplate(html: str) -> str:

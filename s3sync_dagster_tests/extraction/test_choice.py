@@ -1,0 +1,124 @@
+"""By suffix first, by content second; what is not read is refused with its reason."""
+
+import io
+import zipfile
+
+import pytest
+
+from s3sync_dagster.core.filetypes import kind_of, skip_reason, suffix_of
+from s3sync_dagster.extraction.engines import engines_for
+from s3sync_dagster.model.errors import (
+    InvalidSetting,
+    MissingEngine,
+    UnsupportedFile,
+)
+from s3sync_dagster.model.source import ExtractionConfig
+from s3sync_dagster_tests.extraction import corpus, raw_pdf
+from s3sync_dagster_tests.extraction.conftest import Read
+
+CONTRACT = [
+    *(".pdf", ".doc", ".docx", ".odt", ".xls", ".xlsx", ".xlsm", ".xltx", ".csv", ".ods"),
+    *(".ppt", ".pptx", ".odp", ".html", ".epub", ".png", ".jpg", ".jpeg", ".webp", ".gif"),
+    *(".tiff", ".tif"),
+]
+
+
+@pytest.mark.parametrize("suffix", CONTRACT)
+def test_every_type_of_the_contract_has_a_reader_with_an_engine(suffix: str):
+    kind = kind_of("folder.v1/some file" + suffix.upper())
+    assert kind is not None
+    assert kind.skip is None
+    assert engines_for(
+        kind.reader, suffix=suffix, config=ExtractionConfig(), find=lambda name: "/bin/" + name
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("a/b.ZIP", "archive"),
+        ("backup.tar.gz", "archive"),
+        ("song.mp3", "media"),
+        ("model.safetensors", "binary"),
+        ("a.py", None),
+        ("unknown.xyz", None),
+        ("no-suffix", None),
+        (".zip", None),
+    ],
+)
+def test_names_that_need_no_download(name: str, reason: str | None):
+    assert skip_reason(name) == reason
+
+
+def test_suffix_is_the_last_one_of_the_last_part():
+    assert suffix_of("a.b/c.D.PDF") == ".pdf"
+    assert suffix_of("a.b/c") == ""
+    assert suffix_of(".env") == ""
+
+
+def test_pdf_named_as_word_document_is_read_as_what_it_is(read: Read):
+    content = raw_pdf.pages_pdf([raw_pdf.text_content("really a page")])
+    document = read(content, "letter.docx")
+    assert "really a page" in document.text
+    assert document.warnings[0] == "The suffix says .docx, the bytes are pdf: read as pdf."
+
+
+def test_word_document_without_suffix_is_known_by_its_bytes(read: Read):
+    document = read(corpus.make_docx(), "letter")
+    assert document.engine == "docling"
+    assert document.warnings == ()
+
+
+def test_word_document_named_txt_is_read_as_what_it_is(read: Read):
+    assert read(corpus.make_docx(), "letter.txt").engine == "docling"
+
+
+def test_media_type_decides_where_nothing_else_does(read: Read):
+    page = b"<h1>Title</h1><p>words</p>"
+    assert read(page, "page", "text/html; charset=utf-8").text.startswith("# Title")
+    assert read(page, "page").text == page.decode()
+
+
+def test_archive_with_a_document_suffix_is_an_archive(read: Read):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("a.txt", "x")
+    with pytest.raises(UnsupportedFile) as caught:
+        read(out.getvalue(), "fake.docx")
+    assert caught.value.reason == "archive"
+
+
+def test_source_names_its_engine(read: Read):
+    content = raw_pdf.pages_pdf([raw_pdf.text_content("a page", "of text")])
+    assert read(content, "a.pdf").engine == "liteparse"
+    assert read(content, "a.pdf", engines={".pdf": "pypdfium2"}).engine == "pypdfium2"
+
+
+def test_unknown_engine_names_the_known_ones(read: Read):
+    with pytest.raises(InvalidSetting, match="liteparse, pypdfium2") as caught:
+        read(raw_pdf.pages_pdf([b""]), "a.pdf", engines={".pdf": "magic"})
+    assert caught.value.reason == "unknown_engine"
+
+
+@pytest.mark.parametrize("reader", ["doc", "ppt", "rtf"])
+def test_old_formats_fall_back_without_libreoffice(reader: str):
+    config = ExtractionConfig()
+    alone = engines_for(reader, suffix="." + reader, config=config, find=lambda _: None)
+    assert [engine.program for engine in alone] == [None]
+    first = engines_for(reader, suffix="." + reader, config=config, find=lambda name: name)
+    assert first[0].name == "libreoffice"
+
+
+def test_missing_program_is_named():
+    with pytest.raises(MissingEngine, match="tesseract") as caught:
+        engines_for("image", suffix=".png", config=ExtractionConfig(), find=lambda _: None)
+    assert caught.value.reason == "missing_program"
+    wanted = ExtractionConfig(engines={".doc": "libreoffice"})
+    with pytest.raises(MissingEngine, match="soffice"):
+        engines_for("doc", suffix=".doc", config=wanted, find=lambda _: None)
+
+
+def test_pictures_are_not_read_where_ocr_is_off(read: Read):
+    with pytest.raises(UnsupportedFile) as caught:
+        read(corpus._red_square(), "a.png", ocr=False)
+    assert caught.value.reason == "ocr_off"
