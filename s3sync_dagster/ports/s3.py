@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +22,7 @@ from s3sync_dagster.ports.aws_errors import error_status, is_broken_connection
 from s3sync_dagster.ports.aws_session import ResolveCredential, ResolveEnv, open_session
 from s3sync_dagster.ports.body_encoding import decoded
 from s3sync_dagster.ports.body_spool import BodySpool, pieces_of
+from s3sync_dagster.ports.s3_answers import described_ref, listed_ref, require_order
 from s3sync_dagster.ports.s3_client import (
     DIRECTORY_BUCKET_SUFFIX,
     FAILURES,
@@ -103,13 +103,13 @@ class S3ObjectStore:
         last = False
         while not objects and not last:  # some servers give an empty page before the end
             answer = self._list(prefix, arguments)
-            objects = [_listed(entry) for entry in answer.get("Contents", ())]
+            objects = [listed_ref(entry) for entry in answer.get("Contents", ())]
             last = not answer.get("IsTruncated", False)
             arguments = {
                 "MaxKeys": limit,
                 "ContinuationToken": answer.get("NextContinuationToken", ""),
             }
-        self._check_order(objects, start_after=start_after)
+        require_order(objects, start_after=start_after, bucket=self._source.bucket_name)
         return ListPage(objects=tuple(objects), last=last)
 
     def head(self, key: str, *, version_id: str | None = None) -> ObjectRef:
@@ -120,7 +120,7 @@ class S3ObjectStore:
             answer = self._send("head_object", arguments)
         except FAILURES as error:
             raise self._object_error(error, request) from None
-        return _described(key, answer)
+        return described_ref(key, answer)
 
     def read(
         self,
@@ -171,7 +171,7 @@ class S3ObjectStore:
         answer = self._send("get_object", arguments)
         body = answer["Body"]
         try:
-            ref = _described(key, answer)
+            ref = described_ref(key, answer)
             if if_match and ref.etag != if_match:
                 # Not every server knows If-Match (rclone does not).
                 raise ObjectChanged(f"object {key!r} was overwritten before it could be read")
@@ -216,7 +216,7 @@ class S3ObjectStore:
         last = False
         while not last:
             answer = self._list(prefix, paging)
-            objects.extend(_listed(entry) for entry in answer.get("Contents", ()))
+            objects.extend(listed_ref(entry) for entry in answer.get("Contents", ()))
             if len(objects) > MAX_UNORDERED_OBJECTS:
                 raise NotPossible(
                     f"directory bucket {self._source.bucket_name!r} lists without order and has "
@@ -230,19 +230,6 @@ class S3ObjectStore:
         objects = [ref for ref in objects if ref.key.encode() > after]
         objects.sort(key=lambda ref: ref.key.encode())
         return ListPage(objects=tuple(objects), last=True)
-
-    def _check_order(self, objects: list[ObjectRef], *, start_after: str | None) -> None:
-        # A cursor over keys that come in another order would leave objects out without a word.
-        before = (start_after or "").encode()
-        for ref in objects:
-            key = ref.key.encode()
-            if key <= before:
-                raise NotPossible(
-                    f"bucket {self._source.bucket_name!r} does not list its keys in UTF-8 order "
-                    f"({ref.key!r} comes too late), so a listing cannot be trusted to be complete",
-                    reason="unordered_listing",
-                )
-            before = key
 
     def _object_error(self, error: Exception, request: Request) -> S3SyncError:
         found = s3_error(error, request)
@@ -295,32 +282,3 @@ class S3ObjectStore:
         if self._source.requester_pays:
             arguments["RequestPayer"] = "requester"
         return arguments
-
-
-def _listed(entry: Mapping[str, Any]) -> ObjectRef:
-    restore = entry.get("RestoreStatus", {})
-    return ObjectRef(
-        key=entry["Key"],
-        etag=entry.get("ETag", "").strip('"'),
-        size=entry.get("Size", -1),
-        last_modified=_utc(entry.get("LastModified")),
-        storage_class=entry.get("StorageClass") or "STANDARD",
-        restored="RestoreExpiryDate" in restore and not restore.get("IsRestoreInProgress", False),
-    )
-
-
-def _described(key: str, answer: Mapping[str, Any]) -> ObjectRef:
-    version_id = answer.get("VersionId")
-    return ObjectRef(
-        key=key,
-        etag=answer.get("ETag", "").strip('"'),
-        size=answer.get("ContentLength", -1),
-        last_modified=_utc(answer.get("LastModified")),
-        version_id=None if version_id == "null" else version_id,
-        storage_class=answer.get("StorageClass") or "STANDARD",
-        restored='ongoing-request="false"' in answer.get("Restore", ""),
-    )
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.astimezone(UTC)

@@ -11,6 +11,7 @@ PAGES = {
     "core/events.py": "events.md",
     "core/sidecar.py": "sidecars.md",
     "ports/s3.py": "buckets.md",
+    "ports/s3_answers.py": "buckets.md",
     "ports/s3_client.py": "buckets.md",
     "ports/s3_errors.py": "buckets.md",
     "ports/aws_errors.py": "buckets.md",
@@ -31,7 +32,8 @@ def reasons(file: Path) -> set[str]:
         places = [keyword.value for keyword in node.keywords if keyword.arg == "reason"]
         places += node.args[:1] if name == "Skip" else []
         places += node.args[1:2] if name == "_invalid" else []
-        found |= {p.value for p in places if isinstance(p, ast.Constant) and p.value}
+        constants = (p.value for p in places if isinstance(p, ast.Constant))
+        found |= {value for value in constants if isinstance(value, str) and value}
     return found
 
 
