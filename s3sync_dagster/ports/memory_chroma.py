@@ -6,10 +6,11 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from s3sync_dagster.core.filters import matches
 from s3sync_dagster.core.interfaces import StoredRecord, WriteLimits
 from s3sync_dagster.core.record_limits import validate_record
 from s3sync_dagster.model.document import Hit
-from s3sync_dagster.model.errors import EmbeddingMismatch, InvalidSetting, NotFound
+from s3sync_dagster.model.errors import EmbeddingMismatch, NotFound
 from s3sync_dagster.ports.chroma_batches import refuse_duplicates
 from s3sync_dagster.ports.chroma_configuration import check_collection, new_collection
 
@@ -200,45 +201,3 @@ def _cosine(one: Vector, other: Vector) -> float:
     import numpy as np
 
     return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))
-
-
-_COMPARED = {
-    "$eq": lambda value, wanted: type(value) is type(wanted) and value == wanted,
-    "$ne": lambda value, wanted: not (type(value) is type(wanted) and value == wanted),
-    "$gt": lambda value, wanted: _is_number(value) and value > wanted,
-    "$gte": lambda value, wanted: _is_number(value) and value >= wanted,
-    "$lt": lambda value, wanted: _is_number(value) and value < wanted,
-    "$lte": lambda value, wanted: _is_number(value) and value <= wanted,
-    "$in": lambda value, wanted: value in wanted,
-    "$nin": lambda value, wanted: value not in wanted,
-    "$contains": lambda value, wanted: isinstance(value, list) and wanted in value,
-    "$not_contains": lambda value, wanted: not (isinstance(value, list) and wanted in value),
-}
-
-
-def matches(metadata: Mapping[str, Any], where: Mapping[str, Any]) -> bool:
-    """Return whether metadata meets a filter in Chroma's language.
-
-    Raises:
-        InvalidSetting: the filter is not one that Chroma understands.
-    """
-    if len(where) != 1:
-        raise InvalidSetting(
-            "a filter has exactly one key; join several with $and", reason="invalid_filter"
-        )
-    ((key, condition),) = where.items()
-    if key in ("$and", "$or"):
-        parts = [matches(metadata, part) for part in condition]
-        return all(parts) if key == "$and" else any(parts)
-    if not isinstance(condition, Mapping):
-        condition = {"$eq": condition}
-    if key.startswith("$") or len(condition) != 1 or next(iter(condition)) not in _COMPARED:
-        raise InvalidSetting(
-            "the filter is not one that Chroma understands", reason="invalid_filter"
-        )
-    ((operator, wanted),) = condition.items()
-    return _COMPARED[operator](metadata.get(key), wanted)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,236 @@
+"""The word index: follows a collection exactly, survives crashes, rivals and damage."""
+
+import multiprocessing
+import os
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from s3sync_dagster.core.hybrid import DocumentVersion, versions_by_scan
+from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.model.document import Record
+from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.model.source import EmbeddingConfig
+from s3sync_dagster.ports import word_index
+from s3sync_dagster.ports.memory_chroma import MemoryCollections
+from s3sync_dagster.ports.word_index import FtsWordIndex, match_expression, with_split_names
+
+EMBEDDER = open_embedder(EmbeddingConfig(kind="hash"))
+
+
+def make_collection():
+    return MemoryCollections().open("docs", tenant="t", database="d", embedder=EMBEDDER)
+
+
+def write(collection, document_id, *texts):
+    records = [
+        Record(id=f"{document_id}-{n}", document=t, embedding_text=t, metadata={"n": n})
+        for n, t in enumerate(texts)
+    ]
+    collection.upsert(records, EMBEDDER.embed_documents([r.document for r in records]))
+
+
+def version(document_id, count, number: int | None = 1):
+    return DocumentVersion(
+        document_id=document_id, count=count, version=None if number is None else str(number)
+    )
+
+
+@pytest.fixture
+def collection():
+    return make_collection()
+
+
+@pytest.fixture
+def index(tmp_path):
+    made = FtsWordIndex(tmp_path / "words" / "docs.db")
+    yield made
+    made.close()
+
+
+def test_the_best_words_come_first(collection, index):
+    write(collection, "a", "the cat sits on the mat", "dogs bark at cats", "nothing of that kind")
+    assert index.follow(collection, [version("a", 3)]) == 1
+    assert index.search("a sitting cat", limit=10)[0] == "a-0"
+    assert set(index.search("CATS", limit=10)) == {"a-0", "a-1"}
+    assert index.search("mat", limit=1) == ["a-0"]
+    assert index.search("unheard", limit=10) == []
+    both = index.search("cat", limit=10)
+    assert [index.search("cat", limit=1, offset=n)[0] for n in range(2)] == both
+
+
+def test_only_what_changed_is_read(collection, index):
+    write(collection, "a", "red", "green")
+    write(collection, "b", "blue")
+    index.follow(collection, [version("a", 2), version("b", 1)])
+    collection.calls.clear()
+    assert index.follow(collection, [version("a", 2), version("b", 1)]) == 0
+    assert collection.calls == []
+    write(collection, "a", "yellow")
+    collection.delete(["a-1"])
+    collection.calls.clear()
+    assert index.follow(collection, [version("a", 1, 2), version("b", 1)]) == 1
+    assert collection.calls == [("get", 1)]
+    assert set(index.search("yellow blue", limit=9)) == {"a-0", "b-0"}
+    assert index.count() == 2
+    assert index.search("red green", limit=9) == []
+
+
+def test_what_is_gone_leaves_and_what_is_being_written_stays(collection, index):
+    write(collection, "a", "red")
+    write(collection, "b", "blue")
+    index.follow(collection, [version("a", 1), version("b", 1)])
+    assert index.follow(collection, [version("a", 1, None)]) == 1
+    assert index.search("red", limit=9) == ["a-0"]
+    assert index.search("blue", limit=9) == []
+    assert index.follow(collection, []) == 1
+    assert index.count() == 0
+
+
+def test_records_that_the_collection_lacks_are_not_indexed(collection, index):
+    write(collection, "a", "red")
+    index.follow(collection, [version("a", 5)])
+    assert index.count() == 1
+
+
+def test_a_collection_without_a_catalog_is_followed_by_its_records(collection, index):
+    write(collection, "a", "red", "green")
+    assert index.follow(collection, versions_by_scan(collection)) == 2
+    assert index.search("green", limit=9) == ["a-1"]
+    write(collection, "a", "red", "blue")
+    collection.update_metadata(["a-1"], [{"etag": "2"}])
+    assert index.follow(collection, versions_by_scan(collection)) == 1
+    assert index.search("blue", limit=9) == ["a-1"]
+
+
+def test_many_documents_are_read_in_groups(collection, index):
+    count = word_index.FETCH_RECORDS // 10 * 2 + 5
+    for n in range(count):
+        write(collection, f"d{n}", *[f"word{n} part{i}" for i in range(10)])
+    collection.calls.clear()
+    index.follow(collection, [version(f"d{n}", 10) for n in range(count)])
+    assert [records for _, records in collection.calls] == [1000, 1000, 50]
+    assert index.count() == count * 10
+    assert len(index.search("word7", limit=99)) == 10
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("openCollections HTTPServer snake_case", '"opencollections" OR "httpserver"'),
+        ("the of and", '"the" OR "of" OR "and"'),
+        ('quote " OR * NEAR( -x', '"quote" OR "near" OR "x"'),
+        ("?! …", ""),
+    ],
+)
+def test_a_question_becomes_any_of_its_words(text, expected):
+    assert match_expression(text).startswith(expected)
+
+
+def test_names_are_found_by_the_words_inside(collection, index):
+    assert with_split_names("def openHTTPServer(): pass").endswith("\nopen HTTP Server")
+    write(collection, "a", "def openHTTPServer(): pass", "def close_all(): pass")
+    index.follow(collection, [version("a", 2)])
+    assert index.search("server", limit=9) == ["a-0"]
+    assert index.search("close", limit=9) == ["a-1"]
+    assert index.search("openHTTPServer", limit=9) == ["a-0"]
+
+
+def test_every_question_is_answered_without_an_error(collection, index):
+    write(collection, "a", "x")
+    index.follow(collection, [version("a", 1)])
+    for text in ('"', "AND OR NOT", "a:b", "x" * 10_000, " ".join(map(str, range(500))), "\x00 x"):
+        index.search(text, limit=5)
+
+
+@pytest.mark.parametrize("damage", ["garbage", "layout", "torn"])
+def test_a_file_that_is_no_index_is_made_again(collection, tmp_path, damage):
+    path = tmp_path / "docs.db"
+    if damage == "garbage":
+        path.write_bytes(b"no database at all " * 500)
+    else:
+        first = FtsWordIndex(path)
+        write(collection, "a", *[f"word{n}" for n in range(500)])
+        first.follow(collection, [version("a", 500)])
+        first.close()
+        if damage == "layout":
+            with sqlite3.connect(path) as database:
+                database.execute("PRAGMA user_version = 99")
+            database.close()
+        else:
+            content = path.read_bytes()
+            path.write_bytes(content[:8192] + b"\xff" * (len(content) - 8192))
+    write(collection, "b", "blue")
+    index = FtsWordIndex(path)
+    reasons = []
+    found = None
+    while found is None and len(reasons) < 3:  # a damage that shows late costs a call
+        try:
+            index.follow(collection, [version("b", 1)])
+            found = index.search("blue", limit=9)
+        except Unavailable as error:
+            reasons.append(error.reason)
+    assert set(reasons) <= {"word_index_damaged"}
+    assert found == ["b-0"]
+    assert index.count() == 1
+    index.close()
+
+
+def _follow_slowly(path: Path, started) -> None:
+    collection = make_collection()
+    documents = []
+    for n in range(300):
+        write(collection, f"d{n}", *[f"word{n} text{i}" for i in range(5)])
+        documents.append(version(f"d{n}", 5))
+    word_index.FETCH_RECORDS = 25
+    index = FtsWordIndex(path)
+    started.set()
+    index.follow(collection, documents)
+    time.sleep(60)
+
+
+@pytest.mark.parametrize("after_seconds", [0.0, 0.02, 0.05])
+def test_a_crash_costs_nothing(tmp_path, after_seconds):
+    path = tmp_path / "docs.db"
+    context = multiprocessing.get_context("spawn")
+    started = context.Event()
+    process = context.Process(target=_follow_slowly, args=(path, started))
+    process.start()
+    assert started.wait(60)
+    time.sleep(after_seconds)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+
+    collection = make_collection()
+    for n in range(300):
+        write(collection, f"d{n}", *[f"word{n} text{i}" for i in range(5)])
+    index = FtsWordIndex(path)
+    index.follow(collection, [version(f"d{n}", 5) for n in range(300)])
+    assert index.count() == 1500
+    assert all(len(index.search(f"word{n}", limit=9)) == 5 for n in range(300))
+    index.close()
+
+
+def _follow(arguments) -> int:
+    path, rounds = arguments
+    collection = make_collection()
+    index = FtsWordIndex(path)
+    for number in range(rounds):
+        for n in range(20):
+            write(collection, f"d{n}", f"round{number} word{n}", "second")
+        index.follow(collection, [version(f"d{n}", 2, number) for n in range(20)])
+    count = index.count()
+    index.close()
+    return count
+
+
+def test_processes_may_follow_at_once(tmp_path):
+    path = tmp_path / "docs.db"
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        assert pool.map(_follow, [(path, 10), (path, 10)]) == [40, 40]
+    index = FtsWordIndex(path)
+    assert len(index.search("word7", limit=9)) == 1
+    index.close()
