@@ -23,6 +23,7 @@ from s3sync_dagster.local.demo_company import (
     open_company,
 )
 from s3sync_dagster.local.home import prepare_home, writable
+from s3sync_dagster.local.signals import stop_on_signals
 from s3sync_dagster.local.stack import Stack
 from s3sync_dagster.local.stack_state import running_stack
 from s3sync_dagster.model.document import Hit
@@ -134,11 +135,17 @@ class Demo:
         self, ready: Callable[[], bool], tend: Callable[[], None], *, seconds: float, what: str
     ) -> None:
         deadline = time.monotonic() + seconds
-        while not _when_there(ready):
+        while True:
+            problem = ""
+            try:
+                if ready():
+                    return
+            except (NotFound, Unavailable) as error:
+                problem = f" ({error.message})"  # at first because there is no collection yet
             if time.monotonic() > deadline:
                 raise Unavailable(
-                    f"After {seconds:.0f} s it is not so that {what}: the logs in "
-                    f"{str(self._settings.home / 'logs')!r} and the Dagster UI say why.",
+                    f"After {seconds:.0f} s it is not so that {what}{problem}: the logs in "
+                    f"{str(self._settings.home / 'logs')!r} say why.",
                     reason="demo_timeout",
                 )
             tend()
@@ -172,8 +179,9 @@ class Demo:
 
 
 def run_demo(settings: Settings, *, out: TextIO = sys.stdout, err: TextIO = sys.stderr) -> None:
-    """Play the story in ``HOME/demo``; see ``Demo.run``."""
-    Demo(settings, out=out, err=err).run()
+    """Play the story in ``HOME/demo``; SIGINT and SIGTERM end it as ``KeyboardInterrupt``."""
+    with stop_on_signals():
+        Demo(settings, out=out, err=err).run()
 
 
 def demo_settings(settings: Settings) -> Settings:
@@ -243,10 +251,3 @@ def _telling_part(asked: set[str], text: list[str]) -> int:
 
 def _words(text: str) -> set[str]:
     return {word for word in re.findall(r"\w+", text.lower()) if len(word) > 3}
-
-
-def _when_there(ready: Callable[[], bool]) -> bool:
-    try:
-        return ready()
-    except (NotFound, Unavailable):
-        return False  # the collection comes with the first write

@@ -37,6 +37,8 @@ _log = logging.getLogger(__name__)
 LOAD_SECONDS = 180.0
 """How long the definitions may take to load: 6 s quiet, 21 s for 200 sources and a busy machine."""
 STOP_SECONDS = 30.0
+CLOUD = "Chroma Cloud"
+"""Stands for an address where ``CHROMA_API_KEY`` is set and no URL."""
 _DAEMON_SECONDS = 6.0
 _RUNS_SECONDS = 4.0
 _SERVERS_SECONDS = 9.0
@@ -89,18 +91,15 @@ class Stack:
 
     @property
     def settings(self) -> Settings:
-        """The settings with the address of the Chroma in use."""
-        return self._settings.with_chroma_url(self._running.chroma)
+        """The settings with the address of the Chroma in use; of Cloud they know already."""
+        if self._chroma is None:
+            return self._settings
+        return self._settings.with_chroma_url(self._chroma.url)
 
     @property
     def dagster(self) -> DagsterRuns:
         """The webserver's GraphQL."""
         return self._dagster
-
-    @property
-    def _running(self) -> Addresses:
-        assert self.addresses is not None, "the stack has not been started"
-        return self.addresses
 
     def start(self) -> Addresses:
         """Start all parts and return their addresses once each answers.
@@ -146,6 +145,7 @@ class Stack:
         with no_interruption():
             self._stop_children()
             self._cleanup.close()
+            self._chroma = None
             self.addresses = None
 
     # --- start --------------------------------------------------------------------------------
@@ -159,8 +159,9 @@ class Stack:
         prepare_home(self._settings)
         lock = self._cleanup.enter_context(stack_lock(self._settings.home))
         self._cleanup.enter_context(_log_to(self._settings.home / "logs" / "supervisor.log"))
-        self._report("Starting Chroma")
-        self._chroma = self._cleanup.enter_context(use_chroma(self._settings))
+        if self._settings.chroma_url or not self._settings.chroma_api_key:
+            self._report("Starting Chroma")
+            self._chroma = self._cleanup.enter_context(use_chroma(self._settings))
         guardian = Guardian(
             self._settings.home,
             environment=self._settings.child_environment(),
@@ -170,7 +171,7 @@ class Stack:
 
         code_port = free_port()
         environment = {
-            **self._settings.with_chroma_url(self._chroma.url).child_environment(),
+            **self.settings.child_environment(),
             "S3SYNC_CODE_SERVER_HOST": "127.0.0.1",
             "S3SYNC_CODE_SERVER_PORT": str(code_port),
             "PYTHONUNBUFFERED": "1",
@@ -212,7 +213,8 @@ class Stack:
             environment["S3SYNC_DAGSTER_URL"] = dagster_url
             child("API", [sys.executable, "-m", _API, "--host", "127.0.0.1", f"--port={api_port}"])
             self._wait("API", lambda: _answers_http(api_url), 60.0)
-        self.addresses = Addresses(dagster=dagster_url, chroma=self._chroma.url, api=api_url)
+        chroma = self._chroma.url if self._chroma else CLOUD
+        self.addresses = Addresses(dagster=dagster_url, chroma=chroma, api=api_url)
         publish(self._settings.home, self.addresses)
         return self.addresses
 

@@ -4,8 +4,9 @@ import os
 import re
 import signal
 import subprocess
-import sys
+import sysconfig
 import time
+from pathlib import Path
 
 import chromadb
 import psutil
@@ -15,17 +16,7 @@ from s3sync_dagster.local.chroma_server import use_chroma
 from s3sync_dagster.local.demo import demo_settings
 from s3sync_dagster.settings import load_settings
 
-DEMO = """
-import sys
-from s3sync_dagster.local.demo import run_demo
-from s3sync_dagster.local.signals import stop_on_signals
-from s3sync_dagster.settings import load_settings
-with stop_on_signals():
-    try:
-        run_demo(load_settings())
-    except KeyboardInterrupt:
-        sys.exit(130)
-"""
+S3SYNC = Path(sysconfig.get_path("scripts")) / "s3sync"
 FOUND_BY = {
     "How many days of holiday": "company/handbook/holidays-and-leave.md",
     "when a buoy drifts away": "company/reports/incident-2024-02-drifting-buoy.md",
@@ -38,7 +29,7 @@ FOUND_BY = {
 def start(home):
     environ = {k: v for k, v in os.environ.items() if not k.startswith(("S3SYNC_", "DAGSTER_"))}
     return subprocess.Popen(
-        [sys.executable, "-c", DEMO],
+        [S3SYNC, "demo"],
         env={**environ, "S3SYNC_HOME": str(home)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
