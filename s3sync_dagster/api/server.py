@@ -7,8 +7,10 @@ from ipaddress import ip_address
 import uvicorn
 
 from s3sync_dagster.api.app import create_app
+from s3sync_dagster.api.launching import Launcher
 from s3sync_dagster.api.options import read_options
 from s3sync_dagster.api.request_log import log_to_stderr
+from s3sync_dagster.ports.dagster_runs import DagsterRuns
 from s3sync_dagster.settings import Settings
 from s3sync_dagster.wiring import Parts, open_parts
 
@@ -48,7 +50,11 @@ def configure(parts: Parts, *, host: str, port: int) -> uvicorn.Config:
             host,
         )
         host, loopback = LOOPBACK, True
-    app = create_app(parts, read_options(parts.settings, loopback=loopback), dispatch=None)
+    options = read_options(parts.settings, loopback=loopback)
+    dispatch = None
+    if options.dagster_url is not None:
+        dispatch = Launcher(parts.catalog, DagsterRuns(options.dagster_url))
+    app = create_app(parts, options, dispatch=dispatch)
     return uvicorn.Config(
         app,
         host=host,

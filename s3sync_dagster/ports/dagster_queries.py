@@ -76,6 +76,19 @@ BACKFILL = (
     "query($id:String!){partitionBackfillOrError(backfillId:$id){__typename"
     " ... on PartitionBackfill{status runs(limit:1000){runId}}}}"
 )
+
+
+def add_partitions(count: int) -> str:
+    """Return one mutation for ``count`` partitions: the webserver has none for a list."""
+    names = ",".join(f"$k{place}:String!" for place in range(count))
+    adds = " ".join(
+        f"a{place}:addDynamicPartition(partitionsDefName:$d,repositorySelector:$r,"
+        f"partitionKey:$k{place}){{__typename}}"
+        for place in range(count)
+    )
+    return f"mutation($d:String!,$r:RepositorySelector!,{names}){{{adds}}}"
+
+
 LOCATIONS = "{workspaceOrError{... on Workspace{locationEntries{name loadStatus " + _LOAD + "}}}}"
 RELOAD = (
     "mutation($name:String!){reloadRepositoryLocation(repositoryLocationName:$name)"

@@ -22,6 +22,8 @@ TIMEOUT_SECONDS = 60.0
 """A reload of 200 sources takes 12 s, more on a busy machine."""
 
 FINISHED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
+_ADDED = ("AddDynamicPartitionSuccess", "DuplicateDynamicPartitionError")
+_PARTITIONS_A_CALL = 100
 WORKING = ("STARTING", "STARTED", "CANCELING")
 
 PartitionState = Literal["materialized", "failed", "materializing", "missing"]
@@ -194,6 +196,24 @@ class DagsterRuns:
         for name, state in names:
             states.update(dict.fromkeys(statuses.get(name, ()), state))
         return states
+
+    def add_partitions(self, definition: str, partition_keys: Sequence[str]) -> None:
+        """Add dynamic partitions; those that exist stay.
+
+        Raises:
+            NotFound: the location has no such partitions definition, yet (``job_not_found``).
+        """
+        for start in range(0, len(partition_keys), _PARTITIONS_A_CALL):
+            part = partition_keys[start : start + _PARTITIONS_A_CALL]
+            variables: dict[str, Any] = {"d": definition, "r": self._repository()}
+            variables |= {f"k{place}": key for place, key in enumerate(part)}
+            for answer in self._graphql.ask(queries.add_partitions(len(part)), variables).values():
+                if answer["__typename"] not in _ADDED:
+                    raise NotFound(
+                        f"Dagster does not know the partitions {definition!r}: it may not have "
+                        "loaded them yet.",
+                        reason="job_not_found",
+                    )
 
     def launch_backfill(
         self, asset: Sequence[str], partition_keys: Sequence[str], *, title: str = ""

@@ -1,0 +1,70 @@
+"""What was asked for over HTTP becomes a run of a real Dagster."""
+
+import pytest
+
+from s3sync_dagster.api.launching import Launcher, run_config
+from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.defs.dispatching import SOURCE_TAG, TOKEN_TAG
+from s3sync_dagster.defs.source import job_name
+from s3sync_dagster.defs.source import run_config as defs_run_config
+from s3sync_dagster.model.errors import NotFound, Unavailable
+from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster.model.source import Source
+from s3sync_dagster.ports.dagster_runs import DagsterRuns
+
+SOURCE = Source(id="s-1", name="one", bucket_name="b", collection_name="ccc")
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    opened = open_catalog(f"sqlite:///{tmp_path}/catalog.db")
+    opened.sources.add(SOURCE)
+    yield opened
+    opened.close()
+
+
+def statuses(catalog):
+    return [row.status for row in catalog.invocations.rows()]
+
+
+def test_it_says_what_the_definitions_say(catalog):
+    catalog.invocations.request(SOURCE, ["a", "b"], trigger=Trigger.API)
+    batch = catalog.batches.reserve("s-1", take=Take())
+    expected = defs_run_config("one", keys=["a", "b"], token=batch.token)
+    assert run_config("one", batch) == expected
+    assert (TOKEN_TAG, SOURCE_TAG) == ("s3sync/batch", "s3sync/source")
+    assert job_name("one") == "index_one"
+
+
+def test_nobody_answers_and_the_work_stays_pending(catalog):
+    catalog.invocations.request(SOURCE, ["a"], trigger=Trigger.API)
+    dagster = DagsterRuns("http://127.0.0.1:9", timeout_seconds=2)
+    with dagster, pytest.raises(Unavailable):
+        Launcher(catalog, dagster)(["s-1"])
+    assert statuses(catalog) == ["pending"]
+    assert catalog.batches.live() == []
+
+
+@pytest.mark.xdist_group("stack")
+class TestWithDagster:
+    def test_a_source_that_is_not_loaded_waits_for_the_sensor(self, catalog, tiny_stack):
+        other = SOURCE.with_changes(id="s-2", name="not_loaded", collection_name="other")
+        catalog.sources.add(other)
+        catalog.invocations.request(other, ["a"], trigger=Trigger.API)
+        Launcher(catalog, tiny_stack.dagster)(["s-2", "gone"])
+        assert statuses(catalog) == ["pending"]
+        assert catalog.batches.live() == []
+
+    def test_partitions_are_added_many_at_a_time_and_those_there_stay(self, tiny_stack):
+        dagster = tiny_stack.dagster
+        before = dagster.partition_counts(["s3", "two"]).total
+        keys = [f"added/{number:03} ü,'$.md" for number in range(120)]
+        dagster.add_partitions("s3_two", keys[:50])
+        dagster.add_partitions("s3_two", keys)
+        dagster.add_partitions("s3_two", [])
+        assert dagster.partition_counts(["s3", "two"]).total == before + 120
+
+    def test_partitions_of_a_source_that_is_not_loaded(self, tiny_stack):
+        with pytest.raises(NotFound, match="s3_nobody"):
+            tiny_stack.dagster.add_partitions("s3_nobody", ["a"])
