@@ -18,11 +18,11 @@ from s3sync_dagster.settings import load_settings
 
 S3SYNC = Path(sysconfig.get_path("scripts")) / "s3sync"
 FOUND_BY = {
-    "How many days of holiday": "company/handbook/holidays-and-leave.md",
-    "when a buoy drifts away": "company/reports/incident-2024-02-drifting-buoy.md",
-    "too many requests": "company/code/python/tidewatch_client.py",
-    "baby sitter": "company/handbook/expenses.md",
-    "bicycle": "company/handbook/bicycles & scooters.md",
+    "? How many days of holiday": "company/handbook/holidays-and-leave.md",
+    "? What do we do when a buoy drifts away": "company/reports/incident-2024-02-drifting-buoy.md",
+    "? wait and try again": "company/code/python/tidewatch_client.py",
+    "? Who pays the baby sitter": "company/handbook/expenses.md",
+    "? Can I get a bicycle": "company/handbook/bicycles & scooters.md",
 }
 
 
@@ -64,9 +64,7 @@ def told_until(process, words):
 
 
 def check_story(text):
-    assert re.search(
-        r"^37 objects: 1 failed, 33 indexed, 3 skipped; \d+ chunks$", text, re.MULTILINE
-    )
+    assert "\n37 objects: 1 failed, 33 indexed, 3 skipped; " in text
     states = re.findall(r"^  (indexed|failed|skipped) +(\d*) +(company/.+)$", text, re.MULTILINE)
     assert len(states) == 37
     by_state = {name: [k for s, _, k in states if s == name] for name, *_ in states}
