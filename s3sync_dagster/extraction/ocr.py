@@ -41,6 +41,7 @@ def read_image(content: Content, *, name: str, config: ExtractionConfig) -> PdfP
     if not config.ocr:
         message = "Pictures are read where the source's extraction.ocr is on."
         raise UnsupportedFile(message, reason="ocr_off")
+    _check_languages(config.ocr_languages)
     texts = [_recognise(picture, languages=config.ocr_languages) for picture in _frames(content)]
     if not any(texts):
         raise EmptyText("No text was found in the picture.", reason="no_text")
@@ -49,6 +50,7 @@ def read_image(content: Content, *, name: str, config: ExtractionConfig) -> PdfP
 
 def read_pdf_pages(content: Content, numbers: Sequence[int], *, languages: str) -> list[str]:
     """Return the text of some pages (indices from 0) as Tesseract reads their pictures."""
+    _check_languages(languages)
     pdf = open_pdf(content)
     return [_recognise(_render(pdf[number]), languages=languages) for number in numbers]
 
@@ -103,13 +105,13 @@ def _recognise(picture: Any, *, languages: str) -> str:
         ["tesseract", "-", "-", "-l", languages, "--dpi", str(_DPI)], content=buffer.getvalue()
     )
     if done.status != 0:
-        _check_languages(languages)
         raise UnreadableFile("Tesseract cannot read the picture.", reason="damaged")
     text = done.output.decode("utf-8", "replace").replace("\x0c", "")
     return re.sub(r"\n{3,}", "\n\n", _LINE_HYPHEN.sub("", text)).strip()
 
 
 def _check_languages(languages: str) -> None:
+    """Raise ``MissingEngine``: Tesseract itself goes on with the languages that it has."""
     listed = run_program(["tesseract", "--list-langs"]).output.decode("utf-8", "replace").split()
     missing = [language for language in languages.split("+") if language not in listed]
     if missing:

@@ -1,9 +1,11 @@
 """Blocks of a PDF page to Markdown."""
 
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
+_MIN_LINE_WORDS = 5
+_MAX_CELL_WORDS = 4
 _WIDE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0590-\u08ff]")
 
 
@@ -20,17 +22,21 @@ class Block:
     ordered: bool = False
     rows: list[list[str]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    goes_on: bool = False
+    """True for the rest of the table that ends the page before."""
+    first_row: list[str] = field(default_factory=list)
+    """Header of a table, also of one that goes on."""
     top: float = 0.0
     """Points from the page's upper edge."""
     height: float = 0.0
 
 
-def blocks_to_markdown(blocks: list[Block], *, without: Collection[int] = ()) -> str:
-    """Return a page's Markdown, without the blocks at some indices."""
+def blocks_to_markdown(blocks: list[Block]) -> str:
+    """Return a page's Markdown."""
     pieces: list[str] = []
     indents: list[int] = []
     for i, block in enumerate(blocks):
-        if i in without or block.kind == "rule":
+        if block.kind == "rule":
             continue
         if block.kind != "list_item":
             indents.clear()
@@ -47,13 +53,71 @@ def blocks_to_markdown(blocks: list[Block], *, without: Collection[int] = ()) ->
     return "".join(pieces).strip("\n")
 
 
+def join_tables(pages: list[list[Block]]) -> set[int]:
+    """Mark tables that go on at the top of the next page; return the indices of such next pages.
+
+    A header row that is repeated there is dropped.
+    """
+    continued: set[int] = set()
+    for number in range(1, len(pages)):
+        before, after = pages[number - 1], pages[number]
+        if not (before and after and before[-1].kind == after[0].kind == "table"):
+            continue
+        head, rows = before[-1].rows, after[0].rows
+        if not head or not rows or {len(row) for row in head} != {len(row) for row in rows}:
+            continue
+        after[0].goes_on = True
+        if rows[0] == before[-1].first_row:
+            rows = rows[1:]
+        after[0].first_row = before[-1].first_row
+        after[0].rows = rows
+        continued.add(number)
+    return continued
+
+
+def part_columns(blocks: list[Block]) -> list[Block]:
+    """Return blocks in which lines of a text column are no cells of the table beside it.
+
+    In a page of two columns the reader may take both for one table. Such lines are long, go on in
+    lower case and are as many as the rows.
+    """
+    out: list[Block] = []
+    for block in blocks:
+        side = _text_side(block.rows) if block.kind == "table" else None
+        if side is None:
+            out.append(block)
+            continue
+        cut = slice(1, None) if side == 0 else slice(None, -1)
+        words = " ".join(row[side] for row in block.rows)
+        rows = [row[cut] for row in block.rows]
+        table = replace(block, rows=rows, first_row=rows[0])
+        column = Block(kind="paragraph", text=words, top=block.top, height=block.height)
+        out.extend((column, table) if side == 0 else (table, column))
+    return out
+
+
+def _text_side(rows: list[list[str]]) -> int | None:
+    """Return 0 or -1 for a first or last column that is running text, else None."""
+    if len(rows) < 3 or any(len(row) < 3 for row in rows):
+        return None
+    for side, others in ((0, slice(1, None)), (-1, slice(None, -1))):
+        cells = [row[side] for row in rows]
+        neighbours = [len(cell.split()) for row in rows for cell in row[others]]
+        long = sum(len(cell.split()) >= _MIN_LINE_WORDS for cell in cells)
+        going_on = sum(cell[:1].islower() for cell in cells)
+        if min(long, going_on) >= len(rows) * 0.6 and max(neighbours) <= _MAX_CELL_WORDS:
+            return side
+    return None
+
+
 def _lines(block: Block) -> Iterator[str]:
     if block.kind == "table" and block.rows:
         width = max(map(len, block.rows))
         rows = [row + [""] * (width - len(row)) for row in block.rows]
-        yield _row(rows[0])
-        yield "|" + " - |" * width
-        yield from map(_row, rows[1:])
+        if not block.goes_on:
+            yield _row(rows.pop(0))
+            yield "|" + " - |" * width
+        yield from map(_row, rows)
     elif block.kind == "heading":
         yield "#" * min(6, max(1, block.level)) + " " + _one_line(block.text)
     elif block.kind == "code" and not _is_prose(block):

@@ -1,7 +1,8 @@
 """PDF to Markdown with liteparse, each page checked against pdfium's own text."""
 
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from s3sync_dagster.core.interfaces import Content
@@ -14,8 +15,18 @@ from s3sync_dagster.extraction.pdf import (
     plain,
     properties,
 )
-from s3sync_dagster.extraction.pdf_blocks import Block, blocks_to_markdown
-from s3sync_dagster.extraction.running_heads import find_running_heads
+from s3sync_dagster.extraction.pdf_blocks import (
+    Block,
+    blocks_to_markdown,
+    join_tables,
+    part_columns,
+)
+from s3sync_dagster.extraction.running_heads import (
+    MARGIN,
+    MarginLine,
+    find_running_heads,
+    without_heads,
+)
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.extraction.words import lost_words, words_of
 from s3sync_dagster.model.errors import UnreadableFile
@@ -33,9 +44,10 @@ _MAX_DOCUMENT_LOSS = 0.005
 class _Layout:
     """What liteparse says of one page."""
 
-    blocks: list[Block]
-    height: float
-    garbled: bool
+    blocks: list[Block] = field(default_factory=list)
+    margins: list[MarginLine] = field(default_factory=list)
+    height: float = 0.0
+    garbled: bool = False
 
 
 def read_with_liteparse(content: Content, *, name: str, config: ExtractionConfig) -> PdfPages:
@@ -53,14 +65,15 @@ def read_with_liteparse(content: Content, *, name: str, config: ExtractionConfig
     layouts = _parse(content, [i for i in range(len(references)) if i not in crowded], references)
     markdown = [blocks_to_markdown(layout.blocks) for layout in layouts]
     plain_pages = _choose_plain_pages(markdown, references)
-    heads = find_running_heads(
-        [([] if i in plain_pages else page.blocks, page.height) for i, page in enumerate(layouts)]
-    )
-    texts = [
-        references[i].strip()
-        if i in plain_pages
-        else blocks_to_markdown(layout.blocks, without=heads[i])
+    heads = find_running_heads([layout.margins for layout in layouts])
+    bodies = [
+        [] if i in plain_pages else without_heads(layout.blocks, heads[i], height=layout.height)
         for i, layout in enumerate(layouts)
+    ]
+    continued = join_tables(bodies)
+    texts = [
+        references[i].strip() if i in plain_pages else blocks_to_markdown(blocks)
+        for i, blocks in enumerate(bodies)
     ]
     scans = [
         i for i, reference in enumerate(references) if is_scan(reference) or layouts[i].garbled
@@ -71,6 +84,7 @@ def read_with_liteparse(content: Content, *, name: str, config: ExtractionConfig
     return PdfPages(
         texts=tuple(texts),
         scans=tuple(scans),
+        continued=frozenset(continued),
         engine="liteparse",
         title=known.title,
         author=known.author,
@@ -85,7 +99,7 @@ def _parse(content: Content, numbers: list[int], references: list[str]) -> list[
     from liteparse.types import ParseError
 
     body = read_all(content)
-    layouts = [_Layout(blocks=[], height=0.0, garbled=False) for _ in references]
+    layouts = [_Layout() for _ in references]
     for start in range(0, len(numbers), _WINDOW_PAGES):
         window = numbers[start : start + _WINDOW_PAGES]
         parser = LiteParse(
@@ -110,10 +124,28 @@ def _parse(content: Content, numbers: list[int], references: list[str]) -> list[
 
 def _layout(page: Any) -> _Layout:
     return _Layout(
-        blocks=[_block(block) for block in page.blocks or ()],
+        blocks=part_columns([_block(block) for block in page.blocks or ()]),
+        margins=_margin_lines(page),
         height=page.height,
         garbled=bool(page.complexity and page.complexity.is_garbled),
     )
+
+
+def _margin_lines(page: Any) -> list[MarginLine]:
+    """Return the lines in the margins, each piece of text on its own and joined by line."""
+    upper, lower = page.height * MARGIN, page.height * (1 - MARGIN)
+    lines: dict[tuple[bool, int], list[tuple[float, str]]] = defaultdict(list)
+    for item in page.text_items:
+        at_top = item.y + item.height < upper
+        if at_top or item.y > lower:
+            lines[at_top, round(item.y)].append((item.x, " ".join(plain(item.text).split())))
+    found: list[MarginLine] = []
+    for (at_top, _), items in lines.items():
+        whole = " ".join(text for _, text in sorted(items))
+        found.extend(
+            MarginLine(text, at_top) for text in {whole, *(text for _, text in items)} if text
+        )
+    return found
 
 
 def _block(block: Any) -> Block:
@@ -127,6 +159,7 @@ def _block(block: Any) -> Block:
         marker=block.marker or "",
         ordered=bool(block.ordered),
         rows=rows,
+        first_row=rows[0] if rows else [],
         lines=[plain(str(line)) for line in block.lines or ()],
         top=block.bbox.y if block.bbox else 0.0,
         height=block.bbox.height if block.bbox else 0.0,

@@ -2,57 +2,85 @@
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from s3sync_dagster.extraction.pdf_blocks import Block
 
-_MARGIN = 0.085
+MARGIN = 0.085
 """Share of the page's height, above and below, in which they stand."""
 _MAX_CHARACTERS = 120
-_MAX_HEIGHT_POINTS = 30.0
 _MIN_PAGES = 3
 _MIN_AGREEMENT = 0.9
 _NUMBER = re.compile(r"\d+")
 
 
-def find_running_heads(pages: list[tuple[list[Block], float]]) -> list[set[int]]:
-    """Return for each page, given as blocks and height, the indices of what is no body text.
+@dataclass(frozen=True, slots=True)
+class MarginLine:
+    """A line of text in the upper or lower margin of a page."""
 
-    A line counts when it stands in the margin of three pages or more, and when each number in it
-    is always the same or counts with the pages. Lines that only look alike ("Record 12", "Record
-    31") stay.
+    text: str
+    at_top: bool
+
+
+def find_running_heads(pages: Sequence[Sequence[MarginLine]]) -> list[set[MarginLine]]:
+    """Return for each page which of its margin lines are no body text.
+
+    A line counts when it stands in the margin of three pages (of both, where there are two), and
+    when each number in it is always the same or counts with the pages. Lines that only look alike
+    ("Record 12", "Record 31") stay.
     """
-    groups: dict[tuple[str, bool], list[tuple[int, int, list[int]]]] = defaultdict(list)
-    for page, (blocks, height) in enumerate(pages):
-        for i, block in enumerate(blocks):
-            at_top = _margin_of(block, height)
-            if at_top is None:
-                continue
-            numbers = [int(number[:9]) for number in _NUMBER.findall(block.text)]
-            key = (_NUMBER.sub("#", " ".join(block.text.split())), at_top)
-            groups[key].append((page, i, numbers))
-    found: list[set[int]] = [set() for _ in pages]
+    groups: dict[tuple[str, bool], list[tuple[int, MarginLine]]] = defaultdict(list)
+    for number, lines in enumerate(pages):
+        for line in lines:
+            if len(line.text) <= _MAX_CHARACTERS:
+                groups[_NUMBER.sub("#", line.text), line.at_top].append((number, line))
+    found: list[set[MarginLine]] = [set() for _ in pages]
+    enough = min(_MIN_PAGES, max(2, len(pages)))
     for members in groups.values():
-        if len({page for page, _, _ in members}) < _MIN_PAGES or not _counts_with_pages(members):
+        if len({number for number, _ in members}) < enough or not _counts_with_pages(members):
             continue
-        for page, i, _ in members:
-            found[page].add(i)
+        for number, line in members:
+            found[number].add(line)
     return found
 
 
-def _margin_of(block: Block, height: float) -> bool | None:
-    """Return True for the upper margin, False for the lower one, None for the body."""
-    if block.kind not in ("paragraph", "heading") or not height:
-        return None
-    if len(block.text) > _MAX_CHARACTERS or block.height > _MAX_HEIGHT_POINTS:
-        return None
-    if block.top + block.height < height * _MARGIN:
-        return True
-    return False if block.top > height * (1 - _MARGIN) else None
+def without_heads(blocks: list[Block], heads: set[MarginLine], *, height: float) -> list[Block]:
+    """Return a page's blocks without its running heads, also where they were glued to body text."""
+    kept: list[Block] = []
+    for block in blocks:
+        text = block.text
+        if block.kind in ("paragraph", "heading"):
+            top = block.top < height * MARGIN
+            bottom = block.top + block.height > height * (1 - MARGIN)
+            text = _cut(text, heads, top=top, bottom=bottom)
+        if text or not block.text:
+            kept.append(block if text == block.text else replace(block, text=text))
+    return kept
 
 
-def _counts_with_pages(members: list[tuple[int, int, list[int]]]) -> bool:
-    for place in range(len(members[0][2])):
-        values = [(page, numbers[place]) for page, _, numbers in members]
+def _cut(text: str, heads: set[MarginLine], *, top: bool, bottom: bool) -> str:
+    changed = True
+    while changed and text:
+        changed = False
+        for head in heads:
+            if not (top if head.at_top else bottom):
+                continue
+            if text == head.text:
+                return ""
+            if head.at_top and text.startswith(head.text + " "):
+                text, changed = text[len(head.text) + 1 :], True
+            elif not head.at_top and text.endswith(" " + head.text):
+                text, changed = text[: -len(head.text) - 1], True
+    return text
+
+
+def _counts_with_pages(members: list[tuple[int, MarginLine]]) -> bool:
+    numbers = [
+        (page, [int(number[:9]) for number in _NUMBER.findall(line.text)]) for page, line in members
+    ]
+    for place in range(len(numbers[0][1])):
+        values = [(page, found[place]) for page, found in numbers]
         same = Counter(value for _, value in values).most_common(1)[0][1]
         counting = Counter(value - page for page, value in values).most_common(1)[0][1]
         if max(same, counting) < len(values) * _MIN_AGREEMENT:

@@ -52,7 +52,7 @@ def read_scans(
         warnings.append(f"{len(pages.scans)} pages are pictures and were not read: {why}.")
     if not any(texts):
         raise EmptyText("The file has no text layer: it is a scan or empty.", reason="no_text")
-    return _join(texts, pages, engine=engine, warnings=warnings)
+    return join_pages(texts, pages, engine=engine, warnings=warnings)
 
 
 def _recognise(
@@ -95,13 +95,15 @@ def _recognise(
     return read
 
 
-def _join(texts: list[str], pages: PdfPages, *, engine: str, warnings: list[str]) -> Document:
+def join_pages(texts: list[str], pages: PdfPages, *, engine: str, warnings: list[str]) -> Document:
+    """Return the document of page texts, with the place of each page."""
     pieces: list[str] = []
     places: list[Page] = []
     length = 0
     for number, text in enumerate(texts, start=1):
         places.append(Page(start=length, label=str(number)))
-        piece = text.strip("\n") + "\n\n" if text.strip() else ""
+        gap = "\n" if number in pages.continued else "\n\n"  # the next page's index
+        piece = text.strip("\n") + gap if text.strip() else ""
         pieces.append(piece)
         length += len(piece)
     return Document(

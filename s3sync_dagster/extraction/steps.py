@@ -49,6 +49,8 @@ class PdfPages:
     """Markdown or plain text of each page; empty for a scan."""
     scans: tuple[int, ...]
     """Indices of pages whose text layer is missing or garbled."""
+    continued: frozenset[int] = frozenset()
+    """Indices of pages that begin with the rest of the table that ends the page before."""
     engine: str
     title: str | None = None
     author: str | None = None

@@ -1,0 +1,216 @@
+"""PDF: pages, layout checked against the page's own words, running heads, dates."""
+
+import io
+
+import pytest
+
+from s3sync_dagster.extraction.pdf import iso_date
+from s3sync_dagster.extraction.pdf_blocks import (
+    Block,
+    blocks_to_markdown,
+    join_tables,
+    part_columns,
+)
+from s3sync_dagster.extraction.pdf_layout import page_ranges
+from s3sync_dagster.extraction.running_heads import MarginLine, find_running_heads, without_heads
+from s3sync_dagster.extraction.words import word_recall
+from s3sync_dagster.model.errors import LimitExceeded
+from s3sync_dagster_tests.extraction import raw_pdf
+from s3sync_dagster_tests.extraction.conftest import Read
+
+WORDS = "The quick brown fox jumps over the lazy dog while seven wizards mix a potion"
+
+
+def make_report(pages: int = 4) -> bytes:
+    """Return a PDF with title, running head, page numbers, headings, lists and a ruled table."""
+    from reportlab.lib import colors
+    from reportlab.lib.pagesizes import A4
+    from reportlab.lib.styles import getSampleStyleSheet
+    from reportlab.platypus import (
+        ListFlowable,
+        ListItem,
+        PageBreak,
+        Paragraph,
+        SimpleDocTemplate,
+        Spacer,
+        Table,
+        TableStyle,
+    )
+
+    styles = getSampleStyleSheet()
+    story = []
+    for number in range(1, pages + 1):
+        items = [ListItem(Paragraph(word, styles["BodyText"])) for word in ("copper", "silver")]
+        grid = TableStyle([("GRID", (0, 0), (-1, -1), 0.5, colors.black)])
+        story += [
+            Paragraph(f"Section {number} of the report", styles["Heading1"]),
+            Paragraph(f"Record {number * 7} says. " + WORDS + ".", styles["BodyText"]),
+            ListFlowable(items, bulletType="bullet", start="•"),
+            Spacer(1, 12),
+            Table([["Metal", "Price"], ["copper", f"{number}.50"], ["silver", "9.00"]], style=grid),
+            PageBreak(),
+        ]
+
+    def decorate(canvas, document) -> None:
+        canvas.drawString(72, A4[1] - 30, "Annual report of the society")
+        canvas.drawRightString(A4[0] - 72, 30, f"Page {document.page} of {pages}")
+
+    out = io.BytesIO()
+    document = SimpleDocTemplate(out, pagesize=A4, title="Annual report", author="Ada")
+    document.build(story, onFirstPage=decorate, onLaterPages=decorate)
+    return out.getvalue()
+
+
+def test_pages_headings_lists_and_tables(read: Read):
+    document = read(make_report(), "report.pdf")
+    assert (document.title, document.author, document.page_count) == ("Annual report", "Ada", 4)
+    assert [page.label for page in document.pages] == ["1", "2", "3", "4"]
+    second = document.text[document.pages[1].start : document.pages[2].start]
+    assert second.startswith("# Section 2 of the report\n")
+    assert "- copper\n- silver\n" in second
+    assert "| Metal | Price |\n| - | - |\n| copper | 2.50 |\n| silver | 9.00 |\n" in second
+    assert word_recall(WORDS, second) == 1.0
+    assert document.engine == "liteparse"
+    assert document.warnings == ()
+
+
+def test_running_heads_go_and_look_alikes_stay(read: Read):
+    text = read(make_report(), "report.pdf").text
+    assert "Annual report of the society" not in text
+    assert "of 4" not in text
+    assert [f"Record {number * 7} says" in text for number in range(1, 5)] == [True] * 4
+
+
+def test_plain_engine_gives_every_word_with_its_page(read: Read):
+    document = read(make_report(), "report.pdf", engines={".pdf": "pypdfium2"})
+    assert document.engine == "pypdfium2"
+    for number, page in enumerate(document.pages, start=1):
+        assert f"Section {number} of" in document.text[page.start : page.start + 60]
+
+
+def test_hyphens_of_line_ends_are_joined(read: Read):
+    lines = ["every docu-", "ment counts and every", "well-known word"]
+    text = read(raw_pdf.pages_pdf([raw_pdf.text_content(*lines)]), "a.pdf").text
+    assert "document counts" in " ".join(text.split())
+    assert "well-known" in text
+
+
+def test_drawing_with_many_lines_is_read_as_plain_text(read: Read):
+    strokes = b"\n".join(
+        b"%d %d m %d %d l S" % (i % 600, i % 700, i % 500, i % 300) for i in range(9000)
+    )
+    content = raw_pdf.pages_pdf([raw_pdf.text_content("a map") + b"\n" + strokes])
+    document = read(content, "map.pdf")
+    assert document.text.strip() == "a map"
+    assert document.warnings == ("Pages read as plain text, without layout: 1.",)
+
+
+def test_too_many_pages_are_refused_before_any_is_read(read: Read):
+    with pytest.raises(LimitExceeded, match="7001 pages") as caught:
+        read(raw_pdf.pages_pdf([b""] * 7001), "book.pdf")
+    assert caught.value.reason == "too_many_pages"
+
+
+@pytest.mark.parametrize(
+    ("raw", "iso"),
+    [
+        ("D:20240229120000+01'00'", "2024-02-29T12:00:00+01:00"),
+        ("D:20240229120000Z", "2024-02-29T12:00:00Z"),
+        ("D:20240229", "2024-02-29"),
+        ("20240229120000", "2024-02-29T12:00:00"),
+        ("yesterday", None),
+        ("", None),
+    ],
+)
+def test_dates(raw: str, iso: str | None):
+    assert iso_date(raw) == iso
+
+
+def heads_of(*pages: str) -> list[set[str]]:
+    found = find_running_heads([[MarginLine(text, at_top=True)] for text in pages])
+    return [{line.text for line in lines} for lines in found]
+
+
+@pytest.mark.parametrize(
+    ("pages", "running"),
+    [
+        (["Chapter one"] * 3, True),
+        (["1", "2", "3", "4"], True),
+        (["Page 7 of 9", "Page 8 of 9", "Page 9 of 9"], True),
+        (["Page 1 of 2", "Page 2 of 2"], True),
+        (["Chapter one"], False),
+        (["Chapter one", "Chapter two", "Epilogue"], False),
+        (["Record 12", "Record 31", "Record 5"], False),
+        (["Lot 5 at 10", "Lot 6 at 70", "Lot 7 at 30"], False),
+    ],
+)
+def test_what_counts_as_running_head(pages: list[str], running: bool):
+    assert heads_of(*pages) == [{text} if running else set() for text in pages]
+
+
+def test_running_head_glued_to_the_body_is_cut_off():
+    blocks = [
+        Block(kind="paragraph", text="Society news The body begins", top=20, height=40),
+        Block(kind="paragraph", text="Society news in the body stays", top=300, height=12),
+        Block(kind="paragraph", text="7", top=780, height=10),
+    ]
+    heads = {MarginLine("Society news", at_top=True), MarginLine("7", at_top=False)}
+    texts = [block.text for block in without_heads(blocks, heads, height=800)]
+    assert texts == ["The body begins", "Society news in the body stays"]
+
+
+def test_list_levels_become_depth():
+    blocks = [
+        Block(kind="list_item", text=text, level=level)
+        for text, level in (("a", 0), ("b", 3), ("c", 5), ("d", 3), ("e", 0))
+    ]
+    assert blocks_to_markdown(blocks) == "- a\n    - b\n        - c\n    - d\n- e"
+
+
+def test_numbers_of_ordered_lists_stay():
+    blocks = [
+        Block(kind="list_item", text=text, ordered=True, marker=marker)
+        for text, marker in (("x", "3."), ("y", "4)"), ("z", "(a)"))
+    ]
+    assert blocks_to_markdown(blocks) == "3. x\n4. y\n- (a) z"
+
+
+def test_code_stays_code_and_chinese_is_no_code():
+    code = Block(kind="code", lines=["def f():", "    return 1"])
+    chinese = Block(kind="code", text="这是一个测试文件")
+    assert (
+        blocks_to_markdown([code, chinese])
+        == "```\ndef f():\n    return 1\n```\n\n这是一个测试文件"
+    )
+
+
+def test_table_goes_on_over_the_page_break():
+    rows = [["a", "b"], ["1", "2"]]
+    first = Block(kind="table", rows=rows, first_row=rows[0])
+    again = [["a", "b"], ["3", "4"]]
+    second = Block(kind="table", rows=again, first_row=again[0])
+    pages = [[first], [second, Block(kind="paragraph", text="end")]]
+    assert join_tables(pages) == {1}
+    assert blocks_to_markdown(pages[1]) == "| 3 | 4 |\n\nend"
+
+
+def test_text_column_beside_a_table_is_no_part_of_it():
+    lines = [
+        "Grow the river with the stone and the",
+        "market is with the garden of our",
+        "people who come from the north by",
+    ]
+    table = Block(kind="table", rows=[[line, "x", str(i)] for i, line in enumerate(lines)])
+    column, rest = part_columns([table])
+    assert column.text == " ".join(lines)
+    assert rest.rows == [["x", "0"], ["x", "1"], ["x", "2"]]
+    described = [["Option", "Kind", "The words that describe it at length"]] + [
+        ["a", "text", "Sets the name of the thing that is meant"] for _ in range(4)
+    ]
+    kept = Block(kind="table", rows=described)
+    assert part_columns([kept]) == [kept]
+
+
+def test_page_ranges():
+    assert page_ranges({0, 1, 2, 6}) == "1-3, 7"
+    assert page_ranges([]) == ""
