@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from s3sync_dagster.core.interfaces import CollectionPort, WriteLimits
+from s3sync_dagster.core.interfaces import WriteLimits
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
 from s3sync_dagster.ports.chroma_collection import CLOUD_RECORDS, READ_RECORDS, ChromaCollection
 from s3sync_dagster.ports.chroma_configuration import check_collection, new_collection
@@ -123,7 +123,7 @@ class ChromaCollections:
 
     def open(
         self, name: str, *, tenant: str, database: str, embedder: Embedder, create: bool = True
-    ) -> CollectionPort:
+    ) -> ChromaCollection:
         """Return the collection, created with cosine space and the embedder's configuration.
 
         Raises:

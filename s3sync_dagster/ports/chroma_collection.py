@@ -90,6 +90,16 @@ class ChromaCollection:
             for record, (indices, values) in zip(records, vectors, strict=True)
         ]
 
+    def restore_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
+        """Give existing records their vectors back; text and metadata stay as they are.
+
+        An upsert, since an index that lost a record ignores an update of it.
+        """
+        step = self.write_limits.max_records
+        for start in range(0, len(ids), step):
+            part = slice(start, start + step)
+            self._send("upsert", {"ids": list(ids[part]), "embeddings": vectors[part]})
+
     def update_metadata(self, ids: Sequence[str], metadatas: Sequence[Metadata]) -> None:
         """Change metadata alone: named keys are set, None clears, absent ones stay."""
         refuse_duplicates(ids)

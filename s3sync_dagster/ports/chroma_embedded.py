@@ -10,7 +10,7 @@ import fcntl
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from s3sync_dagster.core.record_limits import validate_metadata
 from s3sync_dagster.model.errors import (
@@ -35,8 +35,12 @@ class EmbeddedChroma:
 
     cloud = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, lock: IO[str] | None = None) -> None:
         """Lock the folder and open it.
+
+        Args:
+            path: Chroma's folder.
+            lock: what ``lock_folder`` returned; it is released with ``close``.
 
         Raises:
             Conflict: another process or another connection has it (``chroma_in_use``).
@@ -44,18 +48,8 @@ class EmbeddedChroma:
         import chromadb
         from chromadb.config import Settings
 
-        path.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._lock = (path / LOCK_FILE).open("a")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise Conflict(
-                f"the Chroma folder {str(path)!r} is in use: close what uses it, or connect to its "
-                "server with a URL",
-                reason="chroma_in_use",
-            ) from None
+        self._lock = lock or lock_folder(path)
         settings = Settings(anonymized_telemetry=False)
         self._client: Any = chromadb.PersistentClient(path=str(path), settings=settings)
         # The public methods of the client cannot name a tenant or persist the configuration of a
@@ -125,7 +119,7 @@ class EmbeddedChroma:
         def send(operation: str, body: Mapping[str, Any] | None) -> Any:
             if operation in ("upsert", "update") and body is not None:
                 # One number that is not finite, inside an array, ruins the collection for good.
-                for metadata in body["metadatas"]:
+                for metadata in body.get("metadatas") or ():
                     validate_metadata(metadata)
             call = _OPERATIONS[operation]
             return self._guarded(
@@ -151,6 +145,26 @@ class EmbeddedChroma:
             raise NotFound(f"Chroma does not have {where}") from None
         except (ChromaError, ValueError, TypeError) as error:
             raise _failure(str(error), error, where) from None
+
+
+def lock_folder(path: Path) -> IO[str]:
+    """Return the open lock file of a Chroma folder; closing it unlocks.
+
+    Raises:
+        Conflict: another process or another connection has it (``chroma_in_use``).
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    lock = (path / LOCK_FILE).open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise Conflict(
+            f"the Chroma folder {str(path)!r} is in use: close what uses it, or connect to its "
+            "server with a URL",
+            reason="chroma_in_use",
+        ) from None
+    return lock
 
 
 def _failure(said: str, error: Exception, where: str) -> S3SyncError:
@@ -186,8 +200,8 @@ def _upsert(api: Any, collection_id: Any, body: Mapping[str, Any], place: _Place
         collection_id,
         body["ids"],
         list(body["embeddings"]),
-        list(body["metadatas"]),
-        body["documents"],
+        list(body["metadatas"]) if "metadatas" in body else None,
+        body.get("documents"),
         **place,
     )
 
