@@ -4,13 +4,12 @@ from dataclasses import dataclass, field
 
 from s3sync_dagster.catalog import Catalog, open_catalog
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.chunking import chunk_document
 from s3sync_dagster.core.engine import Engine, KeyReport, Patience
 from s3sync_dagster.core.lease import Lease
 from s3sync_dagster.core.reconcile import continue_listing
 from s3sync_dagster.core.sync import sync_batch
 from s3sync_dagster.embedding import open_embedder
-from s3sync_dagster.model.document import Document
+from s3sync_dagster.model.document import Chunk, Document
 from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import EmbeddingConfig, Source
@@ -25,6 +24,24 @@ def text_extractor(content, *, name, content_type=None, config, pool):
     if data.startswith(b"BAD"):
         raise UnreadableFile(f"{name!r} is damaged", reason="damaged")
     return Document(text=data.decode(), format="text")
+
+
+def paragraph_chunker(document, *, object_key, config, limits, pool=None):
+    """Make a chunk of each paragraph: tests know how many there are."""
+    return [
+        Chunk(
+            index=index,
+            text=text,
+            start_line=index + 1,
+            end_line=index + 1,
+            start_col=1,
+            end_col=1,
+            start_byte=0,
+            end_byte=0,
+            strategy="lines",
+        )
+        for index, text in enumerate(one for one in document.text.split("\n\n") if one.strip())
+    ]
 
 
 @dataclass
@@ -57,7 +74,7 @@ class World:
             "collections": self.collections,
             "embedder": self.embedder,
             "extractor": text_extractor,
-            "chunker": chunk_document,
+            "chunker": paragraph_chunker,
             "pool": None,
             "clock": self.clock,
             "threads": 1,

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.returns import mark_suspects, return_to_pending
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import batches, documents, invocations, objects
 from s3sync_dagster.model.invocation import Batch, BatchState
@@ -19,7 +20,6 @@ MAX_BYTES = 256 * 1024**2
 MAX_LIVE = 2
 SUSPECT_KEYS = 16
 """Keys of a batch whose members were begun when a worker died; halved after each further death."""
-DEATHS_ALONE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +45,13 @@ class Batches:
         """Lease pending invocations of a source to a new batch.
 
         Without ``owner`` the batch is reserved for a run that will be requested; with it the
-        batch is running at once, in the caller's process. Returns None when nothing is due or
-        the source has its full number of live batches.
+        batch is running at once, in the caller's process. Returns None when nothing is due, the
+        source has its full number of live batches, or it is being deleted.
         """
         now = self._now()
         with self._db.write() as tx:
-            self._db.lock_source(tx, source_id)
+            if not self._db.lock_source(tx, source_id):
+                return None
             live = (
                 tx.execute(
                     sa.select(batches.c.priority).where(batches.c.source_id == source_id, _LIVE)
@@ -58,7 +59,7 @@ class Batches:
                 .scalars()
                 .all()
             )
-            rows = self._due(tx, source_id, now=now, take=take)
+            rows = self._due(tx, source_id, now=now, take=take, busy=bool(live))
             if not rows:
                 return None
             # A third batch only for people and events while listings hold the first two.
@@ -78,12 +79,13 @@ class Batches:
     ) -> tuple[Batch | None, dict[str, str]]:
         """Lease the pending invocations of just these keys to a running batch (UI launches).
 
-        Returns the batch, None when every key is held, and the held keys with the run that
-        holds them (empty string where it has none yet).
+        Returns the batch (None when every key is held, or the source is being deleted) and the
+        held keys with the run that holds them (empty string where it has none yet).
         """
         now = self._now()
         with self._db.write() as tx:
-            self._db.lock_source(tx, source_id)
+            if not self._db.lock_source(tx, source_id):
+                return None, {}
             held = dict[str, str]()
             for part in groups(keys):
                 for row in tx.execute(
@@ -148,22 +150,25 @@ class Batches:
     def give_back(self, token: str, keys: Collection[str]) -> None:
         """Return keys that were not begun to pending, without an attempt."""
         with self._db.write() as tx:
+            self._lock(tx, token)
             for part in groups(keys):
-                self._to_pending(
+                return_to_pending(
                     tx,
                     sa.and_(invocations.c.batch_token == token, invocations.c.object_key.in_(part)),
+                    now=self._now(),
                 )
 
     def finish(self, token: str) -> bool:
         """End a running batch; invocations that it still holds go back to pending."""
         with self._db.write() as tx:
+            self._lock(tx, token)
             done = tx.execute(
                 batches.update()
                 .where(batches.c.token == token, batches.c.state == "running")
                 .values(state="done", finished_at=self._now())
             ).rowcount
             if done:
-                self._to_pending(tx, invocations.c.batch_token == token)
+                return_to_pending(tx, invocations.c.batch_token == token, now=self._now())
         return bool(done)
 
     def release(self, token: str, *, died: bool) -> bool:
@@ -174,6 +179,7 @@ class Batches:
             died: its worker is dead: keys that were begun become suspects.
         """
         with self._db.write() as tx:
+            self._lock(tx, token)
             row = tx.execute(
                 batches.update()
                 .where(batches.c.token == token, _LIVE)
@@ -183,7 +189,7 @@ class Batches:
             if row is None:
                 return False
             if died:
-                self._suspect(tx, token, alone=row.size == 1)
+                mark_suspects(self._db, tx, token, alone=row.size == 1)
             self._let_go(tx, token)
         return True
 
@@ -250,10 +256,13 @@ class Batches:
                 batches.delete().where(batches.c.finished_at < self._now() - older_than_seconds)
             ).rowcount
 
-    def _due(self, tx: sa.Connection, source_id: str, *, now: float, take: Take) -> Sequence[Any]:
+    def _due(
+        self, tx: sa.Connection, source_id: str, *, now: float, take: Take, busy: bool
+    ) -> Sequence[Any]:
         """Return due rows, best first, of keys that no live batch holds.
 
-        Suspects of a worker's death are served alone, a few at a time.
+        Suspects of a worker's death are served alone, a few at a time: when nothing else is due,
+        or beside a live batch, so that work that never ends does not keep them waiting.
         """
         held = sa.select(invocations.c.object_key).where(
             invocations.c.source_id == source_id, invocations.c.status == "processing"
@@ -281,16 +290,16 @@ class Batches:
         )
         if not take.ignore_backoff:
             query = query.where(invocations.c.next_attempt_at <= now)
-        healthy = tx.execute(query.where(invocations.c.deaths == 0).limit(take.max_keys * 2)).all()
-        if healthy:
-            return healthy
+        suspects = query.where(invocations.c.deaths > 0)
         worst = tx.execute(
-            query.where(invocations.c.deaths > 0)
-            .order_by(None)
-            .order_by(invocations.c.deaths, invocations.c.created_at)
+            suspects.order_by(None)
+            .order_by(invocations.c.deaths, invocations.c.created_at, invocations.c.object_key)
             .limit(SUSPECT_KEYS)
         ).all()
-        return [row for row in worst if row.deaths == worst[0].deaths]
+        if worst and busy:
+            return [row for row in worst if row.deaths == worst[0].deaths]
+        healthy = tx.execute(query.where(invocations.c.deaths == 0).limit(take.max_keys * 2)).all()
+        return healthy or [row for row in worst if row.deaths == worst[0].deaths]
 
     def _insert(
         self,
@@ -351,10 +360,11 @@ class Batches:
         tx.execute(
             documents.update().where(documents.c.batch_token == token).values(batch_token=None)
         )
-        self._to_pending(tx, invocations.c.batch_token == token)
+        return_to_pending(tx, invocations.c.batch_token == token, now=self._now())
 
     def _mark(self, token: str, keys: Collection[str], values: dict[str, Any]) -> None:
         with self._db.write() as tx:
+            self._lock(tx, token)
             for part in groups(keys):
                 tx.execute(
                     invocations.update()
@@ -362,107 +372,13 @@ class Batches:
                     .values(**values)
                 )
 
-    def _suspect(self, tx: sa.Connection, token: str, *, alone: bool) -> None:
-        values: dict[str, Any] = {"deaths": invocations.c.deaths + 1}
-        if alone:
-            values["deaths_alone"] = invocations.c.deaths_alone + 1
-        begun = sa.and_(invocations.c.batch_token == token, invocations.c.begun)
-        tx.execute(
-            invocations.update()
-            .where(invocations.c.batch_token == token, invocations.c.begun.is_(False))
-            .values(silent_deaths=invocations.c.silent_deaths + 1)
-        )
-        tx.execute(invocations.update().where(begun).values(**values))
-        poisoned = tx.execute(
-            sa.select(invocations.c.source_id, invocations.c.object_key).where(
-                begun, invocations.c.deaths_alone >= DEATHS_ALONE
-            )
-        ).all()
-        now = self._now()
-        error = "Its worker process died three times while it was alone; look at the file."
-        for row in poisoned:
-            tx.execute(
-                invocations.update()
-                .where(begun, invocations.c.object_key == row.object_key)
-                .values(
-                    status="failed",
-                    reason="worker_died",
-                    error=error,
-                    finished_at=now,
-                    batch_token=None,
-                )
-            )
-            tx.execute(
-                objects.update()
-                .where(objects.c.source_id == row.source_id, objects.c.object_key == row.object_key)
-                .values(
-                    outcome="failed",
-                    outcome_etag=objects.c.etag,
-                    reason="worker_died",
-                    error=error,
-                    retry_class="input",
-                )
-            )
-
-    def _to_pending(self, tx: sa.Connection, which: sa.ColumnElement[bool]) -> None:
-        """Return leased rows to pending; an automatic one that has a waiting twin ends here."""
-        twin = invocations.alias("twin")
-        now = self._now()
-        tx.execute(
-            invocations.update()
-            .where(
-                which,
-                invocations.c.automatic,
-                invocations.c.owner.is_(None),
-                sa.exists().where(
-                    twin.c.source_id == invocations.c.source_id,
-                    twin.c.object_key == invocations.c.object_key,
-                    twin.c.status == "pending",
-                    twin.c.automatic,
-                    twin.c.owner.is_(None),
-                ),
-            )
-            .values(
-                status="cancelled",
-                batch_token=None,
-                finished_at=now,
-                reason="superseded",
-                error="A newer automatic invocation of the same key waits already.",
-            )
-        )
-        # Two automatic ones of one key in one batch must not both wait again: the newest does.
-        newest = (
-            sa.select(sa.func.max(twin.c.created_at))
-            .where(
-                twin.c.source_id == invocations.c.source_id,
-                twin.c.object_key == invocations.c.object_key,
-                twin.c.batch_token == invocations.c.batch_token,
-                twin.c.automatic,
-                twin.c.owner.is_(None),
-            )
-            .scalar_subquery()
-        )
-        tx.execute(
-            invocations.update()
-            .where(
-                which,
-                invocations.c.automatic,
-                invocations.c.owner.is_(None),
-                invocations.c.created_at < newest,
-            )
-            .values(
-                status="cancelled",
-                batch_token=None,
-                finished_at=now,
-                reason="superseded",
-                error="A newer automatic invocation of the same key waits already.",
-            )
-        )
-        tx.execute(
-            invocations.update()
-            .where(which)
-            .values(status="pending", batch_token=None, run_id=None, begun=False, started_at=None)
-        )
+    def _lock(self, tx: sa.Connection, token: str) -> None:
+        """Take the source's turn before any row of it, as all writers do: no deadlocks."""
+        source_id = tx.execute(
+            sa.select(batches.c.source_id).where(batches.c.token == token)
+        ).scalar_one_or_none()
+        if source_id is not None:
+            self._db.lock_source(tx, source_id)
 
     def _now(self) -> float:
         return self._db.clock.now().timestamp()

@@ -61,12 +61,18 @@ class Database:
         """Return the dialect's INSERT, which knows ON CONFLICT."""
         return sqlite.insert(table) if self.sqlite else postgresql.insert(table)
 
-    def lock_source(self, connection: sa.Connection, source_id: str) -> None:
-        """Serialise decisions about one source until the transaction ends."""
-        if not self.sqlite:
-            connection.execute(
-                sa.text("SELECT 1 FROM sources WHERE id = :id FOR UPDATE"), {"id": source_id}
-            )
+    def lock_source(self, connection: sa.Connection, source_id: str) -> bool:
+        """Serialise writes about one source until the transaction ends.
+
+        Every transaction that writes several rows of a source begins with it, so that two of
+        them never wait for each other's rows. Returns whether the source is there to be worked
+        on: False once it is being deleted.
+        """
+        lock = "" if self.sqlite else " FOR UPDATE"  # BEGIN IMMEDIATE has serialised all of it
+        row = connection.execute(
+            sa.text(f"SELECT deleting FROM sources WHERE id = :id{lock}"), {"id": source_id}
+        ).first()
+        return row is not None and row.deleting is None
 
     def migrate(self) -> None:
         """Create or upgrade the schema, one process at a time."""

@@ -103,6 +103,7 @@ class Invocations:
         *,
         tenant: str | None = None,
         source_id: str | None = None,
+        source_ids: Sequence[str] | None = None,
         database_name: str | None = None,
         source_type: str | None = None,
         status: InvocationStatus | None = None,
@@ -120,6 +121,8 @@ class Invocations:
         ):
             if value is not None:
                 query = query.where(column == value)
+        if source_ids is not None:
+            query = query.where(invocations.c.source_id.in_(source_ids))
         if source_type is not None:
             uploads = sa.select(sources.c.id).where(
                 sources.c.config["type"].as_string() == "file_upload"

@@ -1,21 +1,17 @@
 """Listings: one ordered pass, committed page by page, that may die at any point."""
 
-from collections.abc import Collection, Sequence
-
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.departures import Departures, departures, let_depart
 from s3sync_dagster.catalog.invocations import insert_automatic
+from s3sync_dagster.catalog.object_rows import upsert_objects
 from s3sync_dagster.catalog.rows import groups, listing_of, object_of
-from s3sync_dagster.catalog.tables import documents, invocations, listings, objects
+from s3sync_dagster.catalog.tables import invocations, listings, objects
 from s3sync_dagster.core.catalog_port import PageCommit, PageWindow
-from s3sync_dagster.core.keys import partition_key
 from s3sync_dagster.core.state import ListingRow, ListingState
-from s3sync_dagster.model.object import ObjectRef
 
 LEASE_SECONDS = 90.0
-KEEP_SKIPPED = ("archived", "sidecar")
-"""Skips that leave records where they are: the object is still wanted."""
 
 
 class Listings:
@@ -33,11 +29,12 @@ class Listings:
             fresh: start from the first page; a dead one ends as failed.
 
         Returns:
-            None while another live owner works on one.
+            None while another live owner works on one, or the source is being deleted.
         """
         now = self._now()
         with self._db.write() as tx:
-            self._db.lock_source(tx, source_id)
+            if not self._db.lock_source(tx, source_id):
+                return None
             row = tx.execute(
                 sa.select(listings).where(
                     listings.c.source_id == source_id, listings.c.state == "running"
@@ -88,20 +85,27 @@ class Listings:
                 .where(
                     objects.c.source_id == source_id, *_stretch(objects.c.object_key, after, until)
                 )
-                .where(objects.c.gone.is_(False) | objects.c.outcome.is_not(None))
+                .where(objects.c.gone.is_(False))
             ).all()
-            live = tx.execute(
-                sa.select(invocations.c.object_key)
-                .where(
-                    invocations.c.source_id == source_id,
-                    invocations.c.status.in_(["pending", "processing"]),
-                    *_stretch(invocations.c.object_key, after, until),
+            live: dict[str, str] = {
+                row.object_key: row.status
+                for row in tx.execute(
+                    sa.select(
+                        invocations.c.object_key, sa.func.min(invocations.c.status).label("status")
+                    )
+                    .where(
+                        invocations.c.source_id == source_id,
+                        invocations.c.status.in_(["pending", "processing"]),
+                        *_stretch(invocations.c.object_key, after, until),
+                    )
+                    .group_by(invocations.c.object_key)
                 )
-                .distinct()
-            ).scalars()
-            return PageWindow(
-                objects={row.object_key: object_of(row) for row in known}, live=frozenset(live)
-            )
+            }
+        return PageWindow(
+            objects={row.object_key: object_of(row) for row in known},
+            live=frozenset(live),
+            waiting=frozenset(key for key, status in live.items() if status == "pending"),
+        )
 
     def commit_page(
         self, listing: ListingRow, page: PageCommit, *, owner: str
@@ -109,6 +113,7 @@ class Listings:
         """Store a page with its invocations; None when the listing is no longer ours."""
         now = self._now()
         with self._db.write() as tx:
+            self._db.lock_source(tx, listing.source_id)
             mine = tx.execute(
                 listings.update()
                 .where(
@@ -128,29 +133,18 @@ class Listings:
             ).first()
             if mine is None:
                 return None
-            seen = (
-                objects.update()
-                .where(
-                    objects.c.source_id == listing.source_id,
-                    *_stretch(objects.c.object_key, page.after, page.until),
-                )
-                .values(listing_id=listing.id)
-            )
-            if len(page.missing) <= 500:
-                tx.execute(seen.where(objects.c.object_key.not_in(page.missing)))
-            else:  # many are gone: mark all, then take the missing ones back
-                tx.execute(seen)
-                for keys in groups(page.missing):
-                    tx.execute(
-                        objects.update()
-                        .where(
-                            objects.c.source_id == listing.source_id,
-                            objects.c.object_key.in_(keys),
-                        )
-                        .values(listing_id=listing.id - 1)
+            for keys in groups(page.missing):
+                tx.execute(
+                    objects.update()
+                    .where(
+                        objects.c.source_id == listing.source_id,
+                        objects.c.object_key.in_(keys),
+                        objects.c.seen_at < page.asked_at,
                     )
+                    .values(missed_listing_id=listing.id)
+                )
             upsert_objects(
-                self._db, tx, listing.source_id, page.upserts, listing_id=listing.id, now=now
+                self._db, tx, listing.source_id, page.upserts, now=now, asked_at=page.asked_at
             )
             insert_automatic(
                 self._db, tx, listing.source_id, page.invoke, trigger="listing", now=now
@@ -185,30 +179,14 @@ class Listings:
             ).first()
             if row is None or row.state != "running":
                 return listing_of(row) if row else listing
-            keys = self._gone_keys(tx, row)
-            total = tx.execute(
-                sa.select(sa.func.count())
-                .select_from(documents)
-                .where(documents.c.source_id == listing.source_id, documents.c.phase != "removing")
-            ).scalar_one()
-            doomed = tx.execute(
-                sa.select(sa.func.count())
-                .select_from(documents)
-                .where(
-                    documents.c.source_id == listing.source_id,
-                    documents.c.phase != "removing",
-                    documents.c.object_key.in_(self._gone_select(row)),
-                )
-            ).scalar_one()
+            leaving = departures(tx, row)
             blocked = (
                 removes
                 and not approved
-                and doomed > 0
-                and (doomed > max(guard_minimum, guard_share * total) or doomed == total)
+                and _needs_approval(leaving, share=guard_share, minimum=guard_minimum)
             )
-            state = ListingState.BLOCKED if blocked else ListingState.COMPLETE
             if not blocked:
-                self._remove(tx, row, keys, removes=removes, now=now)
+                let_depart(self._db, tx, row, leaving, removes=removes, now=now)
             # An approval belongs to one listing: older blocked ones end with this one.
             tx.execute(
                 listings.update()
@@ -219,10 +197,13 @@ class Listings:
                 )
                 .values(state="complete")
             )
+            state = ListingState.BLOCKED if blocked else ListingState.COMPLETE
             done = tx.execute(
                 listings.update()
                 .where(listings.c.id == listing.id)
-                .values(state=state.value, finished_at=now, gone=doomed)
+                .values(
+                    state=state.value, finished_at=now, gone=leaving.documents if removes else 0
+                )
                 .returning(listings)
             ).one()
             return listing_of(done)
@@ -239,7 +220,7 @@ class Listings:
             ).first()
             if row is None:
                 return None
-            self._remove(tx, row, self._gone_keys(tx, row), removes=True, now=now)
+            let_depart(self._db, tx, row, departures(tx, row), removes=True, now=now)
             done = tx.execute(
                 listings.update()
                 .where(listings.c.id == row.id)
@@ -294,151 +275,13 @@ class Listings:
             ).first()
         return listing_of(row) if row else None
 
-    def _gone_select(self, row: sa.Row) -> sa.Select:
-        """Keys whose records this listing ends: not seen and not touched since, or deselected."""
-        unseen = sa.and_(
-            objects.c.listing_id != row.id,
-            objects.c.seen_at < row.started_at,
-            objects.c.gone.is_(False),
-        )
-        deselected = sa.and_(
-            objects.c.listing_id == row.id,
-            objects.c.skip_reason.is_not(None),
-            objects.c.skip_reason.not_in(KEEP_SKIPPED),
-        )
-        return sa.select(objects.c.object_key).where(
-            objects.c.source_id == row.source_id, unseen | deselected
-        )
-
-    def _gone_keys(self, tx: sa.Connection, row: sa.Row) -> list[str]:
-        """Return unseen keys, and deselected ones that still have documents."""
-        unseen = tx.execute(
-            sa.select(objects.c.object_key).where(
-                objects.c.source_id == row.source_id,
-                objects.c.listing_id != row.id,
-                objects.c.seen_at < row.started_at,
-                objects.c.gone.is_(False),
-            )
-        ).scalars()
-        deselected = tx.execute(
-            sa.select(documents.c.object_key)
-            .join(
-                objects,
-                sa.and_(
-                    objects.c.source_id == documents.c.source_id,
-                    objects.c.object_key == documents.c.object_key,
-                ),
-            )
-            .where(
-                documents.c.source_id == row.source_id,
-                documents.c.phase != "removing",
-                objects.c.listing_id == row.id,
-                objects.c.skip_reason.is_not(None),
-                objects.c.skip_reason.not_in(KEEP_SKIPPED),
-            )
-            .distinct()
-        ).scalars()
-        return [*unseen, *deselected]
-
-    def _remove(
-        self, tx: sa.Connection, row: sa.Row, keys: Collection[str], *, removes: bool, now: float
-    ) -> None:
-        """Mark unseen objects gone; in modes that remove, ask for the removal of documents."""
-        for part in groups(keys):
-            tx.execute(
-                objects.update()
-                .where(
-                    objects.c.source_id == row.source_id,
-                    objects.c.object_key.in_(part),
-                    objects.c.listing_id != row.id,
-                )
-                .values(gone=True, outcome=None, reason=None, error=None, next_retry_at=None)
-            )
-            # Gone or deselected: what was still waiting for these keys has lost its object.
-            if not removes:
-                continue
-            with_documents = set(
-                tx.execute(
-                    sa.select(documents.c.object_key).where(
-                        documents.c.source_id == row.source_id, documents.c.object_key.in_(part)
-                    )
-                ).scalars()
-            ) | set(
-                tx.execute(
-                    sa.select(objects.c.object_key).where(
-                        objects.c.source_id == row.source_id,
-                        objects.c.object_key.in_(part),
-                        objects.c.skip_reason == "sidecar",
-                        objects.c.gone.is_(True),
-                    )
-                ).scalars()
-            )
-            insert_automatic(
-                self._db,
-                tx,
-                row.source_id,
-                sorted(with_documents),
-                trigger="listing",
-                kind="remove",
-                now=now,
-            )
-
     def _now(self) -> float:
         return self._db.clock.now().timestamp()
 
 
-def upsert_objects(
-    database: Database,
-    tx: sa.Connection,
-    source_id: str,
-    refs: Sequence[tuple[ObjectRef, str | None]],
-    *,
-    listing_id: int | None,
-    now: float,
-    sequencers: dict[str, str] | None = None,
-) -> None:
-    """Insert or refresh object rows; outcomes stay, they belong to ``outcome_etag``."""
-    if not refs:
-        return
-    insert = database.insert(objects)
-    replaced = {
-        name: insert.excluded[name]
-        for name in (
-            "etag",
-            "size",
-            "last_modified",
-            "version_id",
-            "storage_class",
-            "seen_at",
-            "skip_reason",
-            "gone",
-        )
-    }
-    if listing_id is not None:
-        replaced["listing_id"] = insert.excluded["listing_id"]
-    if sequencers is not None:
-        replaced["sequencer"] = insert.excluded["sequencer"]
-    tx.execute(
-        insert.on_conflict_do_update(index_elements=["source_id", "object_key"], set_=replaced),
-        [
-            {
-                "source_id": source_id,
-                "object_key": ref.key,
-                "partition_key": partition_key(ref.key),
-                "etag": ref.etag,
-                "size": ref.size,
-                "last_modified": ref.last_modified.timestamp() if ref.last_modified else None,
-                "version_id": ref.version_id,
-                "storage_class": ref.storage_class,
-                "sequencer": (sequencers or {}).get(ref.key),
-                "listing_id": listing_id or 0,
-                "seen_at": now,
-                "gone": False,
-                "skip_reason": skip,
-            }
-            for ref, skip in refs
-        ],
-    )
+def _needs_approval(leaving: Departures, *, share: float, minimum: int) -> bool:
+    number, total = leaving.documents, leaving.of
+    return number > 0 and (number > max(minimum, share * total) or number == total)
 
 
 def _stretch(

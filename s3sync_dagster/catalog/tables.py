@@ -58,7 +58,9 @@ objects = sa.Table(
     sa.Column("version_id", sa.Text),
     sa.Column("sequencer", sa.Text),
     sa.Column("storage_class", sa.Text, nullable=False, server_default="STANDARD"),
-    sa.Column("listing_id", sa.Integer, nullable=False, server_default="0"),
+    # The newest listing that did not see it; 0 once it was seen or told of again. Unchanged
+    # objects are not written to by a listing that sees them.
+    sa.Column("missed_listing_id", sa.Integer, nullable=False, server_default="0"),
     sa.Column("seen_at", Time, nullable=False),
     sa.Column("gone", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("skip_reason", sa.Text),
@@ -74,6 +76,18 @@ objects = sa.Table(
 )
 sa.Index("uq_objects_partition", objects.c.source_id, objects.c.partition_key, unique=True)
 sa.Index("ix_objects_outcome", objects.c.source_id, objects.c.outcome, objects.c.reason)
+for _name, _where in (
+    ("ix_objects_missed", objects.c.missed_listing_id > 0),
+    ("ix_objects_gone", objects.c.gone),
+    ("ix_objects_left_out", objects.c.skip_reason.is_not(None)),
+):
+    sa.Index(
+        _name,
+        objects.c.source_id,
+        objects.c.object_key,
+        sqlite_where=_where,
+        postgresql_where=_where,
+    )
 
 documents = sa.Table(
     "documents",
@@ -106,6 +120,7 @@ documents = sa.Table(
         " AND batch_token IS NULL)",
         name="ck_documents_clean",
     ),
+    sqlite_autoincrement=True,  # an id that a late worker remembers is never another document's
 )
 # One owner of a record id in a collection, whatever its phase: a removal never meets a new owner.
 sa.Index(
@@ -275,6 +290,7 @@ listings = sa.Table(
         "state IN ('running', 'complete', 'failed', 'blocked', 'approved')",
         name="ck_listings_state",
     ),
+    sqlite_autoincrement=True,  # numbers only grow: "missed by listing n or a later one"
 )
 sa.Index("ix_listings_source", listings.c.source_id, listings.c.id)
 sa.Index(

@@ -1,19 +1,32 @@
 """What a batch starts from, and what intake and sidecars change."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
-from s3sync_dagster.catalog.listings import upsert_objects
+from s3sync_dagster.catalog.object_rows import (
+    Told,
+    doubted,
+    known_rows,
+    limited,
+    note_sequencers,
+    outdated_news,
+    upsert_objects,
+)
 from s3sync_dagster.catalog.rows import document_of, groups, invocation_of, object_of
+from s3sync_dagster.catalog.sidecar_rows import (
+    claims_on,
+    retire_unasked,
+    sidecar_of,
+    store_changes,
+)
 from s3sync_dagster.catalog.tables import documents, invocations, objects, sidecars
 from s3sync_dagster.core.state import ObjectState
 from s3sync_dagster.core.work import SidecarChange, SidecarState, WorkItem
-from s3sync_dagster.model.object import ObjectRef
 
 
 class Work:
@@ -60,7 +73,7 @@ class Work:
                     )
                     .order_by(sidecars.c.sidecar_key)
                 ):
-                    state = _sidecar_of(row)
+                    state = sidecar_of(row)
                     claims[row.path].append(state)
                     own[row.sidecar_key] = state
         return [
@@ -101,78 +114,118 @@ class Work:
     def record_objects(
         self,
         source_id: str,
-        refs: Iterable[tuple[ObjectRef, str | None]],
+        refs: Sequence[Told],
         *,
-        sequencers: dict[str, str] | None = None,
-    ) -> None:
-        """Store what an event or a HEAD told of objects."""
+        known: Mapping[str, str | None] | None = None,
+    ) -> dict[str, str | None]:
+        """Store what a HEAD or GET told of objects; returns key -> selection's verdict.
+
+        Args:
+            source_id: the source.
+            refs: what was told, with the verdict as far as the object alone decides it.
+            known: etag of each key when the bucket was asked (None: no such object). Rows that
+                changed since are left alone: what changed them may be newer.
+        """
         with self._db.write() as tx:
-            upsert_objects(
-                self._db,
-                tx,
-                source_id,
-                list(refs),
-                listing_id=None,
-                now=self._db.clock.now().timestamp(),
-                sequencers=sequencers,
-            )
+            self._db.lock_source(tx, source_id)
+            refs = limited(tx, source_id, refs)
+            stored = refs
+            if known is not None:
+                rows = known_rows(tx, source_id, known)
+                etags = {key: None if row.gone else row.etag for key, row in rows.items()}
+                stored = [told for told in refs if etags.get(told[0].key) == known.get(told[0].key)]
+            upsert_objects(self._db, tx, source_id, stored, now=self._now())
+        return {ref.key: reason for ref, reason in refs}
 
     def record_events(
         self,
         source_id: str,
         *,
-        upserts: Sequence[tuple[ObjectRef, str | None]],
+        upserts: Sequence[Told],
         sync: Sequence[str],
         remove: Sequence[str],
         sequencers: dict[str, str],
     ) -> None:
-        """Commit a tick's events of one source: objects and invocations in one transaction."""
-        now = self._db.clock.now().timestamp()
+        """Commit a tick's events of one source: objects and invocations in one transaction.
+
+        News that is older than what an event told before only makes the reader ask the bucket.
+        """
+        now = self._now()
         with self._db.write() as tx:
+            self._db.lock_source(tx, source_id)
+            known = known_rows(tx, source_id, {*sync, *remove, *(ref.key for ref, _ in upserts)})
+            old = outdated_news(known, sequencers)
+            fresh = [told for told in upserts if told[0].key not in old]
             upsert_objects(
-                self._db, tx, source_id, upserts, listing_id=None, now=now, sequencers=sequencers
+                self._db,
+                tx,
+                source_id,
+                limited(tx, source_id, doubted(known, fresh)),
+                now=now,
+                sequencers=sequencers,
             )
-            insert_automatic(self._db, tx, source_id, sync, trigger="event", now=now)
+            note_sequencers(
+                tx,
+                source_id,
+                {key: sequencers[key] for key in remove if key in sequencers and key not in old},
+            )
+            asked = {*remove, *(key for key in sync if key in old)}
             insert_automatic(
-                self._db, tx, source_id, remove, trigger="event", kind="remove", now=now
+                self._db,
+                tx,
+                source_id,
+                [key for key in sync if key not in asked],
+                trigger="event",
+                now=now,
+            )
+            insert_automatic(
+                self._db, tx, source_id, sorted(asked), trigger="event", kind="remove", now=now
             )
 
-    def apply_sidecar(self, source_id: str, change: SidecarChange) -> None:
-        """Store what a sidecar asks for now, and ask for the work that follows from it."""
-        now = self._db.clock.now().timestamp()
+    def apply_sidecars(
+        self, source_id: str, changes: Sequence[SidecarChange], *, held: Collection[str] = ()
+    ) -> None:
+        """Store what sidecars ask for now, and ask for the work that follows from it.
+
+        A document that a sidecar asked for and asks for no more turns ``removing``; its records
+        stay until the key's next batch, so that another key may take the custom id over.
+
+        Args:
+            source_id: the source.
+            changes: at most one a sidecar.
+            held: keys that the caller's batch looks at after this, with the new state.
+        """
+        if not changes:
+            return
         with self._db.write() as tx:
-            tx.execute(
-                sidecars.delete().where(
-                    sidecars.c.source_id == source_id,
-                    sidecars.c.sidecar_key == change.sidecar_key,
-                )
+            self._db.lock_source(tx, source_id)
+            store_changes(tx, source_id, changes)
+            retire_unasked(tx, source_id, changes)
+            touched = {
+                state.path
+                for change in changes
+                for state in (change.before, change.now)
+                if state is not None
+            }
+            # Other sidecars of these keys: who has the claim now, who has lost it?
+            rivals = {
+                one.sidecar_key
+                for claims in claims_on(tx, source_id, touched).values()
+                for one in claims
+            } - {change.sidecar_key for change in changes}
+            insert_automatic(
+                self._db,
+                tx,
+                source_id,
+                sorted((touched | rivals) - set(held)),
+                trigger="sidecar",
+                now=self._now(),
             )
-            if change.now is not None:
-                tx.execute(
-                    sidecars.insert().values(
-                        source_id=source_id,
-                        sidecar_key=change.sidecar_key,
-                        path=change.now.path,
-                        custom_id=change.now.custom_id,
-                        target_collection_name=change.now.target_collection_name,
-                        metadata=change.now.metadata,
-                        etag=change.now.etag,
-                    )
-                )
-            touched = {state.path for state in (change.before, change.now) if state is not None}
-            insert_automatic(self._db, tx, source_id, sorted(touched), trigger="sidecar", now=now)
 
-    def claims_of(self, source_id: str, path: str) -> list[SidecarState]:
-        """Return the sidecars that name a key."""
+    def claims_of(self, source_id: str, paths: Collection[str]) -> dict[str, list[SidecarState]]:
+        """Return the sidecars that name these keys, in the order of the sidecars' keys."""
         with self._db.read() as tx:
-            return [
-                _sidecar_of(row)
-                for row in tx.execute(
-                    sa.select(sidecars)
-                    .where(sidecars.c.source_id == source_id, sidecars.c.path == path)
-                    .order_by(sidecars.c.sidecar_key)
-                )
-            ]
+            return claims_on(tx, source_id, paths)
 
     def partitions_to_add(self, source_id: str, keys: Sequence[str]) -> list[str]:
         """Return partition keys of these object keys that Dagster was not told yet."""
@@ -222,13 +275,5 @@ class Work:
                 ).scalars()
             )
 
-
-def _sidecar_of(row: sa.Row[Any]) -> SidecarState:
-    return SidecarState(
-        sidecar_key=row.sidecar_key,
-        path=row.path,
-        custom_id=row.custom_id,
-        target_collection_name=row.target_collection_name,
-        metadata=row.metadata,
-        etag=row.etag,
-    )
+    def _now(self) -> float:
+        return self._db.clock.now().timestamp()

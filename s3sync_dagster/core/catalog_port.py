@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,17 +29,18 @@ class PageWindow:
     objects: dict[str, ObjectState]
     live: frozenset[str]
     """Keys with a pending or processing invocation."""
+    waiting: frozenset[str] = frozenset()
+    """Those of them with a pending one: their object will be looked at later than this page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageCommit:
     """One page's decisions, in one transaction."""
 
-    after: str | None
-    until: str | None
-    """The page covers keys in (after, until]; None at the end: to the end of the prefix."""
     cursor: str | None
     listed: int
+    asked_at: float
+    """Seconds since 1970 when the bucket was asked: what was told since is newer than the page."""
     new: int = 0
     changed: int = 0
     selected: int = 0
@@ -120,12 +121,14 @@ class DocumentsPort(Protocol):
         """Put documents under the batch's intent."""
         ...
 
-    def claim_removal(self, token: str, ids: Sequence[int]) -> list[DocumentState]:
-        """Turn documents ``removing`` under the batch."""
+    def claim_removal(
+        self, token: str, source_id: str, states: Sequence[DocumentState]
+    ) -> list[DocumentState]:
+        """Turn documents ``removing`` under the batch; returns those that are still theirs."""
         ...
 
-    def raise_high_water(self, marks: dict[int, int]) -> None:
-        """Note that ids up to these marks were found in the collection."""
+    def distrust(self, states: Sequence[DocumentState]) -> None:
+        """Mark the owners of these record ids not clean and enqueue them."""
         ...
 
     def commit(
@@ -153,17 +156,19 @@ class WorkPort(Protocol):
         source_id: str,
         refs: Sequence[tuple[ObjectRef, str | None]],
         *,
-        sequencers: dict[str, str] | None = None,
+        known: Mapping[str, str | None] | None = None,
+    ) -> dict[str, str | None]:
+        """Store what a HEAD or GET told, unless something newer was told meanwhile."""
+        ...
+
+    def claims_of(self, source_id: str, paths: Collection[str]) -> dict[str, list[SidecarState]]:
+        """Return the sidecars that name these keys, in the order of the sidecars' keys."""
+        ...
+
+    def apply_sidecars(
+        self, source_id: str, changes: Sequence[SidecarChange], *, held: Collection[str] = ()
     ) -> None:
-        """Store what a HEAD or GET told."""
-        ...
-
-    def claims_of(self, source_id: str, path: str) -> list[SidecarState]:
-        """Return the sidecars that name a key."""
-        ...
-
-    def apply_sidecar(self, source_id: str, change: SidecarChange) -> None:
-        """Store what a sidecar asks for, with the work that follows."""
+        """Store what sidecars ask for, with the work that follows."""
         ...
 
 

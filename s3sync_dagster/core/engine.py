@@ -104,13 +104,15 @@ class Engine:
     tally: Tally = field(default_factory=Tally)
 
 
+Verdict = Literal["write", "unchanged", "skipped", "gone", "failed", "sidecar"]
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class KeyWork:
     """One key on its way through the steps. Errors travel here as data."""
 
     item: WorkItem
-    verdict: str = "write"
-    """``write``, ``unchanged``, ``skipped``, ``gone``, ``failed`` or ``sidecar``."""
+    verdict: Verdict = "write"
     wish: Wish | None = None
     ref: ObjectRef | None = None
     document: Document | None = None
@@ -164,17 +166,18 @@ class KeyWork:
         """Leave the key alone, with a reason that can be queried."""
         self.verdict, self.reason, self.message = "skipped", reason, message
 
+    def documents(self) -> list[DocumentState]:
+        """Return the key's documents as far as they are known, those of this batch included."""
+        return list({one.id: one for one in (*self.item.documents, *self.claimed)}.values())
+
     def doomed(self) -> list[DocumentState]:
         """Return the documents that ``remove`` names."""
-        documents = {one.id: one for one in (*self.item.documents, *self.claimed)}
         if self.remove == "nothing":
             return []
-        if self.remove == "all":
-            return list(documents.values())
         return [
             one
-            for one in documents.values()
-            if one.phase is not DocumentPhase.CLEAN or one.etag != self.etag
+            for one in self.documents()
+            if self.remove == "all" or one.phase is not DocumentPhase.CLEAN or one.etag != self.etag
         ]
 
 

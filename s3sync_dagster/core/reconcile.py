@@ -13,9 +13,9 @@ from s3sync_dagster.core.interfaces import ObjectStore
 from s3sync_dagster.core.selection import decide
 from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.core.state import ListingRow, ListingState, ObjectState
-from s3sync_dagster.model.errors import NotPossible, S3SyncError
+from s3sync_dagster.model.errors import NotPossible, S3SyncError, Unavailable
 from s3sync_dagster.model.object import ObjectRef
-from s3sync_dagster.model.source import DeleteMode, Source
+from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.selection import Skip
@@ -46,6 +46,7 @@ def continue_listing(
     fresh: bool = False,
     approve_deletes: bool = False,
     on_page: Callable[[ListingRow], None] | None = None,
+    page_keys: int = PAGE_KEYS,
 ) -> ListingProgress | None:
     """Work on the source's listing until it is complete or the budget is spent.
 
@@ -59,9 +60,10 @@ def continue_listing(
         fresh: begin with the first page.
         approve_deletes: a person approved the removals of this listing in advance.
         on_page: called after each page with the listing's counts.
+        page_keys: keys asked for at once.
 
     Returns:
-        None while another live process lists the source.
+        None while another live process lists the source, or when it is being deleted.
 
     Raises:
         S3SyncError: the bucket could not be listed; the listing ended as failed.
@@ -76,22 +78,30 @@ def continue_listing(
         return None
     started = clock.monotonic()
     while True:
+        asked_at = clock.now().timestamp()
         try:
-            page = store.list_page(source.path_prefix, start_after=listing.cursor, limit=PAGE_KEYS)
+            page = store.list_page(source.path_prefix, start_after=listing.cursor, limit=page_keys)
         except S3SyncError as error:
             catalog.listings.fail(listing, owner=owner, error=error.message)
             raise
         last_key = page.objects[-1].key if page.objects else listing.cursor
+        if not page.last and last_key == listing.cursor:
+            error = Unavailable(
+                f"The listing of {source.bucket_name!r} does not go on after {last_key!r}: the "
+                "endpoint answered with an empty page that is not the last.",
+                reason="listing_stuck",
+            )
+            catalog.listings.fail(listing, owner=owner, error=error.message)
+            raise error
         until = None if page.last else last_key
         window = catalog.listings.window(source.id, after=listing.cursor, until=until)
         commit = reconcile_page(
             source,
             page.objects,
             window,
-            after=listing.cursor,
-            until=until,
+            cursor=last_key,
             selected_before=listing.selected,
-            now=clock.now().timestamp(),
+            asked_at=asked_at,
         )
         following = catalog.listings.commit_page(listing, commit, owner=owner)
         if following is None:
@@ -120,10 +130,9 @@ def reconcile_page(
     refs: Sequence[ObjectRef],
     window: PageWindow,
     *,
-    after: str | None,
-    until: str | None,
+    cursor: str | None,
     selected_before: int,
-    now: float,
+    asked_at: float,
 ) -> PageCommit:
     """Compare one page with what is known of its stretch of keys. Pure."""
     fingerprint = source.fingerprint()
@@ -140,30 +149,28 @@ def reconcile_page(
                 reason = "document_limit"
             else:
                 selected += 1
-        if known is None or known.gone:
-            new += 1
-        elif _differs(known, ref):
-            changed += 1
-        if known is None or known.gone or _differs(known, ref) or known.skip_reason != reason:
+        differs = known is None or _differs(known, ref)
+        new += known is None
+        changed += known is not None and differs
+        if known is None or differs or known.missed or known.skip_reason != reason:
             upserts.append((ref, reason))
-        wanted = reason is None or is_sidecar(ref.key)
+        # Who works on a key now may have read it before it changed; who waits will see it.
+        held = ref.key in window.waiting or (ref.key in window.live and not differs)
         if (
-            wanted
-            and ref.key not in window.live
-            and needs_work(known, ref, source, fingerprint=fingerprint, now=now)
+            not held
+            and (reason is None or is_sidecar(ref.key))
+            and needs_work(known, ref, source, fingerprint=fingerprint, now=asked_at)
         ):
             invoke.append(ref.key)
     there = {ref.key for ref in refs}
-    missing = [key for key in window.objects if key not in there]
     return PageCommit(
-        after=after,
-        until=until,
-        cursor=refs[-1].key if refs else after,
+        cursor=cursor,
         listed=len(refs),
+        asked_at=asked_at,
         new=new,
         changed=changed,
         selected=selected - selected_before,
-        missing=missing,
+        missing=[key for key in window.objects if key not in there],
         upserts=upserts,
         invoke=invoke,
     )
@@ -177,28 +184,43 @@ def needs_work(
     What its bytes caused is not tried again until etag or fingerprint change; what configuration
     or the weather caused is tried again when its time has come.
     """
-    if known is None or known.gone or known.outcome is None or known.outcome_etag != ref.etag:
-        return True
-    if known.version_id != ref.version_id or known.size != ref.size:
+    if known is None or known.outcome is None or known.outcome_etag != ref.etag:
         return True
     outdated = known.fingerprint is not None and known.fingerprint != fingerprint
-    if known.outcome == "failed":
-        if known.retry_class == "input":
+    due = known.next_retry_at is None or known.next_retry_at <= now
+    match known.outcome:
+        case "failed":
+            return outdated if known.retry_class == "input" else due
+        case "skipped":
+            return _selected_again(known, ref, source, outdated=outdated, due=due)
+        case "indexed":
+            return outdated and source.on_config_change == "reindex"
+
+
+def _selected_again(
+    known: ObjectState, ref: ObjectRef, source: Source, *, outdated: bool, due: bool
+) -> bool:
+    """Return whether what was skipped in this version has lost the reason for it."""
+    if is_sidecar(ref.key):
+        return False
+    if known.skip_reason is not None:
+        return True  # by selection, which takes it now
+    match known.reason:
+        case "no_sidecar":
+            return source.auto_sync is not AutoSync.METADATA
+        case "changed_in_append_mode":
+            return source.mode is not DeleteMode.APPEND
+        case "archived":
+            return due  # a tier that listings do not show: only a read can tell
+        case _:
             return outdated
-        return known.next_retry_at is None or known.next_retry_at <= now
-    if known.outcome == "skipped":
-        # Selected now, or the reader's verdict of the same bytes: only the first is work.
-        return known.skip_reason is not None or (outdated and known.reason not in _SETTLED_SKIPS)
-    return outdated and source.on_config_change == "reindex"
-
-
-_SETTLED_SKIPS = frozenset({"sidecar", "changed_in_append_mode", "no_sidecar"})
 
 
 def _differs(known: ObjectState, ref: ObjectRef) -> bool:
+    """Return whether a listing tells something new; versions stand in no listing."""
     return (
         known.etag != ref.etag
         or known.size != ref.size
-        or known.version_id != ref.version_id
         or known.storage_class != ref.storage_class
+        or (ref.version_id is not None and known.version_id != ref.version_id)
     )

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 
 from s3sync_dagster.core.engine import Engine, KeyReport, KeyWork
+from s3sync_dagster.core.interfaces import CollectionPort
 from s3sync_dagster.core.lease import Lease
 from s3sync_dagster.core.plan import record_ids
 from s3sync_dagster.core.reading import partition_of
@@ -15,13 +16,19 @@ from s3sync_dagster.model.errors import (
     LeaseLost,
     NotFound,
     S3SyncError,
+    Unavailable,
 )
 from s3sync_dagster.model.invocation import Result
 from s3sync_dagster.model.source import DeleteMode
 
 OUTCOMES_AT_ONCE = 200
+DOCUMENTS_AT_ONCE = 200
 CONFIGURATION_RETRY_SECONDS = 900.0
 TRANSIENT_RETRY_SECONDS = 3600.0
+ARCHIVED_RETRY_SECONDS = 86_400.0
+"""Archive tiers that no listing shows: a read finds out whether the object was restored."""
+BUSY = "record_ids_busy"
+BUSY_RETRY_SECONDS = 2.0
 _STATES = {
     Result.INDEXED: "indexed",
     Result.UPDATED: "updated",
@@ -30,22 +37,26 @@ _STATES = {
 }
 
 
+def busy(message: str) -> Unavailable:
+    """Return the error of a document whose record ids another one is about to give up."""
+    return Unavailable(message, reason=BUSY, retry_after_seconds=BUSY_RETRY_SECONDS)
+
+
 class Settler:
-    """Collects outcomes of one batch and commits them in groups."""
+    """Collects outcomes of one batch and commits them in groups. Each key is settled once."""
 
     def __init__(self, engine: Engine, lease: Lease) -> None:
         self._engine = engine
         self._lease = lease
         self._mirror = engine.source.mode is DeleteMode.MIRROR
         self._waiting: list[tuple[KeyOutcome, KeyReport]] = []
+        self._settled: set[KeyWork] = set()
         self._lock = threading.RLock()  # the writer thread settles too
 
     def settle_quiet(self, works: Sequence[KeyWork]) -> None:
         """Settle the keys that need no write at all."""
         for work in works:
-            if work.verdict in ("unchanged", "sidecar") or (
-                work.verdict in ("skipped", "gone", "failed") and not self._doomed(work)
-            ):
+            if work.verdict != "write" and not self._doomed(work):
                 self._add(work)
         self.flush()
 
@@ -61,15 +72,15 @@ class Settler:
             by_collection.setdefault(document.collection_name, []).append((work, document))
         failed: dict[str, S3SyncError] = {}
         for name, pairs in by_collection.items():
-            for start in range(0, len(pairs), 200):
-                part = pairs[start : start + 200]
+            for start in range(0, len(pairs), DOCUMENTS_AT_ONCE):
+                part = pairs[start : start + DOCUMENTS_AT_ONCE]
                 try:
                     self._remove_documents(name, [document for _, document in part])
                 except LeaseLost:
                     raise
                 except S3SyncError as error:
                     failed.update({work.key: error for work, _ in part})
-        for work in dict.fromkeys(work for work, _ in doomed if work.verdict != "write"):
+        for work in dict.fromkeys(work for work, _ in doomed):
             if work.key in failed:
                 work.fail(failed[work.key])
             self._add(work, removed=True)
@@ -78,8 +89,14 @@ class Settler:
         self, written: Sequence[DocumentCommit], removed: Sequence[int], works: Sequence[KeyWork]
     ) -> None:
         """Commit written documents together with the keys that are whole now."""
-        whole = [work for work in dict.fromkeys(works) if work.waiting == 0]
-        settled = [self._outcome(work) for work in whole if work.verdict == "write"]
+        with self._lock:
+            whole = [
+                work
+                for work in dict.fromkeys(works)
+                if work.waiting == 0 and work.verdict == "write" and work not in self._settled
+            ]
+            self._settled.update(whole)
+        settled = [self._outcome(work) for work in whole]
         lost = self._engine.catalog.documents.commit(
             self._lease.token,
             self._engine.source,
@@ -103,7 +120,7 @@ class Settler:
         """Give up one target of a key; the others go on."""
         work.refused[target.collection_name] = message
         work.waiting -= 1
-        if work.waiting == 0:
+        if work.waiting == 0 and work.verdict == "write":
             self._add(work)
 
     def flush(self) -> None:
@@ -119,6 +136,9 @@ class Settler:
 
     def _add(self, work: KeyWork, *, removed: bool = False) -> None:
         with self._lock:
+            if work in self._settled:
+                return
+            self._settled.add(work)
             self._waiting.append(self._outcome(work, removed=removed))
             full = len(self._waiting) >= OUTCOMES_AT_ONCE
         if full:
@@ -126,10 +146,13 @@ class Settler:
 
     def _doomed(self, work: KeyWork) -> list[DocumentState]:
         """Return the documents of a key whose records go now; deletes need evidence."""
-        if work.verdict != "write":
-            return work.doomed() if self._mirror else []
+        by_bytes = work.doomed() if self._mirror else []
+        if work.verdict == "failed":
+            return by_bytes
         if work.wish is None:
-            return []
+            # Gone or left out: what was on its way out has nothing left to wait for.
+            leaving = [one for one in work.documents() if one.phase is DocumentPhase.REMOVING]
+            return list({one.id: one for one in (*by_bytes, *leaving)}.values())
         # In a collection with a target the claim has replaced what was there.
         kept = {target.collection_name for target in work.wish.targets}
         written = {one.document_id for one in work.claimed}
@@ -142,9 +165,8 @@ class Settler:
 
     def _remove_documents(self, collection_name: str, documents: Sequence[DocumentState]) -> None:
         engine, lease = self._engine, self._lease
-        held = engine.catalog.documents.claim_removal(
-            lease.token, [document.id for document in documents]
-        )
+        held = engine.catalog.documents.claim_removal(lease.token, engine.source.id, documents)
+        engine.at("claimed_removal")
         names = [
             name
             for document in held
@@ -152,43 +174,43 @@ class Settler:
                 document.document_id, 0, max(document.high_water, document.count)
             )
         ]
+        begun = False
         try:
-            collection = engine.collections.open(
-                collection_name,
-                tenant=engine.source.tenant,
-                database=engine.source.database_name,
-                embedder=engine.embedder,
+            if (collection := self._open(collection_name)) is not None:
+                step = collection.write_limits.max_records
+                for start in range(0, len(names), step):
+                    lease.require()
+                    engine.at("before_remove")
+                    begun = True
+                    collection.delete(names[start : start + step])
+                    engine.tally.chunks_deleted += len(names[start : start + step])
+                    engine.at("removed")
+            engine.catalog.documents.commit(
+                lease.token, engine.source, removed=[document.id for document in held]
+            )
+        except LeaseLost:
+            if begun:
+                engine.catalog.documents.distrust(held)
+            raise
+
+    def _open(self, name: str) -> CollectionPort | None:
+        """Return a collection; None when it is gone, and the records with it."""
+        source = self._engine.source
+        try:
+            return self._engine.collections.open(
+                name,
+                tenant=source.tenant,
+                database=source.database_name,
+                embedder=self._engine.embedder,
                 create=False,
             )
         except NotFound:
-            names = []  # the collection itself is gone, and the records with it
-            collection = None
-        if collection is not None:
-            step = collection.write_limits.max_records
-            for start in range(0, len(names), step):
-                lease.require()
-                engine.at("before_remove")
-                collection.delete(names[start : start + step])
-                engine.at("removed")
-        engine.tally.chunks_deleted += len(names)
-        engine.catalog.documents.commit(
-            lease.token, engine.source, removed=[document.id for document in held]
-        )
+            return None
 
     def _outcome(self, work: KeyWork, *, removed: bool = False) -> tuple[KeyOutcome, KeyReport]:
         source = self._engine.source
-        refused = dict[str, str]()
-        if work.refused and work.wish is not None:
-            refused = {
-                invocation: work.refused[collection]
-                for invocation, collection in work.wish.invocations.items()
-                if collection in work.refused
-            }
-            if not work.results:
-                message = next(iter(work.refused.values()))
-                work.error = FixConfiguration(message, reason="record_ids_taken")
-                work.verdict = "failed"
-        ref, fingerprint = work.ref, source.fingerprint()
+        refused = self._refused(work)
+        fingerprint = source.fingerprint()
         if work.verdict == "failed" and work.error is not None:
             outcome = self._failure(work, work.error)
         elif work.verdict == "gone":
@@ -209,33 +231,51 @@ class Settler:
                 fingerprint=fingerprint,
                 reason=work.reason,
                 error=work.message,
+                next_at=self._now() + ARCHIVED_RETRY_SECONDS if work.reason == "archived" else None,
             )
         else:
-            result = _strongest(work)
             outcome = KeyOutcome(
                 key=work.key,
                 status="complete",
-                result=result,
+                result=_strongest(work),
                 outcome="indexed",
                 etag=work.etag,
-                size=ref.size if ref else None,
-                version_id=ref.version_id if ref else None,
-                fingerprint=fingerprint,
+                fingerprint=_oldest_fingerprint(work, fingerprint),
                 refused=refused,
             )
         return outcome, self._report(work, outcome)
 
+    def _refused(self, work: KeyWork) -> dict[str, str]:
+        """Return why invocations lost their target; the key fails where no one asked for it."""
+        if not work.refused or work.wish is None:
+            return {}
+        refused = {
+            invocation: work.refused[collection]
+            for invocation, collection in work.wish.invocations.items()
+            if collection in work.refused
+        }
+        asked = {work.wish.invocations[invocation] for invocation in refused}
+        others = [message for name, message in work.refused.items() if name not in asked]
+        if others or not work.results:
+            message = others[0] if others else next(iter(work.refused.values()))
+            work.error = FixConfiguration(message, reason="record_ids_taken")
+            work.verdict = "failed"
+        return refused
+
+    def _now(self) -> float:
+        return self._engine.clock.now().timestamp()
+
     def _failure(self, work: KeyWork, error: S3SyncError) -> KeyOutcome:
-        now = self._engine.clock.now().timestamp()
+        now = self._now()
         patience, chance = self._engine.patience, self._engine.clock.random
         attempts = 1 + max((invocation.attempts for invocation in work.item.invocations), default=0)
         retry_class: RetryClass
         next_at: float | None
-        if isinstance(error, FixInput) and error.reason != "archived":
+        if isinstance(error, FixInput):
             retry_class, next_at = "input", None
         elif isinstance(error, FixConfiguration):
             retry_class, next_at = "configuration", now + CONFIGURATION_RETRY_SECONDS
-        elif patience.final or attempts >= patience.attempts:
+        elif attempts >= patience.attempts or (patience.final and error.reason != BUSY):
             retry_class, next_at = "transient", now + TRANSIENT_RETRY_SECONDS
         else:
             return KeyOutcome(
@@ -288,6 +328,14 @@ def _strongest(work: KeyWork) -> Result:
         if result in work.results:
             return result
     return Result.UNCHANGED
+
+
+def _oldest_fingerprint(work: KeyWork, current: str) -> str:
+    """Return what the object's documents were written under: one older one makes it outdated."""
+    if work.verdict != "unchanged":
+        return current
+    older = {one.fingerprint for one in work.item.documents} - {current, None}
+    return next(iter(sorted(one for one in older if one)), current)
 
 
 def _asked_pause(error: S3SyncError) -> float:

@@ -41,6 +41,8 @@ class ObjectState:
     sequencer: str | None = None
     storage_class: str = "STANDARD"
     gone: bool = False
+    missed: bool = False
+    """A listing did not see it, and nothing has told of it since."""
     skip_reason: str | None = None
     """Selection's verdict; None: selected."""
     outcome: Outcome | None = None

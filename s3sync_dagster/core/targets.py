@@ -31,7 +31,8 @@ def wish(item: WorkItem, source: Source) -> Wish:
     """Decide which documents a selected, existing object is to have.
 
     Later rules win in their collection: documents that it has, the source's own document,
-    sidecars (the first claim of a collection), explicit requests in the order they came.
+    sidecars (the first claim of a collection), explicit requests in the order they came. In
+    append mode automatic work only adds: what is whole already is neither written nor removed.
     """
     wanted: dict[str, Target] = {}
     asked: dict[str, str] = {}
@@ -63,21 +64,47 @@ def wish(item: WorkItem, source: Source) -> Wish:
         if not _is_request(invocation):
             continue
         collection = invocation.target_collection_name or source.collection_name
+        asked[invocation.id] = collection
+        if collection in claims and not (invocation.custom_id or invocation.metadata):
+            continue  # names nothing of its own: the sidecar's word stands
         wanted[collection] = Target(
             collection_name=collection,
             custom_id=invocation.custom_id,
             metadata=invocation.metadata,
             owner="request",
         )
-        asked[invocation.id] = collection
-    kept = {(target.collection_name, target.custom_id) for target in wanted.values()}
-    removals = tuple(
+    if source.mode is DeleteMode.APPEND and automatic:
+        whole = _whole(item)
+        wanted = {name: target for name, target in wanted.items() if name not in whole}
+        removals = _removing(item)
+    else:
+        removals = _unasked(item, source, wanted)
+    return Wish(targets=tuple(wanted.values()), removals=removals, invocations=asked)
+
+
+def _unasked(
+    item: WorkItem, source: Source, wanted: Mapping[str, Target]
+) -> tuple[DocumentState, ...]:
+    """Return documents that lost their reason. Modes that keep records only replace them."""
+    mirror = source.mode is DeleteMode.MIRROR
+    return tuple(
         document
         for document in item.documents
         if document.phase is DocumentPhase.REMOVING
-        or (document.collection_name, document.custom_id) not in kept
+        or (document.collection_name not in wanted and mirror)
+        or (
+            document.collection_name in wanted
+            and document.custom_id != wanted[document.collection_name].custom_id
+        )
     )
-    return Wish(targets=tuple(wanted.values()), removals=removals, invocations=asked)
+
+
+def _removing(item: WorkItem) -> tuple[DocumentState, ...]:
+    return tuple(one for one in item.documents if one.phase is DocumentPhase.REMOVING)
+
+
+def _whole(item: WorkItem) -> set[str]:
+    return {one.collection_name for one in item.documents if one.phase is DocumentPhase.CLEAN}
 
 
 def sidecar_claims(sidecars: tuple[SidecarState, ...], source: Source) -> dict[str, SidecarState]:
@@ -92,18 +119,21 @@ def unchanged(item: WorkItem, source: Source, asked: Wish, *, etag: str, fingerp
     """Return whether the object at this version needs no download: all its documents are clean.
 
     An older fingerprint alone makes work only where somebody asked for the key, or the source
-    reindexes on a change of its configuration.
+    reindexes on a change of its configuration. Documents to remove are no reason to read.
     """
-    if asked.removals or any(invocation.force for invocation in item.invocations):
+    if any(invocation.force for invocation in item.invocations):
         return False
     explicit = any(not invocation.trigger.automatic for invocation in item.invocations)
     strict = explicit or source.on_config_change == "reindex"
-    documents = {document.collection_name: document for document in item.documents}
+    documents = {
+        document.collection_name: document
+        for document in item.documents
+        if document.phase is DocumentPhase.CLEAN
+    }
     for target in asked.targets:
         document = documents.get(target.collection_name)
         if (
             document is None
-            or document.phase is not DocumentPhase.CLEAN
             or document.etag != etag
             or document.custom_id != target.custom_id
             or dict(document.metadata) != dict(target.metadata)
@@ -114,17 +144,18 @@ def unchanged(item: WorkItem, source: Source, asked: Wish, *, etag: str, fingerp
     return True
 
 
-def changed_in_append_mode(item: WorkItem, source: Source, asked: Wish) -> bool:
-    """Return whether append mode leaves this key alone: it was indexed once already."""
-    if source.mode is not DeleteMode.APPEND:
-        return False
-    whole = {
-        document.collection_name
-        for document in item.documents
-        if document.phase is DocumentPhase.CLEAN
-    }
-    explicit = any(not invocation.trigger.automatic for invocation in item.invocations)
-    return not explicit and all(target.collection_name in whole for target in asked.targets)
+def changed_in_append_mode(item: WorkItem, source: Source, asked: Wish, *, etag: str) -> bool:
+    """Return whether append mode leaves a newer version of the object alone."""
+    return (
+        source.mode is DeleteMode.APPEND
+        and not asked.targets
+        and any(one.etag != etag for one in item.documents if one.phase is DocumentPhase.CLEAN)
+    )
+
+
+def has_whole(item: WorkItem) -> bool:
+    """Return whether the key has a document that can be trusted."""
+    return bool(_whole(item))
 
 
 def _sidecar_of(owner: str) -> str | None:
@@ -133,7 +164,7 @@ def _sidecar_of(owner: str) -> str | None:
 
 def _is_request(invocation: Invocation) -> bool:
     """An API call, or any other that names a target, an id or metadata, is taken literally."""
-    if invocation.trigger in (Trigger.LISTING, Trigger.EVENT, Trigger.SIDECAR, Trigger.RETRY):
+    if invocation.trigger.automatic or invocation.kind == "remove":
         return False
     if invocation.trigger is Trigger.API:
         return True

@@ -42,6 +42,10 @@ class Intent:
     document_id: str
     count: int
     metadata_keys: tuple[str, ...]
+    found: int = 0
+    """Records of this document that the collection has already, for one new to the catalog."""
+    found_keys: tuple[str, ...] = ()
+    """Names of metadata keys on them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +53,7 @@ class Claim:
     """The answer to an intent: the document as it was, now held by the batch."""
 
     before: DocumentState
-    """State before the claim; a new row is not clean and has high_water 0."""
+    """State before the claim; a new row is not clean, its high_water is what was found."""
     replaced: DocumentState | None = None
     """The document of the same key under another custom id, now ``removing``."""
 
@@ -59,6 +63,8 @@ class Refusal:
     """An intent that may not be carried out: the record ids belong to somebody else."""
 
     message: str
+    passes: bool = False
+    """True when it is only a matter of time: somebody is clearing these records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,28 +4,26 @@ The next group is prepared and embedded while Chroma takes the one before: with 
 two cost about as much as the dearer of them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from s3sync_dagster.core.engine import Engine, KeyWork
 from s3sync_dagster.core.interfaces import CollectionPort, Vectors
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.lease import Lease
-from s3sync_dagster.core.ownership import settle_ownership
+from s3sync_dagster.core.ownership import look_for_owners
 from s3sync_dagster.core.plan import WritePlan, metadata_keys, plan_writes, record_ids
 from s3sync_dagster.core.records import build_records
-from s3sync_dagster.core.settling import Settler
+from s3sync_dagster.core.settling import Settler, busy
 from s3sync_dagster.core.state import DocumentState, Target
+from s3sync_dagster.core.unexpected import unexpected_error
 from s3sync_dagster.core.work import Claim, DocumentCommit, Intent, Refusal
 from s3sync_dagster.model.document import Record
-from s3sync_dagster.model.errors import LeaseLost, RecordRejected, S3SyncError
+from s3sync_dagster.model.errors import FixInput, LeaseLost, S3SyncError
 from s3sync_dagster.model.invocation import Result
 
 DOCUMENTS_AT_ONCE = 100
-CAUTIOUS_DOCUMENTS = 8
-SILENT_DEATHS = 2
-"""After so many workers that died with a key in their batch, its writes are marked as risky."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,9 +45,19 @@ class _Group:
 
     collection: CollectionPort
     units: list[_Unit]
-    upserts: list[Record] = field(default_factory=list[Record])
     vectors: Vectors = None
-    cautious: bool = False
+    """Of the records to upsert, unit by unit."""
+    begun: bool = False
+    """Whether a call that writes was sent to Chroma."""
+
+    def upserts(self) -> list[Record]:
+        """Return the records whose text is new, unit by unit."""
+        return [record for unit in self.units if unit.plan for record in unit.plan.upsert]
+
+    def states(self) -> list[DocumentState]:
+        """Return the documents whose records this group writes or deletes."""
+        states = [unit.before for unit in self.units if unit.before is not None]
+        return states + [unit.replaced for unit in self.units if unit.replaced is not None]
 
 
 def upsert_batch(engine: Engine, lease: Lease, works: Sequence[KeyWork]) -> None:
@@ -65,14 +73,12 @@ def upsert_batch(engine: Engine, lease: Lease, works: Sequence[KeyWork]) -> None
             lease.require(seconds=0)
             ready = _prepare(engine, lease, group, settler)
             if running is not None:
-                running.result()  # one write in flight a collection; its errors end the batch
+                running.result()  # one write in flight; its errors end the batch
                 running = None
-            if not ready:
-                continue
             if engine.threads > 1:
-                running = writer.submit(_write, engine, lease, group, settler)
+                running = writer.submit(_write, engine, lease, ready, settler)
             else:
-                _write(engine, lease, group, settler)
+                _write(engine, lease, ready, settler)
         if running is not None:
             running.result()
     settler.remove(works)
@@ -101,31 +107,25 @@ def _groups(engine: Engine, works: Sequence[KeyWork], settler: Settler) -> Itera
         limits = collection.write_limits
         units: list[_Unit] = []
         records = size = 0
-        cautious = False
         for work, target in pairs:
             if work.verdict != "write":
                 continue  # another target of the key failed with its bytes
             unit = _unit(engine, work, target, settler)
             if unit is None:
                 continue
-            risky = any(
-                invocation.silent_deaths >= SILENT_DEATHS for invocation in work.item.invocations
-            )
-            bound = CAUTIOUS_DOCUMENTS if cautious or risky else DOCUMENTS_AT_ONCE
             added = sum(len(record.document.encode()) for record in unit.records)
             if units and (
                 records + len(unit.records) > limits.max_records
                 or size + added > limits.max_bytes
-                or len(units) >= bound
+                or len(units) >= DOCUMENTS_AT_ONCE
             ):
-                yield _Group(collection=collection, units=units, cautious=cautious)
-                units, records, size, cautious = [], 0, 0, False
+                yield _Group(collection=collection, units=units)
+                units, records, size = [], 0, 0
             units.append(unit)
             records += len(unit.records)
             size += added
-            cautious = cautious or risky
         if units:
-            yield _Group(collection=collection, units=units, cautious=cautious)
+            yield _Group(collection=collection, units=units)
 
 
 def _unit(engine: Engine, work: KeyWork, target: Target, settler: Settler) -> _Unit | None:
@@ -144,18 +144,63 @@ def _unit(engine: Engine, work: KeyWork, target: Target, settler: Settler) -> _U
             metadata={**source.metadata, **target.metadata},
             chunks=work.chunks,
         )
-    except RecordRejected as error:
+    except S3SyncError as error:
         settler.fail_unit(work, error)
+        return None
+    except Exception as error:  # noqa: BLE001  (a fault of the program must not end the batch)
+        settler.fail_unit(work, unexpected_error(error, f"{work.key!r} could not be written"))
         return None
     return _Unit(work=work, target=target, document_id=name, records=records)
 
 
-def _prepare(engine: Engine, lease: Lease, group: _Group, settler: Settler) -> bool:
-    """Claim, plan and embed a group; False when nothing of it is left to write."""
-    if group.cautious:
-        engine.catalog.batches.begin(
-            lease.token, [unit.work.key for unit in group.units], attempt=False
-        )
+def _prepare(engine: Engine, lease: Lease, group: _Group, settler: Settler) -> list[_Group]:
+    """Claim, plan and embed a group; returns what of it is ready to be written."""
+    try:
+        claimed = _claim(engine, lease, group, settler)
+    except LeaseLost:
+        raise
+    except S3SyncError as error:
+        for unit in group.units:
+            settler.fail_unit(unit.work, error)
+        return []
+    engine.at("claimed")
+    group.units = []
+    for unit in claimed:
+        if unit.before is not None:
+            unit.plan = plan_writes(unit.before, unit.records)
+            group.units.append(unit)
+    if not group.units:
+        return []
+    engine.at("before_embed")
+    ready = _together_or_alone(engine, group, settler, lambda part: _embed(engine, part))
+    engine.at("after_embed")
+    return ready
+
+
+def _claim(engine: Engine, lease: Lease, group: _Group, settler: Settler) -> list[_Unit]:
+    """Put the group's documents under the batch's intent; returns those that it got.
+
+    Records with our ids are looked for before: a row of the catalog is the right to delete them.
+    """
+    committed = {
+        (document.collection_name, document.document_id)
+        for unit in group.units
+        for document in unit.work.item.documents
+        if document.etag is not None
+    }
+    name = group.collection.name
+    found = look_for_owners(
+        engine,
+        group.collection,
+        [unit.document_id for unit in group.units if (name, unit.document_id) not in committed],
+    )
+    free: list[_Unit] = []
+    for unit in group.units:
+        there = found.get(unit.document_id)
+        if there is not None and there.refusal is not None:
+            settler.refuse(unit.work, unit.target, there.refusal)
+        else:
+            free.append(unit)
     answers = engine.catalog.documents.claim(
         lease.token,
         engine.source,
@@ -166,83 +211,102 @@ def _prepare(engine: Engine, lease: Lease, group: _Group, settler: Settler) -> b
                 document_id=unit.document_id,
                 count=len(unit.records),
                 metadata_keys=metadata_keys(unit.records),
+                found=found[unit.document_id].count if unit.document_id in found else 0,
+                found_keys=(
+                    found[unit.document_id].metadata_keys if unit.document_id in found else ()
+                ),
             )
-            for unit in group.units
+            for unit in free
         ],
     )
-    engine.at("claimed")
     claimed: list[_Unit] = []
-    for unit, answer in zip(group.units, answers, strict=True):
+    for unit, answer in zip(free, answers, strict=True):
         match answer:
+            case Refusal(passes=True):
+                settler.fail_unit(unit.work, busy(answer.message))
             case Refusal():
                 settler.refuse(unit.work, unit.target, answer.message)
             case Claim():
                 unit.before, unit.replaced = answer.before, answer.replaced
                 unit.work.claimed.append(answer.before)
                 claimed.append(unit)
-    try:
-        befores = settle_ownership(
-            engine, group.collection, [unit.before for unit in claimed if unit.before]
-        )
-        group.units = []
-        for unit in claimed:
-            before = befores[unit.document_id]
-            if isinstance(before, Refusal):
-                settler.refuse(unit.work, unit.target, before.message)
-                continue
-            unit.before = before
-            unit.plan = plan_writes(before, unit.records)
-            group.upserts += unit.plan.upsert
-            group.units.append(unit)
-        engine.at("before_embed")
-        if group.upserts:
-            group.vectors = engine.embedder.embed_documents(
-                [record.embedding_text for record in group.upserts]
-            )
-        engine.at("after_embed")
-    except LeaseLost:
-        raise
-    except S3SyncError as error:
-        for unit in claimed:
-            settler.fail_unit(unit.work, error)
-        return False
-    return bool(group.units)
+    return claimed
 
 
-def _write(engine: Engine, lease: Lease, group: _Group, settler: Settler) -> None:
-    """Write a group and commit it; where the group is refused each document is tried alone."""
+def _embed(engine: Engine, group: _Group) -> None:
+    texts = [record.embedding_text for record in group.upserts()]
+    if texts:
+        group.vectors = engine.embedder.embed_documents(texts)
+
+
+def _together_or_alone(
+    engine: Engine, group: _Group, settler: Settler, step: Callable[[_Group], None]
+) -> list[_Group]:
+    """Do a step for a group; what one document causes fails that one alone.
+
+    Returns:
+        The groups for which it was done: the one that came in, or one a document.
+    """
+    first = group.units[0].work
     try:
-        _write_records(engine, lease, group)
+        step(group)
     except LeaseLost:
         raise
-    except RecordRejected as error:
-        if len(group.units) == 1:
-            settler.fail_unit(group.units[0].work, error)
-            return
-        for alone in _one_by_one(group):
-            _write(engine, lease, alone, settler)
-        return
+    except FixInput as error:
+        cause: S3SyncError = error
     except S3SyncError as error:
         for unit in group.units:
             settler.fail_unit(unit.work, error)
-        return
-    engine.at("before_commit")
-    _commit(engine, group, settler)
-    engine.at("after_commit")
+        return []
+    except Exception as error:  # noqa: BLE001  (a fault of the program must not end the batch)
+        cause = unexpected_error(error, f"{first.key!r} could not be written")
+    else:
+        return [group]
+    if len(group.units) == 1:
+        settler.fail_unit(first, cause)
+        return []
+    return [
+        done
+        for alone in _one_by_one(group)
+        for done in _together_or_alone(engine, alone, settler, step)
+    ]
+
+
+def _write(engine: Engine, lease: Lease, groups: Sequence[_Group], settler: Settler) -> None:
+    """Write groups and commit them.
+
+    Where the lease turns out to be lost after a write, that write may have come late: whoever
+    owns the documents now is told that they cannot be trusted.
+    """
+    for group in groups:
+        try:
+            for done in _together_or_alone(
+                engine, group, settler, lambda part: _write_records(engine, lease, part)
+            ):
+                engine.at("before_commit")
+                _commit(engine, done, settler)
+                engine.at("after_commit")
+        except LeaseLost:
+            if group.begun:
+                engine.catalog.documents.distrust(group.states())
+            raise
 
 
 def _write_records(engine: Engine, lease: Lease, group: _Group) -> None:
     collection, tally = group.collection, engine.tally
     step = collection.write_limits.max_records
-    for start in range(0, len(group.upserts), step):
+    upserts = group.upserts()
+    for start in range(0, len(upserts), step):
         lease.require()
-        part = group.upserts[start : start + step]
+        group.begun = True
+        part = upserts[start : start + step]
         collection.upsert(part, group.vectors[start : start + step])
         tally.chunks_written += len(part)
         engine.at("upserted")
     updates = [record for unit in group.units if unit.plan for record in unit.plan.update]
     for start in range(0, len(updates), step):
         lease.require()
+        group.begun = True
         part = updates[start : start + step]
         collection.update_metadata(
             [record.id for record in part], [record.metadata for record in part]
@@ -252,6 +316,7 @@ def _write_records(engine: Engine, lease: Lease, group: _Group) -> None:
     deletes = [name for unit in group.units for name in _tail(unit)]
     for start in range(0, len(deletes), step):
         lease.require()
+        group.begun = True
         part = deletes[start : start + step]
         engine.at("before_delete")
         collection.delete(part)
@@ -305,11 +370,6 @@ def _one_by_one(group: _Group) -> Iterator[_Group]:
     start = 0
     for unit in group.units:
         number = len(unit.plan.upsert) if unit.plan else 0
-        yield _Group(
-            collection=group.collection,
-            units=[unit],
-            upserts=group.upserts[start : start + number],
-            vectors=group.vectors[start : start + number] if number else None,
-            cautious=group.cautious,
-        )
+        rows = None if group.vectors is None else group.vectors[start : start + number]
+        yield _Group(collection=group.collection, units=[unit], vectors=rows, begun=group.begun)
         start += number

@@ -35,8 +35,7 @@ def list_all(catalog, src, refs, *, owner="me", removes=True, approved=False):
     assert catalog.listings.commit_page(
         listing,
         PageCommit(
-            after=None,
-            until=None,
+            asked_at=catalog.database.clock.seconds,
             cursor=max(keys) if keys else None,
             listed=len(refs),
             missing=sorted(set(window.objects) - keys),
@@ -297,7 +296,7 @@ def test_what_was_touched_after_the_listing_began_is_not_gone(catalog, clock):
     catalog.work.record_objects(src.id, [(ref("late"), None)])
     catalog.listings.commit_page(
         listing,
-        PageCommit(after=None, until=None, cursor=None, listed=1, missing=["b"]),
+        PageCommit(asked_at=clock.seconds, cursor=None, listed=1, missing=["b"]),
         owner="me",
     )
     catalog.listings.finish(listing, owner="me", guard_share=0.2, guard_minimum=50, removes=True)
@@ -309,7 +308,9 @@ def test_a_listing_goes_on_where_it_was_and_a_lost_one_commits_nothing(catalog, 
     src = catalog.sources.add(source())
     listing = catalog.listings.begin(src.id, owner="one")
     assert catalog.listings.begin(src.id, owner="two") is None
-    page = PageCommit(after=None, until="a", cursor="a", listed=1, upserts=[(ref("a"), None)])
+    page = PageCommit(
+        asked_at=clock.seconds, cursor="a", listed=1, upserts=[(ref("a"), None)]
+    )
     assert catalog.listings.commit_page(listing, page, owner="one")
     clock.seconds += 3600
     taken = catalog.listings.begin(src.id, owner="two")

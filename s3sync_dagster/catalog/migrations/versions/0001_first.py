@@ -10,7 +10,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-
     op.create_table(
         "batches",
         sa.Column("token", sa.Text(), nullable=False),
@@ -81,6 +80,7 @@ def upgrade() -> None:
         sa.CheckConstraint("phase IN ('writing', 'clean', 'removing')", name="ck_documents_phase"),
         sa.CheckConstraint("chunks <= high_water", name="ck_documents_high_water"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_documents")),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_documents_source", "documents", ["source_id", "object_key"], unique=False)
     op.create_index(
@@ -224,6 +224,7 @@ def upgrade() -> None:
             name="ck_listings_state",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_listings")),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_listings_source", "listings", ["source_id", "id"], unique=False)
     op.create_index(
@@ -249,7 +250,7 @@ def upgrade() -> None:
         sa.Column("version_id", sa.Text(), nullable=True),
         sa.Column("sequencer", sa.Text(), nullable=True),
         sa.Column("storage_class", sa.Text(), server_default="STANDARD", nullable=False),
-        sa.Column("listing_id", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("missed_listing_id", sa.Integer(), server_default="0", nullable=False),
         sa.Column("seen_at", sa.Double(), nullable=False),
         sa.Column("gone", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("skip_reason", sa.Text(), nullable=True),
@@ -265,6 +266,30 @@ def upgrade() -> None:
             "outcome IN ('indexed', 'skipped', 'failed')", name="ck_objects_outcome"
         ),
         sa.PrimaryKeyConstraint("source_id", "object_key", name=op.f("pk_objects")),
+    )
+    op.create_index(
+        "ix_objects_gone",
+        "objects",
+        ["source_id", "object_key"],
+        unique=False,
+        sqlite_where=sa.text("gone"),
+        postgresql_where=sa.text("gone"),
+    )
+    op.create_index(
+        "ix_objects_left_out",
+        "objects",
+        ["source_id", "object_key"],
+        unique=False,
+        sqlite_where=sa.text("skip_reason IS NOT NULL"),
+        postgresql_where=sa.text("skip_reason IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_objects_missed",
+        "objects",
+        ["source_id", "object_key"],
+        unique=False,
+        sqlite_where=sa.text("missed_listing_id > 0"),
+        postgresql_where=sa.text("missed_listing_id > 0"),
     )
     op.create_index(
         "ix_objects_outcome", "objects", ["source_id", "outcome", "reason"], unique=False
@@ -344,7 +369,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-
     op.drop_table("tokens")
     op.drop_index("uq_sources_identity", table_name="sources")
     op.drop_index("ix_sources_tenant", table_name="sources")
@@ -353,6 +377,24 @@ def downgrade() -> None:
     op.drop_table("sidecars")
     op.drop_index("uq_objects_partition", table_name="objects")
     op.drop_index("ix_objects_outcome", table_name="objects")
+    op.drop_index(
+        "ix_objects_missed",
+        table_name="objects",
+        sqlite_where=sa.text("missed_listing_id > 0"),
+        postgresql_where=sa.text("missed_listing_id > 0"),
+    )
+    op.drop_index(
+        "ix_objects_left_out",
+        table_name="objects",
+        sqlite_where=sa.text("skip_reason IS NOT NULL"),
+        postgresql_where=sa.text("skip_reason IS NOT NULL"),
+    )
+    op.drop_index(
+        "ix_objects_gone",
+        table_name="objects",
+        sqlite_where=sa.text("gone"),
+        postgresql_where=sa.text("gone"),
+    )
     op.drop_table("objects")
     op.drop_index(
         "uq_listings_running",

@@ -1,0 +1,260 @@
+"""Intents in bulk: who may write which record ids, decided in one transaction."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.rows import document_of, groups
+from s3sync_dagster.catalog.tables import documents, sources
+from s3sync_dagster.core.state import DocumentPhase, DocumentState
+from s3sync_dagster.core.work import Claim, Intent, Refusal
+from s3sync_dagster.model.source import Source
+
+Row = sa.Row[Any]
+BUSY = "The record ids of {key!r} in collection {collection!r} are being cleared; it comes next."
+
+
+def claim_documents(
+    database: Database,
+    tx: sa.Connection,
+    token: str,
+    source: Source,
+    intents: Sequence[Intent],
+) -> list[Claim | Refusal]:
+    """Put documents under a batch's intent; returns an answer for each intent, in order."""
+    answers: dict[int, Claim | Refusal] = {}
+    by_collection: dict[str, list[int]] = {}
+    for place, intent in enumerate(intents):
+        by_collection.setdefault(intent.target.collection_name, []).append(place)
+    for name, places in by_collection.items():
+        part = [intents[place] for place in places]
+        found = _Claiming(database, tx, token, source, name).claim(part)
+        answers.update(zip(places, found, strict=True))
+    return [answers[place] for place in range(len(intents))]
+
+
+class _Claiming:
+    """The claims of one call in one collection."""
+
+    def __init__(
+        self, database: Database, tx: sa.Connection, token: str, source: Source, collection: str
+    ) -> None:
+        self._db, self._tx, self._token, self._source = database, tx, token, source
+        self._collection = collection
+        self._place = (
+            documents.c.tenant == source.tenant,
+            documents.c.database_name == source.database_name,
+            documents.c.collection_name == collection,
+        )
+
+    def claim(self, intents: Sequence[Intent]) -> list[Claim | Refusal]:
+        rows = self._rows(documents.c.document_id, [intent.document_id for intent in intents])
+        by_id = {row.document_id: row for row in rows}
+        written = self._rows(
+            documents.c.object_key,
+            [intent.key for intent in intents],
+            documents.c.source_id == self._source.id,
+            documents.c.phase != "removing",
+        )
+        by_key = {row.object_key: row for row in written}
+        replaced: dict[str, Row] = {}
+        for intent in intents:
+            row = by_key.get(intent.key)
+            if row is not None and row.document_id != intent.document_id:
+                replaced[intent.key] = row
+        leaving = {row.id for row in replaced.values()}
+        refusals: dict[int, Refusal] = {}
+        taken: dict[str, str] = {}
+        for place, intent in enumerate(intents):
+            refusal = self._refusal(intent, by_id.get(intent.document_id), taken, leaving)
+            if refusal is not None:
+                refusals[place] = refusal
+                continue
+            taken[intent.document_id] = intent.key
+        granted = [one for place, one in enumerate(intents) if place not in refusals]
+        self._retire([replaced[one.key].id for one in granted if one.key in replaced])
+        self._refresh([one for one in granted if one.document_id in by_id], by_id)
+        new = self._insert([one for one in granted if one.document_id not in by_id])
+        answers: list[Claim | Refusal] = []
+        for place, intent in enumerate(intents):
+            before = self._before(intent, by_id, new)
+            if place in refusals:
+                answers.append(refusals[place])
+            elif before is None:
+                # Another source took the ids between our look and our insert (Postgres).
+                answers.append(self._busy(intent))
+            else:
+                old = replaced.get(intent.key)
+                answers.append(
+                    Claim(before=before, replaced=document_of(old) if old is not None else None)
+                )
+        return answers
+
+    def _rows(
+        self, column: sa.Column[str], values: Sequence[str], *conditions: sa.ColumnElement[bool]
+    ) -> list[Row]:
+        rows: list[Row] = []
+        for part in groups(dict.fromkeys(values)):
+            rows += self._tx.execute(
+                sa.select(documents).where(*self._place, column.in_(part), *conditions)
+            ).all()
+        return rows
+
+    def _refusal(
+        self, intent: Intent, row: Row | None, taken: dict[str, str], leaving: set[int]
+    ) -> Refusal | None:
+        if intent.document_id in taken:
+            return Refusal(message=self._taken_by_key(intent, taken[intent.document_id]))
+        if row is None:
+            return None
+        ours = row.source_id == self._source.id
+        if ours and row.object_key == intent.key:
+            return None
+        if not ours and not self._source.adopt:
+            return Refusal(message=self._taken_by_source(row, intent))
+        # Another document's: free once it is on its way out and nobody clears its records.
+        if row.id in leaving or row.batch_token is not None:
+            return self._busy(intent)
+        if ours and row.phase != "removing":
+            return Refusal(message=self._taken_by_key(intent, row.object_key))
+        return None
+
+    def _retire(self, ids: Sequence[int]) -> None:
+        for part in groups(ids):
+            self._tx.execute(
+                documents.update()
+                .where(documents.c.id.in_(part))
+                .values(phase="removing", batch_token=self._token)
+            )
+
+    def _refresh(self, intents: Sequence[Intent], by_id: dict[str, Row]) -> None:
+        if not intents:
+            return
+        names = ("object_key", "custom_id", "metadata", "owner", "high_water", "metadata_keys")
+        self._tx.execute(
+            documents.update()
+            .where(documents.c.id == sa.bindparam("b_id"))
+            .values(
+                source_id=self._source.id,
+                phase="writing",
+                batch_token=self._token,
+                **{name: sa.bindparam(f"b_{name}") for name in names},
+            ),
+            [self._refreshed(intent, by_id[intent.document_id]) for intent in intents],
+        )
+
+    def _refreshed(self, intent: Intent, row: Row) -> dict[str, Any]:
+        return {
+            "b_id": row.id,
+            "b_object_key": intent.key,
+            "b_custom_id": intent.target.custom_id,
+            "b_metadata": dict(intent.target.metadata),
+            "b_owner": intent.target.owner,
+            "b_high_water": max(row.high_water, row.chunks, intent.count, intent.found),
+            "b_metadata_keys": sorted(
+                {*row.metadata_keys, *intent.metadata_keys, *intent.found_keys}
+            ),
+        }
+
+    def _insert(self, intents: Sequence[Intent]) -> dict[str, int]:
+        """Insert rows; returns document id -> row id of those that were inserted."""
+        if not intents:
+            return {}
+        source = self._source
+        insert = self._db.insert(documents).on_conflict_do_nothing()
+        return {
+            row.document_id: row.id
+            for row in self._tx.execute(
+                insert.returning(documents.c.id, documents.c.document_id),
+                [
+                    {
+                        "source_id": source.id,
+                        "object_key": intent.key,
+                        "tenant": source.tenant,
+                        "database_name": source.database_name,
+                        "collection_name": self._collection,
+                        "document_id": intent.document_id,
+                        "custom_id": intent.target.custom_id,
+                        "metadata": dict(intent.target.metadata),
+                        "owner": intent.target.owner,
+                        "phase": "writing",
+                        "high_water": max(intent.count, intent.found),
+                        "digests": b"",
+                        "metadata_keys": sorted({*intent.metadata_keys, *intent.found_keys}),
+                        "batch_token": self._token,
+                    }
+                    # Sorted: two sources that insert the same ids wait for each other in turn.
+                    for intent in sorted(intents, key=lambda one: one.document_id)
+                ],
+            )
+        }
+
+    def _before(
+        self, intent: Intent, by_id: dict[str, Row], new: dict[str, int]
+    ) -> DocumentState | None:
+        row = by_id.get(intent.document_id)
+        if row is not None:
+            before = document_of(row)
+            return before if row.object_key == intent.key else _untrusted(before)
+        if intent.document_id not in new:
+            return None
+        return DocumentState(
+            id=new[intent.document_id],
+            source_id=self._source.id,
+            object_key=intent.key,
+            tenant=self._source.tenant,
+            database_name=self._source.database_name,
+            collection_name=self._collection,
+            document_id=intent.document_id,
+            custom_id=intent.target.custom_id,
+            metadata=intent.target.metadata,
+            owner=intent.target.owner,
+            phase=DocumentPhase.WRITING,
+            high_water=intent.found,
+            metadata_keys=intent.found_keys,
+        )
+
+    def _busy(self, intent: Intent) -> Refusal:
+        return Refusal(
+            message=BUSY.format(key=intent.key, collection=self._collection), passes=True
+        )
+
+    def _taken_by_key(self, intent: Intent, owner: str) -> str:
+        return (
+            f"The custom id {intent.target.custom_id!r} of {intent.key!r} belongs to {owner!r} in "
+            f"collection {self._collection!r}; give one of them another id."
+        )
+
+    def _taken_by_source(self, row: Row, intent: Intent) -> str:
+        owner = self._tx.execute(
+            sa.select(sources.c.name).where(
+                sources.c.id == row.source_id, sources.c.tenant == self._source.tenant
+            )
+        ).scalar_one_or_none()
+        return (
+            f"The record ids of {intent.key!r} in collection {self._collection!r} "
+            f"belong to {'the source ' + repr(owner) if owner else 'another source'}, not to "
+            f"{self._source.name!r}: use another collection, or give the source an id_prefix."
+        )
+
+
+def _untrusted(before: DocumentState) -> DocumentState:
+    """Return a document taken over from another key: nothing of it counts but what may be left."""
+    return DocumentState(
+        id=before.id,
+        source_id=before.source_id,
+        object_key=before.object_key,
+        tenant=before.tenant,
+        database_name=before.database_name,
+        collection_name=before.collection_name,
+        document_id=before.document_id,
+        custom_id=before.custom_id,
+        metadata=before.metadata,
+        owner=before.owner,
+        phase=DocumentPhase.WRITING,
+        count=before.count,
+        high_water=before.high_water,
+        metadata_keys=before.metadata_keys,
+    )

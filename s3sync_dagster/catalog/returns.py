@@ -1,0 +1,151 @@
+"""What becomes of the keys of a batch that ends without them: back to pending, or suspects."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.invocations import insert_automatic
+from s3sync_dagster.catalog.rows import groups
+from s3sync_dagster.catalog.tables import documents, invocations, objects
+
+DEATHS_ALONE = 3
+
+
+def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: float) -> None:
+    """Return leased rows to pending; an automatic one that has a waiting twin ends here.
+
+    The twin takes over what is known of deaths: a key that kills its workers stays a suspect,
+    however many events of it arrive.
+    """
+    twin = invocations.alias("twin")
+    held = (which, invocations.c.automatic, invocations.c.owner.is_(None))
+    waits = (
+        twin.c.source_id == invocations.c.source_id,
+        twin.c.object_key == invocations.c.object_key,
+        twin.c.status == "pending",
+        twin.c.automatic,
+        twin.c.owner.is_(None),
+    )
+    rows = tx.execute(
+        sa.select(
+            invocations.c.id,
+            invocations.c.deaths,
+            invocations.c.deaths_alone,
+            invocations.c.silent_deaths,
+            twin.c.id.label("twin_id"),
+        )
+        .join(twin, sa.and_(*waits))
+        .where(*held)
+    ).all()
+    suspects = [row for row in rows if row.deaths or row.silent_deaths]
+    if suspects:
+        tx.execute(
+            invocations.update()
+            .where(invocations.c.id == sa.bindparam("b_id"))
+            .values(
+                deaths=sa.bindparam("b_deaths"),
+                deaths_alone=sa.bindparam("b_alone"),
+                silent_deaths=sa.bindparam("b_silent"),
+            ),
+            [
+                {
+                    "b_id": row.twin_id,
+                    "b_deaths": row.deaths,
+                    "b_alone": row.deaths_alone,
+                    "b_silent": row.silent_deaths,
+                }
+                for row in suspects
+            ],
+        )
+    for part in groups([row.id for row in rows]):
+        tx.execute(
+            invocations.update()
+            .where(invocations.c.id.in_(part))
+            .values(
+                status="cancelled",
+                batch_token=None,
+                begun=False,
+                finished_at=now,
+                reason="superseded",
+                error="A newer automatic invocation of the same key waits already.",
+            )
+        )
+    tx.execute(
+        invocations.update()
+        .where(which)
+        .values(status="pending", batch_token=None, run_id=None, begun=False, started_at=None)
+    )
+
+
+def mark_suspects(database: Database, tx: sa.Connection, token: str, *, alone: bool) -> None:
+    """Note a worker's death on the keys of its batch; what died three times alone is failed.
+
+    Args:
+        database: gives dialect and time.
+        tx: an open transaction.
+        token: the batch, whose rows are still leased.
+        alone: the batch had one key.
+    """
+    values: dict[str, Any] = {"deaths": invocations.c.deaths + 1}
+    if alone:
+        values["deaths_alone"] = invocations.c.deaths_alone + 1
+    begun = sa.and_(invocations.c.batch_token == token, invocations.c.begun)
+    tx.execute(
+        invocations.update()
+        .where(invocations.c.batch_token == token, invocations.c.begun.is_(False))
+        .values(silent_deaths=invocations.c.silent_deaths + 1)
+    )
+    tx.execute(invocations.update().where(begun).values(**values))
+    poisoned = tx.execute(
+        sa.select(invocations.c.source_id, invocations.c.object_key).where(
+            begun, invocations.c.deaths_alone >= DEATHS_ALONE
+        )
+    ).all()
+    if poisoned:
+        keys = sorted({row.object_key for row in poisoned})
+        _fail_poison(database, tx, begun, poisoned[0].source_id, keys)
+
+
+def _fail_poison(
+    database: Database,
+    tx: sa.Connection,
+    begun: sa.ColumnElement[bool],
+    source_id: str,
+    keys: Sequence[str],
+) -> None:
+    now = database.clock.now().timestamp()
+    error = "Its worker process died three times while it was alone; look at the file."
+    for part in groups(keys):
+        tx.execute(
+            invocations.update()
+            .where(begun, invocations.c.object_key.in_(part))
+            .values(
+                status="failed",
+                reason="worker_died",
+                error=error,
+                finished_at=now,
+                batch_token=None,
+                begun=False,
+            )
+        )
+        tx.execute(
+            objects.update()
+            .where(objects.c.source_id == source_id, objects.c.object_key.in_(part))
+            .values(
+                outcome="failed",
+                outcome_etag=objects.c.etag,
+                reason="worker_died",
+                error=error,
+                retry_class="input",
+                next_retry_at=None,
+            )
+        )
+        # Records of older bytes go, as with any file that cannot be read; nothing is read.
+        left = tx.execute(
+            sa.select(documents.c.object_key)
+            .where(documents.c.source_id == source_id, documents.c.object_key.in_(part))
+            .distinct()
+        ).scalars()
+        insert_automatic(database, tx, source_id, sorted(left), trigger="retry", now=now)

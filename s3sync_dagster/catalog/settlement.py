@@ -1,0 +1,252 @@
+"""The end of a batch's keys in bulk: documents become clean, invocations end, objects show it."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.invocations import insert_automatic
+from s3sync_dagster.catalog.rows import groups
+from s3sync_dagster.catalog.tables import documents, invocations, objects
+from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.core.work import DocumentCommit, KeyOutcome
+
+
+def commit_documents(
+    database: Database,
+    tx: sa.Connection,
+    token: str,
+    written: Sequence[DocumentCommit],
+    *,
+    now: float,
+) -> set[int]:
+    """Make written documents clean; returns those that the batch does not hold any more."""
+    if not written:
+        return set()
+    held = set[int]()
+    for part in groups([commit.id for commit in written]):
+        query = sa.select(documents.c.id).where(
+            documents.c.id.in_(part),
+            documents.c.batch_token == token,
+            documents.c.phase == "writing",
+        )
+        held |= set(tx.execute(query if database.sqlite else query.with_for_update()).scalars())
+    names = ("etag", "fingerprint", "chunks", "digests", "metadata_keys", "text_bytes", "pages")
+    rows = [
+        {
+            "b_id": commit.id,
+            "b_etag": commit.etag,
+            "b_fingerprint": commit.fingerprint,
+            "b_chunks": commit.count,
+            "b_digests": commit.digests,
+            "b_metadata_keys": list(commit.metadata_keys),
+            "b_text_bytes": commit.text_bytes,
+            "b_pages": commit.pages,
+        }
+        for commit in written
+        if commit.id in held
+    ]
+    if rows:
+        tx.execute(
+            documents.update()
+            .where(documents.c.id == sa.bindparam("b_id"))
+            .values(
+                phase="clean",
+                batch_token=None,
+                high_water=sa.bindparam("b_chunks"),
+                indexed_at=now,
+                **{name: sa.bindparam(f"b_{name}") for name in names},
+            ),
+            rows,
+        )
+    return {commit.id for commit in written} - held
+
+
+def forget_removed(tx: sa.Connection, token: str, ids: Iterable[int]) -> None:
+    """Delete the rows of documents whose records are gone, where the batch still holds them."""
+    for part in groups(ids):
+        tx.execute(
+            documents.delete().where(
+                documents.c.id.in_(part),
+                documents.c.batch_token == token,
+                documents.c.phase == "removing",
+            )
+        )
+
+
+def distrust(
+    database: Database, tx: sa.Connection, condition: sa.ColumnElement[bool], *, now: float
+) -> None:
+    """A late write may have hit what another batch wrote: nobody's commit counts."""
+    keys: dict[str, set[str]] = defaultdict(set)
+    for row in tx.execute(
+        documents.update()
+        .where(condition)
+        .values(
+            batch_token=None,
+            phase=sa.case((documents.c.phase == "removing", "removing"), else_="writing"),
+        )
+        .returning(documents.c.source_id, documents.c.object_key)
+    ):
+        keys[row.source_id].add(row.object_key)
+    for source_id, names in keys.items():
+        insert_automatic(database, tx, source_id, sorted(names), trigger="retry", now=now)
+
+
+def same_records(states: Collection[DocumentState]) -> list[sa.ColumnElement[bool]]:
+    """Return conditions for the rows that own these record ids now, whoever they belong to."""
+    ids: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for one in states:
+        ids[one.tenant, one.database_name, one.collection_name].append(one.document_id)
+    return [
+        sa.and_(
+            documents.c.tenant == tenant,
+            documents.c.database_name == database_name,
+            documents.c.collection_name == collection_name,
+            documents.c.document_id.in_(part),
+        )
+        for (tenant, database_name, collection_name), names in ids.items()
+        for part in groups(names)
+    ]
+
+
+def settle_keys(
+    tx: sa.Connection, token: str, source_id: str, outcomes: Sequence[KeyOutcome], *, now: float
+) -> None:
+    """End the invocations of keys and let their objects show how it ended."""
+    _settle_refused(tx, token, outcomes, now=now)
+    waiting = [one for one in outcomes if one.status == "pending"]
+    ended = [one for one in outcomes if one.status != "pending"]
+    leased = sa.and_(
+        invocations.c.batch_token == sa.bindparam("b_token"),
+        invocations.c.object_key == sa.bindparam("b_key"),
+    )
+    if waiting:  # the batch's end returns them to pending
+        _many(
+            tx,
+            invocations.update().where(leased),
+            ("begun", "next_attempt_at", "reason", "error"),
+            [
+                {
+                    "token": token,
+                    "key": one.key,
+                    "begun": False,
+                    "next_attempt_at": one.next_at or 0,
+                    "reason": one.reason,
+                    "error": one.error,
+                }
+                for one in waiting
+            ],
+        )
+    if not ended:
+        return
+    _many(
+        tx,
+        invocations.update().where(leased),
+        ("status", "result", "reason", "error", "batch_token", "begun", "finished_at"),
+        [
+            {
+                "token": token,
+                "key": one.key,
+                "status": one.status,
+                "result": one.result.value if one.result else None,
+                "reason": one.reason,
+                "error": one.error,
+                "batch_token": None,
+                "begun": False,
+                "finished_at": now,
+            }
+            for one in ended
+        ],
+    )
+    _settle_objects(tx, source_id, ended)
+
+
+def _settle_objects(tx: sa.Connection, source_id: str, ended: Sequence[KeyOutcome]) -> None:
+    # Only a finding that the object is gone says anything about ``gone``: a listing may have
+    # found that out while the batch was at work, and its removal is waiting.
+    here = sa.and_(objects.c.source_id == source_id, objects.c.object_key == sa.bindparam("b_key"))
+    gone = [{"b_key": one.key, "b_reason": one.reason} for one in ended if one.gone]
+    if gone:
+        tx.execute(
+            objects.update()
+            .where(here)
+            .values(
+                gone=True,
+                outcome=None,
+                reason=sa.bindparam("b_reason"),
+                error=None,
+                next_retry_at=None,
+            ),
+            gone,
+        )
+    names = ("outcome", "fingerprint", "reason", "error", "retry_class", "next_retry_at")
+    there = [
+        {
+            "key": one.key,
+            "outcome": one.outcome,
+            "etag": one.etag,
+            "fingerprint": one.fingerprint,
+            "reason": one.reason,
+            "error": one.error,
+            "retry_class": one.retry_class,
+            "next_retry_at": one.next_at,
+        }
+        for one in ended
+        if not one.gone
+    ]
+    if there:
+        statement = (
+            objects.update()
+            .where(here, objects.c.gone.is_(False))
+            .values(
+                outcome_etag=sa.func.coalesce(
+                    sa.bindparam("b_etag", type_=sa.Text()), objects.c.etag
+                )
+            )
+        )
+        _many(tx, statement, names, there)
+
+
+def _settle_refused(
+    tx: sa.Connection, token: str, outcomes: Sequence[KeyOutcome], *, now: float
+) -> None:
+    rows = [
+        {
+            "token": token,
+            "id": invocation_id,
+            "status": "failed",
+            "reason": "record_ids_taken",
+            "error": message,
+            "batch_token": None,
+            "begun": False,
+            "finished_at": now,
+        }
+        for one in outcomes
+        for invocation_id, message in one.refused.items()
+    ]
+    if rows:
+        _many(
+            tx,
+            invocations.update().where(
+                invocations.c.batch_token == sa.bindparam("b_token"),
+                invocations.c.id == sa.bindparam("b_id"),
+            ),
+            ("status", "reason", "error", "batch_token", "begun", "finished_at"),
+            rows,
+        )
+
+
+def _many(
+    tx: sa.Connection,
+    statement: sa.Update,
+    columns: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+) -> None:
+    """Execute one UPDATE for many rows; parameters are named like columns, after ``b_``."""
+    tx.execute(
+        statement.values({name: sa.bindparam(f"b_{name}") for name in columns}),
+        [{f"b_{name}": value for name, value in row.items()} for row in rows],
+    )

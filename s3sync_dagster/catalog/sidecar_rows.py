@@ -1,0 +1,111 @@
+"""What sidecars ask for, as rows."""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.rows import groups
+from s3sync_dagster.catalog.tables import documents, sidecars, sources
+from s3sync_dagster.core.targets import SIDECAR_OWNER
+from s3sync_dagster.core.work import SidecarChange, SidecarState
+from s3sync_dagster.model.source import DeleteMode
+
+
+def sidecar_of(row: sa.Row[Any]) -> SidecarState:
+    """Return the value of a row of ``sidecars``."""
+    return SidecarState(
+        sidecar_key=row.sidecar_key,
+        path=row.path,
+        custom_id=row.custom_id,
+        target_collection_name=row.target_collection_name,
+        metadata=row.metadata,
+        etag=row.etag,
+    )
+
+
+def claims_on(
+    tx: sa.Connection, source_id: str, paths: Collection[str]
+) -> dict[str, list[SidecarState]]:
+    """Return the sidecars that name these keys, in the order of the sidecars' keys."""
+    found: dict[str, list[SidecarState]] = defaultdict(list)
+    for part in groups(paths):
+        for row in tx.execute(
+            sa.select(sidecars)
+            .where(sidecars.c.source_id == source_id, sidecars.c.path.in_(part))
+            .order_by(sidecars.c.sidecar_key)
+        ):
+            found[row.path].append(sidecar_of(row))
+    return found
+
+
+def store_changes(tx: sa.Connection, source_id: str, changes: Sequence[SidecarChange]) -> None:
+    """Replace the rows of sidecars by what they ask for now."""
+    for part in groups([change.sidecar_key for change in changes]):
+        tx.execute(
+            sidecars.delete().where(
+                sidecars.c.source_id == source_id, sidecars.c.sidecar_key.in_(part)
+            )
+        )
+    now = [change.now for change in changes if change.now is not None]
+    if now:
+        tx.execute(
+            sidecars.insert(),
+            [
+                {
+                    "source_id": source_id,
+                    "sidecar_key": one.sidecar_key,
+                    "path": one.path,
+                    "custom_id": one.custom_id,
+                    "target_collection_name": one.target_collection_name,
+                    "metadata": one.metadata,
+                    "etag": one.etag,
+                }
+                for one in now
+            ],
+        )
+
+
+def retire_unasked(tx: sa.Connection, source_id: str, changes: Sequence[SidecarChange]) -> None:
+    """Turn documents ``removing`` that these sidecars asked for and ask for no more.
+
+    Their records stay until their key's next batch. In append mode nothing is retired; in a mode
+    that keeps records the end of a sidecar is no reason either.
+    """
+    source = tx.execute(
+        sa.select(sources.c.collection_name, sources.c.config).where(sources.c.id == source_id)
+    ).first()
+    if source is None or source.config["mode"] == DeleteMode.APPEND:
+        return
+    mirror = source.config["mode"] == DeleteMode.MIRROR
+    asked = {
+        SIDECAR_OWNER + change.sidecar_key: change.now
+        for change in changes
+        if change.before is not None and (change.now is not None or mirror)
+    }
+    unasked: list[int] = []
+    for part in groups(asked):
+        for row in tx.execute(
+            sa.select(
+                documents.c.id,
+                documents.c.owner,
+                documents.c.object_key,
+                documents.c.collection_name,
+                documents.c.custom_id,
+            ).where(
+                documents.c.source_id == source_id,
+                documents.c.phase != "removing",
+                documents.c.owner.in_(part),
+            )
+        ):
+            now = asked[row.owner]
+            wanted = now is not None and (row.object_key, row.collection_name, row.custom_id) == (
+                now.path,
+                now.target_collection_name or source.collection_name,
+                now.custom_id,
+            )
+            if not wanted:
+                unasked.append(row.id)
+    for part in groups(unasked):
+        tx.execute(documents.update().where(documents.c.id.in_(part)).values(phase="removing"))
