@@ -17,11 +17,15 @@ from s3sync_dagster.extraction import extract_document
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.chroma import open_collections
+from s3sync_dagster.ports.files import FolderObjectStore
 from s3sync_dagster.ports.owners import Owners
 from s3sync_dagster.ports.s3 import open_object_store
 from s3sync_dagster.ports.sqs import open_queue
 from s3sync_dagster.settings import Settings
 from s3sync_dagster.workers import open_pool
+
+UPLOADS = "uploads"
+"""Folder of the home in which the bytes of ``file_upload`` sources are kept."""
 
 
 @dataclass(slots=True)
@@ -86,13 +90,18 @@ class Parts:
         with self._lock:
             known = self._stores.get(source.id)
             if known is None or known[0] != source:
-                store = open_object_store(
-                    source,
-                    resolve_env=self.resolve_env,
-                    resolve_credential=self.resolve_credential,
-                )
+                store = self._open_store(source)
                 self._stores[source.id] = known = (source, store)
             return known[1]
+
+    def _open_store(self, source: Source) -> ObjectStore:
+        if source.type == "file_upload":
+            return FolderObjectStore(self.settings.home / UPLOADS / source.id)
+        return open_object_store(
+            source,
+            resolve_env=self.resolve_env,
+            resolve_credential=self.resolve_credential,
+        )
 
     def queue_for(self, source: Source) -> Queue:
         """Return the source's queue."""

@@ -9,8 +9,9 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from s3sync_dagster import __version__
-from s3sync_dagster.api import errors, health, invocations, openapi, sources
+from s3sync_dagster.api import add_file, errors, health, invocations, openapi, sources
 from s3sync_dagster.api.access import Access
+from s3sync_dagster.api.add_file import Slots
 from s3sync_dagster.api.context import Context
 from s3sync_dagster.api.dispatching import Dispatch, Dispatching
 from s3sync_dagster.api.finished import FinishedCollections
@@ -46,6 +47,7 @@ def create_app(
             lambda name, tenant, database: context.chroma.directory.find(name, tenant, database)
         ),
         health=Health(_checks(parts, options)),
+        slots=Slots(options.uploads_per_tenant),
         registry=registry,
     )
 
@@ -68,7 +70,12 @@ def create_app(
     )
     app.state.context = context
     app.state.access = Access(parts.catalog, options)
-    for router in (sources.router, invocations.router, health.router):
+    for router in (
+        sources.router,
+        invocations.router,
+        add_file.router,
+        health.router,
+    ):
         app.include_router(router)
     app.openapi = partial(openapi.describe, app)  # type: ignore[method-assign]
     errors.install(app)

@@ -19,6 +19,7 @@ from s3sync_dagster.wiring import Parts
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+    from s3sync_dagster.api.add_file import Slots
     from s3sync_dagster.api.health import Health
     from s3sync_dagster.ports.chroma import ChromaCollections
 
@@ -32,6 +33,7 @@ class Context:
     dispatching: Dispatching
     finished: FinishedCollections
     health: Health
+    slots: Slots
     registry: CollectorRegistry
 
     @property

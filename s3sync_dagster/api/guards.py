@@ -79,8 +79,9 @@ class BodyLimits:
             await refusal(scope, receive, send)
 
     def _too_large(self, limit: int) -> ASGIApp:
+        uploads = limit == _UPLOAD_BYTES  # the contract of add-file knows no 413
         return error_response(
-            413,
+            400 if uploads else 413,
             "body_too_large",
             f"The body has more than {limit} bytes.",
             headers={"connection": "close"},

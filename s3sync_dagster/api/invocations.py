@@ -3,14 +3,16 @@
 from typing import Annotated, Any
 from uuid import UUID
 
+import sqlalchemy as sa
 from fastapi import APIRouter, Query
 
 from s3sync_dagster.api.access import AnyCaller, Caller
 from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.openapi import errors
 from s3sync_dagster.api.routing import StrictRoute
-from s3sync_dagster.api.showing import show_invocation
+from s3sync_dagster.api.showing import SourceNames, show_invocation
 from s3sync_dagster.api.sources import Limit, NameFilter, Offset
+from s3sync_dagster.api.uploads import upload_ids, upload_of_collection
 from s3sync_dagster.api.wire_invocation import (
     Cancelled,
     CreateInvocation,
@@ -49,10 +51,11 @@ def create_invocation(
     if key is None:
         raise InvalidSetting("object_key is required: the full key from the bucket root.")
     validate_object_key(key)
+    if source.type == "file_upload":
+        source = upload_of_collection(here, source, payload.target_collection_name)
+        here.parts.store_for(source).head(key)  # 404 for a name that was never uploaded
     require_inside_prefix(source, key)
     ask = check_request(here, source, payload)
-    if source.type == "file_upload":
-        here.parts.store_for(source).head(key)  # 404 for a name that was never uploaded
     ids = here.catalog.invocations.request(source, [key], trigger=Trigger.API, **ask)
     here.dispatching.wake(source.id)
     return InvocationCreated(invocation_id=UUID(ids[0]))
@@ -91,11 +94,14 @@ def latest_by_keys(
 ) -> dict[str, Job]:
     """Show the newest invocation of each key that has one."""
     source = here.source(source_id, caller)
-    rows = here.catalog.invocations.latest_by_keys(
-        source.id, list(dict.fromkeys(payload.object_keys))
-    )
-    buckets = {source.id: source.bucket_name}
-    return {key: show_invocation(row, buckets) for key, row in rows.items()}
+    keys = list(dict.fromkeys(payload.object_keys))
+    newest: dict[str, sa.Row[Any]] = {}
+    for each in upload_ids(here, source) if source.type == "file_upload" else [source.id]:
+        for key, row in here.catalog.invocations.latest_by_keys(each, keys).items():
+            if key not in newest or row.created_at > newest[key].created_at:
+                newest[key] = row
+    names = names_of(here, caller)
+    return {key: show_invocation(row, names) for key, row in newest.items()}
 
 
 @router.get(
@@ -115,13 +121,15 @@ def list_invocations(
     """List invocations by creation time, newest first."""
     if source_id is not None and database_name is not None:
         raise InvalidSetting("source_id and database_name exclude each other: give one of them.")
+    ids: list[str] | None = None
     if source_id is not None:
-        here.source(source_id, caller)
+        source = here.source(source_id, caller)
+        ids = upload_ids(here, source) if source.type == "file_upload" else [source.id]
     if source_type in ("github", "web_scrape"):
         return []
     rows = here.catalog.invocations.rows(
         tenant=caller.tenant,
-        source_id=str(source_id) if source_id else None,
+        source_ids=ids,
         database_name=database_name,
         source_type=source_type,
         status=InvocationStatus(status) if status else None,
@@ -129,8 +137,8 @@ def list_invocations(
         limit=limit,
         offset=offset,
     )
-    buckets = buckets_of(here, caller)
-    return [show_invocation(row, buckets) for row in rows]
+    names = names_of(here, caller)
+    return [show_invocation(row, names) for row in rows]
 
 
 @router.get(
@@ -141,8 +149,7 @@ def list_invocations(
 def get_invocation(invocation_id: UUID, caller: AnyCaller, here: Here) -> Job:
     """Show an invocation."""
     row = here.catalog.invocations.row(str(invocation_id), tenant=caller.tenant)
-    source = here.catalog.sources.row(row.source_id, tenant=caller.tenant)
-    return show_invocation(row, {} if source is None else {source.id: source.bucket_name})
+    return show_invocation(row, names_of(here, caller))
 
 
 @router.put(
@@ -157,6 +164,6 @@ def cancel_invocation(invocation_id: UUID, caller: AnyCaller, here: Here) -> Can
     return Cancelled()
 
 
-def buckets_of(here: Context, caller: Caller) -> dict[str, str]:
-    """Return the bucket of each source of the tenant."""
-    return {row.id: row.bucket_name for row in here.catalog.sources.rows(tenant=caller.tenant)}
+def names_of(here: Context, caller: Caller) -> SourceNames:
+    """Return what invocations say of the tenant's sources."""
+    return SourceNames.of(here.catalog.sources.rows(tenant=caller.tenant))

@@ -1,6 +1,6 @@
 """Embedding and chunking between the wire and a source: every model under its own name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from s3sync_dagster.api.wire_source import (
@@ -67,6 +67,12 @@ class ModelChoice:
             return EmbeddingConfig(kind="minilm")
         return EmbeddingConfig(kind="chroma-cloud", model=QWEN, task={"task_name": DEFAULT_TASK})
 
+    def upload_default(self, *, sparse: bool) -> EmbeddingConfig:
+        """Return what uploads get: the contract adds Splade where sparse vectors are indexed."""
+        if not (self.cloud and sparse):
+            return self.default()
+        return replace(self.default(), sparse_model=SPLADE, sparse_key=DEFAULT_SPARSE_KEY)
+
     def configured(
         self, embedding: Embedding | None, *, legacy: DenseModel | str | None = None
     ) -> EmbeddingConfig:
@@ -90,13 +96,7 @@ class ModelChoice:
         model = sparse.model or (SPLADE if self.cloud else BM25)
         if model == SPLADE and not self.cloud:
             raise _needs_cloud("embedding.sparse.model", SPLADE)
-        return EmbeddingConfig(
-            kind=config.kind,
-            model=config.model,
-            task=config.task,
-            sparse_model=model,
-            sparse_key=sparse.key or DEFAULT_SPARSE_KEY,
-        )
+        return replace(config, sparse_model=model, sparse_key=sparse.key or DEFAULT_SPARSE_KEY)
 
     def _dense(self, dense: DenseModel) -> EmbeddingConfig:
         kind = _ALIASES.get(dense.model)

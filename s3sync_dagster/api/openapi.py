@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from s3sync_dagster.api.options import MAX_FILE_BYTES
 from s3sync_dagster.api.wire import ErrorBody
 
 TITLE = "s3sync Sync API"
@@ -22,6 +23,50 @@ _TEXTS = {
     500: "Server error",
     503: "Service is unavailable",
 }
+
+ADD_FILE_BODY: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "x-upload-content-length",
+            "in": "header",
+            "required": True,
+            "description": "Length of the file in bytes.",
+            "schema": {"type": "integer", "minimum": 1, "maximum": MAX_FILE_BYTES},
+        }
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "description": "database_name and collection_name come before file.",
+                    "required": ["database_name", "collection_name", "file"],
+                    "properties": {
+                        "database_name": {"type": "string"},
+                        "collection_name": {"type": "string"},
+                        "custom_id": {"type": "string", "maxLength": 120},
+                        "metadata": {
+                            "type": "string",
+                            "description": "JSON object, at most 16 KiB.",
+                        },
+                        "embedding": {
+                            "type": "string",
+                            "description": "SourceEmbeddingConfig as JSON.",
+                        },
+                        "chunking": {
+                            "type": "string",
+                            "description": "SourceChunkingConfig as JSON.",
+                        },
+                        "content_type": {"type": "string", "maxLength": 512},
+                        "file": {"type": "string", "format": "binary"},
+                    },
+                }
+            }
+        },
+    },
+}
+"""FastAPI cannot describe a body that is read by hand."""
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Sources and invocations as the wire of the Sync API shows them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -8,6 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from s3sync_dagster.api.models import show_chunking, show_embedding
+from s3sync_dagster.api.uploads import BUCKET
 from s3sync_dagster.api.wire_invocation import (
     Complete,
     CompleteFields,
@@ -23,6 +25,25 @@ from s3sync_dagster.model.source import Source
 
 UNKNOWN_BUCKET = "unknown"
 """Bucket of an invocation whose source is deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceNames:
+    """What invocations say of the sources that they belong to."""
+
+    buckets: Mapping[str, str]
+    shown: Mapping[str, str]
+    """Upload source -> the one of its database that the wire shows."""
+
+    @classmethod
+    def of(cls, rows: Sequence[Any]) -> "SourceNames":
+        """Return the names of a tenant's sources, given oldest first."""
+        first: dict[str, str] = {}
+        shown: dict[str, str] = {}
+        for row in rows:
+            if row.bucket_name == BUCKET and row.config.get("type") == "file_upload":
+                shown[row.id] = first.setdefault(row.database_name, row.id)
+        return cls({row.id: row.bucket_name for row in rows}, shown)
 
 
 def show_source(source: Source, *, created_at: float) -> SourceShown:
@@ -50,14 +71,14 @@ def show_source(source: Source, *, created_at: float) -> SourceShown:
     )
 
 
-def show_invocation(row: sa.Row[Any], buckets: Mapping[str, str]) -> Job:
-    """Return an invocation as ``GET`` answers it; ``buckets`` maps source ids to buckets."""
+def show_invocation(row: sa.Row[Any], names: SourceNames) -> Job:
+    """Return an invocation as ``GET`` answers it."""
     return Job(
         id=UUID(row.id),
         status=show_status(row),
         metadata=JobMetadata(
             s3=S3JobFields(
-                bucket_name=buckets.get(row.source_id, UNKNOWN_BUCKET),
+                bucket_name=names.buckets.get(row.source_id, UNKNOWN_BUCKET),
                 object_key=row.object_key,
                 custom_id=row.custom_id,
                 additional_metadata=row.metadata,
@@ -66,7 +87,7 @@ def show_invocation(row: sa.Row[Any], buckets: Mapping[str, str]) -> Job:
             collection_name=row.collection_name,
         ),
         created_at=moment(row.created_at),
-        source_id=_uuid(row.source_id),
+        source_id=_uuid(names.shown.get(row.source_id, row.source_id)),
     )
 
 

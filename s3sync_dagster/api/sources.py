@@ -19,6 +19,7 @@ from s3sync_dagster.api.models import ModelChoice
 from s3sync_dagster.api.openapi import errors
 from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.api.showing import show_source
+from s3sync_dagster.api.uploads import shown_rows, upload_ids
 from s3sync_dagster.api.wire import Name
 from s3sync_dagster.api.wire_source import (
     CreateSource,
@@ -29,6 +30,8 @@ from s3sync_dagster.api.wire_source import (
 )
 from s3sync_dagster.model.errors import Conflict, NotFound
 from s3sync_dagster.model.source import Source
+from s3sync_dagster.ports.files import FolderObjectStore
+from s3sync_dagster.wiring import UPLOADS
 
 router = APIRouter(prefix="/api/v1/sources", tags=["Source"], route_class=StrictRoute)
 
@@ -73,7 +76,7 @@ def list_sources(
     order_by: OrderBy = "DESC",
 ) -> list[SourceShown]:
     """List the tenant's sources by creation time, newest first."""
-    rows = visible_rows(here, caller)
+    rows = shown_rows(visible_rows(here, caller))
     if order_by == "DESC":
         rows.reverse()
     shown: list[SourceShown] = []
@@ -115,8 +118,11 @@ def delete_source(
 ) -> None:
     """Delete a source. Its records stay unless `delete_records` is true."""
     source = here.source(source_id, caller)
-    here.catalog.sources.mark_deleting(source.id, keep_records=not delete_records)
-    here.dispatching.wake(source.id)
+    ids = upload_ids(here, source) if source.type == "file_upload" else [source.id]
+    for each in ids:
+        here.catalog.sources.mark_deleting(each, keep_records=not delete_records)
+        if source.type == "file_upload" and delete_records:
+            FolderObjectStore(here.parts.settings.home / UPLOADS / each).clear()
 
 
 def visible_rows(here: Context, caller: Caller) -> list[Any]:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from s3sync_dagster.core.interfaces import ObjectStore
 from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.ports.files import FolderObjectStore, IncomingFile
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
 from s3sync_dagster.ports.s3 import open_object_store
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint
@@ -112,6 +113,33 @@ def memory_world(*, versioned: bool = False) -> MemoryWorld:
     """Return a fresh fake bucket."""
     bucket = MemoryBucket(versioned=versioned)
     return MemoryWorld(bucket, MemoryObjectStore(bucket))
+
+
+@dataclass
+class FolderWorld:
+    """A folder of uploads."""
+
+    folder: Path
+    store: FolderObjectStore
+    refused_keys: frozenset[str] = frozenset()
+
+    def put(self, key: str, body: bytes, **arguments: Any) -> str:
+        with IncomingFile(self.folder / "incoming") as incoming:
+            incoming.write(body)
+            return self.store.commit(
+                incoming,
+                key,
+                content_type=arguments.get("ContentType"),
+                metadata=arguments.get("Metadata"),
+            ).etag
+
+    def delete(self, key: str) -> None:
+        self.store.delete(key)
+
+
+def folder_world(folder: Path) -> FolderWorld:
+    """Return a fresh folder of uploads."""
+    return FolderWorld(folder, FolderObjectStore(folder / "store"))
 
 
 def endpoint_world(

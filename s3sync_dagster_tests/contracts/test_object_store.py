@@ -10,15 +10,18 @@ from s3sync_dagster_tests.contracts.object_worlds import (
     ObjectWorld,
     all_refs,
     endpoint_world,
+    folder_world,
     memory_world,
 )
 
 
-@pytest.fixture(params=["memory", "moto", pytest.param("rclone", marks=pytest.mark.long)])
+@pytest.fixture(params=["memory", "folder", "moto", pytest.param("rclone", marks=pytest.mark.long)])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectWorld:
     """Every make of bucket."""
     if request.param == "memory":
         return memory_world()
+    if request.param == "folder":
+        return folder_world(tmp_path)
     name = {"moto": "aws_endpoint", "rclone": "second_endpoint"}[request.param]
     return endpoint_world(request.getfixturevalue(name), spool_dir=tmp_path)
 

@@ -1,0 +1,118 @@
+"""Sources of uploaded files: one a database on the wire, one a collection in the catalog.
+
+The contract knows one ``file_upload`` source a database, and ids that derive from the file's
+name alone. A file of the same name in another collection is another object, so each collection
+has a source of its own behind the one that the wire shows: the oldest.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from s3sync_dagster.api.access import Caller
+from s3sync_dagster.api.building import check_source, source_name
+from s3sync_dagster.api.context import Context
+from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
+from s3sync_dagster.model.source import AutoSync, ChunkingConfig, EmbeddingConfig, Source
+
+BUCKET = "file_upload"
+"""Stands where S3 sources have a bucket; no bucket of S3 can have this name."""
+
+
+def upload_rows(rows: Sequence[Any], database_name: str) -> list[Any]:
+    """Return the rows of a database's upload sources, the one that the wire shows first."""
+    return [
+        row
+        for row in rows
+        if row.bucket_name == BUCKET
+        and row.database_name == database_name
+        and row.config.get("type") == "file_upload"
+    ]
+
+
+def shown_rows(rows: Sequence[Any]) -> list[Any]:
+    """Return rows (oldest first) without the upload sources behind the shown one."""
+    seen: set[str] = set()
+    shown: list[Any] = []
+    for row in rows:
+        if row.config.get("type") == "file_upload":
+            if row.database_name in seen:
+                continue
+            seen.add(row.database_name)
+        shown.append(row)
+    return shown
+
+
+def upload_ids(here: Context, source: Source) -> list[str]:
+    """Return the ids of all sources behind the one of a database that the wire shows."""
+    rows = here.catalog.sources.rows(tenant=source.tenant)
+    return [row.id for row in upload_rows(rows, source.database_name) if row.deleting is None]
+
+
+def upload_of_collection(here: Context, source: Source, collection_name: str | None) -> Source:
+    """Return the upload source of a collection, without a name the one that the wire shows."""
+    rows = upload_rows(here.catalog.sources.rows(tenant=source.tenant), source.database_name)
+    for row in rows:
+        if row.deleting is None and row.collection_name == (collection_name or row.collection_name):
+            return Source.from_json(row.config)
+    raise NotFound(
+        f"Nothing was uploaded to collection {collection_name!r} of this database.",
+        reason="object_gone",
+    )
+
+
+def upload_source(
+    here: Context,
+    caller: Caller,
+    *,
+    database_name: str,
+    collection_name: str,
+    chunking: ChunkingConfig | None,
+    embedding: EmbeddingConfig | None,
+    default: EmbeddingConfig,
+) -> Source:
+    """Return the upload source of a collection; the first call makes it.
+
+    Raises:
+        InvalidSetting: chunking or embedding are given and differ from those of the source.
+    """
+    wanted = Source(
+        id=here.parts.clock.uuid(),
+        name="unnamed",
+        bucket_name=BUCKET,
+        collection_name=collection_name,
+        tenant=caller.tenant,
+        database_name=database_name,
+        chunking=chunking or ChunkingConfig(),
+        embedding=embedding or default,
+        auto_sync=AutoSync.NONE,
+        list_interval_seconds=0,
+        type="file_upload",
+    )
+    wanted = replace(wanted, name=source_name(BUCKET, wanted.id))
+    check_source(wanted)
+    found = here.catalog.sources.find_identity(wanted)
+    if found is None:
+        try:
+            return here.catalog.sources.add(wanted)
+        except Conflict:  # another first upload was faster
+            found = here.catalog.sources.find_identity(wanted)
+            if found is None:
+                raise
+    row = here.catalog.sources.row(found.id)
+    if row is not None and row.deleting is not None:
+        raise InvalidSetting(
+            f"The uploads of database {database_name!r} are being deleted: try again in a moment.",
+            reason="source_being_deleted",
+        )
+    for field, asked, present in (
+        ("chunking", chunking, found.chunking),
+        ("embedding", embedding, found.embedding),
+    ):
+        if asked is not None and asked != present:
+            raise InvalidSetting(
+                f"{field} differs from what the first upload to collection {collection_name!r} "
+                f"chose: leave it out, or use another collection.",
+                reason="upload_settings_differ",
+            )
+    return found
