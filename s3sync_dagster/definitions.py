@@ -1,120 +1,74 @@
-"""What Dagster loads: sources that code declares, and those of the catalog."""
+"""What Dagster loads: the sources of the catalog. ``build_definitions`` takes those of your code.
+
+In a project of your own: ``defs = build_definitions([S3Source(...)])``, see docs/dagster.md.
+"""
 
 import logging
-import re
-from collections.abc import Callable, Iterable, Sequence
+import threading
 
 import dagster as dg
 
-from s3sync_dagster.defs.resources import Runtime, S3Source, runtime_resource
-from s3sync_dagster.defs.sensors import (
-    build_catalog_listing_sensor,
-    build_dispatch_sensor,
-    build_intake_sensor,
-)
-from s3sync_dagster.defs.source import build_source_definitions
+from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.defs.building import build_definitions
+from s3sync_dagster.defs.resources import S3Source
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.settings import Settings, load_settings
-from s3sync_dagster.wiring import open_parts
+
+__all__ = ["S3Source", "build_definitions", "defs", "read_catalog_sources"]
 
 _log = logging.getLogger(__name__)
 
+CATALOG_SECONDS = 5.0
+"""A catalog that does not answer must not keep the code location from loading."""
 
-def build_definitions(
-    declared: Iterable[S3Source] = (), *, catalog_sources: Iterable[Source] = ()
-) -> dg.Definitions:
-    """Return one ``Definitions`` of all sources.
 
-    Each source is built on its own: one that cannot be built is left out and logged, since a
-    single invalid name would take the whole code location down.
+def read_catalog_sources(
+    settings: Settings, *, timeout_seconds: float = CATALOG_SECONDS
+) -> tuple[list[Source], list[str]]:
+    """Return the catalog's own sources, and a sentence for each that is missing.
 
-    Args:
-        declared: sources of Python code, each with a listing sensor of its own.
-        catalog_sources: sources of the catalog, which share ``catalog_auto_sync``.
+    Reads rows and nothing else: every run loads the definitions, and none may wait for a
+    migration.
     """
-    built: list[dg.Definitions] = []
-    names: list[str] = []
-    catalog_names: list[str] = []
-    queues: dict[str, list[Callable[[Runtime], Source]]] = {}
+    sources: list[Source] = []
+    problems: list[str] = []
 
-    def add(resource: S3Source, find: Callable[[Runtime], Source], *, own_sensor: bool) -> None:
-        if resource.name in names:
-            raise S3SyncError(f"the name {resource.name!r} is taken twice")
-        built.append(build_source_definitions(resource, find=find, sensor=own_sensor))
-        names.append(resource.name)
-        if resource.queue_url:
-            queues.setdefault(resource.queue_url, []).append(find)
+    def read() -> None:
+        try:
+            catalog = open_catalog(settings.database_url, migrate=False)
+            try:
+                if catalog.database.current_revision() is None:
+                    return  # a new home: nothing was created yet
+                for row in catalog.sources.rows(origin="catalog"):
+                    _add(row.name, row.config, sources, problems)
+            finally:
+                catalog.close()
+        except S3SyncError as error:
+            problems.append(f"the sources of the catalog are missing: {error.message}")
+        except Exception as error:  # noqa: BLE001  (declared sources load whatever happens here)
+            problems.append(f"the sources of the catalog are missing: {type(error).__name__}")
 
-    for resource in declared:
-        value = resource.to_source()
-        _build(resource.name, lambda r=resource, v=value: add(r, _registered(v), own_sensor=True))
-    for source in catalog_sources:
-        before = len(names)
-        _build(
-            source.name,
-            lambda s=source: add(S3Source.of(s), _of_catalog(s.name), own_sensor=False),
-        )
-        catalog_names += names[before:]
-    jobs = [job for one in built for job in one.jobs or []]
-    sensors: list[dg.SensorDefinition] = []
-    if jobs:
-        sensors.append(build_dispatch_sensor(jobs, names))
-    if catalog_names:
-        sensors.append(build_catalog_listing_sensor(catalog_names))
-    for url, finds in queues.items():
-        sensors.append(build_intake_sensor(_sensor_name(url, sensors), url, jobs, _all(finds)))
-    base = dg.Definitions(
-        sensors=sensors,
-        resources={"s3sync": runtime_resource, "in_memory": dg.mem_io_manager},
-        executor=dg.in_process_executor,
-    )
-    return dg.Definitions.merge(base, *built)
+    reader = threading.Thread(target=read, name="s3sync-sources", daemon=True)
+    reader.start()
+    reader.join(timeout_seconds)
+    if reader.is_alive():
+        why = f"the sources of the catalog are missing: no answer in {timeout_seconds:.0f} s"
+        sources, problems = [], [why]
+    for problem in problems:
+        _log.error("%s", problem)
+    return sources, problems
 
 
-def read_catalog_sources(settings: Settings) -> list[Source]:
-    """Return the catalog's own sources; an error is logged, so that declared ones still load."""
-    parts = open_parts(settings)
+def _add(name: str, config: dict, sources: list[Source], problems: list[str]) -> None:
     try:
-        return parts.catalog.sources.all(origin="catalog")
-    except S3SyncError as error:
-        _log.error("the sources of the catalog are missing: %s", error.message)
-        return []
-    finally:
-        parts.close()
-
-
-def _build(name: str, build: Callable[[], None]) -> None:
-    try:
-        build()
-    except (S3SyncError, dg.DagsterError) as error:
-        message = error.message if isinstance(error, S3SyncError) else type(error).__name__
-        _log.error("source %r is left out: %s", name, message)
-
-
-def _registered(source: Source) -> Callable[[Runtime], Source]:
-    return lambda runtime: runtime.parts.catalog.sources.register(source)
-
-
-def _of_catalog(name: str) -> Callable[[Runtime], Source]:
-    return lambda runtime: runtime.parts.catalog.sources.find(name)
-
-
-def _all(finds: Sequence[Callable[[Runtime], Source]]) -> Callable[[Runtime], list[Source]]:
-    return lambda runtime: [find(runtime) for find in finds]
-
-
-def _sensor_name(queue_url: str, taken: Sequence[dg.SensorDefinition]) -> str:
-    name = re.sub(r"[^A-Za-z0-9_]", "_", queue_url.rstrip("/").rsplit("/", 1)[-1]) or "queue"
-    names = {sensor.name for sensor in taken}
-    number, wanted = 1, f"{name}_intake"
-    while wanted in names:
-        number += 1
-        wanted = f"{name}_{number}_intake"
-    return wanted
+        sources.append(Source.from_json(config))
+    except Exception as error:  # noqa: BLE001  (one row must not take the others along)
+        problems.append(f"source {name!r} is left out: its row holds a {type(error).__name__}")
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Load the sources of the catalog; ``build_definitions`` takes those of your own code."""
-    return build_definitions(catalog_sources=read_catalog_sources(load_settings()))
+    """Load the sources of the catalog."""
+    sources, problems = read_catalog_sources(load_settings())
+    return build_definitions(catalog_sources=sources, problems=problems)

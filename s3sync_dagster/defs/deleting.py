@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 
+import dagster as dg
+
 from s3sync_dagster.core.plan import record_ids
 from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.defs.partitions import partitions_name
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import Source
@@ -12,19 +15,28 @@ DOCUMENTS_A_PAGE = 200
 
 
 def delete_when_free(
-    runtime: Runtime, source: Source, *, log: Callable[[str], None], budget_seconds: float = 20.0
+    runtime: Runtime,
+    source: Source,
+    instance: dg.DagsterInstance,
+    *,
+    log: Callable[[str], None],
+    budget_seconds: float = 20.0,
 ) -> list[str]:
     """Take a source down once no batch of it lives; goes on at the next call after its budget."""
     parts = runtime.parts
     catalog = parts.catalog
     if catalog.batches.live(source_id=source.id):
         return [f"{source.name} is deleted once its batches have ended"]
+    started = parts.clock.monotonic()
     if catalog.sources.deleting(source.id) == "records":
-        started = parts.clock.monotonic()
         while documents := catalog.documents.of_source(source.id, limit=DOCUMENTS_A_PAGE):
             _delete_records(runtime, source, documents)
             if parts.clock.monotonic() - started > budget_seconds:
                 return [f"{source.name}: its records are being deleted"]
+    for name in instance.get_dynamic_partitions(partitions_name(source.name)):
+        instance.delete_dynamic_partition(partitions_name(source.name), name)
+        if parts.clock.monotonic() - started > budget_seconds:
+            return [f"{source.name}: its partitions are being taken back"]
     catalog.documents.drop_source(source.id)
     log(f"source {source.name} is deleted")
     return [f"source {source.name} is deleted"]

@@ -1,6 +1,8 @@
 """What Dagster is told of each key, in batches: one event a key is dear, a group of them is not."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import dagster as dg
 from dagster._core.events import (
@@ -10,10 +12,18 @@ from dagster._core.events import (
     generate_event_batch_id,
 )
 
+from s3sync_dagster.catalog.views import SourceCounts
 from s3sync_dagster.core.engine import KeyReport
+from s3sync_dagster.core.keys import partition_key
+from s3sync_dagster.defs.sqlite_storage import BatchingEventLog
 from s3sync_dagster.model.source import Source
 
+T = TypeVar("T")
 EVENTS_AT_ONCE = 100
+SHOWN_FAILURES = 50
+"""Log lines of a group; each key's partition has its reason anyhow."""
+NOT_DONE = ("failed", "pending")
+"""States of a key whose attempt failed; ``pending`` ones are tried again by themselves."""
 
 
 def report_keys(
@@ -23,67 +33,129 @@ def report_keys(
     reports: Sequence[KeyReport],
 ) -> None:
     """Log a materialisation for each key that did not fail, and the reason for each that did."""
-    done: list[dg.AssetMaterialization] = []
-    for report in reports:
-        if report.state in ("failed", "pending"):
-            _report_failure(context, asset_key, report)
-        elif report.partition_key is not None:
-            done.append(
-                dg.AssetMaterialization(
-                    asset_key,
-                    partition=report.partition_key,
-                    description=report.error,
-                    metadata=_metadata(report, source),
-                )
-            )
-    for start in range(0, len(done), EVENTS_AT_ONCE):
-        _log_together(context, done[start : start + EVENTS_AT_ONCE])
+    failed = [report for report in reports if report.state in NOT_DONE]
+    for report in failed[:SHOWN_FAILURES]:
+        again = " (tried again by itself)" if report.state == "pending" else ""
+        context.log.warning(f"{report.key!r} failed: {report.reason}: {report.error}{again}")
+    done = [
+        dg.AssetMaterialization(
+            asset_key,
+            partition=_partition(report),
+            description=report.error,
+            metadata=_metadata(report, source),
+        )
+        for report in reports
+        if report.state not in NOT_DONE
+    ]
+    for part in _groups(done):
+        _log_together(context, part)
+    for part in _groups(failed):
+        _fail(context, asset_key, part)
 
 
-def _report_failure(
-    context: dg.OpExecutionContext, asset_key: dg.AssetKey, report: KeyReport
+def report_source(
+    context: dg.OpExecutionContext,
+    asset_key: dg.AssetKey,
+    counts: SourceCounts,
+    *,
+    waited_since: float | None,
 ) -> None:
-    """Make the partition show FAILED once the run ends in failure, with the reason beside it."""
-    if report.state == "failed":
+    """Log the source as a whole, once a run: Dagster plots these numbers over time.
+
+    Args:
+        context: of the run's last op.
+        asset_key: the source's asset.
+        counts: objects by state.
+        waited_since: when the oldest request that this run served was made, POSIX seconds.
+    """
+    numbers: dict[str, float] = {
+        "source_objects": counts.objects,
+        "source_indexed": counts.indexed,
+        "source_pending": counts.pending + counts.processing,
+        "source_skipped": sum(counts.skipped.values()),
+        "source_failed": sum(counts.failed.values()),
+        "source_documents": counts.documents,
+        "source_chunks": counts.chunks,
+    }
+    if waited_since is not None:
+        numbers["lag_seconds"] = round(max(time.time() - waited_since, 0.0), 3)
+    metadata: dict[str, dg.MetadataValue] = {
+        name: dg.MetadataValue.float(value)
+        if isinstance(value, float)
+        else dg.MetadataValue.int(value)
+        for name, value in numbers.items()
+    }
+    context.log_event(dg.AssetObservation(asset_key, metadata=metadata))
+
+
+def _log_together(
+    context: dg.OpExecutionContext,
+    events: Sequence[dg.AssetMaterialization] | Sequence[dg.AssetObservation],
+) -> None:
+    try:
+        step = context.get_step_execution_context()
+        for event, batch in _numbered(events):
+            if isinstance(event, dg.AssetMaterialization):
+                DagsterEvent.asset_materialization(step, event, batch)
+            else:
+                DagsterEvent.asset_observation(step, event, batch)
+    except (AttributeError, TypeError):  # not public API: a later Dagster may have moved it
+        for event in events:
+            context.log_event(event)
+
+
+def _fail(
+    context: dg.OpExecutionContext, asset_key: dg.AssetKey, reports: Sequence[KeyReport]
+) -> None:
+    """Make the partitions show FAILED once the run ends in failure, with the reason beside it.
+
+    For Dagster a partition has failed when it was planned in a run that failed and has no later
+    materialisation.
+    """
+    together = isinstance(context.instance.event_log_storage, BatchingEventLog)
+    for report, batch in _numbered(reports):
         context.instance.report_dagster_event(
             DagsterEvent.build_asset_materialization_planned_event(
                 context.job_name,
                 str(context.op_handle),
                 AssetMaterializationPlannedData(
-                    asset_key, partition=report.partition_key, partitions_subset=None
+                    asset_key, partition=_partition(report), partitions_subset=None
                 ),
             ),
             context.run_id,
+            batch_metadata=batch if together else None,  # Postgres takes this kind singly
         )
-    context.log_event(
-        dg.AssetObservation(
-            asset_key,
-            partition=report.partition_key,
-            metadata={
-                "state": report.state,
-                "reason": report.reason or "",
-                "error": report.error or "",
-            },
-        )
+    _log_together(
+        context,
+        [
+            dg.AssetObservation(
+                asset_key,
+                partition=_partition(report),
+                metadata={
+                    "state": report.state,
+                    "reason": report.reason or "",
+                    "error": report.error or "",
+                },
+            )
+            for report in reports
+        ],
     )
 
 
-def _log_together(
-    context: dg.OpExecutionContext, materializations: Sequence[dg.AssetMaterialization]
-) -> None:
-    if not materializations:
-        return
-    try:
-        step = context.get_step_execution_context()
-        batch = generate_event_batch_id()
-        last = len(materializations) - 1
-        for place, materialization in enumerate(materializations):
-            DagsterEvent.asset_materialization(
-                step, materialization, DagsterEventBatchMetadata(batch, place == last)
-            )
-    except (AttributeError, TypeError):  # not public API: a later Dagster may have moved it
-        for materialization in materializations:
-            context.log_event(materialization)
+def _numbered(events: Sequence[T]) -> Iterator[tuple[T, DagsterEventBatchMetadata]]:
+    """Yield events with what makes Dagster store them together."""
+    name, last = generate_event_batch_id(), len(events) - 1
+    for place, event in enumerate(events):
+        yield event, DagsterEventBatchMetadata(name, place == last)
+
+
+def _groups(events: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(events), EVENTS_AT_ONCE):
+        yield events[start : start + EVENTS_AT_ONCE]
+
+
+def _partition(report: KeyReport) -> str:
+    return report.partition_key or partition_key(report.key)
 
 
 def _metadata(report: KeyReport, source: Source) -> dict[str, dg.MetadataValue]:

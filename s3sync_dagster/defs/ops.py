@@ -4,49 +4,62 @@ Values pass in memory, so the ops run in one process. Errors travel as data: one
 never fails another's, and the last op ends the run in failure when any key failed.
 """
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
 
 from s3sync_dagster.core.engine import Engine, KeyReport, KeyWork
-from s3sync_dagster.core.keys import object_key_of, partition_key
-from s3sync_dagster.core.lease import Lease
 from s3sync_dagster.core.sync import chunk_batch, extract_batch, upsert_batch
-from s3sync_dagster.defs.events import report_keys
+from s3sync_dagster.defs.accidents import give_up
+from s3sync_dagster.defs.events import NOT_DONE, report_keys, report_source
+from s3sync_dagster.defs.heartbeat import keep_alive
+from s3sync_dagster.defs.leasing import ExtractConfig, Leased, aside, has_partitions, lease_work
+from s3sync_dagster.defs.partitions import add_partitions
+from s3sync_dagster.defs.pooling import pool_connections
 from s3sync_dagster.defs.resources import Runtime
-from s3sync_dagster.model.errors import LeaseLost, S3SyncError
-from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.model.source import Source
 
 SHOWN_FAILURES = 100
-
-
-class ExtractConfig(dg.Config):
-    """What a run is to do. Without keys: the partitions of the run."""
-
-    keys: list[str] = Field(default_factory=list, description="Object keys.")
-    token: str = Field(default="", description="Batch that dispatch reserved for this run.")
-    force: bool = Field(default=False, description="Index again what is unchanged.")
 
 
 @dataclass(slots=True)
 class BatchWork:
     """What passes between the ops."""
 
+    source: Source
+    leased: Leased
     engine: Engine | None = None
-    """None when every key was left to another run."""
-    lease: Lease | None = None
+    """None: nothing is left to this run."""
     works: list[KeyWork] = field(default_factory=list[KeyWork])
+    told: set[str] = field(default_factory=set[str])
+    """Keys that Dagster was told of."""
     failed: dict[str, str] = field(default_factory=dict[str, str])
-    left: list[KeyReport] = field(default_factory=list[KeyReport])
     counts: dict[str, int] = field(default_factory=dict[str, int])
+    lost: str = ""
+    """Set when another batch took over in the middle: why."""
 
 
-def build_ops(name: str, find: Callable[[Runtime], Source]) -> tuple[Any, Any, Any]:
-    """Return the ops of a source.
+@dg.op(
+    out=dg.Out(io_manager_key="in_memory"),
+    required_resource_keys={"s3sync"},
+    description="Cut the documents into chunks.",
+)
+def chunk(context: dg.OpExecutionContext, batch: BatchWork) -> BatchWork:
+    """Step two; the same op for all sources, since each definition costs every process time."""
+    if batch.engine is not None and not batch.lost:
+        with _accidents(context, batch):
+            chunk_batch(batch.engine, batch.works)
+        context.log.info(f"cut {sum(len(work.chunks) for work in batch.works)} chunks")
+    return batch
+
+
+def build_ops(name: str, find: Callable[[Runtime], Source]) -> tuple[Any, Any]:
+    """Return ``extract`` and ``upsert`` of a source.
 
     Args:
         name: the source's name.
@@ -60,42 +73,33 @@ def build_ops(name: str, find: Callable[[Runtime], Source]) -> tuple[Any, Any, A
            description="Read the objects that need work and extract their text.")  # fmt: skip
     def extract(context: dg.OpExecutionContext, config: ExtractConfig) -> BatchWork:
         runtime: Runtime = context.resources.s3sync
+        pool_connections(context.instance)
         source = find(runtime)
-        batch = BatchWork()
-        lease = _lease(context, runtime, source, config, batch)
-        if lease is None:
+        batch = BatchWork(source, lease_work(context, runtime, source, config))
+        if batch.leased.lease is None:
             context.log.info("nothing to do: every key is with another run, or already done")
             return batch
-        batch.lease = lease
-        batch.engine = runtime.parts.engine_for(
-            source, **{"log": context.log.info, **runtime.hooks}
-        )
-        _keep_alive(runtime, lease)
-        batch.works = extract_batch(batch.engine, lease)
+        keep_alive(context, runtime, batch.leased)
+        with _accidents(context, batch):
+            add_partitions(runtime.parts.catalog, context.instance, source, batch.leased.keys)
+            batch.engine = runtime.parts.engine_for(
+                source, **{"log": context.log.info, **runtime.hooks}
+            )
+            batch.works = extract_batch(batch.engine, batch.leased.lease)
         context.log.info(f"extracted {len(batch.works)} keys of {source.name!r}")
-        return batch
-
-    @dg.op(name=f"{name}__chunk", out=dg.Out(io_manager_key="in_memory"),
-           description="Cut the documents into chunks.")  # fmt: skip
-    def chunk(context: dg.OpExecutionContext, batch: BatchWork) -> BatchWork:
-        if batch.engine is not None:
-            chunk_batch(batch.engine, batch.works)
-            context.log.info(f"cut {sum(len(work.chunks) for work in batch.works)} chunks")
         return batch
 
     @dg.op(name=f"{name}__upsert", out=dg.Out(dg.Nothing, is_required=False),
            required_resource_keys={"s3sync"},
            description="Embed what is new, write it to Chroma, delete what is stale.")  # fmt: skip
     def upsert(context: dg.OpExecutionContext, batch: BatchWork):  # noqa: ANN202  (a generator)
-        runtime: Runtime = context.resources.s3sync
-        if context.has_partition_key or context.has_partition_key_range:
-            report_keys(context, asset_key, find(runtime), batch.left)
-        if batch.engine is not None and batch.lease is not None:
-            _upsert(context, runtime, asset_key, batch, batch.engine, batch.lease)
+        _tell_asides(context, asset_key, batch, batch.leased.asides)
+        if batch.engine is not None:
+            _upsert(context, asset_key, batch, batch.engine)
         if batch.failed:
             shown = dict(list(batch.failed.items())[:SHOWN_FAILURES])
             raise dg.Failure(
-                f"{len(batch.failed)} of {len(batch.works)} keys failed; the others are done. "
+                f"{len(batch.failed)} of {len(batch.told)} keys failed; the others are done. "
                 "What can pass by itself is tried again; `s3sync failures` lists the rest.",
                 metadata={"failed": dg.MetadataValue.json(shown), **batch.counts},
                 allow_retries=False,
@@ -103,97 +107,96 @@ def build_ops(name: str, find: Callable[[Runtime], Source]) -> tuple[Any, Any, A
         return
         yield
 
-    return extract, chunk, upsert
+    return extract, upsert
 
 
 def _upsert(
-    context: dg.OpExecutionContext,
-    runtime: Runtime,
-    asset_key: dg.AssetKey,
-    batch: BatchWork,
-    engine: Engine,
-    lease: Lease,
+    context: dg.OpExecutionContext, asset_key: dg.AssetKey, batch: BatchWork, engine: Engine
 ) -> None:
-    told = engine.report
+    runtime: Runtime = context.resources.s3sync
+    lease, catalog = batch.leased.lease, runtime.parts.catalog
+    if lease is None:
+        return
+    tell_others = engine.report
+    one_at_a_time = threading.Lock()  # the writer's thread reports, too
 
     def report(reports: Sequence[KeyReport]) -> None:
-        report_keys(context, asset_key, engine.source, reports)
-        told(reports)
-        for one in reports:
-            batch.counts[one.state] = batch.counts.get(one.state, 0) + 1
-            if one.state == "failed":
-                batch.failed[one.key] = f"{one.reason}: {one.error}"
+        with one_at_a_time:
+            _tell(context, asset_key, batch, reports)
+            tell_others(reports)
 
     engine.report = report
+    if not batch.lost:
+        with _accidents(context, batch):
+            upsert_batch(engine, lease, batch.works)
+    if batch.lost:
+        _tell_rest(context, asset_key, batch, reason="lease_lost", error=batch.lost)
+        return
+    catalog.batches.finish(lease.token)
+    runtime.end()
+    _tell_rest(
+        context, asset_key, batch, reason="not_begun", error="Time was up; a later run has it."
+    )
+    add_partitions(catalog, context.instance, batch.source, batch.leased.keys)
+    asked = [one.created_at.timestamp() for work in batch.works for one in work.item.invocations]
+    counts = catalog.views.counts(batch.source.id)
+    report_source(context, asset_key, counts, waited_since=min(asked, default=None))
+    summary = ", ".join(f"{state} {number}" for state, number in sorted(batch.counts.items()))
+    context.log.info(f"{batch.source.name}: {summary or 'nothing to do'}")
+
+
+def _tell(
+    context: dg.OpExecutionContext,
+    asset_key: dg.AssetKey,
+    batch: BatchWork,
+    reports: Sequence[KeyReport],
+) -> None:
+    report_keys(context, asset_key, batch.source, reports)
+    for one in reports:
+        batch.told.add(one.key)
+        batch.counts[one.state] = batch.counts.get(one.state, 0) + 1
+        if one.state in NOT_DONE:
+            batch.failed[one.key] = f"{one.reason}: {one.error}"
+    if len(batch.told) < len(batch.leased.keys):
+        context.log.info(f"{len(batch.told)} of {len(batch.leased.keys)} keys are done")
+
+
+def _tell_asides(
+    context: dg.OpExecutionContext,
+    asset_key: dg.AssetKey,
+    batch: BatchWork,
+    reports: Sequence[KeyReport],
+) -> None:
+    """Tell of keys that are not worked on, where somebody waits for their partitions."""
+    if reports and has_partitions(context):
+        _tell(context, asset_key, batch, reports)
+
+
+def _tell_rest(
+    context: dg.OpExecutionContext,
+    asset_key: dg.AssetKey,
+    batch: BatchWork,
+    *,
+    reason: str,
+    error: str,
+) -> None:
+    rest = [
+        aside(key, reason=reason, error=error) for key in batch.leased.keys if key not in batch.told
+    ]
+    _tell_asides(context, asset_key, batch, rest)
+
+
+@contextmanager
+def _accidents(context: dg.OpExecutionContext, batch: BatchWork) -> Iterator[None]:
+    """Settle the keys when the batch as a whole cannot go on, so that it is not tried at once."""
     try:
-        upsert_batch(engine, lease, batch.works)
+        yield
     except LeaseLost as error:
         context.log.warning(error.message)
-        return
-    engine.catalog.batches.finish(lease.token)
-    runtime.end()
-    summary = ", ".join(f"{state} {number}" for state, number in sorted(batch.counts.items()))
-    context.log.info(f"{engine.source.name}: {summary or 'nothing to do'}")
-
-
-def _lease(
-    context: dg.OpExecutionContext,
-    runtime: Runtime,
-    source: Source,
-    config: ExtractConfig,
-    batch: BatchWork,
-) -> Lease | None:
-    """Start the reserved batch, or lease the keys that a person launched."""
-    parts, owner = runtime.parts, runtime.parts.owners.me()
-    batches = parts.catalog.batches
-    if config.token:
-        if batches.start(config.token, owner=owner, run_id=context.run_id):
-            return Lease(config.token, catalog=parts.catalog, clock=parts.clock)
-        row = batches.row(config.token)
-        if row is not None and row.state == "running" and row.owner == owner:
-            return Lease(config.token, catalog=parts.catalog, clock=parts.clock)
-        context.log.info("the batch of this run has ended: its keys are launched anew")
-    keys = list(config.keys) or _keys_of_partitions(context, runtime, source)
-    if not keys:
-        return None
-    parts.catalog.invocations.request(source, keys, trigger=Trigger.UI, force=config.force)
-    leased, held = batches.lease_keys(source.id, keys, owner=owner, run_id=context.run_id)
-    for key, run_id in held.items():
-        context.log.info(f"{key!r} is with run {run_id or 'of another batch'}: left to it")
-        batch.left.append(
-            KeyReport(key=key, partition_key=partition_key(key), state="left_to_run", reason=run_id)
+        batch.lost = error.message
+    except Exception as error:  # noqa: BLE001  (the boundary to Dagster: give_up names it)
+        failure, left = give_up(
+            context, context.resources.s3sync, batch.source, batch.leased, error
         )
-    if leased is None:
-        return None
-    return Lease(leased.token, catalog=parts.catalog, clock=parts.clock)
-
-
-def _keys_of_partitions(
-    context: dg.OpExecutionContext, runtime: Runtime, source: Source
-) -> list[str]:
-    if not (context.has_partition_key or context.has_partition_key_range):
-        return []
-    names = list(context.partition_keys)
-    known = runtime.parts.catalog.work.keys_of_partitions(source.id, names)
-    keys: list[str] = []
-    for name in names:
-        key = known.get(name) or object_key_of(name)
-        if key is None:
-            raise S3SyncError(
-                f"Partition {name!r} is a shortened key that the catalog does not know: launch it "
-                "by its object key, or list the source first."
-            )
-        keys.append(key)
-    return keys
-
-
-def _keep_alive(runtime: Runtime, lease: Lease) -> None:
-    """Renew the lease until the run ends; a run that ends early gives its keys back at once."""
-    heartbeat = lease.heartbeat()
-    heartbeat.__enter__()
-
-    def stop() -> None:
-        heartbeat.__exit__(None, None, None)
-        runtime.parts.catalog.batches.release(lease.token, died=False)
-
-    runtime.at_end.append(stop)
+        report_keys(context, dg.AssetKey(["s3", batch.source.name]), batch.source, left)
+        raise failure from None

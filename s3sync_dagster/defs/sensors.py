@@ -9,15 +9,15 @@ from typing import Any
 
 import dagster as dg
 
-from s3sync_dagster.core.reconcile import ListingProgress, continue_listing
-from s3sync_dagster.core.state import ListingState
-from s3sync_dagster.defs.dispatching import Dispatcher
+from s3sync_dagster.defs.dispatching import Dispatcher, job_name
+from s3sync_dagster.defs.housekeeping import keep_minutes
 from s3sync_dagster.defs.intake import take_messages
+from s3sync_dagster.defs.listing import BUDGET_SECONDS, list_in_turn, list_when_due
+from s3sync_dagster.defs.pooling import pool_connections
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.model.errors import S3SyncError
-from s3sync_dagster.model.source import AutoSync, Source
+from s3sync_dagster.model.source import Source
 
-BUDGET_SECONDS = 20.0
 LISTING_TICK_SECONDS = 4
 """Ticks look whether a listing is due; that costs one statement."""
 DISPATCH_TICK_SECONDS = 1
@@ -31,7 +31,7 @@ def build_listing_sensor(
 
     @dg.sensor(
         name=f"{name}_auto_sync",
-        job_name=f"index_{name}",
+        job_name=job_name(name),
         minimum_interval_seconds=min(LISTING_TICK_SECONDS, declared.list_interval_seconds),
         default_status=dg.DefaultSensorStatus.RUNNING,
         required_resource_keys={"s3sync"},
@@ -44,7 +44,9 @@ def build_listing_sensor(
     def auto_sync(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         runtime: Runtime = context.resources.s3sync
         try:
-            return dg.SkipReason(list_when_due(runtime, find(runtime)))
+            return dg.SkipReason(list_when_due(runtime, find(runtime), log=context.log.warning))
+        except S3SyncError as error:
+            return dg.SkipReason(f"could not list: {error.message}")
         finally:
             runtime.parts.close()
 
@@ -56,78 +58,24 @@ def build_catalog_listing_sensor(names: Sequence[str]) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="catalog_auto_sync",
-        job_name=f"index_{names[0]}",
+        job_name=job_name(names[0]),
         minimum_interval_seconds=LISTING_TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         required_resource_keys={"s3sync"},
-        description="Lists the sources that were created in the catalog, each at its interval.",
+        description="Lists the sources that were created in the catalog, each at its interval. "
+        "The cursor is the source whose turn was last, so that none starves.",
     )
-    def catalog_auto_sync(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    def catalog_auto_sync(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         runtime: Runtime = context.resources.s3sync
-        parts = runtime.parts
-        lines: list[str] = []
         try:
-            started = parts.clock.monotonic()
-            for source in parts.catalog.sources.all(origin="catalog"):
-                left = BUDGET_SECONDS - (parts.clock.monotonic() - started)
-                if left <= 0:
-                    lines.append("time is up; the others follow at the next tick")
-                    break
-                if source.name not in names:
-                    continue
-                line = list_when_due(runtime, source, budget_seconds=left)
-                if not line.startswith("not due"):
-                    lines.append(f"{source.name}: {line}")
+            text, last = list_in_turn(runtime, names, after=context.cursor, log=context.log.warning)
+            return dg.SensorResult(skip_reason=text, cursor=last)
+        except S3SyncError as error:
+            return dg.SensorResult(skip_reason=f"could not list: {error.message}")
         finally:
-            parts.close()
-        return dg.SkipReason("; ".join(lines) or f"{len(names)} sources, none due")
+            runtime.parts.close()
 
     return catalog_auto_sync
-
-
-def list_when_due(
-    runtime: Runtime, source: Source, *, budget_seconds: float = BUDGET_SECONDS
-) -> str:
-    """List a source when its time has come; returns what was looked at, for people."""
-    catalog = runtime.parts.catalog
-    if source.auto_sync is AutoSync.NONE or source.list_interval_seconds == 0:
-        return "not due: it is not listed by itself"
-    if catalog.sources.paused(source.id):
-        return "not due: paused"
-    unfinished = catalog.listings.live_owner(source.id) is not None
-    if not unfinished and not catalog.sources.due_for_listing(
-        source.id, interval_seconds=source.list_interval_seconds
-    ):
-        return f"not due: listed every {source.list_interval_seconds} s"
-    owner = catalog.listings.live_owner(source.id)
-    if owner is not None and runtime.parts.owners.is_dead(owner):
-        catalog.listings.end_dead(source.id, owner=owner)
-    try:
-        progress = continue_listing(
-            source,
-            catalog=catalog,
-            store=runtime.parts.store_for(source),
-            clock=runtime.parts.clock,
-            owner=runtime.parts.owners.me(),
-            budget_seconds=budget_seconds,
-        )
-    except S3SyncError as error:
-        return f"could not list: {error.message}"
-    return describe(progress)
-
-
-def describe(progress: ListingProgress | None) -> str:
-    """Return a sentence on how far a listing came."""
-    if progress is None:
-        return "another process lists it"
-    listing = progress.listing
-    text = (
-        f"listed {listing.listed} objects: {listing.new} new, {listing.changed} changed, "
-        f"{listing.gone} gone"
-    )
-    if listing.state is ListingState.BLOCKED:
-        return f"{text}; removals wait for `s3sync approve-deletes`"
-    return text if progress.done else f"{text}; it goes on at the next tick"
 
 
 def build_intake_sensor(
@@ -148,6 +96,7 @@ def build_intake_sensor(
     )
     def intake(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         runtime: Runtime = context.resources.s3sync
+        pool_connections(context.instance)
         try:
             sources = find(runtime)
             text, touched = take_messages(
@@ -177,20 +126,30 @@ def build_dispatch_sensor(jobs: Sequence[Any], names: Sequence[str]) -> dg.Senso
         required_resource_keys={"s3sync"},
         description=(
             "Reserves batches of pending work and requests a run for each; releases batches whose "
-            "run or process has ended; removes partitions of objects that are gone."
+            "run or process has ended; takes back partitions of objects that are gone; once a "
+            "minute reports the cheap asset checks and prunes old runs. The cursor is the time "
+            "of the last such minute."
         ),
     )
-    def dispatch(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def dispatch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         runtime: Runtime = context.resources.s3sync
+        pool_connections(context.instance)
+        cursor = context.cursor
         try:
             dispatcher = Dispatcher(runtime, context.instance, names)
             notes = dispatcher.keep_house(log=context.log.info)
             requests = dispatcher.requests()
+            if not requests:  # work first: a minute without it comes soon enough
+                minutes, cursor = keep_minutes(
+                    runtime, context.instance, dispatcher.sources, cursor=cursor
+                )
+                notes += minutes
+            text = "; ".join(notes) or dispatcher.idle_reason()
             if requests:
-                return dg.SensorResult(run_requests=requests)
-            return dg.SkipReason("; ".join(notes) or dispatcher.idle_reason())
+                return dg.SensorResult(run_requests=requests, cursor=cursor)
+            return dg.SensorResult(skip_reason=text, cursor=cursor)
         except S3SyncError as error:
-            return dg.SkipReason(f"could not dispatch: {error.message}")
+            return dg.SensorResult(skip_reason=f"could not dispatch: {error.message}")
         finally:
             runtime.parts.close()
 

@@ -1,12 +1,14 @@
-"""A source in, Dagster definitions out: partitions, asset, job, and its listing sensor."""
+"""A source in, Dagster definitions out: partitions, asset, checks, job, its listing sensor."""
 
 from collections.abc import Callable
 
 import dagster as dg
 
-from s3sync_dagster.core.keys import validate_source_name
-from s3sync_dagster.defs.ops import build_ops
-from s3sync_dagster.defs.resources import Runtime, S3Source, runtime_resource
+from s3sync_dagster.defs.checks import build_checks
+from s3sync_dagster.defs.dispatching import SOURCE_TAG, job_name
+from s3sync_dagster.defs.ops import build_ops, chunk
+from s3sync_dagster.defs.partitions import partitions_name
+from s3sync_dagster.defs.resources import AnySource, Runtime, runtime_resource
 from s3sync_dagster.defs.sensors import build_listing_sensor
 from s3sync_dagster.model.source import Source
 
@@ -14,18 +16,8 @@ MAX_RUN_SECONDS = 3600
 BACKFILL_KEYS = 500
 
 
-def partitions_name(source_name: str) -> str:
-    """Return the name of a source's dynamic partitions."""
-    return f"s3_{source_name}"
-
-
-def job_name(source_name: str) -> str:
-    """Return the name of a source's job."""
-    return f"index_{source_name}"
-
-
 def build_source_definitions(
-    source: S3Source,
+    source: AnySource,
     *,
     find: Callable[[Runtime], Source] | None = None,
     sensor: bool = True,
@@ -40,13 +32,12 @@ def build_source_definitions(
         runtime: what opens the parts of a run; a one-shot sync hands over its own.
 
     Raises:
-        InvalidSetting: the name cannot name an asset, a job and a sensor.
+        InvalidSetting: a setting breaks its rule, such as a name that cannot name an asset.
     """
-    name = source.name
-    validate_source_name(name)
     declared = source.to_source()
+    name = declared.name
     lookup = find or (lambda runtime: runtime.parts.catalog.sources.register(declared))
-    extract, chunk, upsert = build_ops(name, lookup)
+    extract, upsert = build_ops(name, lookup)
     partitions = dg.DynamicPartitionsDefinition(name=partitions_name(name))
 
     @dg.graph_asset(
@@ -54,13 +45,15 @@ def build_source_definitions(
         key_prefix="s3",
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(BACKFILL_KEYS),
-        group_name=name,
+        group_name=source.group_name or name,
+        owners=source.owners or None,
         description=_description(declared),
         kinds={"s3", "chroma"},
-        tags={"s3sync/source": name},
+        tags={SOURCE_TAG: name},
         metadata={
-            "bucket": f"s3://{source.bucket_name}/{source.path_prefix}",
-            "collection": source.collection_name,
+            "bucket": f"s3://{declared.bucket_name}/{declared.path_prefix}",
+            "collection": declared.collection_name,
+            "chroma_database": f"{declared.tenant}/{declared.database_name}",
         },
     )
     def index() -> None:
@@ -71,14 +64,15 @@ def build_source_definitions(
         job_name(name),
         selection=[index],
         executor_def=dg.in_process_executor,
-        tags={"s3sync/source": name, "dagster/max_runtime": str(MAX_RUN_SECONDS)},
-        description=f"Bring {source.collection_name!r} in line with objects of {name!r}.",
+        tags={SOURCE_TAG: name, "dagster/max_runtime": str(MAX_RUN_SECONDS)},
+        description=f"Bring {declared.collection_name!r} in line with objects of {name!r}.",
     )
     sensors = []
     if sensor and declared.list_interval_seconds > 0:
         sensors.append(build_listing_sensor(name, declared, lookup))
     return dg.Definitions(
         assets=[index],
+        asset_checks=[build_checks(name, lookup)],
         jobs=[job],
         sensors=sensors,
         resources={
@@ -88,12 +82,6 @@ def build_source_definitions(
         },
         executor=dg.in_process_executor,
     )
-
-
-def run_config(source_name: str, *, keys: list[str], token: str = "", force: bool = False) -> dict:
-    """Return the run configuration for explicit object keys."""
-    config = {"keys": keys, "token": token, "force": force}
-    return {"ops": {f"s3__{source_name}": {"ops": {"extract": {"config": config}}}}}
 
 
 def _description(source: Source) -> str:

@@ -149,13 +149,15 @@ def _work(
 ) -> None:
     import dagster as dg  # noqa: PLC0415  (an unchanged bucket does not pay for it)
 
-    from s3sync_dagster.defs.dispatching import Dispatcher  # noqa: PLC0415
-    from s3sync_dagster.defs.resources import Runtime, S3Source  # noqa: PLC0415
-    from s3sync_dagster.defs.source import (  # noqa: PLC0415
-        build_source_definitions,
+    from s3sync_dagster.defs.dispatching import (  # noqa: PLC0415
+        SOURCE_TAG,
+        TOKEN_TAG,
+        Dispatcher,
         job_name,
         run_config,
     )
+    from s3sync_dagster.defs.resources import CatalogSource, Runtime  # noqa: PLC0415
+    from s3sync_dagster.defs.source import build_source_definitions  # noqa: PLC0415
 
     hooks: dict[str, Any] = {"report": told, "tally": tally, "patience": ONE_SHOT_PATIENCE}
     runtime = Runtime(parts, hooks=hooks)
@@ -168,7 +170,7 @@ def _work(
             runtime.end()  # the parts stay open for the next batch
 
     definitions = build_source_definitions(
-        S3Source.of(source), find=lambda _: source, sensor=False, runtime=this_process
+        CatalogSource.of(source), find=lambda _: source, sensor=False, runtime=this_process
     )
     job = definitions.resolve_job_def(job_name(source.name))
     noted = False
@@ -191,7 +193,7 @@ def _work(
                     },
                     instance=instance,
                     run_id=run_id,
-                    tags={"s3sync/batch": batch.token, "s3sync/cli": "sync"},
+                    tags={TOKEN_TAG: batch.token, SOURCE_TAG: source.name, "s3sync/cli": "sync"},
                     raise_on_error=False,
                 )
                 parts.catalog.batches.release(batch.token, died=False)

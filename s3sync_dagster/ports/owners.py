@@ -6,9 +6,14 @@ parent does not keep it.
 
 import fcntl
 import os
+import threading
 import uuid
 from pathlib import Path
 from typing import IO
+
+_HELD: dict[Path, tuple[int, IO[str]]] = {}
+"""Files that this process holds, with its pid. A process may always take its own record lock again,
+and closing any handle of the file frees it: such files are never tried."""
 
 
 class Owners:
@@ -16,26 +21,30 @@ class Owners:
 
     def __init__(self, home: Path) -> None:
         self._folder = home / "owners"
-        self._mine: tuple[int, str, IO[str]] | None = None
+        self._mine: tuple[int, str] | None = None
+        self._lock = threading.Lock()
 
     def me(self) -> str:
         """Return this process's owner name, ``<home id>:<file>``; its lock is held from now on."""
-        if self._mine is None or self._mine[0] != os.getpid():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-            file = (self._folder / name).open("w")
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._mine = (os.getpid(), name, file)
-        return f"{self._home_id()}:{self._mine[1]}"
+        with self._lock:
+            if self._mine is None or self._mine[0] != os.getpid():
+                self._folder.mkdir(parents=True, exist_ok=True)
+                name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+                path = self._folder / name
+                file = path.open("w")
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _HELD[path] = (os.getpid(), file)
+                self._mine = (os.getpid(), name)
+            return f"{self._home_id()}:{self._mine[1]}"
 
     def is_dead(self, owner: str | None) -> bool | None:
         """Return whether an owner's process has ended; None when this home cannot tell."""
         home, _, name = (owner or "").partition(":")
         if not name or home != self._home_id() or "/" in name:
             return None
-        if self._mine is not None and self._mine[:2] == (os.getpid(), name):
-            return False  # taking our own lock again would succeed, and closing it would free it
         path = self._folder / name
+        if path in _HELD and _HELD[path][0] == os.getpid():
+            return False
         try:
             with path.open("r+") as file:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -48,11 +57,12 @@ class Owners:
 
     def close(self) -> None:
         """Give up this process's lock."""
-        if self._mine is not None and self._mine[0] == os.getpid():
-            _, name, file = self._mine
-            file.close()
-            (self._folder / name).unlink(missing_ok=True)
-            self._mine = None
+        with self._lock:
+            if self._mine is not None and self._mine[0] == os.getpid():
+                path = self._folder / self._mine[1]
+                path.unlink(missing_ok=True)
+                _HELD.pop(path)[1].close()
+                self._mine = None
 
     def _home_id(self) -> str:
         """Return a random name that tells this home from others; made once."""

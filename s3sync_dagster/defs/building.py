@@ -1,0 +1,145 @@
+"""Many sources in, one ``Definitions`` out: each built on its own, with the sensors they share."""
+
+import logging
+import re
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from s3sync_dagster.defs.resources import (
+    AnySource,
+    CatalogSource,
+    Runtime,
+    S3Source,
+    runtime_resource,
+)
+from s3sync_dagster.defs.sensors import (
+    build_catalog_listing_sensor,
+    build_dispatch_sensor,
+    build_intake_sensor,
+)
+from s3sync_dagster.defs.source import build_source_definitions
+from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
+from s3sync_dagster.model.source import Source
+
+_log = logging.getLogger(__name__)
+
+Find = Callable[[Runtime], Source]
+PROBLEMS = "s3sync/left_out"
+"""Metadata of the code location: sources that could not be built, and why."""
+
+
+def build_definitions(
+    declared: Iterable[S3Source] = (),
+    *,
+    catalog_sources: Iterable[Source] = (),
+    problems: Iterable[str] = (),
+    origin: str = "python",
+) -> dg.Definitions:
+    """Return one ``Definitions`` of all sources.
+
+    Each source is built on its own: one that cannot be built is left out, logged and named in
+    the metadata of the code location, since a single invalid name would take all sensors of all
+    sources down.
+
+    Args:
+        declared: sources of Python code, each with a listing sensor of its own.
+        catalog_sources: sources of the catalog, which share ``catalog_auto_sync``.
+        problems: what is known to be missing already, one sentence each.
+        origin: who declares them, ``python`` or ``yaml``.
+    """
+    building = _Building(list(problems))
+    for resource in declared:
+        building.add(resource, origin=origin)
+    for source in catalog_sources:
+        building.add_from_catalog(source)
+    return building.finish()
+
+
+class _Building:
+    def __init__(self, problems: list[str]) -> None:
+        self._problems = problems
+        self._built: list[dg.Definitions] = []
+        self._names: list[str] = []
+        self._catalog_names: list[str] = []
+        self._queues: dict[str, list[Find]] = {}
+
+    def add(self, resource: S3Source, *, origin: str) -> None:
+        def build() -> None:
+            value = resource.to_source()
+            self._build(resource, value, _registered(value, origin), own_sensor=True)
+
+        self._guarded(resource.name, build)
+
+    def add_from_catalog(self, source: Source) -> None:
+        def build() -> None:
+            resource = CatalogSource.of(source)
+            self._build(resource, source, _of_catalog(source.name), own_sensor=False)
+            self._catalog_names.append(source.name)
+
+        self._guarded(source.name, build)
+
+    def finish(self) -> dg.Definitions:
+        jobs = [job for one in self._built for job in one.jobs or []]
+        sensors: list[dg.SensorDefinition] = []
+        if jobs:
+            sensors.append(build_dispatch_sensor(jobs, self._names))
+        if self._catalog_names:
+            sensors.append(build_catalog_listing_sensor(self._catalog_names))
+        for url, finds in self._queues.items():
+            sensors.append(build_intake_sensor(_sensor_name(url, sensors), url, jobs, _all(finds)))
+        base = dg.Definitions(
+            sensors=sensors,
+            resources={"s3sync": runtime_resource, "in_memory": dg.mem_io_manager},
+            executor=dg.in_process_executor,
+            metadata={PROBLEMS: dg.MetadataValue.json(self._problems)} if self._problems else None,
+        )
+        return dg.Definitions.merge(base, *self._built)
+
+    def _build(self, resource: AnySource, source: Source, find: Find, *, own_sensor: bool) -> None:
+        # Dagster compares some names without regard to case where files stand for them.
+        if resource.name.lower() in (name.lower() for name in self._names):
+            raise InvalidSetting(f"The name {resource.name!r} is taken by another source.")
+        one = build_source_definitions(resource, find=find, sensor=own_sensor)
+        self._built.append(one)
+        self._names.append(resource.name)
+        if source.queue_url:
+            self._queues.setdefault(source.queue_url, []).append(find)
+
+    def _guarded(self, name: str, build: Callable[[], None]) -> None:
+        try:
+            build()
+        except S3SyncError as error:
+            self._leave_out(name, error.message)
+        except Exception as error:  # noqa: BLE001  (no source may take the others down)
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{Path(place.filename).name}, line {place.lineno}"
+            self._leave_out(name, f"a {type(error).__name__} was raised ({where})")
+
+    def _leave_out(self, name: str, why: str) -> None:
+        self._problems.append(f"source {name!r} is left out: {why}")
+        _log.error("source %r is left out: %s", name, why)
+
+
+def _registered(source: Source, origin: str) -> Find:
+    return lambda runtime: runtime.parts.catalog.sources.register(source, origin=origin)
+
+
+def _of_catalog(name: str) -> Find:
+    return lambda runtime: runtime.parts.catalog.sources.find(name)
+
+
+def _all(finds: Sequence[Find]) -> Callable[[Runtime], list[Source]]:
+    return lambda runtime: [find(runtime) for find in finds]
+
+
+def _sensor_name(queue_url: str, taken: Sequence[dg.SensorDefinition]) -> str:
+    name = re.sub(r"[^A-Za-z0-9_]", "_", queue_url.rstrip("/").rsplit("/", 1)[-1]) or "queue"
+    names = {sensor.name for sensor in taken}
+    number, wanted = 1, f"{name}_intake"
+    while wanted in names:
+        number += 1
+        wanted = f"{name}_{number}_intake"
+    return wanted

@@ -1,0 +1,87 @@
+"""What ``dispatch`` does now and then: the cheap checks of each source, and old rows and runs."""
+
+import json
+from collections.abc import Sequence
+
+import dagster as dg
+
+from s3sync_dagster.defs.checks import CHECKS
+from s3sync_dagster.defs.pruning import prune_runs
+from s3sync_dagster.defs.resources import Runtime
+from s3sync_dagster.model.source import Source
+
+CHECK_SECONDS = 60.0
+PRUNE_SECONDS = 3600.0
+BUDGET_SECONDS = 5.0
+"""For the checks of all sources; those that are left come a minute later."""
+BATCH_ROWS_SECONDS = 7 * 86_400.0
+INVOCATION_ROWS_SECONDS = 30 * 86_400.0
+
+_CHEAP = ("no_failed_keys", "not_gone_quiet")
+
+
+def keep_minutes(
+    runtime: Runtime, instance: dg.DagsterInstance, sources: Sequence[Source], *, cursor: str | None
+) -> tuple[list[str], str | None]:
+    """Report checks once a minute and prune once an hour; returns notes and the new cursor."""
+    turns: dict[str, float] = json.loads(cursor) if cursor else {}
+    now = runtime.parts.clock.now().timestamp()
+    notes: list[str] = []
+    if now - turns.get("checked", 0) < CHECK_SECONDS:
+        return notes, cursor
+    turns["checked"] = int(now)
+    reported = report_checks(runtime, instance, sources)
+    if reported:
+        notes.append(f"reported {reported} checks")
+    if now - turns.get("pruned", 0) >= PRUNE_SECONDS:
+        turns["pruned"] = int(now)
+        catalog = runtime.parts.catalog
+        catalog.batches.prune(older_than_seconds=BATCH_ROWS_SECONDS)
+        catalog.invocations.prune(older_than_seconds=INVOCATION_ROWS_SECONDS)
+        pruned = prune_runs(instance, [source.name for source in sources])
+        if pruned:
+            notes.append(f"pruned {pruned} old runs")
+            turns["pruned"] = 0  # there may be more of them
+    return notes, json.dumps(turns)
+
+
+def report_checks(runtime: Runtime, instance: dg.DagsterInstance, sources: Sequence[Source]) -> int:
+    """Report the cheap checks of sources whose verdict or numbers have changed; returns how many.
+
+    An evaluation is an event: one a minute for each source would fill the log with nothing.
+    """
+    clock = runtime.parts.clock
+    started, reported = clock.monotonic(), 0
+    ordered = list(sources)
+    clock.random.shuffle(ordered)  # with many sources each gets its turn
+    for source in ordered:
+        if clock.monotonic() - started > BUDGET_SECONDS:
+            break
+        asset = dg.AssetKey(["s3", source.name])
+        keys = {name: dg.AssetCheckKey(asset, name) for name in _CHEAP}
+        latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+            list(keys.values())
+        )
+        for name in _CHEAP:
+            result = CHECKS[name][1](runtime, source)
+            record = latest.get(keys[name])
+            before = record.evaluation if record is not None else None
+            if isinstance(before, dg.AssetCheckEvaluation) and _told(before) == _told(result):
+                continue
+            instance.report_runless_asset_event(
+                dg.AssetCheckEvaluation(
+                    asset_key=asset,
+                    check_name=name,
+                    passed=result.passed,
+                    severity=result.severity,
+                    description=result.description,
+                    metadata=result.metadata,
+                )
+            )
+            reported += 1
+    return reported
+
+
+def _told(check: dg.AssetCheckEvaluation | dg.AssetCheckResult) -> tuple[bool, object]:
+    failed = (check.metadata or {}).get("failed")
+    return check.passed, failed

@@ -1,0 +1,90 @@
+"""Old runs leave: a batch run is 335 KB on SQLite. What their keys show stays."""
+
+import time
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import sqlalchemy as sa
+from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
+from dagster._core.storage.event_log import SqlEventLogStorageTable
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+
+from s3sync_dagster.defs.dispatching import SOURCE_TAG
+
+KEEP_RUNS = 1000
+"""Newest runs of this code location's sources that stay, whatever their age."""
+KEEP_DAYS = 14
+"""Older ones go, those that failed after ``KEEP_FAILED_DAYS``: their keys show FAILED till then."""
+KEEP_FAILED_DAYS = 30
+MINIMUM_AGE = timedelta(hours=1)
+"""A younger run may belong to a backfill that still counts it."""
+RUNS_A_CALL = 100
+
+
+def prune_runs(
+    instance: dg.DagsterInstance,
+    names: Collection[str],
+    *,
+    keep_runs: int = KEEP_RUNS,
+    budget_seconds: float = 10.0,
+    now: datetime | None = None,
+) -> int:
+    """Delete finished runs of these sources by count and age; returns how many.
+
+    Works on Dagster's SQL storages; runs in another storage are left alone.
+    """
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage) or not names:
+        return 0
+    now = now or datetime.now(UTC)
+    started, pruned = time.monotonic(), 0
+    for status, days in (
+        (DagsterRunStatus.SUCCESS, KEEP_DAYS),
+        (DagsterRunStatus.CANCELED, KEEP_DAYS),
+        (DagsterRunStatus.FAILURE, KEEP_FAILED_DAYS),
+    ):
+        tags = {SOURCE_TAG: list(names)}
+        excess = instance.get_runs_count(RunsFilter(tags=tags)) - keep_runs
+        for record in instance.get_run_records(
+            RunsFilter(tags=tags, statuses=[status], created_before=now - MINIMUM_AGE),
+            limit=RUNS_A_CALL,
+            ascending=True,
+        ):
+            old = record.create_timestamp.replace(tzinfo=UTC) < now - timedelta(days=days)
+            if not old and excess <= 0:
+                break
+            if time.monotonic() - started > budget_seconds:
+                return pruned
+            _delete_run(instance, storage, record.dagster_run.run_id)
+            pruned += 1
+            excess -= 1
+    return pruned
+
+
+def _delete_run(instance: dg.DagsterInstance, storage: SqlEventLogStorage, run_id: str) -> None:
+    """Delete a run with its log, but the latest materialisation of each partition.
+
+    ``DagsterInstance.delete_run`` takes those along: the keys would look never indexed.
+    """
+    events = SqlEventLogStorageTable
+    later = events.alias("later")
+    kept = sa.and_(
+        events.c.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION.value,
+        ~sa.exists().where(
+            later.c.asset_key == events.c.asset_key,
+            later.c.dagster_event_type == events.c.dagster_event_type,
+            later.c.partition == events.c.partition,
+            later.c.id > events.c.id,
+        ),
+    )
+    with storage.index_connection() as connection:
+        connection.execute(events.delete().where(events.c.run_id == run_id, ~kept))
+    if isinstance(storage, SqliteEventLogStorage):
+        shard = Path(storage.path_for_shard(run_id))
+        for path in (shard, *shard.parent.glob(f"{shard.name}-*")):
+            path.unlink(missing_ok=True)
+    instance.run_storage.delete_run(run_id)
+    instance.compute_log_manager.delete_logs(prefix=[run_id])

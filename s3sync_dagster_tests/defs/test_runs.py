@@ -1,0 +1,206 @@
+"""Runs in process: every way to ask for keys, and what each key shows afterwards."""
+
+import dagster as dg
+import pytest
+
+from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.defs.dispatching import SOURCE_TAG, TOKEN_TAG
+
+
+@pytest.fixture
+def world(defs_world):
+    defs_world.aws.put_all(defs_world.bucket, {f"docs/{n}.md": f"# Text {n}" for n in range(6)})
+    defs_world.aws.put(defs_world.bucket, "docs/bad.pdf", b"%PDF-1.7 not really")
+    return defs_world
+
+
+GOOD = [f"docs/{n}.md" for n in range(6)]
+BAD = "docs/bad.pdf"
+
+
+def test_a_dispatched_batch_materialises_the_good_and_fails_the_bad(world):
+    (result,) = world.sync()
+    assert not result.success
+    assert world.states(result) == {key: ["indexed"] for key in GOOD}
+    assert world.statuses(*GOOD, BAD) == dict.fromkeys(GOOD, "MATERIALIZED") | {BAD: "FAILED"}
+    assert list(world.reasons(result)) == [BAD]
+    assert world.reasons(result)[BAD] == world.catalog.work.object(world.source.id, BAD).reason
+    assert world.indexed_keys() == set(GOOD)
+    run = world.instance.get_run_by_id(result.run_id)
+    assert run.tags[SOURCE_TAG] == world.source.name
+    assert world.catalog.batches.row(run.tags[TOKEN_TAG]).state == "done"
+    assert set(world.instance.get_dynamic_partitions(world.partitions.name)) == {*GOOD, BAD}
+
+
+def test_a_later_success_clears_failed(world):
+    world.sync()
+    world.aws.put(world.bucket, BAD, b"no suffix fits better than text", ContentType="text/plain")
+    world.aws.delete(world.bucket, BAD)
+    world.sync()
+    assert world.catalog.work.object(world.source.id, BAD).gone
+
+
+def test_one_partition_and_explicit_keys_and_force(world):
+    world.sync()
+    result = world.execute(partition_key=GOOD[0])
+    assert result.success
+    assert world.states(result) == {GOOD[0]: ["unchanged"]}
+    world.aws.put(world.bucket, GOOD[1], "# Changed")
+    world.aws.put(world.bucket, "docs/new.md", "# New")
+    result = world.execute([GOOD[0], GOOD[1], "docs/new.md"])
+    assert world.states(result) == {
+        GOOD[0]: ["unchanged"],
+        GOOD[1]: ["updated"],
+        "docs/new.md": ["indexed"],
+    }
+    assert world.statuses("docs/new.md") == {"docs/new.md": "MATERIALIZED"}
+    before = world.parts.requests().get("GET", 0)
+    result = world.execute([GOOD[0]], force=True)
+    assert set(world.states(result)[GOOD[0]]) <= {"updated", "unchanged"}
+    assert world.parts.requests().get("GET", 0) >= before
+
+
+def test_a_range_gives_each_key_one_materialisation(world):
+    world.sync()
+    world.aws.delete(world.bucket, GOOD[2])
+    world.aws.put(world.bucket, GOOD[3], "# Changed")
+    keys = sorted(world.instance.get_dynamic_partitions(world.partitions.name))
+    first, last = world.instance.get_dynamic_partitions(world.partitions.name)[::6]
+    result = world.execute_range(first, last)
+    assert not result.success
+    states = world.states(result)
+    assert set(states) == set(keys) - {BAD}
+    assert all(len(each) == 1 for each in states.values())
+    assert states[GOOD[2]] == ["removed"]
+    assert states[GOOD[3]] == ["updated"]
+    assert states[GOOD[0]] == ["unchanged"]
+    assert world.statuses(BAD) == {BAD: "FAILED"}
+
+
+def test_a_range_over_busy_keys_says_which_run_has_them(world):
+    world.sync()
+    world.catalog.invocations.request_automatic(world.source.id, GOOD[:2], trigger=_listing())
+    held = world.catalog.batches.reserve(
+        world.source.id, take=Take(), owner=world.parts.owners.me(), run_id="run-of-another"
+    )
+    partitions = world.instance.get_dynamic_partitions(world.partitions.name)
+    result = world.execute_range(partitions[0], partitions[-1])
+    states = world.states(result)
+    assert {key for key, each in states.items() if each == ["left_to_run"]} == set(held.keys)
+    (event,) = [
+        event
+        for event in world.events(result, dg.DagsterEventType.ASSET_MATERIALIZATION)
+        if event.partition == GOOD[0]
+    ]
+    assert "run-of-another" in event.materialization.description
+    # What a person asked for is not lost: it waits until the other run has ended.
+    world.catalog.batches.release(held.token, died=False)
+    assert world.catalog.invocations.live_count(world.source.id) >= 2
+    (later,) = world.dispatch()
+    assert set(world.states(later)) == set(held.keys)
+
+
+def test_a_finished_token_again_asks_for_its_keys_anew(world):
+    (first,) = world.sync()
+    token = world.instance.get_run_by_id(first.run_id).tags[TOKEN_TAG]
+    again = world.execute([*GOOD, BAD], token=token)
+    assert world.states(again) == {key: ["unchanged"] for key in GOOD}
+    assert world.reasons(again) == world.reasons(first)
+
+
+def test_a_token_that_another_run_holds_is_left_to_it(world):
+    world.listing()
+    (request,) = world.dispatcher().requests()
+    token = request.tags[TOKEN_TAG]
+    assert world.catalog.batches.start(token, owner="elsewhere:1-x", run_id="first")
+    result = world.execute([*GOOD, BAD], token=token)
+    assert result.success
+    assert world.states(result) == {}
+    assert world.catalog.invocations.live_count(world.source.id) == len(GOOD) + 1
+
+
+def test_a_run_whose_reservation_was_given_back_ends_well(world):
+    world.listing()
+    (request,) = world.dispatcher().requests()
+    token = request.tags[TOKEN_TAG]
+    world.catalog.batches.release(token, died=False)
+    result = world.execute([*GOOD, BAD], token=token)
+    assert result.success
+    assert world.states(result) == {}
+    (done,) = world.dispatch()
+    assert set(world.states(done)) == set(GOOD)
+
+
+def test_a_partition_that_nobody_knows_fails_alone(world):
+    world.sync()
+    shortened = "long-" + "x" * 1195 + "~" + "0" * 32
+    world.instance.add_dynamic_partitions(world.partitions.name, ["docs/never.md", shortened])
+    result = world.execute_range("docs/never.md", shortened)
+    assert world.states(result) == {"docs/never.md": ["removed"]}
+    assert world.reasons(result) == {shortened: "partition_unknown"}
+    assert world.statuses(shortened) == {shortened: "FAILED"}
+
+
+def test_keys_outside_the_prefix_are_not_touched(world):
+    source = world.source.with_changes(path_prefix="docs/")
+    world.catalog.sources.update(source)
+    world.aws.put(world.bucket, "secret/plan.md", "# Not yours")
+    result = world.execute(["secret/plan.md", GOOD[0]])
+    assert world.indexed_keys() == {GOOD[0]}
+    assert GOOD[0] in world.states(result)
+
+
+def test_the_source_is_plotted_once_a_run(world):
+    (result,) = world.sync()
+    (whole,) = [
+        event.asset_observation_data.asset_observation
+        for event in world.events(result, dg.DagsterEventType.ASSET_OBSERVATION)
+        if event.partition is None
+    ]
+    numbers = {name: value.value for name, value in whole.metadata.items()}
+    assert numbers["source_objects"] == len(GOOD) + 1
+    assert numbers["source_indexed"] == len(GOOD)
+    assert numbers["source_failed"] == 1
+    assert numbers["lag_seconds"] >= 0
+
+
+def test_an_outage_of_chroma_is_tried_again_later_and_not_at_once(world, monkeypatch):
+    monkeypatch.setenv("S3SYNC_CHROMA_URL", "http://127.0.0.1:9")
+    world.listing()
+    (result,) = world.dispatch()
+    assert not result.success
+    assert world.dispatcher().requests() == []
+    assert world.catalog.invocations.live_count(world.source.id) >= len(GOOD)
+    assert set(world.statuses(*GOOD).values()) == {"FAILED"}
+
+
+def test_a_missing_setting_fails_every_key_with_its_reason(world, monkeypatch):
+    monkeypatch.delenv("S3SYNC_CHROMA_URL")
+    world.listing()
+    (result,) = world.dispatch()
+    assert not result.success
+    assert world.catalog.invocations.live_count(world.source.id) == 0
+    assert set(world.reasons(result)) == {*GOOD, BAD}
+    assert world.dispatcher().requests() == []
+
+
+def test_a_bug_of_ours_is_not_tried_again_at_once_and_tells_no_secret(world, monkeypatch):
+    from s3sync_dagster.core import reading
+
+    def broken(*_):
+        raise ZeroDivisionError("password=hunter2")
+
+    monkeypatch.setattr(reading, "_extract_one", broken)
+    world.listing()
+    (result,) = world.dispatch()
+    assert not result.success
+    assert world.dispatcher().requests() == []
+    logs = str(world.instance.get_records_for_run(result.run_id, limit=1000).records)
+    assert "ZeroDivisionError" in logs
+    assert "hunter2" not in logs
+
+
+def _listing():
+    from s3sync_dagster.model.invocation import Trigger
+
+    return Trigger.LISTING
