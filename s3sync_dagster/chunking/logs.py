@@ -14,7 +14,7 @@ _INSIDE_RECORD = 2.5
 
 def outline_log(data: bytes) -> Outline:
     """Return cuts before records, and dearer ones before their further lines."""
-    outline = Outline()
+    outline = Outline(uniform=True)
     timed = _is_timed(data)
     position = data.find(b"\n") + 1
     while 0 < position < len(data):

@@ -66,6 +66,8 @@ class Outline:
     """What encloses the text from this position to the next."""
     headers: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Position -> byte range of the header row that a chunk beginning there repeats."""
+    uniform: bool = False
+    """True where most cuts cost the same: content then decides between them (``anchors``)."""
     inner_cost: float = 0.0
     """Added to cuts inside what is too large and has no inner structure."""
 

@@ -6,6 +6,7 @@ from s3sync_dagster.chunking.text import character_start
 
 DEFAULT_MAX_LINES = 10
 DEFAULT_LINES_BYTES = 4096
+AFTER_HEADER_ROW = 3.0
 INSIDE_RECORD = 3.0
 APART = -0.6
 """Before and after a record that must be cut: its parts do not share chunks with others."""
@@ -15,14 +16,14 @@ MAX_HEADER_SHARE = 3
 
 def outline_csv(data: bytes, limit: int) -> Outline:
     """Return the cuts between the rows of a CSV file; each chunk repeats the header row."""
-    outline = Outline()
+    outline = Outline(uniform=True)
     ends = _row_ends(data, limit)
     if not ends:
         return outline
     header = (0, ends[0])
     repeat = header[1] <= limit // MAX_HEADER_SHARE
     for number, start in enumerate(ends[:-1] if ends[-1] == len(data) else ends):
-        outline.allow(start, 3.0 if number == 0 else 0.0)
+        outline.allow(start, AFTER_HEADER_ROW if number == 0 else 0.0)
         if repeat:
             outline.headers[start] = header
     return outline
@@ -56,7 +57,7 @@ def _row_ends(data: bytes, limit: int) -> list[int]:
 
 def outline_json_lines(data: bytes, limit: int) -> Outline:
     """Return the cuts between lines of JSON, and inside those that do not fit."""
-    outline = Outline()
+    outline = Outline(uniform=True)
     start = 0
     apart = False
     while start < len(data):

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from s3sync_dagster.chunking.anchors import anchored_cut
+
 BLANK_LINE = 0.3
 LINE = 1.0
 SENTENCE = 1.6
@@ -77,11 +79,17 @@ def _forced(data: bytes, start: int, end: int, limit: int) -> Iterator[tuple[int
     spaces = (match.end() for match in _SPACE.finditer(data, start, end))
     for position in (*spaces, end):
         while position - last > limit:
-            last = character_start(data, last + limit, last)
+            last = _character_cut(data, last, limit)
             yield last, CHARACTER
         if position < end and position - last >= grain:
             yield position, SPACE
             last = position
+
+
+def _character_cut(data: bytes, start: int, limit: int) -> int:
+    """Return where to cut text without blanks: in the last quarter, at the same content again."""
+    position = anchored_cut(data, start + limit - max(1, limit // 4), start + limit)
+    return character_start(data, position, start)
 
 
 def _thinned(cuts: list[int], start: int, grain: int, limit: int) -> Iterator[int]:
