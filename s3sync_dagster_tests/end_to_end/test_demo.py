@@ -12,8 +12,10 @@ import chromadb
 import psutil
 import pytest
 
+from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.local.chroma_server import use_chroma
 from s3sync_dagster.local.demo import demo_settings
+from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.settings import load_settings
 
 S3SYNC = Path(sysconfig.get_path("scripts")) / "s3sync"
@@ -47,7 +49,7 @@ def processes_of(home):
         try:
             belongs = process.environ().get("S3SYNC_HOME", "").startswith(str(home))
             if belongs and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(" ".join(process.cmdline())[:80])
+                found.append(process)
         except psutil.Error:
             continue
     return found
@@ -90,7 +92,8 @@ def check_collection(home):
             keys.setdefault(metadata["document_key"], []).append(int(record_id.rsplit("-", 1)[1]))
         assert all(sorted(found) == list(range(len(found))) for found in keys.values())
         assert len(keys) == 33  # one deleted, one new
-        hits = collection.query(query_texts=["who pays for the baby sitter"], n_results=1)
+        vector = open_embedder(EmbeddingConfig()).embed_query("who pays for the baby sitter")
+        hits = collection.query(query_embeddings=[vector], n_results=1)
         assert hits["metadatas"][0][0]["document_key"] == "company/handbook/expenses.md"
 
 
@@ -114,10 +117,8 @@ def test_an_interrupted_demo_goes_on_and_tells_the_whole_story(tmp_path):
 def run_workers(home):
     return [
         process
-        for process in psutil.process_iter()
-        if process.name().startswith("python")
-        and "multiprocessing.spawn" in " ".join(process.cmdline())
-        and process.environ().get("S3SYNC_HOME", "").startswith(str(home))
+        for process in processes_of(home)
+        if "multiprocessing.spawn" in " ".join(process.cmdline())
     ]
 
 
@@ -131,11 +132,10 @@ def test_a_killed_run_worker_costs_no_record_and_doubles_none(tmp_path):
         end = time.monotonic() + 120
         while not killed:
             assert time.monotonic() < end
-            for process in run_workers(home):
+            if workers := run_workers(home):
                 time.sleep(4.0)  # in the middle: started, not finished
-                process.kill()
-                killed.append(process.pid)
-                break
+                workers[0].kill()
+                killed.append(workers[0].pid)
             time.sleep(0.1)
         text, _ = demo.communicate(timeout=600)
         assert demo.returncode == 0, text
