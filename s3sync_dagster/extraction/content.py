@@ -1,10 +1,12 @@
 """What the first bytes say a file is, whatever its name says."""
 
 import io
+import re
 import zipfile
 from pathlib import Path
 
 from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.extraction.decoding import looks_binary
 from s3sync_dagster.model.errors import EmptyText
 
 HEAD_BYTES = 4096
@@ -33,6 +35,8 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"OggS", "media"),
     (b"\x1aE\xdf\xa3", "media"),
 )
+_IN_PLAIN_CHARACTERS = ("pdf", "rtf")
+"""Kinds whose whole file may be plain characters."""
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _OPEN_DOCUMENT = {
     "application/vnd.oasis.opendocument.text": "odt",
@@ -59,14 +63,18 @@ def head_of(content: Content) -> bytes:
     return head
 
 
-def sniff(content: Content) -> str | None:
+def sniff(content: Content, *, named_as_text: bool = False) -> str | None:
     """Return the reader, or the reason to skip, that the bytes prove; None when they prove none.
 
-    Text formats prove nothing (an HTML file may be a lesson about HTML).
+    Text formats prove nothing (an HTML file may be a lesson about HTML), and plain characters
+    prove little: what is named as text and looks like text is text, though it begin with ``ID3``.
     """
     head = head_of(content)
+    plain = not looks_binary(head)
+    if plain and named_as_text:
+        return None
     for magic, answer in _MAGIC:
-        if head.startswith(magic):
+        if head.startswith(magic) and (answer in _IN_PLAIN_CHARACTERS or not plain):
             return answer
     if head.startswith(b"PK\x03\x04"):
         return _sniff_zip(content)
@@ -77,7 +85,7 @@ def sniff(content: Content) -> str | None:
     if head[:4] == b"RIFF" or head[4:8] == b"ftyp":
         return "media"
     # A PDF may have junk before its header, within the first kilobyte.
-    return "pdf" if b"%PDF-" in head[:1024] else None
+    return "pdf" if re.search(rb"^%PDF-\d", head[:1024], re.MULTILINE) else None
 
 
 def _sniff_zip(content: Content) -> str:

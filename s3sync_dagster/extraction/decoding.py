@@ -6,6 +6,7 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 
+from s3sync_dagster.extraction.alphabets import best_code_page, foreign_share
 from s3sync_dagster.model.errors import UnsupportedFile
 
 SAMPLE_BYTES = 64 * 1024
@@ -17,6 +18,13 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_DECLARATIONS = (
+    re.compile(rb"""^\s*<\?xml[^>]{1,200}encoding\s*=\s*["']([A-Za-z0-9_:.-]+)"""),
+    re.compile(rb"""<meta[^>]+charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]+)""", re.IGNORECASE),
+    re.compile(rb"""\A(?:.*\n)?[ \t\f]*#.{0,100}?coding[:=][ \t]*([-\w.]+)"""),
+)
+_AS_BROWSERS_DO = {"iso-8859-1": "cp1252", "latin1": "cp1252", "gb2312": "gb18030"}
+"""What such declarations mean in practice."""
 _MULTIBYTE = {
     *("shift_jis", "shift_jis_2004", "shift_jisx0213", "cp932", "euc_jp", "euc_jis_2004"),
     *("euc_jisx0213", "iso2022_jp", "gb18030", "gbk", "gb2312", "hz", "big5", "big5hkscs", "cp950"),
@@ -28,9 +36,8 @@ _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\b\x1b\x1a")) + b"\x7f"
 _MAX_CONTROL_SHARE = 0.003
 _MIN_SAMPLE_BYTES = 16
 """Below this detectors answer at random."""
-_MAX_ODD_SHARE = 0.04
-_MAX_LATIN_SHARE = 0.4
-"""Western texts have fewer letters outside ASCII than this; Cyrillic or Greek ones have more."""
+_MAX_FOREIGN_SHARE = 0.3
+"""Letters of other scripts in a text that may still be a Latin one, wrongly decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +53,28 @@ class Decoded:
 def decode(content: bytes) -> Decoded:
     """Return the text of a file.
 
-    Order: byte order mark, strict UTF-8, UTF-16 without a mark, then a guess. Raises
+    Order: byte order mark, strict UTF-8, UTF-16 without a mark, what the file declares (XML
+    declaration, ``meta charset`` of HTML, coding comment of source code), then a guess. Raises
     ``UnsupportedFile`` (``binary``) for what is no text.
     """
     for mark, encoding in _BOMS:
         if content.startswith(mark):
             return _decode_marked(content, len(mark), encoding)
+    escaped = _escaped(content)
+    if escaped is not None:
+        return Decoded(content.decode(escaped), escaped, guessed=True)
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         text = None
-    if text is not None and not _looks_binary(content):
+    if text is not None and not looks_binary(content):
         return Decoded(text, "utf-8", guessed=False)
-    encoding = _utf16_without_mark(content)
+    encoding = _wide_without_mark(content)
     if encoding is not None:
         return Decoded(content.decode(encoding), encoding, guessed=True)
-    if _looks_binary(content):
+    if looks_binary(content):
         raise UnsupportedFile("The file is no text and of no kind that is read.", reason="binary")
-    return _guess(content)
+    return _decode_declared(content) or _guess(content)
 
 
 def _decode_marked(content: bytes, skip: int, encoding: str) -> Decoded:
@@ -75,7 +86,19 @@ def _decode_marked(content: bytes, skip: int, encoding: str) -> Decoded:
         return Decoded(codecs.decode(body, encoding, "replace"), encoding, guessed=True)
 
 
-def _looks_binary(content: bytes) -> bool:
+def _decode_declared(content: bytes) -> Decoded | None:
+    found = next((m for form in _DECLARATIONS if (m := form.search(content[:4096]))), None)
+    if found is None:
+        return None
+    name = found[1].decode("ascii").lower()
+    name = _AS_BROWSERS_DO.get(name, name)
+    try:
+        return Decoded(content.decode(name), name, guessed=False)
+    except (LookupError, UnicodeDecodeError, ValueError):
+        return None
+
+
+def looks_binary(content: bytes) -> bool:
     """Return whether control characters are more than stray ones, at the head or the tail."""
     for sample in (content[:SAMPLE_BYTES], content[-SAMPLE_BYTES:]):
         controls = len(sample) - len(sample.translate(None, _CONTROL))
@@ -84,14 +107,27 @@ def _looks_binary(content: bytes) -> bool:
     return False
 
 
-def _utf16_without_mark(content: bytes) -> str | None:
-    """Return UTF-16's byte order where it gives plausible text and the bytes are no other text."""
-    if len(content) < 4 or len(content) % 2 or not _looks_binary(content):
+def _wide_without_mark(content: bytes) -> str | None:
+    """Return UTF-16 or UTF-32 in the byte order that gives plausible text, None for other bytes."""
+    if len(content) < 4 or not looks_binary(content):
         return None
-    plausible = [
-        encoding for encoding in ("utf-16-le", "utf-16-be") if _is_plausible(content, encoding)
-    ]
-    return plausible[0] if len(plausible) == 1 else None
+    for width, names in ((4, ("utf-32-le", "utf-32-be")), (2, ("utf-16-le", "utf-16-be"))):
+        if len(content) % width == 0:
+            plausible = [name for name in names if _is_plausible(content, name)]
+            if len(plausible) == 1:
+                return plausible[0]
+    return None
+
+
+def _escaped(content: bytes) -> str | None:
+    """Return the seven-bit East Asian encoding whose escape sequences the text uses."""
+    if b"\x1b$" not in content[:SAMPLE_BYTES]:
+        return None
+    for name in ("iso2022_kr",) if b"\x1b$)C" in content else ("iso2022_jp_2",):
+        decoded = _try(content, name)
+        if decoded is not None and "\x1b" not in decoded.text:
+            return name
+    return None
 
 
 def _is_plausible(content: bytes, encoding: str) -> bool:
@@ -100,7 +136,7 @@ def _is_plausible(content: bytes, encoding: str) -> bool:
         content.decode(encoding)
     except UnicodeDecodeError:
         return False
-    text = content[: SAMPLE_BYTES & ~1].decode(encoding, "ignore")
+    text = content[:SAMPLE_BYTES].decode(encoding, "ignore")
     strange = sum(
         unicodedata.category(character)[0] == "C" and character not in "\t\n\r\f"
         for character in text
@@ -120,8 +156,10 @@ def _guess(content: bytes) -> Decoded:
         if found in _MULTIBYTE:
             break
         found = _detect(sample[:-shorter])
-    if found is None or found not in _MULTIBYTE:
-        found = _best_western(sample, found)
+    if found not in _MULTIBYTE and not (
+        found and foreign_share(sample, found) > _MAX_FOREIGN_SHARE
+    ):
+        found = best_code_page(sample, found)
     return _try(content, found) or _try(content, "cp1252") or _last_resort(content)
 
 
@@ -156,45 +194,3 @@ def _detect(sample: bytes) -> str | None:
 
     best = from_bytes(sample, cp_exclusion=_NEVER).best()
     return best.encoding if best else None
-
-
-def _best_western(sample: bytes, found: str | None) -> str:
-    """Return the 8-bit code page: Windows Western where it gives words, else the least odd one.
-
-    Detectors confuse these pages with each other; scripts other than Latin they tell well.
-    """
-    candidates = ["cp1252", "cp1250", "iso8859-2"]
-    if found is not None:
-        if _foreign_share(sample, found) > _MAX_LATIN_SHARE or found == "cp1254":
-            return found
-        candidates.append(found)
-    scores = {name: _oddness(sample, name) for name in dict.fromkeys(candidates)}
-    if scores["cp1252"] <= _MAX_ODD_SHARE:
-        return "cp1252"
-    return min(scores, key=scores.__getitem__)
-
-
-def _foreign_share(sample: bytes, encoding: str) -> float:
-    """Return the share of letters outside ASCII."""
-    letters = [c for c in sample.decode(encoding, "replace") if c.isalpha()]
-    return sum(not c.isascii() for c in letters) / max(1, len(letters))
-
-
-def _oddness(sample: bytes, encoding: str) -> float:
-    """Return the share of characters outside ASCII that stand where no language has them."""
-    text = sample.decode(encoding, "replace")
-    places = [i for i, character in enumerate(text) if not character.isascii()]
-    return sum(_is_odd(text, i) for i in places) / max(1, len(places))
-
-
-def _is_odd(text: str, i: int) -> bool:
-    """Return whether a symbol stands inside a word, or a capital follows a small letter."""
-    before = text[i - 1] if i else " "
-    after = text[i + 1] if i + 1 < len(text) else " "
-    character = text[i]
-    if character.isalpha():
-        return character.isupper() and before.islower()
-    if character in "¿¡\ufffd":
-        return before.isalpha()
-    inside = before.isalpha() and after.isalpha()
-    return inside and unicodedata.category(character)[0] in "SNC" and character != "\u00ad"

@@ -74,7 +74,7 @@ _ENGINES: dict[str, tuple[Engine, ...]] = {
     ),
     "docx": _docling("office:read_docx"),
     "odt": _docling("office:read_odt"),
-    "epub": _docling("office:read_epub"),
+    "epub": _docling("epub:read_epub"),
     "pptx": _docling("slides:read_pptx"),
     "odp": _docling("slides:read_odp"),
     "html": _docling("web:read_html"),

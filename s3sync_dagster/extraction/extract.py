@@ -102,7 +102,8 @@ def _choose(content: Content, *, name: str, content_type: str | None) -> _Choice
     named = kind_of(name)
     if named is not None and named.skip is not None:
         raise UnsupportedFile(_SKIPS[named.skip], reason=named.skip)
-    proven = sniff(content)
+    named_as_text = named is not None and named.reader not in _PROVABLE
+    proven = sniff(content, named_as_text=named_as_text)
     if proven == "encrypted":
         raise UnreadableFile("The file is protected by a password.", reason="encrypted")
     if proven == "broken_zip":
@@ -115,6 +116,8 @@ def _choose(content: Content, *, name: str, content_type: str | None) -> _Choice
         media_type = (content_type or "").partition(";")[0].strip().lower()
         reader = _BY_TYPE.get(media_type)
         return _Choice(FileKind(reader=reader) if reader else TEXT)
+    if proven is None and suffix_of(name) in _ALSO_TEXT:
+        return _Choice(TEXT, (f"The suffix says {suffix_of(name)}, the bytes are text.",))
     if proven is None and named.reader in _PROVABLE:
         raise UnreadableFile(
             f"The suffix says {suffix_of(name)} but the bytes are not of that kind.",
@@ -123,6 +126,8 @@ def _choose(content: Content, *, name: str, content_type: str | None) -> _Choice
     return _Choice(named)
 
 
+_ALSO_TEXT = (".doc", ".msg")
+"""Suffixes of plain text too, on systems where Word and Outlook are not at home."""
 _PROVABLE = {
     *("pdf", "docx", "doc", "odt", "rtf", "xlsx", "xls", "ods", "pptx", "ppt", "odp", "epub"),
     *("msg", "image"),

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from s3sync_dagster.core.interfaces import Content, WorkerPool
 from s3sync_dagster.extraction.engines import Engine, engines_for
+from s3sync_dagster.extraction.pages import PageWriter
 from s3sync_dagster.extraction.scans import read_scans
 from s3sync_dagster.extraction.steps import Attachment, Converted, Mail, PdfPages
-from s3sync_dagster.model.document import Document, Page
+from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import EmptyText, FixInput, LimitExceeded, MissingEngine
 from s3sync_dagster.model.source import ExtractionConfig
 
@@ -72,7 +73,7 @@ class Reading:
         if mail.subject:
             head = f"# {mail.subject}\n\n{head}"
         body, body_warnings = self._body(mail)
-        writer = _Parts()
+        writer = PageWriter()
         writer.add("message", f"{head}\n{body.strip()}")
         warnings = [*mail.warnings, *body_warnings]
         for attachment in mail.attachments:
@@ -87,9 +88,9 @@ class Reading:
                 f"## Attachment: {attachment.name}\n\n{as_markdown(document).strip()}",
             )
         return Document(
-            text="".join(writer.pieces),
+            text=writer.text,
             format="markdown",
-            pages=tuple(writer.pages),
+            pages=writer.pages,
             page_count=len(writer.pages),
             title=mail.subject,
             author=mail.author,
@@ -135,16 +136,3 @@ def as_markdown(document: Document) -> str:
 
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
-
-
-class _Parts:
-    def __init__(self) -> None:
-        self.pieces: list[str] = []
-        self.pages: list[Page] = []
-        self._length = 0
-
-    def add(self, label: str, text: str) -> None:
-        piece = text.strip("\n") + "\n\n"
-        self.pages.append(Page(start=self._length, label=label))
-        self.pieces.append(piece)
-        self._length += len(piece)

@@ -6,7 +6,8 @@ from typing import Any
 from s3sync_dagster.core.interfaces import Content
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.decoding import decode
-from s3sync_dagster.model.document import Document, Page
+from s3sync_dagster.extraction.pages import PageWriter
+from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
 
@@ -27,20 +28,14 @@ def read_notebook(content: Content, *, name: str, config: ExtractionConfig) -> D
         shown = [_show(cell, language) for cell in cells]
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         raise UnreadableFile("The notebook is no valid JSON of cells.", reason="damaged") from None
-    pieces: list[str] = []
-    pages: list[Page] = []
-    length = 0
+    writer = PageWriter()
     for number, text in enumerate(shown, start=1):
-        if not text.strip():
-            continue
-        piece = text.strip("\n") + "\n\n"
-        pages.append(Page(start=length, label=f"Cell {number}"))
-        pieces.append(piece)
-        length += len(piece)
+        if text.strip():
+            writer.add(f"Cell {number}", text)
     return Document(
-        text="".join(pieces),
+        text=writer.text,
         format="markdown",
-        pages=tuple(pages),
+        pages=writer.pages,
         page_count=len(cells),
         title=book.get("metadata", {}).get("title"),
         engine="notebook",

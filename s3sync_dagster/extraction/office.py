@@ -1,9 +1,8 @@
-"""Word documents, OpenDocument files and e-books through docling's backends."""
+"""Word documents and OpenDocument texts through docling's backends."""
 
 from typing import Any
 
 from s3sync_dagster.core.interfaces import Content
-from s3sync_dagster.extraction.archives import MAX_UNPACKED_BYTES
 from s3sync_dagster.extraction.docling_reader import (
     convert,
     fill_pictures,
@@ -18,7 +17,6 @@ _BACKENDS = "docling.backend."
 PRELOAD = {
     "read_docx": (_BACKENDS + "msword_backend", "defusedxml.ElementTree"),
     "read_odt": (_BACKENDS + "opendocument_backend", "defusedxml.ElementTree"),
-    "read_epub": (_BACKENDS + "epub_backend", "defusedxml.ElementTree"),
 }
 _DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing}docPr"
 
@@ -45,30 +43,6 @@ def read_odt(content: Content, *, name: str, config: ExtractionConfig) -> Docume
     parsed = convert(backend)
     _keep_footnotes(parsed)
     return _document(content, fill_pictures(to_markdown(parsed, layers=("BODY", "NOTES"))))
-
-
-def read_epub(content: Content, *, name: str, config: ExtractionConfig) -> Document:
-    """Return an e-book."""
-    from docling.backend.epub_backend import EpubDocumentBackend
-    from docling.datamodel.backend_options import EpubBackendOptions
-
-    del config
-    options: Any = EpubBackendOptions.model_validate(
-        {
-            "max_total_bytes": MAX_UNPACKED_BYTES,
-            "max_file_bytes": MAX_UNPACKED_BYTES // 4,
-            "max_member_count": 20_000,
-        }
-    )
-    backend = open_backend(
-        content,
-        name=name,
-        format_name="EPUB",
-        backend=EpubDocumentBackend,
-        options=options,
-    )
-    parsed = convert(backend)
-    return _document(content, fill_pictures(to_markdown(parsed, layers=("BODY", "FURNITURE"))))
 
 
 def _keep_footnotes(parsed: Any) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 from s3sync_dagster.core.interfaces import Content, WorkerPool, WorkLimits
+from s3sync_dagster.extraction.pages import PageWriter
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.extraction.words import word_recall
-from s3sync_dagster.model.document import Document, Page
+from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import EmptyText, LimitExceeded, MissingEngine
 from s3sync_dagster.model.source import ExtractionConfig
 
@@ -97,19 +98,14 @@ def _recognise(
 
 def join_pages(texts: list[str], pages: PdfPages, *, engine: str, warnings: list[str]) -> Document:
     """Return the document of page texts, with the place of each page."""
-    pieces: list[str] = []
-    places: list[Page] = []
-    length = 0
+    writer = PageWriter()
     for number, text in enumerate(texts, start=1):
-        places.append(Page(start=length, label=str(number)))
         gap = "\n" if number in pages.continued else "\n\n"  # the next page's index
-        piece = text.strip("\n") + gap if text.strip() else ""
-        pieces.append(piece)
-        length += len(piece)
+        writer.add(str(number), text, gap=gap)
     return Document(
-        text="".join(pieces),
+        text=writer.text,
         format="markdown",
-        pages=tuple(places),
+        pages=writer.pages,
         page_count=len(texts),
         title=pages.title,
         author=pages.author,

@@ -42,7 +42,7 @@ def read_workbook(content: Content, *, name: str, config: ExtractionConfig) -> D
             _write_sheet(writer, workbook, sheet.name)
     properties = office_properties(content)
     return Document(
-        text="".join(writer.pieces) if writer.pages else "",
+        text="".join(writer.pieces).rstrip("\n") + "\n" if writer.pages else "",
         format="markdown",
         pages=tuple(writer.pages),
         page_count=writer.sheets,

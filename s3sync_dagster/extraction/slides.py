@@ -1,6 +1,9 @@
 """Presentations: a page for each slide, with its notes and comments."""
 
+import io
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from s3sync_dagster.core.interfaces import Content
@@ -11,7 +14,8 @@ from s3sync_dagster.extraction.docling_reader import (
     to_markdown,
 )
 from s3sync_dagster.extraction.metadata import office_properties
-from s3sync_dagster.model.document import Document, Page
+from s3sync_dagster.extraction.pages import PageWriter
+from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.source import ExtractionConfig
 
 PRELOAD = {
@@ -23,6 +27,8 @@ PRELOAD = {
 def read_pptx(content: Content, *, name: str, config: ExtractionConfig) -> Document:
     """Return a PowerPoint presentation; hidden slides are left out with a warning."""
     del config
+    if not _has_slides(content):
+        return _document(content, iter(()), [])
     backend = open_backend(content, name=name, format_name="PPTX", backend=_backend_without_boxes())
     slides = list(backend.pptx_obj.slides)
     warnings = [
@@ -38,6 +44,15 @@ def read_pptx(content: Content, *, name: str, config: ExtractionConfig) -> Docum
         ),
         warnings,
     )
+
+
+def _has_slides(content: Content) -> bool:
+    """Return whether there is a slide: docling takes a presentation without one for damaged."""
+    try:
+        with zipfile.ZipFile(content if isinstance(content, Path) else io.BytesIO(content)) as file:
+            return any(name.startswith("ppt/slides/slide") for name in file.namelist())
+    except (zipfile.BadZipFile, OSError, EOFError):
+        return True  # docling says what is wrong
 
 
 def read_odp(content: Content, *, name: str, config: ExtractionConfig) -> Document:
@@ -92,21 +107,16 @@ def _backend_without_boxes() -> type:
 
 
 def _document(content: Content, slides: Iterator[str], warnings: list[str]) -> Document:
-    pieces: list[str] = []
-    pages: list[Page] = []
-    length = count = 0
+    writer = PageWriter()
+    count = 0
     for count, text in enumerate(slides, start=1):
-        piece = text.strip("\n") + "\n\n"
-        if not piece.strip():
-            continue
-        pages.append(Page(start=length, label=str(count)))
-        pieces.append(piece)
-        length += len(piece)
+        if text.strip():
+            writer.add(str(count), text)
     properties = office_properties(content)
     return Document(
-        text="".join(pieces),
+        text=writer.text,
         format="markdown",
-        pages=tuple(pages),
+        pages=writer.pages,
         page_count=count,
         title=properties.title,
         author=properties.author,

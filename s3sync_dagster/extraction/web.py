@@ -34,12 +34,11 @@ _DECLARATION = re.compile(
     r"""(<meta[^>]+charset\s*=\s*["']?\s*|<\?xml[^>]+encoding\s*=\s*["'])[A-Za-z0-9_:.-]+""",
     re.IGNORECASE,
 )
-_CHARSET = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]+)""", re.IGNORECASE)
 
 
 def read_html(content: Content, *, name: str, config: ExtractionConfig) -> Document:
     """Return a web page, with or without navigation, header and footer (``config.boilerplate``)."""
-    decoded = decode_html(read_all(content))
+    decoded = decode(read_all(content))
     return html_to_document(decoded, name=name, config=config)
 
 
@@ -61,20 +60,6 @@ def html_to_document(decoded: Decoded, *, name: str, config: ExtractionConfig) -
         engine=engine,
         warnings=tuple(warnings),
     )
-
-
-def decode_html(content: bytes) -> Decoded:
-    """Return the text of HTML: by mark, by UTF-8, by its own ``meta charset``, by a guess."""
-    decoded = decode(content)
-    declared = _CHARSET.search(content[:4096])
-    if not decoded.guessed or declared is None:
-        return decoded
-    name = declared[1].decode("ascii").lower()
-    name = {"iso-8859-1": "cp1252", "latin1": "cp1252", "gb2312": "gb18030"}.get(name, name)
-    try:
-        return Decoded(content.decode(name), name, guessed=False)
-    except (LookupError, UnicodeDecodeError):
-        return decoded
 
 
 def nesting_depth(html: str) -> int:

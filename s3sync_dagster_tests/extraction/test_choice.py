@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -122,3 +123,26 @@ def test_pictures_are_not_read_where_ocr_is_off(read: Read):
     with pytest.raises(UnsupportedFile) as caught:
         read(corpus._red_square(), "a.png", ocr=False)
     assert caught.value.reason == "ocr_off"
+
+
+@pytest.mark.parametrize("name", ["readme.doc", "german.msg"])
+def test_suffixes_that_plain_text_has_too(read: Read, name: str):
+    document = read(b"plain words", name)
+    assert document.text == "plain words"
+    assert document.warnings == (f"The suffix says {name[-4:]}, the bytes are text.",)
+
+
+@pytest.mark.parametrize(
+    "start", ["GIF89a is a format", "ID3 tags", "%PDF-1.7 begins a PDF", "{\\rtf1"]
+)
+@pytest.mark.parametrize("name", ["notes.md", "reader.py", "table.csv"])
+def test_text_about_formats_is_text(read: Read, name: str, start: str):
+    document = read(start.encode() + b"\nmore words\n", name)
+    assert document.text.startswith(start)
+    assert document.warnings == ()
+
+
+def test_our_own_file_about_pdf_is_code(read: Read):
+    content = Path(raw_pdf.__file__).read_bytes()
+    assert b"%PDF-" in content[:1024]
+    assert read(content, "raw_pdf.py").format == "code"

@@ -14,6 +14,9 @@ SENTENCES = {
     "german": "Größe über Äpfel, Straße und Öl „zitiert“.\n",
     "polish": "Zażółć gęślą jaźń, łódź pójdzie śmiało w świat.\n",
     "czech": "Příliš žluťoučký kůň úpěl ďábelské ódy.\n",
+    "hungarian": "Árvíztűrő tükörfúrógép, ahol a két út elválik.\n",
+    "turkish": "Pijamalı hasta yağız şoföre çabucak güvendi.\n",
+    "lithuanian": "Įlinkdama fechtuotojo špaga sublykčiojusi pragręžė apvalų arbūzą.\n",
     "russian": "Съешь же ещё этих мягких французских булок, да выпей чаю.\n",
     "greek": "Ξεσκεπάζω την ψυχοφθόρα βδελυγμία.\n",
     "hebrew": "דג סקרן שט בים מאוכזב ולפתע מצא לו חברה.\n",
@@ -41,6 +44,10 @@ def test_proven_encodings_are_not_guesses(language: str, encoding: str):
         ("german", "cp1252"),
         ("english", "cp1252"),
         ("polish", "cp1250"),
+        ("polish", "iso8859-2"),
+        ("hungarian", "cp1250"),
+        ("turkish", "cp1254"),
+        ("lithuanian", "cp1257"),
         ("czech", "cp1250"),
         ("russian", "cp1251"),
         ("russian", "koi8-r"),
@@ -53,6 +60,9 @@ def test_proven_encodings_are_not_guesses(language: str, encoding: str):
         ("english", "utf-16-le"),
         ("english", "utf-16-be"),
         ("japanese", "utf-16-le"),
+        ("japanese", "iso2022_jp"),
+        ("korean", "iso2022_kr"),
+        ("russian", "utf-32-le"),
         ("russian", "utf-16-be"),
     ],
 )
@@ -112,3 +122,23 @@ def test_every_byte_string_gives_text_or_a_refusal():
             assert decode(content).text
             texts += 1
     assert texts > 100
+
+
+@pytest.mark.parametrize(
+    ("head", "encoding"),
+    [
+        ('<?xml version="1.0" encoding="{0}"?>\n', "iso8859-5"),
+        ('<html><head><meta charset="{0}">', "koi8-r"),
+        ("#!/usr/bin/env python\n# -*- coding: {0} -*-\n", "cp866"),
+    ],
+)
+def test_what_a_file_declares_goes_before_a_guess(head: str, encoding: str):
+    text = head.format(encoding) + "Привет"
+    decoded = decode(text.encode(encoding))
+    assert decoded.text == text
+    assert (decoded.encoding, decoded.guessed) == (encoding, False)
+
+
+def test_wrong_declaration_is_not_believed():
+    text = '<?xml version="1.0" encoding="ascii"?><a>' + SENTENCES["french"] + "</a>"
+    assert decode(text.encode("cp1252")).text == text

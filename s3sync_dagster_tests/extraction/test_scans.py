@@ -60,7 +60,7 @@ def test_only_scanned_pages_are_recognised():
     document = read(pages("typed", "", "typed too", "", scanned=(1, 3)), reader)
     assert reader.asked == [1, 3]
     assert document.engine == "liteparse+tesseract"
-    assert document.text == "typed\n\nseen on page 2\n\ntyped too\n\nseen on page 4\n\n"
+    assert document.text == "typed\n\nseen on page 2\n\ntyped too\n\nseen on page 4\n"
     assert [document.text[page.start :].split("\n")[0] for page in document.pages][
         1
     ] == "seen on page 2"
