@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 CLOUD_URL = "https://api.trychroma.com"
 LIST_COLLECTIONS = 300
+NODE_RECORDS = 2000
+"""Of one write to a single node: each write beyond 1,000 records makes it persist once, and its
+files can only be torn while it does."""
 
 
 def open_collections(
@@ -187,6 +190,6 @@ class ChromaCollections:
 
     def _write_limits(self) -> WriteLimits:
         if self._limits is None:
-            wanted = CLOUD_RECORDS if self.directory.cloud else WriteLimits().max_records
+            wanted = CLOUD_RECORDS if self.directory.cloud else NODE_RECORDS
             self._limits = WriteLimits(max_records=min(wanted, self.directory.max_batch_size()))
         return self._limits

@@ -18,8 +18,8 @@ HEALTHY, DAMAGED, MISSING, EMPTY = 0, 3, 4, 5
 PROBE_SECONDS = 600
 
 
-def is_healthy(path: Path, *, tenant: str, database: str, name: str) -> bool:
-    """Return whether every record of a collection has a vector that can be read and found.
+def find_damage(path: Path, *, tenant: str, database: str, name: str) -> str | None:
+    """Return what is wrong with a collection's vectors, None when each can be read and found.
 
     Args:
         path: Chroma's folder, used by nobody else meanwhile.
@@ -48,11 +48,14 @@ def is_healthy(path: Path, *, tenant: str, database: str, name: str) -> bool:
         ) from None
     if done.returncode == MISSING:
         raise NotFound(f"there is no collection {name!r} in {str(path)!r}")
-    if done.returncode == EMPTY:
-        return True
-    return done.returncode == HEALTHY and links_are_whole(
-        vector_segment(path, tenant=tenant, database=database, name=name)
-    )
+    if done.returncode < 0:
+        return f"reading it ends the process (signal {-done.returncode})"
+    if done.returncode == DAMAGED:
+        return "vectors cannot be read"
+    if done.returncode == HEALTHY:
+        segment = vector_segment(path, tenant=tenant, database=database, name=name)
+        return None if links_are_whole(segment) else "links between vectors are torn"
+    return None if done.returncode == EMPTY else "the probe could not run"
 
 
 def _probe(path: str, tenant: str, database: str, name: str) -> int:

@@ -17,7 +17,7 @@ from s3sync_dagster.ports.chroma import ChromaCollections
 from s3sync_dagster.ports.chroma_collection import ChromaCollection
 from s3sync_dagster.ports.chroma_embedded import EmbeddedChroma, lock_folder
 from s3sync_dagster.ports.chroma_files import VectorSegment, saved_vectors, vector_segment
-from s3sync_dagster.ports.chroma_probe import is_healthy
+from s3sync_dagster.ports.chroma_probe import find_damage
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.interfaces import Embedder, Vector
@@ -32,8 +32,8 @@ PAGE_RECORDS = 1000
 class Repair:
     """What was found and done."""
 
-    damaged: bool
-    """False: every vector could be read, and nothing was touched."""
+    damage: str | None
+    """What was wrong; None: every vector can be read, and nothing was touched."""
     saved: int = 0
     """Records whose vectors were read out of the damaged files."""
     embedded: int = 0
@@ -67,8 +67,9 @@ def repair_collection(
     lock = lock_folder(path)
     collections = None
     try:
-        if is_healthy(path, tenant=tenant, database=database, name=name):
-            return Repair(damaged=False)
+        damage = find_damage(path, tenant=tenant, database=database, name=name)
+        if damage is None:
+            return Repair(damage=None)
         segment = vector_segment(path, tenant=tenant, database=database, name=name)
         aside = _move_aside(path, segment)
         vectors = _all_saved(path, segment)
@@ -79,7 +80,7 @@ def repair_collection(
         repair = _fill(collection, embedder, vectors)
         for folder in _unfinished(path, segment):
             folder.rename(folder.with_name(folder.name + DONE))
-        return replace(repair, moved_to=aside.with_name(aside.name + DONE))
+        return replace(repair, damage=damage, moved_to=aside.with_name(aside.name + DONE))
     finally:
         if collections is not None:
             collections.close()
@@ -121,10 +122,11 @@ def _fill(collection: ChromaCollection, embedder: Embedder, vectors: dict[str, V
         torn = [name for name in page if name not in vectors]
         stored = collection.get(torn, documents=True)
         texts = {name: record.document for name, record in stored.items() if record.document}
-        _restore(collection, list(texts), embedder.embed_documents(list(texts.values())))
+        if texts:
+            _restore(collection, list(texts), embedder.embed_documents(list(texts.values())))
         embedded += len(texts)
         lost += [name for name in torn if name not in texts]
-    return Repair(damaged=True, saved=saved, embedded=embedded, lost=tuple(lost))
+    return Repair(damage=None, saved=saved, embedded=embedded, lost=tuple(lost))
 
 
 def _restore(collection: ChromaCollection, ids: Sequence[str], vectors: Sequence[Vector]) -> None:

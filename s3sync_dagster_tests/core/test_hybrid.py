@@ -36,9 +36,9 @@ def collection():
 
 def test_ranks_are_fused():
     assert fuse([["a", "b"], ["b", "c"]]) == [
-        ("b", 1 / 62 + 1 / 61),
-        ("a", 1 / 61),
-        ("c", 1 / 62),
+        ("b", 1 / 7 + 1 / 6),
+        ("a", 1 / 6),
+        ("c", 1 / 7),
     ]
     assert fuse([[], []]) == []
 
@@ -46,7 +46,7 @@ def test_ranks_are_fused():
 def test_words_lift_what_vectors_pass_over(collection):
     hits = hybrid_query(collection, EMBEDDER, Words("r4", "r0"), "red green blue", limit=3)
     assert [hit.id for hit in hits] == ["r0", "r4", "r1"]
-    assert hits[0].score == pytest.approx(1 / 61 + 1 / 62)
+    assert hits[0].score == pytest.approx(1 / 6 + 1 / 7)
     assert hits[1].document == "more of other words"
     assert hits[1].metadata == {"n": 4, "even": True}
 

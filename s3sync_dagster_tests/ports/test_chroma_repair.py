@@ -26,7 +26,7 @@ from s3sync_dagster.ports.chroma_files import (
     saved_vectors,
     vector_segment,
 )
-from s3sync_dagster.ports.chroma_probe import is_healthy
+from s3sync_dagster.ports.chroma_probe import find_damage
 from s3sync_dagster.ports.chroma_repair import repair_collection
 
 PLACE = {"tenant": "default_tenant", "database": "default_database"}
@@ -105,7 +105,7 @@ def lose_labels(path):
 def test_a_healthy_collection_is_left_alone(path):
     before = segment(path)
     repair = repair_collection(path, name="docs", embedder=hash_embedder(), **PLACE)
-    assert not repair.damaged
+    assert repair.damage is None
     assert segment(path) == before
     assert not (path / "damaged").exists()
 
@@ -135,17 +135,18 @@ def test_vectors_are_read_without_the_index(path):
 )
 def test_a_damaged_collection_is_seen_and_made_whole(path, damage, least_saved):
     damage(path)
-    assert not is_healthy(path, name="docs", **PLACE)
+    seen = find_damage(path, name="docs", **PLACE)
+    assert seen is not None
     embedder = hash_embedder()
     repair = repair_collection(path, name="docs", embedder=embedder, **PLACE)
-    assert repair.damaged
+    assert repair.damage == seen
     assert repair.saved >= least_saved
     assert repair.saved + repair.embedded == COUNT - 1
     assert repair.lost == ()
     assert repair.moved_to is not None
     assert repair.moved_to.is_dir()
 
-    assert is_healthy(path, name="docs", **PLACE)
+    assert find_damage(path, name="docs", **PLACE) is None
     collections = open_collections(path=path)
     collection = collections.open("docs", **PLACE, embedder=embedder, create=False)
     ids = [f"r-{n}" for n in range(COUNT) if n != 7]
@@ -179,10 +180,10 @@ def test_a_repair_that_was_stopped_goes_on_with_what_it_had_moved(path):
     )
     done = subprocess.run([sys.executable, "-c", script, path], check=False, timeout=120)
     assert done.returncode == 9
-    assert not is_healthy(path, name="docs", **PLACE)
+    assert find_damage(path, name="docs", **PLACE) is not None
     repair = repair_collection(path, name="docs", embedder=hash_embedder(), **PLACE)
     assert (repair.saved, repair.embedded) == (COUNT - 1, 0)
-    assert is_healthy(path, name="docs", **PLACE)
+    assert find_damage(path, name="docs", **PLACE) is None
 
 
 def test_a_finished_repairs_files_are_never_used_again(path):
