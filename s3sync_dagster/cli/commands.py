@@ -22,6 +22,8 @@ COMMANDS = {
     "approve-deletes": "status:approve_deletes",
     "chunks": "look:chunks",
     "extract": "look:extract",
+    "token": "tokens:token",
+    "credential": "credentials:credential",
 }
 
 

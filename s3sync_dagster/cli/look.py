@@ -36,8 +36,21 @@ def extract(file: Path, as_json: bool) -> int:
 
 @click.command()
 @click.argument("file", type=FILE)
-@click.option("--max-size-bytes", type=click.IntRange(1, 16384), default=1024, show_default=True)
-@click.option("--type", "kind", type=click.Choice(["tree_sitter", "lines"]), default="tree_sitter")
+@click.option(
+    "--max-size-bytes",
+    type=click.IntRange(1, 16384),
+    default=1024,
+    show_default=True,
+    help="Of a chunk.",
+)
+@click.option(
+    "--type",
+    "kind",
+    type=click.Choice(["tree_sitter", "lines"]),
+    default="tree_sitter",
+    show_default=True,
+    help="By structure, or by lines alone.",
+)
 @click.option("--context", is_flag=True, help="Show the prefix that is embedded besides.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -1,87 +1,96 @@
 """``s3sync query``."""
 
 import json
+import sys
 from typing import Any
 
 import click
 
-from s3sync_dagster.cli.options import EMBEDDINGS, as_json, chroma_url, opened
+from s3sync_dagster.cli.options import as_json, chroma_url, embedding, embedding_config, opened
+from s3sync_dagster.cli.showing import people, wrapped
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import InvalidSetting
-from s3sync_dagster.model.source import EmbeddingConfig
-from s3sync_dagster.wiring import Parts
+from s3sync_dagster.search import search
+
+LINES = 6
+"""Of a chunk that people are shown."""
 
 
 @click.command()
 @click.argument("words")
 @click.option("--collection", "-c", required=True, help="Chroma collection.")
-@click.option("--where", help="Chroma's metadata filter as JSON.")
-@click.option("-n", "limit", default=5, show_default=True, help="Number of hits.")
-@click.option("--embedding", type=EMBEDDINGS, help="For collections that no source here fills.")
+@click.option("--tenant", help="Where several have a collection of that name.")
+@click.option("--database", help="Where several have a collection of that name.")
+@click.option("--hybrid", is_flag=True, help="Rank by words too, and fuse both rankings.")
+@click.option("--where", metavar="JSON", help="Chroma's metadata filter.")
+@click.option(
+    "-n", "limit", type=click.IntRange(1, 1000), default=5, show_default=True, help="Hits."
+)
+@embedding("For collections that no source here fills.")
 @chroma_url
 @as_json
 def query(
     words: str,
     collection: str,
+    tenant: str | None,
+    database: str | None,
+    hybrid: bool,
     where: str | None,
     limit: int,
-    embedding: str | None,
     chroma_url: str | None,
     as_json: bool,
+    **options: Any,
 ) -> int:
     """Search a collection for WORDS and print the best chunks."""
+    if not words.strip():
+        raise InvalidSetting("WORDS are empty: say what to search for.")
     condition = _condition(where)
     with opened(chroma_url) as parts:
         hits = search(
-            parts, words, collection=collection, where=condition, limit=limit, embedding=embedding
+            parts,
+            words,
+            collection=collection,
+            tenant=tenant,
+            database=database,
+            where=condition,
+            limit=limit,
+            hybrid=hybrid,
+            embedding=embedding_config(options),
         )
     if as_json:
-        click.echo(json.dumps([_as_json(hit) for hit in hits]))
+        click.echo(json.dumps([_values(hit) for hit in hits]))
         return 0
     for place, hit in enumerate(hits, 1):
-        click.echo(f"{place}. {describe(hit)}")
-        click.echo("   " + "\n   ".join(hit.document.strip().splitlines()[:6]))
+        click.secho(f"{place}. {describe(hit)}", bold=sys.stdout.isatty() or None)
+        for line in _excerpt(hit.document):
+            click.echo(line)
     if not hits:
         click.echo("No hits.", err=True)
     return 0
 
 
-def search(
-    parts: Parts,
-    words: str,
-    *,
-    collection: str,
-    where: dict[str, Any] | None = None,
-    limit: int = 5,
-    embedding: str | None = None,
-) -> list[Hit]:
-    """Return the nearest chunks, best first. Raises ``NotFound`` for a missing collection."""
-    sources = [one for one in parts.catalog.sources.all() if one.collection_name == collection]
-    if embedding is not None:
-        config = EmbeddingConfig(kind=embedding)  # type: ignore[arg-type]
-    else:
-        config = sources[0].embedding if sources else EmbeddingConfig()
-    embedder = parts.embedder_for(config)
-    port = parts.collections.open(
-        collection,
-        tenant=sources[0].tenant if sources else "default_tenant",
-        database=sources[0].database_name if sources else "default_database",
-        embedder=embedder,
-        create=False,
-    )
-    return port.query(embedder.embed_query(words), limit=limit, where=where)
-
-
 def describe(hit: Hit) -> str:
-    """Return key, lines or page, and score."""
+    """Return key, lines, page or enclosing headings, and score, such as ``a.md:3-9  0.812``."""
     data = hit.metadata
-    place = f"{data.get('document_key')}:{data.get('start_line')}-{data.get('end_line')}"
+    place = people(str(data.get("document_key", hit.id)))
+    if data.get("start_line") is not None:
+        place += f":{data['start_line']}-{data.get('end_line')}"
     if page := data.get("page"):
-        place += f" (page {page})"
+        place += f" (page {people(str(page))})"
+    if inside := data.get("symbol") or data.get("heading_path"):
+        place += f" [{people(str(inside))}]"
     return f"{place}  {hit.score:.3f}"
 
 
-def _as_json(hit: Hit) -> dict[str, Any]:
+def _excerpt(text: str) -> list[str]:
+    lines = [line for line in text.splitlines() if line.strip()]
+    shown = [wrapped(line.rstrip(), indent="   ") for line in lines[:LINES]]
+    if len(lines) > LINES:
+        shown.append(f"   ... {len(lines) - LINES} more lines")
+    return shown
+
+
+def _values(hit: Hit) -> dict[str, Any]:
     return {
         "id": hit.id,
         "score": hit.score,

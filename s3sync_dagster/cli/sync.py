@@ -2,25 +2,27 @@
 
 import json
 import re
-import sys
 import uuid
-from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Self
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 
-from s3sync_dagster.cli.options import EMBEDDINGS, MODES, as_json, chroma_url, opened
-from s3sync_dagster.core.engine import KeyReport
+from s3sync_dagster.cli.options import (
+    MODES,
+    as_json,
+    chroma_url,
+    embedding,
+    embedding_config,
+    opened,
+)
+from s3sync_dagster.cli.sync_progress import DrawnProgress
+from s3sync_dagster.cli.sync_summary import print_summary, print_troubles
 from s3sync_dagster.core.keys import validate_collection_name
-from s3sync_dagster.core.state import ListingRow
-from s3sync_dagster.local.oneshot import Progress, Summary, run_sync
+from s3sync_dagster.local.oneshot import Summary, run_sync
+from s3sync_dagster.local.signals import stop_on_signals
 from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
 from s3sync_dagster.model.source import AutoSync, DeleteMode, EmbeddingConfig, Source
-from s3sync_dagster.wiring import Parts
 
 
 @click.command()
@@ -29,11 +31,16 @@ from s3sync_dagster.wiring import Parts
 @click.option("--endpoint-url", metavar="URL", help="For MinIO and other S3 servers.")
 @click.option("--region", help="Found by itself where possible.")
 @chroma_url
-@click.option("--embedding", type=EMBEDDINGS, help="Of a new source; default minilm.")
-@click.option("--mode", type=MODES, help="Of a new source; default mirror.")
+@embedding("Of a new source; minilm when not given.")
+@click.option("--mode", type=MODES, help="Of a new source; mirror when not given.")
 @click.option("--approve-deletes", is_flag=True, help="Remove more than the guard would let pass.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option("--fail-on", type=click.Choice(["any", "new"]), default="any", show_default=True)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["any", "new"]),
+    default="any",
+    show_default=True,
+    help="Exit code 1 for any failed object, or only for those that failed now.",
+)
 @as_json
 def sync(
     place: str,
@@ -41,12 +48,11 @@ def sync(
     endpoint_url: str | None,
     region: str | None,
     chroma_url: str | None,
-    embedding: str | None,
     mode: str | None,
     approve_deletes: bool,
-    dry_run: bool,
     fail_on: str,
     as_json: bool,
+    **options: Any,
 ) -> int:
     """Bring a collection in line with a bucket, once, in this process.
 
@@ -55,26 +61,29 @@ def sync(
     """
     bucket, prefix = parse_place(place)
     validate_collection_name(collection)
-    wanted = Source(
-        id=str(uuid.uuid4()),
-        name="",
-        bucket_name=bucket,
-        path_prefix=prefix,
-        collection_name=collection,
-        endpoint_url=endpoint_url,
-        region=region,
-        embedding=EmbeddingConfig(kind=embedding or "minilm"),  # type: ignore[arg-type]
-        mode=DeleteMode(mode or "mirror"),
-        auto_sync=AutoSync.NONE,
-    )
-    with opened(chroma_url) as parts:
+    model = embedding_config(options)
+    with stop_on_signals(), opened(chroma_url) as parts:
+        wanted = Source(
+            id=str(uuid.uuid4()),
+            name="",
+            bucket_name=bucket,
+            path_prefix=prefix,
+            collection_name=collection,
+            endpoint_url=endpoint_url,
+            region=region,
+            embedding=model or EmbeddingConfig(),
+            mode=DeleteMode(mode or "mirror"),
+            auto_sync=AutoSync.NONE,
+            tenant=parts.settings.chroma_tenant or "default_tenant",
+            database_name=parts.settings.chroma_database or "default_database",
+        )
+        wanted = wanted.with_changes(name=_name(wanted))
         known = parts.catalog.sources.find_identity(wanted)
-        source = _same(known, embedding, mode) if known else _create(parts, wanted)
-        console = Console(stderr=True)
-        if dry_run:
-            return _dry_run(parts, source, as_json=as_json)
+        if known is not None:
+            _require_same(known, model, mode)
+        source = known or parts.catalog.sources.add(wanted)
         try:
-            with _Drawn(console) as progress:
+            with DrawnProgress() as progress:
                 summary = run_sync(
                     parts, source, progress=progress, approve_deletes=approve_deletes
                 )
@@ -82,15 +91,14 @@ def sync(
             if known is None and not parts.catalog.views.counts(source.id).objects:
                 parts.catalog.documents.drop_source(source.id)  # a typing error leaves nothing
             raise
+        print_troubles(parts, source, summary)
         if as_json:
             values = asdict(summary)
             values.pop("newly_failed")
             click.echo(json.dumps(values))
         else:
-            _print(summary, source)
-            _print_failures(parts, source, console)
-    failed = sum(summary.failed.values()) if fail_on == "any" else summary.newly_failed
-    return 1 if failed or summary.blocked_deletes or summary.pending else 0
+            print_summary(summary, source)
+    return _exit_code(summary, fail_on)
 
 
 def parse_place(place: str) -> tuple[str, str]:
@@ -101,109 +109,34 @@ def parse_place(place: str) -> tuple[str, str]:
     return match.group(1), match.group(2) or ""
 
 
-def _create(parts: Parts, wanted: Source) -> Source:
+def _name(wanted: Source) -> str:
     stem = re.sub(r"[^A-Za-z0-9_]", "_", f"{wanted.bucket_name}_{wanted.collection_name}")
-    name = f"s_{stem}"[:50] + "_" + wanted.id[:8]
-    return parts.catalog.sources.add(wanted.with_changes(name=name))
+    return f"s_{stem}"[:50] + "_" + wanted.id[:8]
 
 
-def _same(known: Source, embedding: str | None, mode: str | None) -> Source:
-    """Use the source of this place; its settings are never changed here."""
-    for option, value, there in (
-        ("--embedding", embedding, known.embedding.kind),
-        ("--mode", mode, known.mode.value),
-    ):
-        if value is not None and value != there:
-            raise InvalidSetting(
-                f"The source {known.name!r} of this place has {option[2:]} {there!r}: leave out "
-                f"{option}, use another collection, or `s3sync source edit {known.name}`."
-            )
-    return known
-
-
-def _dry_run(parts: Parts, source: Source, *, as_json: bool) -> int:
-    from s3sync_dagster.core.dryrun import dry_run  # noqa: PLC0415
-
-    found: Any = dry_run(
-        source, catalog=parts.catalog, store=parts.store_for(source), clock=parts.clock
-    )
-    values = asdict(found)
-    if as_json:
-        click.echo(json.dumps(values))
-    else:
-        for name, value in values.items():
-            click.echo(f"{name.replace('_', ' ')}: {value}")
-    return 0
-
-
-class _Drawn(Progress):
-    """A progress bar on standard error."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            transient=not console.is_terminal,
+def _require_same(known: Source, model: EmbeddingConfig | None, mode: str | None) -> None:
+    """Refuse options that say something else than the source of this place."""
+    if not _agree(model, known.embedding):
+        raise InvalidSetting(
+            f"The source {known.name!r} of this place has the embedding {known.embedding.kind!r}, "
+            "and a collection has one: leave out --embedding, or use another collection."
         )
-        self._task = self._bar.add_task("listing", total=None)
-        self._ended = 0
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def listing(self, listing: ListingRow) -> None:
-        """Show how many objects were listed."""
-        self._bar.update(self._task, description=f"listed {listing.listed} objects")
-
-    def working(self, total: int) -> None:
-        """Show how many keys wait."""
-        self._bar.update(self._task, description="syncing", total=total, completed=0)
-
-    def keys(self, reports: Sequence[KeyReport]) -> None:
-        """Advance the bar."""
-        self._ended += len(reports)
-        self._bar.update(self._task, completed=self._ended)
-        if not self._console.is_terminal:
-            print(f"{self._ended} objects done", file=sys.stderr)  # noqa: T201
-
-    def note(self, line: str) -> None:
-        """Print a line above the bar."""
-        self._bar.console.print(line)
-
-
-def _print(summary: Summary, source: Source) -> None:
-    place = f"s3://{source.bucket_name}/{source.path_prefix}"
-    click.echo(f"{place} -> {source.collection_name!r}: {summary.listed} objects listed")
-    click.echo(f"  indexed    {summary.indexed}")
-    click.echo(f"  updated    {summary.updated}")
-    click.echo(f"  unchanged  {summary.unchanged}")
-    for state in ("skipped", "failed"):
-        reasons: dict[str, int] = getattr(summary, state)
-        shown = ", ".join(f"{reason} {number}" for reason, number in sorted(reasons.items()))
-        click.echo(f"  {state:<10} {sum(reasons.values())}{f'  ({shown})' if shown else ''}")
-    click.echo(f"  pending    {summary.pending}")
-    click.echo(f"removed besides: {summary.removed}")
-    click.echo(
-        f"chunks written {summary.chunks_written}, embedded {summary.embedded}, metadata updated "
-        f"{summary.metadata_updated}, deleted {summary.chunks_deleted}"
-    )
-    sent = ", ".join(f"{number} {kind}" for kind, number in summary.requests.items() if number)
-    click.echo(f"requests: {sent or 'none'}; {summary.seconds:.1f} s")
-    if summary.blocked_deletes:
-        click.echo(
-            f"{summary.blocked_deletes} documents lost their objects; more than may go without a "
-            f"person's word. Look at the bucket, then: s3sync approve-deletes {source.name}"
+    if mode not in (None, known.mode.value):
+        raise InvalidSetting(
+            f"The source {known.name!r} of this place has the mode {known.mode.value!r}: leave out "
+            f"--mode, or change it with `s3sync source edit {known.name} --mode {mode}`."
         )
 
 
-def _print_failures(parts: Parts, source: Source, console: Console) -> None:
-    for row in parts.catalog.views.object_rows(source.id, state="failed", limit=20):
-        console.print(f"failed: {row.object_key}: {row.reason}: {row.error}", markup=False)
+def _agree(model: EmbeddingConfig | None, there: EmbeddingConfig) -> bool:
+    """Return whether all that was said of the model holds there."""
+    if model is None:
+        return True
+    said = {field: value for field, value in asdict(model).items() if value is not None}
+    del said["sparse_key"]  # no option names it
+    return all(asdict(there)[field] == value for field, value in said.items())
+
+
+def _exit_code(summary: Summary, fail_on: str) -> int:
+    failed = sum(summary.failed.values()) if fail_on == "any" else summary.newly_failed
+    return 1 if failed or summary.blocked_deletes or summary.pending else 0

@@ -1,0 +1,57 @@
+"""What ``s3sync sync`` says at its end."""
+
+import sys
+
+import click
+
+from s3sync_dagster.cli.showing import people, reasons, wrapped
+from s3sync_dagster.local.oneshot import Summary
+from s3sync_dagster.model.source import Source
+from s3sync_dagster.wiring import Parts
+
+FAILURES_SHOWN = 20
+
+
+def print_summary(summary: Summary, source: Source) -> None:
+    """Print the counts: the first six lines add up to what was listed."""
+    click.echo(f"{place_of(source)} -> {source.collection_name}: {summary.listed} objects listed")
+    for name, value in (
+        ("indexed", str(summary.indexed)),
+        ("updated", str(summary.updated)),
+        ("unchanged", str(summary.unchanged)),
+        ("skipped", reasons(summary.skipped)),
+        ("failed", reasons(summary.failed)),
+        ("pending", str(summary.pending)),
+    ):
+        click.echo(f"  {name:<10} {value}")
+    if summary.removed:
+        click.echo(f"  besides, {summary.removed} whose objects are gone were removed")
+    click.echo(
+        f"chunks: {summary.chunks_written} written ({summary.embedded} embedded), "
+        f"{summary.metadata_updated} with new metadata, {summary.chunks_deleted} deleted"
+    )
+    sent = ", ".join(f"{number} {kind}" for kind, number in summary.requests.items() if number)
+    click.echo(f"requests: {sent or 'none'}; {summary.seconds:.1f} s")
+
+
+def print_troubles(parts: Parts, source: Source, summary: Summary) -> None:
+    """Print on standard error what a person has to look at, with the way out."""
+    total = sum(summary.failed.values())
+    rows = parts.catalog.views.object_rows(source.id, state="failed", limit=FAILURES_SHOWN)
+    for row in rows:
+        click.echo(f"failed: {people(row.object_key)}", err=True)
+        click.echo(wrapped(f"{row.reason}: {row.error}", indent="  ", stream=sys.stderr), err=True)
+    if total > len(rows):
+        click.echo(f"and {total - len(rows)} more: s3sync failures {source.name}", err=True)
+    if summary.blocked_deletes:
+        click.echo(
+            f"{summary.blocked_deletes} documents lost their objects, more than may go without a "
+            f"person's word. Look at the bucket; to remove them run this command again with "
+            f"--approve-deletes, or: s3sync approve-deletes {source.name}",
+            err=True,
+        )
+
+
+def place_of(source: Source) -> str:
+    """Return bucket and prefix as people write them."""
+    return people(f"s3://{source.bucket_name}/{source.path_prefix}")

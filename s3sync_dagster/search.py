@@ -1,0 +1,140 @@
+"""Search a collection by words of a person: vectors alone, or fused with a ranking by words."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from s3sync_dagster.catalog.versions import document_versions
+from s3sync_dagster.core.hybrid import hybrid_query, versions_by_scan
+from s3sync_dagster.core.interfaces import CollectionPort, Embedder
+from s3sync_dagster.model.document import Hit
+from s3sync_dagster.model.errors import EmbeddingMismatch, InvalidSetting
+from s3sync_dagster.model.source import EmbeddingConfig, Source
+from s3sync_dagster.ports.word_index import FtsWordIndex
+from s3sync_dagster.wiring import Parts
+
+WORDS = "words"
+"""Folder of the home with one word index for each collection that was searched by words."""
+
+
+def search(
+    parts: Parts,
+    words: str,
+    *,
+    collection: str,
+    tenant: str | None = None,
+    database: str | None = None,
+    where: Mapping[str, Any] | None = None,
+    limit: int = 5,
+    hybrid: bool = False,
+    embedding: EmbeddingConfig | None = None,
+) -> list[Hit]:
+    """Return the best chunks of a collection, best first.
+
+    Args:
+        parts: of this process.
+        words: the question.
+        collection: its name.
+        tenant: None: that of the sources which fill the collection.
+        database: None: likewise.
+        where: Chroma's metadata filter.
+        limit: hits at most.
+        hybrid: rank by words too (BM25), and fuse both rankings; the score is the fused one.
+        embedding: None: that of the sources, else the first known one that fits the collection.
+
+    Raises:
+        NotFound: there is no such collection.
+        EmbeddingMismatch: no known model made its vectors.
+        InvalidSetting: the name alone is ambiguous, or ``where`` is no filter.
+    """
+    tenant, database = _place(parts, collection, tenant=tenant, database=database)
+    port, embedder = _open(parts, collection, tenant=tenant, database=database, embedding=embedding)
+    if not hybrid:
+        return port.query(embedder.embed_query(words), limit=limit, where=where)
+    with _word_index(parts, port, tenant=tenant, database=database) as index:
+        return hybrid_query(port, embedder, index, words, limit=limit, where=where)
+
+
+def _place(
+    parts: Parts, collection: str, *, tenant: str | None, database: str | None
+) -> tuple[str, str]:
+    places = {
+        (one.tenant, one.database_name)
+        for one in parts.catalog.sources.all()
+        if one.collection_name == collection
+        and tenant in (None, one.tenant)
+        and database in (None, one.database_name)
+    }
+    if len(places) > 1:
+        shown = ", ".join(f"{name!r} of {owner!r}" for owner, name in sorted(places))
+        raise InvalidSetting(
+            f"Several databases have a collection {collection!r} ({shown}): name the database and "
+            "the tenant."
+        )
+    if places:
+        return places.pop()
+    settings = parts.settings
+    return (
+        tenant or settings.chroma_tenant or "default_tenant",
+        database or settings.chroma_database or "default_database",
+    )
+
+
+def _open(
+    parts: Parts,
+    collection: str,
+    *,
+    tenant: str,
+    database: str,
+    embedding: EmbeddingConfig | None,
+) -> tuple[CollectionPort, Embedder]:
+    """Open the collection with the first embedder that fits what it says of itself."""
+    mismatches: list[EmbeddingMismatch] = []
+    for config in [embedding] if embedding is not None else _candidates(parts, collection):
+        embedder = parts.embedder_for(config)
+        try:
+            port = parts.collections.open(
+                collection, tenant=tenant, database=database, embedder=embedder, create=False
+            )
+        except EmbeddingMismatch as error:
+            mismatches.append(error)
+        else:
+            return port, embedder
+    raise mismatches[0]
+
+
+def _candidates(parts: Parts, collection: str) -> list[EmbeddingConfig]:
+    def unlike(source: Source) -> bool:
+        return source.collection_name != collection
+
+    found: list[EmbeddingConfig] = []
+    for config in (
+        *[source.embedding for source in sorted(parts.catalog.sources.all(), key=unlike)],
+        EmbeddingConfig(),
+    ):
+        if config not in found:
+            found.append(config)
+    return found
+
+
+@contextmanager
+def _word_index(
+    parts: Parts, collection: CollectionPort, *, tenant: str, database: str
+) -> Iterator[FtsWordIndex]:
+    """Give the collection's index of words, in step with it."""
+    # The address is no part of it: the local Chroma has another port at each start.
+    place = f"{tenant}\n{database}\n{collection.name}"
+    name = hashlib.sha256(place.encode()).hexdigest()[:32]
+    index = FtsWordIndex(parts.settings.home / WORDS / f"{name}.db")
+    try:
+        versions = document_versions(
+            parts.catalog.database,
+            tenant=tenant,
+            database_name=database,
+            collection_name=collection.name,
+        )
+        index.follow(collection, versions or versions_by_scan(collection))
+        yield index
+    finally:
+        index.close()

@@ -1,0 +1,195 @@
+"""``s3sync sync`` on a real bucket and a real Chroma, requests counted on the wire."""
+
+import uuid
+
+import chromadb
+import pytest
+
+from s3sync_dagster_tests.wire_proxy import wire_proxy
+
+
+@pytest.fixture
+def collection() -> str:
+    return f"c-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def bucket(aws_endpoint) -> str:
+    name = aws_endpoint.make_bucket()
+    aws_endpoint.put_all(
+        name,
+        {
+            "docs/a.md": "# Holidays\n\nEveryone has 28 days of holiday.",
+            "docs/b.py": "def double(x):\n    return 2 * x\n",
+            "docs/c d+%.txt": "Umlauts in keys and text: äöü",
+            "docs/empty.txt": "",
+            "docs/broken.pdf": "%PDF-1.7 not really",
+            "other/x.md": "not ours",
+        },
+    )
+    return name
+
+
+def totals(summary) -> int:
+    return (
+        summary["indexed"]
+        + summary["updated"]
+        + summary["unchanged"]
+        + sum(summary["skipped"].values())
+        + sum(summary["failed"].values())
+        + summary["pending"]
+    )
+
+
+def records(chroma_url: str, collection: str) -> dict[str, str]:
+    host, port = chroma_url.removeprefix("http://").split(":")
+    found = chromadb.HttpClient(host=host, port=int(port)).get_collection(collection).get()
+    return {m["document_key"]: d for m, d in zip(found["metadatas"], found["documents"])}
+
+
+def test_the_whole_life_of_a_collection(s3sync, aws_endpoint, bucket, collection, chroma_server):
+    place = f"s3://{bucket}/docs/"
+    with wire_proxy(aws_endpoint.url) as proxy:
+
+        def sync(*more):
+            proxy.reset()
+            return s3sync(
+                "sync", place, "--collection", collection, "--endpoint-url", proxy.url,
+                "--embedding", "hash", "--json", *more,
+            )  # fmt: skip
+
+        first = sync()
+        assert first.code == 1  # the broken PDF counts
+        assert first.json["listed"] == totals(first.json) == 5
+        assert first.json["indexed"] == 3
+        assert first.json["skipped"] == {"empty_object": 1}
+        assert list(first.json["failed"]) == ["damaged"]
+        assert first.json["chunks_written"] == first.json["embedded"] == 3
+        assert proxy.counts() == {"LIST": 1, "GET": 4}
+        assert records(chroma_server, collection)["docs/c d+%.txt"].startswith("Umlauts")
+
+        again = sync("--fail-on", "new")
+        assert again.code == 0
+        assert again.json["listed"] == totals(again.json) == 5
+        assert (again.json["unchanged"], again.json["indexed"]) == (3, 0)
+        assert proxy.counts() == {"LIST": 1}
+        assert again.json["requests"] == {"LIST": 1, "GET": 0, "HEAD": 0}
+
+        aws_endpoint.put(bucket, "docs/a.md", "# Holidays\n\nEveryone has 30 days of holiday.")
+        aws_endpoint.delete(bucket, "docs/b.py")
+        aws_endpoint.delete(bucket, "docs/broken.pdf")
+        aws_endpoint.put(bucket, "docs/new.txt", "Brand new")
+        third = sync()
+        assert third.code == 0
+        assert third.json["listed"] == totals(third.json) == 4
+        assert (third.json["indexed"], third.json["updated"], third.json["removed"]) == (1, 1, 1)
+        assert proxy.counts() == {"LIST": 1, "GET": 2}
+        held = records(chroma_server, collection)
+        assert set(held) == {"docs/a.md", "docs/c d+%.txt", "docs/new.txt"}
+        assert "30 days" in held["docs/a.md"]
+
+
+def test_removals_of_everything_wait_for_a_person(s3sync, aws_endpoint, bucket, collection):
+    place = ["sync", f"s3://{bucket}/other/", "--collection", collection]
+    place += ["--endpoint-url", aws_endpoint.url, "--embedding", "hash", "--json"]
+    assert s3sync(*place).code == 0
+    aws_endpoint.delete(bucket, "other/x.md")
+    blocked = s3sync(*place)
+    assert blocked.code == 1
+    assert blocked.json["blocked_deletes"] == 1
+    approved = s3sync(*place, "--approve-deletes")
+    assert (approved.code, approved.json["removed"]) == (0, 1)
+
+
+def test_people_read_words_and_programs_read_json(s3sync, aws_endpoint, bucket, collection):
+    answer = s3sync(
+        "sync", f"s3://{bucket}/docs/", "--collection", collection,
+        "--endpoint-url", aws_endpoint.url, "--embedding", "hash",
+    )  # fmt: skip
+    assert "5 objects listed" in answer.out
+    assert "requests: 1 LIST, 4 GET" in answer.out
+    assert "docs/broken.pdf" in answer.err
+    assert "Traceback" not in answer.err
+    hits = s3sync("query", "days of holiday", "--collection", collection, "--json").json
+    assert hits[0]["metadata"]["document_key"] == "docs/a.md"
+    [status] = s3sync("status", "--json").json
+    assert (status["objects"], status["indexed"]) == (5, 3)
+    [failure] = s3sync("failures", "--json").json
+    assert failure["key"] == "docs/broken.pdf"
+    [why] = s3sync("why", "docs/empty.txt", "--json").json
+    assert (why["state"], why["reason"]) == ("skipped", "empty_object")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["sync", "not-a-place", "--collection", "docs"], 2, ["not-a-place", "s3://BUCKET"]),
+        (["sync", "s3://{bucket}/docs/", "--collection", "x"], 2, ["collection_name"]),
+        (["sync", "s3://{bucket}/docs/"], 2, ["--collection"]),
+        (
+            ["sync", "s3://no-such-bucket/", "--collection", "docs", "--endpoint-url", "{s3}"],
+            1,
+            ["no-such-bucket", "does not exist"],
+        ),
+        (
+            ["sync", "s3://{bucket}/", "--collection", "docs", "--endpoint-url",
+             "http://127.0.0.1:9"],
+            1,
+            ["http://127.0.0.1:9", "cannot be reached"],
+        ),
+        (
+            ["sync", "s3://{bucket}/", "--collection", "docs", "--endpoint-url", "{s3}",
+             "--chroma-url", "http://127.0.0.1:9"],
+            1,
+            ["http://127.0.0.1:9", "Chroma"],
+        ),
+        (["query", "words", "--collection", "nothing-here"], 1, ["nothing-here"]),
+        (["source", "show", "nobody"], 1, ["nobody", "source list"]),
+        (["source", "create", "bad-name!", "--bucket", "b", "--collection", "docs"], 2,
+         ["bad-name!"]),
+        (["approve-deletes", "nobody"], 1, ["nobody"]),
+    ],
+)  # fmt: skip
+def test_a_mistake_gets_one_clear_sentence(s3sync, aws_endpoint, bucket, arguments, code, words):
+    filled = [one.format(bucket=bucket, s3=aws_endpoint.url) for one in arguments]
+    answer = s3sync(*filled)
+    assert answer.code == code
+    for word in words:
+        assert word in answer.err
+    assert "Traceback" not in answer.err
+    assert len([line for line in answer.err.splitlines() if line.startswith("Error")]) == 1
+    assert s3sync("source", "list", "--json").json == []
+
+
+def test_wrong_credentials_are_named_and_not_shown(s3sync, aws_endpoint, bucket, monkeypatch):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", "/nonexistent")
+    answer = s3sync(
+        "sync", f"s3://{bucket}/", "--collection", "docs", "--endpoint-url", aws_endpoint.url
+    )
+    assert answer.code == 1
+    assert "credentials" in answer.err
+
+
+def test_a_home_that_cannot_be_written_is_named(s3sync, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("S3SYNC_HOME", str(tmp_path / "file"))
+    answer = s3sync("status")
+    assert answer.code == 2
+    assert "S3SYNC_HOME" in answer.err
+
+
+def test_settings_of_a_source_are_not_changed_by_sync(s3sync, aws_endpoint, bucket, collection):
+    place = ["sync", f"s3://{bucket}/other/", "--collection", collection]
+    place += ["--endpoint-url", aws_endpoint.url]
+    assert s3sync(*place, "--embedding", "hash").code == 0
+    answer = s3sync(*place, "--embedding", "minilm")
+    assert answer.code == 2
+    assert "another collection" in answer.err
+    answer = s3sync(*place, "--mode", "append")
+    assert answer.code == 2
+    assert "source edit" in answer.err
+    [source] = s3sync("source", "list", "--json").json
+    assert (source["embedding"]["kind"], source["mode"]) == ("hash", "mirror")
