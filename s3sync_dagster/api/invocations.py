@@ -125,19 +125,24 @@ def list_invocations(
     if source_id is not None:
         source = here.source(source_id, caller)
         ids = upload_ids(here, source) if source.type == "file_upload" else [source.id]
+    tenant_rows = here.catalog.sources.rows(tenant=caller.tenant)
     if source_type in ("github", "web_scrape"):
         return []
+    if source_type == "file_upload":
+        uploads = [row.id for row in tenant_rows if row.config.get("type") == "file_upload"]
+        ids = [each for each in uploads if ids is None or each in ids]
     rows = here.catalog.invocations.rows(
-        tenant=caller.tenant,
+        # Sources of the tenant need no second condition, which would mislead the planner.
+        tenant=caller.tenant if ids is None else None,
         source_ids=ids,
         database_name=database_name,
-        source_type=source_type,
+        source_type="s3" if source_type == "s3" else None,
         status=InvocationStatus(status) if status else None,
         ascending=order_by == "ASC",
         limit=limit,
         offset=offset,
     )
-    names = names_of(here, caller)
+    names = SourceNames.of(tenant_rows)
     return [show_invocation(row, names) for row in rows]
 
 

@@ -111,7 +111,10 @@ class Invocations:
         limit: int = 100,
         offset: int = 0,
     ) -> Sequence[sa.Row[Any]]:
-        """Return rows for people and the API, newest first unless ``ascending``."""
+        """Return rows for people and the API, newest first unless ``ascending``.
+
+        ``source_type`` leaves out the sources of other types; of deleted ones none is known.
+        """
         query = sa.select(invocations).limit(limit).offset(offset)
         for column, value in (
             (invocations.c.tenant, tenant),
@@ -124,11 +127,9 @@ class Invocations:
         if source_ids is not None:
             query = query.where(invocations.c.source_id.in_(source_ids))
         if source_type is not None:
-            uploads = sa.select(sources.c.id).where(
-                sources.c.config["type"].as_string() == "file_upload"
-            )
-            wanted = invocations.c.source_id.in_(uploads)
-            query = query.where(wanted if source_type == "file_upload" else ~wanted)
+            kind = sources.c.config["type"].as_string()
+            others = sa.select(sources.c.id).where(kind != source_type)
+            query = query.where(invocations.c.source_id.not_in(others))
         order = invocations.c.created_at
         query = query.order_by(order.asc() if ascending else order.desc(), invocations.c.id)
         with self._db.read() as tx:
@@ -173,7 +174,11 @@ class Invocations:
             )
 
     def retry_failed(self, source: Source, *, keys: Sequence[str] | None = None) -> int:
-        """Ask again for what failed; a worker's death is forgotten. Returns how many."""
+        """Ask again for what failed; a worker's death is forgotten. Returns how many.
+
+        What a request asked for with an id, metadata or a target of its own is asked for again
+        just so.
+        """
         with self._db.read() as tx:
             query = sa.select(objects.c.object_key).where(
                 objects.c.source_id == source.id,
@@ -184,7 +189,24 @@ class Invocations:
         if keys is not None:
             wanted = set(keys)
             failed = [key for key in failed if key in wanted]
-        return len(self.request(source, failed, trigger=Trigger.CLI, force=True))
+        plain: list[str] = []
+        latest = self.latest_by_keys(source.id, failed)
+        for key in failed:
+            row = latest.get(key)
+            if row is None or row.trigger != Trigger.API.value:
+                plain.append(key)
+                continue
+            self.request(
+                source,
+                [key],
+                trigger=Trigger.API,
+                target_collection_name=row.target_collection_name,
+                custom_id=row.custom_id,
+                metadata=row.metadata,
+                force=True,
+            )
+        self.request(source, plain, trigger=Trigger.CLI, force=True)
+        return len(failed)
 
     def live_count(self, source_id: str) -> int:
         """Return pending and processing invocations of a source."""

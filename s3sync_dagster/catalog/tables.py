@@ -242,6 +242,18 @@ sa.Index(
     invocations.c.status,
     invocations.c.created_at,
 )
+sa.Index(
+    "ix_invocations_database_created",
+    invocations.c.tenant,
+    invocations.c.database_name,
+    invocations.c.created_at,
+)
+sa.Index(
+    "ix_invocations_run",
+    invocations.c.run_id,
+    sqlite_where=invocations.c.run_id.is_not(None),
+    postgresql_where=invocations.c.run_id.is_not(None),
+)
 
 batches = sa.Table(
     "batches",
@@ -261,6 +273,7 @@ batches = sa.Table(
         "state IN ('reserved', 'running', 'done', 'released')", name="ck_batches_state"
     ),
 )
+sa.Index("ix_batches_source_created", batches.c.source_id, batches.c.created_at)
 _live_batch = batches.c.state.in_(["reserved", "running"])
 sa.Index(
     "ix_batches_live",
