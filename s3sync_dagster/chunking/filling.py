@@ -9,7 +9,7 @@ from s3sync_dagster.chunking.text import CHARACTER, inside_character, text_cuts
 
 BEFORE_BLANKS = 6.0
 """Cost of a cut between something that fits and the blank lines behind it that do not."""
-SMALL_PARTS = 8
+SMALL_PARTS = 12
 """A run of so many parts, each below such a share of the limit, is uniform: a list of constants,
 an array of numbers. Content decides between its cuts too."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DEPTH_COST = (0.0, 0.0, 0.7, 1.2, 1.6, 2.0, 2.3, 2.6)
 """Cost of a cut by depth in the tree (only opened nodes count), last value for all deeper."""
-AFTER_COMMENT = 4.0
+AFTER_COMMENT = 5.0
 """Extra between a comment or decorator and what it describes."""
 AFTER_HEADER = 3.0
 """Extra between the first line of something and its body."""
