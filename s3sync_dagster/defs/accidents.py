@@ -5,7 +5,7 @@ import traceback
 
 import dagster as dg
 
-from s3sync_dagster.core.engine import KeyReport
+from s3sync_dagster.core.engine import KeyReport, Patience
 from s3sync_dagster.core.work import KeyOutcome
 from s3sync_dagster.defs.leasing import Leased, aside
 from s3sync_dagster.defs.resources import Runtime
@@ -38,9 +38,12 @@ def give_up(
     if lease is not None:
         catalog, now = runtime.parts.catalog, runtime.parts.clock.now().timestamp()
         left = catalog.batches.keys(lease.token)
+        final = runtime.hooks.get("patience", Patience()).final
         try:
             catalog.documents.commit(
-                lease.token, source, outcomes=[_outcome(key, ours, now=now) for key in left]
+                lease.token,
+                source,
+                outcomes=[_outcome(key, ours, now=now, final=final) for key in left],
             )
             catalog.batches.finish(lease.token)
         except S3SyncError as second:  # the lease ends by itself then
@@ -53,16 +56,17 @@ def give_up(
     ]
 
 
-def _outcome(key: str, error: S3SyncError, *, now: float) -> KeyOutcome:
-    if isinstance(error, FixConfiguration):
+def _outcome(key: str, error: S3SyncError, *, now: float, final: bool) -> KeyOutcome:
+    configuration = isinstance(error, FixConfiguration)
+    if configuration or final:
         return KeyOutcome(
             key=key,
             status="failed",
             outcome="failed",
             reason=error.reason,
             error=error.message,
-            retry_class="configuration",
-            next_at=now + CONFIGURATION_RETRY_SECONDS,
+            retry_class="configuration" if configuration else "transient",
+            next_at=now + (CONFIGURATION_RETRY_SECONDS if configuration else RETRY_SECONDS),
         )
     return KeyOutcome(
         key=key,

@@ -63,7 +63,7 @@ def report_checks(runtime: Runtime, instance: dg.DagsterInstance, sources: Seque
             list(keys.values())
         )
         for name in _CHEAP:
-            result = CHECKS[name][1](runtime, source)
+            result = CHECKS[name][1](runtime, source, None)
             record = latest.get(keys[name])
             before = record.evaluation if record is not None else None
             if isinstance(before, dg.AssetCheckEvaluation) and _told(before) == _told(result):

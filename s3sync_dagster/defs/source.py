@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
+from s3sync_dagster.core.keys import validate_source_name
 from s3sync_dagster.defs.checks import build_checks
 from s3sync_dagster.defs.dispatching import SOURCE_TAG, job_name
 from s3sync_dagster.defs.ops import build_ops, chunk
@@ -14,6 +15,8 @@ from s3sync_dagster.model.source import Source
 
 MAX_RUN_SECONDS = 3600
 BACKFILL_KEYS = 500
+TAG_CHARACTERS = 63
+"""Of an asset's tag value; tags of runs have no such limit."""
 
 
 def build_source_definitions(
@@ -36,6 +39,7 @@ def build_source_definitions(
     """
     declared = source.to_source()
     name = declared.name
+    validate_source_name(name)
     lookup = find or (lambda runtime: runtime.parts.catalog.sources.register(declared))
     extract, upsert = build_ops(name, lookup)
     partitions = dg.DynamicPartitionsDefinition(name=partitions_name(name))
@@ -49,7 +53,7 @@ def build_source_definitions(
         owners=source.owners or None,
         description=_description(declared),
         kinds={"s3", "chroma"},
-        tags={SOURCE_TAG: name},
+        tags={SOURCE_TAG: name[:TAG_CHARACTERS]},
         metadata={
             "bucket": f"s3://{declared.bucket_name}/{declared.path_prefix}",
             "collection": declared.collection_name,
@@ -62,7 +66,7 @@ def build_source_definitions(
 
     job = dg.define_asset_job(
         job_name(name),
-        selection=[index],
+        selection=dg.AssetSelection.assets(index).without_checks(),
         executor_def=dg.in_process_executor,
         tags={SOURCE_TAG: name, "dagster/max_runtime": str(MAX_RUN_SECONDS)},
         description=f"Bring {declared.collection_name!r} in line with objects of {name!r}.",

@@ -178,25 +178,21 @@ def _work(
         dispatcher = Dispatcher(runtime, instance, [source.name])
         while True:
             run_id = str(uuid.uuid4())
-            batch = parts.catalog.batches.reserve(
-                source.id,
-                take=Take(max_live=1000, ignore_backoff=True),
-                owner=parts.owners.me(),
-                run_id=run_id,
-            )
-            if batch is not None:
-                dispatcher.add_partitions(source, batch.keys)
+            taken = _take(parts, source, run_id)
+            if taken is not None:
+                token, keys = taken
+                dispatcher.add_partitions(source, keys)
                 job.execute_in_process(
                     run_config={
-                        **run_config(source.name, keys=list(batch.keys), token=batch.token),
+                        **run_config(source.name, keys=keys, token=token),
                         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                     },
                     instance=instance,
                     run_id=run_id,
-                    tags={TOKEN_TAG: batch.token, SOURCE_TAG: source.name, "s3sync/cli": "sync"},
+                    tags={TOKEN_TAG: token, SOURCE_TAG: source.name, "s3sync/cli": "sync"},
                     raise_on_error=False,
                 )
-                parts.catalog.batches.release(batch.token, died=False)
+                parts.catalog.batches.release(token, died=False)
                 continue
             if not parts.catalog.invocations.live_count(source.id):
                 return
@@ -213,6 +209,26 @@ def _work(
                 progress.note("another process holds some of the keys; waiting for it")
                 noted = True
             parts.clock.sleep(WAIT_SECONDS)
+
+
+def _take(parts: Parts, source: Source, run_id: str) -> tuple[str, list[str]] | None:
+    """Lease a batch to this process: of what waits, or one whose run has not started yet.
+
+    Such a run, should a daemon start it later, finds its batch taken and leaves it.
+    """
+    batches, owner = parts.catalog.batches, parts.owners.me()
+    batch = batches.reserve(
+        source.id,
+        take=Take(max_live=1000, ignore_backoff=True),
+        owner=owner,
+        run_id=run_id,
+    )
+    if batch is not None:
+        return batch.token, list(batch.keys)
+    for row in batches.live(source_id=source.id):
+        if row.state == "reserved" and batches.start(row.token, owner=owner, run_id=run_id):
+            return row.token, batches.keys(row.token)
+    return None
 
 
 def _nothing_known(_run_id: str | None, _token: str) -> RunState:

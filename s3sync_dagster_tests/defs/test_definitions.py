@@ -1,0 +1,239 @@
+"""What Dagster loads: cheaply, each source on its own, and always the same graph."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.definitions import read_catalog_sources
+from s3sync_dagster.defs.building import PROBLEMS, build_definitions
+from s3sync_dagster.defs.resources import CatalogSource, S3Source
+from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.source import (
+    ChunkingConfig,
+    CredentialsConfig,
+    EmbeddingConfig,
+    ExtractionConfig,
+    Source,
+)
+from s3sync_dagster.settings import load_settings
+
+GRAPH = Path(__file__).parent / "graph.json"
+HEAVY = ["docling", "docling_core", "torch", "onnxruntime", "chromadb", "pandas", "tree_sitter"]
+HEAVY += ["numpy", "tokenizers", "pypdfium2", "liteparse", "dagster_aws", "transformers", "PIL"]
+IMPORT = f"""
+import resource, sys
+import s3sync_dagster.definitions as module
+module.defs().get_repository_def()
+used = resource.getrusage(resource.RUSAGE_SELF)
+print([name for name in {HEAVY} if name in sys.modules], used.ru_utime + used.ru_stime)
+"""
+
+
+def source(name, **fields):
+    values = {"id": f"id-{name}", "bucket_name": "bucket", "collection_name": f"texts-{name}"}
+    return Source(name=name, **(values | fields))
+
+
+def test_the_import_loads_nothing_heavy_and_is_quick(tmp_path):
+    package = Path(sys.modules["s3sync_dagster"].__file__).parent
+    subprocess.run([sys.executable, "-m", "compileall", "-q", package], check=True)
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("S3SYNC_", "DAGSTER_"))},
+        "S3SYNC_HOME": str(tmp_path),
+    }
+    seconds = []
+    for _ in range(3):  # the best of three: other processes' work lands in ours now and then
+        output = subprocess.check_output([sys.executable, "-c", IMPORT], env=environment, text=True)
+        loaded, _, used = output.strip().rpartition(" ")
+        assert loaded == "[]"
+        seconds.append(float(used))
+        if seconds[-1] < 2.0:
+            break
+    assert min(seconds) < 2.0, "is bytecode compiled? `make install` does it"
+
+
+def fixed_sources():
+    declared = [
+        S3Source(name="reports", bucket_name="company", collection_name="reports",
+                 path_prefix="reports/", queue_url="https://sqs.eu-west-1.amazonaws.com/1/events",
+                 owners=["team:search"]),
+        S3Source(name="quiet", bucket_name="company", collection_name="quiet", list_interval=0),
+    ]  # fmt: skip
+    catalog = [
+        source("handbook", queue_url="https://sqs.eu-west-1.amazonaws.com/1/events"),
+        source("tickets", queue_url="https://sqs.eu-west-1.amazonaws.com/2/events"),
+    ]
+    return declared, catalog
+
+
+def graph_of(definitions: dg.Definitions) -> dict:
+    """What people and other programs can rely on, as sorted names."""
+    repository = definitions.get_repository_def()
+    graph = repository.asset_graph
+    assets = {}
+    for node in sorted(graph.asset_nodes, key=lambda node: node.key.to_user_string()):
+        assets[node.key.to_user_string()] = {
+            "partitions": node.partitions_def.name,
+            "backfill": str(node.backfill_policy),
+            "group": node.group_name,
+            "kinds": sorted(node.kinds),
+            "tags": {k: v for k, v in sorted(node.tags.items()) if not k.startswith("dagster/")},
+            "owners": sorted(node.owners),
+            "metadata": sorted(node.metadata),
+            "ops": sorted(definitions.resolve_assets_def(node.key).node_def.node_dict),
+        }
+    sensors = {}
+    for sensor in sorted(repository.sensor_defs, key=lambda sensor: sensor.name):
+        sensors[sensor.name] = {
+            "jobs": sorted(target.job_name for target in sensor.targets),
+            "status": sensor.default_status.value,
+            "seconds": sensor.minimum_interval_seconds,
+        }
+    jobs = {
+        job.name: {"executor": job.executor_def.name, "tags": dict(sorted(job.tags.items()))}
+        for job in repository.get_all_jobs()
+    }
+    return {
+        "assets": assets,
+        "checks": sorted(key.to_user_string() for key in graph.asset_check_keys),
+        "jobs": dict(sorted(jobs.items())),
+        "sensors": sensors,
+        "resources": sorted(repository.get_top_level_resources()),
+    }
+
+
+def test_the_graph_is_the_one_that_is_written_down():
+    declared, catalog = fixed_sources()
+    graph = graph_of(build_definitions(declared, catalog_sources=catalog))
+    text = json.dumps(graph, indent=2, sort_keys=True) + "\n"
+    if os.environ.get("S3SYNC_WRITE_GOLDEN"):
+        GRAPH.write_text(text)
+    assert json.loads(GRAPH.read_text()) == json.loads(text)
+
+
+def test_one_broken_source_harms_no_other():
+    good = S3Source(name="good", bucket_name="bucket", collection_name="good-texts")
+    broken = [
+        S3Source(name="bad name!", bucket_name="bucket", collection_name="texts"),
+        S3Source(name="nested", bucket_name="b", collection_name="texts", chunking={"nope": 1}),
+        S3Source(name="globs", bucket_name="b", collection_name="texts", extensions=["md"]),
+        S3Source(name="owned", bucket_name="b", collection_name="texts", owners=["nobody at all"]),
+        S3Source(name="mode", bucket_name="b", collection_name="x"),
+        S3Source(name="GOOD", bucket_name="b", collection_name="texts"),
+    ]
+    definitions = build_definitions(
+        [good, *broken], catalog_sources=[source("catalog"), source("other"), source("n" * 100)]
+    )
+    dg.Definitions.validate_loadable(definitions)
+    repository = definitions.get_repository_def()
+    assert {job.name for job in repository.get_all_jobs()} >= {"index_good", "index_other"}
+    problems = definitions.metadata[PROBLEMS].value
+    for name in ("bad name!", "nested", "owned", "mode", "GOOD", "catalog"):
+        assert any(repr(name) in problem for problem in problems), name
+    assert "index_" + "n" * 100 in {job.name for job in repository.get_all_jobs()}
+    assert not any("'good'" in problem for problem in problems)
+
+
+@pytest.fixture
+def home(tmp_path):
+    return load_settings({"S3SYNC_HOME": str(tmp_path)})
+
+
+def test_a_home_without_a_catalog_has_no_sources_and_no_problems(home):
+    assert read_catalog_sources(home) == ([], [])
+
+
+def test_a_row_that_cannot_be_read_is_left_out(home):
+    catalog = open_catalog(home.database_url)
+    catalog.sources.add(source("whole"))
+    catalog.sources.add(source("torn"))
+    with catalog.database.write() as tx:
+        tx.execute(sa.text("UPDATE sources SET config = '{\"mode\": \"x\"}' WHERE name = 'torn'"))
+    catalog.close()
+    sources, problems = read_catalog_sources(home)
+    assert [one.name for one in sources] == ["whole"]
+    assert len(problems) == 1
+    assert "'torn'" in problems[0]
+
+
+def test_a_catalog_that_cannot_be_read_is_told_and_declared_sources_load(tmp_path):
+    url = "postgresql://somebody:hunter2@127.0.0.1:9/nothing"
+    settings = load_settings({"S3SYNC_HOME": str(tmp_path), "S3SYNC_DATABASE_URL": url})
+    sources, problems = read_catalog_sources(settings)
+    assert sources == []
+    assert "missing" in problems[0]
+    assert "hunter2" not in problems[0]
+    declared, _ = fixed_sources()
+    definitions = build_definitions(declared, problems=problems)
+    assert definitions.metadata[PROBLEMS].value == problems
+    assert definitions.resolve_job_def("index_reports") is not None
+
+
+def test_a_catalog_that_hangs_does_not_keep_the_location_from_loading(tmp_path):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, never answers
+        url = f"postgresql://u:p@127.0.0.1:{silent.getsockname()[1]}/x"
+        settings = load_settings({"S3SYNC_HOME": str(tmp_path), "S3SYNC_DATABASE_URL": url})
+        sources, problems = read_catalog_sources(settings, timeout_seconds=0.5)
+    assert sources == []
+    assert "no answer" in problems[0]
+
+
+FULL = source(
+    "full",
+    region=None,
+    endpoint_url="http://127.0.0.1:9000",
+    metadata={"team": "search", "tags": ["a", "b"], "score": 1.5, "live": True},
+    include_globs=("**/*.md",),
+    document_limit=10,
+    chunking=ChunkingConfig(type="lines", max_lines=5),
+    embedding=EmbeddingConfig(kind="openai", endpoint_url="http://e", api_key_env="KEY"),
+    extraction=ExtractionConfig(engines={".pdf": "pypdfium2"}, vision_api_key_env="VISION_KEY"),
+    credentials=CredentialsConfig(access_key_id_env="AK", secret_access_key_env="SK"),
+)
+
+
+@pytest.mark.parametrize("one", [source("plain"), FULL], ids=["plain", "full"])
+def test_a_source_of_the_catalog_survives_the_way_through_dagsters_configuration(one):
+    resource = CatalogSource.of(one)
+    assert resource.to_source() == one
+    seen = []
+
+    @dg.op(required_resource_keys={"it"})
+    def look(context):
+        seen.append(context.resources.it.to_source())
+
+    @dg.job(resource_defs={"it": resource})
+    def job():
+        look()
+
+    assert job.execute_in_process().success
+    assert seen == [one]
+
+
+def test_a_declared_source_keeps_each_setting():
+    resource = S3Source(
+        name="full", bucket_name="bucket", collection_name="texts-full",
+        endpoint_url="http://127.0.0.1:9000", metadata=dict(FULL.metadata),
+        include_globs=["**/*.md"], document_limit=10, chunking={"type": "lines", "max_lines": 5},
+        embedding={"kind": "openai", "endpoint_url": "http://e", "api_key_env": "KEY"},
+        extraction={"engines": {".pdf": "pypdfium2"}, "vision_api_key_env": "VISION_KEY"},
+        access_key_id_env="AK", secret_access_key_env="SK",
+    )  # fmt: skip
+    assert resource.to_source().with_changes(id=FULL.id) == FULL
+    names = set(S3Source.model_fields)
+    for field in Source.__dataclass_fields__:
+        renamed = {"list_interval_seconds": "list_interval"}.get(field, field)
+        assert renamed in names or field in {"id", "credentials", "enabled", "type"}, field
+    with pytest.raises(InvalidSetting, match="embedding has no setting 'nope'"):
+        S3Source(
+            name="x", bucket_name="b", collection_name="ccc", embedding={"nope": 1}
+        ).to_source()

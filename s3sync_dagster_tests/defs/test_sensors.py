@@ -1,0 +1,260 @@
+"""Ticks: what they commit, what they ask for, what happens when they are repeated."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from s3sync_dagster.core import reconcile
+from s3sync_dagster.core.state import ListingState
+from s3sync_dagster.defs.housekeeping import keep_minutes, report_checks
+from s3sync_dagster.defs.listing import list_in_turn, list_when_due
+from s3sync_dagster.defs.pruning import prune_runs
+from s3sync_dagster.defs.resources import Runtime
+from s3sync_dagster.model.invocation import Trigger
+
+KEYS = [f"docs/{n}.md" for n in range(5)]
+
+
+@pytest.fixture
+def world(defs_world):
+    defs_world.aws.put_all(defs_world.bucket, {key: f"# {key}" for key in KEYS})
+    return defs_world
+
+
+def test_the_three_sensors_take_a_source_from_bucket_to_records(world):
+    assert "5 new" in world.tick("catalog_auto_sync").skip_message
+    assert "none due" in world.tick("catalog_auto_sync").skip_message
+    (request,) = world.tick("dispatch").run_requests
+    assert request.tags["s3sync/source"] == world.source.name
+    assert world.tick("dispatch").run_requests == []  # no second run for the same keys
+    job = world.defs.resolve_job_def(request.job_name)
+    assert job.execute_in_process(
+        run_config=request.run_config, tags=dict(request.tags), instance=world.instance
+    ).success
+    assert world.indexed_keys() == set(KEYS)
+    idle = world.tick("dispatch")
+    assert "nothing due" in idle.skip_message or "reported" in idle.skip_message
+
+
+def test_a_request_that_the_daemon_dropped_is_made_again_with_its_token(world):
+    world.listing()
+    (first,) = world.tick("dispatch").run_requests
+    with world.catalog.database.write() as tx:
+        tx.exec_driver_sql("UPDATE batches SET yielded_at = yielded_at - 31")
+    (again,) = world.tick("dispatch").run_requests
+    assert again.run_key == first.run_key
+    assert again.run_config == first.run_config
+
+
+def test_events_are_work_at_once_and_messages_go_only_afterwards(world):
+    queue = world.aws.make_queue(bucket=world.bucket)
+    world.source = world.source.with_changes(queue_url=queue)
+    world.catalog.sources.update(world.source)
+    world._defs.clear()
+    world.aws.put(world.bucket, "docs/new.md", "# New")
+    name = next(s.name for s in world.defs.get_repository_def().sensor_defs if "intake" in s.name)
+    (request,) = world.tick(name).run_requests
+    assert request.run_config["ops"][f"s3__{world.source.name}"]["ops"]["extract"]["config"][
+        "keys"
+    ] == ["docs/new.md"]
+    assert "0 messages" in world.tick(name).skip_message
+
+
+def test_a_listing_goes_on_over_ticks_and_over_the_death_of_its_process(world, monkeypatch):
+    monkeypatch.setitem(reconcile.continue_listing.__kwdefaults__, "page_keys", 2)
+    runtime = Runtime(world.parts)
+    seen = []
+    for _ in range(3):
+        seen.append(list_when_due(runtime, world.source, log=seen.append, budget_seconds=0.0))
+        world.parts.owners.close()  # the next tick is another process to the catalog
+    assert [line.split(";")[0].split(":")[0] for line in seen] == [
+        "listed 2 objects",
+        "listed 4 objects",
+        "listed 5 objects",
+    ]
+    assert world.catalog.listings.latest(world.source.id).state is ListingState.COMPLETE
+    assert world.catalog.invocations.live_count(world.source.id) == 5
+
+
+def test_sources_take_turns_and_a_broken_one_stops_no_other(world):
+    names = [world.source.name]
+    for name, bucket in (("a_broken", "no-such-bucket-at-all"), ("z_whole", world.bucket)):
+        other = world.source.with_changes(
+            id=f"id-{name}", name=name, bucket_name=bucket, collection_name=f"texts-{name}"
+        )
+        world.catalog.sources.add(other)
+        names.append(name)
+    warnings = []
+    text, last = list_in_turn(Runtime(world.parts), names, after=None, log=warnings.append)
+    assert "a_broken: could not list" in text
+    assert "z_whole: listed 5 objects" in text
+    assert last == "z_whole"
+    assert "bucket_not_found" in warnings[0]
+    with world.catalog.database.write() as tx:
+        tx.exec_driver_sql("UPDATE sources SET list_due_at = 0")
+    text, last = list_in_turn(
+        Runtime(world.parts), names, after="a_broken", log=warnings.append, budget_seconds=0.0
+    )
+    assert text.startswith("time is up")
+    assert last == "a_broken"
+
+
+def test_a_paused_source_starts_no_run_and_goes_on_when_resumed(world):
+    world.listing()
+    world.catalog.sources.set_paused(world.source.id, paused=True)
+    assert world.tick("dispatch").run_requests == []
+    assert "none due" in world.tick("catalog_auto_sync").skip_message
+    world.catalog.sources.set_paused(world.source.id, paused=False)
+    assert len(world.tick("dispatch").run_requests) == 1
+
+
+def test_twenty_thousand_keys_are_added_in_a_tick_and_back_pressure_holds(world):
+    keys = [f"many/{n:05d}.md" for n in range(20_000)]
+    from s3sync_dagster.model.object import ObjectRef
+
+    refs = [ObjectRef(key=key, etag="e", size=1) for key in keys]
+    for start in range(0, len(refs), 5000):
+        world.catalog.work.record_objects(
+            world.source.id, [(ref, None) for ref in refs[start : start + 5000]]
+        )
+    world.dispatcher().add_partitions(world.source, keys)
+    assert len(world.instance.get_dynamic_partitions(world.partitions.name)) == 20_000
+    world.catalog.invocations.request_automatic(world.source.id, keys, trigger=Trigger.LISTING)
+    requests = world.tick("dispatch").run_requests
+    assert [len(_keys(world, request)) for request in requests] == [500, 500]
+    assert world.tick("dispatch").run_requests == []
+
+
+def test_a_dead_runs_keys_come_back_and_the_run_is_reported_failed(world):
+    world.listing()
+    (request,) = world.tick("dispatch").run_requests
+    run = world.instance.create_run_for_job(
+        world.defs.resolve_job_def(request.job_name),
+        run_config=request.run_config,
+        tags=dict(request.tags),
+        status=dg.DagsterRunStatus.STARTED,
+    )
+    home = world.parts.owners.me().split(":")[0]
+    world.catalog.batches.start(request.run_key, owner=f"{home}:1-gone", run_id=run.run_id)
+    result = world.tick("dispatch")
+    assert [_keys(world, one) for one in result.run_requests] == [KEYS]
+    assert result.run_requests[0].run_key != request.run_key
+    assert world.instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
+
+
+def test_partitions_go_after_the_removal_but_not_during_a_backfill(world):
+    from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+
+    world.sync()
+    world.aws.delete(world.bucket, KEYS[0])
+    world.sync()
+    assert world.indexed_keys() == set(KEYS[1:])
+    backfill = PartitionBackfill(
+        backfill_id="one", status=BulkActionStatus.REQUESTED, from_failure=False, tags={},
+        backfill_timestamp=0.0, asset_selection=[world.asset],
+    )  # fmt: skip
+    world.instance.add_backfill(backfill)
+    world.tick("dispatch")
+    assert KEYS[0] in world.instance.get_dynamic_partitions(world.partitions.name)
+    world.instance.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED_SUCCESS))
+    assert "taken back" in world.tick("dispatch").skip_message
+    assert set(world.instance.get_dynamic_partitions(world.partitions.name)) == set(KEYS[1:])
+    # Back again, it is a partition again.
+    world.aws.put(world.bucket, KEYS[0], "# Back")
+    world.sync()
+    assert set(world.instance.get_dynamic_partitions(world.partitions.name)) == set(KEYS)
+
+
+def test_a_deleted_source_takes_its_records_and_partitions_along(world):
+    world.sync()
+    world.catalog.sources.mark_deleting(world.source.id, keep_records=False)
+    assert "is deleted" in world.tick("dispatch").skip_message
+    assert world.indexed_keys() == set()
+    assert world.instance.get_dynamic_partitions(world.partitions.name) == []
+    assert world.catalog.sources.rows() == []
+
+
+def test_checks_run_on_demand_and_are_reported_when_they_change(world):
+    world.aws.put(world.bucket, "docs/bad.pdf", b"%PDF-1.7 broken")
+    world.sync()
+    runtime = Runtime(world.parts)
+    assert report_checks(runtime, world.instance, [world.source]) == 2
+    assert report_checks(runtime, world.instance, [world.source]) == 0
+    verdicts = _verdicts(world)
+    assert verdicts == {"no_failed_keys": False, "not_gone_quiet": True}
+    collection = world.collection()
+    some_id = next(iter(collection.scan()))[0].id
+    keys = [dg.AssetCheckKey(world.asset, "records_match_catalog")]
+    selection = dg.AssetSelection.checks(*keys)
+    definitions = dg.Definitions.merge(
+        world.defs, dg.Definitions(jobs=[dg.define_asset_job("look", selection=selection)])
+    )
+    job = definitions.resolve_job_def("look")
+    assert job.execute_in_process(instance=world.instance).success
+    assert _verdicts(world)["records_match_catalog"] is True
+    collection.delete([some_id])
+    result = job.execute_in_process(instance=world.instance, raise_on_error=False)
+    (evaluation,) = result.get_asset_check_evaluations()
+    assert not evaluation.passed
+    assert evaluation.metadata["expected_records"].value == 5
+    assert evaluation.metadata["found_records"].value == 4
+
+
+def test_a_run_of_the_asset_checks_its_own_keys_only(world):
+    world.sync()
+    lost = next(iter(world.collection().scan()))[0]
+    world.collection().delete([lost.id])
+    key = next(key for key in KEYS if key != lost.metadata["document_key"])
+    job = world.defs.get_implicit_global_asset_job_def().get_subset(
+        asset_selection={world.asset},
+        asset_check_selection={dg.AssetCheckKey(world.asset, "records_match_catalog")},
+    )
+    result = job.execute_in_process(instance=world.instance, partition_key=key)
+    (evaluation,) = result.get_asset_check_evaluations()
+    assert evaluation.passed
+    assert evaluation.metadata["expected_records"].value == 1
+
+
+def test_old_runs_go_and_what_their_keys_show_stays(world):
+    results = world.sync()
+    for number in range(3):
+        world.aws.put(world.bucket, KEYS[0], f"# Version {number}")
+        results += world.sync()
+    storage = world.instance.event_log_storage
+    later = datetime.now(UTC) + timedelta(hours=2)
+    assert prune_runs(world.instance, [world.source.name], keep_runs=1, now=later) == 3
+    assert world.instance.get_runs_count() == 1
+    assert set(world.statuses(*KEYS).values()) == {"MATERIALIZED"}
+    for result in results[:-1]:
+        from pathlib import Path
+
+        assert not Path(storage.path_for_shard(result.run_id)).exists()
+    records = world.instance.fetch_materializations(
+        dg.AssetRecordsFilter(world.asset, asset_partitions=[KEYS[0]]), limit=10
+    ).records
+    assert len(records) == 1
+    assert prune_runs(world.instance, [world.source.name], keep_runs=1, now=later) == 0
+
+
+def test_minutes_are_kept_once_a_minute(world):
+    runtime = Runtime(world.parts)
+    _, cursor = keep_minutes(runtime, world.instance, [world.source], cursor=None)
+    assert set(json.loads(cursor)) == {"checked", "pruned"}
+    notes, same = keep_minutes(runtime, world.instance, [world.source], cursor=cursor)
+    assert notes == []
+    assert same == cursor
+
+
+def _keys(world, request):
+    ops = request.run_config["ops"][f"s3__{world.source.name}"]["ops"]
+    return ops["extract"]["config"]["keys"]
+
+
+def _verdicts(world):
+    storage = world.instance.event_log_storage
+    names = ["no_failed_keys", "not_gone_quiet", "records_match_catalog"]
+    keys = [dg.AssetCheckKey(world.asset, name) for name in names]
+    found = storage.get_latest_asset_check_execution_by_key(keys)
+    return {key.name: record.evaluation.passed for key, record in found.items()}

@@ -1,0 +1,89 @@
+"""The whole way with the real daemon: discover, dispatch, index, follow, survive."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from s3sync_dagster_tests.end_to_end.stage import close_stage, open_stage
+
+pytestmark = [pytest.mark.xdist_group("end_to_end"), pytest.mark.timeout(900)]
+
+ODD = "docs/über uns, 100% [neu]…  (final).md"
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory, aws_endpoint):
+    opened = open_stage(tmp_path_factory.mktemp("stage") / "home", aws_endpoint)
+    yield opened
+    close_stage(opened)
+
+
+def test_sensors_discover_and_each_record_is_there_once(stage):
+    for number in range(40):
+        stage.put(f"docs/{number:03d}.md", f"# Page {number}\n\nThe text of page {number}.\n")
+    stage.put(ODD, "# Odd names are names\n")
+    stage.aws.put(stage.bucket, "docs/bad.pdf", b"%PDF-1.4 cut off")
+    stage.wait_in_step()
+    stage.each_is_found_by_its_own_vector()
+    counts = stage.catalog.views.counts(stage.source.id)
+    assert counts.objects == len(stage.texts) + 1
+    assert counts.indexed == len(stage.texts)
+    assert sum(counts.failed.values()) == 1
+    stage.wait(
+        lambda: stage.dagster.partition_counts(stage.asset).failed == 1, "the bad key shows FAILED"
+    )
+    shown = stage.dagster.partition_counts(stage.asset)
+    assert (shown.total, shown.materialized) == (len(stage.texts) + 1, len(stage.texts))
+    assert stage.dagster.partition_states(stage.asset)["docs/bad.pdf"] == "failed"
+
+
+def test_events_bring_a_change_a_removal_and_a_new_object(stage):
+    stage.put("docs/000.md", "# Page 0, second edition\n")
+    stage.delete("docs/001.md")
+    stage.put("docs/brand new.md", "# New\n")
+    stage.wait_in_step()
+    attributes = stage.aws.sqs.get_queue_attributes(QueueUrl=stage.queue, AttributeNames=["All"])[
+        "Attributes"
+    ]
+    assert attributes["ApproximateNumberOfMessages"] == "0"
+    stage.wait(
+        lambda: "docs/001.md" not in stage.dagster.partition_states(stage.asset),
+        "the partition of the removed object is taken back",
+    )
+
+
+def test_a_killed_workers_keys_are_done_by_another_run_soon(stage):
+    for number in range(300):
+        stage.put(f"more/{number:03d}.md", f"# Sheet {number}\n\nSheet number {number}.\n")
+    _, run_id = stage.kill_worker()
+    killed = time.monotonic()
+    stage.wait(
+        lambda: any(row.run_id != run_id for row in stage.working()) or stage.in_step(),
+        "another run has the keys",
+    )
+    assert time.monotonic() - killed < 90  # no lease of two minutes was waited for
+    stage.wait_in_step()
+    stage.each_is_found_by_its_own_vector()
+    assert stage.dagster.run(run_id).status == "FAILURE"
+    assert sum(stage.catalog.views.counts(stage.source.id).failed.values()) == 1
+
+
+def test_a_killed_code_server_comes_back_and_work_goes_on(stage):
+    child = stage.stack._children["code server"]
+    os.kill(child.pid, signal.SIGKILL)
+    stage.put("docs/after the code server.md", "# Still here\n")
+    stage.wait_in_step()
+
+
+def test_after_the_death_of_everything_a_new_start_goes_on(stage):
+    for number in range(100):
+        stage.put(f"last/{number:03d}.md", f"# Leaf {number}\n\nLeaf number {number}.\n")
+    stage.wait(stage.working, "a run works")
+    stage.kill_all()
+    stage.start_again()
+    stage.wait_in_step()
+    stage.each_is_found_by_its_own_vector()
+    statuses = {run.status for run in stage.dagster.runs(limit=50)}
+    assert statuses <= {"SUCCESS", "FAILURE", "CANCELED"}
