@@ -12,7 +12,7 @@ import pytest
 
 from s3sync_dagster.local.chroma_server import answers, running_chroma
 from s3sync_dagster.local.stack import Stack
-from s3sync_dagster.local.stack_state import running_stack
+from s3sync_dagster.local.stack_state import running_stack, stack_lock
 from s3sync_dagster.model.errors import Conflict, FixConfiguration, NotFound, Unavailable
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
 from s3sync_dagster_tests.conftest_stack import (
@@ -179,18 +179,17 @@ def test_sigterm_ends_all_in_time_and_cancels_what_works(tmp_path):
     assert status.decode().strip() == "CANCELED"
 
 
-def test_a_killed_supervisor_leaves_nothing_and_the_next_one_starts(tmp_path):
+def test_a_killed_supervisor_leaves_nothing_and_the_next_one_waits_for_that(tmp_path):
     home = tmp_path / "home"
-    with supervisor(home) as first:
-        dagster_url, _ = first.stdout.readline().split()
+    with supervisor(home) as process:
+        dagster_url, chroma_url = process.stdout.readline().split()
         with DagsterRuns(dagster_url) as dagster:
             launch_sleeper(dagster)
-        first.kill()
-    with supervisor(home) as second:  # waits for the guardian, which holds the lock
-        _, chroma_url = second.stdout.readline().split()
-        assert answers(chroma_url)
-        second.kill()
-    wait_for(lambda: processes_of(home) == [], 25)
+        process.kill()
+    assert processes_of(home) != []
+    with stack_lock(home):  # what the next one takes first; the guardian holds it until the end
+        assert processes_of(home) == []
+        assert not answers(chroma_url)
     assert running_stack(stack_settings(home, "one")) is None
 
 
