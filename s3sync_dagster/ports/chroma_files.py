@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import sqlite3
 import uuid
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 DATABASE = "chroma.sqlite3"
 MAX_NEIGHBORS = 16
-"""Chroma's default, and what this project creates collections with."""
+"""Chroma's default, where a collection's configuration names none."""
 NORM_TOLERANCE = 1e-3
 MAX_LINK_SHARE = 4
 """Torn link files were seen at terabytes, sparse: they are not read."""
@@ -34,6 +35,17 @@ class VectorSegment:
     collection_id: str
     folder: Path
     dimension: int
+    max_neighbors: int = MAX_NEIGHBORS
+
+    @property
+    def element_bytes(self) -> int:
+        """Size of one element: count and links of the lowest level, vector, label."""
+        return self.links_bytes + 4 * self.dimension + 8
+
+    @property
+    def links_bytes(self) -> int:
+        """Bytes before an element's vector."""
+        return 4 + 4 * 2 * self.max_neighbors
 
 
 def vector_segment(path: Path, *, tenant: str, database: str, name: str) -> VectorSegment:
@@ -43,7 +55,7 @@ def vector_segment(path: Path, *, tenant: str, database: str, name: str) -> Vect
         NotFound: there is no such collection, or it never had a vector.
     """
     query = (
-        "SELECT c.id, s.id, c.dimension FROM collections c "
+        "SELECT c.id, s.id, c.dimension, c.schema_str FROM collections c "
         "JOIN databases d ON d.id = c.database_id JOIN segments s ON s.collection = c.id "
         "WHERE c.name = ? AND d.name = ? AND d.tenant_id = ? AND s.scope = 'VECTOR'"
     )
@@ -51,7 +63,13 @@ def vector_segment(path: Path, *, tenant: str, database: str, name: str) -> Vect
         row = connection.execute(query, (name, database, tenant)).fetchone()
     if row is None or row[2] is None:
         raise NotFound(f"there is no collection {name!r} with vectors in {str(path)!r}")
-    return VectorSegment(collection_id=row[0], folder=path / row[1], dimension=row[2])
+    named = re.search(r'"max_neighbors":\s*(\d+)', row[3] or "")
+    return VectorSegment(
+        collection_id=row[0],
+        folder=path / row[1],
+        dimension=row[2],
+        max_neighbors=int(named[1]) if named else MAX_NEIGHBORS,
+    )
 
 
 def saved_vectors(path: Path, segment: VectorSegment) -> dict[str, Vector]:
@@ -79,7 +97,7 @@ def links_are_whole(segment: VectorSegment) -> bool:
         return True
     if not links.is_file() or links.stat().st_size > MAX_LINK_SHARE * vectors.stat().st_size:
         return False
-    count = vectors.stat().st_size // _element_bytes(segment.dimension)
+    count = vectors.stat().st_size // segment.element_bytes
     content = links.read_bytes()
     place = 0
     for _ in range(count):
@@ -87,11 +105,6 @@ def links_are_whole(segment: VectorSegment) -> bool:
             return False
         place += 4 + int.from_bytes(content[place : place + 4], "little")
     return place == len(content)
-
-
-def _element_bytes(dimension: int) -> int:
-    """Return the size of one element: count and links of the lowest level, vector, label."""
-    return 4 + 4 * 2 * MAX_NEIGHBORS + 4 * dimension + 8
 
 
 def orphan_folders(path: Path) -> list[Path]:
@@ -127,8 +140,7 @@ def _of_files(segment: VectorSegment) -> dict[str, Vector]:
         names: dict[int, str] = _PlainPickle(BytesIO(labels.read_bytes())).load()["label_to_id"]
     except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, IndexError):
         return {}
-    size = _element_bytes(segment.dimension)
-    before = size - 8 - 4 * segment.dimension
+    size, before = segment.element_bytes, segment.links_bytes
     raw = np.fromfile(data, dtype=np.uint8)
     elements = raw[: len(raw) // size * size].reshape(-1, size)
     vectors = np.ascontiguousarray(elements[:, before : size - 8]).view("<f4")

@@ -161,15 +161,19 @@ class MemoryCollection:
     ) -> list[Hit]:
         """Return the nearest records by comparing all of them, best first."""
         self._called("query", 1)
+        chosen = [
+            record
+            for record in self._records.values()
+            if where is None or matches(record.metadata, where)
+        ]
         hits = [
             Hit(
                 id=record.id,
                 document=record.document or "",
                 metadata=record.metadata,
-                score=_cosine(vector, record.vector),
+                score=score,
             )
-            for record in self._records.values()
-            if where is None or matches(record.metadata, where)
+            for record, score in zip(chosen, _cosines(vector, chosen), strict=True)
         ]
         return sorted(hits, key=lambda hit: -hit.score)[:limit]
 
@@ -197,7 +201,10 @@ def _shown(record: StoredRecord, *, documents: bool, vectors: bool) -> StoredRec
     )
 
 
-def _cosine(one: Vector, other: Vector) -> float:
+def _cosines(vector: Vector, records: Sequence[StoredRecord]) -> list[float]:
     import numpy as np
 
-    return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))
+    if not records:
+        return []
+    rows = np.array([record.vector for record in records])
+    return (rows @ vector / np.linalg.norm(rows, axis=1) / np.linalg.norm(vector)).tolist()

@@ -10,6 +10,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import chromadb
 import numpy as np
 import pytest
 
@@ -22,6 +23,7 @@ from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports.chroma import open_collections
 from s3sync_dagster.ports.chroma_files import (
     free_share,
+    links_are_whole,
     orphan_folders,
     saved_vectors,
     vector_segment,
@@ -121,6 +123,24 @@ def test_vectors_are_read_without_the_index(path):
         (f"r-{COUNT - 1}", text(COUNT - 1)),
     ):
         np.testing.assert_allclose(saved[name], embedder.embed_query(document), atol=1e-6)
+
+
+def test_the_layout_follows_the_collections_configuration(tmp_path):
+    client = chromadb.PersistentClient(path=str(tmp_path / "chroma"))
+    collection = client.create_collection(
+        "docs",
+        embedding_function=None,
+        configuration={"hnsw": {"space": "cosine", "max_neighbors": 24}},
+    )
+    vectors = np.eye(32, dtype=np.float32)[np.arange(1200) % 32]
+    collection.add(ids=[f"r-{n}" for n in range(1200)], embeddings=vectors)
+    client.close()
+    found = segment(tmp_path / "chroma")
+    assert found.max_neighbors == 24
+    saved = saved_vectors(tmp_path / "chroma", found)
+    assert len(saved) == 1200
+    np.testing.assert_allclose(saved["r-33"], vectors[33], atol=1e-6)
+    assert links_are_whole(found)
 
 
 @pytest.mark.parametrize(
