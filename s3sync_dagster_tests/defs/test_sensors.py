@@ -207,7 +207,7 @@ def test_a_run_of_the_asset_checks_its_own_keys_only(world):
     lost = next(iter(world.collection().scan()))[0]
     world.collection().delete([lost.id])
     key = next(key for key in KEYS if key != lost.metadata["document_key"])
-    job = world.defs.get_implicit_global_asset_job_def().get_subset(
+    job = world.defs.resolve_implicit_global_asset_job_def().get_subset(
         asset_selection={world.asset},
         asset_check_selection={dg.AssetCheckKey(world.asset, "records_match_catalog")},
     )

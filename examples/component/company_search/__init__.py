@@ -1,0 +1,1 @@
+"""A Dagster project whose sources are written in YAML."""

@@ -1,0 +1,81 @@
+"""The doors of code and YAML, with the tools that people use: ``dg`` and ``dagster``."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+COMPONENT = "s3sync_dagster.defs.component.S3SyncComponent"
+
+
+@pytest.fixture
+def project(tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(EXAMPLES / "component", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+@pytest.fixture
+def call(tmp_path):
+    home = tmp_path / "home"
+    (home / "dagster").mkdir(parents=True)
+    (home / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+
+    def run(program, *arguments, cwd=None, code=0):
+        environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("S3SYNC_", "DAGSTER_"))},
+            "HOME": str(tmp_path),
+            "S3SYNC_HOME": str(home),
+            "DAGSTER_HOME": str(home / "dagster"),
+            "DG_CLI_CONFIG": str(tmp_path / "dg.toml"),
+            "PYTHONPATH": str(cwd or ""),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "COLUMNS": "200",
+        }
+        result = subprocess.run(
+            [Path(sys.executable).with_name(program), *arguments],
+            cwd=cwd, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        output = result.stdout + result.stderr
+        assert result.returncode == code, output
+        return output
+
+    return run
+
+
+def test_the_component_is_checked_scaffolded_and_loaded_by_dg(project, call):
+    assert "successfully" in call("dg", "check", "yaml", cwd=project)
+    call("dg", "scaffold", "defs", COMPONENT, "wiki-pages", cwd=project)
+    written = (project / "company_search" / "defs" / "wiki-pages" / "defs.yaml").read_text()
+    assert "name: wiki_pages" in written
+    assert "access_key_id_env" in written
+    assert "definitions loaded successfully" in call("dg", "check", "defs", cwd=project)
+    listed = call("dg", "list", "defs", cwd=project)
+    for name in ("handbook", "minutes", "tickets", "wiki_pages"):
+        assert f"s3/{name}" in listed
+    # One of each for all four instances.
+    assert listed.count(" dispatch ") == 1
+    assert listed.count("ticket_events_intake") == 1
+
+
+def test_a_misspelt_setting_is_named_by_dg(project, call):
+    path = project / "company_search" / "defs" / "tickets" / "defs.yaml"
+    path.write_text(path.read_text().replace("bucket_name:", "bucket:"))
+    output = call("dg", "check", "yaml", cwd=project, code=1)
+    assert "bucket_name" in output
+
+
+def test_the_example_in_python_and_the_product_itself_are_valid(call):
+    module = ["definitions", "validate", "-m", "s3sync_dagster.definitions"]
+    assert "successful" in call("dagster", *module)
+    path = EXAMPLES / "python" / "definitions.py"
+    assert "successful" in call("dagster", "definitions", "validate", "-f", str(path))
+
+
+def test_our_own_project_passes_dg(call):
+    root = Path(__file__).parents[2]
+    assert "successfully" in call("dg", "check", "defs", cwd=root)
