@@ -9,9 +9,22 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from s3sync_dagster import __version__
-from s3sync_dagster.api import add_file, errors, health, invocations, openapi, sources
+from s3sync_dagster.api import (
+    add_file,
+    credentials,
+    errors,
+    health,
+    invocations,
+    manage,
+    objects,
+    openapi,
+    searching,
+    sources,
+    work,
+)
 from s3sync_dagster.api.access import Access
 from s3sync_dagster.api.add_file import Slots
+from s3sync_dagster.api.backfills import Backfills
 from s3sync_dagster.api.context import Context
 from s3sync_dagster.api.dispatching import Dispatch, Dispatching
 from s3sync_dagster.api.finished import FinishedCollections
@@ -23,6 +36,9 @@ from s3sync_dagster.api.request_log import RequestLog
 from s3sync_dagster.ports.chroma import ChromaCollections
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
 from s3sync_dagster.wiring import Parts
+
+BEYOND = (manage, work, objects, searching, credentials)
+"""Rooms of ``/s3sync/v1``, which the contract does not know."""
 
 
 def create_app(
@@ -39,10 +55,12 @@ def create_app(
     options = options or ApiOptions()
     registry = CollectorRegistry()
     traffic = Traffic(registry)
+    dispatching = Dispatching(dispatch, gather_seconds=options.dispatch_seconds)
     context = Context(
         parts=parts,
         options=options,
-        dispatching=Dispatching(dispatch, gather_seconds=options.dispatch_seconds),
+        dispatching=dispatching,
+        backfills=Backfills(parts, listed=dispatching.wake),
         finished=FinishedCollections(
             lambda name, tenant, database: context.chroma.directory.find(name, tenant, database)
         ),
@@ -55,6 +73,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         context.dispatching.start()
         yield
+        context.backfills.stop()
         context.dispatching.stop()
         context.health.close()
 
@@ -70,13 +89,8 @@ def create_app(
     )
     app.state.context = context
     app.state.access = Access(parts.catalog, options)
-    for router in (
-        sources.router,
-        invocations.router,
-        add_file.router,
-        health.router,
-    ):
-        app.include_router(router)
+    for room in (sources, invocations, add_file, health, *BEYOND):
+        app.include_router(room.router)
     app.openapi = partial(openapi.describe, app)  # type: ignore[method-assign]
     errors.install(app)
     app.add_middleware(BodyLimits, options=options)

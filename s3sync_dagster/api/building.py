@@ -146,10 +146,11 @@ def _check_fields(fields: S3Fields, *, caller: Caller, options: ApiOptions) -> N
         )
     for name, url in (("endpoint_url", fields.endpoint_url), ("queue_url", fields.queue_url)):
         if url is not None:
-            _check_url(name, url, trusted=trusted)
+            check_url(name, url, trusted=trusted)
 
 
-def _check_url(name: str, url: str, *, trusted: bool) -> None:
+def check_url(name: str, url: str, *, trusted: bool) -> None:
+    """Refuse with ``InvalidSetting`` what is no URL, or none that this tenant may name."""
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises for what is no number

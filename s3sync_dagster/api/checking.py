@@ -1,9 +1,11 @@
 """What the outside says of a source that is about to be made: database, collection, bucket."""
 
 from dataclasses import replace
+from typing import Protocol
+
+from pydantic import SecretStr
 
 from s3sync_dagster.api.context import Context
-from s3sync_dagster.api.wire_source import S3Fields
 from s3sync_dagster.catalog.cipher import open_cipher
 from s3sync_dagster.catalog.credentials import AwsKeys
 from s3sync_dagster.core.interfaces import ObjectStore
@@ -56,7 +58,18 @@ def _open(here: Context, source: Source, *, create: bool) -> None:
         ) from None
 
 
-def inline_keys(fields: S3Fields) -> AwsKeys | None:
+class HasKeys(Protocol):
+    """A payload that may bring a pair of keys."""
+
+    @property
+    def aws_access_key_id(self) -> SecretStr | None: ...  # noqa: D102
+    @property
+    def aws_secret_access_key(self) -> SecretStr | None: ...  # noqa: D102
+    @property
+    def aws_session_token(self) -> SecretStr | None: ...  # noqa: D102
+
+
+def inline_keys(fields: HasKeys) -> AwsKeys | None:
     """Return the pair of keys of a payload, None when it has none."""
     if fields.aws_access_key_id is None or fields.aws_secret_access_key is None:
         return None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from s3sync_dagster.api.add_file import Slots
+    from s3sync_dagster.api.backfills import Backfills
     from s3sync_dagster.api.health import Health
     from s3sync_dagster.ports.chroma import ChromaCollections
 
@@ -34,6 +35,7 @@ class Context:
     finished: FinishedCollections
     health: Health
     slots: Slots
+    backfills: Backfills
     registry: CollectorRegistry
 
     @property

@@ -30,6 +30,8 @@ class ApiOptions:
     """Set by ``serve``: nobody but this machine reaches the server."""
     dagster_url: str | None = None
     """``S3SYNC_DAGSTER_URL``: the webserver that launches runs; None: sensors dispatch."""
+    dagster_public_url: str | None = None
+    """``S3SYNC_DAGSTER_PUBLIC_URL``: where people's browsers find Dagster; else the above."""
     trace_url: str | None = None
     """``OTEL_EXPORTER_OTLP_ENDPOINT``: where traces go, if the extra ``otel`` is installed."""
 
@@ -60,6 +62,10 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         dispatch_seconds=_number(environ, "DISPATCH_SECONDS", fallback.dispatch_seconds, least=0.0),
         loopback=loopback,
         dagster_url=environ.get("S3SYNC_DAGSTER_URL") or None,
+        dagster_public_url=(
+            environ.get("S3SYNC_DAGSTER_PUBLIC_URL") or environ.get("S3SYNC_DAGSTER_URL") or ""
+        ).rstrip("/")
+        or None,
         trace_url=environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
     )
 

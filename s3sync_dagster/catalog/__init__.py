@@ -4,6 +4,7 @@ from s3sync_dagster.catalog.batches import Batches
 from s3sync_dagster.catalog.credentials import Credentials
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.documents import Documents
+from s3sync_dagster.catalog.history import History
 from s3sync_dagster.catalog.invocations import Invocations
 from s3sync_dagster.catalog.listings import Listings
 from s3sync_dagster.catalog.sources import SourceRows
@@ -25,6 +26,7 @@ class Catalog:
         self.documents = Documents(database)
         self.work = Work(database)
         self.views = Views(database)
+        self.history = History(database)
         self.credentials = Credentials(database)
         self.tokens = Tokens(database)
 

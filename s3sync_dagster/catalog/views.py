@@ -39,14 +39,23 @@ _LIVE = (
 
 def _state_query(source_id: str) -> sa.Select[Any]:
     live = _LIVE.where(invocations.c.source_id == source_id).subquery()
+    # Selection's word of today comes before what became of the object when it was still taken;
+    # a sidecar's own key is always read.
+    left_out = sa.and_(
+        objects.c.skip_reason.is_not(None),
+        objects.c.skip_reason != "sidecar",
+        sa.func.coalesce(objects.c.outcome, "") != "indexed",
+    )
     state = sa.case(
         (live.c.status.is_not(None), live.c.status),
+        (left_out, "skipped"),
         (objects.c.outcome.is_not(None), objects.c.outcome),
         (objects.c.skip_reason.is_not(None), "skipped"),
         else_="pending",
     ).label("state")
     reason = sa.case(
         (live.c.status.is_not(None), None),
+        (left_out, objects.c.skip_reason),
         (objects.c.outcome.is_not(None), objects.c.reason),
         else_=objects.c.skip_reason,
     ).label("state_reason")
@@ -115,6 +124,7 @@ class Views:
         source_id: str,
         *,
         state: str | None = None,
+        reason: str | None = None,
         key: str | None = None,
         after: str | None = None,
         limit: int = 100,
@@ -137,6 +147,8 @@ class Views:
         )
         if state is not None:
             query = query.where(states.c.state == state)
+        if reason is not None:
+            query = query.where(states.c.state_reason == reason)
         if key is not None:
             query = query.where(states.c.object_key == key)
         if after is not None:

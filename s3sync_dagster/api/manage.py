@@ -1,0 +1,135 @@
+"""``/s3sync/v1/sources``: see all of a source, change it, pause and resume it."""
+
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from s3sync_dagster.api.access import AnyCaller, Caller, OwnerCaller
+from s3sync_dagster.api.building import check_source, check_url
+from s3sync_dagster.api.checking import check_bucket, check_credential, inline_keys, store_keys
+from s3sync_dagster.api.context import Context, Here
+from s3sync_dagster.api.manage_show import show_managed
+from s3sync_dagster.api.manage_wire import ManagedSource, SourceChange
+from s3sync_dagster.api.models import configured_chunking
+from s3sync_dagster.api.openapi import errors
+from s3sync_dagster.api.routing import StrictRoute
+from s3sync_dagster.api.sources import visible_rows
+from s3sync_dagster.model.errors import InvalidSetting, NotFound
+from s3sync_dagster.model.source import Source
+
+router = APIRouter(prefix="/s3sync/v1/sources", tags=["Sources"], route_class=StrictRoute)
+
+_PLAIN = (
+    "auto_sync",
+    "list_interval_seconds",
+    "queue_url",
+    "max_size_bytes",
+    "document_limit",
+    "metadata",
+    "mode",
+    "on_config_change",
+)
+_LISTS = ("include_globs", "exclude_globs", "extensions")
+
+
+@router.get("", operation_id="list_managed_sources", responses=errors(401, 403, 429, 500, 503))
+def list_managed(caller: AnyCaller, here: Here) -> list[ManagedSource]:
+    """List the tenant's sources with their counts, oldest first."""
+    return [show_managed(here, row) for row in visible_rows(here, caller)]
+
+
+@router.get(
+    "/{source_id}",
+    operation_id="get_managed_source",
+    responses=errors(400, 401, 403, 404, 429, 500, 503),
+)
+def get_managed(source_id: UUID, caller: AnyCaller, here: Here) -> ManagedSource:
+    """Show a source with all its settings, counts and its newest listing."""
+    return show_managed(here, row_of(here, source_id, caller))
+
+
+@router.patch(
+    "/{source_id}",
+    operation_id="update_source",
+    responses=errors(400, 401, 403, 404, 409, 413, 429, 500, 503),
+)
+def update_source(
+    source_id: UUID, change: SourceChange, caller: OwnerCaller, here: Here
+) -> ManagedSource:
+    """Change settings; what is left out stays. It is listed again where it is listed at all."""
+    source = changeable(here, source_id, caller)
+    if change.queue_url is not None:
+        check_url("queue_url", change.queue_url, trusted=here.options.trusts(caller.tenant))
+    changed = changed_source(source, change)
+    check_source(changed)
+    keys = inline_keys(change)
+    if keys is not None or changed.credentials != source.credentials:
+        check_credential(here, changed)
+        check_bucket(here, changed, keys=keys)
+    here.catalog.sources.update(store_keys(here, changed, keys))
+    return show_managed(here, row_of(here, source_id, caller))
+
+
+@router.post(
+    "/{source_id}/pause",
+    operation_id="pause_source",
+    responses=errors(400, 401, 403, 404, 429, 500, 503),
+)
+def pause_source(source_id: UUID, caller: OwnerCaller, here: Here) -> ManagedSource:
+    """Stop automatic work. Requests are still served."""
+    return _switch(here, source_id, caller, paused=True)
+
+
+@router.post(
+    "/{source_id}/resume",
+    operation_id="resume_source",
+    responses=errors(400, 401, 403, 404, 429, 500, 503),
+)
+def resume_source(source_id: UUID, caller: OwnerCaller, here: Here) -> ManagedSource:
+    """Take automatic work up again."""
+    return _switch(here, source_id, caller, paused=False)
+
+
+def row_of(here: Context, source_id: UUID, caller: Caller) -> Any:
+    """Return a source's row. Raises ``NotFound``, for what others have too."""
+    row = here.catalog.sources.row(str(source_id), tenant=caller.tenant)
+    if row is None or row.deleting is not None:
+        raise NotFound(f"No source {str(source_id)!r}.", reason="source_not_found")
+    return row
+
+
+def changeable(here: Context, source_id: UUID, caller: Caller) -> Source:
+    """Return a source that the catalog owns. Raises ``InvalidSetting`` for one of the code."""
+    row = row_of(here, source_id, caller)
+    if row.origin != "catalog":
+        raise InvalidSetting(
+            f"The source {row.name!r} is declared in {row.origin}: change it there.",
+            reason="source_is_declared",
+        )
+    return Source.from_json(row.config)
+
+
+def changed_source(source: Source, change: SourceChange) -> Source:
+    """Return the source with what the payload names."""
+    named = {name for name in change.model_fields_set if getattr(change, name) is not None}
+    values: dict[str, Any] = {name: getattr(change, name) for name in _PLAIN if name in named}
+    values |= {name: tuple(getattr(change, name)) for name in _LISTS if name in named}
+    # null takes a limit or a queue away; elsewhere it says nothing.
+    values |= {
+        name: None
+        for name in ("queue_url", "document_limit")
+        if name in change.model_fields_set and name not in named
+    }
+    if change.chunking is not None:
+        values["chunking"] = configured_chunking(change.chunking)
+    if change.aws_credential_id is not None:
+        values["credentials"] = replace(source.credentials, credential_id=change.aws_credential_id)
+    return replace(source, **values)
+
+
+def _switch(here: Context, source_id: UUID, caller: Caller, *, paused: bool) -> ManagedSource:
+    row = row_of(here, source_id, caller)
+    here.catalog.sources.set_paused(row.id, paused=paused)
+    return show_managed(here, row_of(here, source_id, caller))

@@ -1,0 +1,161 @@
+"""Rows of the catalog as the operations beyond the contract show them."""
+
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from s3sync_dagster.api.context import Context
+from s3sync_dagster.api.manage_wire import (
+    CountsShown,
+    FailureShown,
+    HitShown,
+    ListingShown,
+    ManagedSource,
+    ObjectShown,
+    RunShown,
+)
+from s3sync_dagster.api.showing import moment
+from s3sync_dagster.catalog.history import BatchHistory
+from s3sync_dagster.catalog.views import SourceCounts
+from s3sync_dagster.core.state import ListingRow
+from s3sync_dagster.model.document import Hit
+from s3sync_dagster.model.source import Source
+
+
+def show_managed(here: Context, row: sa.Row[Any]) -> ManagedSource:
+    """Return a source with its counts and newest listing."""
+    source = Source.from_json(row.config)
+    catalog = here.catalog
+    listing = catalog.listings.latest(source.id)
+    waiting = catalog.history.oldest_pending([source.id]).get(source.id)
+    indexed = catalog.history.last_indexed([source.id]).get(source.id)
+    now = here.parts.clock.now().timestamp()
+    return ManagedSource(
+        id=UUID(source.id),
+        name=source.name,
+        type=source.type,
+        origin=row.origin,
+        paused=row.paused,
+        settings=settings_of(source),
+        counts=show_counts(catalog.views.counts(source.id, fingerprint=source.fingerprint())),
+        listing=None if listing is None else show_listing(listing),
+        last_indexed_at=None if indexed is None else moment(indexed),
+        lag_seconds=None if waiting is None else max(0.0, round(now - waiting, 1)),
+        created_at=moment(row.created_at),
+        dagster_url=asset_url(here, source),
+    )
+
+
+def settings_of(source: Source) -> dict[str, Any]:
+    """Return all settings but those that stand beside them. A source holds no secret."""
+    settings = source.to_json()
+    for name in ("id", "name", "type"):
+        del settings[name]
+    return settings
+
+
+def show_counts(counts: SourceCounts) -> CountsShown:
+    """Return objects by state."""
+    return CountsShown(
+        objects=counts.objects,
+        indexed=counts.indexed,
+        pending=counts.pending,
+        processing=counts.processing,
+        skipped=counts.skipped,
+        failed=counts.failed,
+        documents=counts.documents,
+        chunks=counts.chunks,
+        outdated=counts.outdated,
+    )
+
+
+def show_listing(listing: ListingRow) -> ListingShown:
+    """Return a listing."""
+    return ListingShown(
+        id=listing.id,
+        state=listing.state.value,
+        listed=listing.listed,
+        new=listing.new,
+        changed=listing.changed,
+        gone=listing.gone,
+        started_at=moment(listing.started_at),
+        finished_at=None if listing.finished_at is None else moment(listing.finished_at),
+        error=listing.error,
+    )
+
+
+def show_object(row: sa.Row[Any]) -> ObjectShown:
+    """Return an object."""
+    retried = row.next_retry_at if row.state == "failed" else None
+    return ObjectShown(
+        key=row.object_key,
+        state=row.state,
+        reason=row.state_reason,
+        error=row.error if row.state in ("failed", "skipped") else None,
+        size=row.size,
+        etag=row.etag,
+        chunks=int(row.chunks),
+        next_try_at=None if retried is None else moment(retried),
+    )
+
+
+def show_run(here: Context, batch: BatchHistory) -> RunShown:
+    """Return a batch with the run that did it."""
+    ended = ("complete", "failed", "cancelled")
+    return RunShown(
+        run_id=batch.run_id,
+        status=batch.state,  # type: ignore[arg-type]  (the table's check)
+        triggers=batch.triggers,
+        items=batch.size,
+        items_processed=sum(batch.statuses.get(status, 0) for status in ended),
+        items_failed=batch.statuses.get("failed", 0),
+        started_at=moment(batch.created_at),
+        finished_at=None if batch.finished_at is None else moment(batch.finished_at),
+        failures=[
+            FailureShown(
+                invocation_id=UUID(failure.invocation_id),
+                object_key=failure.object_key,
+                reason=failure.reason,
+                error=failure.error,
+                failed_at=moment(failure.failed_at),
+            )
+            for failure in batch.failures
+        ],
+        dagster_url=run_url(here, batch.run_id),
+    )
+
+
+def show_hit(hit: Hit) -> HitShown:
+    """Return a chunk with the place where it stands in its object."""
+    metadata = dict(hit.metadata)
+    return HitShown(
+        id=hit.id,
+        score=hit.score,
+        document=hit.document,
+        object_key=_text(metadata.get("document_key")),
+        start_line=_number(metadata.get("start_line")),
+        end_line=_number(metadata.get("end_line")),
+        page=_text(metadata.get("page")),
+        metadata=metadata,
+    )
+
+
+def asset_url(here: Context, source: Source) -> str | None:
+    """Return the page of the source's asset in Dagster."""
+    base = here.options.dagster_public_url
+    return None if base is None else f"{base}/assets/s3/{source.name}"
+
+
+def run_url(here: Context, run_id: str | None) -> str | None:
+    """Return the page of a run in Dagster."""
+    base = here.options.dagster_public_url
+    return None if base is None or run_id is None else f"{base}/runs/{run_id}"
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None

@@ -1,0 +1,242 @@
+"""What the operations beyond the contract are sent and answer (``/s3sync/v1``)."""
+
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import Field, StrictBool, StringConstraints, model_validator
+
+from s3sync_dagster.api.wire import Answer, Count, Moment, Name, Payload, Text
+from s3sync_dagster.api.wire_source import Chunking, Secret, Word
+from s3sync_dagster.model.source import AutoSync, DeleteMode
+
+ObjectWord = Literal["indexed", "pending", "processing", "skipped", "failed"]
+MAX_RETRY_KEYS = 10_000
+
+
+class ListingShown(Answer):
+    """One pass over the source's prefix."""
+
+    id: int
+    state: str
+    listed: int
+    new: int
+    changed: int
+    gone: int = Field(description="Documents that it removed, or would remove where it is blocked.")
+    started_at: Moment
+    finished_at: Moment | None
+    error: str | None
+
+
+class CountsShown(Answer):
+    """Objects by state; the numbers add up to `objects`."""
+
+    objects: int
+    indexed: int
+    pending: int
+    processing: int
+    skipped: dict[str, int]
+    failed: dict[str, int]
+    documents: int
+    chunks: int
+    outdated: int = Field(description="Documents written under an older configuration.")
+
+
+class ManagedSource(Answer):
+    """A source with all its settings, its counts and its newest listing."""
+
+    id: UUID
+    name: str
+    type: Literal["s3", "file_upload"]
+    origin: str
+    paused: bool
+    settings: dict[str, Any] = Field(description="All settings. Never a secret.")
+    counts: CountsShown
+    listing: ListingShown | None
+    last_indexed_at: Moment | None
+    lag_seconds: float | None = Field(description="Age of the oldest work that waits.")
+    created_at: Moment
+    dagster_url: str | None
+
+
+class SourceChange(Payload):
+    """Settings that may change while a source lives; what is left out stays."""
+
+    auto_sync: AutoSync | None = None
+    list_interval_seconds: Annotated[Count, Field(le=31 * 86_400)] | None = None
+    queue_url: Text | None = None
+    include_globs: list[Word] | None = Field(default=None, max_length=200)
+    exclude_globs: list[Word] | None = Field(default=None, max_length=200)
+    extensions: list[Word] | None = Field(default=None, max_length=200)
+    max_size_bytes: Annotated[int, Field(strict=True, ge=1, le=200 * 1024 * 1024)] | None = None
+    document_limit: Annotated[Count, Field(ge=1)] | None = None
+    metadata: dict[str, Any] | None = None
+    mode: DeleteMode | None = None
+    on_config_change: Literal["keep", "reindex"] | None = None
+    chunking: Chunking | None = None
+    aws_credential_id: Annotated[int, Field(strict=True)] | None = None
+    aws_access_key_id: Secret | None = None
+    aws_secret_access_key: Secret | None = None
+    aws_session_token: Secret | None = None
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Self:
+        if (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
+            raise ValueError("aws_access_key_id and aws_secret_access_key have to come together")
+        if self.aws_access_key_id is not None and self.aws_credential_id is not None:
+            raise ValueError("aws_credential_id and an inline pair of keys exclude each other")
+        return self
+
+
+class Backfill(Answer):
+    """A listing that was started now."""
+
+    started: bool
+
+
+class DryRun(Answer):
+    """What a listing would do now. Nothing was changed."""
+
+    complete: bool = Field(description="False: time was up before the end of the prefix.")
+    listed: int
+    selected: int
+    work: int = Field(description="Objects that would be synced.")
+    new: int
+    changed: int
+    gone: int = Field(description="Known objects that the bucket no longer has.")
+    skipped: dict[str, int]
+    work_keys: list[str] = Field(description="The first hundred of those that would be synced.")
+
+
+class RetryPayload(Payload):
+    """Which failed objects are tried again; without keys all."""
+
+    keys: list[Text] | None = Field(default=None, max_length=MAX_RETRY_KEYS)
+
+
+class Retried(Answer):
+    """How many objects are tried again."""
+
+    retried: int
+
+
+class ApprovePayload(Payload):
+    """The listing whose removals are approved: what you saw is what you approve."""
+
+    listing_id: Annotated[int, Field(strict=True, ge=1)]
+
+
+class ObjectShown(Answer):
+    """One object and what became of it."""
+
+    key: str
+    state: ObjectWord
+    reason: str | None
+    error: str | None
+    size: int
+    etag: str
+    chunks: int
+    next_try_at: Moment | None
+
+
+class ObjectPage(Answer):
+    """A page of objects in key order."""
+
+    objects: list[ObjectShown]
+    next_after: str | None = Field(description="Give it as `after` for the next page.")
+
+
+class DocumentShown(Answer):
+    """What a collection has of an object."""
+
+    collection_name: str
+    document_id: str = Field(description="Record ids are `{document_id}-{0..chunks-1}`.")
+    custom_id: str | None
+    state: Literal["writing", "clean", "removing"]
+    chunks: int
+    metadata: dict[str, Any]
+
+
+class ObjectDetail(Answer):
+    """One object with the reasons for what happened to it."""
+
+    object: ObjectShown | None
+    decision: list[str] = Field(description="Step by step, why the source takes it or not.")
+    documents: list[DocumentShown]
+
+
+class FailureShown(Answer):
+    """An invocation that failed."""
+
+    invocation_id: UUID
+    object_key: str
+    reason: str
+    error: str
+    failed_at: Moment
+
+
+class RunShown(Answer):
+    """One batch and the run that did it."""
+
+    run_id: str | None
+    status: Literal["reserved", "running", "done", "released"]
+    triggers: dict[str, int]
+    items: int
+    items_processed: int
+    items_failed: int
+    started_at: Moment
+    finished_at: Moment | None
+    failures: list[FailureShown] = Field(description="At most 20; items_failed is the true count.")
+    dagster_url: str | None
+
+
+class HistoryShown(Answer):
+    """The newest batches and listings of a source."""
+
+    runs: list[RunShown]
+    listings: list[ListingShown]
+
+
+class SearchPayload(Payload):
+    """A search in one collection."""
+
+    query: Annotated[Name, StringConstraints(max_length=4096)]
+    collection_name: Name
+    database_name: Name = "default_database"
+    limit: Annotated[Count, Field(ge=1, le=100)] = 10
+    hybrid: StrictBool = Field(default=False, description="Rank by vectors and words together.")
+    where: dict[str, Any] | None = None
+
+
+class HitShown(Answer):
+    """A chunk that was found."""
+
+    id: str
+    score: float
+    document: str
+    object_key: str | None
+    start_line: int | None
+    end_line: int | None
+    page: str | None
+    metadata: dict[str, Any]
+
+
+class SearchAnswer(Answer):
+    """Chunks, best first."""
+
+    hits: list[HitShown]
+
+
+class CredentialPayload(Payload):
+    """An AWS key pair to store."""
+
+    aws_access_key_id: Secret
+    aws_secret_access_key: Secret
+    aws_session_token: Secret | None = None
+
+
+class CredentialShown(Answer):
+    """A stored key pair: never more than this."""
+
+    id: int
+    hint: str
+    created_at: Moment

@@ -1,0 +1,131 @@
+"""``/s3sync/v1/sources/{id}/objects``: what became of each object, and its bytes."""
+
+import mimetypes
+from collections.abc import Iterator
+from typing import Annotated
+from urllib.parse import quote
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+
+from s3sync_dagster.api.access import AnyCaller, Caller
+from s3sync_dagster.api.context import Context, Here
+from s3sync_dagster.api.manage_show import show_object
+from s3sync_dagster.api.manage_wire import DocumentShown, ObjectDetail, ObjectPage, ObjectWord
+from s3sync_dagster.api.openapi import errors
+from s3sync_dagster.api.options import MAX_FILE_BYTES
+from s3sync_dagster.api.wire import Text
+from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.core.keys import validate_object_key
+from s3sync_dagster.core.selection import explain, require_inside_prefix
+from s3sync_dagster.model.object import ObjectRef
+
+router = APIRouter(prefix="/s3sync/v1/sources/{source_id}", tags=["Objects"])
+
+MAX_PAGE = 1000
+_PIECE_BYTES = 1024 * 1024
+_ERRORS = errors(400, 401, 403, 404, 429, 500, 503)
+Key = Annotated[Text, Query(min_length=1, description="Full object key.")]
+
+
+@router.get("/objects", operation_id="list_objects", responses=_ERRORS)
+def list_objects(
+    source_id: UUID,
+    caller: AnyCaller,
+    here: Here,
+    state: ObjectWord | None = None,
+    reason: Annotated[Text | None, Query()] = None,
+    after: Annotated[Text | None, Query(description="Keys after this one.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
+) -> ObjectPage:
+    """List objects in key order, with state and reason."""
+    source = here.source(source_id, caller)
+    rows = here.catalog.views.object_rows(
+        source.id, state=state, reason=reason, after=after, limit=limit
+    )
+    objects = [show_object(row) for row in rows]
+    return ObjectPage(
+        objects=objects, next_after=objects[-1].key if len(objects) == limit else None
+    )
+
+
+@router.get("/object", operation_id="get_object", responses=_ERRORS)
+def get_object(source_id: UUID, key: Key, caller: AnyCaller, here: Here) -> ObjectDetail:
+    """Show one object: its state, why the source takes it or not, what collections have of it."""
+    return describe_object(here, source_id, key, caller)
+
+
+@router.get(
+    "/content",
+    operation_id="get_content",
+    responses=_ERRORS,
+    response_class=StreamingResponse,
+)
+def get_content(source_id: UUID, key: Key, caller: AnyCaller, here: Here) -> StreamingResponse:
+    """Send an object's bytes as they are in the bucket now."""
+    source = here.source(source_id, caller)
+    validate_object_key(key, field="key")
+    require_inside_prefix(source, key)
+    body = here.parts.store_for(source).read(key, max_size_bytes=MAX_FILE_BYTES)
+    name = key.rpartition("/")[2] or "object"
+    headers = {
+        # Never shown in the page's own origin: what a bucket holds may be a page with scripts.
+        "content-disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
+        "content-security-policy": "sandbox; default-src 'none'",
+        "etag": f'"{body.ref.etag}"',
+    }
+    if body.ref.size >= 0:
+        headers["content-length"] = str(body.ref.size)
+    kind = body.content_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return StreamingResponse(
+        pieces(body.content), media_type=kind if _is_plain(kind) else None, headers=headers
+    )
+
+
+def describe_object(here: Context, source_id: UUID, key: str, caller: Caller) -> ObjectDetail:
+    """Return one object with the reasons for what happened to it."""
+    source = here.source(source_id, caller)
+    validate_object_key(key, field="key")
+    rows = here.catalog.views.object_rows(source.id, key=key)
+    known = here.catalog.work.object(source.id, key)
+    ref = ObjectRef(
+        key=key,
+        etag=known.etag if known else "",
+        size=known.size if known else -1,
+        storage_class=known.storage_class if known else "STANDARD",
+    )
+    return ObjectDetail(
+        object=show_object(rows[0]) if rows else None,
+        decision=explain(source, ref),
+        documents=[
+            DocumentShown(
+                collection_name=one.collection_name,
+                document_id=one.document_id,
+                custom_id=one.custom_id,
+                state=one.phase.value,
+                chunks=one.count,
+                metadata=dict(one.metadata),
+            )
+            for one in here.catalog.documents.of_key(source.id, key)
+        ],
+    )
+
+
+def pieces(content: Content) -> Iterator[bytes]:
+    """Return a body piece by piece; a file loses its name at once and goes with its handle."""
+    if isinstance(content, bytes):
+        return iter((content,))
+    file = content.open("rb")
+    content.unlink()
+
+    def read() -> Iterator[bytes]:
+        with file:
+            while piece := file.read(_PIECE_BYTES):
+                yield piece
+
+    return read()
+
+
+def _is_plain(kind: str) -> bool:
+    return kind.isascii() and kind.isprintable() and "/" in kind

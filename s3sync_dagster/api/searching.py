@@ -1,0 +1,63 @@
+"""``POST /s3sync/v1/search``: the best chunks of a collection, by vectors or with words too."""
+
+from fastapi import APIRouter
+
+from s3sync_dagster.api.access import AnyCaller, Caller
+from s3sync_dagster.api.checking import require_database
+from s3sync_dagster.api.context import Context, Here
+from s3sync_dagster.api.manage_show import show_hit
+from s3sync_dagster.api.manage_wire import SearchAnswer, SearchPayload
+from s3sync_dagster.api.models import ModelChoice
+from s3sync_dagster.api.openapi import errors
+from s3sync_dagster.api.routing import StrictRoute
+from s3sync_dagster.core.keys import validate_collection_name
+from s3sync_dagster.model.source import EmbeddingConfig, Source
+from s3sync_dagster.search import search
+
+router = APIRouter(prefix="/s3sync/v1", tags=["Search"], route_class=StrictRoute)
+
+
+@router.post(
+    "/search",
+    operation_id="search",
+    responses=errors(400, 401, 403, 404, 409, 413, 429, 500, 503),
+)
+def search_collection(payload: SearchPayload, caller: AnyCaller, here: Here) -> SearchAnswer:
+    """Search a collection of the tenant by meaning, or by meaning and words (`hybrid`)."""
+    return find(here, payload, caller)
+
+
+def find(here: Context, payload: SearchPayload, caller: Caller) -> SearchAnswer:
+    """Return the best chunks.
+
+    Raises:
+        NotFound: the database or the collection does not exist.
+        EmbeddingMismatch: no model of this tenant made its vectors.
+        InvalidSetting: ``where`` is no filter of Chroma's.
+    """
+    validate_collection_name(payload.collection_name)
+    require_database(here, caller.tenant, payload.database_name)
+    hits = search(
+        here.parts,
+        payload.query,
+        collection=payload.collection_name,
+        tenant=caller.tenant,
+        database=payload.database_name,
+        where=payload.where,
+        limit=payload.limit,
+        hybrid=payload.hybrid,
+        embedding=_embedding(here, payload, caller),
+    )
+    return SearchAnswer(hits=[show_hit(hit) for hit in hits])
+
+
+def _embedding(here: Context, payload: SearchPayload, caller: Caller) -> EmbeddingConfig:
+    """Return the model of the tenant's own sources: another's key is not for its questions."""
+    for row in here.catalog.sources.rows(tenant=caller.tenant):
+        if row.database_name == payload.database_name:
+            source = Source.from_json(row.config)
+            targets = [source.collection_name]
+            targets += [name for _, _, name in here.catalog.documents.collections(source.id)]
+            if payload.collection_name in targets:
+                return source.embedding
+    return ModelChoice.of(here.parts.settings).default()

@@ -1,0 +1,113 @@
+"""``/s3sync/v1/sources/{id}``: backfill, dry run, retry, approval of removals, history."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from s3sync_dagster.api.access import AnyCaller, OwnerCaller
+from s3sync_dagster.api.context import Here
+from s3sync_dagster.api.dry_run import dry_run
+from s3sync_dagster.api.manage_show import show_listing, show_run
+from s3sync_dagster.api.manage_wire import (
+    ApprovePayload,
+    Backfill,
+    DryRun,
+    HistoryShown,
+    ListingShown,
+    Retried,
+    RetryPayload,
+)
+from s3sync_dagster.api.openapi import errors
+from s3sync_dagster.api.routing import StrictRoute
+from s3sync_dagster.core.state import ListingState
+from s3sync_dagster.model.errors import Conflict
+
+router = APIRouter(prefix="/s3sync/v1/sources/{source_id}", tags=["Work"], route_class=StrictRoute)
+
+
+@router.post(
+    "/backfill",
+    operation_id="backfill",
+    status_code=202,
+    responses=errors(400, 401, 403, 404, 409, 429, 500, 503),
+)
+def backfill(source_id: UUID, caller: AnyCaller, here: Here) -> Backfill:
+    """List the whole prefix now and sync what is new, changed or gone."""
+    here.backfills.start(here.source(source_id, caller))
+    return Backfill(started=True)
+
+
+@router.post(
+    "/dry-run",
+    operation_id="dry_run",
+    responses=errors(400, 401, 403, 404, 429, 500, 503),
+)
+def try_out(source_id: UUID, caller: AnyCaller, here: Here) -> DryRun:
+    """Say what a backfill would do. Lists for at most 20 seconds and changes nothing."""
+    return dry_run(here.parts, here.source(source_id, caller))
+
+
+@router.post(
+    "/retry",
+    operation_id="retry_failed",
+    responses=errors(400, 401, 403, 404, 413, 429, 500, 503),
+)
+def retry_failed(
+    source_id: UUID, caller: AnyCaller, here: Here, payload: RetryPayload | None = None
+) -> Retried:
+    """Try failed objects again at once, whatever their back-off: all, or those that are named."""
+    source = here.source(source_id, caller)
+    keys = payload.keys if payload else None
+    retried = here.catalog.invocations.retry_failed(source, keys=keys)
+    if retried:
+        here.dispatching.wake(source.id)
+    return Retried(retried=retried)
+
+
+@router.post(
+    "/approve-deletes",
+    operation_id="approve_deletes",
+    responses=errors(400, 401, 403, 404, 409, 413, 429, 500, 503),
+)
+def approve_deletes(
+    source_id: UUID, payload: ApprovePayload, caller: OwnerCaller, here: Here
+) -> ListingShown:
+    """Let a listing remove what the guard stopped. A newer listing asks anew."""
+    source = here.source(source_id, caller)
+    latest = here.catalog.listings.latest(source.id)
+    if (
+        latest is None
+        or latest.id != payload.listing_id
+        or latest.state is not ListingState.BLOCKED
+    ):
+        raise Conflict(
+            f"Listing {payload.listing_id} has no removals that wait for an approval any more.",
+            reason="nothing_blocked",
+        )
+    approved = here.catalog.listings.approve(source.id)
+    here.dispatching.wake(source.id)
+    return show_listing(approved or latest)
+
+
+@router.get(
+    "/history",
+    operation_id="sync_history",
+    responses=errors(400, 401, 403, 404, 429, 500, 503),
+)
+def history(
+    source_id: UUID,
+    caller: AnyCaller,
+    here: Here,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> HistoryShown:
+    """Show the newest runs and listings: who asked, how many, what failed."""
+    source = here.source(source_id, caller)
+    return HistoryShown(
+        runs=[
+            show_run(here, one) for one in here.catalog.history.of_source(source.id, limit=limit)
+        ],
+        listings=[
+            show_listing(one) for one in here.catalog.history.listings(source.id, limit=limit)
+        ],
+    )

@@ -1,0 +1,208 @@
+"""What happened to a source: its batches with their counts and failures, and its listings."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.rows import groups, listing_of
+from s3sync_dagster.catalog.tables import batches, documents, invocations, listings, objects
+from s3sync_dagster.core.state import ListingRow
+
+SHOWN_FAILURES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An invocation of a batch that failed."""
+
+    invocation_id: str
+    object_key: str
+    reason: str
+    error: str
+    failed_at: float
+
+
+@dataclass(slots=True, kw_only=True)
+class BatchHistory:
+    """One batch: who asked, how many keys, how they ended."""
+
+    token: str
+    run_id: str | None
+    state: str
+    created_at: float
+    finished_at: float | None
+    size: int
+    triggers: dict[str, int] = field(default_factory=dict[str, int])
+    statuses: dict[str, int] = field(default_factory=dict[str, int])
+    failures: list[Failure] = field(default_factory=list[Failure])
+    """At most 20; ``statuses["failed"]`` is the true count."""
+
+
+class History:
+    """Reads over batches, invocations and listings."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def of_source(
+        self, source_id: str, *, limit: int = 20, before: float | None = None
+    ) -> list[BatchHistory]:
+        """Return the newest batches of a source, newest first."""
+        query = (
+            sa.select(batches)
+            .where(batches.c.source_id == source_id)
+            .order_by(batches.c.created_at.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            query = query.where(batches.c.created_at < before)
+        with self._db.read() as tx:
+            found = [_history_of(row) for row in tx.execute(query)]
+            by_run = {one.run_id: one for one in found if one.run_id is not None}
+            for part in groups(by_run):
+                self._count(tx, source_id, part, by_run)
+        return found
+
+    def listings(self, source_id: str, *, limit: int = 20) -> list[ListingRow]:
+        """Return the newest listings of a source, newest first."""
+        with self._db.read() as tx:
+            return [
+                listing_of(row)
+                for row in tx.execute(
+                    sa.select(listings)
+                    .where(listings.c.source_id == source_id)
+                    .order_by(listings.c.id.desc())
+                    .limit(limit)
+                )
+            ]
+
+    def oldest_pending(self, source_ids: Sequence[str]) -> dict[str, float]:
+        """Return when the oldest live invocation of each source was asked for."""
+        return self._by_source(
+            source_ids,
+            sa.func.min(invocations.c.created_at),
+            invocations.c.source_id,
+            invocations.c.status.in_(["pending", "processing"]),
+        )
+
+    def last_indexed(self, source_ids: Sequence[str]) -> dict[str, float]:
+        """Return when each source wrote to a collection last."""
+        return self._by_source(
+            source_ids, sa.func.max(documents.c.indexed_at), documents.c.source_id, sa.true()
+        )
+
+    def queue(self) -> dict[str, dict[str, int]]:
+        """Return live invocations of each source by status."""
+        found: dict[str, dict[str, int]] = defaultdict(dict)
+        with self._db.read() as tx:
+            for source_id, status, number in tx.execute(
+                sa.select(invocations.c.source_id, invocations.c.status, sa.func.count())
+                .where(invocations.c.status.in_(["pending", "processing"]))
+                .group_by(invocations.c.source_id, invocations.c.status)
+            ):
+                found[source_id][status] = number
+        return dict(found)
+
+    def outcomes(self) -> dict[str, Counter[tuple[str, str]]]:
+        """Return objects of each source by outcome and reason."""
+        found: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+        outcome = sa.case(
+            (objects.c.outcome.is_not(None), objects.c.outcome),
+            (objects.c.skip_reason.is_not(None), "skipped"),
+            else_="waiting",
+        )
+        reason = sa.func.coalesce(objects.c.reason, objects.c.skip_reason, "")
+        with self._db.read() as tx:
+            for source_id, state, why, number in tx.execute(
+                sa.select(objects.c.source_id, outcome, reason, sa.func.count())
+                .where(objects.c.gone.is_(False))
+                .group_by(objects.c.source_id, outcome, reason)
+            ):
+                found[source_id][state, why if state != "indexed" else ""] += number
+        return dict(found)
+
+    def written(self) -> dict[str, tuple[int, int, int]]:
+        """Return documents, chunks and bytes of text that each source has in its collections."""
+        with self._db.read() as tx:
+            return {
+                row[0]: (row[1], int(row[2] or 0), int(row[3] or 0))
+                for row in tx.execute(
+                    sa.select(
+                        documents.c.source_id,
+                        sa.func.count(),
+                        sa.func.sum(documents.c.chunks),
+                        sa.func.sum(documents.c.text_bytes),
+                    )
+                    .where(documents.c.phase == "clean")
+                    .group_by(documents.c.source_id)
+                )
+            }
+
+    def _by_source(
+        self,
+        source_ids: Sequence[str],
+        value: sa.ColumnElement[Any],
+        column: sa.ColumnElement[str],
+        condition: sa.ColumnElement[bool],
+    ) -> dict[str, float]:
+        found: dict[str, float] = {}
+        with self._db.read() as tx:
+            for part in groups(source_ids):
+                query = sa.select(column, value).where(column.in_(part), condition)
+                for source_id, moment in tx.execute(query.group_by(column)):
+                    if moment is not None:
+                        found[source_id] = moment
+        return found
+
+    def _count(
+        self,
+        tx: sa.Connection,
+        source_id: str,
+        run_ids: Sequence[str],
+        by_run: dict[str, BatchHistory],
+    ) -> None:
+        mine = sa.and_(invocations.c.run_id.in_(run_ids), invocations.c.source_id == source_id)
+        counted = sa.select(
+            invocations.c.run_id, invocations.c.trigger, invocations.c.status, sa.func.count()
+        )
+        for run_id, trigger, status, number in tx.execute(
+            counted.where(mine).group_by(
+                invocations.c.run_id, invocations.c.trigger, invocations.c.status
+            )
+        ):
+            one = by_run[run_id]
+            one.triggers[trigger] = one.triggers.get(trigger, 0) + number
+            one.statuses[status] = one.statuses.get(status, 0) + number
+        place = (
+            sa.func.row_number()
+            .over(partition_by=invocations.c.run_id, order_by=invocations.c.object_key)
+            .label("place")
+        )
+        failed = (
+            sa.select(invocations, place).where(mine, invocations.c.status == "failed").subquery()
+        )
+        for row in tx.execute(sa.select(failed).where(failed.c.place <= SHOWN_FAILURES)):
+            by_run[row.run_id].failures.append(
+                Failure(
+                    invocation_id=row.id,
+                    object_key=row.object_key,
+                    reason=row.reason or "unknown",
+                    error=row.error or "",
+                    failed_at=row.finished_at,
+                )
+            )
+
+
+def _history_of(row: sa.Row[Any]) -> BatchHistory:
+    return BatchHistory(
+        token=row.token,
+        run_id=row.run_id,
+        state=row.state,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+        size=row.size,
+    )

@@ -1,0 +1,19 @@
+"""Work done in the test's own process: what a run of Dagster does, without Dagster."""
+
+from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.core.lease import Lease
+from s3sync_dagster.core.sync import sync_batch
+
+
+def work(api, source_id):
+    """Do everything that is due for a source; returns how many batches."""
+    parts = api.parts
+    source = parts.catalog.sources.find(source_id)
+    done = 0
+    while batch := parts.catalog.batches.reserve(
+        source.id, take=Take(ignore_backoff=True), owner=parts.owners.me(), run_id=f"run-{done}"
+    ):
+        lease = Lease(batch.token, catalog=parts.catalog, clock=parts.clock)
+        sync_batch(parts.engine_for(source, threads=1), lease)
+        done += 1
+    return done
