@@ -1,0 +1,207 @@
+"""Whether a collection has what the catalog says, and only that, for one source.
+
+Nothing is decided about documents that are being written, and nothing is touched that another
+source, or nobody, wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from s3sync_dagster.core.plan import DIGEST_BYTES, record_ids
+from s3sync_dagster.core.records import metadata_digest
+from s3sync_dagster.core.state import DocumentPhase, DocumentState
+from s3sync_dagster.model.document import Record
+from s3sync_dagster.model.errors import FixConfiguration
+
+if TYPE_CHECKING:
+    from s3sync_dagster.core.interfaces import CollectionPort, StoredRecord
+    from s3sync_dagster.model.source import Source
+
+EXAMPLES = 10
+PAGE = 1000
+
+
+class VerifiedDocuments(Protocol):
+    """What verification asks of the catalog (``catalog.Documents``)."""
+
+    def of_source(
+        self, source_id: str, *, after_id: int = 0, limit: int = 1000
+    ) -> list[DocumentState]:
+        """Return documents of a source by row id, a page at a time."""
+        ...
+
+    def of_key(self, source_id: str, object_key: str) -> list[DocumentState]:
+        """Return the documents of one object."""
+        ...
+
+    def distrust(self, states: Sequence[DocumentState]) -> None:
+        """Mark the owners of these record ids not clean and enqueue them."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Verification:
+    """What was found in one collection for one source."""
+
+    collection_name: str
+    documents: int = 0
+    """Documents that were held against the collection."""
+    in_work: int = 0
+    """Documents that are being written or removed: not judged."""
+    records: int = 0
+    """Records of this source in the collection."""
+    missing: list[str] = field(default_factory=list[str])
+    """Object keys whose documents lack records."""
+    changed: list[str] = field(default_factory=list[str])
+    """Object keys of documents whose metadata is not what was written."""
+    stray: list[str] = field(default_factory=list[str])
+    """Ids of records of this source that no document has."""
+    unreadable: bool = False
+    """True when vectors cannot be read: ``s3sync repair`` comes first."""
+    fixed: bool = False
+    """True when strays were deleted and the documents enqueued."""
+
+    @property
+    def sound(self) -> bool:
+        """True when nothing was found."""
+        return not (self.missing or self.changed or self.stray or self.unreadable)
+
+
+def verify_collection(
+    source: Source,
+    *,
+    collection: CollectionPort,
+    documents: VerifiedDocuments,
+    fix: bool = False,
+    vectors: bool = True,
+) -> Verification:
+    """Compare a source's documents in the catalog with its records in a collection.
+
+    Args:
+        source: whose records are looked at.
+        collection: of the source's tenant and database.
+        documents: the catalog's.
+        fix: delete strays, and have documents that lack or changed records written again by the
+            next work on the source.
+        vectors: read each vector too; a lost one shows in no other way.
+    """
+    found = Verification(collection_name=collection.name)
+    expected = _Expected(_of_collection(source, documents, collection.name))
+    found.documents, found.in_work = expected.clean, expected.in_work
+    strays: list[str] = []
+    for page in collection.scan(source_id=source.id):
+        found.records += len(page)
+        strays += [record.id for record in page if not expected.meets(record)]
+        if vectors and not found.unreadable:
+            found.unreadable = not _readable(collection, [record.id for record in page])
+    # Work that went on meanwhile explains what it touched: only what still stands is reported.
+    lacking = [
+        doc
+        for doc in expected.lacking()
+        if _unchanged(doc, documents) and _lacks_records(doc, collection)
+    ]
+    altered = [doc for doc in expected.altered() if _unchanged(doc, documents)]
+    found.missing = [doc.object_key for doc in lacking]
+    found.changed = [doc.object_key for doc in altered]
+    found.stray = _still_stray(strays, source, collection, documents)
+    if fix and not found.sound:
+        documents.distrust([*lacking, *altered])
+        collection.delete(found.stray)
+        found.fixed = True
+    return found
+
+
+class _Expected:
+    """What each clean document should have, and what was met of it."""
+
+    def __init__(self, documents: Iterable[DocumentState]) -> None:
+        self._documents: dict[str, DocumentState] = {}
+        self._met: dict[str, bytearray] = {}
+        self._altered: set[str] = set()
+        self.clean = self.in_work = 0
+        for document in documents:
+            self._documents[document.document_id] = document
+            if document.phase is DocumentPhase.CLEAN:
+                self.clean += 1
+                self._met[document.document_id] = bytearray(document.count)
+            else:
+                self.in_work += 1
+
+    def meets(self, record: StoredRecord) -> bool:
+        """Take note of a record; False when no document has it."""
+        document_id, _, index = record.id.rpartition("-")
+        document = self._documents.get(document_id)
+        if document is None or not index.isdigit():
+            return False
+        if document.phase is not DocumentPhase.CLEAN:
+            return True
+        place = int(index)
+        if place >= document.count:
+            return False
+        self._met[document_id][place] = 1
+        start = place * 2 * DIGEST_BYTES + DIGEST_BYTES
+        if document.digests[start : start + DIGEST_BYTES] != _digest(record):
+            self._altered.add(document_id)
+        return True
+
+    def lacking(self) -> list[DocumentState]:
+        return [self._documents[name] for name, met in self._met.items() if 0 in met]
+
+    def altered(self) -> list[DocumentState]:
+        lacking = {name for name, met in self._met.items() if 0 in met}
+        return [self._documents[name] for name in sorted(self._altered - lacking)]
+
+
+def _of_collection(
+    source: Source, documents: VerifiedDocuments, collection_name: str
+) -> Iterator[DocumentState]:
+    after = 0
+    while page := documents.of_source(source.id, after_id=after, limit=PAGE):
+        yield from (one for one in page if one.collection_name == collection_name)
+        after = page[-1].id
+
+
+def _digest(record: StoredRecord) -> bytes:
+    return metadata_digest(
+        Record(id=record.id, document="", embedding_text="", metadata=record.metadata)
+    )
+
+
+def _readable(collection: CollectionPort, ids: Sequence[str]) -> bool:
+    try:
+        collection.get(ids, vectors=True)
+    except FixConfiguration as error:
+        if error.reason != "index_damaged":
+            raise
+        return False
+    return True
+
+
+def _unchanged(document: DocumentState, documents: VerifiedDocuments) -> bool:
+    return document in documents.of_key(document.source_id, document.object_key)
+
+
+def _lacks_records(document: DocumentState, collection: CollectionPort) -> bool:
+    """Ask for a document's records by id: deletions during a scan shift its pages."""
+    ids = record_ids(document.document_id, 0, document.count)
+    return len(collection.get(ids)) < len(ids)
+
+
+def _still_stray(
+    ids: Sequence[str],
+    source: Source,
+    collection: CollectionPort,
+    documents: VerifiedDocuments,
+) -> list[str]:
+    """Return the ids that are still there, still this source's, and still without a document."""
+    if not ids:
+        return []
+    expected = _Expected(_of_collection(source, documents, collection.name))
+    return [
+        record.id
+        for record in collection.get(ids).values()
+        if record.metadata.get("s3sync_source") == source.id and not expected.meets(record)
+    ]
