@@ -77,7 +77,10 @@ _ENGINES: dict[str, tuple[Engine, ...]] = {
     "epub": _docling("epub:read_epub"),
     "pptx": _docling("slides:read_pptx"),
     "odp": _docling("slides:read_odp"),
-    "html": _docling("web:read_html"),
+    "html": (
+        *_docling("web:read_html"),
+        Engine(name="fast", function=_ROOM + "web_fast:read_html_fast", seconds=60),
+    ),
     "asciidoc": _docling("markup:read_asciidoc"),
     "latex": _docling("markup:read_latex"),
     "xlsx": _CALAMINE,

@@ -45,7 +45,7 @@ def read_html(content: Content, *, name: str, config: ExtractionConfig) -> Docum
 def html_to_document(decoded: Decoded, *, name: str, config: ExtractionConfig) -> Document:
     """Return the document of decoded HTML."""
     warnings = [f"The encoding was guessed: {decoded.encoding}."] if decoded.guessed else []
-    title = _title(decoded.text)
+    title = page_title(decoded.text)
     if nesting_depth(decoded.text) > MAX_DEPTH:
         warnings.append(f"Nested deeper than {MAX_DEPTH} elements: read as plain text.")
         text, engine = plain_text(decoded.text), "html.parser"
@@ -116,7 +116,7 @@ def _markdown(html: str, *, name: str, config: ExtractionConfig) -> str:
 
     html = _DECLARATION.sub(r"\1utf-8", html)  # what docling gets is UTF-8, whatever it was
     if not config.boilerplate:
-        html = _without_boilerplate(html)
+        html = without_boilerplate(html)
     # Without the title as an item: it is kept as the document's title.
     options: Any = HTMLBackendOptions.model_validate({"infer_furniture": False, "add_title": False})
     backend = open_backend(
@@ -134,7 +134,8 @@ def _markdown(html: str, *, name: str, config: ExtractionConfig) -> str:
     return fill_pictures("\n\n".join([markdown, *(f"[Picture: {text}]" for text in lost)]))
 
 
-def _without_boilerplate(html: str) -> str:
+def without_boilerplate(html: str) -> str:
+    """Return HTML without navigation, page header, footer and what is beside the page."""
     from bs4 import BeautifulSoup  # noqa: PLC0415 (docling's dependency, only in workers)
 
     soup = BeautifulSoup(html, "html.parser")
@@ -151,6 +152,7 @@ def _without_boilerplate(html: str) -> str:
     return str(soup)
 
 
-def _title(html: str) -> str | None:
+def page_title(html: str) -> str | None:
+    """Return the text of the title element."""
     found = re.search(r"<title[^>]*>([^<]{1,2000})</title>", html[:100_000], re.IGNORECASE)
     return " ".join(unescape(found[1]).split()) or None if found else None

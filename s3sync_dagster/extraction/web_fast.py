@@ -1,0 +1,203 @@
+"""Web pages to Markdown in one walk over libxml2's tree: the ``fast`` engine for HTML."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.extraction.content import read_all
+from s3sync_dagster.extraction.decoding import decode
+from s3sync_dagster.extraction.web import (
+    MAX_DEPTH,
+    nesting_depth,
+    page_title,
+    plain_text,
+    without_boilerplate,
+)
+from s3sync_dagster.model.document import Document
+from s3sync_dagster.model.source import ExtractionConfig
+
+PRELOAD = {"read_html_fast": ("lxml.html",)}
+_SILENT = {"script", "style", "template", "head", "noscript", "svg", "iframe", "object", "select"}
+_MARKS = {"b": "**", "strong": "**", "i": "*", "em": "*", "code": "`", "kbd": "`", "del": "~~"}
+_BLOCKS = {
+    *("address", "article", "aside", "blockquote", "body", "caption", "dd", "details", "div", "dl"),
+    *("dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5"),
+    *("h6", "header", "hr", "html", "li", "main", "nav", "ol", "p", "pre", "section", "summary"),
+    *("table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul"),
+}
+
+
+def read_html_fast(content: Content, *, name: str, config: ExtractionConfig) -> Document:
+    """Return a web page: headings, lists, tables, links, code, emphasis, alternative texts."""
+    del name
+    decoded = decode(read_all(content))
+    warnings = [f"The encoding was guessed: {decoded.encoding}."] if decoded.guessed else []
+    if nesting_depth(decoded.text) > MAX_DEPTH:
+        warnings.append(f"Nested deeper than {MAX_DEPTH} elements: read as plain text.")
+        text = plain_text(decoded.text)
+    else:
+        source = decoded.text if config.boilerplate else without_boilerplate(decoded.text)
+        text = "\n\n".join(_blocks(_tree(source))) + "\n"
+    return Document(
+        text=text,
+        format="markdown",
+        title=page_title(decoded.text),
+        encoding=decoded.encoding,
+        encoding_guessed=decoded.guessed,
+        engine="lxml",
+        warnings=tuple(warnings),
+    )
+
+
+def _tree(source: str) -> Any:
+    from lxml import html as lxml_html  # noqa: PLC0415 (loaded once by the forker)
+
+    # The paragraph makes pages without any element parse too.
+    parser = lxml_html.HTMLParser(encoding="utf-8", huge_tree=False)
+    return lxml_html.document_fromstring(f"{source}<p></p>".encode(), parser=parser)
+
+
+def _blocks(element: Any) -> Iterator[str]:
+    """Yield the Markdown blocks of an element; text between its blocks is a paragraph."""
+    inline = [element.text or ""]
+    for child in element:
+        if _is_block(child):
+            yield from _paragraph(inline)
+            inline = []
+            yield from _block(child)
+        else:
+            inline.append(_inline(child))
+        inline.append(child.tail or "")
+    yield from _paragraph(inline)
+
+
+def _block(element: Any) -> Iterator[str]:
+    tag = element.tag
+    if re.fullmatch("h[1-6]", tag):
+        words = _squeeze(_content(element))
+        if words:
+            yield "#" * int(tag[1]) + " " + words.replace("\n", " ")
+    elif tag in ("ul", "ol"):
+        items = list(_items(element, depth=0))
+        if items:
+            yield "\n".join(items)
+    elif tag == "pre":
+        yield "```\n" + element.text_content().strip("\n") + "\n```"
+    elif tag == "table" and element.find(".//table") is None:
+        rows = list(_rows(element))
+        if rows:
+            yield "\n".join(rows)
+    elif tag == "blockquote":
+        for block in _blocks(element):
+            yield "\n".join("> " + line for line in block.split("\n"))
+    elif tag == "dt":
+        yield from _paragraph(["**", _squeeze(_content(element)), "**"])
+    elif tag not in _SILENT:
+        yield from _blocks(element)
+
+
+def _is_block(element: Any) -> bool:
+    """Return whether an element stands on lines of its own, also by what is inside it."""
+    if element.tag in _BLOCKS:
+        return True
+    return isinstance(element.tag, str) and any(_is_block(child) for child in element)
+
+
+def _paragraph(parts: list[str]) -> Iterator[str]:
+    text = _squeeze("".join(parts))
+    if text.strip("*`~ "):
+        yield text
+
+
+def _content(element: Any) -> str:
+    """Return an element's text with inline marks."""
+    parts = [element.text or ""]
+    for child in element:
+        parts.extend((_inline(child), child.tail or ""))
+    return "".join(parts)
+
+
+def _inline(element: Any) -> str:
+    tag = element.tag
+    if not isinstance(tag, str) or tag in _SILENT:  # comments have no name
+        return ""
+    if tag == "br":
+        return "\n"
+    if tag == "img":
+        alternative = _squeeze(element.get("alt") or "")
+        return f" [Picture: {alternative}] " if alternative else " "
+    text = _content(element)
+    words = text.strip()
+    if tag == "a" and words and (target := element.get("href") or ""):
+        return text.replace(words, f"[{_squeeze(words)}]({target.strip()})", 1)
+    mark = _MARKS.get(tag)
+    if mark and words:
+        return text.replace(words, f"{mark}{words}{mark}", 1)
+    return text
+
+
+def _items(element: Any, *, depth: int) -> Iterator[str]:
+    number = int(element.get("start") or 1) if str(element.get("start") or 1).isdigit() else 1
+    for item in element:
+        if item.tag != "li":
+            continue
+        words = [item.text or ""]
+        nested: list[str] = []
+        for child in item:
+            if child.tag in ("ul", "ol"):
+                nested.extend(_items(child, depth=depth + 1))
+            elif _is_block(child):
+                words.append(" " + " ".join(_blocks(child)) + " ")
+            else:
+                words.append(_inline(child))
+            words.append(child.tail or "")
+        mark = "-" if element.tag == "ul" else f"{number}."
+        yield f"{'    ' * depth}{mark} {_one_line(''.join(words))}".rstrip()
+        yield from nested
+        number += 1
+
+
+def _rows(table: Any) -> Iterator[str]:
+    """Yield the rows of a table; cells over several rows or columns are repeated."""
+    grid: list[list[str]] = []
+    below: dict[int, tuple[int, str]] = {}
+    for row in table.iter("tr"):
+        cells: list[str] = []
+        for cell in row.iterchildren("td", "th"):
+            _take_from_above(cells, below)
+            words = _one_line(" ".join(_blocks(cell))).replace("|", "\\|")
+            for _ in range(_span(cell, "colspan")):
+                if _span(cell, "rowspan") > 1:
+                    below[len(cells)] = (_span(cell, "rowspan") - 1, words)
+                cells.append(words)
+        _take_from_above(cells, below)
+        if any(cells):
+            grid.append(cells)
+    width = max(map(len, grid), default=0)
+    for number, cells in enumerate(grid):
+        yield "| " + " | ".join(cells + [""] * (width - len(cells))) + " |"
+        if number == 0:
+            yield "|" + " - |" * width
+
+
+def _take_from_above(cells: list[str], below: dict[int, tuple[int, str]]) -> None:
+    while len(cells) in below:
+        left, words = below.pop(len(cells))
+        if left > 1:
+            below[len(cells)] = (left - 1, words)
+        cells.append(words)
+
+
+def _span(cell: Any, name: str) -> int:
+    text = cell.get(name) or "1"
+    return min(100, max(1, int(text))) if text.isascii() and text.isdigit() else 1
+
+
+def _squeeze(text: str) -> str:
+    lines = (" ".join(line.split()) for line in text.split("\n"))
+    return "\n".join(line for line in lines if line)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

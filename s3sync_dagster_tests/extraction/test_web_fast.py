@@ -1,0 +1,78 @@
+"""The fast engine for web pages: the same words as docling's, and the same structure."""
+
+import pytest
+
+from s3sync_dagster.extraction.web_fast import read_html_fast
+from s3sync_dagster.extraction.words import word_recall
+from s3sync_dagster.model.source import ExtractionConfig
+from s3sync_dagster_tests.extraction import corpus
+from s3sync_dagster_tests.extraction.conftest import Read
+
+FAST = {"engines": {".html": "fast"}}
+
+
+def markdown(html: str) -> str:
+    content = f"<html><body>{html}</body></html>".encode()
+    return read_html_fast(content, name="a.html", config=ExtractionConfig()).text
+
+
+def test_same_words_and_blocks_as_docling(read: Read):
+    fast = read(corpus.HTML.encode(), "fish.html", **FAST)
+    slow = read(corpus.HTML.encode(), "fish.html")
+    assert fast.engine == "lxml"
+    assert fast.title == slow.title
+    assert word_recall(slow.text, fast.text) == 1.0
+    assert word_recall(fast.text, slow.text) == 1.0
+    for block in (
+        "# Fish",
+        "## Prices",
+        "- cod\n    - small\n    - large\n- hake",
+        "3. third\n4. fourth",
+    ):
+        assert block in fast.text
+        assert block in slow.text
+    assert "| Fish | Price |\n| - | - |\n| Cod | 5 |\n| Cod | 9 |" in fast.text
+
+
+def test_boilerplate_goes_by_choice(read: Read):
+    text = read(corpus.HTML.encode(), "fish.html", boilerplate=False, **FAST).text
+    assert "Home" not in text
+    assert "Imprint" not in text
+    assert "Before the first heading." in text
+
+
+def test_deep_pages_are_read_as_text(read: Read):
+    document = read(b"<div>" * 20_000 + b"deep text", "deep.html", **FAST)
+    assert document.text.strip() == "deep text"
+    assert len(document.warnings) == 1
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        ("<p>a <b>bold</b> and <i>it</i> and <code>x</code></p>", "a **bold** and *it* and `x`\n"),
+        ("one<p>two</p>three", "one\n\ntwo\n\nthree\n"),
+        ("<div><span>a</span> <span>b</span></div>", "a b\n"),
+        ("<a href='/x'><div>block</div></a>", "block\n"),
+        ("a<br>b", "a\nb\n"),
+        ("<blockquote><p>q</p><p>r</p></blockquote>", "> q\n\n> r\n"),
+        ("<ol start='x'><li>a<li>b</ol>", "1. a\n2. b\n"),
+        ("<ul><li><p>a</p><p>b</p></li></ul>", "- a b\n"),
+        ("<table><tr><td>a|b<td>c<tr><td>d</table>", "| a\\|b | c |\n| - | - |\n| d |  |\n"),
+        ("<table><tr><td colspan='2'>a<tr><td>b<td>c</table>", "| a | a |\n| - | - |\n| b | c |\n"),
+        ("<p>x</p><!-- no --><script>no</script><style>no</style>", "x\n"),
+        ("<h2>a<br>b</h2>", "## a b\n"),
+        ("<img src='x' alt='a cat'>", "[Picture: a cat]\n"),
+        ("<td colspan='99999999999'>x</td>", "x\n"),
+        ("", "\n"),
+        ("<!-- -->", "\n"),
+    ],
+)
+def test_structure(html: str, expected: str):
+    assert markdown(html) == expected
+
+
+@pytest.mark.parametrize("content", [b"\n", b"<!-- nothing -->", b"\x0c \n"])
+def test_page_without_anything_has_no_text(content: bytes):
+    document = read_html_fast(content, name="a.html", config=ExtractionConfig())
+    assert not document.text.strip()
