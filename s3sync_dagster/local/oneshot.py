@@ -14,10 +14,13 @@ from s3sync_dagster.core.dispatch import RunState, reap
 from s3sync_dagster.core.engine import KeyReport, Patience, Tally
 from s3sync_dagster.core.reconcile import continue_listing
 from s3sync_dagster.core.state import ListingRow, ListingState
+from s3sync_dagster.local.signals import heard_stop
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.wiring import Parts
 
 WAIT_SECONDS = 1.0
+STOP_SECONDS = 5.0
+"""After Ctrl-C, for what is being read to end by itself; then its worker processes are ended."""
 ONE_SHOT_PATIENCE = Patience(tries=5, first_wait_seconds=1.0, final=True)
 
 
@@ -174,7 +177,10 @@ def _work(
     )
     job = definitions.resolve_job_def(job_name(source.name))
     noted = False
-    with dg.DagsterInstance.get() as instance:
+    with (
+        dg.DagsterInstance.get() as instance,
+        heard_stop(parts.pool.close, grace_seconds=STOP_SECONDS) as stop,
+    ):
         dispatcher = Dispatcher(runtime, instance, [source.name])
         while True:
             run_id = str(uuid.uuid4())
@@ -193,18 +199,23 @@ def _work(
                     raise_on_error=False,
                 )
                 parts.catalog.batches.release(token, died=False)
+                if stop.is_set():  # Dagster took the signal as the end of the run
+                    raise KeyboardInterrupt
                 continue
             if not parts.catalog.invocations.live_count(source.id):
                 return
-            for dead in reap(
+            reaped = reap(
                 parts.catalog.batches,
                 clock=parts.clock,
                 is_dead=parts.owners.is_dead,
                 run_state=_nothing_known,
                 source_id=source.id,
-            ):
+            )
+            for dead in reaped:
                 progress.note(f"a batch of an earlier run is taken over: {dead.why}")
                 dispatcher.report_failed(dead.run_id, dead.why)
+            if reaped:
+                continue
             if not noted:
                 progress.note("another process holds some of the keys; waiting for it")
                 noted = True

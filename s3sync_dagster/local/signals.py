@@ -2,7 +2,9 @@
 
 import contextlib
 import signal
-from collections.abc import Iterator
+import socket
+import threading
+from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
@@ -20,6 +22,46 @@ def stop_on_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def heard_stop(then: Callable[[], object], *, grace_seconds: float) -> Iterator[threading.Event]:
+    """Give an event that SIGINT and SIGTERM set, whatever handlers a library has in place.
+
+    Dagster takes both signals while it executes a run, and the run ends as any other. ``then`` is
+    called in another thread when the block has not ended ``grace_seconds`` after the signal.
+
+    Outside of the main thread, where Python lets nobody hear signals, the event is never set.
+    """
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    ours, pythons = socket.socketpair()
+    pythons.setblocking(False)
+
+    def listen() -> None:
+        while number := ours.recv(1):
+            if number[0] in (signal.SIGINT, signal.SIGTERM):
+                stop.set()
+                ours.settimeout(grace_seconds)
+                try:
+                    while ours.recv(1):
+                        pass  # pressed again: it is on its way
+                except TimeoutError:
+                    then()
+                return
+
+    thread = threading.Thread(target=listen, name="s3sync-signals", daemon=True)
+    thread.start()
+    before = signal.set_wakeup_fd(pythons.fileno(), warn_on_full_buffer=False)
+    try:
+        yield stop
+    finally:
+        signal.set_wakeup_fd(before)
+        pythons.close()
+        thread.join()
+        ours.close()
 
 
 @contextlib.contextmanager

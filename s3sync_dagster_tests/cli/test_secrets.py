@@ -1,4 +1,4 @@
-"""``s3sync token`` and ``s3sync credential``: secrets go in or out once, and are not shown again."""
+"""``s3sync token`` and ``s3sync credential``: secrets go in once or out once, never again."""
 
 import json
 import os

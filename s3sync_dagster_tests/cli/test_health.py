@@ -1,0 +1,119 @@
+"""``verify`` and ``repair`` on real parts."""
+
+import shutil
+import uuid
+
+import chromadb
+import pytest
+
+from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.model.document import Record
+from s3sync_dagster.model.source import EmbeddingConfig
+from s3sync_dagster.ports.chroma import open_collections
+from s3sync_dagster.ports.chroma_files import vector_segment
+
+PLACE = {"tenant": "default_tenant", "database": "default_database"}
+
+
+@pytest.fixture
+def synced(s3sync, aws_endpoint):
+    """A collection of three documents, and a function that syncs again."""
+    bucket = aws_endpoint.make_bucket()
+    objects = {f"docs/{name}.md": f"# {name}\n\nText of {name}." for name in ("a", "b", "c")}
+    aws_endpoint.put_all(bucket, objects)
+    name = f"c-{uuid.uuid4().hex[:12]}"
+
+    def sync():
+        answer = s3sync(
+            "sync", f"s3://{bucket}/docs/", "--collection", name, "--endpoint-url",
+            aws_endpoint.url, "--embedding", "hash", "--json",
+        )  # fmt: skip
+        assert answer.code == 0, answer.err
+        return answer.json
+
+    sync()
+    return name, sync
+
+
+def stock(chroma_server, name):
+    host, port = chroma_server.removeprefix("http://").split(":")
+    return chromadb.HttpClient(host=host, port=int(port)).get_collection(name)
+
+
+def test_what_is_lost_comes_back_and_what_is_left_over_goes(s3sync, synced, chroma_server):
+    name, sync = synced
+    sound = s3sync("verify", name, "--json")
+    assert sound.code == 0
+    assert [one["sound"] for one in sound.json] == [True]
+    assert sound.json[0]["documents"] == sound.json[0]["records"] == 3
+
+    collection = stock(chroma_server, name)
+    stored = collection.get()
+    by_key = {
+        metadata["document_key"]: (name, metadata)
+        for name, metadata in zip(stored["ids"], stored["metadatas"], strict=True)
+    }
+    collection.delete(ids=[by_key["docs/a.md"][0]])
+    collection.update(ids=[by_key["docs/b.md"][0]], metadatas=[{"chunk_strategy": "changed"}])
+    collection.add(
+        ids=["stray-0", "not-ours"],
+        embeddings=[[1.0] * 384] * 2,
+        metadatas=[{"s3sync_source": by_key["docs/c.md"][1]["s3sync_source"]}, {"n": 1}],
+    )
+    found = s3sync("verify", name, "--json")
+    assert found.code == 1
+    assert found.json[0]["missing"] == ["docs/a.md"]
+    assert found.json[0]["changed"] == ["docs/b.md"]
+    assert found.json[0]["stray"] == ["stray-0"]
+    told = s3sync("verify", name)
+    assert told.code == 1
+    assert "docs/a.md" in told.out
+    assert "verify --fix" in told.out
+
+    fixed = s3sync("verify", name, "--fix", "--json")
+    assert fixed.code == 0
+    assert fixed.json[0]["fixed"]
+    sync()
+    assert s3sync("verify", name, "--json").json[0]["sound"]
+    assert sorted(collection.get()["ids"]) == sorted([*stored["ids"], "not-ours"])
+
+
+def test_a_collection_that_was_deleted_is_written_again(s3sync, synced, chroma_server):
+    name, sync = synced
+    open_collections(url=chroma_server).delete_collection(name, **PLACE)
+    found = s3sync("verify", name, "--fix", "--json")
+    assert sorted(found.json[0]["missing"]) == ["docs/a.md", "docs/b.md", "docs/c.md"]
+    sync()
+    assert stock(chroma_server, name).count() == 3
+
+
+def test_a_name_that_no_source_fills_is_an_error(s3sync):
+    answer = s3sync("verify", "nothing-here")
+    assert answer.code == 1
+    assert "nothing-here" in answer.err
+
+
+def test_a_damaged_collection_is_repaired_where_its_files_are(s3sync, tmp_path):
+    path = tmp_path / "chroma"
+    embedder = open_embedder(EmbeddingConfig(kind="hash"))
+    collections = open_collections(path=path)
+    texts = [f"word{n}" for n in range(1100)]
+    records = [
+        Record(id=f"r-{n}", document=t, embedding_text=t, metadata={"n": n})
+        for n, t in enumerate(texts)
+    ]
+    collections.open("docs", **PLACE, embedder=embedder).upsert(
+        records, embedder.embed_documents(texts)
+    )
+    collections.close()
+    command = ("repair", "docs", "--path", str(path), "--embedding", "hash")
+    healthy = s3sync(*command)
+    assert healthy.code == 0
+    assert "nothing was touched" in healthy.out
+
+    shutil.rmtree(vector_segment(path, name="docs", **PLACE).folder)
+    repaired = s3sync(*command, "--json")
+    assert repaired.code == 0
+    assert repaired.json["damage"] == "vectors cannot be read"
+    assert repaired.json["saved"] + repaired.json["embedded"] == 1100
+    assert "nothing was touched" in s3sync(*command).out
