@@ -20,6 +20,8 @@ COMMANDS = {
     "retry": "status:retry",
     "why": "status:why",
     "approve-deletes": "status:approve_deletes",
+    "verify": "health:verify",
+    "repair": "health:repair",
     "chunks": "look:chunks",
     "extract": "look:extract",
     "token": "tokens:token",

@@ -7,6 +7,7 @@ import chromadb
 import pytest
 
 from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.embedding.chroma_functions import register_embedding_functions
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports.chroma import open_collections
@@ -36,6 +37,7 @@ def synced(s3sync, aws_endpoint):
 
 
 def stock(chroma_server, name):
+    register_embedding_functions()
     host, port = chroma_server.removeprefix("http://").split(":")
     return chromadb.HttpClient(host=host, port=int(port)).get_collection(name)
 

@@ -1,0 +1,169 @@
+"""``s3sync verify`` and ``s3sync repair``."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from s3sync_dagster.cli.options import (
+    as_json,
+    chroma_url,
+    embedding,
+    embedding_config,
+    opened,
+)
+from s3sync_dagster.cli.showing import people
+from s3sync_dagster.core.absent_collection import AbsentCollection
+from s3sync_dagster.core.interfaces import CollectionPort
+from s3sync_dagster.core.verify import Verification, verify_collection
+from s3sync_dagster.model.errors import NotFound
+from s3sync_dagster.model.source import EmbeddingConfig, Source
+from s3sync_dagster.ports.chroma_files import free_share, orphan_folders
+from s3sync_dagster.ports.chroma_repair import repair_collection
+from s3sync_dagster.wiring import Parts
+
+SHOWN = 5
+"""Names that people are shown of each finding; ``--json`` has all."""
+
+
+@click.command()
+@click.argument("collection", required=False)
+@click.option("--fix", is_flag=True, help="Delete strays, have the rest written again.")
+@click.option(
+    "--vectors/--no-vectors", default=True, show_default=True, help="Read each vector too."
+)
+@chroma_url
+@as_json
+def verify(
+    collection: str | None, fix: bool, vectors: bool, chroma_url: str | None, as_json: bool
+) -> int:
+    """Hold collections against the catalog: missing, changed and left-over records.
+
+    Looks at each source's own records only. `s3sync sync --dry-run` holds the catalog against the
+    bucket.
+    """
+    findings: list[dict[str, Any]] = []
+    with opened(chroma_url) as parts:
+        for source, port in _collections(parts, collection):
+            found = verify_collection(
+                source,
+                collection=port,
+                documents=parts.catalog.documents,
+                fix=fix,
+                vectors=vectors,
+            )
+            findings.append({"source": source.name, "sound": found.sound, **asdict(found)})
+            if not as_json:
+                _show(source, found)
+    if as_json:
+        click.echo(json.dumps(findings))
+    return 0 if all(one["sound"] or one["fixed"] for one in findings) else 1
+
+
+@click.command()
+@click.argument("collection")
+@click.option(
+    "--path",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Chroma's data folder; default: that of this home. Its server must be stopped.",
+)
+@click.option("--tenant", default="default_tenant", show_default=True)
+@click.option("--database", default="default_database", show_default=True)
+@embedding("For collections that no source here fills.")
+@as_json
+def repair(
+    collection: str,
+    path: Path | None,
+    tenant: str,
+    database: str,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Make a damaged vector index whole again; a healthy collection is left alone."""
+    with opened(chroma=False) as parts:
+        folder = path or parts.settings.home / "chroma"
+        config = embedding_config(options) or _embedding(parts, collection)
+        done = repair_collection(
+            folder,
+            tenant=tenant,
+            database=database,
+            name=collection,
+            embedder=parts.embedder_for(config),
+        )
+    orphans = [str(one) for one in orphan_folders(folder)]
+    empty = free_share(folder)
+    if as_json:
+        moved = str(done.moved_to) if done.moved_to else None
+        values = {**asdict(done), "moved_to": moved, "orphans": orphans, "empty_share": empty}
+        click.echo(json.dumps(values))
+        return 1 if done.lost else 0
+    if done.damage is None:
+        click.echo(f"{collection}: every vector can be read; nothing was touched.")
+    else:
+        click.echo(f"{collection}: {done.damage}.")
+        click.echo(
+            f"  {done.saved} vectors saved, {done.embedded} embedded again, {len(done.lost)} lost"
+        )
+        click.echo(f"  the damaged files lie in {done.moved_to} and may be deleted")
+    if orphans:
+        click.echo(f"  {len(orphans)} index folders of deleted collections may be deleted:")
+        for one in orphans:
+            click.echo(f"    {one}")
+    if empty > 0.5:
+        click.echo(f"  {empty:.0%} of Chroma's database is empty: chroma vacuum --path {folder}")
+    return 1 if done.lost else 0
+
+
+def _collections(parts: Parts, name: str | None) -> Iterator[tuple[Source, CollectionPort]]:
+    """Yield each source with each of its collections, or those of one name."""
+    met = False
+    for source in parts.catalog.sources.all():
+        for tenant, database, collection in parts.catalog.documents.collections(source.id):
+            if name not in (None, collection):
+                continue
+            met = True
+            try:
+                port: CollectionPort = parts.collections.open(
+                    collection,
+                    tenant=tenant,
+                    database=database,
+                    embedder=parts.embedder_for(source.embedding),
+                    create=False,
+                )
+            except NotFound:
+                port = AbsentCollection(collection)
+            yield source, port
+    if name is not None and not met:
+        raise NotFound(f"No source here has documents in a collection {name!r}.")
+
+
+def _embedding(parts: Parts, collection: str) -> EmbeddingConfig:
+    for source in parts.catalog.sources.all():
+        if source.collection_name == collection:
+            return source.embedding
+    return EmbeddingConfig()
+
+
+def _show(source: Source, found: Verification) -> None:
+    click.echo(
+        f"{found.collection_name} ({source.name}): {found.documents} documents, "
+        f"{found.records} records{f', {found.in_work} in work' if found.in_work else ''}"
+        f"{': sound' if found.sound else ''}"
+    )
+    for what, names in (
+        ("lack records", found.missing),
+        ("have changed metadata", found.changed),
+        ("are records without a document", found.stray),
+    ):
+        if names:
+            shown = ", ".join(map(people, names[:SHOWN])) + (", ..." if len(names) > SHOWN else "")
+            click.echo(f"  {len(names)} {what}: {shown}")
+    if found.unreadable:
+        click.echo(f"  vectors cannot be read: s3sync repair {found.collection_name}")
+    if found.fixed:
+        click.echo("  strays are deleted; what lacks or changed is written again by the next sync")
+    elif not found.sound:
+        click.echo("  s3sync verify --fix mends that")

@@ -1,0 +1,55 @@
+"""A collection that is not there, for those who would look into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from s3sync_dagster.core.interfaces import WriteLimits
+from s3sync_dagster.model.errors import NotFound
+
+if TYPE_CHECKING:
+    from s3sync_dagster.core.interfaces import StoredRecord, Vector, Vectors
+    from s3sync_dagster.model.document import Hit, Metadata, Record
+
+
+class AbsentCollection:
+    """A collection that does not exist: every document of it lacks all its records."""
+
+    write_limits = WriteLimits()
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def upsert(self, records: Sequence[Record], vectors: Vectors) -> None:
+        """Refuse: nothing is written where nothing is."""
+        raise NotFound(f"there is no collection {self.name!r}")
+
+    def update_metadata(self, ids: Sequence[str], metadatas: Sequence[Metadata]) -> None:
+        """Refuse."""
+        raise NotFound(f"there is no collection {self.name!r}")
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Do nothing: no id is there."""
+
+    def get(
+        self, ids: Sequence[str], *, documents: bool = False, vectors: bool = False
+    ) -> dict[str, StoredRecord]:
+        """Return nothing."""
+        return {}
+
+    def scan(
+        self, *, source_id: str | None = None, page_size: int = 1000
+    ) -> Iterator[list[StoredRecord]]:
+        """Yield nothing."""
+        return iter(())
+
+    def query(
+        self, vector: Vector, *, limit: int = 10, where: Mapping[str, Any] | None = None
+    ) -> list[Hit]:
+        """Return nothing."""
+        return []
+
+    def count(self) -> int:
+        """Return 0."""
+        return 0
