@@ -41,7 +41,7 @@ _ROOM = "s3sync_dagster.extraction."
 
 
 def _docling(function: str) -> tuple[Engine, ...]:
-    return (Engine(name="docling", function=_ROOM + function, seconds_per_mib=20),)
+    return (Engine(name="docling", function=f"{_ROOM}readers:{function}", seconds_per_mib=20),)
 
 
 _CALAMINE = (Engine(name="calamine", function=_ROOM + "sheets:read_workbook", seconds_per_mib=5),)
@@ -72,21 +72,21 @@ _ENGINES: dict[str, tuple[Engine, ...]] = {
             name="tesseract", function=_ROOM + "ocr:read_image", seconds=300, program="tesseract"
         ),
     ),
-    "docx": _docling("office:read_docx"),
-    "odt": _docling("office:read_odt"),
-    "epub": _docling("epub:read_epub"),
-    "pptx": _docling("slides:read_pptx"),
-    "odp": _docling("slides:read_odp"),
+    "docx": _docling("read_docx"),
+    "odt": _docling("read_odt"),
+    "epub": _docling("read_epub"),
+    "pptx": _docling("read_pptx"),
+    "odp": _docling("read_odp"),
     "html": (
-        *_docling("web:read_html"),
-        Engine(name="fast", function=_ROOM + "web_fast:read_html_fast", seconds=60),
+        *_docling("read_html"),
+        Engine(name="fast", function=_ROOM + "readers:read_html_fast", seconds=60),
     ),
-    "asciidoc": _docling("markup:read_asciidoc"),
-    "latex": _docling("markup:read_latex"),
+    "asciidoc": _docling("read_asciidoc"),
+    "latex": _docling("read_latex"),
     "xlsx": _CALAMINE,
     "xls": _CALAMINE,
     "ods": _CALAMINE,
-    "csv": (Engine(name="pandas", function=_ROOM + "delimited:read_csv"),),
+    "csv": (Engine(name="pandas", function=_ROOM + "readers:read_csv"),),
     "notebook": (Engine(name="notebook", function=_ROOM + "notebook:read_notebook", seconds=60),),
     "eml": (Engine(name="email", function=_ROOM + "mail:read_eml", seconds=60),),
     "mhtml": (Engine(name="email", function=_ROOM + "mail:read_mhtml", seconds=60),),

@@ -1,8 +1,8 @@
 """Formats before 2007: converted by LibreOffice, or read as plain text without it."""
 
-import os
 import re
 import struct
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def convert_with_libreoffice(content: Content, *, name: str, config: ExtractionC
     Raises ``MissingEngine`` without LibreOffice and ``UnreadableFile`` (``damaged``).
     """
     del config
-    folder = Path(os.environ["TMPDIR"])
+    folder = Path(tempfile.gettempdir())
     suffix = _legacy_kind(content, name)
     source = folder / f"in.{suffix}"
     source.write_bytes(read_all(content))

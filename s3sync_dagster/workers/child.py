@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from typing import Any, NoReturn
@@ -45,7 +46,7 @@ def _prepare(limits: WorkLimits, *, folder: str) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
-    os.environ["TMPDIR"] = folder
+    os.environ["TMPDIR"] = tempfile.tempdir = folder  # of programs, and of this process
     space = linux.address_space() + limits.memory_bytes + _ADDRESS_SPACE_SLACK_BYTES
     seconds = int(limits.seconds) + 2
     _lower(resource.RLIMIT_AS, space)

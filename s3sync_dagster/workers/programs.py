@@ -1,8 +1,8 @@
 """External programs inside a call: bounded by it, and gone with it."""
 
-import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,7 +40,7 @@ def run_program(arguments: Sequence[str], *, content: bytes = b"") -> Finished:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         check=False,
-        cwd=os.environ.get("TMPDIR"),
+        cwd=tempfile.gettempdir(),
         preexec_fn=linux.die_with_parent,  # a worker has one thread
     )
     return Finished(status=done.returncode, output=done.stdout)

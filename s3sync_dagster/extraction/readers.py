@@ -1,0 +1,38 @@
+"""The readers that stand on docling or pandas, under one name.
+
+Workers keep one process for each module that is named in a call. With one module for all of these,
+docling's core (about 1 CPU-second and 100 MB) is loaded once and shared by all of them.
+"""
+
+from s3sync_dagster.extraction import delimited, epub, markup, office, slides, web, web_fast
+from s3sync_dagster.extraction.delimited import read_csv
+from s3sync_dagster.extraction.epub import read_epub
+from s3sync_dagster.extraction.markup import read_asciidoc, read_latex
+from s3sync_dagster.extraction.office import read_docx, read_odt
+from s3sync_dagster.extraction.slides import read_odp, read_pptx
+from s3sync_dagster.extraction.web import read_html
+from s3sync_dagster.extraction.web_fast import read_html_fast
+
+__all__ = [
+    "PRELOAD",
+    "read_asciidoc",
+    "read_csv",
+    "read_docx",
+    "read_epub",
+    "read_html",
+    "read_html_fast",
+    "read_latex",
+    "read_odp",
+    "read_odt",
+    "read_pptx",
+]
+
+PRELOAD = {
+    **delimited.PRELOAD,
+    **epub.PRELOAD,
+    **markup.PRELOAD,
+    **office.PRELOAD,
+    **slides.PRELOAD,
+    **web.PRELOAD,
+    **web_fast.PRELOAD,
+}
