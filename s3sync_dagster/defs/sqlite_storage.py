@@ -1,12 +1,13 @@
-"""Dagster's SQLite storage with asset events written in batches: 2.7 instead of 14 CPU-ms a key.
+"""Dagster's SQLite storage with asset events written in batches: a fifth of the CPU a key.
 
 Named in ``dagster.yaml``. The files are those of Dagster's own SQLite storage, so that going
 back and forth keeps the history. Uses private methods of Dagster, whose minor version is pinned.
 """
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
+import sqlalchemy as sa
 from dagster._core.events import ASSET_EVENTS
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
@@ -35,13 +36,27 @@ class BatchingEventLog(SqliteEventLogStorage):
         with self.run_connection(run_ids.pop()) as connection:
             connection.execute(SqlEventLogStorageTable.insert(), rows)
         with self.index_transaction() as connection:
-            ids = []
-            for row in rows:
-                result = connection.execute(SqlEventLogStorageTable.insert().values(**row))
-                ids.append(result.inserted_primary_key[0])  # pyright: ignore[reportOptionalSubscript]
+            ids = _insert(connection, rows)
             self._store_asset_event_tags(connection, events, ids)
-            for event, event_id in zip(events, ids, strict=True):
+            # A row an asset, which each event overwrites: the last one of its kind is enough.
+            last = {
+                (row["asset_key"], row["dagster_event_type"]): (event, event_id)
+                for row, event, event_id in zip(rows, events, ids, strict=True)
+            }
+            for event, event_id in last.values():
                 self._store_asset_event(connection, event, event_id)
+
+
+def _insert(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> list[int]:
+    """Insert rows and return their ids in order."""
+    table = SqlEventLogStorageTable
+    if not connection.dialect.insert_executemany_returning_sort_by_parameter_order:
+        return [
+            connection.execute(table.insert().values(**row)).inserted_primary_key[0]  # pyright: ignore[reportOptionalSubscript]
+            for row in rows
+        ]
+    statement = table.insert().returning(table.c.id, sort_by_parameter_order=True)
+    return list(connection.execute(statement, rows).scalars())
 
 
 class BatchingSqliteStorage(DagsterSqliteStorage):
