@@ -48,31 +48,31 @@ class Access:
     )
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def identify(self, request: Request, token: str | None) -> Caller:
+    def open(self) -> bool:
+        """Return whether the server goes without tokens: on loopback, and none was ever made."""
+        return self.options.loopback and not self.catalog.tokens.configured()
+
+    def identify(self, token: str | None) -> Caller:
         """Return who asks.
 
         Raises:
             Unauthorized: a token is needed and missing, unknown or revoked.
-            Forbidden: a server without tokens is reached in a way that only strangers take.
             TooMany: the token's rate is used up.
         """
-        caller = self._known(token) if token else self._anonymous(request)
+        caller = self._known(token)
         self._count(caller)
         return caller
 
-    def _known(self, token: str) -> Caller:
-        found = self.catalog.tokens.find(token)
+    def _known(self, token: str | None) -> Caller:
+        found = self.catalog.tokens.find(token) if token else None
         if found is not None:
             return Caller(tenant=found.tenant, role=found.role, token_id=found.id)
-        if self.options.loopback and not self.catalog.tokens.configured():
-            # Clients of the hosted service cannot be told to send none.
+        if self.open():
+            # Clients of the hosted service cannot be told to send no token.
             return Caller(tenant=DEFAULT_TENANT, role="owner")
-        raise Unauthorized("This API token is not known, or it was revoked.")
-
-    def _anonymous(self, request: Request) -> Caller:
-        if not self.options.loopback or self.catalog.tokens.configured():
-            raise Unauthorized(f"Send an API token in the header {TOKEN_HEADER}.")
-        return Caller(tenant=DEFAULT_TENANT, role="owner")
+        if token:
+            raise Unauthorized("This API token is not known, or it was revoked.")
+        raise Unauthorized(f"Send an API token in the header {TOKEN_HEADER}.")
 
     def _count(self, caller: Caller) -> None:
         rate = self.options.requests_per_second
@@ -119,12 +119,21 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+def authorise(request: Request, token: str | None) -> Caller:
+    """Return the caller who sends a token, or none.
+
+    Raises:
+        Unauthorized, Forbidden, TooMany: see ``Access.identify`` and ``refuse_strangers``.
+    """
+    access: Access = request.app.state.access
+    if access.open():
+        refuse_strangers(request)
+    return access.identify(token)
+
+
 def find_caller(request: Request, token: Annotated[str | None, Depends(_HEADER)]) -> Caller:
     """Return the caller of a request, for routes."""
-    access: Access = request.app.state.access
-    if access.options.loopback and not access.catalog.tokens.configured():
-        refuse_strangers(request)
-    return access.identify(request, token)
+    return authorise(request, token)
 
 
 def find_owner(caller: Annotated[Caller, Depends(find_caller)]) -> Caller:

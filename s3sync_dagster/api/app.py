@@ -16,6 +16,7 @@ from s3sync_dagster.api import (
     health,
     invocations,
     manage,
+    metrics,
     objects,
     openapi,
     searching,
@@ -33,6 +34,7 @@ from s3sync_dagster.api.health import Health
 from s3sync_dagster.api.metrics import Traffic
 from s3sync_dagster.api.options import ApiOptions
 from s3sync_dagster.api.request_log import RequestLog
+from s3sync_dagster.api.tracing import Tracer, Tracing
 from s3sync_dagster.ports.chroma import ChromaCollections
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
 from s3sync_dagster.wiring import Parts
@@ -42,7 +44,11 @@ BEYOND = (manage, work, objects, searching, credentials)
 
 
 def create_app(
-    parts: Parts, options: ApiOptions | None = None, *, dispatch: Dispatch | None = None
+    parts: Parts,
+    options: ApiOptions | None = None,
+    *,
+    dispatch: Dispatch | None = None,
+    tracer: Tracer | None = None,
 ) -> FastAPI:
     """Return the API over the parts, which stay the caller's to close.
 
@@ -51,6 +57,7 @@ def create_app(
         options: limits and trust.
         dispatch: gets the ids of sources with new invocations, from a thread of the server;
             None: the dispatch sensor finds them by itself.
+        tracer: gets a span for each request.
     """
     options = options or ApiOptions()
     registry = CollectorRegistry()
@@ -75,6 +82,7 @@ def create_app(
         yield
         context.backfills.stop()
         context.dispatching.stop()
+        context.finished.close()
         context.health.close()
 
     app = FastAPI(
@@ -89,12 +97,14 @@ def create_app(
     )
     app.state.context = context
     app.state.access = Access(parts.catalog, options)
-    for room in (sources, invocations, add_file, health, *BEYOND):
+    for room in (sources, invocations, add_file, health, metrics, *BEYOND):
         app.include_router(room.router)
     app.openapi = partial(openapi.describe, app)  # type: ignore[method-assign]
     errors.install(app)
     app.add_middleware(BodyLimits, options=options)
     app.add_middleware(SecurityHeaders)
+    if tracer is not None:
+        app.add_middleware(Tracing, tracer=tracer)
     app.add_middleware(RequestLog, traffic=traffic)
     return app
 

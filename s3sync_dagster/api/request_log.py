@@ -7,12 +7,11 @@ import sys
 import time
 import uuid
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from s3sync_dagster.api.errors import answer_unexpected
-from s3sync_dagster.api.metrics import Traffic
 
 REQUEST_ID = ContextVar("request_id", default="")
 _HEADER = b"x-request-id"
@@ -20,10 +19,18 @@ _USABLE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _log = logging.getLogger("s3sync_dagster.api.requests")
 
 
+class Counts(Protocol):
+    """What is told of every request (``metrics.Traffic``)."""
+
+    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        ...
+
+
 class RequestLog:
     """ASGI middleware: request id, one log line, counters."""
 
-    def __init__(self, app: ASGIApp, *, traffic: Traffic) -> None:
+    def __init__(self, app: ASGIApp, *, traffic: Counts) -> None:
         self._app = app
         self._traffic = traffic
 

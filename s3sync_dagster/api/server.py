@@ -1,15 +1,19 @@
 """The API as a process: what is opened, where it listens, how it ends."""
 
 import logging
-from contextlib import suppress
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from ipaddress import ip_address
 
 import uvicorn
+from fastapi import FastAPI
 
 from s3sync_dagster.api.app import create_app
 from s3sync_dagster.api.launching import Launcher
 from s3sync_dagster.api.options import read_options
 from s3sync_dagster.api.request_log import log_to_stderr
+from s3sync_dagster.api.tracing import exporting
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
 from s3sync_dagster.settings import Settings
 from s3sync_dagster.wiring import Parts, open_parts
@@ -17,6 +21,7 @@ from s3sync_dagster.wiring import Parts, open_parts
 _log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE_SECONDS = 10
 """Requests under way may end within it when the server is asked to stop."""
 
@@ -31,30 +36,52 @@ def serve(settings: Settings, *, host: str = LOOPBACK, port: int = 8200) -> None
         S3SyncError: the catalog cannot be opened, or a setting is wrong.
     """
     log_to_stderr()
-    parts = open_parts(settings)
-    try:
-        server = uvicorn.Server(configure(parts, host=host, port=port))
-        server.run()
-    finally:
-        parts.close()
+    with ExitStack() as stack:
+        parts = stack.enter_context(closing(open_parts(settings)))
+        host, loopback = where_to_listen(parts, host)
+        options = read_options(settings, loopback=loopback)
+        dispatch = tracer = None
+        if options.dagster_url is not None:
+            dagster = stack.enter_context(DagsterRuns(options.dagster_url))
+            dispatch = Launcher(parts.catalog, dagster)
+        if options.trace_url is not None:
+            tracer = stack.enter_context(exporting(options.trace_url))
+        app = create_app(parts, options, dispatch=dispatch, tracer=tracer)
+        Server(configure(app, host=host, port=port)).run()
 
 
-def configure(parts: Parts, *, host: str, port: int) -> uvicorn.Config:
+class Server(uvicorn.Server):
+    """A server that ends by returning, so that what was opened is closed.
+
+    uvicorn's own raises the signal again after its shutdown, which ends the process at once.
+    """
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop gracefully at the first signal, at once at the second."""
+        before = {number: signal.signal(number, self.handle_exit) for number in STOP_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def where_to_listen(parts: Parts, host: str) -> tuple[str, bool]:
+    """Return the address to listen on, and whether only this machine reaches it."""
+    if is_loopback(host) or parts.catalog.tokens.configured():
+        return host, is_loopback(host)
+    _log.warning(
+        "no API token exists: listening on %s only, not on %s. Create one with "
+        "`s3sync token create` and start again.",
+        LOOPBACK,
+        host,
+    )
+    return LOOPBACK, True
+
+
+def configure(app: FastAPI, *, host: str, port: int) -> uvicorn.Config:
     """Return the configuration of the server."""
-    loopback = is_loopback(host)
-    if not loopback and not parts.catalog.tokens.configured():
-        _log.warning(
-            "no API token exists: listening on %s only, not on %s. Create one with "
-            "`s3sync token create` and start again.",
-            LOOPBACK,
-            host,
-        )
-        host, loopback = LOOPBACK, True
-    options = read_options(parts.settings, loopback=loopback)
-    dispatch = None
-    if options.dagster_url is not None:
-        dispatch = Launcher(parts.catalog, DagsterRuns(options.dagster_url))
-    app = create_app(parts, options, dispatch=dispatch)
     return uvicorn.Config(
         app,
         host=host,
@@ -62,6 +89,7 @@ def configure(parts: Parts, *, host: str, port: int) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=65,
         timeout_graceful_shutdown=GRACE_SECONDS,
         h11_max_incomplete_event_size=64 * 1024,

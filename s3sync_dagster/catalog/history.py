@@ -110,19 +110,45 @@ class History:
     def outcomes(self) -> dict[str, Counter[tuple[str, str]]]:
         """Return objects of each source by outcome and reason."""
         found: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+        left_out = sa.and_(
+            objects.c.skip_reason.is_not(None),
+            sa.func.coalesce(objects.c.outcome, "") != "indexed",
+        )
         outcome = sa.case(
+            (left_out, "skipped"),
             (objects.c.outcome.is_not(None), objects.c.outcome),
-            (objects.c.skip_reason.is_not(None), "skipped"),
             else_="waiting",
         )
-        reason = sa.func.coalesce(objects.c.reason, objects.c.skip_reason, "")
+        reason = sa.case(
+            (left_out, objects.c.skip_reason),
+            (objects.c.outcome == "indexed", ""),
+            else_=sa.func.coalesce(objects.c.reason, ""),
+        )
         with self._db.read() as tx:
             for source_id, state, why, number in tx.execute(
                 sa.select(objects.c.source_id, outcome, reason, sa.func.count())
                 .where(objects.c.gone.is_(False))
                 .group_by(objects.c.source_id, outcome, reason)
             ):
-                found[source_id][state, why if state != "indexed" else ""] += number
+                found[source_id][state, why] += number
+        return dict(found)
+
+    def asked_since(
+        self, source_ids: Sequence[str], since: float
+    ) -> dict[str, Counter[tuple[str, str]]]:
+        """Return invocations that were asked for since then, by status and reason."""
+        found: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+        reason = sa.func.coalesce(invocations.c.reason, "")
+        with self._db.read() as tx:
+            for part in groups(source_ids):
+                for source_id, status, why, number in tx.execute(
+                    sa.select(
+                        invocations.c.source_id, invocations.c.status, reason, sa.func.count()
+                    )
+                    .where(invocations.c.source_id.in_(part), invocations.c.created_at >= since)
+                    .group_by(invocations.c.source_id, invocations.c.status, reason)
+                ):
+                    found[source_id][status, why] += number
         return dict(found)
 
     def written(self) -> dict[str, tuple[int, int, int]]:

@@ -64,6 +64,7 @@ def running_api(
     environ: Mapping[str, str] | None = None,
     loopback: bool = True,
     dispatch: Dispatch | None = None,
+    tracer: Any = None,
 ) -> Iterator[Api]:
     """Serve until the block ends."""
     settings = load_settings(
@@ -83,7 +84,9 @@ def running_api(
         if dispatch is not None:
             dispatch(source_ids)
 
-    app = create_app(parts, read_options(settings, loopback=loopback), dispatch=remember)
+    app = create_app(
+        parts, read_options(settings, loopback=loopback), dispatch=remember, tracer=tracer
+    )
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
