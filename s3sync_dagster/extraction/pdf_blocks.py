@@ -140,7 +140,9 @@ def _item(block: Block, *, depth: int) -> str:
     if block.ordered:
         number = re.match(r"\(?(\d{1,9})", block.marker)
         marker = f"{number[1]}." if number else f"- {block.marker}"
-    return "    " * depth + f"{marker} {_one_line(block.text)}\n"
+    # liteparse takes the bullet's own font for emphasis of the words after it.
+    words = re.sub(r"^\*(?!\*)([^*]+)\*(?!\*)", r"\1", _one_line(block.text))
+    return "    " * depth + f"{marker} {words}\n"
 
 
 def _row(cells: list[str]) -> str:

@@ -27,18 +27,25 @@ def find_running_heads(pages: Sequence[Sequence[MarginLine]]) -> list[set[Margin
     """Return for each page which of its margin lines are no body text.
 
     A line counts when it stands in the margin of three pages (of both, where there are two), and
-    when each number in it is always the same or counts with the pages. Lines that only look alike
+    when each number in it is always the same or counts with the pages. So does a line of any words
+    that begins or ends with the number of the page, as three others do. Lines that only look alike
     ("Record 12", "Record 31") stay.
     """
-    groups: dict[tuple[str, bool], list[tuple[int, MarginLine]]] = defaultdict(list)
+    alike: dict[object, list[tuple[int, MarginLine]]] = defaultdict(list)
+    numbered: dict[object, list[tuple[int, MarginLine]]] = defaultdict(list)
     for number, lines in enumerate(pages):
         for line in lines:
-            if len(line.text) <= _MAX_CHARACTERS:
-                groups[_NUMBER.sub("#", line.text), line.at_top].append((number, line))
+            if len(line.text) > _MAX_CHARACTERS:
+                continue
+            alike[_NUMBER.sub("#", line.text), line.at_top].append((number, line))
+            for place, value in _page_numbers(line.text):
+                numbered[place, value - number, line.at_top].append((number, line))
     found: list[set[MarginLine]] = [set() for _ in pages]
     enough = min(_MIN_PAGES, max(2, len(pages)))
-    for members in groups.values():
-        if len({number for number, _ in members}) < enough or not _counts_with_pages(members):
+    groups = [members for members in alike.values() if _counts_with_pages(members)]
+    groups += [members for members in numbered.values() if _distinct(members) > _MIN_PAGES]
+    for members in groups:
+        if _distinct(members) < enough:
             continue
         for number, line in members:
             found[number].add(line)
@@ -73,6 +80,19 @@ def _cut(text: str, heads: set[MarginLine], *, top: bool, bottom: bool) -> str:
             elif not head.at_top and text.endswith(" " + head.text):
                 text, changed = text[: -len(head.text) - 1], True
     return text
+
+
+def _distinct(members: list[tuple[int, MarginLine]]) -> int:
+    return len({number for number, _ in members})
+
+
+def _page_numbers(text: str) -> list[tuple[str, int]]:
+    """Return the numbers with which a line begins and ends, as far as it does."""
+    ends = (
+        ("first", re.match(r"\d{1,5}(?=\s|$)", text)),
+        ("last", re.search(r"(?:^|\s)\d{1,5}$", text)),
+    )
+    return [(place, int(found[0])) for place, found in ends if found]
 
 
 def _counts_with_pages(members: list[tuple[int, MarginLine]]) -> bool:

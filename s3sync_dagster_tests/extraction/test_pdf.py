@@ -142,6 +142,9 @@ def heads_of(*pages: str) -> list[set[str]]:
         (["Chapter one", "Chapter two", "Epilogue"], False),
         (["Record 12", "Record 31", "Record 5"], False),
         (["Lot 5 at 10", "Lot 6 at 70", "Lot 7 at 30"], False),
+        (["Sea 4", "Land 5", "Air 6", "Fire 7"], True),
+        (["4 Sea", "5 Land", "6 Air", "7 Fire"], True),
+        (["Sea 4", "Land 5", "Air 9", "Fire 2"], False),
     ],
 )
 def test_what_counts_as_running_head(pages: list[str], running: bool):
@@ -165,6 +168,14 @@ def test_list_levels_become_depth():
         for text, level in (("a", 0), ("b", 3), ("c", 5), ("d", 3), ("e", 0))
     ]
     assert blocks_to_markdown(blocks) == "- a\n    - b\n        - c\n    - d\n- e"
+
+
+def test_emphasis_that_only_the_bullet_has_is_dropped():
+    blocks = [
+        Block(kind="list_item", text="*On-line management.*"),
+        Block(kind="list_item", text="**Strong** words"),
+    ]
+    assert blocks_to_markdown(blocks) == "- On-line management.\n- **Strong** words"
 
 
 def test_numbers_of_ordered_lists_stay():
