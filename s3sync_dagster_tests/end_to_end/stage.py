@@ -97,10 +97,12 @@ class Stage:
     def in_step(self) -> bool:
         """Whether the collection has exactly one record for each object, with its text."""
         wanted = {
-            f"{hashlib.sha256(key.encode()).hexdigest()}-0": (key, text)
+            f"{hashlib.sha256(key.encode()).hexdigest()}-0": (key, text.strip())
             for key, text in self.texts.items()
         }
-        found = {name: (one["key"], one["document"]) for name, one in self.records().items()}
+        found = {
+            name: (one["key"], one["document"].strip()) for name, one in self.records().items()
+        }
         return found == wanted
 
     def wait_in_step(self, seconds: float = PATIENCE_SECONDS) -> None:
@@ -123,10 +125,14 @@ class Stage:
         names = sorted(records)
         for start in range(0, len(names), 100):
             part = names[start : start + 100]
-            answer = collection.query(
-                query_embeddings=[records[name]["vector"] for name in part], n_results=1
+            answer = _patiently(
+                lambda part=part: collection.query(
+                    query_embeddings=[records[name]["vector"] for name in part], n_results=1
+                )
             )
-            assert [ids[0] for ids in answer["ids"]] == part
+            found = [ids[0] for ids in answer["ids"]]
+            lost = {records[name]["key"] for name in set(part) - set(found)}
+            assert found == part, f"not found by their own vectors: {lost}"
 
     def kill_worker(self) -> tuple[int, str]:
         """SIGKILL the run worker of a batch that has just begun; returns pid and run id."""
@@ -164,6 +170,26 @@ class Stage:
 
     def start_again(self) -> None:
         self.stack = start_stack(self.settings, self.parts)
+
+
+def _patiently(query: Callable[[], Any]) -> Any:
+    """Ask again when Chroma has not built its index yet ("Nothing found on disk")."""
+    from chromadb.errors import InternalError
+
+    end = time.monotonic() + 30
+    while True:
+        try:
+            return query()
+        except InternalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.5)
+
+
+def page(key: str) -> str:
+    """A text that no other key has, also to an embedder that only hashes words."""
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    return f"# Page of {key}\n\n{' '.join(digest[n : n + 8] for n in range(0, 64, 8))}\n"
 
 
 def start_stack(settings: Settings, parts: Parts) -> Stack:

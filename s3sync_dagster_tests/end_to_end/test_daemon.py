@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from s3sync_dagster_tests.end_to_end.stage import close_stage, open_stage
+from s3sync_dagster_tests.end_to_end.stage import close_stage, open_stage, page
 
 pytestmark = [pytest.mark.xdist_group("end_to_end"), pytest.mark.timeout(900)]
 
@@ -22,7 +22,7 @@ def stage(tmp_path_factory, aws_endpoint):
 
 def test_sensors_discover_and_each_record_is_there_once(stage):
     for number in range(40):
-        stage.put(f"docs/{number:03d}.md", f"# Page {number}\n\nThe text of page {number}.\n")
+        stage.put(f"docs/{number:03d}.md", page(f"{number}"))
     stage.put(ODD, "# Odd names are names\n")
     stage.aws.put(stage.bucket, "docs/bad.pdf", b"%PDF-1.4 cut off")
     stage.wait_in_step()
@@ -56,7 +56,7 @@ def test_events_bring_a_change_a_removal_and_a_new_object(stage):
 
 def test_a_killed_workers_keys_are_done_by_another_run_soon(stage):
     for number in range(300):
-        stage.put(f"more/{number:03d}.md", f"# Sheet {number}\n\nSheet number {number}.\n")
+        stage.put(f"more/{number:03d}.md", page(f"more {number}"))
     _, run_id = stage.kill_worker()
     killed = time.monotonic()
     stage.wait(
@@ -79,7 +79,7 @@ def test_a_killed_code_server_comes_back_and_work_goes_on(stage):
 
 def test_after_the_death_of_everything_a_new_start_goes_on(stage):
     for number in range(100):
-        stage.put(f"last/{number:03d}.md", f"# Leaf {number}\n\nLeaf number {number}.\n")
+        stage.put(f"last/{number:03d}.md", page(f"last {number}"))
     stage.wait(stage.working, "a run works")
     stage.kill_all()
     stage.start_again()
