@@ -133,6 +133,16 @@ class SqsQueue:
                 "extending messages of",
             )
 
+    def attributes(self) -> dict[str, str]:
+        """Return the queue's attributes as SQS names them, all as text; takes no message."""
+        answer = self._call(
+            lambda: self._client.get_queue_attributes(
+                QueueUrl=self._url, AttributeNames=["ApproximateNumberOfMessages", "RedrivePolicy"]
+            ),
+            "asking for attributes of",
+        )
+        return answer.get("Attributes", {})
+
     def close(self) -> None:
         """Close connections."""
         self._client.close()

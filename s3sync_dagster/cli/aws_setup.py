@@ -1,0 +1,104 @@
+"""``s3sync aws-setup``."""
+
+import json
+import shlex
+
+import click
+
+from s3sync_dagster.cli.aws_plan import ACCOUNT, REGION, AwsPlan, queue_name_for
+from s3sync_dagster.cli.options import as_json, opened
+from s3sync_dagster.cli.sync import parse_place
+from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.source import Source
+from s3sync_dagster.wiring import Parts
+
+
+@click.command(name="aws-setup")
+@click.argument("place", metavar="SOURCE|s3://BUCKET/PREFIX")
+@click.option("--queue-name", help="After the bucket when not given.")
+@click.option("--account", metavar="ID", help="AWS account of bucket and queue.")
+@click.option("--region", help="Of bucket and queue.")
+@click.option("--kms-key-arn", metavar="ARN", help="Key with which the objects are encrypted.")
+@click.option("--apply", "apply_it", is_flag=True, help="Create queues and notification now.")
+@as_json
+def aws_setup(
+    place: str,
+    queue_name: str | None,
+    account: str | None,
+    region: str | None,
+    kms_key_arn: str | None,
+    apply_it: bool,
+    as_json: bool,
+) -> int:
+    """Print what AWS needs so that a bucket's events reach a source.
+
+    Queue, dead-letter queue, the bucket's notification, and a policy with all that s3sync has to
+    be allowed. Nothing is changed without --apply, which creates the queues and adds the
+    notification to those that the bucket has, with the source's credentials or AWS's default
+    chain; the policy is for you to attach.
+    """
+    with opened(chroma=False) as parts:
+        source = _source(parts, place)
+        plan = AwsPlan(
+            bucket=source.bucket_name,
+            prefix=source.path_prefix,
+            queue_name=queue_name or queue_name_for(source.bucket_name),
+            region=region or source.region or REGION,
+            account=account or ACCOUNT,
+            kms_key_arn=kms_key_arn,
+        )
+        if apply_it:
+            return _apply(parts, source, plan, as_json=as_json)
+    if as_json:
+        click.echo(json.dumps(plan.to_json()))
+        return 0
+    click.echo(plan.script(last=_next_command(source, plan.queue_url())))
+    missing = [word for word in (plan.account, plan.region) if word in (ACCOUNT, REGION)]
+    if missing:
+        click.echo(
+            f"Replace {' and '.join(missing)}, or give --account and --region.",
+            err=True,
+        )
+    return 0
+
+
+def _source(parts: Parts, place: str) -> Source:
+    if not place.startswith("s3://"):
+        return parts.catalog.sources.find(place)
+    bucket, prefix = parse_place(place)
+    return Source(id="", name="", bucket_name=bucket, path_prefix=prefix, collection_name="")
+
+
+def _apply(parts: Parts, source: Source, plan: AwsPlan, *, as_json: bool) -> int:
+    from s3sync_dagster.cli.aws_apply import AwsSetup  # noqa: PLC0415  (boto3 only where it asks)
+    from s3sync_dagster.ports.aws_session import open_session  # noqa: PLC0415
+
+    if source.type != "s3":
+        raise InvalidSetting(f"The source {source.name!r} has no bucket at AWS.")
+    session = open_session(
+        source.credentials,
+        region=None if plan.region == REGION else plan.region,
+        resolve_env=parts.resolve_env,
+        resolve_credential=parts.resolve_credential,
+    )
+    setup = AwsSetup(session, endpoint_url=source.endpoint_url)
+    plan = setup.completed(plan)
+    url = setup.apply(plan)
+    if as_json:
+        click.echo(json.dumps({**plan.to_json(), "queue_url": url}))
+        return 0
+    click.echo(f"The bucket's events go to {url}", err=True)
+    click.echo("Attach this policy to the user or role of s3sync:", err=True)
+    click.echo(json.dumps(plan.reader_policy(), indent=2))
+    click.echo(f"Then: {_next_command(source, url)}", err=True)
+    return 0
+
+
+def _next_command(source: Source, url: str) -> str:
+    if source.name:
+        return f"s3sync source edit {source.name} --queue-url {url}"
+    prefix = f" --prefix {shlex.quote(source.path_prefix)}" if source.path_prefix else ""
+    return (
+        f"s3sync source create NAME --bucket {source.bucket_name}{prefix} --collection COLLECTION "
+        f"--queue-url {url}"
+    )

@@ -1,0 +1,158 @@
+"""What `doctor` looks at on this machine: install, data folder, servers."""
+
+import importlib.util
+import os
+import shutil
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Literal
+
+import httpx
+
+from s3sync_dagster.local.chroma_server import running_chroma, use_chroma
+from s3sync_dagster.local.stack_state import running_stack
+from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.settings import Settings
+from s3sync_dagster.wiring import Parts
+
+State = Literal["ok", "note", "broken"]
+LOW_DISK_BYTES = 2 * 1024**3
+CLOCK_BROKEN_SECONDS, CLOCK_NOTE_SECONDS = 300, 30
+"""AWS refuses requests when the clock is off by 15 minutes."""
+WAIT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line: what was looked at, how it is, and the way out where it is not well."""
+
+    name: str
+    state: State
+    text: str
+
+
+def checked(name: str, look: Callable[[], Check | str]) -> Check:
+    """Return what a look found; an error of this project's is broken, with its own sentence."""
+    try:
+        found = look()
+    except S3SyncError as error:
+        return Check(name, "broken", error.message)
+    return found if isinstance(found, Check) else Check(name, "ok", found)
+
+
+def install_checks() -> Iterator[Check]:
+    """Look at the interpreter, bytecode and programs."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Check("python", "ok", f"{version} at {sys.prefix}")
+    yield _bytecode()
+    for program, use, package in (
+        ("tesseract", "scans and pictures are not read", "tesseract-ocr"),
+        ("soffice", "old Office formats are read as plain text", "libreoffice"),
+    ):
+        found = shutil.which(program)
+        missing = f"not installed: {use}; apt-get install {package}, or your system's like of it"
+        yield Check(program, "ok" if found else "note", found or missing)
+
+
+def home_checks(settings: Settings) -> Iterator[Check]:
+    """Look at the data folder: rights, key file, space."""
+    home = settings.home
+    state = "ok" if os.access(home, os.W_OK | os.X_OK) else "broken"
+    yield Check("data folder", state, f"{home}{'' if state == 'ok' else ' cannot be written'}")
+    yield _key_file(settings)
+    free = shutil.disk_usage(home).free
+    low = free < LOW_DISK_BYTES
+    advice = ": Chroma and the catalog stop when it is full" if low else ""
+    yield Check("disk", "note" if low else "ok", f"{free / 1024**3:.1f} GiB free{advice}")
+
+
+def server_checks(parts: Parts) -> Iterator[Check]:
+    """Look at the catalog, Chroma and Dagster."""
+    yield checked("catalog", lambda: _catalog(parts))
+    yield checked("chroma", lambda: _chroma(parts))
+    yield checked("dagster", lambda: _dagster(parts.settings))
+
+
+def clock_check(url: str, now: float) -> Check:
+    """Compare the clock with what a server says in its Date header."""
+    try:
+        answer = httpx.head(url, timeout=WAIT_SECONDS)
+        told = parsedate_to_datetime(answer.headers["date"]).timestamp()
+    except (httpx.HTTPError, KeyError, ValueError):
+        return Check("clock", "note", f"{url} does not tell the time: not compared")
+    off = abs(now - told)
+    if off >= CLOCK_BROKEN_SECONDS:
+        text = f"off by {off:.0f} s against {url}: set it, S3 refuses requests beyond 15 minutes"
+        return Check("clock", "broken", text)
+    state: State = "note" if off >= CLOCK_NOTE_SECONDS else "ok"
+    return Check("clock", state, f"off by {off:.0f} s against {url}")
+
+
+def _bytecode() -> Check:
+    missing = total = 0
+    folders: list[Path] = []
+    for package in ("s3sync_dagster", "dagster", "sqlalchemy"):
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.origin is None:
+            continue
+        folder = Path(spec.origin).parent
+        sources = list(folder.rglob("*.py"))
+        absent = sum(
+            not Path(importlib.util.cache_from_source(str(source))).exists() for source in sources
+        )
+        total, missing = total + len(sources), missing + absent
+        if absent > len(sources) // 10:
+            folders.append(folder)
+    if not folders:
+        return Check("bytecode", "ok", f"compiled ({total - missing} of {total} files)")
+    where = sysconfig.get_path("purelib") if len(folders) > 1 else folders[0]
+    text = f"{missing} of {total} files have none, every start is slower: make install, or "
+    return Check("bytecode", "note", text + f"{sys.executable} -m compileall -q {where}")
+
+
+def _key_file(settings: Settings) -> Check:
+    path = settings.encryption_key_file
+    if settings.encryption_key:
+        return Check("encryption key", "ok", "from the environment")
+    if not path.exists():
+        return Check("encryption key", "broken", f"{path} is gone: bring it back from your backup")
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        text = f"{path} can be read by others (mode {mode:o}): chmod 600 {path}"
+        return Check("encryption key", "broken", text)
+    return Check("encryption key", "ok", str(path))
+
+
+def _catalog(parts: Parts) -> str:
+    database = parts.catalog.database
+    sources = len(parts.catalog.sources.rows())
+    return f"{database.url.render_as_string(hide_password=True)}, {sources} sources"
+
+
+def _chroma(parts: Parts) -> str:
+    settings = parts.settings
+    if settings.chroma_url is None and settings.chroma_api_key is None:
+        running = running_chroma(settings)
+        return running.url if running else "not running here; the next command starts it"
+    if settings.chroma_url is not None and settings.chroma_api_key is None:
+        with use_chroma(settings) as server:  # says quickly that nobody answers
+            return server.url
+    parts.collections.heartbeat()  # type: ignore[attr-defined]
+    return settings.chroma_url or "Chroma Cloud"
+
+
+def _dagster(settings: Settings) -> Check | str:
+    stack = running_stack(settings)
+    if stack is None:
+        return "no stack runs in this folder: s3sync up"
+    try:
+        answer = httpx.get(f"{stack.dagster}/server_info", timeout=WAIT_SECONDS)
+        version = answer.json().get("dagster_webserver_version")
+    except (httpx.HTTPError, ValueError):
+        log = settings.home / "logs" / "webserver.log"
+        return Check("dagster", "broken", f"{stack.dagster} does not answer: {log} says why")
+    return f"{stack.dagster} (version {version})"

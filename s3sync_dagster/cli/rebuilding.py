@@ -1,0 +1,145 @@
+"""``s3sync rebuild`` and ``s3sync reindex``."""
+
+import json
+import uuid
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from s3sync_dagster.catalog.recovery import store_recovered
+from s3sync_dagster.cli.options import (
+    as_json,
+    chroma_url,
+    embedding,
+    embedding_config,
+    opened,
+)
+from s3sync_dagster.cli.sync_progress import DrawnProgress
+from s3sync_dagster.cli.sync_summary import print_summary, print_troubles
+from s3sync_dagster.core.keys import validate_collection_name
+from s3sync_dagster.core.recovery import recover_documents
+from s3sync_dagster.local.oneshot import run_sync
+from s3sync_dagster.local.signals import stop_on_signals
+from s3sync_dagster.model.errors import Conflict, InvalidSetting
+from s3sync_dagster.model.source import AutoSync, Source
+from s3sync_dagster.wiring import Parts
+
+
+@click.command()
+@click.argument("name", metavar="SOURCE")
+@click.option(
+    "--catalog", "lost_catalog", is_flag=True, help="Read documents back from the records first."
+)
+@click.option(
+    "--drop", is_flag=True, help="Delete the collection first, where no other source fills it."
+)
+@click.option("--approve-deletes", is_flag=True, help="Remove more than the guard would let pass.")
+@chroma_url
+@as_json
+def rebuild(
+    name: str,
+    lost_catalog: bool,
+    drop: bool,
+    approve_deletes: bool,
+    chroma_url: str | None,
+    as_json: bool,
+) -> int:
+    """Write every record of SOURCE again, from the bucket and the vector cache.
+
+    After a lost catalog create the source again, then rebuild it with --catalog: records of
+    objects that are gone are removed, the others are taken over.
+    """
+    if drop and lost_catalog:
+        raise InvalidSetting("--drop leaves no records to read: use it without --catalog.")
+    with stop_on_signals(), opened(chroma_url) as parts:
+        source = parts.catalog.sources.find(name)
+        if lost_catalog:
+            click.echo(f"{_recover(parts, source)} documents read back", err=True)
+        else:
+            parts.catalog.documents.distrust_all(source.id)
+        if drop:
+            _drop(parts, source)
+        return _sync(parts, source, approve_deletes=approve_deletes, as_json=as_json)
+
+
+@click.command()
+@click.argument("name", metavar="SOURCE")
+@click.option("--into", metavar="COLLECTION", help="A new collection, while the old one serves.")
+@embedding("Of the new collection; that of SOURCE when not given.")
+@chroma_url
+@as_json
+def reindex(
+    name: str, into: str | None, chroma_url: str | None, as_json: bool, **options: Any
+) -> int:
+    """Index the outdated documents of SOURCE again, or all of it into a new collection.
+
+    With --into a second source is made that fills the new collection, with another model where one
+    is named. Once searches use it, delete the old one with `s3sync source delete`.
+    """
+    model = embedding_config(options)
+    if into is None and model is not None:
+        raise InvalidSetting("a collection has one model: name a new collection with --into.")
+    with stop_on_signals(), opened(chroma_url) as parts:
+        source = parts.catalog.sources.find(name)
+        if into is not None:
+            validate_collection_name(into)
+            made = source.with_changes(
+                id=str(uuid.uuid4()),
+                name=f"{source.name[:40]}_{uuid.uuid4().hex[:8]}",
+                collection_name=into,
+                embedding=model or source.embedding,
+                auto_sync=AutoSync(source.auto_sync),
+                adopt=False,
+            )
+            known = parts.catalog.sources.find_identity(made)
+            source = known or parts.catalog.sources.add(made)
+            click.echo(f"source {source.name!r} fills {into!r}", err=True)
+        again = source.with_changes(on_config_change="reindex")
+        return _sync(parts, again, approve_deletes=False, as_json=as_json)
+
+
+def _recover(parts: Parts, source: Source) -> int:
+    port = parts.collections.open(
+        source.collection_name,
+        tenant=source.tenant,
+        database=source.database_name,
+        embedder=parts.embedder_for(source.embedding),
+        create=False,
+    )
+    known = {one.id for one in parts.catalog.sources.all()}
+    found = recover_documents(source, port, known_sources=known)
+    return store_recovered(
+        parts.catalog.database, source, found, collection_name=source.collection_name
+    )
+
+
+def _drop(parts: Parts, source: Source) -> None:
+    """Delete the source's collection: what others have there would go with it."""
+    place = (source.tenant, source.database_name, source.collection_name)
+    others = [
+        one.name
+        for one in parts.catalog.sources.all()
+        if one.id != source.id and place in parts.catalog.documents.collections(one.id)
+    ]
+    if others:
+        raise Conflict(
+            f"The collection {source.collection_name!r} is also filled by {', '.join(others)}: "
+            "delete it by hand and rebuild each of them."
+        )
+    parts.collections.delete_collection(
+        source.collection_name, tenant=source.tenant, database=source.database_name
+    )
+
+
+def _sync(parts: Parts, source: Source, *, approve_deletes: bool, as_json: bool) -> int:
+    with DrawnProgress() as progress:
+        summary = run_sync(parts, source, progress=progress, approve_deletes=approve_deletes)
+    print_troubles(parts, source, summary)
+    if as_json:
+        values = asdict(summary)
+        values.pop("newly_failed")
+        click.echo(json.dumps(values))
+    else:
+        print_summary(summary, source)
+    return 1 if summary.failed or summary.blocked_deletes else 0

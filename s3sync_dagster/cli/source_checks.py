@@ -1,0 +1,56 @@
+"""What `doctor` looks at for each source: bucket, rights, queue, model."""
+
+import time
+from collections.abc import Iterator
+
+from s3sync_dagster.cli.checks import Check, checked, clock_check
+from s3sync_dagster.cli.showing import people
+from s3sync_dagster.model.source import EmbeddingConfig, Source
+from s3sync_dagster.ports.sqs import SqsQueue
+from s3sync_dagster.wiring import Parts
+
+AWS = "https://s3.amazonaws.com"
+
+
+def source_checks(parts: Parts) -> Iterator[Check]:
+    """Look at every source, at each clock and each model once."""
+    sources = [one for one in parts.catalog.sources.all() if one.type == "s3"]
+    for endpoint in dict.fromkeys(one.endpoint_url or AWS for one in sources):
+        yield clock_check(endpoint, time.time())
+    models = dict.fromkeys(repr(one.embedding) for one in sources)
+    for config in [
+        next(one.embedding for one in sources if repr(one.embedding) == model) for model in models
+    ] or [EmbeddingConfig()]:
+        yield checked(f"model {config.kind}", lambda config=config: _model(parts, config))
+    for source in sources:
+        yield checked(f"source {source.name}", lambda source=source: _bucket(parts, source))
+        if source.queue_url:
+            yield checked(f"queue of {source.name}", lambda source=source: _queue(parts, source))
+
+
+def _model(parts: Parts, config: EmbeddingConfig) -> str:
+    embedder = parts.embedder_for(config)
+    vector = embedder.embed_query("Is anybody there?")
+    return f"answers with {len(vector)} numbers"
+
+
+def _bucket(parts: Parts, source: Source) -> Check | str:
+    store = parts.store_for(source)
+    place = people(f"s3://{source.bucket_name}/{source.path_prefix}")
+    page = store.list_page(source.path_prefix, start_after=None, limit=1)
+    if not page.objects:
+        return Check(f"source {source.name}", "note", f"{place} may be listed, and is empty")
+    store.head(page.objects[0].key)
+    return f"{place} may be listed and read"
+
+
+def _queue(parts: Parts, source: Source) -> Check | str:
+    queue = parts.queue_for(source)
+    if not isinstance(queue, SqsQueue):
+        return f"{source.queue_url}"
+    found = queue.attributes()
+    waiting = f"{source.queue_url}, about {found.get('ApproximateNumberOfMessages')} messages wait"
+    if "RedrivePolicy" not in found:
+        text = f"{waiting}; it has no dead-letter queue for messages that nobody understands"
+        return Check(f"queue of {source.name}", "note", f"{text}: s3sync aws-setup {source.name}")
+    return waiting

@@ -1,0 +1,156 @@
+"""``s3sync aws-setup``: what it prints can be carried out, and what it carries out works."""
+
+import json
+import shlex
+from urllib.parse import unquote_plus
+
+import pytest
+
+from s3sync_dagster.cli.aws_plan import AwsPlan, queue_name_for
+
+PLAN = AwsPlan(
+    bucket="acme-docs",
+    prefix="team red/*/",
+    queue_name="acme-docs-s3sync",
+    region="eu-central-1",
+    account="123456789012",
+    kms_key_arn="arn:aws:kms:eu-central-1:123456789012:key/abc",
+)
+
+
+def statements(policy):
+    return {one["Sid"]: one for one in policy["Statement"]}
+
+
+def test_the_reader_is_allowed_what_it_needs_and_only_under_its_prefix():
+    allowed = statements(PLAN.reader_policy())
+    assert allowed["Read"]["Resource"] == "arn:aws:s3:::acme-docs/team red/${*}/*"
+    assert allowed["List"]["Resource"] == "arn:aws:s3:::acme-docs"
+    assert allowed["Decrypt"]["Resource"] == PLAN.kms_key_arn
+    actions = {
+        action
+        for one in allowed.values()
+        for action in ([one["Action"]] if isinstance(one["Action"], str) else one["Action"])
+    }
+    assert not [action for action in actions if "*" in action or "Put" in action]
+
+
+def test_only_s3_may_send_and_only_for_this_bucket_of_this_account():
+    [one] = PLAN.queue_policy()["Statement"]
+    assert one["Principal"] == {"Service": "s3.amazonaws.com"}
+    assert one["Condition"]["ArnLike"] == {"aws:SourceArn": "arn:aws:s3:::acme-docs"}
+    assert one["Condition"]["StringEquals"] == {"aws:SourceAccount": "123456789012"}
+
+
+def test_the_filter_is_encoded_as_s3_compares_it():
+    [rule] = PLAN.notification()["Filter"]["Key"]["FilterRules"]
+    assert rule == {"Name": "prefix", "Value": "team+red/*/"}
+    umlaut = AwsPlan(bucket="b", queue_name="q", prefix="ä+%/")
+    [rule] = umlaut.notification()["Filter"]["Key"]["FilterRules"]
+    assert rule["Value"] == "%C3%A4%2B%25/"
+    assert "Filter" not in AwsPlan(bucket="b", queue_name="q").notification()
+
+
+def test_the_script_is_what_a_shell_reads(s3sync):
+    answer = s3sync(
+        "aws-setup", "s3://acme-docs/team red/", "--account", "123456789012",
+        "--region", "cn-north-1",
+    )  # fmt: skip
+    assert (answer.code, answer.err) == (0, "")
+    commands = [
+        one
+        for one in (shlex.split(line, comments=True) for line in joined(answer.out))
+        if one[:1] == ["aws"]
+    ]
+    assert [one[1:3] for one in commands] == [
+        ["sqs", "create-queue"],
+        ["sqs", "create-queue"],
+        ["s3api", "get-bucket-notification-configuration"],
+        ["s3api", "put-bucket-notification-configuration"],
+        ["iam", "create-policy"],
+    ]
+    attributes = json.loads(commands[1][commands[1].index("--attributes") + 1])
+    dead = "arn:aws-cn:sqs:cn-north-1:123456789012:acme-docs-s3sync-dead"
+    assert json.loads(attributes["RedrivePolicy"])["deadLetterTargetArn"] == dead
+    assert "--queue-url https://sqs.cn-north-1.amazonaws.com.cn/123456789012/" in answer.out
+
+
+def joined(script):
+    """Yield commands; quoted line ends belong to them."""
+    command = ""
+    for line in script.splitlines():
+        command += line + "\n"
+        try:
+            shlex.split(command, comments=True)
+        except ValueError:
+            continue
+        yield command
+        command = ""
+
+
+def test_what_is_not_known_is_said(s3sync):
+    answer = s3sync("aws-setup", "s3://acme-docs")
+    assert "ACCOUNT_ID" in answer.out
+    assert "--account" in answer.err
+
+
+def test_apply_makes_events_arrive_and_keeps_other_notifications(s3sync, aws_endpoint):
+    bucket = aws_endpoint.make_bucket("applied")
+    other = aws_endpoint.make_queue("other")
+    aws_endpoint.s3.put_bucket_notification_configuration(
+        Bucket=bucket,
+        NotificationConfiguration={
+            "QueueConfigurations": [
+                {
+                    "Id": "somebody-elses",
+                    "QueueArn": aws_endpoint.queue_arn(other),
+                    "Events": ["s3:ObjectCreated:*"],
+                    "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": "logs/"}]}},
+                }
+            ]
+        },
+    )
+    created = s3sync(
+        "source", "create", "applied", "--bucket", bucket, "--prefix", "docs/",
+        "--collection", "applied", "--endpoint-url", aws_endpoint.url,
+    )  # fmt: skip
+    assert created.code == 0
+    answer = s3sync("aws-setup", "applied", "--apply", "--json")
+    assert answer.code == 0, answer.err
+    url = answer.json["queue_url"]
+    assert s3sync("aws-setup", "applied", "--apply", "--json").json["queue_url"] == url
+    there = aws_endpoint.s3.get_bucket_notification_configuration(Bucket=bucket)
+    assert sorted(one["Id"] for one in there["QueueConfigurations"]) == [
+        f"s3sync-{bucket}-s3sync",
+        "somebody-elses",
+    ]
+    aws_endpoint.put(bucket, "docs/a.md", "hello")
+    aws_endpoint.put(bucket, "elsewhere/b.md", "hello")
+    keys = []
+    while messages := aws_endpoint.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
+        "Messages"
+    ):
+        for message in messages:
+            for record in json.loads(message["Body"]).get("Records", []):
+                keys.append(record["s3"]["object"]["key"])
+            aws_endpoint.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    assert [unquote_plus(key) for key in keys] == ["docs/a.md"]
+    got = aws_endpoint.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+    assert json.loads(got["Attributes"]["RedrivePolicy"])["maxReceiveCount"] == 5
+    assert s3sync("source", "edit", "applied", "--queue-url", url).code == 0
+    assert s3sync("source", "show", "applied", "--json").json["queue_url"] == url
+
+
+def test_a_refusal_is_told_in_one_sentence(s3sync, aws_endpoint, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws_endpoint.url)
+    answer = s3sync("aws-setup", "s3://nobody-has-this-bucket/", "--apply", "--region", "eu-west-1")
+    assert answer.code == 1
+    assert "Traceback" not in answer.err
+    assert "nobody-has-this-bucket" in answer.err
+
+
+@pytest.mark.parametrize("bucket", ["a.b.c", "x" * 63])
+def test_queue_names_are_such_as_sqs_takes(bucket):
+    name = queue_name_for(bucket)
+    assert len(name + "-dead") <= 80
+    assert "." not in name

@@ -1,0 +1,67 @@
+"""``s3sync doctor``: quiet about what is well, one line with the way out for what is not."""
+
+import time
+
+from s3sync_dagster.cli.checks import clock_check
+
+
+def states(answer):
+    return {check["name"]: (check["state"], check["text"]) for check in answer.json}
+
+
+def test_a_healthy_machine(s3sync, aws_endpoint, chroma_server):
+    bucket = aws_endpoint.make_bucket()
+    aws_endpoint.put(bucket, "docs/a.md", "hello")
+    queue = aws_endpoint.make_queue(bucket=bucket)
+    made = s3sync(
+        "source", "create", "docs", "--bucket", bucket, "--collection", "docs",
+        "--embedding", "hash", "--endpoint-url", aws_endpoint.url, "--queue-url", queue,
+    )  # fmt: skip
+    assert made.code == 0
+    answer = s3sync("doctor", "--json")
+    found = states(answer)
+    assert answer.code == 0, answer.out
+    assert found["chroma"] == ("ok", chroma_server)
+    assert found["source docs"][0] == "ok"
+    assert found["clock"][0] == "ok"
+    assert found["model hash"] == ("ok", "answers with 384 numbers")
+    assert found["queue of docs"][0] == "note"  # it has no dead-letter queue
+    assert "aws-setup" in found["queue of docs"][1]
+    lines = s3sync("doctor").out.splitlines()
+    assert len(lines) == len(found)
+    assert any(line.startswith("ok      catalog: sqlite") for line in lines)
+
+
+def test_what_is_broken_is_named_with_the_way_out(s3sync, aws_endpoint, home, monkeypatch):
+    made = s3sync(
+        "source", "create", "docs", "--bucket", "no-such-bucket", "--collection", "docs",
+        "--embedding", "hash", "--endpoint-url", aws_endpoint.url,
+    )  # fmt: skip
+    assert made.code == 0
+    (home / "encryption.key").chmod(0o644)
+    monkeypatch.setenv("S3SYNC_CHROMA_URL", "http://127.0.0.1:9")
+    answer = s3sync("doctor", "--json")
+    assert answer.code == 1
+    found = states(answer)
+    broken = {name for name, (state, _) in found.items() if state == "broken"}
+    assert broken == {"encryption key", "chroma", "source docs"}
+    assert "chmod 600" in found["encryption key"][1]
+    assert "127.0.0.1:9" in found["chroma"][1]
+    assert "no-such-bucket" in found["source docs"][1]
+
+
+def test_settings_that_cannot_be_read_are_one_broken_line(s3sync, monkeypatch):
+    monkeypatch.setenv("S3SYNC_CHROMA_URL", "not a url")
+    answer = s3sync("doctor", "--json")
+    assert answer.code == 1
+    assert states(answer)["start"][0] == "broken"
+    assert "S3SYNC_CHROMA_URL" in states(answer)["start"][1]
+
+
+def test_a_clock_that_is_off_is_found(aws_endpoint):
+    assert clock_check(aws_endpoint.url, time.time()).state == "ok"
+    assert clock_check(aws_endpoint.url, time.time() + 60).state == "note"
+    late = clock_check(aws_endpoint.url, time.time() - 3600)
+    assert late.state == "broken"
+    assert "set it" in late.text
+    assert clock_check("http://127.0.0.1:9", time.time()).state == "note"

@@ -1,0 +1,126 @@
+"""``rebuild`` and ``reindex`` on real parts."""
+
+import shutil
+import uuid
+
+import pytest
+
+from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.model.source import EmbeddingConfig
+from s3sync_dagster.ports.chroma import open_collections
+
+PLACE = {"tenant": "default_tenant", "database": "default_database"}
+HASH = open_embedder(EmbeddingConfig(kind="hash"))
+
+
+@pytest.fixture
+def place(aws_endpoint):
+    bucket = aws_endpoint.make_bucket()
+    for name in ("a", "b", "c"):
+        aws_endpoint.put(bucket, f"docs/{name}.md", f"# {name}\n\nText of {name}.")
+    return bucket
+
+
+@pytest.fixture
+def name():
+    return f"c-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def source(s3sync, aws_endpoint, place, name):
+    """A source that was synced once."""
+
+    def create():
+        made = s3sync(
+            "source", "create", "docs", "--bucket", place, "--prefix", "docs/", "--collection",
+            name, "--endpoint-url", aws_endpoint.url, "--embedding", "hash", "--auto-sync", "none",
+        )  # fmt: skip
+        assert made.code == 0, made.err
+
+    create()
+    assert s3sync("rebuild", "docs", "--json").json["indexed"] == 3
+    return create
+
+
+@pytest.fixture
+def collection(chroma_server, name, source):
+    collections = open_collections(url=chroma_server)
+    yield collections.open(name, **PLACE, embedder=HASH, create=False)
+    collections.close()
+
+
+def records(collection):
+    return {
+        record.metadata["document_key"]: record
+        for page in collection.scan()
+        for record in collection.get([r.id for r in page], documents=True).values()
+    }
+
+
+def test_a_rebuild_writes_everything_again_and_infers_nothing(s3sync, collection):
+    first = records(collection)
+    collection.delete([record.id for record in list(first.values())[:2]])
+    again = s3sync("rebuild", "docs", "--json")
+    assert again.code == 0
+    assert again.json["chunks_written"] == 3
+    assert again.json["embedded"] == 0, "the vector cache has them"
+    assert records(collection) == first
+
+
+def test_a_collection_can_be_dropped_first(s3sync, collection, chroma_server, name):
+    before = records(collection)
+    again = s3sync("rebuild", "docs", "--drop", "--json")
+    assert again.code == 0
+    collections = open_collections(url=chroma_server)
+    made = collections.open(name, **PLACE, embedder=HASH, create=False)
+    assert records(made) == before
+    collections.close()
+
+
+def test_a_lost_catalog_comes_back_from_the_records(
+    s3sync, collection, source, aws_endpoint, place, home, fresh_home
+):
+    before = records(collection)
+    aws_endpoint.delete(place, "docs/b.md")
+    shutil.rmtree(home)
+    shutil.copytree(fresh_home, home)  # as on the first day: no source, no document
+    source()
+    refused = s3sync("rebuild", "docs", "--json")
+    assert refused.code == 1
+    assert sum(refused.json["failed"].values()) == 2
+
+    rebuilt = s3sync("rebuild", "docs", "--catalog", "--approve-deletes", "--json")
+    assert rebuilt.code == 0, rebuilt.err
+    assert "3 documents read back" in rebuilt.err
+    after = records(collection)
+    assert set(after) == {"docs/a.md", "docs/c.md"}
+    owners = {record.metadata["s3sync_source"] for record in after.values()}
+    assert len(owners) == 1
+    assert owners != {record.metadata["s3sync_source"] for record in before.values()}
+    assert s3sync("verify", "--json").json[0]["sound"]
+
+
+def test_outdated_documents_are_indexed_again_on_request_only(s3sync, collection):
+    edited = s3sync("source", "edit", "docs", "--chunk-type", "lines")
+    assert edited.code == 0, edited.err
+    assert s3sync("status", "docs", "--json").json[0]["outdated"] == 3
+    again = s3sync("reindex", "docs", "--json")
+    assert again.code == 0
+    assert s3sync("status", "docs", "--json").json[0]["outdated"] == 0
+    assert {r.metadata["chunk_strategy"] for r in records(collection).values()} == {"lines"}
+
+
+def test_a_new_model_gets_a_new_collection_while_the_old_one_serves(
+    s3sync, collection, chroma_server, name
+):
+    before = records(collection)
+    wrong = s3sync("reindex", "docs", "--embedding", "static")
+    assert wrong.code == 2
+    done = s3sync("reindex", "docs", "--into", f"{name}-2", "--embedding", "static", "--json")
+    assert done.code == 0, done.err
+    assert done.json["indexed"] == 3
+    assert records(collection) == before
+    hits = s3sync("query", "text of a", "--collection", f"{name}-2", "--json")
+    assert hits.json[0]["metadata"]["document_key"] == "docs/a.md"
+    twice = s3sync("reindex", "docs", "--into", f"{name}-2", "--embedding", "static", "--json")
+    assert twice.json["unchanged"] == 3
