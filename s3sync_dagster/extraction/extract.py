@@ -1,40 +1,19 @@
-"""One object's bytes to its document: the way in, and who reads what."""
+"""One object's bytes to its document: the way in."""
 
 import functools
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
-from s3sync_dagster.core.filetypes import TEXT, FileKind, kind_of, suffix_of
+from s3sync_dagster.core.filetypes import FileKind, suffix_of
 from s3sync_dagster.core.interfaces import Content, WorkerPool
-from s3sync_dagster.extraction.content import read_all, sniff
+from s3sync_dagster.extraction.choice import Choice, choose
+from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.decoding import decode
 from s3sync_dagster.extraction.follow import Reading
+from s3sync_dagster.extraction.vision import READERS, Describe, add_descriptions, open_describer
 from s3sync_dagster.model.document import Document
-from s3sync_dagster.model.errors import EmptyText, UnreadableFile, UnsupportedFile
+from s3sync_dagster.model.errors import EmptyText, MissingEngine, UnsupportedFile
 from s3sync_dagster.model.source import ExtractionConfig
-
-_SKIPS = {
-    "archive": "Archives are not opened; upload the files in it.",
-    "media": "Sound, film and design files hold no text that is read.",
-    "binary": "The file is no text and of no kind that is read.",
-}
-_BY_TYPE = {
-    "application/pdf": "pdf",
-    "text/html": "html",
-    "application/xhtml+xml": "html",
-    "text/csv": "csv",
-    "message/rfc822": "eml",
-    "application/epub+zip": "epub",
-    "application/rtf": "rtf",
-    "text/rtf": "rtf",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """Who reads the file, and what was noticed on the way."""
-
-    kind: FileKind
-    warnings: tuple[str, ...] = ()
 
 
 def extract_document(
@@ -44,6 +23,7 @@ def extract_document(
     content_type: str | None = None,
     config: ExtractionConfig,
     pool: WorkerPool,
+    resolve_env: Callable[[str], str | None] | None = None,
 ) -> Document:
     """Return the text of an object.
 
@@ -55,6 +35,7 @@ def extract_document(
         content_type: media type of the object; decides for names without a known suffix.
         config: engines and choices of the source.
         pool: worker processes.
+        resolve_env: gives the value of the variable that ``config.vision_api_key_env`` names.
 
     Raises:
         UnsupportedFile: ``archive``, ``media``, ``binary``.
@@ -62,9 +43,17 @@ def extract_document(
         EmptyText: ``empty_file``, ``empty_text``, ``no_text``.
         LimitExceeded: ``timeout``, ``out_of_memory``, ``too_many_pages`` and the like.
         MissingEngine: a program or package is not installed.
+        FixConfiguration, Unavailable: of the vision endpoint, where the source names one.
     """
+    describe = open_describer(config, resolve_env=resolve_env)
     return _extract(
-        content, name=name, content_type=content_type, config=config, pool=pool, depth=0
+        content,
+        name=name,
+        content_type=content_type,
+        config=config,
+        pool=pool,
+        depth=0,
+        describe=describe,
     )
 
 
@@ -75,21 +64,19 @@ def _extract(
     config: ExtractionConfig,
     pool: WorkerPool,
     depth: int,
+    describe: Describe | None,
     content_type: str | None = None,
 ) -> Document:
-    choice = _choose(content, name=name, content_type=content_type)
+    choice = choose(content, name=name, content_type=content_type)
     if choice.kind.reader == "text":
         document = _read_text(content, choice.kind)
     else:
-        reading = Reading(
-            config=config,
-            pool=pool,
-            depth=depth,
-            extract=functools.partial(_extract, config=config, pool=pool),
-        )
-        document = reading.read(
-            content, reader=choice.kind.reader, name=name, suffix=suffix_of(name)
-        )
+        inner = functools.partial(_extract, config=config, pool=pool, describe=describe)
+        reading = Reading(config=config, pool=pool, depth=depth, extract=inner)
+        if describe is not None and choice.kind.reader in READERS:
+            document = _read_and_look(reading, choice, content, name=name, describe=describe)
+        else:
+            document = _read(reading, choice, content, name=name)
     if not document.text.strip():
         raise EmptyText("The file was read and holds no text.", reason="empty_text")
     if choice.warnings:
@@ -97,47 +84,23 @@ def _extract(
     return document
 
 
-def _choose(content: Content, *, name: str, content_type: str | None) -> _Choice:
-    """Return the reader: by suffix, checked against what the bytes prove."""
-    named = kind_of(name)
-    if named is not None and named.skip is not None:
-        raise UnsupportedFile(_SKIPS[named.skip], reason=named.skip)
-    named_as_text = named is not None and named.reader not in _PROVABLE
-    proven = sniff(content, named_as_text=named_as_text)
-    if proven == "encrypted":
-        raise UnreadableFile("The file is protected by a password.", reason="encrypted")
-    if proven == "broken_zip":
-        raise UnreadableFile("The file is cut off or damaged.", reason="damaged")
-    if proven in _SKIPS:
-        raise UnsupportedFile(_SKIPS[proven], reason=proven)
-    if proven is not None and (named is None or proven != named.reader):
-        return _Choice(FileKind(reader=proven), _notice(proven, name, named))
-    if named is None:
-        media_type = (content_type or "").partition(";")[0].strip().lower()
-        reader = _BY_TYPE.get(media_type)
-        return _Choice(FileKind(reader=reader) if reader else TEXT)
-    if proven is None and suffix_of(name) in _ALSO_TEXT:
-        return _Choice(TEXT, (f"The suffix says {suffix_of(name)}, the bytes are text.",))
-    if proven is None and named.reader in _PROVABLE:
-        raise UnreadableFile(
-            f"The suffix says {suffix_of(name)} but the bytes are not of that kind.",
-            reason="wrong_suffix",
-        )
-    return _Choice(named)
+def _read(reading: Reading, choice: Choice, content: Content, *, name: str) -> Document:
+    return reading.read(content, reader=choice.kind.reader, name=name, suffix=suffix_of(name))
 
 
-_ALSO_TEXT = (".doc", ".msg")
-"""Suffixes of plain text too, on systems where Word and Outlook are not at home."""
-_PROVABLE = {
-    *("pdf", "docx", "doc", "odt", "rtf", "xlsx", "xls", "ods", "pptx", "ppt", "odp", "epub"),
-    *("msg", "image"),
-}
-
-
-def _notice(proven: str, name: str, named: FileKind | None) -> tuple[str, ...]:
-    if named is None:
-        return ()
-    return (f"The suffix says {suffix_of(name)}, the bytes are {proven}: read as {proven}.",)
+def _read_and_look(
+    reading: Reading, choice: Choice, content: Content, *, name: str, describe: Describe
+) -> Document:
+    """Return text and descriptions of pictures; either alone is enough."""
+    nothing: EmptyText | MissingEngine | UnsupportedFile | None = None
+    try:
+        document = _read(reading, choice, content, name=name)
+    except (EmptyText, MissingEngine, UnsupportedFile) as error:
+        document, nothing = None, error
+    document = add_descriptions(document, content, pool=reading.pool, describe=describe)
+    if document is None:
+        raise nothing or EmptyText("No text was found in the picture.", reason="no_text")
+    return document
 
 
 def _read_text(content: Content, kind: FileKind) -> Document:

@@ -1,0 +1,79 @@
+"""Who reads a file: by suffix first, by content second."""
+
+from dataclasses import dataclass
+
+from s3sync_dagster.core.filetypes import TEXT, FileKind, kind_of, suffix_of
+from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.extraction.content import sniff
+from s3sync_dagster.model.errors import UnreadableFile, UnsupportedFile
+
+_SKIPS = {
+    "archive": "Archives are not opened; upload the files in it.",
+    "media": "Sound, film and design files hold no text that is read.",
+    "binary": "The file is no text and of no kind that is read.",
+}
+_BY_TYPE = {
+    "application/pdf": "pdf",
+    "text/html": "html",
+    "application/xhtml+xml": "html",
+    "text/csv": "csv",
+    "message/rfc822": "eml",
+    "application/epub+zip": "epub",
+    "application/rtf": "rtf",
+    "text/rtf": "rtf",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Who reads the file, and what was noticed on the way."""
+
+    kind: FileKind
+    warnings: tuple[str, ...] = ()
+
+
+def choose(content: Content, *, name: str, content_type: str | None) -> Choice:
+    """Return the reader: by suffix, checked against what the bytes prove.
+
+    Raises ``UnsupportedFile`` (``archive``, ``media``, ``binary``), ``UnreadableFile``
+    (``encrypted``, ``damaged``, ``wrong_suffix``) and ``EmptyText`` (``empty_file``).
+    """
+    named = kind_of(name)
+    if named is not None and named.skip is not None:
+        raise UnsupportedFile(_SKIPS[named.skip], reason=named.skip)
+    named_as_text = named is not None and named.reader not in _PROVABLE
+    proven = sniff(content, named_as_text=named_as_text)
+    if proven == "encrypted":
+        raise UnreadableFile("The file is protected by a password.", reason="encrypted")
+    if proven == "broken_zip":
+        raise UnreadableFile("The file is cut off or damaged.", reason="damaged")
+    if proven in _SKIPS:
+        raise UnsupportedFile(_SKIPS[proven], reason=proven)
+    if proven is not None and (named is None or proven != named.reader):
+        return Choice(FileKind(reader=proven), _notice(proven, name, named))
+    if named is None:
+        media_type = (content_type or "").partition(";")[0].strip().lower()
+        reader = _BY_TYPE.get(media_type)
+        return Choice(FileKind(reader=reader) if reader else TEXT)
+    if proven is None and suffix_of(name) in _ALSO_TEXT:
+        return Choice(TEXT, (f"The suffix says {suffix_of(name)}, the bytes are text.",))
+    if proven is None and named.reader in _PROVABLE:
+        raise UnreadableFile(
+            f"The suffix says {suffix_of(name)} but the bytes are not of that kind.",
+            reason="wrong_suffix",
+        )
+    return Choice(named)
+
+
+_ALSO_TEXT = (".doc", ".msg")
+"""Suffixes of plain text too, on systems where Word and Outlook are not at home."""
+_PROVABLE = {
+    *("pdf", "docx", "doc", "odt", "rtf", "xlsx", "xls", "ods", "pptx", "ppt", "odp", "epub"),
+    *("msg", "image"),
+}
+
+
+def _notice(proven: str, name: str, named: FileKind | None) -> tuple[str, ...]:
+    if named is None:
+        return ()
+    return (f"The suffix says {suffix_of(name)}, the bytes are {proven}: read as {proven}.",)

@@ -1,0 +1,121 @@
+"""Descriptions of pictures by an OpenAI-compatible endpoint, where the source names one."""
+
+import base64
+from collections.abc import Callable
+from dataclasses import replace
+
+from s3sync_dagster.core.interfaces import Content, WorkerPool, WorkLimits
+from s3sync_dagster.extraction.steps import Attachment
+from s3sync_dagster.model.document import Document
+from s3sync_dagster.model.errors import (
+    AccessDenied,
+    FixInput,
+    InvalidSetting,
+    NotPossible,
+    Throttled,
+    Unavailable,
+)
+from s3sync_dagster.model.source import ExtractionConfig
+
+READERS = ("image", "docx", "pptx", "xlsx", "odt", "odp", "ods", "epub")
+"""Kinds of files whose pictures are looked at."""
+_FUNCTION = "s3sync_dagster.extraction.pictures:list_pictures"
+_LIMITS = WorkLimits(seconds=60, memory_bytes=900 * 1024**2)
+_TIMEOUT_SECONDS = 60.0
+_MAX_TOKENS = 400
+_PROMPT = (
+    "Describe this picture for a text search in at most five sentences: what it shows, names, "
+    "labels and figures in it. Give only the description."
+)
+Describe = Callable[[bytes], str]
+
+
+def open_describer(
+    config: ExtractionConfig, *, resolve_env: Callable[[str], str | None] | None
+) -> Describe | None:
+    """Return a function from a JPEG to its description; None where the source names no endpoint.
+
+    Raises ``InvalidSetting`` (``vision_model``, ``vision_api_key``) for settings that are not
+    complete.
+    """
+    if config.vision_url is None:
+        return None
+    if not config.vision_model:
+        raise InvalidSetting(
+            "extraction.vision_url needs extraction.vision_model.", reason="vision_model"
+        )
+    headers = {}
+    if config.vision_api_key_env:
+        key = resolve_env(config.vision_api_key_env) if resolve_env else None
+        if not key:
+            raise InvalidSetting(
+                f"extraction.vision_api_key_env: {config.vision_api_key_env} is not set.",
+                reason="vision_api_key",
+            )
+        headers["Authorization"] = f"Bearer {key}"
+    url = config.vision_url.rstrip("/") + "/chat/completions"
+    model = config.vision_model
+
+    def describe(picture: bytes) -> str:
+        return _ask(url, model=model, headers=headers, picture=picture)
+
+    return describe
+
+
+def add_descriptions(
+    document: Document | None, content: Content, *, pool: WorkerPool, describe: Describe
+) -> Document | None:
+    """Return the document with what its pictures show; None stays None without any picture."""
+    try:
+        pictures: tuple[Attachment, ...] = pool.submit(_FUNCTION, content, limits=_LIMITS).result()
+    except FixInput:
+        return document  # what can be read has been read
+    described = [(picture.name, describe(picture.content)) for picture in pictures]
+    lines = [f"[Picture {name}: {text}]" for name, text in described if text]
+    if not lines:
+        return document
+    if document is None:
+        return Document(text="\n\n".join(lines) + "\n", format="markdown", engine="vision")
+    return replace(
+        document,
+        text="\n\n".join([document.text.rstrip("\n"), *lines]) + "\n",
+        engine=document.engine + "+vision",
+    )
+
+
+def _ask(url: str, *, model: str, headers: dict[str, str], picture: bytes) -> str:
+    import httpx  # noqa: PLC0415 (most sources describe no pictures)
+
+    image = "data:image/jpeg;base64," + base64.b64encode(picture).decode()
+    parts = [
+        {"type": "text", "text": _PROMPT},
+        {"type": "image_url", "image_url": {"url": image}},
+    ]
+    body = {
+        "model": model,
+        "max_tokens": _MAX_TOKENS,
+        "temperature": 0,
+        "messages": [{"role": "user", "content": parts}],
+    }
+    try:
+        answer = httpx.post(url, json=body, headers=headers, timeout=_TIMEOUT_SECONDS)
+    except httpx.HTTPError:
+        raise Unavailable("The vision endpoint does not answer.", reason="vision_down") from None
+    _check(answer.status_code)
+    try:
+        text = answer.json()["choices"][0]["message"]["content"]
+    except (ValueError, KeyError, IndexError, TypeError):
+        message = "The vision endpoint's answer is no chat completion."
+        raise NotPossible(message, reason="vision_answer") from None
+    return " ".join(str(text or "").split())
+
+
+def _check(status: int) -> None:
+    if status in (401, 403):
+        raise AccessDenied("The vision endpoint refuses the key.", reason="vision_refused")
+    if status == 429:
+        raise Throttled("The vision endpoint asks for a pause.", reason="vision_busy")
+    if status >= 500:
+        raise Unavailable(f"The vision endpoint answers {status}.", reason="vision_down")
+    if status >= 400:
+        raise NotPossible(f"The vision endpoint answers {status}.", reason="vision_answer")

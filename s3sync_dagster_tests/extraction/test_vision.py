@@ -1,0 +1,149 @@
+"""Pictures described by an endpoint that speaks OpenAI's form, over real HTTP."""
+
+import base64
+import io
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from s3sync_dagster.extraction import extract_document
+from s3sync_dagster.model.document import Document
+from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, Throttled, Unavailable
+from s3sync_dagster.model.source import ExtractionConfig
+from s3sync_dagster.workers import LocalPool
+from s3sync_dagster_tests.extraction import corpus
+
+
+class Endpoint:
+    """Answers each picture with a sentence, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.asked: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
+        endpoint = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                endpoint.asked.append(body)
+                endpoint.keys.append(self.headers["Authorization"])
+                message = {"content": f"A picture,\nnumber {len(endpoint.asked)}."}
+                answer = json.dumps({"choices": [{"message": message}]}).encode()
+                self.send_response(endpoint.status)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    endpoint = Endpoint()
+    thread = threading.Thread(target=endpoint.server.serve_forever)
+    thread.start()
+    yield endpoint
+    endpoint.server.shutdown()
+    endpoint.server.server_close()
+    thread.join()
+
+
+def picture(width: int = 300) -> bytes:
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.radial_gradient("L").resize((width, 200)).save(out, "PNG")
+    return out.getvalue()
+
+
+def look(content: bytes, name: str, pool: LocalPool, endpoint: Endpoint, **config: Any) -> Document:
+    settings = {"vision_url": endpoint.url, "vision_model": "eyes", "ocr": False} | config
+    return extract_document(
+        content,
+        name=name,
+        config=ExtractionConfig(**settings),
+        pool=pool,
+        resolve_env={"VISION_KEY": "hunter2"}.get,
+    )
+
+
+def test_picture_without_text_has_its_description(pool: LocalPool, endpoint: Endpoint):
+    document = look(picture(3000), "a.png", pool, endpoint, vision_api_key_env="VISION_KEY")
+    assert document.text == "[Picture picture: A picture, number 1.]\n"
+    assert document.engine == "vision"
+    assert endpoint.keys == ["Bearer hunter2"]
+    (asked,) = endpoint.asked
+    assert asked["model"] == "eyes"
+    url = asked["messages"][0]["content"][1]["image_url"]["url"]
+    from PIL import Image
+
+    sent = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
+    assert sent.format == "JPEG"
+    assert max(sent.size) == 1024
+
+
+def test_pictures_of_a_document_follow_its_text(pool: LocalPool, endpoint: Endpoint):
+    from docx import Document as Word
+
+    word = Word()
+    word.add_paragraph("Words before.")
+    for width in (300, 400, 300):
+        word.add_picture(io.BytesIO(picture(width)))
+    out = io.BytesIO()
+    word.save(out)
+    document = look(out.getvalue(), "a.docx", pool, endpoint)
+    assert document.text.startswith("Words before.\n\n[Picture image1.png: A picture, number 1.]\n")
+    assert len(endpoint.asked) == 2  # the same picture is asked for once
+    assert document.engine == "docling+vision"
+    assert endpoint.keys == [None, None]
+
+
+def test_small_pictures_and_other_files_are_not_sent(pool: LocalPool, endpoint: Endpoint):
+    look(corpus.make_docx(), "plan.docx", pool, endpoint)
+    look(b"print(1)", "a.py", pool, endpoint)
+    look(corpus.HTML.encode(), "fish.html", pool, endpoint)
+    assert endpoint.asked == []
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "reason"),
+    [
+        (401, AccessDenied, "vision_refused"),
+        (429, Throttled, "vision_busy"),
+        (503, Unavailable, "vision_down"),
+    ],
+)
+def test_refusals(pool: LocalPool, endpoint: Endpoint, status: int, kind: type, reason: str):
+    endpoint.status = status
+    with pytest.raises(kind) as caught:
+        look(picture(), "a.png", pool, endpoint)
+    assert caught.value.reason == reason
+
+
+def test_endpoint_that_is_not_there(pool: LocalPool, endpoint: Endpoint):
+    with pytest.raises(Unavailable) as caught:
+        look(picture(), "a.png", pool, endpoint, vision_url="http://127.0.0.1:9/v1")
+    assert caught.value.reason == "vision_down"
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"vision_model": None}, "vision_model"),
+        ({"vision_api_key_env": "NOT_SET"}, "vision_api_key"),
+    ],
+)
+def test_incomplete_settings(pool: LocalPool, endpoint: Endpoint, config: dict, reason: str):
+    with pytest.raises(InvalidSetting) as caught:
+        look(picture(), "a.png", pool, endpoint, **config)
+    assert caught.value.reason == reason
+    assert "hunter2" not in caught.value.message
