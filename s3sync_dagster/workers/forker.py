@@ -181,7 +181,7 @@ def _say(call: _Call) -> None:
 
 def serve(module: str, control: socket.socket) -> NoReturn:
     """Run a forker in this (freshly forked) process and end it."""
-    linux.die_with_parent()
+    # The server's death is seen as the end of its socket, so that files are cleared up after it.
     linux.leave_network()
     forker = _Forker(module=module, control=control)
     try:

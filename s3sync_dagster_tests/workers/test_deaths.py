@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,20 @@ JOBS = "s3sync_dagster_tests.workers.jobs:"
 PLENTY = WorkLimits(seconds=60)
 
 
+def temporary_folder_of(program: int) -> Path:
+    """Return the folder that a program got from the worker that started it."""
+    variables = Path(f"/proc/{program}/environ").read_bytes().split(b"\0")
+    (named,) = [value for value in variables if value.startswith(b"TMPDIR=")]
+    return Path(named.removeprefix(b"TMPDIR=").decode())
+
+
+def wait_until_removed(folder: Path, *, seconds: float = 10) -> None:
+    ends_at = time.monotonic() + seconds
+    while folder.exists():
+        assert time.monotonic() < ends_at, f"{folder} was left behind"
+        time.sleep(0.02)
+
+
 def test_killed_caller_takes_server_workers_and_programs_with_it(tmp_path: Path):
     pids = tmp_path / "pids"
     program = textwrap.dedent(f"""
@@ -38,20 +53,24 @@ def test_killed_caller_takes_server_workers_and_programs_with_it(tmp_path: Path)
         worker, started = map(int, read_when_written(pids).split())
         family = [*descendants_of(caller.pid), worker, started]
         assert all(is_alive(pid) for pid in family)
+        folder = temporary_folder_of(started)
         caller.kill()
     wait_until_gone(family)
+    wait_until_removed(folder)
 
 
 def test_killed_server_takes_workers_with_it_and_the_call_is_made_again(tmp_path: Path):
     pids = tmp_path / "pids"
     with open_pool(workers=1) as pool:
         future = pool.submit(JOBS + "start_a_program_and_wait", str(pids), limits=PLENTY)
-        worker, _ = map(int, read_when_written(pids).split())
+        worker, program = map(int, read_when_written(pids).split())
         assert pool._server is not None
         first = pool._server.pid
         pids.unlink()
+        folder = temporary_folder_of(program)
         os.kill(first, signal.SIGKILL)
         wait_until_gone([first, worker])
+        wait_until_removed(folder)
         again, _ = map(int, read_when_written(pids).split())
         assert again != worker
         assert not future.done()
