@@ -58,6 +58,7 @@ def rebuild(
             click.echo(f"{_recover(parts, source)} documents read back", err=True)
         else:
             parts.catalog.documents.distrust_all(source.id)
+        parts.catalog.invocations.retry_failed(source)  # asked for by a person: nothing waits
         if drop:
             _drop(parts, source)
         return _sync(parts, source, approve_deletes=approve_deletes, as_json=as_json)

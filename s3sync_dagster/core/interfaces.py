@@ -320,3 +320,7 @@ class Collections(Protocol):
         ``Conflict`` when it is marked ``finished_ingest``.
         """
         ...
+
+    def delete_collection(self, name: str, *, tenant: str, database: str) -> None:
+        """Delete a collection with all its records; one that does not exist is not an error."""
+        ...

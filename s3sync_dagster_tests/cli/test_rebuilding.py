@@ -101,7 +101,7 @@ def test_a_lost_catalog_comes_back_from_the_records(
 
 
 def test_outdated_documents_are_indexed_again_on_request_only(s3sync, collection):
-    edited = s3sync("source", "edit", "docs", "--chunk-type", "lines")
+    edited = s3sync("source", "edit", "docs", "--chunking", "lines")
     assert edited.code == 0, edited.err
     assert s3sync("status", "docs", "--json").json[0]["outdated"] == 3
     again = s3sync("reindex", "docs", "--json")

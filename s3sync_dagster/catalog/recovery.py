@@ -1,0 +1,47 @@
+"""Rows of documents that were read back from a collection's records."""
+
+from collections.abc import Sequence
+
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.rows import groups
+from s3sync_dagster.catalog.tables import documents
+from s3sync_dagster.core.recovery import RecoveredDocument
+from s3sync_dagster.model.source import Source
+
+UNTRUSTED = "writing"
+"""The phase that makes the next sync write or remove a document, whatever is there."""
+
+
+def store_recovered(
+    database: Database,
+    source: Source,
+    found: Sequence[RecoveredDocument],
+    *,
+    collection_name: str,
+) -> int:
+    """Add documents that the catalog does not have, as not clean; return how many were added."""
+    added = 0
+    for part in groups(found):
+        rows = [
+            {
+                "source_id": source.id,
+                "object_key": one.object_key,
+                "tenant": source.tenant,
+                "database_name": source.database_name,
+                "collection_name": collection_name,
+                "document_id": one.document_id,
+                "custom_id": one.custom_id,
+                "metadata": dict(one.metadata),
+                "owner": "source" if one.custom_id is None else "request",
+                "phase": UNTRUSTED,
+                "etag": one.etag,  # says that the records are this source's own to write over
+                "high_water": one.high_water,
+                "digests": b"",
+                "metadata_keys": sorted(one.metadata_keys),
+            }
+            for one in part
+        ]
+        with database.write() as connection:
+            statement = database.insert(documents).values(rows).on_conflict_do_nothing()
+            added += connection.execute(statement).rowcount
+    return added
