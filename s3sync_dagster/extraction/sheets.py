@@ -2,6 +2,7 @@
 
 import datetime
 import io
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,14 +11,16 @@ from typing import Any
 from s3sync_dagster.core.interfaces import Content
 from s3sync_dagster.extraction.metadata import office_properties
 from s3sync_dagster.extraction.sheet_extent import check_extents
+from s3sync_dagster.extraction.sheet_notes import sheet_notes
 from s3sync_dagster.model.document import Document, Page
 from s3sync_dagster.model.errors import LimitExceeded, UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
 
-PRELOAD = {"read_workbook": ("python_calamine",)}
+PRELOAD = {"read_workbook": ("python_calamine", "defusedxml.ElementTree")}
 ROWS_PER_PAGE = 100
 """Rows that one label such as ``Sheet1!A2:F101`` covers."""
 MAX_CHARACTERS = 200_000_000
+MAX_MERGED_RANGES = 10_000
 
 
 def read_workbook(content: Content, *, name: str, config: ExtractionConfig) -> Document:
@@ -31,6 +34,7 @@ def read_workbook(content: Content, *, name: str, config: ExtractionConfig) -> D
     del name, config
     check_extents(content)
     writer = _Writer()
+    notes = sheet_notes(content)
     hidden: list[str] = []
     with _open_workbook(content) as workbook:
         for sheet in workbook.sheets_metadata:
@@ -40,6 +44,7 @@ def read_workbook(content: Content, *, name: str, config: ExtractionConfig) -> D
                 hidden.append(sheet.name)
                 continue
             _write_sheet(writer, workbook, sheet.name)
+            writer.add_notes(notes.get(sheet.name, []))
     properties = office_properties(content)
     return Document(
         text="".join(writer.pieces).rstrip("\n") + "\n" if writer.pages else "",
@@ -75,12 +80,36 @@ def _write_sheet(writer: "_Writer", workbook: Any, title: str) -> None:
         sheet = workbook.get_sheet_by_name(title)
         rows = sheet.iter_rows()
         first_column = sheet.start[1] if sheet.start else 0
+        merged = _Merged(sheet.merged_cell_ranges or [])
         for number, row in enumerate(rows, start=1):
             # iter_rows gives the rows above the first used one too, but not the columns before.
-            writer.add_row(number, [""] * first_column + [_plain(value) for value in row])
+            cells = [""] * first_column + [_plain(value) for value in row]
+            writer.add_row(number, merged.fill(number - 1, cells))
     except (python_calamine.CalamineError, ValueError):
         raise UnreadableFile("The workbook is cut off or damaged.", reason="damaged") from None
     writer.end_table()
+
+
+class _Merged:
+    """Puts a merged cell's value into each of its cells, so that every row says what it is."""
+
+    def __init__(self, ranges: list[tuple[tuple[int, int], tuple[int, int]]]) -> None:
+        self._starts: dict[int, list[tuple[tuple[int, int], tuple[int, int]]]] = defaultdict(list)
+        for first, last in ranges[:MAX_MERGED_RANGES]:
+            self._starts[first[0]].append((first, last))
+        self._open: list[tuple[int, int, int, str]] = []
+        """Last row, columns and value of the ranges that reach into the coming rows."""
+
+    def fill(self, row: int, cells: list[str]) -> list[str]:
+        self._open = [entry for entry in self._open if entry[0] >= row]
+        for (_, left), (last, right) in self._starts.get(row, ()):
+            value = cells[left] if left < len(cells) else ""
+            if value:
+                self._open.append((last, left, right, value))
+        for _, left, right, value in self._open:
+            for column in range(left, min(right + 1, len(cells))):
+                cells[column] = cells[column] or value
+        return cells
 
 
 @dataclass(slots=True)
@@ -124,6 +153,11 @@ class _Writer:
             self._write("\n")
             self.previous = (self.left, self.header)
         self.header = None
+
+    def add_notes(self, notes: list[str]) -> None:
+        """Write comments and links after the sheet's rows."""
+        if notes:
+            self._write("".join(f"- {note}\n" for note in notes) + "\n")
 
     def _flush(self) -> None:
         if not self.block:

@@ -54,9 +54,10 @@ def test_rows_know_their_sheet_and_range(read: Read):
     document = read(corpus.make_xlsx(), "stock.xlsx")
     labels = [page.label for page in document.pages]
     assert labels == [
-        "People!A1:D3",
+        "People!A1:E3",
         "People!B5:B5",
         "People!B7:C9",
+        "People!B11:C12",
         "Long!A1:B100",
         "Long!A101:B151",
     ]
@@ -64,6 +65,12 @@ def test_rows_know_their_sheet_and_range(read: Read):
     assert document.text[last.start :].startswith("| 99 | 9801 |")
     assert document.warnings == ("The hidden sheet 'Draft' was left out.",)
     assert (document.title, document.author) == ("Stock", "Dan")
+
+
+def test_comments_links_and_merged_cells_of_sheets_are_kept(read: Read):
+    text = read(corpus.make_xlsx(), "stock.xlsx").text
+    assert "- B2: Asked her.\n- E2: https://example.org/zoe\n" in text
+    assert "| both | both |\n| - | - |\n| left | right |" in text
 
 
 def test_mail_is_read_with_its_attachments(read: Read):
@@ -184,7 +191,7 @@ def test_provenance_is_plain_json(read: Read):
     document = read(corpus.make_xlsx(), "stock.xlsx")
     shown = json.loads(json.dumps(provenance(document)))
     assert shown["engine"] == "calamine"
-    assert shown["pages"][0]["label"] == "People!A1:D3"
+    assert shown["pages"][0]["label"] == "People!A1:E3"
     assert shown["pages"][0]["line"] == 3
     assert sum(page["characters"] for page in shown["pages"]) == len(document.text) - len(
         "# People\n\n"
