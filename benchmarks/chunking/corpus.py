@@ -41,6 +41,7 @@ PARTS = [
     Part("cpp", "npm:react-native@0.76.5", (".cpp", ".h"), "ReactCommon"),
     Part("objc", "npm:react-native@0.76.5", (".m", ".mm")),
     Part("c", "pip-source:zstandard==0.23.0", (".c", ".h")),
+    Part("tables", "pip:vega_datasets==0.9.0", (".csv",)),
     Part("markdown", "npm:npm@10.9.2", (".md",), "docs/content"),
     Part("markdown", "npm:fastify@4.28.1", (".md",), "/docs/"),
 ]
@@ -86,7 +87,7 @@ def fetch_corpus() -> None:
 
 
 def _is_written_by_people(data: bytes) -> bool:
-    if not 200 <= len(data) <= 150_000:
+    if not 200 <= len(data) <= 250_000:
         return False
     try:
         data.decode()

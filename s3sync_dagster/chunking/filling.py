@@ -26,59 +26,77 @@ class Parts:
     headers: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Position -> range of the header row that a chunk beginning there repeats."""
     header_weights: dict[int, int] = field(default_factory=dict)
-    equals: list[int] = field(default_factory=list)
-    """Indices of cuts that cost what those around them cost."""
-    floors: list[float] = field(default_factory=list)
-    """What an anchor among ``equals`` costs, before ``ANCHOR`` is taken off."""
+    floors: dict[int, float] = field(default_factory=dict)
+    """Index of a cut that costs what those around it cost -> what an anchor costs in its place,
+    before ``ANCHOR`` is taken off."""
 
-    def add(self, position: int, cost: float, scope: Scope, weight: int) -> None:
-        """Add a part after the last one."""
-        self.positions.append(position)
-        self.costs.append(cost)
-        self.scopes.append(scope)
-        self.weights.append(weight)
-
-    def mark_equal(self, floor: float) -> None:
-        """Say that the last cut is one of many that cost the same."""
-        self.equals.append(len(self.positions) - 1)
-        self.floors.append(floor)
+    def extend(
+        self, positions: list[int], costs: list[float], scopes: list[Scope], weights: list[int]
+    ) -> None:
+        """Add parts after the last one."""
+        self.positions += positions
+        self.costs += costs
+        self.scopes += scopes
+        self.weights += weights
 
 
 def fill_gaps(data: bytes, outline: Outline, budget: Budget) -> Parts:
     """Return the parts of a document between all its possible cuts."""
     limit = budget.max_bytes
-    small = limit // SMALL_PARTS
     parts = Parts()
-    cost_before = -1.0
-    run = 0
     starts, costs, scopes = _possible(data, outline)
     ends = [*starts[1:], len(data)]
     weights = _weights(data, starts, ends, budget)
-    header_weights = _header_weights(data, outline, budget)
-    for start, end, cost, scope, weight in zip(starts, ends, costs, scopes, weights, strict=True):
-        if weight > limit:
-            _add_gap(data, parts, _Gap(start, end, weight, cost, scope), budget, outline.inner_cost)
-            run = 0
-            continue
-        parts.add(start, cost, scope, weight)
-        header = outline.headers.get(start) if header_weights else None
-        if header is not None and weight + header_weights[header] <= limit:
-            parts.headers[start] = header
-            parts.header_weights[start] = header_weights[header]
-        run = run + 1 if cost == cost_before and end - start <= small else 0
-        cost_before = cost
-        if outline.uniform or header is not None:
-            parts.mark_equal(0.0)
-        elif run >= SMALL_PARTS:
-            parts.mark_equal(cost)
-    _drop_anchors(data, parts, limit)
+    done = 0
+    for heavy in [index for index, weight in enumerate(weights) if weight > limit]:
+        chosen = slice(done, heavy)
+        parts.extend(starts[chosen], costs[chosen], scopes[chosen], weights[chosen])
+        gap = _Gap(starts[heavy], ends[heavy], weights[heavy], costs[heavy], scopes[heavy])
+        _add_gap(data, parts, gap, budget, outline.inner_cost)
+        done = heavy + 1
+    parts.extend(starts[done:], costs[done:], scopes[done:], weights[done:])
+    if outline.headers:
+        _add_headers(data, parts, outline, budget)
+    if outline.uniform:
+        for index, cost in enumerate(parts.costs):
+            if cost < CHARACTER:
+                parts.floors.setdefault(index, 0.0)
+    else:
+        _mark_runs(parts, limit // SMALL_PARTS)
+    if parts.floors:
+        _drop_anchors(data, parts, limit)
     return parts
+
+
+def _add_headers(data: bytes, parts: Parts, outline: Outline, budget: Budget) -> None:
+    """Repeat header rows where they fit; rows of a table cost the same."""
+    headers = sorted(set(outline.headers.values()))
+    weights = dict(zip(headers, budget.weights([data[a:b] for a, b in headers]), strict=True))
+    for index, position in enumerate(parts.positions):
+        header = outline.headers.get(position)
+        if header is not None:
+            parts.floors[index] = 0.0
+            if parts.weights[index] + weights[header] <= budget.max_bytes:
+                parts.headers[position] = header
+                parts.header_weights[position] = weights[header]
+
+
+def _mark_runs(parts: Parts, small: int) -> None:
+    """Find runs of small parts that cost the same."""
+    run = 0
+    before = -1.0
+    for index, (cost, weight) in enumerate(zip(parts.costs, parts.weights, strict=True)):
+        run = run + 1 if cost == before and weight <= small else 0
+        before = cost
+        if run >= SMALL_PARTS:
+            parts.floors.setdefault(index, cost)
 
 
 def _possible(data: bytes, outline: Outline) -> tuple[list[int], list[float], list[Scope]]:
     """Return the outline without cuts inside characters and at the end."""
     size = len(data)
-    if not any(p >= size or inside_character(data, p) for p in outline.positions if p):
+    plain = b"\r" not in data and data.isascii() and outline.positions[-1] < size
+    if plain or not any(p >= size or inside_character(data, p) for p in outline.positions if p):
         return outline.positions, outline.costs, outline.scopes
     kept = [
         index
@@ -96,11 +114,6 @@ def _weights(data: bytes, starts: list[int], ends: list[int], budget: Budget) ->
     if budget.text_tokens is None:
         return [end - start for start, end in zip(starts, ends, strict=True)]
     return budget.weights([data[a:b] for a, b in zip(starts, ends, strict=True)])
-
-
-def _header_weights(data: bytes, outline: Outline, budget: Budget) -> dict[tuple[int, int], int]:
-    headers = sorted(set(outline.headers.values()))
-    return dict(zip(headers, budget.weights([data[a:b] for a, b in headers]), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +138,10 @@ def _add_gap(data: bytes, parts: Parts, gap: _Gap, budget: Budget, inner_cost: f
             denser = _Gap(start, end, weight, total, gap.scope)
             _add_gap(data, parts, denser, budget, inner_cost)
             continue
-        parts.add(start, total, gap.scope, min(weight, budget.max_bytes))  # a character stays whole
         if start > gap.start and cost < CHARACTER:
-            parts.mark_equal(inner_cost)
+            parts.floors[len(parts.positions)] = inner_cost
+        whole = min(weight, budget.max_bytes)  # a character is never cut, whatever it weighs
+        parts.extend([start], [total], [gap.scope], [whole])
 
 
 def _cuts_inside(data: bytes, gap: _Gap, budget: Budget) -> tuple[list[int], list[float]]:
@@ -148,7 +162,9 @@ def _cuts_inside(data: bytes, gap: _Gap, budget: Budget) -> tuple[list[int], lis
 
 def _drop_anchors(data: bytes, parts: Parts, limit: int) -> None:
     """Make the anchors among cuts that cost the same cheap enough to be taken."""
-    positions = [parts.positions[index] for index in parts.equals]
-    costs = [parts.costs[index] for index in parts.equals]
+    equals = sorted(parts.floors)
+    positions = [parts.positions[index] for index in equals]
+    costs = [parts.costs[index] for index in equals]
     for anchor in find_anchors(data, positions, costs, limit):
-        parts.costs[parts.equals[anchor]] = parts.floors[anchor] - ANCHOR
+        index = equals[anchor]
+        parts.costs[index] = parts.floors[index] - ANCHOR

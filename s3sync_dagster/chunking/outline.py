@@ -5,7 +5,7 @@ a cut is possible, how much it hurts and what encloses the text after it. ``cutt
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 MAX_DEPTH = 16
 """Levels that a symbol or heading path names; hostile files have 100,000."""
@@ -81,8 +81,7 @@ class Outline:
             self.scopes[-1] = scope
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A chosen part of a document, before it becomes a chunk. Offsets are bytes."""
 
     start: int
@@ -93,9 +92,13 @@ class Piece:
 
     def shifted(self, offset: int) -> "Piece":
         """Return the same piece of a document in which this window begins at ``offset``."""
+        if offset == 0:
+            return self
         header = self.header and (self.header[0] + offset, self.header[1] + offset)
         return Piece(self.start + offset, self.end + offset, self.path, header)
 
     def joined(self, kind: ScopeKind, separator: str) -> str | None:
         """Return the names of one kind on the path, or None when there are none."""
+        if not self.path:
+            return None
         return separator.join(name for of, name in self.path if of == kind and name) or None

@@ -1,14 +1,13 @@
 """From byte ranges to what people see: lines, columns, pages, text."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from s3sync_dagster.chunking.outline import Piece
 from s3sync_dagster.model.document import Page
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A piece's text and position."""
 
     text: str

@@ -2,7 +2,9 @@
 
 import functools
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from s3sync_dagster.chunking.languages import grammar
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -90,16 +92,35 @@ _HEADERS["ocaml_interface"] = _HEADERS["ocaml"]
 """Languages whose trees hide names: the text of the definition's beginning tells them."""
 
 
-class Traits(dict[str, tuple[int, bool]]):
-    """Node type -> (kind, whether it is the body of something), for one language."""
+class Trait(NamedTuple):
+    """What the type of a node says about it."""
+
+    kind: int
+    """``OTHER``, ``DEFINITION`` or ``COMMENT``."""
+    is_body: bool
+    """True for the block, list or suite that belongs to what is before it."""
+    is_named: bool
+    """False for keywords and punctuation."""
+    is_wrapper: bool
+
+
+class Traits(dict[int, Trait]):
+    """Number of a node's type -> its trait, for one grammar."""
 
     def __init__(self, language: str) -> None:
         super().__init__()
+        self._grammar = grammar(language)
         self.more_definitions = frozenset(_MORE_DEFINITIONS.get(language, "").split())
         self._more_comments = frozenset(_MORE_COMMENTS.get(language, "").split())
 
-    def __missing__(self, node_type: str) -> tuple[int, bool]:
+    def __missing__(self, kind_id: int) -> Trait:
         """Work out and keep what a type's name says."""
+        node_type = self._grammar.node_kind_for_id(kind_id) or "ERROR"
+        named = node_type == "ERROR" or self._grammar.node_kind_is_named(kind_id)
+        self[kind_id] = self._trait(node_type) if named else Trait(OTHER, False, False, False)
+        return self[kind_id]
+
+    def _trait(self, node_type: str) -> Trait:
         kind = OTHER
         if node_type in self.more_definitions or node_type in WRAPPERS:
             kind = DEFINITION
@@ -107,9 +128,8 @@ class Traits(dict[str, tuple[int, bool]]):
             kind = COMMENT
         elif _DEFINITION.search(node_type) and not _NOT_DEFINITION.search(node_type):
             kind = DEFINITION
-        body = kind != DEFINITION and _BODY.search(node_type) is not None
-        self[node_type] = (kind, body)
-        return self[node_type]
+        is_body = kind != DEFINITION and _BODY.search(node_type) is not None
+        return Trait(kind, is_body, True, node_type in WRAPPERS)
 
 
 @functools.cache

@@ -7,7 +7,6 @@ from s3sync_dagster.chunking.symbols import (
     COMMENT,
     DEFINITION,
     OTHER,
-    WRAPPERS,
     definition_name,
     traits_of,
 )
@@ -21,6 +20,8 @@ DEPTH_COST = (0.0, 0.0, 0.7, 1.2, 1.6, 2.0, 2.3, 2.6)
 """Cost of a cut by depth in the tree (only opened nodes count), last value for all deeper."""
 AFTER_COMMENT = 5.0
 """Extra between a comment or decorator and what it describes."""
+INSIDE_COMMENT = 2.0
+"""Added to that between two comments of one run."""
 AFTER_HEADER = 3.0
 """Extra between the first line of something and its body."""
 INSIDE_LINE = 6.0
@@ -49,19 +50,20 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
     children = iter(tree.root_node.children)
     scope = ROOT
     parent_kind = kind_before = OTHER
-    last = end_before = 0
+    last = line = end_before = 0
     name_before = ""
     named = ROOT  # the last scope with a name: one for all clauses of a function
-    after_header = False
+    after_header = in_wrapper = False
     described: list[int] = []  # indices of the comments before a definition
     while True:
         for node in children:
             start, end = node.start_byte, node.end_byte
-            if end <= end_before:
+            if end <= end_before or start == end:
                 continue
+            kind, is_body, is_named, is_wrapper = traits[node.kind_id]
             if (
                 end - start <= _KEYWORD_BYTES
-                and (end - start <= _PUNCTUATION_BYTES or not node.is_named)
+                and (end - start <= _PUNCTUATION_BYTES or not is_named)
                 and end - last <= limit
             ):
                 if data[start] > _BLANK:
@@ -71,13 +73,13 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
                 continue  # some grammars have nodes for blanks
             start = max(start, end_before)
             position, newlines = _begin(data, start, end_before)
-            kind, is_body = traits[node.type] if node.is_named else (OTHER, False)
             size = end - position
             depth = len(stack) + 1
             opens = (
                 size > limit
                 or (kind == OTHER and depth > 2 and size > limit * OPEN_SHARE)
                 or (is_body and parent_kind == DEFINITION)
+                or in_wrapper
             )
             inner = scope
             name = ""
@@ -90,12 +92,19 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
             if position <= last:
                 cut = False
             elif newlines:
+                line = position
                 together = end - last <= tiny and kind == kind_before == OTHER and not opens
                 cut = newlines > 1 or not together
             else:
                 cut = (end - last > limit and not opens) or (
-                    node.is_named and position - last > long_line
+                    is_named and position - max(last, line) > long_line
                 )
+            described_here = kind_before == COMMENT and newlines < 2
+            if cut and described_here and not opens and end - last <= limit:
+                cut = False  # a comment and what it describes fit together: they are one part
+                if kind != COMMENT:
+                    for index in described:
+                        scopes[index] = inner
             if cut:
                 cost = DEPTH_COST[depth] if depth < len(DEPTH_COST) else DEPTH_COST[-1]
                 if not newlines:
@@ -107,8 +116,8 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
                     after_header = False
                 if newlines < 2 and name and name == name_before:
                     cost += SAME_NAME
-                if kind_before == COMMENT and newlines < 2:
-                    cost += AFTER_COMMENT
+                if described_here:
+                    cost += AFTER_COMMENT + (INSIDE_COMMENT if kind == COMMENT else 0.0)
                 else:
                     described.clear()
                 if kind == COMMENT:
@@ -133,7 +142,8 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
                 stack.append((children, scope, parent_kind))
                 children, scope, parent_kind = iter(inside), inner, kind
                 after_header = position > last or not inside[0].is_named
-                kind_before = COMMENT if node.type in WRAPPERS else OTHER
+                in_wrapper = is_wrapper
+                kind_before = COMMENT if in_wrapper else OTHER
                 end_before = start
                 break
             end_before = end
@@ -144,7 +154,7 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
             if not stack:
                 return outline
             children, scope, parent_kind = stack.pop()
-            after_header = False
+            after_header = in_wrapper = False
 
 
 def _begin(data: bytes, start: int, end_before: int) -> tuple[int, int]:

@@ -1,0 +1,146 @@
+"""Does the cut find it again? BM25, MiniLM and both, for ours and the peers, at 1,024 bytes.
+
+    .venv/bin/python benchmarks/chunking/retrieval.py [--no-dense] [--chunkers ours ...]
+
+Peers cut in their own environment (`.peers`); all texts are searched by the same code here.
+"""
+
+import argparse
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from chunkers import OURS, PEERS
+from search import fuse, grade, rank_bm25, rank_dense
+from tasks import Task, all_tasks
+
+LIMIT = 1024
+OUR_VARIANTS = ("ours", "ours, context", "ours, 1,024 bytes")
+"""As the product cuts for MiniLM (tokens count too), with the context prefix, and bytes alone."""
+
+Cut = tuple[str, int, int]
+"""What is embedded, begin, end."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--no-dense", action="store_true")
+    parser.add_argument("--chunkers", nargs="*")
+    parser.add_argument("--tasks", nargs="*", help="beginnings of names")
+    parser.add_argument("--cut", help=argparse.SUPPRESS)  # one peer: documents in, spans out
+    options = parser.parse_args()
+    if options.cut:
+        _serve_cuts(options.cut)
+        return
+    others = ["cAST baseline", "whole lines, greedy", "lines (10 lines)"]
+    if (HERE / ".peers").exists():
+        others = [*PEERS, *others]
+    names = options.chunkers or [*OUR_VARIANTS, *others]
+    model = None if options.no_dense else _minilm()
+    for task in all_tasks():
+        if options.tasks and not task.name.startswith(tuple(options.tasks)):
+            continue
+        print(f"\n### {task.name}: {len(task.queries)} queries, {len(task.documents)} documents\n")
+        ways = ["BM25"] if model is None else ["BM25", "dense", "hybrid"]
+        print("| chunker | chunks | " + " | ".join(f"{w} MRR | R@10" for w in ways) + " |")
+        print("|---" * (2 + 2 * len(ways)) + "|", flush=True)
+        for name in names:
+            cuts = _cuts(name, task)
+            if cuts is None:
+                continue
+            print(_row(name, task, cuts, model), flush=True)
+
+
+def _row(name: str, task: Task, cuts: list[list[Cut]], model) -> str:
+    texts: list[str] = []
+    places: list[list[tuple[int, int, int]]] = []
+    for document in cuts:
+        places.append([(start, end, len(texts) + i) for i, (_, start, end) in enumerate(document)])
+        texts += [text for text, _, _ in document]
+    relevant = [
+        {index for start, end, index in places[document] if start <= position < end}
+        for _, document, position in task.queries
+    ]
+    queries = [words for words, _, _ in task.queries]
+    rankings = [rank_bm25(texts, queries)]
+    if model is not None:
+        rankings.append(rank_dense(texts, queries, model))
+        rankings.append(fuse(*rankings))
+    cells = [
+        f"{grades[measure][0]:.1f} ± {grades[measure][1]:.1f}"
+        for grades in (grade(ranking, relevant) for ranking in rankings)
+        for measure in ("MRR", "R@10")
+    ]
+    return f"| {name} | {len(texts)} | " + " | ".join(cells) + " |"
+
+
+def _cuts(name: str, task: Task) -> list[list[Cut]] | None:
+    if name in OUR_VARIANTS:
+        return [_our_cuts(name, *document) for document in task.documents]
+    documents = [(lang, path, base64.b64encode(data).decode()) for lang, path, data in task.documents]
+    python = sys.executable if name in OURS else str(HERE / ".peers" / "bin" / "python")
+    done = subprocess.run(
+        [python, __file__, "--cut", name],
+        input=json.dumps(documents),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        print(f"{name}: failed\n{done.stderr[-400:]}", file=sys.stderr)
+        return None
+    spans = json.loads(done.stdout.splitlines()[-1])
+    return [
+        [(data[start:end].decode(errors="replace"), start, end) for start, end in found]
+        for (_, _, data), found in zip(task.documents, spans, strict=True)
+    ]
+
+
+def _serve_cuts(name: str) -> None:
+    chunkers: dict[str, object] = {}
+    found = []
+    for language, path, encoded in json.load(sys.stdin):
+        known = "markdown" if language == "csv" else language  # peers have no form for rows
+        if known not in chunkers:
+            chunkers[known] = (OURS | PEERS)[name](LIMIT, known)
+        found.append([list(span) for span in chunkers[known](path, base64.b64decode(encoded))])
+    print(json.dumps(found))
+
+
+def _our_cuts(name: str, language: str, path: str, data: bytes) -> list[Cut]:
+    from s3sync_dagster.chunking import chunk_document
+    from s3sync_dagster.model.document import Document
+    from s3sync_dagster.model.source import ChunkingConfig
+
+    form = language if language in ("markdown", "csv") else "code"
+    chunks = chunk_document(
+        Document(text=data.decode(), format=form, language=language if form == "code" else None),
+        object_key=path,
+        config=ChunkingConfig(
+            context=name == "ours, context",
+            max_size_bytes=LIMIT if name == "ours, 1,024 bytes" else None,
+        ),
+        limits=_minilm().limits,
+    )
+    return [(chunk.context + chunk.text, chunk.start_byte, chunk.end_byte) for chunk in chunks]
+
+
+def _minilm():
+    from s3sync_dagster.embedding.minilm import MiniLmModel
+    from s3sync_dagster.embedding.minilm_files import find_minilm
+
+    global _model
+    if _model is None:
+        _model = MiniLmModel(find_minilm(None, download=False), workers=2)
+    return _model
+
+
+_model = None
+
+if __name__ == "__main__":
+    main()

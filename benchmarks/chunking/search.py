@@ -1,0 +1,77 @@
+"""Three ways to search texts: BM25, dense (MiniLM) and both fused by reciprocal rank."""
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
+_STOP = frozenset("a an and are as at be by for from has if in into is it its of on or that the "
+                  "this to was were which with".split())  # fmt: skip
+K1, B, FUSION = 1.2, 0.75, 60
+DEPTH = 100
+"""Ranks looked at."""
+
+Ranking = list[int]
+
+
+def words(text: str) -> list[str]:
+    """Return lower-case words; ``camelCase`` and ``snake_case`` are taken apart."""
+    return [word for found in _WORD.findall(text) if (word := found.lower()) not in _STOP]
+
+
+def rank_bm25(texts: Sequence[str], queries: Sequence[str]) -> list[Ranking]:
+    counts = [Counter(words(text)) for text in texts]
+    lengths = [sum(count.values()) for count in counts]
+    mean = sum(lengths) / len(lengths)
+    postings: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for index, count in enumerate(counts):
+        for word, times in count.items():
+            postings[word].append((index, times))
+    rankings = []
+    for query in queries:
+        scores: dict[int, float] = defaultdict(float)
+        for word in set(words(query)):
+            found = postings.get(word, [])
+            weight = math.log(1 + (len(texts) - len(found) + 0.5) / (len(found) + 0.5))
+            for index, times in found:
+                norm = times + K1 * (1 - B + B * lengths[index] / mean)
+                scores[index] += weight * times * (K1 + 1) / norm
+        rankings.append(sorted(scores, key=lambda i: (-scores[i], i))[:DEPTH])
+    return rankings
+
+
+def rank_dense(texts: Sequence[str], queries: Sequence[str], model) -> list[Ranking]:
+    import numpy as np
+
+    matrix = model.infer(list(texts))
+    scores = model.infer(list(queries)) @ matrix.T
+    return [list(map(int, row)) for row in np.argsort(-scores, axis=1, kind="stable")[:, :DEPTH]]
+
+
+def fuse(first: list[Ranking], second: list[Ranking]) -> list[Ranking]:
+    fused = []
+    for pair in zip(first, second, strict=True):
+        scores: dict[int, float] = defaultdict(float)
+        for ranking in pair:
+            for rank, index in enumerate(ranking):
+                scores[index] += 1 / (FUSION + rank + 1)
+        fused.append(sorted(scores, key=lambda i: (-scores[i], i))[:DEPTH])
+    return fused
+
+
+def grade(rankings: list[Ranking], relevant: list[set[int]]) -> dict[str, tuple[float, float]]:
+    """Return MRR and recall@10 in percent, each with its standard error."""
+    reciprocal, recalled = [], []
+    for ranking, wanted in zip(rankings, relevant, strict=True):
+        rank = next((r for r, index in enumerate(ranking, 1) if index in wanted), None)
+        reciprocal.append(1 / rank if rank else 0.0)
+        recalled.append(1.0 if rank and rank <= 10 else 0.0)
+    return {"MRR": _mean(reciprocal), "R@10": _mean(recalled)}
+
+
+def _mean(values: list[float]) -> tuple[float, float]:
+    count = len(values)
+    mean = sum(values) / count
+    variance = sum((value - mean) ** 2 for value in values) / max(1, count - 1)
+    return 100 * mean, 100 * math.sqrt(variance / count)
