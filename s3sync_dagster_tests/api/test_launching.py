@@ -5,9 +5,8 @@ import pytest
 from s3sync_dagster.api.launching import Launcher, run_config
 from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.defs.dispatching import SOURCE_TAG, TOKEN_TAG
-from s3sync_dagster.defs.source import job_name
-from s3sync_dagster.defs.source import run_config as defs_run_config
+from s3sync_dagster.defs.dispatching import SOURCE_TAG, TOKEN_TAG, job_name
+from s3sync_dagster.defs.dispatching import run_config as defs_run_config
 from s3sync_dagster.model.errors import NotFound, Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import Source
