@@ -83,10 +83,11 @@ def describe(hit: Hit) -> str:
 
 
 def _excerpt(text: str) -> list[str]:
-    lines = [line for line in text.splitlines() if line.strip()]
-    shown = [wrapped(line.rstrip(), indent="   ") for line in lines[:LINES]]
-    if len(lines) > LINES:
-        shown.append(f"   ... {len(lines) - LINES} more lines")
+    lines = [line.expandtabs(4).rstrip() for line in text.splitlines() if line.strip()]
+    shown = [wrapped(line, indent="   ") for line in lines[:LINES]]
+    more = len(lines) - LINES
+    if more > 0:
+        shown.append(f"   ... {more} more line{'s' if more > 1 else ''}")
     return shown
 
 

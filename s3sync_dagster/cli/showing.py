@@ -35,16 +35,27 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]
         yield "  ".join(cells).rstrip()
 
 
-def wrapped(text: str, *, indent: str = "", stream: TextIO | None = None) -> str:
-    """Return a sentence wrapped to the terminal; in one line where nobody looks at it."""
+def wrapped(
+    text: str, *, indent: str = "", hanging: str | None = None, stream: TextIO | None = None
+) -> str:
+    """Return a sentence wrapped to the terminal; in one line where nobody looks at it.
+
+    Args:
+        text: the sentence; blanks at its begin are kept for its other lines, as code needs.
+        indent: before the first line.
+        hanging: before the other lines; None: as the first line.
+        stream: where it will be printed; None: standard output.
+    """
     text = people(text)
     if not (stream or sys.stdout).isatty():
         return indent + text
+    if hanging is None:
+        hanging = indent + " " * (len(text) - len(text.lstrip()))
     return textwrap.fill(
         text,
         width=max(shutil.get_terminal_size().columns, MIN_WIDTH),
         initial_indent=indent,
-        subsequent_indent=indent,
+        subsequent_indent=hanging,
         break_long_words=False,
         break_on_hyphens=False,
     )

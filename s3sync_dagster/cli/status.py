@@ -1,176 +1,82 @@
-"""``s3sync status``, ``failures``, ``retry``, ``why``, ``approve-deletes``."""
+"""``s3sync status``."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import click
 
 from s3sync_dagster.cli.options import as_json, opened
-from s3sync_dagster.core.selection import explain
+from s3sync_dagster.cli.showing import ago, reasons, wrapped
+from s3sync_dagster.cli.sync_summary import place_of
 from s3sync_dagster.core.state import ListingRow
-from s3sync_dagster.model.errors import NotFound
-from s3sync_dagster.model.object import ObjectRef
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.local.stack_state import running_stack
+from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.model.source import AutoSync, Source
+from s3sync_dagster.settings import Settings
 from s3sync_dagster.wiring import Parts
+
+SHARED_SENSOR = "catalog_auto_sync"
+SensorIsOn = Callable[[str], bool | None]
 
 
 @click.command()
 @click.argument("name", required=False)
 @as_json
 def status(name: str | None, as_json: bool) -> int:
-    """Show each source's objects by state, its newest listing and its work."""
+    """Show each source's objects by state, its newest listing and what works on it."""
     with opened(chroma=False) as parts:
-        rows = [row for row in parts.catalog.sources.rows() if name in (None, row.name)]
-        if name is not None and not rows:
+        if name is not None:
             parts.catalog.sources.find(name)
-        found = [_status(parts, Source.from_json(row.config), row) for row in rows]
+        rows = [row for row in parts.catalog.sources.rows() if name in (None, row.name)]
+        sensor_is_on = _sensors(parts.settings)
+        found = [_status(parts, Source.from_json(row.config), row, sensor_is_on) for row in rows]
+        sources = [Source.from_json(row.config) for row in rows]
     if as_json:
         click.echo(json.dumps(found))
         return 0
-    for one in found:
-        click.echo(f"{one['source']} -> {one['collection']}{_switches(one)}")
-        click.echo(
-            f"  {one['objects']} objects: {one['indexed']} indexed, {one['pending']} pending, "
-            f"{one['processing']} processing, {_sum(one['skipped'])} skipped, "
-            f"{_sum(one['failed'])} failed"
-        )
-        for state in ("skipped", "failed"):
-            for reason, number in sorted(one[state].items()):
-                click.echo(f"    {state}: {reason} {number}")
-        click.echo(
-            f"  {one['documents']} documents, {one['chunks']} chunks"
-            + (f", {one['outdated']} outdated" if one["outdated"] else "")
-        )
-        if one["listing"]:
-            click.echo(f"  newest listing: {one['listing']['state']}")
-            if one["listing"]["state"] == "blocked":
-                click.echo(
-                    f"    {one['listing']['gone']} removals wait: s3sync approve-deletes "
-                    f"{one['source']}"
-                )
+    for source, one in zip(sources, found, strict=True):
+        _print(source, one)
+    if not found:
+        click.echo("No sources yet: s3sync source create, or s3sync sync.", err=True)
     return 0
 
 
-@click.command()
-@click.argument("name", required=False)
-@as_json
-def failures(name: str | None, as_json: bool) -> int:
-    """List what failed, why, and when it is tried again."""
-    found: list[dict[str, Any]] = []
-    with opened(chroma=False) as parts:
-        for source in _chosen(parts, name):
-            after = None
-            while rows := parts.catalog.views.object_rows(
-                source.id, state="failed", after=after, limit=1000
-            ):
-                after = rows[-1].object_key
-                found += [
-                    {
-                        "source": source.name,
-                        "key": row.object_key,
-                        "reason": row.reason,
-                        "error": row.error,
-                        "next_try": row.next_retry_at,
-                    }
-                    for row in rows
-                ]
-    if as_json:
-        click.echo(json.dumps(found))
-        return 0
-    for one in found:
-        click.echo(f"{one['source']}  {one['key']}  {one['reason']}: {one['error']}")
-    return 0
-
-
-@click.command()
-@click.argument("name")
-@click.argument("keys", nargs=-1)
-def retry(name: str, keys: tuple[str, ...]) -> int:
-    """Ask again for what failed in the source NAME, all of it or only KEYS."""
-    with opened(chroma=False) as parts:
-        source = parts.catalog.sources.find(name)
-        number = parts.catalog.invocations.retry_failed(source, keys=keys or None)
-    click.echo(f"{number} objects are tried again by the next run or sync", err=True)
-    return 0
-
-
-@click.command()
-@click.argument("key")
-@click.option("--source", "name", help="Only this source.")
-@as_json
-def why(key: str, name: str | None, as_json: bool) -> int:
-    """Explain what each source does with the object KEY, and what became of it."""
-    answers: list[dict[str, Any]] = []
-    with opened(chroma=False) as parts:
-        for source in _chosen(parts, name):
-            known = parts.catalog.work.object(source.id, key)
-            if known is None and name is None and not key.startswith(source.path_prefix):
-                continue
-            ref = ObjectRef(
-                key=key,
-                etag=known.etag if known else "",
-                size=known.size if known else -1,
-                storage_class=known.storage_class if known else "STANDARD",
-            )
-            rows = parts.catalog.views.object_rows(source.id, key=key)
-            answers.append(
-                {
-                    "source": source.name,
-                    "decision": explain(source, ref),
-                    "state": rows[0].state if rows else "unknown",
-                    "reason": rows[0].state_reason if rows else None,
-                    "error": rows[0].error if rows else None,
-                    "chunks": int(rows[0].chunks) if rows else 0,
-                }
-            )
-    if as_json:
-        click.echo(json.dumps(answers))
-        return 0
-    if not answers:
-        raise NotFound(f"No source takes {key!r}, and none knows it.")
-    for one in answers:
-        click.echo(
-            f"{one['source']}: {one['state']}" + (f" ({one['reason']})" if one["reason"] else "")
-        )
-        for sentence in one["decision"]:
-            click.echo(f"  {sentence}")
-        if one["error"]:
-            click.echo(f"  {one['error']}")
-    return 0
-
-
-@click.command()
-@click.argument("name")
-def approve_deletes(name: str) -> int:
-    """Let the newest listing of NAME remove what the guard stopped."""
-    with opened(chroma=False) as parts:
-        source = parts.catalog.sources.find(name)
-        listing = parts.catalog.listings.approve(source.id)
-    if listing is None:
-        raise NotFound(f"No removals of {name!r} wait for an approval.")
-    click.echo(f"{listing.gone} documents are removed by the next run or sync", err=True)
-    return 0
-
-
-def _chosen(parts: Parts, name: str | None) -> list[Source]:
-    if name is not None:
-        return [parts.catalog.sources.find(name)]
-    return parts.catalog.sources.all()
-
-
-def _status(parts: Parts, source: Source, row: Any) -> dict[str, Any]:
+def _status(parts: Parts, source: Source, row: Any, sensor_is_on: SensorIsOn | None) -> dict:
     counts = parts.catalog.views.counts(source.id, fingerprint=source.fingerprint())
     listing = parts.catalog.listings.latest(source.id)
+    sensor = SHARED_SENSOR if row.origin == "catalog" else f"{source.name}_auto_sync"
     return {
         "source": source.name,
         "collection": source.collection_name,
         "auto_sync": source.auto_sync.value,
         "paused": row.paused,
         "deleting": row.deleting is not None,
+        "stack": sensor_is_on is not None,
+        "sensor": sensor,
+        "sensor_on": sensor_is_on(sensor) if sensor_is_on else None,
         **asdict(counts),
         "listing": _listing(listing) if listing else None,
     }
+
+
+def _sensors(settings: Settings) -> SensorIsOn | None:
+    """Return who knows the switches of the Dagster UI; None while no stack runs in this folder."""
+    from s3sync_dagster.ports.dagster_runs import DagsterRuns  # noqa: PLC0415  (mostly not needed)
+
+    stack = running_stack(settings)
+    if stack is None:
+        return None
+    dagster = DagsterRuns(stack.dagster, timeout_seconds=5.0)
+
+    def is_on(sensor: str) -> bool | None:
+        try:
+            return dagster.sensor_is_on(sensor)
+        except S3SyncError:
+            return None  # it starts, or stops: not known now
+
+    return is_on
 
 
 def _listing(listing: ListingRow) -> dict[str, Any]:
@@ -179,12 +85,60 @@ def _listing(listing: ListingRow) -> dict[str, Any]:
     return values
 
 
-def _switches(one: dict[str, Any]) -> str:
-    marks = [one["auto_sync"]]
-    marks += ["paused"] if one["paused"] else []
-    marks += ["deleting"] if one["deleting"] else []
-    return f"  [{', '.join(marks)}]"
+def _print(source: Source, one: dict[str, Any]) -> None:
+    click.echo(f"{source.name}: {place_of(source)} -> {source.collection_name}")
+    click.echo(f"  works      {_works(one)}")
+    click.echo(f"  objects    {one['objects']}")
+    for state in ("indexed", "pending", "processing"):
+        if one[state]:
+            click.echo(f"  {state:<10} {one[state]}")
+    for state in ("skipped", "failed"):
+        if one[state]:
+            click.echo(_field(state, reasons(one[state])))
+    outdated = f", {one['outdated']} of them outdated" if one["outdated"] else ""
+    click.echo(f"  in Chroma  {one['chunks']} chunks of {one['documents']} documents{outdated}")
+    click.echo(_field("listing", _listed(one["listing"])))
+    for advice in _advice(source, one):
+        click.echo(wrapped(advice, indent="  > ", hanging="    "))
 
 
-def _sum(reasons: dict[str, int]) -> int:
-    return sum(reasons.values())
+def _field(name: str, value: str) -> str:
+    return wrapped(f"{name:<10} {value}", indent="  ", hanging=" " * 13)
+
+
+def _works(one: dict[str, Any]) -> str:
+    if one["deleting"]:
+        return "is being deleted"
+    if one["auto_sync"] == AutoSync.NONE:
+        return "when asked (auto-sync none)"
+    if one["paused"]:
+        return f"paused (auto-sync {one['auto_sync']})"
+    return f"by itself (auto-sync {one['auto_sync']})"
+
+
+def _listed(listing: dict[str, Any] | None) -> str:
+    if listing is None:
+        return "never"
+    when = ago(listing["finished_at"] or listing["started_at"])
+    error = f": {listing['error']}" if listing["error"] else ""
+    return f"{listing['state']}, {listing['listed']} objects, {when}{error}"
+
+
+def _advice(source: Source, one: dict[str, Any]) -> list[str]:
+    """Return what a person could do, a sentence each."""
+    found: list[str] = []
+    if one["failed"]:
+        found.append(f"why they failed: s3sync failures {source.name}")
+    if one["outdated"]:
+        found.append(f"to index what is outdated again: s3sync reindex {source.name}")
+    listing = one["listing"]
+    if listing and listing["state"] == "blocked":
+        found.append(
+            f"{listing['gone']} removals wait for a person: s3sync approve-deletes {source.name}"
+        )
+    if one["auto_sync"] != AutoSync.NONE and not one["paused"]:
+        if not one["stack"]:
+            found.append("no stack runs in this folder to work on it: s3sync up")
+        elif one["sensor_on"] is False:
+            found.append(f"its sensor {one['sensor']} is switched off in the Dagster UI")
+    return found

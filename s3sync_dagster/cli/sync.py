@@ -21,8 +21,9 @@ from s3sync_dagster.cli.sync_summary import print_summary, print_troubles
 from s3sync_dagster.core.keys import validate_collection_name
 from s3sync_dagster.local.oneshot import Summary, run_sync
 from s3sync_dagster.local.signals import stop_on_signals
-from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
+from s3sync_dagster.model.errors import Conflict, InvalidSetting, S3SyncError
 from s3sync_dagster.model.source import AutoSync, DeleteMode, EmbeddingConfig, Source
+from s3sync_dagster.wiring import Parts
 
 
 @click.command()
@@ -77,11 +78,10 @@ def sync(
             tenant=parts.settings.chroma_tenant or "default_tenant",
             database_name=parts.settings.chroma_database or "default_database",
         )
-        wanted = wanted.with_changes(name=_name(wanted))
         known = parts.catalog.sources.find_identity(wanted)
         if known is not None:
             _require_same(known, model, mode)
-        source = known or parts.catalog.sources.add(wanted)
+        source = known or _add(parts, wanted)
         try:
             with DrawnProgress() as progress:
                 summary = run_sync(
@@ -109,9 +109,17 @@ def parse_place(place: str) -> tuple[str, str]:
     return match.group(1), match.group(2) or ""
 
 
-def _name(wanted: Source) -> str:
-    stem = re.sub(r"[^A-Za-z0-9_]", "_", f"{wanted.bucket_name}_{wanted.collection_name}")
-    return f"s_{stem}"[:50] + "_" + wanted.id[:8]
+def _add(parts: Parts, wanted: Source) -> Source:
+    """Add the source under a name of its own, which tells bucket and collection."""
+    stem = re.sub(r"[^A-Za-z0-9_]+", "_", f"{wanted.bucket_name}_{wanted.collection_name}")[:40]
+    for name in (stem, f"{stem}_{wanted.id[:8]}"):
+        try:
+            return parts.catalog.sources.add(wanted.with_changes(name=name))
+        except Conflict as error:
+            refused = error
+            if known := parts.catalog.sources.find_identity(wanted):
+                return known  # another sync of this place was faster
+    raise refused
 
 
 def _require_same(known: Source, model: EmbeddingConfig | None, mode: str | None) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.core.dispatch import RunState, reap
 from s3sync_dagster.core.engine import KeyReport, Patience, Tally
+from s3sync_dagster.core.reading import BEGUN_AT_ONCE
 from s3sync_dagster.core.reconcile import continue_listing
 from s3sync_dagster.core.state import ListingRow, ListingState
 from s3sync_dagster.local.signals import heard_stop
@@ -54,6 +55,9 @@ class Progress:
 
     def working(self, total: int) -> None:
         """So many keys wait."""
+
+    def read(self, at_most: int) -> None:
+        """So many keys were read, or fewer where a batch ended."""
 
     def keys(self, reports: Sequence[KeyReport]) -> None:
         """These keys have ended."""
@@ -162,7 +166,12 @@ def _work(
     from s3sync_dagster.defs.resources import CatalogSource, Runtime  # noqa: PLC0415
     from s3sync_dagster.defs.source import build_source_definitions  # noqa: PLC0415
 
+    def at(step: str) -> None:
+        if step == "fetched":
+            progress.read(BEGUN_AT_ONCE)
+
     hooks: dict[str, Any] = {"report": told, "tally": tally, "patience": ONE_SHOT_PATIENCE}
+    hooks["at"] = at
     runtime = Runtime(parts, hooks=hooks)
 
     @dg.resource

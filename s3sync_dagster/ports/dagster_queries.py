@@ -98,3 +98,7 @@ TICKS = (
     "query($s:SensorSelector!,$limit:Int){sensorOrError(sensorSelector:$s)"
     "{__typename ... on Sensor{sensorState{ticks(limit:$limit){timestamp}}}}}"
 )
+SENSOR = (
+    "query($s:SensorSelector!){sensorOrError(sensorSelector:$s)"
+    "{__typename ... on Sensor{sensorState{status}}}}"
+)

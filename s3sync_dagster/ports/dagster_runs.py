@@ -301,6 +301,14 @@ class DagsterRuns:
             return []
         return [tick["timestamp"] for tick in answer["sensorState"]["ticks"]]
 
+    def sensor_is_on(self, sensor: str) -> bool | None:
+        """Return whether a sensor is switched on; None: Dagster does not know it (yet)."""
+        selector = self._repository() | {"sensorName": sensor}
+        answer = self._graphql.ask(queries.SENSOR, {"s": selector})["sensorOrError"]
+        if answer["__typename"] != "Sensor":
+            return None
+        return answer["sensorState"]["status"] == "RUNNING"
+
     def _repository(self) -> dict[str, str]:
         return {"repositoryLocationName": self._location, "repositoryName": _REPOSITORY}
 

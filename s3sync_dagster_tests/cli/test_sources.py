@@ -1,5 +1,11 @@
 """``s3sync source ...``."""
 
+import chromadb
+import pytest
+
+from s3sync_dagster.cli.source_options import SETTINGS, with_settings
+from s3sync_dagster.model.source import Source
+
 
 def test_a_source_is_created_shown_edited_paused_and_deleted(s3sync):
     create = ["source", "create", "docs", "--bucket", "b", "--prefix", "p/", "--collection", "docs"]
@@ -16,3 +22,83 @@ def test_a_source_is_created_shown_edited_paused_and_deleted(s3sync):
     assert s3sync(*create).code == 1  # it exists
     assert s3sync("source", "delete", "docs", "--keep-records").code == 0
     assert s3sync("source", "list", "--json").json == []
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda one: one.flag)
+def test_each_option_sets_its_field(setting):
+    value, expected = VALUES.get(setting.name, ("word", "word"))
+    source = Source(id="i", name="n", bucket_name="b", collection_name="c")
+    changed = with_settings(source, {setting.name: value}).to_json()
+    for part in setting.target.split("."):
+        changed = changed[part]
+    assert changed == expected
+    assert changed != source.to_json().get(setting.target)
+
+
+VALUES = {
+    "list_interval": (5, 5),
+    "include": (("*.md",), ["*.md"]),
+    "exclude": (("*.md",), ["*.md"]),
+    "extension": ((".md",), [".md"]),
+    "max_size_bytes": (5, 5),
+    "document_limit": (5, 5),
+    "max_chunk_bytes": (500, 500),
+    "credential": (5, 5),
+    "metadata": ('{"team": "red"}', {"team": "red"}),
+    "auto_sync": ("metadata", "metadata"),
+    "mode": ("append", "append"),
+    "chunking": ("lines", "lines"),
+    "chunk_context": (True, True),
+    "ocr": (False, False),
+    "requester_pays": (True, True),
+}
+
+
+def test_an_empty_value_takes_a_setting_away(s3sync):
+    create = ["source", "create", "docs", "--bucket", "b", "--collection", "docs"]
+    create += ["--queue-url", "http://127.0.0.1:9/1/q", "--exclude", "*.tmp"]
+    assert s3sync(*create, "--metadata", '{"team": "red"}').code == 0
+    empty = ["--queue-url", "", "--exclude", "", "--metadata", ""]
+    assert s3sync("source", "edit", "docs", *empty).code == 0
+    shown = s3sync("source", "show", "docs", "--json").json
+    assert (shown["queue_url"], shown["exclude_globs"], shown["metadata"]) == (None, [], {})
+    people = s3sync("source", "show", "docs").out
+    assert "bucket_name: b" in people
+    assert "chunking.type: tree_sitter" in people
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--metadata", "[1]"], "--metadata"),
+        (["--metadata", '{"s3sync_x": 1}'], "--metadata"),
+        (["--embedding", "openai"], "endpoint_url"),
+        (["--embedding-model", "x"], "--embedding"),
+        (["--credential", "77"], "77"),
+        (["--include", "["], "glob '['"),
+    ],
+)
+def test_a_mistake_in_a_setting_leaves_no_source_behind(s3sync, more, words):
+    answer = s3sync("source", "create", "docs", "--bucket", "b", "--collection", "docs", *more)
+    assert answer.code in (1, 2)
+    assert words in answer.err
+    assert "Traceback" not in answer.err
+    assert s3sync("source", "list", "--json").json == []
+
+
+def test_a_source_goes_with_its_records_and_its_partitions(s3sync, aws_endpoint, chroma_server):
+    bucket = aws_endpoint.make_bucket()
+    aws_endpoint.put(bucket, "a.md", "# A\n\nText.")
+    name = f"c-{bucket}"
+    sync = ["sync", f"s3://{bucket}/", "--collection", name, "--endpoint-url", aws_endpoint.url]
+    assert s3sync(*sync, "--embedding", "hash").code == 0
+    [source] = s3sync("source", "list", "--json").json
+    host, port = chroma_server.removeprefix("http://").split(":")
+    collection = chromadb.HttpClient(host=host, port=int(port)).get_collection(name)
+    assert collection.count() == 1
+    deleted = s3sync("source", "delete", source["name"])
+    assert deleted.code == 0, deleted.err
+    assert "is deleted" in deleted.err
+    assert collection.count() == 0
+    assert s3sync("source", "list", "--json").json == []
+    assert s3sync("status", source["name"]).code == 1

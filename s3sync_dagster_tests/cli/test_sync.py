@@ -112,10 +112,18 @@ def test_people_read_words_and_programs_read_json(s3sync, aws_endpoint, bucket, 
     assert "Traceback" not in answer.err
     hits = s3sync("query", "days of holiday", "--collection", collection, "--json").json
     assert hits[0]["metadata"]["document_key"] == "docs/a.md"
+    hits = s3sync("query", "28 days", "--hybrid", "-c", collection, "-n", "1")
+    assert hits.out.startswith("1. docs/a.md:1-3")
     [status] = s3sync("status", "--json").json
     assert (status["objects"], status["indexed"]) == (5, 3)
+    told = s3sync("status").out
+    assert f"{bucket}/docs/ -> {collection}" in told
+    assert "failed     1 (damaged 1)" in told
     [failure] = s3sync("failures", "--json").json
     assert failure["key"] == "docs/broken.pdf"
+    listed = s3sync("failures").out
+    assert "docs/broken.pdf\n  damaged: " in listed
+    assert "tried again only when the object" in listed
     [why] = s3sync("why", "docs/empty.txt", "--json").json
     assert (why["state"], why["reason"]) == ("skipped", "empty_object")
 

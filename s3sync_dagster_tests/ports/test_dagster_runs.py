@@ -113,6 +113,8 @@ def test_a_backfill_runs_the_partitions_it_names(dagster, tiny_stack):
 def test_the_sensor_ticks(dagster):
     wait_for(lambda: dagster.tick_times("dispatch"))
     assert dagster.tick_times("dispatch", limit=1)[0] <= time.time()
+    assert dagster.sensor_is_on("dispatch") is True
+    assert dagster.sensor_is_on("no_such_sensor") is None
 
 
 def test_nobody_there_is_one_sentence():
