@@ -6,7 +6,8 @@ from typing import Any, Literal, Protocol
 
 from s3sync_dagster.core.clock import Clock
 
-RunState = Literal["unknown", "queued", "working", "ended"]
+RunState = Literal["unknown", "queued", "working", "overdue", "ended"]
+"""``overdue``: it has been at work for longer than a worker needs to begin with its batch."""
 UNSEEN_SECONDS = 30.0
 """A reservation without any run after this is yielded again: the daemon dropped the request."""
 
@@ -105,6 +106,8 @@ def _why_dead(
         state = run_state(None, row.token)
         if state == "ended":
             return "its run ended before it started"
+        if state == "overdue":  # the host went down between the run's start and its first op
+            return "its run never began"
         if row.lease_until > now:
             return None
         return "prolong" if state in ("queued", "working") else "its reservation ended"

@@ -1,4 +1,8 @@
-"""Asset checks of a source: run from the UI, and kept up to date by ``dispatch`` where cheap."""
+"""Asset checks of a source: run from the UI, and kept up to date by ``dispatch`` where cheap.
+
+They are about the whole source: Dagster skips them in runs that index, whose last op yields no
+output of its own.
+"""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +22,6 @@ QUIET_SECONDS = 900
 """And at least for so long, since a listing waits for others."""
 DOCUMENTS_A_PAGE = 200
 RECORDS_A_CALL = 1000
-MAX_RUN_EVENTS = 5000
 
 CheckResult = dg.AssetCheckResult
 
@@ -40,31 +43,13 @@ def build_checks(name: str, find: Callable[[Runtime], Source]) -> dg.AssetChecks
         runtime: Runtime = context.resources.s3sync
         source = find(runtime)
         for key in sorted(context.selected_asset_check_keys):
-            result = CHECKS[key.name][1](runtime, source, _keys_of_run(context, runtime, source))
+            result = CHECKS[key.name][1](runtime, source)
             yield result._replace(asset_key=asset, check_name=key.name)
 
     return checks
 
 
-def _keys_of_run(
-    context: dg.AssetCheckExecutionContext, runtime: Runtime, source: Source
-) -> list[str] | None:
-    """Return the keys that this very run materialised; None for a run of checks alone."""
-    asset = dg.AssetKey(["s3", source.name])
-    if asset not in (context.run.asset_selection or [asset]):
-        return None
-    records = context.instance.get_records_for_run(
-        context.run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION, limit=MAX_RUN_EVENTS
-    ).records
-    names = [record.partition_key for record in records if record.partition_key]
-    if not names:
-        return None
-    return list(runtime.parts.catalog.work.keys_of_partitions(source.id, names).values())
-
-
-def check_no_failed_keys(
-    runtime: Runtime, source: Source, _keys: Sequence[str] | None = None
-) -> CheckResult:
+def check_no_failed_keys(runtime: Runtime, source: Source) -> CheckResult:
     """Return whether any object has failed."""
     failed = runtime.parts.catalog.views.counts(source.id).failed
     total = sum(failed.values())
@@ -76,9 +61,7 @@ def check_no_failed_keys(
     )
 
 
-def check_not_gone_quiet(
-    runtime: Runtime, source: Source, _keys: Sequence[str] | None = None
-) -> CheckResult:
+def check_not_gone_quiet(runtime: Runtime, source: Source) -> CheckResult:
     """Return whether the source is still listed; passes where nothing is to be listed."""
     catalog = runtime.parts.catalog
     if source.auto_sync is AutoSync.NONE or source.list_interval_seconds == 0:
@@ -103,20 +86,15 @@ def check_not_gone_quiet(
     )
 
 
-def check_records_match_catalog(
-    runtime: Runtime, source: Source, keys: Sequence[str] | None = None
-) -> CheckResult:
-    """Return whether each record of each clean document exists, asked by id.
-
-    Args:
-        runtime: the parts of this process.
-        source: whose documents are checked.
-        keys: only those objects, in a run that materialises them; None: the whole source.
-    """
-    expected = found = 0
+def check_records_match_catalog(runtime: Runtime, source: Source) -> CheckResult:
+    """Return whether each record of each clean document exists, asked by id."""
+    expected = found = after = 0
     incomplete: list[str] = []
     opened: dict[str, CollectionPort | None] = {}
-    for page in _documents(runtime, source, keys):
+    while page := runtime.parts.catalog.documents.of_source(
+        source.id, after_id=after, limit=DOCUMENTS_A_PAGE
+    ):
+        after = page[-1].id
         clean = [document for document in page if document.phase is DocumentPhase.CLEAN]
         there = _existing(runtime, source, clean, opened)
         for document in clean:
@@ -138,8 +116,7 @@ def check_records_match_catalog(
     )
 
 
-Check = Callable[[Runtime, Source, Sequence[str] | None], CheckResult]
-CHECKS: dict[str, tuple[str, Check]] = {
+CHECKS: dict[str, tuple[str, Callable[[Runtime, Source], CheckResult]]] = {
     "no_failed_keys": (
         "No object of the source has failed; the reasons are in the metadata.",
         check_no_failed_keys,
@@ -149,24 +126,10 @@ CHECKS: dict[str, tuple[str, Check]] = {
         check_not_gone_quiet,
     ),
     "records_match_catalog": (
-        "Each record that the catalog counts is there; in a run that indexes: those of its keys.",
+        "Each record that the catalog counts is in its collection; asks for every id.",
         check_records_match_catalog,
     ),
 }
-
-
-def _documents(
-    runtime: Runtime, source: Source, keys: Sequence[str] | None
-) -> Iterator[list[DocumentState]]:
-    documents, after = runtime.parts.catalog.documents, 0
-    if keys is not None:
-        for start in range(0, len(keys), DOCUMENTS_A_PAGE):
-            part = keys[start : start + DOCUMENTS_A_PAGE]
-            yield [one for key in part for one in documents.of_key(source.id, key)]
-        return
-    while page := documents.of_source(source.id, after_id=after, limit=DOCUMENTS_A_PAGE):
-        after = page[-1].id
-        yield page
 
 
 def _existing(

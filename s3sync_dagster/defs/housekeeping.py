@@ -4,13 +4,17 @@ import json
 from collections.abc import Sequence
 
 import dagster as dg
+from dagster import DagsterRunStatus, RunsFilter
 
 from s3sync_dagster.defs.checks import CHECKS
+from s3sync_dagster.defs.dispatching import SOURCE_TAG
 from s3sync_dagster.defs.pruning import prune_runs
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.model.source import Source
 
 CHECK_SECONDS = 60.0
+SILENT_SECONDS = 300.0
+"""Without an event for so long, a run that holds no batch has no worker."""
 PRUNE_SECONDS = 3600.0
 BUDGET_SECONDS = 5.0
 """For the checks of all sources; those that are left come a minute later."""
@@ -30,6 +34,9 @@ def keep_minutes(
     if now - turns.get("checked", 0) < CHECK_SECONDS:
         return notes, cursor
     turns["checked"] = int(now)
+    orphans = report_orphans(runtime, instance, sources)
+    if orphans:
+        notes.append(f"reported {orphans} runs without a worker as failed")
     reported = report_checks(runtime, instance, sources)
     if reported:
         notes.append(f"reported {reported} checks")
@@ -43,6 +50,32 @@ def keep_minutes(
             notes.append(f"pruned {pruned} old runs")
             turns["pruned"] = 0  # there may be more of them
     return notes, json.dumps(turns)
+
+
+def report_orphans(
+    runtime: Runtime, instance: dg.DagsterInstance, sources: Sequence[Source]
+) -> int:
+    """Report runs as failed whose worker went down with its host; returns how many.
+
+    Such a run looks started for ever and keeps its place among the runs at work. Runs of ours
+    log a line a minute.
+    """
+    now, reported = runtime.parts.clock.now().timestamp(), 0
+    at_work = {row.run_id for row in runtime.parts.catalog.batches.live() if row.run_id}
+    working = RunsFilter(
+        tags={SOURCE_TAG: [source.name for source in sources]},
+        statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING],
+    )
+    for record in instance.get_run_records(working, limit=100) if sources else ():
+        run = record.dagster_run
+        if run.run_id in at_work:
+            continue  # the batch's lease tells better
+        last = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
+        told = last[0].timestamp if last else record.create_timestamp.timestamp()
+        if now - told > SILENT_SECONDS:
+            instance.report_run_failed(run, "s3sync: no sign of life; its worker is gone")
+            reported += 1
+    return reported
 
 
 def report_checks(runtime: Runtime, instance: dg.DagsterInstance, sources: Sequence[Source]) -> int:
@@ -63,7 +96,7 @@ def report_checks(runtime: Runtime, instance: dg.DagsterInstance, sources: Seque
             list(keys.values())
         )
         for name in _CHEAP:
-            result = CHECKS[name][1](runtime, source, None)
+            result = CHECKS[name][1](runtime, source)
             record = latest.get(keys[name])
             before = record.evaluation if record is not None else None
             if isinstance(before, dg.AssetCheckEvaluation) and _told(before) == _told(result):

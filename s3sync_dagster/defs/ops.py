@@ -15,6 +15,7 @@ import dagster as dg
 from s3sync_dagster.core.engine import Engine, KeyReport, KeyWork
 from s3sync_dagster.core.sync import chunk_batch, extract_batch, upsert_batch
 from s3sync_dagster.defs.accidents import give_up
+from s3sync_dagster.defs.dispatching import SOURCE_TAG
 from s3sync_dagster.defs.events import NOT_DONE, report_keys, report_source
 from s3sync_dagster.defs.heartbeat import keep_alive
 from s3sync_dagster.defs.leasing import ExtractConfig, Leased, aside, has_partitions, lease_work
@@ -75,6 +76,8 @@ def build_ops(name: str, find: Callable[[Runtime], Source]) -> tuple[Any, Any]:
         runtime: Runtime = context.resources.s3sync
         pool_connections(context.instance)
         source = find(runtime)
+        if SOURCE_TAG not in context.run.tags:  # people's runs and backfills know no job's tags
+            context.instance.add_run_tags(context.run_id, {SOURCE_TAG: source.name})
         batch = BatchWork(source, lease_work(context, runtime, source, config))
         if batch.leased.lease is None:
             context.log.info("nothing to do: every key is with another run, or already done")

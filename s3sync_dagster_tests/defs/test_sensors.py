@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
+from dagster._core.events import DagsterEvent
 
 from s3sync_dagster.core import reconcile
 from s3sync_dagster.core.state import ListingState
-from s3sync_dagster.defs.housekeeping import keep_minutes, report_checks
+from s3sync_dagster.defs.housekeeping import keep_minutes, report_checks, report_orphans
 from s3sync_dagster.defs.listing import list_in_turn, list_when_due
 from s3sync_dagster.defs.pruning import prune_runs
 from s3sync_dagster.defs.resources import Runtime
@@ -144,6 +146,51 @@ def test_a_dead_runs_keys_come_back_and_the_run_is_reported_failed(world):
     assert world.instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
 
 
+def test_a_run_that_started_and_never_began_gives_its_batch_back(world):
+    world.listing()
+    (request,) = world.tick("dispatch").run_requests
+    run = started_run(world, dict(request.tags), request.run_config)
+    assert world.tick("dispatch").run_requests == []  # it may still be importing
+    with world.catalog.database.write() as tx:
+        tx.exec_driver_sql("UPDATE batches SET yielded_at = yielded_at - 100")
+    assert world.tick("dispatch").run_requests == []
+    age_run(world, run, 91)
+    (again,) = world.tick("dispatch").run_requests
+    assert _keys(world, again) == KEYS
+    assert world.instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_started_run_without_batch_and_events_is_reported_failed(world):
+    run = started_run(world, {"s3sync/source": world.source.name}, None)
+    runtime = Runtime(world.parts)
+    assert report_orphans(runtime, world.instance, [world.source]) == 0
+    clock, now = world.parts.clock, world.parts.clock.now()
+    try:
+        clock.now = lambda: now + timedelta(seconds=301)
+        assert report_orphans(runtime, world.instance, [world.source]) == 1
+    finally:
+        del clock.now
+    assert world.instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
+
+
+def started_run(world, tags, run_config):
+    run = world.instance.create_run_for_job(
+        world.defs.resolve_job_def(f"index_{world.source.name}"), run_config=run_config, tags=tags
+    )
+    for kind in (dg.DagsterEventType.RUN_STARTING, dg.DagsterEventType.RUN_START):
+        event = DagsterEvent(event_type_value=kind.value, job_name=run.job_name)
+        world.instance.report_dagster_event(event, run.run_id)
+    return world.instance.get_run_by_id(run.run_id)
+
+
+def age_run(world, run, seconds):
+    with world.instance.run_storage.connect() as connection:
+        connection.execute(
+            sa.text("UPDATE runs SET start_time = start_time - :s WHERE run_id = :run"),
+            {"s": seconds, "run": run.run_id},
+        )
+
+
 def test_partitions_go_after_the_removal_but_not_during_a_backfill(world):
     from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
@@ -202,19 +249,16 @@ def test_checks_run_on_demand_and_are_reported_when_they_change(world):
     assert evaluation.metadata["found_records"].value == 4
 
 
-def test_a_run_of_the_asset_checks_its_own_keys_only(world):
+def test_a_run_that_indexes_does_not_pay_for_checks_of_the_source(world):
     world.sync()
-    lost = next(iter(world.collection().scan()))[0]
-    world.collection().delete([lost.id])
-    key = next(key for key in KEYS if key != lost.metadata["document_key"])
-    job = world.defs.resolve_implicit_global_asset_job_def().get_subset(
-        asset_selection={world.asset},
-        asset_check_selection={dg.AssetCheckKey(world.asset, "records_match_catalog")},
+    job = world.defs.resolve_implicit_global_asset_job_def()  # what the UI and backfills run
+    result = job.execute_in_process(
+        instance=world.instance, partition_key=KEYS[0], asset_selection=[world.asset]
     )
-    result = job.execute_in_process(instance=world.instance, partition_key=key)
-    (evaluation,) = result.get_asset_check_evaluations()
-    assert evaluation.passed
-    assert evaluation.metadata["expected_records"].value == 1
+    assert result.success
+    assert result.get_asset_check_evaluations() == []
+    index = world.defs.resolve_job_def(f"index_{world.source.name}")
+    assert [node.name for node in index.nodes] == [f"s3__{world.source.name}"]
 
 
 def test_old_runs_go_and_what_their_keys_show_stays(world):
