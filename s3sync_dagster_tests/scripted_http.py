@@ -1,5 +1,6 @@
 """An HTTP server on a free port that answers what a test tells it to."""
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,9 +52,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def scripted_server() -> Iterator[ScriptedServer]:
-    """Run a server in a thread."""
+def scripted_server(*, tls: ssl.SSLContext | None = None) -> Iterator[ScriptedServer]:
+    """Run a server in a thread, behind TLS where a context is given."""
     made = ScriptedServer()
+    if tls is not None:
+        made.socket = tls.wrap_socket(made.socket, server_side=True)
     thread = threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:

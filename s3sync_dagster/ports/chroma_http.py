@@ -139,6 +139,12 @@ class ChromaHttp:
                 reason="chroma_timeout",
             ) from None
         except httpx.TransportError as problem:
+            if _untrusted(problem):
+                raise InvalidSetting(
+                    f"the certificate of Chroma at {self.address} is not trusted here: name its CA "
+                    "file (SSL_CERT_FILE)",
+                    reason="untrusted_certificate",
+                ) from None
             raise Unavailable(
                 f"Chroma at {self.address} cannot be reached ({type(problem).__name__})",
                 reason="chroma_unreachable",
@@ -158,6 +164,17 @@ def _parse_url(url: str) -> httpx.URL:
     if parsed.userinfo:
         raise InvalidSetting("the Chroma URL must not hold a password; use a header")
     return parsed
+
+
+def _untrusted(problem: BaseException | None) -> bool:
+    """Return whether a certificate that was refused is behind a failed connection."""
+    import ssl  # noqa: PLC0415 - only where a connection failed
+
+    while problem is not None:
+        if isinstance(problem, ssl.SSLCertVerificationError):
+            return True
+        problem = problem.__cause__ or problem.__context__
+    return False
 
 
 def _port(scheme: str) -> int:

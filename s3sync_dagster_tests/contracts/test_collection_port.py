@@ -230,7 +230,7 @@ def test_a_deleted_collection_is_gone_for_who_holds_it(collections, collection, 
 
 def test_a_write_larger_than_the_limits_arrives_whole(collections, name):
     collection = collections.open(name, **PLACE, embedder=EMBEDDER)
-    count = collection.write_limits.max_records * 2 + 1
+    count = collection.write_limits.max_records + 1
     records = [record(n, text="x") for n in range(count)]
     vectors = np.eye(EMBEDDER.dimension, dtype=np.float32)[np.arange(count) % 384]
     collection.upsert(records, vectors)

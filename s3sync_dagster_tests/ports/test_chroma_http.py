@@ -2,10 +2,17 @@
 
 import json
 import socket
+import ssl
 import threading
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from s3sync_dagster.core.interfaces import WriteLimits
 from s3sync_dagster.model import errors
@@ -226,3 +233,56 @@ def test_batches_keep_to_count_and_bytes(server, http):
     collection.upsert(large, np.ones((3, 2), dtype=np.float32))
     sizes = [len(json.loads(body)["ids"]) for *_, body in server.asked]
     assert sizes == [4, 4, 1, 1, 1, 1]
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A self-signed certificate for 127.0.0.1 and its key, as PEM files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "chroma.test")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (tmp_path / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (tmp_path / "key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return tmp_path / "cert.pem", tmp_path / "key.pem"
+
+
+def test_tls_is_trusted_by_its_ca_file_only(certificate, clock):
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*certificate)
+    with scripted_server(tls=tls) as server:
+        url = server.url.replace("http:", "https:")
+        trusting = ChromaHttp(url, verify=str(certificate[0]), clock=clock)
+        assert ask(trusting) == {}
+        with pytest.raises(errors.InvalidSetting) as caught:
+            ask(ChromaHttp(url, clock=clock))
+        assert caught.value.reason == "untrusted_certificate"
+        assert ask(ChromaHttp(url, verify=False, clock=clock)) == {}
+    with pytest.raises(errors.InvalidSetting, match="CA file"):
+        ChromaHttp(url, verify="/no/such/file.pem")
+
+
+def test_a_proxy_of_the_environment_is_used(server, clock, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", server.url)
+    monkeypatch.setenv("NO_PROXY", "")
+    ask(ChromaHttp("http://chroma.example:8000", clock=clock))
+    assert server.asked[0][1] == "http://chroma.example:8000/api/v2/things/get"

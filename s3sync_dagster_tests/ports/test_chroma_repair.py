@@ -147,10 +147,10 @@ def test_the_layout_follows_the_collections_configuration(tmp_path):
     ("damage", "least_saved"),
     [
         (truncate_links, COUNT - 1),
-        (wipe_header, COUNT - 1),
         (tear_vectors, COUNT - 1 - 100),
-        (lose_labels, COUNT - 2 * BATCH),
         (remove_index, COUNT - 2 * BATCH),
+        pytest.param(wipe_header, COUNT - 1, marks=pytest.mark.long),
+        pytest.param(lose_labels, COUNT - 2 * BATCH, marks=pytest.mark.long),
     ],
 )
 def test_a_damaged_collection_is_seen_and_made_whole(path, damage, least_saved):
