@@ -2,11 +2,22 @@
 
 import io
 import zipfile
+import zlib
 from pathlib import Path
 
 from s3sync_dagster.core.interfaces import Content
 from s3sync_dagster.model.errors import LimitExceeded
 
+BROKEN_ARCHIVE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
+"""What the standard library raises for archives that are damaged, encrypted or odd."""
 MAX_UNPACKED_BYTES = 512 * 1024**2
 
 
@@ -20,7 +31,7 @@ def check_unpacked_size(content: Content, *, limit_bytes: int = MAX_UNPACKED_BYT
     try:
         with zipfile.ZipFile(source) as archive:
             total = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError):
+    except BROKEN_ARCHIVE:
         return  # the format's own reader says what is wrong
     if total > limit_bytes:
         raise LimitExceeded(

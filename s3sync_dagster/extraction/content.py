@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE
 from s3sync_dagster.extraction.decoding import looks_binary
 from s3sync_dagster.model.errors import EmptyText
 
@@ -96,7 +97,7 @@ def _sniff_zip(content: Content) -> str:
                 kind = file.read("mimetype").decode("ascii", "replace").strip()
                 kind = kind.removesuffix("-template")
                 return _OPEN_DOCUMENT.get(kind, "archive")
-    except (zipfile.BadZipFile, OSError, RuntimeError, EOFError, ValueError, NotImplementedError):
+    except BROKEN_ARCHIVE:
         return "broken_zip"
     for folder, reader in (("word/", "docx"), ("xl/", "xlsx"), ("ppt/", "pptx")):
         if "[Content_Types].xml" in names and any(name.startswith(folder) for name in names):

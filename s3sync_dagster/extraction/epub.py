@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from s3sync_dagster.core.interfaces import Content
-from s3sync_dagster.extraction.archives import check_unpacked_size
+from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE, check_unpacked_size
 from s3sync_dagster.extraction.decoding import decode
 from s3sync_dagster.extraction.metadata import office_properties
 from s3sync_dagster.extraction.pages import PageWriter
@@ -71,7 +71,7 @@ def _chapters(content: Content) -> Iterator[bytes]:
         raise UnreadableFile(
             "The book has no readable table of its files.", reason="damaged"
         ) from None
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError):
+    except BROKEN_ARCHIVE:
         raise UnreadableFile("The book is cut off or damaged.", reason="damaged") from None
 
 

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import replace
 
-from s3sync_dagster.core.filetypes import FileKind, suffix_of
+from s3sync_dagster.core.filetypes import FileKind, kind_of, suffix_of
 from s3sync_dagster.core.interfaces import Content, WorkerPool
 from s3sync_dagster.extraction.choice import Choice, choose
 from s3sync_dagster.extraction.content import read_all
@@ -85,7 +85,11 @@ def _extract(
 
 
 def _read(reading: Reading, choice: Choice, content: Content, *, name: str) -> Document:
-    return reading.read(content, reader=choice.kind.reader, name=name, suffix=suffix_of(name))
+    named = kind_of(name)
+    # An engine that the source names for a suffix is for files that are what the suffix says.
+    as_named = named is not None and named.reader == choice.kind.reader
+    suffix = suffix_of(name) if as_named else ""
+    return reading.read(content, reader=choice.kind.reader, name=name, suffix=suffix)
 
 
 def _read_and_look(

@@ -23,6 +23,7 @@ _TABLE_1_FLAG = 0x0200
 _ENCRYPTED_FLAG = 0x0100
 _TEXT_CHARS, _TEXT_BYTES, _MASTER = 0x0FA0, 0x0FA8, 0x03F8
 _CONTAINER_VERSION = 0xF
+_BROKEN = (OSError, ValueError, IndexError, KeyError, TypeError, struct.error, RecursionError)
 
 
 def convert_with_libreoffice(content: Content, *, name: str, config: ExtractionConfig) -> Converted:
@@ -66,15 +67,9 @@ def read_doc(content: Content, *, name: str, config: ExtractionConfig) -> Docume
     """Return the plain text of a Word 97-2003 document, by its table of text pieces."""
     del name, config
     with _open_ole(content) as ole:
-        main = ole.openstream("WordDocument").read()
-        flags = struct.unpack_from("<H", main, 10)[0]
-        if flags & _ENCRYPTED_FLAG:
-            message = "The document is protected by a password."
-            raise UnreadableFile(message, reason="encrypted")
-        table = ole.openstream("1Table" if flags & _TABLE_1_FLAG else "0Table").read()
         try:
-            text = "".join(_doc_pieces(main, table))
-        except (struct.error, IndexError):
+            text = "".join(_doc_text(ole))
+        except _BROKEN:
             raise _damaged() from None
     return Document(
         text=_plain_word_text(text), format="text", engine="ole", warnings=(_NO_LIBREOFFICE,)
@@ -85,10 +80,10 @@ def read_ppt(content: Content, *, name: str, config: ExtractionConfig) -> Docume
     """Return the plain text of a PowerPoint 97-2003 presentation, record by record."""
     del name, config
     with _open_ole(content) as ole:
-        stream = ole.openstream("PowerPoint Document").read()
         try:
+            stream = ole.openstream("PowerPoint Document").read()
             lines = list(_ppt_texts(stream, 0, len(stream)))
-        except struct.error:
+        except _BROKEN:
             raise _damaged() from None
     text = "\n\n".join(dict.fromkeys(line for line in lines if line.strip()))
     return Document(text=text, format="text", engine="ole", warnings=(_NO_LIBREOFFICE,))
@@ -107,11 +102,20 @@ def _open_ole(content: Content) -> Any:
 
     try:
         ole: Any = olefile.OleFileIO(read_all(content))
-    except (OSError, ValueError, IndexError, struct.error):
+    except _BROKEN:
         raise _damaged() from None
     if not (ole.exists("WordDocument") or ole.exists("PowerPoint Document")):
         raise _damaged()
     return ole
+
+
+def _doc_text(ole: Any) -> Iterator[str]:
+    main = ole.openstream("WordDocument").read()
+    flags = struct.unpack_from("<H", main, 10)[0]
+    if flags & _ENCRYPTED_FLAG:
+        raise UnreadableFile("The document is protected by a password.", reason="encrypted")
+    table = ole.openstream("1Table" if flags & _TABLE_1_FLAG else "0Table").read()
+    yield from _doc_pieces(main, table)
 
 
 def _doc_pieces(main: bytes, table: bytes) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE
 
 _MAX_PART_BYTES = 1024**2
 _PARTS = ("docProps/core.xml", "meta.xml")
@@ -32,7 +33,7 @@ def office_properties(content: Content) -> Properties:
             if part is None or archive.getinfo(part).file_size > _MAX_PART_BYTES:
                 return Properties()
             xml = archive.read(part)
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError):
+    except BROKEN_ARCHIVE:
         return Properties()
     return _parse(xml)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from s3sync_dagster.core.interfaces import Content
-from s3sync_dagster.extraction.archives import check_unpacked_size
+from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE, check_unpacked_size
 from s3sync_dagster.extraction.ocr import MAX_PIXELS
 from s3sync_dagster.extraction.steps import Attachment
 
@@ -39,10 +39,17 @@ def list_pictures(content: Content) -> tuple[Attachment, ...]:
                 break
             if not _is_picture(name):
                 continue
-            shown = _as_jpeg(archive.read(name))
+            shown = _as_jpeg(_part(archive, name))
             if shown and shown not in found:
                 found[shown] = Attachment(name=name.rpartition("/")[2], content=shown)
     return tuple(found.values())
+
+
+def _part(archive: zipfile.ZipFile, name: str) -> bytes:
+    try:
+        return archive.read(name)
+    except BROKEN_ARCHIVE:
+        return b""
 
 
 def _is_picture(name: str) -> bool:

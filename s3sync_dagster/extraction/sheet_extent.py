@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 from s3sync_dagster.core.interfaces import Content
-from s3sync_dagster.extraction.archives import check_unpacked_size
+from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE, check_unpacked_size
 from s3sync_dagster.model.errors import LimitExceeded, UnreadableFile
 
 MAX_CELLS = 20_000_000
@@ -37,7 +37,7 @@ def check_extents(content: Content) -> None:
             for entry in archive.infolist():
                 if re.fullmatch(r"xl/worksheets/[^/]+\.xml", entry.filename):
                     _check_sheet(archive, entry)
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError):
+    except BROKEN_ARCHIVE:
         raise UnreadableFile("The workbook is cut off or damaged.", reason="damaged") from None
 
 

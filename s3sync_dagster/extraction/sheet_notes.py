@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE
 
 MAX_NOTES = 5000
 """Of one sheet."""
 _MAX_PART_BYTES = 64 * 1024**2
 _RELATED = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
-_BROKEN = (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, KeyError)
 
 
 def sheet_notes(content: Content) -> dict[str, list[str]]:
@@ -31,7 +31,7 @@ def sheet_notes(content: Content) -> dict[str, list[str]]:
             if "xl/workbook.xml" not in archive.namelist():
                 return {}
             return {name: list(_notes(archive, part)) for name, part in _sheets(archive)}
-    except _BROKEN:
+    except (*BROKEN_ARCHIVE, KeyError):
         return {}
 
 

@@ -1,9 +1,10 @@
 """Workbooks: rows streamed from calamine into Markdown tables, with sheet names and row ranges."""
 
+import contextlib
 import datetime
 import io
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,20 +64,31 @@ def _open_workbook(content: Content) -> Any:
     import python_calamine
 
     source = str(content) if isinstance(content, Path) else io.BytesIO(content)
-    try:
+    with _calamine_errors():
         return python_calamine.load_workbook(source)
+
+
+@contextlib.contextmanager
+def _calamine_errors() -> Iterator[None]:
+    """Turn the reader's errors, and the panics of its Rust code, into ours."""
+    import python_calamine
+
+    try:
+        yield
     except python_calamine.PasswordError:
         message = "The workbook is protected by a password."
         raise UnreadableFile(message, reason="encrypted") from None
     except (python_calamine.CalamineError, OSError, ValueError):
         raise UnreadableFile("The workbook is cut off or damaged.", reason="damaged") from None
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # it derives from nothing that one can name
+            raise
+        raise UnreadableFile("The workbook is cut off or damaged.", reason="damaged") from None
 
 
 def _write_sheet(writer: "_Writer", workbook: Any, title: str) -> None:
-    import python_calamine
-
     writer.begin_sheet(title)
-    try:
+    with _calamine_errors():
         sheet = workbook.get_sheet_by_name(title)
         rows = sheet.iter_rows()
         first_column = sheet.start[1] if sheet.start else 0
@@ -85,8 +97,6 @@ def _write_sheet(writer: "_Writer", workbook: Any, title: str) -> None:
             # iter_rows gives the rows above the first used one too, but not the columns before.
             cells = [""] * first_column + [_plain(value) for value in row]
             writer.add_row(number, merged.fill(number - 1, cells))
-    except (python_calamine.CalamineError, ValueError):
-        raise UnreadableFile("The workbook is cut off or damaged.", reason="damaged") from None
     writer.end_table()
 
 

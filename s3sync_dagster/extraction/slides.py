@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE
 from s3sync_dagster.extraction.docling_reader import (
     convert,
     fill_pictures,
@@ -51,7 +52,7 @@ def _has_slides(content: Content) -> bool:
     try:
         with zipfile.ZipFile(content if isinstance(content, Path) else io.BytesIO(content)) as file:
             return any(name.startswith("ppt/slides/slide") for name in file.namelist())
-    except (zipfile.BadZipFile, OSError, EOFError):
+    except BROKEN_ARCHIVE:
         return True  # docling says what is wrong
 
 
