@@ -168,7 +168,7 @@ class Batches:
                 .values(state="done", finished_at=self._now())
             ).rowcount
             if done:
-                return_to_pending(tx, invocations.c.batch_token == token, now=self._now())
+                self._let_go(tx, token)
         return bool(done)
 
     def release(self, token: str, *, died: bool) -> bool:
@@ -356,7 +356,7 @@ class Batches:
         )
 
     def _let_go(self, tx: sa.Connection, token: str) -> None:
-        """Return what a batch still holds; documents that it was writing stay not clean."""
+        """Return what a batch still holds; documents that it did not finish stay not clean."""
         tx.execute(
             documents.update().where(documents.c.batch_token == token).values(batch_token=None)
         )

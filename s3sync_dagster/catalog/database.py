@@ -199,6 +199,8 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
+        if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_ERROR":
+            raise  # a statement or schema that is wrong: nothing that passes by itself
         raise Unavailable(
             "The catalog's database did not answer; it is tried again.",
             reason="catalog_unavailable",

@@ -149,6 +149,12 @@ sa.Index(
     sqlite_where=documents.c.phase != "clean",
     postgresql_where=documents.c.phase != "clean",
 )
+sa.Index(
+    "ix_documents_batch",
+    documents.c.batch_token,
+    sqlite_where=documents.c.batch_token.is_not(None),
+    postgresql_where=documents.c.batch_token.is_not(None),
+)
 
 invocations = sa.Table(
     "invocations",

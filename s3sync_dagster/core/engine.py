@@ -15,7 +15,7 @@ from s3sync_dagster.core.interfaces import (
     ObjectStore,
     WorkerPool,
 )
-from s3sync_dagster.core.state import DocumentPhase, DocumentState
+from s3sync_dagster.core.state import DocumentPhase, DocumentState, RetryClass
 from s3sync_dagster.core.targets import Wish
 from s3sync_dagster.core.work import SidecarChange, WorkItem
 from s3sync_dagster.model.document import Chunk, Document
@@ -120,6 +120,8 @@ class KeyWork:
     error: S3SyncError | None = None
     reason: str | None = None
     message: str | None = None
+    cause: RetryClass = "configuration"
+    """What has to change before a skipped key is looked at again."""
     sidecar: SidecarChange | None = None
     remove: Literal["nothing", "stale", "all"] = "nothing"
     """Which of its documents go in mirror mode: those of other bytes, or all."""
@@ -129,6 +131,8 @@ class KeyWork:
     """Collection -> why its record ids are not ours."""
     waiting: int = 0
     """Targets that are not committed yet."""
+    done: set[str] = field(default_factory=set[str])
+    """Collections whose target is committed."""
     results: list[Result] = field(default_factory=list[Result])
     ms: dict[str, float] = field(default_factory=dict[str, float])
 
@@ -153,18 +157,19 @@ class KeyWork:
         self.document = None
         self.chunks = []
         if error.reason in _LEFT_ALONE:
-            self.skip(error.reason, error.message)
+            self.skip(error.reason, error.message, cause="transient")
         elif isinstance(error, UnsupportedFile | EmptyText):
-            self.skip(error.reason, error.message)
+            self.skip(error.reason, error.message, cause="input")
             self.remove = "stale"
         else:
             self.verdict, self.error = "failed", error
             if isinstance(error, FixInput) and self.ref is not None:
                 self.remove = "stale"
 
-    def skip(self, reason: str, message: str) -> None:
+    def skip(self, reason: str, message: str, *, cause: RetryClass = "configuration") -> None:
         """Leave the key alone, with a reason that can be queried."""
         self.verdict, self.reason, self.message = "skipped", reason, message
+        self.cause = cause
 
     def documents(self) -> list[DocumentState]:
         """Return the key's documents as far as they are known, those of this batch included."""

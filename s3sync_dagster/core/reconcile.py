@@ -203,17 +203,15 @@ def _selected_again(
     """Return whether what was skipped in this version has lost the reason for it."""
     if is_sidecar(ref.key):
         return False
-    if known.skip_reason is not None:
-        return True  # by selection, which takes it now
     match known.reason:
         case "no_sidecar":
             return source.auto_sync is not AutoSync.METADATA
         case "changed_in_append_mode":
             return source.mode is not DeleteMode.APPEND
-        case "archived":
-            return due  # a tier that listings do not show: only a read can tell
-        case _:
+        case _ if known.retry_class == "input":
             return outdated
+        case _:
+            return due  # left out by selection, which takes it now, or by what a read met
 
 
 def _differs(known: ObjectState, ref: ObjectRef) -> bool:

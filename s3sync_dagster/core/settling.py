@@ -9,6 +9,7 @@ from s3sync_dagster.core.lease import Lease
 from s3sync_dagster.core.plan import record_ids
 from s3sync_dagster.core.reading import partition_of
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, RetryClass, Target
+from s3sync_dagster.core.targets import Wish
 from s3sync_dagster.core.work import DocumentCommit, KeyOutcome
 from s3sync_dagster.model.errors import (
     FixConfiguration,
@@ -25,8 +26,8 @@ OUTCOMES_AT_ONCE = 200
 DOCUMENTS_AT_ONCE = 200
 CONFIGURATION_RETRY_SECONDS = 900.0
 TRANSIENT_RETRY_SECONDS = 3600.0
-ARCHIVED_RETRY_SECONDS = 86_400.0
-"""Archive tiers that no listing shows: a read finds out whether the object was restored."""
+REREAD_SECONDS = 86_400.0
+"""For what only a read finds out, such as an archive tier that no listing shows."""
 BUSY = "record_ids_busy"
 BUSY_RETRY_SECONDS = 2.0
 _STATES = {
@@ -146,22 +147,13 @@ class Settler:
 
     def _doomed(self, work: KeyWork) -> list[DocumentState]:
         """Return the documents of a key whose records go now; deletes need evidence."""
-        by_bytes = work.doomed() if self._mirror else []
-        if work.verdict == "failed":
-            return by_bytes
-        if work.wish is None:
+        doomed = work.doomed() if self._mirror else []
+        if work.wish is not None:
+            doomed += _unasked(work, work.wish)
+        elif work.verdict != "failed":
             # Gone or left out: what was on its way out has nothing left to wait for.
-            leaving = [one for one in work.documents() if one.phase is DocumentPhase.REMOVING]
-            return list({one.id: one for one in (*by_bytes, *leaving)}.values())
-        # In a collection with a target the claim has replaced what was there.
-        kept = {target.collection_name for target in work.wish.targets}
-        written = {one.document_id for one in work.claimed}
-        return [
-            document
-            for document in work.wish.removals
-            if document.collection_name not in kept
-            or (document.phase is DocumentPhase.REMOVING and document.document_id not in written)
-        ]
+            doomed += [one for one in work.documents() if one.phase is DocumentPhase.REMOVING]
+        return list({one.id: one for one in doomed}.values())
 
     def _remove_documents(self, collection_name: str, documents: Sequence[DocumentState]) -> None:
         engine, lease = self._engine, self._lease
@@ -231,7 +223,8 @@ class Settler:
                 fingerprint=fingerprint,
                 reason=work.reason,
                 error=work.message,
-                next_at=self._now() + ARCHIVED_RETRY_SECONDS if work.reason == "archived" else None,
+                retry_class=work.cause,
+                next_at=self._now() + REREAD_SECONDS if work.cause == "transient" else None,
             )
         else:
             outcome = KeyOutcome(
@@ -315,6 +308,27 @@ class Settler:
             etag=work.etag,
             ms=dict(work.ms),
         )
+
+
+def _unasked(work: KeyWork, wish: Wish) -> list[DocumentState]:
+    """Return documents that lost their reason and that no document to come has to outlive.
+
+    Where a collection has a target the claim has replaced what was there; one that was on its way
+    out before goes when its successor is whole.
+    """
+    kept = {target.collection_name for target in wish.targets}
+    whole = kept if work.verdict == "unchanged" else work.done
+    written = {one.document_id for one in work.claimed}
+    return [
+        document
+        for document in wish.removals
+        if document.collection_name not in kept
+        or (
+            document.phase is DocumentPhase.REMOVING
+            and document.collection_name in whole
+            and document.document_id not in written
+        )
+    ]
 
 
 def _strongest(work: KeyWork) -> Result:

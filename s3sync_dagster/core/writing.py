@@ -354,6 +354,7 @@ def _commit(engine: Engine, group: _Group, settler: Settler) -> None:
         if unit.replaced is not None:
             removed.append(unit.replaced.id)
         work.results.append(_result(before, plan))
+        work.done.add(unit.target.collection_name)
         work.waiting -= 1
     settler.commit(written, removed, [unit.work for unit in group.units])
 

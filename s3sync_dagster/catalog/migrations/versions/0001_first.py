@@ -82,6 +82,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_documents")),
         sqlite_autoincrement=True,
     )
+    op.create_index(
+        "ix_documents_batch",
+        "documents",
+        ["batch_token"],
+        unique=False,
+        sqlite_where=sa.text("batch_token IS NOT NULL"),
+        postgresql_where=sa.text("batch_token IS NOT NULL"),
+    )
     op.create_index("ix_documents_source", "documents", ["source_id", "object_key"], unique=False)
     op.create_index(
         "ix_documents_unclean",
@@ -445,6 +453,12 @@ def downgrade() -> None:
         table_name="documents",
         sqlite_where=sa.text("phase != 'clean'"),
         postgresql_where=sa.text("phase != 'clean'"),
+    )
+    op.drop_index(
+        "ix_documents_batch",
+        table_name="documents",
+        sqlite_where=sa.text("batch_token IS NOT NULL"),
+        postgresql_where=sa.text("batch_token IS NOT NULL"),
     )
     op.drop_index("ix_documents_source", table_name="documents")
     op.drop_table("documents")

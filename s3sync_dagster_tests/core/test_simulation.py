@@ -1,0 +1,147 @@
+"""Whatever happens, and whoever dies of it: at rest the collections hold what the bucket asks for.
+
+A failure prints what happened and the call that does it again. More of it:
+
+    S3SYNC_SIMULATION_STEPS=1000000 .venv/bin/python -m pytest -m long -k simulation
+"""
+
+import json
+import os
+import random
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from s3sync_dagster.model.source import AutoSync, DeleteMode
+from s3sync_dagster_tests.simulation.driver import SOURCE, run_episode, text
+from s3sync_dagster_tests.simulation.oracle import check
+from s3sync_dagster_tests.simulation.ports import FAULTS
+from s3sync_dagster_tests.simulation.world import KEYS, OTHER, SIDECARS, World
+
+STEPS = 150
+STEPS_IN_ALL = int(os.environ.get("S3SYNC_SIMULATION_STEPS", "1000000"))
+FIRST_SEED = int(os.environ.get("S3SYNC_SIMULATION_SEED", "0"))
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_a_world_from_a_seed_comes_to_rest_as_the_bucket_asks(seed):
+    run_episode(seed, STEPS)
+
+
+@pytest.mark.long
+def test_a_million_steps():
+    for seed in range(FIRST_SEED, FIRST_SEED + STEPS_IN_ALL // STEPS):
+        run_episode(1_000 + seed, STEPS)
+
+
+def test_the_same_seed_does_the_same():
+    assert run_episode(7, STEPS).trace == run_episode(7, STEPS).trace
+
+
+class SmallWorld(RuleBasedStateMachine):
+    """The same world, driven by Hypothesis, which shrinks what fails to a few steps."""
+
+    @initialize(
+        mode=st.sampled_from(DeleteMode),
+        auto_sync=st.sampled_from([AutoSync.DIRECT, AutoSync.METADATA]),
+    )
+    def begin(self, mode, auto_sync):
+        self.world = World(SOURCE.with_changes(mode=mode, auto_sync=auto_sync))
+
+    @rule(key=st.sampled_from(KEYS), seed=st.integers(0, 2**16))
+    def put(self, key, seed):
+        self.world.put(key, text(key, random.Random(seed)))
+
+    @rule(key=st.sampled_from(KEYS + SIDECARS))
+    def delete(self, key):
+        self.world.delete(key)
+
+    @rule(
+        key=st.sampled_from(SIDECARS),
+        path=st.sampled_from(KEYS),
+        custom_id=st.sampled_from("xyz"),
+        collection=st.sampled_from([None, OTHER, "docs"]),
+        words=st.sampled_from([{}, {"a": 1}, {"b": "two"}]),
+    )
+    def sidecar(self, key, path, custom_id, collection, words):
+        said = {"version": "chroma-v1", "id": custom_id, "path": path, "metadata": words}
+        if collection is not None:
+            said["target_collection_name"] = collection
+        self.world.put(key, json.dumps(said))
+
+    @rule(key=st.sampled_from(SIDECARS))
+    def broken_sidecar(self, key):
+        self.world.put(key, "{broken")
+
+    @rule()
+    def intake(self):
+        self.world.start_intake()
+
+    @rule(place=st.integers(0, 9))
+    def lose_event(self, place):
+        self.world.lose_event(place)
+
+    @rule(place=st.integers(0, 9), delay=st.sampled_from([0, 500]))
+    def repeat_event(self, place, delay):
+        self.world.repeat_event(place, delay)
+
+    @rule(fresh=st.booleans(), approve=st.booleans(), pages=st.sampled_from([1, 9]))
+    def listing(self, fresh, approve, pages):
+        self.world.start_listing(fresh=fresh, approve=approve, pages=pages)
+
+    @rule(key=st.sampled_from(KEYS), custom_id=st.sampled_from([None, "r1"]), force=st.booleans())
+    def ask(self, key, custom_id, force):
+        self.world.ask(key, custom_id=custom_id, words={}, force=force)
+
+    @rule(globs=st.sampled_from([(), ("dir/*",)]), limit=st.sampled_from([None, 3]))
+    def configure(self, globs, limit):
+        self.world.configure(exclude_globs=globs, document_limit=limit)
+
+    @rule(max_keys=st.sampled_from([1, 500]))
+    def batch(self, max_keys):
+        self.world.start_batch(max_keys=max_keys)
+
+    @rule(place=st.integers(0, 3), steps=st.sampled_from([1, 3, 10, 40, 200]))
+    def step(self, place, steps):
+        self.world.step(place, steps)
+
+    @rule(place=st.integers(0, 3))
+    def kill(self, place):
+        self.world.kill(place)
+
+    @rule(seconds=st.sampled_from([1, 130, 1000]))
+    def wait(self, seconds):
+        self.world.wait(seconds)
+
+    @rule()
+    def keep_house(self):
+        self.world.keep_house()
+
+    @rule(kind=st.sampled_from(sorted(FAULTS)), number=st.integers(0, 3), after=st.integers(0, 9))
+    def forecast(self, kind, number, after):
+        faults = FAULTS[kind]
+        self.world.weather.forecast(kind, faults[number % len(faults)], after=after)
+
+    def teardown(self):
+        if not hasattr(self, "world"):
+            return
+        try:
+            self.world.settle(events=True)
+            check(self.world)
+        finally:
+            self.world.close()
+
+
+def test_a_world_that_hypothesis_drives():
+    run_state_machine_as_test(
+        SmallWorld,
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=50,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,129 @@
+"""Chance that drives a world, from one seed: run again with the same seed it does the same."""
+
+import json
+import random
+
+from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
+from s3sync_dagster_tests.simulation.oracle import check
+from s3sync_dagster_tests.simulation.ports import FAULTS, REFUSED
+from s3sync_dagster_tests.simulation.world import KEYS, OTHER, SIDECARS, World
+
+SOURCE = Source(
+    id="00000000-0000-4000-8000-000000000001",
+    name="docs",
+    bucket_name="bucket",
+    collection_name="docs",
+    metadata={"team": "red"},
+)
+
+
+def run_episode(seed: int, steps: int) -> World:
+    """Run one world from its seed to its rest and check it; the failure shows what happened."""
+    chance = random.Random(seed)
+    mode = chance.choices(list(DeleteMode), (8, 1, 1))[0]
+    auto_sync = chance.choices([AutoSync.DIRECT, AutoSync.METADATA], (4, 1))[0]
+    world = World(SOURCE.with_changes(mode=mode, auto_sync=auto_sync), seed)
+    try:
+        for _ in range(steps):
+            act(world, chance)
+        world.settle(events=chance.random() < 0.5)
+        check(world)
+    except BaseException as error:
+        error.add_note("\n".join(world.trace[-400:]))
+        error.add_note(f"mode {mode}, auto_sync {auto_sync}; replay: run_episode({seed}, {steps})")
+        raise
+    finally:
+        world.close()
+    return world
+
+
+def act(world: World, chance: random.Random) -> None:
+    """Let one thing happen."""
+    kind = chance.choices(list(ACTIONS), [weight for weight, _ in ACTIONS.values()])[0]
+    ACTIONS[kind][1](world, chance)
+
+
+def _put(world: World, chance: random.Random) -> None:
+    key = chance.choice(KEYS)
+    world.put(key, text(key, chance))
+
+
+def text(key: str, chance: random.Random) -> str:
+    """Return a content: mostly paragraphs, some of which several versions share."""
+    odd = chance.random()
+    if odd < 0.04:
+        return f"BAD {chance.randrange(100)}"
+    if odd < 0.06:
+        return chance.choice(["", " \n\n ", f"KILL READER {chance.randrange(100)}",
+                              f"KILL CHUNKER {chance.randrange(100)}"])  # fmt: skip
+    number = chance.choice([1, 1, 2, 3, 5, 9])
+    parts = [f"{key} part {n} version {chance.randrange(3)}" for n in range(number)]
+    if odd > 0.97:
+        parts[chance.randrange(number)] += f" {REFUSED}"
+    return "\n\n".join(parts)
+
+
+def _delete(world: World, chance: random.Random) -> None:
+    world.delete(chance.choice(KEYS + SIDECARS))
+
+
+def _sidecar(world: World, chance: random.Random) -> None:
+    key = chance.choice(SIDECARS)
+    if chance.random() < 0.1:
+        world.put(key, f"{{broken {chance.randrange(100)}")
+        return
+    said = {
+        "version": "chroma-v1",
+        "id": chance.choice(["x", "y", "z"]),
+        "path": chance.choice(KEYS),
+        "metadata": chance.choice([{}, {"a": 1}, {"a": 2, "b": "two"}]),
+    }
+    if chance.random() < 0.5:
+        said["target_collection_name"] = chance.choice([OTHER, "docs"])
+    world.put(key, json.dumps(said))
+
+
+def _forecast(world: World, chance: random.Random) -> None:
+    kind = chance.choice(list(FAULTS))
+    fault = chance.choice(FAULTS[kind])
+    world.note(f"forecast {kind} {fault}")
+    world.weather.forecast(kind, fault, after=chance.randrange(8))
+
+
+def _ask(world: World, chance: random.Random) -> None:
+    world.ask(
+        chance.choice(KEYS),
+        custom_id=chance.choice([None, None, "r1", "r2"]),
+        words=chance.choice([{}, {"why": 1}]),
+        force=chance.random() < 0.2,
+    )
+
+
+def _configure(world: World, chance: random.Random) -> None:
+    if chance.random() < 0.5:
+        world.configure(exclude_globs=chance.choice([(), ("dir/*",)]))
+    else:
+        world.configure(document_limit=chance.choice([None, None, 3]))
+
+
+ACTIONS = {
+    "put": (14, _put),
+    "delete": (5, _delete),
+    "sidecar": (5, _sidecar),
+    "lose": (2, lambda w, c: w.lose_event(c.randrange(100))),
+    "repeat": (3, lambda w, c: w.repeat_event(c.randrange(100), c.choice([0, 50, 500]))),
+    "shuffle": (2, lambda w, c: w.shuffle_events(c.randrange(1000))),
+    "intake": (7, lambda w, c: w.start_intake()),
+    "list": (5, lambda w, c: w.start_listing(
+        fresh=c.random() < 0.2, approve=c.random() < 0.5, pages=c.choice([1, 2, 9]))),
+    "approve": (1, lambda w, c: w.approve()),
+    "ask": (2, _ask),
+    "look": (2, lambda w, c: w.look_again(c.choice(KEYS + SIDECARS))),
+    "configure": (1, _configure),
+    "batch": (12, lambda w, c: w.start_batch(max_keys=c.choice([1, 2, 500]))),
+    "step": (60, lambda w, c: w.step(c.randrange(100), c.choice([1, 2, 5, 20, 100]))),
+    "kill": (4, lambda w, c: w.kill(c.randrange(100))),
+    "wait": (6, lambda w, c: w.wait(c.choice([1, 20, 70, 130, 1000]))),
+    "house": (6, lambda w, c: w.keep_house()),
+    "weather": (5, _forecast),
+}  # fmt: skip

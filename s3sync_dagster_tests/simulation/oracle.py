@@ -1,0 +1,318 @@
+"""What the collections must hold once nothing is left to do, worked out from the bucket alone."""
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from s3sync_dagster.core.state import DocumentPhase
+from s3sync_dagster.model.source import AutoSync, DeleteMode
+from s3sync_dagster_tests.simulation.ports import REFUSED
+from s3sync_dagster_tests.simulation.world import ASKED, KEYS, SIDECARS, World
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One document that has to be there."""
+
+    key: str
+    collection: str
+    custom_id: str | None
+    words: tuple[tuple[str, Any], ...] = ()
+    """The user's metadata."""
+
+    @property
+    def document_id(self) -> str:
+        return self.custom_id or hashlib.sha256(self.key.encode()).hexdigest()
+
+
+@dataclass
+class Expectation:
+    """All documents, and how each object has to end."""
+
+    documents: list[Wanted] = field(default_factory=list)
+    states: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    instead: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    """Another end that is as good."""
+    rivals: dict[tuple[str, str], list[Wanted]] = field(default_factory=dict)
+    """Custom ids that several keys claim in one collection: one of them has it."""
+
+
+def check(world: World) -> None:
+    """Raise AssertionError where the world at rest is not as it has to be."""
+    for name, before in world.foreign.items():
+        now = {key: value for key, value in world.records(name).items() if key in before}
+        assert now == before, f"records of others were touched in {name}"
+    source = world.source
+    rows = {}
+    for state in world.catalog.documents.of_source(source.id):
+        rows[state.object_key, state.collection_name] = state
+    assert world.catalog.batches.live() == []
+    assert world.catalog.invocations.live_count(source.id) == 0
+    _check_counts(world)
+    expected = expect(world)
+    _resolve_rivals(world, expected, rows)
+    if source.mode is DeleteMode.MIRROR:
+        _check_mirror(world, expected, rows)
+        _check_states(world, expected)
+    else:
+        _check_kept(world, expected, rows)
+
+
+def expect(world: World) -> Expectation:
+    """Work out what a bucket asks for."""
+    source, objects = world.source, {k: v.decode() for k, v in world.bucket.objects().items()}
+    answer = Expectation()
+    claims: dict[tuple[str, str], tuple[str, Any]] = {}
+    for key in sorted(set(SIDECARS), key=str.encode):
+        said, valid = _sidecar(world, key, objects)
+        if said is not None:
+            place = (said["path"], said.get("target_collection_name") or source.collection_name)
+            winner = place not in claims
+            claims.setdefault(place, (key, said))
+            if key in objects:
+                answer.states[key] = (
+                    ("skipped", "sidecar") if winner else ("failed", "already_claimed")
+                )
+        if key in objects and not valid:
+            answer.states[key] = ("failed", "invalid_json")
+    taken = 0
+    for key in sorted(set(objects) - set(SIDECARS), key=str.encode):
+        reason = _left_out(world, key, objects[key])
+        if reason is None and source.document_limit is not None and taken >= source.document_limit:
+            reason = "document_limit"
+        if reason is not None:
+            answer.states[key] = ("skipped", reason)
+            continue
+        taken += 1
+        wanted = _targets(world, key, claims)
+        trouble = _trouble(objects[key])
+        if not wanted:
+            # One that was read for an explicit request shows what was found then.
+            answer.states[key] = ("skipped", "no_sidecar")
+            answer.instead[key] = trouble or ("skipped", "no_sidecar")
+            continue
+        answer.states[key] = trouble or ("indexed", None)
+        for one in wanted:
+            if any(
+                name.startswith(f"{one.document_id}-")
+                for name in world.foreign.get(one.collection, {})
+            ):
+                taken_ids = ("failed", "record_ids_taken")
+                if trouble is None:
+                    answer.states[key] = taken_ids
+                elif trouble[1] == "record_rejected":
+                    answer.instead[key] = taken_ids  # whichever is met first
+            elif trouble is None:
+                answer.documents.append(one)
+    by_id: dict[tuple[str, str], list[Wanted]] = {}
+    for one in answer.documents:
+        by_id.setdefault((one.collection, one.document_id), []).append(one)
+    answer.rivals = {place: ones for place, ones in by_id.items() if len(ones) > 1}
+    return answer
+
+
+def _sidecar(world: World, key: str, objects: dict[str, str]) -> tuple[dict[str, Any] | None, bool]:
+    """Return what a sidecar asks for, and whether its present bytes can be followed.
+
+    One that cannot be followed leaves in force what it said before, where somebody read that.
+    """
+    if key not in objects:
+        return None, True
+    said = _json(objects[key])
+    if said is not None:
+        return said, True
+    stored = [
+        state
+        for states in world.catalog.work.claims_of(world.source.id, KEYS).values()
+        for state in states
+        if state.sidecar_key == key
+    ]
+    if not stored:
+        return None, False
+    [one] = stored
+    said = {"path": one.path, "id": one.custom_id, "metadata": one.metadata}
+    if one.target_collection_name:
+        said["target_collection_name"] = one.target_collection_name
+    known = [_json(content) for content in world.history[key]]
+    assert any(
+        old is not None
+        and {name: value for name, value in old.items() if name != "version"} == said
+        for old in known
+    ), f"{key} asks for what it never said: {said}"
+    return said, False
+
+
+def _json(text: str) -> dict[str, Any] | None:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _left_out(world: World, key: str, content: str) -> str | None:
+    if "dir/*" in world.source.exclude_globs and key.startswith("dir/"):
+        return "excluded"
+    if key.endswith(".zip"):
+        return "unsupported_type"
+    return "empty_object" if content == "" else None
+
+
+def _trouble(content: str) -> tuple[str, str] | None:
+    if content.startswith("BAD"):
+        return ("failed", "damaged")
+    if content.startswith("KILL"):
+        return ("failed", "worker_died")
+    if not paragraphs(content):
+        return ("skipped", "empty_text")
+    return ("failed", "record_rejected") if REFUSED in content else None
+
+
+def paragraphs(content: str) -> list[str]:
+    return [one for one in content.split("\n\n") if one.strip()]
+
+
+def _targets(world: World, key: str, claims: dict[tuple[str, str], Any]) -> list[Wanted]:
+    source = world.source
+    rows = {row.collection_name: row for row in world.catalog.documents.of_key(source.id, key)}
+    wanted: dict[str, Wanted] = {}
+    own = rows.get(source.collection_name)
+    if source.auto_sync is not AutoSync.METADATA or (own is not None and own.owner == "source"):
+        wanted[source.collection_name] = Wanted(key, source.collection_name, None)
+    asked = rows.get(ASKED)
+    if asked is not None:  # explicit requests are not in the bucket: the catalog knows them
+        wanted[ASKED] = Wanted(key, ASKED, asked.custom_id, tuple(sorted(asked.metadata.items())))
+    for (path, collection), (_, said) in claims.items():
+        if path == key:
+            wanted[collection] = Wanted(
+                key, collection, said["id"], tuple(sorted((said.get("metadata") or {}).items()))
+            )
+    return list(wanted.values())
+
+
+def _resolve_rivals(world: World, expected: Expectation, rows: dict) -> None:
+    """Of several keys that claim one id, the catalog's owner has it; the others have failed."""
+    for (collection, document_id), ones in expected.rivals.items():
+        owners = [
+            one
+            for one in ones
+            if (row := rows.get((one.key, collection))) is not None
+            and row.document_id == document_id
+        ]
+        assert len(owners) == 1, f"{document_id} in {collection} has owners {owners} of {ones}"
+        for one in ones:
+            if one not in owners:
+                expected.documents.remove(one)
+                expected.states[one.key] = ("failed", "record_ids_taken")
+
+
+def records_of(world: World, wanted: Wanted, content: str) -> dict[str, Any]:
+    """Return id -> (text, metadata) of a document's records."""
+    etag = hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
+    texts = paragraphs(content)
+    records = {}
+    for place, text in enumerate(texts):
+        told: dict[str, Any] = {
+            **world.source.metadata,
+            **dict(wanted.words),
+            "document_key": wanted.key,
+            "document_key_sha256": hashlib.sha256(wanted.key.encode()).hexdigest(),
+            "version_key": etag,
+            "version_key_sha256": hashlib.sha256(etag.encode()).hexdigest(),
+            "s3sync_source": world.source.id,
+            "s3sync_bucket": world.source.bucket_name,
+            "s3sync_etag": etag,
+            "s3sync_chunk": place,
+            "chunk_strategy": "lines",
+            "start_line": place + 1,
+            "end_line": place + 1,
+            "start_col": 1,
+            "end_col": 1,
+        }
+        if wanted.custom_id is not None:
+            told["custom_id"] = wanted.custom_id
+        if place == 0:
+            told["s3sync_chunk_count"] = len(texts)
+        records[f"{wanted.document_id}-{place}"] = (text, told)
+    return records
+
+
+def _check_mirror(world: World, expected: Expectation, rows: dict) -> None:
+    objects = {k: v.decode() for k, v in world.bucket.objects().items()}
+    refused = {key for key, state in expected.states.items() if state[1] == "record_ids_taken"}
+    unexplained = {place for place in rows if place[0] not in refused}
+    for name in sorted(world.collections._collections):
+        collection = name[2]
+        actual = world.records(collection)
+        wanted: dict[str, Any] = dict(world.foreign.get(collection, {}))
+        for one in expected.documents:
+            if one.collection == collection:
+                wanted |= records_of(world, one, objects[one.key])
+                unexplained.discard((one.key, collection))
+        # A key that lost its id to another keeps what it had before.
+        for (key, where), row in rows.items():
+            if key in refused and where == collection:
+                for place in range(row.high_water):
+                    actual.pop(f"{row.document_id}-{place}", None)
+                    wanted.pop(f"{row.document_id}-{place}", None)
+        _same(actual, wanted, collection)
+    assert not unexplained, f"documents without a reason: {unexplained}"
+    for (key, collection), row in rows.items():
+        assert row.phase is DocumentPhase.CLEAN or key in refused, (key, collection, row)
+
+
+def _check_kept(world: World, expected: Expectation, rows: dict) -> None:
+    """In modes that keep records each document is one version of its object, whole."""
+    append = world.source.mode is DeleteMode.APPEND
+    objects = {k: v.decode() for k, v in world.bucket.objects().items()}
+    for one in expected.documents:
+        row = rows.get((one.key, one.collection))
+        assert row is not None, f"{one} is missing"
+        if not append:
+            records = world.records(one.collection)
+            there = {
+                f"{row.document_id}-{n}": records.get(f"{row.document_id}-{n}")
+                for n in range(row.high_water)
+            }
+            assert there == records_of(world, one, objects[one.key])
+    for (key, collection), row in rows.items():
+        good = (key, collection) in {(one.key, one.collection) for one in expected.documents}
+        if row.phase is not DocumentPhase.CLEAN:
+            assert not good, row
+            continue
+        records = world.records(collection)
+        texts = [records[f"{row.document_id}-{place}"][0] for place in range(row.count)]
+        versions = [paragraphs(content) for content in world.history[key]]
+        assert texts in versions, f"{key} in {collection} is no version of its object"
+
+
+def _check_states(world: World, expected: Expectation) -> None:
+    actual = {
+        row.object_key: (row.state, row.state_reason)
+        for row in world.catalog.views.object_rows(world.source.id, limit=1000)
+    }
+    for key, state in expected.instead.items():
+        if actual.get(key) == state:
+            expected.states[key] = state
+    _same(actual, expected.states, "states")
+
+
+def _check_counts(world: World) -> None:
+    counts = world.catalog.views.counts(world.source.id)
+    listing = world.catalog.listings.latest(world.source.id)
+    assert listing is not None
+    parts = Counter({"indexed": counts.indexed, "pending": counts.pending})
+    parts["processing"] = counts.processing
+    total = sum(parts.values()) + sum(counts.skipped.values()) + sum(counts.failed.values())
+    assert total == counts.objects == listing.listed == len(world.bucket.objects())
+    assert counts.pending == counts.processing == 0
+
+
+def _same(actual: dict[str, Any], wanted: dict[str, Any], what: str) -> None:
+    lines = [
+        f"{what} {name}: is {actual.get(name)}, should be {wanted.get(name)}"
+        for name in sorted({*actual, *wanted})
+        if actual.get(name) != wanted.get(name)
+    ]
+    assert not lines, "\n".join(lines)

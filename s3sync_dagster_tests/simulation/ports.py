@@ -1,0 +1,187 @@
+"""Bucket, Chroma and catalog as workers see them: calls stop before and after, and may fail."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from s3sync_dagster.model.errors import (
+    AccessDenied,
+    RecordRejected,
+    Throttled,
+    Unavailable,
+)
+from s3sync_dagster_tests.simulation.worker import current, pause
+
+REFUSED = "REFUSED"
+"""Records whose text holds this are refused by Chroma."""
+FAULTS = {
+    "s3": ("error", "throttled", "denied"),
+    "chroma": ("error", "lost", "half"),
+    "embed": ("error",),
+    "catalog": ("error", "lost"),
+}
+
+
+@dataclass
+class Weather:
+    """What the next calls of each kind meet."""
+
+    coming: dict[str, list[str]] = field(default_factory=dict)
+    on: bool = True
+
+    def forecast(self, kind: str, fault: str, *, after: int = 0) -> None:
+        """Let a call of this kind fail, after so many that do not."""
+        self.coming.setdefault(kind, []).extend(["fine"] * after + [fault])
+
+    def take(self, kind: str) -> str:
+        """Return what this call meets."""
+        waiting = self.coming.get(kind)
+        if not self.on or not waiting:
+            return "fine"
+        return waiting.pop(0)
+
+
+def call(weather: Weather, kind: str, name: str, action: Callable[[], Any]) -> Any:
+    """Do one call: stop, fail or act, stop."""
+    pause(f"before {name}")
+    fault = weather.take(kind)
+    if fault == "error":
+        raise Unavailable(f"{name} did not answer", reason=f"{kind}_unavailable")
+    if fault == "throttled":
+        raise Throttled("slow down", retry_after_seconds=3)
+    if fault == "denied":
+        raise AccessDenied(f"{name} is not allowed")
+    answer = action()
+    if fault == "lost":
+        raise Unavailable(f"the answer of {name} was lost", reason=f"{kind}_unavailable")
+    pause(f"after {name}")
+    return answer
+
+
+class SimStore:
+    """An object store whose requests may fail."""
+
+    ordered = True
+
+    def __init__(self, store: Any, weather: Weather) -> None:
+        self._store, self._weather = store, weather
+
+    def list_page(self, prefix: str, **options: Any) -> Any:
+        return self._call("LIST", lambda: self._store.list_page(prefix, **options))
+
+    def head(self, key: str, **options: Any) -> Any:
+        return self._call("HEAD", lambda: self._store.head(key, **options))
+
+    def read(self, key: str, **options: Any) -> Any:
+        return self._call("GET", lambda: self._store.read(key, **options))
+
+    def requests(self) -> Any:
+        return self._store.requests()
+
+    def _call(self, name: str, action: Callable[[], Any]) -> Any:
+        return call(self._weather, "s3", name, action)
+
+
+class SimCollections:
+    """Collections whose writes may fail, be lost, be done by half, or come too late."""
+
+    def __init__(self, collections: Any, weather: Weather, is_late: Callable[[], bool]) -> None:
+        self._collections, self._weather, self._is_late = collections, weather, is_late
+
+    def open(self, name: str, **options: Any) -> Any:
+        opened = call(
+            self._weather, "chroma", "open", lambda: self._collections.open(name, **options)
+        )
+        return _SimCollection(opened, self._weather, self._is_late)
+
+
+class _SimCollection:
+    def __init__(self, collection: Any, weather: Weather, is_late: Callable[[], bool]) -> None:
+        self._collection, self._weather, self._is_late = collection, weather, is_late
+        self.name = collection.name
+        self.write_limits = collection.write_limits
+
+    def get(self, ids: Any, **options: Any) -> Any:
+        return call(self._weather, "chroma", "get", lambda: self._collection.get(ids, **options))
+
+    def upsert(self, records: Any, vectors: Any) -> None:
+        def write(part: slice) -> None:
+            """Write what the server takes: it refuses some records, always the same."""
+            places = [
+                place
+                for place in range(*part.indices(len(records)))
+                if REFUSED not in records[place].document
+            ]
+            self._collection.upsert([records[place] for place in places], vectors[places])
+
+        self._write("upsert", len(records), write)
+        refused = [record.id for record in records if REFUSED in record.document]
+        if refused:
+            error = RecordRejected("Chroma refused records")
+            error.record_ids = tuple(refused)
+            raise error
+
+    def update_metadata(self, ids: Any, metadatas: Any) -> None:
+        self._write(
+            "update",
+            len(ids),
+            lambda part: self._collection.update_metadata(ids[part], metadatas[part]),
+        )
+
+    def delete(self, ids: Any) -> None:
+        self._write("delete", len(ids), lambda part: self._collection.delete(ids[part]))
+
+    def _write(self, name: str, number: int, action: Callable[[slice], None]) -> None:
+        pause(f"before {name}")
+        worker = current()
+        if worker is not None and self._is_late():
+            worker.pinned = True
+        fault = self._weather.take("chroma")
+        if worker is not None and worker.pinned:
+            fault = "fine"
+        if fault == "error":
+            raise Unavailable("Chroma did not answer", reason="chroma_unavailable")
+        if fault == "half":
+            action(slice(0, number // 2))
+            raise Unavailable("Chroma did not answer", reason="chroma_unavailable")
+        action(slice(0, number))
+        if fault == "lost":
+            raise Unavailable("the answer was lost", reason="chroma_unavailable")
+        pause(f"after {name}")
+
+
+class SimEmbedder:
+    """A model whose calls may fail."""
+
+    def __init__(self, embedder: Any, weather: Weather) -> None:
+        self._embedder, self._weather = embedder, weather
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._embedder, name)
+
+    def embed_documents(self, texts: Any) -> Any:
+        return call(self._weather, "embed", "embed", lambda: self._embedder.embed_documents(texts))
+
+
+class SimCatalog:
+    """A catalog each of whose transactions a worker may not live to see, or to hear of."""
+
+    def __init__(self, catalog: Any, weather: Weather) -> None:
+        for table in ("listings", "batches", "documents", "work"):
+            setattr(self, table, _SimTable(getattr(catalog, table), table, weather))
+
+
+class _SimTable:
+    def __init__(self, table: Any, name: str, weather: Weather) -> None:
+        self._table, self._name, self._weather = table, name, weather
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._table, name)
+        label = f"{self._name}.{name}"
+
+        def transaction(*arguments: Any, **options: Any) -> Any:
+            worker = current()
+            kind = "nothing" if worker is not None and worker.pinned else "catalog"
+            return call(self._weather, kind, label, lambda: method(*arguments, **options))
+
+        return transaction

@@ -1,0 +1,438 @@
+"""The world: what can happen to a bucket, its queue, the workers and the clock."""
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from s3sync_dagster.catalog import Catalog
+from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.core.engine import Engine, KeyReport, Patience
+from s3sync_dagster.core.intake import plan_intake
+from s3sync_dagster.core.interfaces import WriteLimits
+from s3sync_dagster.core.keys import document_id
+from s3sync_dagster.core.lease import Lease
+from s3sync_dagster.core.reconcile import continue_listing
+from s3sync_dagster.core.sync import sync_batch
+from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.model.document import Record
+from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster.model.source import EmbeddingConfig, Source
+from s3sync_dagster.ports.memory_chroma import MemoryCollections
+from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
+from s3sync_dagster.ports.memory_sqs import MemoryQueue
+from s3sync_dagster_tests.conftest_catalog import HandClock
+from s3sync_dagster_tests.engine_fixture import paragraph_chunker, text_extractor
+from s3sync_dagster_tests.simulation.ports import (
+    SimCatalog,
+    SimCollections,
+    SimEmbedder,
+    SimStore,
+    Weather,
+)
+from s3sync_dagster_tests.simulation.worker import Killed, Worker, current, pause
+
+KEYS = ("a.txt", "b.txt", "dir/c.md", "dir/ü d.txt", "foreign.txt", "skip.zip")
+SIDECARS = ("0.meta.json", "a.txt.meta.json", "z.meta.json")
+OTHER = "second"
+ASKED = "asked"
+"""A collection that only explicit requests name."""
+PAGE_KEYS = 3
+
+
+class TickingClock(HandClock):
+    """A hand-moved clock on which no two events have the same time."""
+
+    def now(self):
+        self.seconds += 1e-5
+        return super().now()
+
+
+@dataclass
+class World:
+    """One source with all that can happen to it."""
+
+    source: Source
+    seed: int = 0
+    workers: list[Worker] = field(default_factory=list)
+    tokens: dict[Worker, str] = field(default_factory=dict)
+    history: dict[str, list[str]] = field(default_factory=dict)
+    """Every content that a key ever had."""
+    trace: list[str] = field(default_factory=list)
+    reports: list[KeyReport] = field(default_factory=list)
+    started: int = 0
+
+    def __post_init__(self) -> None:
+        self.clock = TickingClock(self.seed)
+        self.catalog = Catalog(fresh_database(self.clock))
+        self.catalog.sources.add(self.source)
+        self.weather = Weather()
+        self.bucket = MemoryBucket(listeners=[self._changed])
+        self.store = MemoryObjectStore(self.bucket)
+        self.collections = MemoryCollections(write_limits=WriteLimits(max_records=4))
+        self.embedder = open_embedder(EmbeddingConfig(kind="hash"), model_dir=None)
+        self.queue = MemoryQueue(now=lambda: self.clock.seconds, visibility_seconds=40)
+        self.sequence = 1000
+        self.sim_catalog = SimCatalog(self.catalog, self.weather)
+        self.foreign = self._plant_foreign()
+
+    # --- what happens to the bucket -----------------------------------------------------------
+
+    def put(self, key: str, content: str) -> None:
+        self.note(f"put {key} {content!r}")
+        self.history.setdefault(key, []).append(content)
+        self.bucket.put(key, content)
+
+    def delete(self, key: str) -> None:
+        self.note(f"delete {key}")
+        self.bucket.delete(key)
+
+    def _changed(self, name: str, ref: Any, key: str) -> None:
+        self.sequence += 1
+        described: dict[str, Any] = {"key": key.replace(" ", "+")}
+        described["sequencer"] = f"{self.sequence:016X}"
+        if ref is not None and self.sequence % 5:
+            described |= {"size": ref.size, "eTag": ref.etag}
+        body = json.dumps(
+            {
+                "Records": [
+                    {
+                        "eventSource": "aws:s3",
+                        "eventVersion": "2.1",
+                        "eventName": name,
+                        "s3": {"bucket": {"name": self.bucket.name}, "object": described},
+                    }
+                ]
+            }
+        )
+        self.queue.send(body)
+
+    def lose_event(self, place: int) -> None:
+        kept = self.queue._kept
+        if kept:
+            self.note("lose an event")
+            del kept[place % len(kept)]
+
+    def repeat_event(self, place: int, delay: float) -> None:
+        kept = self.queue._kept
+        if kept:
+            self.note("repeat an event later")
+            self.queue.send(kept[place % len(kept)].body, delay_seconds=delay)
+
+    def shuffle_events(self, seed: int) -> None:
+        random.Random(seed).shuffle(self.queue._kept)
+
+    # --- who learns of it ---------------------------------------------------------------------
+
+    def start_intake(self) -> None:
+        self._start("intake", self._intake)
+
+    def _intake(self) -> None:
+        messages = self.queue.receive(limit=10)
+        pause("received")
+        plan = plan_intake(messages, [self.source])
+        for source_id, found in plan.by_source.items():
+            self.sim_catalog.work.record_events(
+                source_id,
+                upserts=found.upserts,
+                sync=found.sync,
+                remove=found.remove,
+                sequencers=dict(found.sequencers),
+            )
+        pause("committed")
+        self.queue.delete(plan.delete)
+
+    def start_listing(self, *, fresh: bool, approve: bool, pages: int) -> None:
+        def list_some() -> None:
+            owner = self._name()
+            for _ in range(pages):
+                progress = continue_listing(
+                    self.source,
+                    catalog=self.sim_catalog,
+                    store=SimStore(self.store, self.weather),
+                    clock=self.clock,
+                    owner=owner,
+                    budget_seconds=0,
+                    fresh=fresh,
+                    approve_deletes=approve,
+                    page_keys=PAGE_KEYS,
+                )
+                if progress is None or progress.done or fresh:
+                    return
+
+        self._start(f"listing(fresh={fresh}, approve={approve})", list_some)
+
+    def approve(self) -> None:
+        self.note("approve deletes")
+        self.catalog.listings.approve(self.source.id)
+
+    def ask(self, key: str, *, custom_id: str | None, words: dict[str, Any], force: bool) -> None:
+        self.note(f"ask {key} custom_id={custom_id} {words} force={force}")
+        self.catalog.invocations.request(
+            self.source,
+            [key],
+            trigger=Trigger.API,
+            target_collection_name=ASKED,
+            custom_id=custom_id,
+            metadata=words,
+            force=force,
+        )
+
+    def look_again(self, key: str) -> None:
+        self.note(f"look again at {key}")
+        self.catalog.invocations.request(self.source, [key], trigger=Trigger.CLI)
+
+    def configure(self, **changes: Any) -> None:
+        self.note(f"configure {changes}")
+        self.source = self.source.with_changes(**changes)
+        self.catalog.sources.update(self.source)
+
+    # --- who works ----------------------------------------------------------------------------
+
+    def start_batch(self, *, max_keys: int, ignore_backoff: bool = False) -> bool:
+        batch = self.catalog.batches.reserve(
+            self.source.id,
+            take=Take(max_keys=max_keys, max_live=3, ignore_backoff=ignore_backoff),
+            owner=f"w{self.started}",
+            run_id=f"r{self.started}",
+        )
+        if batch is None:
+            return False
+        source = self.source
+
+        def work() -> None:
+            lease = Lease(batch.token, catalog=self.sim_catalog, clock=self.clock)
+            try:
+                sync_batch(self.engine(source), lease)
+            except S3SyncError as error:
+                self.note(f"{self._name()} stops: {error.reason}")
+                self.catalog.batches.release(batch.token, died=False)
+
+        worker = self._start(f"batch {list(batch.keys)}", work)
+        self.tokens[worker] = batch.token
+        return True
+
+    def engine(self, source: Source) -> Engine:
+        return Engine(
+            source=source,
+            catalog=self.sim_catalog,
+            store=SimStore(self.store, self.weather),
+            collections=SimCollections(self.collections, self.weather, self._late),
+            embedder=SimEmbedder(self.embedder, self.weather),
+            extractor=deadly(text_extractor, "KILL READER"),
+            chunker=deadly(paragraph_chunker, "KILL CHUNKER"),
+            pool=None,
+            clock=self.clock,
+            threads=1,
+            take_seconds=60,
+            patience=Patience(tries=2, attempts=3, backoff_seconds=20),
+            at=lambda step: pause(f"at {step}"),
+            report=self.reports.extend,
+        )
+
+    def step(self, place: int, steps: int) -> None:
+        if not self.workers:
+            return
+        worker = self.workers[place % len(self.workers)]
+        self.note(f"step {worker.name} x{steps} from {worker.place}")
+        for _ in range(steps):
+            if not worker.step():
+                break
+        self._bury(worker)
+
+    def kill(self, place: int) -> None:
+        if not self.workers:
+            return
+        worker = self.workers[place % len(self.workers)]
+        if worker.pinned:
+            return
+        self.note(f"kill {worker.name} {worker.place}")
+        worker.kill()
+        self._bury(worker)
+
+    def _bury(self, worker: Worker) -> None:
+        """A process that died is seen by its lock; its batch is released at once."""
+        if not worker.ended:
+            return
+        self.workers.remove(worker)
+        token = self.tokens.pop(worker, None)
+        if not worker.killed:
+            return
+        self.note(f"{worker.name} died {worker.place}")
+        if token is not None:
+            self.catalog.batches.release(token, died=True)
+        self.catalog.listings.end_dead(self.source.id, owner=worker.name)
+
+    def wait(self, seconds: float) -> None:
+        self.note(f"wait {seconds}")
+        self.clock.seconds += seconds
+
+    def keep_house(self) -> None:
+        """Release batches whose lease has ended, ask for what was left not clean."""
+        for row in self.catalog.batches.live(source_id=self.source.id):
+            if row.lease_until <= self.clock.seconds:
+                self.note(f"lease of {row.owner} ended")
+                self.catalog.batches.release(row.token, died=True)
+        self.catalog.documents.enqueue_unclean(self.source.id)
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def settle(self, *, events: bool) -> None:
+        """Let everybody finish, then list and work until nothing is left to do."""
+        self.note("settle")
+        self.weather.on = False
+        while self.workers:
+            worker = self.workers[0]
+            worker.finish()
+            self._bury(worker)
+        if events:
+            for _ in range(100):
+                self.wait(60)
+                if not self.queue.bodies():
+                    break
+                self._intake()
+        before = self.started
+        for _ in range(60):
+            self.wait(4000)
+            self.keep_house()
+            worked = self._quiet_listing()
+            while self.start_batch(max_keys=500, ignore_backoff=True):
+                worked = True
+                assert self.started < before + 500, "the batches come to no end"
+                worker = self.workers[0]
+                worker.finish()
+                self._bury(worker)
+                self.keep_house()
+            if not worked or self._only_refused():
+                return
+        raise AssertionError(f"the world does not come to rest: {self._at_work()}")
+
+    def _quiet_listing(self) -> bool:
+        progress = continue_listing(
+            self.source,
+            catalog=self.catalog,
+            store=self.store,
+            clock=self.clock,
+            owner="quiet",
+            fresh=True,
+            approve_deletes=True,
+            page_keys=PAGE_KEYS,
+        )
+        assert progress is not None
+        assert progress.done
+        return self.catalog.invocations.live_count(self.source.id) > 0
+
+    def _at_work(self) -> str:
+        rows = self.catalog.views.object_rows(self.source.id)
+        return ", ".join(f"{row.object_key}: {row.state} {row.state_reason}" for row in rows)
+
+    def _only_refused(self) -> bool:
+        """What configuration causes is tried again for ever; all the rest has come to its end."""
+        failed = self.catalog.views.counts(self.source.id).failed
+        self.rounds = getattr(self, "rounds", 0) + 1
+        return self.rounds > 8 and set(failed) >= {"record_ids_taken"}
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+        self.workers.clear()
+        self.catalog.close()
+
+    # --- small parts --------------------------------------------------------------------------
+
+    def note(self, line: str) -> None:
+        self.trace.append(line)
+
+    def _start(self, what: str, function: Callable[[], None]) -> Worker:
+        def guarded() -> None:
+            try:
+                function()
+            except S3SyncError as error:
+                self.note(f"{self._name()} stops: {error.reason}")
+
+        worker = Worker(f"w{self.started}", guarded)
+        self.started += 1
+        self.note(f"start {worker.name}: {what}")
+        self.workers.append(worker)
+        return worker
+
+    def _name(self) -> str:
+        worker = current()
+        return worker.name if worker is not None else "driver"
+
+    def _late(self) -> bool:
+        """Return whether the running worker's batch has been taken from it."""
+        worker = current()
+        token = self.tokens.get(worker) if worker is not None else None
+        row = self.catalog.batches.row(token) if token is not None else None
+        return token is not None and (row is None or row.state != "running")
+
+    def _plant_foreign(self) -> dict[str, dict[str, Any]]:
+        """Put records of others where ours would go."""
+        planted = {
+            self.source.collection_name: document_id("foreign.txt", custom_id=None, id_prefix=""),
+            OTHER: "y",
+        }
+        for name, owner in planted.items():
+            records = [
+                Record(
+                    id=f"{owner}-{n}",
+                    document=f"foreign {n}",
+                    embedding_text="foreign",
+                    metadata={"s3sync_source": "another", "n": n},
+                )
+                for n in range(2)
+            ]
+            self.open(name).upsert(
+                records, self.embedder.embed_documents([one.document for one in records])
+            )
+        return {name: self.records(name) for name in planted}
+
+    def open(self, name: str) -> Any:
+        return self.collections.open(
+            name,
+            tenant=self.source.tenant,
+            database=self.source.database_name,
+            embedder=self.embedder,
+        )
+
+    def records(self, name: str) -> dict[str, Any]:
+        port = self.open(name)
+        return {
+            name: (record.document, dict(record.metadata))
+            for name, record in port.get(list(port._records), documents=True).items()
+        }
+
+
+def deadly(function: Callable[..., Any], word: str) -> Callable[..., Any]:
+    """Return the function, which ends its process where the content begins with ``word``."""
+
+    def call(subject: Any, **options: Any) -> Any:
+        text = subject.decode() if isinstance(subject, bytes) else getattr(subject, "text", "")
+        if text.startswith(word):
+            worker = current()
+            if worker is not None:
+                worker.killed = True
+            raise Killed
+        return function(subject, **options)
+
+    return call
+
+
+def fresh_database(clock: HandClock) -> Database:
+    """Return an empty catalog in memory, copied from a template: no migration each time."""
+    database = Database("sqlite://", clock=clock)
+    with database.engine.connect() as connection:
+        _template().backup(connection.connection.dbapi_connection)
+    return database
+
+
+@cache
+def _template() -> Any:
+    database = Database("sqlite://")
+    database.migrate()
+    return database.engine.raw_connection().dbapi_connection
