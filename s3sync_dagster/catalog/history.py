@@ -51,10 +51,13 @@ class History:
     def of_source(
         self, source_id: str, *, limit: int = 20, before: float | None = None
     ) -> list[BatchHistory]:
-        """Return the newest batches of a source, newest first."""
+        """Return the newest batches of a source, newest first; not those that never had a run."""
         query = (
             sa.select(batches)
-            .where(batches.c.source_id == source_id)
+            .where(
+                batches.c.source_id == source_id,
+                batches.c.run_id.is_not(None) | (batches.c.state != "released"),
+            )
             .order_by(batches.c.created_at.desc())
             .limit(limit)
         )
