@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s3sync_dagster.core.interfaces import WorkLimits
 from s3sync_dagster.model.errors import InvalidSetting, MissingEngine, UnsupportedFile
@@ -22,6 +22,8 @@ class Engine:
     seconds_per_mib: float = 0.0
     """Added for each MiB of the file, up to ``MAX_SECONDS`` in all."""
     memory_bytes: int = 900 * _MIB
+    largest_bytes: int | None = None
+    """Above this the next engine reads, where there is one."""
     program: str | None = None
     """Program that has to be installed."""
 
@@ -78,7 +80,7 @@ _ENGINES: dict[str, tuple[Engine, ...]] = {
     "pptx": _docling("read_pptx"),
     "odp": _docling("read_odp"),
     "html": (
-        *_docling("read_html"),
+        replace(_docling("read_html")[0], largest_bytes=3 * _MIB),  # 3 to 14 CPU-seconds a MiB
         Engine(name="fast", function=_ROOM + "readers:read_html_fast", seconds=60),
     ),
     "asciidoc": _docling("read_asciidoc"),

@@ -36,6 +36,8 @@ class Reading:
         A later engine is asked where an earlier one met a limit; what it says of the file counts.
         """
         engines = engines_for(reader, suffix=suffix, config=self.config)
+        size = _size_of(content)
+        engines = tuple(e for e in engines[:-1] if size <= (e.largest_bytes or size)) + engines[-1:]
         noticed: tuple[str, ...] = ()
         for engine in engines[:-1]:
             try:
@@ -50,9 +52,9 @@ class Reading:
         return replace(document, warnings=warnings + document.warnings)
 
     def _run(self, engine: Engine, content: Content, name: str) -> Document:
-        size = content.stat().st_size if isinstance(content, Path) else len(content)
+        limits = engine.limits(_size_of(content))
         answer = self.pool.submit(
-            engine.function, content, name=name, config=self.config, limits=engine.limits(size)
+            engine.function, content, name=name, config=self.config, limits=limits
         ).result()
         if isinstance(answer, Converted):
             document = self.extract(answer.content, name=answer.name, depth=self.depth)
@@ -117,6 +119,10 @@ class Reading:
             content_type=attachment.content_type,
             depth=self.depth + 1,
         )
+
+
+def _size_of(content: Content) -> int:
+    return content.stat().st_size if isinstance(content, Path) else len(content)
 
 
 def as_markdown(document: Document) -> str:

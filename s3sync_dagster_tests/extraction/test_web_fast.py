@@ -34,6 +34,14 @@ def test_same_words_and_blocks_as_docling(read: Read):
     assert "| Fish | Price |\n| - | - |\n| Cod | 5 |\n| Cod | 9 |" in fast.text
 
 
+def test_large_pages_are_read_by_the_fast_engine_alone(read: Read):
+    page = b"<h1>Long</h1>" + b"<p>Some words in a paragraph.</p>\n" * 100_000
+    document = read(page, "long.html")
+    assert document.engine == "lxml"
+    assert document.warnings == ()
+    assert document.text.count("Some words") == 100_000
+
+
 def test_boilerplate_goes_by_choice(read: Read):
     text = read(corpus.HTML.encode(), "fish.html", boilerplate=False, **FAST).text
     assert "Home" not in text
