@@ -16,10 +16,12 @@ from s3sync_dagster.core.reading import BEGUN_AT_ONCE
 from s3sync_dagster.core.reconcile import continue_listing
 from s3sync_dagster.core.state import ListingRow, ListingState
 from s3sync_dagster.local.signals import heard_stop
+from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.wiring import Parts
 
 WAIT_SECONDS = 1.0
+PAGE = 1000
 STOP_SECONDS = 5.0
 """After Ctrl-C, for what is being read to end by itself; then its worker processes are ended."""
 ONE_SHOT_PATIENCE = Patience(tries=5, first_wait_seconds=1.0, final=True)
@@ -91,6 +93,7 @@ def run_sync(
     listing = _list(parts, source, progress=progress, approve_deletes=approve_deletes)
     if catalog.documents.enqueue_unclean(source.id):
         progress.note("documents that an earlier run left unfinished are written again")
+    _retry_failed(parts, source)
     embedder = parts.embedder_for(source.embedding)
     inferred = embedder.inferred
     waiting = catalog.invocations.live_count(source.id)
@@ -120,6 +123,17 @@ def run_sync(
         seconds=round(clock.monotonic() - started, 3),
         newly_failed=now.count("failed"),
     )
+
+
+def _retry_failed(parts: Parts, source: Source) -> None:
+    """Ask again for what did not fail by its bytes: whoever asks by hand does not wait."""
+    after = None
+    while rows := parts.catalog.views.object_rows(
+        source.id, state="failed", after=after, limit=PAGE
+    ):
+        after = rows[-1].object_key
+        keys = [row.object_key for row in rows if row.retry_class != "input"]
+        parts.catalog.invocations.request_automatic(source.id, keys, trigger=Trigger.RETRY)
 
 
 def _list(parts: Parts, source: Source, *, progress: Progress, approve_deletes: bool) -> ListingRow:

@@ -1,0 +1,96 @@
+"""``s3sync sync`` where S3 or Chroma misbehave for a while, and where two run at once."""
+
+import json
+import threading
+import time
+import uuid
+
+import chromadb
+import pytest
+
+from s3sync_dagster_tests.cli.test_interruptions import Process
+from s3sync_dagster_tests.wire_proxy import Fault, wire_proxy
+
+
+@pytest.fixture
+def bucket(aws_endpoint) -> str:
+    name = aws_endpoint.make_bucket()
+    aws_endpoint.put_all(name, {f"docs/{n}.md": f"# Title {n}\n\nText {n}." for n in range(5)})
+    return name
+
+
+@pytest.fixture
+def collection() -> str:
+    return f"c-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.mark.long
+def test_what_stays_broken_is_failed_and_the_next_sync_tries_it_at_once(
+    s3sync, aws_endpoint, bucket, collection
+):
+    with wire_proxy(aws_endpoint.url) as proxy:
+        sync = ["sync", f"s3://{bucket}/docs/", "--collection", collection, "--json"]
+        sync += ["--endpoint-url", proxy.url, "--embedding", "hash"]
+        fault = Fault(status=500)
+        proxy.plan = lambda request: fault if request.target.endswith("3.md") else None
+        began = time.monotonic()
+        first = s3sync(*sync)
+        assert time.monotonic() - began < 150
+        assert first.code == 1
+        assert first.json["indexed"] == 4
+        assert (first.json["pending"], sum(first.json["failed"].values())) == (0, 1)
+        assert proxy.counts()["GET"] - 4 == first.json["requests"]["GET"] - 4 >= 5
+        [failure] = s3sync("failures", "--json").json
+        assert failure["key"] == "docs/3.md"
+        assert failure["next_try"] is not None
+        proxy.reset()
+        second = s3sync(*sync)
+        assert second.code == 0
+        assert (second.json["indexed"], second.json["unchanged"]) == (1, 4)
+        assert proxy.counts()["GET"] == 1
+
+
+def test_two_first_syncs_of_a_place_share_one_source(
+    environment, aws_endpoint, chroma_server, bucket, collection, tmp_path, s3sync
+):
+    with wire_proxy(aws_endpoint.url) as proxy:
+        slow = Fault(delay_seconds=0.3)
+        proxy.plan = lambda request: slow
+        sync = ["sync", f"s3://{bucket}/docs/", "--collection", collection, "--json"]
+        sync += ["--endpoint-url", proxy.url, "--embedding", "hash"]
+        both = [Process(*sync, log=tmp_path / f"{n}.log") for n in range(2)]
+        ends = [None, None]
+
+        def wait(place):
+            ends[place] = both[place].end()
+
+        threads = [threading.Thread(target=wait, args=(place,)) for place in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    summaries = []
+    for process, (code, out) in zip(both, ends, strict=True):
+        assert code == 0, process.log.read_text()
+        summaries.append(json.loads(out.splitlines()[-1]))
+    assert [one["listed"] for one in summaries] == [5, 5]
+    assert [one["pending"] for one in summaries] == [0, 0]
+    assert sum(one["indexed"] for one in summaries) == 5  # each object by one of the two
+    assert sum(one["chunks_written"] for one in summaries) == 5
+    assert len(s3sync("source", "list", "--json").json) == 1
+    host, port = chroma_server.removeprefix("http://").split(":")
+    found = chromadb.HttpClient(host=host, port=int(port)).get_collection(collection)
+    assert found.count() == 5
+
+
+def test_a_source_that_works_by_itself_says_so(s3sync):
+    made = ["source", "create", "docs", "--bucket", "b", "--collection", "docs"]
+    assert s3sync(*made).code == 0
+    [told] = s3sync("status", "--json").json
+    assert (told["stack"], told["sensor"], told["sensor_on"]) == (False, "catalog_auto_sync", None)
+    assert "no stack runs in this folder" in s3sync("status").out
+    assert s3sync("source", "pause", "docs").code == 0
+    assert "paused" in s3sync("status").out
+    assert s3sync("retry", "docs").code == 0
+    assert s3sync("retry", "docs", "no-such-key").code == 1
+    assert s3sync("why", "no-such-key", "--source", "docs", "--json").json[0]["state"] == "unknown"
