@@ -109,8 +109,10 @@ def ours(server: ChromaServer, pieces: list[str], embedder: Embedder) -> None:
     collections.close()
 
 
-def bare(server: ChromaServer, pieces: list[str], embedder: Embedder, batch: int) -> float:
-    """Insert what was made before; return the seconds."""
+def bare(
+    server: ChromaServer, pieces: list[str], embedder: Embedder, batch: int
+) -> tuple[float, float]:
+    """Insert what was made before; return wall and CPU seconds of this process."""
     made = [
         record
         for number, chunks in enumerate(documents(pieces))
@@ -121,7 +123,7 @@ def bare(server: ChromaServer, pieces: list[str], embedder: Embedder, batch: int
     collection = client.create_collection(
         f"c-{uuid.uuid4().hex}", configuration={"hnsw": {"space": "cosine"}}
     )
-    begun = time.perf_counter()
+    begun, busy = time.perf_counter(), time.process_time()
     for start in range(0, len(made), batch):
         part = made[start : start + batch]
         collection.upsert(
@@ -130,26 +132,28 @@ def bare(server: ChromaServer, pieces: list[str], embedder: Embedder, batch: int
             documents=[record.document for record in part],
             metadatas=[dict(record.metadata) for record in part],
         )
-    seconds = time.perf_counter() - begun
+    spent = time.perf_counter() - begun, time.process_time() - busy
     assert collection.count() == len(pieces)
-    return seconds
+    return spent
 
 
-def timed(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    begun, busy = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - begun
+    return time.perf_counter() - begun, time.process_time() - busy
 
 
-def on_fresh_server(work: Callable[[ChromaServer], float]) -> tuple[float, float]:
-    """Return the seconds of ``work`` and the server's CPU seconds."""
+def on_fresh_server(
+    work: Callable[[ChromaServer], tuple[float, float]],
+) -> tuple[float, float, float]:
+    """Return wall seconds of ``work``, its CPU seconds, and the server's."""
     with TemporaryDirectory() as folder:
         server = start_chroma(Path(folder) / "chroma")
         try:
             process = psutil.Process(server.process.pid)
             before = sum(process.cpu_times()[:2])
-            seconds = work(server)
-            return seconds, sum(process.cpu_times()[:2]) - before
+            seconds, own = work(server)
+            return seconds, own, sum(process.cpu_times()[:2]) - before
         finally:
             server.stop()
 
@@ -157,20 +161,31 @@ def on_fresh_server(work: Callable[[ChromaServer], float]) -> tuple[float, float
 def compare_hash(count: int, rounds: int) -> None:
     pieces = texts(count)
     rates: dict[str, list[float]] = {}
-    print("| round | what | records/s | server CPU ms/record |\n|---|---|---|---|")
+    costs: dict[str, list[float]] = {}
+    print("| round | what | records/s | client CPU ms/record | server CPU ms/record |")
+    print("|---|---|---|---|---|")
     for turn in range(1, rounds + 1):
-        ways: dict[str, Callable[[ChromaServer], float]] = {
+        ways: dict[str, Callable[[ChromaServer], tuple[float, float]]] = {
             "bare 1000": lambda s: bare(s, pieces, fresh_hash(), 1000),
             "ours, hash": lambda s: timed(lambda: ours(s, pieces, fresh_hash())),
             "bare 2000": lambda s: bare(s, pieces, fresh_hash(), 2000),
         }
         for name, way in ways.items():
-            seconds, server_cpu = on_fresh_server(way)
+            seconds, own, other = on_fresh_server(way)
             rates.setdefault(name, []).append(count / seconds)
-            print(f"| {turn} | {name} | {count / seconds:.0f} | {server_cpu / count * 1e3:.2f} |")
+            # Two cores: writer and server work side by side, the dearer one sets the pace.
+            costs.setdefault(name, []).append(max(own, other) / count * 1e3)
+            print(
+                f"| {turn} | {name} | {count / seconds:.0f} | {own / count * 1e3:.3f} "
+                f"| {other / count * 1e3:.3f} |",
+                flush=True,
+            )
     best = max(statistics.median(rates["bare 1000"]), statistics.median(rates["bare 2000"]))
     ratio = statistics.median(rates["ours, hash"]) / best
-    print(f"\nours / best bare, medians of {rounds}: {ratio:.2f} (wanted: 0.85)")
+    cheapest = min(statistics.median(costs["bare 1000"]), statistics.median(costs["bare 2000"]))
+    by_cpu = cheapest / statistics.median(costs["ours, hash"])
+    print(f"\nours / best bare, medians of {rounds}: {ratio:.2f} by the clock (wanted: 0.85), ")
+    print(f"{by_cpu:.2f} by CPU time of the dearer process, which a busy machine disturbs less")
 
 
 def compare_minilm(count: int, rounds: int, model_dir: Path | None) -> None:
@@ -180,8 +195,8 @@ def compare_minilm(count: int, rounds: int, model_dir: Path | None) -> None:
     embedder.embed_query("load")
     ratios: list[float] = []
     for turn in range(1, rounds + 1):
-        alone = timed(lambda: embedder.embed_documents(pieces))
-        whole, _ = on_fresh_server(lambda s: timed(lambda: ours(s, pieces, embedder)))
+        alone, _ = timed(lambda: embedder.embed_documents(pieces))
+        whole, _, _ = on_fresh_server(lambda s: timed(lambda: ours(s, pieces, embedder)))
         ratios.append(alone / whole)
         print(f"{turn}: model alone {count / alone:.1f}/s, with writes {count / whole:.1f}/s")
     print(f"\nwith writes / model alone, median: {statistics.median(ratios):.2f} (wanted: 0.95)")

@@ -90,12 +90,16 @@ def validate_metadata(metadata: Mapping[str, object]) -> None:
 def _validate_entry(key: object, value: object) -> None:
     if not isinstance(key, str):
         raise RecordRejected(f"metadata key {shown(key)} is not a string")
-    _validate_text(f"metadata key {shown(key)}", key, limit=MAX_KEY_BYTES)
+    if not (key.isascii() and 0 < len(key) <= MAX_KEY_BYTES):
+        _validate_text(f"metadata key {shown(key)}", key, limit=MAX_KEY_BYTES)
     if key.startswith(("#", "$")) or key == "chroma:document":
         raise RecordRejected(f"metadata key {shown(key)} is refused by Chroma")
-    if value is None:
-        return
-    values = cast("list[object]", value) if isinstance(value, list) else [value]
+    if value is None or (type(value) is str and value.isascii() and len(value) <= MAX_VALUE_BYTES):
+        return  # most values of most records
+    _validate_value(key, cast("list[object]", value) if isinstance(value, list) else [value])
+
+
+def _validate_value(key: str, values: list[object]) -> None:
     if not values:
         raise RecordRejected(f"metadata key {shown(key)}: an array must not be empty")
     kinds = {type(item) for item in values}

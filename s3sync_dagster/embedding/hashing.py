@@ -24,7 +24,7 @@ class HashModel:
 
     def __init__(self, *, dimension: int = DIMENSION) -> None:
         self.dimension = dimension
-        self._places: dict[str, tuple[int, float]] = {}
+        self._codes: dict[str, int] = {}
 
     def configuration(self) -> Mapping[str, Any]:
         """Return a name of our own: no stock client can embed queries for it."""
@@ -38,11 +38,13 @@ class HashModel:
         """Return normalised rows; a text without words is hashed as one."""
         import numpy as np
 
-        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
+        codes = self._codes
         for row, text in zip(vectors, texts, strict=True):
-            for word in _WORD.findall(text.lower()) or [text]:
-                place, sign = self._place(word)
-                row[place] += sign
+            words = _WORD.findall(text.lower()) or [text]
+            found = np.array([codes.get(word) or self._code(word) for word in words])
+            signs = 1.0 - 2.0 * (found & 1)
+            row[:] = np.bincount(found >> 1, weights=signs, minlength=self.dimension)
             if not row.any():  # words may cancel each other out
                 row[0] = 1.0
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -51,11 +53,10 @@ class HashModel:
         """Return the same vector as for a document."""
         return self.infer([text])[0]
 
-    def _place(self, word: str) -> tuple[int, float]:
-        known = self._places.get(word)
-        if known is None:
-            number = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest())
-            known = ((number >> 1) % self.dimension, 1.0 if number & 1 else -1.0)
-            if len(self._places) < 100_000:  # bounded: texts of one corpus share their words
-                self._places[word] = known
-        return known
+    def _code(self, word: str) -> int:
+        """Return twice the word's place, odd where it counts down."""
+        number = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest())
+        code = (number >> 1) % self.dimension * 2 + (1 - (number & 1))
+        if len(self._codes) < 100_000:  # bounded: texts of one corpus share their words
+            self._codes[word] = code
+        return code
