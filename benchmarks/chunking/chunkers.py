@@ -1,6 +1,5 @@
 """Ours and the peers behind one shape: name and bytes in, byte ranges out."""
 
-import bisect
 import os
 from collections.abc import Callable, Iterable, Sequence
 
@@ -140,7 +139,11 @@ def llama_index(limit: int, language: str) -> Chunk:
         split = splitter.split_text
 
     def chunk(_name: str, data: bytes) -> list[tuple[int, int]]:
-        return _find(data, (text.encode() for text in split(data.decode())))
+        try:
+            texts = split(data.decode())
+        except ValueError:  # it refuses files whose tree begins with an error
+            return [(0, len(data))]
+        return _find(data, (text.encode() for text in texts))
 
     return chunk
 
@@ -245,9 +248,3 @@ def _find(data: bytes, texts: Iterable[bytes]) -> list[tuple[int, int]]:
         position = start + len(text)
         spans.append((start, position))
     return spans
-
-
-def lines_of(data: bytes, position: int) -> int:
-    """Return the 1-based line of a position (for looking at single cases)."""
-    starts = [0, *(i + 1 for i, byte in enumerate(data) if byte == 10)]
-    return bisect.bisect_right(starts, position)

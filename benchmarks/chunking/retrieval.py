@@ -82,7 +82,9 @@ def _row(name: str, task: Task, cuts: list[list[Cut]], model) -> str:
 def _cuts(name: str, task: Task) -> list[list[Cut]] | None:
     if name in OUR_VARIANTS:
         return [_our_cuts(name, *document) for document in task.documents]
-    documents = [(lang, path, base64.b64encode(data).decode()) for lang, path, data in task.documents]
+    documents = [
+        (kind, path, base64.b64encode(data).decode()) for kind, path, data in task.documents
+    ]
     python = sys.executable if name in OURS else str(HERE / ".peers" / "bin" / "python")
     done = subprocess.run(
         [python, __file__, "--cut", name],

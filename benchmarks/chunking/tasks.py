@@ -10,8 +10,9 @@ from corpus import read_corpus
 from units import units_of
 
 QUERIES = 300
-BYTES_PER_LANGUAGE = 130_000
+BYTES_PER_LANGUAGE = 90_000
 LANGUAGES = ("go", "java", "python", "rust", "typescript")
+MARKDOWN_BYTES = 500_000
 TABLE_ROWS = 220
 
 
@@ -98,7 +99,11 @@ def _sentence(comment: str) -> str:
 
 def section_task() -> Task:
     task = Task("heading -> section")
+    taken = 0
     for path, data in read_corpus(["markdown"])["markdown"]:
+        taken += len(data)
+        if taken > MARKDOWN_BYTES:
+            break
         document = len(task.documents)
         task.documents.append(("markdown", path, data))
         trail: list[tuple[int, str]] = []
@@ -154,8 +159,10 @@ def _render(
     for row in body:
         offsets.append(len(out))
         cells = [cell.replace("\n", " ").replace("|", "/") for cell in row]
-        line = f"| {' | '.join(cells)} |\n" if form == "markdown" else ",".join(
-            f'"{cell}"' if "," in cell else cell for cell in cells
-        ) + "\n"
+        line = (
+            f"| {' | '.join(cells)} |\n"
+            if form == "markdown"
+            else ",".join(f'"{cell}"' if "," in cell else cell for cell in cells) + "\n"
+        )
         out += line.encode()
     return bytes(out), offsets

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from s3sync_dagster.model.errors import MissingEngine
@@ -60,19 +60,15 @@ class Budget:
         steps = math.ceil(math.log2(weight / len(sample)) * _STEPS_PER_OCTAVE)
         return max(1, int(self.max_bytes / 2 ** (steps / _STEPS_PER_OCTAVE)))
 
-    def bytes_only(self) -> "Budget":
-        """Return the same budget without the model's limit."""
-        return replace(self, max_tokens=None, tokenizer_file=None, context_tokens=0)
-
 
 def count_tokens(tokenizer_file: str | None, parts: Sequence[bytes]) -> list[int]:
     """Return the tokens of each part, without those that the model adds itself."""
     if tokenizer_file is None:
         return [0] * len(parts)
     tokenizer = _tokenizer(tokenizer_file)
-    texts = [part.decode("utf-8", "replace") for part in parts]
-    encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-    return [len(encoding) for encoding in encodings]
+    encode = tokenizer.encode  # one by one: encode_batch starts a thread per core
+    texts = (part.decode("utf-8", "replace") for part in parts)
+    return [len(encode(text, add_special_tokens=False)) for text in texts]
 
 
 @functools.lru_cache(maxsize=4)

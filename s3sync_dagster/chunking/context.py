@@ -4,9 +4,9 @@ from s3sync_dagster.chunking.budget import count_tokens
 from s3sync_dagster.chunking.outline import Piece
 
 MAX_CONTEXT_BYTES = 400
-MAX_CONTEXT_SHARE = 5
-"""The prefix takes at most a fifth of the tokens that the model reads."""
-_MAX_KEY_CHARACTERS = 80
+MAX_CONTEXT_SHARE = 8
+"""The prefix takes at most an eighth of the tokens that the model reads."""
+_MAX_KEY_CHARACTERS = 60
 
 
 def context_prefix(
@@ -24,7 +24,9 @@ def context_prefix(
         max_tokens: what the line may take of the model's tokens; None: only bytes count.
         tokenizer_file: how tokens are counted.
     """
-    key = object_key if len(object_key) <= _MAX_KEY_CHARACTERS else f"…{object_key[-79:]}"
+    key = object_key
+    if len(key) > _MAX_KEY_CHARACTERS:
+        key = f"…{key[1 - _MAX_KEY_CHARACTERS :]}"
     steps = [" ".join(key.split()), *(name for _, name in piece.path if name)]
     while True:
         line = (" > ".join(steps) + "\n").encode("utf-8", "replace")

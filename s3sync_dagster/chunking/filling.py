@@ -12,6 +12,8 @@ BEFORE_BLANKS = 6.0
 SMALL_PARTS = 12
 """A run of so many parts, each below such a share of the limit, is uniform: a list of constants,
 an array of numbers. Content decides between its cuts too."""
+LONG_GAP = 4
+"""A part of more than so many chunks gets anchors."""
 
 
 @dataclass(slots=True)
@@ -129,6 +131,7 @@ class _Gap:
 
 def _add_gap(data: bytes, parts: Parts, gap: _Gap, budget: Budget, inner_cost: float) -> None:
     """Add the parts that cuts inside a too heavy one make."""
+    long = LONG_GAP * budget.max_bytes
     starts, costs = _cuts_inside(data, gap, budget)
     ends = [*starts[1:], gap.end]
     weights = _weights(data, starts, ends, budget)
@@ -138,7 +141,7 @@ def _add_gap(data: bytes, parts: Parts, gap: _Gap, budget: Budget, inner_cost: f
             denser = _Gap(start, end, weight, total, gap.scope)
             _add_gap(data, parts, denser, budget, inner_cost)
             continue
-        if start > gap.start and cost < CHARACTER:
+        if start > gap.start and cost < CHARACTER and gap.end - gap.start > long:
             parts.floors[len(parts.positions)] = inner_cost
         whole = min(weight, budget.max_bytes)  # a character is never cut, whatever it weighs
         parts.extend([start], [total], [gap.scope], [whole])

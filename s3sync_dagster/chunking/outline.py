@@ -4,6 +4,7 @@ All formats meet here: a grammar, the Markdown scanner or the row scanner only s
 a cut is possible, how much it hurts and what encloses the text after it. ``cutting`` does the rest.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -13,27 +14,45 @@ MAX_DEPTH = 16
 ScopeKind = Literal["symbol", "heading", "fence"]
 
 
-@dataclass(frozen=True, slots=True)
 class Scope:
     """What encloses a part of a document: a definition, a heading, a fence."""
 
-    kind: ScopeKind
-    name: str
-    parent: "Scope | None" = None
-    depth: int = 0
+    __slots__ = ("_name", "depth", "kind", "parent")
 
-    def inner(self, kind: ScopeKind, name: str) -> "Scope":
+    def __init__(
+        self,
+        kind: ScopeKind,
+        name: str | Callable[[], str],
+        parent: "Scope | None" = None,
+        depth: int = 0,
+    ) -> None:
+        """Make a scope; a name that takes work to find is found when it is asked for."""
+        self.kind: ScopeKind = kind
+        self._name = name
+        self.parent = parent
+        self.depth = depth
+
+    @property
+    def name(self) -> str:
+        """Name, empty for a definition without one."""
+        if not isinstance(self._name, str):
+            self._name = self._name()
+        return self._name
+
+    def inner(self, kind: ScopeKind, name: str | Callable[[], str]) -> "Scope":
         """Return the scope of something inside this one; very deep ones do not count."""
         if self.depth >= MAX_DEPTH:
             return self
         return Scope(kind, name, self, self.depth + 1)
 
     def path(self) -> tuple[tuple[ScopeKind, str], ...]:
-        """Return kinds and names from the outermost to this one."""
+        """Return kinds and names from the outermost to this one, each name once in a row."""
         steps: list[tuple[ScopeKind, str]] = []
         scope: Scope | None = self
         while scope is not None and scope.depth:
-            steps.append((scope.kind, scope.name))
+            step = (scope.kind, scope.name)
+            if step[1] and step not in steps[-1:]:
+                steps.append(step)
             scope = scope.parent
         return tuple(reversed(steps))
 

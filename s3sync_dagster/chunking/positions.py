@@ -37,9 +37,11 @@ def locate(data: bytes, pieces: Iterable[Piece], pages: tuple[Page, ...]) -> Ite
             end_col = max(1, len(text) - text.rfind("\n") - 1)
         else:
             end_col = max(1, column + len(text) - 1)
-        header = b"" if piece.header is None else data[piece.header[0] : piece.header[1]]
+        stored = text
+        if piece.header is not None:
+            stored = data[piece.header[0] : piece.header[1]].decode("utf-8") + text
         yield Place(
-            text=header.decode("utf-8") + text,
+            text=stored,
             start_line=line,
             end_line=line + newlines,
             start_col=column,
@@ -47,6 +49,6 @@ def locate(data: bytes, pieces: Iterable[Piece], pages: tuple[Page, ...]) -> Ite
             page=pages[page].label if page >= 0 else None,
         )
         character += len(raw)
-        total = raw.count("\n")
+        total = newlines + (len(raw) != len(text))
         line += total
         column = len(raw) - raw.rfind("\n") if total else column + len(raw)

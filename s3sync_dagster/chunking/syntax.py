@@ -1,5 +1,6 @@
 """A syntax tree's possible cuts: definitions stay whole, comments stay with what they describe."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from s3sync_dagster.chunking.outline import ROOT, Outline, Scope
@@ -51,8 +52,7 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
     scope = ROOT
     parent_kind = kind_before = OTHER
     last = line = end_before = 0
-    name_before = ""
-    named = ROOT  # the last scope with a name: one for all clauses of a function
+    named = ROOT  # that of the last definition: one for all clauses of a function
     after_header = in_wrapper = False
     described: list[int] = []  # indices of the comments before a definition
     while True:
@@ -60,14 +60,14 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
             start, end = node.start_byte, node.end_byte
             if end <= end_before or start == end:
                 continue
-            kind, is_body, is_named, is_wrapper = traits[node.kind_id]
-            if (
-                end - start <= _KEYWORD_BYTES
-                and (end - start <= _PUNCTUATION_BYTES or not is_named)
-                and end - last <= limit
-            ):
+            size = end - start
+            if size <= _PUNCTUATION_BYTES and end - last <= limit:
                 if data[start] > _BLANK:
                     end_before = end  # a closer or separator stays with what precedes it
+                continue
+            kind, is_body, is_named, is_wrapper = traits[node.kind_id]
+            if size <= _KEYWORD_BYTES and not is_named and end - last <= limit:
+                end_before = end
                 continue
             if data[start] <= _BLANK and data[start:end].isspace():
                 continue  # some grammars have nodes for blanks
@@ -82,13 +82,14 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
                 or in_wrapper
             )
             inner = scope
-            name = ""
+            same_name = False
             if kind == DEFINITION:
-                name = definition_name(node, data, language)
-                if name and name == named.name and named.parent is scope:
+                inner = scope.inner("symbol", partial(definition_name, node, data, language))
+                if kind_before == DEFINITION and newlines < 2 and named.parent is scope:
+                    same_name = inner.name != "" and inner.name == named.name
+                if same_name:
                     inner = named
-                elif name and name != scope.name:
-                    inner = named = scope.inner("symbol", name)
+                named = inner
             if position <= last:
                 cut = False
             elif newlines:
@@ -114,7 +115,7 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
                 if after_header or (is_body and kind_before != COMMENT):
                     cost += AFTER_HEADER
                     after_header = False
-                if newlines < 2 and name and name == name_before:
+                if same_name:
                     cost += SAME_NAME
                 if described_here:
                     cost += AFTER_COMMENT + (INSIDE_COMMENT if kind == COMMENT else 0.0)
@@ -149,7 +150,6 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
             end_before = end
             if newlines or kind != COMMENT:
                 kind_before = kind
-                name_before = name
         else:
             if not stack:
                 return outline
