@@ -254,13 +254,13 @@ BAD_FILES = [
     BadFile(
         "form-loop.pdf",
         raw_pdf.form_loop_pdf,
-        _ok("timeout", "no_text", "missing_program"),
+        _ok("timeout", "out_of_memory", "no_text", "missing_program"),
         long=True,
     ),
     BadFile(
         "doubling-forms.pdf",
         raw_pdf.doubling_forms_pdf,
-        _ok("timeout", "no_text", "missing_program"),
+        _ok("timeout", "out_of_memory", "no_text", "missing_program"),
         long=True,
     ),
     BadFile("flate-bomb.pdf", raw_pdf.flate_bomb_pdf, _ok("out_of_memory", "timeout"), long=True),
