@@ -106,7 +106,11 @@ def refuse_strangers(request: Request) -> None:
             "Without API tokens this server answers to programs of its own machine alone: "
             "create a token with `s3sync token create`."
         )
-    if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+    if request.headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
+        return
+    # A link to a page of ours may be followed: who set it learns nothing of what is shown.
+    followed = request.headers.get("sec-fetch-mode") == "navigate" and request.method == "GET"
+    if not followed or request.headers.get("sec-fetch-dest") != "document":
         raise Forbidden("A page of another site may not use this server.")
 
 

@@ -26,6 +26,8 @@ from s3sync_dagster.api import (
 from s3sync_dagster.api.access import Access
 from s3sync_dagster.api.add_file import Slots
 from s3sync_dagster.api.backfills import Backfills
+from s3sync_dagster.api.console import actions, pages
+from s3sync_dagster.api.console.session import Sessions
 from s3sync_dagster.api.context import Context
 from s3sync_dagster.api.dispatching import Dispatch, Dispatching
 from s3sync_dagster.api.finished import FinishedCollections
@@ -97,7 +99,8 @@ def create_app(
     )
     app.state.context = context
     app.state.access = Access(parts.catalog, options)
-    for room in (sources, invocations, add_file, health, metrics, *BEYOND):
+    app.state.sessions = Sessions(parts.settings)
+    for room in (sources, invocations, add_file, health, metrics, *BEYOND, pages, actions):
         app.include_router(room.router)
     app.openapi = partial(openapi.describe, app)  # type: ignore[method-assign]
     errors.install(app)

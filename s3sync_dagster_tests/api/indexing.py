@@ -1,5 +1,7 @@
 """Work done in the test's own process: what a run of Dagster does, without Dagster."""
 
+import uuid
+
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.core.lease import Lease
 from s3sync_dagster.core.sync import sync_batch
@@ -11,7 +13,7 @@ def work(api, source_id):
     source = parts.catalog.sources.find(source_id)
     done = 0
     while batch := parts.catalog.batches.reserve(
-        source.id, take=Take(ignore_backoff=True), owner=parts.owners.me(), run_id=f"run-{done}"
+        source.id, take=Take(ignore_backoff=True), owner=parts.owners.me(), run_id=str(uuid.uuid4())
     ):
         lease = Lease(batch.token, catalog=parts.catalog, clock=parts.clock)
         sync_batch(parts.engine_for(source, threads=1), lease)

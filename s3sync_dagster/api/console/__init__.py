@@ -1,0 +1,1 @@
+"""The console: a few pages for people, rendered here, readable without JavaScript."""

@@ -1,0 +1,122 @@
+"""Who looks at the pages: a cookie with the token, sealed; forms that no other site can send."""
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from dataclasses import dataclass
+
+from cryptography.fernet import Fernet, InvalidToken
+from fastapi import Request, Response
+
+from s3sync_dagster.api.access import Access, Caller, authorise
+from s3sync_dagster.api.errors import Forbidden
+from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.settings import Settings, read_encryption_key
+
+SESSION_COOKIE = "s3sync_session"
+FORM_COOKIE = "s3sync_form"
+SESSION_SECONDS = 12 * 3600
+_PURPOSE = b"s3sync console session"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What one request to the pages is allowed, and the secret of its forms."""
+
+    caller: Caller
+    form_token: str
+    form_seed: str
+    signed_in: bool
+    """False on a server without tokens, where nobody signs in or out."""
+
+    @property
+    def owner(self) -> bool:
+        """Whether the buttons for owners are shown."""
+        return self.caller.role == "owner"
+
+
+class Sessions:
+    """Seals tokens into cookies and signs forms, with a key made from the encryption key."""
+
+    def __init__(self, settings: Settings) -> None:
+        try:
+            root = read_encryption_key(settings).encode()
+        except InvalidSetting:
+            root = secrets.token_bytes(32)  # sessions then end with the process
+        self._secret = hashlib.sha256(_PURPOSE + root).digest()
+        self._fernet = Fernet(base64.urlsafe_b64encode(self._secret))
+
+    def open(self, request: Request) -> Session:
+        """Return the session of a request.
+
+        Raises:
+            Unauthorized: the visitor has to sign in.
+            Forbidden: see ``access.refuse_strangers``.
+        """
+        token = self._token(request)
+        caller = authorise(request, token)
+        seed = request.cookies.get(FORM_COOKIE, "") or secrets.token_urlsafe(24)
+        return Session(
+            caller=caller,
+            form_token=self._sign(seed),
+            form_seed=seed,
+            signed_in=caller.token_id is not None,
+        )
+
+    def check_form(self, request: Request, form_token: str) -> None:
+        """Raise ``Forbidden`` for a form that was not sent from one of our pages."""
+        seed = request.cookies.get(FORM_COOKIE, "")
+        if not seed or not hmac.compare_digest(self._sign(seed), form_token):
+            raise Forbidden("This form has expired: go back, load the page again, and retry.")
+        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            raise Forbidden("A page of another site may not send this form.")
+
+    def sign_in(self, request: Request, response: Response, token: str) -> None:
+        """Put a token that was checked into the visitor's cookie."""
+        sealed = self._fernet.encrypt(json.dumps(token).encode()).decode()
+        _set_cookie(request, response, SESSION_COOKIE, sealed, seconds=SESSION_SECONDS)
+
+    def sign_out(self, response: Response) -> None:
+        """Take the cookie away."""
+        response.delete_cookie(SESSION_COOKIE, path="/")
+
+    def keep_form(self, request: Request, response: Response, seed: str) -> None:
+        """Give the visitor the seed that later signs the forms of this page."""
+        if request.cookies.get(FORM_COOKIE) != seed:
+            _set_cookie(request, response, FORM_COOKIE, seed, seconds=None)
+
+    def fresh_seed(self, request: Request) -> tuple[str, str]:
+        """Return seed and form token for a page that is shown before anybody signed in."""
+        seed = request.cookies.get(FORM_COOKIE, "") or secrets.token_urlsafe(24)
+        return seed, self._sign(seed)
+
+    def known(self, request: Request, token: str) -> bool:
+        """Return whether a token may sign in."""
+        access: Access = request.app.state.access
+        return access.catalog.tokens.find(token) is not None
+
+    def _token(self, request: Request) -> str | None:
+        sealed = request.cookies.get(SESSION_COOKIE, "")
+        try:
+            return json.loads(self._fernet.decrypt(sealed.encode(), ttl=SESSION_SECONDS))
+        except (InvalidToken, ValueError):
+            return None
+
+    def _sign(self, seed: str) -> str:
+        return hmac.new(self._secret, seed.encode(), hashlib.sha256).hexdigest()
+
+
+def _set_cookie(
+    request: Request, response: Response, name: str, value: str, *, seconds: int | None
+) -> None:
+    response.set_cookie(
+        name,
+        value,
+        max_age=seconds,
+        path="/",
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https",
+    )

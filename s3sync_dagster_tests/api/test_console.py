@@ -1,0 +1,286 @@
+"""The console over plain HTTP: what it shows, who may see it, and which forms it takes."""
+
+import re
+import uuid
+from html.parser import HTMLParser
+
+import httpx
+import pytest
+
+from s3sync_dagster.api.console.pages import safe_target
+from s3sync_dagster.api.console.wording import ago, counted, duration, highlight, size
+from s3sync_dagster_tests.api.indexing import work
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+class Outline(HTMLParser):
+    """What a page is made of, and whether its tags close."""
+
+    VOID = frozenset({"meta", "link", "input", "br"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.ids, self.labels, self.inputs = [], [], [], set(), []
+        self.feed(text)
+        assert self.open == [], self.open
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.tags.append((tag, found))
+        if "id" in found:
+            self.ids.append(found["id"])
+        if tag == "label" and "for" in found:
+            self.labels.add(found["for"])
+        if tag in ("input", "select") and found.get("type") not in ("hidden",):
+            self.inputs.append((found.get("id"), "label" in self.open))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def check(self):
+        assert len(set(self.ids)) == len(self.ids)
+        assert [tag for tag, _ in self.tags].count("h1") == 1
+        assert ("html", {"lang": "en"}) in self.tags
+        for identity, inside in self.inputs:
+            assert inside or identity in self.labels
+        for tag, attributes in self.tags:
+            if tag == "th":
+                assert attributes.get("scope") in ("row", "col")
+            if tag == "form" and attributes.get("method") == "post":
+                assert attributes["action"].startswith("/")
+            assert not any(name.startswith("on") for name in attributes)
+            assert "style" not in attributes
+
+
+def get(http, path, **options):
+    answer = http.get(path, **options)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("text/html")
+    Outline(answer.text).check()
+    return answer.text
+
+
+def form_token(text):
+    return re.search(r'name="form_token" value="([0-9a-f]{64})"', text).group(1)
+
+
+@pytest.fixture(scope="module")
+def source(api, aws_endpoint):
+    """An indexed source with a failure and a name that wants to be a script."""
+    bucket = aws_endpoint.make_bucket("console")
+    aws_endpoint.put_all(
+        bucket,
+        {
+            "docs/tides.md": "# Tides\n\nThe moon pulls the sea & <b>twice</b> a day.\n",
+            "docs/broken.pdf": b"no pdf",
+            "docs/movie.mp4": b"x",
+            f"docs/{SCRIPT}.md": "# Script\n\nHarmless.\n",
+        },
+    )
+    with api.client() as http:
+        body = api.s3(bucket, path_prefix="docs/", metadata={"note": SCRIPT})
+        body["embedding"] = {"dense": {"model": "s3sync-hash"}}
+        source_id = http.post("/api/v1/sources", json=body).json()["source_id"]
+        http.post(f"/s3sync/v1/sources/{source_id}/backfill")
+        found = api.parts.catalog.sources.find(source_id)
+        while not api.parts.catalog.invocations.live_count(source_id):
+            pass
+        while api.parts.catalog.listings.live_owner(source_id):
+            pass
+        work(api, source_id)
+    return found
+
+
+def test_from_the_overview_to_the_reason_and_the_retry(api, http, source):
+    overview = get(http, "/")
+    assert source.name in overview
+    link = re.search(rf'href="(/sources/{source.id}/objects\?state=failed)">1 failed<', overview)
+    failed = get(http, link.group(1))
+    assert "docs/broken.pdf" in failed
+    [row] = api.parts.catalog.views.object_rows(source.id, state="failed")
+    assert row.reason.replace("_", " ") in failed
+    key = re.search(rf'href="(/sources/{source.id}/object\?key=docs%2Fbroken.pdf)"', failed)
+    detail = get(http, key.group(1))
+    assert "Retry" in detail
+    back = re.search(r'name="back" value="([^"]+)"', detail).group(1).replace("&amp;", "&")
+    form = {"form_token": form_token(detail), "key": "docs/broken.pdf", "back": back}
+    answer = http.post(f"/sources/{source.id}/retry", data=form, follow_redirects=True)
+    assert answer.status_code == 200
+    assert "Tried again: 1 object." in answer.text
+    assert "pending" in answer.text
+    work(api, source.id)
+    assert "failed" in get(http, key.group(1))
+
+
+def test_every_page_escapes_what_it_shows(http, source):
+    pages = [
+        "/",
+        f"/sources/{source.id}",
+        f"/sources/{source.id}/objects",
+        f"/sources/{source.id}/objects?state=indexed&after=docs/",
+        f"/sources/{source.id}/objects?reason={SCRIPT}",
+        f"/sources/{source.id}/object?key=docs/{SCRIPT}.md",
+        f"/sources/{source.id}/object?key=never%2F{SCRIPT}",
+        f"/search?q={SCRIPT}&where=default_database/{source.collection_name}",
+        f"/search?q=x&where={SCRIPT}/{SCRIPT}",
+        f"/login?next={SCRIPT}",
+    ]
+    for path in pages:
+        answer = http.get(path, follow_redirects=True)
+        assert answer.status_code == 200, (path, answer.text)
+        assert SCRIPT not in answer.text, path
+        Outline(answer.text).check()
+    for path in (f"/sources/{uuid.uuid4()}", "/sources/x", "/nowhere"):
+        answer = http.get(path)
+        assert answer.status_code in (400, 404)
+        assert SCRIPT not in answer.text
+
+
+def test_a_search_shows_the_chunk_and_its_place(http, source):
+    place = f"default_database/{source.collection_name}"
+    text = get(http, "/search", params={"q": "moon twice", "where": place})
+    assert "The <mark>moon</mark> pulls the sea &amp; &lt;b&gt;<mark>twice</mark>" in text
+    assert "lines 1 to 3" in text
+    assert f"/sources/{source.id}/object?key=docs%2Ftides.md" in text
+    hybrid = get(http, "/search", params={"q": "moon", "where": place, "hybrid": "true"})
+    assert "<mark>moon</mark>" in hybrid
+    assert "checked" in hybrid
+    assert "Search" in get(http, "/search")
+    wrong = get(http, "/search", params={"q": "x", "where": "default_database/nobody-has-it"})
+    assert "there is no collection" in wrong
+
+
+def test_buttons_of_a_source(api, http, source):
+    page = get(http, f"/sources/{source.id}")
+    form = {"form_token": form_token(page)}
+    for verb, note in (
+        ("pause", "Automatic work is paused."),
+        ("resume", "Automatic work goes on."),
+        ("backfill", "The prefix is being listed"),
+        ("retry", "Tried again: 1 object."),
+    ):
+        answer = http.post(f"/sources/{source.id}/{verb}", data=form, follow_redirects=True)
+        assert answer.status_code == 200, answer.text
+        assert note in answer.text
+    stale = http.post(
+        f"/sources/{source.id}/approve-deletes", data={**form, "listing_id": "1000000"}
+    )
+    assert stale.status_code == 409
+    assert "Nothing blocked" in stale.text
+    Outline(stale.text).check()
+    while api.parts.catalog.listings.live_owner(source.id):
+        pass
+    work(api, source.id)
+
+
+def test_a_form_of_another_site_is_refused(api, http, source):
+    page = get(http, f"/sources/{source.id}")
+    token = form_token(page)
+    url = f"/sources/{source.id}/pause"
+    assert http.post(url).status_code == 403
+    assert http.post(url, data={"form_token": "0" * 64}).status_code == 403
+    for headers in ({"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}):
+        assert http.post(url, data={"form_token": token}, headers=headers).status_code == 403
+    with httpx.Client(base_url=api.url) as stranger:  # the right token without the cookie
+        assert stranger.post(url, data={"form_token": token}).status_code == 403
+    assert not api.parts.catalog.sources.paused(source.id)
+    for cookie in http.cookies.jar:
+        assert cookie.has_nonstandard_attr("HttpOnly")
+        assert cookie.get_nonstandard_attr("SameSite").lower() == "strict"
+
+
+def test_a_link_from_dagster_may_be_followed_on_an_open_server(http):
+    linked = {
+        "sec-fetch-site": "same-site",
+        "sec-fetch-mode": "navigate",
+        "sec-fetch-dest": "document",
+    }
+    assert http.get("/", headers=linked).status_code == 200
+    for change in (
+        {"sec-fetch-mode": "cors"},
+        {"sec-fetch-mode": "no-cors"},
+        {"sec-fetch-dest": "iframe"},
+        {"sec-fetch-dest": "image"},
+    ):
+        assert http.get("/", headers=linked | change).status_code == 403
+
+
+def test_signing_in_and_out(fresh_api, aws_endpoint):
+    api = fresh_api
+    mine = api.parts.catalog.sources.add(aws_endpoint.source("some-bucket"))
+    row, owner = api.parts.catalog.tokens.create(tenant="default_tenant", role="owner")
+    member = api.token(role="member")
+    stranger = api.token(tenant="stranger")
+    with api.client() as http:
+        answer = http.get(f"/sources/{mine.id}?n=1")
+        assert answer.status_code == 303
+        assert answer.headers["location"] == f"/login?next=%2Fsources%2F{mine.id}%3Fn%3D1"
+        login = get(http, answer.headers["location"])
+        form = {"form_token": form_token(login), "target": f"/sources/{mine.id}"}
+        wrong = http.post("/login", data={**form, "token": "s3s_wrong"})
+        assert wrong.status_code == 401
+        assert "not known" in wrong.text
+        Outline(wrong.text).check()
+        assert http.post("/login", data={"token": owner}).status_code == 403  # no signature
+        answer = http.post("/login", data={**form, "token": f" {owner} "})
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/sources/{mine.id}")
+        cookie = answer.headers["set-cookie"]
+        assert owner not in cookie
+        assert "HttpOnly" in cookie
+        assert "SameSite=strict" in cookie
+        page = get(http, f"/sources/{mine.id}")
+        assert "Pause" in page
+        assert http.get(f"/sources/{mine.id}/content?key=x").status_code == 400  # no keys here
+        # The cookie opens the pages alone: the API wants the token.
+        assert http.get("/api/v1/sources").status_code == 401
+        api.parts.catalog.tokens.revoke(row.id)
+        assert http.get("/").status_code == 303
+    for token, sees in ((member, True), (stranger, False)):
+        with api.client() as http:
+            form = {"form_token": form_token(get(http, "/login")), "target": "//evil.example"}
+            answer = http.post("/login", data={**form, "token": token})
+            assert answer.headers["location"] == "/"
+            assert (mine.name in get(http, "/")) is sees
+            shown = http.get(f"/sources/{mine.id}")
+            assert shown.status_code == (200 if sees else 404)
+            signed = {"form_token": form_token(get(http, "/"))}
+            refused = http.post(f"/sources/{mine.id}/pause", data=signed)
+            assert refused.status_code == (403 if sees else 404)
+            retried = http.post(f"/sources/{mine.id}/retry", data=signed)
+            assert retried.status_code == (303 if sees else 404)
+            if sees:
+                assert "Pause" not in shown.text
+            http.post("/logout", data=signed)
+            assert http.get("/").status_code == 303
+
+
+def test_static_files(http):
+    for name, kind in (("console.css", "text/css"), ("console.js", "text/javascript")):
+        answer = http.get(f"/static/{name}")
+        assert answer.headers["content-type"].startswith(kind)
+        assert "max-age" in answer.headers["cache-control"]
+    for name in ("../pages.py", "..%2Fpages.py", "console.html"):
+        assert http.get(f"/static/{name}").status_code == 404
+
+
+def test_words_for_people():
+    assert duration(0) == "a moment"
+    assert counted(1, "object") == "1 object"
+    assert counted(1200, "object") == "1,200 objects"
+    assert duration(61) == "1 minute 1 second"
+    assert duration(90_000) == "1 day 1 hour"
+    assert size(-1) == "unknown"
+    assert size(999) == "999 bytes"
+    assert size(1500) == "1.5 kB"
+    assert size(200 * 1024 * 1024) == "209.7 MB"
+    assert ago(None) == "never"
+    assert "1970-01-01 00:00:00 UTC" in ago(0.0)
+    assert highlight("a <b> Moon", "moon") == "a &lt;b&gt; <mark>Moon</mark>"
+    assert highlight("a.b", ".") == "a.b"
+    assert highlight("x" * 10, "(((") == "x" * 10
+    assert safe_target("/a?b=1") == "/a?b=1"
+    for target in ("", "//evil", "/\\evil", "http://evil", "javascript:x", "/a\nb"):
+        assert safe_target(target) == "/"

@@ -1,0 +1,217 @@
+"""The console in Chromium: keyboard, phone width, both colour schemes, and three clicks to a retry.
+
+``S3SYNC_SCREENSHOTS`` names a folder for pictures (``docs/images`` holds those of the docs).
+"""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from s3sync_dagster_tests.api.indexing import work
+
+pytestmark = pytest.mark.browser
+
+DESKTOP = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+FILES = {
+    "handbook/holidays.md": "# Holidays\n\nEverybody has 30 days of holidays a year.\n",
+    "handbook/expenses.md": "# Expenses\n\nKeep the receipt; the company pays within two weeks.\n",
+    "handbook/tides.md": "# Tides\n\n## Why\n\nThe moon pulls the sea twice a day.\n",
+    "code/client.py": "def wait(seconds):\n    '''Wait and try again.'''\n    return seconds\n",
+    "manuals/damaged-scan.pdf": b"%PDF-1.4 cut off",
+    "media/intro.mp4": b"\x00\x00",
+}
+CONTRAST = """() => {
+  const lum = c => {
+    const [r, g, b] = c.match(/[\\d.]+/g).map(Number).map(v => v / 255)
+      .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const back = e => {
+    for (; e; e = e.parentElement) {
+      const c = getComputedStyle(e).backgroundColor;
+      if (!/rgba\\(.*, 0\\)|transparent/.test(c)) return c;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const bad = [];
+  for (const e of document.querySelectorAll("body *")) {
+    const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+    if (!own || !e.checkVisibility()) continue;
+    const style = getComputedStyle(e);
+    const [a, b] = [lum(style.color), lum(back(e))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) bad.push(`${e.tagName}.${e.className} ${ratio.toFixed(2)} ${e.textContent}`);
+  }
+  return bad;
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    assert path, "these tests need Chromium: apt-get install chromium"
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def source(api, aws_endpoint):
+    bucket = aws_endpoint.make_bucket("company")
+    aws_endpoint.put_all(bucket, FILES)
+    with api.client() as http:
+        body = api.s3(bucket, collection_name="handbook")
+        body["embedding"] = {"dense": {"model": "s3sync-hash"}}
+        source_id = http.post("/api/v1/sources", json=body).json()["source_id"]
+        http.post(f"/s3sync/v1/sources/{source_id}/backfill")
+        found = api.parts.catalog.sources.find(source_id)
+        while not api.parts.catalog.invocations.live_count(source_id):
+            pass
+        while api.parts.catalog.listings.live_owner(source_id):
+            pass
+        work(api, source_id)
+    return found
+
+
+@pytest.fixture(params=["desktop-light", "phone-dark"])
+def tab(request, browser):
+    """A page in each shape; what the browser complains about is an error."""
+    size, scheme = request.param.split("-")
+    context = browser.new_context(
+        viewport=DESKTOP if size == "desktop" else PHONE, color_scheme=scheme
+    )
+    opened = context.new_page()
+    troubles = []
+    opened.on("pageerror", lambda error: troubles.append(str(error)))
+    opened.on("console", lambda line: troubles.append(line.text) if line.type == "error" else None)
+    opened.shape = request.param
+    yield opened
+    context.close()
+    assert troubles == []
+
+
+def check(tab, name):
+    """Hold a page against what everybody needs, and keep its picture."""
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways"
+    assert tab.evaluate(CONTRAST) == []
+    small = tab.evaluate(
+        "[...document.querySelectorAll('button, .button')]"
+        ".filter(e => e.getBoundingClientRect().height < 44).map(e => e.outerHTML)"
+    )
+    assert small == []
+    folder = os.environ.get("S3SYNC_SCREENSHOTS")
+    if folder:
+        path = Path(folder) / f"console-{name}-{tab.shape}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tab.screenshot(path=path, full_page=True)
+
+
+def test_a_failing_object_is_found_understood_and_retried_with_three_clicks(api, source, tab):
+    work(api, source.id)
+    tab.goto(api.url)
+    check(tab, "overview")
+    tab.get_by_role("row", name=source.name).get_by_role("link", name="1 failed").click()
+    expect(tab.get_by_role("row", name="damaged-scan.pdf")).to_contain_text("failed")
+    check(tab, "failed")
+    tab.get_by_role("link", name="manuals/damaged-scan.pdf").click()
+    expect(tab.get_by_role("heading", level=1)).to_have_text("manuals/damaged-scan.pdf")
+    [row] = api.parts.catalog.views.object_rows(source.id, state="failed")
+    expect(tab.get_by_role("main")).to_contain_text(row.error)
+    check(tab, "object")
+    tab.get_by_role("button", name="Retry").click()
+    expect(tab.get_by_role("status")).to_have_text("Tried again: 1 object.")
+    assert api.parts.catalog.invocations.live_count(source.id) == 1
+    work(api, source.id)
+
+
+def test_each_page(api, source, tab):
+    tab.goto(f"{api.url}/sources/{source.id}")
+    expect(tab.get_by_role("heading", name="History")).to_be_visible()
+    check(tab, "source")
+    tab.goto(f"{api.url}/sources/{source.id}/objects")
+    expect(tab.get_by_role("row")).to_have_count(len(FILES) + 1)
+    check(tab, "objects")
+    tab.goto(f"{api.url}/search")
+    tab.get_by_label("Words or a question").fill("how many days of holidays")
+    tab.get_by_role("button", name="Search").click()
+    first = tab.get_by_role("article").first
+    expect(first.get_by_role("heading")).to_have_text("handbook/holidays.md")
+    marked = first.locator("mark").all_text_contents()
+    assert marked == ["Holidays", "days", "of", "holidays"]
+    expect(first).to_contain_text(re.compile(r"lines? \d"))
+    check(tab, "search")
+
+
+def test_what_is_not_there_is_said(api, browser):
+    tab = browser.new_page(viewport=PHONE)
+    tab.goto(f"{api.url}/sources/nonsense")
+    expect(tab.get_by_role("alert")).to_contain_text("source_id")
+    tab.get_by_role("link", name="All sources").click()
+    expect(tab.get_by_role("heading", name="Sources")).to_be_visible()
+    tab.context.close()
+
+
+def test_everything_can_be_done_with_the_keyboard(api, source, tab):
+    tab.goto(api.url)
+    tab.keyboard.press("Tab")
+    expect(tab.get_by_role("link", name="Skip to the content")).to_be_focused()
+    tab.keyboard.press("Enter")
+    assert tab.evaluate("document.activeElement.id") == "main"
+    for _ in range(40):
+        tab.keyboard.press("Tab")
+        focused = tab.evaluate("document.activeElement.textContent.trim()")
+        outline = tab.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline != "none"
+        if focused == source.name:
+            break
+    else:
+        raise AssertionError("the source was not reached")
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_role("heading", level=1)).to_contain_text(source.name)
+
+
+def test_it_stays_up_to_date_and_can_be_stopped(api, source, tab):
+    tab.goto(f"{api.url}/sources/{source.id}")
+    live = tab.get_by_label("Live")
+    expect(live).to_be_checked()
+    objects = tab.locator("#live-objects")
+    before = objects.inner_text()
+    api.parts.catalog.invocations.retry_failed(source)
+    expect(objects).not_to_have_text(before, timeout=15_000, use_inner_text=True)
+    live.uncheck()
+    tab.reload()
+    expect(live).not_to_be_checked()
+    work(api, source.id)
+
+
+def test_without_javascript_everything_can_be_read(api, source, browser):
+    context = browser.new_context(java_script_enabled=False, viewport=PHONE)
+    tab = context.new_page()
+    tab.goto(api.url)
+    tab.get_by_role("link", name=source.name).first.click()
+    expect(tab.get_by_role("heading", level=1)).to_contain_text(source.name)
+    tab.get_by_role("button", name="Pause").click()
+    expect(tab.get_by_role("status")).to_have_text("Automatic work is paused.")
+    tab.get_by_role("button", name="Resume").click()
+    expect(tab.get_by_role("status")).to_have_text("Automatic work goes on.")
+    context.close()
+
+
+def test_signing_in(fresh_api, aws_endpoint, tab):
+    mine = fresh_api.parts.catalog.sources.add(aws_endpoint.source("some-bucket"))
+    token = fresh_api.token(role="member")
+    tab.goto(f"{fresh_api.url}/sources/{mine.id}")
+    expect(tab.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(tab.get_by_label("API token")).to_be_focused()
+    check(tab, "login")
+    tab.keyboard.type(token)
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_role("heading", level=1)).to_contain_text(mine.name)
+    tab.get_by_role("button", name="Sign out").click()
+    expect(tab.get_by_role("heading", name="Sign in")).to_be_visible()
