@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from s3sync_dagster.catalog import Catalog, open_catalog
@@ -150,7 +151,7 @@ class Parts:
             store=self.store_for(source),
             collections=self.collections,
             embedder=self.embedder_for(source.embedding),
-            extractor=extract_document,
+            extractor=partial(extract_document, resolve_env=self.resolve_env),
             chunker=chunk_document,
             pool=self.pool,
             clock=self.clock,
