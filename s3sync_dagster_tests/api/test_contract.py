@@ -112,8 +112,8 @@ def mend(operation_id, case, mended, api, source_id, bucket):
         deletes = operation_id in ("delete_source", "update_source")
         parameters["source_id"] = str(uuid.uuid4()) if deletes else source_id
     if "path" in mended and "invocation_id" in parameters:
-        [row] = api.parts.catalog.invocations.rows(limit=1)
-        parameters["invocation_id"] = row.id
+        for row in api.parts.catalog.invocations.rows(limit=1):
+            parameters["invocation_id"] = row.id
     if not isinstance(body, dict):
         return
     if "database" in mended and "database_name" in body:

@@ -37,6 +37,12 @@ def embedder(model_dir):
 
 
 @pytest.fixture
+def empty_home(tmp_path_factory, monkeypatch):
+    """Chroma's own cache of this user holds no model."""
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture
 def stock_client_has_model(embedder, model_dir, monkeypatch):
     """Chroma's default function finds our converted file and downloads nothing."""
     folder = Path(embedder.limits.tokenizer_file).parent
@@ -115,7 +121,7 @@ def test_batches_hold_texts_of_similar_length_within_bounds():
         assert lengths[batch[0]] == max(lengths[place] for place in batch)
 
 
-def test_processes_that_race_for_the_conversion_all_get_the_whole_file(tmp_path):
+def test_processes_that_race_for_the_conversion_all_get_the_whole_file(tmp_path, empty_home):
     context = multiprocessing.get_context("spawn")
     with context.Pool(2) as pool:
         folders = pool.map(_find, [tmp_path, tmp_path])
@@ -136,7 +142,7 @@ def test_a_given_folder_is_used_as_it_is(tmp_path, model_dir):
     assert find_minilm(tmp_path) == tmp_path
 
 
-def test_weights_that_were_tampered_with_are_refused(tmp_path):
+def test_weights_that_were_tampered_with_are_refused(tmp_path, empty_home):
     for name in ("model.safetensors", "tokenizer.json"):
         (tmp_path / name).write_bytes(b"not the model")
     with pytest.raises(MissingEngine, match="SHA-256") as caught:
