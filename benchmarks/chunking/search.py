@@ -6,8 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
-_STOP = frozenset("a an and are as at be by for from has if in into is it its of on or that the "
-                  "this to was were which with".split())  # fmt: skip
+_STOP = frozenset(
+    ("a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "if", "in", "into",
+     "is", "it", "its", "of", "on", "or", "that", "the", "this", "to", "was", "were", "which",
+     "with")
+)  # fmt: skip
 K1, B, FUSION = 1.2, 0.75, 60
 DEPTH = 100
 """Ranks looked at."""

@@ -28,6 +28,8 @@ def provenance(document: Document) -> dict[str, Any]:
 
 
 def _pages(document: Document) -> list[dict[str, Any]]:
+    if not document.pages:
+        return []
     shown: list[dict[str, Any]] = []
     line, seen = 1, 0
     ends = [page.start for page in document.pages[1:]] + [len(document.text)]

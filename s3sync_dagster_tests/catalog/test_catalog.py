@@ -308,9 +308,7 @@ def test_a_listing_goes_on_where_it_was_and_a_lost_one_commits_nothing(catalog, 
     src = catalog.sources.add(source())
     listing = catalog.listings.begin(src.id, owner="one")
     assert catalog.listings.begin(src.id, owner="two") is None
-    page = PageCommit(
-        asked_at=clock.seconds, cursor="a", listed=1, upserts=[(ref("a"), None)]
-    )
+    page = PageCommit(asked_at=clock.seconds, cursor="a", listed=1, upserts=[(ref("a"), None)])
     assert catalog.listings.commit_page(listing, page, owner="one")
     clock.seconds += 3600
     taken = catalog.listings.begin(src.id, owner="two")
