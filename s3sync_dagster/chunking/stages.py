@@ -67,7 +67,7 @@ def stage_of(document: Document, object_key: str, data: bytes) -> Stage:
     if document.format in ("csv", "jsonl", "log"):
         return Stage("lines", None, _BY_FORMAT[document.format])
     language = document.language
-    if language is None and document.format in ("json", "xml"):
+    if document.format in ("json", "xml") and language not in GRAMMARS:
         language = document.format
     if language is None:
         language = language_of(object_key, document.text)

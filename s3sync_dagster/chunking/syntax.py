@@ -31,6 +31,9 @@ OPEN_SHARE = 0.6
 """Inner statements above this share of the limit are opened, so that chunks fill well."""
 SAME_NAME = 3.0
 """Extra between equations, clauses or overloads of one name that no blank line parts."""
+WHOLE_ABOVE = 1536
+"""With smaller limits, a definition that fits but not with its comment is cut in its body, so that
+the comment stays with the beginning; with larger ones it stays whole."""
 _PUNCTUATION_BYTES = 3
 _KEYWORD_BYTES = 12
 _BLANK = 32
@@ -101,6 +104,8 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
                     is_named and position - max(last, line) > long_line
                 )
             described_here = kind_before == COMMENT and newlines < 2
+            if described_here and kind == DEFINITION and end - last > limit:
+                opens |= limit < WHOLE_ABOVE
             if cut and described_here and not opens and end - last <= limit:
                 cut = False  # a comment and what it describes fit together: they are one part
                 if kind != COMMENT:

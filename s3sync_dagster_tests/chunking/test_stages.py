@@ -1,6 +1,7 @@
 """Who cuts what, where grammars run, and what happens when one fails."""
 
 from concurrent.futures import Future
+from dataclasses import replace
 
 import pytest
 
@@ -104,6 +105,19 @@ def test_language_is_told_by_name_suffix_or_shebang(key, text, language):
 @pytest.mark.parametrize("language", GRAMMARS)
 def test_grammars_load_from_their_wheels(language):
     assert grammar(language).abi_version >= 13
+
+
+def test_unknown_language_is_kept_and_cut_by_layout():
+    document = Document(text=CODE, format="code", language="cobol")
+    for form in ("code", "text", "json", "xml"):
+        chunks = chunk_document(
+            replace(document, format=form),
+            object_key="a.cob",
+            config=ChunkingConfig(max_size_bytes=128),
+            limits=ModelLimits(default_size_bytes=1024),
+        )
+        check(CODE, chunks, 128)
+        assert {c.language for c in chunks} == {form if form in ("json", "xml") else "cobol"}
 
 
 def test_binary_looking_text_is_cut_by_lines():
