@@ -9,6 +9,8 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.settlement import (
+    Trace,
+    adopt_orphans,
     commit_documents,
     distrust,
     forget_removed,
@@ -97,8 +99,15 @@ class Documents:
                 settle_keys(tx, token, source.id, outcomes, now=now)
             else:
                 lost = {commit.id for commit in written}
+            traces = {
+                one.id: Trace(high_water=one.count, metadata_keys=one.metadata_keys)
+                for one in written
+                if one.id in lost
+            }
             for part in groups(sorted(lost)):
-                distrust(self._db, tx, documents.c.id.in_(part), now=now)
+                distrust(
+                    self._db, tx, documents.c.id.in_(part), lambda row: traces[row.id], now=now
+                )
         if not running:
             raise LeaseLost("Another batch took over; what this one wrote is written again.")
         return lost
@@ -107,12 +116,26 @@ class Documents:
         """Mark the owners of these record ids not clean and enqueue them.
 
         For a worker that finds its lease lost after a write: whoever owns the records now, and
-        however he came by them, can rely on nothing.
+        however he came by them, can rely on nothing. Records that nobody owns any more get an
+        owner again, which is to be removed.
         """
         now = self._now()
+        traces = {
+            one.document_id: Trace(
+                high_water=max(one.high_water, one.count), metadata_keys=one.metadata_keys
+            )
+            for one in states
+        }
         with self._db.write() as tx:
-            for condition in same_records(states):
-                distrust(self._db, tx, condition, now=now)
+            owned = {
+                document_id
+                for condition in same_records(states)
+                for document_id in distrust(
+                    self._db, tx, condition, lambda row: traces[row.document_id], now=now
+                )
+            }
+            orphans = [state for state in states if state.document_id not in owned]
+            adopt_orphans(self._db, tx, orphans, now=now)
 
     def of_source(
         self, source_id: str, *, after_id: int = 0, limit: int = 1000

@@ -1,7 +1,8 @@
 """The end of a batch's keys in bulk: documents become clean, invocations end, objects show it."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -76,23 +77,97 @@ def forget_removed(tx: sa.Connection, token: str, ids: Iterable[int]) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """What a write may have left behind, whoever owns the record ids now."""
+
+    high_water: int
+    metadata_keys: tuple[str, ...]
+
+
 def distrust(
-    database: Database, tx: sa.Connection, condition: sa.ColumnElement[bool], *, now: float
-) -> None:
-    """A late write may have hit what another batch wrote: nobody's commit counts."""
-    keys: dict[str, set[str]] = defaultdict(set)
-    for row in tx.execute(
+    database: Database,
+    tx: sa.Connection,
+    condition: sa.ColumnElement[bool],
+    trace_of: Callable[[sa.Row[Any]], Trace],
+    *,
+    now: float,
+) -> list[str]:
+    """A late write may have hit what another batch wrote: nobody's commit counts.
+
+    Args:
+        database: gives dialect and time.
+        tx: an open transaction.
+        condition: which rows.
+        trace_of: what the write may have left of a row's document.
+        now: the time.
+
+    Returns:
+        The document ids that were found.
+    """
+    rows = tx.execute(sa.select(documents).where(condition)).all()
+    if not rows:
+        return []
+    tx.execute(
         documents.update()
-        .where(condition)
+        .where(documents.c.id == sa.bindparam("b_id"))
         .values(
             batch_token=None,
             phase=sa.case((documents.c.phase == "removing", "removing"), else_="writing"),
-        )
-        .returning(documents.c.source_id, documents.c.object_key)
-    ):
-        keys[row.source_id].add(row.object_key)
-    for source_id, names in keys.items():
-        insert_automatic(database, tx, source_id, sorted(names), trigger="retry", now=now)
+            high_water=sa.bindparam("b_high_water"),
+            metadata_keys=sa.bindparam("b_metadata_keys"),
+        ),
+        [
+            {
+                "b_id": row.id,
+                "b_high_water": max(row.high_water, trace_of(row).high_water),
+                "b_metadata_keys": sorted({*row.metadata_keys, *trace_of(row).metadata_keys}),
+            }
+            for row in rows
+        ],
+    )
+    _ask_again(database, tx, {(row.source_id, row.object_key) for row in rows}, now=now)
+    return [row.document_id for row in rows]
+
+
+def adopt_orphans(
+    database: Database, tx: sa.Connection, states: Sequence[DocumentState], *, now: float
+) -> None:
+    """Give records that a late write made, and that nobody owns, an owner to be removed."""
+    if not states:
+        return
+    tx.execute(
+        database.insert(documents).on_conflict_do_nothing(),
+        [
+            {
+                "source_id": state.source_id,
+                "object_key": state.object_key,
+                "tenant": state.tenant,
+                "database_name": state.database_name,
+                "collection_name": state.collection_name,
+                "document_id": state.document_id,
+                "custom_id": state.custom_id,
+                "metadata": dict(state.metadata),
+                "owner": state.owner,
+                "phase": "removing",
+                "high_water": max(state.high_water, state.count),
+                "digests": b"",
+                "metadata_keys": list(state.metadata_keys),
+            }
+            for state in states
+        ],
+    )
+    _ask_again(database, tx, {(one.source_id, one.object_key) for one in states}, now=now)
+
+
+def _ask_again(
+    database: Database, tx: sa.Connection, keys: Collection[tuple[str, str]], *, now: float
+) -> None:
+    by_source: dict[str, list[str]] = defaultdict(list)
+    for source_id, key in sorted(keys):
+        by_source[source_id].append(key)
+    for source_id, names in by_source.items():
+        insert_automatic(database, tx, source_id, names, trigger="retry", now=now)
 
 
 def same_records(states: Collection[DocumentState]) -> list[sa.ColumnElement[bool]]:

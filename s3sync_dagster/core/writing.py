@@ -6,7 +6,7 @@ two cost about as much as the dearer of them.
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s3sync_dagster.core.engine import Engine, KeyWork
 from s3sync_dagster.core.interfaces import CollectionPort, Vectors
@@ -56,7 +56,15 @@ class _Group:
 
     def states(self) -> list[DocumentState]:
         """Return the documents whose records this group writes or deletes."""
-        states = [unit.before for unit in self.units if unit.before is not None]
+        states = [
+            replace(
+                unit.before,
+                high_water=max(unit.before.high_water, len(unit.records)),
+                metadata_keys=(*unit.before.metadata_keys, *unit.plan.metadata_keys),
+            )
+            for unit in self.units
+            if unit.before is not None and unit.plan is not None
+        ]
         return states + [unit.replaced for unit in self.units if unit.replaced is not None]
 
 

@@ -4,7 +4,7 @@ import json
 import random
 
 from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
-from s3sync_dagster_tests.simulation.oracle import check
+from s3sync_dagster_tests.simulation.oracle import check, check_prompt
 from s3sync_dagster_tests.simulation.ports import FAULTS, REFUSED
 from s3sync_dagster_tests.simulation.world import KEYS, OTHER, SIDECARS, World
 
@@ -26,6 +26,9 @@ def run_episode(seed: int, steps: int) -> World:
     try:
         for _ in range(steps):
             act(world, chance)
+        if chance.random() < 0.5:
+            world.sync_once()
+            check_prompt(world)
         world.settle(events=chance.random() < 0.5)
         check(world)
     except BaseException as error:
@@ -99,6 +102,15 @@ def _ask(world: World, chance: random.Random) -> None:
     )
 
 
+def _dawdle(world: World, chance: random.Random) -> None:
+    changes: dict[str, str | None] = {
+        key: text(key, chance) if chance.random() < 0.7 else None
+        for key in KEYS
+        if chance.random() < 0.4
+    }
+    world.dawdle(chance.randrange(100), changes)
+
+
 def _configure(world: World, chance: random.Random) -> None:
     if chance.random() < 0.5:
         world.configure(exclude_globs=chance.choice([(), ("dir/*",)]))
@@ -122,6 +134,7 @@ ACTIONS = {
     "configure": (1, _configure),
     "batch": (12, lambda w, c: w.start_batch(max_keys=c.choice([1, 2, 500]))),
     "step": (60, lambda w, c: w.step(c.randrange(100), c.choice([1, 2, 5, 20, 100]))),
+    "dawdle": (2, _dawdle),
     "kill": (4, lambda w, c: w.kill(c.randrange(100))),
     "wait": (6, lambda w, c: w.wait(c.choice([1, 20, 70, 130, 1000]))),
     "house": (6, lambda w, c: w.keep_house()),

@@ -60,6 +60,34 @@ def check(world: World) -> None:
         _check_kept(world, expected, rows)
 
 
+def check_prompt(world: World) -> None:
+    """Raise AssertionError where one listing and its work left something old behind.
+
+    What has failed by the weather may still be as it was; all else has to be as the bucket was
+    when the listing began.
+    """
+    if world.source.mode is not DeleteMode.MIRROR:
+        return
+    objects = {k: v.decode() for k, v in world.bucket.objects().items()}
+    rows = world.catalog.documents.of_source(world.source.id)
+    left = {row.object_key for row in rows if row.object_key not in objects}
+    assert not left, f"documents of objects that are gone: {left}"
+    indexed = {
+        row.object_key
+        for row in world.catalog.views.object_rows(world.source.id, state="indexed", limit=1000)
+    }
+    expected = expect(world)
+    rivals = {one for ones in expected.rivals.values() for one in ones}
+    for one in expected.documents:
+        if one.key in indexed and one not in rivals and one.collection != ASKED:
+            records = world.records(one.collection)
+            wanted = records_of(world, one, objects[one.key])
+            actual = {name: record for name, record in records.items() if name in wanted}
+            beyond = f"{one.document_id}-{len(wanted)}"
+            assert beyond not in records, f"{beyond} is left over"
+            _same(actual, wanted, f"promptly {one.collection}")
+
+
 def expect(world: World) -> Expectation:
     """Work out what a bucket asks for."""
     source, objects = world.source, {k: v.decode() for k, v in world.bucket.objects().items()}
@@ -99,13 +127,12 @@ def expect(world: World) -> Expectation:
                 name.startswith(f"{one.document_id}-")
                 for name in world.foreign.get(one.collection, {})
             ):
-                taken_ids = ("failed", "record_ids_taken")
                 if trouble is None:
-                    answer.states[key] = taken_ids
-                elif trouble[1] == "record_rejected":
-                    answer.instead[key] = taken_ids  # whichever is met first
+                    answer.states[key] = ("failed", "record_ids_taken")
             elif trouble is None:
                 answer.documents.append(one)
+            if trouble == ("failed", "record_rejected") and (one.custom_id or key == "foreign.txt"):
+                answer.instead[key] = ("failed", "record_ids_taken")  # whichever is met first
     by_id: dict[tuple[str, str], list[Wanted]] = {}
     for one in answer.documents:
         by_id.setdefault((one.collection, one.document_id), []).append(one)

@@ -267,6 +267,41 @@ class World:
             self.catalog.batches.release(token, died=True)
         self.catalog.listings.end_dead(self.source.id, owner=worker.name)
 
+    def dawdle(self, place: int, changes: dict[str, str | None]) -> None:
+        """Let a worker stop right before a write until others have long taken its keys over.
+
+        ``changes`` happen to the bucket in the meantime: key -> content, None for a deletion.
+        """
+        if not self.workers:
+            return
+        worker = self.workers[place % len(self.workers)]
+        for _ in range(200):
+            if worker.place in ("before upsert", "before update", "before delete"):
+                break
+            if not worker.step():
+                break
+        self._bury(worker)
+        if worker.ended:
+            return
+        self.note(f"{worker.name} dawdles {worker.place}")
+        self.wait(130)
+        self.keep_house()
+        for key, content in changes.items():
+            if content is None:
+                self.delete(key)
+            else:
+                self.put(key, content)
+        self._to_its_end(self._start("listing", lambda: self._quiet_listing()))
+        started = self.started
+        while self.start_batch(max_keys=500) and self.started < started + 3:
+            self._to_its_end(self.workers[-1])
+        self.note(f"{worker.name} wakes up")
+        self._to_its_end(worker)
+
+    def _to_its_end(self, worker: Worker) -> None:
+        worker.finish()
+        self._bury(worker)
+
     def wait(self, seconds: float) -> None:
         self.note(f"wait {seconds}")
         self.clock.seconds += seconds
@@ -281,14 +316,30 @@ class World:
 
     # --- the end ------------------------------------------------------------------------------
 
+    def sync_once(self) -> None:
+        """List once while others are still at work, then let all of it end: what `sync` does."""
+        self.note("sync once")
+        self.weather.on = False
+        self.wait(4000)
+        self._quiet_listing()
+        self.finish_all()
+        started = self.started
+        self.keep_house()
+        while self.start_batch(max_keys=500, ignore_backoff=True):
+            assert self.started < started + 300, "the batches come to no end"
+            self.finish_all()
+            self.keep_house()
+
+    def finish_all(self) -> None:
+        """Let every worker come to its end."""
+        while self.workers:
+            self._to_its_end(self.workers[0])
+
     def settle(self, *, events: bool) -> None:
         """Let everybody finish, then list and work until nothing is left to do."""
         self.note("settle")
         self.weather.on = False
-        while self.workers:
-            worker = self.workers[0]
-            worker.finish()
-            self._bury(worker)
+        self.finish_all()
         if events:
             for _ in range(100):
                 self.wait(60)
@@ -303,9 +354,7 @@ class World:
             while self.start_batch(max_keys=500, ignore_backoff=True):
                 worked = True
                 assert self.started < before + 500, "the batches come to no end"
-                worker = self.workers[0]
-                worker.finish()
-                self._bury(worker)
+                self.finish_all()
                 self.keep_house()
             if not worked or self._only_refused():
                 return
@@ -322,7 +371,8 @@ class World:
             approve_deletes=True,
             page_keys=PAGE_KEYS,
         )
-        assert progress is not None
+        if progress is None:
+            return False  # another one lists at this moment
         assert progress.done
         return self.catalog.invocations.live_count(self.source.id) > 0
 
