@@ -1,5 +1,6 @@
 """``s3sync``: parse, call, print. Results go to standard output, all else to standard error."""
 
+import io
 import sys
 
 
@@ -7,4 +8,8 @@ def main() -> None:
     """Run the command line; one clear sentence for what a person can mend, no traceback."""
     from s3sync_dagster.cli.commands import run  # noqa: PLC0415  (import errors are shown too)
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A key with letters that the terminal does not have is no reason to end.
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))

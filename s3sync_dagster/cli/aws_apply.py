@@ -1,6 +1,5 @@
 """Carries out an ``AwsPlan``. Running it twice changes nothing more."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -67,10 +66,11 @@ class AwsSetup:
         )
         there.pop("ResponseMetadata", None)
         ours = plan.notification()
-        entries = [one for one in there.get("QueueConfigurations", []) if one["Id"] != ours["Id"]]
-        wanted = {**there, "QueueConfigurations": [*entries, ours]}
-        if json.dumps(there, sort_keys=True) == json.dumps(wanted, sort_keys=True):
+        entries = there.get("QueueConfigurations", [])
+        if any(plan.told_already(entry) for entry in entries):
             return
+        entries = [entry for entry in entries if entry["Id"] != ours["Id"]]
+        wanted = {**there, "QueueConfigurations": [*entries, ours]}
         try:
             s3.put_bucket_notification_configuration(
                 Bucket=plan.bucket, NotificationConfiguration=wanted

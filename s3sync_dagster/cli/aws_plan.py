@@ -1,8 +1,10 @@
 """What a bucket needs at AWS so that its events reach a source: documents and commands, pure."""
 
+import hashlib
 import json
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote_plus
@@ -91,16 +93,29 @@ class AwsPlan:
 
     def notification(self) -> dict[str, Any]:
         """Return the entry of the bucket's ``QueueConfigurations``."""
+        # Several prefixes of a bucket may tell the same queue: each has its own entry.
+        mark = hashlib.sha256(self.prefix.encode()).hexdigest()[:8]
         entry: dict[str, Any] = {
-            "Id": f"s3sync-{self.queue_name}",
+            "Id": f"s3sync-{self.queue_name}-{mark}",
             "QueueArn": self.queue_arn(self.queue_name),
             "Events": list(EVENTS),
         }
         if self.prefix:
-            # S3 compares with the encoded key: a space is a plus, the rest is percent-encoded.
-            value = quote_plus(self.prefix, safe="/!-_.*'()")
-            entry["Filter"] = {"Key": {"FilterRules": [{"Name": "prefix", "Value": value}]}}
+            rule = {"Name": "prefix", "Value": _encoded(self.prefix)}
+            entry["Filter"] = {"Key": {"FilterRules": [rule]}}
         return entry
+
+    def told_already(self, entry: Mapping[str, Any]) -> bool:
+        """Return whether an entry that the bucket has tells this queue of the whole prefix."""
+        if entry.get("QueueArn") != self.queue_arn(self.queue_name):
+            return False
+        if not set(EVENTS) <= set(entry.get("Events", ())):
+            return False
+        rules = entry.get("Filter", {}).get("Key", {}).get("FilterRules", [])
+        values = {rule["Name"].lower(): rule["Value"] for rule in rules}
+        return not values.get("suffix") and _encoded(self.prefix).startswith(
+            values.get("prefix", "")
+        )
 
     def reader_policy(self) -> dict[str, Any]:
         """Return all that a source with this queue has to be allowed, and no more."""
@@ -199,6 +214,11 @@ class AwsPlan:
 def queue_name_for(bucket: str) -> str:
     """Return a name that SQS takes: letters, digits, hyphens and underscores, at most 80."""
     return re.sub(r"[^A-Za-z0-9_-]", "-", bucket)[:68] + "-s3sync"
+
+
+def _encoded(prefix: str) -> str:
+    """Return what S3 compares keys with: a space is a plus, the rest is percent-encoded."""
+    return quote_plus(prefix, safe="/!-_.*'()")
 
 
 def _literally(prefix: str) -> str:

@@ -1,14 +1,16 @@
 """Options that several commands share."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 import click
 
 from s3sync_dagster.local.chroma_server import use_chroma
 from s3sync_dagster.local.home import prepare_home
-from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.local.signals import no_interruption
+from s3sync_dagster.model.errors import InvalidSetting, Unavailable
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.settings import Settings, export_settings, load_settings
 from s3sync_dagster.wiring import Parts, open_parts
@@ -78,28 +80,50 @@ def embedding_config(options: Mapping[str, str | None]) -> EmbeddingConfig | Non
 
 @contextmanager
 def opened(url: str | None = None, *, chroma: bool = True) -> Iterator[Parts]:
-    """Open the data folder, Chroma where it is needed, and the parts."""
-    settings = load_settings()
-    if url is not None:
-        settings = settings.with_chroma_url(url.rstrip("/"))
+    """Open the data folder, Chroma where it is needed, and the parts.
+
+    Ctrl-C ends the block; what closes the parts and stops Chroma then is not interrupted again.
+    """
+    settings = settings_for(url)
     prepare_home(settings)
-    if not chroma:
-        with _parts(settings) as parts:
-            yield parts
-        return
-    if settings.chroma_api_key is not None and settings.chroma_url is None:
-        with _parts(settings) as parts:
-            yield parts
-        return
-    with use_chroma(settings) as server, _parts(settings.with_chroma_url(server.url)) as parts:
-        yield parts
-
-
-@contextmanager
-def _parts(settings: Settings) -> Iterator[Parts]:
-    export_settings(settings)
-    parts = open_parts(settings)
+    closing = ExitStack()
     try:
+        if chroma and (settings.chroma_url is not None or settings.chroma_api_key is None):
+            server = closing.enter_context(use_chroma(settings))
+            settings = settings.with_chroma_url(server.url)
+        export_settings(settings)
+        parts = open_parts(settings)
+        closing.callback(parts.close)
+        _require_catalog(parts)
         yield parts
     finally:
-        parts.close()
+        with no_interruption():
+            closing.close()
+
+
+def _require_catalog(parts: Parts) -> None:
+    """Open the catalog now, so that a person reads where it is when it does not answer."""
+    try:
+        _ = parts.catalog
+    except Unavailable as error:
+        shown = re.sub(r"//[^/]*@", "//", parts.settings.database_url)
+        raise Unavailable(
+            f"The catalog at {shown} does not answer: start its database, or correct "
+            "S3SYNC_DATABASE_URL.",
+            reason=error.reason,
+        ) from error
+
+
+def settings_for(url: str | None) -> Settings:
+    """Return the settings, with the Chroma server of ``--chroma-url`` where it was given.
+
+    Raises:
+        InvalidSetting: a setting breaks its rule.
+    """
+    settings = load_settings()
+    if url is None:
+        return settings
+    try:
+        return load_settings({**settings.environment, "S3SYNC_CHROMA_URL": url})
+    except InvalidSetting:
+        raise InvalidSetting("--chroma-url is not a URL such as http://127.0.0.1:8000.") from None

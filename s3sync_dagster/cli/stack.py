@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from s3sync_dagster.cli.options import chroma_url
+from s3sync_dagster.cli.options import chroma_url, settings_for
 from s3sync_dagster.local.home import prepare_home
 from s3sync_dagster.local.signals import stop_on_signals
 from s3sync_dagster.settings import load_settings
@@ -19,9 +19,7 @@ def up(chroma_url: str | None, dagster_port: int, api_port: int) -> int:
     """Run Chroma, Dagster and the API until Ctrl-C or SIGTERM."""
     from s3sync_dagster.local.stack import Stack  # noqa: PLC0415
 
-    settings = load_settings()
-    if chroma_url is not None:
-        settings = settings.with_chroma_url(chroma_url.rstrip("/"))
+    settings = settings_for(chroma_url)
     with stop_on_signals():
         prepare_home(settings)
         parts = open_parts(settings)

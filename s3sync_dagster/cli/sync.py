@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from s3sync_dagster.cli.dry_run import print_dry_run
 from s3sync_dagster.cli.options import (
     MODES,
     as_json,
@@ -19,7 +20,8 @@ from s3sync_dagster.cli.options import (
 from s3sync_dagster.cli.sync_progress import DrawnProgress
 from s3sync_dagster.cli.sync_summary import print_summary, print_troubles
 from s3sync_dagster.core.keys import validate_collection_name
-from s3sync_dagster.local.oneshot import Summary, run_sync
+from s3sync_dagster.local.oneshot import run_sync
+from s3sync_dagster.local.oneshot_report import Summary
 from s3sync_dagster.local.signals import stop_on_signals
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, S3SyncError
 from s3sync_dagster.model.source import AutoSync, DeleteMode, EmbeddingConfig, Source
@@ -35,6 +37,7 @@ from s3sync_dagster.wiring import Parts
 @embedding("Of a new source; minilm when not given.")
 @click.option("--mode", type=MODES, help="Of a new source; mirror when not given.")
 @click.option("--approve-deletes", is_flag=True, help="Remove more than the guard would let pass.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option(
     "--fail-on",
     type=click.Choice(["any", "new"]),
@@ -51,6 +54,7 @@ def sync(
     chroma_url: str | None,
     mode: str | None,
     approve_deletes: bool,
+    dry_run: bool,
     fail_on: str,
     as_json: bool,
     **options: Any,
@@ -63,7 +67,7 @@ def sync(
     bucket, prefix = parse_place(place)
     validate_collection_name(collection)
     model = embedding_config(options)
-    with stop_on_signals(), opened(chroma_url) as parts:
+    with stop_on_signals(), opened(chroma_url, chroma=not dry_run) as parts:
         wanted = Source(
             id=str(uuid.uuid4()),
             name="",
@@ -81,6 +85,8 @@ def sync(
         known = parts.catalog.sources.find_identity(wanted)
         if known is not None:
             _require_same(known, model, mode)
+        if dry_run:
+            return print_dry_run(parts, known or wanted, as_json=as_json)
         source = known or _add(parts, wanted)
         try:
             with DrawnProgress() as progress:

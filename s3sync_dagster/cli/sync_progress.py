@@ -11,7 +11,7 @@ from rich.progress import Progress as Bar
 
 from s3sync_dagster.core.engine import KeyReport
 from s3sync_dagster.core.state import ListingRow
-from s3sync_dagster.local.oneshot import Progress
+from s3sync_dagster.local.oneshot_report import Progress
 
 LINE_SECONDS = 5.0
 """Between two lines of progress where nobody looks at a terminal."""
@@ -46,8 +46,12 @@ class DrawnProgress(Progress):
 
     def listing(self, listing: ListingRow) -> None:
         """Show how many objects were listed."""
-        self._bars.update(self._reading, numbers=str(listing.listed))
-        self._say(f"listed {listing.listed} objects")
+        self.listed(listing.listed)
+
+    def listed(self, number: int) -> None:
+        """Show how many objects were listed."""
+        self._bars.update(self._reading, numbers=str(number))
+        self._say(f"listed {number} objects")
 
     def working(self, total: int) -> None:
         """Show how many keys wait."""

@@ -5,7 +5,7 @@ import sys
 import click
 
 from s3sync_dagster.cli.showing import people, reasons, wrapped
-from s3sync_dagster.local.oneshot import Summary
+from s3sync_dagster.local.oneshot_report import Summary
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.wiring import Parts
 

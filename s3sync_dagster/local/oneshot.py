@@ -4,9 +4,11 @@ Each batch is one recorded run on the same Dagster instance that the stack uses,
 shows it. The catalog makes it agree with a daemon, a sensor or a second sync at the same time.
 """
 
+import threading
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from s3sync_dagster.catalog.batches import Take
@@ -15,57 +17,19 @@ from s3sync_dagster.core.engine import KeyReport, Patience, Tally
 from s3sync_dagster.core.reading import BEGUN_AT_ONCE
 from s3sync_dagster.core.reconcile import continue_listing
 from s3sync_dagster.core.state import ListingRow, ListingState
+from s3sync_dagster.local.oneshot_report import Progress, Summary, absent_objects, without
 from s3sync_dagster.local.signals import heard_stop
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.wiring import Parts
 
 WAIT_SECONDS = 1.0
+HEARD_SECONDS = 0.05
+"""Until a signal that came just now is known to have come."""
 PAGE = 1000
 STOP_SECONDS = 5.0
 """After Ctrl-C, for what is being read to end by itself; then its worker processes are ended."""
 ONE_SHOT_PATIENCE = Patience(tries=5, first_wait_seconds=1.0, final=True)
-
-
-@dataclass(slots=True)
-class Summary:
-    """What a sync did and what the source looks like now; the numbers add up to ``listed``."""
-
-    listed: int = 0
-    indexed: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    skipped: dict[str, int] = field(default_factory=dict[str, int])
-    failed: dict[str, int] = field(default_factory=dict[str, int])
-    pending: int = 0
-    removed: int = 0
-    chunks_written: int = 0
-    metadata_updated: int = 0
-    chunks_deleted: int = 0
-    embedded: int = 0
-    requests: dict[str, int] = field(default_factory=dict[str, int])
-    blocked_deletes: int = 0
-    seconds: float = 0.0
-    newly_failed: int = 0
-
-
-class Progress:
-    """What a sync tells while it works; the command draws it."""
-
-    def listing(self, listing: ListingRow) -> None:
-        """A page was committed."""
-
-    def working(self, total: int) -> None:
-        """So many keys wait."""
-
-    def read(self, at_most: int) -> None:
-        """So many keys were read, or fewer where a batch ended."""
-
-    def keys(self, reports: Sequence[KeyReport]) -> None:
-        """These keys have ended."""
-
-    def note(self, line: str) -> None:
-        """Something that people want to know."""
 
 
 def run_sync(
@@ -101,15 +65,17 @@ def run_sync(
     if waiting:
         _work(parts, source, told=told, tally=tally, progress=progress)
     counts = catalog.views.counts(source.id)
+    blocked = listing.state is ListingState.BLOCKED
+    absent = absent_objects(parts, source) if blocked else Counter[tuple[str, str]]()
     now = list(states.values())
     new, updated = now.count("indexed"), now.count("updated")
     return Summary(
-        listed=counts.objects,
+        listed=counts.objects - absent.total(),
         indexed=new,
         updated=updated,
-        unchanged=counts.indexed - new - updated,
-        skipped=counts.skipped,
-        failed=counts.failed,
+        unchanged=counts.indexed - new - updated - absent["indexed", ""],
+        skipped=without(counts.skipped, absent, "skipped"),
+        failed=without(counts.failed, absent, "failed"),
         pending=counts.pending + counts.processing,
         removed=now.count("removed"),
         chunks_written=tally.chunks_written,
@@ -119,7 +85,7 @@ def run_sync(
         requests={
             kind: number - requests.get(kind, 0) for kind, number in parts.requests().items()
         },
-        blocked_deletes=listing.gone if listing.state is ListingState.BLOCKED else 0,
+        blocked_deletes=listing.gone if blocked else 0,
         seconds=round(clock.monotonic() - started, 3),
         newly_failed=now.count("failed"),
     )
@@ -211,19 +177,18 @@ def _work(
             if taken is not None:
                 token, keys = taken
                 dispatcher.add_partitions(source, keys)
-                job.execute_in_process(
-                    run_config={
-                        **run_config(source.name, keys=keys, token=token),
-                        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-                    },
-                    instance=instance,
-                    run_id=run_id,
-                    tags={TOKEN_TAG: token, SOURCE_TAG: source.name, "s3sync/cli": "sync"},
-                    raise_on_error=False,
-                )
+                with _interruptible(stop):
+                    job.execute_in_process(
+                        run_config={
+                            **run_config(source.name, keys=keys, token=token),
+                            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                        },
+                        instance=instance,
+                        run_id=run_id,
+                        tags={TOKEN_TAG: token, SOURCE_TAG: source.name, "s3sync/cli": "sync"},
+                        raise_on_error=False,
+                    )
                 parts.catalog.batches.release(token, died=False)
-                if stop.is_set():  # Dagster took the signal as the end of the run
-                    raise KeyboardInterrupt
                 continue
             if not parts.catalog.invocations.live_count(source.id):
                 return
@@ -263,6 +228,22 @@ def _take(parts: Parts, source: Source, run_id: str) -> tuple[str, list[str]] | 
         if row.state == "reserved" and batches.start(row.token, owner=owner, run_id=run_id):
             return row.token, batches.keys(row.token)
     return None
+
+
+@contextmanager
+def _interruptible(stop: threading.Event) -> Iterator[None]:
+    """Turn a signal during a run into ``KeyboardInterrupt``: Dagster only ends the run with it.
+
+    The batch needs no release: its owner, this process, is about to end.
+    """
+    try:
+        yield
+    except BaseException:  # a second signal may come while Dagster records the first
+        if stop.wait(HEARD_SECONDS):
+            raise KeyboardInterrupt from None
+        raise
+    if stop.wait(HEARD_SECONDS):
+        raise KeyboardInterrupt
 
 
 def _nothing_known(_run_id: str | None, _token: str) -> RunState:

@@ -51,6 +51,16 @@ def test_the_filter_is_encoded_as_s3_compares_it():
     assert "Filter" not in AwsPlan(bucket="b", queue_name="q").notification()
 
 
+def test_a_bucket_that_tells_the_queue_already_is_left_alone():
+    assert PLAN.told_already(PLAN.notification())
+    whole = AwsPlan(bucket="b", queue_name=PLAN.queue_name, region=PLAN.region,
+                    account=PLAN.account)  # fmt: skip
+    assert PLAN.told_already(whole.notification())
+    assert not whole.told_already(PLAN.notification())
+    assert not PLAN.told_already({**PLAN.notification(), "Events": ["s3:ObjectCreated:*"]})
+    assert not PLAN.told_already({**PLAN.notification(), "QueueArn": "arn:aws:sqs:x:1:other"})
+
+
 def test_the_script_is_what_a_shell_reads(s3sync):
     answer = s3sync(
         "aws-setup", "s3://acme-docs/team red/", "--account", "123456789012",
@@ -94,7 +104,7 @@ def test_what_is_not_known_is_said(s3sync):
     assert "--account" in answer.err
 
 
-def test_apply_makes_events_arrive_and_keeps_other_notifications(s3sync, aws_endpoint):
+def test_apply_makes_events_arrive_and_keeps_other_notifications(s3sync, aws_endpoint, monkeypatch):
     bucket = aws_endpoint.make_bucket("applied")
     other = aws_endpoint.make_queue("other")
     aws_endpoint.s3.put_bucket_notification_configuration(
@@ -120,10 +130,13 @@ def test_apply_makes_events_arrive_and_keeps_other_notifications(s3sync, aws_end
     url = answer.json["queue_url"]
     assert s3sync("aws-setup", "applied", "--apply", "--json").json["queue_url"] == url
     there = aws_endpoint.s3.get_bucket_notification_configuration(Bucket=bucket)
-    assert sorted(one["Id"] for one in there["QueueConfigurations"]) == [
-        f"s3sync-{bucket}-s3sync",
-        "somebody-elses",
-    ]
+    names = sorted(one["Id"] for one in there["QueueConfigurations"])
+    assert [name.rpartition("-")[0] for name in names] == [f"s3sync-{bucket}-s3sync", "somebody"]
+    other = ["aws-setup", f"s3://{bucket}/manuals/", "--apply", "--json"]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws_endpoint.url)
+    assert s3sync(*other).json["queue_url"] == url
+    there = aws_endpoint.s3.get_bucket_notification_configuration(Bucket=bucket)
+    assert len(there["QueueConfigurations"]) == 3
     aws_endpoint.put(bucket, "docs/a.md", "hello")
     aws_endpoint.put(bucket, "elsewhere/b.md", "hello")
     keys = []

@@ -97,6 +97,8 @@ def test_removals_of_everything_wait_for_a_person(s3sync, aws_endpoint, bucket, 
     blocked = s3sync(*place)
     assert blocked.code == 1
     assert blocked.json["blocked_deletes"] == 1
+    assert blocked.json["listed"] == totals(blocked.json) == 0  # what is kept is not in the bucket
+    assert "--approve-deletes" in blocked.err
     approved = s3sync(*place, "--approve-deletes")
     assert (approved.code, approved.json["removed"]) == (0, 1)
 
@@ -151,6 +153,9 @@ def test_people_read_words_and_programs_read_json(s3sync, aws_endpoint, bucket, 
             1,
             ["http://127.0.0.1:9", "Chroma"],
         ),
+        (["query", "words", "-c", "docs", "--chroma-url", "http://["], 2, ["--chroma-url"]),
+        (["query", " ", "-c", "docs"], 2, ["WORDS"]),
+        (["query", "words", "-c", "docs", "--where", "[1]"], 2, ["--where"]),
         (["query", "words", "--collection", "nothing-here"], 1, ["nothing-here"]),
         (["source", "show", "nobody"], 1, ["nobody", "source list"]),
         (["source", "create", "bad-name!", "--bucket", "b", "--collection", "docs"], 2,
