@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader
+from starlette.concurrency import run_in_threadpool
 
 from s3sync_dagster.api.errors import Forbidden, TooMany, Unauthorized
 from s3sync_dagster.api.options import ApiOptions
@@ -16,6 +17,8 @@ from s3sync_dagster.catalog.tokens import Role
 
 TOKEN_HEADER = "x-chroma-token"
 DEFAULT_TENANT = "default_tenant"
+OPEN_SECONDS = 0.5
+"""How long an open server stays open after the first token was made."""
 _HEADER = APIKeyHeader(name=TOKEN_HEADER, scheme_name=TOKEN_HEADER, auto_error=False)
 
 
@@ -47,37 +50,41 @@ class Access:
         default_factory=dict[int | None, tuple[float, float]]
     )
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _configured: bool = False
+    _asked_until: float = 0.0
 
     def open(self) -> bool:
         """Return whether the server goes without tokens: on loopback, and none was ever made."""
-        return self.options.loopback and not self.catalog.tokens.configured()
+        if not self.options.loopback or self._configured:
+            return False
+        if time.monotonic() >= self._asked_until:
+            self._configured = self.catalog.tokens.configured()
+            self._asked_until = time.monotonic() + OPEN_SECONDS
+        return not self._configured
+
+    def fresh(self) -> bool:
+        """Return whether ``open`` knows without asking that the server is open."""
+        return not self._configured and time.monotonic() < self._asked_until
 
     def identify(self, token: str | None) -> Caller:
-        """Return who asks.
+        """Return whose token it is.
 
         Raises:
-            Unauthorized: a token is needed and missing, unknown or revoked.
-            TooMany: the token's rate is used up.
+            Unauthorized: it is missing, unknown or revoked.
+            TooMany: its rate is used up.
         """
-        caller = self._known(token)
-        self._count(caller)
-        return caller
-
-    def _known(self, token: str | None) -> Caller:
         found = self.catalog.tokens.find(token) if token else None
         if found is not None:
-            return Caller(tenant=found.tenant, role=found.role, token_id=found.id)
-        if self.open():
-            # Clients of the hosted service cannot be told to send no token.
-            return Caller(tenant=DEFAULT_TENANT, role="owner")
+            return self.count(Caller(tenant=found.tenant, role=found.role, token_id=found.id))
         if token:
             raise Unauthorized("This API token is not known, or it was revoked.")
         raise Unauthorized(f"Send an API token in the header {TOKEN_HEADER}.")
 
-    def _count(self, caller: Caller) -> None:
+    def count(self, caller: Caller) -> Caller:
+        """Return the caller after counting a request. Raises ``TooMany``."""
         rate = self.options.requests_per_second
         if rate <= 0:
-            return
+            return caller
         now = time.monotonic()
         with self._lock:
             left, then = self._rates.get(caller.token_id, (2 * rate, now))
@@ -88,6 +95,7 @@ class Access:
                 f"This token may send {rate:g} requests a second; wait a moment.",
                 retry_after_seconds=(1 - left) / rate,
             )
+        return caller
 
 
 def refuse_strangers(request: Request) -> None:
@@ -127,20 +135,25 @@ def authorise(request: Request, token: str | None) -> Caller:
     """Return the caller who sends a token, or none.
 
     Raises:
-        Unauthorized, Forbidden, TooMany: see ``Access.identify`` and ``refuse_strangers``.
+        Unauthorized, Forbidden, TooMany: see ``Access.identify`` and ``refuse_strangers``. Any
+            token will do on a server without: clients of the hosted service always send one.
     """
     access: Access = request.app.state.access
-    if access.open():
-        refuse_strangers(request)
-    return access.identify(token)
+    if not access.open():
+        return access.identify(token)
+    refuse_strangers(request)
+    return access.count(Caller(tenant=DEFAULT_TENANT, role="owner"))
 
 
-def find_caller(request: Request, token: Annotated[str | None, Depends(_HEADER)]) -> Caller:
+async def find_caller(request: Request, token: Annotated[str | None, Depends(_HEADER)]) -> Caller:
     """Return the caller of a request, for routes."""
-    return authorise(request, token)
+    access: Access = request.app.state.access
+    if access.fresh():
+        return authorise(request, token)  # nothing is asked of the database
+    return await run_in_threadpool(authorise, request, token)
 
 
-def find_owner(caller: Annotated[Caller, Depends(find_caller)]) -> Caller:
+async def find_owner(caller: Annotated[Caller, Depends(find_caller)]) -> Caller:
     """Return the caller, who has to be an owner, for routes."""
     caller.require_owner()
     return caller

@@ -31,6 +31,7 @@ from s3sync_dagster.api.console.session import Sessions
 from s3sync_dagster.api.context import Context
 from s3sync_dagster.api.dispatching import Dispatch, Dispatching
 from s3sync_dagster.api.finished import FinishedCollections
+from s3sync_dagster.api.gathering import Gathering
 from s3sync_dagster.api.guards import BodyLimits, SecurityHeaders
 from s3sync_dagster.api.health import Health
 from s3sync_dagster.api.metrics import Traffic
@@ -70,6 +71,7 @@ def create_app(
         options=options,
         dispatching=dispatching,
         backfills=Backfills(parts, listed=dispatching.wake),
+        gathering=Gathering(parts.catalog),
         finished=FinishedCollections(
             lambda name, tenant, database: context.chroma.directory.find(name, tenant, database)
         ),
@@ -81,7 +83,9 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         context.dispatching.start()
+        context.gathering.start()
         yield
+        context.gathering.stop()
         context.backfills.stop()
         context.dispatching.stop()
         context.finished.close()

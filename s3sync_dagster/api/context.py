@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, Request
@@ -10,6 +11,7 @@ from fastapi import Depends, Request
 from s3sync_dagster.api.access import Caller
 from s3sync_dagster.api.dispatching import Dispatching
 from s3sync_dagster.api.finished import FinishedCollections
+from s3sync_dagster.api.gathering import Gathering
 from s3sync_dagster.api.options import ApiOptions
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.model.errors import NotFound
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from s3sync_dagster.ports.chroma import ChromaCollections
 
 
+RECENT_SECONDS = 1.0
+MAX_RECENT = 10_000
+
+
 @dataclass(slots=True, kw_only=True)
 class Context:
     """The parts of one server."""
@@ -36,7 +42,11 @@ class Context:
     health: Health
     slots: Slots
     backfills: Backfills
+    gathering: Gathering
     registry: CollectorRegistry
+    recent: dict[tuple[str, str], tuple[Source, float]] = field(
+        default_factory=dict[tuple[str, str], tuple[Source, float]]
+    )
 
     @property
     def catalog(self) -> Catalog:
@@ -58,10 +68,23 @@ class Context:
         row = self.catalog.sources.row(str(source_id), tenant=caller.tenant)
         if row is None or row.deleting is not None:
             raise NotFound(f"No source {str(source_id)!r}.", reason="source_not_found")
-        return Source.from_json(row.config)
+        source = Source.from_json(row.config)
+        if len(self.recent) >= MAX_RECENT:
+            self.recent.clear()
+        self.recent[source.id, caller.tenant] = (source, time.monotonic() + RECENT_SECONDS)
+        return source
+
+    def recent_source(self, source_id: object, caller: Caller) -> Source | None:
+        """Return a source that was found within the last second, without a look at the catalog."""
+        found = self.recent.get((str(source_id), caller.tenant))
+        return found[0] if found is not None and time.monotonic() < found[1] else None
+
+    def forget(self, source_id: str, caller: Caller) -> None:
+        """Look at the catalog again: the source was changed or deleted here."""
+        self.recent.pop((source_id, caller.tenant), None)
 
 
-def _context(request: Request) -> Context:
+async def _context(request: Request) -> Context:  # async: a thread would cost more than it does
     return request.app.state.context
 
 

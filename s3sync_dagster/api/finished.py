@@ -53,6 +53,10 @@ class FinishedCollections:
                 reason="finished_ingest",
             )
 
+    def known(self, source: Source, collection_name: str) -> bool:
+        """Return whether ``refuse`` answers without waiting for Chroma."""
+        return (collection_name, source.tenant, source.database_name) in self._known
+
     def close(self) -> None:
         """Let questions that hang end by themselves."""
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -54,7 +54,8 @@ class BodyLimits:
             if finished:  # what follows the body is the client's departure, which may take long
                 return await receive()
             try:
-                message = await asyncio.wait_for(receive(), self._options.body_timeout_seconds)
+                async with asyncio.timeout(self._options.body_timeout_seconds):
+                    message = await receive()
             except TimeoutError:
                 refusal = _too_slow()
                 raise _BodyRefused from None

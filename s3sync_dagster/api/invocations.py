@@ -1,10 +1,12 @@
 """Invocations of the Sync API: ask, list, show, cancel, and the newest of many keys."""
 
+from asyncio import wrap_future
 from typing import Annotated, Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Query
+from starlette.concurrency import run_in_threadpool
 
 from s3sync_dagster.api.access import AnyCaller, Caller
 from s3sync_dagster.api.context import Context, Here
@@ -42,23 +44,45 @@ router = APIRouter(prefix="/api/v1", tags=["Invocation"], route_class=StrictRout
     status_code=201,
     responses=errors(400, 401, 403, 404, 409, 413, 429, 500),
 )
-def create_invocation(
+async def create_invocation(
     source_id: UUID, payload: CreateInvocation, caller: AnyCaller, here: Here
 ) -> InvocationCreated:
     """Ask for the sync of one object."""
+    # The one operation that comes hundreds of times a second: it changes threads only where
+    # something has to be asked of the catalog or of Chroma.
+    source = here.recent_source(source_id, caller)
+    target = payload.target_collection_name
+    if (
+        source is None
+        or source.type == "file_upload"
+        or not here.finished.known(source, target or source.collection_name)
+    ):
+        row = await run_in_threadpool(_find_and_prepare, source_id, payload, caller, here)
+    else:
+        row = _prepare(source, payload, here)
+    await wrap_future(here.gathering.put(row))
+    here.dispatching.wake(row["source_id"])
+    return InvocationCreated(invocation_id=UUID(row["id"]))
+
+
+def _find_and_prepare(
+    source_id: UUID, payload: CreateInvocation, caller: Caller, here: Context
+) -> dict[str, Any]:
     source = here.source(source_id, caller)
+    if source.type == "file_upload" and payload.object_key:
+        source = upload_of_collection(here, source, payload.target_collection_name)
+        here.parts.store_for(source).head(payload.object_key)  # 404 for what was never uploaded
+    return _prepare(source, payload, here)
+
+
+def _prepare(source: Source, payload: CreateInvocation, here: Context) -> dict[str, Any]:
     key = payload.object_key
     if key is None:
         raise InvalidSetting("object_key is required: the full key from the bucket root.")
     validate_object_key(key)
-    if source.type == "file_upload":
-        source = upload_of_collection(here, source, payload.target_collection_name)
-        here.parts.store_for(source).head(key)  # 404 for a name that was never uploaded
     require_inside_prefix(source, key)
     ask = check_request(here, source, payload)
-    ids = here.catalog.invocations.request(source, [key], trigger=Trigger.API, **ask)
-    here.dispatching.wake(source.id)
-    return InvocationCreated(invocation_id=UUID(ids[0]))
+    return here.catalog.invocations.prepare(source, key, trigger=Trigger.API, **ask)
 
 
 def check_request(here: Context, source: Source, payload: CreateInvocation) -> dict[str, Any]:

@@ -69,6 +69,7 @@ def update_source(
         check_credential(here, changed)
         check_bucket(here, changed, keys=keys)
     here.catalog.sources.update(store_keys(here, changed, keys))
+    here.forget(source.id, caller)
     return show_managed(here, row_of(here, source_id, caller))
 
 

@@ -121,6 +121,7 @@ def delete_source(
     ids = upload_ids(here, source) if source.type == "file_upload" else [source.id]
     for each in ids:
         here.catalog.sources.mark_deleting(each, keep_records=not delete_records)
+        here.forget(each, caller)
         if source.type == "file_upload" and delete_records:
             FolderObjectStore(here.parts.settings.home / UPLOADS / each).clear()
 

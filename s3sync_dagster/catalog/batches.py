@@ -50,7 +50,7 @@ class Batches:
         """
         now = self._now()
         with self._db.write() as tx:
-            if not self._db.lock_source(tx, source_id):
+            if not self._db.open_source(tx, source_id):
                 return None
             live = (
                 tx.execute(
@@ -84,7 +84,7 @@ class Batches:
         """
         now = self._now()
         with self._db.write() as tx:
-            if not self._db.lock_source(tx, source_id):
+            if not self._db.open_source(tx, source_id):
                 return None, {}
             held = dict[str, str]()
             for part in groups(keys):
@@ -136,21 +136,33 @@ class Batches:
                 ).rowcount
             )
 
-    def begin(self, token: str, keys: Collection[str], *, attempt: bool = True) -> None:
-        """Mark keys as begun before risky work, and count an attempt."""
-        values: dict[str, Any] = {"begun": True}
-        if attempt:
-            values["attempts"] = invocations.c.attempts + 1
-        self._mark(token, keys, values)
+    def begin(self, token: str, keys: Collection[str], *, survived: Collection[str] = ()) -> None:
+        """Mark keys as begun before risky work and count an attempt of each.
 
-    def survived(self, token: str, keys: Collection[str]) -> None:
-        """Take the mark back: these keys did not kill the worker."""
-        self._mark(token, keys, {"begun": False})
+        Args:
+            token: the batch.
+            keys: those that come next.
+            survived: those whose mark is taken back: they did not kill the worker.
+        """
+        with self._db.write() as tx:
+            self._db.lock_batch(tx, token)
+            for part in groups(survived):
+                tx.execute(
+                    invocations.update()
+                    .where(invocations.c.batch_token == token, invocations.c.object_key.in_(part))
+                    .values(begun=False)
+                )
+            for part in groups(keys):
+                tx.execute(
+                    invocations.update()
+                    .where(invocations.c.batch_token == token, invocations.c.object_key.in_(part))
+                    .values(begun=True, attempts=invocations.c.attempts + 1)
+                )
 
     def give_back(self, token: str, keys: Collection[str]) -> None:
         """Return keys that were not begun to pending, without an attempt."""
         with self._db.write() as tx:
-            self._lock(tx, token)
+            self._db.lock_batch(tx, token)
             for part in groups(keys):
                 return_to_pending(
                     tx,
@@ -161,7 +173,7 @@ class Batches:
     def finish(self, token: str) -> bool:
         """End a running batch; invocations that it still holds go back to pending."""
         with self._db.write() as tx:
-            self._lock(tx, token)
+            self._db.lock_batch(tx, token)
             done = tx.execute(
                 batches.update()
                 .where(batches.c.token == token, batches.c.state == "running")
@@ -179,7 +191,7 @@ class Batches:
             died: its worker is dead: keys that were begun become suspects.
         """
         with self._db.write() as tx:
-            self._lock(tx, token)
+            self._db.lock_batch(tx, token)
             row = tx.execute(
                 batches.update()
                 .where(batches.c.token == token, _LIVE)
@@ -361,24 +373,6 @@ class Batches:
             documents.update().where(documents.c.batch_token == token).values(batch_token=None)
         )
         return_to_pending(tx, invocations.c.batch_token == token, now=self._now())
-
-    def _mark(self, token: str, keys: Collection[str], values: dict[str, Any]) -> None:
-        with self._db.write() as tx:
-            self._lock(tx, token)
-            for part in groups(keys):
-                tx.execute(
-                    invocations.update()
-                    .where(invocations.c.batch_token == token, invocations.c.object_key.in_(part))
-                    .values(**values)
-                )
-
-    def _lock(self, tx: sa.Connection, token: str) -> None:
-        """Take the source's turn before any row of it, as all writers do: no deadlocks."""
-        source_id = tx.execute(
-            sa.select(batches.c.source_id).where(batches.c.token == token)
-        ).scalar_one_or_none()
-        if source_id is not None:
-            self._db.lock_source(tx, source_id)
 
     def _now(self) -> float:
         return self._db.clock.now().timestamp()

@@ -61,16 +61,33 @@ class Database:
         """Return the dialect's INSERT, which knows ON CONFLICT."""
         return sqlite.insert(table) if self.sqlite else postgresql.insert(table)
 
-    def lock_source(self, connection: sa.Connection, source_id: str) -> bool:
+    def lock_source(self, connection: sa.Connection, source_id: str) -> None:
         """Serialise writes about one source until the transaction ends.
 
         Every transaction that writes several rows of a source begins with it, so that two of
-        them never wait for each other's rows. Returns whether the source is there to be worked
-        on: False once it is being deleted.
+        them never wait for each other's rows. On SQLite BEGIN IMMEDIATE has serialised all.
         """
-        lock = "" if self.sqlite else " FOR UPDATE"  # BEGIN IMMEDIATE has serialised all of it
+        if not self.sqlite:
+            connection.execute(
+                sa.text("SELECT 1 FROM sources WHERE id = :id FOR UPDATE"), {"id": source_id}
+            )
+
+    def lock_batch(self, connection: sa.Connection, token: str) -> None:
+        """Serialise writes about a batch's source until the transaction ends."""
+        if not self.sqlite:
+            connection.execute(
+                sa.text(
+                    "SELECT 1 FROM sources WHERE id = "
+                    "(SELECT source_id FROM batches WHERE token = :token) FOR UPDATE"
+                ),
+                {"token": token},
+            )
+
+    def open_source(self, connection: sa.Connection, source_id: str) -> bool:
+        """Lock a source; returns whether it is there to be worked on and not being deleted."""
+        self.lock_source(connection, source_id)
         row = connection.execute(
-            sa.text(f"SELECT deleting FROM sources WHERE id = :id{lock}"), {"id": source_id}
+            sa.text("SELECT deleting FROM sources WHERE id = :id"), {"id": source_id}
         ).first()
         return row is not None and row.deleting is None
 

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.claims import claim_documents
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
+from s3sync_dagster.catalog.overtaken import ask_for_overtaken
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.settlement import (
     Trace,
@@ -97,6 +98,8 @@ class Documents:
                 lost = commit_documents(self._db, tx, token, written, now=now)
                 forget_removed(tx, token, removed)
                 settle_keys(tx, token, source.id, outcomes, now=now)
+                there = [one.key for one in outcomes if one.status != "pending" and not one.gone]
+                ask_for_overtaken(self._db, tx, token, source, there, now=now)
             else:
                 lost = {commit.id for commit in written}
             traces = {

@@ -35,33 +35,62 @@ class Invocations:
         force: bool = False,
     ) -> list[str]:
         """Ask for work on keys; each gets a row of its own. Returns the new ids in key order."""
-        now = self._db.clock.now().timestamp()
         rows = [
-            {
-                "id": self._db.clock.uuid(),
-                "source_id": source.id,
-                "object_key": key,
-                "tenant": source.tenant,
-                "database_name": source.database_name,
-                "collection_name": target_collection_name or source.collection_name,
-                "kind": kind,
-                "trigger": trigger.value,
-                "automatic": trigger.automatic,
-                "priority": trigger.priority,
-                "status": "pending",
-                "target_collection_name": target_collection_name,
-                "custom_id": custom_id,
-                "metadata": dict(metadata) if metadata else None,
-                "owner": owner,
-                "force": force,
-                "created_at": now,
-            }
+            self.prepare(
+                source,
+                key,
+                trigger=trigger,
+                kind=kind,
+                target_collection_name=target_collection_name,
+                custom_id=custom_id,
+                metadata=metadata,
+                owner=owner,
+                force=force,
+            )
             for key in keys
         ]
+        self.insert(rows)
+        return [str(row["id"]) for row in rows]
+
+    def prepare(
+        self,
+        source: Source,
+        key: str,
+        *,
+        trigger: Trigger,
+        kind: InvocationKind = "sync",
+        target_collection_name: str | None = None,
+        custom_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        owner: str | None = None,
+        force: bool = False,
+    ) -> dict[str, Any]:
+        """Return the row of a request, with its new id, for ``insert``."""
+        return {
+            "id": self._db.clock.uuid(),
+            "source_id": source.id,
+            "object_key": key,
+            "tenant": source.tenant,
+            "database_name": source.database_name,
+            "collection_name": target_collection_name or source.collection_name,
+            "kind": kind,
+            "trigger": trigger.value,
+            "automatic": trigger.automatic,
+            "priority": trigger.priority,
+            "status": "pending",
+            "target_collection_name": target_collection_name,
+            "custom_id": custom_id,
+            "metadata": dict(metadata) if metadata else None,
+            "owner": owner,
+            "force": force,
+            "created_at": self._db.clock.now().timestamp(),
+        }
+
+    def insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Store prepared requests, of any sources, in one transaction."""
         if rows:
             with self._db.write() as tx:
                 tx.execute(invocations.insert(), rows)
-        return [str(row["id"]) for row in rows]
 
     def request_automatic(
         self,

@@ -33,7 +33,7 @@ class Listings:
         """
         now = self._now()
         with self._db.write() as tx:
-            if not self._db.lock_source(tx, source_id):
+            if not self._db.open_source(tx, source_id):
                 return None
             row = tx.execute(
                 sa.select(listings).where(

@@ -97,12 +97,8 @@ class BatchesPort(Protocol):
         """Extend the lease; False when it is lost."""
         ...
 
-    def begin(self, token: str, keys: Collection[str], *, attempt: bool = True) -> None:
-        """Mark keys as begun, and count an attempt."""
-        ...
-
-    def survived(self, token: str, keys: Collection[str]) -> None:
-        """Take the mark back."""
+    def begin(self, token: str, keys: Collection[str], *, survived: Collection[str] = ()) -> None:
+        """Mark keys as begun, count an attempt, and take the mark back from others."""
         ...
 
     def give_back(self, token: str, keys: Collection[str]) -> None:

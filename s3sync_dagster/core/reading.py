@@ -50,6 +50,7 @@ def _extract_all(
     begun: bool = False,
 ) -> list[KeyWork]:
     works: list[KeyWork] = []
+    marked: list[str] = []
     # Where workers died with these keys, the mark of having been begun stays until each is
     # settled: whatever step kills the worker, its key is among the marked ones.
     careful = any(
@@ -65,15 +66,16 @@ def _extract_all(
                 break
             lease.require(seconds=0)
             keys = [item.key for item in group]
-            engine.catalog.batches.begin(lease.token, keys)
+            engine.catalog.batches.begin(lease.token, keys, survived=marked)
+            marked = [] if careful else keys
             engine.at("begun")
             if engine.threads > 1:
                 works += threads.map(partial(_extract_one, engine), group)
             else:
                 works += [_extract_one(engine, item) for item in group]
             engine.at("fetched")
-            if not careful:
-                engine.catalog.batches.survived(lease.token, keys)
+    if marked:
+        engine.catalog.batches.begin(lease.token, (), survived=marked)
     return works
 
 

@@ -12,6 +12,7 @@ import httpx
 import uvicorn
 from cryptography.fernet import Fernet
 
+from s3sync_dagster.api.access import OPEN_SECONDS
 from s3sync_dagster.api.app import create_app
 from s3sync_dagster.api.dispatching import Dispatch
 from s3sync_dagster.api.options import read_options
@@ -35,8 +36,12 @@ class Api:
         return httpx.Client(base_url=self.url, headers={**own, **headers}, timeout=30)
 
     def token(self, *, tenant: str = "default_tenant", role: str = "owner") -> str:
-        """Make a token."""
-        return self.parts.catalog.tokens.create(tenant=tenant, role=role)[1]  # type: ignore[arg-type]
+        """Make a token, and wait until the server asks for one."""
+        first = not self.parts.catalog.tokens.configured()
+        made = self.parts.catalog.tokens.create(tenant=tenant, role=role)[1]  # type: ignore[arg-type]
+        if first:
+            time.sleep(OPEN_SECONDS + 0.1)
+        return made
 
     def s3(self, bucket: str, **fields: Any) -> dict[str, Any]:
         """Return the body that creates a source of the test's own S3."""

@@ -64,6 +64,19 @@ def test_what_is_told_is_what_happens(dry_and_real, aws_endpoint, bucket):
     assert (everything["removed"], everything["needs_approval"]) == (20, True)
 
 
+def test_what_failed_by_its_bytes_rests_until_they_change(s3sync, aws_endpoint, bucket):
+    aws_endpoint.put(bucket, "docs/03.md.meta.json", "no json")
+    aws_endpoint.put(bucket, "docs/broken.pdf", "%PDF-1.7 not really")
+    command = ["sync", f"s3://{bucket}/docs/", "--collection", bucket, "--json"]
+    command += ["--endpoint-url", aws_endpoint.url, "--embedding", "hash"]
+    failed = s3sync(*command).json["failed"]
+    assert sum(failed.values()) == 2
+    assert s3sync(*command, "--dry-run").json["failed"] == failed
+    aws_endpoint.put(bucket, "docs/broken.pdf", "%PDF-1.7 not really either")
+    again = s3sync(*command, "--dry-run").json
+    assert (sum(again["failed"].values()), again["indexed"] + again["updated"]) == (1, 1)
+
+
 def test_the_other_modes(dry_and_real, aws_endpoint, bucket):
     dry_and_real("--mode", "append")
     aws_endpoint.put(bucket, "docs/03.md", "# changed")

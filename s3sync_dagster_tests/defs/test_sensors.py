@@ -302,3 +302,26 @@ def _verdicts(world):
     keys = [dg.AssetCheckKey(world.asset, name) for name in names]
     found = storage.get_latest_asset_check_execution_by_key(keys)
     return {key.name: record.evaluation.passed for key, record in found.items()}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_disk_use_is_flat_over_many_runs(world):
+    """A run is 335 KB on SQLite: what is kept is bounded, so the folder stops growing."""
+
+    def size():
+        files = [path for path in world.settings.dagster_home.rglob("*") if path.is_file()]
+        return sum(path.stat().st_size for path in files), len(files)
+
+    sizes = []
+    for number in range(90):
+        world.aws.put(world.bucket, KEYS[number % 5], f"# Version {number}")
+        world.sync()
+        later = datetime.now(UTC) + timedelta(hours=2)
+        prune_runs(world.instance, [world.source.name], keep_runs=20, now=later)
+        sizes.append(size())
+    print(sizes[::10])
+    assert world.instance.get_runs_count() <= 21
+    assert sizes[-1][0] < 1.1 * sizes[45][0]
+    assert sizes[-1][1] <= sizes[45][1] + 10
+    assert set(world.statuses(*KEYS).values()) == {"MATERIALIZED"}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
 from s3sync_dagster.local.home import prepare_home
@@ -100,10 +101,13 @@ class Stage:
             f"{hashlib.sha256(key.encode()).hexdigest()}-0": (key, text.strip())
             for key, text in self.texts.items()
         }
-        found = {
-            name: (one["key"], one["document"].strip()) for name, one in self.records().items()
+        try:
+            records = self.records()
+        except (httpx.HTTPError, ValueError):  # chromadb: it is being started again
+            return False
+        return wanted == {
+            name: (one["key"], one["document"].strip()) for name, one in records.items()
         }
-        return found == wanted
 
     def wait_in_step(self, seconds: float = PATIENCE_SECONDS) -> None:
         self.wait(self.in_step, "the collection follows the bucket", seconds)

@@ -27,6 +27,12 @@ def run_episode(seed: int, steps: int) -> World:
         for _ in range(steps):
             act(world, chance)
         if chance.random() < 0.5:
+            world.hold_readers()
+            for key, content in _some_changes(chance).items():
+                if content is None:
+                    world.delete(key)
+                else:
+                    world.put(key, content)
             world.sync_once()
             check_prompt(world)
         world.settle(events=chance.random() < 0.5)
@@ -47,7 +53,7 @@ def act(world: World, chance: random.Random) -> None:
 
 
 def _put(world: World, chance: random.Random) -> None:
-    key = chance.choice(KEYS)
+    key = chance.choice(KEYS[:2] + KEYS)  # some are hot
     world.put(key, text(key, chance))
 
 
@@ -103,12 +109,22 @@ def _ask(world: World, chance: random.Random) -> None:
 
 
 def _dawdle(world: World, chance: random.Random) -> None:
-    changes: dict[str, str | None] = {
+    world.dawdle(chance.randrange(100), _some_changes(chance))
+
+
+def _some_changes(chance: random.Random) -> dict[str, str | None]:
+    return {
         key: text(key, chance) if chance.random() < 0.7 else None
         for key in KEYS
         if chance.random() < 0.4
     }
-    world.dawdle(chance.randrange(100), changes)
+
+
+DEADLY_PLACES = (
+    "at begun", "at claimed", "after upsert", "before delete", "after delete",
+    "before documents.commit", "after documents.commit", "after documents.claim_removal",
+    "after work.apply_sidecars", "after listings.commit_page",
+)  # fmt: skip
 
 
 def _configure(world: World, chance: random.Random) -> None:
@@ -135,7 +151,8 @@ ACTIONS = {
     "batch": (12, lambda w, c: w.start_batch(max_keys=c.choice([1, 2, 500]))),
     "step": (60, lambda w, c: w.step(c.randrange(100), c.choice([1, 2, 5, 20, 100]))),
     "dawdle": (2, _dawdle),
-    "kill": (4, lambda w, c: w.kill(c.randrange(100))),
+    "ambush": (4, lambda w, c: w.ambush(c.randrange(100), c.choice(DEADLY_PLACES))),
+    "kill": (2, lambda w, c: w.kill(c.randrange(100))),
     "wait": (6, lambda w, c: w.wait(c.choice([1, 20, 70, 130, 1000]))),
     "house": (6, lambda w, c: w.keep_house()),
     "weather": (5, _forecast),

@@ -275,13 +275,7 @@ class World:
         if not self.workers:
             return
         worker = self.workers[place % len(self.workers)]
-        for _ in range(200):
-            if worker.place in ("before upsert", "before update", "before delete"):
-                break
-            if not worker.step():
-                break
-        self._bury(worker)
-        if worker.ended:
+        if not self._walk(worker, ("before upsert", "before update", "before delete")):
             return
         self.note(f"{worker.name} dawdles {worker.place}")
         self.wait(130)
@@ -297,6 +291,32 @@ class World:
             self._to_its_end(self.workers[-1])
         self.note(f"{worker.name} wakes up")
         self._to_its_end(worker)
+
+    def ambush(self, place: int, where: str) -> None:
+        """Let a worker go on to a place and end it there."""
+        if not self.workers:
+            return
+        worker = self.workers[place % len(self.workers)]
+        if self._walk(worker, (where,)) and not worker.pinned:
+            self.note(f"kill {worker.name} {worker.place}")
+            worker.kill()
+            self._bury(worker)
+
+    def hold_readers(self) -> None:
+        """Let every batch come as far as having read its objects, and no further."""
+        while self.start_batch(max_keys=500, ignore_backoff=True) and len(self.workers) < 5:
+            pass
+        for worker in list(self.workers):
+            self._walk(worker, ("at fetched",))
+
+    def _walk(self, worker: Worker, places: tuple[str, ...]) -> bool:
+        for _ in range(300):
+            if worker.place in places:
+                return True
+            if not worker.step():
+                break
+        self._bury(worker)
+        return False
 
     def _to_its_end(self, worker: Worker) -> None:
         worker.finish()

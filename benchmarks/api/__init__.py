@@ -1,0 +1,1 @@
+"""Load on the HTTP API, beside a bare FastAPI with one SQL insert."""

@@ -1,0 +1,48 @@
+"""``s3sync sync --dry-run``."""
+
+import json
+from dataclasses import asdict
+
+import click
+
+from s3sync_dagster.cli.showing import reasons
+from s3sync_dagster.cli.sync_progress import DrawnProgress
+from s3sync_dagster.cli.sync_summary import place_of
+from s3sync_dagster.core.dryrun import DryRun, dry_run
+from s3sync_dagster.model.source import Source
+from s3sync_dagster.wiring import Parts
+
+
+def print_dry_run(parts: Parts, source: Source, *, as_json: bool) -> int:
+    """Print what a sync of the source would do; the source may be one that is not created."""
+    with DrawnProgress() as progress:
+        found = dry_run(
+            source,
+            catalog=parts.catalog,
+            store=parts.store_for(source),
+            on_page=progress.listed,
+        )
+    if as_json:
+        click.echo(json.dumps(asdict(found)))
+    else:
+        _print(source, found)
+    return 0
+
+
+def _print(source: Source, found: DryRun) -> None:
+    click.echo(f"{place_of(source)} -> {source.collection_name}: {found.listed} objects listed")
+    for name, value in (
+        ("new", str(found.indexed)),
+        ("changed", str(found.updated)),
+        ("try again", str(found.retried)),
+        ("unchanged", str(found.unchanged)),
+        ("skip", reasons(found.skipped)),
+        ("failed", reasons(found.failed)),
+    ):
+        click.echo(f"  {name:<10} {value}")
+    if found.removed:
+        guard = ", which waits for a person's word" if found.needs_approval else ""
+        click.echo(f"  besides, records of {found.removed} objects would be removed{guard}")
+    size = found.bytes / 1024**2
+    click.echo(f"to read: {size:.1f} MiB, about {found.estimated_chunks} chunks")
+    click.echo("Nothing was changed.", err=True)

@@ -1,0 +1,173 @@
+"""What a sync would do now: reads the listing and the catalog, changes neither."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from s3sync_dagster.core.catalog_port import CatalogPort, PageWindow
+from s3sync_dagster.core.filetypes import kind_of
+from s3sync_dagster.core.interfaces import ObjectStore
+from s3sync_dagster.core.reconcile import GUARD_MINIMUM, GUARD_SHARE, PAGE_KEYS, reconcile_page
+from s3sync_dagster.core.sidecar import is_sidecar
+from s3sync_dagster.core.state import ObjectState
+from s3sync_dagster.model.errors import NotPossible
+from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.model.source import DeleteMode, Source
+
+TEXT_BYTES_A_CHUNK, OTHER_BYTES_A_CHUNK = 900, 9000
+"""Rough: a text is cut at about 1,024 bytes, other formats hold much that is no text."""
+
+
+@dataclass(slots=True, kw_only=True)
+class DryRun:
+    """What would become of each object; all but ``removed`` add up to ``listed``."""
+
+    listed: int = 0
+    indexed: int = 0
+    """New objects that would be read."""
+    updated: int = 0
+    """Changed or outdated ones."""
+    retried: int = 0
+    """Those that failed or were not finished, and would be tried again."""
+    unchanged: int = 0
+    skipped: dict[str, int] = field(default_factory=dict[str, int])
+    failed: dict[str, int] = field(default_factory=dict[str, int])
+    """Those that failed by their bytes, which are the same: they would not be read."""
+    removed: int = 0
+    """Objects whose records would go: gone from the bucket, or no longer selected."""
+    needs_approval: bool = False
+    """True when the guard would stop the removals."""
+    bytes: int = 0
+    """Of the objects that would be read."""
+    estimated_chunks: int = 0
+    """Of those; from sizes and suffixes alone."""
+
+
+def dry_run(
+    source: Source,
+    *,
+    catalog: CatalogPort,
+    store: ObjectStore,
+    on_page: Callable[[int], None] | None = None,
+) -> DryRun:
+    """List the prefix and compare it with the catalog; nothing else is asked or changed.
+
+    What sidecars ask for is not known without reading them: their objects count as their own.
+
+    Args:
+        source: which the catalog may not know yet.
+        catalog: what is known of its objects.
+        store: its bucket.
+        on_page: called with the number of listed objects after each page.
+
+    Raises:
+        S3SyncError: the bucket cannot be listed.
+    """
+    if not store.ordered:
+        raise NotPossible(f"{source.bucket_name!r} is a directory bucket, which has no order.")
+    count = _Count(source)
+    cursor: str | None = None
+    last = False
+    while not last:
+        page = store.list_page(source.path_prefix, start_after=cursor, limit=PAGE_KEYS)
+        until = page.objects[-1].key if page.objects else cursor
+        last = page.last or until == cursor
+        window = catalog.listings.window(source.id, after=cursor, until=None if last else until)
+        count.page(page.objects, window, cursor=until)
+        cursor = until
+        if on_page is not None:
+            on_page(count.result.listed)
+    return count.finished()
+
+
+class _Count:
+    """Adds up page by page."""
+
+    def __init__(self, source: Source) -> None:
+        self.result = DryRun()
+        self._source = source
+        self._selected = self._held = 0
+        self._skipped: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
+
+    def page(self, refs: Sequence[ObjectRef], window: PageWindow, *, cursor: str | None) -> None:
+        commit = reconcile_page(
+            self._source,
+            refs,
+            window,
+            cursor=cursor,
+            selected_before=self._selected,
+            asked_at=math.inf,  # a sync by hand does not wait for any back-off
+        )
+        self._selected += commit.selected
+        verdicts = {ref.key: reason for ref, reason in commit.upserts}
+        asked = set(commit.invoke) | window.live
+        for ref in refs:
+            known = window.objects.get(ref.key)
+            reason = verdicts.get(ref.key, known.skip_reason if known else None)
+            self._object(ref, known, reason, work=ref.key in asked)
+        self._held += sum(_has_records(known) for known in window.objects.values())
+        gone = sum(_has_records(window.objects[key]) for key in commit.missing)
+        self.result.removed += gone
+        self.result.listed += len(refs)
+
+    def finished(self) -> DryRun:
+        found = self.result
+        found.skipped, found.failed = dict(self._skipped), dict(self._failed)
+        if self._source.mode is not DeleteMode.MIRROR:
+            found.removed = 0
+        limit = max(GUARD_MINIMUM, GUARD_SHARE * self._held)
+        found.needs_approval = found.removed > limit or 0 < found.removed == self._held
+        return found
+
+    def _object(
+        self, ref: ObjectRef, known: ObjectState | None, reason: str | None, *, work: bool
+    ) -> None:
+        found = self.result
+        if is_sidecar(ref.key):
+            if not work and known is not None and known.outcome == "failed":
+                self._rests(known)
+            else:
+                self._skipped["sidecar"] += 1
+        elif reason is not None:
+            self._skipped[reason] += 1
+            found.removed += _has_records(known)
+        elif not work:
+            self._rests(known)
+        elif known is None or known.gone:
+            found.indexed += 1
+            self._read(ref)
+        elif known.outcome_etag == ref.etag and known.outcome != "indexed":
+            found.retried += 1
+            self._read(ref)
+        elif known.outcome == "indexed" and self._source.mode is DeleteMode.APPEND:
+            self._skipped["changed_in_append_mode"] += 1
+        elif known.outcome == "indexed":
+            found.updated += 1
+            self._read(ref)
+        elif known.outcome is None:
+            found.retried += 1
+            self._read(ref)
+        else:
+            found.indexed += 1
+            self._read(ref)
+
+    def _rests(self, known: ObjectState | None) -> None:
+        if known is not None and known.outcome == "failed":
+            self._failed[known.reason or "unknown"] += 1
+        elif known is not None and known.outcome == "skipped":
+            self._skipped[known.reason or "unknown"] += 1
+        else:
+            self.result.unchanged += 1
+
+    def _read(self, ref: ObjectRef) -> None:
+        kind = kind_of(ref.key)
+        text = kind is None or kind.reader == "text"
+        share = TEXT_BYTES_A_CHUNK if text else OTHER_BYTES_A_CHUNK
+        self.result.bytes += ref.size
+        self.result.estimated_chunks += 1 + ref.size // share
+
+
+def _has_records(known: ObjectState | None) -> bool:
+    return known is not None and not known.gone and known.outcome == "indexed"
