@@ -52,7 +52,18 @@ class Settler:
         self._mirror = engine.source.mode is DeleteMode.MIRROR
         self._waiting: list[tuple[KeyOutcome, KeyReport]] = []
         self._settled: set[KeyWork] = set()
+        self._begun: dict[int, DocumentState] = {}
         self._lock = threading.RLock()  # the writer thread settles too
+
+    def begin(self, documents: Sequence[DocumentState]) -> None:
+        """Remember documents whose records the next call to Chroma changes."""
+        with self._lock:
+            self._begun.update({one.id: one for one in documents})
+
+    def distrust_begun(self) -> None:
+        """Tell the catalog what was begun and not committed: the lease is lost."""
+        if self._begun:
+            self._engine.catalog.documents.distrust(list(self._begun.values()))
 
     def settle_quiet(self, works: Sequence[KeyWork]) -> None:
         """Settle the keys that need no write at all."""
@@ -105,6 +116,7 @@ class Settler:
             removed=removed,
             outcomes=[outcome for outcome, _ in settled],
         )
+        self._end([*(one.id for one in written), *removed])
         if lost:
             self._engine.log(f"{len(lost)} documents were taken over meanwhile; they are redone")
         self._engine.report([report for _, report in settled])
@@ -166,24 +178,23 @@ class Settler:
                 document.document_id, 0, max(document.high_water, document.count)
             )
         ]
-        begun = False
-        try:
-            if (collection := self._open(collection_name)) is not None:
-                step = collection.write_limits.max_records
-                for start in range(0, len(names), step):
-                    lease.require()
-                    engine.at("before_remove")
-                    begun = True
-                    collection.delete(names[start : start + step])
-                    engine.tally.chunks_deleted += len(names[start : start + step])
-                    engine.at("removed")
-            engine.catalog.documents.commit(
-                lease.token, engine.source, removed=[document.id for document in held]
-            )
-        except LeaseLost:
-            if begun:
-                engine.catalog.documents.distrust(held)
-            raise
+        if (collection := self._open(collection_name)) is not None:
+            step = collection.write_limits.max_records
+            for start in range(0, len(names), step):
+                lease.require()
+                engine.at("before_remove")
+                self.begin(held)
+                collection.delete(names[start : start + step])
+                engine.tally.chunks_deleted += len(names[start : start + step])
+                engine.at("removed")
+        ids = [document.id for document in held]
+        engine.catalog.documents.commit(lease.token, engine.source, removed=ids)
+        self._end(ids)
+
+    def _end(self, ids: Sequence[int]) -> None:
+        with self._lock:
+            for one in ids:
+                self._begun.pop(one, None)
 
     def _open(self, name: str) -> CollectionPort | None:
         """Return a collection; None when it is gone, and the records with it."""

@@ -47,8 +47,6 @@ class _Group:
     units: list[_Unit]
     vectors: Vectors = None
     """Of the records to upsert, unit by unit."""
-    begun: bool = False
-    """Whether a call that writes was sent to Chroma."""
 
     def upserts(self) -> list[Record]:
         """Return the records whose text is new, unit by unit."""
@@ -69,8 +67,20 @@ class _Group:
 
 
 def upsert_batch(engine: Engine, lease: Lease, works: Sequence[KeyWork]) -> None:
-    """Bring the collections in line with the batch's keys and settle each key."""
+    """Bring the collections in line with the batch's keys and settle each key.
+
+    Where the lease turns out to be lost, the writes that were begun may have come late, those
+    too that ended in an error: whoever owns their documents now is told not to trust them.
+    """
     settler = Settler(engine, lease)
+    try:
+        _upsert(engine, lease, works, settler)
+    except LeaseLost:
+        settler.distrust_begun()
+        raise
+
+
+def _upsert(engine: Engine, lease: Lease, works: Sequence[KeyWork], settler: Settler) -> None:
     for work in works:
         if work.verdict == "write" and work.wish is not None:
             work.waiting = len(work.wish.targets)
@@ -180,7 +190,9 @@ def _prepare(engine: Engine, lease: Lease, group: _Group, settler: Settler) -> l
     if not group.units:
         return []
     engine.at("before_embed")
-    ready = _together_or_alone(engine, group, settler, lambda part: _embed(engine, part))
+    ready = _together_or_alone(
+        engine, group, settler, lambda part: _embed(engine, part), name="embed"
+    )
     engine.at("after_embed")
     return ready
 
@@ -248,14 +260,14 @@ def _embed(engine: Engine, group: _Group) -> None:
 
 
 def _together_or_alone(
-    engine: Engine, group: _Group, settler: Settler, step: Callable[[_Group], None]
+    engine: Engine, group: _Group, settler: Settler, step: Callable[[_Group], None], *, name: str
 ) -> list[_Group]:
     """Do a step for a group; what one document causes fails that one alone.
 
     Returns:
         The groups for which it was done: the one that came in, or one a document.
     """
-    first = group.units[0].work
+    first, started = group.units[0].work, engine.clock.monotonic()
     try:
         step(group)
     except LeaseLost:
@@ -269,6 +281,7 @@ def _together_or_alone(
     except Exception as error:  # noqa: BLE001  (a fault of the program must not end the batch)
         cause = unexpected_error(error, f"{first.key!r} could not be written")
     else:
+        _charge(group, name, (engine.clock.monotonic() - started) * 1000)
         return [group]
     if len(group.units) == 1:
         settler.fail_unit(first, cause)
@@ -276,37 +289,40 @@ def _together_or_alone(
     return [
         done
         for alone in _one_by_one(group)
-        for done in _together_or_alone(engine, alone, settler, step)
+        for done in _together_or_alone(engine, alone, settler, step, name=name)
     ]
 
 
+def _charge(group: _Group, step: str, milliseconds: float) -> None:
+    """Charge each document its share, by records, of a step that the group does together."""
+    records = sum(len(unit.records) for unit in group.units)
+    for unit in group.units:
+        share = milliseconds * len(unit.records) / max(records, 1)
+        unit.work.ms[step] = round(unit.work.ms.get(step, 0.0) + share, 1)
+
+
 def _write(engine: Engine, lease: Lease, groups: Sequence[_Group], settler: Settler) -> None:
-    """Write groups and commit them.
-
-    Where the lease turns out to be lost after a write, that write may have come late: whoever
-    owns the documents now is told that they cannot be trusted.
-    """
+    """Write groups and commit them."""
     for group in groups:
-        try:
-            for done in _together_or_alone(
-                engine, group, settler, lambda part: _write_records(engine, lease, part)
-            ):
-                engine.at("before_commit")
-                _commit(engine, done, settler)
-                engine.at("after_commit")
-        except LeaseLost:
-            if group.begun:
-                engine.catalog.documents.distrust(group.states())
-            raise
+        for done in _together_or_alone(
+            engine,
+            group,
+            settler,
+            lambda part: _write_records(engine, lease, part, settler),
+            name="upsert",
+        ):
+            engine.at("before_commit")
+            _commit(engine, done, settler)
+            engine.at("after_commit")
 
 
-def _write_records(engine: Engine, lease: Lease, group: _Group) -> None:
+def _write_records(engine: Engine, lease: Lease, group: _Group, settler: Settler) -> None:
     collection, tally = group.collection, engine.tally
     step = collection.write_limits.max_records
     upserts = group.upserts()
     for start in range(0, len(upserts), step):
         lease.require()
-        group.begun = True
+        settler.begin(group.states())
         part = upserts[start : start + step]
         collection.upsert(part, group.vectors[start : start + step])
         tally.chunks_written += len(part)
@@ -314,7 +330,7 @@ def _write_records(engine: Engine, lease: Lease, group: _Group) -> None:
     updates = [record for unit in group.units if unit.plan for record in unit.plan.update]
     for start in range(0, len(updates), step):
         lease.require()
-        group.begun = True
+        settler.begin(group.states())
         part = updates[start : start + step]
         collection.update_metadata(
             [record.id for record in part], [record.metadata for record in part]
@@ -324,7 +340,7 @@ def _write_records(engine: Engine, lease: Lease, group: _Group) -> None:
     deletes = [name for unit in group.units for name in _tail(unit)]
     for start in range(0, len(deletes), step):
         lease.require()
-        group.begun = True
+        settler.begin(group.states())
         part = deletes[start : start + step]
         engine.at("before_delete")
         collection.delete(part)
@@ -380,5 +396,5 @@ def _one_by_one(group: _Group) -> Iterator[_Group]:
     for unit in group.units:
         number = len(unit.plan.upsert) if unit.plan else 0
         rows = None if group.vectors is None else group.vectors[start : start + number]
-        yield _Group(collection=group.collection, units=[unit], vectors=rows, begun=group.begun)
+        yield _Group(collection=group.collection, units=[unit], vectors=rows)
         start += number

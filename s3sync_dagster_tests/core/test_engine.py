@@ -1,21 +1,15 @@
 """The engine over fast fakes: what a key goes through, rule by rule."""
 
 import pytest
+import sqlalchemy as sa
 
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.model.errors import Throttled
 from s3sync_dagster.model.source import AutoSync, DeleteMode
-from s3sync_dagster_tests.engine_fixture import make_world
+from s3sync_dagster_tests.core.rules import sidecar
 
 LONG = "\n\n".join(f"Paragraph {n} " + "word " * 60 for n in range(12))
 SHORT = "\n\n".join(f"Paragraph {n} " + "word " * 60 for n in range(3))
-
-
-@pytest.fixture
-def world():
-    made = make_world()
-    yield made
-    made.catalog.close()
 
 
 def test_a_bucket_becomes_a_collection_and_nothing_is_done_twice(world):
@@ -176,12 +170,6 @@ def test_requests_may_name_id_metadata_and_target(world):
     assert world.texts() == world.texts("second") == {}
 
 
-def sidecar(path, custom_id="x", **fields):
-    import json
-
-    return json.dumps({"version": "chroma-v1", "id": custom_id, "path": path, **fields})
-
-
 def test_a_sidecar_names_its_document_and_its_removal_takes_it_back(world):
     world.bucket.put("a.txt", "text")
     world.bucket.put("a.txt.meta.json", sidecar("a.txt", metadata={"team": "red"}))
@@ -310,3 +298,18 @@ def test_a_death_at_any_step_is_repaired_by_doing_it_again(world, step):
     assert "Paragraph 2" in text
     assert "Paragraph 3" not in text
     assert {row.phase for row in world.catalog.documents.of_source(world.source.id)} == {"clean"}
+
+
+def test_a_batch_of_a_hundred_costs_a_handful_of_statements(world):
+    for n in range(100):
+        world.bucket.put(f"{n:03}.txt", f"text {n}")
+    world.listing()
+    counted = []
+    sa.event.listen(
+        world.catalog.database.engine,
+        "before_cursor_execute",
+        lambda conn, cursor, statement, *rest: counted.append(statement.split("\n")[0][:60]),
+    )
+    world.run_batches()
+    assert len(world.texts()) == 100
+    assert len(counted) < 60, "\n".join(counted)

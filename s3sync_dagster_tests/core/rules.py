@@ -1,0 +1,52 @@
+"""What tests of the rules of the engine do to a world of fakes."""
+
+import json
+
+from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.core.lease import Lease
+from s3sync_dagster.core.sync import sync_batch
+
+LONG = "\n\n".join(f"part {n}" for n in range(12))
+
+
+def sidecar(path, custom_id="x", **fields):
+    return json.dumps({"version": "chroma-v1", "id": custom_id, "path": path, **fields})
+
+
+def event(world, key, *, remove=False, sequencer=None, told=None):
+    """Commit one event; ``told`` is the object as the event has it."""
+    world.clock.seconds += 1
+    world.catalog.work.record_events(
+        world.source.id,
+        upserts=[(told, None)] if told is not None else [],
+        sync=[] if remove else [key],
+        remove=[key] if remove else [],
+        sequencers={key: sequencer} if sequencer else {},
+    )
+
+
+def states(world):
+    return {
+        row.object_key: (row.state, row.state_reason)
+        for row in world.catalog.views.object_rows(world.source.id)
+    }
+
+
+def requests(world, kind):
+    return world.store.requests().get(kind, 0)
+
+
+def hold(world, key):
+    """Reserve the key's work as a batch that has not read it yet."""
+    batch = world.catalog.batches.reserve(world.source.id, take=Take(), owner="w", run_id="r")
+    assert key in batch.keys
+    return batch
+
+
+def work_on(world, batch, **changes):
+    lease = Lease(batch.token, catalog=world.catalog, clock=world.clock)
+    sync_batch(world.engine(**changes), lease)
+
+
+class Died(BaseException):
+    """The worker's process ended."""

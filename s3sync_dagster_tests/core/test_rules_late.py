@@ -1,0 +1,116 @@
+"""Workers that were thought dead and write late: whoever owns the records learns of it."""
+
+import pytest
+
+from s3sync_dagster.core.state import DocumentPhase
+from s3sync_dagster.model.errors import LeaseLost, RecordRejected, Unavailable
+from s3sync_dagster_tests.core.rules import LONG, hold, work_on
+
+
+class LateCollections:
+    """Collections of a batch whose first write comes after all that others do meanwhile."""
+
+    def __init__(self, world, batch, meanwhile, *, answer=None):
+        self._world, self._batch, self._meanwhile = world, batch, meanwhile
+        self._answer = answer
+
+    def open(self, name, **options):
+        return _Late(self._world.collections.open(name, **options), self._first_write)
+
+    def _first_write(self, write):
+        if self._meanwhile is None:
+            write()
+            return
+        meanwhile, self._meanwhile = self._meanwhile, None
+        self._world.catalog.batches.release(self._batch.token, died=True)
+        meanwhile()
+        write()
+        if self._answer is not None:
+            raise self._answer
+
+
+class _Late:
+    def __init__(self, port, first_write):
+        self._port, self._first_write = port, first_write
+
+    def __getattr__(self, name):
+        return getattr(self._port, name)
+
+    def upsert(self, records, vectors):
+        self._first_write(lambda: self._port.upsert(records, vectors))
+
+    def delete(self, ids):
+        self._first_write(lambda: self._port.delete(ids))
+
+
+def all_clean(world):
+    rows = world.catalog.documents.of_source(world.source.id)
+    return {row.phase for row in rows} == {DocumentPhase.CLEAN}
+
+
+def test_a_late_write_of_a_document_that_is_gone_is_cleaned_up(world):
+    world.bucket.put("a.txt", LONG)
+    world.bucket.put("b.txt", "stays")
+    world.sync()
+    world.bucket.put("a.txt", LONG + "\n\npart 12")
+    world.listing()
+    late = hold(world, "a.txt")
+
+    def gone():
+        world.bucket.delete("a.txt")
+        world.sync(approve_deletes=True)
+        assert world.keys_indexed() == {"b.txt"}
+
+    with pytest.raises(LeaseLost):
+        work_on(world, late, collections=LateCollections(world, late, gone))
+    assert world.keys_indexed() == {"a.txt", "b.txt"}  # the harm is done, and known
+    world.run_batches()
+    assert world.keys_indexed() == {"b.txt"}
+    assert all_clean(world)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        RecordRejected("Chroma took some records and refused others"),
+        Unavailable("the answer was lost", reason="chroma_unavailable"),
+    ],
+)
+def test_a_late_write_that_ends_in_an_error_is_distrusted_too(world, answer):
+    world.bucket.put("a.txt", LONG)
+    world.listing()
+    late = hold(world, "a.txt")
+
+    def shorter():
+        world.bucket.put("a.txt", "short")
+        world.sync()
+        assert set(world.texts().values()) == {"short"}
+
+    with pytest.raises(LeaseLost):
+        work_on(world, late, collections=LateCollections(world, late, shorter, answer=answer))
+    assert len(world.texts()) == 12
+    world.run_batches()
+    assert set(world.texts().values()) == {"short"}
+    assert all_clean(world)
+
+
+def test_a_late_removal_that_ends_in_an_error_is_distrusted_too(world):
+    for name in "abcdef":
+        world.bucket.put(f"{name}.txt", f"text {name}")
+    world.sync()
+    world.bucket.delete("a.txt")
+    world.listing()
+    late = hold(world, "a.txt")
+
+    def here_again():
+        world.bucket.put("a.txt", "here again")
+        world.sync()
+        assert "here again" in world.texts().values()
+
+    answer = Unavailable("the answer was lost", reason="chroma_unavailable")
+    with pytest.raises(LeaseLost):
+        work_on(world, late, collections=LateCollections(world, late, here_again, answer=answer))
+    assert "here again" not in world.texts().values()
+    world.run_batches()
+    assert "here again" in world.texts().values()
+    assert all_clean(world)

@@ -1,0 +1,88 @@
+"""Whose records they are: custom ids, sidecars that claim, records of others."""
+
+from s3sync_dagster.model.document import Record
+from s3sync_dagster_tests.core.rules import LONG, requests, sidecar, states
+
+
+def test_records_of_others_survive_the_object_that_would_have_their_ids(world):
+    from s3sync_dagster.core.keys import document_id
+
+    name = document_id("a.txt", custom_id=None, id_prefix="")
+    port = world.collections.open(
+        "docs", tenant=world.source.tenant, database=world.source.database_name,
+        embedder=world.embedder,
+    )  # fmt: skip
+    port.upsert(
+        [Record(id=f"{name}-0", document="theirs", embedding_text="t", metadata={"n": 1})],
+        world.embedder.embed_documents(["t"]),
+    )
+    world.bucket.put("a.txt", LONG)
+    world.bucket.put("b.txt", "ours")
+    assert world.sync() == {"a.txt": "failed", "b.txt": "indexed"}
+    assert states(world)["a.txt"] == ("failed", "record_ids_taken")
+    world.bucket.delete("a.txt")
+    world.sync(approve_deletes=True)
+    world.clock.seconds += 4000
+    world.sync(approve_deletes=True)
+    assert set(world.texts().values()) == {"theirs", "ours"}
+
+
+def test_custom_ids_can_be_swapped_between_two_documents(world):
+    world.bucket.put("a.txt", "text a")
+    world.bucket.put("b.txt", "text b\n\nmore b")
+    world.bucket.put("a.meta.json", sidecar("a.txt", "one"))
+    world.bucket.put("b.meta.json", sidecar("b.txt", "two"))
+    world.sync()
+    world.bucket.put("a.meta.json", sidecar("a.txt", "two"))
+    world.bucket.put("b.meta.json", sidecar("b.txt", "one"))
+    for _ in range(3):
+        world.sync()
+        world.catalog.documents.enqueue_unclean(world.source.id)
+        world.clock.seconds += 60
+    assert world.texts() == {"two-0": "text a", "one-0": "text b", "one-1": "more b"}
+
+
+def test_of_two_sidecars_the_smaller_key_has_the_claim_and_the_other_inherits_it(world):
+    world.bucket.put("a.txt", "text")
+    world.bucket.put("2.meta.json", sidecar("a.txt", "two"))
+    world.sync()
+    world.bucket.put("1.meta.json", sidecar("a.txt", "one", target_collection_name="docs"))
+    world.sync()
+    world.run_batches()
+    assert list(world.texts()) == ["one-0"]
+    assert states(world)["2.meta.json"] == ("failed", "already_claimed")
+    world.bucket.delete("1.meta.json")
+    world.sync()
+    world.run_batches()
+    assert list(world.texts()) == ["two-0"]
+    assert states(world)["2.meta.json"] == ("skipped", "sidecar")
+
+
+def test_sidecars_that_did_not_change_are_not_read_again(world):
+    world.bucket.put("a.txt", "text")
+    world.bucket.put("a.meta.json", sidecar("a.txt"))
+    world.sync()
+    world.run_batches()
+    before = requests(world, "GET")
+    assert world.sync() == {}
+    assert requests(world, "GET") == before
+
+
+def test_a_target_that_is_refused_fails_the_key_and_the_others_are_written(world):
+    world.bucket.put("a.txt", "text a")
+    world.bucket.put("b.txt", "text b")
+    world.bucket.put("a.meta.json", sidecar("a.txt", "same", target_collection_name="second"))
+    world.sync()
+    world.bucket.put("b.meta.json", sidecar("b.txt", "same", target_collection_name="second"))
+    world.sync()
+    world.run_batches()
+    assert states(world)["b.txt"] == ("failed", "record_ids_taken")
+    assert set(world.texts().values()) == {"text a", "text b"}
+    assert set(world.texts("second").values()) == {"text a"}
+    world.bucket.delete("a.meta.json")
+    world.clock.seconds += 1000
+    world.sync()
+    world.clock.seconds += 1000
+    world.sync()
+    assert set(world.texts("second").values()) == {"text b"}
+    assert states(world)["b.txt"] == ("indexed", None)

@@ -1,0 +1,183 @@
+"""What was told, by whom and when: listings, events and requests that disagree."""
+
+from s3sync_dagster.core.reconcile import continue_listing
+from s3sync_dagster.core.state import ListingState
+from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster_tests.core.rules import event, hold, requests, states, work_on
+
+
+def list_with(world, meanwhile):
+    """List while something happens between the bucket's answer and its commit."""
+
+    class Store:
+        ordered = True
+
+        def list_page(self, prefix, **options):
+            page = world.store.list_page(prefix, **options)
+            meanwhile()
+            return page
+
+    world.clock.seconds += 1
+    continue_listing(
+        world.source, catalog=world.catalog, store=Store(), clock=world.clock, owner="test"
+    )
+
+
+def test_an_object_that_goes_while_its_batch_runs_is_removed_by_the_listing_that_saw_it(world):
+    for name in "abcdef":
+        world.bucket.put(f"{name}.txt", f"text {name}")
+    world.sync()
+    world.bucket.put("a.txt", "new text")
+    world.listing()
+    batch = hold(world, "a.txt")
+
+    def meanwhile(step):
+        if step == "fetched":
+            world.bucket.delete("a.txt")
+            world.listing()
+
+    work_on(world, batch, at=meanwhile)
+    world.run_batches()
+    assert "a.txt" not in world.keys_indexed()
+
+
+def test_a_listing_asks_again_for_what_changed_under_a_batch_at_work(world):
+    world.bucket.put("a.txt", "old")
+    world.listing()
+    batch = hold(world, "a.txt")
+
+    def meanwhile(step):
+        if step == "fetched":
+            world.bucket.put("a.txt", "new")
+            world.listing()
+
+    work_on(world, batch, at=meanwhile)
+    world.run_batches()
+    assert set(world.texts().values()) == {"new"}
+
+
+def test_two_tellers_that_contradict_each_other_make_the_reader_ask(world):
+    old = world.bucket.put("a.txt", "old")
+    world.sync()
+    world.bucket.put("a.txt", "new")
+    world.listing()  # knows the new etag
+    late = ObjectRef(key="a.txt", etag=old.etag, size=old.size)
+    event(world, "a.txt", told=late)  # an event of the old version arrives after it
+    heads = requests(world, "HEAD")
+    world.run_batches()
+    assert requests(world, "HEAD") == heads + 1
+    assert set(world.texts().values()) == {"new"}
+
+
+def test_an_event_with_an_older_sequencer_changes_nothing_and_costs_a_head(world):
+    old = world.bucket.put("a.txt", "old")
+    new = world.bucket.put("a.txt", "new")
+    event(world, "a.txt", told=ObjectRef(key="a.txt", etag=new.etag, size=3), sequencer="0B")
+    world.run_batches()
+    gets = requests(world, "GET")
+    event(world, "a.txt", told=ObjectRef(key="a.txt", etag=old.etag, size=3), sequencer="0A")
+    assert [report.state for report in world.run_batches()] == ["unchanged"]
+    assert (requests(world, "GET"), requests(world, "HEAD")) == (gets, 1)
+
+
+def test_an_event_for_the_version_that_is_indexed_costs_no_request(world):
+    ref = world.bucket.put("a.txt", "text")
+    world.sync()
+    before = dict(world.store.requests())
+    event(world, "a.txt", told=ObjectRef(key="a.txt", etag=ref.etag, size=ref.size))
+    assert [report.state for report in world.run_batches()] == ["unchanged"]
+    assert world.store.requests() == before
+
+
+def test_an_event_that_is_waiting_makes_a_listing_s_removal_ask_the_bucket(world):
+    for name in "abcdef":
+        world.bucket.put(f"{name}.txt", f"text {name}")
+    world.sync()
+    world.bucket.delete("a.txt")
+
+    def back_again():
+        world.bucket.put("a.txt", "here again")
+        event(world, "a.txt")  # an event that tells neither etag nor size
+
+    list_with(world, back_again)
+    heads = requests(world, "HEAD")
+    world.run_batches()
+    assert requests(world, "HEAD") == heads + 1
+    assert "here again" in world.texts().values()
+
+
+def test_an_approval_spares_what_the_next_listing_has_seen_already(world):
+    for name in "abc":
+        world.bucket.put(f"{name}.txt", f"text {name}")
+    world.sync()
+    for name in "abc":
+        world.bucket.delete(f"{name}.txt")
+    assert world.listing().listing.state is ListingState.BLOCKED
+    world.bucket.put("a.txt", "text a")
+    world.bucket.put("z.txt", "text z")
+    world.listing(budget_seconds=0, page_keys=1)  # the next one has seen a.txt and goes on
+    world.catalog.listings.approve(world.source.id)
+    world.run_batches()
+    assert world.keys_indexed() == {"a.txt"}
+
+
+def test_a_listing_does_not_undo_what_was_told_after_it_asked(world):
+    world.bucket.put("a.txt", "old")
+    world.sync()
+    world.bucket.put("b.txt", "text b")
+
+    def overwritten():
+        new = world.bucket.put("a.txt", "new")
+        event(world, "a.txt", told=ObjectRef(key="a.txt", etag=new.etag, size=new.size))
+
+    list_with(world, overwritten)
+    world.clock.seconds += 1
+    world.run_batches()
+    assert set(world.texts().values()) == {"new", "text b"}
+
+
+def test_the_document_limit_holds_for_events_too(world):
+    world.configure(document_limit=2)
+    for name in "bcd":
+        ref = world.bucket.put(f"{name}.txt", name)
+        event(world, f"{name}.txt", told=ObjectRef(key=ref.key, etag=ref.etag, size=ref.size))
+    world.run_batches()
+    assert world.keys_indexed() == {"b.txt", "c.txt"}
+    assert states(world)["d.txt"] == ("skipped", "document_limit")
+
+
+def test_an_object_overwritten_by_nothing_loses_its_text_at_the_event(world):
+    for name in "ab":
+        world.bucket.put(f"{name}.txt", f"text {name}")
+    world.sync()
+    ref = world.bucket.put("a.txt", "")
+    heads = requests(world, "HEAD")
+    event(world, "a.txt", told=ObjectRef(key="a.txt", etag=ref.etag, size=0))
+    world.run_batches()
+    assert set(world.texts().values()) == {"text b"}
+    assert requests(world, "HEAD") == heads + 1  # records go on evidence
+    assert states(world)["a.txt"] == ("skipped", "empty_object")
+
+
+def test_versions_that_only_events_tell_make_no_work_for_listings(world):
+    ref = world.bucket.put("a.txt", "text")
+    told = ObjectRef(key="a.txt", etag=ref.etag, size=ref.size, version_id="v1")
+    event(world, "a.txt", told=told)
+    world.run_batches()
+    world.listing()
+    assert world.catalog.invocations.live_count(world.source.id) == 0
+    assert world.catalog.work.object(world.source.id, "a.txt").version_id == "v1"
+
+
+def test_an_explicit_request_tries_known_bad_bytes_again_and_an_event_does_not(world):
+    world.bucket.put("a.txt", "BAD")
+    world.sync()
+    gets = requests(world, "GET")
+    event(world, "a.txt")
+    world.run_batches()
+    assert requests(world, "GET") == gets
+    assert states(world)["a.txt"] == ("failed", "damaged")
+    world.ask("a.txt", trigger=Trigger.CLI)
+    world.run_batches()
+    assert requests(world, "GET") == gets + 1
