@@ -1,6 +1,7 @@
 """The vector cache on SQLite and Postgres: bounded, shared, never in the way."""
 
 import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
@@ -99,8 +100,8 @@ def _fill(arguments):
 
 
 def test_processes_share_one_cache(where):
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        hits = pool.map(_fill, [(where, 0), (where, 200), (where, 390)])
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+        hits = list(pool.map(_fill, [(where, 0), (where, 200), (where, 390)]))
     assert hits == [400, 400, 400]
     cache = VectorCache(where)
     assert cache.totals()["entries"] == 400

@@ -3,6 +3,7 @@
 import multiprocessing
 import shutil
 import uuid
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import chromadb
@@ -122,9 +123,8 @@ def test_batches_hold_texts_of_similar_length_within_bounds():
 
 
 def test_processes_that_race_for_the_conversion_all_get_the_whole_file(tmp_path, empty_home):
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(2) as pool:
-        folders = pool.map(_find, [tmp_path, tmp_path])
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        folders = list(pool.map(_find, [tmp_path, tmp_path]))
     assert set(folders) == {tmp_path / "all-MiniLM-L6-v2" / "onnx"}
     assert [p.name for p in folders[0].parent.iterdir()] == ["onnx"]
     assert (folders[0] / "model.onnx").stat().st_size > 90_000_000

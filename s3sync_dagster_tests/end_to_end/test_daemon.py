@@ -23,7 +23,7 @@ def stage(tmp_path_factory, aws_endpoint):
 def test_sensors_discover_and_each_record_is_there_once(stage):
     for number in range(40):
         stage.put(f"docs/{number:03d}.md", page(f"{number}"))
-    stage.put(ODD, "# Odd names are names\n")
+    stage.put(ODD, page("odd names"))
     stage.aws.put(stage.bucket, "docs/bad.pdf", b"%PDF-1.4 cut off")
     stage.wait_in_step()
     stage.each_is_found_by_its_own_vector()
@@ -40,9 +40,9 @@ def test_sensors_discover_and_each_record_is_there_once(stage):
 
 
 def test_events_bring_a_change_a_removal_and_a_new_object(stage):
-    stage.put("docs/000.md", "# Page 0, second edition\n")
+    stage.put("docs/000.md", page("0, second edition"))
     stage.delete("docs/001.md")
-    stage.put("docs/brand new.md", "# New\n")
+    stage.put("docs/brand new.md", page("brand new"))
     stage.wait_in_step()
     attributes = stage.aws.sqs.get_queue_attributes(QueueUrl=stage.queue, AttributeNames=["All"])[
         "Attributes"
@@ -73,7 +73,7 @@ def test_a_killed_workers_keys_are_done_by_another_run_soon(stage):
 def test_a_killed_code_server_comes_back_and_work_goes_on(stage):
     child = stage.stack._children["code server"]
     os.kill(child.pid, signal.SIGKILL)
-    stage.put("docs/after the code server.md", "# Still here\n")
+    stage.put("docs/after the code server.md", page("still here"))
     stage.wait_in_step()
 
 

@@ -2,6 +2,7 @@
 
 import math
 import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,13 +26,13 @@ def _open_elsewhere(path: Path) -> str:
 
 
 def test_a_second_process_is_refused_until_the_first_closes(tmp_path):
-    with multiprocessing.get_context("spawn").Pool(1) as elsewhere:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as elsewhere:
         collections = open_collections(path=tmp_path)
-        assert elsewhere.apply(_open_elsewhere, [tmp_path]) == "chroma_in_use"
+        assert elsewhere.submit(_open_elsewhere, tmp_path).result() == "chroma_in_use"
         with pytest.raises(Conflict, match="in use"):
             open_collections(path=tmp_path)
         collections.close()
-        assert elsewhere.apply(_open_elsewhere, [tmp_path]) == "opened"
+        assert elsewhere.submit(_open_elsewhere, tmp_path).result() == "opened"
 
 
 def test_records_outlive_the_process(tmp_path):

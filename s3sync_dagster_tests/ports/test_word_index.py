@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -229,8 +230,8 @@ def _follow(arguments) -> int:
 
 def test_processes_may_follow_at_once(tmp_path):
     path = tmp_path / "docs.db"
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        assert pool.map(_follow, [(path, 10), (path, 10)]) == [40, 40]
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert list(pool.map(_follow, [(path, 10), (path, 10)])) == [40, 40]
     index = FtsWordIndex(path)
     assert len(index.search("word7", limit=9)) == 1
     index.close()
