@@ -1,8 +1,4 @@
-"""A running stack with tiny definitions, one per test process.
-
-Modules that use it are in one xdist group, so that it starts once:
-``pytestmark = pytest.mark.xdist_group("stack")``.
-"""
+"""A running stack with tiny definitions, one per test process."""
 
 import os
 from pathlib import Path

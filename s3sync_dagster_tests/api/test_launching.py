@@ -45,7 +45,6 @@ def test_nobody_answers_and_the_work_stays_pending(catalog):
     assert catalog.batches.live() == []
 
 
-@pytest.mark.xdist_group("stack")
 class TestWithDagster:
     def test_a_source_that_is_not_loaded_waits_for_the_sensor(self, catalog, tiny_stack):
         other = SOURCE.with_changes(id="s-2", name="not_loaded", collection_name="other")

@@ -22,7 +22,6 @@ def script():
     return found
 
 
-@pytest.mark.xdist_group("end_to_end")
 @pytest.mark.timeout(600)
 def test_the_walkthrough_of_the_docs(tmp_path, aws_endpoint):
     bucket = aws_endpoint.make_bucket()

@@ -8,7 +8,6 @@ from s3sync_dagster_tests.end_to_end.stage import close_stage, open_stage, page
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.xdist_group("end_to_end"),
     pytest.mark.timeout(1800),
 ]
 

@@ -8,7 +8,7 @@ import pytest
 
 from s3sync_dagster_tests.end_to_end.stage import close_stage, open_stage, page
 
-pytestmark = [pytest.mark.xdist_group("end_to_end"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 ODD = "docs/über uns, 100% [neu]…  (final).md"
 

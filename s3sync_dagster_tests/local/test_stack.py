@@ -21,8 +21,6 @@ from s3sync_dagster_tests.conftest_stack import (
     stack_settings,
 )
 
-pytestmark = pytest.mark.xdist_group("stack")
-
 UP = f"""
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster.local.signals import stop_on_signals

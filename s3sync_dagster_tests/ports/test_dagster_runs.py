@@ -16,8 +16,6 @@ from s3sync_dagster.model.errors import (
 )
 from s3sync_dagster.ports.dagster_runs import FINISHED, DagsterRuns
 
-pytestmark = pytest.mark.xdist_group("stack")
-
 
 @pytest.fixture
 def dagster(tiny_stack):
