@@ -71,8 +71,13 @@ def _unreadable(error: Exception) -> FixInput:
     )
 
 
-def to_markdown(document: Any, *, layers: Sequence[str] = ("BODY",)) -> str:
-    """Return the Markdown of some content layers; pictures leave marks for ``fill_pictures``."""
+def to_markdown(
+    document: Any, *, layers: Sequence[str] = ("BODY",), page: int | None = None
+) -> str:
+    """Return the Markdown of some content layers; pictures leave marks for ``fill_pictures``.
+
+    ``page`` (from 1) gives that page alone.
+    """
     from docling_core.types.doc.common.content_layer import ContentLayer
 
     return document.export_to_markdown(
@@ -82,6 +87,7 @@ def to_markdown(document: Any, *, layers: Sequence[str] = ("BODY",)) -> str:
         compact_tables=True,
         traverse_pictures=True,
         included_content_layers={ContentLayer[name] for name in layers},
+        page_no=page,
     )
 
 

@@ -26,6 +26,8 @@ class Engine:
     """Above this the next engine reads, where there is one."""
     program: str | None = None
     """Program that has to be installed."""
+    by_choice: bool = False
+    """Reads only for sources that name it."""
 
     def limits(self, size_bytes: int) -> WorkLimits:
         """Return what reading a file of this size may use."""
@@ -68,10 +70,24 @@ _ENGINES: dict[str, tuple[Engine, ...]] = {
             seconds=60,
             seconds_per_mib=15,
         ),
+        Engine(
+            name="docling-models",
+            function=_ROOM + "pdf_layout:read_for_models",
+            seconds=60,
+            seconds_per_mib=15,
+            by_choice=True,
+        ),
     ),
     "image": (
         Engine(
             name="tesseract", function=_ROOM + "ocr:read_image", seconds=300, program="tesseract"
+        ),
+        Engine(
+            name="docling-models",
+            function=_ROOM + "models:read_image",
+            seconds=300,
+            memory_bytes=4096 * _MIB,
+            by_choice=True,
         ),
     ),
     "docx": _docling("read_docx"),
@@ -118,7 +134,9 @@ def engines_for(
     if known is None:
         raise UnsupportedFile(f"No engine reads {reader} files.", reason="unsupported_file")
     wanted = config.engines.get(suffix)
-    if wanted is not None:
+    if wanted is None:
+        known = tuple(engine for engine in known if not engine.by_choice)
+    else:
         known = tuple(engine for engine in known if engine.name == wanted)
         if not known:
             names = ", ".join(engine.name for engine in _ENGINES[reader])

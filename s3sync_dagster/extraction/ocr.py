@@ -48,11 +48,13 @@ def read_image(content: Content, *, name: str, config: ExtractionConfig) -> PdfP
     return PdfPages(texts=tuple(texts), scans=(), engine="tesseract")
 
 
-def read_pdf_pages(content: Content, numbers: Sequence[int], *, languages: str) -> list[str]:
+def read_pdf_pages(
+    content: Content, numbers: Sequence[int], *, config: ExtractionConfig
+) -> list[str]:
     """Return the text of some pages (indices from 0) as Tesseract reads their pictures."""
-    _check_languages(languages)
+    _check_languages(config.ocr_languages)
     pdf = open_pdf(content)
-    return [_recognise(_render(pdf[number]), languages=languages) for number in numbers]
+    return [_recognise(_render(pdf[number]), languages=config.ocr_languages) for number in numbers]
 
 
 def _render(page: Any) -> Any:

@@ -1,5 +1,7 @@
 """Putting a document's text together from pages, slides, chapters, cells or parts."""
 
+from collections.abc import Iterable
+
 from s3sync_dagster.model.document import Page
 
 
@@ -30,3 +32,14 @@ class PageWriter:
         """The pages so far; those after the last text begin at its end."""
         end = len(self.text)
         return tuple(Page(start=min(page.start, end), label=page.label) for page in self._pages)
+
+
+def page_ranges(pages: Iterable[int]) -> str:
+    """Return ``1-3, 7`` for the indices 0, 1, 2 and 6."""
+    ranges: list[list[int]] = []
+    for number in sorted(page + 1 for page in pages):
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ", ".join(f"{first}-{last}" if last > first else str(first) for first, last in ranges)

@@ -1,12 +1,13 @@
 """PDF to Markdown with liteparse, each page checked against pdfium's own text."""
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from s3sync_dagster.core.interfaces import Content
 from s3sync_dagster.extraction.content import read_all
+from s3sync_dagster.extraction.models import check_models, has_models
+from s3sync_dagster.extraction.pages import page_ranges
 from s3sync_dagster.extraction.pdf import (
     has_many_paths,
     is_scan,
@@ -32,7 +33,8 @@ from s3sync_dagster.extraction.words import lost_words, words_of
 from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
 
-PRELOAD = {"read_with_liteparse": ("pypdfium2", "liteparse.parser", "liteparse.types")}
+_LIBRARIES = ("pypdfium2", "liteparse.parser", "liteparse.types")
+PRELOAD = {"read_with_liteparse": _LIBRARIES, "read_for_models": _LIBRARIES}
 _WINDOW_PAGES = 250
 """Pages that are parsed at once; more would hold the memory of all of them."""
 _MAX_PAGE_LOSS = 0.1
@@ -57,6 +59,22 @@ def read_with_liteparse(content: Content, *, name: str, config: ExtractionConfig
     numbers are left out. Raises what ``pdf.open_pdf`` raises.
     """
     del name, config
+    pages = _read(content)
+    return replace(pages, hard=pages.plain) if has_models() else pages
+
+
+def read_for_models(content: Content, *, name: str, config: ExtractionConfig) -> PdfPages:
+    """Return the same, with every page marked for docling's models.
+
+    Raises ``MissingEngine`` (see ``models.check_models``) and what ``pdf.open_pdf`` raises.
+    """
+    del name, config
+    check_models()
+    pages = _read(content)
+    return replace(pages, hard=tuple(range(len(pages.texts))))
+
+
+def _read(content: Content) -> PdfPages:
     pdf = open_pdf(content)
     references = list(page_texts(pdf))
     known = properties(pdf)
@@ -78,18 +96,15 @@ def read_with_liteparse(content: Content, *, name: str, config: ExtractionConfig
     scans = [
         i for i, reference in enumerate(references) if is_scan(reference) or layouts[i].garbled
     ]
-    warnings: tuple[str, ...] = ()
-    if plain_pages:
-        warnings = (f"Pages read as plain text, without layout: {page_ranges(plain_pages)}.",)
     return PdfPages(
         texts=tuple(texts),
         scans=tuple(scans),
+        plain=tuple(sorted(plain_pages)),
         continued=frozenset(continued),
         engine="liteparse",
         title=known.title,
         author=known.author,
         created=known.created,
-        warnings=warnings,
     )
 
 
@@ -184,14 +199,3 @@ def _choose_plain_pages(markdown: list[str], references: list[str]) -> set[int]:
         chosen.add(i)
         left -= losses[i]
     return chosen
-
-
-def page_ranges(pages: Iterable[int]) -> str:
-    """Return ``1-3, 7`` for the indices 0, 1, 2 and 6."""
-    ranges: list[list[int]] = []
-    for number in sorted(page + 1 for page in pages):
-        if ranges and number == ranges[-1][1] + 1:
-            ranges[-1][1] = number
-        else:
-            ranges.append([number, number])
-    return ", ".join(f"{first}-{last}" if last > first else str(first) for first, last in ranges)

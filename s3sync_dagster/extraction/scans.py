@@ -1,27 +1,36 @@
-"""Pages to one document, those that are scans read by Tesseract in between."""
+"""Pages to one document; docling's models and Tesseract read the hard ones in between."""
 
 import shutil
-import time
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import replace
 
 from s3sync_dagster.core.interfaces import Content, WorkerPool, WorkLimits
-from s3sync_dagster.extraction.pages import PageWriter
+from s3sync_dagster.extraction.pages import PageWriter, page_ranges
+from s3sync_dagster.extraction.second_look import PageReader, read_again
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.extraction.words import word_recall
 from s3sync_dagster.model.document import Document
-from s3sync_dagster.model.errors import EmptyText, LimitExceeded, MissingEngine
+from s3sync_dagster.model.errors import EmptyText, MissingEngine
 from s3sync_dagster.model.source import ExtractionConfig
 
-MAX_OCR_SECONDS = 600.0
-"""Wall time for one document's scans; what is not read by then is named in a warning."""
-_SECONDS_PER_PAGE = 90.0
-_MEMORY_BYTES = 900 * 1024**2
+_MIB = 1024**2
+_TESSERACT = PageReader(
+    function="s3sync_dagster.extraction.ocr:read_pdf_pages",
+    pages_at_once=1,
+    limits=WorkLimits(seconds=90, memory_bytes=900 * _MIB),
+    total_seconds=600,
+    kind="scanned",
+)
+_MODELS = PageReader(
+    function="s3sync_dagster.extraction.models:read_pages",
+    pages_at_once=8,  # the models are loaded for each call
+    limits=WorkLimits(seconds=240, memory_bytes=4096 * _MIB),
+    total_seconds=1800,
+    kind="hard",
+)
 _MIN_AGREEMENT = 0.5
 """Share of the words seen in the picture that a good text layer has."""
-_AT_ONCE = 4
-"""Pages that are queued ahead, so that other files get their turn."""
-_FUNCTION = "s3sync_dagster.extraction.ocr:read_pdf_pages"
+_MIN_RECALL = 0.9
+"""Share of a page's own words that the models have to keep."""
 
 
 def read_scans(
@@ -35,9 +44,23 @@ def read_scans(
     texts = list(pages.texts)
     warnings = list(pages.warnings)
     engine = pages.engine
+    seen = _look_with_models(
+        pages, content, texts=texts, config=config, pool=pool, warnings=warnings
+    )
+    if seen:
+        engine += "+docling-models"
+    if plain := set(pages.plain) - seen:
+        warnings.append(f"Pages read as plain text, without layout: {page_ranges(plain)}.")
+    pages = replace(
+        pages,
+        scans=tuple(number for number in pages.scans if number not in seen),
+        continued=pages.continued - seen,
+    )
     empty = not any(texts)
     if pages.scans and config.ocr and shutil.which("tesseract"):
-        read = _recognise(pages.scans, content, config=config, pool=pool, warnings=warnings)
+        read = read_again(
+            pages.scans, content, reader=_TESSERACT, config=config, pool=pool, warnings=warnings
+        )
         for number, text in read.items():
             # A text layer that was taken for garbled stays where the picture says the same.
             if word_recall(text, texts[number]) < _MIN_AGREEMENT:
@@ -56,44 +79,31 @@ def read_scans(
     return join_pages(texts, pages, engine=engine, warnings=warnings)
 
 
-def _recognise(
-    numbers: tuple[int, ...],
+def _look_with_models(
+    pages: PdfPages,
     content: Content,
     *,
+    texts: list[str],
     config: ExtractionConfig,
     pool: WorkerPool,
     warnings: list[str],
-) -> dict[int, str]:
-    """Return the texts of pages that Tesseract could read; the others are named in a warning."""
-    ends_at = time.monotonic() + MAX_OCR_SECONDS
-    limits = WorkLimits(seconds=_SECONDS_PER_PAGE, memory_bytes=_MEMORY_BYTES)
-    read: dict[int, str] = {}
-    at_work: dict[Future[list[str]], int] = {}
-    waiting: Iterator[int] = iter(numbers)
-    while True:
-        while len(at_work) < _AT_ONCE and time.monotonic() < ends_at:
-            number = next(waiting, None)
-            if number is None:
-                break
-            future = pool.submit(
-                _FUNCTION, content, [number], languages=config.ocr_languages, limits=limits
-            )
-            at_work[future] = number
-        if not at_work:
-            break
-        done, _ = wait(at_work, return_when=FIRST_COMPLETED)
-        for future in done:
-            number = at_work.pop(future)
-            try:
-                read[number] = future.result()[0]
-            except LimitExceeded as error:
-                warnings.append(f"Page {number + 1} was not read: {error.message}")
-    late = sum(1 for _ in waiting)
-    if late:
-        warnings.append(
-            f"{late} scanned pages were not read: {MAX_OCR_SECONDS:g} s were not enough."
-        )
-    return read
+) -> set[int]:
+    """Put what docling's models read in place of texts, and return where.
+
+    A page whose words they lose keeps the text that it had.
+    """
+    if not pages.hard:
+        return set()
+    taken: set[int] = set()
+    read = read_again(
+        pages.hard, content, reader=_MODELS, config=config, pool=pool, warnings=warnings
+    )
+    for number, text in read.items():
+        had = "" if number in pages.scans else texts[number]
+        if text.strip() and word_recall(had, text) >= _MIN_RECALL:
+            texts[number] = text
+            taken.add(number)
+    return taken
 
 
 def join_pages(texts: list[str], pages: PdfPages, *, engine: str, warnings: list[str]) -> Document:

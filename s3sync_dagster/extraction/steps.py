@@ -49,6 +49,10 @@ class PdfPages:
     """Markdown or plain text of each page; empty for a scan."""
     scans: tuple[int, ...]
     """Indices of pages whose text layer is missing or garbled."""
+    plain: tuple[int, ...] = ()
+    """Indices of pages whose layout was not believed: plain text."""
+    hard: tuple[int, ...] = ()
+    """Indices of pages that docling's models shall read; only where these are there."""
     continued: frozenset[int] = frozenset()
     """Indices of pages that begin with the rest of the table that ends the page before."""
     engine: str

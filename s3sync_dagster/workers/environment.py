@@ -1,10 +1,15 @@
 """What of the caller's environment a worker may see."""
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
+
+_MODELS = "DOCLING_ARTIFACTS_PATH"
+"""docling's own variable for the folder of its models."""
 
 _KEPT = {
     *("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV"),
-    *("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "TESSDATA_PREFIX"),
+    *("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "TESSDATA_PREFIX", _MODELS),
 }
 _SET = {
     "OMP_NUM_THREADS": "1",  # threads in a forker would make its forks unsafe
@@ -23,3 +28,9 @@ def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:
         name: value for name, value in environ.items() if name in _KEPT or name.startswith("LC_")
     }
     return kept | _SET
+
+
+def models_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the folder of docling's models; None where the variable is not set."""
+    name = environ.get(_MODELS)
+    return Path(name).expanduser() if name else None

@@ -4,6 +4,7 @@ import io
 
 import pytest
 
+from s3sync_dagster.extraction.pages import page_ranges
 from s3sync_dagster.extraction.pdf import iso_date
 from s3sync_dagster.extraction.pdf_blocks import (
     Block,
@@ -11,7 +12,6 @@ from s3sync_dagster.extraction.pdf_blocks import (
     join_tables,
     part_columns,
 )
-from s3sync_dagster.extraction.pdf_layout import page_ranges
 from s3sync_dagster.extraction.running_heads import MarginLine, find_running_heads, without_heads
 from s3sync_dagster.extraction.words import word_recall
 from s3sync_dagster.model.errors import LimitExceeded

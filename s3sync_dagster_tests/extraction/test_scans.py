@@ -4,6 +4,7 @@ The pages are recognised by a stand-in pool here; test_programs.py runs Tesserac
 """
 
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,7 +88,7 @@ def test_garbled_text_layer_is_replaced():
 
 @pytest.mark.usefixtures("installed")
 def test_time_limit_of_a_document_names_what_is_left(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(scans, "MAX_OCR_SECONDS", 0.0)
+    monkeypatch.setattr(scans, "_TESSERACT", replace(scans._TESSERACT, total_seconds=0.0))
     document = read(pages("typed", "", "", scanned=(1, 2)), Reader())
     assert document.warnings == ("2 scanned pages were not read: 0 s were not enough.",)
 
