@@ -50,14 +50,25 @@ def build_checks(name: str, find: Callable[[Runtime], Source]) -> dg.AssetChecks
 
 
 def check_no_failed_keys(runtime: Runtime, source: Source) -> CheckResult:
-    """Return whether any object has failed."""
-    failed = runtime.parts.catalog.views.counts(source.id).failed
-    total = sum(failed.values())
+    """Return whether any object has failed; the numbers of the source are plotted beside it."""
+    catalog, now = runtime.parts.catalog, runtime.parts.clock.now().timestamp()
+    counts = catalog.views.counts(source.id)
+    waiting_since = catalog.history.oldest_pending([source.id]).get(source.id, now)
+    total = sum(counts.failed.values())
     return CheckResult(
         passed=total == 0,
         severity=dg.AssetCheckSeverity.WARN,
         description=None if total == 0 else "`s3sync failures` lists the keys and what to do.",
-        metadata={"failed": total, "reasons": dg.MetadataValue.json(failed)},
+        metadata={
+            "failed": total,
+            "reasons": dg.MetadataValue.json(counts.failed),
+            "objects": counts.objects,
+            "indexed": counts.indexed,
+            "skipped": sum(counts.skipped.values()),
+            "pending": counts.pending + counts.processing,
+            "chunks": counts.chunks,
+            "lag_seconds": round(max(now - waiting_since, 0.0), 1),
+        },
     )
 
 
@@ -118,7 +129,7 @@ def check_records_match_catalog(runtime: Runtime, source: Source) -> CheckResult
 
 CHECKS: dict[str, tuple[str, Callable[[Runtime, Source], CheckResult]]] = {
     "no_failed_keys": (
-        "No object of the source has failed; the reasons are in the metadata.",
+        "No object has failed. The plots show the source's numbers over time.",
         check_no_failed_keys,
     ),
     "not_gone_quiet": (

@@ -15,6 +15,7 @@ from dagster._core.events import (
 from s3sync_dagster.catalog.views import SourceCounts
 from s3sync_dagster.core.engine import KeyReport
 from s3sync_dagster.core.keys import partition_key
+from s3sync_dagster.defs.links import object_link
 from s3sync_dagster.defs.sqlite_storage import BatchingEventLog
 from s3sync_dagster.model.source import Source
 
@@ -165,6 +166,9 @@ def _metadata(report: KeyReport, source: Source) -> dict[str, dg.MetadataValue]:
         "chunks": dg.MetadataValue.int(report.chunks),
         "bytes": dg.MetadataValue.int(report.bytes),
     }
+    link = object_link(source, report.key)
+    if link is not None and report.state != "removed":
+        values["link"] = dg.MetadataValue.url(link)
     if report.reason:
         values["reason"] = dg.MetadataValue.text(report.reason)
     if report.pages:

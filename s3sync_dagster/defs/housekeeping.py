@@ -8,7 +8,7 @@ from dagster import DagsterRunStatus, RunsFilter
 
 from s3sync_dagster.defs.checks import CHECKS
 from s3sync_dagster.defs.dispatching import SOURCE_TAG
-from s3sync_dagster.defs.pruning import prune_runs
+from s3sync_dagster.defs.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.model.source import Source
 
@@ -46,6 +46,7 @@ def keep_minutes(
         catalog.batches.prune(older_than_seconds=BATCH_ROWS_SECONDS)
         catalog.invocations.prune(older_than_seconds=INVOCATION_ROWS_SECONDS)
         pruned = prune_runs(instance, [source.name for source in sources])
+        prune_evaluations(instance, [source.name for source in sources])
         if pruned:
             notes.append(f"pruned {pruned} old runs")
             turns["pruned"] = 0  # there may be more of them
@@ -79,9 +80,10 @@ def report_orphans(
 
 
 def report_checks(runtime: Runtime, instance: dg.DagsterInstance, sources: Sequence[Source]) -> int:
-    """Report the cheap checks of sources whose verdict or numbers have changed; returns how many.
+    """Report the cheap checks of sources where something has changed; returns how many.
 
-    An evaluation is an event: one a minute for each source would fill the log with nothing.
+    An evaluation is an event: one a minute for each source would fill the log with nothing. But
+    Dagster shows one as "not evaluated" as soon as the asset has a later materialisation.
     """
     clock = runtime.parts.clock
     started, reported = clock.monotonic(), 0
@@ -95,11 +97,18 @@ def report_checks(runtime: Runtime, instance: dg.DagsterInstance, sources: Seque
         latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(
             list(keys.values())
         )
+        worked = instance.get_latest_materialization_event(asset)
+        worked_at = worked.timestamp if worked is not None else 0.0
         for name in _CHEAP:
             result = CHECKS[name][1](runtime, source)
             record = latest.get(keys[name])
             before = record.evaluation if record is not None else None
-            if isinstance(before, dg.AssetCheckEvaluation) and _told(before) == _told(result):
+            if (
+                record is not None
+                and record.create_timestamp > worked_at
+                and isinstance(before, dg.AssetCheckEvaluation)
+                and _told(before) == _told(result)
+            ):
                 continue
             instance.report_runless_asset_event(
                 dg.AssetCheckEvaluation(
@@ -115,6 +124,6 @@ def report_checks(runtime: Runtime, instance: dg.DagsterInstance, sources: Seque
     return reported
 
 
-def _told(check: dg.AssetCheckEvaluation | dg.AssetCheckResult) -> tuple[bool, object]:
-    failed = (check.metadata or {}).get("failed")
-    return check.passed, failed
+def _told(check: dg.AssetCheckEvaluation | dg.AssetCheckResult) -> tuple[object, ...]:
+    metadata = check.metadata or {}
+    return check.passed, metadata.get("failed"), metadata.get("objects")

@@ -1,4 +1,7 @@
-"""Old runs leave: a batch run is 335 KB on SQLite. What their keys show stays."""
+"""Old runs and old reports of checks leave; what keys and checks show stays.
+
+A batch run is 335 KB on SQLite.
+"""
 
 import time
 from collections.abc import Collection
@@ -8,7 +11,9 @@ from pathlib import Path
 import dagster as dg
 import sqlalchemy as sa
 from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
+from dagster._core.instance.utils import RUNLESS_RUN_ID
 from dagster._core.storage.event_log import SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
@@ -22,6 +27,8 @@ KEEP_FAILED_DAYS = 30
 MINIMUM_AGE = timedelta(hours=1)
 """A younger run may belong to a backfill that still counts it."""
 RUNS_A_CALL = 100
+KEEP_EVALUATIONS_DAYS = 3
+"""Of the checks that ``dispatch`` reports, up to two a minute for a source at work."""
 
 
 def prune_runs(
@@ -62,6 +69,44 @@ def prune_runs(
             pruned += 1
             excess -= 1
     return pruned
+
+
+def prune_evaluations(
+    instance: dg.DagsterInstance, names: Collection[str], *, now: datetime | None = None
+) -> int:
+    """Delete old reports of these sources' checks, but the latest of each; returns how many."""
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage) or not names:
+        return 0
+    before = (now or datetime.now(UTC)).replace(tzinfo=None) - timedelta(days=KEEP_EVALUATIONS_DAYS)
+    checks, events = AssetCheckExecutionsTable, SqlEventLogStorageTable
+    later = checks.alias("later")
+    assets = [dg.AssetKey(["s3", name]).to_string() for name in names]
+    old = sa.and_(
+        checks.c.asset_key.in_(assets),
+        checks.c.run_id == RUNLESS_RUN_ID,
+        checks.c.evaluation_event_timestamp < before,
+        sa.exists().where(
+            later.c.asset_key == checks.c.asset_key,
+            later.c.check_name == checks.c.check_name,
+            later.c.id > checks.c.id,
+        ),
+    )
+    with storage.index_connection() as connection:
+        told = sa.select(checks.c.evaluation_event_storage_id).where(old)
+        connection.execute(events.delete().where(events.c.id.in_(told)))
+        deleted = connection.execute(checks.delete().where(old)).rowcount
+    if deleted and isinstance(storage, SqliteEventLogStorage):
+        # Events without a run stand in a file of their own, which nobody reads.
+        with storage.run_connection(RUNLESS_RUN_ID) as connection:
+            connection.execute(
+                events.delete().where(
+                    events.c.asset_key.in_(assets),
+                    events.c.dagster_event_type == DagsterEventType.ASSET_CHECK_EVALUATION.value,
+                    events.c.timestamp < before,
+                )
+            )
+    return deleted
 
 
 def _delete_run(instance: dg.DagsterInstance, storage: SqlEventLogStorage, run_id: str) -> None:

@@ -5,6 +5,8 @@ import pytest
 
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.defs.dispatching import SOURCE_TAG, TOKEN_TAG
+from s3sync_dagster.defs.links import object_link
+from s3sync_dagster.model.source import Source
 
 
 @pytest.fixture
@@ -148,6 +150,44 @@ def test_keys_outside_the_prefix_are_not_touched(world):
     result = world.execute(["secret/plan.md", GOOD[0]])
     assert world.indexed_keys() == {GOOD[0]}
     assert GOOD[0] in world.states(result)
+
+
+def test_each_key_shows_its_link_and_what_each_step_took(world):
+    (result,) = world.sync()
+    shown = {
+        event.partition: event.materialization.metadata
+        for event in world.events(result, dg.DagsterEventType.ASSET_MATERIALIZATION)
+    }
+    for key in GOOD:
+        metadata = {name: value.value for name, value in shown[key].items()}
+        assert metadata["object"] == f"s3://{world.bucket}/{key}"
+        assert metadata["link"] == f"{world.aws.url}/{world.bucket}/{key}"
+        assert metadata["etag"]
+        assert metadata["bytes"] == len(f"# Text {key[5]}")
+        assert metadata["chunks"] == 1
+        steps = {name for name in metadata if name.startswith("ms_")}
+        assert steps == {"ms_extract", "ms_chunk", "ms_embed", "ms_upsert"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "link"),
+    [
+        (
+            {"region": "eu-west-1"},
+            "https://console.aws.amazon.com/s3/object/b?prefix=a%2F%C3%BC+1.md&region=eu-west-1",
+        ),
+        ({}, "https://console.aws.amazon.com/s3/object/b?prefix=a%2F%C3%BC+1.md"),
+        ({"endpoint_url": "http://u:p@h:9000/"}, "http://h:9000/b/a/%C3%BC%201.md"),
+        (
+            {"endpoint_url": "https://h", "addressing_style": "virtual"},
+            "https://b.h/a/%C3%BC%201.md",
+        ),
+        ({"type": "file_upload"}, None),
+    ],
+)
+def test_the_link_of_an_object(fields, link):
+    source = Source(id="i", name="n", bucket_name="b", collection_name="c", **fields)
+    assert object_link(source, "a/ü 1.md") == link
 
 
 def test_the_source_is_plotted_once_a_run(world):

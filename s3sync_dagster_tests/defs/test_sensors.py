@@ -1,6 +1,7 @@
 """Ticks: what they commit, what they ask for, what happens when they are repeated."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -12,7 +13,7 @@ from s3sync_dagster.core import reconcile
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.defs.housekeeping import keep_minutes, report_checks, report_orphans
 from s3sync_dagster.defs.listing import list_in_turn, list_when_due
-from s3sync_dagster.defs.pruning import prune_runs
+from s3sync_dagster.defs.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.model.invocation import Trigger
 
@@ -227,10 +228,21 @@ def test_checks_run_on_demand_and_are_reported_when_they_change(world):
     world.aws.put(world.bucket, "docs/bad.pdf", b"%PDF-1.7 broken")
     world.sync()
     runtime = Runtime(world.parts)
+    time.sleep(1.1)  # Dagster keeps the time of an evaluation in whole seconds
     assert report_checks(runtime, world.instance, [world.source]) == 2
     assert report_checks(runtime, world.instance, [world.source]) == 0
     verdicts = _verdicts(world)
     assert verdicts == {"no_failed_keys": False, "not_gone_quiet": True}
+    numbers = _evaluations(world)["no_failed_keys"].metadata
+    assert {name: numbers[name].value for name in ("objects", "indexed", "failed", "chunks")} == {
+        "objects": 6, "indexed": 5, "failed": 1, "chunks": 5,
+    }  # fmt: skip
+    assert numbers["lag_seconds"].value == 0.0
+    # A later materialisation makes Dagster show both as "not evaluated", so they are told anew.
+    assert world.execute(partition_key=KEYS[0]).success
+    time.sleep(1.1)
+    assert report_checks(runtime, world.instance, [world.source]) == 2
+    assert report_checks(runtime, world.instance, [world.source]) == 0
     collection = world.collection()
     some_id = next(iter(collection.scan()))[0].id
     keys = [dg.AssetCheckKey(world.asset, "records_match_catalog")]
@@ -282,6 +294,25 @@ def test_old_runs_go_and_what_their_keys_show_stays(world):
     assert prune_runs(world.instance, [world.source.name], keep_runs=1, now=later) == 0
 
 
+def test_old_reports_of_checks_go_but_the_latest(world):
+    world.sync()
+    runtime, names = Runtime(world.parts), [world.source.name]
+    for number in range(3):
+        world.aws.put(world.bucket, f"docs/more-{number}.md", f"# More {number}")
+        world.sync()
+        assert report_checks(runtime, world.instance, [world.source]) == 2
+    assert prune_evaluations(world.instance, names) == 0
+    later = datetime.now(UTC) + timedelta(days=4)
+    assert prune_evaluations(world.instance, ["another"], now=later) == 0
+    assert prune_evaluations(world.instance, names, now=later) == 4
+    assert _verdicts(world) == {"no_failed_keys": True, "not_gone_quiet": True}
+    assert _evaluations(world)["no_failed_keys"].metadata["objects"].value == len(KEYS) + 3
+    key = dg.AssetCheckKey(world.asset, "no_failed_keys")
+    history = world.instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
+    assert len(history) == 1
+    assert prune_evaluations(world.instance, names, now=later) == 0
+
+
 def test_minutes_are_kept_once_a_minute(world):
     runtime = Runtime(world.parts)
     _, cursor = keep_minutes(runtime, world.instance, [world.source], cursor=None)
@@ -297,11 +328,15 @@ def _keys(world, request):
 
 
 def _verdicts(world):
+    return {name: evaluation.passed for name, evaluation in _evaluations(world).items()}
+
+
+def _evaluations(world):
     storage = world.instance.event_log_storage
     names = ["no_failed_keys", "not_gone_quiet", "records_match_catalog"]
     keys = [dg.AssetCheckKey(world.asset, name) for name in names]
     found = storage.get_latest_asset_check_execution_by_key(keys)
-    return {key.name: record.evaluation.passed for key, record in found.items()}
+    return {key.name: record.evaluation for key, record in found.items()}
 
 
 @pytest.mark.long

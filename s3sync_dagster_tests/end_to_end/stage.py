@@ -97,6 +97,8 @@ class Stage:
 
     def in_step(self) -> bool:
         """Whether the collection has exactly one record for each object, with its text."""
+        from chromadb.errors import InternalError
+
         wanted = {
             f"{hashlib.sha256(key.encode()).hexdigest()}-0": (key, text.strip())
             for key, text in self.texts.items()
@@ -104,6 +106,8 @@ class Stage:
         try:
             records = self.records()
         except (httpx.HTTPError, ValueError):  # chromadb: it is being started again
+            return False
+        except InternalError:  # its index is not built yet ("Nothing found on disk")
             return False
         return wanted == {
             name: (one["key"], one["document"].strip()) for name, one in records.items()
