@@ -16,21 +16,10 @@ from s3sync_dagster.extraction.words import word_recall
 
 _LABELS = """caption footnote formula list_item page_footer page_header picture section_header table
 text title document_index code checkbox_selected checkbox_unselected form key_value_region"""
-_TAGS = [
-    "<pad>",
-    "<unk>",
-    "<start>",
-    "<end>",
-    "ecel",
-    "fcel",
-    "lcel",
-    "ucel",
-    "xcel",
-    "nl",
-    "ched",
-    "rhed",
-    "srow",
-]
+_TAGS = (
+    *("<pad>", "<unk>", "<start>", "<end>", "ecel", "fcel", "lcel", "ucel", "xcel", "nl"),
+    *("ched", "rhed", "srow"),
+)
 
 
 def make_layout_model(folder: Path) -> None:
