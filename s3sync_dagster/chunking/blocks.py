@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 BlockKind = Literal[
@@ -51,6 +52,8 @@ _DELIMITER_ROW = re.compile(
     rb"[ ]{0,3}\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t]*+\r?\n?$"
 )
 _QUOTE = re.compile(rb"[ ]{0,3}> ?")
+_LAST_BLANK = 32
+"""No byte above the space is blank."""
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _HTML_END = {
     b"<!--": b"-->", b"<?": b"?>", b"<![cdata[": b"]]>", b"<script": b"</script>",
@@ -65,15 +68,12 @@ _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") | fr
 
 def split_lines(data: bytes) -> list[Line]:
     """Return the lines of a document."""
-    lines: list[Line] = []
-    start = 0
-    find = data.find
-    while (end := find(b"\n", start) + 1) > 0:
-        lines.append((start, start, end))
-        start = end
-    if start < len(data):
-        lines.append((start, start, len(data)))
-    return lines
+    ends = list(accumulate(len(line) + 1 for line in data.split(b"\n")))
+    if ends[-1] > len(data):  # nothing, or a line without newline, follows the last newline
+        ends.pop()
+    if data and data[-1] != 10:
+        ends.append(len(data))
+    return list(zip((0, *ends), (0, *ends), ends, strict=False))
 
 
 class BlockScanner:
@@ -154,10 +154,14 @@ class BlockScanner:
 
     def is_blank(self, content: int, end: int) -> bool:
         """Tell whether a line has nothing behind its quote marks and indentation."""
-        return content >= end or self.data[content:end].isspace()
+        if content >= end:
+            return True
+        return self.data[content] <= _LAST_BLANK and self.data[content:end].isspace()
 
     def indent(self, content: int, end: int) -> int:
         """Return the columns of blanks at the begin of a line's content."""
+        if content >= end or self.data[content] > _LAST_BLANK:
+            return 0
         columns = 0
         for position in range(content, end):
             byte = self.data[position]
@@ -201,8 +205,12 @@ class BlockScanner:
 
     def _title(self, start: int, end: int) -> str:
         text = self.data[start : min(end, start + _TITLE_BYTES)].decode("utf-8", "ignore")
-        text = " ".join(_LINK.sub(r"\1", text).split())
-        text = re.sub(r"(^|\s)#+$", "", text)
+        if "](" in text:
+            text = _LINK.sub(r"\1", text)
+        text = " ".join(text.split())
+        if text.endswith("#"):  # closing marks, when they stand alone
+            bare = text.rstrip("#")
+            text = bare if bare[-1:] in ("", " ") else text
         return text.replace("`", "").strip("*_ ")[:_TITLE_CHARACTERS]
 
     # --- where a block ends -----------------------------------------------------------------
@@ -266,18 +274,18 @@ class BlockScanner:
             inner = self.unquote(content, end)
             if inner == content and not (lazy and _START.match(self.data, content, end) is None):
                 return j
-            lazy = self._continues(inner, end)
+            lazy = self._may_continue(_START.match(self.data, inner, end), inner, end)
         return len(lines)
 
-    def _continues(self, content: int, end: int) -> bool:
+    def _may_continue(self, match: re.Match[bytes] | None, content: int, end: int) -> bool:
         """Tell whether the paragraph of a line may go on without its quote mark or indentation."""
-        if self.is_blank(content, end):
-            return False
-        match = _START.match(self.data, content, end)
-        return match is None or match.lastgroup in ("item", "quote")
+        if match is None:
+            return not self.is_blank(content, end)
+        return match.lastgroup in ("item", "quote")
 
     def _list_end(self, lines: list[Line], i: int) -> int:
         """Return the line after a list: less indented, no item of it, and no lazy text."""
+        data = self.data
         _, content, end = lines[i]
         mark = self._list_mark(content, end)
         width = 1_000
@@ -288,23 +296,28 @@ class BlockScanner:
             if self.is_blank(content, end):
                 lazy = False
                 continue
-            inner = self.dedent(content, end, width)
-            if self.indent(content, end) < width:
-                if self._list_mark(content, end) == mark:
-                    width = self.item_width(content, end)
-                    inner = min(content + width, end)
-                    fence = b""
-                elif not lazy or _START.match(self.data, content, end):
-                    return j
+            if self.indent(content, end) >= width:
+                inner = self.dedent(content, end, width)
+            elif self._list_mark(content, end) == mark:
+                width = self.item_width(content, end)
+                inner = min(content + width, end)
+                fence = b""
+            elif not lazy or _START.match(data, content, end):
+                return j
+            else:
+                inner = self.dedent(content, end, width)
             if fence:
-                if self.data[inner:end].strip().startswith(fence):
+                if data[inner:end].strip().startswith(fence):
                     fence = b""
                 lazy = False
                 continue
-            match = _START.match(self.data, inner, end)
+            if inner < end and data[inner] in _PLAIN:
+                lazy = True
+                continue
+            match = _START.match(data, inner, end)
             if match is not None and match.lastgroup == "fence":
                 fence = match.group("fence")
-            lazy = self._continues(inner, end)
+            lazy = self._may_continue(match, inner, end)
         return len(lines)
 
     def _list_mark(self, content: int, end: int) -> bytes:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 WINDOW_BYTES = 4_000_000
 """Most that is parsed at once: a tree takes 60 to 120 bytes of memory per byte of source."""
-_SLICE_BYTES = 65_536
+_SLICE_BYTES = 4096
 _BASE_STEPS = 1000
 _STEPS_PER_BYTE = 0.15
 """Source needs 0.003 to 0.019 calls per byte, text of another language up to 0.05. Counting them,
@@ -43,7 +43,8 @@ def parse(data: bytes, language: str) -> "Tree":
         return steps > budget
 
     def read(offset: int, _point: object) -> bytes:
-        return data[offset : offset + _SLICE_BYTES]
+        # All at once, and a little when the parser looks back from the end.
+        return data if offset == 0 else data[offset : offset + _SLICE_BYTES]
 
     # A new parser each time: after an abort an old one returns the tree of the old text.
     # A callable source, because the callback is ignored for bytes.

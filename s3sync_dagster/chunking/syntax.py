@@ -49,10 +49,12 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
     positions, costs, scopes = outline.positions, outline.costs, outline.scopes
     traits = traits_of(language)
     tiny = max(32, limit // 48)  # neighbouring statements up to this size stay together
+    open_above = limit * OPEN_SHARE
     long_line = max(16, limit // 5)  # a line is cut at a node only with so much before it
     stack: list[tuple[Iterator[Node], Scope, int]] = []
     children = iter(tree.root_node.children)
     scope = ROOT
+    depth = 1
     parent_kind = kind_before = OTHER
     last = line = end_before = 0
     named = ROOT  # that of the last definition: one for all clauses of a function
@@ -75,12 +77,20 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
             if data[start] <= _BLANK and data[start:end].isspace():
                 continue  # some grammars have nodes for blanks
             start = max(start, end_before)
-            position, newlines = _begin(data, start, end_before)
+            # It begins with its line when only blanks precede it there: how many lines before?
+            position, newlines = start, 0
+            ends_line = end_before == 0 or data[end_before - 1] == 10
+            if start > end_before or ends_line:
+                begin = data.rfind(b"\n", end_before, start) + 1
+                if begin or ends_line:
+                    begin = begin or end_before
+                    if begin == start or data[begin:start].isspace():
+                        position = begin
+                        newlines = data.count(b"\n", end_before, begin) + ends_line
             size = end - position
-            depth = len(stack) + 1
             opens = (
-                size > limit
-                or (kind == OTHER and depth > 2 and size > limit * OPEN_SHARE)
+                size > open_above
+                and (size > limit or (kind == OTHER and depth > 2))
                 or (is_body and parent_kind == DEFINITION)
                 or in_wrapper
             )
@@ -112,7 +122,7 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
                     for index in described:
                         scopes[index] = inner
             if cut:
-                cost = DEPTH_COST[depth] if depth < len(DEPTH_COST) else DEPTH_COST[-1]
+                cost = DEPTH_COST[min(depth, len(DEPTH_COST) - 1)]
                 if not newlines:
                     cost += INSIDE_LINE
                 elif newlines > 1:
@@ -147,6 +157,7 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
                 inside = node.children
                 stack.append((children, scope, parent_kind))
                 children, scope, parent_kind = iter(inside), inner, kind
+                depth += 1
                 after_header = position > last or not inside[0].is_named
                 in_wrapper = is_wrapper
                 kind_before = COMMENT if in_wrapper else OTHER
@@ -159,17 +170,5 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
             if not stack:
                 return outline
             children, scope, parent_kind = stack.pop()
+            depth -= 1
             after_header = in_wrapper = False
-
-
-def _begin(data: bytes, start: int, end_before: int) -> tuple[int, int]:
-    """Return where the part that begins with a node begins, and the line ends before it.
-
-    That is its line's begin when only blanks precede it there; else the node's own begin and 0.
-    """
-    gap = data[end_before:start]
-    at_line = end_before == 0 or data[end_before - 1] == 10
-    newline = gap.rfind(b"\n") + 1
-    if (newline or at_line) and (newline == len(gap) or gap[newline:].isspace()):
-        return end_before + newline, gap.count(b"\n") + at_line
-    return start, 0
