@@ -132,7 +132,10 @@ class _Claiming:
     def _refresh(self, intents: Sequence[Intent], by_id: dict[str, Row]) -> None:
         if not intents:
             return
-        names = ("object_key", "custom_id", "metadata", "owner", "high_water", "metadata_keys")
+        names = (
+            *("object_key", "custom_id", "metadata", "owner", "high_water", "metadata_keys"),
+            *("etag", "fingerprint", "chunks", "digests"),
+        )
         self._tx.execute(
             documents.update()
             .where(documents.c.id == sa.bindparam("b_id"))
@@ -146,7 +149,13 @@ class _Claiming:
         )
 
     def _refreshed(self, intent: Intent, row: Row) -> dict[str, Any]:
+        # Of what is taken over from another key nothing counts but what may be left of it.
+        own = self._is_own(intent, row)
         return {
+            "b_etag": row.etag if own else None,
+            "b_fingerprint": row.fingerprint if own else None,
+            "b_chunks": row.chunks if own else 0,
+            "b_digests": row.digests if own else b"",
             "b_id": row.id,
             "b_object_key": intent.key,
             "b_custom_id": intent.target.custom_id,
@@ -195,13 +204,13 @@ class _Claiming:
         self, intent: Intent, by_id: dict[str, Row], new: dict[str, int]
     ) -> DocumentState | None:
         row = by_id.get(intent.document_id)
-        if row is not None:
-            before = document_of(row)
-            return before if row.object_key == intent.key else _untrusted(before)
-        if intent.document_id not in new:
+        if row is None and intent.document_id not in new:
             return None
+        if row is not None and self._is_own(intent, row):
+            return document_of(row)
+        left = () if row is None else tuple(row.metadata_keys)
         return DocumentState(
-            id=new[intent.document_id],
+            id=new[intent.document_id] if row is None else row.id,
             source_id=self._source.id,
             object_key=intent.key,
             tenant=self._source.tenant,
@@ -212,9 +221,12 @@ class _Claiming:
             metadata=intent.target.metadata,
             owner=intent.target.owner,
             phase=DocumentPhase.WRITING,
-            high_water=intent.found,
-            metadata_keys=intent.found_keys,
+            high_water=max(intent.found, 0 if row is None else max(row.high_water, row.chunks)),
+            metadata_keys=tuple(sorted({*left, *intent.found_keys})),
         )
+
+    def _is_own(self, intent: Intent, row: Row) -> bool:
+        return row.source_id == self._source.id and row.object_key == intent.key
 
     def _busy(self, intent: Intent) -> Refusal:
         return Refusal(
@@ -238,23 +250,3 @@ class _Claiming:
             f"belong to {'the source ' + repr(owner) if owner else 'another source'}, not to "
             f"{self._source.name!r}: use another collection, or give the source an id_prefix."
         )
-
-
-def _untrusted(before: DocumentState) -> DocumentState:
-    """Return a document taken over from another key: nothing of it counts but what may be left."""
-    return DocumentState(
-        id=before.id,
-        source_id=before.source_id,
-        object_key=before.object_key,
-        tenant=before.tenant,
-        database_name=before.database_name,
-        collection_name=before.collection_name,
-        document_id=before.document_id,
-        custom_id=before.custom_id,
-        metadata=before.metadata,
-        owner=before.owner,
-        phase=DocumentPhase.WRITING,
-        count=before.count,
-        high_water=before.high_water,
-        metadata_keys=before.metadata_keys,
-    )

@@ -208,9 +208,11 @@ class Documents:
                 invocations.c.status.in_(["pending", "processing"]),
             )
             # A skipped object is not written, and one that failed waits for its time; nor can
-            # a mode that keeps records mend what was half written when the object went.
+            # a mode that keeps records mend what was half written when the object went. What
+            # never was whole is not kept.
             resting = sa.and_(
                 documents.c.phase == "writing",
+                documents.c.etag.is_not(None),
                 sa.or_(
                     objects.c.outcome == "skipped",
                     objects.c.gone.is_(True) if mode != DeleteMode.MIRROR else sa.false(),

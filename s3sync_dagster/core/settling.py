@@ -158,13 +158,20 @@ class Settler:
             self.flush()
 
     def _doomed(self, work: KeyWork) -> list[DocumentState]:
-        """Return the documents of a key whose records go now; deletes need evidence."""
-        doomed = work.doomed() if self._mirror else []
+        """Return the documents of a key whose records go now; deletes need evidence.
+
+        A mode that keeps documents keeps whole ones: of what was only begun nothing stays.
+        """
+        doomed = [one for one in work.doomed() if self._mirror or one.begun_only]
         if work.wish is not None:
             doomed += _unasked(work, work.wish)
         elif work.verdict != "failed":
-            # Gone or left out: what was on its way out has nothing left to wait for.
-            doomed += [one for one in work.documents() if one.phase is DocumentPhase.REMOVING]
+            # Gone or left out: what was on its way in or out has nothing left to wait for.
+            doomed += [
+                one
+                for one in work.documents()
+                if one.phase is DocumentPhase.REMOVING or one.begun_only
+            ]
         return list({one.id: one for one in doomed}.values())
 
     def _remove_documents(self, collection_name: str, documents: Sequence[DocumentState]) -> None:

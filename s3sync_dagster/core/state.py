@@ -87,6 +87,11 @@ class DocumentState:
     """Names of all metadata keys that its records may hold."""
     batch_token: str | None = None
 
+    @property
+    def begun_only(self) -> bool:
+        """Whether its first version was never written whole: nothing of it is worth keeping."""
+        return self.phase is DocumentPhase.WRITING and self.etag is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:

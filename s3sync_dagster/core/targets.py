@@ -42,12 +42,7 @@ def wish(item: WorkItem, source: Source) -> Wish:
             continue
         if document.owner.startswith(SIDECAR_OWNER):
             continue  # follows from the claims below, or has lost its reason
-        wanted[document.collection_name] = Target(
-            collection_name=document.collection_name,
-            custom_id=document.custom_id,
-            metadata=document.metadata,
-            owner=document.owner,
-        )
+        wanted[document.collection_name] = _as_it_is(document)
     automatic = all(invocation.trigger.automatic for invocation in item.invocations)
     if source.collection_name not in wanted and not (
         source.auto_sync is AutoSync.METADATA and automatic
@@ -60,6 +55,9 @@ def wish(item: WorkItem, source: Source) -> Wish:
             metadata=sidecar.metadata,  # type: ignore[arg-type]  (checked by core.sidecar)
             owner=owner_of(sidecar),
         )
+    if source.mode is not DeleteMode.MIRROR:
+        for document in _half_rewritten(item):
+            wanted.setdefault(document.collection_name, _as_it_is(document))
     for invocation in item.invocations:
         if not _is_request(invocation):
             continue
@@ -76,7 +74,12 @@ def wish(item: WorkItem, source: Source) -> Wish:
     if source.mode is DeleteMode.APPEND and automatic:
         whole = _whole(item)
         wanted = {name: target for name, target in wanted.items() if name not in whole}
-        removals = _removing(item)
+        removals = tuple(
+            one
+            for one in item.documents
+            if one.phase is DocumentPhase.REMOVING
+            or (one.begun_only and one.collection_name not in wanted)
+        )
     else:
         removals = _unasked(item, source, wanted)
     return Wish(targets=tuple(wanted.values()), removals=removals, invocations=asked)
@@ -91,7 +94,7 @@ def _unasked(
         document
         for document in item.documents
         if document.phase is DocumentPhase.REMOVING
-        or (document.collection_name not in wanted and mirror)
+        or (document.collection_name not in wanted and (mirror or document.begun_only))
         or (
             document.collection_name in wanted
             and document.custom_id != wanted[document.collection_name].custom_id
@@ -99,8 +102,20 @@ def _unasked(
     )
 
 
-def _removing(item: WorkItem) -> tuple[DocumentState, ...]:
-    return tuple(one for one in item.documents if one.phase is DocumentPhase.REMOVING)
+def _half_rewritten(item: WorkItem) -> list[DocumentState]:
+    """Return documents that were whole once and are written whole again, asked for or not."""
+    return [
+        one for one in item.documents if one.phase is DocumentPhase.WRITING and not one.begun_only
+    ]
+
+
+def _as_it_is(document: DocumentState) -> Target:
+    return Target(
+        collection_name=document.collection_name,
+        custom_id=document.custom_id,
+        metadata=document.metadata,
+        owner=document.owner,
+    )
 
 
 def _whole(item: WorkItem) -> set[str]:

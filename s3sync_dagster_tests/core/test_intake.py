@@ -50,12 +50,11 @@ def test_one_event_goes_to_every_source_that_it_meets() -> None:
         source("other_prefix", "x/"),
         source("other_bucket", bucket_name="c"),
         source("silent", auto_sync=AutoSync.NONE),
-        source("paused", enabled=False),
         source("by_sidecar", auto_sync=AutoSync.METADATA),
     ]
     sent = message(record("docs/a b+c.md"))
     plan = plan_intake([sent], sources)
-    assert set(plan.by_source) == {"all", "docs", "paused", "by_sidecar"}
+    assert set(plan.by_source) == {"all", "docs", "by_sidecar"}
     assert all(events.sync == ("docs/a b+c.md",) for events in plan.by_source.values())
     assert plan.delete == (sent,)
     assert plan.leave == ()

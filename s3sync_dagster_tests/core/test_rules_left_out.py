@@ -1,5 +1,7 @@
 """What is left out or kept: selection, delete modes, settings that change."""
 
+import copy
+
 import pytest
 
 from s3sync_dagster.model.source import DeleteMode
@@ -86,3 +88,76 @@ def test_a_source_that_is_being_deleted_gives_out_no_work(world):
         world.source.id, ["a.txt"], owner="me", run_id="r"
     )
     assert (leased, held) == (None, {})
+
+
+def die_while_writing(world, collection):
+    """Let the next batch write a part into a collection and die of it."""
+
+    class Deadly:
+        def open(self, name, **options):
+            port = world.collections.open(name, **options)
+            if name != collection:
+                return port
+
+            def upsert(records, vectors):
+                port.upsert(records[:1], vectors[:1])
+                raise Died
+
+            half = copy.copy(port)
+            half.upsert = upsert
+            return half
+
+    with pytest.raises(Died):
+        world.run_batches(collections=Deadly())
+    for row in world.catalog.batches.live():
+        world.catalog.batches.release(row.token, died=True)
+
+
+@pytest.mark.parametrize("mode", [DeleteMode.KEEP_DELETED, DeleteMode.APPEND])
+def test_what_was_only_begun_is_not_kept_when_its_object_goes(world, mode):
+    world.configure(mode=mode)
+    world.bucket.put("a.txt", LONG)
+    world.listing()
+    die_while_writing(world, "docs")
+    assert len(world.texts()) == 1
+    world.bucket.delete("a.txt")
+    world.sync()
+    world.catalog.documents.enqueue_unclean(world.source.id)
+    world.run_batches()
+    assert world.texts() == {}
+    assert world.catalog.documents.of_source(world.source.id) == []
+
+
+@pytest.mark.parametrize("mode", [DeleteMode.KEEP_DELETED, DeleteMode.APPEND])
+def test_what_was_only_begun_is_not_kept_when_nobody_asks_for_it_any_more(world, mode):
+    world.configure(mode=mode)
+    world.bucket.put("a.txt", LONG)
+    world.sync()
+    world.bucket.put("a.meta.json", sidecar("a.txt", target_collection_name="second"))
+    world.listing()
+    die_while_writing(world, "second")
+    assert len(world.texts("second")) == 1
+    world.bucket.delete("a.meta.json")
+    world.sync()
+    world.catalog.documents.enqueue_unclean(world.source.id)
+    world.run_batches()
+    assert (len(world.texts()), world.texts("second")) == (12, {})
+    assert world.catalog.documents.enqueue_unclean(world.source.id) == 0  # nor is it asked for
+
+
+def test_what_was_half_rewritten_is_kept_whole_when_nobody_asks_for_it_any_more(world):
+    world.configure(mode=DeleteMode.KEEP_DELETED)
+    world.bucket.put("a.txt", LONG)
+    world.bucket.put("a.meta.json", sidecar("a.txt", target_collection_name="second"))
+    world.sync()
+    world.run_batches()
+    assert len(world.texts("second")) == 12
+    world.bucket.put("a.txt", "new\n\nand short")
+    world.listing()
+    die_while_writing(world, "second")
+    world.bucket.delete("a.meta.json")
+    world.sync()
+    world.catalog.documents.enqueue_unclean(world.source.id)
+    world.run_batches()
+    assert set(world.texts("second").values()) == {"new", "and short"}
+    assert world.catalog.documents.enqueue_unclean(world.source.id) == 0

@@ -2,6 +2,7 @@
 
 from s3sync_dagster.model.document import Record
 from s3sync_dagster_tests.core.rules import LONG, requests, sidecar, states
+from s3sync_dagster_tests.simulation.ports import REFUSED, SimCollections, Weather
 
 
 def test_records_of_others_survive_the_object_that_would_have_their_ids(world):
@@ -86,3 +87,23 @@ def test_a_target_that_is_refused_fails_the_key_and_the_others_are_written(world
     world.sync()
     assert set(world.texts("second").values()) == {"text b"}
     assert states(world)["b.txt"] == ("indexed", None)
+
+
+def test_a_custom_id_that_was_taken_over_is_cleared_when_the_new_text_is_refused(world):
+    world.bucket.put("a.txt", "\n\n".join(f"text {n}" for n in range(5)))
+    world.bucket.put("a.meta.json", sidecar("a.txt", "one"))
+    world.sync()
+    world.bucket.put("c.txt", f"text c\n\nmore c {REFUSED}")
+    world.bucket.put("a.meta.json", sidecar("c.txt", "one"))
+    refusing = SimCollections(world.collections, Weather(), lambda: False)
+    world.listing()
+    for _ in range(3):
+        world.run_batches(collections=refusing)
+        world.catalog.documents.enqueue_unclean(world.source.id)
+        world.clock.seconds += 60
+    assert states(world)["c.txt"] == ("failed", "record_rejected")
+    assert world.keys_indexed() == {"a.txt"}
+    assert "one-0" not in world.texts()
+    assert [row.object_key for row in world.catalog.documents.of_source(world.source.id)] == [
+        "a.txt"
+    ]
