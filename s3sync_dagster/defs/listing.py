@@ -23,7 +23,7 @@ def list_when_due(
     catalog, parts = runtime.parts.catalog, runtime.parts
     if source.auto_sync is AutoSync.NONE or source.list_interval_seconds == 0:
         return f"{NOT_DUE}: it is not listed by itself"
-    if not source.enabled or catalog.sources.paused(source.id):
+    if catalog.sources.paused(source.id):
         return f"{NOT_DUE}: paused"
     owner = catalog.listings.live_owner(source.id)
     if owner is None and not catalog.sources.due_for_listing(

@@ -132,7 +132,6 @@ class Source:
     """0: never listed by a sensor."""
     mode: DeleteMode = DeleteMode.MIRROR
     on_config_change: Literal["keep", "reindex"] = "keep"
-    enabled: bool = True
     credentials: CredentialsConfig = CredentialsConfig()
     requester_pays: bool = False
     expected_bucket_owner: str | None = None

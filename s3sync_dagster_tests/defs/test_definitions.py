@@ -232,7 +232,7 @@ def test_a_declared_source_keeps_each_setting():
     names = set(S3Source.model_fields)
     for field in Source.__dataclass_fields__:
         renamed = {"list_interval_seconds": "list_interval"}.get(field, field)
-        assert renamed in names or field in {"id", "credentials", "enabled", "type"}, field
+        assert renamed in names or field in {"id", "credentials", "type"}, field
     with pytest.raises(InvalidSetting, match="embedding has no setting 'nope'"):
         S3Source(
             name="x", bucket_name="b", collection_name="ccc", embedding={"nope": 1}
