@@ -1,8 +1,10 @@
-"""The curl walkthrough of the docs, word for word, through the real stack and its Dagster."""
+"""Through the real stack and its Dagster: the curl walkthrough of the docs, a generated client."""
 
+import importlib
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -22,8 +24,22 @@ def script():
     return found
 
 
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    """Everything that ``s3sync up`` starts; its catalog beside it."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("S3SYNC_", "DAGSTER_"))}
+    home = tmp_path_factory.mktemp("walk") / "home"
+    settings = load_settings({**kept, "S3SYNC_HOME": str(home)})
+    prepare_home(settings)
+    parts = open_parts(settings)
+    with Stack(settings, sources_version=parts.catalog.sources.version) as running:
+        yield running, parts
+    parts.close()
+
+
 @pytest.mark.timeout(600)
-def test_the_walkthrough_of_the_docs(tmp_path, aws_endpoint):
+def test_the_walkthrough_of_the_docs(stack, aws_endpoint):
+    running, parts = stack
     bucket = aws_endpoint.make_bucket()
     aws_endpoint.put_all(
         bucket,
@@ -34,62 +50,131 @@ def test_the_walkthrough_of_the_docs(tmp_path, aws_endpoint):
             "else/away.md": "not under the prefix",
         },
     )
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("S3SYNC_", "DAGSTER_"))}
-    settings = load_settings({**kept, "S3SYNC_HOME": str(tmp_path / "home")})
-    prepare_home(settings)
-    parts = open_parts(settings)
-    stack = Stack(settings, sources_version=parts.catalog.sources.version)
-    with stack:
-        url = stack.addresses.api
-        curl = subprocess.Popen(
-            ["bash", "-euo", "pipefail", "-c", script()],
-            env={
-                **kept,
-                "S3SYNC": url,
-                "TOKEN": "any",
-                "BUCKET": bucket,
-                "REGION": aws_endpoint.region,
-                "ENDPOINT": aws_endpoint.url,
-                "KEY_ID": aws_endpoint.access_key_id,
-                "SECRET": aws_endpoint.secret_access_key,
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+    url = running.addresses.api
+    curl = subprocess.Popen(
+        ["bash", "-euo", "pipefail", "-c", script()],
+        env={
+            **os.environ,
+            "S3SYNC": url,
+            "TOKEN": "any",
+            "BUCKET": bucket,
+            "REGION": aws_endpoint.region,
+            "ENDPOINT": aws_endpoint.url,
+            "KEY_ID": aws_endpoint.access_key_id,
+            "SECRET": aws_endpoint.secret_access_key,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    while curl.poll() is None:
+        running.tend()
+        try:
+            curl.wait(0.5)
+        except subprocess.TimeoutExpired:
+            continue
+    told = curl.stdout.read()
+    assert curl.returncode == 0, told
+    assert '"object_key":"docs/holidays.md"' in told
+    assert "30 days of holidays" in told
+    assert '"key":"docs/broken.pdf","state":"failed"' in told
+    with httpx.Client(base_url=url) as http:
+        source_id = re.search(r"source ([0-9a-f-]{36})", told).group(1)
+        history = http.get(f"/s3sync/v1/sources/{source_id}/history").json()
+        first = history["runs"][-1]
+        assert first["triggers"] == {"api": 1}
+        # The run that did it is one of Dagster's, and the link leads there.
+        run = running.dagster.run(first["run_id"])
+        assert run.status in ("SUCCESS", "FAILURE")
+        assert first["dagster_url"] == f"{running.addresses.dagster}/runs/{run.id}"
+        assert http.get("/health").json()["parts"]["dagster"] == "ok"
+        detail = http.get(
+            f"/s3sync/v1/sources/{source_id}/object", params={"key": "docs/holidays.md"}
+        ).json()
+        [document] = detail["documents"]
+        assert document["custom_id"] == "holidays"
+        # Deleted at last: the sensor takes the row away, the records stay.
+        assert http.delete(f"/api/v1/sources/{source_id}").status_code == 204
+        while parts.catalog.sources.row(source_id) is not None:
+            running.tend()
+        question = {"collection_name": "handbook", "query": "bread"}
+        assert http.post("/s3sync/v1/search", json=question).json()["hits"]
+
+
+@pytest.mark.timeout(600)
+def test_a_client_generated_from_what_the_server_publishes(
+    stack, aws_endpoint, tmp_path, monkeypatch
+):
+    running, _ = stack
+    url = running.addresses.api
+    generator = Path(sys.executable).with_name("openapi-python-client")
+    made = subprocess.run(
+        [generator, "generate", "--url", f"{url}/openapi.json", "--meta", "none"]
+        + ["--output-path", tmp_path / "generated_client"],
+        env={**os.environ, "PATH": f"{generator.parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Warning" not in made.stdout + made.stderr
+    monkeypatch.syspath_prepend(str(tmp_path))
+    client_of = importlib.import_module("generated_client").AuthenticatedClient
+    models = importlib.import_module("generated_client.models")
+
+    def operation(name):
+        return importlib.import_module(f"generated_client.api.{name}").sync
+
+    bucket = aws_endpoint.make_bucket()
+    aws_endpoint.put(bucket, "tea.md", "# Tea\n\nGreen tea takes water of 75 degrees.\n")
+    aws_endpoint.put(bucket, "bad.pdf", b"no pdf")
+    body = {
+        "database_name": "default_database",
+        "s3": {
+            "bucket_name": bucket,
+            "region": aws_endpoint.region,
+            "collection_name": "kitchen",
+            "aws_access_key_id": aws_endpoint.access_key_id,
+            "aws_secret_access_key": aws_endpoint.secret_access_key,
+            "endpoint_url": aws_endpoint.url,
+        },
+    }
+    with client_of(
+        base_url=url, token="any", prefix="", auth_header_name="x-chroma-token"
+    ) as client:
+        source = operation("source.create_source")(
+            client=client, body=models.CreateSourcePayload.from_dict(body)
         )
-        while curl.poll() is None:
-            stack.tend()
-            try:
-                curl.wait(0.5)
-            except subprocess.TimeoutExpired:
-                continue
-        told = curl.stdout.read()
-        assert curl.returncode == 0, told
-        assert '"object_key":"docs/holidays.md"' in told
-        assert "30 days of holidays" in told
-        assert '"key":"docs/broken.pdf","state":"failed"' in told
-        with httpx.Client(base_url=url) as http:
-            source_id = re.search(r"source ([0-9a-f-]{36})", told).group(1)
-            history = http.get(f"/s3sync/v1/sources/{source_id}/history").json()
-            first = history["runs"][-1]
-            assert first["triggers"] == {"api": 1}
-            # The run that did it is one of Dagster's, and the link leads there.
-            run = stack.dagster.run(first["run_id"])
-            assert run.status in ("SUCCESS", "FAILURE")
-            assert first["dagster_url"] == f"{stack.addresses.dagster}/runs/{run.id}"
-            assert http.get("/health").json()["parts"]["dagster"] == "ok"
-            detail = http.get(
-                f"/s3sync/v1/sources/{source_id}/object", params={"key": "docs/holidays.md"}
-            ).json()
-            [document] = detail["documents"]
-            assert document["custom_id"] == "holidays"
-            # Deleted at last: the sensor takes the row away, the records stay.
-            assert http.delete(f"/api/v1/sources/{source_id}").status_code == 204
-            while parts.catalog.sources.row(source_id) is not None:
-                stack.tend()
-            question = {"collection_name": "handbook", "query": "bread"}
-            assert http.post("/s3sync/v1/search", json=question).json()["hits"]
-    parts.close()
+        assert isinstance(source, models.CreateSourceResponse)
+        [shown] = [
+            one
+            for one in operation("source.list_sources")(client=client)
+            if one.id == source.source_id
+        ]
+        assert isinstance(shown, models.Source)
+        asked = {
+            key: operation("invocation.create_job")(
+                source.source_id, client=client, body=models.CreateJobPayload(object_key=key)
+            ).invocation_id
+            for key in ("tea.md", "bad.pdf")
+        }
+        status = {}
+        while len(status) < 2:
+            running.tend()
+            for key, invocation_id in asked.items():
+                job = operation("invocation.get_job")(invocation_id, client=client)
+                if isinstance(job.status, models.Complete | models.Failed):
+                    status[key] = job.status
+        assert status["tea.md"].complete.duration_ms > 0
+        assert "suffix says .pdf" in status["bad.pdf"].failed.error
+        refused = operation("invocation.create_job")(
+            source.source_id, client=client, body=models.CreateJobPayload(object_key="")
+        )
+        assert isinstance(refused, models.ErrorResponse)
+        answer = operation("search.search")(
+            client=client,
+            body=models.SearchPayload(collection_name="kitchen", query="how hot is green tea"),
+        )
+        assert "75 degrees" in answer.hits[0].document
 
 
 def test_the_page_names_every_operation_and_every_word_of_this_room(http):

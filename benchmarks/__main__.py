@@ -1,0 +1,58 @@
+"""The benchmarks one after the other: ``python -m benchmarks [--list] [NAME ...]``.
+
+Each prints ratios within its own run: use a machine that does nothing else. Peers are measured
+where an environment with them is given, as the module itself says. The figures are in ``docs/``.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+BENCHMARKS = {
+    "chunking": "cuts, sizes and speed of the chunker (chunking/run.py)",
+    "chunking.retrieval": "what is found again, by chunker",
+    "extraction.pdf_quality": "reading order, tables and headings of PDFs",
+    "extraction.throughput": "CPU per format beside docling",
+    "chroma.throughput": "records per second beside Chroma's bare insert",
+    "chroma.retrieval": "recall of dense, BM25 and hybrid search",
+    "engine.scale": "100,000 objects listed and reconciled",
+    "orchestration": "what Dagster costs beside the work (orchestration/run.py)",
+    "api.load": "200 requests a second for a minute",
+    "api.invocations": "a million invocations listed and filtered",
+}
+
+
+def command_of(name: str) -> list[str]:
+    """Return the command that runs a benchmark."""
+    path = HERE.joinpath(*name.split("."))
+    script = path / "run.py" if path.is_dir() else path.with_suffix(".py")
+    return [sys.executable, str(script)]
+
+
+def main() -> int:
+    """Run what was named, or all; returns 1 when one of them failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", choices=[[], *BENCHMARKS])
+    parser.add_argument("--list", action="store_true", help="print the names and stop")
+    chosen = parser.parse_args()
+    if chosen.list:
+        for name, what in BENCHMARKS.items():
+            print(f"{name:<24} {what}")
+        return 0
+    failed = []
+    for name in chosen.names or BENCHMARKS:
+        print(f"\n== {name}: {BENCHMARKS[name]}", flush=True)
+        paths = os.pathsep.join(filter(None, (str(HERE.parent), os.environ.get("PYTHONPATH"))))
+        environ = {**os.environ, "PYTHONPATH": paths}
+        if subprocess.run(command_of(name), check=False, env=environ).returncode:
+            failed.append(name)
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
