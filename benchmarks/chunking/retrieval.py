@@ -69,7 +69,7 @@ def _row(name: str, task: Task, cuts: list[list[Cut]], model) -> str:
     queries = [words for words, _, _ in task.queries]
     rankings = [rank_bm25(texts, queries)]
     if model is not None:
-        rankings.append(rank_dense(texts, queries, model))
+        rankings.append(rank_dense(texts, queries, model, _vectors))
         rankings.append(fuse(*rankings))
     cells = [
         f"{grades[measure][0]:.1f} ± {grades[measure][1]:.1f}"
@@ -138,11 +138,12 @@ def _minilm():
 
     global _model
     if _model is None:
-        _model = MiniLmModel(find_minilm(None, download=False), workers=2)
+        _model = MiniLmModel(find_minilm(None, download=False), workers=1)
     return _model
 
 
 _model = None
+_vectors: dict = {}
 
 if __name__ == "__main__":
     main()

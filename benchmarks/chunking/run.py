@@ -87,16 +87,18 @@ def _print_table(results, limit: str, *, per_language: bool) -> None:
         print("|---" * (len(COLUMNS) + len(extra) + 1) + "|")
         for name, rows in results.items():
             chosen = [rows[limit][language] for language in languages if language in rows[limit]]
-            cells = [f"{_mean(chosen, column):.1f}" for column in (*COLUMNS, *extra)]
+            cells = [_mean(chosen, column) for column in (*COLUMNS, *extra)]
             print(f"| {name} | " + " | ".join(cells) + " |")
         print()
 
 
-def _mean(rows: list[dict[str, float]], column: str) -> float:
-    values = [row.get(column, 0.0) for row in rows]
+def _mean(rows: list[dict[str, float]], column: str) -> str:
+    values = [row[column] for row in rows if column in row]
+    if not values:
+        return "-"
     if column == "MB/s":  # each language has about as many bytes: time adds up, not speed
-        return len(values) / sum(1 / value for value in values)
-    return sum(values) / len(values)
+        return f"{len(values) / sum(1 / value for value in values):.1f}"
+    return f"{sum(values) / len(values):.1f}"
 
 
 if __name__ == "__main__":

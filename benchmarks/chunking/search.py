@@ -44,11 +44,15 @@ def rank_bm25(texts: Sequence[str], queries: Sequence[str]) -> list[Ranking]:
     return rankings
 
 
-def rank_dense(texts: Sequence[str], queries: Sequence[str], model) -> list[Ranking]:
+def rank_dense(texts: Sequence[str], queries: Sequence[str], model, known: dict) -> list[Ranking]:
+    """Rank by cosine; ``known`` keeps vectors: chunkers share many texts and all queries."""
     import numpy as np
 
-    matrix = model.infer(list(texts))
-    scores = model.infer(list(queries)) @ matrix.T
+    new = list(dict.fromkeys(text for text in (*texts, *queries) if text not in known))
+    if new:
+        known.update(zip(new, model.infer(new), strict=True))
+    matrix = np.stack([known[text] for text in texts])
+    scores = np.stack([known[text] for text in queries]) @ matrix.T
     return [list(map(int, row)) for row in np.argsort(-scores, axis=1, kind="stable")[:, :DEPTH]]
 
 

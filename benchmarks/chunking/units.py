@@ -17,7 +17,6 @@ GRAMMARS = {
     "kotlin": ("tree_sitter_kotlin", "language"),
     "c": ("tree_sitter_c", "language"),
     "cpp": ("tree_sitter_cpp", "language"),
-    "objc": ("tree_sitter_objc", "language"),
 }
 DEFINITIONS = {
     "python": "function_definition class_definition decorated_definition",
@@ -33,8 +32,6 @@ DEFINITIONS = {
     "c": "function_definition struct_specifier enum_specifier",
     "cpp": "function_definition struct_specifier class_specifier enum_specifier "
     "template_declaration",
-    "objc": "method_definition class_interface class_implementation function_definition "
-    "protocol_declaration",
 }
 _WRAPPERS = (
     "decorated_definition",

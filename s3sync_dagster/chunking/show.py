@@ -15,10 +15,14 @@ header {{ padding: .25rem .8rem; font-size: .85rem; color: #56606e; }}
 header b {{ color: #1c2430; }}
 pre {{ margin: 0; padding: 0 .8rem .5rem; white-space: pre-wrap; overflow-wrap: anywhere;
   font: 13px/1.45 ui-monospace, monospace; }}
+nav {{ display: flex; height: 1.4rem; margin: 0 0 1.2rem; }}
+nav a {{ flex: var(--n) 0 0; background: var(--c); }}
+nav a:hover, nav a:focus {{ outline: 2px solid currentColor; outline-offset: 1px; }}
 .repeated {{ opacity: .6; }} .warn {{ color: #a33; }}
 @media (prefers-color-scheme: dark) {{ body {{ background: #14181d; color: #dde3ea; }}
   section {{ background: #1b2128; }} header b {{ color: #dde3ea; }} }}
 </style></head><body><h1>{title}</h1><p class="facts">{facts}</p>
+<nav aria-label="Chunks, each as wide as its bytes">{strip}</nav>
 {sections}
 </body></html>
 """
@@ -40,9 +44,14 @@ def render_terminal(document: Document, chunks: list[Chunk]) -> str:
 def render_html(document: Document, chunks: list[Chunk], title: str) -> str:
     """Return a page of its own that shows each chunk with its place, size and reasons."""
     sections: list[str] = []
+    strip: list[str] = []
     for chunk in chunks:
         colour = _HTML_COLOURS[chunk.index % len(_HTML_COLOURS)]
         warn = ' class="warn"' if chunk.fallback or chunk.truncated_tokens else ""
+        strip.append(
+            f'<a href="#chunk-{chunk.index}" style="--c:{colour};--n:'
+            f'{chunk.end_byte - chunk.start_byte}" title="{html.escape(describe(chunk))}"></a>'
+        )
         context = ""
         if chunk.context:
             context = f'<pre class="repeated">{html.escape(_visible(chunk.context))}</pre>'
@@ -54,6 +63,7 @@ def render_html(document: Document, chunks: list[Chunk], title: str) -> str:
     return _PAGE.format(
         title=html.escape(title),
         facts=html.escape(summary(document, chunks)),
+        strip="".join(strip),
         sections="\n".join(sections),
     )
 

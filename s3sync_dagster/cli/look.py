@@ -9,8 +9,11 @@ import click
 from s3sync_dagster.chunking import chunk_document
 from s3sync_dagster.chunking.show import render_html, render_terminal
 from s3sync_dagster.core.interfaces import ModelLimits
+from s3sync_dagster.embedding.minilm import MiniLmModel
+from s3sync_dagster.embedding.minilm_files import find_minilm
 from s3sync_dagster.extraction import extract_document
 from s3sync_dagster.model.document import Document
+from s3sync_dagster.model.errors import MissingEngine
 from s3sync_dagster.model.source import ChunkingConfig, ExtractionConfig
 from s3sync_dagster.workers import open_pool
 
@@ -38,10 +41,8 @@ def extract(file: Path, as_json: bool) -> int:
 @click.argument("file", type=FILE)
 @click.option(
     "--max-size-bytes",
-    type=click.IntRange(1, 16384),
-    default=1024,
-    show_default=True,
-    help="Of a chunk.",
+    type=click.IntRange(16, 16384),
+    help="Most bytes of a chunk. Default: as for MiniLM, 1,024 and the 256 tokens that it reads.",
 )
 @click.option(
     "--type",
@@ -55,7 +56,12 @@ def extract(file: Path, as_json: bool) -> int:
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def chunks(
-    file: Path, max_size_bytes: int, kind: str, context: bool, html: Path | None, as_json: bool
+    file: Path,
+    max_size_bytes: int | None,
+    kind: str,
+    context: bool,
+    html: Path | None,
+    as_json: bool,
 ) -> int:
     """Show where FILE is cut into chunks, and why."""
     document = _read(file)
@@ -67,7 +73,7 @@ def chunks(
             max_size_bytes=max_size_bytes,
             context=context,
         ),
-        limits=ModelLimits(default_size_bytes=max_size_bytes),
+        limits=_minilm_limits(),
     )
     if html is not None:
         html.write_text(render_html(document, cut, file.name), "utf-8")
@@ -75,8 +81,17 @@ def chunks(
     elif as_json:
         click.echo(json.dumps([asdict(chunk) for chunk in cut], ensure_ascii=False))
     else:
-        click.echo(render_terminal(document, cut))
+        click.echo(render_terminal(document, cut), nl=False)
     return 0
+
+
+def _minilm_limits() -> ModelLimits:
+    """Return what the default model reads; where it is not installed only bytes count."""
+    try:
+        return MiniLmModel(find_minilm(None, download=False)).limits
+    except MissingEngine:
+        click.echo("note: MiniLM is not installed: its tokens are not counted", err=True)
+        return ModelLimits(default_size_bytes=1024)
 
 
 def _read(file: Path) -> Document:

@@ -29,3 +29,4 @@ def test_page_escapes_the_text():
     assert "first &lt;b&gt;" in page
     assert "<title>&lt;a &amp; b&gt;</title>" in page
     assert page.count("<section ") == len(CHUNKS)
+    assert page.count('<a href="#chunk-') == len(CHUNKS)
