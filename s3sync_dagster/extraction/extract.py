@@ -10,7 +10,9 @@ from s3sync_dagster.extraction.choice import Choice, choose
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.decoding import decode
 from s3sync_dagster.extraction.follow import Reading
-from s3sync_dagster.extraction.vision import READERS, Describe, add_descriptions, open_describer
+from s3sync_dagster.extraction.illustrated import add_pictures
+from s3sync_dagster.extraction.picture_files import may_hold_pictures
+from s3sync_dagster.extraction.vision import Describe, open_describer
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import EmptyText, MissingEngine, UnsupportedFile
 from s3sync_dagster.model.source import ExtractionConfig
@@ -43,7 +45,8 @@ def extract_document(
         EmptyText: ``empty_file``, ``empty_text``, ``no_text``.
         LimitExceeded: ``timeout``, ``out_of_memory``, ``too_many_pages`` and the like.
         MissingEngine: a program or package is not installed.
-        FixConfiguration, Unavailable: of the vision endpoint, where the source names one.
+        InvalidSetting: settings of the vision endpoint are not complete.
+        FixConfiguration, Unavailable: of that endpoint, for a picture without text.
     """
     describe = open_describer(config, resolve_env=resolve_env)
     return _extract(
@@ -73,7 +76,7 @@ def _extract(
     else:
         inner = functools.partial(_extract, config=config, pool=pool, describe=describe)
         reading = Reading(config=config, pool=pool, depth=depth, extract=inner)
-        if describe is not None and choice.kind.reader in READERS:
+        if _is_illustrated(content, choice.kind.reader, describe=describe):
             document = _read_and_look(reading, choice, content, name=name, describe=describe)
         else:
             document = _read(reading, choice, content, name=name)
@@ -93,18 +96,30 @@ def _read(reading: Reading, choice: Choice, content: Content, *, name: str) -> D
 
 
 def _read_and_look(
-    reading: Reading, choice: Choice, content: Content, *, name: str, describe: Describe
+    reading: Reading, choice: Choice, content: Content, *, name: str, describe: Describe | None
 ) -> Document:
-    """Return text and descriptions of pictures; either alone is enough."""
+    """Return the text, and what the pictures say and show; either alone is enough."""
     nothing: EmptyText | MissingEngine | UnsupportedFile | None = None
     try:
         document = _read(reading, choice, content, name=name)
     except (EmptyText, MissingEngine, UnsupportedFile) as error:
         document, nothing = None, error
-    document = add_descriptions(document, content, pool=reading.pool, describe=describe)
+    document = add_pictures(
+        document,
+        content,
+        reader=choice.kind.reader,
+        config=reading.config,
+        pool=reading.pool,
+        describe=describe,
+    )
     if document is None:
         raise nothing or EmptyText("No text was found in the picture.", reason="no_text")
     return document
+
+
+def _is_illustrated(content: Content, reader: str, *, describe: Describe | None) -> bool:
+    # Tesseract reads image files in any case.
+    return (reader != "image" or describe is not None) and may_hold_pictures(content, reader)
 
 
 def _read_text(content: Content, kind: FileKind) -> Document:

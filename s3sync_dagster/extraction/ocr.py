@@ -8,6 +8,7 @@ from typing import Any
 
 from s3sync_dagster.core.interfaces import Content
 from s3sync_dagster.extraction.pdf import open_pdf
+from s3sync_dagster.extraction.picture_files import MAX_PIXELS
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.model.errors import (
     EmptyText,
@@ -20,8 +21,6 @@ from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster.workers.programs import run_program
 
 PRELOAD = {"read_image": ("PIL.Image",), "read_pdf_pages": ("pypdfium2", "PIL.Image")}
-MAX_PIXELS = 80_000_000
-"""Of one picture: an A0 poster at 200 dpi has 62 million."""
 MAX_FRAMES = 500
 _DPI = 200
 _SMALL_PIXELS = 1000
@@ -41,8 +40,8 @@ def read_image(content: Content, *, name: str, config: ExtractionConfig) -> PdfP
     if not config.ocr:
         message = "Pictures are read where the source's extraction.ocr is on."
         raise UnsupportedFile(message, reason="ocr_off")
-    _check_languages(config.ocr_languages)
-    texts = [_recognise(picture, languages=config.ocr_languages) for picture in _frames(content)]
+    check_languages(config.ocr_languages)
+    texts = [recognise(picture, languages=config.ocr_languages) for picture in _frames(content)]
     if not any(texts):
         raise EmptyText("No text was found in the picture.", reason="no_text")
     return PdfPages(texts=tuple(texts), scans=(), engine="tesseract")
@@ -52,9 +51,9 @@ def read_pdf_pages(
     content: Content, numbers: Sequence[int], *, config: ExtractionConfig
 ) -> list[str]:
     """Return the text of some pages (indices from 0) as Tesseract reads their pictures."""
-    _check_languages(config.ocr_languages)
+    check_languages(config.ocr_languages)
     pdf = open_pdf(content)
-    return [_recognise(_render(pdf[number]), languages=config.ocr_languages) for number in numbers]
+    return [recognise(_render(pdf[number]), languages=config.ocr_languages) for number in numbers]
 
 
 def _render(page: Any) -> Any:
@@ -81,12 +80,12 @@ def _frames(content: Content) -> Iterator[Any]:
                         f"{MAX_PIXELS // 10**6} million are read.",
                         reason="too_many_pixels",
                     )
-                yield _prepare(image)
+                yield prepare(image)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError):
         raise UnreadableFile("The picture is cut off or damaged.", reason="damaged") from None
 
 
-def _prepare(image: Any) -> Any:
+def prepare(image: Any) -> Any:
     """Return the picture in grey on white, small ones enlarged."""
     from PIL import Image  # noqa: PLC0415 (loaded once by the forker)
 
@@ -100,7 +99,8 @@ def _prepare(image: Any) -> Any:
     return grey
 
 
-def _recognise(picture: Any, *, languages: str) -> str:
+def recognise(picture: Any, *, languages: str) -> str:
+    """Return the text that Tesseract sees; raises ``UnreadableFile`` (``damaged``)."""
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=1)
     done = run_program(
@@ -112,7 +112,7 @@ def _recognise(picture: Any, *, languages: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", _LINE_HYPHEN.sub("", text)).strip()
 
 
-def _check_languages(languages: str) -> None:
+def check_languages(languages: str) -> None:
     """Raise ``MissingEngine``: Tesseract itself goes on with the languages that it has."""
     listed = run_program(["tesseract", "--list-langs"]).output.decode("utf-8", "replace").split()
     missing = [language for language in languages.split("+") if language not in listed]

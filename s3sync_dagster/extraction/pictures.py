@@ -1,80 +1,68 @@
-"""The pictures of a file, small enough to be described: image files, and what documents hold."""
+"""What the pictures of a file say: read by Tesseract, and made small enough to be described."""
 
+import hashlib
 import io
-import zipfile
-from pathlib import Path
+import time
 from typing import Any
 
 from s3sync_dagster.core.interfaces import Content
-from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE, check_unpacked_size
-from s3sync_dagster.extraction.ocr import MAX_PIXELS
-from s3sync_dagster.extraction.steps import Attachment
+from s3sync_dagster.extraction.ocr import check_languages, prepare, recognise
+from s3sync_dagster.extraction.picture_files import find_pictures
+from s3sync_dagster.extraction.steps import Picture
+from s3sync_dagster.extraction.words import is_text
 
-PRELOAD = {"list_pictures": ("PIL.Image",)}
+PRELOAD = {"look_at_pictures": ("PIL.Image", "pypdfium2")}
 MAX_PICTURES = 20
 MAX_SIDE_PIXELS = 1024
-_MIN_SIDE_PIXELS = 64
-"""Smaller ones are icons and rules."""
-_FOLDERS = ("word/media/", "ppt/media/", "xl/media/", "pictures/")
-_NOT_CONTENT = ("docprops/", "thumbnails/")
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
+_OCR_SECONDS = 60.0
+"""Of one file's pictures; those that come later are not read."""
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError)
 
 
-def list_pictures(content: Content) -> tuple[Attachment, ...]:
-    """Return up to 20 different pictures as JPEG, in the order of their names.
+def look_at_pictures(
+    content: Content, *, reader: str, languages: str | None, as_jpeg: bool
+) -> tuple[Picture, ...]:
+    """Return up to 20 different pictures of a file.
 
-    Pictures that cannot be read, or are too small to show anything, are left out.
+    Args:
+        content: the file.
+        reader: kind of file, such as ``docx``.
+        languages: of Tesseract; None: the pictures are not read.
+        as_jpeg: also return the pictures themselves.
+
+    Raises ``MissingEngine`` (``missing_language``).
     """
-    source = content if isinstance(content, Path) else io.BytesIO(content)
-    if not zipfile.is_zipfile(source):
-        name = content.name if isinstance(content, Path) else "picture"
-        whole = content.read_bytes() if isinstance(content, Path) else content
-        shown = _as_jpeg(whole)
-        return (Attachment(name=name, content=shown),) if shown else ()
-    check_unpacked_size(content)
-    found: dict[bytes, Attachment] = {}
-    with zipfile.ZipFile(source) as archive:
-        for name in sorted(archive.namelist()):
-            if len(found) >= MAX_PICTURES:
-                break
-            if not _is_picture(name):
-                continue
-            shown = _as_jpeg(_part(archive, name))
-            if shown and shown not in found:
-                found[shown] = Attachment(name=name.rpartition("/")[2], content=shown)
-    return tuple(found.values())
-
-
-def _part(archive: zipfile.ZipFile, name: str) -> bytes:
-    try:
-        return archive.read(name)
-    except BROKEN_ARCHIVE:
-        return b""
-
-
-def _is_picture(name: str) -> bool:
-    lower = name.lower()
-    if not lower.endswith(_SUFFIXES) or lower.startswith(_NOT_CONTENT):
-        return False
-    # An e-book keeps its pictures anywhere beside its chapters.
-    return lower.startswith(_FOLDERS) or not lower.startswith(("word/", "ppt/", "xl/"))
-
-
-def _as_jpeg(content: bytes) -> bytes | None:
-    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 (loaded once by the forker)
-
-    Image.MAX_IMAGE_PIXELS = None  # checked here
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            if min(image.size) < _MIN_SIDE_PIXELS or image.width * image.height > MAX_PIXELS:
-                return None
-            return _shrink(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError):
-        return None
+    if languages:
+        check_languages(languages)
+    ends_at = time.monotonic() + _OCR_SECONDS
+    seen: set[bytes] = set()
+    pictures: list[Picture] = []
+    for found in find_pictures(content, reader=reader):
+        if len(pictures) >= MAX_PICTURES:
+            break
+        try:
+            digest = hashlib.sha256(found.image.convert("L").tobytes()).digest()
+            if digest in seen:
+                continue  # the logo of each page
+            seen.add(digest)
+            text = ""
+            if languages and time.monotonic() < ends_at:
+                text = recognise(prepare(found.image), languages=languages)
+            jpeg = _shrink(found.image) if as_jpeg else b""
+        except _BROKEN:
+            continue
+        pictures.append(
+            Picture(
+                name=found.name,
+                page=found.page,
+                text=" ".join(text.split()) if is_text(text) else "",
+                jpeg=jpeg,
+            )
+        )
+    return tuple(pictures)
 
 
 def _shrink(image: Any) -> bytes:
-    image.draft("RGB", (MAX_SIDE_PIXELS, MAX_SIDE_PIXELS))
     small = image.convert("RGB")
     small.thumbnail((MAX_SIDE_PIXELS, MAX_SIDE_PIXELS))
     out = io.BytesIO()

@@ -60,3 +60,16 @@ class PdfPages:
     author: str | None = None
     created: str | None = None
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A picture of a file."""
+
+    name: str
+    page: str | None
+    """Label of its page, in a PDF."""
+    text: str
+    """What Tesseract reads in it; empty where that is no text."""
+    jpeg: bytes
+    """At most 1,024 pixels wide and high; empty where nobody asked for it."""

@@ -1,15 +1,10 @@
-"""Descriptions of pictures by an OpenAI-compatible endpoint, where the source names one."""
+"""The OpenAI-compatible endpoint that describes pictures, where the source names one."""
 
 import base64
 from collections.abc import Callable
-from dataclasses import replace
 
-from s3sync_dagster.core.interfaces import Content, WorkerPool, WorkLimits
-from s3sync_dagster.extraction.steps import Attachment
-from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import (
     AccessDenied,
-    FixInput,
     InvalidSetting,
     NotPossible,
     Throttled,
@@ -17,10 +12,6 @@ from s3sync_dagster.model.errors import (
 )
 from s3sync_dagster.model.source import ExtractionConfig
 
-READERS = ("image", "docx", "pptx", "xlsx", "odt", "odp", "ods", "epub")
-"""Kinds of files whose pictures are looked at."""
-_FUNCTION = "s3sync_dagster.extraction.pictures:list_pictures"
-_LIMITS = WorkLimits(seconds=60, memory_bytes=900 * 1024**2)
 _TIMEOUT_SECONDS = 60.0
 _MAX_TOKENS = 400
 _PROMPT = (
@@ -60,27 +51,6 @@ def open_describer(
         return _ask(url, model=model, headers=headers, picture=picture)
 
     return describe
-
-
-def add_descriptions(
-    document: Document | None, content: Content, *, pool: WorkerPool, describe: Describe
-) -> Document | None:
-    """Return the document with what its pictures show; None stays None without any picture."""
-    try:
-        pictures: tuple[Attachment, ...] = pool.submit(_FUNCTION, content, limits=_LIMITS).result()
-    except FixInput:
-        return document  # what can be read has been read
-    described = [(picture.name, describe(picture.content)) for picture in pictures]
-    lines = [f"[Picture {name}: {text}]" for name, text in described if text]
-    if not lines:
-        return document
-    if document is None:
-        return Document(text="\n\n".join(lines) + "\n", format="markdown", engine="vision")
-    return replace(
-        document,
-        text="\n\n".join([document.text.rstrip("\n"), *lines]) + "\n",
-        engine=document.engine + "+vision",
-    )
 
 
 def _ask(url: str, *, model: str, headers: dict[str, str], picture: bytes) -> str:

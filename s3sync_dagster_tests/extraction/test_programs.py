@@ -14,6 +14,7 @@ from s3sync_dagster.model.errors import EmptyText, MissingEngine
 from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster_tests.extraction import corpus
 from s3sync_dagster_tests.extraction.conftest import Read
+from s3sync_dagster_tests.extraction.illustrated_files import ILLUSTRATED
 
 pytestmark = pytest.mark.long
 
@@ -134,3 +135,29 @@ def test_every_old_format_has_its_words_without_libreoffice(tmp_path: Path):
 def test_source_may_choose_the_light_engine(read: Read, tmp_path: Path):
     content = converted(corpus.make_docx(), "plan.docx", "doc", tmp_path)
     assert read(content, "plan.doc", engines={".doc": "ole"}).engine == "ole"
+
+
+@pytest.mark.parametrize("kind", ILLUSTRATED)
+def test_text_in_pictures_of_a_document_is_read(read: Read, kind: str):
+    document = read(ILLUSTRATED[kind](saved(picture(*LINES), "PNG")), "a" + kind)
+    (line,) = [line for line in document.text.splitlines() if line.startswith("[Text in picture")]
+    assert word_recall(" ".join(LINES), line) == 1.0
+    assert document.engine.endswith("+tesseract")
+    assert document.warnings == ()
+
+
+def test_picture_without_words_adds_nothing(read: Read):
+    from PIL import Image
+
+    noise = Image.effect_noise((800, 600), 90)
+    document = read(ILLUSTRATED[".docx"](saved(noise, "PNG")), "a.docx")
+    assert document.text == "Words before.\n"
+    assert document.engine == "docling"
+
+
+def test_document_with_pictures_in_an_unknown_language_is_read_with_a_warning(read: Read):
+    content = ILLUSTRATED[".docx"](saved(picture(*LINES), "PNG"))
+    document = read(content, "a.docx", ocr_languages="eng+xyz")
+    assert document.text == "Words before.\n"
+    (warning,) = document.warnings
+    assert warning.startswith("The pictures were not read: Tesseract has no data for xyz")

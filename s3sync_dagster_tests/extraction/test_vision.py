@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from s3sync_dagster.extraction import extract_document
+from s3sync_dagster.extraction import extract_document, illustrated
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, Throttled, Unavailable
 from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster.workers import LocalPool
 from s3sync_dagster_tests.extraction import corpus
+from s3sync_dagster_tests.extraction.illustrated_files import ILLUSTRATED, make_docx, make_pdf
 
 
 class Endpoint:
@@ -92,19 +93,66 @@ def test_picture_without_text_has_its_description(pool: LocalPool, endpoint: End
 
 
 def test_pictures_of_a_document_follow_its_text(pool: LocalPool, endpoint: Endpoint):
-    from docx import Document as Word
-
-    word = Word()
-    word.add_paragraph("Words before.")
-    for width in (300, 400, 300):
-        word.add_picture(io.BytesIO(picture(width)))
-    out = io.BytesIO()
-    word.save(out)
-    document = look(out.getvalue(), "a.docx", pool, endpoint)
+    content = make_docx(*(picture(width) for width in (300, 400, 300)))
+    document = look(content, "a.docx", pool, endpoint)
     assert document.text.startswith("Words before.\n\n[Picture image1.png: A picture, number 1.]\n")
     assert len(endpoint.asked) == 2  # the same picture is asked for once
     assert document.engine == "docling+vision"
     assert endpoint.keys == [None, None]
+
+
+@pytest.mark.parametrize("kind", ILLUSTRATED)
+def test_pictures_are_found_in_each_kind_of_document(
+    pool: LocalPool, endpoint: Endpoint, kind: str
+):
+    content = ILLUSTRATED[kind](picture())
+    document = look(content, "a" + kind, pool, endpoint)
+    assert len(endpoint.asked) == 1
+    assert ": A picture, number 1.]" in document.text
+    assert document.engine.endswith("+vision")
+
+
+def test_pictures_of_a_pdf_stand_on_their_page(pool: LocalPool, endpoint: Endpoint):
+    document = look(make_pdf(picture(), pages=3), "a.pdf", pool, endpoint)
+    assert [document.text[page.start :].split("\n")[0] for page in document.pages] == [
+        "Words of page 1.",
+        "Words of page 2.",
+        "Words of page 3.",
+    ]
+    # The same picture on the third page is described once.
+    second = document.text[document.pages[1].start : document.pages[2].start]
+    assert second == "Words of page 2.\n\n[Picture 1 of page 2: A picture, number 1.]\n\n"
+    assert document.text.count("[Picture") == 1
+
+
+def test_document_whose_pictures_are_refused_is_read_with_a_warning(
+    pool: LocalPool, endpoint: Endpoint
+):
+    endpoint.status = 401
+    content = ILLUSTRATED[".docx"](picture())
+    document = look(content, "a.docx", pool, endpoint)
+    assert document.text == "Words before.\n"
+    assert document.warnings == (
+        "1 pictures were not described: The vision endpoint refuses the key.",
+    )
+
+
+def test_endpoint_that_refuses_twice_is_left_alone(pool: LocalPool, endpoint: Endpoint):
+    endpoint.status = 503
+    content = make_docx(*(picture(width) for width in (300, 400, 500, 600)))
+    document = look(content, "a.docx", pool, endpoint)
+    assert len(endpoint.asked) == 2
+    assert document.warnings == ("4 pictures were not described: The vision endpoint answers 503.",)
+
+
+def test_pictures_that_nothing_reads_are_counted(
+    pool: LocalPool, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(illustrated.shutil, "which", lambda _: None)
+    content = ILLUSTRATED[".docx"](picture())
+    document = look(content, "a.docx", pool, endpoint, vision_url=None, ocr=True)
+    assert document.warnings == ("1 pictures were not read: Tesseract is not installed.",)
+    assert look(content, "a.docx", pool, endpoint, vision_url=None).warnings == ()
 
 
 def test_small_pictures_and_other_files_are_not_sent(pool: LocalPool, endpoint: Endpoint):
