@@ -2,10 +2,8 @@
 
 import asyncio
 import mimetypes
-import threading
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from json import JSONDecodeError
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -18,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from s3sync_dagster.api.access import AnyCaller, Caller
 from s3sync_dagster.api.checking import require_database
 from s3sync_dagster.api.context import Context, Here
-from s3sync_dagster.api.errors import TooMany, describe
+from s3sync_dagster.api.errors import describe
 from s3sync_dagster.api.models import ModelChoice, configured_chunking
 from s3sync_dagster.api.multipart import FilePart, FileSink, Form, FormReader
 from s3sync_dagster.api.openapi import ADD_FILE_BODY, errors
@@ -59,32 +57,6 @@ DRAIN_BYTES = 4 * 1024 * 1024
 DRAIN_SECONDS = 2.0
 """What is still read of a refused upload, so that its sender hears the answer."""
 _Model = TypeVar("_Model", bound=BaseModel)
-
-
-class Slots:
-    """Uploads in flight of each tenant."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._taken: Counter[str] = Counter()
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def taken(self, tenant: str) -> Iterator[None]:
-        """Hold a slot. Raises ``TooMany`` when the tenant has none left."""
-        with self._lock:
-            if self._taken[tenant] >= self._limit:
-                raise TooMany(
-                    f"{self._limit} uploads are in flight already; wait until one has ended.",
-                    reason="too_many_uploads",
-                    retry_after_seconds=5.0,
-                )
-            self._taken[tenant] += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._taken[tenant] -= 1
 
 
 class _Upload:

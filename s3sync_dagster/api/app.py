@@ -24,7 +24,6 @@ from s3sync_dagster.api import (
     work,
 )
 from s3sync_dagster.api.access import Access
-from s3sync_dagster.api.add_file import Slots
 from s3sync_dagster.api.backfills import Backfills
 from s3sync_dagster.api.console import actions, pages
 from s3sync_dagster.api.console.session import Sessions
@@ -33,10 +32,11 @@ from s3sync_dagster.api.dispatching import Dispatch, Dispatching
 from s3sync_dagster.api.finished import FinishedCollections
 from s3sync_dagster.api.gathering import Gathering
 from s3sync_dagster.api.guards import BodyLimits, SecurityHeaders
-from s3sync_dagster.api.health import Health
+from s3sync_dagster.api.health_checks import CHECK_SECONDS, Check, Health
 from s3sync_dagster.api.metrics import Traffic
 from s3sync_dagster.api.options import ApiOptions
 from s3sync_dagster.api.request_log import RequestLog
+from s3sync_dagster.api.slots import Slots
 from s3sync_dagster.api.tracing import Tracer, Tracing
 from s3sync_dagster.ports.chroma import ChromaCollections
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
@@ -116,13 +116,13 @@ def create_app(
     return app
 
 
-def _checks(parts: Parts, options: ApiOptions) -> dict[str, health.Check]:
-    checks: dict[str, health.Check] = {
+def _checks(parts: Parts, options: ApiOptions) -> dict[str, Check]:
+    checks: dict[str, Check] = {
         "catalog": lambda: _ignore(parts.catalog.tokens.configured()),
         "chroma": lambda: cast("ChromaCollections", parts.collections).heartbeat(),
     }
     if options.dagster_url is not None:
-        dagster = DagsterRuns(options.dagster_url, timeout_seconds=health.CHECK_SECONDS)
+        dagster = DagsterRuns(options.dagster_url, timeout_seconds=CHECK_SECONDS)
         checks["dagster"] = lambda: _ignore(dagster.location())
     return checks
 

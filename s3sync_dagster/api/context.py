@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 from fastapi import Depends, Request
 
 from s3sync_dagster.api.access import Caller
+from s3sync_dagster.api.backfills import Backfills
 from s3sync_dagster.api.dispatching import Dispatching
 from s3sync_dagster.api.finished import FinishedCollections
 from s3sync_dagster.api.gathering import Gathering
+from s3sync_dagster.api.health_checks import Health
 from s3sync_dagster.api.options import ApiOptions
+from s3sync_dagster.api.slots import Slots
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import Source
@@ -21,9 +24,6 @@ from s3sync_dagster.wiring import Parts
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from s3sync_dagster.api.add_file import Slots
-    from s3sync_dagster.api.backfills import Backfills
-    from s3sync_dagster.api.health import Health
     from s3sync_dagster.ports.chroma import ChromaCollections
 
 

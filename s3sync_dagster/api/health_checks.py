@@ -1,0 +1,64 @@
+"""Checks of the parts, asked in parallel and remembered for a moment."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as Late
+
+from s3sync_dagster.model.errors import S3SyncError
+
+_log = logging.getLogger(__name__)
+
+CHECK_SECONDS = 3.0
+REMEMBER_SECONDS = 2.0
+Check = Callable[[], None]
+
+
+class Health:
+    """Checks of the parts, each within ``CHECK_SECONDS``."""
+
+    def __init__(self, checks: Mapping[str, Check]) -> None:
+        self._checks = dict(checks)
+        self._threads = ThreadPoolExecutor(max_workers=2 * len(checks), thread_name_prefix="health")
+        self._lock = threading.Lock()
+        self._known: tuple[float, dict[str, str]] = (0.0, {})
+
+    def parts(self) -> dict[str, str]:
+        """Return ``ok`` or a reason word for each part."""
+        with self._lock:  # many callers wait for one round of checks
+            asked_at, answers = self._known
+            if time.monotonic() - asked_at > REMEMBER_SECONDS:
+                answers = self._ask()
+                self._known = (time.monotonic(), answers)
+            return answers
+
+    def close(self) -> None:
+        """Let checks that hang end by themselves."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _ask(self) -> dict[str, str]:
+        futures = {
+            name: self._threads.submit(_outcome, check) for name, check in self._checks.items()
+        }
+        deadline = time.monotonic() + CHECK_SECONDS
+        answers: dict[str, str] = {}
+        for name, future in futures.items():
+            try:
+                answers[name] = future.result(max(0.0, deadline - time.monotonic()))
+            except Late:
+                future.cancel()
+                answers[name] = "timeout"
+        return answers
+
+
+def _outcome(check: Check) -> str:
+    try:
+        check()
+    except S3SyncError as error:
+        return error.reason
+    except Exception as error:  # noqa: BLE001  (whatever a check meets, the part is not well)
+        _log.warning("health check failed: %s", type(error).__name__)
+        return "error"
+    return "ok"

@@ -1,0 +1,34 @@
+"""How many uploads a tenant may have in flight."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from s3sync_dagster.api.errors import TooMany
+
+
+class Slots:
+    """Uploads in flight of each tenant."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._taken: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def taken(self, tenant: str) -> Iterator[None]:
+        """Hold a slot. Raises ``TooMany`` when the tenant has none left."""
+        with self._lock:
+            if self._taken[tenant] >= self._limit:
+                raise TooMany(
+                    f"{self._limit} uploads are in flight already; wait until one has ended.",
+                    reason="too_many_uploads",
+                    retry_after_seconds=5.0,
+                )
+            self._taken[tenant] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._taken[tenant] -= 1
