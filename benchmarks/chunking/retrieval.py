@@ -31,6 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--no-dense", action="store_true")
     parser.add_argument("--chunkers", nargs="*")
+    parser.add_argument("--share", type=float, default=1.0, help="of the corpus; MiniLM is slow")
     parser.add_argument("--tasks", nargs="*", help="beginnings of names")
     parser.add_argument("--cut", help=argparse.SUPPRESS)  # one peer: documents in, spans out
     options = parser.parse_args()
@@ -42,7 +43,7 @@ def main() -> None:
         others = [*PEERS, *others]
     names = options.chunkers or [*OUR_VARIANTS, *others]
     model = None if options.no_dense else _minilm()
-    for task in all_tasks():
+    for task in all_tasks(options.share):
         if options.tasks and not task.name.startswith(tuple(options.tasks)):
             continue
         print(f"\n### {task.name}: {len(task.queries)} queries, {len(task.documents)} documents\n")

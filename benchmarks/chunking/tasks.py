@@ -31,22 +31,23 @@ class Task:
         return self
 
 
-def all_tasks() -> list[Task]:
+def all_tasks(share: float = 1.0) -> list[Task]:
+    """Return all tasks on so much of the corpus."""
     return [
-        code_task("comment kept", remove=False),
-        code_task("comment removed", remove=True),
-        section_task(),
-        table_task("markdown"),
-        table_task("csv"),
+        code_task("comment kept", share, remove=False),
+        code_task("comment removed", share, remove=True),
+        section_task(share),
+        table_task("markdown", share),
+        table_task("csv", share),
     ]
 
 
-def code_task(name: str, *, remove: bool) -> Task:
+def code_task(name: str, share: float, *, remove: bool) -> Task:
     task = Task(name)
     for language in LANGUAGES:
         taken = 0
         for path, data in read_corpus([language])[language]:
-            if taken > BYTES_PER_LANGUAGE:
+            if taken > share * BYTES_PER_LANGUAGE:
                 break
             if not 3000 < len(data) < 40_000:
                 continue
@@ -97,12 +98,12 @@ def _sentence(comment: str) -> str:
     return first if 6 <= count <= 40 and "opyright" not in first else ""
 
 
-def section_task() -> Task:
+def section_task(share: float) -> Task:
     task = Task("heading -> section")
     taken = 0
     for path, data in read_corpus(["markdown"])["markdown"]:
         taken += len(data)
-        if taken > MARKDOWN_BYTES:
+        if taken > share * MARKDOWN_BYTES:
             break
         document = len(task.documents)
         task.documents.append(("markdown", path, data))
@@ -127,12 +128,12 @@ def section_task() -> Task:
     return task.sample()
 
 
-def table_task(form: str) -> Task:
+def table_task(form: str, share: float) -> Task:
     """Return questions for a cell: its table, its column and the row's own words."""
     task = Task(f"cell -> row ({form})")
     rng = random.Random(2)
     for path, data in read_corpus(["tables"])["tables"]:
-        rows = list(csv.reader(io.StringIO(data.decode())))[: TABLE_ROWS + 1]
+        rows = list(csv.reader(io.StringIO(data.decode())))[: int(share * TABLE_ROWS) + 1]
         header, body = rows[0], rows[1:]
         text, offsets = _render(path, header, body, form)
         document = len(task.documents)

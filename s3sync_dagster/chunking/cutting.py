@@ -41,38 +41,42 @@ def _cheapest(parts: Parts, limit: int) -> list[int]:
         starts[index] -= parts.header_weights.get(position, 0)
     before = [0] * (count + 1)
     totals = [0.0] * count
-    small_queue: list[int] = []
-    small_values: list[float] = []
-    large_queue: list[int] = []
-    large_values: list[float] = []
-    small_head = large_head = grown = 0
+    # What has left a queue at its head is lower than all: nothing is taken off beyond it.
+    gone = float("-inf")
+    small_queue, small_values, small_head = [-1], [gone], 1
+    large_queue, large_values, large_head = [-1], [gone], 1
+    grown = 0
     best = 0.0
-    for i in range(count):
+    for i, here in enumerate(ends):
         total = best + CHUNK_COST + costs[i]
         totals[i] = total
         value = total + slope * starts[i]
-        while len(small_queue) > small_head and small_values[-1] >= value:
+        while small_values[-1] >= value:
             small_values.pop()
             small_queue.pop()
         small_values.append(value)
         small_queue.append(i)
-        here = ends[i]
         while grown < i and here - starts[grown] >= small:
             value = totals[grown]
-            while len(large_queue) > large_head and large_values[-1] >= value:
+            while large_values[-1] >= value:
                 large_values.pop()
                 large_queue.pop()
             large_values.append(value)
             large_queue.append(grown)
             grown += 1
         lowest = here - limit
-        while small_queue[small_head] < grown or starts[small_queue[small_head]] < lowest:
-            small_head += 1
-        while large_head < len(large_queue) and starts[large_queue[large_head]] < lowest:
-            large_head += 1
         start = small_queue[small_head]
-        size = here - starts[start]
-        best = totals[start] + max(0.0, SMALL_COST - slope * size)
+        while start < grown or starts[start] < lowest:
+            small_values[small_head] = gone
+            small_head += 1
+            start = small_queue[small_head]
+        while large_head < len(large_queue) and starts[large_queue[large_head]] < lowest:
+            large_values[large_head] = gone
+            large_head += 1
+        best = totals[start]
+        lacking = SMALL_COST - slope * (here - starts[start])
+        if lacking > 0.0:
+            best += lacking
         if large_head < len(large_queue) and large_values[large_head] <= best:
             start = large_queue[large_head]
             best = large_values[large_head]

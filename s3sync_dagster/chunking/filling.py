@@ -1,6 +1,7 @@
 """Completes an outline: no impossible cuts, and no part between two cuts that is too large."""
 
 from dataclasses import dataclass, field
+from operator import sub
 
 from s3sync_dagster.chunking.anchors import ANCHOR, find_anchors
 from s3sync_dagster.chunking.budget import Budget
@@ -114,7 +115,7 @@ def _possible(data: bytes, outline: Outline) -> tuple[list[int], list[float], li
 
 def _weights(data: bytes, starts: list[int], ends: list[int], budget: Budget) -> list[int]:
     if budget.text_tokens is None:
-        return [end - start for start, end in zip(starts, ends, strict=True)]
+        return list(map(sub, ends, starts))
     return budget.weights([data[a:b] for a, b in zip(starts, ends, strict=True)])
 
 
@@ -144,7 +145,10 @@ def _add_gap(data: bytes, parts: Parts, gap: _Gap, budget: Budget, inner_cost: f
         if start > gap.start and cost < CHARACTER and gap.end - gap.start > long:
             parts.floors[len(parts.positions)] = inner_cost
         whole = min(weight, budget.max_bytes)  # a character is never cut, whatever it weighs
-        parts.extend([start], [total], [gap.scope], [whole])
+        parts.positions.append(start)
+        parts.costs.append(total)
+        parts.scopes.append(gap.scope)
+        parts.weights.append(whole)
 
 
 def _cuts_inside(data: bytes, gap: _Gap, budget: Budget) -> tuple[list[int], list[float]]:
