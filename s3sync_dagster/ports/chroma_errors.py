@@ -16,6 +16,15 @@ from s3sync_dagster.model.errors import (
 )
 
 
+_PASSING = ("Nothing found on disk", "Error finding id")
+"""Damage that stays, but also what a reader meets beside a first write or a delete."""
+
+
+def may_pass(said: str) -> bool:
+    """Return whether what sounds like a damaged index may be gone at the next try."""
+    return any(sign in said for sign in _PASSING)
+
+
 def told_apart(said: str, where: str) -> S3SyncError | None:
     """Return our error for words that Chroma uses, None for all others.
 
@@ -29,12 +38,17 @@ def told_apart(said: str, where: str) -> S3SyncError | None:
     return None
 
 
+def index_damaged(where: str) -> S3SyncError:
+    """Return the error of an index that only ``repair`` brings back."""
+    return FixConfiguration(
+        f"the vector index is damaged: {where}; run s3sync repair", reason="index_damaged"
+    )
+
+
 _SAID: tuple[tuple[tuple[str, ...], Callable[[str], S3SyncError]], ...] = (
     (
         ("hnsw segment", "Error in compaction", "Error finding id", "Error getting embedding"),
-        lambda where: FixConfiguration(
-            f"the vector index is damaged: {where}; run s3sync repair", reason="index_damaged"
-        ),
+        index_damaged,
     ),
     (
         ("uota",),  # QuotaError, "Quota exceeded", "quota"

@@ -26,13 +26,14 @@ from s3sync_dagster.model.errors import (
     Throttled,
     Unavailable,
 )
-from s3sync_dagster.ports.chroma_errors import told_apart
+from s3sync_dagster.ports.chroma_errors import index_damaged, may_pass, told_apart
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
 RETRIED = frozenset({408, 425, 500, 502, 503, 504})
-SELDOM_PASSES = {"chroma_error": 3, "bad_answer": 3}
+INDEX_BEHIND = "index_behind"
+SELDOM_PASSES = {"chroma_error": 3, "bad_answer": 3, INDEX_BEHIND: 4}
 """A broken index and a full disk are HTTP 500 as well: they do not pass by waiting."""
 CONNECT_SECONDS = 10.0
 
@@ -100,13 +101,20 @@ class ChromaHttp:
             S3SyncError: see ``docs/chroma.md`` for which.
         """
         content = None if body is None else _encode(body)
-        return call_with_retries(
-            lambda seconds: self._send(operation, method, path, content, params, seconds, subject),
-            clock=self._clock,
-            timeout_seconds=self._timeout_seconds,
-            tries=self._tries,
-            tries_by_reason=SELDOM_PASSES,
-        )
+        try:
+            return call_with_retries(
+                lambda seconds: self._send(
+                    operation, method, path, content, params, seconds, subject
+                ),
+                clock=self._clock,
+                timeout_seconds=self._timeout_seconds,
+                tries=self._tries,
+                tries_by_reason=SELDOM_PASSES,
+            )
+        except Unavailable as error:
+            if error.reason != INDEX_BEHIND:
+                raise
+            raise index_damaged(error.message) from None
 
     def close(self) -> None:
         """Close idle connections."""
@@ -219,6 +227,8 @@ def _failure(response: httpx.Response, *, address: str, subject: str) -> S3SyncE
         return LimitExceeded(f"Chroma refused a request as too large: {where}", reason="too_large")
     if status == 429:
         return _throttled(response, f"Chroma asks for a pause: {where}")
+    if may_pass(said):
+        return Unavailable(where, reason=INDEX_BEHIND)
     if (error := told_apart(said, where)) is not None:
         return error
     if status in RETRIED:

@@ -76,6 +76,13 @@ def ask(http):
             "index_damaged",
             1,
         ),
+        (
+            500,
+            "Error creating hnsw segment reader: Nothing found on disk",
+            errors.FixConfiguration,
+            "index_damaged",
+            4,
+        ),
         (502, "<html>", errors.Unavailable, "chroma_unavailable", 8),
         (503, '{"error":"ChromaError"}', errors.Unavailable, "chroma_unavailable", 8),
         (504, "<html>", errors.Unavailable, "chroma_unavailable", 8),
@@ -91,6 +98,11 @@ def test_each_answer_is_one_of_our_errors(server, http, status, body, kind, reas
     assert len(server.asked) == requests == http.sent["get"]
     assert SECRET not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_an_index_that_is_only_behind_is_not_called_damaged(server, http):
+    server.script = [(500, "Error finding id", {}), (200, '{"ids": []}', {})]
+    assert ask(http) == {"ids": []}
 
 
 def test_what_passes_is_tried_again_with_growing_pauses(server, http, clock):
