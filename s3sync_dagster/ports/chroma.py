@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from s3sync_dagster.core.interfaces import WriteLimits
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
 from s3sync_dagster.ports.chroma_collection import CLOUD_RECORDS, READ_RECORDS, ChromaCollection
-from s3sync_dagster.ports.chroma_configuration import check_collection, new_collection
+from s3sync_dagster.ports.chroma_configuration import (
+    check_collection,
+    check_dimension,
+    new_collection,
+)
 from s3sync_dagster.ports.chroma_embedded import EmbeddedChroma
 from s3sync_dagster.ports.chroma_http import ChromaHttp
 from s3sync_dagster.ports.chroma_remote import RemoteChroma
@@ -143,6 +147,8 @@ class ChromaCollections:
                 raise NotFound(f"there is no collection {name!r} in database {database!r}")
             found = self._create(name, tenant, database, embedder)
         check_collection(found, embedder)
+        if create:  # what only reads or deletes does without the endpoint of a remote model
+            check_dimension(found, embedder)
         return ChromaCollection(
             self.directory.sender(found, tenant, database),
             name=name,

@@ -53,7 +53,7 @@ def check_collection(found: Mapping[str, Any], embedder: Embedder) -> None:
 
     Raises:
         Conflict: it is marked ``finished_ingest`` (reason of the same name).
-        EmbeddingMismatch: another function, space, dimension or sparse index.
+        EmbeddingMismatch: another function, space or sparse index.
     """
     name = found["name"]
     if (found.get("metadata") or {}).get("finished_ingest") is True:
@@ -69,14 +69,23 @@ def check_collection(found: Mapping[str, Any], embedder: Embedder) -> None:
     index = configuration.get("hnsw") or configuration.get("spann") or {}
     if (space := index.get("space")) != SPACE:
         raise _mismatch(name, f"space {space!r}", repr(SPACE))
-    dimension = found.get("dimension")
-    if dimension is not None and dimension != embedder.dimension:
-        raise _mismatch(name, f"vectors of {dimension} numbers", str(embedder.dimension))
     sparse = getattr(embedder, "sparse", None)
     if sparse is not None:
         indexed, wanted = sparse_function(found, sparse.key), sparse.configuration()["name"]
         if indexed != wanted:
             raise _mismatch(name, f"the sparse function {indexed!r}", f"{wanted!r}")
+
+
+def check_dimension(found: Mapping[str, Any], embedder: Embedder) -> None:
+    """Compare the length of vectors. Apart, since some embedders ask their endpoint for theirs.
+
+    Raises:
+        EmbeddingMismatch: another dimension.
+        Unavailable: the endpoint does not tell.
+    """
+    theirs = found.get("dimension")
+    if theirs is not None and theirs != embedder.dimension:
+        raise _mismatch(found["name"], f"vectors of {theirs} numbers", str(embedder.dimension))
 
 
 def _mismatch(name: str, theirs: str, ours: str) -> EmbeddingMismatch:

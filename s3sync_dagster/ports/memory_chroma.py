@@ -12,7 +12,11 @@ from s3sync_dagster.core.record_limits import validate_record
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import EmbeddingMismatch, NotFound
 from s3sync_dagster.ports.chroma_batches import refuse_duplicates
-from s3sync_dagster.ports.chroma_configuration import check_collection, new_collection
+from s3sync_dagster.ports.chroma_configuration import (
+    check_collection,
+    check_dimension,
+    new_collection,
+)
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.interfaces import Embedder, Vector, Vectors
@@ -45,6 +49,8 @@ class MemoryCollections:
             )
         collection = self._collections[place]
         check_collection(collection.description(), embedder)
+        if create:
+            check_dimension(collection.description(), embedder)
         return collection
 
     def list_collections(self, *, tenant: str, database: str) -> list[str]:

@@ -196,6 +196,30 @@ def cloud_answer(body):
     return 200, json.dumps({"embeddings": vectors}), {}
 
 
+def test_only_who_writes_asks_the_endpoint_for_its_dimension(server, chroma_server):
+    name = f"c-{uuid.uuid4().hex}"
+    collections = open_collections(url=chroma_server)
+    embedder = open_openai(server)
+    collections.open(name, **PLACE, embedder=embedder).upsert(
+        [Record(id="r", document="one", embedding_text="one", metadata={"n": 1})],
+        embedder.embed_documents(["one"]),
+    )
+    server.asked.clear()
+    later = collections.open(name, **PLACE, embedder=open_openai(server), create=False)
+    later.delete(["r"])
+    assert later.count() == 0
+    assert server.asked == []
+
+    def shorter(body):
+        data = [{"embedding": [1.0] * 8} for _ in json.loads(body)["input"]]
+        return 200, json.dumps({"data": data}), {}
+
+    server.decide = shorter  # the same name, another model
+    with pytest.raises(errors.EmbeddingMismatch, match="16"):
+        collections.open(name, **PLACE, embedder=open_openai(server))
+    collections.close()
+
+
 @pytest.fixture
 def cloud():
     with scripted_server() as made:
