@@ -1,7 +1,8 @@
 """The schema. Times are seconds since 1970 (UTC) as floats; migrations/ builds it step by step."""
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
+
+from s3sync_dagster.catalog.key_text import KeyText
 
 metadata = sa.MetaData(
     naming_convention={
@@ -11,8 +12,7 @@ metadata = sa.MetaData(
     }
 )
 
-# S3 lists in UTF-8 binary order; SQLite compares text so, Postgres only in collation "C".
-Key = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+Key = KeyText()
 Time = sa.Double()
 
 sources = sa.Table(

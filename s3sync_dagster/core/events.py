@@ -211,7 +211,11 @@ def _text(value: object, *, name: str) -> str:
 
 
 def _optional_text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    if not isinstance(value, str) or not value:
+        return None
+    if not (value.isascii() and value.isprintable()):
+        raise _bad("an etag, version, sequencer or region holds what S3 never puts there")
+    return value
 
 
 def _etag(value: object) -> str:

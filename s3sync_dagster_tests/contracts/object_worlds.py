@@ -41,6 +41,7 @@ AWKWARD_KEYS: tuple[str, ...] = (
     "carriage\rreturn\r\n",
     "tab\there",
     "control\x01\x1b\x7f",
+    "nul\x00byte",
     "c1\x85control",
     "line\u2028separator\u2029",
     "\ufeffbom",
