@@ -45,7 +45,9 @@ def choose(content: Content, *, name: str, content_type: str | None) -> Choice:
     proven = sniff(content, named_as_text=named_as_text)
     if proven == "encrypted":
         raise UnreadableFile("The file is protected by a password.", reason="encrypted")
-    if proven == "broken_zip":
+    if proven == "compound":
+        proven = "broken" if named is not None and named.reader in _COMPOUND else "binary"
+    if proven in ("broken", "broken_zip"):
         raise UnreadableFile("The file is cut off or damaged.", reason="damaged")
     if proven in _SKIPS:
         raise UnsupportedFile(_SKIPS[proven], reason=proven)
@@ -65,6 +67,7 @@ def choose(content: Content, *, name: str, content_type: str | None) -> Choice:
     return Choice(named)
 
 
+_COMPOUND = ("doc", "xls", "ppt", "msg")
 _ALSO_TEXT = (".doc", ".msg")
 """Suffixes of plain text too, on systems where Word and Outlook are not at home."""
 _PROVABLE = {

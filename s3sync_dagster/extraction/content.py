@@ -108,7 +108,8 @@ def _sniff_zip(content: Content) -> str:
 def _sniff_ole(content: Content) -> str:
     """Return the kind of a compound file by the names of its streams, without parsing it.
 
-    The directory stores names in UTF-16 and may stand anywhere in the file.
+    The directory stores names in UTF-16 and may stand anywhere in the file. Without any known name
+    it is of another program, or cut off: ``compound``.
     """
     body = read_all(content)
     for name, reader in (
@@ -121,4 +122,4 @@ def _sniff_ole(content: Content) -> str:
     ):
         if name.encode("utf-16-le") in body:
             return reader
-    return "binary"
+    return "compound"

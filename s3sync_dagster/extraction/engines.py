@@ -108,7 +108,7 @@ _ENGINES: dict[str, tuple[Engine, ...]] = {
     "notebook": (Engine(name="notebook", function=_ROOM + "notebook:read_notebook", seconds=60),),
     "eml": (Engine(name="email", function=_ROOM + "mail:read_eml", seconds=60),),
     "mhtml": (Engine(name="email", function=_ROOM + "mail:read_mhtml", seconds=60),),
-    "msg": (Engine(name="oxmsg", function=_ROOM + "mail:read_msg", seconds=60),),
+    "msg": (Engine(name="oxmsg", function=_ROOM + "outlook:read_msg", seconds=60),),
     "doc": (_LIBREOFFICE, Engine(name="ole", function=_ROOM + "legacy:read_doc", seconds=60)),
     "ppt": (_LIBREOFFICE, Engine(name="ole", function=_ROOM + "legacy:read_ppt", seconds=60)),
     "rtf": (

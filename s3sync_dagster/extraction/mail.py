@@ -1,8 +1,7 @@
-"""E-mail: EML with the standard library, MSG with oxmsg, MHTML as the page it holds."""
+"""E-mail: EML with the standard library, MHTML as the page it holds."""
 
 import email
 import email.policy
-import io
 from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -15,7 +14,6 @@ from s3sync_dagster.extraction.steps import Attachment, Converted, Mail
 from s3sync_dagster.model.errors import UnreadableFile, UnsupportedFile
 from s3sync_dagster.model.source import ExtractionConfig
 
-PRELOAD = {"read_msg": ("oxmsg",)}
 MAX_PARTS = 200
 _SHOWN = ("From", "To", "Cc", "Date", "Subject")
 
@@ -50,46 +48,6 @@ def read_mhtml(content: Content, *, name: str, config: ExtractionConfig) -> Conv
             html = _decoded(part).encode()
             return Converted(content=html, name=Path(name).stem + ".html", engine="email")
     raise UnreadableFile("The web archive holds no page.", reason="damaged")
-
-
-def read_msg(content: Content, *, name: str, config: ExtractionConfig) -> Mail:
-    """Return an Outlook message."""
-    import oxmsg  # noqa: PLC0415 (loaded once by the forker)
-
-    del name, config
-    try:
-        message = oxmsg.Message.load(
-            str(content) if isinstance(content, Path) else io.BytesIO(read_all(content))
-        )
-        attachments = tuple(
-            Attachment(
-                name=attachment.file_name or "attachment",
-                content=attachment.file_bytes or b"",
-                content_type=attachment.mime_type,
-            )
-            for attachment in message.attachments[:MAX_PARTS]
-        )
-        recipients = ", ".join(recipient.name for recipient in message.recipients)
-        sent = message.sent_date
-        plain, html = message.body or "", message.html_body or ""
-        shown = {
-            "From": message.sender or "",
-            "To": recipients,
-            "Date": sent.isoformat() if sent else "",
-            "Subject": message.subject or "",
-        }
-    except (OSError, ValueError, KeyError, IndexError, AttributeError, TypeError):
-        raise UnreadableFile("The message is cut off or damaged.", reason="damaged") from None
-    return Mail(
-        headers=tuple((key, value) for key, value in shown.items() if value),
-        subject=shown["Subject"] or None,
-        author=shown["From"] or None,
-        created=shown["Date"] or None,
-        text=plain,
-        html=b"" if plain.strip() else html.encode("utf-8", "replace"),
-        attachments=attachments,
-        engine="oxmsg",
-    )
 
 
 def _parse(content: bytes) -> EmailMessage:

@@ -1,0 +1,80 @@
+"""Outlook messages: body, headers, attachments of every kind, and messages inside them."""
+
+import pytest
+
+from s3sync_dagster.model.errors import UnreadableFile
+from s3sync_dagster_tests.extraction import corpus
+from s3sync_dagster_tests.extraction.conftest import Read
+from s3sync_dagster_tests.extraction.outlook_files import (
+    attached_file,
+    attached_message,
+    message,
+    msg_file,
+)
+
+ROWS = b"part,price\n" + b"".join(b"bolt %d,%d\n" % (i, i) for i in range(600))
+
+
+def make_msg() -> bytes:
+    """A message with two files, one of them larger than a small stream, and a message inside."""
+    forwarded = message(
+        subject="An older one",
+        body="What was said before: naïve ☃.",
+        attachments=(attached_file("notes.txt", b"inner notes"),),
+        embedded=True,
+    )
+    return msg_file(
+        message(
+            subject="Prices für 2026",
+            body="Dear Charles,\r\nthe prices are attached.\r\n",
+            attachments=(
+                attached_file("prices.csv", ROWS),
+                attached_file("PLAN.DOC", corpus.make_docx(), short=True),
+                attached_message("An older one", forwarded),
+            ),
+        )
+    )
+
+
+def test_message_is_read_with_its_attachments(read: Read):
+    document = read(make_msg(), "prices.msg")
+    assert document.engine == "oxmsg"
+    assert (document.title, document.author) == (
+        "Prices für 2026",
+        '"Ada Lovelace" <ada@example.org>',
+    )
+    assert document.created == "2026-02-02T02:40:00+00:00"
+    assert [page.label for page in document.pages] == [
+        "message",
+        "prices.csv",
+        "PLAN.DOC",
+        "An older one.eml",
+    ]
+    assert document.text.startswith(
+        '# Prices für 2026\n\n**From:** "Ada Lovelace" <ada@example.org>  \n'
+        "**To:** Charles <charles@example.org>  \n**Date:** 2026-02-02T02:40:00+00:00  \n"
+        "**Subject:** Prices für 2026  \n\nDear Charles,\nthe prices are attached.\n"
+    )
+    assert "| bolt 599 | 599 |" in document.text
+    assert "Quarterly plan" in document.text
+
+
+def test_message_in_a_message_is_read_with_its_own_attachment(read: Read):
+    text = read(make_msg(), "prices.msg").text
+    inner = text[text.index("## Attachment: An older one.eml") :]
+    assert "What was said before: naïve ☃." in inner
+    assert "## Attachment: notes.txt\n\ninner notes" in inner
+
+
+def test_html_body_is_read_as_a_page(read: Read):
+    body = "<h1>Grüße</h1><ul><li>one</li></ul>".encode()
+    document = read(msg_file(message(subject="Page", html=body)), "page.msg")
+    assert "# Grüße\n\n- one" in document.text
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_cut_message_is_damaged(read: Read, share: float):
+    whole = make_msg()
+    with pytest.raises(UnreadableFile) as caught:
+        read(whole[: int(len(whole) * share)], "cut.msg")
+    assert caught.value.reason == "damaged"
