@@ -6,7 +6,7 @@ from operator import sub
 from s3sync_dagster.chunking.anchors import ANCHOR, find_anchors
 from s3sync_dagster.chunking.budget import Budget
 from s3sync_dagster.chunking.outline import Outline, Scope
-from s3sync_dagster.chunking.text import CHARACTER, inside_character, text_cuts
+from s3sync_dagster.chunking.text import CHARACTER, LINE, inside_character, text_cuts
 
 BEFORE_BLANKS = 6.0
 """Cost of a cut between something that fits and the blank lines behind it that do not."""
@@ -161,7 +161,7 @@ def _cuts_inside(data: bytes, gap: _Gap, budget: Budget) -> tuple[list[int], lis
     costs = [0.0]
     room = max(1, budget.max_bytes * (gap.end - gap.start) // gap.weight)
     for position, cost in text_cuts(data, gap.start, gap.end, room):
-        if not inside_character(data, position):
+        if cost <= LINE or not inside_character(data, position):
             starts.append(position)
             costs.append(cost)
     return starts, costs

@@ -39,8 +39,8 @@ def _line_cuts(data: bytes, start: int, end: int) -> Iterator[tuple[int, float]]
     position = start
     blank = False
     for match in _LINE_END.finditer(data, start, end):
-        after = match.end()
-        if match.start() == position or data[position : match.start()].isspace():
+        stop, after = match.span()
+        if stop == position or (data[position] <= 32 and data[position:stop].isspace()):
             blank = True
         else:
             if position > start:
