@@ -8,7 +8,7 @@ from s3sync_dagster_tests.chunking.invariants import check, chunks_of
 
 NASTY = {
     # name: (kind, text, size, expected fallback)
-    "one line of script": ("javascript", "var a=[1,2];function f(x){return x}" * 30_000, 2048, None),
+    "one line of script": ("javascript", "var a=[1,2];function f(x){return x}" * 30000, 2048, None),
     "one line of prose": ("text", "Some words. " * 20_000, 1024, None),
     "one line without blanks": ("text", "x" * 1_000_000, 1024, None),
     "one line of wide characters": ("text", "語" * 100_000, 1000, None),
