@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from s3sync_dagster.core.interfaces import Vector
 
 DATABASE = "chroma.sqlite3"
+LABELS = "index_metadata.pickle"
+"""Record ids of an index; absent until Chroma saves it for the first time."""
 MAX_NEIGHBORS = 16
 """Chroma's default, where a collection's configuration names none."""
 NORM_TOLERANCE = 1e-3
@@ -93,9 +95,11 @@ def links_are_whole(segment: VectorSegment) -> bool:
     A file that ends too early is loaded without a word, and queries then miss records.
     """
     vectors, links = segment.folder / "data_level0.bin", segment.folder / "link_lists.bin"
-    if not vectors.is_file():
-        return True
-    if not links.is_file() or links.stat().st_size > MAX_LINK_SHARE * vectors.stat().st_size:
+    if not (segment.folder / LABELS).is_file():
+        return True  # room that was made for an index; the vectors are in the log
+    if not (vectors.is_file() and links.is_file()):
+        return False
+    if links.stat().st_size > MAX_LINK_SHARE * vectors.stat().st_size:
         return False
     count = vectors.stat().st_size // segment.element_bytes
     content = links.read_bytes()
@@ -133,7 +137,7 @@ def free_share(path: Path) -> float:
 def _of_files(segment: VectorSegment) -> dict[str, Vector]:
     import numpy as np
 
-    data, labels = segment.folder / "data_level0.bin", segment.folder / "index_metadata.pickle"
+    data, labels = segment.folder / "data_level0.bin", segment.folder / LABELS
     if not data.is_file() or not labels.is_file():
         return {}
     try:

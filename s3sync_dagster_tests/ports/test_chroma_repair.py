@@ -112,6 +112,22 @@ def test_a_healthy_collection_is_left_alone(path):
     assert not (path / "damaged").exists()
 
 
+def test_a_collection_too_small_to_be_saved_is_healthy_too(tmp_path):
+    """Chroma makes room for 100 elements on disk and keeps the vectors in its log."""
+    embedder = hash_embedder()
+    collections = open_collections(path=tmp_path / "chroma")
+    collection = collections.open("docs", **PLACE, embedder=embedder)
+    records = [
+        Record(id=f"r-{n}", document=text(n), embedding_text=text(n), metadata={"n": n})
+        for n in range(20)
+    ]
+    collection.upsert(records, embedder.embed_documents([r.document for r in records]))
+    collections.close()
+    assert find_damage(tmp_path / "chroma", name="docs", **PLACE) is None  # which loads it
+    assert (segment(tmp_path / "chroma").folder / "data_level0.bin").stat().st_size > 0
+    assert find_damage(tmp_path / "chroma", name="docs", **PLACE) is None
+
+
 def test_vectors_are_read_without_the_index(path):
     saved = saved_vectors(path, segment(path))
     embedder = hash_embedder()
