@@ -7,7 +7,7 @@ source, or nobody, wrote.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from s3sync_dagster.core.plan import DIGEST_BYTES, record_ids
@@ -108,7 +108,7 @@ def verify_collection(
     found.changed = [doc.object_key for doc in altered]
     found.stray = _still_stray(strays, source, collection, documents)
     if fix and not found.sound:
-        documents.distrust([*lacking, *altered])
+        documents.distrust([expected.with_keys_met(doc) for doc in (*lacking, *altered)])
         collection.delete(found.stray)
         found.fixed = True
     return found
@@ -120,7 +120,7 @@ class _Expected:
     def __init__(self, documents: Iterable[DocumentState]) -> None:
         self._documents: dict[str, DocumentState] = {}
         self._met: dict[str, bytearray] = {}
-        self._altered: set[str] = set()
+        self._altered: dict[str, set[str]] = {}
         self.clean = self.in_work = 0
         for document in documents:
             self._documents[document.document_id] = document
@@ -144,7 +144,7 @@ class _Expected:
         self._met[document_id][place] = 1
         start = place * 2 * DIGEST_BYTES + DIGEST_BYTES
         if document.digests[start : start + DIGEST_BYTES] != _digest(record):
-            self._altered.add(document_id)
+            self._altered.setdefault(document_id, set()).update(record.metadata)
         return True
 
     def lacking(self) -> list[DocumentState]:
@@ -152,7 +152,16 @@ class _Expected:
 
     def altered(self) -> list[DocumentState]:
         lacking = {name for name, met in self._met.items() if 0 in met}
-        return [self._documents[name] for name in sorted(self._altered - lacking)]
+        return [self._documents[name] for name in sorted(self._altered.keys() - lacking)]
+
+    def with_keys_met(self, document: DocumentState) -> DocumentState:
+        """Return the document with the metadata keys that its changed records have.
+
+        Who writes it next clears the keys that do not belong there: a write keeps what it does
+        not name.
+        """
+        met = self._altered.get(document.document_id, set())
+        return replace(document, metadata_keys=tuple(sorted({*document.metadata_keys, *met})))
 
 
 def _of_collection(

@@ -56,7 +56,7 @@ def test_what_is_lost_comes_back_and_what_is_left_over_goes(s3sync, synced, chro
         for name, metadata in zip(stored["ids"], stored["metadatas"], strict=True)
     }
     collection.delete(ids=[by_key["docs/a.md"][0]])
-    collection.update(ids=[by_key["docs/b.md"][0]], metadatas=[{"chunk_strategy": "changed"}])
+    collection.update(ids=[by_key["docs/b.md"][0]], metadatas=[{"chunk_strategy": "x", "odd": 1}])
     collection.add(
         ids=["stray-0", "not-ours"],
         embeddings=[[1.0] * 384] * 2,

@@ -25,6 +25,7 @@ class Documents:
     def __init__(self):
         self.rows: list[DocumentState] = []
         self.distrusted: list[str] = []
+        self.keys_of_distrusted: dict[str, tuple[str, ...]] = {}
 
     def of_source(self, source_id, *, after_id=0, limit=1000):
         rows = [r for r in self.rows if r.source_id == source_id and r.id > after_id]
@@ -35,6 +36,7 @@ class Documents:
 
     def distrust(self, states):
         self.distrusted += [state.object_key for state in states]
+        self.keys_of_distrusted |= {state.object_key: state.metadata_keys for state in states}
 
 
 @pytest.fixture(params=["memory", "server"])
@@ -107,6 +109,8 @@ def test_lost_and_changed_records_are_written_again_and_strays_deleted(collectio
     found = verify(collection, documents, fix=True)
     assert found.fixed
     assert sorted(documents.distrusted) == ["altered", "both", "lost"]
+    assert "n" in documents.keys_of_distrusted["both"]  # so that the next write clears it
+    assert "n" not in documents.keys_of_distrusted["lost"]
     assert collection.count() == 10
     assert collection.get(["forgotten-0"]) == {}
 
