@@ -2,7 +2,10 @@
 
     .venv/bin/python benchmarks/chunking/run.py [--limits 1024 2048 8192] [--languages python ...]
 
-Peers run in their own environment (`.peers`, see README.md), one process per chunker.
+Peers run in their own environment, one process per chunker:
+
+    python -m venv benchmarks/chunking/.peers
+    benchmarks/chunking/.peers/bin/pip install -r benchmarks/chunking/peers.txt
 """
 
 import argparse
