@@ -1,6 +1,6 @@
 """PDF to Markdown with liteparse, each page checked against pdfium's own text."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,7 +29,7 @@ from s3sync_dagster.extraction.running_heads import (
     without_heads,
 )
 from s3sync_dagster.extraction.steps import PdfPages
-from s3sync_dagster.extraction.words import lost_words, words_of
+from s3sync_dagster.extraction.words import join_split_words, lost_words, words_of
 from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
 
@@ -81,8 +81,11 @@ def _read(content: Content) -> PdfPages:
     crowded = {i for i in range(len(references)) if has_many_paths(pdf, i)}
     pdf.close()
     layouts = _parse(content, [i for i in range(len(references)) if i not in crowded], references)
+    wanted = [words_of(reference) for reference in references]
+    for layout, words in zip(layouts, wanted, strict=True):
+        _mend_words(layout.blocks, words)
     markdown = [blocks_to_markdown(layout.blocks) for layout in layouts]
-    plain_pages = _choose_plain_pages(markdown, references)
+    plain_pages = _choose_plain_pages(markdown, wanted)
     heads = find_running_heads([layout.margins for layout in layouts])
     bodies = [
         [] if i in plain_pages else without_heads(layout.blocks, heads[i], height=layout.height)
@@ -181,9 +184,15 @@ def _block(block: Any) -> Block:
     )
 
 
-def _choose_plain_pages(markdown: list[str], references: list[str]) -> set[int]:
+def _mend_words(blocks: list[Block], reference: Counter[str]) -> None:
+    for block in blocks:
+        block.text = join_split_words(block.text, reference)
+        block.rows = [[join_split_words(cell, reference) for cell in row] for row in block.rows]
+        block.first_row = block.rows[0] if block.rows else []
+
+
+def _choose_plain_pages(markdown: list[str], wanted: list[Counter[str]]) -> set[int]:
     """Return pages whose layout loses words: all bad ones, then the worst until few are lost."""
-    wanted = [words_of(reference) for reference in references]
     losses = [
         lost_words(words, words_of(text)) for words, text in zip(wanted, markdown, strict=True)
     ]

@@ -9,6 +9,7 @@ _WORD = re.compile(
 )
 """A word, or one character of scripts that do not part words."""
 
+_PAIR = re.compile(r"([^\W\d_]+) (?=([^\W\d_]+))")
 _LONG_WORD = re.compile(r"[^\W_]{3,}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _MIN_SHARE = 0.5
 """Of the characters that are not blanks, what stands in words of three letters or more."""
@@ -34,3 +35,20 @@ def is_text(text: str) -> bool:
     """Return whether a reader of pictures found words, not what it sees in photographs."""
     words = _LONG_WORD.findall(text)
     return bool(words) and sum(map(len, words)) >= _MIN_SHARE * len("".join(text.split()))
+
+
+def join_split_words(text: str, reference: Counter[str]) -> str:
+    """Return text in which words stand whole that a reader parted at a ligature.
+
+    ``ef ficient`` is one word where the reference has ``efficient`` and one of the parts is none of
+    its words.
+    """
+
+    def joined(pair: re.Match[str]) -> str:
+        whole = words_of(pair[1] + pair[2])
+        if whole.total() != 1 or not whole.keys() <= reference.keys():
+            return pair[0]
+        parts = words_of(f"{pair[1]} {pair[2]}")
+        return pair[0] if parts.keys() <= reference.keys() else pair[1]
+
+    return _PAIR.sub(joined, text)

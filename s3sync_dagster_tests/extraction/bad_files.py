@@ -142,11 +142,12 @@ def _nested_mail(depth: int = 12) -> bytes:
     return message.as_bytes()
 
 
-def _encrypted_pdf() -> bytes:
+def _encrypted_pdf(*, user_password: str = "secret") -> bytes:
+    from reportlab.lib.pdfencrypt import StandardEncryption
     from reportlab.pdfgen import canvas
 
     out = io.BytesIO()
-    page = canvas.Canvas(out, encrypt="secret")
+    page = canvas.Canvas(out, encrypt=StandardEncryption(user_password, ownerPassword="owner"))
     page.drawString(72, 700, "secret text")
     page.save()
     return out.getvalue()
@@ -167,6 +168,32 @@ def _png_header(width: int, height: int) -> bytes:
         + part(b"IDAT", zlib.compress(b"\0"))
         + part(b"IEND", b"")
     )
+
+
+def _photo(form: str) -> bytes:
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.radial_gradient("L").save(out, form)
+    return out.getvalue()
+
+
+def _black_pictures(count: int) -> list[bytes]:
+    """Return pictures of 64 million pixels in some kilobytes each."""
+    from PIL import Image
+
+    out = []
+    for number in range(count):
+        file = io.BytesIO()
+        Image.new("1", (8000, 8000 + number)).save(file, "PNG", compress_level=9)
+        out.append(file.getvalue())
+    return out
+
+
+def _illustrated(*pictures: bytes) -> bytes:
+    """Return a Word file whose folder of pictures is not what it should be."""
+    parts = {f"word/media/image{i}.png": picture for i, picture in enumerate(pictures)}
+    return docx_with(_word("<w:p><w:r><w:t>words</w:t></w:r></w:p>"), extra=parts)
 
 
 def _strokes(count: int) -> bytes:
@@ -212,7 +239,17 @@ BAD_FILES = [
     BadFile("broken.ipynb", lambda: b'{"cells": [{"cell_type"', _ok("damaged")),
     BadFile("deep.ipynb", lambda: b'{"cells": ' + b"[" * 100_000, _ok("damaged")),
     BadFile("not-a-mail.eml", lambda: b"\x00\x01", _ok("damaged")),
+    BadFile("photo.pdf", lambda: _photo("JPEG"), _ok("no_text", "missing_program")),
+    BadFile("letter.docx", lambda: good_pdf(), _ok(None)),
+    BadFile(
+        "cut-at-90.pdf",
+        lambda: (whole := raw_pdf.pages_pdf([raw_pdf.text_content("x")] * 500))[
+            : len(whole) * 9 // 10
+        ],
+        _ok("damaged"),
+    ),
     # protected
+    BadFile("owner-only.pdf", lambda: _encrypted_pdf(user_password=""), _ok(None)),
     BadFile("secret.pdf", _encrypted_pdf, _ok("encrypted")),
     BadFile("secret.docx", lambda: _ole("EncryptionInfo", "EncryptedPackage"), _ok("encrypted")),
     BadFile("broken.doc", lambda: _ole("WordDocument", "1Table"), _ok("damaged")),
@@ -232,6 +269,15 @@ BAD_FILES = [
     BadFile("nested.eml", _nested_mail, _ok(None)),
     BadFile("deep.html", lambda: b"<div>" * 20_000 + b"deep text" + b"</div>" * 20_000, _ok(None)),
     BadFile("entities.xml", lambda: b'<!DOCTYPE d [<!ENTITY a "b">]><d>&a;</d>', _ok(None)),
+    # pictures inside documents
+    BadFile("huge-picture.docx", lambda: _illustrated(_png_header(200_000, 200_000)), _ok(None)),
+    BadFile("broken-picture.docx", lambda: _illustrated(_photo("PNG")[:200]), _ok(None)),
+    BadFile("black-pictures.docx", lambda: _illustrated(*_black_pictures(30)), _ok(None)),
+    BadFile(
+        "data-addresses.html",
+        lambda: b"<p>words</p>" + b'<img src="data:image/png;base64,' + b"QUJD" * 50 + b'">' * 2000,
+        _ok(None),
+    ),
     # PDFs that lie
     BadFile(
         "page-loop.pdf", raw_pdf.page_tree_loop_pdf, _ok("damaged", "no_text", "missing_program")

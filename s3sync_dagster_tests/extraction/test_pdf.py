@@ -13,7 +13,7 @@ from s3sync_dagster.extraction.pdf_blocks import (
     part_columns,
 )
 from s3sync_dagster.extraction.running_heads import MarginLine, find_running_heads, without_heads
-from s3sync_dagster.extraction.words import word_recall
+from s3sync_dagster.extraction.words import join_split_words, word_recall, words_of
 from s3sync_dagster.model.errors import LimitExceeded
 from s3sync_dagster_tests.extraction import raw_pdf
 from s3sync_dagster_tests.extraction.conftest import Read
@@ -225,3 +225,18 @@ def test_text_column_beside_a_table_is_no_part_of_it():
 def test_page_ranges():
     assert page_ranges({0, 1, 2, 6}) == "1-3, 7"
     assert page_ranges([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "reference", "mended"),
+    [
+        ("an ef ficient way", "an efficient way", "an efficient way"),
+        ("an ef fi cient way", "an effi cient way", "an effi cient way"),
+        ("to get her there", "to get her there together", "to get her there"),
+        ("日 本 語", "日本語", "日 本 語"),
+        ("| ef ficient | x |", "efficient x", "| efficient | x |"),
+        ("o ffice 1 2", "office 12", "office 1 2"),
+    ],
+)
+def test_words_parted_at_a_ligature_are_joined(text: str, reference: str, mended: str):
+    assert join_split_words(text, words_of(reference)) == mended
