@@ -5,7 +5,7 @@ bucket would have to be asked for: a removal only becomes the question whether t
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from s3sync_dagster.core.events import ObjectEvent, compare_sequencers, parse_message
 from s3sync_dagster.core.interfaces import Message
@@ -138,9 +138,12 @@ def _later(known: ObjectEvent | None, event: ObjectEvent) -> ObjectEvent:
     order = compare_sequencers(known.sequencer, event.sequencer)
     if order:
         return event if order < 0 else known
-    if (known.kind == "removed") != (event.kind == "removed"):
-        return event if known.kind == "removed" else known
-    return event
+    there = known if event.kind == "removed" else event
+    if known.kind == event.kind and (known.etag, known.size) == (event.etag, event.size):
+        return there
+    # What either tells may be the older of two: a document that has just this etag would pass
+    # for unchanged.
+    return replace(there, etag="", size=-1, version_id=None)
 
 
 def _source_events(source: Source, keys: Mapping[str, ObjectEvent]) -> tuple[SourceEvents, int]:
@@ -156,12 +159,17 @@ def _source_events(source: Source, keys: Mapping[str, ObjectEvent]) -> tuple[Sou
             continue
         ref = ObjectRef(key=key, etag=event.etag, size=event.size, version_id=event.version_id)
         skip = decide(source, ref)
-        if event.kind == "created" and event.etag and event.size >= 0:
+        told = event.kind == "created" and event.etag and event.size >= 0
+        if told:
             upserts.append((ref, skip.reason if skip else None))
-        if skip is None or skip.reason in _LOOKED_AT:
-            sync.append(key)
-        else:
+        if skip is not None and skip.reason not in _LOOKED_AT:
             left_out += 1
+            continue
+        sync.append(key)
+        if not told:  # an empty etag makes the reader ask the bucket
+            blank = ObjectRef(key=key, etag="", size=-1)
+            verdict = decide(source, blank)
+            upserts.append((blank, verdict.reason if verdict else None))
     sequencers = {key: event.sequencer for key, event in keys.items() if event.sequencer}
     return SourceEvents(
         upserts=tuple(upserts), sync=tuple(sync), remove=tuple(remove), sequencers=sequencers

@@ -21,11 +21,17 @@ def source(name: str, prefix: str = "", **fields: Any) -> Source:
 
 
 def record(
-    key: str, name: str = CREATED, *, bucket: str = "b", size: int = 3, sequencer: str | None = None
+    key: str,
+    name: str = CREATED,
+    *,
+    bucket: str = "b",
+    size: int | None = 3,
+    etag: str | None = None,
+    sequencer: str | None = None,
 ) -> dict[str, Any]:
     described: dict[str, Any] = {"key": quote_plus(key)}
     if name.startswith("ObjectCreated"):
-        described |= {"size": size, "eTag": f"etag-{key}"}
+        described |= {"size": size, "eTag": f"etag-{key}" if etag is None else etag}
     if sequencer:
         described["sequencer"] = sequencer
     return {
@@ -100,10 +106,23 @@ def test_removals_become_questions() -> None:
     assert (events.sync, events.remove, events.upserts) == ((), ("a.md",), ())
 
 
-def test_a_restored_object_is_synced_without_a_storage_class_being_guessed() -> None:
-    plan = plan_intake([message(record("a.md", "ObjectRestore:Completed"))], [source("s")])
+@pytest.mark.parametrize(
+    "sent",
+    [record("a.md", "ObjectRestore:Completed"), record("a.md", size=None), record("a.md", etag="")],
+)
+def test_what_an_event_does_not_tell_makes_the_reader_ask(sent: dict[str, Any]) -> None:
+    plan = plan_intake([message(sent)], [source("s")])
     assert plan.by_source["s"].sync == ("a.md",)
-    assert plan.by_source["s"].upserts == ()
+    ((ref, reason),) = plan.by_source["s"].upserts
+    assert (ref.etag, ref.size, reason) == ("", -1, None)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_two_versions_without_an_order_neither_is_believed(turned: bool) -> None:
+    sent = [message(record("a.md", etag=etag, sequencer=None)) for etag in ("one", "two")]
+    plan = plan_intake(sent[::-1] if turned else sent, [source("s")])
+    ((ref, _),) = plan.by_source["s"].upserts
+    assert (ref.etag, ref.size) == ("", -1)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,11 @@
 """What was told, by whom and when: listings, events and requests that disagree."""
 
+import json
+
+import pytest
+
+from s3sync_dagster.core.intake import plan_intake
+from s3sync_dagster.core.interfaces import Message
 from s3sync_dagster.core.reconcile import continue_listing
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.model.invocation import Trigger
@@ -181,3 +187,68 @@ def test_an_explicit_request_tries_known_bad_bytes_again_and_an_event_does_not(w
     world.ask("a.txt", trigger=Trigger.CLI)
     world.run_batches()
     assert requests(world, "GET") == gets + 1
+
+
+def test_an_event_that_tells_no_version_makes_the_reader_ask(world):
+    world.bucket.put("a.txt", "old")
+    world.sync()
+    world.bucket.put("a.txt", "new")
+    take(world, created("a.txt"))
+    assert [report.state for report in world.run_batches()] == ["updated"]
+    assert set(world.texts().values()) == {"new"}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_old_event_beside_the_new_one_hides_nothing(world, turned):
+    old = world.bucket.put("a.txt", "old")
+    world.sync()
+    new = world.bucket.put("a.txt", "new")
+    sent = [created("a.txt", eTag=ref.etag, size=3) for ref in (old, new)]
+    take(world, *(sent[::-1] if turned else sent))
+    world.run_batches()
+    assert set(world.texts().values()) == {"new"}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_old_event_beside_a_removal_hides_nothing(world, turned):
+    old = world.bucket.put("a.txt", "old")
+    world.sync()
+    world.bucket.delete("a.txt")
+    sent = [created("a.txt", eTag=old.etag, size=3), removed("a.txt")]
+    take(world, *(sent[::-1] if turned else sent))
+    world.run_batches()
+    assert world.texts() == {}
+
+
+def created(key, **told):
+    return _record("ObjectCreated:Put", {"key": key, **told})
+
+
+def removed(key):
+    return _record("ObjectRemoved:Delete", {"key": key})
+
+
+def _record(name, described):
+    return {
+        "eventSource": "aws:s3",
+        "eventVersion": "2.1",
+        "eventName": name,
+        "s3": {"bucket": {"name": "bucket"}, "object": described},
+    }
+
+
+def take(world, *records):
+    """Let one tick of the intake take these events; none of them has a sequencer."""
+    messages = [
+        Message(message_id=str(n), receipt_handle=str(n), body=json.dumps({"Records": [record]}))
+        for n, record in enumerate(records)
+    ]
+    found = plan_intake(messages, [world.source]).by_source[world.source.id]
+    world.clock.seconds += 1
+    world.catalog.work.record_events(
+        world.source.id,
+        upserts=found.upserts,
+        sync=found.sync,
+        remove=found.remove,
+        sequencers=dict(found.sequencers),
+    )
