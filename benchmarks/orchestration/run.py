@@ -1,10 +1,11 @@
 """What Dagster costs beside the work: CPU per key of daemon, code server and run workers.
 
-    python -m benchmarks.orchestration.run [--keys 1 20 200 1000] [--batch 500] [--repeat 1]
+    python -m benchmarks.orchestration.run [--keys 1 20 200 500 1000] [--storage sqlite postgres]
 
 Each size is measured twice over small Markdown objects on a local S3, with the hash embedder: by
-the bare loop (lease a batch, extract, chunk, upsert) in this process, and by the whole stack.
-CPU-seconds are robust on a busy machine, wall times are not; idle use is measured and taken off.
+the bare loop (lease a batch, extract, chunk, upsert) in this process, and by the whole stack,
+whose runs take up to 500 keys. Parser workers count on both sides; S3, Chroma and Postgres on
+none. CPU-seconds are robust on a busy machine, wall times are not; idle use is taken off.
 """
 
 import argparse
@@ -12,10 +13,13 @@ import json
 import tempfile
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
+from benchmarks.orchestration.storage import storage
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.core.lease import Lease
 from s3sync_dagster.core.sync import sync_batch
@@ -24,13 +28,17 @@ from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint, start_moto
 from s3sync_dagster_tests.end_to_end.stage import Stage, close_stage, open_stage
 
-IDLE_SECONDS = 20.0
+IDLE_SECONDS = 15.0
 
 
-def stack_cpu_seconds(stage: Stage) -> dict[str, float]:
+PARTS = ("daemon", "code server", "workers")
+"""Processes of the stack; run workers are children of the code server."""
+
+
+def stack_cpu_seconds(stage: Stage, parts: Sequence[str] = PARTS) -> dict[str, float]:
     """CPU of each part, its ended children included."""
     used = {}
-    for name in ("daemon", "code server"):
+    for name in parts:
         process = psutil.Process(stage.stack._children[name].pid)
         seconds = 0.0
         for one in (process, *process.children(recursive=True)):
@@ -57,19 +65,19 @@ def bare_loop(stage: Stage, keys: list[str]) -> float:
     parts.catalog.sources.set_paused(source.id, paused=True)  # the daemon leaves it alone
     engine = parts.engine_for(source)
     parts.catalog.invocations.request(source, keys, trigger=Trigger.API)
-    began = time.process_time()
+    began = time.process_time() + sum(stack_cpu_seconds(stage, ["workers"]).values())
     while batch := parts.catalog.batches.reserve(
         source.id, take=Take(), owner=parts.owners.me(), run_id="bare"
     ):
         sync_batch(engine, Lease(batch.token, catalog=parts.catalog, clock=parts.clock))
-    used = time.process_time() - began
+    used = time.process_time() + sum(stack_cpu_seconds(stage, ["workers"]).values()) - began
     assert parts.catalog.views.counts(source.id).indexed == len(keys)
     return used
 
 
-def through_the_stack(stage: Stage, keys: list[str], idle: float) -> tuple[float, float]:
-    """CPU-seconds and wall seconds of the stack for these keys, idle use taken off."""
-    before, began = sum(stack_cpu_seconds(stage).values()), time.monotonic()
+def through_the_stack(stage: Stage, keys: list[str], idle: float) -> tuple[dict[str, float], float]:
+    """CPU-seconds by part and wall seconds for these keys, idle use taken off the daemon."""
+    before, began = stack_cpu_seconds(stage), time.monotonic()
     stage.catalog.invocations.request(stage.source, keys, trigger=Trigger.API)
     stage.wait(stage.idle, "the keys are done", 1800)
     stage.wait(
@@ -77,35 +85,56 @@ def through_the_stack(stage: Stage, keys: list[str], idle: float) -> tuple[float
     )
     time.sleep(3.0)  # the worker's CPU is its parent's only after it was reaped
     wall = time.monotonic() - began
-    return sum(stack_cpu_seconds(stage).values()) - before - idle * wall, wall
+    used = {name: now - before[name] for name, now in stack_cpu_seconds(stage).items()}
+    used["daemon"] -= idle * wall
+    return used, wall
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--keys", type=int, nargs="+", default=[1, 20, 200, 1000])
+    parser.add_argument("--keys", type=int, nargs="+", default=[1, 20, 200, 500, 1000])
+    parser.add_argument("--storage", nargs="+", default=["sqlite", "postgres"])
     parser.add_argument("--repeat", type=int, default=1)
     options = parser.parse_args()
     server = start_moto()
-    aws = AwsEndpoint(url=server.url)
-    folder = tempfile.TemporaryDirectory()
-    stage = open_stage(Path(folder.name) / "home", aws, list_interval_seconds=0, queue_url=None)
     try:
-        stage.wait(lambda: stage.dagster.tick_times("dispatch"), "the daemon ticks")
-        before = sum(stack_cpu_seconds(stage).values())
-        time.sleep(IDLE_SECONDS)
-        idle = (sum(stack_cpu_seconds(stage).values()) - before) / IDLE_SECONDS
-        print(f"idle: {idle * 100:.1f} % of a core (daemon and code server)")
-        print("  keys | bare CPU-ms/key | stack CPU-ms/key | overhead CPU-ms/key | ratio | wall s")
-        for number in options.keys:
-            for _ in range(options.repeat):
-                print(json.dumps(measure(stage, number, idle)))
+        for kind in options.storage:
+            with tempfile.TemporaryDirectory() as folder:
+                on_storage(kind, Path(folder) / "home", server.url, options.keys * options.repeat)
     finally:
-        close_stage(stage)
         server.close()
-        folder.cleanup()
 
 
-def measure(stage: Stage, number: int, idle: float) -> dict[str, float]:
+def on_storage(kind: str, home: Path, aws_url: str, sizes: list[int]) -> None:
+    """Start a stack on this storage, measure each size, stop it."""
+    with storage(kind, home) as environment:
+        stage = open_stage(
+            home,
+            AwsEndpoint(url=aws_url),
+            environment=environment,
+            list_interval_seconds=0,
+            queue_url=None,
+        )
+        try:
+            compare(stage, sizes, kind)
+        finally:
+            close_stage(stage)
+
+
+def compare(stage: Stage, sizes: list[int], kind: str) -> None:
+    """Print a line for each size."""
+    stage.wait(lambda: stage.dagster.tick_times("dispatch"), "the daemon ticks")
+    measure(stage, 1, 0.0, kind)  # the first run of all opens and creates things
+    before = sum(stack_cpu_seconds(stage).values())
+    time.sleep(IDLE_SECONDS)
+    idle = (sum(stack_cpu_seconds(stage).values()) - before) / IDLE_SECONDS
+    print(f"{kind}: idle {idle * 100:.1f} % of a core (daemon, code server, parser workers)")
+    for number in sizes:
+        print(json.dumps(measure(stage, number, idle, kind)), flush=True)
+
+
+def measure(stage: Stage, number: int, idle: float, kind: str) -> dict[str, Any]:
+    """Return CPU-milliseconds a key, bare and through the stack."""
     prefix = uuid.uuid4().hex[:8]
     keys = [f"{prefix}/{place:05d}.md" for place in range(number)]
     for key in keys:
@@ -114,13 +143,16 @@ def measure(stage: Stage, number: int, idle: float) -> dict[str, float]:
     for start in range(0, len(refs), 5000):
         stage.catalog.work.record_objects(stage.source.id, refs[start : start + 5000])
     bare = bare_loop(stage, keys)
-    used, wall = through_the_stack(stage, keys, idle)
+    parts, wall = through_the_stack(stage, keys, idle)
+    used = sum(parts.values())
     return {
+        "storage": kind,
         "keys": number,
         "bare_ms": round(1000 * bare / number, 2),
         "stack_ms": round(1000 * used / number, 2),
         "overhead_ms": round(1000 * (used - bare) / number, 2),
         "ratio": round(used / bare, 1),
+        "seconds": {name: round(seconds, 2) for name, seconds in parts.items()},
         "wall_s": round(wall, 1),
     }
 
