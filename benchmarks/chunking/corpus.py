@@ -53,7 +53,9 @@ def read_corpus(languages: list[str] | None = None) -> dict[str, list[tuple[str,
     for folder in sorted(path for path in FOLDER.iterdir() if path.is_dir()):
         if languages and folder.name not in languages:
             continue
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        # Byte code appears where a tool compiles every Python file that it finds.
+        found = (path for path in folder.rglob("*") if path.suffix != ".pyc")
+        files = sorted(path for path in found if path.is_file())
         corpus[folder.name] = [(str(p.relative_to(folder)), p.read_bytes()) for p in files]
     return corpus
 
