@@ -28,10 +28,10 @@ def private_memory(pids: list[int]) -> int:
     for pid in pids:
         try:
             rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        except OSError:
+        except OSError:  # it has gone
             continue
-        (line,) = [line for line in rollup.splitlines() if line.startswith("Pss:")]
-        total += int(line.split()[1]) * 1024
+        shares = [line for line in rollup.splitlines() if line.startswith("Pss:")]
+        total += sum(int(line.split()[1]) for line in shares) * 1024
     return total
 
 
@@ -67,5 +67,6 @@ def test_thirty_bad_files_harm_none_of_thirty_good_ones():
     assert [name for name, _ in good if reasons[name]] == []
     allowed = {file.name: file.reasons for file in BAD_FILES}
     assert [name for name, _ in bad if reasons[name] not in allowed[name]] == []
-    assert peak < MAX_MEMORY_BYTES
+    # Docling's own imports take more than the lower bound: the processes have been seen.
+    assert 100 * 1024**2 < peak < MAX_MEMORY_BYTES
     assert time.monotonic() - started < 300

@@ -24,9 +24,14 @@ def wait_until_gone(pids: Iterable[int], *, seconds: float = 10) -> None:
 
 
 def children_of(pid: int) -> list[int]:
-    """Return a process's children."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(word) for word in found.split()]
+    """Return the children of all of a process's threads; none where it has gone."""
+    found: list[int] = []
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found.extend(map(int, thread.read_text().split()))
+        except OSError:
+            continue
+    return found
 
 
 def descendants_of(pid: int) -> list[int]:
