@@ -60,6 +60,8 @@ def verify(
                 _show(source, found)
     if as_json:
         click.echo(json.dumps(findings))
+    elif not findings:
+        click.echo("No source of this catalog has documents in Chroma.")
     return 0 if all(one["sound"] or one["fixed"] for one in findings) else 1
 
 

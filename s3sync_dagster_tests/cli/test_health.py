@@ -93,6 +93,7 @@ def test_a_name_that_no_source_fills_is_an_error(s3sync):
     answer = s3sync("verify", "nothing-here")
     assert answer.code == 1
     assert "nothing-here" in answer.err
+    assert "No source" in s3sync("verify").out
 
 
 def test_a_damaged_collection_is_repaired_where_its_files_are(s3sync, tmp_path):
