@@ -15,6 +15,23 @@ LAUNCH = """
 mutation($p: ExecutionParams!) { launchPipelineExecution(executionParams: $p) {
   __typename ... on LaunchRunSuccess { run { runId pipelineName } } } }
 """
+STATES = """
+query($k: AssetKeyInput!) { assetOrError(assetKey: $k) { ... on Asset {
+  assetMaterializations(limit: 300) { runId partition metadataEntries {
+    label ... on TextMetadataEntry { text } } } } } }
+"""
+BLANK = "docs/blank.md"
+
+
+def states_of(stage, run_id):
+    """Partition -> ``state`` of each materialisation that a run logged."""
+    answer = stage.dagster._graphql.ask(STATES, {"k": {"path": stage.asset}})
+    states = {}
+    for one in answer["assetOrError"]["assetMaterializations"]:
+        if one["runId"] == run_id:
+            labels = {entry["label"]: entry.get("text") for entry in one["metadataEntries"]}
+            states.setdefault(one["partition"], []).append(labels["state"])
+    return states
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +43,7 @@ def stage(tmp_path_factory, aws_endpoint):
         opened.put(f"docs/{number:03d}.md", page(f"{number}"))
     opened.aws.put(opened.bucket, "docs/bad-1.pdf", b"%PDF-1.4 cut off")
     opened.aws.put(opened.bucket, "docs/bad-2.pdf", b"%PDF-1.4 cut off")
-    opened.aws.put(opened.bucket, "docs/empty.md", b"")
+    opened.aws.put(opened.bucket, BLANK, b"\n \n")
     opened.wait_in_step()
     opened.wait(
         lambda: opened.dagster.partition_counts(opened.asset).failed == 2, "both bad keys show"
@@ -60,6 +77,14 @@ def test_a_backfill_over_every_kind_of_key(stage):
     bad = {key for key in keys if key.startswith("docs/bad")}
     assert {key for key, state in states.items() if state == "failed"} == bad
     assert {state for key, state in states.items() if key not in bad} == {"materialized"}
+    shown = states_of(stage, done.run_ids[0])
+    others = {changed: "updated", removed: "removed", BLANK: "skipped"}
+    others |= dict.fromkeys(busy, "left_to_run")
+    assert shown == {key: [others.get(key, "unchanged")] for key in keys if key not in bad}
+    counts = stage.catalog.views.counts(stage.source.id)
+    assert (counts.skipped, counts.failed) == ({"empty_text": 1}, {"damaged": 2})
+    assert counts.processing == len(busy)
+    assert counts.indexed == len(stage.texts) - len(busy)
     stage.catalog.batches.release(held.token, died=False)
     stage.catalog.sources.set_paused(stage.source.id, paused=False)
     stage.wait_in_step()
