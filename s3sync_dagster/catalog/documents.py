@@ -196,7 +196,10 @@ class Documents:
             ).rowcount
 
     def enqueue_unclean(self, source_id: str) -> int:
-        """Ask for work on documents that are not clean and that somebody can mend now."""
+        """Ask for work on documents that are not clean and that somebody can mend now.
+
+        What a live batch holds is its own business: it mends it, or gives it back at its end.
+        """
         now = self._now()
         with self._db.write() as tx:
             self._db.lock_source(tx, source_id)
@@ -235,6 +238,7 @@ class Documents:
                     .where(
                         documents.c.source_id == source_id,
                         documents.c.phase != "clean",
+                        documents.c.batch_token.is_(None),
                         documents.c.object_key.not_in(waiting),
                         sa.func.coalesce(sa.not_(sa.or_(resting, failed)), sa.true()),
                     )

@@ -62,7 +62,7 @@ def run_sync(
     inferred = embedder.inferred
     waiting = catalog.invocations.live_count(source.id)
     progress.working(waiting)
-    if waiting:
+    if waiting or catalog.batches.live(source_id=source.id):
         _work(parts, source, told=told, tally=tally, progress=progress)
     counts = catalog.views.counts(source.id)
     blocked = listing.state is ListingState.BLOCKED
@@ -190,8 +190,6 @@ def _work(
                     )
                 parts.catalog.batches.release(token, died=False)
                 continue
-            if not parts.catalog.invocations.live_count(source.id):
-                return
             reaped = reap(
                 parts.catalog.batches,
                 clock=parts.clock,
@@ -202,8 +200,11 @@ def _work(
             for dead in reaped:
                 progress.note(f"a batch of an earlier run is taken over: {dead.why}")
                 dispatcher.report_failed(dead.run_id, dead.why)
-            if reaped:
+            if reaped:  # one that died while it removed records has no key that waits
+                parts.catalog.documents.enqueue_unclean(source.id)
                 continue
+            if not parts.catalog.invocations.live_count(source.id):
+                return
             if not noted:
                 progress.note("another process holds some of the keys; waiting for it")
                 noted = True

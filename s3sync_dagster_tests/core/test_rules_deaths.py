@@ -1,6 +1,8 @@
 """Faults of the program and deaths of workers."""
 
-from s3sync_dagster_tests.core.rules import Died, event, states
+import pytest
+
+from s3sync_dagster_tests.core.rules import Died, event, sidecar, states
 from s3sync_dagster_tests.engine_fixture import paragraph_chunker, text_extractor
 
 
@@ -92,3 +94,27 @@ def test_records_of_the_last_good_version_go_when_the_new_one_kills_its_worker(w
             for row in world.catalog.batches.live():
                 world.catalog.batches.release(row.token, died=True)
     assert set(world.texts().values()) == {"other"}
+
+
+def test_what_a_live_batch_holds_is_not_asked_for_until_it_is_given_back(world):
+    world.bucket.put("a.txt", "text")
+    world.bucket.put("a.meta.json", sidecar("a.txt", "first"))
+    world.sync()
+    world.bucket.put("a.meta.json", sidecar("a.txt", "second"))
+
+    def die(step):
+        if step == "before_remove":
+            raise Died
+
+    world.at = die
+    with pytest.raises(Died):
+        world.sync()
+    world.at = None
+    assert set(world.texts()) == {"first-0", "second-0"}
+    assert world.catalog.documents.enqueue_unclean(world.source.id) == 0
+    for row in world.catalog.batches.live():
+        world.catalog.batches.release(row.token, died=True)
+    assert world.catalog.documents.enqueue_unclean(world.source.id) == 1
+    world.run_batches()
+    assert set(world.texts()) == {"second-0"}
+    assert world.catalog.documents.enqueue_unclean(world.source.id) == 0

@@ -84,7 +84,9 @@ def run(environment: Mapping[str, str], source_id: str, orders: Orders) -> None:
             except LeaseLost:
                 return
             parts.catalog.documents.enqueue_unclean(source.id)
-        elif not _reap(parts, source.id):
+        elif _reap(parts, source.id):
+            parts.catalog.documents.enqueue_unclean(source.id)
+        else:
             parts.close()
             return
 

@@ -108,7 +108,14 @@ STEPS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("step", STEPS)
+USUAL = ("fetched", "upserted", "before_commit", "removed")
+"""The steps of `make test`; all of them are for `make test-long`."""
+
+
+@pytest.mark.parametrize(
+    "step",
+    [step if step in USUAL else pytest.param(step, marks=pytest.mark.long) for step in STEPS],
+)
 def test_killed_at_each_step(stage: CrashStage, step):
     for key in ("grows.txt", "shrinks.txt", "goes.txt", "same.txt"):
         stage.put(key, 6)
@@ -117,6 +124,7 @@ def test_killed_at_each_step(stage: CrashStage, step):
     stage.put("shrinks.txt", 2, "text")
     stage.put("new.txt", 3)
     stage.delete("goes.txt")
+    stage.name("same.txt", "named")
     stage.dies(step, records_a_write=4)
     stage.works()
     stage.is_right()
