@@ -2,8 +2,8 @@
 
 ``PYTHON peer_unstructured.py FILE ...`` with ``pip install 'unstructured[docx,pptx,xlsx,csv,md,
 epub,odt]'`` prints a JSON line for each file: CPU-seconds of the best of three calls, and the text
-as Markdown. Its spaCy model is downloaded from GitHub at the first use; where that is not possible a
-blank English pipeline takes its place, which is faster and finds fewer titles by grammar.
+as Markdown. Its spaCy model is downloaded from GitHub at the first use; where that is not possible
+a blank English pipeline takes its place, which is faster and finds fewer titles by grammar.
 """
 
 import json

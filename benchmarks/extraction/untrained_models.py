@@ -27,7 +27,11 @@ def make_layout_model(folder: Path) -> None:
     from transformers import RTDetrImageProcessor, RTDetrV2Config, RTDetrV2ForObjectDetection
 
     labels = dict(enumerate(_LABELS.split()))
-    config = RTDetrV2Config(id2label=labels, label2id={v: k for k, v in labels.items()})
+    config = RTDetrV2Config(
+        id2label=labels,
+        label2id={name: number for number, name in labels.items()},
+        num_queries=2,  # boxes of a page: it would find tables everywhere
+    )
     RTDetrV2ForObjectDetection(config).save_pretrained(folder)
     RTDetrImageProcessor(size={"height": 640, "width": 640}).save_pretrained(folder)
 
@@ -64,7 +68,8 @@ def make_table_model(folder: Path) -> None:
             "bbox_classes": 2,
         },
         "train": {"bbox": True, "epochs": 1},
-        "predict": {"max_steps": 1024, "beam_size": 1, "bbox": True, "pdf_cell_iou_thres": 0.05},
+        # It would never end a table: the trained one may take 1,024 steps.
+        "predict": {"max_steps": 16, "beam_size": 1, "bbox": True, "pdf_cell_iou_thres": 0.05},
     }
     (folder / "tm_config.json").write_text(json.dumps(config))
     model = TableModel04_rs(config, {"word_map": config["dataset_wordmap"]}, "cpu")

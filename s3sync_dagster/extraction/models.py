@@ -18,7 +18,7 @@ from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster.workers.environment import models_folder
 from s3sync_dagster.workers.programs import find_program
 
-_PACKAGES = ("torch", "torchvision", "transformers", "docling_ibm_models")
+_PACKAGES = ("torch", "torchvision", "transformers", "docling_ibm_models", "cv2")
 PRELOAD = {
     "read_pages": ("docling.pipeline.standard_pdf_pipeline", "torch", "transformers"),
     "read_image": ("docling.pipeline.standard_pdf_pipeline", "torch", "transformers"),
