@@ -341,6 +341,7 @@ def _unasked(work: KeyWork, wish: Wish) -> list[DocumentState]:
         document
         for document in wish.removals
         if document.collection_name not in kept
+        or (document.begun_only and document.document_id not in written)
         or (
             document.phase is DocumentPhase.REMOVING
             and document.collection_name in whole

@@ -78,7 +78,7 @@ def wish(item: WorkItem, source: Source) -> Wish:
             one
             for one in item.documents
             if one.phase is DocumentPhase.REMOVING
-            or (one.begun_only and one.collection_name not in wanted)
+            or (one.begun_only and not _is_wanted(one, wanted))
         )
     else:
         removals = _unasked(item, source, wanted)
@@ -95,11 +95,13 @@ def _unasked(
         for document in item.documents
         if document.phase is DocumentPhase.REMOVING
         or (document.collection_name not in wanted and (mirror or document.begun_only))
-        or (
-            document.collection_name in wanted
-            and document.custom_id != wanted[document.collection_name].custom_id
-        )
+        or (document.collection_name in wanted and not _is_wanted(document, wanted))
     )
+
+
+def _is_wanted(document: DocumentState, wanted: Mapping[str, Target]) -> bool:
+    target = wanted.get(document.collection_name)
+    return target is not None and target.custom_id == document.custom_id
 
 
 def _half_rewritten(item: WorkItem) -> list[DocumentState]:

@@ -1,6 +1,9 @@
 """What tests of the rules of the engine do to a world of fakes."""
 
+import copy
 import json
+
+import pytest
 
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.core.lease import Lease
@@ -50,3 +53,26 @@ def work_on(world, batch, **changes):
 
 class Died(BaseException):
     """The worker's process ended."""
+
+
+def die_while_writing(world, collection):
+    """Let the next batch write a part into a collection and die of it."""
+
+    class Deadly:
+        def open(self, name, **options):
+            port = world.collections.open(name, **options)
+            if name != collection:
+                return port
+
+            def upsert(records, vectors):
+                port.upsert(records[:1], vectors[:1])
+                raise Died
+
+            half = copy.copy(port)
+            half.upsert = upsert
+            return half
+
+    with pytest.raises(Died):
+        world.run_batches(collections=Deadly())
+    for row in world.catalog.batches.live():
+        world.catalog.batches.release(row.token, died=True)

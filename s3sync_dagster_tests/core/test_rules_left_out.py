@@ -1,11 +1,9 @@
 """What is left out or kept: selection, delete modes, settings that change."""
 
-import copy
-
 import pytest
 
 from s3sync_dagster.model.source import DeleteMode
-from s3sync_dagster_tests.core.rules import LONG, Died, event, sidecar, states
+from s3sync_dagster_tests.core.rules import LONG, Died, die_while_writing, event, sidecar, states
 
 
 def test_what_a_batch_left_out_comes_back_when_it_is_selected_again(world):
@@ -88,29 +86,6 @@ def test_a_source_that_is_being_deleted_gives_out_no_work(world):
         world.source.id, ["a.txt"], owner="me", run_id="r"
     )
     assert (leased, held) == (None, {})
-
-
-def die_while_writing(world, collection):
-    """Let the next batch write a part into a collection and die of it."""
-
-    class Deadly:
-        def open(self, name, **options):
-            port = world.collections.open(name, **options)
-            if name != collection:
-                return port
-
-            def upsert(records, vectors):
-                port.upsert(records[:1], vectors[:1])
-                raise Died
-
-            half = copy.copy(port)
-            half.upsert = upsert
-            return half
-
-    with pytest.raises(Died):
-        world.run_batches(collections=Deadly())
-    for row in world.catalog.batches.live():
-        world.catalog.batches.release(row.token, died=True)
 
 
 @pytest.mark.parametrize("mode", [DeleteMode.KEEP_DELETED, DeleteMode.APPEND])

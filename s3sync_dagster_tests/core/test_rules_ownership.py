@@ -1,13 +1,13 @@
 """Whose records they are: custom ids, sidecars that claim, records of others."""
 
+from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.model.document import Record
-from s3sync_dagster_tests.core.rules import LONG, requests, sidecar, states
+from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster_tests.core.rules import LONG, die_while_writing, requests, sidecar, states
 from s3sync_dagster_tests.simulation.ports import REFUSED, SimCollections, Weather
 
 
 def test_records_of_others_survive_the_object_that_would_have_their_ids(world):
-    from s3sync_dagster.core.keys import document_id
-
     name = document_id("a.txt", custom_id=None, id_prefix="")
     port = world.collections.open(
         "docs", tenant=world.source.tenant, database=world.source.database_name,
@@ -107,3 +107,30 @@ def test_a_custom_id_that_was_taken_over_is_cleared_when_the_new_text_is_refused
     assert [row.object_key for row in world.catalog.documents.of_source(world.source.id)] == [
         "a.txt"
     ]
+
+
+def test_a_custom_id_of_what_was_only_begun_is_free_when_its_successor_is_refused(world):
+    world.configure(mode=DeleteMode.APPEND)
+    name = document_id("a.txt", custom_id=None, id_prefix="")
+    port = world.collections.open(
+        "docs", tenant=world.source.tenant, database=world.source.database_name,
+        embedder=world.embedder,
+    )  # fmt: skip
+    port.upsert(
+        [Record(id=f"{name}-0", document="theirs", embedding_text="t", metadata={"n": 1})],
+        world.embedder.embed_documents(["t"]),
+    )
+    world.bucket.put("a.txt", LONG)
+    world.bucket.put("a.meta.json", sidecar("a.txt", "x"))
+    world.listing()
+    die_while_writing(world, "docs")
+    world.bucket.delete("a.meta.json")
+    world.bucket.put("b.txt", "text b")
+    world.bucket.put("b.meta.json", sidecar("b.txt", "x"))
+    for _ in range(3):
+        world.sync()
+        world.catalog.documents.enqueue_unclean(world.source.id)
+        world.run_batches()
+        world.clock.seconds += 1000
+    assert states(world)["a.txt"] == ("failed", "record_ids_taken")
+    assert world.texts() == {f"{name}-0": "theirs", "x-0": "text b"}

@@ -235,11 +235,23 @@ def _resolve_rivals(world: World, expected: Expectation, rows: dict) -> None:
             if (row := rows.get((one.key, collection))) is not None
             and row.document_id == document_id
         ]
-        assert len(owners) == 1, f"{document_id} in {collection} has owners {owners} of {ones}"
+        if not owners and world.source.mode is not DeleteMode.MIRROR:
+            assert _is_kept_from(ones, collection, document_id, rows), (document_id, ones)
+        else:
+            assert len(owners) == 1, f"{document_id} in {collection} has owners {owners} of {ones}"
         for one in ones:
             if one not in owners:
                 expected.documents.remove(one)
                 expected.states[one.key] = ("failed", "record_ids_taken")
+
+
+def _is_kept_from(ones: list[Wanted], collection: str, document_id: str, rows: dict) -> bool:
+    """Return whether documents that the mode keeps have the id, or stand where theirs would go."""
+    whole = {place for place, row in rows.items() if row.phase is DocumentPhase.CLEAN}
+    held = any(
+        where == collection and rows[key, where].document_id == document_id for key, where in whole
+    )
+    return held or all((one.key, collection) in whole for one in ones)
 
 
 def records_of(world: World, wanted: Wanted, content: str) -> dict[str, Any]:
