@@ -29,6 +29,9 @@ class Block:
     top: float = 0.0
     """Points from the page's upper edge."""
     height: float = 0.0
+    left: float = 0.0
+    """Points from the page's left edge."""
+    width: float = 0.0
 
 
 def blocks_to_markdown(blocks: list[Block]) -> str:

@@ -22,6 +22,7 @@ from s3sync_dagster.extraction.pdf_blocks import (
     join_tables,
     part_columns,
 )
+from s3sync_dagster.extraction.pdf_tables import mend_tables
 from s3sync_dagster.extraction.running_heads import (
     MARGIN,
     MarginLine,
@@ -142,7 +143,7 @@ def _parse(content: Content, numbers: list[int], references: list[str]) -> list[
 
 def _layout(page: Any) -> _Layout:
     return _Layout(
-        blocks=part_columns([_block(block) for block in page.blocks or ()]),
+        blocks=mend_tables(part_columns([_block(block) for block in page.blocks or ()])),
         margins=_margin_lines(page),
         height=page.height,
         garbled=bool(page.complexity and page.complexity.is_garbled),
@@ -181,6 +182,8 @@ def _block(block: Any) -> Block:
         lines=[plain(str(line)) for line in block.lines or ()],
         top=block.bbox.y if block.bbox else 0.0,
         height=block.bbox.height if block.bbox else 0.0,
+        left=block.bbox.x if block.bbox else 0.0,
+        width=block.bbox.width if block.bbox else 0.0,
     )
 
 

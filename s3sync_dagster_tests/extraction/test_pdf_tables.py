@@ -1,0 +1,92 @@
+"""Tables without rules whose pieces come apart, and what only looks like a piece."""
+
+from s3sync_dagster.extraction.pdf_blocks import Block
+from s3sync_dagster.extraction.pdf_tables import mend_tables
+
+PITCH = 24.0
+
+
+def table(rows: list[list[str]], *, top: float, left: float = 90.0) -> Block:
+    height = PITCH * (len(rows) - 1) + 10
+    return Block(
+        kind="table",
+        rows=rows,
+        first_row=rows[0],
+        top=top,
+        height=height,
+        left=left,
+        width=300.0,
+    )
+
+
+def line(text: str, *, top: float, width: float = 280.0) -> Block:
+    return Block(kind="paragraph", text=text, top=top, height=10.0, left=90.0, width=width)
+
+
+HEAD = [["Part", "Price"], ["bolt", "1.5"]]
+MORE = [["nut", "0.5"], ["screw", "0.2"]]
+
+
+def test_pieces_one_row_apart_are_one_table():
+    (whole,) = mend_tables([table(HEAD, top=100), table(MORE, top=100 + 2 * PITCH)])
+    assert whole.rows == [*HEAD, *MORE]
+    assert (whole.top, whole.height) == (100, 3 * PITCH + 10)
+
+
+def test_row_that_became_a_paragraph_between_pieces_is_a_row():
+    (whole,) = mend_tables(
+        [
+            table(HEAD, top=100),
+            line("gear 9.9", top=100 + 2 * PITCH),
+            table(MORE, top=100 + 3 * PITCH),
+        ]
+    )
+    assert whole.rows == [*HEAD, ["gear", "9.9"], *MORE]
+
+
+def test_tables_that_are_apart_or_differ_stay_two():
+    for second in (
+        table(MORE, top=100 + 4 * PITCH),
+        table(MORE, top=100 + 2 * PITCH, left=140),
+        table([["a", "b", "c"], ["1", "2", "3"]], top=100 + 2 * PITCH),
+    ):
+        assert mend_tables([table(HEAD, top=100), second]) == [table(HEAD, top=100), second]
+
+
+def test_paragraph_between_tables_stays_one():
+    blocks = [
+        table(HEAD, top=100),
+        line("More of the same kind:", top=100 + 2 * PITCH),
+        table(MORE, top=100 + 3 * PITCH),
+    ]
+    assert mend_tables(blocks) == blocks
+
+
+def test_line_of_text_that_was_taken_for_the_first_row_is_text():
+    rows = [["It garden is protocol", "their in. Ocean record."], *HEAD, *MORE]
+    text, rest = mend_tables([table(rows, top=100)])
+    assert (text.kind, text.text) == ("paragraph", "It garden is protocol their in. Ocean record.")
+    assert rest.rows == [*HEAD, *MORE]
+    assert rest.first_row == HEAD[0]
+
+
+def test_header_that_is_a_sentence_of_its_own_stays():
+    rows = [["What is it?", "Why?"], ["a", "b"], ["c", "d"]]
+    (whole,) = mend_tables([table(rows, top=100)])
+    assert whole.rows == rows
+
+
+def test_header_above_its_table_comes_back():
+    (whole,) = mend_tables([line("Part Price", top=100), table(MORE, top=100 + PITCH)])
+    assert whole.rows == [["Part", "Price"], *MORE]
+    assert whole.first_row == ["Part", "Price"]
+
+
+def test_short_line_above_a_table_is_no_header():
+    for above in (
+        line("See below", top=100, width=60),
+        line("Part Price", top=60),
+        line("Prices of 2026", top=100),
+    ):
+        blocks = [above, table(MORE, top=100 + PITCH)]
+        assert mend_tables(blocks) == blocks
