@@ -110,6 +110,7 @@ def make_epub(markdown: str) -> bytes:
 
 def make_eml(markdown: str) -> bytes:
     mail = EmailMessage()
+    mail["From"] = "ada@example.org"
     mail.set_content(make_html(markdown).decode(), subtype="html")
     return mail.as_bytes()
 

@@ -83,10 +83,10 @@ def _read(content: Content) -> PdfPages:
     pdf.close()
     layouts = _parse(content, [i for i in range(len(references)) if i not in crowded], references)
     wanted = [words_of(reference) for reference in references]
-    for layout, words in zip(layouts, wanted, strict=True):
-        _mend_words(layout.blocks, words)
-    markdown = [blocks_to_markdown(layout.blocks) for layout in layouts]
-    plain_pages = _choose_plain_pages(markdown, wanted)
+    losses = [
+        _mend_words(layout.blocks, words) for layout, words in zip(layouts, wanted, strict=True)
+    ]
+    plain_pages = _choose_plain_pages(losses, wanted)
     heads = find_running_heads([layout.margins for layout in layouts])
     bodies = [
         [] if i in plain_pages else without_heads(layout.blocks, heads[i], height=layout.height)
@@ -187,18 +187,20 @@ def _block(block: Any) -> Block:
     )
 
 
-def _mend_words(blocks: list[Block], reference: Counter[str]) -> None:
+def _mend_words(blocks: list[Block], reference: Counter[str]) -> int:
+    """Join parted words on a page that lacks some; return how many are lost."""
+    lost = lost_words(reference, words_of(blocks_to_markdown(blocks)))
+    if not lost:
+        return 0
     for block in blocks:
         block.text = join_split_words(block.text, reference)
         block.rows = [[join_split_words(cell, reference) for cell in row] for row in block.rows]
         block.first_row = block.rows[0] if block.rows else []
+    return lost_words(reference, words_of(blocks_to_markdown(blocks)))
 
 
-def _choose_plain_pages(markdown: list[str], wanted: list[Counter[str]]) -> set[int]:
+def _choose_plain_pages(losses: list[int], wanted: list[Counter[str]]) -> set[int]:
     """Return pages whose layout loses words: all bad ones, then the worst until few are lost."""
-    losses = [
-        lost_words(words, words_of(text)) for words, text in zip(wanted, markdown, strict=True)
-    ]
     chosen = {
         i for i, loss in enumerate(losses) if loss > _MAX_PAGE_LOSS * wanted[i].total() and loss
     }
