@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -98,6 +100,27 @@ def test_killed_between_the_commit_of_events_and_their_acknowledgement(stage: Cr
     stage.put("a.txt", 1, "new")
     stage.dies("recorded", work="intake")
     stage.works(work="intake")
+    stage.is_right()
+
+
+def test_a_sync_by_hand_takes_up_what_died_while_it_removed(stage: CrashStage):
+    stage.put("a.txt", 6)
+    stage.name("a.txt", "first")
+    stage.works()
+    stage.name("a.txt", "second")
+    stage.dies("before_remove")  # the key itself is done: nothing of it waits
+    command = ["sync", f"s3://{stage.bucket}/", "--collection", stage.source.collection_name]
+    done = subprocess.run(
+        [sys.executable, "-c", "from s3sync_dagster.cli import main; main()", *command]
+        + ["--endpoint-url", stage.aws.url],
+        check=False,
+        env=stage.environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "taken over" in done.stderr
     stage.is_right()
 
 
