@@ -134,3 +134,26 @@ def test_a_custom_id_of_what_was_only_begun_is_free_when_its_successor_is_refuse
         world.clock.seconds += 1000
     assert states(world)["a.txt"] == ("failed", "record_ids_taken")
     assert world.texts() == {f"{name}-0": "theirs", "x-0": "text b"}
+
+
+def test_ids_that_are_being_cleared_are_given_to_nobody_else_meanwhile(world):
+    world.bucket.put("a.txt", "text a")
+    world.bucket.put("c.txt", "text c")
+    world.bucket.put("a.meta.json", sidecar("a.txt", "x"))
+    world.sync()
+    world.bucket.put("a.meta.json", sidecar("a.txt", "y"))
+    meanwhile = []
+
+    def another_batch(step):
+        if step == "before_remove" and not meanwhile:
+            world.bucket.put("c.meta.json", sidecar("c.txt", "x"))
+            world.listing()
+            meanwhile.extend(world.run_batches(at=lambda _step: None))
+
+    world.listing()
+    world.run_batches(at=another_batch)
+    assert "c.txt" in {report.key for report in meanwhile}
+    for _ in range(3):
+        world.clock.seconds += 100
+        world.run_batches()
+    assert world.texts() == {"y-0": "text a", "x-0": "text c"}
