@@ -23,7 +23,10 @@ MIN_SIDE_PIXELS = 64
 _FOLDERS = ("word/media/", "ppt/media/", "xl/media/", "pictures/")
 _NOT_CONTENT = ("docprops/", "thumbnails/")
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
-_ARCHIVE_NAME = re.compile(rb"\.(?:png|jpe?g|gif|webp|bmp|tiff?)", re.IGNORECASE)
+_NAME = rb"[^\x00/]{1,100}\.(?:png|jpe?g|gif|webp|bmp|tiff?)"
+_OFFICE_PICTURE = re.compile(rb"/media/" + _NAME, re.IGNORECASE)
+_OPEN_DOCUMENT_PICTURE = re.compile(rb"Pictures/" + _NAME, re.IGNORECASE)
+_BOOK_PICTURE = re.compile(_NAME, re.IGNORECASE)
 _PDF_PICTURE = re.compile(rb"/Subtype\s*/Image")
 _DATA_URI = re.compile(rb"data:image/[a-z.+-]{2,20};base64,([A-Za-z0-9+/=%\s]{100,})")
 _MAX_PAGE_SHARE = 0.7
@@ -169,5 +172,7 @@ _PATTERNS = {
     "image": re.compile(b""),
     "pdf": _PDF_PICTURE,
     "html": _DATA_URI,
-    **dict.fromkeys(("docx", "pptx", "xlsx", "odt", "odp", "ods", "epub"), _ARCHIVE_NAME),
+    **dict.fromkeys(("docx", "pptx", "xlsx"), _OFFICE_PICTURE),
+    **dict.fromkeys(("odt", "odp", "ods"), _OPEN_DOCUMENT_PICTURE),
+    "epub": _BOOK_PICTURE,
 }

@@ -6,16 +6,19 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from s3sync_dagster.extraction import extract_document, illustrated
+from s3sync_dagster.extraction.picture_files import may_hold_pictures
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, Throttled, Unavailable
 from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster.workers import LocalPool
 from s3sync_dagster_tests.extraction import corpus
+from s3sync_dagster_tests.extraction.bad_files import good_pdf
 from s3sync_dagster_tests.extraction.illustrated_files import ILLUSTRATED, make_docx, make_pdf
 
 
@@ -99,6 +102,20 @@ def test_pictures_of_a_document_follow_its_text(pool: LocalPool, endpoint: Endpo
     assert len(endpoint.asked) == 2  # the same picture is asked for once
     assert document.engine == "docling+vision"
     assert endpoint.keys == [None, None]
+
+
+@pytest.mark.parametrize("kind", ILLUSTRATED)
+def test_files_without_pictures_are_known_by_their_bytes(kind: str, tmp_path: Path):
+    reader = kind.removeprefix(".")
+    content = ILLUSTRATED[kind](picture())
+    path = tmp_path / "a"
+    path.write_bytes(content)
+    assert may_hold_pictures(content, reader)
+    assert may_hold_pictures(path, reader)
+    # Word's own template brings a thumbnail of the page.
+    plain = {".docx": make_docx(), ".pdf": good_pdf(), ".html": b"<p>data:image/png</p>"}
+    if kind in plain:
+        assert not may_hold_pictures(plain[kind], reader)
 
 
 @pytest.mark.parametrize("kind", ILLUSTRATED)
