@@ -10,8 +10,6 @@ import pytest
 from s3sync_dagster_tests.end_to_end.crash_process import DEADLY
 from s3sync_dagster_tests.end_to_end.crash_stage import CrashStage, open_crash_stage
 
-pytestmark = pytest.mark.xdist_group("crashes")
-
 
 @pytest.fixture
 def stage(tmp_path, aws_endpoint, chroma_server):
