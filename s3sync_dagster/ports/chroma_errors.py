@@ -15,7 +15,6 @@ from s3sync_dagster.model.errors import (
     S3SyncError,
 )
 
-
 _PASSING = ("Nothing found on disk", "Error finding id")
 """Damage that stays, but also what a reader meets beside a first write or a delete."""
 

@@ -10,7 +10,7 @@ from s3sync_dagster.model.errors import (
     Throttled,
     Unavailable,
 )
-from s3sync_dagster_tests.simulation.worker import current, pause
+from s3sync_dagster_tests.simulation.worker import Killed, current, pause
 
 REFUSED = "REFUSED"
 """Records whose text holds this are refused by Chroma."""
@@ -185,3 +185,18 @@ class _SimTable:
             return call(self._weather, kind, label, lambda: method(*arguments, **options))
 
         return transaction
+
+
+def deadly(function: Callable[..., Any], word: str) -> Callable[..., Any]:
+    """Return the function, which ends its process where the content begins with ``word``."""
+
+    def call(subject: Any, **options: Any) -> Any:
+        text = subject.decode() if isinstance(subject, bytes) else getattr(subject, "text", "")
+        if text.startswith(word):
+            worker = current()
+            if worker is not None:
+                worker.killed = True
+            raise Killed
+        return function(subject, **options)
+
+    return call

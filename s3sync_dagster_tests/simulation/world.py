@@ -1,15 +1,11 @@
 """The world: what can happen to a bucket, its queue, the workers and the clock."""
 
-import json
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.core.engine import Engine, KeyReport, Patience
 from s3sync_dagster.core.intake import plan_intake
 from s3sync_dagster.core.interfaces import WriteLimits
@@ -23,18 +19,18 @@ from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
-from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
-from s3sync_dagster.ports.memory_sqs import MemoryQueue
-from s3sync_dagster_tests.conftest_catalog import HandClock
+from s3sync_dagster.ports.memory_s3 import MemoryObjectStore
 from s3sync_dagster_tests.engine_fixture import paragraph_chunker, text_extractor
+from s3sync_dagster_tests.simulation.outside import Outside, fresh_database
 from s3sync_dagster_tests.simulation.ports import (
     SimCatalog,
     SimCollections,
     SimEmbedder,
     SimStore,
     Weather,
+    deadly,
 )
-from s3sync_dagster_tests.simulation.worker import Killed, Worker, current, pause
+from s3sync_dagster_tests.simulation.worker import Worker, current, pause
 
 KEYS = ("a.txt", "b.txt", "dir/c.md", "dir/ü d.txt", "foreign.txt", "skip.zip")
 SIDECARS = ("0.meta.json", "a.txt.meta.json", "z.meta.json")
@@ -44,87 +40,29 @@ ASKED = "asked"
 PAGE_KEYS = 3
 
 
-class TickingClock(HandClock):
-    """A hand-moved clock on which no two events have the same time."""
-
-    def now(self):
-        self.seconds += 1e-5
-        return super().now()
-
-
 @dataclass
-class World:
+class World(Outside):
     """One source with all that can happen to it."""
 
     source: Source
     seed: int = 0
     workers: list[Worker] = field(default_factory=list)
     tokens: dict[Worker, str] = field(default_factory=dict)
-    history: dict[str, list[str]] = field(default_factory=dict)
-    """Every content that a key ever had."""
-    trace: list[str] = field(default_factory=list)
     reports: list[KeyReport] = field(default_factory=list)
     started: int = 0
 
     def __post_init__(self) -> None:
-        self.clock = TickingClock(self.seed)
+        super().__init__(self.seed)
         self.catalog = Catalog(fresh_database(self.clock))
         self.catalog.sources.add(self.source)
         self.weather = Weather()
-        self.bucket = MemoryBucket(listeners=[self._changed])
         self.store = MemoryObjectStore(self.bucket)
         self.collections = MemoryCollections(write_limits=WriteLimits(max_records=4))
         self.embedder = open_embedder(EmbeddingConfig(kind="hash"), model_dir=None)
-        self.queue = MemoryQueue(now=lambda: self.clock.seconds, visibility_seconds=40)
-        self.sequence = 1000
         self.sim_catalog = SimCatalog(self.catalog, self.weather)
-        self.foreign = self._plant_foreign()
-
-    # --- what happens to the bucket -----------------------------------------------------------
-
-    def put(self, key: str, content: str) -> None:
-        self.note(f"put {key} {content!r}")
-        self.history.setdefault(key, []).append(content)
-        self.bucket.put(key, content)
-
-    def delete(self, key: str) -> None:
-        self.note(f"delete {key}")
-        self.bucket.delete(key)
-
-    def _changed(self, name: str, ref: Any, key: str) -> None:
-        self.sequence += 1
-        described: dict[str, Any] = {"key": key.replace(" ", "+")}
-        described["sequencer"] = f"{self.sequence:016X}"
-        if ref is not None and self.sequence % 5:
-            described |= {"size": ref.size, "eTag": ref.etag}
-        body = json.dumps(
-            {
-                "Records": [
-                    {
-                        "eventSource": "aws:s3",
-                        "eventVersion": "2.1",
-                        "eventName": name,
-                        "s3": {"bucket": {"name": self.bucket.name}, "object": described},
-                    }
-                ]
-            }
-        )
-        self.queue.send(body)
-
-    def lose_event(self, place: int) -> None:
-        kept = self.queue._kept
-        if kept:
-            self.note("lose an event")
-            del kept[place % len(kept)]
-
-    def repeat_event(self, place: int, delay: float) -> None:
-        kept = self.queue._kept
-        if kept:
-            self.note("repeat an event later")
-            self.queue.send(kept[place % len(kept)].body, delay_seconds=delay)
-
-    def shuffle_events(self, seed: int) -> None:
-        random.Random(seed).shuffle(self.queue._kept)
+        planted = document_id("foreign.txt", custom_id=None, id_prefix="")
+        places = {self.source.collection_name: planted, OTHER: "y"}
+        self.foreign = {name: self._plant(name, owner) for name, owner in places.items()}
 
     # --- who learns of it ---------------------------------------------------------------------
 
@@ -334,8 +272,6 @@ class World:
                 self.catalog.batches.release(row.token, died=True)
         self.catalog.documents.enqueue_unclean(self.source.id)
 
-    # --- the end ------------------------------------------------------------------------------
-
     def sync_once(self) -> None:
         """List once while others are still at work, then let all of it end: what `sync` does."""
         self.note("sync once")
@@ -412,11 +348,6 @@ class World:
         self.workers.clear()
         self.catalog.close()
 
-    # --- small parts --------------------------------------------------------------------------
-
-    def note(self, line: str) -> None:
-        self.trace.append(line)
-
     def _start(self, what: str, function: Callable[[], None]) -> Worker:
         def guarded() -> None:
             try:
@@ -441,26 +372,17 @@ class World:
         row = self.catalog.batches.row(token) if token is not None else None
         return token is not None and (row is None or row.state != "running")
 
-    def _plant_foreign(self) -> dict[str, dict[str, Any]]:
-        """Put records of others where ours would go."""
-        planted = {
-            self.source.collection_name: document_id("foreign.txt", custom_id=None, id_prefix=""),
-            OTHER: "y",
-        }
-        for name, owner in planted.items():
-            records = [
-                Record(
-                    id=f"{owner}-{n}",
-                    document=f"foreign {n}",
-                    embedding_text="foreign",
-                    metadata={"s3sync_source": "another", "n": n},
-                )
-                for n in range(2)
-            ]
-            self.open(name).upsert(
-                records, self.embedder.embed_documents([one.document for one in records])
+    def _plant(self, name: str, owner: str) -> dict[str, Any]:
+        """Put records of others where ours would go; returns them."""
+        told = {"s3sync_source": "another"}
+        records = [
+            Record(
+                id=f"{owner}-{n}", document=f"foreign {n}", embedding_text="foreign", metadata=told
             )
-        return {name: self.records(name) for name in planted}
+            for n in range(2)
+        ]
+        self.open(name).upsert(records, self.embedder.embed_documents(["one", "two"]))
+        return self.records(name)
 
     def open(self, name: str) -> Any:
         return self.collections.open(
@@ -476,33 +398,3 @@ class World:
             name: (record.document, dict(record.metadata))
             for name, record in port.get(list(port._records), documents=True).items()
         }
-
-
-def deadly(function: Callable[..., Any], word: str) -> Callable[..., Any]:
-    """Return the function, which ends its process where the content begins with ``word``."""
-
-    def call(subject: Any, **options: Any) -> Any:
-        text = subject.decode() if isinstance(subject, bytes) else getattr(subject, "text", "")
-        if text.startswith(word):
-            worker = current()
-            if worker is not None:
-                worker.killed = True
-            raise Killed
-        return function(subject, **options)
-
-    return call
-
-
-def fresh_database(clock: HandClock) -> Database:
-    """Return an empty catalog in memory, copied from a template: no migration each time."""
-    database = Database("sqlite://", clock=clock)
-    with database.engine.connect() as connection:
-        _template().backup(connection.connection.dbapi_connection)
-    return database
-
-
-@cache
-def _template() -> Any:
-    database = Database("sqlite://")
-    database.migrate()
-    return database.engine.raw_connection().dbapi_connection

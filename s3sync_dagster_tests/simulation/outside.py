@@ -1,0 +1,95 @@
+"""What lies outside of the workers: time, a bucket, and the queue that tells of its changes."""
+
+import json
+import random
+from functools import cache
+from typing import Any
+
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.ports.memory_s3 import MemoryBucket
+from s3sync_dagster.ports.memory_sqs import MemoryQueue
+from s3sync_dagster_tests.conftest_catalog import HandClock
+
+
+class TickingClock(HandClock):
+    """A hand-moved clock on which no two events have the same time."""
+
+    def now(self):
+        self.seconds += 1e-5
+        return super().now()
+
+
+class Outside:
+    """A bucket whose changes are told by a queue that loses, repeats and shuffles them."""
+
+    def __init__(self, seed: int) -> None:
+        self.clock = TickingClock(seed)
+        self.trace: list[str] = []
+        """What has happened, to be read after a failure."""
+        self.history: dict[str, list[str]] = {}
+        """Every content that a key ever had."""
+        self.bucket = MemoryBucket(listeners=[self._changed])
+        self.queue = MemoryQueue(now=lambda: self.clock.seconds, visibility_seconds=40)
+        self.sequence = 1000
+
+    def note(self, line: str) -> None:
+        self.trace.append(line)
+
+    def put(self, key: str, content: str) -> None:
+        self.note(f"put {key} {content!r}")
+        self.history.setdefault(key, []).append(content)
+        self.bucket.put(key, content)
+
+    def delete(self, key: str) -> None:
+        self.note(f"delete {key}")
+        self.bucket.delete(key)
+
+    def _changed(self, name: str, ref: Any, key: str) -> None:
+        self.sequence += 1
+        described: dict[str, Any] = {"key": key.replace(" ", "+")}
+        described["sequencer"] = f"{self.sequence:016X}"
+        if ref is not None and self.sequence % 5:
+            described |= {"size": ref.size, "eTag": ref.etag}
+        body = json.dumps(
+            {
+                "Records": [
+                    {
+                        "eventSource": "aws:s3",
+                        "eventVersion": "2.1",
+                        "eventName": name,
+                        "s3": {"bucket": {"name": self.bucket.name}, "object": described},
+                    }
+                ]
+            }
+        )
+        self.queue.send(body)
+
+    def lose_event(self, place: int) -> None:
+        kept = self.queue._kept
+        if kept:
+            self.note("lose an event")
+            del kept[place % len(kept)]
+
+    def repeat_event(self, place: int, delay: float) -> None:
+        kept = self.queue._kept
+        if kept:
+            self.note("repeat an event later")
+            self.queue.send(kept[place % len(kept)].body, delay_seconds=delay)
+
+    def shuffle_events(self, seed: int) -> None:
+        random.Random(seed).shuffle(self.queue._kept)
+
+
+def fresh_database(clock: HandClock) -> Database:
+    """Return an empty catalog in memory, copied from a template: no migration each time."""
+    database = Database("sqlite://", clock=clock)
+    with database.engine.connect() as connection:
+        _template().backup(connection.connection.dbapi_connection)
+    return database
+
+
+@cache
+def _template() -> Any:
+    database = Database("sqlite://")
+    database.migrate()
+    return database.engine.raw_connection().dbapi_connection
