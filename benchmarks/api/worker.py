@@ -1,4 +1,4 @@
-"""What Dagster's runs do: reserve batches and work on them, until told to stop."""
+"""What Dagster's runs do: reserve batches and work on them, until there is nothing for a while."""
 
 import sys
 import time
@@ -10,6 +10,9 @@ from s3sync_dagster.core.sync import sync_batch
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster.wiring import open_parts
 
+DISPATCH_SECONDS = 1.0
+"""Runs start at the dispatcher's ticks, not at each request: see ``defs/dispatching.py``."""
+
 
 def main():
     parts = open_parts(load_settings())
@@ -20,12 +23,13 @@ def main():
             source.id, take=Take(), owner=parts.owners.me(), run_id=str(uuid.uuid4())
         )
         if batch is None:
-            time.sleep(0.2)
+            time.sleep(DISPATCH_SECONDS)
             continue
         lease = Lease(batch.token, catalog=parts.catalog, clock=parts.clock)
         with lease.heartbeat():
             sync_batch(parts.engine_for(source), lease)
         idle_since = time.monotonic()
+        time.sleep(DISPATCH_SECONDS)
     parts.close()
 
 
