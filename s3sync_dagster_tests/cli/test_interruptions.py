@@ -14,9 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import chromadb
+import numpy as np
 import psutil
 import pytest
 
+from s3sync_dagster.embedding.hashing import HashModel
 from s3sync_dagster_tests.conftest_chroma import start_chroma
 from s3sync_dagster_tests.wire_proxy import Fault, wire_proxy
 
@@ -72,8 +74,14 @@ def bucket(aws_endpoint) -> tuple[str, dict[str, str]]:
     return name, objects
 
 
-def assert_complete(url: str, collection: str, objects: dict[str, str]) -> None:
-    """Every chunk of every object is there once, and a query with its own vector finds it."""
+def assert_complete(
+    url: str, collection: str, objects: dict[str, str], *, graph_losses: float = 0.0
+) -> None:
+    """Every chunk of every object is there once, and a query with its own vector finds it.
+
+    ``graph_losses``: share that the graph may not lead to. Of 12,000 random vectors bare Chroma
+    did not find 2; all of them have to be there with the vector of their text in any case.
+    """
     host, port = url.removeprefix("http://").split(":")
     found = chromadb.HttpClient(host=host, port=int(port)).get_collection(collection)
     got = found.get(include=["metadatas", "documents", "embeddings"])
@@ -91,6 +99,8 @@ def assert_complete(url: str, collection: str, objects: dict[str, str]) -> None:
         assert indices == list(range(len(indices)))
         held = " ".join(texts[f"{document}-{index}"] for index in indices)
         assert held.split() == text.split()
+    made = HashModel().infer(got["documents"])
+    assert np.abs(np.asarray(got["embeddings"]) - made).max() < 1e-5
     missed = []
     for start in range(0, len(ids), 100):
         part = found.query(
@@ -101,7 +111,7 @@ def assert_complete(url: str, collection: str, objects: dict[str, str]) -> None:
             for name, hits in zip(ids[start : start + 100], part["ids"], strict=True)
             if name not in hits
         ]
-    assert missed == []
+    assert len(missed) <= graph_losses * len(ids), missed
 
 
 def test_ctrl_c_stops_all_children_and_the_next_sync_goes_on(
