@@ -94,7 +94,8 @@ def test_time_grows_linearly(kind):
 
     seconds(20_000)
     small = min(seconds(150_000) for _ in range(3))
-    assert seconds(1_200_000) < 8 * 2.5 * small
+    large = min(seconds(1_200_000) for _ in range(3))
+    assert large < 8 * 4 * small  # quadratic would be 64 times; a busy machine triples CPU time
 
 
 @pytest.mark.long
