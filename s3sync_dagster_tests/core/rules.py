@@ -55,6 +55,17 @@ class Died(BaseException):
     """The worker's process ended."""
 
 
+def work_and_die(world, *, workers, **changes):
+    """Do all work; each ``Died`` costs one of the workers, whose batch is released."""
+    for _ in range(workers):
+        try:
+            world.run_batches(**changes)
+            break
+        except Died:
+            for row in world.catalog.batches.live():
+                world.catalog.batches.release(row.token, died=True)
+
+
 def die_while_writing(world, collection):
     """Let the next batch write a part into a collection and die of it."""
 

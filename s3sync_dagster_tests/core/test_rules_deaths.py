@@ -2,7 +2,7 @@
 
 import pytest
 
-from s3sync_dagster_tests.core.rules import Died, event, sidecar, states
+from s3sync_dagster_tests.core.rules import Died, event, sidecar, states, work_and_die
 from s3sync_dagster_tests.engine_fixture import paragraph_chunker, text_extractor
 
 
@@ -39,13 +39,7 @@ def test_a_key_that_kills_its_worker_in_any_step_is_found_and_the_others_are_don
         return paragraph_chunker(document, object_key=object_key, **options)
 
     world.listing()
-    for _ in range(60):
-        try:
-            world.run_batches(chunker=deadly)
-            break
-        except Died:
-            for row in world.catalog.batches.live():
-                world.catalog.batches.release(row.token, died=True)
+    work_and_die(world, workers=60, chunker=deadly)
     assert states(world)["07.txt"] == ("failed", "worker_died")
     assert world.keys_indexed() == {*names} - {"07.txt"}
 
@@ -63,13 +57,7 @@ def test_events_of_a_deadly_key_do_not_clear_it_of_suspicion(world):
             raise Died
         return text_extractor(content, name=name, **options)
 
-    for _ in range(40):
-        try:
-            world.run_batches(extractor=deadly)
-            break
-        except Died:
-            for row in world.catalog.batches.live():
-                world.catalog.batches.release(row.token, died=True)
+    work_and_die(world, workers=40, extractor=deadly)
     assert len(deaths) < 12
     assert states(world)["07.txt"] == ("failed", "worker_died")
 
@@ -86,13 +74,7 @@ def test_records_of_the_last_good_version_go_when_the_new_one_kills_its_worker(w
         return text_extractor(content, **options)
 
     world.listing()
-    for _ in range(20):
-        try:
-            world.run_batches(extractor=deadly)
-            break
-        except Died:
-            for row in world.catalog.batches.live():
-                world.catalog.batches.release(row.token, died=True)
+    work_and_die(world, workers=20, extractor=deadly)
     assert set(world.texts().values()) == {"other"}
 
 
