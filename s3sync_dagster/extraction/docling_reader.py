@@ -14,6 +14,10 @@ from s3sync_dagster.core.interfaces import Content
 from s3sync_dagster.extraction.archives import check_unpacked_size
 from s3sync_dagster.model.errors import FixInput, LimitExceeded, UnreadableFile
 
+TO_MARKDOWN = "docling_core.transforms.serializer.markdown"
+CSS_SELECTORS = "s3sync_dagster.extraction.css_selectors"
+"""What docling loads with its first document, for ``PRELOAD``: each document is a first one."""
+
 _PICTURE = "\x00picture\x00"
 _FENCE = re.compile(r"(^```[^\n]*\n.*?^```$)", re.MULTILINE | re.DOTALL)
 _BLANK_BEFORE_MARK = re.compile(r"(?<=[)*`$]) (?=[.,;:!?)](?:\s|$))")

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from s3sync_dagster.core.interfaces import Content
 from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE, check_unpacked_size
 from s3sync_dagster.extraction.decoding import decode
+from s3sync_dagster.extraction.docling_reader import CSS_SELECTORS, TO_MARKDOWN
 from s3sync_dagster.extraction.metadata import office_properties
 from s3sync_dagster.extraction.pages import PageWriter
 from s3sync_dagster.extraction.web import html_to_document
@@ -18,7 +19,14 @@ from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
 
-PRELOAD = {"read_epub": ("docling.backend.html_backend", "defusedxml.ElementTree")}
+PRELOAD = {
+    "read_epub": (
+        "docling.backend.html_backend",
+        "defusedxml.ElementTree",
+        TO_MARKDOWN,
+        CSS_SELECTORS,
+    )
+}
 _CONTAINER = "META-INF/container.xml"
 _ENCRYPTION = "META-INF/encryption.xml"
 _CONTENT_CIPHER = b"http://www.w3.org/2001/04/xmlenc#"

@@ -6,6 +6,7 @@ from s3sync_dagster.core.interfaces import Content
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.decoding import Decoded, decode
 from s3sync_dagster.extraction.docling_reader import (
+    TO_MARKDOWN,
     convert,
     fill_pictures,
     open_backend,
@@ -15,8 +16,8 @@ from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.source import ExtractionConfig
 
 PRELOAD = {
-    "read_asciidoc": ("docling.backend.asciidoc_backend",),
-    "read_latex": ("docling.backend.latex_backend",),
+    "read_asciidoc": ("docling.backend.asciidoc_backend", TO_MARKDOWN),
+    "read_latex": ("docling.backend.latex_backend", TO_MARKDOWN),
 }
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from s3sync_dagster.core.interfaces import Content
 from s3sync_dagster.extraction.docling_reader import (
+    TO_MARKDOWN,
     convert,
     fill_pictures,
     open_backend,
@@ -15,8 +16,8 @@ from s3sync_dagster.model.source import ExtractionConfig
 
 _BACKENDS = "docling.backend."
 PRELOAD = {
-    "read_docx": (_BACKENDS + "msword_backend", "defusedxml.ElementTree"),
-    "read_odt": (_BACKENDS + "opendocument_backend", "defusedxml.ElementTree"),
+    "read_docx": (_BACKENDS + "msword_backend", "defusedxml.ElementTree", TO_MARKDOWN),
+    "read_odt": (_BACKENDS + "opendocument_backend", "defusedxml.ElementTree", TO_MARKDOWN),
 }
 _DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing}docPr"
 

@@ -32,6 +32,8 @@ class Block:
     left: float = 0.0
     """Points from the page's left edge."""
     width: float = 0.0
+    columns: list[tuple[float, float]] = field(default_factory=list)
+    """Left and right edges of a table's columns, where they are known."""
 
 
 def blocks_to_markdown(blocks: list[Block]) -> str:
@@ -93,8 +95,13 @@ def part_columns(blocks: list[Block]) -> list[Block]:
         cut = slice(1, None) if side == 0 else slice(None, -1)
         words = " ".join(row[side] for row in block.rows)
         rows = [row[cut] for row in block.rows]
-        table = replace(block, rows=rows, first_row=rows[0])
+        table = replace(block, rows=rows, first_row=rows[0], columns=block.columns[cut])
         column = Block(kind="paragraph", text=words, top=block.top, height=block.height)
+        if len(block.columns) == len(block.rows[0]):
+            column.left, right = block.columns[side]
+            column.width = right - column.left
+            table.left = table.columns[0][0]
+            table.width = table.columns[-1][1] - table.left
         out.extend((column, table) if side == 0 else (table, column))
     return out
 

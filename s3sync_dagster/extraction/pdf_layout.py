@@ -22,7 +22,9 @@ from s3sync_dagster.extraction.pdf_blocks import (
     join_tables,
     part_columns,
 )
-from s3sync_dagster.extraction.pdf_tables import mend_tables
+from s3sync_dagster.extraction.pdf_grids import Word, find_grids
+from s3sync_dagster.extraction.pdf_order import in_reading_order
+from s3sync_dagster.extraction.pdf_tables import find_rows_over_the_break, mend_tables
 from s3sync_dagster.extraction.running_heads import (
     MARGIN,
     MarginLine,
@@ -30,7 +32,12 @@ from s3sync_dagster.extraction.running_heads import (
     without_heads,
 )
 from s3sync_dagster.extraction.steps import PdfPages
-from s3sync_dagster.extraction.words import join_split_words, lost_words, words_of
+from s3sync_dagster.extraction.words import (
+    join_split_words,
+    lost_words,
+    restore_beginning,
+    words_of,
+)
 from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
 
@@ -84,7 +91,8 @@ def _read(content: Content) -> PdfPages:
     layouts = _parse(content, [i for i in range(len(references)) if i not in crowded], references)
     wanted = [words_of(reference) for reference in references]
     losses = [
-        _mend_words(layout.blocks, words) for layout, words in zip(layouts, wanted, strict=True)
+        _mend_words(layout.blocks, reference, words)
+        for layout, reference, words in zip(layouts, references, wanted, strict=True)
     ]
     plain_pages = _choose_plain_pages(losses, wanted)
     heads = find_running_heads([layout.margins for layout in layouts])
@@ -92,6 +100,7 @@ def _read(content: Content) -> PdfPages:
         [] if i in plain_pages else without_heads(layout.blocks, heads[i], height=layout.height)
         for i, layout in enumerate(layouts)
     ]
+    find_rows_over_the_break(bodies)
     continued = join_tables(bodies)
     texts = [
         references[i].strip() if i in plain_pages else blocks_to_markdown(blocks)
@@ -142,8 +151,14 @@ def _parse(content: Content, numbers: list[int], references: list[str]) -> list[
 
 
 def _layout(page: Any) -> _Layout:
+    words = [
+        Word(plain(word.text), word.x, word.y, word.width, word.height)
+        for item in page.text_items
+        for word in item.words
+    ]
+    blocks = part_columns(find_grids([_block(block) for block in page.blocks or ()], words))
     return _Layout(
-        blocks=mend_tables(part_columns([_block(block) for block in page.blocks or ()])),
+        blocks=mend_tables(in_reading_order(blocks, width=page.width)),
         margins=_margin_lines(page),
         height=page.height,
         garbled=bool(page.complexity and page.complexity.is_garbled),
@@ -168,9 +183,8 @@ def _margin_lines(page: Any) -> list[MarginLine]:
 
 
 def _block(block: Any) -> Block:
-    rows = [[plain(cell.text) for cell in row] for row in block.rows or ()]
-    if block.header:
-        rows.insert(0, [plain(cell.text) for cell in block.header])
+    cells = [*([block.header] if block.header else ()), *(block.rows or ())]
+    rows = [[plain(cell.text) for cell in row] for row in cells]
     return Block(
         kind=block.kind,
         text=plain(block.text or ""),
@@ -184,19 +198,35 @@ def _block(block: Any) -> Block:
         height=block.bbox.height if block.bbox else 0.0,
         left=block.bbox.x if block.bbox else 0.0,
         width=block.bbox.width if block.bbox else 0.0,
+        columns=_columns(cells),
     )
 
 
-def _mend_words(blocks: list[Block], reference: Counter[str]) -> int:
-    """Join parted words on a page that lacks some; return how many are lost."""
-    lost = lost_words(reference, words_of(blocks_to_markdown(blocks)))
+def _columns(cells: list[Any]) -> list[tuple[float, float]]:
+    """Return the edges of a table's columns, nothing where some are not known."""
+    if len({len(row) for row in cells}) != 1:
+        return []
+    columns = [[cell.bbox for cell in column if cell.bbox] for column in zip(*cells, strict=True)]
+    if not all(columns):
+        return []
+    return [
+        (min(box.x for box in boxes), max(box.x + box.width for box in boxes)) for boxes in columns
+    ]
+
+
+def _mend_words(blocks: list[Block], reference: str, wanted: Counter[str]) -> int:
+    """Mend parted and shortened words on a page that lacks some; return how many are lost."""
+    lost = lost_words(wanted, words_of(blocks_to_markdown(blocks)))
     if not lost:
         return 0
     for block in blocks:
-        block.text = join_split_words(block.text, reference)
-        block.rows = [[join_split_words(cell, reference) for cell in row] for row in block.rows]
+        block.text = join_split_words(block.text, wanted)
+        first = words_of(block.text.partition(" ")[0])
+        if not first.keys() <= wanted.keys():
+            block.text = restore_beginning(block.text, reference)
+        block.rows = [[join_split_words(cell, wanted) for cell in row] for row in block.rows]
         block.first_row = block.rows[0] if block.rows else []
-    return lost_words(reference, words_of(blocks_to_markdown(blocks)))
+    return lost_words(wanted, words_of(blocks_to_markdown(blocks)))
 
 
 def _choose_plain_pages(losses: list[int], wanted: list[Counter[str]]) -> set[int]:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 from s3sync_dagster.extraction.pdf_blocks import Block
 
@@ -22,10 +23,50 @@ def mend_tables(blocks: list[Block]) -> list[Block]:
     """Return blocks in which the pieces of a table are one, and text above it is no row of it."""
     out: list[Block] = []
     for block in blocks:
-        for piece in _without_text_above(block):
-            if not _goes_on(out, piece):
+        for piece in _without_text_above(block, out):
+            if not _goes_on(out, piece) and not _is_last_row(out, piece):
                 out.append(_with_header(out, piece))
     return out
+
+
+def row_of(table: Block, block: Block) -> list[str]:
+    """Return the cells of a line of text that is a row of the table, none for other text.
+
+    It begins where the table begins, has a word for each column, and numbers where all rows but
+    the first have them.
+    """
+    words = block.text.split()
+    if block.kind != "paragraph" or abs(block.left - table.left) > _MAX_SHIFT:
+        return []
+    columns = list(zip(*table.rows[1:], strict=False))
+    if len(words) != len(columns) or block.height > 2 * _LINE_POINTS:
+        return []
+    numeric = [all(_has_digits([cell]) for cell in column) for column in columns]
+    fits = [_has_digits([word]) == is_one for word, is_one in zip(words, numeric, strict=True)]
+    return words if any(numeric) and all(fits) else []
+
+
+def find_rows_over_the_break(pages: list[list[Block]]) -> None:
+    """Make a table of the single row with which a page goes on with the table before it."""
+    for before, after in pairwise(pages):
+        if not before or not after or before[-1].kind != "table":
+            continue
+        words = row_of(before[-1], after[0])
+        if words:
+            after[0] = replace(after[0], kind="table", text="", rows=[words], first_row=words)
+
+
+def _is_last_row(out: list[Block], block: Block) -> bool:
+    """Add a line of text to the table before it, where it is its next row."""
+    if not out or out[-1].kind != "table" or len(out[-1].rows) < 2:
+        return False
+    table = out[-1]
+    words = row_of(table, block)
+    if not words or not _follows(table, block, _pitch(table)):
+        return False
+    height = block.top + block.height - table.top
+    out[-1] = replace(table, rows=[*table.rows, words], height=height)
+    return True
 
 
 def _with_header(out: list[Block], table: Block) -> Block:
@@ -89,21 +130,25 @@ def _pitch(table: Block) -> float:
     return (table.height - _LINE_POINTS) / max(1, len(table.rows) - 1)
 
 
-def _without_text_above(block: Block) -> list[Block]:
-    """Return the table, and before it the line of text that was taken for its first row."""
+def _without_text_above(block: Block, out: list[Block]) -> list[Block]:
+    """Return the table, and before it the line of text that was taken for its first row.
+
+    Where that line ends a sentence that the block before begins, it goes there.
+    """
     if block.kind != "table" or len(block.rows) < 3:
         return [block]
     head, rest = block.rows[0], block.rows[1:]
     words = " ".join(" ".join(head).split())
-    is_text = len(words.split()) >= _MIN_SENTENCE_WORDS and _SENTENCE_END.search(words)
-    is_odd = not all(head) or max(len(cell.split()) for cell in head) > _MAX_CELL_WORDS
-    others = [cell for row in rest for cell in row]
-    if not is_text or not is_odd or not all(others):
+    if not _SENTENCE_END.search(words):
         return [block]
-    if max(len(cell.split()) for cell in others) > _MAX_CELL_WORDS:
+    goes_on = _is_unfinished(out) and words[0].islower()
+    is_odd = not all(head) or max(len(cell.split()) for cell in head) > _MAX_CELL_WORDS
+    if not goes_on and (not is_odd or len(words.split()) < _MIN_SENTENCE_WORDS):
+        return [block]
+    others = [cell for row in rest for cell in row]
+    if not all(others) or max(len(cell.split()) for cell in others) > _MAX_CELL_WORDS:
         return [block]
     pitch = block.height / len(block.rows)
-    text = Block(kind="paragraph", text=words, top=block.top, height=min(pitch, _LINE_POINTS))
     table = replace(
         block,
         rows=rest,
@@ -111,4 +156,16 @@ def _without_text_above(block: Block) -> list[Block]:
         top=block.top + pitch,
         height=block.height - pitch,
     )
+    if goes_on:
+        above = out.pop()
+        height = block.top + _LINE_POINTS - above.top
+        out.append(replace(above, text=f"{above.text} {words}", height=height))
+        return [table]
+    text = Block(kind="paragraph", text=words, top=block.top, height=min(pitch, _LINE_POINTS))
     return [text, table]
+
+
+def _is_unfinished(out: list[Block]) -> bool:
+    if not out or out[-1].kind not in ("paragraph", "list_item"):
+        return False
+    return not _SENTENCE_END.search(out[-1].text.strip())

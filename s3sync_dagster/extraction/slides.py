@@ -9,6 +9,7 @@ from typing import Any
 from s3sync_dagster.core.interfaces import Content
 from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE
 from s3sync_dagster.extraction.docling_reader import (
+    TO_MARKDOWN,
     convert,
     fill_pictures,
     open_backend,
@@ -20,8 +21,8 @@ from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.source import ExtractionConfig
 
 PRELOAD = {
-    "read_pptx": ("docling.backend.mspowerpoint_backend", "defusedxml.ElementTree"),
-    "read_odp": ("docling.backend.opendocument_backend", "defusedxml.ElementTree"),
+    "read_pptx": ("docling.backend.mspowerpoint_backend", "defusedxml.ElementTree", TO_MARKDOWN),
+    "read_odp": ("docling.backend.opendocument_backend", "defusedxml.ElementTree", TO_MARKDOWN),
 }
 
 

@@ -9,6 +9,8 @@ from s3sync_dagster.core.interfaces import Content
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.decoding import Decoded, decode
 from s3sync_dagster.extraction.docling_reader import (
+    CSS_SELECTORS,
+    TO_MARKDOWN,
     convert,
     fill_pictures,
     open_backend,
@@ -17,7 +19,7 @@ from s3sync_dagster.extraction.docling_reader import (
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.source import ExtractionConfig
 
-PRELOAD = {"read_html": ("docling.backend.html_backend",)}
+PRELOAD = {"read_html": ("docling.backend.html_backend", TO_MARKDOWN, CSS_SELECTORS)}
 MAX_DEPTH = 150
 """Nested elements beyond which docling's recursion takes minutes or dies."""
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)[^<>]*?(/?)>")

@@ -10,6 +10,7 @@ _WORD = re.compile(
 """A word, or one character of scripts that do not part words."""
 
 _PAIR = re.compile(r"([^\W\d_]+) (?=([^\W\d_]+))")
+_BEGINNING = re.compile(r"[^\W\d_]+(?:\s+\S+){0,4}")
 _LONG_WORD = re.compile(r"[^\W_]{3,}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _MIN_SHARE = 0.5
 """Of the characters that are not blanks, what stands in words of three letters or more."""
@@ -52,3 +53,16 @@ def join_split_words(text: str, reference: Counter[str]) -> str:
         return pair[0] if parts.keys() <= reference.keys() else pair[1]
 
     return _PAIR.sub(joined, text)
+
+
+def restore_beginning(text: str, page_text: str) -> str:
+    """Return text with the letters that a reader dropped before a ligature at its beginning.
+
+    ``ficient`` is ``Efficient`` where the page has that word before the same words, and only that.
+    """
+    start = _BEGINNING.match(text)
+    if not start:
+        return text
+    words = r"\s+".join(map(re.escape, start[0].split()))
+    missing = set(re.findall(rf"(?<!\w)([^\W\d_]{{1,3}}){words}", page_text))
+    return missing.pop() + text if len(missing) == 1 else text

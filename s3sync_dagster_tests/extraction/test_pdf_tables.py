@@ -1,7 +1,7 @@
 """Tables without rules whose pieces come apart, and what only looks like a piece."""
 
 from s3sync_dagster.extraction.pdf_blocks import Block
-from s3sync_dagster.extraction.pdf_tables import mend_tables
+from s3sync_dagster.extraction.pdf_tables import find_rows_over_the_break, mend_tables
 
 PITCH = 24.0
 
@@ -90,3 +90,34 @@ def test_short_line_above_a_table_is_no_header():
     ):
         blocks = [above, table(MORE, top=100 + PITCH)]
         assert mend_tables(blocks) == blocks
+
+
+def test_rest_of_a_sentence_taken_for_the_first_row_goes_to_the_text():
+    above = line("A garden is what", top=80)
+    rows = [["all good people", "want."], *HEAD, *MORE]
+    text, rest = mend_tables([above, table(rows, top=100)])
+    assert text.text == "A garden is what all good people want."
+    assert rest.rows == [*HEAD, *MORE]
+
+
+def test_last_row_that_became_a_paragraph_is_a_row():
+    (whole,) = mend_tables([table([*HEAD, *MORE], top=100), line("gear 9.9", top=100 + 4 * PITCH)])
+    assert whole.rows == [*HEAD, *MORE, ["gear", "9.9"]]
+    assert whole.height == 4 * PITCH + 10
+
+
+def test_line_below_a_table_that_is_no_row_stays():
+    for below in (
+        line("Source: archives", top=100 + 4 * PITCH),
+        line("gear 9.9", top=100 + 6 * PITCH),
+        line("chapter gear 9.9", top=100 + 4 * PITCH),
+    ):
+        blocks = [table([*HEAD, *MORE], top=100), below]
+        assert mend_tables(blocks) == blocks
+
+
+def test_single_row_on_the_next_page_is_a_row_of_the_table():
+    pages = [[table([*HEAD, *MORE], top=600)], [line("gear 9.9", top=70), line("End", top=120)]]
+    find_rows_over_the_break(pages)
+    assert [block.kind for block in pages[1]] == ["table", "paragraph"]
+    assert pages[1][0].rows == [["gear", "9.9"]]
