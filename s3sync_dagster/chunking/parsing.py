@@ -15,6 +15,8 @@ from s3sync_dagster.model.errors import LimitExceeded
 if TYPE_CHECKING:
     from tree_sitter import Tree
 
+PRELOAD = {"cut_source": ("tree_sitter", "importlib.resources")}
+"""The second is what every grammar's package imports; each document is cut in a fresh fork."""
 WINDOW_BYTES = 4_000_000
 """Most that is parsed at once: a tree takes 60 to 120 bytes of memory per byte of source."""
 _SLICE_BYTES = 4096

@@ -79,13 +79,13 @@ def embedding_config(options: Mapping[str, str | None]) -> EmbeddingConfig | Non
 
 
 @contextmanager
-def opened(url: str | None = None, *, chroma: bool = True) -> Iterator[Parts]:
-    """Open the data folder, Chroma where it is needed, and the parts.
+def opened(url: str | None = None, *, chroma: bool = True, dagster: bool = True) -> Iterator[Parts]:
+    """Open the data folder, Chroma and Dagster's instance where they are needed, and the parts.
 
     Ctrl-C ends the block; what closes the parts and stops Chroma then is not interrupted again.
     """
     settings = settings_for(url)
-    prepare_home(settings)
+    prepare_home(settings, dagster=dagster)
     closing = ExitStack()
     try:
         if chroma and (settings.chroma_url is not None or settings.chroma_api_key is None):

@@ -67,7 +67,7 @@ def sync(
     bucket, prefix = parse_place(place)
     validate_collection_name(collection)
     model = embedding_config(options)
-    with stop_on_signals(), opened(chroma_url, chroma=not dry_run) as parts:
+    with stop_on_signals(), opened(chroma_url, chroma=not dry_run, dagster=False) as parts:
         wanted = Source(
             id=str(uuid.uuid4()),
             name="",

@@ -10,8 +10,10 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 from s3sync_dagster.model.errors import FixConfiguration, InvalidSetting, Unavailable
 from s3sync_dagster.settings import Settings
@@ -22,18 +24,18 @@ INIT_SECONDS = 120.0
 _MANAGED = (
     "# Managed by s3sync: replaced when the package changes. Delete this line to keep edits.\n"
 )
-_OPEN_INSTANCE = (
-    "import dagster as dg\n"
-    "with dg.DagsterInstance.get() as instance:\n"
-    "    instance.upgrade(); instance.get_runs_count()\n"
-)
+_OPEN_INSTANCE = "from s3sync_dagster.local.home import open_instance; open_instance()"
 
 
-def prepare_home(settings: Settings) -> None:
+def prepare_home(settings: Settings, *, dagster: bool = True) -> None:
     """Create what every process expects to find; cheap when it is there already.
 
     Dagster's SQLite schema is created here by one process: a webserver and a daemon that
     create it at the same moment can leave it broken for good.
+
+    Args:
+        settings: of this process.
+        dagster: False leaves Dagster's schema to ``open_dagster``.
 
     Raises:
         InvalidSetting: the folder cannot be written (``home_not_writable``).
@@ -48,7 +50,27 @@ def prepare_home(settings: Settings) -> None:
         with _init_lock(settings.home / ".init.lock"):
             _write_dagster_yaml(settings.dagster_home)
             _make_key_file(settings)
-            _open_dagster(settings)
+            if dagster:
+                _open_dagster(settings, _in_a_child)
+
+
+def open_dagster(settings: Settings) -> None:
+    """Create or migrate Dagster's schema in this process, which is about to import Dagster.
+
+    Raises:
+        FixConfiguration, Unavailable: as ``prepare_home`` does.
+    """
+    with _init_lock(settings.home / ".init.lock"):
+        _open_dagster(settings, _here)
+
+
+def open_instance() -> None:
+    """Open Dagster's instance, which creates its schema, and bring an older one up to date."""
+    import dagster as dg  # noqa: PLC0415  (heavy: 0.8 CPU-seconds)
+
+    with dg.DagsterInstance.get() as instance:
+        instance.upgrade()
+        instance.get_runs_count()
 
 
 def shipped(name: str) -> str:
@@ -117,26 +139,41 @@ def _make_key_file(settings: Settings) -> None:
     fresh.replace(path)
 
 
-def _open_dagster(settings: Settings) -> None:
-    """Create or migrate Dagster's schema, in a child so that callers need not import Dagster."""
+def _open_dagster(settings: Settings, open_it: Callable[[Settings, TextIO], bool]) -> None:
     version = importlib.metadata.version("dagster")
     marker = settings.dagster_home / ".opened-by-s3sync"
     if marker.exists() and marker.read_text("utf-8") == version:
         return
     log = settings.home / "logs" / "dagster-instance.log"
-    with log.open("ab") as output:
-        result = subprocess.run(
-            [sys.executable, "-c", _OPEN_INSTANCE],
-            env=settings.child_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            check=False,
-        )
-    if result.returncode != 0:
+    with log.open("a", encoding="utf-8") as output:
+        opened = open_it(settings, output)
+    if not opened:
         raise FixConfiguration(
             f"Dagster cannot open its instance in {str(settings.dagster_home)!r}: "
             f"{str(log)!r} says why.",
             reason="dagster_instance",
         )
     marker.write_text(version, "utf-8")
+
+
+def _in_a_child(settings: Settings, log: TextIO) -> bool:
+    """Spare callers that need no Dagster its import."""
+    result = subprocess.run(
+        [sys.executable, "-c", _OPEN_INSTANCE],
+        env=settings.child_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        check=False,
+    )
+    return result.returncode == 0
+
+
+def _here(_settings: Settings, log: TextIO) -> bool:
+    try:
+        with contextlib.redirect_stdout(log):  # it tells what it migrates
+            open_instance()
+    except Exception:  # noqa: BLE001  (whatever Dagster raises is in the log)
+        traceback.print_exc(file=log)
+        return False
+    return True

@@ -17,6 +17,8 @@ from s3sync_dagster.core.engine import KeyReport, Patience, Tally
 from s3sync_dagster.core.reading import BEGUN_AT_ONCE
 from s3sync_dagster.core.reconcile import continue_listing
 from s3sync_dagster.core.state import ListingRow, ListingState
+from s3sync_dagster.extraction.warming import warm_up
+from s3sync_dagster.local.home import open_dagster
 from s3sync_dagster.local.oneshot_report import Progress, Summary, absent_objects, without
 from s3sync_dagster.local.signals import heard_stop
 from s3sync_dagster.model.invocation import Trigger
@@ -134,6 +136,9 @@ def _work(
     tally: Tally,
     progress: Progress,
 ) -> None:
+    waiting = parts.catalog.views.object_rows(source.id, state="pending", limit=PAGE)
+    warm_up((row.object_key for row in waiting), config=source.extraction, pool=parts.pool)
+
     import dagster as dg  # noqa: PLC0415  (an unchanged bucket does not pay for it)
 
     from s3sync_dagster.defs.dispatching import (  # noqa: PLC0415
@@ -150,6 +155,7 @@ def _work(
         if step == "fetched":
             progress.read(BEGUN_AT_ONCE)
 
+    open_dagster(parts.settings)
     hooks: dict[str, Any] = {"report": told, "tally": tally, "patience": ONE_SHOT_PATIENCE}
     hooks["at"] = at
     runtime = Runtime(parts, hooks=hooks)

@@ -1,8 +1,10 @@
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -114,3 +116,71 @@ def test_a_home_without_permission_is_one_clear_sentence():
 def test_shipped_files_equal_the_top_level_ones():
     for name in ("dagster.yaml", "workspace.yaml"):
         assert (ROOT / name).read_text() == shipped(name)
+
+
+OPEN_HERE = (
+    "from s3sync_dagster.settings import export_settings, load_settings\n"
+    "from s3sync_dagster.local.home import open_dagster, prepare_home\n"
+    "s = load_settings(); prepare_home(s, dagster=False); export_settings(s)\n"
+    "assert not (s.dagster_home / 'history').exists()\n"
+    "open_dagster(s)\n"
+)
+
+
+def test_dagster_opened_in_this_process_is_the_same_instance_and_says_nothing(tmp_path):
+    environment = {**os.environ, "S3SYNC_HOME": str(tmp_path / "here")}
+    environment.pop("DAGSTER_HOME", None)
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN_HERE],
+        env=environment,
+        capture_output=True,
+        timeout=120,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+    child = settings_of(tmp_path / "child")
+    prepare_home(child)
+    here = settings_of(tmp_path / "here")
+    assert _schema(here.dagster_home) == _schema(child.dagster_home)
+    log = here.home / "logs" / "dagster-instance.log"
+    size = log.stat().st_size
+    prepare_home(here)  # nothing is left to be done
+    assert log.stat().st_size == size
+
+
+def test_a_dagster_yaml_that_dagster_refuses_is_named_here_too(tmp_path):
+    settings = settings_of(tmp_path)
+    settings.dagster_home.mkdir(parents=True)
+    (settings.dagster_home / "dagster.yaml").write_text("no_such_setting: 1\n")
+    program = (
+        "from s3sync_dagster.model.errors import S3SyncError\n"
+        "from s3sync_dagster.settings import export_settings, load_settings\n"
+        "from s3sync_dagster.local.home import open_dagster, prepare_home\n"
+        "s = load_settings(); prepare_home(s, dagster=False); export_settings(s)\n"
+        "try: open_dagster(s)\n"
+        "except S3SyncError as error: print(error.reason)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "S3SYNC_HOME": str(tmp_path)},
+        capture_output=True,
+        timeout=120,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "dagster_instance"
+    assert "no_such_setting" in (tmp_path / "logs" / "dagster-instance.log").read_text()
+
+
+def _schema(dagster_home):
+    found = {}
+    for path in sorted(dagster_home.rglob("*.db")):
+        with closing(sqlite3.connect(path)) as connection:
+            rows = connection.execute(
+                "SELECT name, sql FROM sqlite_master ORDER BY name"
+            ).fetchall()
+            if ("alembic_version",) in [row[:1] for row in rows]:
+                rows += connection.execute("SELECT * FROM alembic_version").fetchall()
+        found[str(path.relative_to(dagster_home))] = rows
+    return found
