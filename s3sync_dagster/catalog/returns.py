@@ -9,6 +9,7 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, invocations, objects
+from s3sync_dagster.model.invocation import Trigger
 
 DEATHS_ALONE = 3
 
@@ -17,7 +18,8 @@ def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: 
     """Return leased rows to pending; an automatic one that has a waiting twin ends here.
 
     The twin takes over what is known of deaths: a key that kills its workers stays a suspect,
-    however many events of it arrive.
+    however many events of it arrive. It also takes over an event's question whether the object is
+    gone: what made the twin may have been a sidecar, which knows nothing of that.
     """
     twin = invocations.alias("twin")
     held = (which, invocations.c.automatic, invocations.c.owner.is_(None))
@@ -34,6 +36,9 @@ def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: 
             invocations.c.deaths,
             invocations.c.deaths_alone,
             invocations.c.silent_deaths,
+            sa.and_(
+                invocations.c.kind == "remove", invocations.c.trigger == Trigger.EVENT.value
+            ).label("asks"),
             twin.c.id.label("twin_id"),
         )
         .join(twin, sa.and_(*waits))
@@ -58,6 +63,12 @@ def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: 
                 }
                 for row in suspects
             ],
+        )
+    for part in groups([row.twin_id for row in rows if row.asks]):
+        tx.execute(
+            invocations.update()
+            .where(invocations.c.id.in_(part))
+            .values(kind="remove", trigger=Trigger.EVENT.value)
         )
     for part in groups([row.id for row in rows]):
         tx.execute(

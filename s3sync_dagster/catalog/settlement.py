@@ -241,13 +241,19 @@ def settle_keys(
 
 def _settle_objects(tx: sa.Connection, source_id: str, ended: Sequence[KeyOutcome]) -> None:
     # Only a finding that the object is gone says anything about ``gone``: a listing may have
-    # found that out while the batch was at work, and its removal is waiting.
+    # found that out while the batch was at work, and its removal is waiting. Nor does a finding
+    # say anything about what was told after it: whoever works on that will look again.
+    told = sa.exists().where(
+        invocations.c.source_id == objects.c.source_id,
+        invocations.c.object_key == objects.c.object_key,
+        invocations.c.status == "pending",
+    )
     here = sa.and_(objects.c.source_id == source_id, objects.c.object_key == sa.bindparam("b_key"))
     gone = [{"b_key": one.key, "b_reason": one.reason} for one in ended if one.gone]
     if gone:
         tx.execute(
             objects.update()
-            .where(here)
+            .where(here, ~told)
             .values(
                 gone=True,
                 outcome=None,

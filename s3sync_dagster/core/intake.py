@@ -158,18 +158,14 @@ def _source_events(source: Source, keys: Mapping[str, ObjectEvent]) -> tuple[Sou
             remove.append(key)
             continue
         ref = ObjectRef(key=key, etag=event.etag, size=event.size, version_id=event.version_id)
+        if event.kind != "created" or not event.etag or event.size < 0:
+            ref = ObjectRef(key=key, etag="", size=-1)  # which makes the reader ask the bucket
         skip = decide(source, ref)
-        told = event.kind == "created" and event.etag and event.size >= 0
-        if told:
-            upserts.append((ref, skip.reason if skip else None))
-        if skip is not None and skip.reason not in _LOOKED_AT:
+        upserts.append((ref, skip.reason if skip else None))
+        if skip is None or skip.reason in _LOOKED_AT:
+            sync.append(key)
+        else:
             left_out += 1
-            continue
-        sync.append(key)
-        if not told:  # an empty etag makes the reader ask the bucket
-            blank = ObjectRef(key=key, etag="", size=-1)
-            verdict = decide(source, blank)
-            upserts.append((blank, verdict.reason if verdict else None))
     sequencers = {key: event.sequencer for key, event in keys.items() if event.sequencer}
     return SourceEvents(
         upserts=tuple(upserts), sync=tuple(sync), remove=tuple(remove), sequencers=sequencers

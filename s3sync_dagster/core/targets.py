@@ -44,9 +44,7 @@ def wish(item: WorkItem, source: Source) -> Wish:
             continue  # follows from the claims below, or has lost its reason
         wanted[document.collection_name] = _as_it_is(document)
     automatic = all(invocation.trigger.automatic for invocation in item.invocations)
-    if source.collection_name not in wanted and not (
-        source.auto_sync is AutoSync.METADATA and automatic
-    ):
+    if source.collection_name not in wanted and _wants_its_own(item, source):
         wanted[source.collection_name] = Target(collection_name=source.collection_name)
     for collection, sidecar in claims.items():
         wanted[collection] = Target(
@@ -83,6 +81,19 @@ def wish(item: WorkItem, source: Source) -> Wish:
     else:
         removals = _unasked(item, source, wanted)
     return Wish(targets=tuple(wanted.values()), removals=removals, invocations=asked)
+
+
+def _wants_its_own(item: WorkItem, source: Source) -> bool:
+    """Return whether a key is to have a document in its source's collection, by the mode.
+
+    A request that names its document asks for no other.
+    """
+    if source.auto_sync is AutoSync.DIRECT:
+        return True
+    plain = [one for one in item.invocations if not _is_request(one)]
+    if source.auto_sync is AutoSync.METADATA:
+        return any(not one.trigger.automatic for one in plain)
+    return bool(plain)
 
 
 def _unasked(

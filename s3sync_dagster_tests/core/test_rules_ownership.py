@@ -1,9 +1,19 @@
 """Whose records they are: custom ids, sidecars that claim, records of others."""
 
+import pytest
+
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.model.document import Record
-from s3sync_dagster.model.source import DeleteMode
-from s3sync_dagster_tests.core.rules import LONG, die_while_writing, requests, sidecar, states
+from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster.model.source import AutoSync, DeleteMode
+from s3sync_dagster_tests.core.rules import (
+    LONG,
+    die_while_writing,
+    event,
+    requests,
+    sidecar,
+    states,
+)
 from s3sync_dagster_tests.simulation.ports import REFUSED, SimCollections, Weather
 
 
@@ -41,6 +51,20 @@ def test_custom_ids_can_be_swapped_between_two_documents(world):
         world.catalog.documents.enqueue_unclean(world.source.id)
         world.clock.seconds += 60
     assert world.texts() == {"two-0": "text a", "one-0": "text b", "one-1": "more b"}
+
+
+@pytest.mark.parametrize("mode", [AutoSync.NONE, AutoSync.METADATA])
+def test_a_request_that_names_its_collection_asks_for_no_document_in_another(world, mode):
+    world.configure(auto_sync=mode)
+    ref = world.bucket.put("a.txt", "text")
+    if mode is AutoSync.METADATA:
+        event(world, "a.txt", told=ref)  # in the same batch
+    world.catalog.invocations.request(
+        world.source, ["a.txt"], trigger=Trigger.API, target_collection_name="asked"
+    )
+    world.run_batches()
+    assert world.texts() == {}
+    assert list(world.texts("asked").values()) == ["text"]
 
 
 def test_of_two_sidecars_the_smaller_key_has_the_claim_and_the_other_inherits_it(world):

@@ -10,7 +10,7 @@ from s3sync_dagster.core.reconcile import continue_listing
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.object import ObjectRef
-from s3sync_dagster_tests.core.rules import event, hold, requests, states, work_on
+from s3sync_dagster_tests.core.rules import event, hold, requests, sidecar, states, work_on
 
 
 def list_with(world, meanwhile):
@@ -94,6 +94,40 @@ def test_an_event_for_the_version_that_is_indexed_costs_no_request(world):
     event(world, "a.txt", told=ObjectRef(key="a.txt", etag=ref.etag, size=ref.size))
     assert [report.state for report in world.run_batches()] == ["unchanged"]
     assert world.store.requests() == before
+
+
+def test_a_removal_that_is_handed_back_is_not_forgotten_for_a_sidecar_s_sake(world):
+    for name in "abc":
+        world.bucket.put(f"{name}.txt", f"text {name}")
+    world.sync()
+    world.bucket.delete("a.txt")
+    event(world, "a.txt", remove=True)
+    batch = hold(world, "a.txt")
+    for path in ("a.txt", "b.txt"):  # a sidecar names the key, and another one after that
+        world.bucket.put("x.meta.json", sidecar(path))
+        event(world, "x.meta.json")
+        world.run_batches()
+    world.catalog.batches.release(batch.token, died=False)
+    world.run_batches()
+    assert "a.txt" not in world.keys_indexed()
+    assert "a.txt" not in states(world)
+
+
+def test_what_came_back_while_its_removal_was_at_work_is_shown(world):
+    world.bucket.put("a.meta.json", sidecar("b.txt"))
+    world.sync()
+    world.bucket.delete("a.meta.json")
+    event(world, "a.meta.json", remove=True)
+    batch = hold(world, "a.meta.json")
+
+    def meanwhile(step):
+        if step == "fetched":
+            ref = world.bucket.put("a.meta.json", sidecar("b.txt", "y"))
+            event(world, "a.meta.json", told=ref)
+
+    work_on(world, batch, at=meanwhile)
+    world.run_batches()
+    assert states(world) == {"a.meta.json": ("skipped", "sidecar")}
 
 
 def test_an_event_that_is_waiting_makes_a_listing_s_removal_ask_the_bucket(world):

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.simulation.driver import SOURCE, run_episode, text
+from s3sync_dagster_tests.simulation.events import run_on_events
 from s3sync_dagster_tests.simulation.oracle import check
 from s3sync_dagster_tests.simulation.ports import FAULTS
 from s3sync_dagster_tests.simulation.world import KEYS, OTHER, SIDECARS, World
@@ -30,10 +31,17 @@ def test_a_world_from_a_seed_comes_to_rest_as_the_bucket_asks(seed):
     run_episode(seed, STEPS)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_events_alone_bring_a_world_to_rest_where_none_is_lost(seed):
+    run_on_events(seed, STEPS)
+
+
 @pytest.mark.long
 def test_a_million_steps():
     for seed in range(FIRST_SEED, FIRST_SEED + STEPS_IN_ALL // STEPS):
         run_episode(1_000 + seed, STEPS)
+        if seed % 5 == 0:
+            run_on_events(1_000 + seed, STEPS)
 
 
 def test_the_same_seed_does_the_same():

@@ -130,6 +130,9 @@ def expect(world: World) -> Expectation:
             answer.instead[key] = trouble or ("skipped", "no_sidecar")
             continue
         answer.states[key] = trouble or ("indexed", None)
+        if not world.lists and source.auto_sync is AutoSync.METADATA:
+            # A person's wish for the source's own document is forgotten by the next listing.
+            answer.instead[key] = ("failed", "record_ids_taken")
         for one in wanted:
             if any(
                 name.startswith(f"{one.document_id}-")
@@ -362,12 +365,14 @@ def _states(world: World) -> dict[str, tuple[str, str | None]]:
 
 def _check_counts(world: World) -> None:
     counts = world.catalog.views.counts(world.source.id)
-    listing = world.catalog.listings.latest(world.source.id)
-    assert listing is not None
     parts = Counter({"indexed": counts.indexed, "pending": counts.pending})
     parts["processing"] = counts.processing
     total = sum(parts.values()) + sum(counts.skipped.values()) + sum(counts.failed.values())
-    assert total == counts.objects == listing.listed == len(world.bucket.objects())
+    assert total == counts.objects == len(world.bucket.objects()), f"{counts}"
+    if world.lists:
+        listing = world.catalog.listings.latest(world.source.id)
+        assert listing is not None
+        assert listing.listed == counts.objects
     assert counts.pending == counts.processing == 0
 
 

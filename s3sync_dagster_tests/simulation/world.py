@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.batches import Take
@@ -44,6 +44,8 @@ PAGE_KEYS = 3
 class World(Outside):
     """One source with all that can happen to it."""
 
+    lists: ClassVar[bool] = True
+    attempts: ClassVar[int] = 3
     source: Source
     seed: int = 0
     workers: list[Worker] = field(default_factory=list)
@@ -167,7 +169,7 @@ class World(Outside):
             clock=self.clock,
             threads=1,
             take_seconds=60,
-            patience=Patience(tries=2, attempts=3, backoff_seconds=20),
+            patience=Patience(tries=2, attempts=self.attempts, backoff_seconds=20),
             at=lambda step: pause(f"at {step}"),
             report=self.reports.extend,
         )
@@ -183,14 +185,8 @@ class World(Outside):
         self._bury(worker)
 
     def kill(self, place: int) -> None:
-        if not self.workers:
-            return
-        worker = self.workers[place % len(self.workers)]
-        if worker.pinned:
-            return
-        self.note(f"kill {worker.name} {worker.place}")
-        worker.kill()
-        self._bury(worker)
+        if self.workers:
+            self._end(self.workers[place % len(self.workers)])
 
     def _bury(self, worker: Worker) -> None:
         """A process that died is seen by its lock; its batch is released at once."""
@@ -235,7 +231,11 @@ class World(Outside):
         if not self.workers:
             return
         worker = self.workers[place % len(self.workers)]
-        if self._walk(worker, (where,)) and not worker.pinned:
+        if self._walk(worker, (where,)):
+            self._end(worker)
+
+    def _end(self, worker: Worker) -> None:
+        if not worker.pinned:
             self.note(f"kill {worker.name} {worker.place}")
             worker.kill()
             self._bury(worker)

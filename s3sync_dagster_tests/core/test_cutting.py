@@ -1,0 +1,70 @@
+"""Documents are cut while others are written, and one that cannot be cut fails alone."""
+
+import threading
+
+import pytest
+
+from s3sync_dagster.core.write_groups import DOCUMENTS_AT_ONCE
+from s3sync_dagster.model.errors import UnreadableFile
+from s3sync_dagster_tests.engine_fixture import make_world, paragraph_chunker
+
+WAIT_SECONDS = 20
+
+
+@pytest.fixture
+def filed(tmp_path):
+    """A world whose catalog is a file, which several threads may use."""
+    return make_world(url=f"sqlite:///{tmp_path / 'catalog.db'}")
+
+
+def test_the_first_documents_are_written_while_the_last_ones_are_cut(filed):
+    written = threading.Event()
+    waited = []
+
+    def chunker(document, *, object_key, **named):
+        if object_key == "zzz.txt":
+            waited.append(written.wait(WAIT_SECONDS))
+        return paragraph_chunker(document, object_key=object_key, **named)
+
+    def at(step):
+        if step == "after_commit":
+            written.set()
+
+    for number in range(2 * DOCUMENTS_AT_ONCE):
+        filed.bucket.put(f"{number:03}.txt", f"text {number}")
+    filed.bucket.put("zzz.txt", "the last one")
+    filed.listing()
+    reports = filed.run_batches(threads=4, chunker=chunker, at=at)
+    assert waited == [True]
+    assert {report.state for report in reports} == {"indexed"}
+    assert len(filed.texts()) == 2 * DOCUMENTS_AT_ONCE + 1
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("error", [UnreadableFile("no", reason="damaged"), ValueError("fault")])
+def test_what_cannot_be_cut_fails_alone(filed, threads, error):
+    def chunker(document, *, object_key, **named):
+        if object_key == "b.txt":
+            raise error
+        return paragraph_chunker(document, object_key=object_key, **named)
+
+    for key in ("a.txt", "b.txt", "c.txt"):
+        filed.bucket.put(key, f"text of {key}")
+    filed.listing()
+    reports = filed.run_batches(threads=threads, chunker=chunker)
+    states = {report.key: report.state for report in reports}
+    assert states == {"a.txt": "indexed", "b.txt": "failed", "c.txt": "indexed"}
+    assert filed.keys_indexed() == {"a.txt", "c.txt"}
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_version_without_text_takes_the_older_text_along(filed, threads):
+    filed.bucket.put("a.txt", "text")
+    filed.bucket.put("b.txt", "stays")
+    filed.listing()
+    filed.run_batches(threads=threads)
+    filed.bucket.put("a.txt", "\n\n")
+    filed.listing()
+    [report] = filed.run_batches(threads=threads)
+    assert (report.state, report.reason) == ("removed", "empty_text")
+    assert filed.keys_indexed() == {"b.txt"}

@@ -1,0 +1,72 @@
+"""A world that is told of everything by its queue and never lists."""
+
+import random
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from s3sync_dagster.model.source import AutoSync, DeleteMode
+from s3sync_dagster_tests.simulation.driver import ACTIONS, SOURCE
+from s3sync_dagster_tests.simulation.oracle import check
+from s3sync_dagster_tests.simulation.ports import Weather
+from s3sync_dagster_tests.simulation.world import World
+
+UNTOLD = {"lose", "list", "approve", "configure"}
+"""What only a listing makes good, or belongs to one."""
+
+
+class Permitted(Weather):
+    """No request is denied: whoever was, is only asked for again by listings and people.
+
+    So are keys whose attempts have come to an end, for which the world below has many.
+    """
+
+    def forecast(self, kind: str, fault: str, *, after: int = 0) -> None:
+        super().forecast(kind, "error" if fault == "denied" else fault, after=after)
+
+
+@dataclass
+class EventWorld(World):
+    """Where the other world looks at the bucket, this one reads what its queue holds."""
+
+    lists: ClassVar[bool] = False
+    attempts: ClassVar[int] = 100
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.weather = Permitted()
+
+    def ask(self, key: str, *, custom_id: str | None, words: dict[str, Any], force: bool) -> None:
+        """Without a custom id: who found one taken also waits for a listing or a person."""
+        super().ask(key, custom_id=None, words=words, force=force)
+
+    def put(self, key: str, content: str) -> None:
+        """Each sidecar has custom ids of its own, for the same reason."""
+        super().put(key, content.replace('"id": "', f'"id": "{key[0]}'))
+
+    def _quiet_listing(self) -> bool:
+        while self.queue.bodies():
+            self.wait(60)
+            self._intake()
+        return self.catalog.invocations.live_count(self.source.id) > 0
+
+
+def run_on_events(seed: int, steps: int) -> EventWorld:
+    """Run a world in which events are repeated, late and shuffled, but none is lost."""
+    chance = random.Random(seed)
+    auto_sync = chance.choices([AutoSync.DIRECT, AutoSync.METADATA], (4, 1))[0]
+    world = EventWorld(SOURCE.with_changes(mode=DeleteMode.MIRROR, auto_sync=auto_sync), seed)
+    told = {name: action for name, action in ACTIONS.items() if name not in UNTOLD}
+    weights = [weight for weight, _ in told.values()]
+    try:
+        for _ in range(steps):
+            kind = chance.choices(list(told), weights)[0]
+            told[kind][1](world, chance)
+        world.settle(events=True)
+        check(world)
+    except BaseException as error:
+        error.add_note("\n".join(world.trace[-400:]))
+        error.add_note(f"auto_sync {auto_sync}; replay: run_on_events({seed}, {steps})")
+        raise
+    finally:
+        world.close()
+    return world
