@@ -49,6 +49,11 @@ class Settings:
         """Where ``prepare_home`` keeps the key when the environment gives none."""
         return self.home / "encryption.key"
 
+    @property
+    def runs_socket(self) -> Path:
+        """Where the process listens from which run workers are forked."""
+        return self.home / "runs.sock"
+
     def variable(self, name: str) -> str:
         """Return a variable that a source's configuration names.
 

@@ -32,8 +32,8 @@ from s3sync_dagster_tests.end_to_end.stage import Stage, close_stage, open_stage
 IDLE_SECONDS = 15.0
 
 
-PARTS = ("daemon", "code server", "workers")
-"""Processes of the stack; run workers are children of the code server."""
+PARTS = ("daemon", "code server", "runs", "workers")
+"""Processes of the stack; run workers are children of ``runs``."""
 
 
 def stack_cpu_seconds(stage: Stage, parts: Sequence[str] = PARTS) -> dict[str, float]:

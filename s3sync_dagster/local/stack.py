@@ -45,6 +45,8 @@ _SERVERS_SECONDS = 9.0
 _SOCKET_PATH_BYTES = 104
 """What the strictest system (macOS) accepts as the path of a socket."""
 _API = "s3sync_dagster.api"
+_RUN_FORKER = "s3sync_dagster.defs.run_forker"
+"""By name: this process has no use for Dagster itself."""
 
 
 class Stack:
@@ -202,6 +204,9 @@ class Stack:
         if self._sources_version:
             self._reloader = Reloader(self._dagster, self._sources_version)
         self._wait_loaded(code_port)
+        runs_path = self._settings.runs_socket
+        if sys.platform == "linux" and len(os.fsencode(runs_path)) < _SOCKET_PATH_BYTES:
+            child("runs", [sys.executable, "-m", _RUN_FORKER, str(runs_path)])
         child("daemon", [*program("dagster-daemon"), "run", "-w", str(workspace)])
         if self._reloader:
             self._reloader.daemon_started()

@@ -118,7 +118,8 @@ def run_workers(home):
     return [
         process
         for process in processes_of(home)
-        if "multiprocessing.spawn" in " ".join(process.cmdline())
+        if "run_forker" in " ".join(process.cmdline())
+        and "run_forker" in " ".join(process.parent().cmdline())  # else it is their parent
     ]
 
 

@@ -1,0 +1,145 @@
+"""Run workers that are forked from a warm process: one run each, seen when they die."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from dagster import (
+    DagsterInstance,
+    DagsterRunStatus,
+    in_process_executor,
+    job,
+    op,
+    reconstructable,
+)
+from dagster._core.launcher import DefaultRunLauncher
+from dagster._core.test_utils import poll_for_finished_run
+
+from s3sync_dagster.defs.launcher import WarmRunLauncher, ask_forker
+from s3sync_dagster.local.home import prepare_home
+from s3sync_dagster.settings import load_settings
+
+
+@op
+def wait_or_die(context):
+    """Does what the run's tag says."""
+    wish = context.run.tags["wish"]
+    if wish == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if wish == "wait":
+        context.log.info("waiting")
+        time.sleep(60)
+    if wish == "fail":
+        raise ValueError("as it was wished")
+
+
+@job(executor_def=in_process_executor)
+def wishes():
+    wait_or_die()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A data folder with a forker, whose variables this process has too, as a daemon has."""
+    settings = load_settings({**os.environ, "S3SYNC_HOME": str(tmp_path_factory.mktemp("run"))})
+    prepare_home(settings)
+    environment = settings.child_environment()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("S3SYNC_HOME", "DAGSTER_HOME"):
+            patch.setenv(name, environment[name])
+        forker = subprocess.Popen(
+            [sys.executable, "-m", "s3sync_dagster.defs.run_forker", str(settings.runs_socket)],
+            env=environment,
+        )
+        end = time.monotonic() + 60
+        while ask_forker({"run_id": "none"}) is None:
+            assert time.monotonic() < end
+            assert forker.poll() is None
+            time.sleep(0.1)
+        yield settings
+        forker.terminate()
+        assert forker.wait(30) == 0
+        assert not settings.runs_socket.exists()
+
+
+@pytest.fixture
+def instance(home):
+    with DagsterInstance.get() as opened:
+        yield opened
+
+
+def launch(instance, wish):
+    """Launch a run as the daemon does; no workspace, so that the default way would be an error."""
+    from dagster._core.launcher import LaunchRunContext
+
+    origin = reconstructable(wishes).get_python_origin()
+    run = instance.create_run_for_job(
+        wishes, tags={"wish": wish}, job_code_origin=origin, status=DagsterRunStatus.STARTING
+    )
+    instance.run_launcher.launch_run(LaunchRunContext(dagster_run=run, workspace=None))
+    return run.run_id
+
+
+def worker_of(run_id):
+    return (ask_forker({"run_id": run_id}) or {})["pid"]
+
+
+def until_started(instance, run_id):
+    end = time.monotonic() + 30
+    while instance.get_run_by_id(run_id).status is not DagsterRunStatus.STARTED:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_the_shipped_instance_launches_that_way(instance):
+    assert type(instance.run_launcher) is WarmRunLauncher
+
+
+@pytest.mark.parametrize(
+    ("wish", "status"), [("work", DagsterRunStatus.SUCCESS), ("fail", DagsterRunStatus.FAILURE)]
+)
+def test_a_run_ends_as_its_op_does(instance, wish, status):
+    run_id = launch(instance, wish)
+    assert poll_for_finished_run(instance, run_id, timeout=60).status is status
+
+
+def test_a_worker_that_dies_is_reported_within_seconds(instance):
+    run_id = launch(instance, "die")
+    assert poll_for_finished_run(instance, run_id, timeout=15).status is DagsterRunStatus.FAILURE
+    messages = [log.message for log in instance.all_logs(run_id)]
+    assert any("ended unexpectedly: signal SIGKILL" in message for message in messages), messages
+
+
+def test_two_runs_at_once_and_one_is_cancelled(instance):
+    waiting, working = launch(instance, "wait"), launch(instance, "work")
+    assert poll_for_finished_run(instance, working, timeout=60).status is DagsterRunStatus.SUCCESS
+    until_started(instance, waiting)
+    assert worker_of(waiting)
+    assert instance.run_launcher.terminate(waiting)
+    assert poll_for_finished_run(instance, waiting, timeout=30).status is DagsterRunStatus.CANCELED
+    assert not instance.run_launcher.terminate(waiting)
+
+
+def test_a_request_that_is_none_harms_nothing(home):
+    import socket
+
+    for text in (b"no json\n", b"\n", b"[1]\n", b"{}\n"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+            link.connect(str(home.runs_socket))
+            link.sendall(text)
+            assert link.recv(100) == b""
+    assert ask_forker({"run_id": "none"}) == {"pid": None}
+
+
+def test_without_a_forker_runs_start_as_dagster_starts_them(instance, monkeypatch, tmp_path):
+    started = []
+    monkeypatch.setenv("S3SYNC_HOME", str(tmp_path))
+    monkeypatch.setattr(
+        DefaultRunLauncher, "launch_run", lambda _, context: started.append(context.dagster_run)
+    )
+    run_id = launch(instance, "work")
+    assert [run.run_id for run in started] == [run_id]
+    instance.report_run_failed(started[0])
