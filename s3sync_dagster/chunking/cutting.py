@@ -1,10 +1,11 @@
 """Chooses cuts: the cheapest way to make pieces that all fit, in linear time."""
 
 from itertools import accumulate
+from math import ceil
 
 from s3sync_dagster.chunking.budget import Budget
 from s3sync_dagster.chunking.filling import Parts, fill_gaps
-from s3sync_dagster.chunking.outline import Outline, Piece, common_scope
+from s3sync_dagster.chunking.outline import ROOT, Outline, Piece, common_scope
 
 CHUNK_COST = 0.5
 """Price of each chunk. Higher fills better; 0.5 is the knee of fill against intactness."""
@@ -34,29 +35,31 @@ def _cheapest(parts: Parts, limit: int) -> list[int]:
     count = len(costs)
     small = max(1.0, SMALL_SHARE * limit)
     slope = SMALL_COST / small
+    grown_size = ceil(small)
     ends = list(accumulate(parts.weights))
     starts = [0, *ends[:-1]]
     for index, position in enumerate(parts.positions if parts.headers else ()):
         # A repeated header makes the chunk that starts here longer: it starts earlier, in effect.
         starts[index] -= parts.header_weights.get(position, 0)
-    before = [0] * (count + 1)
-    totals = [0.0] * count
+    before = [0]
+    totals: list[float] = []
     # What has left a queue at its head is lower than all: nothing is taken off beyond it.
     gone = float("-inf")
     small_queue, small_values, small_head = [-1], [gone], 1
     large_queue, large_values, large_head = [-1], [gone], 1
     grown = 0
+    grows = starts[0] + grown_size  # where the next start gives no small chunk any more
     best = 0.0
-    for i, here in enumerate(ends):
-        total = best + CHUNK_COST + costs[i]
-        totals[i] = total
-        value = total + slope * starts[i]
+    for i, (here, at, cost) in enumerate(zip(ends, starts, costs, strict=True)):
+        total = best + CHUNK_COST + cost
+        totals.append(total)
+        value = total + slope * at
         while small_values[-1] >= value:
             small_values.pop()
             small_queue.pop()
         small_values.append(value)
         small_queue.append(i)
-        while grown < i and here - starts[grown] >= small:
+        while here >= grows and grown < i:
             value = totals[grown]
             while large_values[-1] >= value:
                 large_values.pop()
@@ -64,23 +67,27 @@ def _cheapest(parts: Parts, limit: int) -> list[int]:
             large_values.append(value)
             large_queue.append(grown)
             grown += 1
+            grows = starts[grown] + grown_size
         lowest = here - limit
         start = small_queue[small_head]
         while start < grown or starts[start] < lowest:
             small_values[small_head] = gone
             small_head += 1
             start = small_queue[small_head]
-        while large_head < len(large_queue) and starts[large_queue[large_head]] < lowest:
-            large_values[large_head] = gone
-            large_head += 1
         best = totals[start]
         lacking = SMALL_COST - slope * (here - starts[start])
         if lacking > 0.0:
             best += lacking
-        if large_head < len(large_queue) and large_values[large_head] <= best:
-            start = large_queue[large_head]
-            best = large_values[large_head]
-        before[i + 1] = start
+        while large_head < len(large_queue):
+            large = large_queue[large_head]
+            if starts[large] >= lowest:
+                if large_values[large_head] <= best:
+                    start = large
+                    best = large_values[large_head]
+                break
+            large_values[large_head] = gone
+            large_head += 1
+        before.append(start)
     chosen: list[int] = []
     i = count
     while i > 0:
@@ -96,6 +103,8 @@ def _pieces(parts: Parts, chosen: list[int], end: int) -> list[Piece]:
     for first, after in zip(chosen, [*chosen[1:], len(positions)], strict=True):
         scope = scopes[first]
         for other in scopes[first + 1 : after]:
+            if scope is ROOT:
+                break
             if other is not scope:
                 scope = common_scope(scope, other)
         stop = positions[after] if after < len(positions) else end

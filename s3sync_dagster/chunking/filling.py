@@ -1,7 +1,8 @@
 """Completes an outline: no impossible cuts, and no part between two cuts that is too large."""
 
+import re
 from dataclasses import dataclass, field
-from operator import sub
+from operator import eq, sub
 
 from s3sync_dagster.chunking.anchors import ANCHOR, find_anchors
 from s3sync_dagster.chunking.budget import Budget
@@ -13,6 +14,7 @@ BEFORE_BLANKS = 6.0
 SMALL_PARTS = 12
 """A run of so many parts, each below such a share of the limit, is uniform: a list of constants,
 an array of numbers. Content decides between its cuts too."""
+_RUN = re.compile(rb"\x01{%d,}" % SMALL_PARTS)
 LONG_GAP = 4
 """A part of more than so many chunks gets anchors."""
 
@@ -51,7 +53,8 @@ def fill_gaps(data: bytes, outline: Outline, budget: Budget) -> Parts:
     ends = [*starts[1:], len(data)]
     weights = _weights(data, starts, ends, budget)
     done = 0
-    for heavy in [index for index, weight in enumerate(weights) if weight > limit]:
+    fits = max(weights) <= limit
+    for heavy in [] if fits else [at for at, weight in enumerate(weights) if weight > limit]:
         chosen = slice(done, heavy)
         parts.extend(starts[chosen], costs[chosen], scopes[chosen], weights[chosen])
         gap = _Gap(starts[heavy], ends[heavy], weights[heavy], costs[heavy], scopes[heavy])
@@ -86,13 +89,13 @@ def _add_headers(data: bytes, parts: Parts, outline: Outline, budget: Budget) ->
 
 def _mark_runs(parts: Parts, small: int) -> None:
     """Find runs of small parts that cost the same."""
-    run = 0
-    before = -1.0
-    for index, (cost, weight) in enumerate(zip(parts.costs, parts.weights, strict=True)):
-        run = run + 1 if cost == before and weight <= small else 0
-        before = cost
-        if run >= SMALL_PARTS:
-            parts.floors.setdefault(index, cost)
+    equal = bytes(map(eq, parts.costs[1:], parts.costs))  # 1 where a cut costs what the last did
+    for found in _RUN.finditer(equal):
+        run = 0
+        for index in range(found.start() + 1, found.end() + 1):
+            run = run + 1 if parts.weights[index] <= small else 0
+            if run >= SMALL_PARTS:
+                parts.floors.setdefault(index, parts.costs[index])
 
 
 def _possible(data: bytes, outline: Outline) -> tuple[list[int], list[float], list[Scope]]:
@@ -136,6 +139,10 @@ def _add_gap(data: bytes, parts: Parts, gap: _Gap, budget: Budget, inner_cost: f
     starts, costs = _cuts_inside(data, gap, budget)
     ends = [*starts[1:], gap.end]
     weights = _weights(data, starts, ends, budget)
+    if gap.end - gap.start <= long and max(weights) <= budget.max_bytes:
+        costs = [gap.cost, *[inner_cost + cost for cost in costs[1:]]]
+        parts.extend(starts, costs, [gap.scope] * len(starts), weights)
+        return
     for start, end, cost, weight in zip(starts, ends, costs, weights, strict=True):
         total = gap.cost if start == gap.start else inner_cost + cost
         if weight > budget.max_bytes and len(starts) > 1:

@@ -12,12 +12,14 @@ MAX_DEPTH = 16
 """Levels that a symbol or heading path names; hostile files have 100,000."""
 
 ScopeKind = Literal["symbol", "heading", "fence"]
+Path = tuple[tuple[ScopeKind, str], ...]
+"""Kinds and names of what encloses something, the outermost first."""
 
 
 class Scope:
     """What encloses a part of a document: a definition, a heading, a fence."""
 
-    __slots__ = ("_name", "depth", "kind", "parent")
+    __slots__ = ("_name", "_path", "depth", "kind", "parent")
 
     def __init__(
         self,
@@ -31,6 +33,7 @@ class Scope:
         self._name = name
         self.parent = parent
         self.depth = depth
+        self._path: Path | None = None
 
     @property
     def name(self) -> str:
@@ -45,16 +48,15 @@ class Scope:
             return self
         return Scope(kind, name, self, self.depth + 1)
 
-    def path(self) -> tuple[tuple[ScopeKind, str], ...]:
+    def path(self) -> Path:
         """Return kinds and names from the outermost to this one, each name once in a row."""
-        steps: list[tuple[ScopeKind, str]] = []
-        scope: Scope | None = self
-        while scope is not None and scope.depth:
-            step = (scope.kind, scope.name)
-            if step[1] and step not in steps[-1:]:
-                steps.append(step)
-            scope = scope.parent
-        return tuple(reversed(steps))
+        if self.parent is None:
+            return ()
+        if self._path is None:
+            step = (self.kind, self.name)
+            outer = self.parent.path()
+            self._path = outer if not step[1] or step in outer[-1:] else (*outer, step)
+        return self._path
 
 
 ROOT = Scope("symbol", "")
@@ -105,7 +107,7 @@ class Piece(NamedTuple):
 
     start: int
     end: int
-    path: tuple[tuple[ScopeKind, str], ...] = ()
+    path: Path = ()
     header: tuple[int, int] | None = None
     """Range of the header row to repeat before the text."""
 
@@ -120,4 +122,4 @@ class Piece(NamedTuple):
         """Return the names of one kind on the path, or None when there are none."""
         if not self.path:
             return None
-        return separator.join(name for of, name in self.path if of == kind and name) or None
+        return separator.join([name for of, name in self.path if of == kind]) or None

@@ -6,6 +6,8 @@ from typing import NamedTuple
 from s3sync_dagster.chunking.outline import Piece
 from s3sync_dagster.model.document import Page
 
+_NEWLINE = 10
+
 
 class Place(NamedTuple):
     """A piece's text and position."""
@@ -27,16 +29,15 @@ def locate(data: bytes, pieces: Iterable[Piece], pages: tuple[Page, ...]) -> Ite
     line = column = 1
     character = 0
     page = -1
+    ascii_text = data.decode() if data.isascii() else ""  # there, bytes are characters
     for piece in pieces:
-        raw = data[piece.start : piece.end].decode("utf-8")
+        start, end = piece.start, piece.end
+        stop = end - 1 if data[end - 1] == _NEWLINE and end - start > 1 else end
+        text = ascii_text[start:stop] if ascii_text else data[start:stop].decode()
         while page + 1 < len(pages) and pages[page + 1].start <= character:
             page += 1
-        text = raw[:-1] if raw.endswith("\n") and len(raw) > 1 else raw
         newlines = text.count("\n")
-        if newlines:
-            end_col = max(1, len(text) - text.rfind("\n") - 1)
-        else:
-            end_col = max(1, column + len(text) - 1)
+        behind = len(text) - text.rfind("\n") if newlines else column + len(text)
         stored = text
         if piece.header is not None:
             stored = data[piece.header[0] : piece.header[1]].decode("utf-8") + text
@@ -45,10 +46,9 @@ def locate(data: bytes, pieces: Iterable[Piece], pages: tuple[Page, ...]) -> Ite
             start_line=line,
             end_line=line + newlines,
             start_col=column,
-            end_col=end_col,
+            end_col=max(1, behind - 1),
             page=pages[page].label if page >= 0 else None,
         )
-        character += len(raw)
-        total = newlines + (len(raw) != len(text))
-        line += total
-        column = len(raw) - raw.rfind("\n") if total else column + len(raw)
+        character += len(text) + end - stop
+        line += newlines + end - stop
+        column = behind if stop == end else 1

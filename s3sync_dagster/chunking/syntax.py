@@ -36,8 +36,29 @@ WHOLE_ABOVE = 1536
 the comment stays with the beginning; with larger ones it stays whole."""
 _PUNCTUATION_BYTES = 3
 _KEYWORD_BYTES = 12
+_KNOWN_GAP_BYTES = 40
+_KNOWN_GAPS = 1000
 _BLANK = 32
 """Bytes up to a space may be blank."""
+
+
+class _Gaps(dict[bytes, tuple[int, int]]):
+    """What stands before a node -> line ends in it, bytes of indentation after the last one.
+
+    Both are 0 for a node that does not begin its line. Few gaps are common: those are looked up.
+    """
+
+    def __missing__(self, gap: bytes) -> tuple[int, int]:
+        """Work out a gap, and keep it where it is short."""
+        before, found, indentation = gap.rpartition(b"\n")
+        blank = bool(found) and (not indentation or indentation.isspace())
+        told = (before.count(b"\n") + 1, len(indentation)) if blank else (0, 0)
+        if len(gap) <= _KNOWN_GAP_BYTES and len(self) < _KNOWN_GAPS:
+            self[gap] = told
+        return told
+
+
+_gaps = _Gaps()
 
 
 def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outline:
@@ -48,6 +69,7 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
     outline = Outline(inner_cost=DEPTH_COST[-1])
     positions, costs, scopes = outline.positions, outline.costs, outline.scopes
     traits = traits_of(language)
+    gaps = _gaps
     tiny = max(32, limit // 48)  # neighbouring statements up to this size stay together
     open_above = limit * OPEN_SHARE
     long_line = max(16, limit // 5)  # a line is cut at a node only with so much before it
@@ -55,6 +77,7 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
     children = iter(tree.root_node.children)
     scope = ROOT
     depth = 1
+    depth_cost = DEPTH_COST[1]
     parent_kind = kind_before = OTHER
     last = line = end_before = 0
     named = ROOT  # that of the last definition: one for all clauses of a function
@@ -63,30 +86,25 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
     while True:
         for node in children:
             start, end = node.start_byte, node.end_byte
-            if end <= end_before or start == end:
+            if end <= end_before:
                 continue
             size = end - start
-            if size <= _PUNCTUATION_BYTES and end - last <= limit:
-                if data[start] > _BLANK:
+            if size <= _PUNCTUATION_BYTES and (end - last <= limit or not size):
+                if size and data[start] > _BLANK:
                     end_before = end  # a closer or separator stays with what precedes it
                 continue
             kind, is_body, is_named, is_wrapper = traits[node.kind_id]
-            if size <= _KEYWORD_BYTES and not is_named and end - last <= limit:
+            if not is_named and size <= _KEYWORD_BYTES and end - last <= limit:
                 end_before = end
                 continue
             if data[start] <= _BLANK and data[start:end].isspace():
                 continue  # some grammars have nodes for blanks
-            start = max(start, end_before)
-            # It begins with its line when only blanks precede it there: how many lines before?
-            position, newlines = start, 0
-            ends_line = end_before == 0 or data[end_before - 1] == 10
-            if start > end_before or ends_line:
-                begin = data.rfind(b"\n", end_before, start) + 1
-                if begin or ends_line:
-                    begin = begin or end_before
-                    if begin == start or data[begin:start].isspace():
-                        position = begin
-                        newlines = data.count(b"\n", end_before, begin) + ends_line
+            if start < end_before:  # noqa: PLR1730  a call for each node takes longer
+                start = end_before
+            # With the byte before, which may end a line; the document begins with a line.
+            gap = data[end_before - 1 : start] if end_before else b"\n" + data[:start]
+            newlines, indent = gaps[gap]
+            position = start - indent
             size = end - position
             opens = (
                 size > open_above
@@ -111,18 +129,19 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
                 cut = newlines > 1 or not together
             else:
                 cut = (end - last > limit and not opens) or (
-                    is_named and position - max(last, line) > long_line
+                    is_named and position - last > long_line and position - line > long_line
                 )
             described_here = kind_before == COMMENT and newlines < 2
-            if described_here and kind == DEFINITION and end - last > limit:
-                opens |= limit < WHOLE_ABOVE
-            if cut and described_here and not opens and end - last <= limit:
-                cut = False  # a comment and what it describes fit together: they are one part
-                if kind != COMMENT:
-                    for index in described:
-                        scopes[index] = inner
+            if described_here:
+                if kind == DEFINITION and end - last > limit:
+                    opens |= limit < WHOLE_ABOVE
+                if cut and not opens and end - last <= limit:
+                    cut = False  # a comment and what it describes fit together: they are one part
+                    if kind != COMMENT:
+                        for index in described:
+                            scopes[index] = inner
             if cut:
-                cost = DEPTH_COST[min(depth, len(DEPTH_COST) - 1)]
+                cost = depth_cost
                 if not newlines:
                     cost += INSIDE_LINE
                 elif newlines > 1:
@@ -134,11 +153,11 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
                     cost += SAME_NAME
                 if described_here:
                     cost += AFTER_COMMENT + (INSIDE_COMMENT if kind == COMMENT else 0.0)
-                else:
+                elif described:
                     described.clear()
                 if kind == COMMENT:
                     described.append(len(positions))
-                else:
+                elif described:
                     for index in described:
                         scopes[index] = inner
                     described.clear()
@@ -158,6 +177,7 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
                 stack.append((children, scope, parent_kind))
                 children, scope, parent_kind = iter(inside), inner, kind
                 depth += 1
+                depth_cost = DEPTH_COST[min(depth, len(DEPTH_COST) - 1)]
                 after_header = position > last or not inside[0].is_named
                 in_wrapper = is_wrapper
                 kind_before = COMMENT if in_wrapper else OTHER
@@ -171,4 +191,5 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
                 return outline
             children, scope, parent_kind = stack.pop()
             depth -= 1
+            depth_cost = DEPTH_COST[min(depth, len(DEPTH_COST) - 1)]
             after_header = in_wrapper = False

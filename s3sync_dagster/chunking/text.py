@@ -12,7 +12,9 @@ CLAUSE = 4.0
 SPACE = 6.0
 CHARACTER = 9.0
 
-_LINE_END = re.compile(rb"\r\n?|\n")
+# Possessive: hostile blanks stay linear.
+_LINE_BREAK = re.compile(rb"(?:\r\n?+|\n)((?:[ \t\x0b\x0c]*+(?:\r\n?+|\n))*+)")
+_BLANK_START = re.compile(rb"[ \t\x0b\x0c]*+[\r\n]")
 _SENTENCE_END = re.compile(
     rb"(?:[.!?][\"')\]]*|\xe3\x80\x82|\xef\xbc\x81|\xef\xbc\x9f)[ \t]+"  # ASCII marks, then 。！？
     rb"|\xe3\x80\x82|\xef\xbc\x81|\xef\xbc\x9f"
@@ -24,31 +26,25 @@ _SPACE = re.compile(rb"[ \t\x0b\x0c]+|[,;|&]")
 def text_cuts(data: bytes, start: int, end: int, limit: int) -> Iterator[tuple[int, float]]:
     """Yield positions and costs inside ``data[start:end]`` that leave no gap above ``limit``."""
     last = start
+    long_line = limit // 4
     for position, cost in _line_cuts(data, start, end):
-        if position - last > limit // 4:
+        if position - last > long_line:
             yield from _line_inside(data, last, position, limit)
-        if position < end:
-            yield position, cost
+        yield position, cost
         last = position
-    if end - last > limit // 4:
+    if end - last > long_line:
         yield from _line_inside(data, last, end, limit)
 
 
-def _line_cuts(data: bytes, start: int, end: int) -> Iterator[tuple[int, float]]:
-    """Yield the beginnings of lines that are not blank."""
-    position = start
-    blank = False
-    for match in _LINE_END.finditer(data, start, end):
-        stop, after = match.span()
-        if stop == position or (data[position] <= 32 and data[position:stop].isspace()):
-            blank = True
-        else:
-            if position > start:
-                yield position, BLANK_LINE if blank else LINE
-            blank = False
-        position = after
-    if start < position < end:
-        yield position, BLANK_LINE if blank else LINE
+def _line_cuts(data: bytes, start: int, end: int) -> list[tuple[int, float]]:
+    """Return the beginnings of lines that are not blank."""
+    breaks = _LINE_BREAK.finditer(data, start, end)
+    cuts = [(found.end(), BLANK_LINE if found[1] else LINE) for found in breaks]
+    if cuts and cuts[-1][0] == end:
+        cuts.pop()
+    if cuts and _BLANK_START.match(data, start, end):
+        cuts[0] = (cuts[0][0], BLANK_LINE)
+    return cuts
 
 
 def _line_inside(data: bytes, start: int, end: int, limit: int) -> Iterator[tuple[int, float]]:

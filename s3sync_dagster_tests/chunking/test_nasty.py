@@ -57,20 +57,25 @@ def test_nasty_files_are_cut(pool, name):
     assert (chunks[0].strategy == "lines") >= (fallback is not None)
 
 
+STOPPED = {"timeout", "out_of_memory", "worker_crashed"}
+"""Which limit is met first depends on the machine: native code that is refused memory crashes, and
+a busy machine may not have seen how much it had."""
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("kind", "text", "reasons"),
-    [
-        ("java", "a<" * 50_000, {"out_of_memory", "timeout", "worker_crashed"}),
-        ("html", "<div>" * 50_000, {"timeout", "out_of_memory"}),
-        ("xml", "<div>" * 50_000, {"timeout", "out_of_memory"}),
-    ],
+    ("kind", "text"),
+    [("java", "a<" * 50_000), ("html", "<div>" * 50_000), ("xml", "<div>" * 50_000)],
     ids=["generics", "html", "xml"],
 )
-def test_superlinear_grammars_are_stopped(pool, kind, text, reasons):
+def test_superlinear_grammars_are_stopped(pool, kind, text):
     chunks = chunks_of(kind, text, 2048, pool)
     check(text, chunks, 2048)
-    assert {chunk.fallback for chunk in chunks} <= reasons
+    (reason,) = {chunk.fallback for chunk in chunks}
+    assert reason in STOPPED
+    assert {chunk.strategy for chunk in chunks} == {"lines"}
+    following = "class A { int b; }\n" * 200
+    assert {chunk.fallback for chunk in chunks_of("java", following, 2048, pool)} == {None}
 
 
 GROWING = {
