@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -116,6 +117,8 @@ class KeyWork:
     wish: Wish | None = None
     ref: ObjectRef | None = None
     document: Document | None = None
+    cutting: Future[list[Chunk]] | None = None
+    """Chunks to come; ``take_chunks`` waits for them."""
     chunks: list[Chunk] = field(default_factory=list[Chunk])
     error: S3SyncError | None = None
     reason: str | None = None
@@ -170,6 +173,12 @@ class KeyWork:
         """Leave the key alone, with a reason that can be queried."""
         self.verdict, self.reason, self.message = "skipped", reason, message
         self.cause = cause
+
+    def take_chunks(self) -> None:
+        """Wait until the document is cut. Raises what cutting it raised."""
+        if self.cutting is not None:
+            cutting, self.cutting = self.cutting, None
+            self.chunks = cutting.result()
 
     def documents(self) -> list[DocumentState]:
         """Return the key's documents as far as they are known, those of this batch included."""

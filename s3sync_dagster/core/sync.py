@@ -1,14 +1,14 @@
 """The story of a batch: read, extract, chunk, embed, upsert, delete what is stale."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from s3sync_dagster.core.engine import Engine, KeyWork
 from s3sync_dagster.core.lease import Lease
 from s3sync_dagster.core.reading import extract_batch
 from s3sync_dagster.core.writing import upsert_batch
-from s3sync_dagster.model.errors import EmptyText, S3SyncError
+from s3sync_dagster.model.document import Chunk, Document
+from s3sync_dagster.model.errors import EmptyText
 
 __all__ = ["chunk_batch", "extract_batch", "sync_batch", "upsert_batch"]
 
@@ -27,31 +27,40 @@ def sync_batch(engine: Engine, lease: Lease) -> list[KeyWork]:
 
 
 def chunk_batch(engine: Engine, works: Sequence[KeyWork]) -> None:
-    """Step two, chunk: cut every document that was extracted."""
-    waiting = [work for work in works if work.document is not None]
+    """Step two, chunk: have every document that was extracted cut.
+
+    With several threads this returns at once: the first documents are written while the last
+    ones are cut, since Chroma alone keeps one core busy.
+    """
+    waiting = [(work, work.document) for work in works if work.document is not None]
     if engine.threads > 1:
-        with ThreadPoolExecutor(max_workers=engine.threads) as threads:
-            list(threads.map(partial(_chunk_one, engine), waiting))
+        threads = ThreadPoolExecutor(engine.threads, thread_name_prefix="s3sync-chunk")
+        for work, document in waiting:
+            work.cutting = threads.submit(_cut, engine, work, document)
+        threads.shutdown(wait=False)  # its threads end when all is cut
     else:
-        for work in waiting:
-            _chunk_one(engine, work)
+        for work, document in waiting:
+            work.cutting = Future()
+            try:
+                work.cutting.set_result(_cut(engine, work, document))
+            except Exception as error:  # noqa: BLE001  (raised where the result is taken)
+                work.cutting.set_exception(error)
     engine.at("chunked")
 
 
-def _chunk_one(engine: Engine, work: KeyWork) -> None:
-    if work.document is None:
-        return
+def _cut(engine: Engine, work: KeyWork, document: Document) -> list[Chunk]:
+    """Return the chunks; but for its ``ms`` the work is the writer's meanwhile."""
     started = engine.clock.monotonic()
     try:
-        work.chunks = engine.chunker(
-            work.document,
+        chunks = engine.chunker(
+            document,
             object_key=work.key,
             config=engine.source.chunking,
             limits=engine.embedder.limits,
             pool=engine.pool,
         )
-        if not work.chunks:
-            raise EmptyText(f"{work.key!r} was read and holds no text.")
-    except S3SyncError as error:
-        work.fail(error)
-    work.ms["chunk"] = round((engine.clock.monotonic() - started) * 1000, 1)
+    finally:
+        work.ms["chunk"] = round((engine.clock.monotonic() - started) * 1000, 1)
+    if not chunks:
+        raise EmptyText(f"{work.key!r} was read and holds no text.")
+    return chunks

@@ -4,66 +4,20 @@ The next group is prepared and embedded while Chroma takes the one before: with 
 two cost about as much as the dearer of them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
 
 from s3sync_dagster.core.engine import Engine, KeyWork
-from s3sync_dagster.core.interfaces import CollectionPort, Vectors
-from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.lease import Lease
 from s3sync_dagster.core.ownership import look_for_owners
-from s3sync_dagster.core.plan import WritePlan, metadata_keys, plan_writes, record_ids
-from s3sync_dagster.core.records import build_records
+from s3sync_dagster.core.plan import WritePlan, metadata_keys, plan_writes
 from s3sync_dagster.core.settling import Settler, busy
-from s3sync_dagster.core.state import DocumentState, Target
+from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.core.unexpected import unexpected_error
 from s3sync_dagster.core.work import Claim, DocumentCommit, Intent, Refusal
-from s3sync_dagster.model.document import Record
+from s3sync_dagster.core.write_groups import WriteGroup, WriteUnit, one_by_one, write_groups
 from s3sync_dagster.model.errors import FixInput, LeaseLost, S3SyncError
 from s3sync_dagster.model.invocation import Result
-
-DOCUMENTS_AT_ONCE = 100
-
-
-@dataclass(slots=True, kw_only=True)
-class _Unit:
-    """One document to write."""
-
-    work: KeyWork
-    target: Target
-    document_id: str
-    records: list[Record]
-    before: DocumentState | None = None
-    plan: WritePlan | None = None
-    replaced: DocumentState | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class _Group:
-    """Documents of one collection that are written together."""
-
-    collection: CollectionPort
-    units: list[_Unit]
-    vectors: Vectors = None
-    """Of the records to upsert, unit by unit."""
-
-    def upserts(self) -> list[Record]:
-        """Return the records whose text is new, unit by unit."""
-        return [record for unit in self.units if unit.plan for record in unit.plan.upsert]
-
-    def states(self) -> list[DocumentState]:
-        """Return the documents whose records this group writes or deletes."""
-        states = [
-            replace(
-                unit.before,
-                high_water=max(unit.before.high_water, len(unit.records)),
-                metadata_keys=(*unit.before.metadata_keys, *unit.plan.metadata_keys),
-            )
-            for unit in self.units
-            if unit.before is not None and unit.plan is not None
-        ]
-        return states + [unit.replaced for unit in self.units if unit.replaced is not None]
 
 
 def upsert_batch(engine: Engine, lease: Lease, works: Sequence[KeyWork]) -> None:
@@ -78,6 +32,10 @@ def upsert_batch(engine: Engine, lease: Lease, works: Sequence[KeyWork]) -> None
     except LeaseLost:
         settler.distrust_begun()
         raise
+    finally:
+        for work in works:
+            if work.cutting is not None:  # nobody will ask for these chunks
+                work.cutting.cancel()
 
 
 def _upsert(engine: Engine, lease: Lease, works: Sequence[KeyWork], settler: Settler) -> None:
@@ -87,7 +45,7 @@ def _upsert(engine: Engine, lease: Lease, works: Sequence[KeyWork], settler: Set
     settler.settle_quiet(works)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="s3sync-write") as writer:
         running: Future[None] | None = None
-        for group in _groups(engine, works, settler):
+        for group in write_groups(engine, works, settler):
             lease.require(seconds=0)
             ready = _prepare(engine, lease, group, settler)
             if running is not None:
@@ -103,75 +61,7 @@ def _upsert(engine: Engine, lease: Lease, works: Sequence[KeyWork], settler: Set
     settler.flush()
 
 
-def _groups(engine: Engine, works: Sequence[KeyWork], settler: Settler) -> Iterator[_Group]:
-    """Yield documents in groups that fill a write, collection by collection."""
-    by_collection: dict[str, list[tuple[KeyWork, Target]]] = {}
-    for work in works:
-        if work.verdict == "write" and work.wish is not None:
-            for target in work.wish.targets:
-                by_collection.setdefault(target.collection_name, []).append((work, target))
-    for name, pairs in by_collection.items():
-        try:
-            collection = engine.collections.open(
-                name,
-                tenant=engine.source.tenant,
-                database=engine.source.database_name,
-                embedder=engine.embedder,
-            )
-        except S3SyncError as error:
-            for work, _target in pairs:
-                settler.fail_unit(work, error)
-            continue
-        limits = collection.write_limits
-        units: list[_Unit] = []
-        records = size = 0
-        for work, target in pairs:
-            if work.verdict != "write":
-                continue  # another target of the key failed with its bytes
-            unit = _unit(engine, work, target, settler)
-            if unit is None:
-                continue
-            added = sum(len(record.document.encode()) for record in unit.records)
-            if units and (
-                records + len(unit.records) > limits.max_records
-                or size + added > limits.max_bytes
-                or len(units) >= DOCUMENTS_AT_ONCE
-            ):
-                yield _Group(collection=collection, units=units)
-                units, records, size = [], 0, 0
-            units.append(unit)
-            records += len(unit.records)
-            size += added
-        if units:
-            yield _Group(collection=collection, units=units)
-
-
-def _unit(engine: Engine, work: KeyWork, target: Target, settler: Settler) -> _Unit | None:
-    source, ref = engine.source, work.ref
-    if ref is None:
-        raise LeaseLost("a key without its object reached the write")  # designed away in reading
-    name = document_id(work.key, custom_id=target.custom_id, id_prefix=source.id_prefix)
-    try:
-        records = build_records(
-            source,
-            object_key=work.key,
-            document_id=name,
-            etag=ref.etag,
-            version_key=ref.version_id or ref.etag,
-            custom_id=target.custom_id,
-            metadata={**source.metadata, **target.metadata},
-            chunks=work.chunks,
-        )
-    except S3SyncError as error:
-        settler.fail_unit(work, error)
-        return None
-    except Exception as error:  # noqa: BLE001  (a fault of the program must not end the batch)
-        settler.fail_unit(work, unexpected_error(error, f"{work.key!r} could not be written"))
-        return None
-    return _Unit(work=work, target=target, document_id=name, records=records)
-
-
-def _prepare(engine: Engine, lease: Lease, group: _Group, settler: Settler) -> list[_Group]:
+def _prepare(engine: Engine, lease: Lease, group: WriteGroup, settler: Settler) -> list[WriteGroup]:
     """Claim, plan and embed a group; returns what of it is ready to be written."""
     try:
         claimed = _claim(engine, lease, group, settler)
@@ -197,7 +87,7 @@ def _prepare(engine: Engine, lease: Lease, group: _Group, settler: Settler) -> l
     return ready
 
 
-def _claim(engine: Engine, lease: Lease, group: _Group, settler: Settler) -> list[_Unit]:
+def _claim(engine: Engine, lease: Lease, group: WriteGroup, settler: Settler) -> list[WriteUnit]:
     """Put the group's documents under the batch's intent; returns those that it got.
 
     Records with our ids are looked for before: a row of the catalog is the right to delete them.
@@ -214,7 +104,7 @@ def _claim(engine: Engine, lease: Lease, group: _Group, settler: Settler) -> lis
         group.collection,
         [unit.document_id for unit in group.units if (name, unit.document_id) not in committed],
     )
-    free: list[_Unit] = []
+    free: list[WriteUnit] = []
     for unit in group.units:
         there = found.get(unit.document_id)
         if there is not None and there.refusal is not None:
@@ -239,7 +129,7 @@ def _claim(engine: Engine, lease: Lease, group: _Group, settler: Settler) -> lis
             for unit in free
         ],
     )
-    claimed: list[_Unit] = []
+    claimed: list[WriteUnit] = []
     for unit, answer in zip(free, answers, strict=True):
         match answer:
             case Refusal(passes=True):
@@ -253,15 +143,20 @@ def _claim(engine: Engine, lease: Lease, group: _Group, settler: Settler) -> lis
     return claimed
 
 
-def _embed(engine: Engine, group: _Group) -> None:
+def _embed(engine: Engine, group: WriteGroup) -> None:
     texts = [record.embedding_text for record in group.upserts()]
     if texts:
         group.vectors = engine.embedder.embed_documents(texts)
 
 
 def _together_or_alone(
-    engine: Engine, group: _Group, settler: Settler, step: Callable[[_Group], None], *, name: str
-) -> list[_Group]:
+    engine: Engine,
+    group: WriteGroup,
+    settler: Settler,
+    step: Callable[[WriteGroup], None],
+    *,
+    name: str,
+) -> list[WriteGroup]:
     """Do a step for a group; what one document causes fails that one alone.
 
     Returns:
@@ -288,12 +183,12 @@ def _together_or_alone(
         return []
     return [
         done
-        for alone in _one_by_one(group)
+        for alone in one_by_one(group)
         for done in _together_or_alone(engine, alone, settler, step, name=name)
     ]
 
 
-def _charge(group: _Group, step: str, milliseconds: float) -> None:
+def _charge(group: WriteGroup, step: str, milliseconds: float) -> None:
     """Charge each document its share, by records, of a step that the group does together."""
     records = sum(len(unit.records) for unit in group.units)
     for unit in group.units:
@@ -301,7 +196,7 @@ def _charge(group: _Group, step: str, milliseconds: float) -> None:
         unit.work.ms[step] = round(unit.work.ms.get(step, 0.0) + share, 1)
 
 
-def _write(engine: Engine, lease: Lease, groups: Sequence[_Group], settler: Settler) -> None:
+def _write(engine: Engine, lease: Lease, groups: Sequence[WriteGroup], settler: Settler) -> None:
     """Write groups and commit them."""
     for group in groups:
         for done in _together_or_alone(
@@ -316,7 +211,7 @@ def _write(engine: Engine, lease: Lease, groups: Sequence[_Group], settler: Sett
             engine.at("after_commit")
 
 
-def _write_records(engine: Engine, lease: Lease, group: _Group, settler: Settler) -> None:
+def _write_records(engine: Engine, lease: Lease, group: WriteGroup, settler: Settler) -> None:
     collection, tally = group.collection, engine.tally
     step = collection.write_limits.max_records
     upserts = group.upserts()
@@ -337,7 +232,7 @@ def _write_records(engine: Engine, lease: Lease, group: _Group, settler: Settler
         )
         tally.metadata_updated += len(part)
         engine.at("updated")
-    deletes = [name for unit in group.units for name in _tail(unit)]
+    deletes = [name for unit in group.units for name in unit.tail()]
     for start in range(0, len(deletes), step):
         lease.require()
         settler.begin(group.states())
@@ -348,14 +243,7 @@ def _write_records(engine: Engine, lease: Lease, group: _Group, settler: Settler
         engine.at("deleted")
 
 
-def _tail(unit: _Unit) -> list[str]:
-    names = list(unit.plan.delete) if unit.plan else []
-    if unit.replaced is not None:
-        names += record_ids(unit.replaced.document_id, 0, unit.replaced.high_water)
-    return names
-
-
-def _commit(engine: Engine, group: _Group, settler: Settler) -> None:
+def _commit(engine: Engine, group: WriteGroup, settler: Settler) -> None:
     written: list[DocumentCommit] = []
     removed: list[int] = []
     fingerprint = engine.source.fingerprint()
@@ -389,12 +277,3 @@ def _result(before: DocumentState, plan: WritePlan) -> Result:
     if plan.upsert or plan.delete:
         return Result.UPDATED
     return Result.METADATA_UPDATED if plan.update else Result.UNCHANGED
-
-
-def _one_by_one(group: _Group) -> Iterator[_Group]:
-    start = 0
-    for unit in group.units:
-        number = len(unit.plan.upsert) if unit.plan else 0
-        rows = None if group.vectors is None else group.vectors[start : start + number]
-        yield _Group(collection=group.collection, units=[unit], vectors=rows)
-        start += number

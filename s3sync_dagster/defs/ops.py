@@ -55,7 +55,8 @@ def chunk(context: dg.OpExecutionContext, batch: BatchWork) -> BatchWork:
     if batch.engine is not None and not batch.lost:
         with _accidents(context, batch):
             chunk_batch(batch.engine, batch.works)
-        context.log.info(f"cut {sum(len(work.chunks) for work in batch.works)} chunks")
+        cutting = sum(work.cutting is not None for work in batch.works)
+        context.log.info(f"{cutting} documents are cut, the first of them written meanwhile")
     return batch
 
 
