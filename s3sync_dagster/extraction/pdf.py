@@ -8,6 +8,7 @@ from typing import Any
 
 from s3sync_dagster.core.interfaces import Content
 from s3sync_dagster.extraction.metadata import Properties
+from s3sync_dagster.extraction.pdf_figures import find_figures, with_figures
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.model.errors import LimitExceeded, UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
@@ -35,7 +36,7 @@ def read_with_pdfium(content: Content, *, name: str, config: ExtractionConfig) -
     texts = list(page_texts(pdf))
     known = properties(pdf)
     return PdfPages(
-        texts=tuple(text.strip() for text in texts),
+        texts=tuple(with_figures(text, find_figures(pdf, i)) for i, text in enumerate(texts)),
         scans=tuple(number for number, text in enumerate(texts) if is_scan(text)),
         engine="pypdfium2",
         title=known.title,

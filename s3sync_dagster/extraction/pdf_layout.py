@@ -22,8 +22,9 @@ from s3sync_dagster.extraction.pdf_blocks import (
     join_tables,
     part_columns,
 )
+from s3sync_dagster.extraction.pdf_figures import find_figures, with_figures
 from s3sync_dagster.extraction.pdf_grids import Word, find_grids
-from s3sync_dagster.extraction.pdf_order import in_reading_order
+from s3sync_dagster.extraction.pdf_order import in_reading_order, put_in_place
 from s3sync_dagster.extraction.pdf_tables import find_rows_over_the_break, mend_tables
 from s3sync_dagster.extraction.running_heads import (
     MARGIN,
@@ -87,6 +88,7 @@ def _read(content: Content) -> PdfPages:
     references = list(page_texts(pdf))
     known = properties(pdf)
     crowded = {i for i in range(len(references)) if has_many_paths(pdf, i)}
+    figures = [find_figures(pdf, i) for i in range(len(references))]
     pdf.close()
     layouts = _parse(content, [i for i in range(len(references)) if i not in crowded], references)
     wanted = [words_of(reference) for reference in references]
@@ -95,6 +97,9 @@ def _read(content: Content) -> PdfPages:
         for layout, reference, words in zip(layouts, references, wanted, strict=True)
     ]
     plain_pages = _choose_plain_pages(losses, wanted)
+    for layout, found in zip(layouts, figures, strict=True):
+        for figure in found:
+            put_in_place(layout.blocks, figure)
     heads = find_running_heads([layout.margins for layout in layouts])
     bodies = [
         [] if i in plain_pages else without_heads(layout.blocks, heads[i], height=layout.height)
@@ -103,7 +108,7 @@ def _read(content: Content) -> PdfPages:
     find_rows_over_the_break(bodies)
     continued = join_tables(bodies)
     texts = [
-        references[i].strip() if i in plain_pages else blocks_to_markdown(blocks)
+        with_figures(references[i], figures[i]) if i in plain_pages else blocks_to_markdown(blocks)
         for i, blocks in enumerate(bodies)
     ]
     scans = [

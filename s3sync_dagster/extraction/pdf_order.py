@@ -32,6 +32,12 @@ def in_reading_order(blocks: list[Block], *, width: float) -> list[Block]:
     return out
 
 
+def put_in_place(blocks: list[Block], block: Block) -> None:
+    """Put a block before the first one below it in its column; at the end where there is none."""
+    below = (i for i, other in enumerate(blocks) if _is_above(block, other))
+    blocks.insert(next(below, len(blocks)), block)
+
+
 def _is_above(block: Block, other: Block) -> bool:
     return other.kind != "rule" and _share_column(block, other) and _bottom(block) <= other.top
 

@@ -24,7 +24,7 @@ def mend_tables(blocks: list[Block]) -> list[Block]:
     out: list[Block] = []
     for block in blocks:
         for piece in _without_text_above(block, out):
-            if not _goes_on(out, piece) and not _is_last_row(out, piece):
+            if not any(add(out, piece) for add in (_goes_on, _is_last_row, _is_last_column)):
                 out.append(_with_header(out, piece))
     return out
 
@@ -85,6 +85,23 @@ def _with_header(out: list[Block], table: Block) -> Block:
 
 def _has_digits(cells: list[str]) -> bool:
     return any(character.isdigit() for cell in cells for character in cell)
+
+
+def _is_last_column(out: list[Block], block: Block) -> bool:
+    """Add a text beside the table before it, a word for each row, as its last column."""
+    if not out or out[-1].kind != "table" or block.kind != "paragraph":
+        return False
+    table, words = out[-1], block.text.split()
+    same_lines = (
+        abs(table.top - block.top) <= _MAX_SHIFT and abs(table.height - block.height) <= _MAX_SHIFT
+    )
+    is_beside = same_lines and block.left > table.left + table.width
+    if not is_beside or len(words) != len(table.rows) or len(words) < 2:
+        return False
+    rows = [[*row, word] for row, word in zip(table.rows, words, strict=True)]
+    width = block.left + block.width - table.left
+    out[-1] = replace(table, rows=rows, first_row=rows[0], width=width)
+    return True
 
 
 def _goes_on(out: list[Block], block: Block) -> bool:

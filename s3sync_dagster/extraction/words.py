@@ -58,11 +58,15 @@ def join_split_words(text: str, reference: Counter[str]) -> str:
 def restore_beginning(text: str, page_text: str) -> str:
     """Return text with the letters that a reader dropped before a ligature at its beginning.
 
-    ``ficient`` is ``Efficient`` where the page has that word before the same words, and only that.
+    ``ficient`` and ``f icient`` are ``Efficient`` where the page has that word before the same
+    words, and only that.
     """
-    start = _BEGINNING.match(text)
-    if not start:
-        return text
-    words = r"\s+".join(map(re.escape, start[0].split()))
-    missing = set(re.findall(rf"(?<!\w)([^\W\d_]{{1,3}}){words}", page_text))
-    return missing.pop() + text if len(missing) == 1 else text
+    for candidate in (text, text.replace(" ", "", 1)):
+        start = _BEGINNING.match(candidate)
+        if not start:
+            continue
+        words = r"\s+".join(map(re.escape, start[0].split()))
+        missing = set(re.findall(rf"(?<!\w)([^\W\d_]{{1,3}}){words}", page_text))
+        if len(missing) == 1:
+            return missing.pop() + candidate
+    return text

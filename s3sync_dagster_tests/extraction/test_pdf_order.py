@@ -123,6 +123,8 @@ def test_other_text_stays(lines: list[list[tuple[str, float]]]):
         ("fluent\tstone of it", "the Affluent\nstone of it", "Affluent\tstone of it"),
         ("fluent stone", "Affluent stone, affluent stone", "fluent stone"),  # which one?
         ("fluent stone", "superfluent stone", "fluent stone"),
+        ("f luent signal", "Affluent signal", "Affluent signal"),
+        ("f and g", "of and g, if and g", "f and g"),
         ("12 stones", "112 stones", "12 stones"),
     ],
 )

@@ -121,3 +121,19 @@ def test_single_row_on_the_next_page_is_a_row_of_the_table():
     find_rows_over_the_break(pages)
     assert [block.kind for block in pages[1]] == ["table", "paragraph"]
     assert pages[1][0].rows == [["gear", "9.9"]]
+
+
+def test_words_beside_a_table_are_its_last_column():
+    narrow = [["Part"], ["bolt"]]
+    first = table([[*row, "x"] for row in narrow], top=100)
+    beside = Block(kind="paragraph", text="Price 1.5", top=100, height=34, left=420, width=30.0)
+    (whole,) = mend_tables([first, beside])
+    assert whole.rows == [["Part", "x", "Price"], ["bolt", "x", "1.5"]]
+    assert (whole.first_row, whole.width) == (["Part", "x", "Price"], 360)
+
+
+def test_text_beside_a_table_that_is_no_column_stays():
+    for text, top in (("See page 7", 100), ("Price 1.5", 130)):
+        beside = Block(kind="paragraph", text=text, top=top, height=34, left=420, width=30.0)
+        blocks = [table(HEAD, top=100), beside]
+        assert mend_tables(blocks) == blocks
