@@ -3,12 +3,14 @@
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from s3sync_dagster.core.interfaces import Content
 from s3sync_dagster.extraction.metadata import Properties
-from s3sync_dagster.extraction.pdf_figures import find_figures, with_figures
+from s3sync_dagster.extraction.pdf_blocks import Block
+from s3sync_dagster.extraction.pdf_figures import find_figures, is_tagged, with_figures
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.model.errors import LimitExceeded, UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
@@ -33,11 +35,11 @@ def read_with_pdfium(content: Content, *, name: str, config: ExtractionConfig) -
     """
     del name, config
     pdf = open_pdf(content)
-    texts = list(page_texts(pdf))
+    pages = list(look_at_pages(pdf))
     known = properties(pdf)
     return PdfPages(
-        texts=tuple(with_figures(text, find_figures(pdf, i)) for i, text in enumerate(texts)),
-        scans=tuple(number for number, text in enumerate(texts) if is_scan(text)),
+        texts=tuple(with_figures(page.text, page.figures) for page in pages),
+        scans=tuple(number for number, page in enumerate(pages) if is_scan(page.text)),
         engine="pypdfium2",
         title=known.title,
         author=known.author,
@@ -63,28 +65,42 @@ def open_pdf(content: Content) -> Any:
     return pdf
 
 
-def page_texts(pdf: Any) -> Iterator[str]:
-    """Yield each page's text with plain newlines; a page that cannot be loaded gives none."""
+@dataclass(frozen=True, slots=True)
+class SeenPage:
+    """What pdfium says of a page; nothing of one that cannot be loaded."""
+
+    text: str = ""
+    """With plain newlines."""
+    figures: tuple[Block, ...] = ()
+    """Alternative texts."""
+    is_drawing: bool = False
+    """Whether layout analysis would take quadratic time there."""
+
+
+def look_at_pages(pdf: Any) -> Iterator[SeenPage]:
+    """Yield what is seen of each page. Raises ``LimitExceeded`` (``output_too_large``)."""
     import pypdfium2
 
     total = 0
+    tagged = is_tagged(pdf)
     for number in range(len(pdf)):
         try:
             page = pdf[number]
             layer = page.get_textpage()
         except pypdfium2.PdfiumError:
-            yield ""
+            yield SeenPage()
             continue
         text = layer.get_text_range()
         layer.close()
-        page.close()
         total += len(text)
         if total > MAX_CHARACTERS:
             raise LimitExceeded(
                 f"The PDF holds more than {MAX_CHARACTERS // 10**6} million characters.",
                 reason="output_too_large",
             )
-        yield plain(text)
+        figures = tuple(find_figures(page)) if tagged else ()
+        yield SeenPage(plain(text), figures, _has_many_paths(page))
+        page.close()
 
 
 def plain(text: str) -> str:
@@ -98,22 +114,14 @@ def is_scan(text: str) -> bool:
     return sum(map(str.isalnum, text[:1000])) < _MIN_WORD_CHARACTERS
 
 
-def has_many_paths(pdf: Any, number: int) -> bool:
-    """Return whether a page is a drawing, on which layout analysis takes quadratic time."""
-    import pypdfium2
+def _has_many_paths(page: Any) -> bool:
     from pypdfium2 import raw
 
-    try:
-        page = pdf[number]
-    except pypdfium2.PdfiumError:
-        return False
     count = raw.FPDFPage_CountObjects(page)
-    paths = 0
-    if count > MAX_PATHS:
-        kinds = (raw.FPDFPageObj_GetType(raw.FPDFPage_GetObject(page, i)) for i in range(count))
-        paths = sum(kind == raw.FPDF_PAGEOBJ_PATH for kind in kinds)
-    page.close()
-    return paths > MAX_PATHS
+    if count <= MAX_PATHS:
+        return False
+    kinds = (raw.FPDFPageObj_GetType(raw.FPDFPage_GetObject(page, i)) for i in range(count))
+    return sum(kind == raw.FPDF_PAGEOBJ_PATH for kind in kinds) > MAX_PATHS
 
 
 def properties(pdf: Any) -> Properties:

@@ -1,7 +1,7 @@
 """Alternative texts of pictures and formulas in tagged PDFs, with their places."""
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from s3sync_dagster.extraction.pdf_blocks import Block
@@ -12,21 +12,21 @@ _MAX_ELEMENTS = 50_000
 _MAX_CHARACTERS = 10_000
 
 
-def find_figures(pdf: Any, number: int) -> list[Block]:
-    """Return what the document's author wrote about the pictures of a page, in its order.
-
-    A block for each, such as ``[Picture: A cod on ice]``; those whose place is not known have no
-    height. Empty where the document has no structure tree.
-    """
-    import pypdfium2
+def is_tagged(pdf: Any) -> bool:
+    """Return whether a document says that it has a structure tree."""
     from pypdfium2 import raw
 
-    if not raw.FPDFCatalog_IsTagged(pdf):
-        return []
-    try:
-        page = pdf[number]
-    except pypdfium2.PdfiumError:
-        return []
+    return bool(raw.FPDFCatalog_IsTagged(pdf))
+
+
+def find_figures(page: Any) -> list[Block]:
+    """Return what a tagged document's author wrote about the pictures of a page, in its order.
+
+    A block for each, such as ``[Picture: A cod on ice]``; those whose place is not known have no
+    height.
+    """
+    from pypdfium2 import raw
+
     tree = raw.FPDF_StructTree_GetForPage(page)
     found: list[tuple[str, set[int]]] = []
     if tree:
@@ -38,11 +38,10 @@ def find_figures(pdf: Any, number: int) -> list[Block]:
         raw.FPDF_StructTree_Close(tree)
     places = _places(page, set().union(*(ids for _, ids in found))) if found else {}
     height = page.get_height()
-    page.close()
     return [_block(text, [places[i] for i in ids if i in places], height) for text, ids in found]
 
 
-def with_figures(text: str, figures: list[Block]) -> str:
+def with_figures(text: str, figures: Sequence[Block]) -> str:
     """Return a page's plain text and below it what is written about its pictures."""
     return "\n\n".join(part for part in (text.strip(), *(one.text for one in figures)) if part)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from s3sync_dagster.extraction.pdf import plain
 from s3sync_dagster.extraction.pdf_blocks import Block
 
 _MIN_COLUMNS = 3
@@ -118,7 +119,7 @@ def _part(run: list[Block], own: list[list[Word]]) -> list[Block]:
         return []
     bottom = max(word.top + word.height for cell in rows[-1] for word in cell.words)
     left, right = min(row[0].left for row in rows), max(row[-1].right for row in rows)
-    texts = [[cell.text for cell in row] for row in rows]
+    texts = [[plain(cell.text) for cell in row] for row in rows]
     table = Block(
         kind="table",
         rows=texts,
@@ -182,7 +183,7 @@ def _fits(cells: list[_Cell], rows: list[list[_Cell]]) -> bool:
 def _without_end(text: str, words: list[Word]) -> str | None:
     """Return text without the words with which it ends, None if it does not end with them."""
     line_order = [word for line in _lines(words) for word in line]
-    ending = "".join("".join(word.text for word in line_order).split())
+    ending = "".join(plain("".join(word.text for word in line_order)).split())
     end = len(text)
     for character in reversed(ending):
         while end and (text[end - 1].isspace() or text[end - 1] == "*"):

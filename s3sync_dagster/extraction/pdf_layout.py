@@ -9,10 +9,9 @@ from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.models import check_models, has_models
 from s3sync_dagster.extraction.pages import page_ranges
 from s3sync_dagster.extraction.pdf import (
-    has_many_paths,
     is_scan,
+    look_at_pages,
     open_pdf,
-    page_texts,
     plain,
     properties,
 )
@@ -22,7 +21,7 @@ from s3sync_dagster.extraction.pdf_blocks import (
     join_tables,
     part_columns,
 )
-from s3sync_dagster.extraction.pdf_figures import find_figures, with_figures
+from s3sync_dagster.extraction.pdf_figures import with_figures
 from s3sync_dagster.extraction.pdf_grids import Word, find_grids
 from s3sync_dagster.extraction.pdf_order import in_reading_order, put_in_place
 from s3sync_dagster.extraction.pdf_tables import find_rows_over_the_break, mend_tables
@@ -85,20 +84,19 @@ def read_for_models(content: Content, *, name: str, config: ExtractionConfig) ->
 
 def _read(content: Content) -> PdfPages:
     pdf = open_pdf(content)
-    references = list(page_texts(pdf))
+    seen = list(look_at_pages(pdf))
+    references = [page.text for page in seen]
     known = properties(pdf)
-    crowded = {i for i in range(len(references)) if has_many_paths(pdf, i)}
-    figures = [find_figures(pdf, i) for i in range(len(references))]
     pdf.close()
-    layouts = _parse(content, [i for i in range(len(references)) if i not in crowded], references)
+    layouts = _parse(content, [i for i, page in enumerate(seen) if not page.is_drawing], references)
     wanted = [words_of(reference) for reference in references]
     losses = [
         _mend_words(layout.blocks, reference, words)
         for layout, reference, words in zip(layouts, references, wanted, strict=True)
     ]
     plain_pages = _choose_plain_pages(losses, wanted)
-    for layout, found in zip(layouts, figures, strict=True):
-        for figure in found:
+    for layout, page in zip(layouts, seen, strict=True):
+        for figure in page.figures:
             put_in_place(layout.blocks, figure)
     heads = find_running_heads([layout.margins for layout in layouts])
     bodies = [
@@ -108,7 +106,9 @@ def _read(content: Content) -> PdfPages:
     find_rows_over_the_break(bodies)
     continued = join_tables(bodies)
     texts = [
-        with_figures(references[i], figures[i]) if i in plain_pages else blocks_to_markdown(blocks)
+        with_figures(seen[i].text, seen[i].figures)
+        if i in plain_pages
+        else blocks_to_markdown(blocks)
         for i, blocks in enumerate(bodies)
     ]
     scans = [
@@ -157,7 +157,7 @@ def _parse(content: Content, numbers: list[int], references: list[str]) -> list[
 
 def _layout(page: Any) -> _Layout:
     words = [
-        Word(plain(word.text), word.x, word.y, word.width, word.height)
+        Word(word.text, word.x, word.y, word.width, word.height)
         for item in page.text_items
         for word in item.words
     ]
