@@ -77,6 +77,12 @@ class Listings:
                 )
             ).scalar_one_or_none()
 
+    def live_sources(self) -> set[str]:
+        """Return the ids of all sources with a running listing."""
+        with self._db.read() as tx:
+            running = sa.select(listings.c.source_id).where(listings.c.state == "running")
+            return set(tx.execute(running).scalars())
+
     def window(self, source_id: str, *, after: str | None, until: str | None) -> PageWindow:
         """Return what is known of the keys in (after, until]."""
         with self._db.read() as tx:

@@ -12,7 +12,7 @@ from dagster._core.events import DagsterEvent
 from s3sync_dagster.core import reconcile
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.defs.housekeeping import keep_minutes, report_checks, report_orphans
-from s3sync_dagster.defs.listing import list_in_turn, list_when_due
+from s3sync_dagster.defs.listing import RESPITE_SECONDS, list_in_turn, list_when_due
 from s3sync_dagster.defs.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.model.invocation import Trigger
@@ -102,6 +102,22 @@ def test_sources_take_turns_and_a_broken_one_stops_no_other(world):
     )
     assert text.startswith("time is up")
     assert last == "a_broken"
+
+
+def test_a_round_of_listings_leaves_its_process_free_for_others(world, monkeypatch):
+    other = world.source.with_changes(id="id-two", name="two", collection_name="texts-two")
+    world.catalog.sources.add(other)
+    rests = []
+    monkeypatch.setattr(world.parts.clock, "sleep", rests.append)
+    names, warnings = [world.source.name, "two"], []
+    text, _ = list_in_turn(Runtime(world.parts), names, after=None, log=warnings.append)
+    assert text.count("listed 5 objects") == 2
+    assert len(rests) == 2
+    assert all(0 < seconds <= RESPITE_SECONDS for seconds in rests)
+    text, _ = list_in_turn(Runtime(world.parts), names, after=None, log=warnings.append)
+    assert text == "2 sources, none due"
+    assert len(rests) == 2
+    assert warnings == []
 
 
 def test_a_paused_source_starts_no_run_and_goes_on_when_resumed(world):
