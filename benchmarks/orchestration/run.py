@@ -6,9 +6,11 @@ Each size is measured twice over small Markdown objects on a local S3, with the 
 the bare loop (lease a batch, extract, chunk, upsert) in this process, and by the whole stack,
 whose runs take up to 500 keys. Parser workers count on both sides; S3, Chroma and Postgres on
 none. CPU-seconds are robust on a busy machine, wall times are not; idle use is taken off.
+``worker_mb`` is the most that one run worker had in memory, what it shares with others included.
 """
 
 import argparse
+import contextlib
 import json
 import tempfile
 import time
@@ -29,7 +31,7 @@ from s3sync_dagster.model.source import Source
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint, start_moto
 from s3sync_dagster_tests.end_to_end.stage import Stage, close_stage, open_stage
 
-IDLE_SECONDS = 15.0
+IDLE_SECONDS = 30.0
 
 
 PARTS = ("daemon", "code server", "runs", "workers")
@@ -82,11 +84,31 @@ def bare_loop(stage: Stage, source: Source, keys: list[str]) -> float:
     return used
 
 
-def through_the_stack(stage: Stage, keys: list[str], idle: float) -> tuple[dict[str, float], float]:
-    """CPU-seconds by part and wall seconds for these keys, idle use taken off the daemon."""
+def worker_megabytes(stage: Stage) -> float:
+    """Return the memory of the largest run worker."""
+    sizes = [0.0]
+    for worker in psutil.Process(stage.stack._children["runs"].pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            sizes.append(worker.memory_info().rss / 1e6)
+    return max(sizes)
+
+
+def through_the_stack(
+    stage: Stage, keys: list[str], idle: float
+) -> tuple[dict[str, float], float, float]:
+    """CPU-seconds by part, wall seconds and megabytes for these keys.
+
+    Idle use is taken off the daemon.
+    """
     before, began = stack_cpu_seconds(stage), time.monotonic()
+    sizes: list[float] = []
+
+    def done() -> bool:
+        sizes.append(worker_megabytes(stage))
+        return stage.idle()
+
     stage.catalog.invocations.request(stage.source, keys, trigger=Trigger.API)
-    stage.wait(stage.idle, "the keys are done", 1800)
+    stage.wait(done, "the keys are done", 1800)
     stage.wait(
         lambda: not stage.dagster.runs(statuses=("STARTED", "STARTING", "QUEUED")), "runs ended"
     )
@@ -94,7 +116,7 @@ def through_the_stack(stage: Stage, keys: list[str], idle: float) -> tuple[dict[
     wall = time.monotonic() - began
     used = {name: now - before[name] for name, now in stack_cpu_seconds(stage).items()}
     used["daemon"] -= idle * wall
-    return used, wall
+    return used, wall, max(sizes)
 
 
 def main() -> None:
@@ -151,7 +173,7 @@ def measure(stage: Stage, source: Source, number: int, idle: float, kind: str) -
     for start in range(0, len(refs), 5000):
         stage.catalog.work.record_objects(stage.source.id, refs[start : start + 5000])
     bare = bare_loop(stage, source, keys)
-    parts, wall = through_the_stack(stage, keys, idle)
+    parts, wall, megabytes = through_the_stack(stage, keys, idle)
     used = sum(parts.values())
     return {
         "storage": kind,
@@ -162,6 +184,7 @@ def measure(stage: Stage, source: Source, number: int, idle: float, kind: str) -
         "ratio": round(used / bare, 1),
         "seconds": {name: round(seconds, 2) for name, seconds in parts.items()},
         "wall_s": round(wall, 1),
+        "worker_mb": round(megabytes),
     }
 
 

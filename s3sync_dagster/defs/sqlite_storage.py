@@ -4,7 +4,8 @@ Named in ``dagster.yaml``. The files are those of Dagster's own SQLite storage, 
 back and forth keeps the history. Uses private methods of Dagster, whose minor version is pinned.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from dagster._core.events import ASSET_EVENTS
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import (
     DagsterSqliteStorage,
     SqliteStorageConfig,
@@ -19,9 +21,44 @@ from dagster._core.storage.sqlite_storage import (
 )
 from dagster._serdes import ConfigurableClassData
 
+ENGINES_KEPT = 16
+"""Databases, one a run, to which a process keeps its connection and compiled statements."""
+
 
 class BatchingEventLog(SqliteEventLogStorage):
     """Stores what ``DAGSTER_EVENT_BATCH_SIZE`` collects in one transaction per database."""
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._engines: dict[str, sa.Engine] = {}  # the base class connects already
+        super().__init__(base_dir, inst_data)
+
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[sa.Connection]:
+        """Connect as the base class does, which opens the file anew for each event.
+
+        SQLite tidies up its write-ahead log whenever the last connection to it is closed.
+        """
+        with self._db_lock:
+            engine = self._engines.pop(shard, None) or sa.create_engine(
+                self.conn_string_for_shard(shard),
+                pool_size=1,
+                connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
+            )
+            self._engines[shard] = engine  # the newest last
+            while len(self._engines) > ENGINES_KEPT:
+                self._engines.pop(next(iter(self._engines))).dispose()
+            if shard not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
+            with engine.connect() as connection, connection.begin():
+                yield connection
+
+    def dispose(self) -> None:
+        """Close the files; SQLite then merges its write-ahead logs into them."""
+        with self._db_lock:
+            while self._engines:
+                self._engines.popitem()[1].dispose()
+        super().dispose()
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events; other than asset events of one run go the usual way, one by one."""

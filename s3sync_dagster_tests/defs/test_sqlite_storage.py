@@ -1,18 +1,23 @@
 """The batched event log in a real instance and a real run."""
 
+import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
+from pathlib import Path
 
 import dagster as dg
+import psutil
 import pytest
 from dagster._core.events import (
     DagsterEvent,
     DagsterEventBatchMetadata,
     generate_event_batch_id,
 )
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
-from s3sync_dagster.defs.sqlite_storage import BatchingEventLog
+from s3sync_dagster.defs.sqlite_storage import ENGINES_KEPT, BatchingEventLog
 from s3sync_dagster.local.home import shipped
 
 KEY = dg.AssetKey(["s3", "demo"])
@@ -155,3 +160,37 @@ def test_batching_costs_a_fraction_of_single_events(instance, monkeypatch):
     together, singly = cost(batched=True), cost(batched=False)
     print(f"{together * 5:.2f} against {singly * 5:.2f} CPU-ms a key")
     assert singly > 3 * together
+
+
+def test_a_connection_serves_many_events_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    opened = []
+    plain = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: opened.append(a[0]) or plain(*a, **k))
+    log = BatchingEventLog(str(tmp_path))
+    runs = [f"run-{number}" for number in range(ENGINES_KEPT + 3)]
+    for run_id in runs:
+        for place in range(5):
+            log.store_event(an_event(run_id, place))
+    by_run = Counter(Path(path).stem for path in opened)
+    assert all(by_run[run_id] <= 2 for run_id in runs), by_run  # the first creates the tables
+    files = [one.path for one in psutil.Process().open_files()]
+    held = [path for path in files if path.startswith(str(tmp_path))]
+    assert runs[-1] in str(held)
+    assert len(held) <= 3 * ENGINES_KEPT  # a file, its log, its index
+    other = SqliteEventLogStorage(str(tmp_path))
+    assert all(len(other.get_records_for_run(run_id).records) == 5 for run_id in runs)
+    log.dispose()
+    assert list(tmp_path.glob("*-wal")) == []
+    log.store_event(an_event(runs[0], 5))
+    assert len(other.get_records_for_run(runs[0]).records) == 6
+
+
+def an_event(run_id, place):
+    return dg.EventLogEntry(
+        error_info=None,
+        level=20,
+        user_message=f"line {place}",
+        run_id=run_id,
+        timestamp=time.time(),
+        job_name="index_demo",
+    )
