@@ -46,8 +46,8 @@ def join_split_words(text: str, reference: Counter[str]) -> str:
     """
 
     def joined(pair: re.Match[str]) -> str:
-        whole = words_of(pair[1] + pair[2])
-        if whole.total() != 1 or not whole.keys() <= reference.keys():
+        whole = unicodedata.normalize("NFKC", pair[1] + pair[2]).casefold()
+        if whole not in reference:
             return pair[0]
         parts = words_of(f"{pair[1]} {pair[2]}")
         return pair[0] if parts.keys() <= reference.keys() else pair[1]
