@@ -30,14 +30,14 @@ def test_the_first_documents_are_written_while_the_last_ones_are_cut(filed):
         if step == "after_commit":
             written.set()
 
-    for number in range(2 * DOCUMENTS_AT_ONCE):
+    for number in range(DOCUMENTS_AT_ONCE + 10):
         filed.bucket.put(f"{number:03}.txt", f"text {number}")
     filed.bucket.put("zzz.txt", "the last one")
     filed.listing()
     reports = filed.run_batches(threads=4, chunker=chunker, at=at)
     assert waited == [True]
     assert {report.state for report in reports} == {"indexed"}
-    assert len(filed.texts()) == 2 * DOCUMENTS_AT_ONCE + 1
+    assert len(filed.texts()) == DOCUMENTS_AT_ONCE + 11
 
 
 @pytest.mark.parametrize("threads", [1, 4])
