@@ -2,7 +2,8 @@
 
     python -m benchmarks.orchestration.sources [--sources 1 20 200]
 
-The sources are those of the catalog, of an empty bucket, listed every 300 s.
+The sources are those of the catalog, of an empty bucket, listed every 300 s. The second reload
+comes while the sources that were just created are listed for the first time.
 """
 
 import argparse
@@ -74,13 +75,14 @@ def add(stage: Stage, first: int, number: int) -> None:
 def measure(stage: Stage, number: int) -> dict[str, Any]:
     """Return what these sources cost while nothing changes."""
     began = time.monotonic()
-    rows = stage.catalog.sources.rows()
+    rows = list(stage.catalog.sources.rows())
     assert len(rows) == number
-    stage.wait(lambda: all(stage.catalog.listings.latest(row.id) for row in rows), "all listed")
-    listed = time.monotonic() - began
-    began = time.monotonic()
-    stage.dagster.reload()
-    reload = time.monotonic() - began
+    new = [row for row in rows if not listed(stage, row)] or rows
+    stage.wait(lambda: any(listed(stage, row) for row in new), "a new one listed")
+    busy = reload_seconds(stage)  # while the first listings go on
+    stage.wait(lambda: all(listed(stage, row) for row in rows), "all listed", 600)
+    all_listed = time.monotonic() - began
+    quiet = reload_seconds(stage)
     load = subprocess.run(
         [sys.executable, "-c", LOAD],
         env=stage.settings.child_environment(),
@@ -96,8 +98,9 @@ def measure(stage: Stage, number: int) -> dict[str, Any]:
     return {
         "sources": number,
         "load_cpu_s": round(float(load.stdout), 2),
-        "reload_s": round(reload, 1),
-        "all_listed_after_s": round(listed, 1),
+        "reload_s": round(quiet, 1),
+        "reload_while_new_ones_are_listed_s": round(busy, 1),
+        "all_listed_after_s": round(all_listed, 1),
         "dispatch_tick_s": tick_seconds(stage, "dispatch"),
         "listing_tick_s": tick_seconds(stage, "catalog_auto_sync"),
         "idle_percent_of_a_core": round(100 * idle, 1),
@@ -110,6 +113,18 @@ def measure(stage: Stage, number: int) -> dict[str, Any]:
             / 1e6
         ),
     }
+
+
+def listed(stage: Stage, row: Any) -> bool:
+    """Whether the source's first listing has at least begun."""
+    return stage.catalog.listings.latest(row.id) is not None
+
+
+def reload_seconds(stage: Stage) -> float:
+    """Load the definitions anew."""
+    began = time.monotonic()
+    stage.dagster.reload()
+    return time.monotonic() - began
 
 
 def tick_seconds(stage: Stage, sensor: str) -> float:

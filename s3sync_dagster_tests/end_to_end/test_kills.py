@@ -64,8 +64,18 @@ def test_the_code_server_in_the_middle(stage):
     fill(stage, "code-server")
     stage.wait(stage.working, "a run works")
     server = psutil.Process(stage.stack._children["code server"].pid)
-    for process in (*server.children(), server):  # the run workers are grandchildren
+    for process in (*server.children(), server):  # the run workers are another's children
         kill(process.pid)
+    settle(stage)
+
+
+def test_the_process_that_run_workers_are_forked_from(stage):
+    fill(stage, "forker")
+    (row, *_) = stage.wait(stage.working, "a run works")
+    forker = psutil.Process(stage.stack._children["runs"].pid)
+    assert [str(child.pid) in row.owner for child in forker.children()].count(True) == 1
+    kill(forker.pid)
+    stage.wait(lambda: stage.dagster.run(row.run_id).status == "SUCCESS", "its worker goes on")
     settle(stage)
 
 
