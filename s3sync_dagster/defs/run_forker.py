@@ -34,7 +34,8 @@ _log = logging.getLogger(__name__)
 WATCH_SECONDS = 0.2
 """How soon the death of a worker is seen."""
 _REQUEST_SECONDS = 5.0
-_PACKAGES = ("s3sync_dagster.definitions", "boto3")
+_PACKAGES = ("s3sync_dagster.definitions", "boto3", "httpcore", "numpy")
+"""What each run imports at last. (numpy's OpenBLAS ends its threads before a fork.)"""
 
 
 class RunForker:
