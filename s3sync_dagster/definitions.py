@@ -10,12 +10,22 @@ import dagster as dg
 
 from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.defs.building import build_definitions
+from s3sync_dagster.defs.chroma_resource import ChromaResource, CloudConfig, HttpConfig, LocalConfig
 from s3sync_dagster.defs.resources import S3Source
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.settings import Settings, load_settings
 
-__all__ = ["S3Source", "build_definitions", "defs", "read_catalog_sources"]
+__all__ = [
+    "ChromaResource",
+    "CloudConfig",
+    "HttpConfig",
+    "LocalConfig",
+    "S3Source",
+    "build_definitions",
+    "defs",
+    "read_catalog_sources",
+]
 
 _log = logging.getLogger(__name__)
 

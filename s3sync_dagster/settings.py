@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 import os
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,10 @@ class Settings:
     """``S3SYNC_MODEL_DIR``: a folder that holds the embedding model's files."""
     chroma_api_key: str | None = field(default=None, repr=False)
     """``CHROMA_API_KEY`` of Chroma Cloud."""
+    chroma_headers: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({}), repr=False
+    )
+    """``S3SYNC_CHROMA_HEADERS``, a JSON object: for a proxy before the server."""
     chroma_tenant: str | None = None
     """``CHROMA_TENANT`` of Chroma Cloud."""
     chroma_database: str | None = None
@@ -99,6 +104,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         chroma_url=_url(environ, "S3SYNC_CHROMA_URL"),
         model_dir=_folder(environ, "S3SYNC_MODEL_DIR"),
         chroma_api_key=environ.get("CHROMA_API_KEY") or None,
+        chroma_headers=_headers(environ, "S3SYNC_CHROMA_HEADERS"),
         chroma_tenant=environ.get("CHROMA_TENANT") or None,
         chroma_database=environ.get("CHROMA_DATABASE") or None,
         chroma_embed_url=_url(environ, "CHROMA_EMBED_URL"),
@@ -136,6 +142,17 @@ def export_settings(settings: Settings, environ: MutableMapping[str, str] = os.e
 def _folder(environ: Mapping[str, str], name: str) -> Path | None:
     value = environ.get(name, "")
     return Path(value).expanduser().absolute() if value else None
+
+
+def _headers(environ: Mapping[str, str], name: str) -> Mapping[str, str]:
+    try:
+        values = json.loads(environ.get(name) or "{}")
+    except ValueError:
+        values = None
+    if not isinstance(values, dict) or not all(isinstance(one, str) for one in values.values()):
+        # They may hold a token: they are not repeated.
+        raise InvalidSetting(f'{name} is not a JSON object such as {{"Authorization": "..."}}.')
+    return MappingProxyType(values)
 
 
 def _url(environ: Mapping[str, str], name: str) -> str | None:

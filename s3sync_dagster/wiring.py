@@ -1,7 +1,7 @@
 """Settings to working parts: the one place that knows which adapter fills which interface."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -35,6 +35,8 @@ class Parts:
 
     settings: Settings
     clock: Clock = field(default_factory=Clock)
+    connect: Callable[[], Collections] | None = field(default=None, repr=False)
+    """Opens the Chroma that code names; None: the environment names it."""
     _lock: Any = field(default_factory=threading.RLock, repr=False)
     _catalog: Catalog | None = field(default=None, repr=False)
     _collections: Collections | None = field(default=None, repr=False)
@@ -64,8 +66,10 @@ class Parts:
 
     @property
     def collections(self) -> Collections:
-        """Chroma: Cloud with an API key, else the server of ``chroma_url``."""
+        """Chroma: the one that code names, Cloud with an API key, the server of ``chroma_url``."""
         with self._lock:
+            if self._collections is None and self.connect is not None:
+                self._collections = self.connect()
             if self._collections is None:
                 settings = self.settings
                 if settings.chroma_url is None and settings.chroma_api_key is None:
@@ -73,7 +77,9 @@ class Parts:
                         "No Chroma is named: set S3SYNC_CHROMA_URL, or start `s3sync up`."
                     )
                 self._collections = open_collections(
-                    url=settings.chroma_url, cloud_api_key=settings.chroma_api_key
+                    url=settings.chroma_url,
+                    cloud_api_key=settings.chroma_api_key,
+                    headers=settings.chroma_headers,
                 )
             return self._collections
 

@@ -36,6 +36,7 @@ def test_all_variables_are_read(tmp_path):
             "DAGSTER_HOME": str(tmp_path / "d"),
             "S3SYNC_DATABASE_URL": "postgresql+psycopg2://u:p@db/catalog",
             "S3SYNC_CHROMA_URL": "http://127.0.0.1:8000/",
+            "S3SYNC_CHROMA_HEADERS": '{"Authorization": "Bearer x"}',
             "S3SYNC_MODEL_DIR": str(tmp_path / "model"),
             "S3SYNC_ENCRYPTION_KEY": KEY,
             "CHROMA_API_KEY": "ck-1",
@@ -47,10 +48,19 @@ def test_all_variables_are_read(tmp_path):
     assert settings.dagster_home == tmp_path / "d"
     assert settings.database_url == "postgresql+psycopg2://u:p@db/catalog"
     assert settings.chroma_url == "http://127.0.0.1:8000"
+    assert settings.chroma_headers == {"Authorization": "Bearer x"}
+    assert "Bearer" not in repr(settings)
     assert settings.model_dir == tmp_path / "model"
     assert (settings.chroma_api_key, settings.chroma_tenant) == ("ck-1", "t")
     assert (settings.chroma_database, settings.chroma_embed_url) == ("db", "https://embed.example")
     assert read_encryption_key(settings) == KEY
+
+
+@pytest.mark.parametrize("value", ["{not json", '["a"]', '{"a": 1}'])
+def test_headers_that_are_none_are_refused_without_being_shown(value):
+    with pytest.raises(InvalidSetting, match="S3SYNC_CHROMA_HEADERS") as refused:
+        load_settings({"S3SYNC_CHROMA_HEADERS": value})
+    assert value not in str(refused.value)
 
 
 def test_no_secret_in_repr(tmp_path):

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import dagster as dg
 
+from s3sync_dagster.defs.chroma_resource import ChromaResource
 from s3sync_dagster.defs.resources import (
     AnySource,
     CatalogSource,
     Runtime,
     S3Source,
+    runtime_of_named_chroma,
     runtime_resource,
 )
 from s3sync_dagster.defs.sensors import (
@@ -37,6 +39,7 @@ def build_definitions(
     catalog_sources: Iterable[Source] = (),
     problems: Iterable[str] = (),
     origin: str = "python",
+    chroma: ChromaResource | None = None,
 ) -> dg.Definitions:
     """Return one ``Definitions`` of all sources.
 
@@ -49,8 +52,10 @@ def build_definitions(
         catalog_sources: sources of the catalog, which share ``catalog_auto_sync``.
         problems: what is known to be missing already, one sentence each.
         origin: who declares them, ``python`` or ``yaml``.
+        chroma: the Chroma of these sources, shown as resource ``chroma``; None: the environment
+            names it (``S3SYNC_CHROMA_URL``, ``CHROMA_API_KEY``), as for the command line.
     """
-    building = _Building(list(problems))
+    building = _Building(list(problems), chroma)
     for resource in declared:
         building.add(resource, origin=origin)
     for source in catalog_sources:
@@ -59,8 +64,12 @@ def build_definitions(
 
 
 class _Building:
-    def __init__(self, problems: list[str]) -> None:
+    def __init__(self, problems: list[str], chroma: ChromaResource | None) -> None:
         self._problems = problems
+        self._runtime = runtime_resource if chroma is None else runtime_of_named_chroma
+        self._resources = {"s3sync": self._runtime, "in_memory": dg.mem_io_manager}
+        if chroma is not None:
+            self._resources["chroma"] = chroma
         self._built: list[dg.Definitions] = []
         self._names: list[str] = []
         self._catalog_names: list[str] = []
@@ -92,7 +101,7 @@ class _Building:
             sensors.append(build_intake_sensor(_sensor_name(url, sensors), url, jobs, _all(finds)))
         base = dg.Definitions(
             sensors=sensors,
-            resources={"s3sync": runtime_resource, "in_memory": dg.mem_io_manager},
+            resources=self._resources,
             executor=dg.in_process_executor,
             metadata={PROBLEMS: dg.MetadataValue.json(self._problems)} if self._problems else None,
         )
@@ -102,7 +111,9 @@ class _Building:
         # Dagster compares some names without regard to case where files stand for them.
         if resource.name.lower() in (name.lower() for name in self._names):
             raise InvalidSetting(f"The name {resource.name!r} is taken by another source.")
-        one = build_source_definitions(resource, find=find, sensor=own_sensor)
+        one = build_source_definitions(
+            resource, find=find, sensor=own_sensor, runtime=self._runtime
+        )
         self._built.append(one)
         self._names.append(resource.name)
         if source.queue_url:

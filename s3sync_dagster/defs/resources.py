@@ -69,10 +69,25 @@ class Runtime:
             self.at_end.pop()()
 
 
-@dg.resource(description="Catalog, Chroma, models and worker processes of this deployment.")
+_RUNTIME = "Catalog, Chroma, models and worker processes of this deployment."
+
+
+@dg.resource(description=_RUNTIME)
 def runtime_resource(_context: dg.InitResourceContext) -> Iterator[Runtime]:
     """Give a run its parts and close them after it."""
-    runtime = Runtime(open_parts(load_settings()))
+    yield from _runtime(open_parts(load_settings()))
+
+
+@dg.resource(description=_RUNTIME, required_resource_keys={"chroma"})
+def runtime_of_named_chroma(context: dg.InitResourceContext) -> Iterator[Runtime]:
+    """Give a run its parts, with the Chroma of the resource ``chroma``."""
+    parts = open_parts(load_settings())
+    parts.connect = context.resources.chroma.open_collections
+    yield from _runtime(parts)
+
+
+def _runtime(parts: Parts) -> Iterator[Runtime]:
+    runtime = Runtime(parts)
     try:
         yield runtime
     finally:
