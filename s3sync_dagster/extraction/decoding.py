@@ -36,6 +36,8 @@ _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\b\x1b\x1a")) + b"\x7f"
 _MAX_CONTROL_SHARE = 0.003
 _MIN_SAMPLE_BYTES = 16
 """Below this detectors answer at random."""
+_PAIR = re.compile(rb"[\x80-\xff](.)", re.DOTALL)
+_MIN_PAIRS = 0.2
 _MAX_FOREIGN_SHARE = 0.3
 """Letters of other scripts in a text that may still be a Latin one, wrongly decoded."""
 
@@ -156,11 +158,22 @@ def _guess(content: bytes) -> Decoded:
         if found in _MULTIBYTE:
             break
         found = _detect(sample[:-shorter])
-    if found not in _MULTIBYTE and not (
-        found and foreign_share(sample, found) > _MAX_FOREIGN_SHARE
-    ):
+    if found in _MULTIBYTE:
+        if not _has_pairs(sample):
+            found = best_code_page(sample, None)
+    elif not (found and foreign_share(sample, found) > _MAX_FOREIGN_SHARE):
         found = best_code_page(sample, found)
     return _try(content, found) or _try(content, "cp1252") or _last_resort(content)
+
+
+def _has_pairs(sample: bytes) -> bool:
+    """Return whether bytes beyond ASCII come in pairs, as in East Asian text.
+
+    Half of Big5's and Shift-JIS's characters end with an ASCII byte; in Latin text single letters
+    with accents stand before ASCII ones: ``ä;`` is a character of Johab, too.
+    """
+    ends = _PAIR.findall(sample)
+    return sum(end >= b"\x80" for end in ends) >= _MIN_PAIRS * len(ends)
 
 
 def _last_resort(content: bytes) -> Decoded:

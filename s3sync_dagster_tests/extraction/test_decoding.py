@@ -142,3 +142,11 @@ def test_what_a_file_declares_goes_before_a_guess(head: str, encoding: str):
 def test_wrong_declaration_is_not_believed():
     text = '<?xml version="1.0" encoding="ascii"?><a>' + SENTENCES["french"] + "</a>"
     assert decode(text.encode("cp1252")).text == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["name;preis\nä;1,5\nö;2,5\n", "élève;note\nRené;12\nZoé;15\n", "Käse;Brötchen\nä;ö\n"],
+)
+def test_letters_before_separators_are_no_asian_characters(text: str):
+    assert decode(text.encode("cp1252")).text == text
