@@ -2,11 +2,8 @@
 
 import html
 import io
-import subprocess
-import tempfile
 from collections.abc import Callable
 from email.message import EmailMessage
-from pathlib import Path
 from typing import Any
 
 from benchmarks.extraction import layouts
@@ -18,43 +15,20 @@ def _saved(save: Callable[[Any], object]) -> bytes:
     return out.getvalue()
 
 
-def make_docx(markdown: str) -> bytes:
-    from docx import Document
-
-    document = Document()
-    for kind, value in layouts._blocks(markdown):
-        if kind == "table":
-            _fill(document.add_table(len(value), len(value[0])), value)
-        elif kind == "list":
-            for item in value:
-                document.add_paragraph(item, style="List Bullet")
-        elif kind == "p":
-            document.add_paragraph(value)
-        else:
-            document.add_heading(value, int(kind[1]))
-    return _saved(document.save)
-
-
-def _fill(table: Any, rows: list[list[str]]) -> None:
-    for i, row in enumerate(rows):
-        for j, cell in enumerate(row):
-            table.cell(i, j).text = cell
-
-
 def make_pptx(markdown: str) -> bytes:
     """Return a slide for each heading; its tables stand on it too."""
     from pptx import Presentation
 
     deck = Presentation()
     slide, lines = None, None
-    for kind, value in layouts._blocks(markdown):
+    for kind, value in layouts.blocks(markdown):
         if kind.startswith("h"):
             slide = deck.slides.add_slide(deck.slide_layouts[1])
             slide.shapes.title.text = value
             lines = []
         elif kind == "table":
             shape = slide.shapes.add_table(len(value), len(value[0]), 0, 4_000_000, 5_000_000, 9)
-            _fill(shape.table, value)
+            layouts.fill_table(shape.table, value)
         else:
             lines += value if kind == "list" else [value]
             slide.placeholders[1].text = "\n".join(lines)
@@ -67,7 +41,7 @@ def make_xlsx(markdown: str) -> bytes:
 
     out = io.BytesIO()
     book = xlsxwriter.Workbook(out, {"in_memory": True})
-    for kind, rows in layouts._blocks(markdown):
+    for kind, rows in layouts.blocks(markdown):
         if kind != "table":
             continue
         sheet = book.add_worksheet()
@@ -83,7 +57,7 @@ def tables_only(markdown: str) -> str:
 
 def make_html(markdown: str) -> bytes:
     parts = []
-    for kind, value in layouts._blocks(markdown):
+    for kind, value in layouts.blocks(markdown):
         if kind == "table":
             rows = ("".join(f"<td>{cell}</td>" for cell in row) for row in value)
             parts.append("<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>")
@@ -117,7 +91,7 @@ def make_eml(markdown: str) -> bytes:
 
 def make_adoc(markdown: str) -> bytes:
     lines = []
-    for kind, value in layouts._blocks(markdown):
+    for kind, value in layouts.blocks(markdown):
         if kind == "table":
             rows = ("".join(f"|{cell} " for cell in row) for row in value)
             lines += ["|===", *rows, "|===", ""]
@@ -130,23 +104,12 @@ def make_adoc(markdown: str) -> bytes:
     return "\n".join(lines).encode()
 
 
-def converted(docx: bytes, suffix: str) -> bytes:
-    """Return a Word file in another format, by LibreOffice."""
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "a.docx"
-        source.write_bytes(docx)
-        command = ["soffice", "--headless", f"-env:UserInstallation=file://{folder}/profile"]
-        command += ["--convert-to", suffix, "--outdir", folder, str(source)]
-        subprocess.run(command, check=True, capture_output=True)
-        return (Path(folder) / f"a.{suffix}").read_bytes()
-
-
 def make_files(markdown: str) -> dict[str, bytes]:
-    docx = make_docx(markdown)
+    docx = layouts.make_docx(markdown)
     return {
         "a.docx": docx,
-        "a.odt": converted(docx, "odt"),
-        "a.rtf": converted(docx, "rtf"),
+        "a.odt": layouts.convert(docx, "odt"),
+        "a.rtf": layouts.convert(docx, "rtf"),
         "a.pptx": make_pptx(markdown),
         "a.xlsx": make_xlsx(markdown),
         "a.html": make_html(markdown),

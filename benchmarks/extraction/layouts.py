@@ -9,7 +9,9 @@ import io
 import random
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 _NOUNS = """river stone market letter garden window bridge signal copper measure harbour meadow
 engine winter paper silver number ladder candle orchard village station ocean forest mirror travel
@@ -65,7 +67,8 @@ def _table(chance: random.Random) -> list[str]:
     return [*lines, ""]
 
 
-def _blocks(markdown: str):
+def blocks(markdown: str) -> Iterator[tuple[str, Any]]:
+    """Yield ``table`` with rows of cells, ``list`` with items, ``p`` and ``h1`` ... with text."""
     rows: list[list[str]] = []
     items: list[str] = []
     for line in [*markdown.splitlines(), ""]:
@@ -129,7 +132,7 @@ def _reportlab(markdown: str, *, columns: int) -> bytes:
     else:
         rules = [("GRID", (0, 0), (-1, -1), 0.5, colors.black)]
     story = []
-    for kind, value in _blocks(markdown):
+    for kind, value in blocks(markdown):
         if kind == "table":
             story += [Table(value, style=TableStyle(rules)), Spacer(1, 10)]
         elif kind == "list":
@@ -153,31 +156,51 @@ def _reportlab(markdown: str, *, columns: int) -> bytes:
     return out.getvalue()
 
 
-def make_writer(markdown: str) -> bytes:
+def make_docx(markdown: str, *, with_title: bool = False) -> bytes:
+    """Return a Word file; ``with_title`` as people write them, for print.
+
+    Its first heading has the title's style then, and a blank line follows each table.
+    """
     from docx import Document
 
     document = Document()
-    for kind, value in _blocks(markdown):
+    for kind, value in blocks(markdown):
         if kind == "table":
-            table = document.add_table(len(value), len(value[0]))
-            for i, row in enumerate(value):
-                for j, cell in enumerate(row):
-                    table.cell(i, j).text = cell
-            document.add_paragraph()
+            fill_table(document.add_table(len(value), len(value[0])), value)
+            if with_title:
+                document.add_paragraph()
         elif kind == "list":
             for item in value:
                 document.add_paragraph(item, style="List Bullet")
         elif kind == "p":
             document.add_paragraph(value)
         else:
-            document.add_heading(value, 0 if kind == "h1" else int(kind[1]) - 1)
+            document.add_heading(value, int(kind[1]) - with_title)
+    out = io.BytesIO()
+    document.save(out)
+    return out.getvalue()
+
+
+def fill_table(table: Any, rows: list[list[str]]) -> None:
+    """Write cells into a table of python-docx or python-pptx."""
+    for i, row in enumerate(rows):
+        for j, cell in enumerate(row):
+            table.cell(i, j).text = cell
+
+
+def convert(docx: bytes, suffix: str) -> bytes:
+    """Return a Word file in another format, by LibreOffice."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "a.docx"
-        document.save(str(source))
+        source.write_bytes(docx)
         command = ["soffice", "--headless", f"-env:UserInstallation=file://{folder}/profile"]
-        command += ["--convert-to", "pdf", "--outdir", folder, str(source)]
+        command += ["--convert-to", suffix, "--outdir", folder, str(source)]
         subprocess.run(command, check=True, capture_output=True)
-        return (Path(folder) / "a.pdf").read_bytes()
+        return (Path(folder) / f"a.{suffix}").read_bytes()
+
+
+def make_writer(markdown: str) -> bytes:
+    return convert(make_docx(markdown, with_title=True), "pdf")
 
 
 LAYOUTS = {"single": make_single, "columns": make_columns, "writer": make_writer}

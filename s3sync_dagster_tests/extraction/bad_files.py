@@ -295,6 +295,7 @@ BAD_FILES = [
         lambda: raw_pdf.pages_pdf([raw_pdf.text_content("x")] * 7001),
         _ok("too_many_pages"),
     ),
+    BadFile("tag-loop.pdf", raw_pdf.tag_loop_pdf, _ok(None)),
     BadFile("text-runs.pdf", lambda: _text_runs(20_000), _ok(None)),
     # PDFs that never end, or fill memory: they meet a limit
     BadFile(

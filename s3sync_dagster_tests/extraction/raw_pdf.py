@@ -125,3 +125,21 @@ def flate_bomb_pdf(size: int = 1_500_000_000) -> bytes:
     packed = b"".join(packer.compress(block) for _ in range(size // len(block))) + packer.flush()
     body = b"<</Filter/FlateDecode/Length %d>>\nstream\n%s\nendstream" % (len(packed), packed)
     return pages_pdf([body])
+
+
+def tag_loop_pdf() -> bytes:
+    """Return a tagged page whose structure elements are each other's parents and children."""
+    element = b"<</Type/StructElem/S/Figure/Alt(loop)/P %d 0 R/Pg 4 0 R/K[8 0 R 7 0 R %d]>>"
+    objects = {
+        1: b"<</Type/Catalog/Pages 2 0 R/StructTreeRoot 6 0 R/MarkInfo<</Marked true>>>>",
+        2: b"<</Type/Pages/Kids[4 0 R]/Count 1>>",
+        3: FONT,
+        4: b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/StructParents 0"
+        b"/Resources<</Font<</F1 3 0 R>>>>/Contents 5 0 R>>",
+        5: stream(b"/P <</MCID 0>> BDC " + text_content("one page") + b" EMC"),
+        6: b"<</Type/StructTreeRoot/K 7 0 R/ParentTree 9 0 R>>",
+        7: element % (8, 0),
+        8: element % (7, 1),
+        9: b"<</Nums[0[7 0 R 8 0 R]]>>",
+    }
+    return build_pdf(objects)
