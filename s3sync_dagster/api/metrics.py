@@ -72,7 +72,8 @@ def metrics(caller: Annotated[Caller, Depends(_metrics_caller)], here: Here) -> 
     rows = here.catalog.sources.rows(tenant=None if trusted else caller.tenant)
     text = generate_latest(here.registry) if trusted else b""
     gauges = CollectorRegistry()
-    gauges.register(_Ready(source_metrics(here, rows)))  # type: ignore[arg-type]
+    found = source_metrics(here, rows) + (cache_metrics(here) if trusted else [])
+    gauges.register(_Ready(found))  # type: ignore[arg-type]
     return Response(text + generate_latest(gauges), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -129,6 +130,21 @@ def source_metrics(here: Context, rows: Sequence[Any]) -> list[Metric]:
         value=here.dispatching.failures,
     )
     return [objects, live, recent, lag, indexed, documents, chunks, text_bytes, failures]
+
+
+def cache_metrics(here: Context) -> list[Metric]:
+    """Return what the vector cache holds and how often it had what was looked for."""
+    totals = here.parts.vector_cache.totals()
+    texts = {
+        "entries": "Vectors in the cache.",
+        "bytes": "What they take.",
+        "hits": "Texts so far whose vectors were there.",
+        "misses": "Texts so far whose vectors were not.",
+    }
+    return [
+        GaugeMetricFamily(f"s3sync_vector_cache_{name}", text, value=totals[name])
+        for name, text in texts.items()
+    ]
 
 
 def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:

@@ -33,11 +33,17 @@ def status(name: str | None, as_json: bool) -> int:
         sensor_is_on = _sensors(parts.settings)
         found = [_status(parts, Source.from_json(row.config), row, sensor_is_on) for row in rows]
         sources = [Source.from_json(row.config) for row in rows]
+        cache = parts.vector_cache.totals()
     if as_json:
         click.echo(json.dumps(found))
         return 0
     for source, one in zip(sources, found, strict=True):
         _print(source, one)
+    if lookups := cache["hits"] + cache["misses"]:
+        click.echo(
+            f"vector cache: {cache['entries']} vectors, {cache['bytes'] / 1e6:.1f} MB; "
+            f"{cache['hits'] / lookups:.0%} of {lookups} texts had one"
+        )
     if not found:
         click.echo("No sources yet: s3sync source create, or s3sync sync.", err=True)
     return 0

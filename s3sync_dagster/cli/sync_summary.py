@@ -26,8 +26,10 @@ def print_summary(summary: Summary, source: Source) -> None:
         click.echo(f"  {name:<10} {value}")
     if summary.removed:
         click.echo(f"  besides, {summary.removed} whose objects are gone were removed")
+    known = max(0, summary.chunks_written - summary.embedded)
     click.echo(
-        f"chunks: {summary.chunks_written} written ({summary.embedded} embedded), "
+        f"chunks: {summary.chunks_written} written ({summary.embedded} embedded, "
+        f"{known} with vectors known before), "
         f"{summary.metadata_updated} with new metadata, {summary.chunks_deleted} deleted"
     )
     sent = ", ".join(f"{number} {kind}" for kind, number in summary.requests.items() if number)

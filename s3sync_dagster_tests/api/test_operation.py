@@ -97,6 +97,7 @@ def test_metrics_of_sources_and_requests(fresh_api, aws_endpoint):
         assert value("s3sync_invocations_recent", status="pending", reason="") == 1
         assert value("s3sync_lag_seconds") >= 0
         assert value("s3sync_chunks") == 0
+        assert found["s3sync_vector_cache_hits", ()] == 0
         route = {"method": "GET", "route": "/api/v1/sources/{source_id}", "status": "200"}
         assert found["s3sync_http_requests_total", tuple(sorted(route.items()))] == 1
         assert other.name in http.get("/metrics").text
@@ -107,6 +108,7 @@ def test_metrics_of_sources_and_requests(fresh_api, aws_endpoint):
         assert other.name in answer.text
         assert source.name not in answer.text
         assert "s3sync_http_requests" not in answer.text
+        assert "s3sync_vector_cache" not in answer.text
 
 
 def test_traces_reach_a_collector(tmp_path, chroma_server, aws_endpoint):

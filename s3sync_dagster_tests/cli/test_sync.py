@@ -1,5 +1,6 @@
 """``s3sync sync`` on a real bucket and a real Chroma, requests counted on the wire."""
 
+import re
 import uuid
 
 import chromadb
@@ -110,6 +111,9 @@ def test_people_read_words_and_programs_read_json(s3sync, aws_endpoint, bucket, 
     )  # fmt: skip
     assert "5 objects listed" in answer.out
     assert "requests: 1 LIST, 4 GET" in answer.out
+    assert re.search(
+        r"chunks: \d+ written \(\d+ embedded, \d+ with vectors known before\)", answer.out
+    )
     assert "docs/broken.pdf" in answer.err
     assert "Traceback" not in answer.err
     hits = s3sync("query", "days of holiday", "--collection", collection, "--json").json
@@ -121,6 +125,7 @@ def test_people_read_words_and_programs_read_json(s3sync, aws_endpoint, bucket, 
     told = s3sync("status").out
     assert f"{bucket}/docs/ -> {collection}" in told
     assert "failed     1 (damaged 1)" in told
+    assert re.search(r"vector cache: \d+ vectors, .* MB; \d+% of \d+ texts had one", told)
     [failure] = s3sync("failures", "--json").json
     assert failure["key"] == "docs/broken.pdf"
     listed = s3sync("failures").out
