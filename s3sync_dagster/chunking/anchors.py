@@ -4,14 +4,21 @@ Where all cuts cost the same (rows, log lines, sentences), the cheapest ones wou
 fill best, counted from the beginning: one more row would move all that follow. Every chunk or two
 one cut is made an anchor by a hash of what follows it, and so cheap that it is always taken. The
 same content has the same anchors: an edit moves the cuts up to the next anchor and no further.
+
+Where each chunk repeats a header, a chunk more costs more: there only every few anchors are always
+taken, and the others where they make no chunk more.
 """
 
 import zlib
 from collections import deque
 from collections.abc import Sequence
 
+LIGHT_ANCHOR = 0.4
+"""An anchor costs so much less than nothing: a little less than another chunk costs."""
 ANCHOR = 0.6
-"""An anchor costs so much less than nothing: a little more than another chunk costs."""
+"""One that is always taken: a little more than another chunk costs."""
+ANCHOR_REACH = 2.5
+"""How many times the size of a chunk there is none before and after it that is as cheap."""
 _CONTENT_BYTES = 48
 _ODD = 2_654_435_761
 """2**32 divided by the golden ratio: spreads what is close together."""

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from operator import eq, sub
 
-from s3sync_dagster.chunking.anchors import ANCHOR, find_anchors
+from s3sync_dagster.chunking.anchors import ANCHOR, ANCHOR_REACH, LIGHT_ANCHOR, find_anchors
 from s3sync_dagster.chunking.budget import Budget
 from s3sync_dagster.chunking.outline import Outline, Scope
 from s3sync_dagster.chunking.text import CHARACTER, LINE, inside_character, text_cuts
@@ -179,6 +179,13 @@ def _drop_anchors(data: bytes, parts: Parts, limit: int) -> None:
     equals = sorted(parts.floors)
     positions = [parts.positions[index] for index in equals]
     costs = [parts.costs[index] for index in equals]
-    for anchor in find_anchors(data, positions, costs, limit):
-        index = equals[anchor]
+    anchors = [equals[anchor] for anchor in find_anchors(data, positions, costs, limit)]
+    headed = [index for index in anchors if parts.positions[index] in parts.headers]
+    for index in anchors:
         parts.costs[index] = parts.floors[index] - ANCHOR
+    for index in headed:
+        parts.costs[index] = parts.floors[index] - LIGHT_ANCHOR
+    positions = [parts.positions[index] for index in headed]
+    costs = [0.0] * len(headed)  # rows of tables cost the same
+    for anchor in find_anchors(data, positions, costs, int(ANCHOR_REACH * limit)):
+        parts.costs[headed[anchor]] = parts.floors[headed[anchor]] - ANCHOR
