@@ -14,6 +14,7 @@ from s3sync_dagster.model.errors import InvalidSetting
 
 EVENT_BATCH_SIZE = 100
 """Asset events that Dagster hands to its storage at once (2.7 instead of 14 CPU-ms a key)."""
+MAX_EMBEDDING_WORKERS = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,9 @@ class Settings:
     """``S3SYNC_CHROMA_URL``; None: the local Chroma of this home."""
     model_dir: Path | None = None
     """``S3SYNC_MODEL_DIR``: a folder that holds the embedding model's files."""
+    embedding_workers: int | None = None
+    """``S3SYNC_EMBEDDING_WORKERS``: batches that a local model infers side by side, a core each;
+    None: half of the cores, since Chroma and extraction need some too."""
     chroma_api_key: str | None = field(default=None, repr=False)
     """``CHROMA_API_KEY`` of Chroma Cloud."""
     chroma_headers: Mapping[str, str] = field(
@@ -103,6 +107,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         database_url=environ.get("S3SYNC_DATABASE_URL") or f"sqlite:///{home / 'catalog.db'}",
         chroma_url=_url(environ, "S3SYNC_CHROMA_URL"),
         model_dir=_folder(environ, "S3SYNC_MODEL_DIR"),
+        embedding_workers=_count(environ, "S3SYNC_EMBEDDING_WORKERS"),
         chroma_api_key=environ.get("CHROMA_API_KEY") or None,
         chroma_headers=_headers(environ, "S3SYNC_CHROMA_HEADERS"),
         chroma_tenant=environ.get("CHROMA_TENANT") or None,
@@ -142,6 +147,15 @@ def export_settings(settings: Settings, environ: MutableMapping[str, str] = os.e
 def _folder(environ: Mapping[str, str], name: str) -> Path | None:
     value = environ.get(name, "")
     return Path(value).expanduser().absolute() if value else None
+
+
+def _count(environ: Mapping[str, str], name: str) -> int | None:
+    value = environ.get(name, "").strip()
+    if not value:
+        return None
+    if not value.isdecimal() or not 1 <= int(value) <= MAX_EMBEDDING_WORKERS:
+        raise InvalidSetting(f"{name} is not a number from 1 to {MAX_EMBEDDING_WORKERS}.")
+    return int(value)
 
 
 def _headers(environ: Mapping[str, str], name: str) -> Mapping[str, str]:

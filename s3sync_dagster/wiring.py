@@ -24,6 +24,7 @@ from s3sync_dagster.ports.s3 import open_object_store
 from s3sync_dagster.ports.sqs import open_queue
 from s3sync_dagster.settings import Settings
 from s3sync_dagster.workers import open_pool
+from s3sync_dagster.workers.capacity import usable_cores
 
 UPLOADS = "uploads"
 """Folder of the home in which the bytes of ``file_upload`` sources are kept."""
@@ -132,6 +133,7 @@ class Parts:
                     cache=self.vector_cache,
                     api_key=self.resolve_env,
                     embed_url=self.settings.chroma_embed_url,
+                    workers=self.settings.embedding_workers or max(1, usable_cores() // 2),
                 )
             return self._embedders[key]
 

@@ -37,6 +37,7 @@ def test_all_variables_are_read(tmp_path):
             "S3SYNC_DATABASE_URL": "postgresql+psycopg2://u:p@db/catalog",
             "S3SYNC_CHROMA_URL": "http://127.0.0.1:8000/",
             "S3SYNC_CHROMA_HEADERS": '{"Authorization": "Bearer x"}',
+            "S3SYNC_EMBEDDING_WORKERS": "3",
             "S3SYNC_MODEL_DIR": str(tmp_path / "model"),
             "S3SYNC_ENCRYPTION_KEY": KEY,
             "CHROMA_API_KEY": "ck-1",
@@ -50,6 +51,7 @@ def test_all_variables_are_read(tmp_path):
     assert settings.chroma_url == "http://127.0.0.1:8000"
     assert settings.chroma_headers == {"Authorization": "Bearer x"}
     assert "Bearer" not in repr(settings)
+    assert settings.embedding_workers == 3
     assert settings.model_dir == tmp_path / "model"
     assert (settings.chroma_api_key, settings.chroma_tenant) == ("ck-1", "t")
     assert (settings.chroma_database, settings.chroma_embed_url) == ("db", "https://embed.example")
@@ -61,6 +63,12 @@ def test_headers_that_are_none_are_refused_without_being_shown(value):
     with pytest.raises(InvalidSetting, match="S3SYNC_CHROMA_HEADERS") as refused:
         load_settings({"S3SYNC_CHROMA_HEADERS": value})
     assert value not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5", "1000"])
+def test_a_number_of_workers_is_one(value):
+    with pytest.raises(InvalidSetting, match="S3SYNC_EMBEDDING_WORKERS"):
+        load_settings({"S3SYNC_EMBEDDING_WORKERS": value})
 
 
 def test_no_secret_in_repr(tmp_path):

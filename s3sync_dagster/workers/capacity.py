@@ -9,7 +9,7 @@ MEMORY_PER_WORKER_BYTES = 1536 * 1024**2
 def default_workers() -> int:
     """Return one worker per core, fewer where memory (or the container's share) is short."""
     by_memory = usable_memory() // MEMORY_PER_WORKER_BYTES
-    return max(1, min(_usable_cores(), by_memory))
+    return max(1, min(usable_cores(), by_memory))
 
 
 def usable_memory() -> int:
@@ -25,7 +25,8 @@ def usable_memory() -> int:
     return total
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Return the cores that the machine or the control group gives."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
