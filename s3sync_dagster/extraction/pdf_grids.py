@@ -101,7 +101,7 @@ def _find_from(start: int, blocks: list[Block], own: list[list[Word]]) -> tuple[
 def _may_be_cells(block: Block, words: list[Word]) -> bool:
     if block.kind != "paragraph":
         return block.kind == "rule"
-    lines = [list(_cells(line)) for line in _lines(words)]
+    lines = [list(_cells(line)) for line in lines_of(words)]
     return all(len(cell.words) <= _MAX_CELL_WORDS for line in lines for cell in line)
 
 
@@ -139,7 +139,7 @@ def _part(run: list[Block], own: list[list[Word]]) -> list[Block]:
 def _grid(words: list[Word]) -> list[list[_Cell]]:
     """Return the longest grid with which the words end, none where they are running text."""
     rows: list[list[_Cell]] = []
-    for line in reversed(list(_lines(words))):
+    for line in reversed(list(lines_of(words))):
         cells = list(_cells(line))
         if len(cells) < _MIN_COLUMNS or not _fits(cells, rows):
             break
@@ -149,7 +149,8 @@ def _grid(words: list[Word]) -> list[list[_Cell]]:
     return rows if len(rows) >= _MIN_ROWS else []
 
 
-def _lines(words: list[Word]) -> Iterator[list[Word]]:
+def lines_of(words: list[Word]) -> Iterator[list[Word]]:
+    """Yield the words of each line from left to right, the lines from above."""
     line: list[Word] = []
     for word in sorted(words, key=lambda word: word.middle):
         if line and word.middle - line[0].middle > line[0].height / 2:
@@ -182,7 +183,7 @@ def _fits(cells: list[_Cell], rows: list[list[_Cell]]) -> bool:
 
 def _without_end(text: str, words: list[Word]) -> str | None:
     """Return text without the words with which it ends, None if it does not end with them."""
-    line_order = [word for line in _lines(words) for word in line]
+    line_order = [word for line in lines_of(words) for word in line]
     ending = "".join(plain("".join(word.text for word in line_order)).split())
     end = len(text)
     for character in reversed(ending):

@@ -23,6 +23,7 @@ from s3sync_dagster.extraction.pdf_blocks import (
 )
 from s3sync_dagster.extraction.pdf_figures import with_figures
 from s3sync_dagster.extraction.pdf_grids import Word, find_grids
+from s3sync_dagster.extraction.pdf_lists import find_lists
 from s3sync_dagster.extraction.pdf_order import in_reading_order, put_in_place
 from s3sync_dagster.extraction.pdf_tables import find_rows_over_the_break, mend_tables
 from s3sync_dagster.extraction.running_heads import (
@@ -161,7 +162,8 @@ def _layout(page: Any) -> _Layout:
         for item in page.text_items
         for word in item.words
     ]
-    blocks = part_columns(find_grids([_block(block) for block in page.blocks or ()], words))
+    blocks = find_lists([_block(block) for block in page.blocks or ()], words)
+    blocks = part_columns(find_grids(blocks, words))
     return _Layout(
         blocks=mend_tables(in_reading_order(blocks, width=page.width)),
         margins=_margin_lines(page),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from s3sync_dagster.extraction.pdf_blocks import Block
+from s3sync_dagster.extraction.pdf_lists import are_bullets
 
 _SENTENCE_END = re.compile(r"[.!?:][\"')\]]?$")
 _MAX_CELL_WORDS = 3
@@ -159,11 +160,12 @@ def _without_text_above(block: Block, out: list[Block]) -> list[Block]:
     if not _SENTENCE_END.search(words):
         return [block]
     goes_on = _is_unfinished(out) and words[0].islower()
-    is_odd = not all(head) or max(len(cell.split()) for cell in head) > _MAX_CELL_WORDS
+    is_list = are_bullets(head[0])
+    is_odd = is_list or not all(head) or max(map(_word_count, head)) > _MAX_CELL_WORDS
     if not goes_on and (not is_odd or len(words.split()) < _MIN_SENTENCE_WORDS):
         return [block]
     others = [cell for row in rest for cell in row]
-    if not all(others) or max(len(cell.split()) for cell in others) > _MAX_CELL_WORDS:
+    if not all(others) or max(map(_word_count, others)) > _MAX_CELL_WORDS:
         return [block]
     pitch = block.height / len(block.rows)
     table = replace(
@@ -178,8 +180,18 @@ def _without_text_above(block: Block, out: list[Block]) -> list[Block]:
         height = block.top + _LINE_POINTS - above.top
         out.append(replace(above, text=f"{above.text} {words}", height=height))
         return [table]
-    text = Block(kind="paragraph", text=words, top=block.top, height=min(pitch, _LINE_POINTS))
-    return [text, table]
+    bullets, cells = head[0].split(), [cell for cell in head[1:] if cell]
+    if not is_list:
+        cells = [words]
+    elif len(bullets) != len(cells):
+        cells = [" ".join(cells)]
+    kind = "list_item" if is_list else "paragraph"
+    height = min(pitch, _LINE_POINTS)
+    return [*(Block(kind=kind, text=one, top=block.top, height=height) for one in cells), table]
+
+
+def _word_count(cell: str) -> int:
+    return len(cell.split())
 
 
 def _is_unfinished(out: list[Block]) -> bool:

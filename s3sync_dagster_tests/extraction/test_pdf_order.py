@@ -4,6 +4,7 @@ import pytest
 
 from s3sync_dagster.extraction.pdf_blocks import Block
 from s3sync_dagster.extraction.pdf_grids import Word, find_grids
+from s3sync_dagster.extraction.pdf_lists import find_lists
 from s3sync_dagster.extraction.pdf_order import in_reading_order
 from s3sync_dagster.extraction.words import restore_beginning
 
@@ -99,6 +100,23 @@ def test_rows_at_the_end_of_a_text_are_a_table():
     before, table = find_grids([whole], words(above + GRID, top=80))
     assert (before.text, before.height) == ("Prices of all parts.", 10)
     assert table.rows == ROWS
+
+
+def test_bullets_beside_a_text_make_it_a_list():
+    lines = [
+        [("\uf0b7", 60), ("First", 80), ("point", 110)],
+        [("of", 80), ("two", 100)],
+        [("\uf0b7", 60), ("Second", 80)],
+    ]
+    bullets = text("\uf0b7 \uf0b7", left=60, top=100, width=5, height=50)
+    beside = text("First point of two Second", left=80, top=100, width=60, height=50)
+    items = find_lists([bullets, beside], words(lines, top=100))
+    assert [(item.kind, item.text) for item in items] == [
+        ("list_item", "First point of two"),
+        ("list_item", "Second"),
+    ]
+    for blocks in ([beside], [text("x y", left=60, top=100, width=5, height=50), beside]):
+        assert find_lists(blocks, words(lines, top=100)) == blocks
 
 
 @pytest.mark.parametrize(

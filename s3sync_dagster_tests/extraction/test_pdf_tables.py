@@ -137,3 +137,13 @@ def test_text_beside_a_table_that_is_no_column_stays():
         beside = Block(kind="paragraph", text=text, top=top, height=34, left=420, width=30.0)
         blocks = [table(HEAD, top=100), beside]
         assert mend_tables(blocks) == blocks
+
+
+def test_list_items_taken_for_the_first_row_are_items():
+    rows = [["\uf0b7 \uf0b7", "All good things", "come late."], *[[*row, "x"] for row in MORE]]
+    blocks = mend_tables([table(rows, top=100)])
+    assert [(block.kind, block.text) for block in blocks] == [
+        ("list_item", "All good things"),
+        ("list_item", "come late."),
+        ("table", ""),
+    ]
