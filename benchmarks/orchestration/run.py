@@ -12,6 +12,7 @@ none. CPU-seconds are robust on a busy machine, wall times are not; idle use is 
 import argparse
 import contextlib
 import json
+import random
 import tempfile
 import time
 import uuid
@@ -27,13 +28,16 @@ from s3sync_dagster.core.lease import Lease
 from s3sync_dagster.core.sync import sync_batch
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.object import ObjectRef
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint, start_moto
 from s3sync_dagster_tests.end_to_end.stage import Stage, close_stage, open_stage
 
 IDLE_SECONDS = 30.0
+BARE_KEYS = 2000
+"""The bare loop takes no more of them: its cost a key is the same from 200 on."""
 
 
+WORDS = (__doc__ or "").split()
 PARTS = ("daemon", "code server", "runs", "workers")
 """Processes of the stack; run workers are children of ``runs``."""
 
@@ -124,17 +128,19 @@ def main() -> None:
     parser.add_argument("--keys", type=int, nargs="+", default=[1, 20, 200, 500, 1000])
     parser.add_argument("--storage", nargs="+", default=["sqlite", "postgres"])
     parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--embedding", default="hash")
+    parser.add_argument("--paragraphs", type=int, default=1, help="of each document, 60 words each")
     options = parser.parse_args()
     server = start_moto()
     try:
         for kind in options.storage:
             with tempfile.TemporaryDirectory() as folder:
-                on_storage(kind, Path(folder) / "home", server.url, options.keys * options.repeat)
+                on_storage(kind, Path(folder) / "home", server.url, options)
     finally:
         server.close()
 
 
-def on_storage(kind: str, home: Path, aws_url: str, sizes: list[int]) -> None:
+def on_storage(kind: str, home: Path, aws_url: str, options: argparse.Namespace) -> None:
     """Start a stack on this storage, measure each size, stop it."""
     with storage(kind, home) as environment:
         stage = open_stage(
@@ -143,41 +149,60 @@ def on_storage(kind: str, home: Path, aws_url: str, sizes: list[int]) -> None:
             environment=environment,
             list_interval_seconds=0,
             queue_url=None,
+            embedding=EmbeddingConfig(kind=options.embedding),
         )
         try:
-            compare(stage, sizes, kind)
+            compare(stage, options, kind)
         finally:
             close_stage(stage)
 
 
-def compare(stage: Stage, sizes: list[int], kind: str) -> None:
+def compare(stage: Stage, options: argparse.Namespace, kind: str) -> None:
     """Print a line for each size."""
     stage.wait(lambda: stage.dagster.tick_times("dispatch"), "the daemon ticks")
     bare = add_bare_source(stage)
-    measure(stage, bare, 1, 0.0, kind)  # the first run of all opens and creates things
+    # The first run of all opens and creates things.
+    measure(stage, bare, 1, 0.0, kind=kind, paragraphs=options.paragraphs)
     before = sum(stack_cpu_seconds(stage).values())
     time.sleep(IDLE_SECONDS)
     idle = (sum(stack_cpu_seconds(stage).values()) - before) / IDLE_SECONDS
     print(f"{kind}: idle {idle * 100:.1f} % of a core (daemon, code server, parser workers)")
-    for number in sizes:
-        print(json.dumps(measure(stage, bare, number, idle, kind)), flush=True)
+    for number in options.keys * options.repeat:
+        line = measure(stage, bare, number, idle, kind=kind, paragraphs=options.paragraphs)
+        print(json.dumps(line), flush=True)
 
 
-def measure(stage: Stage, source: Source, number: int, idle: float, kind: str) -> dict[str, Any]:
-    """Return CPU-milliseconds a key, bare and through the stack."""
+def add_objects(stage: Stage, number: int, paragraphs: int) -> list[str]:
+    """Put Markdown objects and return their keys; no text is there twice, for a cached vector."""
     prefix = uuid.uuid4().hex[:8]
     keys = [f"{prefix}/{place:05d}.md" for place in range(number)]
+    chance = random.Random(prefix)
     for key in keys:
-        stage.aws.put(stage.bucket, key, f"# {key}\n\nSome words about {key}.\n")
+        body = f"Some words about {key}."
+        if paragraphs > 1:
+            body = "\n\n".join(" ".join(chance.choices(WORDS, k=60)) for _ in range(paragraphs))
+        stage.aws.put(stage.bucket, key, f"# {key}\n\n{body}\n")
+    return keys
+
+
+def measure(
+    stage: Stage, source: Source, number: int, idle: float, *, kind: str, paragraphs: int
+) -> dict[str, Any]:
+    """Return CPU-milliseconds a key, bare and through the stack."""
+    compared = add_objects(stage, min(number, BARE_KEYS), paragraphs)
+    keys = add_objects(stage, number, paragraphs)
     refs = [(ObjectRef(key=key, etag="?", size=64), None) for key in keys]
     for start in range(0, len(refs), 5000):
         stage.catalog.work.record_objects(stage.source.id, refs[start : start + 5000])
-    bare = bare_loop(stage, source, keys)
+    before = stage.catalog.views.counts(source.id).chunks
+    bare = bare_loop(stage, source, compared) * number / len(compared)
+    chunks = stage.catalog.views.counts(source.id).chunks - before
     parts, wall, megabytes = through_the_stack(stage, keys, idle)
     used = sum(parts.values())
     return {
         "storage": kind,
         "keys": number,
+        "chunks_a_key": round(chunks / len(compared), 1),
         "bare_ms": round(1000 * bare / number, 2),
         "stack_ms": round(1000 * used / number, 2),
         "overhead_ms": round(1000 * (used - bare) / number, 2),

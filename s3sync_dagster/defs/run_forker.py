@@ -165,11 +165,16 @@ def _arguments(text: str) -> ExecuteRunArgs:
 
 def preload(dagster_home: Path) -> None:
     """Import what every run needs, the storage that ``dagster.yaml`` names among it."""
-    for part in InstanceRef.from_dir(str(dagster_home)):
-        if isinstance(part, ConfigurableClassData):
-            importlib.import_module(part.module_name)
-    for name in _PACKAGES:
-        importlib.import_module(name)
+    named = [
+        part.module_name
+        for part in InstanceRef.from_dir(str(dagster_home))
+        if isinstance(part, ConfigurableClassData)
+    ]
+    for name in (*named, *_PACKAGES):
+        try:
+            importlib.import_module(name)
+        except ImportError as error:  # who uses it says more; the stack must not end for it
+            _log.warning("%s cannot be imported: %s", name, type(error).__name__)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from dagster._core.launcher import DefaultRunLauncher
 from dagster._core.test_utils import poll_for_finished_run
 
 from s3sync_dagster.defs.launcher import WarmRunLauncher, ask_forker
+from s3sync_dagster.defs.run_forker import preload
 from s3sync_dagster.local.home import prepare_home
 from s3sync_dagster.settings import load_settings
 
@@ -143,3 +144,11 @@ def test_without_a_forker_runs_start_as_dagster_starts_them(instance, monkeypatc
     run_id = launch(instance, "work")
     assert [run.run_id for run in started] == [run_id]
     instance.report_run_failed(started[0])
+
+
+def test_a_module_that_is_missing_is_named_and_ends_nothing(tmp_path, caplog):
+    (tmp_path / "dagster.yaml").write_text(
+        "compute_logs: {module: no_such_module_here, class: Nothing}\n"
+    )
+    preload(tmp_path)
+    assert "no_such_module_here cannot be imported" in caplog.text
