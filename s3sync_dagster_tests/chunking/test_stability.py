@@ -66,3 +66,10 @@ def test_an_inserted_line_changes_one_or_two_chunks(name):
 def test_the_same_document_gives_the_same_chunks():
     for kind, text, _ in DOCUMENTS.values():
         assert chunks_of(kind, text, 512) == chunks_of(kind, text, 512)
+
+
+@pytest.mark.parametrize("name", ["csv", "table"])
+def test_chunks_that_repeat_a_header_are_well_filled(name):
+    kind, text, _ = DOCUMENTS[name]
+    chunks = chunks_of(kind, text, 1024)
+    assert statistics.mean(len(chunk.text) for chunk in chunks) > 0.85 * 1024
