@@ -11,6 +11,7 @@ from s3sync_dagster.core.interfaces import Content
 from s3sync_dagster.extraction.metadata import Properties
 from s3sync_dagster.extraction.pdf_blocks import Block
 from s3sync_dagster.extraction.pdf_figures import find_figures, is_tagged, with_figures
+from s3sync_dagster.extraction.pdf_right_to_left import in_letter_order
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.model.errors import LimitExceeded, UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
@@ -90,7 +91,7 @@ def look_at_pages(pdf: Any) -> Iterator[SeenPage]:
         except pypdfium2.PdfiumError:
             yield SeenPage()
             continue
-        text = layer.get_text_range()
+        text = in_letter_order(layer.get_text_range(), layer)
         layer.close()
         total += len(text)
         if total > MAX_CHARACTERS:

@@ -25,6 +25,7 @@ from s3sync_dagster.extraction.pdf_figures import with_figures
 from s3sync_dagster.extraction.pdf_grids import Word, find_grids
 from s3sync_dagster.extraction.pdf_lists import find_lists
 from s3sync_dagster.extraction.pdf_order import in_reading_order, put_in_place
+from s3sync_dagster.extraction.pdf_right_to_left import is_right_to_left
 from s3sync_dagster.extraction.pdf_tables import find_rows_over_the_break, mend_tables
 from s3sync_dagster.extraction.running_heads import (
     MARGIN,
@@ -96,6 +97,7 @@ def _read(content: Content) -> PdfPages:
         for layout, reference, words in zip(layouts, references, wanted, strict=True)
     ]
     plain_pages = _choose_plain_pages(losses, wanted)
+    plain_pages |= {i for i, text in enumerate(references) if is_right_to_left(text)}
     for layout, page in zip(layouts, seen, strict=True):
         for figure in page.figures:
             put_in_place(layout.blocks, figure)
