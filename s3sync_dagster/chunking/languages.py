@@ -8,92 +8,57 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tree_sitter import Language
 
-GRAMMARS: dict[str, tuple[str, str]] = {
-    # language as stored on chunks -> module of its wheel, function that returns the grammar
-    "bash": ("tree_sitter_bash", "language"),
-    "c": ("tree_sitter_c", "language"),
-    "cpp": ("tree_sitter_cpp", "language"),
-    "csharp": ("tree_sitter_c_sharp", "language"),
-    "css": ("tree_sitter_css", "language"),
-    "dart": ("tree_sitter_dart", "language"),
-    "dockerfile": ("tree_sitter_dockerfile", "language"),
-    "elixir": ("tree_sitter_elixir", "language"),
-    "go": ("tree_sitter_go", "language"),
-    "haskell": ("tree_sitter_haskell", "language"),
-    "hcl": ("tree_sitter_hcl", "language"),
-    "html": ("tree_sitter_html", "language"),
-    "java": ("tree_sitter_java", "language"),
-    "javascript": ("tree_sitter_javascript", "language"),
-    "json": ("tree_sitter_json", "language"),
-    "julia": ("tree_sitter_julia", "language"),
-    "kotlin": ("tree_sitter_kotlin", "language"),
-    "lua": ("tree_sitter_lua", "language"),
-    "make": ("tree_sitter_make", "language"),
-    "nix": ("tree_sitter_nix", "language"),
-    "objc": ("tree_sitter_objc", "language"),
-    "ocaml": ("tree_sitter_ocaml", "language_ocaml"),
-    "ocaml_interface": ("tree_sitter_ocaml", "language_ocaml_interface"),
-    "perl": ("tree_sitter_perl", "language"),
-    "php": ("tree_sitter_php", "language_php"),
-    "powershell": ("tree_sitter_powershell", "language"),
-    "python": ("tree_sitter_python", "language"),
-    "ruby": ("tree_sitter_ruby", "language"),
-    "rust": ("tree_sitter_rust", "language"),
-    "scala": ("tree_sitter_scala", "language"),
-    "scss": ("tree_sitter_scss", "language"),
-    "sql": ("tree_sitter_sql", "language"),
-    "swift": ("tree_sitter_swift", "language"),
-    "toml": ("tree_sitter_toml", "language"),
-    "tsx": ("tree_sitter_typescript", "language_tsx"),
-    "typescript": ("tree_sitter_typescript", "language_typescript"),
-    "xml": ("tree_sitter_xml", "language_xml"),
-    "yaml": ("tree_sitter_yaml", "language"),
-    "zig": ("tree_sitter_zig", "language"),
+GRAMMARS: dict[str, tuple[str, str, str]] = {
+    # language as stored on chunks -> module of its wheel, function that returns the grammar,
+    # suffixes of its files
+    "bash": ("tree_sitter_bash", "language", "sh bash zsh ksh bats ebuild"),
+    "c": ("tree_sitter_c", "language", "c h"),
+    "cpp": ("tree_sitter_cpp", "language", "cpp cc cxx c++ hpp hh hxx h++ ipp tpp inl cu cuh ino"),
+    "csharp": ("tree_sitter_c_sharp", "language", "cs csx"),
+    "css": ("tree_sitter_css", "language", "css"),
+    "dart": ("tree_sitter_dart", "language", "dart"),
+    "dockerfile": ("tree_sitter_dockerfile", "language", "dockerfile containerfile"),
+    "elixir": ("tree_sitter_elixir", "language", "ex exs"),
+    "go": ("tree_sitter_go", "language", "go"),
+    "haskell": ("tree_sitter_haskell", "language", "hs"),
+    "hcl": ("tree_sitter_hcl", "language", "tf hcl tfvars nomad"),
+    "html": ("tree_sitter_html", "language", "html htm xhtml"),
+    "java": ("tree_sitter_java", "language", "java"),
+    "javascript": ("tree_sitter_javascript", "language", "js mjs cjs jsx es6"),
+    "json": ("tree_sitter_json", "language", "json jsonc json5 geojson webmanifest ipynb avsc har"),
+    "julia": ("tree_sitter_julia", "language", "jl"),
+    "kotlin": ("tree_sitter_kotlin", "language", "kt kts"),
+    "lua": ("tree_sitter_lua", "language", "lua"),
+    "make": ("tree_sitter_make", "language", "mk mak make"),
+    "nix": ("tree_sitter_nix", "language", "nix"),
+    "objc": ("tree_sitter_objc", "language", "m mm"),
+    "ocaml": ("tree_sitter_ocaml", "language_ocaml", "ml mli"),
+    "ocaml_interface": ("tree_sitter_ocaml", "language_ocaml_interface", ""),
+    "perl": ("tree_sitter_perl", "language", "pl pm t"),
+    "php": ("tree_sitter_php", "language_php", "php phtml php5"),
+    "powershell": ("tree_sitter_powershell", "language", "ps1 psm1 psd1"),
+    "python": ("tree_sitter_python", "language", "py pyi pyw pyx"),
+    "ruby": ("tree_sitter_ruby", "language", "rb rake gemspec ru podspec"),
+    "rust": ("tree_sitter_rust", "language", "rs"),
+    "scala": ("tree_sitter_scala", "language", "scala sc sbt"),
+    "scss": ("tree_sitter_scss", "language", "scss"),
+    "sql": ("tree_sitter_sql", "language", "sql ddl dml"),
+    "swift": ("tree_sitter_swift", "language", "swift"),
+    "toml": ("tree_sitter_toml", "language", "toml"),
+    "tsx": ("tree_sitter_typescript", "language_tsx", "tsx"),
+    "typescript": ("tree_sitter_typescript", "language_typescript", "ts mts cts"),
+    "xml": (
+        "tree_sitter_xml",
+        "language_xml",
+        "xml xsd xsl xslt svg rss atom plist csproj vbproj wsdl xaml pom kml gpx",
+    ),
+    "yaml": ("tree_sitter_yaml", "language", "yaml yml"),
+    "zig": ("tree_sitter_zig", "language", "zig zon"),
 }
 
-_SUFFIXES = """
-    bash: sh bash zsh ksh bats ebuild
-    c: c h
-    cpp: cpp cc cxx c++ hpp hh hxx h++ ipp tpp inl cu cuh ino
-    csharp: cs csx
-    css: css
-    dart: dart
-    dockerfile: dockerfile containerfile
-    elixir: ex exs
-    go: go
-    haskell: hs
-    hcl: tf hcl tfvars nomad
-    html: html htm xhtml
-    java: java
-    javascript: js mjs cjs jsx es6
-    json: json jsonc json5 geojson webmanifest ipynb avsc har
-    julia: jl
-    kotlin: kt kts
-    lua: lua
-    make: mk mak make
-    nix: nix
-    objc: m mm
-    ocaml: ml mli
-    perl: pl pm t
-    php: php phtml php5
-    powershell: ps1 psm1 psd1
-    python: py pyi pyw pyx
-    ruby: rb rake gemspec ru podspec
-    rust: rs
-    scala: scala sc sbt
-    scss: scss
-    sql: sql ddl dml
-    swift: swift
-    toml: toml
-    tsx: tsx
-    typescript: ts mts cts
-    xml: xml xsd xsl xslt svg rss atom plist csproj vbproj wsdl xaml pom kml gpx
-    yaml: yaml yml
-    zig: zig zon
-"""
 SUFFIXES: dict[str, str] = {
-    f".{suffix}": language.strip()
-    for language, suffixes in (line.split(":") for line in _SUFFIXES.strip().splitlines())
+    f".{suffix}": language
+    for language, (_, _, suffixes) in GRAMMARS.items()
     for suffix in suffixes.split()
 }
 """Lower-case suffix with its dot -> language."""
@@ -159,7 +124,7 @@ def grammar(language: str) -> "Language":
     """Return the grammar of a language in ``GRAMMARS``, loaded once per process."""
     from tree_sitter import Language  # heavy: only where something is parsed
 
-    module, function = GRAMMARS[language]
+    module, function, _ = GRAMMARS[language]
     pointer = getattr(importlib.import_module(module), function)()
     with warnings.catch_warnings():
         # Some wheels still hand over an int instead of a capsule; both work.

@@ -15,7 +15,9 @@ from s3sync_dagster.model.errors import LimitExceeded
 if TYPE_CHECKING:
     from tree_sitter import Tree
 
-PRELOAD = {"cut_source": ("tree_sitter", *dict.fromkeys(module for module, _ in GRAMMARS.values()))}
+PRELOAD = {
+    "cut_source": ("tree_sitter", *dict.fromkeys(module for module, _, _ in GRAMMARS.values()))
+}
 """Loaded once before the forks: each document is cut in a fresh one, and to load a grammar there
 takes longer than to parse with it."""
 WINDOW_BYTES = 4_000_000
