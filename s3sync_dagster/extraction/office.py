@@ -11,6 +11,7 @@ from s3sync_dagster.extraction.docling_reader import (
     to_markdown,
 )
 from s3sync_dagster.extraction.metadata import office_properties
+from s3sync_dagster.extraction.templates import as_document
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.source import ExtractionConfig
 
@@ -27,7 +28,9 @@ def read_docx(content: Content, *, name: str, config: ExtractionConfig) -> Docum
     from docling.backend.msword_backend import MsWordDocumentBackend
 
     del config
-    backend = open_backend(content, name=name, format_name="DOCX", backend=MsWordDocumentBackend)
+    backend = open_backend(
+        as_document(content), name=name, format_name="DOCX", backend=MsWordDocumentBackend
+    )
     parsed = convert(backend)
     _keep_footnotes(parsed)
     texts = [drawing.get("descr") or "" for drawing in backend.docx_obj.element.body.iter(_DRAWING)]
@@ -40,7 +43,11 @@ def read_odt(content: Content, *, name: str, config: ExtractionConfig) -> Docume
     from docling.backend.opendocument_backend import OdtDocumentBackend
 
     del config
-    backend = open_backend(content, name=name, format_name="ODT", backend=OdtDocumentBackend)
+
+    class Backend(OdtDocumentBackend):
+        _odf_type = ""  # templates too
+
+    backend = open_backend(content, name=name, format_name="ODT", backend=Backend)
     parsed = convert(backend)
     _keep_footnotes(parsed)
     return _document(content, fill_pictures(to_markdown(parsed, layers=("BODY", "NOTES"))))

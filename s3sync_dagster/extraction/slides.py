@@ -17,6 +17,7 @@ from s3sync_dagster.extraction.docling_reader import (
 )
 from s3sync_dagster.extraction.metadata import office_properties
 from s3sync_dagster.extraction.pages import PageWriter
+from s3sync_dagster.extraction.templates import as_document
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.source import ExtractionConfig
 
@@ -31,7 +32,9 @@ def read_pptx(content: Content, *, name: str, config: ExtractionConfig) -> Docum
     del config
     if not _has_slides(content):
         return _document(content, iter(()), [])
-    backend = open_backend(content, name=name, format_name="PPTX", backend=_backend_without_boxes())
+    backend = open_backend(
+        as_document(content), name=name, format_name="PPTX", backend=_backend_without_boxes()
+    )
     slides = list(backend.pptx_obj.slides)
     warnings = [
         f"Slide {number} is hidden and was left out."
@@ -62,7 +65,11 @@ def read_odp(content: Content, *, name: str, config: ExtractionConfig) -> Docume
     from docling.backend.opendocument_backend import OdpDocumentBackend
 
     del config
-    backend = open_backend(content, name=name, format_name="ODP", backend=OdpDocumentBackend)
+
+    class Backend(OdpDocumentBackend):
+        _odf_type = ""  # templates too
+
+    backend = open_backend(content, name=name, format_name="ODP", backend=Backend)
     count = backend.page_count()
     return _document(content, (_slide(backend, number) for number in range(1, count + 1)), [])
 

@@ -10,6 +10,8 @@ import json
 import zipfile
 from collections.abc import Callable
 from email.message import EmailMessage
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
 from pathlib import Path
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -210,6 +212,51 @@ def make_odt() -> bytes:
     return out.getvalue()
 
 
+def make_odp() -> bytes:
+    """A presentation of OpenDocument with two slides."""
+    from odfdo import Document, DrawPage, Frame, List
+
+    deck = Document("presentation")
+    deck.body.clear()
+    deck.meta.title = "Tides"
+    for number, (title, points) in enumerate(
+        (("High and low", ["the moon pulls", "the sun helps"]), ("Tables", ["by harbour"])), start=1
+    ):
+        page = DrawPage(f"page{number}", name=f"Slide {number}")
+        page.append(
+            Frame.text_frame(
+                title, size=("20cm", "2cm"), position=("1cm", "1cm"), presentation_class="title"
+            )
+        )
+        page.append(
+            Frame.text_frame(
+                List(points),
+                size=("20cm", "8cm"),
+                position=("1cm", "4cm"),
+                presentation_class="outline",
+            )
+        )
+        deck.body.append(page)
+    out = io.BytesIO()
+    deck.save(out)
+    return out.getvalue()
+
+
+def make_pdf() -> bytes:
+    """Two pages with headings, lists, a ruled table, running heads and page numbers."""
+    from s3sync_dagster_tests.extraction.test_pdf import make_report
+
+    return make_report(2)
+
+
+def make_mhtml() -> bytes:
+    """A page saved by a browser."""
+    page = MIMEMultipart("related")
+    page["Subject"] = "Fish"
+    page.attach(MIMEText(HTML, "html", "utf-8"))
+    return page.as_bytes()
+
+
 def make_epub() -> bytes:
     """A book of two chapters."""
     from ebooklib import epub
@@ -321,6 +368,9 @@ CORPUS: dict[str, Callable[[], bytes]] = {
     "stock.xlsx": make_xlsx,
     "prices.ods": make_ods,
     "report.odt": make_odt,
+    "tides.odp": make_odp,
+    "report.pdf": make_pdf,
+    "fish.mhtml": make_mhtml,
     "book.epub": make_epub,
     "greetings.eml": make_eml,
     "analysis.ipynb": make_notebook,
