@@ -98,8 +98,16 @@ class Documents:
                 lost = commit_documents(self._db, tx, token, written, now=now)
                 forget_removed(tx, token, removed)
                 settle_keys(tx, token, source.id, outcomes, now=now)
-                there = [one.key for one in outcomes if one.status != "pending" and not one.gone]
-                ask_for_overtaken(self._db, tx, token, source, there, now=now)
+                ended = [one for one in outcomes if one.status != "pending"]
+                ask_for_overtaken(
+                    self._db,
+                    tx,
+                    token,
+                    source,
+                    [one.key for one in ended if not one.gone],
+                    gone=[one.key for one in ended if one.gone],
+                    now=now,
+                )
             else:
                 lost = {commit.id for commit in written}
             traces = {

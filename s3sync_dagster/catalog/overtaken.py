@@ -16,8 +16,9 @@ def ask_for_overtaken(
     tx: sa.Connection,
     token: str,
     source: Source,
-    keys: Sequence[str],
+    there: Sequence[str],
     *,
+    gone: Sequence[str],
     now: float,
 ) -> None:
     """Ask again for keys that a listing told news of while the batch had them.
@@ -31,12 +32,13 @@ def ask_for_overtaken(
         tx: an open transaction that has settled the keys.
         token: the batch that settled them.
         source: its source.
-        keys: of outcomes that did not find the object gone.
+        there: keys whose object the batch has found, or left alone.
+        gone: keys whose object it has found gone, which now shows where nothing else was told.
         now: the time.
     """
     began = sa.select(batches.c.created_at).where(batches.c.token == token).scalar_subquery()
     changed, left = list[str](), list[str]()
-    for part in groups(keys):
+    for part in groups(there):
         here = (objects.c.source_id == source.id, objects.c.object_key.in_(part))
         changed += tx.execute(
             sa.select(objects.c.object_key).where(
@@ -60,5 +62,13 @@ def ask_for_overtaken(
                 .where(*here, objects.c.gone)
                 .distinct()
             ).scalars()
+    for part in groups(gone):
+        changed += tx.execute(
+            sa.select(objects.c.object_key).where(
+                objects.c.source_id == source.id,
+                objects.c.object_key.in_(part),
+                objects.c.gone.is_(False),
+            )
+        ).scalars()
     insert_automatic(database, tx, source.id, changed, trigger="listing", now=now)
     insert_automatic(database, tx, source.id, left, trigger="listing", kind="remove", now=now)

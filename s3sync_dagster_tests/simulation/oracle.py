@@ -33,8 +33,8 @@ class Expectation:
 
     documents: list[Wanted] = field(default_factory=list)
     states: dict[str, tuple[str, str | None]] = field(default_factory=dict)
-    instead: dict[str, tuple[str, str | None]] = field(default_factory=dict)
-    """Another end that is as good."""
+    instead: dict[str, set[tuple[str, str | None]]] = field(default_factory=dict)
+    """Other ends that are as good."""
     rivals: dict[tuple[str, str], list[Wanted]] = field(default_factory=dict)
     """Custom ids that several keys claim in one collection: one of them has it."""
 
@@ -127,12 +127,11 @@ def expect(world: World) -> Expectation:
         if not wanted:
             # One that was read for an explicit request shows what was found then.
             answer.states[key] = ("skipped", "no_sidecar")
-            answer.instead[key] = trouble or ("skipped", "no_sidecar")
+            answer.instead[key] = {trouble} if trouble else set()
+            _forgotten_by_listings(world, key, answer)
             continue
         answer.states[key] = trouble or ("indexed", None)
-        if not world.lists and source.auto_sync is AutoSync.METADATA:
-            # A person's wish for the source's own document is forgotten by the next listing.
-            answer.instead[key] = ("failed", "record_ids_taken")
+        _forgotten_by_listings(world, key, answer)
         for one in wanted:
             if any(
                 name.startswith(f"{one.document_id}-")
@@ -143,12 +142,19 @@ def expect(world: World) -> Expectation:
             elif trouble is None:
                 answer.documents.append(one)
             if trouble == ("failed", "record_rejected") and (one.custom_id or key == "foreign.txt"):
-                answer.instead[key] = ("failed", "record_ids_taken")  # whichever is met first
+                # Whichever is met first.
+                answer.instead.setdefault(key, set()).add(("failed", "record_ids_taken"))
     by_id: dict[tuple[str, str], list[Wanted]] = {}
     for one in answer.documents:
         by_id.setdefault((one.collection, one.document_id), []).append(one)
     answer.rivals = {place: ones for place, ones in by_id.items() if len(ones) > 1}
     return answer
+
+
+def _forgotten_by_listings(world: World, key: str, answer: Expectation) -> None:
+    """A person's wish for the source's own document in vain shows until the next listing."""
+    if not world.lists and world.source.auto_sync is AutoSync.METADATA and key == "foreign.txt":
+        answer.instead.setdefault(key, set()).add(("failed", "record_ids_taken"))
 
 
 def _sidecar(world: World, key: str, objects: dict[str, str]) -> tuple[dict[str, Any] | None, bool]:
@@ -351,9 +357,9 @@ def _check_states(world: World, expected: Expectation) -> None:
 def _resolve_ends(world: World, expected: Expectation) -> None:
     """Where two ends are as good, expect the one that came."""
     actual = _states(world)
-    for key, state in expected.instead.items():
-        if actual.get(key) == state:
-            expected.states[key] = state
+    for key, states in expected.instead.items():
+        if (end := actual.get(key)) in states:
+            expected.states[key] = end
 
 
 def _states(world: World) -> dict[str, tuple[str, str | None]]:
