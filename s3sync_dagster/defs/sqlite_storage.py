@@ -21,8 +21,9 @@ from dagster._core.storage.sqlite_storage import (
 )
 from dagster._serdes import ConfigurableClassData
 
-ENGINES_KEPT = 16
-"""Databases, one a run, to which a process keeps its connection and compiled statements."""
+ENGINES_KEPT = 4
+"""Databases, one a run, to which a process keeps its connection and compiled statements. Each may
+have a write-ahead log of 4 MB for as long."""
 
 
 class BatchingEventLog(SqliteEventLogStorage):
