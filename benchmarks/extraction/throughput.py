@@ -73,7 +73,7 @@ def row(name: str, reader: str, size: int, found: tuple[float, str], base: float
     per_text = seconds / max(1, len(text.encode())) * 1e6
     return (
         f"| {name} | {reader} | {seconds * 1000:.1f} | {seconds / size * 1e6:.3f} "
-        f"| {per_text:.3f} | {seconds / base:.1f} |"
+        f"| {per_text:.3f} | {seconds / base:.2f} |"
     )
 
 
