@@ -70,6 +70,7 @@ def test_no_sync_hangs_and_nothing_is_lost(
                 assert (summary["pending"], summary["listed"]) == (0, len(objects))
         assert_complete(server.url, "docs", objects, graph_losses=0.005)
         # What kills and rewrites did to the graph goes with the graph: the documented step.
+        monkeypatch.setenv("S3SYNC_CHROMA_URL", server.url)
         [source] = json.loads(run("source", "list", "--json", log=tmp_path / "list.log"))
         rebuilt = run("rebuild", source["name"], "--drop", "--json", log=tmp_path / "rebuild.log")
         summary = json.loads(rebuilt.splitlines()[-1])
