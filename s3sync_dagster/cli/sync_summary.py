@@ -32,6 +32,11 @@ def print_summary(summary: Summary, source: Source) -> None:
         f"{known} with vectors known before), "
         f"{summary.metadata_updated} with new metadata, {summary.chunks_deleted} deleted"
     )
+    if summary.cut_off:
+        click.echo(
+            f"  {summary.cut_off} of them are longer than the model reads: their ends are found by "
+            "words only; a smaller max_size_bytes would make them fit"
+        )
     sent = ", ".join(f"{number} {kind}" for kind, number in summary.requests.items() if number)
     click.echo(f"requests: {sent or 'none'}; {summary.seconds:.1f} s")
 

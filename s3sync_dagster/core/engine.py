@@ -64,6 +64,8 @@ class KeyReport:
     error: str | None = None
     chunks: int = 0
     bytes: int = 0
+    cut_off: int = 0
+    """Chunks of which the embedding model does not read the end."""
     pages: int = 0
     etag: str = ""
     ms: dict[str, float] = field(default_factory=dict[str, float])

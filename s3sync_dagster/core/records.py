@@ -15,7 +15,7 @@ from s3sync_dagster.model.source import Source
 
 _MAX_PLAIN_BYTES = 1_024
 """A page label, heading path or symbol is cut here: it must not cost the object its record."""
-PLAIN_KEYS = ("page", "heading_path", "symbol")
+PLAIN_KEYS = ("page", "heading_path", "symbol", "s3sync_fallback", "s3sync_repeated_header")
 """Given up first: to a user's key of the same name, then to the limit of keys."""
 
 
@@ -90,10 +90,16 @@ def _chunk_metadata(
     if chunk.index == 0:
         # On one record only: a count that grows must not touch the metadata of all the others.
         values["s3sync_chunk_count"] = count
-    plain = {"page": chunk.page, "heading_path": chunk.heading_path, "symbol": chunk.symbol}
+    plain = {
+        "page": chunk.page,
+        "heading_path": chunk.heading_path,
+        "symbol": chunk.symbol,
+        "s3sync_fallback": chunk.fallback,
+        "s3sync_repeated_header": chunk.repeated_header,
+    }
     for key in plain_keys:
-        if text := plain[key]:
-            values[key] = _cut(text, _MAX_PLAIN_BYTES)
+        if value := plain[key]:
+            values[key] = _cut(value, _MAX_PLAIN_BYTES) if isinstance(value, str) else value
     return values
 
 

@@ -322,6 +322,7 @@ class Settler:
             error=outcome.error,
             chunks=len(work.chunks) or sum(one.count for one in work.item.documents),
             bytes=work.ref.size if work.ref else 0,
+            cut_off=sum(chunk.truncated_tokens > 0 for chunk in work.chunks),
             pages=work.document.page_count if work.document else 0,
             etag=work.etag,
             ms=dict(work.ms),

@@ -171,6 +171,8 @@ def _metadata(report: KeyReport, source: Source) -> dict[str, dg.MetadataValue]:
         values["link"] = dg.MetadataValue.url(link)
     if report.reason:
         values["reason"] = dg.MetadataValue.text(report.reason)
+    if report.cut_off:
+        values["chunks_cut_off"] = dg.MetadataValue.int(report.cut_off)
     if report.pages:
         values["pages"] = dg.MetadataValue.int(report.pages)
     if report.etag:

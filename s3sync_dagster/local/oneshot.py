@@ -50,10 +50,12 @@ def run_sync(
     started = clock.monotonic()
     requests = dict(parts.requests())
     states: dict[str, str] = {}
+    cut_off: dict[str, int] = {}
     tally = Tally()
 
     def told(reports: Sequence[KeyReport]) -> None:
         states.update({report.key: report.state for report in reports})
+        cut_off.update({report.key: report.cut_off for report in reports})
         progress.keys(reports)
 
     listing = _list(parts, source, progress=progress, approve_deletes=approve_deletes)
@@ -83,6 +85,7 @@ def run_sync(
         chunks_written=tally.chunks_written,
         metadata_updated=tally.metadata_updated,
         chunks_deleted=tally.chunks_deleted,
+        cut_off=sum(cut_off.values()),
         embedded=embedder.inferred - inferred,
         requests={
             kind: number - requests.get(kind, 0) for kind, number in parts.requests().items()

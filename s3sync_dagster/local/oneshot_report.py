@@ -27,6 +27,8 @@ class Summary:
     chunks_written: int = 0
     metadata_updated: int = 0
     chunks_deleted: int = 0
+    cut_off: int = 0
+    """Chunks of which the embedding model does not read the end."""
     embedded: int = 0
     requests: dict[str, int] = field(default_factory=dict[str, int])
     blocked_deletes: int = 0

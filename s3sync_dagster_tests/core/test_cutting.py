@@ -1,5 +1,6 @@
 """Documents are cut while others are written, and one that cannot be cut fails alone."""
 
+import dataclasses
 import threading
 
 import pytest
@@ -38,6 +39,17 @@ def test_the_first_documents_are_written_while_the_last_ones_are_cut(filed):
     assert waited == [True]
     assert {report.state for report in reports} == {"indexed"}
     assert len(filed.texts()) == DOCUMENTS_AT_ONCE + 11
+
+
+def test_chunks_that_the_model_reads_in_part_are_counted(filed):
+    def chunker(document, **named):
+        first, *others = paragraph_chunker(document, **named)
+        return [dataclasses.replace(first, truncated_tokens=7), *others]
+
+    filed.bucket.put("a.txt", "one\n\ntwo")
+    filed.listing()
+    (report,) = filed.run_batches(chunker=chunker)
+    assert (report.chunks, report.cut_off) == (2, 1)
 
 
 @pytest.mark.parametrize("threads", [1, 4])

@@ -92,6 +92,13 @@ def test_a_record_has_the_ids_and_names_that_people_rely_on():
     assert "language" not in second.metadata
 
 
+def test_what_the_chunker_had_to_do_stands_in_the_metadata():
+    plain, told = build([chunk(), chunk(1, fallback="parse_timeout", repeated_header=True)])
+    assert told.metadata["s3sync_fallback"] == "parse_timeout"
+    assert told.metadata["s3sync_repeated_header"] is True
+    assert not {"s3sync_fallback", "s3sync_repeated_header"} & set(plain.metadata)
+
+
 def test_a_custom_id_stands_in_the_metadata_too():
     (made,) = build([chunk()], custom_id="handbook", document_id="p:handbook")
     assert made.id == "p:handbook-0"
