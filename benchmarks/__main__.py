@@ -16,6 +16,7 @@ BENCHMARKS = {
     "chunking.retrieval": "what is found again, by chunker",
     "extraction.pdf_quality": "reading order, tables and headings of PDFs",
     "extraction.formats": "words, headings and tables by format, beside docling",
+    "extraction.gallery": "peak memory and time of the bad files",
     "extraction.throughput": "CPU per format beside docling",
     "chroma.throughput": "records per second beside Chroma's bare insert",
     "chroma.peers": "first and later syncs of mixed files beside other ways",
