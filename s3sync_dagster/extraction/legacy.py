@@ -85,7 +85,8 @@ def read_ppt(content: Content, *, name: str, config: ExtractionConfig) -> Docume
             lines = list(_ppt_texts(stream, 0, len(stream)))
         except _BROKEN:
             raise _damaged() from None
-    text = "\n\n".join(dict.fromkeys(line for line in lines if line.strip()))
+    # An asterisk alone stands for a date or a slide's number.
+    text = "\n\n".join(dict.fromkeys(line for line in lines if line.strip() not in ("", "*")))
     return Document(text=text, format="text", engine="ole", warnings=(_NO_LIBREOFFICE,))
 
 

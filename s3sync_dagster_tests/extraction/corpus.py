@@ -14,6 +14,8 @@ from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from pathlib import Path
 
+from s3sync_dagster_tests.extraction.old_files import LIGHT, OLD
+
 GOLDEN = Path(__file__).with_name("golden")
 _WHEN = datetime.datetime(2026, 2, 3, 10, 30)
 
@@ -359,8 +361,6 @@ Some \emph{emphasised} words and $x^2$.\footnote{A note on fish.}
 \begin{tabular}{ll}Fish & Price\\Cod & 5\\\end{tabular}
 \end{document}
 """
-RTF = rb"""{\rtf1\ansi\ansicpg1252{\fonttbl{\f0 Arial;}}
-{\b Heading}\par Caf\'e9 for 2 \u8364?\par}"""
 
 CORPUS: dict[str, Callable[[], bytes]] = {
     "plan.docx": make_docx,
@@ -379,6 +379,7 @@ CORPUS: dict[str, Callable[[], bytes]] = {
     "fish.tex": LATEX.encode,
     "semicolons.csv": lambda: 'Obst;Preis\nÄpfel;1,20 €\n"a;b";2\n'.encode("cp1252"),
 }
+ALL = CORPUS | OLD
 
 
 def main() -> None:
@@ -388,9 +389,10 @@ def main() -> None:
     from s3sync_dagster.workers import open_pool
 
     GOLDEN.mkdir(exist_ok=True)
+    config = ExtractionConfig(engines=LIGHT)
     with open_pool() as pool:
-        for name, make in CORPUS.items():
-            document = extract_document(make(), name=name, config=ExtractionConfig(), pool=pool)
+        for name, make in ALL.items():
+            document = extract_document(make(), name=name, config=config, pool=pool)
             (GOLDEN / f"{name}.md").write_text(document.text)
 
 

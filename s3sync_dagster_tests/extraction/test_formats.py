@@ -15,9 +15,9 @@ from s3sync_dagster_tests.extraction import corpus
 from s3sync_dagster_tests.extraction.conftest import Read
 
 
-@pytest.mark.parametrize("name", corpus.CORPUS)
+@pytest.mark.parametrize("name", corpus.ALL)
 def test_golden(read: Read, name: str):
-    document = read(corpus.CORPUS[name](), name)
+    document = read(corpus.ALL[name](), name, engines=corpus.LIGHT)
     assert document.text == (corpus.GOLDEN / f"{name}.md").read_text()
 
 

@@ -10,11 +10,10 @@ from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster_tests.extraction import corpus, raw_pdf
 from s3sync_dagster_tests.extraction.conftest import Read
 
-FILES = corpus.CORPUS | {
+FILES = corpus.ALL | {
     "pages.pdf": lambda: raw_pdf.pages_pdf([raw_pdf.text_content("one", "two")] * 3),
-    "words.rtf": lambda: corpus.RTF,
 }
-LIGHT = {"ocr": False, "engines": {".rtf": "striprtf"}}
+LIGHT = {"ocr": False, "engines": corpus.LIGHT}
 DOCS = Path(__file__).parents[2] / "docs" / "formats.md"
 NOT_AN_ANSWER = {"worker_crashed", "timeout", "out_of_memory", "worker_server_died"}
 
