@@ -11,7 +11,7 @@ from s3sync_dagster.core.lease import Lease
 from s3sync_dagster.core.selection import Skip, decide, require_inside_prefix
 from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.core.sidecars import apply_sidecars, read_sidecar
-from s3sync_dagster.core.targets import changed_in_append_mode, has_whole, unchanged, wish
+from s3sync_dagster.core.targets import changed_in_append_mode, keeps_whole, unchanged, wish
 from s3sync_dagster.core.unexpected import unexpected_error
 from s3sync_dagster.core.work import WorkItem
 from s3sync_dagster.model.errors import FixInput, NotFound, S3SyncError, Unavailable
@@ -127,7 +127,7 @@ def _read(engine: Engine, work: KeyWork) -> None:
     if changed_in_append_mode(item, source, asked, etag=ref.etag):
         work.skip("changed_in_append_mode", _APPENDED)
         return
-    if not asked.targets and not has_whole(item):
+    if not asked.targets and not keeps_whole(item, asked):
         work.skip("no_sidecar", _NO_SIDECAR)
         return
     if unchanged(item, source, asked, etag=ref.etag, fingerprint=source.fingerprint()):

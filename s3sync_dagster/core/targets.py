@@ -181,9 +181,11 @@ def changed_in_append_mode(item: WorkItem, source: Source, asked: Wish, *, etag:
     )
 
 
-def has_whole(item: WorkItem) -> bool:
-    """Return whether the key has a document that can be trusted."""
-    return bool(_whole(item))
+def keeps_whole(item: WorkItem, asked: Wish) -> bool:
+    """Return whether the key has a document that can be trusted and stays, asked for or not."""
+    return any(
+        one.phase is DocumentPhase.CLEAN and one not in asked.removals for one in item.documents
+    )
 
 
 def _sidecar_of(owner: str) -> str | None:

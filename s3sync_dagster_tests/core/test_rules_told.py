@@ -10,6 +10,7 @@ from s3sync_dagster.core.reconcile import continue_listing
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.model.source import AutoSync
 from s3sync_dagster_tests.core.rules import event, hold, requests, sidecar, states, work_on
 
 
@@ -111,6 +112,30 @@ def test_a_removal_that_is_handed_back_is_not_forgotten_for_a_sidecar_s_sake(wor
     world.run_batches()
     assert "a.txt" not in world.keys_indexed()
     assert "a.txt" not in states(world)
+
+
+def test_a_sidecar_that_turns_away_while_its_document_is_read_leaves_nothing_indexed(world):
+    world.configure(auto_sync=AutoSync.METADATA)
+    for name in "ab":
+        world.bucket.put(f"{name}.txt", f"text {name}")
+    world.sync()
+
+    def point_to(path):
+        world.bucket.put("z.meta.json", sidecar(path, path[0]))
+        event(world, "z.meta.json")
+        work_on(world, hold(world, "z.meta.json"))
+
+    point_to("a.txt")
+    batch = hold(world, "a.txt")
+
+    def meanwhile(step):
+        if step == "fetched":
+            point_to("b.txt")
+
+    work_on(world, batch, at=meanwhile)
+    world.run_batches()
+    assert world.keys_indexed() == {"b.txt"}
+    assert states(world)["a.txt"] == ("skipped", "no_sidecar")
 
 
 def test_what_came_back_while_its_removal_was_at_work_is_shown(world):
