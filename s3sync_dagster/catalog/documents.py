@@ -98,6 +98,10 @@ class Documents:
                 lost = commit_documents(self._db, tx, token, written, now=now)
                 forget_removed(tx, token, removed)
                 settle_keys(tx, token, source.id, outcomes, now=now)
+                # A request that was refused its id has left the document that stands there as it
+                # was: without the request the key's next batch brings it in line.
+                refused = [one.key for one in outcomes if one.refused]
+                insert_automatic(self._db, tx, source.id, refused, trigger="retry", now=now)
                 ended = [one for one in outcomes if one.status != "pending"]
                 ask_for_overtaken(
                     self._db,

@@ -67,6 +67,29 @@ def test_a_request_that_names_its_collection_asks_for_no_document_in_another(wor
     assert list(world.texts("asked").values()) == ["text"]
 
 
+def test_a_document_whose_request_for_another_id_is_refused_follows_its_object(world):
+    def ask(key, custom_id=None):
+        world.catalog.invocations.request(
+            world.source,
+            [key],
+            trigger=Trigger.API,
+            target_collection_name="asked",
+            custom_id=custom_id,
+        )
+
+    world.bucket.put("a.txt", "a")
+    world.bucket.put("b.txt", "old")
+    world.sync()
+    ask("a.txt", "r")
+    ask("b.txt")
+    world.run_batches()
+    world.bucket.put("b.txt", "new")
+    world.listing()
+    ask("b.txt", "r")  # which a.txt has; in the same batch as the change
+    world.run_batches()
+    assert sorted(world.texts("asked").values()) == ["a", "new"]
+
+
 def test_of_two_sidecars_the_smaller_key_has_the_claim_and_the_other_inherits_it(world):
     world.bucket.put("a.txt", "text")
     world.bucket.put("2.meta.json", sidecar("a.txt", "two"))
