@@ -100,6 +100,13 @@ def test_what_events_tell_is_kept() -> None:
     assert dict(events.sequencers) == {"a.md": "0A"}
 
 
+def test_what_is_left_out_by_its_name_has_a_state_also_without_a_version() -> None:
+    plan = plan_intake([message(record("a.zip", size=None, etag=""))], [source("one")])
+    ((ref, reason),) = plan.by_source["one"].upserts
+    assert (ref.key, ref.etag, ref.size, reason) == ("a.zip", "", -1, "unsupported_type")
+    assert plan.by_source["one"].sync == ()
+
+
 def test_removals_become_questions() -> None:
     plan = plan_intake([message(record("a.md", REMOVED))], [source("s")])
     events = plan.by_source["s"]
