@@ -2,6 +2,8 @@
 
 import json
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
 from s3sync_dagster_tests.simulation.oracle import check, check_prompt
@@ -23,7 +25,7 @@ def run_episode(seed: int, steps: int) -> World:
     mode = chance.choices(list(DeleteMode), (8, 1, 1))[0]
     auto_sync = chance.choices([AutoSync.DIRECT, AutoSync.METADATA], (4, 1))[0]
     world = World(SOURCE.with_changes(mode=mode, auto_sync=auto_sync), seed)
-    try:
+    with replayable(world, f"run_episode({seed}, {steps}), mode {mode}, auto_sync {auto_sync}"):
         for _ in range(steps):
             act(world, chance)
         if chance.random() < 0.5:
@@ -37,13 +39,20 @@ def run_episode(seed: int, steps: int) -> World:
             check_prompt(world)
         world.settle(events=chance.random() < 0.5)
         check(world)
+    return world
+
+
+@contextmanager
+def replayable(world: World, call: str) -> Iterator[None]:
+    """Close a world at its end; a failure shows what happened and the call that does it again."""
+    try:
+        yield
     except BaseException as error:
         error.add_note("\n".join(world.trace[-400:]))
-        error.add_note(f"mode {mode}, auto_sync {auto_sync}; replay: run_episode({seed}, {steps})")
+        error.add_note(f"replay: {call}")
         raise
     finally:
         world.close()
-    return world
 
 
 def act(world: World, chance: random.Random) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from s3sync_dagster.model.source import AutoSync, DeleteMode
-from s3sync_dagster_tests.simulation.driver import ACTIONS, SOURCE
+from s3sync_dagster_tests.simulation.driver import ACTIONS, SOURCE, replayable
 from s3sync_dagster_tests.simulation.oracle import check
 from s3sync_dagster_tests.simulation.ports import Weather
 from s3sync_dagster_tests.simulation.world import World
@@ -57,16 +57,10 @@ def run_on_events(seed: int, steps: int) -> EventWorld:
     world = EventWorld(SOURCE.with_changes(mode=DeleteMode.MIRROR, auto_sync=auto_sync), seed)
     told = {name: action for name, action in ACTIONS.items() if name not in UNTOLD}
     weights = [weight for weight, _ in told.values()]
-    try:
+    with replayable(world, f"run_on_events({seed}, {steps}), auto_sync {auto_sync}"):
         for _ in range(steps):
             kind = chance.choices(list(told), weights)[0]
             told[kind][1](world, chance)
         world.settle(events=True)
         check(world)
-    except BaseException as error:
-        error.add_note("\n".join(world.trace[-400:]))
-        error.add_note(f"auto_sync {auto_sync}; replay: run_on_events({seed}, {steps})")
-        raise
-    finally:
-        world.close()
     return world
