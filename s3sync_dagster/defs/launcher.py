@@ -10,6 +10,7 @@ from dagster._core.launcher import DefaultRunLauncher, LaunchRunContext
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import serialize_value
 
+from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.settings import load_settings
 
 _ANSWER_SECONDS = 10.0
@@ -53,14 +54,27 @@ class WarmRunLauncher(DefaultRunLauncher):
 
 
 def ask_forker(request: dict[str, str]) -> dict[str, Any] | None:
-    """Return the forker's answer; None where none serves this home."""
+    """Return the forker's answer; None where none serves this home.
+
+    Raises:
+        Unavailable: the request was sent and no answer came. A worker may work by now, so nobody
+            may start another one: two of one run would both hold its batch.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
         link.settimeout(_ANSWER_SECONDS)
         try:
             link.connect(str(load_settings().runs_socket))
+        except OSError:
+            return None
+        try:
             link.sendall(json.dumps(request).encode() + b"\n")
             with link.makefile("r", encoding="utf-8") as lines:
                 answer = lines.readline()
         except OSError:
-            return None
-    return json.loads(answer) if answer else None
+            answer = ""
+    if not answer:
+        raise Unavailable(
+            "The process that run workers are forked from took a request and did not answer: "
+            "logs/runs.log says why. What a failed run held is dispatched anew."
+        )
+    return json.loads(answer)

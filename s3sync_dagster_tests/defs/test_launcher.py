@@ -21,6 +21,7 @@ from dagster._core.test_utils import poll_for_finished_run
 from s3sync_dagster.defs.launcher import WarmRunLauncher, ask_forker
 from s3sync_dagster.defs.run_forker import preload
 from s3sync_dagster.local.home import prepare_home
+from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.settings import load_settings
 
 
@@ -144,6 +145,43 @@ def test_without_a_forker_runs_start_as_dagster_starts_them(instance, monkeypatc
     run_id = launch(instance, "work")
     assert [run.run_id for run in started] == [run_id]
     instance.report_run_failed(started[0])
+
+
+DIES_ON_A_FORK = """
+import os, signal
+from s3sync_dagster.defs import run_forker
+
+def fork(fork=os.fork):
+    pid = fork()
+    if pid:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return pid
+
+run_forker.os.fork = fork
+run_forker.main()
+"""
+
+
+def test_a_forker_that_dies_between_fork_and_answer_leaves_one_worker(
+    instance, home, monkeypatch, tmp_path
+):
+    another = tmp_path / "s"
+    (another / "dagster").mkdir(parents=True)
+    monkeypatch.setenv("S3SYNC_HOME", str(another))
+    path = load_settings().runs_socket
+    forker = subprocess.Popen([sys.executable, "-c", DIES_ON_A_FORK, str(path)])
+    end = time.monotonic() + 60
+    while ask_forker({"run_id": "none"}) is None:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    with pytest.raises(Unavailable, match="did not answer"):
+        launch(instance, "work")  # Dagster's own way would fail at the missing workspace
+    assert forker.wait(30) == -signal.SIGKILL
+    (record, *_) = instance.get_run_records(limit=1)
+    run = poll_for_finished_run(instance, record.dagster_run.run_id, timeout=60)
+    assert run.status is DagsterRunStatus.SUCCESS
+    started = [log for log in instance.all_logs(run.run_id) if "Started process" in log.message]
+    assert len(started) == 1
 
 
 def test_a_module_that_is_missing_is_named_and_ends_nothing(tmp_path, caplog):
