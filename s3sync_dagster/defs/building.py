@@ -5,6 +5,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -15,14 +16,13 @@ from s3sync_dagster.defs.resources import (
     Runtime,
     S3Source,
     runtime_of_named_chroma,
-    runtime_resource,
 )
 from s3sync_dagster.defs.sensors import (
     build_catalog_listing_sensor,
     build_dispatch_sensor,
     build_intake_sensor,
 )
-from s3sync_dagster.defs.source import build_source_definitions
+from s3sync_dagster.defs.source import RESOURCES, build_source_definitions
 from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
 from s3sync_dagster.model.source import Source
 
@@ -66,10 +66,9 @@ def build_definitions(
 class _Building:
     def __init__(self, problems: list[str], chroma: ChromaResource | None) -> None:
         self._problems = problems
-        self._runtime = runtime_resource if chroma is None else runtime_of_named_chroma
-        self._resources = {"s3sync": self._runtime, "in_memory": dg.mem_io_manager}
+        self._resources: dict[str, Any] = dict(RESOURCES)
         if chroma is not None:
-            self._resources["chroma"] = chroma
+            self._resources |= {"s3sync": runtime_of_named_chroma, "chroma": chroma}
         self._built: list[dg.Definitions] = []
         self._names: list[str] = []
         self._catalog_names: list[str] = []
@@ -112,7 +111,7 @@ class _Building:
         if resource.name.lower() in (name.lower() for name in self._names):
             raise InvalidSetting(f"The name {resource.name!r} is taken by another source.")
         one = build_source_definitions(
-            resource, find=find, sensor=own_sensor, runtime=self._runtime
+            resource, find=find, sensor=own_sensor, resources=self._resources
         )
         self._built.append(one)
         self._names.append(resource.name)

@@ -1,6 +1,7 @@
 """A source in, Dagster definitions out: partitions, asset, checks, job, its listing sensor."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -15,6 +16,8 @@ from s3sync_dagster.model.source import Source
 
 MAX_RUN_SECONDS = 3600
 BACKFILL_KEYS = 500
+RESOURCES = {"s3sync": runtime_resource, "in_memory": dg.mem_io_manager}
+"""What each source's ops need."""
 TAG_CHARACTERS = 63
 """Of an asset's tag value; tags of runs have no such limit."""
 
@@ -24,7 +27,7 @@ def build_source_definitions(
     *,
     find: Callable[[Runtime], Source] | None = None,
     sensor: bool = True,
-    runtime: dg.ResourceDefinition = runtime_resource,
+    resources: Mapping[str, Any] | None = None,
 ) -> dg.Definitions:
     """Return the definitions of one source.
 
@@ -32,7 +35,8 @@ def build_source_definitions(
         source: bucket, prefix, collection and rules.
         find: gives the source at run time; None: the declared one, registered in the catalog.
         sensor: False for sources that share ``catalog_auto_sync``.
-        runtime: what opens the parts of a run; a one-shot sync hands over its own.
+        resources: ``s3sync``, which opens the parts of a run, and what it needs itself; None: as
+            the environment says.
 
     Raises:
         InvalidSetting: a setting breaks its rule, such as a name that cannot name an asset.
@@ -74,18 +78,16 @@ def build_source_definitions(
     sensors = []
     if sensor and declared.list_interval_seconds > 0:
         sensors.append(build_listing_sensor(name, declared, lookup))
-    return dg.Definitions(
-        assets=[index],
-        asset_checks=[build_checks(name, lookup)],
-        jobs=[job],
-        sensors=sensors,
-        resources={
-            f"source_{name}": source,
-            "s3sync": runtime,
-            "in_memory": dg.mem_io_manager,
-        },
-        executor=dg.in_process_executor,
-    )
+    parts: dict[str, Any] = {
+        "assets": [index],
+        "asset_checks": [build_checks(name, lookup)],
+        "resources": {**(resources or RESOURCES), f"source_{name}": source},
+        "executor": dg.in_process_executor,
+    }
+    # Resolved among its own resources: a job describes all that it could use, and 200 jobs that
+    # each describe 200 sources are 85 MB that each reload moves three times.
+    resolved = dg.Definitions(jobs=[job], **parts).resolve_job_def(job.name)
+    return dg.Definitions(jobs=[resolved], sensors=sensors, **parts)
 
 
 def _description(source: Source) -> str:

@@ -152,7 +152,7 @@ def _work(
         run_config,
     )
     from s3sync_dagster.defs.resources import CatalogSource, Runtime  # noqa: PLC0415
-    from s3sync_dagster.defs.source import build_source_definitions  # noqa: PLC0415
+    from s3sync_dagster.defs.source import RESOURCES, build_source_definitions  # noqa: PLC0415
 
     def at(step: str) -> None:
         if step == "fetched":
@@ -171,7 +171,10 @@ def _work(
             runtime.end()  # the parts stay open for the next batch
 
     definitions = build_source_definitions(
-        CatalogSource.of(source), find=lambda _: source, sensor=False, runtime=this_process
+        CatalogSource.of(source),
+        find=lambda _: source,
+        sensor=False,
+        resources=RESOURCES | {"s3sync": this_process},
     )
     job = definitions.resolve_job_def(job_name(source.name))
     noted = False
