@@ -53,13 +53,14 @@ class Documents:
     ) -> list[DocumentState]:
         """Turn documents ``removing`` under the batch; returns those that were there.
 
-        A row that another key or batch has taken over since it was read is left alone.
+        A row that another key or batch has taken over since it was read is left alone. Both may
+        come at once: the document that it was, and the one it became and that was refused.
         """
-        keys = {state.id: state.object_key for state in states}
+        asked = {(state.id, state.object_key) for state in states}
         with self._db.write() as tx:
             self._must_run(tx, token, source_id)
             rows: list[DocumentState] = []
-            for part in groups(keys):
+            for part in groups({state.id for state in states}):
                 found = tx.execute(
                     sa.select(documents).where(
                         documents.c.id.in_(part),
@@ -67,7 +68,7 @@ class Documents:
                         sa.or_(documents.c.batch_token.is_(None), documents.c.batch_token == token),
                     )
                 ).all()
-                rows += [document_of(row) for row in found if row.object_key == keys[row.id]]
+                rows += [document_of(row) for row in found if (row.id, row.object_key) in asked]
             for part in groups([row.id for row in rows]):
                 tx.execute(
                     documents.update()

@@ -156,6 +156,25 @@ def test_a_custom_id_that_was_taken_over_is_cleared_when_the_new_text_is_refused
     ]
 
 
+def test_an_id_that_passes_on_within_a_batch_is_cleared_when_the_new_text_is_refused(world):
+    world.configure(auto_sync=AutoSync.METADATA)
+    world.bucket.put("z.txt", "\n\n".join(f"text {n}" for n in range(5)))
+    world.bucket.put("a.meta.json", sidecar("z.txt", "one"))
+    world.bucket.put("c.txt", f"text c {REFUSED}\n\nmore c")
+    world.sync()
+    assert len(world.texts()) == 5
+    world.bucket.put("a.meta.json", sidecar("c.txt", "one"))
+    refusing = SimCollections(world.collections, Weather(), lambda: False)
+    world.listing()
+    for _ in range(3):
+        world.run_batches(collections=refusing)
+        world.catalog.documents.enqueue_unclean(world.source.id)
+        world.clock.seconds += 60
+    assert states(world)["c.txt"] == ("failed", "record_rejected")
+    assert world.texts() == {}
+    assert not world.catalog.documents.of_source(world.source.id)
+
+
 def test_a_custom_id_of_what_was_only_begun_is_free_when_its_successor_is_refused(world):
     world.configure(mode=DeleteMode.APPEND)
     name = document_id("a.txt", custom_id=None, id_prefix="")
