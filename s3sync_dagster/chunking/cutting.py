@@ -47,11 +47,12 @@ def _cheapest(parts: Parts, limit: int) -> list[int]:
     gone = float("-inf")
     small_queue, small_values, small_head = [-1], [gone], 1
     large_queue, large_values, large_head = [-1], [gone], 1
+    chunk_cost, small_cost = CHUNK_COST, SMALL_COST  # a local name is found sooner
     grown = 0
     grows = starts[0] + grown_size  # where the next start gives no small chunk any more
     best = 0.0
     for i, (here, at, cost) in enumerate(zip(ends, starts, costs, strict=True)):
-        total = best + CHUNK_COST + cost
+        total = best + chunk_cost + cost
         totals.append(total)
         value = total + slope * at
         while small_values[-1] >= value:
@@ -70,20 +71,23 @@ def _cheapest(parts: Parts, limit: int) -> list[int]:
             grows = starts[grown] + grown_size
         lowest = here - limit
         start = small_queue[small_head]
-        while start < grown or starts[start] < lowest:
+        begin = starts[start]
+        while start < grown or begin < lowest:
             small_values[small_head] = gone
             small_head += 1
             start = small_queue[small_head]
+            begin = starts[start]
         best = totals[start]
-        lacking = SMALL_COST - slope * (here - starts[start])
+        lacking = small_cost - slope * (here - begin)
         if lacking > 0.0:
             best += lacking
         while large_head < len(large_queue):
             large = large_queue[large_head]
             if starts[large] >= lowest:
-                if large_values[large_head] <= best:
+                value = large_values[large_head]
+                if value <= best:
                     start = large
-                    best = large_values[large_head]
+                    best = value
                 break
             large_values[large_head] = gone
             large_head += 1

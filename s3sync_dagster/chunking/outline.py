@@ -118,8 +118,9 @@ class Piece(NamedTuple):
         header = self.header and (self.header[0] + offset, self.header[1] + offset)
         return Piece(self.start + offset, self.end + offset, self.path, header)
 
-    def joined(self, kind: ScopeKind, separator: str) -> str | None:
-        """Return the names of one kind on the path, or None when there are none."""
-        if not self.path:
-            return None
-        return separator.join([name for of, name in self.path if of == kind]) or None
+
+def joined(path: Path, kind: ScopeKind, separator: str) -> str | None:
+    """Return the names of one kind on a path, or None when there are none."""
+    if not path:
+        return None
+    return separator.join([name for of, name in path if of == kind]) or None

@@ -73,10 +73,11 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
     tiny = max(32, limit // 48)  # neighbouring statements up to this size stay together
     open_above = limit * OPEN_SHARE
     long_line = max(16, limit // 5)  # a line is cut at a node only with so much before it
-    stack: list[tuple[Iterator[Node], Scope, int]] = []
+    stack: list[tuple[Iterator[Node], Scope, int, float]] = []
     children = iter(tree.root_node.children)
     scope = ROOT
     depth = 1
+    deepest = len(DEPTH_COST) - 1
     depth_cost = DEPTH_COST[1]
     parent_kind = kind_before = OTHER
     last = line = end_before = 0
@@ -174,10 +175,10 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
                 opens = data.find(b"\n", start, end) >= 0
             if opens and node.child_count:
                 inside = node.children
-                stack.append((children, scope, parent_kind))
+                stack.append((children, scope, parent_kind, depth_cost))
                 children, scope, parent_kind = iter(inside), inner, kind
                 depth += 1
-                depth_cost = DEPTH_COST[min(depth, len(DEPTH_COST) - 1)]
+                depth_cost = DEPTH_COST[min(depth, deepest)]
                 after_header = position > last or not inside[0].is_named
                 in_wrapper = is_wrapper
                 kind_before = COMMENT if in_wrapper else OTHER
@@ -189,7 +190,6 @@ def outline_syntax(data: bytes, tree: "Tree", limit: int, language: str) -> Outl
         else:
             if not stack:
                 return outline
-            children, scope, parent_kind = stack.pop()
+            children, scope, parent_kind, depth_cost = stack.pop()
             depth -= 1
-            depth_cost = DEPTH_COST[min(depth, len(DEPTH_COST) - 1)]
             after_header = in_wrapper = False

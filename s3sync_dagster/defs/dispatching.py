@@ -48,7 +48,8 @@ class Dispatcher:
         known = set(names)
         rows = [row for row in self._catalog.sources.rows() if row.name in known]
         self._sources = {row.id: Source.from_json(row.config) for row in rows}
-        self._resting = {row.id for row in rows if row.paused or row.deleting}
+        self._deleting = {row.id for row in rows if row.deleting}
+        self._resting = {row.id for row in rows if row.paused} | self._deleting
 
     @property
     def sources(self) -> list[Source]:
@@ -58,9 +59,12 @@ class Dispatcher:
     def keep_house(self, *, log: Callable[[str], None]) -> list[str]:
         """Release dead batches, enqueue what was left not clean, drop old partitions."""
         notes = self.release_dead(log=log)
+        untidy = self._catalog.work.untidy_sources()
         for source in self.sources:
-            if self._catalog.sources.deleting(source.id):
+            if source.id in self._deleting:
                 notes += delete_when_free(self._runtime, source, self._instance, log=log)
+                continue
+            if source.id not in untidy:
                 continue
             self._catalog.documents.enqueue_unclean(source.id)
             dropped = drop_partitions(self._catalog, self._instance, source)

@@ -1,0 +1,83 @@
+"""A source, objects, listings and documents in a few words."""
+
+from s3sync_dagster.catalog import Catalog
+from s3sync_dagster.core.catalog_port import PageCommit
+from s3sync_dagster.core.keys import document_id
+from s3sync_dagster.core.state import Target
+from s3sync_dagster.core.work import Claim, DocumentCommit, Intent, KeyOutcome
+from s3sync_dagster.model.invocation import Result
+from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.model.source import Source
+
+
+def source(name="docs", **changes):
+    values = {"id": f"id-{name}", "bucket_name": "b", "collection_name": "c", **changes}
+    return Source(name=name, **values)
+
+
+def ref(key, etag="e1", size=10):
+    return ObjectRef(key=key, etag=etag, size=size)
+
+
+def list_all(catalog, src, refs, *, owner="me", removes=True, approved=False):
+    catalog.database.clock.seconds += 1
+    listing = catalog.listings.begin(src.id, owner=owner)
+    window = catalog.listings.window(src.id, after=None, until=None)
+    keys = {r.key for r in refs}
+    changed = [
+        r for r in refs if r.key not in window.objects or window.objects[r.key].etag != r.etag
+    ]
+    assert catalog.listings.commit_page(
+        listing,
+        PageCommit(
+            asked_at=catalog.database.clock.seconds,
+            cursor=max(keys) if keys else None,
+            listed=len(refs),
+            missing=sorted(set(window.objects) - keys),
+            upserts=[(r, None) for r in changed],
+            invoke=[r.key for r in changed if r.key not in window.live],
+        ),
+        owner=owner,
+    )
+    return catalog.listings.finish(
+        listing, owner=owner, guard_share=0.2, guard_minimum=50, removes=removes, approved=approved
+    )
+
+
+def index(catalog: Catalog, src: Source, token: str, key: str, count=2, custom_id=None):
+    did = document_id(key, custom_id=custom_id, id_prefix=src.id_prefix)
+    [claim] = catalog.documents.claim(
+        token,
+        src,
+        [
+            Intent(
+                key=key,
+                target=Target(collection_name=src.collection_name, custom_id=custom_id),
+                document_id=did,
+                count=count,
+                metadata_keys=("a",),
+            )
+        ],
+    )
+    assert isinstance(claim, Claim)
+    return claim, DocumentCommit(
+        id=claim.before.id,
+        etag="e1",
+        fingerprint="f",
+        count=count,
+        digests=b"x" * 16 * count,
+        metadata_keys=("a",),
+        text_bytes=5,
+        pages=0,
+    )
+
+
+def done(key, **changes):
+    values = {
+        "status": "complete",
+        "result": Result.INDEXED,
+        "outcome": "indexed",
+        "etag": "e1",
+        "fingerprint": "f",
+    }
+    return KeyOutcome(key=key, **{**values, **changes})
