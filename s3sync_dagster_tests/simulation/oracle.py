@@ -123,7 +123,7 @@ def expect(world: World) -> Expectation:
             continue
         taken += 1
         wanted = _targets(world, key, claims)
-        trouble = _trouble(objects[key])
+        trouble = _trouble(world, key, objects[key])
         if not wanted:
             # One that was read for an explicit request shows what was found then.
             answer.states[key] = ("skipped", "no_sidecar")
@@ -203,11 +203,14 @@ def _left_out(world: World, key: str, content: str) -> str | None:
     return "empty_object" if content == "" else None
 
 
-def _trouble(content: str) -> tuple[str, str] | None:
+def _trouble(world: World, key: str, content: str) -> tuple[str, str] | None:
+    died = ("failed", "worker_died")
     if content.startswith("BAD"):
         return ("failed", "damaged")
-    if content.startswith("KILL"):
-        return ("failed", "worker_died")
+    if content.startswith("KILL") or (
+        world.lone_deaths[key] > 2 and _states(world).get(key) == died
+    ):
+        return died
     if not paragraphs(content):
         return ("skipped", "empty_text")
     return ("failed", "record_rejected") if REFUSED in content else None

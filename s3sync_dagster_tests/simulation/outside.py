@@ -1,10 +1,12 @@
-"""What lies outside of the workers: time, a bucket, and the queue that tells of its changes."""
+"""What lies outside of the workers: time, a bucket, the queue that tells of it, the reaper."""
 
 import json
 import random
+from collections import Counter
 from functools import cache
 from typing import Any
 
+from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.ports.memory_s3 import MemoryBucket
 from s3sync_dagster.ports.memory_sqs import MemoryQueue
@@ -22,8 +24,12 @@ class TickingClock(HandClock):
 class Outside:
     """A bucket whose changes are told by a queue that loses, repeats and shuffles them."""
 
+    catalog: Catalog
+
     def __init__(self, seed: int) -> None:
         self.clock = TickingClock(seed)
+        self.lone_deaths: Counter[str] = Counter()
+        """How often a worker died, or was thought dead, while it had one key alone."""
         self.trace: list[str] = []
         """What has happened, to be read after a failure."""
         self.history: dict[str, list[str]] = {}
@@ -34,6 +40,11 @@ class Outside:
 
     def note(self, line: str) -> None:
         self.trace.append(line)
+
+    def release_dead(self, token: str) -> None:
+        keys = self.catalog.batches.keys(token)
+        self.lone_deaths.update(keys if len(keys) == 1 else ())
+        self.catalog.batches.release(token, died=True)
 
     def put(self, key: str, content: str) -> None:
         self.note(f"put {key} {content!r}")

@@ -198,7 +198,7 @@ class World(Outside):
             return
         self.note(f"{worker.name} died {worker.place}")
         if token is not None:
-            self.catalog.batches.release(token, died=True)
+            self.release_dead(token)
         self.catalog.listings.end_dead(self.source.id, owner=worker.name)
 
     def dawdle(self, place: int, changes: dict[str, str | None]) -> None:
@@ -269,7 +269,7 @@ class World(Outside):
         for row in self.catalog.batches.live(source_id=self.source.id):
             if row.lease_until <= self.clock.seconds:
                 self.note(f"lease of {row.owner} ended")
-                self.catalog.batches.release(row.token, died=True)
+                self.release_dead(row.token)
         self.catalog.documents.enqueue_unclean(self.source.id)
 
     def sync_once(self) -> None:
