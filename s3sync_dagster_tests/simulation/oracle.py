@@ -207,9 +207,8 @@ def _trouble(world: World, key: str, content: str) -> tuple[str, str] | None:
     died = ("failed", "worker_died")
     if content.startswith("BAD"):
         return ("failed", "damaged")
-    if content.startswith("KILL") or (
-        world.lone_deaths[key] > 2 and _states(world).get(key) == died
-    ):
+    killed = world.lone_deaths[key] > 2 and _states(world).get(key) == died
+    if killed or content.startswith("KILL"):
         return died
     if not paragraphs(content):
         return ("skipped", "empty_text")
@@ -301,8 +300,7 @@ def _check_mirror(world: World, expected: Expectation, rows: dict) -> None:
     objects = {k: v.decode() for k, v in world.bucket.objects().items()}
     refused = {key for key, state in expected.states.items() if state[1] == "record_ids_taken"}
     unexplained = {place for place in rows if place[0] not in refused}
-    for name in sorted(world.collections._collections):
-        collection = name[2]
+    for _, _, collection in sorted(world.collections._collections):
         actual = world.records(collection)
         wanted: dict[str, Any] = dict(world.foreign.get(collection, {}))
         for one in expected.documents:
