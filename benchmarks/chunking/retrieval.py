@@ -8,6 +8,7 @@ Peers cut in their own environment (`.peers`); all texts are searched by the sam
 import argparse
 import base64
 import json
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ from search import fuse, grade, rank_bm25, rank_dense
 from tasks import Task, all_tasks
 
 LIMIT = 1024
-OUR_VARIANTS = ("ours", "ours, context", "ours, 1,024 bytes")
+OUR_VARIANTS = ("ours", "ours, context", "ours, bytes")
 """As the product cuts for MiniLM (tokens count too), with the context prefix, and bytes alone."""
 
 Cut = tuple[str, int, int]
@@ -32,11 +33,12 @@ def main() -> None:
     parser.add_argument("--no-dense", action="store_true")
     parser.add_argument("--chunkers", nargs="*")
     parser.add_argument("--share", type=float, default=1.0, help="of the corpus; MiniLM is slow")
+    parser.add_argument("--limit", type=int, default=LIMIT, help="bytes; ours follow the model")
     parser.add_argument("--tasks", nargs="*", help="beginnings of names")
     parser.add_argument("--cut", help=argparse.SUPPRESS)  # one peer: documents in, spans out
     options = parser.parse_args()
     if options.cut:
-        _serve_cuts(options.cut)
+        _serve_cuts(options.cut, options.limit)
         return
     others = ["cAST baseline", "whole lines, greedy", "lines (10 lines)"]
     if (HERE / ".peers").exists():
@@ -48,10 +50,14 @@ def main() -> None:
             continue
         print(f"\n### {task.name}: {len(task.queries)} queries, {len(task.documents)} documents\n")
         ways = ["BM25"] if model is None else ["BM25", "dense", "hybrid"]
-        print("| chunker | chunks | " + " | ".join(f"{w} MRR | R@10" for w in ways) + " |")
-        print("|---" * (2 + 2 * len(ways)) + "|", flush=True)
+        print(
+            "| chunker | chunks | by chance | unread | "
+            + " | ".join(f"{w} MRR | R@10 | 8 KB" for w in ways)
+            + " |"
+        )
+        print("|---" * (4 + 3 * len(ways)) + "|", flush=True)
         for name in names:
-            cuts = _cuts(name, task)
+            cuts = _cuts(name, task, options.limit)
             if cuts is None:
                 continue
             print(_row(name, task, cuts, model), flush=True)
@@ -72,23 +78,45 @@ def _row(name: str, task: Task, cuts: list[list[Cut]], model) -> str:
     if model is not None:
         rankings.append(rank_dense(texts, queries, model, _vectors))
         rankings.append(fuse(*rankings))
+    sizes = [len(text.encode()) for text in texts]
     cells = [
         f"{grades[measure][0]:.1f} ± {grades[measure][1]:.1f}"
-        for grades in (grade(ranking, relevant) for ranking in rankings)
-        for measure in ("MRR", "R@10")
+        for grades in (grade(ranking, relevant, sizes) for ranking in rankings)
+        for measure in ("MRR", "R@10", "8 KB")
     ]
-    return f"| {name} | {len(texts)} | " + " | ".join(cells) + " |"
+    chance = _by_chance([len(cuts[document]) for _, document, _ in task.queries])
+    head = f"| {name} | {len(texts)} | {chance:.1f} | {_unread(task, cuts):.0f} | "
+    return head + " | ".join(cells) + " |"
 
 
-def _cuts(name: str, task: Task) -> list[list[Cut]] | None:
+def _by_chance(chunks: list[int]) -> float:
+    """Return the MRR in percent where the document is found first, and its chunks in any order."""
+    return 100 * statistics.mean(sum(1 / k for k in range(1, n + 1)) / n for n in chunks)
+
+
+def _unread(task: Task, cuts: list[list[Cut]]) -> float:
+    """Return how many of the places asked for, in percent, begin behind what MiniLM reads."""
+    from s3sync_dagster.chunking.budget import count_tokens
+
+    limits = _minilm().limits
+    before: list[bytes] = []
+    for _, document, position in task.queries:
+        found = (cut for cut in cuts[document] if cut[1] <= position < cut[2])
+        text, _, end = next(found, ("", 0, position))
+        before.append(text.encode()[: len(text.encode()) - (end - position)])
+    counts = count_tokens(limits.tokenizer_file, before)
+    return 100 * sum(count >= limits.max_tokens - 2 for count in counts) / len(counts)
+
+
+def _cuts(name: str, task: Task, limit: int) -> list[list[Cut]] | None:
     if name in OUR_VARIANTS:
-        return [_our_cuts(name, *document) for document in task.documents]
+        return [_our_cuts(name, *document, limit=limit) for document in task.documents]
     documents = [
         (kind, path, base64.b64encode(data).decode()) for kind, path, data in task.documents
     ]
     python = sys.executable if name in OURS else str(HERE / ".peers" / "bin" / "python")
     done = subprocess.run(
-        [python, __file__, "--cut", name],
+        [python, __file__, "--cut", name, "--limit", str(limit)],
         input=json.dumps(documents),
         capture_output=True,
         text=True,
@@ -104,18 +132,18 @@ def _cuts(name: str, task: Task) -> list[list[Cut]] | None:
     ]
 
 
-def _serve_cuts(name: str) -> None:
+def _serve_cuts(name: str, limit: int) -> None:
     chunkers: dict[str, object] = {}
     found = []
     for language, path, encoded in json.load(sys.stdin):
         known = "markdown" if language == "csv" else language  # peers have no form for rows
         if known not in chunkers:
-            chunkers[known] = (OURS | PEERS)[name](LIMIT, known)
+            chunkers[known] = (OURS | PEERS)[name](limit, known)
         found.append([list(span) for span in chunkers[known](path, base64.b64decode(encoded))])
     print(json.dumps(found))
 
 
-def _our_cuts(name: str, language: str, path: str, data: bytes) -> list[Cut]:
+def _our_cuts(name: str, language: str, path: str, data: bytes, *, limit: int) -> list[Cut]:
     from s3sync_dagster.chunking import chunk_document
     from s3sync_dagster.model.document import Document
     from s3sync_dagster.model.source import ChunkingConfig
@@ -126,7 +154,7 @@ def _our_cuts(name: str, language: str, path: str, data: bytes) -> list[Cut]:
         object_key=path,
         config=ChunkingConfig(
             context=name == "ours, context",
-            max_size_bytes=LIMIT if name == "ours, 1,024 bytes" else None,
+            max_size_bytes=limit if name == "ours, bytes" else None,
         ),
         limits=_minilm().limits,
     )

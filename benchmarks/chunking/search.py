@@ -14,6 +14,8 @@ _STOP = frozenset(
 K1, B, FUSION = 1.2, 0.75, 60
 DEPTH = 100
 """Ranks looked at."""
+RETURNED_BYTES = 8192
+"""What is handed to a reader or a language model at once."""
 
 Ranking = list[int]
 
@@ -67,14 +69,22 @@ def fuse(first: list[Ranking], second: list[Ranking]) -> list[Ranking]:
     return fused
 
 
-def grade(rankings: list[Ranking], relevant: list[set[int]]) -> dict[str, tuple[float, float]]:
-    """Return MRR and recall@10 in percent, each with its standard error."""
-    reciprocal, recalled = [], []
+def grade(
+    rankings: list[Ranking], relevant: list[set[int]], sizes: Sequence[int]
+) -> dict[str, tuple[float, float]]:
+    """Return MRR, recall@10 and recall in 8 KB, in percent, each with its standard error.
+
+    The last one asks how often what is wanted begins within the first 8 KB of what is returned:
+    it does not grow when the same text is in fewer, larger chunks, as the other two do.
+    """
+    reciprocal, recalled, returned = [], [], []
     for ranking, wanted in zip(rankings, relevant, strict=True):
         rank = next((r for r, index in enumerate(ranking, 1) if index in wanted), None)
+        before = sum(sizes[index] for index in ranking[: rank - 1]) if rank else RETURNED_BYTES
         reciprocal.append(1 / rank if rank else 0.0)
         recalled.append(1.0 if rank and rank <= 10 else 0.0)
-    return {"MRR": _mean(reciprocal), "R@10": _mean(recalled)}
+        returned.append(1.0 if before < RETURNED_BYTES else 0.0)
+    return {"MRR": _mean(reciprocal), "R@10": _mean(recalled), "8 KB": _mean(returned)}
 
 
 def _mean(values: list[float]) -> tuple[float, float]:
