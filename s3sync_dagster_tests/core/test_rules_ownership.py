@@ -136,12 +136,7 @@ def test_a_target_that_is_refused_fails_the_key_and_the_others_are_written(world
     assert states(world)["b.txt"] == ("indexed", None)
 
 
-def test_a_custom_id_that_was_taken_over_is_cleared_when_the_new_text_is_refused(world):
-    world.bucket.put("a.txt", "\n\n".join(f"text {n}" for n in range(5)))
-    world.bucket.put("a.meta.json", sidecar("a.txt", "one"))
-    world.sync()
-    world.bucket.put("c.txt", f"text c\n\nmore c {REFUSED}")
-    world.bucket.put("a.meta.json", sidecar("c.txt", "one"))
+def list_and_be_refused(world):
     refusing = SimCollections(world.collections, Weather(), lambda: False)
     world.listing()
     for _ in range(3):
@@ -149,6 +144,15 @@ def test_a_custom_id_that_was_taken_over_is_cleared_when_the_new_text_is_refused
         world.catalog.documents.enqueue_unclean(world.source.id)
         world.clock.seconds += 60
     assert states(world)["c.txt"] == ("failed", "record_rejected")
+
+
+def test_a_custom_id_that_was_taken_over_is_cleared_when_the_new_text_is_refused(world):
+    world.bucket.put("a.txt", "\n\n".join(f"text {n}" for n in range(5)))
+    world.bucket.put("a.meta.json", sidecar("a.txt", "one"))
+    world.sync()
+    world.bucket.put("c.txt", f"text c\n\nmore c {REFUSED}")
+    world.bucket.put("a.meta.json", sidecar("c.txt", "one"))
+    list_and_be_refused(world)
     assert world.keys_indexed() == {"a.txt"}
     assert "one-0" not in world.texts()
     assert [row.object_key for row in world.catalog.documents.of_source(world.source.id)] == [
@@ -164,13 +168,7 @@ def test_an_id_that_passes_on_within_a_batch_is_cleared_when_the_new_text_is_ref
     world.sync()
     assert len(world.texts()) == 5
     world.bucket.put("a.meta.json", sidecar("c.txt", "one"))
-    refusing = SimCollections(world.collections, Weather(), lambda: False)
-    world.listing()
-    for _ in range(3):
-        world.run_batches(collections=refusing)
-        world.catalog.documents.enqueue_unclean(world.source.id)
-        world.clock.seconds += 60
-    assert states(world)["c.txt"] == ("failed", "record_rejected")
+    list_and_be_refused(world)
     assert world.texts() == {}
     assert not world.catalog.documents.of_source(world.source.id)
 
