@@ -44,9 +44,9 @@ def test_events_bring_a_change_a_removal_and_a_new_object(stage):
     stage.delete("docs/001.md")
     stage.put("docs/brand new.md", page("brand new"))
     stage.wait_in_step()
-    attributes = stage.aws.sqs.get_queue_attributes(QueueUrl=stage.queue, AttributeNames=["All"])[
-        "Attributes"
-    ]
+    attributes = stage.aws.sqs.get_queue_attributes(
+        QueueUrl=stage.source.queue_url, AttributeNames=["All"]
+    )["Attributes"]
     assert attributes["ApproximateNumberOfMessages"] == "0"
     stage.wait(
         lambda: "docs/001.md" not in stage.dagster.partition_states(stage.asset),
