@@ -333,20 +333,26 @@ def _unasked(work: KeyWork, wish: Wish) -> list[DocumentState]:
     """Return documents that lost their reason and that no document to come has to outlive.
 
     Where a collection has a target the claim has replaced what was there; one that was on its way
-    out before goes when its successor is whole.
+    out before goes when its successor is whole. Of several only the newest waits for that: the
+    others had successors, which have lost their reason since.
     """
     kept = {target.collection_name for target in wish.targets}
     whole = kept if work.verdict == "unchanged" else work.done
     written = {one.document_id for one in work.claimed}
+    leaving = [
+        one
+        for one in wish.removals
+        if one.phase is DocumentPhase.REMOVING and one.document_id not in written
+    ]
+    last = {one.collection_name: one.id for one in sorted(leaving, key=lambda one: one.id)}
     return [
         document
         for document in wish.removals
         if document.collection_name not in kept
         or (document.begun_only and document.document_id not in written)
         or (
-            document.phase is DocumentPhase.REMOVING
-            and document.collection_name in whole
-            and document.document_id not in written
+            document in leaving
+            and (document.collection_name in whole or document.id != last[document.collection_name])
         )
     ]
 

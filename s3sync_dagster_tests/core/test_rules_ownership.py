@@ -4,6 +4,7 @@ import pytest
 
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.model.document import Record
+from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.core.rules import (
@@ -17,7 +18,8 @@ from s3sync_dagster_tests.core.rules import (
 from s3sync_dagster_tests.simulation.ports import REFUSED, SimCollections, Weather
 
 
-def test_records_of_others_survive_the_object_that_would_have_their_ids(world):
+def plant_records_of_others(world) -> str:
+    """Put a record where that of a.txt would go; returns the document's id."""
     name = document_id("a.txt", custom_id=None, id_prefix="")
     port = world.collections.open(
         "docs", tenant=world.source.tenant, database=world.source.database_name,
@@ -27,6 +29,11 @@ def test_records_of_others_survive_the_object_that_would_have_their_ids(world):
         [Record(id=f"{name}-0", document="theirs", embedding_text="t", metadata={"n": 1})],
         world.embedder.embed_documents(["t"]),
     )
+    return name
+
+
+def test_records_of_others_survive_the_object_that_would_have_their_ids(world):
+    plant_records_of_others(world)
     world.bucket.put("a.txt", LONG)
     world.bucket.put("b.txt", "ours")
     assert world.sync() == {"a.txt": "failed", "b.txt": "indexed"}
@@ -175,15 +182,7 @@ def test_an_id_that_passes_on_within_a_batch_is_cleared_when_the_new_text_is_ref
 
 def test_a_custom_id_of_what_was_only_begun_is_free_when_its_successor_is_refused(world):
     world.configure(mode=DeleteMode.APPEND)
-    name = document_id("a.txt", custom_id=None, id_prefix="")
-    port = world.collections.open(
-        "docs", tenant=world.source.tenant, database=world.source.database_name,
-        embedder=world.embedder,
-    )  # fmt: skip
-    port.upsert(
-        [Record(id=f"{name}-0", document="theirs", embedding_text="t", metadata={"n": 1})],
-        world.embedder.embed_documents(["t"]),
-    )
+    name = plant_records_of_others(world)
     world.bucket.put("a.txt", LONG)
     world.bucket.put("a.meta.json", sidecar("a.txt", "x"))
     world.listing()
@@ -198,6 +197,29 @@ def test_a_custom_id_of_what_was_only_begun_is_free_when_its_successor_is_refuse
         world.clock.seconds += 1000
     assert states(world)["a.txt"] == ("failed", "record_ids_taken")
     assert world.texts() == {f"{name}-0": "theirs", "x-0": "text b"}
+
+
+def test_of_two_that_wait_for_a_refused_successor_only_the_newest_stays(world):
+    def fail_removals(step):
+        if step == "before_remove":
+            raise Unavailable("no removal today")
+
+    name = plant_records_of_others(world)
+    world.bucket.put("a.txt", "text a")
+    world.bucket.put("a.meta.json", sidecar("a.txt", "one"))
+    world.sync()
+    world.bucket.put("a.txt", "newer a")
+    world.bucket.put("a.meta.json", sidecar("a.txt", "two"))
+    world.listing()
+    world.run_batches(at=fail_removals)
+    assert world.texts() == {f"{name}-0": "theirs", "one-0": "text a", "two-0": "newer a"}
+    world.bucket.delete("a.meta.json")
+    for _ in range(3):
+        world.sync()
+        world.catalog.documents.enqueue_unclean(world.source.id)
+        world.clock.seconds += 1000
+    assert states(world)["a.txt"] == ("failed", "record_ids_taken")
+    assert world.texts() == {f"{name}-0": "theirs", "two-0": "newer a"}
 
 
 def test_ids_that_are_being_cleared_are_given_to_nobody_else_meanwhile(world):
