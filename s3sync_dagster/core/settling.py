@@ -267,6 +267,8 @@ class Settler:
         }
         asked = {work.wish.invocations[invocation] for invocation in refused}
         others = [message for name, message in work.refused.items() if name not in asked]
+        if isinstance(work.error, Unavailable):
+            return refused  # another target is still to be written: the next attempt tells of both
         if others or not work.results:
             message = others[0] if others else next(iter(work.refused.values()))
             work.error = FixConfiguration(message, reason="record_ids_taken")

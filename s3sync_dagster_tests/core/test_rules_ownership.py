@@ -113,6 +113,25 @@ def test_of_two_sidecars_the_smaller_key_has_the_claim_and_the_other_inherits_it
     assert states(world)["2.meta.json"] == ("skipped", "sidecar")
 
 
+def test_a_target_that_nobody_answered_for_is_tried_again_beside_a_refused_one(world):
+    class Away(SimCollections):
+        def open(self, name, **options):
+            if name == "second":
+                raise Unavailable("open did not answer")
+            return super().open(name, **options)
+
+    name = plant_records_of_others(world)
+    world.bucket.put("a.txt", "text a")
+    world.bucket.put("a.meta.json", sidecar("a.txt", "one", target_collection_name="second"))
+    world.listing()
+    world.run_batches(collections=Away(world.collections, Weather(), lambda: False))
+    world.clock.seconds += 100
+    world.run_batches()  # without another listing
+    assert world.texts("second") == {"one-0": "text a"}
+    assert states(world)["a.txt"] == ("failed", "record_ids_taken")
+    assert world.texts() == {f"{name}-0": "theirs"}
+
+
 def test_sidecars_that_did_not_change_are_not_read_again(world):
     world.bucket.put("a.txt", "text")
     world.bucket.put("a.meta.json", sidecar("a.txt"))
