@@ -16,7 +16,7 @@ from s3sync_dagster.model.source import Source
 
 MAX_RUN_SECONDS = 3600
 BACKFILL_KEYS = 500
-RESOURCES = {"s3sync": runtime_resource, "in_memory": dg.mem_io_manager}
+RESOURCES: Mapping[str, Any] = {"s3sync": runtime_resource, "in_memory": dg.mem_io_manager}
 """What each source's ops need."""
 TAG_CHARACTERS = 63
 """Of an asset's tag value; tags of runs have no such limit."""
@@ -27,7 +27,7 @@ def build_source_definitions(
     *,
     find: Callable[[Runtime], Source] | None = None,
     sensor: bool = True,
-    resources: Mapping[str, Any] | None = None,
+    resources: Mapping[str, Any] = RESOURCES,
 ) -> dg.Definitions:
     """Return the definitions of one source.
 
@@ -35,8 +35,7 @@ def build_source_definitions(
         source: bucket, prefix, collection and rules.
         find: gives the source at run time; None: the declared one, registered in the catalog.
         sensor: False for sources that share ``catalog_auto_sync``.
-        resources: ``s3sync``, which opens the parts of a run, and what it needs itself; None: as
-            the environment says.
+        resources: ``s3sync``, which opens the parts of a run, and what it needs itself.
 
     Raises:
         InvalidSetting: a setting breaks its rule, such as a name that cannot name an asset.
@@ -81,7 +80,7 @@ def build_source_definitions(
     parts: dict[str, Any] = {
         "assets": [index],
         "asset_checks": [build_checks(name, lookup)],
-        "resources": {**(resources or RESOURCES), f"source_{name}": source},
+        "resources": {**resources, f"source_{name}": source},
         "executor": dg.in_process_executor,
     }
     # Resolved among its own resources: a job describes all that it could use, and 200 jobs that

@@ -174,7 +174,7 @@ def _work(
         CatalogSource.of(source),
         find=lambda _: source,
         sensor=False,
-        resources=RESOURCES | {"s3sync": this_process},
+        resources={**RESOURCES, "s3sync": this_process},
     )
     job = definitions.resolve_job_def(job_name(source.name))
     noted = False

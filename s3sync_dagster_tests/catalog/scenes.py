@@ -1,6 +1,7 @@
 """A source, objects, listings and documents in a few words."""
 
 from s3sync_dagster.catalog import Catalog
+from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.core.catalog_port import PageCommit
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.state import Target
@@ -81,3 +82,14 @@ def done(key, **changes):
         "fingerprint": "f",
     }
     return KeyOutcome(key=key, **{**values, **changes})
+
+
+def index_all(catalog: Catalog, src: Source, keys):
+    """List these keys and index them in one batch."""
+    list_all(catalog, src, [ref(key) for key in keys])
+    batch = catalog.batches.reserve(src.id, take=Take(), owner="me", run_id="r")
+    commits = [index(catalog, src, batch.token, key)[1] for key in keys]
+    catalog.documents.commit(
+        batch.token, src, written=commits, outcomes=[done(key) for key in keys]
+    )
+    catalog.batches.finish(batch.token)

@@ -7,7 +7,7 @@ from s3sync_dagster.core.state import DocumentPhase, Target
 from s3sync_dagster.core.work import Intent, Refusal
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.model.invocation import Trigger
-from s3sync_dagster_tests.catalog.scenes import done, index, list_all, ref, source
+from s3sync_dagster_tests.catalog.scenes import done, index, index_all, list_all, ref, source
 
 
 def test_one_key_is_held_by_one_batch(catalog):
@@ -178,11 +178,7 @@ def test_the_lease_is_compared_and_set(catalog):
 
 def test_unclean_documents_are_enqueued_once(catalog):
     src = catalog.sources.add(source())
-    list_all(catalog, src, [ref("a")])
-    batch = catalog.batches.reserve(src.id, take=Take(), owner="me", run_id="r")
-    _, commit = index(catalog, src, batch.token, "a")
-    catalog.documents.commit(batch.token, src, written=[commit], outcomes=[done("a")])
-    catalog.batches.finish(batch.token)
+    index_all(catalog, src, ["a"])
     assert catalog.documents.enqueue_unclean(src.id) == 0
     assert catalog.work.untidy_sources() == set()
     assert catalog.documents.distrust_all(src.id) == 1

@@ -9,7 +9,7 @@ from s3sync_dagster.core.catalog_port import PageCommit
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.model.errors import Conflict, NotFound
 from s3sync_dagster.model.invocation import InvocationStatus, Trigger
-from s3sync_dagster_tests.catalog.scenes import done, index, list_all, ref, source
+from s3sync_dagster_tests.catalog.scenes import done, index_all, list_all, ref, source
 
 
 def test_the_migrations_build_the_schema_of_the_tables(catalog):
@@ -71,13 +71,7 @@ def test_automatic_invocations_coalesce_and_requests_do_not(catalog):
 def test_gone_objects_ask_for_removal_and_the_guard_stops_a_mass_delete(catalog):
     src = catalog.sources.add(source())
     keys = [f"k{n:03}" for n in range(100)]
-    list_all(catalog, src, [ref(key) for key in keys])
-    batch = catalog.batches.reserve(src.id, take=Take(), owner="me", run_id="r")
-    commits = [index(catalog, src, batch.token, key)[1] for key in keys]
-    catalog.documents.commit(
-        batch.token, src, written=commits, outcomes=[done(key) for key in keys]
-    )
-    catalog.batches.finish(batch.token)
+    index_all(catalog, src, keys)
     row = list_all(catalog, src, [ref(key) for key in keys[:40]])
     assert (row.state, row.gone) == (ListingState.BLOCKED, 60)
     assert catalog.views.counts(src.id).indexed == 100
@@ -90,11 +84,7 @@ def test_gone_objects_ask_for_removal_and_the_guard_stops_a_mass_delete(catalog)
 
 def test_a_listing_that_would_empty_the_source_is_always_stopped(catalog):
     src = catalog.sources.add(source())
-    list_all(catalog, src, [ref("a")])
-    batch = catalog.batches.reserve(src.id, take=Take(), owner="me", run_id="r")
-    _, commit = index(catalog, src, batch.token, "a")
-    catalog.documents.commit(batch.token, src, written=[commit], outcomes=[done("a")])
-    catalog.batches.finish(batch.token)
+    index_all(catalog, src, ["a"])
     assert list_all(catalog, src, []).state is ListingState.BLOCKED
     assert list_all(catalog, src, [ref("a")]).state is ListingState.COMPLETE
     assert catalog.listings.approve(src.id) is None  # the approval ended with its listing
