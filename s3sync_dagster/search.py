@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from s3sync_dagster.catalog.versions import document_versions
-from s3sync_dagster.core.hybrid import hybrid_query, versions_by_scan
-from s3sync_dagster.core.interfaces import CollectionPort, Embedder
+from s3sync_dagster.engine.hybrid import hybrid_query, versions_by_scan
+from s3sync_dagster.engine.ports import CollectionPort, Embedder
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import EmbeddingMismatch, InvalidSetting
 from s3sync_dagster.model.source import EmbeddingConfig, Source

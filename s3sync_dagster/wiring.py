@@ -9,11 +9,11 @@ from typing import Any
 from s3sync_dagster.catalog import Catalog, open_catalog
 from s3sync_dagster.catalog.cipher import open_cipher
 from s3sync_dagster.chunking import chunk_document
-from s3sync_dagster.core.clock import Clock
-from s3sync_dagster.core.engine import Engine
-from s3sync_dagster.core.interfaces import Collections, Embedder, ObjectStore, Queue, WorkerPool
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.embedding.cache import VectorCache
+from s3sync_dagster.engine.batch.parts import Engine
+from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.ports import Collections, Embedder, ObjectStore, Queue, WorkerPool
 from s3sync_dagster.extraction import extract_document
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import EmbeddingConfig, Source

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog import Catalog, open_catalog
-from s3sync_dagster.core.clock import Clock
+from s3sync_dagster.engine.clock import Clock
 
 
 @pytest.fixture(scope="session")

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 
 from s3sync_dagster.catalog import Catalog, open_catalog
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.core.engine import Engine, KeyReport, Patience
-from s3sync_dagster.core.lease import Lease
-from s3sync_dagster.core.reconcile import continue_listing
-from s3sync_dagster.core.sync import sync_batch
 from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.engine.batch.lease import Lease
+from s3sync_dagster.engine.batch.parts import Engine, KeyReport, Patience
+from s3sync_dagster.engine.batch.run import sync_batch
+from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.model.document import Chunk, Document
 from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster.model.invocation import Trigger

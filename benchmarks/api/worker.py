@@ -5,8 +5,8 @@ import time
 import uuid
 
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.core.lease import Lease
-from s3sync_dagster.core.sync import sync_batch
+from s3sync_dagster.engine.batch.lease import Lease
+from s3sync_dagster.engine.batch.run import sync_batch
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster.wiring import open_parts
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from labelled import Pair, docstring_pairs, heading_pairs
 
-from s3sync_dagster.core.hybrid import DocumentVersion, hybrid_query
-from s3sync_dagster.core.interfaces import CollectionPort, Embedder
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.embedding.cache import VectorCache
+from s3sync_dagster.engine.hybrid import DocumentVersion, hybrid_query
+from s3sync_dagster.engine.ports import CollectionPort, Embedder
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports.memory_chroma import MemoryCollections

@@ -21,9 +21,9 @@ from tempfile import TemporaryDirectory
 import chromadb
 import psutil
 
-from s3sync_dagster.core.interfaces import Embedder
 from s3sync_dagster.core.records import build_records, sha256_hex
 from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.engine.ports import Embedder
 from s3sync_dagster.model.document import Chunk, Record
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.chroma import open_collections

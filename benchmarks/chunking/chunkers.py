@@ -11,7 +11,7 @@ Chunk = Callable[[str, bytes], Sequence[tuple[int, int]]]
 
 def ours(limit: int, language: str) -> Chunk:
     from s3sync_dagster.chunking import chunk_document
-    from s3sync_dagster.core.interfaces import ModelLimits
+    from s3sync_dagster.engine.ports import ModelLimits
     from s3sync_dagster.model.document import Document
     from s3sync_dagster.model.source import ChunkingConfig
 

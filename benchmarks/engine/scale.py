@@ -40,13 +40,13 @@ def run_phase(task: Task, answers: Any) -> None:
     from benchmarks.engine.listing_server import BUCKET, etag
     from s3sync_dagster.catalog import open_catalog
     from s3sync_dagster.catalog.batches import Take
-    from s3sync_dagster.core.clock import Clock
-    from s3sync_dagster.core.engine import Engine
-    from s3sync_dagster.core.interfaces import ObjectBody
-    from s3sync_dagster.core.lease import Lease
-    from s3sync_dagster.core.reconcile import continue_listing
-    from s3sync_dagster.core.sync import sync_batch
     from s3sync_dagster.embedding import open_embedder
+    from s3sync_dagster.engine.batch.lease import Lease
+    from s3sync_dagster.engine.batch.parts import Engine
+    from s3sync_dagster.engine.batch.run import sync_batch
+    from s3sync_dagster.engine.clock import Clock
+    from s3sync_dagster.engine.listing import continue_listing
+    from s3sync_dagster.engine.ports import ObjectBody
     from s3sync_dagster.model.object import ObjectRef
     from s3sync_dagster.model.source import CredentialsConfig, EmbeddingConfig, Source
     from s3sync_dagster.ports.memory_chroma import MemoryCollections

@@ -24,8 +24,8 @@ import psutil
 
 from benchmarks.orchestration.storage import storage
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.core.lease import Lease
-from s3sync_dagster.core.sync import sync_batch
+from s3sync_dagster.engine.batch.lease import Lease
+from s3sync_dagster.engine.batch.run import sync_batch
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import EmbeddingConfig, Source

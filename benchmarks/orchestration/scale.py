@@ -23,10 +23,10 @@ from dagster._core.events.log import EventLogEntry
 
 from benchmarks.orchestration.run import stack_cpu_seconds
 from benchmarks.orchestration.storage import storage
-from s3sync_dagster.core.interfaces import ListPage
-from s3sync_dagster.core.reconcile import continue_listing
 from s3sync_dagster.defs.partitions import add_partitions
 from s3sync_dagster.defs.pooling import pool_connections
+from s3sync_dagster.engine.listing import continue_listing
+from s3sync_dagster.engine.ports import ListPage
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint, start_moto
 from s3sync_dagster_tests.end_to_end.stage import Stage, close_stage, open_stage
@@ -40,7 +40,7 @@ RUN_KEYS = 500
 
 
 class Bucket:
-    """A listing of keys that nobody stored: ``core.interfaces.ObjectStore`` as far as it lists."""
+    """A listing of keys that nobody stored: ``engine.ports.ObjectStore`` as far as it lists."""
 
     ordered = True
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from s3sync_dagster.core.reconcile import continue_listing
+from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.model.errors import Conflict, S3SyncError
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.wiring import Parts

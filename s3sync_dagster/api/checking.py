@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from s3sync_dagster.api.context import Context
 from s3sync_dagster.catalog.cipher import open_cipher
 from s3sync_dagster.catalog.credentials import AwsKeys
-from s3sync_dagster.core.interfaces import ObjectStore
+from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.errors import AccessDenied, NotFound, NotPossible
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.s3 import open_object_store

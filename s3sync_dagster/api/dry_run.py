@@ -3,7 +3,7 @@
 from collections import Counter
 
 from s3sync_dagster.api.manage_wire import DryRun
-from s3sync_dagster.core.reconcile import reconcile_page
+from s3sync_dagster.core.page import reconcile_page
 from s3sync_dagster.core.selection import decide
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.wiring import Parts

@@ -16,9 +16,9 @@ from s3sync_dagster.api.manage_wire import DocumentShown, ObjectDetail, ObjectPa
 from s3sync_dagster.api.openapi import errors
 from s3sync_dagster.api.options import MAX_FILE_BYTES
 from s3sync_dagster.api.wire import Text
-from s3sync_dagster.core.interfaces import Content
 from s3sync_dagster.core.keys import validate_object_key
 from s3sync_dagster.core.selection import explain, require_inside_prefix
+from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.model.object import ObjectRef
 
 router = APIRouter(prefix="/s3sync/v1/sources/{source_id}", tags=["Objects"])

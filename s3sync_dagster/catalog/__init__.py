@@ -11,7 +11,7 @@ from s3sync_dagster.catalog.sources import SourceRows
 from s3sync_dagster.catalog.tokens import Tokens
 from s3sync_dagster.catalog.views import Views
 from s3sync_dagster.catalog.work import Work
-from s3sync_dagster.core.clock import Clock
+from s3sync_dagster.engine.clock import Clock
 
 
 class Catalog:

@@ -11,7 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, OperationalError
 
-from s3sync_dagster.core.clock import Clock
+from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.model.errors import InvalidSetting, Unavailable
 
 COALESCING = sa.text("status = 'pending' AND automatic AND owner IS NULL")

@@ -8,7 +8,7 @@ from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.object_rows import upsert_objects
 from s3sync_dagster.catalog.rows import groups, listing_of, object_of
 from s3sync_dagster.catalog.tables import invocations, listings, objects
-from s3sync_dagster.core.catalog_port import PageCommit, PageWindow
+from s3sync_dagster.core.page import PageCommit, PageWindow
 from s3sync_dagster.core.state import ListingRow, ListingState
 
 LEASE_SECONDS = 90.0

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents
-from s3sync_dagster.core.recovery import RecoveredDocument
+from s3sync_dagster.engine.rebuilding import RecoveredDocument
 from s3sync_dagster.model.source import Source
 
 UNTRUSTED = "writing"

@@ -4,8 +4,8 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.tables import documents
-from s3sync_dagster.core.hybrid import DocumentVersion
 from s3sync_dagster.core.state import DocumentPhase
+from s3sync_dagster.engine.hybrid import DocumentVersion
 
 
 def document_versions(

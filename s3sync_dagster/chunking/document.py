@@ -8,7 +8,7 @@ from s3sync_dagster.chunking.outline import Piece, joined
 from s3sync_dagster.chunking.positions import locate
 from s3sync_dagster.chunking.rows import DEFAULT_LINES_BYTES, cut_lines
 from s3sync_dagster.chunking.stages import Cut, Stage, cut_document, stage_of
-from s3sync_dagster.core.interfaces import ModelLimits, WorkerPool
+from s3sync_dagster.engine.ports import ModelLimits, WorkerPool
 from s3sync_dagster.model.document import Chunk, Document
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import ChunkingConfig

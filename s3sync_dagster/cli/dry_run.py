@@ -8,7 +8,7 @@ import click
 from s3sync_dagster.cli.showing import reasons
 from s3sync_dagster.cli.sync_progress import DrawnProgress
 from s3sync_dagster.cli.sync_summary import place_of
-from s3sync_dagster.core.dryrun import DryRun, dry_run
+from s3sync_dagster.engine.dry_run import DryRun, dry_run
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.wiring import Parts
 

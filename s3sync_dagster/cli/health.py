@@ -16,9 +16,9 @@ from s3sync_dagster.cli.options import (
     opened,
 )
 from s3sync_dagster.cli.showing import people
-from s3sync_dagster.core.absent_collection import AbsentCollection
-from s3sync_dagster.core.interfaces import CollectionPort
-from s3sync_dagster.core.verify import Verification, verify_collection
+from s3sync_dagster.engine.absent_collection import AbsentCollection
+from s3sync_dagster.engine.ports import CollectionPort
+from s3sync_dagster.engine.verifying import Verification, verify_collection
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.chroma_files import free_share, orphan_folders

@@ -8,9 +8,9 @@ import click
 
 from s3sync_dagster.chunking import chunk_document
 from s3sync_dagster.chunking.show import render_html, render_terminal
-from s3sync_dagster.core.interfaces import ModelLimits
 from s3sync_dagster.embedding.minilm import MiniLmModel
 from s3sync_dagster.embedding.minilm_files import find_minilm
+from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.extraction import extract_document
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import MissingEngine

@@ -18,7 +18,7 @@ from s3sync_dagster.cli.options import (
 from s3sync_dagster.cli.sync_progress import DrawnProgress
 from s3sync_dagster.cli.sync_summary import print_summary, print_troubles
 from s3sync_dagster.core.keys import validate_collection_name
-from s3sync_dagster.core.recovery import recover_documents
+from s3sync_dagster.engine.rebuilding import recover_documents
 from s3sync_dagster.local.oneshot import run_sync
 from s3sync_dagster.local.signals import stop_on_signals
 from s3sync_dagster.model.errors import Conflict, InvalidSetting

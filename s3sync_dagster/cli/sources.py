@@ -9,13 +9,13 @@ import click
 from s3sync_dagster.cli.options import as_json, embedding, embedding_config, opened
 from s3sync_dagster.cli.showing import columns, people
 from s3sync_dagster.cli.source_options import settings_options, with_settings
-from s3sync_dagster.core.dispatch import reap
 from s3sync_dagster.core.keys import (
     validate_collection_name,
     validate_id_prefix,
     validate_source_name,
 )
 from s3sync_dagster.core.selection import validate_selection
+from s3sync_dagster.engine.dispatching import reap
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.wiring import Parts
 

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from s3sync_dagster.core.engine import KeyReport
 from s3sync_dagster.core.state import ListingRow
+from s3sync_dagster.engine.batch.parts import KeyReport
 from s3sync_dagster.local.oneshot_report import Progress
 
 LINE_SECONDS = 5.0

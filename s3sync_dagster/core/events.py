@@ -32,6 +32,17 @@ _NO_NEW_BYTES = ("Tagging", "Retention", "LegalHold", "Acl", "Annotation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """An SQS envelope."""
+
+    message_id: str
+    receipt_handle: str
+    body: str
+    receive_count: int = 1
+    sent_at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectEvent:
     """One S3 notification record."""
 

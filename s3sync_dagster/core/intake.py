@@ -7,8 +7,7 @@ bucket would have to be asked for: a removal only becomes the question whether t
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from s3sync_dagster.core.events import ObjectEvent, compare_sequencers, parse_message
-from s3sync_dagster.core.interfaces import Message
+from s3sync_dagster.core.events import Message, ObjectEvent, compare_sequencers, parse_message
 from s3sync_dagster.core.selection import decide
 from s3sync_dagster.model.errors import InvalidEvent
 from s3sync_dagster.model.object import ObjectRef

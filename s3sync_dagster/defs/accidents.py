@@ -5,10 +5,10 @@ import traceback
 
 import dagster as dg
 
-from s3sync_dagster.core.engine import KeyReport, Patience
 from s3sync_dagster.core.work import KeyOutcome
 from s3sync_dagster.defs.leasing import Leased, aside
 from s3sync_dagster.defs.resources import Runtime
+from s3sync_dagster.engine.batch.parts import KeyReport, Patience
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError, Unavailable
 from s3sync_dagster.model.source import Source
 

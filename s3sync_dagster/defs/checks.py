@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import dagster as dg
 
-from s3sync_dagster.core.interfaces import CollectionPort
 from s3sync_dagster.core.plan import record_ids
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, ListingState
 from s3sync_dagster.defs.resources import Runtime
+from s3sync_dagster.engine.ports import CollectionPort
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import AutoSync, Source
 

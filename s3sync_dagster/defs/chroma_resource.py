@@ -14,7 +14,7 @@ from s3sync_dagster.ports.chroma import open_collections
 from s3sync_dagster.ports.chroma_embedded import lock_folder
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import Collections
+    from s3sync_dagster.engine.ports import Collections
 
 
 class LocalConfig(dg.Config):

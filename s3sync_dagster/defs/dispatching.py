@@ -7,10 +7,10 @@ import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.core.dispatch import RunState, reap, unseen
 from s3sync_dagster.defs.deleting import delete_when_free
 from s3sync_dagster.defs.partitions import add_partitions, drop_partitions
 from s3sync_dagster.defs.resources import Runtime
+from s3sync_dagster.engine.dispatching import RunState, reap, unseen
 from s3sync_dagster.model.source import Source
 
 REQUESTS_A_TICK = 20

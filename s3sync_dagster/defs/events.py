@@ -13,10 +13,10 @@ from dagster._core.events import (
 )
 
 from s3sync_dagster.catalog.views import SourceCounts
-from s3sync_dagster.core.engine import KeyReport
 from s3sync_dagster.core.keys import partition_key
 from s3sync_dagster.defs.links import object_link
 from s3sync_dagster.defs.sqlite_storage import BatchingEventLog
+from s3sync_dagster.engine.batch.parts import KeyReport
 from s3sync_dagster.model.source import Source
 
 T = TypeVar("T")

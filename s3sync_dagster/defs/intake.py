@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+from s3sync_dagster.core.events import Message
 from s3sync_dagster.core.intake import plan_intake
-from s3sync_dagster.core.interfaces import Message
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.model.source import Source
 

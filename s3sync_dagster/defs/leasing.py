@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import dagster as dg
 from pydantic import Field
 
-from s3sync_dagster.core.engine import KeyReport
 from s3sync_dagster.core.keys import object_key_of, partition_key
-from s3sync_dagster.core.lease import Lease
 from s3sync_dagster.defs.resources import Runtime
+from s3sync_dagster.engine.batch.lease import Lease
+from s3sync_dagster.engine.batch.parts import KeyReport
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import Source
 

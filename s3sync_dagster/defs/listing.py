@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Collection
 
-from s3sync_dagster.core.reconcile import ListingProgress, continue_listing
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.defs.resources import Runtime
+from s3sync_dagster.engine.listing import ListingProgress, continue_listing
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import AutoSync, Source
 

@@ -12,8 +12,6 @@ from typing import Any
 
 import dagster as dg
 
-from s3sync_dagster.core.engine import Engine, KeyReport, KeyWork
-from s3sync_dagster.core.sync import chunk_batch, extract_batch, upsert_batch
 from s3sync_dagster.defs.accidents import give_up
 from s3sync_dagster.defs.dispatching import SOURCE_TAG
 from s3sync_dagster.defs.events import NOT_DONE, report_keys, report_source
@@ -22,6 +20,8 @@ from s3sync_dagster.defs.leasing import ExtractConfig, Leased, aside, has_partit
 from s3sync_dagster.defs.partitions import add_partitions
 from s3sync_dagster.defs.pooling import pool_connections
 from s3sync_dagster.defs.resources import Runtime
+from s3sync_dagster.engine.batch.parts import Engine, KeyReport, KeyWork
+from s3sync_dagster.engine.batch.run import chunk_batch, extract_batch, upsert_batch
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.model.source import Source
 

@@ -19,10 +19,10 @@ from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 
-from s3sync_dagster.core.clock import Clock
+from s3sync_dagster.engine.clock import Clock
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import Vector, Vectors
+    from s3sync_dagster.engine.ports import Vector, Vectors
 
 MAX_BYTES = 2 * 1024**3
 ROW_BYTES = 120

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from s3sync_dagster.core.interfaces import ModelLimits
 from s3sync_dagster.embedding.endpoint import Endpoint
+from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.model.errors import InvalidSetting, Unavailable
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import Vector, Vectors
+    from s3sync_dagster.engine.ports import Vector, Vectors
 
 EMBED_URL = "https://embed.trychroma.com"
 KEY_VARIABLE = "CHROMA_API_KEY"

@@ -12,7 +12,7 @@ from s3sync_dagster.embedding.kinds import open_embedder
 from s3sync_dagster.model.source import EmbeddingConfig
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import Embedder
+    from s3sync_dagster.engine.ports import Embedder
 
 
 def register_embedding_functions() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from s3sync_dagster.model.errors import Unavailable
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import ModelLimits, SparseEmbedder, Vector, Vectors
+    from s3sync_dagster.engine.ports import ModelLimits, SparseEmbedder, Vector, Vectors
 
 SLICE_TEXTS = 256
 """Texts between two writes to the cache: what a killed run has to infer again at most."""

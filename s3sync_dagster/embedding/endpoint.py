@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
-from s3sync_dagster.core.clock import Clock
-from s3sync_dagster.core.retry import call_with_retries
+from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.retry import call_with_retries
 from s3sync_dagster.model.errors import (
     AccessDenied,
     InvalidSetting,
@@ -22,7 +22,7 @@ from s3sync_dagster.model.errors import (
 )
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import Vector, Vectors
+    from s3sync_dagster.engine.ports import Vector, Vectors
 
 TRANSIENT = frozenset({408, 425, 500, 502, 503, 504})
 REFUSED = frozenset({400, 413, 422})

@@ -10,7 +10,7 @@ from s3sync_dagster.embedding.embedder import Model, ModelEmbedder, VectorStore
 from s3sync_dagster.model.errors import InvalidSetting
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import Embedder, SparseEmbedder
+    from s3sync_dagster.engine.ports import Embedder, SparseEmbedder
     from s3sync_dagster.model.source import EmbeddingConfig
 
 

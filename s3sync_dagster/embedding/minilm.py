@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s3sync_dagster.core.interfaces import ModelLimits
+from s3sync_dagster.engine.ports import ModelLimits
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import Vector, Vectors
+    from s3sync_dagster.engine.ports import Vector, Vectors
 
 MAX_TOKENS = 256
 BATCH_TEXTS = 8

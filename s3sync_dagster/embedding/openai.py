@@ -7,12 +7,12 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from s3sync_dagster.core.interfaces import ModelLimits
 from s3sync_dagster.embedding.endpoint import Endpoint
+from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.model.errors import LimitExceeded, Unavailable
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import Vector, Vectors
+    from s3sync_dagster.engine.ports import Vector, Vectors
 
 DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
 

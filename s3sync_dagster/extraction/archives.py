@@ -5,7 +5,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.model.errors import LimitExceeded
 
 BROKEN_ARCHIVE = (

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from s3sync_dagster.core.filetypes import TEXT, FileKind, kind_of, suffix_of
-from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import sniff
 from s3sync_dagster.model.errors import UnreadableFile, UnsupportedFile
 

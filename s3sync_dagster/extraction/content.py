@@ -5,7 +5,7 @@ import re
 import zipfile
 from pathlib import Path
 
-from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE
 from s3sync_dagster.extraction.decoding import looks_binary
 from s3sync_dagster.model.errors import EmptyText

@@ -4,7 +4,7 @@ import csv
 import io
 from typing import Literal
 
-from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.decoding import decode
 from s3sync_dagster.model.document import Document

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.archives import check_unpacked_size
 from s3sync_dagster.model.errors import FixInput, LimitExceeded, UnreadableFile
 

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from s3sync_dagster.core.interfaces import WorkLimits
+from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.model.errors import InvalidSetting, MissingEngine, UnsupportedFile
 from s3sync_dagster.model.source import ExtractionConfig
 

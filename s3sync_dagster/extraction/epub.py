@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE, check_unpacked_size
 from s3sync_dagster.extraction.decoding import decode
 from s3sync_dagster.extraction.docling_reader import CSS_SELECTORS, TO_MARKDOWN

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from s3sync_dagster.core.filetypes import FileKind, kind_of, suffix_of
-from s3sync_dagster.core.interfaces import Content, WorkerPool
+from s3sync_dagster.engine.ports import Content, WorkerPool
 from s3sync_dagster.extraction.choice import Choice, choose
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.decoding import decode

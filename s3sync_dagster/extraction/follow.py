@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from s3sync_dagster.core.interfaces import Content, WorkerPool
+from s3sync_dagster.engine.ports import Content, WorkerPool
 from s3sync_dagster.extraction.engines import Engine, engines_for
 from s3sync_dagster.extraction.pages import PageWriter
 from s3sync_dagster.extraction.scans import read_scans

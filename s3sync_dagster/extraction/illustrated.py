@@ -4,7 +4,7 @@ import shutil
 from dataclasses import replace
 from itertools import pairwise
 
-from s3sync_dagster.core.interfaces import Content, WorkerPool, WorkLimits
+from s3sync_dagster.engine.ports import Content, WorkerPool, WorkLimits
 from s3sync_dagster.extraction.steps import Picture
 from s3sync_dagster.extraction.vision import Describe
 from s3sync_dagster.model.document import Document, Page

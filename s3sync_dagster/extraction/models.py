@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.docling_reader import fill_pictures, to_markdown
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.model.errors import EmptyText, MissingEngine, UnreadableFile

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.decoding import decode
 from s3sync_dagster.extraction.pages import PageWriter

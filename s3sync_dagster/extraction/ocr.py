@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.pdf import open_pdf
 from s3sync_dagster.extraction.picture_files import MAX_PIXELS
 from s3sync_dagster.extraction.steps import PdfPages

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.docling_reader import (
     TO_MARKDOWN,
     convert,

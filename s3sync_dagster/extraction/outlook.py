@@ -5,7 +5,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
-from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.steps import Attachment, Mail
 from s3sync_dagster.model.errors import UnreadableFile

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.metadata import Properties
 from s3sync_dagster.extraction.pdf_blocks import Block
 from s3sync_dagster.extraction.pdf_figures import find_figures, is_tagged, with_figures

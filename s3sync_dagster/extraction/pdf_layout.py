@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.models import check_models, has_models
 from s3sync_dagster.extraction.pages import page_ranges

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE, check_unpacked_size
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.pdf import is_scan, open_pdf

@@ -5,7 +5,7 @@ import io
 import time
 from typing import Any
 
-from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.ocr import check_languages, prepare, recognise
 from s3sync_dagster.extraction.picture_files import find_pictures
 from s3sync_dagster.extraction.steps import Picture

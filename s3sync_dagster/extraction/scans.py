@@ -3,7 +3,7 @@
 import shutil
 from dataclasses import replace
 
-from s3sync_dagster.core.interfaces import Content, WorkerPool, WorkLimits
+from s3sync_dagster.engine.ports import Content, WorkerPool, WorkLimits
 from s3sync_dagster.extraction.pages import PageWriter, page_ranges
 from s3sync_dagster.extraction.second_look import PageReader, read_again
 from s3sync_dagster.extraction.steps import PdfPages

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 
-from s3sync_dagster.core.interfaces import Content, WorkerPool, WorkLimits
+from s3sync_dagster.engine.ports import Content, WorkerPool, WorkLimits
 from s3sync_dagster.model.errors import FixInput
 from s3sync_dagster.model.source import ExtractionConfig
 

@@ -8,7 +8,7 @@ import re
 import zipfile
 from pathlib import Path
 
-from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE, check_unpacked_size
 from s3sync_dagster.model.errors import LimitExceeded, UnreadableFile
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.metadata import office_properties
 from s3sync_dagster.extraction.sheet_extent import check_extents
 from s3sync_dagster.extraction.sheet_notes import sheet_notes

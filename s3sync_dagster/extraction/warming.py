@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from s3sync_dagster.core.filetypes import kind_of, suffix_of
-from s3sync_dagster.core.interfaces import WorkerPool
+from s3sync_dagster.engine.ports import WorkerPool
 from s3sync_dagster.extraction.engines import Engine, engines_for
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import ExtractionConfig

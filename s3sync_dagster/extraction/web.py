@@ -5,7 +5,7 @@ from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
-from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.decoding import Decoded, decode
 from s3sync_dagster.extraction.docling_reader import (

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 
-from s3sync_dagster.core.interfaces import CollectionPort
+from s3sync_dagster.engine.ports import CollectionPort
 from s3sync_dagster.local.aws import REGION, LocalAws
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import NotFound

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.core.dispatch import RunState, reap
-from s3sync_dagster.core.engine import KeyReport, Patience, Tally
-from s3sync_dagster.core.reading import BEGUN_AT_ONCE
-from s3sync_dagster.core.reconcile import continue_listing
 from s3sync_dagster.core.state import ListingRow, ListingState
+from s3sync_dagster.engine.batch.parts import KeyReport, Patience, Tally
+from s3sync_dagster.engine.batch.read import BEGUN_AT_ONCE
+from s3sync_dagster.engine.dispatching import RunState, reap
+from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.extraction.warming import warm_up
 from s3sync_dagster.local.home import open_dagster
 from s3sync_dagster.local.oneshot_report import Progress, Summary, absent_objects, without

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from s3sync_dagster.core.engine import KeyReport
 from s3sync_dagster.core.state import ListingRow
+from s3sync_dagster.engine.batch.parts import KeyReport
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.wiring import Parts
 

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from s3sync_dagster.core.interfaces import Content
+from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.model.errors import LimitExceeded
 
 MAX_MEMORY_BYTES = 8 * 1024 * 1024

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from s3sync_dagster.core.interfaces import WriteLimits
+from s3sync_dagster.engine.ports import WriteLimits
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
 from s3sync_dagster.ports.chroma_collection import CLOUD_RECORDS, READ_RECORDS, ChromaCollection
 from s3sync_dagster.ports.chroma_configuration import (
@@ -21,8 +21,8 @@ from s3sync_dagster.ports.chroma_remote import RemoteChroma
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-    from s3sync_dagster.core.clock import Clock
-    from s3sync_dagster.core.interfaces import Embedder
+    from s3sync_dagster.engine.clock import Clock
+    from s3sync_dagster.engine.ports import Embedder
     from s3sync_dagster.ports.chroma_collection import Send
 
 CLOUD_URL = "https://api.trychroma.com"

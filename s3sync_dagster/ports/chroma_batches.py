@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from s3sync_dagster.model.errors import Conflict
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import WriteLimits
+    from s3sync_dagster.engine.ports import WriteLimits
     from s3sync_dagster.model.document import Record
 
 METADATA_BYTES = 1024

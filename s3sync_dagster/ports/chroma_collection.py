@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from s3sync_dagster.core.interfaces import StoredRecord, WriteLimits
+from s3sync_dagster.engine.ports import StoredRecord, WriteLimits
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import InvalidSetting, LimitExceeded, RecordRejected
 from s3sync_dagster.ports.chroma_batches import batches, refuse_duplicates
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import SparseEmbedder, Vector, Vectors
+    from s3sync_dagster.engine.ports import SparseEmbedder, Vector, Vectors
     from s3sync_dagster.model.document import Metadata, Record
 
 Send = Callable[[str, Mapping[str, Any] | None], Any]

@@ -13,7 +13,7 @@ from s3sync_dagster.model.errors import Conflict, EmbeddingMismatch
 from s3sync_dagster.ports.chroma_schema import collection_schema, sparse_function
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import Embedder
+    from s3sync_dagster.engine.ports import Embedder
 
 SPACE = "cosine"
 _SAME_VECTORS = {"onnx_mini_lm_l6_v2": "default"}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from s3sync_dagster.model.errors import NotFound
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import Vector
+    from s3sync_dagster.engine.ports import Vector
 
 DATABASE = "chroma.sqlite3"
 LABELS = "index_metadata.pickle"

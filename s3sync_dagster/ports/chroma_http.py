@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from s3sync_dagster.core.clock import Clock
-from s3sync_dagster.core.retry import call_with_retries
+from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.retry import call_with_retries
 from s3sync_dagster.model.errors import (
     AccessDenied,
     Conflict,

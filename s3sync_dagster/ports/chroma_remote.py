@@ -10,7 +10,7 @@ from urllib.parse import quote
 from s3sync_dagster.model.errors import NotFound
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import Vectors
+    from s3sync_dagster.engine.ports import Vectors
     from s3sync_dagster.ports.chroma_collection import Send
     from s3sync_dagster.ports.chroma_http import ChromaHttp
 

@@ -20,7 +20,7 @@ from s3sync_dagster.ports.chroma_files import VectorSegment, saved_vectors, vect
 from s3sync_dagster.ports.chroma_probe import find_damage
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import Embedder, Vector
+    from s3sync_dagster.engine.ports import Embedder, Vector
 
 ASIDE = "damaged"
 """Folder inside Chroma's that takes damaged index files."""

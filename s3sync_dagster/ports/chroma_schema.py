@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import Embedder, SparseEmbedder
+    from s3sync_dagster.engine.ports import Embedder, SparseEmbedder
 
 
 def collection_schema(

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from s3sync_dagster.core.interfaces import Content, ListPage, ObjectBody
+from s3sync_dagster.engine.ports import Content, ListPage, ObjectBody
 from s3sync_dagster.model.errors import (
     FixConfiguration,
     LimitExceeded,
@@ -84,7 +84,7 @@ class _Row:
 
 
 class FolderObjectStore:
-    """``core.interfaces.ObjectStore`` over a folder, and the way to put objects into it.
+    """``engine.ports.ObjectStore`` over a folder, and the way to put objects into it.
 
     Several processes may read and write one folder.
     """

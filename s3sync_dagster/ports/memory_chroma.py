@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.core.filters import matches
-from s3sync_dagster.core.interfaces import StoredRecord, WriteLimits
 from s3sync_dagster.core.record_limits import validate_record
+from s3sync_dagster.engine.ports import StoredRecord, WriteLimits
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import EmbeddingMismatch, NotFound
 from s3sync_dagster.ports.chroma_batches import refuse_duplicates
@@ -19,7 +19,7 @@ from s3sync_dagster.ports.chroma_configuration import (
 )
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import Embedder, Vector, Vectors
+    from s3sync_dagster.engine.ports import Embedder, Vector, Vectors
     from s3sync_dagster.model.document import Metadata, Record
 
 
@@ -35,7 +35,7 @@ class MemoryCollections:
     def open(
         self, name: str, *, tenant: str, database: str, embedder: Embedder, create: bool = True
     ) -> MemoryCollection:
-        """Return the collection; see ``core.interfaces.Collections``."""
+        """Return the collection; see ``engine.ports.Collections``."""
         if database in self.missing_databases:
             raise NotFound(f"there is no database {database!r} of tenant {tenant!r}")
         place = (tenant, database, name)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from s3sync_dagster.core.interfaces import ListPage, ObjectBody
+from s3sync_dagster.engine.ports import ListPage, ObjectBody
 from s3sync_dagster.model.errors import FixInput, LimitExceeded, NotFound, ObjectChanged
 from s3sync_dagster.model.object import ObjectRef
 
@@ -124,7 +124,7 @@ class MemoryBucket:
 
 
 class MemoryObjectStore:
-    """``core.interfaces.ObjectStore`` over a ``MemoryBucket``.
+    """``engine.ports.ObjectStore`` over a ``MemoryBucket``.
 
     Args:
         bucket: what it reads; None stands for a bucket that does not exist.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from s3sync_dagster.core.interfaces import Message
+from s3sync_dagster.core.events import Message
 
 Seconds = Callable[[], float]
 """Gives the time; only differences count."""
@@ -22,7 +22,7 @@ class _Kept:
 
 @dataclass(slots=True, kw_only=True)
 class MemoryQueue:
-    """``core.interfaces.Queue`` with at-least-once delivery, visibility and redrive."""
+    """``engine.ports.Queue`` with at-least-once delivery, visibility and redrive."""
 
     now: Seconds
     visibility_seconds: float = 30.0

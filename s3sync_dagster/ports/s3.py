@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from botocore import exceptions as aws
 
-from s3sync_dagster.core.interfaces import ListPage, ObjectBody
+from s3sync_dagster.engine.ports import ListPage, ObjectBody
 from s3sync_dagster.model.errors import (
     AccessDenied,
     LimitExceeded,
@@ -73,7 +73,7 @@ def open_object_store(
 
 
 class S3ObjectStore:
-    """``core.interfaces.ObjectStore`` over boto3."""
+    """``engine.ports.ObjectStore`` over boto3."""
 
     def __init__(self, source: Source, *, client: S3Client, spool: BodySpool) -> None:
         self.ordered = not source.bucket_name.endswith(DIRECTORY_BUCKET_SUFFIX)

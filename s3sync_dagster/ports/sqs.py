@@ -9,7 +9,7 @@ import boto3
 from botocore import exceptions as aws
 from botocore.config import Config
 
-from s3sync_dagster.core.interfaces import Message
+from s3sync_dagster.core.events import Message
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, NotFound, S3SyncError
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.aws_errors import (
@@ -68,7 +68,7 @@ def open_queue(
 
 
 class SqsQueue:
-    """``core.interfaces.Queue`` over boto3."""
+    """``engine.ports.Queue`` over boto3."""
 
     def __init__(self, url: str, *, session: boto3.Session, endpoint: str | None) -> None:
         self._url = url

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s3sync_dagster.core.hybrid import DocumentVersion
+from s3sync_dagster.engine.hybrid import DocumentVersion
 from s3sync_dagster.model.errors import Unavailable
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import CollectionPort
+    from s3sync_dagster.engine.ports import CollectionPort
 
 LAYOUT = 1
 FETCH_RECORDS = 1000

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
-from s3sync_dagster.core.interfaces import WorkLimits
+from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.model.errors import LimitExceeded, Unavailable
 from s3sync_dagster.workers import child, wire
 from s3sync_dagster.workers.capacity import default_workers

@@ -14,7 +14,7 @@ import struct
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from s3sync_dagster.core.interfaces import WorkLimits
+from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import CHUNKER_VERSION, EXTRACTOR_VERSION
 

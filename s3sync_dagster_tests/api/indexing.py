@@ -3,8 +3,8 @@
 import uuid
 
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.core.lease import Lease
-from s3sync_dagster.core.sync import sync_batch
+from s3sync_dagster.engine.batch.lease import Lease
+from s3sync_dagster.engine.batch.run import sync_batch
 
 
 def work(api, source_id):

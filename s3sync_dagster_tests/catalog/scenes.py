@@ -2,8 +2,8 @@
 
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.core.catalog_port import PageCommit
 from s3sync_dagster.core.keys import document_id
+from s3sync_dagster.core.page import PageCommit
 from s3sync_dagster.core.state import Target
 from s3sync_dagster.core.work import Claim, DocumentCommit, Intent, KeyOutcome
 from s3sync_dagster.model.invocation import Result

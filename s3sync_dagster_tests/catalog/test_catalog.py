@@ -5,7 +5,7 @@ import pytest
 from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.catalog.tables import metadata
-from s3sync_dagster.core.catalog_port import PageCommit
+from s3sync_dagster.core.page import PageCommit
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.model.errors import Conflict, NotFound
 from s3sync_dagster.model.invocation import InvocationStatus, Trigger

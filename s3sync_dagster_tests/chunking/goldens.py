@@ -7,7 +7,7 @@ Without these lines it is the input, so there is one file to read and to keep.
 from pathlib import Path
 
 from s3sync_dagster.chunking import chunk_document
-from s3sync_dagster.core.interfaces import ModelLimits
+from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.model.document import Chunk, Document
 from s3sync_dagster.model.source import ChunkingConfig
 

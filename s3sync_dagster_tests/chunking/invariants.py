@@ -2,7 +2,7 @@
 
 from s3sync_dagster.chunking import chunk_document
 from s3sync_dagster.chunking.languages import GRAMMARS
-from s3sync_dagster.core.interfaces import ModelLimits, WorkerPool
+from s3sync_dagster.engine.ports import ModelLimits, WorkerPool
 from s3sync_dagster.model.document import Chunk, Document
 from s3sync_dagster.model.source import ChunkingConfig
 

@@ -3,7 +3,7 @@
 from s3sync_dagster.chunking import chunk_document
 from s3sync_dagster.chunking.context import MAX_CONTEXT_BYTES, context_prefix
 from s3sync_dagster.chunking.outline import Piece
-from s3sync_dagster.core.interfaces import ModelLimits
+from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.source import ChunkingConfig
 from s3sync_dagster_tests.chunking.invariants import chunks_of

@@ -3,7 +3,7 @@
 import pytest
 
 from s3sync_dagster.chunking import chunk_document
-from s3sync_dagster.core.interfaces import ModelLimits
+from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.model.document import Document, Page
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import ChunkingConfig

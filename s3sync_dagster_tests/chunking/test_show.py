@@ -2,7 +2,7 @@
 
 from s3sync_dagster.chunking import chunk_document
 from s3sync_dagster.chunking.show import render_html, render_terminal
-from s3sync_dagster.core.interfaces import ModelLimits
+from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.source import ChunkingConfig
 

@@ -7,7 +7,7 @@ import pytest
 
 from s3sync_dagster.chunking import chunk_document
 from s3sync_dagster.chunking.languages import GRAMMARS, grammar, language_of
-from s3sync_dagster.core.interfaces import ModelLimits
+from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import LimitExceeded, Unavailable
 from s3sync_dagster.model.source import ChunkingConfig

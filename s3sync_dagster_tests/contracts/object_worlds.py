@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from s3sync_dagster.core.interfaces import ObjectStore
+from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.ports.files import FolderObjectStore, IncomingFile
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from s3sync_dagster.core.interfaces import Message, Queue
+from s3sync_dagster.core.events import Message
+from s3sync_dagster.engine.ports import Queue
 from s3sync_dagster.ports.memory_sqs import MemoryQueue
 from s3sync_dagster.ports.sqs import open_queue
 

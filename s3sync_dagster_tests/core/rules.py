@@ -6,8 +6,8 @@ import json
 import pytest
 
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.core.lease import Lease
-from s3sync_dagster.core.sync import sync_batch
+from s3sync_dagster.engine.batch.lease import Lease
+from s3sync_dagster.engine.batch.run import sync_batch
 
 LONG = "\n\n".join(f"part {n}" for n in range(12))
 

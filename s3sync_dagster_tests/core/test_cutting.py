@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from s3sync_dagster.core.write_groups import DOCUMENTS_AT_ONCE
+from s3sync_dagster.engine.batch.groups import DOCUMENTS_AT_ONCE
 from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster_tests.engine_fixture import make_world, paragraph_chunker
 

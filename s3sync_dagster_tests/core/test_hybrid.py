@@ -2,8 +2,8 @@
 
 import pytest
 
-from s3sync_dagster.core.hybrid import fuse, hybrid_query
 from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.engine.hybrid import fuse, hybrid_query
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import EmbeddingConfig

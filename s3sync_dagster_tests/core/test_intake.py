@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from s3sync_dagster.core.events import Message
 from s3sync_dagster.core.intake import plan_intake
-from s3sync_dagster.core.interfaces import Message
 from s3sync_dagster.model.source import AutoSync, Source
 
 CREATED, REMOVED = "ObjectCreated:Put", "ObjectRemoved:Delete"

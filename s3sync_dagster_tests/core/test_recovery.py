@@ -1,8 +1,8 @@
 """Documents read back from records: whose they are, and what they say."""
 
 from s3sync_dagster.core.records import build_records
-from s3sync_dagster.core.recovery import recover_documents
 from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.engine.rebuilding import recover_documents
 from s3sync_dagster.model.document import Chunk, Record
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.memory_chroma import MemoryCollections

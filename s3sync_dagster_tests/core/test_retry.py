@@ -2,7 +2,7 @@
 
 import pytest
 
-from s3sync_dagster.core.retry import call_with_retries
+from s3sync_dagster.engine.retry import call_with_retries
 from s3sync_dagster.model.errors import InvalidSetting, Throttled, Unavailable
 from s3sync_dagster_tests.conftest_catalog import HandClock
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from s3sync_dagster.core.events import Message
 from s3sync_dagster.core.intake import plan_intake
-from s3sync_dagster.core.interfaces import Message
-from s3sync_dagster.core.reconcile import continue_listing
 from s3sync_dagster.core.state import ListingState
+from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import AutoSync

@@ -8,8 +8,8 @@ import pytest
 from s3sync_dagster.core.plan import plan_writes
 from s3sync_dagster.core.records import build_records
 from s3sync_dagster.core.state import DocumentPhase, DocumentState
-from s3sync_dagster.core.verify import verify_collection
 from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.engine.verifying import verify_collection
 from s3sync_dagster.model.document import Chunk, Record
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.chroma import open_collections

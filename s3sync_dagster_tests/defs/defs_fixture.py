@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from s3sync_dagster.core.reconcile import continue_listing
 from s3sync_dagster.defs.building import build_definitions
 from s3sync_dagster.defs.dispatching import Dispatcher, job_name, run_config
 from s3sync_dagster.defs.resources import Runtime
+from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.settings import Settings, load_settings
 from s3sync_dagster.wiring import Parts, open_parts

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.core.dispatch import reap
-from s3sync_dagster.core.engine import Patience
 from s3sync_dagster.core.intake import plan_intake
-from s3sync_dagster.core.interfaces import WriteLimits
-from s3sync_dagster.core.lease import Lease
-from s3sync_dagster.core.reconcile import continue_listing
-from s3sync_dagster.core.sync import sync_batch
+from s3sync_dagster.engine.batch.lease import Lease
+from s3sync_dagster.engine.batch.parts import Patience
+from s3sync_dagster.engine.batch.run import sync_batch
+from s3sync_dagster.engine.dispatching import reap
+from s3sync_dagster.engine.listing import continue_listing
+from s3sync_dagster.engine.ports import WriteLimits
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster.wiring import open_parts

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from s3sync_dagster.core.interfaces import WriteLimits
+from s3sync_dagster.engine.ports import WriteLimits
 from s3sync_dagster.model import errors
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.ports.chroma_collection import ChromaCollection

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from s3sync_dagster.core.hybrid import DocumentVersion, versions_by_scan
 from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.engine.hybrid import DocumentVersion, versions_by_scan
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import EmbeddingConfig

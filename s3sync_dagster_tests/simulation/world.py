@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.core.engine import Engine, KeyReport, Patience
 from s3sync_dagster.core.intake import plan_intake
-from s3sync_dagster.core.interfaces import WriteLimits
 from s3sync_dagster.core.keys import document_id
-from s3sync_dagster.core.lease import Lease
-from s3sync_dagster.core.reconcile import continue_listing
-from s3sync_dagster.core.sync import sync_batch
 from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.engine.batch.lease import Lease
+from s3sync_dagster.engine.batch.parts import Engine, KeyReport, Patience
+from s3sync_dagster.engine.batch.run import sync_batch
+from s3sync_dagster.engine.listing import continue_listing
+from s3sync_dagster.engine.ports import WriteLimits
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.invocation import Trigger

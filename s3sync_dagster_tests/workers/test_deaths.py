@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from s3sync_dagster.core.interfaces import WorkLimits
+from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.model.errors import LimitExceeded
 from s3sync_dagster.workers import open_pool
 from s3sync_dagster_tests.workers.processes import (
@@ -42,7 +42,7 @@ def wait_until_removed(folder: Path, *, seconds: float = 10) -> None:
 def test_killed_caller_takes_server_workers_and_programs_with_it(tmp_path: Path):
     pids = tmp_path / "pids"
     program = textwrap.dedent(f"""
-        from s3sync_dagster.core.interfaces import WorkLimits
+        from s3sync_dagster.engine.ports import WorkLimits
         from s3sync_dagster.workers import open_pool
 
         pool = open_pool(workers=1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from s3sync_dagster.core.interfaces import WorkLimits
+from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.model.document import Chunk
 from s3sync_dagster.model.errors import LimitExceeded, Unavailable, UnreadableFile
 from s3sync_dagster.workers import LocalPool, open_pool

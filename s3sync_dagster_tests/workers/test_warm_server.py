@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from s3sync_dagster.core.interfaces import WorkLimits
+from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.workers import open_pool, warm_server_command
 from s3sync_dagster_tests.workers.processes import descendants_of, wait_until_gone
 
@@ -60,7 +60,7 @@ def test_call_of_a_caller_that_hangs_up_is_killed(warm: tuple[Path, int], tmp_pa
     program = textwrap.dedent(f"""
         import os, threading, time
         from pathlib import Path
-        from s3sync_dagster.core.interfaces import WorkLimits
+        from s3sync_dagster.engine.ports import WorkLimits
         from s3sync_dagster.workers import open_pool
 
         pool = open_pool(workers=1, socket_path=Path({str(path)!r}))

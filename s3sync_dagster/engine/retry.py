@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from s3sync_dagster.core.clock import Clock
+from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.model.errors import Unavailable
 
 FIRST_PAUSE_SECONDS = 0.25

@@ -17,7 +17,7 @@ from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import FixConfiguration
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import CollectionPort, StoredRecord
+    from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
     from s3sync_dagster.model.source import Source
 
 EXAMPLES = 10

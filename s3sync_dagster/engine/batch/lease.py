@@ -4,8 +4,8 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from s3sync_dagster.core.catalog_port import CatalogPort
-from s3sync_dagster.core.clock import Clock
+from s3sync_dagster.engine.catalog_port import CatalogPort
+from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.model.errors import LeaseLost, S3SyncError
 
 LEASE_SECONDS = 120.0

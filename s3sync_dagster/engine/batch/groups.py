@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from s3sync_dagster.core.engine import Engine, KeyWork
-from s3sync_dagster.core.interfaces import CollectionPort, Vectors
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.plan import WritePlan, record_ids
 from s3sync_dagster.core.records import build_records
-from s3sync_dagster.core.settling import Settler
 from s3sync_dagster.core.state import DocumentState, Target
-from s3sync_dagster.core.unexpected import unexpected_error
+from s3sync_dagster.engine.batch.parts import Engine, KeyWork
+from s3sync_dagster.engine.batch.settle import Settler
+from s3sync_dagster.engine.ports import CollectionPort, Vectors
+from s3sync_dagster.engine.unexpected import unexpected_error
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import LeaseLost, S3SyncError
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from s3sync_dagster.core.interfaces import WriteLimits
+from s3sync_dagster.engine.ports import WriteLimits
 from s3sync_dagster.model.errors import NotFound
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import StoredRecord, Vector, Vectors
+    from s3sync_dagster.engine.ports import StoredRecord, Vector, Vectors
     from s3sync_dagster.model.document import Hit, Metadata, Record
 
 

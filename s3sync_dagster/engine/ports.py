@@ -1,4 +1,4 @@
-"""What the core asks of the outside, as small Protocols, filled by ``ports`` and its like."""
+"""What the use cases ask of the outside, as small Protocols, filled by ``ports`` and its like."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from s3sync_dagster.core.events import Message
     from s3sync_dagster.model.document import Chunk, Document, Hit, Metadata, Record
     from s3sync_dagster.model.object import ObjectRef
     from s3sync_dagster.model.source import ChunkingConfig, ExtractionConfig
 
 Vector = Any
-"""float32 array of shape (dimension,); numpy stays out of the core."""
+"""float32 array of shape (dimension,); numpy stays out of this room."""
 Vectors = Any
 """float32 array of shape (n, dimension)."""
 
@@ -85,17 +86,6 @@ class ObjectStore(Protocol):
 
 
 # --- SQS --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """An SQS envelope."""
-
-    message_id: str
-    receipt_handle: str
-    body: str
-    receive_count: int = 1
-    sent_at_ms: int = 0
 
 
 class Queue(Protocol):

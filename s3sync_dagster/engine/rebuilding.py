@@ -11,7 +11,7 @@ from s3sync_dagster.core.records import PLAIN_KEYS
 from s3sync_dagster.model.document import Metadata, MetadataValue
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import CollectionPort, StoredRecord
+    from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
     from s3sync_dagster.model.source import Source
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from s3sync_dagster.core.engine import Engine, KeyWork
-from s3sync_dagster.core.lease import Lease
-from s3sync_dagster.core.reading import extract_batch
-from s3sync_dagster.core.writing import upsert_batch
+from s3sync_dagster.engine.batch.lease import Lease
+from s3sync_dagster.engine.batch.parts import Engine, KeyWork
+from s3sync_dagster.engine.batch.read import extract_batch
+from s3sync_dagster.engine.batch.write import upsert_batch
 from s3sync_dagster.model.document import Chunk, Document
 from s3sync_dagster.model.errors import EmptyText
 

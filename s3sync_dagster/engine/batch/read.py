@@ -5,15 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from s3sync_dagster.core.engine import Engine, KeyWork
 from s3sync_dagster.core.keys import partition_key
-from s3sync_dagster.core.lease import Lease
 from s3sync_dagster.core.selection import Skip, decide, require_inside_prefix
 from s3sync_dagster.core.sidecar import is_sidecar
-from s3sync_dagster.core.sidecars import apply_sidecars, read_sidecar
 from s3sync_dagster.core.targets import changed_in_append_mode, keeps_whole, unchanged, wish
-from s3sync_dagster.core.unexpected import unexpected_error
 from s3sync_dagster.core.work import WorkItem
+from s3sync_dagster.engine.batch.lease import Lease
+from s3sync_dagster.engine.batch.parts import Engine, KeyWork
+from s3sync_dagster.engine.batch.sidecars import apply_sidecars, read_sidecar
+from s3sync_dagster.engine.unexpected import unexpected_error
 from s3sync_dagster.model.errors import FixInput, NotFound, S3SyncError, Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.object import ObjectRef

@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from s3sync_dagster.core.catalog_port import CatalogPort, PageWindow
 from s3sync_dagster.core.filetypes import kind_of
-from s3sync_dagster.core.interfaces import ObjectStore
-from s3sync_dagster.core.reconcile import GUARD_MINIMUM, GUARD_SHARE, PAGE_KEYS, reconcile_page
+from s3sync_dagster.core.page import PageWindow, reconcile_page
 from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.core.state import ObjectState
+from s3sync_dagster.engine.catalog_port import CatalogPort
+from s3sync_dagster.engine.listing import GUARD_MINIMUM, GUARD_SHARE, PAGE_KEYS
+from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.errors import NotPossible
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import DeleteMode, Source

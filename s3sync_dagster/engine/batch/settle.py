@@ -3,14 +3,14 @@
 import threading
 from collections.abc import Sequence
 
-from s3sync_dagster.core.engine import Engine, KeyReport, KeyWork
-from s3sync_dagster.core.interfaces import CollectionPort
-from s3sync_dagster.core.lease import Lease
 from s3sync_dagster.core.plan import record_ids
-from s3sync_dagster.core.reading import partition_of
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, RetryClass, Target
 from s3sync_dagster.core.targets import Wish
 from s3sync_dagster.core.work import DocumentCommit, KeyOutcome
+from s3sync_dagster.engine.batch.lease import Lease
+from s3sync_dagster.engine.batch.parts import Engine, KeyReport, KeyWork
+from s3sync_dagster.engine.batch.read import partition_of
+from s3sync_dagster.engine.ports import CollectionPort
 from s3sync_dagster.model.errors import (
     FixConfiguration,
     FixInput,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from s3sync_dagster.core.clock import Clock
+from s3sync_dagster.engine.clock import Clock
 
 RunState = Literal["unknown", "queued", "working", "overdue", "ended"]
 """``overdue``: it has been at work for longer than a worker needs to begin with its batch."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.state import DocumentState, ListingRow, ObjectState
+    from s3sync_dagster.core.page import PageCommit, PageWindow
+    from s3sync_dagster.core.state import DocumentState, ListingRow
     from s3sync_dagster.core.work import (
         Claim,
         DocumentCommit,
@@ -20,35 +20,6 @@ if TYPE_CHECKING:
     )
     from s3sync_dagster.model.object import ObjectRef
     from s3sync_dagster.model.source import Source
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageWindow:
-    """What the catalog knows of a stretch of keys."""
-
-    objects: dict[str, ObjectState]
-    live: frozenset[str]
-    """Keys with a pending or processing invocation."""
-    waiting: frozenset[str] = frozenset()
-    """Those of them with a pending one: their object will be looked at later than this page."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageCommit:
-    """One page's decisions, in one transaction."""
-
-    cursor: str | None
-    listed: int
-    asked_at: float
-    """Seconds since 1970 when the bucket was asked: what was told since is newer than the page."""
-    new: int = 0
-    changed: int = 0
-    selected: int = 0
-    missing: Sequence[str] = ()
-    """Known keys of the stretch that the page does not have."""
-    upserts: Sequence[tuple[ObjectRef, str | None]] = ()
-    """Objects whose row changes, with selection's verdict."""
-    invoke: Sequence[str] = field(default_factory=list[str])
 
 
 class ListingsPort(Protocol):

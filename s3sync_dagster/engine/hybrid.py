@@ -14,7 +14,7 @@ from s3sync_dagster.core.filters import matches
 from s3sync_dagster.model.document import Hit
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import CollectionPort, Embedder
+    from s3sync_dagster.engine.ports import CollectionPort, Embedder
 
 RRF_K = 5
 """Dampens the first ranks. Chosen by measurement (docs/chroma.md): the method's authors take 60,

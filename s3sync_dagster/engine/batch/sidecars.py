@@ -3,10 +3,10 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from s3sync_dagster.core.engine import Engine, KeyWork
 from s3sync_dagster.core.selection import require_inside_prefix
 from s3sync_dagster.core.sidecar import MAX_SIDECAR_BYTES, parse_sidecar
 from s3sync_dagster.core.work import SidecarChange, SidecarState
+from s3sync_dagster.engine.batch.parts import Engine, KeyWork
 from s3sync_dagster.model.errors import InvalidSidecar, LimitExceeded, NotFound
 from s3sync_dagster.model.source import Source
 

@@ -7,15 +7,15 @@ two cost about as much as the dearer of them.
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from s3sync_dagster.core.engine import Engine, KeyWork
-from s3sync_dagster.core.lease import Lease
-from s3sync_dagster.core.ownership import look_for_owners
 from s3sync_dagster.core.plan import WritePlan, metadata_keys, plan_writes
-from s3sync_dagster.core.settling import Settler, busy
 from s3sync_dagster.core.state import DocumentState
-from s3sync_dagster.core.unexpected import unexpected_error
 from s3sync_dagster.core.work import Claim, DocumentCommit, Intent, Refusal
-from s3sync_dagster.core.write_groups import WriteGroup, WriteUnit, one_by_one, write_groups
+from s3sync_dagster.engine.batch.groups import WriteGroup, WriteUnit, one_by_one, write_groups
+from s3sync_dagster.engine.batch.lease import Lease
+from s3sync_dagster.engine.batch.ownership import look_for_owners
+from s3sync_dagster.engine.batch.parts import Engine, KeyWork
+from s3sync_dagster.engine.batch.settle import Settler, busy
+from s3sync_dagster.engine.unexpected import unexpected_error
 from s3sync_dagster.model.errors import FixInput, LeaseLost, S3SyncError
 from s3sync_dagster.model.invocation import Result
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from s3sync_dagster.core.engine import Engine
-from s3sync_dagster.core.interfaces import CollectionPort
+from s3sync_dagster.engine.batch.parts import Engine
+from s3sync_dagster.engine.ports import CollectionPort
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Literal
 
-from s3sync_dagster.core.catalog_port import CatalogPort
-from s3sync_dagster.core.clock import Clock
-from s3sync_dagster.core.interfaces import (
+from s3sync_dagster.core.state import DocumentPhase, DocumentState, RetryClass
+from s3sync_dagster.core.targets import Wish
+from s3sync_dagster.core.work import SidecarChange, WorkItem
+from s3sync_dagster.engine.catalog_port import CatalogPort
+from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.ports import (
     Chunker,
     Collections,
     Embedder,
@@ -16,9 +19,6 @@ from s3sync_dagster.core.interfaces import (
     ObjectStore,
     WorkerPool,
 )
-from s3sync_dagster.core.state import DocumentPhase, DocumentState, RetryClass
-from s3sync_dagster.core.targets import Wish
-from s3sync_dagster.core.work import SidecarChange, WorkItem
 from s3sync_dagster.model.document import Chunk, Document
 from s3sync_dagster.model.errors import EmptyText, FixInput, S3SyncError, UnsupportedFile
 from s3sync_dagster.model.invocation import Result

@@ -1,0 +1,1 @@
+"""One batch from its lease to the settlement of its keys."""
