@@ -11,7 +11,7 @@ from s3sync_dagster.catalog.cipher import open_cipher
 from s3sync_dagster.chunking import chunk_document
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.embedding.cache import VectorCache
-from s3sync_dagster.engine.batch.parts import Engine
+from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.ports import Collections, Embedder, ObjectStore, Queue, WorkerPool
 from s3sync_dagster.extraction import extract_document
@@ -151,9 +151,9 @@ class Parts:
                     self._vectors = VectorCache(where)
             return self._vectors
 
-    def engine_for(self, source: Source, **hooks: Any) -> Engine:
-        """Return the engine of a source; ``hooks`` are fields of ``Engine``."""
-        return Engine(
+    def batch_parts(self, source: Source, **hooks: Any) -> BatchParts:
+        """Return what a batch of a source works with; ``hooks`` are further fields of it."""
+        return BatchParts(
             source=source,
             catalog=self.catalog,
             store=self.store_for(source),

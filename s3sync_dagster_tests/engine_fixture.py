@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 
 from s3sync_dagster.catalog import Catalog, open_catalog
 from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.core.outcome import KeyOutcome
+from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.engine.batch.lease import Lease
-from s3sync_dagster.engine.batch.parts import Engine, KeyReport, Patience
+from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.run import sync_batch
 from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.model.document import Chunk, Document
@@ -53,7 +55,7 @@ class World:
     catalog: Catalog
     collections: MemoryCollections
     clock: HandClock
-    reports: list[KeyReport] = field(default_factory=list)
+    reports: list[KeyOutcome] = field(default_factory=list)
     at: object = None
     fault: object = None
     """Called with kind and key before each S3 request; may raise."""
@@ -66,7 +68,7 @@ class World:
         if self.fault is not None:
             self.fault(kind, key)
 
-    def engine(self, **changes) -> Engine:
+    def engine(self, **changes) -> BatchParts:
         values = {
             "source": self.source,
             "catalog": self.catalog,
@@ -83,7 +85,7 @@ class World:
         }
         if self.at is not None:
             values["at"] = self.at
-        return Engine(**{**values, **changes})
+        return BatchParts(**{**values, **changes})
 
     def listing(self, **options):
         self.clock.seconds += 1
@@ -96,7 +98,7 @@ class World:
             **options,
         )
 
-    def run_batches(self, **changes) -> list[KeyReport]:
+    def run_batches(self, **changes) -> list[KeyOutcome]:
         """Run everything that is due; returns what was reported."""
         self.reports.clear()
         while True:

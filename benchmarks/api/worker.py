@@ -27,7 +27,7 @@ def main():
             continue
         lease = Lease(batch.token, catalog=parts.catalog, clock=parts.clock)
         with lease.heartbeat():
-            sync_batch(parts.engine_for(source), lease)
+            sync_batch(parts.batch_parts(source), lease)
         idle_since = time.monotonic()
         time.sleep(DISPATCH_SECONDS)
     parts.close()

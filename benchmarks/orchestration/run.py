@@ -75,7 +75,7 @@ def add_bare_source(stage: Stage) -> Source:
 def bare_loop(stage: Stage, source: Source, keys: list[str]) -> float:
     """CPU-seconds of the same core functions in this process."""
     parts = stage.parts
-    engine = parts.engine_for(source)
+    engine = parts.batch_parts(source)
     parts.catalog.invocations.request(source, keys, trigger=Trigger.API)
     began = time.process_time() + sum(stack_cpu_seconds(stage, ["workers"]).values())
     while batch := parts.catalog.batches.reserve(

@@ -11,10 +11,10 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.returns import mark_suspects, return_to_pending
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import batches, documents, invocations, objects
+from s3sync_dagster.core.patience import LEASE_SECONDS
 from s3sync_dagster.model.invocation import Batch, BatchState
 
 RESERVATION_SECONDS = 600.0
-LEASE_SECONDS = 120.0
 MAX_KEYS = 500
 MAX_BYTES = 256 * 1024**2
 MAX_LIVE = 2
@@ -125,16 +125,19 @@ class Batches:
                 )
         return bool(started)
 
-    def renew(self, token: str) -> bool:
-        """Extend the lease of a running batch; False when it is no longer ours."""
+    def renew(self, token: str) -> float:
+        """Extend the lease of a running batch.
+
+        Returns:
+            For how many seconds from now it holds; 0 when it is no longer ours.
+        """
         with self._db.write() as tx:
-            return bool(
-                tx.execute(
-                    batches.update()
-                    .where(batches.c.token == token, batches.c.state == "running")
-                    .values(lease_until=self._now() + LEASE_SECONDS)
-                ).rowcount
-            )
+            renewed = tx.execute(
+                batches.update()
+                .where(batches.c.token == token, batches.c.state == "running")
+                .values(lease_until=self._now() + LEASE_SECONDS)
+            ).rowcount
+        return LEASE_SECONDS if renewed else 0.0
 
     def begin(self, token: str, keys: Collection[str], *, survived: Collection[str] = ()) -> None:
         """Mark keys as begun before risky work and count an attempt of each.

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.tables import documents, sources
+from s3sync_dagster.core.intent import Claim, Intent, Refusal
 from s3sync_dagster.core.state import DocumentPhase, DocumentState
-from s3sync_dagster.core.work import Claim, Intent, Refusal
 from s3sync_dagster.model.source import Source
 
 Row = sa.Row[Any]

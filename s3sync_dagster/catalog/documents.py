@@ -27,9 +27,11 @@ from s3sync_dagster.catalog.tables import (
     sidecars,
     sources,
 )
+from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
+from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.state import DocumentState
-from s3sync_dagster.core.work import Claim, DocumentCommit, Intent, KeyOutcome, Refusal
 from s3sync_dagster.model.errors import LeaseLost
+from s3sync_dagster.model.invocation import Result
 from s3sync_dagster.model.source import DeleteMode, Source
 
 
@@ -103,7 +105,7 @@ class Documents:
                 # was: without the request the key's next batch brings it in line.
                 refused = [one.key for one in outcomes if one.refused]
                 insert_automatic(self._db, tx, source.id, refused, trigger="retry", now=now)
-                ended = [one for one in outcomes if one.status != "pending"]
+                ended = [one for one in outcomes if one.result is not Result.PENDING]
                 ask_for_overtaken(
                     self._db,
                     tx,

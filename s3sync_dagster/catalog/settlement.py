@@ -11,8 +11,10 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import batches, documents, invocations, objects
+from s3sync_dagster.core.intent import DocumentCommit
+from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.state import DocumentState
-from s3sync_dagster.core.work import DocumentCommit, KeyOutcome
+from s3sync_dagster.model.invocation import Result
 
 
 def commit_documents(
@@ -192,8 +194,8 @@ def settle_keys(
 ) -> None:
     """End the invocations of keys and let their objects show how it ended."""
     _settle_refused(tx, token, outcomes, now=now)
-    waiting = [one for one in outcomes if one.status == "pending"]
-    ended = [one for one in outcomes if one.status != "pending"]
+    waiting = [one for one in outcomes if one.result is Result.PENDING]
+    ended = [one for one in outcomes if one.result is not Result.PENDING]
     leased = sa.and_(
         invocations.c.batch_token == sa.bindparam("b_token"),
         invocations.c.object_key == sa.bindparam("b_key"),
@@ -225,8 +227,8 @@ def settle_keys(
             {
                 "token": token,
                 "key": one.key,
-                "status": one.status,
-                "result": one.result.value if one.result else None,
+                "status": one.status.value,
+                "result": one.result.value if one.result.done else None,
                 "reason": one.reason,
                 "error": one.error,
                 "batch_token": None,

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, sidecars, sources
+from s3sync_dagster.core.facts import SidecarChange, SidecarState
 from s3sync_dagster.core.targets import SIDECAR_OWNER
-from s3sync_dagster.core.work import SidecarChange, SidecarState
 from s3sync_dagster.model.source import DeleteMode
 
 

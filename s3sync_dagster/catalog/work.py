@@ -25,8 +25,8 @@ from s3sync_dagster.catalog.sidecar_rows import (
     store_changes,
 )
 from s3sync_dagster.catalog.tables import documents, invocations, objects, sidecars
+from s3sync_dagster.core.facts import KeyFacts, SidecarChange, SidecarState
 from s3sync_dagster.core.state import ObjectState
-from s3sync_dagster.core.work import SidecarChange, SidecarState, WorkItem
 
 
 class Work:
@@ -35,7 +35,7 @@ class Work:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def load(self, token: str) -> list[WorkItem]:
+    def load(self, token: str) -> list[KeyFacts]:
         """Return the keys that a batch holds, in key order."""
         asked: dict[str, list[Any]] = defaultdict(list)
         objects_of: dict[str, ObjectState] = {}
@@ -77,7 +77,7 @@ class Work:
                     claims[row.path].append(state)
                     own[row.sidecar_key] = state
         return [
-            WorkItem(
+            KeyFacts(
                 key=key,
                 invocations=tuple(asked[key]),
                 object=objects_of.get(key),

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
+from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.state import ListingRow
-from s3sync_dagster.engine.batch.parts import KeyReport
 from s3sync_dagster.local.oneshot_report import Progress
 
 LINE_SECONDS = 5.0
@@ -68,7 +68,7 @@ class DrawnProgress(Progress):
         """Advance the upper bar, which has no numbers: a group may be smaller."""
         self._bars.advance(self._reading, at_most)
 
-    def keys(self, reports: Sequence[KeyReport]) -> None:
+    def keys(self, reports: Sequence[KeyOutcome]) -> None:
         """Advance the lower bar."""
         self._ended += len(reports)
         total = max(self._total, self._ended)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from s3sync_dagster.core.records import metadata_digest, text_digest
 from s3sync_dagster.core.state import DocumentPhase, DocumentState
 from s3sync_dagster.model.document import Record
+from s3sync_dagster.model.invocation import Result
 
 DIGEST_BYTES = 8
 
@@ -51,6 +52,15 @@ def plan_writes(before: DocumentState, records: Sequence[Record]) -> WritePlan:
         digests=bytes(digests),
         metadata_keys=metadata_keys(records),
     )
+
+
+def result_of(before: DocumentState, plan: WritePlan) -> Result:
+    """Return what becomes of a document by its plan."""
+    if before.etag is None:
+        return Result.INDEXED
+    if plan.upsert or plan.delete:
+        return Result.UPDATED
+    return Result.METADATA_UPDATED if plan.update else Result.UNCHANGED
 
 
 def with_cleared(record: Record, keys: Collection[str]) -> Record:

@@ -1,25 +1,13 @@
 """Which documents a key is to have: what asks for it, and what has lost its reason."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
+from s3sync_dagster.core.facts import KeyFacts, SidecarState
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, Target
-from s3sync_dagster.core.work import SidecarState, WorkItem
 from s3sync_dagster.model.invocation import Invocation, Trigger
 from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
 
 SIDECAR_OWNER = "sidecar:"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """The documents that a key is to have now, at most one a collection."""
-
-    targets: tuple[Target, ...]
-    removals: tuple[DocumentState, ...]
-    """Documents that lost their reason: a sidecar that is gone, another custom id."""
-    invocations: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Invocation id -> collection, for those that asked for one document."""
 
 
 def owner_of(sidecar: SidecarState) -> str:
@@ -27,12 +15,18 @@ def owner_of(sidecar: SidecarState) -> str:
     return SIDECAR_OWNER + sidecar.sidecar_key
 
 
-def wish(item: WorkItem, source: Source) -> Wish:
+def wanted_documents(
+    item: KeyFacts, source: Source
+) -> tuple[tuple[Target, ...], tuple[DocumentState, ...], dict[str, str]]:
     """Decide which documents a selected, existing object is to have.
 
     Later rules win in their collection: documents that it has, the source's own document,
     sidecars (the first claim of a collection), explicit requests in the order they came. In
     append mode automatic work only adds: what is whole already is neither written nor removed.
+
+    Returns:
+        The documents, at most one a collection; those that lost their reason (a sidecar that is
+        gone, another custom id); invocation id -> collection for those that asked for one.
     """
     wanted: dict[str, Target] = {}
     asked: dict[str, str] = {}
@@ -43,7 +37,6 @@ def wish(item: WorkItem, source: Source) -> Wish:
         if document.owner.startswith(SIDECAR_OWNER):
             continue  # follows from the claims below, or has lost its reason
         wanted[document.collection_name] = _as_it_is(document)
-    automatic = all(invocation.trigger.automatic for invocation in item.invocations)
     if source.collection_name not in wanted and _wants_its_own(item, source):
         wanted[source.collection_name] = Target(collection_name=source.collection_name)
     for collection, sidecar in claims.items():
@@ -69,7 +62,7 @@ def wish(item: WorkItem, source: Source) -> Wish:
             metadata=invocation.metadata,
             owner="request",
         )
-    if source.mode is DeleteMode.APPEND and automatic:
+    if source.mode is DeleteMode.APPEND and item.automatic:
         whole = _whole(item)
         wanted = {name: target for name, target in wanted.items() if name not in whole}
         removals = tuple(
@@ -80,10 +73,10 @@ def wish(item: WorkItem, source: Source) -> Wish:
         )
     else:
         removals = _unasked(item, source, wanted)
-    return Wish(targets=tuple(wanted.values()), removals=removals, invocations=asked)
+    return tuple(wanted.values()), removals, asked
 
 
-def _wants_its_own(item: WorkItem, source: Source) -> bool:
+def _wants_its_own(item: KeyFacts, source: Source) -> bool:
     """Return whether a key is to have a document in its source's collection, by the mode.
 
     A request that names its document asks for no other.
@@ -97,7 +90,7 @@ def _wants_its_own(item: WorkItem, source: Source) -> bool:
 
 
 def _unasked(
-    item: WorkItem, source: Source, wanted: Mapping[str, Target]
+    item: KeyFacts, source: Source, wanted: Mapping[str, Target]
 ) -> tuple[DocumentState, ...]:
     """Return documents that lost their reason. Modes that keep records only replace them."""
     mirror = source.mode is DeleteMode.MIRROR
@@ -115,7 +108,7 @@ def _is_wanted(document: DocumentState, wanted: Mapping[str, Target]) -> bool:
     return target is not None and target.custom_id == document.custom_id
 
 
-def _half_rewritten(item: WorkItem) -> list[DocumentState]:
+def _half_rewritten(item: KeyFacts) -> list[DocumentState]:
     """Return documents that were whole once and are written whole again, asked for or not."""
     return [
         one for one in item.documents if one.phase is DocumentPhase.WRITING and not one.begun_only
@@ -131,7 +124,7 @@ def _as_it_is(document: DocumentState) -> Target:
     )
 
 
-def _whole(item: WorkItem) -> set[str]:
+def _whole(item: KeyFacts) -> set[str]:
     return {one.collection_name for one in item.documents if one.phase is DocumentPhase.CLEAN}
 
 
@@ -143,49 +136,46 @@ def sidecar_claims(sidecars: tuple[SidecarState, ...], source: Source) -> dict[s
     return claims
 
 
-def unchanged(item: WorkItem, source: Source, asked: Wish, *, etag: str, fingerprint: str) -> bool:
+def all_clean(item: KeyFacts, source: Source, targets: Sequence[Target]) -> bool:
     """Return whether the object at this version needs no download: all its documents are clean.
 
     An older fingerprint alone makes work only where somebody asked for the key, or the source
     reindexes on a change of its configuration. Documents to remove are no reason to read.
     """
-    if any(invocation.force for invocation in item.invocations):
+    if item.forced:
         return False
-    explicit = any(not invocation.trigger.automatic for invocation in item.invocations)
-    strict = explicit or source.on_config_change == "reindex"
+    strict = not item.automatic or source.on_config_change == "reindex"
     documents = {
         document.collection_name: document
         for document in item.documents
         if document.phase is DocumentPhase.CLEAN
     }
-    for target in asked.targets:
+    for target in targets:
         document = documents.get(target.collection_name)
         if (
             document is None
-            or document.etag != etag
+            or document.etag != item.etag
             or document.custom_id != target.custom_id
             or dict(document.metadata) != dict(target.metadata)
             or _sidecar_of(document.owner) != _sidecar_of(target.owner)
-            or (strict and document.fingerprint != fingerprint)
+            or (strict and document.fingerprint != source.fingerprint())
         ):
             return False
     return True
 
 
-def changed_in_append_mode(item: WorkItem, source: Source, asked: Wish, *, etag: str) -> bool:
+def changed_in_append_mode(item: KeyFacts, source: Source, targets: Sequence[Target]) -> bool:
     """Return whether append mode leaves a newer version of the object alone."""
     return (
         source.mode is DeleteMode.APPEND
-        and not asked.targets
-        and any(one.etag != etag for one in item.documents if one.phase is DocumentPhase.CLEAN)
+        and not targets
+        and any(one.etag != item.etag for one in item.documents if one.phase is DocumentPhase.CLEAN)
     )
 
 
-def keeps_whole(item: WorkItem, asked: Wish) -> bool:
+def keeps_whole(item: KeyFacts, removals: Sequence[DocumentState]) -> bool:
     """Return whether the key has a document that can be trusted and stays, asked for or not."""
-    return any(
-        one.phase is DocumentPhase.CLEAN and one not in asked.removals for one in item.documents
-    )
+    return any(one.phase is DocumentPhase.CLEAN and one not in removals for one in item.documents)
 
 
 def _sidecar_of(owner: str) -> str | None:

@@ -14,27 +14,25 @@ from dagster._core.events import (
 
 from s3sync_dagster.catalog.views import SourceCounts
 from s3sync_dagster.core.keys import partition_key
+from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.defs.links import object_link
 from s3sync_dagster.defs.sqlite_storage import BatchingEventLog
-from s3sync_dagster.engine.batch.parts import KeyReport
 from s3sync_dagster.model.source import Source
 
 T = TypeVar("T")
 EVENTS_AT_ONCE = 100
 SHOWN_FAILURES = 50
 """Log lines of a group; each key's partition has its reason anyhow."""
-NOT_DONE = ("failed", "pending")
-"""States of a key whose attempt failed; ``pending`` ones are tried again by themselves."""
 
 
 def report_keys(
     context: dg.OpExecutionContext,
     asset_key: dg.AssetKey,
     source: Source,
-    reports: Sequence[KeyReport],
+    reports: Sequence[KeyOutcome],
 ) -> None:
     """Log a materialisation for each key that did not fail, and the reason for each that did."""
-    failed = [report for report in reports if report.state in NOT_DONE]
+    failed = [report for report in reports if not report.result.done]
     for report in failed[:SHOWN_FAILURES]:
         again = " (tried again by itself)" if report.state == "pending" else ""
         context.log.warning(f"{report.key!r} failed: {report.reason}: {report.error}{again}")
@@ -46,7 +44,7 @@ def report_keys(
             metadata=_metadata(report, source),
         )
         for report in reports
-        if report.state not in NOT_DONE
+        if report.result.done
     ]
     for part in _groups(done):
         _log_together(context, part)
@@ -58,7 +56,6 @@ def report_source(
     context: dg.OpExecutionContext,
     asset_key: dg.AssetKey,
     counts: SourceCounts,
-    *,
     waited_since: float | None,
 ) -> None:
     """Log the source as a whole, once a run: Dagster plots these numbers over time.
@@ -106,7 +103,7 @@ def _log_together(
 
 
 def _fail(
-    context: dg.OpExecutionContext, asset_key: dg.AssetKey, reports: Sequence[KeyReport]
+    context: dg.OpExecutionContext, asset_key: dg.AssetKey, reports: Sequence[KeyOutcome]
 ) -> None:
     """Make the partitions show FAILED once the run ends in failure, with the reason beside it.
 
@@ -155,11 +152,11 @@ def _groups(events: Sequence[T]) -> Iterator[Sequence[T]]:
         yield events[start : start + EVENTS_AT_ONCE]
 
 
-def _partition(report: KeyReport) -> str:
+def _partition(report: KeyOutcome) -> str:
     return report.partition_key or partition_key(report.key)
 
 
-def _metadata(report: KeyReport, source: Source) -> dict[str, dg.MetadataValue]:
+def _metadata(report: KeyOutcome, source: Source) -> dict[str, dg.MetadataValue]:
     values: dict[str, dg.MetadataValue] = {
         "state": dg.MetadataValue.text(report.state),
         "object": dg.MetadataValue.text(f"s3://{source.bucket_name}/{report.key}"),

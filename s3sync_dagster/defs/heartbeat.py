@@ -5,20 +5,19 @@ import time
 
 import dagster as dg
 
-from s3sync_dagster.defs.leasing import Leased
 from s3sync_dagster.defs.resources import Runtime
+from s3sync_dagster.engine.batch.lease import Lease
 
 LINE_SECONDS = 60.0
 
 
-def keep_alive(context: dg.OpExecutionContext, runtime: Runtime, leased: Leased) -> None:
+def keep_alive(
+    context: dg.OpExecutionContext, runtime: Runtime, lease: Lease, *, keys: int
+) -> None:
     """Renew the lease until the run ends; a run that ends early gives its keys back at once.
 
     A line a minute tells whoever looks at the run, or reaps silent ones, that it works.
     """
-    lease = leased.lease
-    if lease is None:
-        return
     heartbeat = lease.heartbeat()
     heartbeat.__enter__()
     ended = threading.Event()
@@ -27,7 +26,7 @@ def keep_alive(context: dg.OpExecutionContext, runtime: Runtime, leased: Leased)
     def tell() -> None:
         while not ended.wait(LINE_SECONDS):
             seconds = time.monotonic() - started
-            context.log.info(f"at work on {len(leased.keys)} keys for {seconds:.0f} s")
+            context.log.info(f"at work on {keys} keys for {seconds:.0f} s")
 
     line = threading.Thread(target=tell, name="s3sync-line", daemon=True)
     line.start()

@@ -59,7 +59,7 @@ class Runtime:
     def __init__(self, parts: Parts, *, hooks: dict[str, Any] | None = None) -> None:
         self.parts = parts
         self.hooks = hooks or {}
-        """Fields of ``Engine`` that this process sets: patience, reports, test hooks."""
+        """Fields of ``BatchParts`` that this process sets: patience, reports, test hooks."""
         self.at_end: list[Callable[[], None]] = []
         """Called in reverse order when the run's resources are torn down."""
 

@@ -6,18 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from s3sync_dagster.core.facts import KeyFacts, SidecarChange, SidecarState
+    from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
+    from s3sync_dagster.core.outcome import KeyOutcome
     from s3sync_dagster.core.page import PageCommit, PageWindow
     from s3sync_dagster.core.state import DocumentState, ListingRow
-    from s3sync_dagster.core.work import (
-        Claim,
-        DocumentCommit,
-        Intent,
-        KeyOutcome,
-        Refusal,
-        SidecarChange,
-        SidecarState,
-        WorkItem,
-    )
     from s3sync_dagster.model.object import ObjectRef
     from s3sync_dagster.model.source import Source
 
@@ -64,8 +57,8 @@ class ListingsPort(Protocol):
 class BatchesPort(Protocol):
     """Leases of a running batch."""
 
-    def renew(self, token: str) -> bool:
-        """Extend the lease; False when it is lost."""
+    def renew(self, token: str) -> float:
+        """Extend the lease; returns the seconds granted, 0 when it is lost."""
         ...
 
     def begin(self, token: str, keys: Collection[str], *, survived: Collection[str] = ()) -> None:
@@ -114,7 +107,7 @@ class DocumentsPort(Protocol):
 class WorkPort(Protocol):
     """Reads and writes around a batch's keys."""
 
-    def load(self, token: str) -> list[WorkItem]:
+    def load(self, token: str) -> list[KeyFacts]:
         """Return the keys that a batch holds."""
         ...
 

@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.core.outcome import KeyOutcome
+from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.core.state import ListingRow, ListingState
-from s3sync_dagster.engine.batch.parts import KeyReport, Patience, Tally
+from s3sync_dagster.engine.batch.parts import Tally
 from s3sync_dagster.engine.batch.read import BEGUN_AT_ONCE
 from s3sync_dagster.engine.dispatching import RunState, reap
 from s3sync_dagster.engine.listing import continue_listing
@@ -53,7 +55,7 @@ def run_sync(
     cut_off: dict[str, int] = {}
     tally = Tally()
 
-    def told(reports: Sequence[KeyReport]) -> None:
+    def told(reports: Sequence[KeyOutcome]) -> None:
         states.update({report.key: report.state for report in reports})
         cut_off.update({report.key: report.cut_off for report in reports})
         progress.keys(reports)
@@ -135,7 +137,7 @@ def _work(
     parts: Parts,
     source: Source,
     *,
-    told: Callable[[Sequence[KeyReport]], None],
+    told: Callable[[Sequence[KeyOutcome]], None],
     tally: Tally,
     progress: Progress,
 ) -> None:

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.state import ListingRow
-from s3sync_dagster.engine.batch.parts import KeyReport
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.wiring import Parts
 
@@ -48,7 +48,7 @@ class Progress:
     def read(self, at_most: int) -> None:
         """So many keys were read, or fewer where a batch ended."""
 
-    def keys(self, reports: Sequence[KeyReport]) -> None:
+    def keys(self, reports: Sequence[KeyOutcome]) -> None:
         """These keys have ended."""
 
     def note(self, line: str) -> None:

@@ -46,7 +46,7 @@ InvocationKind = Literal["sync", "remove"]
 
 
 class Result(StrEnum):
-    """How a complete invocation ended."""
+    """How a key ends in a batch: the one vocabulary for a key's fate."""
 
     INDEXED = "indexed"
     UPDATED = "updated"
@@ -55,6 +55,27 @@ class Result(StrEnum):
     SKIPPED = "skipped"
     REMOVED = "removed"
     LEFT_TO_RUN = "left_to_run"
+    """Another run has it."""
+    FAILED = "failed"
+    PENDING = "pending"
+    """The attempt failed; it is tried again by itself."""
+
+    @property
+    def status(self) -> InvocationStatus:
+        """What becomes of the key's invocations."""
+        if self in (Result.FAILED, Result.PENDING):
+            return InvocationStatus(self.value)
+        return InvocationStatus.COMPLETE
+
+    @property
+    def done(self) -> bool:
+        """False where the attempt failed."""
+        return self.status is InvocationStatus.COMPLETE
+
+    @property
+    def shown(self) -> str:
+        """The word for people, who are not told of metadata apart."""
+        return Result.UPDATED.value if self is Result.METADATA_UPDATED else self.value
 
 
 class BatchState(StrEnum):

@@ -16,6 +16,6 @@ def work(api, source_id):
         source.id, take=Take(ignore_backoff=True), owner=parts.owners.me(), run_id=str(uuid.uuid4())
     ):
         lease = Lease(batch.token, catalog=parts.catalog, clock=parts.clock)
-        sync_batch(parts.engine_for(source, threads=1), lease)
+        sync_batch(parts.batch_parts(source, threads=1), lease)
         done += 1
     return done

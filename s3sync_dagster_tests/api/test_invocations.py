@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.core.work import KeyOutcome
+from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.model.invocation import Result
 
 
@@ -70,10 +70,10 @@ def test_every_status_has_its_shape(api, http, source_id):
         batch.token,
         source,
         outcomes=[
-            KeyOutcome(key="docs/done", status="complete", result=Result.INDEXED),
+            KeyOutcome(key="docs/done", result=Result.INDEXED),
             KeyOutcome(
                 key="docs/failed",
-                status="failed",
+                result=Result.FAILED,
                 outcome="failed",
                 reason="damaged",
                 error="It is damaged.",

@@ -2,10 +2,11 @@
 
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent
 from s3sync_dagster.core.keys import document_id
+from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.page import PageCommit
 from s3sync_dagster.core.state import Target
-from s3sync_dagster.core.work import Claim, DocumentCommit, Intent, KeyOutcome
 from s3sync_dagster.model.invocation import Result
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import Source
@@ -75,7 +76,6 @@ def index(catalog: Catalog, src: Source, token: str, key: str, count=2, custom_i
 
 def done(key, **changes):
     values = {
-        "status": "complete",
         "result": Result.INDEXED,
         "outcome": "indexed",
         "etag": "e1",

@@ -3,8 +3,8 @@
 import pytest
 
 from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.core.intent import Intent, Refusal
 from s3sync_dagster.core.state import DocumentPhase, Target
-from s3sync_dagster.core.work import Intent, Refusal
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster_tests.catalog.scenes import done, index, index_all, list_all, ref, source

@@ -10,8 +10,8 @@ from typing import Any
 
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.core.intake import plan_intake
+from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.engine.batch.lease import Lease
-from s3sync_dagster.engine.batch.parts import Patience
 from s3sync_dagster.engine.batch.run import sync_batch
 from s3sync_dagster.engine.dispatching import reap
 from s3sync_dagster.engine.listing import continue_listing
@@ -52,7 +52,7 @@ def run(environment: Mapping[str, str], source_id: str, orders: Orders) -> None:
         if step == orders.step and seen[step] == orders.count:
             os.kill(os.getpid(), orders.stop)
 
-    engine = parts.engine_for(
+    engine = parts.batch_parts(
         source, at=at, threads=4, take_seconds=orders.take_seconds, patience=Patience(final=True)
     )
     engine.collections = _Limited(engine.collections, orders.records_a_write)  # type: ignore[assignment]

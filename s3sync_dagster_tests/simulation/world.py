@@ -8,10 +8,12 @@ from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.core.intake import plan_intake
 from s3sync_dagster.core.keys import document_id
+from s3sync_dagster.core.outcome import KeyOutcome
+from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.engine.batch.lease import Lease
-from s3sync_dagster.engine.batch.parts import Engine, KeyReport, Patience
-from s3sync_dagster.engine.batch.run import sync_batch
+from s3sync_dagster.engine.batch.parts import BatchParts
+from s3sync_dagster.engine.batch.run import BatchFailed, sync_batch
 from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.engine.ports import WriteLimits
 from s3sync_dagster.model.document import Record
@@ -50,7 +52,7 @@ class World(Outside):
     seed: int = 0
     workers: list[Worker] = field(default_factory=list)
     tokens: dict[Worker, str] = field(default_factory=dict)
-    reports: list[KeyReport] = field(default_factory=list)
+    reports: list[KeyOutcome] = field(default_factory=list)
     started: int = 0
 
     def __post_init__(self) -> None:
@@ -148,6 +150,9 @@ class World(Outside):
             lease = Lease(batch.token, catalog=self.sim_catalog, clock=self.clock)
             try:
                 sync_batch(self.engine(source), lease)
+            except BatchFailed as failed:
+                self.note(f"{self._name()} gives up: {failed.error.reason}")
+                self.catalog.batches.release(batch.token, died=False)
             except S3SyncError as error:
                 self.note(f"{self._name()} stops: {error.reason}")
                 self.catalog.batches.release(batch.token, died=False)
@@ -156,8 +161,8 @@ class World(Outside):
         self.tokens[worker] = batch.token
         return True
 
-    def engine(self, source: Source) -> Engine:
-        return Engine(
+    def engine(self, source: Source) -> BatchParts:
+        return BatchParts(
             source=source,
             catalog=self.sim_catalog,
             store=SimStore(self.store, self.weather),

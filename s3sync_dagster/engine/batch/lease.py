@@ -4,14 +4,10 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from s3sync_dagster.core.patience import LEASE_SECONDS, RENEW_SECONDS, WRITE_SECONDS
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.model.errors import LeaseLost, S3SyncError
-
-LEASE_SECONDS = 120.0
-RENEW_SECONDS = 15.0
-WRITE_SECONDS = 60.0
-"""Timeout of one write to Chroma: the lease must outlive it."""
 
 
 class Lease:
@@ -30,11 +26,11 @@ class Lease:
         with self._renewing:
             asked = self._clock.monotonic()
             try:
-                kept = self._catalog.batches.renew(self.token)
+                granted = self._catalog.batches.renew(self.token)
             except S3SyncError:
                 return  # the lease runs on; `require` stops the work before it ends
-            if kept:
-                self._until = asked + LEASE_SECONDS
+            if granted > 0:
+                self._until = asked + granted
             else:
                 self._lost = True
 

@@ -1,291 +1,186 @@
-"""Step one of a batch, extract: which keys need work, their bytes, their text."""
+"""Step one of a batch, extract: what each key needs, its bytes, its text."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
-from typing import TypeVar
 
-from s3sync_dagster.core.keys import partition_key
-from s3sync_dagster.core.selection import Skip, decide, require_inside_prefix
-from s3sync_dagster.core.sidecar import is_sidecar
-from s3sync_dagster.core.targets import changed_in_append_mode, keeps_whole, unchanged, wish
-from s3sync_dagster.core.work import WorkItem
+from s3sync_dagster.core.decision import Decision, decide_key, give_up, leave_out
+from s3sync_dagster.core.deed import Deed
+from s3sync_dagster.core.facts import KeyFacts, listed_as_gone, needs_head, told_ref
+from s3sync_dagster.core.selection import decide, require_inside_prefix
 from s3sync_dagster.engine.batch.lease import Lease
-from s3sync_dagster.engine.batch.parts import Engine, KeyWork
+from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.sidecars import apply_sidecars, read_sidecar
+from s3sync_dagster.engine.retry import call_patiently
 from s3sync_dagster.engine.unexpected import unexpected_error
-from s3sync_dagster.model.errors import FixInput, NotFound, S3SyncError, Unavailable
-from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster.model.errors import NotFound, S3SyncError
 from s3sync_dagster.model.object import ObjectRef
 
-T = TypeVar("T")
-_NO_SIDECAR = "In metadata mode only objects that a .meta.json names are indexed."
-_APPENDED = "The source's mode is append: what was indexed once stays as it is."
 BEGUN_AT_ONCE = 16
 """Keys that are suspects together when their worker dies."""
 SILENT_DEATHS = 2
 """After so many workers that died with a key in their batch every step counts as its doing."""
 
 
-def extract_batch(engine: Engine, lease: Lease) -> list[KeyWork]:
-    """Read and extract the keys that the batch holds; keys not begun in time go back."""
-    until = engine.clock.monotonic() + engine.take_seconds
-    items = engine.catalog.work.load(lease.token)
-    first = [item for item in items if is_sidecar(item.key)]
-    works = _extract_all(engine, lease, first, until=until)
-    if works:  # what they ask for concerns other keys of this batch
-        apply_sidecars(engine, works, held=[item.key for item in items])
-        engine.at("sidecars")
-        items = engine.catalog.work.load(lease.token)
-    rest = [item for item in items if not is_sidecar(item.key)]
-    return works + _extract_all(engine, lease, rest, until=until, begun=bool(works))
+def read_batch(parts: BatchParts, lease: Lease, begun: set[str]) -> list[Deed]:
+    """Read and extract the keys that the batch holds; keys not begun in time go back.
+
+    Args:
+        parts: the batch's.
+        lease: of the batch.
+        begun: takes the keys whose attempt is counted.
+
+    Raises:
+        LeaseLost: another batch took over.
+    """
+    until = parts.clock.monotonic() + parts.take_seconds
+    found = parts.catalog.work.load(lease.token)
+    first = [facts for facts in found if facts.is_sidecar]
+    deeds = _read_all(parts, lease, first, begun, until=until)
+    if deeds:  # what they ask for concerns other keys of this batch
+        deeds = apply_sidecars(parts, deeds, held=[facts.key for facts in found])
+        parts.at("sidecars")
+        found = parts.catalog.work.load(lease.token)
+    rest = [facts for facts in found if not facts.is_sidecar]
+    return deeds + _read_all(parts, lease, rest, begun, until=until)
 
 
-def _extract_all(
-    engine: Engine,
-    lease: Lease,
-    items: Sequence[WorkItem],
-    *,
-    until: float,
-    begun: bool = False,
-) -> list[KeyWork]:
-    works: list[KeyWork] = []
+def _read_all(
+    parts: BatchParts, lease: Lease, found: Sequence[KeyFacts], begun: set[str], *, until: float
+) -> list[Deed]:
+    deeds: list[Deed] = []
     marked: list[str] = []
     # Where workers died with these keys, the mark of having been begun stays until each is
     # settled: whatever step kills the worker, its key is among the marked ones.
     careful = any(
         invocation.deaths or invocation.silent_deaths >= SILENT_DEATHS
-        for item in items
-        for invocation in item.invocations
+        for facts in found
+        for invocation in facts.invocations
     )
-    with ThreadPoolExecutor(max_workers=max(engine.threads, 1)) as threads:
-        for place in range(0, len(items), BEGUN_AT_ONCE):
-            group = items[place : place + BEGUN_AT_ONCE]
-            if (place or begun) and engine.clock.monotonic() > until:
-                _give_back(engine, lease, [item.key for item in items[place:]])
+    with ThreadPoolExecutor(max_workers=max(parts.threads, 1)) as threads:
+        for place in range(0, len(found), BEGUN_AT_ONCE):
+            group = found[place : place + BEGUN_AT_ONCE]
+            if begun and parts.clock.monotonic() > until:
+                left = [facts.key for facts in found[place:]]
+                parts.catalog.batches.give_back(lease.token, left)
+                parts.log(f"time is up: {len(left)} keys go back to pending")
                 break
             lease.require(seconds=0)
-            keys = [item.key for item in group]
-            engine.catalog.batches.begin(lease.token, keys, survived=marked)
+            keys = [facts.key for facts in group]
+            parts.catalog.batches.begin(lease.token, keys, survived=marked)
+            begun.update(keys)
             marked = [] if careful else keys
-            engine.at("begun")
-            if engine.threads > 1:
-                works += threads.map(partial(_extract_one, engine), group)
+            parts.at("begun")
+            if parts.threads > 1:
+                deeds += threads.map(partial(_read_one, parts), group)
             else:
-                works += [_extract_one(engine, item) for item in group]
-            engine.at("fetched")
+                deeds += [_read_one(parts, facts) for facts in group]
+            parts.at("fetched")
     if marked:
-        engine.catalog.batches.begin(lease.token, (), survived=marked)
-    return works
+        parts.catalog.batches.begin(lease.token, (), survived=marked)
+    return deeds
 
 
-def _give_back(engine: Engine, lease: Lease, keys: list[str]) -> None:
-    engine.catalog.batches.give_back(lease.token, keys)
-    engine.tally.not_begun += len(keys)
-    engine.log(f"time is up: {len(keys)} keys go back to pending")
-
-
-def _extract_one(engine: Engine, item: WorkItem) -> KeyWork:
-    work = KeyWork(item=item)
-    started = engine.clock.monotonic()
+def _read_one(parts: BatchParts, facts: KeyFacts) -> Deed:
+    """Learn, decide and read one key; whatever goes wrong is its own affair."""
+    started = parts.clock.monotonic()
+    deed = Deed(decision=Decision(facts=facts, verdict="fail"))
     try:
-        if is_sidecar(item.key):
-            read_sidecar(engine, work, retried=lambda call: _retried(engine, call))
-        else:
-            _read(engine, work)
+        decision = decide_key(learn(parts, facts), parts.source)
+        deed = Deed(decision=decision)
+        if decision.verdict == "sidecar":
+            deed = read_sidecar(parts, decision)
+        elif decision.verdict == "write":
+            deed = _read_object(parts, decision)
     except S3SyncError as error:
-        work.fail(error)
+        deed = _given_up(deed, error)
     except Exception as error:  # noqa: BLE001  (a fault of the program must not end the batch)
-        work.fail(unexpected_error(error, f"{item.key!r} could not be read"))
-    work.ms["extract"] = round((engine.clock.monotonic() - started) * 1000, 1)
-    return work
+        deed = _given_up(deed, unexpected_error(error, f"{facts.key!r} could not be read"))
+    return replace(deed, ms={"extract": round((parts.clock.monotonic() - started) * 1000, 1)})
 
 
-def _read(engine: Engine, work: KeyWork) -> None:
-    """Decide what the key needs and read it, with as few requests as that takes."""
-    source, item = engine.source, work.item
-    if _listed_as_gone(item):
-        _gone(work)
-        return
-    require_inside_prefix(source, item.key)
-    ref = _known(item)
-    if ref is None or _wants_truth(engine, item, ref):
-        try:
-            ref = _retried(engine, lambda: engine.store.head(item.key))
-        except NotFound as error:
-            if error.reason == "bucket_not_found":
-                raise
-            _gone(work)
-            return
-        limit_met = _remember(engine, item, ref) == "document_limit"
-    else:
-        limit_met = item.object is not None and item.object.skip_reason == "document_limit"
-    work.ref = ref
-    if _skipped(engine, work, ref, limit_met=limit_met) or _known_bad(engine, work, ref):
-        return
-    work.wish = asked = wish(item, source)
-    if changed_in_append_mode(item, source, asked, etag=ref.etag):
-        work.skip("changed_in_append_mode", _APPENDED)
-        return
-    if not asked.targets and not keeps_whole(item, asked):
-        work.skip("no_sidecar", _NO_SIDECAR)
-        return
-    if unchanged(item, source, asked, etag=ref.etag, fingerprint=source.fingerprint()):
-        work.verdict = "unchanged"
-        return
+def _given_up(deed: Deed, error: S3SyncError) -> Deed:
+    if deed.decision.verdict == "fail":
+        return replace(deed, decision=give_up(deed.decision, error))
+    return replace(deed, error=error)
+
+
+def learn(parts: BatchParts, facts: KeyFacts) -> KeyFacts:
+    """Return the facts with what the bucket has, asked with as few requests as that takes.
+
+    Raises:
+        S3SyncError: the bucket could not be asked, or the key is none of the source's.
+    """
+    if listed_as_gone(facts):
+        return replace(facts, gone=True)
+    require_inside_prefix(parts.source, facts.key)
+    if facts.is_sidecar:
+        return facts  # a sidecar is read whatever was told of it
+    told = told_ref(facts)
+    if told is not None and not needs_head(facts, told, parts.source):
+        limit_met = facts.object is not None and facts.object.skip_reason == "document_limit"
+        return replace(facts, ref=told, limit_met=limit_met)
     try:
-        body = _retried(
-            engine,
-            lambda: engine.store.read(item.key, max_size_bytes=source.max_size_bytes),
+        ref = call_patiently(lambda: parts.store.head(facts.key), parts.patience, parts.clock)
+    except NotFound as error:
+        if error.reason == "bucket_not_found":
+            raise
+        return replace(facts, gone=True)
+    return _with_ref(parts, facts, ref)
+
+
+def _read_object(parts: BatchParts, decision: Decision) -> Deed:
+    """Read what is to be written; a GET may meet another version than was decided on.
+
+    The deed of what fails after the GET names the version that the GET gave.
+    """
+    source, facts = parts.source, decision.facts
+    try:
+        body = call_patiently(
+            lambda: parts.store.read(facts.key, max_size_bytes=source.max_size_bytes),
+            parts.patience,
+            parts.clock,
         )
     except NotFound as error:
         if error.reason == "bucket_not_found":
             raise
-        _gone(work)
-        return
-    work.ref = body.ref
+        return Deed(decision=decision, gone=True)
     try:
-        if body.ref.etag != ref.etag:
-            limit_met = _remember(engine, item, body.ref) == "document_limit"
-            if _skipped(engine, work, body.ref, limit_met=limit_met):
-                return
-        work.document = engine.extractor(
-            body.content,
-            name=item.key,
-            content_type=body.content_type,
-            config=source.extraction,
-            pool=engine.pool,
-        )
+        if body.ref.etag != decision.facts.etag:
+            facts = _with_ref(parts, facts, body.ref)
+            left_out = leave_out(facts, source)
+            if left_out is not None:
+                return Deed(decision=left_out)
+        decision = replace(decision, facts=replace(facts, ref=body.ref))
+        try:
+            document = parts.extractor(
+                body.content,
+                name=facts.key,
+                content_type=body.content_type,
+                config=source.extraction,
+                pool=parts.pool,
+            )
+        except S3SyncError as error:
+            return Deed(decision=decision, error=error)
+        except Exception as error:  # noqa: BLE001  (as in _read_one, with the version read)
+            error = unexpected_error(error, f"{facts.key!r} could not be read")
+            return Deed(decision=decision, error=error)
+        return Deed(decision=decision, document=document)
     finally:
         if not isinstance(body.content, bytes):
             body.content.unlink(missing_ok=True)
 
 
-def _skipped(engine: Engine, work: KeyWork, ref: ObjectRef, *, limit_met: bool) -> bool:
-    skip = decide(engine.source, ref)
-    if skip is None and limit_met:
-        skip = Skip(
-            "document_limit",
-            f"The source takes the first {engine.source.document_limit} objects in key order.",
-        )
-    if skip is None:
-        return False
-    work.skip(skip.reason, skip.message)
-    if _deselected_by_listing(work.item):
-        work.remove = "all"
-    elif skip.reason in _BY_BYTES:
-        work.remove = "stale"
-    return True
-
-
-_BY_BYTES = frozenset({"empty_object", "too_large"})
-"""Selection's verdicts on the newest bytes: the text of older ones is not to be found any more."""
-
-
-def _deselected_by_listing(item: WorkItem) -> bool:
-    """A listing that passed the guard asked for it; any other door leaves the records to one."""
-    return any(
-        invocation.kind == "remove" and invocation.trigger is Trigger.LISTING
-        for invocation in item.invocations
-    )
-
-
-def _known_bad(engine: Engine, work: KeyWork, ref: ObjectRef) -> bool:
-    """Return whether these bytes failed before and nobody asks to try them again."""
-    known = work.item.object
-    if (
-        known is None
-        or known.outcome != "failed"
-        or known.retry_class != "input"
-        or known.outcome_etag != ref.etag
-        or known.fingerprint not in (None, engine.source.fingerprint())
-        or any(not one.trigger.automatic or one.force for one in work.item.invocations)
-    ):
-        return False
-    work.fail(FixInput(known.error or "It could not be read before.", reason=known.reason))
-    return True
-
-
-def _gone(work: KeyWork) -> None:
-    work.verdict, work.remove = "gone", "all"
-
-
-def _listed_as_gone(item: WorkItem) -> bool:
-    """A complete listing that did not see the key is evidence enough."""
-    return (
-        item.object is not None
-        and item.object.gone
-        and any(invocation.kind == "remove" for invocation in item.invocations)
-        and all(invocation.trigger is Trigger.LISTING for invocation in item.invocations)
-    )
-
-
-def _known(item: WorkItem) -> ObjectRef | None:
-    """Return the object as listing or event told it, None when only a HEAD can tell."""
-    known = item.object
-    if known is None or known.gone or not known.etag or known.size < 0:
-        return None
-    return ObjectRef(
-        key=item.key,
-        etag=known.etag,
-        size=known.size,
-        version_id=known.version_id,
-        storage_class=known.storage_class,
-        # A listing that saw an archived object as readable left no skip on it.
-        restored=known.skip_reason != "archived",
-    )
-
-
-def _wants_truth(engine: Engine, item: WorkItem, ref: ObjectRef) -> bool:
-    """Return whether the bucket is asked although something told what it has.
-
-    People and removal events want to know what is there now, and what an event tells is not
-    enough to take records away.
-    """
-    if any(
-        not invocation.trigger.automatic
-        or (invocation.kind == "remove" and invocation.trigger is not Trigger.LISTING)
-        for invocation in item.invocations
-    ):
-        return True
-    skip = decide(engine.source, ref)
-    return (
-        skip is not None
-        and skip.reason in _BY_BYTES
-        and bool(item.documents)
-        and not _deselected_by_listing(item)
-    )
-
-
-def _remember(engine: Engine, item: WorkItem, ref: ObjectRef) -> str | None:
-    """Store what a HEAD or GET told, where it differs; returns selection's verdict."""
-    known = item.object
+def _with_ref(parts: BatchParts, facts: KeyFacts, ref: ObjectRef) -> KeyFacts:
+    """Return the facts with what a HEAD or GET told, stored where it differs."""
+    known, source = facts.object, parts.source
     if known is not None and not known.gone and known.etag == ref.etag:
-        return known.skip_reason
-    skip = decide(engine.source, ref)
-    before = None if known is None or known.gone else known.etag
-    return engine.catalog.work.record_objects(
-        engine.source.id, [(ref, skip.reason if skip else None)], known={item.key: before}
-    )[item.key]
-
-
-def _retried(engine: Engine, call: Callable[[], T]) -> T:
-    """Repeat what fails by itself, with growing pauses."""
-    patience = engine.patience
-    tried = 0
-    while True:
-        tried += 1
-        try:
-            return call()
-        except Unavailable as error:
-            if tried >= patience.tries:
-                raise
-            pause = max(
-                patience.wait_seconds(tried, engine.clock.random), error.retry_after_seconds
-            )
-            engine.clock.sleep(min(pause, 30.0))
-
-
-def partition_of(item: WorkItem) -> str:
-    """Return the partition key of an item."""
-    return item.object.partition_key if item.object else partition_key(item.key)
+        verdict = known.skip_reason
+    else:
+        skip = decide(source, ref)
+        before = None if known is None or known.gone else known.etag
+        verdict = parts.catalog.work.record_objects(
+            source.id, [(ref, skip.reason if skip else None)], known={facts.key: before}
+        )[facts.key]
+    return replace(facts, ref=ref, limit_met=verdict == "document_limit")

@@ -1,66 +1,164 @@
-"""The story of a batch: read, extract, chunk, embed, upsert, delete what is stale."""
+"""The story of a batch: read, extract, chunk, embed, upsert, delete what is stale.
 
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+One order of steps for all that work on a batch: Dagster's ops, ``sync`` and the tests.
+"""
 
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from s3sync_dagster.core.decision import Decision
+from s3sync_dagster.core.deed import Deed
+from s3sync_dagster.core.outcome import KeyOutcome, outcome_of
+from s3sync_dagster.core.patience import Patience
+from s3sync_dagster.engine.batch.cut import Cuts, cut_batch
 from s3sync_dagster.engine.batch.lease import Lease
-from s3sync_dagster.engine.batch.parts import Engine, KeyWork
-from s3sync_dagster.engine.batch.read import extract_batch
-from s3sync_dagster.engine.batch.write import upsert_batch
-from s3sync_dagster.model.document import Chunk, Document
-from s3sync_dagster.model.errors import EmptyText
+from s3sync_dagster.engine.batch.ledger import Ledger
+from s3sync_dagster.engine.batch.parts import BatchParts
+from s3sync_dagster.engine.batch.read import read_batch
+from s3sync_dagster.engine.batch.remove import remove_doomed
+from s3sync_dagster.engine.batch.write import Writer
+from s3sync_dagster.engine.catalog_port import CatalogPort
+from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.unexpected import batch_error
+from s3sync_dagster.model.errors import LeaseLost, S3SyncError
+from s3sync_dagster.model.source import Source
 
-__all__ = ["chunk_batch", "extract_batch", "sync_batch", "upsert_batch"]
+
+class BatchFailed(Exception):
+    """The batch as a whole could not go on; its keys are settled."""
+
+    def __init__(self, error: S3SyncError, outcomes: Sequence[KeyOutcome]) -> None:
+        super().__init__(error.message)
+        self.error = error
+        """Why."""
+        self.outcomes = outcomes
+        """How the keys ended that were left."""
 
 
-def sync_batch(engine: Engine, lease: Lease) -> list[KeyWork]:
+class BatchRun:
+    """A batch on its way: ``extract``, ``chunk`` and ``upsert``, each once and in this order.
+
+    Each raises ``LeaseLost`` when another batch took over, and ``BatchFailed`` when the batch as
+    a whole cannot go on (no model, no credentials, a bug of ours). Its keys are settled then:
+    they would be pending at once otherwise, and the next run would fail like this one.
+    """
+
+    def __init__(
+        self,
+        lease: Lease,
+        source: Source,
+        *,
+        catalog: CatalogPort,
+        clock: Clock,
+        patience: Patience,
+        open_parts: Callable[[], BatchParts],
+    ) -> None:
+        self._lease, self._source = lease, source
+        self._catalog, self._clock, self._patience = catalog, clock, patience
+        self._open_parts = open_parts
+        self._begun: set[str] = set()
+        self._parts: BatchParts | None = None
+        self._cuts: Cuts = {}
+        self.deeds: list[Deed] = []
+        """What was read, from ``extract`` on."""
+
+    @property
+    def parts(self) -> BatchParts:
+        """What the batch works with, from ``extract`` on."""
+        assert self._parts is not None, "extract comes first"
+        return self._parts
+
+    def extract(self) -> None:
+        """Read the objects that need work and extract their text."""
+        with self._all_or_none():
+            self._parts = self._open_parts()
+            self.deeds = read_batch(self._parts, self._lease, self._begun)
+
+    def chunk(self) -> int:
+        """Have the documents cut; returns how many."""
+        with self._all_or_none():
+            self._cuts = cut_batch(self.parts, self.deeds)
+        return len(self._cuts)
+
+    def upsert(self) -> None:
+        """Bring the collections in line with the keys, settle each key and end the batch.
+
+        Where the lease turns out to be lost, the writes that were begun may have come late, those
+        too that ended in an error: whoever owns their documents now is told not to trust them.
+        """
+        with self._all_or_none():
+            parts, lease = self.parts, self._lease
+            ledger = Ledger(parts, lease, self.deeds)
+            try:
+                for deed in self.deeds:
+                    if not deed.writing and not ledger.doomed(deed.key):
+                        ledger.settle(deed.key)
+                ledger.flush()
+                Writer(parts, lease, ledger, self._cuts).write()
+                remove_doomed(parts, lease, ledger)
+                ledger.flush()
+                self._catalog.batches.finish(lease.token)
+            except LeaseLost:
+                ledger.distrust_begun()
+                raise
+            finally:
+                for cut in self._cuts.values():  # nobody will ask for those that are left
+                    cut.cancel()
+
+    @contextmanager
+    def _all_or_none(self) -> Generator[None]:
+        try:
+            yield
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001  (the boundary of a batch: _settle_rest names it)
+            ours = batch_error(error)
+            raise BatchFailed(ours, self._settle_rest(ours)) from None
+
+    def _settle_rest(self, error: S3SyncError) -> list[KeyOutcome]:
+        """Settle the keys that the batch still holds; each counts an attempt."""
+        token, outcomes = self._lease.token, list[KeyOutcome]()
+        try:
+            left = [
+                replace(facts, begun=facts.key in self._begun)
+                for facts in self._catalog.work.load(token)
+            ]
+            outcomes = [
+                outcome_of(
+                    Deed(decision=Decision(facts=facts, verdict="fail", error=error)),
+                    self._source,
+                    patience=self._patience,
+                    now=self._clock.now().timestamp(),
+                    chance=self._clock.random,
+                )
+                for facts in left
+            ]
+            self._catalog.batches.begin(token, [one.key for one in left if not one.begun])
+            self._catalog.documents.commit(token, self._source, outcomes=outcomes)
+            self._catalog.batches.finish(token)
+        except S3SyncError as second:  # the lease ends by itself then
+            if self._parts is not None:
+                self._parts.log(f"the batch could not be settled: {second.message}")
+        return outcomes
+
+
+def sync_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
     """Do a whole batch in this process and end it.
 
     Raises:
         LeaseLost: another batch took over; nothing more of this one was written.
+        BatchFailed: the batch as a whole could not go on.
     """
-    works = extract_batch(engine, lease)
-    chunk_batch(engine, works)
-    upsert_batch(engine, lease, works)
-    engine.catalog.batches.finish(lease.token)
-    return works
-
-
-def chunk_batch(engine: Engine, works: Sequence[KeyWork]) -> None:
-    """Step two, chunk: have every document that was extracted cut.
-
-    With several threads this returns at once: the first documents are written while the last
-    ones are cut, since Chroma alone keeps one core busy.
-    """
-    waiting = [(work, work.document) for work in works if work.document is not None]
-    if engine.threads > 1:
-        threads = ThreadPoolExecutor(engine.threads, thread_name_prefix="s3sync-chunk")
-        for work, document in waiting:
-            work.cutting = threads.submit(_cut, engine, work, document)
-        threads.shutdown(wait=False)  # its threads end when all is cut
-    else:
-        for work, document in waiting:
-            work.cutting = Future()
-            try:
-                work.cutting.set_result(_cut(engine, work, document))
-            except Exception as error:  # noqa: BLE001  (raised where the result is taken)
-                work.cutting.set_exception(error)
-    engine.at("chunked")
-
-
-def _cut(engine: Engine, work: KeyWork, document: Document) -> list[Chunk]:
-    """Return the chunks; but for its ``ms`` the work is the writer's meanwhile."""
-    started = engine.clock.monotonic()
-    try:
-        chunks = engine.chunker(
-            document,
-            object_key=work.key,
-            config=engine.source.chunking,
-            limits=engine.embedder.limits,
-            pool=engine.pool,
-        )
-    finally:
-        work.ms["chunk"] = round((engine.clock.monotonic() - started) * 1000, 1)
-    if not chunks:
-        raise EmptyText(f"{work.key!r} was read and holds no text.")
-    return chunks
+    run = BatchRun(
+        lease,
+        parts.source,
+        catalog=parts.catalog,
+        clock=parts.clock,
+        patience=parts.patience,
+        open_parts=lambda: parts,
+    )
+    run.extract()
+    run.chunk()
+    run.upsert()
+    return run.deeds

@@ -1,0 +1,133 @@
+"""What is to be done about a key: decided from its facts alone, before anything is read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from s3sync_dagster.core.facts import BY_BYTES, KeyFacts, deselected_by_listing
+from s3sync_dagster.core.selection import Skip, decide
+from s3sync_dagster.core.state import DocumentState, RetryClass, Target
+from s3sync_dagster.core.targets import (
+    all_clean,
+    changed_in_append_mode,
+    keeps_whole,
+    wanted_documents,
+)
+from s3sync_dagster.model.errors import EmptyText, FixInput, S3SyncError, UnsupportedFile
+from s3sync_dagster.model.source import Source
+
+Verdict = Literal["write", "unchanged", "skip", "gone", "fail", "sidecar"]
+NO_SIDECAR = "In metadata mode only objects that a .meta.json names are indexed."
+APPENDED = "The source's mode is append: what was indexed once stays as it is."
+_LEFT_ALONE = frozenset({"archived", "too_large"})
+"""What a read may meet although no listing said so: selection's business, not the bytes'."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What is to be done about a key."""
+
+    facts: KeyFacts
+    verdict: Verdict
+    targets: tuple[Target, ...] | None = None
+    """Documents that it is to have, at most one a collection; None: nobody came to ask."""
+    removals: tuple[DocumentState, ...] = ()
+    """Documents that lost their reason: a sidecar that is gone, another custom id."""
+    asked: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Invocation id -> collection, for invocations that asked for one document."""
+    remove: Literal["nothing", "stale", "all"] = "nothing"
+    """Which of its documents go in mirror mode: those of other bytes, or all."""
+    reason: str | None = None
+    """Stable word for a skip."""
+    message: str | None = None
+    """Sentence for people."""
+    cause: RetryClass = "configuration"
+    """What has to change before a skipped key is looked at again."""
+    error: S3SyncError | None = None
+    """Why it is given up, with ``fail``."""
+
+
+def decide_key(facts: KeyFacts, source: Source) -> Decision:
+    """Return what the key needs: its text read and written, or nothing of the kind, and why."""
+    if facts.is_sidecar:
+        return Decision(facts=facts, verdict="sidecar")
+    if facts.gone:
+        return gone(facts)
+    left_out = leave_out(facts, source)
+    if left_out is not None:
+        return left_out
+    error = _failed_before(facts, source)
+    if error is not None:
+        return give_up(Decision(facts=facts, verdict="fail"), error)
+    targets, removals, asked = wanted_documents(facts, source)
+    write = Decision(facts=facts, verdict="write", targets=targets, removals=removals, asked=asked)
+    if changed_in_append_mode(facts, source, targets):
+        return replace(write, verdict="skip", reason="changed_in_append_mode", message=APPENDED)
+    if not targets and not keeps_whole(facts, removals):
+        return replace(write, verdict="skip", reason="no_sidecar", message=NO_SIDECAR)
+    if not targets or all_clean(facts, source, targets):
+        return replace(write, verdict="unchanged")
+    return write
+
+
+def gone(facts: KeyFacts) -> Decision:
+    """Return the decision on a key whose object is not there, with evidence."""
+    return Decision(facts=facts, verdict="gone", remove="all", reason="object_gone")
+
+
+def leave_out(facts: KeyFacts, source: Source) -> Decision | None:
+    """Return the decision to leave an object alone that selection does not take."""
+    if facts.ref is None:
+        return None
+    skip = decide(source, facts.ref)
+    if skip is None and facts.limit_met:
+        skip = Skip(
+            "document_limit",
+            f"The source takes the first {source.document_limit} objects in key order.",
+        )
+    if skip is None:
+        return None
+    left_out = Decision(facts=facts, verdict="skip", reason=skip.reason, message=skip.message)
+    if deselected_by_listing(facts):
+        return replace(left_out, remove="all")
+    if skip.reason in BY_BYTES:
+        return replace(left_out, remove="stale")
+    return left_out
+
+
+def give_up(decision: Decision, error: S3SyncError) -> Decision:
+    """Return the decision on a key that cannot go on: skipped where nothing is to index.
+
+    What the bytes cause takes the records of older bytes along: searches never return text
+    that the object no longer has.
+    """
+    if error.reason in _LEFT_ALONE:
+        return _skipped(decision, error, cause="transient")
+    if isinstance(error, UnsupportedFile | EmptyText):
+        return replace(_skipped(decision, error, cause="input"), remove="stale")
+    failed = replace(decision, verdict="fail", error=error)
+    if isinstance(error, FixInput) and decision.facts.ref is not None:
+        return replace(failed, remove="stale")
+    return failed
+
+
+def _skipped(decision: Decision, error: S3SyncError, *, cause: RetryClass) -> Decision:
+    return replace(
+        decision, verdict="skip", reason=error.reason, message=error.message, cause=cause
+    )
+
+
+def _failed_before(facts: KeyFacts, source: Source) -> S3SyncError | None:
+    """Return why these bytes failed before, unless somebody asks to try them again."""
+    known = facts.object
+    if (
+        known is None
+        or known.outcome != "failed"
+        or known.retry_class != "input"
+        or known.outcome_etag != facts.etag
+        or known.fingerprint not in (None, source.fingerprint())
+        or not facts.automatic
+        or facts.forced
+    ):
+        return None
+    return FixInput(known.error or "It could not be read before.", reason=known.reason)

@@ -1,0 +1,117 @@
+"""What was done for a key, and what follows from it for its documents."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from s3sync_dagster.core.decision import Decision, give_up, gone
+from s3sync_dagster.core.facts import SidecarChange
+from s3sync_dagster.core.state import DocumentPhase, DocumentState, Target
+from s3sync_dagster.model.document import Document
+from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.model.invocation import Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """How far a decision was carried out. Errors travel here as data."""
+
+    decision: Decision
+    document: Document | None = None
+    """The text that was read, for what is to be written."""
+    chunks: int = 0
+    cut_off: int = 0
+    """Chunks of which the embedding model does not read the end."""
+    sidecar: SidecarChange | None = None
+    """What a sidecar's own key changes."""
+    held: tuple[DocumentState, ...] = ()
+    """Documents under this batch's intent, as they were before."""
+    written: Mapping[str, Result] = field(default_factory=dict[str, Result])
+    """Collections whose target is committed."""
+    refused: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Collection -> why its record ids are not ours."""
+    removed: bool = False
+    """True when documents of the key were to be removed and are."""
+    gone: bool = False
+    """True when the object was gone at the time of its GET."""
+    error: S3SyncError | None = None
+    """Why it was given up in between."""
+    ms: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Milliseconds per step."""
+
+    @property
+    def key(self) -> str:
+        """The object key."""
+        return self.decision.facts.key
+
+    @property
+    def end(self) -> Decision:
+        """The decision as it stands after what was met on the way."""
+        decision = gone(self.decision.facts) if self.gone else self.decision
+        return decision if self.error is None else give_up(decision, self.error)
+
+    @property
+    def writing(self) -> bool:
+        """Whether records of it are still to be written."""
+        return self.decision.verdict == "write" and self.error is None and not self.gone
+
+    @property
+    def open_targets(self) -> list[Target]:
+        """Targets that are neither committed nor refused."""
+        return [
+            one
+            for one in self.decision.targets or ()
+            if one.collection_name not in self.written and one.collection_name not in self.refused
+        ]
+
+
+def documents_to_remove(deed: Deed, *, mirror: bool) -> list[DocumentState]:
+    """Return the documents of a key whose records go now; deletes need evidence.
+
+    A mode that keeps documents keeps whole ones: of what was only begun nothing stays.
+    """
+    end = deed.end
+    known = list({one.id: one for one in (*end.facts.documents, *deed.held)}.values())
+    doomed = [one for one in known if _named_by(end, one) and (mirror or one.begun_only)]
+    if end.targets is not None:
+        doomed += _without_reason(deed, end)
+    elif end.verdict != "fail":
+        # Gone or left out: what was on its way in or out has nothing left to wait for.
+        doomed += [one for one in known if one.phase is DocumentPhase.REMOVING or one.begun_only]
+    return list({one.id: one for one in doomed}.values())
+
+
+def _named_by(end: Decision, document: DocumentState) -> bool:
+    if end.remove == "nothing":
+        return False
+    return (
+        end.remove == "all"
+        or document.phase is not DocumentPhase.CLEAN
+        or document.etag != end.facts.etag
+    )
+
+
+def _without_reason(deed: Deed, end: Decision) -> list[DocumentState]:
+    """Return documents that lost their reason and that no document to come has to outlive.
+
+    Where a collection has a target the claim has replaced what was there; one that was on its way
+    out before goes when its successor is whole. Of several only the newest waits for that: the
+    others had successors, which have lost their reason since.
+    """
+    kept = {target.collection_name for target in end.targets or ()}
+    whole = kept if end.verdict == "unchanged" else deed.written.keys()
+    rewritten = {one.document_id for one in deed.held}
+    leaving = [
+        one
+        for one in end.removals
+        if one.phase is DocumentPhase.REMOVING and one.document_id not in rewritten
+    ]
+    last = {one.collection_name: one.id for one in sorted(leaving, key=lambda one: one.id)}
+    return [
+        one
+        for one in end.removals
+        if one.collection_name not in kept
+        or (one.begun_only and one.document_id not in rewritten)
+        or (
+            one in leaving and (one.collection_name in whole or one.id != last[one.collection_name])
+        )
+    ]

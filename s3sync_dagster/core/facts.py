@@ -1,0 +1,148 @@
+"""What is known of a key before anything is done about it, and what only the bucket can tell."""
+
+from dataclasses import dataclass
+
+from s3sync_dagster.core.keys import partition_key
+from s3sync_dagster.core.selection import decide
+from s3sync_dagster.core.sidecar import is_sidecar
+from s3sync_dagster.core.state import DocumentState, ObjectState
+from s3sync_dagster.model.invocation import Invocation, Trigger
+from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.model.source import Source
+
+BY_BYTES = frozenset({"empty_object", "too_large"})
+"""Selection's verdicts on the newest bytes: the text of older ones is not to be found any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SidecarState:
+    """What a sidecar asked for when it was read last."""
+
+    sidecar_key: str
+    path: str
+    custom_id: str
+    target_collection_name: str | None
+    metadata: dict[str, object]
+    etag: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SidecarChange:
+    """What the reading of a sidecar changes."""
+
+    sidecar_key: str
+    now: SidecarState | None
+    """None: the sidecar is gone or invalid, and asks for nothing any more."""
+    before: SidecarState | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyFacts:
+    """One key of a batch: what the catalog knows of it, and what the bucket was asked."""
+
+    key: str
+    """The object key."""
+    invocations: tuple[Invocation, ...]
+    object: ObjectState | None
+    documents: tuple[DocumentState, ...]
+    sidecars: tuple[SidecarState, ...] = ()
+    """Sidecars that name this key, the first claim of a collection first."""
+    own_sidecar: SidecarState | None = None
+    """For a sidecar's own key: what it asked for last time."""
+    ref: ObjectRef | None = None
+    """The object as listing, event, HEAD or GET told it; None: gone, or nobody could tell."""
+    gone: bool = False
+    """True when there is evidence that the bucket has no such object."""
+    limit_met: bool = False
+    """True when the source's ``document_limit`` is met before this key."""
+    begun: bool = False
+    """True when the catalog has counted this attempt already."""
+
+    @property
+    def etag(self) -> str:
+        """Version that is looked at; empty where nothing told it."""
+        if self.ref is not None:
+            return self.ref.etag
+        return self.object.etag if self.object else ""
+
+    @property
+    def partition_key(self) -> str:
+        """Dagster's key of the object."""
+        return self.object.partition_key if self.object else partition_key(self.key)
+
+    @property
+    def is_sidecar(self) -> bool:
+        """Whether the object describes others."""
+        return is_sidecar(self.key)
+
+    @property
+    def automatic(self) -> bool:
+        """Whether no person and no request asks for the key."""
+        return all(one.trigger.automatic for one in self.invocations)
+
+    @property
+    def forced(self) -> bool:
+        """Whether somebody wants it indexed again though nothing changed."""
+        return any(one.force for one in self.invocations)
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1."""
+        counted = max((one.attempts for one in self.invocations), default=0)
+        return counted if self.begun else counted + 1
+
+
+def listed_as_gone(facts: KeyFacts) -> bool:
+    """Return whether a complete listing that did not see the key is evidence enough."""
+    return (
+        facts.object is not None
+        and facts.object.gone
+        and any(one.kind == "remove" for one in facts.invocations)
+        and all(one.trigger is Trigger.LISTING for one in facts.invocations)
+    )
+
+
+def deselected_by_listing(facts: KeyFacts) -> bool:
+    """Return whether a listing that passed the guard asks for the removal of its records.
+
+    Any other door leaves the records of what is no longer selected to a listing.
+    """
+    return any(one.kind == "remove" and one.trigger is Trigger.LISTING for one in facts.invocations)
+
+
+def told_ref(facts: KeyFacts) -> ObjectRef | None:
+    """Return the object as listing or event told it, None when only a HEAD can tell."""
+    known = facts.object
+    if known is None or known.gone or not known.etag or known.size < 0:
+        return None
+    return ObjectRef(
+        key=facts.key,
+        etag=known.etag,
+        size=known.size,
+        version_id=known.version_id,
+        storage_class=known.storage_class,
+        # A listing that saw an archived object as readable left no skip on it.
+        restored=known.skip_reason != "archived",
+    )
+
+
+def needs_head(facts: KeyFacts, told: ObjectRef | None, source: Source) -> bool:
+    """Return whether the bucket is asked although something told what it has.
+
+    People and removal events want to know what is there now, and what an event tells is not
+    enough to take records away.
+    """
+    if told is None:
+        return True
+    if any(
+        not one.trigger.automatic or (one.kind == "remove" and one.trigger is not Trigger.LISTING)
+        for one in facts.invocations
+    ):
+        return True
+    skip = decide(source, told)
+    return (
+        skip is not None
+        and skip.reason in BY_BYTES
+        and bool(facts.documents)
+        and not deselected_by_listing(facts)
+    )

@@ -1,0 +1,53 @@
+"""The intent to write a document: asked of the catalog before, made true after."""
+
+from dataclasses import dataclass
+
+from s3sync_dagster.core.state import DocumentState, Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """A document that is about to be written."""
+
+    key: str
+    target: Target
+    document_id: str
+    count: int
+    metadata_keys: tuple[str, ...]
+    found: int = 0
+    """Records of this document that the collection has already, for one new to the catalog."""
+    found_keys: tuple[str, ...] = ()
+    """Names of metadata keys on them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The answer to an intent: the document as it was, now held by the batch."""
+
+    before: DocumentState
+    """State before the claim; a new row is not clean, its high_water is what was found."""
+    replaced: DocumentState | None = None
+    """The document of the same key under another custom id, now ``removing``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An intent that may not be carried out: the record ids belong to somebody else."""
+
+    message: str
+    passes: bool = False
+    """True when it is only a matter of time: somebody is clearing these records."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentCommit:
+    """A document whose every record is acknowledged."""
+
+    id: int
+    etag: str
+    fingerprint: str
+    count: int
+    digests: bytes
+    metadata_keys: tuple[str, ...]
+    text_bytes: int
+    pages: int

@@ -1,0 +1,177 @@
+"""How a key ends in a batch, and what people are told of it."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from s3sync_dagster.core.decision import Decision
+from s3sync_dagster.core.deed import Deed
+from s3sync_dagster.core.patience import REREAD_SECONDS, Patience, try_again
+from s3sync_dagster.core.state import Outcome, RetryClass
+from s3sync_dagster.model.errors import FixConfiguration, S3SyncError, Unavailable
+from s3sync_dagster.model.invocation import InvocationStatus, Result
+from s3sync_dagster.model.source import DeleteMode, Source
+
+_STRENGTH = (Result.INDEXED, Result.UPDATED, Result.METADATA_UPDATED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyOutcome:
+    """How a key ended: what the catalog stores, and what partition, log and summary show."""
+
+    key: str
+    result: Result
+    outcome: Outcome | None = None
+    """What the object shows from now on; None with ``pending`` and for what is gone."""
+    etag: str | None = None
+    """Version that was looked at; None: unknown."""
+    fingerprint: str | None = None
+    reason: str | None = None
+    error: str | None = None
+    """Sentence for people."""
+    retry_class: RetryClass | None = None
+    next_at: float | None = None
+    """Next attempt (pending) or next try by a listing (failed), POSIX seconds."""
+    gone: bool = False
+    refused: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Invocation id -> message, for targets that failed alone."""
+    partition_key: str | None = None
+    chunks: int = 0
+    bytes: int = 0
+    cut_off: int = 0
+    """Chunks of which the embedding model does not read the end."""
+    pages: int = 0
+    ms: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Milliseconds per step."""
+
+    @property
+    def status(self) -> InvocationStatus:
+        """What becomes of the key's invocations."""
+        return self.result.status
+
+    @property
+    def state(self) -> str:
+        """The word for people: ``indexed``, ``updated``, ``unchanged``, ``failed`` ..."""
+        return self.result.shown
+
+
+def outcome_of(
+    deed: Deed, source: Source, *, patience: Patience, now: float, chance: random.Random
+) -> KeyOutcome:
+    """Return how a key ends after all that was done for it.
+
+    Args:
+        deed: what was done.
+        source: the batch's.
+        patience: of the run.
+        now: POSIX seconds.
+        chance: for the time of the next attempt.
+    """
+    end, refused = deed.end, _refused_invocations(deed)
+    told = _told(deed, end)
+    error = _error(deed, end, refused)
+    if error is not None:
+        return _failed(told, end, error, source, patience=patience, now=now, chance=chance)
+    mirror = source.mode is DeleteMode.MIRROR
+    if end.verdict == "gone":
+        result = Result.REMOVED if mirror else Result.SKIPPED
+        return replace(told, result=result, gone=True, reason=end.reason)
+    etag, fingerprint = end.facts.etag, source.fingerprint()
+    if end.verdict in ("skip", "sidecar"):
+        return replace(
+            told,
+            result=Result.REMOVED if deed.removed else Result.SKIPPED,
+            outcome="skipped",
+            etag=etag,
+            fingerprint=fingerprint,
+            reason=end.reason,
+            error=end.message,
+            retry_class=end.cause,
+            next_at=now + REREAD_SECONDS if end.cause == "transient" else None,
+        )
+    return replace(
+        told,
+        result=next((one for one in _STRENGTH if one in deed.written.values()), Result.UNCHANGED),
+        outcome="indexed",
+        etag=etag,
+        fingerprint=_oldest_fingerprint(end, fingerprint),
+        refused=refused,
+    )
+
+
+def _told(deed: Deed, end: Decision) -> KeyOutcome:
+    """Return what is shown of a key, however it ends."""
+    facts = end.facts
+    return KeyOutcome(
+        key=facts.key,
+        result=Result.UNCHANGED,
+        partition_key=facts.partition_key,
+        chunks=deed.chunks or sum(one.count for one in facts.documents),
+        bytes=facts.ref.size if facts.ref else 0,
+        cut_off=deed.cut_off,
+        pages=deed.document.page_count if deed.document else 0,
+        etag=facts.etag,
+        ms=deed.ms,
+    )
+
+
+def _failed(
+    told: KeyOutcome,
+    end: Decision,
+    error: S3SyncError,
+    source: Source,
+    *,
+    patience: Patience,
+    now: float,
+    chance: random.Random,
+) -> KeyOutcome:
+    again = try_again(error, attempts=end.facts.attempt, patience=patience, now=now, chance=chance)
+    if again.by_itself:
+        return replace(
+            told,
+            result=Result.PENDING,
+            reason=error.reason,
+            error=error.message,
+            next_at=again.at,
+        )
+    return replace(
+        told,
+        result=Result.FAILED,
+        outcome="failed",
+        etag=end.facts.etag or None,
+        fingerprint=source.fingerprint(),
+        reason=error.reason,
+        error=error.message,
+        retry_class=again.cause,
+        next_at=again.at,
+    )
+
+
+def _refused_invocations(deed: Deed) -> dict[str, str]:
+    """Return why invocations lost their target: invocation id -> message."""
+    return {
+        invocation: deed.refused[collection]
+        for invocation, collection in deed.decision.asked.items()
+        if collection in deed.refused
+    }
+
+
+def _error(deed: Deed, end: Decision, refused: Mapping[str, str]) -> S3SyncError | None:
+    """Return what the key fails of; a refused target counts where no invocation asked for it."""
+    if not deed.refused or isinstance(end.error, Unavailable):
+        # Another target may still have to be written: the next attempt tells of both.
+        return end.error
+    asked = {deed.decision.asked[invocation] for invocation in refused}
+    others = [message for name, message in deed.refused.items() if name not in asked]
+    if others or not deed.written:
+        message = others[0] if others else next(iter(deed.refused.values()))
+        return FixConfiguration(message, reason="record_ids_taken")
+    return end.error
+
+
+def _oldest_fingerprint(end: Decision, current: str) -> str:
+    """Return what the object's documents were written under: one older one makes it outdated."""
+    if end.verdict != "unchanged":
+        return current
+    older = {one.fingerprint for one in end.facts.documents} - {current, None}
+    return min((one for one in older if one), default=current)

@@ -1,0 +1,87 @@
+"""How failures are met that a person did not cause on purpose: who tries again, and when.
+
+One policy for keys and for whole batches, and the times on which leases rest.
+"""
+
+import random
+from dataclasses import dataclass
+
+from s3sync_dagster.core.state import RetryClass
+from s3sync_dagster.model.errors import FixConfiguration, FixInput, S3SyncError, Unavailable
+
+LEASE_SECONDS = 120.0
+"""A running batch whose worker is silent for so long may be taken over."""
+RENEW_SECONDS = 15.0
+"""Between two renewals of a lease."""
+WRITE_SECONDS = 60.0
+"""Timeout of one write to Chroma: the lease must outlive it."""
+CONFIGURATION_RETRY_SECONDS = 900.0
+TRANSIENT_RETRY_SECONDS = 3600.0
+REREAD_SECONDS = 86_400.0
+"""For what only a read finds out, such as an archive tier that no listing shows."""
+BUSY = "record_ids_busy"
+"""Reason of a document whose record ids another one is about to give up."""
+BUSY_RETRY_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How failures that pass by themselves are met."""
+
+    tries: int = 3
+    """Calls in this run, the first included."""
+    first_wait_seconds: float = 0.5
+    """Before the second call; doubled each time, with jitter."""
+    attempts: int = 5
+    """Attempts of an invocation over all runs, then it is failed."""
+    backoff_seconds: float = 30.0
+    """Before the second attempt; doubled each time up to an hour, with jitter."""
+    final: bool = False
+    """True for a one-shot sync, which hands nothing on to a later run."""
+
+    def backoff(self, attempts: int, chance: random.Random) -> float:
+        """Return the seconds until the next attempt after ``attempts`` of them."""
+        return min(self.backoff_seconds * 2 ** max(attempts - 1, 0), 3600.0) * chance.uniform(
+            0.8, 1.2
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """When something that failed is tried again."""
+
+    by_itself: bool
+    """True while its invocation stays pending; False: it is failed, and a listing tries again."""
+    cause: RetryClass
+    """What has to change, or pass."""
+    at: float | None
+    """POSIX seconds; None: not before the bytes or the settings change."""
+
+
+def try_again(
+    error: S3SyncError, *, attempts: int, patience: Patience, now: float, chance: random.Random
+) -> Again:
+    """Return when a failed key, or each key of a failed batch, is tried again.
+
+    Args:
+        error: what it failed of.
+        attempts: how often it was tried, this time included.
+        patience: of the run.
+        now: POSIX seconds.
+        chance: keeps many keys from coming back at once.
+    """
+    if isinstance(error, FixInput):
+        return Again(by_itself=False, cause="input", at=None)
+    if isinstance(error, FixConfiguration):
+        return Again(by_itself=False, cause="configuration", at=now + CONFIGURATION_RETRY_SECONDS)
+    if attempts >= patience.attempts or (patience.final and error.reason != BUSY):
+        return Again(by_itself=False, cause="transient", at=now + TRANSIENT_RETRY_SECONDS)
+    pause = patience.backoff(attempts, chance)
+    if isinstance(error, Unavailable):
+        pause = max(pause, error.retry_after_seconds)
+    return Again(by_itself=True, cause="transient", at=now + pause)
+
+
+def busy(message: str) -> Unavailable:
+    """Return the error of a document whose record ids another one is about to give up."""
+    return Unavailable(message, reason=BUSY, retry_after_seconds=BUSY_RETRY_SECONDS)

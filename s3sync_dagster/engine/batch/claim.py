@@ -1,0 +1,113 @@
+"""Documents under the batch's intent: nothing is written whose record ids are not ours."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from s3sync_dagster.core.intent import Claim, Intent, Refusal
+from s3sync_dagster.core.patience import busy
+from s3sync_dagster.core.plan import metadata_keys
+from s3sync_dagster.engine.batch.groups import Write, WriteGroup
+from s3sync_dagster.engine.batch.lease import Lease
+from s3sync_dagster.engine.batch.ledger import Ledger
+from s3sync_dagster.engine.batch.parts import BatchParts
+from s3sync_dagster.engine.ports import CollectionPort
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a collection has under the ids of a document that is new to the catalog."""
+
+    count: int = 0
+    """Records, as the first of them says; 0: none."""
+    metadata_keys: tuple[str, ...] = ()
+    refusal: str | None = None
+    """Why they may not be written over."""
+
+
+_NOTHING = Found()
+
+
+def claim_group(parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledger) -> list[Write]:
+    """Put a group's documents under the batch's intent; returns those that it got.
+
+    Records with our ids are looked for before: a row of the catalog is the right to delete them.
+
+    Raises:
+        LeaseLost: another batch took over.
+    """
+    committed = {
+        (document.collection_name, document.document_id)
+        for one in group.writes
+        for document in one.deed.decision.facts.documents
+        if document.etag is not None
+    }
+    name = group.collection.name
+    new = [one.document_id for one in group.writes if (name, one.document_id) not in committed]
+    found = _look_for_owners(parts, group.collection, new)
+    free: list[Write] = []
+    for one in group.writes:
+        refusal = found.get(one.document_id, _NOTHING).refusal
+        if refusal is not None:
+            ledger.refuse(one.key, name, refusal)
+        else:
+            free.append(one)
+    intents = [_intent(one, found.get(one.document_id, _NOTHING)) for one in free]
+    answers = parts.catalog.documents.claim(lease.token, parts.source, intents)
+    claimed: list[Write] = []
+    for one, answer in zip(free, answers, strict=True):
+        match answer:
+            case Refusal(passes=True):
+                ledger.fail(one.key, busy(answer.message))
+            case Refusal():
+                ledger.refuse(one.key, name, answer.message)
+            case Claim():
+                ledger.hold(one.key, answer.before)
+                claimed.append(replace(one, before=answer.before, replaced=answer.replaced))
+    return claimed
+
+
+def _intent(one: Write, found: Found) -> Intent:
+    return Intent(
+        key=one.key,
+        target=one.target,
+        document_id=one.document_id,
+        count=len(one.records),
+        metadata_keys=metadata_keys(one.records),
+        found=found.count,
+        found_keys=found.metadata_keys,
+    )
+
+
+def _look_for_owners(
+    parts: BatchParts, collection: CollectionPort, document_ids: Iterable[str]
+) -> dict[str, Found]:
+    """Look at the first record of documents that are new to the catalog, before they are claimed.
+
+    Records of this source (a catalog that was lost) raise the high-water mark, so that their
+    tail is cleared; records of another or no source are never overwritten without ``adopt``.
+
+    Returns:
+        What was found, by document id; ids without records are absent.
+    """
+    first = {f"{document_id}-0": document_id for document_id in document_ids}
+    if not first:
+        return {}
+    found: dict[str, Found] = {}
+    for name, stored in collection.get(list(first)).items():
+        owner = stored.metadata.get("s3sync_source")
+        if owner != parts.source.id and not parts.source.adopt:
+            found[first[name]] = Found(
+                refusal=(
+                    f"Collection {collection.name!r} already has records with the ids "
+                    f"{first[name]!r} that {'another source' if owner else 'no source'} wrote. "
+                    "Use another collection, give the source an id_prefix, take the records over "
+                    "with --adopt, or recover a lost catalog with `s3sync rebuild --catalog`."
+                )
+            )
+            continue
+        count = stored.metadata.get("s3sync_chunk_count")
+        found[first[name]] = Found(
+            count=count if isinstance(count, int) else 1,
+            metadata_keys=tuple(sorted(stored.metadata)),
+        )
+    return found

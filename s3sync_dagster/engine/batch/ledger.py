@@ -1,0 +1,185 @@
+"""What was done for each key of a batch so far; each key is settled once, in groups."""
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from s3sync_dagster.core.deed import Deed, documents_to_remove
+from s3sync_dagster.core.intent import DocumentCommit
+from s3sync_dagster.core.outcome import KeyOutcome, outcome_of
+from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.engine.batch.lease import Lease
+from s3sync_dagster.engine.batch.parts import BatchParts
+from s3sync_dagster.model.document import Chunk
+from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.model.invocation import Result
+from s3sync_dagster.model.source import DeleteMode
+
+OUTCOMES_AT_ONCE = 200
+
+
+class Ledger:
+    """The deeds of one batch, which the writer's thread enters too, and their commits."""
+
+    def __init__(self, parts: BatchParts, lease: Lease, deeds: Sequence[Deed]) -> None:
+        self._parts = parts
+        self._lease = lease
+        self._mirror = parts.source.mode is DeleteMode.MIRROR
+        self._deeds = {deed.key: deed for deed in deeds}
+        self._settled: set[str] = set()
+        self._waiting: list[KeyOutcome] = []
+        self._begun: dict[int, DocumentState] = {}
+        self._lock = threading.RLock()
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def deed(self, key: str) -> Deed:
+        """Return what was done for a key so far."""
+        return self._deeds[key]
+
+    def deeds(self) -> list[Deed]:
+        """Return all deeds, in the order of the batch."""
+        return list(self._deeds.values())
+
+    def doomed(self, key: str) -> list[DocumentState]:
+        """Return the documents of a key whose records go now."""
+        return documents_to_remove(self._deeds[key], mirror=self._mirror)
+
+    # --- entering -------------------------------------------------------------------------------
+
+    def cut(self, key: str, chunks: Sequence[Chunk], *, milliseconds: float) -> None:
+        """Enter that a document was cut."""
+        cut_off = sum(chunk.truncated_tokens > 0 for chunk in chunks)
+        with self._lock:
+            self._deeds[key] = replace(self._deeds[key], chunks=len(chunks), cut_off=cut_off)
+            self.charge({key: milliseconds}, "chunk", anew=True)
+
+    def hold(self, key: str, before: DocumentState) -> None:
+        """Enter that a document of a key is under this batch's intent."""
+        with self._lock:
+            deed = self._deeds[key]
+            self._deeds[key] = replace(deed, held=(*deed.held, before))
+
+    def charge(self, milliseconds: dict[str, float], step: str, *, anew: bool = False) -> None:
+        """Enter what a step took, by key."""
+        with self._lock:
+            for key, spent in milliseconds.items():
+                deed = self._deeds[key]
+                before = 0.0 if anew else deed.ms.get(step, 0.0)
+                self._deeds[key] = replace(deed, ms={**deed.ms, step: round(before + spent, 1)})
+
+    def fail(self, key: str, error: S3SyncError) -> None:
+        """Give up a key with one of its targets."""
+        with self._lock:
+            if not self._deeds[key].writing:
+                return
+            self._deeds[key] = replace(self._deeds[key], error=error)
+        if not self.doomed(key):
+            self.settle(key)
+
+    def refuse(self, key: str, collection_name: str, message: str) -> None:
+        """Give up one target of a key; the others go on."""
+        with self._lock:
+            deed = self._deeds[key]
+            deed = replace(deed, refused={**deed.refused, collection_name: message})
+            self._deeds[key] = deed
+        if deed.writing and not deed.open_targets:
+            self.settle(key)
+
+    def begin(self, documents: Iterable[DocumentState]) -> None:
+        """Remember documents whose records the next call to Chroma changes."""
+        with self._lock:
+            self._begun.update({one.id: one for one in documents})
+
+    def distrust_begun(self) -> None:
+        """Tell the catalog what was begun and not committed: the lease is lost."""
+        if self._begun:
+            self._parts.catalog.documents.distrust(list(self._begun.values()))
+
+    # --- committing -----------------------------------------------------------------------------
+
+    def commit(
+        self,
+        written: Sequence[tuple[str, str, DocumentCommit, Result]],
+        removed: Sequence[int],
+    ) -> None:
+        """Commit written documents together with the keys that are whole now.
+
+        Args:
+            written: key, collection, document and what became of it.
+            removed: ids of documents that gave way to them.
+        """
+        with self._lock:
+            for key, collection_name, _, result in written:
+                deed = self._deeds[key]
+                done = {**deed.written, collection_name: result}
+                self._deeds[key] = replace(deed, written=done)
+            whole = [
+                key
+                for key in dict.fromkeys(key for key, *_ in written)
+                if key not in self._settled
+                and self._deeds[key].writing
+                and not self._deeds[key].open_targets
+            ]
+            self._settled.update(whole)
+        self._commit([self._outcome(key) for key in whole], [one[2] for one in written], removed)
+
+    def removed(self, documents: Sequence[DocumentState]) -> None:
+        """Commit that the records of documents are gone."""
+        self._commit([], [], [one.id for one in documents])
+
+    def settle_removed(self, key: str, error: S3SyncError | None) -> None:
+        """Settle a key whose documents were to be removed."""
+        with self._lock:
+            self._deeds[key] = replace(
+                self._deeds[key], removed=error is None, error=error or self._deeds[key].error
+            )
+        self.settle(key)
+
+    def settle(self, key: str) -> None:
+        """Let a key end as it stands; what it ends with is committed in a group."""
+        with self._lock:
+            if key in self._settled:
+                return
+            self._settled.add(key)
+            self._waiting.append(self._outcome(key))
+            full = len(self._waiting) >= OUTCOMES_AT_ONCE
+        if full:
+            self.flush()
+
+    def flush(self) -> None:
+        """Commit what was collected."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        if waiting:
+            self._commit(waiting, [], [])
+
+    def _commit(
+        self,
+        outcomes: Sequence[KeyOutcome],
+        written: Sequence[DocumentCommit],
+        removed: Sequence[int],
+    ) -> None:
+        lost = self._parts.catalog.documents.commit(
+            self._lease.token,
+            self._parts.source,
+            written=written,
+            removed=removed,
+            outcomes=outcomes,
+        )
+        with self._lock:
+            for one in (*(commit.id for commit in written), *removed):
+                self._begun.pop(one, None)
+        if lost:
+            self._parts.log(f"{len(lost)} documents were taken over meanwhile; they are redone")
+        self._parts.report(outcomes)
+
+    def _outcome(self, key: str) -> KeyOutcome:
+        parts = self._parts
+        return outcome_of(
+            self._deeds[key],
+            parts.source,
+            patience=parts.patience,
+            now=parts.now(),
+            chance=parts.clock.random,
+        )

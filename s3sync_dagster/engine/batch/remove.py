@@ -1,0 +1,81 @@
+"""Records whose document lost its reason: taken away last, when all else of the batch is done."""
+
+from collections.abc import Sequence
+
+from s3sync_dagster.core.plan import record_ids
+from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.engine.batch.lease import Lease
+from s3sync_dagster.engine.batch.ledger import Ledger
+from s3sync_dagster.engine.batch.parts import BatchParts
+from s3sync_dagster.engine.ports import CollectionPort
+from s3sync_dagster.model.errors import LeaseLost, NotFound, S3SyncError
+
+DOCUMENTS_AT_ONCE = 200
+
+
+def remove_doomed(parts: BatchParts, lease: Lease, ledger: Ledger) -> None:
+    """Take records away whose document lost its reason, and settle the keys they kept open.
+
+    Raises:
+        LeaseLost: another batch took over.
+    """
+    by_collection: dict[str, list[tuple[str, DocumentState]]] = {}
+    keys: dict[str, S3SyncError | None] = {}
+    for deed in ledger.deeds():
+        if deed.writing and deed.open_targets:
+            continue  # not whole: the next attempt removes
+        for document in ledger.doomed(deed.key):
+            keys[deed.key] = None
+            by_collection.setdefault(document.collection_name, []).append((deed.key, document))
+    for name, pairs in by_collection.items():
+        for start in range(0, len(pairs), DOCUMENTS_AT_ONCE):
+            part = pairs[start : start + DOCUMENTS_AT_ONCE]
+            try:
+                _remove(parts, lease, ledger, name, [document for _, document in part])
+            except LeaseLost:
+                raise
+            except S3SyncError as error:
+                keys.update({key: error for key, _ in part})
+    for key, error in keys.items():
+        ledger.settle_removed(key, error)
+
+
+def _remove(
+    parts: BatchParts,
+    lease: Lease,
+    ledger: Ledger,
+    collection_name: str,
+    documents: Sequence[DocumentState],
+) -> None:
+    held = parts.catalog.documents.claim_removal(lease.token, parts.source.id, documents)
+    parts.at("claimed_removal")
+    names = [
+        name
+        for document in held
+        for name in record_ids(document.document_id, 0, max(document.high_water, document.count))
+    ]
+    collection = _open(parts, collection_name)
+    if collection is not None:
+        step = collection.write_limits.max_records
+        for start in range(0, len(names), step):
+            lease.require()
+            parts.at("before_remove")
+            ledger.begin(held)
+            collection.delete(names[start : start + step])
+            parts.tally.chunks_deleted += len(names[start : start + step])
+            parts.at("removed")
+    ledger.removed(held)
+
+
+def _open(parts: BatchParts, name: str) -> CollectionPort | None:
+    """Return a collection; None when it is gone, and the records with it."""
+    try:
+        return parts.collections.open(
+            name,
+            tenant=parts.source.tenant,
+            database=parts.source.database_name,
+            embedder=parts.embedder,
+            create=False,
+        )
+    except NotFound:
+        return None

@@ -1,0 +1,87 @@
+"""The end of a source: its records first, unless they are to stay, then all that names it."""
+
+from collections.abc import Callable, Sequence
+
+from s3sync_dagster.core.plan import record_ids
+from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.engine.catalog_port import CatalogPort
+from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.ports import Collections
+from s3sync_dagster.model.errors import NotFound
+from s3sync_dagster.model.source import Source
+
+DOCUMENTS_A_PAGE = 200
+
+
+def take_down(
+    source: Source,
+    *,
+    catalog: CatalogPort,
+    collections: Callable[[], Collections],
+    clock: Clock,
+    drop_partitions: Callable[[float], bool],
+    log: Callable[[str], None],
+    budget_seconds: float = 20.0,
+) -> str:
+    """Take a source down once no batch of it lives; goes on at the next call after its budget.
+
+    Args:
+        source: that is being deleted.
+        catalog: the catalog.
+        collections: opens Chroma, where records are to go.
+        clock: time.
+        drop_partitions: takes Dagster's partitions back until that monotonic time; True when
+            none is left.
+        log: takes the last word.
+        budget_seconds: for this call.
+
+    Returns:
+        A sentence on how far it came.
+
+    Raises:
+        S3SyncError: Chroma or the catalog does not answer; the next call goes on.
+    """
+    if catalog.batches.live(source_id=source.id):
+        return f"{source.name} is deleted once its batches have ended"
+    until = clock.monotonic() + budget_seconds
+    if catalog.sources.deleting(source.id) == "records":
+        while documents := catalog.documents.of_source(source.id, limit=DOCUMENTS_A_PAGE):
+            _delete_records(source, documents, catalog=catalog, collections=collections())
+            if clock.monotonic() > until:
+                return f"{source.name}: its records are being deleted"
+    if not drop_partitions(until):
+        return f"{source.name}: its partitions are being taken back"
+    catalog.documents.drop_source(source.id)
+    log(f"source {source.name} is deleted")
+    return f"source {source.name} is deleted"
+
+
+def _delete_records(
+    source: Source,
+    documents: Sequence[DocumentState],
+    *,
+    catalog: CatalogPort,
+    collections: Collections,
+) -> None:
+    by_place: dict[tuple[str, str, str], list[DocumentState]] = {}
+    for one in documents:
+        place = one.tenant, one.database_name, one.collection_name
+        by_place.setdefault(place, []).append(one)
+    for (tenant, database, name), held in by_place.items():
+        ids = [
+            record
+            for one in held
+            for record in record_ids(one.document_id, 0, max(one.high_water, one.count))
+        ]
+        try:
+            # By id: no model is needed, nor does it matter which one made the collection.
+            collection = collections.open(
+                name, tenant=tenant, database=database, embedder=None, create=False
+            )
+        except NotFound:
+            collection = None
+        if collection is not None:
+            step = collection.write_limits.max_records
+            for start in range(0, len(ids), step):
+                collection.delete(ids[start : start + step])
+        catalog.documents.forget([one.id for one in held])
