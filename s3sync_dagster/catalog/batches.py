@@ -1,7 +1,6 @@
 """Batches: who works on what, for how long, and what happens when he dies."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,28 +8,14 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.returns import mark_suspects, return_to_pending
-from s3sync_dagster.catalog.rows import groups
+from s3sync_dagster.catalog.rows import due_of, groups
 from s3sync_dagster.catalog.tables import batches, documents, invocations, objects
+from s3sync_dagster.core.reservation import Due, Take, keys_of_batch, may_reserve, next_due
+from s3sync_dagster.core.suspects import BEGUN_AT_ONCE
 from s3sync_dagster.model.invocation import Batch, BatchState
 
 RESERVATION_SECONDS = 600.0
 LEASE_SECONDS = 120.0
-MAX_KEYS = 500
-MAX_BYTES = 256 * 1024**2
-MAX_LIVE = 2
-SUSPECT_KEYS = 16
-"""Keys of a batch whose members were begun when a worker died; halved after each further death."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Take:
-    """What a batch may take."""
-
-    max_keys: int = MAX_KEYS
-    max_bytes: int = MAX_BYTES
-    max_live: int = MAX_LIVE
-    ignore_backoff: bool = False
-    """True for explicit requests, which do not wait."""
 
 
 class Batches:
@@ -59,19 +44,17 @@ class Batches:
                 .scalars()
                 .all()
             )
-            rows = self._due(tx, source_id, now=now, take=take, busy=bool(live))
-            if not rows:
+            due = self._due(tx, source_id, now=now, take=take, busy=bool(live))
+            if not due or not may_reserve(live, due[0].priority, max_live=take.max_live):
                 return None
-            # A third batch only for people and events while listings hold the first two.
-            if len(live) >= take.max_live and not (
-                len(live) == take.max_live
-                and rows[0].priority < 2
-                and all(priority >= 2 for priority in live)
-            ):
-                return None
-            keys = _bounded(rows, take)
             return self._insert(
-                tx, source_id, keys, priority=rows[0].priority, owner=owner, run_id=run_id, now=now
+                tx,
+                source_id,
+                keys_of_batch(due, take),
+                priority=due[0].priority,
+                owner=owner,
+                run_id=run_id,
+                now=now,
             )
 
     def lease_keys(
@@ -270,12 +253,8 @@ class Batches:
 
     def _due(
         self, tx: sa.Connection, source_id: str, *, now: float, take: Take, busy: bool
-    ) -> Sequence[Any]:
-        """Return due rows, best first, of keys that no live batch holds.
-
-        Suspects of a worker's death are served alone, a few at a time: when nothing else is due,
-        or beside a live batch, so that work that never ends does not keep them waiting.
-        """
+    ) -> Sequence[Due]:
+        """Return whom the next batch is for, best first, of keys that no live batch holds."""
         held = sa.select(invocations.c.object_key).where(
             invocations.c.source_id == source_id, invocations.c.status == "processing"
         )
@@ -302,16 +281,16 @@ class Batches:
         )
         if not take.ignore_backoff:
             query = query.where(invocations.c.next_attempt_at <= now)
-        suspects = query.where(invocations.c.deaths > 0)
-        worst = tx.execute(
-            suspects.order_by(None)
+        healthy = tx.execute(query.where(invocations.c.deaths == 0).limit(take.max_keys * 2))
+        suspects = tx.execute(
+            query.where(invocations.c.deaths > 0)
+            .order_by(None)
             .order_by(invocations.c.deaths, invocations.c.created_at, invocations.c.object_key)
-            .limit(SUSPECT_KEYS)
-        ).all()
-        if worst and busy:
-            return [row for row in worst if row.deaths == worst[0].deaths]
-        healthy = tx.execute(query.where(invocations.c.deaths == 0).limit(take.max_keys * 2)).all()
-        return healthy or [row for row in worst if row.deaths == worst[0].deaths]
+            .limit(BEGUN_AT_ONCE)
+        )
+        return next_due(
+            [due_of(row) for row in healthy], [due_of(row) for row in suspects], busy=busy
+        )
 
     def _insert(
         self,
@@ -379,19 +358,3 @@ class Batches:
 
 
 _LIVE = batches.c.state.in_(["reserved", "running"])
-
-
-def _bounded(rows: Sequence[sa.Row[Any]], take: Take) -> list[str]:
-    """Return distinct keys, best first, within the batch's bounds (at least one)."""
-    deaths = rows[0].deaths
-    limit = take.max_keys if deaths == 0 else max(1, SUSPECT_KEYS >> deaths)
-    keys = dict[str, None]()
-    size = 0
-    for row in rows:
-        if row.object_key in keys:
-            continue
-        size += max(row.size or 0, 0)
-        if keys and (len(keys) >= limit or size > take.max_bytes):
-            break
-        keys[row.object_key] = None
-    return list(keys)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from s3sync_dagster.core.news import Told
     from s3sync_dagster.core.page import PageCommit, PageWindow
     from s3sync_dagster.core.state import DocumentState, ListingRow
     from s3sync_dagster.core.work import (
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
         SidecarState,
         WorkItem,
     )
-    from s3sync_dagster.model.object import ObjectRef
     from s3sync_dagster.model.source import Source
 
 
@@ -44,8 +44,6 @@ class ListingsPort(Protocol):
         listing: ListingRow,
         *,
         owner: str,
-        guard_share: float,
-        guard_minimum: int,
         removes: bool,
         approved: bool = False,
     ) -> ListingRow:
@@ -121,7 +119,7 @@ class WorkPort(Protocol):
     def record_objects(
         self,
         source_id: str,
-        refs: Sequence[tuple[ObjectRef, str | None]],
+        refs: Sequence[Told],
         *,
         known: Mapping[str, str | None] | None = None,
     ) -> dict[str, str | None]:

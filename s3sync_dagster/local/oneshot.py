@@ -13,8 +13,8 @@ from typing import Any
 
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.core.state import ListingRow, ListingState
+from s3sync_dagster.core.suspects import BEGUN_AT_ONCE
 from s3sync_dagster.engine.batch.parts import KeyReport, Patience, Tally
-from s3sync_dagster.engine.batch.read import BEGUN_AT_ONCE
 from s3sync_dagster.engine.dispatching import RunState, reap
 from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.extraction.warming import warm_up

@@ -8,6 +8,7 @@ from typing import TypeVar
 from s3sync_dagster.core.keys import partition_key
 from s3sync_dagster.core.selection import Skip, decide, require_inside_prefix
 from s3sync_dagster.core.sidecar import is_sidecar
+from s3sync_dagster.core.suspects import BEGUN_AT_ONCE, SILENT_DEATHS
 from s3sync_dagster.core.targets import changed_in_append_mode, keeps_whole, unchanged, wish
 from s3sync_dagster.core.work import WorkItem
 from s3sync_dagster.engine.batch.lease import Lease
@@ -21,10 +22,6 @@ from s3sync_dagster.model.object import ObjectRef
 T = TypeVar("T")
 _NO_SIDECAR = "In metadata mode only objects that a .meta.json names are indexed."
 _APPENDED = "The source's mode is append: what was indexed once stays as it is."
-BEGUN_AT_ONCE = 16
-"""Keys that are suspects together when their worker dies."""
-SILENT_DEATHS = 2
-"""After so many workers that died with a key in their batch every step counts as its doing."""
 
 
 def extract_batch(engine: Engine, lease: Lease) -> list[KeyWork]:
