@@ -1,20 +1,41 @@
-"""Pending invocations become runs at once: batches are reserved here, runs launched by GraphQL."""
+"""What was asked for over HTTP becomes runs at once, launched by Dagster's GraphQL."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from s3sync_dagster.catalog import Catalog
-from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.core.naming import job_name, partitions_name, run_config, run_tags
+from s3sync_dagster.engine.dispatching import BatchOrder, dispatch
 from s3sync_dagster.model.errors import NotFound
-from s3sync_dagster.model.invocation import Batch
+from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
 
 _log = logging.getLogger(__name__)
 
-# The names that the definitions give; ``defs`` stays out of this process, which starts faster.
-TOKEN_TAG = "s3sync/batch"
-SOURCE_TAG = "s3sync/source"
-KEYS_TAG = "s3sync/keys"
+
+class GraphQLRuns:
+    """Batches become runs by GraphQL (``engine.dispatching.Runs``)."""
+
+    def __init__(self, dagster: DagsterRuns) -> None:
+        self._dagster = dagster
+
+    def add_partitions(self, source_name: str, names: Sequence[str]) -> None:
+        """Tell Dagster of partitions; those that it knows stay.
+
+        Raises:
+            NotFound: the source is not loaded yet.
+        """
+        self._dagster.add_partitions(partitions_name(source_name), names)
+
+    def launch(self, order: BatchOrder) -> bool:
+        """Put the run of a batch into the queue."""
+        name = order.source.name
+        self._dagster.launch(
+            job_name(name),
+            run_config=run_config(name, keys=order.keys, token=order.token),
+            tags=run_tags(name, token=order.token, keys=order.keys),
+        )
+        return True
 
 
 class Launcher:
@@ -22,7 +43,7 @@ class Launcher:
 
     def __init__(self, catalog: Catalog, dagster: DagsterRuns) -> None:
         self._catalog = catalog
-        self._dagster = dagster
+        self._runs = GraphQLRuns(dagster)
 
     def __call__(self, source_ids: Collection[str]) -> None:
         """Launch what is due; a batch whose run does not start is released at once.
@@ -32,39 +53,10 @@ class Launcher:
         """
         for source_id in sorted(source_ids):
             row = self._catalog.sources.row(source_id)
-            if row is None or row.deleting is not None:
+            if row is None:
                 continue
-            while batch := self._catalog.batches.reserve(source_id, take=Take()):
-                if not self._launch(row.name, batch):
-                    break
-
-    def _launch(self, source_name: str, batch: Batch) -> bool:
-        launched = False
-        try:
-            names = self._catalog.work.partitions_to_add(batch.source_id, batch.keys)
-            self._dagster.add_partitions(f"s3_{source_name}", names)
-            self._catalog.work.partitions_added(batch.source_id, names, added=True)
-            self._catalog.batches.yielded(batch.token)
-            self._dagster.launch(
-                f"index_{source_name}",
-                run_config=run_config(source_name, batch),
-                tags={
-                    TOKEN_TAG: batch.token,
-                    SOURCE_TAG: source_name,
-                    KEYS_TAG: str(len(batch.keys)),
-                },
-            )
-            launched = True
-        except NotFound:
-            # A new source: Dagster loads it within seconds, and its sensor then finds the work.
-            _log.info("source %s is not loaded by Dagster yet", source_name)
-        finally:
-            if not launched:
-                self._catalog.batches.release(batch.token, died=False)
-        return launched
-
-
-def run_config(source_name: str, batch: Batch) -> dict[str, object]:
-    """Return the run configuration of a reserved batch."""
-    config = {"keys": list(batch.keys), "token": batch.token, "force": False}
-    return {"ops": {f"s3__{source_name}": {"ops": {"extract": {"config": config}}}}}
+            try:
+                dispatch(self._catalog, self._runs, {source_id: Source.from_json(row.config)})
+            except NotFound:
+                # A new source: Dagster loads it within seconds, and its sensor finds the work.
+                _log.info("source %s is not loaded by Dagster yet", row.name)

@@ -1,7 +1,6 @@
 """Batches: who works on what, for how long, and what happens when he dies."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,28 +8,14 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.returns import mark_suspects, return_to_pending
-from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import batches, documents, invocations, objects
+from s3sync_dagster.catalog.rows import due_of, groups
+from s3sync_dagster.catalog.tables import batches, documents, invocations, objects, sources
 from s3sync_dagster.core.patience import LEASE_SECONDS
+from s3sync_dagster.core.reservation import Due, Take, keys_of_batch, may_reserve, next_due
+from s3sync_dagster.core.suspects import BEGUN_AT_ONCE
 from s3sync_dagster.model.invocation import Batch, BatchState
 
 RESERVATION_SECONDS = 600.0
-MAX_KEYS = 500
-MAX_BYTES = 256 * 1024**2
-MAX_LIVE = 2
-SUSPECT_KEYS = 16
-"""Keys of a batch whose members were begun when a worker died; halved after each further death."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Take:
-    """What a batch may take."""
-
-    max_keys: int = MAX_KEYS
-    max_bytes: int = MAX_BYTES
-    max_live: int = MAX_LIVE
-    ignore_backoff: bool = False
-    """True for explicit requests, which do not wait."""
 
 
 class Batches:
@@ -45,8 +30,9 @@ class Batches:
         """Lease pending invocations of a source to a new batch.
 
         Without ``owner`` the batch is reserved for a run that will be requested; with it the
-        batch is running at once, in the caller's process. Returns None when nothing is due, the
-        source has its full number of live batches, or it is being deleted.
+        batch is running at once, in the caller's process. Of a paused source only what people
+        and requests ask for is taken. Returns None when nothing is due, the source has its full
+        number of live batches, or it is being deleted.
         """
         now = self._now()
         with self._db.write() as tx:
@@ -59,19 +45,23 @@ class Batches:
                 .scalars()
                 .all()
             )
-            rows = self._due(tx, source_id, now=now, take=take, busy=bool(live))
-            if not rows:
+            paused = tx.execute(
+                sa.select(sources.c.paused).where(sources.c.id == source_id)
+            ).scalar_one()
+            asked_only = paused and not take.by_hand
+            due = self._due(
+                tx, source_id, now=now, take=take, busy=bool(live), asked_only=asked_only
+            )
+            if not due or not may_reserve(live, due[0].priority, max_live=take.max_live):
                 return None
-            # A third batch only for people and events while listings hold the first two.
-            if len(live) >= take.max_live and not (
-                len(live) == take.max_live
-                and rows[0].priority < 2
-                and all(priority >= 2 for priority in live)
-            ):
-                return None
-            keys = _bounded(rows, take)
             return self._insert(
-                tx, source_id, keys, priority=rows[0].priority, owner=owner, run_id=run_id, now=now
+                tx,
+                source_id,
+                keys_of_batch(due, take),
+                priority=due[0].priority,
+                owner=owner,
+                run_id=run_id,
+                now=now,
             )
 
     def lease_keys(
@@ -272,13 +262,16 @@ class Batches:
             ).rowcount
 
     def _due(
-        self, tx: sa.Connection, source_id: str, *, now: float, take: Take, busy: bool
-    ) -> Sequence[Any]:
-        """Return due rows, best first, of keys that no live batch holds.
-
-        Suspects of a worker's death are served alone, a few at a time: when nothing else is due,
-        or beside a live batch, so that work that never ends does not keep them waiting.
-        """
+        self,
+        tx: sa.Connection,
+        source_id: str,
+        *,
+        now: float,
+        take: Take,
+        busy: bool,
+        asked_only: bool,
+    ) -> Sequence[Due]:
+        """Return whom the next batch is for, best first, of keys that no live batch holds."""
         held = sa.select(invocations.c.object_key).where(
             invocations.c.source_id == source_id, invocations.c.status == "processing"
         )
@@ -303,18 +296,20 @@ class Batches:
             )
             .order_by(invocations.c.priority, invocations.c.created_at, invocations.c.object_key)
         )
-        if not take.ignore_backoff:
+        if asked_only:
+            query = query.where(invocations.c.automatic.is_(False))
+        if not take.by_hand:
             query = query.where(invocations.c.next_attempt_at <= now)
-        suspects = query.where(invocations.c.deaths > 0)
-        worst = tx.execute(
-            suspects.order_by(None)
+        healthy = tx.execute(query.where(invocations.c.deaths == 0).limit(take.max_keys * 2))
+        suspects = tx.execute(
+            query.where(invocations.c.deaths > 0)
+            .order_by(None)
             .order_by(invocations.c.deaths, invocations.c.created_at, invocations.c.object_key)
-            .limit(SUSPECT_KEYS)
-        ).all()
-        if worst and busy:
-            return [row for row in worst if row.deaths == worst[0].deaths]
-        healthy = tx.execute(query.where(invocations.c.deaths == 0).limit(take.max_keys * 2)).all()
-        return healthy or [row for row in worst if row.deaths == worst[0].deaths]
+            .limit(BEGUN_AT_ONCE)
+        )
+        return next_due(
+            [due_of(row) for row in healthy], [due_of(row) for row in suspects], busy=busy
+        )
 
     def _insert(
         self,
@@ -382,19 +377,3 @@ class Batches:
 
 
 _LIVE = batches.c.state.in_(["reserved", "running"])
-
-
-def _bounded(rows: Sequence[sa.Row[Any]], take: Take) -> list[str]:
-    """Return distinct keys, best first, within the batch's bounds (at least one)."""
-    deaths = rows[0].deaths
-    limit = take.max_keys if deaths == 0 else max(1, SUSPECT_KEYS >> deaths)
-    keys = dict[str, None]()
-    size = 0
-    for row in rows:
-        if row.object_key in keys:
-            continue
-        size += max(row.size or 0, 0)
-        if keys and (len(keys) >= limit or size > take.max_bytes):
-            break
-        keys[row.object_key] = None
-    return list(keys)

@@ -3,11 +3,12 @@
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.departures import Departures, departures, let_depart
+from s3sync_dagster.catalog.departures import departures, let_depart
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.object_rows import upsert_objects
 from s3sync_dagster.catalog.rows import groups, listing_of, object_of
 from s3sync_dagster.catalog.tables import invocations, listings, objects
+from s3sync_dagster.core.guard import needs_approval
 from s3sync_dagster.core.page import PageCommit, PageWindow
 from s3sync_dagster.core.state import ListingRow, ListingState
 
@@ -162,8 +163,6 @@ class Listings:
         listing: ListingRow,
         *,
         owner: str,
-        guard_share: float,
-        guard_minimum: int,
         removes: bool,
         approved: bool = False,
     ) -> ListingRow:
@@ -172,8 +171,6 @@ class Listings:
         Args:
             listing: the running listing.
             owner: its owner.
-            guard_share: part of the source's documents that may go without a person's word.
-            guard_minimum: number of documents that may always go (but never all).
             removes: False for delete modes that keep the records.
             approved: a person approved the removals in advance (``--approve-deletes``).
         """
@@ -187,9 +184,7 @@ class Listings:
                 return listing_of(row) if row else listing
             leaving = departures(tx, row)
             blocked = (
-                removes
-                and not approved
-                and _needs_approval(leaving, share=guard_share, minimum=guard_minimum)
+                removes and not approved and needs_approval(leaving.documents, total=leaving.of)
             )
             if not blocked:
                 let_depart(self._db, tx, row, leaving, removes=removes, now=now)
@@ -283,11 +278,6 @@ class Listings:
 
     def _now(self) -> float:
         return self._db.clock.now().timestamp()
-
-
-def _needs_approval(leaving: Departures, *, share: float, minimum: int) -> bool:
-    number, total = leaving.documents, leaving.of
-    return number > 0 and (number > max(minimum, share * total) or number == total)
 
 
 def _stretch(

@@ -5,14 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.rows import groups
+from s3sync_dagster.catalog.rows import groups, object_of
 from s3sync_dagster.catalog.tables import objects, sources
-from s3sync_dagster.core.events import compare_sequencers
 from s3sync_dagster.core.keys import partition_key
-from s3sync_dagster.model.object import ObjectRef
-
-Told = tuple[ObjectRef, str | None]
-"""An object and selection's verdict on it."""
+from s3sync_dagster.core.news import Told, limited
+from s3sync_dagster.core.state import ObjectState
 
 
 def upsert_objects(
@@ -88,35 +85,17 @@ def upsert_objects(
     )
 
 
-def known_rows(
-    tx: sa.Connection, source_id: str, keys: Iterable[str]
-) -> dict[str, sa.Row[tuple[object, ...]]]:
-    """Return the object rows of these keys."""
-    found: dict[str, sa.Row[tuple[object, ...]]] = {}
+def known_objects(tx: sa.Connection, source_id: str, keys: Iterable[str]) -> dict[str, ObjectState]:
+    """Return what is known of these keys."""
+    found: dict[str, ObjectState] = {}
     for part in groups(keys):
         for row in tx.execute(
             sa.select(objects).where(
                 objects.c.source_id == source_id, objects.c.object_key.in_(part)
             )
         ):
-            found[row.object_key] = row
+            found[row.object_key] = object_of(row)
     return found
-
-
-def outdated_news(
-    known: Mapping[str, sa.Row[tuple[object, ...]]], sequencers: Mapping[str, str]
-) -> set[str]:
-    """Return the keys whose event is older than one that was told before.
-
-    Only sequencers of equal length are believed (see ``core.events``).
-    """
-    old: set[str] = set()
-    for key, sequencer in sequencers.items():
-        row = known.get(key)
-        before = str(row.sequencer) if row is not None and row.sequencer else ""
-        if len(before) == len(sequencer) and compare_sequencers(before, sequencer) == 1:
-            old.add(key)
-    return old
 
 
 def note_sequencers(tx: sa.Connection, source_id: str, sequencers: Mapping[str, str]) -> None:
@@ -130,54 +109,29 @@ def note_sequencers(tx: sa.Connection, source_id: str, sequencers: Mapping[str, 
         )
 
 
-def doubted(known: Mapping[str, sa.Row[tuple[object, ...]]], refs: Sequence[Told]) -> list[Told]:
-    """Return what events told, without the details that something else contradicts.
+def selected_before(tx: sa.Connection, source_id: str, keys: Iterable[str]) -> dict[str, int]:
+    """Return how many selected objects stand before each key."""
+    return {
+        key: tx.execute(
+            sa.select(sa.func.count())
+            .select_from(objects)
+            .where(
+                objects.c.source_id == source_id,
+                objects.c.object_key < key,
+                objects.c.skip_reason.is_(None),
+                objects.c.gone.is_(False),
+            )
+        ).scalar_one()
+        for key in keys
+    }
 
-    Two tellers whose order is not known leave an etag that may be old: a document that has just
-    this etag would pass for unchanged. An empty one makes the next reader ask the bucket.
-    """
-    answer: list[Told] = []
-    for ref, skip in refs:
-        row = known.get(ref.key)
-        if row is not None and _contradicts(row, ref):
-            answer.append((ObjectRef(key=ref.key, etag="", size=-1), skip))
-        else:
-            answer.append((ref, skip))
-    return answer
 
-
-def limited(tx: sa.Connection, source_id: str, refs: Sequence[Told]) -> list[Told]:
-    """Return the refs with ``document_limit`` as the reason where the source's limit is met.
-
-    Listings count exactly; between two of them an object is taken when fewer selected keys than
-    the limit stand before it.
-    """
+def within_limit(tx: sa.Connection, source_id: str, told: Sequence[Told]) -> list[Told]:
+    """Return what was told, with the reason for what stands beyond the source's limit."""
     limit = tx.execute(
         sa.select(sources.c.config["document_limit"].as_integer()).where(sources.c.id == source_id)
     ).scalar_one_or_none()
-    if limit is None:
-        return list(refs)
-    answer: list[Told] = []
-    for ref, skip in refs:
-        if skip is None:
-            before = tx.execute(
-                sa.select(sa.func.count())
-                .select_from(objects)
-                .where(
-                    objects.c.source_id == source_id,
-                    objects.c.object_key < ref.key,
-                    objects.c.skip_reason.is_(None),
-                    objects.c.gone.is_(False),
-                )
-            ).scalar_one()
-            answer.append((ref, "document_limit" if before >= limit else None))
-        else:
-            answer.append((ref, skip))
-    return answer
-
-
-def _contradicts(row: sa.Row[tuple[object, ...]], ref: ObjectRef) -> bool:
-    if row.gone:
-        return True
-    worked_on = row.outcome == "indexed" and row.outcome_etag == row.etag
-    return row.etag != ref.etag and not worked_on
+    if limit is None:  # the usual case: nothing has to be counted
+        return list(told)
+    taken = [ref.key for ref, skip in told if skip is None]
+    return limited(told, limit=limit, before=selected_before(tx, source_id, taken))

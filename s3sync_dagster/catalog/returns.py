@@ -1,7 +1,6 @@
 """What becomes of the keys of a batch that ends without them: back to pending, or suspects."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -9,9 +8,8 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, invocations, objects
+from s3sync_dagster.core.suspects import Deaths
 from s3sync_dagster.model.invocation import Trigger
-
-DEATHS_ALONE = 3
 
 
 def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: float) -> None:
@@ -44,26 +42,14 @@ def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: 
         .join(twin, sa.and_(*waits))
         .where(*held)
     ).all()
-    suspects = [row for row in rows if row.deaths or row.silent_deaths]
-    if suspects:
-        tx.execute(
-            invocations.update()
-            .where(invocations.c.id == sa.bindparam("b_id"))
-            .values(
-                deaths=sa.bindparam("b_deaths"),
-                deaths_alone=sa.bindparam("b_alone"),
-                silent_deaths=sa.bindparam("b_silent"),
-            ),
-            [
-                {
-                    "b_id": row.twin_id,
-                    "b_deaths": row.deaths,
-                    "b_alone": row.deaths_alone,
-                    "b_silent": row.silent_deaths,
-                }
-                for row in suspects
-            ],
-        )
+    _store_deaths(
+        tx,
+        {
+            row.twin_id: Deaths(begun=row.deaths, alone=row.deaths_alone, silent=row.silent_deaths)
+            for row in rows
+            if row.deaths or row.silent_deaths
+        },
+    )
     for part in groups([row.twin_id for row in rows if row.asks]):
         tx.execute(
             invocations.update()
@@ -91,7 +77,7 @@ def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: 
 
 
 def mark_suspects(database: Database, tx: sa.Connection, token: str, *, alone: bool) -> None:
-    """Note a worker's death on the keys of its batch; what died three times alone is failed.
+    """Note a worker's death on the keys of its batch; what is poison is failed.
 
     Args:
         database: gives dialect and time.
@@ -99,30 +85,57 @@ def mark_suspects(database: Database, tx: sa.Connection, token: str, *, alone: b
         token: the batch, whose rows are still leased.
         alone: the batch had one key.
     """
-    values: dict[str, Any] = {"deaths": invocations.c.deaths + 1}
-    if alone:
-        values["deaths_alone"] = invocations.c.deaths_alone + 1
-    begun = sa.and_(invocations.c.batch_token == token, invocations.c.begun)
-    tx.execute(
-        invocations.update()
-        .where(invocations.c.batch_token == token, invocations.c.begun.is_(False))
-        .values(silent_deaths=invocations.c.silent_deaths + 1)
-    )
-    tx.execute(invocations.update().where(begun).values(**values))
-    poisoned = tx.execute(
-        sa.select(invocations.c.source_id, invocations.c.object_key).where(
-            begun, invocations.c.deaths_alone >= DEATHS_ALONE
-        )
+    rows = tx.execute(
+        sa.select(
+            invocations.c.id,
+            invocations.c.object_key,
+            invocations.c.source_id,
+            invocations.c.begun,
+            invocations.c.deaths,
+            invocations.c.deaths_alone,
+            invocations.c.silent_deaths,
+        ).where(invocations.c.batch_token == token)
     ).all()
+    after = {
+        row.id: Deaths(begun=row.deaths, alone=row.deaths_alone, silent=row.silent_deaths).after(
+            begun=row.begun, alone=alone
+        )
+        for row in rows
+    }
+    _store_deaths(tx, after)
+    poisoned = [row for row in rows if row.begun and after[row.id].poison]
     if poisoned:
         keys = sorted({row.object_key for row in poisoned})
-        _fail_poison(database, tx, begun, poisoned[0].source_id, keys)
+        _fail_poison(database, tx, token, poisoned[0].source_id, keys)
+
+
+def _store_deaths(tx: sa.Connection, deaths: Mapping[str, Deaths]) -> None:
+    """Store what is known of workers' deaths, by invocation id."""
+    if deaths:
+        tx.execute(
+            invocations.update()
+            .where(invocations.c.id == sa.bindparam("b_id"))
+            .values(
+                deaths=sa.bindparam("b_begun"),
+                deaths_alone=sa.bindparam("b_alone"),
+                silent_deaths=sa.bindparam("b_silent"),
+            ),
+            [
+                {
+                    "b_id": invocation_id,
+                    "b_begun": one.begun,
+                    "b_alone": one.alone,
+                    "b_silent": one.silent,
+                }
+                for invocation_id, one in deaths.items()
+            ],
+        )
 
 
 def _fail_poison(
     database: Database,
     tx: sa.Connection,
-    begun: sa.ColumnElement[bool],
+    token: str,
     source_id: str,
     keys: Sequence[str],
 ) -> None:
@@ -131,7 +144,11 @@ def _fail_poison(
     for part in groups(keys):
         tx.execute(
             invocations.update()
-            .where(begun, invocations.c.object_key.in_(part))
+            .where(
+                invocations.c.batch_token == token,
+                invocations.c.begun,
+                invocations.c.object_key.in_(part),
+            )
             .values(
                 status="failed",
                 reason="worker_died",

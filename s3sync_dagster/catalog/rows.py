@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from s3sync_dagster.core.reservation import Due
 from s3sync_dagster.core.state import (
     DocumentPhase,
     DocumentState,
@@ -124,6 +125,13 @@ def listing_of(row: sa.Row[Any]) -> ListingRow:
         selected=row.selected,
         gone=row.gone,
         error=row.error,
+    )
+
+
+def due_of(row: sa.Row[Any]) -> Due:
+    """Return the value of a due row of ``invocations`` with its object's size."""
+    return Due(
+        object_key=row.object_key, priority=row.priority, deaths=row.deaths, size=row.size or 0
     )
 
 

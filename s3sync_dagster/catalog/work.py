@@ -9,13 +9,10 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.object_rows import (
-    Told,
-    doubted,
-    known_rows,
-    limited,
+    known_objects,
     note_sequencers,
-    outdated_news,
     upsert_objects,
+    within_limit,
 )
 from s3sync_dagster.catalog.rows import document_of, groups, invocation_of, object_of
 from s3sync_dagster.catalog.sidecar_rows import (
@@ -26,6 +23,7 @@ from s3sync_dagster.catalog.sidecar_rows import (
 )
 from s3sync_dagster.catalog.tables import documents, invocations, objects, sidecars
 from s3sync_dagster.core.facts import KeyFacts, SidecarChange, SidecarState
+from s3sync_dagster.core.news import Told, doubted, outdated_news, unchanged_since
 from s3sync_dagster.core.state import ObjectState
 
 
@@ -128,12 +126,9 @@ class Work:
         """
         with self._db.write() as tx:
             self._db.lock_source(tx, source_id)
-            refs = limited(tx, source_id, refs)
-            stored = refs
+            refs = stored = within_limit(tx, source_id, refs)
             if known is not None:
-                rows = known_rows(tx, source_id, known)
-                etags = {key: None if row.gone else row.etag for key, row in rows.items()}
-                stored = [told for told in refs if etags.get(told[0].key) == known.get(told[0].key)]
+                stored = unchanged_since(known_objects(tx, source_id, known), refs, known)
             upsert_objects(self._db, tx, source_id, stored, now=self._now())
         return {ref.key: reason for ref, reason in refs}
 
@@ -153,14 +148,14 @@ class Work:
         now = self._now()
         with self._db.write() as tx:
             self._db.lock_source(tx, source_id)
-            known = known_rows(tx, source_id, {*sync, *remove, *(ref.key for ref, _ in upserts)})
+            known = known_objects(tx, source_id, {*sync, *remove, *(ref.key for ref, _ in upserts)})
             old = outdated_news(known, sequencers)
             fresh = [told for told in upserts if told[0].key not in old]
             upsert_objects(
                 self._db,
                 tx,
                 source_id,
-                limited(tx, source_id, doubted(known, fresh)),
+                within_limit(tx, source_id, doubted(known, fresh)),
                 now=now,
                 sequencers=sequencers,
             )

@@ -15,6 +15,7 @@ from s3sync_dagster.core.keys import (
     validate_source_name,
 )
 from s3sync_dagster.core.selection import validate_selection
+from s3sync_dagster.engine.deleting import take_down
 from s3sync_dagster.engine.dispatching import reap
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.wiring import Parts
@@ -170,8 +171,7 @@ def delete(name: str, keep_records: bool) -> int:
     """Delete NAME with its records; running work ends first."""
     import dagster as dg  # noqa: PLC0415  (no other command here pays for it)
 
-    from s3sync_dagster.defs.deleting import delete_when_free  # noqa: PLC0415
-    from s3sync_dagster.defs.resources import Runtime  # noqa: PLC0415
+    from s3sync_dagster.defs.partitions import drop_all_partitions  # noqa: PLC0415
 
     with opened(chroma=not keep_records) as parts:
         found = parts.catalog.sources.find(name)
@@ -180,12 +180,20 @@ def delete(name: str, keep_records: bool) -> int:
         with dg.DagsterInstance.get() as instance:
             while parts.catalog.sources.deleting(found.id) is not None:
                 _release_dead(parts, found)
-                for note in delete_when_free(
-                    Runtime(parts), found, instance, log=lambda _: None, budget_seconds=5.0
-                ):
-                    if note != said:
-                        click.echo(note, err=True)
-                    said = note
+                note = take_down(
+                    found,
+                    catalog=parts.catalog,
+                    collections=lambda: parts.collections,
+                    clock=parts.clock,
+                    drop_partitions=lambda until: drop_all_partitions(
+                        instance, found, until=until, clock=parts.clock
+                    ),
+                    log=lambda _: None,
+                    budget_seconds=5.0,
+                )
+                if note != said:
+                    click.echo(note, err=True)
+                said = note
                 if parts.catalog.batches.live(source_id=found.id):
                     parts.clock.sleep(WAIT_SECONDS)
     return 0
@@ -194,7 +202,7 @@ def delete(name: str, keep_records: bool) -> int:
 def _release_dead(parts: Parts, source: Source) -> None:
     """Release batches of processes that died: nobody may be there to wait for."""
     reap(
-        parts.catalog.batches,
+        parts.catalog,
         clock=parts.clock,
         is_dead=parts.owners.is_dead,
         run_state=lambda _run_id, _token: "unknown",

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from s3sync_dagster.core.events import Message, ObjectEvent, compare_sequencers, parse_message
+from s3sync_dagster.core.news import Told
 from s3sync_dagster.core.selection import decide
 from s3sync_dagster.model.errors import InvalidEvent
 from s3sync_dagster.model.object import ObjectRef
@@ -22,7 +23,7 @@ _LOOKED_AT = frozenset({"sidecar", "empty_object", "too_large"})
 class SourceEvents:
     """What a tick's messages mean for one source; keys in UTF-8 order, each once."""
 
-    upserts: tuple[tuple[ObjectRef, str | None], ...] = ()
+    upserts: tuple[Told, ...] = ()
     """What events tell of objects, each with selection's reason for skipping it."""
     sync: tuple[str, ...] = ()
     """Keys to bring in line."""
@@ -147,7 +148,7 @@ def _later(known: ObjectEvent | None, event: ObjectEvent) -> ObjectEvent:
 
 def _source_events(source: Source, keys: Mapping[str, ObjectEvent]) -> tuple[SourceEvents, int]:
     """Return what the latest event of each key means, and how many keys are left out."""
-    upserts: list[tuple[ObjectRef, str | None]] = []
+    upserts: list[Told] = []
     sync: list[str] = []
     remove: list[str] = []
     left_out = 0

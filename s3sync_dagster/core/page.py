@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from s3sync_dagster.core.news import BEYOND_LIMIT, Told, beyond_limit
 from s3sync_dagster.core.selection import decide
 from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.core.state import ObjectState
@@ -34,7 +35,7 @@ class PageCommit:
     selected: int = 0
     missing: Sequence[str] = ()
     """Known keys of the stretch that the page does not have."""
-    upserts: Sequence[tuple[ObjectRef, str | None]] = ()
+    upserts: Sequence[Told] = ()
     """Objects whose row changes, with selection's verdict."""
     invoke: Sequence[str] = field(default_factory=list[str])
 
@@ -50,7 +51,7 @@ def reconcile_page(
 ) -> PageCommit:
     """Compare one page with what is known of its stretch of keys."""
     fingerprint = source.fingerprint()
-    upserts: list[tuple[ObjectRef, str | None]] = []
+    upserts: list[Told] = []
     invoke: list[str] = []
     new = changed = 0
     selected = selected_before
@@ -59,8 +60,8 @@ def reconcile_page(
         skip = decide(source, ref)
         reason = skip.reason if skip else None
         if reason is None:
-            if source.document_limit is not None and selected >= source.document_limit:
-                reason = "document_limit"
+            if beyond_limit(selected, source.document_limit):
+                reason = BEYOND_LIMIT
             else:
                 selected += 1
         differs = known is None or _differs(known, ref)

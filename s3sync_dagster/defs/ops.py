@@ -14,12 +14,11 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from s3sync_dagster.core.naming import SOURCE_TAG
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.patience import Patience
-from s3sync_dagster.defs.dispatching import SOURCE_TAG
 from s3sync_dagster.defs.events import report_keys, report_source
 from s3sync_dagster.defs.heartbeat import keep_alive
-from s3sync_dagster.defs.partitions import add_partitions
 from s3sync_dagster.defs.pooling import pool_connections
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.engine.batch.parts import BatchParts
@@ -100,7 +99,7 @@ def build_ops(name: str, find: Callable[[Runtime], Source]) -> tuple[Any, Any]:
         keep_alive(context, runtime, lease, keys=len(batch.leased.keys))
 
         def open_parts() -> BatchParts:
-            add_partitions(runtime.parts.catalog, context.instance, source, batch.leased.keys)
+            _tell_partitions(context, batch)
             return runtime.parts.batch_parts(source, **{"log": context.log.info, **runtime.hooks})
 
         batch.run = BatchRun(
@@ -177,12 +176,17 @@ def _upsert(context: dg.OpExecutionContext, batch: OpsBatch, run: BatchRun) -> N
         return
     runtime.end()
     _tell_rest(context, batch, reason="not_begun", error="Time was up; a later run has it.")
-    add_partitions(catalog, context.instance, batch.source, batch.leased.keys)
+    _tell_partitions(context, batch)
     invocations = [one for deed in run.deeds for one in deed.decision.facts.invocations]
     asked = min((one.created_at.timestamp() for one in invocations), default=None)
     report_source(context, batch.asset_key, catalog.views.counts(batch.source.id), asked)
     summary = ", ".join(f"{state} {number}" for state, number in sorted(batch.counts.items()))
     context.log.info(f"{batch.source.name}: {summary or 'nothing to do'}")
+
+
+def _tell_partitions(context: dg.OpExecutionContext, batch: OpsBatch) -> None:
+    catalog = context.resources.s3sync.parts.catalog
+    tell_partitions(catalog, InstanceRuns(context.instance), batch.source, batch.leased.keys)
 
 
 def _tell(context: dg.OpExecutionContext, batch: OpsBatch, outcomes: Sequence[KeyOutcome]) -> None:

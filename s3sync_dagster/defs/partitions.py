@@ -1,34 +1,17 @@
 """Object keys as partitions: told to Dagster before their run, taken back after a removal."""
 
-from collections.abc import Sequence
-
 import dagster as dg
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
 from s3sync_dagster.catalog import Catalog
+from s3sync_dagster.core.naming import asset_path, partitions_name
+from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.model.source import Source
 
 PARTITIONS_A_CALL = 5000
 """SQLite builds differ in how many variables a statement may have."""
 DROPPED_A_CALL = 200
 """Dagster deletes partitions one by one: 2 to 13 ms each."""
-
-
-def partitions_name(source_name: str) -> str:
-    """Return the name of a source's dynamic partitions."""
-    return f"s3_{source_name}"
-
-
-def add_partitions(
-    catalog: Catalog, instance: dg.DagsterInstance, source: Source, keys: Sequence[str]
-) -> int:
-    """Tell Dagster of keys that it does not know yet; returns how many there were."""
-    names = catalog.work.partitions_to_add(source.id, keys)
-    for start in range(0, len(names), PARTITIONS_A_CALL):
-        part = names[start : start + PARTITIONS_A_CALL]
-        instance.add_dynamic_partitions(partitions_name(source.name), part)
-        catalog.work.partitions_added(source.id, part, added=True)
-    return len(names)
 
 
 def drop_partitions(catalog: Catalog, instance: dg.DagsterInstance, source: Source) -> int:
@@ -47,7 +30,18 @@ def drop_partitions(catalog: Catalog, instance: dg.DagsterInstance, source: Sour
 
 
 def _backfilled(instance: dg.DagsterInstance, source_name: str) -> bool:
-    asset = dg.AssetKey(["s3", source_name])
+    asset = dg.AssetKey(asset_path(source_name))
     working = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING]
     backfills = instance.get_backfills(filters=BulkActionsFilter(statuses=working))
     return any(asset in (backfill.asset_selection or [asset]) for backfill in backfills)
+
+
+def drop_all_partitions(
+    instance: dg.DagsterInstance, source: Source, *, until: float, clock: Clock
+) -> bool:
+    """Take all partitions of a source back until that monotonic time; True when none is left."""
+    for name in instance.get_dynamic_partitions(partitions_name(source.name)):
+        instance.delete_dynamic_partition(partitions_name(source.name), name)
+        if clock.monotonic() > until:
+            return False
+    return True

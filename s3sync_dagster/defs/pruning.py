@@ -17,7 +17,7 @@ from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
-from s3sync_dagster.defs.dispatching import SOURCE_TAG
+from s3sync_dagster.core.naming import SOURCE_TAG
 
 KEEP_RUNS = 1000
 """Newest runs of this code location's sources that stay, whatever their age."""

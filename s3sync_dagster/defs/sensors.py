@@ -9,7 +9,8 @@ from typing import Any
 
 import dagster as dg
 
-from s3sync_dagster.defs.dispatching import Dispatcher, job_name
+from s3sync_dagster.core.naming import job_name
+from s3sync_dagster.defs.dispatching import Dispatcher
 from s3sync_dagster.defs.housekeeping import keep_minutes
 from s3sync_dagster.defs.intake import take_messages
 from s3sync_dagster.defs.listing import BUDGET_SECONDS, list_in_turn, list_when_due

@@ -6,10 +6,9 @@ from typing import Any
 import dagster as dg
 
 from s3sync_dagster.core.keys import validate_source_name
+from s3sync_dagster.core.naming import SOURCE_TAG, job_name, partitions_name
 from s3sync_dagster.defs.checks import build_checks
-from s3sync_dagster.defs.dispatching import SOURCE_TAG, job_name
 from s3sync_dagster.defs.ops import build_ops, chunk
-from s3sync_dagster.defs.partitions import partitions_name
 from s3sync_dagster.defs.resources import AnySource, Runtime, runtime_resource
 from s3sync_dagster.defs.sensors import build_listing_sensor
 from s3sync_dagster.model.source import Source

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.facts import KeyFacts, SidecarChange, SidecarState
     from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
+    from s3sync_dagster.core.news import Told
     from s3sync_dagster.core.outcome import KeyOutcome
     from s3sync_dagster.core.page import PageCommit, PageWindow
-    from s3sync_dagster.core.state import DocumentState, ListingRow
-    from s3sync_dagster.model.object import ObjectRef
+    from s3sync_dagster.core.reservation import Take
+    from s3sync_dagster.core.state import BatchRow, DocumentState, ListingRow
+    from s3sync_dagster.model.invocation import Batch, Trigger
     from s3sync_dagster.model.source import Source
 
 
@@ -37,8 +39,6 @@ class ListingsPort(Protocol):
         listing: ListingRow,
         *,
         owner: str,
-        guard_share: float,
-        guard_minimum: int,
         removes: bool,
         approved: bool = False,
     ) -> ListingRow:
@@ -55,7 +55,51 @@ class ListingsPort(Protocol):
 
 
 class BatchesPort(Protocol):
-    """Leases of a running batch."""
+    """Batches and the leases on their keys."""
+
+    def pending_sources(self) -> list[str]:
+        """Return ids of sources that have due pending invocations."""
+        ...
+
+    def reserve(
+        self, source_id: str, *, take: Take, owner: str | None = None, run_id: str | None = None
+    ) -> Batch | None:
+        """Lease pending invocations of a source to a new batch; None when nothing is due."""
+        ...
+
+    def lease_keys(
+        self, source_id: str, keys: Sequence[str], *, owner: str, run_id: str
+    ) -> tuple[Batch | None, dict[str, str]]:
+        """Lease just these keys; returns the batch, and the held keys with their runs."""
+        ...
+
+    def start(self, token: str, *, owner: str, run_id: str) -> bool:
+        """Compare and set ``reserved -> running``."""
+        ...
+
+    def row(self, token: str) -> BatchRow | None:
+        """Return a batch."""
+        ...
+
+    def keys(self, token: str) -> list[str]:
+        """Return the object keys that a batch holds."""
+        ...
+
+    def live(self, *, source_id: str | None = None) -> Sequence[BatchRow]:
+        """Return live batches, oldest first."""
+        ...
+
+    def yielded(self, token: str) -> None:
+        """Note that a run was asked for."""
+        ...
+
+    def prolong(self, token: str) -> None:
+        """Prolong the reservation of a batch whose run is still queued."""
+        ...
+
+    def release(self, token: str, *, died: bool) -> bool:
+        """End a live batch that will not finish."""
+        ...
 
     def renew(self, token: str) -> float:
         """Extend the lease; returns the seconds granted, 0 when it is lost."""
@@ -87,6 +131,24 @@ class DocumentsPort(Protocol):
         """Turn documents ``removing`` under the batch; returns those that are still theirs."""
         ...
 
+    def of_source(
+        self, source_id: str, *, after_id: int = 0, limit: int = 1000
+    ) -> list[DocumentState]:
+        """Return documents of a source by row id, a page at a time."""
+        ...
+
+    def enqueue_unclean(self, source_id: str) -> int:
+        """Ask for work on documents that are not clean; returns how many keys."""
+        ...
+
+    def forget(self, ids: Sequence[int]) -> None:
+        """Delete rows whose records are gone."""
+        ...
+
+    def drop_source(self, source_id: str) -> None:
+        """Forget a source and all that belongs to it."""
+        ...
+
     def distrust(self, states: Sequence[DocumentState]) -> None:
         """Mark the owners of these record ids not clean and enqueue them."""
         ...
@@ -114,7 +176,7 @@ class WorkPort(Protocol):
     def record_objects(
         self,
         source_id: str,
-        refs: Sequence[tuple[ObjectRef, str | None]],
+        refs: Sequence[Told],
         *,
         known: Mapping[str, str | None] | None = None,
     ) -> dict[str, str | None]:
@@ -129,6 +191,40 @@ class WorkPort(Protocol):
         self, source_id: str, changes: Sequence[SidecarChange], *, held: Collection[str] = ()
     ) -> None:
         """Store what sidecars ask for, with the work that follows."""
+        ...
+
+    def keys_of_partitions(self, source_id: str, partitions: Sequence[str]) -> dict[str, str]:
+        """Return partition key -> object key."""
+        ...
+
+    def partitions_to_add(self, source_id: str, keys: Sequence[str]) -> list[str]:
+        """Return partition keys that Dagster was not told yet."""
+        ...
+
+    def partitions_added(self, source_id: str, partitions: Sequence[str], *, added: bool) -> None:
+        """Note that Dagster knows these partitions, or knows them no more."""
+        ...
+
+
+class InvocationsPort(Protocol):
+    """Requests for work."""
+
+    def request(
+        self, source: Source, keys: Iterable[str], *, trigger: Trigger, force: bool = False
+    ) -> list[str]:
+        """Ask for work on keys; returns the ids of the invocations."""
+        ...
+
+    def live_count(self, source_id: str) -> int:
+        """Return pending and processing invocations of a source."""
+        ...
+
+
+class SourcesPort(Protocol):
+    """Sources."""
+
+    def deleting(self, source_id: str) -> str | None:
+        """Return ``records`` or ``keep`` for a source that is being deleted, else None."""
         ...
 
 
@@ -153,4 +249,14 @@ class CatalogPort(Protocol):
     @property
     def work(self) -> WorkPort:
         """Keys of a batch."""
+        ...
+
+    @property
+    def invocations(self) -> InvocationsPort:
+        """Invocations."""
+        ...
+
+    @property
+    def sources(self) -> SourcesPort:
+        """Sources."""
         ...

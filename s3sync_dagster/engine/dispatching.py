@@ -6,9 +6,10 @@ One dispatcher for all who start runs: the dispatch sensor, the API right after 
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
-from s3sync_dagster.core.take import Take
+from s3sync_dagster.core.reservation import Take
+from s3sync_dagster.core.state import BatchRow
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.model.source import Source
@@ -58,9 +59,7 @@ RunStateOf = Callable[[str | None, str], RunState]
 """Tells a run's state from its id (None before it is known) and batch token."""
 
 
-def tell_partitions(
-    catalog: CatalogPort, runs: Runs, source: Source, keys: Sequence[str]
-) -> None:
+def tell_partitions(catalog: CatalogPort, runs: Runs, source: Source, keys: Sequence[str]) -> None:
     """Tell Dagster of keys that it does not know yet, before their run."""
     names = catalog.work.partitions_to_add(source.id, keys)
     runs.add_partitions(source.name, names)
@@ -225,9 +224,7 @@ def work_off(
         clock.sleep(wait_seconds)
 
 
-def _take(
-    catalog: CatalogPort, source: Source, *, owner: str, run_id: str
-) -> BatchOrder | None:
+def _take(catalog: CatalogPort, source: Source, *, owner: str, run_id: str) -> BatchOrder | None:
     """Lease a batch to this process: of what waits, or one whose run has not started yet.
 
     Such a run, should a daemon start it later, finds its batch taken and leaves it.
@@ -243,7 +240,7 @@ def _take(
     return None
 
 
-def _why_dead(row: Any, *, now: float, is_dead: IsDead, run_state: RunStateOf) -> str | None:
+def _why_dead(row: BatchRow, *, now: float, is_dead: IsDead, run_state: RunStateOf) -> str | None:
     if row.state == "reserved":
         state = run_state(None, row.token)
         if state == "ended":

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from s3sync_dagster.core.filetypes import kind_of
+from s3sync_dagster.core.guard import needs_approval
 from s3sync_dagster.core.page import PageWindow, reconcile_page
 from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.core.state import ObjectState
 from s3sync_dagster.engine.catalog_port import CatalogPort
-from s3sync_dagster.engine.listing import GUARD_MINIMUM, GUARD_SHARE, PAGE_KEYS
+from s3sync_dagster.engine.listing import PAGE_KEYS
 from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.errors import NotPossible
 from s3sync_dagster.model.object import ObjectRef
@@ -118,8 +119,7 @@ class _Count:
         found.skipped, found.failed = dict(self._skipped), dict(self._failed)
         if self._source.mode is not DeleteMode.MIRROR:
             found.removed = 0
-        limit = max(GUARD_MINIMUM, GUARD_SHARE * self._held)
-        found.needs_approval = found.removed > limit or 0 < found.removed == self._held
+        found.needs_approval = needs_approval(found.removed, total=self._held)
         return found
 
     def _object(

@@ -14,8 +14,6 @@ from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.errors import NotPossible, S3SyncError, Unavailable
 from s3sync_dagster.model.source import DeleteMode, Source
 
-GUARD_MINIMUM = 50
-GUARD_SHARE = 0.2
 PAGE_KEYS = 1000
 
 
@@ -111,8 +109,6 @@ def continue_listing(
     listing = catalog.listings.finish(
         listing,
         owner=owner,
-        guard_share=GUARD_SHARE,
-        guard_minimum=GUARD_MINIMUM,
         removes=source.mode is DeleteMode.MIRROR,
         approved=approve_deletes,
     )

@@ -301,9 +301,17 @@ class Collections(Protocol):
     """The collections of one Chroma (server, Cloud or embedded)."""
 
     def open(
-        self, name: str, *, tenant: str, database: str, embedder: Embedder, create: bool = True
+        self,
+        name: str,
+        *,
+        tenant: str,
+        database: str,
+        embedder: Embedder | None,
+        create: bool = True,
     ) -> CollectionPort:
         """Return the collection, created with cosine space and the embedder's configuration.
+
+        Without an embedder it is neither created nor compared: for who deletes by id.
 
         Raises ``EmbeddingMismatch`` when it exists with another function, space or dimension,
         ``NotFound`` when it or the database does not exist and may not be created,

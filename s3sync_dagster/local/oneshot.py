@@ -5,19 +5,18 @@ shows it. The catalog makes it agree with a daemon, a sensor or a second sync at
 """
 
 import threading
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.core.naming import SOURCE_TAG, TOKEN_TAG, job_name, run_config
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.core.state import ListingRow, ListingState
+from s3sync_dagster.core.suspects import BEGUN_AT_ONCE
 from s3sync_dagster.engine.batch.parts import Tally
-from s3sync_dagster.engine.batch.read import BEGUN_AT_ONCE
-from s3sync_dagster.engine.dispatching import RunState, reap
+from s3sync_dagster.engine.dispatching import BatchOrder, tell_partitions, work_off
 from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.extraction.warming import warm_up
 from s3sync_dagster.local.home import open_dagster
@@ -146,13 +145,7 @@ def _work(
 
     import dagster as dg  # noqa: PLC0415  (an unchanged bucket does not pay for it)
 
-    from s3sync_dagster.defs.dispatching import (  # noqa: PLC0415
-        SOURCE_TAG,
-        TOKEN_TAG,
-        Dispatcher,
-        job_name,
-        run_config,
-    )
+    from s3sync_dagster.defs.dispatching import InstanceRuns  # noqa: PLC0415
     from s3sync_dagster.defs.resources import CatalogSource, Runtime  # noqa: PLC0415
     from s3sync_dagster.defs.source import RESOURCES, build_source_definitions  # noqa: PLC0415
 
@@ -179,70 +172,40 @@ def _work(
         resources={**RESOURCES, "s3sync": this_process},
     )
     job = definitions.resolve_job_def(job_name(source.name))
-    noted = False
     with (
         dg.DagsterInstance.get() as instance,
         heard_stop(parts.pool.close, grace_seconds=STOP_SECONDS) as stop,
     ):
-        dispatcher = Dispatcher(runtime, instance, [source.name])
-        while True:
-            run_id = str(uuid.uuid4())
-            taken = _take(parts, source, run_id)
-            if taken is not None:
-                token, keys = taken
-                dispatcher.add_partitions(source, keys)
-                with _interruptible(stop):
-                    job.execute_in_process(
-                        run_config={
-                            **run_config(source.name, keys=keys, token=token),
-                            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-                        },
-                        instance=instance,
-                        run_id=run_id,
-                        tags={TOKEN_TAG: token, SOURCE_TAG: source.name, "s3sync/cli": "sync"},
-                        raise_on_error=False,
-                    )
-                parts.catalog.batches.release(token, died=False)
-                continue
-            reaped = reap(
-                parts.catalog.batches,
-                clock=parts.clock,
-                is_dead=parts.owners.is_dead,
-                run_state=_nothing_known,
-                source_id=source.id,
-            )
-            for dead in reaped:
-                progress.note(f"a batch of an earlier run is taken over: {dead.why}")
-                dispatcher.report_failed(dead.run_id, dead.why)
-            if reaped:  # one that died while it removed records has no key that waits
-                parts.catalog.documents.enqueue_unclean(source.id)
-                continue
-            if not parts.catalog.invocations.live_count(source.id):
-                return
-            if not noted:
-                progress.note("another process holds some of the keys; waiting for it")
-                noted = True
-            parts.clock.sleep(WAIT_SECONDS)
+        runs = InstanceRuns(instance)
 
+        def work(order: BatchOrder, run_id: str) -> None:
+            tell_partitions(parts.catalog, runs, source, order.keys)
+            with _interruptible(stop):
+                job.execute_in_process(
+                    run_config={
+                        **run_config(source.name, keys=order.keys, token=order.token),
+                        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                    },
+                    instance=instance,
+                    run_id=run_id,
+                    tags={
+                        TOKEN_TAG: order.token,
+                        SOURCE_TAG: source.name,
+                        "s3sync/cli": "sync",
+                    },
+                    raise_on_error=False,
+                )
 
-def _take(parts: Parts, source: Source, run_id: str) -> tuple[str, list[str]] | None:
-    """Lease a batch to this process: of what waits, or one whose run has not started yet.
-
-    Such a run, should a daemon start it later, finds its batch taken and leaves it.
-    """
-    batches, owner = parts.catalog.batches, parts.owners.me()
-    batch = batches.reserve(
-        source.id,
-        take=Take(max_live=1000, ignore_backoff=True),
-        owner=owner,
-        run_id=run_id,
-    )
-    if batch is not None:
-        return batch.token, list(batch.keys)
-    for row in batches.live(source_id=source.id):
-        if row.state == "reserved" and batches.start(row.token, owner=owner, run_id=run_id):
-            return row.token, batches.keys(row.token)
-    return None
+        work_off(
+            parts.catalog,
+            source,
+            clock=parts.clock,
+            owner=parts.owners.me(),
+            is_dead=parts.owners.is_dead,
+            work=work,
+            note=progress.note,
+            on_reaped=lambda dead: runs.report_failed(dead.run_id, dead.token, dead.why),
+        )
 
 
 @contextmanager
@@ -259,8 +222,3 @@ def _interruptible(stop: threading.Event) -> Iterator[None]:
         raise
     if stop.wait(HEARD_SECONDS):
         raise KeyboardInterrupt
-
-
-def _nothing_known(_run_id: str | None, _token: str) -> RunState:
-    """Only owners and leases decide here: runs are the daemon's business."""
-    return "unknown"

@@ -129,9 +129,17 @@ class ChromaCollections:
         self._limits: WriteLimits | None = None
 
     def open(
-        self, name: str, *, tenant: str, database: str, embedder: Embedder, create: bool = True
+        self,
+        name: str,
+        *,
+        tenant: str,
+        database: str,
+        embedder: Embedder | None,
+        create: bool = True,
     ) -> ChromaCollection:
         """Return the collection, created with cosine space and the embedder's configuration.
+
+        Without an embedder it is neither created nor compared: for who deletes by id.
 
         Raises:
             EmbeddingMismatch: it exists with another function, space or dimension.
@@ -143,11 +151,13 @@ class ChromaCollections:
         if found is None:
             if not self.directory.has_database(tenant, database):
                 raise NotFound(f"there is no database {database!r} of tenant {tenant!r}")
-            if not create:
+            if embedder is None or not create:
                 raise NotFound(f"there is no collection {name!r} in database {database!r}")
             found = self._create(name, tenant, database, embedder)
         check_collection(found, embedder)
-        if create:  # what only reads or deletes does without the endpoint of a remote model
+        if (
+            embedder is not None and create
+        ):  # what only reads or deletes does without the endpoint of a remote model
             check_dimension(found, embedder)
         return ChromaCollection(
             self.directory.sender(found, tenant, database),

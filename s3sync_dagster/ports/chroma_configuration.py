@@ -48,13 +48,17 @@ def new_collection(name: str, embedder: Embedder, *, schema: bool = False) -> di
     return {"name": name, "configuration": configuration}
 
 
-def check_collection(found: Mapping[str, Any], embedder: Embedder) -> None:
+def check_collection(found: Mapping[str, Any], embedder: Embedder | None) -> None:
     """Compare a collection as the API shows it with what the embedder will write.
+
+    Who only deletes by id has no embedder, and may do so in a finished collection too.
 
     Raises:
         Conflict: it is marked ``finished_ingest`` (reason of the same name).
         EmbeddingMismatch: another function, space or sparse index.
     """
+    if embedder is None:
+        return
     name = found["name"]
     if (found.get("metadata") or {}).get("finished_ingest") is True:
         raise Conflict(

@@ -33,14 +33,20 @@ class MemoryCollections:
         """Databases that do not exist."""
 
     def open(
-        self, name: str, *, tenant: str, database: str, embedder: Embedder, create: bool = True
+        self,
+        name: str,
+        *,
+        tenant: str,
+        database: str,
+        embedder: Embedder | None,
+        create: bool = True,
     ) -> MemoryCollection:
         """Return the collection; see ``engine.ports.Collections``."""
         if database in self.missing_databases:
             raise NotFound(f"there is no database {database!r} of tenant {tenant!r}")
         place = (tenant, database, name)
         if place not in self._collections:
-            if not create:
+            if embedder is None or not create:
                 raise NotFound(f"there is no collection {name!r} in database {database!r}")
             self._collections[place] = MemoryCollection(
                 name,
@@ -49,7 +55,7 @@ class MemoryCollections:
             )
         collection = self._collections[place]
         check_collection(collection.description(), embedder)
-        if create:
+        if embedder is not None and create:
             check_dimension(collection.description(), embedder)
         return collection
 

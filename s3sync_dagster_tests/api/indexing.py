@@ -13,7 +13,7 @@ def work(api, source_id):
     source = parts.catalog.sources.find(source_id)
     done = 0
     while batch := parts.catalog.batches.reserve(
-        source.id, take=Take(ignore_backoff=True), owner=parts.owners.me(), run_id=str(uuid.uuid4())
+        source.id, take=Take(by_hand=True), owner=parts.owners.me(), run_id=str(uuid.uuid4())
     ):
         lease = Lease(batch.token, catalog=parts.catalog, clock=parts.clock)
         sync_batch(parts.batch_parts(source, threads=1), lease)

@@ -2,11 +2,8 @@
 
 import pytest
 
-from s3sync_dagster.api.launching import Launcher, run_config
+from s3sync_dagster.api.launching import Launcher
 from s3sync_dagster.catalog import open_catalog
-from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.defs.dispatching import SOURCE_TAG, TOKEN_TAG, job_name
-from s3sync_dagster.defs.dispatching import run_config as defs_run_config
 from s3sync_dagster.model.errors import NotFound, Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import Source
@@ -25,15 +22,6 @@ def catalog(tmp_path):
 
 def statuses(catalog):
     return [row.status for row in catalog.invocations.rows()]
-
-
-def test_it_says_what_the_definitions_say(catalog):
-    catalog.invocations.request(SOURCE, ["a", "b"], trigger=Trigger.API)
-    batch = catalog.batches.reserve("s-1", take=Take())
-    expected = defs_run_config("one", keys=["a", "b"], token=batch.token)
-    assert run_config("one", batch) == expected
-    assert (TOKEN_TAG, SOURCE_TAG) == ("s3sync/batch", "s3sync/source")
-    assert job_name("one") == "index_one"
 
 
 def test_nobody_answers_and_the_work_stays_pending(catalog):

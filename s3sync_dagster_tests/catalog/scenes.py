@@ -41,9 +41,7 @@ def list_all(catalog, src, refs, *, owner="me", removes=True, approved=False):
         ),
         owner=owner,
     )
-    return catalog.listings.finish(
-        listing, owner=owner, guard_share=0.2, guard_minimum=50, removes=removes, approved=approved
-    )
+    return catalog.listings.finish(listing, owner=owner, removes=removes, approved=approved)
 
 
 def index(catalog: Catalog, src: Source, token: str, key: str, count=2, custom_id=None):

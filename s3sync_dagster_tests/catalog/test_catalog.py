@@ -104,7 +104,7 @@ def test_what_was_touched_after_the_listing_began_is_not_gone(catalog, clock):
         PageCommit(asked_at=clock.seconds, cursor=None, listed=1, missing=["b"]),
         owner="me",
     )
-    catalog.listings.finish(listing, owner="me", guard_share=0.2, guard_minimum=50, removes=True)
+    catalog.listings.finish(listing, owner="me", removes=True)
     rows = {row.object_key for row in catalog.views.object_rows(src.id)}
     assert rows == {"a", "late"}
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
+from s3sync_dagster.core.naming import job_name, run_config
 from s3sync_dagster.defs.building import build_definitions
-from s3sync_dagster.defs.dispatching import Dispatcher, job_name, run_config
+from s3sync_dagster.defs.dispatching import Dispatcher
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.model.source import EmbeddingConfig, Source

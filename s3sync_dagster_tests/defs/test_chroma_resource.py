@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 import dagster as dg
 import pytest
 
+from s3sync_dagster.core.naming import job_name, run_config
 from s3sync_dagster.definitions import (
     ChromaResource,
     CloudConfig,
@@ -13,7 +14,6 @@ from s3sync_dagster.definitions import (
     S3Source,
     build_definitions,
 )
-from s3sync_dagster.defs.dispatching import job_name, run_config
 from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster.wiring import open_parts

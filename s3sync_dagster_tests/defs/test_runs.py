@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.defs.dispatching import SOURCE_TAG, TOKEN_TAG
+from s3sync_dagster.core.naming import SOURCE_TAG, TOKEN_TAG
 from s3sync_dagster.defs.links import object_link
 from s3sync_dagster.model.source import Source
 

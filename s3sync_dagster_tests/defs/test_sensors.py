@@ -11,10 +11,12 @@ from dagster._core.events import DagsterEvent
 
 from s3sync_dagster.core import reconcile
 from s3sync_dagster.core.state import ListingState
+from s3sync_dagster.defs.dispatching import InstanceRuns
 from s3sync_dagster.defs.housekeeping import keep_minutes, report_checks, report_orphans
 from s3sync_dagster.defs.listing import RESPITE_SECONDS, list_in_turn, list_when_due
 from s3sync_dagster.defs.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.resources import Runtime
+from s3sync_dagster.engine.dispatching import tell_partitions
 from s3sync_dagster.model.invocation import Trigger
 
 KEYS = [f"docs/{n}.md" for n in range(5)]
@@ -138,7 +140,7 @@ def test_twenty_thousand_keys_are_added_in_a_tick_and_back_pressure_holds(world)
         world.catalog.work.record_objects(
             world.source.id, [(ref, None) for ref in refs[start : start + 5000]]
         )
-    world.dispatcher().add_partitions(world.source, keys)
+    tell_partitions(world.catalog, InstanceRuns(world.instance), world.source, keys)
     assert len(world.instance.get_dynamic_partitions(world.partitions.name)) == 20_000
     world.catalog.invocations.request_automatic(world.source.id, keys, trigger=Trigger.LISTING)
     requests = world.tick("dispatch").run_requests

@@ -5,15 +5,15 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.core.intake import plan_intake
 from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.run import sync_batch
-from s3sync_dagster.engine.dispatching import reap
+from s3sync_dagster.engine.dispatching import BatchOrder, work_off
 from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.engine.ports import WriteLimits
 from s3sync_dagster.model.errors import LeaseLost
@@ -69,38 +69,23 @@ def run(environment: Mapping[str, str], source_id: str, orders: Orders) -> None:
         )  # fmt: skip
         at("listed")
     parts.catalog.documents.enqueue_unclean(source.id)
-    while True:
-        batch = parts.catalog.batches.reserve(
-            source.id,
-            take=Take(max_live=1000, ignore_backoff=True),
-            owner=parts.owners.me(),
-            run_id=f"run-{os.getpid()}",
-        )
-        if batch is not None:
-            lease = Lease(batch.token, catalog=parts.catalog, clock=parts.clock)
-            try:
-                with lease.heartbeat():
-                    sync_batch(engine, lease)
-            except LeaseLost:
-                return
-            parts.catalog.documents.enqueue_unclean(source.id)
-        elif _reap(parts, source.id):
-            parts.catalog.documents.enqueue_unclean(source.id)
-        else:
-            parts.close()
-            return
 
+    def work(order: BatchOrder, _run_id: str) -> None:
+        lease = Lease(order.token, catalog=parts.catalog, clock=parts.clock)
+        with lease.heartbeat():
+            sync_batch(engine, lease)
 
-def _reap(parts: Any, source_id: str) -> bool:
-    return bool(
-        reap(
-            parts.catalog.batches,
+    with suppress(LeaseLost):
+        work_off(
+            parts.catalog,
+            source,
             clock=parts.clock,
+            owner=parts.owners.me(),
             is_dead=parts.owners.is_dead,
-            run_state=lambda _run, _token: "unknown",
-            source_id=source_id,
+            work=work,
+            note=lambda _line: None,
         )
-    )
+        parts.close()
 
 
 def _take_messages(parts: Any, source: Any, at: Callable[[str], None]) -> None:

@@ -115,7 +115,7 @@ def test_one_partition_from_the_ui(stage):
 
 
 def test_scattered_keys_in_one_run_from_the_launchpad(stage):
-    from s3sync_dagster.defs.dispatching import job_name, run_config
+    from s3sync_dagster.core.naming import job_name, run_config
 
     keys = [f"docs/{number:03d}.md" for number in range(0, 40, 4)]
     config = run_config(stage.source.name, keys=keys, force=True)

@@ -138,7 +138,7 @@ class World(Outside):
     def start_batch(self, *, max_keys: int, ignore_backoff: bool = False) -> bool:
         batch = self.catalog.batches.reserve(
             self.source.id,
-            take=Take(max_keys=max_keys, max_live=3, ignore_backoff=ignore_backoff),
+            take=Take(max_keys=max_keys, max_live=3, by_hand=ignore_backoff),
             owner=f"w{self.started}",
             run_id=f"r{self.started}",
         )

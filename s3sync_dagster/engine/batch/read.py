@@ -9,6 +9,7 @@ from s3sync_dagster.core.decision import Decision, decide_key, give_up, leave_ou
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.facts import KeyFacts, listed_as_gone, needs_head, told_ref
 from s3sync_dagster.core.selection import decide, require_inside_prefix
+from s3sync_dagster.core.suspects import BEGUN_AT_ONCE, SILENT_DEATHS
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.sidecars import apply_sidecars, read_sidecar
@@ -16,11 +17,6 @@ from s3sync_dagster.engine.retry import call_patiently
 from s3sync_dagster.engine.unexpected import unexpected_error
 from s3sync_dagster.model.errors import NotFound, S3SyncError
 from s3sync_dagster.model.object import ObjectRef
-
-BEGUN_AT_ONCE = 16
-"""Keys that are suspects together when their worker dies."""
-SILENT_DEATHS = 2
-"""After so many workers that died with a key in their batch every step counts as its doing."""
 
 
 def read_batch(parts: BatchParts, lease: Lease, begun: set[str]) -> list[Deed]:

@@ -74,7 +74,7 @@ def _open(parts: BatchParts, name: str) -> CollectionPort | None:
             name,
             tenant=parts.source.tenant,
             database=parts.source.database_name,
-            embedder=parts.embedder,
+            embedder=None,  # deleted by id, whichever model made the vectors
             create=False,
         )
     except NotFound:

@@ -1,0 +1,16 @@
+"""The guard: what a listing may remove without a person's word."""
+
+GUARD_MINIMUM = 50
+"""So many documents may always go, but never all of them."""
+GUARD_SHARE = 0.2
+"""Part of a source's documents that may go."""
+
+
+def needs_approval(leaving: int, *, total: int) -> bool:
+    """Return whether so many removals wait until a person approves them.
+
+    Args:
+        leaving: documents that would go.
+        total: documents of the source, those included.
+    """
+    return leaving > max(GUARD_MINIMUM, GUARD_SHARE * total) or 0 < leaving == total
