@@ -5,7 +5,11 @@ from enum import StrEnum
 from typing import Literal
 
 from s3sync_dagster.model.document import Metadata
+from s3sync_dagster.model.invocation import BatchState
+from s3sync_dagster.model.source import Source
 
+Origin = Literal["python", "yaml", "catalog"]
+"""Who declares a source: the code, a component's YAML, or the catalog itself (API, CLI)."""
 Outcome = Literal["indexed", "skipped", "failed"]
 RetryClass = Literal["input", "configuration", "transient"]
 
@@ -26,6 +30,39 @@ class DocumentPhase(StrEnum):
     WRITING = "writing"
     CLEAN = "clean"
     REMOVING = "removing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRow:
+    """A source, and what the catalog knows of it besides."""
+
+    source: Source
+    origin: Origin
+    created_at: float
+    """Seconds since 1970, UTC, as all times here."""
+    paused: bool = False
+    deleting: Literal["records", "keep"] | None = None
+    """What becomes of its records, for one that is being deleted."""
+    list_due_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRow:
+    """A batch without its keys: who works on it, and until when."""
+
+    token: str
+    source_id: str
+    state: BatchState
+    priority: int
+    """The best of its invocations', see ``Trigger.priority``."""
+    size: int
+    """Keys that it began with."""
+    lease_until: float
+    created_at: float
+    owner: str | None = None
+    run_id: str | None = None
+    yielded_at: float | None = None
+    """When a run was requested for it last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
