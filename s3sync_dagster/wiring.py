@@ -13,6 +13,7 @@ from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.embedding.cache import VectorCache
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.listing import ListingParts
 from s3sync_dagster.engine.ports import Collections, Embedder, ObjectStore, Queue, WorkerPool
 from s3sync_dagster.extraction import extract_document
 from s3sync_dagster.model.errors import InvalidSetting
@@ -150,6 +151,13 @@ class Parts:
                     where.parent.mkdir(parents=True, exist_ok=True)
                     self._vectors = VectorCache(where)
             return self._vectors
+
+    @property
+    def listing(self) -> ListingParts:
+        """What listings work with."""
+        return ListingParts(
+            catalog=self.catalog, clock=self.clock, owners=self.owners, store_for=self.store_for
+        )
 
     def batch_parts(self, source: Source, **hooks: Any) -> BatchParts:
         """Return what a batch of a source works with; ``hooks`` are further fields of it."""

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from s3sync_dagster.engine.listing import continue_listing
+from s3sync_dagster.engine.listing import continue_listing, end_if_dead
 from s3sync_dagster.model.errors import Conflict, S3SyncError
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.wiring import Parts
@@ -40,14 +40,8 @@ class Backfills:
         Raises:
             Conflict: the source is being listed already (``listing_running``).
         """
-        listings = self._parts.catalog.listings
-        owner = listings.live_owner(source.id)
         with self._lock:
-            if source.id in self._running:
-                raise _running(source)
-            if owner is not None and self._parts.owners.is_dead(owner):
-                listings.end_dead(source.id, owner=owner)
-            elif owner is not None:
+            if source.id in self._running or end_if_dead(self._parts.listing, source.id):
                 raise _running(source)
             self._running.add(source.id)
         self._threads.submit(self._work, source)

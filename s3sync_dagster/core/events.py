@@ -19,6 +19,9 @@ EventKind = Literal["created", "removed", "restored"]
 MAX_ENVELOPES = 3
 """EventBridge through SNS is two; more is not how anything is built."""
 
+MAX_SIZE_BYTES = 2**63 - 1
+"""What a database keeps in an integer; S3's largest objects are far below."""
+
 _HEX = re.compile(r"[0-9A-Fa-f]+")
 _SUPPORTED_MAJOR_VERSION = "2"
 
@@ -236,6 +239,8 @@ def _etag(value: object) -> str:
 def _size(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         return -1
+    if value > MAX_SIZE_BYTES:
+        raise _bad("its size is larger than any object is")
     return value
 
 

@@ -12,10 +12,10 @@ import dagster as dg
 from s3sync_dagster.core.naming import job_name
 from s3sync_dagster.defs.dispatching import Dispatcher
 from s3sync_dagster.defs.housekeeping import keep_minutes
-from s3sync_dagster.defs.intake import take_messages
-from s3sync_dagster.defs.listing import BUDGET_SECONDS, list_in_turn, list_when_due
 from s3sync_dagster.defs.pooling import pool_connections
 from s3sync_dagster.defs.resources import Runtime
+from s3sync_dagster.engine.intake import take_messages
+from s3sync_dagster.engine.listing import BUDGET_SECONDS, list_in_turn, list_when_due
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
 
@@ -45,7 +45,10 @@ def build_listing_sensor(
     def auto_sync(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         runtime: Runtime = context.resources.s3sync
         try:
-            return dg.SkipReason(list_when_due(runtime, find(runtime), log=context.log.warning))
+            source = find(runtime)
+            return dg.SkipReason(
+                list_when_due(runtime.parts.listing, source, log=context.log.warning)
+            )
         except S3SyncError as error:
             return dg.SkipReason(f"could not list: {error.message}")
         finally:
@@ -69,7 +72,9 @@ def build_catalog_listing_sensor(names: Sequence[str]) -> dg.SensorDefinition:
     def catalog_auto_sync(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         runtime: Runtime = context.resources.s3sync
         try:
-            text, last = list_in_turn(runtime, names, after=context.cursor, log=context.log.warning)
+            text, last = list_in_turn(
+                runtime.parts.listing, names, after=context.cursor, log=context.log.warning
+            )
             return dg.SensorResult(skip_reason=text, cursor=last)
         except S3SyncError as error:
             return dg.SensorResult(skip_reason=f"could not list: {error.message}")
@@ -100,14 +105,22 @@ def build_intake_sensor(
         pool_connections(context.instance)
         try:
             sources = find(runtime)
-            text, touched = take_messages(
-                runtime, sources, log=context.log.warning, budget_seconds=BUDGET_SECONDS
+            if not sources:
+                return dg.SkipReason("no source listens to this queue any more")
+            found = take_messages(
+                runtime.parts.queue_for(sources[0]),
+                sources,
+                work=runtime.parts.catalog.work,
+                clock=runtime.parts.clock,
+                log=context.log.warning,
+                budget_seconds=BUDGET_SECONDS,
             )
-            if not touched:
-                return dg.SkipReason(text)
+            skipped = dg.SkipReason(found.describe())
+            if not found.touched:
+                return skipped
             dispatcher = Dispatcher(runtime, context.instance, [source.name for source in sources])
-            requests = dispatcher.requests(only=touched)
-            return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason(text)
+            requests = dispatcher.requests(only=found.touched)
+            return dg.SensorResult(run_requests=requests) if requests else skipped
         except S3SyncError as error:
             return dg.SkipReason(f"could not take messages: {error.message}")
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.facts import KeyFacts, SidecarChange, SidecarState
@@ -51,6 +51,42 @@ class ListingsPort(Protocol):
 
     def pause(self, listing: ListingRow, *, owner: str) -> None:
         """Give a running listing back between two ticks."""
+        ...
+
+    def end_dead(self, source_id: str, *, owner: str) -> None:
+        """End the running listing of an owner that is known to be dead."""
+        ...
+
+    def live_owner(self, source_id: str) -> str | None:
+        """Return the owner of the running listing, if there is one."""
+        ...
+
+    def live_sources(self) -> set[str]:
+        """Return the ids of all sources with a running listing."""
+        ...
+
+    def latest(self, source_id: str) -> ListingRow | None:
+        """Return the newest listing of a source."""
+        ...
+
+
+class SourcesPort(Protocol):
+    """Sources as rows."""
+
+    def rows(self, *, origin: str | None = None) -> Sequence[Any]:
+        """Return all rows: id, name, list_due_at, config as JSON."""
+        ...
+
+    def deleting(self, source_id: str) -> str | None:
+        """Return ``records`` or ``keep`` for a source that is being deleted, else None."""
+        ...
+
+    def paused(self, source_id: str) -> bool:
+        """Return whether a person paused the source, or it is being deleted."""
+        ...
+
+    def due_for_listing(self, source_id: str, *, interval_seconds: int) -> bool:
+        """Take the source's turn: True when a listing is due."""
         ...
 
 
@@ -183,6 +219,18 @@ class WorkPort(Protocol):
         """Store what a HEAD or GET told, unless something newer was told meanwhile."""
         ...
 
+    def record_events(
+        self,
+        source_id: str,
+        *,
+        upserts: Sequence[tuple[ObjectRef, str | None]],
+        sync: Sequence[str],
+        remove: Sequence[str],
+        sequencers: dict[str, str],
+    ) -> None:
+        """Commit what events told of one source, with the work that they ask for."""
+        ...
+
     def claims_of(self, source_id: str, paths: Collection[str]) -> dict[str, list[SidecarState]]:
         """Return the sidecars that name these keys, in the order of the sidecars' keys."""
         ...
@@ -220,16 +268,13 @@ class InvocationsPort(Protocol):
         ...
 
 
-class SourcesPort(Protocol):
-    """Sources."""
-
-    def deleting(self, source_id: str) -> str | None:
-        """Return ``records`` or ``keep`` for a source that is being deleted, else None."""
-        ...
-
-
 class CatalogPort(Protocol):
     """The catalog as the engine sees it."""
+
+    @property
+    def sources(self) -> SourcesPort:
+        """Sources."""
+        ...
 
     @property
     def listings(self) -> ListingsPort:
@@ -254,9 +299,4 @@ class CatalogPort(Protocol):
     @property
     def invocations(self) -> InvocationsPort:
         """Invocations."""
-        ...
-
-    @property
-    def sources(self) -> SourcesPort:
-        """Sources."""
         ...

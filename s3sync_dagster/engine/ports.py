@@ -88,6 +88,16 @@ class ObjectStore(Protocol):
 # --- SQS --------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueRules:
+    """How a queue is set up; None where these credentials are not told."""
+
+    visibility_seconds: int | None = None
+    """For so long a received message is invisible."""
+    dead_letters: bool | None = None
+    """Whether what was received too often moves to a dead-letter queue."""
+
+
 class Queue(Protocol):
     """One SQS queue."""
 
@@ -100,7 +110,29 @@ class Queue(Protocol):
         ...
 
     def extend(self, messages: Sequence[Message], *, seconds: int) -> None:
-        """Keep messages invisible for ``seconds`` from now; expired handles are not an error."""
+        """Keep messages invisible for ``seconds`` from now, 0 to give them back.
+
+        Expired handles are not an error.
+        """
+        ...
+
+    def rules(self) -> QueueRules:
+        """Return how the queue is set up; takes no message."""
+        ...
+
+
+# --- who is alive -----------------------------------------------------------------------------
+
+
+class Owners(Protocol):
+    """The processes that work in one data folder."""
+
+    def me(self) -> str:
+        """Return this process's owner name."""
+        ...
+
+    def is_dead(self, owner: str | None) -> bool | None:
+        """Return whether an owner's process has ended; None when this home cannot tell."""
         ...
 
 

@@ -13,11 +13,11 @@ from typing import Any
 from s3sync_dagster.core.naming import SOURCE_TAG, TOKEN_TAG, job_name, run_config
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.patience import Patience
-from s3sync_dagster.core.state import ListingRow, ListingState
+from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE
 from s3sync_dagster.engine.batch.parts import Tally
 from s3sync_dagster.engine.dispatching import BatchOrder, tell_partitions, work_off
-from s3sync_dagster.engine.listing import continue_listing
+from s3sync_dagster.engine.listing import list_whole
 from s3sync_dagster.extraction.warming import warm_up
 from s3sync_dagster.local.home import open_dagster
 from s3sync_dagster.local.oneshot_report import Progress, Summary, absent_objects, without
@@ -59,7 +59,13 @@ def run_sync(
         cut_off.update({report.key: report.cut_off for report in reports})
         progress.keys(reports)
 
-    listing = _list(parts, source, progress=progress, approve_deletes=approve_deletes)
+    listing = list_whole(
+        parts.listing,
+        source,
+        approve_deletes=approve_deletes,
+        on_page=progress.listing,
+        on_wait=lambda: progress.note("another process lists this source; waiting for it"),
+    )
     if catalog.documents.enqueue_unclean(source.id):
         progress.note("documents that an earlier run left unfinished are written again")
     _retry_failed(parts, source)
@@ -106,30 +112,6 @@ def _retry_failed(parts: Parts, source: Source) -> None:
         after = rows[-1].object_key
         keys = [row.object_key for row in rows if row.retry_class != "input"]
         parts.catalog.invocations.request_automatic(source.id, keys, trigger=Trigger.RETRY)
-
-
-def _list(parts: Parts, source: Source, *, progress: Progress, approve_deletes: bool) -> ListingRow:
-    catalog, told = parts.catalog, False
-    while True:
-        owner = catalog.listings.live_owner(source.id)
-        if owner is not None and parts.owners.is_dead(owner):
-            catalog.listings.end_dead(source.id, owner=owner)
-        done = continue_listing(
-            source,
-            catalog=catalog,
-            store=parts.store_for(source),
-            clock=parts.clock,
-            owner=parts.owners.me(),
-            fresh=True,
-            approve_deletes=approve_deletes,
-            on_page=progress.listing,
-        )
-        if done is not None:
-            return done.listing
-        if not told:
-            progress.note("another process lists this source; waiting for it")
-            told = True
-        parts.clock.sleep(WAIT_SECONDS)
 
 
 def _work(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from s3sync_dagster.core.events import Message
+from s3sync_dagster.engine.ports import QueueRules
 
 Seconds = Callable[[], float]
 """Gives the time; only differences count."""
@@ -82,12 +83,22 @@ class MemoryQueue:
         return left
 
     def extend(self, messages: Sequence[Message], *, seconds: int) -> None:
-        """Keep messages invisible for ``seconds`` from now; expired handles are left alone."""
+        """Keep messages invisible for ``seconds`` from now, 0 to give them back.
+
+        Expired handles are left alone.
+        """
         now = self.now()
         handles = {message.receipt_handle for message in messages}
         for kept in self._kept:
             if kept.handle in handles and kept.visible_at > now:
                 kept.visible_at = now + seconds
+
+    def rules(self) -> QueueRules:
+        """Return how the queue is set up."""
+        return QueueRules(
+            visibility_seconds=int(self.visibility_seconds),
+            dead_letters=self.max_receive_count is not None,
+        )
 
     def bodies(self) -> list[str]:
         """Return all messages that are not deleted, visible or not."""

@@ -10,6 +10,7 @@ from botocore import exceptions as aws
 from botocore.config import Config
 
 from s3sync_dagster.core.events import Message
+from s3sync_dagster.engine.ports import QueueRules
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, NotFound, S3SyncError
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.aws_errors import (
@@ -112,7 +113,7 @@ class SqsQueue:
         return left
 
     def extend(self, messages: Sequence[Message], *, seconds: int) -> None:
-        """Keep messages invisible for ``seconds`` (at most 12 hours) from now.
+        """Keep messages invisible for ``seconds`` (at most 12 hours) from now, 0 to give them back.
 
         A handle that expired meanwhile is no error: its message comes again, and events may.
         """
@@ -133,11 +134,28 @@ class SqsQueue:
                 "extending messages of",
             )
 
+    def rules(self) -> QueueRules:
+        """Return how the queue is set up, as far as these credentials are told."""
+        try:
+            found = self.attributes()
+        except AccessDenied:
+            return QueueRules()
+        seconds = found.get("VisibilityTimeout")
+        return QueueRules(
+            visibility_seconds=int(seconds) if seconds else None,
+            dead_letters="RedrivePolicy" in found,
+        )
+
     def attributes(self) -> dict[str, str]:
         """Return the queue's attributes as SQS names them, all as text; takes no message."""
         answer = self._call(
             lambda: self._client.get_queue_attributes(
-                QueueUrl=self._url, AttributeNames=["ApproximateNumberOfMessages", "RedrivePolicy"]
+                QueueUrl=self._url,
+                AttributeNames=[
+                    "ApproximateNumberOfMessages",
+                    "RedrivePolicy",
+                    "VisibilityTimeout",
+                ],
             ),
             "asking for attributes of",
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from s3sync_dagster.core.events import Message
-from s3sync_dagster.engine.ports import Queue
+from s3sync_dagster.engine.ports import Queue, QueueRules
 from s3sync_dagster.ports.memory_sqs import MemoryQueue
 from s3sync_dagster.ports.sqs import open_queue
 
@@ -106,3 +106,15 @@ def test_what_cannot_be_deleted_is_told_and_the_rest_goes(world: QueueWorld) -> 
     assert [message.body for message in left] == ["bad"]
     world.wait(2.1)
     assert [message.body for message in drain(world.queue)] == ["bad"]
+
+
+def test_giving_back_makes_a_message_visible_at_once(world: QueueWorld) -> None:
+    world.send("x")
+    messages = world.queue.receive(wait_seconds=0)
+    world.queue.extend(messages, seconds=60)
+    world.queue.extend(messages, seconds=0)
+    assert [message.body for message in world.queue.receive(wait_seconds=0)] == ["x"]
+
+
+def test_a_queue_tells_how_it_is_set_up(world: QueueWorld) -> None:
+    assert world.queue.rules() == QueueRules(visibility_seconds=2, dead_letters=False)

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from s3sync_dagster.core.events import Message
-from s3sync_dagster.core.intake import plan_intake
 from s3sync_dagster.core.state import ListingState
+from s3sync_dagster.engine.intake import take_messages
 from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import AutoSync
+from s3sync_dagster.ports.memory_sqs import MemoryQueue
 from s3sync_dagster_tests.core.rules import event, hold, requests, sidecar, states, work_on
 
 
@@ -298,16 +298,16 @@ def _record(name, described):
 
 def take(world, *records):
     """Let one tick of the intake take these events; none of them has a sequencer."""
-    messages = [
-        Message(message_id=str(n), receipt_handle=str(n), body=json.dumps({"Records": [record]}))
-        for n, record in enumerate(records)
-    ]
-    found = plan_intake(messages, [world.source]).by_source[world.source.id]
+    queue = MemoryQueue(now=world.clock.monotonic)
+    for record in records:
+        queue.send(json.dumps({"Records": [record]}))
     world.clock.seconds += 1
-    world.catalog.work.record_events(
-        world.source.id,
-        upserts=found.upserts,
-        sync=found.sync,
-        remove=found.remove,
-        sequencers=dict(found.sequencers),
+    take_messages(
+        queue,
+        [world.source],
+        work=world.catalog.work,
+        clock=world.clock,
+        log=print,
+        budget_seconds=1,
     )
+    assert queue.bodies() == []

@@ -9,14 +9,13 @@ import pytest
 import sqlalchemy as sa
 from dagster._core.events import DagsterEvent
 
-from s3sync_dagster.core import reconcile
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.defs.dispatching import InstanceRuns
 from s3sync_dagster.defs.housekeeping import keep_minutes, report_checks, report_orphans
-from s3sync_dagster.defs.listing import RESPITE_SECONDS, list_in_turn, list_when_due
 from s3sync_dagster.defs.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.engine.dispatching import tell_partitions
+from s3sync_dagster.engine.listing import RESPITE_SECONDS, list_in_turn, list_when_due
 from s3sync_dagster.model.invocation import Trigger
 
 KEYS = [f"docs/{n}.md" for n in range(5)]
@@ -67,12 +66,13 @@ def test_events_are_work_at_once_and_messages_go_only_afterwards(world):
     assert "0 messages" in world.tick(name).skip_message
 
 
-def test_a_listing_goes_on_over_ticks_and_over_the_death_of_its_process(world, monkeypatch):
-    monkeypatch.setitem(reconcile.continue_listing.__kwdefaults__, "page_keys", 2)
-    runtime = Runtime(world.parts)
+def test_a_listing_goes_on_over_ticks_and_over_the_death_of_its_process(world):
     seen = []
     for _ in range(3):
-        seen.append(list_when_due(runtime, world.source, log=seen.append, budget_seconds=0.0))
+        line = list_when_due(
+            world.parts.listing, world.source, log=seen.append, budget_seconds=0.0, page_keys=2
+        )
+        seen.append(line)
         world.parts.owners.close()  # the next tick is another process to the catalog
     assert [line.split(";")[0].split(":")[0] for line in seen] == [
         "listed 2 objects",
@@ -92,7 +92,7 @@ def test_sources_take_turns_and_a_broken_one_stops_no_other(world):
         world.catalog.sources.add(other)
         names.append(name)
     warnings = []
-    text, last = list_in_turn(Runtime(world.parts), names, after=None, log=warnings.append)
+    text, last = list_in_turn(world.parts.listing, names, after=None, log=warnings.append)
     assert "a_broken: could not list" in text
     assert "z_whole: listed 5 objects" in text
     assert last == "z_whole"
@@ -100,7 +100,7 @@ def test_sources_take_turns_and_a_broken_one_stops_no_other(world):
     with world.catalog.database.write() as tx:
         tx.exec_driver_sql("UPDATE sources SET list_due_at = 0")
     text, last = list_in_turn(
-        Runtime(world.parts), names, after="a_broken", log=warnings.append, budget_seconds=0.0
+        world.parts.listing, names, after="a_broken", log=warnings.append, budget_seconds=0.0
     )
     assert text.startswith("time is up")
     assert last == "a_broken"
@@ -112,11 +112,11 @@ def test_a_round_of_listings_leaves_its_process_free_for_others(world, monkeypat
     rests = []
     monkeypatch.setattr(world.parts.clock, "sleep", rests.append)
     names, warnings = [world.source.name, "two"], []
-    text, _ = list_in_turn(Runtime(world.parts), names, after=None, log=warnings.append)
+    text, _ = list_in_turn(world.parts.listing, names, after=None, log=warnings.append)
     assert text.count("listed 5 objects") == 2
     assert len(rests) == 2
     assert all(0 < seconds <= RESPITE_SECONDS for seconds in rests)
-    text, _ = list_in_turn(Runtime(world.parts), names, after=None, log=warnings.append)
+    text, _ = list_in_turn(world.parts.listing, names, after=None, log=warnings.append)
     assert text == "2 sources, none due"
     assert len(rests) == 2
     assert warnings == []

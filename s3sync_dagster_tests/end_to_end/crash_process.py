@@ -4,17 +4,17 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from s3sync_dagster.core.intake import plan_intake
 from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.run import sync_batch
 from s3sync_dagster.engine.dispatching import BatchOrder, work_off
-from s3sync_dagster.engine.listing import continue_listing
+from s3sync_dagster.engine.intake import take_messages
+from s3sync_dagster.engine.listing import list_whole
 from s3sync_dagster.engine.ports import WriteLimits
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.settings import load_settings
@@ -58,15 +58,18 @@ def run(environment: Mapping[str, str], source_id: str, orders: Orders) -> None:
     engine.collections = _Limited(engine.collections, orders.records_a_write)  # type: ignore[assignment]
     engine.extractor = _dangerous(engine.extractor, orders.seconds_a_file)
     if orders.work == "intake":
-        _take_messages(parts, source, at)
+        take_messages(
+            parts.queue_for(source),
+            [source],
+            work=parts.catalog.work,
+            clock=parts.clock,
+            log=print,
+            budget_seconds=60,
+            work_seconds=1,  # the queue's own time: what a dead process had comes again soon
+            at=at,
+        )
     else:
-        for owner in [parts.catalog.listings.live_owner(source.id)]:
-            if owner is not None and parts.owners.is_dead(owner):
-                parts.catalog.listings.end_dead(source.id, owner=owner)
-        continue_listing(
-            source, catalog=parts.catalog, store=engine.store, clock=parts.clock,
-            owner=parts.owners.me(), fresh=True, approve_deletes=True,
-        )  # fmt: skip
+        list_whole(parts.listing, source, approve_deletes=True)
         at("listed")
     parts.catalog.documents.enqueue_unclean(source.id)
 
@@ -86,22 +89,6 @@ def run(environment: Mapping[str, str], source_id: str, orders: Orders) -> None:
             note=lambda _line: None,
         )
         parts.close()
-
-
-def _take_messages(parts: Any, source: Any, at: Callable[[str], None]) -> None:
-    queue = parts.queue_for(source)
-    while messages := queue.receive(limit=10, wait_seconds=1):
-        plan = plan_intake(messages, [source])
-        for source_id, found in plan.by_source.items():
-            parts.catalog.work.record_events(
-                source_id,
-                upserts=found.upserts,
-                sync=found.sync,
-                remove=found.remove,
-                sequencers=dict(found.sequencers),
-            )
-        at("recorded")
-        queue.delete(plan.delete)
 
 
 def _dangerous(extractor: Any, seconds_a_file: float) -> Any:

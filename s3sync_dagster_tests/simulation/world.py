@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.core.intake import plan_intake
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.patience import Patience
@@ -14,7 +13,8 @@ from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.run import BatchFailed, sync_batch
-from s3sync_dagster.engine.listing import continue_listing
+from s3sync_dagster.engine.intake import take_messages
+from s3sync_dagster.engine.listing import ListingParts, continue_listing, list_whole
 from s3sync_dagster.engine.ports import WriteLimits
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import S3SyncError
@@ -74,19 +74,16 @@ class World(Outside):
         self._start("intake", self._intake)
 
     def _intake(self) -> None:
-        messages = self.queue.receive(limit=10)
-        pause("received")
-        plan = plan_intake(messages, [self.source])
-        for source_id, found in plan.by_source.items():
-            self.sim_catalog.work.record_events(
-                source_id,
-                upserts=found.upserts,
-                sync=found.sync,
-                remove=found.remove,
-                sequencers=dict(found.sequencers),
-            )
-        pause("committed")
-        self.queue.delete(plan.delete)
+        take_messages(
+            self.queue,
+            [self.source],
+            work=self.sim_catalog.work,
+            clock=self.clock,
+            log=self.note,
+            budget_seconds=20,
+            work_seconds=0,  # the queue's own time will do: messages come again while others work
+            at=lambda step: pause(f"at {step}"),
+        )
 
     def start_listing(self, *, fresh: bool, approve: bool, pages: int) -> None:
         def list_some() -> None:
@@ -107,6 +104,14 @@ class World(Outside):
                     return
 
         self._start(f"listing(fresh={fresh}, approve={approve})", list_some)
+
+    def listing_parts(self) -> ListingParts:
+        return ListingParts(
+            catalog=self.catalog,
+            clock=self.clock,
+            owners=Owners(self),
+            store_for=lambda _: self.store,
+        )
 
     def approve(self) -> None:
         self.note("approve deletes")
@@ -282,7 +287,7 @@ class World(Outside):
         self.note("sync once")
         self.weather.on = False
         self.wait(4000)
-        self._quiet_listing()
+        list_whole(self.listing_parts(), self.source, approve_deletes=True, page_keys=PAGE_KEYS)
         self.finish_all()
         started = self.started
         self.keep_house()
@@ -403,3 +408,16 @@ class World(Outside):
             name: (record.document, dict(record.metadata))
             for name, record in port.get(list(port._records), documents=True).items()
         }
+
+
+@dataclass
+class Owners:
+    """Who is alive, as the locks of owner files tell it."""
+
+    world: World
+
+    def me(self) -> str:
+        return self.world._name()
+
+    def is_dead(self, owner: str | None) -> bool:
+        return owner not in {"driver", "quiet", *(worker.name for worker in self.world.workers)}

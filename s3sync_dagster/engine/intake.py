@@ -1,0 +1,131 @@
+"""Messages of a queue: received, committed, and only then deleted.
+
+A process may die between any two lines: what was not deleted comes again and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from s3sync_dagster.core.intake import plan_intake
+
+if TYPE_CHECKING:
+    from s3sync_dagster.core.events import Message
+    from s3sync_dagster.engine.catalog_port import WorkPort
+    from s3sync_dagster.engine.clock import Clock
+    from s3sync_dagster.engine.ports import Queue, QueueRules
+    from s3sync_dagster.model.source import Source
+
+MESSAGES_A_COMMIT = 500
+WORK_SECONDS = 120
+"""From the first receive to the deletion nobody else may see what one commit works on."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Intake:
+    """What a call took from a queue."""
+
+    messages: int = 0
+    events: int = 0
+    unmatched: int = 0
+    """Events that no source listens to."""
+    invalid: int = 0
+    """Messages that were not understood."""
+    touched: set[str] = field(default_factory=set[str])
+    """Ids of the sources with new work."""
+
+    def describe(self) -> str:
+        """Return a sentence for people."""
+        text = f"{self.messages} messages, {self.events} events"
+        if self.unmatched:
+            text += f", {self.unmatched} of no source"
+        if self.invalid:
+            text += f", {self.invalid} not understood and left to the dead-letter queue"
+        return text
+
+
+def take_messages(
+    queue: Queue,
+    sources: Sequence[Source],
+    *,
+    work: WorkPort,
+    clock: Clock,
+    log: Callable[[str], None],
+    budget_seconds: float,
+    work_seconds: int = WORK_SECONDS,
+    at: Callable[[str], None] | None = None,
+) -> Intake:
+    """Work on a queue until it is empty or the budget is spent.
+
+    What is not understood goes back at the end, so that it is soon in the dead-letter queue; where
+    there is none, it stays away for the queue's own time.
+
+    Args:
+        queue: a queue.
+        sources: all that listen to it.
+        work: of the catalog.
+        clock: time.
+        log: takes warnings.
+        budget_seconds: nothing more is received after so long.
+        work_seconds: messages stay invisible for so long at least: a queue's own time is kept
+            where it is longer.
+        at: called after ``received`` and, before anything is deleted, after ``recorded``.
+
+    Raises:
+        S3SyncError: queue or catalog did not answer; what is not committed comes again.
+    """
+    found = Intake()
+    ends = clock.monotonic() + budget_seconds
+    rules: QueueRules | None = None
+    not_understood: list[Message] = []
+    while clock.monotonic() < ends:
+        messages = _receive(queue, clock=clock, ends=ends)
+        if not messages:
+            break
+        _told(at, "received")
+        rules = rules or queue.rules()
+        if rules.visibility_seconds is None or rules.visibility_seconds < work_seconds:
+            queue.extend(messages, seconds=work_seconds)
+        plan = plan_intake(messages, sources)
+        for source_id, events in plan.by_source.items():
+            work.record_events(
+                source_id,
+                upserts=events.upserts,
+                sync=events.sync,
+                remove=events.remove,
+                sequencers=dict(events.sequencers),
+            )
+            if events.sync or events.remove:
+                found.touched.add(source_id)
+        _told(at, "recorded")
+        for line in plan.log:
+            log(line)
+        left = queue.delete(plan.delete)
+        if left:
+            log(f"{len(left)} messages could not be deleted; they come again and change nothing")
+        not_understood += plan.leave
+        found.messages += len(messages)
+        found.events += plan.counts.events
+        found.unmatched += plan.counts.unmatched
+        found.invalid += plan.counts.invalid
+    if not_understood and rules is not None and rules.dead_letters is not False:
+        # Not before: this very call would receive them again.
+        queue.extend(not_understood, seconds=0)
+    return found
+
+
+def _receive(queue: Queue, *, clock: Clock, ends: float) -> list[Message]:
+    messages: list[Message] = []
+    while len(messages) < MESSAGES_A_COMMIT:
+        received = queue.receive(limit=10, wait_seconds=1 if not messages else 0)
+        messages += received
+        if not received or clock.monotonic() >= ends:
+            break
+    return messages
+
+
+def _told(at: Callable[[str], None] | None, step: str) -> None:
+    if at is not None:
+        at(step)

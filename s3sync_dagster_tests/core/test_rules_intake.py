@@ -1,0 +1,166 @@
+"""Nothing of a queue is acknowledged before it is committed, and no message harms others."""
+
+import json
+
+import pytest
+
+from s3sync_dagster.engine.intake import take_messages
+from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.ports.memory_sqs import MemoryQueue
+from s3sync_dagster_tests.core.rules import Died
+
+
+@pytest.fixture
+def queue(world):
+    return MemoryQueue(now=world.clock.monotonic, visibility_seconds=40)
+
+
+def created(key, *, size=4):
+    record = {
+        "eventSource": "aws:s3",
+        "eventVersion": "2.1",
+        "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": "bucket"}, "object": {"key": key, "eTag": "e", "size": size}},
+    }
+    return json.dumps({"Records": [record]})
+
+
+def take(world, queue, *, work=None, **options):
+    return take_messages(
+        queue,
+        [world.source],
+        work=work or world.catalog.work,
+        clock=world.clock,
+        log=options.pop("log", print),
+        budget_seconds=20,
+        **options,
+    )
+
+
+def waiting(world):
+    return [row.object_key for row in world.catalog.invocations.rows(source_id=world.source.id)]
+
+
+class Work:
+    """The catalog's work, with a look at the queue at the moment of the commit."""
+
+    def __init__(self, world, queue, *, dies=False):
+        self._world, self._queue, self._dies = world, queue, dies
+        self.seen = []
+
+    def record_events(self, source_id, **events):
+        self.seen.append(len(self._queue.bodies()))
+        if self._dies:
+            raise Unavailable("the database did not answer")
+        self._world.catalog.work.record_events(source_id, **events)
+
+
+def test_every_message_is_still_in_the_queue_when_its_work_is_committed(world, queue):
+    for name in "abc":
+        queue.send(created(f"{name}.txt"))
+    work = Work(world, queue)
+    found = take(world, queue, work=work)
+    assert work.seen == [3]
+    assert queue.bodies() == []
+    assert found.touched == {world.source.id}
+    assert sorted(waiting(world)) == ["a.txt", "b.txt", "c.txt"]
+
+
+def test_what_could_not_be_committed_comes_again(world, queue):
+    queue.send(created("a.txt"))
+    with pytest.raises(Unavailable):
+        take(world, queue, work=Work(world, queue, dies=True))
+    assert waiting(world) == []
+    world.clock.seconds += 121
+    take(world, queue)
+    assert waiting(world) == ["a.txt"]
+
+
+@pytest.mark.parametrize("step", ["received", "recorded"])
+def test_a_process_that_dies_before_the_deletion_loses_no_message(world, queue, step):
+    queue.send(created("a.txt"))
+
+    def die(now):
+        if now == step:
+            raise Died
+
+    with pytest.raises(Died):
+        take(world, queue, at=die)
+    assert waiting(world) == (["a.txt"] if step == "recorded" else [])
+    assert len(queue.bodies()) == 1
+    world.clock.seconds += 121
+    take(world, queue)
+    assert waiting(world) == ["a.txt"]  # told twice, asked for once
+    assert queue.bodies() == []
+
+
+def test_an_event_with_a_size_that_no_object_has_fails_alone(world, queue):
+    queue.send(created("a.txt"))
+    queue.send(created("huge.txt", size=2**63))
+    queue.send(created("b.txt"))
+    logged = []
+    found = take(world, queue, log=logged.append)
+    assert sorted(waiting(world)) == ["a.txt", "b.txt"]
+    assert (found.events, found.invalid) == (2, 1)
+    assert len(queue.bodies()) == 1
+    assert "bad_record" in logged[0]
+
+
+def test_the_largest_size_that_the_catalog_keeps_is_taken(world, queue):
+    queue.send(created("a.txt", size=2**63 - 1))
+    assert take(world, queue).invalid == 0
+    assert world.catalog.work.object(world.source.id, "a.txt").size == 2**63 - 1
+
+
+def test_what_is_not_understood_reaches_the_dead_letters_within_as_many_ticks_as_it_may(world):
+    dead = MemoryQueue(now=world.clock.monotonic)
+    queue = MemoryQueue(
+        now=world.clock.monotonic, visibility_seconds=600, max_receive_count=3, dead_letters=dead
+    )
+    queue.send("no JSON")
+    queue.send(created("a.txt"))
+    logged = []
+    for tick in range(3):
+        assert take(world, queue, log=logged.append).invalid == 1, tick
+        world.clock.seconds += 1
+    assert take(world, queue).messages == 0
+    assert dead.bodies() == ["no JSON"]
+    assert len(logged) == 1
+    assert waiting(world) == ["a.txt"]
+
+
+def test_where_there_are_no_dead_letters_what_is_not_understood_stays_away_for_its_time(world):
+    queue = MemoryQueue(now=world.clock.monotonic, visibility_seconds=600)
+    queue.send("no JSON")
+    assert take(world, queue).invalid == 1
+    world.clock.seconds += 1
+    assert take(world, queue).messages == 0
+    world.clock.seconds += 600
+    assert take(world, queue).invalid == 1
+
+
+@pytest.mark.parametrize(("own", "kept"), [(30, 120), (600, 600)])
+def test_a_queue_s_own_visibility_time_is_kept_unless_a_tick_needs_longer(world, own, kept):
+    queue = MemoryQueue(now=world.clock.monotonic, visibility_seconds=own)
+    queue.send(created("a.txt"))
+
+    def die(step):
+        if step == "recorded":
+            raise Died
+
+    with pytest.raises(Died):
+        take(world, queue, at=die)
+    world.clock.seconds += kept - 1
+    assert queue.receive() == []
+    world.clock.seconds += 2
+    assert len(queue.receive()) == 1
+
+
+def test_a_tick_says_what_it_met(world, queue):
+    queue.send(created("a.txt"))
+    queue.send(created("b.txt").replace('"bucket"}', '"another"}'))
+    queue.send("no JSON")
+    text = take(world, queue).describe()
+    assert text == (
+        "3 messages, 2 events, 1 of no source, 1 not understood and left to the dead-letter queue"
+    )
