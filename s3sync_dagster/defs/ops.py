@@ -13,12 +13,12 @@ from typing import Any
 import dagster as dg
 
 from s3sync_dagster.defs.accidents import give_up
+from s3sync_dagster.defs.dagster_internals.pooling import pool_connections
 from s3sync_dagster.defs.dispatching import SOURCE_TAG
 from s3sync_dagster.defs.events import NOT_DONE, report_keys, report_source
 from s3sync_dagster.defs.heartbeat import keep_alive
 from s3sync_dagster.defs.leasing import ExtractConfig, Leased, aside, has_partitions, lease_work
 from s3sync_dagster.defs.partitions import add_partitions
-from s3sync_dagster.defs.pooling import pool_connections
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.engine.batch.parts import Engine, KeyReport, KeyWork
 from s3sync_dagster.engine.batch.run import chunk_batch, extract_batch, upsert_batch

@@ -9,12 +9,12 @@ import pytest
 import sqlalchemy as sa
 from dagster._core.events import DagsterEvent
 
-from s3sync_dagster.core import reconcile
 from s3sync_dagster.core.state import ListingState
+from s3sync_dagster.defs.dagster_internals.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.housekeeping import keep_minutes, report_checks, report_orphans
 from s3sync_dagster.defs.listing import RESPITE_SECONDS, list_in_turn, list_when_due
-from s3sync_dagster.defs.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.resources import Runtime
+from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.model.invocation import Trigger
 
 KEYS = [f"docs/{n}.md" for n in range(5)]
@@ -66,7 +66,7 @@ def test_events_are_work_at_once_and_messages_go_only_afterwards(world):
 
 
 def test_a_listing_goes_on_over_ticks_and_over_the_death_of_its_process(world, monkeypatch):
-    monkeypatch.setitem(reconcile.continue_listing.__kwdefaults__, "page_keys", 2)
+    monkeypatch.setitem(continue_listing.__kwdefaults__, "page_keys", 2)
     runtime = Runtime(world.parts)
     seen = []
     for _ in range(3):
