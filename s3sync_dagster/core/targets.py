@@ -149,7 +149,7 @@ def unchanged(item: WorkItem, source: Source, asked: Wish, *, etag: str, fingerp
     An older fingerprint alone makes work only where somebody asked for the key, or the source
     reindexes on a change of its configuration. Documents to remove are no reason to read.
     """
-    if any(invocation.force for invocation in item.invocations):
+    if item.forced:
         return False
     explicit = any(not invocation.trigger.automatic for invocation in item.invocations)
     strict = explicit or source.on_config_change == "reindex"

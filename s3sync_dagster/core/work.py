@@ -32,6 +32,11 @@ class WorkItem:
     own_sidecar: SidecarState | None = None
     """For a sidecar's own key: what it asked for last time."""
 
+    @property
+    def forced(self) -> bool:
+        """Whether somebody asked to index again what is unchanged."""
+        return any(invocation.force for invocation in self.invocations)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:

@@ -75,7 +75,7 @@ def _prepare(engine: Engine, lease: Lease, group: WriteGroup, settler: Settler) 
     group.units = []
     for unit in claimed:
         if unit.before is not None:
-            unit.plan = plan_writes(unit.before, unit.records)
+            unit.plan = plan_writes(unit.before, unit.records, anew=unit.work.item.forced)
             group.units.append(unit)
     if not group.units:
         return []
