@@ -11,13 +11,22 @@ from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.run import sync_batch
 from s3sync_dagster.engine.listing import continue_listing
-from s3sync_dagster.model.document import Chunk, Document
+from s3sync_dagster.model.document import Chunk, Document, Record
 from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
 from s3sync_dagster_tests.conftest_catalog import HandClock
+
+
+def poison_record(collection, embedder, record_id):
+    """Put another text under a record's id in a collection."""
+    (there,) = collection.get([record_id], documents=False).values()
+    record = Record(
+        id=record_id, document="poisoned", embedding_text="poisoned", metadata=there.metadata
+    )
+    collection.upsert([record], embedder.embed_documents(["poisoned"]))
 
 
 def text_extractor(content, *, name, content_type=None, config, pool):
@@ -130,6 +139,16 @@ class World:
         )
         ids = [record.id for page in port.scan() for record in page]
         return {name: record.document for name, record in port.get(ids, documents=True).items()}
+
+    def poison(self, record_id):
+        """Put another text under a record's id, behind the catalog's back."""
+        port = self.collections.open(
+            self.source.collection_name,
+            tenant=self.source.tenant,
+            database=self.source.database_name,
+            embedder=self.embedder,
+        )
+        poison_record(port, self.embedder, record_id)
 
     def metadata(self, collection=None) -> dict[str, dict]:
         port = self.collections.open(

@@ -23,8 +23,8 @@ from dagster._core.events.log import EventLogEntry
 
 from benchmarks.orchestration.run import stack_cpu_seconds
 from benchmarks.orchestration.storage import storage
+from s3sync_dagster.defs.dagster_internals.pooling import pool_connections
 from s3sync_dagster.defs.partitions import add_partitions
-from s3sync_dagster.defs.pooling import pool_connections
 from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.engine.ports import ListPage
 from s3sync_dagster.model.object import ObjectRef

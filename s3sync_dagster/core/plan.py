@@ -25,13 +25,20 @@ class WritePlan:
     metadata_keys: tuple[str, ...]
 
 
-def plan_writes(before: DocumentState, records: Sequence[Record]) -> WritePlan:
+def plan_writes(
+    before: DocumentState, records: Sequence[Record], *, anew: bool = False
+) -> WritePlan:
     """Compare a document's new records with what was committed.
 
     The digests of a document that is not clean are not trusted: every record is written, and
     every id up to its high-water mark is cleared.
+
+    Args:
+        before: the document as it was committed.
+        records: what it is to consist of.
+        anew: write every record, whatever the digests say: the collection may hold something else.
     """
-    trusted = before.phase is DocumentPhase.CLEAN
+    trusted = before.phase is DocumentPhase.CLEAN and not anew
     known = before.count if trusted else 0
     upsert: list[Record] = []
     update: list[Record] = []

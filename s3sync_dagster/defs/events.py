@@ -5,18 +5,12 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import dagster as dg
-from dagster._core.events import (
-    AssetMaterializationPlannedData,
-    DagsterEvent,
-    DagsterEventBatchMetadata,
-    generate_event_batch_id,
-)
 
 from s3sync_dagster.catalog.views import SourceCounts
 from s3sync_dagster.core.keys import partition_key
 from s3sync_dagster.core.outcome import KeyOutcome
+from s3sync_dagster.defs.dagster_internals.event_batches import log_together, plan_partitions
 from s3sync_dagster.defs.links import object_link
-from s3sync_dagster.defs.sqlite_storage import BatchingEventLog
 from s3sync_dagster.model.source import Source
 
 T = TypeVar("T")
@@ -47,7 +41,7 @@ def report_keys(
         if report.result.done
     ]
     for part in _groups(done):
-        _log_together(context, part)
+        log_together(context, part)
     for part in _groups(failed):
         _fail(context, asset_key, part)
 
@@ -86,44 +80,12 @@ def report_source(
     context.log_event(dg.AssetObservation(asset_key, metadata=metadata))
 
 
-def _log_together(
-    context: dg.OpExecutionContext,
-    events: Sequence[dg.AssetMaterialization] | Sequence[dg.AssetObservation],
-) -> None:
-    try:
-        step = context.get_step_execution_context()
-        for event, batch in _numbered(events):
-            if isinstance(event, dg.AssetMaterialization):
-                DagsterEvent.asset_materialization(step, event, batch)
-            else:
-                DagsterEvent.asset_observation(step, event, batch)
-    except (AttributeError, TypeError):  # not public API: a later Dagster may have moved it
-        for event in events:
-            context.log_event(event)
-
-
 def _fail(
     context: dg.OpExecutionContext, asset_key: dg.AssetKey, reports: Sequence[KeyOutcome]
 ) -> None:
-    """Make the partitions show FAILED once the run ends in failure, with the reason beside it.
-
-    For Dagster a partition has failed when it was planned in a run that failed and has no later
-    materialisation.
-    """
-    together = isinstance(context.instance.event_log_storage, BatchingEventLog)
-    for report, batch in _numbered(reports):
-        context.instance.report_dagster_event(
-            DagsterEvent.build_asset_materialization_planned_event(
-                context.job_name,
-                str(context.op_handle),
-                AssetMaterializationPlannedData(
-                    asset_key, partition=_partition(report), partitions_subset=None
-                ),
-            ),
-            context.run_id,
-            batch_metadata=batch if together else None,  # Postgres takes this kind singly
-        )
-    _log_together(
+    """Make the partitions show FAILED once the run ends in failure, with the reason beside it."""
+    plan_partitions(context, asset_key, [_partition(report) for report in reports])
+    log_together(
         context,
         [
             dg.AssetObservation(
@@ -138,13 +100,6 @@ def _fail(
             for report in reports
         ],
     )
-
-
-def _numbered(events: Sequence[T]) -> Iterator[tuple[T, DagsterEventBatchMetadata]]:
-    """Yield events with what makes Dagster store them together."""
-    name, last = generate_event_batch_id(), len(events) - 1
-    for place, event in enumerate(events):
-        yield event, DagsterEventBatchMetadata(name, place == last)
 
 
 def _groups(events: Sequence[T]) -> Iterator[Sequence[T]]:

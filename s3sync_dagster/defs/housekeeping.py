@@ -8,7 +8,7 @@ from dagster import DagsterRunStatus, RunsFilter
 
 from s3sync_dagster.core.naming import SOURCE_TAG
 from s3sync_dagster.defs.checks import CHECKS
-from s3sync_dagster.defs.pruning import prune_evaluations, prune_runs
+from s3sync_dagster.defs.dagster_internals.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.model.source import Source
 

@@ -17,10 +17,10 @@ from pydantic import Field
 from s3sync_dagster.core.naming import SOURCE_TAG
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.patience import Patience
+from s3sync_dagster.defs.dagster_internals.pooling import pool_connections
 from s3sync_dagster.defs.dispatching import InstanceRuns
 from s3sync_dagster.defs.events import report_keys, report_source
 from s3sync_dagster.defs.heartbeat import keep_alive
-from s3sync_dagster.defs.pooling import pool_connections
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.run import BatchFailed, BatchRun

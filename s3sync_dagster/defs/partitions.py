@@ -1,10 +1,10 @@
 """Object keys as partitions: told to Dagster before their run, taken back after a removal."""
 
 import dagster as dg
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
 from s3sync_dagster.catalog import Catalog
-from s3sync_dagster.core.naming import asset_path, partitions_name
+from s3sync_dagster.core.naming import partitions_name
+from s3sync_dagster.defs.dagster_internals.backfills import is_backfilled
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.model.source import Source
 
@@ -21,19 +21,14 @@ def drop_partitions(catalog: Catalog, instance: dg.DagsterInstance, source: Sour
     when a run starts, and one that has lost its end fails.
     """
     gone = catalog.work.partitions_to_drop(source.id, limit=DROPPED_A_CALL)
-    if not gone or catalog.batches.live(source_id=source.id) or _backfilled(instance, source.name):
+    if not gone or catalog.batches.live(source_id=source.id):
+        return 0
+    if is_backfilled(instance, dg.AssetKey(["s3", source.name])):
         return 0
     for name in gone:
         instance.delete_dynamic_partition(partitions_name(source.name), name)
     catalog.work.partitions_added(source.id, gone, added=False)
     return len(gone)
-
-
-def _backfilled(instance: dg.DagsterInstance, source_name: str) -> bool:
-    asset = dg.AssetKey(asset_path(source_name))
-    working = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING]
-    backfills = instance.get_backfills(filters=BulkActionsFilter(statuses=working))
-    return any(asset in (backfill.asset_selection or [asset]) for backfill in backfills)
 
 
 def drop_all_partitions(

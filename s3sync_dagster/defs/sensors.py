@@ -10,9 +10,9 @@ from typing import Any
 import dagster as dg
 
 from s3sync_dagster.core.naming import job_name
+from s3sync_dagster.defs.dagster_internals.pooling import pool_connections
 from s3sync_dagster.defs.dispatching import Dispatcher
 from s3sync_dagster.defs.housekeeping import keep_minutes
-from s3sync_dagster.defs.pooling import pool_connections
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.engine.intake import take_messages
 from s3sync_dagster.engine.listing import BUDGET_SECONDS, list_in_turn, list_when_due

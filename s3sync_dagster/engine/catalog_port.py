@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from s3sync_dagster.core.reservation import Take
     from s3sync_dagster.core.state import BatchRow, DocumentState, ListingRow
     from s3sync_dagster.model.invocation import Batch, Trigger
+    from s3sync_dagster.model.object import ObjectRef
     from s3sync_dagster.model.source import Source
 
 

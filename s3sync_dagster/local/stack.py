@@ -45,7 +45,7 @@ _SERVERS_SECONDS = 9.0
 _SOCKET_PATH_BYTES = 104
 """What the strictest system (macOS) accepts as the path of a socket."""
 _API = "s3sync_dagster.api"
-_RUN_FORKER = "s3sync_dagster.defs.run_forker"
+_RUN_FORKER = "s3sync_dagster.defs.dagster_internals.run_forker"
 """By name: this process has no use for Dagster itself."""
 
 

@@ -4,6 +4,14 @@ import pytest
 
 from s3sync_dagster.api.launching import Launcher
 from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.core.naming import (
+    KEYS_TAG,
+    SOURCE_TAG,
+    TOKEN_TAG,
+    job_name,
+    partitions_name,
+    run_config,
+)
 from s3sync_dagster.model.errors import NotFound, Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import Source
@@ -22,6 +30,33 @@ def catalog(tmp_path):
 
 def statuses(catalog):
     return [row.status for row in catalog.invocations.rows()]
+
+
+class Asked:
+    """A Dagster that takes everything and keeps what it was asked for."""
+
+    def __init__(self):
+        self.partitions, self.launches = [], []
+
+    def add_partitions(self, definition, keys):
+        self.partitions.append((definition, list(keys)))
+
+    def launch(self, job, *, run_config, tags):
+        self.launches.append((job, run_config, tags))
+
+
+def test_it_says_what_the_definitions_say(catalog):
+    catalog.invocations.request(SOURCE, ["a", "b"], trigger=Trigger.API)
+    asked = Asked()
+    Launcher(catalog, asked)(["s-1"])
+    (batch,) = catalog.batches.live()
+    assert [definition for definition, _ in asked.partitions] == [partitions_name("one")]
+    (launch,) = asked.launches
+    assert launch == (
+        job_name("one"),
+        run_config("one", keys=["a", "b"], token=batch.token),
+        {TOKEN_TAG: batch.token, SOURCE_TAG: "one", KEYS_TAG: "2"},
+    )
 
 
 def test_nobody_answers_and_the_work_stays_pending(catalog):

@@ -200,19 +200,26 @@ def test_unknown_fields_that_are_null_do_no_harm(api, http, aws_endpoint):
     create(http, api.s3(aws_endpoint.make_bucket(), newer_field=None) | {"github": None})
 
 
-def test_what_the_outside_says_at_creation(api, http, aws_endpoint):
+def test_what_the_outside_refuses_at_creation_leaves_nothing_behind(api, http, aws_endpoint):
+    def new_keys():
+        """A pair that is not stored yet: the same pair would keep its row."""
+        return {"aws_access_key_id": f"AKIA{uuid.uuid4().hex[:16].upper()}"}
+
+    stored = api.parts.catalog.credentials.rows()
+    sources = api.parts.catalog.sources.rows()
     bucket = aws_endpoint.make_bucket()
-    missing = api.s3("missing-" + uuid.uuid4().hex[:8])
+    missing = api.s3("missing-" + uuid.uuid4().hex[:8], **new_keys())
     assert refused(http, missing, 404)["error"] == "bucket_not_found"
-    nowhere = api.s3(bucket) | {"database_name": "nowhere"}
+    nowhere = api.s3(bucket, **new_keys()) | {"database_name": "nowhere"}
     refusal = refused(http, nowhere, 404)
     assert refusal["error"] == "database_not_found"
     assert "nowhere" in refusal["message"]
-    unreachable = api.s3(bucket, endpoint_url="http://127.0.0.1:9")
+    unreachable = api.s3(bucket, endpoint_url="http://127.0.0.1:9", **new_keys())
     assert refused(http, unreachable, 500)["error"] == "endpoint_unreachable"
-    assert api.parts.catalog.credentials.rows() == [
-        row for row in api.parts.catalog.credentials.rows() if row.tenant == "default_tenant"
-    ]
+    assert api.parts.catalog.credentials.rows() == stored
+    assert api.parts.catalog.sources.rows() == sources
+    create(http, api.s3(bucket, **new_keys()))
+    assert len(api.parts.catalog.credentials.rows()) == len(stored) + 1
 
 
 def test_the_same_source_again_is_a_conflict(api, http, aws_endpoint):

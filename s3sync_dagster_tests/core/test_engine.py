@@ -5,6 +5,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.model.errors import Throttled
+from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.core.rules import sidecar
 
@@ -24,6 +25,21 @@ def test_a_bucket_becomes_a_collection_and_nothing_is_done_twice(world):
     assert after["LIST"] == before["LIST"] + 1
     counts = world.catalog.views.counts(world.source.id)
     assert (counts.objects, counts.indexed) == (2, 2)
+
+
+def test_who_forces_a_key_has_it_read_and_every_record_written_again(world):
+    world.bucket.put("a.txt", LONG)
+    world.sync()
+    whole, before = world.texts(), dict(world.store.requests())
+    world.poison(next(iter(whole)))
+    assert "poisoned" in world.texts().values()
+    world.ask("a.txt", trigger=Trigger.UI)
+    assert [report.state for report in world.run_batches()] == ["unchanged"]
+    assert world.store.requests()["GET"] == before["GET"]
+    world.ask("a.txt", trigger=Trigger.UI, force=True)
+    assert [report.state for report in world.run_batches()] == ["updated"]
+    assert world.store.requests()["GET"] == before["GET"] + 1
+    assert world.texts() == whole
 
 
 def test_an_update_writes_only_what_changed_and_cuts_the_tail(world):

@@ -18,8 +18,8 @@ from dagster import (
 from dagster._core.launcher import DefaultRunLauncher
 from dagster._core.test_utils import poll_for_finished_run
 
-from s3sync_dagster.defs.launcher import WarmRunLauncher, ask_forker
-from s3sync_dagster.defs.run_forker import preload
+from s3sync_dagster.defs.dagster_internals.launcher import WarmRunLauncher, ask_forker
+from s3sync_dagster.defs.dagster_internals.run_forker import preload
 from s3sync_dagster.local.home import prepare_home
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.settings import load_settings
@@ -53,7 +53,12 @@ def home(tmp_path_factory):
         for name in ("S3SYNC_HOME", "DAGSTER_HOME"):
             patch.setenv(name, environment[name])
         forker = subprocess.Popen(
-            [sys.executable, "-m", "s3sync_dagster.defs.run_forker", str(settings.runs_socket)],
+            [
+                sys.executable,
+                "-m",
+                "s3sync_dagster.defs.dagster_internals.run_forker",
+                str(settings.runs_socket),
+            ],
             env=environment,
         )
         end = time.monotonic() + 60
@@ -149,7 +154,7 @@ def test_without_a_forker_runs_start_as_dagster_starts_them(instance, monkeypatc
 
 DIES_ON_A_FORK = """
 import os, signal
-from s3sync_dagster.defs import run_forker
+from s3sync_dagster.defs.dagster_internals import run_forker
 
 def fork(fork=os.fork):
     pid = fork()

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.defs import dispatching
-from s3sync_dagster.defs.pruning import prune_runs
+from s3sync_dagster.defs.dagster_internals.pruning import prune_runs
 from s3sync_dagster_tests.conftest_catalog import fresh_postgres_database
 from s3sync_dagster_tests.defs.defs_fixture import open_world
 

@@ -1,5 +1,7 @@
 """Runs in process: every way to ask for keys, and what each key shows afterwards."""
 
+import os
+
 import dagster as dg
 import pytest
 
@@ -7,6 +9,10 @@ from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.core.naming import SOURCE_TAG, TOKEN_TAG
 from s3sync_dagster.defs.links import object_link
 from s3sync_dagster.model.source import Source
+from s3sync_dagster_tests.defs.defs_fixture import open_world
+from s3sync_dagster_tests.engine_fixture import poison_record
+from s3sync_dagster_tests.extraction.raw_pdf import pages_pdf, text_content
+from s3sync_dagster_tests.wire_proxy import wire_proxy
 
 
 @pytest.fixture
@@ -18,6 +24,7 @@ def world(defs_world):
 
 GOOD = [f"docs/{n}.md" for n in range(6)]
 BAD = "docs/bad.pdf"
+MENDED = pages_pdf([text_content("This one can be read.")])
 
 
 def test_a_dispatched_batch_materialises_the_good_and_fails_the_bad(world):
@@ -36,13 +43,19 @@ def test_a_dispatched_batch_materialises_the_good_and_fails_the_bad(world):
 
 def test_a_later_success_clears_failed(world):
     world.sync()
-    world.aws.put(world.bucket, BAD, b"no suffix fits better than text", ContentType="text/plain")
-    world.aws.delete(world.bucket, BAD)
-    world.sync()
-    assert world.catalog.work.object(world.source.id, BAD).gone
+    assert world.statuses(BAD) == {BAD: "FAILED"}
+    assert world.catalog.work.object(world.source.id, BAD).reason is not None
+    world.aws.put(world.bucket, BAD, MENDED)
+    (result,) = world.sync()
+    assert result.success
+    assert world.states(result) == {BAD: ["indexed"]}
+    assert world.statuses(BAD) == {BAD: "MATERIALIZED"}
+    known = world.catalog.work.object(world.source.id, BAD)
+    assert (known.outcome, known.reason) == ("indexed", None)
+    assert BAD in world.indexed_keys()
 
 
-def test_one_partition_and_explicit_keys_and_force(world):
+def test_one_partition_and_explicit_keys(world):
     world.sync()
     result = world.execute(partition_key=GOOD[0])
     assert result.success
@@ -56,10 +69,32 @@ def test_one_partition_and_explicit_keys_and_force(world):
         "docs/new.md": ["indexed"],
     }
     assert world.statuses("docs/new.md") == {"docs/new.md": "MATERIALIZED"}
-    before = world.parts.requests().get("GET", 0)
-    result = world.execute([GOOD[0]], force=True)
-    assert set(world.states(result)[GOOD[0]]) <= {"updated", "unchanged"}
-    assert world.parts.requests().get("GET", 0) >= before
+
+
+def test_a_key_that_is_forced_is_read_and_written_again(
+    tmp_path, aws_endpoint, chroma_server, defs_environment, monkeypatch
+):
+    monkeypatch.setenv("S3SYNC_CHROMA_URL", chroma_server)
+    home, environ = tmp_path / "home", dict(os.environ)
+    with (
+        wire_proxy(aws_endpoint.url) as s3,
+        open_world(aws_endpoint, home, environ, endpoint_url=s3.url) as world,
+    ):
+        world.aws.put(world.bucket, GOOD[0], "# Text 0")
+        world.sync()
+        collection = world.collection()
+        (record,) = (record.id for page in collection.scan() for record in page)
+        poison_record(collection, world.parts.embedder_for(world.source.embedding), record)
+
+        before = s3.counts()["GET"]
+        assert world.states(world.execute([GOOD[0]])) == {GOOD[0]: ["unchanged"]}
+        assert s3.counts()["GET"] == before
+        assert collection.get([record], documents=True)[record].document == "poisoned"
+
+        forced = world.execute([GOOD[0]], force=True)
+        assert world.states(forced) == {GOOD[0]: ["updated"]}
+        assert s3.counts()["GET"] == before + 1
+        assert collection.get([record], documents=True)[record].document == "# Text 0"
 
 
 def test_a_range_gives_each_key_one_materialisation(world):
@@ -225,12 +260,12 @@ def test_a_missing_setting_fails_every_key_with_its_reason(world, monkeypatch):
 
 
 def test_a_bug_of_ours_is_not_tried_again_at_once_and_tells_no_secret(world, monkeypatch):
-    from s3sync_dagster.core import reading
+    from s3sync_dagster.engine.batch import read
 
     def broken(*_):
         raise ZeroDivisionError("password=hunter2")
 
-    monkeypatch.setattr(reading, "_extract_one", broken)
+    monkeypatch.setattr(read, "_extract_one", broken)
     world.listing()
     (result,) = world.dispatch()
     assert not result.success

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from dagster._core.events import DagsterEvent
 
 from s3sync_dagster.core.state import ListingState
+from s3sync_dagster.defs.dagster_internals.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.dispatching import InstanceRuns
 from s3sync_dagster.defs.housekeeping import keep_minutes, report_checks, report_orphans
-from s3sync_dagster.defs.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.engine.dispatching import tell_partitions
 from s3sync_dagster.engine.listing import RESPITE_SECONDS, list_in_turn, list_when_due

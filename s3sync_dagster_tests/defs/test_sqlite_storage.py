@@ -17,7 +17,7 @@ from dagster._core.events import (
 )
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
-from s3sync_dagster.defs.sqlite_storage import ENGINES_KEPT, BatchingEventLog
+from s3sync_dagster.defs.dagster_internals.sqlite_storage import ENGINES_KEPT, BatchingEventLog
 from s3sync_dagster.local.home import shipped
 
 KEY = dg.AssetKey(["s3", "demo"])

@@ -95,7 +95,10 @@ class Writer:
             return []
         self._parts.at("claimed")
         planned = tuple(
-            replace(one, plan=plan_writes(one.before, one.records))
+            replace(
+                one,
+                plan=plan_writes(one.before, one.records, anew=one.deed.decision.facts.forced),
+            )
             for one in claimed
             if one.before is not None
         )

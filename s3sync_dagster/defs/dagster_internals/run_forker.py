@@ -1,10 +1,11 @@
 """A warm process from which run workers are forked, so that none pays for the imports again.
 
-``python -m s3sync_dagster.defs.run_forker SOCKET`` imports Dagster, the instance's storage and this
-package once (2 CPU-seconds, which a worker of Dagster's own launcher pays each time). Each run is
-then a forked child that executes ``dagster api execute_run``, the command that Dagster's Docker and
-Kubernetes launchers execute. One thread, no connection and no definitions here: that is what makes
-the forks safe, and lets each run load the definitions as they are when it starts.
+``python -m s3sync_dagster.defs.dagster_internals.run_forker SOCKET`` imports Dagster, the storage
+of its instance and this package once (2 CPU-seconds, which a worker of Dagster's own launcher pays
+each time). Each run is then a forked child that executes ``dagster api execute_run``, the command
+that Dagster's Docker and Kubernetes launchers execute. One thread, no connection and no definitions
+here: that is what makes the forks safe, and lets each run load the definitions as they are when it
+starts.
 """
 
 import argparse
@@ -179,7 +180,7 @@ def preload(dagster_home: Path) -> None:
 
 def main() -> None:
     """Load, then serve a socket that only this user may open."""
-    parser = argparse.ArgumentParser(prog="s3sync_dagster.defs.run_forker")
+    parser = argparse.ArgumentParser(prog="s3sync_dagster.defs.dagster_internals.run_forker")
     parser.add_argument("socket", type=Path)
     options = parser.parse_args()
     preload(load_settings().dagster_home)

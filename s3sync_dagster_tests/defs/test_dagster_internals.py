@@ -1,0 +1,185 @@
+"""Dagster's private modules: in one folder, each used here with the Dagster that is installed."""
+
+import inspect
+import json
+import pkgutil
+import re
+import socket
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+import s3sync_dagster
+from s3sync_dagster.defs import dagster_internals
+from s3sync_dagster.defs.dagster_internals import (
+    backfills,
+    event_batches,
+    launcher,
+    pooling,
+    pruning,
+    run_forker,
+    sqlite_storage,
+)
+from s3sync_dagster.defs.dispatching import SOURCE_TAG
+from s3sync_dagster.local.home import shipped
+
+PACKAGE = Path(s3sync_dagster.__file__).parent
+FOLDER = Path(dagster_internals.__file__).parent
+MODULES = [module.name for module in pkgutil.iter_modules([str(FOLDER)])]
+KEY = dg.AssetKey(["s3", "docs"])
+PARTITIONS = dg.DynamicPartitionsDefinition(name="s3_docs")
+
+
+def test_no_file_outside_the_folder_imports_a_private_module_of_dagster():
+    private = re.compile(r"^\s*(from|import)\s+dagster(\w*)\._", re.MULTILINE)
+    outside = [path for path in PACKAGE.rglob("*.py") if FOLDER not in path.parents]
+    assert len(outside) > 100
+    assert [str(path) for path in outside if private.search(path.read_text())] == []
+    assert any(private.search(path.read_text()) for path in FOLDER.glob("*.py"))
+
+
+def test_the_instances_that_are_shipped_name_modules_that_exist():
+    root = PACKAGE.parent
+    files = [PACKAGE / "local/dagster.yaml", root / "dagster.yaml", *root.glob("deploy/*.yaml")]
+    named = [
+        (module, name)
+        for path in files
+        for module, name in re.findall(
+            r"module: (s3sync_dagster\S+)\s+class: (\w+)", path.read_text()
+        )
+    ]
+    assert len(named) == 5
+    for module, name in named:
+        assert hasattr(pkgutil.resolve_name(module), name), module
+
+
+@pytest.fixture
+def instance(tmp_path, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "100")
+    (tmp_path / "dagster.yaml").write_text(shipped("dagster.yaml"))
+    with dg.DagsterInstance.get() as opened:
+        opened.add_dynamic_partitions("s3_docs", ["good", "bad"])
+        yield opened
+
+
+@dg.asset(key=KEY, partitions_def=PARTITIONS, output_required=False)
+def docs(context: dg.AssetExecutionContext):
+    """What the last op of a run tells: one key is indexed, another one failed."""
+    op = context.op_execution_context
+    event_batches.log_together(op, [dg.AssetMaterialization(KEY, partition="good")])
+    event_batches.plan_partitions(op, KEY, ["bad"])
+    event_batches.log_together(op, [dg.AssetObservation(KEY, partition="bad")])
+    raise dg.Failure("one failed", allow_retries=False)
+    yield
+
+
+JOB = dg.define_asset_job("index_docs", [docs])
+
+
+def whole_job():
+    return dg.Definitions(assets=[docs], jobs=[JOB]).resolve_job_def("index_docs")
+
+
+def execute(instance):
+    return whole_job().execute_in_process(
+        instance=instance,
+        partition_key="good",
+        raise_on_error=False,
+        tags={SOURCE_TAG: "docs"},
+    )
+
+
+def uses_backfills(instance, _):
+    assert not backfills.is_backfilled(instance, KEY)
+    from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+
+    one = PartitionBackfill(
+        backfill_id="one", status=BulkActionStatus.REQUESTED, from_failure=False, tags={},
+        backfill_timestamp=0.0, asset_selection=[KEY],
+    )  # fmt: skip
+    instance.add_backfill(one)
+    assert backfills.is_backfilled(instance, KEY)
+    assert not backfills.is_backfilled(instance, dg.AssetKey(["s3", "another"]))
+    instance.update_backfill(one.with_status(BulkActionStatus.COMPLETED_SUCCESS))
+    assert not backfills.is_backfilled(instance, KEY)
+
+
+def uses_event_batches(instance, _):
+    result = execute(instance)
+    assert not result.success
+    found = instance.get_status_by_partition(KEY, ["good", "bad"], PARTITIONS)
+    assert {key: status.value for key, status in found.items()} == {
+        "good": "MATERIALIZED",
+        "bad": "FAILED",
+    }
+
+
+def uses_sqlite_storage(instance, _):
+    storage = instance.event_log_storage
+    assert isinstance(storage, sqlite_storage.BatchingEventLog)
+    result = execute(instance)
+    told = storage.get_records_for_run(result.run_id, of_type=dg.DagsterEventType.ASSET_OBSERVATION)
+    assert len(told.records) == 1
+    assert instance.get_latest_materialization_event(KEY).dagster_event.partition == "good"
+
+
+def uses_pruning(instance, _):
+    execute(instance)
+    later = datetime.now(UTC) + timedelta(days=40)
+    assert pruning.prune_runs(instance, ["docs"], now=later) == 1
+    assert instance.get_runs_count() == 0
+    assert instance.get_materialized_partitions(KEY) == {"good"}
+    for passed in (False, True):
+        instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(asset_key=KEY, check_name="whole", passed=passed)
+        )
+    assert pruning.prune_evaluations(instance, ["docs"], now=later) == 1
+
+
+def uses_launcher(instance, home):
+    """The request that a forker gets is one that Dagster's own command would take."""
+    assert isinstance(instance.run_launcher, launcher.WarmRunLauncher)
+    asked = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(home / "runs.sock"))
+        listener.listen(1)
+
+        def answer():
+            link, _ = listener.accept()
+            with link, link.makefile("r") as lines:
+                asked.append(json.loads(lines.readline())["execute"])
+                link.sendall(b'{"pid": 1}\n')
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        job = dg.reconstructable(whole_job)
+        run = instance.create_run_for_job(whole_job(), job_code_origin=job.get_python_origin())
+        instance.launch_run(run.run_id, workspace=None)
+        thread.join()
+    (text,) = asked
+    assert run_forker._arguments(text).run_id == run.run_id
+
+
+def uses_run_forker(_, home, caplog):
+    run_forker.preload(home)
+    assert caplog.messages == []
+    assert "execute_run" in run_forker.api_cli.commands
+
+
+def uses_pooling(instance, _):
+    """`test_postgres` has it with a server; here the arguments and what leaves SQLite alone."""
+    pooling.pool_connections(instance)
+    asked = {"statement_timeout": 60_000, "pool_recycle": 3600, "max_overflow": 5}
+    inspect.signature(type(instance).optimize_for_webserver).bind(instance, **asked)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_it_works_with_the_dagster_that_is_installed(name, instance, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("S3SYNC_HOME", str(tmp_path))
+    use = globals()[f"uses_{name}"]
+    more = [caplog] if name == "run_forker" else []
+    use(instance, tmp_path, *more)
