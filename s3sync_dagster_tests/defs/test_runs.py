@@ -265,7 +265,7 @@ def test_a_bug_of_ours_is_not_tried_again_at_once_and_tells_no_secret(world, mon
     def broken(*_):
         raise ZeroDivisionError("password=hunter2")
 
-    monkeypatch.setattr(read, "_extract_one", broken)
+    monkeypatch.setattr(read, "_read_one", broken)
     world.listing()
     (result,) = world.dispatch()
     assert not result.success
