@@ -50,8 +50,9 @@ def read_catalog_sources(
             try:
                 if catalog.database.current_revision() is None:
                     return  # a new home: nothing was created yet
-                for row in catalog.sources.rows(origin="catalog"):
-                    _add(row.name, row.config, sources, problems)
+                rows, unreadable = catalog.sources.read(origin="catalog")
+                sources.extend(row.source for row in rows)
+                problems.extend(unreadable)
             finally:
                 catalog.close()
         except S3SyncError as error:
@@ -68,13 +69,6 @@ def read_catalog_sources(
     for problem in problems:
         _log.error("%s", problem)
     return sources, problems
-
-
-def _add(name: str, config: dict, sources: list[Source], problems: list[str]) -> None:
-    try:
-        sources.append(Source.from_json(config))
-    except Exception as error:  # noqa: BLE001  (one row must not take the others along)
-        problems.append(f"source {name!r} is left out: its row holds a {type(error).__name__}")
 
 
 @dg.definitions

@@ -121,7 +121,7 @@ def measure(stage: Stage, number: int) -> dict[str, Any]:
 
 def listed(stage: Stage, row: Any) -> bool:
     """Whether the source's first listing has at least begun."""
-    return stage.catalog.listings.latest(row.id) is not None
+    return stage.catalog.listings.latest(row.source.id) is not None
 
 
 def reload_seconds(stage: Stage) -> float:

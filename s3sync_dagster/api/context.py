@@ -68,7 +68,7 @@ class Context:
         row = self.catalog.sources.row(str(source_id), tenant=caller.tenant)
         if row is None or row.deleting is not None:
             raise NotFound(f"No source {str(source_id)!r}.", reason="source_not_found")
-        source = Source.from_json(row.config)
+        source = row.source
         if len(self.recent) >= MAX_RECENT:
             self.recent.clear()
         self.recent[source.id, caller.tenant] = (source, time.monotonic() + RECENT_SECONDS)

@@ -4,7 +4,6 @@ from asyncio import wrap_future
 from typing import Annotated, Any
 from uuid import UUID
 
-import sqlalchemy as sa
 from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
 
@@ -32,7 +31,7 @@ from s3sync_dagster.core.keys import (
 from s3sync_dagster.core.record_limits import validate_user_metadata
 from s3sync_dagster.core.selection import require_inside_prefix
 from s3sync_dagster.model.errors import InvalidSetting
-from s3sync_dagster.model.invocation import InvocationStatus, Trigger
+from s3sync_dagster.model.invocation import Invocation, InvocationStatus, Trigger
 from s3sync_dagster.model.source import Source
 
 router = APIRouter(prefix="/api/v1", tags=["Invocation"], route_class=StrictRoute)
@@ -119,13 +118,13 @@ def latest_by_keys(
     """Show the newest invocation of each key that has one."""
     source = here.source(source_id, caller)
     keys = list(dict.fromkeys(payload.object_keys))
-    newest: dict[str, sa.Row[Any]] = {}
+    newest: dict[str, Invocation] = {}
     for each in upload_ids(here, source) if source.type == "file_upload" else [source.id]:
-        for key, row in here.catalog.invocations.latest_by_keys(each, keys).items():
-            if key not in newest or row.created_at > newest[key].created_at:
-                newest[key] = row
+        for key, one in here.catalog.invocations.latest_by_keys(each, keys).items():
+            if key not in newest or one.created_at > newest[key].created_at:
+                newest[key] = one
     names = names_of(here, caller)
-    return {key: show_invocation(row, names) for key, row in newest.items()}
+    return {key: show_invocation(one, names) for key, one in newest.items()}
 
 
 @router.get(
@@ -153,9 +152,9 @@ def list_invocations(
     if source_type in ("github", "web_scrape"):
         return []
     if source_type == "file_upload":
-        uploads = [row.id for row in tenant_rows if row.config.get("type") == "file_upload"]
+        uploads = [row.source.id for row in tenant_rows if row.source.type == "file_upload"]
         ids = [each for each in uploads if ids is None or each in ids]
-    rows = here.catalog.invocations.rows(
+    found = here.catalog.invocations.rows(
         # Sources of the tenant need no second condition, which would mislead the planner.
         tenant=caller.tenant if ids is None else None,
         source_ids=ids,
@@ -167,7 +166,7 @@ def list_invocations(
         offset=offset,
     )
     names = SourceNames.of(tenant_rows)
-    return [show_invocation(row, names) for row in rows]
+    return [show_invocation(one, names) for one in found]
 
 
 @router.get(
@@ -177,8 +176,8 @@ def list_invocations(
 )
 def get_invocation(invocation_id: UUID, caller: AnyCaller, here: Here) -> Job:
     """Show an invocation."""
-    row = here.catalog.invocations.row(str(invocation_id), tenant=caller.tenant)
-    return show_invocation(row, names_of(here, caller))
+    found = here.catalog.invocations.find(str(invocation_id), tenant=caller.tenant)
+    return show_invocation(found, names_of(here, caller))
 
 
 @router.put(

@@ -7,7 +7,6 @@ from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.core.naming import job_name, partitions_name, run_config, run_tags
 from s3sync_dagster.engine.dispatching import BatchOrder, dispatch
 from s3sync_dagster.model.errors import NotFound
-from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
 
 _log = logging.getLogger(__name__)
@@ -56,7 +55,7 @@ class Launcher:
             if row is None:
                 continue
             try:
-                dispatch(self._catalog, self._runs, {source_id: Source.from_json(row.config)})
+                dispatch(self._catalog, self._runs, {source_id: row.source})
             except NotFound:
                 # A new source: Dagster loads it within seconds, and its sensor finds the work.
-                _log.info("source %s is not loaded by Dagster yet", row.name)
+                _log.info("source %s is not loaded by Dagster yet", row.source.name)

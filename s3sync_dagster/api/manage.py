@@ -16,6 +16,7 @@ from s3sync_dagster.api.models import configured_chunking
 from s3sync_dagster.api.openapi import errors
 from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.api.sources import visible_rows
+from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.model.errors import InvalidSetting, NotFound
 from s3sync_dagster.model.source import Source
 
@@ -93,7 +94,7 @@ def resume_source(source_id: UUID, caller: OwnerCaller, here: Here) -> ManagedSo
     return _switch(here, source_id, caller, paused=False)
 
 
-def row_of(here: Context, source_id: UUID, caller: Caller) -> Any:
+def row_of(here: Context, source_id: UUID, caller: Caller) -> SourceRow:
     """Return a source's row. Raises ``NotFound``, for what others have too."""
     row = here.catalog.sources.row(str(source_id), tenant=caller.tenant)
     if row is None or row.deleting is not None:
@@ -106,10 +107,10 @@ def changeable(here: Context, source_id: UUID, caller: Caller) -> Source:
     row = row_of(here, source_id, caller)
     if row.origin != "catalog":
         raise InvalidSetting(
-            f"The source {row.name!r} is declared in {row.origin}: change it there.",
+            f"The source {row.source.name!r} is declared in {row.origin}: change it there.",
             reason="source_is_declared",
         )
-    return Source.from_json(row.config)
+    return row.source
 
 
 def changed_source(source: Source, change: SourceChange) -> Source:
@@ -132,5 +133,5 @@ def changed_source(source: Source, change: SourceChange) -> Source:
 
 def _switch(here: Context, source_id: UUID, caller: Caller, *, paused: bool) -> ManagedSource:
     row = row_of(here, source_id, caller)
-    here.catalog.sources.set_paused(row.id, paused=paused)
+    here.catalog.sources.set_paused(row.source.id, paused=paused)
     return show_managed(here, row_of(here, source_id, caller))

@@ -3,8 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-import sqlalchemy as sa
-
 from s3sync_dagster.api.context import Context
 from s3sync_dagster.api.manage_wire import (
     CountsShown,
@@ -17,16 +15,15 @@ from s3sync_dagster.api.manage_wire import (
 )
 from s3sync_dagster.api.showing import moment
 from s3sync_dagster.catalog.history import BatchHistory
-from s3sync_dagster.catalog.views import SourceCounts
-from s3sync_dagster.core.state import ListingRow
+from s3sync_dagster.catalog.views import ObjectRow, SourceCounts
+from s3sync_dagster.core.state import ListingRow, SourceRow
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.source import Source
 
 
-def show_managed(here: Context, row: sa.Row[Any]) -> ManagedSource:
+def show_managed(here: Context, row: SourceRow) -> ManagedSource:
     """Return a source with its counts and newest listing."""
-    source = Source.from_json(row.config)
-    catalog = here.catalog
+    source, catalog = row.source, here.catalog
     listing = catalog.listings.latest(source.id)
     waiting = catalog.history.oldest_pending([source.id]).get(source.id)
     indexed = catalog.history.last_indexed([source.id]).get(source.id)
@@ -85,17 +82,17 @@ def show_listing(listing: ListingRow) -> ListingShown:
     )
 
 
-def show_object(row: sa.Row[Any]) -> ObjectShown:
+def show_object(row: ObjectRow) -> ObjectShown:
     """Return an object."""
     retried = row.next_retry_at if row.state == "failed" else None
     return ObjectShown(
         key=row.object_key,
         state=row.state,
-        reason=row.state_reason,
+        reason=row.reason,
         error=row.error if row.state in ("failed", "skipped") else None,
         size=row.size,
         etag=row.etag,
-        chunks=int(row.chunks),
+        chunks=row.chunks,
         next_try_at=None if retried is None else moment(retried),
     )
 

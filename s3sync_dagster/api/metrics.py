@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -18,6 +18,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from s3sync_dagster.api.access import TOKEN_HEADER, Caller, authorise
 from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.openapi import errors
+from s3sync_dagster.core.state import SourceRow
 
 router = APIRouter(tags=["System"])
 
@@ -87,12 +88,12 @@ class _Ready:
         return self._found
 
 
-def source_metrics(here: Context, rows: Sequence[Any]) -> list[Metric]:
+def source_metrics(here: Context, rows: Sequence[SourceRow]) -> list[Metric]:
     """Return gauges over sources, from a handful of statements for all of them."""
     history = here.catalog.history
-    ids = [row.id for row in rows]
+    names = {row.source.id: (row.source.tenant, row.source.name) for row in rows}
+    ids = list(names)
     now = time.time()
-    names = {row.id: (row.tenant, row.name) for row in rows}
     objects = _gauge("s3sync_objects", "Objects by state.", "state", "reason")
     live = _gauge("s3sync_invocations_live", "Work that waits or is being done.", "status")
     recent = _gauge(

@@ -11,7 +11,7 @@ from s3sync_dagster.api.models import ModelChoice
 from s3sync_dagster.api.openapi import errors
 from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.core.keys import validate_collection_name
-from s3sync_dagster.model.source import EmbeddingConfig, Source
+from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.search import search
 
 router = APIRouter(prefix="/s3sync/v1", tags=["Search"], route_class=StrictRoute)
@@ -54,8 +54,8 @@ def find(here: Context, payload: SearchPayload, caller: Caller) -> SearchAnswer:
 def _embedding(here: Context, payload: SearchPayload, caller: Caller) -> EmbeddingConfig:
     """Return the model of the tenant's own sources: another's key is not for its questions."""
     for row in here.catalog.sources.rows(tenant=caller.tenant):
-        if row.database_name == payload.database_name:
-            source = Source.from_json(row.config)
+        source = row.source
+        if source.database_name == payload.database_name:
             targets = [source.collection_name]
             targets += [name for _, _, name in here.catalog.documents.collections(source.id)]
             if payload.collection_name in targets:

@@ -3,13 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
-import sqlalchemy as sa
-
 from s3sync_dagster.api.models import show_chunking, show_embedding
-from s3sync_dagster.api.uploads import BUCKET
 from s3sync_dagster.api.wire_invocation import (
     Complete,
     CompleteFields,
@@ -21,6 +17,8 @@ from s3sync_dagster.api.wire_invocation import (
     S3JobFields,
 )
 from s3sync_dagster.api.wire_source import FileUploadShown, S3Shown, SourceShown
+from s3sync_dagster.core.state import SourceRow
+from s3sync_dagster.model.invocation import Invocation, InvocationStatus
 from s3sync_dagster.model.source import Source
 
 UNKNOWN_BUCKET = "unknown"
@@ -36,14 +34,15 @@ class SourceNames:
     """Upload source -> the one of its database that the wire shows."""
 
     @classmethod
-    def of(cls, rows: Sequence[Any]) -> "SourceNames":
+    def of(cls, rows: Sequence[SourceRow]) -> "SourceNames":
         """Return the names of a tenant's sources, given oldest first."""
         first: dict[str, str] = {}
         shown: dict[str, str] = {}
         for row in rows:
-            if row.bucket_name == BUCKET and row.config.get("type") == "file_upload":
-                shown[row.id] = first.setdefault(row.database_name, row.id)
-        return cls({row.id: row.bucket_name for row in rows}, shown)
+            source = row.source
+            if source.type == "file_upload":
+                shown[source.id] = first.setdefault(source.database_name, source.id)
+        return cls({row.source.id: row.source.bucket_name for row in rows}, shown)
 
 
 def show_source(source: Source, *, created_at: float) -> SourceShown:
@@ -71,41 +70,44 @@ def show_source(source: Source, *, created_at: float) -> SourceShown:
     )
 
 
-def show_invocation(row: sa.Row[Any], names: SourceNames) -> Job:
+def show_invocation(invocation: Invocation, names: SourceNames) -> Job:
     """Return an invocation as ``GET`` answers it."""
+    source_id = invocation.source_id
     return Job(
-        id=UUID(row.id),
-        status=show_status(row),
+        id=UUID(invocation.id),
+        status=show_status(invocation),
         metadata=JobMetadata(
             s3=S3JobFields(
-                bucket_name=names.buckets.get(row.source_id, UNKNOWN_BUCKET),
-                object_key=row.object_key,
-                custom_id=row.custom_id,
-                additional_metadata=row.metadata,
+                bucket_name=names.buckets.get(source_id, UNKNOWN_BUCKET),
+                object_key=invocation.object_key,
+                custom_id=invocation.custom_id,
+                additional_metadata=dict(invocation.metadata) or None,
             ),
-            database_name=row.database_name,
-            collection_name=row.collection_name,
+            database_name=invocation.database_name,
+            collection_name=invocation.collection_name,
         ),
-        created_at=moment(row.created_at),
-        source_id=_uuid(names.shown.get(row.source_id, row.source_id)),
+        created_at=invocation.created_at,
+        source_id=_uuid(names.shown.get(source_id, source_id)),
     )
 
 
-def show_status(row: sa.Row[Any]) -> JobStatus:
+def show_status(invocation: Invocation) -> JobStatus:
     """Return the status as a union: a word, or an object with one key."""
-    match row.status:
-        case "complete":
-            began = row.started_at or row.created_at
-            lasted = max(0, round((row.finished_at - began) * 1000))
-            return Complete(
-                complete=CompleteFields(finished_at=moment(row.finished_at), duration_ms=lasted)
-            )
-        case "failed":
-            return Failed(failed=FailedFields(error=row.error or row.reason or "unknown"))
-        case "pending" | "processing" | "cancelled":
-            return row.status
-        case other:
-            raise AssertionError(other)
+    match invocation.status:
+        case InvocationStatus.COMPLETE:
+            ended = invocation.finished_at or invocation.created_at
+            lasted = ended - (invocation.started_at or invocation.created_at)
+            milliseconds = max(0, round(lasted.total_seconds() * 1000))
+            return Complete(complete=CompleteFields(finished_at=ended, duration_ms=milliseconds))
+        case InvocationStatus.FAILED:
+            why = invocation.error or invocation.reason or "unknown"
+            return Failed(failed=FailedFields(error=why))
+        case InvocationStatus.PENDING:
+            return "pending"
+        case InvocationStatus.PROCESSING:
+            return "processing"
+        case InvocationStatus.CANCELLED:
+            return "cancelled"
 
 
 def moment(seconds: float) -> datetime:

@@ -1,6 +1,6 @@
 """``/api/v1/sources``: create, list, show, delete."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
@@ -28,6 +28,7 @@ from s3sync_dagster.api.wire_source import (
     SourceShown,
     SourceTypeFilter,
 )
+from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.model.errors import Conflict, NotFound
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.files import FolderObjectStore
@@ -81,7 +82,7 @@ def list_sources(
         rows.reverse()
     shown: list[SourceShown] = []
     for row in rows:
-        source = Source.from_json(row.config)
+        source = row.source
         if database_name is not None and source.database_name != database_name:
             continue
         if source_type is not None and source.type != source_type:
@@ -98,7 +99,7 @@ def get_source(source_id: UUID, caller: AnyCaller, here: Here) -> SourceShown:
     row = here.catalog.sources.row(str(source_id), tenant=caller.tenant)
     if row is None or row.deleting is not None:
         raise NotFound(f"No source {str(source_id)!r}.", reason="source_not_found")
-    return show_source(Source.from_json(row.config), created_at=row.created_at)
+    return show_source(row.source, created_at=row.created_at)
 
 
 @router.delete(
@@ -126,7 +127,7 @@ def delete_source(
             FolderObjectStore(here.parts.settings.home / UPLOADS / each).clear()
 
 
-def visible_rows(here: Context, caller: Caller) -> list[Any]:
+def visible_rows(here: Context, caller: Caller) -> list[SourceRow]:
     """Return the rows of the tenant's sources that are not being deleted, oldest first."""
     rows = here.catalog.sources.rows(tenant=caller.tenant)
     return [row for row in rows if row.deleting is None]

@@ -7,11 +7,11 @@ has a source of its own behind the one that the wire shows: the oldest.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from s3sync_dagster.api.access import Caller
 from s3sync_dagster.api.building import check_source, source_name
 from s3sync_dagster.api.context import Context
+from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
 from s3sync_dagster.model.source import AutoSync, ChunkingConfig, EmbeddingConfig, Source
 
@@ -19,26 +19,24 @@ BUCKET = "file_upload"
 """Stands where S3 sources have a bucket; no bucket of S3 can have this name."""
 
 
-def upload_rows(rows: Sequence[Any], database_name: str) -> list[Any]:
+def upload_rows(rows: Sequence[SourceRow], database_name: str) -> list[SourceRow]:
     """Return the rows of a database's upload sources, the one that the wire shows first."""
     return [
         row
         for row in rows
-        if row.bucket_name == BUCKET
-        and row.database_name == database_name
-        and row.config.get("type") == "file_upload"
+        if row.source.type == "file_upload" and row.source.database_name == database_name
     ]
 
 
-def shown_rows(rows: Sequence[Any]) -> list[Any]:
+def shown_rows(rows: Sequence[SourceRow]) -> list[SourceRow]:
     """Return rows (oldest first) without the upload sources behind the shown one."""
     seen: set[str] = set()
-    shown: list[Any] = []
+    shown: list[SourceRow] = []
     for row in rows:
-        if row.config.get("type") == "file_upload":
-            if row.database_name in seen:
+        if row.source.type == "file_upload":
+            if row.source.database_name in seen:
                 continue
-            seen.add(row.database_name)
+            seen.add(row.source.database_name)
         shown.append(row)
     return shown
 
@@ -46,15 +44,17 @@ def shown_rows(rows: Sequence[Any]) -> list[Any]:
 def upload_ids(here: Context, source: Source) -> list[str]:
     """Return the ids of all sources behind the one of a database that the wire shows."""
     rows = here.catalog.sources.rows(tenant=source.tenant)
-    return [row.id for row in upload_rows(rows, source.database_name) if row.deleting is None]
+    return [
+        row.source.id for row in upload_rows(rows, source.database_name) if row.deleting is None
+    ]
 
 
 def upload_of_collection(here: Context, source: Source, collection_name: str | None) -> Source:
     """Return the upload source of a collection, without a name the one that the wire shows."""
     rows = upload_rows(here.catalog.sources.rows(tenant=source.tenant), source.database_name)
     for row in rows:
-        if row.deleting is None and row.collection_name == (collection_name or row.collection_name):
-            return Source.from_json(row.config)
+        if row.deleting is None and collection_name in (None, row.source.collection_name):
+            return row.source
     raise NotFound(
         f"Nothing was uploaded to collection {collection_name!r} of this database.",
         reason="object_gone",

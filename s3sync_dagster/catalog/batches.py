@@ -2,16 +2,16 @@
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.returns import mark_suspects, return_to_pending
-from s3sync_dagster.catalog.rows import due_of, groups
+from s3sync_dagster.catalog.rows import batch_of, groups
 from s3sync_dagster.catalog.tables import batches, documents, invocations, objects, sources
 from s3sync_dagster.core.patience import LEASE_SECONDS
 from s3sync_dagster.core.reservation import Due, Take, keys_of_batch, may_reserve, next_due
+from s3sync_dagster.core.state import BatchRow
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE
 from s3sync_dagster.model.invocation import Batch, BatchState
 
@@ -198,18 +198,19 @@ class Batches:
             self._let_go(tx, token)
         return True
 
-    def live(self, *, source_id: str | None = None) -> Sequence[Any]:
+    def live(self, *, source_id: str | None = None) -> list[BatchRow]:
         """Return rows of live batches, oldest first."""
         query = sa.select(batches).where(_LIVE).order_by(batches.c.created_at)
         if source_id is not None:
             query = query.where(batches.c.source_id == source_id)
         with self._db.read() as tx:
-            return tx.execute(query).all()
+            return [batch_of(row) for row in tx.execute(query)]
 
-    def row(self, token: str) -> sa.Row[Any] | None:
+    def row(self, token: str) -> BatchRow | None:
         """Return the row of a batch."""
         with self._db.read() as tx:
-            return tx.execute(sa.select(batches).where(batches.c.token == token)).first()
+            row = tx.execute(sa.select(batches).where(batches.c.token == token)).first()
+        return batch_of(row) if row is not None else None
 
     def keys(self, token: str) -> list[str]:
         """Return the object keys that a batch holds, in key order."""
@@ -300,16 +301,14 @@ class Batches:
             query = query.where(invocations.c.automatic.is_(False))
         if not take.by_hand:
             query = query.where(invocations.c.next_attempt_at <= now)
-        healthy = tx.execute(query.where(invocations.c.deaths == 0).limit(take.max_keys * 2))
-        suspects = tx.execute(
+        healthy = query.where(invocations.c.deaths == 0).limit(take.max_keys * 2)
+        suspects = (
             query.where(invocations.c.deaths > 0)
             .order_by(None)
             .order_by(invocations.c.deaths, invocations.c.created_at, invocations.c.object_key)
             .limit(BEGUN_AT_ONCE)
         )
-        return next_due(
-            [due_of(row) for row in healthy], [due_of(row) for row in suspects], busy=busy
-        )
+        return next_due(_read_due(tx, healthy), _read_due(tx, suspects), busy=busy)
 
     def _insert(
         self,
@@ -377,3 +376,15 @@ class Batches:
 
 
 _LIVE = batches.c.state.in_(["reserved", "running"])
+
+
+def _read_due(tx: sa.Connection, query: sa.Executable) -> list[Due]:
+    return [
+        Due(
+            object_key=row.object_key,
+            priority=row.priority,
+            deaths=row.deaths,
+            size=row.size or 0,
+        )
+        for row in tx.execute(query)
+    ]

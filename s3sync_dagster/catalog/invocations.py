@@ -114,10 +114,6 @@ class Invocations:
 
     def find(self, invocation_id: str, *, tenant: str | None = None) -> Invocation:
         """Return an invocation. Raises ``NotFound``, also for another tenant's."""
-        return invocation_of(self.row(invocation_id, tenant=tenant))
-
-    def row(self, invocation_id: str, *, tenant: str | None = None) -> sa.Row[Any]:
-        """Return an invocation's row. Raises ``NotFound``, also for another tenant's."""
         query = sa.select(invocations).where(invocations.c.id == invocation_id)
         if tenant is not None:
             query = query.where(invocations.c.tenant == tenant)
@@ -125,7 +121,7 @@ class Invocations:
             row = tx.execute(query).first()
         if row is None:
             raise NotFound(f"No invocation {invocation_id!r}.", reason="invocation_not_found")
-        return row
+        return invocation_of(row)
 
     def rows(
         self,
@@ -139,8 +135,8 @@ class Invocations:
         ascending: bool = False,
         limit: int = 100,
         offset: int = 0,
-    ) -> Sequence[sa.Row[Any]]:
-        """Return rows for people and the API, newest first unless ``ascending``.
+    ) -> list[Invocation]:
+        """Return invocations for people and the API, newest first unless ``ascending``.
 
         ``source_type`` leaves out the sources of other types; of deleted ones none is known.
         """
@@ -162,11 +158,11 @@ class Invocations:
         order = invocations.c.created_at
         query = query.order_by(order.asc() if ascending else order.desc(), invocations.c.id)
         with self._db.read() as tx:
-            return tx.execute(query).all()
+            return [invocation_of(row) for row in tx.execute(query)]
 
-    def latest_by_keys(self, source_id: str, keys: Sequence[str]) -> dict[str, sa.Row[Any]]:
-        """Return the newest row of each key that has one."""
-        found: dict[str, sa.Row[Any]] = {}
+    def latest_by_keys(self, source_id: str, keys: Sequence[str]) -> dict[str, Invocation]:
+        """Return the newest invocation of each key that has one."""
+        found: dict[str, Invocation] = {}
         with self._db.read() as tx:
             for part in groups(keys):
                 newest = (
@@ -183,7 +179,7 @@ class Invocations:
                     .subquery()
                 )
                 for row in tx.execute(sa.select(newest).where(newest.c.place == 1)):
-                    found[row.object_key] = row
+                    found[row.object_key] = invocation_of(row)
         return found
 
     def cancel(self, invocation_id: str, *, tenant: str | None = None) -> None:
@@ -221,17 +217,17 @@ class Invocations:
         plain: list[str] = []
         latest = self.latest_by_keys(source.id, failed)
         for key in failed:
-            row = latest.get(key)
-            if row is None or row.trigger != Trigger.API.value:
+            one = latest.get(key)
+            if one is None or one.trigger is not Trigger.API:
                 plain.append(key)
                 continue
             self.request(
                 source,
                 [key],
                 trigger=Trigger.API,
-                target_collection_name=row.target_collection_name,
-                custom_id=row.custom_id,
-                metadata=row.metadata,
+                target_collection_name=one.target_collection_name,
+                custom_id=one.custom_id,
+                metadata=one.metadata,
                 force=True,
             )
         self.request(source, plain, trigger=Trigger.CLI, force=True)

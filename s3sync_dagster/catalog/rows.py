@@ -6,15 +6,24 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from s3sync_dagster.core.reservation import Due
 from s3sync_dagster.core.state import (
+    BatchRow,
     DocumentPhase,
     DocumentState,
     ListingRow,
     ListingState,
     ObjectState,
+    SourceRow,
 )
-from s3sync_dagster.model.invocation import Invocation, InvocationStatus, Result, Trigger
+from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.invocation import (
+    BatchState,
+    Invocation,
+    InvocationStatus,
+    Result,
+    Trigger,
+)
+from s3sync_dagster.model.source import Source
 
 T = TypeVar("T")
 IN_LIST = 500
@@ -31,6 +40,45 @@ def groups(items: Iterable[T], size: int = IN_LIST) -> Iterator[list[T]]:
             group = []
     if group:
         yield group
+
+
+def source_of(row: sa.Row[Any]) -> Source:
+    """Return the source of a row of ``sources``. Raises ``InvalidSetting`` where it cannot."""
+    try:
+        return Source.from_json(row.config)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidSetting(
+            f"The catalog's row of the source {row.name!r} cannot be read: another version of "
+            f"s3sync wrote it, or somebody by hand ({type(error).__name__})."
+        ) from error
+
+
+def source_row_of(row: sa.Row[Any]) -> SourceRow:
+    """Return the value of a row of ``sources``. Raises ``InvalidSetting`` where it cannot."""
+    return SourceRow(
+        source=source_of(row),
+        origin=row.origin,
+        created_at=row.created_at,
+        paused=row.paused,
+        deleting=row.deleting,
+        list_due_at=row.list_due_at,
+    )
+
+
+def batch_of(row: sa.Row[Any]) -> BatchRow:
+    """Return the value of a row of ``batches``."""
+    return BatchRow(
+        token=row.token,
+        source_id=row.source_id,
+        state=BatchState(row.state),
+        priority=row.priority,
+        size=row.size,
+        lease_until=row.lease_until,
+        created_at=row.created_at,
+        owner=row.owner,
+        run_id=row.run_id,
+        yielded_at=row.yielded_at,
+    )
 
 
 def object_of(row: sa.Row[Any]) -> ObjectState:
@@ -87,6 +135,9 @@ def invocation_of(row: sa.Row[Any]) -> Invocation:
         id=row.id,
         source_id=row.source_id,
         object_key=row.object_key,
+        tenant=row.tenant,
+        database_name=row.database_name,
+        collection_name=row.collection_name,
         kind=row.kind,
         trigger=Trigger(row.trigger),
         status=InvocationStatus(row.status),
@@ -125,13 +176,6 @@ def listing_of(row: sa.Row[Any]) -> ListingRow:
         selected=row.selected,
         gone=row.gone,
         error=row.error,
-    )
-
-
-def due_of(row: sa.Row[Any]) -> Due:
-    """Return the value of a due row of ``invocations`` with its object's size."""
-    return Due(
-        object_key=row.object_key, priority=row.priority, deaths=row.deaths, size=row.size or 0
     )
 
 

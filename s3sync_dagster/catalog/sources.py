@@ -1,14 +1,18 @@
 """Sources as rows: declared in Python or YAML (registered) or created by API and CLI."""
 
-from collections.abc import Sequence
+import logging
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.tables import documents, sources
+from s3sync_dagster.catalog.rows import source_of, source_row_of
+from s3sync_dagster.catalog.tables import sources
 from s3sync_dagster.core.keys import validate_source_name
-from s3sync_dagster.model.errors import Conflict, NotFound
+from s3sync_dagster.core.state import Origin, SourceRow
+from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
 from s3sync_dagster.model.source import Source
+
+_log = logging.getLogger(__name__)
 
 
 class SourceRows:
@@ -16,8 +20,9 @@ class SourceRows:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        self._logged: set[str] = set()
 
-    def add(self, source: Source, *, origin: str = "catalog") -> Source:
+    def add(self, source: Source, *, origin: Origin = "catalog") -> Source:
         """Insert a source. Raises ``InvalidSetting`` or ``Conflict`` (names the other source)."""
         validate_source_name(source.name)
         now = self._db.clock.now().timestamp()
@@ -36,7 +41,7 @@ class SourceRows:
             )
         return source
 
-    def register(self, source: Source, *, origin: str = "python") -> Source:
+    def register(self, source: Source, *, origin: Origin = "python") -> Source:
         """Insert or refresh a source that code declares; its id of the first time stays."""
         validate_source_name(source.name)
         now = self._db.clock.now().timestamp()
@@ -97,15 +102,16 @@ class SourceRows:
                 f"No source {name_or_id!r}; `s3sync source list` shows those there are.",
                 reason="source_not_found",
             )
-        return Source.from_json(row.config)
+        return source_of(row)
 
-    def row(self, source_id: str, *, tenant: str | None = None) -> sa.Row | None:
+    def row(self, source_id: str, *, tenant: str | None = None) -> SourceRow | None:
         """Return a source's row, None when there is none or another tenant has it."""
         query = sa.select(sources).where(sources.c.id == source_id)
         if tenant is not None:
             query = query.where(sources.c.tenant == tenant)
         with self._db.read() as tx:
-            return tx.execute(query).first()
+            row = tx.execute(query).first()
+        return source_row_of(row) if row is not None else None
 
     def find_identity(self, source: Source) -> Source | None:
         """Return the source with the same endpoint, bucket, prefix and collection, if any."""
@@ -121,21 +127,40 @@ class SourceRows:
                     sources.c.collection_name == collection,
                 )
             ).first()
-        return Source.from_json(row.config) if row else None
+        return source_of(row) if row else None
 
-    def rows(self, *, tenant: str | None = None, origin: str | None = None) -> Sequence[sa.Row]:
-        """Return all rows (config as JSON, paused, deleting, origin ...), oldest first."""
+    def rows(self, *, tenant: str | None = None, origin: Origin | None = None) -> list[SourceRow]:
+        """Return all rows, oldest first; one that cannot be read is left out and logged once."""
+        found, problems = self.read(tenant=tenant, origin=origin)
+        for problem in problems:
+            if problem not in self._logged:
+                self._logged.add(problem)
+                _log.error("%s", problem)
+        return found
+
+    def read(
+        self, *, tenant: str | None = None, origin: Origin | None = None
+    ) -> tuple[list[SourceRow], list[str]]:
+        """Return all rows that can be read, oldest first, and a sentence for each other one."""
         query = sa.select(sources).order_by(sources.c.created_at, sources.c.id)
         if tenant is not None:
             query = query.where(sources.c.tenant == tenant)
         if origin is not None:
             query = query.where(sources.c.origin == origin)
+        found: list[SourceRow] = []
+        problems: list[str] = []
         with self._db.read() as tx:
-            return tx.execute(query).all()
+            rows = tx.execute(query).all()
+        for row in rows:
+            try:
+                found.append(source_row_of(row))
+            except InvalidSetting as error:
+                problems.append(error.message)
+        return found, problems
 
-    def all(self, *, origin: str | None = None) -> list[Source]:
+    def all(self, *, origin: Origin | None = None) -> list[Source]:
         """Return all sources, those being deleted included."""
-        return [Source.from_json(row.config) for row in self.rows(origin=origin)]
+        return [row.source for row in self.rows(origin=origin)]
 
     def set_paused(self, source_id: str, *, paused: bool) -> None:
         """Pause or resume automatic work; a resumed source is listed at the next tick."""
@@ -166,11 +191,6 @@ class SourceRows:
                 ).rowcount
             )
 
-    def list_soon(self, source_id: str) -> None:
-        """Make a listing due at the next tick."""
-        with self._db.write() as tx:
-            tx.execute(sources.update().where(sources.c.id == source_id).values(list_due_at=0))
-
     def deleting(self, source_id: str) -> str | None:
         """Return ``records`` or ``keep`` for a source that is being deleted, else None."""
         with self._db.read() as tx:
@@ -188,16 +208,6 @@ class SourceRows:
                     deleting="keep" if keep_records else "records",
                     updated_at=self._db.clock.now().timestamp(),
                 )
-            )
-
-    def has_documents(self, source_id: str) -> bool:
-        """Return whether any document row of the source is left."""
-        with self._db.read() as tx:
-            return (
-                tx.execute(
-                    sa.select(documents.c.id).where(documents.c.source_id == source_id).limit(1)
-                ).first()
-                is not None
             )
 
     def version(self) -> str:

@@ -1,14 +1,14 @@
 """Counts and lists for people: every object is in exactly one state."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.tables import documents, invocations, objects
+from s3sync_dagster.core.state import RetryClass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,31 @@ class SourceCounts:
     documents: int = 0
     chunks: int = 0
     outdated: int = 0
+
+
+ObjectWord = Literal["indexed", "pending", "processing", "skipped", "failed"]
+"""The states of objects; each is in exactly one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectRow:
+    """An object as people see it."""
+
+    object_key: str
+    state: ObjectWord
+    reason: str | None
+    """Why it is skipped or failed."""
+    error: str | None
+    """A sentence about its last attempt."""
+    size: int
+    etag: str
+    chunks: int
+    """Records in all collections."""
+    missed: bool
+    """A listing did not see it, and nothing has told of it since."""
+    retry_class: RetryClass | None
+    next_retry_at: float | None
+    """Seconds since 1970, UTC."""
 
 
 _LIVE = (
@@ -128,8 +153,8 @@ class Views:
         key: str | None = None,
         after: str | None = None,
         limit: int = 100,
-    ) -> Sequence[sa.Row[Any]]:
-        """Return objects with ``state``, ``state_reason`` and ``chunks``, in key order."""
+    ) -> list[ObjectRow]:
+        """Return objects in key order."""
         states = _state_query(source_id).subquery()
         chunks = (
             sa.select(sa.func.sum(documents.c.chunks))
@@ -141,7 +166,18 @@ class Views:
             .scalar_subquery()
         )
         query = (
-            sa.select(states, sa.func.coalesce(chunks, 0).label("chunks"))
+            sa.select(
+                states.c.object_key,
+                states.c.state,
+                states.c.state_reason,
+                states.c.error,
+                states.c.size,
+                states.c.etag,
+                sa.func.coalesce(chunks, 0).label("chunks"),
+                states.c.missed_listing_id,
+                states.c.retry_class,
+                states.c.next_retry_at,
+            )
             .order_by(states.c.object_key)
             .limit(limit)
         )
@@ -154,4 +190,18 @@ class Views:
         if after is not None:
             query = query.where(states.c.object_key > after)
         with self._db.read() as tx:
-            return tx.execute(query).all()
+            return [
+                ObjectRow(
+                    object_key=row.object_key,
+                    state=row.state,
+                    reason=row.state_reason,
+                    error=row.error,
+                    size=row.size,
+                    etag=row.etag,
+                    chunks=int(row.chunks),
+                    missed=row.missed_listing_id > 0,
+                    retry_class=row.retry_class,
+                    next_retry_at=row.next_retry_at,
+                )
+                for row in tx.execute(query)
+            ]

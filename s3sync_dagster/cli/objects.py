@@ -131,8 +131,8 @@ def _explained(parts: Parts, source: Source, key: str, *, asked: bool) -> dict[s
         "source": source.name,
         "decision": explain(source, ref),
         "state": rows[0].state if rows else "unknown",
-        "reason": rows[0].state_reason if rows else None,
+        "reason": rows[0].reason if rows else None,
         "error": rows[0].error if rows else None,
         "next_try": rows[0].next_retry_at if rows else None,
-        "chunks": int(rows[0].chunks) if rows else 0,
+        "chunks": rows[0].chunks if rows else 0,
     }

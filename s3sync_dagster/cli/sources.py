@@ -9,12 +9,14 @@ import click
 from s3sync_dagster.cli.options import as_json, embedding, embedding_config, opened
 from s3sync_dagster.cli.showing import columns, people
 from s3sync_dagster.cli.source_options import settings_options, with_settings
+from s3sync_dagster.cli.sync_summary import place_of
 from s3sync_dagster.core.keys import (
     validate_collection_name,
     validate_id_prefix,
     validate_source_name,
 )
 from s3sync_dagster.core.selection import validate_selection
+from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.engine.deleting import take_down
 from s3sync_dagster.engine.dispatching import reap
 from s3sync_dagster.model.source import EmbeddingConfig, Source
@@ -115,10 +117,10 @@ def list_sources(as_json: bool) -> int:
         return 0
     table = [
         (
-            row.name,
-            people(f"s3://{row.bucket_name}/{row.path_prefix}"),
-            row.collection_name,
-            row.config["auto_sync"],
+            row.source.name,
+            place_of(row.source),
+            row.source.collection_name,
+            row.source.auto_sync,
             row.origin,
             "deleting" if row.deleting else "paused" if row.paused else "on",
         )
@@ -227,9 +229,9 @@ def _pause(name: str, *, paused: bool) -> int:
     return 0
 
 
-def _row(row: Any) -> dict[str, Any]:
+def _row(row: SourceRow) -> dict[str, Any]:
     return {
-        **row.config,
+        **row.source.to_json(),
         "origin": row.origin,
         "paused": row.paused,
         "deleting": row.deleting is not None,

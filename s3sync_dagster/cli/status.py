@@ -10,7 +10,7 @@ import click
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import ago, reasons, wrapped
 from s3sync_dagster.cli.sync_summary import place_of
-from s3sync_dagster.core.state import ListingRow
+from s3sync_dagster.core.state import ListingRow, SourceRow
 from s3sync_dagster.local.stack_state import running_stack
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import AutoSync, Source
@@ -29,16 +29,15 @@ def status(name: str | None, as_json: bool) -> int:
     with opened(chroma=False) as parts:
         if name is not None:
             parts.catalog.sources.find(name)
-        rows = [row for row in parts.catalog.sources.rows() if name in (None, row.name)]
+        rows = [row for row in parts.catalog.sources.rows() if name in (None, row.source.name)]
         sensor_is_on = _sensors(parts.settings)
-        found = [_status(parts, Source.from_json(row.config), row, sensor_is_on) for row in rows]
-        sources = [Source.from_json(row.config) for row in rows]
+        found = [_status(parts, row, sensor_is_on) for row in rows]
         cache = parts.vector_cache.totals()
     if as_json:
         click.echo(json.dumps(found))
         return 0
-    for source, one in zip(sources, found, strict=True):
-        _print(source, one)
+    for row, one in zip(rows, found, strict=True):
+        _print(row.source, one)
     if lookups := cache["hits"] + cache["misses"]:
         click.echo(
             f"vector cache: {cache['entries']} vectors, {cache['bytes'] / 1e6:.1f} MB; "
@@ -49,7 +48,8 @@ def status(name: str | None, as_json: bool) -> int:
     return 0
 
 
-def _status(parts: Parts, source: Source, row: Any, sensor_is_on: SensorIsOn | None) -> dict:
+def _status(parts: Parts, row: SourceRow, sensor_is_on: SensorIsOn | None) -> dict[str, Any]:
+    source = row.source
     counts = parts.catalog.views.counts(source.id, fingerprint=source.fingerprint())
     listing = parts.catalog.listings.latest(source.id)
     sensor = SHARED_SENSOR if row.origin == "catalog" else f"{source.name}_auto_sync"

@@ -20,11 +20,11 @@ suspected too."""
 class Deaths:
     """Workers that died with a key in their batch."""
 
-    begun: int = 0
+    begun: int
     """While it was begun."""
-    alone: int = 0
+    alone: int
     """Those of them that had no other key."""
-    silent: int = 0
+    silent: int
     """While it was not begun."""
 
     def after(self, *, begun: bool, alone: bool) -> "Deaths":

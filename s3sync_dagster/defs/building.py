@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from s3sync_dagster.core.state import Origin
 from s3sync_dagster.defs.chroma_resource import ChromaResource
 from s3sync_dagster.defs.resources import (
     AnySource,
@@ -38,7 +39,7 @@ def build_definitions(
     *,
     catalog_sources: Iterable[Source] = (),
     problems: Iterable[str] = (),
-    origin: str = "python",
+    origin: Origin = "python",
     chroma: ChromaResource | None = None,
 ) -> dg.Definitions:
     """Return one ``Definitions`` of all sources.
@@ -74,7 +75,7 @@ class _Building:
         self._catalog_names: list[str] = []
         self._queues: dict[str, list[Find]] = {}
 
-    def add(self, resource: S3Source, *, origin: str) -> None:
+    def add(self, resource: S3Source, *, origin: Origin) -> None:
         def build() -> None:
             value = resource.to_source()
             self._build(resource, value, _registered(value, origin), own_sensor=True)
@@ -133,7 +134,7 @@ class _Building:
         _log.error("source %r is left out: %s", name, why)
 
 
-def _registered(source: Source, origin: str) -> Find:
+def _registered(source: Source, origin: Origin) -> Find:
     return lambda runtime: runtime.parts.catalog.sources.register(source, origin=origin)
 
 

@@ -78,9 +78,9 @@ class Dispatcher:
         self._catalog, self._clock = runtime.parts.catalog, runtime.parts.clock
         self._runs = InstanceRuns(instance)
         known = set(names)
-        rows = [row for row in self._catalog.sources.rows() if row.name in known]
-        self._sources = {row.id: Source.from_json(row.config) for row in rows}
-        self._deleting = {row.id for row in rows if row.deleting}
+        rows = [row for row in self._catalog.sources.rows() if row.source.name in known]
+        self._sources = {row.source.id: row.source for row in rows}
+        self._deleting = {row.source.id for row in rows if row.deleting}
 
     @property
     def sources(self) -> list[Source]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.facts import KeyFacts, SidecarChange, SidecarState
@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from s3sync_dagster.core.outcome import KeyOutcome
     from s3sync_dagster.core.page import PageCommit, PageWindow
     from s3sync_dagster.core.reservation import Take
-    from s3sync_dagster.core.state import BatchRow, DocumentState, ListingRow
+    from s3sync_dagster.core.state import BatchRow, DocumentState, ListingRow, Origin, SourceRow
     from s3sync_dagster.model.invocation import Batch, Trigger
-    from s3sync_dagster.model.object import ObjectRef
     from s3sync_dagster.model.source import Source
 
 
@@ -74,8 +73,8 @@ class ListingsPort(Protocol):
 class SourcesPort(Protocol):
     """Sources as rows."""
 
-    def rows(self, *, origin: str | None = None) -> Sequence[Any]:
-        """Return all rows: id, name, list_due_at, config as JSON."""
+    def rows(self, *, origin: Origin | None = None) -> Sequence[SourceRow]:
+        """Return all rows that can be read, oldest first."""
         ...
 
     def deleting(self, source_id: str) -> str | None:
@@ -224,7 +223,7 @@ class WorkPort(Protocol):
         self,
         source_id: str,
         *,
-        upserts: Sequence[tuple[ObjectRef, str | None]],
+        upserts: Sequence[Told],
         sync: Sequence[str],
         remove: Sequence[str],
         sequencers: dict[str, str],

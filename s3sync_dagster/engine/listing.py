@@ -191,11 +191,11 @@ def list_in_turn(
         A sentence for people, and the name whose turn was last.
     """
     clock = parts.clock
-    rows = [row for row in parts.catalog.sources.rows(origin="catalog") if row.name in names]
+    rows = [row for row in parts.catalog.sources.rows(origin="catalog") if row.source.name in names]
     # Hundreds of sources are seldom due: two statements tell, not three for each.
     now, live = clock.now().timestamp(), parts.catalog.listings.live_sources()
-    due = [row for row in rows if row.list_due_at <= now or row.id in live]
-    due.sort(key=lambda row: (row.name <= (after or ""), row.name))
+    due = [row for row in rows if row.list_due_at <= now or row.source.id in live]
+    due.sort(key=lambda row: (row.source.name <= (after or ""), row.source.name))
     started, lines, last = clock.monotonic(), list[str](), after
     for row in due:
         left = budget_seconds - (clock.monotonic() - started)
@@ -203,10 +203,10 @@ def list_in_turn(
             lines.append("time is up; the others follow at the next tick")
             break
         began = clock.monotonic()
-        line = _listed(parts, Source.from_json(row.config), log=log, budget_seconds=left)
+        line = _listed(parts, row.source, log=log, budget_seconds=left)
         if not line.startswith(NOT_DUE):
-            lines.append(f"{row.name}: {line}")
-            last = row.name
+            lines.append(f"{row.source.name}: {line}")
+            last = row.source.name
             clock.sleep(min(clock.monotonic() - began, RESPITE_SECONDS))
     return "; ".join(lines) or f"{len(rows)} sources, none due", last
 

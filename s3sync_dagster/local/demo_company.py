@@ -59,7 +59,7 @@ class Company:
                 key=row.object_key,
                 state=row.state,
                 chunks=row.chunks,
-                reason=row.state_reason or "",
+                reason=row.reason or "",
             )
             for row in rows
         ]

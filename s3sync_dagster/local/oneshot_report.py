@@ -62,8 +62,8 @@ def absent_objects(parts: Parts, source: Source) -> Counter[tuple[str, str]]:
     while rows := parts.catalog.views.object_rows(source.id, after=after, limit=PAGE):
         after = rows[-1].object_key
         for row in rows:
-            if row.missed_listing_id:
-                reason = row.state_reason if row.state in ("skipped", "failed") else ""
+            if row.missed:
+                reason = row.reason if row.state in ("skipped", "failed") else ""
                 found[row.state, reason or ""] += 1
     return found
 

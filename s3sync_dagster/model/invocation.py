@@ -94,6 +94,10 @@ class Invocation:
     id: str
     source_id: str
     object_key: str
+    tenant: str
+    database_name: str
+    collection_name: str
+    """The target collection, or the source's own when it was asked for."""
     kind: InvocationKind
     trigger: Trigger
     status: InvocationStatus

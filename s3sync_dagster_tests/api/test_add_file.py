@@ -57,7 +57,7 @@ def collection():
 
 
 def source_of(api, invocation_id):
-    row = api.parts.catalog.invocations.row(invocation_id)
+    row = api.parts.catalog.invocations.find(invocation_id)
     return row, api.parts.catalog.sources.find(row.source_id)
 
 
@@ -107,9 +107,9 @@ def test_the_wire_shows_one_source_a_database(fresh_api):
         # A file of the same name in another collection is another file, with the same record id.
         contents = {}
         for row in fresh_api.parts.catalog.sources.rows():
-            source = fresh_api.parts.catalog.sources.find(row.id)
+            source = row.source
             store = fresh_api.parts.store_for(source)
-            contents[row.collection_name] = store.read("same.md", max_size_bytes=9).content
+            contents[source.collection_name] = store.read("same.md", max_size_bytes=9).content
         assert contents == {"first": b"three", "second": b"two"}
         again = http.post(url, json={"object_key": "same.md", "target_collection_name": "second"})
         assert again.status_code == 201

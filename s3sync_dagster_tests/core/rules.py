@@ -30,7 +30,7 @@ def event(world, key, *, remove=False, sequencer=None, told=None):
 
 def states(world):
     return {
-        row.object_key: (row.state, row.state_reason)
+        row.object_key: (row.state, row.reason)
         for row in world.catalog.views.object_rows(world.source.id)
     }
 

@@ -20,8 +20,8 @@ def test_a_death_counts_against_what_was_begun_and_silently_against_the_rest(beg
 
 
 def test_only_the_third_death_alone_makes_a_key_poison():
-    assert [Deaths(alone=n).poison for n in range(5)] == [False, False, False, True, True]
-    assert not Deaths(begun=100, alone=2, silent=100).poison
+    found = [Deaths(begun=100, alone=n, silent=100).poison for n in range(5)]
+    assert found == [False, False, False, True, True]
 
 
 def test_suspects_are_halved_after_each_death_down_to_one():

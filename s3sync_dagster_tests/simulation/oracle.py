@@ -364,7 +364,7 @@ def _resolve_ends(world: World, expected: Expectation) -> None:
 
 def _states(world: World) -> dict[str, tuple[str, str | None]]:
     return {
-        row.object_key: (row.state, row.state_reason)
+        row.object_key: (row.state, row.reason)
         for row in world.catalog.views.object_rows(world.source.id, limit=1000)
         if row.object_key not in _told_late(world)
     }
@@ -373,7 +373,7 @@ def _states(world: World) -> dict[str, tuple[str, str | None]]:
 def _told_late(world: World) -> set[str]:
     """Return keys that are left out and whose object is gone: nobody looks before a listing."""
     rows = world.catalog.views.object_rows(world.source.id, state="skipped", limit=1000)
-    left_out = {row.object_key for row in rows if row.state_reason == "unsupported_type"}
+    left_out = {row.object_key for row in rows if row.reason == "unsupported_type"}
     return set() if world.lists else left_out - world.bucket.objects().keys()
 
 

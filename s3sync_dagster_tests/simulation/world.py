@@ -344,7 +344,7 @@ class World(Outside):
 
     def _at_work(self) -> str:
         rows = self.catalog.views.object_rows(self.source.id)
-        return ", ".join(f"{row.object_key}: {row.state} {row.state_reason}" for row in rows)
+        return ", ".join(f"{row.object_key}: {row.state} {row.reason}" for row in rows)
 
     def _only_refused(self) -> bool:
         """What configuration causes is tried again for ever; all the rest has come to its end."""

@@ -218,7 +218,7 @@ def search_page(
         chosen=(database, collection),
         hits=hits,
         problem=problem,
-        names={str(row.id): row.name for row in visible_rows(here, visitor.caller)},
+        names={row.source.id: row.source.name for row in visible_rows(here, visitor.caller)},
     )
 
 
@@ -266,7 +266,7 @@ def _places(here: Context, visitor: Session) -> list[tuple[str, str]]:
     """Return databases and collections that the tenant's sources fill."""
     places: dict[tuple[str, str], None] = {}
     for row in visible_rows(here, visitor.caller):
-        places[row.database_name, row.collection_name] = None
-        for _, database, collection in here.catalog.documents.collections(row.id):
+        places[row.source.database_name, row.source.collection_name] = None
+        for _, database, collection in here.catalog.documents.collections(row.source.id):
             places[database, collection] = None
     return list(places)
