@@ -33,8 +33,14 @@ if TYPE_CHECKING:
 
 RETRIED = frozenset({408, 425, 500, 502, 503, 504})
 INDEX_BEHIND = "index_behind"
-SELDOM_PASSES = {"chroma_error": 3, "bad_answer": 3, INDEX_BEHIND: 4}
-"""A broken index and a full disk are HTTP 500 as well: they do not pass by waiting."""
+HUNG_UP = "chroma_hung_up"
+SELDOM_PASSES = {"chroma_error": 3, "bad_answer": 3, INDEX_BEHIND: 4, HUNG_UP: 3}
+"""A broken index and a full disk are HTTP 500 as well: they do not pass by waiting. A connection
+that broke after the request was sent may mean that just this request ended the server."""
+ASKED_ONCE = {**SELDOM_PASSES, HUNG_UP: 1}
+QUESTIONS = frozenset({"query"})
+"""Operations with something of a stranger's in them: never sent to a server again that they may
+have ended. Nothing is lost, and who asked may ask again."""
 CONNECT_SECONDS = 10.0
 
 
@@ -109,7 +115,7 @@ class ChromaHttp:
                 clock=self._clock,
                 timeout_seconds=self._timeout_seconds,
                 tries=self._tries,
-                tries_by_reason=SELDOM_PASSES,
+                tries_by_reason=ASKED_ONCE if operation in QUESTIONS else SELDOM_PASSES,
             )
         except Unavailable as error:
             if error.reason != INDEX_BEHIND:
@@ -152,6 +158,12 @@ class ChromaHttp:
                     f"the certificate of Chroma at {self.address} is not trusted here: name its CA "
                     "file (SSL_CERT_FILE)",
                     reason="untrusted_certificate",
+                ) from None
+            if not isinstance(problem, httpx.ConnectError):
+                raise Unavailable(
+                    f"Chroma at {self.address} ended the connection before it answered "
+                    f"({operation}, {subject})",
+                    reason=HUNG_UP,
                 ) from None
             raise Unavailable(
                 f"Chroma at {self.address} cannot be reached ({type(problem).__name__})",
