@@ -20,7 +20,7 @@ from typing import Self
 import httpx
 
 from s3sync_dagster.local.child import Child, program
-from s3sync_dagster.local.chroma_server import ChromaServer, revive_chroma, use_chroma
+from s3sync_dagster.local.chroma_server import ChromaServer, answers, revive_chroma, use_chroma
 from s3sync_dagster.local.guardian import Guardian
 from s3sync_dagster.local.home import prepare_home, shipped
 from s3sync_dagster.local.loopback import free_port, require_free
@@ -45,6 +45,8 @@ _SERVERS_SECONDS = 9.0
 _SOCKET_PATH_BYTES = 104
 """What the strictest system (macOS) accepts as the path of a socket."""
 _API = "s3sync_dagster.api"
+_CHROMA_DOOR = "s3sync_dagster.local.chroma_door"
+_WEBSERVER = "s3sync_dagster.local.webserver"
 _RUN_FORKER = "s3sync_dagster.defs.run_forker"
 """By name: this process has no use for Dagster itself."""
 
@@ -191,12 +193,16 @@ class Stack:
         socket_path = self._settings.home / "workers.sock"
         if len(os.fsencode(socket_path)) < _SOCKET_PATH_BYTES:  # else each run forks its own
             child("workers", warm_server_command(socket_path))
+        door_port = free_port()
+        if self._chroma and self._chroma.pid:
+            door = [sys.executable, "-m", _CHROMA_DOOR, f"--port={door_port}"]
+            child("chroma door", [*door, f"--to={self._chroma.url}"])
         self._report("Starting Dagster")
         code_server = [sys.executable, "-m", "dagster", "code-server", "start", "-m", self._module]
         code_server += ["-h", "127.0.0.1", "-p", str(code_port), "--location-name", LOCATION]
         child("code server", [*code_server, "--use-python-environment-entry-point"])
         dagster_port = dagster_port or free_port()
-        web = [*program("dagster-webserver"), "-h", "127.0.0.1", "-p", str(dagster_port)]
+        web = [sys.executable, "-m", _WEBSERVER, "-h", "127.0.0.1", "-p", str(dagster_port)]
         child("webserver", [*web, "-w", str(workspace)])
         dagster_url = f"http://127.0.0.1:{dagster_port}"
         self._dagster = DagsterRuns(dagster_url)
@@ -219,6 +225,9 @@ class Stack:
             child("API", [sys.executable, "-m", _API, "--host", "127.0.0.1", f"--port={api_port}"])
             self._wait("API", lambda: _answers_http(api_url), 60.0)
         chroma = self._chroma.url if self._chroma else CLOUD
+        if self._chroma and self._chroma.pid:
+            chroma = f"http://127.0.0.1:{door_port}"
+            self._wait("chroma door", lambda: answers(chroma), 60.0)
         self.addresses = Addresses(dagster=dagster_url, chroma=chroma, api=api_url)
         publish(self._settings.home, self.addresses)
         return self.addresses

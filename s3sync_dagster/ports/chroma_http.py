@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -81,6 +82,7 @@ class ChromaHttp:
             base_url=str(parsed).rstrip("/") + "/api/v2/",
             headers={"user-agent": "s3sync-dagster", **(headers or {})},
             verify=_ca_context(verify),
+            trust_env=not is_loopback_url(url),
         )
 
     def call(
@@ -172,6 +174,14 @@ class ChromaHttp:
         if not response.is_success:
             raise _failure(response, address=self.address, subject=subject)
         return _decode(response, self.address)
+
+
+def is_loopback_url(url: str) -> bool:
+    """Return whether a URL names an address of this machine, which no proxy of others reaches."""
+    try:
+        return ip_address(httpx.URL(url).host).is_loopback
+    except (ValueError, httpx.InvalidURL):
+        return False
 
 
 def _parse_url(url: str) -> httpx.URL:

@@ -162,14 +162,27 @@ def test_without_tokens_only_this_machine_s_own_programs_are_heard(fresh_api):
         assert http.get("/api/v1/sources", headers={"x-chroma-token": "any"}).status_code == 200
         for headers in (
             {"host": "rebound.example.com"},
+            {"host": "a{b}.rebound.example"},
+            {"host": "a`b.rebound.example"},
+            {"host": "rebound.example:99999"},
+            {"host": "rebound.example:"},
+            {"host": "127.0.0.1:99999"},
+            {"host": "b\xfccher.example".encode("latin-1")},
+            {"host": ""},
             {"sec-fetch-site": "cross-site"},
             {"sec-fetch-site": "same-site"},
             {"x-forwarded-for": "10.0.0.1"},
             {"forwarded": "for=10.0.0.1"},
+            {"x-forwarded-host": "rebound.example"},
         ):
             answer = http.get("/api/v1/sources", headers=headers)
             assert (answer.status_code, answer.json()["error"]) == (403, "forbidden")
-        for headers in ({"host": "localhost"}, {"sec-fetch-site": "same-origin"}):
+        for headers in (
+            {"host": "localhost"},
+            {"host": "console.localhost:8200"},
+            {"host": "[::1]:8200"},
+            {"sec-fetch-site": "same-origin"},
+        ):
             assert http.get("/api/v1/sources", headers=headers).status_code == 200
 
 
