@@ -33,6 +33,7 @@ import psutil
 
 from s3sync_dagster.local.home import writable
 from s3sync_dagster.local.loopback import free_port, unguessable_host
+from s3sync_dagster.local.privacy import OTHERS, make_private
 from s3sync_dagster.model.errors import Conflict, FixConfiguration, Unavailable
 from s3sync_dagster.ports.chroma_http import is_loopback_url
 from s3sync_dagster.settings import Settings
@@ -76,8 +77,9 @@ def use_chroma(settings: Settings) -> Iterator[ChromaServer]:
         return
     folder = settings.home / "chroma"
     with writable(settings.home):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (settings.home / "logs").mkdir(exist_ok=True)
+        make_private(settings.home)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        (settings.home / "logs").mkdir(mode=0o700, exist_ok=True)
         users = (folder / ".users").open("a")
     with users:
         _lock_shared(users)
@@ -160,6 +162,7 @@ def _start(
             stdout=output,
             stderr=output,
             pass_fds=[lock.fileno()],
+            umask=OTHERS,
             start_new_session=True,  # Ctrl-C is for the commands, which stop the server last
         )
     server = ChromaServer(f"http://{host}:{port}", process.pid, started=True)
