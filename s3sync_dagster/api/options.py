@@ -22,6 +22,13 @@ class ApiOptions:
     """For each token (without tokens: for all), with bursts of twice as many; 0: no limit."""
     body_timeout_seconds: float = 30.0
     """How long a client may be silent while it sends a body."""
+    head_timeout_seconds: float = 10.0
+    """How long the head of a request may take, from its first byte or the connection's start."""
+    connections: int = 512
+    """Open at once, and never more than half of the files that the process may open. One more
+    takes the place of the one that has been without a request for longest."""
+    connections_per_address: int = 128
+    """Of one client address; behind a proxy that is all of it."""
     trusted_tenants: frozenset[str] = frozenset({"default_tenant"})
     """Tenants that may use the server's own AWS credentials and any endpoint; ``*``: all."""
     dispatch_seconds: float = 0.5
@@ -57,6 +64,13 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         requests_per_second=_number(environ, "REQUESTS_PER_SECOND", 0.0, least=0.0),
         body_timeout_seconds=_number(
             environ, "BODY_TIMEOUT_SECONDS", fallback.body_timeout_seconds, least=0.1
+        ),
+        head_timeout_seconds=_number(
+            environ, "HEAD_TIMEOUT_SECONDS", fallback.head_timeout_seconds, least=0.1
+        ),
+        connections=int(_number(environ, "CONNECTIONS", fallback.connections, least=1)),
+        connections_per_address=int(
+            _number(environ, "CONNECTIONS_PER_ADDRESS", fallback.connections_per_address, least=1)
         ),
         trusted_tenants=frozenset(tenants.replace(",", " ").split()) or fallback.trusted_tenants,
         dispatch_seconds=_number(environ, "DISPATCH_SECONDS", fallback.dispatch_seconds, least=0.0),
