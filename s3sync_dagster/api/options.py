@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.ports.aws_guard import DEFAULT_TRUSTED, trusted_tenants
 from s3sync_dagster.settings import Settings
 
 MAX_FILE_BYTES = 200 * 1024 * 1024
@@ -29,7 +30,7 @@ class ApiOptions:
     takes the place of the one that has been without a request for longest."""
     connections_per_address: int = 128
     """Of one client address; behind a proxy that is all of it."""
-    trusted_tenants: frozenset[str] = frozenset({"default_tenant"})
+    trusted_tenants: frozenset[str] = DEFAULT_TRUSTED
     """Tenants that may use the server's own AWS credentials and any endpoint; ``*``: all."""
     dispatch_seconds: float = 0.5
     """How long invocations gather before they are dispatched together."""
@@ -54,7 +55,6 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         InvalidSetting: a value is no number or too small; the message names the variable.
     """
     environ = settings.environment
-    tenants = environ.get("S3SYNC_API_TRUSTED_TENANTS", "")
     fallback = ApiOptions()
     return ApiOptions(
         max_body_bytes=int(_number(environ, "MAX_BODY_BYTES", fallback.max_body_bytes, least=1024)),
@@ -72,7 +72,7 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         connections_per_address=int(
             _number(environ, "CONNECTIONS_PER_ADDRESS", fallback.connections_per_address, least=1)
         ),
-        trusted_tenants=frozenset(tenants.replace(",", " ").split()) or fallback.trusted_tenants,
+        trusted_tenants=trusted_tenants(environ),
         dispatch_seconds=_number(environ, "DISPATCH_SECONDS", fallback.dispatch_seconds, least=0.0),
         loopback=loopback,
         dagster_url=environ.get("S3SYNC_DAGSTER_URL") or None,

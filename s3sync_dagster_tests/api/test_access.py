@@ -133,9 +133,15 @@ def test_credentials_of_another_tenant_are_not_found(api, two):
         answer = http.post("/api/v1/sources", json=own)
         assert (answer.status_code, answer.json()["error"]) == (400, "no_credentials")
         assert "S3SYNC_API_TRUSTED_TENANTS" in answer.json()["message"]
-        queue = body | {"s3": {**body["s3"], "queue_url": "http://169.254.169.254/latest"}}
-        answer = http.post("/api/v1/sources", json=queue)
-        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_setting")
+        for field, url in (
+            ("queue_url", "http://169.254.169.254/latest"),
+            ("queue_url", "https://vpc-search.us-east-1.es.amazonaws.com/1/queue"),
+            ("endpoint_url", "https://vpc-search.us-east-1.es.amazonaws.com"),
+            ("endpoint_url", "http://s3.us-east-1.amazonaws.com"),
+            ("endpoint_url", "https://s3.us-east-1.amazonaws.com:9200"),
+        ):
+            answer = http.post("/api/v1/sources", json=body | {"s3": {**body["s3"], field: url}})
+            assert (answer.status_code, answer.json()["error"]) == (400, "invalid_setting"), url
 
 
 def test_a_token_is_needed_once_one_exists(api, two):
