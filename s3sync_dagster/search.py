@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from s3sync_dagster.catalog.versions import document_versions
+from s3sync_dagster.core.filters import require_bounded
 from s3sync_dagster.engine.hybrid import hybrid_query, versions_by_scan
 from s3sync_dagster.engine.ports import CollectionPort, Embedder
 from s3sync_dagster.model.document import Hit
@@ -48,6 +49,7 @@ def search(
         EmbeddingMismatch: no known model made its vectors.
         InvalidSetting: the name alone is ambiguous, or ``where`` is no filter.
     """
+    require_bounded(where)
     tenant, database = _place(parts, collection, tenant=tenant, database=database)
     port, embedder = _open(parts, collection, tenant=tenant, database=database, embedding=embedding)
     if not hybrid:

@@ -18,6 +18,7 @@ from s3sync_dagster.engine.ports import Collections, Embedder, ObjectStore, Queu
 from s3sync_dagster.extraction import extract_document
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import EmbeddingConfig, Source
+from s3sync_dagster.ports.aws_guard import AddressGuard, guard_for
 from s3sync_dagster.ports.chroma import open_collections
 from s3sync_dagster.ports.files import FolderObjectStore
 from s3sync_dagster.ports.owners import Owners
@@ -110,7 +111,13 @@ class Parts:
             source,
             resolve_env=self.resolve_env,
             resolve_credential=self.resolve_credential,
+            guard=self.guard_for(source, source.endpoint_url),
         )
+
+    def guard_for(self, source: Source, url: str | None) -> AddressGuard | None:
+        """Return what keeps a source's connections to ``url`` away from private addresses."""
+        environment = self.settings.environment
+        return guard_for(tenant=source.tenant, url=url, environment=environment)
 
     def queue_for(self, source: Source) -> Queue:
         """Return the source's queue."""
@@ -121,6 +128,7 @@ class Parts:
             source=source,
             resolve_env=self.resolve_env,
             resolve_credential=self.resolve_credential,
+            guard=self.guard_for(source, source.queue_url),
         )
 
     def embedder_for(self, config: EmbeddingConfig) -> Embedder:

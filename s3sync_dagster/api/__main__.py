@@ -1,6 +1,7 @@
 """``python -m s3sync_dagster.api``: the API alone, as ``s3sync up`` and containers start it."""
 
 import argparse
+import os
 import sys
 
 from s3sync_dagster.api.server import LOOPBACK, serve
@@ -14,6 +15,7 @@ def main() -> int:
     parser.add_argument("--host", default=LOOPBACK, help="address to listen on")
     parser.add_argument("--port", type=int, default=8200, help="port, 0 for any free one")
     chosen = parser.parse_args()
+    os.umask(0o077)  # uploads, the catalog and caches are for their user alone
     try:
         serve(load_settings(), host=chosen.host, port=chosen.port)
     except S3SyncError as error:

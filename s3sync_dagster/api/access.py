@@ -11,12 +11,14 @@ from fastapi.security import APIKeyHeader
 from starlette.concurrency import run_in_threadpool
 
 from s3sync_dagster.api.errors import Forbidden, TooMany, Unauthorized
+from s3sync_dagster.api.hosts import names_this_machine
 from s3sync_dagster.api.options import ApiOptions
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.tokens import Role
 
 TOKEN_HEADER = "x-chroma-token"
 DEFAULT_TENANT = "default_tenant"
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
 OPEN_SECONDS = 0.5
 """How long an open server stays open after the first token was made."""
 _HEADER = APIKeyHeader(name=TOKEN_HEADER, scheme_name=TOKEN_HEADER, auto_error=False)
@@ -106,10 +108,10 @@ def refuse_strangers(request: Request) -> None:
     Raises:
         Forbidden: the request does not come from this machine's own programs or pages.
     """
-    host = request.url.hostname or ""
     client = request.client.host if request.client else "127.0.0.1"
-    forwarded = "x-forwarded-for" in request.headers or "forwarded" in request.headers
-    if not _is_loopback(host) or not _is_loopback(client) or forwarded:
+    forwarded = any(name in request.headers for name in FORWARDED)
+    hosts = request.headers.getlist("host")
+    if not names_this_machine(hosts) or not _is_loopback(client) or forwarded:
         raise Forbidden(
             "Without API tokens this server answers to programs of its own machine alone: "
             "create a token with `s3sync token create`."
@@ -123,8 +125,6 @@ def refuse_strangers(request: Request) -> None:
 
 
 def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
     try:
         return ip_address(host).is_loopback
     except ValueError:

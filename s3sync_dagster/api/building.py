@@ -16,6 +16,7 @@ from s3sync_dagster.core.record_limits import validate_user_metadata
 from s3sync_dagster.core.selection import validate_selection
 from s3sync_dagster.model.errors import InvalidSetting, NotPossible
 from s3sync_dagster.model.source import AutoSync, CredentialsConfig, Source
+from s3sync_dagster.ports.aws_guard import TRUSTED_TENANTS, names_service
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _ACCESS_POINT = re.compile(
@@ -23,7 +24,6 @@ _ACCESS_POINT = re.compile(
 )
 _REGION = re.compile(r"[A-Za-z0-9-]{1,64}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_]+")
-_AWS_HOST = re.compile(r"(?:[a-z0-9-]+\.)+amazonaws\.com(?:\.cn)?")
 MAX_PREFIX_BYTES = 1024
 
 
@@ -161,7 +161,9 @@ def check_url(name: str, url: str, *, trusted: bool) -> None:
     if not host or not usable:
         raise InvalidSetting(f"{name} is not a URL such as https://s3.example.org.")
     # A tenant that may name any address could read what only the server's network reaches.
-    if not trusted and not _AWS_HOST.fullmatch(host):
+    service = "sqs" if name == "queue_url" else "s3"
+    if not trusted and not names_service(service, url):
         raise InvalidSetting(
-            f"{name} names no address of AWS: only tenants in S3SYNC_API_TRUSTED_TENANTS may."
+            f"{name} is not a https address of {service.upper()} itself at AWS: only tenants in "
+            f"{TRUSTED_TENANTS} may name another one."
         )

@@ -123,4 +123,5 @@ def _store(here: Context, source: Source, keys: AwsKeys | None) -> ObjectStore:
         replace(source, credentials=replace(source.credentials, credential_id=0)),
         resolve_env=here.parts.resolve_env,
         resolve_credential=lambda _: given,
+        guard=here.parts.guard_for(source, source.endpoint_url),
     )

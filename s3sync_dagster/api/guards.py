@@ -7,6 +7,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from s3sync_dagster.api.errors import error_response
 from s3sync_dagster.api.options import MAX_FILE_BYTES, ApiOptions
 
+LEAST_BYTES_A_SECOND = 1024
+"""A body that comes more slowly, after the silence that is allowed, is one that never ends."""
 UPLOAD_PATH = "/api/v1/add-file"
 _UPLOAD_BYTES = MAX_FILE_BYTES + 1024 * 1024
 """The file, and the other parts of the form."""
@@ -46,6 +48,7 @@ class BodyLimits:
             await self._too_large(limit)(scope, receive, send)
             return
         received = 0
+        began = asyncio.get_running_loop().time()
         finished = started = False
         refusal: ASGIApp | None = None
 
@@ -61,6 +64,11 @@ class BodyLimits:
                 raise _BodyRefused from None
             received += len(message.get("body", b""))
             finished = not message.get("more_body", False)
+            elapsed = asyncio.get_running_loop().time() - began
+            patience = self._options.body_timeout_seconds + received / LEAST_BYTES_A_SECOND
+            if not finished and elapsed > patience:
+                refusal = _too_slow()
+                raise _BodyRefused
             if received > limit:
                 refusal = self._too_large(limit)
                 raise _BodyRefused

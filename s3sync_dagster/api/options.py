@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.ports.aws_guard import DEFAULT_TRUSTED, trusted_tenants
 from s3sync_dagster.settings import Settings
 
 MAX_FILE_BYTES = 200 * 1024 * 1024
@@ -22,7 +23,14 @@ class ApiOptions:
     """For each token (without tokens: for all), with bursts of twice as many; 0: no limit."""
     body_timeout_seconds: float = 30.0
     """How long a client may be silent while it sends a body."""
-    trusted_tenants: frozenset[str] = frozenset({"default_tenant"})
+    head_timeout_seconds: float = 10.0
+    """How long the head of a request may take, from its first byte or the connection's start."""
+    connections: int = 512
+    """Open at once, and never more than half of the files that the process may open. One more
+    takes the place of the one that has been without a request for longest."""
+    connections_per_address: int = 128
+    """Of one client address; behind a proxy that is all of it."""
+    trusted_tenants: frozenset[str] = DEFAULT_TRUSTED
     """Tenants that may use the server's own AWS credentials and any endpoint; ``*``: all."""
     dispatch_seconds: float = 0.5
     """How long invocations gather before they are dispatched together."""
@@ -47,7 +55,6 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         InvalidSetting: a value is no number or too small; the message names the variable.
     """
     environ = settings.environment
-    tenants = environ.get("S3SYNC_API_TRUSTED_TENANTS", "")
     fallback = ApiOptions()
     return ApiOptions(
         max_body_bytes=int(_number(environ, "MAX_BODY_BYTES", fallback.max_body_bytes, least=1024)),
@@ -58,7 +65,14 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         body_timeout_seconds=_number(
             environ, "BODY_TIMEOUT_SECONDS", fallback.body_timeout_seconds, least=0.1
         ),
-        trusted_tenants=frozenset(tenants.replace(",", " ").split()) or fallback.trusted_tenants,
+        head_timeout_seconds=_number(
+            environ, "HEAD_TIMEOUT_SECONDS", fallback.head_timeout_seconds, least=0.1
+        ),
+        connections=int(_number(environ, "CONNECTIONS", fallback.connections, least=1)),
+        connections_per_address=int(
+            _number(environ, "CONNECTIONS_PER_ADDRESS", fallback.connections_per_address, least=1)
+        ),
+        trusted_tenants=trusted_tenants(environ),
         dispatch_seconds=_number(environ, "DISPATCH_SECONDS", fallback.dispatch_seconds, least=0.0),
         loopback=loopback,
         dagster_url=environ.get("S3SYNC_DAGSTER_URL") or None,

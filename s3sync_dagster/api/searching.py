@@ -10,6 +10,7 @@ from s3sync_dagster.api.manage_wire import SearchAnswer, SearchPayload
 from s3sync_dagster.api.models import ModelChoice
 from s3sync_dagster.api.openapi import errors
 from s3sync_dagster.api.routing import StrictRoute
+from s3sync_dagster.core.filters import require_bounded
 from s3sync_dagster.core.keys import validate_collection_name
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.search import search
@@ -33,8 +34,9 @@ def find(here: Context, payload: SearchPayload, caller: Caller) -> SearchAnswer:
     Raises:
         NotFound: the database or the collection does not exist.
         EmbeddingMismatch: no model of this tenant made its vectors.
-        InvalidSetting: ``where`` is no filter of Chroma's.
+        InvalidSetting: ``where`` is no filter of Chroma's, or a too costly one.
     """
+    require_bounded(payload.where)
     validate_collection_name(payload.collection_name)
     require_database(here, caller.tenant, payload.database_name)
     hits = search(

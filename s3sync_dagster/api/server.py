@@ -1,6 +1,7 @@
 """The API as a process: what is opened, where it listens, how it ends."""
 
 import logging
+import resource
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -10,8 +11,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from s3sync_dagster.api.app import create_app
+from s3sync_dagster.api.connections import Connections, patient
 from s3sync_dagster.api.launching import Launcher
-from s3sync_dagster.api.options import read_options
+from s3sync_dagster.api.options import ApiOptions, read_options
 from s3sync_dagster.api.request_log import log_to_stderr
 from s3sync_dagster.api.tracing import exporting
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
@@ -47,7 +49,7 @@ def serve(settings: Settings, *, host: str = LOOPBACK, port: int = 8200) -> None
         if options.trace_url is not None:
             tracer = stack.enter_context(exporting(options.trace_url))
         app = create_app(parts, options, dispatch=dispatch, tracer=tracer)
-        Server(configure(app, host=host, port=port)).run()
+        Server(configure(app, options, host=host, port=port)).run()
 
 
 class Server(uvicorn.Server):
@@ -80,8 +82,13 @@ def where_to_listen(parts: Parts, host: str) -> tuple[str, bool]:
     return LOOPBACK, True
 
 
-def configure(app: FastAPI, *, host: str, port: int) -> uvicorn.Config:
+def configure(app: FastAPI, options: ApiOptions, *, host: str, port: int) -> uvicorn.Config:
     """Return the configuration of the server."""
+    connections = Connections(
+        most=min(options.connections, _affordable_connections()),
+        most_by_address=options.connections_per_address,
+        head_seconds=options.head_timeout_seconds,
+    )
     return uvicorn.Config(
         app,
         host=host,
@@ -90,10 +97,18 @@ def configure(app: FastAPI, *, host: str, port: int) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        http=patient(connections),
+        ws="none",
         timeout_keep_alive=65,
         timeout_graceful_shutdown=GRACE_SECONDS,
         h11_max_incomplete_event_size=64 * 1024,
     )
+
+
+def _affordable_connections() -> int:
+    """Half of the files that this process may open; the others are for Chroma, S3, the catalog."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 2**31 if files == resource.RLIM_INFINITY else max(files // 2, 1)
 
 
 def is_loopback(host: str) -> bool:

@@ -7,6 +7,9 @@ import sys
 def main() -> None:
     """Run the command line; one clear sentence for what a person can mend, no traceback."""
     from s3sync_dagster.cli.commands import run  # noqa: PLC0415  (import errors are shown too)
+    from s3sync_dagster.local.privacy import keep_files_private  # noqa: PLC0415
+
+    keep_files_private()
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -14,6 +14,7 @@ from typing import Literal
 import httpx
 
 from s3sync_dagster.local.chroma_server import running_chroma, use_chroma
+from s3sync_dagster.local.privacy import open_to_others
 from s3sync_dagster.local.stack_state import running_stack
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.settings import Settings
@@ -63,6 +64,7 @@ def home_checks(settings: Settings) -> Iterator[Check]:
     home = settings.home
     state = "ok" if os.access(home, os.W_OK | os.X_OK) else "broken"
     yield Check("data folder", state, f"{home}{'' if state == 'ok' else ' cannot be written'}")
+    yield _privacy(settings)
     yield _key_file(settings)
     free = shutil.disk_usage(home).free
     low = free < LOW_DISK_BYTES
@@ -112,6 +114,18 @@ def _bytecode() -> Check:
     where = sysconfig.get_path("purelib") if len(folders) > 1 else folders[0]
     text = f"{missing} of {total} files have none, every start is slower: make install, or "
     return Check("bytecode", "note", text + f"{sys.executable} -m compileall -q {where}")
+
+
+def _privacy(settings: Settings) -> Check:
+    folders = [settings.home]
+    if not settings.dagster_home.is_relative_to(settings.home):
+        folders.append(settings.dagster_home)
+    exposed = [str(one) for one in folders if open_to_others(one)]
+    if not exposed:
+        return Check("privacy", "ok", "nobody else may look into the data folder")
+    names = " ".join(exposed)
+    text = f"other users of this machine may look into {names}: chmod 700 {names}"
+    return Check("privacy", "broken", text)
 
 
 def _key_file(settings: Settings) -> Check:

@@ -1,9 +1,47 @@
-"""Chroma's metadata filter, decided without Chroma."""
+"""Chroma's metadata filter: how large one may be, and what it means, decided without Chroma."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from s3sync_dagster.model.errors import InvalidSetting
+
+MAX_PARTS = 500
+"""Names and values, braces and brackets. Chroma compiles a filter recursively: 10,000 terms of
+one ``$or`` are HTTP 500 on a single node, 30,000 end its process (measured)."""
+MAX_DEPTH = 16
+"""Braces and brackets within each other; each ``$and`` or ``$or`` opens two."""
+MAX_CHARACTERS = 16_384
+"""Of all names and texts together."""
+
+
+def require_bounded(where: Mapping[str, Any] | None) -> None:
+    """Refuse a filter that costs the server of all tenants more than a question may.
+
+    Raises:
+        InvalidSetting: too many parts, too deep, or too long (``invalid_filter``).
+    """
+    level: list[Any] = [] if where is None else [where]
+    parts = characters = depth = 0
+    while level:
+        within: list[Any] = []
+        for value in level:
+            if isinstance(value, Mapping):
+                named = cast("Mapping[str, Any]", value)
+                within += [*named.keys(), *named.values()]
+            elif isinstance(value, list | tuple):
+                within += cast("list[Any]", value)
+            elif isinstance(value, str):
+                characters += len(value)
+        parts += len(within)
+        # Level by level: what is too large is refused before the rest of it is walked.
+        if parts > MAX_PARTS or characters > MAX_CHARACTERS or depth > MAX_DEPTH:
+            raise InvalidSetting(
+                f"a filter has at most {MAX_PARTS} names and values, {MAX_DEPTH} levels of "
+                f"nesting and {MAX_CHARACTERS} characters",
+                reason="invalid_filter",
+            )
+        level = within
+        depth += 1
 
 
 def matches(metadata: Mapping[str, Any], where: Mapping[str, Any]) -> bool:

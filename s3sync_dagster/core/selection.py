@@ -8,7 +8,7 @@ that an unchanged bucket costs nothing.
 from dataclasses import dataclass
 
 from s3sync_dagster.core import filetypes
-from s3sync_dagster.core.globs import compile_glob
+from s3sync_dagster.core.globs import compile_glob, compile_globs
 from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.model.errors import InvalidSetting, OutsidePrefix
 from s3sync_dagster.model.object import ObjectRef
@@ -17,6 +17,8 @@ from s3sync_dagster.model.source import Source
 ARCHIVE_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 """Storage classes whose objects cannot be read before a restore (``GLACIER_IR`` can)."""
 MAX_GLOBS = 200
+MAX_GLOB_CHARACTERS = 8192
+"""Of all include and exclude globs of a source together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,12 @@ def validate_selection(source: Source) -> None:
             raise InvalidSetting(f"{name} has {len(globs)} globs; at most {MAX_GLOBS} are allowed")
         for glob in globs:
             compile_glob(glob)
+    length = sum(map(len, (*source.include_globs, *source.exclude_globs)))
+    if length > MAX_GLOB_CHARACTERS:
+        raise InvalidSetting(
+            f"include_globs and exclude_globs have {length} characters; at most "
+            f"{MAX_GLOB_CHARACTERS} are allowed"
+        )
     for extension in source.extensions:
         if not extension.startswith(".") or "/" in extension or extension != extension.lower():
             raise InvalidSetting(
@@ -128,11 +136,9 @@ def _by_pattern(source: Source, key: str) -> Skip | None:
     if not (source.exclude_globs or source.include_globs or source.extensions):
         return None
     path = relative_path(source, key)
-    if any(compile_glob(glob).matches(path) for glob in source.exclude_globs):
+    if compile_globs(source.exclude_globs).matches(path):
         return Skip("excluded", f"The path {path!r} matches an exclude glob.")
-    if source.include_globs and not any(
-        compile_glob(glob).matches(path) for glob in source.include_globs
-    ):
+    if source.include_globs and not compile_globs(source.include_globs).matches(path):
         return Skip("not_included", f"The path {path!r} matches none of the include globs.")
     if source.extensions and not _has_extension(source, key):
         return Skip("extension", f"The name does not end in one of {', '.join(source.extensions)}.")

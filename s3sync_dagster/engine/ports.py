@@ -161,7 +161,7 @@ class WorkerPool(Protocol):
     def submit(
         self, function: str, /, *args: Any, limits: WorkLimits, **kwargs: Any
     ) -> Future[Any]:
-        """Call ``module.path:name`` in a worker; arguments and value are pickled."""
+        """Call ``module.path:name`` in a worker; its value crosses as data."""
         ...
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from s3sync_dagster.local.guardian import Guardian
+from s3sync_dagster.local.privacy import OTHERS
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 process_group=0,
+                umask=OTHERS,
             )
         self._groups.append(self._process.pid)
         if self._guardian:

@@ -9,6 +9,9 @@ Two locks in ``HOME/chroma`` (``flock``, freed by the kernel however a process e
 
 ``server.json`` beside them has pid and address. A server whose users were all killed stays
 until the next user comes and goes.
+
+Chroma asks nobody who he is and takes every ``Host``. So it listens on a loopback address that
+no page in a browser can guess; people and their programs reach it through ``chroma_door``.
 """
 
 import contextlib
@@ -29,8 +32,10 @@ import httpx
 import psutil
 
 from s3sync_dagster.local.home import writable
-from s3sync_dagster.local.loopback import free_port
+from s3sync_dagster.local.loopback import free_port, unguessable_host
+from s3sync_dagster.local.privacy import OTHERS, make_private
 from s3sync_dagster.model.errors import Conflict, FixConfiguration, Unavailable
+from s3sync_dagster.ports.chroma_http import is_loopback_url
 from s3sync_dagster.settings import Settings
 
 START_SECONDS = 20.0
@@ -72,8 +77,9 @@ def use_chroma(settings: Settings) -> Iterator[ChromaServer]:
         return
     folder = settings.home / "chroma"
     with writable(settings.home):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (settings.home / "logs").mkdir(exist_ok=True)
+        make_private(settings.home)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        (settings.home / "logs").mkdir(mode=0o700, exist_ok=True)
         users = (folder / ".users").open("a")
     with users:
         _lock_shared(users)
@@ -98,7 +104,7 @@ def revive_chroma(settings: Settings, server: ChromaServer) -> ChromaServer | No
     with (folder / ".lock").open("a") as lock:
         if not _try_lock(lock):
             return None
-        return _start(folder, lock, settings, port=httpx.URL(server.url).port)
+        return _start(folder, lock, settings, at=httpx.URL(server.url))
 
 
 def stop_unused_chroma(folder: Path) -> None:
@@ -110,7 +116,8 @@ def stop_unused_chroma(folder: Path) -> None:
 def answers(url: str, *, timeout_seconds: float = 5.0) -> bool:
     """Say whether a Chroma server answers its heartbeat at ``url``."""
     try:
-        reply = httpx.get(f"{url}/api/v2/heartbeat", timeout=timeout_seconds)
+        with httpx.Client(timeout=timeout_seconds, trust_env=not is_loopback_url(url)) as http:
+            reply = http.get(f"{url}/api/v2/heartbeat")
         return reply.status_code == 200 and "nanosecond heartbeat" in reply.json()
     except (httpx.HTTPError, ValueError):
         return False
@@ -136,16 +143,17 @@ def _find_or_start(folder: Path, settings: Settings) -> ChromaServer:
 
 
 def _start(
-    folder: Path, lock: IO[str], settings: Settings, *, port: int | None = None
+    folder: Path, lock: IO[str], settings: Settings, *, at: httpx.URL | None = None
 ) -> ChromaServer:
     state = folder / "server.json"
     state.unlink(missing_ok=True)
     log = settings.home / "logs" / "chroma.log"
-    port = port or free_port()
+    host = at.host if at else unguessable_host()
+    port = (at and at.port) or free_port(host)
     # The folder of this interpreter's scripts; a venv needs not be activated.
     program = Path(sysconfig.get_path("scripts")) / "chroma"
     command = [sys.executable, str(program), "run", "--path", str(folder)]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
+    command += ["--host", host, "--port", str(port)]
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
@@ -154,9 +162,10 @@ def _start(
             stdout=output,
             stderr=output,
             pass_fds=[lock.fileno()],
+            umask=OTHERS,
             start_new_session=True,  # Ctrl-C is for the commands, which stop the server last
         )
-    server = ChromaServer(f"http://127.0.0.1:{port}", process.pid, started=True)
+    server = ChromaServer(f"http://{host}:{port}", process.pid, started=True)
     try:
         state.write_text(json.dumps({"pid": server.pid, "url": server.url}), "utf-8")
         _wait(lambda: process.poll() is not None or _is_healthy(server), START_SECONDS)

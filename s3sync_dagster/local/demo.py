@@ -23,6 +23,7 @@ from s3sync_dagster.local.demo_company import (
     open_company,
 )
 from s3sync_dagster.local.home import prepare_home, writable
+from s3sync_dagster.local.privacy import make_private
 from s3sync_dagster.local.signals import stop_on_signals
 from s3sync_dagster.local.stack import Stack
 from s3sync_dagster.local.stack_state import running_stack
@@ -211,7 +212,7 @@ def start_fresh_or_go_on(settings: Settings) -> None:
         )
     if (settings.home / _FINISHED).exists():
         shutil.rmtree(settings.home)
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(settings.home)
 
 
 def object_table(lines: list[ObjectLine]) -> list[str]:

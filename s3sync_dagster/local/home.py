@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
+from s3sync_dagster.local.privacy import make_private
 from s3sync_dagster.model.errors import FixConfiguration, InvalidSetting, Unavailable
 from s3sync_dagster.settings import Settings
 
@@ -43,10 +44,10 @@ def prepare_home(settings: Settings, *, dagster: bool = True) -> None:
         FixConfiguration: Dagster cannot open its instance (``dagster_instance``).
     """
     with writable(settings.home):
-        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(settings.home)
         for name in ("logs", "owners", "chroma", "cache"):
-            (settings.home / name).mkdir(exist_ok=True)
-        settings.dagster_home.mkdir(parents=True, exist_ok=True)
+            (settings.home / name).mkdir(mode=0o700, exist_ok=True)
+        settings.dagster_home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _init_lock(settings.home / ".init.lock"):
             _write_dagster_yaml(settings.dagster_home)
             _make_key_file(settings)

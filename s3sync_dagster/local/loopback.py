@@ -1,15 +1,31 @@
-"""Loopback ports: find a free one, or say clearly that one is taken."""
+"""Loopback addresses and ports: find a free one, or say clearly that one is taken."""
 
+import secrets
 import socket
 
 from s3sync_dagster.model.errors import Conflict
 
 
-def free_port() -> int:
+def free_port(host: str = "127.0.0.1") -> int:
     """Return a loopback port that nobody listens on at this moment."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         return probe.getsockname()[1]
+
+
+def unguessable_host() -> str:
+    """Return one of 16 million loopback addresses, which no page in a browser can find by trying.
+
+    For a server that asks nobody who he is and takes every ``Host``. Where only 127.0.0.1 exists
+    (macOS), it is that.
+    """
+    host = ".".join(["127", *(str(1 + secrets.randbelow(254)) for _ in range(3))])
+    with socket.socket() as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return "127.0.0.1"
+    return host
 
 
 def require_free(port: int, *, what: str) -> int:

@@ -9,7 +9,6 @@ good, and a code server waits for its runs without limit.
 import contextlib
 import importlib.util
 import logging
-import os
 import socket
 import sys
 import time
@@ -20,12 +19,13 @@ from typing import Self
 import httpx
 
 from s3sync_dagster.local.child import Child, program
-from s3sync_dagster.local.chroma_server import ChromaServer, revive_chroma, use_chroma
+from s3sync_dagster.local.chroma_server import ChromaServer, answers, revive_chroma, use_chroma
 from s3sync_dagster.local.guardian import Guardian
 from s3sync_dagster.local.home import prepare_home, shipped
 from s3sync_dagster.local.loopback import free_port, require_free
 from s3sync_dagster.local.reloader import Reloader
 from s3sync_dagster.local.signals import no_interruption
+from s3sync_dagster.local.sockets import fits_socket, private_socket
 from s3sync_dagster.local.stack_state import Addresses, publish, stack_lock
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError, Unavailable
 from s3sync_dagster.ports.dagster_runs import LOCATION, WORKING, DagsterRuns
@@ -42,9 +42,9 @@ CLOUD = "Chroma Cloud"
 _DAEMON_SECONDS = 6.0
 _RUNS_SECONDS = 4.0
 _SERVERS_SECONDS = 9.0
-_SOCKET_PATH_BYTES = 104
-"""What the strictest system (macOS) accepts as the path of a socket."""
 _API = "s3sync_dagster.api"
+_CHROMA_DOOR = "s3sync_dagster.local.chroma_door"
+_WEBSERVER = "s3sync_dagster.local.webserver"
 _RUN_FORKER = "s3sync_dagster.defs.dagster_internals.run_forker"
 """By name: this process has no use for Dagster itself."""
 
@@ -171,11 +171,10 @@ class Stack:
         )
         self._cleanup.callback(guardian.dismiss)
 
-        code_port = free_port()
+        code_socket = self._cleanup.enter_context(private_socket(self._settings.home, "code.sock"))
         environment = {
             **self.settings.child_environment(),
-            "S3SYNC_CODE_SERVER_HOST": "127.0.0.1",
-            "S3SYNC_CODE_SERVER_PORT": str(code_port),
+            "S3SYNC_CODE_SERVER_SOCKET": str(code_socket),
             "PYTHONUNBUFFERED": "1",
         }
         workspace = self._settings.home / "workspace.yaml"
@@ -189,23 +188,27 @@ class Stack:
             self._children[name].start()
 
         socket_path = self._settings.home / "workers.sock"
-        if len(os.fsencode(socket_path)) < _SOCKET_PATH_BYTES:  # else each run forks its own
+        if fits_socket(socket_path):  # else each run forks its own
             child("workers", warm_server_command(socket_path))
+        door_port = free_port()
+        if self._chroma and self._chroma.pid:
+            door = [sys.executable, "-m", _CHROMA_DOOR, f"--port={door_port}"]
+            child("chroma door", [*door, f"--to={self._chroma.url}"])
         self._report("Starting Dagster")
         code_server = [sys.executable, "-m", "dagster", "code-server", "start", "-m", self._module]
-        code_server += ["-h", "127.0.0.1", "-p", str(code_port), "--location-name", LOCATION]
+        code_server += ["--socket", str(code_socket), "--location-name", LOCATION]
         child("code server", [*code_server, "--use-python-environment-entry-point"])
         dagster_port = dagster_port or free_port()
-        web = [*program("dagster-webserver"), "-h", "127.0.0.1", "-p", str(dagster_port)]
+        web = [sys.executable, "-m", _WEBSERVER, "-h", "127.0.0.1", "-p", str(dagster_port)]
         child("webserver", [*web, "-w", str(workspace)])
         dagster_url = f"http://127.0.0.1:{dagster_port}"
         self._dagster = DagsterRuns(dagster_url)
         self._cleanup.callback(self._dagster.close)
         if self._sources_version:
             self._reloader = Reloader(self._dagster, self._sources_version)
-        self._wait_loaded(code_port)
+        self._wait_loaded(code_socket)
         runs_path = self._settings.runs_socket
-        if sys.platform == "linux" and len(os.fsencode(runs_path)) < _SOCKET_PATH_BYTES:
+        if sys.platform == "linux" and fits_socket(runs_path):
             child("runs", [sys.executable, "-m", _RUN_FORKER, str(runs_path)])
         child("daemon", [*program("dagster-daemon"), "run", "-w", str(workspace)])
         if self._reloader:
@@ -219,11 +222,14 @@ class Stack:
             child("API", [sys.executable, "-m", _API, "--host", "127.0.0.1", f"--port={api_port}"])
             self._wait("API", lambda: _answers_http(api_url), 60.0)
         chroma = self._chroma.url if self._chroma else CLOUD
+        if self._chroma and self._chroma.pid:
+            chroma = f"http://127.0.0.1:{door_port}"
+            self._wait("chroma door", lambda: answers(chroma), 60.0)
         self.addresses = Addresses(dagster=dagster_url, chroma=chroma, api=api_url)
         publish(self._settings.home, self.addresses)
         return self.addresses
 
-    def _wait_loaded(self, code_port: int) -> None:
+    def _wait_loaded(self, code_socket: Path) -> None:
         broken_since: float | None = None
 
         def loaded() -> bool:
@@ -232,7 +238,7 @@ class Stack:
                 state = self._dagster.location().state
             except Unavailable:
                 return False
-            if state != "broken" or not _accepts(code_port):
+            if state != "broken" or not _accepts(code_socket):
                 broken_since = None
             elif broken_since is None:
                 broken_since = time.monotonic()
@@ -314,12 +320,10 @@ def _log_to(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def _accepts(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1.0):
-            return True
-    except OSError:
-        return False
+def _accepts(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(str(path)) == 0
 
 
 def _answers_http(url: str) -> bool:

@@ -134,6 +134,8 @@ def transport_error(error: Exception, *, doing: str, endpoint: str | None) -> S3
         doing: what failed, such as ``listing bucket 'b'``.
         endpoint: the configured endpoint, None for AWS's own.
     """
+    if isinstance(error, aws.HTTPClientError) and isinstance(error.kwargs["error"], S3SyncError):
+        return error.kwargs["error"]  # what our own guard of connections raised
     where = f"the endpoint {_without_userinfo(endpoint)}" if endpoint else "AWS"
     for kinds, build in (
         (_NO_CREDENTIALS, _no_credentials),

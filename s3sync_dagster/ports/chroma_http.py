@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -33,8 +34,14 @@ if TYPE_CHECKING:
 
 RETRIED = frozenset({408, 425, 500, 502, 503, 504})
 INDEX_BEHIND = "index_behind"
-SELDOM_PASSES = {"chroma_error": 3, "bad_answer": 3, INDEX_BEHIND: 4}
-"""A broken index and a full disk are HTTP 500 as well: they do not pass by waiting."""
+HUNG_UP = "chroma_hung_up"
+SELDOM_PASSES = {"chroma_error": 3, "bad_answer": 3, INDEX_BEHIND: 4, HUNG_UP: 3}
+"""A broken index and a full disk are HTTP 500 as well: they do not pass by waiting. A connection
+that broke after the request was sent may mean that just this request ended the server."""
+ASKED_ONCE = {**SELDOM_PASSES, HUNG_UP: 1}
+QUESTIONS = frozenset({"query"})
+"""Operations with something of a stranger's in them: never sent to a server again that they may
+have ended. Nothing is lost, and who asked may ask again."""
 CONNECT_SECONDS = 10.0
 
 
@@ -75,6 +82,7 @@ class ChromaHttp:
             base_url=str(parsed).rstrip("/") + "/api/v2/",
             headers={"user-agent": "s3sync-dagster", **(headers or {})},
             verify=_ca_context(verify),
+            trust_env=not is_loopback_url(url),
         )
 
     def call(
@@ -109,7 +117,7 @@ class ChromaHttp:
                 clock=self._clock,
                 timeout_seconds=self._timeout_seconds,
                 tries=self._tries,
-                tries_by_reason=SELDOM_PASSES,
+                tries_by_reason=ASKED_ONCE if operation in QUESTIONS else SELDOM_PASSES,
             )
         except Unavailable as error:
             if error.reason != INDEX_BEHIND:
@@ -153,6 +161,12 @@ class ChromaHttp:
                     "file (SSL_CERT_FILE)",
                     reason="untrusted_certificate",
                 ) from None
+            if not isinstance(problem, httpx.ConnectError):
+                raise Unavailable(
+                    f"Chroma at {self.address} ended the connection before it answered "
+                    f"({operation}, {subject})",
+                    reason=HUNG_UP,
+                ) from None
             raise Unavailable(
                 f"Chroma at {self.address} cannot be reached ({type(problem).__name__})",
                 reason="chroma_unreachable",
@@ -160,6 +174,14 @@ class ChromaHttp:
         if not response.is_success:
             raise _failure(response, address=self.address, subject=subject)
         return _decode(response, self.address)
+
+
+def is_loopback_url(url: str) -> bool:
+    """Return whether a URL names an address of this machine, which no proxy of others reaches."""
+    try:
+        return ip_address(httpx.URL(url).host).is_loopback
+    except (ValueError, httpx.InvalidURL):
+        return False
 
 
 def _parse_url(url: str) -> httpx.URL:

@@ -19,6 +19,7 @@ from s3sync_dagster.model.errors import (
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.aws_errors import error_status, is_broken_connection
+from s3sync_dagster.ports.aws_guard import AddressGuard
 from s3sync_dagster.ports.aws_session import ResolveCredential, ResolveEnv, open_session
 from s3sync_dagster.ports.body_encoding import decoded
 from s3sync_dagster.ports.body_spool import BodySpool, pieces_of
@@ -47,6 +48,7 @@ def open_object_store(
     resolve_env: ResolveEnv,
     resolve_credential: ResolveCredential | None = None,
     spool_dir: Path | None = None,
+    guard: AddressGuard | None = None,
 ) -> "S3ObjectStore":
     """Return the source's bucket. Nothing is sent yet; the store may be used by many threads.
 
@@ -56,6 +58,7 @@ def open_object_store(
         resolve_credential: looks up ``source.credentials.credential_id``.
         spool_dir: where bodies above 8 MiB go, as files that the caller deletes.
             None: a folder of the store's own, which ``close`` removes.
+        guard: ends connections to private addresses; None: all are allowed.
 
     Raises:
         AccessDenied: credentials that are named and not there.
@@ -68,7 +71,7 @@ def open_object_store(
         resolve_credential=resolve_credential,
     )
     return S3ObjectStore(
-        source, client=S3Client(source, session=session), spool=BodySpool(spool_dir)
+        source, client=S3Client(source, session=session, guard=guard), spool=BodySpool(spool_dir)
     )
 
 

@@ -14,6 +14,7 @@ from urllib3 import exceptions as http
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.aws_errors import error_headers
+from s3sync_dagster.ports.aws_guard import AddressGuard
 from s3sync_dagster.ports.aws_session import DEFAULT_REGION
 from s3sync_dagster.ports.s3_errors import Request, s3_error
 
@@ -46,11 +47,14 @@ class S3Client:
     25 seconds; then it waits longer and tries more often.
     """
 
-    def __init__(self, source: Source, *, session: boto3.Session) -> None:
+    def __init__(
+        self, source: Source, *, session: boto3.Session, guard: AddressGuard | None = None
+    ) -> None:
         self.answered = False
         """True once the endpoint has answered anything."""
         self._source = source
         self._session = session
+        self._guard = guard
         self._region = source.region
         self._lock = threading.Lock()
         self._counting = threading.Lock()
@@ -111,6 +115,8 @@ class S3Client:
         client = self._session.client(
             "s3", region_name=region, endpoint_url=source.endpoint_url, config=config
         )
+        if self._guard is not None:
+            self._guard.install(client)
         # Before the counting: what is stopped does not go out.
         client.meta.events.register_first(
             "before-send.s3.HeadBucket", lambda **_: self._stop_redirects()

@@ -19,6 +19,7 @@ from s3sync_dagster.ports.aws_errors import (
     error_code,
     transport_error,
 )
+from s3sync_dagster.ports.aws_guard import AddressGuard
 from s3sync_dagster.ports.aws_session import (
     DEFAULT_REGION,
     ResolveCredential,
@@ -44,6 +45,7 @@ def open_queue(
     source: Source,
     resolve_env: ResolveEnv,
     resolve_credential: ResolveCredential | None = None,
+    guard: AddressGuard | None = None,
 ) -> "SqsQueue":
     """Return a queue. Nothing is sent yet; it may be used by many threads.
 
@@ -53,6 +55,7 @@ def open_queue(
         source: one of the queue's sources: its credentials are used.
         resolve_env: looks up the variables that ``source.credentials`` names.
         resolve_credential: looks up ``source.credentials.credential_id``.
+        guard: ends connections to private addresses; None: all are allowed.
 
     Raises:
         InvalidSetting: the URL is none of a queue.
@@ -65,16 +68,25 @@ def open_queue(
         resolve_env=resolve_env,
         resolve_credential=resolve_credential,
     )
-    return SqsQueue(queue_url, session=session, endpoint=endpoint)
+    return SqsQueue(queue_url, session=session, endpoint=endpoint, guard=guard)
 
 
 class SqsQueue:
     """``engine.ports.Queue`` over boto3."""
 
-    def __init__(self, url: str, *, session: boto3.Session, endpoint: str | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        session: boto3.Session,
+        endpoint: str | None,
+        guard: AddressGuard | None = None,
+    ) -> None:
         self._url = url
         self._endpoint = endpoint
         self._client: Any = self._call(lambda: _open_client(session, endpoint), "opening")
+        if guard is not None:
+            guard.install(self._client)
 
     def __repr__(self) -> str:
         return f"SqsQueue({self._url!r})"

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.model.errors import LimitExceeded, S3SyncError
-from s3sync_dagster.workers import linux, wire
+from s3sync_dagster.workers import linux, replies, wire
 
 _ADDRESS_SPACE_SLACK_BYTES = 1024**3
 """Above the memory limit: mapped libraries, arenas and thread stacks are no memory yet."""
@@ -70,15 +70,15 @@ def _answer(header: wire.Header, body: bytes) -> tuple[bytes, bytes]:
     try:
         args, kwargs = pickle.loads(body)
         value = _resolve(header)(*args, **kwargs)
-        reply = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+        reply = replies.dump_value(value)
     except S3SyncError as error:
-        return wire.ERROR, wire.dump_error(error)
+        return wire.ERROR, replies.dump_error(error)
     except MemoryError:
-        return wire.ERROR, wire.dump_error(out_of_memory(header.limits))
+        return wire.ERROR, replies.dump_error(out_of_memory(header.limits))
     except BaseException as error:  # noqa: BLE001 (the boundary: nothing foreign leaves the worker)
-        return wire.ERROR, wire.dump_error(_foreign(error))
+        return wire.ERROR, replies.dump_error(_foreign(error))
     if len(reply) > header.limits.output_bytes:
-        return wire.ERROR, wire.dump_error(_too_large(header.limits))
+        return wire.ERROR, replies.dump_error(_too_large(header.limits))
     return wire.VALUE, reply
 
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.model.errors import LimitExceeded, Unavailable
-from s3sync_dagster.workers import child, wire
+from s3sync_dagster.workers import child, replies, wire
 from s3sync_dagster.workers.capacity import default_workers
 from s3sync_dagster.workers.environment import worker_environment
 
@@ -60,7 +60,7 @@ class LocalPool:
     def submit(
         self, function: str, /, *args: Any, limits: WorkLimits, **kwargs: Any
     ) -> Future[Any]:
-        """Call ``module.path:name`` in a worker; arguments and value are pickled."""
+        """Call ``module.path:name`` in a worker; its value is plain or of ``replies.CLASSES``."""
         module, _, name = function.partition(":")
         header = wire.Header(module=module, function=name, limits=limits)
         return self._threads.submit(self._call, header, args, kwargs)
@@ -181,10 +181,10 @@ class LocalPool:
 
 def _open_reply(kind: bytes, reply: bytes) -> Any:
     try:
-        value = wire.load_value(reply)
-    except Exception:  # noqa: BLE001 (a worker that read a hostile file may send anything)
+        if kind == wire.VALUE:
+            return replies.load_value(reply)
+        error = replies.load_error(reply)
+    except replies.BrokenReply:  # a worker that read a hostile file may send anything
         message = "The worker sent a reply that cannot be read."
         raise LimitExceeded(message, reason="worker_crashed") from None
-    if kind == wire.ERROR:
-        raise value
-    return value
+    raise error

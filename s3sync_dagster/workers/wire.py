@@ -1,24 +1,21 @@
 """What caller, server and workers say to each other over their sockets.
 
 A call is one stream socket. The caller writes a header (JSON: what to call, and the limits) and a
-payload (pickled arguments); the worker writes one reply. A second socket, written by the process
+payload (pickled arguments, which the worker may trust); the worker writes one reply, which is
+data (``replies``), since what it read was a stranger's. A second socket, written by the process
 that watches the worker, says at the end how the worker came to its end. The far ends of both
 travel to the server as file descriptors, so that no byte of a document passes through it.
 """
 
-import io
 import json
-import pickle
 import socket
 import struct
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from s3sync_dagster.engine.ports import WorkLimits
-from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import CHUNKER_VERSION, EXTRACTOR_VERSION
 
-STAMP = f"1.{EXTRACTOR_VERSION}.{CHUNKER_VERSION}"
+STAMP = f"2.{EXTRACTOR_VERSION}.{CHUNKER_VERSION}"
 """A warm server of another version refuses the call, and the caller starts a server of its own."""
 VALUE, ERROR = b"V", b"E"
 MAX_HEADER_BYTES = 8192
@@ -85,46 +82,3 @@ def peek_header(link: socket.socket) -> Header | None:
     if size > MAX_HEADER_BYTES or len(body) != size:
         return None
     return Header.decode(body)
-
-
-def load_value(body: bytes) -> Any:
-    """Unpickle a worker's reply; refuses whatever is not a plain value or a class of ours.
-
-    A worker reads hostile files, so its reply is not trusted to name functions to be called.
-    """
-    return _PlainUnpickler(io.BytesIO(body)).load()
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        if (module_name, global_name) == ("s3sync_dagster.model.errors", "_rebuild"):
-            return super().find_class(module_name, global_name)
-        if module_name.partition(".")[0] in ("s3sync_dagster", "s3sync_dagster_tests"):
-            found = super().find_class(module_name, global_name)
-            if isinstance(found, type):
-                return found
-        if (module_name, global_name) in _PLAIN:
-            return super().find_class(module_name, global_name)
-        raise pickle.UnpicklingError(f"A reply may not hold {module_name}.{global_name}.")
-
-
-_PLAIN = {
-    ("builtins", "set"),
-    ("builtins", "frozenset"),
-    ("builtins", "bytearray"),
-    ("builtins", "complex"),
-    ("collections", "OrderedDict"),
-    ("datetime", "datetime"),
-    ("datetime", "date"),
-    ("datetime", "time"),
-    ("datetime", "timedelta"),
-    ("datetime", "timezone"),
-    ("decimal", "Decimal"),
-    ("pathlib", "PosixPath"),
-    ("pathlib", "PurePosixPath"),
-}
-
-
-def dump_error(error: S3SyncError) -> bytes:
-    """Pickle one of our errors; its attributes are plain values."""
-    return pickle.dumps(error, protocol=pickle.HIGHEST_PROTOCOL)

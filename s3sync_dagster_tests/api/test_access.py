@@ -133,9 +133,15 @@ def test_credentials_of_another_tenant_are_not_found(api, two):
         answer = http.post("/api/v1/sources", json=own)
         assert (answer.status_code, answer.json()["error"]) == (400, "no_credentials")
         assert "S3SYNC_API_TRUSTED_TENANTS" in answer.json()["message"]
-        queue = body | {"s3": {**body["s3"], "queue_url": "http://169.254.169.254/latest"}}
-        answer = http.post("/api/v1/sources", json=queue)
-        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_setting")
+        for field, url in (
+            ("queue_url", "http://169.254.169.254/latest"),
+            ("queue_url", "https://vpc-search.us-east-1.es.amazonaws.com/1/queue"),
+            ("endpoint_url", "https://vpc-search.us-east-1.es.amazonaws.com"),
+            ("endpoint_url", "http://s3.us-east-1.amazonaws.com"),
+            ("endpoint_url", "https://s3.us-east-1.amazonaws.com:9200"),
+        ):
+            answer = http.post("/api/v1/sources", json=body | {"s3": {**body["s3"], field: url}})
+            assert (answer.status_code, answer.json()["error"]) == (400, "invalid_setting"), url
 
 
 def test_a_token_is_needed_once_one_exists(api, two):
@@ -162,14 +168,27 @@ def test_without_tokens_only_this_machine_s_own_programs_are_heard(fresh_api):
         assert http.get("/api/v1/sources", headers={"x-chroma-token": "any"}).status_code == 200
         for headers in (
             {"host": "rebound.example.com"},
+            {"host": "a{b}.rebound.example"},
+            {"host": "a`b.rebound.example"},
+            {"host": "rebound.example:99999"},
+            {"host": "rebound.example:"},
+            {"host": "127.0.0.1:99999"},
+            {"host": "b\xfccher.example".encode("latin-1")},
+            {"host": ""},
             {"sec-fetch-site": "cross-site"},
             {"sec-fetch-site": "same-site"},
             {"x-forwarded-for": "10.0.0.1"},
             {"forwarded": "for=10.0.0.1"},
+            {"x-forwarded-host": "rebound.example"},
         ):
             answer = http.get("/api/v1/sources", headers=headers)
             assert (answer.status_code, answer.json()["error"]) == (403, "forbidden")
-        for headers in ({"host": "localhost"}, {"sec-fetch-site": "same-origin"}):
+        for headers in (
+            {"host": "localhost"},
+            {"host": "console.localhost:8200"},
+            {"host": "[::1]:8200"},
+            {"sec-fetch-site": "same-origin"},
+        ):
             assert http.get("/api/v1/sources", headers=headers).status_code == 200
 
 

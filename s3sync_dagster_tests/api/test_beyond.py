@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from typing import Any
 
 import pytest
 
@@ -282,6 +283,8 @@ def test_raw_content(http, source, aws_endpoint):
         ({"limit": 0}, 400, "invalid_request"),
         ({"limit": 101}, 400, "invalid_request"),
         ({"where": {"$nope": 1}}, 400, "invalid_filter"),
+        ({"where": {"$or": [{"a": 1}] * 40_000}}, 400, "invalid_filter"),
+        ({"where": {"a": {"$in": ["x"] * 40_000}}, "hybrid": True}, 400, "invalid_filter"),
         ({"hybrid": "yes"}, 400, "invalid_request"),
     ],
 )
@@ -295,6 +298,21 @@ def test_searches_that_cannot_be(api, http, source, change, status, error):
     question = {"query": "x", "collection_name": source.collection_name} | change
     answer = http.post("/s3sync/v1/search", json=question)
     assert (answer.status_code, answer.json()["error"]) == (status, error), answer.text
+
+
+def test_the_largest_filters_are_answered(api, http, source):
+    api.parts.collections.open(
+        source.collection_name,
+        tenant="default_tenant",
+        database="default_database",
+        embedder=api.parts.embedder_for(source.embedding),
+    )
+    deep: dict[str, Any] = {"a": 1}
+    for _ in range(7):
+        deep = {"$or": [deep, {"b": 2}]}
+    for where in ({"$or": [{"a": 1}] * 166}, {"a": {"$in": [*range(490)]}}, deep):
+        question = {"query": "x", "collection_name": source.collection_name, "where": where}
+        assert ok(http.post("/s3sync/v1/search", json=question)) == {"hits": []}
 
 
 def test_credentials_come_in_and_never_out(api, http):

@@ -22,6 +22,7 @@ def test_a_healthy_machine(s3sync, aws_endpoint, chroma_server):
     found = states(answer)
     assert answer.code == 0, answer.out
     assert found["chroma"] == ("ok", chroma_server)
+    assert found["privacy"][0] == "ok"
     assert found["source docs"][0] == "ok"
     assert found["clock"][0] == "ok"
     assert found["model hash"] == ("ok", "answers with 384 numbers")
@@ -39,12 +40,14 @@ def test_what_is_broken_is_named_with_the_way_out(s3sync, aws_endpoint, home, mo
     )  # fmt: skip
     assert made.code == 0
     (home / "encryption.key").chmod(0o644)
+    home.chmod(0o1777)  # shared by intent: nobody takes that back unasked
     monkeypatch.setenv("S3SYNC_CHROMA_URL", "http://127.0.0.1:9")
     answer = s3sync("doctor", "--json")
     assert answer.code == 1
     found = states(answer)
     broken = {name for name, (state, _) in found.items() if state == "broken"}
-    assert broken == {"encryption key", "chroma", "source docs"}
+    assert broken == {"encryption key", "privacy", "chroma", "source docs"}
+    assert f"chmod 700 {home}" in found["privacy"][1]
     assert "chmod 600" in found["encryption key"][1]
     assert "127.0.0.1:9" in found["chroma"][1]
     assert "no-such-bucket" in found["source docs"][1]

@@ -139,6 +139,7 @@ def test_why_agrees_with_the_decision(key: str, size: int, storage: str, restore
         {"include_globs": ("[",)},
         {"exclude_globs": ("*.{a,b}",)},
         {"include_globs": tuple(f"{n}" for n in range(201))},
+        {"include_globs": ("x" * 1024,) * 4, "exclude_globs": ("y" * 1024,) * 4 + ("z",)},
         {"extensions": ("md",)},
         {"extensions": (".MD",)},
         {"extensions": ("./md",)},

@@ -31,6 +31,42 @@ def test_first_open_makes_folders_instance_and_key(tmp_path):
     assert len(read_encryption_key(settings)) == 44
 
 
+def test_a_home_that_others_could_read_is_closed(tmp_path):
+    home, outside = tmp_path / "made" / "before", tmp_path / "outside"
+    (home / "logs").mkdir(parents=True)
+    home.chmod(0o755)
+    (home / "logs").chmod(0o775)
+    for file in (home / "catalog.db", home / "logs" / "api.log", outside):
+        file.write_text("")
+        file.chmod(0o644)
+    (home / "link").symlink_to(outside)
+    prepare_home(settings_of(home), dagster=False)
+    modes = {p: stat.S_IMODE(p.lstat().st_mode) for p in (home, *home.rglob("*"))}
+    del modes[home / "link"]
+    assert {
+        p: mode for p, mode in modes.items() if mode & 0o077 and p.parent == home / "logs"
+    } == {}
+    assert (modes[home], modes[home / "catalog.db"], modes[home / "logs"]) == (0o700, 0o600, 0o700)
+    assert stat.S_IMODE(outside.stat().st_mode) == 0o644
+
+
+def test_folders_above_a_new_home_are_private_too(tmp_path):
+    # The demo's home lies within that of `make up`.
+    before = os.umask(0o022)
+    try:
+        prepare_home(settings_of(tmp_path / "a" / "b" / "home"), dagster=False)
+    finally:
+        os.umask(before)
+    for folder in (tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "home"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_is_shared_by_intent_stays_so(tmp_path):
+    tmp_path.chmod(0o1777)
+    prepare_home(settings_of(tmp_path), dagster=False)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
+
+
 def test_second_open_changes_nothing(tmp_path):
     settings = settings_of(tmp_path)
     prepare_home(settings)

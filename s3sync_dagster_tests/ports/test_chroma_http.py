@@ -149,21 +149,44 @@ def test_a_server_that_does_not_answer_is_left_in_time(clock):
     assert caught.value.reason == "chroma_timeout"
 
 
-def test_a_server_that_hangs_up_is_asked_again(clock):
-    with socket.create_server(("127.0.0.1", 0)) as rude:
+@pytest.fixture
+def rude():
+    """A server that reads each request and hangs up; what it read."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def hang_up():
-            for _ in range(3):
-                rude.accept()[0].close()
+            while True:
+                try:
+                    link = listening.accept()[0]
+                except OSError:
+                    return
+                with link:
+                    heard.append(link.recv(65536))
 
         thread = threading.Thread(target=hang_up)
         thread.start()
-        http = ChromaHttp(f"http://127.0.0.1:{rude.getsockname()[1]}", clock=clock, tries=3)
-        with pytest.raises(errors.Unavailable) as caught:
-            ask(http)
-        thread.join()
-    assert caught.value.reason == "chroma_unreachable"
-    assert http.sent["get"] == 3
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}", heard
+        listening.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+def test_a_server_that_hangs_up_is_asked_three_times(rude, clock):
+    url, heard = rude
+    http = ChromaHttp(url, clock=clock)
+    with pytest.raises(errors.Unavailable) as caught:
+        ask(http)
+    assert caught.value.reason == "chroma_hung_up"
+    assert http.sent["get"] == len(heard) == 3
+
+
+def test_a_question_that_may_have_ended_the_server_is_not_asked_again(rude, clock):
+    url, heard = rude
+    http = ChromaHttp(url, clock=clock)
+    with pytest.raises(errors.Unavailable) as caught:
+        http.call("query", "POST", "things/query", {"where": {}}, subject="collection 'c'")
+    assert caught.value.reason == "chroma_hung_up"
+    assert len(heard) == 1
 
 
 def test_nobody_at_the_port_is_unreachable(clock):

@@ -8,8 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from s3sync_dagster.model.document import Chunk
+from s3sync_dagster.model.document import Document, Page
 from s3sync_dagster.model.errors import UnreadableFile
+from s3sync_dagster.workers import replies
 
 PRELOAD = {"loaded_modules": ("colorsys",)}
 
@@ -73,18 +74,13 @@ def recurse(depth: int = 0) -> int:
     return recurse(depth + 1)
 
 
-def a_chunk() -> Chunk:
-    return Chunk(
-        index=0,
-        text="x",
-        start_line=1,
-        end_line=1,
-        start_col=1,
-        end_col=1,
-        start_byte=0,
-        end_byte=1,
-        strategy="lines",
-    )
+def a_document() -> Document:
+    return Document(text="x", format="text", pages=(Page(start=0, label="1"),))
+
+
+def reply_with(reply: bytes) -> None:
+    """Send a reply of one's own making, as a parser that was taken over would."""
+    replies.dump_value = lambda _: reply
 
 
 class Trap:

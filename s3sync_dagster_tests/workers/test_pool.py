@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from s3sync_dagster.engine.ports import WorkLimits
-from s3sync_dagster.model.document import Chunk
+from s3sync_dagster.model.document import Document, Page
 from s3sync_dagster.model.errors import LimitExceeded, Unavailable, UnreadableFile
 from s3sync_dagster.workers import LocalPool, open_pool
 
@@ -30,9 +30,8 @@ def test_arguments_and_values_cross(pool: LocalPool):
     assert call(pool, "add", 1, right=2) == 3
     value = {"text": "ä" * 100_000, "bytes": bytes(range(256)), "nested": [(1, None)]}
     assert call(pool, "echo", value) == value
-    chunk = call(pool, "a_chunk")
-    assert isinstance(chunk, Chunk)
-    assert chunk.text == "x"
+    document = call(pool, "a_document")
+    assert document == Document(text="x", format="text", pages=(Page(start=0, label="1"),))
 
 
 def test_large_arguments_and_values_cross(pool: LocalPool):

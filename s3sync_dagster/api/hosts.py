@@ -1,0 +1,23 @@
+"""Which names in a request's ``Host`` mean this machine, and nothing that a page could make up."""
+
+import re
+from collections.abc import Sequence
+
+_LOOPBACK = re.compile(
+    r"(?:localhost|(?:[a-z0-9-]{1,63}\.){1,4}localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])"
+    r"(?::([0-9]{1,5}))?",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+def names_this_machine(hosts: Sequence[str]) -> bool:
+    """Return whether a request has just one ``Host``, and that is a loopback name or address.
+
+    A web page whose name was made to point at 127.0.0.1 (DNS rebinding) has its own name there.
+    The text itself is read: what a parser gives up on must not pass as the server's own name.
+
+    Args:
+        hosts: the values of all its ``Host`` headers.
+    """
+    found = _LOOPBACK.fullmatch(hosts[0]) if len(hosts) == 1 else None
+    return found is not None and int(found[1] or 80) <= 65_535

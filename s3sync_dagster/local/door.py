@@ -1,0 +1,78 @@
+"""The door of servers that ask nobody who he is, Dagster's and Chroma: no stranger's page gets in.
+
+Dagster's GraphQL starts and stops everything and shows every key, to whoever reaches it; it takes
+mutations from a link or as plain text. So requests pass that programs of this machine send, and
+pages that the server served itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from s3sync_dagster.api.hosts import names_this_machine
+
+READING = frozenset({"GET", "HEAD"})
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host")
+
+
+class Door:
+    """ASGI middleware: 403 for requests that another site's page may have sent."""
+
+    def __init__(self, app: ASGIApp, *, public_url: str | None = None) -> None:
+        """Guard an application.
+
+        Args:
+            app: what is guarded.
+            public_url: where people's browsers find it behind a proxy; its host passes too. The
+                proxy has to ask who people are.
+        """
+        self._app = app
+        self._public_host = urlsplit(public_url).netloc.lower() if public_url else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, or refuse it."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        refusal = self.refusal(scope)
+        if refusal is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": refusal})
+        else:
+            await PlainTextResponse(refusal, status_code=403)(scope, receive, send)
+
+    def refusal(self, scope: Scope) -> str | None:
+        """Return why a request is refused; None lets it in."""
+        headers = Headers(scope=scope)
+        method = "GET" if scope["type"] == "websocket" else scope["method"]
+        hosts = headers.getlist("host")
+        public = len(hosts) == 1 and hosts[0].lower() == self._public_host
+        if not public and not names_this_machine(hosts):
+            return "This server answers to names of its own machine alone."
+        if not public and any(name in headers for name in _FORWARDED):
+            return "Behind a proxy S3SYNC_DAGSTER_PUBLIC_URL has to name its address."
+        if not _same_site(headers, hosts, method):
+            return "A page of another site may not use this server."
+        if method in READING:
+            asks = scope["type"] == "http" and scope["path"].rstrip("/").endswith("/graphql")
+            return "GraphQL is asked with POST." if asks and scope["query_string"] else None
+        if method != "POST":
+            return None
+        # Pages send text and forms anywhere; JSON and other methods only after asking, in vain.
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        return None if kind == "application/json" else "Send application/json."
+
+
+def _same_site(headers: Mapping[str, str], hosts: Sequence[str], method: str) -> bool:
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != hosts[0].lower():
+        return False
+    if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
+        return True
+    # A link to a page may be followed: who set it learns nothing of what is shown.
+    followed = headers.get("sec-fetch-mode") == "navigate" and method in READING
+    return followed and headers.get("sec-fetch-dest") == "document"

@@ -1,0 +1,194 @@
+"""Replies of workers are data: whatever a taken-over worker sends calls nothing in the caller."""
+
+import importlib
+import json
+import pickle
+import re
+import struct
+import subprocess
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import s3sync_dagster
+from s3sync_dagster.chunking.outline import Piece
+from s3sync_dagster.engine.ports import WorkLimits
+from s3sync_dagster.extraction.steps import Attachment, Mail, PdfPages
+from s3sync_dagster.model.document import Chunk, Document, Page
+from s3sync_dagster.model.errors import LimitExceeded, UnreadableFile
+from s3sync_dagster.workers import open_pool, replies
+
+ROOM = Path(s3sync_dagster.__file__).parent
+
+
+def framed(tree: object, blobs: bytes = b"") -> bytes:
+    text = json.dumps(tree).encode()
+    return struct.pack(">Q", len(text)) + text + blobs
+
+
+plain = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(st.characters())
+    | st.binary(),
+    lambda inner: (
+        st.lists(inner)
+        | st.lists(inner).map(tuple)
+        | st.dictionaries(st.text() | st.integers() | st.tuples(st.text()), inner)
+        | st.frozensets(st.text())
+    ),
+    max_leaves=20,
+)
+
+
+@given(plain)
+def test_plain_values_cross(value):
+    assert replies.load_value(replies.dump_value(value)) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Document(text="half \ud800", format="text", pages=(Page(start=0, label="S1"),)),
+        Mail(
+            headers=(("a", "b"),),
+            html=b"<p>",
+            attachments=(Attachment(name="n", content=b"\0\xff"), Attachment(name="", content=b"")),
+        ),
+        PdfPages(texts=("a",), scans=(1,), continued=frozenset({3, 4}), engine="e"),
+        [Piece(0, 4, (("symbol", "f"),), (0, 1)), Piece(4, 8)],
+    ],
+)
+def test_values_of_ours_cross_whole(value):
+    crossed = replies.load_value(replies.dump_value(value))
+    assert crossed == value
+    assert type(crossed) is type(value)
+
+
+def test_errors_cross_with_what_they_say():
+    error = UnreadableFile("half a file", reason="damaged")
+    crossed = replies.load_error(replies.dump_error(error))
+    assert (type(crossed), crossed.message, crossed.reason) == (
+        UnreadableFile,
+        "half a file",
+        "damaged",
+    )
+
+
+def test_what_is_neither_plain_nor_listed_does_not_cross():
+    chunk = Chunk(
+        index=0,
+        text="x",
+        start_line=1,
+        end_line=1,
+        start_col=1,
+        end_col=1,
+        start_byte=0,
+        end_byte=1,
+        strategy="lines",
+    )
+    for value in (chunk, Path("x"), [object()], 1j, replies.BrokenReply):
+        with pytest.raises(TypeError):
+            replies.dump_value(value)
+
+
+class Command:
+    """What a pickled reply could do."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self):
+        return (subprocess.Popen, (["touch", str(self.marker)],))
+
+
+ATTACKS = [
+    framed({"subprocess.Popen": [["true"]]}),
+    framed({"s3sync_dagster.workers.pool.subprocess.Popen": [["true"]]}),
+    framed({"LocalPool": [1, None]}),
+    framed({"__class__": []}),
+    framed({"Document": []}),
+    framed({"Document": ["x"] * 30}),
+    framed({"Piece": {"start": 1}}),
+    framed({"bytes": 1}),
+    framed({"bytes": -1}, b"x"),
+    framed({"bytes": 1e300}, b"x"),
+    framed({"tuple": 5}),
+    framed({"tuple": [], "list": []}),
+    framed({"dict": [[{"dict": []}, 1]]}),
+    framed([[]])[:-1],
+    b"\xff" * 9,
+    b"",
+    struct.pack(">Q", 200_000) + b"[" * 200_000,
+]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_no_reply_makes_anything_else(attack):
+    with pytest.raises(replies.BrokenReply):
+        replies.load_value(attack)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        ["BaseException", {"dict": [["message", "x"]]}],
+        ["sys", {"dict": [["message", "x"]]}],
+        ["S3SyncError.__init__", {"dict": [["message", "x"]]}],
+        ["LeaseLost", {"dict": [["message", "x"]]}],
+        ["UnreadableFile", {"dict": [["message", "x"], ["__class__", 1]]}],
+        ["UnreadableFile", {"dict": []}],
+        {"Document": []},
+    ],
+)
+def test_no_reply_makes_another_error(attack):
+    with pytest.raises(replies.BrokenReply):
+        replies.load_error(framed(attack))
+
+
+def test_a_worker_that_was_taken_over_runs_nothing_in_its_caller(tmp_path):
+    marker = tmp_path / "was here"
+    body = pickle.dumps(Command(marker))
+    dotted = (  # what a pickle's own names allow: a class that a module of ours has imported
+        b"\x80\x04\x8c\x1bs3sync_dagster.workers.pool\x8c\x10subprocess.Popen\x93"
+        b"]\x8c\x05touch\x94a\x8c" + bytes([len(str(marker))]) + str(marker).encode() + b"a\x85R."
+    )
+    job = "s3sync_dagster_tests.workers.jobs:reply_with"
+    with open_pool(workers=1) as pool:
+        for reply in (body, dotted, *ATTACKS):
+            with pytest.raises(LimitExceeded) as caught:
+                pool.submit(job, reply, limits=WorkLimits(seconds=30)).result(60)
+            assert caught.value.reason == "worker_crashed"
+    assert not marker.exists()
+
+
+def classes_of(hint: object) -> Iterator[type]:
+    """Yield the classes of ours in a type, and in their fields' types."""
+    if isinstance(hint, type) and hint.__module__.startswith("s3sync_dagster"):
+        yield hint
+        for inner in typing.get_type_hints(hint).values():
+            yield from classes_of(inner)
+    for inner in typing.get_args(hint):
+        yield from classes_of(inner)
+
+
+def test_the_list_has_all_that_functions_in_workers_return_and_nothing_else():
+    found: set[type] = set()
+    for file in ROOM.rglob("*.py"):
+        text = file.read_text()
+        names = re.findall(r'"(s3sync_dagster\.[\w.]+:\w+)"', text)
+        names += [
+            f"s3sync_dagster.extraction.{name}"
+            for name in re.findall(r'_ROOM \+ "([\w.]+:\w+)"', text)
+        ]
+        for name in [*names, "s3sync_dagster.chunking.parsing:cut_source"]:
+            module, _, function = name.partition(":")
+            hints = typing.get_type_hints(getattr(importlib.import_module(module), function))
+            found.update(classes_of(hints["return"]))
+    assert {kind.__name__: kind.__module__ for kind in found} == replies.CLASSES
