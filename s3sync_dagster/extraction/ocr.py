@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from s3sync_dagster.core.interfaces import Content
-from s3sync_dagster.extraction.pdf import open_pdf
+from s3sync_dagster.extraction.pdf.text_layer import open_pdf
 from s3sync_dagster.extraction.picture_files import MAX_PIXELS
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.model.errors import (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from s3sync_dagster.extraction import scans
+from s3sync_dagster.extraction.pdf import scans
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.model.errors import EmptyText, LimitExceeded, MissingEngine
 from s3sync_dagster.model.source import ExtractionConfig

@@ -8,30 +8,30 @@ from s3sync_dagster.core.interfaces import Content
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.models import check_models, has_models
 from s3sync_dagster.extraction.pages import page_ranges
-from s3sync_dagster.extraction.pdf import (
-    is_scan,
-    look_at_pages,
-    open_pdf,
-    plain,
-    properties,
-)
-from s3sync_dagster.extraction.pdf_blocks import (
+from s3sync_dagster.extraction.pdf.blocks import (
     Block,
     blocks_to_markdown,
     join_tables,
     part_columns,
 )
-from s3sync_dagster.extraction.pdf_figures import with_figures
-from s3sync_dagster.extraction.pdf_grids import Word, find_grids
-from s3sync_dagster.extraction.pdf_lists import find_lists
-from s3sync_dagster.extraction.pdf_order import in_reading_order, put_in_place
-from s3sync_dagster.extraction.pdf_right_to_left import is_right_to_left
-from s3sync_dagster.extraction.pdf_tables import find_rows_over_the_break, mend_tables
-from s3sync_dagster.extraction.running_heads import (
+from s3sync_dagster.extraction.pdf.figures import with_figures
+from s3sync_dagster.extraction.pdf.grids import Word, find_grids
+from s3sync_dagster.extraction.pdf.lists import find_lists
+from s3sync_dagster.extraction.pdf.order import in_reading_order, put_in_place
+from s3sync_dagster.extraction.pdf.right_to_left import is_right_to_left
+from s3sync_dagster.extraction.pdf.running_heads import (
     MARGIN,
     MarginLine,
     find_running_heads,
     without_heads,
+)
+from s3sync_dagster.extraction.pdf.tables import find_rows_over_the_break, mend_tables
+from s3sync_dagster.extraction.pdf.text_layer import (
+    is_scan,
+    look_at_pages,
+    open_pdf,
+    plain,
+    properties,
 )
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.extraction.words import (

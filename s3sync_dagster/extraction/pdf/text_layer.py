@@ -9,9 +9,9 @@ from typing import Any
 
 from s3sync_dagster.core.interfaces import Content
 from s3sync_dagster.extraction.metadata import Properties
-from s3sync_dagster.extraction.pdf_blocks import Block
-from s3sync_dagster.extraction.pdf_figures import find_figures, is_tagged, with_figures
-from s3sync_dagster.extraction.pdf_right_to_left import in_letter_order
+from s3sync_dagster.extraction.pdf.blocks import Block
+from s3sync_dagster.extraction.pdf.figures import find_figures, is_tagged, with_figures
+from s3sync_dagster.extraction.pdf.right_to_left import in_letter_order
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.model.errors import LimitExceeded, UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from s3sync_dagster.core.interfaces import Content, WorkerPool, WorkLimits
 from s3sync_dagster.extraction.pages import PageWriter, page_ranges
-from s3sync_dagster.extraction.second_look import PageReader, read_again
+from s3sync_dagster.extraction.pdf.second_look import PageReader, read_again
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.extraction.words import word_recall
 from s3sync_dagster.model.document import Document
