@@ -1,5 +1,6 @@
 """PDF to Markdown with liteparse, each page checked against pdfium's own text."""
 
+import codecs
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -134,7 +135,7 @@ def _parse(content: Content, numbers: list[int], references: list[str]) -> list[
     from liteparse.parser import LiteParse
     from liteparse.types import ParseError
 
-    body = read_all(content)
+    body = read_all(content).removeprefix(codecs.BOM_UTF8)
     layouts = [_Layout() for _ in references]
     for start in range(0, len(numbers), _WINDOW_PAGES):
         window = numbers[start : start + _WINDOW_PAGES]
