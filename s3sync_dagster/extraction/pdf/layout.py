@@ -16,6 +16,7 @@ from s3sync_dagster.extraction.pdf.blocks import (
     part_columns,
 )
 from s3sync_dagster.extraction.pdf.figures import with_figures
+from s3sync_dagster.extraction.pdf.garbled import is_garbled
 from s3sync_dagster.extraction.pdf.grids import Word, find_grids
 from s3sync_dagster.extraction.pdf.lists import find_lists
 from s3sync_dagster.extraction.pdf.order import in_reading_order, put_in_place
@@ -60,7 +61,8 @@ class _Layout:
     blocks: list[Block] = field(default_factory=list)
     margins: list[MarginLine] = field(default_factory=list)
     height: float = 0.0
-    garbled: bool = False
+    looks_garbled: bool = False
+    """A suspicion only: it takes Arabic and Korean for garbled too."""
 
 
 def read_with_liteparse(content: Content, *, name: str, config: ExtractionConfig) -> PdfPages:
@@ -116,7 +118,10 @@ def _read(content: Content) -> PdfPages:
         for i, blocks in enumerate(bodies)
     ]
     scans = [
-        i for i, reference in enumerate(references) if is_scan(reference) or layouts[i].garbled
+        i
+        for i, page in enumerate(seen)
+        if is_scan(page.text)
+        or (layouts[i].looks_garbled and is_garbled(page.text, strange=page.strange))
     ]
     return PdfPages(
         texts=tuple(texts),
@@ -171,7 +176,7 @@ def _layout(page: Any) -> _Layout:
         blocks=mend_tables(in_reading_order(blocks, width=page.width)),
         margins=_margin_lines(page),
         height=page.height,
-        garbled=bool(page.complexity and page.complexity.is_garbled),
+        looks_garbled=bool(page.complexity and page.complexity.is_garbled),
     )
 
 
