@@ -7,9 +7,9 @@ import sys
 import time
 
 from benchmarks.extraction import layouts, scores
-from s3sync_dagster.extraction.pdf import read_with_pdfium
-from s3sync_dagster.extraction.pdf_layout import read_with_liteparse
-from s3sync_dagster.extraction.scans import join_pages
+from s3sync_dagster.extraction.pdf.layout import read_with_liteparse
+from s3sync_dagster.extraction.pdf.scans import join_pages
+from s3sync_dagster.extraction.pdf.text_layer import read_with_pdfium
 from s3sync_dagster.model.source import ExtractionConfig
 
 

@@ -1,10 +1,12 @@
 """Who reads a file: by suffix first, by content second."""
 
+import re
 from dataclasses import dataclass
 
 from s3sync_dagster.core.filetypes import TEXT, FileKind, kind_of, suffix_of
 from s3sync_dagster.engine.ports import Content
-from s3sync_dagster.extraction.content import sniff
+from s3sync_dagster.extraction.content import head_of, sniff
+from s3sync_dagster.extraction.decoding import is_text
 from s3sync_dagster.model.errors import UnreadableFile, UnsupportedFile
 
 _SKIPS = {
@@ -57,8 +59,9 @@ def choose(content: Content, *, name: str, content_type: str | None) -> Choice:
         media_type = (content_type or "").partition(";")[0].strip().lower()
         reader = _BY_TYPE.get(media_type)
         return Choice(FileKind(reader=reader) if reader else TEXT)
-    if proven is None and suffix_of(name) in _ALSO_TEXT:
-        return Choice(TEXT, (f"The suffix says {suffix_of(name)}, the bytes are text.",))
+    if proven is None and (reader := _read_as_text(content, named)):
+        kind = FileKind(reader=reader) if reader != "text" else TEXT
+        return Choice(kind, (f"The suffix says {suffix_of(name)}, the bytes are {reader}.",))
     if proven is None and named.reader in _PROVABLE:
         raise UnreadableFile(
             f"The suffix says {suffix_of(name)} but the bytes are not of that kind.",
@@ -68,12 +71,26 @@ def choose(content: Content, *, name: str, content_type: str | None) -> Choice:
 
 
 _COMPOUND = ("doc", "xls", "ppt", "msg")
-_ALSO_TEXT = (".doc", ".msg")
-"""Suffixes of plain text too, on systems where Word and Outlook are not at home."""
+_ALSO_TEXT = ("doc", "msg", "xls", "ppt")
+"""Readers whose suffixes plain text has too: ``.dot`` of Graphviz, ``.xls`` of web shops."""
+_WEB_ARCHIVE = re.compile(rb"mime-version:", re.IGNORECASE)
+_WEB_PAGE = re.compile(rb"<!doctype html|<html|<table|<head|<body", re.IGNORECASE)
 _PROVABLE = {
     *("pdf", "docx", "doc", "odt", "rtf", "xlsx", "xls", "ods", "pptx", "ppt", "odp", "epub"),
     *("msg", "image"),
 }
+
+
+def _read_as_text(content: Content, named: FileKind) -> str | None:
+    """Return who reads what an old office suffix promises wrongly, None for what is no text."""
+    head = head_of(content)
+    if named.reader not in _ALSO_TEXT or not is_text(head):
+        return None
+    if _WEB_ARCHIVE.match(head.lstrip(b"\xef\xbb\xbf \r\n")):
+        return "mhtml"
+    if named.reader != "msg" and _WEB_PAGE.search(head[:1024]):
+        return "html"
+    return "csv" if named.reader == "xls" and b"<?xml" not in head[:100] else "text"
 
 
 def _notice(proven: str, name: str, named: FileKind | None) -> tuple[str, ...]:

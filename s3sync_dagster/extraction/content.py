@@ -2,6 +2,7 @@
 
 import io
 import re
+import struct
 import zipfile
 from pathlib import Path
 
@@ -20,6 +21,8 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"GIF89a", "image"),
     (b"II*\x00", "image"),
     (b"MM\x00*", "image"),
+    (b"II+\x00\x08\x00\x00\x00", "image"),
+    (b"MM\x00+\x00\x08\x00\x00", "image"),
     (b"\x1f\x8b", "archive"),
     (b"BZh", "archive"),
     (b"\xfd7zXZ\x00", "archive"),
@@ -36,8 +39,13 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"OggS", "media"),
     (b"\x1aE\xdf\xa3", "media"),
 )
+_NO_TEXT = 9
+"""Bytes below the tab are in no text: a magic that has one needs no second look."""
 _IN_PLAIN_CHARACTERS = ("pdf", "rtf")
 """Kinds whose whole file may be plain characters."""
+_PDF_HEADER = re.compile(rb"(?:^|\xef\xbb\xbf)%PDF-\d", re.MULTILINE)
+_BITMAP_HEADER = struct.Struct("<6xIII")
+_BITMAP_HEADER_SIZES = (12, 16, 40, 52, 56, 64, 108, 124)
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _OPEN_DOCUMENT = {
     "application/vnd.oasis.opendocument.text": "odt",
@@ -75,8 +83,11 @@ def sniff(content: Content, *, named_as_text: bool = False) -> str | None:
     if plain and named_as_text:
         return None
     for magic, answer in _MAGIC:
-        if head.startswith(magic) and (answer in _IN_PLAIN_CHARACTERS or not plain):
+        sure = not plain or answer in _IN_PLAIN_CHARACTERS or min(magic) < _NO_TEXT
+        if sure and head.startswith(magic):
             return answer
+    if _is_bitmap(head):
+        return "image"
     if head.startswith(b"PK\x03\x04"):
         return _sniff_zip(content)
     if head.startswith(_OLE):
@@ -86,7 +97,15 @@ def sniff(content: Content, *, named_as_text: bool = False) -> str | None:
     if head[:4] == b"RIFF" or head[4:8] == b"ftyp":
         return "media"
     # A PDF may have junk before its header, within the first kilobyte.
-    return "pdf" if re.search(rb"^%PDF-\d", head[:1024], re.MULTILINE) else None
+    return "pdf" if _PDF_HEADER.search(head[:1024]) else None
+
+
+def _is_bitmap(head: bytes) -> bool:
+    """Return whether a file begins as a BMP does: ``BM`` and the sizes of its two headers."""
+    if not head.startswith(b"BM") or len(head) < _BITMAP_HEADER.size:
+        return False
+    reserved, start, header = _BITMAP_HEADER.unpack_from(head)
+    return reserved == 0 and header in _BITMAP_HEADER_SIZES and start >= 14 + header
 
 
 def _sniff_zip(content: Content) -> str:
@@ -105,21 +124,33 @@ def _sniff_zip(content: Content) -> str:
     return "epub" if "META-INF/container.xml" in names else "archive"
 
 
-def _sniff_ole(content: Content) -> str:
-    """Return the kind of a compound file by the names of its streams, without parsing it.
+_STREAMS = (
+    ("encryptedpackage", "encrypted"),
+    ("__properties_version1.0", "msg"),
+    ("powerpoint document", "ppt"),
+    ("workbook", "xls"),
+    ("book", "xls"),
+    ("worddocument", "doc"),
+)
+"""Streams that say whose file it is, in small letters: some programs write them in capitals."""
 
-    The directory stores names in UTF-16 and may stand anywhere in the file. Without any known name
-    it is of another program, or cut off: ``compound``.
+
+def _sniff_ole(content: Content) -> str:
+    """Return the kind of a compound file by the names of the streams in its root.
+
+    Deeper ones are of files inside the file. Where the directory cannot be read, a name anywhere
+    in the bytes counts. Without any known name it is of another program, or cut off: ``compound``.
     """
+    import olefile  # noqa: PLC0415 (only for such files)
+
     body = read_all(content)
-    for name, reader in (
-        ("EncryptedPackage", "encrypted"),
-        ("__properties_version1.0", "msg"),
-        ("WordDocument", "doc"),
-        ("PowerPoint Document", "ppt"),
-        ("Workbook", "xls"),
-        ("Book", "xls"),
-    ):
-        if name.encode("utf-16-le") in body:
-            return reader
-    return "compound"
+    try:
+        with olefile.OleFileIO(body) as file:
+            names = {path[0].casefold() for path in file.listdir() if len(path) == 1}
+    except _BROKEN_COMPOUND:
+        lower = body.lower()
+        names = {name for name, _ in _STREAMS if name.encode("utf-16-le") in lower}
+    return next((reader for name, reader in _STREAMS if name in names), "compound")
+
+
+_BROKEN_COMPOUND = (OSError, ValueError, IndexError, KeyError, TypeError, struct.error)

@@ -100,6 +100,13 @@ def _decode_declared(content: bytes) -> Decoded | None:
         return None
 
 
+def is_text(head: bytes) -> bool:
+    """Return whether the first bytes of a file are text in any encoding that is known."""
+    return head.startswith(tuple(mark for mark, _ in _BOMS)) or not (
+        looks_binary(head) and _wide_without_mark(head) is None
+    )
+
+
 def looks_binary(content: bytes) -> bool:
     """Return whether control characters are more than stray ones, at the head or the tail."""
     for sample in (content[:SAMPLE_BYTES], content[-SAMPLE_BYTES:]):

@@ -60,19 +60,19 @@ _ENGINES: dict[str, tuple[Engine, ...]] = {
     "pdf": (
         Engine(
             name="liteparse",
-            function=_ROOM + "pdf_layout:read_with_liteparse",
+            function=_ROOM + "pdf.layout:read_with_liteparse",
             seconds=60,
             seconds_per_mib=15,
         ),
         Engine(
             name="pypdfium2",
-            function=_ROOM + "pdf:read_with_pdfium",
+            function=_ROOM + "pdf.text_layer:read_with_pdfium",
             seconds=60,
             seconds_per_mib=15,
         ),
         Engine(
             name="docling-models",
-            function=_ROOM + "pdf_layout:read_for_models",
+            function=_ROOM + "pdf.layout:read_for_models",
             seconds=60,
             seconds_per_mib=15,
             by_choice=True,

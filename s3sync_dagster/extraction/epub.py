@@ -29,8 +29,6 @@ PRELOAD = {
 }
 _CONTAINER = "META-INF/container.xml"
 _ENCRYPTION = "META-INF/encryption.xml"
-_CONTENT_CIPHER = b"http://www.w3.org/2001/04/xmlenc#"
-"""Algorithms of protected books; those for fonts have other names."""
 _MAX_LABEL_CHARACTERS = 80
 
 
@@ -70,10 +68,11 @@ def _chapters(content: Content) -> Iterator[bytes]:
     source = content if isinstance(content, Path) else io.BytesIO(content)
     try:
         with zipfile.ZipFile(source) as archive:
-            if _ENCRYPTION in archive.namelist() and _CONTENT_CIPHER in archive.read(_ENCRYPTION):
+            paths = _reading_order(archive)
+            if not _encrypted_paths(archive).isdisjoint(paths):
                 message = "The book is protected: its chapters are encrypted."
                 raise UnreadableFile(message, reason="encrypted")
-            for path in _reading_order(archive):
+            for path in paths:
                 yield archive.read(path)
     except (KeyError, StopIteration, ParseError, DefusedXmlException):
         raise UnreadableFile(
@@ -81,6 +80,18 @@ def _chapters(content: Content) -> Iterator[bytes]:
         ) from None
     except BROKEN_ARCHIVE:
         raise UnreadableFile("The book is cut off or damaged.", reason="damaged") from None
+
+
+def _encrypted_paths(archive: zipfile.ZipFile) -> set[str]:
+    """Return the files that need a key; most books encrypt nothing but their fonts."""
+    if _ENCRYPTION not in archive.namelist():
+        return set()
+    table = _parse(archive.read(_ENCRYPTION))
+    return {
+        posixpath.normpath(unquote(element.get("URI", "")))
+        for element in table.iter()
+        if _is(element, "CipherReference")
+    }
 
 
 def _reading_order(archive: zipfile.ZipFile) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from s3sync_dagster.engine.ports import Content, WorkerPool
 from s3sync_dagster.extraction.engines import Engine, engines_for
 from s3sync_dagster.extraction.pages import PageWriter
-from s3sync_dagster.extraction.scans import read_scans
+from s3sync_dagster.extraction.pdf.scans import read_scans
 from s3sync_dagster.extraction.steps import Attachment, Converted, Mail, PdfPages
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import EmptyText, FixInput, LimitExceeded, MissingEngine

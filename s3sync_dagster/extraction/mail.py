@@ -9,7 +9,7 @@ from typing import cast
 
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import read_all
-from s3sync_dagster.extraction.decoding import decode
+from s3sync_dagster.extraction.decoding import decode, is_text
 from s3sync_dagster.extraction.steps import Attachment, Converted, Mail
 from s3sync_dagster.model.errors import UnreadableFile, UnsupportedFile
 from s3sync_dagster.model.source import ExtractionConfig
@@ -51,6 +51,8 @@ def read_mhtml(content: Content, *, name: str, config: ExtractionConfig) -> Conv
 
 
 def _parse(content: bytes) -> EmailMessage:
+    if b"\0" in content[:64] and is_text(content[:4096]):
+        content = decode(content).text.encode()  # saved as UTF-16 by an editor
     message = email.message_from_bytes(content, policy=email.policy.default)
     return cast("EmailMessage", message)
 

@@ -1,5 +1,6 @@
 """Reading pictures of text with Tesseract: images, and pages of PDFs that are scans."""
 
+import functools
 import io
 import re
 from collections.abc import Iterator, Sequence
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from s3sync_dagster.engine.ports import Content
-from s3sync_dagster.extraction.pdf import open_pdf
+from s3sync_dagster.extraction.pdf.text_layer import open_pdf
 from s3sync_dagster.extraction.picture_files import MAX_PIXELS
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.model.errors import (
@@ -40,8 +41,9 @@ def read_image(content: Content, *, name: str, config: ExtractionConfig) -> PdfP
     if not config.ocr:
         message = "Pictures are read where the source's extraction.ocr is on."
         raise UnsupportedFile(message, reason="ocr_off")
-    check_languages(config.ocr_languages)
-    texts = [recognise(picture, languages=config.ocr_languages) for picture in _frames(content)]
+    languages = config.ocr_languages
+    check_languages(languages)
+    texts = [recognise(p, languages=languages, upright=False) for p in _frames(content)]
     if not any(texts):
         raise EmptyText("No text was found in the picture.", reason="no_text")
     return PdfPages(texts=tuple(texts), scans=(), engine="tesseract")
@@ -51,9 +53,10 @@ def read_pdf_pages(
     content: Content, numbers: Sequence[int], *, config: ExtractionConfig
 ) -> list[str]:
     """Return the text of some pages (indices from 0) as Tesseract reads their pictures."""
-    check_languages(config.ocr_languages)
+    languages = config.ocr_languages
+    check_languages(languages)
     pdf = open_pdf(content)
-    return [recognise(_render(pdf[number]), languages=config.ocr_languages) for number in numbers]
+    return [recognise(_render(pdf[n]), languages=languages, upright=False) for n in numbers]
 
 
 def _render(page: Any) -> Any:
@@ -86,9 +89,10 @@ def _frames(content: Content) -> Iterator[Any]:
 
 
 def prepare(image: Any) -> Any:
-    """Return the picture in grey on white, small ones enlarged."""
-    from PIL import Image  # noqa: PLC0415 (loaded once by the forker)
+    """Return the picture upright, in grey on white, small ones enlarged."""
+    from PIL import Image, ImageOps  # noqa: PLC0415 (loaded once by the forker)
 
+    image = ImageOps.exif_transpose(image)  # a telephone held upright
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layered = image.convert("RGBA")
         image = Image.new("RGBA", layered.size, "white")
@@ -99,12 +103,18 @@ def prepare(image: Any) -> Any:
     return grey
 
 
-def recognise(picture: Any, *, languages: str) -> str:
-    """Return the text that Tesseract sees; raises ``UnreadableFile`` (``damaged``)."""
+def recognise(picture: Any, *, languages: str, upright: bool = True) -> str:
+    """Return the text that Tesseract sees; raises ``UnreadableFile`` (``damaged``).
+
+    A picture that may lie on its side or stand on its head (``upright`` False) is turned first.
+    """
+    # 1: find the orientation, then as without; it takes data that Debian's package brings along.
+    turning = ["--psm", "1"] if not upright and "osd" in _installed_data() else []
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=1)
     done = run_program(
-        ["tesseract", "-", "-", "-l", languages, "--dpi", str(_DPI)], content=buffer.getvalue()
+        ["tesseract", "-", "-", "-l", languages, "--dpi", str(_DPI), *turning],
+        content=buffer.getvalue(),
     )
     if done.status != 0:
         raise UnreadableFile("Tesseract cannot read the picture.", reason="damaged")
@@ -114,10 +124,16 @@ def recognise(picture: Any, *, languages: str) -> str:
 
 def check_languages(languages: str) -> None:
     """Raise ``MissingEngine``: Tesseract itself goes on with the languages that it has."""
-    listed = run_program(["tesseract", "--list-langs"]).output.decode("utf-8", "replace").split()
-    missing = [language for language in languages.split("+") if language not in listed]
+    missing = [name for name in languages.split("+") if name not in _installed_data()]
     if missing:
         raise MissingEngine(
             f"Tesseract has no data for {', '.join(missing)}: install its language package.",
             reason="missing_language",
         )
+
+
+@functools.cache
+def _installed_data() -> frozenset[str]:
+    """Return the names of Tesseract's data, read once a process: a worker lives for one call."""
+    listed = run_program(["tesseract", "--list-langs"]).output.decode("utf-8", "replace")
+    return frozenset(listed.split())

@@ -11,7 +11,7 @@ from s3sync_dagster.extraction.docling_reader import (
     to_markdown,
 )
 from s3sync_dagster.extraction.metadata import office_properties
-from s3sync_dagster.extraction.templates import as_document
+from s3sync_dagster.extraction.templates import as_document, as_plain_open_document
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.source import ExtractionConfig
 
@@ -47,7 +47,9 @@ def read_odt(content: Content, *, name: str, config: ExtractionConfig) -> Docume
     class Backend(OdtDocumentBackend):
         _odf_type = ""  # templates too
 
-    backend = open_backend(content, name=name, format_name="ODT", backend=Backend)
+    backend = open_backend(
+        as_plain_open_document(content), name=name, format_name="ODT", backend=Backend
+    )
     parsed = convert(backend)
     _keep_footnotes(parsed)
     return _document(content, fill_pictures(to_markdown(parsed, layers=("BODY", "NOTES"))))

@@ -14,7 +14,7 @@ from typing import Any
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE, check_unpacked_size
 from s3sync_dagster.extraction.content import read_all
-from s3sync_dagster.extraction.pdf import is_scan, open_pdf
+from s3sync_dagster.extraction.pdf.text_layer import is_scan, open_pdf
 
 MAX_PIXELS = 80_000_000
 """Of one picture: an A0 poster at 200 dpi has 62 million."""

@@ -85,10 +85,13 @@ def _slide(backend: Any, number: int, descriptions: Sequence[str] = ()) -> str:
 
 def _descriptions(shapes: Any) -> Iterator[str]:
     """Yield the alternative text of each picture in docling's order."""
+    from pptx.shapes.picture import Picture  # noqa: PLC0415 (only in workers)
+    from pptx.shapes.placeholder import PlaceholderPicture  # noqa: PLC0415
+
     for shape in shapes:
         if hasattr(shape, "shapes"):
             yield from _descriptions(shape.shapes)
-        elif hasattr(shape, "image"):
+        elif isinstance(shape, (Picture, PlaceholderPicture)):  # its image may be elsewhere
             yield shape._element._nvXxPr.cNvPr.get("descr") or ""
 
 

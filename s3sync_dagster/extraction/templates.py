@@ -2,14 +2,16 @@
 
 import io
 import re
-import shutil
-import tempfile
-import warnings
 import zipfile
 from pathlib import Path
 
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE, check_unpacked_size
+from s3sync_dagster.extraction.office_repairs import (
+    changed_open_document_parts,
+    changed_word_parts,
+    with_parts,
+)
 
 _TYPES = "[Content_Types].xml"
 _WORD = re.compile(
@@ -28,32 +30,32 @@ _PLAIN = b"application/vnd.openxmlformats-officedocument.%s.main+xml"
 def as_document(content: Content) -> Content:
     """Return the file as an ordinary document or presentation; python-docx takes no other.
 
-    A copy gets a second table of types, which stands for the first one; all other files come back
-    as they are. Raises ``LimitExceeded`` (``zip_bomb``).
+    A copy gets a second table of types, and second parts for those that docling would stumble
+    over, which stand for the first ones; all other files come back as they are. Raises
+    ``LimitExceeded`` (``zip_bomb``).
     """
     check_unpacked_size(content)
+    source = content if isinstance(content, Path) else io.BytesIO(content)
     try:
-        with zipfile.ZipFile(
-            content if isinstance(content, Path) else io.BytesIO(content)
-        ) as archive:
+        with zipfile.ZipFile(source) as archive:
             types = archive.read(_TYPES)
+            changed = changed_word_parts(archive)
     except (*BROKEN_ARCHIVE, KeyError):
         return content  # the reader says what is wrong
     plain = _WORD.sub(_PLAIN % b"wordprocessingml.document", types)
     plain = _SLIDES.sub(_PLAIN % b"presentationml.presentation", plain)
-    if plain == types:
-        return content
-    if isinstance(content, Path):
-        copy = Path(tempfile.mkdtemp()) / "document"  # goes with the worker's own folder
-        shutil.copyfile(content, copy)
-        _append(copy, plain)
-        return copy
-    stream = io.BytesIO(content)
-    _append(stream, plain)
-    return stream.getvalue()
+    if plain != types:
+        changed[_TYPES] = plain
+    return with_parts(content, changed)
 
 
-def _append(file: Path | io.BytesIO, types: bytes) -> None:
-    with zipfile.ZipFile(file, "a") as archive, warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the name is there twice, as it should
-        archive.writestr(_TYPES, types)
+def as_plain_open_document(content: Content) -> Content:
+    """Return an OpenDocument text that docling reads whole; most come back as they are."""
+    check_unpacked_size(content)
+    source = content if isinstance(content, Path) else io.BytesIO(content)
+    try:
+        with zipfile.ZipFile(source) as archive:
+            changed = changed_open_document_parts(archive)
+    except BROKEN_ARCHIVE:
+        return content  # the reader says what is wrong
+    return with_parts(content, changed)

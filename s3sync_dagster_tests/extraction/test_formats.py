@@ -1,16 +1,13 @@
 """Each format's file gives its golden Markdown, with title, pages and warnings."""
 
 import dataclasses
-import io
 import json
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from s3sync_dagster.extraction.show import provenance
 from s3sync_dagster.extraction.words import word_recall
-from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster_tests.extraction import corpus
 from s3sync_dagster_tests.extraction.conftest import Read
 
@@ -87,16 +84,6 @@ def test_chapters_are_pages(read: Read):
     assert (document.title, document.author) == ("The Book", "Eve")
     assert [page.label for page in document.pages] == ["Chapter 1", "Chapter 2"]
     assert document.text[document.pages[1].start :].startswith("# Chapter 2\n")
-
-
-def test_protected_book_is_encrypted(read: Read):
-    out = io.BytesIO(corpus.make_epub())
-    with zipfile.ZipFile(out, "a") as archive:
-        cipher = "http://www.w3.org/2001/04/xmlenc#aes128-cbc"
-        archive.writestr("META-INF/encryption.xml", f'<e Algorithm="{cipher}"/>')
-    with pytest.raises(UnreadableFile) as caught:
-        read(out.getvalue(), "book.epub")
-    assert caught.value.reason == "encrypted"
 
 
 def test_notebook_cells_are_pages(read: Read):

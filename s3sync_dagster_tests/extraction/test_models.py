@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from s3sync_dagster.extraction import models, scans
+from s3sync_dagster.extraction import models
 from s3sync_dagster.extraction.engines import engines_for
+from s3sync_dagster.extraction.pdf import scans
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import LimitExceeded, MissingEngine

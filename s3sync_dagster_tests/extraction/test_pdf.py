@@ -5,14 +5,18 @@ import io
 import pytest
 
 from s3sync_dagster.extraction.pages import page_ranges
-from s3sync_dagster.extraction.pdf import iso_date
-from s3sync_dagster.extraction.pdf_blocks import (
+from s3sync_dagster.extraction.pdf.blocks import (
     Block,
     blocks_to_markdown,
     join_tables,
     part_columns,
 )
-from s3sync_dagster.extraction.running_heads import MarginLine, find_running_heads, without_heads
+from s3sync_dagster.extraction.pdf.running_heads import (
+    MarginLine,
+    find_running_heads,
+    without_heads,
+)
+from s3sync_dagster.extraction.pdf.text_layer import iso_date
 from s3sync_dagster.extraction.words import join_split_words, word_recall, words_of
 from s3sync_dagster.model.errors import LimitExceeded
 from s3sync_dagster_tests.extraction import raw_pdf

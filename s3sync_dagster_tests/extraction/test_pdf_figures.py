@@ -2,8 +2,8 @@
 
 import pytest
 
-from s3sync_dagster.extraction.pdf import read_with_pdfium
-from s3sync_dagster.extraction.pdf_layout import read_with_liteparse
+from s3sync_dagster.extraction.pdf.layout import read_with_liteparse
+from s3sync_dagster.extraction.pdf.text_layer import read_with_pdfium
 from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster_tests.extraction.raw_pdf import FONT, build_pdf, stream
 

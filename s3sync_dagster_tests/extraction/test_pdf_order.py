@@ -2,10 +2,10 @@
 
 import pytest
 
-from s3sync_dagster.extraction.pdf_blocks import Block
-from s3sync_dagster.extraction.pdf_grids import Word, find_grids
-from s3sync_dagster.extraction.pdf_lists import find_lists
-from s3sync_dagster.extraction.pdf_order import in_reading_order
+from s3sync_dagster.extraction.pdf.blocks import Block
+from s3sync_dagster.extraction.pdf.grids import Word, find_grids
+from s3sync_dagster.extraction.pdf.lists import find_lists
+from s3sync_dagster.extraction.pdf.order import in_reading_order
 from s3sync_dagster.extraction.words import restore_beginning
 
 PAGE_WIDTH = 600.0

@@ -1,7 +1,7 @@
 """Tables without rules whose pieces come apart, and what only looks like a piece."""
 
-from s3sync_dagster.extraction.pdf_blocks import Block
-from s3sync_dagster.extraction.pdf_tables import find_rows_over_the_break, mend_tables
+from s3sync_dagster.extraction.pdf.blocks import Block
+from s3sync_dagster.extraction.pdf.tables import find_rows_over_the_break, mend_tables
 
 PITCH = 24.0
 

@@ -21,10 +21,10 @@ pytestmark = pytest.mark.long
 LINES = ["The quick brown fox jumps", "over the lazy dog and runs", "into the forest 12345"]
 
 
-def picture(*lines: str, mode: str = "L"):
+def picture(*lines: str, mode: str = "L", height: int = 800):
     from PIL import Image, ImageDraw, ImageFont
 
-    image = Image.new("L", (1654, 800), 255)
+    image = Image.new("L", (1654, height), 255)
     for number, line in enumerate(lines):
         place = (100, 100 + number * 90)
         ImageDraw.Draw(image).text(place, line, fill=0, font=ImageFont.load_default(44))
@@ -72,6 +72,24 @@ def test_scanned_pdf_is_read_page_by_page(read: Read):
     assert document.engine == "liteparse+tesseract"
     assert word_recall(" ".join(LINES), document.text[: document.pages[1].start]) == 1.0
     assert "page two" in document.text[document.pages[1].start :]
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_turned_pages_are_read_upright(read: Read, degrees: int):
+    page = picture(*(f"{line} and on the page before" for line in LINES * 5), height=1600)
+    turned = page.rotate(degrees, expand=True, fillcolor=255)
+    document = read(saved(turned, "PDF", resolution=200), "scan.pdf")
+    assert word_recall(" ".join(LINES), document.text) == 1.0
+
+
+def test_photo_is_turned_as_the_camera_says(read: Read):
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees to the right
+    lying = picture(*LINES).rotate(90, expand=True)
+    document = read(saved(lying, "JPEG", exif=exif), "photo.jpg")
+    assert word_recall(" ".join(LINES), document.text) == 1.0
 
 
 def test_blank_picture_has_no_text(read: Read):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from s3sync_dagster.extraction import scans
+from s3sync_dagster.extraction.pdf import scans
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.model.errors import EmptyText, LimitExceeded, MissingEngine
 from s3sync_dagster.model.source import ExtractionConfig
@@ -72,6 +72,34 @@ def test_page_that_meets_a_limit_is_named():
     document = read(pages("", "", scanned=(0, 1)), Reader(too_hard={1}))
     assert document.text.strip() == "seen on page 1"
     assert document.warnings == ("Page 2 was not read: It takes longer than 90 s.",)
+
+
+GARBLED = "Oqnbddchmfr ne sgd 51mc"
+
+
+@pytest.mark.usefixtures("installed")
+def test_garbled_text_layer_is_replaced_and_named():
+    document = read(pages(GARBLED, scanned=(0,)), Reader())
+    assert document.text.strip() == "seen on page 1"
+    assert document.warnings == (
+        "Pages whose text layer is garbled were read from their pictures: 1.",
+    )
+
+
+@pytest.mark.usefixtures("installed")
+def test_garbled_text_layer_stays_where_the_picture_shows_no_words(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(scans, "is_text", lambda _: False)
+    assert read(pages(GARBLED, scanned=(0,)), Reader()).text.strip() == GARBLED
+
+
+@pytest.mark.usefixtures("not_installed")
+def test_garbled_text_layer_is_named_without_tesseract():
+    document = read(pages(GARBLED, "typed", scanned=(0,)), Reader())
+    assert document.warnings == (
+        "Pages with a garbled text layer: 1 (Tesseract is not installed).",
+    )
 
 
 @pytest.mark.usefixtures("installed")

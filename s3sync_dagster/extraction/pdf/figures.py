@@ -4,7 +4,7 @@ import ctypes
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from s3sync_dagster.extraction.pdf_blocks import Block
+from s3sync_dagster.extraction.pdf.blocks import Block
 
 _KINDS = {"Figure": "Picture", "Formula": "Formula"}
 _MAX_ELEMENTS = 50_000

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from s3sync_dagster.engine.ports import Content, WorkerPool, WorkLimits
 from s3sync_dagster.extraction.pages import PageWriter, page_ranges
-from s3sync_dagster.extraction.second_look import PageReader, read_again
+from s3sync_dagster.extraction.pdf.second_look import PageReader, read_again
+from s3sync_dagster.extraction.pdf.text_layer import is_scan
 from s3sync_dagster.extraction.steps import PdfPages
-from s3sync_dagster.extraction.words import word_recall
+from s3sync_dagster.extraction.words import is_text, word_recall
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import EmptyText, MissingEngine
 from s3sync_dagster.model.source import ExtractionConfig
@@ -61,10 +62,11 @@ def read_scans(
         read = read_again(
             pages.scans, content, reader=_TESSERACT, config=config, pool=pool, warnings=warnings
         )
-        for number, text in read.items():
-            # A text layer that was taken for garbled stays where the picture says the same.
-            if word_recall(text, texts[number]) < _MIN_AGREEMENT:
-                texts[number] = text
+        if garbled := _take(read, texts):
+            warnings.append(
+                f"Pages whose text layer is garbled were read from their pictures: "
+                f"{page_ranges(garbled)}."
+            )
         engine = f"{engine}+tesseract" if read else engine
     elif pages.scans and empty and config.ocr:
         raise MissingEngine(
@@ -73,10 +75,29 @@ def read_scans(
         )
     elif pages.scans and not empty:
         why = "Tesseract is not installed" if config.ocr else "OCR is off"
-        warnings.append(f"{len(pages.scans)} pages are pictures and were not read: {why}.")
+        garbled = [number for number in pages.scans if not is_scan(texts[number])]
+        if garbled:
+            warnings.append(f"Pages with a garbled text layer: {page_ranges(garbled)} ({why}).")
+        if pictures := len(pages.scans) - len(garbled):
+            warnings.append(f"{pictures} pages are pictures and were not read: {why}.")
     if not any(texts):
         raise EmptyText("The file has no text layer: it is a scan or empty.", reason="no_text")
     return join_pages(texts, pages, engine=engine, warnings=warnings)
+
+
+def _take(read: dict[int, str], texts: list[str]) -> list[int]:
+    """Put what Tesseract reads in place of texts; return the pages that had a text of their own.
+
+    A text layer that was taken for garbled stays where the picture says the same, or nothing.
+    """
+    replaced: list[int] = []
+    for number, text in read.items():
+        if is_scan(texts[number]):
+            texts[number] = text
+        elif is_text(text) and word_recall(text, texts[number]) < _MIN_AGREEMENT:
+            texts[number] = text
+            replaced.append(number)
+    return replaced
 
 
 def _look_with_models(

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from s3sync_dagster.extraction.pdf import plain
-from s3sync_dagster.extraction.pdf_blocks import Block
-from s3sync_dagster.extraction.pdf_grids import Word, lines_of
+from s3sync_dagster.extraction.pdf.blocks import Block
+from s3sync_dagster.extraction.pdf.grids import Word, lines_of
+from s3sync_dagster.extraction.pdf.text_layer import plain
 
 _BULLETS = re.compile(r"(?:[•·‣◦▪■□●○➢✓\uf000-\uf0ff]\s*)+")
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.metadata import Properties
-from s3sync_dagster.extraction.pdf_blocks import Block
-from s3sync_dagster.extraction.pdf_figures import find_figures, is_tagged, with_figures
-from s3sync_dagster.extraction.pdf_right_to_left import in_letter_order
+from s3sync_dagster.extraction.pdf.blocks import Block
+from s3sync_dagster.extraction.pdf.figures import find_figures, is_tagged, with_figures
+from s3sync_dagster.extraction.pdf.garbled import count_strange
+from s3sync_dagster.extraction.pdf.right_to_left import in_letter_order
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.model.errors import LimitExceeded, UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
@@ -24,6 +25,10 @@ MAX_PATHS = 8000
 _PASSWORD_ERROR = 4
 _LINE_HYPHEN = re.compile("[\ufffe\x02]\r?\n?")
 """pdfium's mark for a hyphen that only the line's end made."""
+_NO_CHARACTERS = dict.fromkeys(
+    code for code in (*range(32), *range(0x7F, 0xA0), 0xFEFF, 0xFFFE, 0xFFFF) if code not in (9, 10)
+)
+"""What a font without a table of characters leaves of its letters."""
 _MIN_WORD_CHARACTERS = 4
 """A page with fewer is a scan, or empty."""
 
@@ -74,6 +79,8 @@ class SeenPage:
     """With plain newlines."""
     figures: tuple[Block, ...] = ()
     """Alternative texts."""
+    strange: int = 0
+    """Characters of no script, as wrongly mapped fonts give them; the text is without most."""
     is_drawing: bool = False
     """Whether layout analysis would take quadratic time there."""
 
@@ -100,19 +107,19 @@ def look_at_pages(pdf: Any) -> Iterator[SeenPage]:
                 reason="output_too_large",
             )
         figures = tuple(find_figures(page)) if tagged else ()
-        yield SeenPage(plain(text), figures, _has_many_paths(page))
+        yield SeenPage(plain(text), figures, count_strange(text), _has_many_paths(page))
         page.close()
 
 
 def plain(text: str) -> str:
     """Return text without pdfium's marks and without characters that no store likes."""
-    text = _LINE_HYPHEN.sub("", text).replace("\r\n", "\n")
-    return text.replace("\x00", "").replace("\ufeff", "")
+    return _LINE_HYPHEN.sub("", text).replace("\r\n", "\n").translate(_NO_CHARACTERS)
 
 
 def is_scan(text: str) -> bool:
     """Return whether a page's text layer is as good as empty."""
-    return sum(map(str.isalnum, text[:1000])) < _MIN_WORD_CHARACTERS
+    words = "".join(text.split())[:1000]
+    return sum(map(str.isalnum, words)) < _MIN_WORD_CHARACTERS
 
 
 def _has_many_paths(page: Any) -> bool:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from s3sync_dagster.extraction.pdf import plain
-from s3sync_dagster.extraction.pdf_blocks import Block
+from s3sync_dagster.extraction.pdf.blocks import Block
+from s3sync_dagster.extraction.pdf.text_layer import plain
 
 _MIN_COLUMNS = 3
 _MIN_ROWS = 2

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from s3sync_dagster.extraction.pdf_blocks import Block
+from s3sync_dagster.extraction.pdf.blocks import Block
 
 MARGIN = 0.085
 """Share of the page's height, above and below, in which they stand."""

@@ -1,6 +1,6 @@
 """Reading order of a page's blocks, where layout analysis has some in a wrong place."""
 
-from s3sync_dagster.extraction.pdf_blocks import Block
+from s3sync_dagster.extraction.pdf.blocks import Block
 
 _MIN_LINES_POINTS = 30.0
 """Height of a paragraph of three lines: what makes a column, other than the cells of a form."""

@@ -4,8 +4,8 @@ import re
 from dataclasses import replace
 from itertools import pairwise
 
-from s3sync_dagster.extraction.pdf_blocks import Block
-from s3sync_dagster.extraction.pdf_lists import are_bullets
+from s3sync_dagster.extraction.pdf.blocks import Block
+from s3sync_dagster.extraction.pdf.lists import are_bullets
 
 _SENTENCE_END = re.compile(r"[.!?:][\"')\]]?$")
 _MAX_CELL_WORDS = 3

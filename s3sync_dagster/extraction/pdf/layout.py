@@ -1,5 +1,6 @@
 """PDF to Markdown with liteparse, each page checked against pdfium's own text."""
 
+import codecs
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -8,30 +9,31 @@ from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.models import check_models, has_models
 from s3sync_dagster.extraction.pages import page_ranges
-from s3sync_dagster.extraction.pdf import (
-    is_scan,
-    look_at_pages,
-    open_pdf,
-    plain,
-    properties,
-)
-from s3sync_dagster.extraction.pdf_blocks import (
+from s3sync_dagster.extraction.pdf.blocks import (
     Block,
     blocks_to_markdown,
     join_tables,
     part_columns,
 )
-from s3sync_dagster.extraction.pdf_figures import with_figures
-from s3sync_dagster.extraction.pdf_grids import Word, find_grids
-from s3sync_dagster.extraction.pdf_lists import find_lists
-from s3sync_dagster.extraction.pdf_order import in_reading_order, put_in_place
-from s3sync_dagster.extraction.pdf_right_to_left import is_right_to_left
-from s3sync_dagster.extraction.pdf_tables import find_rows_over_the_break, mend_tables
-from s3sync_dagster.extraction.running_heads import (
+from s3sync_dagster.extraction.pdf.figures import with_figures
+from s3sync_dagster.extraction.pdf.garbled import is_garbled
+from s3sync_dagster.extraction.pdf.grids import Word, find_grids
+from s3sync_dagster.extraction.pdf.lists import find_lists
+from s3sync_dagster.extraction.pdf.order import in_reading_order, put_in_place
+from s3sync_dagster.extraction.pdf.right_to_left import is_right_to_left
+from s3sync_dagster.extraction.pdf.running_heads import (
     MARGIN,
     MarginLine,
     find_running_heads,
     without_heads,
+)
+from s3sync_dagster.extraction.pdf.tables import find_rows_over_the_break, mend_tables
+from s3sync_dagster.extraction.pdf.text_layer import (
+    is_scan,
+    look_at_pages,
+    open_pdf,
+    plain,
+    properties,
 )
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.extraction.words import (
@@ -59,7 +61,8 @@ class _Layout:
     blocks: list[Block] = field(default_factory=list)
     margins: list[MarginLine] = field(default_factory=list)
     height: float = 0.0
-    garbled: bool = False
+    looks_garbled: bool = False
+    """A suspicion only: it takes Arabic and Korean for garbled too."""
 
 
 def read_with_liteparse(content: Content, *, name: str, config: ExtractionConfig) -> PdfPages:
@@ -115,7 +118,10 @@ def _read(content: Content) -> PdfPages:
         for i, blocks in enumerate(bodies)
     ]
     scans = [
-        i for i, reference in enumerate(references) if is_scan(reference) or layouts[i].garbled
+        i
+        for i, page in enumerate(seen)
+        if is_scan(page.text)
+        or (layouts[i].looks_garbled and is_garbled(page.text, strange=page.strange))
     ]
     return PdfPages(
         texts=tuple(texts),
@@ -134,7 +140,7 @@ def _parse(content: Content, numbers: list[int], references: list[str]) -> list[
     from liteparse.parser import LiteParse
     from liteparse.types import ParseError
 
-    body = read_all(content)
+    body = read_all(content).removeprefix(codecs.BOM_UTF8)
     layouts = [_Layout() for _ in references]
     for start in range(0, len(numbers), _WINDOW_PAGES):
         window = numbers[start : start + _WINDOW_PAGES]
@@ -170,7 +176,7 @@ def _layout(page: Any) -> _Layout:
         blocks=mend_tables(in_reading_order(blocks, width=page.width)),
         margins=_margin_lines(page),
         height=page.height,
-        garbled=bool(page.complexity and page.complexity.is_garbled),
+        looks_garbled=bool(page.complexity and page.complexity.is_garbled),
     )
 
 

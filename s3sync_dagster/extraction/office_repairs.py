@@ -1,0 +1,91 @@
+"""What docling's readers stumble over in the parts of an office file, mended before they see it.
+
+The text stays as Word and LibreOffice show it:
+
+* comments and processing instructions of XML, which docling takes for damage, go;
+* text that was moved with tracked changes stands where it was moved to, and only there;
+* the head of an OpenDocument list is an item like the others.
+"""
+
+import io
+import re
+import shutil
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from s3sync_dagster.engine.ports import Content
+
+_MAX_PART_BYTES = 256 * 1024**2
+_WORD_PART = re.compile(r"word/[^/]+\.xml")
+_REMARK = re.compile(rb"<!--.*?-->|<\?(?!xml\s).*?\?>", re.DOTALL)
+_MOVED_FROM = re.compile(
+    rb"<(\w+:)moveFrom(?:\s[^>]*)?/>|<(\w+:)moveFrom(?:\s[^>]*)?>.*?</\2moveFrom\s*>", re.DOTALL
+)
+_MOVED_TO = re.compile(rb"</?\w+:moveTo(?:\s[^>]*)?>")
+_LIST_HEAD = re.compile(rb"(</?\w+:list-)header(?=[\s/>])")
+
+
+def repair_word_part(xml: bytes) -> bytes:
+    """Return a part of a Word document as docling takes it."""
+    xml = _REMARK.sub(b"", xml) if b"<!--" in xml or xml.count(b"<?") > 1 else xml
+    if b":move" not in xml:
+        return xml
+    return _MOVED_TO.sub(b"", _MOVED_FROM.sub(b"", xml))
+
+
+def repair_open_document_part(xml: bytes) -> bytes:
+    """Return the content of an OpenDocument text as docling takes it."""
+    return _LIST_HEAD.sub(rb"\1item", xml)
+
+
+def changed_word_parts(archive: zipfile.ZipFile) -> dict[str, bytes]:
+    """Return the repaired parts of a Word document that were not right."""
+    names = (name for name in archive.namelist() if _WORD_PART.fullmatch(name))
+    return _changed(archive, names, repair_word_part)
+
+
+def changed_open_document_parts(archive: zipfile.ZipFile) -> dict[str, bytes]:
+    """Return the repaired parts of an OpenDocument text that were not right."""
+    names = (name for name in archive.namelist() if name == "content.xml")
+    return _changed(archive, names, repair_open_document_part)
+
+
+def with_parts(content: Content, parts: Mapping[str, bytes]) -> Content:
+    """Return a copy of an archive in which some parts stand anew; as it is where there are none.
+
+    A second part of the same name stands for the first one, so that nothing is packed again.
+    """
+    if not parts:
+        return content
+    if isinstance(content, Path):
+        copy = Path(tempfile.mkdtemp()) / "document"  # goes with the worker's own folder
+        shutil.copyfile(content, copy)
+        _append(copy, parts)
+        return copy
+    stream = io.BytesIO(content)
+    _append(stream, parts)
+    return stream.getvalue()
+
+
+def _changed(
+    archive: zipfile.ZipFile, names: Iterable[str], repair: Callable[[bytes], bytes]
+) -> dict[str, bytes]:
+    changed: dict[str, bytes] = {}
+    for name in names:
+        if archive.getinfo(name).file_size > _MAX_PART_BYTES:
+            continue
+        before = archive.read(name)
+        after = repair(before)
+        if after != before:
+            changed[name] = after
+    return changed
+
+
+def _append(file: Path | io.BytesIO, parts: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the name is there twice, as it should
+        for name, body in parts.items():
+            archive.writestr(name, body)

@@ -1,0 +1,189 @@
+"""Files that other programs write and everybody can open: they are read, and as what they are."""
+
+import io
+import struct
+import zipfile
+from pathlib import Path
+
+import olefile
+import pytest
+
+from s3sync_dagster.extraction.content import sniff
+from s3sync_dagster.model.errors import UnreadableFile
+from s3sync_dagster_tests.extraction import corpus, raw_pdf
+from s3sync_dagster_tests.extraction.conftest import Read
+from s3sync_dagster_tests.extraction.outlook_files import Entry, write_compound
+
+SAMPLES = Path(__file__).parent / "samples"
+ENCRYPTION = (
+    '<encryption xmlns="urn:oasis:names:tc:opendocument:xmlns:container">'
+    '<EncryptedData xmlns="http://www.w3.org/2001/04/xmlenc#">'
+    '<EncryptionMethod Algorithm="http://www.idpf.org/2008/embedding"/><CipherData>'
+    '<CipherReference URI="{path}"/></CipherData></EncryptedData></encryption>'
+)
+
+
+def edited(content: bytes, part: str, old: str, new: str) -> bytes:
+    """Return an archive with other words in one of its parts."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(out, "w") as target:
+        for entry in source.infolist():
+            body = source.read(entry)
+            if entry.filename == part:
+                assert old.encode() in body
+                body = body.replace(old.encode(), new.encode(), 1)
+            target.writestr(entry, body)
+    return out.getvalue()
+
+
+def added(content: bytes, part: str, body: str) -> bytes:
+    out = io.BytesIO(content)
+    with zipfile.ZipFile(out, "a") as archive:
+        archive.writestr(part, body)
+    return out.getvalue()
+
+
+def docx(body: str) -> bytes:
+    """Return a Word document with some XML as its first paragraphs."""
+    from docx import Document
+
+    out = io.BytesIO()
+    document = Document()
+    document.add_paragraph("the end")
+    document.save(out)
+    return edited(out.getvalue(), "word/document.xml", "<w:body>", f"<w:body>{body}")
+
+
+def run(words: str) -> str:
+    return f'<w:r><w:t xml:space="preserve">{words}</w:t></w:r>'
+
+
+def test_word_document_with_xml_comments_is_read(read: Read):
+    content = docx(f"<!-- made by a program --><w:p><?mso x?>{run('kept words')}<!--x--></w:p>")
+    assert read(content, "a.docx").text == "kept words\n\nthe end\n"
+
+
+def test_text_that_was_moved_stands_where_it_was_moved_to(read: Read):
+    mark = 'w:id="1" w:author="A" w:date="2026-01-01T00:00:00Z"'
+    content = docx(
+        f"<w:p><w:moveFrom {mark}>{run('wandering')}</w:moveFrom>{run('first')}</w:p>"
+        f"<w:p>{run('second, ')}<w:moveToRangeStart {mark}/><w:moveTo {mark}>{run('wandering')}"
+        f'</w:moveTo><w:moveToRangeEnd w:id="1"/></w:p>'
+    )
+    assert read(content, "a.docx").text == "first\n\nsecond, wandering\n\nthe end\n"
+
+
+def test_file_on_disk_is_repaired_in_a_copy(read: Read, tmp_path: Path):
+    content = docx(f"<w:p><!-- x -->{run('kept words')}</w:p>")
+    path = tmp_path / "spooled"
+    path.write_bytes(content)
+    assert read(path, "a.docx").text.startswith("kept words")
+    assert path.read_bytes() == content
+
+
+def test_head_of_an_open_document_list_is_kept(read: Read):
+    from odfdo import Document, Element
+
+    document = Document("text")
+    document.body.clear()
+    item = "<text:list-item><text:p>an item</text:p></text:list-item>"
+    head = "<text:list-header><text:p>its head</text:p></text:list-header>"
+    document.body.append(Element.from_tag(f"<text:list>{head}{item}</text:list>"))
+    out = io.BytesIO()
+    document.save(out)
+    assert read(out.getvalue(), "a.odt").text == "- its head\n- an item\n"
+
+
+def test_slide_with_a_linked_picture_is_read(read: Read):
+    content = corpus.make_pptx()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        slide = next(
+            name
+            for name in archive.namelist()
+            if name.startswith("ppt/slides/slide") and b"r:embed=" in archive.read(name)
+        )
+    linked = read(edited(content, slide, "r:embed=", "r:link="), "a.pptx")
+    assert "three weeks on average" in linked.text
+    assert "# Picture" in linked.text
+
+
+def test_book_that_hides_only_its_fonts_is_read(read: Read):
+    content = added(
+        corpus.make_epub(), "META-INF/encryption.xml", ENCRYPTION.format(path="fonts/a.otf")
+    )
+    assert read(content, "a.epub").text == read(corpus.make_epub(), "a.epub").text
+
+
+def test_book_with_an_encrypted_chapter_is_protected(read: Read):
+    with zipfile.ZipFile(io.BytesIO(corpus.make_epub())) as archive:
+        chapter = next(name for name in archive.namelist() if name.endswith("html"))
+    content = added(corpus.make_epub(), "META-INF/encryption.xml", ENCRYPTION.format(path=chapter))
+    with pytest.raises(UnreadableFile) as caught:
+        read(content, "a.epub")
+    assert caught.value.reason == "encrypted"
+
+
+def white_picture(kind: str) -> bytes:
+    """Return a picture whose first kilobytes are the white of its pixels."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.new("RGB", (80, 80), "white").save(out, kind)
+    return out.getvalue()
+
+
+def test_bitmap_is_a_picture_and_a_text_that_begins_like_one_is_not():
+    assert sniff(white_picture("BMP")) == "image"
+    assert sniff(b"BM is how it begins" + b" and goes on" * 20) is None
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_tiff_whose_table_stands_at_its_end_is_a_picture(order: str):
+    mark = b"II" if order == "<" else b"MM"
+    pixels = b"\xff" * 8000
+    assert sniff(mark + struct.pack(order + "HI", 42, 8 + len(pixels)) + pixels) == "image"
+
+
+def workbook(stream: str = "Workbook", *inside: Entry) -> bytes:
+    with olefile.OleFileIO(SAMPLES / "stock.xls") as file:
+        body = file.openstream("Workbook").read()
+    return write_compound(Entry("Root Entry", children=[Entry(stream, body), *inside]))
+
+
+def test_workbook_that_embeds_a_word_document_is_a_workbook(read: Read):
+    inner = Entry("MBD0001", children=[Entry("WordDocument", b"x" * 600)])
+    assert read(workbook("Workbook", inner), "a.xls").engine == "calamine"
+
+
+def test_stream_in_capitals_is_known():
+    assert sniff(workbook("WORKBOOK")) == "xls"
+
+
+def test_pdf_after_a_byte_order_mark_is_a_pdf(read: Read):
+    content = b"\xef\xbb\xbf" + raw_pdf.pages_pdf([raw_pdf.text_content("behind a mark")])
+    assert "behind a mark" in read(content, "a.pdf").text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("graph.dot", b"digraph { a -> b }", "digraph { a -> b }"),
+        ("export.xls", b"<html><table><tr><td>a</td><td>b</td></tr></table></html>", "| a | b |"),
+        ("export.xls", b"name\tsum\nAda\t3\nBob\t4\n", "name,sum\nAda,3\nBob,4\n"),
+        ("letter.doc", b"<!DOCTYPE html><h1>Dear all</h1>", "# Dear all"),
+        ("notes.doc", "plain, wide".encode("utf-16"), "plain, wide"),
+    ],
+)
+def test_old_suffixes_of_text_are_read_as_what_they_are(
+    read: Read, name: str, content: bytes, expected: str
+):
+    document = read(content, name)
+    assert document.text.strip("\n").startswith(expected.strip("\n"))
+    assert document.warnings[0].startswith(f"The suffix says .{name.partition('.')[2]}, ")
+
+
+def test_mail_that_an_editor_saved_as_utf_16_is_read(read: Read):
+    mail = "From: Ada <ada@example.org>\nSubject: Plans\n\nWe begin on Monday.\n"
+    document = read(mail.encode("utf-16"), "a.eml")
+    assert document.title == "Plans"
+    assert "We begin on Monday." in document.text
