@@ -8,29 +8,38 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from s3sync_dagster.engine.hybrid import DocumentVersion
+from s3sync_dagster.core.hybrid import DocumentVersion, Scored
 from s3sync_dagster.model.errors import Unavailable
 
 if TYPE_CHECKING:
-    from s3sync_dagster.engine.ports import CollectionPort
+    from s3sync_dagster.core.interfaces import CollectionPort, StoredRecord
 
-LAYOUT = 1
+LAYOUT = 2
+"""Of the file, and of what stands in it; a file of another one is filled again."""
+DAMAGED = "word_index_damaged"
 FETCH_RECORDS = 1000
 BUSY_SECONDS = 30
 MAX_WORDS = 64
 """Of a question that are looked up."""
+PLACE_KEYS = ("document_key", "title", "heading_path", "symbol")
+"""Of a record's metadata: words that say where a chunk stands, and often not in its own text."""
+PLACE_WEIGHT = 1.0
+"""Of a word there beside one of the text. Chosen by measurement (docs/chroma.md)."""
 
 _SCHEMA = """
 CREATE TABLE documents (id TEXT PRIMARY KEY, version TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE records (number INTEGER PRIMARY KEY, id TEXT NOT NULL, document_id TEXT NOT NULL);
 CREATE INDEX records_of_document ON records (document_id);
-CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = 'porter unicode61 remove_diacritics 2');
+CREATE VIRTUAL TABLE words USING fts5 (
+    text, place, tokenize = 'porter unicode61 remove_diacritics 2'
+);
 """
+_BM25 = f"bm25(1.0, {PLACE_WEIGHT})"
 _WORD = re.compile(r"\w+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _STOP_WORDS = frozenset(
@@ -53,18 +62,20 @@ class FtsWordIndex:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._database = self._open()
 
-    def search(self, text: str, *, limit: int, offset: int = 0) -> list[str]:
-        """Return ids of records with words of ``text``, best first (BM25)."""
+    def search(self, text: str, *, limit: int, offset: int = 0) -> list[Scored]:
+        """Return ids of records with words of ``text`` and their BM25, best first."""
         query = match_expression(text)
         if not query:
             return []
         with self._guarded():
             rows = self._database.execute(
-                "SELECT records.id FROM words JOIN records ON records.number = words.rowid "
-                "WHERE words MATCH ? ORDER BY words.rank LIMIT ? OFFSET ?",
-                (query, limit, offset),
+                "SELECT records.id, -words.rank FROM words "
+                "JOIN records ON records.number = words.rowid "
+                "WHERE words MATCH ? AND words.rank MATCH ? "
+                "ORDER BY words.rank LIMIT ? OFFSET ?",
+                (query, _BM25, limit, offset),
             ).fetchall()
-        return [name for (name,) in rows]
+        return rows
 
     def follow(self, collection: CollectionPort, documents: Iterable[DocumentVersion]) -> int:
         """Bring the index in line with the documents that exist; return how many had changed.
@@ -106,14 +117,19 @@ class FtsWordIndex:
                 )
                 for name in document.record_ids():
                     if name in stored:
-                        self._add(name, document.document_id, stored[name].document or "")
+                        self._add(document.document_id, stored[name])
 
-    def _add(self, name: str, document_id: str, text: str) -> None:
+    def _add(self, document_id: str, record: StoredRecord) -> None:
         number = self._database.execute(
-            "INSERT INTO records (id, document_id) VALUES (?, ?)", (name, document_id)
+            "INSERT INTO records (id, document_id) VALUES (?, ?)", (record.id, document_id)
         ).lastrowid
         self._database.execute(
-            "INSERT INTO words (rowid, text) VALUES (?, ?)", (number, with_split_names(text))
+            "INSERT INTO words (rowid, text, place) VALUES (?, ?, ?)",
+            (
+                number,
+                with_split_names(record.document or ""),
+                with_split_names(place_of(record.metadata)),
+            ),
         )
 
     def _remove(self, document_ids: Sequence[str]) -> None:
@@ -152,7 +168,7 @@ class FtsWordIndex:
             self._database = self._make_anew()
             raise Unavailable(
                 f"the word index {str(self._path)!r} was damaged; it is filled again",
-                reason="word_index_damaged",
+                reason=DAMAGED,
             ) from None
 
     def _open(self) -> sqlite3.Connection:
@@ -193,6 +209,12 @@ class FtsWordIndex:
             database.execute(f"PRAGMA user_version = {LAYOUT}")
         database.execute("COMMIT")
         return database
+
+
+def place_of(metadata: Mapping[str, Any]) -> str:
+    """Return the key, title, headings and symbol of a chunk, a line each."""
+    found = (metadata.get(key) for key in PLACE_KEYS)
+    return "\n".join(value for value in found if isinstance(value, str))
 
 
 def match_expression(text: str) -> str:

@@ -40,6 +40,10 @@ def version(document_id, count, number: int | None = 1):
     )
 
 
+def names(index, text, **options):
+    return [name for name, _ in index.search(text, **{"limit": 9} | options)]
+
+
 @pytest.fixture
 def collection():
     return make_collection()
@@ -55,12 +59,15 @@ def index(tmp_path):
 def test_the_best_words_come_first(collection, index):
     write(collection, "a", "the cat sits on the mat", "dogs bark at cats", "nothing of that kind")
     assert index.follow(collection, [version("a", 3)]) == 1
-    assert index.search("a sitting cat", limit=10)[0] == "a-0"
-    assert set(index.search("CATS", limit=10)) == {"a-0", "a-1"}
-    assert index.search("mat", limit=1) == ["a-0"]
-    assert index.search("unheard", limit=10) == []
-    both = index.search("cat", limit=10)
-    assert [index.search("cat", limit=1, offset=n)[0] for n in range(2)] == both
+    assert names(index, "a sitting cat")[0] == "a-0"
+    assert set(names(index, "CATS")) == {"a-0", "a-1"}
+    assert names(index, "mat", limit=1) == ["a-0"]
+    assert names(index, "unheard") == []
+    both = names(index, "cat")
+    assert [names(index, "cat", limit=1, offset=n)[0] for n in range(2)] == both
+    scores = [score for _, score in index.search("cat", limit=9)]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[-1] > 0
 
 
 def test_only_what_changed_is_read(collection, index):
@@ -75,9 +82,9 @@ def test_only_what_changed_is_read(collection, index):
     collection.calls.clear()
     assert index.follow(collection, [version("a", 1, 2), version("b", 1)]) == 1
     assert collection.calls == [("get", 1)]
-    assert set(index.search("yellow blue", limit=9)) == {"a-0", "b-0"}
+    assert set(names(index, "yellow blue")) == {"a-0", "b-0"}
     assert index.count() == 2
-    assert index.search("red green", limit=9) == []
+    assert names(index, "red green") == []
 
 
 def test_what_is_gone_leaves_and_what_is_being_written_stays(collection, index):
@@ -85,8 +92,8 @@ def test_what_is_gone_leaves_and_what_is_being_written_stays(collection, index):
     write(collection, "b", "blue")
     index.follow(collection, [version("a", 1), version("b", 1)])
     assert index.follow(collection, [version("a", 1, None)]) == 1
-    assert index.search("red", limit=9) == ["a-0"]
-    assert index.search("blue", limit=9) == []
+    assert names(index, "red") == ["a-0"]
+    assert names(index, "blue") == []
     assert index.follow(collection, []) == 1
     assert index.count() == 0
 
@@ -100,11 +107,11 @@ def test_records_that_the_collection_lacks_are_not_indexed(collection, index):
 def test_a_collection_without_a_catalog_is_followed_by_its_records(collection, index):
     write(collection, "a", "red", "green")
     assert index.follow(collection, versions_by_scan(collection)) == 2
-    assert index.search("green", limit=9) == ["a-1"]
+    assert names(index, "green") == ["a-1"]
     write(collection, "a", "red", "blue")
     collection.update_metadata(["a-1"], [{"etag": "2"}])
     assert index.follow(collection, versions_by_scan(collection)) == 1
-    assert index.search("blue", limit=9) == ["a-1"]
+    assert names(index, "blue") == ["a-1"]
 
 
 def test_many_documents_are_read_in_groups(collection, index):
@@ -135,9 +142,55 @@ def test_names_are_found_by_the_words_inside(collection, index):
     assert with_split_names("def openHTTPServer(): pass").endswith("\nopen HTTP Server")
     write(collection, "a", "def openHTTPServer(): pass", "def close_all(): pass")
     index.follow(collection, [version("a", 2)])
-    assert index.search("server", limit=9) == ["a-0"]
-    assert index.search("close", limit=9) == ["a-1"]
-    assert index.search("openHTTPServer", limit=9) == ["a-0"]
+    assert names(index, "server") == ["a-0"]
+    assert names(index, "close") == ["a-1"]
+    assert names(index, "openHTTPServer") == ["a-0"]
+
+
+def test_a_chunk_is_found_by_where_it_stands(collection, index):
+    place = {
+        "document_key": "handbook/travelCosts.md",
+        "heading_path": "Booking > Refunds",
+        "symbol": "Shelf.addBook",
+        "title": "Rules of the house",
+        "page": "12",
+    }
+    texts = ["It takes four weeks.", "Nothing of that kind."]
+    metadatas = [place, {"document_key": "handbook/other.md", "title": 7}]
+    records = [
+        Record(id=f"a-{n}", document=text, embedding_text=text, metadata=metadata)
+        for n, (text, metadata) in enumerate(zip(texts, metadatas, strict=True))
+    ]
+    collection.upsert(records, EMBEDDER.embed_documents(texts))
+    index.follow(collection, [version("a", 2)])
+    for words in ("refund", "travel costs", "house rules", "shelf", "book", "travelcosts"):
+        assert names(index, words) == ["a-0"], words
+    assert set(names(index, "handbook")) == {"a-0", "a-1"}
+
+
+def test_a_file_of_the_layout_before_is_filled_again(collection, tmp_path):
+    path = tmp_path / "docs.db"
+    with sqlite3.connect(path) as database:
+        database.executescript(
+            """
+            CREATE TABLE documents (id TEXT PRIMARY KEY, version TEXT NOT NULL) WITHOUT ROWID;
+            CREATE TABLE records (
+                number INTEGER PRIMARY KEY, id TEXT NOT NULL, document_id TEXT NOT NULL);
+            CREATE INDEX records_of_document ON records (document_id);
+            CREATE VIRTUAL TABLE words USING fts5 (text);
+            INSERT INTO documents VALUES ('a', '1');
+            INSERT INTO records VALUES (1, 'a-0', 'a');
+            INSERT INTO words (rowid, text) VALUES (1, 'red');
+            PRAGMA user_version = 1;
+            """
+        )
+    database.close()
+    write(collection, "a", "red")
+    collection.update_metadata(["a-0"], [{"heading_path": "Colours"}])
+    index = FtsWordIndex(path)
+    assert index.follow(collection, [version("a", 1)]) == 1
+    assert names(index, "colours") == ["a-0"]
+    index.close()
 
 
 def test_every_question_is_answered_without_an_error(collection, index):
@@ -171,7 +224,7 @@ def test_a_file_that_is_no_index_is_made_again(collection, tmp_path, damage):
     while found is None and len(reasons) < 3:  # a damage that shows late costs a call
         try:
             index.follow(collection, [version("b", 1)])
-            found = index.search("blue", limit=9)
+            found = names(index, "blue")
         except Unavailable as error:
             reasons.append(error.reason)
     assert set(reasons) <= {"word_index_damaged"}
@@ -211,7 +264,7 @@ def test_a_crash_costs_nothing(tmp_path, after_seconds):
     index = FtsWordIndex(path)
     index.follow(collection, [version(f"d{n}", 5) for n in range(300)])
     assert index.count() == 1500
-    assert all(len(index.search(f"word{n}", limit=9)) == 5 for n in range(300))
+    assert all(len(names(index, f"word{n}")) == 5 for n in range(300))
     index.close()
 
 
@@ -233,5 +286,5 @@ def test_processes_may_follow_at_once(tmp_path):
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         assert list(pool.map(_follow, [(path, 10), (path, 10)])) == [40, 40]
     index = FtsWordIndex(path)
-    assert len(index.search("word7", limit=9)) == 1
+    assert len(names(index, "word7")) == 1
     index.close()
