@@ -13,16 +13,16 @@ import argparse
 import csv
 import io
 import json
-import os
+import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+from retrieval import embedder_of_runs
 from search import Piece, Ranking, folded, mean, rank_all
 
 REPOSITORY = "https://github.com/brandonstarxel/chunking_evaluation"
@@ -31,8 +31,6 @@ DATA = "chunking_evaluation/evaluation_framework/general_evaluation_data"
 CORPORA = ("chatlogs", "finance", "pubmed", "state_of_the_union", "wikitexts")
 RETURNED = 4000
 """Characters within which cuts of different sizes are compared."""
-VECTORS = os.environ.get("BENCHMARK_VECTORS")
-"""File that keeps vectors between runs; None: a new one each time."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +44,16 @@ class Question:
 
 
 def fetch(folder: Path) -> None:
-    """Fetch the pinned commit into a new repository."""
-    folder.mkdir(parents=True)
+    """Fetch the pinned commit into a new repository, which appears when it is complete."""
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
     for command in (
         ["init", "--quiet"],
         ["fetch", "--quiet", "--depth", "1", REPOSITORY, COMMIT],
     ):
-        subprocess.run(["git", "-C", str(folder), *command], check=True)
+        subprocess.run(["git", "-C", str(part), *command], check=True)
+    part.rename(folder)
 
 
 def read(folder: Path) -> tuple[dict[str, str], list[Question]]:
@@ -137,17 +138,10 @@ def main() -> None:
     if not folder.exists():
         fetch(folder)
     corpora, questions = read(folder)
-    from s3sync_dagster.embedding import open_embedder
-    from s3sync_dagster.embedding.cache import VectorCache
-    from s3sync_dagster.model.source import EmbeddingConfig
-
-    with tempfile.TemporaryDirectory() as scratch:
-        cache = VectorCache(Path(VECTORS or f"{scratch}/vectors.db"))
-        embedder = open_embedder(EmbeddingConfig(), cache=cache)
-        for size in options.sizes:
-            pieces = cut(corpora, embedder.limits, None if size == "default" else int(size))
-            report(size, pieces, questions, embedder)
-        cache.close()
+    embedder = embedder_of_runs()
+    for size in options.sizes:
+        pieces = cut(corpora, embedder.limits, None if size == "default" else int(size))
+        report(size, pieces, questions, embedder)
 
 
 def report(size: str, pieces: list[Piece], questions: list[Question], embedder) -> None:

@@ -47,7 +47,7 @@ def main() -> None:
     if (HERE / ".peers").exists():
         others = [*PEERS, *others]
     names = options.chunkers or [*OUR_VARIANTS, *others]
-    embedder = None if options.no_dense else _embedder()
+    embedder = None if options.no_dense else embedder_of_runs()
     for task in all_tasks(options.share):
         if options.tasks and not task.name.startswith(tuple(options.tasks)):
             continue
@@ -103,7 +103,7 @@ def _unread(task: Task, cuts: list[list[Piece]]) -> float:
     """Return how many of the places asked for, in percent, begin behind what MiniLM reads."""
     from s3sync_dagster.chunking.budget import count_tokens
 
-    limits = _embedder().limits
+    limits = embedder_of_runs().limits
     before: list[bytes] = []
     for _, document, position in task.queries:
         for piece in cuts[document]:
@@ -171,7 +171,7 @@ def our_cuts(name: str, language: str, path: str, data: bytes, *, limit: int) ->
             context=name == "ours, context",
             max_size_bytes=limit if name == "ours, bytes" else None,
         ),
-        limits=_embedder().limits,
+        limits=embedder_of_runs().limits,
     )
     return [
         Piece(
@@ -190,7 +190,8 @@ def our_cuts(name: str, language: str, path: str, data: bytes, *, limit: int) ->
 
 
 @functools.cache
-def _embedder():
+def embedder_of_runs():
+    """Return MiniLM with the vectors of earlier runs."""
     from s3sync_dagster.embedding import open_embedder
     from s3sync_dagster.embedding.cache import VectorCache
     from s3sync_dagster.model.source import EmbeddingConfig

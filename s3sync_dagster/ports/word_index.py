@@ -39,7 +39,6 @@ CREATE VIRTUAL TABLE words USING fts5 (
     text, place, tokenize = 'porter unicode61 remove_diacritics 2'
 );
 """
-_BM25 = f"bm25(1.0, {PLACE_WEIGHT})"
 _WORD = re.compile(r"\w+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _STOP_WORDS = frozenset(
@@ -73,7 +72,7 @@ class FtsWordIndex:
                 "JOIN records ON records.number = words.rowid "
                 "WHERE words MATCH ? AND words.rank MATCH ? "
                 "ORDER BY words.rank LIMIT ? OFFSET ?",
-                (query, _BM25, limit, offset),
+                (query, f"bm25(1.0, {PLACE_WEIGHT})", limit, offset),
             ).fetchall()
         return rows
 
