@@ -17,7 +17,8 @@ from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports import word_index
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
-from s3sync_dagster.ports.word_index import FtsWordIndex, match_expression, with_split_names
+from s3sync_dagster.ports.word_forms import match_expression, pieces_of, searchable
+from s3sync_dagster.ports.word_index import FtsWordIndex
 
 EMBEDDER = open_embedder(EmbeddingConfig(kind="hash"))
 
@@ -139,7 +140,7 @@ def test_a_question_becomes_any_of_its_words(text, expected):
 
 
 def test_names_are_found_by_the_words_inside(collection, index):
-    assert with_split_names("def openHTTPServer(): pass").endswith("\nopen HTTP Server")
+    assert searchable("def openHTTPServer(): pass").endswith("\nopen HTTP Server")
     write(collection, "a", "def openHTTPServer(): pass", "def close_all(): pass")
     index.follow(collection, [version("a", 2)])
     assert names(index, "server") == ["a-0"]
@@ -191,6 +192,40 @@ def test_a_file_of_the_layout_before_is_filled_again(collection, tmp_path):
     assert index.follow(collection, [version("a", 1)]) == 1
     assert names(index, "colours") == ["a-0"]
     index.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("Die Krankenversicherung zahlt ab der siebten Woche.", "Wann zahlen Versicherungen?"),
+        ("Пароль меняется каждые девяносто дней.", "Смена паролей"),
+        ("共同果樹園のりんごは誰でも収穫できます。", "りんごの収穫"),
+        ("公共果园的苹果对所有居民开放采摘。", "采摘苹果"),
+    ],
+)
+def test_words_of_other_languages_are_found_in_other_forms(collection, index, text, question):
+    write(collection, "a", text, "Nothing of that kind, the words are of another language.")
+    index.follow(collection, [version("a", 2)])
+    assert names(index, question) == ["a-0"]
+
+
+def test_english_has_no_pieces():
+    assert pieces_of("The insurance pays from the seventh week on.") == ""
+    assert pieces_of("Die Bank und der Bär") == "bank"
+
+
+def test_pieces_go_with_their_text(collection, index):
+    write(collection, "a", "Die Krankenversicherung zahlt für den Kranken.")
+    index.follow(collection, [version("a", 1)])
+    write(collection, "a", "Der Hund und die Katze.")
+    index.follow(collection, [version("a", 1, 2)])
+    assert names(index, "Versicherungen") == []
+    assert names(index, "Hunde") == ["a-0"]
+    index.follow(collection, [])
+    assert names(index, "Hunde") == []
+    write(collection, "b", "Das Haus.")
+    index.follow(collection, [version("b", 1)])
+    assert names(index, "Hunde Versicherungen Häuser") == ["b-0"]
 
 
 def test_every_question_is_answered_without_an_error(collection, index):
