@@ -104,27 +104,23 @@ def judge(
 ) -> tuple[float, float, float, float]:
     """Return recall@5, recall@10, reciprocal rank and recall in 4,000 characters, 0 to 1."""
     key = f"{question.corpus}.md"
-    wanted = {at for start, end in question.excerpts for at in range(start, end)}
+    total = len({at for start, end in question.excerpts for at in range(start, end)})
     seen: set[int] = set()
-    by_rank: list[int] = []
+    by_rank = [0]
     within = returned = 0
     reciprocal = 0.0
     for rank, number in enumerate(ranking, 1):
         piece = pieces[number]
-        if piece.metadata["document_key"] == key:
-            if returned < RETURNED:
-                part = range(piece.start, min(piece.end, piece.start + RETURNED - returned))
-                within = len(wanted & (seen | set(part)))
-            seen |= wanted & set(range(piece.start, piece.end))
-            if not reciprocal and any(
-                2 * (min(end, piece.end) - max(start, piece.start)) >= end - start
-                for start, end in question.excerpts
-            ):
-                reciprocal = 1 / rank
+        cut_off = piece.start + max(0, RETURNED - returned)
         returned += piece.end - piece.start
+        for start, end in question.excerpts if piece.metadata["document_key"] == key else ():
+            found = range(max(start, piece.start), min(end, piece.end))
+            within += len({at for at in found if at < cut_off} - seen)
+            seen.update(found)
+            if not reciprocal and 2 * len(found) >= end - start:
+                reciprocal = 1 / rank
         by_rank.append(len(seen))
-    at_five, at_ten = (by_rank[:n][-1] if by_rank else 0 for n in (5, 10))
-    total = len(wanted)
+    at_five, at_ten = (by_rank[: n + 1][-1] for n in (5, 10))
     return at_five / total, at_ten / total, reciprocal, within / total
 
 
