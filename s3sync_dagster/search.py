@@ -1,4 +1,4 @@
-"""Search a collection by words of a person: vectors alone, or fused with a ranking by words."""
+"""Search a collection by words of a person: by vectors and words together, or by one of them."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -7,12 +7,13 @@ from typing import Any
 
 from s3sync_dagster.catalog.versions import document_versions
 from s3sync_dagster.core.filters import require_bounded
-from s3sync_dagster.engine.hybrid import hybrid_query, versions_by_scan
+from s3sync_dagster.engine.hybrid import DocumentVersion, Ranking, Searcher, versions_by_scan
+from s3sync_dagster.engine.neighbours import by_document, with_neighbours
 from s3sync_dagster.engine.ports import CollectionPort, Embedder
 from s3sync_dagster.model.document import Hit
-from s3sync_dagster.model.errors import EmbeddingMismatch, InvalidSetting
+from s3sync_dagster.model.errors import EmbeddingMismatch, InvalidSetting, Unavailable
 from s3sync_dagster.model.source import EmbeddingConfig, Source
-from s3sync_dagster.ports.word_index import FtsWordIndex
+from s3sync_dagster.ports.word_index import DAMAGED, FtsWordIndex
 from s3sync_dagster.wiring import Parts
 
 WORDS = "words"
@@ -28,7 +29,9 @@ def search(
     database: str | None = None,
     where: Mapping[str, Any] | None = None,
     limit: int = 5,
-    hybrid: bool = False,
+    ranking: Ranking = "hybrid",
+    context: int = 0,
+    group: bool = False,
     embedding: EmbeddingConfig | None = None,
 ) -> list[Hit]:
     """Return the best chunks of a collection, best first.
@@ -40,22 +43,46 @@ def search(
         tenant: None: that of the sources which fill the collection.
         database: None: likewise.
         where: Chroma's metadata filter.
-        limit: hits at most.
-        hybrid: rank by words too (BM25), and fuse both rankings; the score is the fused one.
+        limit: hits at most; chunks of equal text are one hit.
+        ranking: what orders the hits: vectors and words (BM25) together, or one of them.
+        context: chunks before and after each hit that come with it.
+        group: hits of one document stand together, where the best of them stands.
         embedding: None: that of the sources, else the first known one that fits the collection.
 
     Raises:
         NotFound: there is no such collection.
         EmbeddingMismatch: no known model made its vectors.
         InvalidSetting: the name alone is ambiguous, or ``where`` is no filter.
+        Unavailable: the word index cannot be written, which a dense ranking does without.
     """
     require_bounded(where)
+    with opened(
+        parts, collection, tenant=tenant, database=database, ranking=ranking, embedding=embedding
+    ) as searcher:
+        hits = searcher.search(words, ranking=ranking, limit=limit, where=where)
+    if context:
+        hits = with_neighbours(searcher.collection, hits, context)
+    return by_document(hits) if group else hits
+
+
+@contextmanager
+def opened(
+    parts: Parts,
+    collection: str,
+    *,
+    tenant: str | None = None,
+    database: str | None = None,
+    ranking: Ranking = "hybrid",
+    embedding: EmbeddingConfig | None = None,
+) -> Iterator[Searcher]:
+    """Give what searches a collection; its word index is in step with it, as ``search`` says."""
     tenant, database = _place(parts, collection, tenant=tenant, database=database)
     port, embedder = _open(parts, collection, tenant=tenant, database=database, embedding=embedding)
-    if not hybrid:
-        return port.query(embedder.embed_query(words), limit=limit, where=where)
+    if ranking == "dense":
+        yield Searcher(port, embedder)
+        return
     with _word_index(parts, port, tenant=tenant, database=database) as index:
-        return hybrid_query(port, embedder, index, words, limit=limit, where=where)
+        yield Searcher(port, embedder, index)
 
 
 def _place(
@@ -136,7 +163,19 @@ def _word_index(
             database_name=database,
             collection_name=collection.name,
         )
-        index.follow(collection, versions or versions_by_scan(collection))
+        _follow(index, collection, versions)
         yield index
     finally:
         index.close()
+
+
+def _follow(
+    index: FtsWordIndex, collection: CollectionPort, versions: list[DocumentVersion]
+) -> None:
+    try:
+        index.follow(collection, versions or versions_by_scan(collection))
+    except Unavailable as error:
+        if error.reason != DAMAGED:
+            raise
+        # It was emptied when the damage showed: what it had is filled in again.
+        index.follow(collection, versions or versions_by_scan(collection))

@@ -15,7 +15,7 @@ from labelled import Pair, docstring_pairs, heading_pairs
 
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.embedding.cache import VectorCache
-from s3sync_dagster.engine.hybrid import DocumentVersion, hybrid_query
+from s3sync_dagster.engine.hybrid import DocumentVersion, Searcher
 from s3sync_dagster.engine.ports import CollectionPort, Embedder
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.source import EmbeddingConfig
@@ -68,14 +68,16 @@ def measure(pairs: Sequence[Pair], embedder: Embedder) -> dict[str, tuple[float,
             )
         )
         known = _Known(embedder, vectors)
-        ways: dict[str, Callable[[str], list[str]]] = {
-            "dense": lambda q: [hit.id for hit in collection.query(vectors[q], limit=DEPTH)],
-            "words": lambda q: index.search(q, limit=DEPTH),
-            "hybrid": lambda q: [
-                hit.id for hit in hybrid_query(collection, known, index, q, limit=DEPTH)
-            ],
+        searcher = Searcher(collection, known, index)
+        measured = {
+            ranking: _score(
+                pairs,
+                lambda question, ranking=ranking: [
+                    hit.id for hit in searcher.search(question, ranking=ranking, limit=DEPTH)
+                ],
+            )
+            for ranking in ("dense", "words", "hybrid")
         }
-        measured = {name: _score(pairs, search) for name, search in ways.items()}
         index.close()
     return measured
 

@@ -115,7 +115,10 @@ def _fetch(package: str, scratch: Path) -> Path:
         _run(["npm", "pack", "-s", "--pack-destination", str(folder), name])
     for archive in [*folder.glob("*.tgz"), *folder.glob("*.tar.gz")]:
         with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
+            if hasattr(tarfile, "data_filter"):
+                tar.extractall(folder, filter="data")
+            else:  # before Python 3.11.4; the packages are pinned
+                tar.extractall(folder)
     for archive in folder.glob("*.whl"):
         with zipfile.ZipFile(archive) as wheel:
             wheel.extractall(folder)

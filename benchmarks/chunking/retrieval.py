@@ -1,31 +1,34 @@
-"""Does the cut find it again? BM25, MiniLM and both, for ours and the peers, at 1,024 bytes.
+"""Does the cut find it again? Words, MiniLM and both, for ours and the peers, at 1,024 bytes.
 
     .venv/bin/python benchmarks/chunking/retrieval.py [--no-dense] [--chunkers ours ...]
 
-Peers cut in their own environment (`.peers`); all texts are searched by the same code here.
+Peers cut in their own environment (`.peers`); all texts are searched as the product does it, each
+chunk with what its chunker knows of it: of peers' chunks that is the path alone.
 """
 
 import argparse
 import base64
+import functools
 import json
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 from chunkers import OURS, PEERS
-from search import fuse, grade, rank_bm25, rank_dense
+from search import Piece, grade, rank_all
 from tasks import Task, all_tasks
 
 LIMIT = 1024
+VECTORS = os.environ.get("BENCHMARK_VECTORS")
+"""File that keeps vectors between runs; None: a new one each time."""
 OUR_VARIANTS = ("ours", "ours, context", "ours, bytes")
 """As the product cuts for MiniLM (tokens count too), with the context prefix, and bytes alone."""
-
-Cut = tuple[str, int, int]
-"""What is embedded, begin, end."""
 
 
 def main() -> None:
@@ -44,12 +47,12 @@ def main() -> None:
     if (HERE / ".peers").exists():
         others = [*PEERS, *others]
     names = options.chunkers or [*OUR_VARIANTS, *others]
-    model = None if options.no_dense else _minilm()
+    embedder = None if options.no_dense else embedder_of_runs()
     for task in all_tasks(options.share):
         if options.tasks and not task.name.startswith(tuple(options.tasks)):
             continue
         print(f"\n### {task.name}: {len(task.queries)} queries, {len(task.documents)} documents\n")
-        ways = ["BM25"] if model is None else ["BM25", "dense", "hybrid"]
+        ways = ["words"] if embedder is None else ["words", "dense", "hybrid"]
         print(
             "| chunker | chunks | by chance | unread | "
             + " | ".join(f"{w} MRR | R@10 | 8 KB" for w in ways)
@@ -60,33 +63,35 @@ def main() -> None:
             cuts = _cuts(name, task, options.limit)
             if cuts is None:
                 continue
-            print(_row(name, task, cuts, model), flush=True)
+            print(_row(name, task, cuts, embedder), flush=True)
 
 
-def _row(name: str, task: Task, cuts: list[list[Cut]], model) -> str:
-    texts: list[str] = []
-    places: list[list[tuple[int, int, int]]] = []
-    for document in cuts:
-        places.append([(start, end, len(texts) + i) for i, (_, start, end) in enumerate(document)])
-        texts += [text for text, _, _ in document]
-    relevant = [
-        {index for start, end, index in places[document] if start <= position < end}
-        for _, document, position in task.queries
-    ]
-    queries = [words for words, _, _ in task.queries]
-    rankings = [rank_bm25(texts, queries)]
-    if model is not None:
-        rankings.append(rank_dense(texts, queries, model, _vectors))
-        rankings.append(fuse(*rankings))
-    sizes = [len(text.encode()) for text in texts]
+def _row(name: str, task: Task, cuts: list[list[Piece]], embedder) -> str:
+    pieces, relevant = searched(task, cuts)
+    rankings = rank_all(pieces, [words for words, _, _ in task.queries], embedder)
+    sizes = [len(piece.text.encode()) for piece in pieces]
     cells = [
         f"{grades[measure][0]:.1f} ± {grades[measure][1]:.1f}"
-        for grades in (grade(ranking, relevant, sizes) for ranking in rankings)
+        for grades in (grade(ranking, relevant, sizes) for ranking in rankings.values())
         for measure in ("MRR", "R@10", "8 KB")
     ]
     chance = _by_chance([len(cuts[document]) for _, document, _ in task.queries])
-    head = f"| {name} | {len(texts)} | {chance:.1f} | {_unread(task, cuts):.0f} | "
+    head = f"| {name} | {len(pieces)} | {chance:.1f} | {_unread(task, cuts):.0f} | "
     return head + " | ".join(cells) + " |"
+
+
+def searched(task: Task, cuts: list[list[Piece]]) -> tuple[list[Piece], list[set[int]]]:
+    """Return all pieces, and of each query the numbers of those that hold what it wants."""
+    pieces: list[Piece] = []
+    numbered: list[list[tuple[int, Piece]]] = []
+    for document in cuts:
+        numbered.append(list(enumerate(document, len(pieces))))
+        pieces += document
+    relevant = [
+        {number for number, piece in numbered[document] if piece.start <= position < piece.end}
+        for _, document, position in task.queries
+    ]
+    return pieces, relevant
 
 
 def _by_chance(chunks: list[int]) -> float:
@@ -94,23 +99,27 @@ def _by_chance(chunks: list[int]) -> float:
     return 100 * statistics.mean(sum(1 / k for k in range(1, n + 1)) / n for n in chunks)
 
 
-def _unread(task: Task, cuts: list[list[Cut]]) -> float:
+def _unread(task: Task, cuts: list[list[Piece]]) -> float:
     """Return how many of the places asked for, in percent, begin behind what MiniLM reads."""
     from s3sync_dagster.chunking.budget import count_tokens
 
-    limits = _minilm().limits
+    limits = embedder_of_runs().limits
     before: list[bytes] = []
     for _, document, position in task.queries:
-        found = (cut for cut in cuts[document] if cut[1] <= position < cut[2])
-        text, _, end = next(found, ("", 0, position))
-        before.append(text.encode()[: len(text.encode()) - (end - position)])
+        for piece in cuts[document]:
+            if piece.start <= position < piece.end:
+                text = piece.embedded.encode()
+                before.append(text[: len(text) - (piece.end - position)])
+                break
+        else:
+            before.append(b"")
     counts = count_tokens(limits.tokenizer_file, before)
     return 100 * sum(count >= limits.max_tokens - 2 for count in counts) / len(counts)
 
 
-def _cuts(name: str, task: Task, limit: int) -> list[list[Cut]] | None:
+def _cuts(name: str, task: Task, limit: int) -> list[list[Piece]] | None:
     if name in OUR_VARIANTS:
-        return [_our_cuts(name, *document, limit=limit) for document in task.documents]
+        return [our_cuts(name, *document, limit=limit) for document in task.documents]
     documents = [
         (kind, path, base64.b64encode(data).decode()) for kind, path, data in task.documents
     ]
@@ -127,9 +136,14 @@ def _cuts(name: str, task: Task, limit: int) -> list[list[Cut]] | None:
         return None
     spans = json.loads(done.stdout.splitlines()[-1])
     return [
-        [(data[start:end].decode(errors="replace"), start, end) for start, end in found]
-        for (_, _, data), found in zip(task.documents, spans, strict=True)
+        [_peers_piece(path, data, start, end) for start, end in found]
+        for (_, path, data), found in zip(task.documents, spans, strict=True)
     ]
+
+
+def _peers_piece(path: str, data: bytes, start: int, end: int) -> Piece:
+    text = data[start:end].decode(errors="replace")
+    return Piece(text, text, start, end, {"document_key": path})
 
 
 def _serve_cuts(name: str, limit: int) -> None:
@@ -143,7 +157,8 @@ def _serve_cuts(name: str, limit: int) -> None:
     print(json.dumps(found))
 
 
-def _our_cuts(name: str, language: str, path: str, data: bytes, *, limit: int) -> list[Cut]:
+def our_cuts(name: str, language: str, path: str, data: bytes, *, limit: int) -> list[Piece]:
+    """Return the pieces of a document as one of our variants cuts it."""
     from s3sync_dagster.chunking import chunk_document
     from s3sync_dagster.model.document import Document
     from s3sync_dagster.model.source import ChunkingConfig
@@ -156,23 +171,34 @@ def _our_cuts(name: str, language: str, path: str, data: bytes, *, limit: int) -
             context=name == "ours, context",
             max_size_bytes=limit if name == "ours, bytes" else None,
         ),
-        limits=_minilm().limits,
+        limits=embedder_of_runs().limits,
     )
-    return [(chunk.context + chunk.text, chunk.start_byte, chunk.end_byte) for chunk in chunks]
+    return [
+        Piece(
+            chunk.text,
+            chunk.context + chunk.text,
+            chunk.start_byte,
+            chunk.end_byte,
+            {
+                "document_key": path,
+                "heading_path": chunk.heading_path,
+                "symbol": chunk.symbol,
+            },
+        )
+        for chunk in chunks
+    ]
 
 
-def _minilm():
-    from s3sync_dagster.embedding.minilm import MiniLmModel
-    from s3sync_dagster.embedding.minilm_files import find_minilm
+@functools.cache
+def embedder_of_runs():
+    """Return MiniLM with the vectors of earlier runs."""
+    from s3sync_dagster.embedding import open_embedder
+    from s3sync_dagster.embedding.cache import VectorCache
+    from s3sync_dagster.model.source import EmbeddingConfig
 
-    global _model
-    if _model is None:
-        _model = MiniLmModel(find_minilm(None, download=False), workers=1)
-    return _model
+    file = VECTORS or Path(tempfile.mkdtemp(prefix="vectors-"), "vectors.db")
+    return open_embedder(EmbeddingConfig(), cache=VectorCache(file))
 
-
-_model = None
-_vectors: dict = {}
 
 if __name__ == "__main__":
     main()

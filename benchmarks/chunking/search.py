@@ -1,72 +1,120 @@
-"""Three ways to search texts: BM25, dense (MiniLM) and both fused by reciprocal rank."""
+"""The product's three ways to search, over texts in memory: words, dense and both fused.
+
+Words are ranked by ``FtsWordIndex`` and fused by ``core.hybrid.fuse``; nearest neighbours are
+exact, so that cuts are compared and not an index.
+"""
+
+from __future__ import annotations
 
 import math
-import re
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
-_STOP = frozenset(
-    ("a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "if", "in", "into",
-     "is", "it", "its", "of", "on", "or", "that", "the", "this", "to", "was", "were", "which",
-     "with")
-)  # fmt: skip
-K1, B, FUSION = 1.2, 0.75, 60
-DEPTH = 100
-"""Ranks looked at."""
+if TYPE_CHECKING:  # peers cut in an environment without the product
+    from s3sync_dagster.engine.hybrid import Scored
+
 RETURNED_BYTES = 8192
 """What is handed to a reader or a language model at once."""
 
 Ranking = list[int]
 
 
-def words(text: str) -> list[str]:
-    """Return lower-case words; ``camelCase`` and ``snake_case`` are taken apart."""
-    return [word for found in _WORD.findall(text) if (word := found.lower()) not in _STOP]
+@dataclass(frozen=True)
+class Piece:
+    """A chunk as it is searched."""
+
+    text: str
+    """What is stored."""
+    embedded: str
+    """What the model reads: the text, after a context prefix where there is one."""
+    start: int
+    end: int
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What its record knows: key, headings, symbol."""
 
 
-def rank_bm25(texts: Sequence[str], queries: Sequence[str]) -> list[Ranking]:
-    counts = [Counter(words(text)) for text in texts]
-    lengths = [sum(count.values()) for count in counts]
-    mean = sum(lengths) / len(lengths)
-    postings: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for index, count in enumerate(counts):
-        for word, times in count.items():
-            postings[word].append((index, times))
-    rankings = []
-    for query in queries:
-        scores: dict[int, float] = defaultdict(float)
-        for word in set(words(query)):
-            found = postings.get(word, [])
-            weight = math.log(1 + (len(texts) - len(found) + 0.5) / (len(found) + 0.5))
-            for index, times in found:
-                norm = times + K1 * (1 - B + B * lengths[index] / mean)
-                scores[index] += weight * times * (K1 + 1) / norm
-        rankings.append(sorted(scores, key=lambda i: (-scores[i], i))[:DEPTH])
-    return rankings
+class _Stored:
+    """Of a collection as much as the word index asks."""
+
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self.pieces = pieces
+
+    def get(self, ids: Sequence[str], *, documents: bool) -> dict[str, Any]:
+        from s3sync_dagster.engine.ports import StoredRecord
+
+        found = {}
+        for name in ids:
+            piece = self.pieces[int(name.removeprefix("d-"))]
+            found[name] = StoredRecord(id=name, metadata=piece.metadata, document=piece.text)
+        return found
 
 
-def rank_dense(texts: Sequence[str], queries: Sequence[str], model, known: dict) -> list[Ranking]:
-    """Rank by cosine; ``known`` keeps vectors: chunkers share many texts and all queries."""
+def score_words(pieces: Sequence[Piece], queries: Sequence[str]) -> list[list[Scored]]:
+    """Return the best by words of each query, with their BM25."""
+    from s3sync_dagster.engine.hybrid import DEPTH, DocumentVersion
+    from s3sync_dagster.ports.word_index import FtsWordIndex
+
+    with tempfile.TemporaryDirectory() as folder:
+        index = FtsWordIndex(Path(folder) / "words.db")
+        version = DocumentVersion(document_id="d", version="1", count=len(pieces))
+        index.follow(_Stored(pieces), [version])
+        found = [index.search(query, limit=DEPTH) for query in queries]
+        index.close()
+    return found
+
+
+def score_dense(
+    pieces: Sequence[Piece], queries: Sequence[str], embedder: Any
+) -> list[list[Scored]]:
+    """Return the nearest of each query, with their cosines."""
     import numpy as np
 
-    new = list(dict.fromkeys(text for text in (*texts, *queries) if text not in known))
-    if new:
-        known.update(zip(new, model.infer(new), strict=True))
-    matrix = np.stack([known[text] for text in texts])
-    scores = np.stack([known[text] for text in queries]) @ matrix.T
-    return [list(map(int, row)) for row in np.argsort(-scores, axis=1, kind="stable")[:, :DEPTH]]
+    from s3sync_dagster.engine.hybrid import DEPTH
+
+    matrix = embedder.embed_documents([piece.embedded for piece in pieces])
+    cosines = embedder.embed_documents(list(queries)) @ matrix.T
+    order = np.argsort(-cosines, axis=1, kind="stable")[:, :DEPTH]
+    return [
+        [(f"d-{number}", float(row[number])) for number in best]
+        for row, best in zip(cosines, order, strict=True)
+    ]
 
 
-def fuse(first: list[Ranking], second: list[Ranking]) -> list[Ranking]:
-    fused = []
-    for pair in zip(first, second, strict=True):
-        scores: dict[int, float] = defaultdict(float)
-        for ranking in pair:
-            for rank, index in enumerate(ranking):
-                scores[index] += 1 / (FUSION + rank + 1)
-        fused.append(sorted(scores, key=lambda i: (-scores[i], i))[:DEPTH])
-    return fused
+def rank_all(
+    pieces: Sequence[Piece], queries: Sequence[str], embedder: Any | None
+) -> dict[str, list[Ranking]]:
+    """Return the rankings by each way; without an embedder by words alone."""
+    from s3sync_dagster.engine.hybrid import fuse
+
+    words = score_words(pieces, queries)
+    if embedder is None:
+        return {"words": [numbers(one) for one in words]}
+    dense = score_dense(pieces, queries, embedder)
+    fused = [fuse(*pair) for pair in zip(dense, words, strict=True)]
+    return {
+        name: [numbers(one) for one in found]
+        for name, found in (("words", words), ("dense", dense), ("hybrid", fused))
+    }
+
+
+def numbers(scored: Sequence[Scored]) -> Ranking:
+    """Return the numbers of the pieces, best first."""
+    return [int(name.removeprefix("d-")) for name, _ in scored]
+
+
+def folded(ranking: Ranking, pieces: Sequence[Piece]) -> Ranking:
+    """Return a ranking without pieces that repeat the text of one before, as a search shows it."""
+    seen: set[str] = set()
+    kept: Ranking = []
+    for number in ranking:
+        text = " ".join(pieces[number].text.split())
+        if text not in seen:
+            seen.add(text)
+            kept.append(number)
+    return kept
 
 
 def grade(
@@ -84,11 +132,12 @@ def grade(
         reciprocal.append(1 / rank if rank else 0.0)
         recalled.append(1.0 if rank and rank <= 10 else 0.0)
         returned.append(1.0 if before < RETURNED_BYTES else 0.0)
-    return {"MRR": _mean(reciprocal), "R@10": _mean(recalled), "8 KB": _mean(returned)}
+    return {"MRR": mean(reciprocal), "R@10": mean(recalled), "8 KB": mean(returned)}
 
 
-def _mean(values: list[float]) -> tuple[float, float]:
+def mean(values: Sequence[float]) -> tuple[float, float]:
+    """Return mean and standard error in percent."""
     count = len(values)
-    mean = sum(values) / count
-    variance = sum((value - mean) ** 2 for value in values) / max(1, count - 1)
-    return 100 * mean, 100 * math.sqrt(variance / count)
+    middle = sum(values) / count
+    variance = sum((value - middle) ** 2 for value in values) / max(1, count - 1)
+    return 100 * middle, 100 * math.sqrt(variance / count)

@@ -54,7 +54,7 @@ def _open(here: Context, source: Source, *, create: bool) -> None:
     except NotPossible:
         raise NotPossible(
             "This Chroma server indexes no sparse vectors: leave embedding.sparse out, and search "
-            "with hybrid=true, which ranks by vectors and words together."
+            "with POST /s3sync/v1/search, which ranks by vectors and words together."
         ) from None
 
 

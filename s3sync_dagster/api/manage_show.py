@@ -5,18 +5,21 @@ from uuid import UUID
 
 from s3sync_dagster.api.context import Context
 from s3sync_dagster.api.manage_wire import (
+    AroundShown,
     CountsShown,
     FailureShown,
     HitShown,
     ListingShown,
     ManagedSource,
     ObjectShown,
+    PlaceShown,
     RunShown,
 )
 from s3sync_dagster.api.showing import moment
 from s3sync_dagster.catalog.history import BatchHistory
 from s3sync_dagster.catalog.views import ObjectRow, SourceCounts
 from s3sync_dagster.core.state import ListingRow, SourceRow
+from s3sync_dagster.engine.neighbours import document_of
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.source import Source
 
@@ -124,18 +127,29 @@ def show_run(here: Context, batch: BatchHistory) -> RunShown:
 
 
 def show_hit(hit: Hit) -> HitShown:
-    """Return a chunk with the place where it stands in its object."""
-    metadata = dict(hit.metadata)
+    """Return a chunk with its place, its neighbours and the other places of its text."""
     return HitShown(
-        id=hit.id,
-        score=hit.score,
+        **_place(hit),
         document=hit.document,
-        object_key=_text(metadata.get("document_key")),
-        start_line=_number(metadata.get("start_line")),
-        end_line=_number(metadata.get("end_line")),
-        page=_text(metadata.get("page")),
-        metadata=metadata,
+        score=hit.score,
+        dense=hit.dense,
+        words=hit.words,
+        metadata=dict(hit.metadata),
+        copies=[PlaceShown(**_place(one)) for one in hit.copies],
+        before=[AroundShown(**_place(one), document=one.document) for one in hit.before],
+        after=[AroundShown(**_place(one), document=one.document) for one in hit.after],
     )
+
+
+def _place(hit: Hit) -> dict[str, Any]:
+    return {
+        "id": hit.id,
+        "document_id": document_of(hit)[0],
+        "object_key": _text(hit.metadata.get("document_key")),
+        "start_line": _number(hit.metadata.get("start_line")),
+        "end_line": _number(hit.metadata.get("end_line")),
+        "page": _text(hit.metadata.get("page")),
+    }
 
 
 def asset_url(here: Context, source: Source) -> str | None:

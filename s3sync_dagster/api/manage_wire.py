@@ -7,6 +7,7 @@ from pydantic import Field, StrictBool, StringConstraints, model_validator
 
 from s3sync_dagster.api.wire import Answer, Count, Moment, Name, Payload, Text
 from s3sync_dagster.api.wire_source import Chunking, Secret, Word
+from s3sync_dagster.engine.hybrid import Ranking
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 
 ObjectWord = Literal["indexed", "pending", "processing", "skipped", "failed"]
@@ -203,21 +204,55 @@ class SearchPayload(Payload):
     collection_name: Name
     database_name: Name = "default_database"
     limit: Annotated[Count, Field(ge=1, le=100)] = 10
-    hybrid: StrictBool = Field(default=False, description="Rank by vectors and words together.")
+    ranking: Ranking = Field(
+        default="hybrid", description="What orders the hits: vectors, words, or both together."
+    )
+    hybrid: StrictBool | None = Field(
+        default=None, description="Older name: true is the ranking `hybrid`, false is `dense`."
+    )
     where: dict[str, Any] | None = None
+    context: Annotated[Count, Field(le=20)] = Field(
+        default=0, description="Chunks before and after each hit that come with it."
+    )
+    group: StrictBool = Field(
+        default=False, description="Hits of one document stand together, the best document first."
+    )
+
+    @property
+    def wanted(self) -> Ranking:
+        """The ranking, by whichever name."""
+        if self.hybrid is None:
+            return self.ranking
+        return "hybrid" if self.hybrid else "dense"
 
 
-class HitShown(Answer):
-    """A chunk that was found."""
+class PlaceShown(Answer):
+    """Where a chunk stands."""
 
     id: str
-    score: float
-    document: str
+    document_id: str = Field(description="Hits that have it in common stand in one document.")
     object_key: str | None
     start_line: int | None
     end_line: int | None
     page: str | None
+
+
+class AroundShown(PlaceShown):
+    """A chunk beside one that was found."""
+
+    document: str
+
+
+class HitShown(AroundShown):
+    """A chunk that was found."""
+
+    score: float = Field(description="By which the hits are ordered.")
+    dense: float | None = Field(description="1 - cosine distance; null: not among the nearest.")
+    words: float | None = Field(description="BM25; null: not among the best by words.")
     metadata: dict[str, Any]
+    copies: list[PlaceShown] = Field(description="Other places with the same text.")
+    before: list[AroundShown]
+    after: list[AroundShown]
 
 
 class SearchAnswer(Answer):

@@ -1,4 +1,4 @@
-"""``POST /s3sync/v1/search``: the best chunks of a collection, by vectors or with words too."""
+"""``POST /s3sync/v1/search``: the best chunks of a collection, by vectors and words."""
 
 from fastapi import APIRouter
 
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/s3sync/v1", tags=["Search"], route_class=StrictRoute
     responses=errors(400, 401, 403, 404, 409, 413, 429, 500, 503),
 )
 def search_collection(payload: SearchPayload, caller: AnyCaller, here: Here) -> SearchAnswer:
-    """Search a collection of the tenant by meaning, or by meaning and words (`hybrid`)."""
+    """Search a collection of the tenant by meaning and words together, or by one (`ranking`)."""
     return find(here, payload, caller)
 
 
@@ -47,7 +47,9 @@ def find(here: Context, payload: SearchPayload, caller: Caller) -> SearchAnswer:
         database=payload.database_name,
         where=payload.where,
         limit=payload.limit,
-        hybrid=payload.hybrid,
+        ranking=payload.wanted,
+        context=payload.context,
+        group=payload.group,
         embedding=_embedding(here, payload, caller),
     )
     return SearchAnswer(hits=[show_hit(hit) for hit in hits])

@@ -32,6 +32,7 @@ class Block:
 # Possessive where two parts could share blanks: hostile lines stay linear.
 _START = re.compile(
     rb"[ ]{0,3}(?:(?P<atx>\#{1,6})(?=[ \t\r\n]|$)"
+    rb"|(?P<wiki>=(?:[ ]?=){0,5}+)[ \t]*+(?=[^=\s])[^\n]*?[^=\s][ \t]*+(?P=wiki)[ \t]*+(?=\r?\n|$)"
     rb"|(?P<fence>`{3,}(?=[^`\n]*(?:\n|$))|~{3,})"
     rb"|(?P<quote>>)"
     rb"|(?P<rule>(?:\*[ \t]*+){3,}+(?=\r?\n|$)|(?:_[ \t]*+){3,}+(?=\r?\n|$)"
@@ -138,6 +139,10 @@ class BlockScanner:
         if kind == "atx":
             title = self._title(match.end(), lines[i][2])
             return Block("heading", i, len(match.group("atx")), title), i + 1
+        if kind == "wiki":  # no Markdown, and what else but a heading is a line like this?
+            marks = match.group("wiki")
+            title = self._title(match.end("wiki"), match.end() - _trailing(match.group(), marks))
+            return Block("heading", i, marks.count(b"="), title), i + 1
         if kind == "fence":
             return Block("fence", i), self._fence_end(lines, i, match.group("fence"))
         if kind == "quote":
@@ -339,6 +344,11 @@ class BlockScanner:
         while i < len(lines) and not self.is_blank(lines[i][1], lines[i][2]):
             i += 1
         return i
+
+
+def _trailing(line: bytes, marks: bytes) -> int:
+    """Return the bytes of the closing marks and the blanks behind them."""
+    return len(marks) + len(line) - len(line.rstrip())
 
 
 def _cells(row: bytes) -> int:

@@ -13,6 +13,7 @@ from s3sync_dagster.chunking.nesting import outline_json, outline_xml
 from s3sync_dagster.chunking.outline import Outline, Piece
 from s3sync_dagster.chunking.parsing import WINDOW_BYTES, cut_source, windows
 from s3sync_dagster.chunking.rows import outline_csv, outline_json_lines
+from s3sync_dagster.chunking.titles import outline_titles
 from s3sync_dagster.engine.ports import WorkerPool, WorkLimits
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import LimitExceeded
@@ -32,7 +33,7 @@ _BY_FORMAT: dict[str, Scanner] = {
     "csv": outline_csv,
     "jsonl": outline_json_lines,
     "log": lambda data, _limit: outline_log(data),
-    "text": lambda _data, _limit: Outline(),
+    "text": lambda data, _limit: outline_titles(data),
     "code": lambda data, _limit: outline_indented(data),
 }
 _WITHOUT_GRAMMAR: dict[str, Scanner] = {"json": outline_json, "xml": outline_xml}

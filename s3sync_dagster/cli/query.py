@@ -8,12 +8,16 @@ import click
 
 from s3sync_dagster.cli.options import as_json, chroma_url, embedding, embedding_config, opened
 from s3sync_dagster.cli.showing import people, wrapped
+from s3sync_dagster.engine.hybrid import Ranking
+from s3sync_dagster.engine.neighbours import document_of
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.search import search
 
 LINES = 6
 """Of a chunk that people are shown."""
+COPIES = 3
+"""Places of the same text that people are shown."""
 
 
 @click.command()
@@ -21,7 +25,23 @@ LINES = 6
 @click.option("--collection", "-c", required=True, help="Chroma collection.")
 @click.option("--tenant", help="Where several have a collection of that name.")
 @click.option("--database", help="Where several have a collection of that name.")
-@click.option("--hybrid", is_flag=True, help="Rank by words too, and fuse both rankings.")
+@click.option(
+    "--hybrid",
+    "ranking",
+    flag_value="hybrid",
+    default=True,
+    help="Rank by vectors and words together (the default).",
+)
+@click.option("--dense", "ranking", flag_value="dense", help="Rank by vectors alone.")
+@click.option("--words", "ranking", flag_value="words", help="Rank by words alone.")
+@click.option(
+    "--context",
+    type=click.IntRange(0, 20),
+    default=0,
+    show_default=True,
+    help="Chunks before and after each hit that are shown too.",
+)
+@click.option("--group", is_flag=True, help="Hits of one document stand together.")
 @click.option("--where", metavar="JSON", help="Chroma's metadata filter.")
 @click.option(
     "-n", "limit", type=click.IntRange(1, 1000), default=5, show_default=True, help="Hits."
@@ -34,7 +54,9 @@ def query(
     collection: str,
     tenant: str | None,
     database: str | None,
-    hybrid: bool,
+    ranking: Ranking,
+    context: int,
+    group: bool,
     where: str | None,
     limit: int,
     chroma_url: str | None,
@@ -54,40 +76,73 @@ def query(
             database=database,
             where=condition,
             limit=limit,
-            hybrid=hybrid,
+            ranking=ranking,
+            context=context,
+            group=group,
             embedding=embedding_config(options),
         )
     if as_json:
         click.echo(json.dumps([_values(hit) for hit in hits]))
         return 0
+    document = None
     for place, hit in enumerate(hits, 1):
+        if group and document_of(hit)[0] != document:
+            document = document_of(hit)[0]
+            click.secho(key_of(hit), bold=sys.stdout.isatty() or None)
         click.secho(f"{place}. {describe(hit)}", bold=sys.stdout.isatty() or None)
-        for line in _excerpt(hit.document):
-            click.echo(line)
+        for copy in hit.copies[:COPIES]:
+            click.echo(f"   the same text: {place_of(copy)}")
+        if len(hit.copies) > COPIES:
+            click.echo(f"   ... and {len(hit.copies) - COPIES} more of the same text")
+        for around in hit.before:
+            _show(around, "- ")
+        _show(hit, "> " if context else "")
+        for around in hit.after:
+            _show(around, "- ")
     if not hits:
         click.echo("No hits.", err=True)
     return 0
 
 
 def describe(hit: Hit) -> str:
-    """Return key, lines, page or enclosing headings, and score, such as ``a.md:3-9  0.812``."""
+    """Return where a hit stands and why: ``a.md:3-9  0.812 (dense 0.655, words 7.1)``."""
+    reasons = [
+        f"{name} {score:.{digits}f}"
+        for name, score, digits in (("dense", hit.dense, 3), ("words", hit.words, 1))
+        if score is not None
+    ]
+    return f"{place_of(hit)}  {hit.score:.3f} ({', '.join(reasons)})"
+
+
+def place_of(hit: Hit) -> str:
+    """Return key, lines, page or enclosing headings, such as ``a.md:3-9 [Guide > Install]``."""
     data = hit.metadata
-    place = people(str(data.get("document_key", hit.id)))
+    place = key_of(hit)
     if data.get("start_line") is not None:
         place += f":{data['start_line']}-{data.get('end_line')}"
     if page := data.get("page"):
         place += f" (page {people(str(page))})"
     if inside := data.get("symbol") or data.get("heading_path"):
         place += f" [{people(str(inside))}]"
-    return f"{place}  {hit.score:.3f}"
+    return place
 
 
-def _excerpt(text: str) -> list[str]:
+def key_of(hit: Hit) -> str:
+    """Return the object's key; of a stranger's record its id."""
+    return people(str(hit.metadata.get("document_key", hit.id)))
+
+
+def _show(hit: Hit, mark: str) -> None:
+    for line in _excerpt(hit.document, indent=f"   {mark}"):
+        click.echo(line)
+
+
+def _excerpt(text: str, *, indent: str) -> list[str]:
     lines = [line.expandtabs(4).rstrip() for line in text.splitlines() if line.strip()]
-    shown = [wrapped(line, indent="   ") for line in lines[:LINES]]
+    shown = [wrapped(line, indent=indent) for line in lines[:LINES]]
     more = len(lines) - LINES
     if more > 0:
-        shown.append(f"   ... {more} more line{'s' if more > 1 else ''}")
+        shown.append(f"{indent}... {more} more line{'s' if more > 1 else ''}")
     return shown
 
 
@@ -95,8 +150,13 @@ def _values(hit: Hit) -> dict[str, Any]:
     return {
         "id": hit.id,
         "score": hit.score,
+        "dense": hit.dense,
+        "words": hit.words,
         "document": hit.document,
         "metadata": dict(hit.metadata),
+        "copies": [{"id": one.id, "metadata": dict(one.metadata)} for one in hit.copies],
+        "before": [{"id": one.id, "document": one.document} for one in hit.before],
+        "after": [{"id": one.id, "document": one.document} for one in hit.after],
     }
 
 

@@ -1,4 +1,4 @@
-"""Hybrid search: nearest vectors and best words, fused by rank.
+"""Search: nearest vectors and best words, fused by their scores.
 
 Works over every Chroma: the words come from an index of our own that follows the collection. The
 index only ranks; texts and metadata of the hits are always the collection's own.
@@ -7,8 +7,8 @@ index only ranks; texts and metadata of the hits are always the collection's own
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from s3sync_dagster.core.filters import matches
 from s3sync_dagster.model.document import Hit
@@ -16,11 +16,17 @@ from s3sync_dagster.model.document import Hit
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import CollectionPort, Embedder
 
-RRF_K = 5
-"""Dampens the first ranks. Chosen by measurement (docs/chroma.md): the method's authors take 60,
-which finds fewer answers among the first ten with each of the local models."""
+Ranking = Literal["hybrid", "dense", "words"]
+"""What orders the hits: vectors and words together, vectors alone, words alone."""
+Scored = tuple[str, float]
+"""A record's id, and how well it fits; greater is better."""
+
+DENSE_WEIGHT = 0.4
+"""Share of the vectors in a fused score. Chosen by measurement (docs/chroma.md)."""
 DEPTH = 50
-"""Hits of each ranking that take part."""
+"""Hits of each ranking whose scores are spread over 0 to 1."""
+MAX_DEPTH = 800
+"""Hits of each ranking that are asked for where copies of the same text fill the first ones."""
 CANDIDATES = 2000
 """Words' hits that are held against a filter at most."""
 PAGE = 200
@@ -46,58 +52,148 @@ class DocumentVersion:
 class WordIndex(Protocol):
     """Record ids by words (``ports.word_index``)."""
 
-    def search(self, text: str, *, limit: int, offset: int = 0) -> list[str]:
-        """Return ids of records with words of ``text``, best first (BM25)."""
+    def search(self, text: str, *, limit: int, offset: int = 0) -> list[Scored]:
+        """Return ids of records with words of ``text`` and their BM25, best first."""
         ...
 
 
-def hybrid_query(
-    collection: CollectionPort,
-    embedder: Embedder,
-    index: WordIndex,
-    text: str,
-    *,
-    limit: int = 10,
-    where: Mapping[str, Any] | None = None,
-) -> list[Hit]:
-    """Return the best records by reciprocal rank fusion of vectors and words.
+@dataclass(frozen=True, slots=True)
+class Searcher:
+    """One collection and what ranks its records."""
 
-    Args:
-        collection: what is searched.
-        embedder: the collection's.
-        index: words of the collection; what it has and the collection lacks is passed over.
-        text: the question.
-        limit: hits at most.
-        where: Chroma's metadata filter; holds for both rankings.
+    collection: CollectionPort
+    embedder: Embedder
+    index: WordIndex | None = None
+    """What it has and the collection lacks is passed over. Not asked for a dense ranking."""
 
-    Raises:
-        InvalidSetting: ``where`` is no filter of Chroma's.
+    def search(
+        self,
+        text: str,
+        *,
+        ranking: Ranking = "hybrid",
+        limit: int = 10,
+        where: Mapping[str, Any] | None = None,
+    ) -> list[Hit]:
+        """Return the best records; those of equal text are one hit that names its copies.
+
+        Args:
+            text: the question.
+            ranking: what orders them.
+            limit: hits at most.
+            where: Chroma's metadata filter; holds for both rankings.
+
+        Raises:
+            InvalidSetting: ``where`` is no filter of Chroma's.
+        """
+        vector = None if ranking == "words" else self.embedder.embed_query(text)
+        depth = max(DEPTH, 2 * limit)
+        while True:
+            known: dict[str, Hit] = {}
+            nearest: list[Scored] = []
+            words: list[Scored] = []
+            if vector is not None:
+                known = {
+                    hit.id: hit for hit in self.collection.query(vector, limit=depth, where=where)
+                }
+                nearest = [(hit.id, hit.score) for hit in known.values()]
+            if self.index is not None and ranking != "dense":
+                words = self._by_words(self.index, text, depth=depth, where=where, known=known)
+            ordered = fuse(nearest, words) if ranking == "hybrid" else nearest or words
+            hits = self._distinct(ordered, dict(nearest), dict(words), known, limit=limit)
+            full = len(nearest) == depth or len(words) == depth
+            if len(hits) == limit or not full or depth >= MAX_DEPTH:
+                return hits
+            depth = min(4 * depth, MAX_DEPTH)  # copies took the places of what stands behind them
+
+    def _by_words(
+        self,
+        index: WordIndex,
+        text: str,
+        *,
+        depth: int,
+        where: Mapping[str, Any] | None,
+        known: dict[str, Hit],
+    ) -> list[Scored]:
+        """Return the best by words that meet the filter; ``known`` gains what was looked up."""
+        if where is None:
+            return index.search(text, limit=depth)
+        chosen: list[Scored] = []
+        for offset in range(0, CANDIDATES, PAGE):
+            page = index.search(text, limit=PAGE, offset=offset)
+            self._fetch([name for name, _ in page], known)
+            chosen += [
+                (name, score)
+                for name, score in page
+                if name in known and matches(known[name].metadata, where)
+            ]
+            if len(chosen) >= depth or len(page) < PAGE:
+                break
+        return chosen[:depth]
+
+    def _distinct(
+        self,
+        ordered: Sequence[Scored],
+        nearest: Mapping[str, float],
+        words: Mapping[str, float],
+        known: dict[str, Hit],
+        *,
+        limit: int,
+    ) -> list[Hit]:
+        """Return the first ``limit`` different texts, and with each the others that equal it."""
+        found: dict[str, list[Hit]] = {}
+        for start in range(0, len(ordered), PAGE):
+            part = ordered[start : start + PAGE]
+            self._fetch([name for name, _ in part], known)
+            for name, score in part:
+                if name not in known:
+                    continue
+                hit = replace(
+                    known[name], score=score, dense=nearest.get(name), words=words.get(name)
+                )
+                text = " ".join(hit.document.split()) or name
+                if text in found or len(found) < limit:
+                    found.setdefault(text, []).append(hit)
+        return [replace(first, copies=tuple(rest)) for first, *rest in found.values()]
+
+    def _fetch(self, ids: Sequence[str], known: dict[str, Hit]) -> None:
+        """Add the records that ``known`` lacks and the collection has."""
+        missing = [name for name in ids if name not in known]
+        if missing:
+            known.update(fetch_hits(self.collection, missing))
+
+
+def fetch_hits(collection: CollectionPort, ids: Sequence[str]) -> dict[str, Hit]:
+    """Return the records of these ids that exist, as hits without a score."""
+    return {
+        name: Hit(id=name, document=record.document or "", metadata=record.metadata)
+        for name, record in collection.get(ids, documents=True).items()
+    }
+
+
+def fuse(nearest: Sequence[Scored], words: Sequence[Scored]) -> list[Scored]:
+    """Return ids and fused scores (0 to 1), best first.
+
+    The scores of each ranking are spread over 0 to 1 between its first and its ``DEPTH``-th, and
+    an id scores the weighted sum of both. So one that leads by far in one ranking keeps its lead
+    over those between which the other sees hardly a difference, which their ranks do not tell.
     """
-    depth = max(DEPTH, 2 * limit)
-    nearest = collection.query(embedder.embed_query(text), limit=depth, where=where)
-    known = {hit.id: hit for hit in nearest}
-    if where is None:
-        words = index.search(text, limit=depth)
-    else:
-        words = _filtered(collection, index, text, depth=depth, where=where, known=known)
-    fused = fuse([[hit.id for hit in nearest], words])
-    hits: list[Hit] = []
-    for start in range(0, len(fused), limit):
-        part = fused[start : start + limit]
-        _fetch(collection, [name for name, _ in part], known)
-        hits += [_scored(known[name], score) for name, score in part if name in known]
-        if len(hits) >= limit:
-            break
-    return hits[:limit]
-
-
-def fuse(rankings: Sequence[Sequence[str]]) -> list[tuple[str, float]]:
-    """Return ids and scores, best first; an id earns 1 / (5 + rank) in each ranking it is in."""
     scores: dict[str, float] = {}
-    for ranking in rankings:
-        for rank, name in enumerate(ranking, 1):
-            scores[name] = scores.get(name, 0.0) + 1 / (RRF_K + rank)
-    return sorted(scores.items(), key=lambda item: -item[1])
+    best: dict[str, int] = {}
+    for ranking, weight in ((nearest, DENSE_WEIGHT), (words, 1 - DENSE_WEIGHT)):
+        for rank, (name, score) in enumerate(_spread(ranking)):
+            scores[name] = scores.get(name, 0.0) + weight * score
+            best[name] = min(best.get(name, rank), rank)
+    return sorted(scores.items(), key=lambda item: (-item[1], best[item[0]]))
+
+
+def _spread(ranking: Sequence[Scored]) -> list[Scored]:
+    """Return the scores from 1, the first, to 0, the ``DEPTH``-th and what follows it."""
+    if not ranking:
+        return []
+    highest, lowest = ranking[0][1], ranking[:DEPTH][-1][1]
+    if highest <= lowest:
+        return [(name, 1.0) for name, _ in ranking]
+    return [(name, max(0.0, (score - lowest) / (highest - lowest))) for name, score in ranking]
 
 
 def versions_by_scan(collection: CollectionPort) -> Iterator[DocumentVersion]:
@@ -110,35 +206,3 @@ def versions_by_scan(collection: CollectionPort) -> Iterator[DocumentVersion]:
         for record in page:
             trace = repr(sorted(record.metadata.items()))
             yield DocumentVersion(document_id=record.id, version=trace)
-
-
-def _filtered(
-    collection: CollectionPort,
-    index: WordIndex,
-    text: str,
-    *,
-    depth: int,
-    where: Mapping[str, Any],
-    known: dict[str, Hit],
-) -> list[str]:
-    """Return ids by words that meet the filter; adds what it had to look up to ``known``."""
-    chosen: list[str] = []
-    for offset in range(0, CANDIDATES, PAGE):
-        page = index.search(text, limit=PAGE, offset=offset)
-        _fetch(collection, page, known)
-        chosen += [name for name in page if name in known and matches(known[name].metadata, where)]
-        if len(chosen) >= depth or len(page) < PAGE:
-            break
-    return chosen[:depth]
-
-
-def _fetch(collection: CollectionPort, ids: Sequence[str], known: dict[str, Hit]) -> None:
-    """Add the records that ``known`` lacks and the collection has."""
-    missing = [name for name in ids if name not in known]
-    if missing:
-        for name, record in collection.get(missing, documents=True).items():
-            known[name] = Hit(id=name, document=record.document or "", metadata=record.metadata)
-
-
-def _scored(hit: Hit, score: float) -> Hit:
-    return Hit(id=hit.id, document=hit.document, metadata=hit.metadata, score=score)

@@ -105,4 +105,13 @@ class Hit:
     document: str
     metadata: Mapping[str, object] = field(default_factory=dict[str, object])
     score: float = 0.0
-    """Greater is better: 1 - cosine distance, or the fused score of a hybrid query."""
+    """Greater is better: by which the hits are ordered, see ``dense`` and ``words``."""
+    dense: float | None = None
+    """1 - cosine distance; None: not among the nearest that were asked for."""
+    words: float | None = None
+    """BM25, 0 and more; None: not among the best by words that were asked for."""
+    copies: tuple["Hit", ...] = ()
+    """Other records with the same text, best first."""
+    before: tuple["Hit", ...] = ()
+    """Neighbours in the document, in its order, where they were asked for."""
+    after: tuple["Hit", ...] = ()

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from s3sync_dagster.model.document import MetadataValue
 
-CHUNKER_VERSION = 1
+CHUNKER_VERSION = 2
 """Bumped by hand when the chunker cuts differently: documents become outdated."""
 EXTRACTOR_VERSION = 1
 """Bumped by hand when extraction gives other text: documents become outdated."""

@@ -134,8 +134,22 @@ def test_from_a_dry_run_to_a_search(api, http, source, aws_endpoint):
     assert hits[0]["object_key"] == "docs/bread.md"
     assert "Sourdough" in hits[0]["document"]
     assert hits[0]["start_line"] >= 1
-    hybrid = ok(http.post("/s3sync/v1/search", json=question | {"hybrid": True, "limit": 1}))
-    assert [hit["object_key"] for hit in hybrid["hits"]] == ["docs/bread.md"]
+    # Hybrid unless asked otherwise: what both rankings say stands on the hit.
+    assert hits[0]["dense"] > 0
+    assert hits[0]["words"] > 0
+    assert hits[0]["score"] != hits[0]["dense"]
+    for change in ({"ranking": "dense"}, {"hybrid": False}):
+        [dense] = ok(http.post("/s3sync/v1/search", json=question | change | {"limit": 1}))["hits"]
+        assert dense["score"] == dense["dense"]
+        assert dense["words"] is None
+    by_words = ok(http.post("/s3sync/v1/search", json=question | {"ranking": "words"}))["hits"]
+    assert by_words[0]["object_key"] == "docs/bread.md"
+    assert (by_words[0]["dense"], by_words[0]["score"]) == (None, by_words[0]["words"])
+    wide = question | {"context": 1, "group": True, "hybrid": True}
+    [bread, *_] = ok(http.post("/s3sync/v1/search", json=wide))["hits"]
+    assert bread["id"].startswith(bread["document_id"])
+    assert bread["before"] == []
+    assert bread["copies"] == []
     where = question | {"where": {"language": "python"}}
     assert {h["object_key"] for h in ok(http.post("/s3sync/v1/search", json=where))["hits"]} == {
         "docs/code.py"
@@ -286,6 +300,8 @@ def test_raw_content(http, source, aws_endpoint):
         ({"where": {"$or": [{"a": 1}] * 40_000}}, 400, "invalid_filter"),
         ({"where": {"a": {"$in": ["x"] * 40_000}}, "hybrid": True}, 400, "invalid_filter"),
         ({"hybrid": "yes"}, 400, "invalid_request"),
+        ({"ranking": "best"}, 400, "invalid_request"),
+        ({"context": 21}, 400, "invalid_request"),
     ],
 )
 def test_searches_that_cannot_be(api, http, source, change, status, error):

@@ -145,9 +145,15 @@ def test_a_search_shows_the_chunk_and_its_place(http, source):
     assert "The <mark>moon</mark> pulls the sea &amp; &lt;b&gt;<mark>twice</mark>" in text
     assert "lines 1 to 3" in text
     assert f"/sources/{source.id}/object?key=docs%2Ftides.md" in text
-    hybrid = get(http, "/search", params={"q": "moon", "where": place, "hybrid": "true"})
-    assert "<mark>moon</mark>" in hybrid
-    assert "checked" in hybrid
+    assert re.search(r"score \d\.\d{3} \(meaning -?\d\.\d{3}, words \d+\.\d\)", text)
+    assert '<option value="hybrid" selected>' in text
+    words = get(
+        http, "/search", params={"q": "moon", "where": place, "ranking": "words", "around": "1"}
+    )
+    assert "<mark>moon</mark>" in words
+    assert '<option value="words" selected>' in words
+    assert "checked" in words
+    assert re.search(r"score \d+\.\d{3} \(words \d+\.\d\)", words)
     assert "Search" in get(http, "/search")
     wrong = get(http, "/search", params={"q": "x", "where": "default_database/nobody-has-it"})
     assert "there is no collection" in wrong

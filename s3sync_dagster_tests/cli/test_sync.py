@@ -118,8 +118,17 @@ def test_people_read_words_and_programs_read_json(s3sync, aws_endpoint, bucket, 
     assert "Traceback" not in answer.err
     hits = s3sync("query", "days of holiday", "--collection", collection, "--json").json
     assert hits[0]["metadata"]["document_key"] == "docs/a.md"
-    hits = s3sync("query", "28 days", "--hybrid", "-c", collection, "-n", "1")
-    assert hits.out.startswith("1. docs/a.md:1-3")
+    assert hits[0]["score"] != hits[0]["dense"]
+    assert hits[0]["words"] > 0
+    hits = s3sync("query", "28 days", "-c", collection, "-n", "1", "--context", "1", "--group")
+    assert re.match(
+        r"docs/a\.md\n1\. docs/a\.md:1-3 .*  \d\.\d{3} \(dense \S+, words \S+\)\n", hits.out
+    )
+    assert "\n   > " in hits.out
+    dense = s3sync("query", "28 days", "-c", collection, "--dense", "--json").json
+    assert {(hit["words"], hit["score"] == hit["dense"]) for hit in dense} == {(None, True)}
+    words = s3sync("query", "28 days", "-c", collection, "--words", "--json").json
+    assert {(hit["dense"], hit["score"] == hit["words"]) for hit in words} == {(None, True)}
     [status] = s3sync("status", "--json").json
     assert (status["objects"], status["indexed"]) == (5, 3)
     told = s3sync("status").out

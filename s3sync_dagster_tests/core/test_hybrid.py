@@ -1,10 +1,12 @@
-"""Hybrid search: ranks fused, filters kept, never a text that the collection no longer has."""
+"""Search: scores fused, filters kept, equal texts folded, never a text that is no longer there."""
 
 import pytest
 
+from s3sync_dagster.core import hybrid
 from s3sync_dagster.embedding import open_embedder
-from s3sync_dagster.engine.hybrid import fuse, hybrid_query
-from s3sync_dagster.model.document import Record
+from s3sync_dagster.engine.hybrid import DENSE_WEIGHT, Searcher, fuse
+from s3sync_dagster.engine.neighbours import by_document, document_of, with_neighbours
+from s3sync_dagster.model.document import Hit, Record
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
@@ -13,67 +15,181 @@ EMBEDDER = open_embedder(EmbeddingConfig(kind="hash"))
 
 
 class Words:
-    """A word index that answers with one list."""
+    """A word index that answers with one list, its scores falling by one."""
 
     def __init__(self, *ids):
         self.ids = list(ids)
 
     def search(self, text, *, limit, offset=0):
-        return self.ids[offset : offset + limit]
+        scored = [(name, float(len(self.ids) - n)) for n, name in enumerate(self.ids)]
+        return scored[offset : offset + limit]
+
+
+def fill(collection, texts, metadatas=None):
+    records = [
+        Record(
+            id=f"r{n}",
+            document=text,
+            embedding_text=text,
+            metadata=metadatas[n] if metadatas else {"n": n, "even": n % 2 == 0},
+        )
+        for n, text in enumerate(texts)
+    ]
+    collection.upsert(records, EMBEDDER.embed_documents(texts))
+
+
+def new_collection():
+    return MemoryCollections().open("docs", tenant="t", database="d", embedder=EMBEDDER)
 
 
 @pytest.fixture
 def collection():
-    made = MemoryCollections().open("docs", tenant="t", database="d", embedder=EMBEDDER)
-    texts = ["red green blue", "red green", "red", "other words", "more of other words"]
-    records = [
-        Record(id=f"r{n}", document=t, embedding_text=t, metadata={"n": n, "even": n % 2 == 0})
-        for n, t in enumerate(texts)
-    ]
-    made.upsert(records, EMBEDDER.embed_documents(texts))
+    made = new_collection()
+    fill(made, ["red green blue", "red green", "red", "other words", "more of other words"])
     return made
 
 
-def test_ranks_are_fused():
-    assert fuse([["a", "b"], ["b", "c"]]) == [
-        ("b", 1 / 7 + 1 / 6),
-        ("a", 1 / 6),
-        ("c", 1 / 7),
-    ]
-    assert fuse([[], []]) == []
+def ask(collection, index, text, **options):
+    return Searcher(collection, EMBEDDER, index).search(text, **options)
 
 
-def test_words_lift_what_vectors_pass_over(collection):
-    hits = hybrid_query(collection, EMBEDDER, Words("r4", "r0"), "red green blue", limit=3)
+def test_scores_are_spread_and_added():
+    fused = fuse([("a", 0.9), ("b", 0.8), ("c", 0.5)], [("b", 12.0), ("d", 9.0), ("c", 2.0)])
+    assert [name for name, _ in fused] == ["b", "d", "a", "c"]
+    assert dict(fused) == pytest.approx(
+        {
+            "a": DENSE_WEIGHT,
+            "b": DENSE_WEIGHT * 0.75 + (1 - DENSE_WEIGHT),
+            "c": 0.0,
+            "d": (1 - DENSE_WEIGHT) * 0.7,
+        }
+    )
+    assert fuse([], []) == []
+    assert fuse([], [("a", 3.0)]) == [("a", 1 - DENSE_WEIGHT)]
+
+
+def test_a_clear_winner_by_words_is_not_outvoted_by_ranks():
+    nearest = [("x", 0.500), ("y", 0.499), ("z", 0.498), ("wanted", 0.497), ("last", 0.1)]
+    words = [("wanted", 20.0), ("x", 4.0), ("y", 3.0), ("z", 2.0)]
+    assert fuse(nearest, words)[0][0] == "wanted"
+
+
+def test_how_much_is_asked_for_does_not_change_a_score():
+    ranking = [(f"r{n}", 100.0 - n) for n in range(200)]
+    assert fuse(ranking[:50], [])[:50] == fuse(ranking, [])[:50]
+
+
+def test_words_lift_what_vectors_pass_over_and_each_hit_says_why(collection):
+    hits = ask(collection, Words("r4", "r0", "r3"), "red green blue", limit=3)
     assert [hit.id for hit in hits] == ["r0", "r4", "r1"]
-    assert hits[0].score == pytest.approx(1 / 6 + 1 / 7)
-    assert hits[1].document == "more of other words"
-    assert hits[1].metadata == {"n": 4, "even": True}
+    first, second, third = hits
+    assert first.dense == pytest.approx(1.0)
+    assert (first.words, second.words, third.words) == (2.0, 3.0, None)
+    assert first.score == pytest.approx(DENSE_WEIGHT + (1 - DENSE_WEIGHT) * 0.5)
+    assert second.document == "more of other words"
+    assert second.metadata == {"n": 4, "even": True}
+
+
+def test_each_ranking_can_be_had_alone(collection):
+    index = Words("r4", "r0", "r3")
+    dense = ask(collection, index, "red green blue", ranking="dense", limit=2)
+    assert [hit.id for hit in dense] == ["r0", "r1"]
+    assert dense[0].score == dense[0].dense == pytest.approx(1.0)
+    assert dense[0].words is None
+    words = ask(collection, index, "red green blue", ranking="words", limit=2)
+    assert [(hit.id, hit.score, hit.words, hit.dense) for hit in words] == [
+        ("r4", 3.0, 3.0, None),
+        ("r0", 2.0, 2.0, None),
+    ]
+
+
+def test_words_alone_ask_no_model(collection):
+    class NoModel:
+        def embed_query(self, text):
+            raise AssertionError(text)
+
+    hits = Searcher(collection, NoModel(), Words("r3")).search("other", ranking="words")
+    assert [hit.id for hit in hits] == ["r3"]
+
+
+def test_equal_texts_are_one_hit_that_names_its_places():
+    collection = new_collection()
+    fill(collection, ["red  green\n", "blue", "red green", "red green", "green"])
+    hits = ask(collection, Words("r2", "r1", "r0", "r3"), "red green", limit=2)
+    [first, second] = hits
+    assert first.id == "r2"
+    assert [copy.id for copy in first.copies] == ["r0", "r3"]
+    assert first.copies[0].words == 2.0
+    assert second.document not in ("red green", "red  green\n")
+    assert second.copies == ()
+
+
+def test_copies_that_fill_all_places_do_not_hide_what_stands_behind_them():
+    collection = new_collection()
+    fill(collection, ["red green"] * 3 * hybrid.DEPTH + ["red", "green"])
+    hits = ask(collection, None, "red green", ranking="dense", limit=3)
+    assert [hit.document for hit in hits] == ["red green", "red", "green"]
+    assert len(hits[0].copies) == 3 * hybrid.DEPTH - 1
+
+
+def test_records_without_text_are_not_taken_for_equal():
+    collection = new_collection()
+    fill(collection, [" ", "\n", "red"])
+    assert len(ask(collection, None, "red", ranking="dense")) == 3
 
 
 def test_the_filter_holds_for_both_rankings(collection):
     index = Words("r3", "r4", "r1", "r2")
     where = {"even": False}
-    hits = hybrid_query(collection, EMBEDDER, index, "red green blue", where=where)
+    hits = ask(collection, index, "red green blue", where=where)
     assert {hit.id for hit in hits} == {"r1", "r3"}
     with pytest.raises(InvalidSetting):
-        hybrid_query(collection, EMBEDDER, index, "red", where={"a": 1, "b": 2})
+        ask(collection, index, "red", where={"a": 1, "b": 2})
 
 
 def test_a_rare_match_of_a_filter_is_found_deep_in_the_ranking(collection):
     index = Words(*[f"gone{n}" for n in range(700)], "r4")
-    hits = hybrid_query(collection, EMBEDDER, index, "nothing", limit=1, where={"n": 4})
+    hits = ask(collection, index, "nothing", limit=1, where={"n": 4})
     assert [hit.id for hit in hits] == ["r4"]
 
 
 def test_what_the_index_has_and_the_collection_lacks_is_passed_over(collection):
     collection.delete(["r4"])
-    hits = hybrid_query(collection, EMBEDDER, Words("r4", "r3"), "other", limit=4)
-    assert hits[0].id == "r3"
+    hits = ask(collection, Words("r4", "r3"), "other", limit=4)
     assert len(hits) == 4
     assert "r4" not in {hit.id for hit in hits}
 
 
 def test_an_empty_collection_has_no_hits(collection):
     collection.delete([f"r{n}" for n in range(5)])
-    assert hybrid_query(collection, EMBEDDER, Words("r1"), "red") == []
+    assert ask(collection, Words("r1"), "red") == []
+
+
+def chunk(document, number):
+    return Hit(id=f"{document}-{number}", document="x", metadata={"s3sync_chunk": number})
+
+
+def test_a_hit_comes_with_the_chunks_around_it():
+    collection = new_collection()
+    texts = [f"part {n}" for n in range(5)]
+    records = [
+        Record(id=f"d-{n}", document=t, embedding_text=t, metadata={"s3sync_chunk": n})
+        for n, t in enumerate(texts)
+    ]
+    collection.upsert(records, EMBEDDER.embed_documents(texts))
+    stranger = Hit(id="own-1", document="x", metadata={})
+    collection.calls.clear()
+    first, last, alone = with_neighbours(collection, [chunk("d", 1), chunk("d", 4), stranger], 2)
+    assert len(collection.calls) == 1
+    assert [one.document for one in first.before] == ["part 0"]
+    assert [one.document for one in first.after] == ["part 2", "part 3"]
+    assert [one.document for one in last.before] == ["part 2", "part 3"]
+    assert last.after == alone.before == alone.after == ()
+
+
+def test_hits_of_one_document_stand_together():
+    stranger = Hit(id="own-1", document="x", metadata={})
+    hits = [chunk("a", 4), chunk("b-2", 0), stranger, chunk("a", 1), chunk("b-2", 7)]
+    assert [hit.id for hit in by_document(hits)] == ["a-4", "a-1", "b-2-0", "b-2-7", "own-1"]
+    assert document_of(hits[1]) == ("b-2", 0)
+    assert document_of(stranger) == ("own-1", None)

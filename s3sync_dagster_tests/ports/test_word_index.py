@@ -17,7 +17,8 @@ from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports import word_index
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
-from s3sync_dagster.ports.word_index import FtsWordIndex, match_expression, with_split_names
+from s3sync_dagster.ports.word_forms import match_expression, pieces_of, searchable
+from s3sync_dagster.ports.word_index import FtsWordIndex
 
 EMBEDDER = open_embedder(EmbeddingConfig(kind="hash"))
 
@@ -40,6 +41,10 @@ def version(document_id, count, number: int | None = 1):
     )
 
 
+def names(index, text, **options):
+    return [name for name, _ in index.search(text, **{"limit": 9} | options)]
+
+
 @pytest.fixture
 def collection():
     return make_collection()
@@ -55,12 +60,15 @@ def index(tmp_path):
 def test_the_best_words_come_first(collection, index):
     write(collection, "a", "the cat sits on the mat", "dogs bark at cats", "nothing of that kind")
     assert index.follow(collection, [version("a", 3)]) == 1
-    assert index.search("a sitting cat", limit=10)[0] == "a-0"
-    assert set(index.search("CATS", limit=10)) == {"a-0", "a-1"}
-    assert index.search("mat", limit=1) == ["a-0"]
-    assert index.search("unheard", limit=10) == []
-    both = index.search("cat", limit=10)
-    assert [index.search("cat", limit=1, offset=n)[0] for n in range(2)] == both
+    assert names(index, "a sitting cat")[0] == "a-0"
+    assert set(names(index, "CATS")) == {"a-0", "a-1"}
+    assert names(index, "mat", limit=1) == ["a-0"]
+    assert names(index, "unheard") == []
+    both = names(index, "cat")
+    assert [names(index, "cat", limit=1, offset=n)[0] for n in range(2)] == both
+    scores = [score for _, score in index.search("cat", limit=9)]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[-1] > 0
 
 
 def test_only_what_changed_is_read(collection, index):
@@ -75,9 +83,9 @@ def test_only_what_changed_is_read(collection, index):
     collection.calls.clear()
     assert index.follow(collection, [version("a", 1, 2), version("b", 1)]) == 1
     assert collection.calls == [("get", 1)]
-    assert set(index.search("yellow blue", limit=9)) == {"a-0", "b-0"}
+    assert set(names(index, "yellow blue")) == {"a-0", "b-0"}
     assert index.count() == 2
-    assert index.search("red green", limit=9) == []
+    assert names(index, "red green") == []
 
 
 def test_what_is_gone_leaves_and_what_is_being_written_stays(collection, index):
@@ -85,8 +93,8 @@ def test_what_is_gone_leaves_and_what_is_being_written_stays(collection, index):
     write(collection, "b", "blue")
     index.follow(collection, [version("a", 1), version("b", 1)])
     assert index.follow(collection, [version("a", 1, None)]) == 1
-    assert index.search("red", limit=9) == ["a-0"]
-    assert index.search("blue", limit=9) == []
+    assert names(index, "red") == ["a-0"]
+    assert names(index, "blue") == []
     assert index.follow(collection, []) == 1
     assert index.count() == 0
 
@@ -100,11 +108,11 @@ def test_records_that_the_collection_lacks_are_not_indexed(collection, index):
 def test_a_collection_without_a_catalog_is_followed_by_its_records(collection, index):
     write(collection, "a", "red", "green")
     assert index.follow(collection, versions_by_scan(collection)) == 2
-    assert index.search("green", limit=9) == ["a-1"]
+    assert names(index, "green") == ["a-1"]
     write(collection, "a", "red", "blue")
     collection.update_metadata(["a-1"], [{"etag": "2"}])
     assert index.follow(collection, versions_by_scan(collection)) == 1
-    assert index.search("blue", limit=9) == ["a-1"]
+    assert names(index, "blue") == ["a-1"]
 
 
 def test_many_documents_are_read_in_groups(collection, index):
@@ -132,12 +140,92 @@ def test_a_question_becomes_any_of_its_words(text, expected):
 
 
 def test_names_are_found_by_the_words_inside(collection, index):
-    assert with_split_names("def openHTTPServer(): pass").endswith("\nopen HTTP Server")
+    assert searchable("def openHTTPServer(): pass").endswith("\nopen HTTP Server")
     write(collection, "a", "def openHTTPServer(): pass", "def close_all(): pass")
     index.follow(collection, [version("a", 2)])
-    assert index.search("server", limit=9) == ["a-0"]
-    assert index.search("close", limit=9) == ["a-1"]
-    assert index.search("openHTTPServer", limit=9) == ["a-0"]
+    assert names(index, "server") == ["a-0"]
+    assert names(index, "close") == ["a-1"]
+    assert names(index, "openHTTPServer") == ["a-0"]
+
+
+def test_a_chunk_is_found_by_where_it_stands(collection, index):
+    place = {
+        "document_key": "handbook/travelCosts.md",
+        "heading_path": "Booking > Refunds",
+        "symbol": "Shelf.addBook",
+        "title": "Rules of the house",
+        "page": "12",
+    }
+    texts = ["It takes four weeks.", "Nothing of that kind."]
+    metadatas = [place, {"document_key": "handbook/other.md", "title": 7}]
+    records = [
+        Record(id=f"a-{n}", document=text, embedding_text=text, metadata=metadata)
+        for n, (text, metadata) in enumerate(zip(texts, metadatas, strict=True))
+    ]
+    collection.upsert(records, EMBEDDER.embed_documents(texts))
+    index.follow(collection, [version("a", 2)])
+    for words in ("refund", "travel costs", "house rules", "shelf", "book", "travelcosts"):
+        assert names(index, words) == ["a-0"], words
+    assert set(names(index, "handbook")) == {"a-0", "a-1"}
+
+
+def test_a_file_of_the_layout_before_is_filled_again(collection, tmp_path):
+    path = tmp_path / "docs.db"
+    with sqlite3.connect(path) as database:
+        database.executescript(
+            """
+            CREATE TABLE documents (id TEXT PRIMARY KEY, version TEXT NOT NULL) WITHOUT ROWID;
+            CREATE TABLE records (
+                number INTEGER PRIMARY KEY, id TEXT NOT NULL, document_id TEXT NOT NULL);
+            CREATE INDEX records_of_document ON records (document_id);
+            CREATE VIRTUAL TABLE words USING fts5 (text);
+            INSERT INTO documents VALUES ('a', '1');
+            INSERT INTO records VALUES (1, 'a-0', 'a');
+            INSERT INTO words (rowid, text) VALUES (1, 'red');
+            PRAGMA user_version = 1;
+            """
+        )
+    database.close()
+    write(collection, "a", "red")
+    collection.update_metadata(["a-0"], [{"heading_path": "Colours"}])
+    index = FtsWordIndex(path)
+    assert index.follow(collection, [version("a", 1)]) == 1
+    assert names(index, "colours") == ["a-0"]
+    index.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("Die Krankenversicherung zahlt ab der siebten Woche.", "Wann zahlen Versicherungen?"),
+        ("Пароль меняется каждые девяносто дней.", "Смена паролей"),
+        ("共同果樹園のりんごは誰でも収穫できます。", "りんごの収穫"),
+        ("公共果园的苹果对所有居民开放采摘。", "采摘苹果"),
+    ],
+)
+def test_words_of_other_languages_are_found_in_other_forms(collection, index, text, question):
+    write(collection, "a", text, "Nothing of that kind, the words are of another language.")
+    index.follow(collection, [version("a", 2)])
+    assert names(index, question) == ["a-0"]
+
+
+def test_english_has_no_pieces():
+    assert pieces_of("The insurance pays from the seventh week on.") == ""
+    assert pieces_of("Die Bank und der Bär") == "bank"
+
+
+def test_pieces_go_with_their_text(collection, index):
+    write(collection, "a", "Die Krankenversicherung zahlt für den Kranken.")
+    index.follow(collection, [version("a", 1)])
+    write(collection, "a", "Der Hund und die Katze.")
+    index.follow(collection, [version("a", 1, 2)])
+    assert names(index, "Versicherungen") == []
+    assert names(index, "Hunde") == ["a-0"]
+    index.follow(collection, [])
+    assert names(index, "Hunde") == []
+    write(collection, "b", "Das Haus.")
+    index.follow(collection, [version("b", 1)])
+    assert names(index, "Hunde Versicherungen Häuser") == ["b-0"]
 
 
 def test_every_question_is_answered_without_an_error(collection, index):
@@ -171,7 +259,7 @@ def test_a_file_that_is_no_index_is_made_again(collection, tmp_path, damage):
     while found is None and len(reasons) < 3:  # a damage that shows late costs a call
         try:
             index.follow(collection, [version("b", 1)])
-            found = index.search("blue", limit=9)
+            found = names(index, "blue")
         except Unavailable as error:
             reasons.append(error.reason)
     assert set(reasons) <= {"word_index_damaged"}
@@ -211,7 +299,7 @@ def test_a_crash_costs_nothing(tmp_path, after_seconds):
     index = FtsWordIndex(path)
     index.follow(collection, [version(f"d{n}", 5) for n in range(300)])
     assert index.count() == 1500
-    assert all(len(index.search(f"word{n}", limit=9)) == 5 for n in range(300))
+    assert all(len(names(index, f"word{n}")) == 5 for n in range(300))
     index.close()
 
 
@@ -233,5 +321,5 @@ def test_processes_may_follow_at_once(tmp_path):
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         assert list(pool.map(_follow, [(path, 10), (path, 10)])) == [40, 40]
     index = FtsWordIndex(path)
-    assert len(index.search("word7", limit=9)) == 1
+    assert len(names(index, "word7")) == 1
     index.close()

@@ -30,6 +30,7 @@ from s3sync_dagster.api.objects import describe_object, get_content
 from s3sync_dagster.api.searching import find
 from s3sync_dagster.api.sources import visible_rows
 from s3sync_dagster.api.wire import Text
+from s3sync_dagster.engine.hybrid import Ranking
 from s3sync_dagster.model.errors import S3SyncError
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -190,7 +191,8 @@ def search_page(
     here: Here,
     q: Word = "",
     where: Annotated[Text, Query(max_length=1100)] = "",
-    hybrid: bool = False,
+    ranking: Ranking = "hybrid",
+    around: Annotated[int, Query(ge=0, le=3)] = 0,
 ) -> HTMLResponse:
     """Show the best chunks for a question, with the place where each stands."""
     places = _places(here, visitor)
@@ -201,7 +203,11 @@ def search_page(
     problem = ""
     if q.strip() and collection:
         payload = SearchPayload(
-            query=q, database_name=database, collection_name=collection, hybrid=hybrid
+            query=q,
+            database_name=database,
+            collection_name=collection,
+            ranking=ranking,
+            context=around,
         )
         try:
             hits = find(here, payload, visitor.caller).hits
@@ -213,7 +219,8 @@ def search_page(
         "search.html",
         title="Search",
         q=q,
-        hybrid=hybrid,
+        ranking=ranking,
+        around=around,
         places=places,
         chosen=(database, collection),
         hits=hits,
