@@ -18,6 +18,7 @@ import pytest
 
 PLACE = "S3SYNC_MUTATION_RECORDING"
 """Names the file to write; the folder whose lines count is the working directory's package."""
+_SERVERS = {"aws_endpoint", "chroma_server", "postgres_url", "second_endpoint", "tiny_stack"}
 _PREFIX = str(Path.cwd() / "s3sync_dagster") + os.sep
 
 _tests: dict[str, dict[str, Any]] = {}
@@ -33,6 +34,13 @@ def _of_line(frame: FrameType, event: str, _argument: object) -> Any:
     if event == "line":
         _lines.add((frame.f_code.co_filename, frame.f_lineno))
     return _of_line
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a server: each mutant would start it anew."""
+    slow = [item for item in items if _SERVERS & set(getattr(item, "fixturenames", ()))]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if item not in slow]
 
 
 @pytest.hookimpl(wrapper=True)

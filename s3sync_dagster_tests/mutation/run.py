@@ -22,6 +22,8 @@ from s3sync_dagster_tests.mutation.recording import PLACE
 
 PLUGIN = "s3sync_dagster_tests.mutation.recording"
 QUICK = ("-q", "-p", "no:cacheprovider", "-m", "not long and not browser", "--timeout", "0")
+NEAR = "not postgres and not server"
+"""Parameters of tests that stand for a server of their own."""
 COPIED = ("s3sync_dagster", "s3sync_dagster_tests", "docs", "pyproject.toml", "README.md")
 OURS = ("s3sync_dagster", "s3sync_dagster_tests")
 LEAST_SECONDS = 60.0
@@ -70,7 +72,7 @@ def record(root: Path, tests: Sequence[str], file: Path) -> Recording:
     """Return the recording of these tests; made anew when the file has none."""
     if not file.exists():
         subprocess.run(
-            [sys.executable, "-m", "pytest", *QUICK, "-k", "not postgres", "-p", PLUGIN, *tests],
+            [sys.executable, "-m", "pytest", *QUICK, "-k", NEAR, "-p", PLUGIN, *tests],
             cwd=root, check=True, env={**os.environ, PLACE: str(file), "PYTHONPATH": str(root)},
         )  # fmt: skip
     found = json.loads(file.read_text("utf-8"))
