@@ -57,7 +57,7 @@ lock: $(VENV)/.dev ## resolve the dependencies again (after a change in pyprojec
 
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --no-header
-LOCK_EXTRAS := --extra demo --extra otel --group build
+LOCK_EXTRAS := --extra all --group build
 
 # --- what is installed, as stamp files --------------------------------------------------------
 

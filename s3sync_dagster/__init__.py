@@ -1,3 +1,57 @@
-"""Keep Chroma collections in step with S3 buckets, on Dagster."""
+"""Keep Chroma collections in step with S3 buckets, on Dagster.
+
+The names below are the ones that a Dagster project of your own needs, and the ones that stay. Each
+is loaded when it is first asked for, so that this import costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from s3sync_dagster.defs.building import build_definitions
+    from s3sync_dagster.defs.chroma_resource import (
+        ChromaResource,
+        CloudConfig,
+        HttpConfig,
+        LocalConfig,
+    )
+    from s3sync_dagster.defs.component import S3SyncComponent
+    from s3sync_dagster.defs.resources import S3Source
+    from s3sync_dagster.model.errors import S3SyncError
+
+__all__ = [
+    "ChromaResource",
+    "CloudConfig",
+    "HttpConfig",
+    "LocalConfig",
+    "S3Source",
+    "S3SyncComponent",
+    "S3SyncError",
+    "__version__",
+    "build_definitions",
+]
 
 __version__ = "0.1.0"
+
+_PLACES = {
+    "ChromaResource": "defs.chroma_resource",
+    "CloudConfig": "defs.chroma_resource",
+    "HttpConfig": "defs.chroma_resource",
+    "LocalConfig": "defs.chroma_resource",
+    "S3Source": "defs.resources",
+    "S3SyncComponent": "defs.component",
+    "S3SyncError": "model.errors",
+    "build_definitions": "defs.building",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    globals()[name] = value  # asked for once
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -176,17 +176,24 @@ class ServerProcess:
 
     process: subprocess.Popen[str]
     url: str
+    reader: threading.Thread | None = None
+    """Reads what it prints, so that it never waits for a reader."""
 
     def kill(self) -> None:
         """End it as a crash would."""
         self.process.kill()
         self.process.wait()
+        self.close()
 
     def close(self) -> None:
         """End it by closing the leash."""
         if self.process.stdin is not None:
             self.process.stdin.close()
         self.process.wait(timeout=20)
+        if self.reader is not None:
+            self.reader.join(timeout=20)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
 
 def start_moto(port: int = 0) -> ServerProcess:
@@ -229,8 +236,9 @@ def start_rclone() -> ServerProcess:
     assert process.stdout is not None
     for line in process.stdout:
         if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-            threading.Thread(target=process.stdout.read, daemon=True).start()
-            return ServerProcess(process=process, url=found.group(0))
+            reader = threading.Thread(target=process.stdout.read, daemon=True)
+            reader.start()
+            return ServerProcess(process=process, url=found.group(0), reader=reader)
     pytest.fail(f"rclone did not start, exit code {process.wait()}")
 
 

@@ -3,7 +3,7 @@
 Chroma is named by S3SYNC_CHROMA_URL, the data folder by S3SYNC_HOME; see docs/dagster.md.
 """
 
-from s3sync_dagster.definitions import S3Source, build_definitions
+from s3sync_dagster import S3Source, build_definitions
 
 handbook = S3Source(
     name="handbook",

@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.model.errors import InvalidSetting, Unavailable
+from s3sync_dagster.model.extras import require_extra
 
 COALESCING = sa.text("status = 'pending' AND automatic AND owner IS NULL")
 """The condition of ``uq_invocations_coalesce``, as ON CONFLICT must repeat it to the letter."""
@@ -34,6 +35,7 @@ class Database:
         if self.sqlite:
             self.engine = _sqlite_engine(self.url)
         else:
+            require_extra("postgres", what="A catalog on Postgres")
             self.engine = sa.create_engine(
                 self.url,
                 pool_pre_ping=True,

@@ -7,6 +7,7 @@ import click
 from s3sync_dagster.cli.options import chroma_url, settings_for
 from s3sync_dagster.local.home import prepare_home
 from s3sync_dagster.local.signals import stop_on_signals
+from s3sync_dagster.model.extras import require_extra
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster.wiring import open_parts
 
@@ -19,6 +20,7 @@ def up(chroma_url: str | None, dagster_port: int, api_port: int) -> int:
     """Run Chroma, Dagster and the API until Ctrl-C or SIGTERM."""
     from s3sync_dagster.local.stack import Stack  # noqa: PLC0415
 
+    require_extra("stack", what="`s3sync up`")
     settings = settings_for(chroma_url)
     with stop_on_signals():
         prepare_home(settings)
@@ -52,5 +54,6 @@ def demo() -> int:
     """Show the whole story on sample files, and stop all that it started."""
     from s3sync_dagster.local.demo import run_demo  # noqa: PLC0415
 
+    require_extra("demo", what="`s3sync demo`")
     run_demo(load_settings())
     return 0

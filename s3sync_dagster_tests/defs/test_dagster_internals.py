@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 
 import s3sync_dagster
+from s3sync_dagster.core.naming import SOURCE_TAG
 from s3sync_dagster.defs import dagster_internals
 from s3sync_dagster.defs.dagster_internals import (
     backfills,
@@ -23,7 +24,6 @@ from s3sync_dagster.defs.dagster_internals import (
     run_forker,
     sqlite_storage,
 )
-from s3sync_dagster.defs.dispatching import SOURCE_TAG
 from s3sync_dagster.local.home import shipped
 
 PACKAGE = Path(s3sync_dagster.__file__).parent
