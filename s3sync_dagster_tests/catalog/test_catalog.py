@@ -1,13 +1,16 @@
 """The catalog's transactions, on SQLite and Postgres alike."""
 
+import logging
+
 import pytest
+import sqlalchemy as sa
 
 from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.catalog.tables import metadata
+from s3sync_dagster.catalog.tables import invocations, metadata, sources
 from s3sync_dagster.core.page import PageCommit
-from s3sync_dagster.core.state import ListingState
-from s3sync_dagster.model.errors import Conflict, NotFound
+from s3sync_dagster.core.state import ListingState, SourceRow
+from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
 from s3sync_dagster.model.invocation import InvocationStatus, Trigger
 from s3sync_dagster_tests.catalog.scenes import done, index_all, list_all, ref, source
 
@@ -31,6 +34,36 @@ def test_opening_twice_keeps_what_is_there(catalog_url):
         again.sources.find("nope")
     first.close()
     again.close()
+
+
+def test_a_source_that_cannot_be_read_is_its_own_trouble(catalog, caplog):
+    for name in ("whole", "torn"):
+        catalog.sources.add(source(name, collection_name=name))
+    with catalog.database.write() as tx:
+        tx.execute(sources.update().where(sources.c.name == "torn").values(config={"mode": "x"}))
+    with caplog.at_level(logging.ERROR):
+        for _ in range(2):
+            assert [row.source.name for row in catalog.sources.rows()] == ["whole"]
+    assert [one.name for one in catalog.sources.all()] == ["whole"]
+    [told] = caplog.messages  # once, though a sensor asks every second
+    assert "'torn'" in told
+    for ask in (lambda: catalog.sources.find("torn"), lambda: catalog.sources.row("id-torn")):
+        with pytest.raises(InvalidSetting, match="'torn'"):
+            ask()
+
+
+def test_a_row_of_a_source_tells_what_people_did_to_it(catalog, clock):
+    src = catalog.sources.add(source(), origin="catalog")
+    assert catalog.sources.row(src.id) == SourceRow(
+        source=src, origin="catalog", created_at=clock.seconds
+    )
+    catalog.sources.set_paused(src.id, paused=True)
+    assert catalog.sources.due_for_listing(src.id, interval_seconds=60)
+    catalog.sources.mark_deleting(src.id, keep_records=True)
+    [row] = catalog.sources.rows()
+    assert (row.paused, row.deleting, row.list_due_at) == (True, "keep", clock.seconds + 60)
+    assert catalog.sources.row(src.id, tenant="another") is None
+    assert catalog.sources.row("nobody") is None
 
 
 def test_sources_that_overlap_are_refused_by_name(catalog):
@@ -59,7 +92,9 @@ def test_automatic_invocations_coalesce_and_requests_do_not(catalog):
     catalog.invocations.request_automatic(src.id, ["a"], trigger=Trigger.LISTING)
     catalog.invocations.request_automatic(src.id, ["a"], trigger=Trigger.EVENT, kind="remove")
     [row] = catalog.invocations.rows(source_id=src.id)
-    assert (row.kind, row.trigger, row.priority) == ("remove", "event", 1)
+    assert (row.kind, row.trigger) == ("remove", "event")
+    with catalog.database.read() as tx:
+        assert tx.execute(sa.select(invocations.c.priority)).scalars().all() == [1]
     ids = catalog.invocations.request(src, ["a", "a"], trigger=Trigger.API)
     assert len(set(ids)) == 2
     batch = catalog.batches.reserve(src.id, take=Take())
