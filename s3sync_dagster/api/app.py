@@ -109,7 +109,7 @@ def create_app(
     app.openapi = partial(openapi.describe, app)  # type: ignore[method-assign]
     errors.install(app)
     app.add_middleware(BodyLimits, options=options)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(SecurityHeaders, options=options)
     if tracer is not None:
         app.add_middleware(Tracing, tracer=tracer)
     app.add_middleware(RequestLog, traffic=traffic)

@@ -1,5 +1,6 @@
 """Limits and trust of the API, from the environment."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -34,6 +35,9 @@ class ApiOptions:
     """Tenants that may use the server's own AWS credentials and any endpoint; ``*``: all."""
     dispatch_seconds: float = 0.5
     """How long invocations gather before they are dispatched together."""
+    public_url: str | None = None
+    """``S3SYNC_API_PUBLIC_URL``: where people find the server, such as behind a TLS proxy; with
+    https cookies are Secure, and browsers are told never to come without TLS."""
     loopback: bool = True
     """Set by ``serve``: nobody but this machine reaches the server."""
     dagster_url: str | None = None
@@ -74,6 +78,7 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         ),
         trusted_tenants=trusted_tenants(environ),
         dispatch_seconds=_number(environ, "DISPATCH_SECONDS", fallback.dispatch_seconds, least=0.0),
+        public_url=_public_url(environ),
         loopback=loopback,
         dagster_url=environ.get("S3SYNC_DAGSTER_URL") or None,
         dagster_public_url=(
@@ -82,6 +87,13 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         or None,
         trace_url=environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
     )
+
+
+def _public_url(environ: Mapping[str, str]) -> str | None:
+    url = environ.get("S3SYNC_API_PUBLIC_URL", "").strip().rstrip("/")
+    if url and not re.fullmatch(r"https?://[^\s/@]+", url):
+        raise InvalidSetting("S3SYNC_API_PUBLIC_URL is not a URL such as https://sync.example.org.")
+    return url or None
 
 
 def _number(environ: Mapping[str, str], name: str, fallback: float, *, least: float) -> float:
