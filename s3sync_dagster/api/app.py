@@ -76,7 +76,8 @@ def create_app(
             lambda name, tenant, database: context.chroma.directory.find(name, tenant, database)
         ),
         health=Health(_checks(parts, options)),
-        slots=Slots(options.uploads_per_tenant),
+        slots=Slots(options.uploads_per_tenant, what="uploads", reason="too_many_uploads"),
+        searches=Slots(options.searches_per_tenant, what="searches", reason="too_many_searches"),
         registry=registry,
     )
 

@@ -20,6 +20,10 @@ class ApiOptions:
     """Of a body that is not an upload."""
     uploads_per_tenant: int = 4
     """Uploads in flight at once; one more is answered with 429."""
+    searches_per_tenant: int = 8
+    """Searches in flight at once; one more is answered with 429."""
+    sources_per_tenant: int = 1000
+    """One more is answered with 429 until another one is deleted."""
     requests_per_second: float = 0.0
     """For each token (without tokens: for all), with bursts of twice as many; 0: no limit."""
     body_timeout_seconds: float = 30.0
@@ -64,6 +68,12 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         max_body_bytes=int(_number(environ, "MAX_BODY_BYTES", fallback.max_body_bytes, least=1024)),
         uploads_per_tenant=int(
             _number(environ, "UPLOADS_PER_TENANT", fallback.uploads_per_tenant, least=1)
+        ),
+        searches_per_tenant=int(
+            _number(environ, "SEARCHES_PER_TENANT", fallback.searches_per_tenant, least=1)
+        ),
+        sources_per_tenant=int(
+            _number(environ, "SOURCES_PER_TENANT", fallback.sources_per_tenant, least=1)
         ),
         requests_per_second=_number(environ, "REQUESTS_PER_SECOND", 0.0, least=0.0),
         body_timeout_seconds=_number(

@@ -1,10 +1,12 @@
 """What a tenant or a visitor might send to break in, or to break something."""
 
 import sys
+import threading
 
 import pytest
 
 from s3sync_dagster_tests.api.server import running_api
+from s3sync_dagster_tests.scripted_http import scripted_server
 
 
 def create(api, http, **fields):
@@ -77,6 +79,54 @@ def test_errors_do_not_tell_where_chroma_is(api, http):
     assert answer.status_code == 404
     assert inside not in answer.text
     assert "127.0.0.1" not in answer.text
+
+
+def test_searches_in_flight_are_counted(tmp_path, aws_endpoint):
+    environ = {"S3SYNC_API_SEARCHES_PER_TENANT": "1"}
+    begun, go_on = threading.Event(), threading.Event()
+
+    def chroma(_body):
+        if begun.is_set() or not asked:  # whether the database exists
+            asked.append(1)
+            return 200, "{}", {}
+        begun.set()  # and then for the collection
+        go_on.wait(20)
+        return 404, "", {}
+
+    asked: list[int] = []
+    question = {"collection_name": "some-docs", "query": "x"}
+    with (
+        scripted_server() as slow,
+        running_api(tmp_path, chroma=slow.url, aws=aws_endpoint, environ=environ) as api,
+        api.client() as http,
+    ):
+        slow.decide = chroma
+        answers = []
+        first = threading.Thread(
+            target=lambda: answers.append(http.post("/s3sync/v1/search", json=question))
+        )
+        first.start()
+        assert begun.wait(10)
+        refused = http.post("/s3sync/v1/search", json=question)
+        assert (refused.status_code, refused.json()["error"]) == (429, "too_many_searches")
+        assert int(refused.headers["retry-after"]) >= 1
+        go_on.set()
+        first.join(20)
+        assert [answer.status_code for answer in answers] == [404]
+        assert http.post("/s3sync/v1/search", json=question).status_code != 429
+
+
+def test_a_tenant_has_so_many_sources_and_no_more(tmp_path, chroma_server, aws_endpoint):
+    environ = {"S3SYNC_API_SOURCES_PER_TENANT": "2"}
+    with (
+        running_api(tmp_path, chroma=chroma_server, aws=aws_endpoint, environ=environ) as api,
+        api.client() as http,
+    ):
+        made = [create(api, http, collection_name=f"one-of-{n}") for n in range(3)]
+        assert [answer.status_code for answer in made] == [201, 201, 429]
+        assert made[2].json()["error"] == "too_many_sources"
+        http.delete(f"/api/v1/sources/{made[0].json()['source_id']}")
+        assert create(api, http, collection_name="one-more").status_code == 201
 
 
 def test_behind_a_tls_proxy_cookies_never_go_without_tls(tmp_path, chroma_server, aws_endpoint):
