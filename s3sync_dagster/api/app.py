@@ -76,7 +76,8 @@ def create_app(
             lambda name, tenant, database: context.chroma.directory.find(name, tenant, database)
         ),
         health=Health(_checks(parts, options)),
-        slots=Slots(options.uploads_per_tenant),
+        slots=Slots(options.uploads_per_tenant, what="uploads", reason="too_many_uploads"),
+        searches=Slots(options.searches_per_tenant, what="searches", reason="too_many_searches"),
         registry=registry,
     )
 
@@ -109,7 +110,7 @@ def create_app(
     app.openapi = partial(openapi.describe, app)  # type: ignore[method-assign]
     errors.install(app)
     app.add_middleware(BodyLimits, options=options)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(SecurityHeaders, options=options)
     if tracer is not None:
         app.add_middleware(Tracing, tracer=tracer)
     app.add_middleware(RequestLog, traffic=traffic)

@@ -66,7 +66,7 @@ def build_source(
         document_limit=fields.document_limit,
         chunking=configured_chunking(payload.chunking),
         embedding=models.configured(payload.embedding, legacy=payload.embedding_model),
-        auto_sync=fields.auto_sync or fields.trigger_mode or AutoSync.NONE,
+        auto_sync=_auto_sync(fields),
         queue_url=fields.queue_url,
         list_interval_seconds=fields.list_interval_seconds,
         mode=fields.mode,
@@ -81,6 +81,24 @@ def build_source(
     )
     check_source(source)
     return source
+
+
+def _auto_sync(fields: S3Fields) -> AutoSync:
+    """Return what happens by itself: nothing unless it is asked for, and listings list."""
+    asked = fields.auto_sync or fields.trigger_mode
+    if asked is None:
+        return AutoSync.DIRECT if fields.list_interval_seconds else AutoSync.NONE
+    check_listing(asked, fields.list_interval_seconds)
+    return asked
+
+
+def check_listing(auto_sync: AutoSync, list_interval_seconds: int | None) -> None:
+    """Refuse with ``InvalidSetting`` listings of a source that does nothing by itself."""
+    if list_interval_seconds and auto_sync is AutoSync.NONE:
+        raise InvalidSetting(
+            "list_interval_seconds asks for listings, and auto_sync none for none: set auto_sync "
+            "to direct or metadata."
+        )
 
 
 def check_source(source: Source) -> None:

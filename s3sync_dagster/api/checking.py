@@ -9,7 +9,7 @@ from s3sync_dagster.api.context import Context
 from s3sync_dagster.catalog.cipher import open_cipher
 from s3sync_dagster.catalog.credentials import AwsKeys
 from s3sync_dagster.engine.ports import ObjectStore
-from s3sync_dagster.model.errors import AccessDenied, NotFound, NotPossible
+from s3sync_dagster.model.errors import AccessDenied, MissingEngine, NotFound, NotPossible
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.s3 import open_object_store
 
@@ -43,6 +43,7 @@ def check_target(here: Context, source: Source) -> None:
 
 
 def _open(here: Context, source: Source, *, create: bool) -> None:
+    sparse = source.embedding.sparse_model is not None
     try:
         here.chroma.open(
             source.collection_name,
@@ -51,7 +52,10 @@ def _open(here: Context, source: Source, *, create: bool) -> None:
             embedder=here.parts.embedder_for(source.embedding),
             create=create,
         )
-    except NotPossible:
+    except (NotPossible, MissingEngine) as error:
+        if isinstance(error, MissingEngine) and not (sparse and create):
+            raise
+        # What the engine is missing for would be refused in the end.
         raise NotPossible(
             "This Chroma server indexes no sparse vectors: leave embedding.sparse out, and search "
             "with POST /s3sync/v1/search, which ranks by vectors and words together."

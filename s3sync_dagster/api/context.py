@@ -41,6 +41,8 @@ class Context:
     finished: FinishedCollections
     health: Health
     slots: Slots
+    """Uploads."""
+    searches: Slots
     backfills: Backfills
     gathering: Gathering
     registry: CollectorRegistry

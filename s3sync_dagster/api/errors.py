@@ -23,6 +23,8 @@ STATUS_BY_REASON: Mapping[str, int] = {
     "not_pending": 412,
     "object_gone": 404,
     "too_many_uploads": 429,
+    "too_many_searches": 429,
+    "too_many_sources": 429,
     "too_many_requests": 429,
     "body_too_large": 413,
     "body_timeout": 408,

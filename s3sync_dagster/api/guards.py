@@ -109,8 +109,11 @@ def _too_slow() -> ASGIApp:
 class SecurityHeaders:
     """ASGI middleware: headers that protect whoever looks at an answer in a browser."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, options: ApiOptions) -> None:
         self._app = app
+        self._headers = list(_HEADERS)
+        if (options.public_url or "").startswith("https:"):
+            self._headers.append((b"strict-transport-security", b"max-age=31536000"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -121,7 +124,7 @@ class SecurityHeaders:
         async def send_protected(message: Message) -> None:
             if message["type"] == "http.response.start":
                 present = {name.lower() for name, _ in message["headers"]}
-                added = [pair for pair in _HEADERS if pair[0] not in present]
+                added = [pair for pair in self._headers if pair[0] not in present]
                 if b"cache-control" not in present:
                     added.append((b"cache-control", b"no-store"))
                 message["headers"] = [*message["headers"], *added]

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from s3sync_dagster.api.access import AnyCaller, Caller, OwnerCaller
-from s3sync_dagster.api.building import check_source, check_url
+from s3sync_dagster.api.building import check_listing, check_source, check_url
 from s3sync_dagster.api.checking import check_bucket, check_credential, inline_keys, store_keys
 from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.manage_show import show_managed
@@ -65,6 +65,7 @@ def update_source(
         check_url("queue_url", change.queue_url, trusted=here.options.trusts(caller.tenant))
     changed = changed_source(source, change)
     check_source(changed)
+    check_listing(changed.auto_sync, change.list_interval_seconds)
     keys = inline_keys(change)
     if keys is not None or changed.credentials != source.credentials:
         check_credential(here, changed)

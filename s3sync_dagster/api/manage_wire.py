@@ -74,7 +74,7 @@ class SourceChange(Payload):
     mode: DeleteMode | None = None
     on_config_change: Literal["keep", "reindex"] | None = None
     chunking: Chunking | None = None
-    aws_credential_id: Annotated[int, Field(strict=True)] | None = None
+    aws_credential_id: Annotated[int, Field(strict=True, ge=-(2**31), le=2**31 - 1)] | None = None
     aws_access_key_id: Secret | None = None
     aws_secret_access_key: Secret | None = None
     aws_session_token: Secret | None = None
@@ -123,7 +123,7 @@ class Retried(Answer):
 class ApprovePayload(Payload):
     """The listing whose removals are approved: what you saw is what you approve."""
 
-    listing_id: Annotated[int, Field(strict=True, ge=1)]
+    listing_id: Annotated[int, Field(strict=True, ge=1, le=2**63 - 1)]
 
 
 class ObjectShown(Answer):

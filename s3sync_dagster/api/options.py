@@ -1,5 +1,6 @@
 """Limits and trust of the API, from the environment."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,10 @@ class ApiOptions:
     """Of a body that is not an upload."""
     uploads_per_tenant: int = 4
     """Uploads in flight at once; one more is answered with 429."""
+    searches_per_tenant: int = 8
+    """Searches in flight at once; one more is answered with 429."""
+    sources_per_tenant: int = 1000
+    """One more is answered with 429 until another one is deleted."""
     requests_per_second: float = 0.0
     """For each token (without tokens: for all), with bursts of twice as many; 0: no limit."""
     body_timeout_seconds: float = 30.0
@@ -34,6 +39,9 @@ class ApiOptions:
     """Tenants that may use the server's own AWS credentials and any endpoint; ``*``: all."""
     dispatch_seconds: float = 0.5
     """How long invocations gather before they are dispatched together."""
+    public_url: str | None = None
+    """``S3SYNC_API_PUBLIC_URL``: where people find the server, such as behind a TLS proxy; with
+    https cookies are Secure, and browsers are told never to come without TLS."""
     loopback: bool = True
     """Set by ``serve``: nobody but this machine reaches the server."""
     dagster_url: str | None = None
@@ -61,6 +69,12 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         uploads_per_tenant=int(
             _number(environ, "UPLOADS_PER_TENANT", fallback.uploads_per_tenant, least=1)
         ),
+        searches_per_tenant=int(
+            _number(environ, "SEARCHES_PER_TENANT", fallback.searches_per_tenant, least=1)
+        ),
+        sources_per_tenant=int(
+            _number(environ, "SOURCES_PER_TENANT", fallback.sources_per_tenant, least=1)
+        ),
         requests_per_second=_number(environ, "REQUESTS_PER_SECOND", 0.0, least=0.0),
         body_timeout_seconds=_number(
             environ, "BODY_TIMEOUT_SECONDS", fallback.body_timeout_seconds, least=0.1
@@ -74,6 +88,7 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         ),
         trusted_tenants=trusted_tenants(environ),
         dispatch_seconds=_number(environ, "DISPATCH_SECONDS", fallback.dispatch_seconds, least=0.0),
+        public_url=_public_url(environ),
         loopback=loopback,
         dagster_url=environ.get("S3SYNC_DAGSTER_URL") or None,
         dagster_public_url=(
@@ -82,6 +97,13 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         or None,
         trace_url=environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
     )
+
+
+def _public_url(environ: Mapping[str, str]) -> str | None:
+    url = environ.get("S3SYNC_API_PUBLIC_URL", "").strip().rstrip("/")
+    if url and not re.fullmatch(r"https?://[^\s/@]+", url):
+        raise InvalidSetting("S3SYNC_API_PUBLIC_URL is not a URL such as https://sync.example.org.")
+    return url or None
 
 
 def _number(environ: Mapping[str, str], name: str, fallback: float, *, least: float) -> float:

@@ -32,6 +32,7 @@ def find(here: Context, payload: SearchPayload, caller: Caller) -> SearchAnswer:
     """Return the best chunks.
 
     Raises:
+        TooMany: others of the tenant's searches are in flight.
         NotFound: the database or the collection does not exist.
         EmbeddingMismatch: no model of this tenant made its vectors.
         InvalidSetting: ``where`` is no filter of Chroma's, or a too costly one.
@@ -39,19 +40,20 @@ def find(here: Context, payload: SearchPayload, caller: Caller) -> SearchAnswer:
     require_bounded(payload.where)
     validate_collection_name(payload.collection_name)
     require_database(here, caller.tenant, payload.database_name)
-    hits = search(
-        here.parts,
-        payload.query,
-        collection=payload.collection_name,
-        tenant=caller.tenant,
-        database=payload.database_name,
-        where=payload.where,
-        limit=payload.limit,
-        ranking=payload.wanted,
-        context=payload.context,
-        group=payload.group,
-        embedding=_embedding(here, payload, caller),
-    )
+    with here.searches.taken(caller.tenant):
+        hits = search(
+            here.parts,
+            payload.query,
+            collection=payload.collection_name,
+            tenant=caller.tenant,
+            database=payload.database_name,
+            where=payload.where,
+            limit=payload.limit,
+            ranking=payload.wanted,
+            context=payload.context,
+            group=payload.group,
+            embedding=_embedding(here, payload, caller),
+        )
     return SearchAnswer(hits=[show_hit(hit) for hit in hits])
 
 

@@ -1,4 +1,4 @@
-"""How many uploads a tenant may have in flight."""
+"""How many uploads, or searches, a tenant may have in flight."""
 
 import threading
 from collections import Counter
@@ -9,10 +9,13 @@ from s3sync_dagster.api.errors import TooMany
 
 
 class Slots:
-    """Uploads in flight of each tenant."""
+    """What is in flight of each tenant."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, what: str, reason: str) -> None:
+        """Count something of which people know as ``what``; ``reason`` names its refusal."""
         self._limit = limit
+        self._what = what
+        self._reason = reason
         self._taken: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -22,8 +25,8 @@ class Slots:
         with self._lock:
             if self._taken[tenant] >= self._limit:
                 raise TooMany(
-                    f"{self._limit} uploads are in flight already; wait until one has ended.",
-                    reason="too_many_uploads",
+                    f"{self._limit} {self._what} are in flight already; wait until one has ended.",
+                    reason=self._reason,
                     retry_after_seconds=5.0,
                 )
             self._taken[tenant] += 1

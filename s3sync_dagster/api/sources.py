@@ -15,6 +15,7 @@ from s3sync_dagster.api.checking import (
     store_keys,
 )
 from s3sync_dagster.api.context import Context, Here
+from s3sync_dagster.api.errors import TooMany
 from s3sync_dagster.api.models import ModelChoice
 from s3sync_dagster.api.openapi import errors
 from s3sync_dagster.api.routing import StrictRoute
@@ -58,6 +59,7 @@ def create_source(payload: CreateSource, caller: OwnerCaller, here: Here) -> Sou
         models=ModelChoice.of(here.parts.settings),
     )
     refuse_twin(here, source)
+    _refuse_too_many(here, caller)
     check_credential(here, source)
     check_target(here, source)
     keys = inline_keys(payload.s3) if payload.s3 else None
@@ -125,6 +127,16 @@ def delete_source(
         here.forget(each, caller)
         if source.type == "file_upload" and delete_records:
             FolderObjectStore(here.parts.settings.home / UPLOADS / each).clear()
+
+
+def _refuse_too_many(here: Context, caller: Caller) -> None:
+    most = here.options.sources_per_tenant
+    if len(visible_rows(here, caller)) >= most:
+        raise TooMany(
+            f"A tenant has {most} sources at most: delete one.",
+            reason="too_many_sources",
+            retry_after_seconds=60.0,
+        )
 
 
 def visible_rows(here: Context, caller: Caller) -> list[SourceRow]:

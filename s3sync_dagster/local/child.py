@@ -29,6 +29,22 @@ def program(name: str) -> list[str]:
     return [sys.executable, str(Path(sysconfig.get_path("scripts")) / name)]
 
 
+class Restarts:
+    """How often a part was started again lately."""
+
+    def __init__(self) -> None:
+        self._moments: deque[float] = deque()
+
+    def one_more(self, now: float) -> bool:
+        """Count a restart; False, and not counted, when there were ``RESTARTS`` lately."""
+        while self._moments and now - self._moments[0] > RESTART_WINDOW_SECONDS:
+            self._moments.popleft()
+        if len(self._moments) >= RESTARTS:
+            return False
+        self._moments.append(now)
+        return True
+
+
 class Child:
     """A process that should run until it is told to end.
 
@@ -53,7 +69,7 @@ class Child:
         self._guardian = guardian
         self._process: subprocess.Popen[bytes] | None = None
         self._groups: list[int] = []
-        self._restarts: deque[float] = deque()
+        self._restarts = Restarts()
 
     @property
     def pid(self) -> int | None:
@@ -88,13 +104,9 @@ class Child:
         code = self.exit_code()
         if code is None:
             return True
-        now = time.monotonic()
-        while self._restarts and now - self._restarts[0] > RESTART_WINDOW_SECONDS:
-            self._restarts.popleft()
-        if len(self._restarts) >= RESTARTS:
+        if not self._restarts.one_more(time.monotonic()):
             _log.error("%s has ended %d times: given up", self.name, RESTARTS + 1)
             return False
-        self._restarts.append(now)
         _log.warning("%s ended (%s): started again, see %s", self.name, _how(code), self.log)
         self.start()
         return True

@@ -18,7 +18,7 @@ from typing import Self
 
 import httpx
 
-from s3sync_dagster.local.child import Child, program
+from s3sync_dagster.local.child import Child, Restarts, program
 from s3sync_dagster.local.chroma_server import ChromaServer, answers, revive_chroma, use_chroma
 from s3sync_dagster.local.guardian import Guardian
 from s3sync_dagster.local.home import prepare_home, shipped
@@ -81,6 +81,7 @@ class Stack:
         self._cleanup = contextlib.ExitStack()
         self._children: dict[str, Child] = {}
         self._chroma: ChromaServer | None = None
+        self._chroma_restarts = Restarts()
         self._reloader: Reloader | None = None
         self.addresses: Addresses | None = None
 
@@ -131,10 +132,20 @@ class Stack:
                 )
             if died and child.name == "daemon" and self._reloader:
                 self._reloader.daemon_started()
-        if self._chroma and self._chroma.pid and revive_chroma(self._settings, self._chroma):
-            _log.warning("chroma ended: started again")
+        if self._chroma and self._chroma.pid:
+            self._revive_chroma(self._chroma)
         if self._reloader:
             self._reloader.look()
+
+    def _revive_chroma(self, chroma: ChromaServer) -> None:
+        if revive_chroma(self._settings, chroma) is None:
+            return
+        if not self._chroma_restarts.one_more(time.monotonic()):
+            log = self._settings.home / "logs" / "chroma.log"
+            raise FixConfiguration(
+                f"Chroma keeps ending: {str(log)!r} says why.", reason="part_died"
+            )
+        _log.warning("chroma ended: started again")
 
     def watch(self) -> None:
         """Tend the parts until an exception such as ``KeyboardInterrupt`` ends it."""

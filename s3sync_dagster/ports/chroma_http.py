@@ -46,7 +46,10 @@ CONNECT_SECONDS = 10.0
 
 
 class ChromaHttp:
-    """A connection to one server. Safe for several threads."""
+    """A connection to one server. Safe for several threads.
+
+    Messages do not say where it is: tenants of the API read them.
+    """
 
     def __init__(
         self,
@@ -77,7 +80,6 @@ class ChromaHttp:
         self.sent: Counter[str] = Counter()
         """Requests that went over the wire, by operation."""
         parsed = _parse_url(url)
-        self.address = f"{parsed.scheme}://{parsed.host}:{parsed.port or _port(parsed.scheme)}"
         self._client = httpx.Client(
             base_url=str(parsed).rstrip("/") + "/api/v2/",
             headers={"user-agent": "s3sync-dagster", **(headers or {})},
@@ -150,30 +152,28 @@ class ChromaHttp:
             )
         except httpx.TimeoutException:
             raise Unavailable(
-                f"Chroma at {self.address} did not answer within {seconds:.0f} s "
-                f"({operation}, {subject})",
+                f"Chroma did not answer within {seconds:.0f} s ({operation}, {subject})",
                 reason="chroma_timeout",
             ) from None
         except httpx.TransportError as problem:
             if _untrusted(problem):
                 raise InvalidSetting(
-                    f"the certificate of Chroma at {self.address} is not trusted here: name its CA "
-                    "file (SSL_CERT_FILE)",
+                    "the certificate of Chroma is not trusted here: name its CA file "
+                    "(SSL_CERT_FILE)",
                     reason="untrusted_certificate",
                 ) from None
             if not isinstance(problem, httpx.ConnectError):
                 raise Unavailable(
-                    f"Chroma at {self.address} ended the connection before it answered "
-                    f"({operation}, {subject})",
+                    f"Chroma ended the connection before it answered ({operation}, {subject})",
                     reason=HUNG_UP,
                 ) from None
             raise Unavailable(
-                f"Chroma at {self.address} cannot be reached ({type(problem).__name__})",
+                f"Chroma cannot be reached ({type(problem).__name__})",
                 reason="chroma_unreachable",
             ) from None
         if not response.is_success:
-            raise _failure(response, address=self.address, subject=subject)
-        return _decode(response, self.address)
+            raise _failure(response, subject=subject)
+        return _decode(response)
 
 
 def is_loopback_url(url: str) -> bool:
@@ -207,10 +207,6 @@ def _untrusted(problem: BaseException | None) -> bool:
     return False
 
 
-def _port(scheme: str) -> int:
-    return 443 if scheme == "https" else 80
-
-
 def _ca_context(verify: SSLContext | str | bool) -> SSLContext | bool:
     if not isinstance(verify, str):
         return verify
@@ -226,19 +222,21 @@ def _encode(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _decode(response: httpx.Response, address: str) -> Any:
+def _decode(response: httpx.Response) -> Any:
     if not response.content:
         return None
     try:
         return json.loads(response.content)
     except ValueError:
-        raise Unavailable(f"what answers at {address} is not Chroma", reason="bad_answer") from None
+        raise Unavailable(
+            "what answers at the address of Chroma is not Chroma", reason="bad_answer"
+        ) from None
 
 
-def _failure(response: httpx.Response, *, address: str, subject: str) -> S3SyncError:
+def _failure(response: httpx.Response, *, subject: str) -> S3SyncError:
     """Return our error for a status, told apart further by what Chroma says with it."""
     status, said = response.status_code, response.text[:4096]
-    where = f"{subject} at {address} (HTTP {status})"
+    where = f"{subject} (HTTP {status})"
     if status in (401, 403):
         return AccessDenied(f"Chroma refused the credentials for {where}")
     if status == 404:

@@ -35,8 +35,8 @@ class RemoteChroma:
 
     def has_database(self, tenant: str, database: str) -> bool:
         """Return whether the database exists."""
-        path = self._collections(tenant, database).removesuffix("/collections")
         try:
+            path = self._collections(tenant, database).removesuffix("/collections")
             self.http.call("find", "GET", path, subject=f"database {database!r}")
         except NotFound:
             return False
@@ -91,6 +91,9 @@ class RemoteChroma:
         self.http.close()
 
     def _collections(self, tenant: str, database: str) -> str:
+        for name in (tenant, database):
+            if name in (".", ".."):  # a path would mean another one
+                raise NotFound(f"Chroma has no tenant or database {name!r}")
         if self.cloud and tenant == DEFAULT_TENANT:
             tenant = self._own_tenant()
         return f"tenants/{quote(tenant, safe='')}/databases/{quote(database, safe='')}/collections"

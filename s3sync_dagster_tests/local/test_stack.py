@@ -10,7 +10,8 @@ import httpx
 import psutil
 import pytest
 
-from s3sync_dagster.local.chroma_server import answers, running_chroma
+from s3sync_dagster.local.child import RESTARTS
+from s3sync_dagster.local.chroma_server import answers, running_chroma, use_chroma
 from s3sync_dagster.local.stack import Stack
 from s3sync_dagster.local.stack_state import running_stack, stack_lock
 from s3sync_dagster.model.errors import Conflict, FixConfiguration, NotFound, Unavailable
@@ -120,6 +121,21 @@ def test_a_killed_part_comes_back(tiny_stack):
     log = (home / "logs" / "supervisor.log").read_text()
     assert "code server ended (signal SIGKILL): started again" in log
     assert "chroma ended: started again" in log
+
+
+def test_a_chroma_that_keeps_ending_ends_the_stack(tmp_path):
+    stack = Stack(stack_settings(tmp_path, "one"), module=TINY)
+    with use_chroma(stack.settings) as chroma:
+        stack._chroma, found = chroma, None
+        for number in range(RESTARTS + 1):
+            found = running_chroma(stack.settings)
+            os.kill(found.pid, signal.SIGKILL)
+            wait_for(lambda found=found: not answers(found.url))
+            if number < RESTARTS:
+                stack.tend()
+        with pytest.raises(FixConfiguration, match="Chroma keeps ending") as caught:
+            stack.tend()
+    assert caught.value.reason == "part_died"
 
 
 def test_changed_sources_are_loaded_and_broken_ones_are_told(tiny_stack):

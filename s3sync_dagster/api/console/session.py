@@ -68,7 +68,7 @@ class Sessions:
     def check_form(self, request: Request, form_token: str) -> None:
         """Raise ``Forbidden`` for a form that was not sent from one of our pages."""
         seed = request.cookies.get(FORM_COOKIE, "")
-        if not seed or not hmac.compare_digest(self._sign(seed), form_token):
+        if not seed or not hmac.compare_digest(self._sign(seed).encode(), form_token.encode()):
             raise Forbidden("This form has expired: go back, load the page again, and retry.")
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             raise Forbidden("A page of another site may not send this form.")
@@ -108,6 +108,14 @@ class Sessions:
         return hmac.new(self._secret, seed.encode(), hashlib.sha256).hexdigest()
 
 
+def _over_tls(request: Request) -> bool:
+    """Return whether the visitor came by https: the setting says so, else the request."""
+    access: Access = request.app.state.access
+    if access.options.public_url is not None:
+        return access.options.public_url.startswith("https:")
+    return request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https"
+
+
 def _set_cookie(
     request: Request, response: Response, name: str, value: str, *, seconds: int | None
 ) -> None:
@@ -118,5 +126,5 @@ def _set_cookie(
         path="/",
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https",
+        secure=_over_tls(request),
     )

@@ -1,0 +1,141 @@
+"""What a tenant or a visitor might send to break in, or to break something."""
+
+import sys
+import threading
+
+import pytest
+
+from s3sync_dagster_tests.api.server import running_api
+from s3sync_dagster_tests.scripted_http import scripted_server
+
+
+def create(api, http, **fields):
+    bucket = api.aws.make_bucket()
+    body = api.s3(bucket, **fields)
+    body["embedding"] = {"dense": {"model": "s3sync-hash"}}
+    return http.post("/api/v1/sources", json=body)
+
+
+def test_a_source_that_is_listed_is_synced_without_more_words(api, http):
+    made = create(api, http, list_interval_seconds=60)
+    assert made.status_code == 201, made.text
+    source_id = made.json()["source_id"]
+    settings = http.get(f"/s3sync/v1/sources/{source_id}").json()["settings"]
+    assert (settings["auto_sync"], settings["list_interval_seconds"]) == ("direct", 60)
+
+
+def test_listings_of_a_source_that_does_nothing_by_itself_are_refused(api, http):
+    answer = create(api, http, list_interval_seconds=60, auto_sync="none")
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_setting")
+    source_id = create(api, http).json()["source_id"]
+    url = f"/s3sync/v1/sources/{source_id}"
+    answer = http.patch(url, json={"list_interval_seconds": 60})
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_setting")
+    change = {"list_interval_seconds": 60, "auto_sync": "direct"}
+    assert http.patch(url, json=change).status_code == 200
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_database_whose_name_is_a_path_does_not_exist(api, http, name):
+    body = api.s3(api.aws.make_bucket()) | {"database_name": name}
+    for path, payload in (
+        ("/api/v1/sources", body),
+        (
+            "/s3sync/v1/search",
+            {"database_name": name, "collection_name": "some-docs", "query": "x"},
+        ),
+    ):
+        answer = http.post(path, json=payload)
+        assert (answer.status_code, answer.json()["error"]) == (404, "database_not_found")
+
+
+def test_no_number_and_no_letter_is_a_fault_of_the_server(api, http):
+    source_id = create(api, http).json()["source_id"]
+    for value in (2**63 - 1, 2**31, -(2**63)):
+        answer = http.patch(f"/s3sync/v1/sources/{source_id}", json={"aws_credential_id": value})
+        assert answer.status_code == 400, value
+    answer = http.post(
+        f"/s3sync/v1/sources/{source_id}/approve-deletes", json={"listing_id": 2**64}
+    )
+    assert answer.status_code == 400
+    form = {"form_token": "é", "token": "x"}
+    answer = http.post("/login", data=form, headers={"cookie": "s3sync_form=x"})
+    assert answer.status_code == 403
+
+
+def test_sparse_vectors_are_refused_by_what_the_server_has_not(api, http, monkeypatch):
+    monkeypatch.setitem(sys.modules, "snowballstemmer", None)  # whose lack is not the reason
+    body = api.s3(api.aws.make_bucket(), collection_name="sparse-docs")
+    body["embedding"] = {"sparse": {}}
+    answer = http.post("/api/v1/sources", json=body)
+    assert (answer.status_code, answer.json()["error"]) == (400, "not_possible")
+    assert "hybrid=true" in answer.json()["message"]
+
+
+def test_errors_do_not_tell_where_chroma_is(api, http):
+    inside = api.parts.settings.chroma_url.removeprefix("http://")
+    question = {"collection_name": "nobody-has-it", "query": "x"}
+    answer = http.post("/s3sync/v1/search", json=question)
+    assert answer.status_code == 404
+    assert inside not in answer.text
+    assert "127.0.0.1" not in answer.text
+
+
+def test_searches_in_flight_are_counted(tmp_path, aws_endpoint):
+    environ = {"S3SYNC_API_SEARCHES_PER_TENANT": "1"}
+    begun, go_on = threading.Event(), threading.Event()
+
+    def chroma(_body):
+        if begun.is_set() or not asked:  # whether the database exists
+            asked.append(1)
+            return 200, "{}", {}
+        begun.set()  # and then for the collection
+        go_on.wait(20)
+        return 404, "", {}
+
+    asked: list[int] = []
+    question = {"collection_name": "some-docs", "query": "x"}
+    with (
+        scripted_server() as slow,
+        running_api(tmp_path, chroma=slow.url, aws=aws_endpoint, environ=environ) as api,
+        api.client() as http,
+    ):
+        slow.decide = chroma
+        answers = []
+        first = threading.Thread(
+            target=lambda: answers.append(http.post("/s3sync/v1/search", json=question))
+        )
+        first.start()
+        assert begun.wait(10)
+        refused = http.post("/s3sync/v1/search", json=question)
+        assert (refused.status_code, refused.json()["error"]) == (429, "too_many_searches")
+        assert int(refused.headers["retry-after"]) >= 1
+        go_on.set()
+        first.join(20)
+        assert [answer.status_code for answer in answers] == [404]
+        assert http.post("/s3sync/v1/search", json=question).status_code != 429
+
+
+def test_a_tenant_has_so_many_sources_and_no_more(tmp_path, chroma_server, aws_endpoint):
+    environ = {"S3SYNC_API_SOURCES_PER_TENANT": "2"}
+    with (
+        running_api(tmp_path, chroma=chroma_server, aws=aws_endpoint, environ=environ) as api,
+        api.client() as http,
+    ):
+        made = [create(api, http, collection_name=f"one-of-{n}") for n in range(3)]
+        assert [answer.status_code for answer in made] == [201, 201, 429]
+        assert made[2].json()["error"] == "too_many_sources"
+        http.delete(f"/api/v1/sources/{made[0].json()['source_id']}")
+        assert create(api, http, collection_name="one-more").status_code == 201
+
+
+def test_behind_a_tls_proxy_cookies_never_go_without_tls(tmp_path, chroma_server, aws_endpoint):
+    environ = {"S3SYNC_API_PUBLIC_URL": "https://sync.example.org"}
+    with (
+        running_api(tmp_path, chroma=chroma_server, aws=aws_endpoint, environ=environ) as api,
+        api.client() as http,
+    ):
+        api.token()
+        answer = http.get("/login")
+        assert "; Secure" in answer.headers["set-cookie"]
+        assert answer.headers["strict-transport-security"] == "max-age=31536000"
