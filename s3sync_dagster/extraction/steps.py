@@ -49,8 +49,8 @@ class PdfPages:
     """Markdown or plain text of each page; empty for a scan."""
     scans: tuple[int, ...]
     """Indices of pages whose text layer is missing or garbled."""
-    plain: tuple[int, ...] = ()
-    """Indices of pages whose layout was not believed: plain text."""
+    plain: dict[int, str] = field(default_factory=dict)
+    """Why pages are plain text, by index: their layout was not believed."""
     hard: tuple[int, ...] = ()
     """Indices of pages that docling's models shall read; only where these are there."""
     continued: frozenset[int] = frozenset()

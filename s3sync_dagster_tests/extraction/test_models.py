@@ -108,7 +108,7 @@ def test_hard_pages_are_read_by_the_models():
     found = PdfPages(
         texts=("easy", "a b 1 2", ""),
         scans=(2,),
-        plain=(1,),
+        plain={1: "broken words"},
         hard=(1, 2),
         continued=frozenset({1}),
         engine="liteparse",
@@ -123,11 +123,15 @@ def test_hard_pages_are_read_by_the_models():
 
 def test_page_whose_words_the_models_lose_keeps_its_text():
     found = PdfPages(
-        texts=("one two three",) * 2, scans=(), plain=(0, 1), hard=(0, 1), engine="liteparse"
+        texts=("one two three",) * 2,
+        scans=(),
+        plain={0: "broken words", 1: "broken words"},
+        hard=(0, 1),
+        engine="liteparse",
     )
     document = look(found, Models({0: "one", 1: "## one two three"}))
     assert document.text == "one two three\n\n## one two three\n"
-    assert document.warnings == ("Pages read as plain text, without layout: 1.",)
+    assert document.warnings == ("Pages read as plain text, without layout: 1 (broken words).",)
 
 
 def test_pages_that_meet_a_limit_keep_their_text_and_are_named():

@@ -19,6 +19,7 @@ from s3sync_dagster.extraction.pdf.figures import with_figures
 from s3sync_dagster.extraction.pdf.garbled import is_garbled
 from s3sync_dagster.extraction.pdf.grids import Word, find_grids
 from s3sync_dagster.extraction.pdf.lists import find_lists
+from s3sync_dagster.extraction.pdf.lost_lines import Line, add_lines, find_lost_lines
 from s3sync_dagster.extraction.pdf.order import in_reading_order, put_in_place
 from s3sync_dagster.extraction.pdf.right_to_left import is_right_to_left
 from s3sync_dagster.extraction.pdf.running_heads import (
@@ -29,6 +30,7 @@ from s3sync_dagster.extraction.pdf.running_heads import (
 )
 from s3sync_dagster.extraction.pdf.tables import find_rows_over_the_break, mend_tables
 from s3sync_dagster.extraction.pdf.text_layer import (
+    SeenPage,
     is_scan,
     look_at_pages,
     open_pdf,
@@ -38,7 +40,6 @@ from s3sync_dagster.extraction.pdf.text_layer import (
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.extraction.words import (
     join_split_words,
-    lost_words,
     restore_beginning,
     words_of,
 )
@@ -49,9 +50,10 @@ _LIBRARIES = ("pypdfium2", "liteparse.parser", "liteparse.types")
 PRELOAD = {"read_with_liteparse": _LIBRARIES, "read_for_models": _LIBRARIES}
 _WINDOW_PAGES = 250
 """Pages that are parsed at once; more would hold the memory of all of them."""
-_MAX_PAGE_LOSS = 0.1
-"""Share of a page's words above which its layout is not believed."""
-_MAX_DOCUMENT_LOSS = 0.005
+_MAX_LOSS = 0.1
+"""Share of a page's words that may be missing besides whole lines, which are added."""
+_MAX_ADDED = 0.5
+"""Share of a page's words in lines that are added; with more of them there is no layout."""
 
 
 @dataclass(slots=True)
@@ -61,6 +63,10 @@ class _Layout:
     blocks: list[Block] = field(default_factory=list)
     margins: list[MarginLine] = field(default_factory=list)
     height: float = 0.0
+    lost: Counter[str] = field(default_factory=Counter)
+    """Words of the text layer that the blocks lack."""
+    lines: list[Line] = field(default_factory=list)
+    """Lines that are lost as a whole."""
     looks_garbled: bool = False
     """A suspicion only: it takes Arabic and Korean for garbled too."""
 
@@ -68,12 +74,13 @@ class _Layout:
 def read_with_liteparse(content: Content, *, name: str, config: ExtractionConfig) -> PdfPages:
     """Return each page as Markdown: headings, lists, ruled tables, columns in reading order.
 
-    Pages on which liteparse loses words are pdfium's plain text instead. Running heads and page
+    Lines that liteparse leaves out are added where they stand. Pages of which it breaks the words
+    are pdfium's plain text instead. Running heads and page
     numbers are left out. Raises what ``pdf.open_pdf`` raises.
     """
     del name, config
     pages = _read(content)
-    return replace(pages, hard=pages.plain) if has_models() else pages
+    return replace(pages, hard=tuple(pages.plain)) if has_models() else pages
 
 
 def read_for_models(content: Content, *, name: str, config: ExtractionConfig) -> PdfPages:
@@ -92,19 +99,30 @@ def _read(content: Content) -> PdfPages:
     seen = list(look_at_pages(pdf))
     references = [page.text for page in seen]
     known = properties(pdf)
-    pdf.close()
     layouts = _parse(content, [i for i, page in enumerate(seen) if not page.is_drawing], references)
-    wanted = [words_of(reference) for reference in references]
-    losses = [
-        _mend_words(layout.blocks, reference, words)
-        for layout, reference, words in zip(layouts, references, wanted, strict=True)
-    ]
-    plain_pages = _choose_plain_pages(losses, wanted)
-    plain_pages |= {i for i, text in enumerate(references) if is_right_to_left(text)}
-    for layout, page in zip(layouts, seen, strict=True):
+    for number, (layout, reference) in enumerate(zip(layouts, references, strict=True)):
+        layout.lost = _mend_words(layout.blocks, reference)
+        if layout.lost:
+            layout.lines = find_lost_lines(pdf[number], layout.lost)
+    pdf.close()
+    heads = find_running_heads(
+        [
+            [*layout.margins, *(line.mark for line in layout.lines if line.is_marginal)]
+            for layout in layouts
+        ]
+    )
+    plain_pages = {
+        number: reason
+        for number, (layout, page) in enumerate(zip(layouts, seen, strict=True))
+        if (reason := _why_plain(layout, page))
+    }
+    for layout, page, head in zip(layouts, seen, heads, strict=True):
+        add_lines(
+            layout.blocks,
+            [line for line in layout.lines if line.is_visible and line.mark not in head],
+        )
         for figure in page.figures:
             put_in_place(layout.blocks, figure)
-    heads = find_running_heads([layout.margins for layout in layouts])
     bodies = [
         [] if i in plain_pages else without_heads(layout.blocks, heads[i], height=layout.height)
         for i, layout in enumerate(layouts)
@@ -126,13 +144,29 @@ def _read(content: Content) -> PdfPages:
     return PdfPages(
         texts=tuple(texts),
         scans=tuple(scans),
-        plain=tuple(sorted(plain_pages)),
+        plain=plain_pages,
         continued=frozenset(continued),
         engine="liteparse",
         title=known.title,
         author=known.author,
         created=known.created,
     )
+
+
+def _why_plain(layout: _Layout, page: SeenPage) -> str:
+    """Return why a page's text alone is better than its layout, nothing where it is not."""
+    if page.is_drawing:
+        return "drawings of more lines than are looked at"
+    if is_right_to_left(page.text):
+        return "letters from right to left"
+    total = words_of(page.text).total()
+    whole = sum(words_of(line.text).total() for line in layout.lines)
+    unseen = sum(words_of(line.text).total() for line in layout.lines if not line.is_visible)
+    if layout.lost.total() - whole > _MAX_LOSS * total:
+        return "words that the layout breaks or loses"
+    if whole - unseen > _MAX_ADDED * total:
+        return "lines that the layout has no place for"
+    return ""
 
 
 def _parse(content: Content, numbers: list[int], references: list[str]) -> list[_Layout]:
@@ -229,11 +263,12 @@ def _columns(cells: list[Any]) -> list[tuple[float, float]]:
     ]
 
 
-def _mend_words(blocks: list[Block], reference: str, wanted: Counter[str]) -> int:
-    """Mend parted and shortened words on a page that lacks some; return how many are lost."""
-    lost = lost_words(wanted, words_of(blocks_to_markdown(blocks)))
+def _mend_words(blocks: list[Block], reference: str) -> Counter[str]:
+    """Mend parted and shortened words on a page that lacks some; return those that are lost."""
+    wanted = words_of(reference)
+    lost = wanted - words_of(blocks_to_markdown(blocks))
     if not lost:
-        return 0
+        return lost
     for block in blocks:
         block.text = join_split_words(block.text, wanted)
         first = words_of(block.text.partition(" ")[0])
@@ -241,20 +276,4 @@ def _mend_words(blocks: list[Block], reference: str, wanted: Counter[str]) -> in
             block.text = restore_beginning(block.text, reference)
         block.rows = [[join_split_words(cell, wanted) for cell in row] for row in block.rows]
         block.first_row = block.rows[0] if block.rows else []
-    return lost_words(wanted, words_of(blocks_to_markdown(blocks)))
-
-
-def _choose_plain_pages(losses: list[int], wanted: list[Counter[str]]) -> set[int]:
-    """Return pages whose layout loses words: all bad ones, then the worst until few are lost."""
-    chosen = {
-        i for i, loss in enumerate(losses) if loss > _MAX_PAGE_LOSS * wanted[i].total() and loss
-    }
-    allowed = sum(words.total() for words in wanted) * _MAX_DOCUMENT_LOSS
-    left = sum(loss for i, loss in enumerate(losses) if i not in chosen)
-    worst_first = sorted(set(range(len(losses))) - chosen, key=lambda i: -losses[i])
-    for i in worst_first:
-        if left <= allowed:
-            break
-        chosen.add(i)
-        left -= losses[i]
-    return chosen
+    return wanted - words_of(blocks_to_markdown(blocks))

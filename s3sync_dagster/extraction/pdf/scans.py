@@ -50,8 +50,11 @@ def read_scans(
     )
     if seen:
         engine += "+docling-models"
-    if plain := set(pages.plain) - seen:
-        warnings.append(f"Pages read as plain text, without layout: {page_ranges(plain)}.")
+    for reason in dict.fromkeys(pages.plain.values()):
+        plain = {i for i, why in pages.plain.items() if why == reason} - seen
+        if plain:
+            shown = page_ranges(plain)
+            warnings.append(f"Pages read as plain text, without layout: {shown} ({reason}).")
     pages = replace(
         pages,
         scans=tuple(number for number in pages.scans if number not in seen),
