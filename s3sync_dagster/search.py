@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from s3sync_dagster.catalog.versions import document_versions
-from s3sync_dagster.core.hybrid import DocumentVersion, Ranking, Searcher, versions_by_scan
-from s3sync_dagster.core.interfaces import CollectionPort, Embedder
-from s3sync_dagster.core.neighbours import by_document, with_neighbours
+from s3sync_dagster.engine.hybrid import DocumentVersion, Ranking, Searcher, versions_by_scan
+from s3sync_dagster.engine.neighbours import by_document, with_neighbours
+from s3sync_dagster.engine.ports import CollectionPort, Embedder
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import EmbeddingMismatch, InvalidSetting, Unavailable
 from s3sync_dagster.model.source import EmbeddingConfig, Source

@@ -13,11 +13,9 @@ from pathlib import Path
 
 from labelled import Pair, docstring_pairs, heading_pairs
 
-from s3sync_dagster.core.hybrid import DocumentVersion, Searcher
-from s3sync_dagster.core.interfaces import CollectionPort, Embedder
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.embedding.cache import VectorCache
-from s3sync_dagster.engine.hybrid import DocumentVersion, hybrid_query
+from s3sync_dagster.engine.hybrid import DocumentVersion, Searcher
 from s3sync_dagster.engine.ports import CollectionPort, Embedder
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.source import EmbeddingConfig

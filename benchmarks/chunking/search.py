@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # peers cut in an environment without the product
-    from s3sync_dagster.core.hybrid import Scored
+    from s3sync_dagster.engine.hybrid import Scored
 
 RETURNED_BYTES = 8192
 """What is handed to a reader or a language model at once."""
@@ -43,7 +43,7 @@ class _Stored:
         self.pieces = pieces
 
     def get(self, ids: Sequence[str], *, documents: bool) -> dict[str, Any]:
-        from s3sync_dagster.core.interfaces import StoredRecord
+        from s3sync_dagster.engine.ports import StoredRecord
 
         found = {}
         for name in ids:
@@ -52,16 +52,18 @@ class _Stored:
         return found
 
 
-def score_words(pieces: Sequence[Piece], queries: Sequence[str]) -> list[list[Scored]]:
-    """Return the best by words of each query, with their BM25."""
-    from s3sync_dagster.core.hybrid import DEPTH, DocumentVersion
+def score_words(
+    pieces: Sequence[Piece], queries: Sequence[str]
+) -> list[tuple[list[Scored], float]]:
+    """Return the best by words of each query with their BM25, and what BM25 can be at most."""
+    from s3sync_dagster.engine.hybrid import DEPTH, DocumentVersion
     from s3sync_dagster.ports.word_index import FtsWordIndex
 
     with tempfile.TemporaryDirectory() as folder:
         index = FtsWordIndex(Path(folder) / "words.db")
         version = DocumentVersion(document_id="d", version="1", count=len(pieces))
         index.follow(_Stored(pieces), [version])
-        found = [index.search(query, limit=DEPTH) for query in queries]
+        found = [(index.search(query, limit=DEPTH), index.ceiling(query)) for query in queries]
         index.close()
     return found
 
@@ -72,7 +74,7 @@ def score_dense(
     """Return the nearest of each query, with their cosines."""
     import numpy as np
 
-    from s3sync_dagster.core.hybrid import DEPTH
+    from s3sync_dagster.engine.hybrid import DEPTH
 
     matrix = embedder.embed_documents([piece.embedded for piece in pieces])
     cosines = embedder.embed_documents(list(queries)) @ matrix.T
@@ -87,13 +89,17 @@ def rank_all(
     pieces: Sequence[Piece], queries: Sequence[str], embedder: Any | None
 ) -> dict[str, list[Ranking]]:
     """Return the rankings by each way; without an embedder by words alone."""
-    from s3sync_dagster.core.hybrid import fuse
+    from s3sync_dagster.engine.hybrid import fuse
 
-    words = score_words(pieces, queries)
+    scored = score_words(pieces, queries)
+    words = [found for found, _ in scored]
     if embedder is None:
         return {"words": [numbers(one) for one in words]}
     dense = score_dense(pieces, queries, embedder)
-    fused = [fuse(*pair) for pair in zip(dense, words, strict=True)]
+    fused = [
+        fuse(nearest, found, ceiling=ceiling)
+        for nearest, (found, ceiling) in zip(dense, scored, strict=True)
+    ]
     return {
         name: [numbers(one) for one in found]
         for name, found in (("words", words), ("dense", dense), ("hybrid", fused))

@@ -20,8 +20,8 @@ from s3sync_dagster.api.manage_wire import (
 from s3sync_dagster.api.showing import moment
 from s3sync_dagster.catalog.history import BatchHistory
 from s3sync_dagster.catalog.views import SourceCounts
-from s3sync_dagster.core.neighbours import document_of
 from s3sync_dagster.core.state import ListingRow
+from s3sync_dagster.engine.neighbours import document_of
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.source import Source
 

@@ -7,7 +7,7 @@ from pydantic import Field, StrictBool, StringConstraints, model_validator
 
 from s3sync_dagster.api.wire import Answer, Count, Moment, Name, Payload, Text
 from s3sync_dagster.api.wire_source import Chunking, Secret, Word
-from s3sync_dagster.core.hybrid import Ranking
+from s3sync_dagster.engine.hybrid import Ranking
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 
 ObjectWord = Literal["indexed", "pending", "processing", "skipped", "failed"]

@@ -14,7 +14,7 @@ from s3sync_dagster.chunking.outline import Outline, Piece
 from s3sync_dagster.chunking.parsing import WINDOW_BYTES, cut_source, windows
 from s3sync_dagster.chunking.rows import outline_csv, outline_json_lines
 from s3sync_dagster.chunking.titles import outline_titles
-from s3sync_dagster.core.interfaces import WorkerPool, WorkLimits
+from s3sync_dagster.engine.ports import WorkerPool, WorkLimits
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import LimitExceeded
 

@@ -8,8 +8,8 @@ import click
 
 from s3sync_dagster.cli.options import as_json, chroma_url, embedding, embedding_config, opened
 from s3sync_dagster.cli.showing import people, wrapped
-from s3sync_dagster.core.hybrid import Ranking
-from s3sync_dagster.core.neighbours import document_of
+from s3sync_dagster.engine.hybrid import Ranking
+from s3sync_dagster.engine.neighbours import document_of
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.search import search

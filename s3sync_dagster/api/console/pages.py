@@ -30,7 +30,7 @@ from s3sync_dagster.api.objects import describe_object, get_content
 from s3sync_dagster.api.searching import find
 from s3sync_dagster.api.sources import visible_rows
 from s3sync_dagster.api.wire import Text
-from s3sync_dagster.core.hybrid import Ranking
+from s3sync_dagster.engine.hybrid import Ranking
 from s3sync_dagster.model.errors import S3SyncError
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from s3sync_dagster.core.hybrid import fetch_hits
+from s3sync_dagster.engine.hybrid import fetch_hits
 from s3sync_dagster.model.document import Hit
 
 if TYPE_CHECKING:
-    from s3sync_dagster.core.interfaces import CollectionPort
+    from s3sync_dagster.engine.ports import CollectionPort
 
 
 def document_of(hit: Hit) -> tuple[str, int | None]:
