@@ -52,8 +52,10 @@ class _Stored:
         return found
 
 
-def score_words(pieces: Sequence[Piece], queries: Sequence[str]) -> list[list[Scored]]:
-    """Return the best by words of each query, with their BM25."""
+def score_words(
+    pieces: Sequence[Piece], queries: Sequence[str]
+) -> list[tuple[list[Scored], float]]:
+    """Return the best by words of each query with their BM25, and what BM25 can be at most."""
     from s3sync_dagster.engine.hybrid import DEPTH, DocumentVersion
     from s3sync_dagster.ports.word_index import FtsWordIndex
 
@@ -61,7 +63,7 @@ def score_words(pieces: Sequence[Piece], queries: Sequence[str]) -> list[list[Sc
         index = FtsWordIndex(Path(folder) / "words.db")
         version = DocumentVersion(document_id="d", version="1", count=len(pieces))
         index.follow(_Stored(pieces), [version])
-        found = [index.search(query, limit=DEPTH) for query in queries]
+        found = [(index.search(query, limit=DEPTH), index.ceiling(query)) for query in queries]
         index.close()
     return found
 
@@ -89,11 +91,15 @@ def rank_all(
     """Return the rankings by each way; without an embedder by words alone."""
     from s3sync_dagster.engine.hybrid import fuse
 
-    words = score_words(pieces, queries)
+    scored = score_words(pieces, queries)
+    words = [found for found, _ in scored]
     if embedder is None:
         return {"words": [numbers(one) for one in words]}
     dense = score_dense(pieces, queries, embedder)
-    fused = [fuse(*pair) for pair in zip(dense, words, strict=True)]
+    fused = [
+        fuse(nearest, found, ceiling=ceiling)
+        for nearest, (found, ceiling) in zip(dense, scored, strict=True)
+    ]
     return {
         name: [numbers(one) for one in found]
         for name, found in (("words", words), ("dense", dense), ("hybrid", fused))

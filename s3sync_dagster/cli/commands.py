@@ -12,6 +12,7 @@ from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
 COMMANDS = {
     "sync": "sync:sync",
     "query": "query:query",
+    "evaluate": "evaluate:evaluate",
     "up": "stack:up",
     "demo": "stack:demo",
     "source": "sources:source",

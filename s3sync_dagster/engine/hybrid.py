@@ -21,8 +21,10 @@ Ranking = Literal["hybrid", "dense", "words"]
 Scored = tuple[str, float]
 """A record's id, and how well it fits; greater is better."""
 
-DENSE_WEIGHT = 0.4
-"""Share of the vectors in a fused score. Chosen by measurement (docs/chroma.md)."""
+WORDS_LEAST = 0.3
+"""Share of the words in a fused score where none of the question's fit. It grows with how near the
+best comes to a text with all of them: then words are right; else the answer has others, and what
+vectors say counts. Chosen by measurement (docs/chroma.md)."""
 DEPTH = 50
 """Hits of each ranking whose scores are spread over 0 to 1."""
 MAX_DEPTH = 800
@@ -54,6 +56,10 @@ class WordIndex(Protocol):
 
     def search(self, text: str, *, limit: int, offset: int = 0) -> list[Scored]:
         """Return ids of records with words of ``text`` and their BM25, best first."""
+        ...
+
+    def ceiling(self, text: str) -> float:
+        """Return the BM25 of a record that is full of all words of ``text``; 0 without words."""
         ...
 
 
@@ -98,7 +104,11 @@ class Searcher:
                 nearest = [(hit.id, hit.score) for hit in known.values()]
             if self.index is not None and ranking != "dense":
                 words = self._by_words(self.index, text, depth=depth, where=where, known=known)
-            ordered = fuse(nearest, words) if ranking == "hybrid" else nearest or words
+            if ranking == "hybrid":
+                ceiling = self.index.ceiling(text) if self.index is not None and words else 0.0
+                ordered = fuse(nearest, words, ceiling=ceiling)
+            else:
+                ordered = nearest or words
             hits = self._distinct(ordered, dict(nearest), dict(words), known, limit=limit)
             full = len(nearest) == depth or len(words) == depth
             if len(hits) == limit or not full or depth >= MAX_DEPTH:
@@ -170,20 +180,34 @@ def fetch_hits(collection: CollectionPort, ids: Sequence[str]) -> dict[str, Hit]
     }
 
 
-def fuse(nearest: Sequence[Scored], words: Sequence[Scored]) -> list[Scored]:
+def fuse(nearest: Sequence[Scored], words: Sequence[Scored], *, ceiling: float) -> list[Scored]:
     """Return ids and fused scores (0 to 1), best first.
 
     The scores of each ranking are spread over 0 to 1 between its first and its ``DEPTH``-th, and
     an id scores the weighted sum of both. So one that leads by far in one ranking keeps its lead
     over those between which the other sees hardly a difference, which their ranks do not tell.
+
+    Args:
+        nearest: ids and similarities, best first.
+        words: ids and BM25, best first.
+        ceiling: BM25 of a record that is full of all words.
     """
+    share = words_share(words, ceiling)
     scores: dict[str, float] = {}
     best: dict[str, int] = {}
-    for ranking, weight in ((nearest, DENSE_WEIGHT), (words, 1 - DENSE_WEIGHT)):
+    for ranking, weight in ((nearest, 1 - share), (words, share)):
         for rank, (name, score) in enumerate(_spread(ranking)):
             scores[name] = scores.get(name, 0.0) + weight * score
             best[name] = min(best.get(name, rank), rank)
     return sorted(scores.items(), key=lambda item: (-item[1], best[item[0]]))
+
+
+def words_share(words: Sequence[Scored], ceiling: float) -> float:
+    """Return the weight of the words; that of the vectors is the rest of 1."""
+    if not words:
+        return 0.0
+    reached = words[0][1] / ceiling if ceiling > 0 else 0.0
+    return min(1.0, WORDS_LEAST + reached)
 
 
 def _spread(ranking: Sequence[Scored]) -> list[Scored]:

@@ -67,7 +67,12 @@ def pieces_of(text: str) -> str:
 
 def match_expression(question: str) -> str:
     """Return the FTS5 query for any of the words of a question; empty when it has none."""
-    return _any_of(_telling(searchable(question))[:MAX_WORDS])
+    return " OR ".join(match_words(question))
+
+
+def match_words(question: str) -> list[str]:
+    """Return the FTS5 query of each word of a question."""
+    return _quoted(_telling(searchable(question))[:MAX_WORDS])
 
 
 def match_pieces(question: str) -> tuple[str, float]:
@@ -75,7 +80,7 @@ def match_pieces(question: str) -> tuple[str, float]:
     words = _telling(question)
     pieces = list(dict.fromkeys(piece for word in words for piece in _pieces(word)))[:MAX_PIECES]
     long = sum(len(word) >= PIECE for word in words)
-    return _any_of(pieces), long / max(1, len(pieces))
+    return " OR ".join(_quoted(pieces)), long / max(1, len(pieces))
 
 
 def _telling(text: str) -> list[str]:
@@ -83,8 +88,8 @@ def _telling(text: str) -> list[str]:
     return [word for word in words if word not in _STOP_WORDS] or words
 
 
-def _any_of(words: list[str]) -> str:
-    return " OR ".join(f'"{word}"' for word in words)
+def _quoted(words: list[str]) -> list[str]:
+    return [f'"{word}"' for word in words]
 
 
 def _pieces(text: str) -> list[str]:

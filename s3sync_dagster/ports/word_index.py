@@ -6,6 +6,7 @@ crash costs nothing, and a file that is damaged or of another layout is made aga
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.ports.word_forms import (
     match_expression,
     match_pieces,
+    match_words,
     pieces_of,
     searchable,
 )
@@ -29,6 +31,10 @@ LAYOUT = 2
 DAMAGED = "word_index_damaged"
 FETCH_RECORDS = 1000
 BUSY_SECONDS = 30
+K1 = 1.2
+"""Of FTS5's BM25: a word that fills a text counts ``K1 + 1`` times its rarity."""
+LEAST_IDF = 1e-6
+"""Likewise: rarity of a word that more than half of the records have."""
 DEEPEST = 2000
 """Records of each table whose scores are added."""
 PLACE_KEYS = ("document_key", "title", "heading_path", "symbol")
@@ -92,6 +98,20 @@ class FtsWordIndex:
                     "offset": offset,
                 },
             ).fetchall()
+
+    def ceiling(self, text: str) -> float:
+        """Return the BM25 of a record that is full of all words of ``text``; 0 without words."""
+        with self._guarded():
+            records = self.count()
+            found = [
+                self._database.execute(
+                    "SELECT count(*) FROM words WHERE words MATCH ?", (word,)
+                ).fetchone()[0]
+                for word in match_words(text)
+            ]
+        return sum(
+            (K1 + 1) * max(LEAST_IDF, math.log((records - n + 0.5) / (n + 0.5))) for n in found
+        )
 
     def follow(self, collection: CollectionPort, documents: Iterable[DocumentVersion]) -> int:
         """Bring the index in line with the documents that exist; return how many had changed.

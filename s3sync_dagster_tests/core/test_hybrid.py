@@ -2,9 +2,9 @@
 
 import pytest
 
-from s3sync_dagster.core import hybrid
 from s3sync_dagster.embedding import open_embedder
-from s3sync_dagster.engine.hybrid import DENSE_WEIGHT, Searcher, fuse
+from s3sync_dagster.engine import hybrid
+from s3sync_dagster.engine.hybrid import WORDS_LEAST, Searcher, fuse, words_share
 from s3sync_dagster.engine.neighbours import by_document, document_of, with_neighbours
 from s3sync_dagster.model.document import Hit, Record
 from s3sync_dagster.model.errors import InvalidSetting
@@ -23,6 +23,9 @@ class Words:
     def search(self, text, *, limit, offset=0):
         scored = [(name, float(len(self.ids) - n)) for n, name in enumerate(self.ids)]
         return scored[offset : offset + limit]
+
+    def ceiling(self, text):
+        return 5.0 * len(self.ids)
 
 
 def fill(collection, texts, metadatas=None):
@@ -54,29 +57,38 @@ def ask(collection, index, text, **options):
 
 
 def test_scores_are_spread_and_added():
-    fused = fuse([("a", 0.9), ("b", 0.8), ("c", 0.5)], [("b", 12.0), ("d", 9.0), ("c", 2.0)])
+    nearest = [("a", 0.9), ("b", 0.8), ("c", 0.5)]
+    words = [("b", 12.0), ("d", 9.0), ("c", 2.0)]
+    fused = fuse(nearest, words, ceiling=40.0)
+    share = WORDS_LEAST + 12 / 40
     assert [name for name, _ in fused] == ["b", "d", "a", "c"]
     assert dict(fused) == pytest.approx(
-        {
-            "a": DENSE_WEIGHT,
-            "b": DENSE_WEIGHT * 0.75 + (1 - DENSE_WEIGHT),
-            "c": 0.0,
-            "d": (1 - DENSE_WEIGHT) * 0.7,
-        }
+        {"a": 1 - share, "b": (1 - share) * 0.75 + share, "c": 0.0, "d": share * 0.7}
     )
-    assert fuse([], []) == []
-    assert fuse([], [("a", 3.0)]) == [("a", 1 - DENSE_WEIGHT)]
+    assert fuse([], [], ceiling=0.0) == []
+    assert fuse(nearest, [], ceiling=0.0)[0] == ("a", 1.0)
+
+
+def test_words_count_the_more_the_more_of_the_question_they_meet():
+    assert words_share([("a", 0.0)], 40.0) == WORDS_LEAST
+    assert words_share([("a", 10.0)], 40.0) == pytest.approx(WORDS_LEAST + 0.25)
+    assert words_share([("a", 39.0)], 40.0) == 1.0
+    assert words_share([("a", 1.0)], 0.0) == WORDS_LEAST
+    nearest = [("meant", 0.9), ("x", 0.5), ("y", 0.4)]
+    words = [("named", 10.0), ("y", 2.0), ("meant", 1.0)]
+    assert fuse(nearest, words, ceiling=100.0)[0][0] == "meant"
+    assert fuse(nearest, words, ceiling=12.0)[0][0] == "named"
 
 
 def test_a_clear_winner_by_words_is_not_outvoted_by_ranks():
     nearest = [("x", 0.500), ("y", 0.499), ("z", 0.498), ("wanted", 0.497), ("last", 0.1)]
     words = [("wanted", 20.0), ("x", 4.0), ("y", 3.0), ("z", 2.0)]
-    assert fuse(nearest, words)[0][0] == "wanted"
+    assert fuse(nearest, words, ceiling=60.0)[0][0] == "wanted"
 
 
 def test_how_much_is_asked_for_does_not_change_a_score():
     ranking = [(f"r{n}", 100.0 - n) for n in range(200)]
-    assert fuse(ranking[:50], [])[:50] == fuse(ranking, [])[:50]
+    assert fuse(ranking[:50], [], ceiling=0)[:50] == fuse(ranking, [], ceiling=0)[:50]
 
 
 def test_words_lift_what_vectors_pass_over_and_each_hit_says_why(collection):
@@ -85,7 +97,8 @@ def test_words_lift_what_vectors_pass_over_and_each_hit_says_why(collection):
     first, second, third = hits
     assert first.dense == pytest.approx(1.0)
     assert (first.words, second.words, third.words) == (2.0, 3.0, None)
-    assert first.score == pytest.approx(DENSE_WEIGHT + (1 - DENSE_WEIGHT) * 0.5)
+    share = WORDS_LEAST + 3 / 15
+    assert first.score == pytest.approx(1 - share + share * 0.5)
     assert second.document == "more of other words"
     assert second.metadata == {"n": 4, "even": True}
 

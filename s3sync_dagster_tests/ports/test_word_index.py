@@ -71,6 +71,17 @@ def test_the_best_words_come_first(collection, index):
     assert scores[-1] > 0
 
 
+def test_no_record_exceeds_the_ceiling(collection, index):
+    write(collection, "a", "cat " * 400, "cat mat " * 200, "dogs", "more dogs", "other words", "x")
+    index.follow(collection, [version("a", 6)])
+    assert index.ceiling("?!") == 0
+    for question in ("cat", "cat mat", "cat mat dogs", "a cat unheard"):
+        [(_, best), *_] = index.search(question, limit=9)
+        assert 0 < best <= index.ceiling(question)
+    assert index.search("cat mat", limit=1)[0][1] > 0.9 * index.ceiling("cat mat")
+    assert index.ceiling("cat unheard") > index.ceiling("cat")
+
+
 def test_only_what_changed_is_read(collection, index):
     write(collection, "a", "red", "green")
     write(collection, "b", "blue")

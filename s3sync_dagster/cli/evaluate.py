@@ -1,0 +1,148 @@
+"""``s3sync evaluate``."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from s3sync_dagster.cli.options import as_json, chroma_url, embedding, embedding_config, opened
+from s3sync_dagster.cli.showing import columns, people
+from s3sync_dagster.evaluating import (
+    REACH,
+    Measured,
+    Question,
+    measure,
+    propose,
+    read_questions,
+)
+from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
+from s3sync_dagster.search import opened as opened_search
+
+LOST = 20
+"""Questions without an answer that people are shown."""
+
+
+@click.command()
+@click.argument("collection")
+@click.option(
+    "--questions",
+    "file",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="JSON lines or CSV: question, and key or excerpt of its answer.",
+)
+@click.option(
+    "--make",
+    type=click.IntRange(1, 10_000),
+    metavar="COUNT",
+    help="Write so many questions, made from headings and docstrings, to that new file, and stop.",
+)
+@click.option("-k", type=click.IntRange(1, REACH), default=5, show_default=True, help="Hits.")
+@click.option("--tenant", help="Where several have a collection of that name.")
+@click.option("--database", help="Where several have a collection of that name.")
+@embedding("For collections that no source here fills.")
+@chroma_url
+@as_json
+def evaluate(
+    collection: str,
+    file: Path,
+    make: int | None,
+    k: int,
+    tenant: str | None,
+    database: str | None,
+    chroma_url: str | None,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Ask a COLLECTION questions with known answers: dense, words and hybrid side by side."""
+    questions = [] if make else read_questions(file)
+    with (
+        opened(chroma_url) as parts,
+        opened_search(
+            parts,
+            collection,
+            tenant=tenant,
+            database=database,
+            ranking="dense" if make else "hybrid",
+            embedding=embedding_config(options),
+        ) as searcher,
+    ):
+        if make:
+            return _make(propose(searcher.collection, make), file, as_json=as_json)
+        measured = measure(searcher, questions)
+    if as_json:
+        click.echo(json.dumps(_values(questions, measured, k)))
+        return 0
+    head = ("ranking", "recall@1", f"recall@{k}", f"in reach ({REACH})", "MRR")
+    rows = [
+        (one.ranking, *(f"{100 * one.recall(n):.1f}" for n in (1, k, REACH)), f"{one.mrr():.3f}")
+        for one in measured
+    ]
+    for line in columns(head, rows):
+        click.echo(line)
+    _tell_lost(questions, measured, k)
+    return 0
+
+
+def _tell_lost(questions: list[Question], measured: list[Measured], k: int) -> None:
+    """Name the questions that hybrid does not answer, and where the answer stands."""
+    dense, words, hybrid = (one.ranks for one in measured)
+    lost = [n for n, rank in enumerate(hybrid) if rank is None or rank > k]
+    if not lost:
+        return
+    click.echo(f"\n{len(lost)} of {len(questions)} not among the first {k} (ranks of the answer):")
+    head = ("dense", "words", "hybrid", "question")
+    rows = [
+        (*(str(ranks[n] or "-") for ranks in (dense, words, hybrid)), people(questions[n].question))
+        for n in lost[:LOST]
+    ]
+    for line in columns(head, rows):
+        click.echo(line)
+    if len(lost) > LOST:
+        click.echo(f"... {len(lost) - LOST} more; --json has all")
+
+
+def _make(proposed: list[Question], file: Path, *, as_json: bool) -> int:
+    if not proposed:
+        raise NotFound("No chunk of this collection has a heading or a docstring to ask from.")
+    lines = [
+        json.dumps({name: value for name, value in asdict(one).items() if value is not None})
+        for one in proposed
+    ]
+    try:
+        with file.open("x", encoding="utf-8") as target:
+            target.write("\n".join(lines) + "\n")
+    except FileExistsError:
+        raise Conflict(f"{file} is there already: name a new file.") from None
+    except OSError:
+        raise InvalidSetting(f"{file} cannot be written.") from None
+    if as_json:
+        click.echo(json.dumps({"questions": len(lines), "file": str(file)}))
+    else:
+        click.echo(
+            f"{len(lines)} questions in {file}. They use words of their answers: rewrite some as "
+            "people would ask."
+        )
+    return 0
+
+
+def _values(questions: list[Question], measured: list[Measured], k: int) -> dict[str, Any]:
+    return {
+        "questions": len(questions),
+        "k": k,
+        "rankings": {
+            one.ranking: {
+                "recall_at_1": one.recall(1),
+                "recall_at_k": one.recall(k),
+                "in_reach": one.recall(REACH),
+                "mrr": one.mrr(),
+            }
+            for one in measured
+        },
+        "ranks": [
+            {"question": question.question, **{one.ranking: one.ranks[n] for one in measured}}
+            for n, question in enumerate(questions)
+        ],
+    }

@@ -1,0 +1,192 @@
+"""Questions with known answers: does a search of this collection find them?"""
+
+import csv
+import hashlib
+import json
+import re
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from s3sync_dagster.engine.hybrid import Ranking, Searcher, fetch_hits
+from s3sync_dagster.engine.ports import CollectionPort
+from s3sync_dagster.model.document import Hit
+from s3sync_dagster.model.errors import InvalidSetting
+
+RANKINGS: tuple[Ranking, ...] = ("dense", "words", "hybrid")
+REACH = 50
+"""Hits that are looked at: what stands there and not among the first was in reach, and lost."""
+MAX_BYTES = 16 * 1024**2
+"""Of a file with questions."""
+_EXCERPT_CHARACTERS = 200
+_GENERAL = frozenset(("contents", "examples", "introduction", "notes", "overview", "references"))
+_ASKED_FROM = frozenset(("heading_path", "symbol", "language"))
+"""Metadata of a chunk with something to ask from."""
+_HEADING = re.compile(r"^#{1,6}[ \t]+(\S.*?)[ \t#]*$", re.MULTILINE)
+_DOC = re.compile(
+    r'"""[ \t]*\n?[ \t]*(\S[^"]{24,}?)(?:\.\s|\n[ \t]*\n|""")'
+    r"|/\*\*[ \t]*\n?[ \t*]*([^\s*][^*]{24,}?)(?:\.\s|\*/|\n[ \t]*\*[ \t]*[@\n])"
+)
+"""The first sentence or paragraph of a docstring, or of a comment that documents."""
+_COMMENT = re.compile(r'""".*?(?:"""|\Z)|/\*.*?(?:\*/|\Z)', re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A question and what a hit has to be to answer it: all that is given has to hold."""
+
+    question: str
+    key: str | None = None
+    """Object key, or its end behind a slash."""
+    excerpt: str | None = None
+    """Text of which the hit holds all, or the first or second half, but for blanks."""
+
+    def answered_by(self, hit: Hit) -> bool:
+        """Tell whether a hit, or another place of its text, is right."""
+        return any(self._is(one) for one in (hit, *hit.copies))
+
+    def _is(self, hit: Hit) -> bool:
+        found = str(hit.metadata.get("document_key", hit.id))
+        if self.key is not None and not f"/{found}".endswith(f"/{self.key}"):
+            return False
+        if self.excerpt is None:
+            return True
+        wanted, text = " ".join(self.excerpt.split()), " ".join(hit.document.split())
+        middle = len(wanted) // 2
+        return wanted[:middle] in text or wanted[middle:] in text
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """At which rank each question's first right hit stands, by one ranking."""
+
+    ranking: Ranking
+    ranks: tuple[int | None, ...]
+    """From 1; None: not among the first ``REACH``."""
+
+    def recall(self, k: int) -> float:
+        """Return the share of questions answered among the first ``k``, 0 to 1."""
+        return statistics.mean(rank is not None and rank <= k for rank in self.ranks)
+
+    def mrr(self) -> float:
+        """Return the mean reciprocal rank, 0 to 1."""
+        return statistics.mean(1 / rank if rank else 0.0 for rank in self.ranks)
+
+
+def measure(searcher: Searcher, questions: Sequence[Question]) -> list[Measured]:
+    """Return the ranks by each ranking; ``questions`` is not empty."""
+    measured: list[Measured] = []
+    for ranking in RANKINGS:
+        ranks: list[int | None] = []
+        for question in questions:
+            hits = searcher.search(question.question, ranking=ranking, limit=REACH)
+            places = (place for place, hit in enumerate(hits, 1) if question.answered_by(hit))
+            ranks.append(next(places, None))
+        measured.append(Measured(ranking, tuple(ranks)))
+    return measured
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Read questions: a JSON object a line, or CSV with a header of the same names.
+
+    Raises:
+        InvalidSetting: the file cannot be read, holds no question, or one without an answer.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InvalidSetting(f"{path} is larger than {MAX_BYTES:,} bytes.")
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        raise InvalidSetting(f"{path} cannot be read as UTF-8 text.") from None
+    rows = _csv_rows(text) if path.suffix.lower() == ".csv" else _json_rows(text, path)
+    questions = [_question(row, f"{path}, line {line}") for line, row in rows]
+    if not questions:
+        raise InvalidSetting(f"{path} holds no question.")
+    return questions
+
+
+def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    reader = csv.DictReader(text.splitlines(keepends=True))
+    for row in reader:
+        yield reader.line_num, {key: value or None for key, value in row.items() if key}
+
+
+def _json_rows(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict):
+            raise InvalidSetting(
+                f'{path}, line {number} is no JSON object such as {{"question": "...", '
+                '"key": "docs/a.md"}.'
+            )
+        yield number, row
+
+
+def _question(row: Mapping[str, Any], where: str) -> Question:
+    values: dict[str, str] = {}
+    for name in ("question", "key", "excerpt"):
+        value = row.get(name)
+        if value is None:
+            continue
+        if not isinstance(value, str) or not value.strip():
+            raise InvalidSetting(f"{where}: {name!r} is no text.")
+        values[name] = value
+    if "question" not in values or len(values) == 1:
+        raise InvalidSetting(f"{where} needs 'question', and 'key' or 'excerpt'.")
+    return Question(**values)
+
+
+def propose(collection: CollectionPort, count: int) -> list[Question]:
+    """Return up to ``count`` questions made from headings and docstrings, spread over all chunks.
+
+    The same collection gives the same questions.
+    """
+    candidates: list[tuple[bytes, str]] = []
+    for page in collection.scan():
+        for record in page:
+            if _ASKED_FROM & record.metadata.keys():
+                candidates.append((hashlib.sha256(record.id.encode()).digest(), record.id))
+    candidates.sort()
+    found: dict[str, Question] = {}
+    for start in range(0, len(candidates), 200):
+        ids = [name for _, name in candidates[start : start + 200]]
+        hits = fetch_hits(collection, ids)
+        for name in ids:
+            question = _proposed(hits[name]) if name in hits else None
+            if question is not None:
+                found.setdefault(question.question, question)
+            if len(found) == count:
+                return list(found.values())
+    return list(found.values())
+
+
+def _proposed(hit: Hit) -> Question | None:
+    """Return a question that this chunk answers, without the words that ask it in the excerpt."""
+    key = hit.metadata.get("document_key")
+    key = key if isinstance(key, str) else None
+    headings = hit.metadata.get("heading_path")
+    steps = headings.split(" > ") if isinstance(headings, str) else []
+    if not steps and hit.metadata.get("language") == "markdown":
+        steps = _HEADING.findall(hit.document)[:2]  # a document of one chunk
+    if steps:
+        lines = [line.strip() for line in hit.document.splitlines()]
+        body = [line for line in lines if line and line.strip("#=*_ ") not in steps]
+        if steps[-1].lower() in _GENERAL or len(steps[-1]) < 4 or not body:
+            return None
+        words = ": ".join(steps[-2:])
+        return Question(question=words, key=key, excerpt=body[0][:_EXCERPT_CHARACTERS])
+    documented = _DOC.search(hit.document)
+    if documented is None:
+        return None
+    code = [line.strip() for line in _COMMENT.sub("", hit.document).splitlines() if line.strip()]
+    if not code:
+        return None
+    words = " ".join((documented[1] or documented[2]).replace("*", " ").split())
+    return Question(question=words, key=key, excerpt=max(code, key=len)[:_EXCERPT_CHARACTERS])

@@ -1,0 +1,154 @@
+"""Questions with known answers: read, made, asked; people learn what is found and what is lost."""
+
+import json
+import uuid
+
+import pytest
+
+from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.engine.hybrid import Searcher, versions_by_scan
+from s3sync_dagster.evaluating import Question, measure, propose, read_questions
+from s3sync_dagster.model.document import Hit, Record
+from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.source import EmbeddingConfig
+from s3sync_dagster.ports.memory_chroma import MemoryCollections
+from s3sync_dagster.ports.word_index import FtsWordIndex
+
+EMBEDDER = open_embedder(EmbeddingConfig(kind="hash"))
+GUIDE = {
+    "docs/guide.md": "# Guide\n\n## Holidays\n\nEveryone has 28 days in a year, more after ten.\n\n"
+    "## Travel\n\nReceipts come with the claim, within four weeks of the way back.\n",
+    "docs/shelf.py": '"""Shelves."""\n\n\ndef add(book, shelf):\n'
+    '    """Put a book where its first letter says.\n\n    More of it.\n    """\n'
+    "    shelf[book.title[0]].append(book)\n    return shelf\n",
+}
+
+
+def hit(text, key="docs/a.md", copies=()):
+    return Hit(id="x", document=text, metadata={"document_key": key}, copies=copies)
+
+
+def test_what_is_right():
+    both = Question(question="?", key="a.md", excerpt="one two three  four")
+    assert both.answered_by(hit("… one two\nthree four …"))
+    assert both.answered_by(hit("the second half: three four"))
+    assert not both.answered_by(hit("one", key="docs/a.md"))
+    assert not both.answered_by(hit("one two three four", key="docs/ba.md"))
+    assert Question(question="?", key="docs/a.md").answered_by(hit("anything"))
+    other = hit("anything", key="docs/b.md", copies=(hit("anything"),))
+    assert Question(question="?", key="docs/a.md").answered_by(other)
+
+
+def test_questions_are_read_from_lines_of_json_and_from_csv(tmp_path):
+    lines = tmp_path / "q.jsonl"
+    lines.write_text('{"question": "who?", "key": "a.md"}\n\n{"question": "q", "excerpt": "e"}\n')
+    assert read_questions(lines) == [
+        Question(question="who?", key="a.md"),
+        Question(question="q", excerpt="e"),
+    ]
+    table = tmp_path / "q.csv"
+    table.write_text('question,excerpt,key\nwho?,"a, b",\n')
+    assert read_questions(table) == [Question(question="who?", excerpt="a, b")]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\n", "no question"),
+        (b"who?\n", "line 1"),
+        (b'{"question": "q", "key": "a"}\n{"question": "q"}', "line 2"),
+        (b'{"key": "a"}', "'question'"),
+        (b'{"question": 1, "key": "a"}', "'question' is no text"),
+        (b"\xff\xfe", "UTF-8"),
+    ],
+)
+def test_a_file_without_questions_is_refused(tmp_path, content, said):
+    path = tmp_path / "q.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(InvalidSetting, match=said):
+        read_questions(path)
+    with pytest.raises(InvalidSetting, match="cannot be read"):
+        read_questions(tmp_path / "none")
+
+
+def test_ranks_by_each_ranking(tmp_path):
+    collection = MemoryCollections().open("docs", tenant="t", database="d", embedder=EMBEDDER)
+    texts = ["red green", "red", "blue sky", "green sky over"]
+    collection.upsert(
+        [
+            Record(id=f"r{n}", document=t, embedding_text=t, metadata={"document_key": f"{n}.md"})
+            for n, t in enumerate(texts)
+        ],
+        EMBEDDER.embed_documents(texts),
+    )
+    index = FtsWordIndex(tmp_path / "words.db")
+    index.follow(collection, versions_by_scan(collection))
+    questions = [Question(question="red", key="1.md"), Question(question="sky", key="none.md")]
+    measured = measure(Searcher(collection, EMBEDDER, index), questions)
+    index.close()
+    assert [one.ranking for one in measured] == ["dense", "words", "hybrid"]
+    for one in measured:
+        assert one.ranks == (1, None)
+        assert (one.recall(1), one.recall(50), one.mrr()) == (0.5, 0.5, 0.5)
+
+
+def test_questions_are_made_from_headings_and_docstrings():
+    collection = MemoryCollections().open("docs", tenant="t", database="d", embedder=EMBEDDER)
+    chunks = [
+        ("a-0", "## Install\n\nRun make, then wait.", {"heading_path": "Guide > Install"}),
+        ("a-1", "## Overview\n\nWords.", {"heading_path": "Guide > Overview"}),
+        ("b-0", GUIDE["docs/shelf.py"], {"symbol": "add"}),
+        ("c-0", "no place at all", {}),
+    ]
+    records = [
+        Record(id=i, document=t, embedding_text=t, metadata={"document_key": f"{i[0]}.md"} | m)
+        for i, t, m in chunks
+    ]
+    collection.upsert(records, EMBEDDER.embed_documents([t for _, t, _ in chunks]))
+    made = propose(collection, 10)
+    assert sorted(made, key=lambda one: str(one.key)) == [
+        Question(question="Guide: Install", key="a.md", excerpt="Run make, then wait."),
+        Question(
+            question="Put a book where its first letter says",
+            key="b.md",
+            excerpt="shelf[book.title[0]].append(book)",
+        ),
+    ]
+    assert propose(collection, 10) == made
+    assert propose(collection, 1) == made[:1]
+
+
+def test_a_collection_is_evaluated_with_questions_of_its_own(s3sync, aws_endpoint, tmp_path):
+    bucket, collection = aws_endpoint.make_bucket(), f"c-{uuid.uuid4().hex[:12]}"
+    for key, text in GUIDE.items():
+        aws_endpoint.put(bucket, f"guide/{key}", text)
+    done = s3sync(
+        "sync", f"s3://{bucket}/guide/", "--collection", collection,
+        "--endpoint-url", aws_endpoint.url, "--embedding", "hash",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    path = tmp_path / "questions.jsonl"
+    path.write_text(
+        json.dumps({"question": "28 days in a year", "key": "docs/guide.md", "excerpt": "28 days"})
+        + "\n"
+        + json.dumps({"question": "unheard of", "key": "docs/none.md"})
+    )
+    told = s3sync("evaluate", collection, "--questions", str(path), "-k", "2")
+    assert told.code == 0, told.err
+    lines = told.out.splitlines()
+    assert lines[0].split() == ["ranking", "recall@1", "recall@2", "in", "reach", "(50)", "MRR"]
+    assert [line.split()[0] for line in lines[1:4]] == ["dense", "words", "hybrid"]
+    assert "1 of 2 not among the first 2" in told.out
+    assert lines[-1].split() == ["-", "-", "-", "unheard", "of"]
+    answer = s3sync("evaluate", collection, "--questions", str(path), "--json").json
+    assert answer["rankings"]["hybrid"]["recall_at_k"] == 0.5
+    assert answer["ranks"][1] == {
+        "question": "unheard of", "dense": None, "words": None, "hybrid": None,
+    }  # fmt: skip
+    made = tmp_path / "made.jsonl"
+    arguments = ("evaluate", collection, "--questions", str(made), "--make", "5")
+    assert "questions in" in s3sync(*arguments).out
+    assert {one.key for one in read_questions(made)} <= {f"guide/{key}" for key in GUIDE}
+    assert s3sync("evaluate", collection, "--questions", str(made)).code == 0
+    again = s3sync(*arguments)
+    assert (again.code, "is there already" in again.err) == (1, True)
