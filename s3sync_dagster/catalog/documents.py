@@ -170,6 +170,15 @@ class Documents:
                 )
             ]
 
+    def count(self, source_id: str) -> int:
+        """Return how many documents a source has that are not being removed."""
+        with self._db.read() as tx:
+            return tx.execute(
+                sa.select(sa.func.count())
+                .select_from(documents)
+                .where(documents.c.source_id == source_id, documents.c.phase != "removing")
+            ).scalar_one()
+
     def of_key(self, source_id: str, object_key: str) -> list[DocumentState]:
         """Return the documents of one object."""
         with self._db.read() as tx:

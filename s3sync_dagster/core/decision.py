@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from s3sync_dagster.core.facts import BY_BYTES, KeyFacts, deselected_by_listing
+from s3sync_dagster.core.facts import (
+    BY_BYTES,
+    KeyFacts,
+    deselected_by_listing,
+    missed_by_unfinished_listing,
+    told_removed,
+)
 from s3sync_dagster.core.selection import Skip, decide
 from s3sync_dagster.core.state import DocumentState, RetryClass, Target
 from s3sync_dagster.core.targets import (
@@ -19,6 +25,10 @@ from s3sync_dagster.model.source import Source
 Verdict = Literal["write", "unchanged", "skip", "gone", "fail", "sidecar"]
 NO_SIDECAR = "In metadata mode only objects that a .meta.json names are indexed."
 APPENDED = "The source's mode is append: what was indexed once stays as it is."
+REMOVAL_BLOCKED = (
+    "The object is missing like many others of its source: its records stay until a listing is "
+    "complete and `s3sync approve-deletes` lets them go."
+)
 _LEFT_ALONE = frozenset({"archived", "too_large"})
 """What a read may meet although no listing said so: selection's business, not the bytes'."""
 
@@ -52,7 +62,7 @@ def decide_key(facts: KeyFacts, source: Source) -> Decision:
     if facts.is_sidecar:
         return Decision(facts=facts, verdict="sidecar")
     if facts.gone:
-        return gone(facts)
+        return not_there(facts)
     left_out = leave_out(facts, source)
     if left_out is not None:
         return left_out
@@ -70,9 +80,19 @@ def decide_key(facts: KeyFacts, source: Source) -> Decision:
     return write
 
 
-def gone(facts: KeyFacts) -> Decision:
-    """Return the decision on a key whose object is not there, with evidence."""
+def not_there(facts: KeyFacts) -> Decision:
+    """Return the decision on a key that HEAD, GET or a complete listing did not find.
+
+    What a blocked listing missed stays until the listing is approved, whoever asks for the key.
+    """
+    if missed_by_unfinished_listing(facts) and not told_removed(facts):
+        return hold_back(facts)
     return Decision(facts=facts, verdict="gone", remove="all", reason="object_gone")
+
+
+def hold_back(facts: KeyFacts) -> Decision:
+    """Return the decision to keep the records of an object that is missing."""
+    return Decision(facts=facts, verdict="skip", reason="removal_blocked", message=REMOVAL_BLOCKED)
 
 
 def leave_out(facts: KeyFacts, source: Source) -> Decision | None:

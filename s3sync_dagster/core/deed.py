@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from s3sync_dagster.core.decision import Decision, give_up, gone
+from s3sync_dagster.core.decision import Decision, give_up, not_there
 from s3sync_dagster.core.facts import SidecarChange
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, Target
 from s3sync_dagster.model.document import Document
@@ -46,7 +46,7 @@ class Deed:
     @property
     def end(self) -> Decision:
         """The decision as it stands after what was met on the way."""
-        decision = gone(self.decision.facts) if self.gone else self.decision
+        decision = not_there(self.decision.facts) if self.gone else self.decision
         return decision if self.error is None else give_up(decision, self.error)
 
     @property

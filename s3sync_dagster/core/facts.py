@@ -102,6 +102,19 @@ def listed_as_gone(facts: KeyFacts) -> bool:
     )
 
 
+def told_removed(facts: KeyFacts) -> bool:
+    """Return whether an event told that the object was removed."""
+    return any(one.kind == "remove" and one.trigger is Trigger.EVENT for one in facts.invocations)
+
+
+def missed_by_unfinished_listing(facts: KeyFacts) -> bool:
+    """Return whether a listing missed the object and has not made it gone.
+
+    It was blocked by the guard, or has failed, or goes on: none of them is evidence.
+    """
+    return facts.object is not None and facts.object.missed and not facts.object.gone
+
+
 def deselected_by_listing(facts: KeyFacts) -> bool:
     """Return whether a listing that passed the guard asks for the removal of its records.
 

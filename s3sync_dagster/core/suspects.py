@@ -44,6 +44,12 @@ class Deaths:
         return self.alone >= DEATHS_ALONE
 
 
+NOT_PROVEN = frozenset({"worker_crashed", "timeout"})
+"""Ends of an extraction that may be its host's fault: a worker that was killed, or too slow."""
+TRIES_ALONE = 2
+"""Further tries of such a document, with nothing beside it, before its bytes are blamed."""
+
+
 def suspects_together(deaths: int) -> int:
     """Return how many keys with so many deaths (at least one) go into one batch."""
     return max(1, BEGUN_AT_ONCE >> deaths)

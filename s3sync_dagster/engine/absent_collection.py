@@ -25,6 +25,10 @@ class AbsentCollection:
         """Refuse: nothing is written where nothing is."""
         raise NotFound(f"there is no collection {self.name!r}")
 
+    def probe(self, vector: Vector, *, source_id: str, name: str) -> None:
+        """Refuse."""
+        raise NotFound(f"there is no collection {self.name!r}")
+
     def update_metadata(self, ids: Sequence[str], metadatas: Sequence[Metadata]) -> None:
         """Refuse."""
         raise NotFound(f"there is no collection {self.name!r}")

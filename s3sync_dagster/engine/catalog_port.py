@@ -173,6 +173,10 @@ class DocumentsPort(Protocol):
         """Return documents of a source by row id, a page at a time."""
         ...
 
+    def count(self, source_id: str) -> int:
+        """Return how many documents a source has that are not being removed."""
+        ...
+
     def enqueue_unclean(self, source_id: str) -> int:
         """Ask for work on documents that are not clean; returns how many keys."""
         ...

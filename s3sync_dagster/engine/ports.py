@@ -298,6 +298,13 @@ class CollectionPort(Protocol):
         """Write records and vectors; absent metadata keys of existing ids survive (None clears)."""
         ...
 
+    def probe(self, vector: Vector, *, source_id: str, name: str) -> None:
+        """Write a record of our own and delete it again.
+
+        Raises what the collection says of it: who refuses this one is not refusing a text.
+        """
+        ...
+
     def update_metadata(self, ids: Sequence[str], metadatas: Sequence[Metadata]) -> None:
         """Change metadata alone."""
         ...

@@ -80,6 +80,20 @@ class ChromaCollection:
             ]
         return []
 
+    def probe(self, vector: Vector, *, source_id: str, name: str) -> None:
+        """Write a record of our own and delete it again; raises what the server says of it.
+
+        It carries its source, so that one whose writer died is found as a stray.
+        """
+        body = {
+            "ids": [name],
+            "embeddings": vector.reshape(1, -1),
+            "documents": ["a probe of s3sync"],
+            "metadatas": [{"s3sync_source": source_id}],
+        }
+        self._send("upsert", body)
+        self.delete([name])
+
     def _metadatas(self, records: Sequence[Record]) -> list[Mapping[str, Any]]:
         """Return the records' metadata, with their sparse vectors where the server indexes them."""
         if self._sparse is None:

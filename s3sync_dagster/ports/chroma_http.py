@@ -20,6 +20,7 @@ from s3sync_dagster.engine.retry import call_with_retries
 from s3sync_dagster.model.errors import (
     AccessDenied,
     Conflict,
+    FixConfiguration,
     InvalidSetting,
     LimitExceeded,
     NotFound,
@@ -218,6 +219,10 @@ def _ca_context(verify: SSLContext | str | bool) -> SSLContext | bool:
         raise InvalidSetting(f"the CA file {verify!r} for Chroma cannot be read") from None
 
 
+_ABOUT_A_REQUEST = (400, 422)
+"""Statuses that may be about the records of a request; others are about the way to Chroma."""
+
+
 def _encode(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
@@ -239,8 +244,14 @@ def _failure(response: httpx.Response, *, subject: str) -> S3SyncError:
     where = f"{subject} (HTTP {status})"
     if status in (401, 403):
         return AccessDenied(f"Chroma refused the credentials for {where}")
-    if status == 404:
+    if status == 404 and _is_own_word(response):
         return NotFound(f"Chroma does not have {where}")
+    if status == 404:
+        # Whoever believes this takes every collection for deleted.
+        return Unavailable(
+            f"What stands before Chroma has no {where}; it is not Chroma's own word.",
+            reason="not_chroma",
+        )
     if status == 409:
         return Conflict(f"Chroma already has {where}", reason="already_exists")
     if status == 413:
@@ -254,7 +265,23 @@ def _failure(response: httpx.Response, *, subject: str) -> S3SyncError:
     if status in RETRIED:
         reason = "chroma_error" if status == 500 else "chroma_unavailable"
         return Unavailable(f"Chroma failed: {where}", reason=reason)
-    return InvalidSetting(f"Chroma refused a request as invalid: {where}", reason="chroma_refused")
+    if status in _ABOUT_A_REQUEST:
+        return InvalidSetting(
+            f"Chroma refused a request as invalid: {where}", reason="chroma_refused"
+        )
+    return FixConfiguration(
+        f"What answers at the address of Chroma takes no such request: {where}",
+        reason="chroma_misconfigured",
+    )
+
+
+def _is_own_word(response: httpx.Response) -> bool:
+    """Return whether Chroma itself says that something is not there (seen: 1.5)."""
+    try:
+        said = json.loads(response.content)
+    except ValueError:
+        return False
+    return isinstance(said, dict) and said.get("error") == "NotFoundError"
 
 
 def _throttled(response: httpx.Response, message: str) -> Throttled:

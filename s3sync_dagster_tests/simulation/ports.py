@@ -121,6 +121,9 @@ class _SimCollection:
             error.record_ids = tuple(refused)
             raise error
 
+    def probe(self, vector: Any, **options: Any) -> None:
+        call(self._weather, "chroma", "probe", lambda: self._collection.probe(vector, **options))
+
     def update_metadata(self, ids: Any, metadatas: Any) -> None:
         self._write(
             "update",

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.plan import WritePlan, record_ids
+from s3sync_dagster.core.record_limits import validate_user_metadata
 from s3sync_dagster.core.records import build_records
 from s3sync_dagster.core.state import DocumentState, Target
 from s3sync_dagster.engine.ports import CollectionPort, Vectors
 from s3sync_dagster.model.document import Chunk, Record
+from s3sync_dagster.model.errors import FixConfiguration, RecordRejected
 from s3sync_dagster.model.source import Source
 
 DOCUMENTS_AT_ONCE = 250
@@ -85,10 +87,16 @@ def build_write(source: Source, deed: Deed, target: Target, chunks: Sequence[Chu
     """Return a document with its records.
 
     Raises:
-        RecordRejected: the user's metadata or a record breaks a limit.
+        RecordRejected: a record breaks a limit.
+        FixConfiguration: the user's metadata does; a sidecar or the source says them.
     """
     ref = deed.decision.facts.ref
     assert ref is not None, "a key without its object reached the write"
+    metadata = {**source.metadata, **target.metadata}
+    try:
+        validate_user_metadata(metadata)
+    except RecordRejected as error:  # not the bytes' fault: it ends when the metadata change
+        raise FixConfiguration(error.message, reason=error.reason) from None
     name = document_id(deed.key, custom_id=target.custom_id, id_prefix=source.id_prefix)
     records = build_records(
         source,
@@ -97,7 +105,7 @@ def build_write(source: Source, deed: Deed, target: Target, chunks: Sequence[Chu
         etag=ref.etag,
         version_key=ref.version_id or ref.etag,
         custom_id=target.custom_id,
-        metadata={**source.metadata, **target.metadata},
+        metadata=metadata,
         chunks=chunks,
     )
     return Write(deed=deed, target=target, document_id=name, records=tuple(records))

@@ -5,17 +5,30 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
-from s3sync_dagster.core.decision import Decision, decide_key, give_up, leave_out
+from s3sync_dagster.core.decision import (
+    Decision,
+    decide_key,
+    give_up,
+    hold_back,
+    leave_out,
+)
 from s3sync_dagster.core.deed import Deed
-from s3sync_dagster.core.facts import KeyFacts, listed_as_gone, needs_head, told_ref
+from s3sync_dagster.core.facts import (
+    KeyFacts,
+    listed_as_gone,
+    needs_head,
+    told_ref,
+    told_removed,
+)
+from s3sync_dagster.core.guard import GUARD_MINIMUM, may_leave
 from s3sync_dagster.core.selection import decide, require_inside_prefix
-from s3sync_dagster.core.suspects import BEGUN_AT_ONCE, SILENT_DEATHS
+from s3sync_dagster.core.suspects import BEGUN_AT_ONCE, NOT_PROVEN, SILENT_DEATHS, TRIES_ALONE
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.sidecars import apply_sidecars, read_sidecar
 from s3sync_dagster.engine.retry import call_patiently
 from s3sync_dagster.engine.unexpected import unexpected_error
-from s3sync_dagster.model.errors import NotFound, S3SyncError
+from s3sync_dagster.model.errors import NotFound, S3SyncError, Unavailable
 from s3sync_dagster.model.object import ObjectRef
 
 
@@ -39,7 +52,30 @@ def read_batch(parts: BatchParts, lease: Lease, begun: set[str]) -> list[Deed]:
         parts.at("sidecars")
         found = parts.catalog.work.load(lease.token)
     rest = [facts for facts in found if not facts.is_sidecar]
-    return deeds + _read_all(parts, lease, rest, begun, until=until)
+    return deeds + _guarded(parts, _read_all(parts, lease, rest, begun, until=until))
+
+
+def _guarded(parts: BatchParts, deeds: list[Deed]) -> list[Deed]:
+    """Hold removals back that a HEAD alone tells, where they are many: a listing has to say so.
+
+    A bucket that was emptied, or another one in its place, answers 404 to every key.
+    """
+    doubtful = {
+        deed.key
+        for deed in deeds
+        if deed.end.verdict == "gone"
+        and deed.decision.facts.documents
+        and not listed_as_gone(deed.decision.facts)
+        and not told_removed(deed.decision.facts)
+    }
+    if len(doubtful) <= GUARD_MINIMUM:
+        return deeds
+    if len(doubtful) <= may_leave(parts.catalog.documents.count(parts.source.id)):
+        return deeds
+    return [
+        Deed(decision=hold_back(deed.decision.facts), ms=deed.ms) if deed.key in doubtful else deed
+        for deed in deeds
+    ]
 
 
 def _read_all(
@@ -73,9 +109,27 @@ def _read_all(
             else:
                 deeds += [_read_one(parts, facts) for facts in group]
             parts.at("fetched")
+    deeds = [_read_alone(parts, lease, deed, until=until) for deed in deeds]
     if marked:
         parts.catalog.batches.begin(lease.token, (), survived=marked)
     return deeds
+
+
+def _read_alone(parts: BatchParts, lease: Lease, deed: Deed, *, until: float) -> Deed:
+    """Read again, with nothing beside it, what a worker did not survive or finish.
+
+    One death proves nothing: a host that is short of memory or time kills whoever is at work.
+    """
+    for _ in range(TRIES_ALONE):
+        if deed.error is None or deed.error.reason not in NOT_PROVEN:
+            return deed
+        if parts.clock.monotonic() > until:
+            why = Unavailable(deed.error.message, reason=deed.error.reason)
+            return replace(deed, error=why)
+        lease.require(seconds=0)
+        parts.at("alone")
+        deed = _read_one(parts, deed.decision.facts)
+    return deed
 
 
 def _read_one(parts: BatchParts, facts: KeyFacts) -> Deed:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from s3sync_dagster.core.intent import DocumentCommit
 from s3sync_dagster.core.plan import plan_writes, result_of
 from s3sync_dagster.core.state import Target
+from s3sync_dagster.engine.batch.blame import refusal_of_collection, refusal_of_model
 from s3sync_dagster.engine.batch.claim import claim_group
 from s3sync_dagster.engine.batch.cut import Cuts
 from s3sync_dagster.engine.batch.groups import Write, WriteGroup, build_write, fill_groups
@@ -158,19 +159,31 @@ class Writer:
         self._lease.require()
         self._ledger.begin(group.states())
 
-    def _together_or_alone(self, group: WriteGroup, step: Step, *, name: str) -> list[WriteGroup]:
+    def _together_or_alone(
+        self, group: WriteGroup, step: Step, *, name: str, blamed: bool = False
+    ) -> list[WriteGroup]:
         """Do a step for a group; what one document causes fails that one alone.
+
+        Args:
+            group: the documents.
+            step: what is done.
+            name: of the step, for what it takes.
+            blamed: that the service takes other documents has been proven for this group.
 
         Returns:
             The groups for which it was done: the one that came in, or one a document.
         """
         first, started = group.writes[0].key, self._parts.clock.monotonic()
+        cause: S3SyncError
         try:
             done = step(group)
         except LeaseLost:
             raise
         except FixInput as error:
-            cause: S3SyncError = error
+            cause = error if blamed else self._whose_fault(group, error, name=name)
+            if not isinstance(cause, FixInput):
+                self._fail(group, cause)
+                return []
         except S3SyncError as error:
             self._fail(group, error)
             return []
@@ -185,8 +198,15 @@ class Writer:
         return [
             done
             for alone in group.one_by_one()
-            for done in self._together_or_alone(alone, step, name=name)
+            for done in self._together_or_alone(
+                alone, step, name=name, blamed=isinstance(cause, FixInput)
+            )
         ]
+
+    def _whose_fault(self, group: WriteGroup, error: FixInput, *, name: str) -> S3SyncError:
+        if name == "embed":
+            return refusal_of_model(self._parts, error)
+        return refusal_of_collection(self._parts, group, error)
 
     def _fail(self, group: WriteGroup, error: S3SyncError) -> None:
         for one in group.writes:

@@ -1,0 +1,42 @@
+"""Whose fault a refusal is: a document's only where the service takes another one beside it.
+
+A bill that is unpaid, a gateway that knows another version or a model that was swapped refuse
+every document alike; nothing is removed for that, and all of it is tried again.
+"""
+
+from s3sync_dagster.engine.batch.groups import WriteGroup
+from s3sync_dagster.engine.batch.parts import BatchParts
+from s3sync_dagster.model.errors import FixConfiguration, FixInput, S3SyncError
+
+
+def refusal_of_model(parts: BatchParts, error: FixInput) -> S3SyncError:
+    """Return the error of a text that the model refused, after asking it for another one."""
+    try:
+        # A text of its own: one that was asked before would come from the vector cache.
+        parts.embedder.embed_documents([f"Is a text taken? {parts.clock.uuid()}"])
+    except S3SyncError as refused:
+        return _refuses_all(f"The model {parts.embedder.name!r}", "model_refuses", error, refused)
+    return error
+
+
+def refusal_of_collection(parts: BatchParts, group: WriteGroup, error: FixInput) -> S3SyncError:
+    """Return the error of records that a collection refused, after writing another one to it."""
+    collection, vectors = group.collection, group.vectors
+    if vectors is None:
+        return FixConfiguration(error.message, reason=error.reason)
+    try:
+        name = f"s3sync-probe-{parts.clock.uuid()}"
+        collection.probe(vectors[0], source_id=parts.source.id, name=name)
+    except S3SyncError as refused:
+        what = f"The collection {collection.name!r}"
+        return _refuses_all(what, "collection_refuses", error, refused)
+    return error
+
+
+def _refuses_all(what: str, reason: str, error: FixInput, refused: S3SyncError) -> S3SyncError:
+    if not isinstance(refused, FixInput | FixConfiguration):
+        return refused  # it does not answer now: the next attempt tells
+    return FixConfiguration(
+        f"{what} refuses every text now, not this one alone ({error.reason}): {refused.message}",
+        reason=reason,
+    )

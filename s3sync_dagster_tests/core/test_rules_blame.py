@@ -1,0 +1,233 @@
+"""Blame needs proof: what a service refuses of everybody removes nothing and is tried again."""
+
+import pytest
+
+from s3sync_dagster.core.suspects import TRIES_ALONE
+from s3sync_dagster.model.errors import (
+    InvalidSetting,
+    LimitExceeded,
+    RecordRejected,
+    UnreadableFile,
+)
+from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster_tests.core.rules import event, sidecar, states
+from s3sync_dagster_tests.engine_fixture import text_extractor
+
+DAY = 86_400
+
+
+class Grumpy:
+    """Collections that refuse records by a rule while ``on``."""
+
+    def __init__(self, world, refuses):
+        self._world, self._refuses, self.on = world, refuses, True
+
+    def open(self, name, **options):
+        port = self._world.collections.open(name, **options)
+        outer, plain, probe = self, type(port).upsert, type(port).probe
+
+        class Refusing(type(port)):
+            def upsert(self, records, vectors):
+                refused = [one for one in records if outer.on and outer._refuses(one.document)]
+                if refused:
+                    raise RecordRejected(f"Chroma refused {len(refused)} records")
+                plain(self, records, vectors)
+
+            def probe(self, vector, **named):
+                if outer.on and outer._refuses("probe"):
+                    raise InvalidSetting("HTTP 422", reason="chroma_refused")
+                probe(self, vector, **named)
+
+        port.__class__ = Refusing
+        return port
+
+    def __getattr__(self, name):
+        return getattr(self._world.collections, name)
+
+
+class Unpaid:
+    """A model whose endpoint answers 400 to everything while ``on``."""
+
+    def __init__(self, embedder):
+        self._embedder, self.on = embedder, True
+
+    def __getattr__(self, name):
+        return getattr(self._embedder, name)
+
+    def embed_documents(self, texts):
+        if self.on:
+            raise LimitExceeded("the endpoint refuses the text", reason="text_refused")
+        return self._embedder.embed_documents(texts)
+
+
+def change_all(world, names):
+    for name in names:
+        world.bucket.put(name, f"new {name}")
+
+
+@pytest.fixture
+def filled(world):
+    names = [f"{n}.txt" for n in range(6)]
+    for name in names:
+        world.bucket.put(name, f"text {name}")
+    world.sync()
+    change_all(world, names)
+    return names
+
+
+def test_a_collection_that_refuses_everything_loses_no_record_and_heals_by_itself(world, filled):
+    before = world.texts()
+    grumpy = Grumpy(world, lambda _document: True)
+    world.listing()
+    world.run_batches(collections=grumpy)
+    assert world.texts() == before
+    assert set(states(world).values()) == {("failed", "collection_refuses")}
+    grumpy.on = False
+    world.clock.seconds += DAY
+    world.listing()
+    world.run_batches(collections=grumpy)
+    assert set(world.texts().values()) == {f"new {name}" for name in filled}
+
+
+def test_a_record_that_is_refused_beside_one_that_is_taken_is_to_blame(world, filled):
+    grumpy = Grumpy(world, lambda document: document == "new 3.txt")
+    world.listing()
+    world.run_batches(collections=grumpy)
+    assert states(world)["3.txt"] == ("failed", "record_rejected")
+    assert set(world.texts().values()) == {f"new {name}" for name in filled} - {"new 3.txt"}
+
+
+def test_the_probe_leaves_nothing_behind(world):
+    world.bucket.put("a.txt", "bad")
+    world.listing()
+    world.run_batches(collections=Grumpy(world, lambda document: document == "bad"))
+    assert states(world)["a.txt"] == ("failed", "record_rejected")
+    assert world.texts() == {}
+
+
+def test_a_model_that_refuses_everything_loses_no_record_and_heals_by_itself(world, filled):
+    before = world.texts()
+    unpaid = Unpaid(world.embedder)
+    world.listing()
+    world.run_batches(embedder=unpaid)
+    assert world.texts() == before
+    assert set(states(world).values()) == {("failed", "model_refuses")}
+    unpaid.on = False
+    world.clock.seconds += DAY
+    world.listing()
+    world.run_batches(embedder=unpaid)
+    assert set(world.texts().values()) == {f"new {name}" for name in filled}
+
+
+@pytest.mark.parametrize("deaths", [1, TRIES_ALONE, TRIES_ALONE + 1])
+@pytest.mark.parametrize("reason", ["worker_crashed", "timeout"])
+def test_bytes_are_blamed_when_their_worker_died_three_times_two_of_them_alone(
+    world, reason, deaths
+):
+    world.bucket.put("a.txt", "old")
+    world.sync()
+    world.bucket.put("a.txt", "new")
+    met = []
+
+    def dies(content, **options):
+        met.append(content)
+        if len(met) <= deaths:
+            raise LimitExceeded("the worker is gone", reason=reason)
+        return text_extractor(content, **options)
+
+    world.listing()
+    world.run_batches(extractor=dies)
+    if deaths <= TRIES_ALONE:
+        assert set(world.texts().values()) == {"new"}
+    else:
+        assert (states(world)["a.txt"], world.texts()) == (("failed", reason), {})
+    assert len(met) == min(deaths, TRIES_ALONE) + 1
+
+
+def test_damaged_bytes_are_blamed_at_once(world):
+    world.bucket.put("a.txt", "old")
+    world.sync()
+    world.bucket.put("a.txt", "new")
+    met = []
+
+    def damaged(content, **_options):
+        met.append(content)
+        raise UnreadableFile("damaged", reason="damaged")
+
+    world.listing()
+    world.run_batches(extractor=damaged)
+    assert (len(met), world.texts()) == (1, {})
+
+
+def test_what_a_sidecar_caused_ends_when_the_sidecar_is_mended(world):
+    many = {f"k{n}": n for n in range(10)}
+    world.configure(metadata={f"s{n}": n for n in range(10)})
+    world.bucket.put("a.txt", "text")
+    world.bucket.put("a.txt.meta.json", sidecar("a.txt", metadata=many))
+    world.sync()
+    assert states(world)["a.txt"] == ("failed", "record_rejected")
+    world.bucket.put("a.txt", "changed at the same time")
+    world.bucket.put("a.txt.meta.json", sidecar("a.txt", metadata={"k": 1}))
+    world.sync()
+    assert states(world)["a.txt"] == ("indexed", None)
+    assert set(world.texts().values()) == {"changed at the same time"}
+
+
+class TestRemovals:
+    @pytest.fixture
+    def emptied(self, world):
+        for n in range(60):
+            world.bucket.put(f"{n:02}.txt", f"text {n}")
+        world.sync()
+        for n in range(60):
+            world.bucket.delete(f"{n:02}.txt")
+        return world
+
+    def test_what_a_blocked_listing_missed_is_removed_by_no_request(self, emptied):
+        world = emptied
+        assert world.listing().listing.state == "blocked"
+        world.ask(*[f"{n:02}.txt" for n in range(60)], force=True, trigger=Trigger.CLI)
+        world.run_batches()
+        assert len(world.texts()) == 60
+        assert set(states(world).values()) == {("skipped", "removal_blocked")}
+        world.catalog.listings.approve(world.source.id)
+        world.run_batches()
+        assert world.texts() == {}
+
+    def test_what_a_blocked_listing_missed_is_not_removed_by_a_rebuild(self, emptied):
+        world = emptied
+        world.catalog.documents.distrust_all(world.source.id)
+        world.listing()
+        world.catalog.documents.enqueue_unclean(world.source.id)
+        world.run_batches()
+        assert len(world.texts()) == 60
+
+    def test_many_that_a_head_alone_misses_are_held_back_without_any_listing(self, emptied):
+        world = emptied
+        world.ask(*[f"{n:02}.txt" for n in range(60)])
+        world.run_batches()
+        assert len(world.texts()) == 60
+
+    def test_a_few_that_a_head_alone_misses_go(self, emptied):
+        world = emptied
+        world.ask("00.txt", "01.txt")
+        world.run_batches()
+        assert len(world.texts()) == 58
+
+    def test_an_event_and_a_head_are_evidence_also_after_a_blocked_listing(self, emptied):
+        world = emptied
+        world.listing()
+        event(world, "07.txt", remove=True)
+        world.run_batches()
+        assert len(world.texts()) == 59
+
+    def test_an_object_that_is_there_again_is_indexed_again(self, emptied):
+        world = emptied
+        world.listing()
+        world.ask("07.txt")
+        world.run_batches()
+        for n in range(60):
+            world.bucket.put(f"{n:02}.txt", f"back {n}")
+        world.sync()
+        assert set(states(world).values()) == {("indexed", None)}
+        assert set(world.texts().values()) == {f"back {n}" for n in range(60)}
