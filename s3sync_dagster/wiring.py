@@ -30,6 +30,8 @@ from s3sync_dagster.workers.capacity import usable_cores
 
 UPLOADS = "uploads"
 """Folder of the home in which the bytes of ``file_upload`` sources are kept."""
+SNAPSHOTS = "listings"
+"""Folder of the home in which listings without order are sorted."""
 
 
 @dataclass(slots=True)
@@ -164,7 +166,11 @@ class Parts:
     def listing(self) -> ListingParts:
         """What listings work with."""
         return ListingParts(
-            catalog=self.catalog, clock=self.clock, owners=self.owners, store_for=self.store_for
+            catalog=self.catalog,
+            clock=self.clock,
+            owners=self.owners,
+            store_for=self.store_for,
+            snapshots=self.settings.home / SNAPSHOTS,
         )
 
     def batch_parts(self, source: Source, **hooks: Any) -> BatchParts:

@@ -54,15 +54,17 @@ class Backfills:
     def _work(self, source: Source) -> None:
         fresh = True
         try:
+            parts = self._parts.listing
             while not self._stopping.is_set():
                 progress = continue_listing(
                     source,
-                    catalog=self._parts.catalog,
-                    store=self._parts.store_for(source),
-                    clock=self._parts.clock,
-                    owner=self._parts.owners.me(),
+                    catalog=parts.catalog,
+                    store=parts.store_for(source),
+                    clock=parts.clock,
+                    owner=parts.owners.me(),
                     budget_seconds=SLICE_SECONDS,
                     fresh=fresh,
+                    snapshots=parts.snapshots,
                 )
                 fresh = False
                 self._listed(source.id)

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from s3sync_dagster.api.context import Context
 from s3sync_dagster.catalog.cipher import open_cipher
 from s3sync_dagster.catalog.credentials import AwsKeys
+from s3sync_dagster.engine.pages import first_object
 from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.errors import AccessDenied, MissingEngine, NotFound, NotPossible
 from s3sync_dagster.model.source import Source
@@ -103,7 +104,7 @@ def check_bucket(here: Context, source: Source, *, keys: AwsKeys | None) -> None
     """
     store = _store(here, source, keys)
     try:
-        store.list_page(source.path_prefix, start_after=None, limit=1)
+        first_object(store, source.path_prefix)
     except AccessDenied as error:
         lists = source.path_prefix or source.list_interval_seconds
         if lists or error.reason != AccessDenied.reason:

@@ -1,10 +1,13 @@
 """What a listing would do now, without doing it."""
 
 from collections import Counter
+from contextlib import closing
 
 from s3sync_dagster.api.manage_wire import DryRun
-from s3sync_dagster.core.page import reconcile_page
+from s3sync_dagster.core.page import is_held, reconcile_page
 from s3sync_dagster.core.selection import decide
+from s3sync_dagster.engine.listing import PAGE_KEYS, next_stretch
+from s3sync_dagster.engine.pages import open_pages
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.wiring import Parts
 
@@ -18,40 +21,47 @@ def dry_run(parts: Parts, source: Source, *, budget_seconds: float = BUDGET_SECO
     Raises:
         S3SyncError: the bucket cannot be listed.
     """
-    store, catalog, clock = parts.store_for(source), parts.catalog, parts.clock
+    catalog, clock = parts.catalog, parts.clock
     totals: Counter[str] = Counter()
     skipped: Counter[str] = Counter()
     keys: list[str] = []
     cursor: str | None = None
     deadline = clock.monotonic() + budget_seconds
     last = False
-    while not last and clock.monotonic() < deadline:
-        asked_at = clock.now().timestamp()
-        page = store.list_page(source.path_prefix, start_after=cursor)
-        until = page.objects[-1].key if page.objects else cursor
-        last = page.last or until == cursor
-        window = catalog.listings.window(source.id, after=cursor, until=None if last else until)
-        commit = reconcile_page(
-            source,
-            page.objects,
-            window,
-            cursor=until,
-            selected_before=totals["selected"],
-            asked_at=asked_at,
-        )
-        skipped.update(
-            skip.reason for ref in page.objects if (skip := decide(source, ref)) is not None
-        )
-        totals.update(
-            listed=commit.listed,
-            selected=commit.selected,
-            work=len(commit.invoke),
-            new=commit.new,
-            changed=commit.changed,
-            gone=len(commit.missing),
-        )
-        keys += commit.invoke[: SHOWN_KEYS - len(keys)]
-        cursor = until
+    with closing(open_pages(parts.store_for(source), source.path_prefix)) as pages:
+        while not last and clock.monotonic() < deadline:
+            asked = pages.next(cursor, limit=PAGE_KEYS)
+            if asked is None:
+                continue
+            stretch = next_stretch(source, asked.page, cursor, listings=catalog.listings)
+            cursor, last = stretch.cursor, stretch.last
+            commit = reconcile_page(
+                source,
+                stretch.refs,
+                stretch.window,
+                cursor=cursor,
+                selected_before=totals["selected"],
+                asked=0,
+                now=clock.now().timestamp(),
+            )
+            live = catalog.listings.live(source.id, commit.invoke)
+            work = [
+                key
+                for key in commit.invoke
+                if not is_held(live.get(key), differs=key in commit.differing)
+            ]
+            skipped.update(
+                skip.reason for ref in stretch.refs if (skip := decide(source, ref)) is not None
+            )
+            totals.update(
+                listed=commit.listed,
+                selected=commit.selected,
+                work=len(work),
+                new=commit.new,
+                changed=commit.changed,
+                gone=len(commit.missing),
+            )
+            keys += work[: SHOWN_KEYS - len(keys)]
     return DryRun(
         complete=last,
         listed=totals["listed"],

@@ -1,7 +1,10 @@
-"""What a complete listing ends: objects it did not see, and documents of what is left out now."""
+"""What a complete listing ends: objects it did not see, and documents of what is left out now.
+
+It may be a million keys, so it goes in parts: each is found without a lock and carried out in a
+short transaction of its own, which looks again at what it was told meanwhile.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,6 +13,7 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, invocations, objects, sidecars
+from s3sync_dagster.core.state import Departing, DepartureCursor, page_number
 
 KEEP_SKIPPED = ("archived", "sidecar")
 """Skips that leave records where they are: the object is still wanted."""
@@ -18,111 +22,127 @@ _GONE = sa.text("objects.gone")
 _MISSED = sa.text("objects.missed_listing_id > 0")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Departures:
-    """What a listing ends, before anything of it is done."""
-
-    unseen: list[str]
-    """Known keys that the listing did not see and that nothing has told of since it began."""
-    others: list[str]
-    """Keys with documents that are deselected, or whose object was gone before."""
-    documents: int
-    """Documents of all these keys."""
-    of: int
-    """Documents of the source, those included."""
-
-
-def departures(tx: sa.Connection, listing: sa.Row[Any]) -> Departures:
-    """Return what a listing ends, by the state of the catalog now.
-
-    A later listing that missed an object as well does not hide it; one that saw it does.
-    """
-    source_id = listing.source_id
-    unseen = list(
-        tx.execute(
-            sa.select(objects.c.object_key).where(
-                objects.c.source_id == source_id,
-                _MISSED,
-                objects.c.missed_listing_id >= listing.id,
-                objects.c.seen_at < listing.started_at,
-                objects.c.gone.is_(False),
-            )
-        ).scalars()
-    )
-    waiting = sa.select(invocations.c.object_key).where(
-        invocations.c.source_id == source_id,
-        invocations.c.status.in_(["pending", "processing"]),
-        invocations.c.kind == "remove",
-    )
-    deselected = sa.and_(
-        objects.c.skip_reason.is_not(None),
-        objects.c.skip_reason.not_in(KEEP_SKIPPED),
-        objects.c.gone.is_(False),
-    )
-    others = list[str]()
-    for condition in (deselected, _GONE):
-        others += tx.execute(
-            sa.select(objects.c.object_key)
-            .join(
-                documents,
-                sa.and_(
-                    documents.c.source_id == objects.c.source_id,
-                    documents.c.object_key == objects.c.object_key,
-                ),
-            )
-            .where(
-                objects.c.source_id == source_id,
-                condition,
-                objects.c.missed_listing_id < listing.id,
-                documents.c.phase != "removing",
-                objects.c.object_key.not_in(waiting),
-            )
-            .distinct()
-        ).scalars()
-    here = (documents.c.source_id == source_id, documents.c.phase != "removing")
+def departing(tx: sa.Connection, listing: sa.Row[Any]) -> Departing:
+    """Return how many documents a listing ends, by the state of the catalog now."""
+    here = (documents.c.source_id == listing.source_id, documents.c.phase != "removing")
     doomed = sum(
         tx.execute(
             sa.select(sa.func.count())
-            .select_from(documents)
-            .where(*here, documents.c.object_key.in_(part))
+            .select_from(documents.join(objects, _same_key(documents)))
+            .where(*here, *conditions)
         ).scalar_one()
-        for part in groups([*unseen, *others])
+        for conditions in _kinds(listing, removes=True)
     )
-    total = (
-        tx.execute(sa.select(sa.func.count()).select_from(documents).where(*here)).scalar_one()
-        if doomed
-        else 0
-    )
-    return Departures(unseen=unseen, others=others, documents=doomed, of=total)
+    if not doomed:
+        return Departing(documents=0, of=0)
+    total = tx.execute(sa.select(sa.func.count()).select_from(documents).where(*here)).scalar_one()
+    return Departing(documents=doomed, of=total)
+
+
+def next_part(
+    tx: sa.Connection, listing: sa.Row[Any], cursor: DepartureCursor, *, removes: bool, limit: int
+) -> tuple[list[str], DepartureCursor | None]:
+    """Return the next keys that depart, and where they end; None: these were the last."""
+    kinds, keys = _kinds(listing, removes=removes), list[str]()
+    while cursor.kind < len(kinds) and len(keys) < limit:
+        query = sa.select(objects.c.object_key).where(*kinds[cursor.kind])
+        if cursor.after is not None:
+            query = query.where(objects.c.object_key > cursor.after)
+        wanted = limit - len(keys)
+        found = tx.execute(query.order_by(objects.c.object_key).limit(wanted)).scalars().all()
+        keys += found
+        whole = len(found) < wanted
+        cursor = (
+            DepartureCursor(kind=cursor.kind + 1)
+            if whole
+            else DepartureCursor(kind=cursor.kind, after=found[-1])
+        )
+    return keys, cursor if cursor.kind < len(kinds) else None
 
 
 def let_depart(
     database: Database,
     tx: sa.Connection,
     listing: sa.Row[Any],
-    leaving: Departures,
+    keys: Sequence[str],
     *,
     removes: bool,
     now: float,
-) -> None:
+) -> int:
     """Mark unseen objects gone and, in modes that remove, ask for the removal of documents.
 
-    A sidecar that is gone asks for nothing any more in every mode.
+    A sidecar that is gone asks for nothing any more in every mode. Returns how many documents go.
     """
-    source_id = listing.source_id
-    for part in groups(leaving.unseen):
+    source_id, going = listing.source_id, 0
+    unseen, *others = _kinds(listing, removes=removes)
+    for part in groups(keys):
+        left = _of(tx, unseen, part)
         tx.execute(
             objects.update()
-            .where(objects.c.source_id == source_id, objects.c.object_key.in_(part))
+            .where(objects.c.source_id == source_id, objects.c.object_key.in_(left))
             .values(gone=True, outcome=None, reason=None, error=None, next_retry_at=None)
         )
-        keys = set(_with_rows(tx, sidecars.c.sidecar_key, source_id, part))
+        asked = set(_with_rows(tx, sidecars.c.sidecar_key, source_id, left))
         if removes:
-            keys |= set(_with_rows(tx, documents.c.object_key, source_id, part))
-        _ask(database, tx, source_id, keys, now=now)
-    if removes:
-        for part in groups(leaving.others):
-            _ask(database, tx, source_id, part, now=now)
+            asked |= set(_with_rows(tx, documents.c.object_key, source_id, left))
+        for conditions in others:
+            asked |= set(_of(tx, conditions, part))
+        going += _documents(tx, source_id, asked) if removes else 0
+        insert_automatic(
+            database, tx, source_id, sorted(asked), trigger="listing", kind="remove", now=now
+        )
+    return going
+
+
+def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
+    """Return the conditions on objects of each kind of departure; no object is of two kinds.
+
+    Other listings may have begun since this one was blocked: what counts is what this one missed.
+    One that missed an object as well does not hide it; one that saw it does, and what only a later
+    one missed or left out is not this one's to end.
+    """
+    here = objects.c.source_id == listing.source_id
+    missed = sa.and_(
+        objects.c.first_missed_listing_id <= listing.id, objects.c.missed_listing_id >= listing.id
+    )
+    unseen: list[Any] = [here, _MISSED, missed, objects.c.gone.is_(False)]
+    if not removes:
+        return [unseen]
+    wanted = _exists(documents, documents.c.phase != "removing")
+    waiting = _exists(
+        invocations,
+        invocations.c.status.in_(["pending", "processing"]),
+        invocations.c.kind == "remove",
+    )
+    others: list[Any] = [here, sa.not_(missed), wanted, sa.not_(waiting)]
+    deselected: list[Any] = [
+        *others,
+        objects.c.skip_reason.is_not(None),
+        objects.c.skip_reason.not_in(KEEP_SKIPPED),
+        objects.c.gone.is_(False),
+        objects.c.told_number < page_number(listing.id + 1, pages=0),
+    ]
+    return [unseen, deselected, [*others, _GONE]]
+
+
+def _exists(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    return (
+        sa.select(table.c.source_id)
+        .where(_same_key(table), *conditions)
+        .correlate(objects)
+        .exists()
+    )
+
+
+def _same_key(table: sa.Table) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        table.c.source_id == objects.c.source_id, table.c.object_key == objects.c.object_key
+    )
+
+
+def _of(tx: sa.Connection, conditions: Sequence[Any], keys: Sequence[str]) -> list[str]:
+    query = sa.select(objects.c.object_key).where(*conditions, objects.c.object_key.in_(keys))
+    return list(tx.execute(query).scalars())
 
 
 def _with_rows(
@@ -136,14 +156,13 @@ def _with_rows(
     )
 
 
-def _ask(
-    database: Database,
-    tx: sa.Connection,
-    source_id: str,
-    keys: Sequence[str] | set[str],
-    *,
-    now: float,
-) -> None:
-    insert_automatic(
-        database, tx, source_id, sorted(keys), trigger="listing", kind="remove", now=now
-    )
+def _documents(tx: sa.Connection, source_id: str, keys: set[str]) -> int:
+    return tx.execute(
+        sa.select(sa.func.count())
+        .select_from(documents)
+        .where(
+            documents.c.source_id == source_id,
+            documents.c.object_key.in_(keys),
+            documents.c.phase != "removing",
+        )
+    ).scalar_one()

@@ -1,18 +1,21 @@
 """Listings: one ordered pass, committed page by page, that may die at any point."""
 
+from collections.abc import Collection, Sequence
+
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.departures import departures, let_depart
+from s3sync_dagster.catalog.departures import departing, let_depart, next_part
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.object_rows import upsert_objects
 from s3sync_dagster.catalog.rows import groups, listing_of, object_of
 from s3sync_dagster.catalog.tables import invocations, listings, objects
-from s3sync_dagster.core.guard import needs_approval
-from s3sync_dagster.core.page import PageCommit, PageWindow
-from s3sync_dagster.core.state import ListingRow, ListingState
+from s3sync_dagster.core.page import PageCommit, PageWindow, is_held
+from s3sync_dagster.core.state import Departing, DepartureCursor, ListingRow, ListingState
 
 LEASE_SECONDS = 90.0
+DEPARTURES_A_PART = 1000
+"""Keys whose end one transaction writes."""
 
 
 class Listings:
@@ -42,15 +45,22 @@ class Listings:
                 )
             ).first()
             if row is not None:
-                if row.lease_until > now and row.owner != owner:
+                # Beyond what a lease can last stands a time of a clock that was put right since.
+                live = now < row.lease_until <= now + LEASE_SECONDS
+                if live and row.owner != owner:
                     return None
                 if not fresh:
-                    tx.execute(
+                    taken = tx.execute(
                         listings.update()
                         .where(listings.c.id == row.id)
-                        .values(owner=owner, lease_until=now + LEASE_SECONDS)
-                    )
-                    return listing_of(row)
+                        .values(
+                            owner=owner,
+                            lease_until=now + LEASE_SECONDS,
+                            pages=listings.c.pages + 1,
+                        )
+                        .returning(listings)
+                    ).one()
+                    return listing_of(taken)
                 tx.execute(
                     listings.update()
                     .where(listings.c.id == row.id)
@@ -84,8 +94,10 @@ class Listings:
             running = sa.select(listings.c.source_id).where(listings.c.state == "running")
             return set(tx.execute(running).scalars())
 
-    def window(self, source_id: str, *, after: str | None, until: str | None) -> PageWindow:
-        """Return what is known of the keys in (after, until]."""
+    def window(
+        self, source_id: str, *, after: str | None, until: str | None, limit: int
+    ) -> PageWindow:
+        """Return what is known of the first ``limit`` keys in (after, until]."""
         with self._db.read() as tx:
             known = tx.execute(
                 sa.select(objects)
@@ -93,26 +105,21 @@ class Listings:
                     objects.c.source_id == source_id, *_stretch(objects.c.object_key, after, until)
                 )
                 .where(objects.c.gone.is_(False))
+                .order_by(objects.c.object_key)
+                .limit(limit + 1)
             ).all()
-            live: dict[str, str] = {
-                row.object_key: row.status
-                for row in tx.execute(
-                    sa.select(
-                        invocations.c.object_key, sa.func.min(invocations.c.status).label("status")
-                    )
-                    .where(
-                        invocations.c.source_id == source_id,
-                        invocations.c.status.in_(["pending", "processing"]),
-                        *_stretch(invocations.c.object_key, after, until),
-                    )
-                    .group_by(invocations.c.object_key)
-                )
-            }
         return PageWindow(
-            objects={row.object_key: object_of(row) for row in known},
-            live=frozenset(live),
-            waiting=frozenset(key for key, status in live.items() if status == "pending"),
+            objects={row.object_key: object_of(row) for row in known[:limit]},
+            until=known[limit - 1].object_key if len(known) > limit else None,
         )
+
+    def live(self, source_id: str, keys: Collection[str]) -> dict[str, str]:
+        """Return the status of those keys that have a pending or processing invocation.
+
+        ``pending`` where a key has one of both.
+        """
+        with self._db.read() as tx:
+            return _live(tx, source_id, keys)
 
     def commit_page(
         self, listing: ListingRow, page: PageCommit, *, owner: str
@@ -131,6 +138,7 @@ class Listings:
                 .values(
                     cursor=page.cursor,
                     lease_until=now + LEASE_SECONDS,
+                    pages=listings.c.pages + 1,
                     listed=listings.c.listed + page.listed,
                     new=listings.c.new + page.new,
                     changed=listings.c.changed + page.changed,
@@ -146,35 +154,103 @@ class Listings:
                     .where(
                         objects.c.source_id == listing.source_id,
                         objects.c.object_key.in_(keys),
-                        objects.c.seen_at < page.asked_at,
+                        objects.c.told_number < page.asked,
                     )
-                    .values(missed_listing_id=listing.id)
+                    .values(
+                        missed_listing_id=listing.id,
+                        first_missed_listing_id=sa.case(
+                            (objects.c.missed_listing_id == 0, listing.id),
+                            else_=objects.c.first_missed_listing_id,
+                        ),
+                    )
                 )
-            upsert_objects(
-                self._db, tx, listing.source_id, page.upserts, now=now, asked_at=page.asked_at
-            )
-            insert_automatic(
-                self._db, tx, listing.source_id, page.invoke, trigger="listing", now=now
-            )
+            upsert_objects(self._db, tx, listing.source_id, page.upserts, now=now, asked=page.asked)
+            live = _live(tx, listing.source_id, page.invoke)
+            asked = [
+                key
+                for key in page.invoke
+                if not is_held(live.get(key), differs=key in page.differing)
+            ]
+            insert_automatic(self._db, tx, listing.source_id, asked, trigger="listing", now=now)
         return listing_of(mine)
 
-    def finish(
+    def departing(self, listing: ListingRow) -> Departing:
+        """Return how many documents a listing that has seen all pages would end."""
+        with self._db.read() as tx:
+            row = tx.execute(sa.select(listings).where(listings.c.id == listing.id)).one()
+            return departing(tx, row)
+
+    def depart(
         self,
         listing: ListingRow,
         *,
         owner: str,
+        cursor: DepartureCursor,
         removes: bool,
-        approved: bool = False,
+        limit: int = DEPARTURES_A_PART,
+    ) -> DepartureCursor | None:
+        """Carry out a part of what a running listing ends, and hold its lease.
+
+        Args:
+            listing: which has seen all pages.
+            owner: its owner.
+            cursor: where the part before has ended.
+            removes: False for delete modes that keep the records.
+            limit: keys.
+
+        Returns:
+            Where the next part begins; None: there is none, or the listing is no longer ours.
+        """
+        mine = (
+            listings.c.id == listing.id,
+            listings.c.owner == owner,
+            listings.c.state == "running",
+        )
+        return self._depart(mine, cursor, removes=removes, limit=limit)
+
+    def _depart(
+        self,
+        which: Sequence[sa.ColumnElement[bool]],
+        cursor: DepartureCursor,
+        *,
+        removes: bool,
+        limit: int,
+    ) -> DepartureCursor | None:
+        with self._db.read() as tx:
+            row = tx.execute(sa.select(listings).where(*which)).first()
+            if row is None:
+                return None
+            keys, following = next_part(tx, row, cursor, removes=removes, limit=limit)
+        if not keys:
+            return following
+        now = self._now()
+        with self._db.write() as tx:
+            self._db.lock_source(tx, row.source_id)
+            row = tx.execute(sa.select(listings).where(*which)).first()
+            if row is None:
+                return None
+            going = let_depart(self._db, tx, row, keys, removes=removes, now=now)
+            running = row.state == ListingState.RUNNING
+            tx.execute(
+                listings.update()
+                .where(listings.c.id == row.id)
+                .values(
+                    lease_until=now + LEASE_SECONDS if running else row.lease_until,
+                    gone=listings.c.gone + (going if running else 0),
+                )
+            )
+        return following
+
+    def end(
+        self, listing: ListingRow, *, owner: str, blocked: Departing | None = None
     ) -> ListingRow:
-        """End a complete listing: what it did not see is gone, unless the guard stops it.
+        """End a listing that has seen all pages.
 
         Args:
             listing: the running listing.
             owner: its owner.
-            removes: False for delete modes that keep the records.
-            approved: a person approved the removals in advance (``--approve-deletes``).
+            blocked: what waits for a person's word; None: all has departed.
         """
-        now = self._now()
         with self._db.write() as tx:
             self._db.lock_source(tx, listing.source_id)
             row = tx.execute(
@@ -182,12 +258,6 @@ class Listings:
             ).first()
             if row is None or row.state != "running":
                 return listing_of(row) if row else listing
-            leaving = departures(tx, row)
-            blocked = (
-                removes and not approved and needs_approval(leaving.documents, total=leaving.of)
-            )
-            if not blocked:
-                let_depart(self._db, tx, row, leaving, removes=removes, now=now)
             # An approval belongs to one listing: older blocked ones end with this one.
             tx.execute(
                 listings.update()
@@ -198,12 +268,14 @@ class Listings:
                 )
                 .values(state="complete")
             )
-            state = ListingState.BLOCKED if blocked else ListingState.COMPLETE
+            state = ListingState.COMPLETE if blocked is None else ListingState.BLOCKED
             done = tx.execute(
                 listings.update()
                 .where(listings.c.id == listing.id)
                 .values(
-                    state=state.value, finished_at=now, gone=leaving.documents if removes else 0
+                    state=state.value,
+                    finished_at=self._now(),
+                    gone=listings.c.gone if blocked is None else blocked.documents,
                 )
                 .returning(listings)
             ).one()
@@ -211,24 +283,23 @@ class Listings:
 
     def approve(self, source_id: str) -> ListingRow | None:
         """Carry out what the guard stopped in the newest listing; None when nothing is blocked."""
-        now = self._now()
-        with self._db.write() as tx:
-            self._db.lock_source(tx, source_id)
+        with self._db.read() as tx:
             row = tx.execute(
                 sa.select(listings).where(
                     listings.c.source_id == source_id, listings.c.state == "blocked"
                 )
             ).first()
-            if row is None:
-                return None
-            let_depart(self._db, tx, row, departures(tx, row), removes=True, now=now)
+        if row is None:
+            return None
+        blocked = (listings.c.id == row.id, listings.c.state == "blocked")
+        cursor: DepartureCursor | None = DepartureCursor()
+        while cursor is not None:
+            cursor = self._depart(blocked, cursor, removes=True, limit=DEPARTURES_A_PART)
+        with self._db.write() as tx:
             done = tx.execute(
-                listings.update()
-                .where(listings.c.id == row.id)
-                .values(state="approved")
-                .returning(listings)
-            ).one()
-            return listing_of(done)
+                listings.update().where(*blocked).values(state="approved").returning(listings)
+            ).first()
+        return listing_of(done) if done is not None else None
 
     def fail(self, listing: ListingRow, *, owner: str, error: str) -> None:
         """End a listing that cannot go on; it removes nothing."""
@@ -278,6 +349,22 @@ class Listings:
 
     def _now(self) -> float:
         return self._db.clock.now().timestamp()
+
+
+def _live(tx: sa.Connection, source_id: str, keys: Collection[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in groups(keys):
+        query = (
+            sa.select(invocations.c.object_key, sa.func.min(invocations.c.status).label("status"))
+            .where(
+                invocations.c.source_id == source_id,
+                invocations.c.status.in_(["pending", "processing"]),
+                invocations.c.object_key.in_(part),
+            )
+            .group_by(invocations.c.object_key)
+        )
+        found |= {row.object_key: row.status for row in tx.execute(query)}
+    return found
 
 
 def _stretch(

@@ -6,10 +6,10 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import groups, object_of
-from s3sync_dagster.catalog.tables import objects, sources
+from s3sync_dagster.catalog.tables import listings, objects, sources
 from s3sync_dagster.core.keys import partition_key
 from s3sync_dagster.core.news import Told, limited
-from s3sync_dagster.core.state import ObjectState
+from s3sync_dagster.core.state import ObjectState, page_number
 
 
 def upsert_objects(
@@ -19,7 +19,7 @@ def upsert_objects(
     refs: Sequence[Told],
     *,
     now: float,
-    asked_at: float | None = None,
+    asked: int | None = None,
     sequencers: Mapping[str, str] | None = None,
 ) -> None:
     """Insert or refresh object rows; outcomes stay, they belong to ``outcome_etag``.
@@ -30,11 +30,13 @@ def upsert_objects(
         source_id: the source.
         refs: what was told.
         now: time of the telling.
-        asked_at: when the bucket was asked; rows that were told of since are left alone.
+        asked: number of the page that tells it; rows that were told of since its bucket was asked
+            are left alone. None: others tell it, who are newer than all pages so far.
         sequencers: of the events that told it, by key.
     """
     if not refs:
         return
+    number = _current_number(tx, source_id) if asked is None else asked
     insert = database.insert(objects)
     told = insert.excluded
     replaced = {
@@ -48,6 +50,8 @@ def upsert_objects(
             "skip_reason",
             "gone",
             "missed_listing_id",
+            "first_missed_listing_id",
+            "told_number",
         )
     }
     # Listings do not tell versions: the one that is known stays as long as the bytes do.
@@ -62,7 +66,7 @@ def upsert_objects(
         insert.on_conflict_do_update(
             index_elements=["source_id", "object_key"],
             set_=replaced,
-            where=None if asked_at is None else objects.c.seen_at < asked_at,
+            where=None if asked is None else objects.c.told_number < asked,
         ),
         [
             {
@@ -76,6 +80,8 @@ def upsert_objects(
                 "storage_class": ref.storage_class,
                 "sequencer": (sequencers or {}).get(ref.key),
                 "missed_listing_id": 0,
+                "first_missed_listing_id": 0,
+                "told_number": number,
                 "seen_at": now,
                 "gone": False,
                 "skip_reason": skip,
@@ -135,3 +141,14 @@ def within_limit(tx: sa.Connection, source_id: str, told: Sequence[Told]) -> lis
         return list(told)
     taken = [ref.key for ref, skip in told if skip is None]
     return limited(told, limit=limit, before=selected_before(tx, source_id, taken))
+
+
+def _current_number(tx: sa.Connection, source_id: str) -> int:
+    """Return the number of the newest page; what is told now is newer than its answer may be."""
+    newest = tx.execute(
+        sa.select(listings.c.id, listings.c.pages)
+        .where(listings.c.source_id == source_id)
+        .order_by(listings.c.id.desc())
+        .limit(1)
+    ).first()
+    return page_number(newest.id, pages=newest.pages) if newest is not None else 0

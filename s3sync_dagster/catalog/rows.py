@@ -169,6 +169,7 @@ def listing_of(row: sa.Row[Any]) -> ListingRow:
         state=ListingState(row.state),
         cursor=row.cursor,
         started_at=row.started_at,
+        pages=row.pages,
         finished_at=row.finished_at,
         listed=row.listed,
         new=row.new,

@@ -180,13 +180,18 @@ class SourceRows:
         return row is None or row.paused or row.deleting is not None
 
     def due_for_listing(self, source_id: str, *, interval_seconds: int) -> bool:
-        """Take the source's turn: True when a listing is due; the next is due one interval on."""
+        """Take the source's turn: True when a listing is due; the next is due one interval on.
+
+        A time beyond that is one of a clock that was put right since: it counts as now.
+        """
         now = self._db.clock.now().timestamp()
+        due = sources.c.list_due_at
         with self._db.write() as tx:
             return bool(
                 tx.execute(
                     sources.update()
-                    .where(sources.c.id == source_id, sources.c.list_due_at <= now)
+                    .where(sources.c.id == source_id)
+                    .where(sa.or_(due <= now, due > now + interval_seconds))
                     .values(list_due_at=now + interval_seconds)
                 ).rowcount
             )

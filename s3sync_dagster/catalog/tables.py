@@ -61,6 +61,10 @@ objects = sa.Table(
     # The newest listing that did not see it; 0 once it was seen or told of again. Unchanged
     # objects are not written to by a listing that sees them.
     sa.Column("missed_listing_id", sa.Integer, nullable=False, server_default="0"),
+    # The first listing of those that missed it one after the other.
+    sa.Column("first_missed_listing_id", sa.Integer, nullable=False, server_default="0"),
+    # Number of the listing's page (core.state.page_number) that was the newest when it was told.
+    sa.Column("told_number", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("seen_at", Time, nullable=False),
     sa.Column("gone", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("skip_reason", sa.Text),
@@ -298,6 +302,7 @@ listings = sa.Table(
     sa.Column("owner", sa.Text),
     sa.Column("lease_until", Time, nullable=False),
     sa.Column("started_at", Time, nullable=False),
+    sa.Column("pages", sa.Integer, nullable=False, server_default="0"),
     sa.Column("finished_at", Time),
     sa.Column("listed", sa.Integer, nullable=False, server_default="0"),
     sa.Column("new", sa.Integer, nullable=False, server_default="0"),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from s3sync_dagster.cli.checks import Check, checked, clock_check
 from s3sync_dagster.cli.showing import people
+from s3sync_dagster.engine.pages import first_object
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.sqs import SqsQueue
 from s3sync_dagster.wiring import Parts
@@ -37,10 +38,10 @@ def _model(parts: Parts, config: EmbeddingConfig) -> str:
 def _bucket(parts: Parts, source: Source) -> Check | str:
     store = parts.store_for(source)
     place = people(f"s3://{source.bucket_name}/{source.path_prefix}")
-    page = store.list_page(source.path_prefix, start_after=None, limit=1)
-    if not page.objects:
+    found = first_object(store, source.path_prefix)
+    if found is None:
         return Check(f"source {source.name}", "note", f"{place} may be listed, and is empty")
-    store.head(page.objects[0].key)
+    store.head(found.key)
     return f"{place} may be listed and read"
 
 

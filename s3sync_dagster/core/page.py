@@ -1,7 +1,7 @@
 """One page of a listing against what is known of its keys: what is new, changed or missing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from s3sync_dagster.core.news import BEYOND_LIMIT, Told, beyond_limit
 from s3sync_dagster.core.selection import decide
@@ -10,16 +10,17 @@ from s3sync_dagster.core.state import ObjectState
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
 
+MAX_BACKOFF_SECONDS = 86_400.0
+"""No key waits for longer until it is tried again."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageWindow:
     """What the catalog knows of a stretch of keys."""
 
     objects: dict[str, ObjectState]
-    live: frozenset[str]
-    """Keys with a pending or processing invocation."""
-    waiting: frozenset[str] = frozenset()
-    """Those of them with a pending one: their object will be looked at later than this page."""
+    until: str | None = None
+    """The last of them where more are known in the stretch; None: these are all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +29,8 @@ class PageCommit:
 
     cursor: str | None
     listed: int
-    asked_at: float
-    """Seconds since 1970 when the bucket was asked: what was told since is newer than the page."""
+    asked: int
+    """Number of the page when the bucket was asked: what was told since is newer than the page."""
     new: int = 0
     changed: int = 0
     selected: int = 0
@@ -37,7 +38,10 @@ class PageCommit:
     """Known keys of the stretch that the page does not have."""
     upserts: Sequence[Told] = ()
     """Objects whose row changes, with selection's verdict."""
-    invoke: Sequence[str] = field(default_factory=list[str])
+    invoke: Sequence[str] = ()
+    """Keys that need work, unless those hold them who work on them or wait (``is_held``)."""
+    differing: frozenset[str] = frozenset()
+    """Those of them whose object is not the one that is known."""
 
 
 def reconcile_page(
@@ -47,12 +51,24 @@ def reconcile_page(
     *,
     cursor: str | None,
     selected_before: int,
-    asked_at: float,
+    asked: int,
+    now: float,
 ) -> PageCommit:
-    """Compare one page with what is known of its stretch of keys."""
+    """Compare one page with what is known of its stretch of keys.
+
+    Args:
+        source: the source.
+        refs: the page, in order.
+        window: what is known of its stretch.
+        cursor: where the stretch ends.
+        selected_before: objects that the pages before have selected.
+        asked: number of the page when the bucket was asked.
+        now: seconds since 1970, which decides what is due again.
+    """
     fingerprint = source.fingerprint()
     upserts: list[Told] = []
     invoke: list[str] = []
+    differing: set[str] = set()
     new = changed = 0
     selected = selected_before
     for ref in refs:
@@ -69,26 +85,47 @@ def reconcile_page(
         changed += known is not None and differs
         if known is None or differs or known.missed or known.skip_reason != reason:
             upserts.append((ref, reason))
-        # Who works on a key now may have read it before it changed; who waits will see it.
-        held = ref.key in window.waiting or (ref.key in window.live and not differs)
-        if (
-            not held
-            and (reason is None or is_sidecar(ref.key))
-            and needs_work(known, ref, source, fingerprint=fingerprint, now=asked_at)
+        if (reason is None or is_sidecar(ref.key)) and needs_work(
+            known, ref, source, fingerprint=fingerprint, now=now
         ):
             invoke.append(ref.key)
+            if differs:
+                differing.add(ref.key)
     there = {ref.key for ref in refs}
     return PageCommit(
         cursor=cursor,
         listed=len(refs),
-        asked_at=asked_at,
+        asked=asked,
         new=new,
         changed=changed,
         selected=selected - selected_before,
         missing=[key for key in window.objects if key not in there],
         upserts=upserts,
         invoke=invoke,
+        differing=frozenset(differing),
     )
+
+
+def is_held(status: str | None, *, differs: bool) -> bool:
+    """Return whether a key needs no invocation of its own because of one that it has.
+
+    Who works on a key now may have read it before it changed; who waits will see it.
+
+    Args:
+        status: ``pending``, ``processing`` or None, at the time of the page's commit: a key that
+            waited when the page was compared may have been looked at, as it was, since.
+        differs: whether its object is another than the one that is known.
+    """
+    return status == "pending" or (status is not None and not differs)
+
+
+def is_due(at: float | None, *, now: float, at_most: float) -> bool:
+    """Return whether the time ``at`` has come.
+
+    A time that lies further off than it can have been set, ``at_most`` seconds, is one of a clock
+    that was put right since: it counts as now.
+    """
+    return at is None or at <= now or at > now + at_most
 
 
 def needs_work(
@@ -102,7 +139,7 @@ def needs_work(
     if known is None or known.outcome is None or known.outcome_etag != ref.etag:
         return True
     outdated = known.fingerprint is not None and known.fingerprint != fingerprint
-    due = known.next_retry_at is None or known.next_retry_at <= now
+    due = is_due(known.next_retry_at, now=now, at_most=MAX_BACKOFF_SECONDS)
     match known.outcome:
         case "failed":
             return outdated if known.retry_class == "input" else due

@@ -14,6 +14,10 @@ Outcome = Literal["indexed", "skipped", "failed"]
 RetryClass = Literal["input", "configuration", "transient"]
 
 
+PAGE_BITS = 24
+"""Pages of one listing that can be told apart: 2 ** 24 of 1,000 keys."""
+
+
 class ListingState(StrEnum):
     """``running -> complete | failed | blocked``; a person turns ``blocked`` into ``approved``."""
 
@@ -149,6 +153,8 @@ class ListingRow:
     state: ListingState
     cursor: str | None
     started_at: float
+    pages: int = 0
+    """How often the bucket was asked, or it was taken up, so far."""
     finished_at: float | None = None
     listed: int = 0
     new: int = 0
@@ -157,3 +163,37 @@ class ListingRow:
     gone: int = 0
     """Documents that it removes, or would remove where it is blocked."""
     error: str | None = None
+
+    @property
+    def number(self) -> int:
+        """The number that stands for now: what is told from here on has it, or a later one."""
+        return page_number(self.id, pages=self.pages)
+
+
+def page_number(listing_id: int, *, pages: int) -> int:
+    """Return a number that grows from page to page and from listing to listing of a source.
+
+    It orders what listings and others tell, which clocks of several hosts, or one that was put
+    right, do not.
+    """
+    return (listing_id << PAGE_BITS) + pages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departing:
+    """How much a complete listing would end."""
+
+    documents: int
+    """Documents of what it did not see, or what is left out now."""
+    of: int
+    """Documents of the source, those included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepartureCursor:
+    """How far the departures of a listing have come."""
+
+    kind: int = 0
+    """Unseen, left out, gone before."""
+    after: str | None = None
+    """The last key of that kind."""

@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from s3sync_dagster.core.outcome import KeyOutcome
     from s3sync_dagster.core.page import PageCommit, PageWindow
     from s3sync_dagster.core.reservation import Take
-    from s3sync_dagster.core.state import BatchRow, DocumentState, ListingRow, Origin, SourceRow
+    from s3sync_dagster.core.state import (
+        BatchRow,
+        Departing,
+        DepartureCursor,
+        DocumentState,
+        ListingRow,
+        Origin,
+        SourceRow,
+    )
     from s3sync_dagster.model.invocation import Batch, Trigger
     from s3sync_dagster.model.source import Source
 
@@ -24,8 +32,14 @@ class ListingsPort(Protocol):
         """Take up or start the source's listing; None while another owner lives."""
         ...
 
-    def window(self, source_id: str, *, after: str | None, until: str | None) -> PageWindow:
-        """Return what is known of the keys in (after, until]."""
+    def window(
+        self, source_id: str, *, after: str | None, until: str | None, limit: int
+    ) -> PageWindow:
+        """Return what is known of the first ``limit`` keys in (after, until]."""
+        ...
+
+    def live(self, source_id: str, keys: Collection[str]) -> dict[str, str]:
+        """Return the status of those keys that have a pending or processing invocation."""
         ...
 
     def commit_page(
@@ -34,15 +48,20 @@ class ListingsPort(Protocol):
         """Store a page; None when the listing is no longer ours."""
         ...
 
-    def finish(
-        self,
-        listing: ListingRow,
-        *,
-        owner: str,
-        removes: bool,
-        approved: bool = False,
+    def departing(self, listing: ListingRow) -> Departing:
+        """Return how many documents a listing that has seen all pages would end."""
+        ...
+
+    def depart(
+        self, listing: ListingRow, *, owner: str, cursor: DepartureCursor, removes: bool
+    ) -> DepartureCursor | None:
+        """Carry out a part of what a listing ends; returns where the next begins."""
+        ...
+
+    def end(
+        self, listing: ListingRow, *, owner: str, blocked: Departing | None = None
     ) -> ListingRow:
-        """End a complete listing; the guard may block its removals."""
+        """End a listing that has seen all pages."""
         ...
 
     def fail(self, listing: ListingRow, *, owner: str, error: str) -> None:

@@ -2,18 +2,19 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from s3sync_dagster.core.filetypes import kind_of
 from s3sync_dagster.core.guard import needs_approval
-from s3sync_dagster.core.page import PageWindow, reconcile_page
+from s3sync_dagster.core.page import reconcile_page
 from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.core.state import ObjectState
 from s3sync_dagster.engine.catalog_port import CatalogPort
-from s3sync_dagster.engine.listing import PAGE_KEYS
+from s3sync_dagster.engine.listing import PAGE_KEYS, Stretch, next_stretch
+from s3sync_dagster.engine.pages import open_pages
 from s3sync_dagster.engine.ports import ObjectStore
-from s3sync_dagster.model.errors import NotPossible
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import DeleteMode, Source
 
@@ -66,20 +67,20 @@ def dry_run(
     Raises:
         S3SyncError: the bucket cannot be listed.
     """
-    if not store.ordered:
-        raise NotPossible(f"{source.bucket_name!r} is a directory bucket, which has no order.")
     count = _Count(source)
     cursor: str | None = None
     last = False
-    while not last:
-        page = store.list_page(source.path_prefix, start_after=cursor, limit=PAGE_KEYS)
-        until = page.objects[-1].key if page.objects else cursor
-        last = page.last or until == cursor
-        window = catalog.listings.window(source.id, after=cursor, until=None if last else until)
-        count.page(page.objects, window, cursor=until)
-        cursor = until
-        if on_page is not None:
-            on_page(count.result.listed)
+    with closing(open_pages(store, source.path_prefix)) as pages:
+        while not last:
+            asked = pages.next(cursor, limit=PAGE_KEYS)
+            if asked is None:
+                continue
+            stretch = next_stretch(source, asked.page, cursor, listings=catalog.listings)
+            live = catalog.listings.live(source.id, [ref.key for ref in stretch.refs])
+            count.page(stretch, live)
+            cursor, last = stretch.cursor, stretch.last
+            if on_page is not None:
+                on_page(count.result.listed)
     return count.finished()
 
 
@@ -93,18 +94,20 @@ class _Count:
         self._skipped: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
 
-    def page(self, refs: Sequence[ObjectRef], window: PageWindow, *, cursor: str | None) -> None:
+    def page(self, stretch: Stretch, live: Collection[str]) -> None:
+        refs, window = stretch.refs, stretch.window
         commit = reconcile_page(
             self._source,
             refs,
             window,
-            cursor=cursor,
+            cursor=stretch.cursor,
             selected_before=self._selected,
-            asked_at=math.inf,  # a sync by hand does not wait for any back-off
+            asked=0,
+            now=math.inf,  # a sync by hand does not wait for any back-off
         )
         self._selected += commit.selected
         verdicts = {ref.key: reason for ref, reason in commit.upserts}
-        asked = set(commit.invoke) | window.live
+        asked = {*commit.invoke, *live}
         for ref in refs:
             known = window.objects.get(ref.key)
             reason = verdicts.get(ref.key, known.skip_reason if known else None)

@@ -5,18 +5,26 @@ listed when its time has come, over several ticks (``list_when_due``, ``list_in_
 end because a person asked for it (``list_whole``); both go on with ``continue_listing``.
 """
 
-from collections.abc import Callable, Collection
+import math
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from s3sync_dagster.core.page import reconcile_page
-from s3sync_dagster.core.state import ListingRow, ListingState
-from s3sync_dagster.engine.catalog_port import CatalogPort
+from s3sync_dagster.core.guard import needs_approval
+from s3sync_dagster.core.page import PageCommit, PageWindow, is_due, reconcile_page
+from s3sync_dagster.core.state import DepartureCursor, ListingRow, ListingState, SourceRow
+from s3sync_dagster.engine.catalog_port import CatalogPort, ListingsPort
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.engine.ports import ObjectStore, Owners
-from s3sync_dagster.model.errors import NotPossible, S3SyncError, Unavailable
+from s3sync_dagster.engine.pages import Pages, open_pages
+from s3sync_dagster.engine.ports import ListPage, ObjectStore, Owners
+from s3sync_dagster.engine.snapshot import snapshot_file
+from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
 
 PAGE_KEYS = 1000
+WINDOW_KEYS = 2000
+"""Known keys that one transaction compares: a page's own and as many that have vanished."""
 BUDGET_SECONDS = 20.0
 WAIT_SECONDS = 1.0
 """Between two looks at whether another process's listing has ended."""
@@ -34,6 +42,8 @@ class ListingParts:
     clock: Clock
     owners: Owners
     store_for: Callable[[Source], ObjectStore]
+    snapshots: Path | None = None
+    """Folder in which listings without order are sorted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +66,7 @@ def continue_listing(
     approve_deletes: bool = False,
     on_page: Callable[[ListingRow], None] | None = None,
     page_keys: int = PAGE_KEYS,
+    snapshots: Path | None = None,
 ) -> ListingProgress | None:
     """Work on the source's listing until it is complete or the budget is spent.
 
@@ -70,6 +81,8 @@ def continue_listing(
         approve_deletes: a person approved the removals of this listing in advance.
         on_page: called after each page with the listing's counts.
         page_keys: keys asked for at once.
+        snapshots: the folder in which listings without order are sorted, so that they go on after
+            the budget; None: such a listing has to end within one call.
 
     Returns:
         None while another live process lists the source, or when it is being deleted.
@@ -77,59 +90,133 @@ def continue_listing(
     Raises:
         S3SyncError: the bucket could not be listed; the listing ended as failed.
     """
-    if not store.ordered:
-        raise NotPossible(
-            f"{source.bucket_name!r} is a directory bucket: its listing has no order, so it cannot "
-            "be reconciled page by page. Use events (queue_url) or explicit invocations."
-        )
-    listing = catalog.listings.begin(source.id, owner=owner, fresh=fresh)
+    listings = catalog.listings
+    listing = listings.begin(source.id, owner=owner, fresh=fresh)
     if listing is None:
         return None
-    started = clock.monotonic()
-    while True:
-        asked_at = clock.now().timestamp()
-        try:
-            page = store.list_page(source.path_prefix, start_after=listing.cursor, limit=page_keys)
-        except S3SyncError as error:
-            catalog.listings.fail(listing, owner=owner, error=error.message)
-            raise
-        last_key = page.objects[-1].key if page.objects else listing.cursor
-        if not page.last and last_key == listing.cursor:
-            error = Unavailable(
-                f"The listing of {source.bucket_name!r} does not go on after {last_key!r}: the "
-                "endpoint answered with an empty page that is not the last.",
-                reason="listing_stuck",
-            )
-            catalog.listings.fail(listing, owner=owner, error=error.message)
-            raise error
-        until = None if page.last else last_key
-        window = catalog.listings.window(source.id, after=listing.cursor, until=until)
-        commit = reconcile_page(
-            source,
-            page.objects,
-            window,
-            cursor=last_key,
-            selected_before=listing.selected,
-            asked_at=asked_at,
+    ends = math.inf if budget_seconds is None else clock.monotonic() + budget_seconds
+    pages: Pages | None = None
+    try:
+        while True:
+            try:
+                if pages is None:
+                    file = snapshot_file(snapshots, listing) if snapshots is not None else None
+                    pages = open_pages(store, source.path_prefix, snapshot=file)
+                asked = pages.next(listing.cursor, limit=page_keys, number=listing.number)
+            except S3SyncError as error:
+                listings.fail(listing, owner=owner, error=error.message)
+                if pages is not None:
+                    pages.discard()
+                raise
+            if asked is None:  # a snapshot is gathered: only the lease goes on
+                last = False
+                commit = PageCommit(cursor=listing.cursor, listed=0, asked=listing.number)
+            else:
+                stretch = next_stretch(source, asked.page, listing.cursor, listings=listings)
+                last = stretch.last
+                commit = reconcile_page(
+                    source,
+                    stretch.refs,
+                    stretch.window,
+                    cursor=stretch.cursor,
+                    selected_before=listing.selected,
+                    asked=asked.number,
+                    now=clock.now().timestamp(),
+                )
+            following = listings.commit_page(listing, commit, owner=owner)
+            if following is None:
+                return None
+            listing = following
+            if on_page is not None:
+                on_page(listing)
+            if last:
+                break
+            if clock.monotonic() >= ends:
+                listings.pause(listing, owner=owner)
+                return ListingProgress(listing=listing, done=False)
+        listing = finish_listing(
+            listing,
+            listings=listings,
+            owner=owner,
+            removes=source.mode is DeleteMode.MIRROR,
+            approved=approve_deletes,
+            goes_on=lambda: clock.monotonic() < ends,
         )
-        following = catalog.listings.commit_page(listing, commit, owner=owner)
-        if following is None:
-            return None
-        listing = following
-        if on_page is not None:
-            on_page(listing)
-        if page.last:
-            break
-        if budget_seconds is not None and clock.monotonic() - started >= budget_seconds:
-            catalog.listings.pause(listing, owner=owner)
-            return ListingProgress(listing=listing, done=False)
-    listing = catalog.listings.finish(
-        listing,
-        owner=owner,
-        removes=source.mode is DeleteMode.MIRROR,
-        approved=approve_deletes,
+        done = listing.state is not ListingState.RUNNING
+        if done:
+            pages.discard()
+        else:
+            listings.pause(listing, owner=owner)
+        return ListingProgress(listing=listing, done=done)
+    finally:
+        if pages is not None:
+            pages.close()
+
+
+def finish_listing(
+    listing: ListingRow,
+    *,
+    listings: ListingsPort,
+    owner: str,
+    removes: bool,
+    approved: bool = False,
+    goes_on: Callable[[], bool] = lambda: True,
+) -> ListingRow:
+    """End a listing that has seen all pages: what it did not see is gone, unless the guard says no.
+
+    What departs goes in parts; where time runs out between two of them, the listing still runs.
+    The guard passes the rest of what it has let pass: both the part and the whole have shrunk.
+
+    Args:
+        listing: the running listing.
+        listings: of the catalog.
+        owner: its owner.
+        removes: False for delete modes that keep the records.
+        approved: a person approved the removals in advance (``--approve-deletes``).
+        goes_on: asked after each part.
+    """
+    if removes and not approved:
+        leaving = listings.departing(listing)
+        if needs_approval(leaving.documents, total=leaving.of):
+            return listings.end(listing, owner=owner, blocked=leaving)
+    cursor: DepartureCursor | None = DepartureCursor()
+    while True:
+        cursor = listings.depart(listing, owner=owner, cursor=cursor, removes=removes)
+        if cursor is None:
+            return listings.end(listing, owner=owner)
+        if not goes_on():
+            return listing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """A page, or the first part of one, with what is known of the same stretch of keys."""
+
+    refs: Sequence[ObjectRef]
+    window: PageWindow
+    cursor: str | None
+    """The last key of the stretch."""
+    last: bool
+    """True when no key follows."""
+
+
+def next_stretch(
+    source: Source, page: ListPage, after: str | None, *, listings: ListingsPort
+) -> Stretch:
+    """Return the stretch of keys behind ``after`` that one transaction may compare.
+
+    Where too many known keys have vanished it is only the first part of the page's: the bucket is
+    asked again for what stands behind it.
+    """
+    refs, last = page.objects, page.last
+    cursor = refs[-1].key if refs else after
+    window = listings.window(
+        source.id, after=after, until=None if last else cursor, limit=WINDOW_KEYS
     )
-    return ListingProgress(listing=listing, done=listing.state is not ListingState.RUNNING)
+    if window.until is not None:
+        cursor, last = window.until, False
+        refs = tuple(ref for ref in refs if ref.key <= window.until)
+    return Stretch(refs=refs, window=window, cursor=cursor, last=last)
 
 
 def list_when_due(
@@ -163,6 +250,7 @@ def list_when_due(
             owner=parts.owners.me(),
             budget_seconds=budget_seconds,
             page_keys=page_keys,
+            snapshots=parts.snapshots,
         )
     except S3SyncError as error:
         log(f"{source.name} could not be listed: {error.reason}: {error.message}")
@@ -194,7 +282,7 @@ def list_in_turn(
     rows = [row for row in parts.catalog.sources.rows(origin="catalog") if row.source.name in names]
     # Hundreds of sources are seldom due: two statements tell, not three for each.
     now, live = clock.now().timestamp(), parts.catalog.listings.live_sources()
-    due = [row for row in rows if row.list_due_at <= now or row.source.id in live]
+    due = [row for row in rows if row.source.id in live or _due(row, now=now)]
     due.sort(key=lambda row: (row.source.name <= (after or ""), row.source.name))
     started, lines, last = clock.monotonic(), list[str](), after
     for row in due:
@@ -209,6 +297,10 @@ def list_in_turn(
             last = row.source.name
             clock.sleep(min(clock.monotonic() - began, RESPITE_SECONDS))
     return "; ".join(lines) or f"{len(rows)} sources, none due", last
+
+
+def _due(row: SourceRow, *, now: float) -> bool:
+    return is_due(row.list_due_at, now=now, at_most=row.source.list_interval_seconds)
 
 
 def _listed(
@@ -260,6 +352,7 @@ def list_whole(
             approve_deletes=approve_deletes,
             on_page=on_page,
             page_keys=page_keys,
+            snapshots=parts.snapshots,
         )
         if progress is not None:
             return progress.listing

@@ -47,6 +47,23 @@ class ObjectBody:
     """User metadata (``x-amz-meta-*``)."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnorderedPage:
+    """One answer of a listing that keeps no order."""
+
+    objects: tuple[ObjectRef, ...]
+    token: str | None
+    """Where the listing goes on; None: no page follows."""
+
+
+class UnorderedStore(Protocol):
+    """What a store has besides whose ``ordered`` is False."""
+
+    def list_unordered(self, prefix: str, *, token: str | None) -> UnorderedPage:
+        """Return a page of keys that begin with ``prefix``; ``token`` None: the first."""
+        ...
+
+
 class ObjectStore(Protocol):
     """One bucket with one set of credentials.
 
@@ -56,10 +73,14 @@ class ObjectStore(Protocol):
     """
 
     ordered: bool
-    """False for directory buckets (S3 Express), whose listing has no order."""
+    """False where listings have no order, as in directory buckets (S3 Express): such a store is an
+    ``UnorderedStore`` as well, and listed through ``engine.pages``."""
 
     def list_page(self, prefix: str, *, start_after: str | None, limit: int = 1000) -> ListPage:
-        """Return the page of keys that begin with ``prefix`` and come after ``start_after``."""
+        """Return the page of keys that begin with ``prefix`` and come after ``start_after``.
+
+        Raises ``NotPossible`` (``unordered_listing``) where there is no order.
+        """
         ...
 
     def head(self, key: str, *, version_id: str | None = None) -> ObjectRef:

@@ -11,8 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from s3sync_dagster.engine.ports import ListPage, ObjectBody
-from s3sync_dagster.model.errors import FixInput, LimitExceeded, NotFound, ObjectChanged
+from s3sync_dagster.engine.ports import ListPage, ObjectBody, UnorderedPage
+from s3sync_dagster.model.errors import (
+    FixInput,
+    LimitExceeded,
+    NotFound,
+    NotPossible,
+    ObjectChanged,
+)
 from s3sync_dagster.model.object import ObjectRef
 
 ARCHIVE_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
@@ -118,6 +124,19 @@ class MemoryBucket:
             at += 1
         return refs, True
 
+    def shuffled(
+        self, prefix: str, *, after: str, limit: int
+    ) -> tuple[list[ObjectRef], str | None]:
+        """Return refs in the order of their keys' digests, and the last digest if more follow."""
+        digests = sorted(
+            (hashlib.sha256(key.encode()).hexdigest(), key)
+            for key in self._current
+            if key.startswith(prefix)
+        )
+        left = [(digest, key) for digest, key in digests if digest > after]
+        refs = [replace(self._current[key].ref, version_id=None) for _, key in left[:limit]]
+        return refs, left[limit - 1][0] if len(left) > limit else None
+
     def _tell(self, event: str, ref: ObjectRef | None, key: str) -> None:
         for listener in self.listeners:
             listener(event, ref, key)
@@ -132,20 +151,32 @@ class MemoryObjectStore:
     """
 
     def __init__(
-        self, bucket: MemoryBucket | None, *, fault: Fault | None = None, ordered: bool = True
+        self,
+        bucket: MemoryBucket | None,
+        *,
+        fault: Fault | None = None,
+        ordered: bool = True,
+        page_keys: int = 1000,
     ) -> None:
         self.ordered = ordered
+        self._page_keys = page_keys
         self._bucket = bucket
         self._fault = fault
         self._requests: Counter[str] = Counter({"LIST": 0, "GET": 0, "HEAD": 0})
 
     def list_page(self, prefix: str, *, start_after: str | None, limit: int = 1000) -> ListPage:
         """Return the page of keys that begin with ``prefix`` and come after ``start_after``."""
+        if not self.ordered:
+            raise NotPossible("the bucket lists without order", reason="unordered_listing")
         bucket = self._open("LIST", prefix)
-        refs, last = bucket.page(
-            prefix, after=start_after or "", limit=limit if self.ordered else 10**9
-        )
+        refs, last = bucket.page(prefix, after=start_after or "", limit=limit)
         return ListPage(objects=tuple(refs), last=last)
+
+    def list_unordered(self, prefix: str, *, token: str | None) -> UnorderedPage:
+        """Return a page of keys in an order that says nothing, as directory buckets do."""
+        bucket = self._open("LIST", prefix)
+        refs, token = bucket.shuffled(prefix, after=token or "", limit=self._page_keys)
+        return UnorderedPage(objects=tuple(refs), token=token)
 
     def head(self, key: str, *, version_id: str | None = None) -> ObjectRef:
         """Return what the bucket has at ``key`` now."""

@@ -1,4 +1,4 @@
-"""One bucket through boto3: ordered pages, HEAD, and whole bodies that fit in memory."""
+"""One bucket through boto3: pages of keys, HEAD, and whole bodies that fit in memory."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -7,14 +7,16 @@ from typing import Any, TypeVar
 
 from botocore import exceptions as aws
 
-from s3sync_dagster.engine.ports import ListPage, ObjectBody
+from s3sync_dagster.engine.ports import ListPage, ObjectBody, UnorderedPage
 from s3sync_dagster.model.errors import (
     AccessDenied,
+    InvalidSetting,
     LimitExceeded,
     NotFound,
     NotPossible,
     ObjectChanged,
     S3SyncError,
+    Unavailable,
 )
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import Source
@@ -31,9 +33,6 @@ from s3sync_dagster.ports.s3_client import (
     bucket_arguments,
 )
 from s3sync_dagster.ports.s3_errors import Request, s3_error, says_gone
-
-MAX_UNORDERED_OBJECTS = 100_000
-"""A directory bucket's listing is held in memory to sort it: up to so many objects."""
 
 _TRIES = 3
 """Whole reads and pages that are begun again when their connection breaks."""
@@ -91,14 +90,15 @@ class S3ObjectStore:
     def list_page(self, prefix: str, *, start_after: str | None, limit: int = 1000) -> ListPage:
         """Return the page of keys that begin with ``prefix`` and come after ``start_after``.
 
-        An unordered (directory) bucket is listed to its end, sorted, and given as one page.
-
         Raises:
-            NotPossible: ``unordered_listing``, where order is promised and not kept, or where
-                a directory bucket has more than 100,000 objects under the prefix.
+            NotPossible: ``unordered_listing``, where order is promised and not kept, and for
+                directory buckets, which promise none.
         """
         if not self.ordered:
-            return self._list_unordered(prefix, start_after=start_after)
+            raise NotPossible(
+                f"directory bucket {self._source.bucket_name!r} lists its keys without order",
+                reason="unordered_listing",
+            )
         arguments: dict[str, Any] = {"MaxKeys": limit}
         if start_after:
             arguments["StartAfter"] = start_after
@@ -114,6 +114,29 @@ class S3ObjectStore:
             }
         require_order(objects, start_after=start_after, bucket=self._source.bucket_name)
         return ListPage(objects=tuple(objects), last=last)
+
+    def list_unordered(self, prefix: str, *, token: str | None) -> UnorderedPage:
+        """Return a page of keys that begin with ``prefix``; ``token`` None: the first.
+
+        Raises:
+            InvalidSetting: a directory bucket takes only prefixes that end in ``/``.
+        """
+        if not self.ordered and prefix and not prefix.endswith("/"):
+            raise InvalidSetting(
+                f"path_prefix {prefix!r} of directory bucket {self._source.bucket_name!r} has to "
+                "end in '/': such buckets list folders only"
+            )
+        answer = self._list(prefix, {} if token is None else {"ContinuationToken": token})
+        following = answer.get("NextContinuationToken") if answer["IsTruncated"] else None
+        if answer["IsTruncated"] and not following:
+            raise Unavailable(
+                f"bucket {self._source.bucket_name!r} says that more keys follow, and not where",
+                reason="listing_stuck",
+            )
+        return UnorderedPage(
+            objects=tuple(listed_ref(entry) for entry in answer.get("Contents", ())),
+            token=following,
+        )
 
     def head(self, key: str, *, version_id: str | None = None) -> ObjectRef:
         """Return what the bucket has at ``key`` now."""
@@ -212,27 +235,6 @@ class S3ObjectStore:
                 reason="not_this_service",
             )
         return answer
-
-    def _list_unordered(self, prefix: str, *, start_after: str | None) -> ListPage:
-        objects: list[ObjectRef] = []
-        paging: dict[str, Any] = {}
-        last = False
-        while not last:
-            answer = self._list(prefix, paging)
-            objects.extend(listed_ref(entry) for entry in answer.get("Contents", ()))
-            if len(objects) > MAX_UNORDERED_OBJECTS:
-                raise NotPossible(
-                    f"directory bucket {self._source.bucket_name!r} lists without order and has "
-                    f"more than {MAX_UNORDERED_OBJECTS} objects under {prefix!r}; "
-                    "split the source by prefix",
-                    reason="unordered_listing",
-                )
-            last = not answer.get("IsTruncated", False)
-            paging = {"ContinuationToken": answer.get("NextContinuationToken", "")}
-        after = (start_after or "").encode()
-        objects = [ref for ref in objects if ref.key.encode() > after]
-        objects.sort(key=lambda ref: ref.key.encode())
-        return ListPage(objects=tuple(objects), last=True)
 
     def _object_error(self, error: Exception, request: Request) -> S3SyncError:
         found = s3_error(error, request)

@@ -7,6 +7,7 @@ from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.page import PageCommit
 from s3sync_dagster.core.state import Target
+from s3sync_dagster.engine.listing import finish_listing
 from s3sync_dagster.model.invocation import Result
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import Source
@@ -24,7 +25,7 @@ def ref(key, etag="e1", size=10):
 def list_all(catalog, src, refs, *, owner="me", removes=True, approved=False):
     catalog.database.clock.seconds += 1
     listing = catalog.listings.begin(src.id, owner=owner)
-    window = catalog.listings.window(src.id, after=None, until=None)
+    window = catalog.listings.window(src.id, after=None, until=None, limit=10_000)
     keys = {r.key for r in refs}
     changed = [
         r for r in refs if r.key not in window.objects or window.objects[r.key].etag != r.etag
@@ -32,16 +33,18 @@ def list_all(catalog, src, refs, *, owner="me", removes=True, approved=False):
     assert catalog.listings.commit_page(
         listing,
         PageCommit(
-            asked_at=catalog.database.clock.seconds,
+            asked=listing.number,
             cursor=max(keys) if keys else None,
             listed=len(refs),
             missing=sorted(set(window.objects) - keys),
             upserts=[(r, None) for r in changed],
-            invoke=[r.key for r in changed if r.key not in window.live],
+            invoke=[r.key for r in changed],
         ),
         owner=owner,
     )
-    return catalog.listings.finish(listing, owner=owner, removes=removes, approved=approved)
+    return finish_listing(
+        listing, listings=catalog.listings, owner=owner, removes=removes, approved=approved
+    )
 
 
 def index(catalog: Catalog, src: Source, token: str, key: str, count=2, custom_id=None):

@@ -10,6 +10,7 @@ from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.catalog.tables import invocations, metadata, sources
 from s3sync_dagster.core.page import PageCommit
 from s3sync_dagster.core.state import ListingState, SourceRow
+from s3sync_dagster.engine.listing import finish_listing
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
 from s3sync_dagster.model.invocation import InvocationStatus, Trigger
 from s3sync_dagster_tests.catalog.scenes import done, index_all, list_all, ref, source
@@ -136,10 +137,10 @@ def test_what_was_touched_after_the_listing_began_is_not_gone(catalog, clock):
     catalog.work.record_objects(src.id, [(ref("late"), None)])
     catalog.listings.commit_page(
         listing,
-        PageCommit(asked_at=clock.seconds, cursor=None, listed=1, missing=["b"]),
+        PageCommit(asked=listing.number, cursor=None, listed=1, missing=["b", "late"]),
         owner="me",
     )
-    catalog.listings.finish(listing, owner="me", removes=True)
+    finish_listing(listing, listings=catalog.listings, owner="me", removes=True)
     rows = {row.object_key for row in catalog.views.object_rows(src.id)}
     assert rows == {"a", "late"}
 
@@ -148,7 +149,7 @@ def test_a_listing_goes_on_where_it_was_and_a_lost_one_commits_nothing(catalog, 
     src = catalog.sources.add(source())
     listing = catalog.listings.begin(src.id, owner="one")
     assert catalog.listings.begin(src.id, owner="two") is None
-    page = PageCommit(asked_at=clock.seconds, cursor="a", listed=1, upserts=[(ref("a"), None)])
+    page = PageCommit(asked=listing.number, cursor="a", listed=1, upserts=[(ref("a"), None)])
     assert catalog.listings.commit_page(listing, page, owner="one")
     clock.seconds += 3600
     taken = catalog.listings.begin(src.id, owner="two")

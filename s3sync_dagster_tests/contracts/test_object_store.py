@@ -1,10 +1,14 @@
 """What every object store promises, tried on the fake and on a real server over HTTP."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from s3sync_dagster.model.errors import LimitExceeded, NotFound, ObjectChanged
+from s3sync_dagster.engine.ports import UnorderedStore
+from s3sync_dagster.model.errors import LimitExceeded, NotFound, NotPossible, ObjectChanged
+from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.ports.memory_s3 import MemoryObjectStore
 from s3sync_dagster_tests.contracts.object_worlds import (
     AWKWARD_KEYS,
     ObjectWorld,
@@ -185,3 +189,46 @@ def test_requests_are_counted(world: ObjectWorld) -> None:
     for _ in range(3):
         world.store.read("a", max_size_bytes=10)
     assert dict(world.store.requests()) == {"LIST": 1, "GET": 3, "HEAD": 2}
+
+
+@pytest.fixture(params=["memory", "moto"])
+def unordered(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectWorld:
+    """A bucket that is listed by tokens: the fake shuffles, a server over HTTP need not."""
+    if request.param == "memory":
+        world = memory_world()
+        world.store = MemoryObjectStore(world.bucket, ordered=False, page_keys=7)
+        return world
+    return endpoint_world(request.getfixturevalue("aws_endpoint"), spool_dir=tmp_path)
+
+
+@pytest.mark.parametrize("number", [30, pytest.param(1005, marks=pytest.mark.long)])
+def test_a_listing_by_tokens_gives_every_key_once(unordered: ObjectWorld, number: int) -> None:
+    keys = [f"k/{n:04}" for n in range(number)]
+    for key in (*keys, "l/other"):
+        unordered.put(key, b"x")
+    found: list[ObjectRef] = []
+    token, pages = None, 0
+    while pages == 0 or token is not None:
+        page = cast("UnorderedStore", unordered.store).list_unordered("k/", token=token)
+        found += page.objects
+        token, pages = page.token, pages + 1
+    assert sorted(ref.key for ref in found) == keys
+    assert {ref.size for ref in found} == {1}
+    assert unordered.store.requests()["LIST"] == pages
+
+
+def test_a_listing_by_tokens_of_nothing_ends_at_once(unordered: ObjectWorld) -> None:
+    page = cast("UnorderedStore", unordered.store).list_unordered("none/", token=None)
+    assert (page.objects, page.token) == ((), None)
+
+
+def test_the_fake_without_order_shuffles_and_refuses_ordered_pages() -> None:
+    world = memory_world()
+    for key in "abcdefgh":
+        world.put(key, b"x")
+    store = MemoryObjectStore(world.bucket, ordered=False)
+    keys = [ref.key for ref in store.list_unordered("", token=None).objects]
+    assert keys != sorted(keys)
+    with pytest.raises(NotPossible) as caught:
+        store.list_page("", start_after=None)
+    assert caught.value.reason == "unordered_listing"

@@ -7,7 +7,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, S3SyncError
+from s3sync_dagster.engine.pages import open_pages
+from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, NotPossible, S3SyncError
 from s3sync_dagster.model.source import CredentialsConfig, Source
 from s3sync_dagster.ports.s3 import S3ObjectStore, open_object_store
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint
@@ -289,10 +290,18 @@ def test_a_directory_bucket_is_listed_whole_and_sorted(
     )
     store = open_object_store(source, resolve_env=aws_endpoint.resolve_env)
     assert store.ordered is False
-    listed = store.list_page("d/", start_after=None, limit=2)
-    assert [ref.key for ref in listed.objects] == ["d/a", "d/b", "d/c", "d/e", "d/f"]
-    assert listed.last
-    later = store.list_page("d/", start_after="d/c")
-    assert [ref.key for ref in later.objects] == ["d/e", "d/f"]
-    assert dict(store.requests())["LIST"] == 4
+    with pytest.raises(NotPossible):
+        store.list_page("d/", start_after=None, limit=2)
+    with pytest.raises(InvalidSetting, match="end in '/'"):
+        store.list_unordered("d", token=None)
+    first = store.list_unordered("d/", token=None)
+    assert ([ref.key for ref in first.objects], first.token) == (["d/c", "d/a", "d/e"], "next")
+    then = store.list_unordered("d/", token=first.token)
+    assert ([ref.key for ref in then.objects], then.token) == (["d/b", "d/f"], None)
+    assert dict(store.requests())["LIST"] == 2
+    pages = open_pages(store, "d/")
+    while (asked := pages.next(None, limit=10)) is None:
+        pass
+    assert [ref.key for ref in asked.page.objects] == ["d/a", "d/b", "d/c", "d/e", "d/f"]
+    pages.close()
     assert not any("start-after" in request.target for request in proxy.log())

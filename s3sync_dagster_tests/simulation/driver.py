@@ -132,7 +132,7 @@ def _some_changes(chance: random.Random) -> dict[str, str | None]:
 DEADLY_PLACES = (
     "at begun", "at claimed", "after upsert", "before delete", "after delete",
     "before documents.commit", "after documents.commit", "after documents.claim_removal",
-    "after work.apply_sidecars", "after listings.commit_page",
+    "after work.apply_sidecars", "after listings.commit_page", "after listings.depart",
 )  # fmt: skip
 
 

@@ -1,0 +1,132 @@
+"""Pages of keys in order, and when the bucket was asked for them: from a bucket, or a snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, cast
+
+from s3sync_dagster.engine.snapshot import Snapshot
+from s3sync_dagster.model.errors import Unavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from s3sync_dagster.engine.ports import ListPage, ObjectStore, UnorderedPage, UnorderedStore
+    from s3sync_dagster.model.object import ObjectRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedPage:
+    """A page, and how old its news are."""
+
+    page: ListPage
+    number: int
+    """Number of the listing's page when the bucket was asked: what was told since is newer."""
+
+
+class Pages(Protocol):
+    """The keys under one prefix."""
+
+    def next(self, after: str | None, *, limit: int, number: int = 0) -> AskedPage | None:
+        """Return the page behind ``after``; None: the bucket was asked for more, ask again.
+
+        Args:
+            after: the last key so far.
+            limit: keys.
+            number: of the listing's page now.
+
+        Raises:
+            S3SyncError: the bucket could not be listed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Leave what is there to whoever goes on."""
+        ...
+
+    def discard(self) -> None:
+        """Remove what is there: the listing has ended."""
+        ...
+
+
+def open_pages(store: ObjectStore, prefix: str, *, snapshot: Path | None = None) -> Pages:
+    """Return the ordered pages of a store.
+
+    Args:
+        store: the bucket.
+        prefix: of the keys.
+        snapshot: where a listing without order is kept between two calls; None: it is gathered anew
+            by each.
+
+    Raises:
+        FixConfiguration: ``listing_snapshot_unusable``.
+    """
+    if store.ordered:
+        return _Asked(store, prefix)
+    return _Sorted(store, prefix, Snapshot(snapshot))
+
+
+def first_object(store: ObjectStore, prefix: str) -> ObjectRef | None:
+    """Return any object under the prefix; one request, which shows whether it may be listed."""
+    if store.ordered:
+        objects = store.list_page(prefix, start_after=None, limit=1).objects
+    else:
+        objects = _unordered(store).list_unordered(prefix, token=None).objects
+    return objects[0] if objects else None
+
+
+class _Asked:
+    """Pages as a bucket gives them, each asked for when it is wanted."""
+
+    def __init__(self, store: ObjectStore, prefix: str) -> None:
+        self._store, self._prefix = store, prefix
+
+    def next(self, after: str | None, *, limit: int, number: int = 0) -> AskedPage | None:
+        page = self._store.list_page(self._prefix, start_after=after, limit=limit)
+        if not page.last and not page.objects:
+            raise Unavailable(
+                f"The listing does not go on after {after!r}: the endpoint answered with an empty "
+                "page that is not the last.",
+                reason="listing_stuck",
+            )
+        return AskedPage(page=page, number=number)
+
+    def close(self) -> None:
+        pass
+
+    def discard(self) -> None:
+        pass
+
+
+class _Sorted:
+    """Pages of a snapshot, which is gathered first."""
+
+    def __init__(self, store: ObjectStore, prefix: str, snapshot: Snapshot) -> None:
+        self._store, self._prefix, self._snapshot = _unordered(store), prefix, snapshot
+
+    def next(self, after: str | None, *, limit: int, number: int = 0) -> AskedPage | None:
+        snapshot = self._snapshot
+        if snapshot.complete and snapshot.number is not None:
+            return AskedPage(page=snapshot.page(after, limit=limit), number=snapshot.number)
+        page = self._store.list_unordered(self._prefix, token=snapshot.token)
+        self._check(page)
+        snapshot.add(page, number=number)
+        return None
+
+    def close(self) -> None:
+        self._snapshot.close()
+
+    def discard(self) -> None:
+        self._snapshot.discard()
+
+    def _check(self, page: UnorderedPage) -> None:
+        if page.token is not None and page.token == self._snapshot.token:
+            raise Unavailable(
+                "The listing does not go on: the endpoint answered with the token of the same page "
+                "again.",
+                reason="listing_stuck",
+            )
+
+
+def _unordered(store: ObjectStore) -> UnorderedStore:
+    return cast("UnorderedStore", store)
