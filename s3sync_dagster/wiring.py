@@ -52,6 +52,7 @@ class Parts:
     _stores: dict[str, tuple[Source, ObjectStore]] = field(
         default_factory=dict[str, tuple[Source, ObjectStore]], repr=False
     )
+    _queues: list[Queue] = field(default_factory=list[Queue], repr=False)
 
     @property
     def catalog(self) -> Catalog:
@@ -125,13 +126,16 @@ class Parts:
         """Return the source's queue."""
         if source.queue_url is None:
             raise InvalidSetting(f"The source {source.name!r} has no queue_url.")
-        return open_queue(
+        queue = open_queue(
             source.queue_url,
             source=source,
             resolve_env=self.resolve_env,
             resolve_credential=self.resolve_credential,
             guard=self.guard_for(source, source.queue_url),
         )
+        with self._lock:
+            self._queues.append(queue)
+        return queue
 
     def embedder_for(self, config: EmbeddingConfig) -> Embedder:
         """Return the model, loaded once a process."""
@@ -215,7 +219,12 @@ class Parts:
                     part.close()  # type: ignore[attr-defined]
             self._pool = self._collections = self._catalog = self._owners = None
             self._vectors = None
+            for _, store in self._stores.values():
+                store.close()
+            for queue in self._queues:
+                queue.close()
             self._stores.clear()
+            self._queues.clear()
             self._embedders.clear()
 
 

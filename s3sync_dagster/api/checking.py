@@ -109,6 +109,9 @@ def check_bucket(here: Context, source: Source, *, keys: AwsKeys | None) -> None
         lists = source.path_prefix or source.list_interval_seconds
         if lists or error.reason != AccessDenied.reason:
             raise
+    finally:
+        if keys is not None:  # opened for this look alone
+            store.close()
 
 
 def store_keys(here: Context, source: Source, keys: AwsKeys | None) -> Source:

@@ -74,11 +74,11 @@ def _sensors(settings: Settings) -> SensorIsOn | None:
     stack = running_stack(settings)
     if stack is None:
         return None
-    dagster = DagsterRuns(stack.dagster, timeout_seconds=5.0)
 
     def is_on(sensor: str) -> bool | None:
         try:
-            return dagster.sensor_is_on(sensor)
+            with DagsterRuns(stack.dagster, timeout_seconds=5.0) as dagster:
+                return dagster.sensor_is_on(sensor)
         except S3SyncError:
             return None  # it starts, or stops: not known now
 

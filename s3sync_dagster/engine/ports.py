@@ -105,6 +105,10 @@ class ObjectStore(Protocol):
         """Return requests sent so far by kind (LIST, GET, HEAD), the SDK's own retries included."""
         ...
 
+    def close(self) -> None:
+        """Close connections; the next call opens new ones."""
+        ...
+
 
 # --- SQS --------------------------------------------------------------------------------------
 
@@ -139,6 +143,10 @@ class Queue(Protocol):
 
     def rules(self) -> QueueRules:
         """Return how the queue is set up; takes no message."""
+        ...
+
+    def close(self) -> None:
+        """Close connections; the next call opens new ones."""
         ...
 
 

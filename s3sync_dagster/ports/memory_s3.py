@@ -214,6 +214,9 @@ class MemoryObjectStore:
         """Return requests so far by kind (LIST, GET, HEAD)."""
         return dict(self._requests)
 
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
+
     def _open(self, kind: str, name: str) -> MemoryBucket:
         self._requests[kind] += 1
         if self._fault is not None:

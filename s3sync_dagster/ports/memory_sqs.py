@@ -100,6 +100,9 @@ class MemoryQueue:
             dead_letters=self.max_receive_count is not None,
         )
 
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
+
     def bodies(self) -> list[str]:
         """Return all messages that are not deleted, visible or not."""
         return [kept.body for kept in self._kept]

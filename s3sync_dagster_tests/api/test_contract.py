@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 from s3sync_dagster_tests.api.contract import CONTRACT
 from s3sync_dagster_tests.api.contract_client import ContractClient, UnexpectedStatus
 from s3sync_dagster_tests.api.indexing import work
+from s3sync_dagster_tests.opened import stock_client
 
 CHECKS = [
     not_a_server_error,
@@ -75,10 +76,8 @@ def test_a_client_of_the_contract_from_the_source_to_the_query(api, client, sour
     assert client.get_job(invocation_id=uploaded["invocation_id"])["status"] == "pending"
     assert client.health_check()["status"] == "ok"
 
-    import chromadb
-
     host, port = api.parts.settings.chroma_url.removeprefix("http://").split(":")
-    collection = chromadb.HttpClient(host=host, port=int(port)).get_collection(
+    collection = stock_client(host=host, port=int(port)).get_collection(
         api.parts.catalog.sources.find(source_id).collection_name, embedding_function=None
     )
     [metadata] = collection.get(where={"n": 1})["metadatas"]

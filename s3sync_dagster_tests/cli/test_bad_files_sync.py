@@ -4,7 +4,6 @@ import os
 import threading
 import uuid
 
-import chromadb
 import pytest
 
 from s3sync_dagster_tests.extraction import corpus
@@ -14,6 +13,7 @@ from s3sync_dagster_tests.extraction.test_many_at_once import (
     SLOW,
     private_memory,
 )
+from s3sync_dagster_tests.opened import stock_client
 from s3sync_dagster_tests.workers.processes import descendants_of
 
 pytestmark = pytest.mark.long
@@ -62,7 +62,7 @@ def test_every_good_file_is_indexed_and_every_bad_one_has_its_reason(
     skipped = sum(summary["skipped"].values())
     assert len(said) + skipped == 30
     host, port = chroma_server.removeprefix("http://").split(":")
-    records = chromadb.HttpClient(host=host, port=int(port)).get_collection(collection).get()
+    records = stock_client(host=host, port=int(port)).get_collection(collection).get()
     keys = {metadata["document_key"] for metadata in records["metadatas"]}
     assert keys == {f"docs/{name}" for name, _ in good}
     # Docling's own imports take more than the lower bound: the processes have been seen.

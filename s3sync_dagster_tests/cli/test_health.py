@@ -3,7 +3,6 @@
 import shutil
 import uuid
 
-import chromadb
 import pytest
 
 from s3sync_dagster.embedding import open_embedder
@@ -12,6 +11,7 @@ from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports.chroma import open_collections
 from s3sync_dagster.ports.chroma_files import vector_segment
+from s3sync_dagster_tests.opened import stock_client
 
 PLACE = {"tenant": "default_tenant", "database": "default_database"}
 
@@ -39,7 +39,7 @@ def synced(s3sync, aws_endpoint):
 def stock(chroma_server, name):
     register_embedding_functions()
     host, port = chroma_server.removeprefix("http://").split(":")
-    return chromadb.HttpClient(host=host, port=int(port)).get_collection(name)
+    return stock_client(host=host, port=int(port)).get_collection(name)
 
 
 def test_what_is_lost_comes_back_and_what_is_left_over_goes(s3sync, synced, chroma_server):

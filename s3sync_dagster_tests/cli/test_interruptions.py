@@ -13,13 +13,13 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-import chromadb
 import numpy as np
 import psutil
 import pytest
 
 from s3sync_dagster.embedding.hashing import HashModel
 from s3sync_dagster_tests.conftest_chroma import start_chroma
+from s3sync_dagster_tests.opened import stock_client
 from s3sync_dagster_tests.wire_proxy import Fault, wire_proxy
 
 FILES = 40
@@ -84,7 +84,7 @@ def assert_complete(
     with the vector of their text in any case.
     """
     host, port = url.removeprefix("http://").split(":")
-    found = chromadb.HttpClient(host=host, port=int(port)).get_collection(collection)
+    found = stock_client(host=host, port=int(port)).get_collection(collection)
     got = found.get(include=["metadatas", "documents", "embeddings"])
     ids = got["ids"]
     assert len(ids) == len(set(ids)) == found.count()

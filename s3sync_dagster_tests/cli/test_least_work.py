@@ -11,10 +11,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import chromadb
 import pytest
 
 from s3sync_dagster_tests.embedding.test_endpoints import OpenAiServer
+from s3sync_dagster_tests.opened import stock_client
 from s3sync_dagster_tests.scripted_http import ScriptedServer, scripted_server
 from s3sync_dagster_tests.wire_proxy import WireProxy, wire_proxy
 
@@ -50,7 +50,7 @@ def sidecar(number: int, team: str) -> str:
 def stored(url: str, collection: str, key: str | None = None) -> dict[str, str]:
     """Texts by record id, as a plain client reads them; of one object where a key is given."""
     parts = urlsplit(url)
-    client = chromadb.HttpClient(host=parts.hostname or "", port=parts.port or 0)
+    client = stock_client(host=parts.hostname or "", port=parts.port or 0)
     found = client.get_collection(collection).get(include=["documents", "metadatas"])
     rows = zip(found["ids"], found["documents"] or [], found["metadatas"] or [], strict=True)
     return {name: text for name, text, metadata in rows if key in (None, metadata["document_key"])}

@@ -1,10 +1,10 @@
 """``s3sync source ...``."""
 
-import chromadb
 import pytest
 
 from s3sync_dagster.cli.source_options import SETTINGS, with_settings
 from s3sync_dagster.model.source import Source
+from s3sync_dagster_tests.opened import stock_client
 
 
 def test_a_source_is_created_shown_edited_paused_and_deleted(s3sync):
@@ -94,7 +94,7 @@ def test_a_source_goes_with_its_records_and_its_partitions(s3sync, aws_endpoint,
     assert s3sync(*sync, "--embedding", "hash").code == 0
     [source] = s3sync("source", "list", "--json").json
     host, port = chroma_server.removeprefix("http://").split(":")
-    collection = chromadb.HttpClient(host=host, port=int(port)).get_collection(name)
+    collection = stock_client(host=host, port=int(port)).get_collection(name)
     assert collection.count() == 1
     deleted = s3sync("source", "delete", source["name"])
     assert deleted.code == 0, deleted.err

@@ -3,9 +3,9 @@
 import re
 import uuid
 
-import chromadb
 import pytest
 
+from s3sync_dagster_tests.opened import stock_client
 from s3sync_dagster_tests.wire_proxy import wire_proxy
 
 
@@ -44,7 +44,7 @@ def totals(summary) -> int:
 
 def records(chroma_url: str, collection: str) -> dict[str, str]:
     host, port = chroma_url.removeprefix("http://").split(":")
-    found = chromadb.HttpClient(host=host, port=int(port)).get_collection(collection).get()
+    found = stock_client(host=host, port=int(port)).get_collection(collection).get()
     return {m["document_key"]: d for m, d in zip(found["metadatas"], found["documents"])}
 
 

@@ -5,10 +5,10 @@ import threading
 import time
 import uuid
 
-import chromadb
 import pytest
 
 from s3sync_dagster_tests.cli.test_interruptions import Process
+from s3sync_dagster_tests.opened import stock_client
 from s3sync_dagster_tests.wire_proxy import Fault, wire_proxy
 
 
@@ -79,7 +79,7 @@ def test_two_first_syncs_of_a_place_share_one_source(
     assert sum(one["chunks_written"] for one in summaries) == 5
     assert len(s3sync("source", "list", "--json").json) == 1
     host, port = chroma_server.removeprefix("http://").split(":")
-    found = chromadb.HttpClient(host=host, port=int(port)).get_collection(collection)
+    found = stock_client(host=host, port=int(port)).get_collection(collection)
     assert found.count() == 5
 
 

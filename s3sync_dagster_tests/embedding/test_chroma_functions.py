@@ -2,14 +2,13 @@
 
 import uuid
 
-import chromadb
 import pytest
 
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.embedding.chroma_functions import register_embedding_functions
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.source import EmbeddingConfig
-from s3sync_dagster.ports.chroma import open_collections
+from s3sync_dagster_tests.opened import open_collections, stock_client
 
 
 @pytest.mark.parametrize("kind", ["static", "hash"])
@@ -29,7 +28,7 @@ def test_a_client_queries_by_text_after_registration(chroma_server, kind):
         embedder.embed_documents(texts),
     )
     host, port = chroma_server.removeprefix("http://").split(":")
-    stock = chromadb.HttpClient(host=host, port=int(port)).get_collection(name)
+    stock = stock_client(host=host, port=int(port)).get_collection(name)
     answer = stock.query(query_texts=["where does the cat sleep"], n_results=1)
     assert answer["ids"] == [["r0"]]
     function = stock.configuration["embedding_function"]

@@ -4,7 +4,6 @@ import base64
 import json
 import uuid
 
-import chromadb
 import numpy as np
 import pytest
 from chromadb.utils.embedding_functions import ChromaCloudQwenEmbeddingFunction
@@ -15,8 +14,8 @@ from s3sync_dagster.embedding.endpoint import BATCH_TEXTS, Endpoint
 from s3sync_dagster.model import errors
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.source import EmbeddingConfig
-from s3sync_dagster.ports.chroma import open_collections
 from s3sync_dagster_tests.conftest_catalog import HandClock
+from s3sync_dagster_tests.opened import open_collections, stock_client
 from s3sync_dagster_tests.scripted_http import scripted_server
 
 PLACE = {"tenant": "default_tenant", "database": "default_database"}
@@ -286,7 +285,7 @@ def test_a_stock_client_queries_through_a_compatible_service(cloud, chroma_serve
     monkeypatch.setenv("CHROMA_EMBED_URL", cloud.url)
     monkeypatch.setenv("CHROMA_API_KEY", "any")
     host, port = chroma_server.removeprefix("http://").split(":")
-    stock = chromadb.HttpClient(host=host, port=int(port)).get_collection(name)
+    stock = stock_client(host=host, port=int(port)).get_collection(name)
     answer = stock.query(query_texts=["one"], n_results=1)
     assert answer["ids"] == [["r0"]]
     assert answer["distances"][0][0] == pytest.approx(0, abs=1e-5)

@@ -6,7 +6,6 @@ import uuid
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-import chromadb
 import numpy as np
 import pytest
 from chromadb.utils.embedding_functions import DefaultEmbeddingFunction, ONNXMiniLM_L6_V2
@@ -17,7 +16,7 @@ from s3sync_dagster.embedding.minilm_files import WHEEL_PACKAGE, find_minilm
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import MissingEngine
 from s3sync_dagster.model.source import EmbeddingConfig
-from s3sync_dagster.ports.chroma import open_collections
+from s3sync_dagster_tests.opened import open_collections, stock_client
 
 MINILM = EmbeddingConfig(kind="minilm")
 TEXTS = [
@@ -96,7 +95,7 @@ def test_a_stock_client_queries_by_text_and_filters(chroma_server, embedder):
     collection.upsert(records, embedder.embed_documents(texts))
 
     host, port_number = chroma_server.removeprefix("http://").split(":")
-    stock = chromadb.HttpClient(host=host, port=int(port_number)).get_collection(name)
+    stock = stock_client(host=host, port=int(port_number)).get_collection(name)
     answer = stock.query(query_texts=["a kitten dozing"], n_results=1)
     assert answer["ids"] == [["r-0"]]
     assert answer["documents"] == [[texts[0]]]
@@ -106,7 +105,7 @@ def test_a_stock_client_queries_by_text_and_filters(chroma_server, embedder):
 
     # And the other way round: what a stock client makes with cosine space is ours to write to.
     other = f"c-{uuid.uuid4().hex}"
-    chromadb.HttpClient(host=host, port=int(port_number)).create_collection(
+    stock_client(host=host, port=int(port_number)).create_collection(
         other, configuration={"hnsw": {"space": "cosine"}}
     )
     assert port.open(other, **place, embedder=embedder).count() == 0

@@ -18,6 +18,7 @@ from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.settings import Settings, load_settings
 from s3sync_dagster.wiring import Parts, open_parts
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint
+from s3sync_dagster_tests.opened import stock_client
 
 PATIENCE_SECONDS = 240.0
 
@@ -72,10 +73,9 @@ class Stage:
 
     def records(self) -> dict[str, dict[str, Any]]:
         """All records of the collection, read with plain chromadb: id -> document, key, vector."""
-        import chromadb
 
         url = self.stack.addresses.chroma
-        client = chromadb.HttpClient(host="127.0.0.1", port=int(url.rpartition(":")[2]))
+        client = stock_client(host="127.0.0.1", port=int(url.rpartition(":")[2]))
         names = [collection.name for collection in client.list_collections()]
         if self.source.collection_name not in names:
             return {}
@@ -123,10 +123,9 @@ class Stage:
         return [row for row in self.catalog.batches.live() if row.state == "running"]
 
     def each_is_found_by_its_own_vector(self) -> None:
-        import chromadb
 
         url = self.stack.addresses.chroma
-        client = chromadb.HttpClient(host="127.0.0.1", port=int(url.rpartition(":")[2]))
+        client = stock_client(host="127.0.0.1", port=int(url.rpartition(":")[2]))
         collection = client.get_collection(self.source.collection_name, embedding_function=None)
         records = self.records()
         names = sorted(records)

@@ -8,7 +8,6 @@ import sysconfig
 import time
 from pathlib import Path
 
-import chromadb
 import psutil
 import pytest
 
@@ -17,6 +16,7 @@ from s3sync_dagster.local.chroma_server import use_chroma
 from s3sync_dagster.local.demo import demo_settings
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.settings import load_settings
+from s3sync_dagster_tests.opened import stock_client
 
 S3SYNC = Path(sysconfig.get_path("scripts")) / "s3sync"
 FOUND_BY = {
@@ -85,7 +85,7 @@ def check_collection(home):
     """A plain client sees each document's records exactly once."""
     with use_chroma(settings_of(home)) as server:
         host, port = server.url.removeprefix("http://").split(":")
-        collection = chromadb.HttpClient(host=host, port=int(port)).get_collection("company")
+        collection = stock_client(host=host, port=int(port)).get_collection("company")
         records = collection.get(include=["metadatas"])
         keys = {}
         for record_id, metadata in zip(records["ids"], records["metadatas"], strict=True):

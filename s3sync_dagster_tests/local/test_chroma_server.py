@@ -23,6 +23,7 @@ from s3sync_dagster.local.chroma_server import (
 from s3sync_dagster.local.loopback import free_port, require_free
 from s3sync_dagster.model.errors import Conflict, Unavailable
 from s3sync_dagster.settings import load_settings
+from s3sync_dagster_tests.opened import stock_client
 
 USER = """
 import sys
@@ -131,13 +132,12 @@ def test_a_killed_server_is_started_again(tmp_path):
 
 
 def test_data_survives_the_last_user(tmp_path):
-    import chromadb
 
     settings = settings_of(tmp_path)
     for expected in (0, 1):
         with use_chroma(settings) as server:
             host, port = server.url.removeprefix("http://").split(":")
-            client = chromadb.HttpClient(host=host, port=int(port))
+            client = stock_client(host=host, port=int(port))
             collection = client.get_or_create_collection("kept", embedding_function=None)
             assert collection.count() == expected
             collection.upsert(ids=["a"], embeddings=[[1.0, 2.0]], documents=["text"])

@@ -10,8 +10,8 @@ import pytest
 from s3sync_dagster.model.errors import LimitExceeded, UnreadableFile
 from s3sync_dagster.ports.body_encoding import decoded
 from s3sync_dagster.ports.body_spool import MAX_MEMORY_BYTES, BodySpool
-from s3sync_dagster.ports.s3 import open_object_store
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint
+from s3sync_dagster_tests.opened import open_object_store
 
 TEXT = b"The quick brown fox. " * 1000
 

@@ -20,8 +20,8 @@ from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.model import errors
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.source import EmbeddingConfig
-from s3sync_dagster.ports.chroma import open_collections
 from s3sync_dagster_tests.conftest_catalog import HandClock
+from s3sync_dagster_tests.opened import closed_after, open_collections
 from s3sync_dagster_tests.scripted_http import ScriptedServer, scripted_server
 
 KEY = "ck-secret"
@@ -38,7 +38,7 @@ class Cloud:
     """
 
     def __init__(self, server: ScriptedServer, node_url: str):
-        self.server, self.node = server, httpx.Client(base_url=node_url)
+        self.server, self.node = server, closed_after(httpx.Client(base_url=node_url))
         self.created: dict = {}
         self.sparse: dict[str, dict] = {}
         self.busy = 0

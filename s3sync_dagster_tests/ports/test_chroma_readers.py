@@ -8,7 +8,7 @@ import numpy as np
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.source import EmbeddingConfig
-from s3sync_dagster.ports.chroma import open_collections
+from s3sync_dagster_tests.opened import open_collections
 
 ROUNDS = 8
 

@@ -30,7 +30,7 @@ def test_another_process_is_alive_until_it_is_killed(tmp_path):
     owners = Owners(tmp_path)
     assert owners.is_dead(name) is False
     process.kill()
-    process.wait()
+    process.communicate()
     assert owners.is_dead(name) is True
     assert owners.is_dead(name) is True
     assert not (tmp_path / "owners" / name.partition(":")[2]).exists()

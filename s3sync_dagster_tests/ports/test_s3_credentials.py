@@ -10,8 +10,9 @@ import pytest
 from s3sync_dagster.engine.pages import open_pages
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, NotPossible, S3SyncError
 from s3sync_dagster.model.source import CredentialsConfig, Source
-from s3sync_dagster.ports.s3 import S3ObjectStore, open_object_store
+from s3sync_dagster.ports.s3 import S3ObjectStore
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint
+from s3sync_dagster_tests.opened import open_object_store
 from s3sync_dagster_tests.wire_proxy import Fault, WireProxy, WireRequest, wire_proxy
 
 ROLE = "arn:aws:iam::123456789012:role/reader"

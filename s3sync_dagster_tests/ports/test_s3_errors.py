@@ -16,8 +16,9 @@ from s3sync_dagster.model.errors import (
     Throttled,
     Unavailable,
 )
-from s3sync_dagster.ports.s3 import S3ObjectStore, open_object_store
+from s3sync_dagster.ports.s3 import S3ObjectStore
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint
+from s3sync_dagster_tests.opened import open_object_store
 from s3sync_dagster_tests.wire_proxy import Fault, WireProxy, wire_proxy
 
 Ask = Literal["list", "head", "read"]

@@ -18,8 +18,9 @@ from s3sync_dagster.model.errors import (
     Unavailable,
 )
 from s3sync_dagster.ports.body_spool import MAX_MEMORY_BYTES
-from s3sync_dagster.ports.s3 import S3ObjectStore, open_object_store
+from s3sync_dagster.ports.s3 import S3ObjectStore
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint
+from s3sync_dagster_tests.opened import open_object_store
 from s3sync_dagster_tests.wire_proxy import Fault, WireProxy, WireRequest, wire_proxy
 
 BIG = bytes(range(256)) * (12 * 1024 * 4)

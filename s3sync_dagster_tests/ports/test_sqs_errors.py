@@ -13,8 +13,9 @@ from s3sync_dagster.model.errors import (
     S3SyncError,
     Unavailable,
 )
-from s3sync_dagster.ports.sqs import SqsQueue, open_queue
+from s3sync_dagster.ports.sqs import SqsQueue
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint
+from s3sync_dagster_tests.opened import open_queue
 from s3sync_dagster_tests.wire_proxy import Fault, WireProxy, wire_proxy
 
 
