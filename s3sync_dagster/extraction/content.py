@@ -47,6 +47,7 @@ _PDF_HEADER = re.compile(rb"(?:^|\xef\xbb\xbf)%PDF-\d", re.MULTILINE)
 _BITMAP_HEADER = struct.Struct("<6xIII")
 _BITMAP_HEADER_SIZES = (12, 16, 40, 52, 56, 64, 108, 124)
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_MANIFEST = "META-INF/manifest.xml"
 _OPEN_DOCUMENT = {
     "application/vnd.oasis.opendocument.text": "odt",
     "application/vnd.oasis.opendocument.spreadsheet": "ods",
@@ -115,6 +116,8 @@ def _sniff_zip(content: Content) -> str:
             if "mimetype" in names and file.getinfo("mimetype").file_size < 200:
                 kind = file.read("mimetype").decode("ascii", "replace").strip()
                 kind = kind.removesuffix("-template")
+                if _MANIFEST in names and b":encryption-data" in file.read(_MANIFEST):
+                    return "encrypted"
                 return _OPEN_DOCUMENT.get(kind, "archive")
     except BROKEN_ARCHIVE:
         return "broken_zip"
@@ -143,10 +146,14 @@ def _sniff_ole(content: Content) -> str:
     """
     import olefile  # noqa: PLC0415 (only for such files)
 
+    from s3sync_dagster.extraction.passwords import is_protected  # noqa: PLC0415
+
     body = read_all(content)
     try:
         with olefile.OleFileIO(body) as file:
             names = {path[0].casefold() for path in file.listdir() if len(path) == 1}
+            if is_protected(file, names):
+                return "encrypted"
     except _BROKEN_COMPOUND:
         lower = body.lower()
         names = {name for name, _ in _STREAMS if name.encode("utf-16-le") in lower}

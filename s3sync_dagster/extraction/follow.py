@@ -11,12 +11,15 @@ from s3sync_dagster.extraction.engines import Engine, engines_for
 from s3sync_dagster.extraction.pages import PageWriter
 from s3sync_dagster.extraction.pdf.scans import read_scans
 from s3sync_dagster.extraction.steps import Attachment, Converted, Mail, PdfPages
+from s3sync_dagster.extraction.words import word_recall
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import EmptyText, FixInput, LimitExceeded, MissingEngine
 from s3sync_dagster.model.source import ExtractionConfig
 
 MAX_DEPTH = 3
 """Files inside files: a mail in a mail in a mail."""
+_MIN_CONVERTED = 0.6
+"""Share of a file's words that a converter has to keep; running heads are left out by rule."""
 Extract = Callable[..., Document]
 """``extract(content, name=, content_type=, depth=)`` of the same source and pool."""
 
@@ -57,17 +60,30 @@ class Reading:
             engine.function, content, name=name, config=self.config, limits=limits
         ).result()
         if isinstance(answer, Converted):
-            document = self.extract(answer.content, name=answer.name, depth=self.depth)
-            return replace(
-                document,
-                engine=f"{answer.engine}+{document.engine}",
-                warnings=answer.warnings + document.warnings,
-            )
+            return self._follow(answer)
         if isinstance(answer, Mail):
             return self._compose(answer)
         if isinstance(answer, PdfPages):
             return read_scans(answer, content, config=self.config, pool=self.pool)
         return answer
+
+    def _follow(self, converted: Converted) -> Document:
+        """Return the converted file's document, or the plain text where that says much more."""
+        plain = converted.plain
+        try:
+            document = self.extract(converted.content, name=converted.name, depth=self.depth)
+        except EmptyText:
+            if plain is None or not plain.text.strip():
+                raise
+            return replace(plain, warnings=(f"{converted.engine} found no text.",))
+        if plain is not None and word_recall(plain.text, document.text) < _MIN_CONVERTED:
+            lost = f"{converted.engine} loses words of this file: it is read without layout."
+            return replace(plain, warnings=(lost,))
+        return replace(
+            document,
+            engine=f"{converted.engine}+{document.engine}",
+            warnings=converted.warnings + document.warnings,
+        )
 
     def _compose(self, mail: Mail) -> Document:
         """Return the message with its attachments, each a page of its own."""

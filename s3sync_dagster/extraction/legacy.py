@@ -11,7 +11,7 @@ from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.steps import Converted
 from s3sync_dagster.model.document import Document
-from s3sync_dagster.model.errors import UnreadableFile
+from s3sync_dagster.model.errors import FixInput, MissingEngine, UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster.workers.programs import run_program
 
@@ -19,9 +19,12 @@ PRELOAD = {"read_doc": ("olefile",), "read_ppt": ("olefile",), "read_rtf": ("str
 _NO_LIBREOFFICE = "LibreOffice is not installed: headings, lists and tables are lost."
 _TARGETS = {"doc": "docx", "rtf": "docx", "ppt": "pptx"}
 _FIB_CLX_OFFSET = 0x01A2
+_FIRST_WORD_97 = 0x69
+"""Version number in the head of Word's stream (MS-DOC: FibBase, nFib); Word 95 has 0x68."""
 _TABLE_1_FLAG = 0x0200
 _ENCRYPTED_FLAG = 0x0100
 _TEXT_CHARS, _TEXT_BYTES, _MASTER = 0x0FA0, 0x0FA8, 0x03F8
+_OUTLINE, _OF_MASTERS = 0x0FF0, 1
 _CONTAINER_VERSION = 0xF
 _BROKEN = (OSError, ValueError, IndexError, KeyError, TypeError, struct.error, RecursionError)
 
@@ -31,7 +34,6 @@ def convert_with_libreoffice(content: Content, *, name: str, config: ExtractionC
 
     Raises ``MissingEngine`` without LibreOffice and ``UnreadableFile`` (``damaged``).
     """
-    del config
     folder = Path(tempfile.gettempdir())
     suffix = _legacy_kind(content, name)
     source = folder / f"in.{suffix}"
@@ -48,7 +50,22 @@ def convert_with_libreoffice(content: Content, *, name: str, config: ExtractionC
     if not made.exists():
         raise UnreadableFile("LibreOffice cannot open the file.", reason="damaged")
     stem = Path(name).name.rpartition(".")[0] or "document"
-    return Converted(content=made.read_bytes(), name=f"{stem}.{target}", engine="libreoffice")
+    return Converted(
+        content=made.read_bytes(),
+        name=f"{stem}.{target}",
+        engine="libreoffice",
+        plain=_plain(content, suffix, name=name, config=config),
+    )
+
+
+def _plain(
+    content: Content, suffix: str, *, name: str, config: ExtractionConfig
+) -> Document | None:
+    """Return the file's text as it is without LibreOffice, None where it cannot be had."""
+    try:
+        return _PLAIN_READERS[suffix](content, name=name, config=config)
+    except (FixInput, MissingEngine):
+        return None
 
 
 def read_rtf(content: Content, *, name: str, config: ExtractionConfig) -> Document:
@@ -82,12 +99,15 @@ def read_ppt(content: Content, *, name: str, config: ExtractionConfig) -> Docume
     with _open_ole(content) as ole:
         try:
             stream = ole.openstream("PowerPoint Document").read()
-            lines = list(_ppt_texts(stream, 0, len(stream)))
+            lines = list(_slide_texts(stream))
         except _BROKEN:
             raise _damaged() from None
     # An asterisk alone stands for a date or a slide's number.
-    text = "\n\n".join(dict.fromkeys(line for line in lines if line.strip() not in ("", "*")))
+    text = "\n\n".join(line for line in lines if line.strip() not in ("", "*"))
     return Document(text=text, format="text", engine="ole", warnings=(_NO_LIBREOFFICE,))
+
+
+_PLAIN_READERS = {"doc": read_doc, "ppt": read_ppt, "rtf": read_rtf}
 
 
 def _legacy_kind(content: Content, name: str) -> str:
@@ -112,6 +132,9 @@ def _open_ole(content: Content) -> Any:
 
 def _doc_text(ole: Any) -> Iterator[str]:
     main = ole.openstream("WordDocument").read()
+    if struct.unpack_from("<H", main, 2)[0] < _FIRST_WORD_97:
+        message = "Documents of Word 6 and 95 are read where LibreOffice is installed."
+        raise MissingEngine(message, reason="missing_program")
     flags = struct.unpack_from("<H", main, 10)[0]
     if flags & _ENCRYPTED_FLAG:
         raise UnreadableFile("The document is protected by a password.", reason="encrypted")
@@ -166,6 +189,22 @@ _WORD_CHARACTERS = {
 }
 
 
+def _slide_texts(stream: bytes) -> Iterator[str]:
+    """Yield the texts of the outline and the slides, each once.
+
+    What a later save has replaced stays in the stream: of records with the same texts one counts.
+    """
+    seen: set[tuple[str, ...]] = set()
+    place = 0
+    while place + 8 <= len(stream):
+        size = struct.unpack_from("<I", stream, place + 4)[0]
+        texts = tuple(_ppt_texts(stream, place, min(len(stream), place + 8 + size)))
+        if texts not in seen:
+            seen.add(texts)
+            yield from texts
+        place += 8 + size
+
+
 def _ppt_texts(stream: bytes, start: int, end: int) -> Iterator[str]:
     """Yield the texts of all records between two offsets."""
     place = start
@@ -173,7 +212,7 @@ def _ppt_texts(stream: bytes, start: int, end: int) -> Iterator[str]:
         version, kind, size = struct.unpack_from("<HHI", stream, place)
         place += 8
         stop = min(end, place + size)
-        if kind == _MASTER:
+        if kind == _MASTER or (kind == _OUTLINE and version >> 4 == _OF_MASTERS):
             pass  # "Click to edit": the template's text
         elif version & 0xF == _CONTAINER_VERSION:
             yield from _ppt_texts(stream, place, stop)

@@ -1,6 +1,8 @@
 """Outlook messages (MSG) through oxmsg, with their attachments and the messages inside them."""
 
+import codecs
 import io
+import re
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ _EMBEDDED = "__substg1.0_3701000D"
 """Storage of a message inside an attachment."""
 _EMBEDDED_HEADER_BYTES = 24
 _SHORT_NAME, _DISPLAY_NAME = 0x3704, 0x3001
-_BROKEN = (OSError, ValueError, KeyError, IndexError, AttributeError, TypeError, AssertionError)
+_BROKEN = (OSError, ValueError, LookupError, AttributeError, TypeError, AssertionError)
 
 
 def read_msg(content: Content, *, name: str, config: ExtractionConfig) -> Mail:
@@ -29,6 +31,7 @@ def read_msg(content: Content, *, name: str, config: ExtractionConfig) -> Mail:
     import oxmsg  # noqa: PLC0415 (loaded once by the forker)
 
     del name, config
+    codecs.register(_code_page)
     try:
         message = oxmsg.Message.load(
             str(content) if isinstance(content, Path) else io.BytesIO(read_all(content))
@@ -51,6 +54,15 @@ def read_msg(content: Content, *, name: str, config: ExtractionConfig) -> Mail:
         engine="oxmsg",
         warnings=(f"Only the first {MAX_PARTS} attachments were read.",) if many else (),
     )
+
+
+def _code_page(name: str) -> codecs.CodecInfo | None:
+    """Return the codec of a name such as ``windows-950``, which only Microsoft uses."""
+    found = re.fullmatch(r"windows[-_](\d+)", name)
+    try:
+        return codecs.lookup(f"cp{found[1]}") if found else None
+    except LookupError:
+        return None
 
 
 def _headers(message: Any) -> dict[str, str]:

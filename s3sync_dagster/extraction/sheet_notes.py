@@ -48,8 +48,8 @@ def _notes(archive: zipfile.ZipFile, sheet: str) -> Iterator[str]:
     shown = 0
     for kind, part in relations.values():
         if kind in ("comments", "threadedComment"):
-            for element in _parse(archive, part).iter():
-                if _name(element) in ("comment", "threadedComment") and shown < MAX_NOTES:
+            for element in _comments(_parse(archive, part)):
+                if shown < MAX_NOTES:
                     shown += 1
                     yield f"{element.get('ref', '')}: {_words(element)}"
     links = {key: target for key, (kind, target) in relations.items() if kind == "hyperlink"}
@@ -58,6 +58,17 @@ def _notes(archive: zipfile.ZipFile, sheet: str) -> Iterator[str]:
             if key in links and shown < MAX_NOTES:
                 shown += 1
                 yield f"{place}: {links[key]}"
+
+
+def _comments(part: Any) -> Iterator[Any]:
+    """Yield comments, without the copies of threads that old programs are to show."""
+    authors = [element.text or "" for element in part.iter() if _name(element) == "author"]
+    for element in part.iter():
+        number = element.get("authorId", "")
+        author = authors[int(number)] if number.isdigit() and int(number) < len(authors) else ""
+        is_copy = author.startswith("tc={")
+        if _name(element) in ("comment", "threadedComment") and not is_copy:
+            yield element
 
 
 def _link_places(archive: zipfile.ZipFile, sheet: str) -> Iterator[tuple[str, str]]:

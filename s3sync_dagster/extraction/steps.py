@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from s3sync_dagster.model.document import Document
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Converted:
@@ -12,6 +14,8 @@ class Converted:
     """Its suffix says who reads it."""
     engine: str
     """Who converted."""
+    plain: Document | None = None
+    """The text alone, by another way: what the converter must not lose."""
     warnings: tuple[str, ...] = ()
 
 

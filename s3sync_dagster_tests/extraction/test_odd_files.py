@@ -3,13 +3,19 @@
 import io
 import struct
 import zipfile
+from concurrent.futures import Future
 from pathlib import Path
 
 import olefile
 import pytest
 
+from s3sync_dagster.extraction import legacy
 from s3sync_dagster.extraction.content import sniff
-from s3sync_dagster.model.errors import UnreadableFile
+from s3sync_dagster.extraction.follow import Reading
+from s3sync_dagster.extraction.steps import Converted
+from s3sync_dagster.model.document import Document
+from s3sync_dagster.model.errors import EmptyText, MissingEngine, UnreadableFile
+from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster_tests.extraction import corpus, raw_pdf
 from s3sync_dagster_tests.extraction.conftest import Read
 from s3sync_dagster_tests.extraction.outlook_files import Entry, write_compound
@@ -187,3 +193,135 @@ def test_mail_that_an_editor_saved_as_utf_16_is_read(read: Read):
     document = read(mail.encode("utf-16"), "a.eml")
     assert document.title == "Plans"
     assert "We begin on Monday." in document.text
+
+
+def with_record(stream: bytes, kind: int, body: bytes) -> bytes:
+    """Return a workbook's stream with a record behind its first one."""
+    place = 4 + struct.unpack_from("<H", stream, 2)[0]
+    return stream[:place] + struct.pack("<HH", kind, len(body)) + body + stream[place:]
+
+
+def word_stream(*, flags: int = 0, version: int = 0xC1) -> bytes:
+    return struct.pack("<HHHHHH", 0xA5EC, version, 0, 0, 0, flags).ljust(5000, b"\0")
+
+
+def protected_files() -> dict[str, Entry]:
+    with olefile.OleFileIO(SAMPLES / "stock.xls") as file:
+        sheets = file.openstream("Workbook").read()
+    user = struct.pack("<HHIII", 0, 0x0FF6, 20, 0x14, 0xF3D1C4DF)
+    return {
+        "a.xls": Entry("Workbook", with_record(sheets, 0x2F, bytes(6))),
+        "a.doc": Entry("WordDocument", word_stream(flags=0x0100)),
+        "a.ppt": Entry("Current User", user.ljust(64, b"\0")),
+    }
+
+
+@pytest.mark.parametrize("name", ["a.xls", "a.doc", "a.ppt"])
+def test_old_file_with_a_password_is_protected(read: Read, name: str):
+    streams = [protected_files()[name], Entry("PowerPoint Document", b"x" * 600)]
+    with pytest.raises(UnreadableFile) as caught:
+        read(write_compound(Entry("Root Entry", children=streams[: 1 + (name == "a.ppt")])), name)
+    assert caught.value.reason == "encrypted"
+
+
+def test_open_document_with_a_password_is_protected(read: Read):
+    table = "<manifest:manifest><manifest:encryption-data/></manifest:manifest>"
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.text")
+        archive.writestr("META-INF/manifest.xml", table)
+        archive.writestr("content.xml", b"\x12\x99\x01")
+    with pytest.raises(UnreadableFile) as caught:
+        read(out.getvalue(), "a.odt")
+    assert caught.value.reason == "encrypted"
+
+
+def test_word_95_names_the_program_that_reads_it():
+    streams = [Entry("WordDocument", word_stream(version=0x68))]
+    content = write_compound(Entry("Root Entry", children=streams))
+    with pytest.raises(MissingEngine, match="Word 6 and 95"):
+        legacy.read_doc(content, name="a.doc", config=ExtractionConfig())
+
+
+def record(kind: int, body: bytes, *, version: int = 0xF) -> bytes:
+    return struct.pack("<HHI", version, kind, len(body)) + body
+
+
+def test_repeated_words_of_old_slides_stay_and_old_versions_go():
+    def words(text: str) -> bytes:
+        return record(0x0FA8, text.encode(), version=0)
+
+    slide = record(0x03EE, words("True") + words("False") + words("True"))
+    masters = record(0x0FF0, words("Click to edit"), version=0x1F)
+    stream = record(0x03E8, masters) + slide + slide + record(0x03EE, words("True"))
+    assert list(legacy._slide_texts(stream)) == ["True", "False", "True", "True"]
+
+
+def test_threaded_comment_comes_once(read: Read):
+    rels = "http://schemas.openxmlformats.org/package/2006/relationships"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/comments"
+    threads = "http://schemas.microsoft.com/office/2017/10/relationships/threadedComment"
+    content = added(
+        sheet_with(("cell",)),
+        "xl/worksheets/_rels/sheet1.xml.rels",
+        f'<Relationships xmlns="{rels}"><Relationship Id="r1" Type="{office}" Target="../c.xml"/>'
+        f'<Relationship Id="r2" Type="{threads}" Target="../t.xml"/></Relationships>',
+    )
+    content = added(
+        content,
+        "xl/c.xml",
+        "<comments><authors><author>tc={1}</author><author>Ada</author></authors><commentList>"
+        '<comment ref="A1" authorId="0"><text><t>[Threaded comment] Why?</t></text></comment>'
+        '<comment ref="B2" authorId="1"><text><t>A note.</t></text></comment></commentList>'
+        "</comments>",
+    )
+    thread = '<threadedComment ref="A1"><text>Why?</text></threadedComment>'
+    content = added(content, "xl/t.xml", f"<ThreadedComments>{thread}</ThreadedComments>")
+    assert read(content, "a.xlsx").text.endswith("- B2: A note.\n- A1: Why?\n")
+
+
+def sheet_with(*rows: tuple[object, ...]) -> bytes:
+    from openpyxl import Workbook
+
+    book = Workbook()
+    for row in rows:
+        book.active.append(row)  # type: ignore[union-attr]
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+class Converter:
+    """A pool whose one call gives a converted file and the text that it should have."""
+
+    def __init__(self, plain: str) -> None:
+        self.plain = plain
+
+    def submit(self, function: str, /, *args: object, **kwargs: object) -> Future[Converted]:
+        future: Future[Converted] = Future()
+        plain = Document(text=self.plain, format="text", engine="striprtf")
+        answer = Converted(content=b"x", name="a.docx", engine="libreoffice", plain=plain)
+        future.set_result(answer)
+        return future
+
+    def close(self) -> None:
+        return
+
+
+def converted(plain: str, found: str) -> Document:
+    """Return what is kept of a file whose conversion holds the words of ``found``."""
+
+    def extract(content: bytes, *, name: str, depth: int) -> Document:
+        if not found:
+            raise EmptyText("The file was read and holds no text.", reason="empty_text")
+        return Document(text=found, format="markdown", engine="docling")
+
+    config = ExtractionConfig(engines={".rtf": "striprtf"})
+    reading = Reading(config=config, pool=Converter(plain), extract=extract, depth=0)
+    return reading.read(b"{\\rtf", reader="rtf", name="a.rtf", suffix=".rtf")
+
+
+def test_words_that_the_converter_loses_are_kept():
+    assert converted("a b c d e f g h", "# a b").text == "a b c d e f g h"
+    assert converted("a b c d e f g h", "").engine == "striprtf"
+    assert converted("running head a b c d e f g", "# a b c d e f g").text == "# a b c d e f g"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from s3sync_dagster.extraction import outlook
 from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster_tests.extraction import corpus
 from s3sync_dagster_tests.extraction.conftest import Read
@@ -78,3 +79,10 @@ def test_cut_message_is_damaged(read: Read, share: float):
     with pytest.raises(UnreadableFile) as caught:
         read(whole[: int(len(whole) * share)], "cut.msg")
     assert caught.value.reason == "damaged"
+
+
+def test_code_pages_have_the_names_that_outlook_gives_them():
+    found = outlook._code_page("windows_950")
+    assert found is not None
+    assert found.decode("測試".encode("cp950"))[0] == "測試"
+    assert outlook._code_page("windows_4711") is None
