@@ -8,9 +8,12 @@ others want in: whoever holds many of them keeps nobody out.
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as HttpProtocol
+else:  # what is installed here
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol as HttpProtocol
 
 HEAD_BYTES = 64 * 1024
 READER_SECONDS = 60.0
@@ -67,7 +70,7 @@ class Connections:
         return False
 
 
-class PatientProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
+class PatientProtocol(HttpProtocol):
     """uvicorn's protocol with an end to patience. Made by ``patient``."""
 
     registry: Connections

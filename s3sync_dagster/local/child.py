@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from s3sync_dagster.local.guardian import Guardian
-from s3sync_dagster.local.privacy import OTHERS
+from s3sync_dagster.local.privacy import OTHERS, private_file
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Child:
         """Start the process."""
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
-        with self.log.open("ab") as output:
+        with open(self.log, "ab", opener=private_file) as output:
             self._process = subprocess.Popen(
                 self._command,
                 env=self._environment,

@@ -33,7 +33,7 @@ import psutil
 
 from s3sync_dagster.local.home import writable
 from s3sync_dagster.local.loopback import free_port, unguessable_host
-from s3sync_dagster.local.privacy import OTHERS, make_private
+from s3sync_dagster.local.privacy import OTHERS, make_private, private_file
 from s3sync_dagster.model.errors import Conflict, FixConfiguration, Unavailable
 from s3sync_dagster.ports.chroma_http import is_loopback_url
 from s3sync_dagster.settings import Settings
@@ -154,7 +154,7 @@ def _start(
     program = Path(sysconfig.get_path("scripts")) / "chroma"
     command = [sys.executable, str(program), "run", "--path", str(folder)]
     command += ["--host", host, "--port", str(port)]
-    with log.open("ab") as output:
+    with open(log, "ab", opener=private_file) as output:
         process = subprocess.Popen(
             command,
             env=settings.child_environment() | {"ANONYMIZED_TELEMETRY": "False"},

@@ -13,6 +13,11 @@ def keep_files_private() -> None:
     os.umask(OTHERS)
 
 
+def private_file(path: str, flags: int) -> int:
+    """Open a file that its user alone may read, for ``opener`` of ``open``."""
+    return os.open(path, flags, 0o600)
+
+
 def make_private(folder: Path) -> None:
     """Create a folder, and take from others what they may do in it, whatever existed before.
 

@@ -12,13 +12,14 @@ PUBLIC_URL = "S3SYNC_DAGSTER_PUBLIC_URL"
 
 def main() -> None:
     """Run Dagster's own command; the application that it makes gets the door."""
-    make = cli.create_app_from_workspace_process_context
+    module: Any = cli  # whose name of the maker is no public one
+    make = module.create_app_from_workspace_process_context
 
     def guarded(*arguments: Any, **named: Any) -> Door:
         return Door(make(*arguments, **named), public_url=os.environ.get(PUBLIC_URL))
 
     # Its command knows no middleware of others.
-    cli.create_app_from_workspace_process_context = guarded  # type: ignore[assignment]
+    module.create_app_from_workspace_process_context = guarded
     cli.main()
 
 
