@@ -18,7 +18,7 @@ from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import ChunkingConfig, EmbeddingConfig
 from s3sync_dagster.settings import Settings
 
-Kind = Literal["minilm", "static", "openai", "chroma-cloud", "hash"]
+Kind = Literal["minilm", "onnx", "static", "openai", "chroma-cloud", "hash"]
 
 QWEN = "Qwen/Qwen3-Embedding-0.6B"
 SPLADE = "prithivida/Splade_PP_en_v1"
@@ -43,6 +43,7 @@ CHUNK_BYTES: dict[Kind, int] = {
     "minilm": 1024,
     "static": 1024,
     "hash": 1024,
+    "onnx": 2048,  # at most: as much as the model in that folder reads
     "openai": 2048,
     "chroma-cloud": 2048,
 }

@@ -17,7 +17,7 @@ from s3sync_dagster.wiring import Parts, open_parts
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-EMBEDDINGS = click.Choice(["minilm", "static", "hash", "openai", "chroma-cloud"])
+EMBEDDINGS = click.Choice(["minilm", "onnx", "static", "hash", "openai", "chroma-cloud"])
 MODES = click.Choice(["mirror", "append", "keep_deleted"])
 
 
@@ -45,7 +45,9 @@ def embedding(help: str) -> Callable[[F], F]:  # noqa: A002  (click's own word)
                 "--embedding-key-env", metavar="NAME", help="Variable with the endpoint's key."
             ),
             click.option("--embedding-url", metavar="URL", help="Endpoint of `openai`."),
-            click.option("--embedding-model", help="Where the kind knows several."),
+            click.option(
+                "--embedding-model", help="Where the kind knows several; of `onnx` the folder."
+            ),
             click.option("--embedding", type=EMBEDDINGS, help=help),
         ):
             function = option(function)

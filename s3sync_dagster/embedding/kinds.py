@@ -65,10 +65,24 @@ def _open_model(
             from s3sync_dagster.embedding.static import StaticModel, find_static  # noqa: PLC0415
 
             return StaticModel(find_static(model_dir))
+        case "onnx":
+            return _open_onnx(config, model_dir, workers)
         case "openai":
             return _open_openai(config, api_key)
         case "chroma-cloud":
             return _open_chroma_cloud(config, api_key, embed_url)
+
+
+def _open_onnx(config: EmbeddingConfig, model_dir: Path | None, workers: int) -> Model:
+    from s3sync_dagster.embedding.onnx import OnnxModel, find_model  # noqa: PLC0415
+
+    if not config.model:
+        raise InvalidSetting(
+            "embedding.kind 'onnx' needs embedding.model: the folder of a sentence-embedding "
+            "model, or its name"
+        )
+    folder = find_model(config.model, model_dir)
+    return OnnxModel(folder, model=config.model, task=config.task, workers=workers)
 
 
 def _open_openai(config: EmbeddingConfig, api_key: Callable[[str], str | None]) -> Model:

@@ -63,7 +63,7 @@ class MiniLmModel:
         def infer_batch(places: list[int]) -> None:
             rows[places] = _means(session, [tokens[place] for place in places])
 
-        batches = _batches(tokens)
+        batches = make_batches(tokens)
         if self._workers == 1:
             for batch in batches:
                 infer_batch(batch)
@@ -79,7 +79,10 @@ class MiniLmModel:
     def _load(self) -> tuple[Any, Any]:
         with self._loading:
             if self._loaded is None:
-                self._loaded = (_load_tokenizer(self._folder), _load_session(self._folder))
+                self._loaded = (
+                    _load_tokenizer(self._folder),
+                    open_session(self._folder / "model.onnx"),
+                )
             return self._loaded
 
 
@@ -101,7 +104,7 @@ def _means(session: Any, tokens: Sequence[Sequence[int]]) -> Vectors:
     return means / np.linalg.norm(means, axis=1, keepdims=True)
 
 
-def _batches(tokens: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+def make_batches(tokens: Sequence[Sequence[int]]) -> Iterator[list[int]]:
     """Yield indices of texts of similar length, longest first."""
     batch: list[int] = []
     for place in sorted(range(len(tokens)), key=lambda i: -len(tokens[i])):
@@ -124,7 +127,8 @@ def _load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def _load_session(folder: Path) -> Any:
+def open_session(weights: Path) -> Any:
+    """Return a session of ONNX Runtime that uses one thread for each call."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -132,6 +136,4 @@ def _load_session(folder: Path) -> Any:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(
-        str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-    )
+    return onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])

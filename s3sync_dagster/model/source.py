@@ -48,9 +48,9 @@ class ChunkingConfig:
 class EmbeddingConfig:
     """Which model makes the vectors."""
 
-    kind: Literal["minilm", "static", "openai", "chroma-cloud", "hash"] = "minilm"
+    kind: Literal["minilm", "onnx", "static", "openai", "chroma-cloud", "hash"] = "minilm"
     model: str | None = None
-    """Model name where the kind knows several."""
+    """Model name where the kind knows several; for ``onnx`` its folder, or its name there."""
     task: Mapping[str, str] | None = None
     """Contract: ``dense.task`` with ``task_name``, ``document_prompt``, ``query_prompt``."""
     endpoint_url: str | None = None

@@ -11,7 +11,7 @@ import pytest
 from chromadb.utils.embedding_functions import DefaultEmbeddingFunction, ONNXMiniLM_L6_V2
 
 from s3sync_dagster.embedding import open_embedder
-from s3sync_dagster.embedding.minilm import BATCH_TEXTS, BATCH_TOKENS, _batches
+from s3sync_dagster.embedding.minilm import BATCH_TEXTS, BATCH_TOKENS, make_batches
 from s3sync_dagster.embedding.minilm_files import WHEEL_PACKAGE, find_minilm
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import MissingEngine
@@ -111,9 +111,9 @@ def test_a_stock_client_queries_by_text_and_filters(chroma_server, embedder):
     assert port.open(other, **place, embedder=embedder).count() == 0
 
 
-def test_batches_hold_texts_of_similar_length_within_bounds():
+def testmake_batches_hold_texts_of_similar_length_within_bounds():
     lengths = [3, 256, 5, 256, 100, 256, 256, 256, 7, 4, 4, 4, 4, 4, 4, 4]
-    batches = list(_batches([[0] * n for n in lengths]))
+    batches = list(make_batches([[0] * n for n in lengths]))
     assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
     for batch in batches:
         assert len(batch) <= BATCH_TEXTS

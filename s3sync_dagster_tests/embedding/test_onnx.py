@@ -1,0 +1,165 @@
+"""Any model's folder: how tokens become a vector stands in its files; others are refused."""
+
+import json
+import shutil
+import uuid
+from pathlib import Path
+
+import chromadb
+import numpy as np
+import pytest
+
+from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.embedding.minilm_files import _wheel_folder, find_minilm
+from s3sync_dagster.embedding.onnx import read_recipe
+from s3sync_dagster.engine.ports import ModelLimits
+from s3sync_dagster.model.document import Record
+from s3sync_dagster.model.errors import InvalidSetting, MissingEngine
+from s3sync_dagster.model.source import EmbeddingConfig
+from s3sync_dagster.ports.chroma import open_collections
+
+TEXTS = ["A short text.", "word " * 1000, "def add(a, b):\n    return a + b\n", "x"]
+
+
+@pytest.fixture
+def folder(model_dir, tmp_path) -> Path:
+    """MiniLM as sentence-transformers would save it with an ONNX file beside."""
+    made = tmp_path / "models" / "my-model"
+    weights = _wheel_folder()
+    assert weights is not None
+    ignored = shutil.ignore_patterns("*.safetensors", "README.md", "data_config.json")
+    shutil.copytree(weights, made, ignore=ignored)
+    (made / "onnx").mkdir()
+    (made / "onnx" / "model.onnx").symlink_to(find_minilm(model_dir) / "model.onnx")
+    return made
+
+
+def change(path: Path, **values) -> None:
+    content = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(content | values))
+
+
+def embed(folder, texts=TEXTS, **options):
+    config = EmbeddingConfig(kind="onnx", model=str(folder), **options)
+    return open_embedder(config, workers=2).embed_documents(texts)
+
+
+def test_minilm_as_a_folder_gives_the_vectors_of_minilm(folder, model_dir):
+    minilm = open_embedder(EmbeddingConfig(kind="minilm"), model_dir=model_dir)
+    theirs = minilm.embed_documents(TEXTS)
+    ours = open_embedder(EmbeddingConfig(kind="onnx", model="my-model"), model_dir=folder.parent)
+    np.testing.assert_allclose(ours.embed_documents(TEXTS), theirs, atol=2e-6)
+    np.testing.assert_allclose(ours.embed_query(TEXTS[0]), theirs[0], atol=2e-6)
+    assert ours.limits == ModelLimits(
+        default_size_bytes=1024, max_tokens=256, tokenizer_file=str(folder / "tokenizer.json")
+    )
+
+
+def test_pooling_length_and_norm_are_those_of_the_folder(folder):
+    plain = embed(folder)
+    pooling = folder / "1_Pooling" / "config.json"
+    change(pooling, pooling_mode_mean_tokens=False, pooling_mode_cls_token=True)
+    first = embed(folder)
+    assert np.abs(first - plain).max() > 0.01
+    change(pooling, pooling_mode_mean_tokens=True)
+    both = embed(folder)
+    assert both.shape == (len(TEXTS), 768)
+    for part, alone in ((both[:, :384], first), (both[:, 384:], plain)):
+        length = np.linalg.norm(part, axis=1, keepdims=True)
+        np.testing.assert_allclose(part / length, alone, atol=2e-6)
+    pooling.write_text(json.dumps({"pooling_mode": "lasttoken", "word_embedding_dimension": 384}))
+    alone, beside = embed(folder, ["x"]), embed(folder, ["x", "a much longer text than that"])
+    np.testing.assert_allclose(alone[0], beside[0], atol=1e-5)  # the padding is no token
+    modules = json.loads((folder / "modules.json").read_text())[:2]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    assert np.abs(np.linalg.norm(embed(folder), axis=1) - 1).min() > 0.01
+    change(folder / "sentence_bert_config.json", max_seq_length=16)
+    cut = embed(folder, ["word " * 14, "word " * 400])
+    np.testing.assert_allclose(cut[0], cut[1], atol=1e-5)
+
+
+def test_prompts_are_those_of_the_folder_or_of_the_task(folder):
+    plain = embed(folder, ["query: cats", "passage: cats", "find: cats"])
+    prompts = {"query": "query: ", "passage": "passage: "}
+    change(folder / "config_sentence_transformers.json", prompts=prompts)
+    config = EmbeddingConfig(kind="onnx", model=str(folder))
+    embedder = open_embedder(config)
+    np.testing.assert_allclose(embedder.embed_query("cats"), plain[0], atol=1e-5)
+    np.testing.assert_allclose(embedder.embed_documents(["cats"])[0], plain[1], atol=1e-5)
+    asked = open_embedder(
+        EmbeddingConfig(kind="onnx", model=str(folder), task={"query_prompt": "find: "})
+    )
+    np.testing.assert_allclose(asked.embed_query("cats"), plain[2], atol=1e-5)
+    assert asked.cache_key() != embedder.cache_key()
+
+
+def test_vectors_of_other_weights_are_never_taken_from_the_cache(folder, tmp_path):
+    first = open_embedder(EmbeddingConfig(kind="onnx", model=str(folder))).cache_key()
+    assert open_embedder(EmbeddingConfig(kind="onnx", model=str(folder))).cache_key() == first
+    weights = folder / "onnx" / "model.onnx"
+    other = weights.read_bytes() + b"\0"
+    weights.unlink()
+    weights.write_bytes(other)
+    assert open_embedder(EmbeddingConfig(kind="onnx", model=str(folder))).cache_key() != first
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("modules.json", '[{"type": "sentence_transformers.models.Dense", "path": "2"}]', "Dense"),
+        ("modules.json", "{", "modules.json"),
+        ("1_Pooling/config.json", '{"pooling_mode": "weightedmean"}', "weightedmean"),
+        ("1_Pooling/config.json", '{"pooling_mode_mean_sqrt_len_tokens": true}', "mean_sqrt_len"),
+        ("config.json", "[]", "config.json"),
+    ],
+)
+def test_a_folder_that_asks_for_more_is_refused(folder, file, content, said):
+    (folder / file).write_text(content)
+    with pytest.raises(MissingEngine, match=said) as caught:
+        embed(folder)
+    assert caught.value.reason == "damaged_model"
+
+
+def test_a_model_that_is_nowhere_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("BAAI/bge-small-en-v1.5", str(tmp_path)):
+        with pytest.raises(MissingEngine, match=name) as caught:
+            open_embedder(EmbeddingConfig(kind="onnx", model=name), model_dir=tmp_path)
+        assert caught.value.reason == "missing_model"
+    with pytest.raises(InvalidSetting, match=r"embedding\.model"):
+        open_embedder(EmbeddingConfig(kind="onnx"))
+
+
+def test_a_model_of_the_hubs_cache_is_found_by_its_name(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    snapshots = tmp_path / ".cache/huggingface/hub/models--me--mine/snapshots"
+    snapshots.mkdir(parents=True)
+    (snapshots / "abc").symlink_to(folder)
+    embedder = open_embedder(EmbeddingConfig(kind="onnx", model="me/mine"))
+    assert embedder.dimension == 384
+
+
+def test_a_collection_says_which_model_made_it(folder, chroma_server):
+    embedder = open_embedder(EmbeddingConfig(kind="onnx", model=str(folder)))
+    name = f"c-{uuid.uuid4().hex}"
+    collections = open_collections(url=chroma_server)
+    place = {"tenant": "default_tenant", "database": "default_database"}
+    collection = collections.open(name, **place, embedder=embedder)
+    records = [Record(id=f"r{n}", document=t, embedding_text=t, metadata={"n": n})
+               for n, t in enumerate(TEXTS)]  # fmt: skip
+    collection.upsert(records, embedder.embed_documents(TEXTS))
+    again = collections.open(name, **place, embedder=embedder, create=False)
+    assert again.query(embedder.embed_query("a function that adds"), limit=1)[0].id == "r2"
+    host, port = chroma_server.removeprefix("http://").split(":")
+    stock = chromadb.HttpClient(host=host, port=int(port)).get_collection(name)
+    persisted = stock.configuration_json["embedding_function"]
+    assert persisted["name"] == "sentence_transformer"
+    assert persisted["config"]["model_name"] == str(folder)
+    answer = stock.query(query_embeddings=[embedder.embed_query(TEXTS[0])], n_results=1)
+    assert answer["ids"] == [["r0"]]
+
+
+def test_the_recipe_of_minilm(folder):
+    recipe = read_recipe(folder)
+    assert (recipe.max_tokens, recipe.poolings, recipe.width) == (256, ("mean",), 384)
+    assert (recipe.normalize, recipe.document_prompt, recipe.padding) == (True, "", 0)
