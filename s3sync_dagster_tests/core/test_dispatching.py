@@ -1,0 +1,289 @@
+"""One dispatcher for all who start runs: what it hands on, what rests, what is taken back."""
+
+import pytest
+
+from s3sync_dagster.core.keys import partition_key
+from s3sync_dagster.engine.dispatching import (
+    BATCHES_AT_ONCE,
+    UNSEEN_SECONDS,
+    ask_again,
+    dispatch,
+    reap,
+    work_off,
+)
+from s3sync_dagster.engine.leasing import Leasing
+from s3sync_dagster.model.errors import NotFound, Unavailable
+from s3sync_dagster.model.invocation import Result, Trigger
+from s3sync_dagster_tests.core.rules import states
+
+
+class AskedRuns:
+    """Takes every batch; ``answer`` says what becomes of the next ones."""
+
+    def __init__(self, answer=True):
+        self.answer, self.orders, self.partitions = answer, [], []
+
+    def add_partitions(self, source_name, names):
+        self.partitions.append((source_name, list(names)))
+
+    def launch(self, order):
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        self.orders.append(order)
+        return self.answer
+
+
+@pytest.fixture
+def asked():
+    return AskedRuns()
+
+
+def hand_on(world, runs, **options):
+    return dispatch(world.catalog, runs, {world.source.id: world.source}, **options)
+
+
+def test_pending_keys_become_a_batch_with_its_partitions_told_before(world, asked):
+    for name in ("a.txt", "b.txt"):
+        world.bucket.put(name, "text")
+    world.listing()
+    assert hand_on(world, asked) == 1
+    (order,) = asked.orders
+    assert (list(order.keys), order.source) == (["a.txt", "b.txt"], world.source)
+    assert asked.partitions == [(world.source.name, ["a.txt", "b.txt"])]
+    (row,) = world.catalog.batches.live()
+    assert (row.state, row.token, row.yielded_at is None) == ("reserved", order.token, False)
+    assert hand_on(world, asked) == 0
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_of_a_paused_source_only_what_was_asked_for_is_served(world, asked, by_hand):
+    for name in ("auto.txt", "asked.txt"):
+        world.bucket.put(name, "text")
+    world.listing()
+    world.catalog.sources.set_paused(world.source.id, paused=True)
+    world.ask("asked.txt", trigger=Trigger.CLI if by_hand else Trigger.API)
+    assert hand_on(world, asked) == 1
+    assert [list(order.keys) for order in asked.orders] == [["asked.txt"]]
+    assert hand_on(world, asked) == 0
+    world.catalog.sources.set_paused(world.source.id, paused=False)
+    assert hand_on(world, asked) == 1
+    assert list(asked.orders[-1].keys) == ["auto.txt"]
+
+
+def test_a_persons_own_sync_works_on_a_paused_source_and_waits_for_no_back_off(world):
+    world.bucket.put("a.txt", "text")
+    world.listing()
+    world.catalog.sources.set_paused(world.source.id, paused=True)
+    done = []
+
+    def work(order, run_id):
+        done.append((list(order.keys), run_id))
+        world.catalog.documents.commit(order.token, world.source)
+        world.catalog.invocations.retry_failed(world.source)
+        world.catalog.batches.finish(order.token)
+        with world.catalog.database.write() as tx:
+            tx.exec_driver_sql("UPDATE invocations SET status = 'cancelled', finished_at = 1")
+
+    work_off(
+        world.catalog, world.source, clock=world.clock, owner="me", is_dead=lambda _: False,
+        work=work, note=print,
+    )  # fmt: skip
+    assert [keys for keys, _ in done] == [["a.txt"]]
+
+
+def test_a_source_that_is_being_deleted_gets_no_batch(world, asked):
+    world.ask("a.txt")
+    world.catalog.sources.mark_deleting(world.source.id, keep_records=True)
+    assert hand_on(world, asked) == 0
+
+
+@pytest.mark.parametrize("answer", [False, NotFound("no job yet"), Unavailable("nobody")])
+def test_a_batch_whose_run_cannot_be_asked_for_is_pending_again_at_once(world, answer):
+    world.ask("a.txt")
+    runs = AskedRuns(answer)
+    if isinstance(answer, Exception):
+        with pytest.raises(type(answer)):
+            hand_on(world, runs)
+    else:
+        assert hand_on(world, runs) == 0
+    assert world.catalog.batches.live() == []
+    assert [row.status for row in world.catalog.invocations.rows()] == ["pending"]
+
+
+def test_sources_take_turns_and_others_are_left_alone(world, asked):
+    other = world.source.with_changes(id="other", name="other", collection_name="other-texts")
+    world.catalog.sources.add(other)
+    world.ask("a.txt")
+    world.catalog.invocations.request(other, ["b.txt"], trigger=Trigger.API)
+    assert hand_on(world, asked, only={"other"}) == 0
+    assert hand_on(world, asked) == 1
+    assert [order.source.id for order in asked.orders] == [world.source.id]
+    assert BATCHES_AT_ONCE > 1
+
+
+def test_a_reservation_that_nobody_saw_is_asked_for_again_with_its_own_token(world, asked):
+    world.ask("a.txt")
+    hand_on(world, asked)
+    sources = {world.source.id: world.source}
+
+    def again(state):
+        return ask_again(
+            world.catalog, asked, sources, clock=world.clock, run_state=lambda *_: state
+        )
+
+    assert again("unknown") == 0
+    world.clock.seconds += UNSEEN_SECONDS
+    assert again("queued") == 0
+    assert again("unknown") == 1
+    first, second = asked.orders
+    assert (first.token, list(first.keys)) == (second.token, list(second.keys))
+
+
+@pytest.mark.parametrize(
+    ("state", "dead", "lease", "why"),
+    [
+        ("ended", None, 0, "its run ended before it started"),
+        ("overdue", None, 0, "its run never began"),
+        ("queued", None, 0, None),
+        ("queued", None, 700, None),
+        ("working", None, 700, None),
+        ("unknown", None, 599, None),
+        ("unknown", None, 601, "its reservation ended"),
+    ],
+)
+def test_which_reservations_are_dead(world, asked, state, dead, lease, why):
+    world.ask("a.txt")
+    hand_on(world, asked)
+    world.clock.seconds += lease
+    found = reap(
+        world.catalog, clock=world.clock, is_dead=lambda _: dead, run_state=lambda *_: state
+    )
+    assert [one.why for one in found] == ([why] if why else [])
+    if state in ("queued", "working"):
+        (row,) = world.catalog.batches.live()
+        assert row.lease_until > world.clock.seconds
+
+
+@pytest.mark.parametrize(
+    ("state", "dead", "later", "why"),
+    [
+        ("unknown", True, 0, "its process died"),
+        ("unknown", False, 9999, None),
+        ("working", None, 0, None),
+        ("ended", None, 0, "its run ended"),
+        ("ended", False, 0, None),
+        ("unknown", None, 119, None),
+        ("unknown", None, 121, "its lease ended"),
+    ],
+)
+def test_which_running_batches_are_dead(world, asked, state, dead, later, why):
+    world.ask("a.txt")
+    hand_on(world, asked)
+    world.catalog.batches.start(asked.orders[0].token, owner="w", run_id="r")
+    world.clock.seconds += later
+    found = reap(
+        world.catalog, clock=world.clock, is_dead=lambda _: dead, run_state=lambda *_: state
+    )
+    assert [one.why for one in found] == ([why] if why else [])
+    assert len(world.catalog.batches.live()) == (0 if why else 1)
+
+
+class TestLeasing:
+    @pytest.fixture
+    def leasing(self, world):
+        return Leasing(
+            catalog=world.catalog, clock=world.clock, owner="me", run_id="run-1", log=print
+        )
+
+    def test_a_reserved_batch_is_started_once_and_by_its_own_run_again(self, world, asked, leasing):
+        world.ask("a.txt")
+        hand_on(world, asked)
+        token = asked.orders[0].token
+        assert leasing.reserved(token).keys == ["a.txt"]
+        assert leasing.reserved(token).keys == ["a.txt"]
+
+    def test_a_batch_that_another_run_works_on_is_left_to_it(self, world, asked, leasing):
+        world.ask("a.txt")
+        hand_on(world, asked)
+        token = asked.orders[0].token
+        world.catalog.batches.start(token, owner="x", run_id="run-2")
+        assert leasing.reserved(token).lease is None
+
+    def test_a_batch_that_ended_is_asked_for_anew(self, world, asked, leasing):
+        world.ask("a.txt")
+        hand_on(world, asked)
+        token = asked.orders[0].token
+        world.catalog.batches.start(token, owner="x", run_id="run-2")
+        world.catalog.batches.finish(token)
+        assert leasing.reserved(token) is None
+        assert leasing.reserved("never-there") is None
+
+    def test_a_batch_that_was_given_back_is_nobodys(self, world, asked, leasing):
+        world.ask("a.txt")
+        hand_on(world, asked)
+        token = asked.orders[0].token
+        world.catalog.batches.release(token, died=False)
+        assert leasing.reserved(token).lease is None
+
+    def test_a_person_gets_what_no_other_batch_holds(self, world, asked, leasing):
+        world.ask("held.txt")
+        hand_on(world, asked)
+        leased = leasing.asked(world.source, ["held.txt", "free.txt", "free.txt"], force=True)
+        assert list(leased.keys) == ["free.txt"]
+        (aside,) = leased.asides
+        assert (aside.key, aside.result, aside.reason) == (
+            "held.txt", Result.LEFT_TO_RUN, "held"
+        )  # fmt: skip
+        asked_for = [row for row in world.catalog.invocations.rows() if row.trigger is Trigger.UI]
+        assert all(row.force for row in asked_for)
+
+    def test_nothing_asked_is_nothing_leased(self, world, leasing):
+        assert leasing.asked(world.source, [], force=False).lease is None
+
+    def test_partitions_nobody_knows_are_told(self, world, leasing):
+        shortened = partition_key("\x01" * 1000)
+        keys, asides = leasing.of_partitions(world.source, ["a.txt", shortened])
+        assert keys == ["a.txt"]
+        assert [(one.key, one.result, one.reason) for one in asides] == [
+            (shortened, Result.FAILED, "partition_unknown")
+        ]
+
+
+def test_a_batch_that_cannot_go_on_counts_its_attempts_and_rests_in_the_end(world):
+    """One policy for keys and for whole batches: what fails at its start is not tried for ever."""
+    from s3sync_dagster.engine.batch.lease import Lease
+    from s3sync_dagster.engine.batch.run import BatchFailed, BatchRun
+
+    world.bucket.put("a.txt", "text")
+    world.listing()
+    patience = world.engine().patience
+
+    def broken():
+        raise Unavailable("the model's disk is away")
+
+    for _ in range(patience.attempts + 2):
+        batch = world.catalog.batches.reserve(world.source.id, take=_take(), owner="w", run_id="r")
+        if batch is None:
+            break
+        run = BatchRun(
+            Lease(batch.token, catalog=world.catalog, clock=world.clock),
+            world.source,
+            catalog=world.catalog,
+            clock=world.clock,
+            patience=patience,
+            open_parts=broken,
+        )
+        with pytest.raises(BatchFailed) as caught:
+            run.extract()
+        assert [one.key for one in caught.value.outcomes] == ["a.txt"]
+        assert world.catalog.batches.live() == []
+        world.clock.seconds += 4000
+    assert states(world)["a.txt"] == ("failed", "unavailable")
+    [row] = world.catalog.invocations.rows()
+    assert row.attempts == patience.attempts
+
+
+def _take():
+    from s3sync_dagster.core.reservation import Take
+
+    return Take()
