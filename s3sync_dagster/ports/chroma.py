@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from s3sync_dagster.core.patience import WRITE_SECONDS
 from s3sync_dagster.engine.ports import WriteLimits
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
 from s3sync_dagster.ports.chroma_collection import CLOUD_RECORDS, READ_RECORDS, ChromaCollection
@@ -38,7 +39,7 @@ def open_collections(
     headers: Mapping[str, str] | None = None,
     cloud_api_key: str | None = None,
     path: Path | None = None,
-    timeout_seconds: float = 60.0,
+    timeout_seconds: float = WRITE_SECONDS,
     tries: int = 8,
     verify: SSLContext | str | bool = True,
     clock: Clock | None = None,

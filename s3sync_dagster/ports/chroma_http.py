@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from s3sync_dagster.core.patience import WRITE_SECONDS
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.retry import call_with_retries
 from s3sync_dagster.model.errors import (
@@ -57,7 +58,7 @@ class ChromaHttp:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        timeout_seconds: float = 60.0,
+        timeout_seconds: float = WRITE_SECONDS,
         tries: int = 8,
         verify: SSLContext | str | bool = True,
         clock: Clock | None = None,
