@@ -151,7 +151,7 @@ def _sniff_ole(content: Content) -> str:
     body = read_all(content)
     try:
         with olefile.OleFileIO(body) as file:
-            names = {path[0].casefold() for path in file.listdir() if len(path) == 1}
+            names = {str(path[0]).casefold() for path in file.listdir() if len(path) == 1}
             if is_protected(file, names):
                 return "encrypted"
     except _BROKEN_COMPOUND:

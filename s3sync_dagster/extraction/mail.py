@@ -42,12 +42,18 @@ def read_eml(content: Content, *, name: str, config: ExtractionConfig) -> Mail:
 def read_mhtml(content: Content, *, name: str, config: ExtractionConfig) -> Converted:
     """Return the page that a web archive holds."""
     del config
-    message = _parse(read_all(content))
-    for part in message.walk():
+    html = page_of(read_all(content))
+    if html is None:
+        raise UnreadableFile("The web archive holds no page.", reason="damaged")
+    return Converted(content=html, name=Path(name).stem + ".html", engine="email")
+
+
+def page_of(archive: bytes) -> bytes | None:
+    """Return the page that a web archive holds, in UTF-8; None where there is none."""
+    for part in _parse(archive).walk():
         if part.get_content_type() in ("text/html", "application/xhtml+xml"):
-            html = _decoded(part).encode()
-            return Converted(content=html, name=Path(name).stem + ".html", engine="email")
-    raise UnreadableFile("The web archive holds no page.", reason="damaged")
+            return _decoded(part).encode()
+    return None
 
 
 def _parse(content: bytes) -> EmailMessage:

@@ -10,6 +10,7 @@ from s3sync_dagster.extraction.docling_reader import (
     open_backend,
     to_markdown,
 )
+from s3sync_dagster.extraction.drawings import with_drawings
 from s3sync_dagster.extraction.metadata import office_properties
 from s3sync_dagster.extraction.templates import as_document, as_plain_open_document
 from s3sync_dagster.model.document import Document
@@ -35,7 +36,8 @@ def read_docx(content: Content, *, name: str, config: ExtractionConfig) -> Docum
     _keep_footnotes(parsed)
     texts = [drawing.get("descr") or "" for drawing in backend.docx_obj.element.body.iter(_DRAWING)]
     markdown = fill_pictures(to_markdown(parsed, layers=("BODY", "NOTES")), texts)
-    return _document(content, markdown)
+    main = str(backend.docx_obj.part.partname).lstrip("/")
+    return _document(content, with_drawings(markdown, content, main))
 
 
 def read_odt(content: Content, *, name: str, config: ExtractionConfig) -> Document:

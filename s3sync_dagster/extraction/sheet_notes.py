@@ -1,7 +1,6 @@
 """Comments and links of XLSX sheets, which the fast reader does not give."""
 
 import io
-import posixpath
 import re
 import zipfile
 from collections.abc import Iterator
@@ -10,11 +9,27 @@ from typing import Any
 
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE
+from s3sync_dagster.extraction.drawings import drawing_texts
+from s3sync_dagster.extraction.package import name_of, parse_part, relations
 
 MAX_NOTES = 5000
 """Of one sheet."""
-_MAX_PART_BYTES = 64 * 1024**2
 _RELATED = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+
+
+def sheet_drawings(content: Content) -> dict[str, list[str]]:
+    """Return the texts of boxes, charts and diagrams by sheet name; empty for other formats."""
+    source = content if isinstance(content, Path) else io.BytesIO(content)
+    if not zipfile.is_zipfile(source):
+        return {}
+    try:
+        with zipfile.ZipFile(source) as archive:
+            if not any(name.startswith("xl/drawings/") for name in archive.namelist()):
+                return {}
+            sheets = list(_sheets(archive))
+    except (*BROKEN_ARCHIVE, KeyError):
+        return {}
+    return {name: drawing_texts(content, part) for name, part in sheets if part}
 
 
 def sheet_notes(content: Content) -> dict[str, list[str]]:
@@ -36,23 +51,23 @@ def sheet_notes(content: Content) -> dict[str, list[str]]:
 
 
 def _sheets(archive: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
-    targets = dict(_relations(archive, "xl/workbook.xml"))
-    for element in _parse(archive, "xl/workbook.xml").iter():
-        if _name(element) == "sheet":
+    targets = dict(relations(archive, "xl/workbook.xml"))
+    for element in parse_part(archive, "xl/workbook.xml").iter():
+        if name_of(element) == "sheet":
             _, part = targets.get(element.get(_RELATED, ""), ("", ""))
             yield element.get("name", ""), part
 
 
 def _notes(archive: zipfile.ZipFile, sheet: str) -> Iterator[str]:
-    relations = dict(_relations(archive, sheet)) if sheet else {}
+    related = dict(relations(archive, sheet)) if sheet else {}
     shown = 0
-    for kind, part in relations.values():
+    for kind, part in related.values():
         if kind in ("comments", "threadedComment"):
-            for element in _comments(_parse(archive, part)):
+            for element in _comments(parse_part(archive, part)):
                 if shown < MAX_NOTES:
                     shown += 1
                     yield f"{element.get('ref', '')}: {_words(element)}"
-    links = {key: target for key, (kind, target) in relations.items() if kind == "hyperlink"}
+    links = {key: target for key, (kind, target) in related.items() if kind == "hyperlink"}
     if links:
         for place, key in _link_places(archive, sheet):
             if key in links and shown < MAX_NOTES:
@@ -62,12 +77,12 @@ def _notes(archive: zipfile.ZipFile, sheet: str) -> Iterator[str]:
 
 def _comments(part: Any) -> Iterator[Any]:
     """Yield comments, without the copies of threads that old programs are to show."""
-    authors = [element.text or "" for element in part.iter() if _name(element) == "author"]
+    authors = [element.text or "" for element in part.iter() if name_of(element) == "author"]
     for element in part.iter():
         number = element.get("authorId", "")
         author = authors[int(number)] if number.isdigit() and int(number) < len(authors) else ""
         is_copy = author.startswith("tc={")
-        if _name(element) in ("comment", "threadedComment") and not is_copy:
+        if name_of(element) in ("comment", "threadedComment") and not is_copy:
             yield element
 
 
@@ -85,36 +100,6 @@ def _link_places(archive: zipfile.ZipFile, sheet: str) -> Iterator[tuple[str, st
             rest = data[data.rfind(b"<") :] if data.rfind(b"<") > data.rfind(b">") else b""
 
 
-def _relations(archive: zipfile.ZipFile, part: str) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yield id, kind and target of what a part refers to; targets inside the file as full paths."""
-    folder, name = posixpath.split(part)
-    path = f"{folder}/_rels/{name}.rels"
-    if path not in archive.namelist():
-        return
-    for element in _parse(archive, path):
-        target = element.get("Target", "")
-        kind = element.get("Type", "").rpartition("/")[2]
-        if element.get("TargetMode") != "External":
-            target = posixpath.normpath(posixpath.join(folder, target)).lstrip("/")
-        yield element.get("Id", ""), (kind, target)
-
-
-def _parse(archive: zipfile.ZipFile, part: str) -> Any:
-    from defusedxml import DefusedXmlException  # noqa: PLC0415 (only in workers)
-    from defusedxml.ElementTree import ParseError, fromstring  # noqa: PLC0415
-
-    if archive.getinfo(part).file_size > _MAX_PART_BYTES:
-        raise KeyError(part)
-    try:
-        return fromstring(archive.read(part))
-    except (ParseError, DefusedXmlException):
-        raise KeyError(part) from None
-
-
-def _name(element: Any) -> str:
-    return str(element.tag).rpartition("}")[2]
-
-
 def _words(element: Any) -> str:
-    texts = (part.text or "" for part in element.iter() if _name(part) in ("t", "text"))
+    texts = (part.text or "" for part in element.iter() if name_of(part) in ("t", "text"))
     return " ".join(" ".join(texts).split())

@@ -83,6 +83,12 @@ class SheetWriter:
         if notes:
             self._write("".join(f"- {note}\n" for note in notes) + "\n")
 
+    def add_drawings(self, texts: list[str]) -> None:
+        """Write the words of boxes and charts after the sheet's rows, as a page of their own."""
+        if texts:
+            self.pages.append(Page(start=self.length, label=f"{self.title}: drawings"))
+            self._write("".join(f"{text}\n\n" for text in texts))
+
     def _flush(self) -> None:
         if not self.block:
             return

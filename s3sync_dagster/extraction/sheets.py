@@ -3,14 +3,15 @@
 import contextlib
 import datetime
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.metadata import office_properties
 from s3sync_dagster.extraction.sheet_extent import check_extents
-from s3sync_dagster.extraction.sheet_notes import sheet_notes
+from s3sync_dagster.extraction.sheet_formats import Show, shown_cells
+from s3sync_dagster.extraction.sheet_notes import sheet_drawings, sheet_notes
 from s3sync_dagster.extraction.sheet_tables import MergedCells, SheetWriter
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import UnreadableFile
@@ -30,7 +31,8 @@ def read_workbook(content: Content, *, name: str, config: ExtractionConfig) -> D
     del name, config
     check_extents(content)
     writer = SheetWriter()
-    notes = sheet_notes(content)
+    notes, drawings = sheet_notes(content), sheet_drawings(content)
+    shown = shown_cells(content)
     hidden: list[str] = []
     with _open_workbook(content) as workbook:
         for sheet in workbook.sheets_metadata:
@@ -39,8 +41,9 @@ def read_workbook(content: Content, *, name: str, config: ExtractionConfig) -> D
             if sheet.visible != python_calamine.SheetVisibleEnum.Visible:
                 hidden.append(sheet.name)
                 continue
-            _write_sheet(writer, workbook, sheet.name)
+            _write_sheet(writer, workbook, sheet.name, shown.get(sheet.name, {}))
             writer.add_notes(notes.get(sheet.name, []))
+            writer.add_drawings(drawings.get(sheet.name, []))
     properties = office_properties(content)
     return Document(
         text="".join(writer.pieces).rstrip("\n") + "\n" if writer.pages else "",
@@ -81,7 +84,9 @@ def _calamine_errors() -> Iterator[None]:
         raise UnreadableFile("The workbook is cut off or damaged.", reason="damaged") from None
 
 
-def _write_sheet(writer: SheetWriter, workbook: Any, title: str) -> None:
+def _write_sheet(
+    writer: SheetWriter, workbook: Any, title: str, shown: Mapping[tuple[int, int], Show | str]
+) -> None:
     writer.begin_sheet(title)
     with _calamine_errors():
         sheet = workbook.get_sheet_by_name(title)
@@ -90,9 +95,20 @@ def _write_sheet(writer: SheetWriter, workbook: Any, title: str) -> None:
         merged = MergedCells(sheet.merged_cell_ranges or [])
         for number, row in enumerate(rows, start=1):
             # iter_rows gives the rows above the first used one too, but not the columns before.
-            cells = [""] * first_column + [_plain(value) for value in row]
+            values = [""] * first_column + row
+            if shown:
+                values = [_shown(v, shown.get((number - 1, i))) for i, v in enumerate(values)]
+            cells = [_plain(value) for value in values]
             writer.add_row(number, merged.fill(number - 1, cells))
     writer.end_table()
+
+
+def _shown(value: object, how: Show | str | None) -> object:
+    """Return a number as its cell shows it, and an error by its name."""
+    if isinstance(how, str):
+        return value or how
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return how(float(value)) if how is not None and is_number else value  # type: ignore[arg-type]
 
 
 def _plain(value: object) -> str:

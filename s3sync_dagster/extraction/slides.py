@@ -15,6 +15,7 @@ from s3sync_dagster.extraction.docling_reader import (
     open_backend,
     to_markdown,
 )
+from s3sync_dagster.extraction.drawings import with_drawings
 from s3sync_dagster.extraction.metadata import office_properties
 from s3sync_dagster.extraction.pages import PageWriter
 from s3sync_dagster.extraction.templates import as_document
@@ -44,7 +45,11 @@ def read_pptx(content: Content, *, name: str, config: ExtractionConfig) -> Docum
     return _document(
         content,
         (
-            _slide(backend, number, list(_descriptions(slide.shapes)))
+            with_drawings(
+                _slide(backend, number, list(_descriptions(slide.shapes))),
+                content,
+                str(slide.part.partname).lstrip("/"),
+            )
             for number, slide in enumerate(slides, start=1)
         ),
         warnings,

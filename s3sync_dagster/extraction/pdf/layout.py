@@ -18,6 +18,7 @@ from s3sync_dagster.extraction.pdf.blocks import (
 from s3sync_dagster.extraction.pdf.figures import with_figures
 from s3sync_dagster.extraction.pdf.garbled import is_garbled
 from s3sync_dagster.extraction.pdf.grids import Word, find_grids
+from s3sync_dagster.extraction.pdf.headings import Piece, find_headings
 from s3sync_dagster.extraction.pdf.lists import find_lists
 from s3sync_dagster.extraction.pdf.lost_lines import Line, add_lines, find_lost_lines
 from s3sync_dagster.extraction.pdf.order import in_reading_order, put_in_place
@@ -206,12 +207,29 @@ def _layout(page: Any) -> _Layout:
     ]
     blocks = find_lists([_block(block) for block in page.blocks or ()], words)
     blocks = part_columns(find_grids(blocks, words))
+    blocks = in_reading_order(blocks, width=page.width)
     return _Layout(
-        blocks=mend_tables(in_reading_order(blocks, width=page.width)),
+        blocks=mend_tables(find_headings(blocks, _pieces(page))),
         margins=_margin_lines(page),
         height=page.height,
         looks_garbled=bool(page.complexity and page.complexity.is_garbled),
     )
+
+
+def _pieces(page: Any) -> list[Piece]:
+    return [
+        Piece(
+            text=item.text,
+            left=item.x,
+            top=item.y,
+            width=item.width,
+            height=item.height,
+            size=item.font_size or 0.0,
+            weight=item.font_weight or 400,
+        )
+        for item in page.text_items
+        if not item.rotation
+    ]
 
 
 def _margin_lines(page: Any) -> list[MarginLine]:
