@@ -14,6 +14,9 @@ HERE = Path(__file__).parent
 BENCHMARKS = {
     "chunking": "cuts, sizes and speed of the chunker (chunking/run.py)",
     "chunking.retrieval": "what is found again, by chunker",
+    "chunking.public": "Chroma's public benchmark of chunking: dense, words, hybrid",
+    "chunking.weights": "weights of search: chosen on one half, reported on the other",
+    "languages": "words in six languages",
     "extraction.pdf_quality": "reading order, tables and headings of PDFs",
     "extraction.formats": "words, headings and tables by format, beside docling",
     "extraction.gallery": "peak memory and time of the bad files",

@@ -6,6 +6,7 @@ exact, so that cuts are compared and not an index.
 
 from __future__ import annotations
 
+import functools
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -116,11 +117,16 @@ def folded(ranking: Ranking, pieces: Sequence[Piece]) -> Ranking:
     seen: set[str] = set()
     kept: Ranking = []
     for number in ranking:
-        text = " ".join(pieces[number].text.split())
+        text = _plain(pieces[number].text)
         if text not in seen:
             seen.add(text)
             kept.append(number)
     return kept
+
+
+@functools.cache
+def _plain(text: str) -> str:
+    return " ".join(text.split())
 
 
 def grade(

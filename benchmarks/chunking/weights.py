@@ -30,9 +30,9 @@ from tasks import all_tasks
 from s3sync_dagster.engine import hybrid
 from s3sync_dagster.ports import word_index
 
-SHARES = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 1.0)
+SHARES = (0.0, 0.2, 0.3, 0.4, 0.6, 1.0)
 """Of words, where none of the question's fit; also tried as the share whatever fits."""
-PLACES = (0.0, 0.5, 1.0, 1.5, 2.0)
+PLACES = (0.0, 1.0, 1.5)
 PAIRS = 500
 SHOWN = 30
 """Hits that are judged."""

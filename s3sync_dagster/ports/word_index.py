@@ -50,7 +50,7 @@ CREATE VIRTUAL TABLE words USING fts5 (
     text, place, tokenize = 'porter unicode61 remove_diacritics 2'
 );
 CREATE VIRTUAL TABLE pieces USING fts5 (
-    text, content = '', detail = none, tokenize = 'unicode61 remove_diacritics 2'
+    text, content = '', tokenize = 'unicode61 remove_diacritics 2'
 );
 """
 _SEARCH = """

@@ -225,6 +225,19 @@ def test_english_has_no_pieces():
     assert pieces_of("Die Bank und der Bär") == "bank"
 
 
+def test_who_shares_more_pieces_comes_first(collection, index):
+    texts = [
+        "Die Kasse ist zu.",
+        "Das Kassenbuch und die Versicherungskarte liegen bei der Kasse.",
+        "Der Versicherte und die Sicherung.",
+    ]
+    write(collection, "a", *texts)
+    index.follow(collection, [version("a", 3)])
+    found = index.search("Karten für Versicherungen", limit=9)
+    assert [name for name, _ in found] == ["a-1", "a-2"]
+    assert found[0][1] > found[1][1] > 0
+
+
 def test_pieces_go_with_their_text(collection, index):
     write(collection, "a", "Die Krankenversicherung zahlt für den Kranken.")
     index.follow(collection, [version("a", 1)])

@@ -1,0 +1,61 @@
+"""``s3sync query``: what stands around a hit, where else its text stands, a damaged index."""
+
+import uuid
+
+import pytest
+
+LONG = "".join(f"## Part {n}\n\n{f'Filler number {n} of this part. ' * 30}\n\n" for n in range(6))
+FILES = {
+    "docs/long.md": f"# Long\n\n{LONG}## Ferry\n\nThe ferry leaves at dawn.\n",
+    "docs/one.txt": "The lighthouse keeper counts the ships.",
+    "docs/two.txt": "The lighthouse  keeper counts the ships.\n",
+}
+
+
+@pytest.fixture
+def collection(s3sync, aws_endpoint) -> str:
+    bucket, name = aws_endpoint.make_bucket(), f"c-{uuid.uuid4().hex[:12]}"
+    aws_endpoint.put_all(bucket, FILES)
+    done = s3sync(
+        "sync", f"s3://{bucket}/", "--collection", name,
+        "--endpoint-url", aws_endpoint.url, "--embedding", "hash",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    return name
+
+
+def test_hits_name_their_copies_their_neighbours_and_their_document(s3sync, collection, home):
+    told = s3sync("query", "lighthouse keeper", "-c", collection, "-n", "1").out.splitlines()
+    first, other = ("one", "two") if "docs/one.txt" in told[0] else ("two", "one")
+    assert told[0].startswith(f"1. docs/{first}.txt:1-1  ")
+    assert told[1] == f"   the same text: docs/{other}.txt:1-1"
+    [hit] = s3sync("query", "lighthouse keeper", "-c", collection, "-n", "1", "--json").json
+    assert [one["metadata"]["document_key"] for one in hit["copies"]] == [f"docs/{other}.txt"]
+
+    [ferry] = s3sync(
+        "query",
+        "when does the ferry leave",
+        "-c",
+        collection,
+        "-n",
+        "1",
+        "--context",
+        "1",
+        "--json",
+    ).json
+    assert "leaves at dawn" in ferry["document"]
+    assert ferry["before"][-1]["id"].rsplit("-", 1)[0] == ferry["id"].rsplit("-", 1)[0]
+    assert "Filler" in ferry["before"][-1]["document"]
+    grouped = s3sync("query", "filler ferry ships", "-c", collection, "-n", "6", "--group").out
+    documents = [line for line in grouped.splitlines() if line.startswith("docs/")]
+    assert sorted(documents) == sorted(set(documents))
+    assert "docs/long.md" in documents
+
+    [index] = (home / "words").glob("*.db")
+    content = index.read_bytes()
+    index.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    for suffix in ("-wal", "-shm"):
+        index.with_name(index.name + suffix).unlink(missing_ok=True)
+    again = s3sync("query", "lighthouse keeper", "-c", collection, "--words", "-n", "1")
+    assert (again.code, again.err) == (0, "")
+    assert "lighthouse" in again.out
