@@ -14,7 +14,7 @@ from s3sync_dagster.core.page import PageCommit, PageWindow, is_held
 from s3sync_dagster.core.state import Departing, DepartureCursor, ListingRow, ListingState
 
 LEASE_SECONDS = 90.0
-DEPARTURES_A_PART = 1000
+DEPARTURES_A_PART = 500
 """Keys whose end one transaction writes."""
 
 

@@ -110,6 +110,9 @@ def verify_collection(
     if fix and not found.sound:
         documents.distrust([expected.with_keys_met(doc) for doc in (*lacking, *altered)])
         collection.delete(found.stray)
+        # Nobody claims a stray, so a document that grew meanwhile may have got that very record:
+        # whoever writes has told the catalog before, so it is known now.
+        documents.distrust(_owners(found.stray, source, collection, documents))
         found.fixed = True
     return found
 
@@ -213,4 +216,25 @@ def _still_stray(
         record.id
         for record in collection.get(ids).values()
         if record.metadata.get("s3sync_source") == source.id and not expected.meets(record)
+    ]
+
+
+def _owners(
+    ids: Sequence[str],
+    source: Source,
+    collection: CollectionPort,
+    documents: VerifiedDocuments,
+) -> list[DocumentState]:
+    """Return the documents that have, or may be writing, records of these ids."""
+    first: dict[str, int] = {}
+    for record_id in ids:
+        document_id, _, index = record_id.rpartition("-")
+        if index.isdigit():
+            first[document_id] = min(int(index), first.get(document_id, int(index)))
+    if not first:
+        return []
+    return [
+        one
+        for one in _of_collection(source, documents, collection.name)
+        if one.document_id in first and max(one.count, one.high_water) > first[one.document_id]
     ]

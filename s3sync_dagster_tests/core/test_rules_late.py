@@ -3,6 +3,8 @@
 import pytest
 
 from s3sync_dagster.core.state import DocumentPhase
+from s3sync_dagster.engine.verifying import verify_collection
+from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import LeaseLost, RecordRejected, Unavailable
 from s3sync_dagster_tests.core.rules import LONG, hold, work_on
 
@@ -114,3 +116,48 @@ def test_a_late_removal_that_ends_in_an_error_is_distrusted_too(world):
     world.run_batches()
     assert "here again" in world.texts().values()
     assert all_clean(world)
+
+
+@pytest.mark.parametrize("ends", ["before the delete", "after the delete"])
+def test_a_document_that_grows_into_a_stray_while_it_is_deleted_is_written_again(world, ends):
+    world.bucket.put("k.txt", "a\n\nb")
+    world.sync()
+    port = world.collections.open(
+        "docs", tenant=world.source.tenant, database=world.source.database_name,
+        embedder=world.embedder,
+    )  # fmt: skip
+    (document,) = world.catalog.documents.of_key(world.source.id, "k.txt")
+    record = next(iter(port.get([f"{document.document_id}-1"]).values()))
+    stray = Record(
+        id=f"{document.document_id}-2", document="stray", embedding_text="stray",
+        metadata=dict(record.metadata),
+    )  # fmt: skip
+    port.upsert([stray], world.embedder.embed_documents(["stray"]))
+
+    class Slow:
+        """A collection in which the document grows between the second look and the deletion."""
+
+        def __getattr__(self, name):
+            return getattr(port, name)
+
+        def delete(self, ids):
+            world.bucket.put("k.txt", "a\n\nb\n\nc")
+            world.listing()
+            if ends == "before the delete":
+                world.run_batches()
+                port.delete(ids)
+            else:
+                work_on(world, hold(world, "k.txt"), at=lambda s: self._at(s, ids))
+
+        def _at(self, step, ids):
+            if step == "upserted":
+                port.delete(ids)
+
+    found = verify_collection(
+        world.source, collection=Slow(), documents=world.catalog.documents, fix=True
+    )
+    assert found.stray == [stray.id]
+    world.run_batches()
+    assert sorted(world.texts().values()) == ["a", "b", "c"]
+    (document,) = world.catalog.documents.of_key(world.source.id, "k.txt")
+    assert (document.phase, document.count) == (DocumentPhase.CLEAN, 3)

@@ -6,13 +6,14 @@ import pytest
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.listings import LEASE_SECONDS
+from s3sync_dagster.core.page import is_held
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.engine.listing import WINDOW_KEYS, ListingParts, list_when_due, list_whole
 from s3sync_dagster.engine.ports import ListPage
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import DeleteMode
-from s3sync_dagster_tests.core.rules import event, states
+from s3sync_dagster_tests.core.rules import event, hold, states
 
 DAY = 86_400
 
@@ -178,6 +179,51 @@ def test_a_waiting_key_that_is_looked_at_before_the_page_s_commit_is_asked_for_b
     world.listing()
     world.run_batches()
     assert list(world.texts().values()) == ["B"]
+
+
+def test_a_key_that_waits_for_its_time_is_not_hurried_by_a_listing(world):
+    def refuse(kind, _key):
+        if kind == "GET":
+            raise Unavailable("not now")
+
+    world.fault = refuse
+    world.bucket.put("k.md", "A")
+    world.sync()
+    (before,) = world.catalog.invocations.rows(source_id=world.source.id)
+    assert before.next_attempt_at > world.clock.seconds
+    world.bucket.put("k.md", "B")
+    world.listing()
+    (after,) = world.catalog.invocations.rows(source_id=world.source.id)
+    assert after.next_attempt_at == before.next_attempt_at
+
+
+@pytest.mark.parametrize(
+    ("status", "differs", "held"),
+    [
+        (None, False, False),
+        (None, True, False),
+        ("pending", False, True),
+        ("pending", True, True),
+        ("processing", False, True),
+        ("processing", True, False),
+    ],
+)
+def test_who_waits_will_see_a_change_and_who_works_may_have_read_before_it(status, differs, held):
+    assert is_held(status, differs=differs) is held
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_key_under_work_is_asked_for_again_only_where_its_object_is_another(world, changed):
+    world.bucket.put("k.md", "A")
+    world.listing()
+    hold(world, "k.md")
+    if changed:
+        world.bucket.put("k.md", "B")
+    world.listing()
+    rows = world.catalog.invocations.rows(source_id=world.source.id)
+    assert Counter(row.status for row in rows) == Counter(
+        ["processing", "pending"] if changed else ["processing"]
+    )
 
 
 # --- stretches that vanish -----------------------------------------------------------------------

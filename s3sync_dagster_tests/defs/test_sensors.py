@@ -312,6 +312,19 @@ def test_old_runs_go_and_what_their_keys_show_stays(world):
     assert prune_runs(world.instance, [world.source.name], keep_runs=1, now=later) == 0
 
 
+def test_as_many_runs_as_are_kept_stay_whatever_their_age_and_failed_ones_go_last(world):
+    world.sync()
+    world.aws.put(world.bucket, "docs/bad.pdf", b"%PDF-1.7 broken")
+    world.sync()
+    world.aws.put(world.bucket, KEYS[0], "# Changed")
+    world.sync()
+    names, later = [world.source.name], datetime.now(UTC) + timedelta(days=100)
+    assert prune_runs(world.instance, names, keep_runs=3, now=later) == 0
+    assert prune_runs(world.instance, names, keep_runs=1, now=later) == 2
+    (left,) = world.instance.get_runs()
+    assert left.status is dg.DagsterRunStatus.FAILURE
+
+
 def test_old_reports_of_checks_go_but_the_latest(world):
     world.sync()
     runtime, names = Runtime(world.parts), [world.source.name]

@@ -20,10 +20,8 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 from s3sync_dagster.core.naming import SOURCE_TAG
 
 KEEP_RUNS = 1000
-"""Newest runs of this code location's sources that stay, whatever their age."""
-KEEP_DAYS = 14
-"""Older ones go, those that failed after ``KEEP_FAILED_DAYS``: their keys show FAILED till then."""
-KEEP_FAILED_DAYS = 30
+"""Runs of this code location's sources that stay, whatever their age. Of more the oldest go, those
+that failed last: their keys show FAILED till then."""
 MINIMUM_AGE = timedelta(hours=1)
 """A younger run may belong to a backfill that still counts it."""
 RUNS_A_CALL = 100
@@ -39,7 +37,7 @@ def prune_runs(
     budget_seconds: float = 10.0,
     now: datetime | None = None,
 ) -> int:
-    """Delete finished runs of these sources by count and age; returns how many.
+    """Delete finished runs of these sources beyond ``keep_runs``; returns how many.
 
     Works on Dagster's SQL storages; runs in another storage are left alone.
     """
@@ -48,21 +46,16 @@ def prune_runs(
         return 0
     now = now or datetime.now(UTC)
     started, pruned = time.monotonic(), 0
-    for status, days in (
-        (DagsterRunStatus.SUCCESS, KEEP_DAYS),
-        (DagsterRunStatus.CANCELED, KEEP_DAYS),
-        (DagsterRunStatus.FAILURE, KEEP_FAILED_DAYS),
-    ):
-        tags = {SOURCE_TAG: list(names)}
-        excess = instance.get_runs_count(RunsFilter(tags=tags)) - keep_runs
+    tags = {SOURCE_TAG: list(names)}
+    excess = instance.get_runs_count(RunsFilter(tags=tags)) - keep_runs
+    for status in (DagsterRunStatus.SUCCESS, DagsterRunStatus.CANCELED, DagsterRunStatus.FAILURE):
+        if excess <= 0:
+            break
         for record in instance.get_run_records(
             RunsFilter(tags=tags, statuses=[status], created_before=now - MINIMUM_AGE),
-            limit=RUNS_A_CALL,
+            limit=min(RUNS_A_CALL, excess),
             ascending=True,
         ):
-            old = record.create_timestamp.replace(tzinfo=UTC) < now - timedelta(days=days)
-            if not old and excess <= 0:
-                break
             if time.monotonic() - started > budget_seconds:
                 return pruned
             _delete_run(instance, storage, record.dagster_run.run_id)
