@@ -6,12 +6,14 @@ UV_VERSION := 0.13.9
 VENV := .venv
 PY := $(VENV)/bin/python
 WORKERS ?= auto
+SEED ?= 1
+SAMPLE ?= 300
 
 SOURCES := $(shell find s3sync_dagster -name '*.py')
 
 uv_install = .ci/uv pip install -q --python $(PY)
 
-.PHONY: help install demo up test test-browser test-long check bench lock
+.PHONY: help install demo up test test-browser test-long test-mutants check bench lock
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -39,6 +41,9 @@ test-browser: $(VENV)/.dev ## the tests that look at the pages in Chromium
 
 test-long: $(VENV)/.dev ## kills, load, soak, scale and retrieval quality: hours
 	$(PY) -m pytest -m "long or retrieval" --timeout 7200
+
+test-mutants: $(VENV)/.dev ## small mistakes that the tests have to notice: a sample, two hours (SEED=1 SAMPLE=300)
+	$(PY) -m s3sync_dagster_tests.mutation --seed $(SEED) --sample $(SAMPLE)
 
 check: $(VENV)/.dev ## lint, format, types, layers
 	$(VENV)/bin/ruff check

@@ -123,6 +123,10 @@ def answers(url: str, *, timeout_seconds: float = 5.0) -> bool:
         return False
 
 
+_started: list[subprocess.Popen[bytes]] = []
+"""Servers of this process. They may outlive it: nobody waits for them, and none is forgotten."""
+
+
 def _find_or_start(folder: Path, settings: Settings) -> ChromaServer:
     deadline = time.monotonic() + FIND_SECONDS
     while True:
@@ -165,6 +169,7 @@ def _start(
             umask=OTHERS,
             start_new_session=True,  # Ctrl-C is for the commands, which stop the server last
         )
+    _started[:] = [process, *(one for one in _started if one.poll() is None)]
     server = ChromaServer(f"http://{host}:{port}", process.pid, started=True)
     try:
         state.write_text(json.dumps({"pid": server.pid, "url": server.url}), "utf-8")

@@ -73,7 +73,7 @@ def test_the_walkthrough_of_the_docs(stack, aws_endpoint):
             curl.wait(0.5)
         except subprocess.TimeoutExpired:
             continue
-    told = curl.stdout.read()
+    told, _ = curl.communicate()
     assert curl.returncode == 0, told
     assert '"object_key":"docs/holidays.md"' in told
     assert "30 days of holidays" in told

@@ -232,6 +232,20 @@ def test_well_formed_and_of_no_concern(body: str) -> None:
     assert parse_message(body).kind == "ignored"
 
 
+@pytest.mark.parametrize("field", [{"Type": "Notification"}, {"TopicArn": "arn:aws:sns:x"}])
+def test_half_an_envelope_of_sns_is_none(field: dict[str, str]) -> None:
+    body = json.dumps(json.loads(classic(record())) | field)
+    assert parse_message(body).events == parse_message(classic(record())).events
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+def test_topics_that_pass_on_to_topics_are_unwrapped(levels: int) -> None:
+    body = classic(record())
+    for _ in range(levels):
+        body = sns(body)
+    assert parse_message(body).events == parse_message(classic(record())).events
+
+
 REFUSED = [
     ("", "not_json"),
     ("hello", "not_json"),

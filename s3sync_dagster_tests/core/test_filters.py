@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 
-from s3sync_dagster.core.filters import MAX_CHARACTERS, MAX_DEPTH, MAX_PARTS, require_bounded
+from s3sync_dagster.core.filters import (
+    MAX_CHARACTERS,
+    MAX_DEPTH,
+    MAX_PARTS,
+    matches,
+    require_bounded,
+)
 from s3sync_dagster.model.errors import InvalidSetting
 
 
@@ -47,4 +53,54 @@ def test_filters_of_people_pass(where):
 def test_filters_that_cost_too_much_are_refused(where):
     with pytest.raises(InvalidSetting) as caught:
         require_bounded(where)
+    assert caught.value.reason == "invalid_filter"
+
+
+RECORD = {"n": 3, "text": "blue", "tags": ["a", "b"], "yes": True}
+
+
+@pytest.mark.parametrize(
+    ("where", "met"),
+    [
+        ({"text": "blue"}, True),
+        ({"n": {"$eq": 3.0}}, False),
+        ({"yes": 1}, False),
+        ({"n": {"$ne": 3}}, False),
+        ({"lacks": {"$ne": 3}}, True),
+        ({"n": {"$gt": 2}}, True),
+        ({"n": {"$gt": 3}}, False),
+        ({"n": {"$gte": 3}}, True),
+        ({"n": {"$gte": 4}}, False),
+        ({"n": {"$lt": 4}}, True),
+        ({"n": {"$lt": 3}}, False),
+        ({"n": {"$lte": 3}}, True),
+        ({"n": {"$lte": 2}}, False),
+        ({"yes": {"$gt": 0}}, False),
+        ({"lacks": {"$lte": 3}}, False),
+        ({"text": {"$in": ["red", "blue"]}}, True),
+        ({"text": {"$in": ["red"]}}, False),
+        ({"text": {"$nin": ["red"]}}, True),
+        ({"text": {"$nin": ["red", "blue"]}}, False),
+        ({"tags": {"$contains": "b"}}, True),
+        ({"tags": {"$contains": "c"}}, False),
+        ({"text": {"$contains": "blue"}}, False),
+        ({"tags": {"$not_contains": "b"}}, False),
+        ({"tags": {"$not_contains": "c"}}, True),
+        ({"$and": [{"n": 3}, {"text": "blue"}]}, True),
+        ({"$and": [{"n": 3}, {"text": "red"}]}, False),
+        ({"$or": [{"n": 4}, {"text": "blue"}]}, True),
+        ({"$or": [{"n": 4}, {"text": "red"}]}, False),
+    ],
+)
+def test_filters_hold_as_a_server_s_do(where, met):
+    assert matches(RECORD, where) is met
+
+
+@pytest.mark.parametrize(
+    "where",
+    [{}, {"n": 3, "text": "blue"}, {"n": {"$near": 3}}, {"n": {"$gt": 1, "$lt": 5}}, {"$eq": 3}],
+)
+def test_what_chroma_does_not_understand_is_refused(where):
+    with pytest.raises(InvalidSetting) as caught:
+        matches(RECORD, where)
     assert caught.value.reason == "invalid_filter"

@@ -117,6 +117,15 @@ def test_a_capped_key_is_cut_neither_in_a_character_nor_in_its_escapes() -> None
             assert key.startswith(whole.rstrip("."))
 
 
+def test_a_key_of_capped_form_is_hashed_from_the_shortest_that_a_cut_can_leave() -> None:
+    # 1,200 bytes less one byte short of the longest character, and 32 digits of the hash.
+    for size, hashed in ((1220, False), (1221, True)):
+        # A form feed is escaped: three bytes of the partition for one of the key.
+        tail = "~" + "0" * 32
+        key = "\f" * 200 + "a" * (size - 600 - len(tail)) + tail
+        assert (partition_key(key).rpartition("~")[2] != "0" * 32) is hashed
+
+
 def test_a_true_key_of_capped_form_is_not_mistaken() -> None:
     long = "%" * 1024
     capped = partition_key(long)

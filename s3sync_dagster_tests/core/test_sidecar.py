@@ -104,6 +104,19 @@ def test_what_cannot_be_followed(fields: object, reason: str) -> None:
     assert "'docs/a.meta.json'" in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"id": ""}, "id"),
+        ({"path": ""}, "path"),
+        ({"target_collection_name": "x"}, "target_collection_name"),
+    ],
+)
+def test_a_refusal_names_the_field(fields: dict[str, object], named: str) -> None:
+    with pytest.raises(InvalidSidecar, match=rf"\b{named}\b"):
+        parse(GOOD | fields)
+
+
 def test_a_number_too_large_for_a_float_is_refused() -> None:
     body = b'{"version":"chroma-v1","id":"a","path":"docs/a","metadata":{"x":1e999}}'
     with pytest.raises(InvalidSidecar) as caught:

@@ -123,9 +123,7 @@ def _of_node(node: ast.expr | ast.stmt, place: _Place) -> Iterator[tuple[str, st
             yield "constant", repr(f"XX{node.value}XX")  # with a space it is prose
         case ast.Return(value=ast.expr() as value) if not isinstance(value, ast.Constant):
             yield "return", "return None"
-        case ast.Expr(value=ast.Call() as call) if (
-            ast.unparse(call.func).split(".")[0] not in _UNSEEN
-        ):
+        case ast.Expr(value=ast.Call()) if not _is_unseen(node):
             yield "statement", "pass"
         case ast.AugAssign() | ast.Raise() | ast.Continue() | ast.Break() | ast.Delete():
             yield "statement", "pass"
@@ -151,6 +149,8 @@ def _children(node: ast.AST, place: _Place) -> Iterator[tuple[ast.AST, _Place]]:
     """
     match node:
         case ast.JoinedStr() | ast.Import() | ast.ImportFrom() | ast.keyword(arg="strict"):
+            return
+        case ast.Expr() if _is_unseen(node):
             return
         case (
             ast.Call(func=ast.Name(id="cast" | "TypeVar"))
@@ -189,6 +189,10 @@ def _named(place: _Place, *targets: ast.expr) -> _Place:
     if place.in_function:
         return place
     return replace(place, names=place.names + tuple(map(ast.unparse, targets)))
+
+
+def _is_unseen(node: ast.Expr) -> bool:
+    return ast.unparse(node).split(".")[0] in _UNSEEN
 
 
 def _is_text(node: ast.AST) -> bool:
