@@ -17,19 +17,17 @@ from s3sync_dagster.engine.listing import ListingParts
 from s3sync_dagster.engine.ports import Collections, Embedder, ObjectStore, Queue, WorkerPool
 from s3sync_dagster.extraction import extract_document
 from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.aws_guard import AddressGuard, guard_for
 from s3sync_dagster.ports.chroma import open_collections
-from s3sync_dagster.ports.files import FolderObjectStore
 from s3sync_dagster.ports.owners import Owners
-from s3sync_dagster.ports.s3 import open_object_store
+from s3sync_dagster.ports.places import Surroundings, open_store
 from s3sync_dagster.ports.sqs import open_queue
 from s3sync_dagster.settings import Settings
 from s3sync_dagster.workers import open_pool
 from s3sync_dagster.workers.capacity import usable_cores
 
-UPLOADS = "uploads"
-"""Folder of the home in which the bytes of ``file_upload`` sources are kept."""
 SNAPSHOTS = "listings"
 """Folder of the home in which listings without order are sorted."""
 
@@ -99,22 +97,22 @@ class Parts:
             return self._pool
 
     def store_for(self, source: Source) -> ObjectStore:
-        """Return the source's bucket."""
+        """Return the store of the source's objects."""
         with self._lock:
             known = self._stores.get(source.id)
             if known is None or known[0] != source:
-                store = self._open_store(source)
+                store = open_store(source, self.surroundings)
                 self._stores[source.id] = known = (source, store)
             return known[1]
 
-    def _open_store(self, source: Source) -> ObjectStore:
-        if source.type == "file_upload":
-            return FolderObjectStore(self.settings.home / UPLOADS / source.id)
-        return open_object_store(
-            source,
+    @property
+    def surroundings(self) -> Surroundings:
+        """What places need of this process to be opened."""
+        return Surroundings(
+            home=self.settings.home,
             resolve_env=self.resolve_env,
             resolve_credential=self.resolve_credential,
-            guard=self.guard_for(source, source.endpoint_url),
+            guard_for=self.guard_for,
         )
 
     def guard_for(self, source: Source, url: str | None) -> AddressGuard | None:
@@ -124,14 +122,15 @@ class Parts:
 
     def queue_for(self, source: Source) -> Queue:
         """Return the source's queue."""
-        if source.queue_url is None:
+        place = source.place
+        if not isinstance(place, S3Place) or place.queue_url is None:
             raise InvalidSetting(f"The source {source.name!r} has no queue_url.")
         queue = open_queue(
-            source.queue_url,
-            source=source,
+            place.queue_url,
+            place=place,
             resolve_env=self.resolve_env,
             resolve_credential=self.resolve_credential,
-            guard=self.guard_for(source, source.queue_url),
+            guard=self.guard_for(source, place.queue_url),
         )
         with self._lock:
             self._queues.append(queue)

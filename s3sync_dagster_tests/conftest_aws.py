@@ -21,7 +21,9 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from s3sync_dagster.model.source import CredentialsConfig, Source
+from s3sync_dagster.model.place import CredentialsConfig
+from s3sync_dagster.model.source import Source
+from s3sync_dagster_tests.sources import s3_source
 
 REGION = "us-east-1"
 ACCESS_KEY_ID = "AKIATESTTESTTESTTEST"
@@ -167,7 +169,7 @@ class AwsEndpoint:
                 secret_access_key_env="AWS_SECRET_ACCESS_KEY",
             ),
         }
-        return Source(**(values | fields))
+        return s3_source(**(values | fields))
 
 
 @dataclass(kw_only=True)

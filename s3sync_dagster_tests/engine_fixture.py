@@ -18,6 +18,7 @@ from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
 from s3sync_dagster_tests.conftest_catalog import HandClock
+from s3sync_dagster_tests.sources import changed, s3_source
 
 
 def poison_record(collection, embedder, record_id):
@@ -163,14 +164,14 @@ class World:
         return {m["document_key"] for m in self.metadata(collection).values()}
 
     def configure(self, **changes):
-        self.source = self.source.with_changes(**changes)
+        self.source = changed(self.source, **changes)
         self.catalog.sources.update(self.source)
 
 
 def make_world(clock=None, url="sqlite://", **source_fields) -> World:
     clock = clock or HandClock()
     catalog = open_catalog(url, clock=clock)
-    source = Source(
+    source = s3_source(
         id="00000000-0000-4000-8000-000000000001",
         name="docs",
         bucket_name="bucket",

@@ -20,9 +20,9 @@ from fastapi.testclient import TestClient
 from s3sync_dagster.api.app import create_app
 from s3sync_dagster.api.options import read_options
 from s3sync_dagster.catalog.tables import invocations
-from s3sync_dagster.model.source import Source
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster.wiring import open_parts
+from s3sync_dagster_tests.sources import s3_source
 
 STATUSES = ("complete",) * 16 + ("failed",) * 2 + ("cancelled", "pending")
 KEYS = 200_000
@@ -33,7 +33,7 @@ def fill(parts, rows):
     """Insert rows of six sources; returns the sources, the last one of another tenant."""
     sources = [
         parts.catalog.sources.add(
-            Source(
+            s3_source(
                 id=str(uuid.uuid4()),
                 name=f"source{number}",
                 bucket_name=f"bucket-{number}",

@@ -25,14 +25,15 @@ from s3sync_dagster.core.records import build_records, sha256_hex
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.engine.ports import Embedder
 from s3sync_dagster.model.document import Chunk, Record
-from s3sync_dagster.model.source import EmbeddingConfig, Source
+from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports.chroma import open_collections
 from s3sync_dagster_tests.conftest_chroma import ChromaServer, start_chroma
+from s3sync_dagster_tests.sources import s3_source
 
 CHUNK_CHARACTERS = 830
 CHUNKS_PER_DOCUMENT = 20
 PLACE = {"tenant": "default_tenant", "database": "default_database"}
-SOURCE = Source(id=str(uuid.uuid4()), name="b", bucket_name="b", collection_name="c")
+SOURCE = s3_source(id=str(uuid.uuid4()), name="b", bucket_name="b", collection_name="ccc")
 
 
 def texts(count: int) -> list[str]:

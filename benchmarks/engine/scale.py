@@ -48,14 +48,16 @@ def run_phase(task: Task, answers: Any) -> None:
     from s3sync_dagster.engine.listing import continue_listing
     from s3sync_dagster.engine.ports import ObjectBody
     from s3sync_dagster.model.object import ObjectRef
-    from s3sync_dagster.model.source import CredentialsConfig, EmbeddingConfig, Source
+    from s3sync_dagster.model.place import CredentialsConfig
+    from s3sync_dagster.model.source import EmbeddingConfig
     from s3sync_dagster.ports.memory_chroma import MemoryCollections
     from s3sync_dagster.ports.s3 import open_object_store
     from s3sync_dagster_tests.engine_fixture import paragraph_chunker, text_extractor
+    from s3sync_dagster_tests.sources import s3_source
 
     clock = Clock()
     catalog = open_catalog(task.database_url, clock=clock)
-    source = Source(
+    source = s3_source(
         id="00000000-0000-4000-8000-000000000001",
         name="docs",
         bucket_name=BUCKET,
@@ -68,7 +70,7 @@ def run_phase(task: Task, answers: Any) -> None:
     )
     if task.phase == "first":
         catalog.sources.add(source)
-    store = open_object_store(source, resolve_env=lambda _name: "made-up")
+    store = open_object_store(source.place, resolve_env=lambda _name: "made-up")
 
     class FromMemory:
         """The store, with bodies that do not come over the wire."""

@@ -17,13 +17,14 @@ from s3sync_dagster.api.access import AnyCaller, Caller
 from s3sync_dagster.api.checking import require_database
 from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.errors import describe
-from s3sync_dagster.api.models import ModelChoice, configured_chunking
+from s3sync_dagster.api.models import ModelChoice
 from s3sync_dagster.api.multipart import FilePart, FileSink, Form, FormReader
 from s3sync_dagster.api.openapi import ADD_FILE_BODY, errors
 from s3sync_dagster.api.options import MAX_FILE_BYTES
 from s3sync_dagster.api.routing import parse_strictly
 from s3sync_dagster.api.uploads import upload_source
 from s3sync_dagster.api.wire_invocation import InvocationCreated
+from s3sync_dagster.api.wire_settings import chunking_of
 from s3sync_dagster.api.wire_source import Chunking, Embedding
 from s3sync_dagster.core import filetypes
 from s3sync_dagster.core.keys import (
@@ -35,8 +36,8 @@ from s3sync_dagster.core.record_limits import validate_user_metadata
 from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.model.errors import InvalidSetting, LimitExceeded, UnsupportedFile
 from s3sync_dagster.model.invocation import Trigger
-from s3sync_dagster.ports.files import FolderObjectStore, IncomingFile
-from s3sync_dagster.wiring import UPLOADS
+from s3sync_dagster.ports.files import IncomingFile
+from s3sync_dagster.ports.places import UPLOADS, open_uploads
 
 router = APIRouter(prefix="/api/v1", tags=["File"])
 
@@ -192,12 +193,12 @@ def _accept(
         caller,
         database_name=fields["database_name"],
         collection_name=fields["collection_name"],
-        chunking=configured_chunking(asked_chunking) if asked_chunking else None,
+        chunking=chunking_of(asked_chunking) if asked_chunking else None,
         embedding=models.configured(asked_embedding) if asked_embedding else None,
         default=models.upload_default(sparse=here.chroma.directory.cloud),
     )
     here.finished.refuse(source, source.collection_name)
-    store = cast("FolderObjectStore", here.parts.store_for(source))
+    store = open_uploads(source.id, here.parts.settings.home)
     store.commit(incoming, file.filename, content_type=content_type)
     ids = here.catalog.invocations.request(
         source, [file.filename], trigger=Trigger.API, custom_id=custom_id, metadata=metadata

@@ -4,27 +4,19 @@ import re
 from urllib.parse import urlsplit
 
 from s3sync_dagster.api.access import Caller
-from s3sync_dagster.api.models import ModelChoice, configured_chunking
-from s3sync_dagster.api.options import MAX_FILE_BYTES, ApiOptions
+from s3sync_dagster.api.models import ModelChoice
+from s3sync_dagster.api.options import ApiOptions
+from s3sync_dagster.api.wire_settings import with_chunking, with_payload
 from s3sync_dagster.api.wire_source import CreateSource, S3Fields
-from s3sync_dagster.core.keys import (
-    MAX_SOURCE_NAME_LENGTH,
-    validate_collection_name,
-    validate_id_prefix,
-)
-from s3sync_dagster.core.record_limits import validate_user_metadata
-from s3sync_dagster.core.selection import validate_selection
+from s3sync_dagster.core.keys import MAX_SOURCE_NAME_LENGTH
+from s3sync_dagster.core.source_rules import validate_bucket_name, validate_source
 from s3sync_dagster.model.errors import InvalidSetting, NotPossible
-from s3sync_dagster.model.source import AutoSync, CredentialsConfig, Source
+from s3sync_dagster.model.place import CredentialsConfig, S3Place
+from s3sync_dagster.model.source import AutoSync, Source
 from s3sync_dagster.ports.aws_guard import TRUSTED_TENANTS, names_service
+from s3sync_dagster.source_settings import Door
 
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
-_ACCESS_POINT = re.compile(
-    r"arn:aws[a-z-]*:s3[a-z-]*:[a-z0-9-]*:\d*:accesspoint[:/][A-Za-z0-9._:/-]+"
-)
-_REGION = re.compile(r"[A-Za-z0-9-]{1,64}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_]+")
-MAX_PREFIX_BYTES = 1024
 
 
 def build_source(
@@ -49,37 +41,21 @@ def build_source(
     source = Source(
         id=source_id,
         name=source_name(bucket, source_id),
-        bucket_name=bucket,
+        place=S3Place(
+            bucket_name=bucket,
+            path_prefix=fields.path_prefix or "",
+            region=fields.region,
+            credentials=CredentialsConfig(credential_id=fields.aws_credential_id),
+        ),
         collection_name=fields.collection_name,
-        path_prefix=fields.path_prefix or "",
-        region=fields.region,
-        endpoint_url=fields.endpoint_url,
-        addressing_style=fields.addressing_style,
         tenant=caller.tenant,
         database_name=payload.database_name,
-        id_prefix=fields.id_prefix,
-        metadata=fields.metadata,
-        include_globs=tuple(fields.include_globs),
-        exclude_globs=tuple(fields.exclude_globs),
-        extensions=tuple(fields.extensions),
-        max_size_bytes=fields.max_size_bytes or MAX_FILE_BYTES,
-        document_limit=fields.document_limit,
-        chunking=configured_chunking(payload.chunking),
         embedding=models.configured(payload.embedding, legacy=payload.embedding_model),
         auto_sync=_auto_sync(fields),
-        queue_url=fields.queue_url,
-        list_interval_seconds=fields.list_interval_seconds,
-        mode=fields.mode,
-        on_config_change=fields.on_config_change,
-        credentials=CredentialsConfig(
-            credential_id=fields.aws_credential_id,
-            role_arn=fields.role_arn,
-            external_id=fields.external_id,
-        ),
-        requester_pays=fields.requester_pays,
-        expected_bucket_owner=fields.expected_bucket_owner,
+        list_interval_seconds=0,
     )
-    check_source(source)
+    source = with_chunking(with_payload(source, fields, Door.POST), payload.chunking)
+    validate_source(source)
     return source
 
 
@@ -101,33 +77,15 @@ def check_listing(auto_sync: AutoSync, list_interval_seconds: int | None) -> Non
         )
 
 
-def check_source(source: Source) -> None:
-    """Refuse with ``InvalidSetting`` or ``RecordRejected`` what no source may be."""
-    validate_collection_name(source.collection_name)
-    validate_id_prefix(source.id_prefix)
-    validate_selection(source)
-    validate_user_metadata(source.metadata)
-    if len(source.path_prefix.encode()) > MAX_PREFIX_BYTES:
-        raise InvalidSetting(f"path_prefix has more than {MAX_PREFIX_BYTES} bytes of UTF-8.")
-
-
 def bucket_name(text: str) -> str:
     """Return the bucket of a name, an ``s3://`` address or an ARN; ``InvalidSetting``."""
     name = text.removeprefix("s3://").removeprefix("arn:aws:s3:::").rstrip("/")
-    if name.startswith("arn:"):
-        if _ACCESS_POINT.fullmatch(name):
-            return name
-        raise InvalidSetting("bucket_name is no ARN of a bucket or access point.")
-    name, slash, prefix = name.partition("/")
-    if slash:
+    head, slash, prefix = name.partition("/")
+    if slash and not head.startswith("arn:"):
         raise InvalidSetting(
             f"bucket_name names a prefix too ({ascii(prefix)[:100]}): give it as path_prefix."
         )
-    if not _BUCKET.fullmatch(name):
-        raise InvalidSetting(
-            "bucket_name is not 3 to 255 letters, digits, dots, hyphens and underscores "
-            "that begin and end with a letter or digit."
-        )
+    validate_bucket_name(name)
     return name
 
 
@@ -152,8 +110,6 @@ def _refused_type(payload: CreateSource) -> Exception:
 
 
 def _check_fields(fields: S3Fields, *, caller: Caller, options: ApiOptions) -> None:
-    if not _REGION.fullmatch(fields.region):
-        raise InvalidSetting("region is not the name of a region, such as us-east-1.")
     trusted = options.trusts(caller.tenant)
     own = fields.aws_credential_id is None and fields.aws_access_key_id is None
     if own and not trusted:

@@ -11,8 +11,9 @@ from s3sync_dagster.catalog.credentials import AwsKeys
 from s3sync_dagster.engine.pages import first_object
 from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.errors import AccessDenied, MissingEngine, NotFound, NotPossible
+from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.source import Source
-from s3sync_dagster.ports.s3 import open_object_store
+from s3sync_dagster.ports.places import open_store
 
 
 def require_database(here: Context, tenant: str, database: str) -> None:
@@ -88,7 +89,7 @@ def inline_keys(fields: HasKeys) -> AwsKeys | None:
 
 def check_credential(here: Context, source: Source) -> None:
     """Raise ``NotFound`` for a credential id that the tenant does not have."""
-    credential_id = source.credentials.credential_id
+    credential_id = source.place.credential_id
     if credential_id is not None:
         here.catalog.credentials.info(credential_id, tenant=source.tenant)
 
@@ -104,9 +105,9 @@ def check_bucket(here: Context, source: Source, *, keys: AwsKeys | None) -> None
     """
     store = _store(here, source, keys)
     try:
-        first_object(store, source.path_prefix)
+        first_object(store, source.place.path_prefix)
     except AccessDenied as error:
-        lists = source.path_prefix or source.list_interval_seconds
+        lists = source.place.path_prefix or source.list_interval_seconds
         if lists or error.reason != AccessDenied.reason:
             raise
     finally:
@@ -120,16 +121,18 @@ def store_keys(here: Context, source: Source, keys: AwsKeys | None) -> Source:
         return source
     cipher = open_cipher(here.parts.settings)
     stored = here.catalog.credentials.add(keys, tenant=source.tenant, cipher=cipher)
-    return replace(source, credentials=replace(source.credentials, credential_id=stored.id))
+    return _with_credential(source, stored.id)
 
 
 def _store(here: Context, source: Source, keys: AwsKeys | None) -> ObjectStore:
     if keys is None:
         return here.parts.store_for(source)
     given = (keys.access_key_id, keys.secret_access_key, keys.session_token)
-    return open_object_store(
-        replace(source, credentials=replace(source.credentials, credential_id=0)),
-        resolve_env=here.parts.resolve_env,
-        resolve_credential=lambda _: given,
-        guard=here.parts.guard_for(source, source.endpoint_url),
-    )
+    surroundings = replace(here.parts.surroundings, resolve_credential=lambda _: given)
+    return open_store(_with_credential(source, 0), surroundings)
+
+
+def _with_credential(source: Source, credential_id: int) -> Source:
+    assert isinstance(source.place, S3Place)  # no other place is given keys
+    credentials = replace(source.place.credentials, credential_id=credential_id)
+    return replace(source, place=replace(source.place, credentials=credentials))

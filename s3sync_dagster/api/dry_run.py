@@ -28,7 +28,7 @@ def dry_run(parts: Parts, source: Source, *, budget_seconds: float = BUDGET_SECO
     cursor: str | None = None
     deadline = clock.monotonic() + budget_seconds
     last = False
-    with closing(open_pages(parts.store_for(source), source.path_prefix)) as pages:
+    with closing(open_pages(parts.store_for(source), source.place.path_prefix)) as pages:
         while not last and clock.monotonic() < deadline:
             asked = pages.next(cursor, limit=PAGE_KEYS)
             if asked is None:

@@ -13,7 +13,7 @@ from s3sync_dagster.api.openapi import errors
 from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.api.showing import SourceNames, show_invocation
 from s3sync_dagster.api.sources import Limit, NameFilter, Offset
-from s3sync_dagster.api.uploads import upload_ids, upload_of_collection
+from s3sync_dagster.api.uploads import ids_behind, upload_of_collection
 from s3sync_dagster.api.wire_invocation import (
     Cancelled,
     CreateInvocation,
@@ -53,7 +53,7 @@ async def create_invocation(
     target = payload.target_collection_name
     if (
         source is None
-        or source.type == "file_upload"
+        or source.place.owned
         or not here.finished.known(source, target or source.collection_name)
     ):
         row = await run_in_threadpool(_find_and_prepare, source_id, payload, caller, here)
@@ -68,7 +68,7 @@ def _find_and_prepare(
     source_id: UUID, payload: CreateInvocation, caller: Caller, here: Context
 ) -> dict[str, Any]:
     source = here.source(source_id, caller)
-    if source.type == "file_upload" and payload.object_key:
+    if source.place.owned and payload.object_key:
         source = upload_of_collection(here, source, payload.target_collection_name)
         here.parts.store_for(source).head(payload.object_key)  # 404 for what was never uploaded
     return _prepare(source, payload, here)
@@ -119,7 +119,7 @@ def latest_by_keys(
     source = here.source(source_id, caller)
     keys = list(dict.fromkeys(payload.object_keys))
     newest: dict[str, Invocation] = {}
-    for each in upload_ids(here, source) if source.type == "file_upload" else [source.id]:
+    for each in ids_behind(here, source):
         for key, one in here.catalog.invocations.latest_by_keys(each, keys).items():
             if key not in newest or one.created_at > newest[key].created_at:
                 newest[key] = one
@@ -147,12 +147,12 @@ def list_invocations(
     ids: list[str] | None = None
     if source_id is not None:
         source = here.source(source_id, caller)
-        ids = upload_ids(here, source) if source.type == "file_upload" else [source.id]
+        ids = ids_behind(here, source)
     tenant_rows = here.catalog.sources.rows(tenant=caller.tenant)
     if source_type in ("github", "web_scrape"):
         return []
     if source_type == "file_upload":
-        uploads = [row.source.id for row in tenant_rows if row.source.type == "file_upload"]
+        uploads = [row.source.id for row in tenant_rows if row.source.place.owned]
         ids = [each for each in uploads if ids is None or each in ids]
     found = here.catalog.invocations.rows(
         # Sources of the tenant need no second condition, which would mislead the planner.

@@ -7,6 +7,7 @@ from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.core.naming import job_name, partitions_name, run_config, run_tags
 from s3sync_dagster.engine.dispatching import BatchOrder, dispatch
 from s3sync_dagster.model.errors import NotFound
+from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
 
 _log = logging.getLogger(__name__)
@@ -18,20 +19,20 @@ class GraphQLRuns:
     def __init__(self, dagster: DagsterRuns) -> None:
         self._dagster = dagster
 
-    def add_partitions(self, source_name: str, names: Sequence[str]) -> None:
+    def add_partitions(self, source: Source, names: Sequence[str]) -> None:
         """Tell Dagster of partitions; those that it knows stay.
 
         Raises:
             NotFound: the source is not loaded yet.
         """
-        self._dagster.add_partitions(partitions_name(source_name), names)
+        self._dagster.add_partitions(partitions_name(source), names)
 
     def launch(self, order: BatchOrder) -> bool:
         """Put the run of a batch into the queue."""
         name = order.source.name
         self._dagster.launch(
             job_name(name),
-            run_config=run_config(name, keys=order.keys, token=order.token),
+            run_config=run_config(order.source, keys=order.keys, token=order.token),
             tags=run_tags(name, token=order.token, keys=order.keys),
         )
         return True

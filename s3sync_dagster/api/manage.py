@@ -1,38 +1,28 @@
 """``/s3sync/v1/sources``: see all of a source, change it, pause and resume it."""
 
 from dataclasses import replace
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter
 
 from s3sync_dagster.api.access import AnyCaller, Caller, OwnerCaller
-from s3sync_dagster.api.building import check_listing, check_source, check_url
+from s3sync_dagster.api.building import check_listing, check_url
 from s3sync_dagster.api.checking import check_bucket, check_credential, inline_keys, store_keys
 from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.manage_show import show_managed
 from s3sync_dagster.api.manage_wire import ManagedSource, SourceChange
-from s3sync_dagster.api.models import configured_chunking
 from s3sync_dagster.api.openapi import errors
 from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.api.sources import visible_rows
+from s3sync_dagster.api.wire_settings import with_chunking, with_payload
+from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.model.errors import InvalidSetting, NotFound
+from s3sync_dagster.model.place import Place, S3Place
 from s3sync_dagster.model.source import Source
+from s3sync_dagster.source_settings import Door
 
 router = APIRouter(prefix="/s3sync/v1/sources", tags=["Sources"], route_class=StrictRoute)
-
-_PLAIN = (
-    "auto_sync",
-    "list_interval_seconds",
-    "queue_url",
-    "max_size_bytes",
-    "document_limit",
-    "metadata",
-    "mode",
-    "on_config_change",
-)
-_LISTS = ("include_globs", "exclude_globs", "extensions")
 
 
 @router.get("", operation_id="list_managed_sources", responses=errors(401, 403, 429, 500, 503))
@@ -64,10 +54,10 @@ def update_source(
     if change.queue_url is not None:
         check_url("queue_url", change.queue_url, trusted=here.options.trusts(caller.tenant))
     changed = changed_source(source, change)
-    check_source(changed)
+    validate_source(changed)
     check_listing(changed.auto_sync, change.list_interval_seconds)
     keys = inline_keys(change)
-    if keys is not None or changed.credentials != source.credentials:
+    if keys is not None or _way_in(changed) != _way_in(source):
         check_credential(here, changed)
         check_bucket(here, changed, keys=keys)
     here.catalog.sources.update(store_keys(here, changed, keys))
@@ -116,20 +106,13 @@ def changeable(here: Context, source_id: UUID, caller: Caller) -> Source:
 
 def changed_source(source: Source, change: SourceChange) -> Source:
     """Return the source with what the payload names."""
-    named = {name for name in change.model_fields_set if getattr(change, name) is not None}
-    values: dict[str, Any] = {name: getattr(change, name) for name in _PLAIN if name in named}
-    values |= {name: tuple(getattr(change, name)) for name in _LISTS if name in named}
-    # null takes a limit or a queue away; elsewhere it says nothing.
-    values |= {
-        name: None
-        for name in ("queue_url", "document_limit")
-        if name in change.model_fields_set and name not in named
-    }
-    if change.chunking is not None:
-        values["chunking"] = configured_chunking(change.chunking)
-    if change.aws_credential_id is not None:
-        values["credentials"] = replace(source.credentials, credential_id=change.aws_credential_id)
-    return replace(source, **values)
+    return with_chunking(with_payload(source, change, Door.PATCH), change.chunking)
+
+
+def _way_in(source: Source) -> Place:
+    """Return the place without what says nothing of how its objects are read."""
+    place = source.place
+    return replace(place, queue_url=None) if isinstance(place, S3Place) else place
 
 
 def _switch(here: Context, source_id: UUID, caller: Caller, *, paused: bool) -> ManagedSource:

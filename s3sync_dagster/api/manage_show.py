@@ -18,6 +18,7 @@ from s3sync_dagster.api.manage_wire import (
 from s3sync_dagster.api.showing import moment
 from s3sync_dagster.catalog.history import BatchHistory
 from s3sync_dagster.catalog.views import ObjectRow, SourceCounts
+from s3sync_dagster.core.naming import asset_path
 from s3sync_dagster.core.state import ListingRow, SourceRow
 from s3sync_dagster.engine.neighbours import document_of
 from s3sync_dagster.model.document import Hit
@@ -34,9 +35,10 @@ def show_managed(here: Context, row: SourceRow) -> ManagedSource:
     return ManagedSource(
         id=UUID(source.id),
         name=source.name,
-        type=source.type,
+        type=source.place.type,
         origin=row.origin,
         paused=row.paused,
+        address=source.place.address(),
         settings=settings_of(source),
         counts=show_counts(catalog.views.counts(source.id, fingerprint=source.fingerprint())),
         listing=None if listing is None else show_listing(listing),
@@ -49,7 +51,7 @@ def show_managed(here: Context, row: SourceRow) -> ManagedSource:
 
 def settings_of(source: Source) -> dict[str, Any]:
     """Return all settings but those that stand beside them. A source holds no secret."""
-    settings = source.to_json()
+    settings = source.settings()
     for name in ("id", "name", "type"):
         del settings[name]
     return settings
@@ -155,7 +157,7 @@ def _place(hit: Hit) -> dict[str, Any]:
 def asset_url(here: Context, source: Source) -> str | None:
     """Return the page of the source's asset in Dagster."""
     base = here.options.dagster_public_url
-    return None if base is None else f"{base}/assets/s3/{source.name}"
+    return None if base is None else f"{base}/assets/{'/'.join(asset_path(source))}"
 
 
 def run_url(here: Context, run_id: str | None) -> str | None:

@@ -6,9 +6,11 @@ from uuid import UUID
 from pydantic import Field, StrictBool, StringConstraints, model_validator
 
 from s3sync_dagster.api.wire import Answer, Count, Moment, Name, Payload, Text
-from s3sync_dagster.api.wire_source import Chunking, Secret, Word
+from s3sync_dagster.api.wire_settings import settings_payload
+from s3sync_dagster.api.wire_source import Chunking, Secret
 from s3sync_dagster.engine.hybrid import Ranking
-from s3sync_dagster.model.source import AutoSync, DeleteMode
+from s3sync_dagster.model.place import PLACES
+from s3sync_dagster.source_settings import Door
 
 ObjectWord = Literal["indexed", "pending", "processing", "skipped", "failed"]
 MAX_RETRY_KEYS = 10_000
@@ -47,9 +49,10 @@ class ManagedSource(Answer):
 
     id: UUID
     name: str
-    type: Literal["s3", "file_upload"]
+    type: Literal[tuple(PLACES)]  # type: ignore[valid-type]
     origin: str
     paused: bool
+    address: str = Field(description="Where its objects are.")
     settings: dict[str, Any] = Field(description="All settings. Never a secret.")
     counts: CountsShown
     listing: ListingShown | None
@@ -59,20 +62,9 @@ class ManagedSource(Answer):
     dagster_url: str | None
 
 
-class SourceChange(Payload):
+class SourceChange(settings_payload(Door.PATCH)):
     """Settings that may change while a source lives; what is left out stays."""
 
-    auto_sync: AutoSync | None = None
-    list_interval_seconds: Annotated[Count, Field(le=31 * 86_400)] | None = None
-    queue_url: Text | None = None
-    include_globs: list[Word] | None = Field(default=None, max_length=200)
-    exclude_globs: list[Word] | None = Field(default=None, max_length=200)
-    extensions: list[Word] | None = Field(default=None, max_length=200)
-    max_size_bytes: Annotated[int, Field(strict=True, ge=1, le=200 * 1024 * 1024)] | None = None
-    document_limit: Annotated[Count, Field(ge=1)] | None = None
-    metadata: dict[str, Any] | None = None
-    mode: DeleteMode | None = None
-    on_config_change: Literal["keep", "reindex"] | None = None
     chunking: Chunking | None = None
     aws_credential_id: Annotated[int, Field(strict=True, ge=-(2**31), le=2**31 - 1)] | None = None
     aws_access_key_id: Secret | None = None

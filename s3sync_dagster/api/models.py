@@ -1,10 +1,8 @@
 """Embedding and chunking between the wire and a source: every model under its own name."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from s3sync_dagster.api.wire_source import (
-    Chunking,
     ChunkingShown,
     DenseModel,
     DenseShown,
@@ -14,40 +12,16 @@ from s3sync_dagster.api.wire_source import (
     Task,
     TaskShown,
 )
+from s3sync_dagster.model.embedding_kinds import BM25, EMBEDDING_KINDS, QWEN, SPLADE
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import ChunkingConfig, EmbeddingConfig
 from s3sync_dagster.settings import Settings
 
-Kind = Literal["minilm", "onnx", "static", "openai", "chroma-cloud", "hash"]
-
-QWEN = "Qwen/Qwen3-Embedding-0.6B"
-SPLADE = "prithivida/Splade_PP_en_v1"
-BM25 = "Chroma/BM25"
 DEFAULT_TASK = "generic_retrieval"
 DEFAULT_SPARSE_KEY = "sparse_embedding"
 LINES_MAX_SIZE_BYTES = 4096
-MODEL_NAMES: dict[Kind, str] = {
-    "minilm": "sentence-transformers/all-MiniLM-L6-v2",
-    "static": "wordllama-l2-supercat-256",
-    "chroma-cloud": QWEN,
-    "hash": "s3sync-hash",
-}
-"""What ``embedding.dense.model`` says of each kind that has one model."""
-_ALIASES: dict[str, Kind] = {
-    **{name: kind for kind, name in MODEL_NAMES.items()},
-    "all-MiniLM-L6-v2": "minilm",
-    "minilm": "minilm",
-    "static": "static",
-}
-CHUNK_BYTES: dict[Kind, int] = {
-    "minilm": 1024,
-    "static": 1024,
-    "hash": 1024,
-    "onnx": 2048,  # at most: as much as the model in that folder reads
-    "openai": 2048,
-    "chroma-cloud": 2048,
-}
-"""Chunk size of a model when a source names none (``ModelLimits.default_size_bytes``)."""
+_NAMES = {kind.model_name: name for name, kind in EMBEDDING_KINDS.items() if kind.model_name}
+_ALIASES = {alias: name for name, kind in EMBEDDING_KINDS.items() for alias in kind.aliases}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +74,9 @@ class ModelChoice:
         return replace(config, sparse_model=model, sparse_key=sparse.key or DEFAULT_SPARSE_KEY)
 
     def _dense(self, dense: DenseModel) -> EmbeddingConfig:
-        kind = _ALIASES.get(dense.model)
+        kind = _NAMES.get(dense.model) or _ALIASES.get(dense.model)
         if kind is None:
-            known = ", ".join(sorted(MODEL_NAMES.values()))
+            known = ", ".join(sorted(_NAMES))
             raise InvalidSetting(
                 f"embedding.dense.model {ascii(dense.model)[:120]} is not known here; "
                 f"this server knows {known}."
@@ -117,19 +91,6 @@ class ModelChoice:
         return EmbeddingConfig(kind=kind)
 
 
-def configured_chunking(chunking: Chunking | None) -> ChunkingConfig:
-    """Return the configuration that a payload asks for."""
-    if chunking is None:
-        return ChunkingConfig()
-    if chunking.max_lines is None:
-        return ChunkingConfig(type=chunking.type, max_size_bytes=chunking.max_size_bytes)
-    return ChunkingConfig(
-        type=chunking.type,
-        max_size_bytes=chunking.max_size_bytes,
-        max_lines=chunking.max_lines,
-    )
-
-
 def show_embedding(config: EmbeddingConfig) -> EmbeddingShown:
     """Return what the wire says of a source's models."""
     task = None
@@ -142,7 +103,7 @@ def show_embedding(config: EmbeddingConfig) -> EmbeddingShown:
     sparse = None
     if config.sparse_model:
         sparse = SparseShown(key=config.sparse_key, model=config.sparse_model)
-    model = config.model or MODEL_NAMES.get(config.kind, config.kind)
+    model = config.model or EMBEDDING_KINDS[config.kind].model_name or config.kind
     return EmbeddingShown(dense=DenseShown(model=model, task=task), sparse=sparse)
 
 
@@ -156,7 +117,7 @@ def show_chunking(chunking: ChunkingConfig, embedding: EmbeddingConfig) -> Chunk
         )
     return ChunkingShown(
         type="tree_sitter",
-        max_size_bytes=chunking.max_size_bytes or CHUNK_BYTES[embedding.kind],
+        max_size_bytes=chunking.max_size_bytes or EMBEDDING_KINDS[embedding.kind].chunk_bytes,
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from s3sync_dagster.api.models import show_chunking, show_embedding
@@ -19,6 +20,7 @@ from s3sync_dagster.api.wire_invocation import (
 from s3sync_dagster.api.wire_source import FileUploadShown, S3Shown, SourceShown
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.model.invocation import Invocation, InvocationStatus
+from s3sync_dagster.model.place import UploadPlace
 from s3sync_dagster.model.source import Source
 
 UNKNOWN_BUCKET = "unknown"
@@ -40,27 +42,16 @@ class SourceNames:
         shown: dict[str, str] = {}
         for row in rows:
             source = row.source
-            if source.type == "file_upload":
+            if source.place.owned:
                 shown[source.id] = first.setdefault(source.database_name, source.id)
-        return cls({row.source.id: row.source.bucket_name for row in rows}, shown)
+        return cls({row.source.id: row.source.place.identity().bucket_name for row in rows}, shown)
 
 
 def show_source(source: Source, *, created_at: float) -> SourceShown:
     """Return a source as ``GET`` answers it."""
     embedding = show_embedding(source.embedding)
-    shown = None
-    if source.type == "s3":
-        shown = S3Shown(
-            bucket_name=source.bucket_name,
-            region=source.region or "",
-            collection_name=source.collection_name,
-            aws_credential_id=source.credentials.credential_id,
-            path_prefix=source.path_prefix or None,
-            auto_sync=source.auto_sync,
-        )
     return SourceShown(
-        s3=shown,
-        file_upload=FileUploadShown() if source.type == "file_upload" else None,
+        **_show_place(source),
         id=UUID(source.id),
         database_name=source.database_name,
         embedding_model=embedding.dense,
@@ -68,6 +59,23 @@ def show_source(source: Source, *, created_at: float) -> SourceShown:
         embedding=embedding,
         created_at=moment(created_at),
     )
+
+
+def _show_place(source: Source) -> dict[str, Any]:
+    """Return the union's one variant by its key."""
+    place = source.place
+    if isinstance(place, UploadPlace):
+        return {place.type: FileUploadShown()}
+    return {
+        place.type: S3Shown(
+            bucket_name=place.bucket_name,
+            region=place.region or "",
+            collection_name=source.collection_name,
+            aws_credential_id=place.credential_id,
+            path_prefix=place.path_prefix or None,
+            auto_sync=source.auto_sync,
+        )
+    }
 
 
 def show_invocation(invocation: Invocation, names: SourceNames) -> Job:

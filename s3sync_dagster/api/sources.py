@@ -20,7 +20,7 @@ from s3sync_dagster.api.models import ModelChoice
 from s3sync_dagster.api.openapi import errors
 from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.api.showing import show_source
-from s3sync_dagster.api.uploads import shown_rows, upload_ids
+from s3sync_dagster.api.uploads import ids_behind, shown_rows
 from s3sync_dagster.api.wire import Name
 from s3sync_dagster.api.wire_source import (
     CreateSource,
@@ -32,8 +32,7 @@ from s3sync_dagster.api.wire_source import (
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.model.errors import Conflict, NotFound
 from s3sync_dagster.model.source import Source
-from s3sync_dagster.ports.files import FolderObjectStore
-from s3sync_dagster.wiring import UPLOADS
+from s3sync_dagster.ports.places import open_uploads
 
 router = APIRouter(prefix="/api/v1/sources", tags=["Source"], route_class=StrictRoute)
 
@@ -87,7 +86,7 @@ def list_sources(
         source = row.source
         if database_name is not None and source.database_name != database_name:
             continue
-        if source_type is not None and source.type != source_type:
+        if source_type is not None and source.place.type != source_type:
             continue
         shown.append(show_source(source, created_at=row.created_at))
     return shown[offset : offset + limit]
@@ -121,12 +120,11 @@ def delete_source(
 ) -> None:
     """Delete a source. Its records stay unless `delete_records` is true."""
     source = here.source(source_id, caller)
-    ids = upload_ids(here, source) if source.type == "file_upload" else [source.id]
-    for each in ids:
+    for each in ids_behind(here, source):
         here.catalog.sources.mark_deleting(each, keep_records=not delete_records)
         here.forget(each, caller)
-        if source.type == "file_upload" and delete_records:
-            FolderObjectStore(here.parts.settings.home / UPLOADS / each).clear()
+        if source.place.owned and delete_records:
+            open_uploads(each, here.parts.settings.home).clear()
 
 
 def _refuse_too_many(here: Context, caller: Caller) -> None:

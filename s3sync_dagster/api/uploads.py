@@ -9,23 +9,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from s3sync_dagster.api.access import Caller
-from s3sync_dagster.api.building import check_source, source_name
+from s3sync_dagster.api.building import source_name
 from s3sync_dagster.api.context import Context
+from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
+from s3sync_dagster.model.place import UploadPlace
 from s3sync_dagster.model.source import AutoSync, ChunkingConfig, EmbeddingConfig, Source
 
-BUCKET = "file_upload"
-"""Stands where S3 sources have a bucket; no bucket of S3 can have this name."""
-
-
-def upload_rows(rows: Sequence[SourceRow], database_name: str) -> list[SourceRow]:
-    """Return the rows of a database's upload sources, the one that the wire shows first."""
-    return [
-        row
-        for row in rows
-        if row.source.type == "file_upload" and row.source.database_name == database_name
-    ]
+_PLACE = UploadPlace()
 
 
 def shown_rows(rows: Sequence[SourceRow]) -> list[SourceRow]:
@@ -33,7 +25,7 @@ def shown_rows(rows: Sequence[SourceRow]) -> list[SourceRow]:
     seen: set[str] = set()
     shown: list[SourceRow] = []
     for row in rows:
-        if row.source.type == "file_upload":
+        if row.source.place.owned:
             if row.source.database_name in seen:
                 continue
             seen.add(row.source.database_name)
@@ -41,19 +33,28 @@ def shown_rows(rows: Sequence[SourceRow]) -> list[SourceRow]:
     return shown
 
 
-def upload_ids(here: Context, source: Source) -> list[str]:
-    """Return the ids of all sources behind the one of a database that the wire shows."""
-    rows = here.catalog.sources.rows(tenant=source.tenant)
+def ids_behind(here: Context, source: Source) -> list[str]:
+    """Return the ids of all sources behind one that the wire shows; mostly it is just this."""
+    if not source.place.owned:
+        return [source.id]
+    return [row.source.id for row in _upload_rows(here, source)]
+
+
+def _upload_rows(here: Context, source: Source) -> list[SourceRow]:
+    """Return the rows of a database's upload sources, the one that the wire shows first."""
     return [
-        row.source.id for row in upload_rows(rows, source.database_name) if row.deleting is None
+        row
+        for row in here.catalog.sources.rows(tenant=source.tenant)
+        if row.source.place.owned
+        and row.source.database_name == source.database_name
+        and row.deleting is None
     ]
 
 
 def upload_of_collection(here: Context, source: Source, collection_name: str | None) -> Source:
     """Return the upload source of a collection, without a name the one that the wire shows."""
-    rows = upload_rows(here.catalog.sources.rows(tenant=source.tenant), source.database_name)
-    for row in rows:
-        if row.deleting is None and collection_name in (None, row.source.collection_name):
+    for row in _upload_rows(here, source):
+        if collection_name in (None, row.source.collection_name):
             return row.source
     raise NotFound(
         f"Nothing was uploaded to collection {collection_name!r} of this database.",
@@ -79,7 +80,7 @@ def upload_source(
     wanted = Source(
         id=here.parts.clock.uuid(),
         name="unnamed",
-        bucket_name=BUCKET,
+        place=_PLACE,
         collection_name=collection_name,
         tenant=caller.tenant,
         database_name=database_name,
@@ -87,10 +88,9 @@ def upload_source(
         embedding=embedding or default,
         auto_sync=AutoSync.NONE,
         list_interval_seconds=0,
-        type="file_upload",
     )
-    wanted = replace(wanted, name=source_name(BUCKET, wanted.id))
-    check_source(wanted)
+    wanted = replace(wanted, name=source_name(_PLACE.type, wanted.id))
+    validate_source(wanted)
     found = here.catalog.sources.find_identity(wanted)
     if found is None:
         try:

@@ -7,19 +7,18 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    StrictBool,
-    StringConstraints,
     model_validator,
 )
 
-from s3sync_dagster.api.wire import Answer, Count, Moment, Name, Payload, Text, union_by_key
-from s3sync_dagster.model.source import AutoSync, DeleteMode
+from s3sync_dagster.api.wire import Answer, Moment, Name, Payload, Text, union_by_key
+from s3sync_dagster.api.wire_settings import settings_group, settings_payload
+from s3sync_dagster.model.source import AutoSync
+from s3sync_dagster.source_settings import Door
 
 SOURCE_TYPES = ("s3", "github", "web_scrape", "file_upload")
 SourceTypeFilter = Literal["github", "web_scrape", "s3", "file_upload"]
 OrderBy = Literal["ASC", "DESC"]
 Secret = Annotated[SecretStr, Field(max_length=4096)]
-Word = Annotated[Name, StringConstraints(max_length=2048)]
 
 
 class Task(Payload):
@@ -51,12 +50,10 @@ class Embedding(Payload):
     sparse: SparseModel | None = None
 
 
-class Chunking(Payload):
+class Chunking(settings_group("chunking")):
     """How documents are cut."""
 
     type: Literal["tree_sitter", "lines"]
-    max_size_bytes: Annotated[Count, Field(ge=64, le=16_384)] | None = None
-    max_lines: Annotated[Count, Field(ge=1, le=100_000)] | None = None
 
     @model_validator(mode="after")
     def _lines_alone(self) -> Self:
@@ -65,29 +62,7 @@ class Chunking(Payload):
         return self
 
 
-class S3Extensions(Payload):
-    """Fields that only this server knows; all are optional."""
-
-    endpoint_url: Annotated[Text, StringConstraints(pattern=r"^https?://[^\s@]+$")] | None = None
-    addressing_style: Literal["auto", "path", "virtual"] = "auto"
-    include_globs: list[Word] = Field(default=[], max_length=200)
-    exclude_globs: list[Word] = Field(default=[], max_length=200)
-    extensions: list[Word] = Field(default=[], max_length=200)
-    max_size_bytes: Annotated[int, Field(strict=True, ge=1, le=200 * 1024 * 1024)] | None = None
-    document_limit: Annotated[Count, Field(ge=1)] | None = None
-    id_prefix: Text = ""
-    metadata: dict[str, Any] = Field(default={})
-    queue_url: Text | None = None
-    list_interval_seconds: Annotated[Count, Field(le=31 * 86_400)] = 0
-    mode: DeleteMode = DeleteMode.MIRROR
-    on_config_change: Literal["keep", "reindex"] = "keep"
-    role_arn: Text | None = None
-    external_id: Text | None = None
-    requester_pays: StrictBool = False
-    expected_bucket_owner: Text | None = None
-
-
-class S3Fields(S3Extensions):
+class S3Fields(settings_payload(Door.POST)):
     """The ``s3`` variant of a payload."""
 
     model_config = ConfigDict(title="S3SourcePayload")

@@ -81,7 +81,9 @@ class Credentials:
     def delete(self, credential_id: int, *, tenant: str | None = None) -> None:
         """Forget a credential. Raises ``NotFound``; ``Conflict`` while a source uses it."""
         self._row(credential_id, tenant)
-        uses = sources.c.config["credentials"]["credential_id"].as_integer() == credential_id
+        uses = (
+            sources.c.config["place"]["credentials"]["credential_id"].as_integer() == credential_id
+        )
         with self._db.write() as tx:
             user = tx.execute(sa.select(sources.c.name).where(uses)).first()
             if user is not None:

@@ -152,8 +152,7 @@ class Invocations:
         if source_ids is not None:
             query = query.where(invocations.c.source_id.in_(source_ids))
         if source_type is not None:
-            kind = sources.c.config["type"].as_string()
-            others = sa.select(sources.c.id).where(kind != source_type)
+            others = sa.select(sources.c.id).where(sources.c.place_type != source_type)
             query = query.where(invocations.c.source_id.not_in(others))
         order = invocations.c.created_at
         query = query.order_by(order.asc() if ascending else order.desc(), invocations.c.id)

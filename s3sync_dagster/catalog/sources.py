@@ -7,12 +7,18 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import source_of, source_row_of
 from s3sync_dagster.catalog.tables import sources
-from s3sync_dagster.core.keys import validate_source_name
+from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.core.state import Origin, SourceRow
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
 from s3sync_dagster.model.source import Source
 
 _log = logging.getLogger(__name__)
+
+_ROW = tuple(
+    sources.c[name]
+    for name in ("name", "config", "origin", "created_at", "paused", "deleting", "list_due_at")
+)
+"""What a row says of a source; a catalog that is not migrated yet has it, too."""
 
 
 class SourceRows:
@@ -24,7 +30,6 @@ class SourceRows:
 
     def add(self, source: Source, *, origin: Origin = "catalog") -> Source:
         """Insert a source. Raises ``InvalidSetting`` or ``Conflict`` (names the other source)."""
-        validate_source_name(source.name)
         now = self._db.clock.now().timestamp()
         with self._db.write() as tx:
             if tx.execute(sa.select(sources.c.id).where(sources.c.name == source.name)).first():
@@ -33,7 +38,7 @@ class SourceRows:
                     "delete it first.",
                     reason="source_exists",
                 )
-            self._refuse_overlap(tx, source)
+            self._require_possible(tx, source)
             tx.execute(
                 sources.insert().values(
                     id=source.id, origin=origin, created_at=now, updated_at=now, **_columns(source)
@@ -43,12 +48,11 @@ class SourceRows:
 
     def register(self, source: Source, *, origin: Origin = "python") -> Source:
         """Insert or refresh a source that code declares; its id of the first time stays."""
-        validate_source_name(source.name)
         now = self._db.clock.now().timestamp()
         with self._db.write() as tx:
             row = tx.execute(sa.select(sources).where(sources.c.name == source.name)).first()
             if row is None:
-                self._refuse_overlap(tx, source)
+                self._require_possible(tx, source)
                 tx.execute(
                     sources.insert().values(
                         id=source.id,
@@ -67,7 +71,7 @@ class SourceRows:
                 )
             source = source.with_changes(id=row.id)
             if row.config != source.to_json():
-                self._refuse_overlap(tx, source)
+                self._require_possible(tx, source)
                 tx.execute(
                     sources.update()
                     .where(sources.c.id == row.id)
@@ -78,7 +82,7 @@ class SourceRows:
     def update(self, source: Source) -> None:
         """Replace a source's configuration; it is listed again at the next tick."""
         with self._db.write() as tx:
-            self._refuse_overlap(tx, source)
+            self._require_possible(tx, source)
             changed = tx.execute(
                 sources.update()
                 .where(sources.c.id == source.id)
@@ -114,19 +118,12 @@ class SourceRows:
         return source_row_of(row) if row is not None else None
 
     def find_identity(self, source: Source) -> Source | None:
-        """Return the source with the same endpoint, bucket, prefix and collection, if any."""
-        endpoint, bucket, prefix, tenant, database, collection = source.identity()
+        """Return the source with the same place and collection, if any."""
+        same = sa.and_(
+            _same_target(source), sources.c.path_prefix == source.place.identity().path_prefix
+        )
         with self._db.read() as tx:
-            row = tx.execute(
-                sa.select(sources).where(
-                    sources.c.endpoint_url == endpoint,
-                    sources.c.bucket_name == bucket,
-                    sources.c.path_prefix == prefix,
-                    sources.c.tenant == tenant,
-                    sources.c.database_name == database,
-                    sources.c.collection_name == collection,
-                )
-            ).first()
+            row = tx.execute(sa.select(sources).where(same)).first()
         return source_of(row) if row else None
 
     def rows(self, *, tenant: str | None = None, origin: Origin | None = None) -> list[SourceRow]:
@@ -142,7 +139,7 @@ class SourceRows:
         self, *, tenant: str | None = None, origin: Origin | None = None
     ) -> tuple[list[SourceRow], list[str]]:
         """Return all rows that can be read, oldest first, and a sentence for each other one."""
-        query = sa.select(sources).order_by(sources.c.created_at, sources.c.id)
+        query = sa.select(*_ROW).order_by(sources.c.created_at, sources.c.id)
         if tenant is not None:
             query = query.where(sources.c.tenant == tenant)
         if origin is not None:
@@ -223,29 +220,35 @@ class SourceRows:
             ).one()
         return f"{row[0]}:{row[1]}"
 
-    def _refuse_overlap(self, tx: sa.Connection, source: Source) -> None:
+    def _require_possible(self, tx: sa.Connection, source: Source) -> None:
+        validate_source(source)
         others = tx.execute(
-            sa.select(sources).where(
-                sources.c.id != source.id,
-                sources.c.bucket_name == source.bucket_name,
-                sources.c.endpoint_url == (source.endpoint_url or ""),
-                sources.c.database_name == source.database_name,
-                sources.c.collection_name == source.collection_name,
-                sources.c.tenant == source.tenant,
-            )
+            sa.select(sources).where(sources.c.id != source.id, _same_target(source))
         ).all()
+        prefix = source.place.identity().path_prefix
         for row in others:
-            nested = source.path_prefix.startswith(row.path_prefix) or row.path_prefix.startswith(
-                source.path_prefix
-            )
-            same = row.path_prefix == source.path_prefix
+            nested = prefix.startswith(row.path_prefix) or row.path_prefix.startswith(prefix)
+            same = row.path_prefix == prefix
             if same or (nested and row.config.get("id_prefix", "") == source.id_prefix):
                 raise Conflict(
-                    f"Bucket {source.bucket_name!r}, prefix {source.path_prefix!r} and collection "
-                    f"{source.collection_name!r} overlap the source {row.name!r}: use another "
-                    "collection or prefix, or give one of them an id_prefix of its own.",
+                    f"{source.place.address()!r} and collection {source.collection_name!r} overlap "
+                    f"the source {row.name!r}: use another collection or prefix, or give one of "
+                    "them an id_prefix of its own.",
                     reason="source_overlaps",
                 )
+
+
+def _same_target(source: Source) -> sa.ColumnElement[bool]:
+    """Return what holds for sources with one target, and one place whatever its prefix."""
+    place = source.place.identity()
+    return sa.and_(
+        sources.c.place_type == place.place_type,
+        sources.c.endpoint_url == place.endpoint_url,
+        sources.c.bucket_name == place.bucket_name,
+        sources.c.tenant == source.tenant,
+        sources.c.database_name == source.database_name,
+        sources.c.collection_name == source.collection_name,
+    )
 
 
 def _columns(source: Source) -> dict[str, object]:
@@ -254,8 +257,6 @@ def _columns(source: Source) -> dict[str, object]:
         "tenant": source.tenant,
         "database_name": source.database_name,
         "collection_name": source.collection_name,
-        "endpoint_url": source.endpoint_url or "",
-        "bucket_name": source.bucket_name,
-        "path_prefix": source.path_prefix,
+        **source.place.identity()._asdict(),
         "config": source.to_json(),
     }

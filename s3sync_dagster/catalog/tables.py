@@ -24,6 +24,8 @@ sources = sa.Table(
     sa.Column("tenant", sa.Text, nullable=False),
     sa.Column("database_name", sa.Text, nullable=False),
     sa.Column("collection_name", sa.Text, nullable=False),
+    sa.Column("place_type", sa.Text, nullable=False, server_default="s3"),
+    # What makes a place the same one (model.place.PlaceIdentity), under the names that S3 gave.
     sa.Column("endpoint_url", sa.Text, nullable=False, server_default=""),
     sa.Column("bucket_name", sa.Text, nullable=False),
     sa.Column("path_prefix", Key, nullable=False, server_default=""),
@@ -36,6 +38,7 @@ sources = sa.Table(
 )
 sa.Index(
     "uq_sources_identity",
+    sources.c.place_type,
     sources.c.endpoint_url,
     sources.c.bucket_name,
     sources.c.path_prefix,

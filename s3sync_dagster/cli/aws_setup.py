@@ -7,14 +7,13 @@ import click
 
 from s3sync_dagster.cli.aws_plan import ACCOUNT, REGION, AwsPlan, queue_name_for
 from s3sync_dagster.cli.options import as_json, opened
-from s3sync_dagster.cli.sync import parse_place
 from s3sync_dagster.model.errors import InvalidSetting
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.model.place import S3_FORM, S3Place, parse_place
 from s3sync_dagster.wiring import Parts
 
 
 @click.command(name="aws-setup")
-@click.argument("place", metavar="SOURCE|s3://BUCKET/PREFIX")
+@click.argument("place", metavar=f"SOURCE|{S3_FORM}")
 @click.option("--queue-name", help="After the bucket when not given.")
 @click.option("--account", metavar="ID", help="AWS account of bucket and queue.")
 @click.option("--region", help="Of bucket and queue.")
@@ -38,21 +37,21 @@ def aws_setup(
     chain; the policy is for you to attach.
     """
     with opened(chroma=False) as parts:
-        source = _source(parts, place)
+        name, bucket = _bucket(parts, place)
         plan = AwsPlan(
-            bucket=source.bucket_name,
-            prefix=source.path_prefix,
-            queue_name=queue_name or queue_name_for(source.bucket_name),
-            region=region or source.region or REGION,
+            bucket=bucket.bucket_name,
+            prefix=bucket.path_prefix,
+            queue_name=queue_name or queue_name_for(bucket.bucket_name),
+            region=region or bucket.region or REGION,
             account=account or ACCOUNT,
             kms_key_arn=kms_key_arn,
         )
         if apply_it:
-            return _apply(parts, source, plan, as_json=as_json)
+            return _apply(parts, name, bucket, plan, as_json=as_json)
     if as_json:
         click.echo(json.dumps(plan.to_json()))
         return 0
-    click.echo(plan.script(last=_next_command(source, plan.queue_url())))
+    click.echo(plan.script(last=_next_command(name, bucket, plan.queue_url())))
     missing = [word for word in (plan.account, plan.region) if word in (ACCOUNT, REGION)]
     if missing:
         click.echo(
@@ -62,26 +61,27 @@ def aws_setup(
     return 0
 
 
-def _source(parts: Parts, place: str) -> Source:
-    if not place.startswith("s3://"):
-        return parts.catalog.sources.find(place)
-    bucket, prefix = parse_place(place)
-    return Source(id="", name="", bucket_name=bucket, path_prefix=prefix, collection_name="")
+def _bucket(parts: Parts, text: str) -> tuple[str | None, S3Place]:
+    """Return the name of the source, None for a place without one, and the bucket."""
+    if "://" in text:
+        return None, parse_place(text)
+    source = parts.catalog.sources.find(text)
+    if not isinstance(source.place, S3Place):
+        raise InvalidSetting(f"The source {source.name!r} has no bucket at AWS.")
+    return source.name, source.place
 
 
-def _apply(parts: Parts, source: Source, plan: AwsPlan, *, as_json: bool) -> int:
+def _apply(parts: Parts, name: str | None, bucket: S3Place, plan: AwsPlan, *, as_json: bool) -> int:
     from s3sync_dagster.cli.aws_apply import AwsSetup  # noqa: PLC0415  (boto3 only where it asks)
     from s3sync_dagster.ports.aws_session import open_session  # noqa: PLC0415
 
-    if source.type != "s3":
-        raise InvalidSetting(f"The source {source.name!r} has no bucket at AWS.")
     session = open_session(
-        source.credentials,
+        bucket.credentials,
         region=None if plan.region == REGION else plan.region,
         resolve_env=parts.resolve_env,
         resolve_credential=parts.resolve_credential,
     )
-    setup = AwsSetup(session, endpoint_url=source.endpoint_url)
+    setup = AwsSetup(session, endpoint_url=bucket.endpoint_url)
     plan = setup.completed(plan)
     url = setup.apply(plan)
     if as_json:
@@ -90,15 +90,15 @@ def _apply(parts: Parts, source: Source, plan: AwsPlan, *, as_json: bool) -> int
     click.echo(f"The bucket's events go to {url}", err=True)
     click.echo("Attach this policy to the user or role of s3sync:", err=True)
     click.echo(json.dumps(plan.reader_policy(), indent=2))
-    click.echo(f"Then: {_next_command(source, url)}", err=True)
+    click.echo(f"Then: {_next_command(name, bucket, url)}", err=True)
     return 0
 
 
-def _next_command(source: Source, url: str) -> str:
-    if source.name:
-        return f"s3sync source edit {source.name} --queue-url {url}"
-    prefix = f" --prefix {shlex.quote(source.path_prefix)}" if source.path_prefix else ""
+def _next_command(name: str | None, bucket: S3Place, url: str) -> str:
+    if name:
+        return f"s3sync source edit {name} --queue-url {url}"
+    prefix = f" --prefix {shlex.quote(bucket.path_prefix)}" if bucket.path_prefix else ""
     return (
-        f"s3sync source create NAME --bucket {source.bucket_name}{prefix} --collection COLLECTION "
+        f"s3sync source create NAME --bucket {bucket.bucket_name}{prefix} --collection COLLECTION "
         f"--queue-url {url}"
     )

@@ -8,14 +8,9 @@ from typing import Any
 
 import click
 
-from s3sync_dagster.cli.options import (
-    as_json,
-    chroma_url,
-    embedding,
-    embedding_config,
-    opened,
-)
+from s3sync_dagster.cli.options import as_json, chroma_url, opened
 from s3sync_dagster.cli.showing import people
+from s3sync_dagster.cli.source_options import embedding, embedding_config
 from s3sync_dagster.engine.absent_collection import AbsentCollection
 from s3sync_dagster.engine.ports import CollectionPort
 from s3sync_dagster.engine.verifying import Verification, verify_collection

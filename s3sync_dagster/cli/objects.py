@@ -118,7 +118,7 @@ def _failed(parts: Parts, source: Source) -> Iterator[dict[str, Any]]:
 def _explained(parts: Parts, source: Source, key: str, *, asked: bool) -> dict[str, Any] | None:
     """Return what the source says of a key; None where it has nothing to do with it."""
     known = parts.catalog.work.object(source.id, key)
-    if known is None and not asked and not key.startswith(source.path_prefix):
+    if known is None and not asked and not key.startswith(source.place.path_prefix):
         return None
     ref = ObjectRef(
         key=key,

@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
@@ -11,14 +11,10 @@ from s3sync_dagster.local.chroma_server import use_chroma
 from s3sync_dagster.local.home import prepare_home
 from s3sync_dagster.local.signals import no_interruption
 from s3sync_dagster.model.errors import InvalidSetting, Unavailable
-from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.settings import Settings, export_settings, load_settings
 from s3sync_dagster.wiring import Parts, open_parts
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-EMBEDDINGS = click.Choice(["minilm", "onnx", "static", "hash", "openai", "chroma-cloud"])
-MODES = click.Choice(["mirror", "append", "keep_deleted"])
 
 
 def chroma_url(function: F) -> F:
@@ -33,51 +29,6 @@ def chroma_url(function: F) -> F:
 def as_json(function: F) -> F:
     """``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
-
-
-def embedding(help: str) -> Callable[[F], F]:  # noqa: A002  (click's own word)
-    """``--embedding`` and what its kinds need besides; see ``embedding_config``."""
-
-    def decorate(function: F) -> F:
-        for option in (
-            click.option("--sparse-model", help="For servers that index sparse vectors."),
-            click.option(
-                "--embedding-key-env", metavar="NAME", help="Variable with the endpoint's key."
-            ),
-            click.option("--embedding-url", metavar="URL", help="Endpoint of `openai`."),
-            click.option(
-                "--embedding-model", help="Where the kind knows several; of `onnx` the folder."
-            ),
-            click.option("--embedding", type=EMBEDDINGS, help=help),
-        ):
-            function = option(function)
-        return function
-
-    return decorate
-
-
-def embedding_config(options: Mapping[str, str | None]) -> EmbeddingConfig | None:
-    """Return what the options of ``embedding`` say; None when none of them was given.
-
-    Raises:
-        InvalidSetting: a model or an endpoint without its kind.
-    """
-    details = {
-        field: options.get(name)
-        for name, field in (
-            ("embedding_model", "model"),
-            ("embedding_url", "endpoint_url"),
-            ("embedding_key_env", "api_key_env"),
-            ("sparse_model", "sparse_model"),
-        )
-        if options.get(name)
-    }
-    kind = options.get("embedding")
-    if kind is None:
-        if details:
-            raise InvalidSetting("--embedding-model and its like need --embedding.")
-        return None
-    return EmbeddingConfig(kind=kind, **details)  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from s3sync_dagster.cli.options import as_json, chroma_url, embedding, embedding_config, opened
+from s3sync_dagster.cli.options import as_json, chroma_url, opened
 from s3sync_dagster.cli.showing import people, wrapped
+from s3sync_dagster.cli.source_options import embedding, embedding_config
 from s3sync_dagster.engine.hybrid import Ranking
 from s3sync_dagster.engine.neighbours import document_of
 from s3sync_dagster.model.document import Hit

@@ -8,13 +8,8 @@ from typing import Any
 import click
 
 from s3sync_dagster.catalog.recovery import store_recovered
-from s3sync_dagster.cli.options import (
-    as_json,
-    chroma_url,
-    embedding,
-    embedding_config,
-    opened,
-)
+from s3sync_dagster.cli.options import as_json, chroma_url, opened
+from s3sync_dagster.cli.source_options import embedding, embedding_config
 from s3sync_dagster.cli.sync_progress import DrawnProgress
 from s3sync_dagster.cli.sync_summary import print_summary, print_troubles
 from s3sync_dagster.core.keys import validate_collection_name

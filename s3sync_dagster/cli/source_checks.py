@@ -15,8 +15,8 @@ AWS = "https://s3.amazonaws.com"
 
 def source_checks(parts: Parts) -> Iterator[Check]:
     """Look at every source, at each clock and each model once."""
-    sources = [one for one in parts.catalog.sources.all() if one.type == "s3"]
-    for endpoint in dict.fromkeys(one.endpoint_url or AWS for one in sources):
+    sources = [one for one in parts.catalog.sources.all() if not one.place.owned]
+    for endpoint in dict.fromkeys(one.place.identity().endpoint_url or AWS for one in sources):
         yield clock_check(endpoint, time.time())
     models = dict.fromkeys(repr(one.embedding) for one in sources)
     for config in [
@@ -25,7 +25,7 @@ def source_checks(parts: Parts) -> Iterator[Check]:
         yield checked(f"model {config.kind}", lambda config=config: _model(parts, config))
     for source in sources:
         yield checked(f"source {source.name}", lambda source=source: _bucket(parts, source))
-        if source.queue_url:
+        if source.place.queue_url:
             yield checked(f"queue of {source.name}", lambda source=source: _queue(parts, source))
 
 
@@ -37,8 +37,8 @@ def _model(parts: Parts, config: EmbeddingConfig) -> str:
 
 def _bucket(parts: Parts, source: Source) -> Check | str:
     store = parts.store_for(source)
-    place = people(f"s3://{source.bucket_name}/{source.path_prefix}")
-    found = first_object(store, source.path_prefix)
+    place = people(source.place.address())
+    found = first_object(store, source.place.path_prefix)
     if found is None:
         return Check(f"source {source.name}", "note", f"{place} may be listed, and is empty")
     store.head(found.key)
@@ -48,9 +48,10 @@ def _bucket(parts: Parts, source: Source) -> Check | str:
 def _queue(parts: Parts, source: Source) -> Check | str:
     queue = parts.queue_for(source)
     if not isinstance(queue, SqsQueue):
-        return f"{source.queue_url}"
+        return f"{source.place.queue_url}"
     found = queue.attributes()
-    waiting = f"{source.queue_url}, about {found.get('ApproximateNumberOfMessages')} messages wait"
+    number = found.get("ApproximateNumberOfMessages")
+    waiting = f"{source.place.queue_url}, about {number} messages wait"
     if "RedrivePolicy" not in found:
         text = f"{waiting}; it has no dead-letter queue for messages that nobody understands"
         return Check(f"queue of {source.name}", "note", f"{text}: s3sync aws-setup {source.name}")

@@ -6,23 +6,20 @@ from typing import Any
 
 import click
 
-from s3sync_dagster.cli.options import as_json, embedding, embedding_config, opened
+from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import columns, people
-from s3sync_dagster.cli.source_options import settings_options, with_settings
+from s3sync_dagster.cli.source_options import at, embedding_config, setting_options, with_settings
 from s3sync_dagster.cli.sync_summary import place_of
-from s3sync_dagster.core.keys import (
-    validate_collection_name,
-    validate_id_prefix,
-    validate_source_name,
-)
-from s3sync_dagster.core.selection import validate_selection
+from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.engine.deleting import take_down
 from s3sync_dagster.engine.dispatching import reap
-from s3sync_dagster.model.source import EmbeddingConfig, Source
+from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
+from s3sync_dagster.model.place import S3_FORM, S3Place, parse_place
+from s3sync_dagster.model.source import Source
+from s3sync_dagster.source_settings import Door
 from s3sync_dagster.wiring import Parts
 
-LOCAL_KINDS = ("minilm", "static", "hash")
 WAIT_SECONDS = 1.0
 
 
@@ -33,45 +30,21 @@ def source() -> None:
 
 @source.command()
 @click.argument("name")
-@click.option("--bucket", required=True)
-@click.option("--prefix", default="", help="Plain begin of the key; mostly ends with a slash.")
-@click.option("--collection", "-c", required=True, help="Chroma collection.")
-@click.option("--endpoint-url", metavar="URL", help="For MinIO and other S3 servers.")
-@click.option("--tenant", help="Of Chroma; CHROMA_TENANT or default_tenant when not given.")
-@click.option("--database", help="Of Chroma; CHROMA_DATABASE or default_database when not given.")
-@click.option("--id-prefix", default="", help="Before each record id, at most 56 bytes.")
-@click.option("--adopt", is_flag=True, help="Take over records that others wrote.")
-@embedding("Which model makes the vectors; minilm when not given.")
-@settings_options
-def create(
-    name: str,
-    bucket: str,
-    prefix: str,
-    collection: str,
-    endpoint_url: str | None,
-    tenant: str | None,
-    database: str | None,
-    id_prefix: str,
-    adopt: bool,
-    **options: Any,
-) -> int:
+@click.option("--place", metavar=S3_FORM, help="What is indexed; or --bucket and --prefix.")
+@setting_options(at(Door.CREATE), new=True)
+def create(name: str, place: str | None, **options: Any) -> int:
     """Create the source NAME; a running stack picks it up by itself."""
-    validate_source_name(name)
-    validate_collection_name(collection)
-    validate_id_prefix(id_prefix)
+    if (place is None) == (options["bucket"] is None):
+        raise click.UsageError("Give --place, or --bucket with or without --prefix.")
+    embedding_config(options)  # refuses a model without its kind
     with opened(chroma=False) as parts:
         made = Source(
             id=str(uuid.uuid4()),
             name=name,
-            bucket_name=bucket,
-            path_prefix=prefix,
-            collection_name=collection,
-            endpoint_url=endpoint_url,
-            tenant=tenant or parts.settings.chroma_tenant or "default_tenant",
-            database_name=database or parts.settings.chroma_database or "default_database",
-            id_prefix=id_prefix,
-            embedding=embedding_config(options) or EmbeddingConfig(),
-            adopt=adopt,
+            place=parse_place(place) if place else S3Place(bucket_name=options["bucket"]),
+            collection_name=options["collection"],
+            tenant=parts.settings.chroma_tenant or "default_tenant",
+            database_name=parts.settings.chroma_database or "default_database",
         )
         made = with_settings(made, options)
         _validate(parts, made)
@@ -82,7 +55,7 @@ def create(
 
 @source.command()
 @click.argument("name")
-@settings_options
+@setting_options(at(Door.EDIT))
 def edit(name: str, **options: Any) -> int:
     """Change settings of NAME; it is listed again at the next tick.
 
@@ -139,7 +112,7 @@ def list_sources(as_json: bool) -> int:
 def show(name: str, as_json: bool) -> int:
     """Show all settings of NAME."""
     with opened(chroma=False) as parts:
-        values = parts.catalog.sources.find(name).to_json()
+        values = parts.catalog.sources.find(name).settings()
     if as_json:
         click.echo(json.dumps(values))
         return 0
@@ -214,11 +187,11 @@ def _release_dead(parts: Parts, source: Source) -> None:
 
 def _validate(parts: Parts, source: Source) -> None:
     """Find the mistakes that can be found without asking the bucket."""
-    validate_selection(source)
-    if source.embedding.kind not in LOCAL_KINDS:
+    validate_source(source)
+    if not EMBEDDING_KINDS[source.embedding.kind].local:
         parts.embedder_for(source.embedding)
-    if source.credentials.credential_id is not None:
-        parts.catalog.credentials.info(source.credentials.credential_id)
+    if source.place.credential_id is not None:
+        parts.catalog.credentials.info(source.place.credential_id)
 
 
 def _pause(name: str, *, paused: bool) -> int:
@@ -231,7 +204,7 @@ def _pause(name: str, *, paused: bool) -> int:
 
 def _row(row: SourceRow) -> dict[str, Any]:
     return {
-        **row.source.to_json(),
+        **row.source.settings(),
         "origin": row.origin,
         "paused": row.paused,
         "deleting": row.deleting is not None,

@@ -9,33 +9,32 @@ from typing import Any
 import click
 
 from s3sync_dagster.cli.dry_run import print_dry_run
-from s3sync_dagster.cli.options import (
-    MODES,
-    as_json,
-    chroma_url,
+from s3sync_dagster.cli.options import as_json, chroma_url, opened
+from s3sync_dagster.cli.source_options import (
     embedding,
     embedding_config,
-    opened,
+    named,
+    setting_options,
+    with_settings,
 )
 from s3sync_dagster.cli.sync_progress import DrawnProgress
 from s3sync_dagster.cli.sync_summary import print_summary, print_troubles
-from s3sync_dagster.core.keys import validate_collection_name
+from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.local.oneshot import run_sync
 from s3sync_dagster.local.oneshot_report import Summary
 from s3sync_dagster.local.signals import stop_on_signals
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, S3SyncError
-from s3sync_dagster.model.source import AutoSync, DeleteMode, EmbeddingConfig, Source
+from s3sync_dagster.model.place import S3_FORM, parse_place
+from s3sync_dagster.model.source import AutoSync, EmbeddingConfig, Source
 from s3sync_dagster.wiring import Parts
 
 
 @click.command()
-@click.argument("place", metavar="s3://BUCKET/PREFIX")
-@click.option("--collection", "-c", required=True, help="Chroma collection.")
-@click.option("--endpoint-url", metavar="URL", help="For MinIO and other S3 servers.")
-@click.option("--region", help="Found by itself where possible.")
+@click.argument("place", metavar=S3_FORM)
+@setting_options(named("collection_name", "place.endpoint_url", "place.region"), new=True)
 @chroma_url
 @embedding("Of a new source; minilm when not given.")
-@click.option("--mode", type=MODES, help="Of a new source; mirror when not given.")
+@setting_options(named("mode"), new=True)
 @click.option("--approve-deletes", is_flag=True, help="Remove more than the guard would let pass.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option(
@@ -48,11 +47,7 @@ from s3sync_dagster.wiring import Parts
 @as_json
 def sync(
     place: str,
-    collection: str,
-    endpoint_url: str | None,
-    region: str | None,
     chroma_url: str | None,
-    mode: str | None,
     approve_deletes: bool,
     dry_run: bool,
     fail_on: str,
@@ -64,24 +59,20 @@ def sync(
     Credentials come from AWS's default chain. The exit code is 1 when an object failed or
     removals wait for an approval.
     """
-    bucket, prefix = parse_place(place)
-    validate_collection_name(collection)
-    model = embedding_config(options)
+    read = parse_place(place)
+    model, mode = embedding_config(options), options["mode"]
     with stop_on_signals(), opened(chroma_url, chroma=not dry_run, dagster=False) as parts:
         wanted = Source(
             id=str(uuid.uuid4()),
-            name="",
-            bucket_name=bucket,
-            path_prefix=prefix,
-            collection_name=collection,
-            endpoint_url=endpoint_url,
-            region=region,
-            embedding=model or EmbeddingConfig(),
-            mode=DeleteMode(mode or "mirror"),
+            name=_stem(read.bucket_name, options["collection"]),
+            place=read,
+            collection_name=options["collection"],
             auto_sync=AutoSync.NONE,
             tenant=parts.settings.chroma_tenant or "default_tenant",
             database_name=parts.settings.chroma_database or "default_database",
         )
+        wanted = with_settings(wanted, options)
+        validate_source(wanted)
         known = parts.catalog.sources.find_identity(wanted)
         if known is not None:
             _require_same(known, model, mode)
@@ -107,17 +98,15 @@ def sync(
     return _exit_code(summary, fail_on)
 
 
-def parse_place(place: str) -> tuple[str, str]:
-    """Return bucket and prefix of ``s3://bucket/prefix``; the prefix is taken as it is."""
-    match = re.fullmatch(r"s3://([^/]+)(?:/(.*))?", place, flags=re.DOTALL)
-    if match is None:
-        raise InvalidSetting(f"{place!r} is no place: write s3://BUCKET or s3://BUCKET/PREFIX.")
-    return match.group(1), match.group(2) or ""
+def _stem(bucket: str, collection: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_]+", "_", f"{bucket}_{collection}")[:40]
 
 
 def _add(parts: Parts, wanted: Source) -> Source:
     """Add the source under a name of its own, which tells bucket and collection."""
-    stem = re.sub(r"[^A-Za-z0-9_]+", "_", f"{wanted.bucket_name}_{wanted.collection_name}")[:40]
+    stem = re.sub(
+        r"[^A-Za-z0-9_]+", "_", f"{wanted.place.identity().bucket_name}_{wanted.collection_name}"
+    )[:40]
     for name in (stem, f"{stem}_{wanted.id[:8]}"):
         try:
             return parts.catalog.sources.add(wanted.with_changes(name=name))
@@ -146,9 +135,9 @@ def _agree(model: EmbeddingConfig | None, there: EmbeddingConfig) -> bool:
     """Return whether all that was said of the model holds there."""
     if model is None:
         return True
-    said = {field: value for field, value in asdict(model).items() if value is not None}
-    del said["sparse_key"]  # no option names it
-    return all(asdict(there)[field] == value for field, value in said.items())
+    plain = asdict(EmbeddingConfig())
+    said = {name: value for name, value in asdict(model).items() if value != plain[name]}
+    return model.kind == there.kind and said.items() <= asdict(there).items()
 
 
 def _exit_code(summary: Summary, fail_on: str) -> int:

@@ -60,5 +60,5 @@ def print_troubles(parts: Parts, source: Source, summary: Summary) -> None:
 
 
 def place_of(source: Source) -> str:
-    """Return bucket and prefix as people write them."""
-    return people(f"s3://{source.bucket_name}/{source.path_prefix}")
+    """Return the source's place as people write it."""
+    return people(source.place.address())

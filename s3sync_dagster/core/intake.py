@@ -124,7 +124,8 @@ def plan_intake(messages: Sequence[Message], sources: Iterable[Source]) -> Intak
 
 
 def _matches(source: Source, event: ObjectEvent) -> bool:
-    return source.bucket_name == event.bucket and event.key.startswith(source.path_prefix)
+    _, _, bucket, prefix = source.place.identity()
+    return bucket == event.bucket and event.key.startswith(prefix)
 
 
 def _later(known: ObjectEvent | None, event: ObjectEvent) -> ObjectEvent:

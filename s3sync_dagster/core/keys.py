@@ -73,7 +73,7 @@ def validate_object_key(key: str, *, field: str = "object_key") -> None:
     """Refuse with ``InvalidSetting`` what S3 cannot have as a key."""
     if not key:
         raise InvalidSetting(f"{field} is empty; give the full key from the bucket root")
-    size = _utf8_size(key, field=field)
+    size = utf8_size(key, field=field)
     if size > MAX_OBJECT_KEY_BYTES:
         raise InvalidSetting(f"{field} has {size} bytes of UTF-8; S3 allows {MAX_OBJECT_KEY_BYTES}")
 
@@ -102,7 +102,7 @@ def validate_custom_id(custom_id: str, *, id_prefix: str = "", field: str = "cus
     """
     if not custom_id:
         raise InvalidSetting(f"{field} is empty; leave it out to use the hash of the object key")
-    size = _utf8_size(custom_id, field=field) + len(id_prefix.encode())
+    size = utf8_size(custom_id, field=field) + len(id_prefix.encode())
     if size > MAX_DOCUMENT_ID_BYTES:
         raise InvalidSetting(
             f"{field} with the source's id_prefix has {size} bytes of UTF-8; "
@@ -114,7 +114,7 @@ def validate_custom_id(custom_id: str, *, id_prefix: str = "", field: str = "cus
 
 def validate_id_prefix(id_prefix: str) -> None:
     """Refuse with ``InvalidSetting`` a prefix that leaves no room for the hash of a key."""
-    size = _utf8_size(id_prefix, field="id_prefix")
+    size = utf8_size(id_prefix, field="id_prefix")
     if size > MAX_ID_PREFIX_BYTES:
         raise InvalidSetting(
             f"id_prefix has {size} bytes of UTF-8; at most {MAX_ID_PREFIX_BYTES} are allowed"
@@ -133,7 +133,8 @@ def validate_collection_name(name: str, *, field: str = "collection_name") -> No
         )
 
 
-def _utf8_size(text: str, *, field: str) -> int:
+def utf8_size(text: str, *, field: str) -> int:
+    """Return the bytes of a text in UTF-8; ``InvalidSetting`` where it has none."""
     try:
         return len(text.encode())
     except UnicodeEncodeError:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from s3sync_dagster.model.source import Source
+
 TOKEN_TAG = "s3sync/batch"
 SOURCE_TAG = "s3sync/source"
 KEYS_TAG = "s3sync/keys"
@@ -13,22 +15,22 @@ def job_name(source_name: str) -> str:
     return f"index_{source_name}"
 
 
-def partitions_name(source_name: str) -> str:
+def asset_path(source: Source) -> list[str]:
+    """Return the parts of the key of a source's asset: ``s3/docs``."""
+    return [source.place.asset_prefix, source.name]
+
+
+def partitions_name(source: Source) -> str:
     """Return the name of a source's dynamic partitions."""
-    return f"s3_{source_name}"
-
-
-def asset_path(source_name: str) -> list[str]:
-    """Return the parts of the key of a source's asset."""
-    return ["s3", source_name]
+    return "_".join(asset_path(source))
 
 
 def run_config(
-    source_name: str, *, keys: Sequence[str], token: str = "", force: bool = False
+    source: Source, *, keys: Sequence[str], token: str = "", force: bool = False
 ) -> dict[str, Any]:
     """Return the run configuration for explicit object keys."""
     config = {"keys": list(keys), "token": token, "force": force}
-    return {"ops": {f"s3__{source_name}": {"ops": {"extract": {"config": config}}}}}
+    return {"ops": {"__".join(asset_path(source)): {"ops": {"extract": {"config": config}}}}}
 
 
 def run_tags(source_name: str, *, token: str, keys: Sequence[str]) -> Mapping[str, str]:

@@ -33,7 +33,7 @@ def build_records(
     """Return one validated record per chunk, with the ids ``{document_id}-{index}``.
 
     Args:
-        source: gives id, bucket and nothing else; its own ``metadata`` is the caller's to merge.
+        source: gives id and place and nothing else; its own ``metadata`` is the caller's to merge.
         object_key: full key from the bucket root.
         document_id: the source's id prefix and the custom id or the SHA-256 of the object key.
         etag: of the object that was read.
@@ -54,7 +54,7 @@ def build_records(
         "version_key": version_key,
         "version_key_sha256": sha256_hex(version_key),
         "s3sync_source": source.id,
-        "s3sync_bucket": source.bucket_name,
+        "s3sync_bucket": source.place.identity().bucket_name,
         "s3sync_etag": etag,
     }
     if custom_id is not None:

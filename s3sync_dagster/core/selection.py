@@ -47,20 +47,19 @@ def decide(source: Source, ref: ObjectRef) -> Skip | None:
 
 def require_inside_prefix(source: Source, key: str) -> None:
     """Raise ``OutsidePrefix`` for a key that the source may not touch."""
-    if not key.startswith(source.path_prefix):
+    if not key.startswith(source.place.path_prefix):
         raise OutsidePrefix(
-            f"key {key!r} does not begin with {source.path_prefix!r}, "
+            f"key {key!r} does not begin with {source.place.path_prefix!r}, "
             f"the prefix of source {source.name!r}"
         )
 
 
 def explain(source: Source, ref: ObjectRef) -> list[str]:
     """Return the decision step by step, as sentences for ``s3sync why``."""
-    place = f"bucket {source.bucket_name!r}, prefix {source.path_prefix!r}"
     skip = _by_key(source, ref)
     if skip is not None:
         return [skip.message, f"Skipped: {skip.reason}."]
-    sentences = [f"The key lies in {place} and is an object of its own."]
+    sentences = [f"The key lies in {source.place.address()} and is an object of its own."]
     path = relative_path(source, ref.key)
     for name, globs in (("exclude", source.exclude_globs), ("include", source.include_globs)):
         hit = next((glob for glob in globs if compile_glob(glob).matches(path)), None)
@@ -86,8 +85,8 @@ def relative_path(source: Source, key: str) -> str:
     A prefix without a slash at its end also swallows the one that follows, so that prefixes
     ``docs`` and ``docs/`` give ``docs/a.md`` the same path ``a.md``.
     """
-    path = key[len(source.path_prefix) :]
-    if source.path_prefix and not source.path_prefix.endswith("/"):
+    path = key[len(source.place.path_prefix) :]
+    if source.place.path_prefix and not source.place.path_prefix.endswith("/"):
         return path.removeprefix("/")
     return path
 
@@ -120,10 +119,10 @@ def validate_selection(source: Source) -> None:
 
 
 def _by_key(source: Source, ref: ObjectRef) -> Skip | None:
-    if not ref.key.startswith(source.path_prefix):
+    if not ref.key.startswith(source.place.path_prefix):
         return Skip(
             "outside_prefix",
-            f"The key does not begin with {source.path_prefix!r}, the source's prefix.",
+            f"The key does not begin with {source.place.path_prefix!r}, the source's prefix.",
         )
     if ref.key.endswith("/") and ref.size == 0:
         return Skip("folder_marker", "An empty object whose key ends in / only marks a folder.")

@@ -99,11 +99,12 @@ def _check_path(path: str, *, source: Source, key: str) -> None:
         validate_object_key(path, field="path")
     except InvalidSetting as error:
         raise _invalid(key, "invalid_path", error.message) from None
-    if not path.startswith(source.path_prefix):
+    if not path.startswith(source.place.path_prefix):
         raise _invalid(
             key,
             "outside_prefix",
-            f"its path {path!r} does not begin with the source's prefix {source.path_prefix!r}",
+            f"its path {path!r} does not begin with the source's prefix "
+            f"{source.place.path_prefix!r}",
         )
     if is_sidecar(path):
         raise _invalid(key, "path_is_sidecar", f"its path {path!r} is a sidecar, not a document")

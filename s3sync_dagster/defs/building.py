@@ -116,8 +116,8 @@ class _Building:
         )
         self._built.append(one)
         self._names.append(resource.name)
-        if source.queue_url:
-            self._queues.setdefault(source.queue_url, []).append(find)
+        if source.place.queue_url:
+            self._queues.setdefault(source.place.queue_url, []).append(find)
 
     def _guarded(self, name: str, build: Callable[[], None]) -> None:
         try:

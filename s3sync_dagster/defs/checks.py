@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import dagster as dg
 
+from s3sync_dagster.core.naming import asset_path
 from s3sync_dagster.core.plan import record_ids
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, ListingState
 from s3sync_dagster.defs.resources import Runtime
@@ -26,9 +27,9 @@ RECORDS_A_CALL = 1000
 CheckResult = dg.AssetCheckResult
 
 
-def build_checks(name: str, find: Callable[[Runtime], Source]) -> dg.AssetChecksDefinition:
+def build_checks(declared: Source, find: Callable[[Runtime], Source]) -> dg.AssetChecksDefinition:
     """Return the checks of a source, which people launch together or one by one."""
-    asset = dg.AssetKey(["s3", name])
+    name, asset = declared.name, dg.AssetKey(asset_path(declared))
 
     @dg.multi_asset_check(
         name=f"check_{name}",

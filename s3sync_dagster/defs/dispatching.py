@@ -26,11 +26,11 @@ class InstanceRuns:
         self._instance = instance
         self.requests: list[dg.RunRequest] = []
 
-    def add_partitions(self, source_name: str, names: Sequence[str]) -> None:
+    def add_partitions(self, source: Source, names: Sequence[str]) -> None:
         """Tell Dagster of partitions; those that it knows stay."""
         for start in range(0, len(names), PARTITIONS_A_CALL):
             part = list(names[start : start + PARTITIONS_A_CALL])
-            self._instance.add_dynamic_partitions(partitions_name(source_name), part)
+            self._instance.add_dynamic_partitions(partitions_name(source), part)
 
     def launch(self, order: BatchOrder) -> bool:
         """Ask the daemon for the run of a batch."""
@@ -39,7 +39,7 @@ class InstanceRuns:
             dg.RunRequest(
                 run_key=order.token,
                 job_name=job_name(name),
-                run_config=run_config(name, keys=order.keys, token=order.token),
+                run_config=run_config(order.source, keys=order.keys, token=order.token),
                 tags=dict(run_tags(name, token=order.token, keys=order.keys)),
             )
         )

@@ -10,7 +10,6 @@ from s3sync_dagster.catalog.views import SourceCounts
 from s3sync_dagster.core.keys import partition_key
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.defs.dagster_internals.event_batches import log_together, plan_partitions
-from s3sync_dagster.defs.links import object_link
 from s3sync_dagster.model.source import Source
 
 T = TypeVar("T")
@@ -114,11 +113,11 @@ def _partition(report: KeyOutcome) -> str:
 def _metadata(report: KeyOutcome, source: Source) -> dict[str, dg.MetadataValue]:
     values: dict[str, dg.MetadataValue] = {
         "state": dg.MetadataValue.text(report.state),
-        "object": dg.MetadataValue.text(f"s3://{source.bucket_name}/{report.key}"),
+        "object": dg.MetadataValue.text(source.place.address(report.key)),
         "chunks": dg.MetadataValue.int(report.chunks),
         "bytes": dg.MetadataValue.int(report.bytes),
     }
-    link = object_link(source, report.key)
+    link = source.place.link(report.key)
     if link is not None and report.state != "removed":
         values["link"] = dg.MetadataValue.url(link)
     if report.reason:

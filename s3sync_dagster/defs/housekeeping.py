@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
-from s3sync_dagster.core.naming import SOURCE_TAG
+from s3sync_dagster.core.naming import SOURCE_TAG, asset_path
 from s3sync_dagster.defs.checks import CHECKS
 from s3sync_dagster.defs.dagster_internals.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.resources import Runtime
@@ -46,7 +46,7 @@ def keep_minutes(
         catalog.batches.prune(older_than_seconds=BATCH_ROWS_SECONDS)
         catalog.invocations.prune(older_than_seconds=INVOCATION_ROWS_SECONDS)
         pruned = prune_runs(instance, [source.name for source in sources])
-        prune_evaluations(instance, [source.name for source in sources])
+        prune_evaluations(instance, [dg.AssetKey(asset_path(source)) for source in sources])
         if pruned:
             notes.append(f"pruned {pruned} old runs")
             turns["pruned"] = 0  # there may be more of them
@@ -92,7 +92,7 @@ def report_checks(runtime: Runtime, instance: dg.DagsterInstance, sources: Seque
     for source in ordered:
         if clock.monotonic() - started > BUDGET_SECONDS:
             break
-        asset = dg.AssetKey(["s3", source.name])
+        asset = dg.AssetKey(asset_path(source))
         keys = {name: dg.AssetCheckKey(asset, name) for name in _CHEAP}
         latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(
             list(keys.values())

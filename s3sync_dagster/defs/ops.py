@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from s3sync_dagster.core.naming import SOURCE_TAG
+from s3sync_dagster.core.naming import SOURCE_TAG, asset_path
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.defs.dagster_internals.pooling import pool_connections
@@ -58,7 +58,7 @@ class OpsBatch:
     @property
     def asset_key(self) -> dg.AssetKey:
         """The source's asset."""
-        return dg.AssetKey(["s3", self.source.name])
+        return dg.AssetKey(asset_path(self.source))
 
 
 @dg.op(

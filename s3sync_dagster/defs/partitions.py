@@ -3,7 +3,7 @@
 import dagster as dg
 
 from s3sync_dagster.catalog import Catalog
-from s3sync_dagster.core.naming import partitions_name
+from s3sync_dagster.core.naming import asset_path, partitions_name
 from s3sync_dagster.defs.dagster_internals.backfills import is_backfilled
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.model.source import Source
@@ -23,10 +23,10 @@ def drop_partitions(catalog: Catalog, instance: dg.DagsterInstance, source: Sour
     gone = catalog.work.partitions_to_drop(source.id, limit=DROPPED_A_CALL)
     if not gone or catalog.batches.live(source_id=source.id):
         return 0
-    if is_backfilled(instance, dg.AssetKey(["s3", source.name])):
+    if is_backfilled(instance, dg.AssetKey(asset_path(source))):
         return 0
     for name in gone:
-        instance.delete_dynamic_partition(partitions_name(source.name), name)
+        instance.delete_dynamic_partition(partitions_name(source), name)
     catalog.work.partitions_added(source.id, gone, added=False)
     return len(gone)
 
@@ -35,8 +35,8 @@ def drop_all_partitions(
     instance: dg.DagsterInstance, source: Source, *, until: float, clock: Clock
 ) -> bool:
     """Take all partitions of a source back until that monotonic time; True when none is left."""
-    for name in instance.get_dynamic_partitions(partitions_name(source.name)):
-        instance.delete_dynamic_partition(partitions_name(source.name), name)
+    for name in instance.get_dynamic_partitions(partitions_name(source)):
+        instance.delete_dynamic_partition(partitions_name(source), name)
         if clock.monotonic() > until:
             return False
     return True

@@ -7,6 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from s3sync_dagster.defs.source_fields import SourceFields
+from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster.wiring import Parts, open_parts
@@ -35,7 +36,8 @@ class CatalogSource(dg.ConfigurableResource):
     @classmethod
     def of(cls, source: Source) -> "CatalogSource":
         """Return the resource that shows a source."""
-        default = Source(id="", name="", bucket_name="", collection_name="").to_json()
+        place = S3Place(bucket_name="")
+        default = Source(id="", name="", place=place, collection_name="").to_json()
         return cls(name=source.name, settings=_changed(source.to_json(), default))
 
 

@@ -37,7 +37,7 @@ def build_listing_sensor(
         default_status=dg.DefaultSensorStatus.RUNNING,
         required_resource_keys={"s3sync"},
         description=(
-            f"Lists s3://{declared.bucket_name}/{declared.path_prefix} every "
+            f"Lists {declared.place.address()} every "
             f"{declared.list_interval_seconds} s and asks for work on what is new, changed or "
             "gone. A listing goes on over several ticks and after a restart."
         ),

@@ -31,7 +31,7 @@ def build_source_definitions(
     """Return the definitions of one source.
 
     Args:
-        source: bucket, prefix, collection and rules.
+        source: place, collection and rules.
         find: gives the source at run time; None: the declared one, registered in the catalog.
         sensor: False for sources that share ``catalog_auto_sync``.
         resources: ``s3sync``, which opens the parts of a run, and what it needs itself.
@@ -44,20 +44,20 @@ def build_source_definitions(
     validate_source_name(name)
     lookup = find or (lambda runtime: runtime.parts.catalog.sources.register(declared))
     extract, upsert = build_ops(name, lookup)
-    partitions = dg.DynamicPartitionsDefinition(name=partitions_name(name))
+    partitions = dg.DynamicPartitionsDefinition(name=partitions_name(declared))
 
     @dg.graph_asset(
         name=name,
-        key_prefix="s3",
+        key_prefix=declared.place.asset_prefix,
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(BACKFILL_KEYS),
         group_name=source.group_name or name,
         owners=source.owners or None,
         description=_description(declared),
-        kinds={"s3", "chroma"},
+        kinds={declared.place.kind, "chroma"},
         tags={SOURCE_TAG: name[:TAG_CHARACTERS]},
         metadata={
-            "bucket": f"s3://{declared.bucket_name}/{declared.path_prefix}",
+            "bucket": declared.place.address(),
             "collection": declared.collection_name,
             "chroma_database": f"{declared.tenant}/{declared.database_name}",
         },
@@ -78,7 +78,7 @@ def build_source_definitions(
         sensors.append(build_listing_sensor(name, declared, lookup))
     parts: dict[str, Any] = {
         "assets": [index],
-        "asset_checks": [build_checks(name, lookup)],
+        "asset_checks": [build_checks(declared, lookup)],
         "resources": {**resources, f"source_{name}": source},
         "executor": dg.in_process_executor,
     }
@@ -90,18 +90,18 @@ def build_source_definitions(
 
 def _description(source: Source) -> str:
     head = (
-        f"Objects of `s3://{source.bucket_name}/{source.path_prefix}` as records of the Chroma "
+        f"Objects of `{source.place.address()}` as records of the Chroma "
         f"collection `{source.collection_name}`. Each object key is a partition."
     )
     lines = [head, "", "| setting | value |", "|---|---|"]
     for setting, value in (
-        ("endpoint", source.endpoint_url),
+        ("endpoint", source.place.identity().endpoint_url),
         ("auto_sync", source.auto_sync.value),
         (
             "listed every",
             f"{source.list_interval_seconds} s" if source.list_interval_seconds else "never",
         ),
-        ("queue", source.queue_url),
+        ("queue", source.place.queue_url),
         ("mode", source.mode.value),
         ("embedding", source.embedding.kind),
         ("chunking", source.chunking.type),

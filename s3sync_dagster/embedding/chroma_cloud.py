@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.embedding.endpoint import Endpoint
 from s3sync_dagster.engine.ports import ModelLimits
+from s3sync_dagster.model.embedding_kinds import QWEN
 from s3sync_dagster.model.errors import InvalidSetting, Unavailable
 
 if TYPE_CHECKING:
+    from s3sync_dagster.embedding.embedder import Surroundings
     from s3sync_dagster.engine.ports import Vector, Vectors
+    from s3sync_dagster.model.source import EmbeddingConfig
 
 EMBED_URL = "https://embed.trychroma.com"
 KEY_VARIABLE = "CHROMA_API_KEY"
-QWEN = "Qwen/Qwen3-Embedding-0.6B"
 DEFAULT_TASK = "generic_retrieval"
 QUERY_PROMPTS = {
     DEFAULT_TASK: "Retrieve semantically similar text",
@@ -93,3 +95,17 @@ def open_cloud_endpoint(
     """Return the service's endpoint for a model; sparse ones have a path of their own."""
     headers = {"x-chroma-embedding-model": model} | ({"x-chroma-token": api_key} if api_key else {})
     return Endpoint((url or EMBED_URL).rstrip("/") + path, headers=headers)
+
+
+def open_model(config: EmbeddingConfig, around: Surroundings) -> ChromaCloudModel:
+    """Return the model of the service. Raises ``InvalidSetting`` without its key."""
+    url = config.endpoint_url or around.embed_url
+    variable = config.api_key_env or KEY_VARIABLE
+    # An endpoint of one's own may need no key; the hosted service always does.
+    key = around.api_key(variable) if url else around.required_key(variable)
+    return ChromaCloudModel(
+        open_cloud_endpoint(url, api_key=key),
+        model=config.model,
+        task=config.task,
+        api_key_env=config.api_key_env,
+    )

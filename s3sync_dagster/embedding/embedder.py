@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.model.errors import InvalidSetting, Unavailable
 
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import ModelLimits, SparseEmbedder, Vector, Vectors
 
 SLICE_TEXTS = 256
 """Texts between two writes to the cache: what a killed run has to infer again at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the models of this process are opened with; see ``open_embedder``."""
+
+    model_dir: Path | None
+    api_key: Callable[[str], str | None]
+    embed_url: str | None
+    workers: int
+
+    def required_key(self, variable: str) -> str:
+        """Return the key that a variable holds. Raises ``InvalidSetting``."""
+        key = self.api_key(variable)
+        if not key:
+            raise InvalidSetting(
+                f"the embedding endpoint needs a key: the variable {variable} is not set",
+                reason="missing_key",
+            )
+        return key
 
 
 class Model(Protocol):

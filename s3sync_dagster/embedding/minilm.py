@@ -8,10 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from s3sync_dagster.embedding.minilm_files import find_minilm
 from s3sync_dagster.engine.ports import ModelLimits
 
 if TYPE_CHECKING:
+    from s3sync_dagster.embedding.embedder import Surroundings
     from s3sync_dagster.engine.ports import Vector, Vectors
+    from s3sync_dagster.model.source import EmbeddingConfig
 
 MAX_TOKENS = 256
 BATCH_TEXTS = 8
@@ -137,3 +140,8 @@ def open_session(weights: Path) -> Any:
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
+
+
+def open_model(_config: EmbeddingConfig, around: Surroundings) -> MiniLmModel:
+    """Return the model. Raises ``MissingEngine`` where it is nowhere to be found."""
+    return MiniLmModel(find_minilm(around.model_dir), workers=around.workers)

@@ -21,7 +21,9 @@ from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.model.errors import MissingEngine
 
 if TYPE_CHECKING:
+    from s3sync_dagster.embedding.embedder import Surroundings
     from s3sync_dagster.engine.ports import Vector, Vectors
+    from s3sync_dagster.model.source import EmbeddingConfig
 
 WEIGHTS = ("onnx/model.onnx", "model.onnx")
 BYTES_PER_TOKEN = 4
@@ -292,3 +294,10 @@ def _read(folder: Path, name: str, default: Any) -> Any:
 
 def _damaged(folder: Path, why: str) -> MissingEngine:
     return MissingEngine(f"the model in {folder} cannot be used: {why}", reason="damaged_model")
+
+
+def open_model(config: EmbeddingConfig, around: Surroundings) -> OnnxModel:
+    """Return the model of a folder. Raises ``MissingEngine`` where there is none."""
+    name = config.model or ""
+    folder = find_model(name, around.model_dir)
+    return OnnxModel(folder, model=name, task=config.task, workers=around.workers)

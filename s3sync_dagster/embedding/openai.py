@@ -12,7 +12,9 @@ from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.model.errors import LimitExceeded, Unavailable
 
 if TYPE_CHECKING:
+    from s3sync_dagster.embedding.embedder import Surroundings
     from s3sync_dagster.engine.ports import Vector, Vectors
+    from s3sync_dagster.model.source import EmbeddingConfig
 
 DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
 
@@ -128,3 +130,16 @@ def _vector(value: str | list[float]) -> Vector:
     if isinstance(value, str):
         return np.frombuffer(base64.b64decode(value), dtype="<f4")
     return np.array(value, dtype=np.float32)
+
+
+def open_model(config: EmbeddingConfig, around: Surroundings) -> OpenAiModel:
+    """Return the model of an endpoint. Raises ``InvalidSetting`` without the key it names."""
+    key = around.required_key(config.api_key_env) if config.api_key_env else None
+    base = (config.endpoint_url or "").rstrip("/")
+    return OpenAiModel(
+        Endpoint(f"{base}/embeddings", headers={"authorization": f"Bearer {key}"} if key else {}),
+        model=config.model or "",
+        api_base=base,
+        api_key_env=config.api_key_env,
+        task=config.task,
+    )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from s3sync_dagster.model.embedding_kinds import SPLADE
 from s3sync_dagster.model.errors import MissingEngine, Unavailable
 
 if TYPE_CHECKING:
+    from s3sync_dagster.embedding.embedder import Surroundings
     from s3sync_dagster.embedding.endpoint import Endpoint
 
 Sparse = tuple[list[int], list[float]]
-BM25 = "Chroma/BM25"
-SPLADE = "prithivida/Splade_PP_en_v1"
 KEY_VARIABLE = "CHROMA_API_KEY"
 
 
@@ -95,3 +95,13 @@ def _sorted(indices: Sequence[int], values: Sequence[float]) -> Sparse:
     """Return ascending indices: Chroma refuses any other order."""
     pairs = sorted(zip(indices, values, strict=True))
     return [int(index) for index, _ in pairs], [float(value) for _, value in pairs]
+
+
+def open_splade(key: str, around: Surroundings) -> SpladeSparse:
+    """Return Splade by Cloud's service, or what speaks its wire."""
+    from s3sync_dagster.embedding.chroma_cloud import open_cloud_endpoint  # noqa: PLC0415
+
+    url = around.embed_url
+    secret = around.api_key(KEY_VARIABLE) if url else around.required_key(KEY_VARIABLE)
+    endpoint = open_cloud_endpoint(url, api_key=secret, model=SPLADE, path="/embed_sparse")
+    return SpladeSparse(key, endpoint)

@@ -13,7 +13,9 @@ from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.model.errors import MissingEngine
 
 if TYPE_CHECKING:
+    from s3sync_dagster.embedding.embedder import Surroundings
     from s3sync_dagster.engine.ports import Vector, Vectors
+    from s3sync_dagster.model.source import EmbeddingConfig
 
 MODEL_NAME = "wordllama-l2-supercat-256"
 WHEEL_PACKAGE = "wordllama"
@@ -108,3 +110,8 @@ def _load_weights(folder: Path) -> Any:
             reason="damaged_model",
         )
     return load(content)["embedding.weight"].astype(np.float32)
+
+
+def open_model(_config: EmbeddingConfig, around: Surroundings) -> StaticModel:
+    """Return the model. Raises ``MissingEngine`` where it is nowhere to be found."""
+    return StaticModel(find_static(around.model_dir))

@@ -34,7 +34,7 @@ class BatchOrder:
 class Runs(Protocol):
     """Where batches become runs: a sensor's tick, Dagster's GraphQL, this process."""
 
-    def add_partitions(self, source_name: str, names: Sequence[str]) -> None:
+    def add_partitions(self, source: Source, names: Sequence[str]) -> None:
         """Tell Dagster of partitions; those that it knows stay."""
         ...
 
@@ -62,7 +62,7 @@ RunStateOf = Callable[[str | None, str], RunState]
 def tell_partitions(catalog: CatalogPort, runs: Runs, source: Source, keys: Sequence[str]) -> None:
     """Tell Dagster of keys that it does not know yet, before their run."""
     names = catalog.work.partitions_to_add(source.id, keys)
-    runs.add_partitions(source.name, names)
+    runs.add_partitions(source, names)
     catalog.work.partitions_added(source.id, names, added=True)
 
 

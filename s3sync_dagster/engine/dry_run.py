@@ -70,7 +70,7 @@ def dry_run(
     count = _Count(source)
     cursor: str | None = None
     last = False
-    with closing(open_pages(store, source.path_prefix)) as pages:
+    with closing(open_pages(store, source.place.path_prefix)) as pages:
         while not last:
             asked = pages.next(cursor, limit=PAGE_KEYS)
             if asked is None:

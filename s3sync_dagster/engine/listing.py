@@ -101,7 +101,7 @@ def continue_listing(
             try:
                 if pages is None:
                     file = snapshot_file(snapshots, listing) if snapshots is not None else None
-                    pages = open_pages(store, source.path_prefix, snapshot=file)
+                    pages = open_pages(store, source.place.path_prefix, snapshot=file)
                 asked = pages.next(listing.cursor, limit=page_keys, number=listing.number)
             except S3SyncError as error:
                 listings.fail(listing, owner=owner, error=error.message)

@@ -59,8 +59,8 @@ def _belongs(metadata: Mapping[str, Any], source: Source, known_sources: Collect
     return (
         isinstance(owner, str)
         and owner not in known_sources
-        and metadata.get("s3sync_bucket") == source.bucket_name
-        and str(metadata.get("document_key", "")).startswith(source.path_prefix)
+        and metadata.get("s3sync_bucket") == source.place.identity().bucket_name
+        and str(metadata.get("document_key", "")).startswith(source.place.path_prefix)
     )
 
 

@@ -10,6 +10,7 @@ from s3sync_dagster.engine.ports import CollectionPort
 from s3sync_dagster.local.aws import REGION, LocalAws
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import NotFound
+from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.settings import Settings
 from s3sync_dagster.wiring import Parts, open_parts
@@ -140,16 +141,20 @@ def _declare(parts: Parts, aws: LocalAws, queue_url: str) -> Source:
             Source(
                 id=str(uuid.uuid4()),
                 name=SOURCE,
-                bucket_name=BUCKET,
-                path_prefix=PREFIX,
+                place=S3Place(
+                    bucket_name=BUCKET,
+                    path_prefix=PREFIX,
+                    region=REGION,
+                    endpoint_url=aws.url,
+                    queue_url=queue_url,
+                ),
                 collection_name=COLLECTION,
-                region=REGION,
-                endpoint_url=aws.url,
-                queue_url=queue_url,
                 list_interval_seconds=LIST_INTERVAL_SECONDS,
             )
         )
-    here = known.with_changes(endpoint_url=aws.url, queue_url=queue_url)
+    here = known.with_changes(
+        place=known.place.with_changes(endpoint_url=aws.url, queue_url=queue_url)
+    )
     if here != known:
         sources.update(here)
     sources.set_paused(here.id, paused=False)

@@ -165,7 +165,7 @@ def _work(
             with _interruptible(stop):
                 job.execute_in_process(
                     run_config={
-                        **run_config(source.name, keys=order.keys, token=order.token),
+                        **run_config(source, keys=order.keys, token=order.token),
                         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                     },
                     instance=instance,

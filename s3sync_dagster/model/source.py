@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Literal, Self
 
 from s3sync_dagster.model.document import MetadataValue
+from s3sync_dagster.model.place import Place, place_from_json
 
 CHUNKER_VERSION = 2
 """Bumped by hand when the chunker cuts differently: documents become outdated."""
@@ -48,7 +49,8 @@ class ChunkingConfig:
 class EmbeddingConfig:
     """Which model makes the vectors."""
 
-    kind: Literal["minilm", "onnx", "static", "openai", "chroma-cloud", "hash"] = "minilm"
+    kind: str = "minilm"
+    """One of ``model.embedding_kinds``."""
     model: str | None = None
     """Model name where the kind knows several; for ``onnx`` its folder, or its name there."""
     task: Mapping[str, str] | None = None
@@ -79,22 +81,8 @@ class ExtractionConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CredentialsConfig:
-    """Where AWS credentials come from. Never a secret itself: names of variables, profiles, ids."""
-
-    profile: str | None = None
-    access_key_id_env: str | None = None
-    secret_access_key_env: str | None = None
-    session_token_env: str | None = None
-    credential_id: int | None = None
-    """Row of the catalog's encrypted credentials."""
-    role_arn: str | None = None
-    external_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A configured bucket, prefix and collection.
+    """A configured place and collection.
 
     Field names follow the Sync API where it has them (``spec``: create source).
     """
@@ -103,13 +91,8 @@ class Source:
     """UUID with hyphens; stands on each record as ``s3sync_source``."""
     name: str
     """Letters, digits and underscores; names the asset, the job and the sensor."""
-    bucket_name: str
+    place: Place
     collection_name: str
-    path_prefix: str = ""
-    """Plain starts-with on the full key."""
-    region: str | None = None
-    endpoint_url: str | None = None
-    addressing_style: Literal["auto", "path", "virtual"] = "auto"
     tenant: str = "default_tenant"
     database_name: str = "default_database"
     id_prefix: str = ""
@@ -127,18 +110,12 @@ class Source:
     embedding: EmbeddingConfig = EmbeddingConfig()
     extraction: ExtractionConfig = ExtractionConfig()
     auto_sync: AutoSync = AutoSync.DIRECT
-    queue_url: str | None = None
     list_interval_seconds: int = 300
     """0: never listed by a sensor."""
     mode: DeleteMode = DeleteMode.MIRROR
     on_config_change: Literal["keep", "reindex"] = "keep"
-    credentials: CredentialsConfig = CredentialsConfig()
-    requester_pays: bool = False
-    expected_bucket_owner: str | None = None
     adopt: bool = False
     """Take over records with our ids that another or no source wrote."""
-    type: Literal["s3", "file_upload"] = "s3"
-    """Contract: source type; ``file_upload`` keeps its objects in a managed folder."""
 
     def fingerprint(self) -> str:
         """Return 16 hex digits over all that decides a document's records but its bytes."""
@@ -160,26 +137,25 @@ class Source:
         text = json.dumps(decides, sort_keys=True, default=dict)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def identity(self) -> tuple[str, ...]:
-        """Return what makes two sources the same one (DESIGN: endpoint, bucket, prefix, target)."""
-        return (
-            self.endpoint_url or "",
-            self.bucket_name,
-            self.path_prefix,
-            self.tenant,
-            self.database_name,
-            self.collection_name,
-        )
-
     def to_json(self) -> dict[str, Any]:
         """Return a form that ``from_json`` reads back; holds no secret."""
         return json.loads(json.dumps(asdict(self), default=dict))
 
+    def settings(self) -> dict[str, Any]:
+        """Return all settings as API and command line show them: those of the place among them."""
+        values = self.to_json()
+        place = values.pop("place")
+        return {**values, **place}
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Build a source from ``to_json``'s form; unknown fields of a newer version are ignored."""
+        """Build a source from ``to_json``'s form, or from that of ``settings``.
+
+        Unknown fields of a newer version are ignored.
+        """
         known = {f.name for f in fields(cls)}
         values = {key: value for key, value in data.items() if key in known}
+        values["place"] = place_from_json(data.get("place", data))
         for key, kind in _NESTED.items():
             if key in values:
                 inner = {f.name for f in fields(kind)}
@@ -202,5 +178,4 @@ _NESTED: dict[str, type] = {
     "chunking": ChunkingConfig,
     "embedding": EmbeddingConfig,
     "extraction": ExtractionConfig,
-    "credentials": CredentialsConfig,
 }

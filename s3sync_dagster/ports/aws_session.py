@@ -19,7 +19,7 @@ from botocore.loaders import Loader, create_loader
 from botocore.utils import parse_timestamp
 
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting
-from s3sync_dagster.model.source import CredentialsConfig
+from s3sync_dagster.model.place import CredentialsConfig
 from s3sync_dagster.ports.aws_errors import transport_error
 
 ResolveEnv = Callable[[str], str | None]

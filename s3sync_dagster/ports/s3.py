@@ -19,7 +19,7 @@ from s3sync_dagster.model.errors import (
     Unavailable,
 )
 from s3sync_dagster.model.object import ObjectRef
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.ports.aws_errors import error_status, is_broken_connection
 from s3sync_dagster.ports.aws_guard import AddressGuard
 from s3sync_dagster.ports.aws_session import ResolveCredential, ResolveEnv, open_session
@@ -27,7 +27,6 @@ from s3sync_dagster.ports.body_encoding import decoded
 from s3sync_dagster.ports.body_spool import BodySpool, pieces_of
 from s3sync_dagster.ports.s3_answers import described_ref, listed_ref, require_order
 from s3sync_dagster.ports.s3_client import (
-    DIRECTORY_BUCKET_SUFFIX,
     FAILURES,
     S3Client,
     bucket_arguments,
@@ -42,19 +41,19 @@ _T = TypeVar("_T")
 
 
 def open_object_store(
-    source: Source,
+    place: S3Place,
     *,
     resolve_env: ResolveEnv,
     resolve_credential: ResolveCredential | None = None,
     spool_dir: Path | None = None,
     guard: AddressGuard | None = None,
 ) -> "S3ObjectStore":
-    """Return the source's bucket. Nothing is sent yet; the store may be used by many threads.
+    """Return a bucket. Nothing is sent yet; the store may be used by many threads.
 
     Args:
-        source: bucket, endpoint, region and where its credentials come from.
-        resolve_env: looks up the variables that ``source.credentials`` names.
-        resolve_credential: looks up ``source.credentials.credential_id``.
+        place: bucket, endpoint, region and where its credentials come from.
+        resolve_env: looks up the variables that ``place.credentials`` names.
+        resolve_credential: looks up ``place.credentials.credential_id``.
         spool_dir: where bodies above 8 MiB go, as files that the caller deletes.
             None: a folder of the store's own, which ``close`` removes.
         guard: ends connections to private addresses; None: all are allowed.
@@ -64,28 +63,28 @@ def open_object_store(
         InvalidSetting: credentials that do not go together.
     """
     session = open_session(
-        source.credentials,
-        region=source.region,
+        place.credentials,
+        region=place.region,
         resolve_env=resolve_env,
         resolve_credential=resolve_credential,
     )
     return S3ObjectStore(
-        source, client=S3Client(source, session=session, guard=guard), spool=BodySpool(spool_dir)
+        place, client=S3Client(place, session=session, guard=guard), spool=BodySpool(spool_dir)
     )
 
 
 class S3ObjectStore:
     """``engine.ports.ObjectStore`` over boto3."""
 
-    def __init__(self, source: Source, *, client: S3Client, spool: BodySpool) -> None:
-        self.ordered = not source.bucket_name.endswith(DIRECTORY_BUCKET_SUFFIX)
-        self._source = source
+    def __init__(self, place: S3Place, *, client: S3Client, spool: BodySpool) -> None:
+        self.ordered = place.ordered
+        self._place = place
         self._client = client
         self._spool = spool
         self._bucket_known_until = 0.0
 
     def __repr__(self) -> str:
-        return f"S3ObjectStore({self._source.bucket_name!r})"
+        return f"S3ObjectStore({self._place.bucket_name!r})"
 
     def list_page(self, prefix: str, *, start_after: str | None, limit: int = 1000) -> ListPage:
         """Return the page of keys that begin with ``prefix`` and come after ``start_after``.
@@ -96,7 +95,7 @@ class S3ObjectStore:
         """
         if not self.ordered:
             raise NotPossible(
-                f"directory bucket {self._source.bucket_name!r} lists its keys without order",
+                f"directory bucket {self._place.bucket_name!r} lists its keys without order",
                 reason="unordered_listing",
             )
         arguments: dict[str, Any] = {"MaxKeys": limit}
@@ -112,7 +111,7 @@ class S3ObjectStore:
                 "MaxKeys": limit,
                 "ContinuationToken": answer.get("NextContinuationToken", ""),
             }
-        require_order(objects, start_after=start_after, bucket=self._source.bucket_name)
+        require_order(objects, start_after=start_after, bucket=self._place.bucket_name)
         return ListPage(objects=tuple(objects), last=last)
 
     def list_unordered(self, prefix: str, *, token: str | None) -> UnorderedPage:
@@ -123,14 +122,14 @@ class S3ObjectStore:
         """
         if not self.ordered and prefix and not prefix.endswith("/"):
             raise InvalidSetting(
-                f"path_prefix {prefix!r} of directory bucket {self._source.bucket_name!r} has to "
+                f"path_prefix {prefix!r} of directory bucket {self._place.bucket_name!r} has to "
                 "end in '/': such buckets list folders only"
             )
         answer = self._list(prefix, {} if token is None else {"ContinuationToken": token})
         following = answer.get("NextContinuationToken") if answer["IsTruncated"] else None
         if answer["IsTruncated"] and not following:
             raise Unavailable(
-                f"bucket {self._source.bucket_name!r} says that more keys follow, and not where",
+                f"bucket {self._place.bucket_name!r} says that more keys follow, and not where",
                 reason="listing_stuck",
             )
         return UnorderedPage(
@@ -140,7 +139,7 @@ class S3ObjectStore:
 
     def head(self, key: str, *, version_id: str | None = None) -> ObjectRef:
         """Return what the bucket has at ``key`` now."""
-        request = Request("asking for", self._source, key)
+        request = Request("asking for", self._place, key)
         arguments = self._object_arguments(key, version_id=version_id)
         try:
             answer = self._send("head_object", arguments)
@@ -164,7 +163,7 @@ class S3ObjectStore:
             LimitExceeded: ``too_large``, before the body is read.
             ObjectChanged: ``if_match`` does not hold any more.
         """
-        request = Request("reading", self._source, key)
+        request = Request("reading", self._place, key)
         arguments = self._object_arguments(key, version_id=version_id)
         if if_match:
             arguments["IfMatch"] = f'"{if_match}"'
@@ -222,7 +221,7 @@ class S3ObjectStore:
         arguments = {"Prefix": prefix, **paging, **self._common_arguments()}
         if self.ordered:
             arguments["OptionalObjectAttributes"] = ["RestoreStatus"]
-        request = Request("listing", self._source)
+        request = Request("listing", self._place)
         try:
             answer = self._retrying(lambda: self._send("list_objects_v2", arguments))
         except FAILURES as error:
@@ -252,14 +251,14 @@ class S3ObjectStore:
         if time.monotonic() < self._bucket_known_until:
             return
         try:
-            self._send("head_bucket", bucket_arguments(self._source))
+            self._send("head_bucket", bucket_arguments(self._place))
         except FAILURES as error:
             if isinstance(error, aws.ClientError) and error_status(error) == 403:
                 raise AccessDenied(
-                    f"whether bucket {self._source.bucket_name!r} exists is not shown to these "
+                    f"whether bucket {self._place.bucket_name!r} exists is not shown to these "
                     "credentials, so a missing object cannot be told; grant s3:ListBucket"
                 ) from None
-            raise s3_error(error, Request("asking for", self._source)) from None
+            raise s3_error(error, Request("asking for", self._place)) from None
 
     def _retrying(self, call: Callable[[], _T]) -> _T:
         for attempt in range(1, _TRIES):
@@ -283,7 +282,7 @@ class S3ObjectStore:
         return arguments
 
     def _common_arguments(self) -> dict[str, Any]:
-        arguments = bucket_arguments(self._source)
-        if self._source.requester_pays:
+        arguments = bucket_arguments(self._place)
+        if self._place.requester_pays:
             arguments["RequestPayer"] = "requester"
         return arguments

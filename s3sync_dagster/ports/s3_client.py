@@ -12,14 +12,13 @@ from botocore.parsers import ResponseParserError
 from urllib3 import exceptions as http
 
 from s3sync_dagster.model.errors import InvalidSetting
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.ports.aws_errors import error_headers
 from s3sync_dagster.ports.aws_guard import AddressGuard
 from s3sync_dagster.ports.aws_session import DEFAULT_REGION
 from s3sync_dagster.ports.s3_errors import Request, s3_error
 
 POOL_CONNECTIONS = 32
-DIRECTORY_BUCKET_SUFFIX = "--x-s3"
 FAILURES = (
     aws.ClientError,
     aws.BotoCoreError,
@@ -48,14 +47,14 @@ class S3Client:
     """
 
     def __init__(
-        self, source: Source, *, session: boto3.Session, guard: AddressGuard | None = None
+        self, place: S3Place, *, session: boto3.Session, guard: AddressGuard | None = None
     ) -> None:
         self.answered = False
         """True once the endpoint has answered anything."""
-        self._source = source
+        self._place = place
         self._session = session
         self._guard = guard
-        self._region = source.region
+        self._region = place.region
         self._lock = threading.Lock()
         self._counting = threading.Lock()
         self._requests: Counter[str] = Counter({"LIST": 0, "GET": 0, "HEAD": 0})
@@ -95,10 +94,9 @@ class S3Client:
             return self._clients[patient]
 
     def _open(self, region: str, *, patient: bool) -> Any:
-        source = self._source
-        style = source.addressing_style
-        directory = source.bucket_name.endswith(DIRECTORY_BUCKET_SUFFIX)
-        if style == "auto" and source.endpoint_url and not directory:
+        place = self._place
+        style = place.addressing_style
+        if style == "auto" and place.endpoint_url and place.ordered:
             style = "path"  # servers of one's own seldom have a DNS name for each bucket
         config = Config(
             connect_timeout=5,
@@ -113,7 +111,7 @@ class S3Client:
             response_checksum_validation="when_required",
         )
         client = self._session.client(
-            "s3", region_name=region, endpoint_url=source.endpoint_url, config=config
+            "s3", region_name=region, endpoint_url=place.endpoint_url, config=config
         )
         if self._guard is not None:
             self._guard.install(client)
@@ -133,12 +131,12 @@ class S3Client:
 
     def _find_region(self) -> str:
         """Ask AWS for the bucket's region; the answer carries it even when it is a refusal."""
-        if self._source.endpoint_url is not None:
+        if self._place.endpoint_url is not None:
             return self._session.region_name or DEFAULT_REGION
-        request = Request("asking for", self._source)
+        request = Request("asking for", self._place)
         try:
             client = self._open(DEFAULT_REGION, patient=False)
-            answer = client.head_bucket(**bucket_arguments(self._source))
+            answer = client.head_bucket(**bucket_arguments(self._place))
         except FAILURES as error:
             if isinstance(error, aws.ClientError):
                 found = error_headers(error).get("x-amz-bucket-region")
@@ -152,9 +150,9 @@ class S3Client:
         """End botocore's search for a region where redirect leads to redirect without end."""
         self._thread.bucket_heads = getattr(self._thread, "bucket_heads", 0) + 1
         if self._thread.bucket_heads > _MAX_BUCKET_HEADS:
-            where = self._source.endpoint_url or "AWS"
+            where = self._place.endpoint_url or "AWS"
             raise InvalidSetting(
-                f"{where} answers requests for bucket {self._source.bucket_name!r} with redirects "
+                f"{where} answers requests for bucket {self._place.bucket_name!r} with redirects "
                 "only; give the address that it redirects to (mostly https for http), or the "
                 "bucket's region",
                 reason="redirected",
@@ -169,9 +167,9 @@ class S3Client:
             self._count(kind, -1)
 
 
-def bucket_arguments(source: Source) -> dict[str, Any]:
+def bucket_arguments(place: S3Place) -> dict[str, Any]:
     """Return the arguments that every operation on the bucket takes."""
-    arguments = {"Bucket": source.bucket_name}
-    if source.expected_bucket_owner:
-        arguments["ExpectedBucketOwner"] = source.expected_bucket_owner
+    arguments = {"Bucket": place.bucket_name}
+    if place.expected_bucket_owner:
+        arguments["ExpectedBucketOwner"] = place.expected_bucket_owner
     return arguments

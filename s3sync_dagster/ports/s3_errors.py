@@ -12,7 +12,7 @@ from s3sync_dagster.model.errors import (
     ObjectChanged,
     S3SyncError,
 )
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.ports.aws_errors import (
     ASSUME_ROLE,
     CREDENTIAL_CODES,
@@ -41,11 +41,11 @@ class Request:
 
     doing: str
     """``listing``, ``reading`` or ``asking for``."""
-    source: Source
+    place: S3Place
     key: str | None = None
 
     def __str__(self) -> str:
-        bucket = f"bucket {self.source.bucket_name!r}"
+        bucket = f"bucket {self.place.bucket_name!r}"
         if self.key is None:
             return f"{self.doing} {bucket}"
         return f"{self.doing} object {self.key!r} in {bucket}"
@@ -54,12 +54,12 @@ class Request:
 def s3_error(error: Exception, request: Request) -> S3SyncError:
     """Return this project's error for whatever boto3 raised."""
     if not isinstance(error, aws.ClientError):
-        return transport_error(error, doing=str(request), endpoint=request.source.endpoint_url)
+        return transport_error(error, doing=str(request), endpoint=request.place.endpoint_url)
     code, status = error_code(error), error_status(error)
     if error.operation_name == ASSUME_ROLE or code in CREDENTIAL_CODES:
         return answer_error(error, doing=str(request))
     if code == "NoSuchBucket" or (request.key is None and status == 404):
-        return bucket_not_found(request.source)
+        return bucket_not_found(request.place)
     if code in _GONE_CODES or status == 404 or _is_delete_marker(error):
         return object_gone(request)
     if status == 412 or code in ("PreconditionFailed", "ConditionalRequestConflict"):
@@ -72,7 +72,7 @@ def s3_error(error: Exception, request: Request) -> S3SyncError:
     if code in _WRONG_REGION_CODES or status in (301, 307):
         return InvalidSetting(
             f"{request} failed: the bucket is in another region than "
-            f"{request.source.region!r}; correct the source's region, or leave it out",
+            f"{request.place.region!r}; correct the source's region, or leave it out",
             reason="wrong_region",
         )
     if code.startswith("KMS.") or (status in (400, 403) and _names_kms(error)):
@@ -99,11 +99,11 @@ def says_gone(error: Exception) -> bool:
     )
 
 
-def bucket_not_found(source: Source) -> NotFound:
+def bucket_not_found(place: S3Place) -> NotFound:
     """Return the error for a bucket that the endpoint does not have."""
-    where = f"at {source.endpoint_url}" if source.endpoint_url else "in AWS"
+    where = f"at {place.endpoint_url}" if place.endpoint_url else "in AWS"
     return NotFound(
-        f"bucket {source.bucket_name!r} does not exist {where}; check name, region and endpoint",
+        f"bucket {place.bucket_name!r} does not exist {where}; check name, region and endpoint",
         reason="bucket_not_found",
     )
 
@@ -111,7 +111,7 @@ def bucket_not_found(source: Source) -> NotFound:
 def object_gone(request: Request) -> NotFound:
     """Return the error for a key that has no object now."""
     return NotFound(
-        f"object {request.key!r} does not exist in bucket {request.source.bucket_name!r}",
+        f"object {request.key!r} does not exist in bucket {request.place.bucket_name!r}",
         reason="object_gone",
     )
 
@@ -121,9 +121,9 @@ def _denied(request: Request) -> AccessDenied:
     hints = [f"grant {right}"]
     if request.key is not None:
         hints.append("grant s3:ListBucket too, without which a missing key looks forbidden")
-    if request.source.expected_bucket_owner is not None:
+    if request.place.expected_bucket_owner is not None:
         hints.append("check expected_bucket_owner")
-    if not request.source.requester_pays:
+    if not request.place.requester_pays:
         hints.append("set requester_pays if the bucket asks for it")
     return AccessDenied(f"{request} is forbidden; {'; '.join(hints)}")
 

@@ -12,7 +12,7 @@ from botocore.config import Config
 from s3sync_dagster.core.events import Message
 from s3sync_dagster.engine.ports import QueueRules
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, NotFound, S3SyncError
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.ports.aws_errors import (
     ASSUME_ROLE,
     answer_error,
@@ -42,7 +42,7 @@ _NO_QUEUE_CODES = frozenset(
 def open_queue(
     queue_url: str,
     *,
-    source: Source,
+    place: S3Place,
     resolve_env: ResolveEnv,
     resolve_credential: ResolveCredential | None = None,
     guard: AddressGuard | None = None,
@@ -52,18 +52,18 @@ def open_queue(
     Args:
         queue_url: as SQS gives it. At AWS its host names the region; elsewhere its scheme, host
             and port are the endpoint.
-        source: one of the queue's sources: its credentials are used.
-        resolve_env: looks up the variables that ``source.credentials`` names.
-        resolve_credential: looks up ``source.credentials.credential_id``.
+        place: of one of the queue's sources: its credentials are used.
+        resolve_env: looks up the variables that ``place.credentials`` names.
+        resolve_credential: looks up ``place.credentials.credential_id``.
         guard: ends connections to private addresses; None: all are allowed.
 
     Raises:
         InvalidSetting: the URL is none of a queue.
         AccessDenied: credentials that are named and not there.
     """
-    region, endpoint = _place(queue_url, source=source)
+    region, endpoint = _address(queue_url, place=place)
     session = open_session(
-        source.credentials,
+        place.credentials,
         region=region,
         resolve_env=resolve_env,
         resolve_credential=resolve_credential,
@@ -201,7 +201,7 @@ def _open_client(session: boto3.Session, endpoint: str | None) -> Any:
     )
 
 
-def _place(queue_url: str, *, source: Source) -> tuple[str | None, str | None]:
+def _address(queue_url: str, *, place: S3Place) -> tuple[str | None, str | None]:
     parts = urlsplit(queue_url)
     if parts.scheme not in ("http", "https") or not parts.hostname or len(parts.path) < 2:
         raise InvalidSetting(
@@ -212,8 +212,8 @@ def _place(queue_url: str, *, source: Source) -> tuple[str | None, str | None]:
     if at_aws is not None:
         return at_aws["region"], None
     if parts.hostname.endswith((".amazonaws.com", ".amazonaws.com.cn", ".vpce.amazonaws.com")):
-        return source.region, f"{parts.scheme}://{parts.netloc}"
-    return source.region or DEFAULT_REGION, f"{parts.scheme}://{parts.netloc}"
+        return place.region, f"{parts.scheme}://{parts.netloc}"
+    return place.region or DEFAULT_REGION, f"{parts.scheme}://{parts.netloc}"
 
 
 def _queue_error(error: Exception, *, doing: str, endpoint: str | None) -> S3SyncError:

@@ -11,6 +11,7 @@ import pytest
 
 from s3sync_dagster.core.keys import object_key_sha256
 from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster.model.place import UploadPlace
 from s3sync_dagster_tests.api.server import running_api
 
 MIB = 1024 * 1024
@@ -73,7 +74,7 @@ def test_a_file_is_kept_and_asked_for(api, http, collection):
     row, source = source_of(api, invocation_id)
     assert (row.object_key, row.custom_id, row.metadata) == ("Bericht ü.md", "mine", {"a": 1})
     assert row.trigger == Trigger.API
-    assert source.type == "file_upload"
+    assert source.place == UploadPlace()
     store = api.parts.store_for(source)
     body = store.read("Bericht ü.md", max_size_bytes=100)
     assert body.content == b"# Hello"

@@ -187,7 +187,7 @@ def test_removals_that_the_guard_stopped(api, http, source, aws_endpoint):
     work(api, source.id)
     for key in FILES:
         if key.startswith("docs/"):
-            aws_endpoint.delete(source.bucket_name, key)
+            aws_endpoint.delete(source.place.bucket_name, key)
     blocked = backfill(http, source)
     assert blocked["state"] == "blocked"
     assert blocked["gone"] == 3
@@ -248,7 +248,7 @@ def test_settings_change_and_the_rest_stays(api, http, source):
 
 
 def test_new_keys_for_a_source(api, http, source, aws_endpoint):
-    before = source.credentials.credential_id
+    before = source.place.credentials.credential_id
     keys = {"aws_access_key_id": "AKIANEWNEWNEWNEWNEW1", "aws_secret_access_key": "new secret"}
     changed = ok(http.patch(base(source), json=keys))
     after = changed["settings"]["credentials"]["credential_id"]
@@ -277,7 +277,7 @@ def test_raw_content(http, source, aws_endpoint):
     assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''tides.md"
     assert "sandbox" in answer.headers["content-security-policy"]
     large = b"0123456789" * 2_000_000
-    aws_endpoint.put(source.bucket_name, "docs/large ü\n.bin", large)
+    aws_endpoint.put(source.place.bucket_name, "docs/large ü\n.bin", large)
     answer = http.get(f"{base(source)}/content", params={"key": "docs/large ü\n.bin"})
     assert answer.content == large
     assert int(answer.headers["content-length"]) == len(large)
@@ -347,7 +347,7 @@ def test_credentials_come_in_and_never_out(api, http):
 
 
 def test_a_credential_in_use_stays(http, source):
-    answer = http.delete(f"/s3sync/v1/credentials/{source.credentials.credential_id}")
+    answer = http.delete(f"/s3sync/v1/credentials/{source.place.credentials.credential_id}")
     assert (answer.status_code, answer.json()["error"]) == (409, "credential_in_use")
 
 

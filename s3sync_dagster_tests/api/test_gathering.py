@@ -8,9 +8,9 @@ from s3sync_dagster.api.gathering import Gathering
 from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.model.errors import S3SyncError, Unavailable
 from s3sync_dagster.model.invocation import Trigger
-from s3sync_dagster.model.source import Source
+from s3sync_dagster_tests.sources import s3_source
 
-SOURCE = Source(id="s-1", name="one", bucket_name="b", collection_name="ccc")
+SOURCE = s3_source(id="s-1", name="one", bucket_name="bucket", collection_name="ccc")
 
 
 @pytest.fixture

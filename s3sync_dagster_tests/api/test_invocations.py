@@ -46,7 +46,7 @@ def test_an_invocation_as_the_contract_shows_it(api, http, source_id):
         "status": "pending",
         "metadata": {
             "s3": {
-                "bucket_name": source.bucket_name,
+                "bucket_name": source.place.bucket_name,
                 "object_key": "docs/a b+ü.md",
                 "custom_id": "mine",
                 "additional_metadata": {"n": 1, "list": ["x", "y"], "none": None},

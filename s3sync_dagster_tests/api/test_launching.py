@@ -14,10 +14,10 @@ from s3sync_dagster.core.naming import (
 )
 from s3sync_dagster.model.errors import NotFound, Unavailable
 from s3sync_dagster.model.invocation import Trigger
-from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
+from s3sync_dagster_tests.sources import s3_source
 
-SOURCE = Source(id="s-1", name="one", bucket_name="b", collection_name="ccc")
+SOURCE = s3_source(id="s-1", name="one", bucket_name="bucket", collection_name="ccc")
 
 
 @pytest.fixture
@@ -50,11 +50,11 @@ def test_it_says_what_the_definitions_say(catalog):
     asked = Asked()
     Launcher(catalog, asked)(["s-1"])
     (batch,) = catalog.batches.live()
-    assert [definition for definition, _ in asked.partitions] == [partitions_name("one")]
+    assert [definition for definition, _ in asked.partitions] == [partitions_name(SOURCE)]
     (launch,) = asked.launches
     assert launch == (
         job_name("one"),
-        run_config("one", keys=["a", "b"], token=batch.token),
+        run_config(SOURCE, keys=["a", "b"], token=batch.token),
         {TOKEN_TAG: batch.token, SOURCE_TAG: "one", KEYS_TAG: "2"},
     )
 

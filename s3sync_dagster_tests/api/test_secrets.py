@@ -55,7 +55,7 @@ def test_a_canary_is_nowhere(fresh_api, aws_endpoint, tmp_path, caplog):
         assert made.status_code == 201
         source_id = made.json()["source_id"]
         source = api.parts.catalog.sources.find(source_id)
-        credential_id = source.credentials.credential_id
+        credential_id = source.place.credentials.credential_id
         answers += [made, http.get(f"/api/v1/sources/{source_id}"), http.get("/api/v1/sources")]
         wrong = [
             api.s3(bucket, **secrets),

@@ -106,7 +106,7 @@ def test_all_contract_fields_and_extensions_arrive(api, http, aws_endpoint):
     assert shown["s3"]["auto_sync"] == "direct"
     assert shown["s3"]["path_prefix"] == "docs/"
     source = api.parts.catalog.sources.find(source_id)
-    assert source.bucket_name == bucket
+    assert source.place.bucket_name == bucket
     assert source.include_globs == ("**/*.md",)
     assert source.document_limit == 7
     assert source.metadata == {"team": "x", "tags": ["a", "b"]}

@@ -11,11 +11,12 @@ from s3sync_dagster.engine.listing import finish_listing
 from s3sync_dagster.model.invocation import Result
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import Source
+from s3sync_dagster_tests.sources import s3_source
 
 
 def source(name="docs", **changes):
-    values = {"id": f"id-{name}", "bucket_name": "b", "collection_name": "c", **changes}
-    return Source(name=name, **values)
+    values = {"id": f"id-{name}", "bucket_name": "bucket", "collection_name": "ccc", **changes}
+    return s3_source(name=name, **values)
 
 
 def ref(key, etag="e1", size=10):

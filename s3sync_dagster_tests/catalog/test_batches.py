@@ -108,7 +108,7 @@ def test_record_ids_have_one_owner_in_a_collection(catalog):
         [
             Intent(
                 key="b/x",
-                target=Target(collection_name="c", custom_id="same"),
+                target=Target(collection_name="ccc", custom_id="same"),
                 document_id="same",
                 count=1,
                 metadata_keys=(),

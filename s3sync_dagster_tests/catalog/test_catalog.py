@@ -185,3 +185,19 @@ def test_finished_automatic_rows_are_pruned_but_the_latest(catalog, clock):
     clock.seconds += 100
     assert catalog.invocations.prune(older_than_seconds=50) == 2
     assert len(catalog.invocations.rows(source_id=src.id)) == 1
+
+
+def test_the_catalog_takes_no_source_that_cannot_work(catalog):
+    good = source()
+    broken = good.with_changes(list_interval_seconds=-5)
+    with pytest.raises(InvalidSetting, match="list_interval_seconds"):
+        catalog.sources.add(broken)
+    with pytest.raises(InvalidSetting, match="list_interval_seconds"):
+        catalog.sources.register(broken)
+    assert catalog.sources.all() == []
+    catalog.sources.register(good)
+    with pytest.raises(InvalidSetting, match="list_interval_seconds"):
+        catalog.sources.register(broken)
+    with pytest.raises(InvalidSetting, match="list_interval_seconds"):
+        catalog.sources.update(broken)
+    assert catalog.sources.all() == [good]

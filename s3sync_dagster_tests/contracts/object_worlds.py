@@ -149,7 +149,7 @@ def endpoint_world(
     """Return a fresh bucket of a server."""
     bucket = endpoint.make_bucket("contract", versioned=versioned)
     store = open_object_store(
-        endpoint.source(bucket), resolve_env=endpoint.resolve_env, spool_dir=spool_dir
+        endpoint.source(bucket).place, resolve_env=endpoint.resolve_env, spool_dir=spool_dir
     )
     return EndpointWorld(endpoint, bucket, store, refused_keys=endpoint.refused_keys)
 

@@ -29,7 +29,7 @@ def world(request: pytest.FixtureRequest) -> QueueWorld:
         return QueueWorld(queue, queue.send, lambda s: now.__setitem__(0, now[0] + s))
     endpoint = request.getfixturevalue("aws_endpoint")
     url = endpoint.make_queue(VisibilityTimeout="2")
-    opened = open_queue(url, source=endpoint.source("any"), resolve_env=endpoint.resolve_env)
+    opened = open_queue(url, place=endpoint.source("any").place, resolve_env=endpoint.resolve_env)
     return QueueWorld(opened, lambda body: endpoint.send(url, body), time.sleep)
 
 

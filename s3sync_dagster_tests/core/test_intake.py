@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from s3sync_dagster.core.events import Message
 from s3sync_dagster.core.intake import plan_intake
 from s3sync_dagster.model.source import AutoSync, Source
+from s3sync_dagster_tests.sources import s3_source
 
 CREATED, REMOVED = "ObjectCreated:Put", "ObjectRemoved:Delete"
 
 
 def source(name: str, prefix: str = "", **fields: Any) -> Source:
     values = {"bucket_name": "b", "collection_name": "ccc"} | fields
-    return Source(id=name, name=name, path_prefix=prefix, **values)
+    return s3_source(id=name, name=name, path_prefix=prefix, **values)
 
 
 def record(

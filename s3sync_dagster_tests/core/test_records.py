@@ -16,9 +16,9 @@ from s3sync_dagster.core.records import (
 )
 from s3sync_dagster.model.document import Chunk, Record
 from s3sync_dagster.model.errors import RecordRejected
-from s3sync_dagster.model.source import Source
+from s3sync_dagster_tests.sources import s3_source
 
-SOURCE = Source(
+SOURCE = s3_source(
     id="6f0c8ad0-4f7b-4d4e-9a53-3a2f3f6f6f10", name="docs", bucket_name="b", collection_name="c"
 )
 

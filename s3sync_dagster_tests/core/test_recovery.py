@@ -4,11 +4,12 @@ from s3sync_dagster.core.records import build_records
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.engine.rebuilding import recover_documents
 from s3sync_dagster.model.document import Chunk, Record
-from s3sync_dagster.model.source import EmbeddingConfig, Source
+from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
+from s3sync_dagster_tests.sources import changed, s3_source
 
 EMBEDDER = open_embedder(EmbeddingConfig(kind="hash"))
-SOURCE = Source(
+SOURCE = s3_source(
     id="s1", name="docs", bucket_name="b", path_prefix="docs/", collection_name="c",
     metadata={"team": "x"},
 )  # fmt: skip
@@ -36,7 +37,7 @@ def test_documents_say_what_their_records_do():
     write(collection, SOURCE, "docs/b.md", 1, custom_id="hand-book")
     write(collection, SOURCE.with_changes(id="lost"), "docs/c.md", 2)
     write(collection, SOURCE.with_changes(id="lost"), "other/d.md", 1)
-    write(collection, SOURCE.with_changes(id="lost", bucket_name="x"), "docs/e.md", 1)
+    write(collection, changed(SOURCE, id="lost", bucket_name="x"), "docs/e.md", 1)
     write(collection, SOURCE.with_changes(id="alive"), "docs/f.md", 1)
     foreign = Record(id="x", document="x", embedding_text="x", metadata={"document_key": "docs/x"})
     collection.upsert([foreign], EMBEDDER.embed_documents(["x"]))

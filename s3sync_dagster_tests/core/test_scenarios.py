@@ -59,11 +59,9 @@ def world(endpoint, tmp_path):
     made = make_world()
     made.bucket = EndpointBucket(endpoint, endpoint.make_bucket())
     with wire_proxy(endpoint.url) as proxy:
-        there = endpoint.source(made.bucket.name, endpoint_url=proxy.url)
-        names = ("bucket_name", "region", "endpoint_url", "addressing_style", "credentials")
-        made.configure(**{name: getattr(there, name) for name in names})
+        made.configure(place=endpoint.source(made.bucket.name, endpoint_url=proxy.url).place)
         made.store = open_object_store(
-            made.source, resolve_env=endpoint.resolve_env, spool_dir=tmp_path
+            made.source.place, resolve_env=endpoint.resolve_env, spool_dir=tmp_path
         )
         made.wire = proxy
         yield made

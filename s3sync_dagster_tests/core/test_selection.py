@@ -14,8 +14,9 @@ from s3sync_dagster.core.selection import (
 from s3sync_dagster.model.errors import InvalidSetting, OutsidePrefix
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import ExtractionConfig, Source
+from s3sync_dagster_tests.sources import changed, s3_source
 
-SOURCE = Source(id="1", name="s", bucket_name="b", collection_name="ccc", path_prefix="docs/")
+SOURCE = s3_source(id="1", name="s", bucket_name="b", collection_name="ccc", path_prefix="docs/")
 
 
 def ref(key: str, size: int = 10, **fields: object) -> ObjectRef:
@@ -85,7 +86,7 @@ def test_globs_see_the_path_after_the_prefix() -> None:
     ],
 )
 def test_relative_paths(prefix: str, key: str, path: str) -> None:
-    assert relative_path(SOURCE.with_changes(path_prefix=prefix), key) == path
+    assert relative_path(changed(SOURCE, path_prefix=prefix), key) == path
 
 
 def test_extensions_do_not_mind_case_and_may_have_two_dots() -> None:
@@ -124,8 +125,8 @@ def test_why_tells_the_way_to_the_decision() -> None:
     st.booleans(),
 )
 def test_why_agrees_with_the_decision(key: str, size: int, storage: str, restored: bool) -> None:
-    source = SOURCE.with_changes(
-        path_prefix="d", include_globs=("**/*.md", "*"), exclude_globs=("a*/**",)
+    source = changed(
+        SOURCE, path_prefix="d", include_globs=("**/*.md", "*"), exclude_globs=("a*/**",)
     )
     object_ref = ref(key, size, storage_class=storage, restored=restored)
     skip = decide(source, object_ref)

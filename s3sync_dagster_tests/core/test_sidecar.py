@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from s3sync_dagster.core.sidecar import MAX_SIDECAR_BYTES, is_sidecar, parse_sidecar
 from s3sync_dagster.model.errors import InvalidSidecar
 from s3sync_dagster.model.source import Source
+from s3sync_dagster_tests.sources import s3_source
 
-SOURCE = Source(id="1", name="s", bucket_name="b", collection_name="ccc", path_prefix="docs/")
+SOURCE = s3_source(id="1", name="s", bucket_name="b", collection_name="ccc", path_prefix="docs/")
 GOOD: dict[str, Any] = {"version": "chroma-v1", "id": "report-7", "path": "docs/a.pdf"}
 
 

@@ -11,12 +11,13 @@ from s3sync_dagster.core.state import DocumentPhase, DocumentState
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.engine.verifying import verify_collection
 from s3sync_dagster.model.document import Chunk, Record
-from s3sync_dagster.model.source import EmbeddingConfig, Source
+from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports.chroma import open_collections
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
+from s3sync_dagster_tests.sources import s3_source
 
 EMBEDDER = open_embedder(EmbeddingConfig(kind="hash"))
-SOURCE = Source(id="s1", name="docs", bucket_name="b", collection_name="c")
+SOURCE = s3_source(id="s1", name="docs", bucket_name="b", collection_name="c")
 
 
 class Documents:

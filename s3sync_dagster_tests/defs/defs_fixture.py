@@ -30,7 +30,7 @@ class DefsWorld:
 
     @property
     def bucket(self) -> str:
-        return self.source.bucket_name
+        return self.source.place.bucket_name
 
     @property
     def asset(self) -> dg.AssetKey:
@@ -63,7 +63,7 @@ class DefsWorld:
         )
 
     def execute(self, keys=(), *, token="", force=False, **arguments) -> dg.ExecuteInProcessResult:
-        config = run_config(self.source.name, keys=list(keys), token=token, force=force)
+        config = run_config(self.source, keys=list(keys), token=token, force=force)
         job = self.defs.resolve_job_def(job_name(self.source.name))
         return job.execute_in_process(
             run_config=config if keys or force else None,

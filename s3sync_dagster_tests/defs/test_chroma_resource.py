@@ -48,7 +48,7 @@ def test_sources_are_written_where_the_resource_says(
     dg.Definitions.validate_loadable(definitions)
     with dg.DagsterInstance.get() as instance:
         done = definitions.resolve_job_def(job_name("named")).execute_in_process(
-            run_config=run_config("named", keys=["a.md"]), instance=instance
+            run_config=run_config(source.to_source(), keys=["a.md"]), instance=instance
         )
         assert done.success
         own = definitions.resolve_implicit_global_asset_job_def().execute_in_process(

@@ -15,14 +15,14 @@ from s3sync_dagster.definitions import read_catalog_sources
 from s3sync_dagster.defs.building import PROBLEMS, build_definitions
 from s3sync_dagster.defs.resources import CatalogSource, S3Source
 from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.place import CredentialsConfig
 from s3sync_dagster.model.source import (
     ChunkingConfig,
-    CredentialsConfig,
     EmbeddingConfig,
     ExtractionConfig,
-    Source,
 )
 from s3sync_dagster.settings import load_settings
+from s3sync_dagster_tests.sources import s3_source
 
 GRAPH = Path(__file__).parent / "graph.json"
 HEAVY = ["docling", "docling_core", "torch", "onnxruntime", "chromadb", "pandas", "tree_sitter"]
@@ -38,7 +38,10 @@ print([name for name in {HEAVY} if name in sys.modules], used.ru_utime + used.ru
 
 def source(name, **fields):
     values = {"id": f"id-{name}", "bucket_name": "bucket", "collection_name": f"texts-{name}"}
-    return Source(name=name, **(values | fields))
+    return s3_source(name=name, **(values | fields))
+
+
+PLACE = {"bucket_name": "bucket", "collection_name": "texts"}
 
 
 def test_the_import_loads_nothing_heavy_and_is_quick(tmp_path):
@@ -122,11 +125,15 @@ def test_one_broken_source_harms_no_other():
     good = S3Source(name="good", bucket_name="bucket", collection_name="good-texts")
     broken = [
         S3Source(name="bad name!", bucket_name="bucket", collection_name="texts"),
-        S3Source(name="nested", bucket_name="b", collection_name="texts", chunking={"nope": 1}),
-        S3Source(name="globs", bucket_name="b", collection_name="texts", extensions=["md"]),
-        S3Source(name="owned", bucket_name="b", collection_name="texts", owners=["nobody at all"]),
-        S3Source(name="mode", bucket_name="b", collection_name="x"),
-        S3Source(name="GOOD", bucket_name="b", collection_name="texts"),
+        S3Source(
+            name="nested", bucket_name="bucket", collection_name="texts", chunking={"nope": 1}
+        ),
+        S3Source(name="globs", bucket_name="bucket", collection_name="texts", extensions=["md"]),
+        S3Source(
+            name="owned", bucket_name="bucket", collection_name="texts", owners=["nobody at all"]
+        ),
+        S3Source(name="mode", bucket_name="bucket", collection_name="x"),
+        S3Source(name="GOOD", bucket_name="bucket", collection_name="texts"),
     ]
     definitions = build_definitions(
         [good, *broken], catalog_sources=[source("catalog"), source("other"), source("n" * 100)]
@@ -195,7 +202,7 @@ FULL = source(
     include_globs=("**/*.md",),
     document_limit=10,
     chunking=ChunkingConfig(type="lines", max_lines=5),
-    embedding=EmbeddingConfig(kind="openai", endpoint_url="http://e", api_key_env="KEY"),
+    embedding=EmbeddingConfig(kind="openai", endpoint_url="http://e", model="m", api_key_env="KEY"),
     extraction=ExtractionConfig(engines={".pdf": "pypdfium2"}, vision_api_key_env="VISION_KEY"),
     credentials=CredentialsConfig(access_key_id_env="AK", secret_access_key_env="SK"),
 )
@@ -224,16 +231,14 @@ def test_a_declared_source_keeps_each_setting():
         name="full", bucket_name="bucket", collection_name="texts-full",
         endpoint_url="http://127.0.0.1:9000", metadata=dict(FULL.metadata),
         include_globs=["**/*.md"], document_limit=10, chunking={"type": "lines", "max_lines": 5},
-        embedding={"kind": "openai", "endpoint_url": "http://e", "api_key_env": "KEY"},
+        embedding={
+            "kind": "openai", "endpoint_url": "http://e", "model": "m", "api_key_env": "KEY"
+        },
         extraction={"engines": {".pdf": "pypdfium2"}, "vision_api_key_env": "VISION_KEY"},
         access_key_id_env="AK", secret_access_key_env="SK",
     )  # fmt: skip
     assert resource.to_source().with_changes(id=FULL.id) == FULL
-    names = set(S3Source.model_fields)
-    for field in Source.__dataclass_fields__:
-        renamed = {"list_interval_seconds": "list_interval"}.get(field, field)
-        assert renamed in names or field in {"id", "credentials", "type"}, field
     with pytest.raises(InvalidSetting, match="embedding has no setting 'nope'"):
         S3Source(
-            name="x", bucket_name="b", collection_name="ccc", embedding={"nope": 1}
+            name="x", bucket_name="bucket", collection_name="ccc", embedding={"nope": 1}
         ).to_source()

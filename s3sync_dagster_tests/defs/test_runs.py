@@ -7,11 +7,10 @@ import pytest
 
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.core.naming import SOURCE_TAG, TOKEN_TAG
-from s3sync_dagster.defs.links import object_link
-from s3sync_dagster.model.source import Source
 from s3sync_dagster_tests.defs.defs_fixture import open_world
 from s3sync_dagster_tests.engine_fixture import poison_record
 from s3sync_dagster_tests.extraction.raw_pdf import pages_pdf, text_content
+from s3sync_dagster_tests.sources import changed
 from s3sync_dagster_tests.wire_proxy import wire_proxy
 
 
@@ -179,7 +178,7 @@ def test_a_partition_that_nobody_knows_fails_alone(world):
 
 
 def test_keys_outside_the_prefix_are_not_touched(world):
-    source = world.source.with_changes(path_prefix="docs/")
+    source = changed(world.source, path_prefix="docs/")
     world.catalog.sources.update(source)
     world.aws.put(world.bucket, "secret/plan.md", "# Not yours")
     result = world.execute(["secret/plan.md", GOOD[0]])
@@ -202,27 +201,6 @@ def test_each_key_shows_its_link_and_what_each_step_took(world):
         assert metadata["chunks"] == 1
         steps = {name for name in metadata if name.startswith("ms_")}
         assert steps == {"ms_extract", "ms_chunk", "ms_embed", "ms_upsert"}
-
-
-@pytest.mark.parametrize(
-    ("fields", "link"),
-    [
-        (
-            {"region": "eu-west-1"},
-            "https://console.aws.amazon.com/s3/object/b?prefix=a%2F%C3%BC+1.md&region=eu-west-1",
-        ),
-        ({}, "https://console.aws.amazon.com/s3/object/b?prefix=a%2F%C3%BC+1.md"),
-        ({"endpoint_url": "http://u:p@h:9000/"}, "http://h:9000/b/a/%C3%BC%201.md"),
-        (
-            {"endpoint_url": "https://h", "addressing_style": "virtual"},
-            "https://b.h/a/%C3%BC%201.md",
-        ),
-        ({"type": "file_upload"}, None),
-    ],
-)
-def test_the_link_of_an_object(fields, link):
-    source = Source(id="i", name="n", bucket_name="b", collection_name="c", **fields)
-    assert object_link(source, "a/ü 1.md") == link
 
 
 def test_the_source_is_plotted_once_a_run(world):

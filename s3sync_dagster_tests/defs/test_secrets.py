@@ -10,7 +10,9 @@ from dagster._serdes import serialize_value
 
 from s3sync_dagster.defs.building import build_definitions
 from s3sync_dagster.defs.resources import S3Source
-from s3sync_dagster.model.source import CredentialsConfig, EmbeddingConfig, Source
+from s3sync_dagster.model.place import CredentialsConfig
+from s3sync_dagster.model.source import EmbeddingConfig
+from s3sync_dagster_tests.sources import s3_source
 
 SECRET = "zq8-do-not-show-me-4711"
 NAMES = ("TICKETS_KEY_ID", "TICKETS_SECRET", "TICKETS_SESSION", "MODEL_KEY")
@@ -30,10 +32,10 @@ def test_what_the_ui_is_given_holds_names_and_no_value(secrets):
     }
     embedding = {"kind": "openai", "api_key_env": NAMES[3]}
     declared = S3Source(
-        name="one", bucket_name="b", collection_name="ones", embedding=embedding, **credentials
+        name="one", bucket_name="bucket", collection_name="ones", embedding=embedding, **credentials
     )
-    stored = Source(
-        id="2", name="two", bucket_name="b", collection_name="twos",
+    stored = s3_source(
+        id="2", name="two", bucket_name="bucket", collection_name="twos",
         credentials=CredentialsConfig(**credentials), embedding=EmbeddingConfig(**embedding),
     )  # fmt: skip
     definitions = build_definitions([declared], catalog_sources=[stored])

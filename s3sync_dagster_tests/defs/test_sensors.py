@@ -17,6 +17,7 @@ from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.engine.dispatching import tell_partitions
 from s3sync_dagster.engine.listing import RESPITE_SECONDS, list_in_turn, list_when_due
 from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster_tests.sources import changed
 
 KEYS = [f"docs/{n}.md" for n in range(5)]
 
@@ -54,7 +55,7 @@ def test_a_request_that_the_daemon_dropped_is_made_again_with_its_token(world):
 
 def test_events_are_work_at_once_and_messages_go_only_afterwards(world):
     queue = world.aws.make_queue(bucket=world.bucket)
-    world.source = world.source.with_changes(queue_url=queue)
+    world.source = changed(world.source, queue_url=queue)
     world.catalog.sources.update(world.source)
     world._defs.clear()
     world.aws.put(world.bucket, "docs/new.md", "# New")
@@ -86,8 +87,12 @@ def test_a_listing_goes_on_over_ticks_and_over_the_death_of_its_process(world):
 def test_sources_take_turns_and_a_broken_one_stops_no_other(world):
     names = [world.source.name]
     for name, bucket in (("a_broken", "no-such-bucket-at-all"), ("z_whole", world.bucket)):
-        other = world.source.with_changes(
-            id=f"id-{name}", name=name, bucket_name=bucket, collection_name=f"texts-{name}"
+        other = changed(
+            world.source,
+            id=f"id-{name}",
+            name=name,
+            bucket_name=bucket,
+            collection_name=f"texts-{name}",
         )
         world.catalog.sources.add(other)
         names.append(name)
@@ -327,21 +332,21 @@ def test_as_many_runs_as_are_kept_stay_whatever_their_age_and_failed_ones_go_las
 
 def test_old_reports_of_checks_go_but_the_latest(world):
     world.sync()
-    runtime, names = Runtime(world.parts), [world.source.name]
+    runtime, assets = Runtime(world.parts), [world.asset]
     for number in range(3):
         world.aws.put(world.bucket, f"docs/more-{number}.md", f"# More {number}")
         world.sync()
         assert report_checks(runtime, world.instance, [world.source]) == 2
-    assert prune_evaluations(world.instance, names) == 0
+    assert prune_evaluations(world.instance, assets) == 0
     later = datetime.now(UTC) + timedelta(days=4)
-    assert prune_evaluations(world.instance, ["another"], now=later) == 0
-    assert prune_evaluations(world.instance, names, now=later) == 4
+    assert prune_evaluations(world.instance, [dg.AssetKey("another")], now=later) == 0
+    assert prune_evaluations(world.instance, assets, now=later) == 4
     assert _verdicts(world) == {"no_failed_keys": True, "not_gone_quiet": True}
     assert _evaluations(world)["no_failed_keys"].metadata["objects"].value == len(KEYS) + 3
     key = dg.AssetCheckKey(world.asset, "no_failed_keys")
     history = world.instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
     assert len(history) == 1
-    assert prune_evaluations(world.instance, names, now=later) == 0
+    assert prune_evaluations(world.instance, assets, now=later) == 0
 
 
 def test_minutes_are_kept_once_a_minute(world):

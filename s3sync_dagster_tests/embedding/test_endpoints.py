@@ -9,10 +9,10 @@ import pytest
 from chromadb.utils.embedding_functions import ChromaCloudQwenEmbeddingFunction
 
 from s3sync_dagster.embedding import open_embedder
-from s3sync_dagster.embedding.chroma_cloud import QWEN
 from s3sync_dagster.embedding.endpoint import BATCH_TEXTS, Endpoint
 from s3sync_dagster.model import errors
 from s3sync_dagster.model.document import Record
+from s3sync_dagster.model.embedding_kinds import QWEN
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster_tests.conftest_catalog import HandClock
 from s3sync_dagster_tests.opened import open_collections, stock_client

@@ -7,7 +7,8 @@ import pytest
 from chromadb.utils.embedding_functions import ChromaCloudSpladeEmbeddingFunction
 
 from s3sync_dagster.embedding import open_embedder
-from s3sync_dagster.embedding.sparse import BM25, SPLADE, Bm25Sparse
+from s3sync_dagster.embedding.sparse import Bm25Sparse
+from s3sync_dagster.model.embedding_kinds import BM25, SPLADE
 from s3sync_dagster.model.errors import InvalidSetting, MissingEngine, Unavailable
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster_tests.scripted_http import scripted_server

@@ -118,7 +118,7 @@ def test_scattered_keys_in_one_run_from_the_launchpad(stage):
     from s3sync_dagster.core.naming import job_name, run_config
 
     keys = [f"docs/{number:03d}.md" for number in range(0, 40, 4)]
-    config = run_config(stage.source.name, keys=keys, force=True)
+    config = run_config(stage.source, keys=keys, force=True)
     run_id = stage.dagster.launch(job_name(stage.source.name), run_config=config)
     stage.wait(lambda: stage.dagster.run(run_id).status == "SUCCESS", "the run ends well")
     stage.wait_in_step()

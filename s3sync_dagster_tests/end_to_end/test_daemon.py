@@ -45,7 +45,7 @@ def test_events_bring_a_change_a_removal_and_a_new_object(stage):
     stage.put("docs/brand new.md", page("brand new"))
     stage.wait_in_step()
     attributes = stage.aws.sqs.get_queue_attributes(
-        QueueUrl=stage.source.queue_url, AttributeNames=["All"]
+        QueueUrl=stage.source.place.queue_url, AttributeNames=["All"]
     )["Attributes"]
     assert attributes["ApproximateNumberOfMessages"] == "0"
     stage.wait(

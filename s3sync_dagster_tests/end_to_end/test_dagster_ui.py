@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from s3sync_dagster.local.stack import Stack
-from s3sync_dagster.model.source import EmbeddingConfig, Source
+from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster.wiring import open_parts
+from s3sync_dagster_tests.sources import s3_source
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -50,7 +51,7 @@ def stack(aws_endpoint, tmp_path_factory):
     settings = load_settings({**kept, **aws_endpoint.environment(), **home})
     parts = open_parts(settings)
     source = parts.catalog.sources.add(
-        Source(
+        s3_source(
             id=str(uuid.uuid4()),
             name="ui_docs",
             bucket_name=bucket,

@@ -6,10 +6,11 @@ import threading
 import pytest
 
 from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
-from s3sync_dagster.model.source import CredentialsConfig, Source
+from s3sync_dagster.model.source import CredentialsConfig
 from s3sync_dagster.ports.aws_guard import AddressGuard, guard_for, names_service, trusted_tenants
 from s3sync_dagster.ports.s3 import open_object_store
 from s3sync_dagster.ports.sqs import open_queue
+from s3sync_dagster_tests.sources import s3_source
 
 QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/events"
 
@@ -125,7 +126,7 @@ def inside(monkeypatch):
 
 
 def test_a_name_that_leads_inside_is_sent_nothing(inside):
-    source = Source(
+    source = s3_source(
         id="s",
         name="s",
         bucket_name="some-bucket",
@@ -135,12 +136,14 @@ def test_a_name_that_leads_inside_is_sent_nothing(inside):
     )
     keys = {"resolve_env": {}.get, "resolve_credential": lambda _: ("AKIA", "secret", None)}
     with pytest.raises(InvalidSetting) as caught:
-        open_object_store(source, **keys, guard=AddressGuard()).list_page("", start_after=None)
+        open_object_store(source.place, **keys, guard=AddressGuard()).list_page(
+            "", start_after=None
+        )
     assert caught.value.reason == "private_address"
     with pytest.raises(InvalidSetting) as caught:
-        open_queue(QUEUE, source=source, **keys, guard=AddressGuard()).receive(wait_seconds=0)
+        open_queue(QUEUE, place=source.place, **keys, guard=AddressGuard()).receive(wait_seconds=0)
     assert caught.value.reason == "private_address"
     assert set(inside) <= {b""}
     with pytest.raises(S3SyncError):  # without the guard the server inside is spoken to
-        open_object_store(source, **keys).list_page("", start_after=None)
+        open_object_store(source.place, **keys).list_page("", start_after=None)
     assert any(inside)

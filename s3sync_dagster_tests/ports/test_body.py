@@ -101,7 +101,9 @@ def test_a_folder_of_its_own_ends_with_the_spool() -> None:
 def test_a_compressed_object_of_a_real_bucket(aws_endpoint: AwsEndpoint) -> None:
     bucket = aws_endpoint.make_bucket("encoded")
     aws_endpoint.put(bucket, "page.html", gzip.compress(TEXT), ContentEncoding="gzip")
-    store = open_object_store(aws_endpoint.source(bucket), resolve_env=aws_endpoint.resolve_env)
+    store = open_object_store(
+        aws_endpoint.source(bucket).place, resolve_env=aws_endpoint.resolve_env
+    )
     body = store.read("page.html", max_size_bytes=len(TEXT))
     assert body.content == TEXT
     assert body.ref.size < len(TEXT)  # the object's own size

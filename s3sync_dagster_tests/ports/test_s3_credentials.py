@@ -38,7 +38,7 @@ def source_of(endpoint: AwsEndpoint, bucket: str, proxy: WireProxy, **credential
 
 
 def opened(source: Source, environment: dict[str, str] | None = None) -> S3ObjectStore:
-    return open_object_store(source, resolve_env=(environment or {}).get)
+    return open_object_store(source.place, resolve_env=(environment or {}).get)
 
 
 def signer(request: WireRequest) -> str:
@@ -127,7 +127,7 @@ def test_credentials_of_the_catalog(
     source = source_of(aws_endpoint, bucket, proxy, credential_id=7)
     rows = {7: ("AKIACATALOG", "s", None)}
     store = open_object_store(
-        source, resolve_env=lambda _: None, resolve_credential=rows.__getitem__
+        source.place, resolve_env=lambda _: None, resolve_credential=rows.__getitem__
     )
     store.list_page("", start_after=None)
     assert signer(proxy.log()[-1]) == "AKIACATALOG"
@@ -217,7 +217,7 @@ def test_requester_pays_and_the_expected_owner_stand_on_each_request(
         requester_pays=True,
         expected_bucket_owner="123456789012",
     )
-    store = open_object_store(source, resolve_env=aws_endpoint.resolve_env)
+    store = open_object_store(source.place, resolve_env=aws_endpoint.resolve_env)
     store.list_page("", start_after=None)
     store.head("a")
     store.read("a", max_size_bytes=10)
@@ -242,7 +242,7 @@ def test_a_region_that_nobody_named_is_found_and_used(
             if request.kind == "BUCKET"
             else None
         )
-        store = open_object_store(source, resolve_env=aws_endpoint.resolve_env)
+        store = open_object_store(source.place, resolve_env=aws_endpoint.resolve_env)
         store.list_page("", start_after=None)
         store.list_page("", start_after=None)
         log = proxy.log()
@@ -256,7 +256,7 @@ def test_a_missing_bucket_of_unknown_region_is_no_missing_object(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.url)
     source = aws_endpoint.source("no-such-bucket-here", endpoint_url=None, region=None)
-    store = open_object_store(source, resolve_env=aws_endpoint.resolve_env)
+    store = open_object_store(source.place, resolve_env=aws_endpoint.resolve_env)
     for ask in (lambda: store.head("a"), lambda: store.read("a", max_size_bytes=1)):
         with pytest.raises(S3SyncError) as caught:
             ask()
@@ -289,7 +289,7 @@ def test_a_directory_bucket_is_listed_whole_and_sorted(
     source = aws_endpoint.source(
         "express--use1-az4--x-s3", endpoint_url=proxy.url, addressing_style="auto"
     )
-    store = open_object_store(source, resolve_env=aws_endpoint.resolve_env)
+    store = open_object_store(source.place, resolve_env=aws_endpoint.resolve_env)
     assert store.ordered is False
     with pytest.raises(NotPossible):
         store.list_page("d/", start_after=None, limit=2)

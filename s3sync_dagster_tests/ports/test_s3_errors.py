@@ -33,7 +33,7 @@ def proxy(aws_endpoint: AwsEndpoint) -> Iterator[WireProxy]:
 @pytest.fixture
 def store(aws_endpoint: AwsEndpoint, proxy: WireProxy) -> S3ObjectStore:
     source = aws_endpoint.source("some-bucket", endpoint_url=proxy.url)
-    return open_object_store(source, resolve_env=aws_endpoint.resolve_env)
+    return open_object_store(source.place, resolve_env=aws_endpoint.resolve_env)
 
 
 def failure(store: S3ObjectStore, ask: Ask, proxy: WireProxy, fault: Fault) -> S3SyncError:
@@ -138,7 +138,7 @@ def test_hints_follow_the_source(aws_endpoint: AwsEndpoint, proxy: WireProxy) ->
         expected_bucket_owner="1" * 12,
         requester_pays=True,
     )
-    store = open_object_store(source, resolve_env=aws_endpoint.resolve_env)
+    store = open_object_store(source.place, resolve_env=aws_endpoint.resolve_env)
     message = failure(store, "read", proxy, Fault(status=403, code="AccessDenied")).message
     assert "expected_bucket_owner" in message
     assert "requester_pays" not in message

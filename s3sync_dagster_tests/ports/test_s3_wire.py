@@ -41,7 +41,7 @@ def bucket(aws_endpoint: AwsEndpoint) -> str:
 def store(aws_endpoint: AwsEndpoint, proxy: WireProxy, bucket: str, tmp_path: Path):
     source = aws_endpoint.source(bucket, endpoint_url=proxy.url)
     opened = open_object_store(
-        source, resolve_env=aws_endpoint.resolve_env, spool_dir=tmp_path / "spool"
+        source.place, resolve_env=aws_endpoint.resolve_env, spool_dir=tmp_path / "spool"
     )
     yield opened
     opened.close()
@@ -246,7 +246,7 @@ def test_a_closed_port_is_reported_within_30_seconds(aws_endpoint: AwsEndpoint) 
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     source = aws_endpoint.source("bucket", endpoint_url=f"http://127.0.0.1:{port}")
-    store = open_object_store(source, resolve_env=aws_endpoint.resolve_env)
+    store = open_object_store(source.place, resolve_env=aws_endpoint.resolve_env)
     began = time.monotonic()
     with pytest.raises(Unavailable) as caught:
         store.list_page("", start_after=None)
@@ -263,7 +263,7 @@ def test_an_endpoint_that_never_answers_is_reported_within_30_seconds(
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         source = aws_endpoint.source("bucket", endpoint_url=url)
-        store = open_object_store(source, resolve_env=aws_endpoint.resolve_env)
+        store = open_object_store(source.place, resolve_env=aws_endpoint.resolve_env)
         began = time.monotonic()
         with pytest.raises(Unavailable) as caught:
             store.list_page("", start_after=None)
@@ -298,7 +298,7 @@ def test_an_overwrite_while_a_body_is_read_gives_one_of_both_whole(
 
 def test_errors_name_no_secret(aws_endpoint: AwsEndpoint, proxy: WireProxy, bucket: str) -> None:
     source = aws_endpoint.source(bucket, endpoint_url=proxy.url)
-    store = open_object_store(source, resolve_env=aws_endpoint.resolve_env)
+    store = open_object_store(source.place, resolve_env=aws_endpoint.resolve_env)
     texts = [repr(store)]
     for code, status in (
         ("InvalidAccessKeyId", 403),
@@ -324,7 +324,8 @@ def test_errors_name_no_secret(aws_endpoint: AwsEndpoint, proxy: WireProxy, buck
 def test_an_endpoint_that_is_no_url(aws_endpoint: AwsEndpoint) -> None:
     for url in ("127.0.0.1:9000", "nonsense"):
         store = open_object_store(
-            aws_endpoint.source("bucket", endpoint_url=url), resolve_env=aws_endpoint.resolve_env
+            aws_endpoint.source("bucket", endpoint_url=url).place,
+            resolve_env=aws_endpoint.resolve_env,
         )
         with pytest.raises(FixConfiguration) as caught:
             store.list_page("", start_after=None)

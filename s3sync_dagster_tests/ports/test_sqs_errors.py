@@ -26,7 +26,7 @@ def proxy(aws_endpoint: AwsEndpoint) -> Iterator[WireProxy]:
 
 
 def opened(endpoint: AwsEndpoint, url: str) -> SqsQueue:
-    return open_queue(url, source=endpoint.source("any"), resolve_env=endpoint.resolve_env)
+    return open_queue(url, place=endpoint.source("any").place, resolve_env=endpoint.resolve_env)
 
 
 def through(proxy: WireProxy, queue_url: str) -> str:

@@ -5,12 +5,13 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
+from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.simulation.oracle import check, check_prompt
 from s3sync_dagster_tests.simulation.ports import FAULTS, REFUSED
 from s3sync_dagster_tests.simulation.world import KEYS, OTHER, SIDECARS, World
+from s3sync_dagster_tests.sources import s3_source
 
-SOURCE = Source(
+SOURCE = s3_source(
     id="00000000-0000-4000-8000-000000000001",
     name="docs",
     bucket_name="bucket",

@@ -279,7 +279,7 @@ def records_of(world: World, wanted: Wanted, content: str) -> dict[str, Any]:
             "version_key": etag,
             "version_key_sha256": hashlib.sha256(etag.encode()).hexdigest(),
             "s3sync_source": world.source.id,
-            "s3sync_bucket": world.source.bucket_name,
+            "s3sync_bucket": world.source.place.bucket_name,
             "s3sync_etag": etag,
             "s3sync_chunk": place,
             "chunk_strategy": "lines",

@@ -65,18 +65,18 @@ def prune_runs(
 
 
 def prune_evaluations(
-    instance: dg.DagsterInstance, names: Collection[str], *, now: datetime | None = None
+    instance: dg.DagsterInstance, assets: Collection[dg.AssetKey], *, now: datetime | None = None
 ) -> int:
     """Delete old reports of these sources' checks, but the latest of each; returns how many."""
     storage = instance.event_log_storage
-    if not isinstance(storage, SqlEventLogStorage) or not names:
+    if not isinstance(storage, SqlEventLogStorage) or not assets:
         return 0
     before = (now or datetime.now(UTC)).replace(tzinfo=None) - timedelta(days=KEEP_EVALUATIONS_DAYS)
+    keys = [asset.to_string() for asset in assets]
     checks, events = AssetCheckExecutionsTable, SqlEventLogStorageTable
     later = checks.alias("later")
-    assets = [dg.AssetKey(["s3", name]).to_string() for name in names]
     old = sa.and_(
-        checks.c.asset_key.in_(assets),
+        checks.c.asset_key.in_(keys),
         checks.c.run_id == RUNLESS_RUN_ID,
         checks.c.evaluation_event_timestamp < before,
         sa.exists().where(
@@ -94,7 +94,7 @@ def prune_evaluations(
         with storage.run_connection(RUNLESS_RUN_ID) as connection:
             connection.execute(
                 events.delete().where(
-                    events.c.asset_key.in_(assets),
+                    events.c.asset_key.in_(keys),
                     events.c.dagster_event_type == DagsterEventType.ASSET_CHECK_EVALUATION.value,
                     events.c.timestamp < before,
                 )

@@ -1,0 +1,105 @@
+"""What no source may be: refused at its declaration, by whatever door it comes."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from s3sync_dagster.core.keys import (
+    MAX_OBJECT_KEY_BYTES,
+    utf8_size,
+    validate_collection_name,
+    validate_id_prefix,
+    validate_source_name,
+)
+from s3sync_dagster.core.record_limits import validate_user_metadata
+from s3sync_dagster.core.selection import validate_selection
+from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
+from s3sync_dagster.model.errors import InvalidSetting, RecordRejected
+from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.source import EmbeddingConfig, Source
+from s3sync_dagster.source_settings import SETTINGS
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
+_ACCESS_POINT = re.compile(
+    r"arn:aws[a-z-]*:s3[a-z-]*:[a-z0-9-]*:\d*:accesspoint[:/][A-Za-z0-9._:/-]+"
+)
+_REGION = re.compile(r"[A-Za-z0-9-]{1,64}")
+_URL = re.compile(r"https?://[^\s/]+(?:/\S*)?")
+
+
+def validate_source(source: Source) -> None:
+    """Refuse what cannot work, with one sentence that names the setting and the way out.
+
+    Raises:
+        InvalidSetting: a setting breaks its rule.
+    """
+    for setting in SETTINGS:
+        if setting.belongs_to(source.place):
+            setting.check(setting.read(source))
+    validate_source_name(source.name)
+    validate_collection_name(source.collection_name)
+    validate_id_prefix(source.id_prefix)
+    validate_selection(source)
+    try:
+        validate_user_metadata(source.metadata)
+    except RecordRejected as error:
+        raise InvalidSetting(f"metadata: {error.message}") from None
+    _check_embedding(source.embedding)
+    _check_texts("embedding.task", source.embedding.task or {})
+    _check_texts("extraction.engines", source.extraction.engines)
+    for suffix in source.extraction.engines:
+        if not suffix.startswith(".") or suffix != suffix.lower():
+            raise InvalidSetting(
+                f"extraction.engines holds {ascii(suffix)[:80]}; write the suffix in lower case "
+                "with its dot, like '.pdf'."
+            )
+    _check_url("extraction.vision_url", source.extraction.vision_url)
+    if isinstance(source.place, S3Place):
+        _check_bucket(source.place)
+
+
+def validate_bucket_name(name: str) -> None:
+    """Refuse with ``InvalidSetting`` what is no name of a bucket and no ARN of an access point."""
+    if name.startswith("arn:") and not _ACCESS_POINT.fullmatch(name):
+        raise InvalidSetting("bucket_name is no ARN of a bucket or access point.")
+    if not name.startswith("arn:") and not _BUCKET.fullmatch(name):
+        raise InvalidSetting(
+            f"bucket_name {ascii(name)[:100]} is not 3 to 255 letters, digits, dots, hyphens and "
+            "underscores that begin and end with a letter or digit; a prefix is path_prefix."
+        )
+
+
+def _check_bucket(place: S3Place) -> None:
+    validate_bucket_name(place.bucket_name)
+    if utf8_size(place.path_prefix, field="path_prefix") > MAX_OBJECT_KEY_BYTES:
+        raise InvalidSetting(f"path_prefix has more than {MAX_OBJECT_KEY_BYTES} bytes of UTF-8.")
+    if place.region is not None and not _REGION.fullmatch(place.region):
+        raise InvalidSetting("region is not the name of a region, such as us-east-1.")
+    _check_url("endpoint_url", place.endpoint_url)
+    _check_url("queue_url", place.queue_url)
+    keys = place.credentials
+    if (keys.access_key_id_env is None) != (keys.secret_access_key_env is None):
+        raise InvalidSetting("access_key_id_env and secret_access_key_env have to come together.")
+    if keys.session_token_env is not None and keys.access_key_id_env is None:
+        raise InvalidSetting("session_token_env needs access_key_id_env and its secret.")
+    if keys.external_id is not None and keys.role_arn is None:
+        raise InvalidSetting("external_id needs role_arn, the role that asks for it.")
+
+
+def _check_embedding(embedding: EmbeddingConfig) -> None:
+    needs = EMBEDDING_KINDS[embedding.kind].needs
+    if not all(getattr(embedding, name) for name in needs):
+        names = " and ".join(f"embedding.{name}" for name in needs)
+        raise InvalidSetting(f"embedding.kind {embedding.kind!r} needs {names}.")
+    _check_url("embedding.endpoint_url", embedding.endpoint_url)
+
+
+def _check_texts(label: str, values: Mapping[Any, Any]) -> None:
+    for name, value in values.items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            raise InvalidSetting(f"{label}: {ascii(name)[:80]} and its value have to be texts.")
+
+
+def _check_url(label: str, url: str | None) -> None:
+    if url is not None and not _URL.fullmatch(url):
+        raise InvalidSetting(f"{label} is not a URL such as https://s3.example.org.")

@@ -1,0 +1,64 @@
+"""From a place to its store: the one table of which port opens which place."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from s3sync_dagster.engine.ports import ObjectStore
+from s3sync_dagster.model.place import S3Place, UploadPlace
+from s3sync_dagster.model.source import Source
+from s3sync_dagster.ports.aws_guard import AddressGuard
+from s3sync_dagster.ports.aws_session import ResolveCredential, ResolveEnv
+from s3sync_dagster.ports.files import FolderObjectStore
+from s3sync_dagster.ports.s3 import open_object_store
+
+UPLOADS = "uploads"
+"""Folder of the home in which uploaded bytes are kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What places need of their process."""
+
+    home: Path
+    resolve_env: ResolveEnv
+    """Value of a variable that a place names."""
+    resolve_credential: ResolveCredential
+    """Secrets of a stored credential that a place names."""
+    guard_for: Callable[[Source, str | None], AddressGuard | None]
+    """What keeps a source's connections to a URL away from private addresses."""
+
+
+def open_store(source: Source, surroundings: Surroundings) -> ObjectStore:
+    """Return the store of a source's objects. Nothing is asked of the outside yet.
+
+    Raises:
+        AccessDenied: credentials that are named and not there.
+        InvalidSetting: settings of the place that do not go together.
+    """
+    return _OPENERS[type(source.place)](source, source.place, surroundings)
+
+
+def open_uploads(source_id: str, home: Path) -> FolderObjectStore:
+    """Return the folder with what was uploaded to a source."""
+    return FolderObjectStore(home / UPLOADS / source_id)
+
+
+def _open_s3(source: Source, place: S3Place, surroundings: Surroundings) -> ObjectStore:
+    return open_object_store(
+        place,
+        resolve_env=surroundings.resolve_env,
+        resolve_credential=surroundings.resolve_credential,
+        guard=surroundings.guard_for(source, place.endpoint_url),
+    )
+
+
+def _open_uploads(source: Source, _: UploadPlace, surroundings: Surroundings) -> ObjectStore:
+    return open_uploads(source.id, surroundings.home)
+
+
+_OPENERS: Mapping[type, Callable[[Source, Any, Surroundings], ObjectStore]] = {
+    S3Place: _open_s3,
+    UploadPlace: _open_uploads,
+}

@@ -1,0 +1,344 @@
+"""Every setting of a source, once: options, fields, payloads and docs/settings.md are made of it.
+
+A setting is a field of the value (``model.source``, ``model.place``) and a row here. What no
+source may be stands in ``core.source_rules``; what a row says of type, bounds and choices is
+checked there too, so that each door refuses with the same sentence.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from enum import StrEnum
+from typing import Any, Literal
+
+from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS, SPARSE_MODELS
+from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.place import CredentialsConfig, Place, S3Place
+from s3sync_dagster.model.source import (
+    AutoSync,
+    ChunkingConfig,
+    DeleteMode,
+    EmbeddingConfig,
+    ExtractionConfig,
+    Source,
+)
+
+MAX_FILE_BYTES = 200 * 1024 * 1024
+MAX_CHUNK_BYTES = 16_384
+MAX_LIST_SECONDS = 31 * 86_400
+
+UNBOUNDED = 2**31 - 1
+
+Kind = Literal["text", "choice", "whole", "flag", "texts", "mapping"]
+GROUPS = ("chunking", "embedding", "extraction")
+"""Settings that are written together, as a mapping, where there is room for one."""
+
+
+class Door(StrEnum):
+    """Where people set something."""
+
+    CODE = "Python, YAML"
+    CREATE = "s3sync source create"
+    EDIT = "s3sync source edit"
+    POST = "POST /api/v1/sources"
+    PATCH = "PATCH /s3sync/v1/sources"
+
+
+_FIXED = {
+    Door.EDIT: "decides what the source is: make another one",
+    Door.PATCH: "decides what the source is: make another one",
+}
+_SERVERS = {
+    Door.POST: "names what only this server has: a tenant could have its secrets sent elsewhere",
+    Door.PATCH: "names what only this server has: a tenant could have its secrets sent elsewhere",
+}
+_CALLERS = {Door.POST: "that of the caller's token", Door.PATCH: "that of the caller's token"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One setting and its names."""
+
+    path: str
+    """Where it stands in the value: ``mode``, ``place.region``, ``chunking.context``."""
+    help: str
+    kind: Kind = "text"
+    choices: tuple[str, ...] = ()
+    least: int = 0
+    most: int = UNBOUNDED
+    """Bounds of a whole number."""
+    tenants_most: int | None = None
+    """Bound for tenants of the API, where it is narrower."""
+    option: str | None = None
+    """Name at the command line where it is not made of the path."""
+    code: str | None = None
+    """Name in Python and YAML where it is not the path's last word."""
+    metavar: str | None = None
+    """What stands for the value in help texts."""
+    contract: str | None = None
+    """Where the Sync API's own payload has it: written by hand in ``api/wire_source.py``."""
+    missing: Mapping[Door, str] = field(default_factory=dict[Door, str])
+    """Doors that do not offer it, each with the reason."""
+
+    @property
+    def group(self) -> str | None:
+        """The mapping in which it is written, None for one that stands alone."""
+        head = self.path.partition(".")[0]
+        return head if head in GROUPS else None
+
+    @property
+    def word(self) -> str:
+        """The path's last word."""
+        return self.path.rpartition(".")[2]
+
+    @property
+    def label(self) -> str:
+        """Its name in messages."""
+        return self.path if self.group else self.word
+
+    @property
+    def code_name(self) -> str:
+        """Its name in Python and YAML, within its group where it has one."""
+        return self.code or self.word
+
+    @property
+    def code_path(self) -> str:
+        """Its name in Python and YAML, with its group."""
+        return f"{self.group}.{self.word}" if self.group else self.code_name
+
+    @property
+    def bounds(self) -> str:
+        """What a whole number may be, in words."""
+        if self.most == UNBOUNDED:
+            return f"a whole number from {self.least}"
+        return f"a whole number from {self.least} to {self.most}"
+
+    @property
+    def wire_name(self) -> str:
+        """Its name in payloads of the API, within its group where it has one."""
+        return (self.contract or self.path).rpartition(".")[2]
+
+    @property
+    def flag(self) -> str:
+        """Its option at the command line."""
+        return "--" + (self.option or self.word.replace("_", "-"))
+
+    @property
+    def parameter(self) -> str:
+        """The name under which click hands it over."""
+        return self.flag.lstrip("-").replace("-", "_")
+
+    @property
+    def default(self) -> Any:
+        """What a source has that says nothing; the value's own default, as people write it."""
+        found = _default_of(self.path)
+        return found.value if isinstance(found, StrEnum) else found
+
+    @property
+    def required(self) -> bool:
+        """Whether a source has to have it."""
+        return self.default is MISSING
+
+    @property
+    def nullable(self) -> bool:
+        """Whether it may be left empty."""
+        return self.default is None
+
+    def offered(self, door: Door) -> bool:
+        """Return whether people can set it there."""
+        return door not in self.missing
+
+    def belongs_to(self, place: Place) -> bool:
+        """Return whether sources of that place have the setting."""
+        return not self.path.startswith("place.") or hasattr(place, self.path.split(".")[1])
+
+    def read(self, config: Any) -> Any:
+        """Return the setting's value in a source."""
+        for part in self.path.split("."):
+            config = getattr(config, part)
+        return config
+
+    def put(self, config: Any, value: Any) -> Any:
+        """Return the source with the value, which a door handed over, made strong.
+
+        Raises:
+            InvalidSetting: it is none for this setting.
+        """
+        return _put(config, self.path.split("."), self.strong(value))
+
+    def strong(self, value: Any) -> Any:
+        """Return the value as a source has it. Raises ``InvalidSetting``."""
+        if self.kind == "texts" and isinstance(value, list):
+            value = tuple(value)
+        self.check(value)
+        kind = _ENUMS.get(self.path)
+        return value if kind is None else kind(value)
+
+    def check(self, value: Any) -> None:
+        """Refuse with ``InvalidSetting`` what is no value of this setting."""
+        if value is None and self.nullable:
+            return
+        wanted = self._wanted(value)
+        if wanted is not None:
+            known = self.kind in ("choice", "whole")  # other values may be secrets
+            shown = f"is {ascii(value)[:80]}; it has" if known else "has"
+            raise InvalidSetting(f"{self.label} {shown} to be {wanted}.")
+
+    def _wanted(self, value: Any) -> str | None:
+        """Return what the value would have to be, None when it is that."""
+        match self.kind:
+            case "text":
+                return None if isinstance(value, str) else "text"
+            case "choice":
+                return None if value in self.choices else f"one of {', '.join(self.choices)}"
+            case "whole":
+                whole = isinstance(value, int) and not isinstance(value, bool)
+                fits = whole and self.least <= value <= self.most
+                return None if fits else self.bounds
+            case "flag":
+                return None if isinstance(value, bool) else "true or false"
+            case "texts":
+                texts = isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+                return None if texts else "a list of texts"
+            case "mapping":
+                return None if isinstance(value, Mapping) else "a mapping of names to values"
+
+
+_ENUMS: Mapping[str, type[StrEnum]] = {"auto_sync": AutoSync, "mode": DeleteMode}
+_TYPES: Mapping[str, type] = {
+    "chunking": ChunkingConfig,
+    "embedding": EmbeddingConfig,
+    "extraction": ExtractionConfig,
+    "place": S3Place,
+    "credentials": CredentialsConfig,
+}
+
+
+def _default_of(path: str) -> Any:
+    *outer, word = path.split(".")
+    (found,) = (one for one in fields(_TYPES[outer[-1]] if outer else Source) if one.name == word)
+    if found.default_factory is not MISSING:
+        return found.default_factory()
+    return found.default
+
+
+def _put(config: Any, parts: list[str], value: Any) -> Any:
+    if len(parts) > 1:
+        value = _put(getattr(config, parts[0]), parts[1:], value)
+    return replace(config, **{parts[0]: value})
+
+
+def leaves(kind: type = Source, prefix: str = "") -> list[str]:
+    """Return the paths of all that a source of S3 holds; each but ``id`` and ``type`` has a row."""
+    found: list[str] = []
+    for one in fields(kind):
+        nested = _TYPES.get(one.name)
+        if nested is not None and is_dataclass(nested):
+            found += leaves(nested, f"{prefix}{one.name}.")
+        else:
+            found.append(f"{prefix}{one.name}")
+    return found
+
+
+def _choices(kind: type[StrEnum]) -> tuple[str, ...]:
+    return tuple(one.value for one in kind)
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(path="name", help="Letters, digits, underscores; names asset, job and sensor.",
+            missing={**_FIXED,
+                     Door.POST: "the contract has none: made of the bucket"}),
+    Setting(path="place.bucket_name", help="The bucket.", option="bucket",
+            contract="s3.bucket_name", missing=_FIXED),
+    Setting(path="place.path_prefix", help="Plain begin of the key; mostly ends with a slash.",
+            option="prefix", contract="s3.path_prefix", missing=_FIXED),
+    Setting(path="collection_name", help="Chroma collection that is kept in step.",
+            option="collection", contract="s3.collection_name", missing=_FIXED),
+    Setting(path="place.endpoint_url", help="For MinIO and other S3 servers.", metavar="URL",
+            missing=_FIXED),
+    Setting(path="tenant", help="Of Chroma; CHROMA_TENANT or default_tenant when not given.",
+            missing={**_FIXED, **_CALLERS}),
+    Setting(path="database_name", option="database", contract="database_name", missing=_FIXED,
+            help="Of Chroma; CHROMA_DATABASE or default_database when not given."),
+    Setting(path="id_prefix", help="Before each record id, at most 56 bytes.", missing=_FIXED),
+    Setting(path="adopt", kind="flag", help="Take over records that others wrote."),
+    Setting(path="place.region", help="Found by itself where possible.", contract="s3.region"),
+    Setting(path="place.addressing_style", help="Of bucket names in URLs.", kind="choice",
+            choices=("auto", "path", "virtual")),
+    Setting(path="place.queue_url", help="SQS queue with the bucket's events.", metavar="URL"),
+    Setting(path="auto_sync", help="Who starts work: nobody, listings and events, sidecars.",
+            kind="choice", choices=_choices(AutoSync), contract="s3.auto_sync"),
+    Setting(path="list_interval_seconds", help="Between listings; 0: never listed.", kind="whole",
+            most=MAX_LIST_SECONDS, option="list-interval", code="list_interval",
+            metavar="SECONDS"),
+    Setting(path="mode", help="What happens to records of changed and deleted objects.",
+            kind="choice", choices=_choices(DeleteMode)),
+    Setting(path="include_globs", help="Only keys that match one of these.", kind="texts",
+            option="include", metavar="GLOB"),
+    Setting(path="exclude_globs", help="No keys that match one of these.", kind="texts",
+            option="exclude", metavar="GLOB"),
+    Setting(path="extensions", help="Only keys that end so.", kind="texts", option="extension",
+            metavar=".EXT"),
+    Setting(path="max_size_bytes", help="Larger objects are skipped.", kind="whole", least=1,
+            tenants_most=MAX_FILE_BYTES),
+    Setting(path="document_limit", help="Only so many, the first in key order.", kind="whole",
+            least=1),
+    Setting(path="metadata", help="Added to each record.", kind="mapping", metavar="JSON"),
+    Setting(path="chunking.type", help="How documents are cut.", kind="choice", option="chunking",
+            choices=("tree_sitter", "lines"), contract="chunking.type"),
+    Setting(path="chunking.max_size_bytes", help="Of a chunk; follows the model when not given.",
+            kind="whole", least=64, most=MAX_CHUNK_BYTES, option="max-chunk-bytes",
+            contract="chunking.max_size_bytes"),
+    Setting(path="chunking.max_lines", help="Of a chunk, where documents are cut by lines.",
+            kind="whole", least=1, most=100_000, option="max-chunk-lines",
+            contract="chunking.max_lines"),
+    Setting(path="chunking.context", help="Embed path and headings before the text.", kind="flag",
+            option="chunk-context"),
+    Setting(path="embedding.kind", help="Which model makes the vectors.", kind="choice",
+            choices=tuple(EMBEDDING_KINDS), option="embedding", contract="embedding.dense.model",
+            missing=_FIXED),
+    Setting(path="embedding.model", help="Where the kind knows several; of `onnx` the folder.",
+            option="embedding-model", contract="embedding.dense.model", missing=_FIXED),
+    Setting(path="embedding.task", help="task_name, document_prompt, query_prompt.",
+            kind="mapping", option="embedding-task", metavar="JSON",
+            contract="embedding.dense.task", missing=_FIXED),
+    Setting(path="embedding.endpoint_url", help="Endpoint of `openai`.", option="embedding-url",
+            metavar="URL", missing={**_FIXED, **_SERVERS}),
+    Setting(path="embedding.api_key_env", help="Variable with the endpoint's key.",
+            option="embedding-key-env", metavar="NAME", missing={**_FIXED, **_SERVERS}),
+    Setting(path="embedding.sparse_model", help="For servers that index sparse vectors.",
+            kind="choice", choices=SPARSE_MODELS, contract="embedding.sparse.model",
+            missing=_FIXED),
+    Setting(path="embedding.sparse_key", help="Where its vectors stand in the collection.",
+            contract="embedding.sparse.key", missing=_FIXED),
+    Setting(path="extraction.engines", help="Suffix to engine, such as .pdf to pypdfium2.",
+            kind="mapping", metavar="JSON"),
+    Setting(path="extraction.ocr", help="Read scans and pictures.", kind="flag"),
+    Setting(path="extraction.ocr_languages", help="Tesseract's form.", metavar="eng+deu"),
+    Setting(path="extraction.boilerplate", kind="flag",
+            help="Keep navigation, header and footer of web pages."),
+    Setting(path="extraction.vision_url", help="OpenAI-compatible endpoint for pictures.",
+            metavar="URL", missing=_SERVERS),
+    Setting(path="extraction.vision_model", help="That the endpoint has.", missing=_SERVERS),
+    Setting(path="extraction.vision_api_key_env", help="Variable with the endpoint's key.",
+            option="vision-key-env", metavar="NAME", missing=_SERVERS),
+    Setting(path="on_config_change", help="What happens to outdated documents.", kind="choice",
+            choices=("keep", "reindex")),
+    Setting(path="place.credentials.profile", help="AWS profile.", missing=_SERVERS),
+    Setting(path="place.credentials.credential_id", help="Of `s3sync credential create`.",
+            kind="whole", least=1, option="credential", metavar="ID",
+            contract="s3.aws_credential_id"),
+    Setting(path="place.credentials.access_key_id_env", help="Variable with the key id.",
+            metavar="NAME", missing=_SERVERS),
+    Setting(path="place.credentials.secret_access_key_env", metavar="NAME", missing=_SERVERS,
+            help="Variable with the secret key."),
+    Setting(path="place.credentials.session_token_env", help="Variable with the session token.",
+            metavar="NAME", missing=_SERVERS),
+    Setting(path="place.credentials.role_arn", help="Role that is assumed.", metavar="ARN"),
+    Setting(path="place.credentials.external_id", help="That the role asks for."),
+    Setting(path="place.requester_pays", help="Pay for the requests.", kind="flag"),
+    Setting(path="place.expected_bucket_owner", help="AWS account; else refused.",
+            metavar="ACCOUNT"),
+)  # fmt: skip
+SYNC = frozenset({"place.endpoint_url", "place.region", "mode"})
+"""Besides place, collection and model, what ``s3sync sync`` says of a source that it makes. It
+has few options: whoever wants more makes the source first, and ``sync`` takes that."""

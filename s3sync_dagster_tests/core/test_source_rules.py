@@ -1,0 +1,88 @@
+"""What no source may be, with the words that a person reads."""
+
+import pytest
+
+from s3sync_dagster.core.source_rules import validate_source
+from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.place import CredentialsConfig, UploadPlace
+from s3sync_dagster.model.source import ChunkingConfig, EmbeddingConfig, ExtractionConfig
+from s3sync_dagster_tests.sources import changed, s3_source
+
+SOURCE = s3_source(id="i", name="docs", bucket_name="bucket", collection_name="texts")
+IMPOSSIBLE = [
+    ({"name": "a b"}, "name 'a b'"),
+    ({"collection_name": "x"}, "collection_name 'x'"),
+    ({"embedding": EmbeddingConfig(kind="mini-lm")}, "embedding.kind is 'mini-lm'; it has to be"),
+    ({"embedding": EmbeddingConfig(kind="openai", model="m")}, "needs embedding.endpoint_url"),
+    ({"embedding": EmbeddingConfig(sparse_model="bm")}, "embedding.sparse_model is 'bm'"),
+    ({"embedding": EmbeddingConfig(task={"task_name": 1})}, "embedding.task: 'task_name'"),
+    (
+        {"chunking": ChunkingConfig(max_size_bytes=0)},
+        "chunking.max_size_bytes is 0; it has to be a",
+    ),
+    ({"chunking": ChunkingConfig(max_size_bytes="2k")}, "chunking.max_size_bytes is '2k'"),
+    ({"chunking": ChunkingConfig(max_size_bytes=True)}, "chunking.max_size_bytes is True"),
+    ({"chunking": ChunkingConfig(max_lines=None)}, "chunking.max_lines is None"),
+    ({"extraction": ExtractionConfig(engines={"pdf": "x"})}, "extraction.engines holds 'pdf'"),
+    ({"extraction": ExtractionConfig(ocr="no")}, "extraction.ocr has to be true or false"),
+    ({"extraction": ExtractionConfig(vision_url="here")}, "extraction.vision_url is not a URL"),
+    ({"metadata": {"s3sync_source": "x"}}, "metadata key 's3sync_source' is reserved"),
+    ({"metadata": {"a": {"b": 1}}}, "metadata key 'a'"),
+    ({"metadata": {"a": float("inf")}}, "a number must be finite"),
+    ({"list_interval_seconds": -5}, "list_interval_seconds is -5; it has to be a whole number"),
+    ({"document_limit": 0}, "document_limit is 0"),
+    ({"include_globs": ("[",)}, "glob"),
+    ({"include_globs": ["*.md"]}, "include_globs has to be a list of texts"),
+    ({"extensions": ("md",)}, "extensions holds 'md'"),
+    ({"id_prefix": "x" * 57}, "id_prefix"),
+    ({"mode": "mirrored"}, "mode is 'mirrored'; it has to be one of mirror"),
+    ({"bucket_name": ""}, "bucket_name ''"),
+    ({"bucket_name": "s3://b/p"}, "bucket_name 's3://b/p'"),
+    ({"bucket_name": "arn:aws:s3:::b"}, "bucket_name is no ARN"),
+    ({"path_prefix": "ä" * 513}, "path_prefix has more than 1024 bytes"),
+    ({"region": "eu west"}, "region is not the name of a region"),
+    ({"endpoint_url": "minio:9000"}, "endpoint_url is not a URL"),
+    ({"queue_url": "arn:aws:sqs:x"}, "queue_url is not a URL"),
+    ({"credentials": CredentialsConfig(access_key_id_env="A")}, "have to come together"),
+    ({"credentials": CredentialsConfig(session_token_env="A")}, "session_token_env needs"),
+    ({"credentials": CredentialsConfig(external_id="A")}, "external_id needs role_arn"),
+]
+
+
+@pytest.mark.parametrize(("fields", "words"), IMPOSSIBLE, ids=[words for _, words in IMPOSSIBLE])
+def test_what_cannot_work_is_refused_by_name(fields, words):
+    with pytest.raises(InvalidSetting) as caught:
+        validate_source(changed(SOURCE, **fields))
+    assert words in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"bucket_name": "arn:aws:s3:eu-west-1:1:accesspoint/mine", "region": "eu-west-1"},
+        {"bucket_name": "A_b.c-d", "path_prefix": "ä" * 512, "metadata": {"a": ["x"], "b": None}},
+        {"endpoint_url": "http://user:word@[::1]:9000/s3", "queue_url": "https://sqs/1/q"},
+        {"embedding": EmbeddingConfig(kind="openai", model="m", endpoint_url="http://h:1/v1")},
+        {"credentials": CredentialsConfig(access_key_id_env="A", secret_access_key_env="B")},
+        {"extraction": ExtractionConfig(engines={".pdf": "pypdfium2"})},
+        {"chunking": ChunkingConfig(max_size_bytes=64), "list_interval_seconds": 0},
+    ],
+)
+def test_what_can_work_passes(fields):
+    validate_source(changed(SOURCE, **fields))
+
+
+def test_uploads_have_no_bucket_to_be_checked():
+    validate_source(SOURCE.with_changes(place=UploadPlace()))
+    with pytest.raises(InvalidSetting, match="list_interval_seconds"):
+        validate_source(SOURCE.with_changes(place=UploadPlace(), list_interval_seconds=-1))
+
+
+def test_a_secret_in_the_wrong_place_is_not_repeated():
+    wrong = changed(SOURCE, endpoint_url="AKIASECRET", expected_bucket_owner=123456789012)
+    with pytest.raises(InvalidSetting) as caught:
+        validate_source(wrong)
+    assert "AKIASECRET" not in caught.value.message
+    assert "123456789012" not in caught.value.message

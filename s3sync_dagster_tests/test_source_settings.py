@@ -1,0 +1,255 @@
+"""Every door offers every setting of a source, from one table; what differs is named there."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+import s3sync_dagster
+from s3sync_dagster.api.manage_wire import SourceChange
+from s3sync_dagster.api.wire_settings import settings_payload, with_chunking, with_payload
+from s3sync_dagster.api.wire_source import Chunking, CreateSource, S3Fields
+from s3sync_dagster.cli.settings_reference import settings_markdown
+from s3sync_dagster.cli.source_options import at, setting_options, with_settings
+from s3sync_dagster.cli.sources import create, edit
+from s3sync_dagster.defs.component import S3SyncComponent
+from s3sync_dagster.defs.resources import S3Source
+from s3sync_dagster.defs.source_fields import setting_fields
+from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
+from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.place import UploadPlace
+from s3sync_dagster.model.source import EmbeddingConfig
+from s3sync_dagster.source_settings import SETTINGS, Door, Setting, leaves
+from s3sync_dagster_tests.sources import s3_source
+
+ROOT = Path(s3sync_dagster.__file__).parents[1]
+SOURCE = s3_source(id="i", name="docs", bucket_name="bucket", collection_name="texts")
+BY_PATH = {setting.path: setting for setting in SETTINGS}
+NO_SETTINGS = {"id", "place.type"}
+"""Of the value, and nobody's to choose."""
+
+
+def another(setting: Setting) -> Any:
+    """Return a value that the setting does not have by itself, as a program would write it."""
+    match setting.kind:
+        case "choice":
+            return next(one for one in setting.choices if one != setting.default)
+        case "whole":
+            return setting.least + 7
+        case "flag":
+            return not setting.default
+        case "texts":
+            return [".md"]
+        case "mapping":
+            return {".pdf": "pypdfium2"}
+        case _:
+            return "http://there/x" if setting.path.endswith("url") else "word"
+
+
+def ids(settings: list[Setting]) -> Any:
+    return pytest.mark.parametrize("setting", settings, ids=lambda one: one.path)
+
+
+def read(source: Any, setting: Setting) -> Any:
+    value = setting.read(source)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def test_every_value_of_a_source_is_a_row_and_every_row_a_value():
+    assert sorted(BY_PATH) == sorted(set(leaves()) - NO_SETTINGS)
+    assert len(BY_PATH) == len(SETTINGS)
+
+
+def test_no_two_settings_have_one_name_at_a_door():
+    for names in (
+        [one.flag for one in SETTINGS],
+        [one.code_path for one in SETTINGS],
+        [one.wire_name for one in SETTINGS if one.group is None],
+    ):
+        assert len(set(names)) == len(names)
+
+
+def test_exceptions_have_a_reason():
+    for setting in SETTINGS:
+        assert Door.CODE not in setting.missing
+        assert Door.CREATE not in setting.missing
+        assert all(len(why) > 10 for why in setting.missing.values())
+
+
+PAIR = {"access_key_id_env": "A", "secret_access_key_env": "B"}
+COMPANIONS = {name: PAIR for name in (*PAIR, "session_token_env")} | {
+    "external_id": {"role_arn": "arn:aws:iam::1:role/x"}
+}
+"""What has to stand beside a setting."""
+
+
+@ids([one for one in SETTINGS if one.path != "name"])
+def test_python_and_yaml_set_it(setting):
+    value = another(setting)
+    given = {"name": "docs", "bucket_name": "bucket", "collection_name": "texts"}
+    given |= {setting.group: {setting.word: value}} if setting.group else {setting.code_name: value}
+    assert (setting.group or setting.code_name) in S3SyncComponent.model_fields
+    assert read(S3Source(**COMPANIONS.get(setting.word, {}) | given).to_source(), setting) == value
+
+
+@ids(at(Door.CREATE))
+def test_source_create_and_edit_set_it(setting):
+    edits = {one.path for one in at(Door.EDIT)}
+    assert (setting.path in edits) == (Door.EDIT not in setting.missing)
+    for command, offered in ((create, True), (edit, setting.path in edits)):
+        names = {name for param in command.params for name in param.opts}
+        assert (setting.flag in names) is offered
+    value = another(setting)
+    given = '{".pdf": "pypdfium2"}' if setting.kind == "mapping" else value
+    assert read(with_settings(SOURCE, {setting.parameter: given}), setting) == value
+
+
+@ids(list(SETTINGS))
+def test_the_api_sets_it(setting):
+    for door, model in ((Door.POST, S3Fields), (Door.PATCH, SourceChange)):
+        if not setting.offered(door):
+            held = setting.wire_name in model.model_fields and setting.group is None
+            assert not held
+        elif setting.contract and door is Door.POST:
+            assert _in_schema(setting.contract), setting.contract
+        else:
+            _sets(setting, door, model)
+
+
+def _sets(setting: Setting, door: Door, model: Any) -> None:
+    value = another(setting)
+    if setting.group == "chunking":
+        chunking = {"type": "lines", setting.word: value}
+        changed = with_chunking(SOURCE, Chunking.model_validate(chunking))
+    else:
+        inner = {setting.wire_name: value}
+        given = {setting.group: inner} if setting.group else inner
+        required = {"bucket_name": "bucket", "collection_name": "texts", "region": "us-east-1"}
+        if door is Door.POST:
+            given |= required
+        changed = with_payload(SOURCE, model.model_validate(given), door)
+    assert read(changed, setting) == value
+
+
+def _in_schema(path: str) -> bool:
+    schema = CreateSource.model_json_schema()
+    at_hand: list[Any] = [schema]
+    for word in path.split("."):
+        at_hand = [found for one in at_hand for found in _properties(one, word, schema)]
+    return bool(at_hand)
+
+
+def _properties(node: Any, word: str, schema: Any) -> list[Any]:
+    """Return all that a property of that name may be, whatever unions are around it."""
+    if isinstance(node, list):
+        return [found for one in node for found in _properties(one, word, schema)]
+    if not isinstance(node, dict):
+        return []
+    if "$ref" in node:
+        return _properties(schema["$defs"][node["$ref"].rpartition("/")[2]], word, schema)
+    here = [node["properties"][word]] if word in node.get("properties", {}) else []
+    for union in ("anyOf", "oneOf", "allOf"):
+        here += _properties(node.get(union, []), word, schema)
+    return here
+
+
+def test_null_takes_away_what_may_be_empty_and_says_nothing_elsewhere():
+    set_up = BY_PATH["place.queue_url"].put(SOURCE, "http://there/x")
+    change = SourceChange.model_validate({"queue_url": None, "mode": None, "region": None})
+    assert with_payload(set_up, change, Door.PATCH) == SOURCE
+
+
+def test_a_setting_of_buckets_is_refused_for_uploads():
+    uploads = replace(SOURCE, place=UploadPlace())
+    change = SourceChange.model_validate({"requester_pays": True})
+    with pytest.raises(InvalidSetting, match="requester_pays belongs to S3 sources only"):
+        with_payload(uploads, change, Door.PATCH)
+    kept = SourceChange.model_validate({"list_interval_seconds": 5})
+    assert with_payload(uploads, kept, Door.PATCH).list_interval_seconds == 5
+
+
+def test_a_new_row_is_all_that_the_doors_need():
+    """The seam: whoever adds a setting adds its field to the value and one row here."""
+    row = replace(BY_PATH["extraction.ocr_languages"], option="tongues", path="id_prefix")
+    row = replace(row, code="tongues", contract=None, help="Words of a new row.", missing={})
+    table = [row]
+    assert setting_fields(table).model_fields["tongues"].description == row.help
+    for door in (Door.POST, Door.PATCH):
+        payload = settings_payload(door, table).model_validate({"id_prefix": "x-"})
+        assert with_payload(SOURCE, payload, door, table).id_prefix == "x-"
+
+    @click.command()
+    @setting_options(at(Door.EDIT, table))
+    def command(**options: Any) -> None:
+        del options
+
+    assert [param.opts for param in command.params] == [["--tongues"]]
+    assert with_settings(SOURCE, {"tongues": "x-"}, table).id_prefix == "x-"
+    assert row.help in settings_markdown(table)
+
+
+def test_the_page_of_settings_is_what_the_table_says():
+    assert (ROOT / "docs" / "settings.md").read_text("utf-8") == settings_markdown()
+
+
+MEETS_A_NEW_PLACE = {
+    "model/place.py": "the value: address, identity, link; how people write it",
+    "ports/places.py": "which port opens it",
+    "source_settings.py": "a row for each of its settings",
+    "core/source_rules.py": "what it may not be",
+    "defs/source_fields.py": "its resource and component",
+    "api/wire_source.py": "its variant of the payload and of what is shown",
+    "api/building.py": "from that payload to the value",
+    "api/showing.py": "from the value to what is shown",
+}
+ABOUT_BUCKETS = {
+    "ports/s3.py", "ports/s3_client.py", "ports/s3_errors.py", "ports/sqs.py", "wiring.py",
+    "cli/aws_setup.py", "api/checking.py", "api/manage.py", "local/demo_company.py",
+}  # fmt: skip
+"""Their store, their queue, their keys."""
+SPELL_ONE_OUT = {
+    "api/uploads.py": "uploads",
+    "cli/sources.py": "--bucket, beside --place for all",
+    "defs/resources.py": "the defaults that the UI leaves out",
+}
+
+
+def test_a_new_place_meets_at_most_eight_files():
+    """Whoever names a place knows its type; the others ask the place and stay as they are."""
+    package = ROOT / "s3sync_dagster"
+    named = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if re.search(r"\b(S3Place|UploadPlace)\b", path.read_text("utf-8"))
+    }
+    unions = {"source_settings.py", "api/wire_source.py"}
+    assert named | unions == {*MEETS_A_NEW_PLACE, *ABOUT_BUCKETS, *SPELL_ONE_OUT}
+    assert len(MEETS_A_NEW_PLACE) <= 8
+
+
+def test_the_kinds_of_embedding_are_listed_once():
+    """A new kind is a row and the module it names: nobody else spells one out."""
+    found = {
+        path.name
+        for path in (ROOT / "s3sync_dagster").rglob("*.py")
+        if '"chroma-cloud"' in path.read_text("utf-8")
+    }
+    assert found == {"embedding_kinds.py", "models.py"}  # the latter: the default with a key
+
+
+@pytest.mark.parametrize("kind", EMBEDDING_KINDS)
+def test_the_size_of_chunks_is_that_of_the_model(kind, tmp_path):
+    config = EmbeddingConfig(kind=kind, endpoint_url="http://there/v1", model=None)
+    if EMBEDDING_KINDS[kind].needs:
+        config = replace(config, model="m")
+    embedder = open_embedder(config, api_key=lambda _: "key")
+    assert embedder.limits.default_size_bytes == EMBEDDING_KINDS[kind].chunk_bytes
+
+
+def test_a_kind_that_there_is_none_of_is_refused_at_opening_too():
+    with pytest.raises(InvalidSetting, match=r"embedding\.kind is 'mini-lm'"):
+        open_embedder(EmbeddingConfig(kind="mini-lm"))
