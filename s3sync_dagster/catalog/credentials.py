@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -109,7 +110,7 @@ class Credentials:
                 )
         return len(rows)
 
-    def _row(self, credential_id: int, tenant: str | None) -> sa.Row:
+    def _row(self, credential_id: int, tenant: str | None) -> sa.Row[Any]:
         query = sa.select(credentials).where(credentials.c.id == credential_id)
         if tenant is not None:
             query = query.where(credentials.c.tenant == tenant)
@@ -126,7 +127,7 @@ def _sealed(keys: AwsKeys, tenant: str, cipher: Cipher) -> bytes:
     return cipher.encrypt(text.encode())
 
 
-def _opened(row: sa.Row, cipher: Cipher) -> AwsKeys:
+def _opened(row: sa.Row[Any], cipher: Cipher) -> AwsKeys:
     tenant, key_id, secret, token = json.loads(cipher.decrypt(bytes(row.encrypted)))
     if tenant != row.tenant:
         raise NotFound(f"No stored credential {row.id}.", reason="credential_not_found")
@@ -139,7 +140,7 @@ def _hint(access_key_id: str) -> str:
     return f"{access_key_id[:4]}...{access_key_id[-4:]}"
 
 
-def _info_of(row: sa.Row) -> CredentialInfo:
+def _info_of(row: sa.Row[Any]) -> CredentialInfo:
     return CredentialInfo(
         id=row.id,
         tenant=row.tenant,

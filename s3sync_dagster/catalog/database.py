@@ -1,7 +1,7 @@
 """Engine, transactions and migrations: SQLite by default, Postgres by URL."""
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,13 +46,13 @@ class Database:
             )
 
     @contextmanager
-    def read(self) -> Iterator[sa.Connection]:
+    def read(self) -> Generator[sa.Connection]:
         """Open a transaction that only reads."""
         with _refusals(), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
+    def write(self) -> Generator[sa.Connection]:
         """Open a transaction that writes."""
         with _refusals(), self.engine.connect() as connection:
             connection = connection.execution_options(s3sync_write=True)
@@ -128,7 +128,7 @@ class Database:
         return names[-1].name.split("_")[0]
 
     @contextmanager
-    def _migration_lock(self) -> Iterator[None]:
+    def _migration_lock(self) -> Generator[None]:
         if self.sqlite:
             if self.url.database in (None, "", ":memory:"):
                 yield
@@ -214,7 +214,7 @@ def _alembic_config(url: sa.URL) -> Any:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def _refusals() -> Generator[None]:
     try:
         yield
     except OperationalError as error:

@@ -13,7 +13,7 @@ metadata = sa.MetaData(
 )
 
 Key = KeyText()
-Time = sa.Double()
+Time: sa.Double[float] = sa.Double()
 
 sources = sa.Table(
     "sources",

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -112,7 +112,7 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 
-def _token_of(row: sa.Row) -> ApiToken:
+def _token_of(row: sa.Row[Any]) -> ApiToken:
     return ApiToken(
         id=row.id,
         hint=row.hint,

@@ -5,6 +5,9 @@ must not be read through it: a load balancer or a search cluster has a name belo
 ``amazonaws.com`` as well, and its address is whatever its owner says.
 """
 
+# botocore has no types.
+# pyright: reportMissingTypeStubs=false
+
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,5 +1,10 @@
 """Credentials of a source to a boto3 session: the only place that sees secrets of AWS."""
 
+# boto3 and botocore have no types: what they give is unknown here, and Any beyond this file.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false
+
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache, partial

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.model.errors import Conflict, EmbeddingMismatch
-from s3sync_dagster.ports.chroma_schema import collection_schema, sparse_function
+from s3sync_dagster.ports.chroma_schema import NOTHING, collection_schema, sparse_function
 
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import Embedder
@@ -60,17 +60,17 @@ def check_collection(found: Mapping[str, Any], embedder: Embedder | None) -> Non
     if embedder is None:
         return
     name = found["name"]
-    if (found.get("metadata") or {}).get("finished_ingest") is True:
+    if (found.get("metadata") or NOTHING).get("finished_ingest") is True:
         raise Conflict(
             f"the collection {name!r} is marked finished_ingest: nothing is added to it any more",
             reason="finished_ingest",
         )
-    configuration = found.get("configuration_json") or {}
+    configuration = found.get("configuration_json") or NOTHING
     theirs = _identity(configuration.get("embedding_function"))
     ours = _identity(embedder.configuration())
     if theirs != ours:
         raise _mismatch(name, f"embedding function {_shown(theirs)}", _shown(ours))
-    index = configuration.get("hnsw") or configuration.get("spann") or {}
+    index = configuration.get("hnsw") or configuration.get("spann") or NOTHING
     if (space := index.get("space")) != SPACE:
         raise _mismatch(name, f"space {space!r}", repr(SPACE))
     sparse = getattr(embedder, "sparse", None)

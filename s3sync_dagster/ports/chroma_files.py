@@ -6,7 +6,7 @@ import pickle
 import re
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -184,7 +184,7 @@ class _PlainPickle(pickle.Unpickler):
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def _reading(path: Path) -> Generator[sqlite3.Connection]:
     file = path / DATABASE
     if not file.is_file():
         raise NotFound(f"there is no Chroma in {str(path)!r}")

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import Embedder, SparseEmbedder
 
+NOTHING: Mapping[str, Any] = {}
+"""Where an answer has no such part."""
+
 
 def collection_schema(
     embedder: Embedder, sparse: SparseEmbedder | None, *, space: str
@@ -54,11 +57,12 @@ def collection_schema(
 
 def sparse_function(found: Mapping[str, Any], key: str) -> str | None:
     """Return the name of the function behind a collection's sparse index, None without one."""
-    keys = (found.get("schema") or {}).get("keys") or {}
-    index = ((keys.get(key) or {}).get("sparse_vector") or {}).get("sparse_vector_index") or {}
+    keys = (found.get("schema") or NOTHING).get("keys") or NOTHING
+    vectors = (keys.get(key) or NOTHING).get("sparse_vector") or NOTHING
+    index = vectors.get("sparse_vector_index") or NOTHING
     if not index.get("enabled"):
         return None
-    return ((index.get("config") or {}).get("embedding_function") or {}).get("name")
+    return ((index.get("config") or NOTHING).get("embedding_function") or NOTHING).get("name")
 
 
 def _sparse(sparse: SparseEmbedder) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """GraphQL over HTTP as Dagster's webserver speaks it, and the questions that we ask."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -29,17 +29,18 @@ class GraphQL:
         body = {"query": query, "variables": dict(variables or {})}
         try:
             reply = self._http.post(f"{self._url}/graphql", json=body)
-            data = reply.json()
+            data: Any = reply.json()
         except (httpx.HTTPError, ValueError):
             raise self._silent() from None
         if reply.status_code >= 500 or not isinstance(data, dict):
             raise self._silent()
-        if data.get("errors") or data.get("data") is None:
+        answer = cast("dict[str, Any]", data)
+        if answer.get("errors") or answer.get("data") is None:
             raise FixConfiguration(
                 f"Dagster at {self._url} refuses the question: is it the pinned version?",
                 reason="dagster_refused",
             )
-        return data["data"]
+        return answer["data"]
 
     def _silent(self) -> Unavailable:
         return Unavailable(

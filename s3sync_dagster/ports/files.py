@@ -12,7 +12,7 @@ import sqlite3
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -251,7 +251,7 @@ class FolderObjectStore:
         return twin
 
     @contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
+    def _database(self) -> Generator[sqlite3.Connection]:
         path = self._folder / "index.db"
         with _refusals(self._folder):
             if not path.exists():
@@ -285,7 +285,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _refusals(folder: Path) -> Iterator[None]:
+def _refusals(folder: Path) -> Generator[None]:
     try:
         yield
     except FileNotFoundError:

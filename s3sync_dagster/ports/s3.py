@@ -1,5 +1,8 @@
 """One bucket through boto3: pages of keys, HEAD, and whole bodies that fit in memory."""
 
+# botocore has no types.
+# pyright: reportMissingTypeStubs=false
+
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path

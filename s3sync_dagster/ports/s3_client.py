@@ -1,5 +1,10 @@
 """The boto3 client of one bucket: its region, its patience, and a count of what went out."""
 
+# boto3 and botocore have no types: what they give is unknown here, and Any beyond this file.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false
+
 import threading
 from collections import Counter
 from collections.abc import Mapping

@@ -1,5 +1,10 @@
 """What S3's errors mean for an object or a bucket."""
 
+# boto3 and botocore have no types: what they give is unknown here, and Any beyond this file.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false
+
 from dataclasses import dataclass
 
 from botocore import exceptions as aws

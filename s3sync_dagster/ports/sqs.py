@@ -1,5 +1,10 @@
 """One SQS queue through boto3."""
 
+# boto3 and botocore have no types: what they give is unknown here, and Any beyond this file.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false
+
 import re
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -187,7 +187,7 @@ class FtsWordIndex:
             self._database.execute("DELETE FROM documents WHERE id = ?", (name,))
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self) -> Generator[None]:
         with self._guarded():
             self._database.execute("BEGIN IMMEDIATE")
             try:
@@ -198,7 +198,7 @@ class FtsWordIndex:
             self._database.execute("COMMIT")
 
     @contextmanager
-    def _guarded(self) -> Iterator[None]:
+    def _guarded(self) -> Generator[None]:
         """Turn errors of SQLite into ours; a damaged file is made anew for the next call."""
         try:
             yield
