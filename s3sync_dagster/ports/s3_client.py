@@ -138,6 +138,14 @@ class S3Client:
         """Ask AWS for the bucket's region; the answer carries it even when it is a refusal."""
         if self._place.endpoint_url is not None:
             return self._session.region_name or DEFAULT_REGION
+        if self._place.bucket_name.endswith(DIRECTORY_BUCKET_SUFFIX):
+            # Its host name holds the region: nobody answers for it elsewhere.
+            if self._session.region_name is None:
+                raise InvalidSetting(
+                    f"directory bucket {self._place.bucket_name!r} can only be asked in its own "
+                    "region: set the source's region"
+                )
+            return self._session.region_name
         request = Request("asking for", self._place)
         try:
             client = self._open(DEFAULT_REGION, patient=False)

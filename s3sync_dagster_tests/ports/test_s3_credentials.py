@@ -306,3 +306,18 @@ def test_a_directory_bucket_is_listed_whole_and_sorted(
     assert [ref.key for ref in asked.page.objects] == ["d/a", "d/b", "d/c", "d/e", "d/f"]
     pages.close()
     assert not any("start-after" in request.target for request in proxy.log())
+
+
+def test_a_directory_bucket_is_not_looked_for_in_other_regions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    source = Source(
+        id="1", name="docs", bucket_name="express--use1-az4--x-s3", collection_name="docs"
+    )
+    store = open_object_store(source, resolve_env=lambda _: None)
+    with pytest.raises(InvalidSetting, match="set the source's region"):
+        store.list_unordered("", token=None)
+    assert store.requests()["HEAD"] == 0
