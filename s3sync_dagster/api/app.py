@@ -35,6 +35,7 @@ from s3sync_dagster.api.guards import BodyLimits, SecurityHeaders
 from s3sync_dagster.api.health_checks import CHECK_SECONDS, Check, Health
 from s3sync_dagster.api.metrics import Traffic
 from s3sync_dagster.api.options import ApiOptions
+from s3sync_dagster.api.passes import pass_headers
 from s3sync_dagster.api.request_log import RequestLog
 from s3sync_dagster.api.slots import Slots
 from s3sync_dagster.api.tracing import Tracer, Tracing
@@ -123,7 +124,11 @@ def _checks(parts: Parts, options: ApiOptions) -> dict[str, Check]:
         "chroma": lambda: cast("ChromaCollections", parts.collections).heartbeat(),
     }
     if options.dagster_url is not None:
-        dagster = DagsterRuns(options.dagster_url, timeout_seconds=CHECK_SECONDS)
+        dagster = DagsterRuns(
+            options.dagster_url,
+            timeout_seconds=CHECK_SECONDS,
+            headers=pass_headers(parts.settings),
+        )
         checks["dagster"] = lambda: _ignore(dagster.location())
     return checks
 

@@ -14,6 +14,7 @@ from s3sync_dagster.api.app import create_app
 from s3sync_dagster.api.connections import Connections, patient
 from s3sync_dagster.api.launching import Launcher
 from s3sync_dagster.api.options import ApiOptions, read_options
+from s3sync_dagster.api.passes import pass_headers
 from s3sync_dagster.api.request_log import log_to_stderr
 from s3sync_dagster.api.tracing import exporting
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
@@ -44,7 +45,8 @@ def serve(settings: Settings, *, host: str = LOOPBACK, port: int = 8200) -> None
         options = read_options(settings, loopback=loopback)
         dispatch = tracer = None
         if options.dagster_url is not None:
-            dagster = stack.enter_context(DagsterRuns(options.dagster_url))
+            headers = pass_headers(settings)
+            dagster = stack.enter_context(DagsterRuns(options.dagster_url, headers=headers))
             dispatch = Launcher(parts.catalog, dagster)
         if options.trace_url is not None:
             tracer = stack.enter_context(exporting(options.trace_url))

@@ -13,6 +13,7 @@ from typing import Literal
 
 import httpx
 
+from s3sync_dagster.api.passes import pass_headers
 from s3sync_dagster.local.chroma_server import running_chroma, use_chroma
 from s3sync_dagster.local.privacy import open_to_others
 from s3sync_dagster.local.stack_state import running_stack
@@ -164,7 +165,8 @@ def _dagster(settings: Settings) -> Check | str:
     if stack is None:
         return "no stack runs in this folder: s3sync up"
     try:
-        answer = httpx.get(f"{stack.dagster}/server_info", timeout=WAIT_SECONDS)
+        headers = pass_headers(settings)
+        answer = httpx.get(f"{stack.dagster}/server_info", headers=headers, timeout=WAIT_SECONDS)
         version = answer.json().get("dagster_webserver_version")
     except (httpx.HTTPError, ValueError):
         log = settings.home / "logs" / "webserver.log"

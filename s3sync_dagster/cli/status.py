@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from s3sync_dagster.api.passes import pass_headers
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import ago, reasons, wrapped
 from s3sync_dagster.cli.sync_summary import place_of
@@ -74,10 +75,11 @@ def _sensors(settings: Settings) -> SensorIsOn | None:
     stack = running_stack(settings)
     if stack is None:
         return None
+    headers = pass_headers(settings)
 
     def is_on(sensor: str) -> bool | None:
         try:
-            with DagsterRuns(stack.dagster, timeout_seconds=5.0) as dagster:
+            with DagsterRuns(stack.dagster, timeout_seconds=5.0, headers=headers) as dagster:
                 return dagster.sensor_is_on(sensor)
         except S3SyncError:
             return None  # it starts, or stops: not known now

@@ -14,12 +14,17 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from s3sync_dagster.local.door import Door
+from s3sync_dagster.local.doorkeeper import Doorkeeper
+from s3sync_dagster.settings import load_settings
 
 _CONNECT_SECONDS = 10.0
 _ONE_HOP = frozenset(
     {
         "connection",
         "host",
+        "x-chroma-token",
+        "x-s3sync-pass",
+        "cookie",
         "keep-alive",
         "proxy-authenticate",
         "proxy-authorization",
@@ -29,7 +34,7 @@ _ONE_HOP = frozenset(
         "upgrade",
     }
 )
-"""Headers that concern one connection alone, and the name by which the door was reached."""
+"""Headers that concern one connection or this door alone."""
 
 
 class Forwarding:
@@ -89,7 +94,7 @@ def main() -> None:
     parser.add_argument("--to", required=True, help="Address of the server behind the door.")
     arguments = parser.parse_args()
     uvicorn.run(
-        Door(Forwarding(arguments.to)),
+        Door(Forwarding(arguments.to), keeper=Doorkeeper(load_settings())),
         host="127.0.0.1",
         port=arguments.port,
         log_level="warning",

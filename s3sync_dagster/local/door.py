@@ -6,30 +6,52 @@ pages that the server served itself.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 from urllib.parse import urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from s3sync_dagster.api.hosts import names_this_machine
+from s3sync_dagster.model.errors import S3SyncError
 
 READING = frozenset({"GET", "HEAD"})
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host")
 
 
-class Door:
-    """ASGI middleware: 403 for requests that another site's page may have sent."""
+_SIGN_IN = (
+    "There are API tokens, so this server asks who you are: sign in at the console as an owner of "
+    "a trusted tenant and come back, or send the token as x-chroma-token."
+)
 
-    def __init__(self, app: ASGIApp, *, public_url: str | None = None) -> None:
+
+class Keeper(Protocol):
+    """Knows who may pass."""
+
+    def admits(self, headers: Mapping[str, str], cookies: Mapping[str, str]) -> bool:
+        """Return whether a request with these may pass; may block."""
+        ...
+
+
+class Door:
+    """ASGI middleware: 403 for requests of other sites' pages, 401 for who is not known."""
+
+    def __init__(
+        self, app: ASGIApp, *, public_url: str | None = None, keeper: Keeper | None = None
+    ) -> None:
         """Guard an application.
 
         Args:
             app: what is guarded.
             public_url: where people's browsers find it behind a proxy; its host passes too. The
                 proxy has to ask who people are.
+            keeper: looks who it is, once there are API tokens; None: nobody looks.
         """
         self._app = app
+        self._keeper = keeper
         self._public_host = urlsplit(public_url).netloc.lower() if public_url else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,13 +59,22 @@ class Door:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        refusal = self.refusal(scope)
+        status, refusal = 403, self.refusal(scope)
+        if refusal is None and self._keeper is not None:
+            status, refusal = await self._asked(self._keeper, HTTPConnection(scope))
         if refusal is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": refusal})
         else:
-            await PlainTextResponse(refusal, status_code=403)(scope, receive, send)
+            await PlainTextResponse(refusal, status_code=status)(scope, receive, send)
+
+    async def _asked(self, keeper: Keeper, asks: HTTPConnection) -> tuple[int, str | None]:
+        try:
+            admitted = await run_in_threadpool(keeper.admits, asks.headers, asks.cookies)
+        except S3SyncError:
+            return 503, "The catalog, which knows the tokens, does not answer."
+        return 401, None if admitted else _SIGN_IN
 
     def refusal(self, scope: Scope) -> str | None:
         """Return why a request is refused; None lets it in."""

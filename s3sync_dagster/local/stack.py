@@ -9,6 +9,7 @@ good, and a code server waits for its runs without limit.
 import contextlib
 import importlib.util
 import logging
+import secrets
 import socket
 import sys
 import time
@@ -18,11 +19,13 @@ from typing import Self
 
 import httpx
 
+from s3sync_dagster.api.passes import PASS_FILE, PASS_HEADER
 from s3sync_dagster.local.child import Child, Restarts, program
-from s3sync_dagster.local.chroma_server import ChromaServer, answers, revive_chroma, use_chroma
+from s3sync_dagster.local.chroma_server import ChromaServer, revive_chroma, use_chroma
 from s3sync_dagster.local.guardian import Guardian
 from s3sync_dagster.local.home import prepare_home, shipped
 from s3sync_dagster.local.loopback import free_port, require_free
+from s3sync_dagster.local.privacy import private_file
 from s3sync_dagster.local.reloader import Reloader
 from s3sync_dagster.local.signals import no_interruption
 from s3sync_dagster.local.sockets import fits_socket, private_socket
@@ -183,6 +186,7 @@ class Stack:
         self._cleanup.callback(guardian.dismiss)
 
         code_socket = self._cleanup.enter_context(private_socket(self._settings.home, "code.sock"))
+        door_pass = self._make_pass()
         environment = {
             **self.settings.child_environment(),
             "S3SYNC_CODE_SERVER_SOCKET": str(code_socket),
@@ -213,7 +217,7 @@ class Stack:
         web = [sys.executable, "-m", _WEBSERVER, "-h", "127.0.0.1", "-p", str(dagster_port)]
         child("webserver", [*web, "-w", str(workspace)])
         dagster_url = f"http://127.0.0.1:{dagster_port}"
-        self._dagster = DagsterRuns(dagster_url)
+        self._dagster = DagsterRuns(dagster_url, headers={PASS_HEADER: door_pass})
         self._cleanup.callback(self._dagster.close)
         if self._sources_version:
             self._reloader = Reloader(self._dagster, self._sources_version)
@@ -235,10 +239,20 @@ class Stack:
         chroma = self._chroma.url if self._chroma else CLOUD
         if self._chroma and self._chroma.pid:
             chroma = f"http://127.0.0.1:{door_port}"
-            self._wait("chroma door", lambda: answers(chroma), 60.0)
+            self._wait("chroma door", lambda: _answers_http(chroma), 60.0)
         self.addresses = Addresses(dagster=dagster_url, chroma=chroma, api=api_url)
         publish(self._settings.home, self.addresses)
         return self.addresses
+
+    def _make_pass(self) -> str:
+        """Write down by what our own processes are known at the doors, while the stack runs."""
+        made = secrets.token_urlsafe(32)
+        path = self._settings.home / PASS_FILE
+        path.unlink(missing_ok=True)
+        with open(path, "x", encoding="ascii", opener=private_file) as file:
+            file.write(made)
+        self._cleanup.callback(path.unlink, missing_ok=True)
+        return made
 
     def _wait_loaded(self, code_socket: Path) -> None:
         broken_since: float | None = None

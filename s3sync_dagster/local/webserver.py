@@ -1,11 +1,12 @@
 """Dagster's webserver behind our door: its own command, run as this module."""
 
-import os
 from typing import Any
 
 from dagster_webserver import cli
 
 from s3sync_dagster.local.door import Door
+from s3sync_dagster.local.doorkeeper import Doorkeeper
+from s3sync_dagster.settings import load_settings
 
 PUBLIC_URL = "S3SYNC_DAGSTER_PUBLIC_URL"
 
@@ -16,7 +17,10 @@ def main() -> None:
     make = module.create_app_from_workspace_process_context
 
     def guarded(*arguments: Any, **named: Any) -> Door:
-        return Door(make(*arguments, **named), public_url=os.environ.get(PUBLIC_URL))
+        settings = load_settings()
+        public_url = settings.environment.get(PUBLIC_URL) or None
+        app = make(*arguments, **named)
+        return Door(app, public_url=public_url, keeper=Doorkeeper(settings))
 
     # Its command knows no middleware of others.
     module.create_app_from_workspace_process_context = guarded

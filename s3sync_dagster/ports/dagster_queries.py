@@ -11,9 +11,11 @@ from s3sync_dagster.model.errors import FixConfiguration, Unavailable
 class GraphQL:
     """One webserver. Messages never hold what Dagster says of an exception: its logs do."""
 
-    def __init__(self, url: str, *, timeout_seconds: float) -> None:
+    def __init__(
+        self, url: str, *, timeout_seconds: float, headers: Mapping[str, str] | None = None
+    ) -> None:
         self._url = url.rstrip("/")
-        self._http = httpx.Client(timeout=timeout_seconds)
+        self._http = httpx.Client(timeout=timeout_seconds, headers=headers)
 
     def close(self) -> None:
         """Close the connections."""

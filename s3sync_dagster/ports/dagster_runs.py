@@ -77,10 +77,15 @@ class DagsterRuns:
     """
 
     def __init__(
-        self, url: str, *, location: str = LOCATION, timeout_seconds: float = TIMEOUT_SECONDS
+        self,
+        url: str,
+        *,
+        location: str = LOCATION,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._location = location
-        self._graphql = GraphQL(url, timeout_seconds=timeout_seconds)
+        self._graphql = GraphQL(url, timeout_seconds=timeout_seconds, headers=headers)
 
     def __enter__(self) -> Self:
         return self

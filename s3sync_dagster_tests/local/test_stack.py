@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -10,8 +11,11 @@ import httpx
 import psutil
 import pytest
 
+from s3sync_dagster.api.passes import PASS_FILE
+from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.local.child import RESTARTS
 from s3sync_dagster.local.chroma_server import answers, running_chroma, use_chroma
+from s3sync_dagster.local.home import prepare_home
 from s3sync_dagster.local.stack import Stack
 from s3sync_dagster.local.stack_state import running_stack, stack_lock
 from s3sync_dagster.model.errors import Conflict, FixConfiguration, NotFound, Unavailable
@@ -121,6 +125,24 @@ def test_a_killed_part_comes_back(tiny_stack):
     log = (home / "logs" / "supervisor.log").read_text()
     assert "code server ended (signal SIGKILL): started again" in log
     assert "chroma ended: started again" in log
+
+
+def test_with_tokens_all_doors_are_closed_and_the_parts_know_each_other(tmp_path):
+    settings = stack_settings(tmp_path, "one")
+    prepare_home(settings, dagster=False)
+    catalog = open_catalog(settings.database_url)
+    token = catalog.tokens.create(tenant="default_tenant", role="owner")[1]
+    catalog.close()
+    with Stack(settings, module=TINY) as stack:
+        addresses = stack.addresses
+        for url in (f"{addresses.dagster}/server_info", f"{addresses.chroma}/api/v2/heartbeat"):
+            assert httpx.get(url).status_code == 401
+            assert httpx.get(url, headers={"x-chroma-token": token}).status_code == 200
+        assert httpx.get(f"{addresses.api}/api/v1/sources").status_code == 401
+        assert stack.dagster.location().state == "loaded"
+        assert httpx.get(f"{addresses.api}/health").json()["parts"]["dagster"] == "ok"
+        assert stat.S_IMODE((tmp_path / PASS_FILE).stat().st_mode) == 0o600
+    assert not (tmp_path / PASS_FILE).exists()
 
 
 def test_a_chroma_that_keeps_ending_ends_the_stack(tmp_path):

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -55,7 +56,7 @@ class Sessions:
             Unauthorized: the visitor has to sign in.
             Forbidden: see ``access.refuse_strangers``.
         """
-        token = self._token(request)
+        token = self.token_in(request.cookies)
         caller = authorise(request, token)
         seed = request.cookies.get(FORM_COOKIE, "") or secrets.token_urlsafe(24)
         return Session(
@@ -75,8 +76,11 @@ class Sessions:
 
     def sign_in(self, request: Request, response: Response, token: str) -> None:
         """Put a token that was checked into the visitor's cookie."""
-        sealed = self._fernet.encrypt(json.dumps(token).encode()).decode()
-        _set_cookie(request, response, SESSION_COOKIE, sealed, seconds=SESSION_SECONDS)
+        _set_cookie(request, response, SESSION_COOKIE, self.seal(token), seconds=SESSION_SECONDS)
+
+    def seal(self, token: str) -> str:
+        """Return what ``token_in`` opens, in the console and at the doors of the stack."""
+        return self._fernet.encrypt(json.dumps(token).encode()).decode()
 
     def sign_out(self, response: Response) -> None:
         """Take the cookie away."""
@@ -97,8 +101,9 @@ class Sessions:
         access: Access = request.app.state.access
         return access.catalog.tokens.find(token) is not None
 
-    def _token(self, request: Request) -> str | None:
-        sealed = request.cookies.get(SESSION_COOKIE, "")
+    def token_in(self, cookies: Mapping[str, str]) -> str | None:
+        """Return the token of whoever signed in, None where nobody did."""
+        sealed = cookies.get(SESSION_COOKIE, "")
         try:
             return json.loads(self._fernet.decrypt(sealed.encode(), ttl=SESSION_SECONDS))
         except (InvalidToken, ValueError):

@@ -1,0 +1,105 @@
+"""Once there are API tokens the doors ask who somebody is: real door, catalog and cookie."""
+
+import threading
+import time
+
+import httpx
+import pytest
+import uvicorn
+from starlette.responses import PlainTextResponse
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from s3sync_dagster.api.access import OPEN_SECONDS
+from s3sync_dagster.api.console.session import SESSION_COOKIE, Sessions
+from s3sync_dagster.api.passes import PASS_FILE, pass_headers
+from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.local.door import Door
+from s3sync_dagster.local.doorkeeper import KNOWN_SECONDS, Doorkeeper
+from s3sync_dagster.local.home import prepare_home
+from s3sync_dagster.settings import load_settings
+
+
+async def hello(scope, receive, send):
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close"})
+    else:
+        await PlainTextResponse("hello")(scope, receive, send)
+
+
+@pytest.fixture
+def settings(tmp_path):
+    made = load_settings({"S3SYNC_HOME": str(tmp_path), "PATH": ""})
+    prepare_home(made, dagster=False)
+    (tmp_path / PASS_FILE).write_text("the pass of this stack")
+    return made
+
+
+@pytest.fixture
+def tokens(settings):
+    catalog = open_catalog(settings.database_url)
+    yield catalog.tokens
+    catalog.close()
+
+
+@pytest.fixture
+def http(settings):
+    door = Door(hello, keeper=Doorkeeper(settings))
+    config = uvicorn.Config(door, port=0, log_config=None, lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        yield client
+    server.should_exit = True
+    thread.join()
+
+
+def made(tokens, *, tenant="default_tenant", role="owner"):
+    token = tokens.create(tenant=tenant, role=role)[1]
+    time.sleep(OPEN_SECONDS + 0.1)
+    return token
+
+
+def test_without_tokens_the_door_is_open(http):
+    assert http.get("/").text == "hello"
+
+
+def test_the_first_token_closes_the_door(settings, tokens, http):
+    assert http.get("/").status_code == 200
+    owner, member = made(tokens), made(tokens, role="member")
+    other = made(tokens, tenant="another-tenant")
+    for headers in ({}, *({"x-chroma-token": one} for one in (member, other, "guessed"))):
+        refused = http.get("/", headers=headers)
+        assert refused.status_code == 401
+        assert "sign in at the console" in refused.text
+    assert http.get("/", headers={"x-chroma-token": owner}).text == "hello"
+    assert http.get("/", headers=pass_headers(settings)).text == "hello"
+    assert http.get("/", headers={"x-s3sync-pass": "ä".encode()}).status_code == 401
+    rebound = pass_headers(settings) | {"host": "rebound.example"}
+    assert http.get("/", headers=rebound).status_code == 403
+
+
+def test_who_signed_in_at_the_console_may_pass_until_the_token_is_revoked(settings, tokens, http):
+    owner = made(tokens)
+    sealed = Sessions(settings).seal(owner)
+    assert http.get("/", cookies={SESSION_COOKIE: sealed}).text == "hello"
+    assert http.get("/", cookies={SESSION_COOKIE: "forged"}).status_code == 401
+    [row] = tokens.rows()
+    tokens.revoke(row.id)
+    time.sleep(KNOWN_SECONDS + 0.1)
+    assert http.get("/", cookies={SESSION_COOKIE: sealed}).status_code == 401
+
+
+def test_websockets_are_asked_as_well(settings, tokens, http):
+    owner = made(tokens)
+    address = f"ws://127.0.0.1:{http.base_url.port}/graphql"
+    with pytest.raises(InvalidStatus):
+        connect(address).close()
+    with connect(address, additional_headers={"x-chroma-token": owner}):
+        pass
