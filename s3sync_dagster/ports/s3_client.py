@@ -138,7 +138,7 @@ class S3Client:
         """Ask AWS for the bucket's region; the answer carries it even when it is a refusal."""
         if self._place.endpoint_url is not None:
             return self._session.region_name or DEFAULT_REGION
-        if self._place.bucket_name.endswith(DIRECTORY_BUCKET_SUFFIX):
+        if not self._place.ordered:
             # Its host name holds the region: nobody answers for it elsewhere.
             if self._session.region_name is None:
                 raise InvalidSetting(
