@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.model.errors import InvalidSetting, MissingEngine, UnsupportedFile
@@ -22,8 +22,6 @@ class Engine:
     seconds_per_mib: float = 0.0
     """Added for each MiB of the file, up to ``MAX_SECONDS`` in all."""
     memory_bytes: int = 900 * _MIB
-    largest_bytes: int | None = None
-    """Above this the next engine reads, where there is one."""
     program: str | None = None
     """Program that has to be installed."""
     by_choice: bool = False
@@ -96,8 +94,9 @@ _ENGINES: dict[str, tuple[Engine, ...]] = {
     "pptx": _docling("read_pptx"),
     "odp": _docling("read_odp"),
     "html": (
-        replace(_docling("read_html")[0], largest_bytes=3 * _MIB),  # 3 to 14 CPU-seconds a MiB
+        # The same words, tables and headings as docling's, at a twentieth of the cost.
         Engine(name="fast", function=_ROOM + "readers:read_html_fast", seconds=60),
+        *_docling("read_html"),
     ),
     "asciidoc": _docling("read_asciidoc"),
     "latex": _docling("read_latex"),

@@ -39,8 +39,6 @@ class Reading:
         A later engine is asked where an earlier one met a limit; what it says of the file counts.
         """
         engines = engines_for(reader, suffix=suffix, config=self.config)
-        size = _size_of(content)
-        engines = tuple(e for e in engines[:-1] if size <= (e.largest_bytes or size)) + engines[-1:]
         noticed: tuple[str, ...] = ()
         for engine in engines[:-1]:
             try:

@@ -20,6 +20,12 @@ from s3sync_dagster.model.source import ExtractionConfig
 PRELOAD = {"read_html_fast": ("lxml.html",)}
 _SILENT = {"script", "style", "template", "head", "noscript", "svg", "iframe", "object", "select"}
 _MARKS = {"b": "**", "strong": "**", "i": "*", "em": "*", "code": "`", "kbd": "`", "del": "~~"}
+_MARKS |= {"samp": "`", "tt": "`", "s": "~~", "strike": "~~"}
+_BREAK = "\x00"
+"""Of a line by ``br``; newlines of the source are blanks."""
+_MAX_CELL_WORDS = 60
+"""Of a table with tables inside; those with more are there for the layout."""
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _BLOCKS = {
     *("address", "article", "aside", "blockquote", "body", "caption", "dd", "details", "div", "dl"),
     *("dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5"),
@@ -84,7 +90,7 @@ def _block(element: Any) -> Iterator[str]:
             yield "\n".join(items)
     elif tag == "pre":
         yield "```\n" + element.text_content().strip("\n") + "\n```"
-    elif tag == "table" and element.find(".//table") is None:
+    elif tag == "table" and (element.find(".//table") is None or _has_data(element)):
         rows = list(_rows(element))
         if rows:
             yield "\n".join(rows)
@@ -123,7 +129,7 @@ def _inline(element: Any) -> str:
     if not isinstance(tag, str) or tag in _SILENT:  # comments have no name
         return ""
     if tag == "br":
-        return "\n"
+        return _BREAK
     if tag == "img":
         alternative = _squeeze(element.get("alt") or "")
         return f" [Picture: {alternative}] " if alternative else " "
@@ -162,11 +168,13 @@ def _rows(table: Any) -> Iterator[str]:
     """Yield the rows of a table; cells over several rows or columns are repeated."""
     grid: list[list[str]] = []
     below: dict[int, tuple[int, str]] = {}
-    for row in table.iter("tr"):
+    for row in _own_rows(table):
         cells: list[str] = []
         for cell in row.iterchildren("td", "th"):
             _take_from_above(cells, below)
-            words = _one_line(" ".join(_blocks(cell))).replace("|", "\\|")
+            nested = cell.find(".//table") is not None
+            words = " ".join(cell.itertext() if nested else _blocks(cell))
+            words = _one_line(words).replace("|", "\\|")
             for _ in range(_span(cell, "colspan")):
                 if _span(cell, "rowspan") > 1:
                     below[len(cells)] = (_span(cell, "rowspan") - 1, words)
@@ -179,6 +187,29 @@ def _rows(table: Any) -> Iterator[str]:
         yield "| " + " | ".join(cells + [""] * (width - len(cells))) + " |"
         if number == 0:
             yield "|" + " - |" * width
+
+
+def _own_rows(table: Any) -> Iterator[Any]:
+    """Yield the rows of a table, not those of tables in its cells."""
+    for child in table.iterchildren("tr", "thead", "tbody", "tfoot"):
+        if child.tag == "tr":
+            yield child
+        else:
+            yield from child.iterchildren("tr")
+
+
+def _has_data(table: Any) -> bool:
+    """Return whether a table with tables in its cells is one itself, not a page's layout."""
+    rows = [list(row.iterchildren("td", "th")) for row in _own_rows(table)]
+    widths = {sum(_span(cell, "colspan") for cell in row) for row in rows}
+    if len(rows) < 2 or len(widths) != 1 or widths.pop() < 2:
+        return False
+    return all(
+        len(cell.text_content().split()) <= _MAX_CELL_WORDS
+        and not any(True for _ in cell.iter(*_HEADINGS, "form", "ul", "ol"))
+        for row in rows
+        for cell in row
+    )
 
 
 def _take_from_above(cells: list[str], below: dict[int, tuple[int, str]]) -> None:
@@ -195,9 +226,9 @@ def _span(cell: Any, name: str) -> int:
 
 
 def _squeeze(text: str) -> str:
-    lines = (" ".join(line.split()) for line in text.split("\n"))
+    lines = (" ".join(line.split()) for line in text.split(_BREAK))
     return "\n".join(line for line in lines if line)
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(text.replace(_BREAK, " ").split())

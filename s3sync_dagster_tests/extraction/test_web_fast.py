@@ -84,3 +84,20 @@ def test_structure(html: str, expected: str):
 def test_page_without_anything_has_no_text(content: bytes):
     document = read_html_fast(content, name="a.html", config=ExtractionConfig())
     assert not document.text.strip()
+
+
+def test_table_with_a_table_in_a_cell_is_one_table(read: Read):
+    inner = "<table><tr><td>A1</td><td>B1</td></tr></table>"
+    page = f"<table><tr><td>A</td><td>B</td></tr><tr><td>{inner}</td><td>2</td></tr></table>"
+    assert read(page.encode(), "a.html").text == "| A | B |\n| - | - |\n| A1 B1 | 2 |\n"
+
+
+def test_table_for_the_layout_is_none(read: Read):
+    inner = "<table><tr><td>A1</td><td>B1</td></tr></table>"
+    page = f"<table><tr><td>x</td><td>y</td></tr><tr><td><h2>News</h2></td><td>{inner}</td></tr>"
+    assert "## News\n" in read(page.encode(), "a.html").text
+
+
+def test_line_of_the_source_is_no_heading(read: Read):
+    page = b"<p>It says:\n<samp># no heading</samp><br>and\ngoes on</p>"
+    assert read(page, "a.html").text == "It says: `# no heading`\nand goes on\n"
