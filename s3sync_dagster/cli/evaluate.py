@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from s3sync_dagster.cli.options import as_json, chroma_url, embedding, embedding_config, opened
+from s3sync_dagster.cli.options import as_json, chroma_url, opened
 from s3sync_dagster.cli.showing import columns, people
+from s3sync_dagster.cli.source_options import embedding, embedding_config
 from s3sync_dagster.evaluating import (
     REACH,
     Measured,

@@ -102,7 +102,10 @@ def test_what_is_no_place_is_refused_with_the_form(text):
 
 def test_every_type_of_place_has_an_opener_and_says_what_it_needs(tmp_path):
     surroundings = Surroundings(
-        home=tmp_path, resolve_env=lambda _: None, resolve_credential=lambda _: ("k", "s", None)
+        home=tmp_path,
+        resolve_env=lambda _: None,
+        resolve_credential=lambda _: ("k", "s", None),
+        guard_for=lambda _source, _url: None,
     )
     for tag, kind in PLACES.items():
         place = kind(bucket_name="b") if kind is S3Place else kind()
