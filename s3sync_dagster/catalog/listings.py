@@ -177,8 +177,8 @@ class Listings:
     def departing(self, listing: ListingRow) -> Departing:
         """Return how many documents a listing that has seen all pages would end."""
         with self._db.read() as tx:
-            row = tx.execute(sa.select(listings).where(listings.c.id == listing.id)).one()
-            return departing(tx, row)
+            row = tx.execute(sa.select(listings).where(listings.c.id == listing.id)).first()
+            return departing(tx, row) if row is not None else Departing(documents=0, of=0)
 
     def depart(
         self,
