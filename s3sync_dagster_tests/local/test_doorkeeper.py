@@ -88,12 +88,14 @@ def test_the_first_token_closes_the_door(settings, tokens, http):
 def test_who_signed_in_at_the_console_may_pass_until_the_token_is_revoked(settings, tokens, http):
     owner = made(tokens)
     sealed = Sessions(settings).seal(owner)
-    assert http.get("/", cookies={SESSION_COOKIE: sealed}).text == "hello"
-    assert http.get("/", cookies={SESSION_COOKIE: "forged"}).status_code == 401
+    signed_in = {"cookie": f"{SESSION_COOKIE}={sealed}"}
+    assert http.get("/", headers=signed_in).text == "hello"
+    forged = {"cookie": f"{SESSION_COOKIE}=forged"}
+    assert http.get("/", headers=forged).status_code == 401
     [row] = tokens.rows()
     tokens.revoke(row.id)
     time.sleep(KNOWN_SECONDS + 0.1)
-    assert http.get("/", cookies={SESSION_COOKIE: sealed}).status_code == 401
+    assert http.get("/", headers=signed_in).status_code == 401
 
 
 def test_websockets_are_asked_as_well(settings, tokens, http):

@@ -2,11 +2,12 @@
 
 import socket
 import threading
+from contextlib import closing
 
 import pytest
 
 from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
-from s3sync_dagster.model.source import CredentialsConfig
+from s3sync_dagster.model.place import CredentialsConfig
 from s3sync_dagster.ports.aws_guard import AddressGuard, guard_for, names_service, trusted_tenants
 from s3sync_dagster.ports.s3 import open_object_store
 from s3sync_dagster.ports.sqs import open_queue
@@ -135,15 +136,16 @@ def test_a_name_that_leads_inside_is_sent_nothing(inside):
         credentials=CredentialsConfig(credential_id=1),
     )
     keys = {"resolve_env": {}.get, "resolve_credential": lambda _: ("AKIA", "secret", None)}
-    with pytest.raises(InvalidSetting) as caught:
-        open_object_store(source.place, **keys, guard=AddressGuard()).list_page(
-            "", start_after=None
-        )
+    place, guard = source.place, AddressGuard()
+    store = open_object_store(place, **keys, guard=guard)
+    with closing(store), pytest.raises(InvalidSetting) as caught:
+        store.list_page("", start_after=None)
     assert caught.value.reason == "private_address"
-    with pytest.raises(InvalidSetting) as caught:
-        open_queue(QUEUE, place=source.place, **keys, guard=AddressGuard()).receive(wait_seconds=0)
+    queue = open_queue(QUEUE, place=place, **keys, guard=guard)
+    with closing(queue), pytest.raises(InvalidSetting) as caught:
+        queue.receive(wait_seconds=0)
     assert caught.value.reason == "private_address"
     assert set(inside) <= {b""}
-    with pytest.raises(S3SyncError):  # without the guard the server inside is spoken to
-        open_object_store(source.place, **keys).list_page("", start_after=None)
+    with closing(open_object_store(place, **keys)) as store, pytest.raises(S3SyncError):
+        store.list_page("", start_after=None)  # without the guard the server inside is spoken to
     assert any(inside)
