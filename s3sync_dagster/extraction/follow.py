@@ -13,7 +13,13 @@ from s3sync_dagster.extraction.pdf.scans import read_scans
 from s3sync_dagster.extraction.steps import Attachment, Converted, Mail, PdfPages
 from s3sync_dagster.extraction.words import word_recall
 from s3sync_dagster.model.document import Document
-from s3sync_dagster.model.errors import EmptyText, FixInput, LimitExceeded, MissingEngine
+from s3sync_dagster.model.errors import (
+    EmptyText,
+    FixInput,
+    LimitExceeded,
+    MissingEngine,
+    UnreadableFile,
+)
 from s3sync_dagster.model.source import ExtractionConfig
 
 MAX_DEPTH = 3
@@ -36,14 +42,17 @@ class Reading:
     def read(self, content: Content, *, reader: str, name: str, suffix: str) -> Document:
         """Return the document of the first engine that gives one.
 
-        A later engine is asked where an earlier one met a limit; what it says of the file counts.
+        A later engine is asked where an earlier one met a limit, or a program could not open the
+        file; what it says of the file counts.
         """
         engines = engines_for(reader, suffix=suffix, config=self.config)
         noticed: tuple[str, ...] = ()
         for engine in engines[:-1]:
             try:
                 return self._with(noticed, self._run(engine, content, name))
-            except LimitExceeded as error:
+            except (LimitExceeded, UnreadableFile) as error:
+                if isinstance(error, UnreadableFile) and not engine.program:
+                    raise
                 noticed += (f"{engine.name} gave up ({error.reason}).",)
         return self._with(noticed, self._run(engines[-1], content, name))
 

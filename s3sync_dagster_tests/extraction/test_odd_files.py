@@ -5,6 +5,7 @@ import struct
 import zipfile
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import olefile
 import pytest
@@ -151,7 +152,7 @@ def test_tiff_whose_table_stands_at_its_end_is_a_picture(order: str):
 
 
 def workbook(stream: str = "Workbook", *inside: Entry) -> bytes:
-    with olefile.OleFileIO(SAMPLES / "stock.xls") as file:
+    with olefile.OleFileIO(str(SAMPLES / "stock.xls")) as file:
         body = file.openstream("Workbook").read()
     return write_compound(Entry("Root Entry", children=[Entry(stream, body), *inside]))
 
@@ -206,7 +207,7 @@ def word_stream(*, flags: int = 0, version: int = 0xC1) -> bytes:
 
 
 def protected_files() -> dict[str, Entry]:
-    with olefile.OleFileIO(SAMPLES / "stock.xls") as file:
+    with olefile.OleFileIO(str(SAMPLES / "stock.xls")) as file:
         sheets = file.openstream("Workbook").read()
     user = struct.pack("<HHIII", 0, 0x0FF6, 20, 0x14, 0xF3D1C4DF)
     return {
@@ -297,8 +298,8 @@ class Converter:
     def __init__(self, plain: str) -> None:
         self.plain = plain
 
-    def submit(self, function: str, /, *args: object, **kwargs: object) -> Future[Converted]:
-        future: Future[Converted] = Future()
+    def submit(self, function: str, /, *args: object, **kwargs: object) -> Future[Any]:
+        future: Future[Any] = Future()
         plain = Document(text=self.plain, format="text", engine="striprtf")
         answer = Converted(content=b"x", name="a.docx", engine="libreoffice", plain=plain)
         future.set_result(answer)
@@ -325,3 +326,28 @@ def test_words_that_the_converter_loses_are_kept():
     assert converted("a b c d e f g h", "# a b").text == "a b c d e f g h"
     assert converted("a b c d e f g h", "").engine == "striprtf"
     assert converted("running head a b c d e f g", "# a b c d e f g").text == "# a b c d e f g"
+
+
+class Failing(Converter):
+    """A pool in which LibreOffice cannot open the file and the next engine can."""
+
+    def submit(self, function: str, /, *args: object, **kwargs: object) -> Future[Any]:
+        future: Future[Any] = Future()
+        if "libreoffice" in function:
+            message = "LibreOffice cannot open the file."
+            future.set_exception(UnreadableFile(message, reason="damaged"))
+        else:
+            future.set_result(Document(text=self.plain, format="text", engine="striprtf"))
+        return future
+
+
+def test_file_that_libreoffice_cannot_open_is_read_by_the_next_engine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    (tmp_path / "soffice").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    config = ExtractionConfig()
+    reading = Reading(config=config, pool=Failing("its words"), extract=converted, depth=0)
+    document = reading.read(b"{\\rtf", reader="rtf", name="a.rtf", suffix=".rtf")
+    assert document.text == "its words"
+    assert document.warnings == ("libreoffice gave up (damaged).",)

@@ -65,6 +65,7 @@ def test_chart_and_box_of_a_sheet_are_its_last_page(read: Read):
         sheet.write_column("B1", ["sum", 3, 4])
         sheet.insert_textbox("D1", "Only the north counts.")
         chart = book.add_chart({"type": "column"})
+        assert chart is not None
         chart.set_title({"name": "Sales of spring"})
         chart.add_series({"values": "=Sales!$B$2:$B$3", "name": "tons"})
         sheet.insert_chart("D9", chart)
