@@ -5,7 +5,6 @@ import shutil
 import uuid
 from pathlib import Path
 
-import chromadb
 import numpy as np
 import pytest
 
@@ -16,7 +15,7 @@ from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import InvalidSetting, MissingEngine
 from s3sync_dagster.model.source import EmbeddingConfig
-from s3sync_dagster.ports.chroma import open_collections
+from s3sync_dagster_tests.opened import open_collections, stock_client
 
 TEXTS = ["A short text.", "word " * 1000, "def add(a, b):\n    return a + b\n", "x"]
 
@@ -151,7 +150,7 @@ def test_a_collection_says_which_model_made_it(folder, chroma_server):
     again = collections.open(name, **place, embedder=embedder, create=False)
     assert again.query(embedder.embed_query("a function that adds"), limit=1)[0].id == "r2"
     host, port = chroma_server.removeprefix("http://").split(":")
-    stock = chromadb.HttpClient(host=host, port=int(port)).get_collection(name)
+    stock = stock_client(host=host, port=int(port)).get_collection(name)
     persisted = stock.configuration_json["embedding_function"]
     assert persisted["name"] == "sentence_transformer"
     assert persisted["config"]["model_name"] == str(folder)
