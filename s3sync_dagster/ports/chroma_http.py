@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
@@ -282,7 +282,8 @@ def _is_own_word(response: httpx.Response) -> bool:
         said = json.loads(response.content)
     except ValueError:
         return False
-    return isinstance(said, dict) and said.get("error") == "NotFoundError"
+    answer: dict[str, Any] = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
+    return answer.get("error") == "NotFoundError"
 
 
 def _throttled(response: httpx.Response, message: str) -> Throttled:
