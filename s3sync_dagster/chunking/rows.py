@@ -4,7 +4,6 @@ from s3sync_dagster.chunking.nesting import allow_json
 from s3sync_dagster.chunking.outline import Outline, Piece
 from s3sync_dagster.chunking.text import character_start
 
-DEFAULT_MAX_LINES = 10
 DEFAULT_LINES_BYTES = 4096
 AFTER_HEADER_ROW = 3.0
 INSIDE_RECORD = 3.0

@@ -42,7 +42,6 @@ class Message:
     receipt_handle: str
     body: str
     receive_count: int = 1
-    sent_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +53,11 @@ class ObjectEvent:
     """Decoded."""
     kind: EventKind
     """``removed`` means "ask with HEAD": an old version's end does not end the object."""
-    event_name: str
-    """As it was sent, without ``s3:``; EventBridge's own words there."""
     etag: str = ""
     size: int = -1
     """Bytes, -1 when the event does not say."""
     version_id: str | None = None
     sequencer: str | None = None
-    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +137,10 @@ def _parse_record(record: object) -> ObjectEvent | None:
         bucket=_text(_mapping(s3.get("bucket")).get("name"), name="bucket name"),
         key=_checked_key(_decode(_text(described.get("key"), name="key"))),
         kind=kind,
-        event_name=name,
         etag=_etag(described.get("eTag")),
         size=_size(described.get("size")),
         version_id=_version(described.get("versionId")),
         sequencer=_optional_text(described.get("sequencer")),
-        region=_optional_text(fields.get("awsRegion")),
     )
 
 
@@ -164,12 +158,10 @@ def _parse_eventbridge(envelope: Mapping[str, Any]) -> ParsedMessage:
         # Unlike in S3's own events the key stands here as it is: decoding would break % and +.
         key=_checked_key(_text(described.get("key"), name="key")),
         kind=kind,
-        event_name=name,
         etag=_etag(described.get("etag")),
         size=_size(described.get("size")),
         version_id=_version(described.get("version-id")),
         sequencer=_optional_text(described.get("sequencer")),
-        region=_optional_text(envelope.get("region")),
     )
     return ParsedMessage((event,), "events")
 

@@ -5,7 +5,7 @@ bucket would have to be asked for: a removal only becomes the question whether t
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from s3sync_dagster.core.events import Message, ObjectEvent, compare_sequencers, parse_message
 from s3sync_dagster.core.news import Told
@@ -35,7 +35,7 @@ class SourceEvents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntakeCounts:
-    """What the messages were, for metrics and the tick's result."""
+    """What the messages were, for the tick's text; they add up over the commits of a tick."""
 
     messages: int = 0
     events: int = 0
@@ -50,6 +50,26 @@ class IntakeCounts:
     """Events for keys that a source leaves out by their name."""
     invalid: int = 0
     """Messages that are left to the dead-letter queue."""
+
+    def __add__(self, other: "IntakeCounts") -> "IntakeCounts":
+        """Return the sums."""
+        return IntakeCounts(
+            **{one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(self)}
+        )
+
+    def describe(self) -> str:
+        """Return a sentence for people; what there was none of is left out."""
+        parts = [f"{self.messages} messages", f"{self.events} events"]
+        for number, words in (
+            (self.tests, "tests of S3's"),
+            (self.ignored, "without an event that matters"),
+            (self.unmatched, "of no source"),
+            (self.skipped, "left out by their names"),
+            (self.invalid, "not understood and left to the dead-letter queue"),
+        ):
+            if number:
+                parts.append(f"{number} {words}")
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,7 +115,7 @@ def build_intake_sensor(
                 log=context.log.warning,
                 budget_seconds=BUDGET_SECONDS,
             )
-            skipped = dg.SkipReason(found.describe())
+            skipped = dg.SkipReason(found.counts.describe())
             if not found.touched:
                 return skipped
             dispatcher = Dispatcher(runtime, context.instance, [source.name for source in sources])

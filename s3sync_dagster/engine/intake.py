@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from s3sync_dagster.core.intake import plan_intake
+from s3sync_dagster.core.intake import IntakeCounts, plan_intake
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.events import Message
@@ -27,23 +27,9 @@ WORK_SECONDS = 120
 class Intake:
     """What a call took from a queue."""
 
-    messages: int = 0
-    events: int = 0
-    unmatched: int = 0
-    """Events that no source listens to."""
-    invalid: int = 0
-    """Messages that were not understood."""
+    counts: IntakeCounts = field(default_factory=IntakeCounts)
     touched: set[str] = field(default_factory=set[str])
     """Ids of the sources with new work."""
-
-    def describe(self) -> str:
-        """Return a sentence for people."""
-        text = f"{self.messages} messages, {self.events} events"
-        if self.unmatched:
-            text += f", {self.unmatched} of no source"
-        if self.invalid:
-            text += f", {self.invalid} not understood and left to the dead-letter queue"
-        return text
 
 
 def take_messages(
@@ -106,10 +92,7 @@ def take_messages(
         if left:
             log(f"{len(left)} messages could not be deleted; they come again and change nothing")
         not_understood += plan.leave
-        found.messages += len(messages)
-        found.events += plan.counts.events
-        found.unmatched += plan.counts.unmatched
-        found.invalid += plan.counts.invalid
+        found.counts += plan.counts
     if not_understood and rules is not None and rules.dead_letters is not False:
         # Not before: this very call would receive them again.
         queue.extend(not_understood, seconds=0)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
     from s3sync_dagster.model.source import Source
 
-EXAMPLES = 10
 PAGE = 1000
 
 

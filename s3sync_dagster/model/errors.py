@@ -8,8 +8,7 @@
     │   ├── LimitExceeded            a limit of time, memory, size, pages or output
     │   ├── RecordRejected           a record would break a limit of Chroma
     │   ├── InvalidSidecar           a .meta.json that cannot be followed
-    │   ├── InvalidEvent             a message that is not an S3 event
-    │   └── WorkerDied               the file killed its worker three times while alone
+    │   └── InvalidEvent             a message that is not an S3 event
     ├── FixConfiguration         a person changes something: retried with long back-off
     │   ├── InvalidSetting           a value breaks a rule; names the field and the rule
     │   ├── NotFound                 bucket, source, collection or object does not exist
@@ -106,12 +105,6 @@ class InvalidEvent(FixInput):
     """A message that is not an S3 event."""
 
     reason = "invalid_event"
-
-
-class WorkerDied(FixInput):
-    """The file killed its worker three times while it was alone."""
-
-    reason = "worker_died"
 
 
 class FixConfiguration(S3SyncError):

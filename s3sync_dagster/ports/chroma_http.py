@@ -282,7 +282,8 @@ def _is_own_word(response: httpx.Response) -> bool:
         said = json.loads(response.content)
     except ValueError:
         return False
-    return isinstance(said, dict) and cast("dict[str, Any]", said).get("error") == "NotFoundError"
+    answer: dict[str, Any] = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
+    return answer.get("error") == "NotFoundError"
 
 
 def _throttled(response: httpx.Response, message: str) -> Throttled:

@@ -14,7 +14,6 @@ Seconds = Callable[[], float]
 class _Kept:
     message_id: str
     body: str
-    sent_at: float
     visible_at: float
     receives: int = 0
     handle: str = ""
@@ -40,7 +39,7 @@ class MemoryQueue:
         self._sent += 1
         now = self.now()
         message_id = f"m{self._sent}"
-        self._kept.append(_Kept(message_id, body, now, now + delay_seconds))
+        self._kept.append(_Kept(message_id, body, now + delay_seconds))
         return message_id
 
     def receive(self, *, limit: int = 10, wait_seconds: int = 1) -> list[Message]:
@@ -61,7 +60,6 @@ class MemoryQueue:
                     receipt_handle=kept.handle,
                     body=kept.body,
                     receive_count=kept.receives,
-                    sent_at_ms=int(kept.sent_at * 1000),
                 )
             )
         return received

@@ -106,7 +106,7 @@ class SqsQueue:
                 QueueUrl=self._url,
                 MaxNumberOfMessages=max(1, min(limit, BATCH)),
                 WaitTimeSeconds=max(0, min(wait_seconds, MAX_WAIT_SECONDS)),
-                MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+                MessageSystemAttributeNames=["ApproximateReceiveCount"],
             ),
             "receiving from",
         )
@@ -248,7 +248,6 @@ def _message(entry: dict[str, Any]) -> Message:
         receipt_handle=entry["ReceiptHandle"],
         body=entry.get("Body", ""),
         receive_count=int(attributes.get("ApproximateReceiveCount", 1)),
-        sent_at_ms=int(attributes.get("SentTimestamp", 0)),
     )
 
 

@@ -111,12 +111,10 @@ def test_all_fields_of_an_event() -> None:
         bucket="b",
         key="red flower.jpg",
         kind="created",
-        event_name="ObjectCreated:Put",
         etag="0123abc",
         size=3,
         version_id="v1",
         sequencer="0A1B2C3D4E5F678901",
-        region="eu-central-1",
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3sync_dagster.core.events import Message
-from s3sync_dagster.core.intake import plan_intake
+from s3sync_dagster.core.intake import IntakeCounts, plan_intake
 from s3sync_dagster.model.source import AutoSync, Source
 from s3sync_dagster_tests.sources import s3_source
 
@@ -217,3 +217,14 @@ def test_every_message_is_either_deleted_or_left(bodies: list[str]) -> None:
     plan = plan_intake(sent, [source("s")])
     assert sorted(m.body for m in (*plan.delete, *plan.leave)) == sorted(bodies)
     assert plan.counts.messages == len(bodies)
+
+
+def test_counts_of_several_commits_add_up_and_are_told_where_there_was_any():
+    one = IntakeCounts(messages=3, events=2, tests=1, unmatched=1)
+    other = IntakeCounts(messages=4, events=1, ignored=2, skipped=5, invalid=6, unmatched=7)
+    assert IntakeCounts().describe() == "0 messages, 0 events"
+    assert one.describe() == "3 messages, 2 events, 1 tests of S3's, 1 of no source"
+    assert (one + other).describe() == (
+        "7 messages, 3 events, 1 tests of S3's, 2 without an event that matters, 8 of no source, "
+        "5 left out by their names, 6 not understood and left to the dead-letter queue"
+    )

@@ -101,14 +101,14 @@ def test_an_event_with_a_size_that_no_object_has_fails_alone(world, queue):
     logged = []
     found = take(world, queue, log=logged.append)
     assert sorted(waiting(world)) == ["a.txt", "b.txt"]
-    assert (found.events, found.invalid) == (2, 1)
+    assert (found.counts.events, found.counts.invalid) == (2, 1)
     assert len(queue.bodies()) == 1
     assert "bad_record" in logged[0]
 
 
 def test_the_largest_size_that_the_catalog_keeps_is_taken(world, queue):
     queue.send(created("a.txt", size=2**63 - 1))
-    assert take(world, queue).invalid == 0
+    assert take(world, queue).counts.invalid == 0
     assert world.catalog.work.object(world.source.id, "a.txt").size == 2**63 - 1
 
 
@@ -121,9 +121,9 @@ def test_what_is_not_understood_reaches_the_dead_letters_within_as_many_ticks_as
     queue.send(created("a.txt"))
     logged = []
     for tick in range(3):
-        assert take(world, queue, log=logged.append).invalid == 1, tick
+        assert take(world, queue, log=logged.append).counts.invalid == 1, tick
         world.clock.seconds += 1
-    assert take(world, queue).messages == 0
+    assert take(world, queue).counts.messages == 0
     assert dead.bodies() == ["no JSON"]
     assert len(logged) == 1
     assert waiting(world) == ["a.txt"]
@@ -132,11 +132,11 @@ def test_what_is_not_understood_reaches_the_dead_letters_within_as_many_ticks_as
 def test_where_there_are_no_dead_letters_what_is_not_understood_stays_away_for_its_time(world):
     queue = MemoryQueue(now=world.clock.monotonic, visibility_seconds=600)
     queue.send("no JSON")
-    assert take(world, queue).invalid == 1
+    assert take(world, queue).counts.invalid == 1
     world.clock.seconds += 1
-    assert take(world, queue).messages == 0
+    assert take(world, queue).counts.messages == 0
     world.clock.seconds += 600
-    assert take(world, queue).invalid == 1
+    assert take(world, queue).counts.invalid == 1
 
 
 @pytest.mark.parametrize(("own", "kept"), [(30, 120), (600, 600)])
