@@ -83,7 +83,7 @@ RECORD = {"n": 3, "text": "blue", "tags": ["a", "b"], "yes": True}
         ({"text": {"$nin": ["red", "blue"]}}, False),
         ({"tags": {"$contains": "b"}}, True),
         ({"tags": {"$contains": "c"}}, False),
-        ({"text": {"$contains": "blue"}}, False),
+        ({"text": {"$contains": "b"}}, False),
         ({"tags": {"$not_contains": "b"}}, False),
         ({"tags": {"$not_contains": "c"}}, True),
         ({"$and": [{"n": 3}, {"text": "blue"}]}, True),

@@ -201,3 +201,15 @@ def test_good_collection_names(name: str) -> None:
 def test_bad_collection_names(name: str) -> None:
     with pytest.raises(InvalidSetting, match="collection_name"):
         validate_collection_name(name)
+
+
+def test_a_partition_key_is_readable_up_to_its_limit() -> None:
+    fits, too_long = "\f" * 238 + "a" * 786, "\f" * 239 + "a" * 784  # 1,500 and 1,501 bytes
+    assert object_key_of(partition_key(fits)) == fits
+    assert partition_key(too_long).rpartition("~")[1] == "~"
+
+
+def test_a_collection_name_has_128_characters_at_most() -> None:
+    validate_collection_name("c" * 128)
+    with pytest.raises(InvalidSetting):
+        validate_collection_name("c" * 129)

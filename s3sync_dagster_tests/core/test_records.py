@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from s3sync_dagster.core.record_limits import MAX_USER_KEYS
+from s3sync_dagster.core.record_limits import CONTRACT_KEYS, MAX_USER_KEYS
 from s3sync_dagster.core.records import (
     build_records,
     metadata_digest,
@@ -223,3 +223,20 @@ def test_a_record_at_the_limits_is_accepted():
             metadata={f"{i:036}": "v" for i in range(32)},
         )
     )
+
+
+def test_a_text_one_byte_longer_than_the_limit_is_refused():
+    with pytest.raises(RecordRejected, match="16385 bytes, limit 16384"):
+        validate_record(record(document="x" * 16_385))
+
+
+@pytest.mark.parametrize("key", ["document_key", "document_key_sha256", "s3sync_source"])
+def test_nobody_brings_metadata_under_the_names_of_the_contract(key):
+    with pytest.raises(RecordRejected, match=key):
+        build([chunk()], {key: "mine"})
+
+
+def test_the_names_of_the_contract_are_those_on_a_record():
+    (one,) = build([chunk()])
+    assert {key for key in one.metadata if not key.startswith("s3sync_")} <= CONTRACT_KEYS
+    assert {"document_key", "document_key_sha256", "start_line", "end_line"} <= set(one.metadata)

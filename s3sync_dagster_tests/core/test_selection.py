@@ -113,6 +113,8 @@ def test_why_tells_the_way_to_the_decision() -> None:
     source = SOURCE.with_changes(include_globs=("**/*.md",), extensions=(".md",))
     sentences = explain(source, ref("docs/a.md"))
     assert sentences[-1] == "Selected."
+    assert "Its name ends in one of .md." in sentences
+    assert not any("ends in" in one for one in explain(SOURCE, ref("docs/a.md")))
     assert any("'**/*.md'" in sentence for sentence in sentences)
     assert explain(source, ref("docs/a.txt"))[-1].startswith("Skipped: not_included.")
     assert explain(source, ref("x"))[-1] == "Skipped: outside_prefix."

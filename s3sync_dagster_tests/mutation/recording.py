@@ -18,7 +18,9 @@ import pytest
 
 PLACE = "S3SYNC_MUTATION_RECORDING"
 """Names the file to write; the folder whose lines count is the working directory's package."""
-_SERVERS = {"aws_endpoint", "chroma_server", "postgres_url", "second_endpoint", "tiny_stack"}
+_SERVERS = {"aws_endpoint", "chroma_server", "postgres_url", "second_endpoint", "tiny_stack",
+            "postgres", "server", "moto", "rclone"}  # fmt: skip
+"""Fixtures, and parameters of tests, that stand for a server of their own."""
 _PREFIX = str(Path.cwd() / "s3sync_dagster") + os.sep
 
 _tests: dict[str, dict[str, Any]] = {}
@@ -37,10 +39,16 @@ def _of_line(frame: FrameType, event: str, _argument: object) -> Any:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs a server: each mutant would start it anew."""
-    slow = [item for item in items if _SERVERS & set(getattr(item, "fixturenames", ()))]
+    """Leave out what starts a server, and whole simulated worlds: minutes for each mutant."""
+    slow = [item for item in items if _is_slow(item)]
     config.hook.pytest_deselected(items=slow)
     items[:] = [item for item in items if item not in slow]
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    parameters = getattr(getattr(item, "callspec", None), "id", "").split("-")
+    needs = {*getattr(item, "fixturenames", ()), *parameters}
+    return bool(_SERVERS & needs) or "simulation" in item.path.name
 
 
 @pytest.hookimpl(wrapper=True)
