@@ -13,7 +13,7 @@ from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.embedding.cache import VectorCache
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.engine.listing import ListingParts
+from s3sync_dagster.engine.listing_turns import ListingParts
 from s3sync_dagster.engine.ports import Collections, Embedder, ObjectStore, Queue, WorkerPool
 from s3sync_dagster.extraction import extract_document
 from s3sync_dagster.model.errors import InvalidSetting

@@ -5,7 +5,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from s3sync_dagster.engine.listing import continue_listing, end_if_dead
+from s3sync_dagster.engine.listing import continue_listing
+from s3sync_dagster.engine.listing_turns import end_if_dead
 from s3sync_dagster.model.errors import Conflict, S3SyncError
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.wiring import Parts

@@ -15,7 +15,7 @@ from s3sync_dagster.defs.dispatching import Dispatcher
 from s3sync_dagster.defs.housekeeping import keep_minutes
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.engine.intake import take_messages
-from s3sync_dagster.engine.listing import BUDGET_SECONDS, list_in_turn, list_when_due
+from s3sync_dagster.engine.listing_turns import BUDGET_SECONDS, list_in_turn, list_when_due
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
 

@@ -17,7 +17,7 @@ from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE
 from s3sync_dagster.engine.batch.parts import Tally
 from s3sync_dagster.engine.dispatching import BatchOrder, tell_partitions, work_off
-from s3sync_dagster.engine.listing import list_whole
+from s3sync_dagster.engine.listing_turns import list_whole
 from s3sync_dagster.extraction.warming import warm_up
 from s3sync_dagster.local.home import open_dagster
 from s3sync_dagster.local.oneshot_report import Progress, Summary, absent_objects, without

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.listings import LEASE_SECONDS
 from s3sync_dagster.core.page import is_held
 from s3sync_dagster.core.state import ListingState
-from s3sync_dagster.engine.listing import WINDOW_KEYS, ListingParts, list_when_due, list_whole
+from s3sync_dagster.engine.listing import WINDOW_KEYS
+from s3sync_dagster.engine.listing_turns import ListingParts, list_when_due, list_whole
 from s3sync_dagster.engine.ports import ListPage
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.invocation import Trigger
@@ -190,7 +191,7 @@ def test_a_key_that_waits_for_its_time_is_not_hurried_by_a_listing(world):
     world.bucket.put("k.md", "A")
     world.sync()
     (before,) = world.catalog.invocations.rows(source_id=world.source.id)
-    assert before.next_attempt_at > world.clock.seconds
+    assert before.next_attempt_at > world.clock.now()
     world.bucket.put("k.md", "B")
     world.listing()
     (after,) = world.catalog.invocations.rows(source_id=world.source.id)

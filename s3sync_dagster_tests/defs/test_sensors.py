@@ -15,7 +15,7 @@ from s3sync_dagster.defs.dispatching import InstanceRuns
 from s3sync_dagster.defs.housekeeping import keep_minutes, report_checks, report_orphans
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.engine.dispatching import tell_partitions
-from s3sync_dagster.engine.listing import RESPITE_SECONDS, list_in_turn, list_when_due
+from s3sync_dagster.engine.listing_turns import RESPITE_SECONDS, list_in_turn, list_when_due
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster_tests.sources import changed
 

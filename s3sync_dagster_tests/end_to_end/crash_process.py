@@ -14,7 +14,7 @@ from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.run import sync_batch
 from s3sync_dagster.engine.dispatching import BatchOrder, work_off
 from s3sync_dagster.engine.intake import take_messages
-from s3sync_dagster.engine.listing import list_whole
+from s3sync_dagster.engine.listing_turns import list_whole
 from s3sync_dagster.engine.ports import WriteLimits
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.settings import load_settings

@@ -14,7 +14,8 @@ from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.run import BatchFailed, sync_batch
 from s3sync_dagster.engine.intake import take_messages
-from s3sync_dagster.engine.listing import ListingParts, continue_listing, list_whole
+from s3sync_dagster.engine.listing import continue_listing
+from s3sync_dagster.engine.listing_turns import ListingParts, list_whole
 from s3sync_dagster.engine.ports import WriteLimits
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import S3SyncError

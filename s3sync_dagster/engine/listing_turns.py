@@ -1,0 +1,204 @@
+"""Whose turn it is to be listed: sources when their time has come, or when a person asks.
+
+Sensors list over several ticks (``list_when_due``, ``list_in_turn``), a person's sync and backfill
+from the first page to the last (``list_whole``).
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from s3sync_dagster.core.page import is_due
+from s3sync_dagster.core.state import ListingRow, ListingState, SourceRow
+from s3sync_dagster.engine.catalog_port import CatalogPort
+from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.listing import PAGE_KEYS, ListingProgress, continue_listing
+from s3sync_dagster.engine.ports import ObjectStore, Owners
+from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.model.source import AutoSync, Source
+
+BUDGET_SECONDS = 20.0
+WAIT_SECONDS = 1.0
+"""Between two looks at whether another process's listing has ended."""
+RESPITE_SECONDS = 0.1
+"""A round leaves its process free for as long as a listing took, but not longer than this: after a
+reload Dagster asks the code server for each job, just when all new sources are to be listed."""
+NOT_DUE = "not due"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListingParts:
+    """What a process lists with."""
+
+    catalog: CatalogPort
+    clock: Clock
+    owners: Owners
+    store_for: Callable[[Source], ObjectStore]
+    snapshots: Path | None = None
+    """Folder in which listings without order are sorted."""
+
+
+def list_when_due(
+    parts: ListingParts,
+    source: Source,
+    *,
+    log: Callable[[str], None],
+    budget_seconds: float = BUDGET_SECONDS,
+    page_keys: int = PAGE_KEYS,
+) -> str:
+    """List a source when its time has come; returns what was looked at, for people."""
+    catalog = parts.catalog
+    if source.auto_sync is AutoSync.NONE or source.list_interval_seconds == 0:
+        return f"{NOT_DUE}: it is not listed by itself"
+    if catalog.sources.paused(source.id):
+        return f"{NOT_DUE}: paused"
+    owner = catalog.listings.live_owner(source.id)
+    if owner is None and not catalog.sources.due_for_listing(
+        source.id, interval_seconds=source.list_interval_seconds
+    ):
+        return f"{NOT_DUE}: listed every {source.list_interval_seconds} s"
+    latest = catalog.listings.latest(source.id)
+    if owner is not None and latest is not None and parts.owners.is_dead(owner):
+        catalog.listings.pause(latest, owner=owner)  # it goes on from its cursor
+    try:
+        progress = continue_listing(
+            source,
+            catalog=catalog,
+            store=parts.store_for(source),
+            clock=parts.clock,
+            owner=parts.owners.me(),
+            budget_seconds=budget_seconds,
+            page_keys=page_keys,
+            snapshots=parts.snapshots,
+        )
+    except S3SyncError as error:
+        log(f"{source.name} could not be listed: {error.reason}: {error.message}")
+        return f"could not list: {error.message}"
+    return describe(progress)
+
+
+def list_in_turn(
+    parts: ListingParts,
+    names: Collection[str],
+    *,
+    after: str | None,
+    log: Callable[[str], None],
+    budget_seconds: float = BUDGET_SECONDS,
+) -> tuple[str, str | None]:
+    """List those sources of the catalog that are due, within one budget.
+
+    Args:
+        parts: of this process.
+        names: sources that the code location has.
+        after: the name whose turn was last; the round goes on behind it.
+        log: takes warnings.
+        budget_seconds: for all of them together; what is left waits for the next tick.
+
+    Returns:
+        A sentence for people, and the name whose turn was last.
+    """
+    clock = parts.clock
+    rows = [row for row in parts.catalog.sources.rows(origin="catalog") if row.source.name in names]
+    # Hundreds of sources are seldom due: two statements tell, not three for each.
+    now, live = clock.now().timestamp(), parts.catalog.listings.live_sources()
+    due = [row for row in rows if row.source.id in live or _due(row, now=now)]
+    due.sort(key=lambda row: (row.source.name <= (after or ""), row.source.name))
+    started, lines, last = clock.monotonic(), list[str](), after
+    for row in due:
+        left = budget_seconds - (clock.monotonic() - started)
+        if left <= 0:
+            lines.append("time is up; the others follow at the next tick")
+            break
+        began = clock.monotonic()
+        line = _listed(parts, row.source, log=log, budget_seconds=left)
+        if not line.startswith(NOT_DUE):
+            lines.append(f"{row.source.name}: {line}")
+            last = row.source.name
+            clock.sleep(min(clock.monotonic() - began, RESPITE_SECONDS))
+    return "; ".join(lines) or f"{len(rows)} sources, none due", last
+
+
+def _due(row: SourceRow, *, now: float) -> bool:
+    return is_due(row.list_due_at, now=now, at_most=row.source.list_interval_seconds)
+
+
+def _listed(
+    parts: ListingParts, source: Source, *, log: Callable[[str], None], budget_seconds: float
+) -> str:
+    try:
+        return list_when_due(parts, source, log=log, budget_seconds=budget_seconds)
+    except S3SyncError as error:
+        return f"could not list: {error.message}"
+    except Exception as error:  # noqa: BLE001  (one source must not stop the round of the others)
+        log(f"{source.name} could not be listed: a {type(error).__name__} was raised")
+        return f"could not list: {type(error).__name__}"
+
+
+def list_whole(
+    parts: ListingParts,
+    source: Source,
+    *,
+    approve_deletes: bool = False,
+    on_page: Callable[[ListingRow], None] | None = None,
+    on_wait: Callable[[], None] | None = None,
+    page_keys: int = PAGE_KEYS,
+) -> ListingRow:
+    """List a source from its first page to its last, for a person who waits for it.
+
+    Another process's listing is waited for: it may have begun before what the person changed. One
+    whose process is dead ends as failed.
+
+    Args:
+        parts: of this process.
+        source: the source.
+        approve_deletes: a person approved the removals of this listing in advance.
+        on_page: called after each page with the listing's counts.
+        on_wait: called once, when another process is waited for.
+        page_keys: keys asked for at once.
+
+    Raises:
+        S3SyncError: the bucket could not be listed.
+    """
+    while True:
+        end_if_dead(parts, source.id)
+        progress = continue_listing(
+            source,
+            catalog=parts.catalog,
+            store=parts.store_for(source),
+            clock=parts.clock,
+            owner=parts.owners.me(),
+            fresh=True,
+            approve_deletes=approve_deletes,
+            on_page=on_page,
+            page_keys=page_keys,
+            snapshots=parts.snapshots,
+        )
+        if progress is not None:
+            return progress.listing
+        if on_wait is not None:
+            on_wait()
+            on_wait = None
+        parts.clock.sleep(WAIT_SECONDS)
+
+
+def end_if_dead(parts: ListingParts, source_id: str) -> str | None:
+    """End a source's listing whose process has died; returns the owner of one that lives."""
+    owner = parts.catalog.listings.live_owner(source_id)
+    if owner is not None and parts.owners.is_dead(owner):
+        parts.catalog.listings.end_dead(source_id, owner=owner)
+        return None
+    return owner
+
+
+def describe(progress: ListingProgress | None) -> str:
+    """Return a sentence on how far a listing came."""
+    if progress is None:
+        return "another process lists it"
+    listing = progress.listing
+    text = (
+        f"listed {listing.listed} objects: {listing.new} new, {listing.changed} changed, "
+        f"{listing.gone} gone"
+    )
+    if listing.state is ListingState.BLOCKED:
+        return f"{text}; removals wait for `s3sync approve-deletes`"
+    return text if progress.done else f"{text}; it goes on at the next tick"
