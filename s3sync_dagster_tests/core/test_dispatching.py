@@ -23,8 +23,8 @@ class AskedRuns:
     def __init__(self, answer=True):
         self.answer, self.orders, self.partitions = answer, [], []
 
-    def add_partitions(self, source_name, names):
-        self.partitions.append((source_name, list(names)))
+    def add_partitions(self, source, names):
+        self.partitions.append((source.name, list(names)))
 
     def launch(self, order):
         if isinstance(self.answer, Exception):

@@ -38,9 +38,9 @@ def test_words_are_found_in_every_form_of_the_source():
     given = all_words()
     places = {
         "excluded": "core/selection.py",  # Skip("...")
-        "no_sidecar": "engine/batch/read.py",  # work.skip("...")
+        "no_sidecar": "core/decision.py",  # replace(..., reason="...")
         "already_claimed": "engine/batch/sidecars.py",  # reason="..."
-        "record_ids_busy": "engine/batch/settle.py",  # a constant
+        "record_ids_busy": "core/patience.py",  # a constant
         "chroma_error": "ports/chroma_http.py",  # one of two
         "throttled": "model/errors.py",  # a class's own word
         "invalid_metadata": "core/sidecar.py",  # a table of checks

@@ -15,7 +15,9 @@ def refusal_of_model(parts: BatchParts, error: FixInput) -> S3SyncError:
         # A text of its own: one that was asked before would come from the vector cache.
         parts.embedder.embed_documents([f"Is a text taken? {parts.clock.uuid()}"])
     except S3SyncError as refused:
-        return _refuses_all(f"The model {parts.embedder.name!r}", "model_refuses", error, refused)
+        return _refuses_all(
+            f"The model {parts.embedder.name!r}", error, refused, reason="model_refuses"
+        )
     return error
 
 
@@ -29,11 +31,11 @@ def refusal_of_collection(parts: BatchParts, group: WriteGroup, error: FixInput)
         collection.probe(vectors[0], source_id=parts.source.id, name=name)
     except S3SyncError as refused:
         what = f"The collection {collection.name!r}"
-        return _refuses_all(what, "collection_refuses", error, refused)
+        return _refuses_all(what, error, refused, reason="collection_refuses")
     return error
 
 
-def _refuses_all(what: str, reason: str, error: FixInput, refused: S3SyncError) -> S3SyncError:
+def _refuses_all(what: str, error: FixInput, refused: S3SyncError, *, reason: str) -> S3SyncError:
     if not isinstance(refused, FixInput | FixConfiguration):
         return refused  # it does not answer now: the next attempt tells
     return FixConfiguration(
