@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.batch_end import mark_suspects, return_to_pending
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.returns import mark_suspects, return_to_pending
 from s3sync_dagster.catalog.rows import batch_of, groups
 from s3sync_dagster.catalog.tables import batches, documents, invocations, objects, sources
 from s3sync_dagster.core.patience import LEASE_SECONDS

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.changed_meanwhile import ask_for_overtaken
 from s3sync_dagster.catalog.claims import claim_documents
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
-from s3sync_dagster.catalog.overtaken import ask_for_overtaken
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.settlement import (
     Trace,

@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.departures import departing, let_depart, next_part
 from s3sync_dagster.catalog.invocations import insert_automatic
+from s3sync_dagster.catalog.listing_end import departing, let_depart, next_part
 from s3sync_dagster.catalog.object_rows import upsert_objects
 from s3sync_dagster.catalog.rows import groups, listing_of, object_of
 from s3sync_dagster.catalog.tables import invocations, listings, objects

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from s3sync_dagster.catalog.recovery import store_recovered
+from s3sync_dagster.catalog.recovered import store_recovered
 from s3sync_dagster.cli.options import as_json, chroma_url, opened
 from s3sync_dagster.cli.source_options import embedding, embedding_config
 from s3sync_dagster.cli.sync_progress import DrawnProgress

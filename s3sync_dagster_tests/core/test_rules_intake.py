@@ -160,7 +160,7 @@ def test_a_tick_says_what_it_met(world, queue):
     queue.send(created("a.txt"))
     queue.send(created("b.txt").replace('"bucket"}', '"another"}'))
     queue.send("no JSON")
-    text = take(world, queue).describe()
+    text = take(world, queue).counts.describe()
     assert text == (
         "3 messages, 2 events, 1 of no source, 1 not understood and left to the dead-letter queue"
     )
