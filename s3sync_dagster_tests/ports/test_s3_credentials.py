@@ -9,7 +9,8 @@ import pytest
 
 from s3sync_dagster.engine.pages import open_pages
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, NotPossible, S3SyncError
-from s3sync_dagster.model.source import CredentialsConfig, Source
+from s3sync_dagster.model.place import CredentialsConfig, S3Place
+from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.s3 import S3ObjectStore
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint
 from s3sync_dagster_tests.opened import open_object_store
@@ -314,10 +315,9 @@ def test_a_directory_bucket_is_not_looked_for_in_other_regions(
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    source = Source(
-        id="1", name="docs", bucket_name="express--use1-az4--x-s3", collection_name="docs"
+    store = open_object_store(
+        S3Place(bucket_name="express--use1-az4--x-s3"), resolve_env=lambda _: None
     )
-    store = open_object_store(source, resolve_env=lambda _: None)
     with pytest.raises(InvalidSetting, match="set the source's region"):
         store.list_unordered("", token=None)
     assert store.requests()["HEAD"] == 0
