@@ -50,7 +50,9 @@ def fetch(folder: Path) -> None:
     part.mkdir(parents=True)
     for command in (
         ["init", "--quiet"],
-        ["fetch", "--quiet", "--depth", "1", REPOSITORY, COMMIT],
+        ["remote", "add", "origin", REPOSITORY],
+        # What is read of it comes when it is read: its databases are larger than its texts.
+        ["fetch", "--quiet", "--depth", "1", "--filter=blob:none", "origin", COMMIT],
     ):
         subprocess.run(["git", "-C", str(part), *command], check=True)
     part.rename(folder)
