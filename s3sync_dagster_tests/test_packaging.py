@@ -145,6 +145,8 @@ for found in pkgutil.walk_packages(s3sync_dagster.__path__, "s3sync_dagster."):
         continue
     if found.name.endswith(("__main__", "local.aws_server")) or ".migrations." in found.name:
         continue
+    if found.name.endswith(("local.door", "doorkeeper", "chroma_door", "local.webserver")):
+        continue  # programs of the extra "stack"
     importlib.import_module(found.name)
 for name in s3sync_dagster.__all__:
     getattr(s3sync_dagster, name)

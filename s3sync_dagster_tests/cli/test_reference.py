@@ -11,8 +11,7 @@ from s3sync_dagster.cli.reference import all_commands, commands_markdown
 ROOT = Path(__file__).parents[2]
 SET_FOR_CHILDREN = {
     "DAGSTER_EVENT_BATCH_SIZE",
-    "S3SYNC_CODE_SERVER_HOST",
-    "S3SYNC_CODE_SERVER_PORT",
+    "S3SYNC_CODE_SERVER_SOCKET",
 }
 """Written by this project for processes that it starts; nobody else sets them."""
 COMMAND_CONTEXTS = {context.command_path: context for context in all_commands()}
