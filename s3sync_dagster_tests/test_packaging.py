@@ -150,7 +150,7 @@ for found in pkgutil.walk_packages(s3sync_dagster.__path__, "s3sync_dagster."):
     importlib.import_module(found.name)
 for name in s3sync_dagster.__all__:
     getattr(s3sync_dagster, name)
-source = s3sync_dagster.S3Source(name="docs", bucket_name="b", collection_name="docs")
+source = s3sync_dagster.S3Source(name="docs", bucket_name="bucket", collection_name="docs")
 s3sync_dagster.build_definitions([source]).resolve_job_def("index_docs")
 """
 
