@@ -143,7 +143,11 @@ import importlib, pkgutil, s3sync_dagster
 for found in pkgutil.walk_packages(s3sync_dagster.__path__, "s3sync_dagster."):
     if found.name.startswith(("s3sync_dagster.api", "s3sync_dagster.local.samples")):
         continue
-    if found.name.endswith(("__main__", "local.aws_server")) or ".migrations." in found.name:
+    if found.name.endswith("__main__") or ".migrations." in found.name:
+        continue
+    if found.name.removeprefix("s3sync_dagster.local.") in (
+        "aws_server", "chroma_door", "door", "doorkeeper", "webserver"
+    ):  # processes of `s3sync up` and `s3sync demo`
         continue
     if found.name.endswith(("local.door", "doorkeeper", "chroma_door", "local.webserver")):
         continue  # programs of the extra "stack"

@@ -130,14 +130,14 @@ def uses_sqlite_storage(instance, _):
 def uses_pruning(instance, _):
     execute(instance)
     later = datetime.now(UTC) + timedelta(days=40)
-    assert pruning.prune_runs(instance, ["docs"], now=later) == 1
+    assert pruning.prune_runs(instance, ["docs"], keep_runs=0, now=later) == 1
     assert instance.get_runs_count() == 0
     assert instance.get_materialized_partitions(KEY) == {"good"}
     for passed in (False, True):
         instance.report_runless_asset_event(
             dg.AssetCheckEvaluation(asset_key=KEY, check_name="whole", passed=passed)
         )
-    assert pruning.prune_evaluations(instance, ["docs"], now=later) == 1
+    assert pruning.prune_evaluations(instance, [KEY], now=later) == 1
 
 
 def uses_launcher(instance, home):
