@@ -51,6 +51,9 @@ def choose(content: Content, *, name: str, content_type: str | None) -> Choice:
         proven = "broken" if named is not None and named.reader in _COMPOUND else "binary"
     if proven in ("broken", "broken_zip"):
         raise UnreadableFile("The file is cut off or damaged.", reason="damaged")
+    if proven == "old_workbook":
+        message = "Workbooks of Excel 2 to 4 are not read: save it as XLSX."
+        raise UnsupportedFile(message, reason="unsupported_file")
     if proven in _SKIPS:
         raise UnsupportedFile(_SKIPS[proven], reason=proven)
     if proven is not None and (named is None or proven != named.reader):

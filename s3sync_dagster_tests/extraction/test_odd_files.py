@@ -15,7 +15,7 @@ from s3sync_dagster.extraction.content import sniff
 from s3sync_dagster.extraction.follow import Reading
 from s3sync_dagster.extraction.steps import Converted
 from s3sync_dagster.model.document import Document
-from s3sync_dagster.model.errors import EmptyText, MissingEngine, UnreadableFile
+from s3sync_dagster.model.errors import EmptyText, MissingEngine, UnreadableFile, UnsupportedFile
 from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster_tests.extraction import corpus, raw_pdf
 from s3sync_dagster_tests.extraction.conftest import Read
@@ -235,6 +235,12 @@ def test_open_document_with_a_password_is_protected(read: Read):
     with pytest.raises(UnreadableFile) as caught:
         read(out.getvalue(), "a.odt")
     assert caught.value.reason == "encrypted"
+
+
+@pytest.mark.parametrize("head", ["09000400", "09020600", "09040600"])
+def test_workbook_before_excel_5_says_what_it_is(read: Read, head: str):
+    with pytest.raises(UnsupportedFile, match="Excel 2 to 4"):
+        read(bytes.fromhex(head) + b"\0" * 40, "a.xls")
 
 
 def test_word_95_names_the_program_that_reads_it():
