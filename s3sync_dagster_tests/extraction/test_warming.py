@@ -31,7 +31,7 @@ def warmed(names, **engines):
 
 def test_each_reader_is_started_once_and_text_starts_none():
     names = ["a.html", "b/c.HTM", "d.docx", "e.py", "f.md", "g.zip", "h", "i.unknown"]
-    assert sorted(warmed(names)) == ["readers:read_docx", "readers:read_html"]
+    assert sorted(warmed(names)) == ["readers:read_docx", "readers:read_html_fast"]
 
 
 def test_what_cannot_be_read_is_left_to_its_own_reading():
