@@ -50,6 +50,14 @@ TRIES_ALONE = 2
 """Further tries of such a document, with nothing beside it, before its bytes are blamed."""
 
 
+def keeps_its_mark(deaths: int, silent_deaths: int) -> bool:
+    """Return whether a batch with such a key leaves its keys marked as begun until each is settled.
+
+    Whatever step kills the worker then, its key is among the marked ones.
+    """
+    return deaths > 0 or silent_deaths >= SILENT_DEATHS
+
+
 def suspects_together(deaths: int) -> int:
     """Return how many keys with so many deaths (at least one) go into one batch."""
     return max(1, BEGUN_AT_ONCE >> deaths)

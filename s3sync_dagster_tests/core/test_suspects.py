@@ -2,7 +2,12 @@
 
 import pytest
 
-from s3sync_dagster.core.suspects import BEGUN_AT_ONCE, Deaths, suspects_together
+from s3sync_dagster.core.suspects import (
+    BEGUN_AT_ONCE,
+    Deaths,
+    keeps_its_mark,
+    suspects_together,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,3 +32,11 @@ def test_only_the_third_death_alone_makes_a_key_poison():
 def test_suspects_are_halved_after_each_death_down_to_one():
     assert [suspects_together(deaths) for deaths in range(1, 8)] == [8, 4, 2, 1, 1, 1, 1]
     assert BEGUN_AT_ONCE == 16
+
+
+@pytest.mark.parametrize(
+    ("deaths", "silent", "kept"),
+    [(0, 0, False), (1, 0, True), (0, 1, False), (0, 2, True), (0, 3, True), (2, 5, True)],
+)
+def test_whose_mark_stays_until_each_key_is_settled(deaths, silent, kept):
+    assert keeps_its_mark(deaths, silent) is kept

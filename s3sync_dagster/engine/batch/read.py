@@ -22,7 +22,7 @@ from s3sync_dagster.core.facts import (
 )
 from s3sync_dagster.core.guard import GUARD_MINIMUM, may_leave
 from s3sync_dagster.core.selection import decide, require_inside_prefix
-from s3sync_dagster.core.suspects import BEGUN_AT_ONCE, NOT_PROVEN, SILENT_DEATHS, TRIES_ALONE
+from s3sync_dagster.core.suspects import BEGUN_AT_ONCE, NOT_PROVEN, TRIES_ALONE, keeps_its_mark
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.sidecars import apply_sidecars, read_sidecar
@@ -83,12 +83,10 @@ def _read_all(
 ) -> list[Deed]:
     deeds: list[Deed] = []
     marked: list[str] = []
-    # Where workers died with these keys, the mark of having been begun stays until each is
-    # settled: whatever step kills the worker, its key is among the marked ones.
     careful = any(
-        invocation.deaths or invocation.silent_deaths >= SILENT_DEATHS
+        keeps_its_mark(one.deaths, one.silent_deaths)
         for facts in found
-        for invocation in facts.invocations
+        for one in facts.invocations
     )
     with ThreadPoolExecutor(max_workers=max(parts.threads, 1)) as threads:
         for place in range(0, len(found), BEGUN_AT_ONCE):
