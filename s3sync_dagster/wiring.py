@@ -100,7 +100,7 @@ class Parts:
         """Return the store of the source's objects."""
         with self._lock:
             known = self._stores.get(source.id)
-            if known is None or known[0] != source:
+            if known is None or known[0].place != source.place:
                 store = open_store(source, self.surroundings)
                 self._stores[source.id] = known = (source, store)
             return known[1]

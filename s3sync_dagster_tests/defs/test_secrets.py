@@ -30,7 +30,8 @@ def test_what_the_ui_is_given_holds_names_and_no_value(secrets):
         "secret_access_key_env": NAMES[1],
         "session_token_env": NAMES[2],
     }
-    embedding = {"kind": "openai", "api_key_env": NAMES[3]}
+    embedding = {"kind": "openai", "endpoint_url": "http://e/v1", "model": "m"}
+    embedding |= {"api_key_env": NAMES[3]}
     declared = S3Source(
         name="one", bucket_name="bucket", collection_name="ones", embedding=embedding, **credentials
     )
