@@ -38,13 +38,14 @@ def setting_options(settings: Iterable[Setting], *, new: bool = False) -> Callab
 
     def decorate(function: F) -> F:
         for setting in reversed(list(settings)):
+            required = new and setting.required and not setting.path.startswith("place.")
             function = click.option(
                 *_names(setting),
                 setting.parameter,
                 type=_type(setting),
                 multiple=setting.kind == "texts",
-                default=None,
-                required=new and setting.required and not setting.path.startswith("place."),
+                required=required,
+                **({} if required else {"default": None}),  # click takes a None for an answer
                 metavar=setting.metavar,
                 help=_help(setting, new=new),
             )(function)
