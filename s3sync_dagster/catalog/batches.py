@@ -183,11 +183,18 @@ class Batches:
             token: the batch.
             died: its worker is dead: keys that were begun become suspects.
         """
+        return self._release(token, _LIVE, died=died)
+
+    def take_back(self, token: str) -> bool:
+        """End a batch that is still reserved; one whose run has begun goes on."""
+        return self._release(token, batches.c.state == "reserved", died=False)
+
+    def _release(self, token: str, which: sa.ColumnElement[bool], *, died: bool) -> bool:
         with self._db.write() as tx:
             self._db.lock_batch(tx, token)
             row = tx.execute(
                 batches.update()
-                .where(batches.c.token == token, _LIVE)
+                .where(batches.c.token == token, which)
                 .values(state="released", finished_at=self._now())
                 .returning(batches.c.size, batches.c.source_id)
             ).first()

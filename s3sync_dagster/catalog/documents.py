@@ -111,7 +111,7 @@ class Documents:
                     tx,
                     token,
                     source,
-                    [one.key for one in ended if not one.gone],
+                    [one.key for one in ended if one.result.done and not one.gone],
                     gone=[one.key for one in ended if one.gone],
                     now=now,
                 )

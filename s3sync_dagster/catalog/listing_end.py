@@ -14,6 +14,7 @@ from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, invocations, objects, sidecars
 from s3sync_dagster.core.state import Departing, DepartureCursor, page_number
+from s3sync_dagster.core.targets import SIDECAR_OWNER
 
 KEEP_SKIPPED = ("archived", "sidecar")
 """Skips that leave records where they are: the object is still wanted."""
@@ -25,18 +26,35 @@ _MISSED = sa.text("objects.missed_listing_id > 0")
 def departing(tx: sa.Connection, listing: sa.Row[Any]) -> Departing:
     """Return how many documents a listing ends, by the state of the catalog now."""
     here = (documents.c.source_id == listing.source_id, documents.c.phase != "removing")
+    kinds = _kinds(listing, removes=True)
     doomed = sum(
         tx.execute(
             sa.select(sa.func.count())
             .select_from(documents.join(objects, _same_key(documents)))
             .where(*here, *conditions)
         ).scalar_one()
-        for conditions in _kinds(listing, removes=True)
+        for conditions in kinds
     )
+    # A document also goes when the sidecar goes that asks for it. Where both are unseen it counts
+    # twice, which only makes the guard more careful.
+    asked_by_unseen = tx.execute(
+        sa.select(sa.func.count())
+        .select_from(
+            documents.join(
+                objects,
+                sa.and_(
+                    objects.c.source_id == documents.c.source_id,
+                    documents.c.owner == SIDECAR_OWNER + sa.cast(objects.c.object_key, sa.Text),
+                ),
+            )
+        )
+        .where(*here, *kinds[0])
+    ).scalar_one()
+    doomed += asked_by_unseen
     if not doomed:
         return Departing(documents=0, of=0)
     total = tx.execute(sa.select(sa.func.count()).select_from(documents).where(*here)).scalar_one()
-    return Departing(documents=doomed, of=total)
+    return Departing(documents=min(doomed, total), of=total)
 
 
 def next_part(

@@ -104,6 +104,16 @@ def known_objects(tx: sa.Connection, source_id: str, keys: Iterable[str]) -> dic
     return found
 
 
+def blank_etags(tx: sa.Connection, source_id: str, keys: Iterable[str]) -> None:
+    """Forget the version of objects of which old news came: the next reader asks the bucket."""
+    for part in groups(keys):
+        tx.execute(
+            objects.update()
+            .where(objects.c.source_id == source_id, objects.c.object_key.in_(part))
+            .values(etag="", size=-1)
+        )
+
+
 def note_sequencers(tx: sa.Connection, source_id: str, sequencers: Mapping[str, str]) -> None:
     """Store the sequencers of removals, so that older news is known for what it is."""
     if sequencers:

@@ -279,9 +279,10 @@ def _settle_objects(
         if not one.gone
     ]
     if there:
+        # What failed shows also on an object that is gone: its removal waits for its time.
         statement = (
             objects.update()
-            .where(here, objects.c.gone.is_(False))
+            .where(here, sa.or_(objects.c.gone.is_(False), sa.bindparam("b_outcome") == "failed"))
             .values(
                 outcome_etag=sa.func.coalesce(
                     sa.bindparam("b_etag", type_=sa.Text()), objects.c.etag

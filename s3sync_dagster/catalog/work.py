@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.object_rows import (
+    blank_etags,
     known_objects,
     note_sequencers,
     upsert_objects,
@@ -164,18 +165,20 @@ class Work:
                 source_id,
                 {key: sequencers[key] for key in remove if key in sequencers and key not in old},
             )
-            asked = {*remove, *(key for key in sync if key in old)}
+            blank_etags(tx, source_id, old)
             insert_automatic(
                 self._db,
                 tx,
                 source_id,
-                [key for key in sync if key not in asked],
+                [key for key in sync if key not in set(remove)],
                 trigger="event",
                 now=now,
             )
-            insert_automatic(
-                self._db, tx, source_id, sorted(asked), trigger="event", kind="remove", now=now
-            )
+            # Only what tells a removal is evidence for one, together with a HEAD.
+            told = sorted(key for key in remove if key not in old)
+            insert_automatic(self._db, tx, source_id, told, trigger="event", kind="remove", now=now)
+            late = sorted(key for key in remove if key in old)
+            insert_automatic(self._db, tx, source_id, late, trigger="event", now=now)
 
     def apply_sidecars(
         self, source_id: str, changes: Sequence[SidecarChange], *, held: Collection[str] = ()

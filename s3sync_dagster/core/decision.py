@@ -47,6 +47,8 @@ class Decision:
     """Invocation id -> collection, for invocations that asked for one document."""
     remove: Literal["nothing", "stale", "all"] = "nothing"
     """Which of its documents go in mirror mode: those of other bytes, or all."""
+    held_back: bool = False
+    """True where the guard keeps every document of the key, whatever else it is asked."""
     reason: str | None = None
     """Stable word for a skip."""
     message: str | None = None
@@ -92,7 +94,13 @@ def not_there(facts: KeyFacts) -> Decision:
 
 def hold_back(facts: KeyFacts) -> Decision:
     """Return the decision to keep the records of an object that is missing."""
-    return Decision(facts=facts, verdict="skip", reason="removal_blocked", message=REMOVAL_BLOCKED)
+    return Decision(
+        facts=facts,
+        verdict="skip",
+        held_back=True,
+        reason="removal_blocked",
+        message=REMOVAL_BLOCKED,
+    )
 
 
 def leave_out(facts: KeyFacts, source: Source) -> Decision | None:

@@ -70,6 +70,8 @@ def documents_to_remove(deed: Deed, *, mirror: bool) -> list[DocumentState]:
     A mode that keeps documents keeps whole ones: of what was only begun nothing stays.
     """
     end = deed.end
+    if end.held_back:
+        return []
     known = list({one.id: one for one in (*end.facts.documents, *deed.held)}.values())
     doomed = [one for one in known if _named_by(end, one) and (mirror or one.begun_only)]
     if end.targets is not None:

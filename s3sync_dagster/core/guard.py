@@ -2,13 +2,10 @@
 
 GUARD_MINIMUM = 50
 """So many documents may always go, but never all of them."""
+FEW_DOCUMENTS = 10
+"""Fewer than so many that a person or a request finds missing go, were they all there are."""
 GUARD_SHARE = 0.2
 """Part of a source's documents that may go."""
-
-
-def may_leave(total: int) -> float:
-    """Return how many of a source's documents may go without a person's word, but never all."""
-    return max(GUARD_MINIMUM, GUARD_SHARE * total)
 
 
 def needs_approval(leaving: int, *, total: int) -> bool:
@@ -18,4 +15,4 @@ def needs_approval(leaving: int, *, total: int) -> bool:
         leaving: documents that would go.
         total: documents of the source, those included.
     """
-    return leaving > may_leave(total) or 0 < leaving == total
+    return leaving > max(GUARD_MINIMUM, GUARD_SHARE * total) or 0 < leaving == total

@@ -231,6 +231,9 @@ def _as_dagster_has_it(context: dg.OpExecutionContext, batch: OpsBatch) -> Itera
     except BatchFailed as failed:
         error = failed.error
         report_keys(context, batch.asset_key, batch.source, failed.outcomes)
+        tell_others = context.resources.s3sync.hooks.get("report")
+        if tell_others is not None:
+            tell_others(failed.outcomes)
         raise dg.Failure(
             f"{error.reason}: {error.message}",
             metadata={"reason": error.reason},

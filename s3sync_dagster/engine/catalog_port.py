@@ -152,6 +152,10 @@ class BatchesPort(Protocol):
         """Prolong the reservation of a batch whose run is still queued."""
         ...
 
+    def take_back(self, token: str) -> bool:
+        """End a batch that is still reserved."""
+        ...
+
     def release(self, token: str, *, died: bool) -> bool:
         """End a live batch that will not finish."""
         ...

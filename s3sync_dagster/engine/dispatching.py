@@ -12,6 +12,7 @@ from s3sync_dagster.core.reservation import Take
 from s3sync_dagster.core.state import BatchRow
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import Source
 
 RunState = Literal["unknown", "queued", "working", "overdue", "ended"]
@@ -20,6 +21,7 @@ UNSEEN_SECONDS = 30.0
 """A reservation without any run after this is asked for again: the daemon dropped the request."""
 BATCHES_AT_ONCE = 20
 ROUNDS_TO_MEND = 3
+FRUITLESS_RUNS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +143,8 @@ def _hand_on(catalog: CatalogPort, runs: Runs, order: BatchOrder) -> bool:
         launched = runs.launch(order)
     finally:
         if not launched:
-            catalog.batches.release(order.token, died=False)
+            # Only what is still reserved: a launch whose answer was lost may have begun its run.
+            catalog.batches.take_back(order.token)
     return launched
 
 
@@ -192,13 +195,20 @@ def work_off(
         on_reaped: told of each batch that an earlier process left.
         wait_seconds: between two looks while another process holds keys.
     """
-    noted, mended = False, 0
+    noted, mended, fruitless = False, 0, 0
     while True:
         run_id = clock.uuid()
         order = _take(catalog, source, owner=owner, run_id=run_id)
         if order is not None:
             work(order, run_id)
-            catalog.batches.release(order.token, died=False)
+            # A run that ends before it begins with its batch would be followed by the same at once.
+            fruitless = fruitless + 1 if catalog.batches.release(order.token, died=False) else 0
+            if fruitless >= FRUITLESS_RUNS:
+                raise Unavailable(
+                    f"{fruitless} runs of {source.name!r} ended before they began with their keys; "
+                    "the run's log in Dagster says why.",
+                    reason="runs_do_not_begin",
+                )
             continue
         reaped = reap(
             catalog,

@@ -120,13 +120,24 @@ class ChromaCollection:
         step = self.write_limits.max_records
         for start in range(0, len(ids), step):
             part = slice(start, start + step)
-            self._send("update", {"ids": list(ids[part]), "metadatas": list(metadatas[part])})
+            self._halving("update", {"ids": list(ids[part]), "metadatas": list(metadatas[part])})
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete by id; missing ids are not an error."""
         step = self.write_limits.max_records
         for start in range(0, len(ids), step):
-            self._send("delete", {"ids": list(ids[start : start + step])})
+            self._halving("delete", {"ids": list(ids[start : start + step])})
+
+    def _halving(self, operation: str, body: Mapping[str, list[Any]]) -> None:
+        """Send what has a list for each field, in halves where it is refused as too large."""
+        try:
+            self._send(operation, body)
+        except LimitExceeded:
+            half = len(body["ids"]) // 2
+            if half == 0:
+                raise
+            self._halving(operation, {name: values[:half] for name, values in body.items()})
+            self._halving(operation, {name: values[half:] for name, values in body.items()})
 
     def get(
         self, ids: Sequence[str], *, documents: bool = False, vectors: bool = False

@@ -256,7 +256,9 @@ def _failure(response: httpx.Response, *, subject: str) -> S3SyncError:
     if status == 409:
         return Conflict(f"Chroma already has {where}", reason="already_exists")
     if status == 413:
-        return LimitExceeded(f"Chroma refused a request as too large: {where}", reason="too_large")
+        return LimitExceeded(
+            f"Chroma refused a request as too large: {where}", reason="request_too_large"
+        )
     if status == 429:
         return _throttled(response, f"Chroma asks for a pause: {where}")
     if may_pass(said):

@@ -122,7 +122,7 @@ def test_people_read_words_and_programs_read_json(s3sync, aws_endpoint, bucket, 
     assert hits[0]["words"] > 0
     hits = s3sync("query", "28 days", "-c", collection, "-n", "1", "--context", "1", "--group")
     assert re.match(
-        r"docs/a\.md\n1\. docs/a\.md:1-3 .*  \d\.\d{3} \(dense \S+, words \S+\)\n", hits.out
+        r"docs/a\.md\n1\. docs/a\.md:1-3.*  \d\.\d{3} \(dense \S+, words \S+\)\n", hits.out
     )
     assert "\n   > " in hits.out
     dense = s3sync("query", "28 days", "-c", collection, "--dense", "--json").json

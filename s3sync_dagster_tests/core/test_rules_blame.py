@@ -2,14 +2,18 @@
 
 import pytest
 
+from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.core.suspects import TRIES_ALONE
 from s3sync_dagster.model.errors import (
+    AccessDenied,
     InvalidSetting,
     LimitExceeded,
     RecordRejected,
+    Unavailable,
     UnreadableFile,
 )
 from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster.model.source import AutoSync
 from s3sync_dagster_tests.core.rules import event, sidecar, states
 from s3sync_dagster_tests.engine_fixture import text_extractor
 
@@ -231,3 +235,146 @@ class TestRemovals:
         world.sync()
         assert set(states(world).values()) == {("indexed", None)}
         assert set(world.texts().values()) == {f"back {n}" for n in range(60)}
+
+
+class TestAfterTheFirstProbe:
+    """What was proven of one document is not proven of the others."""
+
+    def test_a_model_that_fails_after_one_bad_text_blames_no_other(self, world, filled):
+        asked = []
+
+        class Failing(Unpaid):
+            def embed_documents(self, texts):
+                asked.append(list(texts))
+                if len(asked) == 1 or len(asked) > 3:
+                    raise LimitExceeded("refused", reason="text_refused")
+                return self._embedder.embed_documents(texts)
+
+        world.listing()
+        world.run_batches(embedder=Failing(world.embedder))
+        found = [state for state in states(world).values() if state == ("failed", "text_refused")]
+        assert len(found) <= 1
+        assert len(world.texts()) >= len(filled) - 1
+
+    def test_metadata_that_one_record_may_not_have_fail_that_one_alone(self, world):
+        for name in ("a.txt", "b.txt"):
+            world.bucket.put(name, f"text {name}")
+        world.sync()
+        world.configure(metadata={"team": "x"}, on_config_change="reindex")
+
+        class Picky:
+            def open(self, name, **options):
+                port = world.collections.open(name, **options)
+                plain = type(port).update_metadata
+
+                class Refusing(type(port)):
+                    def update_metadata(self, ids, metadatas):
+                        if any(one.get("document_key") == "a.txt" for one in metadatas):
+                            raise RecordRejected("no")
+                        plain(self, ids, metadatas)
+
+                port.__class__ = Refusing
+                return port
+
+        world.listing()
+        world.run_batches(collections=Picky())
+        assert states(world) == {
+            "a.txt": ("failed", "record_rejected"),
+            "b.txt": ("indexed", None),
+        }
+
+
+class TestSidecarsThatVanish:
+    @pytest.fixture
+    def described(self, world):
+        for n in range(60):
+            world.bucket.put(f"{n:02}.txt", f"text {n}")
+            world.bucket.put(f"{n:02}.meta.json", sidecar(f"{n:02}.txt", f"id-{n}"))
+        world.configure(auto_sync=AutoSync.METADATA)
+        world.sync()
+        assert len(world.texts()) == 60
+        return world
+
+    def remove(self, world, *, texts):
+        for n in range(60):
+            world.bucket.delete(f"{n:02}.meta.json")
+            if texts:
+                world.bucket.delete(f"{n:02}.txt")
+
+    @pytest.mark.parametrize("texts", [True, False])
+    def test_the_guard_counts_documents_whose_sidecar_goes(self, described, texts):
+        self.remove(described, texts=texts)
+        assert described.listing().listing.state == "blocked"
+        described.run_batches()
+        assert len(described.texts()) == 60
+
+    @pytest.mark.parametrize("listed", [True, False])
+    def test_nobodys_request_takes_their_records(self, described, listed):
+        self.remove(described, texts=True)
+        if listed:
+            described.listing()
+        names = [f"{n:02}" for n in range(60)]
+        described.ask(*[f"{name}.meta.json" for name in names], *[f"{name}.txt" for name in names])
+        described.run_batches()
+        assert len(described.texts()) == 60
+
+    def test_one_that_goes_takes_its_documents_along(self, described):
+        described.bucket.delete("07.meta.json")
+        described.sync()
+        assert len(described.texts()) == 59
+
+
+def test_old_news_of_a_create_is_no_evidence_of_a_removal(world):
+    for n in range(60):
+        world.bucket.put(f"{n:02}.txt", f"text {n}")
+    world.sync()
+    for n in range(60):
+        event(world, f"{n:02}.txt", sequencer="0F")
+    world.run_batches()
+    for n in range(60):
+        world.bucket.delete(f"{n:02}.txt")
+    world.listing()
+    for n in range(60):
+        event(world, f"{n:02}.txt", sequencer="0A")
+    world.run_batches()
+    assert len(world.texts()) == 60
+
+
+@pytest.mark.parametrize("error", [AccessDenied("no"), LimitExceeded("413"), Unavailable("away")])
+def test_a_removal_that_fails_waits_for_its_time_and_succeeds_in_the_end(world, error):
+    for name in ("a.txt", "b.txt"):
+        world.bucket.put(name, "text")
+    world.sync()
+    world.bucket.delete("a.txt")
+    tries = []
+
+    class Stubborn:
+        on = True
+
+        def open(self, name, **options):
+            port = world.collections.open(name, **options)
+            plain = type(port).delete
+
+            class Refusing(type(port)):
+                def delete(self, ids):
+                    if Stubborn.on:
+                        tries.append(ids)
+                        raise error
+                    plain(self, ids)
+
+            port.__class__ = Refusing
+            return port
+
+    world.listing()
+    stubborn = Stubborn()
+    patience = Patience(tries=1, final=True)
+    for _ in range(5):
+        world.run_batches(collections=stubborn, patience=patience)
+        world.catalog.documents.enqueue_unclean(world.source.id)
+    assert len(tries) == 1
+    Stubborn.on = False
+    world.clock.seconds += DAY
+    world.catalog.documents.enqueue_unclean(world.source.id)
+    world.listing()
+    world.run_batches(collections=stubborn)
+    assert len(world.texts()) == 1

@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.defs import dispatching
 from s3sync_dagster.defs.dagster_internals.pruning import prune_runs
+from s3sync_dagster.engine import dispatching
 from s3sync_dagster_tests.conftest_catalog import fresh_postgres_database
 from s3sync_dagster_tests.defs.defs_fixture import open_world
 
@@ -133,10 +133,10 @@ def test_a_worker_that_died_elsewhere_is_released_when_its_lease_ends(world):
         request.run_key, owner="another-home:1-x", run_id="run-elsewhere"
     )
     dispatcher = world.dispatcher()
-    assert dispatcher.release_dead(log=print) == []
+    assert dispatcher._release_dead(log=print) == []
     with world.catalog.database.write() as tx:
         tx.exec_driver_sql("UPDATE batches SET lease_until = 0")
-    assert dispatcher.release_dead(log=print) == ["released a batch: its lease ended"]
+    assert dispatcher._release_dead(log=print) == ["released a batch: its lease ended"]
     (result,) = world.dispatch()
     assert result.success
     assert world.statuses("a.md") == {"a.md": "MATERIALIZED"}

@@ -68,7 +68,7 @@ def ask(http):
         (402, "pay first", errors.FixConfiguration, "chroma_misconfigured", 1),
         (410, "", errors.FixConfiguration, "chroma_misconfigured", 1),
         (409, "no", errors.Conflict, "already_exists", 1),
-        (413, "Payload too large", errors.LimitExceeded, "too_large", 1),
+        (413, "Payload too large", errors.LimitExceeded, "request_too_large", 1),
         (408, "", errors.Unavailable, "chroma_unavailable", 8),
         (425, "", errors.Unavailable, "chroma_unavailable", 8),
         (429, "You have been rate limited.", errors.Throttled, "throttled", 8),

@@ -23,12 +23,10 @@ def refusal_of_model(parts: BatchParts, error: FixInput) -> S3SyncError:
 
 def refusal_of_collection(parts: BatchParts, group: WriteGroup, error: FixInput) -> S3SyncError:
     """Return the error of records that a collection refused, after writing another one to it."""
-    collection, vectors = group.collection, group.vectors
-    if vectors is None:
-        return FixConfiguration(error.message, reason=error.reason)
+    collection, name = group.collection, f"s3sync-probe-{parts.clock.uuid()}"
     try:
-        name = f"s3sync-probe-{parts.clock.uuid()}"
-        collection.probe(vectors[0], source_id=parts.source.id, name=name)
+        vector = parts.embedder.embed_documents(["a probe of s3sync"])[0]
+        collection.probe(vector, source_id=parts.source.id, name=name)
     except S3SyncError as refused:
         what = f"The collection {collection.name!r}"
         return _refuses_all(what, error, refused, reason="collection_refuses")

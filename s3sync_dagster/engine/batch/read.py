@@ -20,7 +20,7 @@ from s3sync_dagster.core.facts import (
     told_ref,
     told_removed,
 )
-from s3sync_dagster.core.guard import GUARD_MINIMUM, may_leave
+from s3sync_dagster.core.guard import FEW_DOCUMENTS, needs_approval
 from s3sync_dagster.core.selection import decide, require_inside_prefix
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE, NOT_PROVEN, TRIES_ALONE, keeps_its_mark
 from s3sync_dagster.engine.batch.lease import Lease
@@ -46,7 +46,7 @@ def read_batch(parts: BatchParts, lease: Lease, begun: set[str]) -> list[Deed]:
     until = parts.clock.monotonic() + parts.take_seconds
     found = parts.catalog.work.load(lease.token)
     first = [facts for facts in found if facts.is_sidecar]
-    deeds = _read_all(parts, lease, first, begun, until=until)
+    deeds = _guarded(parts, _read_all(parts, lease, first, begun, until=until))
     if deeds:  # what they ask for concerns other keys of this batch
         deeds = apply_sidecars(parts, deeds, held=[facts.key for facts in found])
         parts.at("sidecars")
@@ -64,13 +64,16 @@ def _guarded(parts: BatchParts, deeds: list[Deed]) -> list[Deed]:
         deed.key
         for deed in deeds
         if deed.end.verdict == "gone"
-        and deed.decision.facts.documents
+        and (deed.decision.facts.documents or deed.decision.facts.own_sidecar)
         and not listed_as_gone(deed.decision.facts)
         and not told_removed(deed.decision.facts)
     }
-    if len(doubtful) <= GUARD_MINIMUM:
+    if len(doubtful) < FEW_DOCUMENTS:
         return deeds
-    if len(doubtful) <= may_leave(parts.catalog.documents.count(parts.source.id)):
+    going = sum(
+        max(len(deed.decision.facts.documents), 1) for deed in deeds if deed.key in doubtful
+    )
+    if not needs_approval(going, total=parts.catalog.documents.count(parts.source.id)):
         return deeds
     return [
         Deed(decision=hold_back(deed.decision.facts), ms=deed.ms) if deed.key in doubtful else deed

@@ -8,7 +8,13 @@ from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.ports import CollectionPort
-from s3sync_dagster.model.errors import LeaseLost, NotFound, S3SyncError
+from s3sync_dagster.model.errors import (
+    FixConfiguration,
+    FixInput,
+    LeaseLost,
+    NotFound,
+    S3SyncError,
+)
 
 DOCUMENTS_AT_ONCE = 200
 
@@ -34,6 +40,9 @@ def remove_doomed(parts: BatchParts, lease: Lease, ledger: Ledger) -> None:
                 _remove(parts, lease, ledger, name, [document for _, document in part])
             except LeaseLost:
                 raise
+            except FixInput as error:  # no bytes are at fault where ids are deleted
+                refused = FixConfiguration(error.message, reason=error.reason)
+                keys.update({key: refused for key, _ in part})
             except S3SyncError as error:
                 keys.update({key: error for key, _ in part})
     for key, error in keys.items():

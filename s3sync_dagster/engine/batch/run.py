@@ -118,7 +118,7 @@ class BatchRun:
 
     def _settle_rest(self, error: S3SyncError) -> list[KeyOutcome]:
         """Settle the keys that the batch still holds; each counts an attempt."""
-        token, outcomes = self._lease.token, list[KeyOutcome]()
+        token = self._lease.token
         try:
             left = [
                 replace(facts, begun=facts.key in self._begun)
@@ -137,9 +137,10 @@ class BatchRun:
             self._catalog.batches.begin(token, [one.key for one in left if not one.begun])
             self._catalog.documents.commit(token, self._source, outcomes=outcomes)
             self._catalog.batches.finish(token)
-        except S3SyncError as second:  # the lease ends by itself then
+        except Exception as second:  # noqa: BLE001  (the lease ends by itself then)
             if self._parts is not None:
-                self._parts.log(f"the batch could not be settled: {second.message}")
+                self._parts.log(f"the batch could not be settled: {batch_error(second).message}")
+            return []
         return outcomes
 
 

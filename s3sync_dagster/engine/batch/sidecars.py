@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from s3sync_dagster.core.decision import Decision
+from s3sync_dagster.core.decision import Decision, not_there
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.facts import SidecarChange, SidecarState
 from s3sync_dagster.core.sidecar import MAX_SIDECAR_BYTES, parse_sidecar
@@ -29,9 +29,10 @@ def read_sidecar(parts: BatchParts, decision: Decision) -> Deed:
     except NotFound as error:
         if error.reason == "bucket_not_found":
             raise
+        if facts.own_sidecar is None or not_there(facts).held_back:
+            return Deed(decision=decision, gone=True)
         change = SidecarChange(sidecar_key=facts.key, now=None, before=facts.own_sidecar)
-        asked = facts.own_sidecar is not None
-        return Deed(decision=decision, gone=True, sidecar=change if asked else None)
+        return Deed(decision=decision, gone=True, sidecar=change)
     except LimitExceeded:
         raise InvalidSidecar(
             f"sidecar {facts.key!r} cannot be followed: at most {MAX_SIDECAR_BYTES} bytes are read",

@@ -34,18 +34,20 @@ class Writer:
         """Write all that is to be written, and commit it group by group."""
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="s3sync-write") as writer:
             running: Future[None] | None = None
-            for group in self._groups():
-                self._lease.require(seconds=0)
-                ready = self._prepare(group)
+            try:
+                for group in self._groups():
+                    self._lease.require(seconds=0)
+                    ready = self._prepare(group)
+                    if running is not None:
+                        running.result()  # one write in flight; its errors end the batch
+                        running = None
+                    if self._parts.threads > 1:
+                        running = writer.submit(self._write, ready)
+                    else:
+                        self._write(ready)
+            finally:  # that the lease is lost counts for more than what was met beside it
                 if running is not None:
-                    running.result()  # one write in flight; its errors end the batch
-                    running = None
-                if self._parts.threads > 1:
-                    running = writer.submit(self._write, ready)
-                else:
-                    self._write(ready)
-            if running is not None:
-                running.result()
+                    running.result()
 
     def _groups(self) -> Iterator[WriteGroup]:
         """Yield groups collection by collection; what cannot be written is given up."""
@@ -159,16 +161,13 @@ class Writer:
         self._lease.require()
         self._ledger.begin(group.states())
 
-    def _together_or_alone(
-        self, group: WriteGroup, step: Step, *, name: str, blamed: bool = False
-    ) -> list[WriteGroup]:
+    def _together_or_alone(self, group: WriteGroup, step: Step, *, name: str) -> list[WriteGroup]:
         """Do a step for a group; what one document causes fails that one alone.
 
         Args:
             group: the documents.
             step: what is done.
             name: of the step, for what it takes.
-            blamed: that the service takes other documents has been proven for this group.
 
         Returns:
             The groups for which it was done: the one that came in, or one a document.
@@ -180,7 +179,7 @@ class Writer:
         except LeaseLost:
             raise
         except FixInput as error:
-            cause = error if blamed else self._whose_fault(group, error, name=name)
+            cause = self._whose_fault(group, error, name=name)
             if not isinstance(cause, FixInput):
                 self._fail(group, cause)
                 return []
@@ -198,9 +197,7 @@ class Writer:
         return [
             done
             for alone in group.one_by_one()
-            for done in self._together_or_alone(
-                alone, step, name=name, blamed=isinstance(cause, FixInput)
-            )
+            for done in self._together_or_alone(alone, step, name=name)
         ]
 
     def _whose_fault(self, group: WriteGroup, error: FixInput, *, name: str) -> S3SyncError:
