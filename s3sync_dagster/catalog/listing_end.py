@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import documents, invocations, objects, sidecars
+from s3sync_dagster.catalog.tables import documents, invocations, objects, sidecars, sources
 from s3sync_dagster.core.state import Departing, DepartureCursor, page_number
 from s3sync_dagster.core.targets import SIDECAR_OWNER
+from s3sync_dagster.model.source import AutoSync
 
 KEEP_SKIPPED = ("archived", "sidecar")
 """Skips that leave records where they are: the object is still wanted."""
@@ -35,9 +36,22 @@ def departing(tx: sa.Connection, listing: sa.Row[Any]) -> Departing:
         ).scalar_one()
         for conditions in kinds
     )
-    # A document also goes when the sidecar goes that asks for it. Where both are unseen it counts
-    # twice, which only makes the guard more careful.
-    asked_by_unseen = tx.execute(
+    doomed += _asked_by_unseen_sidecars(tx, listing, here, kinds[0])
+    if not doomed:
+        return Departing(documents=0, of=0)
+    total = tx.execute(sa.select(sa.func.count()).select_from(documents).where(*here)).scalar_one()
+    return Departing(documents=min(doomed, total), of=total)
+
+
+def _asked_by_unseen_sidecars(
+    tx: sa.Connection, listing: sa.Row[Any], here: tuple[Any, ...], unseen: Sequence[Any]
+) -> int:
+    """Return how many documents go because the sidecar goes that asks for them.
+
+    Where sidecars alone select: elsewhere the object is indexed on its own. One whose object is
+    unseen too counts twice, which only makes the guard more careful.
+    """
+    asked = tx.execute(
         sa.select(sa.func.count())
         .select_from(
             documents.join(
@@ -46,15 +60,11 @@ def departing(tx: sa.Connection, listing: sa.Row[Any]) -> Departing:
                     objects.c.source_id == documents.c.source_id,
                     documents.c.owner == SIDECAR_OWNER + sa.cast(objects.c.object_key, sa.Text),
                 ),
-            )
+            ).join(sources, sources.c.id == documents.c.source_id)
         )
-        .where(*here, *kinds[0])
-    ).scalar_one()
-    doomed += asked_by_unseen
-    if not doomed:
-        return Departing(documents=0, of=0)
-    total = tx.execute(sa.select(sa.func.count()).select_from(documents).where(*here)).scalar_one()
-    return Departing(documents=min(doomed, total), of=total)
+        .where(*here, *unseen, sources.c.config["auto_sync"].as_string() == AutoSync.METADATA.value)
+    )
+    return asked.scalar_one()
 
 
 def next_part(

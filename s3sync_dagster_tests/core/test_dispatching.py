@@ -5,6 +5,7 @@ import pytest
 from s3sync_dagster.core.keys import partition_key
 from s3sync_dagster.engine.dispatching import (
     BATCHES_AT_ONCE,
+    FRUITLESS_RUNS,
     UNSEEN_SECONDS,
     ask_again,
     dispatch,
@@ -107,6 +108,32 @@ def test_a_batch_whose_run_cannot_be_asked_for_is_pending_again_at_once(world, a
     else:
         assert hand_on(world, runs) == 0
     assert world.catalog.batches.live() == []
+    assert [row.status for row in world.catalog.invocations.rows()] == ["pending"]
+
+
+def test_a_launch_whose_answer_was_lost_keeps_the_run_that_has_begun(world):
+    world.ask("a.txt")
+
+    class Begun(AskedRuns):
+        def launch(self, order):
+            world.catalog.batches.start(order.token, owner="w", run_id="r")
+            raise Unavailable("the answer was lost")
+
+    with pytest.raises(Unavailable):
+        hand_on(world, Begun())
+    (row,) = world.catalog.batches.live()
+    assert (row.state, row.run_id) == ("running", "r")
+
+
+def test_runs_that_end_before_they_begin_are_not_repeated_for_ever(world):
+    world.ask("a.txt")
+    orders = []
+    with pytest.raises(Unavailable) as caught:
+        work_off(
+            world.catalog, world.source, clock=world.clock, owner="me", is_dead=lambda _: False,
+            work=lambda order, _run_id: orders.append(order), note=print,
+        )  # fmt: skip
+    assert (len(orders), caught.value.reason) == (FRUITLESS_RUNS, "runs_do_not_begin")
     assert [row.status for row in world.catalog.invocations.rows()] == ["pending"]
 
 
