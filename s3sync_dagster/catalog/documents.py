@@ -245,6 +245,9 @@ class Documents:
                     objects.c.gone.is_(True) if mode != DeleteMode.MIRROR else sa.false(),
                 ),
             )
+            held_back = sa.and_(
+                objects.c.outcome == "skipped", objects.c.reason == "removal_blocked"
+            )
             failed = sa.and_(
                 objects.c.outcome == "failed",
                 sa.or_(objects.c.next_retry_at.is_(None), objects.c.next_retry_at > now),
@@ -264,7 +267,7 @@ class Documents:
                         documents.c.phase != "clean",
                         documents.c.batch_token.is_(None),
                         documents.c.object_key.not_in(waiting),
-                        sa.func.coalesce(sa.not_(sa.or_(resting, failed)), sa.true()),
+                        sa.func.coalesce(sa.not_(sa.or_(resting, held_back, failed)), sa.true()),
                     )
                     .distinct()
                     .limit(1000)

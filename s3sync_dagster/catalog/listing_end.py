@@ -36,35 +36,34 @@ def departing(tx: sa.Connection, listing: sa.Row[Any]) -> Departing:
         ).scalar_one()
         for conditions in kinds
     )
-    doomed += _asked_by_unseen_sidecars(tx, listing, here, kinds[0])
+    doomed += _asked_by_unseen_sidecars(tx, here, kinds)
     if not doomed:
         return Departing(documents=0, of=0)
     total = tx.execute(sa.select(sa.func.count()).select_from(documents).where(*here)).scalar_one()
-    return Departing(documents=min(doomed, total), of=total)
+    return Departing(documents=doomed, of=total)
 
 
 def _asked_by_unseen_sidecars(
-    tx: sa.Connection, listing: sa.Row[Any], here: tuple[Any, ...], unseen: Sequence[Any]
+    tx: sa.Connection, here: tuple[Any, ...], kinds: Sequence[Sequence[Any]]
 ) -> int:
-    """Return how many documents go because the sidecar goes that asks for them.
+    """Return how many documents go because only the sidecar goes that asks for them.
 
-    Where sidecars alone select: elsewhere the object is indexed on its own. One whose object is
-    unseen too counts twice, which only makes the guard more careful.
+    Not those in the source's own collection where it takes objects by itself: the object is
+    indexed on its own then.
     """
-    asked = tx.execute(
+    owners = sa.select(SIDECAR_OWNER + sa.cast(objects.c.object_key, sa.Text)).where(*kinds[0])
+    going = [sa.select(objects.c.object_key).where(*conditions) for conditions in kinds]
+    by_itself = sources.c.config["auto_sync"].as_string() == AutoSync.DIRECT.value
+    return tx.execute(
         sa.select(sa.func.count())
-        .select_from(
-            documents.join(
-                objects,
-                sa.and_(
-                    objects.c.source_id == documents.c.source_id,
-                    documents.c.owner == SIDECAR_OWNER + sa.cast(objects.c.object_key, sa.Text),
-                ),
-            ).join(sources, sources.c.id == documents.c.source_id)
+        .select_from(documents.join(sources, sources.c.id == documents.c.source_id))
+        .where(
+            *here,
+            documents.c.owner.in_(owners),
+            *[documents.c.object_key.not_in(keys) for keys in going],
+            sa.or_(sa.not_(by_itself), documents.c.collection_name != sources.c.collection_name),
         )
-        .where(*here, *unseen, sources.c.config["auto_sync"].as_string() == AutoSync.METADATA.value)
-    )
-    return asked.scalar_one()
+    ).scalar_one()
 
 
 def next_part(

@@ -15,4 +15,4 @@ def needs_approval(leaving: int, *, total: int) -> bool:
         leaving: documents that would go.
         total: documents of the source, those included.
     """
-    return leaving > max(GUARD_MINIMUM, GUARD_SHARE * total) or 0 < leaving == total
+    return leaving > max(GUARD_MINIMUM, GUARD_SHARE * total) or 0 < total <= leaving

@@ -328,7 +328,7 @@ class CollectionPort(Protocol):
         ...
 
     def probe(self, vector: Vector, *, source_id: str, name: str) -> None:
-        """Write a record of our own and delete it again.
+        """Write a record of our own, change its metadata and delete it again.
 
         Raises what the collection says of it: who refuses this one is not refusing a text.
         """

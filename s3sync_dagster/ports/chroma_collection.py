@@ -81,7 +81,7 @@ class ChromaCollection:
         return []
 
     def probe(self, vector: Vector, *, source_id: str, name: str) -> None:
-        """Write a record of our own and delete it again; raises what the server says of it.
+        """Write, change and delete a record of our own; raises what the server says of it.
 
         It carries its source, so that one whose writer died is found as a stray.
         """
@@ -92,7 +92,10 @@ class ChromaCollection:
             "metadatas": [{"s3sync_source": source_id}],
         }
         self._send("upsert", body)
-        self.delete([name])
+        try:
+            self.update_metadata([name], [{"s3sync_source": source_id, "probe": None}])
+        finally:
+            self.delete([name])
 
     def _metadatas(self, records: Sequence[Record]) -> list[Mapping[str, Any]]:
         """Return the records' metadata, with their sparse vectors where the server indexes them."""

@@ -128,7 +128,10 @@ class MemoryCollection:
         metadata = {"s3sync_source": source_id}
         record = Record(id=name, document="probe", embedding_text="probe", metadata=metadata)
         self.upsert([record], vector.reshape(1, -1))
-        self.delete([name])
+        try:
+            self.update_metadata([name], [{**metadata, "probe": None}])
+        finally:
+            self.delete([name])
 
     def update_metadata(self, ids: Sequence[str], metadatas: Sequence[Metadata]) -> None:
         """Change metadata alone; unknown ids are passed over, as Chroma does."""

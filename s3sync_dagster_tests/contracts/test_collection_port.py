@@ -241,3 +241,11 @@ def test_a_write_larger_than_the_limits_arrives_whole(collections, name):
     assert all(r.metadata["seen"] for r in stored.values())
     collection.delete(ids)
     assert collection.count() == 0
+
+
+def test_a_probe_is_taken_and_leaves_nothing(collection):
+    write(collection, record(1))
+    vector = np.ones(open_embedder(EmbeddingConfig(kind="hash")).dimension, dtype="float32")
+    collection.probe(vector, source_id="s", name="s3sync-probe-1")
+    assert collection.count() == 1
+    assert collection.get(["s3sync-probe-1"]) == {}

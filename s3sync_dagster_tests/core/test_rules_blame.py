@@ -378,3 +378,137 @@ def test_a_removal_that_fails_waits_for_its_time_and_succeeds_in_the_end(world, 
     world.listing()
     world.run_batches(collections=stubborn)
     assert len(world.texts()) == 1
+
+
+def test_updates_that_are_refused_of_everybody_remove_nothing(world, filled):
+    """Same texts under new etags: only metadata are to be written, and nobody takes them."""
+
+    class NoUpdates:
+        on = True
+
+        def open(self, name, **options):
+            port = world.collections.open(name, **options)
+            plain = type(port).update_metadata
+
+            class Refusing(type(port)):
+                def update_metadata(self, ids, metadatas):
+                    if NoUpdates.on:
+                        raise RecordRejected("no nulls here")
+                    plain(self, ids, metadatas)
+
+            port.__class__ = Refusing
+            return port
+
+    world.sync()
+    before = world.texts()
+    for name in filled:
+        world.bucket.put(name, f"new {name}\n\n")
+    world.listing()
+    world.run_batches(collections=NoUpdates())
+    assert world.texts() == before
+    assert set(states(world).values()) == {("failed", "collection_refuses")}
+    NoUpdates.on = False
+    world.clock.seconds += DAY
+    world.listing()
+    world.run_batches(collections=NoUpdates())
+    assert set(states(world).values()) == {("indexed", None)}
+
+
+class TestManyRemovals:
+    @pytest.fixture
+    def half_gone(self, world):
+        for n in range(24):
+            world.bucket.put(f"{n:02}.txt", f"text {n}")
+        world.sync()
+        for n in range(12):
+            world.bucket.delete(f"{n:02}.txt")
+        return world
+
+    def test_an_events_removals_that_failed_once_are_not_held_back_the_next_time(self, half_gone):
+        world = half_gone
+
+        class Away:
+            on = True
+
+            def open(self, name, **options):
+                port = world.collections.open(name, **options)
+                plain = type(port).delete
+
+                class Refusing(type(port)):
+                    def delete(self, ids):
+                        if Away.on:
+                            raise AccessDenied("no")
+                        plain(self, ids)
+
+                port.__class__ = Refusing
+                return port
+
+        for n in range(12):
+            event(world, f"{n:02}.txt", remove=True)
+        world.run_batches(collections=Away())
+        assert len(world.texts()) == 24
+        Away.on = False
+        world.clock.seconds += DAY
+        assert world.catalog.documents.enqueue_unclean(world.source.id) == 12
+        world.run_batches(collections=Away())
+        assert len(world.texts()) == 12
+        assert world.catalog.documents.enqueue_unclean(world.source.id) == 0
+
+    def test_what_is_held_back_is_not_asked_for_again_and_again(self, world):
+        for n in range(60):
+            world.bucket.put(f"{n:02}.txt", f"text {n}")
+        world.bucket.put("07.meta.json", sidecar("07.txt", "one"))
+        world.sync()
+        for n in range(60):
+            world.bucket.delete(f"{n:02}.txt")
+        assert world.listing().listing.state == "blocked"
+        world.bucket.put("07.meta.json", sidecar("07.txt", "two"))
+        world.listing()
+        world.run_batches()
+        for _ in range(3):
+            assert world.catalog.documents.enqueue_unclean(world.source.id) == 0
+        assert len(world.texts()) == 60
+
+    @pytest.mark.parametrize("number", [60, 600])
+    def test_an_emptied_bucket_loses_nothing_to_heads_however_the_batches_are_cut(
+        self, world, number
+    ):
+        names = [f"{n:03}.txt" for n in range(number)]
+        for name in names:
+            world.bucket.put(name, f"text {name}")
+        world.sync()
+        for name in names:
+            world.bucket.delete(name)
+        world.ask(*names)
+        world.run_batches()
+        assert len(world.texts()) == number
+
+    @pytest.mark.parametrize(
+        ("documents", "gone", "state"),
+        [(3, 1, "complete"), (10, 5, "complete"), (10, 10, "blocked")],
+    )
+    def test_documents_that_go_with_their_sidecars_count_once(self, world, documents, gone, state):
+        world.configure(auto_sync=AutoSync.METADATA)
+        for n in range(documents):
+            world.bucket.put(f"{n}.txt", f"text {n}")
+            world.bucket.put(f"{n}.meta.json", sidecar(f"{n}.txt", f"id-{n}"))
+        world.sync()
+        for n in range(gone):
+            world.bucket.delete(f"{n}.txt")
+            world.bucket.delete(f"{n}.meta.json")
+        listing = world.listing().listing
+        assert (listing.state, listing.gone) == (state, gone)
+
+    def test_documents_of_another_collection_go_with_their_sidecar_alone(self, world):
+        for n in range(60):
+            world.bucket.put(f"{n}.txt", f"text {n}")
+            target = {"target_collection_name": "other"}
+            world.bucket.put(f"{n}.meta.json", sidecar(f"{n}.txt", f"id-{n}", **target))
+        world.sync()
+        there = len(world.texts("other"))
+        assert there == 60
+        for n in range(60):
+            world.bucket.delete(f"{n}.meta.json")
+        assert world.listing().listing.state == "blocked"
+        world.run_batches()
+        assert len(world.texts("other")) == 60

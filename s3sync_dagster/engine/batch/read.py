@@ -22,6 +22,7 @@ from s3sync_dagster.core.facts import (
 )
 from s3sync_dagster.core.guard import FEW_DOCUMENTS, needs_approval
 from s3sync_dagster.core.selection import decide, require_inside_prefix
+from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE, NOT_PROVEN, TRIES_ALONE, keeps_its_mark
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
@@ -58,27 +59,35 @@ def read_batch(parts: BatchParts, lease: Lease, begun: set[str]) -> list[Deed]:
 def _guarded(parts: BatchParts, deeds: list[Deed]) -> list[Deed]:
     """Hold removals back that a HEAD alone tells, where they are many: a listing has to say so.
 
-    A bucket that was emptied, or another one in its place, answers 404 to every key.
+    A bucket that was emptied, or another one in its place, answers 404 to every key: also where
+    they are few of the source's documents, most of what a batch asks for is missing then.
     """
+    at_stake = {deed.key: _at_stake(deed.decision.facts) for deed in deeds}
     doubtful = {
         deed.key
         for deed in deeds
         if deed.end.verdict == "gone"
-        and (deed.decision.facts.documents or deed.decision.facts.own_sidecar)
+        and at_stake[deed.key]
         and not listed_as_gone(deed.decision.facts)
         and not told_removed(deed.decision.facts)
     }
     if len(doubtful) < FEW_DOCUMENTS:
         return deeds
-    going = sum(
-        max(len(deed.decision.facts.documents), 1) for deed in deeds if deed.key in doubtful
-    )
-    if not needs_approval(going, total=parts.catalog.documents.count(parts.source.id)):
+    going = sum(at_stake[key] for key in doubtful)
+    mostly = 2 * len(doubtful) > sum(number > 0 for number in at_stake.values())
+    total = parts.catalog.documents.count(parts.source.id)
+    if not mostly and not needs_approval(min(going, total), total=total):
         return deeds
     return [
         Deed(decision=hold_back(deed.decision.facts), ms=deed.ms) if deed.key in doubtful else deed
         for deed in deeds
     ]
+
+
+def _at_stake(facts: KeyFacts) -> int:
+    """Return how many documents would go; one on its way out already had its evidence."""
+    staying = sum(one.phase is not DocumentPhase.REMOVING for one in facts.documents)
+    return staying + (facts.own_sidecar is not None)
 
 
 def _read_all(
