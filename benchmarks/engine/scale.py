@@ -42,7 +42,7 @@ def run_phase(task: Task, answers: Any) -> None:
     from s3sync_dagster.catalog.batches import Take
     from s3sync_dagster.embedding import open_embedder
     from s3sync_dagster.engine.batch.lease import Lease
-    from s3sync_dagster.engine.batch.parts import Engine
+    from s3sync_dagster.engine.batch.parts import BatchParts
     from s3sync_dagster.engine.batch.run import sync_batch
     from s3sync_dagster.engine.clock import Clock
     from s3sync_dagster.engine.listing import continue_listing
@@ -98,7 +98,7 @@ def run_phase(task: Task, answers: Any) -> None:
         )
         keys = catalog.invocations.live_count(source.id)
     else:
-        engine = Engine(
+        engine = BatchParts(
             source=source,
             catalog=catalog,
             store=store if task.phase == "changed work" else FromMemory(),  # type: ignore[arg-type]
