@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from s3sync_dagster.core.decision import Decision
 from s3sync_dagster.core.deed import Deed
-from s3sync_dagster.core.patience import REREAD_SECONDS, Patience, try_again
+from s3sync_dagster.core.patience import REREAD_SECONDS, Again, Patience, try_again
 from s3sync_dagster.core.state import Outcome, RetryClass
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError, Unavailable
 from s3sync_dagster.model.invocation import InvocationStatus, Result
@@ -56,13 +56,20 @@ class KeyOutcome:
 
 
 def outcome_of(
-    deed: Deed, source: Source, *, patience: Patience, now: float, chance: random.Random
+    deed: Deed,
+    source: Source,
+    *,
+    fingerprint: str,
+    patience: Patience,
+    now: float,
+    chance: random.Random,
 ) -> KeyOutcome:
     """Return how a key ends after all that was done for it.
 
     Args:
         deed: what was done.
         source: the batch's.
+        fingerprint: the source's, made once for a batch: it costs more than all else here.
         patience: of the run.
         now: POSIX seconds.
         chance: for the time of the next attempt.
@@ -71,12 +78,15 @@ def outcome_of(
     told = _told(deed, end)
     error = _error(deed, end, refused)
     if error is not None:
-        return _failed(told, end, error, source, patience=patience, now=now, chance=chance)
+        again = try_again(
+            error, attempts=end.facts.attempt, patience=patience, now=now, chance=chance
+        )
+        return _failed(told, end, error, again, fingerprint=fingerprint)
     mirror = source.mode is DeleteMode.MIRROR
     if end.verdict == "gone":
         result = Result.REMOVED if mirror else Result.SKIPPED
         return replace(told, result=result, gone=True, reason=end.reason)
-    etag, fingerprint = end.facts.etag, source.fingerprint()
+    etag = end.facts.etag
     if end.verdict in ("skip", "sidecar"):
         return replace(
             told,
@@ -116,16 +126,8 @@ def _told(deed: Deed, end: Decision) -> KeyOutcome:
 
 
 def _failed(
-    told: KeyOutcome,
-    end: Decision,
-    error: S3SyncError,
-    source: Source,
-    *,
-    patience: Patience,
-    now: float,
-    chance: random.Random,
+    told: KeyOutcome, end: Decision, error: S3SyncError, again: Again, *, fingerprint: str
 ) -> KeyOutcome:
-    again = try_again(error, attempts=end.facts.attempt, patience=patience, now=now, chance=chance)
     if again.by_itself:
         return replace(
             told,
@@ -139,7 +141,7 @@ def _failed(
         result=Result.FAILED,
         outcome="failed",
         etag=end.facts.etag or None,
-        fingerprint=source.fingerprint(),
+        fingerprint=fingerprint,
         reason=error.reason,
         error=error.message,
         retry_class=again.cause,

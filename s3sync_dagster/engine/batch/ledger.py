@@ -25,6 +25,7 @@ class Ledger:
         self._parts = parts
         self._lease = lease
         self._mirror = parts.source.mode is DeleteMode.MIRROR
+        self._fingerprint = parts.source.fingerprint()
         self._deeds = {deed.key: deed for deed in deeds}
         self._settled: set[str] = set()
         self._waiting: list[KeyOutcome] = []
@@ -51,8 +52,9 @@ class Ledger:
         """Enter that a document was cut."""
         cut_off = sum(chunk.truncated_tokens > 0 for chunk in chunks)
         with self._lock:
-            self._deeds[key] = replace(self._deeds[key], chunks=len(chunks), cut_off=cut_off)
-            self.charge({key: milliseconds}, "chunk", anew=True)
+            deed = self._deeds[key]
+            ms = {**deed.ms, "chunk": milliseconds}
+            self._deeds[key] = replace(deed, chunks=len(chunks), cut_off=cut_off, ms=ms)
 
     def hold(self, key: str, before: DocumentState) -> None:
         """Enter that a document of a key is under this batch's intent."""
@@ -60,13 +62,13 @@ class Ledger:
             deed = self._deeds[key]
             self._deeds[key] = replace(deed, held=(*deed.held, before))
 
-    def charge(self, milliseconds: dict[str, float], step: str, *, anew: bool = False) -> None:
+    def charge(self, milliseconds: dict[str, float], step: str) -> None:
         """Enter what a step took, by key."""
         with self._lock:
             for key, spent in milliseconds.items():
                 deed = self._deeds[key]
-                before = 0.0 if anew else deed.ms.get(step, 0.0)
-                self._deeds[key] = replace(deed, ms={**deed.ms, step: round(before + spent, 1)})
+                ms = {**deed.ms, step: round(deed.ms.get(step, 0.0) + spent, 1)}
+                self._deeds[key] = replace(deed, ms=ms)
 
     def fail(self, key: str, error: S3SyncError) -> None:
         """Give up a key with one of its targets."""
@@ -179,6 +181,7 @@ class Ledger:
         return outcome_of(
             self._deeds[key],
             parts.source,
+            fingerprint=self._fingerprint,
             patience=parts.patience,
             now=parts.now(),
             chance=parts.clock.random,

@@ -128,6 +128,7 @@ class BatchRun:
                 outcome_of(
                     Deed(decision=Decision(facts=facts, verdict="fail", error=error)),
                     self._source,
+                    fingerprint=self._source.fingerprint(),
                     patience=self._patience,
                     now=self._clock.now().timestamp(),
                     chance=self._clock.random,
