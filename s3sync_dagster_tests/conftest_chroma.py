@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+
+from s3sync_dagster.local.loopback import free_port
 
 START_SECONDS = 60
 
@@ -48,12 +49,6 @@ class ChromaServer:
         """Start again on the same folder and port."""
         self.process = _spawn(self.path, self.port, self.log)
         _wait_until_healthy(self)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def start_chroma(path: Path) -> ChromaServer:

@@ -23,9 +23,10 @@ import httpx
 import psutil
 
 from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.local.loopback import free_port
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint, start_moto
-from s3sync_dagster_tests.conftest_chroma import free_port, start_chroma
+from s3sync_dagster_tests.conftest_chroma import start_chroma
 
 OBJECTS = 1000
 CONNECTIONS = 100

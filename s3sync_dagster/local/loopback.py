@@ -5,12 +5,30 @@ import socket
 
 from s3sync_dagster.model.errors import Conflict
 
+# Below every system's range of ephemeral ports (Linux from 32768, others from 49152) and above
+# the well-known services: between choosing a port and listening on it, a connection of anybody's
+# would take an ephemeral one, and a server on 0.0.0.0 then does not start.
+_FIRST_PORT, _LAST_PORT = 20_000, 32_000
+
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Return a loopback port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
+    """Return a port that nobody listens on at this moment and no connection takes by itself.
+
+    Raises:
+        Conflict: none was found (``port_in_use``).
+    """
+    for _ in range(100):
+        port = _FIRST_PORT + secrets.randbelow(_LAST_PORT - _FIRST_PORT)
+        with socket.socket() as probe:
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+        return port
+    raise Conflict(
+        f"No free port was found between {_FIRST_PORT} and {_LAST_PORT}: name one.",
+        reason="port_in_use",
+    )
 
 
 def unguessable_host() -> str:

@@ -15,10 +15,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.local.loopback import free_port
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster_tests.api.server import running_api
-from s3sync_dagster_tests.conftest_chroma import free_port, start_chroma
+from s3sync_dagster_tests.conftest_chroma import start_chroma
 
 
 def test_health_names_its_parts(http):

@@ -200,9 +200,9 @@ def test_a_named_server_that_does_not_answer_is_one_sentence_without_its_passwor
 
 def test_a_port_in_use_is_named():
     with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
+        port = free_port()
+        server.bind(("127.0.0.1", port))
         server.listen()
-        port = server.getsockname()[1]
         with pytest.raises(Conflict, match=str(port)) as caught:
             require_free(port, what="the Dagster UI")
     assert caught.value.reason == "port_in_use"

@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from s3sync_dagster.engine.ports import WriteLimits
+from s3sync_dagster.local.loopback import free_port
 from s3sync_dagster.model import errors
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.ports.chroma_collection import ChromaCollection
 from s3sync_dagster.ports.chroma_http import ChromaHttp
 from s3sync_dagster.ports.chroma_remote import RemoteChroma
 from s3sync_dagster_tests.conftest_catalog import HandClock
-from s3sync_dagster_tests.conftest_chroma import free_port
 from s3sync_dagster_tests.scripted_http import scripted_server
 
 SECRET = "text of a document that must not spread"

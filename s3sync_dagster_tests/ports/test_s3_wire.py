@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from s3sync_dagster.local.loopback import free_port
 from s3sync_dagster.model.errors import (
     FixConfiguration,
     NotFound,
@@ -242,9 +243,7 @@ def test_many_threads_share_a_store(
 
 
 def test_a_closed_port_is_reported_within_30_seconds(aws_endpoint: AwsEndpoint) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     source = aws_endpoint.source("bucket", endpoint_url=f"http://127.0.0.1:{port}")
     store = open_object_store(source.place, resolve_env=aws_endpoint.resolve_env)
     began = time.monotonic()
