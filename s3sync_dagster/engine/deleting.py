@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from s3sync_dagster.core.plan import record_ids
+from s3sync_dagster.core.plan import possible_ids
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
@@ -68,11 +68,7 @@ def _delete_records(
         place = one.tenant, one.database_name, one.collection_name
         by_place.setdefault(place, []).append(one)
     for (tenant, database, name), held in by_place.items():
-        ids = [
-            record
-            for one in held
-            for record in record_ids(one.document_id, 0, max(one.high_water, one.count))
-        ]
+        ids = [name for one in held for name in possible_ids(one)]
         try:
             # By id: no model is needed, nor does it matter which one made the collection.
             collection = collections.open(

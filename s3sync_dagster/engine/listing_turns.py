@@ -37,6 +37,31 @@ class ListingParts:
     snapshots: Path | None = None
     """Folder in which listings without order are sorted."""
 
+    def go_on(
+        self,
+        source: Source,
+        *,
+        budget_seconds: float | None = None,
+        fresh: bool = False,
+        approve_deletes: bool = False,
+        on_page: Callable[[ListingRow], None] | None = None,
+        page_keys: int = PAGE_KEYS,
+    ) -> ListingProgress | None:
+        """Work on a source's listing with these parts, see ``continue_listing``."""
+        return continue_listing(
+            source,
+            catalog=self.catalog,
+            store=self.store_for(source),
+            clock=self.clock,
+            owner=self.owners.me(),
+            budget_seconds=budget_seconds,
+            fresh=fresh,
+            approve_deletes=approve_deletes,
+            on_page=on_page,
+            page_keys=page_keys,
+            snapshots=self.snapshots,
+        )
+
 
 def list_when_due(
     parts: ListingParts,
@@ -61,16 +86,7 @@ def list_when_due(
     if owner is not None and latest is not None and parts.owners.is_dead(owner):
         catalog.listings.pause(latest, owner=owner)  # it goes on from its cursor
     try:
-        progress = continue_listing(
-            source,
-            catalog=catalog,
-            store=parts.store_for(source),
-            clock=parts.clock,
-            owner=parts.owners.me(),
-            budget_seconds=budget_seconds,
-            page_keys=page_keys,
-            snapshots=parts.snapshots,
-        )
+        progress = parts.go_on(source, budget_seconds=budget_seconds, page_keys=page_keys)
     except S3SyncError as error:
         log(f"{source.name} could not be listed: {error.reason}: {error.message}")
         return f"could not list: {error.message}"
@@ -161,17 +177,12 @@ def list_whole(
     """
     while True:
         end_if_dead(parts, source.id)
-        progress = continue_listing(
+        progress = parts.go_on(
             source,
-            catalog=parts.catalog,
-            store=parts.store_for(source),
-            clock=parts.clock,
-            owner=parts.owners.me(),
             fresh=True,
             approve_deletes=approve_deletes,
             on_page=on_page,
             page_keys=page_keys,
-            snapshots=parts.snapshots,
         )
         if progress is not None:
             return progress.listing

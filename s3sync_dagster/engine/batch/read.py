@@ -27,9 +27,8 @@ from s3sync_dagster.core.suspects import BEGUN_AT_ONCE, NOT_PROVEN, TRIES_ALONE,
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.sidecars import apply_sidecars, read_sidecar
-from s3sync_dagster.engine.retry import call_patiently
 from s3sync_dagster.engine.unexpected import unexpected_error
-from s3sync_dagster.model.errors import NotFound, S3SyncError, Unavailable
+from s3sync_dagster.model.errors import S3SyncError, Unavailable
 from s3sync_dagster.model.object import ObjectRef
 
 
@@ -181,13 +180,8 @@ def learn(parts: BatchParts, facts: KeyFacts) -> KeyFacts:
     if told is not None and not needs_head(facts, told, parts.source):
         limit_met = facts.object is not None and facts.object.skip_reason == "document_limit"
         return replace(facts, ref=told, limit_met=limit_met)
-    try:
-        ref = call_patiently(lambda: parts.store.head(facts.key), parts.patience, parts.clock)
-    except NotFound as error:
-        if error.reason == "bucket_not_found":
-            raise
-        return replace(facts, gone=True)
-    return _with_ref(parts, facts, ref)
+    ref = parts.ask_bucket(lambda: parts.store.head(facts.key))
+    return replace(facts, gone=True) if ref is None else _with_ref(parts, facts, ref)
 
 
 def _read_object(parts: BatchParts, decision: Decision) -> Deed:
@@ -196,15 +190,10 @@ def _read_object(parts: BatchParts, decision: Decision) -> Deed:
     The deed of what fails after the GET names the version that the GET gave.
     """
     source, facts = parts.source, decision.facts
-    try:
-        body = call_patiently(
-            lambda: parts.store.read(facts.key, max_size_bytes=source.max_size_bytes),
-            parts.patience,
-            parts.clock,
-        )
-    except NotFound as error:
-        if error.reason == "bucket_not_found":
-            raise
+    body = parts.ask_bucket(
+        lambda: parts.store.read(facts.key, max_size_bytes=source.max_size_bytes)
+    )
+    if body is None:
         return Deed(decision=decision, gone=True)
     try:
         if body.ref.etag != decision.facts.etag:

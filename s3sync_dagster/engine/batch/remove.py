@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from s3sync_dagster.core.plan import record_ids
+from s3sync_dagster.core.plan import possible_ids
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
@@ -58,11 +58,7 @@ def _remove(
 ) -> None:
     held = parts.catalog.documents.claim_removal(lease.token, parts.source.id, documents)
     parts.at("claimed_removal")
-    names = [
-        name
-        for document in held
-        for name in record_ids(document.document_id, 0, max(document.high_water, document.count))
-    ]
+    names = [name for document in held for name in possible_ids(document)]
     collection = _open(parts, collection_name)
     if collection is not None:
         step = collection.write_limits.max_records
