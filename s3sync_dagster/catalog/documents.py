@@ -27,6 +27,7 @@ from s3sync_dagster.catalog.tables import (
     sidecars,
     sources,
 )
+from s3sync_dagster.core.guard import HEADS_SECONDS
 from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.state import DocumentState
@@ -101,6 +102,7 @@ class Documents:
                 lost = commit_documents(self._db, tx, token, written, now=now)
                 forget_removed(tx, token, removed)
                 settle_keys(tx, token, source.id, outcomes, now=now)
+                _count_heads(tx, source.id, outcomes, now=now)
                 # A request that was refused its id has left the document that stands there as it
                 # was: without the request the key's next batch brings it in line.
                 refused = [one.key for one in outcomes if one.refused]
@@ -190,6 +192,13 @@ class Documents:
                     )
                 )
             ]
+
+    def removed_by_heads(self, source_id: str) -> int:
+        """Return how many documents went lately that nothing but HEADs told to be gone."""
+        with self._db.read() as tx:
+            return tx.execute(
+                sa.select(_lately(self._now())).where(sources.c.id == source_id)
+            ).scalar_one()
 
     def collections(self, source_id: str) -> list[tuple[str, str, str]]:
         """Return (tenant, database, collection) of all documents of a source."""
@@ -318,3 +327,25 @@ class Documents:
 
     def _now(self) -> float:
         return self._db.clock.now().timestamp()
+
+
+def _lately(now: float) -> sa.ColumnElement[int]:
+    counting = sources.c.heads_counted_since > now - HEADS_SECONDS
+    return sa.case((counting, sources.c.removed_by_heads), else_=0)
+
+
+def _count_heads(
+    tx: sa.Connection, source_id: str, outcomes: Sequence[KeyOutcome], *, now: float
+) -> None:
+    """Count what went although HEADs alone told it, from the first of a day on."""
+    went = sum(one.by_head_alone for one in outcomes)
+    if went:
+        lately = _lately(now)
+        tx.execute(
+            sources.update()
+            .where(sources.c.id == source_id)
+            .values(
+                removed_by_heads=lately + went,
+                heads_counted_since=sa.case((lately > 0, sources.c.heads_counted_since), else_=now),
+            )
+        )

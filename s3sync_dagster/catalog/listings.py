@@ -9,7 +9,7 @@ from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.listing_end import departing, let_depart, next_part
 from s3sync_dagster.catalog.object_rows import upsert_objects
 from s3sync_dagster.catalog.rows import groups, listing_of, object_of
-from s3sync_dagster.catalog.tables import invocations, listings, objects
+from s3sync_dagster.catalog.tables import invocations, listings, objects, sources
 from s3sync_dagster.core.page import PageCommit, PageWindow, is_held
 from s3sync_dagster.core.state import Departing, DepartureCursor, ListingRow, ListingState
 
@@ -279,6 +279,12 @@ class Listings:
                 )
                 .returning(listings)
             ).one()
+            if state is ListingState.COMPLETE:
+                tx.execute(
+                    sources.update()
+                    .where(sources.c.id == listing.source_id)
+                    .values(removed_by_heads=0)
+                )
             return listing_of(done)
 
     def approve(self, source_id: str) -> ListingRow | None:

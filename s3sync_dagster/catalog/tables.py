@@ -35,6 +35,9 @@ sources = sa.Table(
     sa.Column("created_at", Time, nullable=False),
     sa.Column("updated_at", Time, nullable=False),
     sa.Column("list_due_at", Time, nullable=False, server_default="0"),
+    # Documents that went although HEADs alone told it, and since when they are counted.
+    sa.Column("removed_by_heads", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("heads_counted_since", Time, nullable=False, server_default="0"),
 )
 sa.Index(
     "uq_sources_identity",

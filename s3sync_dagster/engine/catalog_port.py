@@ -200,6 +200,10 @@ class DocumentsPort(Protocol):
         """Return how many documents a source has that are not being removed."""
         ...
 
+    def removed_by_heads(self, source_id: str) -> int:
+        """Return how many documents went lately that nothing but HEADs told to be gone."""
+        ...
+
     def enqueue_unclean(self, source_id: str) -> int:
         """Ask for work on documents that are not clean; returns how many keys."""
         ...

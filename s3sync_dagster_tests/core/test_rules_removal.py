@@ -236,3 +236,43 @@ class TestManyRemovals:
         assert world.listing().listing.state == "blocked"
         world.run_batches()
         assert len(world.texts("other")) == 60
+
+
+class TestManySmallBatches:
+    """What HEADs alone tell is one number over the batches of a day."""
+
+    @pytest.fixture
+    def emptied(self, world):
+        for n in range(400):
+            world.bucket.put(f"{n:03}.txt", f"text {n}")
+        world.sync()
+        for n in range(400):
+            world.bucket.delete(f"{n:03}.txt")
+        return world
+
+    def ask_in_nines(self, world, start, stop):
+        for n in range(start, stop, 9):
+            world.ask(*[f"{m:03}.txt" for m in range(n, min(n + 9, stop))])
+            world.run_batches()
+
+    def test_they_meet_the_guard_together(self, emptied):
+        self.ask_in_nines(emptied, 0, 360)
+        assert 400 - len(emptied.texts()) <= 80  # a fifth of 400
+
+    def test_a_day_later_they_are_counted_anew(self, emptied):
+        self.ask_in_nines(emptied, 0, 180)
+        left = len(emptied.texts())
+        emptied.clock.seconds += DAY + 1
+        self.ask_in_nines(emptied, 180, 189)
+        assert len(emptied.texts()) == left - 9
+
+    def test_a_complete_listing_ends_the_count(self, emptied):
+        self.ask_in_nines(emptied, 0, 180)
+        for n in range(400):
+            emptied.bucket.put(f"{n:03}.txt", f"text {n}")
+        emptied.sync()
+        assert len(emptied.texts()) == 400
+        emptied.bucket.delete("000.txt")
+        emptied.ask("000.txt")
+        emptied.run_batches()
+        assert len(emptied.texts()) == 399

@@ -15,14 +15,14 @@ from s3sync_dagster.core.decision import (
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.facts import (
     KeyFacts,
+    at_stake,
     listed_as_gone,
     needs_head,
+    told_by_head_alone,
     told_ref,
-    told_removed,
 )
 from s3sync_dagster.core.guard import FEW_DOCUMENTS, needs_approval
 from s3sync_dagster.core.selection import decide, require_inside_prefix
-from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE, NOT_PROVEN, TRIES_ALONE, keeps_its_mark
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
@@ -59,34 +59,33 @@ def _guarded(parts: BatchParts, deeds: list[Deed]) -> list[Deed]:
     """Hold removals back that a HEAD alone tells, where they are many: a listing has to say so.
 
     A bucket that was emptied, or another one in its place, answers 404 to every key: also where
-    they are few of the source's documents, most of what a batch asks for is missing then.
+    they are few of the source's documents, most of what a batch asks for is missing then. What
+    went like that in the batches before counts as well.
     """
-    at_stake = {deed.key: _at_stake(deed.decision.facts) for deed in deeds}
+    stakes = {deed.key: at_stake(deed.decision.facts) for deed in deeds}
     doubtful = {
         deed.key
         for deed in deeds
         if deed.end.verdict == "gone"
-        and at_stake[deed.key]
-        and not listed_as_gone(deed.decision.facts)
-        and not told_removed(deed.decision.facts)
+        and stakes[deed.key]
+        and told_by_head_alone(deed.decision.facts)
     }
-    if len(doubtful) < FEW_DOCUMENTS:
+    if not doubtful:
         return deeds
-    going = sum(at_stake[key] for key in doubtful)
-    mostly = 2 * len(doubtful) > sum(number > 0 for number in at_stake.values())
+    before = parts.catalog.documents.removed_by_heads(parts.source.id)
+    if len(doubtful) + before < FEW_DOCUMENTS:
+        return deeds
+    going = sum(stakes[key] for key in doubtful)
+    mostly = 2 * len(doubtful) > sum(number > 0 for number in stakes.values())
     total = parts.catalog.documents.count(parts.source.id)
-    if not mostly and not needs_approval(min(going, total), total=total):
+    if not (mostly and len(doubtful) >= FEW_DOCUMENTS) and not needs_approval(
+        before + min(going, total), total=before + total
+    ):
         return deeds
     return [
         Deed(decision=hold_back(deed.decision.facts), ms=deed.ms) if deed.key in doubtful else deed
         for deed in deeds
     ]
-
-
-def _at_stake(facts: KeyFacts) -> int:
-    """Return how many documents would go; one on its way out already had its evidence."""
-    staying = sum(one.phase is not DocumentPhase.REMOVING for one in facts.documents)
-    return staying + (facts.own_sidecar is not None)
 
 
 def _read_all(
