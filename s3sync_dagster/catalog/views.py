@@ -101,7 +101,7 @@ def _state_query(source_id: str) -> sa.Select[Any]:
     )
 
 
-def _leaving(source_id: str) -> sa.Select[Any]:
+def _leaving(source_id: str) -> sa.Select[Any, int]:
     """Return how many documents wait for their removal, by why it failed before."""
     here = sa.and_(
         objects.c.source_id == documents.c.source_id,
