@@ -109,9 +109,12 @@ class Documents:
                 ask_for_overtaken(
                     self._db,
                     tx,
-                    token,
                     source,
-                    [one.key for one in ended if one.result.done and not one.gone],
+                    {
+                        one.key: one.told_count
+                        for one in ended
+                        if one.result.done and not one.gone
+                    },
                     gone=[one.key for one in ended if one.gone],
                     now=now,
                 )

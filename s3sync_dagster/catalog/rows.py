@@ -102,6 +102,7 @@ def object_of(row: sa.Row[Any]) -> ObjectState:
         error=row.error,
         retry_class=row.retry_class,
         next_retry_at=row.next_retry_at,
+        told_count=row.told_count,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.invocations import insert_automatic
+from s3sync_dagster.catalog.invocations import OLDEST_FIRST, insert_automatic
 from s3sync_dagster.catalog.object_rows import (
     blank_etags,
     known_objects,
@@ -45,7 +45,7 @@ class Work:
             for row in tx.execute(
                 sa.select(invocations)
                 .where(invocations.c.batch_token == token)
-                .order_by(invocations.c.created_at)
+                .order_by(*OLDEST_FIRST)
             ):
                 asked[row.object_key].append(invocation_of(row))
             if not asked:

@@ -33,6 +33,9 @@ class KeyOutcome:
     next_at: float | None = None
     """Next attempt (pending) or next try by a listing (failed), POSIX seconds."""
     gone: bool = False
+    told_count: int | None = None
+    """How often something had been told of the object when the batch began with it; None: what was
+    told since is no matter."""
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
     """Invocation id -> message, for targets that failed alone."""
     partition_key: str | None = None
@@ -121,6 +124,7 @@ def _told(deed: Deed, end: Decision) -> KeyOutcome:
         cut_off=deed.cut_off,
         pages=deed.document.page_count if deed.document else 0,
         etag=facts.etag,
+        told_count=facts.object.told_count if facts.object else 0,
         ms=deed.ms,
     )
 
