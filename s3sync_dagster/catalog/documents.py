@@ -8,7 +8,7 @@ from s3sync_dagster.catalog.changed_meanwhile import ask_for_overtaken
 from s3sync_dagster.catalog.claims import claim_documents
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
-from s3sync_dagster.catalog.rows import document_of, groups
+from s3sync_dagster.catalog.rows import document_of, groups, is_due
 from s3sync_dagster.catalog.settlement import (
     Trace,
     adopt_orphans,
@@ -29,6 +29,7 @@ from s3sync_dagster.catalog.tables import (
 )
 from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
 from s3sync_dagster.core.outcome import KeyOutcome
+from s3sync_dagster.core.patience import TRANSIENT_RETRY_SECONDS
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.model.invocation import Result
@@ -110,11 +111,7 @@ class Documents:
                     self._db,
                     tx,
                     source,
-                    {
-                        one.key: one.told_count
-                        for one in ended
-                        if one.result.done and not one.gone
-                    },
+                    {one.key: one.told_count for one in ended if one.result.done and not one.gone},
                     gone=[one.key for one in ended if one.gone],
                     now=now,
                 )
@@ -253,7 +250,12 @@ class Documents:
             )
             failed = sa.and_(
                 objects.c.outcome == "failed",
-                sa.or_(objects.c.next_retry_at.is_(None), objects.c.next_retry_at > now),
+                sa.or_(
+                    objects.c.next_retry_at.is_(None),
+                    sa.not_(
+                        is_due(objects.c.next_retry_at, now=now, at_most=TRANSIENT_RETRY_SECONDS)
+                    ),
+                ),
             )
             keys = list(
                 tx.execute(
@@ -320,4 +322,4 @@ class Documents:
             raise LeaseLost("Another batch took over; this one stops.")
 
     def _now(self) -> float:
-        return self._db.clock.now().timestamp()
+        return self._db.now()

@@ -87,7 +87,7 @@ class Invocations:
             "metadata": dict(metadata) if metadata else None,
             "owner": owner,
             "force": force,
-            "created_at": self._db.clock.now().timestamp(),
+            "created_at": self._db.now(),
         }
 
     def insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -113,7 +113,7 @@ class Invocations:
                 keys,
                 trigger=trigger.value,
                 kind=kind,
-                now=self._db.clock.now().timestamp(),
+                now=self._db.now(),
             )
 
     def find(self, invocation_id: str, *, tenant: str | None = None) -> Invocation:
@@ -192,7 +192,7 @@ class Invocations:
             changed = tx.execute(
                 invocations.update()
                 .where(invocations.c.id == invocation_id, invocations.c.status == "pending")
-                .values(status="cancelled", finished_at=self._db.clock.now().timestamp())
+                .values(status="cancelled", finished_at=self._db.now())
             ).rowcount
         if not changed:
             raise Conflict(
@@ -247,7 +247,7 @@ class Invocations:
 
     def prune(self, *, older_than_seconds: float) -> int:
         """Delete finished automatic rows by age; the latest per key stays."""
-        limit = self._db.clock.now().timestamp() - older_than_seconds
+        limit = self._db.now() - older_than_seconds
         later = invocations.alias("later")
         with self._db.write() as tx:
             return tx.execute(

@@ -289,4 +289,4 @@ class Work:
             )
 
     def _now(self) -> float:
-        return self._db.clock.now().timestamp()
+        return self._db.now()
