@@ -132,7 +132,7 @@ class Batches:
         return LEASE_SECONDS if renewed else 0.0
 
     def begin(self, token: str, keys: Collection[str], *, survived: Collection[str] = ()) -> None:
-        """Mark keys as begun before risky work and count an attempt of each.
+        """Mark keys as begun before risky work; an attempt counts where it ends in an error.
 
         Args:
             token: the batch.
@@ -151,7 +151,7 @@ class Batches:
                 tx.execute(
                     invocations.update()
                     .where(invocations.c.batch_token == token, invocations.c.object_key.in_(part))
-                    .values(begun=True, attempts=invocations.c.attempts + 1)
+                    .values(begun=True)
                 )
 
     def give_back(self, token: str, keys: Collection[str]) -> None:

@@ -206,7 +206,7 @@ def settle_keys(
     if waiting:  # the batch's end returns them to pending
         _many(
             tx,
-            invocations.update().where(leased),
+            invocations.update().where(leased).values(attempts=invocations.c.attempts + 1),
             ("begun", "next_attempt_at", "reason", "error"),
             [
                 {
@@ -224,7 +224,7 @@ def settle_keys(
         return
     _many(
         tx,
-        invocations.update().where(leased),
+        invocations.update().where(leased).values(attempts=invocations.c.attempts + 1),
         ("status", "result", "reason", "error", "batch_token", "begun", "finished_at"),
         [
             {
@@ -322,10 +322,12 @@ def _settle_refused(
     if rows:
         _many(
             tx,
-            invocations.update().where(
+            invocations.update()
+            .where(
                 invocations.c.batch_token == sa.bindparam("b_token"),
                 invocations.c.id == sa.bindparam("b_id"),
-            ),
+            )
+            .values(attempts=invocations.c.attempts + 1),
             ("status", "reason", "error", "batch_token", "begun", "finished_at"),
             rows,
         )

@@ -35,9 +35,11 @@ sources = sa.Table(
     sa.Column("created_at", Time, nullable=False),
     sa.Column("updated_at", Time, nullable=False),
     sa.Column("list_due_at", Time, nullable=False, server_default="0"),
-    # Since when a service has not answered, or was asked last; 0: it answers again, and what it
-    # has failed is due; None: nothing is known against any.
+    # Since when a service has not answered; 0: it answers again, and what it has failed is due;
+    # None: nothing is known against any.
     sa.Column("unanswered_at", Time),
+    # When a key was last sent before its time to see whether it answers again.
+    sa.Column("scouted_at", Time),
 )
 sa.Index(
     "uq_sources_identity",

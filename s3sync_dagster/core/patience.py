@@ -26,6 +26,8 @@ CLOCKS_DIFFER_SECONDS = 60.0
 clock that goes wrong."""
 LONGEST_BACKOFF_SECONDS = TRANSIENT_RETRY_SECONDS * 1.2
 """What one attempt may have to wait for the next, its jitter included."""
+SCOUT_SECONDS = 60.0
+"""Between two keys that see whether a service answers again."""
 BUSY = "record_ids_busy"
 """Reason of a document whose record ids another one is about to give up."""
 BUSY_RETRY_SECONDS = 2.0
@@ -86,6 +88,15 @@ def try_again(
     if isinstance(error, Unavailable):
         pause = min(max(pause, error.retry_after_seconds), LONGEST_BACKOFF_SECONDS)
     return Again(by_itself=True, cause="transient", at=now + pause)
+
+
+def scout_seconds(silent_seconds: float) -> float:
+    """Return the seconds between two keys that see whether a service answers again.
+
+    An eighth of the time that it has not answered, from a minute to an hour: an outage costs that
+    share of its own length at most, and a key that fails for ever is not asked for ever.
+    """
+    return min(max(silent_seconds / 8, SCOUT_SECONDS), TRANSIENT_RETRY_SECONDS)
 
 
 def longest_wait(outcome: Outcome) -> float:

@@ -1,4 +1,4 @@
-"""Numbers where clocks told an order: of what objects were told, and of a key's requests."""
+"""Numbers where clocks told an order, and since when a service of a source has not answered."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -21,9 +21,11 @@ def upgrade() -> None:
         "ix_invocations_key", "invocations", ["source_id", "object_key", "number"], unique=False
     )
     op.add_column("sources", sa.Column("unanswered_at", sa.Double(), nullable=True))
+    op.add_column("sources", sa.Column("scouted_at", sa.Double(), nullable=True))
 
 
 def downgrade() -> None:
+    op.drop_column("sources", "scouted_at")
     op.drop_column("sources", "unanswered_at")
     op.drop_index("ix_invocations_key", table_name="invocations")
     op.create_index(
