@@ -5,7 +5,6 @@ that is written afterwards makes all of it due.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -50,7 +49,9 @@ def ask_where_answered(database: Database, tx: sa.Connection, source_id: str, *,
     if source.unanswered_at is None:
         return 0
     if source.unanswered_at != ANSWERS_AGAIN:
-        return _scout(database, tx, source_id, source, now=now)
+        if not _is_turn(source.unanswered_at, source.scouted_at, now=now):
+            return 0
+        return _scout(database, tx, source_id, now=now)
     waiting = _hurry(tx, source_id, now=now, limit=KEYS_AT_ONCE)
     failed = _failed(tx, source_id, limit=KEYS_AT_ONCE)
     insert_automatic(database, tx, source_id, failed, trigger="retry", now=now)
@@ -59,12 +60,12 @@ def ask_where_answered(database: Database, tx: sa.Connection, source_id: str, *,
     return waiting + len(failed)
 
 
-def _scout(
-    database: Database, tx: sa.Connection, source_id: str, source: sa.Row[Any], *, now: float
-) -> int:
-    pause = scout_seconds(max(now - source.unanswered_at, 0.0))
-    if source.scouted_at <= now < source.scouted_at + pause:
-        return 0
+def _is_turn(since: float, scouted_at: float, *, now: float) -> bool:
+    pause = scout_seconds(max(now - since, 0.0))
+    return not scouted_at <= now < scouted_at + pause
+
+
+def _scout(database: Database, tx: sa.Connection, source_id: str, *, now: float) -> int:
     here = (invocations.c.source_id == source_id,)
     at_work = sa.select(sa.literal(1)).where(
         *here,
