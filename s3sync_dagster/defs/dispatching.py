@@ -158,6 +158,7 @@ class Dispatcher:
             )
             return [line]
         self._catalog.documents.enqueue_unclean(source.id)
+        self._catalog.work.ask_again_where_answered(source.id)
         dropped = drop_partitions(self._catalog, self._instance, source)
         return (
             [f"{source.name}: {dropped} partitions of removed objects taken back"]
