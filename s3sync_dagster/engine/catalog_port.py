@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Departing,
         DepartureCursor,
         DocumentState,
+        KnownCollection,
         ListingRow,
         Origin,
         SourceRow,
@@ -229,6 +230,28 @@ class DocumentsPort(Protocol):
         ...
 
 
+class KnownCollectionsPort(Protocol):
+    """Which collections a source writes to."""
+
+    def of_source(self, source_id: str) -> list[KnownCollection]:
+        """Return the collections that a source has written to."""
+        ...
+
+    def meet(
+        self, source_id: str, met: KnownCollection, *, emptied: bool = False, seconds: float = 3600
+    ) -> int | None:
+        """Note which collection was met; distrust documents that were not written to it."""
+        ...
+
+    def forget_unused(self, source_id: str, place: KnownCollection) -> bool:
+        """Forget a collection in which the source has nothing."""
+        ...
+
+    def records(self, source_id: str, place: KnownCollection) -> int:
+        """Return how many records the source's trusted documents have in a collection."""
+        ...
+
+
 class WorkPort(Protocol):
     """Reads and writes around a batch's keys."""
 
@@ -316,6 +339,11 @@ class CatalogPort(Protocol):
     @property
     def documents(self) -> DocumentsPort:
         """Documents."""
+        ...
+
+    @property
+    def collections(self) -> KnownCollectionsPort:
+        """Collections."""
         ...
 
     @property

@@ -1,0 +1,108 @@
+"""A collection has an identity: what was written to one says nothing about another of its name.
+
+Who deletes a collection and makes it anew, restores an older copy of it, or names another server
+leaves a catalog whose documents look whole. Chroma's id tells, and it comes with the open.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from s3sync_dagster.core.state import ABSENT, KnownCollection
+from s3sync_dagster.engine.catalog_port import CatalogPort
+from s3sync_dagster.engine.ports import CollectionPort, Collections
+from s3sync_dagster.model.errors import NotFound, S3SyncError
+from s3sync_dagster.model.source import Source
+
+BUDGET_SECONDS = 15.0
+"""Of a tick, for documents that lose their trust; what is left follows at the next."""
+
+
+def check_collections(
+    source: Source,
+    *,
+    catalog: CatalogPort,
+    collections: Callable[[], Collections],
+    log: Callable[[str], None],
+    seconds: float = 3600,
+) -> int:
+    """Look whether the collections that a source wrote to are those that are there now.
+
+    One request to Chroma for each; where Chroma does not answer nothing is learned, and what is
+    known of it stands until it does.
+
+    Args:
+        source: the source.
+        catalog: what is known.
+        collections: opens Chroma; not called for a source that has written nothing.
+        log: takes a sentence for each collection that is another one.
+        seconds: for documents that lose their trust; what is left follows at the next look.
+
+    Returns:
+        How many documents have to be written again.
+    """
+    distrusted = 0
+    for known in catalog.collections.of_source(source.id):
+        try:
+            port = _opened(known, collections())
+            emptied = (
+                port is not None
+                and known.collection_id is None
+                and catalog.collections.records(source.id, known) > 0
+                and port.count() == 0
+            )
+        except S3SyncError as error:
+            log(f"the collection {known.collection_name!r} could not be looked at: {error.message}")
+            continue
+        met = replace(known, collection_id=ABSENT if port is None else port.id)
+        if met.collection_id != known.collection_id:
+            distrusted += _meet(
+                source, met, catalog=catalog, log=log, emptied=emptied, seconds=seconds
+            )
+        if port is None:
+            catalog.collections.forget_unused(source.id, met)
+    return distrusted
+
+
+def meet_collection(
+    source: Source, port: CollectionPort, *, catalog: CatalogPort, log: Callable[[str], None]
+) -> None:
+    """Note a collection that was opened to be written to, before anything of it is claimed."""
+    met = KnownCollection(
+        tenant=source.tenant,
+        database_name=source.database_name,
+        collection_name=port.name,
+        collection_id=port.id,
+    )
+    _meet(source, met, catalog=catalog, log=log)
+
+
+def _opened(known: KnownCollection, collections: Collections) -> CollectionPort | None:
+    try:
+        return collections.open(
+            known.collection_name,
+            tenant=known.tenant,
+            database=known.database_name,
+            embedder=None,  # which model it has is the business of who writes
+            create=False,
+        )
+    except NotFound:
+        return None
+
+
+def _meet(
+    source: Source,
+    met: KnownCollection,
+    *,
+    catalog: CatalogPort,
+    log: Callable[[str], None],
+    emptied: bool = False,
+    seconds: float = 3600,
+) -> int:
+    number = catalog.collections.meet(source.id, met, emptied=emptied, seconds=seconds)
+    if number != 0:
+        what = "does not exist any more" if met.collection_id == ABSENT else "is another one now"
+        log(
+            f"the collection {met.collection_name!r} {'is empty' if emptied else what}: "
+            f"{'many' if number is None else number} documents of {source.name} are written again"
+        )
+    return number or 0
