@@ -4,12 +4,15 @@ A collection that was deleted and made anew has another id; what stands in the c
 before says nothing about it.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
+from s3sync_dagster.catalog.rows import document_of
 from s3sync_dagster.catalog.tables import collections, documents, objects
-from s3sync_dagster.core.state import ABSENT, KnownCollection
+from s3sync_dagster.core.state import ABSENT, CheckCursor, DocumentState, KnownCollection
 
 DOCUMENTS_AT_ONCE = 500
 """In one transaction, which is to end within 100 ms."""
@@ -29,15 +32,7 @@ class CollectionRows:
                 .where(collections.c.source_id == source_id)
                 .order_by(*collections.primary_key.columns)
             ).all()
-        return [
-            KnownCollection(
-                tenant=row.tenant,
-                database_name=row.database_name,
-                collection_name=row.collection_name,
-                collection_id=row.collection_id,
-            )
-            for row in rows
-        ]
+        return [_collection_of(row) for row in rows]
 
     def meet(
         self, source_id: str, met: KnownCollection, *, emptied: bool = False, seconds: float = 3600
@@ -90,6 +85,57 @@ class CollectionRows:
                     )
                 ).scalar_one()
             )
+
+    def due_for_check(
+        self, source_id: str, *, interval_seconds: float
+    ) -> list[tuple[KnownCollection, CheckCursor]]:
+        """Return the collections of which a part is to be held against the catalog now."""
+        now = self._db.clock.now().timestamp()
+        with self._db.read() as tx:
+            rows = tx.execute(
+                sa.select(collections).where(collections.c.source_id == source_id)
+            ).all()
+        return [
+            (
+                _collection_of(row),
+                CheckCursor(document=row.checked_document, record=row.checked_record),
+            )
+            for row in rows
+            # A time that lies ahead is one of a clock that was put right since.
+            if not 0 <= now - row.checked_at < interval_seconds
+        ]
+
+    def checked(
+        self, source_id: str, place: KnownCollection, cursor: CheckCursor, *, at: float
+    ) -> None:
+        """Note how far the rolling check has come, and when; 0: the rest is due at once."""
+        with self._db.write() as tx:
+            tx.execute(
+                collections.update()
+                .where(_row_of(source_id, place))
+                .values(
+                    checked_document=cursor.document, checked_record=cursor.record, checked_at=at
+                )
+            )
+
+    def trusted(
+        self, source_id: str, place: KnownCollection, *, from_id: int, limit: int
+    ) -> list[DocumentState]:
+        """Return the trusted documents of a collection from a row id on."""
+        with self._db.read() as tx:
+            return [
+                document_of(row)
+                for row in tx.execute(
+                    sa.select(documents)
+                    .where(
+                        *_documents_of(source_id, place),
+                        documents.c.phase == "clean",
+                        documents.c.id >= from_id,
+                    )
+                    .order_by(documents.c.id)
+                    .limit(limit)
+                )
+            ]
 
     def _meet_part(
         self, tx: sa.Connection, source_id: str, met: KnownCollection, *, emptied: bool
@@ -179,6 +225,15 @@ def in_collection_as_known() -> sa.ColumnElement[bool]:
         collections.c.database_name == documents.c.database_name,
         collections.c.collection_name == documents.c.collection_name,
         collections.c.collection_id != documents.c.collection_id,
+    )
+
+
+def _collection_of(row: sa.Row[Any]) -> KnownCollection:
+    return KnownCollection(
+        tenant=row.tenant,
+        database_name=row.database_name,
+        collection_name=row.collection_name,
+        collection_id=row.collection_id,
     )
 
 

@@ -153,6 +153,16 @@ class KnownCollection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckCursor:
+    """How far the rolling check of a collection has come."""
+
+    document: int = 0
+    """Row id of the document that is next."""
+    record: int = 0
+    """The first of its records that is next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One document that a key is asked to have."""
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from s3sync_dagster.core.reservation import Take
     from s3sync_dagster.core.state import (
         BatchRow,
+        CheckCursor,
         Departing,
         DepartureCursor,
         DocumentState,
@@ -197,6 +198,10 @@ class DocumentsPort(Protocol):
         """Return documents of a source by row id, a page at a time."""
         ...
 
+    def of_key(self, source_id: str, object_key: str) -> list[DocumentState]:
+        """Return the documents of one object."""
+        ...
+
     def count(self, source_id: str) -> int:
         """Return how many documents a source has that are not being removed."""
         ...
@@ -249,6 +254,24 @@ class KnownCollectionsPort(Protocol):
 
     def records(self, source_id: str, place: KnownCollection) -> int:
         """Return how many records the source's trusted documents have in a collection."""
+        ...
+
+    def due_for_check(
+        self, source_id: str, *, interval_seconds: float
+    ) -> list[tuple[KnownCollection, CheckCursor]]:
+        """Return the collections of which a part is to be held against the catalog now."""
+        ...
+
+    def checked(
+        self, source_id: str, place: KnownCollection, cursor: CheckCursor, *, at: float
+    ) -> None:
+        """Note how far the rolling check has come, and when; 0: the rest is due at once."""
+        ...
+
+    def trusted(
+        self, source_id: str, place: KnownCollection, *, from_id: int, limit: int
+    ) -> list[DocumentState]:
+        """Return the trusted documents of a collection from a row id on."""
         ...
 
 

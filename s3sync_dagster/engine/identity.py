@@ -5,7 +5,7 @@ leaves a catalog whose documents look whole. Chroma's id tells, and it comes wit
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from s3sync_dagster.core.state import ABSENT, KnownCollection
 from s3sync_dagster.engine.catalog_port import CatalogPort
@@ -43,24 +43,41 @@ def check_collections(
     distrusted = 0
     for known in catalog.collections.of_source(source.id):
         try:
-            port = _opened(known, collections())
-            emptied = (
-                port is not None
-                and known.collection_id is None
-                and catalog.collections.records(source.id, known) > 0
-                and port.count() == 0
-            )
+            looked = look_at(source, known, catalog=catalog, collections=collections())
         except S3SyncError as error:
             log(f"the collection {known.collection_name!r} could not be looked at: {error.message}")
-            continue
-        met = replace(known, collection_id=ABSENT if port is None else port.id)
-        if met.collection_id != known.collection_id:
-            distrusted += _meet(
-                source, met, catalog=catalog, log=log, emptied=emptied, seconds=seconds
-            )
-        if port is None:
-            catalog.collections.forget_unused(source.id, met)
+        else:
+            distrusted += meet(source, looked, catalog=catalog, log=log, seconds=seconds)
     return distrusted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What a look at a collection told."""
+
+    met: KnownCollection
+    port: CollectionPort | None
+    """None: there is none of that name."""
+    emptied: bool = False
+    """It is the one that was written to, but it has no record at all."""
+
+
+def look_at(
+    source: Source, known: KnownCollection, *, catalog: CatalogPort, collections: Collections
+) -> Looked:
+    """Look which collection of that name there is now; one request.
+
+    One that documents from before ids were kept are said to be in must have records.
+    """
+    port = _opened(known, collections)
+    if port is None:
+        return Looked(met=replace(known, collection_id=ABSENT), port=None)
+    emptied = (
+        known.collection_id is None
+        and catalog.collections.records(source.id, known) > 0
+        and port.count() == 0
+    )
+    return Looked(met=replace(known, collection_id=port.id), port=port, emptied=emptied)
 
 
 def meet_collection(
@@ -73,7 +90,7 @@ def meet_collection(
         collection_name=port.name,
         collection_id=port.id,
     )
-    _meet(source, met, catalog=catalog, log=log)
+    meet(source, Looked(met=met, port=port), catalog=catalog, log=log)
 
 
 def _opened(known: KnownCollection, collections: Collections) -> CollectionPort | None:
@@ -89,15 +106,16 @@ def _opened(known: KnownCollection, collections: Collections) -> CollectionPort 
         return None
 
 
-def _meet(
+def meet(
     source: Source,
-    met: KnownCollection,
+    looked: Looked,
     *,
     catalog: CatalogPort,
     log: Callable[[str], None],
-    emptied: bool = False,
     seconds: float = 3600,
 ) -> int:
+    """Note what a look told; returns how many documents have to be written again."""
+    met, emptied = looked.met, looked.emptied
     number = catalog.collections.meet(source.id, met, emptied=emptied, seconds=seconds)
     if number != 0:
         what = "does not exist any more" if met.collection_id == ABSENT else "is another one now"
@@ -105,4 +123,6 @@ def _meet(
             f"the collection {met.collection_name!r} {'is empty' if emptied else what}: "
             f"{'many' if number is None else number} documents of {source.name} are written again"
         )
+    if looked.port is None:
+        catalog.collections.forget_unused(source.id, met)
     return number or 0
