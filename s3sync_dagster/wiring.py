@@ -173,6 +173,7 @@ class Parts:
             clock=self.clock,
             owners=self.owners,
             store_for=self.store_for,
+            collections=lambda: self.collections,
             snapshots=self.settings.home / SNAPSHOTS,
         )
 

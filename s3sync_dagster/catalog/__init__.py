@@ -1,6 +1,7 @@
 """The database of sources, objects, documents and invocations: the state that decides."""
 
 from s3sync_dagster.catalog.batches import Batches
+from s3sync_dagster.catalog.collections import CollectionRows
 from s3sync_dagster.catalog.credentials import Credentials
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.documents import Documents
@@ -24,6 +25,7 @@ class Catalog:
         self.invocations = Invocations(database)
         self.batches = Batches(database)
         self.documents = Documents(database)
+        self.collections = CollectionRows(database)
         self.work = Work(database)
         self.views = Views(database)
         self.history = History(database)

@@ -22,6 +22,7 @@ from s3sync_dagster.catalog.settlement import (
 )
 from s3sync_dagster.catalog.tables import (
     batches,
+    collections,
     documents,
     invocations,
     listings,
@@ -317,7 +318,7 @@ class Documents:
                     reason="source_deleted",
                 )
             )
-            for table in (documents, objects, sidecars, batches, listings):
+            for table in (documents, collections, objects, sidecars, batches, listings):
                 tx.execute(table.delete().where(table.c.source_id == source_id))
             tx.execute(sources.delete().where(sources.c.id == source_id))
 

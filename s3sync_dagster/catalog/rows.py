@@ -133,6 +133,7 @@ def document_of(row: sa.Row[Any]) -> DocumentState:
         digests=bytes(row.digests),
         metadata_keys=tuple(row.metadata_keys),
         batch_token=row.batch_token,
+        collection_id=row.collection_id,
     )
 
 

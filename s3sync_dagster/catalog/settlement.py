@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.collections import in_collection_as_known
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
@@ -28,7 +29,10 @@ def commit_documents(
     *,
     now: float,
 ) -> set[int]:
-    """Make written documents clean; returns those that the batch does not hold any more."""
+    """Make written documents clean; returns those that the batch does not hold any more.
+
+    Nor does it hold what went into a collection that was found replaced by another meanwhile.
+    """
     if not written:
         return set()
     held = set[int]()
@@ -37,6 +41,7 @@ def commit_documents(
             documents.c.id.in_(part),
             documents.c.batch_token == token,
             documents.c.phase == "writing",
+            in_collection_as_known(),
         )
         held |= set(tx.execute(query if database.sqlite else query.with_for_update()).scalars())
     names = ("etag", "fingerprint", "chunks", "digests", "metadata_keys", "text_bytes", "pages")
@@ -158,6 +163,7 @@ def adopt_orphans(
                 "high_water": max(state.high_water, state.count),
                 "digests": b"",
                 "metadata_keys": list(state.metadata_keys),
+                "collection_id": state.collection_id,
             }
             for state in states
         ],

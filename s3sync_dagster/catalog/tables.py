@@ -130,6 +130,8 @@ documents = sa.Table(
     sa.Column("text_bytes", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("pages", sa.Integer, nullable=False, server_default="0"),
     sa.Column("indexed_at", Time),
+    # Chroma's id of the collection that it was written to: what its record ids are good for.
+    sa.Column("collection_id", sa.Text),
     sa.CheckConstraint("phase IN ('writing', 'clean', 'removing')", name="ck_documents_phase"),
     sa.CheckConstraint("chunks <= high_water", name="ck_documents_high_water"),
     sa.CheckConstraint(
@@ -171,6 +173,21 @@ sa.Index(
     documents.c.batch_token,
     sqlite_where=documents.c.batch_token.is_not(None),
     postgresql_where=documents.c.batch_token.is_not(None),
+)
+
+# The collections that a source writes to. No row of theirs is trusted under another id.
+collections = sa.Table(
+    "collections",
+    metadata,
+    sa.Column("source_id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("database_name", sa.Text, primary_key=True),
+    sa.Column("collection_name", sa.Text, primary_key=True),
+    sa.Column("collection_id", sa.Text),  # None: not met since ids are kept; "": it was absent
+    # How far the rolling check has come: a document, the next of its records, and when.
+    sa.Column("checked_document", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("checked_record", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("checked_at", Time, nullable=False, server_default="0"),
 )
 
 invocations = sa.Table(

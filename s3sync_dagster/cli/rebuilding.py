@@ -106,7 +106,11 @@ def _recover(parts: Parts, source: Source) -> int:
     known = {one.id for one in parts.catalog.sources.all()}
     found = recover_documents(source, port, known_sources=known)
     return store_recovered(
-        parts.catalog.database, source, found, collection_name=source.collection_name
+        parts.catalog.database,
+        source,
+        found,
+        collection_name=source.collection_name,
+        collection_id=port.id,
     )
 
 

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from s3sync_dagster.core.reservation import Take
     from s3sync_dagster.core.state import (
         BatchRow,
+        CheckCursor,
         Departing,
         DepartureCursor,
         DocumentState,
+        KnownCollection,
         ListingRow,
         Origin,
         SourceRow,
@@ -196,6 +198,10 @@ class DocumentsPort(Protocol):
         """Return documents of a source by row id, a page at a time."""
         ...
 
+    def of_key(self, source_id: str, object_key: str) -> list[DocumentState]:
+        """Return the documents of one object."""
+        ...
+
     def count(self, source_id: str) -> int:
         """Return how many documents a source has that are not being removed."""
         ...
@@ -230,6 +236,46 @@ class DocumentsPort(Protocol):
         outcomes: Sequence[KeyOutcome] = (),
     ) -> set[int]:
         """Make acknowledged writes the truth; returns documents lost to another batch."""
+        ...
+
+
+class KnownCollectionsPort(Protocol):
+    """Which collections a source writes to."""
+
+    def of_source(self, source_id: str) -> list[KnownCollection]:
+        """Return the collections that a source has written to."""
+        ...
+
+    def meet(
+        self, source_id: str, met: KnownCollection, *, emptied: bool = False, seconds: float = 3600
+    ) -> int | None:
+        """Note which collection was met; distrust documents that were not written to it."""
+        ...
+
+    def forget_unused(self, source_id: str, place: KnownCollection) -> bool:
+        """Forget a collection in which the source has nothing."""
+        ...
+
+    def records(self, source_id: str, place: KnownCollection) -> int:
+        """Return how many records the source's trusted documents have in a collection."""
+        ...
+
+    def due_for_check(
+        self, source_id: str, *, interval_seconds: float
+    ) -> list[tuple[KnownCollection, CheckCursor]]:
+        """Return the collections of which a part is to be held against the catalog now."""
+        ...
+
+    def checked(
+        self, source_id: str, place: KnownCollection, cursor: CheckCursor, *, at: float
+    ) -> None:
+        """Note how far the rolling check has come, and when; 0: the rest is due at once."""
+        ...
+
+    def trusted(
+        self, source_id: str, place: KnownCollection, *, from_id: int, limit: int
+    ) -> list[DocumentState]:
+        """Return the trusted documents of a collection from a row id on."""
         ...
 
 
@@ -324,6 +370,11 @@ class CatalogPort(Protocol):
     @property
     def documents(self) -> DocumentsPort:
         """Documents."""
+        ...
+
+    @property
+    def collections(self) -> KnownCollectionsPort:
+        """Collections."""
         ...
 
     @property

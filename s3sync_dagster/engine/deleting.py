@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from s3sync_dagster.core.plan import possible_ids
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.own_records import ids_to_delete
 from s3sync_dagster.engine.ports import Collections
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import Source
@@ -68,7 +68,6 @@ def _delete_records(
         place = one.tenant, one.database_name, one.collection_name
         by_place.setdefault(place, []).append(one)
     for (tenant, database, name), held in by_place.items():
-        ids = [name for one in held for name in possible_ids(one)]
         try:
             # By id: no model is needed, nor does it matter which one made the collection.
             collection = collections.open(
@@ -77,6 +76,7 @@ def _delete_records(
         except NotFound:
             collection = None
         if collection is not None:
+            ids = ids_to_delete(collection, held)
             step = collection.write_limits.max_records
             for start in range(0, len(ids), step):
                 collection.delete(ids[start : start + step])

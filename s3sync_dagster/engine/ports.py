@@ -321,7 +321,16 @@ class CollectionPort(Protocol):
     """One collection. Calls have timeouts and retries; what remains is an ``S3SyncError``."""
 
     name: str
-    write_limits: WriteLimits
+
+    @property
+    def id(self) -> str:
+        """Chroma's own id: one that was deleted and made anew under its name has another."""
+        ...
+
+    @property
+    def write_limits(self) -> WriteLimits:
+        """Bounds of one write."""
+        ...
 
     def upsert(self, records: Sequence[Record], vectors: Vectors) -> None:
         """Write records and vectors; absent metadata keys of existing ids survive (None clears)."""

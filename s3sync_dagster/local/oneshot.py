@@ -65,6 +65,7 @@ def run_sync(
         approve_deletes=approve_deletes,
         on_page=progress.listing,
         on_wait=lambda: progress.note("another process lists this source; waiting for it"),
+        on_note=progress.note,
     )
     if catalog.documents.enqueue_unclean(source.id):
         progress.note("documents that an earlier run left unfinished are written again")

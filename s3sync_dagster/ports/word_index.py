@@ -6,6 +6,7 @@ crash costs nothing, and a file that is damaged or of another layout is made aga
 
 from __future__ import annotations
 
+import hashlib
 import math
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -119,6 +120,7 @@ class FtsWordIndex:
         Each step is a transaction of its own: what was done before a crash stays done.
         """
         wanted = {document.document_id: document for document in documents}
+        self._begin_anew_for(collection)
         with self._guarded():
             known = dict(self._database.execute("SELECT id, version FROM documents").fetchall())
         gone = [name for name in known if name not in wanted]
@@ -141,6 +143,19 @@ class FtsWordIndex:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+    def _begin_anew_for(self, collection: CollectionPort) -> None:
+        """Forget what was indexed of another collection of the same name."""
+        mark = _mark_of(collection.id)
+        with self._guarded():
+            (known,) = self._database.execute("PRAGMA application_id").fetchone()
+        if known == mark:
+            return
+        with self._transaction():
+            if known:  # 0: from before, when no file told whose it was
+                names = self._database.execute("SELECT id FROM documents").fetchall()
+                self._remove([name for (name,) in names])
+            self._database.execute(f"PRAGMA application_id = {mark}")
 
     def _index(self, collection: CollectionPort, documents: Sequence[DocumentVersion]) -> None:
         ids = [name for document in documents for name in document.record_ids()]
@@ -259,6 +274,11 @@ def place_of(metadata: Mapping[str, Any]) -> str:
     """Return the key, title, headings and symbol of a chunk, a line each."""
     found = (metadata.get(key) for key in PLACE_KEYS)
     return "\n".join(value for value in found if isinstance(value, str))
+
+
+def _mark_of(collection_id: str) -> int:
+    """Return what tells collections apart in SQLite's header: 31 bits, never 0."""
+    return int.from_bytes(hashlib.sha256(collection_id.encode()).digest()[:4]) % (2**31 - 1) + 1
 
 
 def _layout(database: sqlite3.Connection) -> int:

@@ -11,6 +11,7 @@ from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.dispatching import reap
 from s3sync_dagster.engine.listing_turns import ListingParts, list_in_turn
 from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster.ports.memory_chroma import MemoryCollections
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
 from s3sync_dagster_tests.catalog.scenes import source
 from s3sync_dagster_tests.conftest_catalog import fresh_postgres_database
@@ -108,6 +109,7 @@ def test_a_source_is_listed_once_an_interval_whoever_looks(hosts):
             clock=host.database.clock,
             owners=Alive(),
             store_for=lambda _: MemoryObjectStore(MemoryBucket()),
+            collections=MemoryCollections,
         )
         lines.append(list_in_turn(parts, [src.name], after=None, log=print)[0])
     assert lines[0].startswith("docs: listed")

@@ -343,7 +343,11 @@ class Alive:
 
 def parts(world, owners):
     return ListingParts(
-        catalog=world.catalog, clock=world.clock, owners=owners, store_for=lambda _: world.store
+        catalog=world.catalog,
+        clock=world.clock,
+        owners=owners,
+        store_for=lambda _: world.store,
+        collections=lambda: world.collections,
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -13,7 +14,12 @@ from s3sync_dagster.catalog.batches import Batches
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.defs.dagster_internals.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.dispatching import InstanceRuns
-from s3sync_dagster.defs.housekeeping import keep_minutes, report_checks, report_orphans
+from s3sync_dagster.defs.housekeeping import (
+    check_records,
+    keep_minutes,
+    report_checks,
+    report_orphans,
+)
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.engine.dispatching import tell_partitions
 from s3sync_dagster.engine.listing_turns import RESPITE_SECONDS, list_in_turn, list_when_due
@@ -373,6 +379,30 @@ def test_minutes_are_kept_once_a_minute(world):
     notes, same = keep_minutes(runtime, world.instance, [world.source], cursor=cursor)
     assert notes == []
     assert same == cursor
+
+
+def test_records_that_others_deleted_are_found_by_the_minutes(world):
+    world.sync()
+    runtime, source = Runtime(world.parts), world.source
+    port = world.parts.collections.open(
+        source.collection_name,
+        tenant=source.tenant,
+        database=source.database_name,
+        embedder=None,
+    )
+    whole = port.count()
+    first, *_ = (record.id for page in port.scan() for record in page)
+    port.delete([first])
+    world.parts.settings = replace(world.parts.settings, checked_records_per_day=0)
+    assert check_records(runtime, [source]) == []
+    world.parts.settings = replace(world.parts.settings, checked_records_per_day=100)
+    world.parts.catalog.sources.set_paused(source.id, paused=True)
+    assert check_records(runtime, [source]) == []
+    world.parts.catalog.sources.set_paused(source.id, paused=False)
+    notes, _ = keep_minutes(runtime, world.instance, [source], cursor=None)
+    assert any("have lost or changed records" in note for note in notes)
+    world.sync()
+    assert port.count() == whole
 
 
 def _keys(world, request):

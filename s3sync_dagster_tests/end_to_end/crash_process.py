@@ -109,8 +109,9 @@ class _Limited:
 
     def open(self, name: str, **options: Any) -> Any:
         port = self._collections.open(name, **options)
-        port.write_limits = WriteLimits(
-            max_records=min(self._records, port.write_limits.max_records),
-            max_bytes=port.write_limits.max_bytes,
+        whole = port.write_limits
+        limits = WriteLimits(
+            max_records=min(self._records, whole.max_records), max_bytes=whole.max_bytes
         )
+        port._write_limits = lambda: limits
         return port

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,27 @@ def test_the_best_words_come_first(collection, index):
     scores = [score for _, score in index.search("cat", limit=9)]
     assert scores == sorted(scores, reverse=True)
     assert scores[-1] > 0
+
+
+def test_a_collection_that_was_made_anew_is_indexed_anew(collection, index):
+    write(collection, "a", "the cat sits on the mat")
+    index.follow(collection, [version("a", 1)])
+    other = make_collection()
+    assert index.follow(other, [version("a", 1, None)]) == 0  # its document is not written yet
+    assert names(index, "cat") == []
+    write(other, "a", "dogs bark")
+    assert index.follow(other, [version("a", 1)]) == 1  # of the same version as before
+    assert names(index, "dogs") == ["a-0"]
+    assert index.follow(other, [version("a", 1)]) == 0
+
+
+def test_a_file_from_before_collections_had_a_mark_is_kept(collection, index, tmp_path):
+    write(collection, "a", "the cat sits on the mat")
+    index.follow(collection, [version("a", 1)])
+    with closing(sqlite3.connect(tmp_path / "words" / "docs.db")) as file:
+        file.execute("PRAGMA application_id = 0")
+    assert index.follow(collection, [version("a", 1)]) == 0
+    assert names(index, "cat") == ["a-0"]
 
 
 def test_no_record_exceeds_the_ceiling(collection, index):

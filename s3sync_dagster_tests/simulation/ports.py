@@ -98,7 +98,7 @@ class SimCollections:
 class _SimCollection:
     def __init__(self, collection: Any, weather: Weather, is_late: Callable[[], bool]) -> None:
         self._collection, self._weather, self._is_late = collection, weather, is_late
-        self.name = collection.name
+        self.id, self.name = collection.id, collection.name
         self.write_limits = collection.write_limits
 
     def get(self, ids: Any, **options: Any) -> Any:
@@ -170,7 +170,7 @@ class SimCatalog:
     """A catalog each of whose transactions a worker may not live to see, or to hear of."""
 
     def __init__(self, catalog: Any, weather: Weather) -> None:
-        for table in ("listings", "batches", "documents", "work"):
+        for table in ("listings", "batches", "documents", "collections", "work"):
             setattr(self, table, _SimTable(getattr(catalog, table), table, weather))
 
 

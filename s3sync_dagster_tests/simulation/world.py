@@ -112,6 +112,7 @@ class World(Outside):
             clock=self.clock,
             owners=Owners(self),
             store_for=lambda _: self.store,
+            collections=lambda: self.collections,
         )
 
     def approve(self) -> None:

@@ -27,6 +27,7 @@ from s3sync_dagster.core.suspects import BEGUN_AT_ONCE, NOT_PROVEN, TRIES_ALONE,
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.sidecars import apply_sidecars, read_sidecar
+from s3sync_dagster.engine.identity import check_collections
 from s3sync_dagster.engine.unexpected import unexpected_error
 from s3sync_dagster.model.errors import S3SyncError, Unavailable
 from s3sync_dagster.model.object import ObjectRef
@@ -43,6 +44,13 @@ def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
         LeaseLost: another batch took over.
     """
     until, begun = parts.clock.monotonic() + parts.take_seconds, set[str]()
+    # Before the catalog is believed that a key is as it should be.
+    check_collections(
+        parts.source,
+        catalog=parts.catalog,
+        collections=lambda: parts.collections,
+        log=parts.log,
+    )
     found = parts.catalog.work.load(lease.token)
     first = [facts for facts in found if facts.is_sidecar]
     deeds = _guarded(parts, _read_all(parts, lease, first, begun, until=until))

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from s3sync_dagster.core.plan import possible_ids
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
+from s3sync_dagster.engine.own_records import ids_to_delete
 from s3sync_dagster.engine.ports import CollectionPort
 from s3sync_dagster.model.errors import (
     FixConfiguration,
@@ -58,9 +58,9 @@ def _remove(
 ) -> None:
     held = parts.catalog.documents.claim_removal(lease.token, parts.source.id, documents)
     parts.at("claimed_removal")
-    names = [name for document in held for name in possible_ids(document)]
     collection = _open(parts, collection_name)
     if collection is not None:
+        names = ids_to_delete(collection, held)
         step = collection.write_limits.max_records
         for start in range(0, len(names), step):
             lease.require()

@@ -18,6 +18,7 @@ from s3sync_dagster.engine.batch.groups import Write, WriteGroup, build_write, f
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
+from s3sync_dagster.engine.identity import meet_collection
 from s3sync_dagster.engine.unexpected import unexpected_error
 from s3sync_dagster.model.errors import FixInput, LeaseLost, S3SyncError
 
@@ -63,6 +64,11 @@ class Writer:
                     tenant=source.tenant,
                     database=source.database_name,
                     embedder=self._parts.embedder,
+                )
+                # Before anything of it is claimed: what a document says of another collection of
+                # this name is not to be planned with.
+                meet_collection(
+                    source, collection, catalog=self._parts.catalog, log=self._parts.log
                 )
             except S3SyncError as error:
                 for key, _target in pairs:
