@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.batch_end import mark_suspects, return_to_pending
+from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import batch_of, groups, is_due
 from s3sync_dagster.catalog.tables import batches, documents, invocations, objects, sources
@@ -20,6 +21,7 @@ from s3sync_dagster.core.suspects import BEGUN_AT_ONCE
 from s3sync_dagster.model.invocation import Batch, BatchState
 
 
+@again_after_collisions
 class Batches:
     """The table ``batches`` and the leases on invocations."""
 
@@ -102,6 +104,7 @@ class Batches:
         """Compare and set ``reserved -> running``; False when the token is not reserved."""
         now = self._now()
         with self._db.write() as tx:
+            self._db.lock_batch(tx, token)
             started = tx.execute(
                 batches.update()
                 .where(batches.c.token == token, batches.c.state == "reserved")
@@ -263,10 +266,8 @@ class Batches:
 
     def prune(self, *, older_than_seconds: float) -> int:
         """Delete ended batches by age."""
-        with self._db.write() as tx:
-            return tx.execute(
-                batches.delete().where(batches.c.finished_at < self._now() - older_than_seconds)
-            ).rowcount
+        old = batches.c.finished_at < self._now() - older_than_seconds
+        return self._db.delete_in_parts(batches.c.token, old)
 
     def _due(
         self,

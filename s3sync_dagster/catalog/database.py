@@ -2,7 +2,7 @@
 
 import fcntl
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError
 
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.model.errors import InvalidSetting, Unavailable
@@ -20,6 +20,9 @@ COALESCING = sa.text("status = 'pending' AND automatic AND owner IS NULL")
 """The condition of ``uq_invocations_coalesce``, as ON CONFLICT must repeat it to the letter."""
 BUSY_TIMEOUT_MS = 30_000
 MIGRATION_LOCK = 0x53335359  # "S3SY": Postgres advisory lock
+ROWS_A_PART = 2000
+"""Rows that one transaction deletes where they may be a million."""
+PLACES_LOCK = 0x53335350  # "S3SP"
 FOLLOW_SECONDS = 30.0
 """On Postgres the server is asked for the time so often: all hosts go by its clock."""
 
@@ -84,6 +87,25 @@ class Database:
         """Return the dialect's INSERT, which knows ON CONFLICT."""
         return sqlite.insert(table) if self.sqlite else postgresql.insert(table)
 
+    def delete_in_parts(
+        self, key: sa.Column[Any], which: sa.ColumnElement[bool], *, rows: int = ROWS_A_PART
+    ) -> int:
+        """Delete rows of one table in transactions of their own.
+
+        Args:
+            key: of the table, unique among the rows that go.
+            which: the rows that go.
+            rows: of one transaction.
+        """
+        deleted = 0
+        while True:
+            with self.write() as connection:
+                part = sa.select(key).where(which).limit(rows).correlate(None)
+                gone = connection.execute(key.table.delete().where(which, key.in_(part))).rowcount
+            deleted += gone
+            if gone < rows:
+                return deleted
+
     def lock_source(self, connection: sa.Connection, source_id: str) -> None:
         """Serialise writes about one source until the transaction ends.
 
@@ -94,6 +116,16 @@ class Database:
             connection.execute(
                 sa.text("SELECT 1 FROM sources WHERE id = :id FOR UPDATE"), {"id": source_id}
             )
+
+    def lock_sources(self, connection: sa.Connection, source_ids: Iterable[str]) -> None:
+        """Serialise writes about several sources, in an order that all who do so keep."""
+        for source_id in sorted(set(source_ids)):
+            self.lock_source(connection, source_id)
+
+    def lock_places(self, connection: sa.Connection) -> None:
+        """Serialise those who look whether a source overlaps another, and then write it."""
+        if not self.sqlite:
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:n)"), {"n": PLACES_LOCK})
 
     def lock_batch(self, connection: sa.Connection, token: str) -> None:
         """Serialise writes about a batch's source until the transaction ends."""
@@ -234,11 +266,30 @@ def _alembic_config(url: sa.URL) -> Any:
     return config
 
 
+class Collided(Unavailable):
+    """The database ended a transaction because of another one: a deadlock, a row made meanwhile."""
+
+    given_up = False
+    """True when it has been tried again often enough."""
+
+
+_COLLISIONS = {"40P01", "40001", "23505"}
+"""Postgres: deadlock detected, serialization failure, unique violation. Each rule that the schema
+checks is asked for before, so that a second try meets the answer to a person."""
+
+
 @contextmanager
 def _refusals() -> Generator[None]:
     try:
         yield
-    except OperationalError as error:
+    except (IntegrityError, OperationalError) as error:
+        if getattr(error.orig, "pgcode", None) in _COLLISIONS:
+            raise Collided(
+                "Another process changed the same rows of the catalog; it is tried again.",
+                reason="catalog_unavailable",
+            ) from error
+        if isinstance(error, IntegrityError):
+            raise
         if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_ERROR":
             raise  # a statement or schema that is wrong: nothing that passes by itself
         raise Unavailable(

@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import COALESCING, Database
 from s3sync_dagster.catalog.rows import groups, invocation_of
 from s3sync_dagster.catalog.tables import invocations, objects, sources
@@ -13,12 +14,15 @@ from s3sync_dagster.model.invocation import Invocation, InvocationKind, Invocati
 from s3sync_dagster.model.source import Source
 
 LIVE = ("pending", "processing")
+KEYS_AT_ONCE = 1000
+"""Rows that one transaction inserts or deletes where they may be a million."""
 OLDEST_FIRST = (invocations.c.number, invocations.c.created_at, invocations.c.id)
 """The order of one key's invocations: the times are those of clocks, and only for what was asked
 for in one statement, or before there were numbers."""
 NEWEST_FIRST = tuple(column.desc() for column in OLDEST_FIRST)
 
 
+@again_after_collisions
 class Invocations:
     """The table ``invocations``."""
 
@@ -91,10 +95,21 @@ class Invocations:
         }
 
     def insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Store prepared requests, of any sources, in one transaction."""
+        """Store prepared requests, of any sources, in one transaction.
+
+        Raises ``NotFound`` where a source of them was deleted.
+        """
         if rows:
             with self._db.write() as tx:
+                self._require_sources(tx, {str(row["source_id"]) for row in rows})
                 tx.execute(numbered(invocations.insert()), [_with_place(row) for row in rows])
+
+    def _require_sources(self, tx: sa.Connection, source_ids: set[str]) -> None:
+        query = sa.select(sources.c.id).where(sources.c.id.in_(source_ids)).order_by(sources.c.id)
+        # Shared: who asks waits for nobody but a deletion, which would not see the new rows.
+        query = query if self._db.sqlite else query.with_for_update(read=True, key_share=True)
+        if source_ids - set(tx.execute(query).scalars()):
+            raise NotFound("The source is deleted.", reason="source_not_found")
 
     def request_automatic(
         self,
@@ -106,6 +121,7 @@ class Invocations:
     ) -> int:
         """Ask for automatic work; coalesces with what waits. Returns how many rows were new."""
         with self._db.write() as tx:
+            self._db.lock_source(tx, source_id)
             return insert_automatic(
                 self._db,
                 tx,
@@ -187,8 +203,9 @@ class Invocations:
 
     def cancel(self, invocation_id: str, *, tenant: str | None = None) -> None:
         """Cancel a pending invocation. Raises ``NotFound``; ``Conflict`` in any other state."""
-        self.find(invocation_id, tenant=tenant)
+        source_id = self.find(invocation_id, tenant=tenant).source_id
         with self._db.write() as tx:
+            self._db.lock_source(tx, source_id)
             changed = tx.execute(
                 invocations.update()
                 .where(invocations.c.id == invocation_id, invocations.c.status == "pending")
@@ -233,7 +250,8 @@ class Invocations:
                 metadata=one.metadata,
                 force=True,
             )
-        self.request(source, plain, trigger=Trigger.CLI, force=True)
+        for part in groups(plain, KEYS_AT_ONCE):
+            self.request(source, part, trigger=Trigger.CLI, force=True)
         return len(failed)
 
     def live_count(self, source_id: str) -> int:
@@ -249,25 +267,25 @@ class Invocations:
         """Delete finished automatic rows by age; the latest per key stays."""
         limit = self._db.now() - older_than_seconds
         later = invocations.alias("later")
-        with self._db.write() as tx:
-            return tx.execute(
-                invocations.delete().where(
-                    invocations.c.automatic,
-                    invocations.c.finished_at < limit,
-                    sa.exists().where(
-                        later.c.source_id == invocations.c.source_id,
-                        later.c.object_key == invocations.c.object_key,
-                        sa.or_(
-                            later.c.number > invocations.c.number,
-                            # Rows of before there were numbers.
-                            sa.and_(
-                                later.c.number == invocations.c.number,
-                                later.c.created_at > invocations.c.created_at,
-                            ),
+        return self._db.delete_in_parts(
+            invocations.c.id,
+            sa.and_(
+                invocations.c.automatic,
+                invocations.c.finished_at < limit,
+                sa.exists().where(
+                    later.c.source_id == invocations.c.source_id,
+                    later.c.object_key == invocations.c.object_key,
+                    sa.or_(
+                        later.c.number > invocations.c.number,
+                        # Rows of before there were numbers.
+                        sa.and_(
+                            later.c.number == invocations.c.number,
+                            later.c.created_at > invocations.c.created_at,
                         ),
                     ),
-                )
-            ).rowcount
+                ),
+            ),
+        )
 
 
 def insert_automatic(

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.listing_end import departing, let_depart, next_part
@@ -19,6 +20,7 @@ DEPARTURES_A_PART = 500
 """Keys whose end one transaction writes."""
 
 
+@again_after_collisions
 class Listings:
     """The table ``listings`` and the objects that listings see."""
 

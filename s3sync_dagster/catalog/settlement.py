@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collections import in_collection_as_known
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.deleted_sources import may_adopt
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, invocations, objects
@@ -95,6 +96,16 @@ class Trace:
     metadata_keys: tuple[str, ...]
 
 
+def trace_of(commit: DocumentCommit) -> Trace:
+    """Return what the write of a document may have left."""
+    return Trace(high_water=commit.count, metadata_keys=commit.metadata_keys)
+
+
+def owners_of(tx: sa.Connection, which: sa.ColumnElement[bool]) -> set[str]:
+    """Return the ids of the sources that have these documents."""
+    return set(tx.execute(sa.select(documents.c.source_id).where(which).distinct()).scalars())
+
+
 def distrust(
     database: Database,
     tx: sa.Connection,
@@ -143,7 +154,12 @@ def distrust(
 def adopt_orphans(
     database: Database, tx: sa.Connection, states: Sequence[DocumentState], *, now: float
 ) -> None:
-    """Give records that a late write made, and that nobody owns, an owner to be removed."""
+    """Give records that a late write made, and that nobody owns, an owner to be removed.
+
+    Those of a source that was deleted with its records too, which then owns them until they are
+    swept; where its records were to stay, these do.
+    """
+    states = [one for one in states if may_adopt(tx, one.source_id)]
     if not states:
         return
     tx.execute(

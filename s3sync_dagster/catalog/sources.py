@@ -4,6 +4,7 @@ import logging
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import is_due, source_of, source_row_of
 from s3sync_dagster.catalog.tables import sources
@@ -21,6 +22,7 @@ _ROW = tuple(
 """What a row says of a source; a catalog that is not migrated yet has it, too."""
 
 
+@again_after_collisions
 class SourceRows:
     """The table ``sources``."""
 
@@ -32,6 +34,7 @@ class SourceRows:
         """Insert a source. Raises ``InvalidSetting`` or ``Conflict`` (names the other source)."""
         now = self._db.now()
         with self._db.write() as tx:
+            self._db.lock_places(tx)
             if tx.execute(sa.select(sources.c.id).where(sources.c.name == source.name)).first():
                 raise Conflict(
                     f"A source named {source.name!r} exists already; choose another name or "
@@ -50,6 +53,7 @@ class SourceRows:
         """Insert or refresh a source that code declares; its id of the first time stays."""
         now = self._db.now()
         with self._db.write() as tx:
+            self._db.lock_places(tx)
             row = tx.execute(sa.select(sources).where(sources.c.name == source.name)).first()
             if row is None:
                 self._require_possible(tx, source)
@@ -82,6 +86,7 @@ class SourceRows:
     def update(self, source: Source) -> None:
         """Replace a source's configuration; it is listed again at the next tick."""
         with self._db.write() as tx:
+            self._db.lock_places(tx)
             self._require_possible(tx, source)
             changed = tx.execute(
                 sources.update()

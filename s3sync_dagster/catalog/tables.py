@@ -57,6 +57,15 @@ sa.Index(
 )
 sa.Index("ix_sources_tenant", sources.c.tenant, sources.c.created_at)
 
+# Sources that are no more, for a while: a worker that did not know it may still write for one.
+deleted_sources = sa.Table(
+    "deleted_sources",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("keeps_records", sa.Boolean, nullable=False),
+    sa.Column("deleted_at", Time, nullable=False),
+)
+
 objects = sa.Table(
     "objects",
     metadata,

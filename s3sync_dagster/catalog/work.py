@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.answers import ask_where_answered
+from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import OLDEST_FIRST, insert_automatic
 from s3sync_dagster.catalog.object_rows import (
@@ -29,6 +30,7 @@ from s3sync_dagster.core.news import Told, doubted, outdated_news, unchanged_sin
 from s3sync_dagster.core.state import ObjectState
 
 
+@again_after_collisions
 class Work:
     """Reads and writes around a batch's keys."""
 
@@ -244,6 +246,7 @@ class Work:
     def partitions_added(self, source_id: str, partitions: Sequence[str], *, added: bool) -> None:
         """Note that Dagster knows these partitions, or knows them no more."""
         with self._db.write() as tx:
+            self._db.lock_source(tx, source_id)
             for part in groups(partitions):
                 tx.execute(
                     objects.update()

@@ -8,7 +8,7 @@ from dagster import DagsterRunStatus, RunsFilter
 from s3sync_dagster.core.naming import TOKEN_TAG, job_name, partitions_name, run_config, run_tags
 from s3sync_dagster.defs.partitions import PARTITIONS_A_CALL, drop_all_partitions, drop_partitions
 from s3sync_dagster.defs.resources import Runtime
-from s3sync_dagster.engine.deleting import take_down
+from s3sync_dagster.engine.deleting import sweep, take_down
 from s3sync_dagster.engine.dispatching import BatchOrder, RunState, ask_again, dispatch, reap
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
@@ -93,6 +93,10 @@ class Dispatcher:
         A source that cannot be taken care of is named in the notes; the others are.
         """
         notes = self._release_dead(log=log)
+        try:
+            sweep(catalog=self._catalog, collections=lambda: self._runtime.parts.collections)
+        except S3SyncError as error:
+            notes.append(f"late records of deleted sources stay: {error.reason}: {error.message}")
         untidy = self._catalog.work.untidy_sources() | self._deleting
         for source in self.sources:
             if source.id not in untidy:

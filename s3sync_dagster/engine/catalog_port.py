@@ -218,6 +218,10 @@ class DocumentsPort(Protocol):
         """Delete rows whose records are gone."""
         ...
 
+    def left_behind(self, *, limit: int = 200) -> list[DocumentState]:
+        """Return documents that late workers wrote for sources that were deleted."""
+        ...
+
     def drop_source(self, source_id: str) -> None:
         """Forget a source and all that belongs to it."""
         ...

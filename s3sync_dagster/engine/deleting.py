@@ -46,7 +46,7 @@ def take_down(
     until = clock.monotonic() + budget_seconds
     if catalog.sources.deleting(source.id) == "records":
         while documents := catalog.documents.of_source(source.id, limit=DOCUMENTS_A_PAGE):
-            _delete_records(source, documents, catalog=catalog, collections=collections())
+            _delete_records(documents, catalog=catalog, collections=collections())
             if clock.monotonic() > until:
                 return f"{source.name}: its records are being deleted"
     if not drop_partitions(until):
@@ -56,12 +56,23 @@ def take_down(
     return f"source {source.name} is deleted"
 
 
+def sweep(*, catalog: CatalogPort, collections: Callable[[], Collections]) -> int:
+    """Remove what late workers wrote for sources that were deleted; returns how many documents.
+
+    For the one dispatcher of a catalog: two that sweep at once might meet a new owner of the ids.
+
+    Raises:
+        S3SyncError: Chroma or the catalog does not answer; the next call goes on.
+    """
+    swept = 0
+    while documents := catalog.documents.left_behind(limit=DOCUMENTS_A_PAGE):
+        _delete_records(documents, catalog=catalog, collections=collections())
+        swept += len(documents)
+    return swept
+
+
 def _delete_records(
-    source: Source,
-    documents: Sequence[DocumentState],
-    *,
-    catalog: CatalogPort,
-    collections: Collections,
+    documents: Sequence[DocumentState], *, catalog: CatalogPort, collections: Collections
 ) -> None:
     by_place: dict[tuple[str, str, str], list[DocumentState]] = {}
     for one in documents:

@@ -1,4 +1,4 @@
-"""Numbers where clocks told an order, and since when a service of a source has not answered."""
+"""Numbers where clocks told an order; when a service was silent; which sources were deleted."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -22,9 +22,17 @@ def upgrade() -> None:
     )
     op.add_column("sources", sa.Column("unanswered_at", sa.Double(), nullable=True))
     op.add_column("sources", sa.Column("scouted_at", sa.Double(), nullable=True))
+    op.create_table(
+        "deleted_sources",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("keeps_records", sa.Boolean(), nullable=False),
+        sa.Column("deleted_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_deleted_sources"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("deleted_sources")
     op.drop_column("sources", "scouted_at")
     op.drop_column("sources", "unanswered_at")
     op.drop_index("ix_invocations_key", table_name="invocations")
