@@ -185,10 +185,9 @@ class Parts:
             collections=self.collections,
             embedder=self.embedder_for(source.embedding),
             extractor=partial(extract_document, resolve_env=self.resolve_env),
-            chunker=chunk_document,
             pool=self.pool,
             clock=self.clock,
-            **hooks,
+            **{"chunker": chunk_document, **hooks},
         )
 
     def resolve_env(self, name: str) -> str | None:

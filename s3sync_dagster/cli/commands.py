@@ -65,11 +65,9 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         error.show(sys.stderr)
         return error.exit_code
-    except click.exceptions.Abort:
-        print("Interrupted; the next run goes on from here.", file=sys.stderr)  # noqa: T201
-        return 130
-    except KeyboardInterrupt:
-        print("Interrupted; the next run goes on from here.", file=sys.stderr)  # noqa: T201
+    except (click.exceptions.Abort, KeyboardInterrupt) as stop:
+        said = str(stop.__cause__ or stop) or "Interrupted; the next run goes on from here."
+        print(said, file=sys.stderr)  # noqa: T201
         return 130
     except S3SyncError as error:
         print(f"Error: {error.message}", file=sys.stderr)  # noqa: T201

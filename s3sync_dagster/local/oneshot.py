@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from s3sync_dagster.chunking import chunk_document
 from s3sync_dagster.core.naming import SOURCE_TAG, TOKEN_TAG, job_name, run_config
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.patience import Patience
@@ -18,10 +19,18 @@ from s3sync_dagster.core.suspects import BEGUN_AT_ONCE
 from s3sync_dagster.engine.batch.parts import Tally
 from s3sync_dagster.engine.dispatching import BatchOrder, tell_partitions, work_off
 from s3sync_dagster.engine.listing_turns import list_whole
+from s3sync_dagster.engine.ports import Chunker
 from s3sync_dagster.extraction.warming import warm_up
 from s3sync_dagster.local.home import open_dagster
-from s3sync_dagster.local.oneshot_report import Progress, Summary, absent_objects, without
+from s3sync_dagster.local.oneshot_report import (
+    Progress,
+    Summary,
+    Underway,
+    absent_objects,
+    without,
+)
 from s3sync_dagster.local.signals import heard_stop
+from s3sync_dagster.model.document import Chunk
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.wiring import Parts
@@ -30,6 +39,9 @@ WAIT_SECONDS = 1.0
 HEARD_SECONDS = 0.05
 """Until a signal that came just now is known to have come."""
 PAGE = 1000
+TAKE_SECONDS = 3.0
+"""A batch reads for so long, then embeds and writes what it read: texts are in memory alone, and
+what Ctrl-C finds there is read again."""
 STOP_SECONDS = 5.0
 """After Ctrl-C, for what is being read to end by itself; then its worker processes are ended."""
 ONE_SHOT_PATIENCE = Patience(tries=5, first_wait_seconds=1.0, final=True)
@@ -127,6 +139,9 @@ def _work(
 
     import dagster as dg  # noqa: PLC0415  (an unchanged bucket does not pay for it)
 
+    from s3sync_dagster.defs.dagster_internals.instances import (  # noqa: PLC0415
+        open_uncaptured_instance,
+    )
     from s3sync_dagster.defs.dispatching import InstanceRuns  # noqa: PLC0415
     from s3sync_dagster.defs.resources import CatalogSource, Runtime  # noqa: PLC0415
     from s3sync_dagster.defs.source import RESOURCES, build_source_definitions  # noqa: PLC0415
@@ -137,7 +152,11 @@ def _work(
 
     open_dagster(parts.settings)
     hooks: dict[str, Any] = {"report": told, "tally": tally, "patience": ONE_SHOT_PATIENCE}
-    hooks["at"] = at
+    hooks |= {
+        "at": at,
+        "take_seconds": TAKE_SECONDS,
+        "chunker": _watched(parts, source, tally, progress),
+    }
     runtime = Runtime(parts, hooks=hooks)
 
     @dg.resource
@@ -155,7 +174,7 @@ def _work(
     )
     job = definitions.resolve_job_def(job_name(source.name))
     with (
-        dg.DagsterInstance.get() as instance,
+        open_uncaptured_instance() as instance,
         heard_stop(parts.pool.close, grace_seconds=STOP_SECONDS) as stop,
     ):
         runs = InstanceRuns(instance)
@@ -188,6 +207,27 @@ def _work(
             note=progress.note,
             on_reaped=lambda dead: runs.report_failed(dead.run_id, dead.token, dead.why),
         )
+
+
+def _watched(parts: Parts, source: Source, tally: Tally, progress: Progress) -> Chunker:
+    """Return the chunker with a count of what it cuts, which the progress may look at."""
+    embedder = parts.embedder_for(source.embedding)
+    inferred, counting = embedder.inferred, threading.Lock()
+    documents = cut = 0
+
+    def counted(*arguments: Any, **named: Any) -> list[Chunk]:
+        nonlocal documents, cut
+        chunks = chunk_document(*arguments, **named)
+        with counting:
+            documents, cut = documents + 1, cut + len(chunks)
+        return chunks
+
+    progress.watch(
+        lambda: Underway(
+            documents, cut, embedded=max(embedder.inferred - inferred, tally.chunks_written)
+        )
+    )
+    return counted
 
 
 @contextmanager

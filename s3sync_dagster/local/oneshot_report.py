@@ -1,7 +1,7 @@
 """What a one-shot sync tells: while it works, and at its end."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from s3sync_dagster.core.outcome import KeyOutcome
@@ -28,7 +28,7 @@ class Summary:
     metadata_updated: int = 0
     chunks_deleted: int = 0
     cut_off: int = 0
-    """Chunks of which the embedding model does not read the end."""
+    """Underway of which the embedding model does not read the end."""
     embedded: int = 0
     requests: dict[str, int] = field(default_factory=dict[str, int])
     blocked_deletes: int = 0
@@ -36,8 +36,23 @@ class Summary:
     newly_failed: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Underway:
+    """How far a sync is between two commits, which may be minutes apart."""
+
+    documents: int = 0
+    """Documents that were cut."""
+    cut: int = 0
+    """Their chunks."""
+    embedded: int = 0
+    """Underway that have their vector, or are written already."""
+
+
 class Progress:
     """What a sync tells while it works; the command draws it."""
+
+    def watch(self, look: Callable[[], Underway]) -> None:
+        """Whoever draws may look as often as it likes."""
 
     def listing(self, listing: ListingRow) -> None:
         """A page was committed."""

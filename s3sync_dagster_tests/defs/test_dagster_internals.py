@@ -18,6 +18,7 @@ from s3sync_dagster.defs import dagster_internals
 from s3sync_dagster.defs.dagster_internals import (
     backfills,
     event_batches,
+    instances,
     launcher,
     pooling,
     pruning,
@@ -127,6 +128,14 @@ def uses_sqlite_storage(instance, _):
     assert instance.get_latest_materialization_event(KEY).dagster_event.partition == "good"
 
 
+def uses_instances(_, home, capfd):
+    with instances.open_uncaptured_instance() as opened:
+        assert opened.root_directory == str(home)
+        with opened.compute_log_manager.capture_logs(["run"]):
+            print("on the terminal")
+    assert capfd.readouterr().out == "on the terminal\n"
+
+
 def uses_pruning(instance, _):
     execute(instance)
     later = datetime.now(UTC) + timedelta(days=40)
@@ -178,8 +187,10 @@ def uses_pooling(instance, _):
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_it_works_with_the_dagster_that_is_installed(name, instance, tmp_path, monkeypatch, caplog):
+def test_it_works_with_the_dagster_that_is_installed(
+    name, instance, tmp_path, monkeypatch, caplog, capfd
+):
     monkeypatch.setenv("S3SYNC_HOME", str(tmp_path))
     use = globals()[f"uses_{name}"]
-    more = [caplog] if name == "run_forker" else []
+    more = {"run_forker": [caplog], "instances": [capfd]}.get(name, [])
     use(instance, tmp_path, *more)
