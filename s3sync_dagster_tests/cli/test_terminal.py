@@ -43,14 +43,14 @@ def test_the_bar_moves_while_the_objects_are_read_and_ctrl_c_says_one_sentence(
     with wire_proxy(aws_endpoint.url) as proxy:
         slow = Fault(delay_seconds=0.5)
         proxy.plan = lambda request: slow if request.kind == "GET" else None
-        terminal = PseudoTerminal(sync(bucket, collection, proxy.url))
-        terminal.wait_for(lambda: proxy.counts().get("GET", 0) >= 2)
-        seen = len(terminal.writes)
-        terminal.wait_for(lambda: len(terminal.writes) > seen + 5)  # drawn ten times a second
-        assert proxy.counts()["GET"] < FILES, "it was over before the bar moved"
-        assert f"0/{FILES} objects" in terminal.text()
-        terminal.press("\x03")
-        assert terminal.end() == 130
+        with PseudoTerminal(sync(bucket, collection, proxy.url)) as terminal:
+            terminal.wait_for(lambda: proxy.counts().get("GET", 0) >= 2)
+            seen = len(terminal.writes)
+            terminal.wait_for(lambda: len(terminal.writes) > seen + 5)  # drawn ten times a second
+            assert proxy.counts()["GET"] < FILES, "it was over before the bar moved"
+            assert f"0/{FILES} objects" in terminal.text()
+            terminal.press("\x03")
+            assert terminal.end() == 130
     said = terminal.text()
     assert "Traceback" not in said
     assert "watch_orphans" not in said
@@ -86,8 +86,8 @@ def test_a_small_bucket_keeps_what_was_done_when_it_is_interrupted(
 
 
 def test_objects_chunks_and_the_rate_are_told(environment, aws_endpoint, bucket, collection):
-    terminal = PseudoTerminal(sync(bucket, collection, aws_endpoint.url))
-    assert terminal.end() == 0, terminal.text()
+    with PseudoTerminal(sync(bucket, collection, aws_endpoint.url)) as terminal:
+        assert terminal.end() == 0, terminal.text()
     said = terminal.text()
     assert f"{FILES}/{FILES} objects  {FILES} chunks" in said
     assert re.search(r"chunks  \d+\.\d/s", said)
