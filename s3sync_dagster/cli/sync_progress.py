@@ -11,6 +11,7 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from s3sync_dagster.cli.pace import Pace
+from s3sync_dagster.cli.showing import people
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.state import ListingRow
 from s3sync_dagster.local.oneshot_report import Progress, Underway
@@ -23,7 +24,14 @@ BAR_WIDTH = 20
 class DrawnProgress(Progress):
     """Bars on a terminal, a line now and then elsewhere, nothing at all when that is asked for."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        """Draw, or not.
+
+        Args:
+            quiet: nothing is shown.
+            verbose: each object that has ended is a line of its own.
+        """
+        self._verbose = verbose
         self._terminal = sys.stderr.isatty()  # asked before rich puts itself in its place
         self._quiet = quiet
         self._console = Console(stderr=True)
@@ -92,6 +100,11 @@ class DrawnProgress(Progress):
         """Advance the lower bar."""
         self._ended += len(reports)
         self._cut += sum(report.state in ("indexed", "updated") for report in reports)
+        if self._verbose:
+            for report in reports:
+                why = f" ({report.reason})" if report.reason else ""
+                chunks = f", {report.chunks} chunks" if report.chunks else ""
+                self.note(f"{report.state} {people(report.key)}{why}{chunks}")
 
     def note(self, line: str) -> None:
         """Print a line above the bars."""

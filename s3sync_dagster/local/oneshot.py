@@ -4,13 +4,14 @@ Each batch is one recorded run on the same Dagster instance that the stack uses,
 shows it. The catalog makes it agree with a daemon, a sensor or a second sync at the same time.
 """
 
+from __future__ import annotations
+
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from s3sync_dagster.chunking import chunk_document
 from s3sync_dagster.core.naming import SOURCE_TAG, TOKEN_TAG, job_name, run_config
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.patience import Patience
@@ -20,7 +21,6 @@ from s3sync_dagster.engine.batch.parts import Tally
 from s3sync_dagster.engine.dispatching import BatchOrder, tell_partitions, work_off
 from s3sync_dagster.engine.listing_turns import list_whole
 from s3sync_dagster.engine.ports import Chunker
-from s3sync_dagster.extraction.warming import warm_up
 from s3sync_dagster.local.home import open_dagster
 from s3sync_dagster.local.oneshot_report import (
     Progress,
@@ -33,7 +33,9 @@ from s3sync_dagster.local.signals import heard_stop
 from s3sync_dagster.model.document import Chunk
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import Source
-from s3sync_dagster.wiring import Parts
+
+if TYPE_CHECKING:
+    from s3sync_dagster.wiring import Parts
 
 WAIT_SECONDS = 1.0
 HEARD_SECONDS = 0.05
@@ -62,6 +64,8 @@ def run_sync(
     clock, catalog = parts.clock, parts.catalog
     started = clock.monotonic()
     requests = dict(parts.requests())
+    embedder = parts.embedder_for(source.embedding)  # a model that is missing is told first
+    inferred = embedder.inferred
     states: dict[str, str] = {}
     cut_off: dict[str, int] = {}
     tally = Tally()
@@ -81,8 +85,6 @@ def run_sync(
     if catalog.documents.enqueue_unclean(source.id):
         progress.note("documents that an earlier run left unfinished are written again")
     _retry_failed(parts, source)
-    embedder = parts.embedder_for(source.embedding)
-    inferred = embedder.inferred
     waiting = catalog.invocations.live_count(source.id)
     progress.working(waiting)
     if waiting or catalog.batches.live(source_id=source.id):
@@ -134,6 +136,8 @@ def _work(
     tally: Tally,
     progress: Progress,
 ) -> None:
+    from s3sync_dagster.extraction.warming import warm_up  # noqa: PLC0415  (as Dagster below)
+
     waiting = parts.catalog.views.object_rows(source.id, state="pending", limit=PAGE)
     warm_up((row.object_key for row in waiting), config=source.extraction, pool=parts.pool)
 
@@ -211,6 +215,8 @@ def _work(
 
 def _watched(parts: Parts, source: Source, tally: Tally, progress: Progress) -> Chunker:
     """Return the chunker with a count of what it cuts, which the progress may look at."""
+    from s3sync_dagster.chunking import chunk_document  # noqa: PLC0415  (as Dagster above)
+
     embedder = parts.embedder_for(source.embedding)
     inferred, counting = embedder.inferred, threading.Lock()
     documents = cut = 0

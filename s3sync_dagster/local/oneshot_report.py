@@ -1,13 +1,18 @@
 """What a one-shot sync tells: while it works, and at its end."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.state import ListingRow
 from s3sync_dagster.model.source import Source
-from s3sync_dagster.wiring import Parts
+
+if TYPE_CHECKING:
+    from s3sync_dagster.wiring import Parts
 
 PAGE = 1000
 
