@@ -20,9 +20,7 @@ help:
 
 install: $(VENV)/.compiled ## the virtual environment .venv with the s3sync command in it
 
-# Their data lives in one folder, safe to delete while neither runs.
-demo up: export S3SYNC_HOME := $(or $(S3SYNC_HOME),$(CURDIR)/.s3sync)
-
+# Their data lies where that of plain `s3sync` lies: in S3SYNC_HOME, ~/.s3sync when it is not set.
 demo: install ## the whole story on sample files: about a minute, stops all that it started
 	@$(VENV)/bin/s3sync demo
 

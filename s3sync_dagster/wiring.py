@@ -1,32 +1,32 @@
-"""Settings to working parts: the one place that knows which adapter fills which interface."""
+"""Settings to working parts: the one place that knows which adapter fills which interface.
+
+What opens a part is imported when the part is opened: a command that reads the catalog pays for
+no S3 client, no parser and no model.
+"""
+
+from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.catalog import Catalog, open_catalog
-from s3sync_dagster.catalog.cipher import open_cipher
-from s3sync_dagster.chunking import chunk_document
-from s3sync_dagster.embedding import open_embedder
-from s3sync_dagster.embedding.cache import VectorCache
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.listing_turns import ListingParts
 from s3sync_dagster.engine.ports import Collections, Embedder, ObjectStore, Queue, WorkerPool
-from s3sync_dagster.extraction import extract_document
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.source import EmbeddingConfig, Source
-from s3sync_dagster.ports.aws_guard import AddressGuard, guard_for
-from s3sync_dagster.ports.chroma import open_collections
-from s3sync_dagster.ports.owners import Owners
-from s3sync_dagster.ports.places import Surroundings, open_store
-from s3sync_dagster.ports.sqs import open_queue
 from s3sync_dagster.settings import Settings
-from s3sync_dagster.workers import open_pool
-from s3sync_dagster.workers.capacity import usable_cores
+
+if TYPE_CHECKING:
+    from s3sync_dagster.embedding.cache import VectorCache
+    from s3sync_dagster.ports.aws_guard import AddressGuard
+    from s3sync_dagster.ports.owners import Owners
+    from s3sync_dagster.ports.places import Surroundings
 
 SNAPSHOTS = "listings"
 """Folder of the home in which listings without order are sorted."""
@@ -63,6 +63,8 @@ class Parts:
     @property
     def owners(self) -> Owners:
         """Who is alive in this data folder."""
+        from s3sync_dagster.ports.owners import Owners  # noqa: PLC0415  (see the module's first words)
+
         with self._lock:
             if self._owners is None:
                 self._owners = Owners(self.settings.home)
@@ -80,6 +82,8 @@ class Parts:
                     raise InvalidSetting(
                         "No Chroma is named: set S3SYNC_CHROMA_URL, or start `s3sync up`."
                     )
+                from s3sync_dagster.ports.chroma import open_collections  # noqa: PLC0415
+
                 self._collections = open_collections(
                     url=settings.chroma_url,
                     cloud_api_key=settings.chroma_api_key,
@@ -92,6 +96,8 @@ class Parts:
         """Worker processes for parsing what cannot be trusted."""
         with self._lock:
             if self._pool is None:
+                from s3sync_dagster.workers import open_pool  # noqa: PLC0415
+
                 socket = self.settings.home / "workers.sock"
                 self._pool = open_pool(socket_path=socket if socket.exists() else None)
             return self._pool
@@ -101,6 +107,8 @@ class Parts:
         with self._lock:
             known = self._stores.get(source.id)
             if known is None or known[0].place != source.place:
+                from s3sync_dagster.ports.places import open_store  # noqa: PLC0415
+
                 store = open_store(source, self.surroundings)
                 self._stores[source.id] = known = (source, store)
             return known[1]
@@ -108,6 +116,8 @@ class Parts:
     @property
     def surroundings(self) -> Surroundings:
         """What places need of this process to be opened."""
+        from s3sync_dagster.ports.places import Surroundings  # noqa: PLC0415
+
         return Surroundings(
             home=self.settings.home,
             resolve_env=self.resolve_env,
@@ -117,6 +127,8 @@ class Parts:
 
     def guard_for(self, source: Source, url: str | None) -> AddressGuard | None:
         """Return what keeps a source's connections to ``url`` away from private addresses."""
+        from s3sync_dagster.ports.aws_guard import guard_for  # noqa: PLC0415
+
         environment = self.settings.environment
         return guard_for(tenant=source.tenant, url=url, environment=environment)
 
@@ -125,6 +137,8 @@ class Parts:
         place = source.place
         if not isinstance(place, S3Place) or place.queue_url is None:
             raise InvalidSetting(f"The source {source.name!r} has no queue_url.")
+        from s3sync_dagster.ports.sqs import open_queue  # noqa: PLC0415
+
         queue = open_queue(
             place.queue_url,
             place=place,
@@ -141,6 +155,9 @@ class Parts:
         with self._lock:
             key = repr(config)
             if key not in self._embedders:
+                from s3sync_dagster.embedding import open_embedder  # noqa: PLC0415
+                from s3sync_dagster.workers.capacity import usable_cores  # noqa: PLC0415
+
                 self._embedders[key] = open_embedder(
                     config,
                     model_dir=self.settings.model_dir,
@@ -156,6 +173,8 @@ class Parts:
         """Vectors of earlier runs: beside the catalog in Postgres, else a file of this home."""
         with self._lock:
             if self._vectors is None:
+                from s3sync_dagster.embedding.cache import VectorCache  # noqa: PLC0415
+
                 url = self.catalog.database.url
                 where = self.settings.home / "cache" / "vectors.db"
                 if not self.catalog.database.sqlite:
@@ -179,6 +198,9 @@ class Parts:
 
     def batch_parts(self, source: Source, **hooks: Any) -> BatchParts:
         """Return what a batch of a source works with; ``hooks`` are further fields of it."""
+        from s3sync_dagster.chunking import chunk_document  # noqa: PLC0415
+        from s3sync_dagster.extraction import extract_document  # noqa: PLC0415
+
         return BatchParts(
             source=source,
             catalog=self.catalog,
@@ -186,10 +208,9 @@ class Parts:
             collections=self.collections,
             embedder=self.embedder_for(source.embedding),
             extractor=partial(extract_document, resolve_env=self.resolve_env),
-            chunker=chunk_document,
             pool=self.pool,
             clock=self.clock,
-            **hooks,
+            **{"chunker": chunk_document, **hooks},
         )
 
     def resolve_env(self, name: str) -> str | None:
@@ -198,6 +219,8 @@ class Parts:
 
     def resolve_credential(self, credential_id: int) -> tuple[str, str, str | None]:
         """Return a stored credential: key id, secret, session token."""
+        from s3sync_dagster.catalog.cipher import open_cipher  # noqa: PLC0415
+
         cipher = open_cipher(self.settings)
         keys = self.catalog.credentials.keys(credential_id, cipher=cipher)
         return keys.access_key_id, keys.secret_access_key, keys.session_token

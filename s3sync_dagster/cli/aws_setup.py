@@ -1,19 +1,32 @@
 """``s3sync aws-setup``."""
 
+from __future__ import annotations
+
 import json
 import shlex
+from typing import TYPE_CHECKING
 
 import click
 
 from s3sync_dagster.cli.aws_plan import ACCOUNT, REGION, AwsPlan, queue_name_for
+from s3sync_dagster.cli.completing import source_names
+from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import S3_FORM, S3Place, parse_place
-from s3sync_dagster.wiring import Parts
+
+if TYPE_CHECKING:
+    from s3sync_dagster.wiring import Parts
 
 
-@click.command(name="aws-setup")
-@click.argument("place", metavar=f"SOURCE|{S3_FORM}")
+@click.command(
+    name="aws-setup",
+    epilog=examples(
+        "s3sync aws-setup s3://bucket/prefix --account 123456789012 --region eu-central-1",
+        "s3sync aws-setup docs --apply",
+    ),
+)
+@click.argument("place", metavar=f"SOURCE|{S3_FORM}", shell_complete=source_names)
 @click.option("--queue-name", help="After the bucket when not given.")
 @click.option("--account", metavar="ID", help="AWS account of bucket and queue.")
 @click.option("--region", help="Of bucket and queue.")
@@ -29,14 +42,14 @@ def aws_setup(
     apply_it: bool,
     as_json: bool,
 ) -> int:
-    """Print what AWS needs so that a bucket's events reach a source.
+    """Print what AWS needs so that events reach a source.
 
     Queue, dead-letter queue, the bucket's notification, and a policy with all that s3sync has to
     be allowed. Nothing is changed without --apply, which creates the queues and adds the
     notification to those that the bucket has, with the source's credentials or AWS's default
     chain; the policy is for you to attach.
     """
-    with opened(chroma=False) as parts:
+    with opened(chroma=False, dagster=False) as parts:
         name, bucket = _bucket(parts, place)
         plan = AwsPlan(
             bucket=bucket.bucket_name,

@@ -1,5 +1,7 @@
 """What `doctor` looks at on this machine: install, data folder, servers."""
 
+from __future__ import annotations
+
 import importlib.util
 import os
 import shutil
@@ -9,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import httpx
 
@@ -19,10 +21,13 @@ from s3sync_dagster.local.privacy import open_to_others
 from s3sync_dagster.local.stack_state import running_stack
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.settings import Settings
-from s3sync_dagster.wiring import Parts
+
+if TYPE_CHECKING:
+    from s3sync_dagster.wiring import Parts
 
 State = Literal["ok", "note", "broken"]
-LOW_DISK_BYTES = 2 * 1024**3
+LOW_DISK_BYTES, FULL_DISK_BYTES = 2 * 1024**3, 64 * 1024**2
+"""Below the second Chroma and the catalog cannot write what the smallest run needs."""
 CLOCK_BROKEN_SECONDS, CLOCK_NOTE_SECONDS = 300, 30
 """AWS refuses requests when the clock is off by 15 minutes."""
 WAIT_SECONDS = 5.0
@@ -67,10 +72,17 @@ def home_checks(settings: Settings) -> Iterator[Check]:
     yield Check("data folder", state, f"{home}{'' if state == 'ok' else ' cannot be written'}")
     yield _privacy(settings)
     yield _key_file(settings)
-    free = shutil.disk_usage(home).free
-    low = free < LOW_DISK_BYTES
+    yield disk_check(shutil.disk_usage(home).free)
+
+
+def disk_check(free_bytes: int) -> Check:
+    """Judge how much room there is."""
+    if free_bytes < FULL_DISK_BYTES:
+        text = f"{free_bytes / 1024**2:.0f} MiB free: nothing more can be written, make room"
+        return Check("disk", "broken", text)
+    low = free_bytes < LOW_DISK_BYTES
     advice = ": Chroma and the catalog stop when it is full" if low else ""
-    yield Check("disk", "note" if low else "ok", f"{free / 1024**3:.1f} GiB free{advice}")
+    return Check("disk", "note" if low else "ok", f"{free_bytes / 1024**3:.1f} GiB free{advice}")
 
 
 def server_checks(parts: Parts) -> Iterator[Check]:

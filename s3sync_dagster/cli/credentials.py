@@ -7,18 +7,27 @@ import click
 
 from s3sync_dagster.catalog.cipher import begin_rotation, finish_rotation, open_cipher
 from s3sync_dagster.catalog.credentials import AwsKeys
+from s3sync_dagster.cli.groups import Group, examples
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import columns, people
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.settings import Settings
 
 
-@click.group()
+@click.group(cls=Group)
 def credential() -> None:
-    """AWS keys that the catalog keeps encrypted, for sources that name their number."""
+    """AWS keys that the catalog keeps encrypted.
+
+    Sources name their number.
+    """
 
 
-@credential.command()
+@credential.command(
+    epilog=examples(
+        "s3sync credential create",
+        "s3sync credential create --access-key-id-env RED_ID --secret-access-key-env RED_SECRET",
+    )
+)
 @click.option("--tenant", default="default_tenant", show_default=True)
 @click.option(
     "--access-key-id-env",
@@ -46,7 +55,7 @@ def create(
     The keys come from environment variables, or are asked for at a terminal: on the command line
     other users of the machine could see them.
     """
-    with opened(chroma=False) as parts:
+    with opened(chroma=False, dagster=False) as parts:
         settings = parts.settings
         keys = AwsKeys(
             access_key_id=_secret(settings, access_key_id_env, "Access key id"),
@@ -59,11 +68,11 @@ def create(
     return 0
 
 
-@credential.command(name="list")
+@credential.command(name="list", epilog=examples("s3sync credential list"))
 @as_json
 def list_credentials(as_json: bool) -> int:
     """List all stored credentials; the keys themselves are never shown."""
-    with opened(chroma=False) as parts:
+    with opened(chroma=False, dagster=False) as parts:
         rows = parts.catalog.credentials.rows()
         users: dict[int, list[str]] = {}
         for source in parts.catalog.sources.all():
@@ -97,17 +106,17 @@ def list_credentials(as_json: bool) -> int:
     return 0
 
 
-@credential.command()
+@credential.command(epilog=examples("s3sync credential delete 2"))
 @click.argument("credential_id", metavar="ID", type=int)
 def delete(credential_id: int) -> int:
     """Forget the credential ID; refused while a source uses it."""
-    with opened(chroma=False) as parts:
+    with opened(chroma=False, dagster=False) as parts:
         parts.catalog.credentials.delete(credential_id)
     click.echo(f"credential {credential_id} is forgotten", err=True)
     return 0
 
 
-@credential.command()
+@credential.command(epilog=examples("s3sync credential rotate"))
 def rotate() -> int:
     """Encrypt all credentials with a new key.
 
@@ -115,7 +124,7 @@ def rotate() -> int:
     the environment is changed by hand first: set S3SYNC_ENCRYPTION_KEY to the new one and
     S3SYNC_ENCRYPTION_KEY_OLD to the one before.
     """
-    with opened(chroma=False) as parts:
+    with opened(chroma=False, dagster=False) as parts:
         cipher = begin_rotation(parts.settings)
         number = parts.catalog.credentials.rotate(cipher)
         finish_rotation(parts.settings)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from s3sync_dagster.cli.checks import Check, home_checks, install_checks, server_checks
+from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, chroma_url, opened
 from s3sync_dagster.cli.showing import people
 from s3sync_dagster.cli.source_checks import source_checks
@@ -15,14 +16,14 @@ from s3sync_dagster.model.errors import S3SyncError
 COLOURS = {"ok": "green", "note": "yellow", "broken": "red"}
 
 
-@click.command()
+@click.command(epilog=examples("s3sync doctor", "s3sync doctor --json"))
 @chroma_url
 @as_json
 def doctor(chroma_url: str | None, as_json: bool) -> int:
-    """Look at everything that s3sync needs, and say what is wrong and the way out.
+    """Look at everything that s3sync needs, and say what is wrong.
 
-    One line each: `ok`, `note` for what works with less, `broken`. The exit code is 1 when
-    something is broken. Nothing is changed, no message is taken from a queue.
+    With the way out. One line each: `ok`, `note` for what works with less, `broken`. The exit
+    code is 1 when something is broken. Nothing is changed, no message is taken from a queue.
     """
     found: list[Check] = []
     for check in _all(chroma_url):

@@ -1,7 +1,10 @@
 """``s3sync sync --dry-run``."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,12 +13,14 @@ from s3sync_dagster.cli.sync_progress import DrawnProgress
 from s3sync_dagster.cli.sync_summary import place_of
 from s3sync_dagster.engine.dry_run import DryRun, dry_run
 from s3sync_dagster.model.source import Source
-from s3sync_dagster.wiring import Parts
+
+if TYPE_CHECKING:
+    from s3sync_dagster.wiring import Parts
 
 
-def print_dry_run(parts: Parts, source: Source, *, as_json: bool) -> int:
+def print_dry_run(parts: Parts, source: Source, *, as_json: bool, quiet: bool = False) -> int:
     """Print what a sync of the source would do; the source may be one that is not created."""
-    with DrawnProgress() as progress:
+    with DrawnProgress(quiet=quiet) as progress:
         found = dry_run(
             source,
             catalog=parts.catalog,

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from s3sync_dagster.cli.completing import collection_names
+from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, chroma_url, opened
 from s3sync_dagster.cli.showing import columns, people
 from s3sync_dagster.cli.source_options import embedding, embedding_config
@@ -25,8 +27,13 @@ LOST = 20
 """Questions without an answer that people are shown."""
 
 
-@click.command()
-@click.argument("collection")
+@click.command(
+    epilog=examples(
+        "s3sync evaluate docs --questions questions.jsonl --make 50",
+        "s3sync evaluate docs --questions questions.jsonl -k 10",
+    )
+)
+@click.argument("collection", shell_complete=collection_names)
 @click.option(
     "--questions",
     "file",
@@ -57,7 +64,10 @@ def evaluate(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Ask a COLLECTION questions with known answers: dense, words and hybrid side by side."""
+    """Ask a COLLECTION questions with known answers.
+
+    By vectors, by words and by both, side by side.
+    """
     questions = [] if make else read_questions(file)
     with (
         opened(chroma_url) as parts,

@@ -1,13 +1,17 @@
 """``s3sync verify`` and ``s3sync repair``."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from s3sync_dagster.cli.completing import collection_names
+from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, chroma_url, opened
 from s3sync_dagster.cli.showing import people
 from s3sync_dagster.cli.source_options import embedding, embedding_config
@@ -18,14 +22,16 @@ from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.chroma_files import free_share, orphan_folders
 from s3sync_dagster.ports.chroma_repair import repair_collection
-from s3sync_dagster.wiring import Parts
+
+if TYPE_CHECKING:
+    from s3sync_dagster.wiring import Parts
 
 SHOWN = 5
 """Names that people are shown of each finding; ``--json`` has all."""
 
 
-@click.command()
-@click.argument("collection", required=False)
+@click.command(epilog=examples("s3sync verify", "s3sync verify docs --fix"))
+@click.argument("collection", required=False, shell_complete=collection_names)
 @click.option("--fix", is_flag=True, help="Delete strays, have the rest written again.")
 @click.option(
     "--vectors/--no-vectors", default=True, show_default=True, help="Read each vector too."
@@ -35,10 +41,10 @@ SHOWN = 5
 def verify(
     collection: str | None, fix: bool, vectors: bool, chroma_url: str | None, as_json: bool
 ) -> int:
-    """Hold collections against the catalog: missing, changed and left-over records.
+    """Hold collections against the catalog.
 
-    Looks at each source's own records only. `s3sync sync --dry-run` holds the catalog against the
-    bucket.
+    Finds missing, changed and left-over records. Looks at each source's own records only.
+    `s3sync sync --dry-run` holds the catalog against the bucket.
     """
     findings: list[dict[str, Any]] = []
     with opened(chroma_url) as parts:
@@ -60,8 +66,8 @@ def verify(
     return 0 if all(one["sound"] or one["fixed"] for one in findings) else 1
 
 
-@click.command()
-@click.argument("collection")
+@click.command(epilog=examples("s3sync repair docs"))
+@click.argument("collection", shell_complete=collection_names)
 @click.option(
     "--path",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -79,8 +85,11 @@ def repair(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Make a damaged vector index whole again; a healthy collection is left alone."""
-    with opened(chroma=False) as parts:
+    """Mend a COLLECTION whose vector index is damaged.
+
+    A healthy collection is left alone.
+    """
+    with opened(chroma=False, dagster=False) as parts:
         folder = path or parts.settings.home / "chroma"
         config = embedding_config(options) or _embedding(parts, collection)
         done = repair_collection(

@@ -8,6 +8,7 @@ import click
 
 from s3sync_dagster.chunking import chunk_document
 from s3sync_dagster.chunking.show import render_html, render_terminal
+from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.embedding.minilm import MiniLmModel
 from s3sync_dagster.embedding.minilm_files import find_minilm
 from s3sync_dagster.engine.ports import ModelLimits
@@ -20,7 +21,7 @@ from s3sync_dagster.workers import open_pool
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command()
+@click.command(epilog=examples("s3sync extract report.pdf", "s3sync extract report.pdf --json"))
 @click.argument("file", type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print the provenance as JSON.")
 def extract(file: Path, as_json: bool) -> int:
@@ -37,7 +38,9 @@ def extract(file: Path, as_json: bool) -> int:
     return 0
 
 
-@click.command()
+@click.command(
+    epilog=examples("s3sync chunks main.py", "s3sync chunks notes.md --max-size-bytes 512 --json")
+)
 @click.argument("file", type=FILE)
 @click.option(
     "--max-size-bytes",

@@ -1,69 +1,112 @@
-"""``s3sync failures``, ``retry``, ``why``, ``approve-deletes``: single objects and decisions."""
+"""``s3sync failures``, ``retry``, ``why``, ``approve-deletes``: what failed, single objects."""
+
+from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from s3sync_dagster.cli.addresses import key_in, near_keys, rows_under
+from s3sync_dagster.cli.completing import object_keys, source_names
+from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import people, until, wrapped
 from s3sync_dagster.core.selection import explain
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import Source
-from s3sync_dagster.wiring import Parts
 
-PAGE = 1000
+if TYPE_CHECKING:
+    from s3sync_dagster.wiring import Parts
+
+SHOWN = 5
+"""Keys of each reason that people are shown."""
 
 
-@click.command()
-@click.argument("name", required=False)
+@click.command(
+    epilog=examples(
+        "s3sync failures",
+        "s3sync failures docs --reason damaged -n 50",
+        "s3sync failures --json",
+    )
+)
+@click.argument("name", metavar="[SOURCE]", required=False, shell_complete=source_names)
+@click.option("--reason", help="Only what failed for it; see docs/reasons.md.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(min=1), default=SHOWN, show_default=True,
+    help="Keys of each reason; --json has all.",
+)  # fmt: skip
 @as_json
-def failures(name: str | None, as_json: bool) -> int:
-    """List what failed, why, and when it is tried again."""
-    with opened(chroma=False) as parts:
-        found = [one for source in _chosen(parts, name) for one in _failed(parts, source)]
+def failures(name: str | None, reason: str | None, limit: int, as_json: bool) -> int:
+    """Show what failed, by reason, and when it is tried again."""
+    with opened(chroma=False, dagster=False) as parts:
+        found = [one for source in _chosen(parts, name) for one in _failed(parts, source, reason)]
     if as_json:
         click.echo(json.dumps(found))
         return 0
-    for one in found:
-        click.echo(f"{one['source']}: {people(one['key'])}")
-        click.echo(wrapped(f"{one['reason']}: {one['error']}", indent="  "))
-        click.echo(f"  tried again {until(one['next_try'])}")
+    for place, rows in groupby(found, key=lambda one: one["source"]):
+        _show_failures(place, list(rows), limit)
     if not found:
         click.echo("Nothing failed.", err=True)
     return 0
 
 
-@click.command()
-@click.argument("name")
-@click.argument("keys", nargs=-1)
-def retry(name: str, keys: tuple[str, ...]) -> int:
-    """Ask again for what failed in the source NAME, all of it or only KEYS."""
-    with opened(chroma=False) as parts:
-        source = parts.catalog.sources.find(name)
-        number = parts.catalog.invocations.retry_failed(source, keys=keys or None)
-    if keys and not number:
-        raise NotFound(f"None of these keys failed in the source {name!r}.")
+@click.command(
+    epilog=examples(
+        "s3sync retry docs",
+        "s3sync retry docs prefix/a.pdf s3://bucket/prefix/b.pdf",
+        "s3sync retry s3://bucket/prefix/a.pdf",
+        "s3sync retry docs --reason missing_model",
+    )
+)
+@click.argument("name", metavar="SOURCE|s3://BUCKET/KEY", shell_complete=source_names)
+@click.argument("keys", nargs=-1, shell_complete=object_keys)
+@click.option("--reason", help="Only what failed for it.")
+def retry(name: str, keys: tuple[str, ...], reason: str | None) -> int:
+    """Ask again for what failed in a source.
+
+    All of it, one reason, or only KEYS.
+    """
+    with opened(chroma=False, dagster=False) as parts:
+        if "://" in name:
+            keys, sources = (name, *keys), parts.catalog.sources.all()
+        else:
+            sources = [parts.catalog.sources.find(name)]
+        number = sum(_retry(parts, source, keys, reason) for source in sources)
+        near = [] if number else [one for key in keys for one in _near(parts, sources, key)]
+    if (keys or reason) and not number:
+        asked = "these keys" if keys else f"those with the reason {reason!r}"
+        raise NotFound(f"None of {asked} failed in {name!r}.{_meant(near)}")
     click.echo(f"{number} objects are tried again by the next run or sync", err=True)
     return 0
 
 
-@click.command()
-@click.argument("key")
-@click.option("--source", "name", help="Only this source.")
+@click.command(
+    epilog=examples(
+        "s3sync why prefix/a.pdf",
+        "s3sync why s3://bucket/prefix/a.pdf --source docs",
+    )
+)
+@click.argument("key", metavar="KEY|s3://BUCKET/KEY", shell_complete=object_keys)
+@click.option("--source", "name", shell_complete=source_names, help="Only this source.")
 @as_json
 def why(key: str, name: str | None, as_json: bool) -> int:
-    """Explain what each source does with the object KEY, and what became of it."""
-    with opened(chroma=False) as parts:
+    """Explain what becomes of one object, and which rule decides."""
+    with opened(chroma=False, dagster=False) as parts:
+        sources = _chosen(parts, name)
         answers = [
             answer
-            for source in _chosen(parts, name)
-            if (answer := _explained(parts, source, key, asked=name is not None))
+            for source in sources
+            if (plain := key_in(source, key)) is not None
+            and (answer := _explained(parts, source, plain, asked=name is not None))
         ]
+        unknown = all(one["state"] == "unknown" for one in answers)
+        near = _near(parts, sources, key) if unknown else []
     if not answers:
-        raise NotFound(f"No source takes {key!r}, and none knows it.")
+        raise NotFound(f"No source takes {key!r}, and none knows it.{_meant(near)}")
     if as_json:
         click.echo(json.dumps(answers))
         return 0
@@ -77,14 +120,19 @@ def why(key: str, name: str | None, as_json: bool) -> int:
             click.echo(wrapped(one["error"], indent="  "))
         if one["state"] == "failed":
             click.echo(f"  Tried again {until(one['next_try'])}.")
+    if near:
+        click.echo(f"No listing has seen this key.{_meant(near)}", err=True)
     return 0
 
 
-@click.command()
-@click.argument("name")
+@click.command(epilog=examples("s3sync approve-deletes docs"))
+@click.argument("name", metavar="SOURCE", shell_complete=source_names)
 def approve_deletes(name: str) -> int:
-    """Let the newest listing of NAME remove what the guard stopped."""
-    with opened(chroma=False) as parts:
+    """Let a listing remove what the guard stopped.
+
+    It is the newest listing of the source; `s3sync status` tells how many documents would go.
+    """
+    with opened(chroma=False, dagster=False) as parts:
         source = parts.catalog.sources.find(name)
         listing = parts.catalog.listings.approve(source.id)
     if listing is None:
@@ -99,20 +147,64 @@ def _chosen(parts: Parts, name: str | None) -> list[Source]:
     return parts.catalog.sources.all()
 
 
-def _failed(parts: Parts, source: Source) -> Iterator[dict[str, Any]]:
-    after = None
-    while rows := parts.catalog.views.object_rows(
-        source.id, state="failed", after=after, limit=PAGE
-    ):
-        after = rows[-1].object_key
-        for row in rows:
-            yield {
-                "source": source.name,
-                "key": row.object_key,
-                "reason": row.reason,
-                "error": row.error,
-                "next_try": row.next_retry_at,
-            }
+def _failed(parts: Parts, source: Source, reason: str | None) -> Iterator[dict[str, Any]]:
+    for row in rows_under(parts.catalog, source, state="failed", reason=reason):
+        yield {
+            "source": source.name,
+            "key": row.object_key,
+            "reason": row.reason,
+            "error": row.error,
+            "next_try": row.next_retry_at,
+        }
+
+
+def _show_failures(name: str, rows: Sequence[dict[str, Any]], limit: int) -> None:
+    click.echo(f"{name}: {len(rows)} failed")
+    by_reason: dict[str, list[dict[str, Any]]] = {}
+    for one in rows:
+        by_reason.setdefault(one["reason"], []).append(one)
+    for reason, those in sorted(by_reason.items(), key=lambda item: -len(item[1])):
+        click.echo(f"  {reason}: {len(those)}, tried again {_when(those)}")
+        for one in those[:limit]:
+            click.echo(f"    {people(one['key'])}")
+            click.echo(wrapped(one["error"] or "", indent="      "))
+        if len(those) > limit:
+            rest = f"s3sync objects {name} --state failed --reason {reason}"
+            click.echo(f"    and {len(those) - limit} more: {rest}")
+
+
+def _when(rows: Iterable[dict[str, Any]]) -> str:
+    times = [one["next_try"] for one in rows]
+    known = [time for time in times if time is not None]
+    if len(known) < len(times) and known:
+        return f"{until(min(known))} at the earliest, or when object or settings change"
+    return until(min(known) if known else None)
+
+
+def _retry(parts: Parts, source: Source, keys: Sequence[str], reason: str | None) -> int:
+    wanted = [key for text in keys if (key := key_in(source, text)) is not None]
+    if keys and not wanted:
+        return 0
+    if reason is not None:
+        rows = rows_under(parts.catalog, source, state="failed", reason=reason)
+        found = [row.object_key for row in rows]
+        wanted = [key for key in found if not keys or key in set(wanted)]
+        if not wanted:
+            return 0
+    return parts.catalog.invocations.retry_failed(source, keys=wanted or None)
+
+
+def _near(parts: Parts, sources: Iterable[Source], text: str) -> list[str]:
+    return [
+        one
+        for source in sources
+        if (key := key_in(source, text)) is not None
+        for one in near_keys(parts.catalog, source, key)
+    ][:SHOWN]
+
+
+def _meant(near: Sequence[str]) -> str:
+    return f" Did you mean {' or '.join(map(repr, dict.fromkeys(near)))}?" if near else ""
 
 
 def _explained(parts: Parts, source: Source, key: str, *, asked: bool) -> dict[str, Any] | None:

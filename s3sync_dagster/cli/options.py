@@ -1,18 +1,21 @@
 """Options that several commands share."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from s3sync_dagster.local.chroma_server import use_chroma
 from s3sync_dagster.local.home import prepare_home
 from s3sync_dagster.local.signals import no_interruption
 from s3sync_dagster.model.errors import InvalidSetting, Unavailable
 from s3sync_dagster.settings import Settings, export_settings, load_settings
-from s3sync_dagster.wiring import Parts, open_parts
+
+if TYPE_CHECKING:
+    from s3sync_dagster.wiring import Parts
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,11 +40,16 @@ def opened(url: str | None = None, *, chroma: bool = True, dagster: bool = True)
 
     Ctrl-C ends the block; what closes the parts and stops Chroma then is not interrupted again.
     """
+    # Half a second of imports, which no help text and no mistake in a command pays for.
+    from s3sync_dagster.wiring import open_parts  # noqa: PLC0415
+
     settings = settings_for(url)
     prepare_home(settings, dagster=dagster)
     closing = ExitStack()
     try:
         if chroma and (settings.chroma_url is not None or settings.chroma_api_key is None):
+            from s3sync_dagster.local.chroma_server import use_chroma  # noqa: PLC0415  (as above)
+
             server = closing.enter_context(use_chroma(settings))
             settings = settings.with_chroma_url(server.url)
         export_settings(settings)

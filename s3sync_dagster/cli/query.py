@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from s3sync_dagster.cli.completing import collection_names
+from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, chroma_url, opened
 from s3sync_dagster.cli.showing import people, wrapped
 from s3sync_dagster.cli.source_options import embedding, embedding_config
@@ -21,9 +23,17 @@ COPIES = 3
 """Places of the same text that people are shown."""
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        's3sync query "how do I rotate a key" --collection docs',
+        "s3sync query invoice -c docs --words -n 20 --context 1",
+        """s3sync query holidays -c docs --where '{"language": "markdown"}' --json""",
+    )
+)
 @click.argument("words")
-@click.option("--collection", "-c", required=True, help="Chroma collection.")
+@click.option(
+    "--collection", "-c", required=True, shell_complete=collection_names, help="Chroma collection."
+)
 @click.option("--tenant", help="Where several have a collection of that name.")
 @click.option("--database", help="Where several have a collection of that name.")
 @click.option(

@@ -1,13 +1,17 @@
 """``s3sync rebuild`` and ``s3sync reindex``."""
 
+from __future__ import annotations
+
 import json
 import uuid
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from s3sync_dagster.catalog.recovered import store_recovered
+from s3sync_dagster.cli.completing import source_names
+from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, chroma_url, opened
 from s3sync_dagster.cli.source_options import embedding, embedding_config
 from s3sync_dagster.cli.sync_progress import DrawnProgress
@@ -18,11 +22,13 @@ from s3sync_dagster.local.oneshot import run_sync
 from s3sync_dagster.local.signals import stop_on_signals
 from s3sync_dagster.model.errors import Conflict, InvalidSetting
 from s3sync_dagster.model.source import AutoSync, Source
-from s3sync_dagster.wiring import Parts
+
+if TYPE_CHECKING:
+    from s3sync_dagster.wiring import Parts
 
 
-@click.command()
-@click.argument("name", metavar="SOURCE")
+@click.command(epilog=examples("s3sync rebuild docs", "s3sync rebuild docs --catalog"))
+@click.argument("name", metavar="SOURCE", shell_complete=source_names)
 @click.option(
     "--catalog", "lost_catalog", is_flag=True, help="Read documents back from the records first."
 )
@@ -40,10 +46,11 @@ def rebuild(
     chroma_url: str | None,
     as_json: bool,
 ) -> int:
-    """Write every record of SOURCE again, from the bucket and the vector cache.
+    """Write every record of SOURCE again.
 
-    After a lost catalog create the source again, then rebuild it with --catalog: records of
-    objects that are gone are removed, the others are taken over.
+    From the bucket and the vector cache. After a lost catalog create the source again, then
+    rebuild it with --catalog: records of objects that are gone are removed, the others are
+    taken over.
     """
     if drop and lost_catalog:
         raise InvalidSetting("--drop leaves no records to read: use it without --catalog.")
@@ -59,8 +66,10 @@ def rebuild(
         return _sync(parts, source, approve_deletes=approve_deletes, as_json=as_json)
 
 
-@click.command()
-@click.argument("name", metavar="SOURCE")
+@click.command(
+    epilog=examples("s3sync reindex docs", "s3sync reindex docs --into docs-2 --embedding static")
+)
+@click.argument("name", metavar="SOURCE", shell_complete=source_names)
 @click.option("--into", metavar="COLLECTION", help="A new collection, while the old one serves.")
 @embedding("Of the new collection; that of SOURCE when not given.")
 @chroma_url
@@ -68,10 +77,11 @@ def rebuild(
 def reindex(
     name: str, into: str | None, chroma_url: str | None, as_json: bool, **options: Any
 ) -> int:
-    """Index the outdated documents of SOURCE again, or all of it into a new collection.
+    """Index SOURCE again, in place or into a new collection.
 
-    With --into a second source is made that fills the new collection, with another model where one
-    is named. Once searches use it, delete the old one with `s3sync source delete`.
+    In place only what is outdated. With --into a second source is made that fills the new
+    collection, with another model where one is named. Once searches use it, delete the old one
+    with `s3sync source delete`.
     """
     model = embedding_config(options)
     if into is None and model is not None:

@@ -1,14 +1,19 @@
 """What `doctor` looks at for each source: bucket, rights, queue, model."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from s3sync_dagster.cli.checks import Check, checked, clock_check
 from s3sync_dagster.cli.showing import people
 from s3sync_dagster.engine.pages import first_object
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.sqs import SqsQueue
-from s3sync_dagster.wiring import Parts
+
+if TYPE_CHECKING:
+    from s3sync_dagster.wiring import Parts
 
 AWS = "https://s3.amazonaws.com"
 

@@ -1,11 +1,15 @@
 """``s3sync source ...``."""
 
+from __future__ import annotations
+
 import json
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from s3sync_dagster.cli.completing import source_names
+from s3sync_dagster.cli.groups import Group, examples
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import columns, people
 from s3sync_dagster.cli.source_options import at, embedding_config, setting_options, with_settings
@@ -14,30 +18,43 @@ from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.engine.deleting import take_down
 from s3sync_dagster.engine.dispatching import reap
+from s3sync_dagster.engine.pages import first_object
+from s3sync_dagster.local.stack_state import running_stack
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
+from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.place import S3_FORM, S3Place, parse_place
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.model.source import AutoSync, Source
 from s3sync_dagster.source_settings import Door
-from s3sync_dagster.wiring import Parts
+
+if TYPE_CHECKING:
+    from s3sync_dagster.wiring import Parts
 
 WAIT_SECONDS = 1.0
 
 
-@click.group()
+@click.group(cls=Group)
 def source() -> None:
     """Sources in the catalog: a bucket, a prefix, a collection."""
 
 
-@source.command()
+@source.command(
+    epilog=examples(
+        "s3sync source create docs --place s3://bucket/prefix --collection docs",
+        "s3sync source create docs --bucket bucket --collection docs --extension .md --no-check",
+    )
+)
 @click.argument("name")
 @click.option("--place", metavar=S3_FORM, help="What is indexed; or --bucket and --prefix.")
+@click.option(
+    "--check/--no-check", default=True, show_default=True, help="List one key of the bucket first."
+)
 @setting_options(at(Door.CREATE), new=True)
-def create(name: str, place: str | None, **options: Any) -> int:
+def create(name: str, place: str | None, check: bool, **options: Any) -> int:
     """Create the source NAME; a running stack picks it up by itself."""
     if (place is None) == (options["bucket"] is None):
         raise click.UsageError("Give --place, or --bucket with or without --prefix.")
     embedding_config(options)  # refuses a model without its kind
-    with opened(chroma=False) as parts:
+    with opened(chroma=False, dagster=False) as parts:
         made = Source(
             id=str(uuid.uuid4()),
             name=name,
@@ -48,13 +65,23 @@ def create(name: str, place: str | None, **options: Any) -> int:
         )
         made = with_settings(made, options)
         _validate(parts, made)
+        empty = check and _is_empty(parts, made)
         parts.catalog.sources.add(made)
+        running = running_stack(parts.settings) is not None
     click.echo(f"source {name!r} ({made.id}) created", err=True)
+    if empty:
+        click.echo(f"Nothing lies under {place_of(made)} yet: is the prefix right?", err=True)
+    click.echo(f"Next: {_next_step(made, running=running)}", err=True)
     return 0
 
 
-@source.command()
-@click.argument("name")
+@source.command(
+    epilog=examples(
+        "s3sync source edit docs --list-interval 60",
+        's3sync source edit docs --queue-url ""',
+    )
+)
+@click.argument("name", shell_complete=source_names)
 @setting_options(at(Door.EDIT))
 def edit(name: str, **options: Any) -> int:
     """Change settings of NAME; it is listed again at the next tick.
@@ -62,7 +89,7 @@ def edit(name: str, **options: Any) -> int:
     An empty value takes a setting away, such as --queue-url "". Bucket, prefix, collection and
     embedding are what a source is: for other ones create another source.
     """
-    with opened(chroma=False) as parts:
+    with opened(chroma=False, dagster=False) as parts:
         before = parts.catalog.sources.find(name)
         changed = with_settings(before, options)
         _validate(parts, changed)
@@ -79,11 +106,11 @@ def edit(name: str, **options: Any) -> int:
     return 0
 
 
-@source.command(name="list")
+@source.command(name="list", epilog=examples("s3sync source list", "s3sync source list --json"))
 @as_json
 def list_sources(as_json: bool) -> int:
     """List all sources."""
-    with opened(chroma=False) as parts:
+    with opened(chroma=False, dagster=False) as parts:
         rows = parts.catalog.sources.rows()
     if as_json:
         click.echo(json.dumps([_row(row) for row in rows]))
@@ -106,12 +133,12 @@ def list_sources(as_json: bool) -> int:
     return 0
 
 
-@source.command()
-@click.argument("name")
+@source.command(epilog=examples("s3sync source show docs"))
+@click.argument("name", shell_complete=source_names)
 @as_json
 def show(name: str, as_json: bool) -> int:
     """Show all settings of NAME."""
-    with opened(chroma=False) as parts:
+    with opened(chroma=False, dagster=False) as parts:
         values = parts.catalog.sources.find(name).settings()
     if as_json:
         click.echo(json.dumps(values))
@@ -125,22 +152,24 @@ def show(name: str, as_json: bool) -> int:
     return 0
 
 
-@source.command()
-@click.argument("name")
+@source.command(epilog=examples("s3sync source pause docs"))
+@click.argument("name", shell_complete=source_names)
 def pause(name: str) -> int:
     """Stop the automatic work of NAME."""
     return _pause(name, paused=True)
 
 
-@source.command()
-@click.argument("name")
+@source.command(epilog=examples("s3sync source resume docs"))
+@click.argument("name", shell_complete=source_names)
 def resume(name: str) -> int:
     """Go on with the automatic work of NAME; it is listed at the next tick."""
     return _pause(name, paused=False)
 
 
-@source.command()
-@click.argument("name")
+@source.command(
+    epilog=examples("s3sync source delete docs", "s3sync source delete docs --keep-records")
+)
+@click.argument("name", shell_complete=source_names)
 @click.option("--keep-records", is_flag=True, help="Leave its records in the collection.")
 def delete(name: str, keep_records: bool) -> int:
     """Delete NAME with its records; running work ends first."""
@@ -194,8 +223,25 @@ def _validate(parts: Parts, source: Source) -> None:
         parts.catalog.credentials.info(source.place.credential_id)
 
 
+def _is_empty(parts: Parts, source: Source) -> bool:
+    """Return whether nothing lies there. Raises ``S3SyncError`` where it may not be listed."""
+    try:
+        return first_object(parts.store_for(source), source.place.path_prefix) is None
+    except S3SyncError as error:
+        error.message += " Nothing was created; --no-check creates the source all the same."
+        raise
+
+
+def _next_step(source: Source, *, running: bool) -> str:
+    if source.auto_sync == AutoSync.NONE:
+        return f"s3sync sync {place_of(source)} --collection {source.collection_name}"
+    if running:
+        return f"the running stack begins with it in seconds: s3sync status {source.name}"
+    return "s3sync up, which works on it until Ctrl-C (or a Dagster that runs elsewhere does)"
+
+
 def _pause(name: str, *, paused: bool) -> int:
-    with opened(chroma=False) as parts:
+    with opened(chroma=False, dagster=False) as parts:
         found = parts.catalog.sources.find(name)
         parts.catalog.sources.set_paused(found.id, paused=paused)
     click.echo(f"source {name!r} {'paused' if paused else 'resumed'}", err=True)

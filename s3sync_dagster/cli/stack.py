@@ -4,21 +4,23 @@ import sys
 
 import click
 
+from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import chroma_url, settings_for
 from s3sync_dagster.local.home import prepare_home
 from s3sync_dagster.local.signals import stop_on_signals
 from s3sync_dagster.model.extras import require_extra
 from s3sync_dagster.settings import load_settings
-from s3sync_dagster.wiring import open_parts
 
 
-@click.command()
+@click.command(epilog=examples("s3sync up", "s3sync up --dagster-port 3000 --api-port 8080 --open"))
 @chroma_url
 @click.option("--dagster-port", type=int, default=0, help="0: any free port.")
 @click.option("--api-port", type=int, default=0, help="0: any free port.")
-def up(chroma_url: str | None, dagster_port: int, api_port: int) -> int:
-    """Run Chroma, Dagster and the API until Ctrl-C or SIGTERM."""
-    from s3sync_dagster.local.stack import Stack  # noqa: PLC0415
+@click.option("--open", "open_it", is_flag=True, help="Open the console in the browser.")
+def up(chroma_url: str | None, dagster_port: int, api_port: int, open_it: bool) -> int:
+    """Run Chroma, Dagster, the API and the console until Ctrl-C."""
+    from s3sync_dagster.local.stack import Stack  # noqa: PLC0415  (heavy, as the next)
+    from s3sync_dagster.wiring import open_parts  # noqa: PLC0415
 
     require_extra("stack", what="`s3sync up`")
     settings = settings_for(chroma_url)
@@ -39,7 +41,10 @@ def up(chroma_url: str | None, dagster_port: int, api_port: int) -> int:
                     click.echo(f"Dagster UI  {found.dagster}")
                     click.echo(f"Chroma      {found.chroma}")
                     if found.api:
+                        click.echo(f"Console     {found.api}/")
                         click.echo(f"API         {found.api}")
+                        if open_it:
+                            click.launch(f"{found.api}/")
                 sys.stdout.flush()
                 stack.watch()
         except KeyboardInterrupt:
@@ -49,9 +54,13 @@ def up(chroma_url: str | None, dagster_port: int, api_port: int) -> int:
     return 0
 
 
-@click.command()
+@click.command(epilog=examples("s3sync demo"))
 def demo() -> int:
-    """Show the whole story on sample files, and stop all that it started."""
+    """Show the whole story on sample files.
+
+    A bucket, Chroma and Dagster on this machine, in a folder of their own; all is stopped at the
+    end.
+    """
     from s3sync_dagster.local.demo import run_demo  # noqa: PLC0415
 
     require_extra("demo", what="`s3sync demo`")

@@ -1,13 +1,17 @@
 """``s3sync status``."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from s3sync_dagster.api.passes import pass_headers
+from s3sync_dagster.cli.completing import source_names
+from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import ago, reasons, wrapped
 from s3sync_dagster.cli.sync_summary import place_of
@@ -16,18 +20,23 @@ from s3sync_dagster.local.stack_state import running_stack
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import AutoSync, Source
 from s3sync_dagster.settings import Settings
-from s3sync_dagster.wiring import Parts
+
+if TYPE_CHECKING:
+    from s3sync_dagster.wiring import Parts
 
 SHARED_SENSOR = "catalog_auto_sync"
 SensorIsOn = Callable[[str], bool | None]
 
 
-@click.command()
-@click.argument("name", required=False)
+@click.command(epilog=examples("s3sync status", "s3sync status docs --json"))
+@click.argument("name", metavar="[SOURCE]", required=False, shell_complete=source_names)
 @as_json
 def status(name: str | None, as_json: bool) -> int:
-    """Show each source's objects by state, its newest listing and what works on it."""
-    with opened(chroma=False) as parts:
+    """Show what each source has and what works on it.
+
+    Objects by state, the newest listing, what is in Chroma, and what a person could do.
+    """
+    with opened(chroma=False, dagster=False) as parts:
         if name is not None:
             parts.catalog.sources.find(name)
         rows = [row for row in parts.catalog.sources.rows() if name in (None, row.source.name)]

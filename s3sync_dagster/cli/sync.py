@@ -1,14 +1,17 @@
 """``s3sync sync``."""
 
+from __future__ import annotations
+
 import json
 import re
 import uuid
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from s3sync_dagster.cli.dry_run import print_dry_run
+from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, chroma_url, opened
 from s3sync_dagster.cli.source_options import (
     embedding,
@@ -18,7 +21,7 @@ from s3sync_dagster.cli.source_options import (
     with_settings,
 )
 from s3sync_dagster.cli.sync_progress import DrawnProgress
-from s3sync_dagster.cli.sync_summary import print_summary, print_troubles
+from s3sync_dagster.cli.sync_summary import place_of, print_summary, print_troubles
 from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.local.oneshot import run_sync
 from s3sync_dagster.local.oneshot_report import Summary
@@ -26,15 +29,30 @@ from s3sync_dagster.local.signals import stop_on_signals
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, S3SyncError
 from s3sync_dagster.model.place import S3_FORM, parse_place
 from s3sync_dagster.model.source import AutoSync, EmbeddingConfig, Source
-from s3sync_dagster.wiring import Parts
+
+if TYPE_CHECKING:
+    from s3sync_dagster.wiring import Parts
 
 
-@click.command()
+FILTERS = named("include_globs", "exclude_globs", "extensions", "max_size_bytes")
+"""Settings of a new source; one that is known has its own."""
+
+
+@click.command(
+    epilog=examples(
+        "s3sync sync s3://bucket/prefix --collection docs",
+        "s3sync sync s3://bucket --collection docs --extension .md --extension .pdf --dry-run",
+        "s3sync sync s3://bucket/prefix -c docs --endpoint-url http://127.0.0.1:9000 -q --json",
+    )
+)
 @click.argument("place", metavar=S3_FORM)
-@setting_options(named("collection_name", "place.endpoint_url", "place.region"), new=True)
+@setting_options(
+    named("collection_name", "place.endpoint_url", "place.region", "place.credentials.profile"),
+    new=True,
+)
 @chroma_url
 @embedding("Of a new source; minilm when not given.")
-@setting_options(named("mode"), new=True)
+@setting_options([*named("mode"), *FILTERS], new=True)
 @click.option("--approve-deletes", is_flag=True, help="Remove more than the guard would let pass.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option(
@@ -44,6 +62,8 @@ from s3sync_dagster.wiring import Parts
     show_default=True,
     help="Exit code 1 for any failed object, or only for those that failed now.",
 )
+@click.option("--quiet", "-q", is_flag=True, help="Say only what went wrong.")
+@click.option("--verbose", "-v", is_flag=True, help="Say how each object ended.")
 @as_json
 def sync(
     place: str,
@@ -51,13 +71,15 @@ def sync(
     approve_deletes: bool,
     dry_run: bool,
     fail_on: str,
+    quiet: bool,
+    verbose: bool,
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Bring a collection in line with a bucket, once, in this process.
+    """Bring a collection in line with a bucket, once.
 
-    Credentials come from AWS's default chain. The exit code is 1 when an object failed or
-    removals wait for an approval.
+    All is done in this process, no daemon is needed. Credentials come from AWS's default chain.
+    The exit code is 1 when an object failed or removals wait for an approval.
     """
     read = parse_place(place)
     model, mode = embedding_config(options), options["mode"]
@@ -76,11 +98,12 @@ def sync(
         known = parts.catalog.sources.find_identity(wanted)
         if known is not None:
             _require_same(known, model, mode)
+            _require_same_filters(known, wanted, options)
         if dry_run:
-            return print_dry_run(parts, known or wanted, as_json=as_json)
+            return print_dry_run(parts, known or wanted, as_json=as_json, quiet=quiet)
         source = known or _add(parts, wanted)
         try:
-            with DrawnProgress() as progress:
+            with DrawnProgress(quiet=quiet, verbose=verbose) as progress:
                 summary = run_sync(
                     parts, source, progress=progress, approve_deletes=approve_deletes
                 )
@@ -88,12 +111,18 @@ def sync(
             if known is None and not parts.catalog.views.counts(source.id).objects:
                 parts.catalog.documents.drop_source(source.id)  # a typing error leaves nothing
             raise
+        if known is None and not summary.listed:
+            parts.catalog.documents.drop_source(source.id)
+            click.echo(
+                f"Nothing lies under {place_of(source)}: is the prefix right? No source is kept.",
+                err=True,
+            )
         print_troubles(parts, source, summary)
         if as_json:
             values = asdict(summary)
             values.pop("newly_failed")
             click.echo(json.dumps(values))
-        else:
+        elif not quiet:
             print_summary(summary, source)
     return _exit_code(summary, fail_on)
 
@@ -129,6 +158,17 @@ def _require_same(known: Source, model: EmbeddingConfig | None, mode: str | None
             f"The source {known.name!r} of this place has the mode {known.mode.value!r}: leave out "
             f"--mode, or change it with `s3sync source edit {known.name} --mode {mode}`."
         )
+
+
+def _require_same_filters(known: Source, wanted: Source, options: dict[str, Any]) -> None:
+    """Refuse filters that are not those of the source of this place."""
+    for setting in FILTERS:
+        given = options.get(setting.parameter)
+        if given not in (None, ()) and setting.read(wanted) != setting.read(known):
+            raise InvalidSetting(
+                f"The source {known.name!r} of this place has another {setting.flag}: leave it "
+                f"out, or change it with `s3sync source edit {known.name} {setting.flag} ...`."
+            )
 
 
 def _agree(model: EmbeddingConfig | None, there: EmbeddingConfig) -> bool:

@@ -1,48 +1,73 @@
 """What ``s3sync sync`` shows on standard error while it works."""
 
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Self
 
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from s3sync_dagster.cli.pace import Pace
+from s3sync_dagster.cli.showing import people
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.state import ListingRow
-from s3sync_dagster.local.oneshot_report import Progress
+from s3sync_dagster.local.oneshot_report import Progress, Underway
 
 LINE_SECONDS = 5.0
 """Between two lines of progress where nobody looks at a terminal."""
+BAR_WIDTH = 20
 
 
 class DrawnProgress(Progress):
-    """Bars on a terminal, a line now and then elsewhere."""
+    """Bars on a terminal, a line now and then elsewhere, nothing at all when that is asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        """Draw, or not.
+
+        Args:
+            quiet: nothing is shown.
+            verbose: each object that has ended is a line of its own.
+        """
+        self._verbose = verbose
         self._terminal = sys.stderr.isatty()  # asked before rich puts itself in its place
+        self._quiet = quiet
         self._console = Console(stderr=True)
-        self._bars = Bar(
+        self._bars = _Bars(
+            SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(BAR_WIDTH),
             TextColumn("{task.fields[numbers]}"),
-            TimeElapsedColumn(),
             console=self._console,
             transient=True,
-            disable=not self._terminal,
+            disable=quiet or not self._terminal,
         )
+        self._bars.before_drawing = self._look
         self._reading = self._bars.add_task("listing", total=None, numbers="")
         self._writing = self._bars.add_task("indexing", total=None, numbers="", visible=False)
-        self._total = self._ended = 0
-        self._said_at = time.monotonic()
+        self._listed = self._total = self._ended = self._cut = 0
+        self._done = 0.0
+        self._chunks: Callable[[], Underway] = Underway
+        self._pace: Pace | None = None
+        self._said = ""
+        self._over = threading.Event()
+        self._teller = threading.Thread(target=self._tell, name="s3sync-progress", daemon=True)
 
     def __enter__(self) -> Self:
         self._bars.start()
+        if not (self._terminal or self._quiet):
+            self._teller.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._bars.stop()
+        self._over.set()
+        if self._teller.is_alive():
+            self._teller.join()
+        if kind is KeyboardInterrupt and self._pace is not None:
+            raise KeyboardInterrupt(self._kept()) from None  # `run` prints it
 
     def listing(self, listing: ListingRow) -> None:
         """Show how many objects were listed."""
@@ -50,18 +75,21 @@ class DrawnProgress(Progress):
 
     def listed(self, number: int) -> None:
         """Show how many objects were listed."""
-        self._bars.update(self._reading, numbers=str(number))
-        self._say(f"listed {number} objects")
+        self._listed = number
+        self._bars.update(self._reading, numbers=f"{number} objects")
+
+    def watch(self, look: Callable[[], Underway]) -> None:
+        """Look there whenever something is drawn."""
+        self._chunks = look
 
     def working(self, total: int) -> None:
         """Show how many keys wait."""
-        self._total = total
+        self._total, self._pace = total, Pace(time.monotonic())
         self._bars.update(
             self._reading, description="reading", total=total, completed=0, numbers=""
         )
         self._bars.update(self._writing, total=total, completed=0, visible=True)
         if total:
-            self._said_at = 0.0
             self._say(f"{total} objects to look at")
 
     def read(self, at_most: int) -> None:
@@ -71,17 +99,74 @@ class DrawnProgress(Progress):
     def keys(self, reports: Sequence[KeyOutcome]) -> None:
         """Advance the lower bar."""
         self._ended += len(reports)
-        total = max(self._total, self._ended)
-        numbers = f"{self._ended}/{total}"
-        self._bars.update(self._writing, completed=self._ended, total=total, numbers=numbers)
-        self._say(f"{self._ended} of {total} objects done")
+        self._cut += sum(report.state in ("indexed", "updated") for report in reports)
+        if self._verbose:
+            for report in reports:
+                why = f" ({report.reason})" if report.reason else ""
+                chunks = f", {report.chunks} chunks" if report.chunks else ""
+                self.note(f"{report.state} {people(report.key)}{why}{chunks}")
 
     def note(self, line: str) -> None:
         """Print a line above the bars."""
-        self._console.print(line, markup=False, highlight=False)
+        if not self._quiet:
+            self._console.print(line, markup=False, highlight=False)
+
+    def numbers(self) -> str:
+        """Return what is done and how fast, as the lower bar shows it."""
+        found, total = self._chunks(), max(self._total, self._ended)
+        told = [f"{self._ended}/{total} objects"]
+        if found.embedded:
+            told.append(f"{found.embedded} chunks")
+        if self._pace is not None and self._pace.rate is not None:
+            told.append(f"{self._pace.rate:.1f}/s")
+        if self._pace is not None and self._pace.left_seconds is not None:
+            told.append(f"{_clock(self._pace.left_seconds)} left")
+        return "  ".join(told)
+
+    def _kept(self) -> str:
+        chunks = self._chunks().embedded
+        vectors = f", and the vectors of {chunks} chunks are kept" if chunks else ""
+        total = max(self._total, self._ended)
+        return (
+            f"Interrupted: {self._ended} of {total} objects are done{vectors}; the same command "
+            "goes on from here."
+        )
+
+    def _look(self) -> None:
+        if self._pace is None:
+            return
+        found, total = self._chunks(), max(self._total, self._ended)
+        share = min(found.embedded / found.cut, 1.0) if found.cut else 0.0
+        done = (self._ended - self._cut) + found.documents * share
+        self._done = min(max(self._done, self._ended, done), total)
+        self._pace.look(time.monotonic(), chunks=found.embedded, done=self._done, total=total)
+        self._bars.update(self._writing, completed=self._done, total=total, numbers=self.numbers())
+
+    def _tell(self) -> None:
+        while not self._over.wait(LINE_SECONDS):
+            self._look()
+            if self._pace is None:
+                self._say(f"listed {self._listed} objects")
+            elif self._total:
+                self._say(self.numbers())
 
     def _say(self, line: str) -> None:
-        now = time.monotonic()
-        if not self._terminal and now - self._said_at >= LINE_SECONDS:
-            self._said_at = now
+        if not (self._terminal or self._quiet) and line != self._said:
+            self._said = line
             print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+class _Bars(Bar):
+    """Looks at the numbers whenever it draws: most of them change without telling anybody."""
+
+    before_drawing: Callable[[], None] = staticmethod(lambda: None)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        self.before_drawing()
+        yield from super().get_renderables()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

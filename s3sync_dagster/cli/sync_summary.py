@@ -1,13 +1,18 @@
 """What ``s3sync sync`` says at its end."""
 
+from __future__ import annotations
+
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from s3sync_dagster.cli.showing import people, reasons, wrapped
 from s3sync_dagster.local.oneshot_report import Summary
 from s3sync_dagster.model.source import Source
-from s3sync_dagster.wiring import Parts
+
+if TYPE_CHECKING:
+    from s3sync_dagster.wiring import Parts
 
 FAILURES_SHOWN = 20
 

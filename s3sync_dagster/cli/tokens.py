@@ -6,33 +6,34 @@ from dataclasses import asdict
 import click
 
 from s3sync_dagster.catalog.tokens import ROLES, ApiToken, Role
+from s3sync_dagster.cli.groups import Group, examples
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import columns, people
 
 
-@click.group()
+@click.group(cls=Group)
 def token() -> None:
     """Tokens of the HTTP API, each for one tenant and one role."""
 
 
-@token.command()
+@token.command(epilog=examples("s3sync token create --tenant default_tenant --role owner"))
 @click.option("--tenant", required=True, help="Tenant of Chroma whose sources it may see.")
 @click.option("--role", type=click.Choice(ROLES), required=True, help="Only owners change sources.")
 @click.option("--name", default="", help="For people who have several.")
 def create(tenant: str, role: Role, name: str) -> int:
     """Make a token and print it: this once, only its hash is kept."""
-    with opened(chroma=False) as parts:
+    with opened(chroma=False, dagster=False) as parts:
         made, secret = parts.catalog.tokens.create(tenant=tenant, role=role, name=name)
     click.echo(f"token {made.id} of tenant {people(tenant)}, role {role}", err=True)
     click.echo(secret)
     return 0
 
 
-@token.command(name="list")
+@token.command(name="list", epilog=examples("s3sync token list"))
 @as_json
 def list_tokens(as_json: bool) -> int:
     """List all tokens, the revoked ones too."""
-    with opened(chroma=False) as parts:
+    with opened(chroma=False, dagster=False) as parts:
         rows = parts.catalog.tokens.rows()
     if as_json:
         click.echo(json.dumps([_values(row) for row in rows]))
@@ -56,11 +57,11 @@ def list_tokens(as_json: bool) -> int:
     return 0
 
 
-@token.command()
+@token.command(epilog=examples("s3sync token revoke 3"))
 @click.argument("token_id", metavar="ID", type=int)
 def revoke(token_id: int) -> int:
     """End the token ID of `token list`."""
-    with opened(chroma=False) as parts:
+    with opened(chroma=False, dagster=False) as parts:
         ended = parts.catalog.tokens.revoke(token_id)
     click.echo(f"token {ended.id} ({ended.hint}...) is revoked", err=True)
     return 0

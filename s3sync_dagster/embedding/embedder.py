@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.model.errors import InvalidSetting, Unavailable
 
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import ModelLimits, SparseEmbedder, Vector, Vectors
 
-SLICE_TEXTS = 256
-"""Texts between two writes to the cache: what a killed run has to infer again at most."""
+SLICE_TEXTS, LEAST_SLICE_TEXTS = 256, 16
+SLICE_SECONDS = 2.0
+"""About so long is inferred between two writes to the cache: what a run that is killed or
+interrupted has to infer again. Within the bounds above, by the time of the slice before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +89,11 @@ class ModelEmbedder:
         *,
         cache: VectorStore | None = None,
         sparse: SparseEmbedder | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._model = model
+        self._clock = clock or Clock()
+        self._slice = 2 * LEAST_SLICE_TEXTS
         self._cache = cache
         self.sparse = sparse
         self._lock = threading.Lock()
@@ -122,11 +128,14 @@ class ModelEmbedder:
         distinct = list(dict.fromkeys(texts))
         known = self._cache.get(self.cache_key(), distinct) if self._cache else {}
         missing = [text for text in distinct if text not in known]
-        for start in range(0, len(missing), SLICE_TEXTS):
-            part = missing[start : start + SLICE_TEXTS]
+        start = 0
+        while part := missing[start : start + self._slice]:
+            start += len(part)
+            began = self._clock.monotonic()
             vectors = self._checked(self._model.infer(part), rows=len(part))
             with self._lock:
                 self.inferred += len(part)
+                self._slice = next_slice(len(part), self._clock.monotonic() - began)
             if self._cache:
                 self._cache.put(self.cache_key(), part, vectors)
             known.update(zip(part, vectors, strict=True))
@@ -148,3 +157,10 @@ class ModelEmbedder:
                 reason="bad_vectors",
             )
         return vectors
+
+
+def next_slice(texts: int, seconds: float) -> int:
+    """Return how many texts come next, after so many that took so long."""
+    if seconds <= 0:
+        return SLICE_TEXTS
+    return round(min(max(texts * SLICE_SECONDS / seconds, LEAST_SLICE_TEXTS), SLICE_TEXTS))

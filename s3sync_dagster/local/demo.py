@@ -1,11 +1,14 @@
 """The story of ``make demo``: from a bucket to answers, and the collection follows the bucket."""
 
+import contextlib
 import re
+import shlex
 import shutil
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TextIO
 
 from s3sync_dagster.local.aws import CREDENTIALS, local_aws
@@ -29,7 +32,9 @@ from s3sync_dagster.local.stack import Stack
 from s3sync_dagster.local.stack_state import running_stack
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import Conflict, NotFound, Unavailable
+from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.settings import Settings, load_settings
+from s3sync_dagster.wiring import open_parts
 
 SETTLE_SECONDS = 240.0
 """How long the whole bucket may take: 25 s here, more on a slow or busy machine."""
@@ -61,6 +66,8 @@ class Demo:
         """
         began = time.monotonic()
         home = self._settings.home
+        with contextlib.closing(open_parts(self._settings)) as parts:
+            parts.embedder_for(EmbeddingConfig())  # nothing is started where the model is missing
         self._progress(f"1  A local S3 and SQS endpoint, with its data in memory ({home})")
         with writable(home):
             start_fresh_or_go_on(self._settings)
@@ -74,6 +81,7 @@ class Demo:
             self._progress(f"2  The source {SOURCE!r}: that bucket into collection {COLLECTION!r}")
             with open_company(self._settings, aws, queue_url) as declared:
                 version = declared.parts.catalog.sources.version
+                declared.retry()
                 self._progress("3  Chroma and Dagster, on free ports of this machine")
                 with Stack(self._settings, sources_version=version, report=self._detail) as stack:
                     assert stack.addresses is not None
@@ -154,12 +162,12 @@ class Demo:
 
     def _farewell(self, seconds: float) -> None:
         home = self._settings.home
+        command = f"S3SYNC_HOME={shlex.quote(str(home))} {own_command()}"
         self._progress(f"7  Everything is stopped, after {seconds:.0f} s")
-        self._say(f"\nThe data are in {home}")
-        self._say(f"  look at them:   S3SYNC_HOME={home} s3sync up")
-        self._say(
-            f"  ask questions:  S3SYNC_HOME={home} s3sync query WORDS --collection {COLLECTION}"
-        )
+        self._say(f"\nThe demo's data are in {home}, apart from your own in {home.parent}")
+        self._say(f"  look at them:   {command} up")
+        self._say(f"  ask questions:  {command} query WORDS --collection {COLLECTION}")
+        self._say(f"  your own:       {own_command()} sync s3://BUCKET/PREFIX --collection NAME")
 
     # --- output -------------------------------------------------------------------------------
 
@@ -183,6 +191,13 @@ def run_demo(settings: Settings, *, out: TextIO = sys.stdout, err: TextIO = sys.
     """Play the story in ``HOME/demo``; SIGINT and SIGTERM end it as ``KeyboardInterrupt``."""
     with stop_on_signals():
         Demo(settings, out=out, err=err).run()
+
+
+def own_command() -> str:
+    """Return how a shell calls this program: by its name where that leads here, else by path."""
+    here = Path(sys.executable).with_name("s3sync")
+    found = shutil.which("s3sync")
+    return "s3sync" if found and Path(found).resolve() == here.resolve() else shlex.quote(str(here))
 
 
 def demo_settings(settings: Settings) -> Settings:

@@ -93,6 +93,10 @@ class Company:
         arrived = all(versions[key] == {etag} for key, etag in etags.items())
         return arrived and settled and not self.records_of(DELETED)
 
+    def retry(self) -> None:
+        """Ask again for what failed in a demo that did not end, such as for want of a model."""
+        self.parts.catalog.invocations.retry_failed(self.source)
+
     def pause(self) -> None:
         """Let sensors leave the source alone: its bucket ends with the demo."""
         self.parts.catalog.sources.set_paused(self.source.id, paused=True)

@@ -4,11 +4,13 @@ Each batch is one recorded run on the same Dagster instance that the stack uses,
 shows it. The catalog makes it agree with a daemon, a sensor or a second sync at the same time.
 """
 
+from __future__ import annotations
+
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.core.naming import SOURCE_TAG, TOKEN_TAG, job_name, run_config
 from s3sync_dagster.core.outcome import KeyOutcome
@@ -18,18 +20,30 @@ from s3sync_dagster.core.suspects import BEGUN_AT_ONCE
 from s3sync_dagster.engine.batch.parts import Tally
 from s3sync_dagster.engine.dispatching import BatchOrder, tell_partitions, work_off
 from s3sync_dagster.engine.listing_turns import list_whole
-from s3sync_dagster.extraction.warming import warm_up
+from s3sync_dagster.engine.ports import Chunker
 from s3sync_dagster.local.home import open_dagster
-from s3sync_dagster.local.oneshot_report import Progress, Summary, absent_objects, without
+from s3sync_dagster.local.oneshot_report import (
+    Progress,
+    Summary,
+    Underway,
+    absent_objects,
+    without,
+)
 from s3sync_dagster.local.signals import heard_stop
+from s3sync_dagster.model.document import Chunk
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import Source
-from s3sync_dagster.wiring import Parts
+
+if TYPE_CHECKING:
+    from s3sync_dagster.wiring import Parts
 
 WAIT_SECONDS = 1.0
 HEARD_SECONDS = 0.05
 """Until a signal that came just now is known to have come."""
 PAGE = 1000
+TAKE_SECONDS = 3.0
+"""A batch reads for so long, then embeds and writes what it read: texts are in memory alone, and
+what Ctrl-C finds there is read again."""
 STOP_SECONDS = 5.0
 """After Ctrl-C, for what is being read to end by itself; then its worker processes are ended."""
 ONE_SHOT_PATIENCE = Patience(tries=5, first_wait_seconds=1.0, final=True)
@@ -50,6 +64,8 @@ def run_sync(
     clock, catalog = parts.clock, parts.catalog
     started = clock.monotonic()
     requests = dict(parts.requests())
+    embedder = parts.embedder_for(source.embedding)  # a model that is missing is told first
+    inferred = embedder.inferred
     states: dict[str, str] = {}
     cut_off: dict[str, int] = {}
     tally = Tally()
@@ -70,8 +86,6 @@ def run_sync(
     if catalog.documents.enqueue_unclean(source.id):
         progress.note("documents that an earlier run left unfinished are written again")
     _retry_failed(parts, source)
-    embedder = parts.embedder_for(source.embedding)
-    inferred = embedder.inferred
     waiting = catalog.invocations.live_count(source.id)
     progress.working(waiting)
     if waiting or catalog.batches.live(source_id=source.id):
@@ -123,11 +137,16 @@ def _work(
     tally: Tally,
     progress: Progress,
 ) -> None:
+    from s3sync_dagster.extraction.warming import warm_up  # noqa: PLC0415  (as Dagster below)
+
     waiting = parts.catalog.views.object_rows(source.id, state="pending", limit=PAGE)
     warm_up((row.object_key for row in waiting), config=source.extraction, pool=parts.pool)
 
     import dagster as dg  # noqa: PLC0415  (an unchanged bucket does not pay for it)
 
+    from s3sync_dagster.defs.dagster_internals.instances import (  # noqa: PLC0415
+        open_uncaptured_instance,
+    )
     from s3sync_dagster.defs.dispatching import InstanceRuns  # noqa: PLC0415
     from s3sync_dagster.defs.resources import CatalogSource, Runtime  # noqa: PLC0415
     from s3sync_dagster.defs.source import RESOURCES, build_source_definitions  # noqa: PLC0415
@@ -138,7 +157,11 @@ def _work(
 
     open_dagster(parts.settings)
     hooks: dict[str, Any] = {"report": told, "tally": tally, "patience": ONE_SHOT_PATIENCE}
-    hooks["at"] = at
+    hooks |= {
+        "at": at,
+        "take_seconds": TAKE_SECONDS,
+        "chunker": _watched(parts, source, tally, progress),
+    }
     runtime = Runtime(parts, hooks=hooks)
 
     @dg.resource
@@ -156,7 +179,7 @@ def _work(
     )
     job = definitions.resolve_job_def(job_name(source.name))
     with (
-        dg.DagsterInstance.get() as instance,
+        open_uncaptured_instance() as instance,
         heard_stop(parts.pool.close, grace_seconds=STOP_SECONDS) as stop,
     ):
         runs = InstanceRuns(instance)
@@ -189,6 +212,29 @@ def _work(
             note=progress.note,
             on_reaped=lambda dead: runs.report_failed(dead.run_id, dead.token, dead.why),
         )
+
+
+def _watched(parts: Parts, source: Source, tally: Tally, progress: Progress) -> Chunker:
+    """Return the chunker with a count of what it cuts, which the progress may look at."""
+    from s3sync_dagster.chunking import chunk_document  # noqa: PLC0415  (as Dagster above)
+
+    embedder = parts.embedder_for(source.embedding)
+    inferred, counting = embedder.inferred, threading.Lock()
+    documents = cut = 0
+
+    def counted(*arguments: Any, **named: Any) -> list[Chunk]:
+        nonlocal documents, cut
+        chunks = chunk_document(*arguments, **named)
+        with counting:
+            documents, cut = documents + 1, cut + len(chunks)
+        return chunks
+
+    progress.watch(
+        lambda: Underway(
+            documents, cut, embedded=max(embedder.inferred - inferred, tally.chunks_written)
+        )
+    )
+    return counted
 
 
 @contextmanager

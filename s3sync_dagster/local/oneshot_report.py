@@ -1,13 +1,18 @@
 """What a one-shot sync tells: while it works, and at its end."""
 
+from __future__ import annotations
+
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.state import ListingRow
 from s3sync_dagster.model.source import Source
-from s3sync_dagster.wiring import Parts
+
+if TYPE_CHECKING:
+    from s3sync_dagster.wiring import Parts
 
 PAGE = 1000
 
@@ -28,7 +33,7 @@ class Summary:
     metadata_updated: int = 0
     chunks_deleted: int = 0
     cut_off: int = 0
-    """Chunks of which the embedding model does not read the end."""
+    """Underway of which the embedding model does not read the end."""
     embedded: int = 0
     requests: dict[str, int] = field(default_factory=dict[str, int])
     blocked_deletes: int = 0
@@ -36,8 +41,23 @@ class Summary:
     newly_failed: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Underway:
+    """How far a sync is between two commits, which may be minutes apart."""
+
+    documents: int = 0
+    """Documents that were cut."""
+    cut: int = 0
+    """Their chunks."""
+    embedded: int = 0
+    """Underway that have their vector, or are written already."""
+
+
 class Progress:
     """What a sync tells while it works; the command draws it."""
+
+    def watch(self, look: Callable[[], Underway]) -> None:
+        """Whoever draws may look as often as it likes."""
 
     def listing(self, listing: ListingRow) -> None:
         """A page was committed."""

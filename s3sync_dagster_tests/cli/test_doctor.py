@@ -2,7 +2,9 @@
 
 import time
 
-from s3sync_dagster.cli.checks import clock_check
+import pytest
+
+from s3sync_dagster.cli.checks import clock_check, disk_check
 
 
 def states(answer):
@@ -36,6 +38,7 @@ def test_a_healthy_machine(s3sync, aws_endpoint, chroma_server):
 def test_what_is_broken_is_named_with_the_way_out(s3sync, aws_endpoint, home, monkeypatch):
     made = s3sync(
         "source", "create", "docs", "--bucket", "no-such-bucket", "--collection", "docs",
+        "--no-check",
         "--embedding", "hash", "--endpoint-url", aws_endpoint.url,
     )  # fmt: skip
     assert made.code == 0
@@ -59,6 +62,15 @@ def test_settings_that_cannot_be_read_are_one_broken_line(s3sync, monkeypatch):
     assert answer.code == 1
     assert states(answer)["start"][0] == "broken"
     assert "S3SYNC_CHROMA_URL" in states(answer)["start"][1]
+
+
+@pytest.mark.parametrize(
+    ("free_mib", "state", "words"),
+    [(1, "broken", "1 MiB free"), (1000, "note", "1.0 GiB free"), (9000, "ok", "8.8 GiB free")],
+)
+def test_a_disk_without_room_is_broken(free_mib, state, words):
+    check = disk_check(free_mib * 1024**2)
+    assert (check.state, words in check.text) == (state, True)
 
 
 def test_a_clock_that_is_off_is_found(aws_endpoint):

@@ -1,11 +1,17 @@
 """What is written about the command line holds: the reference page, help texts, variables."""
 
+import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
+import click
 import pytest
 
-from s3sync_dagster.cli.commands import COMMANDS
+from s3sync_dagster.cli.commands import ALIASES, COMMANDS, cli, run
+from s3sync_dagster.cli.groups import first_sentence
 from s3sync_dagster.cli.reference import all_commands, commands_markdown
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +42,101 @@ def test_every_command_says_what_it_does_and_what_its_options_mean(path):
     for parameter in command.params:
         if parameter.param_type_name == "option" and not plain & set(parameter.opts):
             assert getattr(parameter, "help", None), f"{path} {parameter.opts}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_each_says_of_itself(name):
+    """`s3sync --help` reads a table, so that it imports no command."""
+    command = cli.get_command(click.Context(cli), name)
+    assert COMMANDS[name].help == first_sentence(command)
+
+
+def test_help_imports_no_command_and_nothing_that_is_heavy():
+    code = (
+        "import sys\n"
+        "from s3sync_dagster.cli.commands import run\n"
+        "assert run(['--help']) == 0\n"
+        "print(*sys.modules, file=sys.stderr)\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
+    )
+    loaded = set(told.stderr.split())
+    ours = {name for name in loaded if name.startswith("s3sync_dagster.")}
+    assert ours == {
+        "s3sync_dagster.cli",
+        "s3sync_dagster.cli.commands",
+        "s3sync_dagster.cli.groups",
+        "s3sync_dagster.model",
+        "s3sync_dagster.model.errors",
+    }
+    assert not loaded & {"sqlalchemy", "dagster", "boto3", "httpx", "rich", "pydantic", "numpy"}
+    assert "approve-deletes  Let a listing remove" in told.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [["status"], ["source", "list"], ["objects"], ["why", "docs/a.md"], ["failures"]]
+)
+def test_a_command_that_reads_the_catalog_loads_no_client_and_no_parser(words, tmp_path):
+    code = (
+        "import sys\n"
+        "from s3sync_dagster.cli.commands import run\n"
+        f"run({words!r})\n"
+        "print(*sys.modules)\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60,
+        env={**os.environ, "S3SYNC_HOME": str(tmp_path / "home")},
+    )  # fmt: skip
+    heavy = {"dagster", "boto3", "chromadb", "numpy", "onnxruntime", "lxml", "fastapi", "docling"}
+    loaded = set(told.stdout.split())
+    assert "sqlalchemy" in loaded
+    assert not loaded & heavy
+
+
+EXAMPLES = [
+    (path, line.strip())
+    for path, context in COMMAND_CONTEXTS.items()
+    for line in (context.command.epilog or "").splitlines()
+    if line.strip().startswith("s3sync ")
+]
+
+
+@pytest.mark.parametrize("path", COMMAND_CONTEXTS)
+def test_every_help_text_has_an_example(path):
+    assert [line for owner, line in EXAMPLES if owner == path]
+
+
+@pytest.mark.parametrize(("path", "line"), EXAMPLES, ids=[line for _, line in EXAMPLES])
+def test_every_example_is_a_command_line_that_the_command_takes(path, line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("report.pdf", "main.py", "notes.md"):
+        Path(name).touch()
+    context, words = click.Context(cli, info_name="s3sync"), shlex.split(line)[1:]
+    command = cli
+    while isinstance(command, click.Group):
+        name = ALIASES.get(words[0], words[0])
+        command = command.get_command(context, name)
+        assert command is not None, line
+        context = click.Context(command, info_name=name, parent=context)
+        words = words[1:]
+    assert context.command_path == path
+    command.make_context(path.rpartition(" ")[2], words, parent=context.parent)
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["synk"], "Did you mean sync?"),
+        (["aprove-deletes"], "Did you mean approve-deletes?"),
+        (["source", "crate"], "Did you mean create?"),
+        (["failure"], "Did you mean failures?"),
+        (["zzzz"], "There is no command 'zzzz'.\n"),
+    ],
+)
+def test_a_misspelt_command_is_told_what_was_possibly_meant(words, meant, capsys):
+    assert run(words) == 2
+    assert meant in capsys.readouterr().err
 
 
 def test_every_variable_that_is_read_is_explained():

@@ -69,6 +69,7 @@ def test_a_credential_that_is_not_there(s3sync, monkeypatch):
     answer = s3sync("credential", "create", "--access-key-id-env", "NOBODY_HAS_SET_THIS")
     assert answer.code == 2
     assert "NOBODY_HAS_SET_THIS" in answer.err
-    source = ["source", "create", "red", "--bucket", "bucket", "--collection", "red-docs"]
+    source = ["source", "create", "red", "--bucket", "bucket", "--no-check"]
+    source += ["--collection", "red-docs"]
     assert s3sync(*source, "--credential", "9").code == 1
     assert s3sync("source", "list", "--json").json == []

@@ -6,7 +6,8 @@ from s3sync_dagster_tests.opened import stock_client
 
 
 def test_a_source_is_created_shown_edited_paused_and_deleted(s3sync):
-    create = ["source", "create", "docs", "--bucket", "bucket", "--collection", "docs"]
+    create = ["source", "create", "docs", "--bucket", "bucket", "--no-check"]
+    create += ["--collection", "docs"]
     create += ["--prefix", "p/"]
     assert s3sync(*create, "--list-interval", "60", "--exclude", "**/*.tmp").code == 0
     shown = s3sync("source", "show", "docs", "--json").json
@@ -24,7 +25,8 @@ def test_a_source_is_created_shown_edited_paused_and_deleted(s3sync):
 
 
 def test_an_empty_value_takes_a_setting_away(s3sync):
-    create = ["source", "create", "docs", "--bucket", "bucket", "--collection", "docs"]
+    create = ["source", "create", "docs", "--bucket", "bucket", "--no-check"]
+    create += ["--collection", "docs"]
     create += ["--queue-url", "http://127.0.0.1:9/1/q", "--exclude", "*.tmp"]
     assert s3sync(*create, "--metadata", '{"team": "red"}').code == 0
     empty = ["--queue-url", "", "--exclude", "", "--metadata", ""]
@@ -52,7 +54,17 @@ def test_an_empty_value_takes_a_setting_away(s3sync):
     ],
 )
 def test_a_mistake_in_a_setting_leaves_no_source_behind(s3sync, more, words):
-    answer = s3sync("source", "create", "docs", "--bucket", "bucket", "--collection", "docs", *more)
+    create = [
+        "source",
+        "create",
+        "docs",
+        "--bucket",
+        "bucket",
+        "--no-check",
+        "--collection",
+        "docs",
+    ]
+    answer = s3sync(*create, *more)
     assert answer.code in (1, 2)
     assert words in answer.err
     assert "Traceback" not in answer.err

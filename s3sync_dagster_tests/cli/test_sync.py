@@ -138,8 +138,8 @@ def test_people_read_words_and_programs_read_json(s3sync, aws_endpoint, bucket, 
     [failure] = s3sync("failures", "--json").json
     assert failure["key"] == "docs/broken.pdf"
     listed = s3sync("failures").out
-    assert "docs/broken.pdf\n  damaged: " in listed
-    assert "tried again only when the object" in listed
+    assert "damaged: 1, tried again only when the object" in listed
+    assert "    docs/broken.pdf\n      " in listed
     [why] = s3sync("why", "docs/empty.txt", "--json").json
     assert (why["state"], why["reason"]) == ("skipped", "empty_object")
 
@@ -198,6 +198,21 @@ def test_wrong_credentials_are_named_and_not_shown(s3sync, aws_endpoint, bucket,
     )
     assert answer.code == 1
     assert "credentials" in answer.err
+
+
+def test_a_model_that_is_missing_is_told_before_the_bucket_is_asked(
+    s3sync, aws_endpoint, bucket, tmp_path
+):
+    with wire_proxy(aws_endpoint.url) as proxy:
+        answer = s3sync(
+            "sync", f"s3://{bucket}/", "--collection", "docs", "--endpoint-url", proxy.url,
+            "--embedding", "onnx", "--embedding-model", str(tmp_path / "no-model"),
+        )  # fmt: skip
+        assert answer.code in (1, 2)
+        assert str(tmp_path / "no-model") in answer.err
+        assert len(answer.err.splitlines()) == 1
+        assert proxy.counts() == {}
+    assert s3sync("source", "list", "--json").json == []
 
 
 def test_a_home_that_cannot_be_written_is_named(s3sync, monkeypatch, tmp_path):

@@ -18,6 +18,7 @@ from s3sync_dagster.defs import dagster_internals
 from s3sync_dagster.defs.dagster_internals import (
     backfills,
     event_batches,
+    instances,
     launcher,
     pooling,
     pruning,
@@ -125,6 +126,14 @@ def uses_sqlite_storage(instance, _):
     told = storage.get_records_for_run(result.run_id, of_type=dg.DagsterEventType.ASSET_OBSERVATION)
     assert len(told.records) == 1
     assert instance.get_latest_materialization_event(KEY).dagster_event.partition == "good"
+
+
+def uses_instances(_, home):
+    """`cli.test_terminal` has it on a terminal; here the part that is put in its place."""
+    with instances.open_uncaptured_instance() as opened:
+        assert opened.root_directory == str(home)
+        assert type(opened.compute_log_manager).__name__ == "NoOpComputeLogManager"
+        assert isinstance(opened.event_log_storage, sqlite_storage.BatchingEventLog)
 
 
 def uses_pruning(instance, _):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from s3sync_dagster.embedding import open_embedder
-from s3sync_dagster.embedding.embedder import ModelEmbedder
+from s3sync_dagster.embedding.embedder import ModelEmbedder, next_slice
 from s3sync_dagster.embedding.hashing import HashModel
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import EmbeddingConfig
@@ -81,3 +81,44 @@ def test_hash_vectors_are_unit_length_stable_and_near_for_shared_words():
     assert vectors[0] @ vectors[1] > 0.6 > vectors[0] @ vectors[2] + 0.3
     fresh = open_embedder(EmbeddingConfig(kind="hash")).embed_documents(["red green blue"])
     np.testing.assert_array_equal(fresh[0], vectors[0])
+
+
+class Slow(HashModel):
+    """Takes a tenth of a second for a text."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = 0.0
+        self.slices = []
+
+    def monotonic(self):
+        return self.now
+
+    def infer(self, texts):
+        self.now += len(texts) / 10
+        self.slices.append(len(texts))
+        return super().infer(texts)
+
+
+def test_a_slow_model_puts_its_vectors_away_every_few_seconds():
+    """What a run that is interrupted has inferred is there for the next one."""
+    model, cache = Slow(), DictCache()
+    embedder = ModelEmbedder(model, cache=cache, clock=model)
+    known = []
+    monotonic = model.monotonic
+
+    def looked_at():
+        known.append(len(cache.vectors))
+        return monotonic()
+
+    model.monotonic = looked_at
+    embedder.embed_documents([str(number) for number in range(100)])
+    assert model.slices == [32, 20, 20, 20, 8]
+    assert known == [0, 0, 32, 32, 52, 52, 72, 72, 92, 92]
+
+
+def test_a_quick_model_gets_large_slices():
+    assert next_slice(32, 0.1) == 256
+    assert next_slice(32, 0.0) == 256
+    assert next_slice(32, 4.0) == 16
+    assert next_slice(16, 60.0) == 16

@@ -4,9 +4,10 @@ import os
 
 import pytest
 
-from s3sync_dagster import wiring
+from s3sync_dagster import embedding, wiring
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.settings import load_settings
+from s3sync_dagster.workers import capacity
 from s3sync_dagster.workers.capacity import default_workers, usable_cores
 
 
@@ -21,8 +22,8 @@ def test_half_of_the_cores_infer_unless_told_otherwise(
     tmp_path, monkeypatch, cores, asked, workers
 ):
     given = []
-    monkeypatch.setattr(wiring, "usable_cores", lambda: cores)
-    monkeypatch.setattr(wiring, "open_embedder", lambda _config, **named: given.append(named))
+    monkeypatch.setattr(capacity, "usable_cores", lambda: cores)
+    monkeypatch.setattr(embedding, "open_embedder", lambda _config, **named: given.append(named))
     environment = {"S3SYNC_HOME": str(tmp_path), "S3SYNC_EMBEDDING_WORKERS": asked}
     parts = wiring.open_parts(load_settings(environment))
     parts.embedder_for(EmbeddingConfig(kind="minilm"))

@@ -1,0 +1,77 @@
+"""What the machine does to a command is one sentence: a full disk, a folder that is read-only."""
+
+import errno
+import resource
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+import sqlalchemy as sa
+
+from s3sync_dagster.cli.machine_faults import machine_fault
+
+SYNC = "from s3sync_dagster.cli import main; main()"
+
+
+@pytest.mark.parametrize("words", [["status"], ["sync", "s3://{bucket}/", "-c", "full"]])
+def test_a_disk_that_takes_nothing_more_is_one_sentence(
+    words, environment, aws_endpoint, tmp_path, home
+):
+    """The kernel refuses to let any file grow beyond a limit, as a full disk does."""
+    bucket = aws_endpoint.make_bucket()
+    aws_endpoint.put_all(bucket, {f"{number}.txt": "Some text." for number in range(300)})
+    for part in ("catalog.db", "catalog.db-wal"):
+        (home / part).unlink(missing_ok=True)  # it is made anew, and does not fit
+
+    def little_room():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    more = ["--embedding", "hash", "--endpoint-url", aws_endpoint.url] if len(words) > 1 else []
+    done = subprocess.run(
+        [sys.executable, "-c", SYNC, *[one.format(bucket=bucket) for one in words], *more],
+        capture_output=True, text=True, timeout=100, check=False,
+        preexec_fn=little_room,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    (sentence,) = [line for line in done.stderr.splitlines() if line.startswith("Error")]
+    assert f"The disk of '{home}' takes nothing more" in sentence
+    assert "make room" in sentence
+
+
+def test_a_database_that_may_not_be_written_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("S3SYNC_HOME", str(tmp_path))
+    path = tmp_path / "catalog.db"
+    sqlite3.connect(path).execute("create table one (a)").connection.close()
+    engine = sa.create_engine(f"sqlite:///file:{path}?mode=ro&uri=true")
+    with engine.connect() as connection, pytest.raises(sa.exc.OperationalError) as caught:
+        connection.execute(sa.text("insert into one values (1)"))
+    engine.dispose()
+    assert f"'{tmp_path}', or a file in it, is read-only" in str(machine_fault(caught.value))
+
+
+def test_a_fault_is_found_behind_what_was_raised_around_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("S3SYNC_HOME", str(tmp_path / "not" / "there"))
+    try:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise RuntimeError("a step failed") from error
+    except RuntimeError as error:
+        told = machine_fault(error)
+    assert told is not None
+    assert "takes nothing more" in told
+    assert "MiB free" in told
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("a bug"),
+        OSError(errno.ENOENT, "No such file"),
+        sqlite3.OperationalError("no such table: objects"),
+    ],
+)
+def test_a_fault_of_the_program_is_none_of_the_machine(error):
+    assert machine_fault(error) is None

@@ -1,0 +1,95 @@
+"""What a person sees on a terminal while ``s3sync sync`` works, through a real pseudo-terminal."""
+
+import os
+import re
+import signal
+import sys
+import uuid
+
+import pytest
+
+from s3sync_dagster.embedding.embedder import SLICE_SECONDS
+from s3sync_dagster.local import oneshot
+from s3sync_dagster_tests.pseudo_terminal import PseudoTerminal
+from s3sync_dagster_tests.wire_proxy import Fault, wire_proxy
+
+S3SYNC = [sys.executable, "-c", "from s3sync_dagster.cli import main; main()"]
+FILES = 24
+
+
+@pytest.fixture
+def bucket(aws_endpoint) -> str:
+    name = aws_endpoint.make_bucket()
+    aws_endpoint.put_all(
+        name, {f"docs/{number:02}.txt": f"The text of number {number}." for number in range(FILES)}
+    )
+    return name
+
+
+@pytest.fixture
+def collection() -> str:
+    return f"c-{uuid.uuid4().hex[:12]}"
+
+
+def sync(bucket, collection, endpoint, *more):
+    place = ["sync", f"s3://{bucket}/docs/", "-c", collection, "--endpoint-url", endpoint]
+    return [*S3SYNC, *place, "--embedding", "hash", *more]
+
+
+def test_the_bar_moves_while_the_objects_are_read_and_ctrl_c_says_one_sentence(
+    environment, aws_endpoint, bucket, collection
+):
+    """Bytes reach the terminal in the run itself, which Dagster's capture of its output hid."""
+    with wire_proxy(aws_endpoint.url) as proxy:
+        slow = Fault(delay_seconds=0.5)
+        proxy.plan = lambda request: slow if request.kind == "GET" else None
+        with PseudoTerminal(sync(bucket, collection, proxy.url)) as terminal:
+            terminal.wait_for(lambda: proxy.counts().get("GET", 0) >= 2)
+            seen = len(terminal.writes)
+            terminal.wait_for(lambda: len(terminal.writes) > seen + 5)  # drawn ten times a second
+            assert proxy.counts()["GET"] < FILES, "it was over before the bar moved"
+            assert f"0/{FILES} objects" in terminal.text()
+            terminal.press("\x03")
+            assert terminal.end() == 130
+    said = terminal.text()
+    assert "Traceback" not in said
+    assert "watch_orphans" not in said
+    (sentence,) = [line for line in said.splitlines() if "Interrupted" in line]
+    assert f"Interrupted: 0 of {FILES} objects are done; the same command goes on" in sentence
+
+
+def test_a_small_bucket_keeps_what_was_done_when_it_is_interrupted(
+    s3sync, aws_endpoint, bucket, collection, monkeypatch
+):
+    """A batch reads for a few seconds, then writes: 16 keys at once here, in no time at all."""
+    assert oneshot.TAKE_SECONDS + SLICE_SECONDS <= 5  # read again and embedded again, at most
+    monkeypatch.setattr(oneshot, "TAKE_SECONDS", 0.0)
+    with wire_proxy(aws_endpoint.url) as proxy:
+
+        def ctrl_c(request):
+            if request.kind == "GET" and proxy.counts()["GET"] > 16:
+                os.kill(os.getpid(), signal.SIGINT)
+                return Fault(delay_seconds=1.0)
+            return None
+
+        proxy.plan = ctrl_c
+        first = s3sync(*sync(bucket, collection, proxy.url)[3:])
+        assert first.code == 130
+        assert (
+            f"Interrupted: 16 of {FILES} objects are done, and the vectors of 16 chunks are kept"
+        ) in first.err
+        proxy.plan = None
+        proxy.reset()
+        again = s3sync(*sync(bucket, collection, proxy.url, "--json")[3:])
+        assert (again.json["indexed"], again.json["unchanged"]) == (FILES - 16, 16)
+        assert proxy.counts()["GET"] == FILES - 16
+
+
+def test_objects_chunks_and_the_rate_are_told(environment, aws_endpoint, bucket, collection):
+    with PseudoTerminal(sync(bucket, collection, aws_endpoint.url)) as terminal:
+        assert terminal.end() == 0, terminal.text()
+    said = terminal.text()
+    assert f"{FILES}/{FILES} objects  {FILES} chunks" in said
+    assert re.search(r"chunks  \d+\.\d/s", said)
+    assert re.search(r"\n +indexed +24\n", said)
+    assert "Traceback" not in said
