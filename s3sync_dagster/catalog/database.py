@@ -19,6 +19,7 @@ COALESCING = sa.text("status = 'pending' AND automatic AND owner IS NULL")
 """The condition of ``uq_invocations_coalesce``, as ON CONFLICT must repeat it to the letter."""
 BUSY_TIMEOUT_MS = 30_000
 MIGRATION_LOCK = 0x53335359  # "S3SY": Postgres advisory lock
+TENANT_LOCK = 0x53335354  # "S3ST": its second number is the tenant's hash
 
 
 class Database:
@@ -72,6 +73,17 @@ class Database:
         if not self.sqlite:
             connection.execute(
                 sa.text("SELECT 1 FROM sources WHERE id = :id FOR UPDATE"), {"id": source_id}
+            )
+
+    def lock_tenant(self, connection: sa.Connection, tenant: str) -> None:
+        """Serialise what adds or moves sources of a tenant until the transaction ends.
+
+        What no index can say, such as how many there may be, is true then until it is written.
+        """
+        if not self.sqlite:
+            connection.execute(
+                sa.text("SELECT pg_advisory_xact_lock(:room, hashtext(:tenant))"),
+                {"room": TENANT_LOCK, "tenant": tenant},
             )
 
     def lock_batch(self, connection: sa.Connection, token: str) -> None:
