@@ -22,6 +22,7 @@ BENCHMARKS = {
     "extraction.gallery": "peak memory and time of the bad files",
     "extraction.throughput": "CPU per format beside docling",
     "chroma.throughput": "records per second beside Chroma's bare insert",
+    "chroma.first_sync": "first sync of text files beside the bare insert; where its CPU goes",
     "chroma.peers": "first and later syncs of mixed files beside other ways",
     "chroma.retrieval": "recall of dense, BM25 and hybrid search",
     "engine.scale": "100,000 objects listed and reconciled",

@@ -69,6 +69,7 @@ def show_counts(counts: SourceCounts) -> CountsShown:
         documents=counts.documents,
         chunks=counts.chunks,
         outdated=counts.outdated,
+        leaving=counts.leaving,
     )
 
 

@@ -42,6 +42,10 @@ class CountsShown(Answer):
     documents: int
     chunks: int
     outdated: int = Field(description="Documents written under an older configuration.")
+    leaving: dict[str, int] = Field(
+        description="Documents whose objects are gone and that are still in Chroma: `waiting`, or "
+        "the reason for which their removal failed."
+    )
 
 
 class ManagedSource(Answer):

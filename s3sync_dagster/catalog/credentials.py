@@ -67,7 +67,7 @@ class Credentials:
                         tenant=tenant,
                         access_key_hint=hint,
                         encrypted=_sealed(keys, tenant, cipher),
-                        created_at=self._db.clock.now().timestamp(),
+                        created_at=self._db.now(),
                     )
                     .returning(credentials)
                 ).one()

@@ -1,6 +1,7 @@
 """Engine, transactions and migrations: SQLite by default, Postgres by URL."""
 
 import fcntl
+import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ COALESCING = sa.text("status = 'pending' AND automatic AND owner IS NULL")
 BUSY_TIMEOUT_MS = 30_000
 MIGRATION_LOCK = 0x53335359  # "S3SY": Postgres advisory lock
 TENANT_LOCK = 0x53335354  # "S3ST": its second number is the tenant's hash
+FOLLOW_SECONDS = 30.0
+"""On Postgres the server is asked for the time so often: all hosts go by its clock."""
 
 
 class Database:
@@ -50,6 +53,7 @@ class Database:
     def read(self) -> Generator[sa.Connection]:
         """Open a transaction that only reads."""
         with _refusals(), self.engine.connect() as connection, connection.begin():
+            self._ask_the_time(connection)
             yield connection
 
     @contextmanager
@@ -58,7 +62,24 @@ class Database:
         with _refusals(), self.engine.connect() as connection:
             connection = connection.execution_options(s3sync_write=True)
             with connection.begin():
+                self._ask_the_time(connection)
                 yield connection
+
+    def now(self) -> float:
+        """Return the time, in seconds since 1970: on Postgres the server's, for hosts may differ.
+
+        Where a clock is put right, times that were set by it lie further off than they can have
+        been set: who reads one asks ``core.patience.is_due``.
+        """
+        if not self.sqlite and not self.clock.follows(within_seconds=math.inf):
+            with self.read():
+                pass
+        return self.clock.now().timestamp()
+
+    def _ask_the_time(self, connection: sa.Connection) -> None:
+        if not self.sqlite and not self.clock.follows(within_seconds=FOLLOW_SECONDS):
+            query = sa.text("SELECT EXTRACT(EPOCH FROM clock_timestamp())")
+            self.clock.follow(float(connection.execute(query).scalar_one()))
 
     def insert(self, table: sa.Table) -> Any:
         """Return the dialect's INSERT, which knows ON CONFLICT."""

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.answers import note_answers
 from s3sync_dagster.catalog.changed_meanwhile import ask_for_overtaken
 from s3sync_dagster.catalog.claims import claim_documents
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.heads import count_heads, went_lately
 from s3sync_dagster.catalog.invocations import insert_automatic
-from s3sync_dagster.catalog.rows import document_of, groups
+from s3sync_dagster.catalog.rows import document_of, groups, is_due
 from s3sync_dagster.catalog.settlement import (
     Trace,
     adopt_orphans,
@@ -27,9 +29,9 @@ from s3sync_dagster.catalog.tables import (
     sidecars,
     sources,
 )
-from s3sync_dagster.core.guard import HEADS_SECONDS
 from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
 from s3sync_dagster.core.outcome import KeyOutcome
+from s3sync_dagster.core.patience import TRANSIENT_RETRY_SECONDS
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.model.invocation import Result
@@ -102,7 +104,8 @@ class Documents:
                 lost = commit_documents(self._db, tx, token, written, now=now)
                 forget_removed(tx, token, removed)
                 settle_keys(tx, token, source.id, outcomes, now=now)
-                _count_heads(tx, source.id, outcomes, now=now)
+                count_heads(tx, source.id, outcomes, now=now)
+                note_answers(tx, source.id, outcomes, now=now)
                 # A request that was refused its id has left the document that stands there as it
                 # was: without the request the key's next batch brings it in line.
                 refused = [one.key for one in outcomes if one.refused]
@@ -111,9 +114,8 @@ class Documents:
                 ask_for_overtaken(
                     self._db,
                     tx,
-                    token,
                     source,
-                    [one.key for one in ended if one.result.done and not one.gone],
+                    {one.key: one.told_count for one in ended if one.result.done and not one.gone},
                     gone=[one.key for one in ended if one.gone],
                     now=now,
                 )
@@ -197,7 +199,7 @@ class Documents:
         """Return how many documents went lately that nothing but HEADs told to be gone."""
         with self._db.read() as tx:
             return tx.execute(
-                sa.select(_lately(self._now())).where(sources.c.id == source_id)
+                sa.select(went_lately(self._now())).where(sources.c.id == source_id)
             ).scalar_one()
 
     def collections(self, source_id: str) -> list[tuple[str, str, str]]:
@@ -259,7 +261,12 @@ class Documents:
             )
             failed = sa.and_(
                 objects.c.outcome == "failed",
-                sa.or_(objects.c.next_retry_at.is_(None), objects.c.next_retry_at > now),
+                sa.or_(
+                    objects.c.next_retry_at.is_(None),
+                    sa.not_(
+                        is_due(objects.c.next_retry_at, now=now, at_most=TRANSIENT_RETRY_SECONDS)
+                    ),
+                ),
             )
             keys = list(
                 tx.execute(
@@ -326,26 +333,4 @@ class Documents:
             raise LeaseLost("Another batch took over; this one stops.")
 
     def _now(self) -> float:
-        return self._db.clock.now().timestamp()
-
-
-def _lately(now: float) -> sa.ColumnElement[int]:
-    counting = sources.c.heads_counted_since > now - HEADS_SECONDS
-    return sa.case((counting, sources.c.removed_by_heads), else_=0)
-
-
-def _count_heads(
-    tx: sa.Connection, source_id: str, outcomes: Sequence[KeyOutcome], *, now: float
-) -> None:
-    """Count what went although HEADs alone told it, from the first of a day on."""
-    went = sum(one.by_head_alone for one in outcomes)
-    if went:
-        lately = _lately(now)
-        tx.execute(
-            sources.update()
-            .where(sources.c.id == source_id)
-            .values(
-                removed_by_heads=lately + went,
-                heads_counted_since=sa.case((lately > 0, sources.c.heads_counted_since), else_=now),
-            )
-        )
+        return self._db.now()

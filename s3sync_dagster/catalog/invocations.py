@@ -13,6 +13,10 @@ from s3sync_dagster.model.invocation import Invocation, InvocationKind, Invocati
 from s3sync_dagster.model.source import Source
 
 LIVE = ("pending", "processing")
+OLDEST_FIRST = (invocations.c.number, invocations.c.created_at, invocations.c.id)
+"""The order of one key's invocations: the times are those of clocks, and only for what was asked
+for in one statement, or before there were numbers."""
+NEWEST_FIRST = tuple(column.desc() for column in OLDEST_FIRST)
 
 
 class Invocations:
@@ -83,14 +87,14 @@ class Invocations:
             "metadata": dict(metadata) if metadata else None,
             "owner": owner,
             "force": force,
-            "created_at": self._db.clock.now().timestamp(),
+            "created_at": self._db.now(),
         }
 
     def insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Store prepared requests, of any sources, in one transaction."""
         if rows:
             with self._db.write() as tx:
-                tx.execute(invocations.insert(), rows)
+                tx.execute(numbered(invocations.insert()), [_with_place(row) for row in rows])
 
     def request_automatic(
         self,
@@ -109,7 +113,7 @@ class Invocations:
                 keys,
                 trigger=trigger.value,
                 kind=kind,
-                now=self._db.clock.now().timestamp(),
+                now=self._db.now(),
             )
 
     def find(self, invocation_id: str, *, tenant: str | None = None) -> Invocation:
@@ -170,7 +174,7 @@ class Invocations:
                         sa.func.row_number()
                         .over(
                             partition_by=invocations.c.object_key,
-                            order_by=(invocations.c.created_at.desc(), invocations.c.id),
+                            order_by=NEWEST_FIRST,
                         )
                         .label("place"),
                     )
@@ -188,7 +192,7 @@ class Invocations:
             changed = tx.execute(
                 invocations.update()
                 .where(invocations.c.id == invocation_id, invocations.c.status == "pending")
-                .values(status="cancelled", finished_at=self._db.clock.now().timestamp())
+                .values(status="cancelled", finished_at=self._db.now())
             ).rowcount
         if not changed:
             raise Conflict(
@@ -243,7 +247,7 @@ class Invocations:
 
     def prune(self, *, older_than_seconds: float) -> int:
         """Delete finished automatic rows by age; the latest per key stays."""
-        limit = self._db.clock.now().timestamp() - older_than_seconds
+        limit = self._db.now() - older_than_seconds
         later = invocations.alias("later")
         with self._db.write() as tx:
             return tx.execute(
@@ -253,7 +257,14 @@ class Invocations:
                     sa.exists().where(
                         later.c.source_id == invocations.c.source_id,
                         later.c.object_key == invocations.c.object_key,
-                        later.c.created_at > invocations.c.created_at,
+                        sa.or_(
+                            later.c.number > invocations.c.number,
+                            # Rows of before there were numbers.
+                            sa.and_(
+                                later.c.number == invocations.c.number,
+                                later.c.created_at > invocations.c.created_at,
+                            ),
+                        ),
                     ),
                 )
             ).rowcount
@@ -283,7 +294,7 @@ def insert_automatic(
     ).first()
     if source is None:
         return 0
-    insert = database.insert(invocations)
+    insert = numbered(database.insert(invocations))
     event = invocations.c.trigger == Trigger.EVENT.value
     statement = insert.on_conflict_do_update(
         index_elements=["source_id", "object_key"],
@@ -319,8 +330,27 @@ def insert_automatic(
                 "status": "pending",
                 "force": False,
                 "created_at": now,
+                "of_source": source_id,
+                "of_key": key,
             }
             for key in keys
         ],
     )
     return len(keys)
+
+
+def numbered(insert: Any) -> Any:
+    """Return an INSERT of invocations whose rows get the next number of their keys.
+
+    Its rows name source and key once more, as ``of_source`` and ``of_key``.
+    """
+    before = invocations.alias("before")
+    highest = sa.select(sa.func.coalesce(sa.func.max(before.c.number), 0) + 1).where(
+        before.c.source_id == sa.bindparam("of_source", type_=sa.Text()),
+        before.c.object_key == sa.bindparam("of_key", type_=invocations.c.object_key.type),
+    )
+    return insert.values(number=highest.scalar_subquery())
+
+
+def _with_place(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "of_source": row["source_id"], "of_key": row["object_key"]}

@@ -11,6 +11,7 @@ from s3sync_dagster.catalog.object_rows import upsert_objects
 from s3sync_dagster.catalog.rows import groups, listing_of, object_of
 from s3sync_dagster.catalog.tables import invocations, listings, objects, sources
 from s3sync_dagster.core.page import PageCommit, PageWindow, is_held
+from s3sync_dagster.core.patience import is_due
 from s3sync_dagster.core.state import Departing, DepartureCursor, ListingRow, ListingState
 
 LEASE_SECONDS = 90.0
@@ -45,8 +46,7 @@ class Listings:
                 )
             ).first()
             if row is not None:
-                # Beyond what a lease can last stands a time of a clock that was put right since.
-                live = now < row.lease_until <= now + LEASE_SECONDS
+                live = not is_due(row.lease_until, now=now, at_most=LEASE_SECONDS)
                 if live and row.owner != owner:
                     return None
                 if not fresh:
@@ -354,7 +354,7 @@ class Listings:
         return listing_of(row) if row else None
 
     def _now(self) -> float:
-        return self._db.clock.now().timestamp()
+        return self._db.now()
 
 
 def _live(tx: sa.Connection, source_id: str, keys: Collection[str]) -> dict[str, str]:

@@ -10,11 +10,14 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import batches, documents, invocations, objects
+from s3sync_dagster.catalog.tables import documents, invocations, objects
 from s3sync_dagster.core.intent import DocumentCommit
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.model.invocation import Result
+
+NO_NEWS = 2**31 - 1
+"""More than can have been told of any object."""
 
 
 def commit_documents(
@@ -203,7 +206,7 @@ def settle_keys(
     if waiting:  # the batch's end returns them to pending
         _many(
             tx,
-            invocations.update().where(leased),
+            invocations.update().where(leased).values(attempts=invocations.c.attempts + 1),
             ("begun", "next_attempt_at", "reason", "error"),
             [
                 {
@@ -221,7 +224,7 @@ def settle_keys(
         return
     _many(
         tx,
-        invocations.update().where(leased),
+        invocations.update().where(leased).values(attempts=invocations.c.attempts + 1),
         ("status", "result", "reason", "error", "batch_token", "begun", "finished_at"),
         [
             {
@@ -238,24 +241,31 @@ def settle_keys(
             for one in ended
         ],
     )
-    _settle_objects(tx, token, source_id, ended)
+    _settle_objects(tx, source_id, ended)
 
 
-def _settle_objects(
-    tx: sa.Connection, token: str, source_id: str, ended: Sequence[KeyOutcome]
-) -> None:
+def _settle_objects(tx: sa.Connection, source_id: str, ended: Sequence[KeyOutcome]) -> None:
     # Only a finding that the object is gone says anything about ``gone``: a listing may have
     # found that out while the batch was at work, and its removal is waiting. The finding itself
     # says nothing about what was told since: ``ask_for_overtaken`` has that looked at.
-    began = sa.select(batches.c.created_at).where(batches.c.token == token).scalar_subquery()
     here = sa.and_(objects.c.source_id == source_id, objects.c.object_key == sa.bindparam("b_key"))
-    gone = [{"b_key": one.key, "b_reason": one.reason} for one in ended if one.gone]
+    gone = [
+        {
+            "b_key": one.key,
+            "b_reason": one.reason,
+            "b_told": NO_NEWS if one.told_count is None else one.told_count,
+        }
+        for one in ended
+        if one.gone
+    ]
     if gone:
         tx.execute(
             objects.update()
             .where(here)
             .values(
-                gone=sa.case((objects.c.seen_at > began, objects.c.gone), else_=True),
+                gone=sa.case(
+                    (objects.c.told_count > sa.bindparam("b_told"), objects.c.gone), else_=True
+                ),
                 outcome=None,
                 reason=sa.bindparam("b_reason"),
                 error=None,
@@ -312,10 +322,12 @@ def _settle_refused(
     if rows:
         _many(
             tx,
-            invocations.update().where(
+            invocations.update()
+            .where(
                 invocations.c.batch_token == sa.bindparam("b_token"),
                 invocations.c.id == sa.bindparam("b_id"),
-            ),
+            )
+            .values(attempts=invocations.c.attempts + 1),
             ("status", "reason", "error", "batch_token", "begun", "finished_at"),
             rows,
         )

@@ -5,7 +5,7 @@ import logging
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.rows import source_of, source_row_of
+from s3sync_dagster.catalog.rows import is_due, source_of, source_row_of
 from s3sync_dagster.catalog.tables import sources
 from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.core.state import Origin, SourceRow
@@ -41,7 +41,7 @@ class SourceRows:
             Conflict: another one has its name or its place; the message names it.
             Throttled: ``too_many_sources``.
         """
-        now = self._db.clock.now().timestamp()
+        now = self._db.now()
         with self._db.write() as tx:
             self._db.lock_tenant(tx, source.tenant)
             if tx.execute(sa.select(sources.c.id).where(sources.c.name == source.name)).first():
@@ -67,7 +67,7 @@ class SourceRows:
 
     def register(self, source: Source, *, origin: Origin = "python") -> Source:
         """Insert or refresh a source that code declares; its id of the first time stays."""
-        now = self._db.clock.now().timestamp()
+        now = self._db.now()
         with self._db.write() as tx:
             self._db.lock_tenant(tx, source.tenant)
             row = tx.execute(sa.select(sources).where(sources.c.name == source.name)).first()
@@ -107,9 +107,7 @@ class SourceRows:
             changed = tx.execute(
                 sources.update()
                 .where(sources.c.id == source.id)
-                .values(
-                    updated_at=self._db.clock.now().timestamp(), list_due_at=0, **_columns(source)
-                )
+                .values(updated_at=self._db.now(), list_due_at=0, **_columns(source))
             ).rowcount
         if not changed:
             raise NotFound(f"No source {source.name!r} in the catalog.", reason="source_not_found")
@@ -202,14 +200,13 @@ class SourceRows:
 
         A time beyond that is one of a clock that was put right since: it counts as now.
         """
-        now = self._db.clock.now().timestamp()
-        due = sources.c.list_due_at
+        now = self._db.now()
         with self._db.write() as tx:
             return bool(
                 tx.execute(
                     sources.update()
                     .where(sources.c.id == source_id)
-                    .where(sa.or_(due <= now, due > now + interval_seconds))
+                    .where(is_due(sources.c.list_due_at, now=now, at_most=interval_seconds))
                     .values(list_due_at=now + interval_seconds)
                 ).rowcount
             )
@@ -229,17 +226,21 @@ class SourceRows:
                 .where(sources.c.id == source_id)
                 .values(
                     deleting="keep" if keep_records else "records",
-                    updated_at=self._db.clock.now().timestamp(),
+                    updated_at=self._db.now(),
                 )
             )
 
     def version(self) -> str:
         """Return a text that changes whenever a source is created, edited or deleted."""
         with self._db.read() as tx:
+            edited = sources.c.updated_at
+            # The sum too: an edit under a clock that was put back is not the newest time.
             row = tx.execute(
-                sa.select(sa.func.count(), sa.func.max(sources.c.updated_at)).select_from(sources)
+                sa.select(sa.func.count(), sa.func.max(edited), sa.func.sum(edited)).select_from(
+                    sources
+                )
             ).one()
-        return f"{row[0]}:{row[1]}"
+        return ":".join(str(one) for one in row)
 
     def _require_possible(self, tx: sa.Connection, source: Source) -> None:
         validate_source(source)

@@ -38,6 +38,11 @@ sources = sa.Table(
     # Documents that went although HEADs alone told it, and since when they are counted.
     sa.Column("removed_by_heads", sa.Integer, nullable=False, server_default="0"),
     sa.Column("heads_counted_since", Time, nullable=False, server_default="0"),
+    # Since when a service has not answered; 0: it answers again, and what it has failed is due;
+    # None: nothing is known against any.
+    sa.Column("unanswered_at", Time),
+    # When a key was last sent before its time to see whether it answers again.
+    sa.Column("scouted_at", Time),
 )
 sa.Index(
     "uq_sources_identity",
@@ -71,6 +76,8 @@ objects = sa.Table(
     sa.Column("first_missed_listing_id", sa.Integer, nullable=False, server_default="0"),
     # Number of the listing's page (core.state.page_number) that was the newest when it was told.
     sa.Column("told_number", sa.BigInteger, nullable=False, server_default="0"),
+    # How often something was told of it: who began with it before knows whether there are news.
+    sa.Column("told_count", sa.Integer, nullable=False, server_default="0"),
     sa.Column("seen_at", Time, nullable=False),
     sa.Column("gone", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("skip_reason", sa.Text),
@@ -172,6 +179,8 @@ invocations = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("source_id", sa.Text, nullable=False),
     sa.Column("object_key", Key, nullable=False),
+    # Which of its key's requests it is: they grow, whatever the clocks say.
+    sa.Column("number", sa.Integer, nullable=False, server_default="0"),
     sa.Column("tenant", sa.Text, nullable=False),
     sa.Column("database_name", sa.Text, nullable=False),
     sa.Column("collection_name", sa.Text, nullable=False),
@@ -248,7 +257,7 @@ sa.Index(
     "ix_invocations_key",
     invocations.c.source_id,
     invocations.c.object_key,
-    invocations.c.created_at,
+    invocations.c.number,
 )
 sa.Index("ix_invocations_source_created", invocations.c.source_id, invocations.c.created_at)
 sa.Index("ix_invocations_tenant_created", invocations.c.tenant, invocations.c.created_at)

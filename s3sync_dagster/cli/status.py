@@ -105,6 +105,8 @@ def _print(source: Source, one: dict[str, Any]) -> None:
             click.echo(_field(state, reasons(one[state])))
     outdated = f", {one['outdated']} of them outdated" if one["outdated"] else ""
     click.echo(f"  in Chroma  {one['chunks']} chunks of {one['documents']} documents{outdated}")
+    if one["leaving"]:
+        click.echo(_field("leaving", f"{reasons(one['leaving'])} (their objects are gone)"))
     click.echo(_field("listing", _listed(one["listing"])))
     for advice in _advice(source, one):
         click.echo(wrapped(advice, indent="  > ", hanging="    "))

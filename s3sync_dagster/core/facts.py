@@ -55,8 +55,6 @@ class KeyFacts:
     """True when there is evidence that the bucket has no such object."""
     limit_met: bool = False
     """True when the source's ``document_limit`` is met before this key."""
-    begun: bool = False
-    """True when the catalog has counted this attempt already."""
 
     @property
     def etag(self) -> str:
@@ -87,9 +85,8 @@ class KeyFacts:
 
     @property
     def attempt(self) -> int:
-        """Which attempt this is, from 1."""
-        counted = max((one.attempts for one in self.invocations), default=0)
-        return counted if self.begun else counted + 1
+        """Which attempt this is, from 1: those whose worker died are none."""
+        return 1 + max((one.attempts for one in self.invocations), default=0)
 
 
 def listed_as_gone(facts: KeyFacts) -> bool:

@@ -97,6 +97,8 @@ class ObjectState:
     retry_class: RetryClass | None = None
     next_retry_at: float | None = None
     """Seconds since 1970, UTC."""
+    told_count: int = 0
+    """How often something was told of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,13 +106,23 @@ class Dispatcher:
     def requests(self, *, only: Collection[str] | None = None) -> list[dg.RunRequest]:
         """Return a run request for each batch that is due.
 
+        What was reserved before an error is asked for all the same: it would wait for half a
+        minute otherwise. The next tick meets the error again, where it lasts.
+
         Args:
             only: ids of sources; None: all of this code location.
+
+        Raises:
+            S3SyncError: nothing could be reserved.
         """
-        ask_again(
-            self._catalog, self._runs, self._sources, clock=self._clock, run_state=self._state
-        )
-        dispatch(self._catalog, self._runs, self._sources, only=only)
+        try:
+            ask_again(
+                self._catalog, self._runs, self._sources, clock=self._clock, run_state=self._state
+            )
+            dispatch(self._catalog, self._runs, self._sources, only=only)
+        except S3SyncError:
+            if not self._runs.requests:
+                raise
         return self._runs.requests
 
     def idle_reason(self) -> str:
@@ -148,6 +158,7 @@ class Dispatcher:
             )
             return [line]
         self._catalog.documents.enqueue_unclean(source.id)
+        self._catalog.work.ask_again_where_answered(source.id)
         dropped = drop_partitions(self._catalog, self._instance, source)
         return (
             [f"{source.name}: {dropped} partitions of removed objects taken back"]

@@ -1,12 +1,13 @@
 """What ``dispatch`` does now and then: the cheap checks of each source, and old rows and runs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
 from s3sync_dagster.core.naming import SOURCE_TAG, asset_path
+from s3sync_dagster.core.patience import is_due
 from s3sync_dagster.defs.checks import CHECKS
 from s3sync_dagster.defs.dagster_internals.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.resources import Runtime
@@ -31,7 +32,7 @@ def keep_minutes(
     turns: dict[str, float] = json.loads(cursor) if cursor else {}
     now = runtime.parts.clock.now().timestamp()
     notes: list[str] = []
-    if now - turns.get("checked", 0) < CHECK_SECONDS:
+    if not _is_turn(turns, "checked", CHECK_SECONDS, now=now):
         return notes, cursor
     turns["checked"] = int(now)
     orphans = report_orphans(runtime, instance, sources)
@@ -40,7 +41,7 @@ def keep_minutes(
     reported = report_checks(runtime, instance, sources)
     if reported:
         notes.append(f"reported {reported} checks")
-    if now - turns.get("pruned", 0) >= PRUNE_SECONDS:
+    if _is_turn(turns, "pruned", PRUNE_SECONDS, now=now):
         turns["pruned"] = int(now)
         catalog = runtime.parts.catalog
         catalog.batches.prune(older_than_seconds=BATCH_ROWS_SECONDS)
@@ -51,6 +52,10 @@ def keep_minutes(
             notes.append(f"pruned {pruned} old runs")
             turns["pruned"] = 0  # there may be more of them
     return notes, json.dumps(turns)
+
+
+def _is_turn(turns: Mapping[str, float], name: str, seconds: float, *, now: float) -> bool:
+    return is_due(turns.get(name, 0.0) + seconds, now=now, at_most=seconds)
 
 
 def report_orphans(

@@ -147,6 +147,7 @@ def _lease(
         owner=runtime.parts.owners.me(),
         run_id=context.run_id,
         log=context.log.info,
+        executed_again=context.run.parent_run_id is not None,
     )
     found = leasing.reserved(config.token) if config.token else None
     if found is not None:

@@ -165,7 +165,7 @@ class BatchesPort(Protocol):
         ...
 
     def begin(self, token: str, keys: Collection[str], *, survived: Collection[str] = ()) -> None:
-        """Mark keys as begun, count an attempt, and take the mark back from others."""
+        """Mark keys as begun, and take the mark back from others."""
         ...
 
     def give_back(self, token: str, keys: Collection[str]) -> None:
@@ -270,6 +270,10 @@ class WorkPort(Protocol):
         self, source_id: str, changes: Sequence[SidecarChange], *, held: Collection[str] = ()
     ) -> None:
         """Store what sidecars ask for, with the work that follows."""
+        ...
+
+    def ask_again_where_answered(self, source_id: str) -> int:
+        """Ask at once for what a service has failed that answers again."""
         ...
 
     def keys_of_partitions(self, source_id: str, partitions: Sequence[str]) -> dict[str, str]:

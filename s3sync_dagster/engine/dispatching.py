@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from s3sync_dagster.core.patience import LEASE_SECONDS, RESERVATION_SECONDS, is_due
 from s3sync_dagster.core.reservation import Take
 from s3sync_dagster.core.state import BatchRow
 from s3sync_dagster.engine.catalog_port import CatalogPort
@@ -126,7 +127,9 @@ def ask_again(
         if (
             row.state == "reserved"
             and row.source_id in sources
-            and now - (row.yielded_at or row.created_at) >= UNSEEN_SECONDS
+            and is_due(
+                (row.yielded_at or row.created_at) + UNSEEN_SECONDS, now=now, at_most=UNSEEN_SECONDS
+            )
             and run_state(None, row.token) == "unknown"
         ):
             keys = catalog.batches.keys(row.token)
@@ -257,7 +260,7 @@ def _why_dead(row: BatchRow, *, now: float, is_dead: IsDead, run_state: RunState
             return "its run ended before it started"
         if state == "overdue":  # the host went down between the run's start and its first op
             return "its run never began"
-        if row.lease_until > now:
+        if not is_due(row.lease_until, now=now, at_most=RESERVATION_SECONDS):
             return None
         return "prolong" if state in ("queued", "working") else "its reservation ended"
     dead = is_dead(row.owner)
@@ -265,6 +268,6 @@ def _why_dead(row: BatchRow, *, now: float, is_dead: IsDead, run_state: RunState
         return "its process died"
     if row.run_id is not None and run_state(row.run_id, row.token) == "ended" and dead is None:
         return "its run ended"
-    if row.lease_until <= now and dead is None:
+    if dead is None and is_due(row.lease_until, now=now, at_most=LEASE_SECONDS):
         return "its lease ended"
     return None

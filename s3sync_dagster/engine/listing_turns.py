@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from s3sync_dagster.core.page import is_due
+from s3sync_dagster.core.patience import is_due
 from s3sync_dagster.core.state import ListingRow, ListingState, SourceRow
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock

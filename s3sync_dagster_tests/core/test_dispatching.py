@@ -1,5 +1,7 @@
 """One dispatcher for all who start runs: what it hands on, what rests, what is taken back."""
 
+from dataclasses import replace
+
 import pytest
 
 from s3sync_dagster.core.keys import partition_key
@@ -236,14 +238,25 @@ class TestLeasing:
         world.catalog.batches.start(token, owner="x", run_id="run-2")
         assert leasing.reserved(token).lease is None
 
-    def test_a_batch_that_ended_is_asked_for_anew(self, world, asked, leasing):
+    def test_a_batch_that_ended_is_asked_for_anew_by_a_person(self, world, asked, leasing):
         world.ask("a.txt")
         hand_on(world, asked)
         token = asked.orders[0].token
         world.catalog.batches.start(token, owner="x", run_id="run-2")
         world.catalog.batches.finish(token)
-        assert leasing.reserved(token) is None
-        assert leasing.reserved("never-there") is None
+        by_hand = replace(leasing, executed_again=True)
+        assert by_hand.reserved(token) is None
+        assert by_hand.reserved("never-there") is None
+
+    def test_a_late_run_leaves_a_batch_that_another_process_ended(self, world, asked, leasing):
+        world.ask("a.txt")
+        hand_on(world, asked)
+        token = asked.orders[0].token
+        world.catalog.batches.start(token, owner="x", run_id="of-sync")
+        world.catalog.batches.finish(token)
+        assert leasing.reserved(token).lease is None
+        assert leasing.reserved("never-there").lease is None
+        assert [row.trigger for row in world.catalog.invocations.rows()] == [Trigger.API]
 
     def test_a_batch_that_was_given_back_is_nobodys(self, world, asked, leasing):
         world.ask("a.txt")

@@ -11,6 +11,10 @@ from s3sync_dagster_tests.core.rules import Refusing, event, refuse_with, sideca
 DAY = 86_400
 
 
+def leaving(world):
+    return world.catalog.views.counts(world.source.id).leaving
+
+
 class TestRemovals:
     @pytest.fixture
     def emptied(self, world):
@@ -146,12 +150,26 @@ def test_a_removal_that_fails_waits_for_its_time_and_succeeds_in_the_end(world, 
         world.run_batches(collections=stubborn, patience=patience)
         world.catalog.documents.enqueue_unclean(world.source.id)
     assert len(tries) == 1
+    assert sum(leaving(world).values()) == 1
     stubborn.on = False
     world.clock.seconds += DAY
     world.catalog.documents.enqueue_unclean(world.source.id)
     world.listing()
     world.run_batches(collections=stubborn)
     assert len(world.texts()) == 1
+    assert leaving(world) == {}
+
+
+def test_what_waits_for_its_removal_is_counted_with_its_reason(world):
+    for name in ("a.txt", "b.txt"):
+        world.bucket.put(name, "text")
+    world.sync()
+    world.bucket.delete("a.txt")
+    world.listing()
+    away = Refusing(world, delete=refuse_with(AccessDenied("no", reason="access_denied")))
+    world.run_batches(collections=away, patience=Patience(tries=1, final=True))
+    assert leaving(world) == {"access_denied": 1}
+    assert world.catalog.views.counts(world.source.id).objects == 1
 
 
 class TestManyRemovals:

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from dagster._core.events import DagsterEvent
 
+from s3sync_dagster.catalog.batches import Batches
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.defs.dagster_internals.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.dispatching import InstanceRuns
@@ -16,6 +17,7 @@ from s3sync_dagster.defs.housekeeping import keep_minutes, report_checks, report
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.engine.dispatching import tell_partitions
 from s3sync_dagster.engine.listing_turns import RESPITE_SECONDS, list_in_turn, list_when_due
+from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster_tests.sources import changed
 
@@ -51,6 +53,21 @@ def test_a_request_that_the_daemon_dropped_is_made_again_with_its_token(world):
     (again,) = world.tick("dispatch").run_requests
     assert again.run_key == first.run_key
     assert again.run_config == first.run_config
+
+
+def test_what_was_reserved_before_an_error_is_asked_for(world, monkeypatch):
+    world.listing()
+    plain, answers = Batches.reserve, []
+
+    def reserve(batches, *arguments, **named):
+        if answers:
+            raise Unavailable("the catalog is away", reason="catalog_unavailable")
+        answers.append(plain(batches, *arguments, **named))
+        return answers[0]
+
+    monkeypatch.setattr(Batches, "reserve", reserve)
+    (request,) = world.tick("dispatch").run_requests
+    assert request.run_key == answers[0].token
 
 
 def test_events_are_work_at_once_and_messages_go_only_afterwards(world):

@@ -32,18 +32,17 @@ from s3sync_dagster.model.errors import S3SyncError, Unavailable
 from s3sync_dagster.model.object import ObjectRef
 
 
-def read_batch(parts: BatchParts, lease: Lease, begun: set[str]) -> list[Deed]:
+def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
     """Read and extract the keys that the batch holds; keys not begun in time go back.
 
     Args:
         parts: the batch's.
         lease: of the batch.
-        begun: takes the keys whose attempt is counted.
 
     Raises:
         LeaseLost: another batch took over.
     """
-    until = parts.clock.monotonic() + parts.take_seconds
+    until, begun = parts.clock.monotonic() + parts.take_seconds, set[str]()
     found = parts.catalog.work.load(lease.token)
     first = [facts for facts in found if facts.is_sidecar]
     deeds = _guarded(parts, _read_all(parts, lease, first, begun, until=until))

@@ -5,7 +5,6 @@ One order of steps for all that work on a batch: Dagster's ops, ``sync`` and the
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 from s3sync_dagster.core.decision import Decision
 from s3sync_dagster.core.deed import Deed
@@ -57,7 +56,6 @@ class BatchRun:
         self._lease, self._source = lease, source
         self._catalog, self._clock, self._patience = catalog, clock, patience
         self._open_parts = open_parts
-        self._begun: set[str] = set()
         self._parts: BatchParts | None = None
         self._cuts: Cuts = {}
         self.deeds: list[Deed] = []
@@ -73,7 +71,7 @@ class BatchRun:
         """Read the objects that need work and extract their text."""
         with self._all_or_none():
             self._parts = self._open_parts()
-            self.deeds = read_batch(self._parts, self._lease, self._begun)
+            self.deeds = read_batch(self._parts, self._lease)
 
     def chunk(self) -> int:
         """Have the documents cut; returns how many."""
@@ -120,10 +118,6 @@ class BatchRun:
         """Settle the keys that the batch still holds; each counts an attempt."""
         token = self._lease.token
         try:
-            left = [
-                replace(facts, begun=facts.key in self._begun)
-                for facts in self._catalog.work.load(token)
-            ]
             outcomes = [
                 outcome_of(
                     Deed(decision=Decision(facts=facts, verdict="fail", error=error)),
@@ -133,9 +127,8 @@ class BatchRun:
                     now=self._clock.now().timestamp(),
                     chance=self._clock.random,
                 )
-                for facts in left
+                for facts in self._catalog.work.load(token)
             ]
-            self._catalog.batches.begin(token, [one.key for one in left if not one.begun])
             self._catalog.documents.commit(token, self._source, outcomes=outcomes)
             self._catalog.batches.finish(token)
         except Exception as second:  # noqa: BLE001  (the lease ends by itself then)
