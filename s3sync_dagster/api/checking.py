@@ -116,11 +116,16 @@ def check_bucket(here: Context, source: Source, *, keys: AwsKeys | None) -> None
 
 
 def store_keys(here: Context, source: Source, keys: AwsKeys | None) -> Source:
-    """Return the source with the id of its keys, which are stored if they came inline."""
+    """Return the source with the id of its keys, which are stored if they came inline.
+
+    Raises:
+        Throttled: the tenant has as many stored credentials as it may.
+    """
     if keys is None:
         return source
     cipher = open_cipher(here.parts.settings)
-    stored = here.catalog.credentials.add(keys, tenant=source.tenant, cipher=cipher)
+    most = here.options.credentials_per_tenant
+    stored = here.catalog.credentials.add(keys, tenant=source.tenant, cipher=cipher, most=most)
     return _with_credential(source, stored.id)
 
 

@@ -23,7 +23,10 @@ class ApiOptions:
     searches_per_tenant: int = 8
     """Searches in flight at once; one more is answered with 429."""
     sources_per_tenant: int = 1000
-    """One more is answered with 429 until another one is deleted."""
+    """One more, also for an upload to another collection, is answered with 429 until another one
+    is deleted."""
+    credentials_per_tenant: int = 1000
+    """Stored key pairs; one more is answered with 429 until another one is deleted."""
     requests_per_second: float = 0.0
     """For each token (without tokens: for all), with bursts of twice as many; 0: no limit."""
     body_timeout_seconds: float = 30.0
@@ -74,6 +77,9 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         ),
         sources_per_tenant=int(
             _number(environ, "SOURCES_PER_TENANT", fallback.sources_per_tenant, least=1)
+        ),
+        credentials_per_tenant=int(
+            _number(environ, "CREDENTIALS_PER_TENANT", fallback.credentials_per_tenant, least=1)
         ),
         requests_per_second=_number(environ, "REQUESTS_PER_SECOND", 0.0, least=0.0),
         body_timeout_seconds=_number(

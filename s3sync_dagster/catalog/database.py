@@ -23,6 +23,7 @@ MIGRATION_LOCK = 0x53335359  # "S3SY": Postgres advisory lock
 ROWS_A_PART = 2000
 """Rows that one transaction deletes where they may be a million."""
 PLACES_LOCK = 0x53335350  # "S3SP"
+TENANT_LOCK = 0x53335354  # "S3ST": its second number is the tenant's hash
 FOLLOW_SECONDS = 30.0
 """On Postgres the server is asked for the time so often: all hosts go by its clock."""
 
@@ -126,6 +127,17 @@ class Database:
         """Serialise those who look whether a source overlaps another, and then write it."""
         if not self.sqlite:
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(:n)"), {"n": PLACES_LOCK})
+
+    def lock_tenant(self, connection: sa.Connection, tenant: str) -> None:
+        """Serialise what adds to the things of a tenant that are counted.
+
+        What no index can say, such as how many there may be, is true then until it is written.
+        """
+        if not self.sqlite:
+            connection.execute(
+                sa.text("SELECT pg_advisory_xact_lock(:room, hashtext(:tenant))"),
+                {"room": TENANT_LOCK, "tenant": tenant},
+            )
 
     def lock_batch(self, connection: sa.Connection, token: str) -> None:
         """Serialise writes about a batch's source until the transaction ends."""

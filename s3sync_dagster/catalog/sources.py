@@ -10,7 +10,7 @@ from s3sync_dagster.catalog.rows import is_due, source_of, source_row_of
 from s3sync_dagster.catalog.tables import sources
 from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.core.state import Origin, SourceRow
-from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
+from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, Throttled
 from s3sync_dagster.model.source import Source
 
 _log = logging.getLogger(__name__)
@@ -30,8 +30,19 @@ class SourceRows:
         self._db = database
         self._logged: set[str] = set()
 
-    def add(self, source: Source, *, origin: Origin = "catalog") -> Source:
-        """Insert a source. Raises ``InvalidSetting`` or ``Conflict`` (names the other source)."""
+    def add(self, source: Source, *, origin: Origin = "catalog", most: int | None = None) -> Source:
+        """Insert a source.
+
+        Args:
+            source: what is added.
+            origin: who declares it.
+            most: so many the tenant may have, this one included; None: any number.
+
+        Raises:
+            InvalidSetting: it breaks a rule.
+            Conflict: another one has its name or its place; the message names it.
+            Throttled: ``too_many_sources``.
+        """
         now = self._db.now()
         with self._db.write() as tx:
             self._db.lock_places(tx)
@@ -42,12 +53,19 @@ class SourceRows:
                     reason="source_exists",
                 )
             self._require_possible(tx, source)
+            if most is not None:
+                _require_room(tx, source.tenant, most=most)
             tx.execute(
                 sources.insert().values(
                     id=source.id, origin=origin, created_at=now, updated_at=now, **_columns(source)
                 )
             )
         return source
+
+    def require_room(self, tenant: str, *, most: int) -> None:
+        """Raise ``Throttled`` (``too_many_sources``) before anything is asked of the outside."""
+        with self._db.read() as tx:
+            _require_room(tx, tenant, most=most)
 
     def register(self, source: Source, *, origin: Origin = "python") -> Source:
         """Insert or refresh a source that code declares; its id of the first time stays."""
@@ -242,6 +260,22 @@ class SourceRows:
                     "them an id_prefix of its own.",
                     reason="source_overlaps",
                 )
+
+
+def _require_room(tx: sa.Connection, tenant: str, *, most: int) -> None:
+    """Raise ``Throttled`` for a tenant that has all the sources that it may have."""
+    there = tx.execute(
+        sa.select(sa.func.count())
+        .select_from(sources)
+        .where(sources.c.tenant == tenant, sources.c.deleting.is_(None))
+    ).scalar_one()
+    if there >= most:
+        raise Throttled(
+            f"A tenant has {most} sources at most, and one for each collection that it uploads "
+            "to: delete one.",
+            reason="too_many_sources",
+            retry_after_seconds=60.0,
+        )
 
 
 def _same_target(source: Source) -> sa.ColumnElement[bool]:
