@@ -24,13 +24,13 @@ from s3sync_dagster.local.oneshot import run_sync
 from s3sync_dagster.local.oneshot_report import Summary
 from s3sync_dagster.local.signals import stop_on_signals
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, S3SyncError
-from s3sync_dagster.model.place import S3_FORM, parse_place
+from s3sync_dagster.model.place import PLACE_FORM, parse_place
 from s3sync_dagster.model.source import AutoSync, EmbeddingConfig, Source
 from s3sync_dagster.wiring import Parts
 
 
 @click.command()
-@click.argument("place", metavar=S3_FORM)
+@click.argument("place", metavar=PLACE_FORM)
 @setting_options(named("collection_name", "place.endpoint_url", "place.region"), new=True)
 @chroma_url
 @embedding("Of a new source; minilm when not given.")
@@ -54,17 +54,18 @@ def sync(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Bring a collection in line with a bucket, once, in this process.
+    """Bring a collection in line with a PLACE, once, in this process.
 
-    Credentials come from AWS's default chain. The exit code is 1 when an object failed or
-    removals wait for an approval.
+    PLACE is a bucket, a folder or the like, as `s3sync source create --help` writes them.
+    Credentials of buckets come from AWS's default chain. The exit code is 1 when an object failed
+    or removals wait for an approval.
     """
     read = parse_place(place)
     model, mode = embedding_config(options), options["mode"]
     with stop_on_signals(), opened(chroma_url, chroma=not dry_run, dagster=False) as parts:
         wanted = Source(
             id=str(uuid.uuid4()),
-            name=_stem(read.bucket_name, options["collection"]),
+            name="unnamed",
             place=read,
             collection_name=options["collection"],
             auto_sync=AutoSync.NONE,
@@ -72,6 +73,7 @@ def sync(
             database_name=parts.settings.chroma_database or "default_database",
         )
         wanted = with_settings(wanted, options)
+        wanted = wanted.with_changes(name=_stem(wanted))
         validate_source(wanted)
         known = parts.catalog.sources.find_identity(wanted)
         if known is not None:
@@ -98,15 +100,15 @@ def sync(
     return _exit_code(summary, fail_on)
 
 
-def _stem(bucket: str, collection: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_]+", "_", f"{bucket}_{collection}")[:40]
+def _stem(source: Source) -> str:
+    """Return a name that tells place and collection."""
+    place = source.place.identity().bucket_name.strip("/").rpartition("/")[2]
+    return re.sub(r"[^A-Za-z0-9_]+", "_", f"{place}_{source.collection_name}")[:40]
 
 
 def _add(parts: Parts, wanted: Source) -> Source:
     """Add the source under a name of its own, which tells bucket and collection."""
-    stem = re.sub(
-        r"[^A-Za-z0-9_]+", "_", f"{wanted.place.identity().bucket_name}_{wanted.collection_name}"
-    )[:40]
+    stem = _stem(wanted)
     for name in (stem, f"{stem}_{wanted.id[:8]}"):
         try:
             return parts.catalog.sources.add(wanted.with_changes(name=name))
