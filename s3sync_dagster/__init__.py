@@ -15,8 +15,8 @@ if TYPE_CHECKING:
         HttpConfig,
         LocalConfig,
     )
-    from s3sync_dagster.defs.component import FolderSyncComponent, S3SyncComponent
-    from s3sync_dagster.defs.resources import FolderSource, S3Source
+    from s3sync_dagster.defs.component import FolderSyncComponent, GitSyncComponent, S3SyncComponent
+    from s3sync_dagster.defs.resources import FolderSource, GitSource, S3Source
     from s3sync_dagster.model.errors import S3SyncError
 
 __all__ = [
@@ -24,6 +24,8 @@ __all__ = [
     "CloudConfig",
     "FolderSource",
     "FolderSyncComponent",
+    "GitSource",
+    "GitSyncComponent",
     "HttpConfig",
     "LocalConfig",
     "S3Source",
@@ -40,6 +42,8 @@ _PLACES = {
     "CloudConfig": "defs.chroma_resource",
     "FolderSource": "defs.resources",
     "FolderSyncComponent": "defs.component",
+    "GitSource": "defs.resources",
+    "GitSyncComponent": "defs.component",
     "HttpConfig": "defs.chroma_resource",
     "LocalConfig": "defs.chroma_resource",
     "S3Source": "defs.resources",

@@ -15,8 +15,8 @@ from s3sync_dagster.api.wire_source import VARIANTS, Chunking, CreateSource, S3F
 from s3sync_dagster.cli.settings_reference import settings_markdown
 from s3sync_dagster.cli.source_options import at, setting_options, with_settings
 from s3sync_dagster.cli.sources import create, edit
-from s3sync_dagster.defs.component import FolderSyncComponent, S3SyncComponent
-from s3sync_dagster.defs.resources import FolderSource, S3Source
+from s3sync_dagster.defs.component import FolderSyncComponent, GitSyncComponent, S3SyncComponent
+from s3sync_dagster.defs.resources import FolderSource, GitSource, S3Source
 from s3sync_dagster.defs.source_fields import setting_fields
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
@@ -25,6 +25,7 @@ from s3sync_dagster.model.place import UploadPlace
 from s3sync_dagster.model.place_types import place_classes
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.places.folder import FolderPlace
+from s3sync_dagster.places.git import GitPlace
 from s3sync_dagster.source_settings import SETTINGS, Door, Setting, leaves
 from s3sync_dagster_tests.sources import s3_source
 
@@ -34,9 +35,11 @@ BY_PATH = {setting.path: setting for setting in SETTINGS}
 NO_SETTINGS = {"id", "place.type", "place.within"}
 """Of the value, and nobody's to choose."""
 FOLDER = replace(SOURCE, place=FolderPlace(folder="/srv/docs"))
+REPOSITORY = replace(SOURCE, place=GitPlace(repository="team/docs"))
 OF_CODE = {
     "s3": (S3Source, S3SyncComponent, {"bucket_name": "bucket"}),
     "folder": (FolderSource, FolderSyncComponent, {"folder": "/srv/docs"}),
+    "github": (GitSource, GitSyncComponent, {"repository": "team/docs"}),
 }
 """For each type that code declares: its resource, its component, and what it has to be given."""
 
@@ -48,7 +51,7 @@ def home_of(setting: Setting) -> str:
 
 def source_of(setting: Setting) -> Any:
     """Return a source that has the setting."""
-    return {"s3": SOURCE, "folder": FOLDER}[home_of(setting)]
+    return {"s3": SOURCE, "folder": FOLDER, "github": REPOSITORY}[home_of(setting)]
 
 
 def another(setting: Setting) -> Any:
@@ -65,6 +68,8 @@ def another(setting: Setting) -> Any:
             return [".md"]
         case _ if setting.path == "place.folder":
             return "/other"
+        case _ if setting.path == "place.repository":
+            return "team/other"
         case "mapping":
             return {".pdf": "pypdfium2"}
         case _:
@@ -233,12 +238,12 @@ MEETS_A_NEW_PLACE = {
 
 
 def test_a_new_place_meets_at_most_eight_files():
-    """Whoever names a folder knows its type; the others ask the place and stay as they are."""
+    """Whoever names a repository knows its type; the others ask the place and stay as they are."""
     package = ROOT / "s3sync_dagster"
     named = {
         path.relative_to(package).as_posix()
         for path in package.rglob("*.py")
-        if re.search(r"\bFolder(Place|Fields|Source|Sync)|places\.folder", path.read_text("utf-8"))
+        if re.search(r"\bGit(Place|Fields|Source|Sync)|places\.git\b", path.read_text("utf-8"))
     }
     own = {name for name in named if name.startswith("places/")}
     assert named - own == set(MEETS_A_NEW_PLACE)

@@ -24,7 +24,7 @@ from s3sync_dagster.local.oneshot import run_sync
 from s3sync_dagster.local.oneshot_report import Summary
 from s3sync_dagster.local.signals import stop_on_signals
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, S3SyncError
-from s3sync_dagster.model.place import PLACE_FORM, parse_place
+from s3sync_dagster.model.place import PLACE_FORM, Place, parse_place
 from s3sync_dagster.model.source import AutoSync, EmbeddingConfig, Source
 from s3sync_dagster.wiring import Parts
 
@@ -77,7 +77,7 @@ def sync(
         validate_source(wanted)
         known = parts.catalog.sources.find_identity(wanted)
         if known is not None:
-            _require_same(known, model, mode)
+            _require_same(known, model, mode, place=read)
         if dry_run:
             return print_dry_run(parts, known or wanted, as_json=as_json)
         source = known or _add(parts, wanted)
@@ -119,8 +119,15 @@ def _add(parts: Parts, wanted: Source) -> Source:
     raise refused
 
 
-def _require_same(known: Source, model: EmbeddingConfig | None, mode: str | None) -> None:
+def _require_same(
+    known: Source, model: EmbeddingConfig | None, mode: str | None, *, place: Place
+) -> None:
     """Refuse options that say something else than the source of this place."""
+    if (setting := place.contradicts(known.place)) is not None:
+        raise InvalidSetting(
+            f"The source {known.name!r} of this place has another {setting}: use another "
+            f"collection, or change it with `s3sync source edit {known.name} --{setting} ...`."
+        )
     if not _agree(model, known.embedding):
         raise InvalidSetting(
             f"The source {known.name!r} of this place has the embedding {known.embedding.kind!r}, "

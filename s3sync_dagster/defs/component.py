@@ -6,8 +6,8 @@ import dagster as dg
 from dagster.components import Scaffolder, ScaffoldRequest, scaffold_with
 
 from s3sync_dagster.defs.building import build_definitions
-from s3sync_dagster.defs.resources import DeclaredSource, FolderSource, S3Source
-from s3sync_dagster.defs.source_fields import FolderFields, SourceFields
+from s3sync_dagster.defs.resources import DeclaredSource, FolderSource, GitSource, S3Source
+from s3sync_dagster.defs.source_fields import FolderFields, GitFields, SourceFields
 
 _HEAD = """\
 type: {type_name}
@@ -29,6 +29,12 @@ _FOLDER = """\
   folder: /CHANGE/ME
   # A file that is there as long as the folder is mounted:
   # marker: .mounted
+"""
+_REPOSITORY = """\
+  repository: OWNER/REPO
+  # ref: main
+  # The name of a variable with a token, for a private one:
+  # token_env: GITHUB_TOKEN
 """
 
 
@@ -56,6 +62,12 @@ class FolderSyncScaffolder(S3SyncScaffolder):
     """Writes a ``defs.yaml`` of a folder."""
 
     place: ClassVar[str] = _FOLDER
+
+
+class GitSyncScaffolder(S3SyncScaffolder):
+    """Writes a ``defs.yaml`` of a repository."""
+
+    place: ClassVar[str] = _REPOSITORY
 
 
 class SourceComponent:
@@ -98,3 +110,10 @@ class FolderSyncComponent(SourceComponent, dg.Component, FolderFields, dg.Model,
     """A folder whose files become searchable records of a Chroma collection."""
 
     resource_class: ClassVar[type[Any]] = FolderSource
+
+
+@scaffold_with(GitSyncScaffolder)
+class GitSyncComponent(SourceComponent, dg.Component, GitFields, dg.Model, dg.Resolvable):
+    """A repository whose files become searchable records of a Chroma collection."""
+
+    resource_class: ClassVar[type[Any]] = GitSource

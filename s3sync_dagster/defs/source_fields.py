@@ -14,6 +14,7 @@ from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import Place, S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.places.folder import FolderPlace
+from s3sync_dagster.places.git import GitPlace
 from s3sync_dagster.source_settings import GROUPS, SETTINGS, Setting, settings_of
 
 _NAMESPACE = uuid.UUID("5b9c4a52-6a4e-4a4c-8e0e-3f1f6b2f9f10")
@@ -104,6 +105,12 @@ class FolderFields(setting_fields(settings_of(FolderPlace)), Declared):
     """The settings of a source whose objects are files of a folder."""
 
     place_class: ClassVar[type[Place]] = FolderPlace
+
+
+class GitFields(setting_fields(settings_of(GitPlace)), Declared):
+    """The settings of a source whose objects are files of a repository."""
+
+    place_class: ClassVar[type[Place]] = GitPlace
 
 
 def _required(kind: type[Place]) -> list[str]:

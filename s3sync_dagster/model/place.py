@@ -111,6 +111,14 @@ class Place:
         """Return what makes two places the same one."""
         raise NotImplementedError
 
+    def contradicts(self, known: "Place") -> str | None:
+        """Return the setting that this place, as a person wrote it, has otherwise than a known one.
+
+        Only of those that are no part of the identity.
+        """
+        del known
+        return None
+
     def check(self) -> None:
         """Refuse with ``InvalidSetting`` what cannot work, by whatever door it comes."""
 

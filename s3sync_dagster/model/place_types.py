@@ -41,6 +41,9 @@ _TYPES: dict[str, PlaceType] = {
         place="s3sync_dagster.places.folder:FolderPlace",
         opener="s3sync_dagster.places.folder:open_folder",
     ),
+    "github": PlaceType(
+        place="s3sync_dagster.places.git:GitPlace", opener="s3sync_dagster.places.git:open_git"
+    ),
 }
 _classes: dict[str, type[Place]] = {}
 

@@ -12,6 +12,7 @@ from s3sync_dagster.model.place import CredentialsConfig, S3Place, UploadPlace, 
 from s3sync_dagster.model.place_types import place_classes
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.places.folder import FolderPlace
+from s3sync_dagster.places.git import GitPlace
 from s3sync_dagster.ports.places import Surroundings, open_store
 
 PACKAGE = Path(s3sync_dagster.__file__).parent
@@ -24,9 +25,10 @@ BUCKET = S3Place(bucket_name="b", path_prefix="docs/", credentials=CredentialsCo
 
 
 FOLDER = FolderPlace(folder="/srv/docs", skip_folders=(".git", "x"), marker=".mounted")
+REPOSITORY = GitPlace(repository="team/docs", ref="main", path_prefix="docs/")
 
 
-@pytest.mark.parametrize("place", [BUCKET, UploadPlace(), FOLDER])
+@pytest.mark.parametrize("place", [BUCKET, UploadPlace(), FOLDER, REPOSITORY])
 def test_a_source_is_read_back_with_its_place_from_both_forms(place):
     source = Source(id="i", name="n", place=place, collection_name="ccc")
     assert Source.from_json(json.loads(json.dumps(source.to_json()))) == source
@@ -107,6 +109,7 @@ def test_every_type_of_place_has_an_opener_and_says_what_it_needs(tmp_path):
         guard_for=lambda _source, _url: None,
     )
     needed = {"s3": {"bucket_name": "b"}, "folder": {"folder": str(tmp_path)}}
+    needed["github"] = {"repository": "team/docs"}
     for tag, kind in place_classes().items():
         place = kind(**needed.get(tag, {}))
         assert place.type == tag
