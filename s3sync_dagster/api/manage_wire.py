@@ -9,7 +9,7 @@ from s3sync_dagster.api.wire import Answer, Count, Moment, Name, Payload, Text
 from s3sync_dagster.api.wire_settings import settings_payload
 from s3sync_dagster.api.wire_source import Chunking, Secret
 from s3sync_dagster.engine.hybrid import Ranking
-from s3sync_dagster.model.place import PLACES
+from s3sync_dagster.model.place_types import place_classes
 from s3sync_dagster.source_settings import Door
 
 ObjectWord = Literal["indexed", "pending", "processing", "skipped", "failed"]
@@ -53,7 +53,7 @@ class ManagedSource(Answer):
 
     id: UUID
     name: str
-    type: Literal[tuple(PLACES)]  # type: ignore[valid-type]
+    type: Literal[tuple(place_classes())]  # type: ignore[valid-type]
     origin: str
     paused: bool
     address: str = Field(description="Where its objects are.")

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.ports.aws_guard import DEFAULT_TRUSTED, trusted_tenants
@@ -51,6 +51,8 @@ class ApiOptions:
     """``S3SYNC_DAGSTER_URL``: the webserver that launches runs; None: sensors dispatch."""
     dagster_public_url: str | None = None
     """``S3SYNC_DAGSTER_PUBLIC_URL``: where people's browsers find Dagster; else the above."""
+    environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """Of the process: what a place may be is told there (``model.place.Admission``)."""
     trace_url: str | None = None
     """``OTEL_EXPORTER_OTLP_ENDPOINT``: where traces go, if the extra ``otel`` is installed."""
 
@@ -96,6 +98,7 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         dispatch_seconds=_number(environ, "DISPATCH_SECONDS", fallback.dispatch_seconds, least=0.0),
         public_url=_public_url(environ),
         loopback=loopback,
+        environment=environ,
         dagster_url=environ.get("S3SYNC_DAGSTER_URL") or None,
         dagster_public_url=(
             environ.get("S3SYNC_DAGSTER_PUBLIC_URL") or environ.get("S3SYNC_DAGSTER_URL") or ""

@@ -17,10 +17,11 @@ from s3sync_dagster.api.wire_invocation import (
     JobStatus,
     S3JobFields,
 )
-from s3sync_dagster.api.wire_source import FileUploadShown, S3Shown, SourceShown
+from s3sync_dagster.api.wire_places import show_variant
+from s3sync_dagster.api.wire_source import SHOWN, FileUploadShown, S3Shown, SourceShown
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.model.invocation import Invocation, InvocationStatus
-from s3sync_dagster.model.place import UploadPlace
+from s3sync_dagster.model.place import S3Place, UploadPlace
 from s3sync_dagster.model.source import Source
 
 UNKNOWN_BUCKET = "unknown"
@@ -50,15 +51,16 @@ class SourceNames:
 def show_source(source: Source, *, created_at: float) -> SourceShown:
     """Return a source as ``GET`` answers it."""
     embedding = show_embedding(source.embedding)
-    return SourceShown(
+    shown: dict[str, Any] = {
         **_show_place(source),
-        id=UUID(source.id),
-        database_name=source.database_name,
-        embedding_model=embedding.dense,
-        chunking=show_chunking(source.chunking, source.embedding),
-        embedding=embedding,
-        created_at=moment(created_at),
-    )
+        "id": UUID(source.id),
+        "database_name": source.database_name,
+        "embedding_model": embedding.dense,
+        "chunking": show_chunking(source.chunking, source.embedding),
+        "embedding": embedding,
+        "created_at": moment(created_at),
+    }
+    return SourceShown(**shown)
 
 
 def _show_place(source: Source) -> dict[str, Any]:
@@ -66,6 +68,8 @@ def _show_place(source: Source) -> dict[str, Any]:
     place = source.place
     if isinstance(place, UploadPlace):
         return {place.type: FileUploadShown()}
+    if not isinstance(place, S3Place):
+        return {place.type: show_variant(source, SHOWN[place.type])}
     return {
         place.type: S3Shown(
             bucket_name=place.bucket_name,

@@ -61,7 +61,7 @@ def create_source(payload: CreateSource, caller: OwnerCaller, here: Here) -> Sou
     here.catalog.sources.require_room(caller.tenant, most=most)
     check_credential(here, source)
     check_target(here, source)
-    keys = inline_keys(payload.s3) if payload.s3 else None
+    keys = inline_keys(payload.s3) if payload.s3 is not None else None
     check_bucket(here, source, keys=keys)
     here.catalog.sources.add(store_keys(here, source, keys), most=most)
     return SourceCreated(source_id=UUID(source.id))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from s3sync_dagster.cli.checks import Check, checked, clock_check
 from s3sync_dagster.cli.showing import people
 from s3sync_dagster.engine.pages import first_object
+from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.sqs import SqsQueue
 
@@ -21,7 +22,8 @@ AWS = "https://s3.amazonaws.com"
 def source_checks(parts: Parts) -> Iterator[Check]:
     """Look at every source, at each clock and each model once."""
     sources = [one for one in parts.catalog.sources.all() if not one.place.owned]
-    for endpoint in dict.fromkeys(one.place.identity().endpoint_url or AWS for one in sources):
+    buckets = [one.place for one in sources if isinstance(one.place, S3Place)]
+    for endpoint in dict.fromkeys(one.endpoint_url or AWS for one in buckets):
         yield clock_check(endpoint, time.time())
     models = dict.fromkeys(repr(one.embedding) for one in sources)
     for config in [

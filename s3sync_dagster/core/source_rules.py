@@ -17,7 +17,7 @@ from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
 from s3sync_dagster.model.errors import InvalidSetting, RecordRejected
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.source import EmbeddingConfig, Source
-from s3sync_dagster.source_settings import SETTINGS
+from s3sync_dagster.source_settings import settings_of
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _ACCESS_POINT = re.compile(
@@ -33,9 +33,8 @@ def validate_source(source: Source) -> None:
     Raises:
         InvalidSetting: a setting breaks its rule.
     """
-    for setting in SETTINGS:
-        if setting.belongs_to(source.place):
-            setting.check(setting.read(source))
+    for setting in settings_of(type(source.place)):
+        setting.check(setting.read(source))
     validate_source_name(source.name)
     validate_collection_name(source.collection_name)
     validate_id_prefix(source.id_prefix)
@@ -54,6 +53,7 @@ def validate_source(source: Source) -> None:
                 "with its dot, like '.pdf'."
             )
     _check_url("extraction.vision_url", source.extraction.vision_url)
+    source.place.check()
     if isinstance(source.place, S3Place):
         _check_bucket(source.place)
 

@@ -14,8 +14,8 @@ from s3sync_dagster.defs.chroma_resource import ChromaResource
 from s3sync_dagster.defs.resources import (
     AnySource,
     CatalogSource,
+    DeclaredSource,
     Runtime,
-    S3Source,
     runtime_of_named_chroma,
 )
 from s3sync_dagster.defs.sensors import (
@@ -35,7 +35,7 @@ PROBLEMS = "s3sync/left_out"
 
 
 def build_definitions(
-    declared: Iterable[S3Source] = (),
+    declared: Iterable[DeclaredSource] = (),
     *,
     catalog_sources: Iterable[Source] = (),
     problems: Iterable[str] = (),
@@ -75,7 +75,7 @@ class _Building:
         self._catalog_names: list[str] = []
         self._queues: dict[str, list[Find]] = {}
 
-    def add(self, resource: S3Source, *, origin: Origin) -> None:
+    def add(self, resource: DeclaredSource, *, origin: Origin) -> None:
         def build() -> None:
             value = resource.to_source()
             self._build(resource, value, _registered(value, origin), own_sensor=True)

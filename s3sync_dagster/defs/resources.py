@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from s3sync_dagster.defs.source_fields import SourceFields
+from s3sync_dagster.defs.source_fields import FolderFields, GitFields, SourceFields
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.settings import load_settings
@@ -18,6 +18,20 @@ class S3Source(SourceFields, dg.ConfigurableResource):
 
     Hand it to ``build_definitions``. Secrets are given by the *names* of environment variables,
     never by value, so that the UI can show this resource to everybody.
+    """
+
+
+class FolderSource(FolderFields, dg.ConfigurableResource):
+    """A folder whose files become searchable records of a Chroma collection.
+
+    Hand it to ``build_definitions``. A folder that is not mounted takes no records away.
+    """
+
+
+class GitSource(GitFields, dg.ConfigurableResource):
+    """A repository whose files become searchable records of a Chroma collection.
+
+    Hand it to ``build_definitions``. A token is given by the *name* of its variable.
     """
 
 
@@ -52,7 +66,8 @@ def _changed(values: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
-AnySource = S3Source | CatalogSource
+DeclaredSource = S3Source | FolderSource | GitSource
+AnySource = DeclaredSource | CatalogSource
 
 
 class Runtime:
