@@ -13,6 +13,7 @@ COMMANDS = {
     "sync": "sync:sync",
     "query": "query:query",
     "evaluate": "evaluate:evaluate",
+    "mcp": "mcp:mcp",
     "up": "stack:up",
     "demo": "stack:demo",
     "source": "sources:source",
