@@ -34,6 +34,8 @@ class Settings:
     embedding_workers: int | None = None
     """``S3SYNC_EMBEDDING_WORKERS``: batches that a local model infers side by side, a core each;
     None: half of the cores, since Chroma and extraction need some too."""
+    reranker: str | None = None
+    """``S3SYNC_RERANKER``: folder or name of a cross-encoder that orders hybrid hits anew."""
     chroma_api_key: str | None = field(default=None, repr=False)
     """``CHROMA_API_KEY`` of Chroma Cloud."""
     chroma_headers: Mapping[str, str] = field(
@@ -108,6 +110,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         chroma_url=_url(environ, "S3SYNC_CHROMA_URL"),
         model_dir=_folder(environ, "S3SYNC_MODEL_DIR"),
         embedding_workers=_count(environ, "S3SYNC_EMBEDDING_WORKERS"),
+        reranker=environ.get("S3SYNC_RERANKER") or None,
         chroma_api_key=environ.get("CHROMA_API_KEY") or None,
         chroma_headers=_headers(environ, "S3SYNC_CHROMA_HEADERS"),
         chroma_tenant=environ.get("CHROMA_TENANT") or None,

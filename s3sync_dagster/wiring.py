@@ -13,6 +13,7 @@ from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.embedding.cache import VectorCache
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.hybrid import Reranker
 from s3sync_dagster.engine.listing_turns import ListingParts
 from s3sync_dagster.engine.ports import Collections, Embedder, ObjectStore, Queue, WorkerPool
 from s3sync_dagster.extraction import extract_document
@@ -46,6 +47,7 @@ class Parts:
     _pool: WorkerPool | None = field(default=None, repr=False)
     _owners: Owners | None = field(default=None, repr=False)
     _vectors: VectorCache | None = field(default=None, repr=False)
+    _reranker: Reranker | None = field(default=None, repr=False)
     _embedders: dict[str, Embedder] = field(default_factory=dict[str, Embedder], repr=False)
     _stores: dict[str, tuple[Source, ObjectStore]] = field(
         default_factory=dict[str, tuple[Source, ObjectStore]], repr=False
@@ -152,6 +154,24 @@ class Parts:
             return self._embedders[key]
 
     @property
+    def reranker(self) -> Reranker | None:
+        """What orders hybrid hits anew, loaded once a process; None where none is named.
+
+        Raises:
+            MissingEngine: it is named and not at hand, or cannot be used.
+        """
+        with self._lock:
+            if self._reranker is None and self.settings.reranker is not None:
+                from s3sync_dagster.embedding.reranker import open_reranker  # noqa: PLC0415
+
+                self._reranker = open_reranker(
+                    self.settings.reranker,
+                    model_dir=self.settings.model_dir,
+                    workers=self.settings.embedding_workers or max(1, usable_cores() // 2),
+                )
+            return self._reranker
+
+    @property
     def vector_cache(self) -> VectorCache:
         """Vectors of earlier runs: beside the catalog in Postgres, else a file of this home."""
         with self._lock:
@@ -217,7 +237,7 @@ class Parts:
                 if part is not None:
                     part.close()  # type: ignore[attr-defined]
             self._pool = self._collections = self._catalog = self._owners = None
-            self._vectors = None
+            self._vectors = self._reranker = None
             for _, store in self._stores.values():
                 store.close()
             for queue in self._queues:

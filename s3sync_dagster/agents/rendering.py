@@ -130,7 +130,11 @@ def place_of(hit: Hit) -> str:
 def _head(place: int, hit: Hit, sources: Mapping[str, Source]) -> str:
     reasons = [
         f"{name} {score:.{digits}f}"
-        for name, score, digits in (("dense", hit.dense, 3), ("words", hit.words, 1))
+        for name, score, digits in (
+            ("reranked", hit.reranked, 3),
+            ("dense", hit.dense, 3),
+            ("words", hit.words, 1),
+        )
         if score is not None
     ]
     shown = f"{place}. {place_of(hit)}\n   score {hit.score:.3f} ({', '.join(reasons)})"
