@@ -54,6 +54,7 @@ def search(
         EmbeddingMismatch: no known model made its vectors.
         InvalidSetting: the name alone is ambiguous, or ``where`` is no filter.
         Unavailable: the word index cannot be written, which a dense ranking does without.
+        MissingEngine: a reranker is named and not at hand; only a hybrid ranking needs it.
     """
     require_bounded(where)
     with opened(
@@ -82,7 +83,8 @@ def opened(
         yield Searcher(port, embedder)
         return
     with _word_index(parts, port, tenant=tenant, database=database) as index:
-        yield Searcher(port, embedder, index)
+        reranker = parts.reranker if ranking == "hybrid" else None
+        yield Searcher(port, embedder, index, reranker)
 
 
 def _place(

@@ -39,6 +39,8 @@ class Settings:
     checked_records_per_day: int = CHECKED_RECORDS_PER_DAY
     """``S3SYNC_CHECKED_RECORDS_PER_DAY``: of each source and collection, looked up in Chroma and
     held against the catalog; 0: none."""
+    reranker: str | None = None
+    """``S3SYNC_RERANKER``: folder or name of a cross-encoder that orders hybrid hits anew."""
     chroma_api_key: str | None = field(default=None, repr=False)
     """``CHROMA_API_KEY`` of Chroma Cloud."""
     chroma_headers: Mapping[str, str] = field(
@@ -114,6 +116,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         model_dir=_folder(environ, "S3SYNC_MODEL_DIR"),
         embedding_workers=_count(environ, "S3SYNC_EMBEDDING_WORKERS"),
         checked_records_per_day=_checked_records(environ),
+        reranker=environ.get("S3SYNC_RERANKER") or None,
         chroma_api_key=environ.get("CHROMA_API_KEY") or None,
         chroma_headers=_headers(environ, "S3SYNC_CHROMA_HEADERS"),
         chroma_tenant=environ.get("CHROMA_TENANT") or None,

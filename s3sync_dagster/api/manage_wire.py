@@ -245,6 +245,9 @@ class HitShown(AroundShown):
     score: float = Field(description="By which the hits are ordered.")
     dense: float | None = Field(description="1 - cosine distance; null: not among the nearest.")
     words: float | None = Field(description="BM25; null: not among the best by words.")
+    reranked: float | None = Field(
+        description="How well the reranker finds that it answers, 0 to 1; null: there is none."
+    )
     metadata: dict[str, Any]
     copies: list[PlaceShown] = Field(description="Other places with the same text.")
     before: list[AroundShown]

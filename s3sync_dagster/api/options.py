@@ -38,6 +38,8 @@ class ApiOptions:
     takes the place of the one that has been without a request for longest."""
     connections_per_address: int = 128
     """Of one client address; behind a proxy that is all of it."""
+    agents: bool = False
+    """``S3SYNC_API_AGENTS``, ``on`` or ``off``: the door for agents at ``/mcp``."""
     trusted_tenants: frozenset[str] = DEFAULT_TRUSTED
     """Tenants that may use the server's own AWS credentials and any endpoint; ``*``: all."""
     dispatch_seconds: float = 0.5
@@ -94,6 +96,7 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         connections_per_address=int(
             _number(environ, "CONNECTIONS_PER_ADDRESS", fallback.connections_per_address, least=1)
         ),
+        agents=_switch(environ, "AGENTS"),
         trusted_tenants=trusted_tenants(environ),
         dispatch_seconds=_number(environ, "DISPATCH_SECONDS", fallback.dispatch_seconds, least=0.0),
         public_url=_public_url(environ),
@@ -113,6 +116,13 @@ def _public_url(environ: Mapping[str, str]) -> str | None:
     if url and not re.fullmatch(r"https?://[^\s/@]+", url):
         raise InvalidSetting("S3SYNC_API_PUBLIC_URL is not a URL such as https://sync.example.org.")
     return url or None
+
+
+def _switch(environ: Mapping[str, str], name: str) -> bool:
+    value = environ.get(f"S3SYNC_API_{name}", "").strip().lower() or "off"
+    if value not in ("on", "off"):
+        raise InvalidSetting(f"S3SYNC_API_{name} has to be on or off.")
+    return value == "on"
 
 
 def _number(environ: Mapping[str, str], name: str, fallback: float, *, least: float) -> float:

@@ -38,6 +38,10 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
     "Search": {
         "query": Entry("query:query", "Search a collection for WORDS and print the best chunks"),
         "evaluate": Entry("evaluate:evaluate", "Ask a COLLECTION questions with known answers"),
+        "mcp": Entry(
+            "mcp:mcp",
+            "Let an agent on this machine search and read (MCP over stdio)",
+        ),
     },
     "See what is": {
         "status": Entry("status:status", "Show what each source has and what works on it"),
