@@ -28,9 +28,9 @@ class Entry:
 
 GROUPS: Mapping[str, Mapping[str, Entry]] = {
     "Index": {
-        "sync": Entry("sync:sync", "Bring a collection in line with a bucket, once"),
+        "sync": Entry("sync:sync", "Bring a collection in line with a PLACE, once"),
         "source": Entry(
-            "sources:source", "Sources in the catalog: a bucket, a prefix, a collection"
+            "sources:source", "Sources in the catalog: a place, such as a bucket, and a collection"
         ),
         "up": Entry("stack:up", "Run Chroma, Dagster, the API and the console until Ctrl-C"),
         "demo": Entry("stack:demo", "Show the whole story on sample files"),

@@ -179,7 +179,7 @@ def _work(
     )
     job = definitions.resolve_job_def(job_name(source.name))
     with (
-        open_uncaptured_instance() as instance,
+        open_uncaptured_instance(parts.settings.dagster_home) as instance,
         heard_stop(parts.pool.close, grace_seconds=STOP_SECONDS) as stop,
     ):
         runs = InstanceRuns(instance)
