@@ -330,6 +330,8 @@ _BY_HAND: tuple[Setting, ...] = (
             help="Of Chroma; CHROMA_DATABASE or default_database when not given."),
     Setting(path="id_prefix", help="Before each record id, at most 56 bytes.", missing=_FIXED),
     Setting(path="adopt", kind="flag", help="Take over records that others wrote."),
+    Setting(path="run_fails_from", kind="whole", metavar="KEYS",
+            help="So many keys that failed for the first time fail a run; 0: none does."),
     Setting(path="place.region", help="Found by itself where possible.", contract="s3.region"),
     Setting(path="place.addressing_style", help="Of bucket names in URLs.", kind="choice",
             choices=("auto", "path", "virtual")),

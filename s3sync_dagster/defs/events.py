@@ -1,7 +1,7 @@
 """What Dagster is told of each key, in batches: one event a key is dear, a group of them is not."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TypeVar
 
 import dagster as dg
@@ -13,6 +13,8 @@ from s3sync_dagster.defs.dagster_internals.event_batches import log_together, pl
 from s3sync_dagster.model.source import Source
 
 T = TypeVar("T")
+DATA_VERSION_TAG = "dagster/data_version"
+"""Where Dagster looks for the version of what was made."""
 EVENTS_AT_ONCE = 100
 SHOWN_FAILURES = 50
 """Log lines of a group; each key's partition has its reason anyhow."""
@@ -23,8 +25,21 @@ def report_keys(
     asset_key: dg.AssetKey,
     source: Source,
     reports: Sequence[KeyOutcome],
+    *,
+    repeated: Collection[str] = (),
 ) -> None:
-    """Log a materialisation for each key that did not fail, and the reason for each that did."""
+    """Log a materialisation for each key that did not fail, and the reason for each that did.
+
+    The etag is the data version. ``show_failed`` makes the partitions of failed keys show it.
+
+    Args:
+        context: of the run's op.
+        asset_key: the source's asset.
+        source: the source.
+        reports: how keys ended.
+        repeated: keys that ended as they had before: they are observed, since who waits for new
+            data downstream takes each materialisation for some.
+    """
     failed = [report for report in reports if not report.result.done]
     for report in failed[:SHOWN_FAILURES]:
         again = " (tried again by itself)" if report.state == "pending" else ""
@@ -35,14 +50,46 @@ def report_keys(
             partition=_partition(report),
             description=report.error,
             metadata=_metadata(report, source),
+            tags={DATA_VERSION_TAG: report.etag} if report.etag else None,
         )
         for report in reports
-        if report.result.done
+        if report.result.done and report.key not in repeated
+    ]
+    seen = [
+        dg.AssetObservation(
+            asset_key, partition=_partition(report), metadata=_metadata(report, source)
+        )
+        for report in reports
+        if report.result.done and report.key in repeated
     ]
     for part in _groups(done):
         log_together(context, part)
+    for part in _groups(seen):
+        log_together(context, part)
     for part in _groups(failed):
-        _fail(context, asset_key, part)
+        log_together(
+            context,
+            [
+                dg.AssetObservation(
+                    asset_key,
+                    partition=_partition(report),
+                    metadata={
+                        "state": report.state,
+                        "reason": report.reason or "",
+                        "error": report.error or "",
+                    },
+                )
+                for report in part
+            ],
+        )
+
+
+def show_failed(
+    context: dg.OpExecutionContext, asset_key: dg.AssetKey, reports: Sequence[KeyOutcome]
+) -> None:
+    """Make partitions show FAILED once the run has ended in failure."""
+    for part in _groups(reports):
+        plan_partitions(context, asset_key, [_partition(report) for report in part])
 
 
 def report_source(
@@ -77,28 +124,6 @@ def report_source(
         for name, value in numbers.items()
     }
     context.log_event(dg.AssetObservation(asset_key, metadata=metadata))
-
-
-def _fail(
-    context: dg.OpExecutionContext, asset_key: dg.AssetKey, reports: Sequence[KeyOutcome]
-) -> None:
-    """Make the partitions show FAILED once the run ends in failure, with the reason beside it."""
-    plan_partitions(context, asset_key, [_partition(report) for report in reports])
-    log_together(
-        context,
-        [
-            dg.AssetObservation(
-                asset_key,
-                partition=_partition(report),
-                metadata={
-                    "state": report.state,
-                    "reason": report.reason or "",
-                    "error": report.error or "",
-                },
-            )
-            for report in reports
-        ],
-    )
 
 
 def _groups(events: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -1,8 +1,8 @@
 """The three ops of a source: extract -> chunk -> upsert, for any number of its keys.
 
 The work itself is ``engine.batch``; here it meets Dagster. Values pass in memory, so the ops run
-in one process. One object's failure never fails another's, and the last op ends the run in
-failure when any key failed.
+in one process. One object's failure never fails another's; ``core.alarm`` decides whether the last
+op ends the run in failure.
 """
 
 import threading
@@ -14,12 +14,15 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from s3sync_dagster.core.alarm import is_news, is_repeated, run_fails
 from s3sync_dagster.core.naming import SOURCE_TAG, asset_path
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.patience import Patience
+from s3sync_dagster.core.state import ObjectState
+from s3sync_dagster.defs.dagster_internals.failures import DataFailure
 from s3sync_dagster.defs.dagster_internals.pooling import pool_connections
 from s3sync_dagster.defs.dispatching import InstanceRuns
-from s3sync_dagster.defs.events import report_keys, report_source
+from s3sync_dagster.defs.events import report_keys, report_source, show_failed
 from s3sync_dagster.defs.heartbeat import keep_alive
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.engine.batch.parts import BatchParts
@@ -46,12 +49,18 @@ class OpsBatch:
 
     source: Source
     leased: Leased
+    asked: bool
+    """A person or a backfill launched the run for just these keys; else dispatch did."""
     run: BatchRun | None = None
     """None: nothing is left to this run."""
     told: set[str] = field(default_factory=set[str])
     """Keys that Dagster was told of."""
     failed: dict[str, str] = field(default_factory=dict[str, str])
     counts: dict[str, int] = field(default_factory=dict[str, int])
+    news: int = 0
+    """Keys that have failed and had not before."""
+    unshown: list[KeyOutcome] = field(default_factory=list[KeyOutcome])
+    """Keys that failed, while it is open whether the run does."""
     lost: str = ""
     """Set when another batch took over in the middle: why."""
 
@@ -59,6 +68,23 @@ class OpsBatch:
     def asset_key(self) -> dg.AssetKey:
         """The source's asset."""
         return dg.AssetKey(asset_path(self.source))
+
+    def known(self) -> dict[str, ObjectState | None]:
+        """Return the objects as the batch found them, by key."""
+        deeds = self.run.deeds if self.run else []
+        return {deed.key: deed.decision.facts.object for deed in deeds}
+
+    def fails(self) -> bool:
+        """Return whether the run ends in failure, as far as it has come."""
+        failed, pending = (self.counts.get(state, 0) for state in ("failed", "pending"))
+        return run_fails(
+            asked=self.asked,
+            done=len(self.told) - failed - pending,
+            failed=failed,
+            pending=pending,
+            news=self.news,
+            limit=self.source.run_fails_from,
+        )
 
 
 @dg.op(
@@ -93,7 +119,8 @@ def build_ops(name: str, find: Callable[[Runtime], Source]) -> tuple[Any, Any]:
         source = find(runtime)
         if SOURCE_TAG not in context.run.tags:  # people's runs and backfills know no job's tags
             context.instance.add_run_tags(context.run_id, {SOURCE_TAG: source.name})
-        batch = OpsBatch(source, _lease(context, runtime, source, config))
+        leased, asked = _lease(context, runtime, source, config)
+        batch = OpsBatch(source, leased, asked=asked)
         lease = batch.leased.lease
         if lease is None:
             context.log.info("nothing to do: every key is with another run, or already done")
@@ -124,13 +151,18 @@ def build_ops(name: str, find: Callable[[Runtime], Source]) -> tuple[Any, Any]:
         _tell_asides(context, batch, batch.leased.asides)
         if batch.run is not None:
             _upsert(context, batch, batch.run)
-        if batch.failed:
+        if batch.fails():
+            show_failed(context, batch.asset_key, batch.unshown)
             shown = dict(list(batch.failed.items())[:SHOWN_FAILURES])
-            raise dg.Failure(
+            raise DataFailure(
                 f"{len(batch.failed)} of {len(batch.told)} keys failed; the others are done. "
                 "What can pass by itself is tried again; `s3sync failures` lists the rest.",
-                metadata={"failed": dg.MetadataValue.json(shown), **batch.counts},
-                allow_retries=False,
+                metadata={"failures": dg.MetadataValue.json(shown), **batch.counts},
+            )
+        if batch.failed:
+            context.log.warning(
+                f"{len(batch.failed)} of {len(batch.told)} keys failed, {batch.news} of them for "
+                "the first time: no reason for this run to fail. `s3sync failures` lists them."
             )
         return
         yield
@@ -140,7 +172,8 @@ def build_ops(name: str, find: Callable[[Runtime], Source]) -> tuple[Any, Any]:
 
 def _lease(
     context: dg.OpExecutionContext, runtime: Runtime, source: Source, config: ExtractConfig
-) -> Leased:
+) -> tuple[Leased, bool]:
+    """Lease the keys of the run; returns also whether somebody asked for just these."""
     leasing = Leasing(
         catalog=runtime.parts.catalog,
         clock=runtime.parts.clock,
@@ -151,12 +184,12 @@ def _lease(
     )
     found = leasing.reserved(config.token) if config.token else None
     if found is not None:
-        return found
+        return found, False
     keys, asides = list(config.keys), list[KeyOutcome]()
     if not keys and _of_partitions(context):
         keys, asides = leasing.of_partitions(source, list(context.partition_keys))
     leased = leasing.asked(source, keys, force=config.force)
-    return Leased(lease=leased.lease, keys=leased.keys, asides=[*asides, *leased.asides])
+    return Leased(lease=leased.lease, keys=leased.keys, asides=[*asides, *leased.asides]), True
 
 
 def _upsert(context: dg.OpExecutionContext, batch: OpsBatch, run: BatchRun) -> None:
@@ -193,12 +226,20 @@ def _tell_partitions(context: dg.OpExecutionContext, batch: OpsBatch) -> None:
 
 
 def _tell(context: dg.OpExecutionContext, batch: OpsBatch, outcomes: Sequence[KeyOutcome]) -> None:
-    report_keys(context, batch.asset_key, batch.source, outcomes)
+    known = batch.known()
+    same = {one.key for one in outcomes if is_repeated(one, known.get(one.key))}
+    repeated = set[str]() if batch.asked else same
+    report_keys(context, batch.asset_key, batch.source, outcomes, repeated=repeated)
     for one in outcomes:
         batch.told.add(one.key)
         batch.counts[one.state] = batch.counts.get(one.state, 0) + 1
         if not one.result.done:
             batch.failed[one.key] = f"{one.reason}: {one.error}"
+            batch.unshown.append(one)
+            batch.news += is_news(one, known.get(one.key))
+    if batch.asked or 0 < batch.source.run_fails_from <= batch.news:
+        show_failed(context, batch.asset_key, batch.unshown)  # nothing can help the run any more
+        batch.unshown.clear()
     if len(batch.told) < len(batch.leased.keys):
         context.log.info(f"{len(batch.told)} of {len(batch.leased.keys)} keys are done")
 
@@ -232,11 +273,14 @@ def _as_dagster_has_it(context: dg.OpExecutionContext, batch: OpsBatch) -> Itera
     except BatchFailed as failed:
         error = failed.error
         report_keys(context, batch.asset_key, batch.source, failed.outcomes)
+        show_failed(
+            context,
+            batch.asset_key,
+            [*batch.unshown, *(one for one in failed.outcomes if not one.result.done)],
+        )
         tell_others = context.resources.s3sync.hooks.get("report")
         if tell_others is not None:
             tell_others(failed.outcomes)
-        raise dg.Failure(
-            f"{error.reason}: {error.message}",
-            metadata={"reason": error.reason},
-            allow_retries=False,
+        raise DataFailure(
+            f"{error.reason}: {error.message}", metadata={"reason": error.reason}
         ) from None

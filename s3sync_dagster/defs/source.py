@@ -11,7 +11,7 @@ from s3sync_dagster.defs.checks import build_checks
 from s3sync_dagster.defs.ops import build_ops, chunk
 from s3sync_dagster.defs.resources import AnySource, Runtime, runtime_resource
 from s3sync_dagster.defs.sensors import build_listing_sensor
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.model.source import AutoSync, Source
 
 MAX_RUN_SECONDS = 3600
 BACKFILL_KEYS = 500
@@ -88,6 +88,12 @@ def build_source_definitions(
     return dg.Definitions(jobs=[resolved], sensors=sensors, **parts)
 
 
+def _listed(source: Source) -> str:
+    if source.auto_sync is AutoSync.NONE or not source.list_interval_seconds:
+        return "when somebody asks for it"
+    return f"every {source.list_interval_seconds} s"
+
+
 def _description(source: Source) -> str:
     head = (
         f"Objects of `{source.place.address()}` as records of the Chroma "
@@ -97,10 +103,7 @@ def _description(source: Source) -> str:
     for setting, value in (
         ("endpoint", source.place.identity().endpoint_url),
         ("auto_sync", source.auto_sync.value),
-        (
-            "listed every",
-            f"{source.list_interval_seconds} s" if source.list_interval_seconds else "never",
-        ),
+        ("listed", _listed(source)),
         ("queue", source.place.queue_url),
         ("mode", source.mode.value),
         ("embedding", source.embedding.kind),

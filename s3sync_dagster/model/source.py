@@ -116,6 +116,8 @@ class Source:
     on_config_change: Literal["keep", "reindex"] = "keep"
     adopt: bool = False
     """Take over records with our ids that another or no source wrote."""
+    run_fails_from: int = 1
+    """So many keys that failed and had not before end a run in failure; 0: it never does."""
 
     def fingerprint(self) -> str:
         """Return 16 hex digits over all that decides a document's records but its bytes."""

@@ -122,6 +122,14 @@ class DefsWorld:
             states.setdefault(event.partition, []).append(value)
         return states
 
+    def observed(self, result: dg.ExecuteInProcessResult) -> dict[str, str]:
+        """Partition -> ``state`` of what a run only observed."""
+        return {
+            event.partition: event.asset_observation_data.asset_observation.metadata["state"].value
+            for event in self.events(result, dg.DagsterEventType.ASSET_OBSERVATION)
+            if event.partition
+        }
+
     def reasons(self, result: dg.ExecuteInProcessResult) -> dict[str, str]:
         """Partition -> reason of its failure in a run."""
         return {

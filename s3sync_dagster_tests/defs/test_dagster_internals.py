@@ -18,6 +18,7 @@ from s3sync_dagster.defs import dagster_internals
 from s3sync_dagster.defs.dagster_internals import (
     backfills,
     event_batches,
+    failures,
     instances,
     launcher,
     pooling,
@@ -126,6 +127,25 @@ def uses_sqlite_storage(instance, _):
     told = storage.get_records_for_run(result.run_id, of_type=dg.DagsterEventType.ASSET_OBSERVATION)
     assert len(told.records) == 1
     assert instance.get_latest_materialization_event(KEY).dagster_event.partition == "good"
+
+
+def uses_failures(instance, _):
+    """The sentence alone is stored; raised in any other way the stack is, too."""
+
+    @dg.op
+    def fail():
+        raise failures.DataFailure("one failed", metadata={"failed": 1})
+
+    @dg.job
+    def failing():
+        fail()
+
+    result = failing.execute_in_process(instance=instance, raise_on_error=False)
+    (event,) = [one for one in result.all_events if one.is_step_failure]
+    assert (event.step_failure_data.error.message, event.step_failure_data.error.stack) == (
+        "one failed", [],
+    )  # fmt: skip
+    assert event.step_failure_data.user_failure_data.metadata["failed"].value == 1
 
 
 def uses_instances(_, home):

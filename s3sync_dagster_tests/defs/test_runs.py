@@ -54,6 +54,62 @@ def test_a_later_success_clears_failed(world):
     assert BAD in world.indexed_keys()
 
 
+def test_what_is_known_to_be_bad_does_not_fail_run_after_run(world):
+    world.sync()
+    world.aws.put(world.bucket, GOOD[0], "# Changed")
+    world.catalog.invocations.retry_failed(world.source)
+    (result,) = world.sync()
+    assert result.success
+    assert world.states(result) == {GOOD[0]: ["updated"]}
+    assert list(world.reasons(result)) == [BAD]
+    assert world.statuses(BAD, GOOD[0]) == {BAD: "FAILED", GOOD[0]: "MATERIALIZED"}
+    log = str(world.instance.get_records_for_run(result.run_id, limit=1000).records)
+    assert "1 of 2 keys failed, 0 of them for the first time" in log
+
+    world.aws.put(world.bucket, BAD, b"%PDF-1.7 not really, once more")
+    (result,) = world.sync()
+    assert not result.success, "another version is news"
+    assert not world.execute(partition_key=BAD).success, "a person asked for just this one"
+
+
+@pytest.mark.parametrize(("limit", "succeeds"), [(0, True), (1, False), (2, True)])
+def test_how_many_new_failures_fail_a_run_is_a_setting(world, limit, succeeds):
+    world.catalog.sources.update(changed(world.source, run_fails_from=limit))
+    (result,) = world.sync()
+    assert result.success is succeeds
+    assert world.indexed_keys() == set(GOOD)
+    assert world.catalog.work.object(world.source.id, BAD).outcome == "failed"
+    assert list(world.reasons(result)) == [BAD]
+
+
+def test_a_failure_for_a_file_shows_a_sentence_and_no_traceback(world):
+    (result,) = world.sync()
+    records = world.instance.get_records_for_run(result.run_id, limit=1000).records
+    events = [record.event_log_entry.dagster_event for record in records]
+    (failed,) = [one for one in events if one and one.event_type_value == "STEP_FAILURE"]
+    error = failed.step_failure_data.error
+    assert error.message.startswith("1 of 7 keys failed; the others are done.")
+    assert error.stack == []
+    assert failed.step_failure_data.user_failure_data.metadata["failures"].value[BAD]
+    assert "Traceback" not in str(records)
+    assert 'File "' not in str(records)
+
+
+def test_an_etag_is_the_data_version_and_what_was_not_made_is_observed(world):
+    (first,) = world.sync()
+    versions = {
+        event.partition: event.materialization.tags["dagster/data_version"]
+        for event in world.events(first, dg.DagsterEventType.ASSET_MATERIALIZATION)
+    }
+    assert versions == {key: world.catalog.work.object(world.source.id, key).etag for key in GOOD}
+    world.catalog.invocations.request_automatic(world.source.id, GOOD[:1], trigger=_listing())
+    (again,) = world.dispatch()
+    assert again.success
+    assert world.states(again) == {}
+    assert world.observed(again) == {GOOD[0]: "unchanged"}
+    assert world.statuses(GOOD[0]) == {GOOD[0]: "MATERIALIZED"}
+
+
 def test_one_partition_and_explicit_keys(world):
     world.sync()
     result = world.execute(partition_key=GOOD[0])
@@ -133,7 +189,7 @@ def test_a_range_over_busy_keys_says_which_run_has_them(world):
     world.catalog.batches.release(held.token, died=False)
     assert world.catalog.invocations.live_count(world.source.id) >= 2
     (later,) = world.dispatch()
-    assert set(world.states(later)) == set(held.keys)
+    assert set(world.observed(later)) == set(held.keys)  # nothing was made: it had been indexed
 
 
 def test_a_finished_token_again_asks_for_its_keys_anew(world):
