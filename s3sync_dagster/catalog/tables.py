@@ -35,6 +35,10 @@ sources = sa.Table(
     sa.Column("created_at", Time, nullable=False),
     sa.Column("updated_at", Time, nullable=False),
     sa.Column("list_due_at", Time, nullable=False, server_default="0"),
+    # What code declares instead, where that would be another source: refused until it is moved.
+    sa.Column("wanted", sa.JSON),
+    # Of a source that only holds what another one left behind where it was before: that one's id.
+    sa.Column("moved_to", sa.Text),
 )
 sa.Index(
     "uq_sources_identity",
