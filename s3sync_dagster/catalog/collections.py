@@ -90,7 +90,7 @@ class CollectionRows:
         self, source_id: str, *, interval_seconds: float
     ) -> list[tuple[KnownCollection, CheckCursor]]:
         """Return the collections of which a part is to be held against the catalog now."""
-        now = self._db.clock.now().timestamp()
+        now = self._db.now()
         with self._db.read() as tx:
             rows = tx.execute(
                 sa.select(collections).where(collections.c.source_id == source_id)
@@ -212,7 +212,7 @@ class CollectionRows:
             )
             .values(outcome=None)
         )
-        now = self._db.clock.now().timestamp()
+        now = self._db.now()
         insert_automatic(self._db, tx, source_id, keys, trigger="retry", now=now)
         return len(rows)
 

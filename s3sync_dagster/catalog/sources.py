@@ -1,13 +1,15 @@
 """Sources as rows: declared in Python or YAML (registered) or created by API and CLI."""
 
 import logging
+from typing import Any
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import is_due, source_of, source_row_of
-from s3sync_dagster.catalog.tables import sources
+from s3sync_dagster.catalog.tables import documents, objects, sources
+from s3sync_dagster.core.source_identity import identity_changes, refusal
 from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.core.state import Origin, SourceRow
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, Throttled
@@ -52,12 +54,16 @@ class SourceRows:
                     "delete it first.",
                     reason="source_exists",
                 )
-            self._require_possible(tx, source)
+            self.require_possible(tx, source)
             if most is not None:
                 _require_room(tx, source.tenant, most=most)
             tx.execute(
                 sources.insert().values(
-                    id=source.id, origin=origin, created_at=now, updated_at=now, **_columns(source)
+                    id=source.id,
+                    origin=origin,
+                    created_at=now,
+                    updated_at=now,
+                    **source_columns(source),
                 )
             )
         return source
@@ -68,20 +74,25 @@ class SourceRows:
             _require_room(tx, tenant, most=most)
 
     def register(self, source: Source, *, origin: Origin = "python") -> Source:
-        """Insert or refresh a source that code declares; its id of the first time stays."""
+        """Insert or refresh a source that code declares; its id of the first time stays.
+
+        A declaration that would make it another source, by bucket, endpoint, prefix, tenant,
+        database, collection or id_prefix, is refused: the source stays as it is, with all its
+        settings, until it is moved or declared again as before. ``refused`` tells.
+        """
         now = self._db.now()
         with self._db.write() as tx:
             self._db.lock_places(tx)
             row = tx.execute(sa.select(sources).where(sources.c.name == source.name)).first()
             if row is None:
-                self._require_possible(tx, source)
+                self.require_possible(tx, source)
                 tx.execute(
                     sources.insert().values(
                         id=source.id,
                         origin=origin,
                         created_at=now,
                         updated_at=now,
-                        **_columns(source),
+                        **source_columns(source),
                     )
                 )
                 return source
@@ -93,23 +104,58 @@ class SourceRows:
                 )
             source = source.with_changes(id=row.id)
             if row.config != source.to_json():
-                self._require_possible(tx, source)
+                stored = self._keeps(tx, row, source)
+                if stored is not None:
+                    return stored
+                self.require_possible(tx, source)
                 tx.execute(
                     sources.update()
                     .where(sources.c.id == row.id)
-                    .values(updated_at=now, list_due_at=0, **_columns(source))
+                    .values(
+                        updated_at=now, list_due_at=0, wanted=sa.null(), **source_columns(source)
+                    )
                 )
+            elif row.wanted is not None:  # code says again what it said before
+                tx.execute(sources.update().where(sources.c.id == row.id).values(wanted=sa.null()))
         return source
+
+    def refused(self, source_id: str) -> Source | None:
+        """Return what code declares a source to be instead of what it is, None where it agrees."""
+        with self._db.read() as tx:
+            wanted = tx.execute(
+                sa.select(sources.c.wanted).where(sources.c.id == source_id)
+            ).scalar_one_or_none()
+        return Source.from_json(wanted) if wanted is not None else None
+
+    def _keeps(self, tx: sa.Connection, row: sa.Row[Any], declared: Source) -> Source | None:
+        """Return the source as it stays, where the declaration would make it another one.
+
+        One that has met no object yet is what its declaration says.
+        """
+        stored = source_of(row)
+        met = sa.select(
+            sa.or_(
+                sa.exists().where(objects.c.source_id == row.id),
+                sa.exists().where(documents.c.source_id == row.id),
+            )
+        )
+        if not identity_changes(stored, declared) or not tx.execute(met).scalar_one():
+            return None
+        wanted = declared.to_json()
+        if row.wanted != wanted:
+            _log.error("%s", refusal(stored, declared))
+            tx.execute(sources.update().where(sources.c.id == row.id).values(wanted=wanted))
+        return stored
 
     def update(self, source: Source) -> None:
         """Replace a source's configuration; it is listed again at the next tick."""
         with self._db.write() as tx:
             self._db.lock_places(tx)
-            self._require_possible(tx, source)
+            self.require_possible(tx, source)
             changed = tx.execute(
                 sources.update()
                 .where(sources.c.id == source.id)
-                .values(updated_at=self._db.now(), list_due_at=0, **_columns(source))
+                .values(updated_at=self._db.now(), list_due_at=0, **source_columns(source))
             ).rowcount
         if not changed:
             raise NotFound(f"No source {source.name!r} in the catalog.", reason="source_not_found")
@@ -244,7 +290,13 @@ class SourceRows:
             ).one()
         return ":".join(str(one) for one in row)
 
-    def _require_possible(self, tx: sa.Connection, source: Source) -> None:
+    def require_possible(self, tx: sa.Connection, source: Source) -> None:
+        """Refuse what cannot work, and what another source is already.
+
+        Raises:
+            InvalidSetting: a setting breaks its rule.
+            Conflict: it overlaps another source.
+        """
         validate_source(source)
         others = tx.execute(
             sa.select(sources).where(sources.c.id != source.id, _same_target(source))
@@ -291,7 +343,8 @@ def _same_target(source: Source) -> sa.ColumnElement[bool]:
     )
 
 
-def _columns(source: Source) -> dict[str, object]:
+def source_columns(source: Source) -> dict[str, object]:
+    """Return what a row says of a source."""
     return {
         "name": source.name,
         "tenant": source.tenant,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from s3sync_dagster.cli.checks import Check, checked, clock_check
 from s3sync_dagster.cli.showing import people
+from s3sync_dagster.core.source_identity import refusal
 from s3sync_dagster.engine.pages import first_object
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.source import EmbeddingConfig, Source
@@ -30,6 +31,11 @@ def source_checks(parts: Parts) -> Iterator[Check]:
         next(one.embedding for one in sources if repr(one.embedding) == model) for model in models
     ] or [EmbeddingConfig()]:
         yield checked(f"model {config.kind}", lambda config=config: _model(parts, config))
+    for source in parts.catalog.sources.all():
+        refused = parts.catalog.sources.refused(source.id)
+        if refused is not None:
+            text = people(refusal(source, refused))
+            yield Check(f"declaration of {source.name}", "broken", text)
     for source in sources:
         yield checked(f"source {source.name}", lambda source=source: _bucket(parts, source))
         if source.place.queue_url:

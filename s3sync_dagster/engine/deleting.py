@@ -46,7 +46,7 @@ def take_down(
     until = clock.monotonic() + budget_seconds
     if catalog.sources.deleting(source.id) == "records":
         while documents := catalog.documents.of_source(source.id, limit=DOCUMENTS_A_PAGE):
-            _delete_records(documents, catalog=catalog, collections=collections())
+            delete_records(documents, catalog=catalog, collections=collections())
             if clock.monotonic() > until:
                 return f"{source.name}: its records are being deleted"
     if not drop_partitions(until):
@@ -66,14 +66,19 @@ def sweep(*, catalog: CatalogPort, collections: Callable[[], Collections]) -> in
     """
     swept = 0
     while documents := catalog.documents.left_behind(limit=DOCUMENTS_A_PAGE):
-        _delete_records(documents, catalog=catalog, collections=collections())
+        delete_records(documents, catalog=catalog, collections=collections())
         swept += len(documents)
     return swept
 
 
-def _delete_records(
+def delete_records(
     documents: Sequence[DocumentState], *, catalog: CatalogPort, collections: Collections
 ) -> None:
+    """Delete the records of documents, wherever they stand, and forget the documents.
+
+    Raises:
+        S3SyncError: Chroma or the catalog does not answer; what is left is done by the next call.
+    """
     by_place: dict[tuple[str, str, str], list[DocumentState]] = {}
     for one in documents:
         place = one.tenant, one.database_name, one.collection_name

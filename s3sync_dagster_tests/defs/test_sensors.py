@@ -12,6 +12,7 @@ from dagster._core.events import DagsterEvent
 
 from s3sync_dagster.catalog.batches import Batches
 from s3sync_dagster.core.state import ListingState
+from s3sync_dagster.defs.building import build_definitions
 from s3sync_dagster.defs.dagster_internals.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.dispatching import InstanceRuns
 from s3sync_dagster.defs.housekeeping import (
@@ -20,7 +21,7 @@ from s3sync_dagster.defs.housekeeping import (
     report_checks,
     report_orphans,
 )
-from s3sync_dagster.defs.resources import Runtime
+from s3sync_dagster.defs.resources import Runtime, S3Source
 from s3sync_dagster.engine.dispatching import tell_partitions
 from s3sync_dagster.engine.listing_turns import RESPITE_SECONDS, list_in_turn, list_when_due
 from s3sync_dagster.model.errors import Unavailable
@@ -443,3 +444,28 @@ def test_disk_use_is_flat_over_many_runs(world):
     assert sizes[-1][0] < 1.1 * sizes[45][0]
     assert sizes[-1][1] <= sizes[45][1] + 10
     assert set(world.statuses(*KEYS).values()) == {"MATERIALIZED"}
+
+
+def test_the_sensor_of_a_declared_source_says_that_its_change_is_refused(world):
+    def declare(collection):
+        place = world.source.place
+        source = S3Source(
+            name="declared",
+            bucket_name=place.bucket_name,
+            path_prefix=place.path_prefix,
+            endpoint_url=place.endpoint_url,
+            collection_name=collection,
+            embedding={"kind": "hash"},
+        )
+        world._defs[:] = [build_definitions([source])]
+
+    declare("the-first")
+    assert "5 new" in world.tick("declared_auto_sync").skip_message
+    declare("the-second")
+    said = world.tick("declared_auto_sync").skip_message
+    assert "collection_name 'the-first' -> 'the-second'" in said
+    assert "s3sync source move declared" in said
+    assert world.catalog.sources.find("declared").collection_name == "the-first"
+    assert len(world.tick("dispatch").run_requests) == 1  # it goes on as it was
+    declare("the-first")
+    assert "another one" not in world.tick("declared_auto_sync").skip_message

@@ -1,4 +1,4 @@
-"""A collection has an identity: Chroma's id of it is kept, and how far a source was checked there.
+"""Identities: Chroma's id of a collection, and a source that code declares to be another one.
 
 What was written before is believed to be in the collection that is met first.
 """
@@ -13,6 +13,8 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column("sources", sa.Column("wanted", sa.JSON()))
+    op.add_column("sources", sa.Column("moved_to", sa.Text()))
     op.add_column("documents", sa.Column("collection_id", sa.Text()))
     op.create_table(
         "collections",
@@ -37,3 +39,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("collections")
     op.drop_column("documents", "collection_id")
+    op.drop_column("sources", "moved_to")
+    op.drop_column("sources", "wanted")
