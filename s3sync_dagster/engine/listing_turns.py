@@ -14,7 +14,7 @@ from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.listing import PAGE_KEYS, ListingProgress, continue_listing
 from s3sync_dagster.engine.ports import ObjectStore, Owners
-from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.model.errors import NotFound, S3SyncError
 from s3sync_dagster.model.source import AutoSync, Source
 
 BUDGET_SECONDS = 20.0
@@ -157,6 +157,7 @@ def list_whole(
         page_keys: keys asked for at once.
 
     Raises:
+        NotFound: the source is being deleted, or was.
         S3SyncError: the bucket could not be listed.
     """
     while True:
@@ -175,6 +176,8 @@ def list_whole(
         )
         if progress is not None:
             return progress.listing
+        if not parts.catalog.sources.there(source.id):
+            raise NotFound(f"The source {source.name!r} is deleted.", reason="source_not_found")
         if on_wait is not None:
             on_wait()
             on_wait = None

@@ -69,6 +69,9 @@ class Rest:
         self.note("sync once")
         self.weather.on = False
         self.wait(4000)
+        if self.catalog.sources.deleting(self.source.id) is not None:
+            self.finish_all()
+            self.keep_house()
         list_whole(self.listing_parts(), self.source, approve_deletes=True, page_keys=PAGE_KEYS)
         self.finish_all()
         started = self.started
