@@ -150,6 +150,12 @@ class Database:
                 {"token": token},
             )
 
+    def has_source(self, connection: sa.Connection, source_id: str) -> bool:
+        """Lock a source; returns whether it is there: nothing is stored for one that is not."""
+        self.lock_source(connection, source_id)
+        query = sa.text("SELECT 1 FROM sources WHERE id = :id")
+        return connection.execute(query, {"id": source_id}).first() is not None
+
     def open_source(self, connection: sa.Connection, source_id: str) -> bool:
         """Lock a source; returns whether it is there to be worked on and not being deleted."""
         self.lock_source(connection, source_id)

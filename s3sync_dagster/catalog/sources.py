@@ -266,6 +266,14 @@ class SourceRows:
                 sa.select(sources.c.deleting).where(sources.c.id == source_id)
             ).scalar_one_or_none()
 
+    def there(self, source_id: str) -> bool:
+        """Return whether there is such a source, and it is not being deleted."""
+        query = sa.select(sources.c.id).where(
+            sources.c.id == source_id, sources.c.deleting.is_(None)
+        )
+        with self._db.read() as tx:
+            return tx.execute(query).first() is not None
+
     def mark_deleting(self, source_id: str, *, keep_records: bool) -> None:
         """Begin the deletion of a source; dispatch takes its documents down and then the row."""
         with self._db.write() as tx:

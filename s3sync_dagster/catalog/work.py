@@ -129,7 +129,8 @@ class Work:
                 changed since are left alone: what changed them may be newer.
         """
         with self._db.write() as tx:
-            self._db.lock_source(tx, source_id)
+            if not self._db.has_source(tx, source_id):
+                return {ref.key: reason for ref, reason in refs}
             refs = stored = within_limit(tx, source_id, refs)
             if known is not None:
                 stored = unchanged_since(known_objects(tx, source_id, known), refs, known)
@@ -151,7 +152,8 @@ class Work:
         """
         now = self._now()
         with self._db.write() as tx:
-            self._db.lock_source(tx, source_id)
+            if not self._db.has_source(tx, source_id):
+                return
             known = known_objects(tx, source_id, {*sync, *remove, *(ref.key for ref, _ in upserts)})
             old = outdated_news(known, sequencers)
             fresh = [told for told in upserts if told[0].key not in old]
@@ -199,7 +201,8 @@ class Work:
         if not changes:
             return
         with self._db.write() as tx:
-            self._db.lock_source(tx, source_id)
+            if not self._db.has_source(tx, source_id):
+                return
             store_changes(tx, source_id, changes)
             retire_unasked(tx, source_id, changes)
             touched = {

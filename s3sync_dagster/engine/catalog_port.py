@@ -102,6 +102,10 @@ class SourcesPort(Protocol):
         """Return ``records`` or ``keep`` for a source that is being deleted, else None."""
         ...
 
+    def there(self, source_id: str) -> bool:
+        """Return whether there is such a source, and it is not being deleted."""
+        ...
+
     def paused(self, source_id: str) -> bool:
         """Return whether a person paused the source, or it is being deleted."""
         ...

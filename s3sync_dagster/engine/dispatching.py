@@ -231,6 +231,8 @@ def work_off(
             if mended <= ROUNDS_TO_MEND and catalog.documents.enqueue_unclean(source.id):
                 continue
             return
+        if not catalog.sources.there(source.id):
+            return  # its deletion ends what waits, and gives nothing more away
         if not noted:
             note("another process holds some of the keys; waiting for it")
             noted = True

@@ -16,7 +16,7 @@ from s3sync_dagster.engine.identity import BUDGET_SECONDS as TRUST_SECONDS
 from s3sync_dagster.engine.identity import check_collections
 from s3sync_dagster.engine.listing import PAGE_KEYS, ListingProgress, continue_listing
 from s3sync_dagster.engine.ports import Collections, ObjectStore, Owners
-from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.model.errors import NotFound, S3SyncError
 from s3sync_dagster.model.source import AutoSync, Source
 
 BUDGET_SECONDS = 20.0
@@ -182,6 +182,7 @@ def list_whole(
         page_keys: keys asked for at once.
 
     Raises:
+        NotFound: the source is being deleted, or was.
         S3SyncError: the bucket could not be listed.
     """
     check_collections(source, catalog=parts.catalog, collections=parts.collections, log=on_note)
@@ -196,6 +197,8 @@ def list_whole(
         )
         if progress is not None:
             return progress.listing
+        if not parts.catalog.sources.there(source.id):
+            raise NotFound(f"The source {source.name!r} is deleted.", reason="source_not_found")
         if on_wait is not None:
             on_wait()
             on_wait = None

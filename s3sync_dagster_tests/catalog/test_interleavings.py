@@ -165,10 +165,9 @@ def test_each_operation_beside_each_other(stage, one):
 def play_all(stage: Stage, one: str, other: str) -> None:
     steps = stage.alone(OPERATIONS[one]), stage.alone(OPERATIONS[other])
     serial = []
-    for first, second in ((one, other), (other, one)):
+    for swapped, (first, second) in enumerate(((one, other), (other, one))):
         stage.play(OPERATIONS[first], OPERATIONS[second], first=1000, second=0)
-        swapped = first != one
-        serial.append(what_is_left(stage, swapped=swapped))
+        serial.append(what_is_left(stage, swapped=bool(swapped)))
     for first, second in itertools.product(range(1, steps[0] + 1), range(1, steps[1] + 1)):
         stage.play(OPERATIONS[one], OPERATIONS[other], first=first, second=second)
         try:

@@ -94,6 +94,17 @@ def test_a_persons_own_sync_works_on_a_paused_source_and_waits_for_no_back_off(w
     assert [keys for keys, _ in done] == [["a.txt"]]
 
 
+def test_work_on_a_source_that_is_being_deleted_comes_to_an_end(world):
+    world.ask("a.txt")
+    world.catalog.sources.mark_deleting(world.source.id, keep_records=True)
+    began = world.clock.seconds
+    work_off(
+        world.catalog, world.source, clock=world.clock, owner="me", is_dead=lambda _: False,
+        work=lambda _order, _run: None, note=print,
+    )  # fmt: skip
+    assert world.clock.seconds == began
+
+
 def test_a_source_that_is_being_deleted_gets_no_batch(world, asked):
     world.ask("a.txt")
     world.catalog.sources.mark_deleting(world.source.id, keep_records=True)

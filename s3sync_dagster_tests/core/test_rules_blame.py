@@ -1,5 +1,7 @@
 """Blame needs proof: what a service refuses of everybody removes nothing and is tried again."""
 
+import copy
+
 import pytest
 
 from s3sync_dagster.core.records import sha256_hex
@@ -209,3 +211,36 @@ def test_updates_that_are_refused_of_everybody_remove_nothing(world, filled):
     world.listing()
     world.run_batches(collections=no_updates)
     assert set(states(world).values()) == {("indexed", None)}
+
+
+class TooSmall:
+    """Collections behind a gateway that finds each request of one kind too large."""
+
+    def __init__(self, world, call):
+        self._world, self._call = world, call
+
+    def open(self, name, **options):
+        if self._call == "open":
+            raise LimitExceeded("HTTP 413", reason="request_too_large")
+        port = copy.copy(self._world.collections.open(name, **options))
+        setattr(port, self._call, self._refuse)
+        return port
+
+    def _refuse(self, *_arguments, **_options):
+        raise LimitExceeded("HTTP 413", reason="request_too_large")
+
+
+@pytest.mark.parametrize("call", ["open", "get", "delete"])
+def test_a_call_that_holds_no_text_blames_none(world, call):
+    world.bucket.put("a.txt", "one\n\ntwo\n\nthree")
+    world.sync()
+    world.bucket.put("a.txt", "one\n\ntwo")
+    world.bucket.put("b.txt", "new")
+    world.listing()
+    world.run_batches(collections=TooSmall(world, call))
+    assert states(world)["a.txt"] == ("failed", "request_too_large") or call == "get"
+    assert len([name for name in world.texts() if name.endswith("-1")]) == 1
+    world.clock.seconds += DAY
+    world.sync()
+    assert {state for state, _ in states(world).values()} == {"indexed"}
+    assert sorted(world.texts().values()) == ["new", "one", "two"]

@@ -92,8 +92,9 @@ def test_nobody_asks_for_work_of_a_deleted_source(world, written):
     assert world.catalog.invocations.request_automatic(
         world.source.id, ["a.txt"], trigger=Trigger.EVENT
     ) == 0  # fmt: skip
-    event(world, "a.txt")
+    event(world, "a.txt", told=_refs(["a.txt"])[0])
     assert world.catalog.invocations.live_count(world.source.id) == 0
+    assert world.catalog.work.object(world.source.id, "a.txt") is None
 
 
 def test_a_source_of_many_rows_ends_in_parts_and_leaves_others_alone(world):

@@ -11,6 +11,13 @@ from s3sync_dagster.engine.unexpected import unexpected_error
 from s3sync_dagster.model.errors import FixConfiguration, FixInput, S3SyncError
 
 
+def beside_the_bytes(error: S3SyncError) -> S3SyncError:
+    """Return the error of a call that holds no text: whatever it says, no bytes are at fault."""
+    if isinstance(error, FixInput):
+        return FixConfiguration(error.message, reason=error.reason)
+    return error
+
+
 def refusal_of_model(parts: BatchParts, error: FixInput) -> S3SyncError:
     """Return the error of a text that the model refused, after asking it for another one."""
     # A text of its own: one that was asked before would come from the vector cache.
