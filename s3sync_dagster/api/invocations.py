@@ -28,6 +28,7 @@ from s3sync_dagster.core.keys import (
     validate_custom_id,
     validate_object_key,
 )
+from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.record_limits import validate_user_metadata
 from s3sync_dagster.core.selection import require_inside_prefix
 from s3sync_dagster.model.errors import InvalidSetting
@@ -95,7 +96,8 @@ def check_request(here: Context, source: Source, payload: CreateInvocation) -> d
     if payload.custom_id is not None:
         validate_custom_id(payload.custom_id, id_prefix=source.id_prefix)
     if payload.metadata:
-        validate_user_metadata({**source.metadata, **payload.metadata})
+        own = with_path_metadata(source, payload.object_key or "")
+        validate_user_metadata({**own, **payload.metadata})
     target = payload.target_collection_name
     if target is not None:
         validate_collection_name(target, field="target_collection_name")

@@ -104,7 +104,8 @@ class GitStore:
         Raises:
             NotFound: ``object_gone``.
             LimitExceeded: ``too_large``.
-            UnsupportedFile: ``lfs_pointer``; ``binary``, ``other_encoding`` where only text is taken.
+            UnsupportedFile: ``lfs_pointer``; where only text is taken ``binary`` and
+                ``other_encoding``.
             ObjectChanged: ``if_match`` does not hold.
         """
         self._requests["GET"] += 1
