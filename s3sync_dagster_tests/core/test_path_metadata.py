@@ -87,7 +87,7 @@ def test_a_change_marks_documents_outdated_and_writes_metadata_alone(world):
     known = world.embedder.inferred
     world.configure(on_config_change="reindex")
     told = world.sync()
-    assert told == {"sales/a.md": "metadata_updated", "b.md": "unchanged"}
+    assert told == {"sales/a.md": "updated", "b.md": "unchanged"}
     assert world.embedder.inferred == known
     found = {m["document_key"]: m.get("team") for m in world.metadata().values()}
     assert found == {"sales/a.md": "sales", "b.md": None}
