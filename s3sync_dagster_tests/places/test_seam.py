@@ -81,7 +81,8 @@ def test_the_api_makes_and_shows_its_variant_by_its_settings(shelf):
     assert (source.place.copies, source.extensions) == (2, (".md",))
     shown = show_variant(source, place_shown("shelf", kind)).model_dump(mode="json")
     assert shown == {
-        "collection_name": "texts", "auto_sync": "direct", "shelf": "one", "copies": 2,
+        "collection_name": "texts", "auto_sync": "direct", "include_globs": None,
+        "shelf": "one", "copies": 2,
     }  # fmt: skip
     for wrong in ({}, {"shelf": "one", "copies": 10}, {"shelf": "one", "bucket_name": "b"}):
         with pytest.raises(pydantic.ValidationError):
