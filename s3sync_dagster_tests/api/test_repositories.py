@@ -92,7 +92,5 @@ def test_a_tenant_that_nobody_trusts_reaches_no_address_of_the_network(
     ):
         plain = http.post(SOURCES, json=payload("http://127.0.0.1:9/r"))
         assert plain.json()["error"] == "git_protocol"
-        inside = http.post(
-            SOURCES, json=payload("https://127.0.0.1:9/r", collection_name=f"c{uuid.uuid4().hex}")
-        )
+        inside = http.post(SOURCES, json=payload("https://127.0.0.1:9/rrr"))
         assert inside.json()["error"] == "private_address", inside.text

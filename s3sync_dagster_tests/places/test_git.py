@@ -216,6 +216,34 @@ def test_a_repository_that_is_too_large_is_given_up(origin, server, tmp_path):
         assert caught.value.reason == "repository_too_large"
 
 
+def test_a_tree_that_unfolds_without_end_is_given_up(origin, server, tmp_path, monkeypatch):
+    """A few objects that name each other a million times over."""
+    from s3sync_dagster.places import git_program
+
+    monkeypatch.setattr(git_program, "MAX_ANSWER_BYTES", 10 * 1024 * 1024)
+    blob = origin.git("hash-object", "-w", "--stdin", text="x")
+    tree = origin.git("mktree", text="".join(f"100644 blob {blob}\tf{n}\n" for n in range(10)))
+    for _ in range(9):
+        tree = origin.git("mktree", text="".join(f"040000 tree {tree}\td{n}\n" for n in range(10)))
+    commit = origin.git("commit-tree", tree, "-m", "bomb")
+    origin.git("update-ref", "refs/heads/main", commit)
+    with opened(server, tmp_path / "home") as store:
+        with pytest.raises(FixConfiguration) as caught:
+            all_refs(store)
+        assert caught.value.reason == "repository_too_large"
+
+
+def test_a_look_fetches_nothing(origin, server, store, tmp_path):
+    store.look()
+    assert server.uploads() == 1
+    assert disk(tmp_path / "home") == 0
+    origin.git("branch", "-m", "main", "other")
+    with opened(server, tmp_path / "gone", ref="main") as other:
+        with pytest.raises(FixConfiguration) as caught:
+            other.look()
+        assert caught.value.reason == "git_ref_not_found"
+
+
 def test_a_process_that_only_reads_asks_the_server_nothing(store, server, tmp_path):
     all_refs(store)
     server.seen.clear()
