@@ -3,6 +3,7 @@
 import os
 import random
 from contextlib import contextmanager
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from s3sync_dagster.model.errors import (
     UnsupportedFile,
 )
 from s3sync_dagster.model.source import Source
-from s3sync_dagster.places import git_repository
+from s3sync_dagster.places import git_program, git_repository
 from s3sync_dagster.places.git import GIT_MAX_BYTES, GIT_PROTOCOLS, GitPlace
 from s3sync_dagster.ports.aws_guard import AddressGuard
 from s3sync_dagster.ports.places import Surroundings, open_store
@@ -218,8 +219,6 @@ def test_a_repository_that_is_too_large_is_given_up(origin, server, tmp_path):
 
 def test_a_tree_that_unfolds_without_end_is_given_up(origin, server, tmp_path, monkeypatch):
     """A few objects that name each other a million times over."""
-    from s3sync_dagster.places import git_program
-
     monkeypatch.setattr(git_program, "MAX_ANSWER_BYTES", 10 * 1024 * 1024)
     blob = origin.git("hash-object", "-w", "--stdin", text="x")
     tree = origin.git("mktree", text="".join(f"100644 blob {blob}\tf{n}\n" for n in range(10)))
@@ -333,6 +332,19 @@ def test_a_tenant_that_nobody_trusts_gets_nowhere_inside(server, tmp_path):
         assert server.seen == []
 
 
+def test_git_connects_to_the_address_that_was_looked_at(server, tmp_path, monkeypatch):
+    """The name is known to the look alone: git would not find it, or find another address."""
+    port = int(server.url.rpartition(":")[2])
+    monkeypatch.setattr(
+        git_program.socket, "getaddrinfo",
+        lambda *_, **__: [(2, 1, 6, "", ("127.0.0.1", port))],
+    )  # fmt: skip
+    guard = AddressGuard((ip_network("127.0.0.0/8"),))
+    repository = f"http://repository.test:{port}/team/docs"
+    with opened(server, tmp_path / "home", guard=guard, repository=repository) as store:
+        assert len(all_refs(store)) == 2
+
+
 def test_git_speaks_no_protocol_that_is_not_allowed(server, tmp_path, origin):
     for repository in (f"file://{origin.folder}", f"{server.url}/team/docs"):
         with (
@@ -357,6 +369,7 @@ def test_hooks_and_templates_of_anybody_are_not_run(server, tmp_path, origin, mo
     (tmp_path / "user").mkdir()
     (tmp_path / "user" / ".gitconfig").write_text(
         f"[init]\n\ttemplateDir = {evil.parent}\n[core]\n\thooksPath = {evil}\n"
+        f'[url "http://127.0.0.1:9/"]\n\tinsteadOf = {server.url}/\n'
     )
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     with opened(server, tmp_path / "home", environment={"HOME": str(tmp_path / "user")}) as store:
