@@ -354,6 +354,8 @@ _BY_HAND: tuple[Setting, ...] = (
     Setting(path="document_limit", help="Only so many, the first in key order.", kind="whole",
             least=1),
     Setting(path="metadata", help="Added to each record.", kind="mapping", metavar="JSON"),
+    Setting(path="path_metadata", metavar="PATTERN",
+            help="Pattern (RE2) on the path; its named groups become metadata."),
     Setting(path="chunking.type", help="How documents are cut.", kind="choice", option="chunking",
             choices=("tree_sitter", "lines"), contract="chunking.type"),
     Setting(path="chunking.max_size_bytes", help="Of a chunk; follows the model when not given.",

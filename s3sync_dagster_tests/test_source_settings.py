@@ -68,6 +68,8 @@ def another(setting: Setting) -> Any:
             return [".md"]
         case _ if setting.path == "place.folder":
             return "/other"
+        case _ if setting.path == "path_metadata":
+            return "^(?P<team>x)"
         case _ if setting.path == "place.repository":
             return "team/other"
         case "mapping":

@@ -78,11 +78,12 @@ def _of_type(
         raise _refused_type(tag)
     fields = getattr(payload, tag)
     place = place_of(WIRE_TYPES[tag], fields)
+    place.check()
     source = Source(
         id=source_id,
         name=source_name(place.identity().bucket_name.rpartition("/")[2], source_id),
         place=place,
-        collection_name=fields.collection_name,
+        collection_name=fields.collection_name or place.collection(),
         tenant=caller.tenant,
         database_name=payload.database_name,
         list_interval_seconds=0,

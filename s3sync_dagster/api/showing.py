@@ -12,6 +12,8 @@ from s3sync_dagster.api.wire_invocation import (
     CompleteFields,
     Failed,
     FailedFields,
+    GitHubJobFields,
+    GitRefShown,
     Job,
     JobMetadata,
     JobStatus,
@@ -33,6 +35,8 @@ class SourceNames:
     """What invocations say of the sources that they belong to."""
 
     buckets: Mapping[str, str]
+    refs: Mapping[str, tuple[str, str]]
+    """Source -> ``sha`` or ``branch`` and its name, of those of repositories."""
     shown: Mapping[str, str]
     """Upload source -> the one of its database that the wire shows."""
 
@@ -45,7 +49,12 @@ class SourceNames:
             source = row.source
             if source.place.owned:
                 shown[source.id] = first.setdefault(source.database_name, source.id)
-        return cls({row.source.id: row.source.place.identity().bucket_name for row in rows}, shown)
+        places = {row.source.id: row.source.place for row in rows}
+        return cls(
+            {name: place.identity().bucket_name for name, place in places.items()},
+            {name: ref for name, place in places.items() if (ref := place.followed()) is not None},
+            shown,
+        )
 
 
 def show_source(source: Source, *, created_at: float) -> SourceShown:
@@ -89,18 +98,30 @@ def show_invocation(invocation: Invocation, names: SourceNames) -> Job:
         id=UUID(invocation.id),
         status=show_status(invocation),
         metadata=JobMetadata(
-            s3=S3JobFields(
-                bucket_name=names.buckets.get(source_id, UNKNOWN_BUCKET),
-                object_key=invocation.object_key,
-                custom_id=invocation.custom_id,
-                additional_metadata=dict(invocation.metadata) or None,
-            ),
+            **_show_kind(invocation, names),
             database_name=invocation.database_name,
             collection_name=invocation.collection_name,
         ),
         created_at=invocation.created_at,
         source_id=_uuid(names.shown.get(source_id, source_id)),
     )
+
+
+def _show_kind(invocation: Invocation, names: SourceNames) -> dict[str, Any]:
+    """Return the union's one kind by its key."""
+    ref = names.refs.get(invocation.source_id)
+    if ref is not None:
+        shown = GitRefShown(**{ref[0]: ref[1]})
+        fields = GitHubJobFields(git_ref_identifier=shown, object_key=invocation.object_key)
+        return {"github": fields}
+    return {
+        "s3": S3JobFields(
+            bucket_name=names.buckets.get(invocation.source_id, UNKNOWN_BUCKET),
+            object_key=invocation.object_key,
+            custom_id=invocation.custom_id,
+            additional_metadata=dict(invocation.metadata) or None,
+        )
+    }
 
 
 def show_status(invocation: Invocation) -> JobStatus:

@@ -27,10 +27,11 @@ def place_payload(tag: str, kind: type[Place]) -> type[Any]:
     """Return the variant of a payload that creates a source."""
     fields: dict[str, Any] = {}
     for setting in _settings(kind):
-        field = optional_field(setting)
-        fields[setting.wire_name] = (
-            (Name, Field(description=setting.help)) if (setting.required) else field
+        needed = setting.required and not (
+            setting.path == "collection_name" and kind.names_collection
         )
+        given = (Name, Field(description=setting.help)) if needed else optional_field(setting)
+        fields[setting.wire_name] = given
     fields[GROUP] = (
         settings_group(GROUP) | None, Field(default=None, description="How text is extracted."),
     )  # fmt: skip
@@ -41,7 +42,11 @@ def place_payload(tag: str, kind: type[Place]) -> type[Any]:
 
 def place_shown(tag: str, kind: type[Place]) -> type[Any]:
     """Return the variant of a source that is shown: collection, mode and what its place is."""
-    fields: dict[str, Any] = {"collection_name": (str, ...), "auto_sync": (AutoSync, ...)}
+    fields: dict[str, Any] = {
+        "collection_name": (str, ...),
+        "auto_sync": (AutoSync, ...),
+        "include_globs": (list[str] | None, ...),
+    }
     for setting in _own(kind):
         kinds: dict[str, Any] = {"whole": int, "flag": bool, "texts": list[str]}
         shown: Any = kinds.get(setting.kind, str)
@@ -54,7 +59,12 @@ def place_shown(tag: str, kind: type[Place]) -> type[Any]:
 def show_variant(source: Source, model: type[Any]) -> Any:
     """Return what is shown of a source's place."""
     values = {one.wire_name: one.read(source) for one in _own(type(source.place))}
-    return model(collection_name=source.collection_name, auto_sync=source.auto_sync, **values)
+    return model(
+        collection_name=source.collection_name,
+        auto_sync=source.auto_sync,
+        include_globs=list(source.include_globs) or None,
+        **values,
+    )
 
 
 def place_of(kind: type[Place], given: Any) -> Place:

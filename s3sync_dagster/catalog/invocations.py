@@ -158,7 +158,7 @@ class Invocations:
     ) -> list[Invocation]:
         """Return invocations for people and the API, newest first unless ``ascending``.
 
-        ``source_type`` leaves out the sources of other types; of deleted ones none is known.
+        ``source_type`` leaves out the sources of other types; deleted ones count as ``s3``.
         """
         query = sa.select(invocations).limit(limit).offset(offset)
         for column, value in (
@@ -172,8 +172,12 @@ class Invocations:
         if source_ids is not None:
             query = query.where(invocations.c.source_id.in_(source_ids))
         if source_type is not None:
-            others = sa.select(sources.c.id).where(sources.c.place_type != source_type)
-            query = query.where(invocations.c.source_id.not_in(others))
+            if source_type == "s3":
+                others = sa.select(sources.c.id).where(sources.c.place_type != source_type)
+                query = query.where(invocations.c.source_id.not_in(others))
+            else:
+                those = sa.select(sources.c.id).where(sources.c.place_type == source_type)
+                query = query.where(invocations.c.source_id.in_(those))
         order = invocations.c.created_at
         query = query.order_by(order.asc() if ascending else order.desc(), invocations.c.id)
         with self._db.read() as tx:

@@ -11,6 +11,7 @@ from s3sync_dagster.core.keys import (
     validate_id_prefix,
     validate_source_name,
 )
+from s3sync_dagster.core.path_metadata import group_names
 from s3sync_dagster.core.record_limits import validate_user_metadata
 from s3sync_dagster.core.selection import validate_selection
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
@@ -40,7 +41,8 @@ def validate_source(source: Source) -> None:
     validate_id_prefix(source.id_prefix)
     validate_selection(source)
     try:
-        validate_user_metadata(source.metadata)
+        names = group_names(source.path_metadata) if source.path_metadata is not None else []
+        validate_user_metadata({**source.metadata, **dict.fromkeys(names, "")})
     except RecordRejected as error:
         raise InvalidSetting(f"metadata: {error.message}") from None
     _check_embedding(source.embedding)

@@ -110,6 +110,14 @@ class ObjectStore(Protocol):
         ...
 
 
+class LookedAtStore(Protocol):
+    """What a store has besides whose first page costs more than a request."""
+
+    def look(self) -> None:
+        """Raise what a listing would where the place may not be listed."""
+        ...
+
+
 # --- SQS --------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from s3sync_dagster.core.keys import document_id
+from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.record_limits import CONTRACT_KEYS, RESERVED_PREFIXES
 from s3sync_dagster.core.records import PLAIN_KEYS
 from s3sync_dagster.model.document import Metadata, MetadataValue
@@ -113,19 +114,21 @@ def _take(record: StoredRecord, source: Source, found: dict[str, RecoveredDocume
             object_key=key,
             custom_id=_custom_id(record),
             etag=str(record.metadata.get("s3sync_etag", "")),
-            metadata=_of_user(record.metadata, source),
+            metadata=_of_user(record.metadata, with_path_metadata(source, key)),
         ),
     )
     document.high_water = max(document.high_water, int(index) + 1)
     document.metadata_keys |= set(record.metadata)
 
 
-def _of_user(metadata: Mapping[str, Any], source: Source) -> dict[str, MetadataValue]:
+def _of_user(
+    metadata: Mapping[str, Any], of_source: Mapping[str, MetadataValue]
+) -> dict[str, MetadataValue]:
     return {
         key: value
         for key, value in metadata.items()
         if key not in CONTRACT_KEYS
         and key not in PLAIN_KEYS
         and not key.startswith(RESERVED_PREFIXES)
-        and source.metadata.get(key) != value
+        and of_source.get(key) != value
     }

@@ -92,6 +92,9 @@ class Place:
     """How people write the place, for help texts; empty: they do not."""
     nested: ClassVar[Mapping[str, Any]] = {}
     """Fields that are values of their own, and their classes."""
+    names_collection: ClassVar[bool] = False
+    """The contract's payload has no collection for it: ``collection`` is that of one which names
+    none."""
 
     @classmethod
     def read(cls, text: str) -> "Place | None":
@@ -118,6 +121,14 @@ class Place:
         """
         del known
         return None
+
+    def followed(self) -> tuple[str, str] | None:
+        """Return ``sha`` or ``branch`` and what a repository's source follows; None elsewhere."""
+        return None
+
+    def collection(self) -> str:
+        """Return the collection of a source that names none."""
+        raise NotImplementedError
 
     def check(self) -> None:
         """Refuse with ``InvalidSetting`` what cannot work, by whatever door it comes."""

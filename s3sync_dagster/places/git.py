@@ -71,6 +71,7 @@ class GitPlace(Place):
     )
     type: str = "github"
     kind: ClassVar[str] = "git"
+    names_collection: ClassVar[bool] = True
     form: ClassVar[str] = "github:OWNER/REPO[#REF] or URL.git[#REF]"
 
     @classmethod
@@ -118,6 +119,21 @@ class GitPlace(Place):
         """Return ``ref`` where another one was written."""
         other = isinstance(known, GitPlace) and self.ref not in (None, known.ref)
         return "ref" if other else None
+
+    def followed(self) -> tuple[str, str] | None:
+        """Return the commit or branch that is followed, as the contract tells them apart."""
+        ref = self.ref or "HEAD"
+        return (
+            ("sha", ref) if re.fullmatch(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", ref) else ("branch", ref)
+        )
+
+    def collection(self) -> str:
+        """Return owner and name of the repository, as a collection may be called."""
+        host, path = self._where()
+        words = re.sub(r"[^a-zA-Z0-9._-]+|\.\.+", "-", path).strip("._-")[:100].strip("._-")
+        return (
+            words if len(words) >= 3 else f"{re.sub(r'[^a-z0-9]+', '-', host)}-{words}x".strip("-")
+        )
 
     def check(self) -> None:
         """Refuse with ``InvalidSetting`` what names no repository or no ref."""

@@ -9,10 +9,13 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from s3sync_dagster.model.errors import (
@@ -27,10 +30,13 @@ from s3sync_dagster.ports.aws_guard import TRUSTED_TENANTS, AddressGuard
 
 ASK_SECONDS = 60.0
 """For a question to the server, and for what happens on this disk alone."""
-FETCH_SECONDS = 1800.0
+FETCH_SECONDS = 900.0
 SILENT_SECONDS = 60
 """A transfer of less than 1,000 bytes a second for so long is given up."""
 LOOK_SECONDS = 0.25
+MAX_ANSWER_BYTES = 128 * 1024 * 1024
+"""Of what git prints, such as the list of a commit's files."""
+_TOLD_BYTES = 64 * 1024
 LEAST_VERSION = (2, 38)
 """Of git: ``cat-file -z``, ``http.curloptResolve``."""
 _PASSED_ON = (
@@ -38,6 +44,7 @@ _PASSED_ON = (
     "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "SSH_AUTH_SOCK", "TMPDIR",
 )  # fmt: skip
 _PLAIN = {
+    "core.bigFileThreshold": "64m",  # larger files pass through in pieces
     "core.hooksPath": os.devnull,
     "credential.helper": "",
     "gc.auto": "0",
@@ -45,6 +52,7 @@ _PLAIN = {
     "fetch.writeCommitGraph": "false",
     "http.followRedirects": "false",
     "http.lowSpeedLimit": "1000",
+    "pack.threads": "1",
     "http.lowSpeedTime": str(SILENT_SECONDS),
     "protocol.version": "2",
     "submodule.recurse": "false",
@@ -104,7 +112,13 @@ class GitProgram:
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Return a process that answers on standard output what it is asked on standard input."""
-        return self._popen(arguments, self._environment(_ALONE), stdin=subprocess.PIPE)
+        return self._popen(
+            arguments,
+            self._environment(_ALONE),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
 
     def require_version(self) -> None:
         """Raise ``MissingEngine`` where git is missing or too old."""
@@ -160,15 +174,21 @@ class GitProgram:
         return found
 
     def _popen(
-        self, arguments: Sequence[str], environment: dict[str, str], *, stdin: int
+        self,
+        arguments: Sequence[str],
+        environment: dict[str, str],
+        *,
+        stdout: Any,
+        stderr: Any,
+        stdin: int = subprocess.DEVNULL,
     ) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(
                 ["git", *arguments],
                 env=environment,
                 stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL if stdin == subprocess.PIPE else subprocess.PIPE,
+                stdout=stdout,
+                stderr=stderr,
                 start_new_session=True,  # with its children it is ended as one
             )
         except FileNotFoundError:
@@ -185,28 +205,40 @@ class GitProgram:
         seconds: float,
         most_bytes: int | None = None,
     ) -> bytes:
-        process = self._popen(arguments, environment, stdin=subprocess.DEVNULL)
         ends = time.monotonic() + seconds
-        try:
-            while True:
-                try:
-                    out, told = process.communicate(timeout=LOOK_SECONDS)
-                    break
-                except subprocess.TimeoutExpired:
+        # Into files: a tree that unfolds without end fills a file up to its bound, and no memory.
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as told:
+            process = self._popen(arguments, environment, stdout=out, stderr=told)
+            try:
+                while process.poll() is None:
                     if time.monotonic() > ends:
                         raise Unavailable(
                             f"git {arguments[0]} took more than {seconds:g} seconds.",
                             reason="git_timeout",
-                        ) from None
-                    if most_bytes is not None and size_of(self.folder) > most_bytes:
-                        raise _too_large(most_bytes) from None
-        finally:
-            end(process)
-        if process.returncode:
-            raise self._refusal(arguments[0], process.returncode, told.decode(errors="replace"))
+                        )
+                    self._require_room(out.fileno(), most_bytes)
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(LOOK_SECONDS)
+            finally:
+                end(process)
+            self._require_room(out.fileno(), most_bytes)
+            if process.returncode:
+                told.seek(0)
+                text = told.read(_TOLD_BYTES).decode(errors="replace")
+                raise self._refusal(arguments[0], process.returncode, text)
+            out.seek(0)
+            return out.read()
+
+    def _require_room(self, out: int, most_bytes: int | None) -> None:
+        if os.fstat(out).st_size > MAX_ANSWER_BYTES:
+            raise FixConfiguration(
+                "The repository has more files than are listed.", reason="repository_too_large"
+            )
         if most_bytes is not None and size_of(self.folder) > most_bytes:
-            raise _too_large(most_bytes)
-        return out
+            raise FixConfiguration(
+                f"The repository needs more than {most_bytes} bytes: raise S3SYNC_GIT_MAX_BYTES.",
+                reason="repository_too_large",
+            )
 
     def _refusal(self, doing: str, code: int, told: str) -> S3SyncError:
         parts = urlsplit(self._remote.url)
@@ -268,13 +300,6 @@ def size_of(folder: Path) -> int:
             except OSError:
                 continue  # git renamed it
     return total
-
-
-def _too_large(most_bytes: int) -> FixConfiguration:
-    return FixConfiguration(
-        f"The repository needs more than {most_bytes} bytes: raise S3SYNC_GIT_MAX_BYTES.",
-        reason="repository_too_large",
-    )
 
 
 def _public_address(host: str, port: int, guard: AddressGuard) -> str:

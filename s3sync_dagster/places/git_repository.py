@@ -58,9 +58,7 @@ class Repository:
             Unavailable: the server cannot be reached.
         """
         with self._locked():
-            if not self._there.is_dir():
-                self.git.require_version()
-                self._init(self.git)
+            self._prepare()
             wanted = self._wanted()
             if wanted != self.commit():
                 if len(list(self._there.glob("objects/pack/*.pack"))) >= MAX_PACKS:
@@ -70,9 +68,16 @@ class Repository:
                 self._remember(wanted)
             return wanted
 
-    def discard(self) -> None:
-        """Remove the copy."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+    def look(self) -> None:
+        """Ask the server for the commit and fetch nothing; raises what ``refresh`` would."""
+        with self._locked():
+            self._prepare()
+            self._wanted()
+
+    def _prepare(self) -> None:
+        if not self._there.is_dir():
+            self.git.require_version()
+            self._init(self.git)
 
     def _wanted(self) -> str:
         """Return the commit that the ref names now."""

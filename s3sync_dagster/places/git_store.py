@@ -64,6 +64,11 @@ class GitStore:
     def __repr__(self) -> str:
         return f"GitStore({self._repository!r})"
 
+    def look(self) -> None:
+        """Find out whether the repository may be read, with one question and without fetching."""
+        with self._lock:
+            self._repository.look()
+
     def list_page(self, prefix: str, *, start_after: str | None, limit: int = 1000) -> ListPage:
         """Return the page of files whose paths begin with ``prefix`` and follow ``start_after``."""
         self._requests["LIST"] += 1
@@ -104,8 +109,8 @@ class GitStore:
         Raises:
             NotFound: ``object_gone``.
             LimitExceeded: ``too_large``.
-            UnsupportedFile: ``lfs_pointer``; ``binary``, ``other_encoding`` where only text is
-                taken.
+            UnsupportedFile: ``lfs_pointer``; where only text is taken ``binary`` and
+                ``other_encoding``.
             ObjectChanged: ``if_match`` does not hold.
         """
         self._requests["GET"] += 1

@@ -3,6 +3,7 @@
 import os
 import random
 from contextlib import contextmanager
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from s3sync_dagster.model.errors import (
     UnsupportedFile,
 )
 from s3sync_dagster.model.source import Source
-from s3sync_dagster.places import git_repository
+from s3sync_dagster.places import git_program, git_repository
 from s3sync_dagster.places.git import GIT_MAX_BYTES, GIT_PROTOCOLS, GitPlace
 from s3sync_dagster.ports.aws_guard import AddressGuard
 from s3sync_dagster.ports.places import Surroundings, open_store
@@ -216,6 +217,32 @@ def test_a_repository_that_is_too_large_is_given_up(origin, server, tmp_path):
         assert caught.value.reason == "repository_too_large"
 
 
+def test_a_tree_that_unfolds_without_end_is_given_up(origin, server, tmp_path, monkeypatch):
+    """A few objects that name each other a million times over."""
+    monkeypatch.setattr(git_program, "MAX_ANSWER_BYTES", 10 * 1024 * 1024)
+    blob = origin.git("hash-object", "-w", "--stdin", text="x")
+    tree = origin.git("mktree", text="".join(f"100644 blob {blob}\tf{n}\n" for n in range(10)))
+    for _ in range(9):
+        tree = origin.git("mktree", text="".join(f"040000 tree {tree}\td{n}\n" for n in range(10)))
+    commit = origin.git("commit-tree", tree, "-m", "bomb")
+    origin.git("update-ref", "refs/heads/main", commit)
+    with opened(server, tmp_path / "home") as store:
+        with pytest.raises(FixConfiguration) as caught:
+            all_refs(store)
+        assert caught.value.reason == "repository_too_large"
+
+
+def test_a_look_fetches_nothing(origin, server, store, tmp_path):
+    store.look()
+    assert server.uploads() == 1
+    assert disk(tmp_path / "home") == 0
+    origin.git("branch", "-m", "main", "other")
+    with opened(server, tmp_path / "gone", ref="main") as other:
+        with pytest.raises(FixConfiguration) as caught:
+            other.look()
+        assert caught.value.reason == "git_ref_not_found"
+
+
 def test_a_process_that_only_reads_asks_the_server_nothing(store, server, tmp_path):
     all_refs(store)
     server.seen.clear()
@@ -305,6 +332,19 @@ def test_a_tenant_that_nobody_trusts_gets_nowhere_inside(server, tmp_path):
         assert server.seen == []
 
 
+def test_git_connects_to_the_address_that_was_looked_at(server, tmp_path, monkeypatch):
+    """The name is known to the look alone: git would not find it, or find another address."""
+    port = int(server.url.rpartition(":")[2])
+    monkeypatch.setattr(
+        git_program.socket, "getaddrinfo",
+        lambda *_, **__: [(2, 1, 6, "", ("127.0.0.1", port))],
+    )  # fmt: skip
+    guard = AddressGuard((ip_network("127.0.0.0/8"),))
+    repository = f"http://repository.test:{port}/team/docs"
+    with opened(server, tmp_path / "home", guard=guard, repository=repository) as store:
+        assert len(all_refs(store)) == 2
+
+
 def test_git_speaks_no_protocol_that_is_not_allowed(server, tmp_path, origin):
     for repository in (f"file://{origin.folder}", f"{server.url}/team/docs"):
         with (
@@ -329,6 +369,7 @@ def test_hooks_and_templates_of_anybody_are_not_run(server, tmp_path, origin, mo
     (tmp_path / "user").mkdir()
     (tmp_path / "user" / ".gitconfig").write_text(
         f"[init]\n\ttemplateDir = {evil.parent}\n[core]\n\thooksPath = {evil}\n"
+        f'[url "http://127.0.0.1:9/"]\n\tinsteadOf = {server.url}/\n'
     )
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     with opened(server, tmp_path / "home", environment={"HOME": str(tmp_path / "user")}) as store:
