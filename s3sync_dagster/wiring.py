@@ -1,32 +1,38 @@
-"""Settings to working parts: the one place that knows which adapter fills which interface."""
+"""Settings to working parts: the one place that knows which adapter fills which interface.
+
+Clients of AWS and Chroma, extraction and chunking are imported where they are first opened: half
+a CPU-second that each start of Dagster's definitions would pay.
+"""
+
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.catalog import Catalog, open_catalog
 from s3sync_dagster.catalog.cipher import open_cipher
-from s3sync_dagster.chunking import chunk_document
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.embedding.cache import VectorCache
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.listing_turns import ListingParts
 from s3sync_dagster.engine.ports import Collections, Embedder, ObjectStore, Queue, WorkerPool
-from s3sync_dagster.extraction import extract_document
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.source import EmbeddingConfig, Source
-from s3sync_dagster.ports.aws_guard import AddressGuard, guard_for
-from s3sync_dagster.ports.chroma import open_collections
 from s3sync_dagster.ports.owners import Owners
-from s3sync_dagster.ports.places import Surroundings, open_store
-from s3sync_dagster.ports.sqs import open_queue
 from s3sync_dagster.settings import Settings
 from s3sync_dagster.workers import open_pool
 from s3sync_dagster.workers.capacity import usable_cores
+
+if TYPE_CHECKING:
+    from s3sync_dagster.ports.aws_guard import AddressGuard
+    from s3sync_dagster.ports.places import Surroundings
 
 SNAPSHOTS = "listings"
 """Folder of the home in which listings without order are sorted."""
@@ -80,6 +86,8 @@ class Parts:
                     raise InvalidSetting(
                         "No Chroma is named: set S3SYNC_CHROMA_URL, or start `s3sync up`."
                     )
+                from s3sync_dagster.ports.chroma import open_collections
+
                 self._collections = open_collections(
                     url=settings.chroma_url,
                     cloud_api_key=settings.chroma_api_key,
@@ -98,6 +106,8 @@ class Parts:
 
     def store_for(self, source: Source) -> ObjectStore:
         """Return the store of the source's objects."""
+        from s3sync_dagster.ports.places import open_store
+
         with self._lock:
             known = self._stores.get(source.id)
             if known is None or known[0].place != source.place:
@@ -108,6 +118,8 @@ class Parts:
     @property
     def surroundings(self) -> Surroundings:
         """What places need of this process to be opened."""
+        from s3sync_dagster.ports.places import Surroundings
+
         return Surroundings(
             home=self.settings.home,
             resolve_env=self.resolve_env,
@@ -117,11 +129,15 @@ class Parts:
 
     def guard_for(self, source: Source, url: str | None) -> AddressGuard | None:
         """Return what keeps a source's connections to ``url`` away from private addresses."""
+        from s3sync_dagster.ports.aws_guard import guard_for
+
         environment = self.settings.environment
         return guard_for(tenant=source.tenant, url=url, environment=environment)
 
     def queue_for(self, source: Source) -> Queue:
         """Return the source's queue."""
+        from s3sync_dagster.ports.sqs import open_queue
+
         place = source.place
         if not isinstance(place, S3Place) or place.queue_url is None:
             raise InvalidSetting(f"The source {source.name!r} has no queue_url.")
@@ -178,6 +194,9 @@ class Parts:
 
     def batch_parts(self, source: Source, **hooks: Any) -> BatchParts:
         """Return what a batch of a source works with; ``hooks`` are further fields of it."""
+        from s3sync_dagster.chunking import chunk_document
+        from s3sync_dagster.extraction import extract_document
+
         return BatchParts(
             source=source,
             catalog=self.catalog,

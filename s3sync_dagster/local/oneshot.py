@@ -19,7 +19,6 @@ from s3sync_dagster.engine.batch.parts import Tally
 from s3sync_dagster.engine.dispatching import BatchOrder, tell_partitions
 from s3sync_dagster.engine.listing_turns import list_whole
 from s3sync_dagster.engine.working_off import work_off
-from s3sync_dagster.extraction.warming import warm_up
 from s3sync_dagster.local.home import open_dagster
 from s3sync_dagster.local.oneshot_report import Progress, Summary, absent_objects, without
 from s3sync_dagster.local.signals import heard_stop
@@ -124,6 +123,8 @@ def _work(
     tally: Tally,
     progress: Progress,
 ) -> None:
+    from s3sync_dagster.extraction.warming import warm_up  # noqa: PLC0415  (as dagster below)
+
     waiting = parts.catalog.views.object_rows(source.id, state="pending", limit=PAGE)
     warm_up((row.object_key for row in waiting), config=source.extraction, pool=parts.pool)
 
