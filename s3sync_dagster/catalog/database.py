@@ -166,10 +166,10 @@ class Database:
 
     def migrate(self) -> None:
         """Create or upgrade the schema, one process at a time."""
-        from alembic import command  # noqa: PLC0415  (0.2 CPU-s that run workers need not pay)
-
         if self.current_revision() == self.head_revision():
             return
+        from alembic import command  # noqa: PLC0415  (0.2 CPU-s that only a migration has to pay)
+
         with self._migration_lock():
             config = _alembic_config(self.url)
             with self.engine.connect() as connection:

@@ -9,7 +9,6 @@ from dagster import DagsterRunStatus, RunsFilter
 from s3sync_dagster.core.naming import SOURCE_TAG, asset_path
 from s3sync_dagster.core.patience import is_due
 from s3sync_dagster.defs.checks import CHECKS
-from s3sync_dagster.defs.dagster_internals.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.engine.rolling_check import check_some
 from s3sync_dagster.model.errors import S3SyncError
@@ -53,6 +52,12 @@ def keep_minutes(
         catalog = runtime.parts.catalog
         catalog.batches.prune(older_than_seconds=BATCH_ROWS_SECONDS)
         catalog.invocations.prune(older_than_seconds=INVOCATION_ROWS_SECONDS)
+        # Dagster's storages: what only loads the definitions does not need them.
+        from s3sync_dagster.defs.dagster_internals.pruning import (  # noqa: PLC0415
+            prune_evaluations,
+            prune_runs,
+        )
+
         pruned = prune_runs(instance, [source.name for source in sources])
         prune_evaluations(instance, [dg.AssetKey(asset_path(source)) for source in sources])
         if pruned:

@@ -96,7 +96,7 @@ def chunk(context: dg.OpExecutionContext, batch: OpsBatch) -> OpsBatch:
     """Step two; the same op for all sources, since each definition costs every process time."""
     if batch.run is not None and not batch.lost:
         with _as_dagster_has_it(context, batch):
-            cutting = batch.run.chunk()
+            cutting = batch.run.chunk()  # what was read ahead is cut already
             context.log.info(f"{cutting} documents are cut, the first of them written meanwhile")
     return batch
 
@@ -125,7 +125,19 @@ def build_ops(name: str, find: Callable[[Runtime], Source]) -> tuple[Any, Any]:
         if lease is None:
             context.log.info("nothing to do: every key is with another run, or already done")
             return batch
+        ahead = runtime.take_ahead(config.token)
+        if ahead is not None:
+            lease = ahead.lease
         keep_alive(context, runtime, lease, keys=len(batch.leased.keys))
+        if ahead is not None:
+            batch.run = ahead.run
+            with _as_dagster_has_it(context, batch):
+                if ahead.error is not None:
+                    raise ahead.error
+                batch.run.parts.log = context.log.info
+                _tell_partitions(context, batch)
+            context.log.info(f"{len(batch.run.deeds)} keys were extracted before this run")
+            return batch
 
         def open_parts() -> BatchParts:
             _tell_partitions(context, batch)

@@ -13,7 +13,6 @@ from s3sync_dagster.core.reservation import Take
 from s3sync_dagster.core.state import BatchRow
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import Source
 
 RunState = Literal["unknown", "queued", "working", "overdue", "ended"]
@@ -21,8 +20,6 @@ RunState = Literal["unknown", "queued", "working", "overdue", "ended"]
 UNSEEN_SECONDS = 30.0
 """A reservation without any run after this is asked for again: the daemon dropped the request."""
 BATCHES_AT_ONCE = 20
-ROUNDS_TO_MEND = 3
-FRUITLESS_RUNS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,88 +168,6 @@ def reap(
                 Reaped(token=row.token, source_id=row.source_id, run_id=row.run_id, why=why)
             )
     return reaped
-
-
-def work_off(
-    catalog: CatalogPort,
-    source: Source,
-    *,
-    clock: Clock,
-    owner: str,
-    is_dead: IsDead,
-    work: Callable[[BatchOrder, str], None],
-    note: Callable[[str], None],
-    on_reaped: Callable[[Reaped], None] = lambda _reaped: None,
-    wait_seconds: float = 1.0,
-) -> None:
-    """Work in this process until no key of a source waits, whoever else works on it.
-
-    Args:
-        catalog: the catalog.
-        source: the source.
-        clock: time.
-        owner: this process.
-        is_dead: tells whether another owner's process has ended.
-        work: does a batch under the run id that it is given.
-        note: takes sentences for people.
-        on_reaped: told of each batch that an earlier process left.
-        wait_seconds: between two looks while another process holds keys.
-    """
-    noted, mended, fruitless = False, 0, 0
-    while True:
-        run_id = clock.uuid()
-        order = _take(catalog, source, owner=owner, run_id=run_id)
-        if order is not None:
-            work(order, run_id)
-            # A run that ends before it begins with its batch would be followed by the same at once.
-            fruitless = fruitless + 1 if catalog.batches.release(order.token, died=False) else 0
-            if fruitless >= FRUITLESS_RUNS:
-                raise Unavailable(
-                    f"{fruitless} runs of {source.name!r} ended before they began with their keys; "
-                    "the run's log in Dagster says why.",
-                    reason="runs_do_not_begin",
-                )
-            continue
-        reaped = reap(
-            catalog,
-            clock=clock,
-            is_dead=is_dead,
-            run_state=lambda _run, _token: "unknown",  # runs are the daemon's business
-            source_id=source.id,
-        )
-        for dead in reaped:
-            note(f"a batch of an earlier run is taken over: {dead.why}")
-            on_reaped(dead)
-        if reaped:  # one that died while it removed records has no key that waits
-            catalog.documents.enqueue_unclean(source.id)
-            continue
-        if not catalog.invocations.live_count(source.id):
-            mended += 1
-            if mended <= ROUNDS_TO_MEND and catalog.documents.enqueue_unclean(source.id):
-                continue
-            return
-        if not catalog.sources.there(source.id):
-            return  # its deletion ends what waits, and gives nothing more away
-        if not noted:
-            note("another process holds some of the keys; waiting for it")
-            noted = True
-        clock.sleep(wait_seconds)
-
-
-def _take(catalog: CatalogPort, source: Source, *, owner: str, run_id: str) -> BatchOrder | None:
-    """Lease a batch to this process: of what waits, or one whose run has not started yet.
-
-    Such a run, should a daemon start it later, finds its batch taken and leaves it.
-    """
-    batches = catalog.batches
-    by_hand = Take(max_live=1000, by_hand=True)
-    batch = batches.reserve(source.id, take=by_hand, owner=owner, run_id=run_id)
-    if batch is not None:
-        return BatchOrder(token=batch.token, source=source, keys=batch.keys)
-    for row in batches.live(source_id=source.id):
-        if row.state == "reserved" and batches.start(row.token, owner=owner, run_id=run_id):
-            return BatchOrder(token=row.token, source=source, keys=batches.keys(row.token))
-    return None
 
 
 def _why_dead(row: BatchRow, *, now: float, is_dead: IsDead, run_state: RunStateOf) -> str | None:

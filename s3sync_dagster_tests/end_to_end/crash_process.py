@@ -12,10 +12,11 @@ from typing import Any
 from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.run import sync_batch
-from s3sync_dagster.engine.dispatching import BatchOrder, work_off
+from s3sync_dagster.engine.dispatching import BatchOrder
 from s3sync_dagster.engine.intake import take_messages
 from s3sync_dagster.engine.listing_turns import list_whole
 from s3sync_dagster.engine.ports import WriteLimits
+from s3sync_dagster.engine.working_off import work_off
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster.wiring import open_parts

@@ -57,7 +57,7 @@ class BatchRun:
         self._catalog, self._clock, self._patience = catalog, clock, patience
         self._open_parts = open_parts
         self._parts: BatchParts | None = None
-        self._cuts: Cuts = {}
+        self._cuts: Cuts | None = None
         self.deeds: list[Deed] = []
         """What was read, from ``extract`` on."""
 
@@ -74,10 +74,11 @@ class BatchRun:
             self.deeds = read_batch(self._parts, self._lease)
 
     def chunk(self) -> int:
-        """Have the documents cut; returns how many."""
-        with self._all_or_none():
-            self._cuts = cut_batch(self.parts, self.deeds)
-        return len(self._cuts)
+        """Have the documents cut, once; returns how many."""
+        if self._cuts is None:
+            with self._all_or_none():
+                self._cuts = cut_batch(self.parts, self.deeds)
+        return len(self._cuts or ())
 
     def upsert(self) -> None:
         """Bring the collections in line with the keys, settle each key and end the batch.
@@ -86,14 +87,14 @@ class BatchRun:
         too that ended in an error: whoever owns their documents now is told not to trust them.
         """
         with self._all_or_none():
-            parts, lease = self.parts, self._lease
+            parts, lease, cuts = self.parts, self._lease, self._cuts or {}
             ledger = Ledger(parts, lease, self.deeds)
             try:
                 for deed in self.deeds:
                     if not deed.writing and not ledger.doomed(deed.key):
                         ledger.settle(deed.key)
                 ledger.flush()
-                Writer(parts, lease, ledger, self._cuts).write()
+                Writer(parts, lease, ledger, cuts).write()
                 remove_doomed(parts, lease, ledger)
                 ledger.flush()
                 self._catalog.batches.finish(lease.token)
@@ -101,7 +102,7 @@ class BatchRun:
                 ledger.distrust_begun()
                 raise
             finally:
-                for cut in self._cuts.values():  # nobody will ask for those that are left
+                for cut in cuts.values():  # nobody will ask for those that are left
                     cut.cancel()
 
     @contextmanager
