@@ -23,6 +23,7 @@ BENCHMARKS = {
     "extraction.throughput": "CPU per format beside docling",
     "chroma.throughput": "records per second beside Chroma's bare insert",
     "chroma.peers": "first and later syncs of mixed files beside other ways",
+    "chroma.search_speed": "a hybrid question as a collection grows",
     "chroma.retrieval": "recall of dense, BM25 and hybrid search",
     "engine.scale": "100,000 objects listed and reconciled",
     "orchestration.scale": "100,000 partitions: discovery, pages, restart",
