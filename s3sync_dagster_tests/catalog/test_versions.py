@@ -106,10 +106,12 @@ def test_a_phase_that_moves_to_another_document_is_seen(catalog):
         for one in rows:
             connection.execute(documents.insert(), [one])
     before = state(catalog)
+    etag = {"etag": "e", "fingerprint": "f"}
+    moves = {"a": {"phase": "clean", "batch_token": None, **etag}, "b": {"phase": "writing"}}
     with catalog.database.write() as connection:
-        connection.execute(documents.delete())
-        for one in (row("a", "clean", indexed_at=1.9e9), row("b", "writing", indexed_at=1.9e9)):
-            connection.execute(documents.insert(), [one])
+        for name, values in moves.items():
+            one = documents.c.document_id == name
+            connection.execute(documents.update().where(one).values(**values))
     assert state(catalog) != before
 
 
