@@ -24,6 +24,7 @@ BENCHMARKS = {
     "chroma.throughput": "records per second beside Chroma's bare insert",
     "chroma.first_sync": "first sync of text files beside the bare insert; where its CPU goes",
     "chroma.peers": "first and later syncs of mixed files beside other ways",
+    "chroma.search_speed": "a hybrid question as a collection grows",
     "chroma.retrieval": "recall of dense, BM25 and hybrid search",
     "engine.scale": "100,000 objects listed and reconciled",
     "orchestration.scale": "100,000 partitions: discovery, pages, restart",
