@@ -31,6 +31,7 @@ COMMANDS = {
     "extract": "look:extract",
     "token": "tokens:token",
     "credential": "credentials:credential",
+    "audit": "audit:audit",
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from s3sync_dagster.cli.noting import noted
 from s3sync_dagster.local.chroma_server import use_chroma
 from s3sync_dagster.local.home import prepare_home
 from s3sync_dagster.local.signals import no_interruption
@@ -48,7 +49,8 @@ def opened(url: str | None = None, *, chroma: bool = True, dagster: bool = True)
         parts = open_parts(settings)
         closing.callback(parts.close)
         _require_catalog(parts)
-        yield parts
+        with noted(parts.catalog):
+            yield parts
     finally:
         with no_interruption():
             closing.close()
