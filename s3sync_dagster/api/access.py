@@ -19,6 +19,8 @@ from s3sync_dagster.catalog.tokens import Role
 TOKEN_HEADER = "x-chroma-token"
 DEFAULT_TENANT = "default_tenant"
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
+CALLER = "s3sync_caller"
+"""Where a request's scope tells whose it is, once that is known."""
 OPEN_SECONDS = 0.5
 """How long an open server stays open after the first token was made."""
 _HEADER = APIKeyHeader(name=TOKEN_HEADER, scheme_name=TOKEN_HEADER, auto_error=False)
@@ -32,6 +34,14 @@ class Caller:
     role: Role
     token_id: int | None = None
     """None on a server without tokens."""
+    token_name: str = ""
+
+    @property
+    def who(self) -> str:
+        """Whose request it is, for the audit log."""
+        if self.token_id is None:
+            return "anybody"
+        return f"token {self.token_id}" + (f" ({self.token_name})" if self.token_name else "")
 
     def require_owner(self) -> None:
         """Refuse members. Raises ``Forbidden``."""
@@ -77,7 +87,10 @@ class Access:
         """
         found = self.catalog.tokens.find(token) if token else None
         if found is not None:
-            return self.count(Caller(tenant=found.tenant, role=found.role, token_id=found.id))
+            caller = Caller(
+                tenant=found.tenant, role=found.role, token_id=found.id, token_name=found.name
+            )
+            return self.count(caller)
         if token:
             raise Unauthorized("This API token is not known, or it was revoked.")
         raise Unauthorized(f"Send an API token in the header {TOKEN_HEADER}.")
@@ -144,9 +157,12 @@ def authorise(request: Request, token: str | None) -> Caller:
     """
     access: Access = request.app.state.access
     if not access.open():
-        return access.identify(token)
-    refuse_strangers(request)
-    return access.count(Caller(tenant=DEFAULT_TENANT, role="owner"))
+        caller = access.identify(token)
+    else:
+        refuse_strangers(request)
+        caller = access.count(Caller(tenant=DEFAULT_TENANT, role="owner"))
+    request.scope[CALLER] = caller
+    return caller
 
 
 async def find_caller(request: Request, token: Annotated[str | None, Depends(_HEADER)]) -> Caller:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from s3sync_dagster import __version__
 from s3sync_dagster.api import (
     add_file,
+    audit,
     credentials,
     errors,
     health,
@@ -25,6 +26,7 @@ from s3sync_dagster.api import (
 )
 from s3sync_dagster.api.access import Access
 from s3sync_dagster.api.agents import open_room
+from s3sync_dagster.api.auditing import Auditing, AuditWriter
 from s3sync_dagster.api.backfills import Backfills
 from s3sync_dagster.api.console import actions, pages
 from s3sync_dagster.api.console.session import Sessions
@@ -44,7 +46,7 @@ from s3sync_dagster.ports.chroma import ChromaCollections
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
 from s3sync_dagster.wiring import Parts
 
-BEYOND = (manage, work, objects, searching, credentials)
+BEYOND = (manage, work, objects, searching, credentials, audit)
 """Rooms of ``/s3sync/v1``, which the contract does not know."""
 
 
@@ -67,6 +69,7 @@ def create_app(
     options = options or ApiOptions()
     registry = CollectorRegistry()
     traffic = Traffic(registry)
+    writer = AuditWriter(parts.catalog)
     dispatching = Dispatching(dispatch, gather_seconds=options.dispatch_seconds)
     context = Context(
         parts=parts,
@@ -89,9 +92,11 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         context.dispatching.start()
         context.gathering.start()
+        writer.start()
         async with agents.running() if agents is not None else nullcontext():
             yield
         context.gathering.stop()
+        writer.stop()
         context.backfills.stop()
         context.dispatching.stop()
         context.finished.close()
@@ -120,6 +125,7 @@ def create_app(
     app.add_middleware(SecurityHeaders, options=options)
     if tracer is not None:
         app.add_middleware(Tracing, tracer=tracer)
+    app.add_middleware(Auditing, writer=writer)
     app.add_middleware(RequestLog, traffic=traffic)
     return app
 

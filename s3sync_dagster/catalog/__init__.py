@@ -1,5 +1,6 @@
 """The database of sources, objects, documents and invocations: the state that decides."""
 
+from s3sync_dagster.catalog.audit import Audit
 from s3sync_dagster.catalog.batches import Batches
 from s3sync_dagster.catalog.collections import CollectionRows
 from s3sync_dagster.catalog.credentials import Credentials
@@ -33,6 +34,7 @@ class Catalog:
         self.history = History(database)
         self.credentials = Credentials(database)
         self.tokens = Tokens(database)
+        self.audit = Audit(database)
 
     def close(self) -> None:
         """Close the database's connections."""

@@ -408,3 +408,19 @@ tokens = sa.Table(
     sa.Column("revoked_at", Time),
     sa.CheckConstraint("role IN ('owner', 'member')", name="ck_tokens_role"),
 )
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", Time, nullable=False),
+    sa.Column("tenant", sa.Text),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("door", sa.Text, nullable=False),
+    sa.Column("address", sa.Text),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+)
+sa.Index("ix_audit_at", audit.c.at)

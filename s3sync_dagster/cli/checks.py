@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Literal
 import httpx
 
 from s3sync_dagster.api.passes import pass_headers
+from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.local.chroma_server import running_chroma, use_chroma
 from s3sync_dagster.local.privacy import open_to_others
 from s3sync_dagster.local.stack_state import running_stack
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.settings import Settings
+from s3sync_dagster.workers import open_pool, sandbox
 
 if TYPE_CHECKING:
     from s3sync_dagster.wiring import Parts
@@ -31,6 +33,12 @@ LOW_DISK_BYTES, FULL_DISK_BYTES = 2 * 1024**3, 64 * 1024**2
 CLOCK_BROKEN_SECONDS, CLOCK_NOTE_SECONDS = 300, 30
 """AWS refuses requests when the clock is off by 15 minutes."""
 WAIT_SECONDS = 5.0
+_HELD = "s3sync_dagster.workers.sandbox:held"
+_LEFT = {
+    "network": "the network",
+    "files": "all files of this user",
+    "programs": "all programs",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,28 @@ def install_checks() -> Iterator[Check]:
         found = shutil.which(program)
         missing = f"not installed: {use}; apt-get install {package}, or your system's like of it"
         yield Check(program, "ok" if found else "note", found or missing)
+
+
+def worker_checks() -> Iterator[Check]:
+    """Look at what a worker that reads documents could still do if one took it over."""
+    if os.environ.get(sandbox.SWITCH) == "off":
+        text = f"{sandbox.SWITCH}=off leaves them all rights of this user over files and programs"
+        yield Check("workers", "note", text)
+        return
+    with open_pool(workers=1) as pool:
+        limits = WorkLimits(seconds=6 * WAIT_SECONDS)
+        yield checked("workers", lambda: _workers(pool.submit(_HELD, limits=limits).result()))
+
+
+def _workers(held: Sequence[str]) -> Check:
+    if not held:
+        return Check("workers", "ok", "no network, no files of others, no programs of others")
+    left = ", ".join(_LEFT[name] for name in held)
+    text = (
+        f"a document that takes its reader over has {left}: this kernel or container allows no "
+        "Landlock (Linux 5.13) or seccomp; a container of its own bounds what is in reach"
+    )
+    return Check("workers", "note", text)
 
 
 def home_checks(settings: Settings) -> Iterator[Check]:

@@ -76,6 +76,9 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
             "aws_setup:aws_setup", "Print what AWS needs so that events reach a source"
         ),
         "credential": Entry("credentials:credential", "AWS keys that the catalog keeps encrypted"),
+        "audit": Entry(
+            "audit:audit", "Show who changed what, when and from where, the newest first"
+        ),
         "token": Entry("tokens:token", "Tokens of the HTTP API, each for one tenant and one role"),
     },
 }

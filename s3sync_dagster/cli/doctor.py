@@ -6,7 +6,13 @@ from dataclasses import asdict
 
 import click
 
-from s3sync_dagster.cli.checks import Check, home_checks, install_checks, server_checks
+from s3sync_dagster.cli.checks import (
+    Check,
+    home_checks,
+    install_checks,
+    server_checks,
+    worker_checks,
+)
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, chroma_url, opened
 from s3sync_dagster.cli.showing import people
@@ -38,6 +44,7 @@ def doctor(chroma_url: str | None, as_json: bool) -> int:
 
 def _all(url: str | None) -> Iterator[Check]:
     yield from install_checks()
+    yield from worker_checks()
     try:
         with opened(url, chroma=False) as parts:
             yield from home_checks(parts.settings)

@@ -41,6 +41,7 @@ def opened(url: str | None = None, *, chroma: bool = True, dagster: bool = True)
     Ctrl-C ends the block; what closes the parts and stops Chroma then is not interrupted again.
     """
     # Half a second of imports, which no help text and no mistake in a command pays for.
+    from s3sync_dagster.cli.noting import noted  # noqa: PLC0415
     from s3sync_dagster.wiring import open_parts  # noqa: PLC0415
 
     settings = settings_for(url)
@@ -56,7 +57,8 @@ def opened(url: str | None = None, *, chroma: bool = True, dagster: bool = True)
         parts = open_parts(settings)
         closing.callback(parts.close)
         _require_catalog(parts)
-        yield parts
+        with noted(parts.catalog):
+            yield parts
     finally:
         with no_interruption():
             closing.close()

@@ -22,6 +22,7 @@ BUDGET_SECONDS = 5.0
 """For the checks of all sources; those that are left come a minute later."""
 BATCH_ROWS_SECONDS = 7 * 86_400.0
 INVOCATION_ROWS_SECONDS = 30 * 86_400.0
+AUDIT_ROWS_SECONDS = 365 * 86_400.0
 
 _CHEAP = ("no_failed_keys", "not_gone_quiet")
 
@@ -52,6 +53,7 @@ def keep_minutes(
         catalog = runtime.parts.catalog
         catalog.batches.prune(older_than_seconds=BATCH_ROWS_SECONDS)
         catalog.invocations.prune(older_than_seconds=INVOCATION_ROWS_SECONDS)
+        catalog.audit.prune(older_than_seconds=AUDIT_ROWS_SECONDS)
         # Dagster's storages: what only loads the definitions does not need them.
         from s3sync_dagster.defs.dagster_internals.pruning import (  # noqa: PLC0415
             prune_evaluations,

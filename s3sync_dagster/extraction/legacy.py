@@ -15,6 +15,9 @@ from s3sync_dagster.model.errors import FixInput, MissingEngine, UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster.workers.programs import run_program
 
+PROGRAMS = ("soffice",)
+"""What workers with these functions may start."""
+
 PRELOAD = {"read_doc": ("olefile",), "read_ppt": ("olefile",), "read_rtf": ("striprtf.striprtf",)}
 _NO_LIBREOFFICE = "LibreOffice is not installed: headings, lists and tables are lost."
 _TARGETS = {"doc": "docx", "rtf": "docx", "ppt": "pptx"}

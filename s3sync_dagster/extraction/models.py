@@ -18,6 +18,9 @@ from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster.workers.environment import models_folder
 from s3sync_dagster.workers.programs import find_program
 
+PROGRAMS = ("tesseract",)
+"""What workers with these functions may start."""
+
 _PACKAGES = ("torch", "torchvision", "transformers", "docling_ibm_models", "cv2")
 PRELOAD = {
     "read_pages": ("docling.pipeline.standard_pdf_pipeline", "torch", "transformers"),

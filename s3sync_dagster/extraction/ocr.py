@@ -21,6 +21,9 @@ from s3sync_dagster.model.errors import (
 from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster.workers.programs import run_program
 
+PROGRAMS = ("tesseract",)
+"""What workers with these functions may start."""
+
 PRELOAD = {"read_image": ("PIL.Image",), "read_pdf_pages": ("pypdfium2", "PIL.Image")}
 MAX_FRAMES = 500
 _DPI = 200

@@ -11,6 +11,9 @@ from s3sync_dagster.extraction.picture_files import find_pictures
 from s3sync_dagster.extraction.steps import Picture
 from s3sync_dagster.extraction.words import is_text
 
+PROGRAMS = ("tesseract",)
+"""What workers with these functions may start."""
+
 PRELOAD = {"look_at_pictures": ("PIL.Image", "pypdfium2")}
 MAX_PICTURES = 20
 MAX_SIDE_PIXELS = 1024

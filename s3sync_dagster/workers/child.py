@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.model.errors import LimitExceeded, S3SyncError
-from s3sync_dagster.workers import linux, replies, wire
+from s3sync_dagster.workers import linux, replies, sandbox, wire
 
 _ADDRESS_SPACE_SLACK_BYTES = 1024**3
 """Above the memory limit: mapped libraries, arenas and thread stacks are no memory yet."""
@@ -31,7 +31,7 @@ def run_call(link: socket.socket, header: wire.Header, *, folder: str) -> NoRetu
         space = linux.address_space() + limits.memory_bytes + _ADDRESS_SPACE_SLACK_BYTES
         _lower(resource.RLIMIT_AS, space)
         _lower(resource.RLIMIT_CPU, int(limits.seconds) + 2)
-        kind, reply, _ = _answer(header, _body(link, header))
+        kind, reply, _ = _answer(header, _body(link, header), folder=folder)
         wire.send_frame(link, reply, kind=kind)
         code = 0
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -49,6 +49,7 @@ def serve_calls(control: socket.socket, *, folder: str) -> NoReturn:
     code = 1
     try:
         _prepare(folder=folder)
+        unbound: str | None = folder
         while True:
             body, descriptors, _, _ = socket.recv_fds(control, wire.MAX_HEADER_BYTES, 1)
             header = wire.Header.decode(body) if body else None
@@ -61,7 +62,8 @@ def serve_calls(control: socket.socket, *, folder: str) -> NoReturn:
             used = int(spent.ru_utime + spent.ru_stime) + 1
             _limit_softly(resource.RLIMIT_CPU, used + int(limits.seconds) + 2)
             with socket.socket(fileno=descriptors[0]) as link:
-                kind, reply, whole = _answer(header, _body(link, header))
+                kind, reply, whole = _answer(header, _body(link, header), folder=unbound)
+                unbound = None  # what was given up stays so; a call with a file has another process
                 another = whole and threading.active_count() == 1
                 if another:  # before the reply: the caller's next call finds this process free
                     control.send(wire.DONE)
@@ -112,10 +114,15 @@ def _limit_softly(kind: int, value: int) -> None:
     resource.setrlimit(kind, (value, hard))
 
 
-def _answer(header: wire.Header, body: bytes) -> tuple[bytes, bytes, bool]:
-    """Return the kind and the bytes of a reply, and whether nothing unforeseen has happened."""
+def _answer(header: wire.Header, body: bytes, *, folder: str | None) -> tuple[bytes, bytes, bool]:
+    """Return the kind and the bytes of a reply, and whether nothing unforeseen has happened.
+
+    ``folder`` is given before the first call of a process: the rest of its rights ends there.
+    """
     try:
         args, kwargs = pickle.loads(body)
+        if folder is not None:
+            sandbox.enter(folder, header.module, [*args, *kwargs.values()])
         value = _resolve(header)(*args, **kwargs)
         reply = replies.dump_value(value)
     except S3SyncError as error:

@@ -10,6 +10,7 @@ _MODELS = "DOCLING_ARTIFACTS_PATH"
 _KEPT = {
     *("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV"),
     *("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "TESSDATA_PREFIX", _MODELS),
+    "S3SYNC_WORKER_SANDBOX",
 }
 _SET = {
     "OMP_NUM_THREADS": "1",  # threads in a forker would make its forks unsafe

@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from s3sync_dagster.workers import child, linux, wire
+from s3sync_dagster.workers import child, linux, sandbox, wire
 from s3sync_dagster.workers.worker import Call, Worker
 
 WATCH_SECONDS = 0.02
@@ -146,6 +146,7 @@ class _Forker:
         self.loaded.add(function)
         try:
             module = importlib.import_module(self.module)
+            sandbox.warm(self.module)
             self.reused = frozenset(getattr(module, "REUSED", ()))
             for name in getattr(module, "PRELOAD", {}).get(function, ()):
                 importlib.import_module(name)

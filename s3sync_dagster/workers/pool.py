@@ -69,7 +69,11 @@ class LocalPool:
     ) -> Future[Any]:
         """Call ``module.path:name`` in a worker; its value is plain or of ``replies.CLASSES``."""
         module, _, name = function.partition(":")
-        header = wire.Header(module=module, function=name, limits=limits, caller=self._name)
+        # A process that has served others may no longer open a file.
+        fresh = any(isinstance(one, Path) for one in [*args, *kwargs.values()])
+        header = wire.Header(
+            module=module, function=name, limits=limits, caller=self._name, fresh=fresh
+        )
         return self._threads.submit(self._call, header, args, kwargs)
 
     def close(self) -> None:

@@ -4,7 +4,9 @@ import time
 
 import pytest
 
+from s3sync_dagster.cli import checks
 from s3sync_dagster.cli.checks import clock_check, disk_check
+from s3sync_dagster.workers import landlock
 
 
 def states(answer):
@@ -25,6 +27,7 @@ def test_a_healthy_machine(s3sync, aws_endpoint, chroma_server):
     assert answer.code == 0, answer.out
     assert found["chroma"] == ("ok", chroma_server)
     assert found["privacy"][0] == "ok"
+    assert found["workers"][0] == ("ok" if landlock.version() else "note")
     assert found["source docs"][0] == "ok"
     assert found["clock"][0] == "ok"
     assert found["model hash"] == ("ok", "answers with 384 numbers")
@@ -58,10 +61,20 @@ def test_what_is_broken_is_named_with_the_way_out(s3sync, aws_endpoint, home, mo
 
 def test_settings_that_cannot_be_read_are_one_broken_line(s3sync, monkeypatch):
     monkeypatch.setenv("S3SYNC_CHROMA_URL", "not a url")
+    monkeypatch.setenv("S3SYNC_WORKER_SANDBOX", "off")
     answer = s3sync("doctor", "--json")
     assert answer.code == 1
     assert states(answer)["start"][0] == "broken"
     assert "S3SYNC_CHROMA_URL" in states(answer)["start"][1]
+    assert states(answer)["workers"][0] == "note"
+
+
+def test_what_workers_could_still_do_is_said(monkeypatch):
+    held = "s3sync_dagster_tests.workers.burglar:hold_files"
+    monkeypatch.setattr(checks, "_HELD", held)
+    [check] = checks.worker_checks()
+    assert check.state == "note"
+    assert "has all files of this user: " in check.text
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,12 @@ JOBS = "s3sync_dagster_tests.workers.jobs:"
 PLENTY = WorkLimits(seconds=60)
 
 
+@pytest.fixture(autouse=True)
+def files_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs leave their process ids in files of the test, where no worker may write."""
+    monkeypatch.setenv("S3SYNC_WORKER_SANDBOX", "off")
+
+
 def temporary_folder_of(program: int) -> Path:
     """Return the folder that a program got from the worker that started it."""
     variables = Path(f"/proc/{program}/environ").read_bytes().split(b"\0")

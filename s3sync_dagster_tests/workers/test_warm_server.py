@@ -34,7 +34,8 @@ def wait_for_socket(path: Path) -> None:
 
 
 @pytest.fixture
-def warm(tmp_path: Path) -> Iterator[tuple[Path, int]]:
+def warm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, int]]:
+    monkeypatch.setenv("S3SYNC_WORKER_SANDBOX", "off")  # jobs leave files in folders of the test
     path = tmp_path / "workers.sock"
     with subprocess.Popen(warm_server_command(path)) as server:
         wait_for_socket(path)

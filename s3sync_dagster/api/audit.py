@@ -1,0 +1,60 @@
+"""``/s3sync/v1/audit``: what the people of a tenant did, for its owners."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from s3sync_dagster.api.access import OwnerCaller
+from s3sync_dagster.api.context import Here
+from s3sync_dagster.api.openapi import errors
+
+router = APIRouter(prefix="/s3sync/v1/audit", tags=["Audit"])
+
+MAX_PAGE = 1000
+
+
+class AuditShown(BaseModel):
+    """One thing that somebody did or tried to do."""
+
+    number: int = Field(description="Counts up; `before` takes it.")
+    at: datetime
+    who: str
+    role: str
+    door: str
+    address: str | None
+    action: str
+    subject: str
+    outcome: str = Field(description="Status of the answer.")
+
+
+@router.get("", operation_id="list_audit", responses=errors(400, 401, 403, 429, 500, 503))
+def list_audit(
+    caller: OwnerCaller,
+    here: Here,
+    since: Annotated[datetime | None, Query(description="No older ones.")] = None,
+    before: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
+) -> list[AuditShown]:
+    """List what was done in the tenant, the newest first."""
+    rows = here.catalog.audit.rows(
+        tenant=caller.tenant,
+        since=since.timestamp() if since is not None else 0.0,
+        before=before,
+        limit=limit,
+    )
+    return [
+        AuditShown(
+            number=number,
+            at=datetime.fromtimestamp(entry.at, UTC),
+            who=entry.who,
+            role=entry.role,
+            door=entry.door,
+            address=entry.address,
+            action=entry.action,
+            subject=entry.subject,
+            outcome=entry.outcome,
+        )
+        for number, entry in rows
+    ]

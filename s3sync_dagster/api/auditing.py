@@ -1,0 +1,126 @@
+"""Who changed what over the API and the console: written down beside the answer, not before it."""
+
+import logging
+import threading
+import time
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from s3sync_dagster.api.access import CALLER, Caller
+from s3sync_dagster.api.request_log import route_of
+from s3sync_dagster.catalog import Catalog
+from s3sync_dagster.catalog.audit import AuditEntry
+from s3sync_dagster.model.errors import S3SyncError
+
+_log = logging.getLogger(__name__)
+
+GATHER_SECONDS = 0.2
+MAX_ROWS, MAX_WAITING = 500, 20_000
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_ASKING = ("/search", "/latest-by-keys", "/dry-run")
+"""Ends of routes that change nothing, though they are asked with POST."""
+
+
+class AuditWriter:
+    """Writes what is put, some requests together: one writer, as for the requests themselves."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._waiting: list[AuditEntry] = []
+        self._lost = 0
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._work, name="audit", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what waits and end the thread."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def put(self, entry: AuditEntry) -> None:
+        """Take an entry; of more than wait already it is lost, which the log of the server says."""
+        with self._changed:
+            if len(self._waiting) >= MAX_WAITING:
+                self._lost += 1
+                return
+            self._waiting.append(entry)
+            self._changed.notify()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._stopping)
+                if not self._stopping:
+                    self._changed.wait(GATHER_SECONDS)
+                part, lost = self._waiting[:MAX_ROWS], self._lost
+            if not part:
+                return
+            try:
+                self._catalog.audit.add(part)
+            except S3SyncError as error:
+                _log.warning("the audit log waits: %s", error.message)
+                with self._changed:
+                    if self._stopping:
+                        _log.error("%d entries of the audit log are lost", len(self._waiting))
+                        return
+                    self._changed.wait(5.0)
+                continue
+            if lost:
+                _log.error("%d entries of the audit log are lost", lost)
+            with self._changed:
+                del self._waiting[: len(part)]
+                self._lost -= lost
+
+
+class Auditing:
+    """ASGI middleware: an entry for each request that may change something and is of somebody."""
+
+    def __init__(self, app: ASGIApp, *, writer: AuditWriter) -> None:
+        self._app = app
+        self._writer = writer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] != "http" or scope["method"] in _READING:
+            await self._app(scope, receive, send)
+            return
+        status = 500
+
+        async def noticed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noticed)
+        finally:
+            caller: Caller | None = scope.get(CALLER)
+            route = route_of(scope)
+            if caller is not None and not route.endswith(_ASKING):
+                self._writer.put(entry_of(scope, caller, route=route, status=status))
+
+
+def entry_of(scope: Scope, caller: Caller, *, route: str, status: int) -> AuditEntry:
+    """Return the entry of a request; of its path the ids are kept, of its body nothing."""
+    ids: dict[str, Any] = scope.get("path_params") or {}
+    client = scope.get("client")
+    return AuditEntry(
+        at=time.time(),
+        tenant=caller.tenant,
+        who=caller.who,
+        role=caller.role,
+        door="api" if route.startswith(("/api/", "/s3sync/")) else "console",
+        address=client[0] if client else None,
+        action=f"{scope['method']} {route}",
+        subject=" ".join(f"{name}={value}" for name, value in ids.items()),
+        outcome=str(status),
+    )

@@ -1,0 +1,91 @@
+"""What people did: rows that are added and read, never changed, and go when they are old."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.tables import audit
+
+MAX_TEXT = 500
+"""Characters that are kept of a text: what people send may be of any length."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One thing that somebody did or tried to do. It holds no payload, so no secret."""
+
+    at: float
+    """Seconds since 1970, by the clock of who wrote it."""
+    tenant: str | None
+    """None for the command line, which knows no tenants."""
+    who: str
+    """``token 3 (ci)``, ``anybody`` on a server without tokens, ``os user`` and a name."""
+    role: str
+    door: Literal["api", "console", "cli"]
+    address: str | None
+    """Where the request came from; None for the command line."""
+    action: str
+    """Method and route, or the command."""
+    subject: str
+    """Ids of the path, or the names that the command was given."""
+    outcome: str
+    """The status of the answer; ``done`` or the reason of an error for commands."""
+
+
+class Audit:
+    """The table ``audit``."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def add(self, entries: Sequence[AuditEntry]) -> None:
+        """Keep entries."""
+        if not entries:
+            return
+        with self._db.write() as tx:
+            tx.execute(audit.insert(), [_values(entry) for entry in entries])
+
+    def rows(
+        self,
+        *,
+        tenant: str | None = None,
+        since: float = 0.0,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[tuple[int, AuditEntry]]:
+        """Return entries with their numbers, the newest first.
+
+        Args:
+            tenant: of this one alone; None: of all, and of the command line.
+            since: no older ones, in seconds since 1970.
+            before: only those with a smaller number.
+            limit: at most so many.
+        """
+        query = sa.select(audit).where(audit.c.at >= since).order_by(audit.c.id.desc()).limit(limit)
+        if tenant is not None:
+            query = query.where(audit.c.tenant == tenant)
+        if before is not None:
+            query = query.where(audit.c.id < before)
+        with self._db.read() as tx:
+            return [_entry_of(row) for row in tx.execute(query)]
+
+    def prune(self, *, older_than_seconds: float) -> int:
+        """Forget what is older; returns how many entries that were."""
+        with self._db.write() as tx:
+            old = audit.c.at < self._db.now() - older_than_seconds
+            return tx.execute(audit.delete().where(old)).rowcount
+
+
+def _values(entry: AuditEntry) -> dict[str, Any]:
+    return {
+        name: value[:MAX_TEXT].replace("\0", "") if isinstance(value, str) else value
+        for name, value in asdict(entry).items()
+    }
+
+
+def _entry_of(row: sa.Row[Any]) -> tuple[int, AuditEntry]:
+    values = {column.name: row[at] for at, column in enumerate(audit.c)}
+    return values.pop("id"), AuditEntry(**values)

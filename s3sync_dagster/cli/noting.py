@@ -1,0 +1,72 @@
+"""What a command changes is written down, with the user of the operating system who did it."""
+
+import getpass
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from s3sync_dagster.catalog import Catalog
+from s3sync_dagster.catalog.audit import AuditEntry
+from s3sync_dagster.model.errors import S3SyncError
+
+CHANGES = frozenset(
+    {
+        *("source create", "source edit", "source move", "source pause", "source resume"),
+        "source delete",
+        *("token create", "token revoke"),
+        *("credential create", "credential delete", "credential rotate"),
+        *("sync", "retry", "approve-deletes", "repair", "rebuild", "reindex"),
+    }
+)
+_SUBJECTS = ("name", "source", "token_id", "credential_id", "tenant", "role", "bucket")
+"""Parameters that say what was changed; the others may be anything."""
+
+
+@contextmanager
+def noted(catalog: Catalog) -> Iterator[None]:
+    """Write an entry at the end of the block, if this command is one that changes something."""
+    context = click.get_current_context(silent=True)
+    command = context.command_path.partition(" ")[2] if context is not None else ""
+    if context is None or command not in CHANGES:
+        yield
+        return
+    outcome = "interrupted"
+    try:
+        yield
+        outcome = "done"
+    except S3SyncError as error:
+        outcome = error.reason
+        raise
+    except Exception:
+        outcome = "failed"
+        raise
+    finally:
+        entry = AuditEntry(
+            at=time.time(),
+            tenant=None,
+            who=f"os user {_user()}",
+            role="operator",
+            door="cli",
+            address=None,
+            action=command,
+            subject=_subject(context.params),
+            outcome=outcome,
+        )
+        try:
+            catalog.audit.add([entry])
+        except S3SyncError as error:
+            click.echo(f"This is not in the audit log: {error.message}", err=True)
+
+
+def _subject(given: Mapping[str, Any]) -> str:
+    return " ".join(f"{name}={given[name]}" for name in _SUBJECTS if given.get(name))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return "unknown"

@@ -1,0 +1,40 @@
+"""The audit log on SQLite and Postgres: newest first, by tenant, bounded by age."""
+
+from s3sync_dagster.catalog.audit import MAX_TEXT, AuditEntry
+
+
+def entry(clock, **changes):
+    values = {
+        "at": clock.seconds, "tenant": "t", "who": "token 1", "role": "owner", "door": "api",
+        "address": "10.0.0.1", "action": "DELETE /x", "subject": "source_id=1", "outcome": "204",
+    }  # fmt: skip
+    return AuditEntry(**(values | changes))
+
+
+def test_entries_come_back_newest_first_and_of_one_tenant_alone(catalog, clock):
+    first = entry(clock)
+    clock.seconds += 10
+    other, last = entry(clock, tenant="other"), entry(clock, outcome="404")
+    catalog.audit.add([first])
+    catalog.audit.add([other, last])
+    assert [one for _, one in catalog.audit.rows()] == [last, other, first]
+    mine = catalog.audit.rows(tenant="t")
+    assert [one for _, one in mine] == [last, first]
+    assert catalog.audit.rows(tenant="t", before=mine[0][0]) == mine[1:]
+    assert catalog.audit.rows(tenant="t", since=clock.seconds) == mine[:1]
+    assert catalog.audit.rows(limit=1) == mine[:1]
+
+
+def test_what_people_send_is_bounded_and_has_no_zero_bytes(catalog, clock):
+    catalog.audit.add([entry(clock, subject="a\0" + "x" * 10_000)])
+    [(_, kept)] = catalog.audit.rows()
+    assert kept.subject.startswith("ax")
+    assert len(kept.subject) <= MAX_TEXT
+
+
+def test_old_entries_go(catalog, clock):
+    catalog.audit.add([entry(clock)])
+    clock.seconds += 100
+    catalog.audit.add([entry(clock)])
+    assert catalog.audit.prune(older_than_seconds=50) == 1
+    assert len(catalog.audit.rows()) == 1
