@@ -25,7 +25,7 @@ from s3sync_dagster.defs.sensors import (
     build_dispatch_sensor,
     build_intake_sensor,
 )
-from s3sync_dagster.defs.source import RESOURCES, build_source_definitions
+from s3sync_dagster.defs.source import RESOURCES, Attributes, build_source_definitions
 from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.settings import load_settings
@@ -45,6 +45,7 @@ def build_definitions(
     origin: Origin = "python",
     chroma: ChromaResource | None = None,
     name: str = "",
+    attributes: Attributes | None = None,
 ) -> dg.Definitions:
     """Return one ``Definitions`` of all sources.
 
@@ -65,13 +66,15 @@ def build_definitions(
             names it (``S3SYNC_CHROMA_URL``, ``CHROMA_API_KEY``), as for the command line.
         name: before the names of the shared sensors and behind those of the resources, such as
             ``red_dispatch`` and ``chroma_red``.
+        attributes: returns each asset's spec with what a project wants it to have besides: a
+            freshness policy, an automation condition, tags, kinds, another description.
 
     Raises:
         InvalidSetting: the name has other characters than letters, digits and underscores.
     """
     if name:
         validate_source_name(name)
-    building = _Building(list(problems), chroma, name)
+    building = _Building(list(problems), chroma, name, attributes)
     for resource in declared:
         if chroma is None:
             building.require_chroma()
@@ -82,8 +85,15 @@ def build_definitions(
 
 
 class _Building:
-    def __init__(self, problems: list[str], chroma: ChromaResource | None, name: str) -> None:
+    def __init__(
+        self,
+        problems: list[str],
+        chroma: ChromaResource | None,
+        name: str,
+        attributes: Attributes | None,
+    ) -> None:
         self._problems = problems
+        self._attributes = attributes
         self._resources: dict[str, Any] = dict(RESOURCES)
         self._before, behind = (f"{name}_", f"_{name}") if name else ("", "")
         self._runtime_key = RUNTIME_KEY
@@ -157,6 +167,7 @@ class _Building:
             sensor=own_sensor,
             resources=self._resources,
             runtime_key=self._runtime_key,
+            attributes=self._attributes,
         )
         self._built.append(one)
         self._names.append(resource.name)

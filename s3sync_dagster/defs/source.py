@@ -21,6 +21,7 @@ from s3sync_dagster.defs.sensors import build_listing_sensor
 from s3sync_dagster.model.source import AutoSync, Source
 
 MAX_RUN_SECONDS = 3600
+Attributes = Callable[[dg.AssetSpec], dg.AssetSpec]
 BACKFILL_KEYS = 500
 RESOURCES: Mapping[str, Any] = {RUNTIME_KEY: runtime_resource, MEMORY_KEY: batch_memory}
 """What each source's ops need."""
@@ -35,6 +36,7 @@ def build_source_definitions(
     sensor: bool = True,
     resources: Mapping[str, Any] = RESOURCES,
     runtime_key: str = RUNTIME_KEY,
+    attributes: Attributes | None = None,
 ) -> dg.Definitions:
     """Return the definitions of one source.
 
@@ -44,6 +46,7 @@ def build_source_definitions(
         sensor: False for sources that share ``catalog_auto_sync``.
         resources: what opens the parts of a run, what it needs itself, and the memory of batches.
         runtime_key: which of them opens the parts.
+        attributes: returns the asset's spec with what a project wants it to have besides.
 
     Raises:
         InvalidSetting: a setting breaks its rule, such as a name that cannot name an asset.
@@ -75,9 +78,10 @@ def build_source_definitions(
         documents = extract.alias("extract")()
         return upsert.alias("upsert")(chunk.alias("chunk")(documents))
 
+    asset = index if attributes is None else index.map_asset_specs(attributes)
     job = dg.define_asset_job(
         job_name(name),
-        selection=dg.AssetSelection.assets(index).without_checks(),
+        selection=dg.AssetSelection.assets(asset).without_checks(),
         executor_def=dg.in_process_executor,
         tags={SOURCE_TAG: name, "dagster/max_runtime": str(MAX_RUN_SECONDS)},
         description=f"Bring {declared.collection_name!r} in line with objects of {name!r}.",
@@ -86,7 +90,7 @@ def build_source_definitions(
     if sensor and declared.list_interval_seconds > 0:
         sensors.append(build_listing_sensor(name, declared, lookup, runtime_key))
     parts: dict[str, Any] = {
-        "assets": [index],
+        "assets": [asset],
         "asset_checks": [build_checks(declared, lookup, runtime_key)],
         "resources": {**resources, f"source_{name}": source},
     }

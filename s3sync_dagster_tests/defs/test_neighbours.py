@@ -1,5 +1,8 @@
 """Our definitions beside those of other people, in one code location."""
 
+from datetime import timedelta
+from pathlib import Path
+
 import dagster as dg
 import pytest
 
@@ -53,6 +56,65 @@ def test_executor_and_jobs_of_other_people_are_left_alone():
     plain = dg.Definitions(jobs=[theirs])
     names = [one.resolve_job_def("theirs").executor_def.name for one in (alone, plain)]
     assert names == ["multi_or_in_process_executor"] * 2
+
+
+def test_a_project_gives_its_assets_what_it_wants_them_to_have():
+    def attributes(spec):
+        fresh = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=6))
+        return spec.replace_attributes(freshness_policy=fresh).merge_attributes(tags={"tier": "1"})
+
+    definitions = build_definitions([s3("docs")], attributes=attributes)
+    spec = definitions.resolve_asset_graph().get(dg.AssetKey(["s3", "docs"]))
+    assert spec.tags["tier"] == "1"
+    assert spec.tags["s3sync/source"] == "docs"
+    assert spec.freshness_policy.fail_window.to_timedelta() == timedelta(hours=6)
+    assert list(definitions.resolve_job_def("index_docs").graph.node_dict)
+    assert PROBLEMS not in definitions.metadata or len(definitions.metadata[PROBLEMS].value) == 1
+
+
+def test_what_is_downstream_follows_although_one_object_never_worked(monkeypatch):
+    """``eager`` waits until no partition is missing, which a damaged file is for ever."""
+    docs = dg.AssetKey(["s3", "docs"])
+    condition = dg.AutomationCondition.any_deps_updated() & ~dg.AutomationCondition.in_progress()
+
+    @dg.asset(deps=[docs], automation_condition=condition)
+    def digest():
+        """Of all objects."""
+
+    definitions = dg.Definitions.merge(
+        build_definitions([s3("docs")]), dg.Definitions(assets=[digest])
+    )
+    with dg.instance_for_test() as instance:
+        instance.add_dynamic_partitions("s3_docs", ["good", "bad"])
+
+        def asked(before):
+            return dg.evaluate_automation_conditions(
+                defs=definitions,
+                instance=instance,
+                asset_selection=dg.AssetSelection.assets(digest),
+                cursor=before.cursor if before else None,
+            )
+
+        first = asked(None)
+        assert first.total_requested == 0
+        instance.report_runless_asset_event(dg.AssetMaterialization(docs, partition="good"))
+        second = asked(first)
+        assert second.total_requested == 1
+        observed = dg.AssetObservation(docs, partition="good")
+        instance.report_runless_asset_event(observed)
+        assert asked(second).total_requested == 0, "what was only observed is no news"
+
+
+def test_the_example_of_the_documents_loads():
+    page = (Path(__file__).parents[2] / "docs" / "dagster.md").read_text("utf-8")
+    section = page.partition("## Your own assets")[2]
+    code = section.partition("```python\n")[2].partition("```")[0]
+    names = {"__name__": "example"}
+    exec(compile(code, "docs/dagster.md", "exec"), names)
+    repository = names["defs"].get_repository_def()
+    graph = repository.asset_graph
+    assert graph.get(dg.AssetKey("digest")).parent_keys == {dg.AssetKey(["s3", "handbook"])}
+    assert graph.get(dg.AssetKey(["s3", "handbook"])).freshness_policy is not None
 
 
 def test_several_teams_share_a_location_each_with_its_chroma():
