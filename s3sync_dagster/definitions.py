@@ -75,4 +75,6 @@ def read_catalog_sources(
 def defs() -> dg.Definitions:
     """Load the sources of the catalog."""
     sources, problems = read_catalog_sources(load_settings())
-    return build_definitions(catalog_sources=sources, problems=problems)
+    ours = build_definitions(catalog_sources=sources, problems=problems)
+    # This location is ours alone: a process for each step would only cost time.
+    return dg.Definitions.merge(ours, dg.Definitions(executor=dg.in_process_executor))

@@ -138,6 +138,7 @@ def _checks(parts: Parts, options: ApiOptions) -> dict[str, Check]:
     if options.dagster_url is not None:
         dagster = DagsterRuns(
             options.dagster_url,
+            location=options.dagster_location,
             timeout_seconds=CHECK_SECONDS,
             headers=pass_headers(parts.settings),
         )

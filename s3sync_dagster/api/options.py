@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.ports.aws_guard import DEFAULT_TRUSTED, trusted_tenants
+from s3sync_dagster.ports.dagster_runs import LOCATION
 from s3sync_dagster.settings import Settings
 
 MAX_FILE_BYTES = 200 * 1024 * 1024
@@ -51,6 +52,8 @@ class ApiOptions:
     """Set by ``serve``: nobody but this machine reaches the server."""
     dagster_url: str | None = None
     """``S3SYNC_DAGSTER_URL``: the webserver that launches runs; None: sensors dispatch."""
+    dagster_location: str = LOCATION
+    """``S3SYNC_DAGSTER_LOCATION``: the code location there whose jobs index the sources."""
     dagster_public_url: str | None = None
     """``S3SYNC_DAGSTER_PUBLIC_URL``: where people's browsers find Dagster; else the above."""
     environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
@@ -103,6 +106,7 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         loopback=loopback,
         environment=environ,
         dagster_url=environ.get("S3SYNC_DAGSTER_URL") or None,
+        dagster_location=environ.get("S3SYNC_DAGSTER_LOCATION") or LOCATION,
         dagster_public_url=(
             environ.get("S3SYNC_DAGSTER_PUBLIC_URL") or environ.get("S3SYNC_DAGSTER_URL") or ""
         ).rstrip("/")

@@ -46,7 +46,9 @@ def serve(settings: Settings, *, host: str = LOOPBACK, port: int = 8200) -> None
         dispatch = tracer = None
         if options.dagster_url is not None:
             headers = pass_headers(settings)
-            dagster = stack.enter_context(DagsterRuns(options.dagster_url, headers=headers))
+            dagster = stack.enter_context(
+                DagsterRuns(options.dagster_url, location=options.dagster_location, headers=headers)
+            )
             dispatch = Launcher(parts.catalog, dagster)
         if options.trace_url is not None:
             tracer = stack.enter_context(exporting(options.trace_url))

@@ -205,7 +205,7 @@ def _chroma(parts: Parts) -> str:
 def _dagster(settings: Settings) -> Check | str:
     stack = running_stack(settings)
     if stack is None:
-        return "no stack runs in this folder: s3sync up"
+        return "no `s3sync up` runs in this folder; a Dagster of your own is not seen from here"
     try:
         headers = pass_headers(settings)
         answer = httpx.get(f"{stack.dagster}/server_info", headers=headers, timeout=WAIT_SECONDS)

@@ -162,7 +162,10 @@ def _advice(source: Source, one: dict[str, Any]) -> list[str]:
         )
     if one["auto_sync"] != AutoSync.NONE and not one["paused"]:
         if not one["stack"]:
-            found.append("no stack runs in this folder to work on it: s3sync up")
+            found.append(
+                "no `s3sync up` runs in this folder to work on it; a Dagster of your own is not "
+                "seen from here"
+            )
         elif one["sensor_on"] is False:
             found.append(f"its sensor {one['sensor']} is switched off in the Dagster UI")
     return found

@@ -9,23 +9,26 @@ from typing import Any
 
 import dagster as dg
 
+from s3sync_dagster.core.keys import validate_source_name
 from s3sync_dagster.core.state import Origin
 from s3sync_dagster.defs.chroma_resource import ChromaResource
 from s3sync_dagster.defs.resources import (
+    RUNTIME_KEY,
     AnySource,
     CatalogSource,
     DeclaredSource,
     Runtime,
-    runtime_of_named_chroma,
+    runtime_with_chroma,
 )
 from s3sync_dagster.defs.sensors import (
     build_catalog_listing_sensor,
     build_dispatch_sensor,
     build_intake_sensor,
 )
-from s3sync_dagster.defs.source import RESOURCES, build_source_definitions
+from s3sync_dagster.defs.source import RESOURCES, Attributes, build_source_definitions
 from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
 from s3sync_dagster.model.source import Source
+from s3sync_dagster.settings import load_settings
 
 _log = logging.getLogger(__name__)
 
@@ -41,8 +44,14 @@ def build_definitions(
     problems: Iterable[str] = (),
     origin: Origin = "python",
     chroma: ChromaResource | None = None,
+    name: str = "",
+    attributes: Attributes | None = None,
 ) -> dg.Definitions:
     """Return one ``Definitions`` of all sources.
+
+    They merge with those of other people: there is no executor among them, and what is not named
+    after a source begins with ``s3sync`` or is the sensor ``dispatch``. A second call in one code
+    location needs a ``name``; sources that share a queue belong into one call.
 
     Each source is built on its own: one that cannot be built is left out, logged and named in
     the metadata of the code location, since a single invalid name would take all sensors of all
@@ -55,9 +64,20 @@ def build_definitions(
         origin: who declares them, ``python`` or ``yaml``.
         chroma: the Chroma of these sources, shown as resource ``chroma``; None: the environment
             names it (``S3SYNC_CHROMA_URL``, ``CHROMA_API_KEY``), as for the command line.
+        name: before the names of the shared sensors and behind those of the resources, such as
+            ``red_dispatch`` and ``chroma_red``.
+        attributes: returns each asset's spec with what a project wants it to have besides: a
+            freshness policy, an automation condition, tags, kinds, another description.
+
+    Raises:
+        InvalidSetting: the name has other characters than letters, digits and underscores.
     """
-    building = _Building(list(problems), chroma)
+    if name:
+        validate_source_name(name)
+    building = _Building(list(problems), chroma, name, attributes)
     for resource in declared:
+        if chroma is None:
+            building.require_chroma()
         building.add(resource, origin=origin)
     for source in catalog_sources:
         building.add_from_catalog(source)
@@ -65,15 +85,38 @@ def build_definitions(
 
 
 class _Building:
-    def __init__(self, problems: list[str], chroma: ChromaResource | None) -> None:
+    def __init__(
+        self,
+        problems: list[str],
+        chroma: ChromaResource | None,
+        name: str,
+        attributes: Attributes | None,
+    ) -> None:
         self._problems = problems
+        self._attributes = attributes
         self._resources: dict[str, Any] = dict(RESOURCES)
+        self._before, behind = (f"{name}_", f"_{name}") if name else ("", "")
+        self._runtime_key = RUNTIME_KEY
         if chroma is not None:
-            self._resources |= {"s3sync": runtime_of_named_chroma, "chroma": chroma}
+            self._runtime_key, chroma_key = f"{RUNTIME_KEY}{behind}", f"chroma{behind}"
+            runtime = runtime_with_chroma(chroma_key)
+            self._resources |= {self._runtime_key: runtime, chroma_key: chroma}
         self._built: list[dg.Definitions] = []
         self._names: list[str] = []
         self._catalog_names: list[str] = []
         self._queues: dict[str, list[Find]] = {}
+
+    def require_chroma(self) -> None:
+        """Say once that nothing can be indexed, where no Chroma is named."""
+        settings = load_settings()
+        if settings.chroma_url is None and settings.chroma_api_key is None:
+            told = (
+                "no Chroma is named, so nothing is indexed: set S3SYNC_CHROMA_URL (or "
+                "CHROMA_API_KEY), or hand a ChromaResource to build_definitions"
+            )
+            if told not in self._problems:
+                self._problems.append(told)
+                _log.warning("%s", told)
 
     def add(self, resource: DeclaredSource, *, origin: Origin) -> None:
         def build() -> None:
@@ -94,25 +137,37 @@ class _Building:
         jobs = [job for one in self._built for job in one.jobs or []]
         sensors: list[dg.SensorDefinition] = []
         if jobs:
-            sensors.append(build_dispatch_sensor(jobs, self._names))
+            sensors.append(self._shared(build_dispatch_sensor, "dispatch", jobs, self._names))
         if self._catalog_names:
-            sensors.append(build_catalog_listing_sensor(self._catalog_names))
+            sensors.append(
+                self._shared(build_catalog_listing_sensor, "catalog_auto_sync", self._catalog_names)
+            )
         for url, finds in self._queues.items():
-            sensors.append(build_intake_sensor(_sensor_name(url, sensors), url, jobs, _all(finds)))
+            wanted = f"{self._before}{_sensor_name(url, sensors)}"
+            sensors.append(build_intake_sensor(wanted, url, jobs, _all(finds), self._runtime_key))
         base = dg.Definitions(
             sensors=sensors,
             resources=self._resources,
-            executor=dg.in_process_executor,
             metadata={PROBLEMS: dg.MetadataValue.json(self._problems)} if self._problems else None,
         )
         return dg.Definitions.merge(base, *self._built)
+
+    def _shared(
+        self, build: Callable[..., dg.SensorDefinition], name: str, *arguments: Any
+    ) -> dg.SensorDefinition:
+        return build(*arguments, name=f"{self._before}{name}", runtime_key=self._runtime_key)
 
     def _build(self, resource: AnySource, source: Source, find: Find, *, own_sensor: bool) -> None:
         # Dagster compares some names without regard to case where files stand for them.
         if resource.name.lower() in (name.lower() for name in self._names):
             raise InvalidSetting(f"The name {resource.name!r} is taken by another source.")
         one = build_source_definitions(
-            resource, find=find, sensor=own_sensor, resources=self._resources
+            resource,
+            find=find,
+            sensor=own_sensor,
+            resources=self._resources,
+            runtime_key=self._runtime_key,
+            attributes=self._attributes,
         )
         self._built.append(one)
         self._names.append(resource.name)

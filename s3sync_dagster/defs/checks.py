@@ -12,7 +12,7 @@ import dagster as dg
 from s3sync_dagster.core.naming import asset_path
 from s3sync_dagster.core.plan import record_ids
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, ListingState
-from s3sync_dagster.defs.resources import Runtime
+from s3sync_dagster.defs.resources import RUNTIME_KEY, Runtime
 from s3sync_dagster.engine.ports import CollectionPort
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import AutoSync, Source
@@ -27,7 +27,9 @@ RECORDS_A_CALL = 1000
 CheckResult = dg.AssetCheckResult
 
 
-def build_checks(declared: Source, find: Callable[[Runtime], Source]) -> dg.AssetChecksDefinition:
+def build_checks(
+    declared: Source, find: Callable[[Runtime], Source], runtime_key: str = RUNTIME_KEY
+) -> dg.AssetChecksDefinition:
     """Return the checks of a source, which people launch together or one by one."""
     name, asset = declared.name, dg.AssetKey(asset_path(declared))
 
@@ -38,10 +40,10 @@ def build_checks(declared: Source, find: Callable[[Runtime], Source]) -> dg.Asse
             for check, (description, _) in CHECKS.items()
         ],
         can_subset=True,
-        required_resource_keys={"s3sync"},
+        required_resource_keys={runtime_key},
     )
     def checks(context: dg.AssetCheckExecutionContext) -> Iterator[CheckResult]:
-        runtime: Runtime = context.resources.s3sync
+        runtime: Runtime = getattr(context.resources, runtime_key)
         source = find(runtime)
         for key in sorted(context.selected_asset_check_keys):
             result = CHECKS[key.name][1](runtime, source)

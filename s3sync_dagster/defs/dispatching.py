@@ -68,6 +68,21 @@ class InstanceRuns:
         return "overdue" if started and now - started > BEGIN_SECONDS else "working"
 
 
+def why_not_now(runtime: Runtime) -> str | None:
+    """Return why no work is handed out while some waits: Chroma is not named, or does not answer.
+
+    Each run would end in failure, and each of its keys would have used up an attempt. A Chroma
+    that code names is not asked: an embedded one lets one process in.
+    """
+    if runtime.parts.connect is not None or not runtime.parts.catalog.batches.pending_sources():
+        return None
+    try:
+        runtime.parts.collections.heartbeat()  # type: ignore[attr-defined]
+    except S3SyncError as error:
+        return f"nothing is handed out: {error.message}"
+    return None
+
+
 class Dispatcher:
     """Hands pending work of this code location's sources to runs, tick by tick."""
 

@@ -5,6 +5,7 @@ in one process. One object's failure never fails another's; ``core.alarm`` decid
 op ends the run in failure.
 """
 
+import multiprocessing
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from s3sync_dagster.defs.dagster_internals.pooling import pool_connections
 from s3sync_dagster.defs.dispatching import InstanceRuns
 from s3sync_dagster.defs.events import report_keys, report_source, show_failed
 from s3sync_dagster.defs.heartbeat import keep_alive
-from s3sync_dagster.defs.resources import Runtime
+from s3sync_dagster.defs.resources import MEMORY_KEY, RUNTIME_KEY, Runtime
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.run import BatchFailed, BatchRun
 from s3sync_dagster.engine.dispatching import tell_partitions
@@ -48,6 +49,7 @@ class OpsBatch:
     """What passes between the ops."""
 
     source: Source
+    runtime: Runtime
     leased: Leased
     asked: bool
     """A person or a backfill launched the run for just these keys; else dispatch did."""
@@ -87,40 +89,52 @@ class OpsBatch:
         )
 
 
-@dg.op(
-    out=dg.Out(io_manager_key="in_memory"),
-    required_resource_keys={"s3sync"},
-    description="Cut the documents into chunks.",
-)
-def chunk(context: dg.OpExecutionContext, batch: OpsBatch) -> OpsBatch:
+@dg.op(out=dg.Out(io_manager_key=MEMORY_KEY), description="Cut the documents into chunks.")
+def chunk(context: dg.OpExecutionContext, batch: OpsBatch | None) -> OpsBatch | None:
     """Step two; the same op for all sources, since each definition costs every process time."""
+    if batch is not None:
+        _chunk(context, batch)
+    return batch
+
+
+def _chunk(context: dg.OpExecutionContext, batch: OpsBatch) -> None:
     if batch.run is not None and not batch.lost:
         with _as_dagster_has_it(context, batch):
             cutting = batch.run.chunk()  # what was read ahead is cut already
             context.log.info(f"{cutting} documents are cut, the first of them written meanwhile")
-    return batch
 
 
-def build_ops(name: str, find: Callable[[Runtime], Source]) -> tuple[Any, Any]:
+def build_ops(
+    name: str, find: Callable[[Runtime], Source], runtime_key: str = RUNTIME_KEY
+) -> tuple[Any, Any]:
     """Return ``extract`` and ``upsert`` of a source.
 
     Args:
         name: the source's name.
         find: gives the source as the catalog has it (registering one that code declares).
+        runtime_key: the resource that opens the parts of a run.
     """
-    resources = {"s3sync", f"source_{name}"}
+    resources = {runtime_key, f"source_{name}"}
 
-    @dg.op(name=f"{name}__extract", out=dg.Out(io_manager_key="in_memory"),
+    @dg.op(name=f"{name}__extract", out=dg.Out(io_manager_key=MEMORY_KEY),
            required_resource_keys=resources,
            description="Read the objects that need work and extract their text.")  # fmt: skip
-    def extract(context: dg.OpExecutionContext, config: ExtractConfig) -> OpsBatch:
-        runtime: Runtime = context.resources.s3sync
+    def extract(context: dg.OpExecutionContext, config: ExtractConfig) -> OpsBatch | None:
+        batch = begin(context, config)
+        if not _is_a_step_alone():
+            return batch
+        _chunk(context, batch)
+        _finish(context, batch)
+        return None
+
+    def begin(context: dg.OpExecutionContext, config: ExtractConfig) -> OpsBatch:
+        runtime: Runtime = getattr(context.resources, runtime_key)
         pool_connections(context.instance)
         source = find(runtime)
         if SOURCE_TAG not in context.run.tags:  # people's runs and backfills know no job's tags
             context.instance.add_run_tags(context.run_id, {SOURCE_TAG: source.name})
         leased, asked = _lease(context, runtime, source, config)
-        batch = OpsBatch(source, leased, asked=asked)
+        batch = OpsBatch(source, runtime, leased, asked=asked)
         lease = batch.leased.lease
         if lease is None:
             context.log.info("nothing to do: every key is with another run, or already done")
@@ -157,29 +171,41 @@ def build_ops(name: str, find: Callable[[Runtime], Source]) -> tuple[Any, Any]:
         return batch
 
     @dg.op(name=f"{name}__upsert", out=dg.Out(dg.Nothing, is_required=False),
-           required_resource_keys={"s3sync"},
            description="Embed what is new, write it to Chroma, delete what is stale.")  # fmt: skip
-    def upsert(context: dg.OpExecutionContext, batch: OpsBatch):  # noqa: ANN202  (a generator)
-        _tell_asides(context, batch, batch.leased.asides)
-        if batch.run is not None:
-            _upsert(context, batch, batch.run)
-        if batch.fails():
-            show_failed(context, batch.asset_key, batch.unshown)
-            shown = dict(list(batch.failed.items())[:SHOWN_FAILURES])
-            raise DataFailure(
-                f"{len(batch.failed)} of {len(batch.told)} keys failed; the others are done. "
-                "What can pass by itself is tried again; `s3sync failures` lists the rest.",
-                metadata={"failures": dg.MetadataValue.json(shown), **batch.counts},
-            )
-        if batch.failed:
-            context.log.warning(
-                f"{len(batch.failed)} of {len(batch.told)} keys failed, {batch.news} of them for "
-                "the first time: no reason for this run to fail. `s3sync failures` lists them."
-            )
+    def upsert(context: dg.OpExecutionContext, batch: OpsBatch | None):  # noqa: ANN202  (a generator)
+        if batch is not None:
+            _finish(context, batch)
         return
         yield
 
     return extract, upsert
+
+
+def _is_a_step_alone() -> bool:
+    """Return whether an executor gave this step a process of its own: it does all of the work.
+
+    What passes between the ops is in memory. A project's own executor may be another than ours.
+    """
+    return multiprocessing.parent_process() is not None
+
+
+def _finish(context: dg.OpExecutionContext, batch: OpsBatch) -> None:
+    _tell_asides(context, batch, batch.leased.asides)
+    if batch.run is not None:
+        _upsert(context, batch, batch.run)
+    if batch.fails():
+        show_failed(context, batch.asset_key, batch.unshown)
+        shown = dict(list(batch.failed.items())[:SHOWN_FAILURES])
+        raise DataFailure(
+            f"{len(batch.failed)} of {len(batch.told)} keys failed; the others are done. "
+            "What can pass by itself is tried again; `s3sync failures` lists the rest.",
+            metadata={"failures": dg.MetadataValue.json(shown), **batch.counts},
+        )
+    if batch.failed:
+        context.log.warning(
+            f"{len(batch.failed)} of {len(batch.told)} keys failed, {batch.news} of them for "
+            "the first time: no reason for this run to fail. `s3sync failures` lists them."
+        )
 
 
 def _lease(
@@ -205,7 +231,7 @@ def _lease(
 
 
 def _upsert(context: dg.OpExecutionContext, batch: OpsBatch, run: BatchRun) -> None:
-    runtime: Runtime = context.resources.s3sync
+    runtime = batch.runtime
     catalog = runtime.parts.catalog
     if not batch.lost:
         tell_others = run.parts.report
@@ -233,7 +259,7 @@ def _upsert(context: dg.OpExecutionContext, batch: OpsBatch, run: BatchRun) -> N
 
 
 def _tell_partitions(context: dg.OpExecutionContext, batch: OpsBatch) -> None:
-    catalog = context.resources.s3sync.parts.catalog
+    catalog = batch.runtime.parts.catalog
     tell_partitions(catalog, InstanceRuns(context.instance), batch.source, batch.leased.keys)
 
 
@@ -290,7 +316,7 @@ def _as_dagster_has_it(context: dg.OpExecutionContext, batch: OpsBatch) -> Itera
             batch.asset_key,
             [*batch.unshown, *(one for one in failed.outcomes if not one.result.done)],
         )
-        tell_others = context.resources.s3sync.hooks.get("report")
+        tell_others = batch.runtime.hooks.get("report")
         if tell_others is not None:
             tell_others(failed.outcomes)
         raise DataFailure(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -138,6 +139,9 @@ class Runtime:
             self.at_end.pop()()
 
 
+RUNTIME_KEY = "s3sync"
+MEMORY_KEY = "s3sync_memory"
+"""Names of resources that no project of somebody else has."""
 _RUNTIME = "Catalog, Chroma, models and worker processes of this deployment."
 
 
@@ -147,12 +151,42 @@ def runtime_resource(_context: dg.InitResourceContext) -> Iterator[Runtime]:
     yield from _runtime(open_parts(load_settings()))
 
 
-@dg.resource(description=_RUNTIME, required_resource_keys={"chroma"})
-def runtime_of_named_chroma(context: dg.InitResourceContext) -> Iterator[Runtime]:
-    """Give a run its parts, with the Chroma of the resource ``chroma``."""
-    parts = open_parts(load_settings())
-    parts.connect = context.resources.chroma.open_collections
-    yield from _runtime(parts)
+@cache
+def runtime_with_chroma(chroma_key: str) -> dg.ResourceDefinition:
+    """Return what gives a run its parts, with the Chroma of that resource.
+
+    One definition a key: Dagster merges definitions whose resources are the same objects.
+    """
+
+    @dg.resource(description=_RUNTIME, required_resource_keys={chroma_key})
+    def runtime(context: dg.InitResourceContext) -> Iterator[Runtime]:
+        parts = open_parts(load_settings())
+        parts.connect = getattr(context.resources, chroma_key).open_collections
+        yield from _runtime(parts)
+
+    return runtime
+
+
+class BatchMemory(dg.IOManager):
+    """Hands a batch from op to op of a process; in another one there is nothing to hand on."""
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[str, ...], Any] = {}
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Keep a batch."""
+        self._values[tuple(context.get_identifier())] = obj
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """Return it; None in a process of another step (see ``defs.ops``)."""
+        assert context.upstream_output is not None
+        return self._values.get(tuple(context.upstream_output.get_identifier()))
+
+
+@dg.io_manager(description="Batches, in memory: they hold what no file can.")
+def batch_memory(_context: dg.InitResourceContext) -> BatchMemory:
+    """Give a run its memory."""
+    return BatchMemory()
 
 
 def _runtime(parts: Parts) -> Iterator[Runtime]:

@@ -12,9 +12,9 @@ import dagster as dg
 from s3sync_dagster.core.naming import job_name
 from s3sync_dagster.core.source_identity import refusal
 from s3sync_dagster.defs.dagster_internals.pooling import pool_connections
-from s3sync_dagster.defs.dispatching import Dispatcher
+from s3sync_dagster.defs.dispatching import Dispatcher, why_not_now
 from s3sync_dagster.defs.housekeeping import keep_minutes
-from s3sync_dagster.defs.resources import Runtime
+from s3sync_dagster.defs.resources import RUNTIME_KEY, Runtime
 from s3sync_dagster.engine.intake import take_messages
 from s3sync_dagster.engine.listing_turns import BUDGET_SECONDS, list_in_turn, list_when_due
 from s3sync_dagster.model.errors import S3SyncError
@@ -27,7 +27,10 @@ DISPATCH_TICK_SECONDS = 1
 
 
 def build_listing_sensor(
-    name: str, declared: Source, find: Callable[[Runtime], Source]
+    name: str,
+    declared: Source,
+    find: Callable[[Runtime], Source],
+    runtime_key: str = RUNTIME_KEY,
 ) -> dg.SensorDefinition:
     """Return ``<name>_auto_sync``."""
 
@@ -36,7 +39,7 @@ def build_listing_sensor(
         job_name=job_name(name),
         minimum_interval_seconds=min(LISTING_TICK_SECONDS, declared.list_interval_seconds),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        required_resource_keys={"s3sync"},
+        required_resource_keys={runtime_key},
         description=(
             f"Lists {declared.place.address()} every "
             f"{declared.list_interval_seconds} s and asks for work on what is new, changed or "
@@ -44,7 +47,7 @@ def build_listing_sensor(
         ),
     )
     def auto_sync(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        runtime: Runtime = context.resources.s3sync
+        runtime: Runtime = getattr(context.resources, runtime_key)
         try:
             source = find(runtime)
             text = list_when_due(runtime.parts.listing, source, log=context.log.warning)
@@ -60,20 +63,22 @@ def build_listing_sensor(
     return auto_sync
 
 
-def build_catalog_listing_sensor(names: Sequence[str]) -> dg.SensorDefinition:
+def build_catalog_listing_sensor(
+    names: Sequence[str], *, name: str = "catalog_auto_sync", runtime_key: str = RUNTIME_KEY
+) -> dg.SensorDefinition:
     """Return ``catalog_auto_sync``, which lists the sources of the catalog in turn."""
 
     @dg.sensor(
-        name="catalog_auto_sync",
+        name=name,
         job_name=job_name(names[0]),
         minimum_interval_seconds=LISTING_TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        required_resource_keys={"s3sync"},
+        required_resource_keys={runtime_key},
         description="Lists the sources that were created in the catalog, each at its interval. "
         "The cursor is the source whose turn was last, so that none starves.",
     )
     def catalog_auto_sync(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        runtime: Runtime = context.resources.s3sync
+        runtime: Runtime = getattr(context.resources, runtime_key)
         try:
             text, last = list_in_turn(
                 runtime.parts.listing, names, after=context.cursor, log=context.log.warning
@@ -88,7 +93,11 @@ def build_catalog_listing_sensor(names: Sequence[str]) -> dg.SensorDefinition:
 
 
 def build_intake_sensor(
-    name: str, queue_url: str, jobs: Sequence[Any], find: Callable[[Runtime], list[Source]]
+    name: str,
+    queue_url: str,
+    jobs: Sequence[Any],
+    find: Callable[[Runtime], list[Source]],
+    runtime_key: str = RUNTIME_KEY,
 ) -> dg.SensorDefinition:
     """Return ``<queue>_intake``, the one consumer of a queue."""
 
@@ -97,14 +106,14 @@ def build_intake_sensor(
         jobs=jobs,
         minimum_interval_seconds=DISPATCH_TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        required_resource_keys={"s3sync"},
+        required_resource_keys={runtime_key},
         description=(
             f"Takes S3 events from {queue_url} and asks for work on what they name, in every "
             "source that they meet. A message is deleted only after its work is committed."
         ),
     )
     def intake(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        runtime: Runtime = context.resources.s3sync
+        runtime: Runtime = getattr(context.resources, runtime_key)
         pool_connections(context.instance)
         try:
             sources = find(runtime)
@@ -122,6 +131,9 @@ def build_intake_sensor(
             if not found.touched:
                 return skipped
             dispatcher = Dispatcher(runtime, context.instance, [source.name for source in sources])
+            hindrance = why_not_now(runtime)
+            if hindrance is not None:
+                return dg.SkipReason(f"{found.counts.describe()}; {hindrance}")
             requests = dispatcher.requests(only=found.touched)
             return dg.SensorResult(run_requests=requests) if requests else skipped
         except S3SyncError as error:
@@ -132,15 +144,21 @@ def build_intake_sensor(
     return intake
 
 
-def build_dispatch_sensor(jobs: Sequence[Any], names: Sequence[str]) -> dg.SensorDefinition:
+def build_dispatch_sensor(
+    jobs: Sequence[Any],
+    names: Sequence[str],
+    *,
+    name: str = "dispatch",
+    runtime_key: str = RUNTIME_KEY,
+) -> dg.SensorDefinition:
     """Return ``dispatch``, which turns pending work of all sources into runs."""
 
     @dg.sensor(
-        name="dispatch",
+        name=name,
         jobs=jobs,
         minimum_interval_seconds=DISPATCH_TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        required_resource_keys={"s3sync"},
+        required_resource_keys={runtime_key},
         description=(
             "Reserves batches of pending work and requests a run for each; releases batches whose "
             "run or process has ended; takes back partitions of objects that are gone; once a "
@@ -149,13 +167,16 @@ def build_dispatch_sensor(jobs: Sequence[Any], names: Sequence[str]) -> dg.Senso
         ),
     )
     def dispatch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        runtime: Runtime = context.resources.s3sync
+        runtime: Runtime = getattr(context.resources, runtime_key)
         pool_connections(context.instance)
         cursor = context.cursor
         try:
             dispatcher = Dispatcher(runtime, context.instance, names)
             notes = dispatcher.keep_house(log=context.log.info)
-            requests = dispatcher.requests()
+            hindrance = why_not_now(runtime)
+            if hindrance is not None:
+                notes.append(hindrance)
+            requests = [] if hindrance else dispatcher.requests()
             if not requests:  # work first: a minute without it comes soon enough
                 minutes, cursor = keep_minutes(
                     runtime, context.instance, dispatcher.sources, cursor=cursor

@@ -9,13 +9,21 @@ from s3sync_dagster.core.keys import validate_source_name
 from s3sync_dagster.core.naming import SOURCE_TAG, job_name, partitions_name
 from s3sync_dagster.defs.checks import build_checks
 from s3sync_dagster.defs.ops import build_ops, chunk
-from s3sync_dagster.defs.resources import AnySource, Runtime, runtime_resource
+from s3sync_dagster.defs.resources import (
+    MEMORY_KEY,
+    RUNTIME_KEY,
+    AnySource,
+    Runtime,
+    batch_memory,
+    runtime_resource,
+)
 from s3sync_dagster.defs.sensors import build_listing_sensor
 from s3sync_dagster.model.source import AutoSync, Source
 
 MAX_RUN_SECONDS = 3600
+Attributes = Callable[[dg.AssetSpec], dg.AssetSpec]
 BACKFILL_KEYS = 500
-RESOURCES: Mapping[str, Any] = {"s3sync": runtime_resource, "in_memory": dg.mem_io_manager}
+RESOURCES: Mapping[str, Any] = {RUNTIME_KEY: runtime_resource, MEMORY_KEY: batch_memory}
 """What each source's ops need."""
 TAG_CHARACTERS = 63
 """Of an asset's tag value; tags of runs have no such limit."""
@@ -27,6 +35,8 @@ def build_source_definitions(
     find: Callable[[Runtime], Source] | None = None,
     sensor: bool = True,
     resources: Mapping[str, Any] = RESOURCES,
+    runtime_key: str = RUNTIME_KEY,
+    attributes: Attributes | None = None,
 ) -> dg.Definitions:
     """Return the definitions of one source.
 
@@ -34,7 +44,9 @@ def build_source_definitions(
         source: place, collection and rules.
         find: gives the source at run time; None: the declared one, registered in the catalog.
         sensor: False for sources that share ``catalog_auto_sync``.
-        resources: ``s3sync``, which opens the parts of a run, and what it needs itself.
+        resources: what opens the parts of a run, what it needs itself, and the memory of batches.
+        runtime_key: which of them opens the parts.
+        attributes: returns the asset's spec with what a project wants it to have besides.
 
     Raises:
         InvalidSetting: a setting breaks its rule, such as a name that cannot name an asset.
@@ -43,7 +55,7 @@ def build_source_definitions(
     name = declared.name
     validate_source_name(name)
     lookup = find or (lambda runtime: runtime.parts.catalog.sources.register(declared))
-    extract, upsert = build_ops(name, lookup)
+    extract, upsert = build_ops(name, lookup, runtime_key)
     partitions = dg.DynamicPartitionsDefinition(name=partitions_name(declared))
 
     @dg.graph_asset(
@@ -66,21 +78,21 @@ def build_source_definitions(
         documents = extract.alias("extract")()
         return upsert.alias("upsert")(chunk.alias("chunk")(documents))
 
+    asset = index if attributes is None else index.map_asset_specs(attributes)
     job = dg.define_asset_job(
         job_name(name),
-        selection=dg.AssetSelection.assets(index).without_checks(),
+        selection=dg.AssetSelection.assets(asset).without_checks(),
         executor_def=dg.in_process_executor,
         tags={SOURCE_TAG: name, "dagster/max_runtime": str(MAX_RUN_SECONDS)},
         description=f"Bring {declared.collection_name!r} in line with objects of {name!r}.",
     )
     sensors = []
     if sensor and declared.list_interval_seconds > 0:
-        sensors.append(build_listing_sensor(name, declared, lookup))
+        sensors.append(build_listing_sensor(name, declared, lookup, runtime_key))
     parts: dict[str, Any] = {
-        "assets": [index],
-        "asset_checks": [build_checks(declared, lookup)],
+        "assets": [asset],
+        "asset_checks": [build_checks(declared, lookup, runtime_key)],
         "resources": {**resources, f"source_{name}": source},
-        "executor": dg.in_process_executor,
     }
     # Resolved among its own resources: a job describes all that it could use, and 200 jobs that
     # each describe 200 sources are 85 MB that each reload moves three times.

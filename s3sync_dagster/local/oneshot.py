@@ -150,7 +150,11 @@ def _work(
         open_uncaptured_instance,
     )
     from s3sync_dagster.defs.dispatching import InstanceRuns  # noqa: PLC0415
-    from s3sync_dagster.defs.resources import CatalogSource, Runtime  # noqa: PLC0415
+    from s3sync_dagster.defs.resources import (  # noqa: PLC0415
+        RUNTIME_KEY,
+        CatalogSource,
+        Runtime,
+    )
     from s3sync_dagster.defs.source import RESOURCES, build_source_definitions  # noqa: PLC0415
 
     def at(step: str) -> None:
@@ -177,7 +181,7 @@ def _work(
         CatalogSource.of(source),
         find=lambda _: source,
         sensor=False,
-        resources={**RESOURCES, "s3sync": this_process},
+        resources={**RESOURCES, RUNTIME_KEY: this_process},
     )
     job = definitions.resolve_job_def(job_name(source.name))
     with (

@@ -89,3 +89,15 @@ class TestWithDagster:
     def test_partitions_of_a_source_that_is_not_loaded(self, tiny_stack):
         with pytest.raises(NotFound, match="s3_nobody"):
             tiny_stack.dagster.add_partitions("s3_nobody", ["a"])
+
+
+def test_the_code_location_may_have_another_name(tmp_path):
+    from s3sync_dagster.api.options import read_options
+    from s3sync_dagster.settings import load_settings
+
+    def location(**variables):
+        settings = load_settings({"S3SYNC_HOME": str(tmp_path), **variables})
+        return read_options(settings, loopback=True).dagster_location
+
+    assert location() == "s3sync"
+    assert location(S3SYNC_DAGSTER_LOCATION="company") == "company"

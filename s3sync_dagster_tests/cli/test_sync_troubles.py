@@ -89,7 +89,7 @@ def test_a_source_that_works_by_itself_says_so(s3sync):
     assert s3sync(*made).code == 0
     [told] = s3sync("status", "--json").json
     assert (told["stack"], told["sensor"], told["sensor_on"]) == (False, "catalog_auto_sync", None)
-    assert "no stack runs in this folder" in s3sync("status").out
+    assert "no `s3sync up` runs in this folder" in s3sync("status").out
     assert s3sync("source", "pause", "docs").code == 0
     assert "paused" in s3sync("status").out
     assert s3sync("retry", "docs").code == 0

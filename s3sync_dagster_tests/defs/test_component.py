@@ -25,7 +25,7 @@ def call(tmp_path):
     (home / "dagster").mkdir(parents=True)
     (home / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
 
-    def run(program, *arguments, cwd=None, code=0):
+    def run(program, *arguments, cwd=None, code=0, bare=False):
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("S3SYNC_", "DAGSTER_"))},
             "HOME": str(tmp_path),
@@ -36,6 +36,9 @@ def call(tmp_path):
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "COLUMNS": "200",
         }
+        if bare:
+            for name in ("S3SYNC_HOME", "DAGSTER_HOME"):
+                del environment[name]
         result = subprocess.run(
             [Path(sys.executable).with_name(program), *arguments],
             cwd=cwd, env=environment, capture_output=True, text=True, check=False,
@@ -53,6 +56,8 @@ def test_the_component_is_checked_scaffolded_and_loaded_by_dg(project, call):
     written = (project / "company_search" / "defs" / "wiki-pages" / "defs.yaml").read_text()
     assert "name: wiki_pages" in written
     assert "access_key_id_env" in written
+    assert "export S3SYNC_CHROMA_URL=" in written
+    assert "--collection wiki-pages-texts" in written
     assert "definitions loaded successfully" in call("dg", "check", "defs", cwd=project)
     listed = call("dg", "list", "defs", cwd=project)
     for name in ("handbook", "minutes", "tickets", "wiki_pages"):
@@ -74,6 +79,21 @@ def test_the_example_in_python_and_the_product_itself_are_valid(call):
     assert "successful" in call("dagster", *module)
     path = EXAMPLES / "python" / "definitions.py"
     assert "successful" in call("dagster", "definitions", "validate", "-f", str(path))
+
+
+@pytest.mark.parametrize(
+    ("where", "arguments"),
+    [
+        ("", []),
+        ("", ["-f", "examples/python/definitions.py"]),
+    ],
+)
+def test_what_dagster_dev_loads_needs_no_variable(where, arguments, call, tmp_path):
+    """In the checkout itself, where a file of an instance would be taken for that of everybody."""
+    folder = EXAMPLES.parent / where
+    found = call("dagster", "definitions", "validate", *arguments, cwd=folder, bare=True)
+    assert "successful" in found
+    assert not (tmp_path / "home" / "catalog.db").exists()
 
 
 def test_our_own_project_passes_dg(call):

@@ -45,7 +45,7 @@ def test_no_file_outside_the_folder_imports_a_private_module_of_dagster():
 
 def test_the_instances_that_are_shipped_name_modules_that_exist():
     root = PACKAGE.parent
-    files = [PACKAGE / "local/dagster.yaml", root / "dagster.yaml", *root.glob("deploy/*.yaml")]
+    files = [PACKAGE / "local/dagster.yaml", *root.glob("deploy/*.yaml")]
     named = [
         (module, name)
         for path in files
@@ -53,7 +53,7 @@ def test_the_instances_that_are_shipped_name_modules_that_exist():
             r"module: (s3sync_dagster\S+)\s+class: (\w+)", path.read_text()
         )
     ]
-    assert len(named) == 5
+    assert len(named) == 3
     for module, name in named:
         assert hasattr(pkgutil.resolve_name(module), name), module
 

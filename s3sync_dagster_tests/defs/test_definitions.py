@@ -170,7 +170,8 @@ def test_a_row_that_cannot_be_read_is_left_out(home):
     assert "'torn'" in problems[0]
 
 
-def test_a_catalog_that_cannot_be_read_is_told_and_declared_sources_load(tmp_path):
+def test_a_catalog_that_cannot_be_read_is_told_and_declared_sources_load(tmp_path, monkeypatch):
+    monkeypatch.setenv("S3SYNC_CHROMA_URL", "http://127.0.0.1:9")  # no other trouble
     url = "postgresql://somebody:hunter2@127.0.0.1:9/nothing"
     settings = load_settings({"S3SYNC_HOME": str(tmp_path), "S3SYNC_DATABASE_URL": url})
     sources, problems = read_catalog_sources(settings)

@@ -1,6 +1,7 @@
 """Ticks: what they commit, what they ask for, what happens when they are repeated."""
 
 import json
+import os
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -50,6 +51,27 @@ def test_the_three_sensors_take_a_source_from_bucket_to_records(world):
     assert world.indexed_keys() == set(KEYS)
     idle = world.tick("dispatch")
     assert "nothing due" in idle.skip_message or "reported" in idle.skip_message
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("", "No Chroma is named: set S3SYNC_CHROMA_URL"),
+        ("http://127.0.0.1:9", "Chroma cannot be reached"),
+    ],
+)
+def test_without_a_chroma_nothing_is_handed_out_and_no_attempt_is_lost(
+    world, monkeypatch, url, words
+):
+    there = os.environ["S3SYNC_CHROMA_URL"]
+    world.listing()
+    monkeypatch.setenv("S3SYNC_CHROMA_URL", url)
+    told = world.tick("dispatch")
+    assert told.run_requests == []
+    assert words in told.skip_message
+    assert world.catalog.batches.live() == []
+    monkeypatch.setenv("S3SYNC_CHROMA_URL", there)
+    assert world.tick("dispatch").run_requests
 
 
 def test_a_request_that_the_daemon_dropped_is_made_again_with_its_token(world):

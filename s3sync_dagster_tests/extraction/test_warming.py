@@ -35,7 +35,17 @@ def test_each_reader_is_started_once_and_text_starts_none():
 
 
 def test_what_cannot_be_read_is_left_to_its_own_reading():
-    assert warmed(["a.html", "b.doc"], **{".html": "no such engine"}) == []
+    assert warmed(["a.html"], **{".html": "no such engine"}) == []
+
+
+@pytest.mark.parametrize(("installed", "started"), [([], ["legacy:read_doc"]), (["soffice"], [])])
+def test_a_format_that_a_program_reads_starts_no_reader(installed, started, tmp_path, monkeypatch):
+    """Whatever this machine has: with LibreOffice old formats are its business."""
+    for program in installed:
+        (tmp_path / program).write_text("#!/bin/sh\n")
+        (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert warmed(["b.doc"]) == started
 
 
 def test_a_warm_worker_reads_as_a_cold_one_does():

@@ -149,11 +149,6 @@ def test_a_home_without_permission_is_one_clear_sentence():
     assert result.stdout.startswith(f"home_not_writable '{closed}/home' cannot be written")
 
 
-def test_shipped_files_equal_the_top_level_ones():
-    for name in ("dagster.yaml", "workspace.yaml"):
-        assert (ROOT / name).read_text() == shipped(name)
-
-
 OPEN_HERE = (
     "from s3sync_dagster.settings import export_settings, load_settings\n"
     "from s3sync_dagster.local.home import open_dagster, prepare_home\n"

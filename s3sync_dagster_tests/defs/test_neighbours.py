@@ -1,0 +1,188 @@
+"""Our definitions beside those of other people, in one code location."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from s3sync_dagster import ChromaResource, HttpConfig, S3Source, build_definitions
+from s3sync_dagster.definitions import read_catalog_sources
+from s3sync_dagster.defs.building import PROBLEMS
+from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.settings import load_settings
+
+
+def s3(name, **fields):
+    return S3Source(
+        name=name, bucket_name=f"bucket-{name}", collection_name=f"{name}-texts", **fields
+    )
+
+
+def chroma(port):
+    return ChromaResource(connection_config=HttpConfig(host="127.0.0.1", port=port))
+
+
+@dg.op
+def work():
+    pass
+
+
+@dg.job
+def theirs():
+    work()
+
+
+@dg.asset(deps=[dg.AssetKey(["s3", "docs"])])
+def report():
+    """Downstream of a source."""
+
+
+def test_executor_and_jobs_of_other_people_are_left_alone():
+    ours = build_definitions([s3("docs")])
+    assert ours.executor is None
+    both = dg.Definitions.merge(
+        ours,
+        dg.Definitions(
+            jobs=[theirs], assets=[report], executor=dg.multiprocess_executor,
+            resources={"in_memory": dg.mem_io_manager, "chroma": "theirs"},
+        ),
+    )  # fmt: skip
+    assert both.resolve_job_def("theirs").executor_def.name == "multiprocess"
+    assert both.resolve_job_def("index_docs").executor_def.name == "in_process"
+    graph = both.resolve_asset_graph()
+    assert graph.get(report.key).parent_keys == {dg.AssetKey(["s3", "docs"])}
+    alone = dg.Definitions.merge(ours, dg.Definitions(jobs=[theirs]))
+    plain = dg.Definitions(jobs=[theirs])
+    names = [one.resolve_job_def("theirs").executor_def.name for one in (alone, plain)]
+    assert names == ["multi_or_in_process_executor"] * 2
+
+
+def test_a_project_gives_its_assets_what_it_wants_them_to_have():
+    def attributes(spec):
+        fresh = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=6))
+        return spec.replace_attributes(freshness_policy=fresh).merge_attributes(tags={"tier": "1"})
+
+    definitions = build_definitions([s3("docs")], attributes=attributes)
+    spec = definitions.resolve_asset_graph().get(dg.AssetKey(["s3", "docs"]))
+    assert spec.tags["tier"] == "1"
+    assert spec.tags["s3sync/source"] == "docs"
+    assert spec.freshness_policy.fail_window.to_timedelta() == timedelta(hours=6)
+    assert list(definitions.resolve_job_def("index_docs").graph.node_dict)
+    assert PROBLEMS not in definitions.metadata or len(definitions.metadata[PROBLEMS].value) == 1
+
+
+def test_what_is_downstream_follows_although_one_object_never_worked(monkeypatch):
+    """``eager`` waits until no partition is missing, which a damaged file is for ever."""
+    docs = dg.AssetKey(["s3", "docs"])
+    condition = dg.AutomationCondition.any_deps_updated() & ~dg.AutomationCondition.in_progress()
+
+    @dg.asset(deps=[docs], automation_condition=condition)
+    def digest():
+        """Of all objects."""
+
+    definitions = dg.Definitions.merge(
+        build_definitions([s3("docs")]), dg.Definitions(assets=[digest])
+    )
+    with dg.instance_for_test() as instance:
+        instance.add_dynamic_partitions("s3_docs", ["good", "bad"])
+
+        def asked(before):
+            return dg.evaluate_automation_conditions(
+                defs=definitions,
+                instance=instance,
+                asset_selection=dg.AssetSelection.assets(digest),
+                cursor=before.cursor if before else None,
+            )
+
+        first = asked(None)
+        assert first.total_requested == 0
+        instance.report_runless_asset_event(dg.AssetMaterialization(docs, partition="good"))
+        second = asked(first)
+        assert second.total_requested == 1
+        observed = dg.AssetObservation(docs, partition="good")
+        instance.report_runless_asset_event(observed)
+        assert asked(second).total_requested == 0, "what was only observed is no news"
+
+
+def test_the_example_of_the_documents_loads():
+    page = (Path(__file__).parents[2] / "docs" / "dagster.md").read_text("utf-8")
+    section = page.partition("## Your own assets")[2]
+    code = section.partition("```python\n")[2].partition("```")[0]
+    names = {"__name__": "example"}
+    exec(compile(code, "docs/dagster.md", "exec"), names)
+    repository = names["defs"].get_repository_def()
+    graph = repository.asset_graph
+    assert graph.get(dg.AssetKey("digest")).parent_keys == {dg.AssetKey(["s3", "handbook"])}
+    assert graph.get(dg.AssetKey(["s3", "handbook"])).freshness_policy is not None
+
+
+def test_several_teams_share_a_location_each_with_its_chroma():
+    red = build_definitions(
+        [s3("docs", queue_url="https://sqs/1/red")], chroma=chroma(1), name="red"
+    )
+    blue = build_definitions([s3("mail")], chroma=chroma(2), name="blue")
+    plain = build_definitions([s3("wiki")])
+    repository = dg.Definitions.merge(red, blue, plain).get_repository_def()
+    assert {sensor.name for sensor in repository.sensor_defs} == {
+        "red_dispatch", "blue_dispatch", "dispatch", "red_red_intake",
+        "docs_auto_sync", "mail_auto_sync", "wiki_auto_sync",
+    }  # fmt: skip
+    targets = {
+        sensor.name: {target.job_name for target in sensor.targets}
+        for sensor in repository.sensor_defs
+    }
+    assert targets["red_dispatch"] == {"index_docs"}
+    assert targets["dispatch"] == {"index_wiki"}
+    resources = repository.get_top_level_resources()
+    assert {"s3sync", "s3sync_red", "s3sync_blue", "chroma_red", "chroma_blue"} <= set(resources)
+    needed = repository.get_job("index_docs").resource_defs
+    assert "s3sync_red" in needed
+    assert "s3sync_blue" not in needed
+
+
+@pytest.mark.parametrize(
+    "named", [{"S3SYNC_CHROMA_URL": "http://there:1"}, {"CHROMA_API_KEY": "x"}]
+)
+def test_definitions_without_a_chroma_load_and_say_so_once(named, monkeypatch, caplog):
+    for name in ("S3SYNC_CHROMA_URL", "CHROMA_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    silent = build_definitions([s3("docs"), s3("mail")])
+    (problem,) = silent.metadata[PROBLEMS].value
+    assert problem.startswith("no Chroma is named, so nothing is indexed: set S3SYNC_CHROMA_URL")
+    assert caplog.messages == [problem]
+    assert PROBLEMS not in (build_definitions([s3("docs")], chroma=chroma(1)).metadata or {})
+    for name, value in named.items():
+        monkeypatch.setenv(name, value)
+    assert PROBLEMS not in (build_definitions([s3("docs")]).metadata or {})
+
+
+def test_a_name_that_cannot_name_a_sensor_is_refused():
+    with pytest.raises(InvalidSetting):
+        build_definitions([s3("docs")], name="red team")
+
+
+def job_of_another_executor():
+    """What *Materialize* in the UI launches where a project has an executor of its own."""
+    sources, _ = read_catalog_sources(load_settings())
+    ours = build_definitions(catalog_sources=sources)
+    everything = dg.define_asset_job("everything", dg.AssetSelection.all().without_checks())
+    theirs = dg.Definitions(jobs=[everything], executor=dg.multiprocess_executor)
+    return dg.Definitions.merge(ours, theirs).resolve_job_def("everything")
+
+
+def test_a_partition_is_indexed_under_an_executor_with_a_process_for_each_step(defs_world):
+    world = defs_world
+    world.aws.put_all(world.bucket, {"docs/a.md": "# Some text", "docs/b.pdf": b"%PDF no"})
+    world.listing()
+    names = list(world.catalog.work.partitions_to_add(world.source.id, ["docs/a.md", "docs/b.pdf"]))
+    world.instance.add_dynamic_partitions(world.partitions.name, names)
+    job = dg.reconstructable(job_of_another_executor)
+    both = {
+        "dagster/asset_partition_range_start": names[0],
+        "dagster/asset_partition_range_end": names[-1],
+    }
+    with dg.execute_job(job, world.instance, tags=both, raise_on_error=False) as result:
+        assert not result.success
+    assert world.indexed_keys() == {"docs/a.md"}
+    assert world.statuses(*names) == {"docs/a.md": "MATERIALIZED", "docs/b.pdf": "FAILED"}
