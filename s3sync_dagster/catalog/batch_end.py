@@ -17,7 +17,8 @@ def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: 
 
     The twin takes over what is known of deaths: a key that kills its workers stays a suspect,
     however many events of it arrive. It also takes over an event's question whether the object is
-    gone: what made the twin may have been a sidecar, which knows nothing of that.
+    gone: what made the twin may have been a sidecar, which knows nothing of that. And an order to
+    reindex.
     """
     twin = invocations.alias("twin")
     held = (which, invocations.c.automatic, invocations.c.owner.is_(None))
@@ -37,6 +38,7 @@ def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: 
             sa.and_(
                 invocations.c.kind == "remove", invocations.c.trigger == Trigger.EVENT.value
             ).label("asks"),
+            invocations.c.reindex,
             twin.c.id.label("twin_id"),
         )
         .join(twin, sa.and_(*waits))
@@ -56,6 +58,8 @@ def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: 
             .where(invocations.c.id.in_(part))
             .values(kind="remove", trigger=Trigger.EVENT.value)
         )
+    for part in groups([row.twin_id for row in rows if row.reindex]):
+        tx.execute(invocations.update().where(invocations.c.id.in_(part)).values(reindex=True))
     for part in groups([row.id for row in rows]):
         tx.execute(
             invocations.update()

@@ -229,7 +229,11 @@ class Documents:
             ]
 
     def distrust_all(self, source_id: str) -> int:
-        """Mark every document of a source not clean, so that the next attempt writes it whole."""
+        """Mark every document of a source not clean, so that the next attempt writes it whole.
+
+        Also what a batch is writing: its plan trusted what is not to be trusted any more, so its
+        commit counts for nothing, and the document is asked for again.
+        """
         with self._db.write() as tx:
             tx.execute(
                 objects.update()
@@ -238,8 +242,8 @@ class Documents:
             )
             return tx.execute(
                 documents.update()
-                .where(documents.c.source_id == source_id, documents.c.phase == "clean")
-                .values(phase="writing")
+                .where(documents.c.source_id == source_id, documents.c.phase != "removing")
+                .values(phase="writing", batch_token=None)
             ).rowcount
 
     def enqueue_unclean(self, source_id: str) -> int:

@@ -301,6 +301,7 @@ def insert_automatic(
     trigger: str,
     now: float,
     kind: InvocationKind = "sync",
+    reindex: bool = False,
 ) -> int:
     """Insert automatic invocations in an open transaction; what waits already is refreshed.
 
@@ -332,6 +333,7 @@ def insert_automatic(
                 else_=insert.excluded.priority,
             ),
             "next_attempt_at": 0,
+            "reindex": sa.or_(invocations.c.reindex, insert.excluded.reindex),
         },
     )
     wish = Trigger(trigger)
@@ -351,6 +353,7 @@ def insert_automatic(
                 "priority": wish.priority,
                 "status": "pending",
                 "force": False,
+                "reindex": reindex,
                 "created_at": now,
                 "of_source": source_id,
                 "of_key": key,

@@ -171,9 +171,17 @@ class Listings:
             asked = [
                 key
                 for key in page.invoke
-                if not is_held(live.get(key), differs=key in page.differing)
+                if page.reindex or not is_held(live.get(key), differs=key in page.differing)
             ]
-            insert_automatic(self._db, tx, listing.source_id, asked, trigger="listing", now=now)
+            insert_automatic(
+                self._db,
+                tx,
+                listing.source_id,
+                asked,
+                trigger="listing",
+                reindex=page.reindex,
+                now=now,
+            )
         return listing_of(mine)
 
     def departing(self, listing: ListingRow) -> Departing:

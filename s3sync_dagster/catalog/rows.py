@@ -155,6 +155,7 @@ def invocation_of(row: sa.Row[Any]) -> Invocation:
         metadata=row.metadata or {},
         owner=row.owner,
         force=row.force,
+        reindex=row.reindex,
         attempts=row.attempts,
         deaths=row.deaths,
         silent_deaths=row.silent_deaths,

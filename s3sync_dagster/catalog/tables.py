@@ -224,6 +224,8 @@ invocations = sa.Table(
     sa.Column("metadata", sa.JSON),
     sa.Column("owner", sa.Text),  # sidecar:<key> for a sidecar's wish
     sa.Column("force", sa.Boolean, nullable=False, server_default=sa.false()),
+    # An older fingerprint is reason enough, whatever the source says who does the work.
+    sa.Column("reindex", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("deaths", sa.Integer, nullable=False, server_default="0"),
     sa.Column("deaths_alone", sa.Integer, nullable=False, server_default="0"),

@@ -110,8 +110,7 @@ def reindex(
             known = parts.catalog.sources.find_identity(made)
             source = known or parts.catalog.sources.add(made)
             click.echo(f"source {source.name!r} fills {into!r}", err=True)
-        again = source.with_changes(on_config_change="reindex")
-        return _sync(parts, again, approve_deletes=False, as_json=as_json)
+        return _sync(parts, source, reindex=True, as_json=as_json)
 
 
 def _recover(parts: Parts, source: Source, *, adopt: bool) -> None:
@@ -158,9 +157,18 @@ def _drop(parts: Parts, source: Source) -> None:
     )
 
 
-def _sync(parts: Parts, source: Source, *, approve_deletes: bool, as_json: bool) -> int:
+def _sync(
+    parts: Parts,
+    source: Source,
+    *,
+    approve_deletes: bool = False,
+    reindex: bool = False,
+    as_json: bool,
+) -> int:
     with DrawnProgress() as progress:
-        summary = run_sync(parts, source, progress=progress, approve_deletes=approve_deletes)
+        summary = run_sync(
+            parts, source, progress=progress, approve_deletes=approve_deletes, reindex=reindex
+        )
     print_troubles(parts, source, summary)
     if as_json:
         values = asdict(summary)

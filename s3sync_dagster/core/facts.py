@@ -84,6 +84,11 @@ class KeyFacts:
         return any(one.force for one in self.invocations)
 
     @property
+    def reindexed(self) -> bool:
+        """Whether somebody wants it indexed again where its configuration changed."""
+        return any(one.reindex for one in self.invocations)
+
+    @property
     def attempt(self) -> int:
         """Which attempt this is, from 1: those whose worker died are none."""
         return 1 + max((one.attempts for one in self.invocations), default=0)

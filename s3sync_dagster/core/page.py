@@ -40,6 +40,9 @@ class PageCommit:
     """Keys that need work, unless those hold them who work on them or wait (``is_held``)."""
     differing: frozenset[str] = frozenset()
     """Those of them whose object is not the one that is known."""
+    reindex: bool = False
+    """A person orders that what is outdated is indexed again: also keys that wait, or that are
+    worked on, are asked for with this mark, since whoever has them may not know of the order."""
 
 
 def reconcile_page(

@@ -46,7 +46,8 @@ def check_collections(
             looked = look_at(source, known, catalog=catalog, collections=collections())
         except S3SyncError as error:
             log(f"the collection {known.collection_name!r} could not be looked at: {error.message}")
-        else:
+            continue
+        if looked.met != known or looked.port is None:  # as a rule it is the one that is known
             distrusted += meet(source, looked, catalog=catalog, log=log, seconds=seconds)
     return distrusted
 

@@ -6,7 +6,7 @@ told in ``engine.listing_turns``.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from s3sync_dagster.core.guard import needs_approval
@@ -44,6 +44,7 @@ def continue_listing(
     budget_seconds: float | None = None,
     fresh: bool = False,
     approve_deletes: bool = False,
+    reindex: bool = False,
     on_page: Callable[[ListingRow], None] | None = None,
     page_keys: int = PAGE_KEYS,
     snapshots: Path | None = None,
@@ -59,6 +60,7 @@ def continue_listing(
         budget_seconds: pages are read for so long; None: to the end.
         fresh: begin with the first page.
         approve_deletes: a person approved the removals of this listing in advance.
+        reindex: a person orders that what is outdated is indexed again, by whoever works on it.
         on_page: called after each page with the listing's counts.
         page_keys: keys asked for at once.
         snapshots: the folder in which listings without order are sorted, so that they go on after
@@ -70,6 +72,8 @@ def continue_listing(
     Raises:
         S3SyncError: the bucket could not be listed; the listing ended as failed.
     """
+    if reindex:
+        source = source.with_changes(on_config_change="reindex")
     listings = catalog.listings
     listing = listings.begin(source.id, owner=owner, fresh=fresh)
     if listing is None:
@@ -103,6 +107,7 @@ def continue_listing(
                     asked=asked.number,
                     now=clock.now().timestamp(),
                 )
+            commit = replace(commit, reindex=reindex)
             following = listings.commit_page(listing, commit, owner=owner)
             if following is None:
                 return None

@@ -162,6 +162,7 @@ def list_whole(
     source: Source,
     *,
     approve_deletes: bool = False,
+    reindex: bool = False,
     on_page: Callable[[ListingRow], None] | None = None,
     on_wait: Callable[[], None] | None = None,
     on_note: Callable[[str], None] = lambda _line: None,
@@ -176,6 +177,7 @@ def list_whole(
         parts: of this process.
         source: the source.
         approve_deletes: a person approved the removals of this listing in advance.
+        reindex: a person orders that what is outdated is indexed again, by whoever works on it.
         on_page: called after each page with the listing's counts.
         on_wait: called once, when another process is waited for.
         on_note: takes what people should know of what was met.
@@ -192,6 +194,7 @@ def list_whole(
             source,
             fresh=True,
             approve_deletes=approve_deletes,
+            reindex=reindex,
             on_page=on_page,
             page_keys=page_keys,
         )

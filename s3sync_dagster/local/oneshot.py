@@ -57,8 +57,16 @@ def run_sync(
     *,
     progress: Progress,
     approve_deletes: bool = False,
+    reindex: bool = False,
 ) -> Summary:
     """List a source from its first page and work until none of its keys waits.
+
+    Args:
+        parts: of this process.
+        source: the source.
+        progress: takes what is told meanwhile.
+        approve_deletes: a person approved the removals of the listing in advance.
+        reindex: a person orders that what is outdated is indexed again, by whoever works on it.
 
     Raises:
         S3SyncError: the bucket or Chroma cannot be used at all.
@@ -81,6 +89,7 @@ def run_sync(
         parts.listing,
         source,
         approve_deletes=approve_deletes,
+        reindex=reindex,
         on_page=progress.listing,
         on_wait=lambda: progress.note("another process lists this source; waiting for it"),
         on_note=progress.note,

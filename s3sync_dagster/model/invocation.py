@@ -108,6 +108,8 @@ class Invocation:
     owner: str | None = None
     """``sidecar:<key>`` for what a sidecar asks."""
     force: bool = False
+    reindex: bool = False
+    """An older fingerprint is reason enough, whatever the source of who does the work says."""
     attempts: int = 0
     deaths: int = 0
     """Workers that died while this was begun."""

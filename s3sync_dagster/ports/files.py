@@ -110,7 +110,7 @@ class FolderObjectStore:
         """Make what came the object at ``key``, instead of what was there."""
         etag = incoming.finish()
         name = uuid.uuid4().hex
-        with self._database() as database:
+        with self._database(new=True) as database:
             with _refusals(self._folder):
                 incoming.path.replace(self._bytes / name)
                 _sync_folder(self._bytes)
@@ -251,9 +251,20 @@ class FolderObjectStore:
         return twin
 
     @contextmanager
-    def _database(self) -> Generator[sqlite3.Connection]:
+    def _database(self, *, new: bool = False) -> Generator[sqlite3.Connection]:
+        """Give the list of objects; only who adds to it may make it.
+
+        A folder without it is not that of an upload: another host's, or a data folder that was
+        not brought along. What is missing there was not deleted.
+        """
         path = self._folder / "index.db"
         with _refusals(self._folder):
+            if not path.exists() and not new:
+                raise FixConfiguration(
+                    f"The uploads are not in this data folder ({str(self._folder)!r} has no list "
+                    "of them): share the folder of the host that took them, or bring it back.",
+                    reason="uploads_elsewhere",
+                )
             if not path.exists():
                 self._bytes.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:

@@ -1,5 +1,7 @@
 """Identities: Chroma's id of a collection, and a source that code declares to be another one.
 
+And an order to reindex, which travels with the work.
+
 What was written before is believed to be in the collection that is met first.
 """
 
@@ -15,6 +17,9 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("sources", sa.Column("wanted", sa.JSON()))
     op.add_column("sources", sa.Column("moved_to", sa.Text()))
+    op.add_column(
+        "invocations", sa.Column("reindex", sa.Boolean(), server_default=sa.false(), nullable=False)
+    )
     op.add_column("documents", sa.Column("collection_id", sa.Text()))
     op.create_table(
         "collections",
@@ -39,5 +44,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("collections")
     op.drop_column("documents", "collection_id")
+    op.drop_column("invocations", "reindex")
     op.drop_column("sources", "moved_to")
     op.drop_column("sources", "wanted")

@@ -1,0 +1,111 @@
+"""Orders of people travel with the work: whoever takes it obeys, also a daemon beside them."""
+
+from collections import Counter
+
+import pytest
+
+from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster_tests.core.rules import event, hold, work_on
+
+NUMBER = 20
+
+
+@pytest.fixture
+def edited(world):
+    """A source whose metadata were edited: its documents are outdated and served."""
+    for n in range(NUMBER):
+        world.bucket.put(f"{n:02}.md", f"one {n}\n\ntwo {n}")
+    world.sync()
+    world.configure(metadata={"team": "blue"})
+    return world
+
+
+def results(world):
+    return Counter(one.state for one in world.run_batches())
+
+
+def teams(world):
+    return {one.get("team") for one in world.metadata().values()}
+
+
+def test_a_daemon_that_takes_the_keys_reindexes_them(edited):
+    edited.listing(reindex=True)
+    assert edited.catalog.invocations.live_count(edited.source.id) == NUMBER
+    assert edited.source.on_config_change == "keep"
+    assert results(edited) == {"updated": NUMBER}
+    assert teams(edited) == {"blue"}
+    assert edited.sync() == {}
+
+
+def test_without_the_order_they_stay_as_they_are(edited):
+    assert edited.sync() == {}
+    event(edited, "03.md")
+    assert results(edited) == {"unchanged": 1}
+    assert teams(edited) == {None}
+
+
+def test_what_waits_already_takes_the_order_over(edited):
+    event(edited, "03.md")
+    edited.listing(reindex=True)
+    assert edited.catalog.invocations.live_count(edited.source.id) == NUMBER
+    assert results(edited) == {"updated": NUMBER}
+    assert teams(edited) == {"blue"}
+
+
+def test_what_is_worked_on_is_asked_for_again(edited):
+    event(edited, "03.md")
+    batch = hold(edited, "03.md")
+    edited.listing(reindex=True)
+    work_on(edited, batch)  # it began before the order
+    assert teams(edited) == {None}
+    assert results(edited) == {"updated": NUMBER}
+    assert teams(edited) == {"blue"}
+
+
+def test_an_order_outlives_the_worker_that_had_it(edited):
+    edited.listing(reindex=True)
+    batch = edited.catalog.batches.reserve(
+        edited.source.id, take=Take(max_keys=NUMBER), owner="w", run_id="r"
+    )
+    event(edited, "03.md")  # another wish of the same key waits beside it
+    edited.catalog.batches.release(batch.token, died=True)
+    while edited.run_batches():
+        pass
+    assert teams(edited) == {"blue"}
+
+
+def test_a_listing_later_on_does_not_take_the_order_back(edited):
+    edited.listing(reindex=True)
+    edited.listing()
+    event(edited, "03.md")
+    assert results(edited) == {"updated": NUMBER}
+    assert teams(edited) == {"blue"}
+
+
+def test_a_rebuild_counts_for_what_is_being_written_as_well(world):
+    world.bucket.put("a.md", "one\n\ntwo")
+    world.sync()
+    name = next(name for name in world.texts() if name.endswith("-1"))
+    world.poison(name)
+    world.bucket.put("a.md", "ONE\n\ntwo")
+
+    def at(step):
+        if step == "before_commit":  # its plan has left record 1 alone
+            world.at = None
+            world.catalog.documents.distrust_all(world.source.id)
+
+    world.at = at
+    world.sync()
+    assert sorted(world.texts().values()) == ["ONE", "two"]
+
+
+def test_a_retry_reads_what_failed_by_its_bytes_whoever_does_it(world):
+    world.bucket.put("a.md", "BAD")
+    assert world.sync() == {"a.md": "failed"}
+    read = world.store.requests()["GET"]
+    event(world, "a.md")
+    world.run_batches()
+    assert world.store.requests()["GET"] == read  # the same bytes would fail again
+    assert world.catalog.invocations.retry_failed(world.source) == 1
+    assert results(world) == {"failed": 1}
+    assert world.store.requests()["GET"] == read + 1
