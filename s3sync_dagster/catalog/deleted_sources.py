@@ -9,6 +9,10 @@ from s3sync_dagster.core.state import DocumentState
 
 REMEMBER_SECONDS = 7 * 86_400.0
 """No worker is late by more."""
+_LEFT_BEHIND = (
+    documents.c.source_id.in_(sa.select(deleted_sources.c.id)),
+    documents.c.phase == "removing",
+)
 SWEEPER = "sweeper"
 """Stands as the batch of a document whose records are being swept: nobody takes its ids over."""
 
@@ -35,14 +39,15 @@ def may_adopt(tx: sa.Connection, source_id: str) -> bool:
     return tx.execute(keeps).scalar_one_or_none() is False
 
 
+def is_left_behind(tx: sa.Connection) -> bool:
+    """Return whether a document of a deleted source is there."""
+    return tx.execute(sa.select(documents.c.id).where(*_LEFT_BEHIND).limit(1)).first() is not None
+
+
 def claim_left_behind(tx: sa.Connection, *, limit: int) -> list[DocumentState]:
     """Take documents of deleted sources; their records may go, then the rows."""
-    ended = sa.select(deleted_sources.c.id)
     rows = tx.execute(
-        sa.select(documents)
-        .where(documents.c.source_id.in_(ended), documents.c.phase == "removing")
-        .order_by(documents.c.id)
-        .limit(limit)
+        sa.select(documents).where(*_LEFT_BEHIND).order_by(documents.c.id).limit(limit)
     ).all()
     if rows:
         tx.execute(

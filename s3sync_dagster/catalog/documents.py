@@ -9,7 +9,11 @@ from s3sync_dagster.catalog.changed_meanwhile import ask_for_overtaken
 from s3sync_dagster.catalog.claims import claim_documents
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import ROWS_A_PART, Database
-from s3sync_dagster.catalog.deleted_sources import claim_left_behind, remember_deleted
+from s3sync_dagster.catalog.deleted_sources import (
+    claim_left_behind,
+    is_left_behind,
+    remember_deleted,
+)
 from s3sync_dagster.catalog.heads import count_heads, went_lately
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import document_of, groups, is_due
@@ -336,6 +340,9 @@ class Documents:
 
         Their ids are nobody else's from here on until they are forgotten.
         """
+        with self._db.read() as tx:  # asked at each tick, and nearly always in vain
+            if not is_left_behind(tx):
+                return []
         with self._db.write() as tx:
             return claim_left_behind(tx, limit=limit)
 

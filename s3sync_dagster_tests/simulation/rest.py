@@ -75,11 +75,17 @@ class Rest:
         list_whole(self.listing_parts(), self.source, approve_deletes=True, page_keys=PAGE_KEYS)
         self.finish_all()
         started = self.started
-        self.keep_house()
+        self._outlive()
         while self.start_batch(max_keys=500, ignore_backoff=True):
             assert self.started < started + 300, "the batches come to no end"
             self.finish_all()
-            self.keep_house()
+            self._outlive()
+
+    def _outlive(self) -> None:
+        """Wait for the leases of workers of another host, whose death nobody here has seen."""
+        if self.catalog.batches.live(source_id=self.source.id):
+            self.wait(130)
+        self.keep_house()
 
     def finish_all(self) -> None:
         """Let every worker come to its end."""
