@@ -37,7 +37,7 @@ def test_sources_of_several_types_are_built_side_by_side():
     }  # fmt: skip
     metadata = {spec.key.path[-1]: spec.metadata for spec in defs.resolve_all_asset_specs()}
     assert metadata["handbook"]["bucket"] == "/srv/handbook/"
-    assert metadata["code"]["bucket"] == "github.com/team/code@main:"
+    assert metadata["code"]["bucket"] == "github.com/team/code@main"
     (problem,) = (defs.metadata or {})["s3sync/left_out"].value
     assert "'wrong' is left out" in problem
     assert "folder" in problem
