@@ -54,8 +54,9 @@ def _field(setting: Setting) -> Any:
     if setting.required:
         return Field(description=setting.help)
     if setting.kind in ("texts", "mapping"):
-        empty = list if setting.kind == "texts" else dict
-        return Field(default_factory=empty, description=setting.help)
+        kind: Any = list if setting.kind == "texts" else dict
+        default = setting.default or ()
+        return Field(default_factory=lambda: kind(default), description=setting.help)
     return Field(default=setting.default, description=setting.help)
 
 

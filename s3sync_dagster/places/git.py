@@ -107,8 +107,10 @@ class GitPlace(Place):
     def address(self, key: str | None = None) -> str:
         """Return the address of a file, without a key that of the place."""
         host, path = self._where()
-        at = f"@{self.ref}" if self.ref else ""
-        return f"{host}/{path}{at}:{self.path_prefix if key is None else key}"
+        whole = self.url if host == "file" else f"{host}/{path}"
+        whole += f"@{self.ref}" if self.ref else ""
+        inside = self.path_prefix if key is None else key
+        return f"{whole}:{inside}" if inside else whole
 
     def identity(self) -> PlaceIdentity:
         """Return what makes two repositories the same one, at whatever commit."""

@@ -172,6 +172,20 @@ def test_branch_tag_and_commit_are_followed_as_they_are_named(origin, server, tm
         assert store.head("b.py").version_id == first
 
 
+def test_a_listing_goes_on_with_the_commit_that_it_began_with(origin, server, store):
+    for number in range(6):
+        origin.write(f"n/{number}.md", "x")
+    origin.commit()
+    page = store.list_page("", start_after=None, limit=4)
+    assert [ref.key for ref in page.objects] == ["b.py", "docs/a.md", "n/0.md", "n/1.md"]
+    origin.git("mv", "n/5.md", "a-renamed.md")  # behind the listing: it would see neither
+    origin.commit()
+    server.seen.clear()
+    rest = store.list_page("", start_after="n/1.md")
+    assert [ref.key for ref in rest.objects] == ["n/2.md", "n/3.md", "n/4.md", "n/5.md"]
+    assert server.seen == []
+
+
 # --- what is fetched --------------------------------------------------------------------------
 
 

@@ -66,7 +66,10 @@ def test_a_token_goes_over_https_and_there_is_one():
 
 def test_pages_of_files_and_of_lines():
     place = GitPlace(repository="o/r", ref="main")
-    assert place.address() == "github.com/o/r@main:"
+    assert (place.address(), place.address("a/b")) == (
+        "github.com/o/r@main", "github.com/o/r@main:a/b",
+    )  # fmt: skip
+    assert GitPlace(repository="file:///srv/r.git").address("a") == "file:///srv/r.git:a"
     assert place.link("a b/ü.md") == "https://github.com/o/r/blob/main/a%20b/%C3%BC.md"
     assert place.permalink("a.md", "c0ffee", (3, 9)) == (
         "https://github.com/o/r/blob/c0ffee/a.md#L3-L9"

@@ -1,0 +1,72 @@
+"""Folders and repositories declared in Python and YAML: what Dagster gets of them."""
+
+import dagster as dg
+import pytest
+import yaml
+from dagster.components import ScaffoldRequest
+
+import s3sync_dagster
+from s3sync_dagster.defs import component
+from s3sync_dagster.model.place import Place
+from s3sync_dagster.places.folder import FolderPlace
+from s3sync_dagster.places.git import GitPlace
+
+
+def test_sources_of_several_types_are_built_side_by_side():
+    defs = s3sync_dagster.build_definitions(
+        [
+            s3sync_dagster.FolderSource(
+                name="handbook", folder="/srv/handbook", marker=".mounted", collection_name="hand"
+            ),
+            s3sync_dagster.GitSource(
+                name="code",
+                repository="team/code",
+                ref="main",
+                token_env="T",
+                collection_name="code",
+            ),
+            s3sync_dagster.FolderSource(name="wrong", folder="relative", collection_name="wrong"),
+        ]
+    )
+    graph = defs.resolve_asset_graph()
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {
+        "s3/handbook", "s3/code",
+    }  # fmt: skip
+    assert {sensor.name for sensor in defs.sensors or []} >= {
+        "handbook_auto_sync", "code_auto_sync", "dispatch",
+    }  # fmt: skip
+    metadata = {spec.key.path[-1]: spec.metadata for spec in defs.resolve_all_asset_specs()}
+    assert metadata["handbook"]["bucket"] == "/srv/handbook/"
+    assert metadata["code"]["bucket"] == "github.com/team/code@main"
+    (problem,) = (defs.metadata or {})["s3sync/left_out"].value
+    assert "'wrong' is left out" in problem
+    assert "folder" in problem
+
+
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [
+        (s3sync_dagster.FolderSyncComponent, FolderPlace(folder="/CHANGE/ME")),
+        (s3sync_dagster.GitSyncComponent, GitPlace(repository="OWNER/REPO")),
+    ],
+)
+def test_what_is_scaffolded_in_yaml_is_a_source_of_the_place(kind, place: Place, tmp_path):
+    scaffolder = {
+        s3sync_dagster.FolderSyncComponent: component.FolderSyncScaffolder,
+        s3sync_dagster.GitSyncComponent: component.GitSyncScaffolder,
+    }[kind]()
+    scaffolder.scaffold(
+        ScaffoldRequest(
+            type_name=f"s3sync_dagster.defs.component.{kind.__name__}",
+            target_path=tmp_path / "wiki-pages",
+            scaffold_format="yaml",
+            project_root=None,
+            params=None,
+        )
+    )
+    written = yaml.safe_load((tmp_path / "wiki-pages" / "defs.yaml").read_text())
+    loaded = kind(**written["attributes"])
+    source = loaded.as_resource().to_source()
+    assert source.place == place
+    assert (source.name, source.collection_name) == ("wiki_pages", "wiki-pages-texts")
+    assert isinstance(loaded, dg.Component)
