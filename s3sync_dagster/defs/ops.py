@@ -133,23 +133,25 @@ def build_ops(
         source = find(runtime)
         if SOURCE_TAG not in context.run.tags:  # people's runs and backfills know no job's tags
             context.instance.add_run_tags(context.run_id, {SOURCE_TAG: source.name})
+        ahead = runtime.take_ahead(config.token)
+        if ahead is not None and ahead.error is not None:  # its keys are settled, its lease ended
+            leased = Leased(keys=config.keys)
+            batch = OpsBatch(source, runtime, leased, asked=False, run=ahead.run)
+            with _as_dagster_has_it(context, batch):
+                raise ahead.error
+            return batch
         leased, asked = _lease(context, runtime, source, config)
         batch = OpsBatch(source, runtime, leased, asked=asked)
         lease = batch.leased.lease
         if lease is None:
             context.log.info("nothing to do: every key is with another run, or already done")
             return batch
-        ahead = runtime.take_ahead(config.token)
         if ahead is not None:
-            lease = ahead.lease
+            lease, batch.run = ahead.lease, ahead.run
+            batch.run.parts.log = context.log.info
         keep_alive(context, runtime, lease, keys=len(batch.leased.keys))
-        if ahead is not None:
-            batch.run = ahead.run
-            with _as_dagster_has_it(context, batch):
-                if ahead.error is not None:
-                    raise ahead.error
-                batch.run.parts.log = context.log.info
-                _tell_partitions(context, batch)
+        if batch.run is not None:
+            _tell_partitions(context, batch)
             context.log.info(f"{len(batch.run.deeds)} keys were extracted before this run")
             return batch
 

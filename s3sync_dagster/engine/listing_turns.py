@@ -50,6 +50,7 @@ class ListingParts:
         approve_deletes: bool = False,
         on_page: Callable[[ListingRow], None] | None = None,
         page_keys: int = PAGE_KEYS,
+        reindex: bool = False,
     ) -> ListingProgress | None:
         """Work on a source's listing with these parts, see ``continue_listing``."""
         return continue_listing(
@@ -64,6 +65,7 @@ class ListingParts:
             on_page=on_page,
             page_keys=page_keys,
             snapshots=self.snapshots,
+            reindex=reindex,
         )
 
 
