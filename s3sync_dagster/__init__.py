@@ -1,4 +1,4 @@
-"""Keep Chroma collections in step with S3 buckets, on Dagster.
+"""Keep Chroma collections in step with S3 buckets, folders and the like, on Dagster.
 
 The names below are the ones that a Dagster project of your own needs, and the ones that stay. Each
 is loaded when it is first asked for, so that this import costs nothing.
@@ -15,13 +15,17 @@ if TYPE_CHECKING:
         HttpConfig,
         LocalConfig,
     )
-    from s3sync_dagster.defs.component import S3SyncComponent
-    from s3sync_dagster.defs.resources import S3Source
+    from s3sync_dagster.defs.component import FolderSyncComponent, GitSyncComponent, S3SyncComponent
+    from s3sync_dagster.defs.resources import FolderSource, GitSource, S3Source
     from s3sync_dagster.model.errors import S3SyncError
 
 __all__ = [
     "ChromaResource",
     "CloudConfig",
+    "FolderSource",
+    "FolderSyncComponent",
+    "GitSource",
+    "GitSyncComponent",
     "HttpConfig",
     "LocalConfig",
     "S3Source",
@@ -36,6 +40,10 @@ __version__ = "0.1.0"
 _PLACES = {
     "ChromaResource": "defs.chroma_resource",
     "CloudConfig": "defs.chroma_resource",
+    "FolderSource": "defs.resources",
+    "FolderSyncComponent": "defs.component",
+    "GitSource": "defs.resources",
+    "GitSyncComponent": "defs.component",
     "HttpConfig": "defs.chroma_resource",
     "LocalConfig": "defs.chroma_resource",
     "S3Source": "defs.resources",

@@ -6,7 +6,7 @@ import json
 import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,8 @@ class Question:
 class Measured:
     """At which rank each question's first right hit stands, by one ranking."""
 
-    ranking: Ranking
+    ranking: str
+    """One of ``RANKINGS``, or ``reranked``: hybrid, ordered anew by the reranker."""
     ranks: tuple[int | None, ...]
     """From 1; None: not among the first ``REACH``."""
 
@@ -76,15 +77,22 @@ class Measured:
 
 
 def measure(searcher: Searcher, questions: Sequence[Question]) -> list[Measured]:
-    """Return the ranks by each ranking; ``questions`` is not empty."""
+    """Return the ranks by each ranking, and reranked ones where there is a reranker.
+
+    ``questions`` is not empty.
+    """
+    plain = replace(searcher, reranker=None)
+    ways: list[tuple[str, Searcher, Ranking]] = [(name, plain, name) for name in RANKINGS]
+    if searcher.reranker is not None:
+        ways.append(("reranked", searcher, "hybrid"))
     measured: list[Measured] = []
-    for ranking in RANKINGS:
+    for name, asked, ranking in ways:
         ranks: list[int | None] = []
         for question in questions:
-            hits = searcher.search(question.question, ranking=ranking, limit=REACH)
+            hits = asked.search(question.question, ranking=ranking, limit=REACH)
             places = (place for place, hit in enumerate(hits, 1) if question.answered_by(hit))
             ranks.append(next(places, None))
-        measured.append(Measured(ranking, tuple(ranks)))
+        measured.append(Measured(name, tuple(ranks)))
     return measured
 
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from s3sync_dagster.catalog.versions import document_versions
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.versions import NO_DOCUMENTS, collection_state, document_versions
 from s3sync_dagster.core.filters import require_bounded
-from s3sync_dagster.engine.hybrid import DocumentVersion, Ranking, Searcher, versions_by_scan
+from s3sync_dagster.engine.hybrid import Ranking, Searcher, versions_by_scan
 from s3sync_dagster.engine.neighbours import by_document, with_neighbours
 from s3sync_dagster.engine.ports import CollectionPort, Embedder
 from s3sync_dagster.model.document import Hit
@@ -54,14 +55,28 @@ def search(
         EmbeddingMismatch: no known model made its vectors.
         InvalidSetting: the name alone is ambiguous, or ``where`` is no filter.
         Unavailable: the word index cannot be written, which a dense ranking does without.
+        MissingEngine: a reranker is named and not at hand; only a hybrid ranking needs it.
     """
     require_bounded(where)
-    with opened(
-        parts, collection, tenant=tenant, database=database, ranking=ranking, embedding=embedding
-    ) as searcher:
-        hits = searcher.search(words, ranking=ranking, limit=limit, where=where)
-    if context:
-        hits = with_neighbours(searcher.collection, hits, context)
+
+    def ask() -> list[Hit]:
+        with opened(
+            parts,
+            collection,
+            tenant=tenant,
+            database=database,
+            ranking=ranking,
+            embedding=embedding,
+        ) as searcher:
+            hits = searcher.search(words, ranking=ranking, limit=limit, where=where)
+            return with_neighbours(searcher.collection, hits, context) if context else hits
+
+    try:
+        hits = ask()
+    except Unavailable as error:
+        if error.reason != DAMAGED:
+            raise
+        hits = ask()  # damage that only this question met: the index is made anew
     return by_document(hits) if group else hits
 
 
@@ -82,7 +97,8 @@ def opened(
         yield Searcher(port, embedder)
         return
     with _word_index(parts, port, tenant=tenant, database=database) as index:
-        yield Searcher(port, embedder, index)
+        reranker = parts.reranker if ranking == "hybrid" else None
+        yield Searcher(port, embedder, index, reranker)
 
 
 def _place(
@@ -157,25 +173,38 @@ def _word_index(
     name = hashlib.sha256(place.encode()).hexdigest()[:32]
     index = FtsWordIndex(parts.settings.home / WORDS / f"{name}.db")
     try:
-        versions = document_versions(
-            parts.catalog.database,
-            tenant=tenant,
-            database_name=database,
-            collection_name=collection.name,
-        )
-        _follow(index, collection, versions)
+        follow_catalog(index, collection, parts.catalog.database, tenant=tenant, database=database)
         yield index
     finally:
         index.close()
 
 
-def _follow(
-    index: FtsWordIndex, collection: CollectionPort, versions: list[DocumentVersion]
+def follow_catalog(
+    index: FtsWordIndex,
+    collection: CollectionPort,
+    catalog: Database,
+    *,
+    tenant: str,
+    database: str,
 ) -> None:
+    """Bring a word index in line with a collection; one that no catalog knows is scanned."""
+    place = {"tenant": tenant, "database_name": database, "collection_name": collection.name}
     try:
-        index.follow(collection, versions or versions_by_scan(collection))
+        _follow(index, collection, catalog, place)
     except Unavailable as error:
         if error.reason != DAMAGED:
             raise
         # It was emptied when the damage showed: what it had is filled in again.
-        index.follow(collection, versions or versions_by_scan(collection))
+        _follow(index, collection, catalog, place)
+
+
+def _follow(
+    index: FtsWordIndex, collection: CollectionPort, catalog: Database, place: Mapping[str, str]
+) -> None:
+    # Before the versions are read: what changes in between makes the next question look again.
+    sums = collection_state(catalog, **place)
+    state = f"{collection.id}:{sums}"  # one that was made anew under the name is another one
+    if sums != NO_DOCUMENTS and index.has(state):
+        return
+    versions = document_versions(catalog, **place)
+    index.follow(collection, versions or versions_by_scan(collection), state=state)

@@ -15,6 +15,8 @@ from s3sync_dagster.model.errors import InvalidSetting
 EVENT_BATCH_SIZE = 100
 """Asset events that Dagster hands to its storage at once (2.7 instead of 14 CPU-ms a key)."""
 MAX_EMBEDDING_WORKERS = 256
+CHECKED_RECORDS_PER_DAY = 5000
+MOST_CHECKED_RECORDS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,11 @@ class Settings:
     embedding_workers: int | None = None
     """``S3SYNC_EMBEDDING_WORKERS``: batches that a local model infers side by side, a core each;
     None: half of the cores, since Chroma and extraction need some too."""
+    checked_records_per_day: int = CHECKED_RECORDS_PER_DAY
+    """``S3SYNC_CHECKED_RECORDS_PER_DAY``: of each source and collection, looked up in Chroma and
+    held against the catalog; 0: none."""
+    reranker: str | None = None
+    """``S3SYNC_RERANKER``: folder or name of a cross-encoder that orders hybrid hits anew."""
     chroma_api_key: str | None = field(default=None, repr=False)
     """``CHROMA_API_KEY`` of Chroma Cloud."""
     chroma_headers: Mapping[str, str] = field(
@@ -108,6 +115,8 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         chroma_url=_url(environ, "S3SYNC_CHROMA_URL"),
         model_dir=_folder(environ, "S3SYNC_MODEL_DIR"),
         embedding_workers=_count(environ, "S3SYNC_EMBEDDING_WORKERS"),
+        checked_records_per_day=_checked_records(environ),
+        reranker=environ.get("S3SYNC_RERANKER") or None,
         chroma_api_key=environ.get("CHROMA_API_KEY") or None,
         chroma_headers=_headers(environ, "S3SYNC_CHROMA_HEADERS"),
         chroma_tenant=environ.get("CHROMA_TENANT") or None,
@@ -155,6 +164,16 @@ def _count(environ: Mapping[str, str], name: str) -> int | None:
         return None
     if not value.isdecimal() or not 1 <= int(value) <= MAX_EMBEDDING_WORKERS:
         raise InvalidSetting(f"{name} is not a number from 1 to {MAX_EMBEDDING_WORKERS}.")
+    return int(value)
+
+
+def _checked_records(environ: Mapping[str, str]) -> int:
+    name = "S3SYNC_CHECKED_RECORDS_PER_DAY"
+    value = environ.get(name, "").strip()
+    if not value:
+        return CHECKED_RECORDS_PER_DAY
+    if not value.isdecimal() or int(value) > MOST_CHECKED_RECORDS:
+        raise InvalidSetting(f"{name} is not a number from 0 to {MOST_CHECKED_RECORDS}.")
     return int(value)
 
 

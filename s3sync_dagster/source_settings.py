@@ -1,18 +1,20 @@
 """Every setting of a source, once: options, fields, payloads and docs/settings.md are made of it.
 
-A setting is a field of the value (``model.source``, ``model.place``) and a row here. What no
-source may be stands in ``core.source_rules``; what a row says of type, bounds and choices is
-checked there too, so that each door refuses with the same sentence.
+A setting is a field of the value (``model.source``) and a row here; fields of a place bring their
+row along (``model.place.told``). What no source may be stands in ``core.source_rules``; what a row
+says of type, bounds and choices is checked there too, so that each door refuses with the same
+sentence.
 """
 
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Literal
 
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS, SPARSE_MODELS
 from s3sync_dagster.model.errors import InvalidSetting
-from s3sync_dagster.model.place import CredentialsConfig, Place, S3Place
+from s3sync_dagster.model.place import Place
+from s3sync_dagster.model.place_types import place_classes
 from s3sync_dagster.model.source import (
     AutoSync,
     ChunkingConfig,
@@ -147,9 +149,20 @@ class Setting:
         """Return whether people can set it there."""
         return door not in self.missing
 
-    def belongs_to(self, place: Place) -> bool:
+    def belongs_to(self, place: Place | type[Place]) -> bool:
         """Return whether sources of that place have the setting."""
-        return not self.path.startswith("place.") or hasattr(place, self.path.split(".")[1])
+        kind = place if isinstance(place, type) else type(place)
+        return not self.path.startswith("place.") or _field_of(kind, self.path) is not None
+
+    def require(self, place: Place, *, name: str) -> None:
+        """Raise ``InvalidSetting`` where sources of that place do not have the setting.
+
+        Args:
+            place: of the source.
+            name: of the setting at this door.
+        """
+        if not self.belongs_to(place):
+            raise InvalidSetting(f"{name} is no setting of {place.type} sources.")
 
     def read(self, config: Any) -> Any:
         """Return the setting's value in a source."""
@@ -204,18 +217,36 @@ class Setting:
 
 
 _ENUMS: Mapping[str, type[StrEnum]] = {"auto_sync": AutoSync, "mode": DeleteMode}
-_TYPES: Mapping[str, type] = {
+_NESTED: Mapping[str, type] = {
     "chunking": ChunkingConfig,
     "embedding": EmbeddingConfig,
     "extraction": ExtractionConfig,
-    "place": S3Place,
-    "credentials": CredentialsConfig,
 }
 
 
+def _field_of(kind: type[Any], path: str) -> Field[Any] | None:
+    """Return the field of a place at a path such as ``place.credentials.profile``."""
+    found: Field[Any] | None = None
+    for word in path.split(".")[1:]:
+        if found is not None:
+            kind = kind.nested.get(found.name, object)
+        found = next((one for one in _fields(kind) if one.name == word), None)
+        if found is None:
+            return None
+    return found
+
+
+def _fields(kind: type[Any]) -> tuple[Field[Any], ...]:
+    return fields(kind) if hasattr(kind, "__dataclass_fields__") else ()
+
+
 def _default_of(path: str) -> Any:
-    *outer, word = path.split(".")
-    (found,) = (one for one in fields(_TYPES[outer[-1]] if outer else Source) if one.name == word)
+    outer, _, word = path.rpartition(".")
+    if path.startswith("place."):
+        # Types that share a setting agree on what counts where nothing is said.
+        found = next(filter(None, (_field_of(kind, path) for kind in place_classes().values())))
+    else:
+        found = next(one for one in fields(_NESTED.get(outer, Source)) if one.name == word)
     if found.default_factory is not MISSING:
         return found.default_factory()
     return found.default
@@ -227,23 +258,61 @@ def _put(config: Any, parts: list[str], value: Any) -> Any:
     return replace(config, **{parts[0]: value})
 
 
-def leaves(kind: type = Source, prefix: str = "") -> list[str]:
-    """Return the paths of all that a source of S3 holds; each but ``id`` and ``type`` has a row."""
-    found: list[str] = []
+def leaves(place: type[Place]) -> list[str]:
+    """Return the paths of all that a source of a place holds."""
+    plain = [one.name for one in fields(Source) if one.name not in (*_NESTED, "place")]
+    inner = {**_NESTED, "place": place}
+    return plain + [path for name, kind in inner.items() for path in _leaves(kind, f"{name}.")]
+
+
+def _leaves(kind: type[Any], prefix: str) -> Iterator[str]:
+    nested: Mapping[str, type] = getattr(kind, "nested", {})
     for one in fields(kind):
-        nested = _TYPES.get(one.name)
-        if nested is not None and is_dataclass(nested):
-            found += leaves(nested, f"{prefix}{one.name}.")
+        if one.name in nested:
+            yield from _leaves(nested[one.name], f"{prefix}{one.name}.")
         else:
-            found.append(f"{prefix}{one.name}")
-    return found
+            yield f"{prefix}{one.name}"
+
+
+def settings_of(place: type[Place]) -> list[Setting]:
+    """Return the settings of sources of a place, also of one whose type another package adds."""
+    known = {one.path for one in SETTINGS}
+    own = [one for one in _rows_of(place, "place.") if one.path not in known]
+    return [one for one in (*SETTINGS, *own) if one.belongs_to(place)]
+
+
+def _rows_of(kind: type[Any], prefix: str) -> Iterator[Setting]:
+    nested: Mapping[str, type] = getattr(kind, "nested", {})
+    for one in fields(kind):
+        if one.name in nested:
+            yield from _rows_of(nested[one.name], f"{prefix}{one.name}.")
+        elif one.metadata:
+            yield _row(f"{prefix}{one.name}", one.metadata)
+
+
+def _row(path: str, told: Mapping[str, Any]) -> Setting:
+    row = dict(told)
+    missing = {**(_FIXED if row.pop("fixed", False) else {})}
+    missing |= _SERVERS if row.pop("server", False) else {}
+    return Setting(path=path, missing=missing, **row)
+
+
+def _rows_of_types(taken: Iterable[Setting]) -> list[Setting]:
+    """Return the rows that the types of places bring along; one that several share is one."""
+    found = {one.path: one for one in taken}
+    return [
+        found.setdefault(row.path, row)
+        for kind in place_classes().values()
+        for row in _rows_of(kind, "place.")
+        if row.path not in found
+    ]
 
 
 def _choices(kind: type[StrEnum]) -> tuple[str, ...]:
     return tuple(one.value for one in kind)
 
 
-SETTINGS: tuple[Setting, ...] = (
+_BY_HAND: tuple[Setting, ...] = (
     Setting(path="name", help="Letters, digits, underscores; names asset, job and sensor.",
             missing={**_FIXED,
                      Door.POST: "the contract has none: made of the bucket"}),
@@ -285,6 +354,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(path="document_limit", help="Only so many, the first in key order.", kind="whole",
             least=1),
     Setting(path="metadata", help="Added to each record.", kind="mapping", metavar="JSON"),
+    Setting(path="path_metadata", metavar="PATTERN",
+            help="Pattern (RE2) on the path; its named groups become metadata."),
     Setting(path="chunking.type", help="How documents are cut.", kind="choice", option="chunking",
             choices=("tree_sitter", "lines"), contract="chunking.type"),
     Setting(path="chunking.max_size_bytes", help="Of a chunk; follows the model when not given.",
@@ -341,6 +412,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(path="place.expected_bucket_owner", help="AWS account; else refused.",
             metavar="ACCOUNT"),
 )  # fmt: skip
+SETTINGS: tuple[Setting, ...] = (*_BY_HAND, *_rows_of_types(_BY_HAND))
 SYNC = frozenset({"place.endpoint_url", "place.region", "mode"})
 """Besides place, collection and model, what ``s3sync sync`` says of a source that it makes. It
 has few options: whoever wants more makes the source first, and ``sync`` takes that."""

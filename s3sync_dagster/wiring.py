@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from s3sync_dagster.catalog import Catalog, open_catalog
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.hybrid import Reranker
 from s3sync_dagster.engine.listing_turns import ListingParts
 from s3sync_dagster.engine.ports import Collections, Embedder, ObjectStore, Queue, WorkerPool
 from s3sync_dagster.model.errors import InvalidSetting
@@ -46,6 +47,7 @@ class Parts:
     _pool: WorkerPool | None = field(default=None, repr=False)
     _owners: Owners | None = field(default=None, repr=False)
     _vectors: VectorCache | None = field(default=None, repr=False)
+    _reranker: Reranker | None = field(default=None, repr=False)
     _embedders: dict[str, Embedder] = field(default_factory=dict[str, Embedder], repr=False)
     _stores: dict[str, tuple[Source, ObjectStore]] = field(
         default_factory=dict[str, tuple[Source, ObjectStore]], repr=False
@@ -156,7 +158,6 @@ class Parts:
             key = repr(config)
             if key not in self._embedders:
                 from s3sync_dagster.embedding import open_embedder  # noqa: PLC0415
-                from s3sync_dagster.workers.capacity import usable_cores  # noqa: PLC0415
 
                 self._embedders[key] = open_embedder(
                     config,
@@ -164,9 +165,33 @@ class Parts:
                     cache=self.vector_cache,
                     api_key=self.resolve_env,
                     embed_url=self.settings.chroma_embed_url,
-                    workers=self.settings.embedding_workers or max(1, usable_cores() // 2),
+                    workers=self._inference_workers(),
                 )
             return self._embedders[key]
+
+    @property
+    def reranker(self) -> Reranker | None:
+        """What orders hybrid hits anew, loaded once a process; None where none is named.
+
+        Raises:
+            MissingEngine: it is named and not at hand, or cannot be used.
+        """
+        with self._lock:
+            if self._reranker is None and self.settings.reranker is not None:
+                from s3sync_dagster.embedding.reranker import open_reranker  # noqa: PLC0415
+
+                self._reranker = open_reranker(
+                    self.settings.reranker,
+                    model_dir=self.settings.model_dir,
+                    workers=self._inference_workers(),
+                )
+            return self._reranker
+
+    def _inference_workers(self) -> int:
+        """Return how many batches a local model infers side by side."""
+        from s3sync_dagster.workers.capacity import usable_cores  # noqa: PLC0415
+
+        return self.settings.embedding_workers or max(1, usable_cores() // 2)
 
     @property
     def vector_cache(self) -> VectorCache:
@@ -192,6 +217,7 @@ class Parts:
             clock=self.clock,
             owners=self.owners,
             store_for=self.store_for,
+            collections=lambda: self.collections,
             snapshots=self.settings.home / SNAPSHOTS,
         )
 
@@ -240,7 +266,7 @@ class Parts:
                 if part is not None:
                     part.close()  # type: ignore[attr-defined]
             self._pool = self._collections = self._catalog = self._owners = None
-            self._vectors = None
+            self._vectors = self._reranker = None
             for _, store in self._stores.values():
                 store.close()
             for queue in self._queues:

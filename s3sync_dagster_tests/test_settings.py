@@ -38,6 +38,7 @@ def test_all_variables_are_read(tmp_path):
             "S3SYNC_CHROMA_URL": "http://127.0.0.1:8000/",
             "S3SYNC_CHROMA_HEADERS": '{"Authorization": "Bearer x"}',
             "S3SYNC_EMBEDDING_WORKERS": "3",
+            "S3SYNC_CHECKED_RECORDS_PER_DAY": "0",
             "S3SYNC_MODEL_DIR": str(tmp_path / "model"),
             "S3SYNC_ENCRYPTION_KEY": KEY,
             "CHROMA_API_KEY": "ck-1",

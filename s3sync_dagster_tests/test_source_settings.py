@@ -11,26 +11,47 @@ import pytest
 import s3sync_dagster
 from s3sync_dagster.api.manage_wire import SourceChange
 from s3sync_dagster.api.wire_settings import settings_payload, with_chunking, with_payload
-from s3sync_dagster.api.wire_source import Chunking, CreateSource, S3Fields
+from s3sync_dagster.api.wire_source import VARIANTS, Chunking, CreateSource, S3Fields
 from s3sync_dagster.cli.settings_reference import settings_markdown
 from s3sync_dagster.cli.source_options import at, setting_options, with_settings
 from s3sync_dagster.cli.sources import create, edit
-from s3sync_dagster.defs.component import S3SyncComponent
-from s3sync_dagster.defs.resources import S3Source
+from s3sync_dagster.defs.component import FolderSyncComponent, GitSyncComponent, S3SyncComponent
+from s3sync_dagster.defs.resources import FolderSource, GitSource, S3Source
 from s3sync_dagster.defs.source_fields import setting_fields
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import UploadPlace
+from s3sync_dagster.model.place_types import place_classes
 from s3sync_dagster.model.source import EmbeddingConfig
+from s3sync_dagster.places.folder import FolderPlace
+from s3sync_dagster.places.git import GitPlace
 from s3sync_dagster.source_settings import SETTINGS, Door, Setting, leaves
 from s3sync_dagster_tests.sources import s3_source
 
 ROOT = Path(s3sync_dagster.__file__).parents[1]
 SOURCE = s3_source(id="i", name="docs", bucket_name="bucket", collection_name="texts")
 BY_PATH = {setting.path: setting for setting in SETTINGS}
-NO_SETTINGS = {"id", "place.type"}
+NO_SETTINGS = {"id", "place.type", "place.within"}
 """Of the value, and nobody's to choose."""
+FOLDER = replace(SOURCE, place=FolderPlace(folder="/srv/docs"))
+REPOSITORY = replace(SOURCE, place=GitPlace(repository="team/docs"))
+OF_CODE = {
+    "s3": (S3Source, S3SyncComponent, {"bucket_name": "bucket"}),
+    "folder": (FolderSource, FolderSyncComponent, {"folder": "/srv/docs"}),
+    "github": (GitSource, GitSyncComponent, {"repository": "team/docs"}),
+}
+"""For each type that code declares: its resource, its component, and what it has to be given."""
+
+
+def home_of(setting: Setting) -> str:
+    """Return the first type of place that has the setting."""
+    return next(tag for tag, kind in place_classes().items() if setting.belongs_to(kind))
+
+
+def source_of(setting: Setting) -> Any:
+    """Return a source that has the setting."""
+    return {"s3": SOURCE, "folder": FOLDER, "github": REPOSITORY}[home_of(setting)]
 
 
 def another(setting: Setting) -> Any:
@@ -38,13 +59,19 @@ def another(setting: Setting) -> Any:
     match setting.kind:
         case "choice":
             easy = (one for one in setting.choices if one != setting.default and one != "onnx")
-            return next(easy)  # which needs a folder beside it
+            return next(easy)  # `onnx` needs a folder beside it
         case "whole":
             return setting.least + 7
         case "flag":
             return not setting.default
         case "texts":
             return [".md"]
+        case _ if setting.path == "place.folder":
+            return "/other"
+        case _ if setting.path == "path_metadata":
+            return "^(?P<team>x)"
+        case _ if setting.path == "place.repository":
+            return "team/other"
         case "mapping":
             return {".pdf": "pypdfium2"}
         case _:
@@ -61,7 +88,8 @@ def read(source: Any, setting: Setting) -> Any:
 
 
 def test_every_value_of_a_source_is_a_row_and_every_row_a_value():
-    assert sorted(BY_PATH) == sorted(set(leaves()) - NO_SETTINGS)
+    every = {path for kind in place_classes().values() for path in leaves(kind)}
+    assert sorted(BY_PATH) == sorted(every - NO_SETTINGS)
     assert len(BY_PATH) == len(SETTINGS)
 
 
@@ -91,10 +119,11 @@ COMPANIONS = {name: PAIR for name in (*PAIR, "session_token_env")} | {
 @ids([one for one in SETTINGS if one.path != "name"])
 def test_python_and_yaml_set_it(setting):
     value = another(setting)
-    given = {"name": "docs", "bucket_name": "bucket", "collection_name": "texts"}
+    resource, component, place = OF_CODE[home_of(setting)]
+    given = {"name": "docs", "collection_name": "texts", **place}
     given |= {setting.group: {setting.word: value}} if setting.group else {setting.code_name: value}
-    assert (setting.group or setting.code_name) in S3SyncComponent.model_fields
-    assert read(S3Source(**COMPANIONS.get(setting.word, {}) | given).to_source(), setting) == value
+    assert (setting.group or setting.code_name) in component.model_fields
+    assert read(resource(**COMPANIONS.get(setting.word, {}) | given).to_source(), setting) == value
 
 
 @ids(at(Door.CREATE))
@@ -106,12 +135,12 @@ def test_source_create_and_edit_set_it(setting):
         assert (setting.flag in names) is offered
     value = another(setting)
     given = '{".pdf": "pypdfium2"}' if setting.kind == "mapping" else value
-    assert read(with_settings(SOURCE, {setting.parameter: given}), setting) == value
+    assert read(with_settings(source_of(setting), {setting.parameter: given}), setting) == value
 
 
 @ids(list(SETTINGS))
 def test_the_api_sets_it(setting):
-    for door, model in ((Door.POST, S3Fields), (Door.PATCH, SourceChange)):
+    for door, model in ((Door.POST, VARIANTS[home_of(setting)]), (Door.PATCH, SourceChange)):
         if not setting.offered(door):
             held = setting.wire_name in model.model_fields and setting.group is None
             assert not held
@@ -123,16 +152,19 @@ def test_the_api_sets_it(setting):
 
 def _sets(setting: Setting, door: Door, model: Any) -> None:
     value = another(setting)
+    source = source_of(setting)
     if setting.group == "chunking":
         chunking = {"type": "lines", setting.word: value}
         changed = with_chunking(SOURCE, Chunking.model_validate(chunking))
     else:
         inner = {setting.wire_name: value}
         given = {setting.group: inner} if setting.group else inner
-        required = {"bucket_name": "bucket", "collection_name": "texts", "region": "us-east-1"}
+        _, _, place = OF_CODE[home_of(setting)]
+        required = {**place, "collection_name": "texts"}
+        required |= {"region": "us-east-1"} if model is S3Fields else {}
         if door is Door.POST:
-            given |= required
-        changed = with_payload(SOURCE, model.model_validate(given), door)
+            given = required | given
+        changed = with_payload(source, model.model_validate(given), door)
     assert read(changed, setting) == value
 
 
@@ -167,7 +199,7 @@ def test_null_takes_away_what_may_be_empty_and_says_nothing_elsewhere():
 def test_a_setting_of_buckets_is_refused_for_uploads():
     uploads = replace(SOURCE, place=UploadPlace())
     change = SourceChange.model_validate({"requester_pays": True})
-    with pytest.raises(InvalidSetting, match="requester_pays belongs to S3 sources only"):
+    with pytest.raises(InvalidSetting, match="requester_pays is no setting of file_upload sources"):
         with_payload(uploads, change, Door.PATCH)
     kept = SourceChange.model_validate({"list_interval_seconds": 5})
     assert with_payload(uploads, kept, Door.PATCH).list_interval_seconds == 5
@@ -198,37 +230,25 @@ def test_the_page_of_settings_is_what_the_table_says():
 
 
 MEETS_A_NEW_PLACE = {
-    "model/place.py": "the value: address, identity, link; how people write it",
-    "ports/places.py": "which port opens it",
-    "source_settings.py": "a row for each of its settings",
-    "core/source_rules.py": "what it may not be",
-    "defs/source_fields.py": "its resource and component",
-    "api/wire_source.py": "its variant of the payload and of what is shown",
-    "api/building.py": "from that payload to the value",
-    "api/showing.py": "from the value to what is shown",
+    "model/place_types.py": "its row",
+    "defs/source_fields.py": "its settings as fields",
+    "defs/resources.py": "its resource",
+    "defs/component.py": "its component",
+    "__init__.py": "their names",
 }
-ABOUT_BUCKETS = {
-    "ports/s3.py", "ports/s3_client.py", "ports/s3_errors.py", "ports/sqs.py", "wiring.py",
-    "cli/aws_setup.py", "api/checking.py", "api/manage.py", "local/demo_company.py",
-}  # fmt: skip
-"""Their store, their queue, their keys."""
-SPELL_ONE_OUT = {
-    "api/uploads.py": "uploads",
-    "cli/sources.py": "--bucket, beside --place for all",
-    "defs/resources.py": "the defaults that the UI leaves out",
-}
+"""Of the package; ``docs/places.md`` shows each. The type itself is a module of its own."""
 
 
 def test_a_new_place_meets_at_most_eight_files():
-    """Whoever names a place knows its type; the others ask the place and stay as they are."""
+    """Whoever names a repository knows its type; the others ask the place and stay as they are."""
     package = ROOT / "s3sync_dagster"
     named = {
         path.relative_to(package).as_posix()
         for path in package.rglob("*.py")
-        if re.search(r"\b(S3Place|UploadPlace)\b", path.read_text("utf-8"))
+        if re.search(r"\bGit(Place|Fields|Source|Sync)|places\.git\b", path.read_text("utf-8"))
     }
-    unions = {"source_settings.py", "api/wire_source.py"}
-    assert named | unions == {*MEETS_A_NEW_PLACE, *ABOUT_BUCKETS, *SPELL_ONE_OUT}
+    own = {name for name in named if name.startswith("places/")}
+    assert named - own == set(MEETS_A_NEW_PLACE)
     assert len(MEETS_A_NEW_PLACE) <= 8
 
 

@@ -10,17 +10,13 @@ count files whose newest word is not in the collection, or whose older one still
 """
 
 import argparse
-import ctypes
-import os
-import subprocess
 import sys
 import sysconfig
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import chromadb
-import psutil
+from measured import adopt_orphans, run
 from peer_corpus import corpus, file_of, word
 
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint, start_rclone
@@ -28,7 +24,6 @@ from s3sync_dagster_tests.conftest_chroma import ChromaServer, start_chroma
 
 HERE = Path(__file__).parent
 PHASES = ["first", "nothing changed", "1 % changed"]
-_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: orphans become our children, and their CPU is counted
 
 
 def main() -> None:
@@ -42,7 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     if {"langchain", "cocoindex"} & set(options.ways.split(",")):
         lend_packages(Path(options.peers_python))
-    ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+    adopt_orphans()
     server = start_rclone()
     try:
         s3 = AwsEndpoint(url=server.url)
@@ -57,8 +52,8 @@ def compare(options: argparse.Namespace, s3: AwsEndpoint, count: int, phases: li
     """Print one table."""
     files = corpus(count)
     print(f"\n{count} files, {sum(map(len, files.values())) / 1e6:.1f} MB, {options.embedding}\n")
-    print("| way | phase | seconds | CPU s | Chroma CPU s | records | missing | stale |")
-    print("|---|---|---|---|---|---|---|---|", flush=True)
+    print("| way | phase | seconds | CPU s | Chroma CPU s | peak MB | records | missing | stale |")
+    print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for way in options.ways.split(","):
         measure(way, options, s3, files, phases)
 
@@ -88,12 +83,13 @@ def measure(
             for phase in phases:
                 if phase == "1 % changed":
                     change(s3, bucket, files, newest)
-                seconds, own, theirs, code = run(command, s3, chroma, Path(folder))
+                cost = run(command, s3, chroma, Path(folder))
                 count, missing, stale = look(chroma, newest)
-                note = f" (exit code {code})" if code else ""
+                note = f" (exit code {cost.code})" if cost.code else ""
                 print(
-                    f"| {way} | {phase}{note} | {seconds:.1f} | {own:.1f} | {theirs:.1f} "
-                    f"| {count} | {missing} | {stale} |",
+                    f"| {way} | {phase}{note} | {cost.seconds:.1f} | {cost.cpu:.1f} "
+                    f"| {cost.chroma_cpu:.1f} | {cost.peak_mb:.0f} | {count} | {missing} "
+                    f"| {stale} |",
                     flush=True,
                 )
         finally:
@@ -119,34 +115,6 @@ def command_of(
         *(python, str(HERE / "peer_ways.py"), way, bucket, s3.url, str(chroma.port), "docs"),
         *(options.embedding, str(folder), str(options.model_dir)),
     ]
-
-
-def run(
-    command: list[str], s3: AwsEndpoint, chroma: ChromaServer, folder: Path
-) -> tuple[float, float, float, int]:
-    """Return wall seconds, CPU seconds of the process's tree and of Chroma, and the exit code."""
-    environment = {
-        **os.environ,
-        **s3.environment(),
-        "S3SYNC_HOME": str(folder / "home"),
-        "S3SYNC_MODEL_DIR": str(Path.home() / ".cache" / "s3sync-bench"),
-    }
-    server = psutil.Process(chroma.process.pid)
-    before = sum(server.cpu_times()[:2])
-    begun = time.perf_counter()
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    own = 0.0
-    while process.returncode is None:
-        pid, status, usage = os.wait4(-1, 0)
-        own += usage.ru_utime + usage.ru_stime
-        if pid == process.pid:
-            process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - begun
-    theirs = sum(server.cpu_times()[:2]) - before
-    if process.returncode:
-        print((folder / "log").read_text(errors="replace")[-3000:], file=sys.stderr)
-    return seconds, own, theirs, process.returncode
 
 
 def change(s3: AwsEndpoint, bucket: str, files: dict, newest: dict[int, int]) -> None:

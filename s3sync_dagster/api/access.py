@@ -11,7 +11,7 @@ from fastapi.security import APIKeyHeader
 from starlette.concurrency import run_in_threadpool
 
 from s3sync_dagster.api.errors import Forbidden, TooMany, Unauthorized
-from s3sync_dagster.api.hosts import names_this_machine
+from s3sync_dagster.api.hosts import is_of_host, names_this_machine
 from s3sync_dagster.api.options import ApiOptions
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.tokens import Role
@@ -116,6 +116,10 @@ def refuse_strangers(request: Request) -> None:
             "Without API tokens this server answers to programs of its own machine alone: "
             "create a token with `s3sync token create`."
         )
+    # Of browsers that send no Sec-Fetch-Site, forms and scripts of other pages tell their origin.
+    origin = request.headers.get("origin")
+    if origin is not None and not is_of_host(origin, hosts[0]):
+        raise Forbidden("A page of another site may not use this server.")
     if request.headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
         return
     # A link to a page of ours may be followed: who set it learns nothing of what is shown.

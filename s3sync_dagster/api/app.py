@@ -1,7 +1,7 @@
 """The application: routers, guards and error handlers around the parts of a process."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import cast
 
@@ -24,6 +24,7 @@ from s3sync_dagster.api import (
     work,
 )
 from s3sync_dagster.api.access import Access
+from s3sync_dagster.api.agents import open_room
 from s3sync_dagster.api.backfills import Backfills
 from s3sync_dagster.api.console import actions, pages
 from s3sync_dagster.api.console.session import Sessions
@@ -82,11 +83,14 @@ def create_app(
         registry=registry,
     )
 
+    agents = open_room(context) if options.agents else None
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         context.dispatching.start()
         context.gathering.start()
-        yield
+        async with agents.running() if agents is not None else nullcontext():
+            yield
         context.gathering.stop()
         context.backfills.stop()
         context.dispatching.stop()
@@ -108,6 +112,8 @@ def create_app(
     app.state.sessions = Sessions(parts.settings)
     for room in (sources, invocations, add_file, health, metrics, *BEYOND, pages, actions):
         app.include_router(room.router)
+    if agents is not None:
+        app.router.routes.append(agents.route())
     app.openapi = partial(openapi.describe, app)  # type: ignore[method-assign]
     errors.install(app)
     app.add_middleware(BodyLimits, options=options)

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.engine.listing_turns import end_if_dead
 from s3sync_dagster.model.errors import Conflict, S3SyncError
 from s3sync_dagster.model.source import Source
@@ -57,16 +56,7 @@ class Backfills:
         try:
             parts = self._parts.listing
             while not self._stopping.is_set():
-                progress = continue_listing(
-                    source,
-                    catalog=parts.catalog,
-                    store=parts.store_for(source),
-                    clock=parts.clock,
-                    owner=parts.owners.me(),
-                    budget_seconds=SLICE_SECONDS,
-                    fresh=fresh,
-                    snapshots=parts.snapshots,
-                )
+                progress = parts.go_on(source, budget_seconds=SLICE_SECONDS, fresh=fresh)
                 fresh = False
                 self._listed(source.id)
                 if progress is None or progress.done:

@@ -1,20 +1,22 @@
 """From a payload to a source, with every rule checked once, at this door."""
 
 import re
+from typing import Any
 from urllib.parse import urlsplit
 
 from s3sync_dagster.api.access import Caller
 from s3sync_dagster.api.models import ModelChoice
 from s3sync_dagster.api.options import ApiOptions
+from s3sync_dagster.api.wire_places import place_of
 from s3sync_dagster.api.wire_settings import with_chunking, with_payload
-from s3sync_dagster.api.wire_source import CreateSource, S3Fields
+from s3sync_dagster.api.wire_source import WIRE_TYPES, CreateSource, S3Fields
 from s3sync_dagster.core.keys import MAX_SOURCE_NAME_LENGTH
 from s3sync_dagster.core.source_rules import validate_bucket_name, validate_source
 from s3sync_dagster.model.errors import InvalidSetting, NotPossible
-from s3sync_dagster.model.place import CredentialsConfig, S3Place
+from s3sync_dagster.model.place import Admission, CredentialsConfig, Place, S3Place
 from s3sync_dagster.model.source import AutoSync, Source
 from s3sync_dagster.ports.aws_guard import TRUSTED_TENANTS, names_service
-from s3sync_dagster.source_settings import Door
+from s3sync_dagster.source_settings import Door, settings_of
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_]+")
 
@@ -33,9 +35,20 @@ def build_source(
         InvalidSetting: a value breaks a rule; the message names field and rule.
         NotPossible: a source type that this server does not have.
     """
+    build = _of_bucket if payload.s3 is not None else _of_type
+    source = build(payload, source_id=source_id, caller=caller, options=options)
+    source = source.with_changes(
+        embedding=models.configured(payload.embedding, legacy=payload.embedding_model)
+    )
+    source = with_chunking(source, payload.chunking)
+    validate_source(source)
+    return source
+
+
+def _of_bucket(
+    payload: CreateSource, *, source_id: str, caller: Caller, options: ApiOptions
+) -> Source:
     fields = payload.s3
-    if fields is None:
-        raise _refused_type(payload)
     bucket = bucket_name(fields.bucket_name)
     _check_fields(fields, caller=caller, options=options)
     source = Source(
@@ -50,22 +63,49 @@ def build_source(
         collection_name=fields.collection_name,
         tenant=caller.tenant,
         database_name=payload.database_name,
-        embedding=models.configured(payload.embedding, legacy=payload.embedding_model),
-        auto_sync=_auto_sync(fields),
+        auto_sync=_auto_sync(fields.auto_sync or fields.trigger_mode, fields),
         list_interval_seconds=0,
     )
-    source = with_chunking(with_payload(source, fields, Door.POST), payload.chunking)
-    validate_source(source)
-    return source
+    return with_payload(source, fields, Door.POST)
 
 
-def _auto_sync(fields: S3Fields) -> AutoSync:
+def _of_type(
+    payload: CreateSource, *, source_id: str, caller: Caller, options: ApiOptions
+) -> Source:
+    """Return a source of a type whose variant is made from its settings."""
+    tag = payload.source_type
+    if tag not in WIRE_TYPES:
+        raise _refused_type(tag)
+    fields = getattr(payload, tag)
+    place = place_of(WIRE_TYPES[tag], fields)
+    place.check()
+    source = Source(
+        id=source_id,
+        name=source_name(place.identity().bucket_name.rpartition("/")[2], source_id),
+        place=place,
+        collection_name=fields.collection_name or place.collection(),
+        tenant=caller.tenant,
+        database_name=payload.database_name,
+        list_interval_seconds=0,
+    )
+    table = settings_of(WIRE_TYPES[tag])
+    source = with_payload(source, fields, Door.POST, table, whole=True)
+    source = source.with_changes(auto_sync=_auto_sync(fields.auto_sync, fields))
+    return source.with_changes(place=admitted(source.place, caller=caller, options=options))
+
+
+def admitted(place: Place, *, caller: Caller, options: ApiOptions) -> Place:
+    """Return a place as this caller may have it. Raises ``InvalidSetting``, ``NotPossible``."""
+    trusted = options.trusts(caller.tenant)
+    return place.admitted(Admission(trusted=trusted, environment=options.environment))
+
+
+def _auto_sync(asked: AutoSync | str | None, fields: Any) -> AutoSync:
     """Return what happens by itself: nothing unless it is asked for, and listings list."""
-    asked = fields.auto_sync or fields.trigger_mode
     if asked is None:
         return AutoSync.DIRECT if fields.list_interval_seconds else AutoSync.NONE
-    check_listing(asked, fields.list_interval_seconds)
-    return asked
+    check_listing(AutoSync(asked), fields.list_interval_seconds)
+    return AutoSync(asked)
 
 
 def check_listing(auto_sync: AutoSync, list_interval_seconds: int | None) -> None:
@@ -96,15 +136,14 @@ def source_name(stem: str, source_id: str) -> str:
     return f"{safe[: MAX_SOURCE_NAME_LENGTH - 9]}_{digits}"
 
 
-def _refused_type(payload: CreateSource) -> Exception:
-    if payload.file_upload is not None:
+def _refused_type(tag: str) -> Exception:
+    if tag == "file_upload":
         return InvalidSetting(
             "A file_upload source is not created here: the first POST /api/v1/add-file for a "
             "database makes it."
         )
-    kind = "github" if payload.github is not None else "web_scrape"
     return NotPossible(
-        f"This server has no {kind} sources; it has s3 and file_upload.",
+        f"This server has no {tag} sources; it has s3, file_upload, {', '.join(WIRE_TYPES)}.",
         reason="source_type_not_available",
     )
 

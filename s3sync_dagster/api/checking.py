@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from s3sync_dagster.api.context import Context
 from s3sync_dagster.catalog.cipher import open_cipher
 from s3sync_dagster.catalog.credentials import AwsKeys
-from s3sync_dagster.engine.pages import first_object
+from s3sync_dagster.engine.pages import look
 from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.errors import AccessDenied, MissingEngine, NotFound, NotPossible
 from s3sync_dagster.model.place import S3Place
@@ -95,7 +95,7 @@ def check_credential(here: Context, source: Source) -> None:
 
 
 def check_bucket(here: Context, source: Source, *, keys: AwsKeys | None) -> None:
-    """List one key, which finds a wrong key, bucket, region or endpoint.
+    """List one key or the like, which finds a wrong key, bucket, region or endpoint.
 
     A plain refusal passes where the contract asks for s3:GetObject alone: without a prefix and
     without listings. Whoever lists then gets the refusal.
@@ -105,7 +105,7 @@ def check_bucket(here: Context, source: Source, *, keys: AwsKeys | None) -> None
     """
     store = _store(here, source, keys)
     try:
-        first_object(store, source.place.path_prefix)
+        look(store, source.place.path_prefix)
     except AccessDenied as error:
         lists = source.place.path_prefix or source.list_interval_seconds
         if lists or error.reason != AccessDenied.reason:
@@ -116,11 +116,16 @@ def check_bucket(here: Context, source: Source, *, keys: AwsKeys | None) -> None
 
 
 def store_keys(here: Context, source: Source, keys: AwsKeys | None) -> Source:
-    """Return the source with the id of its keys, which are stored if they came inline."""
+    """Return the source with the id of its keys, which are stored if they came inline.
+
+    Raises:
+        Throttled: the tenant has as many stored credentials as it may.
+    """
     if keys is None:
         return source
     cipher = open_cipher(here.parts.settings)
-    stored = here.catalog.credentials.add(keys, tenant=source.tenant, cipher=cipher)
+    most = here.options.credentials_per_tenant
+    stored = here.catalog.credentials.add(keys, tenant=source.tenant, cipher=cipher, most=most)
     return _with_credential(source, stored.id)
 
 

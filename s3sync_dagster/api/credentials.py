@@ -37,7 +37,8 @@ def create_credential(
     if keys is None:
         raise InvalidSetting("aws_access_key_id and aws_secret_access_key are both needed.")
     cipher = open_cipher(here.parts.settings)
-    return _show(here.catalog.credentials.add(keys, tenant=caller.tenant, cipher=cipher))
+    most = here.options.credentials_per_tenant
+    return _show(here.catalog.credentials.add(keys, tenant=caller.tenant, cipher=cipher, most=most))
 
 
 @router.delete(

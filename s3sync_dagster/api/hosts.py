@@ -21,3 +21,11 @@ def names_this_machine(hosts: Sequence[str]) -> bool:
     """
     found = _LOOPBACK.fullmatch(hosts[0]) if len(hosts) == 1 else None
     return found is not None and int(found[1] or 80) <= 65_535
+
+
+def is_of_host(origin: str, host: str) -> bool:
+    """Return whether a page's ``Origin`` is the server that a request's ``Host`` names.
+
+    The text itself is compared: what no parser understands (``http://[``, ``null``) is another one.
+    """
+    return origin.partition("://")[2].lower() == host.lower() != ""

@@ -28,9 +28,10 @@ from s3sync_dagster.core.keys import (
     validate_custom_id,
     validate_object_key,
 )
+from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.record_limits import validate_user_metadata
 from s3sync_dagster.core.selection import require_inside_prefix
-from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.errors import InvalidSetting, NotPossible
 from s3sync_dagster.model.invocation import Invocation, InvocationStatus, Trigger
 from s3sync_dagster.model.source import Source
 
@@ -76,6 +77,15 @@ def _find_and_prepare(
 
 def _prepare(source: Source, payload: CreateInvocation, here: Context) -> dict[str, Any]:
     key = payload.object_key
+    if payload.ref_identifier is not None and source.place.followed() is None:
+        raise InvalidSetting("ref_identifier is for GitHub sources only.")
+    if payload.ref_identifier is not None:
+        raise NotPossible(
+            "This server has no invocation of a whole commit: it syncs the ref of its source by "
+            f"listings (list_interval_seconds), or now by POST /s3sync/v1/sources/{source.id}/"
+            "backfill. Name one file by object_key.",
+            reason="source_type_not_available",
+        )
     if key is None:
         raise InvalidSetting("object_key is required: the full key from the bucket root.")
     validate_object_key(key)
@@ -95,7 +105,8 @@ def check_request(here: Context, source: Source, payload: CreateInvocation) -> d
     if payload.custom_id is not None:
         validate_custom_id(payload.custom_id, id_prefix=source.id_prefix)
     if payload.metadata:
-        validate_user_metadata({**source.metadata, **payload.metadata})
+        own = with_path_metadata(source, payload.object_key or "")
+        validate_user_metadata({**own, **payload.metadata})
     target = payload.target_collection_name
     if target is not None:
         validate_collection_name(target, field="target_collection_name")
@@ -149,8 +160,6 @@ def list_invocations(
         source = here.source(source_id, caller)
         ids = ids_behind(here, source)
     tenant_rows = here.catalog.sources.rows(tenant=caller.tenant)
-    if source_type in ("github", "web_scrape"):
-        return []
     if source_type == "file_upload":
         uploads = [row.source.id for row in tenant_rows if row.source.place.owned]
         ids = [each for each in uploads if ids is None or each in ids]
@@ -159,7 +168,7 @@ def list_invocations(
         tenant=caller.tenant if ids is None else None,
         source_ids=ids,
         database_name=database_name,
-        source_type="s3" if source_type == "s3" else None,
+        source_type=source_type if source_type != "file_upload" else None,
         status=InvocationStatus(status) if status else None,
         ascending=order_by == "ASC",
         limit=limit,

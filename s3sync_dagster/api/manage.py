@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from s3sync_dagster.api.access import AnyCaller, Caller, OwnerCaller
-from s3sync_dagster.api.building import check_listing, check_url
+from s3sync_dagster.api.building import admitted, check_listing, check_url
 from s3sync_dagster.api.checking import check_bucket, check_credential, inline_keys, store_keys
 from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.manage_show import show_managed
@@ -54,6 +54,9 @@ def update_source(
     if change.queue_url is not None:
         check_url("queue_url", change.queue_url, trusted=here.options.trusts(caller.tenant))
     changed = changed_source(source, change)
+    if changed.place != source.place and not isinstance(source.place, S3Place):
+        place = admitted(changed.place, caller=caller, options=here.options)
+        changed = changed.with_changes(place=place)
     validate_source(changed)
     check_listing(changed.auto_sync, change.list_interval_seconds)
     keys = inline_keys(change)

@@ -69,6 +69,7 @@ def show_counts(counts: SourceCounts) -> CountsShown:
         documents=counts.documents,
         chunks=counts.chunks,
         outdated=counts.outdated,
+        leaving=counts.leaving,
     )
 
 
@@ -136,6 +137,7 @@ def show_hit(hit: Hit) -> HitShown:
         score=hit.score,
         dense=hit.dense,
         words=hit.words,
+        reranked=hit.reranked,
         metadata=dict(hit.metadata),
         copies=[PlaceShown(**_place(one)) for one in hit.copies],
         before=[AroundShown(**_place(one), document=one.document) for one in hit.before],

@@ -9,7 +9,7 @@ from s3sync_dagster.api.wire import Answer, Count, Moment, Name, Payload, Text
 from s3sync_dagster.api.wire_settings import settings_payload
 from s3sync_dagster.api.wire_source import Chunking, Secret
 from s3sync_dagster.engine.hybrid import Ranking
-from s3sync_dagster.model.place import PLACES
+from s3sync_dagster.model.place_types import place_classes
 from s3sync_dagster.source_settings import Door
 
 ObjectWord = Literal["indexed", "pending", "processing", "skipped", "failed"]
@@ -42,6 +42,10 @@ class CountsShown(Answer):
     documents: int
     chunks: int
     outdated: int = Field(description="Documents written under an older configuration.")
+    leaving: dict[str, int] = Field(
+        description="Documents whose objects are gone and that are still in Chroma: `waiting`, or "
+        "the reason for which their removal failed."
+    )
 
 
 class ManagedSource(Answer):
@@ -49,7 +53,7 @@ class ManagedSource(Answer):
 
     id: UUID
     name: str
-    type: Literal[tuple(PLACES)]  # type: ignore[valid-type]
+    type: Literal[tuple(place_classes())]  # type: ignore[valid-type]
     origin: str
     paused: bool
     address: str = Field(description="Where its objects are.")
@@ -241,6 +245,9 @@ class HitShown(AroundShown):
     score: float = Field(description="By which the hits are ordered.")
     dense: float | None = Field(description="1 - cosine distance; null: not among the nearest.")
     words: float | None = Field(description="BM25; null: not among the best by words.")
+    reranked: float | None = Field(
+        description="How well the reranker finds that it answers, 0 to 1; null: there is none."
+    )
     metadata: dict[str, Any]
     copies: list[PlaceShown] = Field(description="Other places with the same text.")
     before: list[AroundShown]

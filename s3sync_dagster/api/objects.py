@@ -17,9 +17,9 @@ from s3sync_dagster.api.openapi import errors
 from s3sync_dagster.api.options import MAX_FILE_BYTES
 from s3sync_dagster.api.wire import Text
 from s3sync_dagster.core.keys import validate_object_key
-from s3sync_dagster.core.selection import explain, require_inside_prefix
+from s3sync_dagster.core.selection import require_inside_prefix
 from s3sync_dagster.engine.ports import Content
-from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.explaining import explain_key
 
 router = APIRouter(prefix="/s3sync/v1/sources/{source_id}", tags=["Objects"])
 
@@ -86,18 +86,10 @@ def get_content(source_id: UUID, key: Key, caller: AnyCaller, here: Here) -> Str
 def describe_object(here: Context, source_id: UUID, key: str, caller: Caller) -> ObjectDetail:
     """Return one object with the reasons for what happened to it."""
     source = here.source(source_id, caller)
-    validate_object_key(key, field="key")
-    rows = here.catalog.views.object_rows(source.id, key=key)
-    known = here.catalog.work.object(source.id, key)
-    ref = ObjectRef(
-        key=key,
-        etag=known.etag if known else "",
-        size=known.size if known else -1,
-        storage_class=known.storage_class if known else "STANDARD",
-    )
+    found = explain_key(here.catalog, source, key)
     return ObjectDetail(
-        object=show_object(rows[0]) if rows else None,
-        decision=explain(source, ref),
+        object=show_object(found.row) if found.row else None,
+        decision=found.decision,
         documents=[
             DocumentShown(
                 collection_name=one.collection_name,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.ports.aws_guard import DEFAULT_TRUSTED, trusted_tenants
@@ -24,7 +24,10 @@ class ApiOptions:
     searches_per_tenant: int = 8
     """Searches in flight at once; one more is answered with 429."""
     sources_per_tenant: int = 1000
-    """One more is answered with 429 until another one is deleted."""
+    """One more, also for an upload to another collection, is answered with 429 until another one
+    is deleted."""
+    credentials_per_tenant: int = 1000
+    """Stored key pairs; one more is answered with 429 until another one is deleted."""
     requests_per_second: float = 0.0
     """For each token (without tokens: for all), with bursts of twice as many; 0: no limit."""
     body_timeout_seconds: float = 30.0
@@ -36,6 +39,8 @@ class ApiOptions:
     takes the place of the one that has been without a request for longest."""
     connections_per_address: int = 128
     """Of one client address; behind a proxy that is all of it."""
+    agents: bool = False
+    """``S3SYNC_API_AGENTS``, ``on`` or ``off``: the door for agents at ``/mcp``."""
     trusted_tenants: frozenset[str] = DEFAULT_TRUSTED
     """Tenants that may use the server's own AWS credentials and any endpoint; ``*``: all."""
     dispatch_seconds: float = 0.5
@@ -51,6 +56,8 @@ class ApiOptions:
     """``S3SYNC_DAGSTER_LOCATION``: the code location there whose jobs index the sources."""
     dagster_public_url: str | None = None
     """``S3SYNC_DAGSTER_PUBLIC_URL``: where people's browsers find Dagster; else the above."""
+    environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """Of the process: what a place may be is told there (``model.place.Admission``)."""
     trace_url: str | None = None
     """``OTEL_EXPORTER_OTLP_ENDPOINT``: where traces go, if the extra ``otel`` is installed."""
 
@@ -78,6 +85,9 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         sources_per_tenant=int(
             _number(environ, "SOURCES_PER_TENANT", fallback.sources_per_tenant, least=1)
         ),
+        credentials_per_tenant=int(
+            _number(environ, "CREDENTIALS_PER_TENANT", fallback.credentials_per_tenant, least=1)
+        ),
         requests_per_second=_number(environ, "REQUESTS_PER_SECOND", 0.0, least=0.0),
         body_timeout_seconds=_number(
             environ, "BODY_TIMEOUT_SECONDS", fallback.body_timeout_seconds, least=0.1
@@ -89,10 +99,12 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         connections_per_address=int(
             _number(environ, "CONNECTIONS_PER_ADDRESS", fallback.connections_per_address, least=1)
         ),
+        agents=_switch(environ, "AGENTS"),
         trusted_tenants=trusted_tenants(environ),
         dispatch_seconds=_number(environ, "DISPATCH_SECONDS", fallback.dispatch_seconds, least=0.0),
         public_url=_public_url(environ),
         loopback=loopback,
+        environment=environ,
         dagster_url=environ.get("S3SYNC_DAGSTER_URL") or None,
         dagster_location=environ.get("S3SYNC_DAGSTER_LOCATION") or LOCATION,
         dagster_public_url=(
@@ -108,6 +120,13 @@ def _public_url(environ: Mapping[str, str]) -> str | None:
     if url and not re.fullmatch(r"https?://[^\s/@]+", url):
         raise InvalidSetting("S3SYNC_API_PUBLIC_URL is not a URL such as https://sync.example.org.")
     return url or None
+
+
+def _switch(environ: Mapping[str, str], name: str) -> bool:
+    value = environ.get(f"S3SYNC_API_{name}", "").strip().lower() or "off"
+    if value not in ("on", "off"):
+        raise InvalidSetting(f"S3SYNC_API_{name} has to be on or off.")
+    return value == "on"
 
 
 def _number(environ: Mapping[str, str], name: str, fallback: float, *, least: float) -> float:

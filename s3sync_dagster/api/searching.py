@@ -12,6 +12,7 @@ from s3sync_dagster.api.openapi import errors
 from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.core.filters import require_bounded
 from s3sync_dagster.core.keys import validate_collection_name
+from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.search import search
 
@@ -29,6 +30,11 @@ def search_collection(payload: SearchPayload, caller: AnyCaller, here: Here) -> 
 
 
 def find(here: Context, payload: SearchPayload, caller: Caller) -> SearchAnswer:
+    """Return the best chunks; raises as ``find_hits``."""
+    return SearchAnswer(hits=[show_hit(hit) for hit in find_hits(here, payload, caller)])
+
+
+def find_hits(here: Context, payload: SearchPayload, caller: Caller) -> list[Hit]:
     """Return the best chunks.
 
     Raises:
@@ -41,7 +47,7 @@ def find(here: Context, payload: SearchPayload, caller: Caller) -> SearchAnswer:
     validate_collection_name(payload.collection_name)
     require_database(here, caller.tenant, payload.database_name)
     with here.searches.taken(caller.tenant):
-        hits = search(
+        return search(
             here.parts,
             payload.query,
             collection=payload.collection_name,
@@ -52,18 +58,21 @@ def find(here: Context, payload: SearchPayload, caller: Caller) -> SearchAnswer:
             ranking=payload.wanted,
             context=payload.context,
             group=payload.group,
-            embedding=_embedding(here, payload, caller),
+            embedding=tenants_embedding(
+                here, payload.collection_name, payload.database_name, caller
+            ),
         )
-    return SearchAnswer(hits=[show_hit(hit) for hit in hits])
 
 
-def _embedding(here: Context, payload: SearchPayload, caller: Caller) -> EmbeddingConfig:
+def tenants_embedding(
+    here: Context, collection: str, database: str, caller: Caller
+) -> EmbeddingConfig:
     """Return the model of the tenant's own sources: another's key is not for its questions."""
     for row in here.catalog.sources.rows(tenant=caller.tenant):
         source = row.source
-        if source.database_name == payload.database_name:
+        if source.database_name == database:
             targets = [source.collection_name]
             targets += [name for _, _, name in here.catalog.documents.collections(source.id)]
-            if payload.collection_name in targets:
+            if collection in targets:
                 return source.embedding
     return ModelChoice.of(here.parts.settings).default()

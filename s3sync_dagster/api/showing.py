@@ -12,15 +12,18 @@ from s3sync_dagster.api.wire_invocation import (
     CompleteFields,
     Failed,
     FailedFields,
+    GitHubJobFields,
+    GitRefShown,
     Job,
     JobMetadata,
     JobStatus,
     S3JobFields,
 )
-from s3sync_dagster.api.wire_source import FileUploadShown, S3Shown, SourceShown
+from s3sync_dagster.api.wire_places import show_variant
+from s3sync_dagster.api.wire_source import SHOWN, FileUploadShown, S3Shown, SourceShown
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.model.invocation import Invocation, InvocationStatus
-from s3sync_dagster.model.place import UploadPlace
+from s3sync_dagster.model.place import S3Place, UploadPlace
 from s3sync_dagster.model.source import Source
 
 UNKNOWN_BUCKET = "unknown"
@@ -32,6 +35,8 @@ class SourceNames:
     """What invocations say of the sources that they belong to."""
 
     buckets: Mapping[str, str]
+    refs: Mapping[str, tuple[str, str]]
+    """Source -> ``sha`` or ``branch`` and its name, of those of repositories."""
     shown: Mapping[str, str]
     """Upload source -> the one of its database that the wire shows."""
 
@@ -44,21 +49,27 @@ class SourceNames:
             source = row.source
             if source.place.owned:
                 shown[source.id] = first.setdefault(source.database_name, source.id)
-        return cls({row.source.id: row.source.place.identity().bucket_name for row in rows}, shown)
+        places = {row.source.id: row.source.place for row in rows}
+        return cls(
+            {name: place.identity().bucket_name for name, place in places.items()},
+            {name: ref for name, place in places.items() if (ref := place.followed()) is not None},
+            shown,
+        )
 
 
 def show_source(source: Source, *, created_at: float) -> SourceShown:
     """Return a source as ``GET`` answers it."""
     embedding = show_embedding(source.embedding)
-    return SourceShown(
+    shown: dict[str, Any] = {
         **_show_place(source),
-        id=UUID(source.id),
-        database_name=source.database_name,
-        embedding_model=embedding.dense,
-        chunking=show_chunking(source.chunking, source.embedding),
-        embedding=embedding,
-        created_at=moment(created_at),
-    )
+        "id": UUID(source.id),
+        "database_name": source.database_name,
+        "embedding_model": embedding.dense,
+        "chunking": show_chunking(source.chunking, source.embedding),
+        "embedding": embedding,
+        "created_at": moment(created_at),
+    }
+    return SourceShown(**shown)
 
 
 def _show_place(source: Source) -> dict[str, Any]:
@@ -66,6 +77,8 @@ def _show_place(source: Source) -> dict[str, Any]:
     place = source.place
     if isinstance(place, UploadPlace):
         return {place.type: FileUploadShown()}
+    if not isinstance(place, S3Place):
+        return {place.type: show_variant(source, SHOWN[place.type])}
     return {
         place.type: S3Shown(
             bucket_name=place.bucket_name,
@@ -85,18 +98,30 @@ def show_invocation(invocation: Invocation, names: SourceNames) -> Job:
         id=UUID(invocation.id),
         status=show_status(invocation),
         metadata=JobMetadata(
-            s3=S3JobFields(
-                bucket_name=names.buckets.get(source_id, UNKNOWN_BUCKET),
-                object_key=invocation.object_key,
-                custom_id=invocation.custom_id,
-                additional_metadata=dict(invocation.metadata) or None,
-            ),
+            **_show_kind(invocation, names),
             database_name=invocation.database_name,
             collection_name=invocation.collection_name,
         ),
         created_at=invocation.created_at,
         source_id=_uuid(names.shown.get(source_id, source_id)),
     )
+
+
+def _show_kind(invocation: Invocation, names: SourceNames) -> dict[str, Any]:
+    """Return the union's one kind by its key."""
+    ref = names.refs.get(invocation.source_id)
+    if ref is not None:
+        shown = GitRefShown(**{ref[0]: ref[1]})
+        fields = GitHubJobFields(git_ref_identifier=shown, object_key=invocation.object_key)
+        return {"github": fields}
+    return {
+        "s3": S3JobFields(
+            bucket_name=names.buckets.get(invocation.source_id, UNKNOWN_BUCKET),
+            object_key=invocation.object_key,
+            custom_id=invocation.custom_id,
+            additional_metadata=dict(invocation.metadata) or None,
+        )
+    }
 
 
 def show_status(invocation: Invocation) -> JobStatus:

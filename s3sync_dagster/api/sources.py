@@ -15,7 +15,6 @@ from s3sync_dagster.api.checking import (
     store_keys,
 )
 from s3sync_dagster.api.context import Context, Here
-from s3sync_dagster.api.errors import TooMany
 from s3sync_dagster.api.models import ModelChoice
 from s3sync_dagster.api.openapi import errors
 from s3sync_dagster.api.routing import StrictRoute
@@ -58,12 +57,13 @@ def create_source(payload: CreateSource, caller: OwnerCaller, here: Here) -> Sou
         models=ModelChoice.of(here.parts.settings),
     )
     refuse_twin(here, source)
-    _refuse_too_many(here, caller)
+    most = here.options.sources_per_tenant
+    here.catalog.sources.require_room(caller.tenant, most=most)
     check_credential(here, source)
     check_target(here, source)
-    keys = inline_keys(payload.s3) if payload.s3 else None
+    keys = inline_keys(payload.s3) if payload.s3 is not None else None
     check_bucket(here, source, keys=keys)
-    here.catalog.sources.add(store_keys(here, source, keys))
+    here.catalog.sources.add(store_keys(here, source, keys), most=most)
     return SourceCreated(source_id=UUID(source.id))
 
 
@@ -125,16 +125,6 @@ def delete_source(
         here.forget(each, caller)
         if source.place.owned and delete_records:
             open_uploads(each, here.parts.settings.home).clear()
-
-
-def _refuse_too_many(here: Context, caller: Caller) -> None:
-    most = here.options.sources_per_tenant
-    if len(visible_rows(here, caller)) >= most:
-        raise TooMany(
-            f"A tenant has {most} sources at most: delete one.",
-            reason="too_many_sources",
-            retry_after_seconds=60.0,
-        )
 
 
 def visible_rows(here: Context, caller: Caller) -> list[SourceRow]:

@@ -94,7 +94,7 @@ def upload_source(
     found = here.catalog.sources.find_identity(wanted)
     if found is None:
         try:
-            return here.catalog.sources.add(wanted)
+            return here.catalog.sources.add(wanted, most=here.options.sources_per_tenant)
         except Conflict:  # another first upload was faster
             found = here.catalog.sources.find_identity(wanted)
             if found is None:

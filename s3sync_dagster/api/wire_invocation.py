@@ -1,11 +1,11 @@
 """Invocations on the wire of the Sync API (where they are called jobs)."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints
 
-from s3sync_dagster.api.wire import Answer, Moment, Name, Payload, Text
+from s3sync_dagster.api.wire import Answer, Moment, Name, Payload, Text, union_by_key
 
 MAX_KEYS = 10_000
 CustomId = Annotated[Text, StringConstraints(max_length=120)]
@@ -31,12 +31,6 @@ class CreateInvocation(Payload):
     metadata: dict[str, Any] | None = None
     target_collection_name: Name | None = None
     ref_identifier: GitRef | None = None
-
-    @model_validator(mode="after")
-    def _no_git(self) -> Self:
-        if self.ref_identifier is not None:
-            raise ValueError("takes ref_identifier for GitHub sources only")
-        return self
 
 
 class InvocationCreated(Answer):
@@ -98,12 +92,31 @@ class S3JobFields(Answer):
     additional_metadata: dict[str, Any] | None = None
 
 
+class GitRefShown(Answer):
+    """A commit or a branch."""
+
+    sha: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    branch: str | None = Field(default=None, exclude_if=lambda value: value is None)
+
+
+class GitHubJobFields(Answer):
+    """What is asked of a GitHub source; its file is an extension of ours."""
+
+    git_ref_identifier: GitRefShown
+    object_key: str | None = None
+
+
+def _one_kind(schema: dict[str, Any]) -> None:
+    union_by_key(schema, ("s3", "github"), name="job")
+
+
 class JobMetadata(Answer):
     """What an invocation is about."""
 
-    model_config = ConfigDict(title="IndexJobMetadata")
+    model_config = ConfigDict(title="IndexJobMetadata", json_schema_extra=_one_kind)
 
-    s3: S3JobFields
+    s3: S3JobFields | None = Field(default=None, exclude_if=lambda value: value is None)
+    github: GitHubJobFields | None = Field(default=None, exclude_if=lambda value: value is None)
     database_name: str
     collection_name: str
 

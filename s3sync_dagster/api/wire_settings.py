@@ -8,7 +8,6 @@ from pydantic import BaseModel, Field, StrictBool, StringConstraints, create_mod
 
 from s3sync_dagster.api.wire import Name, Payload, Text
 from s3sync_dagster.core.selection import MAX_GLOBS
-from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import ChunkingConfig, Source
 from s3sync_dagster.source_settings import SETTINGS, Door, Setting
 
@@ -23,7 +22,7 @@ def settings_payload(door: Door, table: Iterable[Setting] = SETTINGS) -> type[An
     All are optional, and null says nothing, or takes away what may be empty.
     """
     rows = [one for one in table if one.offered(door) and (door is Door.PATCH or not one.contract)]
-    fields = {one.wire_name: _optional(one) for one in rows if one.group is None}
+    fields = {one.wire_name: optional_field(one) for one in rows if one.group is None}
     inner = settings_group(GROUP, table)
     fields[GROUP] = (inner | None, Field(default=None, description="How text is extracted."))
     return create_model(f"{door.name.title()}Settings", __base__=Payload, **fields)
@@ -32,29 +31,43 @@ def settings_payload(door: Door, table: Iterable[Setting] = SETTINGS) -> type[An
 def settings_group(name: str, table: Iterable[Setting] = SETTINGS) -> type[Any]:
     """Return the object with the settings of a group."""
     fields = {
-        one.word: _optional(one) for one in table if one.group == name and one.offered(Door.POST)
+        one.word: optional_field(one)
+        for one in table
+        if one.group == name and one.offered(Door.POST)
     }
     return create_model(f"{name.title()}Settings", __base__=Payload, **fields)
 
 
 def with_payload(
-    source: Source, given: BaseModel, door: Door, table: Iterable[Setting] = SETTINGS
+    source: Source,
+    given: BaseModel,
+    door: Door,
+    table: Iterable[Setting] = SETTINGS,
+    *,
+    whole: bool = False,
 ) -> Source:
     """Return the source with what a payload says.
+
+    Args:
+        source: before.
+        given: the payload.
+        door: by which it came.
+        table: of settings.
+        whole: the payload has the contract's own settings, too, made from their rows.
 
     Raises:
         InvalidSetting: a setting that sources of this place do not have.
     """
     for setting in table:
         holder = getattr(given, GROUP, None) if setting.group == GROUP else given
-        own = setting.group in (None, GROUP) and (door is Door.PATCH or not setting.contract)
+        every = whole or door is Door.PATCH
+        own = setting.group in (None, GROUP) and (every or not setting.contract)
         if holder is None or not own or setting.wire_name not in holder.model_fields_set:
             continue
         value = getattr(holder, setting.wire_name, None)
         if value is None and (setting.contract or not setting.nullable):
             continue
-        if not setting.belongs_to(source.place):
-            raise InvalidSetting(f"{setting.wire_name} belongs to S3 sources only.")
+        setting.require(source.place, name=setting.wire_name)
         source = setting.put(source, value)
     return source
 
@@ -70,7 +83,8 @@ def chunking_of(chunking: BaseModel) -> ChunkingConfig:
     return ChunkingConfig(**{name: value for name, value in said.items() if value is not None})
 
 
-def _optional(setting: Setting) -> Any:
+def optional_field(setting: Setting) -> Any:
+    """Return the field of a payload for a setting; null, as generated clients send it, is none."""
     kinds: dict[str, Any] = {
         "text": Text,
         "flag": StrictBool,

@@ -1,22 +1,30 @@
 """Sources on the wire of the Sync API: what creates one, what is shown of it."""
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    create_model,
     model_validator,
 )
 
 from s3sync_dagster.api.wire import Answer, Moment, Name, Payload, Text, union_by_key
+from s3sync_dagster.api.wire_places import place_payload, place_shown, wire_types
 from s3sync_dagster.api.wire_settings import settings_group, settings_payload
 from s3sync_dagster.model.source import AutoSync
 from s3sync_dagster.source_settings import Door
 
-SOURCE_TYPES = ("s3", "github", "web_scrape", "file_upload")
-SourceTypeFilter = Literal["github", "web_scrape", "s3", "file_upload"]
+_CONTRACT = ("s3", "github", "web_scrape", "file_upload")
+WIRE_TYPES = wire_types()
+SOURCE_TYPES = tuple(dict.fromkeys((*_CONTRACT, *WIRE_TYPES)))
+if TYPE_CHECKING:
+    SourceTypeFilter = str
+else:
+    SourceTypeFilter = Literal[SOURCE_TYPES]
 OrderBy = Literal["ASC", "DESC"]
 Secret = Annotated[SecretStr, Field(max_length=4096)]
 
@@ -102,15 +110,25 @@ def _one_of(schema: dict[str, Any]) -> None:
     union_by_key(schema, SOURCE_TYPES, name="source")
 
 
-class CreateSource(Payload):
+def _union(models: Mapping[str, Any], **more: Any) -> type[Any]:
+    """Return the base of a model with a field for each source type, of which one is there."""
+    fields: Any = {tag: (kind | None, Field(default=None, **more)) for tag, kind in models.items()}
+    return create_model("SourceTypes", **fields)
+
+
+VARIANTS: Mapping[str, Any] = {
+    **dict.fromkeys(_CONTRACT, AnyFields),
+    "s3": S3Fields,
+    **{tag: place_payload(tag, kind) for tag, kind in WIRE_TYPES.items()},
+}
+"""The variants of a payload that creates a source, by source type."""
+
+
+class CreateSource(_union(VARIANTS), Payload):
     """Body of ``POST /api/v1/sources``: one source type by its key, and what all types share."""
 
     model_config = ConfigDict(title="CreateSourcePayload", json_schema_extra=_one_of)
 
-    s3: S3Fields | None = None
-    github: AnyFields | None = None
-    web_scrape: AnyFields | None = None
-    file_upload: AnyFields | None = None
     database_name: Name
     embedding: Embedding | None = None
     chunking: Chunking | None = None
@@ -122,10 +140,14 @@ class CreateSource(Payload):
     def _exactly_one_type(self) -> Self:
         given = [name for name in SOURCE_TYPES if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(
-                "needs exactly one source type as a key: 's3' (others: github, web_scrape)"
-            )
+            others = ", ".join(SOURCE_TYPES[1:])
+            raise ValueError(f"needs exactly one source type as a key: 's3' (others: {others})")
         return self
+
+    @property
+    def source_type(self) -> str:
+        """The type's key."""
+        return next(name for name in SOURCE_TYPES if getattr(self, name) is not None)
 
 
 class SourceCreated(Answer):
@@ -198,19 +220,23 @@ class ChunkingShown(Answer):
     max_lines: int | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
+SHOWN = {
+    "s3": S3Shown,
+    "file_upload": FileUploadShown,
+    **{tag: place_shown(tag, kind) for tag, kind in WIRE_TYPES.items()},
+}
+"""The variants of a source that is shown, by source type."""
+
+
 def _shown_one_of(schema: dict[str, Any]) -> None:
-    union_by_key(schema, ("s3", "file_upload"), name="shown")
+    union_by_key(schema, tuple(SHOWN), name="shown")
 
 
-class SourceShown(Answer):
+class SourceShown(_union(SHOWN, exclude_if=lambda value: value is None), Answer):
     """A source, its type as a key."""
 
     model_config = ConfigDict(title="Source", json_schema_extra=_shown_one_of)
 
-    s3: S3Shown | None = Field(default=None, exclude_if=lambda value: value is None)
-    file_upload: FileUploadShown | None = Field(
-        default=None, exclude_if=lambda value: value is None
-    )
     id: UUID
     database_name: str
     embedding_model: DenseShown

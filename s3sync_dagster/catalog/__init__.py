@@ -1,12 +1,14 @@
 """The database of sources, objects, documents and invocations: the state that decides."""
 
 from s3sync_dagster.catalog.batches import Batches
+from s3sync_dagster.catalog.collections import CollectionRows
 from s3sync_dagster.catalog.credentials import Credentials
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.documents import Documents
 from s3sync_dagster.catalog.history import History
 from s3sync_dagster.catalog.invocations import Invocations
 from s3sync_dagster.catalog.listings import Listings
+from s3sync_dagster.catalog.moving import Moves
 from s3sync_dagster.catalog.sources import SourceRows
 from s3sync_dagster.catalog.tokens import Tokens
 from s3sync_dagster.catalog.views import Views
@@ -24,6 +26,8 @@ class Catalog:
         self.invocations = Invocations(database)
         self.batches = Batches(database)
         self.documents = Documents(database)
+        self.collections = CollectionRows(database)
+        self.moves = Moves(database, self.sources)
         self.work = Work(database)
         self.views = Views(database)
         self.history = History(database)

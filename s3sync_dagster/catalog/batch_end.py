@@ -139,7 +139,7 @@ def _fail_poison(
     source_id: str,
     keys: Sequence[str],
 ) -> None:
-    now = database.clock.now().timestamp()
+    now = database.now()
     error = "Its worker process died three times while it was alone; look at the file."
     for part in groups(keys):
         tx.execute(

@@ -6,18 +6,22 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.batch_end import mark_suspects, return_to_pending
+from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.rows import batch_of, groups
+from s3sync_dagster.catalog.rows import batch_of, groups, is_due
 from s3sync_dagster.catalog.tables import batches, documents, invocations, objects, sources
-from s3sync_dagster.core.patience import LEASE_SECONDS
+from s3sync_dagster.core.patience import (
+    LEASE_SECONDS,
+    LONGEST_BACKOFF_SECONDS,
+    RESERVATION_SECONDS,
+)
 from s3sync_dagster.core.reservation import Due, Take, keys_of_batch, may_reserve, next_due
 from s3sync_dagster.core.state import BatchRow
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE
 from s3sync_dagster.model.invocation import Batch, BatchState
 
-RESERVATION_SECONDS = 600.0
 
-
+@again_after_collisions
 class Batches:
     """The table ``batches`` and the leases on invocations."""
 
@@ -100,6 +104,7 @@ class Batches:
         """Compare and set ``reserved -> running``; False when the token is not reserved."""
         now = self._now()
         with self._db.write() as tx:
+            self._db.lock_batch(tx, token)
             started = tx.execute(
                 batches.update()
                 .where(batches.c.token == token, batches.c.state == "reserved")
@@ -130,7 +135,7 @@ class Batches:
         return LEASE_SECONDS if renewed else 0.0
 
     def begin(self, token: str, keys: Collection[str], *, survived: Collection[str] = ()) -> None:
-        """Mark keys as begun before risky work and count an attempt of each.
+        """Mark keys as begun before risky work; an attempt counts where it ends in an error.
 
         Args:
             token: the batch.
@@ -149,7 +154,7 @@ class Batches:
                 tx.execute(
                     invocations.update()
                     .where(invocations.c.batch_token == token, invocations.c.object_key.in_(part))
-                    .values(begun=True, attempts=invocations.c.attempts + 1)
+                    .values(begun=True)
                 )
 
     def give_back(self, token: str, keys: Collection[str]) -> None:
@@ -254,20 +259,15 @@ class Batches:
             return list(
                 tx.execute(
                     sa.select(invocations.c.source_id)
-                    .where(
-                        invocations.c.status == "pending",
-                        invocations.c.next_attempt_at <= self._now(),
-                    )
+                    .where(invocations.c.status == "pending", _attempt_is_due(self._now()))
                     .distinct()
                 ).scalars()
             )
 
     def prune(self, *, older_than_seconds: float) -> int:
         """Delete ended batches by age."""
-        with self._db.write() as tx:
-            return tx.execute(
-                batches.delete().where(batches.c.finished_at < self._now() - older_than_seconds)
-            ).rowcount
+        old = batches.c.finished_at < self._now() - older_than_seconds
+        return self._db.delete_in_parts(batches.c.token, old)
 
     def _due(
         self,
@@ -307,7 +307,7 @@ class Batches:
         if asked_only:
             query = query.where(invocations.c.automatic.is_(False))
         if not take.by_hand:
-            query = query.where(invocations.c.next_attempt_at <= now)
+            query = query.where(_attempt_is_due(now))
         healthy = query.where(invocations.c.deaths == 0).limit(take.max_keys * 2)
         suspects = (
             query.where(invocations.c.deaths > 0)
@@ -379,10 +379,14 @@ class Batches:
         return_to_pending(tx, invocations.c.batch_token == token, now=self._now())
 
     def _now(self) -> float:
-        return self._db.clock.now().timestamp()
+        return self._db.now()
 
 
 _LIVE = batches.c.state.in_(["reserved", "running"])
+
+
+def _attempt_is_due(now: float) -> sa.ColumnElement[bool]:
+    return is_due(invocations.c.next_attempt_at, now=now, at_most=LONGEST_BACKOFF_SECONDS)
 
 
 def _read_due(tx: sa.Connection, query: sa.Executable) -> list[Due]:

@@ -1,22 +1,21 @@
 """Keys whose object changed while a batch worked on an older version of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import batches, documents, objects
+from s3sync_dagster.catalog.tables import documents, objects
 from s3sync_dagster.model.source import DeleteMode, Source
 
 
 def ask_for_overtaken(
     database: Database,
     tx: sa.Connection,
-    token: str,
     source: Source,
-    there: Sequence[str],
+    there: Mapping[str, int | None],
     *,
     gone: Sequence[str],
     now: float,
@@ -30,25 +29,25 @@ def ask_for_overtaken(
     Args:
         database: gives the dialect.
         tx: an open transaction that has settled the keys.
-        token: the batch that settled them.
-        source: its source.
-        there: keys whose object the batch has found, or left alone.
+        source: of the batch that settled them.
+        there: keys whose object the batch has found, or left alone, and how often something had
+            been told of each when the batch began with it.
         gone: keys whose object it has found gone, which now shows where nothing else was told.
         now: the time.
     """
-    began = sa.select(batches.c.created_at).where(batches.c.token == token).scalar_subquery()
     changed, left = list[str](), list[str]()
     for part in groups(there):
         here = (objects.c.source_id == source.id, objects.c.object_key.in_(part))
-        changed += tx.execute(
-            sa.select(objects.c.object_key).where(
-                *here,
-                objects.c.gone.is_(False),
-                objects.c.seen_at > began,
-                objects.c.outcome.is_not(None),
-                objects.c.outcome_etag != objects.c.etag,
-            )
-        ).scalars()
+        differing = sa.select(objects.c.object_key, objects.c.told_count).where(
+            *here,
+            objects.c.gone.is_(False),
+            objects.c.outcome.is_not(None),
+            objects.c.outcome_etag != objects.c.etag,
+        )
+        for row in tx.execute(differing):
+            known = there[row.object_key]
+            if known is not None and row.told_count > known:
+                changed.append(row.object_key)
         if source.mode is DeleteMode.MIRROR:
             left += tx.execute(
                 sa.select(objects.c.object_key)

@@ -134,6 +134,7 @@ class _Claiming:
             return
         names = (
             *("object_key", "custom_id", "metadata", "owner", "high_water", "metadata_keys"),
+            "collection_id",
             *("etag", "fingerprint", "chunks", "digests"),
         )
         self._tx.execute(
@@ -161,6 +162,7 @@ class _Claiming:
             "b_custom_id": intent.target.custom_id,
             "b_metadata": dict(intent.target.metadata),
             "b_owner": intent.target.owner,
+            "b_collection_id": intent.collection_id,
             "b_high_water": max(row.high_water, row.chunks, intent.count, intent.found),
             "b_metadata_keys": sorted(
                 {*row.metadata_keys, *intent.metadata_keys, *intent.found_keys}
@@ -193,6 +195,7 @@ class _Claiming:
                         "digests": b"",
                         "metadata_keys": sorted({*intent.metadata_keys, *intent.found_keys}),
                         "batch_token": self._token,
+                        "collection_id": intent.collection_id,
                     }
                     # Sorted: two sources that insert the same ids wait for each other in turn.
                     for intent in sorted(intents, key=lambda one: one.document_id)
@@ -223,6 +226,7 @@ class _Claiming:
             phase=DocumentPhase.WRITING,
             high_water=max(intent.found, 0 if row is None else max(row.high_water, row.chunks)),
             metadata_keys=tuple(sorted({*left, *intent.found_keys})),
+            collection_id=intent.collection_id,
         )
 
     def _is_own(self, intent: Intent, row: Row) -> bool:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.cipher import Cipher
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.tables import credentials, sources
-from s3sync_dagster.model.errors import Conflict, NotFound
+from s3sync_dagster.model.errors import Conflict, NotFound, Throttled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,17 +39,27 @@ class Credentials:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def add(self, keys: AwsKeys, *, tenant: str, cipher: Cipher) -> CredentialInfo:
-        """Store a key pair and return its id; the same pair of a tenant keeps its id."""
+    def add(
+        self, keys: AwsKeys, *, tenant: str, cipher: Cipher, most: int | None = None
+    ) -> CredentialInfo:
+        """Store a key pair and return its id; the same pair of a tenant keeps its id.
+
+        Raises ``Throttled`` (``too_many_credentials``) for a tenant that has ``most`` already: each
+        of them that looks alike is opened to be compared, while nobody else writes.
+        """
         hint = _hint(keys.access_key_id)
         with self._db.write() as tx:
-            for row in tx.execute(
-                sa.select(credentials).where(
-                    credentials.c.tenant == tenant, credentials.c.access_key_hint == hint
-                )
-            ).all():
-                if _opened(row, cipher) == keys:
+            self._db.lock_tenant(tx, tenant)
+            own = tx.execute(sa.select(credentials).where(credentials.c.tenant == tenant)).all()
+            for row in own:
+                if row.access_key_hint == hint and _opened(row, cipher) == keys:
                     return _info_of(row)
+            if most is not None and len(own) >= most:
+                raise Throttled(
+                    f"A tenant has {most} stored credentials at most: delete one.",
+                    reason="too_many_credentials",
+                    retry_after_seconds=60.0,
+                )
             return _info_of(
                 tx.execute(
                     credentials.insert()
@@ -57,7 +67,7 @@ class Credentials:
                         tenant=tenant,
                         access_key_hint=hint,
                         encrypted=_sealed(keys, tenant, cipher),
-                        created_at=self._db.clock.now().timestamp(),
+                        created_at=self._db.now(),
                     )
                     .returning(credentials)
                 ).one()

@@ -1,7 +1,8 @@
 """Engine, transactions and migrations: SQLite by default, Postgres by URL."""
 
 import fcntl
-from collections.abc import Generator
+import math
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError
 
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.model.errors import InvalidSetting, Unavailable
@@ -19,6 +20,12 @@ COALESCING = sa.text("status = 'pending' AND automatic AND owner IS NULL")
 """The condition of ``uq_invocations_coalesce``, as ON CONFLICT must repeat it to the letter."""
 BUSY_TIMEOUT_MS = 30_000
 MIGRATION_LOCK = 0x53335359  # "S3SY": Postgres advisory lock
+ROWS_A_PART = 2000
+"""Rows that one transaction deletes where they may be a million."""
+PLACES_LOCK = 0x53335350  # "S3SP"
+TENANT_LOCK = 0x53335354  # "S3ST": its second number is the tenant's hash
+FOLLOW_SECONDS = 30.0
+"""On Postgres the server is asked for the time so often: all hosts go by its clock."""
 
 
 class Database:
@@ -49,6 +56,7 @@ class Database:
     def read(self) -> Generator[sa.Connection]:
         """Open a transaction that only reads."""
         with _refusals(), self.engine.connect() as connection, connection.begin():
+            self._ask_the_time(connection)
             yield connection
 
     @contextmanager
@@ -57,11 +65,47 @@ class Database:
         with _refusals(), self.engine.connect() as connection:
             connection = connection.execution_options(s3sync_write=True)
             with connection.begin():
+                self._ask_the_time(connection)
                 yield connection
+
+    def now(self) -> float:
+        """Return the time, in seconds since 1970: on Postgres the server's, for hosts may differ.
+
+        Where a clock is put right, times that were set by it lie further off than they can have
+        been set: who reads one asks ``core.patience.is_due``.
+        """
+        if not self.sqlite and not self.clock.follows(within_seconds=math.inf):
+            with self.read():
+                pass
+        return self.clock.now().timestamp()
+
+    def _ask_the_time(self, connection: sa.Connection) -> None:
+        if not self.sqlite and not self.clock.follows(within_seconds=FOLLOW_SECONDS):
+            query = sa.text("SELECT EXTRACT(EPOCH FROM clock_timestamp())")
+            self.clock.follow(float(connection.execute(query).scalar_one()))
 
     def insert(self, table: sa.Table) -> Any:
         """Return the dialect's INSERT, which knows ON CONFLICT."""
         return sqlite.insert(table) if self.sqlite else postgresql.insert(table)
+
+    def delete_in_parts(
+        self, key: sa.Column[Any], which: sa.ColumnElement[bool], *, rows: int = ROWS_A_PART
+    ) -> int:
+        """Delete rows of one table in transactions of their own.
+
+        Args:
+            key: of the table, unique among the rows that go.
+            which: the rows that go.
+            rows: of one transaction.
+        """
+        deleted = 0
+        while True:
+            with self.write() as connection:
+                part = sa.select(key).where(which).limit(rows).correlate(None)
+                gone = connection.execute(key.table.delete().where(which, key.in_(part))).rowcount
+            deleted += gone
+            if gone < rows:
+                return deleted
 
     def lock_source(self, connection: sa.Connection, source_id: str) -> None:
         """Serialise writes about one source until the transaction ends.
@@ -72,6 +116,27 @@ class Database:
         if not self.sqlite:
             connection.execute(
                 sa.text("SELECT 1 FROM sources WHERE id = :id FOR UPDATE"), {"id": source_id}
+            )
+
+    def lock_sources(self, connection: sa.Connection, source_ids: Iterable[str]) -> None:
+        """Serialise writes about several sources, in an order that all who do so keep."""
+        for source_id in sorted(set(source_ids)):
+            self.lock_source(connection, source_id)
+
+    def lock_places(self, connection: sa.Connection) -> None:
+        """Serialise those who look whether a source overlaps another, and then write it."""
+        if not self.sqlite:
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:n)"), {"n": PLACES_LOCK})
+
+    def lock_tenant(self, connection: sa.Connection, tenant: str) -> None:
+        """Serialise what adds to the things of a tenant that are counted.
+
+        What no index can say, such as how many there may be, is true then until it is written.
+        """
+        if not self.sqlite:
+            connection.execute(
+                sa.text("SELECT pg_advisory_xact_lock(:room, hashtext(:tenant))"),
+                {"room": TENANT_LOCK, "tenant": tenant},
             )
 
     def lock_batch(self, connection: sa.Connection, token: str) -> None:
@@ -85,6 +150,12 @@ class Database:
                 {"token": token},
             )
 
+    def has_source(self, connection: sa.Connection, source_id: str) -> bool:
+        """Lock a source; returns whether it is there: nothing is stored for one that is not."""
+        self.lock_source(connection, source_id)
+        query = sa.text("SELECT 1 FROM sources WHERE id = :id")
+        return connection.execute(query, {"id": source_id}).first() is not None
+
     def open_source(self, connection: sa.Connection, source_id: str) -> bool:
         """Lock a source; returns whether it is there to be worked on and not being deleted."""
         self.lock_source(connection, source_id)
@@ -95,10 +166,10 @@ class Database:
 
     def migrate(self) -> None:
         """Create or upgrade the schema, one process at a time."""
-        from alembic import command  # noqa: PLC0415  (0.2 CPU-s that run workers need not pay)
-
         if self.current_revision() == self.head_revision():
             return
+        from alembic import command  # noqa: PLC0415  (0.2 CPU-s that only a migration has to pay)
+
         with self._migration_lock():
             config = _alembic_config(self.url)
             with self.engine.connect() as connection:
@@ -213,11 +284,30 @@ def _alembic_config(url: sa.URL) -> Any:
     return config
 
 
+class Collided(Unavailable):
+    """The database ended a transaction because of another one: a deadlock, a row made meanwhile."""
+
+    given_up = False
+    """True when it has been tried again often enough."""
+
+
+_COLLISIONS = {"40P01", "40001", "23505"}
+"""Postgres: deadlock detected, serialization failure, unique violation. Each rule that the schema
+checks is asked for before, so that a second try meets the answer to a person."""
+
+
 @contextmanager
 def _refusals() -> Generator[None]:
     try:
         yield
-    except OperationalError as error:
+    except (IntegrityError, OperationalError) as error:
+        if getattr(error.orig, "pgcode", None) in _COLLISIONS:
+            raise Collided(
+                "Another process changed the same rows of the catalog; it is tried again.",
+                reason="catalog_unavailable",
+            ) from error
+        if isinstance(error, IntegrityError):
+            raise
         if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_ERROR":
             raise  # a statement or schema that is wrong: nothing that passes by itself
         raise Unavailable(

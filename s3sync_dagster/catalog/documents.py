@@ -4,22 +4,29 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.answers import note_answers
 from s3sync_dagster.catalog.changed_meanwhile import ask_for_overtaken
 from s3sync_dagster.catalog.claims import claim_documents
-from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.collisions import again_after_collisions
+from s3sync_dagster.catalog.database import ROWS_A_PART, Database
+from s3sync_dagster.catalog.deleted_sources import claim_left_behind, remember_deleted
+from s3sync_dagster.catalog.heads import count_heads, went_lately
 from s3sync_dagster.catalog.invocations import insert_automatic
-from s3sync_dagster.catalog.rows import document_of, groups
+from s3sync_dagster.catalog.rows import document_of, groups, is_due
 from s3sync_dagster.catalog.settlement import (
     Trace,
     adopt_orphans,
     commit_documents,
     distrust,
     forget_removed,
+    owners_of,
     same_records,
     settle_keys,
+    trace_of,
 )
 from s3sync_dagster.catalog.tables import (
     batches,
+    collections,
     documents,
     invocations,
     listings,
@@ -29,12 +36,14 @@ from s3sync_dagster.catalog.tables import (
 )
 from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
 from s3sync_dagster.core.outcome import KeyOutcome
+from s3sync_dagster.core.patience import TRANSIENT_RETRY_SECONDS
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.model.invocation import Result
 from s3sync_dagster.model.source import DeleteMode, Source
 
 
+@again_after_collisions
 class Documents:
     """The table ``documents`` and the settlement of keys."""
 
@@ -101,6 +110,8 @@ class Documents:
                 lost = commit_documents(self._db, tx, token, written, now=now)
                 forget_removed(tx, token, removed)
                 settle_keys(tx, token, source.id, outcomes, now=now)
+                count_heads(tx, source.id, outcomes, now=now)
+                note_answers(tx, source.id, outcomes, now=now)
                 # A request that was refused its id has left the document that stands there as it
                 # was: without the request the key's next batch brings it in line.
                 refused = [one.key for one in outcomes if one.refused]
@@ -109,23 +120,20 @@ class Documents:
                 ask_for_overtaken(
                     self._db,
                     tx,
-                    token,
                     source,
-                    [one.key for one in ended if one.result.done and not one.gone],
+                    {one.key: one.told_count for one in ended if one.result.done and not one.gone},
                     gone=[one.key for one in ended if one.gone],
                     now=now,
                 )
             else:
                 lost = {commit.id for commit in written}
-            traces = {
-                one.id: Trace(high_water=one.count, metadata_keys=one.metadata_keys)
-                for one in written
-                if one.id in lost
-            }
+            traces = {one.id: trace_of(one) for one in written if one.id in lost}
             for part in groups(sorted(lost)):
-                distrust(
-                    self._db, tx, documents.c.id.in_(part), lambda row: traces[row.id], now=now
-                )
+                taken = documents.c.id.in_(part)
+                # Another source may have them, whose work is asked for again: out of the order in
+                # which sources are locked, so that this transaction may have to be done again.
+                self._db.lock_sources(tx, owners_of(tx, taken) - {source.id})
+                distrust(self._db, tx, taken, lambda row: traces[row.id], now=now)
         if not running:
             raise LeaseLost("Another batch took over; what this one wrote is written again.")
         return lost
@@ -144,16 +152,24 @@ class Documents:
             )
             for one in states
         }
-        with self._db.write() as tx:
-            owned = {
-                document_id
-                for condition in same_records(states)
-                for document_id in distrust(
-                    self._db, tx, condition, lambda row: traces[row.document_id], now=now
-                )
-            }
-            orphans = [state for state in states if state.document_id not in owned]
-            adopt_orphans(self._db, tx, orphans, now=now)
+        concerned = {state.source_id for state in states}
+        while True:
+            with self._db.write() as tx:
+                self._db.lock_sources(tx, concerned)
+                conditions = same_records(states)
+                others = {one for where in conditions for one in owners_of(tx, where)} - concerned
+                if not others:
+                    owned = {
+                        document_id
+                        for condition in conditions
+                        for document_id in distrust(
+                            self._db, tx, condition, lambda row: traces[row.document_id], now=now
+                        )
+                    }
+                    orphans = [state for state in states if state.document_id not in owned]
+                    adopt_orphans(self._db, tx, orphans, now=now)
+                    return
+            concerned |= others  # locked together with the first ones, in the order of all
 
     def of_source(
         self, source_id: str, *, after_id: int = 0, limit: int = 1000
@@ -190,6 +206,13 @@ class Documents:
                     )
                 )
             ]
+
+    def removed_by_heads(self, source_id: str) -> int:
+        """Return how many documents went lately that nothing but HEADs told to be gone."""
+        with self._db.read() as tx:
+            return tx.execute(
+                sa.select(went_lately(self._now())).where(sources.c.id == source_id)
+            ).scalar_one()
 
     def collections(self, source_id: str) -> list[tuple[str, str, str]]:
         """Return (tenant, database, collection) of all documents of a source."""
@@ -250,7 +273,12 @@ class Documents:
             )
             failed = sa.and_(
                 objects.c.outcome == "failed",
-                sa.or_(objects.c.next_retry_at.is_(None), objects.c.next_retry_at > now),
+                sa.or_(
+                    objects.c.next_retry_at.is_(None),
+                    sa.not_(
+                        is_due(objects.c.next_retry_at, now=now, at_most=TRANSIENT_RETRY_SECONDS)
+                    ),
+                ),
             )
             keys = list(
                 tx.execute(
@@ -284,26 +312,53 @@ class Documents:
     def drop_source(self, source_id: str) -> None:
         """Forget a source and all that belongs to it; its records are the caller's business.
 
-        Finished invocations stay as history until they are pruned.
+        It may be a million rows, so they go in parts: who dies between two leaves a source that is
+        still being deleted. Finished invocations stay as history until they are pruned.
         """
+        self._cancel_all(source_id)
+        for key in (documents.c.id, objects.c.object_key, sidecars.c.sidecar_key):
+            self._db.delete_in_parts(key, key.table.c.source_id == source_id)
         with self._db.write() as tx:
             self._db.lock_source(tx, source_id)
-            tx.execute(
-                invocations.update()
-                .where(
-                    invocations.c.source_id == source_id,
-                    invocations.c.status.in_(["pending", "processing"]),
-                )
-                .values(
-                    status="cancelled",
-                    batch_token=None,
-                    finished_at=self._now(),
-                    reason="source_deleted",
-                )
-            )
-            for table in (documents, objects, sidecars, batches, listings):
+            remember_deleted(self._db, tx, source_id, now=self._now())
+            # What came meanwhile, and the short tables.
+            for table in (documents, collections, objects, sidecars, batches, listings):
                 tx.execute(table.delete().where(table.c.source_id == source_id))
             tx.execute(sources.delete().where(sources.c.id == source_id))
+        self._cancel_all(source_id)
+
+    def left_behind(self, *, limit: int = 200) -> list[DocumentState]:
+        """Return documents that a late worker wrote after the end of its source, to be removed.
+
+        Their ids are nobody else's from here on until they are forgotten.
+        """
+        with self._db.write() as tx:
+            return claim_left_behind(tx, limit=limit)
+
+    def _cancel_all(self, source_id: str) -> None:
+        while True:
+            with self._db.write() as tx:
+                self._db.lock_source(tx, source_id)
+                live = (
+                    sa.select(invocations.c.id)
+                    .where(
+                        invocations.c.source_id == source_id,
+                        invocations.c.status.in_(["pending", "processing"]),
+                    )
+                    .limit(ROWS_A_PART)
+                )
+                cancelled = tx.execute(
+                    invocations.update()
+                    .where(invocations.c.id.in_(live))
+                    .values(
+                        status="cancelled",
+                        batch_token=None,
+                        finished_at=self._now(),
+                        reason="source_deleted",
+                    )
+                ).rowcount
+            if cancelled < ROWS_A_PART:
+                return
 
     def _running(self, tx: sa.Connection, token: str, source_id: str) -> bool:
         self._db.lock_source(tx, source_id)
@@ -317,4 +372,4 @@ class Documents:
             raise LeaseLost("Another batch took over; this one stops.")
 
     def _now(self) -> float:
-        return self._db.clock.now().timestamp()
+        return self._db.now()

@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import COALESCING, Database
 from s3sync_dagster.catalog.rows import groups, invocation_of
 from s3sync_dagster.catalog.tables import invocations, objects, sources
@@ -13,8 +14,15 @@ from s3sync_dagster.model.invocation import Invocation, InvocationKind, Invocati
 from s3sync_dagster.model.source import Source
 
 LIVE = ("pending", "processing")
+KEYS_AT_ONCE = 1000
+"""Rows that one transaction inserts or deletes where they may be a million."""
+OLDEST_FIRST = (invocations.c.number, invocations.c.created_at, invocations.c.id)
+"""The order of one key's invocations: the times are those of clocks, and only for what was asked
+for in one statement, or before there were numbers."""
+NEWEST_FIRST = tuple(column.desc() for column in OLDEST_FIRST)
 
 
+@again_after_collisions
 class Invocations:
     """The table ``invocations``."""
 
@@ -83,14 +91,25 @@ class Invocations:
             "metadata": dict(metadata) if metadata else None,
             "owner": owner,
             "force": force,
-            "created_at": self._db.clock.now().timestamp(),
+            "created_at": self._db.now(),
         }
 
     def insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Store prepared requests, of any sources, in one transaction."""
+        """Store prepared requests, of any sources, in one transaction.
+
+        Raises ``NotFound`` where a source of them was deleted.
+        """
         if rows:
             with self._db.write() as tx:
-                tx.execute(invocations.insert(), rows)
+                self._require_sources(tx, {str(row["source_id"]) for row in rows})
+                tx.execute(numbered(invocations.insert()), [_with_place(row) for row in rows])
+
+    def _require_sources(self, tx: sa.Connection, source_ids: set[str]) -> None:
+        query = sa.select(sources.c.id).where(sources.c.id.in_(source_ids)).order_by(sources.c.id)
+        # Shared: who asks waits for nobody but a deletion, which would not see the new rows.
+        query = query if self._db.sqlite else query.with_for_update(read=True, key_share=True)
+        if source_ids - set(tx.execute(query).scalars()):
+            raise NotFound("The source is deleted.", reason="source_not_found")
 
     def request_automatic(
         self,
@@ -102,6 +121,7 @@ class Invocations:
     ) -> int:
         """Ask for automatic work; coalesces with what waits. Returns how many rows were new."""
         with self._db.write() as tx:
+            self._db.lock_source(tx, source_id)
             return insert_automatic(
                 self._db,
                 tx,
@@ -109,7 +129,7 @@ class Invocations:
                 keys,
                 trigger=trigger.value,
                 kind=kind,
-                now=self._db.clock.now().timestamp(),
+                now=self._db.now(),
             )
 
     def find(self, invocation_id: str, *, tenant: str | None = None) -> Invocation:
@@ -138,7 +158,7 @@ class Invocations:
     ) -> list[Invocation]:
         """Return invocations for people and the API, newest first unless ``ascending``.
 
-        ``source_type`` leaves out the sources of other types; of deleted ones none is known.
+        ``source_type`` leaves out the sources of other types; deleted ones count as ``s3``.
         """
         query = sa.select(invocations).limit(limit).offset(offset)
         for column, value in (
@@ -152,8 +172,12 @@ class Invocations:
         if source_ids is not None:
             query = query.where(invocations.c.source_id.in_(source_ids))
         if source_type is not None:
-            others = sa.select(sources.c.id).where(sources.c.place_type != source_type)
-            query = query.where(invocations.c.source_id.not_in(others))
+            if source_type == "s3":
+                others = sa.select(sources.c.id).where(sources.c.place_type != source_type)
+                query = query.where(invocations.c.source_id.not_in(others))
+            else:
+                those = sa.select(sources.c.id).where(sources.c.place_type == source_type)
+                query = query.where(invocations.c.source_id.in_(those))
         order = invocations.c.created_at
         query = query.order_by(order.asc() if ascending else order.desc(), invocations.c.id)
         with self._db.read() as tx:
@@ -170,7 +194,7 @@ class Invocations:
                         sa.func.row_number()
                         .over(
                             partition_by=invocations.c.object_key,
-                            order_by=(invocations.c.created_at.desc(), invocations.c.id),
+                            order_by=NEWEST_FIRST,
                         )
                         .label("place"),
                     )
@@ -183,12 +207,13 @@ class Invocations:
 
     def cancel(self, invocation_id: str, *, tenant: str | None = None) -> None:
         """Cancel a pending invocation. Raises ``NotFound``; ``Conflict`` in any other state."""
-        self.find(invocation_id, tenant=tenant)
+        source_id = self.find(invocation_id, tenant=tenant).source_id
         with self._db.write() as tx:
+            self._db.lock_source(tx, source_id)
             changed = tx.execute(
                 invocations.update()
                 .where(invocations.c.id == invocation_id, invocations.c.status == "pending")
-                .values(status="cancelled", finished_at=self._db.clock.now().timestamp())
+                .values(status="cancelled", finished_at=self._db.now())
             ).rowcount
         if not changed:
             raise Conflict(
@@ -229,7 +254,8 @@ class Invocations:
                 metadata=one.metadata,
                 force=True,
             )
-        self.request(source, plain, trigger=Trigger.CLI, force=True)
+        for part in groups(plain, KEYS_AT_ONCE):
+            self.request(source, part, trigger=Trigger.CLI, force=True)
         return len(failed)
 
     def live_count(self, source_id: str) -> int:
@@ -243,20 +269,27 @@ class Invocations:
 
     def prune(self, *, older_than_seconds: float) -> int:
         """Delete finished automatic rows by age; the latest per key stays."""
-        limit = self._db.clock.now().timestamp() - older_than_seconds
+        limit = self._db.now() - older_than_seconds
         later = invocations.alias("later")
-        with self._db.write() as tx:
-            return tx.execute(
-                invocations.delete().where(
-                    invocations.c.automatic,
-                    invocations.c.finished_at < limit,
-                    sa.exists().where(
-                        later.c.source_id == invocations.c.source_id,
-                        later.c.object_key == invocations.c.object_key,
-                        later.c.created_at > invocations.c.created_at,
+        return self._db.delete_in_parts(
+            invocations.c.id,
+            sa.and_(
+                invocations.c.automatic,
+                invocations.c.finished_at < limit,
+                sa.exists().where(
+                    later.c.source_id == invocations.c.source_id,
+                    later.c.object_key == invocations.c.object_key,
+                    sa.or_(
+                        later.c.number > invocations.c.number,
+                        # Rows of before there were numbers.
+                        sa.and_(
+                            later.c.number == invocations.c.number,
+                            later.c.created_at > invocations.c.created_at,
+                        ),
                     ),
-                )
-            ).rowcount
+                ),
+            ),
+        )
 
 
 def insert_automatic(
@@ -283,7 +316,7 @@ def insert_automatic(
     ).first()
     if source is None:
         return 0
-    insert = database.insert(invocations)
+    insert = numbered(database.insert(invocations))
     event = invocations.c.trigger == Trigger.EVENT.value
     statement = insert.on_conflict_do_update(
         index_elements=["source_id", "object_key"],
@@ -319,8 +352,27 @@ def insert_automatic(
                 "status": "pending",
                 "force": False,
                 "created_at": now,
+                "of_source": source_id,
+                "of_key": key,
             }
             for key in keys
         ],
     )
     return len(keys)
+
+
+def numbered(insert: Any) -> Any:
+    """Return an INSERT of invocations whose rows get the next number of their keys.
+
+    Its rows name source and key once more, as ``of_source`` and ``of_key``.
+    """
+    before = invocations.alias("before")
+    highest = sa.select(sa.func.coalesce(sa.func.max(before.c.number), 0) + 1).where(
+        before.c.source_id == sa.bindparam("of_source", type_=sa.Text()),
+        before.c.object_key == sa.bindparam("of_key", type_=invocations.c.object_key.type),
+    )
+    return insert.values(number=highest.scalar_subquery())
+
+
+def _with_place(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "of_source": row["source_id"], "of_key": row["object_key"]}

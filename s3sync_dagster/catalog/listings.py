@@ -4,13 +4,15 @@ from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.listing_end import departing, let_depart, next_part
 from s3sync_dagster.catalog.object_rows import upsert_objects
 from s3sync_dagster.catalog.rows import groups, listing_of, object_of
-from s3sync_dagster.catalog.tables import invocations, listings, objects
+from s3sync_dagster.catalog.tables import invocations, listings, objects, sources
 from s3sync_dagster.core.page import PageCommit, PageWindow, is_held
+from s3sync_dagster.core.patience import is_due
 from s3sync_dagster.core.state import Departing, DepartureCursor, ListingRow, ListingState
 
 LEASE_SECONDS = 90.0
@@ -18,6 +20,7 @@ DEPARTURES_A_PART = 500
 """Keys whose end one transaction writes."""
 
 
+@again_after_collisions
 class Listings:
     """The table ``listings`` and the objects that listings see."""
 
@@ -45,8 +48,7 @@ class Listings:
                 )
             ).first()
             if row is not None:
-                # Beyond what a lease can last stands a time of a clock that was put right since.
-                live = now < row.lease_until <= now + LEASE_SECONDS
+                live = not is_due(row.lease_until, now=now, at_most=LEASE_SECONDS)
                 if live and row.owner != owner:
                     return None
                 if not fresh:
@@ -279,6 +281,12 @@ class Listings:
                 )
                 .returning(listings)
             ).one()
+            if state is ListingState.COMPLETE:
+                tx.execute(
+                    sources.update()
+                    .where(sources.c.id == listing.source_id)
+                    .values(removed_by_heads=0)
+                )
             return listing_of(done)
 
     def approve(self, source_id: str) -> ListingRow | None:
@@ -348,7 +356,7 @@ class Listings:
         return listing_of(row) if row else None
 
     def _now(self) -> float:
-        return self._db.clock.now().timestamp()
+        return self._db.now()
 
 
 def _live(tx: sa.Connection, source_id: str, keys: Collection[str]) -> dict[str, str]:

@@ -54,6 +54,7 @@ def upsert_objects(
             "told_number",
         )
     }
+    replaced["told_count"] = objects.c.told_count + 1
     # Listings do not tell versions: the one that is known stays as long as the bytes do.
     replaced["version_id"] = sa.case(
         (told.version_id.is_not(None), told.version_id),
@@ -82,6 +83,7 @@ def upsert_objects(
                 "missed_listing_id": 0,
                 "first_missed_listing_id": 0,
                 "told_number": number,
+                "told_count": 1,
                 "seen_at": now,
                 "gone": False,
                 "skip_reason": skip,

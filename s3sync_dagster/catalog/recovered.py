@@ -18,6 +18,7 @@ def store_recovered(
     found: Sequence[RecoveredDocument],
     *,
     collection_name: str,
+    collection_id: str,
 ) -> int:
     """Add documents that the catalog does not have, as not clean; return how many were added."""
     added = 0
@@ -38,6 +39,7 @@ def store_recovered(
                 "high_water": one.high_water,
                 "digests": b"",
                 "metadata_keys": sorted(one.metadata_keys),
+                "collection_id": collection_id,
             }
             for one in part
         ]

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from s3sync_dagster.core.patience import CLOCKS_DIFFER_SECONDS
 from s3sync_dagster.core.state import (
     BatchRow,
     DocumentPhase,
@@ -40,6 +41,11 @@ def groups(items: Iterable[T], size: int = IN_LIST) -> Iterator[list[T]]:
             group = []
     if group:
         yield group
+
+
+def is_due(column: sa.ColumnElement[float], *, now: float, at_most: float) -> Any:
+    """Return what holds for rows whose time has come, as ``core.patience.is_due`` tells it."""
+    return sa.or_(column <= now, column > now + at_most + CLOCKS_DIFFER_SECONDS)
 
 
 def source_of(row: sa.Row[Any]) -> Source:
@@ -102,6 +108,7 @@ def object_of(row: sa.Row[Any]) -> ObjectState:
         error=row.error,
         retry_class=row.retry_class,
         next_retry_at=row.next_retry_at,
+        told_count=row.told_count,
     )
 
 
@@ -126,6 +133,7 @@ def document_of(row: sa.Row[Any]) -> DocumentState:
         digests=bytes(row.digests),
         metadata_keys=tuple(row.metadata_keys),
         batch_token=row.batch_token,
+        collection_id=row.collection_id,
     )
 
 

@@ -7,14 +7,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.collections import in_collection_as_known
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.deleted_sources import may_adopt
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import batches, documents, invocations, objects
+from s3sync_dagster.catalog.tables import documents, invocations, objects
 from s3sync_dagster.core.intent import DocumentCommit
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.model.invocation import Result
+
+NO_NEWS = 2**31 - 1
+"""More than can have been told of any object."""
 
 
 def commit_documents(
@@ -25,7 +30,10 @@ def commit_documents(
     *,
     now: float,
 ) -> set[int]:
-    """Make written documents clean; returns those that the batch does not hold any more."""
+    """Make written documents clean; returns those that the batch does not hold any more.
+
+    Nor does it hold what went into a collection that was found replaced by another meanwhile.
+    """
     if not written:
         return set()
     held = set[int]()
@@ -34,6 +42,7 @@ def commit_documents(
             documents.c.id.in_(part),
             documents.c.batch_token == token,
             documents.c.phase == "writing",
+            in_collection_as_known(),
         )
         held |= set(tx.execute(query if database.sqlite else query.with_for_update()).scalars())
     names = ("etag", "fingerprint", "chunks", "digests", "metadata_keys", "text_bytes", "pages")
@@ -87,6 +96,16 @@ class Trace:
     metadata_keys: tuple[str, ...]
 
 
+def trace_of(commit: DocumentCommit) -> Trace:
+    """Return what the write of a document may have left."""
+    return Trace(high_water=commit.count, metadata_keys=commit.metadata_keys)
+
+
+def owners_of(tx: sa.Connection, which: sa.ColumnElement[bool]) -> set[str]:
+    """Return the ids of the sources that have these documents."""
+    return set(tx.execute(sa.select(documents.c.source_id).where(which).distinct()).scalars())
+
+
 def distrust(
     database: Database,
     tx: sa.Connection,
@@ -135,7 +154,12 @@ def distrust(
 def adopt_orphans(
     database: Database, tx: sa.Connection, states: Sequence[DocumentState], *, now: float
 ) -> None:
-    """Give records that a late write made, and that nobody owns, an owner to be removed."""
+    """Give records that a late write made, and that nobody owns, an owner to be removed.
+
+    Those of a source that was deleted with its records too, which then owns them until they are
+    swept; where its records were to stay, these do.
+    """
+    states = [one for one in states if may_adopt(tx, one.source_id)]
     if not states:
         return
     tx.execute(
@@ -155,6 +179,7 @@ def adopt_orphans(
                 "high_water": max(state.high_water, state.count),
                 "digests": b"",
                 "metadata_keys": list(state.metadata_keys),
+                "collection_id": state.collection_id,
             }
             for state in states
         ],
@@ -203,7 +228,7 @@ def settle_keys(
     if waiting:  # the batch's end returns them to pending
         _many(
             tx,
-            invocations.update().where(leased),
+            invocations.update().where(leased).values(attempts=invocations.c.attempts + 1),
             ("begun", "next_attempt_at", "reason", "error"),
             [
                 {
@@ -221,7 +246,7 @@ def settle_keys(
         return
     _many(
         tx,
-        invocations.update().where(leased),
+        invocations.update().where(leased).values(attempts=invocations.c.attempts + 1),
         ("status", "result", "reason", "error", "batch_token", "begun", "finished_at"),
         [
             {
@@ -238,24 +263,31 @@ def settle_keys(
             for one in ended
         ],
     )
-    _settle_objects(tx, token, source_id, ended)
+    _settle_objects(tx, source_id, ended)
 
 
-def _settle_objects(
-    tx: sa.Connection, token: str, source_id: str, ended: Sequence[KeyOutcome]
-) -> None:
+def _settle_objects(tx: sa.Connection, source_id: str, ended: Sequence[KeyOutcome]) -> None:
     # Only a finding that the object is gone says anything about ``gone``: a listing may have
     # found that out while the batch was at work, and its removal is waiting. The finding itself
     # says nothing about what was told since: ``ask_for_overtaken`` has that looked at.
-    began = sa.select(batches.c.created_at).where(batches.c.token == token).scalar_subquery()
     here = sa.and_(objects.c.source_id == source_id, objects.c.object_key == sa.bindparam("b_key"))
-    gone = [{"b_key": one.key, "b_reason": one.reason} for one in ended if one.gone]
+    gone = [
+        {
+            "b_key": one.key,
+            "b_reason": one.reason,
+            "b_told": NO_NEWS if one.told_count is None else one.told_count,
+        }
+        for one in ended
+        if one.gone
+    ]
     if gone:
         tx.execute(
             objects.update()
             .where(here)
             .values(
-                gone=sa.case((objects.c.seen_at > began, objects.c.gone), else_=True),
+                gone=sa.case(
+                    (objects.c.told_count > sa.bindparam("b_told"), objects.c.gone), else_=True
+                ),
                 outcome=None,
                 reason=sa.bindparam("b_reason"),
                 error=None,
@@ -312,10 +344,12 @@ def _settle_refused(
     if rows:
         _many(
             tx,
-            invocations.update().where(
+            invocations.update()
+            .where(
                 invocations.c.batch_token == sa.bindparam("b_token"),
                 invocations.c.id == sa.bindparam("b_id"),
-            ),
+            )
+            .values(attempts=invocations.c.attempts + 1),
             ("status", "reason", "error", "batch_token", "begun", "finished_at"),
             rows,
         )

@@ -1,15 +1,18 @@
 """Sources as rows: declared in Python or YAML (registered) or created by API and CLI."""
 
 import logging
+from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.rows import source_of, source_row_of
-from s3sync_dagster.catalog.tables import sources
+from s3sync_dagster.catalog.rows import is_due, source_of, source_row_of
+from s3sync_dagster.catalog.tables import documents, objects, sources
+from s3sync_dagster.core.source_identity import identity_changes, refusal
 from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.core.state import Origin, SourceRow
-from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
+from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, Throttled
 from s3sync_dagster.model.source import Source
 
 _log = logging.getLogger(__name__)
@@ -21,6 +24,7 @@ _ROW = tuple(
 """What a row says of a source; a catalog that is not migrated yet has it, too."""
 
 
+@again_after_collisions
 class SourceRows:
     """The table ``sources``."""
 
@@ -28,38 +32,67 @@ class SourceRows:
         self._db = database
         self._logged: set[str] = set()
 
-    def add(self, source: Source, *, origin: Origin = "catalog") -> Source:
-        """Insert a source. Raises ``InvalidSetting`` or ``Conflict`` (names the other source)."""
-        now = self._db.clock.now().timestamp()
+    def add(self, source: Source, *, origin: Origin = "catalog", most: int | None = None) -> Source:
+        """Insert a source.
+
+        Args:
+            source: what is added.
+            origin: who declares it.
+            most: so many the tenant may have, this one included; None: any number.
+
+        Raises:
+            InvalidSetting: it breaks a rule.
+            Conflict: another one has its name or its place; the message names it.
+            Throttled: ``too_many_sources``.
+        """
+        now = self._db.now()
         with self._db.write() as tx:
+            self._db.lock_places(tx)
             if tx.execute(sa.select(sources.c.id).where(sources.c.name == source.name)).first():
                 raise Conflict(
                     f"A source named {source.name!r} exists already; choose another name or "
                     "delete it first.",
                     reason="source_exists",
                 )
-            self._require_possible(tx, source)
+            self.require_possible(tx, source)
+            if most is not None:
+                _require_room(tx, source.tenant, most=most)
             tx.execute(
                 sources.insert().values(
-                    id=source.id, origin=origin, created_at=now, updated_at=now, **_columns(source)
+                    id=source.id,
+                    origin=origin,
+                    created_at=now,
+                    updated_at=now,
+                    **source_columns(source),
                 )
             )
         return source
 
+    def require_room(self, tenant: str, *, most: int) -> None:
+        """Raise ``Throttled`` (``too_many_sources``) before anything is asked of the outside."""
+        with self._db.read() as tx:
+            _require_room(tx, tenant, most=most)
+
     def register(self, source: Source, *, origin: Origin = "python") -> Source:
-        """Insert or refresh a source that code declares; its id of the first time stays."""
-        now = self._db.clock.now().timestamp()
+        """Insert or refresh a source that code declares; its id of the first time stays.
+
+        A declaration that would make it another source, by bucket, endpoint, prefix, tenant,
+        database, collection or id_prefix, is refused: the source stays as it is, with all its
+        settings, until it is moved or declared again as before. ``refused`` tells.
+        """
+        now = self._db.now()
         with self._db.write() as tx:
+            self._db.lock_places(tx)
             row = tx.execute(sa.select(sources).where(sources.c.name == source.name)).first()
             if row is None:
-                self._require_possible(tx, source)
+                self.require_possible(tx, source)
                 tx.execute(
                     sources.insert().values(
                         id=source.id,
                         origin=origin,
                         created_at=now,
                         updated_at=now,
-                        **_columns(source),
+                        **source_columns(source),
                     )
                 )
                 return source
@@ -71,24 +104,58 @@ class SourceRows:
                 )
             source = source.with_changes(id=row.id)
             if row.config != source.to_json():
-                self._require_possible(tx, source)
+                stored = self._keeps(tx, row, source)
+                if stored is not None:
+                    return stored
+                self.require_possible(tx, source)
                 tx.execute(
                     sources.update()
                     .where(sources.c.id == row.id)
-                    .values(updated_at=now, list_due_at=0, **_columns(source))
+                    .values(
+                        updated_at=now, list_due_at=0, wanted=sa.null(), **source_columns(source)
+                    )
                 )
+            elif row.wanted is not None:  # code says again what it said before
+                tx.execute(sources.update().where(sources.c.id == row.id).values(wanted=sa.null()))
         return source
+
+    def refused(self, source_id: str) -> Source | None:
+        """Return what code declares a source to be instead of what it is, None where it agrees."""
+        with self._db.read() as tx:
+            wanted = tx.execute(
+                sa.select(sources.c.wanted).where(sources.c.id == source_id)
+            ).scalar_one_or_none()
+        return Source.from_json(wanted) if wanted is not None else None
+
+    def _keeps(self, tx: sa.Connection, row: sa.Row[Any], declared: Source) -> Source | None:
+        """Return the source as it stays, where the declaration would make it another one.
+
+        One that has met no object yet is what its declaration says.
+        """
+        stored = source_of(row)
+        met = sa.select(
+            sa.or_(
+                sa.exists().where(objects.c.source_id == row.id),
+                sa.exists().where(documents.c.source_id == row.id),
+            )
+        )
+        if not identity_changes(stored, declared) or not tx.execute(met).scalar_one():
+            return None
+        wanted = declared.to_json()
+        if row.wanted != wanted:
+            _log.error("%s", refusal(stored, declared))
+            tx.execute(sources.update().where(sources.c.id == row.id).values(wanted=wanted))
+        return stored
 
     def update(self, source: Source) -> None:
         """Replace a source's configuration; it is listed again at the next tick."""
         with self._db.write() as tx:
-            self._require_possible(tx, source)
+            self._db.lock_places(tx)
+            self.require_possible(tx, source)
             changed = tx.execute(
                 sources.update()
                 .where(sources.c.id == source.id)
-                .values(
-                    updated_at=self._db.clock.now().timestamp(), list_due_at=0, **_columns(source)
-                )
+                .values(updated_at=self._db.now(), list_due_at=0, **source_columns(source))
             ).rowcount
         if not changed:
             raise NotFound(f"No source {source.name!r} in the catalog.", reason="source_not_found")
@@ -181,14 +248,13 @@ class SourceRows:
 
         A time beyond that is one of a clock that was put right since: it counts as now.
         """
-        now = self._db.clock.now().timestamp()
-        due = sources.c.list_due_at
+        now = self._db.now()
         with self._db.write() as tx:
             return bool(
                 tx.execute(
                     sources.update()
                     .where(sources.c.id == source_id)
-                    .where(sa.or_(due <= now, due > now + interval_seconds))
+                    .where(is_due(sources.c.list_due_at, now=now, at_most=interval_seconds))
                     .values(list_due_at=now + interval_seconds)
                 ).rowcount
             )
@@ -200,6 +266,14 @@ class SourceRows:
                 sa.select(sources.c.deleting).where(sources.c.id == source_id)
             ).scalar_one_or_none()
 
+    def there(self, source_id: str) -> bool:
+        """Return whether there is such a source, and it is not being deleted."""
+        query = sa.select(sources.c.id).where(
+            sources.c.id == source_id, sources.c.deleting.is_(None)
+        )
+        with self._db.read() as tx:
+            return tx.execute(query).first() is not None
+
     def mark_deleting(self, source_id: str, *, keep_records: bool) -> None:
         """Begin the deletion of a source; dispatch takes its documents down and then the row."""
         with self._db.write() as tx:
@@ -208,19 +282,29 @@ class SourceRows:
                 .where(sources.c.id == source_id)
                 .values(
                     deleting="keep" if keep_records else "records",
-                    updated_at=self._db.clock.now().timestamp(),
+                    updated_at=self._db.now(),
                 )
             )
 
     def version(self) -> str:
         """Return a text that changes whenever a source is created, edited or deleted."""
         with self._db.read() as tx:
+            edited = sources.c.updated_at
+            # The sum too: an edit under a clock that was put back is not the newest time.
             row = tx.execute(
-                sa.select(sa.func.count(), sa.func.max(sources.c.updated_at)).select_from(sources)
+                sa.select(sa.func.count(), sa.func.max(edited), sa.func.sum(edited)).select_from(
+                    sources
+                )
             ).one()
-        return f"{row[0]}:{row[1]}"
+        return ":".join(str(one) for one in row)
 
-    def _require_possible(self, tx: sa.Connection, source: Source) -> None:
+    def require_possible(self, tx: sa.Connection, source: Source) -> None:
+        """Refuse what cannot work, and what another source is already.
+
+        Raises:
+            InvalidSetting: a setting breaks its rule.
+            Conflict: it overlaps another source.
+        """
         validate_source(source)
         others = tx.execute(
             sa.select(sources).where(sources.c.id != source.id, _same_target(source))
@@ -238,6 +322,22 @@ class SourceRows:
                 )
 
 
+def _require_room(tx: sa.Connection, tenant: str, *, most: int) -> None:
+    """Raise ``Throttled`` for a tenant that has all the sources that it may have."""
+    there = tx.execute(
+        sa.select(sa.func.count())
+        .select_from(sources)
+        .where(sources.c.tenant == tenant, sources.c.deleting.is_(None))
+    ).scalar_one()
+    if there >= most:
+        raise Throttled(
+            f"A tenant has {most} sources at most, and one for each collection that it uploads "
+            "to: delete one.",
+            reason="too_many_sources",
+            retry_after_seconds=60.0,
+        )
+
+
 def _same_target(source: Source) -> sa.ColumnElement[bool]:
     """Return what holds for sources with one target, and one place whatever its prefix."""
     place = source.place.identity()
@@ -251,7 +351,8 @@ def _same_target(source: Source) -> sa.ColumnElement[bool]:
     )
 
 
-def _columns(source: Source) -> dict[str, object]:
+def source_columns(source: Source) -> dict[str, object]:
+    """Return what a row says of a source."""
     return {
         "name": source.name,
         "tenant": source.tenant,

@@ -35,6 +35,18 @@ sources = sa.Table(
     sa.Column("created_at", Time, nullable=False),
     sa.Column("updated_at", Time, nullable=False),
     sa.Column("list_due_at", Time, nullable=False, server_default="0"),
+    # Documents that went although HEADs alone told it, and since when they are counted.
+    sa.Column("removed_by_heads", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("heads_counted_since", Time, nullable=False, server_default="0"),
+    # Since when a service has not answered; 0: it answers again, and what it has failed is due;
+    # None: nothing is known against any.
+    sa.Column("unanswered_at", Time),
+    # When a key was last sent before its time to see whether it answers again.
+    sa.Column("scouted_at", Time),
+    # What code declares instead, where that would be another source: refused until it is moved.
+    sa.Column("wanted", sa.JSON),
+    # Of a source that only holds what another one left behind where it was before: that one's id.
+    sa.Column("moved_to", sa.Text),
 )
 sa.Index(
     "uq_sources_identity",
@@ -48,6 +60,15 @@ sa.Index(
     unique=True,
 )
 sa.Index("ix_sources_tenant", sources.c.tenant, sources.c.created_at)
+
+# Sources that are no more, for a while: a worker that did not know it may still write for one.
+deleted_sources = sa.Table(
+    "deleted_sources",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("keeps_records", sa.Boolean, nullable=False),
+    sa.Column("deleted_at", Time, nullable=False),
+)
 
 objects = sa.Table(
     "objects",
@@ -68,6 +89,8 @@ objects = sa.Table(
     sa.Column("first_missed_listing_id", sa.Integer, nullable=False, server_default="0"),
     # Number of the listing's page (core.state.page_number) that was the newest when it was told.
     sa.Column("told_number", sa.BigInteger, nullable=False, server_default="0"),
+    # How often something was told of it: who began with it before knows whether there are news.
+    sa.Column("told_count", sa.Integer, nullable=False, server_default="0"),
     sa.Column("seen_at", Time, nullable=False),
     sa.Column("gone", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("skip_reason", sa.Text),
@@ -120,6 +143,8 @@ documents = sa.Table(
     sa.Column("text_bytes", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("pages", sa.Integer, nullable=False, server_default="0"),
     sa.Column("indexed_at", Time),
+    # Chroma's id of the collection that it was written to: what its record ids are good for.
+    sa.Column("collection_id", sa.Text),
     sa.CheckConstraint("phase IN ('writing', 'clean', 'removing')", name="ck_documents_phase"),
     sa.CheckConstraint("chunks <= high_water", name="ck_documents_high_water"),
     sa.CheckConstraint(
@@ -163,12 +188,29 @@ sa.Index(
     postgresql_where=documents.c.batch_token.is_not(None),
 )
 
+# The collections that a source writes to. No row of theirs is trusted under another id.
+collections = sa.Table(
+    "collections",
+    metadata,
+    sa.Column("source_id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("database_name", sa.Text, primary_key=True),
+    sa.Column("collection_name", sa.Text, primary_key=True),
+    sa.Column("collection_id", sa.Text),  # None: not met since ids are kept; "": it was absent
+    # How far the rolling check has come: a document, the next of its records, and when.
+    sa.Column("checked_document", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("checked_record", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("checked_at", Time, nullable=False, server_default="0"),
+)
+
 invocations = sa.Table(
     "invocations",
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("source_id", sa.Text, nullable=False),
     sa.Column("object_key", Key, nullable=False),
+    # Which of its key's requests it is: they grow, whatever the clocks say.
+    sa.Column("number", sa.Integer, nullable=False, server_default="0"),
     sa.Column("tenant", sa.Text, nullable=False),
     sa.Column("database_name", sa.Text, nullable=False),
     sa.Column("collection_name", sa.Text, nullable=False),
@@ -245,7 +287,7 @@ sa.Index(
     "ix_invocations_key",
     invocations.c.source_id,
     invocations.c.object_key,
-    invocations.c.created_at,
+    invocations.c.number,
 )
 sa.Index("ix_invocations_source_created", invocations.c.source_id, invocations.c.created_at)
 sa.Index("ix_invocations_tenant_created", invocations.c.tenant, invocations.c.created_at)

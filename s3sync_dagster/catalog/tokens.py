@@ -62,7 +62,7 @@ class Tokens:
                     tenant=tenant,
                     role=role,
                     name=name,
-                    created_at=self._db.clock.now().timestamp(),
+                    created_at=self._db.now(),
                 )
                 .returning(tokens)
             ).one()
@@ -91,7 +91,7 @@ class Tokens:
 
     def revoke(self, token_id: int) -> ApiToken:
         """End a token; ending it twice changes nothing. Raises ``NotFound``."""
-        now = self._db.clock.now().timestamp()
+        now = self._db.now()
         with self._db.write() as tx:
             row = tx.execute(
                 tokens.update()

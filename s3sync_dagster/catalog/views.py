@@ -24,6 +24,8 @@ class SourceCounts:
     documents: int = 0
     chunks: int = 0
     outdated: int = 0
+    leaving: dict[str, int] = field(default_factory=dict[str, int])
+    """Documents that lost their object and are still in Chroma: ``waiting``, or why it failed."""
 
 
 ObjectWord = Literal["indexed", "pending", "processing", "skipped", "failed"]
@@ -99,6 +101,21 @@ def _state_query(source_id: str) -> sa.Select[Any]:
     )
 
 
+def _leaving(source_id: str) -> sa.Select[Any, int]:
+    """Return how many documents wait for their removal, by why it failed before."""
+    here = sa.and_(
+        objects.c.source_id == documents.c.source_id,
+        objects.c.object_key == documents.c.object_key,
+    )
+    why = sa.case((objects.c.outcome == "failed", objects.c.reason), else_="waiting")
+    return (
+        sa.select(why.label("why"), sa.func.count().label("documents"))
+        .select_from(documents.outerjoin(objects, here))
+        .where(documents.c.source_id == source_id, documents.c.phase == "removing")
+        .group_by(sa.text("why"))
+    )
+
+
 class Views:
     """Reads that decide nothing."""
 
@@ -126,6 +143,7 @@ class Views:
                     ),
                 ).where(documents.c.source_id == source_id, documents.c.phase == "clean")
             ).one()
+            leaving = tx.execute(_leaving(source_id)).all()
         totals = Counter[str]()
         reasons: dict[str, Counter[str]] = {"skipped": Counter(), "failed": Counter()}
         for state, reason, number in rows:
@@ -142,6 +160,7 @@ class Views:
             documents=written[0],
             chunks=int(written[1]),
             outdated=int(written[2]) if fingerprint else 0,
+            leaving={row.why: row.documents for row in leaving},
         )
 
     def object_rows(

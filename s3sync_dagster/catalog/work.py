@@ -6,8 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.answers import ask_where_answered
+from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.invocations import insert_automatic
+from s3sync_dagster.catalog.invocations import OLDEST_FIRST, insert_automatic
 from s3sync_dagster.catalog.object_rows import (
     blank_etags,
     known_objects,
@@ -22,12 +24,13 @@ from s3sync_dagster.catalog.sidecar_rows import (
     sidecar_of,
     store_changes,
 )
-from s3sync_dagster.catalog.tables import documents, invocations, objects, sidecars
+from s3sync_dagster.catalog.tables import documents, invocations, objects, sidecars, sources
 from s3sync_dagster.core.facts import KeyFacts, SidecarChange, SidecarState
 from s3sync_dagster.core.news import Told, doubted, outdated_news, unchanged_since
 from s3sync_dagster.core.state import ObjectState
 
 
+@again_after_collisions
 class Work:
     """Reads and writes around a batch's keys."""
 
@@ -45,7 +48,7 @@ class Work:
             for row in tx.execute(
                 sa.select(invocations)
                 .where(invocations.c.batch_token == token)
-                .order_by(invocations.c.created_at)
+                .order_by(*OLDEST_FIRST)
             ):
                 asked[row.object_key].append(invocation_of(row))
             if not asked:
@@ -126,7 +129,8 @@ class Work:
                 changed since are left alone: what changed them may be newer.
         """
         with self._db.write() as tx:
-            self._db.lock_source(tx, source_id)
+            if not self._db.has_source(tx, source_id):
+                return {ref.key: reason for ref, reason in refs}
             refs = stored = within_limit(tx, source_id, refs)
             if known is not None:
                 stored = unchanged_since(known_objects(tx, source_id, known), refs, known)
@@ -148,7 +152,8 @@ class Work:
         """
         now = self._now()
         with self._db.write() as tx:
-            self._db.lock_source(tx, source_id)
+            if not self._db.has_source(tx, source_id):
+                return
             known = known_objects(tx, source_id, {*sync, *remove, *(ref.key for ref, _ in upserts)})
             old = outdated_news(known, sequencers)
             fresh = [told for told in upserts if told[0].key not in old]
@@ -196,7 +201,8 @@ class Work:
         if not changes:
             return
         with self._db.write() as tx:
-            self._db.lock_source(tx, source_id)
+            if not self._db.has_source(tx, source_id):
+                return
             store_changes(tx, source_id, changes)
             retire_unasked(tx, source_id, changes)
             touched = {
@@ -243,6 +249,7 @@ class Work:
     def partitions_added(self, source_id: str, partitions: Sequence[str], *, added: bool) -> None:
         """Note that Dagster knows these partitions, or knows them no more."""
         with self._db.write() as tx:
+            self._db.lock_source(tx, source_id)
             for part in groups(partitions):
                 tx.execute(
                     objects.update()
@@ -250,8 +257,21 @@ class Work:
                     .values(partition_added=added)
                 )
 
+    def ask_again_where_answered(self, source_id: str) -> int:
+        """Ask at once for what a service has failed that answers again; returns how many keys.
+
+        While it does not answer a single key is sent now and then to see whether it does. At most
+        1,000 keys a call.
+        """
+        with self._db.write() as tx:
+            if not self._db.open_source(tx, source_id):
+                return 0
+            return ask_where_answered(self._db, tx, source_id, now=self._now())
+
     def untidy_sources(self) -> set[str]:
         """Return sources that may have documents to mend or partitions to take back.
+
+        Those too of which a service does not answer, or has begun to again.
 
         One look for all of them: with 200 sources the questions themselves, asked of each every
         second, kept a third of a core busy.
@@ -259,11 +279,12 @@ class Work:
         unclean = sa.select(documents.c.source_id).where(
             documents.c.phase != "clean", documents.c.batch_token.is_(None)
         )
+        silent = sa.select(sources.c.id).where(sources.c.unanswered_at.is_not(None))
         gone = sa.select(objects.c.source_id).where(
             objects.c.gone.is_(True), objects.c.partition_added.is_(True)
         )
         with self._db.read() as tx:
-            return set(tx.execute(sa.union(unclean, gone)).scalars())
+            return set(tx.execute(sa.union(unclean, gone, silent)).scalars())
 
     def partitions_to_drop(self, source_id: str, *, limit: int = 500) -> list[str]:
         """Return partitions of objects that are gone and have neither documents nor work."""
@@ -289,4 +310,4 @@ class Work:
             )
 
     def _now(self) -> float:
-        return self._db.clock.now().timestamp()
+        return self._db.now()

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 PRELOAD = {
     "cut_source": ("tree_sitter", *dict.fromkeys(module for module, _, _ in GRAMMARS.values()))
 }
-"""Loaded once before the forks: each document is cut in a fresh one, and to load a grammar there
-takes longer than to parse with it."""
+"""Loaded once before the forks: to load a grammar takes longer than to parse with it."""
+REUSED = ("cut_source",)
+"""One process cuts many documents: a parser is made for each, and nothing of it stays."""
 WINDOW_BYTES = 4_000_000
 """Most that is parsed at once: a tree takes 60 to 120 bytes of memory per byte of source."""
 _SLICE_BYTES = 4096

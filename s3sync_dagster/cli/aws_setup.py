@@ -77,7 +77,10 @@ def aws_setup(
 def _bucket(parts: Parts, text: str) -> tuple[str | None, S3Place]:
     """Return the name of the source, None for a place without one, and the bucket."""
     if "://" in text:
-        return None, parse_place(text)
+        place = parse_place(text)
+        if not isinstance(place, S3Place):
+            raise InvalidSetting(f"{text!r} is no bucket: write {S3_FORM}.")
+        return None, place
     source = parts.catalog.sources.find(text)
     if not isinstance(source.place, S3Place):
         raise InvalidSetting(f"The source {source.name!r} has no bucket at AWS.")

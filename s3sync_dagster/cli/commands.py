@@ -28,9 +28,9 @@ class Entry:
 
 GROUPS: Mapping[str, Mapping[str, Entry]] = {
     "Index": {
-        "sync": Entry("sync:sync", "Bring a collection in line with a bucket, once"),
+        "sync": Entry("sync:sync", "Bring a collection in line with a PLACE, once"),
         "source": Entry(
-            "sources:source", "Sources in the catalog: a bucket, a prefix, a collection"
+            "sources:source", "Sources in the catalog: a place, such as a bucket, and a collection"
         ),
         "up": Entry("stack:up", "Run Chroma, Dagster, the API and the console until Ctrl-C"),
         "demo": Entry("stack:demo", "Show the whole story on sample files"),
@@ -38,6 +38,10 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
     "Search": {
         "query": Entry("query:query", "Search a collection for WORDS and print the best chunks"),
         "evaluate": Entry("evaluate:evaluate", "Ask a COLLECTION questions with known answers"),
+        "mcp": Entry(
+            "mcp:mcp",
+            "Let an agent on this machine search and read (MCP over stdio)",
+        ),
     },
     "See what is": {
         "status": Entry("status:status", "Show what each source has and what works on it"),

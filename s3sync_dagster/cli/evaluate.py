@@ -98,15 +98,15 @@ def evaluate(
 
 
 def _tell_lost(questions: list[Question], measured: list[Measured], k: int) -> None:
-    """Name the questions that hybrid does not answer, and where the answer stands."""
-    dense, words, hybrid = (one.ranks for one in measured)
-    lost = [n for n, rank in enumerate(hybrid) if rank is None or rank > k]
+    """Name the questions that are not answered, and where the answer stands."""
+    last = measured[-1].ranks  # what people get: hybrid, or reranked
+    lost = [n for n, rank in enumerate(last) if rank is None or rank > k]
     if not lost:
         return
     click.echo(f"\n{len(lost)} of {len(questions)} not among the first {k} (ranks of the answer):")
-    head = ("dense", "words", "hybrid", "question")
+    head = (*(one.ranking for one in measured), "question")
     rows = [
-        (*(str(ranks[n] or "-") for ranks in (dense, words, hybrid)), people(questions[n].question))
+        (*(str(one.ranks[n] or "-") for one in measured), people(questions[n].question))
         for n in lost[:LOST]
     ]
     for line in columns(head, rows):

@@ -14,9 +14,8 @@ from s3sync_dagster.cli.completing import object_keys, source_names
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import people, until, wrapped
-from s3sync_dagster.core.selection import explain
+from s3sync_dagster.explaining import explain_key
 from s3sync_dagster.model.errors import NotFound
-from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import Source
 
 if TYPE_CHECKING:
@@ -209,22 +208,16 @@ def _meant(near: Sequence[str]) -> str:
 
 def _explained(parts: Parts, source: Source, key: str, *, asked: bool) -> dict[str, Any] | None:
     """Return what the source says of a key; None where it has nothing to do with it."""
-    known = parts.catalog.work.object(source.id, key)
-    if known is None and not asked and not key.startswith(source.place.path_prefix):
+    found = explain_key(parts.catalog, source, key)
+    if not found.known and not asked and not key.startswith(source.place.path_prefix):
         return None
-    ref = ObjectRef(
-        key=key,
-        etag=known.etag if known else "",
-        size=known.size if known else -1,
-        storage_class=known.storage_class if known else "STANDARD",
-    )
-    rows = parts.catalog.views.object_rows(source.id, key=key)
+    row = found.row
     return {
         "source": source.name,
-        "decision": explain(source, ref),
-        "state": rows[0].state if rows else "unknown",
-        "reason": rows[0].reason if rows else None,
-        "error": rows[0].error if rows else None,
-        "next_try": rows[0].next_retry_at if rows else None,
-        "chunks": rows[0].chunks if rows else 0,
+        "decision": found.decision,
+        "state": row.state if row else "unknown",
+        "reason": row.reason if row else None,
+        "error": row.error if row else None,
+        "next_try": row.next_retry_at if row else None,
+        "chunks": row.chunks if row else 0,
     }

@@ -119,7 +119,11 @@ def describe(hit: Hit) -> str:
     """Return where a hit stands and why: ``a.md:3-9  0.812 (dense 0.655, words 7.1)``."""
     reasons = [
         f"{name} {score:.{digits}f}"
-        for name, score, digits in (("dense", hit.dense, 3), ("words", hit.words, 1))
+        for name, score, digits in (
+            ("reranked", hit.reranked, 3),
+            ("dense", hit.dense, 3),
+            ("words", hit.words, 1),
+        )
         if score is not None
     ]
     return f"{place_of(hit)}  {hit.score:.3f} ({', '.join(reasons)})"
@@ -163,6 +167,7 @@ def _values(hit: Hit) -> dict[str, Any]:
         "score": hit.score,
         "dense": hit.dense,
         "words": hit.words,
+        "reranked": hit.reranked,
         "document": hit.document,
         "metadata": dict(hit.metadata),
         "copies": [{"id": one.id, "metadata": dict(one.metadata)} for one in hit.copies],

@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     "--catalog", "lost_catalog", is_flag=True, help="Read documents back from the records first."
 )
 @click.option(
+    "--adopt",
+    is_flag=True,
+    help="With --catalog: take over what unknown sources wrote under other ids, too.",
+)
+@click.option(
     "--drop", is_flag=True, help="Delete the collection first, where no other source fills it."
 )
 @click.option("--approve-deletes", is_flag=True, help="Remove more than the guard would let pass.")
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
 def rebuild(
     name: str,
     lost_catalog: bool,
+    adopt: bool,
     drop: bool,
     approve_deletes: bool,
     chroma_url: str | None,
@@ -50,14 +56,17 @@ def rebuild(
 
     From the bucket and the vector cache. After a lost catalog create the source again, then
     rebuild it with --catalog: records of objects that are gone are removed, the others are
-    taken over.
+    taken over. What a source that nobody here knows wrote under ids that SOURCE would not give
+    is left alone, unless --adopt says otherwise.
     """
+    if adopt and not lost_catalog:
+        raise InvalidSetting("--adopt is for what --catalog reads back: name both.")
     if drop and lost_catalog:
         raise InvalidSetting("--drop leaves no records to read: use it without --catalog.")
     with stop_on_signals(), opened(chroma_url) as parts:
         source = parts.catalog.sources.find(name)
         if lost_catalog:
-            click.echo(f"{_recover(parts, source)} documents read back", err=True)
+            _recover(parts, source, adopt=adopt or source.adopt)
         else:
             parts.catalog.documents.distrust_all(source.id)
         parts.catalog.invocations.retry_failed(source)  # asked for by a person: nothing waits
@@ -105,7 +114,7 @@ def reindex(
         return _sync(parts, again, approve_deletes=False, as_json=as_json)
 
 
-def _recover(parts: Parts, source: Source) -> int:
+def _recover(parts: Parts, source: Source, *, adopt: bool) -> None:
     port = parts.collections.open(
         source.collection_name,
         tenant=source.tenant,
@@ -114,10 +123,21 @@ def _recover(parts: Parts, source: Source) -> int:
         create=False,
     )
     known = {one.id for one in parts.catalog.sources.all()}
-    found = recover_documents(source, port, known_sources=known)
-    return store_recovered(
-        parts.catalog.database, source, found, collection_name=source.collection_name
+    found = recover_documents(source, port, known_sources=known, adopt=adopt)
+    stored = store_recovered(
+        parts.catalog.database,
+        source,
+        found.documents,
+        collection_name=source.collection_name,
+        collection_id=port.id,
     )
+    click.echo(f"{stored} documents read back", err=True)
+    if found.left_alone:
+        click.echo(
+            f"{found.left_alone} documents of sources that nobody here knows are left alone: their "
+            "ids are not those of this source; --adopt takes them over",
+            err=True,
+        )
 
 
 def _drop(parts: Parts, source: Source) -> None:

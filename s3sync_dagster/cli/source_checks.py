@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from s3sync_dagster.cli.checks import Check, checked, clock_check
 from s3sync_dagster.cli.showing import people
+from s3sync_dagster.core.source_identity import refusal
 from s3sync_dagster.engine.pages import first_object
+from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.sqs import SqsQueue
 
@@ -21,13 +23,19 @@ AWS = "https://s3.amazonaws.com"
 def source_checks(parts: Parts) -> Iterator[Check]:
     """Look at every source, at each clock and each model once."""
     sources = [one for one in parts.catalog.sources.all() if not one.place.owned]
-    for endpoint in dict.fromkeys(one.place.identity().endpoint_url or AWS for one in sources):
+    buckets = [one.place for one in sources if isinstance(one.place, S3Place)]
+    for endpoint in dict.fromkeys(one.endpoint_url or AWS for one in buckets):
         yield clock_check(endpoint, time.time())
     models = dict.fromkeys(repr(one.embedding) for one in sources)
     for config in [
         next(one.embedding for one in sources if repr(one.embedding) == model) for model in models
     ] or [EmbeddingConfig()]:
         yield checked(f"model {config.kind}", lambda config=config: _model(parts, config))
+    for source in parts.catalog.sources.all():
+        refused = parts.catalog.sources.refused(source.id)
+        if refused is not None:
+            text = people(refusal(source, refused))
+            yield Check(f"declaration of {source.name}", "broken", text)
     for source in sources:
         yield checked(f"source {source.name}", lambda source=source: _bucket(parts, source))
         if source.place.queue_url:

@@ -89,6 +89,7 @@ def with_settings(
     for setting in table:
         value = options.get(setting.parameter)
         if value is not None and value != ():
+            setting.require(source.place, name=setting.flag)
             source = setting.put(source, _value(setting, value))
     return source
 

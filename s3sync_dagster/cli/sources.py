@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from s3sync_dagster.cli.completing import source_names
 from s3sync_dagster.cli.groups import Group, examples
+from s3sync_dagster.cli.moving import move
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import columns, people
 from s3sync_dagster.cli.source_options import at, embedding_config, setting_options, with_settings
@@ -22,9 +24,10 @@ from s3sync_dagster.engine.pages import first_object
 from s3sync_dagster.local.stack_state import running_stack
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
 from s3sync_dagster.model.errors import S3SyncError
-from s3sync_dagster.model.place import S3_FORM, S3Place, parse_place
+from s3sync_dagster.model.place import PLACE_FORM, Place, forms, parse_place
+from s3sync_dagster.model.place_types import place_classes
 from s3sync_dagster.model.source import AutoSync, Source
-from s3sync_dagster.source_settings import Door
+from s3sync_dagster.source_settings import Door, settings_of
 
 if TYPE_CHECKING:
     from s3sync_dagster.wiring import Parts
@@ -34,7 +37,7 @@ WAIT_SECONDS = 1.0
 
 @click.group(cls=Group)
 def source() -> None:
-    """Sources in the catalog: a bucket, a prefix, a collection."""
+    """Sources in the catalog: a place, such as a bucket, and a collection."""
 
 
 @source.command(
@@ -44,21 +47,23 @@ def source() -> None:
     )
 )
 @click.argument("name")
-@click.option("--place", metavar=S3_FORM, help="What is indexed; or --bucket and --prefix.")
 @click.option(
-    "--check/--no-check", default=True, show_default=True, help="List one key of the bucket first."
+    "--place",
+    metavar=PLACE_FORM,
+    help=f"What is indexed: {', '.join(forms())}; or --bucket and its like.",
+)
+@click.option(
+    "--check/--no-check", default=True, show_default=True, help="List one key of it first."
 )
 @setting_options(at(Door.CREATE), new=True)
 def create(name: str, place: str | None, check: bool, **options: Any) -> int:
     """Create the source NAME; a running stack picks it up by itself."""
-    if (place is None) == (options["bucket"] is None):
-        raise click.UsageError("Give --place, or --bucket with or without --prefix.")
     embedding_config(options)  # refuses a model without its kind
     with opened(chroma=False, dagster=False) as parts:
         made = Source(
             id=str(uuid.uuid4()),
             name=name,
-            place=parse_place(place) if place else S3Place(bucket_name=options["bucket"]),
+            place=_named_place(place, options),
             collection_name=options["collection"],
             tenant=parts.settings.chroma_tenant or "default_tenant",
             database_name=parts.settings.chroma_database or "default_database",
@@ -86,8 +91,9 @@ def create(name: str, place: str | None, check: bool, **options: Any) -> int:
 def edit(name: str, **options: Any) -> int:
     """Change settings of NAME; it is listed again at the next tick.
 
-    An empty value takes a setting away, such as --queue-url "". Bucket, prefix, collection and
-    embedding are what a source is: for other ones create another source.
+    An empty value takes a setting away, such as --queue-url "". Bucket, prefix and collection are
+    what a source is: `s3sync source move` changes them. For another embedding create another
+    source.
     """
     with opened(chroma=False, dagster=False) as parts:
         before = parts.catalog.sources.find(name)
@@ -203,6 +209,9 @@ def delete(name: str, keep_records: bool) -> int:
     return 0
 
 
+source.add_command(move)
+
+
 def _release_dead(parts: Parts, source: Source) -> None:
     """Release batches of processes that died: nobody may be there to wait for."""
     reap(
@@ -212,6 +221,23 @@ def _release_dead(parts: Parts, source: Source) -> None:
         run_state=lambda _run_id, _token: "unknown",
         source_id=source.id,
     )
+
+
+def _named_place(text: str | None, options: Mapping[str, Any]) -> Place:
+    """Return the place of ``--place``, or that of the one option that names one."""
+    by_option = {
+        setting.flag: (kind, setting)
+        for kind in place_classes().values()
+        for setting in settings_of(kind)
+        if setting.path.startswith("place.") and setting.required
+    }
+    given = [flag for flag, (_, one) in by_option.items() if options.get(one.parameter)]
+    if (text is not None) + len(given) != 1:
+        raise click.UsageError(f"Give --place, or one of {', '.join(by_option)}.")
+    if text is not None:
+        return parse_place(text)
+    kind, setting = by_option[given[0]]
+    return kind(**{setting.word: options[setting.parameter]})
 
 
 def _validate(parts: Parts, source: Source) -> None:

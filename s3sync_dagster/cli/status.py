@@ -13,8 +13,9 @@ from s3sync_dagster.api.passes import pass_headers
 from s3sync_dagster.cli.completing import source_names
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, opened
-from s3sync_dagster.cli.showing import ago, reasons, wrapped
+from s3sync_dagster.cli.showing import ago, people, reasons, wrapped
 from s3sync_dagster.cli.sync_summary import place_of
+from s3sync_dagster.core.source_identity import refusal
 from s3sync_dagster.core.state import ListingRow, SourceRow
 from s3sync_dagster.local.stack_state import running_stack
 from s3sync_dagster.model.errors import S3SyncError
@@ -62,6 +63,7 @@ def _status(parts: Parts, row: SourceRow, sensor_is_on: SensorIsOn | None) -> di
     source = row.source
     counts = parts.catalog.views.counts(source.id, fingerprint=source.fingerprint())
     listing = parts.catalog.listings.latest(source.id)
+    refused = parts.catalog.sources.refused(source.id)
     sensor = SHARED_SENSOR if row.origin == "catalog" else f"{source.name}_auto_sync"
     return {
         "source": source.name,
@@ -69,6 +71,7 @@ def _status(parts: Parts, row: SourceRow, sensor_is_on: SensorIsOn | None) -> di
         "auto_sync": source.auto_sync.value,
         "paused": row.paused,
         "deleting": row.deleting is not None,
+        "refused": refusal(source, refused) if refused else None,
         "stack": sensor_is_on is not None,
         "sensor": sensor,
         "sensor_on": sensor_is_on(sensor) if sensor_is_on else None,
@@ -114,7 +117,11 @@ def _print(source: Source, one: dict[str, Any]) -> None:
             click.echo(_field(state, reasons(one[state])))
     outdated = f", {one['outdated']} of them outdated" if one["outdated"] else ""
     click.echo(f"  in Chroma  {one['chunks']} chunks of {one['documents']} documents{outdated}")
+    if one["leaving"]:
+        click.echo(_field("leaving", f"{reasons(one['leaving'])} (their objects are gone)"))
     click.echo(_field("listing", _listed(one["listing"])))
+    if one["refused"]:
+        click.echo(wrapped(people(one["refused"]), indent="  > ", hanging="    "))
     for advice in _advice(source, one):
         click.echo(wrapped(advice, indent="  > ", hanging="    "))
 

@@ -27,7 +27,7 @@ from s3sync_dagster.local.oneshot import run_sync
 from s3sync_dagster.local.oneshot_report import Summary
 from s3sync_dagster.local.signals import stop_on_signals
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, S3SyncError
-from s3sync_dagster.model.place import S3_FORM, parse_place
+from s3sync_dagster.model.place import PLACE_FORM, Place, parse_place
 from s3sync_dagster.model.source import AutoSync, EmbeddingConfig, Source
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ FILTERS = named("include_globs", "exclude_globs", "extensions", "max_size_bytes"
         "s3sync sync s3://bucket/prefix -c docs --endpoint-url http://127.0.0.1:9000 -q --json",
     )
 )
-@click.argument("place", metavar=S3_FORM)
+@click.argument("place", metavar=PLACE_FORM)
 @setting_options(
     named("collection_name", "place.endpoint_url", "place.region", "place.credentials.profile"),
     new=True,
@@ -76,9 +76,10 @@ def sync(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Bring a collection in line with a bucket, once.
+    """Bring a collection in line with a PLACE, once.
 
-    All is done in this process, no daemon is needed. Credentials come from AWS's default chain.
+    PLACE is a bucket, a folder or the like, as `s3sync source create --help` writes them. All is
+    done in this process, no daemon is needed. Credentials of buckets come from AWS's default chain.
     The exit code is 1 when an object failed or removals wait for an approval.
     """
     read = parse_place(place)
@@ -86,7 +87,7 @@ def sync(
     with stop_on_signals(), opened(chroma_url, chroma=not dry_run, dagster=False) as parts:
         wanted = Source(
             id=str(uuid.uuid4()),
-            name=_stem(read.bucket_name, options["collection"]),
+            name="unnamed",
             place=read,
             collection_name=options["collection"],
             auto_sync=AutoSync.NONE,
@@ -94,10 +95,11 @@ def sync(
             database_name=parts.settings.chroma_database or "default_database",
         )
         wanted = with_settings(wanted, options)
+        wanted = wanted.with_changes(name=_stem(wanted))
         validate_source(wanted)
         known = parts.catalog.sources.find_identity(wanted)
         if known is not None:
-            _require_same(known, model, mode)
+            _require_same(known, model, mode, place=read)
             _require_same_filters(known, wanted, options)
         if dry_run:
             return print_dry_run(parts, known or wanted, as_json=as_json, quiet=quiet)
@@ -127,15 +129,15 @@ def sync(
     return _exit_code(summary, fail_on)
 
 
-def _stem(bucket: str, collection: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_]+", "_", f"{bucket}_{collection}")[:40]
+def _stem(source: Source) -> str:
+    """Return a name that tells place and collection."""
+    place = source.place.identity().bucket_name.strip("/").rpartition("/")[2]
+    return re.sub(r"[^A-Za-z0-9_]+", "_", f"{place}_{source.collection_name}")[:40]
 
 
 def _add(parts: Parts, wanted: Source) -> Source:
     """Add the source under a name of its own, which tells bucket and collection."""
-    stem = re.sub(
-        r"[^A-Za-z0-9_]+", "_", f"{wanted.place.identity().bucket_name}_{wanted.collection_name}"
-    )[:40]
+    stem = _stem(wanted)
     for name in (stem, f"{stem}_{wanted.id[:8]}"):
         try:
             return parts.catalog.sources.add(wanted.with_changes(name=name))
@@ -146,8 +148,15 @@ def _add(parts: Parts, wanted: Source) -> Source:
     raise refused
 
 
-def _require_same(known: Source, model: EmbeddingConfig | None, mode: str | None) -> None:
+def _require_same(
+    known: Source, model: EmbeddingConfig | None, mode: str | None, *, place: Place
+) -> None:
     """Refuse options that say something else than the source of this place."""
+    if (setting := place.contradicts(known.place)) is not None:
+        raise InvalidSetting(
+            f"The source {known.name!r} of this place has another {setting}: use another "
+            f"collection, or change it with `s3sync source edit {known.name} --{setting} ...`."
+        )
     if not _agree(model, known.embedding):
         raise InvalidSetting(
             f"The source {known.name!r} of this place has the embedding {known.embedding.kind!r}, "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from s3sync_dagster.core.keys import partition_key
 from s3sync_dagster.core.selection import decide
 from s3sync_dagster.core.sidecar import is_sidecar
-from s3sync_dagster.core.state import DocumentState, ObjectState
+from s3sync_dagster.core.state import DocumentPhase, DocumentState, ObjectState
 from s3sync_dagster.model.invocation import Invocation, Trigger
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import Source
@@ -55,8 +55,6 @@ class KeyFacts:
     """True when there is evidence that the bucket has no such object."""
     limit_met: bool = False
     """True when the source's ``document_limit`` is met before this key."""
-    begun: bool = False
-    """True when the catalog has counted this attempt already."""
 
     @property
     def etag(self) -> str:
@@ -87,9 +85,8 @@ class KeyFacts:
 
     @property
     def attempt(self) -> int:
-        """Which attempt this is, from 1."""
-        counted = max((one.attempts for one in self.invocations), default=0)
-        return counted if self.begun else counted + 1
+        """Which attempt this is, from 1: those whose worker died are none."""
+        return 1 + max((one.attempts for one in self.invocations), default=0)
 
 
 def listed_as_gone(facts: KeyFacts) -> bool:
@@ -105,6 +102,17 @@ def listed_as_gone(facts: KeyFacts) -> bool:
 def told_removed(facts: KeyFacts) -> bool:
     """Return whether an event told that the object was removed."""
     return any(one.kind == "remove" and one.trigger is Trigger.EVENT for one in facts.invocations)
+
+
+def told_by_head_alone(facts: KeyFacts) -> bool:
+    """Return whether no listing and no event speaks for a removal, but a 404 alone."""
+    return not listed_as_gone(facts) and not told_removed(facts)
+
+
+def at_stake(facts: KeyFacts) -> int:
+    """Return how many documents would go; one on its way out already had its evidence."""
+    staying = sum(one.phase is not DocumentPhase.REMOVING for one in facts.documents)
+    return staying + (facts.own_sidecar is not None)
 
 
 def missed_by_unfinished_listing(facts: KeyFacts) -> bool:

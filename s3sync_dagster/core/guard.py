@@ -6,6 +6,9 @@ FEW_DOCUMENTS = 10
 """Fewer than so many that a person or a request finds missing go, were they all there are."""
 GUARD_SHARE = 0.2
 """Part of a source's documents that may go."""
+HEADS_SECONDS = 86_400.0
+"""Removals that HEADs alone tell are one number for so long, or until a listing is complete: in
+many small batches they would go round the guard."""
 
 
 def needs_approval(leaving: int, *, total: int) -> bool:

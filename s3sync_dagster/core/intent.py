@@ -14,6 +14,8 @@ class Intent:
     document_id: str
     count: int
     metadata_keys: tuple[str, ...]
+    collection_id: str | None = None
+    """Chroma's id of the collection that is written to."""
     found: int = 0
     """Records of this document that the collection has already, for one new to the catalog."""
     found_keys: tuple[str, ...] = ()

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from s3sync_dagster.core.decision import Decision
 from s3sync_dagster.core.deed import Deed
-from s3sync_dagster.core.patience import REREAD_SECONDS, Again, Patience, try_again
+from s3sync_dagster.core.facts import at_stake, told_by_head_alone
+from s3sync_dagster.core.patience import BUSY, REREAD_SECONDS, Again, Patience, try_again
 from s3sync_dagster.core.state import Outcome, RetryClass
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError, Unavailable
 from s3sync_dagster.model.invocation import InvocationStatus, Result
@@ -33,6 +34,13 @@ class KeyOutcome:
     next_at: float | None = None
     """Next attempt (pending) or next try by a listing (failed), POSIX seconds."""
     gone: bool = False
+    by_head_alone: int = 0
+    """Documents that went although only a HEAD told that the object is gone."""
+    told_count: int | None = None
+    """How often something had been told of the object when the batch began with it; None: what was
+    told since is no matter."""
+    unanswered: bool = False
+    """True where a service did not answer, and that is news: the key had not failed so before."""
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
     """Invocation id -> message, for targets that failed alone."""
     partition_key: str | None = None
@@ -81,11 +89,13 @@ def outcome_of(
         again = try_again(
             error, attempts=end.facts.attempt, patience=patience, now=now, chance=chance
         )
+        told = replace(told, unanswered=_is_news(end, error))
         return _failed(told, end, error, again, fingerprint=fingerprint)
     mirror = source.mode is DeleteMode.MIRROR
     if end.verdict == "gone":
         result = Result.REMOVED if mirror else Result.SKIPPED
-        return replace(told, result=result, gone=True, reason=end.reason)
+        alone = at_stake(end.facts) if mirror and told_by_head_alone(end.facts) else 0
+        return replace(told, result=result, gone=True, reason=end.reason, by_head_alone=alone)
     etag = end.facts.etag
     if end.verdict in ("skip", "sidecar"):
         return replace(
@@ -121,6 +131,7 @@ def _told(deed: Deed, end: Decision) -> KeyOutcome:
         cut_off=deed.cut_off,
         pages=deed.document.page_count if deed.document else 0,
         etag=facts.etag,
+        told_count=facts.object.told_count if facts.object else 0,
         ms=deed.ms,
     )
 
@@ -146,6 +157,23 @@ def _failed(
         error=error.message,
         retry_class=again.cause,
         next_at=again.at,
+    )
+
+
+def _is_news(end: Decision, error: S3SyncError) -> bool:
+    """Return whether a key's failure tells that a service does not answer.
+
+    One that fails again and again, among others that do not, tells of itself alone.
+    """
+    known = end.facts.object
+    failed_before = (
+        known is not None and known.outcome == "failed" and known.retry_class == "transient"
+    )
+    return (
+        isinstance(error, Unavailable)
+        and error.reason != BUSY
+        and end.facts.attempt == 1
+        and not failed_before
     )
 
 

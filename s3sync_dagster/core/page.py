@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from s3sync_dagster.core.news import BEYOND_LIMIT, Told, beyond_limit
+from s3sync_dagster.core.patience import is_due, longest_wait
 from s3sync_dagster.core.selection import decide
 from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.core.state import ObjectState
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
-
-MAX_BACKOFF_SECONDS = 86_400.0
-"""No key waits for longer until it is tried again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,15 +117,6 @@ def is_held(status: str | None, *, differs: bool) -> bool:
     return status == "pending" or (status is not None and not differs)
 
 
-def is_due(at: float | None, *, now: float, at_most: float) -> bool:
-    """Return whether the time ``at`` has come.
-
-    A time that lies further off than it can have been set, ``at_most`` seconds, is one of a clock
-    that was put right since: it counts as now.
-    """
-    return at is None or at <= now or at > now + at_most
-
-
 def needs_work(
     known: ObjectState | None, ref: ObjectRef, source: Source, *, fingerprint: str, now: float
 ) -> bool:
@@ -139,7 +128,7 @@ def needs_work(
     if known is None or known.outcome is None or known.outcome_etag != ref.etag:
         return True
     outdated = known.fingerprint is not None and known.fingerprint != fingerprint
-    due = is_due(known.next_retry_at, now=now, at_most=MAX_BACKOFF_SECONDS)
+    due = is_due(known.next_retry_at, now=now, at_most=longest_wait(known.outcome))
     match known.outcome:
         case "failed":
             return outdated if known.retry_class == "input" else due

@@ -6,9 +6,11 @@ One policy for keys and for whole batches, and the times on which leases rest.
 import random
 from dataclasses import dataclass
 
-from s3sync_dagster.core.state import RetryClass
+from s3sync_dagster.core.state import Outcome, RetryClass
 from s3sync_dagster.model.errors import FixConfiguration, FixInput, S3SyncError, Unavailable
 
+RESERVATION_SECONDS = 600.0
+"""A reserved batch whose run has not begun for so long may be given back."""
 LEASE_SECONDS = 120.0
 """A running batch whose worker is silent for so long may be taken over."""
 RENEW_SECONDS = 15.0
@@ -19,6 +21,13 @@ CONFIGURATION_RETRY_SECONDS = 900.0
 TRANSIENT_RETRY_SECONDS = 3600.0
 REREAD_SECONDS = 86_400.0
 """For what only a read finds out, such as an archive tier that no listing shows."""
+CLOCKS_DIFFER_SECONDS = 60.0
+"""Clocks that go right differ by less: a lease that another host has just taken is none of a
+clock that goes wrong."""
+LONGEST_BACKOFF_SECONDS = TRANSIENT_RETRY_SECONDS * 1.2
+"""What one attempt may have to wait for the next, its jitter included."""
+SCOUT_SECONDS = 60.0
+"""Between two keys that see whether a service answers again."""
 BUSY = "record_ids_busy"
 """Reason of a document whose record ids another one is about to give up."""
 BUSY_RETRY_SECONDS = 2.0
@@ -41,9 +50,8 @@ class Patience:
 
     def backoff(self, attempts: int, chance: random.Random) -> float:
         """Return the seconds until the next attempt after ``attempts`` of them."""
-        return min(self.backoff_seconds * 2 ** max(attempts - 1, 0), 3600.0) * chance.uniform(
-            0.8, 1.2
-        )
+        longest = min(self.backoff_seconds * 2 ** max(attempts - 1, 0), TRANSIENT_RETRY_SECONDS)
+        return longest * chance.uniform(0.8, 1.2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +86,31 @@ def try_again(
         return Again(by_itself=False, cause="transient", at=now + TRANSIENT_RETRY_SECONDS)
     pause = patience.backoff(attempts, chance)
     if isinstance(error, Unavailable):
-        pause = max(pause, error.retry_after_seconds)
+        pause = min(max(pause, error.retry_after_seconds), LONGEST_BACKOFF_SECONDS)
     return Again(by_itself=True, cause="transient", at=now + pause)
+
+
+def scout_seconds(silent_seconds: float) -> float:
+    """Return the seconds between two keys that see whether a service answers again.
+
+    An eighth of the time that it has not answered, from a minute to an hour: an outage costs that
+    share of its own length at most, and a key that fails for ever is not asked for ever.
+    """
+    return min(max(silent_seconds / 8, SCOUT_SECONDS), TRANSIENT_RETRY_SECONDS)
+
+
+def longest_wait(outcome: Outcome) -> float:
+    """Return for how many seconds an object that ended so waits for the next try at most."""
+    return REREAD_SECONDS if outcome == "skipped" else TRANSIENT_RETRY_SECONDS
+
+
+def is_due(at: float | None, *, now: float, at_most: float) -> bool:
+    """Return whether the time ``at`` has come.
+
+    A time that lies further off than it can have been set, ``at_most`` seconds, is one of a clock
+    that was put right since: it counts as now.
+    """
+    return at is None or at <= now or at > now + at_most + CLOCKS_DIFFER_SECONDS
 
 
 def busy(message: str) -> Unavailable:

@@ -97,6 +97,11 @@ def metadata_keys(records: Sequence[Record]) -> tuple[str, ...]:
     )
 
 
+def possible_ids(document: DocumentState) -> list[str]:
+    """Return the ids of all records that a document may have in its collection."""
+    return record_ids(document.document_id, 0, max(document.high_water, document.count))
+
+
 def record_ids(document_id: str, start: int, stop: int) -> list[str]:
     """Return the ids of a document's records from ``start`` to ``stop`` - 1."""
     return [f"{document_id}-{place}" for place in range(start, stop)]

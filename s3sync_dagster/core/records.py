@@ -15,7 +15,14 @@ from s3sync_dagster.model.source import Source
 
 _MAX_PLAIN_BYTES = 1_024
 """A page label, heading path or symbol is cut here: it must not cost the object its record."""
-PLAIN_KEYS = ("page", "heading_path", "symbol", "s3sync_fallback", "s3sync_repeated_header")
+PLAIN_KEYS = (
+    "s3sync_link",
+    "page",
+    "heading_path",
+    "symbol",
+    "s3sync_fallback",
+    "s3sync_repeated_header",
+)
 """Given up first: to a user's key of the same name, then to the limit of keys."""
 
 
@@ -46,6 +53,7 @@ def build_records(
         RecordRejected: the user's metadata or a record breaks a limit.
     """
     validate_user_metadata(metadata)
+    place = source.place
     user = {key: value for key, value in metadata.items() if value is not None}
     shared: dict[str, MetadataValue] = {
         **user,
@@ -59,13 +67,21 @@ def build_records(
     }
     if custom_id is not None:
         shared["custom_id"] = custom_id
-    plain_keys = [key for key in PLAIN_KEYS if key not in user][: MAX_USER_KEYS - len(user)]
+    linked = place.permalink(object_key, version_key, (1, 1)) is not None
+    offered = [key for key in PLAIN_KEYS if key not in user and (linked or key != "s3sync_link")]
+    plain_keys = offered[: MAX_USER_KEYS - len(user)]
     records = [
         Record(
             id=f"{document_id}-{chunk.index}",
             document=chunk.text,
             embedding_text=chunk.context + chunk.text,
-            metadata=shared | _chunk_metadata(chunk, count=len(chunks), plain_keys=plain_keys),
+            metadata=shared
+            | _chunk_metadata(
+                chunk,
+                count=len(chunks),
+                plain_keys=plain_keys,
+                link=place.permalink(object_key, version_key, (chunk.start_line, chunk.end_line)),
+            ),
         )
         for chunk in chunks
     ]
@@ -75,7 +91,7 @@ def build_records(
 
 
 def _chunk_metadata(
-    chunk: Chunk, *, count: int, plain_keys: Sequence[str]
+    chunk: Chunk, *, count: int, plain_keys: Sequence[str], link: str | None
 ) -> dict[str, MetadataValue]:
     values: dict[str, MetadataValue] = {
         "chunk_strategy": chunk.strategy,
@@ -91,6 +107,7 @@ def _chunk_metadata(
         # On one record only: a count that grows must not touch the metadata of all the others.
         values["s3sync_chunk_count"] = count
     plain = {
+        "s3sync_link": link,
         "page": chunk.page,
         "heading_path": chunk.heading_path,
         "symbol": chunk.symbol,

@@ -16,6 +16,8 @@ from s3sync_dagster.model.source import Source
 
 ARCHIVE_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 """Storage classes whose objects cannot be read before a restore (``GLACIER_IR`` can)."""
+SYMLINK, SPECIAL, SUBMODULE, BAD_NAME = "SYMLINK", "SPECIAL", "SUBMODULE", "BAD_NAME"
+"""Storage classes of entries that are listed, so that they count, and that are no objects."""
 MAX_GLOBS = 200
 MAX_GLOB_CHARACTERS = 8192
 """Of all include and exclude globs of a source together."""
@@ -38,6 +40,7 @@ def decide(source: Source, ref: ObjectRef) -> Skip | None:
     """
     return (
         _by_key(source, ref)
+        or _by_entry(ref)
         or _by_pattern(source, ref.key)
         or _by_type(source, ref.key)
         or _by_size(source, ref)
@@ -129,6 +132,20 @@ def _by_key(source: Source, ref: ObjectRef) -> Skip | None:
     if is_sidecar(ref.key):
         return Skip("sidecar", "A .meta.json describes another object and is not indexed itself.")
     return None
+
+
+def _by_entry(ref: ObjectRef) -> Skip | None:
+    match ref.storage_class:
+        case "SYMLINK":
+            return Skip("symlink", "A symbolic link, which is not followed: what it names counts.")
+        case "SPECIAL":
+            return Skip("special_file", "A socket, pipe or device, which has no bytes of its own.")
+        case "SUBMODULE":
+            return Skip("submodule", "Another repository: make a source of its own for it.")
+        case "BAD_NAME":
+            return Skip("bad_name", "Its name is no UTF-8, or its path longer than 1,024 bytes.")
+        case _:
+            return None
 
 
 def _by_pattern(source: Source, key: str) -> Skip | None:

@@ -11,13 +11,14 @@ from s3sync_dagster.core.keys import (
     validate_id_prefix,
     validate_source_name,
 )
+from s3sync_dagster.core.path_metadata import group_names
 from s3sync_dagster.core.record_limits import validate_user_metadata
 from s3sync_dagster.core.selection import validate_selection
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
 from s3sync_dagster.model.errors import InvalidSetting, RecordRejected
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.source import EmbeddingConfig, Source
-from s3sync_dagster.source_settings import SETTINGS
+from s3sync_dagster.source_settings import settings_of
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _ACCESS_POINT = re.compile(
@@ -33,15 +34,15 @@ def validate_source(source: Source) -> None:
     Raises:
         InvalidSetting: a setting breaks its rule.
     """
-    for setting in SETTINGS:
-        if setting.belongs_to(source.place):
-            setting.check(setting.read(source))
+    for setting in settings_of(type(source.place)):
+        setting.check(setting.read(source))
     validate_source_name(source.name)
     validate_collection_name(source.collection_name)
     validate_id_prefix(source.id_prefix)
     validate_selection(source)
     try:
-        validate_user_metadata(source.metadata)
+        names = group_names(source.path_metadata) if source.path_metadata is not None else []
+        validate_user_metadata({**source.metadata, **dict.fromkeys(names, "")})
     except RecordRejected as error:
         raise InvalidSetting(f"metadata: {error.message}") from None
     _check_embedding(source.embedding)
@@ -54,6 +55,7 @@ def validate_source(source: Source) -> None:
                 "with its dot, like '.pdf'."
             )
     _check_url("extraction.vision_url", source.extraction.vision_url)
+    source.place.check()
     if isinstance(source.place, S3Place):
         _check_bucket(source.place)
 

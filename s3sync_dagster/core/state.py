@@ -97,6 +97,8 @@ class ObjectState:
     retry_class: RetryClass | None = None
     next_retry_at: float | None = None
     """Seconds since 1970, UTC."""
+    told_count: int = 0
+    """How often something was told of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,11 +129,39 @@ class DocumentState:
     metadata_keys: tuple[str, ...] = ()
     """Names of all metadata keys that its records may hold."""
     batch_token: str | None = None
+    collection_id: str | None = None
+    """Chroma's id of the collection that it was written to; in any other one its record ids may be
+    somebody else's. None: written before ids were kept."""
 
     @property
     def begun_only(self) -> bool:
         """Whether its first version was never written whole: nothing of it is worth keeping."""
         return self.phase is DocumentPhase.WRITING and self.etag is None
+
+
+ABSENT = ""
+"""The id of a collection that does not exist."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCollection:
+    """A collection that a source has written to, and which one of that name it was."""
+
+    tenant: str
+    database_name: str
+    collection_name: str
+    collection_id: str | None
+    """Chroma's id of it; None: documents were written before ids were kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckCursor:
+    """How far the rolling check of a collection has come."""
+
+    document: int = 0
+    """Row id of the document that is next."""
+    record: int = 0
+    """The first of its records that is next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

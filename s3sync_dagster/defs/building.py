@@ -16,8 +16,8 @@ from s3sync_dagster.defs.resources import (
     RUNTIME_KEY,
     AnySource,
     CatalogSource,
+    DeclaredSource,
     Runtime,
-    S3Source,
     runtime_with_chroma,
 )
 from s3sync_dagster.defs.sensors import (
@@ -38,7 +38,7 @@ PROBLEMS = "s3sync/left_out"
 
 
 def build_definitions(
-    declared: Iterable[S3Source] = (),
+    declared: Iterable[DeclaredSource] = (),
     *,
     catalog_sources: Iterable[Source] = (),
     problems: Iterable[str] = (),
@@ -118,7 +118,7 @@ class _Building:
                 self._problems.append(told)
                 _log.warning("%s", told)
 
-    def add(self, resource: S3Source, *, origin: Origin) -> None:
+    def add(self, resource: DeclaredSource, *, origin: Origin) -> None:
         def build() -> None:
             value = resource.to_source()
             self._build(resource, value, _registered(value, origin), own_sensor=True)

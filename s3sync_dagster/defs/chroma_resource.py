@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import dagster as dg
 from pydantic import Field
 
-from s3sync_dagster.ports.chroma import open_collections
-from s3sync_dagster.ports.chroma_embedded import lock_folder
-
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import Collections
 
@@ -70,6 +67,8 @@ class ChromaResource(dg.ConfigurableResource):
         Raises:
             Conflict: another process uses the folder of a local Chroma (``chroma_in_use``).
         """
+        from s3sync_dagster.ports.chroma import open_collections  # noqa: PLC0415 (when it opens)
+
         named = self.connection_config
         if isinstance(named, LocalConfig):
             return open_collections(path=Path(named.persistence_path))
@@ -86,6 +85,8 @@ class ChromaResource(dg.ConfigurableResource):
         """
         import chromadb
         from chromadb.config import Settings
+
+        from s3sync_dagster.ports.chroma_embedded import lock_folder  # noqa: PLC0415
 
         named = self.connection_config
         place: dict[str, Any] = {"tenant": self.tenant, "database": self.database}

@@ -8,7 +8,7 @@ from dagster import DagsterRunStatus, RunsFilter
 from s3sync_dagster.core.naming import TOKEN_TAG, job_name, partitions_name, run_config, run_tags
 from s3sync_dagster.defs.partitions import PARTITIONS_A_CALL, drop_all_partitions, drop_partitions
 from s3sync_dagster.defs.resources import Runtime
-from s3sync_dagster.engine.deleting import take_down
+from s3sync_dagster.engine.deleting import sweep, take_down
 from s3sync_dagster.engine.dispatching import BatchOrder, RunState, ask_again, dispatch, reap
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
@@ -108,6 +108,10 @@ class Dispatcher:
         A source that cannot be taken care of is named in the notes; the others are.
         """
         notes = self._release_dead(log=log)
+        try:
+            sweep(catalog=self._catalog, collections=lambda: self._runtime.parts.collections)
+        except S3SyncError as error:
+            notes.append(f"late records of deleted sources stay: {error.reason}: {error.message}")
         untidy = self._catalog.work.untidy_sources() | self._deleting
         for source in self.sources:
             if source.id not in untidy:
@@ -121,13 +125,23 @@ class Dispatcher:
     def requests(self, *, only: Collection[str] | None = None) -> list[dg.RunRequest]:
         """Return a run request for each batch that is due.
 
+        What was reserved before an error is asked for all the same: it would wait for half a
+        minute otherwise. The next tick meets the error again, where it lasts.
+
         Args:
             only: ids of sources; None: all of this code location.
+
+        Raises:
+            S3SyncError: nothing could be reserved.
         """
-        ask_again(
-            self._catalog, self._runs, self._sources, clock=self._clock, run_state=self._state
-        )
-        dispatch(self._catalog, self._runs, self._sources, only=only)
+        try:
+            ask_again(
+                self._catalog, self._runs, self._sources, clock=self._clock, run_state=self._state
+            )
+            dispatch(self._catalog, self._runs, self._sources, only=only)
+        except S3SyncError:
+            if not self._runs.requests:
+                raise
         return self._runs.requests
 
     def idle_reason(self) -> str:
@@ -163,6 +177,7 @@ class Dispatcher:
             )
             return [line]
         self._catalog.documents.enqueue_unclean(source.id)
+        self._catalog.work.ask_again_where_answered(source.id)
         dropped = drop_partitions(self._catalog, self._instance, source)
         return (
             [f"{source.name}: {dropped} partitions of removed objects taken back"]

@@ -1,15 +1,17 @@
 """What ``dispatch`` does now and then: the cheap checks of each source, and old rows and runs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
 from s3sync_dagster.core.naming import SOURCE_TAG, asset_path
+from s3sync_dagster.core.patience import is_due
 from s3sync_dagster.defs.checks import CHECKS
-from s3sync_dagster.defs.dagster_internals.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.resources import Runtime
+from s3sync_dagster.engine.rolling_check import check_some
+from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
 
 CHECK_SECONDS = 60.0
@@ -27,11 +29,15 @@ _CHEAP = ("no_failed_keys", "not_gone_quiet")
 def keep_minutes(
     runtime: Runtime, instance: dg.DagsterInstance, sources: Sequence[Source], *, cursor: str | None
 ) -> tuple[list[str], str | None]:
-    """Report checks once a minute and prune once an hour; returns notes and the new cursor."""
+    """Report checks and look at records once a minute, prune once an hour.
+
+    Returns:
+        Notes and the new cursor.
+    """
     turns: dict[str, float] = json.loads(cursor) if cursor else {}
     now = runtime.parts.clock.now().timestamp()
     notes: list[str] = []
-    if now - turns.get("checked", 0) < CHECK_SECONDS:
+    if not _is_turn(turns, "checked", CHECK_SECONDS, now=now):
         return notes, cursor
     turns["checked"] = int(now)
     orphans = report_orphans(runtime, instance, sources)
@@ -40,17 +46,59 @@ def keep_minutes(
     reported = report_checks(runtime, instance, sources)
     if reported:
         notes.append(f"reported {reported} checks")
-    if now - turns.get("pruned", 0) >= PRUNE_SECONDS:
+    notes += check_records(runtime, sources)
+    if _is_turn(turns, "pruned", PRUNE_SECONDS, now=now):
         turns["pruned"] = int(now)
         catalog = runtime.parts.catalog
         catalog.batches.prune(older_than_seconds=BATCH_ROWS_SECONDS)
         catalog.invocations.prune(older_than_seconds=INVOCATION_ROWS_SECONDS)
+        # Dagster's storages: what only loads the definitions does not need them.
+        from s3sync_dagster.defs.dagster_internals.pruning import (  # noqa: PLC0415
+            prune_evaluations,
+            prune_runs,
+        )
+
         pruned = prune_runs(instance, [source.name for source in sources])
         prune_evaluations(instance, [dg.AssetKey(asset_path(source)) for source in sources])
         if pruned:
             notes.append(f"pruned {pruned} old runs")
             turns["pruned"] = 0  # there may be more of them
     return notes, json.dumps(turns)
+
+
+def _is_turn(turns: Mapping[str, float], name: str, seconds: float, *, now: float) -> bool:
+    return is_due(turns.get(name, 0.0) + seconds, now=now, at_most=seconds)
+
+
+def check_records(runtime: Runtime, sources: Sequence[Source]) -> list[str]:
+    """Hold some records of sources whose time has come against the catalog; returns notes.
+
+    What cannot be looked at is due again a minute later, and costs the others nothing.
+    """
+    parts, per_day = runtime.parts, runtime.parts.settings.checked_records_per_day
+    notes: list[str] = []
+    if not per_day:
+        return notes
+    started = parts.clock.monotonic()
+    ordered = list(sources)
+    parts.clock.random.shuffle(ordered)  # with many sources each gets its turn
+    for source in ordered:
+        if parts.clock.monotonic() - started > BUDGET_SECONDS:
+            break
+        if parts.catalog.sources.paused(source.id):
+            continue
+        try:
+            check_some(
+                source,
+                catalog=parts.catalog,
+                collections=lambda: parts.collections,
+                clock=parts.clock,
+                records_per_day=per_day,
+                log=notes.append,
+            )
+        except S3SyncError as error:
+            notes.append(f"{source.name}: records could not be looked at: {error.message}")
+    return notes
 
 
 def report_orphans(

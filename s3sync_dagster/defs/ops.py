@@ -100,7 +100,7 @@ def chunk(context: dg.OpExecutionContext, batch: OpsBatch | None) -> OpsBatch | 
 def _chunk(context: dg.OpExecutionContext, batch: OpsBatch) -> None:
     if batch.run is not None and not batch.lost:
         with _as_dagster_has_it(context, batch):
-            cutting = batch.run.chunk()
+            cutting = batch.run.chunk()  # what was read ahead is cut already
             context.log.info(f"{cutting} documents are cut, the first of them written meanwhile")
 
 
@@ -139,7 +139,19 @@ def build_ops(
         if lease is None:
             context.log.info("nothing to do: every key is with another run, or already done")
             return batch
+        ahead = runtime.take_ahead(config.token)
+        if ahead is not None:
+            lease = ahead.lease
         keep_alive(context, runtime, lease, keys=len(batch.leased.keys))
+        if ahead is not None:
+            batch.run = ahead.run
+            with _as_dagster_has_it(context, batch):
+                if ahead.error is not None:
+                    raise ahead.error
+                batch.run.parts.log = context.log.info
+                _tell_partitions(context, batch)
+            context.log.info(f"{len(batch.run.deeds)} keys were extracted before this run")
+            return batch
 
         def open_parts() -> BatchParts:
             _tell_partitions(context, batch)
@@ -206,6 +218,7 @@ def _lease(
         owner=runtime.parts.owners.me(),
         run_id=context.run_id,
         log=context.log.info,
+        executed_again=context.run.parent_run_id is not None,
     )
     found = leasing.reserved(config.token) if config.token else None
     if found is not None:

@@ -1,13 +1,19 @@
 """Resources: a source as people configure it, and the parts that runs and sensors work with."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from s3sync_dagster.defs.source_fields import SourceFields
+from s3sync_dagster.core.patience import Patience
+from s3sync_dagster.defs.source_fields import FolderFields, GitFields, SourceFields
+from s3sync_dagster.engine.batch.lease import Lease
+from s3sync_dagster.engine.batch.run import BatchFailed, BatchRun
+from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.settings import load_settings
@@ -19,6 +25,20 @@ class S3Source(SourceFields, dg.ConfigurableResource):
 
     Hand it to ``build_definitions``. Secrets are given by the *names* of environment variables,
     never by value, so that the UI can show this resource to everybody.
+    """
+
+
+class FolderSource(FolderFields, dg.ConfigurableResource):
+    """A folder whose files become searchable records of a Chroma collection.
+
+    Hand it to ``build_definitions``. A folder that is not mounted takes no records away.
+    """
+
+
+class GitSource(GitFields, dg.ConfigurableResource):
+    """A repository whose files become searchable records of a Chroma collection.
+
+    Hand it to ``build_definitions``. A token is given by the *name* of its variable.
     """
 
 
@@ -53,7 +73,19 @@ def _changed(values: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
-AnySource = S3Source | CatalogSource
+DeclaredSource = S3Source | FolderSource | GitSource
+AnySource = DeclaredSource | CatalogSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AheadRead:
+    """A batch that was read and cut before its run."""
+
+    run: BatchRun
+    lease: Lease
+    heartbeat: AbstractContextManager[None]
+    error: Exception | None
+    """What ended it: ``LeaseLost`` or ``BatchFailed``."""
 
 
 class Runtime:
@@ -65,6 +97,41 @@ class Runtime:
         """Fields of ``BatchParts`` that this process sets: patience, reports, test hooks."""
         self.at_end: list[Callable[[], None]] = []
         """Called in reverse order when the run's resources are torn down."""
+        self._ahead: dict[str, AheadRead] = {}
+
+    def read_ahead(self, source: Source, token: str, *, at: Callable[[str], None]) -> None:
+        """Read and cut a batch whose run begins later; what fails is raised in that run.
+
+        Args:
+            source: the source.
+            token: of the batch, which this process has leased.
+            at: called at each step, in place of the hook of that name.
+        """
+        lease = Lease(token, catalog=self.parts.catalog, clock=self.parts.clock)
+        run = BatchRun(
+            lease,
+            source,
+            catalog=self.parts.catalog,
+            clock=self.parts.clock,
+            patience=self.hooks.get("patience", Patience()),
+            open_parts=lambda: self.parts.batch_parts(source, **{**self.hooks, "at": at}),
+        )
+        error: Exception | None = None
+        heartbeat = lease.heartbeat()
+        heartbeat.__enter__()
+        try:
+            run.extract()
+            run.chunk()
+        except (LeaseLost, BatchFailed) as met:
+            error = met
+        self._ahead[token] = AheadRead(run=run, lease=lease, heartbeat=heartbeat, error=error)
+
+    def take_ahead(self, token: str) -> "AheadRead | None":
+        """Return what was read of a batch before its run began; whoever takes it renews it."""
+        found = self._ahead.pop(token, None)
+        if found is not None:
+            found.heartbeat.__exit__(None, None, None)
+        return found
 
     def end(self) -> None:
         """Call what has to happen at the end of a run."""

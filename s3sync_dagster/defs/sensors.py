@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from s3sync_dagster.core.naming import job_name
+from s3sync_dagster.core.source_identity import refusal
 from s3sync_dagster.defs.dagster_internals.pooling import pool_connections
 from s3sync_dagster.defs.dispatching import Dispatcher, why_not_now
 from s3sync_dagster.defs.housekeeping import keep_minutes
@@ -49,9 +50,11 @@ def build_listing_sensor(
         runtime: Runtime = getattr(context.resources, runtime_key)
         try:
             source = find(runtime)
-            return dg.SkipReason(
-                list_when_due(runtime.parts.listing, source, log=context.log.warning)
-            )
+            text = list_when_due(runtime.parts.listing, source, log=context.log.warning)
+            refused = runtime.parts.catalog.sources.refused(source.id)
+            if refused is not None:
+                text = f"{refusal(source, refused)} {text}"
+            return dg.SkipReason(text)
         except S3SyncError as error:
             return dg.SkipReason(f"could not list: {error.message}")
         finally:

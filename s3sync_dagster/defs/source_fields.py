@@ -2,16 +2,20 @@
 
 import uuid
 from collections.abc import Iterable
-from typing import Any, Literal
+from dataclasses import MISSING
+from dataclasses import fields as value_fields
+from typing import Any, ClassVar, Literal
 
 import pydantic
 from pydantic import Field
 
 from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.model.errors import InvalidSetting
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.place import Place, S3Place
 from s3sync_dagster.model.source import Source
-from s3sync_dagster.source_settings import GROUPS, SETTINGS, Setting
+from s3sync_dagster.places.folder import FolderPlace
+from s3sync_dagster.places.git import GitPlace
+from s3sync_dagster.source_settings import GROUPS, SETTINGS, Setting, settings_of
 
 _NAMESPACE = uuid.UUID("5b9c4a52-6a4e-4a4c-8e0e-3f1f6b2f9f10")
 
@@ -55,8 +59,11 @@ def _field(setting: Setting) -> Any:
     return Field(default=setting.default, description=setting.help)
 
 
-class SourceFields(setting_fields()):
-    """The settings of a source; secrets are given by the names of environment variables."""
+class Declared(pydantic.BaseModel):
+    """What every source that code declares has besides its settings."""
+
+    place_class: ClassVar[type[Place]]
+    """Of the place that its settings describe."""
 
     owners: list[str] = Field(
         default_factory=list, description="Of the asset in Dagster: e-mail, or team:name."
@@ -71,19 +78,48 @@ class SourceFields(setting_fields()):
         Raises:
             InvalidSetting: a setting breaks its rule; the message names it.
         """
+        given: Any = self
+        kind = self.place_class
         source = Source(
-            id=str(uuid.uuid5(_NAMESPACE, self.name)),
-            name=self.name,
-            place=S3Place(bucket_name=self.bucket_name),
-            collection_name=self.collection_name,
+            id=str(uuid.uuid5(_NAMESPACE, given.name)),
+            name=given.name,
+            place=kind(**{name: "" for name in _required(kind)}),
+            collection_name=given.collection_name,
         )
-        for setting in SETTINGS:
+        for setting in settings_of(kind):
             if setting.group is None:
                 source = setting.put(source, getattr(self, setting.code_name))
         for group in GROUPS:
             source = _put_group(source, group, getattr(self, group))
         validate_source(source)
         return source
+
+
+class SourceFields(setting_fields(settings_of(S3Place)), Declared):
+    """The settings of a source; secrets are given by the names of environment variables."""
+
+    place_class: ClassVar[type[Place]] = S3Place
+
+
+class FolderFields(setting_fields(settings_of(FolderPlace)), Declared):
+    """The settings of a source whose objects are files of a folder."""
+
+    place_class: ClassVar[type[Place]] = FolderPlace
+
+
+class GitFields(setting_fields(settings_of(GitPlace)), Declared):
+    """The settings of a source whose objects are files of a repository."""
+
+    place_class: ClassVar[type[Place]] = GitPlace
+
+
+def _required(kind: type[Place]) -> list[str]:
+    """Return the fields that a place has to be given; the settings fill them in."""
+    return [
+        one.name
+        for one in value_fields(kind)  # type: ignore[arg-type]
+        if one.default is MISSING and one.default_factory is MISSING
+    ]
 
 
 def _put_group(source: Source, group: str, given: dict[str, Any]) -> Source:

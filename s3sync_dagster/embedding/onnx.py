@@ -66,7 +66,7 @@ def find_model(name: str, model_dir: Path | None) -> Path:
         folders.append(model_dir / name)
     folders += sorted((hub / "snapshots").glob("*")) if not Path(name).is_absolute() else []
     for folder in folders:
-        if _weights(folder) is not None and (folder / "tokenizer.json").is_file():
+        if weights_of(folder) is not None and (folder / "tokenizer.json").is_file():
             return folder
     raise MissingEngine(
         f"there is no model {name!r} with tokenizer.json and onnx/model.onnx: give the path of its "
@@ -82,25 +82,25 @@ def read_recipe(folder: Path) -> Recipe:
     Raises:
         MissingEngine: a file is missing or broken, or asks for what this engine does not do.
     """
-    modules = _read(folder, "modules.json", [])
+    modules = read_part(folder, "modules.json", [])
     kinds = {
         str(one.get("type", "")).rsplit(".", 1)[-1]: str(one.get("path", "")) for one in modules
     }
     unknown = sorted(kinds.keys() - _MODULES)
     if unknown:
-        raise _damaged(folder, f"its modules {', '.join(unknown)} are not known here")
-    pooling = _read(folder, f"{kinds.get('Pooling', '1_Pooling')}/config.json", {})
-    config = _read(folder, "config.json", {})
-    encoder = _read(folder, "sentence_bert_config.json", {})
-    sentence = _read(folder, "config_sentence_transformers.json", {})
-    tokens = _read(folder, "tokenizer_config.json", {})
+        raise damaged(folder, f"its modules {', '.join(unknown)} are not known here")
+    pooling = read_part(folder, f"{kinds.get('Pooling', '1_Pooling')}/config.json", {})
+    config = read_part(folder, "config.json", {})
+    encoder = read_part(folder, "sentence_bert_config.json", {})
+    sentence = read_part(folder, "config_sentence_transformers.json", {})
+    tokens = read_part(folder, "tokenizer_config.json", {})
     poolings = _poolings(folder, pooling)
     width = pooling.get("word_embedding_dimension") or config.get("hidden_size")
     longest = encoder.get("max_seq_length") or min(
         config.get("max_position_embeddings") or 512, tokens.get("model_max_length") or 512
     )
     if not isinstance(width, int) or not isinstance(longest, int):
-        raise _damaged(folder, "its width or its length is nowhere to be read")
+        raise damaged(folder, "its width or its length is nowhere to be read")
     prompts = sentence.get("prompts") or {}
     standard = prompts.get(sentence.get("default_prompt_name") or "", "")
     return Recipe(
@@ -126,7 +126,7 @@ def _poolings(folder: Path, pooling: Mapping[str, Any]) -> tuple[str, ...]:
             if key.startswith("pooling_mode_") and value is True
         } or {"mean"}
     if not wanted <= set(POOLINGS):
-        raise _damaged(folder, f"its pooling {', '.join(sorted(wanted))} is not known here")
+        raise damaged(folder, f"its pooling {', '.join(sorted(wanted))} is not known here")
     return tuple(name for name in POOLINGS if name in wanted)
 
 
@@ -261,9 +261,9 @@ class OnnxModel:
             return self._loaded
 
     def _weights(self) -> Path:
-        found = _weights(self._folder)
+        found = weights_of(self._folder)
         if found is None:
-            raise _damaged(self._folder, "its weights are gone")
+            raise damaged(self._folder, "its weights are gone")
         return found
 
 
@@ -272,14 +272,16 @@ def _token_output(folder: Path, session: Any) -> str:
     for one in session.get_outputs():
         if len(one.shape) == 3:  # text, token, number
             return str(one.name)
-    raise _damaged(folder, "its ONNX file has no output with a row for each token")
+    raise damaged(folder, "its ONNX file has no output with a row for each token")
 
 
-def _weights(folder: Path) -> Path | None:
+def weights_of(folder: Path) -> Path | None:
+    """Return the model's ONNX file, None where there is none."""
     return next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
 
 
-def _read(folder: Path, name: str, default: Any) -> Any:
+def read_part(folder: Path, name: str, default: Any) -> Any:
+    """Return one of the folder's JSON files, the default where there is none."""
     path = folder / name
     if not path.is_file():
         return default
@@ -288,11 +290,12 @@ def _read(folder: Path, name: str, default: Any) -> Any:
     except (OSError, ValueError):
         value = None
     if not isinstance(value, type(default)):
-        raise _damaged(folder, f"its {name} cannot be read")
+        raise damaged(folder, f"its {name} cannot be read")
     return value
 
 
-def _damaged(folder: Path, why: str) -> MissingEngine:
+def damaged(folder: Path, why: str) -> MissingEngine:
+    """Return the error of a folder that cannot be used."""
     return MissingEngine(f"the model in {folder} cannot be used: {why}", reason="damaged_model")
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 class AbsentCollection:
     """A collection that does not exist: every document of it lacks all its records."""
 
+    id = ""
     write_limits = WriteLimits()
 
     def __init__(self, name: str) -> None:

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from s3sync_dagster.core.reservation import Take
     from s3sync_dagster.core.state import (
         BatchRow,
+        CheckCursor,
         Departing,
         DepartureCursor,
         DocumentState,
+        KnownCollection,
         ListingRow,
         Origin,
         SourceRow,
@@ -100,6 +102,10 @@ class SourcesPort(Protocol):
         """Return ``records`` or ``keep`` for a source that is being deleted, else None."""
         ...
 
+    def there(self, source_id: str) -> bool:
+        """Return whether there is such a source, and it is not being deleted."""
+        ...
+
     def paused(self, source_id: str) -> bool:
         """Return whether a person paused the source, or it is being deleted."""
         ...
@@ -165,7 +171,7 @@ class BatchesPort(Protocol):
         ...
 
     def begin(self, token: str, keys: Collection[str], *, survived: Collection[str] = ()) -> None:
-        """Mark keys as begun, count an attempt, and take the mark back from others."""
+        """Mark keys as begun, and take the mark back from others."""
         ...
 
     def give_back(self, token: str, keys: Collection[str]) -> None:
@@ -196,8 +202,16 @@ class DocumentsPort(Protocol):
         """Return documents of a source by row id, a page at a time."""
         ...
 
+    def of_key(self, source_id: str, object_key: str) -> list[DocumentState]:
+        """Return the documents of one object."""
+        ...
+
     def count(self, source_id: str) -> int:
         """Return how many documents a source has that are not being removed."""
+        ...
+
+    def removed_by_heads(self, source_id: str) -> int:
+        """Return how many documents went lately that nothing but HEADs told to be gone."""
         ...
 
     def enqueue_unclean(self, source_id: str) -> int:
@@ -206,6 +220,10 @@ class DocumentsPort(Protocol):
 
     def forget(self, ids: Sequence[int]) -> None:
         """Delete rows whose records are gone."""
+        ...
+
+    def left_behind(self, *, limit: int = 200) -> list[DocumentState]:
+        """Return documents that late workers wrote for sources that were deleted."""
         ...
 
     def drop_source(self, source_id: str) -> None:
@@ -226,6 +244,46 @@ class DocumentsPort(Protocol):
         outcomes: Sequence[KeyOutcome] = (),
     ) -> set[int]:
         """Make acknowledged writes the truth; returns documents lost to another batch."""
+        ...
+
+
+class KnownCollectionsPort(Protocol):
+    """Which collections a source writes to."""
+
+    def of_source(self, source_id: str) -> list[KnownCollection]:
+        """Return the collections that a source has written to."""
+        ...
+
+    def meet(
+        self, source_id: str, met: KnownCollection, *, emptied: bool = False, seconds: float = 3600
+    ) -> int | None:
+        """Note which collection was met; distrust documents that were not written to it."""
+        ...
+
+    def forget_unused(self, source_id: str, place: KnownCollection) -> bool:
+        """Forget a collection in which the source has nothing."""
+        ...
+
+    def records(self, source_id: str, place: KnownCollection) -> int:
+        """Return how many records the source's trusted documents have in a collection."""
+        ...
+
+    def due_for_check(
+        self, source_id: str, *, interval_seconds: float
+    ) -> list[tuple[KnownCollection, CheckCursor]]:
+        """Return the collections of which a part is to be held against the catalog now."""
+        ...
+
+    def checked(
+        self, source_id: str, place: KnownCollection, cursor: CheckCursor, *, at: float
+    ) -> None:
+        """Note how far the rolling check has come, and when; 0: the rest is due at once."""
+        ...
+
+    def trusted(
+        self, source_id: str, place: KnownCollection, *, from_id: int, limit: int
+    ) -> list[DocumentState]:
+        """Return the trusted documents of a collection from a row id on."""
         ...
 
 
@@ -266,6 +324,10 @@ class WorkPort(Protocol):
         self, source_id: str, changes: Sequence[SidecarChange], *, held: Collection[str] = ()
     ) -> None:
         """Store what sidecars ask for, with the work that follows."""
+        ...
+
+    def ask_again_where_answered(self, source_id: str) -> int:
+        """Ask at once for what a service has failed that answers again."""
         ...
 
     def keys_of_partitions(self, source_id: str, partitions: Sequence[str]) -> dict[str, str]:
@@ -316,6 +378,11 @@ class CatalogPort(Protocol):
     @property
     def documents(self) -> DocumentsPort:
         """Documents."""
+        ...
+
+    @property
+    def collections(self) -> KnownCollectionsPort:
+        """Collections."""
         ...
 
     @property

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from s3sync_dagster.core.plan import record_ids
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.own_records import ids_to_delete
 from s3sync_dagster.engine.ports import Collections
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import Source
@@ -46,7 +46,7 @@ def take_down(
     until = clock.monotonic() + budget_seconds
     if catalog.sources.deleting(source.id) == "records":
         while documents := catalog.documents.of_source(source.id, limit=DOCUMENTS_A_PAGE):
-            _delete_records(source, documents, catalog=catalog, collections=collections())
+            delete_records(documents, catalog=catalog, collections=collections())
             if clock.monotonic() > until:
                 return f"{source.name}: its records are being deleted"
     if not drop_partitions(until):
@@ -56,23 +56,34 @@ def take_down(
     return f"source {source.name} is deleted"
 
 
-def _delete_records(
-    source: Source,
-    documents: Sequence[DocumentState],
-    *,
-    catalog: CatalogPort,
-    collections: Collections,
+def sweep(*, catalog: CatalogPort, collections: Callable[[], Collections]) -> int:
+    """Remove what late workers wrote for sources that were deleted; returns how many documents.
+
+    For the one dispatcher of a catalog: two that sweep at once might meet a new owner of the ids.
+
+    Raises:
+        S3SyncError: Chroma or the catalog does not answer; the next call goes on.
+    """
+    swept = 0
+    while documents := catalog.documents.left_behind(limit=DOCUMENTS_A_PAGE):
+        delete_records(documents, catalog=catalog, collections=collections())
+        swept += len(documents)
+    return swept
+
+
+def delete_records(
+    documents: Sequence[DocumentState], *, catalog: CatalogPort, collections: Collections
 ) -> None:
+    """Delete the records of documents, wherever they stand, and forget the documents.
+
+    Raises:
+        S3SyncError: Chroma or the catalog does not answer; what is left is done by the next call.
+    """
     by_place: dict[tuple[str, str, str], list[DocumentState]] = {}
     for one in documents:
         place = one.tenant, one.database_name, one.collection_name
         by_place.setdefault(place, []).append(one)
     for (tenant, database, name), held in by_place.items():
-        ids = [
-            record
-            for one in held
-            for record in record_ids(one.document_id, 0, max(one.high_water, one.count))
-        ]
         try:
             # By id: no model is needed, nor does it matter which one made the collection.
             collection = collections.open(
@@ -81,6 +92,7 @@ def _delete_records(
         except NotFound:
             collection = None
         if collection is not None:
+            ids = ids_to_delete(collection, held)
             step = collection.write_limits.max_records
             for start in range(0, len(ids), step):
                 collection.delete(ids[start : start + step])

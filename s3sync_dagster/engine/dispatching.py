@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from s3sync_dagster.core.patience import LEASE_SECONDS, RESERVATION_SECONDS, is_due
 from s3sync_dagster.core.reservation import Take
 from s3sync_dagster.core.state import BatchRow
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import Source
 
 RunState = Literal["unknown", "queued", "working", "overdue", "ended"]
@@ -20,8 +20,6 @@ RunState = Literal["unknown", "queued", "working", "overdue", "ended"]
 UNSEEN_SECONDS = 30.0
 """A reservation without any run after this is asked for again: the daemon dropped the request."""
 BATCHES_AT_ONCE = 20
-ROUNDS_TO_MEND = 3
-FRUITLESS_RUNS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +124,9 @@ def ask_again(
         if (
             row.state == "reserved"
             and row.source_id in sources
-            and now - (row.yielded_at or row.created_at) >= UNSEEN_SECONDS
+            and is_due(
+                (row.yielded_at or row.created_at) + UNSEEN_SECONDS, now=now, at_most=UNSEEN_SECONDS
+            )
             and run_state(None, row.token) == "unknown"
         ):
             keys = catalog.batches.keys(row.token)
@@ -170,86 +170,6 @@ def reap(
     return reaped
 
 
-def work_off(
-    catalog: CatalogPort,
-    source: Source,
-    *,
-    clock: Clock,
-    owner: str,
-    is_dead: IsDead,
-    work: Callable[[BatchOrder, str], None],
-    note: Callable[[str], None],
-    on_reaped: Callable[[Reaped], None] = lambda _reaped: None,
-    wait_seconds: float = 1.0,
-) -> None:
-    """Work in this process until no key of a source waits, whoever else works on it.
-
-    Args:
-        catalog: the catalog.
-        source: the source.
-        clock: time.
-        owner: this process.
-        is_dead: tells whether another owner's process has ended.
-        work: does a batch under the run id that it is given.
-        note: takes sentences for people.
-        on_reaped: told of each batch that an earlier process left.
-        wait_seconds: between two looks while another process holds keys.
-    """
-    noted, mended, fruitless = False, 0, 0
-    while True:
-        run_id = clock.uuid()
-        order = _take(catalog, source, owner=owner, run_id=run_id)
-        if order is not None:
-            work(order, run_id)
-            # A run that ends before it begins with its batch would be followed by the same at once.
-            fruitless = fruitless + 1 if catalog.batches.release(order.token, died=False) else 0
-            if fruitless >= FRUITLESS_RUNS:
-                raise Unavailable(
-                    f"{fruitless} runs of {source.name!r} ended before they began with their keys; "
-                    "the run's log in Dagster says why.",
-                    reason="runs_do_not_begin",
-                )
-            continue
-        reaped = reap(
-            catalog,
-            clock=clock,
-            is_dead=is_dead,
-            run_state=lambda _run, _token: "unknown",  # runs are the daemon's business
-            source_id=source.id,
-        )
-        for dead in reaped:
-            note(f"a batch of an earlier run is taken over: {dead.why}")
-            on_reaped(dead)
-        if reaped:  # one that died while it removed records has no key that waits
-            catalog.documents.enqueue_unclean(source.id)
-            continue
-        if not catalog.invocations.live_count(source.id):
-            mended += 1
-            if mended <= ROUNDS_TO_MEND and catalog.documents.enqueue_unclean(source.id):
-                continue
-            return
-        if not noted:
-            note("another process holds some of the keys; waiting for it")
-            noted = True
-        clock.sleep(wait_seconds)
-
-
-def _take(catalog: CatalogPort, source: Source, *, owner: str, run_id: str) -> BatchOrder | None:
-    """Lease a batch to this process: of what waits, or one whose run has not started yet.
-
-    Such a run, should a daemon start it later, finds its batch taken and leaves it.
-    """
-    batches = catalog.batches
-    by_hand = Take(max_live=1000, by_hand=True)
-    batch = batches.reserve(source.id, take=by_hand, owner=owner, run_id=run_id)
-    if batch is not None:
-        return BatchOrder(token=batch.token, source=source, keys=batch.keys)
-    for row in batches.live(source_id=source.id):
-        if row.state == "reserved" and batches.start(row.token, owner=owner, run_id=run_id):
-            return BatchOrder(token=row.token, source=source, keys=batches.keys(row.token))
-    return None
-
-
 def _why_dead(row: BatchRow, *, now: float, is_dead: IsDead, run_state: RunStateOf) -> str | None:
     if row.state == "reserved":
         state = run_state(None, row.token)
@@ -257,7 +177,7 @@ def _why_dead(row: BatchRow, *, now: float, is_dead: IsDead, run_state: RunState
             return "its run ended before it started"
         if state == "overdue":  # the host went down between the run's start and its first op
             return "its run never began"
-        if row.lease_until > now:
+        if not is_due(row.lease_until, now=now, at_most=RESERVATION_SECONDS):
             return None
         return "prolong" if state in ("queued", "working") else "its reservation ended"
     dead = is_dead(row.owner)
@@ -265,6 +185,6 @@ def _why_dead(row: BatchRow, *, now: float, is_dead: IsDead, run_state: RunState
         return "its process died"
     if row.run_id is not None and run_state(row.run_id, row.token) == "ended" and dead is None:
         return "its run ended"
-    if row.lease_until <= now and dead is None:
+    if dead is None and is_due(row.lease_until, now=now, at_most=LEASE_SECONDS):
         return "its lease ended"
     return None

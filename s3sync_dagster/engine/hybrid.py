@@ -29,6 +29,8 @@ DEPTH = 50
 """Hits of each ranking whose scores are spread over 0 to 1."""
 MAX_DEPTH = 800
 """Hits of each ranking that are asked for where copies of the same text fill the first ones."""
+RERANKED = 50
+"""First hits of a hybrid ranking that a reranker looks at; more where more are asked for."""
 CANDIDATES = 2000
 """Words' hits that are held against a filter at most."""
 PAGE = 200
@@ -63,6 +65,14 @@ class WordIndex(Protocol):
         ...
 
 
+class Reranker(Protocol):
+    """Reads a question and a text together (``embedding.reranker``)."""
+
+    def score(self, question: str, texts: Sequence[str]) -> Sequence[float]:
+        """Return how well each text answers, 0 to 1."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Searcher:
     """One collection and what ranks its records."""
@@ -71,6 +81,8 @@ class Searcher:
     embedder: Embedder
     index: WordIndex | None = None
     """What it has and the collection lacks is passed over. Not asked for a dense ranking."""
+    reranker: Reranker | None = None
+    """Orders the first hits of a hybrid ranking anew."""
 
     def search(
         self,
@@ -82,6 +94,8 @@ class Searcher:
     ) -> list[Hit]:
         """Return the best records; those of equal text are one hit that names its copies.
 
+        A hybrid ranking is ordered anew by the reranker, where there is one.
+
         Args:
             text: the question.
             ranking: what orders them.
@@ -91,6 +105,14 @@ class Searcher:
         Raises:
             InvalidSetting: ``where`` is no filter of Chroma's.
         """
+        if self.reranker is None or ranking != "hybrid":
+            return self._ranked(text, ranking=ranking, limit=limit, where=where)
+        first = self._ranked(text, ranking=ranking, limit=max(limit, RERANKED), where=where)
+        return rerank(self.reranker, text, first)[:limit]
+
+    def _ranked(
+        self, text: str, *, ranking: Ranking, limit: int, where: Mapping[str, Any] | None
+    ) -> list[Hit]:
         vector = None if ranking == "words" else self.embedder.embed_query(text)
         depth = max(DEPTH, 2 * limit)
         while True:
@@ -178,6 +200,16 @@ def fetch_hits(collection: CollectionPort, ids: Sequence[str]) -> dict[str, Hit]
         name: Hit(id=name, document=record.document or "", metadata=record.metadata)
         for name, record in collection.get(ids, documents=True).items()
     }
+
+
+def rerank(reranker: Reranker, text: str, hits: Sequence[Hit]) -> list[Hit]:
+    """Return the hits in the reranker's order; equal scores stay as they were."""
+    scores = reranker.score(text, [hit.document for hit in hits])
+    scored = [
+        replace(hit, score=float(score), reranked=float(score))
+        for hit, score in zip(hits, scores, strict=True)
+    ]
+    return sorted(scored, key=lambda hit: -hit.score)
 
 
 def fuse(nearest: Sequence[Scored], words: Sequence[Scored], *, ceiling: float) -> list[Scored]:

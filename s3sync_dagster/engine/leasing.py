@@ -34,14 +34,16 @@ class Leasing:
     """This process, as in ``batches.owner``."""
     run_id: str
     log: Callable[[str], None]
+    executed_again: bool = False
+    """True where a person executes an earlier run again."""
 
     def reserved(self, token: str) -> Leased | None:
         """Start the batch that was reserved for this run.
 
-        A batch that another run works on, or that was given back, is left alone.
+        A batch that another run works on, or that has ended without this one, is left alone.
 
         Returns:
-            None when it has ended: a person executes the run again and asks for its keys anew.
+            None when it has ended and a person executes its run again: the keys are asked for anew.
         """
         batches = self.catalog.batches
         row = batches.row(token)
@@ -51,8 +53,8 @@ class Leasing:
         if row is not None and row.state in ("reserved", "running"):
             self.log(f"run {row.run_id} works on the batch of this run: left to it")
             return Leased()
-        if row is not None and row.run_id in (None, self.run_id):
-            self.log("the batch of this run was given back: its keys are dispatched anew")
+        if not self.executed_again:
+            self.log("the batch of this run has ended: what is left of it is dispatched anew")
             return Leased()
         self.log("the batch of this run has ended: its keys are asked for again")
         return None

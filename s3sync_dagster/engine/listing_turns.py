@@ -8,13 +8,15 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from s3sync_dagster.core.page import is_due
+from s3sync_dagster.core.patience import is_due
 from s3sync_dagster.core.state import ListingRow, ListingState, SourceRow
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.identity import BUDGET_SECONDS as TRUST_SECONDS
+from s3sync_dagster.engine.identity import check_collections
 from s3sync_dagster.engine.listing import PAGE_KEYS, ListingProgress, continue_listing
-from s3sync_dagster.engine.ports import ObjectStore, Owners
-from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.engine.ports import Collections, ObjectStore, Owners
+from s3sync_dagster.model.errors import NotFound, S3SyncError
 from s3sync_dagster.model.source import AutoSync, Source
 
 BUDGET_SECONDS = 20.0
@@ -34,8 +36,35 @@ class ListingParts:
     clock: Clock
     owners: Owners
     store_for: Callable[[Source], ObjectStore]
+    collections: Callable[[], Collections]
+    """Opens Chroma: whether what was written is still there is asked with each listing."""
     snapshots: Path | None = None
     """Folder in which listings without order are sorted."""
+
+    def go_on(
+        self,
+        source: Source,
+        *,
+        budget_seconds: float | None = None,
+        fresh: bool = False,
+        approve_deletes: bool = False,
+        on_page: Callable[[ListingRow], None] | None = None,
+        page_keys: int = PAGE_KEYS,
+    ) -> ListingProgress | None:
+        """Work on a source's listing with these parts, see ``continue_listing``."""
+        return continue_listing(
+            source,
+            catalog=self.catalog,
+            store=self.store_for(source),
+            clock=self.clock,
+            owner=self.owners.me(),
+            budget_seconds=budget_seconds,
+            fresh=fresh,
+            approve_deletes=approve_deletes,
+            on_page=on_page,
+            page_keys=page_keys,
+            snapshots=self.snapshots,
+        )
 
 
 def list_when_due(
@@ -60,17 +89,11 @@ def list_when_due(
     latest = catalog.listings.latest(source.id)
     if owner is not None and latest is not None and parts.owners.is_dead(owner):
         catalog.listings.pause(latest, owner=owner)  # it goes on from its cursor
+    check_collections(
+        source, catalog=catalog, collections=parts.collections, log=log, seconds=TRUST_SECONDS
+    )
     try:
-        progress = continue_listing(
-            source,
-            catalog=catalog,
-            store=parts.store_for(source),
-            clock=parts.clock,
-            owner=parts.owners.me(),
-            budget_seconds=budget_seconds,
-            page_keys=page_keys,
-            snapshots=parts.snapshots,
-        )
+        progress = parts.go_on(source, budget_seconds=budget_seconds, page_keys=page_keys)
     except S3SyncError as error:
         log(f"{source.name} could not be listed: {error.reason}: {error.message}")
         return f"could not list: {error.message}"
@@ -141,6 +164,7 @@ def list_whole(
     approve_deletes: bool = False,
     on_page: Callable[[ListingRow], None] | None = None,
     on_wait: Callable[[], None] | None = None,
+    on_note: Callable[[str], None] = lambda _line: None,
     page_keys: int = PAGE_KEYS,
 ) -> ListingRow:
     """List a source from its first page to its last, for a person who waits for it.
@@ -154,27 +178,27 @@ def list_whole(
         approve_deletes: a person approved the removals of this listing in advance.
         on_page: called after each page with the listing's counts.
         on_wait: called once, when another process is waited for.
+        on_note: takes what people should know of what was met.
         page_keys: keys asked for at once.
 
     Raises:
+        NotFound: the source is being deleted, or was.
         S3SyncError: the bucket could not be listed.
     """
+    check_collections(source, catalog=parts.catalog, collections=parts.collections, log=on_note)
     while True:
         end_if_dead(parts, source.id)
-        progress = continue_listing(
+        progress = parts.go_on(
             source,
-            catalog=parts.catalog,
-            store=parts.store_for(source),
-            clock=parts.clock,
-            owner=parts.owners.me(),
             fresh=True,
             approve_deletes=approve_deletes,
             on_page=on_page,
             page_keys=page_keys,
-            snapshots=parts.snapshots,
         )
         if progress is not None:
             return progress.listing
+        if not parts.catalog.sources.there(source.id):
+            raise NotFound(f"The source {source.name!r} is deleted.", reason="source_not_found")
         if on_wait is not None:
             on_wait()
             on_wait = None

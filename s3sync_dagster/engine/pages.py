@@ -11,7 +11,13 @@ from s3sync_dagster.model.errors import Unavailable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from s3sync_dagster.engine.ports import ListPage, ObjectStore, UnorderedPage, UnorderedStore
+    from s3sync_dagster.engine.ports import (
+        ListPage,
+        LookedAtStore,
+        ObjectStore,
+        UnorderedPage,
+        UnorderedStore,
+    )
     from s3sync_dagster.model.object import ObjectRef
 
 
@@ -64,6 +70,14 @@ def open_pages(store: ObjectStore, prefix: str, *, snapshot: Path | None = None)
     if store.ordered:
         return _Asked(store, prefix)
     return _Sorted(store, prefix, Snapshot(snapshot))
+
+
+def look(store: ObjectStore, prefix: str) -> None:
+    """Ask with one request whether a place may be listed. Raises what a listing would."""
+    if hasattr(store, "look"):
+        cast("LookedAtStore", store).look()
+    else:
+        first_object(store, prefix)
 
 
 def first_object(store: ObjectStore, prefix: str) -> ObjectRef | None:

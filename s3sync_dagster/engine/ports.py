@@ -110,6 +110,14 @@ class ObjectStore(Protocol):
         ...
 
 
+class LookedAtStore(Protocol):
+    """What a store has besides whose first page costs more than a request."""
+
+    def look(self) -> None:
+        """Raise what a listing would where the place may not be listed."""
+        ...
+
+
 # --- SQS --------------------------------------------------------------------------------------
 
 
@@ -321,7 +329,16 @@ class CollectionPort(Protocol):
     """One collection. Calls have timeouts and retries; what remains is an ``S3SyncError``."""
 
     name: str
-    write_limits: WriteLimits
+
+    @property
+    def id(self) -> str:
+        """Chroma's own id: one that was deleted and made anew under its name has another."""
+        ...
+
+    @property
+    def write_limits(self) -> WriteLimits:
+        """Bounds of one write."""
+        ...
 
     def upsert(self, records: Sequence[Record], vectors: Vectors) -> None:
         """Write records and vectors; absent metadata keys of existing ids survive (None clears)."""

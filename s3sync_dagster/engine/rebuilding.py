@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from s3sync_dagster.core.keys import document_id
+from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.record_limits import CONTRACT_KEYS, RESERVED_PREFIXES
 from s3sync_dagster.core.records import PLAIN_KEYS
 from s3sync_dagster.model.document import Metadata, MetadataValue
@@ -31,64 +33,102 @@ class RecoveredDocument:
     metadata_keys: set[str] = field(default_factory=set[str])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """What a collection has of a source."""
+
+    documents: Sequence[RecoveredDocument]
+    left_alone: int
+    """Documents of its bucket and prefix that a source which nobody here knows wrote under ids
+    that this one would not give: another installation's, or its own of before an ``id_prefix``."""
+
+
 def recover_documents(
-    source: Source, collection: CollectionPort, *, known_sources: Collection[str]
-) -> list[RecoveredDocument]:
+    source: Source,
+    collection: CollectionPort,
+    *,
+    known_sources: Collection[str],
+    adopt: bool = False,
+) -> Recovery:
     """Return the documents that a source has in a collection, by their records.
 
     A record belongs to the source that it names. One that names a source which the catalog does
-    not know (it was lost with the catalog) belongs to the source of its bucket and prefix.
+    not know (it was lost with the catalog, or is another installation's) belongs to the source of
+    its bucket and prefix where that would write it under this very id.
 
     Args:
         source: whose records are wanted.
         collection: that is scanned.
         known_sources: ids of all sources of the catalog.
+        adopt: take those of unknown sources too that have other ids.
     """
     found: dict[str, RecoveredDocument] = {}
+    left_alone = set[str]()
     for page in collection.scan():
         for record in page:
-            if _belongs(record.metadata, source, known_sources):
-                _take(record, source, found)
-    return list(found.values())
+            match _belongs(record, source, known_sources):
+                case "ours":
+                    _take(record, source, found)
+                case "unknown" if adopt:
+                    _take(record, source, found)
+                case "unknown":
+                    left_alone.add(record.id.rpartition("-")[0])
+                case _:
+                    pass
+    return Recovery(documents=list(found.values()), left_alone=len(left_alone))
 
 
-def _belongs(metadata: Mapping[str, Any], source: Source, known_sources: Collection[str]) -> bool:
-    owner = metadata.get("s3sync_source")
+def _belongs(
+    record: StoredRecord, source: Source, known_sources: Collection[str]
+) -> Literal["ours", "unknown", "others"]:
+    metadata = record.metadata
+    owner, key = metadata.get("s3sync_source"), metadata.get("document_key")
     if owner == source.id:
-        return True
-    return (
-        isinstance(owner, str)
-        and owner not in known_sources
-        and metadata.get("s3sync_bucket") == source.place.identity().bucket_name
-        and str(metadata.get("document_key", "")).startswith(source.place.path_prefix)
-    )
+        return "ours"
+    if (
+        not isinstance(owner, str)
+        or not isinstance(key, str)
+        or owner in known_sources
+        or metadata.get("s3sync_bucket") != source.place.identity().bucket_name
+        or not key.startswith(source.place.path_prefix)
+    ):
+        return "others"
+    name = document_id(key, custom_id=_custom_id(record), id_prefix=source.id_prefix)
+    return "ours" if record.id.rpartition("-")[0] == name else "unknown"
+
+
+def _custom_id(record: StoredRecord) -> str | None:
+    custom_id = record.metadata.get("custom_id")
+    return custom_id if isinstance(custom_id, str) else None
 
 
 def _take(record: StoredRecord, source: Source, found: dict[str, RecoveredDocument]) -> None:
-    document_id, _, index = record.id.rpartition("-")
-    key, custom_id = record.metadata.get("document_key"), record.metadata.get("custom_id")
-    if not document_id or not index.isdigit() or not isinstance(key, str):
+    name, _, index = record.id.rpartition("-")
+    key = record.metadata.get("document_key")
+    if not name or not index.isdigit() or not isinstance(key, str):
         return
     document = found.setdefault(
-        document_id,
+        name,
         RecoveredDocument(
-            document_id=document_id,
+            document_id=name,
             object_key=key,
-            custom_id=custom_id if isinstance(custom_id, str) else None,
+            custom_id=_custom_id(record),
             etag=str(record.metadata.get("s3sync_etag", "")),
-            metadata=_of_user(record.metadata, source),
+            metadata=_of_user(record.metadata, with_path_metadata(source, key)),
         ),
     )
     document.high_water = max(document.high_water, int(index) + 1)
     document.metadata_keys |= set(record.metadata)
 
 
-def _of_user(metadata: Mapping[str, Any], source: Source) -> dict[str, MetadataValue]:
+def _of_user(
+    metadata: Mapping[str, Any], of_source: Mapping[str, MetadataValue]
+) -> dict[str, MetadataValue]:
     return {
         key: value
         for key, value in metadata.items()
         if key not in CONTRACT_KEYS
         and key not in PLAIN_KEYS
         and not key.startswith(RESERVED_PREFIXES)
-        and source.metadata.get(key) != value
+        and of_source.get(key) != value
     }

@@ -10,7 +10,6 @@ from s3sync_dagster.extraction.decoding import decode
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.source import ExtractionConfig
 
-PRELOAD = {"read_csv": ("pandas",)}
 _DELIMITERS = ",;\t|"
 _SAMPLE_CHARACTERS = 64 * 1024
 

@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from s3sync_dagster.api.hosts import names_this_machine
+from s3sync_dagster.api.hosts import is_of_host, names_this_machine
 from s3sync_dagster.model.errors import S3SyncError
 
 READING = frozenset({"GET", "HEAD"})
@@ -100,7 +100,7 @@ class Door:
 
 def _same_site(headers: Mapping[str, str], hosts: Sequence[str], method: str) -> bool:
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != hosts[0].lower():
+    if origin is not None and not is_of_host(origin, hosts[0]):
         return False
     if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
         return True

@@ -18,9 +18,10 @@ from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE
 from s3sync_dagster.engine.batch.parts import Tally
-from s3sync_dagster.engine.dispatching import BatchOrder, tell_partitions, work_off
+from s3sync_dagster.engine.dispatching import BatchOrder, tell_partitions
 from s3sync_dagster.engine.listing_turns import list_whole
 from s3sync_dagster.engine.ports import Chunker
+from s3sync_dagster.engine.working_off import work_off
 from s3sync_dagster.local.home import open_dagster
 from s3sync_dagster.local.oneshot_report import (
     Progress,
@@ -31,6 +32,7 @@ from s3sync_dagster.local.oneshot_report import (
 )
 from s3sync_dagster.local.signals import heard_stop
 from s3sync_dagster.model.document import Chunk
+from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import Source
 
@@ -81,6 +83,7 @@ def run_sync(
         approve_deletes=approve_deletes,
         on_page=progress.listing,
         on_wait=lambda: progress.note("another process lists this source; waiting for it"),
+        on_note=progress.note,
     )
     if catalog.documents.enqueue_unclean(source.id):
         progress.note("documents that an earlier run left unfinished are written again")
@@ -182,10 +185,18 @@ def _work(
     )
     job = definitions.resolve_job_def(job_name(source.name))
     with (
-        open_uncaptured_instance() as instance,
+        open_uncaptured_instance(parts.settings.dagster_home) as instance,
         heard_stop(parts.pool.close, grace_seconds=STOP_SECONDS) as stop,
     ):
         runs = InstanceRuns(instance)
+
+        def at_ahead(step: str) -> None:
+            if stop.is_set():  # signals interrupt the main thread alone
+                raise LeaseLost("The sync was stopped: its keys are given back.")
+            at(step)
+
+        def read_ahead(order: BatchOrder, _run_id: str) -> None:
+            runtime.read_ahead(source, order.token, at=at_ahead)
 
         def work(order: BatchOrder, run_id: str) -> None:
             tell_partitions(parts.catalog, runs, source, order.keys)
@@ -213,6 +224,7 @@ def _work(
             is_dead=parts.owners.is_dead,
             work=work,
             note=progress.note,
+            read_ahead=read_ahead,
             on_reaped=lambda dead: runs.report_failed(dead.run_id, dead.token, dead.why),
         )
 

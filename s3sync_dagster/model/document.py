@@ -110,6 +110,8 @@ class Hit:
     """1 - cosine distance; None: not among the nearest that were asked for."""
     words: float | None = None
     """BM25, 0 and more; None: not among the best by words that were asked for."""
+    reranked: float | None = None
+    """How well the reranker finds that it answers, 0 to 1; None: there is no reranker."""
     copies: tuple["Hit", ...] = ()
     """Other records with the same text, best first."""
     before: tuple["Hit", ...] = ()

@@ -5,13 +5,14 @@ from typing import Literal
 
 from s3sync_dagster.model.errors import MissingEngine
 
-Extra = Literal["api", "demo", "postgres", "stack"]
+Extra = Literal["api", "demo", "mcp", "postgres", "stack"]
 
 _API = ("fastapi", "jinja2", "prometheus_client", "python_multipart", "uvicorn")
 EXTRAS: dict[Extra, tuple[str, ...]] = {
     "api": _API,
     "stack": (*_API, "dagster_webserver"),
     "demo": (*_API, "dagster_webserver", "moto"),
+    "mcp": ("mcp",),
     "postgres": ("psycopg2",),
 }
 """What is imported of each extra."""

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 from urllib.parse import quote, urlencode, urlsplit
 
-from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.errors import InvalidSetting, NotPossible
+from s3sync_dagster.model.place_types import place_classes
 
 S3_FORM = "s3://BUCKET/PREFIX"
 """How people write an S3 place, for help texts."""
+PLACE_FORM = "PLACE"
+"""How help texts name a place of any type; ``forms`` tells how each is written."""
 _DIRECTORY_BUCKET_SUFFIX = "--x-s3"
 
 
@@ -42,20 +45,107 @@ class CredentialsConfig:
     external_id: str | None = None
 
 
-class _Place:
-    """What every place answers besides, as most answer it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """Who asks by the API for a place, and on which server."""
 
-    Each has also ``type``, ``path_prefix`` (what all its keys begin with), ``queue_url`` (what
-    tells of changes), ``address`` and ``identity``.
+    trusted: bool
+    """The tenant may use what is the server's own: credentials, network, ssh keys."""
+    environment: Mapping[str, str] = field(repr=False)
+    """Of the server: what its operator allows."""
+
+
+def told(help: str, **row: Any) -> dict[str, Any]:  # noqa: A002  (click's and the table's word)
+    """Return the metadata of a place's field that people set: its row in the table of settings.
+
+    A field without shares the row of its name, or is nobody's to choose.
+
+    Args:
+        help: a sentence for people.
+        row: further columns of ``source_settings.Setting``, and ``fixed`` (it decides what the
+            source is) and ``server`` (it names what only this server has).
+    """
+    return {"help": help, **row}
+
+
+class Place:
+    """Base of all places: what they answer, as most answer it.
+
+    A type of place is a frozen dataclass below this one with a field ``type``, whose value is its
+    tag, and a row in ``place_types``; ``docs/places.md`` shows one from its first line to its last.
     """
 
     __slots__ = ()
+    type: str = ""
+    """Tag, which is the contract's source type where it has one."""
+    path_prefix: str = ""
+    """What all keys begin with."""
+    queue_url: str | None = None
+    """What tells of changes."""
     asset_prefix: ClassVar[str] = "s3"
     """First part of the names in Dagster: ``s3/<source>``, ``s3_<source>``."""
-    kind: ClassVar[str]
+    kind: ClassVar[str] = ""
     """What Dagster shows the asset as."""
     owned: ClassVar[bool] = False
     """The objects are ours: they lie in the data folder and go with their source."""
+    form: ClassVar[str] = ""
+    """How people write the place, for help texts; empty: they do not."""
+    nested: ClassVar[Mapping[str, Any]] = {}
+    """Fields that are values of their own, and their classes."""
+    names_collection: ClassVar[bool] = False
+    """The contract's payload has no collection for it: ``collection`` is that of one which names
+    none."""
+
+    @classmethod
+    def read(cls, text: str) -> "Place | None":
+        """Return the place that a person wrote, None where it is none of this type.
+
+        Raises:
+            InvalidSetting: it is one, and wrong.
+        """
+        del text
+        return None
+
+    def address(self, key: str | None = None) -> str:
+        """Return the address of an object, without a key that of the place."""
+        raise NotImplementedError
+
+    def identity(self) -> PlaceIdentity:
+        """Return what makes two places the same one."""
+        raise NotImplementedError
+
+    def contradicts(self, known: "Place") -> str | None:
+        """Return the setting that this place, as a person wrote it, has otherwise than a known one.
+
+        Only of those that are no part of the identity.
+        """
+        del known
+        return None
+
+    def followed(self) -> tuple[str, str] | None:
+        """Return ``sha`` or ``branch`` and what a repository's source follows; None elsewhere."""
+        return None
+
+    def collection(self) -> str:
+        """Return the collection of a source that names none."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Refuse with ``InvalidSetting`` what cannot work, by whatever door it comes."""
+
+    def admitted(self, admission: Admission) -> Self:
+        """Return the place as a caller of the API may have it.
+
+        Raises:
+            InvalidSetting: this caller may not.
+            NotPossible: this server has no sources of the type by that door.
+        """
+        del admission
+        raise NotPossible(
+            f"This server makes no {self.type} sources by its API: declare them in Python or YAML, "
+            "or with `s3sync source create`.",
+            reason="source_type_not_available",
+        )
 
     @property
     def credential_id(self) -> int | None:
@@ -72,13 +162,18 @@ class _Place:
         del key
         return None
 
+    def permalink(self, key: str, version: str, lines: tuple[int, int]) -> str | None:
+        """Return a URL of some lines of one version, which stands on each record; None: none."""
+        del key, version, lines
+        return None
+
     def with_changes(self, **changes: Any) -> Self:
         """Return a copy with some fields replaced."""
         return replace(self, **changes)  # type: ignore[type-var]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class S3Place(_Place):
+class S3Place(Place):
     """A bucket and prefix of S3 or of a server that speaks its API."""
 
     bucket_name: str
@@ -92,8 +187,18 @@ class S3Place(_Place):
     expected_bucket_owner: str | None = None
     queue_url: str | None = None
     """SQS queue with the bucket's events."""
-    type: Literal["s3"] = "s3"
+    type: str = "s3"
     kind: ClassVar[str] = "s3"
+    form: ClassVar[str] = S3_FORM
+    nested: ClassVar[Mapping[str, Any]] = {"credentials": CredentialsConfig}
+
+    @classmethod
+    def read(cls, text: str) -> "S3Place | None":
+        """Return the bucket that a person wrote; the prefix is taken as it is."""
+        match = re.fullmatch(r"s3://([^/]+)(?:/(.*))?", text, flags=re.DOTALL)
+        if match is None:
+            return None
+        return cls(bucket_name=match.group(1), path_prefix=match.group(2) or "")
 
     @property
     def credential_id(self) -> int | None:
@@ -128,18 +233,16 @@ class S3Place(_Place):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UploadPlace(_Place):
+class UploadPlace(Place):
     """What people uploaded (contract: ``file_upload``), kept in the data folder.
 
     In Dagster it is called ``s3/<source>`` as ever: another word would cut the source off from
     its partitions and its history.
     """
 
-    type: Literal["file_upload"] = "file_upload"
+    type: str = "file_upload"
     kind: ClassVar[str] = "file"
     owned: ClassVar[bool] = True
-    path_prefix: ClassVar[str] = ""
-    queue_url: ClassVar[str | None] = None
 
     def address(self, key: str | None = None) -> str:
         """Return the address of an object, without a key that of the place."""
@@ -150,31 +253,35 @@ class UploadPlace(_Place):
         return PlaceIdentity(self.type, "", self.type, "")
 
 
-Place = S3Place | UploadPlace
-PLACES: Mapping[str, type[Place]] = {"s3": S3Place, "file_upload": UploadPlace}
-"""By the tag of the value, which is the contract's source type."""
-
-
 def place_from_json(data: Mapping[str, Any]) -> Place:
     """Return a place from its JSON; unknown fields of a newer version are ignored."""
-    kind = PLACES[data.get("type", "s3")]
-    values = {f.name: data[f.name] for f in fields(kind) if f.name in data}
-    if "credentials" in values:
-        known = {f.name for f in fields(CredentialsConfig)}
-        given = values["credentials"]
-        values["credentials"] = CredentialsConfig(
-            **{key: value for key, value in given.items() if key in known}
-        )
+    kind = place_classes()[data.get("type", "s3")]
+    values = {one.name: _read_back(data[one.name]) for one in fields(kind) if one.name in data}  # type: ignore[arg-type]
+    for name, inner in kind.nested.items():
+        if name in values:
+            known = {one.name for one in fields(inner)}
+            given = values[name]
+            values[name] = inner(**{key: value for key, value in given.items() if key in known})
     return kind(**values)
 
 
-def parse_place(text: str) -> S3Place:
-    """Return the place that a person wrote; the prefix is taken as it is.
+def _read_back(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value  # type: ignore[arg-type]
+
+
+def forms() -> list[str]:
+    """Return how people write a place, one form for each type that has one."""
+    return [kind.form for kind in place_classes().values() if kind.form]
+
+
+def parse_place(text: str) -> Place:
+    """Return the place that a person wrote.
 
     Raises:
         InvalidSetting: the text names none.
     """
-    match = re.fullmatch(r"s3://([^/]+)(?:/(.*))?", text, flags=re.DOTALL)
-    if match is None:
-        raise InvalidSetting(f"{text!r} is no place: write s3://BUCKET or {S3_FORM}.")
-    return S3Place(bucket_name=match.group(1), path_prefix=match.group(2) or "")
+    for kind in place_classes().values():
+        found = kind.read(text)
+        if found is not None:
+            return found
+    raise InvalidSetting(f"{text!r} is no place: write {', or '.join(forms())}.")

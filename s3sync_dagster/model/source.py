@@ -99,6 +99,8 @@ class Source:
     """Before each record id, at most 56 bytes."""
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict[str, MetadataValue])
     """Added to each record."""
+    path_metadata: str | None = None
+    """Pattern whose named groups become metadata, see ``core.path_metadata``."""
     include_globs: tuple[str, ...] = ()
     exclude_globs: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
@@ -121,7 +123,7 @@ class Source:
 
     def fingerprint(self) -> str:
         """Return 16 hex digits over all that decides a document's records but its bytes."""
-        decides = {
+        decides: dict[str, Any] = {
             "chunking": asdict(self.chunking),
             "extraction": {
                 key: value
@@ -136,6 +138,8 @@ class Source:
             "metadata": dict(self.metadata),
             "versions": [CHUNKER_VERSION, EXTRACTOR_VERSION],
         }
+        if self.path_metadata is not None:  # what was written without it is not outdated
+            decides["path_metadata"] = self.path_metadata
         text = json.dumps(decides, sort_keys=True, default=dict)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -36,6 +36,10 @@ _HOSTS = {
 }
 _BELOW_AWS = re.compile(rf"(?:.+\.)?(?:{_AWS}|api\.aws)")
 _NAT64 = IPv6Network("64:ff9b::/96")
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+"""All that is given out of IPv6 for the internet (RFC 4291, IANA). Beyond it lie forms that carry
+an IPv4 address (``::10.0.0.1``, ``64:ff9b:1::/48``, ``::ffff:0:0:0/96``) and site-local ones, some
+of which Python takes for global."""
 
 Network = IPv4Network | IPv6Network
 
@@ -101,6 +105,8 @@ class AddressGuard:
             found = inside or found
         if any(found in network for network in self.allowed):
             return True
+        if isinstance(found, IPv6Address) and found not in _GLOBAL_UNICAST:
+            return False
         return found.is_global and not found.is_multicast
 
 

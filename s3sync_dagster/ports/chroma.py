@@ -162,8 +162,9 @@ class ChromaCollections:
             check_dimension(found, embedder)
         return ChromaCollection(
             self.directory.sender(found, tenant, database),
+            collection_id=str(found["id"]),
             name=name,
-            write_limits=self._write_limits(),
+            write_limits=self._write_limits,
             read_records=CLOUD_RECORDS if self.directory.cloud else READ_RECORDS,
             sparse=getattr(embedder, "sparse", None),
         )

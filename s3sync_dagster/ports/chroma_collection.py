@@ -29,16 +29,28 @@ class ChromaCollection:
         self,
         send: Send,
         *,
+        collection_id: str,
         name: str,
-        write_limits: WriteLimits,
+        write_limits: Callable[[], WriteLimits],
         read_records: int = READ_RECORDS,
         sparse: SparseEmbedder | None = None,
     ) -> None:
         self._send = send
         self._read_records = read_records
         self._sparse = sparse
+        self._id = collection_id
         self.name = name
-        self.write_limits = write_limits
+        self._write_limits = write_limits
+
+    @property
+    def id(self) -> str:
+        """Chroma's own id."""
+        return self._id
+
+    @property
+    def write_limits(self) -> WriteLimits:
+        """Bounds of one write; the server is asked for them once, by who writes."""
+        return self._write_limits()
 
     def upsert(self, records: Sequence[Record], vectors: Vectors) -> None:
         """Write records and their vectors, in as many requests as the limits ask for.

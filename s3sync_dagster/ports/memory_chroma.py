@@ -97,6 +97,7 @@ class MemoryCollection:
     def description(self) -> dict[str, Any]:
         """Return the collection as Chroma's API shows it."""
         return {
+            "id": self.id,
             "name": self.name,
             "metadata": self.metadata,
             "configuration_json": self._configuration,

@@ -5,7 +5,9 @@ parent does not keep it.
 """
 
 import fcntl
+import hashlib
 import os
+import socket
 import threading
 import uuid
 from pathlib import Path
@@ -14,6 +16,17 @@ from typing import IO
 _HELD: dict[Path, tuple[int, IO[str]]] = {}
 """Files that this process holds, with its pid. A process may always take its own record lock again,
 and closing any handle of the file frees it: such files are never tried."""
+
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def _boot_id() -> str:
+    """Return what tells this start of this machine from all others."""
+    try:
+        return _BOOT_ID.read_text("ascii").strip()
+    except OSError:  # no Linux: a copy on the same host has another folder at least
+        return f"{socket.gethostname()} {uuid.getnode()}"
 
 
 class Owners:
@@ -65,7 +78,19 @@ class Owners:
                 self._mine = None
 
     def _home_id(self) -> str:
-        """Return a random name that tells this home from others; made once."""
+        """Return a name that tells this home from others, and from copies of it.
+
+        A folder is copied with all that is in it, by ``cp`` or with its whole machine. Only where
+        the folder is the same one of the same start of a machine do its locks tell anything;
+        whoever meets another name waits for a lease.
+        """
+        written = self._written_id()
+        folder = self._folder.stat()
+        told = f"{written} {_boot_id()} {folder.st_dev} {folder.st_ino}"
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+    def _written_id(self) -> str:
+        """Return a random name that stands in this home; made once."""
         path = self._folder / ".home"
         try:
             return path.read_text("ascii").strip()

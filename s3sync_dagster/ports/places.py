@@ -1,12 +1,12 @@
-"""From a place to its store: the one table of which port opens which place."""
+"""From a place to its store; which function opens which is told by ``model.place_types``."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from s3sync_dagster.engine.ports import ObjectStore
-from s3sync_dagster.model.place import S3Place, UploadPlace
+from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.place_types import opener_of
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.aws_guard import AddressGuard
 from s3sync_dagster.ports.aws_session import ResolveCredential, ResolveEnv
@@ -37,7 +37,7 @@ def open_store(source: Source, surroundings: Surroundings) -> ObjectStore:
         AccessDenied: credentials that are named and not there.
         InvalidSetting: settings of the place that do not go together.
     """
-    return _OPENERS[type(source.place)](source, source.place, surroundings)
+    return opener_of(source.place.type)(source, surroundings)
 
 
 def open_uploads(source_id: str, home: Path) -> FolderObjectStore:
@@ -45,7 +45,10 @@ def open_uploads(source_id: str, home: Path) -> FolderObjectStore:
     return FolderObjectStore(home / UPLOADS / source_id)
 
 
-def _open_s3(source: Source, place: S3Place, surroundings: Surroundings) -> ObjectStore:
+def open_s3(source: Source, surroundings: Surroundings) -> ObjectStore:
+    """Return the store of a bucket."""
+    place = source.place
+    assert isinstance(place, S3Place)
     return open_object_store(
         place,
         resolve_env=surroundings.resolve_env,
@@ -54,11 +57,6 @@ def _open_s3(source: Source, place: S3Place, surroundings: Surroundings) -> Obje
     )
 
 
-def _open_uploads(source: Source, _: UploadPlace, surroundings: Surroundings) -> ObjectStore:
+def open_upload_place(source: Source, surroundings: Surroundings) -> ObjectStore:
+    """Return the store of a source of uploads."""
     return open_uploads(source.id, surroundings.home)
-
-
-_OPENERS: Mapping[type, Callable[[Source, Any, Surroundings], ObjectStore]] = {
-    S3Place: _open_s3,
-    UploadPlace: _open_uploads,
-}

@@ -15,7 +15,10 @@ MAX_PIECES = 256
 
 _WORD = re.compile(r"\w+")
 _LETTERS = re.compile(r"[^\W\d_]+")
+_ASCII_LETTERS = re.compile(r"[a-z]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_HAS_CAMEL = re.compile(r"[A-Z](?:(?<=[a-z0-9][A-Z])|(?=[A-Z][a-z]))")
+"""The same, for a look at a whole text: it begins with a letter, which is found fast."""
 # Thai, Lao, Burmese and Khmer; Hangul, since its words carry their particles; Chinese, Japanese.
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1100-\u11ff\uac00-\ud7af"
@@ -53,10 +56,14 @@ _STOP_WORDS = _ENGLISH | (_OTHERS - {"come", "dos", "den", "per", "te"})
 
 def searchable(text: str) -> str:
     """Return the text with camelCase names taken apart too, and unspaced scripts in pairs."""
+    paired = text if text.isascii() else _UNSPACED.sub(_pairs, text)
+    if _HAS_CAMEL.search(text) is None:
+        return paired
     inner = [
-        _CAMEL.sub(" ", word) for word in _WORD.findall(text) if _CAMEL.search(word) is not None
+        _CAMEL.sub(" ", word)
+        for word in _WORD.findall(text)
+        if not word.islower() and _CAMEL.search(word) is not None
     ]
-    paired = _UNSPACED.sub(_pairs, text)
     return f"{paired}\n{' '.join(inner)}" if inner else paired
 
 
@@ -103,9 +110,14 @@ def _pieces(text: str) -> list[str]:
 
 def _is_foreign(text: str) -> bool:
     """Tell whether a text has more short words of other languages than of English."""
-    words = _LETTERS.findall(text.lower())
-    others = sum(word in _OTHERS or not word.isascii() for word in words)
-    return others > sum(word in _ENGLISH for word in words)
+    text = text.lower()
+    if text.isascii():
+        words = _ASCII_LETTERS.findall(text)
+        others = sum(map(_OTHERS.__contains__, words))
+    else:
+        words = _LETTERS.findall(text)
+        others = sum(word in _OTHERS or not word.isascii() for word in words)
+    return others > sum(map(_ENGLISH.__contains__, words))
 
 
 def _pairs(run: re.Match[str]) -> str:

@@ -6,7 +6,7 @@ crash costs nothing, and a file that is damaged or of another layout is made aga
 
 from __future__ import annotations
 
-import math
+import hashlib
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +22,7 @@ from s3sync_dagster.ports.word_forms import (
     pieces_of,
     searchable,
 )
+from s3sync_dagster.ports.word_ranking import K1, best_by_words, idf
 
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
@@ -31,12 +32,8 @@ LAYOUT = 2
 DAMAGED = "word_index_damaged"
 FETCH_RECORDS = 1000
 BUSY_SECONDS = 30
-K1 = 1.2
-"""Of FTS5's BM25: a word that fills a text counts ``K1 + 1`` times its rarity."""
-LEAST_IDF = 1e-6
-"""Likewise: rarity of a word that more than half of the records have."""
 DEEPEST = 2000
-"""Records of each table whose scores are added."""
+"""Records of each table whose scores are added, where a question has pieces too."""
 PLACE_KEYS = ("document_key", "title", "heading_path", "symbol")
 """Of a record's metadata: words that say where a chunk stands, and often not in its own text."""
 PLACE_WEIGHT = 1.0
@@ -53,7 +50,9 @@ CREATE VIRTUAL TABLE pieces USING fts5 (
     text, content = '', tokenize = 'unicode61 remove_diacritics 2'
 );
 """
-_SEARCH = """
+_STATE = "CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value) WITHOUT ROWID"
+"""How often the file was changed, and the state of the collection that it is known to have."""
+_SEARCH_BOTH = """
 SELECT records.id, sum(score) FROM (
     SELECT * FROM (
         SELECT rowid AS number, -rank AS score FROM words
@@ -75,51 +74,56 @@ class FtsWordIndex:
     def __init__(self, path: Path) -> None:
         """Open the file, made anew where it is missing, damaged or of another layout."""
         self._path = path
+        self._last_counted: tuple[tuple[str, int, int], list[tuple[str, int]], int] | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
         self._database = self._open()
 
     def search(self, text: str, *, limit: int, offset: int = 0) -> list[Scored]:
         """Return ids of records with words of ``text`` and their BM25, best first."""
-        words = match_expression(text)
-        if not words:
+        if not match_words(text):
             return []
-        pieces, weight = match_pieces(text)
-        depth = max(DEEPEST, offset + limit)
-        with self._guarded():
-            return self._database.execute(
-                _SEARCH,
-                {
-                    "words": words,
-                    "bm25": f"bm25(1.0, {PLACE_WEIGHT})",
-                    "pieces": pieces or words,
-                    "weight": weight,
-                    "depth": depth,
-                    "limit": limit,
-                    "offset": offset,
-                },
-            ).fetchall()
+        with self._guarded(), self._snapshot():
+            pieces, weight = match_pieces(text)
+            if pieces and self._has_any(pieces):
+                return self._by_both(text, pieces, weight, limit=limit, offset=offset)
+            words, records = self._counted(text)
+            found = best_by_words(
+                self._database, words, records, bm25=_bm25(), limit=offset + limit
+            )
+            return [(self._id_of(number), score) for number, score in found[offset:]]
 
     def ceiling(self, text: str) -> float:
         """Return the BM25 of a record that is full of all words of ``text``; 0 without words."""
-        with self._guarded():
-            records = self.count()
-            found = [
-                self._database.execute(
-                    "SELECT count(*) FROM words WHERE words MATCH ?", (word,)
-                ).fetchone()[0]
-                for word in match_words(text)
-            ]
-        return sum(
-            (K1 + 1) * max(LEAST_IDF, math.log((records - n + 0.5) / (n + 0.5))) for n in found
-        )
+        with self._guarded(), self._snapshot():
+            words, records = self._counted(text)
+        return sum((K1 + 1) * idf(records, number) for _, number in words)
 
-    def follow(self, collection: CollectionPort, documents: Iterable[DocumentVersion]) -> int:
+    def has(self, state: str) -> bool:
+        """Tell whether nothing changed since it was in line with this state of the collection."""
+        with self._guarded():
+            return self._state("collection") == state
+
+    def follow(
+        self,
+        collection: CollectionPort,
+        documents: Iterable[DocumentVersion],
+        *,
+        state: str | None = None,
+    ) -> int:
         """Bring the index in line with the documents that exist; return how many had changed.
 
         Each step is a transaction of its own: what was done before a crash stays done.
+
+        Args:
+            collection: where changed records are read.
+            documents: all that there are.
+            state: tells this state of the collection from all others, read before ``documents``;
+                kept for ``has`` unless another process changes the file meanwhile.
         """
         wanted = {document.document_id: document for document in documents}
+        self._begin_anew_for(collection)
         with self._guarded():
+            changes = self._state("changes") or 0
             known = dict(self._database.execute("SELECT id, version FROM documents").fetchall())
         gone = [name for name in known if name not in wanted]
         changed = [
@@ -130,8 +134,12 @@ class FtsWordIndex:
         if gone:
             with self._transaction():
                 self._remove(gone)
+            changes += 1
         for part in _by_records(changed):
             self._index(collection, part)
+            changes += 1
+        if state is not None:
+            self._keep(state, changes)
         return len(gone) + len(changed)
 
     def count(self) -> int:
@@ -142,32 +150,127 @@ class FtsWordIndex:
         """Close the file."""
         self._database.close()
 
+    def _begin_anew_for(self, collection: CollectionPort) -> None:
+        """Forget what was indexed of another collection of the same name."""
+        mark = _mark_of(collection.id)
+        with self._guarded():
+            (known,) = self._database.execute("PRAGMA application_id").fetchone()
+        if known == mark:
+            return
+        with self._transaction():
+            if known:  # 0: from before, when no file told whose it was
+                names = self._database.execute("SELECT id FROM documents").fetchall()
+                self._remove([name for (name,) in names])
+            self._database.execute(f"PRAGMA application_id = {mark}")
+
+    def _by_both(
+        self, text: str, pieces: str, weight: float, *, limit: int, offset: int
+    ) -> list[Scored]:
+        """Add the scores of words and of pieces."""
+        return self._database.execute(
+            _SEARCH_BOTH,
+            {
+                "words": match_expression(text),
+                "bm25": _bm25(),
+                "pieces": pieces,
+                "weight": weight,
+                "depth": max(DEEPEST, offset + limit),
+                "limit": limit,
+                "offset": offset,
+            },
+        ).fetchall()
+
+    def _has_any(self, pieces: str) -> bool:
+        found = self._database.execute(
+            "SELECT 1 FROM pieces WHERE pieces MATCH ? LIMIT 1", (pieces,)
+        )
+        return found.fetchone() is not None
+
+    def _id_of(self, number: int) -> str:
+        found = self._database.execute("SELECT id FROM records WHERE number = ?", (number,))
+        return found.fetchone()[0]
+
+    def _counted(self, text: str) -> tuple[list[tuple[str, int]], int]:
+        """Return the words of a question with how many records have each, and all records."""
+        known = (text, self._database.total_changes, self._pragma("data_version"))
+        if self._last_counted is None or self._last_counted[0] != known:
+            words = [
+                (
+                    word,
+                    self._database.execute(
+                        "SELECT count(*) FROM words WHERE words MATCH ?", (word,)
+                    ).fetchone()[0],
+                )
+                for word in match_words(text)
+            ]
+            self._last_counted = known, words, self.count()
+        return self._last_counted[1], self._last_counted[2]
+
+    def _pragma(self, name: str) -> int:
+        return self._database.execute(f"PRAGMA {name}").fetchone()[0]
+
+    def _state(self, name: str) -> Any:
+        found = self._database.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
+        return None if found is None else found[0]
+
+    def _keep(self, state: str, changes: int) -> None:
+        """Remember the state, unless somebody else changed the file since it was looked at."""
+        if self._state("collection") == state:
+            return
+        with self._guarded():
+            self._database.execute(
+                "INSERT OR REPLACE INTO state SELECT 'collection', ? "
+                "WHERE coalesce((SELECT value FROM state WHERE name = 'changes'), 0) = ?",
+                (state, changes),
+            )
+
+    @contextmanager
+    def _snapshot(self) -> Generator[None]:
+        """Let all that is read be of one moment, whatever others write meanwhile."""
+        self._database.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+
     def _index(self, collection: CollectionPort, documents: Sequence[DocumentVersion]) -> None:
         ids = [name for document in documents for name in document.record_ids()]
         stored = collection.get(ids, documents=True)
         with self._transaction():
             self._remove([document.document_id for document in documents])
-            for document in documents:
-                self._database.execute(
-                    "INSERT INTO documents VALUES (?, ?)", (document.document_id, document.version)
-                )
-                for name in document.record_ids():
-                    if name in stored:
-                        self._add(document.document_id, stored[name])
-
-    def _add(self, document_id: str, record: StoredRecord) -> None:
-        number = self._database.execute(
-            "INSERT INTO records (id, document_id) VALUES (?, ?)", (record.id, document_id)
-        ).lastrowid
-        text = searchable(record.document or "")
-        self._database.execute(
-            "INSERT INTO words (rowid, text, place) VALUES (?, ?, ?)",
-            (number, text, searchable(place_of(record.metadata))),
-        )
-        if pieces := pieces_of(text):
-            self._database.execute(
-                "INSERT INTO pieces (rowid, text) VALUES (?, ?)", (number, pieces)
+            self._database.executemany(
+                "INSERT INTO documents VALUES (?, ?)",
+                [(document.document_id, document.version) for document in documents],
             )
+            self._add(
+                [
+                    (document.document_id, stored[name])
+                    for document in documents
+                    for name in document.record_ids()
+                    if name in stored
+                ]
+            )
+
+    def _add(self, records: Sequence[tuple[str, StoredRecord]]) -> None:
+        """Index records with the ids of their documents."""
+        last = self._database.execute("SELECT coalesce(max(number), 0) FROM records").fetchone()[0]
+        texts = [searchable(record.document or "") for _, record in records]
+        self._database.executemany(
+            "INSERT INTO records VALUES (?, ?, ?)",
+            [(last + n, record.id, name) for n, (name, record) in enumerate(records, 1)],
+        )
+        self._database.executemany(
+            "INSERT INTO words (rowid, text, place) VALUES (?, ?, ?)",
+            [
+                (last + n, text, searchable(place_of(record.metadata)))
+                for n, (text, (_, record)) in enumerate(zip(texts, records, strict=True), 1)
+            ],
+        )
+        self._database.executemany(
+            "INSERT INTO pieces (rowid, text) VALUES (?, ?)",
+            [(last + n, found) for n, text in enumerate(texts, 1) if (found := pieces_of(text))],
+        )
 
     def _remove(self, document_ids: Sequence[str]) -> None:
         for name in document_ids:
@@ -191,6 +294,11 @@ class FtsWordIndex:
         with self._guarded():
             self._database.execute("BEGIN IMMEDIATE")
             try:
+                self._database.execute("DELETE FROM state WHERE name = 'collection'")
+                self._database.execute(
+                    "INSERT INTO state VALUES ('changes', 1) "
+                    "ON CONFLICT (name) DO UPDATE SET value = value + 1"
+                )
                 yield
             except BaseException:
                 self._database.execute("ROLLBACK")
@@ -245,20 +353,31 @@ class FtsWordIndex:
 
     def _create(self, database: sqlite3.Connection) -> sqlite3.Connection:
         if _layout(database) == LAYOUT:
+            database.execute(_STATE)
             return database
         database.execute("BEGIN IMMEDIATE")
         if _layout(database) == 0:
             for statement in _SCHEMA.strip().split(";\n"):
                 database.execute(statement.rstrip(";"))
+            database.execute(_STATE)
             database.execute(f"PRAGMA user_version = {LAYOUT}")
         database.execute("COMMIT")
         return database
+
+
+def _bm25() -> str:
+    return f"bm25(1.0, {PLACE_WEIGHT})"
 
 
 def place_of(metadata: Mapping[str, Any]) -> str:
     """Return the key, title, headings and symbol of a chunk, a line each."""
     found = (metadata.get(key) for key in PLACE_KEYS)
     return "\n".join(value for value in found if isinstance(value, str))
+
+
+def _mark_of(collection_id: str) -> int:
+    """Return what tells collections apart in SQLite's header: 31 bits, never 0."""
+    return int.from_bytes(hashlib.sha256(collection_id.encode()).digest()[:4]) % (2**31 - 1) + 1
 
 
 def _layout(database: sqlite3.Connection) -> int:

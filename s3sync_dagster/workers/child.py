@@ -1,4 +1,4 @@
-"""What happens inside one call: limits, the function, one reply, the end."""
+"""What happens inside a child: limits, the function, one reply; then the end, or the next call."""
 
 import importlib
 import os
@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import traceback
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,10 +26,12 @@ def run_call(link: socket.socket, header: wire.Header, *, folder: str) -> NoRetu
     """Serve one call in a freshly forked process and end it."""
     code = 1
     try:
-        _prepare(header.limits, folder=folder)
-        # Read after the limits are set: the arguments count too.
-        body = wire.read_frame(link, max_bytes=header.limits.memory_bytes)
-        kind, reply = _answer(header, body)
+        _prepare(folder=folder)
+        limits = header.limits
+        space = linux.address_space() + limits.memory_bytes + _ADDRESS_SPACE_SLACK_BYTES
+        _lower(resource.RLIMIT_AS, space)
+        _lower(resource.RLIMIT_CPU, int(limits.seconds) + 2)
+        kind, reply, _ = _answer(header, _body(link, header))
         wire.send_frame(link, reply, kind=kind)
         code = 0
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -37,7 +40,47 @@ def run_call(link: socket.socket, header: wire.Header, *, folder: str) -> NoRetu
         os._exit(code)
 
 
-def _prepare(limits: WorkLimits, *, folder: str) -> None:
+def serve_calls(control: socket.socket, *, folder: str) -> NoReturn:
+    """Serve the calls that come over ``control``, one after the other, and end when none may.
+
+    Each has its own limits, counted from where the process stands. They are soft ones, which a
+    parser that was taken over could lift; what is watched from outside remains.
+    """
+    code = 1
+    try:
+        _prepare(folder=folder)
+        while True:
+            body, descriptors, _, _ = socket.recv_fds(control, wire.MAX_HEADER_BYTES, 1)
+            header = wire.Header.decode(body) if body else None
+            if header is None or not descriptors:
+                break  # the forker has ended
+            limits = header.limits
+            space = linux.address_space() + limits.memory_bytes + _ADDRESS_SPACE_SLACK_BYTES
+            _limit_softly(resource.RLIMIT_AS, space)
+            spent = resource.getrusage(resource.RUSAGE_SELF)
+            used = int(spent.ru_utime + spent.ru_stime) + 1
+            _limit_softly(resource.RLIMIT_CPU, used + int(limits.seconds) + 2)
+            with socket.socket(fileno=descriptors[0]) as link:
+                kind, reply, whole = _answer(header, _body(link, header))
+                another = whole and threading.active_count() == 1
+                if another:  # before the reply: the caller's next call finds this process free
+                    control.send(wire.DONE)
+                wire.send_frame(link, reply, kind=kind)
+            if not another:
+                break
+        code = 0
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        code = 0  # a caller is gone: nobody to answer
+    finally:
+        os._exit(code)
+
+
+def _body(link: socket.socket, header: wire.Header) -> bytes:
+    """Return the arguments; read after the limits are set, since they count too."""
+    return wire.read_frame(link, max_bytes=header.limits.memory_bytes)
+
+
+def _prepare(*, folder: str) -> None:
     """Lower this process's rights before it reads anything that came from outside."""
     os.setpgid(0, 0)
     linux.die_with_parent()
@@ -47,10 +90,6 @@ def _prepare(limits: WorkLimits, *, folder: str) -> None:
     for standard in (0, 1, 2):
         os.dup2(null, standard)
     os.environ["TMPDIR"] = tempfile.tempdir = folder  # of programs, and of this process
-    space = linux.address_space() + limits.memory_bytes + _ADDRESS_SPACE_SLACK_BYTES
-    seconds = int(limits.seconds) + 2
-    _lower(resource.RLIMIT_AS, space)
-    _lower(resource.RLIMIT_CPU, seconds)
     _lower(resource.RLIMIT_FSIZE, _MAX_FILE_BYTES)
     _lower(resource.RLIMIT_CORE, 0)
     try:  # when the machine runs out of memory, the kernel takes this process first
@@ -66,20 +105,28 @@ def _lower(kind: int, value: int) -> None:
     resource.setrlimit(kind, (value, value))
 
 
-def _answer(header: wire.Header, body: bytes) -> tuple[bytes, bytes]:
+def _limit_softly(kind: int, value: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(kind, (value, hard))
+
+
+def _answer(header: wire.Header, body: bytes) -> tuple[bytes, bytes, bool]:
+    """Return the kind and the bytes of a reply, and whether nothing unforeseen has happened."""
     try:
         args, kwargs = pickle.loads(body)
         value = _resolve(header)(*args, **kwargs)
         reply = replies.dump_value(value)
     except S3SyncError as error:
-        return wire.ERROR, replies.dump_error(error)
+        return wire.ERROR, replies.dump_error(error), True
     except MemoryError:
-        return wire.ERROR, replies.dump_error(out_of_memory(header.limits))
+        return wire.ERROR, replies.dump_error(out_of_memory(header.limits)), False
     except BaseException as error:  # noqa: BLE001 (the boundary: nothing foreign leaves the worker)
-        return wire.ERROR, replies.dump_error(_foreign(error))
+        return wire.ERROR, replies.dump_error(_foreign(error)), False
     if len(reply) > header.limits.output_bytes:
-        return wire.ERROR, replies.dump_error(_too_large(header.limits))
-    return wire.VALUE, reply
+        return wire.ERROR, replies.dump_error(_too_large(header.limits)), False
+    return wire.VALUE, reply, True
 
 
 def _resolve(header: wire.Header) -> Any:

@@ -1,17 +1,17 @@
-"""A warm process for one module: forks a child per call and watches it from outside.
+"""A warm process for one module: has children serve calls and watches them from outside.
 
 It imports the module, and what the module's ``PRELOAD`` names for a function, before the first
 call of that function; it never reads a document itself, so nothing but a library's import runs
 here. It has one thread, which is what makes its forks safe.
+
+A child serves one call, unless the module's ``REUSED`` names the function: then it serves further
+ones of the same caller, until it leaves something behind (``worker.Worker.is_clean``).
 """
 
 import gc
 import importlib
-import json
 import os
 import select
-import shutil
-import signal
 import socket
 import tempfile
 import time
@@ -19,63 +19,62 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from s3sync_dagster.workers import child, linux, wire
+from s3sync_dagster.workers.worker import Call, Worker
 
 WATCH_SECONDS = 0.02
-_DEATHS_BY_REFUSED_MEMORY = tuple(
-    -number for number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGILL, signal.SIGTRAP)
-)
-
-
-@dataclass(slots=True)
-class _Call:
-    """A child at work."""
-
-    pid: int
-    link: socket.socket
-    """Kept open only to see that the caller has hung up."""
-    verdict: socket.socket
-    header: wire.Header
-    folder: str
-    ends_at: float
-    killed: str | None = None
-    peak_bytes: int = 0
-    exit_code: int = 0
+IDLE_SECONDS = 1.0
+"""After which a child without work ends."""
 
 
 @dataclass(slots=True)
 class _Forker:
     module: str
     control: socket.socket
-    calls: dict[int, _Call] = field(default_factory=dict)
-    """By file descriptor of ``link``."""
+    poll: select.poll = field(default_factory=select.poll)
+    workers: dict[int, Worker] = field(default_factory=dict)
+    """By pid."""
+    by_link: dict[int, Worker] = field(default_factory=dict)
+    """By file descriptor of the link of their call."""
+    by_control: dict[int, Worker] = field(default_factory=dict)
+    """Those that serve several calls, by file descriptor of their socket."""
     loaded: set[str] = field(default_factory=set)
+    reused: frozenset[str] = frozenset()
+    """Functions whose calls may follow each other in one process."""
 
     def run(self) -> None:
         """Serve until the server closes the control socket."""
-        poll = select.poll()
-        poll.register(self.control, select.POLLIN)
+        self.poll.register(self.control, select.POLLIN)
         self._load("")
         while True:
-            for descriptor, _ in poll.poll(WATCH_SECONDS * 1000 if self.calls else None):
-                if descriptor == self.control.fileno():
-                    if not self._accept(poll):
-                        return
-                elif descriptor in self.calls:
-                    poll.unregister(descriptor)
-                    self._kill(self.calls[descriptor], "abandoned")
-            self._watch()
-            for descriptor in [*self.calls]:
-                if self._reap(descriptor):
-                    self._close(self.calls.pop(descriptor), poll)
+            found = {descriptor for descriptor, _ in self.poll.poll(self._patience())}
+            for descriptor in found & self.by_control.keys():
+                self._hear(self.by_control[descriptor])
+            for descriptor in found & self.by_link.keys():
+                self._hung_up(self.by_link[descriptor])
+            # Last: a child that has just finished takes the next call.
+            if self.control.fileno() in found and not self._accept():
+                return
+            now = time.monotonic()
+            for worker in [*self.workers.values()]:
+                worker.watch(now)
+                if worker.idle_since is not None and now > worker.idle_since + IDLE_SECONDS:
+                    worker.retire()
+                if worker.reap():
+                    self._bury(worker)
 
     def end(self) -> None:
         """Kill what still runs and remove its files."""
-        for call in self.calls.values():
-            self._kill(call, "abandoned")
-            os.waitpid(call.pid, 0)
-            shutil.rmtree(call.folder, ignore_errors=True)
+        for worker in self.workers.values():
+            worker.end()
 
-    def _accept(self, poll: select.poll) -> bool:
+    def _patience(self) -> float | None:
+        """Return milliseconds until somebody has to be looked at; None: not before a message."""
+        ending = any(one.killed or one.retired_at for one in self.workers.values())
+        if self.by_link or ending:
+            return WATCH_SECONDS * 1000
+        return IDLE_SECONDS * 1000 if self.workers else None
+
+    def _accept(self) -> bool:
         _, descriptors, _, _ = socket.recv_fds(self.control, 1, 2)
         if len(descriptors) != 2:
             return False
@@ -84,27 +83,61 @@ class _Forker:
         header = wire.Header.decode(body)
         assert header is not None  # the server looked at it before
         self._load(header.function)
+        call = Call(link=link, verdict=verdict, header=header)
+        worker = self._idle(header)
+        if worker is None or not worker.hand(call, body):
+            if worker is not None:
+                worker.kill("gone")  # it died while it waited
+            worker = self._fork(call, body)
+        self.by_link[link.fileno()] = worker
+        self.poll.register(link, 0)  # no event but a hang-up
+        return True
+
+    def _idle(self, header: wire.Header) -> Worker | None:
+        """Return a child that waits for calls of this caller."""
+        if header.fresh or header.function not in self.reused:
+            return None
+        return next(
+            (
+                worker
+                for worker in self.by_control.values()
+                if worker.idle_since is not None
+                and worker.retired_at is None
+                and worker.killed is None
+                and worker.caller == header.caller
+            ),
+            None,
+        )
+
+    def _fork(self, call: Call, body: bytes) -> Worker:
+        reused = call.header.function in self.reused and not call.header.fresh
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         folder = tempfile.mkdtemp(prefix="s3sync-worker-")
         gc.freeze()  # shared pages stay shared: the child's collector does not touch them
         pid = os.fork()
         if pid == 0:
             self.control.close()
-            verdict.close()
-            for other in self.calls.values():
-                other.link.close()
-                other.verdict.close()
-            child.run_call(link, header, folder=folder)
-        call = _Call(
-            pid=pid,
-            link=link,
-            verdict=verdict,
-            header=header,
-            folder=folder,
-            ends_at=time.monotonic() + header.limits.seconds,
-        )
-        self.calls[link.fileno()] = call
-        poll.register(link, 0)  # no event but a hang-up
-        return True
+            ours.close()
+            for other in self.workers.values():
+                other.close()
+            call.verdict.close()
+            if reused:
+                call.link.close()
+                child.serve_calls(theirs, folder=folder)
+            theirs.close()
+            child.run_call(call.link, call.header, folder=folder)
+        theirs.close()
+        worker = Worker(pid=pid, folder=folder, caller=call.header.caller)
+        self.workers[pid] = worker
+        if reused:
+            worker.control = ours
+            self.by_control[ours.fileno()] = worker
+            self.poll.register(ours, select.POLLIN)
+            worker.hand(call, body)
+        else:
+            ours.close()
+            worker.begin(call)
+        return worker
 
     def _load(self, function: str) -> None:
         """Import what the function needs, once; the child reports what is missing."""
@@ -113,70 +146,41 @@ class _Forker:
         self.loaded.add(function)
         try:
             module = importlib.import_module(self.module)
+            self.reused = frozenset(getattr(module, "REUSED", ()))
             for name in getattr(module, "PRELOAD", {}).get(function, ()):
                 importlib.import_module(name)
         except ImportError:
             return
 
-    def _watch(self) -> None:
-        now = time.monotonic()
-        for call in self.calls.values():
-            if call.killed is not None:
-                continue
-            if now > call.ends_at:
-                self._kill(call, "timeout")
-                continue
-            used = linux.memory_of_tree(call.pid)
-            call.peak_bytes = max(call.peak_bytes, used)
-            if used > call.header.limits.memory_bytes:
-                self._kill(call, "out_of_memory")
+    def _hear(self, worker: Worker) -> None:
+        """Take a child's word that it has answered; its socket's end is seen as its death."""
+        if not worker.heard() or worker.call is None:
+            return
+        self._forget(worker.call)
+        worker.finish()
 
-    def _kill(self, call: _Call, why: str) -> None:
-        call.killed = call.killed or why
-        _kill_group(call.pid)
+    def _hung_up(self, worker: Worker) -> None:
+        assert worker.call is not None
+        if worker.control is not None and worker.heard():
+            self._forget(worker.call)
+            worker.finish()
+        else:
+            self.poll.unregister(worker.call.link)
+            worker.abandon()
 
-    def _reap(self, descriptor: int) -> bool:
-        """Return whether the child has ended; what it started and left is killed with it."""
-        call = self.calls[descriptor]
-        if os.waitid(os.P_PID, call.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            return False
-        _kill_group(call.pid)  # before the pid is free for others
-        _, status = os.waitpid(call.pid, 0)
-        call.exit_code = os.waitstatus_to_exitcode(status)
-        return True
+    def _forget(self, call: Call) -> None:
+        del self.by_link[call.link.fileno()]
+        if not call.abandoned:
+            self.poll.unregister(call.link)
 
-    def _close(self, call: _Call, poll: select.poll) -> None:
-        if call.killed != "abandoned":
-            poll.unregister(call.link)
-        call.link.close()
-        _say(call)
-        call.verdict.close()
-        shutil.rmtree(call.folder, ignore_errors=True)
-
-
-def _kill_group(pid: int) -> None:
-    # The group does not exist before the child's first statement: then the process alone.
-    for kill in (os.killpg, os.kill):
-        try:
-            kill(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            continue
-
-
-def _say(call: _Call) -> None:
-    """Tell the caller how the child ended."""
-    # Native code rarely survives a refused allocation; a small process died of something else.
-    large = call.peak_bytes > call.header.limits.memory_bytes / 2
-    reason = call.killed
-    if reason is None and call.exit_code == -signal.SIGXCPU:
-        reason = "timeout"
-    elif reason is None and large and call.exit_code in _DEATHS_BY_REFUSED_MEMORY:
-        reason = "out_of_memory"
-    verdict = {"reason": reason, "exit": call.exit_code}
-    try:
-        call.verdict.sendall(json.dumps(verdict).encode())
-    except OSError:
-        return  # the caller is gone
+    def _bury(self, worker: Worker) -> None:
+        del self.workers[worker.pid]
+        if worker.control is not None:
+            self.poll.unregister(worker.control)
+            del self.by_control[worker.control.fileno()]
+        if worker.call is not None:
+            self._forget(worker.call)
+        worker.bury()
 
 
 def serve(module: str, control: socket.socket) -> NoReturn:

@@ -50,8 +50,13 @@ def memory_of_tree(pid: int) -> int:
     while waiting:
         current = waiting.pop()
         total += _resident_bytes(current)
-        waiting.extend(_children(current))
+        waiting.extend(children_of(current))
     return total
+
+
+def memory_of(pid: int) -> int:
+    """Return the resident bytes of a process alone, 0 when it is gone or cannot be told."""
+    return _resident_bytes(pid)
 
 
 def address_space(pid: int | str = "self") -> int:
@@ -70,7 +75,8 @@ def _resident_bytes(pid: int) -> int:
         return 0
 
 
-def _children(pid: int) -> list[int]:
+def children_of(pid: int) -> list[int]:
+    """Return the processes that a single-threaded process has started; none where unknown."""
     try:
         with open(f"/proc/{pid}/task/{pid}/children", "rb", buffering=0) as file:  # noqa: PTH123
             return [int(word) for word in file.read(4096).split()]

@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 import threading
+import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -45,11 +47,16 @@ class _NoAnswer(Exception):
     """The server ended or refused before the call was served."""
 
 
+class _DiedOfOthers(Exception):
+    """A worker died that had served other calls before this one."""
+
+
 class LocalPool:
     """Runs importable functions in killable child processes (see ``WorkerPool``)."""
 
     def __init__(self, *, workers: int, socket_path: Path | None = None) -> None:
         self.workers = workers
+        self._name = uuid.uuid4().hex
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="s3sync-worker-call")
         self._lock = threading.Lock()
         self._control: socket.socket | None = None
@@ -62,7 +69,7 @@ class LocalPool:
     ) -> Future[Any]:
         """Call ``module.path:name`` in a worker; its value is plain or of ``replies.CLASSES``."""
         module, _, name = function.partition(":")
-        header = wire.Header(module=module, function=name, limits=limits)
+        header = wire.Header(module=module, function=name, limits=limits, caller=self._name)
         return self._threads.submit(self._call, header, args, kwargs)
 
     def close(self) -> None:
@@ -84,9 +91,12 @@ class LocalPool:
 
     def _call(self, header: wire.Header, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         body = pickle.dumps((args, kwargs), protocol=pickle.HIGHEST_PROTOCOL)
-        for _ in range(3):  # the warm server, an own one, an own one that was started again
+        # The warm server, an own one, an own one that was started again, a worker of its own.
+        for _ in range(4):
             try:
                 return self._try(header, body)
+            except _DiedOfOthers:
+                header = replace(header, fresh=True)
             except _NoAnswer:
                 continue
         raise Unavailable("The worker server does not stay up.", reason="worker_server_died")
@@ -122,6 +132,8 @@ class LocalPool:
                 self._forget(control)
             raise _NoAnswer
         ended = json.loads(said)
+        if ended["reason"] == wire.AGAIN:
+            raise _DiedOfOthers
         if ended["reason"] == "timeout":
             message = f"Reading this takes longer than {limits.seconds:g} s."
             raise LimitExceeded(message, reason="timeout")

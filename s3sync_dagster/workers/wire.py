@@ -15,9 +15,13 @@ from dataclasses import asdict, dataclass
 from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.model.source import CHUNKER_VERSION, EXTRACTOR_VERSION
 
-STAMP = f"2.{EXTRACTOR_VERSION}.{CHUNKER_VERSION}"
+STAMP = f"3.{EXTRACTOR_VERSION}.{CHUNKER_VERSION}"
 """A warm server of another version refuses the call, and the caller starts a server of its own."""
 VALUE, ERROR = b"V", b"E"
+DONE = b"d"
+"""What a child says to its forker when it waits for the next call."""
+AGAIN = "again"
+"""Reason of a child that read other documents before the one it died of: no proof against that."""
 MAX_HEADER_BYTES = 8192
 _LENGTH = struct.Struct(">Q")
 
@@ -29,6 +33,10 @@ class Header:
     module: str
     function: str
     limits: WorkLimits
+    caller: str = ""
+    """Whose call it is: calls of different callers never share a process."""
+    fresh: bool = False
+    """Whether it has to have a process of its own, whatever the function allows."""
 
     def encode(self) -> bytes:
         """Return the frame's body."""
@@ -45,6 +53,8 @@ class Header:
             module=values["module"],
             function=values["function"],
             limits=WorkLimits(**values["limits"]),
+            caller=values["caller"],
+            fresh=values["fresh"],
         )
 
 

@@ -78,6 +78,7 @@ def running_api(
             "S3SYNC_CHROMA_URL": chroma,
             "S3SYNC_ENCRYPTION_KEY": Fernet.generate_key().decode(),
             "S3SYNC_API_DISPATCH_SECONDS": "0.05",
+            "S3SYNC_GIT_PROTOCOLS": "http",  # that of the tests' own server: nothing goes out
             **(environ or {}),
         }
     )

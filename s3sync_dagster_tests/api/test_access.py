@@ -177,6 +177,10 @@ def test_without_tokens_only_this_machine_s_own_programs_are_heard(fresh_api):
             {"host": ""},
             {"sec-fetch-site": "cross-site"},
             {"sec-fetch-site": "same-site"},
+            {"origin": "http://rebound.example"},
+            {"origin": "http://127.0.0.1:1"},
+            {"origin": "null"},
+            {"origin": "http://["},
             {"x-forwarded-for": "10.0.0.1"},
             {"forwarded": "for=10.0.0.1"},
             {"x-forwarded-host": "rebound.example"},
@@ -188,6 +192,7 @@ def test_without_tokens_only_this_machine_s_own_programs_are_heard(fresh_api):
             {"host": "console.localhost:8200"},
             {"host": "[::1]:8200"},
             {"sec-fetch-site": "same-origin"},
+            {"origin": fresh_api.url},
         ):
             assert http.get("/api/v1/sources", headers=headers).status_code == 200
 

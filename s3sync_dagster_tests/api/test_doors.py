@@ -2,10 +2,12 @@
 
 import sys
 import threading
+import uuid
 
 import pytest
 
 from s3sync_dagster_tests.api.server import running_api
+from s3sync_dagster_tests.api.test_add_file import send
 from s3sync_dagster_tests.scripted_http import scripted_server
 
 
@@ -125,6 +127,44 @@ def test_a_tenant_has_so_many_sources_and_no_more(tmp_path, chroma_server, aws_e
         assert made[2].json()["error"] == "too_many_sources"
         http.delete(f"/api/v1/sources/{made[0].json()['source_id']}")
         assert create(api, http, collection_name="one-more").status_code == 201
+
+
+def test_a_tenant_has_so_many_stored_keys_and_no_more(tmp_path, chroma_server, aws_endpoint):
+    environ = {"S3SYNC_API_CREDENTIALS_PER_TENANT": "1"}
+    with (
+        running_api(tmp_path, chroma=chroma_server, aws=aws_endpoint, environ=environ) as api,
+        api.client() as http,
+    ):
+        said = []
+        for secret in ("first", "second", "first"):
+            body = {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": secret}
+            said.append(http.post("/s3sync/v1/credentials", json=body))
+        assert [answer.status_code for answer in said] == [201, 429, 201], said[0].text
+        assert said[1].json()["error"] == "too_many_credentials"
+        body = api.s3(api.aws.make_bucket()) | {"embedding": {"dense": {"model": "s3sync-hash"}}}
+        answer = http.post("/api/v1/sources", json=body)
+        assert (answer.status_code, answer.json()["error"]) == (429, "too_many_credentials")
+
+
+def test_uploads_make_no_more_sources_than_a_tenant_may_have(tmp_path, chroma_server, aws_endpoint):
+    environ = {"S3SYNC_API_SOURCES_PER_TENANT": "1"}
+    with (
+        running_api(tmp_path, chroma=chroma_server, aws=aws_endpoint, environ=environ) as api,
+        api.client() as http,
+    ):
+        names = [f"uploads-{uuid.uuid4().hex[:8]}" for _ in range(2)]
+        answers = [
+            send(
+                http,
+                ("database_name", "default_database"),
+                ("collection_name", name),
+                ("file", b"# one", f"{number}.md"),
+            )
+            for number, name in enumerate([*names, names[0]])
+        ]
+        assert [answer.status_code for answer in answers] == [201, 429, 201]
+        assert answers[1].json()["error"] == "too_many_sources"
+        assert int(answers[1].headers["retry-after"]) >= 1
 
 
 def test_behind_a_tls_proxy_cookies_never_go_without_tls(tmp_path, chroma_server, aws_endpoint):

@@ -149,8 +149,11 @@ def test_keys_not_begun_go_back_without_an_attempt(catalog):
     catalog.batches.begin(batch.token, ["a"])
     catalog.batches.give_back(batch.token, ["b"])
     rows = {row.object_key: row for row in catalog.invocations.rows(source_id=src.id)}
-    assert (rows["a"].attempts, rows["a"].status) == (1, "processing")
+    assert (rows["a"].attempts, rows["a"].status) == (0, "processing")
     assert (rows["b"].attempts, rows["b"].status) == (0, "pending")
+    catalog.documents.commit(batch.token, src, outcomes=[done("a")])
+    rows = {row.object_key: row for row in catalog.invocations.rows(source_id=src.id)}
+    assert (rows["a"].attempts, rows["b"].attempts) == (1, 0)
 
 
 def test_released_twins_wait_only_once(catalog):

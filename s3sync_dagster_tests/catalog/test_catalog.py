@@ -1,6 +1,8 @@
 """The catalog's transactions, on SQLite and Postgres alike."""
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
@@ -11,7 +13,7 @@ from s3sync_dagster.catalog.tables import invocations, metadata, sources
 from s3sync_dagster.core.page import PageCommit
 from s3sync_dagster.core.state import ListingState, SourceRow
 from s3sync_dagster.engine.listing import finish_listing
-from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
+from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, Throttled
 from s3sync_dagster.model.invocation import InvocationStatus, Trigger
 from s3sync_dagster_tests.catalog.scenes import done, index_all, list_all, ref, source
 
@@ -35,6 +37,47 @@ def test_opening_twice_keeps_what_is_there(catalog_url):
         again.sources.find("nope")
     first.close()
     again.close()
+
+
+def test_sources_that_are_added_at_once_never_pass_the_most_of_their_tenant(catalog_url):
+    doors = [open_catalog(catalog_url) for _ in range(4)]
+    start = threading.Barrier(4)
+
+    def add(number):
+        made = source(name=f"s{number}", id=f"id-{number}", collection_name=f"coll-{number}")
+        start.wait(10)
+        try:
+            doors[number].sources.add(made, most=2)
+        except Throttled as error:
+            return error.reason
+        return "added"
+
+    with ThreadPoolExecutor(4) as pool:
+        said = sorted(pool.map(add, range(4)))
+    there = doors[0].sources.rows()
+    for door in doors:
+        door.close()
+    assert (said, len(there)) == (["added"] * 2 + ["too_many_sources"] * 2, 2)
+
+
+def test_sources_that_are_added_at_once_never_overlap(catalog_url):
+    doors = [open_catalog(catalog_url) for _ in range(4)]
+    start = threading.Barrier(4)
+
+    def add(number):
+        made = source(name=f"s{number}", id=f"id-{number}", path_prefix="a/" * number)
+        start.wait(10)
+        try:
+            doors[number].sources.add(made)
+        except Conflict as error:
+            return error.reason
+        return "added"
+
+    with ThreadPoolExecutor(4) as pool:
+        said = sorted(pool.map(add, range(4)))
+    for door in doors:
+        door.close()
+    assert said == ["added"] + ["source_overlaps"] * 3
 
 
 def test_a_source_that_cannot_be_read_is_its_own_trouble(catalog, caplog):

@@ -1,7 +1,7 @@
 """What a word index learns of documents from the catalog."""
 
 from s3sync_dagster.catalog.tables import documents
-from s3sync_dagster.catalog.versions import document_versions
+from s3sync_dagster.catalog.versions import NO_DOCUMENTS, collection_state, document_versions
 
 PLACE = {"tenant": "t", "database_name": "d", "collection_name": "c"}
 
@@ -51,3 +51,74 @@ def test_clean_documents_have_a_version_that_changes_with_each_commit(catalog):
             v.version for v in document_versions(catalog.database, **PLACE) if v.document_id == "a"
         }
     assert len(versions) == 4
+
+
+def state(catalog):
+    return collection_state(catalog.database, **PLACE)
+
+
+def test_whatever_changes_a_version_changes_the_state(catalog):
+    """Or an index would stay as it is, and be wrong: also where a clock goes back."""
+
+    def change(document_id, **values):
+        with catalog.database.write() as connection:
+            connection.execute(
+                documents.update().where(documents.c.document_id == document_id).values(**values)
+            )
+        return state(catalog)
+
+    seen = [state(catalog)]
+    assert seen[0] == NO_DOCUMENTS
+    for number, name in enumerate("abc"):
+        with catalog.database.write() as connection:
+            times = {"indexed_at": 1.9e9 + number, "chunks": number + 1}
+            connection.execute(documents.insert(), [row(name, "clean", **times)])
+        seen.append(state(catalog))
+    elsewhere = row("elsewhere", "clean", collection_name="other")
+    with catalog.database.write() as connection:
+        connection.execute(documents.insert(), [elsewhere, row("gone", "removing")])
+    assert state(catalog) == seen[-1], "of this collection, and what is being removed is not in it"
+    assert change("elsewhere", chunks=3) == seen[-1]
+
+    seen.append(change("b", phase="writing", batch_token="x"))
+    seen.append(change("b", phase="clean", batch_token=None, indexed_at=1.9e9 + 1.01))
+    seen.append(change("b", indexed_at=1.8e9))
+    seen.append(change("b", indexed_at=None))
+    # Two that change by as much, one up and one down.
+    change("a", indexed_at=1.9e9 + 5)
+    seen.append(change("b", indexed_at=1.9e9 - 5))
+    change("a", indexed_at=1.9e9 - 5)
+    seen.append(change("b", indexed_at=1.9e9 + 5))
+    change("a", phase="writing", batch_token="x")
+    seen.append(change("a", phase="clean", batch_token=None, indexed_at=1.9e9 + 7))
+    seen.append(change("a", phase="removing"))
+    with catalog.database.write() as connection:
+        connection.execute(documents.delete().where(documents.c.document_id == "a"))
+        connection.execute(documents.insert(), [row("a", "clean", indexed_at=1.9e9 + 7, chunks=1)])
+    seen.append(state(catalog))
+    assert len(seen) == len(set(seen)), seen
+    assert state(catalog) == seen[-1]
+
+
+def test_a_phase_that_moves_to_another_document_is_seen(catalog):
+    with catalog.database.write() as connection:
+        rows = [row("a", "writing", indexed_at=1.9e9), row("b", "clean", indexed_at=1.9e9)]
+        for one in rows:
+            connection.execute(documents.insert(), [one])
+    before = state(catalog)
+    etag = {"etag": "e", "fingerprint": "f"}
+    moves = {"a": {"phase": "clean", "batch_token": None, **etag}, "b": {"phase": "writing"}}
+    with catalog.database.write() as connection:
+        for name, values in moves.items():
+            one = documents.c.document_id == name
+            connection.execute(documents.update().where(one).values(**values))
+    assert state(catalog) != before
+
+
+def test_a_million_documents_are_no_sum_too_large(catalog):
+    """SQLite refuses sums beyond 64 bits: their largest addends are far from that."""
+    late = 4.1e9  # the year 2099
+    with catalog.database.write() as connection:
+        connection.execute(documents.insert(), [row("a", "clean", indexed_at=late)])
+    largest = max(int(one) for one in state(catalog).split(","))
+    assert largest * 1_000_000 < 2**63

@@ -120,7 +120,11 @@ def test_each_kind_of_change_costs_its_least(wires, s3sync, aws_endpoint, chroma
 
     sync()
     assert wires.s3.counts() == {"LIST": 1}
-    assert [urlsplit(request.target).path for request in wires.chroma.log()] == [HEARTBEAT]
+    database = "/api/v2/tenants/default_tenant/databases/default_database"
+    assert [urlsplit(request.target).path for request in wires.chroma.log()] == [
+        HEARTBEAT,
+        f"{database}/collections/{collection}",  # whether it is still the one written to
+    ]
     assert wires.embedded() == []
 
     # The last of its chunks has another text; the others name the new version in their metadata.
@@ -147,3 +151,12 @@ def test_each_kind_of_change_costs_its_least(wires, s3sync, aws_endpoint, chroma
     assert wires.s3.counts() == {"LIST": 1, "GET": 2}
     assert wires.writes() == {"update": (1, of_described)}
     assert set(wires.embedded()) <= {PROBE}
+
+    # Somebody deletes the collection: nothing in the bucket changed, all of it comes back.
+    parts = urlsplit(chroma_server)
+    stock_client(host=parts.hostname or "", port=parts.port or 0).delete_collection(collection)
+    again = sync()
+    assert again["updated"] == OBJECTS - 1
+    assert wires.writes() == {"upsert": (1, chunks - of_deleted)}
+    assert len(stored(chroma_server, collection)) == chunks - of_deleted
+    assert set(wires.embedded()) <= {PROBE}  # the vectors are those of the cache

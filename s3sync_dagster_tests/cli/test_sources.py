@@ -87,3 +87,17 @@ def test_a_source_goes_with_its_records_and_its_partitions(s3sync, aws_endpoint,
     assert collection.count() == 0
     assert s3sync("source", "list", "--json").json == []
     assert s3sync("status", source["name"]).code == 1
+
+
+def test_a_source_of_a_folder_is_made_by_place_or_by_option(s3sync, tmp_path):
+    for name, option in (("one", "--place"), ("two", "--folder")):
+        made = s3sync("source", "create", name, option, str(tmp_path), "-c", f"docs-{name}")
+        assert made.code == 0, made.err
+        assert s3sync("source", "show", name, "--json").json["folder"] == str(tmp_path)
+    twice = s3sync("source", "create", "x", "--folder", "/a", "--bucket", "bbb", "-c", "texts")
+    assert (twice.code, "--bucket, --folder" in twice.err) == (2, True), twice.err
+    edited = s3sync("source", "edit", "one", "--marker", ".mounted", "--file-version", "mtime")
+    assert edited.code == 0, edited.err
+    assert "marker: .mounted" in s3sync("source", "show", "one").out
+    refused = s3sync("source", "edit", "one", "--queue-url", "http://q")
+    assert "--queue-url is no setting of folder sources" in refused.err

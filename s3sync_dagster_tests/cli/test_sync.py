@@ -1,5 +1,6 @@
 """``s3sync sync`` on a real bucket and a real Chroma, requests counted on the wire."""
 
+import os
 import re
 import uuid
 
@@ -235,3 +236,39 @@ def test_settings_of_a_source_are_not_changed_by_sync(s3sync, aws_endpoint, buck
     assert "source edit" in answer.err
     [source] = s3sync("source", "list", "--json").json
     assert (source["embedding"]["kind"], source["mode"]) == ("hash", "mirror")
+
+
+def test_a_folder_is_synced_like_a_bucket(s3sync, tmp_path, collection, chroma_server, monkeypatch):
+    docs = tmp_path / "work" / "docs"
+    (docs / "sub").mkdir(parents=True)
+    for name, text in (("a.md", "# Holidays\n\n28 days."), ("sub/b.txt", "more"), ("c.zip", "x")):
+        (docs / name).write_text(text)
+    (docs / "link.md").symlink_to("/etc/hostname")
+    os.utime(docs / "a.md", (1, 1))
+    monkeypatch.chdir(docs.parent)
+
+    def sync(*more):
+        return s3sync("sync", "./docs", "-c", collection, "--embedding", "hash", *more)
+
+    dry = sync("--dry-run", "--json")
+    assert (dry.code, dry.json["indexed"]) == (0, 2), dry
+    first = sync("--json")
+    assert first.code == 0, first.err
+    assert first.json["listed"] == totals(first.json) == 4
+    assert first.json["indexed"] == 2
+    assert first.json["skipped"] == {"symlink": 1, "unsupported_type": 1}
+    assert sorted(records(chroma_server, collection)) == ["a.md", "sub/b.txt"]
+
+    (docs / "sub" / "b.txt").unlink()
+    second = sync()
+    assert second.code == 0
+    assert f"{docs}/ -> {collection}: 3 objects listed" in second.out
+    assert list(records(chroma_server, collection)) == ["a.md"]
+
+    docs.rename(docs.with_name("away"))
+    lost = sync()
+    assert lost.code == 1
+    assert "folder_missing" in lost.err or "does not exist" in lost.err
+    assert list(records(chroma_server, collection)) == ["a.md"]
+    refused = s3sync("sync", "./docs", "-c", collection, "--region", "eu-west-1")
+    assert "--region is no setting of folder sources" in refused.err

@@ -197,6 +197,8 @@ def test_opening_again_gives_the_same_records(collections, collection, name):
     write(collection, record(1))
     again = collections.open(name, **PLACE, embedder=EMBEDDER, create=False)
     assert again.count() == 1
+    assert again.id == collection.id
+    assert collections.open(name, **PLACE, embedder=None).id == collection.id
     assert name in collections.list_collections(**PLACE)
 
 
@@ -225,7 +227,9 @@ def test_a_deleted_collection_is_gone_for_who_holds_it(collections, collection, 
     collections.delete_collection(name, **PLACE)
     with pytest.raises(NotFound):
         write(collection, record(2))
-    assert collections.open(name, **PLACE, embedder=EMBEDDER).count() == 0
+    anew = collections.open(name, **PLACE, embedder=EMBEDDER)
+    assert anew.count() == 0
+    assert anew.id != collection.id
 
 
 def test_a_write_larger_than_the_limits_arrives_whole(collections, name):

@@ -51,6 +51,42 @@ def work_on(world, batch, **changes):
     sync_batch(world.engine(**changes), lease)
 
 
+class Refusing:
+    """Collections that refuse calls by rules while ``on``; a rule takes a call's first argument."""
+
+    def __init__(self, world, **rules):
+        self._world, self._rules, self.on = world, rules, True
+
+    def open(self, name, **options):
+        port = self._world.collections.open(name, **options)
+        ruled = {method: self._ruled(type(port), method) for method in self._rules}
+        port.__class__ = type("RefusingCollection", (type(port),), ruled)
+        return port
+
+    def _ruled(self, kind, method):
+        plain, rule = getattr(kind, method), self._rules[method]
+
+        def call(port, first, *others, **named):
+            if self.on:
+                rule(first)
+            return plain(port, first, *others, **named)
+
+        return call
+
+    def __getattr__(self, name):
+        return getattr(self._world.collections, name)
+
+
+def refuse_with(error, when=lambda _first: True):
+    """Return a rule for ``Refusing``: raise that error where the first argument is so."""
+
+    def rule(first):
+        if when(first):
+            raise error
+
+    return rule
+
+
 class Died(BaseException):
     """The worker's process ended."""
 

@@ -1,21 +1,26 @@
 """One dispatcher for all who start runs: what it hands on, what rests, what is taken back."""
 
+import threading
+from dataclasses import replace
+
 import pytest
 
 from s3sync_dagster.core.keys import partition_key
+from s3sync_dagster.core.reservation import MAX_KEYS
+from s3sync_dagster.core.suspects import BEGUN_AT_ONCE
 from s3sync_dagster.engine.dispatching import (
     BATCHES_AT_ONCE,
-    FRUITLESS_RUNS,
     UNSEEN_SECONDS,
     ask_again,
     dispatch,
     reap,
-    work_off,
 )
 from s3sync_dagster.engine.leasing import Leasing
+from s3sync_dagster.engine.working_off import FIRST_KEYS, FRUITLESS_RUNS, work_off
 from s3sync_dagster.model.errors import NotFound, Unavailable
 from s3sync_dagster.model.invocation import Result, Trigger
 from s3sync_dagster_tests.core.rules import states
+from s3sync_dagster_tests.engine_fixture import make_world
 
 
 class AskedRuns:
@@ -92,6 +97,17 @@ def test_a_persons_own_sync_works_on_a_paused_source_and_waits_for_no_back_off(w
     assert [keys for keys, _ in done] == [["a.txt"]]
 
 
+def test_work_on_a_source_that_is_being_deleted_comes_to_an_end(world):
+    world.ask("a.txt")
+    world.catalog.sources.mark_deleting(world.source.id, keep_records=True)
+    began = world.clock.seconds
+    work_off(
+        world.catalog, world.source, clock=world.clock, owner="me", is_dead=lambda _: False,
+        work=lambda _order, _run: None, note=print,
+    )  # fmt: skip
+    assert world.clock.seconds == began
+
+
 def test_a_source_that_is_being_deleted_gets_no_batch(world, asked):
     world.ask("a.txt")
     world.catalog.sources.mark_deleting(world.source.id, keep_records=True)
@@ -135,6 +151,84 @@ def test_runs_that_end_before_they_begin_are_not_repeated_for_ever(world):
         )  # fmt: skip
     assert (len(orders), caught.value.reason) == (FRUITLESS_RUNS, "runs_do_not_begin")
     assert [row.status for row in world.catalog.invocations.rows()] == ["pending"]
+
+
+def cancel(world, order):
+    """End a batch with all its keys."""
+    with world.catalog.database.write() as tx:
+        tx.exec_driver_sql(
+            "UPDATE invocations SET status = 'cancelled', finished_at = 1, batch_token = NULL "
+            f"WHERE batch_token = '{order.token}'"
+        )
+    world.catalog.batches.finish(order.token)
+
+
+@pytest.fixture
+def filed(tmp_path):
+    """A world whose catalog two threads may use at a time."""
+    made = make_world(url=f"sqlite:///{tmp_path / 'catalog.db'}")
+    yield made
+    made.catalog.close()
+
+
+def work_off_ahead(world, work, read):
+    work_off(
+        world.catalog, world.source, clock=world.clock, owner="me", is_dead=lambda _: False,
+        work=work, note=print, read_ahead=read,
+    )  # fmt: skip
+
+
+def put_and_list(world, number):
+    for n in range(number):
+        world.bucket.put(f"{n:04}.txt", "text")
+    world.listing()
+
+
+def test_the_next_batch_is_read_while_one_is_worked_on(filed):
+    put_and_list(filed, FIRST_KEYS + MAX_KEYS + BEGUN_AT_ONCE)
+    read, done = [], []
+    came = threading.Event()
+
+    def read_ahead(order, run_id):
+        read.append((order.token, run_id))
+        came.set()
+
+    def work(order, run_id):
+        if not done:
+            assert came.wait(20)  # before this one has ended
+        done.append((order.token, run_id, len(order.keys)))
+        cancel(filed, order)
+
+    work_off_ahead(filed, work, read_ahead)
+    assert [size for *_, size in done] == [FIRST_KEYS, MAX_KEYS, BEGUN_AT_ONCE]
+    # Not the first, and not the last: a batch as small as those of suspects is read by its run.
+    assert read == [done[1][:2]]
+
+
+def test_what_was_taken_ahead_is_given_back_when_the_work_ends(filed):
+    put_and_list(filed, FIRST_KEYS + MAX_KEYS)
+    came = threading.Event()
+
+    def work(order, _run_id):
+        assert came.wait(20)
+        cancel(filed, order)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work_off_ahead(filed, work, lambda _order, _run_id: came.set())
+    assert filed.catalog.batches.live() == []
+    assert filed.catalog.invocations.live_count(filed.source.id) == MAX_KEYS
+
+
+def test_what_ends_the_reading_ahead_ends_the_sync(filed):
+    put_and_list(filed, FIRST_KEYS + MAX_KEYS)
+
+    def read_ahead(_order, _run_id):
+        raise NotFound("no bucket")
+
+    with pytest.raises(NotFound, match="no bucket"):
+        work_off_ahead(filed, lambda order, _: cancel(filed, order), read_ahead)
+    assert filed.catalog.batches.live() == []
 
 
 def test_sources_take_turns_and_others_are_left_alone(world, asked):
@@ -236,14 +330,25 @@ class TestLeasing:
         world.catalog.batches.start(token, owner="x", run_id="run-2")
         assert leasing.reserved(token).lease is None
 
-    def test_a_batch_that_ended_is_asked_for_anew(self, world, asked, leasing):
+    def test_a_batch_that_ended_is_asked_for_anew_by_a_person(self, world, asked, leasing):
         world.ask("a.txt")
         hand_on(world, asked)
         token = asked.orders[0].token
         world.catalog.batches.start(token, owner="x", run_id="run-2")
         world.catalog.batches.finish(token)
-        assert leasing.reserved(token) is None
-        assert leasing.reserved("never-there") is None
+        by_hand = replace(leasing, executed_again=True)
+        assert by_hand.reserved(token) is None
+        assert by_hand.reserved("never-there") is None
+
+    def test_a_late_run_leaves_a_batch_that_another_process_ended(self, world, asked, leasing):
+        world.ask("a.txt")
+        hand_on(world, asked)
+        token = asked.orders[0].token
+        world.catalog.batches.start(token, owner="x", run_id="of-sync")
+        world.catalog.batches.finish(token)
+        assert leasing.reserved(token).lease is None
+        assert leasing.reserved("never-there").lease is None
+        assert [row.trigger for row in world.catalog.invocations.rows()] == [Trigger.API]
 
     def test_a_batch_that_was_given_back_is_nobodys(self, world, asked, leasing):
         world.ask("a.txt")

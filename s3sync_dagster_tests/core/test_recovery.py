@@ -1,11 +1,17 @@
 """Documents read back from records: whose they are, and what they say."""
 
+import pytest
+
+from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.catalog.recovered import store_recovered
+from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.records import build_records
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.engine.rebuilding import recover_documents
 from s3sync_dagster.model.document import Chunk, Record
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
+from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.sources import changed, s3_source
 
 EMBEDDER = open_embedder(EmbeddingConfig(kind="hash"))
@@ -13,6 +19,10 @@ SOURCE = s3_source(
     id="s1", name="docs", bucket_name="b", path_prefix="docs/", collection_name="c",
     metadata={"team": "x"},
 )  # fmt: skip
+
+
+def id_of(source, key, custom_id=None):
+    return document_id(key, custom_id=custom_id, id_prefix=source.id_prefix)
 
 
 def write(collection, source, key, count, custom_id=None, **metadata):
@@ -24,7 +34,7 @@ def write(collection, source, key, count, custom_id=None, **metadata):
         for n in range(count)
     ]  # fmt: skip
     records = build_records(
-        source, object_key=key, document_id=custom_id or key.replace("/", "-"), etag="e",
+        source, object_key=key, document_id=id_of(source, key, custom_id), etag="e",
         version_key="v", custom_id=custom_id, metadata={**source.metadata, **metadata},
         chunks=chunks,
     )  # fmt: skip
@@ -43,10 +53,15 @@ def test_documents_say_what_their_records_do():
     collection.upsert([foreign], EMBEDDER.embed_documents(["x"]))
 
     found = recover_documents(SOURCE, collection, known_sources={"s1", "alive"})
-    by_key = {one.object_key: one for one in found}
+    assert found.left_alone == 0
+    by_key = {one.object_key: one for one in found.documents}
     assert set(by_key) == {"docs/a.md", "docs/b.md", "docs/c.md"}
     first, second = by_key["docs/a.md"], by_key["docs/b.md"]
-    assert (first.document_id, first.custom_id, first.etag) == ("docs-a.md", None, "e")
+    assert (first.document_id, first.custom_id, first.etag) == (
+        id_of(SOURCE, "docs/a.md"),
+        None,
+        "e",
+    )
     assert first.high_water == 3
     assert first.metadata == {"colour": "red"}
     assert {"colour", "team", "page", "s3sync_chunk_count"} <= first.metadata_keys
@@ -57,6 +72,55 @@ def test_documents_say_what_their_records_do():
 def test_holes_do_not_lower_the_high_water_mark():
     collection = MemoryCollections().open("c", tenant="t", database="d", embedder=EMBEDDER)
     write(collection, SOURCE, "docs/a.md", 5)
-    collection.delete(["docs-a.md-0", "docs-a.md-3"])
-    (found,) = recover_documents(SOURCE, collection, known_sources={"s1"})
+    name = id_of(SOURCE, "docs/a.md")
+    collection.delete([f"{name}-0", f"{name}-3"])
+    (found,) = recover_documents(SOURCE, collection, known_sources={"s1"}).documents
     assert found.high_water == 5
+
+
+@pytest.mark.parametrize("custom_id", [None, "hand-book"])
+def test_only_what_a_source_would_write_itself_is_taken_from_an_unknown_one(custom_id):
+    collection = MemoryCollections().open("c", tenant="t", database="d", embedder=EMBEDDER)
+    theirs = SOURCE.with_changes(id="another installation", id_prefix="b-")
+    write(collection, theirs, "docs/a.md", 3, custom_id=custom_id)
+    found = recover_documents(SOURCE, collection, known_sources={"s1"})
+    assert (found.documents, found.left_alone) == ([], 1)
+    (taken,) = recover_documents(SOURCE, collection, known_sources={"s1"}, adopt=True).documents
+    assert taken.document_id == id_of(theirs, "docs/a.md", custom_id)
+    (own,) = recover_documents(
+        theirs.with_changes(id="s2"), collection, known_sources={"s2"}
+    ).documents
+    assert own.document_id == taken.document_id
+
+
+def test_a_lost_catalog_leaves_another_installation_its_records():
+    ours, theirs = make_world(), make_world(path_prefix="docs/", id_prefix="b-")
+    theirs.bucket, theirs.collections = ours.bucket, ours.collections
+    theirs.__post_init__()
+    theirs.catalog.documents.drop_source(theirs.source.id)
+    theirs.source = theirs.source.with_changes(id="00000000-0000-4000-8000-0000000000bb")
+    theirs.catalog.sources.add(theirs.source)
+    for n in range(3):
+        ours.bucket.put(f"docs/{n}.md", f"text {n}")
+    theirs.sync()
+    ours.sync()
+    whole = ours.metadata()
+    ours.catalog.close()
+    ours.catalog = open_catalog("sqlite://", clock=ours.clock)
+    ours.catalog.sources.add(ours.source)
+    port = ours.collections.open(
+        "docs", tenant=ours.source.tenant, database=ours.source.database_name, embedder=None
+    )
+    found = recover_documents(ours.source, port, known_sources={ours.source.id})
+    store_recovered(
+        ours.catalog.database, ours.source, found.documents,
+        collection_name="docs", collection_id=port.id,
+    )  # fmt: skip
+    for _ in range(3):
+        ours.listing()
+        ours.catalog.documents.enqueue_unclean(ours.source.id)
+        ours.run_batches()
+        ours.clock.seconds += 4000
+    assert ours.metadata() == whole
+    ours.catalog.close()
+    theirs.catalog.close()

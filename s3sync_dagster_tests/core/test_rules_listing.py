@@ -11,7 +11,7 @@ from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.engine.listing import WINDOW_KEYS
 from s3sync_dagster.engine.listing_turns import ListingParts, list_when_due, list_whole
 from s3sync_dagster.engine.ports import ListPage
-from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.model.errors import NotFound, Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster_tests.core.rules import event, hold, states
@@ -343,7 +343,11 @@ class Alive:
 
 def parts(world, owners):
     return ListingParts(
-        catalog=world.catalog, clock=world.clock, owners=owners, store_for=lambda _: world.store
+        catalog=world.catalog,
+        clock=world.clock,
+        owners=owners,
+        store_for=lambda _: world.store,
+        collections=lambda: world.collections,
     )
 
 
@@ -359,6 +363,16 @@ def test_a_whole_listing_waits_for_a_live_one_and_says_so_once(world):
     assert world.clock.seconds - began >= LEASE_SECONDS
     assert listing.id != other.id
     assert (listing.state, listing.listed) == (ListingState.COMPLETE, 3)
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_a_whole_listing_of_a_source_that_is_deleted_meanwhile_waits_for_nothing(world, dropped):
+    fill(world, 3)
+    world.catalog.sources.mark_deleting(world.source.id, keep_records=True)
+    if dropped:
+        world.catalog.documents.drop_source(world.source.id)
+    with pytest.raises(NotFound, match="'docs' is deleted"):
+        list_whole(parts(world, Alive()), world.source)
 
 
 def test_a_whole_listing_ends_that_of_a_dead_process_at_once(world):

@@ -150,7 +150,7 @@ def uses_failures(instance, _):
 
 def uses_instances(_, home):
     """`cli.test_terminal` has it on a terminal; here the part that is put in its place."""
-    with instances.open_uncaptured_instance() as opened:
+    with instances.open_uncaptured_instance(home) as opened:
         assert opened.root_directory == str(home)
         assert type(opened.compute_log_manager).__name__ == "NoOpComputeLogManager"
         assert isinstance(opened.event_log_storage, sqlite_storage.BatchingEventLog)

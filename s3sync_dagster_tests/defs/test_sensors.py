@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -10,13 +11,21 @@ import pytest
 import sqlalchemy as sa
 from dagster._core.events import DagsterEvent
 
+from s3sync_dagster.catalog.batches import Batches
 from s3sync_dagster.core.state import ListingState
+from s3sync_dagster.defs.building import build_definitions
 from s3sync_dagster.defs.dagster_internals.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.dispatching import InstanceRuns
-from s3sync_dagster.defs.housekeeping import keep_minutes, report_checks, report_orphans
-from s3sync_dagster.defs.resources import Runtime
+from s3sync_dagster.defs.housekeeping import (
+    check_records,
+    keep_minutes,
+    report_checks,
+    report_orphans,
+)
+from s3sync_dagster.defs.resources import Runtime, S3Source
 from s3sync_dagster.engine.dispatching import tell_partitions
 from s3sync_dagster.engine.listing_turns import RESPITE_SECONDS, list_in_turn, list_when_due
+from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster_tests.sources import changed
 
@@ -73,6 +82,21 @@ def test_a_request_that_the_daemon_dropped_is_made_again_with_its_token(world):
     (again,) = world.tick("dispatch").run_requests
     assert again.run_key == first.run_key
     assert again.run_config == first.run_config
+
+
+def test_what_was_reserved_before_an_error_is_asked_for(world, monkeypatch):
+    world.listing()
+    plain, answers = Batches.reserve, []
+
+    def reserve(batches, *arguments, **named):
+        if answers:
+            raise Unavailable("the catalog is away", reason="catalog_unavailable")
+        answers.append(plain(batches, *arguments, **named))
+        return answers[0]
+
+    monkeypatch.setattr(Batches, "reserve", reserve)
+    (request,) = world.tick("dispatch").run_requests
+    assert request.run_key == answers[0].token
 
 
 def test_events_are_work_at_once_and_messages_go_only_afterwards(world):
@@ -380,6 +404,30 @@ def test_minutes_are_kept_once_a_minute(world):
     assert same == cursor
 
 
+def test_records_that_others_deleted_are_found_by_the_minutes(world):
+    world.sync()
+    runtime, source = Runtime(world.parts), world.source
+    port = world.parts.collections.open(
+        source.collection_name,
+        tenant=source.tenant,
+        database=source.database_name,
+        embedder=None,
+    )
+    whole = port.count()
+    first, *_ = (record.id for page in port.scan() for record in page)
+    port.delete([first])
+    world.parts.settings = replace(world.parts.settings, checked_records_per_day=0)
+    assert check_records(runtime, [source]) == []
+    world.parts.settings = replace(world.parts.settings, checked_records_per_day=100)
+    world.parts.catalog.sources.set_paused(source.id, paused=True)
+    assert check_records(runtime, [source]) == []
+    world.parts.catalog.sources.set_paused(source.id, paused=False)
+    notes, _ = keep_minutes(runtime, world.instance, [source], cursor=None)
+    assert any("have lost or changed records" in note for note in notes)
+    world.sync()
+    assert port.count() == whole
+
+
 def _keys(world, request):
     ops = request.run_config["ops"][f"s3__{world.source.name}"]["ops"]
     return ops["extract"]["config"]["keys"]
@@ -418,3 +466,28 @@ def test_disk_use_is_flat_over_many_runs(world):
     assert sizes[-1][0] < 1.1 * sizes[45][0]
     assert sizes[-1][1] <= sizes[45][1] + 10
     assert set(world.statuses(*KEYS).values()) == {"MATERIALIZED"}
+
+
+def test_the_sensor_of_a_declared_source_says_that_its_change_is_refused(world):
+    def declare(collection):
+        place = world.source.place
+        source = S3Source(
+            name="declared",
+            bucket_name=place.bucket_name,
+            path_prefix=place.path_prefix,
+            endpoint_url=place.endpoint_url,
+            collection_name=collection,
+            embedding={"kind": "hash"},
+        )
+        world._defs[:] = [build_definitions([source])]
+
+    declare("the-first")
+    assert "5 new" in world.tick("declared_auto_sync").skip_message
+    declare("the-second")
+    said = world.tick("declared_auto_sync").skip_message
+    assert "collection_name 'the-first' -> 'the-second'" in said
+    assert "s3sync source move declared" in said
+    assert world.catalog.sources.find("declared").collection_name == "the-first"
+    assert len(world.tick("dispatch").run_requests) == 1  # it goes on as it was
+    declare("the-first")
+    assert "another one" not in world.tick("declared_auto_sync").skip_message

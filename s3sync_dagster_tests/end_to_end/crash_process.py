@@ -12,10 +12,11 @@ from typing import Any
 from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.run import sync_batch
-from s3sync_dagster.engine.dispatching import BatchOrder, work_off
+from s3sync_dagster.engine.dispatching import BatchOrder
 from s3sync_dagster.engine.intake import take_messages
 from s3sync_dagster.engine.listing_turns import list_whole
 from s3sync_dagster.engine.ports import WriteLimits
+from s3sync_dagster.engine.working_off import work_off
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster.wiring import open_parts
@@ -109,8 +110,9 @@ class _Limited:
 
     def open(self, name: str, **options: Any) -> Any:
         port = self._collections.open(name, **options)
-        port.write_limits = WriteLimits(
-            max_records=min(self._records, port.write_limits.max_records),
-            max_bytes=port.write_limits.max_bytes,
+        whole = port.write_limits
+        limits = WriteLimits(
+            max_records=min(self._records, whole.max_records), max_bytes=whole.max_bytes
         )
+        port._write_limits = lambda: limits
         return port

@@ -31,6 +31,7 @@ def send(dagster, method, path, **arguments):
         {"origin": "http://evil.example"},
         {"origin": "http://localhost:1"},
         {"origin": "null"},
+        {"origin": "http://["},
         {"sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site"},
         {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"},

@@ -8,14 +8,11 @@ import pytest
 
 import s3sync_dagster
 from s3sync_dagster.model.errors import InvalidSetting
-from s3sync_dagster.model.place import (
-    PLACES,
-    CredentialsConfig,
-    S3Place,
-    UploadPlace,
-    parse_place,
-)
+from s3sync_dagster.model.place import CredentialsConfig, S3Place, UploadPlace, parse_place
+from s3sync_dagster.model.place_types import place_classes
 from s3sync_dagster.model.source import Source
+from s3sync_dagster.places.folder import FolderPlace
+from s3sync_dagster.places.git import GitPlace
 from s3sync_dagster.ports.places import Surroundings, open_store
 
 PACKAGE = Path(s3sync_dagster.__file__).parent
@@ -27,7 +24,11 @@ MAY_WRITE_S3 = {
 BUCKET = S3Place(bucket_name="b", path_prefix="docs/", credentials=CredentialsConfig(profile="p"))
 
 
-@pytest.mark.parametrize("place", [BUCKET, UploadPlace()])
+FOLDER = FolderPlace(folder="/srv/docs", skip_folders=(".git", "x"), marker=".mounted")
+REPOSITORY = GitPlace(repository="team/docs", ref="main", path_prefix="docs/")
+
+
+@pytest.mark.parametrize("place", [BUCKET, UploadPlace(), FOLDER, REPOSITORY])
 def test_a_source_is_read_back_with_its_place_from_both_forms(place):
     source = Source(id="i", name="n", place=place, collection_name="ccc")
     assert Source.from_json(json.loads(json.dumps(source.to_json()))) == source
@@ -107,8 +108,10 @@ def test_every_type_of_place_has_an_opener_and_says_what_it_needs(tmp_path):
         resolve_credential=lambda _: ("k", "s", None),
         guard_for=lambda _source, _url: None,
     )
-    for tag, kind in PLACES.items():
-        place = kind(bucket_name="b") if kind is S3Place else kind()
+    needed = {"s3": {"bucket_name": "b"}, "folder": {"folder": str(tmp_path)}}
+    needed["github"] = {"repository": "team/docs"}
+    for tag, kind in place_classes().items():
+        place = kind(**needed.get(tag, {}))
         assert place.type == tag
         store = open_store(Source(id="i", name="n", place=place, collection_name="c"), surroundings)
         assert store.ordered

@@ -219,7 +219,7 @@ def test_headers_are_sent_and_a_path_before_the_api_is_kept(server, clock):
 
 def open_collection(http, limits):
     send = RemoteChroma(http, cloud=False).sender({"id": "x", "name": "c"}, "t", "d")
-    return ChromaCollection(send, name="c", write_limits=limits)
+    return ChromaCollection(send, collection_id="x", name="c", write_limits=lambda: limits)
 
 
 def _records(count: int) -> list[Record]:

@@ -1,6 +1,7 @@
 """Who is alive, as seen from the same process, another process and another home."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -90,3 +91,39 @@ def test_other_homes_and_odd_names_cannot_be_told(tmp_path):
         assert b.is_dead(odd) is None
     a.close()
     b.close()
+
+
+def test_a_copied_home_cannot_tell_of_the_owners_of_the_first(tmp_path):
+    first = Owners(tmp_path / "first")
+    name = first.me()
+    shutil.copytree(tmp_path / "first", tmp_path / "second")
+    second = Owners(tmp_path / "second")
+    assert second.is_dead(name) is None
+    assert first.is_dead(second.me()) is None
+    (tmp_path / "second" / "owners" / name.partition(":")[2]).unlink()
+    assert second.is_dead(name) is None  # a copy that was made before the owner began
+    first.close()
+    second.close()
+
+
+def test_a_cloned_machine_cannot_tell_of_the_owners_of_the_first(tmp_path, monkeypatch):
+    process, name = holder(tmp_path)
+    process.kill()
+    process.communicate()
+    there = Owners(tmp_path)
+    clone = tmp_path / "boot_id"
+    clone.write_text("of another start")
+    with monkeypatch.context() as patched:
+        patched.setattr("s3sync_dagster.ports.owners._BOOT_ID", clone)
+        assert there.is_dead(name) is None
+    assert there.is_dead(name) is True
+
+
+def test_a_system_without_boot_ids_still_tells_homes_apart(tmp_path, monkeypatch):
+    monkeypatch.setattr("s3sync_dagster.ports.owners._BOOT_ID", tmp_path / "nothing")
+    a, b = Owners(tmp_path / "a"), Owners(tmp_path / "b")
+    assert a.is_dead(b.me()) is None
+    name = b.me()
+    assert Owners(tmp_path / "b").is_dead(name) is False
+    b.close()
+    assert Owners(tmp_path / "b").is_dead(name) is True

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,27 @@ def test_the_best_words_come_first(collection, index):
     scores = [score for _, score in index.search("cat", limit=9)]
     assert scores == sorted(scores, reverse=True)
     assert scores[-1] > 0
+
+
+def test_a_collection_that_was_made_anew_is_indexed_anew(collection, index):
+    write(collection, "a", "the cat sits on the mat")
+    index.follow(collection, [version("a", 1)])
+    other = make_collection()
+    assert index.follow(other, [version("a", 1, None)]) == 0  # its document is not written yet
+    assert names(index, "cat") == []
+    write(other, "a", "dogs bark")
+    assert index.follow(other, [version("a", 1)]) == 1  # of the same version as before
+    assert names(index, "dogs") == ["a-0"]
+    assert index.follow(other, [version("a", 1)]) == 0
+
+
+def test_a_file_from_before_collections_had_a_mark_is_kept(collection, index, tmp_path):
+    write(collection, "a", "the cat sits on the mat")
+    index.follow(collection, [version("a", 1)])
+    with closing(sqlite3.connect(tmp_path / "words" / "docs.db")) as file:
+        file.execute("PRAGMA application_id = 0")
+    assert index.follow(collection, [version("a", 1)]) == 0
+    assert names(index, "cat") == ["a-0"]
 
 
 def test_no_record_exceeds_the_ceiling(collection, index):
@@ -347,3 +369,61 @@ def test_processes_may_follow_at_once(tmp_path):
     index = FtsWordIndex(path)
     assert len(names(index, "word7")) == 1
     index.close()
+
+
+# --- in line with a state -------------------------------------------------------------------------
+
+
+def test_a_state_holds_until_the_file_is_changed(collection, index):
+    write(collection, "a", "red")
+    assert not index.has("first")
+    index.follow(collection, [version("a", 1)], state="first")
+    assert index.has("first")
+    assert not index.has("second")
+    index.follow(collection, [version("a", 1)], state="second")
+    assert index.has("second")
+    assert not index.has("first")
+    index.follow(collection, [])
+    assert not index.has("second"), "it changed, and nobody said to what"
+
+
+def test_a_state_is_not_kept_where_another_process_changed_the_file(collection, tmp_path):
+    """It read the catalog before: what it took away the other one believes to be there."""
+    write(collection, "a", "red")
+    write(collection, "b", "blue")
+    both = [version("a", 1), version("b", 1)]
+    ours, theirs = (FtsWordIndex(tmp_path / "words.db") for _ in range(2))
+    ours.follow(collection, both)
+
+    class Slow:
+        """A collection whose records are read while the other process works."""
+
+        def get(self, ids, **options):
+            theirs.follow(collection, [version("a", 1, 2)])
+            return collection.get(ids, **options)
+
+    ours.follow(Slow(), [version("a", 1, 3), version("b", 1)], state="both")
+    assert not ours.has("both")
+    assert names(ours, "blue") == []
+    ours.follow(collection, both, state="both")
+    assert ours.has("both")
+    assert names(ours, "blue") == ["b-0"]
+    ours.close()
+    theirs.close()
+
+
+def test_a_file_of_before_states_is_taken_as_it_is(collection, tmp_path):
+    write(collection, "a", "red")
+    first = FtsWordIndex(tmp_path / "words.db")
+    first.follow(collection, [version("a", 1)], state="s")
+    first.close()
+    with sqlite3.connect(tmp_path / "words.db") as database:
+        database.execute("DROP TABLE state")
+    database.close()
+    again = FtsWordIndex(tmp_path / "words.db")
+    assert not again.has("s")
+    collection.calls.clear()
+    again.follow(collection, [version("a", 1)], state="s")
+    assert collection.calls == []
+    assert again.has("s")
+    again.close()

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from s3sync_dagster.model.source import AutoSync, DeleteMode
+from s3sync_dagster_tests.simulation.answers import WRONG
+from s3sync_dagster_tests.simulation.neighbours import NOT_YET
 from s3sync_dagster_tests.simulation.oracle import check, check_prompt
-from s3sync_dagster_tests.simulation.ports import FAULTS, REFUSED
-from s3sync_dagster_tests.simulation.world import KEYS, OTHER, SIDECARS, World
+from s3sync_dagster_tests.simulation.ports import FAULTS, LIE, REFUSED, REFUSES_ALL
+from s3sync_dagster_tests.simulation.world import KEYS, OTHER, PILLARS, SIDECARS, World
 from s3sync_dagster_tests.sources import s3_source
 
 SOURCE = s3_source(
@@ -37,7 +39,8 @@ def run_episode(seed: int, steps: int) -> World:
                 else:
                     world.put(key, content)
             world.sync_once()
-            check_prompt(world)
+            if not world.weather.lied and not world.away:
+                check_prompt(world)
         world.settle(events=chance.random() < 0.5)
         check(world)
     return world
@@ -60,6 +63,8 @@ def act(world: World, chance: random.Random) -> None:
     """Let one thing happen."""
     kind = chance.choices(list(ACTIONS), [weight for weight, _ in ACTIONS.values()])[0]
     ACTIONS[kind][1](world, chance)
+    if chance.random() < 0.1:
+        world.check_counts()
 
 
 def _put(world: World, chance: random.Random) -> None:
@@ -105,8 +110,56 @@ def _sidecar(world: World, chance: random.Random) -> None:
 def _forecast(world: World, chance: random.Random) -> None:
     kind = chance.choice(list(FAULTS))
     fault = chance.choice(FAULTS[kind])
+    if fault == LIE and world.source.mode is not DeleteMode.MIRROR:
+        return
     world.note(f"forecast {kind} {fault}")
     world.weather.forecast(kind, fault, after=chance.randrange(8))
+
+
+def _front(world: World, chance: random.Random) -> None:
+    """Let a service answer wrongly for a while."""
+    kind = chance.choice(list(WRONG))
+    faults = [*WRONG[kind], REFUSES_ALL] if kind == "chroma" else list(WRONG[kind])
+    fault, calls = chance.choice(faults), chance.choice([1, 5, 25])
+    world.note(f"a front of {kind}: {fault} x{calls}")
+    world.weather.front(kind, fault, calls=calls)
+
+
+def _person(world: World, chance: random.Random) -> None:
+    """Let somebody do something that the mirror mode answers alike whenever it comes."""
+    if world.source.mode is not DeleteMode.MIRROR:
+        return
+    names = [name for name in PEOPLE if name not in NOT_YET]
+    PEOPLE[chance.choices(names, [PEOPLE[name][0] for name in names])[0]][1](world, chance)
+
+
+PEOPLE = {
+    "rebuild --catalog": (2, lambda w, c: w.rebuild_catalog()),
+    "retry": (6, lambda w, c: w.retry()),
+    "rebuild": (3, lambda w, c: w.rebuild()),
+    "reindex": (3, lambda w, c: w.reindex()),
+    "pause": (3, lambda w, c: w.pause_source(paused=c.random() < 0.5)),
+    "verify": (3, lambda w, c: w.verify_and_fix()),
+    "delete": (1, lambda w, c: w.delete_source()),
+    "back up": (3, lambda w, c: w.back_up()),
+    "restore": (2, lambda w, c: w.restore()),
+}
+
+
+def _stranger(world: World, chance: random.Random) -> None:
+    """Let somebody else do something to a collection."""
+    if world.source.mode is DeleteMode.MIRROR:
+        can = [name for name in NEIGHBOURS if name not in NOT_YET]
+        NEIGHBOURS[chance.choice(can)](world, chance, chance.choice(["docs", OTHER]))
+
+
+NEIGHBOURS = {
+    "write by hand": lambda w, c, name: w.write_by_hand(name),
+    "write by others": lambda w, c, name: w.write_by_others(name),
+    "delete collection": lambda w, c, name: w.delete_collection(name),
+    "make collection anew": lambda w, c, name: w.make_collection_anew(name),
+    "rob collection": lambda w, c, name: w.rob_collection(name, c.randrange(100)),
+}
 
 
 def _ask(world: World, chance: random.Random) -> None:
@@ -141,7 +194,9 @@ def _configure(world: World, chance: random.Random) -> None:
     if chance.random() < 0.5:
         world.configure(exclude_globs=chance.choice([(), ("dir/*",)]))
     else:
-        world.configure(document_limit=chance.choice([None, None, 3]))
+        world.configure(
+            document_limit=chance.choice([None, None, 3 + len(world.pillars and PILLARS)])
+        )
 
 
 ACTIONS = {
@@ -166,4 +221,8 @@ ACTIONS = {
     "wait": (6, lambda w, c: w.wait(c.choice([1, 20, 70, 130, 1000]))),
     "house": (6, lambda w, c: w.keep_house()),
     "weather": (5, _forecast),
+    "front": (2, _front),
+    "person": (3, _person),
+    "stranger": (1, _stranger),
+    "jump": (1, lambda w, c: w.jump(c.choice([-86_400, -3600, -30, 30, 3600, 86_400]))),
 }  # fmt: skip

@@ -41,10 +41,10 @@ class Outside:
     def note(self, line: str) -> None:
         self.trace.append(line)
 
-    def release_dead(self, token: str) -> None:
+    def release_dead(self, token: str) -> bool:
         keys = self.catalog.batches.keys(token)
         self.lone_deaths.update(keys if len(keys) == 1 else ())
-        self.catalog.batches.release(token, died=True)
+        return self.catalog.batches.release(token, died=True)
 
     def put(self, key: str, content: str) -> None:
         self.note(f"put {key} {content!r}")

@@ -10,13 +10,16 @@ from s3sync_dagster.model.errors import (
     Throttled,
     Unavailable,
 )
+from s3sync_dagster_tests.simulation.answers import WRONG
 from s3sync_dagster_tests.simulation.worker import Killed, current, pause
 
+LIE = "accepted, not done"
+REFUSES_ALL = "refuses all"
 REFUSED = "REFUSED"
 """Records whose text holds this are refused by Chroma."""
 FAULTS = {
     "s3": ("error", "throttled", "denied"),
-    "chroma": ("error", "lost", "half"),
+    "chroma": ("error", "lost", "half", LIE),
     "embed": ("error",),
     "catalog": ("error", "lost"),
 }
@@ -28,17 +31,30 @@ class Weather:
 
     coming: dict[str, list[str]] = field(default_factory=dict)
     on: bool = True
+    lied: bool = False
+    """True once a service has accepted what it did not do: nobody but ``verify`` can know it."""
 
     def forecast(self, kind: str, fault: str, *, after: int = 0) -> None:
         """Let a call of this kind fail, after so many that do not."""
         self.coming.setdefault(kind, []).extend(["fine"] * after + [fault])
+
+    def next_is(self, kind: str, fault: str) -> bool:
+        """Return whether the next call of a kind meets this."""
+        waiting = self.coming.get(kind)
+        return self.on and bool(waiting) and waiting[0] == fault
 
     def take(self, kind: str) -> str:
         """Return what this call meets."""
         waiting = self.coming.get(kind)
         if not self.on or not waiting:
             return "fine"
-        return waiting.pop(0)
+        fault = waiting.pop(0)
+        self.lied = self.lied or fault == LIE
+        return fault
+
+    def front(self, kind: str, fault: str, *, calls: int) -> None:
+        """Let the next calls of a kind all fail in one way."""
+        self.coming.setdefault(kind, []).extend([fault] * calls)
 
 
 def call(weather: Weather, kind: str, name: str, action: Callable[[], Any]) -> Any:
@@ -51,6 +67,8 @@ def call(weather: Weather, kind: str, name: str, action: Callable[[], Any]) -> A
         raise Throttled("slow down", retry_after_seconds=3)
     if fault == "denied":
         raise AccessDenied(f"{name} is not allowed")
+    if fault in WRONG.get(kind, {}):
+        raise WRONG[kind][fault]()
     answer = action()
     if fault == "lost":
         raise Unavailable(f"the answer of {name} was lost", reason=f"{kind}_unavailable")
@@ -85,20 +103,34 @@ class SimStore:
 class SimCollections:
     """Collections whose writes may fail, be lost, be done by half, or come too late."""
 
-    def __init__(self, collections: Any, weather: Weather, is_late: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        collections: Any,
+        weather: Weather,
+        is_late: Callable[[], bool],
+        after_write: Callable[[str], None] = lambda _what: None,
+    ) -> None:
         self._collections, self._weather, self._is_late = collections, weather, is_late
+        self._after_write = after_write
 
     def open(self, name: str, **options: Any) -> Any:
         opened = call(
             self._weather, "chroma", "open", lambda: self._collections.open(name, **options)
         )
-        return _SimCollection(opened, self._weather, self._is_late)
+        return _SimCollection(opened, self._weather, self._is_late, self._after_write)
 
 
 class _SimCollection:
-    def __init__(self, collection: Any, weather: Weather, is_late: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        collection: Any,
+        weather: Weather,
+        is_late: Callable[[], bool],
+        after_write: Callable[[str], None],
+    ) -> None:
         self._collection, self._weather, self._is_late = collection, weather, is_late
-        self.name = collection.name
+        self._after_write = after_write
+        self.id, self.name = collection.id, collection.name
         self.write_limits = collection.write_limits
 
     def get(self, ids: Any, **options: Any) -> Any:
@@ -114,14 +146,17 @@ class _SimCollection:
             ]
             self._collection.upsert([records[place] for place in places], vectors[places])
 
+        if self._weather.next_is("chroma", REFUSES_ALL):
+            self._weather.take("chroma")
+            raise _refused([record.id for record in records])
         self._write("upsert", len(records), write)
         refused = [record.id for record in records if REFUSED in record.document]
         if refused:
-            error = RecordRejected("Chroma refused records")
-            error.record_ids = tuple(refused)
-            raise error
+            raise _refused(refused)
 
     def probe(self, vector: Any, **options: Any) -> None:
+        if self._weather.next_is("chroma", REFUSES_ALL):
+            raise _refused(["probe"])
         call(self._weather, "chroma", "probe", lambda: self._collection.probe(vector, **options))
 
     def update_metadata(self, ids: Any, metadatas: Any) -> None:
@@ -146,11 +181,36 @@ class _SimCollection:
             raise Unavailable("Chroma did not answer", reason="chroma_unavailable")
         if fault == "half":
             action(slice(0, number // 2))
+            self._after_write(name)
             raise Unavailable("Chroma did not answer", reason="chroma_unavailable")
-        action(slice(0, number))
+        if fault in WRONG["chroma"]:
+            raise WRONG["chroma"][fault]()
+        if fault != LIE:
+            action(slice(0, number))
+        self._after_write(name)
         if fault == "lost":
             raise Unavailable("the answer was lost", reason="chroma_unavailable")
         pause(f"after {name}")
+
+
+class SimQueue:
+    """A queue that looks whether what is acknowledged is committed."""
+
+    def __init__(self, queue: Any, safety: Any) -> None:
+        self._queue, self._safety = queue, safety
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queue, name)
+
+    def delete(self, messages: Any) -> Any:
+        self._safety.check_acknowledged([message.body for message in messages])
+        return self._queue.delete(messages)
+
+
+def _refused(ids: Any) -> RecordRejected:
+    error = RecordRejected("Chroma refused records")
+    error.record_ids = tuple(ids)
+    return error
 
 
 class SimEmbedder:
@@ -169,14 +229,15 @@ class SimEmbedder:
 class SimCatalog:
     """A catalog each of whose transactions a worker may not live to see, or to hear of."""
 
-    def __init__(self, catalog: Any, weather: Weather) -> None:
-        for table in ("listings", "batches", "documents", "work"):
-            setattr(self, table, _SimTable(getattr(catalog, table), table, weather))
+    def __init__(self, catalog: Any, weather: Weather, safety: Any) -> None:
+        for table in ("listings", "batches", "documents", "collections", "work"):
+            setattr(self, table, _SimTable(getattr(catalog, table), table, weather, safety))
 
 
 class _SimTable:
-    def __init__(self, table: Any, name: str, weather: Weather) -> None:
+    def __init__(self, table: Any, name: str, weather: Weather, safety: Any) -> None:
         self._table, self._name, self._weather = table, name, weather
+        self._safety = safety
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._table, name)
@@ -185,7 +246,15 @@ class _SimTable:
         def transaction(*arguments: Any, **options: Any) -> Any:
             worker = current()
             kind = "nothing" if worker is not None and worker.pinned else "catalog"
-            return call(self._weather, kind, label, lambda: method(*arguments, **options))
+
+            def act() -> Any:
+                answer = method(*arguments, **options)
+                if name == "record_events":
+                    told = [ref.key for ref, _ in options["upserts"]]
+                    self._safety.note_recorded([*told, *options["sync"], *options["remove"]])
+                return answer
+
+            return call(self._weather, kind, label, act)
 
         return transaction
 

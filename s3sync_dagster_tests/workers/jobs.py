@@ -1,10 +1,12 @@
 """Functions that tests run in workers: good ones, greedy ones, dying ones."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster.workers import replies
 
 PRELOAD = {"loaded_modules": ("colorsys",)}
+REUSED = ("do_again", "spend_seconds")
+_seen: list[str] = []
 
 
 def add(left: int, right: int = 0) -> int:
@@ -141,3 +145,37 @@ def ignore_sigterm_and_sleep() -> None:
 
 def parent_pids() -> tuple[int, int]:
     return os.getpid(), os.getppid()
+
+
+def do_again(deed: str = "") -> tuple[int, list[str]]:
+    """Serve one of many calls; returns the process and what was done in it before."""
+    before = [*_seen]
+    _seen.append(deed)
+    if deed == "leave a file":
+        (Path(os.environ["TMPDIR"]) / "left behind").write_text("x")
+    elif deed == "leave a program":
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    elif deed == "leave a thread":
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    elif deed == "leave memory":
+        _seen.append("x" * (200 * 1024**2))
+    elif deed == "fail":
+        raise ValueError
+    elif deed == "refuse":
+        raise UnreadableFile("half a file", reason="damaged")
+    elif deed == "die" or deed == "die of others" and before:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif deed == "take memory of others" and before:
+        fill_memory(600 * 1024**2)
+    elif deed == "sleep":
+        time.sleep(60)
+    return os.getpid(), [one[:50] for one in before]
+
+
+def spend_seconds(seconds: float) -> tuple[int, float]:
+    """Spend processor time; returns the process, and how much it had left when it began."""
+    left = resource.getrlimit(resource.RLIMIT_CPU)[0] - time.process_time()
+    ends_at = time.process_time() + seconds
+    while time.process_time() < ends_at:
+        pass
+    return os.getpid(), left

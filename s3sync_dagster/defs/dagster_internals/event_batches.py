@@ -11,8 +11,6 @@ from dagster._core.events import (
     generate_event_batch_id,
 )
 
-from s3sync_dagster.defs.dagster_internals.sqlite_storage import BatchingEventLog
-
 T = TypeVar("T")
 
 
@@ -37,6 +35,10 @@ def plan_partitions(
     For Dagster a partition has failed when it was planned in a run that failed and has no later
     materialisation.
     """
+    from s3sync_dagster.defs.dagster_internals.sqlite_storage import (  # noqa: PLC0415 (runs only)
+        BatchingEventLog,
+    )
+
     together = isinstance(context.instance.event_log_storage, BatchingEventLog)
     for partition, batch in _numbered(partitions):
         context.instance.report_dagster_event(

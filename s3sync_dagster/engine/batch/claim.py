@@ -39,7 +39,8 @@ def claim_group(parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledg
         (document.collection_name, document.document_id)
         for one in group.writes
         for document in one.deed.decision.facts.documents
-        if document.etag is not None
+        # In another collection of the same name these ids may be somebody else's.
+        if document.etag is not None and document.collection_id == group.collection.id
     }
     name = group.collection.name
     new = [one.document_id for one in group.writes if (name, one.document_id) not in committed]
@@ -51,7 +52,9 @@ def claim_group(parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledg
             ledger.refuse(one.key, name, refusal)
         else:
             free.append(one)
-    intents = [_intent(one, found.get(one.document_id, _NOTHING)) for one in free]
+    intents = [
+        _intent(one, group.collection.id, found.get(one.document_id, _NOTHING)) for one in free
+    ]
     answers = parts.catalog.documents.claim(lease.token, parts.source, intents)
     claimed: list[Write] = []
     for one, answer in zip(free, answers, strict=True):
@@ -66,11 +69,12 @@ def claim_group(parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledg
     return claimed
 
 
-def _intent(one: Write, found: Found) -> Intent:
+def _intent(one: Write, collection_id: str, found: Found) -> Intent:
     return Intent(
         key=one.key,
         target=one.target,
         document_id=one.document_id,
+        collection_id=collection_id,
         count=len(one.records),
         metadata_keys=metadata_keys(one.records),
         found=found.count,

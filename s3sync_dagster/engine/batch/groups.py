@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.keys import document_id
+from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.plan import WritePlan, record_ids
 from s3sync_dagster.core.record_limits import validate_user_metadata
 from s3sync_dagster.core.records import build_records
@@ -92,7 +93,7 @@ def build_write(source: Source, deed: Deed, target: Target, chunks: Sequence[Chu
     """
     ref = deed.decision.facts.ref
     assert ref is not None, "a key without its object reached the write"
-    metadata = {**source.metadata, **target.metadata}
+    metadata = {**with_path_metadata(source, deed.key), **target.metadata}
     try:
         validate_user_metadata(metadata)
     except RecordRejected as error:  # not the bytes' fault: it ends when the metadata change

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.patience import Patience
@@ -15,7 +16,11 @@ from s3sync_dagster.engine.ports import (
     ObjectStore,
     WorkerPool,
 )
+from s3sync_dagster.engine.retry import call_patiently
+from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import Source
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -50,6 +55,19 @@ class BatchParts:
     report: Callable[[Sequence[KeyOutcome]], None] = lambda _outcomes: None
     log: Callable[[str], None] = lambda _line: None
     tally: Tally = field(default_factory=Tally)
+
+    def ask_bucket(self, question: Callable[[], T]) -> T | None:
+        """Return what the bucket says of a key, asked patiently; None when it has no such key.
+
+        Raises:
+            S3SyncError: the bucket could not be asked, or is missing itself.
+        """
+        try:
+            return call_patiently(question, self.patience, self.clock)
+        except NotFound as error:
+            if error.reason == "bucket_not_found":
+                raise
+            return None
 
     def now(self) -> float:
         """Return POSIX seconds."""

@@ -15,36 +15,42 @@ from s3sync_dagster.core.decision import (
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.facts import (
     KeyFacts,
+    at_stake,
     listed_as_gone,
     needs_head,
+    told_by_head_alone,
     told_ref,
-    told_removed,
 )
 from s3sync_dagster.core.guard import FEW_DOCUMENTS, needs_approval
 from s3sync_dagster.core.selection import decide, require_inside_prefix
-from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE, NOT_PROVEN, TRIES_ALONE, keeps_its_mark
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.sidecars import apply_sidecars, read_sidecar
-from s3sync_dagster.engine.retry import call_patiently
+from s3sync_dagster.engine.identity import check_collections
 from s3sync_dagster.engine.unexpected import unexpected_error
-from s3sync_dagster.model.errors import NotFound, S3SyncError, Unavailable
+from s3sync_dagster.model.errors import S3SyncError, Unavailable
 from s3sync_dagster.model.object import ObjectRef
 
 
-def read_batch(parts: BatchParts, lease: Lease, begun: set[str]) -> list[Deed]:
+def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
     """Read and extract the keys that the batch holds; keys not begun in time go back.
 
     Args:
         parts: the batch's.
         lease: of the batch.
-        begun: takes the keys whose attempt is counted.
 
     Raises:
         LeaseLost: another batch took over.
     """
-    until = parts.clock.monotonic() + parts.take_seconds
+    until, begun = parts.clock.monotonic() + parts.take_seconds, set[str]()
+    # Before the catalog is believed that a key is as it should be.
+    check_collections(
+        parts.source,
+        catalog=parts.catalog,
+        collections=lambda: parts.collections,
+        log=parts.log,
+    )
     found = parts.catalog.work.load(lease.token)
     first = [facts for facts in found if facts.is_sidecar]
     deeds = _guarded(parts, _read_all(parts, lease, first, begun, until=until))
@@ -60,34 +66,33 @@ def _guarded(parts: BatchParts, deeds: list[Deed]) -> list[Deed]:
     """Hold removals back that a HEAD alone tells, where they are many: a listing has to say so.
 
     A bucket that was emptied, or another one in its place, answers 404 to every key: also where
-    they are few of the source's documents, most of what a batch asks for is missing then.
+    they are few of the source's documents, most of what a batch asks for is missing then. What
+    went like that in the batches before counts as well.
     """
-    at_stake = {deed.key: _at_stake(deed.decision.facts) for deed in deeds}
+    stakes = {deed.key: at_stake(deed.decision.facts) for deed in deeds}
     doubtful = {
         deed.key
         for deed in deeds
         if deed.end.verdict == "gone"
-        and at_stake[deed.key]
-        and not listed_as_gone(deed.decision.facts)
-        and not told_removed(deed.decision.facts)
+        and stakes[deed.key]
+        and told_by_head_alone(deed.decision.facts)
     }
-    if len(doubtful) < FEW_DOCUMENTS:
+    if not doubtful:
         return deeds
-    going = sum(at_stake[key] for key in doubtful)
-    mostly = 2 * len(doubtful) > sum(number > 0 for number in at_stake.values())
+    before = parts.catalog.documents.removed_by_heads(parts.source.id)
+    if len(doubtful) + before < FEW_DOCUMENTS:
+        return deeds
+    going = sum(stakes[key] for key in doubtful)
+    mostly = 2 * len(doubtful) > sum(number > 0 for number in stakes.values())
     total = parts.catalog.documents.count(parts.source.id)
-    if not mostly and not needs_approval(min(going, total), total=total):
+    if not (mostly and len(doubtful) >= FEW_DOCUMENTS) and not needs_approval(
+        before + min(going, total), total=before + total
+    ):
         return deeds
     return [
         Deed(decision=hold_back(deed.decision.facts), ms=deed.ms) if deed.key in doubtful else deed
         for deed in deeds
     ]
-
-
-def _at_stake(facts: KeyFacts) -> int:
-    """Return how many documents would go; one on its way out already had its evidence."""
-    staying = sum(one.phase is not DocumentPhase.REMOVING for one in facts.documents)
-    return staying + (facts.own_sidecar is not None)
 
 
 def _read_all(
@@ -181,13 +186,8 @@ def learn(parts: BatchParts, facts: KeyFacts) -> KeyFacts:
     if told is not None and not needs_head(facts, told, parts.source):
         limit_met = facts.object is not None and facts.object.skip_reason == "document_limit"
         return replace(facts, ref=told, limit_met=limit_met)
-    try:
-        ref = call_patiently(lambda: parts.store.head(facts.key), parts.patience, parts.clock)
-    except NotFound as error:
-        if error.reason == "bucket_not_found":
-            raise
-        return replace(facts, gone=True)
-    return _with_ref(parts, facts, ref)
+    ref = parts.ask_bucket(lambda: parts.store.head(facts.key))
+    return replace(facts, gone=True) if ref is None else _with_ref(parts, facts, ref)
 
 
 def _read_object(parts: BatchParts, decision: Decision) -> Deed:
@@ -196,15 +196,10 @@ def _read_object(parts: BatchParts, decision: Decision) -> Deed:
     The deed of what fails after the GET names the version that the GET gave.
     """
     source, facts = parts.source, decision.facts
-    try:
-        body = call_patiently(
-            lambda: parts.store.read(facts.key, max_size_bytes=source.max_size_bytes),
-            parts.patience,
-            parts.clock,
-        )
-    except NotFound as error:
-        if error.reason == "bucket_not_found":
-            raise
+    body = parts.ask_bucket(
+        lambda: parts.store.read(facts.key, max_size_bytes=source.max_size_bytes)
+    )
+    if body is None:
         return Deed(decision=decision, gone=True)
     try:
         if body.ref.etag != decision.facts.etag:

@@ -2,19 +2,14 @@
 
 from collections.abc import Sequence
 
-from s3sync_dagster.core.plan import record_ids
 from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.engine.batch.blame import beside_the_bytes
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
+from s3sync_dagster.engine.own_records import ids_to_delete
 from s3sync_dagster.engine.ports import CollectionPort
-from s3sync_dagster.model.errors import (
-    FixConfiguration,
-    FixInput,
-    LeaseLost,
-    NotFound,
-    S3SyncError,
-)
+from s3sync_dagster.model.errors import LeaseLost, NotFound, S3SyncError
 
 DOCUMENTS_AT_ONCE = 200
 
@@ -40,11 +35,8 @@ def remove_doomed(parts: BatchParts, lease: Lease, ledger: Ledger) -> None:
                 _remove(parts, lease, ledger, name, [document for _, document in part])
             except LeaseLost:
                 raise
-            except FixInput as error:  # no bytes are at fault where ids are deleted
-                refused = FixConfiguration(error.message, reason=error.reason)
-                keys.update({key: refused for key, _ in part})
             except S3SyncError as error:
-                keys.update({key: error for key, _ in part})
+                keys.update({key: beside_the_bytes(error) for key, _ in part})
     for key, error in keys.items():
         ledger.settle_removed(key, error)
 
@@ -58,13 +50,9 @@ def _remove(
 ) -> None:
     held = parts.catalog.documents.claim_removal(lease.token, parts.source.id, documents)
     parts.at("claimed_removal")
-    names = [
-        name
-        for document in held
-        for name in record_ids(document.document_id, 0, max(document.high_water, document.count))
-    ]
     collection = _open(parts, collection_name)
     if collection is not None:
+        names = ids_to_delete(collection, held)
         step = collection.write_limits.max_records
         for start in range(0, len(names), step):
             lease.require()

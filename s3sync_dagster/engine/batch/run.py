@@ -5,7 +5,6 @@ One order of steps for all that work on a batch: Dagster's ops, ``sync`` and the
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 from s3sync_dagster.core.decision import Decision
 from s3sync_dagster.core.deed import Deed
@@ -57,9 +56,8 @@ class BatchRun:
         self._lease, self._source = lease, source
         self._catalog, self._clock, self._patience = catalog, clock, patience
         self._open_parts = open_parts
-        self._begun: set[str] = set()
         self._parts: BatchParts | None = None
-        self._cuts: Cuts = {}
+        self._cuts: Cuts | None = None
         self.deeds: list[Deed] = []
         """What was read, from ``extract`` on."""
 
@@ -73,13 +71,14 @@ class BatchRun:
         """Read the objects that need work and extract their text."""
         with self._all_or_none():
             self._parts = self._open_parts()
-            self.deeds = read_batch(self._parts, self._lease, self._begun)
+            self.deeds = read_batch(self._parts, self._lease)
 
     def chunk(self) -> int:
-        """Have the documents cut; returns how many."""
-        with self._all_or_none():
-            self._cuts = cut_batch(self.parts, self.deeds)
-        return len(self._cuts)
+        """Have the documents cut, once; returns how many."""
+        if self._cuts is None:
+            with self._all_or_none():
+                self._cuts = cut_batch(self.parts, self.deeds)
+        return len(self._cuts or ())
 
     def upsert(self) -> None:
         """Bring the collections in line with the keys, settle each key and end the batch.
@@ -88,14 +87,14 @@ class BatchRun:
         too that ended in an error: whoever owns their documents now is told not to trust them.
         """
         with self._all_or_none():
-            parts, lease = self.parts, self._lease
+            parts, lease, cuts = self.parts, self._lease, self._cuts or {}
             ledger = Ledger(parts, lease, self.deeds)
             try:
                 for deed in self.deeds:
                     if not deed.writing and not ledger.doomed(deed.key):
                         ledger.settle(deed.key)
                 ledger.flush()
-                Writer(parts, lease, ledger, self._cuts).write()
+                Writer(parts, lease, ledger, cuts).write()
                 remove_doomed(parts, lease, ledger)
                 ledger.flush()
                 self._catalog.batches.finish(lease.token)
@@ -103,7 +102,7 @@ class BatchRun:
                 ledger.distrust_begun()
                 raise
             finally:
-                for cut in self._cuts.values():  # nobody will ask for those that are left
+                for cut in cuts.values():  # nobody will ask for those that are left
                     cut.cancel()
 
     @contextmanager
@@ -120,10 +119,6 @@ class BatchRun:
         """Settle the keys that the batch still holds; each counts an attempt."""
         token = self._lease.token
         try:
-            left = [
-                replace(facts, begun=facts.key in self._begun)
-                for facts in self._catalog.work.load(token)
-            ]
             outcomes = [
                 outcome_of(
                     Deed(decision=Decision(facts=facts, verdict="fail", error=error)),
@@ -133,9 +128,8 @@ class BatchRun:
                     now=self._clock.now().timestamp(),
                     chance=self._clock.random,
                 )
-                for facts in left
+                for facts in self._catalog.work.load(token)
             ]
-            self._catalog.batches.begin(token, [one.key for one in left if not one.begun])
             self._catalog.documents.commit(token, self._source, outcomes=outcomes)
             self._catalog.batches.finish(token)
         except Exception as second:  # noqa: BLE001  (the lease ends by itself then)

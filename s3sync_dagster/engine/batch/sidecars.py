@@ -8,8 +8,7 @@ from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.facts import SidecarChange, SidecarState
 from s3sync_dagster.core.sidecar import MAX_SIDECAR_BYTES, parse_sidecar
 from s3sync_dagster.engine.batch.parts import BatchParts
-from s3sync_dagster.engine.retry import call_patiently
-from s3sync_dagster.model.errors import InvalidSidecar, LimitExceeded, NotFound, S3SyncError
+from s3sync_dagster.model.errors import InvalidSidecar, LimitExceeded, S3SyncError
 from s3sync_dagster.model.source import Source
 
 
@@ -21,23 +20,19 @@ def read_sidecar(parts: BatchParts, decision: Decision) -> Deed:
     """
     facts, source = decision.facts, parts.source
     try:
-        body = call_patiently(
-            lambda: parts.store.read(facts.key, max_size_bytes=MAX_SIDECAR_BYTES),
-            parts.patience,
-            parts.clock,
+        body = parts.ask_bucket(
+            lambda: parts.store.read(facts.key, max_size_bytes=MAX_SIDECAR_BYTES)
         )
-    except NotFound as error:
-        if error.reason == "bucket_not_found":
-            raise
-        if facts.own_sidecar is None or not_there(facts).held_back:
-            return Deed(decision=decision, gone=True)
-        change = SidecarChange(sidecar_key=facts.key, now=None, before=facts.own_sidecar)
-        return Deed(decision=decision, gone=True, sidecar=change)
     except LimitExceeded:
         raise InvalidSidecar(
             f"sidecar {facts.key!r} cannot be followed: at most {MAX_SIDECAR_BYTES} bytes are read",
             reason="too_large",
         ) from None
+    if body is None:
+        if facts.own_sidecar is None or not_there(facts).held_back:
+            return Deed(decision=decision, gone=True)
+        change = SidecarChange(sidecar_key=facts.key, now=None, before=facts.own_sidecar)
+        return Deed(decision=decision, gone=True, sidecar=change)
     content = body.content if isinstance(body.content, bytes) else body.content.read_bytes()
     decision = replace(decision, facts=replace(facts, ref=body.ref), reason="sidecar")
     try:

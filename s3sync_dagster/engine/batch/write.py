@@ -11,13 +11,18 @@ from dataclasses import replace
 from s3sync_dagster.core.intent import DocumentCommit
 from s3sync_dagster.core.plan import plan_writes, result_of
 from s3sync_dagster.core.state import Target
-from s3sync_dagster.engine.batch.blame import refusal_of_collection, refusal_of_model
+from s3sync_dagster.engine.batch.blame import (
+    beside_the_bytes,
+    refusal_of_collection,
+    refusal_of_model,
+)
 from s3sync_dagster.engine.batch.claim import claim_group
 from s3sync_dagster.engine.batch.cut import Cuts
 from s3sync_dagster.engine.batch.groups import Write, WriteGroup, build_write, fill_groups
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
+from s3sync_dagster.engine.identity import meet_collection
 from s3sync_dagster.engine.unexpected import unexpected_error
 from s3sync_dagster.model.errors import FixInput, LeaseLost, S3SyncError
 
@@ -64,9 +69,14 @@ class Writer:
                     database=source.database_name,
                     embedder=self._parts.embedder,
                 )
+                # Before anything of it is claimed: what a document says of another collection of
+                # this name is not to be planned with.
+                meet_collection(
+                    source, collection, catalog=self._parts.catalog, log=self._parts.log
+                )
             except S3SyncError as error:
                 for key, _target in pairs:
-                    self._ledger.fail(key, error)
+                    self._ledger.fail(key, beside_the_bytes(error))
                 continue
             yield from fill_groups(collection, self._writes(pairs))
 
@@ -94,7 +104,7 @@ class Writer:
         except LeaseLost:
             raise
         except S3SyncError as error:
-            self._fail(group, error)
+            self._fail(group, beside_the_bytes(error))
             return []
         self._parts.at("claimed")
         planned = tuple(
@@ -151,7 +161,10 @@ class Writer:
         for start in range(0, len(deletes), step):
             self._begin(group)
             at("before_delete")
-            collection.delete(deletes[start : start + step])
+            try:
+                collection.delete(deletes[start : start + step])
+            except FixInput as error:
+                raise beside_the_bytes(error) from None
             tally.chunks_deleted += len(deletes[start : start + step])
             at("deleted")
         return group

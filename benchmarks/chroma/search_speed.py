@@ -1,0 +1,195 @@
+"""What a hybrid question costs beside its model and Chroma, as a collection grows.
+
+    python benchmarks/chroma/search_speed.py [--records 10000 100000] [--questions 60]
+
+Records of 630 characters and more whose words fall off as those of language do, ten to a document,
+in a real catalog (SQLite) and a real word index. The collection is a stand-in that costs next to
+nothing, so what is measured is ours: filling the index, following the catalog, words, fusion.
+CPU-seconds of this process; p95 is over the questions.
+"""
+
+import argparse
+import itertools
+import random
+import tempfile
+import time
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.catalog.tables import documents
+from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.hybrid import Searcher
+from s3sync_dagster.engine.ports import StoredRecord
+from s3sync_dagster.model.document import Hit
+from s3sync_dagster.ports.word_index import FtsWordIndex
+from s3sync_dagster.search import follow_catalog
+
+CHUNKS = 10
+"""Records of a document."""
+WORDS = 95
+"""Of a record: about 630 characters."""
+VOCABULARY = 60_000
+HOME = {"tenant": "default_tenant", "database": "default_database"}
+COMMON = ("the", "of", "and", "to", "in", "is", "for", "that", "with", "as")
+
+
+class Language:
+    """Words by Zipf's law, the same for a seed."""
+
+    def __init__(self, seed: int) -> None:
+        draw = random.Random(seed)
+        letters = "etaoinshrdlucmfwypvbgk"
+        self.words = [
+            *COMMON,
+            *("".join(draw.choices(letters, k=draw.randint(4, 9))) for _ in range(VOCABULARY)),
+        ]
+        weights = [1 / (rank + 3) for rank in range(len(self.words))]
+        self.cumulative = list(itertools.accumulate(weights))
+
+    def text(self, number: int) -> str:
+        draw = random.Random(number)
+        return " ".join(draw.choices(self.words, cum_weights=self.cumulative, k=WORDS))
+
+    def question(self, number: int) -> str:
+        """A question as people ask: three of ten words are common, some are rare."""
+        draw = random.Random(-number - 1)
+        rare = draw.choices(self.words[10:], k=3)
+        frequent = draw.choices(self.words, cum_weights=self.cumulative, k=5)
+        return " ".join([*frequent, *rare, "what", "is"])
+
+
+class Collection:
+    """Texts in memory, and nearest records by chance."""
+
+    name = "docs"
+
+    def __init__(self, language: Language, records: int) -> None:
+        self.texts = [language.text(n) for n in range(records)]
+        self.records = records
+
+    def get(self, ids, *, documents=False, vectors=False):
+        return {name: self._record(name, documents=documents) for name in ids}
+
+    def query(self, vector, *, limit=10, where=None):
+        numbers = random.Random(vector).sample(range(self.records), limit)
+        return [
+            Hit(
+                id=f"d{n // CHUNKS}-{n % CHUNKS}",
+                document=f"near {n}",
+                metadata={},
+                score=1 - rank / 100,
+            )
+            for rank, n in enumerate(numbers)
+        ]
+
+    def _record(self, name: str, *, documents: bool) -> StoredRecord:
+        document, _, chunk = name[1:].rpartition("-")
+        number = int(document) * CHUNKS + int(chunk)
+        return StoredRecord(
+            id=name,
+            document=self.texts[number] if documents else None,
+            metadata={"document_key": f"docs/part-{int(document) % 100}/{document}.md"},
+        )
+
+
+class Embedder:
+    """A question's vector is its words: the model is not what is measured."""
+
+    def embed_query(self, text: str):
+        return text
+
+
+def fill_catalog(catalog, records: int) -> None:
+    """Write the rows of documents that a sync of as many records would leave."""
+    rows = [
+        {
+            "source_id": "source",
+            "object_key": f"docs/{n}.md",
+            "tenant": HOME["tenant"],
+            "database_name": HOME["database"],
+            "collection_name": "docs",
+            "document_id": f"d{n}",
+            "metadata": {},
+            "owner": "source",
+            "phase": "clean",
+            "etag": f"{n:032x}",
+            "fingerprint": "f",
+            "chunks": CHUNKS,
+            "high_water": CHUNKS,
+            "digests": b"x" * 32 * CHUNKS,
+            "metadata_keys": [],
+            "indexed_at": 1.7e9 + n,
+        }
+        for n in range(records // CHUNKS)
+    ]
+    with catalog.database.write() as tx:
+        for start in range(0, len(rows), 2000):
+            tx.execute(sa.insert(documents), rows[start : start + 2000])
+
+
+def spent(function, *arguments):
+    """Return what a call gives, and its CPU-milliseconds."""
+    began = time.process_time()
+    answer = function(*arguments)
+    return answer, 1000 * (time.process_time() - began)
+
+
+def quantile(values, share):
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+def measure(records: int, questions: int) -> dict[str, float]:
+    language = Language(7)
+    collection = Collection(language, records)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "words.db")
+        catalog = open_catalog(f"sqlite:///{folder}/catalog.db", clock=Clock())
+        fill_catalog(catalog, records)
+        index = FtsWordIndex(path)
+
+        def follow() -> None:
+            follow_catalog(index, collection, catalog.database, **HOME)
+
+        _, build = spent(follow)
+        found = {
+            "index, CPU-ms a record": build / records,
+            "index, KB a record": path.stat().st_size / records / 1000,
+        }
+        quiet = [spent(follow)[1] for _ in range(9)]
+        found["follow, nothing changed, CPU-ms"] = quantile(quiet, 0.5)
+        searcher = Searcher(collection, Embedder(), index)
+        asked = [language.question(n) for n in range(questions)]
+        words = [spent(lambda q=q: index.search(q, limit=50))[1] for q in asked]
+        ceilings = [spent(index.ceiling, q)[1] for q in asked]
+        whole = [spent(lambda q=q: searcher.search(q, limit=10))[1] for q in asked]
+        for name, values in (("words", words), ("rarity", ceilings), ("question", whole)):
+            found[f"{name}, median CPU-ms"] = quantile(values, 0.5)
+            found[f"{name}, p95 CPU-ms"] = quantile(values, 0.95)
+        found["question with follow, p95 CPU-ms"] = quantile(whole, 0.95) + quantile(quiet, 0.95)
+        index.close()
+        catalog.close()
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--records", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--questions", type=int, default=60)
+    chosen = parser.parse_args()
+    results = [measure(records, chosen.questions) for records in chosen.records]
+    grows = len(results) > 1
+    print(
+        f"| | {' | '.join(f'{n:,} records' for n in chosen.records)} |{' grows |' if grows else ''}"
+    )
+    print("|---|" + "---|" * (len(results) + grows))
+    for name in results[0]:
+        cells = [f"{one[name]:.3f}" if one[name] < 1 else f"{one[name]:.1f}" for one in results]
+        if grows:
+            cells.append(f"x {results[-1][name] / max(results[0][name], 1e-9):.1f}")
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""What an agent reaches: the sources and collections of one tenant, or of one's own machine."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from s3sync_dagster.core.state import SourceRow
+from s3sync_dagster.engine.hybrid import Ranking
+from s3sync_dagster.engine.ports import CollectionPort
+from s3sync_dagster.model.document import Hit
+from s3sync_dagster.model.errors import NotFound
+from s3sync_dagster.search import opened, search
+from s3sync_dagster.wiring import Parts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A search as an agent asks for it."""
+
+    words: str
+    collection: str
+    database: str | None
+    where: Mapping[str, Any] | None
+    limit: int
+    ranking: Ranking
+    context: int
+    group: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """That of one's own machine; the API has one for each caller, with its limits."""
+
+    parts: Parts
+    tenant: str | None = None
+    """None: of all tenants."""
+
+    def sources(self) -> list[SourceRow]:
+        """Return the sources, oldest first; those that are being deleted are gone."""
+        rows = self.parts.catalog.sources.rows(tenant=self.tenant)
+        return [row for row in rows if row.deleting is None]
+
+    def source(self, name: str) -> SourceRow:
+        """Return the source of a name or id. Raises ``NotFound``, alike for another tenant's."""
+        for row in self.sources():
+            if name in (row.source.name, row.source.id):
+                return row
+        raise NotFound(
+            f"There is no source {name!r}; list_sources names those there are.",
+            reason="source_not_found",
+        )
+
+    def search(self, question: Question) -> list[Hit]:
+        """Return hits as ``search.search`` does, which says what it raises."""
+        return search(
+            self.parts,
+            question.words,
+            collection=question.collection,
+            tenant=self.tenant,
+            database=question.database,
+            where=question.where,
+            limit=question.limit,
+            ranking=question.ranking,
+            context=question.context,
+            group=question.group,
+        )
+
+    @contextmanager
+    def collection(self, name: str, *, tenant: str, database: str) -> Iterator[CollectionPort]:
+        """Give a collection, to read its records."""
+        with opened(
+            self.parts, name, tenant=tenant, database=database, ranking="dense"
+        ) as searcher:
+            yield searcher.collection

@@ -1,0 +1,168 @@
+"""Hits, documents and sources as short text for a model: what it is, where it stands, a link."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from s3sync_dagster.agents.budget import cut, line, quoted, shares
+from s3sync_dagster.catalog.views import SourceCounts
+from s3sync_dagster.core.state import ListingRow, SourceRow
+from s3sync_dagster.explaining import Explained
+from s3sync_dagster.model.document import Hit
+from s3sync_dagster.model.source import Source
+
+COPIES = 3
+"""Other places of the same text that are named."""
+METADATA_CHARACTERS = 300
+"""Of a user's own metadata on a hit."""
+ERROR_CHARACTERS = 500
+_OURS = frozenset(
+    (
+        "chunk_strategy",
+        "custom_id",
+        "document_key",
+        "document_key_sha256",
+        "end_col",
+        "end_line",
+        "heading_path",
+        "language",
+        "page",
+        "start_col",
+        "start_line",
+        "symbol",
+        "version_key",
+        "version_key_sha256",
+    )
+)
+"""Metadata that is shown otherwise, or tells an agent nothing."""
+
+
+def show_hits(hits: Sequence[Hit], sources: Mapping[str, Source], *, most: int) -> str:
+    """Return hits with their texts, each cut to its share of ``most`` characters."""
+    if not hits:
+        return "No hits. Other words, another collection or no filter may find something."
+    heads = [_head(place, hit, sources) for place, hit in enumerate(hits, 1)]
+    bodies = [_body(hit) for hit in hits]
+    note = " (cut; read_document has the rest)"
+    begin = f"{len(hits)} hits, best first. Lines with '| ' are text of documents.\n"
+    left = most - len(begin) - sum(len(head) + len(note) + 3 for head in heads)
+    dropped = 0
+    while len(heads) > 1 and left < 80 * len(heads):  # better fewer hits than no text
+        left += len(heads.pop()) + len(note) + 3
+        bodies.pop()
+        dropped += 1
+    if dropped:
+        begin = f"{len(heads)} of {begin}"
+        left -= 12
+    parts = [begin]
+    for head, body, share in zip(
+        heads, bodies, shares([len(b) for b in bodies], left), strict=True
+    ):
+        shown = cut(body, share)
+        parts.append(f"{head}{note if len(shown) < len(body) else ''}\n{shown}\n")
+    return "\n".join(parts)[:most]
+
+
+def show_key(key: str) -> str:
+    """Return an object's key as a tool takes it; as JSON where it has what no line may hold."""
+    return key if key.isprintable() else json.dumps(key)
+
+
+def show_source(row: SourceRow, counts: SourceCounts, listing: ListingRow | None) -> str:
+    """Return a source's collection, its objects by state and its newest listing."""
+    source = row.source
+    states = [f"{counts.objects} objects", f"{counts.indexed} indexed"]
+    states += [
+        f"{number} {word}"
+        for word, number in (
+            ("pending", counts.pending),
+            ("processing", counts.processing),
+            ("skipped", sum(counts.skipped.values())),
+            ("outdated", counts.outdated),
+        )
+        if number
+    ]
+    if counts.failed:
+        reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(counts.failed.items()))
+        states.append(f"{sum(counts.failed.values())} failed ({reasons})")
+    paused = ", paused" if row.paused else ""
+    shown = (
+        f"{source.name}: {line(source.place.address())} -> collection {source.collection_name}"
+        f" (database {source.database_name}, tenant {source.tenant}){paused}\n"
+        f"  {', '.join(states)}; {counts.documents} documents in {counts.chunks} chunks; "
+        f"model {source.embedding.kind}"
+    )
+    if listing is not None and listing.state in ("failed", "blocked", "running"):
+        shown += f"\n  newest listing: {listing.state}"
+        if listing.state == "blocked":
+            shown += f"; {listing.gone} removals wait for an approval by a person"
+    return shown
+
+
+def show_explained(source: Source, key: str, found: Explained) -> str:
+    """Return why a source takes an object or not, and what became of it."""
+    row = found.row
+    state = row.state if row else "unknown: the source has not seen it, or it is gone"
+    reason = f" ({row.reason})" if row and row.reason else ""
+    chunks = f", {row.chunks} chunks" if row and row.chunks else ""
+    lines = [f"{source.name}: {state}{reason}{chunks}"]
+    lines += [f"  {line(sentence)}" for sentence in found.decision]
+    if row and row.error:
+        lines.append(f"  {cut(line(row.error), ERROR_CHARACTERS)}")
+    link = source.place.link(key)
+    if row and link:
+        lines.append(f"  link: {link}")
+    return "\n".join(lines)
+
+
+def place_of(hit: Hit) -> str:
+    """Return key, lines, page and enclosing headings or symbol of a chunk."""
+    data = hit.metadata
+    place = show_key(str(data.get("document_key", hit.id)))
+    if data.get("start_line") is not None:
+        place += f" lines {data['start_line']}-{data.get('end_line')}"
+    if page := data.get("page"):
+        place += f", page {line(str(page))}"
+    if inside := data.get("symbol") or data.get("heading_path"):
+        place += f" [{cut(line(str(inside)), METADATA_CHARACTERS)}]"
+    return place
+
+
+def _head(place: int, hit: Hit, sources: Mapping[str, Source]) -> str:
+    reasons = [
+        f"{name} {score:.{digits}f}"
+        for name, score, digits in (
+            ("reranked", hit.reranked, 3),
+            ("dense", hit.dense, 3),
+            ("words", hit.words, 1),
+        )
+        if score is not None
+    ]
+    shown = f"{place}. {place_of(hit)}\n   score {hit.score:.3f} ({', '.join(reasons)})"
+    source = sources.get(str(hit.metadata.get("s3sync_source", "")))
+    if source is not None:
+        shown += f"; source {source.name}"
+        link = source.place.link(str(hit.metadata.get("document_key", "")))
+        shown += f"\n   link: {link}" if link else ""
+    own = {
+        name: value
+        for name, value in hit.metadata.items()
+        if name not in _OURS and not name.startswith("s3sync_")
+    }
+    if own:
+        shown += f"\n   metadata: {cut(json.dumps(own, ensure_ascii=False), METADATA_CHARACTERS)}"
+    if hit.copies:
+        more = len(hit.copies) - COPIES
+        names = "; ".join(place_of(one) for one in hit.copies[:COPIES])
+        shown += f"\n   the same text: {names}{f'; and {more} more' if more > 0 else ''}"
+    return shown
+
+
+def _body(hit: Hit) -> str:
+    parts = [quoted(one.document) for one in hit.before]
+    if hit.before:
+        parts.append("-- the hit itself:")
+    parts.append(quoted(hit.document))
+    if hit.after:
+        parts.append("-- after it:")
+    parts += [quoted(one.document) for one in hit.after]
+    return "\n".join(parts)

@@ -1,0 +1,164 @@
+"""``POST /mcp``: the door for agents over streamable HTTP, behind the API's tokens and limits.
+
+Each request stands alone: no session is kept, no stream is held open, an answer is one body of
+JSON. So a request costs what any other does, and another process may answer the next one.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+from s3sync_dagster.agents.door import Door, Question
+from s3sync_dagster.api.access import TOKEN_HEADER, Caller, authorise
+from s3sync_dagster.api.checking import require_database
+from s3sync_dagster.api.context import Context
+from s3sync_dagster.api.errors import Forbidden, error_response
+from s3sync_dagster.api.manage_wire import SearchPayload
+from s3sync_dagster.api.routing import parse_strictly
+from s3sync_dagster.api.searching import find_hits, tenants_embedding
+from s3sync_dagster.engine.ports import CollectionPort
+from s3sync_dagster.model.document import Hit
+from s3sync_dagster.model.extras import require_extra
+from s3sync_dagster.search import opened
+
+PATH = "/mcp"
+DEFAULT_DATABASE = "default_database"
+_CALLER = "s3sync_caller"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallersDoor(Door):
+    """What one caller's token reaches, as the other operations of the API have it."""
+
+    here: Context
+    caller: Caller
+
+    def search(self, question: Question) -> list[Hit]:
+        """Return hits as ``POST /s3sync/v1/search`` does, by its limits."""
+        payload = SearchPayload(
+            query=question.words,
+            collection_name=question.collection,
+            database_name=question.database or DEFAULT_DATABASE,
+            where=None if question.where is None else dict(question.where),
+            limit=question.limit,
+            ranking=question.ranking,
+            context=question.context,
+            group=question.group,
+        )
+        return find_hits(self.here, payload, self.caller)
+
+    @contextmanager
+    def collection(self, name: str, *, tenant: str, database: str) -> Iterator[CollectionPort]:
+        """Give a collection of the tenant; a reader takes a place among its searches."""
+        require_database(self.here, tenant, database)
+        with (
+            self.here.searches.taken(self.caller.tenant),
+            opened(
+                self.parts,
+                name,
+                tenant=tenant,
+                database=database,
+                ranking="dense",
+                embedding=tenants_embedding(self.here, name, database, self.caller),
+            ) as searcher,
+        ):
+            yield searcher.collection
+
+
+class AgentsRoom:
+    """The SDK's server, with who calls found before it reads anything."""
+
+    def __init__(self, here: Context) -> None:
+        # What the extra brings.
+        from mcp.server.streamable_http_manager import StreamableHTTPSessionManager  # noqa: PLC0415
+
+        from s3sync_dagster.agents.server import make_server  # noqa: PLC0415
+
+        self._here = here
+        server = make_server(lambda request: _door(here, request.scope[_CALLER]))
+        self._manager: Any = StreamableHTTPSessionManager(
+            server,
+            json_response=True,
+            stateless=True,
+            max_request_body_size=here.options.max_body_bytes,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep what answers alive; once for each room."""
+        async with self._manager.run():
+            yield
+
+    def route(self) -> Route:
+        """Return the route. There is no GET: a stream that waits for news would have none."""
+        return Route(PATH, endpoint=self, methods=["POST"], include_in_schema=False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        request = Request(scope, receive)
+        scope["route"] = self.route()  # for the log and the counters
+        self._refuse_other_pages(request)
+        caller = await run_in_threadpool(authorise, request, _token(request))
+        body = await request.body()
+        if not _is_message(body):
+            sentence = "body: is not one JSON-RPC message with a method, in strict JSON and UTF-8"
+            await error_response(400, "invalid_request", sentence)(scope, receive, send)
+            return
+        await self._manager.handle_request({**scope, _CALLER: caller}, _again(body, receive), send)
+
+    def _refuse_other_pages(self, request: Request) -> None:
+        """Raise ``Forbidden`` for what a page of another site sends, whoever its visitor is."""
+        origin = request.headers.get("origin")
+        if origin is None:
+            return
+        own = {f"{scheme}://{request.headers.get('host')}" for scheme in ("http", "https")}
+        public = self._here.options.public_url
+        if public is not None:
+            parts = urlsplit(public)
+            own = {f"{parts.scheme}://{parts.netloc}"}
+        if origin not in own:
+            raise Forbidden("A page of another site may not use this server.")
+
+
+def open_room(here: Context) -> AgentsRoom:
+    """Return the room. Raises ``MissingEngine`` where its extra is not installed."""
+    require_extra("mcp", what="S3SYNC_API_AGENTS")
+    return AgentsRoom(here)
+
+
+def _door(here: Context, caller: Caller) -> CallersDoor:
+    return CallersDoor(parts=here.parts, tenant=caller.tenant, here=here, caller=caller)
+
+
+def _token(request: Request) -> str | None:
+    """Return the API token: in the API's own header, or as most agents send one."""
+    token = request.headers.get(TOKEN_HEADER)
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    return token or (bearer.strip() if scheme.lower() == "bearer" else None)
+
+
+def _is_message(body: bytes) -> bool:
+    """Look before the SDK does: what it refuses it repeats at length."""
+    try:
+        value = parse_strictly(body)
+    except json.JSONDecodeError:
+        return False
+    return isinstance(value, dict) and isinstance(value.get("method"), str)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return a channel that gives the body that was read, then what follows it."""
+    left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def read() -> Message:
+        return left.pop() if left else await receive()
+
+    return read

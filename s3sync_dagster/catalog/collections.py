@@ -1,0 +1,261 @@
+"""Collections that a source writes to: which one of its name each was, and how far it was checked.
+
+A collection that was deleted and made anew has another id; what stands in the catalog about the one
+before says nothing about it.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.invocations import insert_automatic
+from s3sync_dagster.catalog.rows import document_of
+from s3sync_dagster.catalog.tables import collections, documents, objects
+from s3sync_dagster.core.state import ABSENT, CheckCursor, DocumentState, KnownCollection
+
+DOCUMENTS_AT_ONCE = 500
+"""In one transaction, which is to end within 100 ms."""
+
+
+class CollectionRows:
+    """The table ``collections``."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def of_source(self, source_id: str) -> list[KnownCollection]:
+        """Return the collections that a source has written to."""
+        with self._db.read() as tx:
+            rows = tx.execute(
+                sa.select(collections)
+                .where(collections.c.source_id == source_id)
+                .order_by(*collections.primary_key.columns)
+            ).all()
+        return [_collection_of(row) for row in rows]
+
+    def meet(
+        self, source_id: str, met: KnownCollection, *, emptied: bool = False, seconds: float = 3600
+    ) -> int | None:
+        """Note which collection was met; documents that were not written to it are untrusted.
+
+        They are asked for again, and count as pending until they are written whole. Documents from
+        before ids were kept are taken to be in the collection that is met first.
+
+        Args:
+            source_id: the source.
+            met: the collection; its id is ``ABSENT`` where there is none of that name.
+            emptied: it is the same collection, but its records are gone.
+            seconds: to go on for; what is left follows at the next call.
+
+        Returns:
+            How many documents lost their trust; None where that goes on at the next call.
+        """
+        with self._db.read() as tx:  # of a batch's collections nearly all are known
+            if not emptied and _known(tx, source_id, met) == met.collection_id:
+                return 0
+        until = self._db.clock.monotonic() + seconds
+        distrusted = 0
+        while True:
+            with self._db.write() as tx:
+                self._db.lock_source(tx, source_id)
+                number, done = self._meet_part(tx, source_id, met, emptied=emptied)
+            distrusted += number
+            if done:
+                return distrusted
+            if self._db.clock.monotonic() >= until:
+                return None
+
+    def forget_unused(self, source_id: str, place: KnownCollection) -> bool:
+        """Forget a collection in which the source has nothing; returns whether it had nothing."""
+        there = sa.exists().where(*_documents_of(source_id, place))
+        with self._db.write() as tx:
+            self._db.lock_source(tx, source_id)
+            return bool(
+                tx.execute(collections.delete().where(_row_of(source_id, place), ~there)).rowcount
+            )
+
+    def records(self, source_id: str, place: KnownCollection) -> int:
+        """Return how many records the source's trusted documents have in a collection."""
+        with self._db.read() as tx:
+            return int(
+                tx.execute(
+                    sa.select(sa.func.coalesce(sa.func.sum(documents.c.chunks), 0)).where(
+                        *_documents_of(source_id, place), documents.c.phase == "clean"
+                    )
+                ).scalar_one()
+            )
+
+    def due_for_check(
+        self, source_id: str, *, interval_seconds: float
+    ) -> list[tuple[KnownCollection, CheckCursor]]:
+        """Return the collections of which a part is to be held against the catalog now."""
+        now = self._db.now()
+        with self._db.read() as tx:
+            rows = tx.execute(
+                sa.select(collections).where(collections.c.source_id == source_id)
+            ).all()
+        return [
+            (
+                _collection_of(row),
+                CheckCursor(document=row.checked_document, record=row.checked_record),
+            )
+            for row in rows
+            # A time that lies ahead is one of a clock that was put right since.
+            if not 0 <= now - row.checked_at < interval_seconds
+        ]
+
+    def checked(
+        self, source_id: str, place: KnownCollection, cursor: CheckCursor, *, at: float
+    ) -> None:
+        """Note how far the rolling check has come, and when; 0: the rest is due at once."""
+        with self._db.write() as tx:
+            tx.execute(
+                collections.update()
+                .where(_row_of(source_id, place))
+                .values(
+                    checked_document=cursor.document, checked_record=cursor.record, checked_at=at
+                )
+            )
+
+    def trusted(
+        self, source_id: str, place: KnownCollection, *, from_id: int, limit: int
+    ) -> list[DocumentState]:
+        """Return the trusted documents of a collection from a row id on."""
+        with self._db.read() as tx:
+            return [
+                document_of(row)
+                for row in tx.execute(
+                    sa.select(documents)
+                    .where(
+                        *_documents_of(source_id, place),
+                        documents.c.phase == "clean",
+                        documents.c.id >= from_id,
+                    )
+                    .order_by(documents.c.id)
+                    .limit(limit)
+                )
+            ]
+
+    def _meet_part(
+        self, tx: sa.Connection, source_id: str, met: KnownCollection, *, emptied: bool
+    ) -> tuple[int, bool]:
+        """Do what one transaction may; returns how many it distrusts, and whether that was all."""
+        known = _known(tx, source_id, met)
+        if known == met.collection_id and not emptied:
+            return 0, True
+        if known is None and met.collection_id != ABSENT and not emptied:
+            if self._believe(tx, source_id, met):
+                return 0, False
+        elif number := self._distrust(tx, source_id, met, emptied=emptied):
+            return number, False
+        # Only now, so that a call that was cut off is made whole by the next one.
+        tx.execute(
+            self._db.insert(collections)
+            .values(
+                source_id=source_id,
+                tenant=met.tenant,
+                database_name=met.database_name,
+                collection_name=met.collection_name,
+                collection_id=met.collection_id,
+            )
+            .on_conflict_do_update(
+                index_elements=list(collections.primary_key.columns),
+                set_={
+                    "collection_id": met.collection_id,
+                    "checked_document": 0,
+                    "checked_record": 0,
+                },
+            )
+        )
+        return 0, True
+
+    def _believe(self, tx: sa.Connection, source_id: str, met: KnownCollection) -> int:
+        part = (
+            sa.select(documents.c.id)
+            .where(*_documents_of(source_id, met), documents.c.collection_id.is_(None))
+            .limit(DOCUMENTS_AT_ONCE)
+        )
+        return tx.execute(
+            documents.update()
+            .where(documents.c.id.in_(part))
+            .values(collection_id=met.collection_id)
+        ).rowcount
+
+    def _distrust(
+        self, tx: sa.Connection, source_id: str, met: KnownCollection, *, emptied: bool
+    ) -> int:
+        elsewhere = documents.c.collection_id.is_distinct_from(met.collection_id)
+        rows = tx.execute(
+            sa.select(documents.c.id, documents.c.object_key)
+            .where(
+                *_documents_of(source_id, met),
+                documents.c.phase == "clean",
+                sa.true() if emptied else elsewhere,
+            )
+            .limit(DOCUMENTS_AT_ONCE)
+        ).all()
+        if not rows:
+            return 0
+        keys = sorted({row.object_key for row in rows})
+        tx.execute(
+            documents.update()
+            .where(documents.c.id.in_([row.id for row in rows]))
+            .values(phase="writing")
+        )
+        tx.execute(
+            objects.update()
+            .where(
+                objects.c.source_id == source_id,
+                objects.c.object_key.in_(keys),
+                objects.c.outcome == "indexed",
+            )
+            .values(outcome=None)
+        )
+        now = self._db.now()
+        insert_automatic(self._db, tx, source_id, keys, trigger="retry", now=now)
+        return len(rows)
+
+
+def in_collection_as_known() -> sa.ColumnElement[bool]:
+    """Return what holds for documents written to the collection that their source knows."""
+    return ~sa.exists().where(
+        collections.c.source_id == documents.c.source_id,
+        collections.c.tenant == documents.c.tenant,
+        collections.c.database_name == documents.c.database_name,
+        collections.c.collection_name == documents.c.collection_name,
+        collections.c.collection_id != documents.c.collection_id,
+    )
+
+
+def _collection_of(row: sa.Row[Any]) -> KnownCollection:
+    return KnownCollection(
+        tenant=row.tenant,
+        database_name=row.database_name,
+        collection_name=row.collection_name,
+        collection_id=row.collection_id,
+    )
+
+
+def _known(tx: sa.Connection, source_id: str, place: KnownCollection) -> str | None:
+    return tx.execute(
+        sa.select(collections.c.collection_id).where(_row_of(source_id, place))
+    ).scalar_one_or_none()
+
+
+def _row_of(source_id: str, place: KnownCollection) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        collections.c.source_id == source_id,
+        collections.c.tenant == place.tenant,
+        collections.c.database_name == place.database_name,
+        collections.c.collection_name == place.collection_name,
+    )
+
+
+def _documents_of(source_id: str, place: KnownCollection) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        documents.c.source_id == source_id,
+        documents.c.tenant == place.tenant,
+        documents.c.database_name == place.database_name,
+        documents.c.collection_name == place.collection_name,
+    )

@@ -1,0 +1,139 @@
+"""A cross-encoder: reads a question and a text together and says how well one answers the other.
+
+It lies in a folder as a model of kind ``onnx`` does, and is found in the same places. It costs an
+inference for each text of each question, so only the first hits of a search are given to it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from s3sync_dagster.embedding.minilm import make_batches, open_session
+from s3sync_dagster.embedding.onnx import damaged, find_model, read_part, weights_of
+from s3sync_dagster.model.errors import MissingEngine
+
+DEFAULT_TOKENS = 512
+"""What a model reads that does not say."""
+LEAST_TOKENS = 8
+
+
+class CrossEncoder:
+    """One folder's model. Safe for several threads."""
+
+    def __init__(self, folder: Path, *, workers: int = 1) -> None:
+        """Prepare the model; its weights load at the first question.
+
+        Args:
+            folder: as ``embedding.onnx.find_model`` returns it.
+            workers: batches inferred side by side, each in one thread.
+
+        Raises:
+            MissingEngine: the folder says that it is no model of this kind (``damaged_model``).
+        """
+        self._folder = folder
+        self._workers = workers
+        self._loading = threading.Lock()
+        self._loaded: tuple[Any, Any, str] | None = None
+        config = read_part(folder, "config.json", {})
+        labels = config.get("id2label")
+        if isinstance(labels, dict) and len(labels) != 1:
+            raise damaged(
+                folder, f"it tells {len(labels)} labels apart; a reranker gives one number"
+            )
+        encoder = read_part(folder, "sentence_bert_config.json", {})
+        tokens = read_part(folder, "tokenizer_config.json", {})
+        longest = encoder.get("max_seq_length") or min(
+            one if isinstance(one, int) and one > 0 else DEFAULT_TOKENS
+            for one in (config.get("max_position_embeddings"), tokens.get("model_max_length"))
+        )
+        if not isinstance(longest, int) or longest < LEAST_TOKENS:
+            raise damaged(folder, "it reads too little, or its length cannot be read")
+        self.max_tokens = longest
+        self._padding = config.get("pad_token_id") or 0
+
+    def score(self, question: str, texts: Sequence[str]) -> list[float]:
+        """Return how well each text answers the question, 0 to 1.
+
+        Question and text together are cut to what the model reads, the longer one first.
+
+        Raises:
+            MissingEngine: the weights are no cross-encoder's (``damaged_model``).
+        """
+        import numpy as np
+
+        if not texts:
+            return []
+        tokenizer, session, output = self._load()
+        # One by one: encode_batch starts a thread per core.
+        pairs = [tokenizer.encode(question, text) for text in texts]
+        logits = np.empty(len(pairs), dtype=np.float64)
+
+        def infer(places: list[int]) -> None:
+            logits[places] = self._infer(session, output, [pairs[place] for place in places])
+
+        batches = make_batches([pair.ids for pair in pairs])
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="rerank") as pool:
+            list(pool.map(infer, batches))
+        if not np.isfinite(logits).all():
+            raise damaged(self._folder, "it gives numbers that are none")
+        return [float(one) for one in 1 / (1 + np.exp(-np.clip(logits, -30, 30)))]
+
+    def _infer(self, session: Any, output: str, pairs: Sequence[Any]) -> Any:
+        """Return a number for each pair, the longest of them first."""
+        import numpy as np
+
+        ids = np.full((len(pairs), len(pairs[0].ids)), self._padding, dtype=np.int64)
+        mask, types = np.zeros_like(ids), np.zeros_like(ids)
+        for row, pair in enumerate(pairs):
+            ids[row, : len(pair.ids)] = pair.ids
+            types[row, : len(pair.ids)] = pair.type_ids
+            mask[row, : len(pair.ids)] = 1
+        given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+        wanted = {one.name for one in session.get_inputs()}
+        found = session.run(
+            [output], {name: value for name, value in given.items() if name in wanted}
+        )[0]
+        if found.size != len(pairs):
+            raise damaged(self._folder, "it gives more than one number for a text")
+        return found.reshape(-1)
+
+    def _load(self) -> tuple[Any, Any, str]:
+        from tokenizers import Tokenizer
+
+        with self._loading:
+            if self._loaded is None:
+                weights = weights_of(self._folder)
+                if weights is None:
+                    raise damaged(self._folder, "its weights are gone")
+                try:
+                    tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
+                    session = open_session(weights)
+                except Exception:  # noqa: BLE001  (both raise classes of their own for bad files)
+                    raise damaged(self._folder, "its files cannot be loaded") from None
+                tokenizer.no_padding()
+                tokenizer.enable_truncation(self.max_tokens)
+                output = session.get_outputs()[0]
+                inputs = {one.name for one in session.get_inputs()}
+                if len(output.shape) > 2 or "input_ids" not in inputs:
+                    raise damaged(self._folder, "it gives no single number for a text")
+                self._loaded = (tokenizer, session, str(output.name))
+            return self._loaded
+
+
+def open_reranker(name: str, *, model_dir: Path | None, workers: int = 1) -> CrossEncoder:
+    """Return the cross-encoder of a folder or a name.
+
+    Raises:
+        MissingEngine: it is nowhere to be found, or cannot be used; says which setting names it.
+    """
+    try:
+        return CrossEncoder(find_model(name, model_dir), workers=workers)
+    except MissingEngine as error:
+        raise MissingEngine(
+            f"S3SYNC_RERANKER names a model that cannot be used: {error.message}",
+            reason=error.reason,
+        ) from None

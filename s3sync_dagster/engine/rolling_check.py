@@ -1,0 +1,188 @@
+"""A cheap check that goes round: each look holds some records of a collection against the catalog.
+
+What others deleted or changed there shows in nothing that the bucket tells. Nobody has to launch
+it: a few thousand records a day are looked up by their ids, and what is found is written again
+by the ordinary work.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from s3sync_dagster.core.plan import DIGEST_BYTES
+from s3sync_dagster.core.records import metadata_digest, text_digest
+from s3sync_dagster.core.state import CheckCursor, DocumentState, KnownCollection
+from s3sync_dagster.engine.catalog_port import CatalogPort
+from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.identity import look_at, meet
+from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
+from s3sync_dagster.model.document import Record
+from s3sync_dagster.model.source import Source
+
+DAY_SECONDS = 86_400.0
+RECORDS_A_LOOK = 500
+DOCUMENTS_A_LOOK = 500
+LEAST_SECONDS = 60.0
+"""Between two looks at a collection; more records a day make looks larger, not more frequent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many records a look takes, and how far looks lie apart."""
+
+    records: int
+    seconds: float
+
+
+def pace_of(records_per_day: int) -> Pace:
+    """Return the pace that looks at so many records a day, at least one."""
+    smallest_look = round(records_per_day * LEAST_SECONDS / DAY_SECONDS)
+    records = min(records_per_day, max(RECORDS_A_LOOK, smallest_look))
+    return Pace(records=records, seconds=DAY_SECONDS * records / records_per_day)
+
+
+def check_some(
+    source: Source,
+    *,
+    catalog: CatalogPort,
+    collections: Callable[[], Collections],
+    clock: Clock,
+    records_per_day: int,
+    log: Callable[[str], None],
+) -> int:
+    """Look at some records of each collection of a source whose time has come.
+
+    Two requests a look (more where the server answers with few records at once): which collection
+    it is, and the records. Where a look found something the next one does not wait.
+
+    Args:
+        source: whose records are looked at.
+        catalog: what they should be.
+        collections: opens Chroma; not called where nothing is due.
+        clock: time.
+        records_per_day: of each collection, at least 1.
+        log: takes a sentence for each look that found something.
+
+    Returns:
+        How many documents are written again.
+
+    Raises:
+        S3SyncError: Chroma or the catalog does not answer; the look is due again.
+    """
+    pace, found = pace_of(records_per_day), 0
+    for known, cursor in catalog.collections.due_for_check(
+        source.id, interval_seconds=pace.seconds
+    ):
+        looked = look_at(source, known, catalog=catalog, collections=collections())
+        lost = meet(source, looked, catalog=catalog, log=log)
+        if lost or looked.port is None:
+            found += lost
+            continue
+        slices = list(_next_records(source, known, cursor, catalog=catalog, limit=pace.records))
+        damaged, emptied = _damaged(source, looked.port, slices)
+        if emptied and looked.port.count() == 0:
+            found += meet(source, replace(looked, emptied=True), catalog=catalog, log=log)
+            continue
+        damaged = [one for one in damaged if _as_it_was(one, slices, catalog.documents.of_key)]
+        if damaged:
+            catalog.documents.distrust(damaged)
+            log(
+                f"{len(damaged)} documents of {source.name} have lost or changed records in the "
+                f"collection {known.collection_name!r}: they are written again"
+            )
+        found += len(damaged)
+        following = _behind(slices, limit=pace.records)
+        at = 0.0 if damaged else clock.now().timestamp()
+        catalog.collections.checked(source.id, known, following, at=at)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    """Records of one document."""
+
+    document: DocumentState
+    start: int
+    stop: int
+
+    def ids(self) -> list[str]:
+        name = self.document.document_id
+        return [f"{name}-{place}" for place in range(self.start, self.stop)]
+
+
+def _next_records(
+    source: Source,
+    known: KnownCollection,
+    cursor: CheckCursor,
+    *,
+    catalog: CatalogPort,
+    limit: int,
+) -> Iterator[_Slice]:
+    left = limit
+    for document in catalog.collections.trusted(
+        source.id, known, from_id=cursor.document, limit=min(limit, DOCUMENTS_A_LOOK)
+    ):
+        start = cursor.record if document.id == cursor.document else 0
+        stop = min(document.count, start + left)
+        if start < stop:
+            yield _Slice(document, start, stop)
+            left -= stop - start
+        if not left:
+            return
+
+
+def _behind(slices: Sequence[_Slice], *, limit: int) -> CheckCursor:
+    """Return where the next look begins; from the first document where this one met the end."""
+    if not slices:
+        return CheckCursor()
+    last = slices[-1]
+    if last.stop < last.document.count:
+        return CheckCursor(document=last.document.id, record=last.stop)
+    seen = sum(one.stop - one.start for one in slices)
+    if seen < limit and len(slices) < DOCUMENTS_A_LOOK:
+        return CheckCursor()
+    return CheckCursor(document=last.document.id + 1)
+
+
+def _damaged(
+    source: Source, collection: CollectionPort, slices: Sequence[_Slice]
+) -> tuple[list[DocumentState], bool]:
+    """Return documents with lost or changed records, and whether not one record is there."""
+    wanted = [name for one in slices for name in one.ids()]
+    if not wanted:
+        return [], False
+    stored = collection.get(wanted, documents=True)
+    damaged: list[DocumentState] = []
+    for one in slices:
+        # What stands before a text for the model alone is stored nowhere.
+        told = not source.chunking.context and one.document.fingerprint == source.fingerprint()
+        met: set[str] = set()
+        whole = True
+        for place, name in enumerate(one.ids(), start=one.start):
+            record = stored.get(name)
+            if record is None or not _as_written(one.document, place, record, text=told):
+                whole = False
+                met |= set(record.metadata) if record is not None else set()
+        if not whole:
+            # Who writes it next clears the metadata keys that do not belong there.
+            keys = tuple(sorted({*one.document.metadata_keys, *met}))
+            damaged.append(replace(one.document, metadata_keys=keys))
+    return damaged, not stored
+
+
+def _as_written(document: DocumentState, place: int, stored: StoredRecord, *, text: bool) -> bool:
+    digests = document.digests[place * 2 * DIGEST_BYTES : (place + 1) * 2 * DIGEST_BYTES]
+    words = stored.document or ""
+    record = Record(id=stored.id, document=words, embedding_text=words, metadata=stored.metadata)
+    if metadata_digest(record) != digests[DIGEST_BYTES:]:
+        return False
+    return not text or text_digest(record) == digests[:DIGEST_BYTES]
+
+
+def _as_it_was(
+    found: DocumentState,
+    slices: Sequence[_Slice],
+    of_key: Callable[[str, str], list[DocumentState]],
+) -> bool:
+    """Return whether nobody worked on a document meanwhile, which would explain what was found."""
+    before = next(one.document for one in slices if one.document.id == found.id)
+    return before in of_key(found.source_id, found.object_key)

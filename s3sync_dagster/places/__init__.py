@@ -1,0 +1,1 @@
+"""Places besides buckets and uploads: each a value and its store."""

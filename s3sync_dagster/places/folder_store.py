@@ -1,0 +1,458 @@
+"""A folder that is read like a bucket: listings in the order of the keys' bytes, file by file.
+
+A listing enters one folder after the other and keeps the names of those it is in, so that memory
+holds a few folders and not the tree. Every file is opened from its folder's descriptor, part by
+part and through no link: what is replaced meanwhile leads nowhere else.
+"""
+
+import errno
+import hashlib
+import os
+import stat
+import threading
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from s3sync_dagster.core.keys import MAX_OBJECT_KEY_BYTES
+from s3sync_dagster.core.selection import BAD_NAME, SPECIAL, SYMLINK
+from s3sync_dagster.engine.ports import ListPage, ObjectBody
+from s3sync_dagster.model.errors import (
+    AccessDenied,
+    FixConfiguration,
+    LimitExceeded,
+    NotFound,
+    ObjectChanged,
+    S3SyncError,
+    Unavailable,
+)
+from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.ports.body_spool import BodySpool
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_PIECE_BYTES = 1024 * 1024
+FINE_SECONDS, COARSE_SECONDS = 0.05, 2.5
+"""Within so long after a change another one may leave the same time: of file systems that keep
+fractions of a second, and of others (FAT: two seconds)."""
+_ROOM_BELOW = 64
+"""Bytes of a key that a folder leaves for what it holds; a deeper one is not entered."""
+_VANISHED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG})
+"""It is not there any more, or a link or a socket by now, whose target is not ours."""
+
+
+class _Name(NamedTuple):
+    """A name in a folder; they sort in the order of keys."""
+
+    text: bytes
+    """As it stands in keys, with a slash for a folder that is entered."""
+    raw: bytes
+    entered: bool
+    marked: str | None
+    """Why it is no file of ours."""
+
+
+class _Folder(NamedTuple):
+    """A folder that a listing is in; paths are empty or end with a slash."""
+
+    key: bytes
+    raw: bytes
+    marked: str | None
+
+
+class FileStore:
+    """``engine.ports.ObjectStore`` over a folder's files.
+
+    Args:
+        folder: absolute.
+        version: ``stat``, ``mtime`` or ``content``, see ``FolderPlace``.
+        marker: path of a file without which the folder counts as not mounted.
+        skip_folders: names of folders that are not entered.
+        private: a folder that is never entered: this program's own.
+    """
+
+    ordered = True
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        version: str = "stat",
+        marker: str | None = None,
+        skip_folders: frozenset[str] = frozenset(),
+        private: Path | None = None,
+    ) -> None:
+        self._folder, self._version, self._marker = folder, version, marker
+        self._skip = {os.fsencode(name) for name in skip_folders}
+        self._private = None if private is None else os.fsencode(os.path.realpath(private))
+        self._spool = BodySpool(None)
+        self._requests: Counter[str] = Counter({"LIST": 0, "GET": 0, "HEAD": 0})
+        self._names: dict[bytes, list[_Name]] = {}
+        """Folder -> its names in order, for the folders that a listing is in."""
+        self._last: str | None = None
+        """Where that listing goes on."""
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"FileStore({self._folder!r})"
+
+    def list_page(self, prefix: str, *, start_after: str | None, limit: int = 1000) -> ListPage:
+        """Return the page of files whose paths begin with ``prefix`` and follow ``start_after``.
+
+        Raises:
+            FixConfiguration: ``folder_missing``, ``folder_not_mounted``.
+            AccessDenied: a folder cannot be read: what it holds would be taken for gone.
+        """
+        self._requests["LIST"] += 1
+        with self._lock, self._root() as root:
+            if start_after is None or start_after != self._last:
+                self._names.clear()  # of another listing, and older
+            found: list[ObjectRef] = []
+            after = (start_after or "").encode()
+            whole = _Folder(b"", b"", None)
+            for ref in self._walk(root, whole, after=after, prefix=prefix.encode()):
+                found.append(ref)
+                if len(found) > limit:
+                    break
+            else:
+                self._names.clear()
+                self._look_again(root)  # what vanished with its folder was not seen either
+            self._last = found[limit - 1].key if len(found) > limit else None
+        return ListPage(objects=tuple(found[:limit]), last=len(found) <= limit)
+
+    def head(self, key: str, *, version_id: str | None = None) -> ObjectRef:
+        """Return what is at ``key`` now. Raises ``NotFound`` (``object_gone``)."""
+        self._requests["HEAD"] += 1
+        with self._root() as root, self._file(root, key, version_id) as file:
+            return self._ref(key.encode(), os.fstat(file), file)
+
+    def read(
+        self,
+        key: str,
+        *,
+        version_id: str | None = None,
+        if_match: str | None = None,
+        max_size_bytes: int,
+    ) -> ObjectBody:
+        """Return a file's bytes.
+
+        Raises:
+            NotFound: ``object_gone``.
+            LimitExceeded: ``too_large``.
+            ObjectChanged: ``if_match`` does not hold, or it was written while it was read.
+        """
+        self._requests["GET"] += 1
+        with self._root() as root, self._file(root, key, version_id) as file:
+            before = os.fstat(file)
+            if before.st_size > max_size_bytes:
+                raise LimitExceeded(
+                    f"file {key!r} has {before.st_size} bytes; at most {max_size_bytes} are read",
+                    reason="too_large",
+                )
+            with _refusals(f"The file {key!r}"):
+                content = self._spool.read(_pieces(file), key=key, limit=max_size_bytes)
+                after = os.fstat(file)
+                ref = self._ref(key.encode(), after, file)
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        if _times(before) != _times(after) or size != after.st_size:
+            _drop(content)
+            raise ObjectChanged(f"file {key!r} was written while it was read")
+        if if_match and if_match != ref.etag:
+            _drop(content)
+            raise ObjectChanged(f"file {key!r} was overwritten before it could be read")
+        return ObjectBody(ref=ref, content=content)
+
+    def requests(self) -> Mapping[str, int]:
+        """Return requests so far by kind (LIST, GET, HEAD)."""
+        return dict(self._requests)
+
+    def close(self) -> None:
+        """Remove the spool; the next call opens a new one."""
+        self._spool.close()
+
+    # --- the folder itself --------------------------------------------------------------------
+
+    @contextmanager
+    def _root(self) -> Generator[int]:
+        """Give the folder's descriptor. A folder that is not there tells nothing of its files."""
+        with _refusals(f"The folder {self._folder!r}"):
+            try:
+                root = os.open(self._folder, _FOLDER & ~os.O_NOFOLLOW)
+            except (FileNotFoundError, NotADirectoryError):
+                raise self._missing() from None
+        try:
+            self._look_again(root)
+            yield root
+        finally:
+            os.close(root)
+
+    def _look_again(self, root: int) -> None:
+        """Make sure that the folder is still the one at its path, and mounted."""
+        try:
+            there = os.stat(self._folder)  # noqa: PTH116  (beside fstat)
+        except OSError:
+            raise self._missing() from None
+        if not os.path.samestat(there, os.fstat(root)):
+            raise Unavailable(
+                f"The folder {self._folder!r} was mounted or replaced while it was listed.",
+                reason="folder_not_mounted",
+            )
+        if self._marker is not None:
+            try:
+                os.stat(self._marker, dir_fd=root, follow_symlinks=False)
+            except OSError:
+                raise FixConfiguration(
+                    f"The folder {self._folder!r} has no {self._marker!r}, its marker: it is not "
+                    "mounted. Its records stay as they are.",
+                    reason="folder_not_mounted",
+                ) from None
+
+    def _missing(self) -> S3SyncError:
+        return FixConfiguration(
+            f"The folder {self._folder!r} does not exist: is it mounted? Its records stay as they "
+            "are.",
+            reason="folder_missing",
+        )
+
+    # --- listings -----------------------------------------------------------------------------
+
+    def _walk(self, root: int, at: _Folder, *, after: bytes, prefix: bytes) -> Iterator[ObjectRef]:
+        """Yield the files below a folder whose keys follow ``after``, in order.
+
+        Args:
+            root: descriptor of the whole.
+            at: the folder.
+            after: a key.
+            prefix: that all keys have.
+        """
+        with self._entered(root, at) as folder:
+            if folder is None:
+                return
+            names = self._names.get(at.raw)
+            if names is None:
+                self._names[at.raw] = names = self._listed(folder, at)
+            start = 0
+            if after.startswith(at.key):
+                # Names up to the part of ``after`` in this folder are behind us.
+                head, slash, _ = after[len(at.key) :].partition(b"/")
+                start = bisect_left(names, head + slash, key=lambda name: name.text)
+            for name in names[start:]:
+                key = at.key + name.text
+                if name.entered:
+                    if key.startswith(prefix) or prefix.startswith(key):
+                        inner = _Folder(key, at.raw + name.raw + b"/", name.marked)
+                        yield from self._walk(root, inner, after=after, prefix=prefix)
+                elif key > after and key.startswith(prefix):
+                    ref = self._listed_file(folder, key, name)
+                    if ref is not None:
+                        yield ref
+        self._names.pop(at.raw, None)
+
+    @contextmanager
+    def _entered(self, root: int, at: _Folder) -> Generator[int | None]:
+        """Give a folder's descriptor; None: it vanished, or is a link by now."""
+        folder: int | None = None
+        with _refusals(f"The folder {self.shown(at.raw)}"):
+            try:
+                folder = _open_folder(root, at.raw)
+            except OSError as error:
+                if error.errno not in _VANISHED:
+                    raise
+        try:
+            yield folder
+        finally:
+            if folder is not None:
+                os.close(folder)
+
+    def shown(self, raw: bytes) -> str:
+        """Return a path below the folder for people."""
+        return repr(f"{self._folder}/{raw.decode(errors='backslashreplace')}".rstrip("/"))
+
+    def _listed(self, folder: int, at: _Folder) -> list[_Name]:
+        """Return the names of a folder in the order of keys."""
+        with _refusals(f"The folder {self.shown(at.raw)}"), os.scandir(folder) as entries:
+            found = [(os.fsencode(one.name), one.is_dir(follow_symlinks=False)) for one in entries]
+        kept = [pair for pair in found if not (pair[1] and self._is_left_out(at, pair[0]))]
+        taken = {raw for raw, _ in kept}
+        return sorted(_name(raw, is_folder, at, taken) for raw, is_folder in kept)
+
+    def _is_left_out(self, at: _Folder, name: bytes) -> bool:
+        if name in self._skip:
+            return True
+        if self._private is None or name != os.path.basename(self._private):  # noqa: PTH119  (bytes)
+            return False
+        whole = os.path.join(os.fsencode(self._folder), at.raw, name)  # noqa: PTH118  (bytes)
+        return os.path.realpath(whole) == self._private
+
+    def _listed_file(self, folder: int, key: bytes, name: _Name) -> ObjectRef | None:
+        with _refusals(f"The file {self.shown(key)}"):
+            try:
+                found = os.stat(name.raw, dir_fd=folder, follow_symlinks=False)
+            except OSError as error:
+                if error.errno in _VANISHED:
+                    return None  # between the folder's listing and this look
+                raise
+            if self._version != "content" or not stat.S_ISREG(found.st_mode):
+                return self._ref(key, found, None, marked=name.marked)
+            try:
+                file = os.open(name.raw, _FILE, dir_fd=folder)
+            except PermissionError:
+                return self._ref(key, found, None, marked=name.marked)  # its reading says so
+            except OSError as error:
+                if error.errno in _VANISHED:
+                    return None
+                raise
+            try:
+                return self._ref(key, os.fstat(file), file, marked=name.marked)
+            finally:
+                os.close(file)
+
+    # --- files --------------------------------------------------------------------------------
+
+    @contextmanager
+    def _file(self, root: int, key: str, version_id: str | None) -> Generator[int]:
+        gone = NotFound(
+            f"file {key!r} does not exist in the folder {self._folder!r}", reason="object_gone"
+        )
+        parts = key.split("/")
+        if version_id is not None or any(one in ("", ".", "..") or "\0" in one for one in parts):
+            raise gone
+        with _refusals(f"The file {key!r}"):
+            holder = -1
+            try:
+                path, _, name = key.encode().rpartition(b"/")
+                holder = _open_folder(root, path + b"/" if path else b"")
+                file = os.open(name, _FILE, dir_fd=holder)
+            except OSError as error:
+                if error.errno not in _VANISHED:
+                    raise
+                self._require_some(root)
+                raise gone from None
+            finally:
+                if holder >= 0:
+                    os.close(holder)
+        try:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                raise gone
+            yield file
+        finally:
+            os.close(file)
+
+    def _require_some(self, root: int) -> None:
+        """Refuse to take a file for gone where nothing is left at all."""
+        with os.scandir(root) as entries:
+            if next(entries, None) is None:
+                raise FixConfiguration(
+                    f"The folder {self._folder!r} is empty: is it mounted? Its records stay until "
+                    "a listing is approved.",
+                    reason="folder_not_mounted",
+                )
+
+    def _ref(
+        self, key: bytes, found: os.stat_result, file: int | None, *, marked: str | None = None
+    ) -> ObjectRef:
+        if not marked and stat.S_ISLNK(found.st_mode):
+            marked = SYMLINK
+        elif not marked and not stat.S_ISREG(found.st_mode):
+            marked = SPECIAL
+        return ObjectRef(
+            key=key.decode(),
+            etag=self._etag(found, file),
+            size=found.st_size,
+            last_modified=_time(found.st_mtime),
+            storage_class=marked or "STANDARD",
+        )
+
+    def _etag(self, found: os.stat_result, file: int | None) -> str:
+        if self._version == "content" and file is not None:
+            digest = hashlib.sha256()
+            at = 0
+            while piece := os.pread(file, _PIECE_BYTES, at):
+                digest.update(piece)
+                at += len(piece)
+            return digest.hexdigest()
+        parts = [found.st_size, found.st_mtime_ns]
+        newest = found.st_mtime
+        if self._version == "stat":
+            parts += [found.st_ctime_ns, found.st_ino]
+            newest = max(newest, found.st_ctime)
+        # Another change within the clock's step would leave the same times: such a version is
+        # looked at once more when it has settled.
+        fine = parts[1] % 1_000_000_000 != 0
+        fresh = 0 <= time.time() - newest < (FINE_SECONDS if fine else COARSE_SECONDS)
+        return "-".join(f"{part:x}" for part in parts) + ("-new" if fresh else "")
+
+
+def _open_folder(root: int, path: bytes) -> int:
+    """Return the descriptor of a folder below another, reached through no link."""
+    here = os.dup(root)
+    for part in path.split(b"/")[:-1]:
+        try:
+            following = os.open(part, _FOLDER, dir_fd=here)
+        finally:
+            os.close(here)
+        here = following
+    return here
+
+
+def _name(raw: bytes, is_folder: bool, at: _Folder, taken: set[bytes]) -> _Name:
+    """Return how a name stands in keys; one that can stand in none is marked, and not entered.
+
+    Marked are names that are no UTF-8 and paths longer than a key may be: they are shown with
+    their bytes escaped, or cut with a digest, and counted as skipped.
+    """
+    marked, text, room = at.marked, raw, MAX_OBJECT_KEY_BYTES - len(at.key)
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        text, marked = raw.decode(errors="backslashreplace").encode(), BAD_NAME
+    too_long = len(text) > (room - _ROOM_BELOW if is_folder else room)
+    if too_long or (text != raw and text in taken):
+        digest = b"~" + hashlib.sha256(raw).hexdigest()[:16].encode()
+        cut = text[: max(room - len(digest), 0)].decode(errors="ignore").encode()
+        text, marked = cut + digest, BAD_NAME
+    entered = is_folder and not too_long
+    return _Name(text + b"/" if entered else text, raw, entered, marked)
+
+
+def _pieces(file: int) -> Iterator[bytes]:
+    while piece := os.read(file, _PIECE_BYTES):
+        yield piece
+
+
+def _times(found: os.stat_result) -> tuple[int, ...]:
+    return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+
+def _time(seconds: float) -> datetime | None:
+    with suppress(OverflowError, OSError, ValueError):
+        return datetime.fromtimestamp(seconds, UTC)
+    return None
+
+
+def _drop(content: bytes | Path) -> None:
+    if isinstance(content, Path):
+        content.unlink(missing_ok=True)
+
+
+@contextmanager
+def _refusals(what: str) -> Generator[None]:
+    """Turn what the system refuses into our errors. Gone is for the caller to say."""
+    try:
+        yield
+    except PermissionError:
+        raise AccessDenied(
+            f"{what} may not be read by this user: give it the right, or name the folder in "
+            "skip_folders."
+        ) from None
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise Unavailable(f"{what}: too many files are open.", reason="io_error") from None
+        raise Unavailable(
+            f"{what} could not be read ({os.strerror(error.errno or 0)}).", reason="io_error"
+        ) from None

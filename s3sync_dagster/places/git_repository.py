@@ -1,0 +1,163 @@
+"""A bare copy of one commit of a repository on this disk: fetched in part, and kept small.
+
+It holds the newest commit's tree and its files up to a size, and what earlier fetches brought;
+when that has become much, it is fetched anew beside and takes the old one's place. Several
+processes share it: whoever fetches holds a lock, and which commit is read stands in one file.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from s3sync_dagster.model.errors import FixConfiguration, S3SyncError, Unavailable
+from s3sync_dagster.places.git_program import FETCH_SECONDS, GitProgram, Remote
+
+MAX_BLOB_BYTES = 200 * 1024 * 1024
+"""Larger files are not fetched; they count as skipped (the contract's largest file)."""
+MAX_PACKS = 40
+"""Fetches after which the copy is made anew."""
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+
+
+class Repository:
+    """The copy of one source's repository.
+
+    Args:
+        folder: of this source alone.
+        remote: where it comes from.
+        ref: branch, tag or commit; None: what the server's HEAD names.
+        most_bytes: that the copy may need.
+    """
+
+    def __init__(self, folder: Path, remote: Remote, ref: str | None, *, most_bytes: int) -> None:
+        self._folder, self._ref, self._most_bytes = folder, ref, most_bytes
+        self._there = folder / "repository.git"
+        self.git = GitProgram(self._there, remote)
+        self._remote = remote
+
+    def commit(self) -> str | None:
+        """Return the commit that was fetched last, None before the first."""
+        try:
+            found = (self._folder / "commit").read_text("ascii").strip()
+        except OSError:
+            return None
+        return found if _COMMIT.fullmatch(found) and self._there.is_dir() else None
+
+    def refresh(self) -> str:
+        """Bring the copy up to date and return its commit; one question where nothing is new.
+
+        Raises:
+            FixConfiguration: ``git_ref_not_found``, ``repository_not_found`` and its like.
+            AccessDenied: ``git_access_denied``.
+            Unavailable: the server cannot be reached.
+        """
+        with self._locked():
+            self._prepare()
+            wanted = self._wanted()
+            if wanted != self.commit():
+                if len(list(self._there.glob("objects/pack/*.pack"))) >= MAX_PACKS:
+                    self._fetch_anew(wanted)
+                else:
+                    self._fetch(self.git, wanted)
+                self._remember(wanted)
+            return wanted
+
+    def look(self) -> None:
+        """Ask the server for the commit and fetch nothing; raises what ``refresh`` would."""
+        with self._locked():
+            self._prepare()
+            self._wanted()
+
+    def _prepare(self) -> None:
+        if not self._there.is_dir():
+            self.git.require_version()
+            self._init(self.git)
+
+    def _wanted(self) -> str:
+        """Return the commit that the ref names now."""
+        ref = self._ref
+        if ref is not None and _COMMIT.fullmatch(ref):
+            return ref
+        names = ["HEAD"] if ref is None else [f"refs/heads/{ref}", f"refs/tags/{ref}"]
+        asked = [*names, *(f"{name}^{{}}" for name in names if name.startswith("refs/tags/"))]
+        out = self.git.ask_remote("ls-remote", "origin", *asked).decode(errors="replace")
+        found = {
+            name: commit for commit, _, name in (line.partition("\t") for line in out.splitlines())
+        }
+        for name in (*names[:1], *reversed(asked[1:])):  # a branch before a tag, a tag's own commit
+            if _COMMIT.fullmatch(found.get(name, "")):
+                return found[name]
+        what = "no commit yet" if ref is None else f"no branch and no tag {ref!r}"
+        raise FixConfiguration(
+            f"The repository has {what}: its records stay as they are.", reason="git_ref_not_found"
+        )
+
+    def _init(self, git: GitProgram) -> None:
+        git.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        git.ask("init", "--quiet", "--bare", "--template=", str(git.folder))
+
+    def _fetch(self, git: GitProgram, commit: str) -> None:
+        git.fetch(
+            "fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head",
+            "--no-recurse-submodules", f"--filter=blob:limit={MAX_BLOB_BYTES}", "origin",
+            f"+{commit}:refs/s3sync/{commit}", most_bytes=self._most_bytes,
+        )  # fmt: skip
+        self._forget_promises(git)
+        # Only the newest is had: the next fetch asks for what differs from it.
+        for line in git.ask("for-each-ref", "--format=%(refname)", "refs/s3sync").decode().split():
+            if line != f"refs/s3sync/{commit}":
+                git.ask("update-ref", "-d", line)
+
+    def _forget_promises(self, git: GitProgram) -> None:
+        """Have what was left out of a fetch stay out: git asks for it again otherwise."""
+        with contextlib.suppress(S3SyncError):  # a server without filters promised nothing
+            git.ask("config", "--remove-section", "remote.origin")
+
+    def _fetch_anew(self, commit: str) -> None:
+        beside = GitProgram(self._folder / "next.git", self._remote)
+        shutil.rmtree(beside.folder, ignore_errors=True)
+        self._init(beside)
+        self._fetch(beside, commit)
+        before = self._folder / "before.git"
+        shutil.rmtree(before, ignore_errors=True)
+        self._there.rename(before)
+        beside.folder.rename(self._there)
+        shutil.rmtree(before, ignore_errors=True)
+
+    def _remember(self, commit: str) -> None:
+        beside = self._folder / "commit.new"
+        beside.write_text(commit, "ascii")
+        beside.replace(self._folder / "commit")
+
+    @contextmanager
+    def _locked(self) -> Generator[None]:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.utime(self._folder)  # it is used, see ``sweep``
+        ends = time.monotonic() + FETCH_SECONDS
+        with (self._folder / "lock").open("w") as lock:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > ends:
+                        raise Unavailable(
+                            "Another process fetches the repository.", reason="git_timeout"
+                        ) from None
+                    time.sleep(0.1)
+            yield
+
+
+def sweep(folder: Path, *, unused_seconds: float) -> None:
+    """Remove copies that nobody asked for so long: their sources were deleted."""
+    limit = time.time() - unused_seconds
+    with contextlib.suppress(OSError):
+        for one in folder.iterdir():
+            if one.stat().st_mtime < limit:
+                shutil.rmtree(one, ignore_errors=True)

@@ -1,0 +1,270 @@
+"""A commit that is read like a bucket: paths are keys, blob ids are versions."""
+
+import codecs
+import subprocess
+import threading
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import IO, NamedTuple
+
+from s3sync_dagster.core.keys import MAX_OBJECT_KEY_BYTES
+from s3sync_dagster.core.selection import BAD_NAME, SUBMODULE, SYMLINK
+from s3sync_dagster.engine.ports import ListPage, ObjectBody
+from s3sync_dagster.model.errors import (
+    FixConfiguration,
+    LimitExceeded,
+    NotFound,
+    ObjectChanged,
+    Unavailable,
+    UnsupportedFile,
+)
+from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.places.git_program import end
+from s3sync_dagster.places.git_repository import MAX_BLOB_BYTES, Repository
+from s3sync_dagster.ports.body_spool import BodySpool
+
+MAX_FILES = 500_000
+"""Of a commit: its list is held in memory, about 300 bytes a file."""
+_PIECE_BYTES = 1024 * 1024
+_LFS = b"version https://git-lfs.github.com/spec/"
+_LFS_BYTES = 1024
+_MARKS = {b"120000": SYMLINK, b"160000": SUBMODULE}
+
+
+class _Entry(NamedTuple):
+    key: bytes
+    blob: str
+    size: int
+    marked: str | None
+
+
+class GitStore:
+    """``engine.ports.ObjectStore`` over the newest commit of a repository's ref.
+
+    A listing asks the server for the commit once, at its first page, and goes on with that one.
+
+    Args:
+        repository: the copy.
+        text_only: leave alone what is no UTF-8 text, as the contract does.
+    """
+
+    ordered = True
+
+    def __init__(self, repository: Repository, *, text_only: bool = True) -> None:
+        self._repository, self._text_only = repository, text_only
+        self._spool = BodySpool(None)
+        self._requests: Counter[str] = Counter({"LIST": 0, "GET": 0, "HEAD": 0})
+        self._lock = threading.Lock()
+        self._reader: subprocess.Popen[bytes] | None = None
+        self._listed: tuple[str, list[_Entry]] | None = None
+        """A commit and its files in the order of keys."""
+
+    def __repr__(self) -> str:
+        return f"GitStore({self._repository!r})"
+
+    def look(self) -> None:
+        """Find out whether the repository may be read, with one question and without fetching."""
+        with self._lock:
+            self._repository.look()
+
+    def list_page(self, prefix: str, *, start_after: str | None, limit: int = 1000) -> ListPage:
+        """Return the page of files whose paths begin with ``prefix`` and follow ``start_after``."""
+        self._requests["LIST"] += 1
+        with self._lock:
+            if start_after is None:
+                commit = self._repository.refresh()
+            else:  # the listing goes on with the commit that it began with
+                commit = self._listed[0] if self._listed else self._commit()
+            entries = self._files(commit)
+        begin = prefix.encode()
+        at = bisect_right(entries, (start_after or "").encode(), key=lambda entry: entry.key)
+        found: list[ObjectRef] = []
+        for entry in entries[at:]:
+            if entry.key.startswith(begin):
+                if len(found) == limit:
+                    return ListPage(objects=tuple(found), last=False)
+                found.append(_ref(entry))
+        return ListPage(objects=tuple(found), last=True)
+
+    def head(self, key: str, *, version_id: str | None = None) -> ObjectRef:
+        """Return what the commit that was fetched last has at ``key``."""
+        self._requests["HEAD"] += 1
+        with self._lock:
+            commit = self._commit()
+            entry = self._find(commit, key, version_id)
+        return replace(_ref(entry), version_id=commit)
+
+    def read(
+        self,
+        key: str,
+        *,
+        version_id: str | None = None,
+        if_match: str | None = None,
+        max_size_bytes: int,
+    ) -> ObjectBody:
+        """Return a file's bytes; its ``version_id`` is the commit.
+
+        Raises:
+            NotFound: ``object_gone``.
+            LimitExceeded: ``too_large``.
+            UnsupportedFile: ``lfs_pointer``; where only text is taken ``binary`` and
+                ``other_encoding``.
+            ObjectChanged: ``if_match`` does not hold.
+        """
+        self._requests["GET"] += 1
+        with self._lock:
+            commit = self._commit()
+            entry = self._find(commit, key, version_id)
+            size = entry.size
+            if entry.marked:
+                raise NotFound(f"{key!r} is no file of the repository", reason="object_gone")
+            if if_match and if_match != entry.blob:
+                raise ObjectChanged(f"file {key!r} was changed before it could be read")
+            if size > min(max_size_bytes, MAX_BLOB_BYTES):
+                raise LimitExceeded(
+                    f"file {key!r} has {size} bytes; at most {max_size_bytes} are read",
+                    reason="too_large",
+                )
+            pieces = self._contents(entry.blob, size)
+            try:
+                if self._text_only:
+                    pieces = _text(pieces, key=key)
+                content = self._spool.read(pieces, key=key, limit=max_size_bytes)
+            except UnsupportedFile:
+                self._end_reader()  # the rest of the answer is still to come
+                raise
+        if isinstance(content, bytes) and len(content) < _LFS_BYTES and content.startswith(_LFS):
+            raise UnsupportedFile(
+                f"file {key!r} is a pointer of Git LFS: its bytes lie elsewhere",
+                reason="lfs_pointer",
+            )
+        return ObjectBody(ref=replace(_ref(entry), version_id=commit), content=content)
+
+    def requests(self) -> Mapping[str, int]:
+        """Return requests so far by kind; of those only a first LIST asks the server."""
+        return dict(self._requests)
+
+    def close(self) -> None:
+        """End the reader and remove the spool; the next call opens new ones."""
+        with self._lock:
+            self._end_reader()
+        self._spool.close()
+
+    def _commit(self) -> str:
+        return self._repository.commit() or self._repository.refresh()
+
+    def _entries(self, commit: str) -> list[_Entry]:
+        out = self._repository.git.ask("ls-tree", "-r", "-l", "-z", "--full-tree", commit)
+        lines = out.split(b"\0")[:-1]
+        if len(lines) > MAX_FILES:
+            raise FixConfiguration(
+                f"The repository has {len(lines)} files; at most {MAX_FILES} are listed.",
+                reason="repository_too_large",
+            )
+        entries = [_entry(line) for line in lines]
+        taken = {entry.key for entry in entries if entry.marked != BAD_NAME}
+        # A name that is shown escaped never stands before a file that really has that name.
+        entries = [one for one in entries if one.marked != BAD_NAME or one.key not in taken]
+        return sorted(entries)
+
+    def _files(self, commit: str) -> list[_Entry]:
+        if self._listed is None or self._listed[0] != commit:
+            self._listed = (commit, self._entries(commit))
+        return self._listed[1]
+
+    def _find(self, commit: str, key: str, version_id: str | None) -> _Entry:
+        """Return the entry of a key. Raises ``NotFound``."""
+        entries, wanted = self._files(commit), key.encode(errors="surrogatepass")
+        at = bisect_left(entries, wanted, key=lambda entry: entry.key)
+        if version_id in (None, commit) and at < len(entries) and entries[at].key == wanted:
+            return entries[at]
+        raise NotFound(f"file {key!r} is not in the commit {commit[:12]}", reason="object_gone")
+
+    def _asked(self, question: bytes) -> bytes:
+        for again in (True, False):
+            reader, out = self._open_reader()
+            assert reader.stdin is not None
+            try:
+                reader.stdin.write(question + b"\0")
+                reader.stdin.flush()
+                answer = out.readline()
+            except OSError:
+                answer = b""
+            if answer.endswith(b"\n"):
+                return answer
+            self._end_reader()
+            if not again:
+                break
+        raise Unavailable("git cat-file ended by itself.", reason="git_failed")
+
+    def _contents(self, blob: str, size: int) -> Iterator[bytes]:
+        answer = self._asked(f"contents {blob}".encode())
+        if answer.endswith(b" missing\n"):
+            raise Unavailable("The copy of the repository is replaced.", reason="git_failed")
+        _, out = self._open_reader()
+        left = size
+        while left:
+            piece = out.read(min(left, _PIECE_BYTES))
+            if not piece:
+                self._end_reader()
+                raise Unavailable("git cat-file ended by itself.", reason="git_failed")
+            left -= len(piece)
+            yield piece
+        out.read(1)  # the line's end
+
+    def _open_reader(self) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+        if self._reader is None:
+            self._reader = self._repository.git.start("cat-file", "--batch-command", "-z")
+        assert self._reader.stdout is not None
+        return self._reader, self._reader.stdout
+
+    def _end_reader(self) -> None:
+        if self._reader is not None:
+            end(self._reader)
+            self._reader = None
+
+
+def _entry(line: bytes) -> _Entry:
+    head, _, path = line.partition(b"\t")
+    mode, _, blob, size = head.split()
+    key, marked = path, _MARKS.get(mode)
+    try:
+        path.decode()
+    except UnicodeDecodeError:
+        key, marked = path.decode(errors="backslashreplace").encode(), BAD_NAME
+    if len(key) > MAX_OBJECT_KEY_BYTES:
+        cut = key[: MAX_OBJECT_KEY_BYTES - 41].decode(errors="ignore").encode()
+        key, marked = cut + b"~" + blob[:40], BAD_NAME
+    # A blob that was too large to be fetched has no size here.
+    known = int(size) if size.isdigit() else 0 if marked else MAX_BLOB_BYTES + 1
+    return _Entry(key, blob.decode(), known, marked)
+
+
+def _ref(entry: _Entry) -> ObjectRef:
+    return ObjectRef(
+        key=entry.key.decode(),
+        etag=entry.blob,
+        size=entry.size,
+        storage_class=entry.marked or "STANDARD",
+    )
+
+
+def _text(pieces: Iterator[bytes], *, key: str) -> Iterator[bytes]:
+    """Yield pieces as long as they are UTF-8 text. Raises ``UnsupportedFile``."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    final = False
+    while not final:
+        piece = next(pieces, b"")
+        final = not piece
+        if b"\0" in piece:
+            raise UnsupportedFile(f"file {key!r} is binary", reason="binary")
+        try:
+            decoder.decode(piece, final)
+        except UnicodeDecodeError:
+            raise UnsupportedFile(
+                f"file {key!r} is no UTF-8 text", reason="other_encoding"
+            ) from None
+        if piece:
+            yield piece

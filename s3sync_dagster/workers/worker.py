@@ -1,0 +1,197 @@
+"""One child as its forker sees it: the call it serves, what it may use, how it ended."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import time
+from dataclasses import dataclass, field
+
+from s3sync_dagster.workers import linux, wire
+
+CALLS = 500
+GROWTH_BYTES = 96 * 1024**2
+"""A child that has served so many calls, or kept so much memory after one, serves no more."""
+_LAST_SECONDS = 60.0
+"""So long a child that serves no more may take to hand over its last reply."""
+_DEATHS_BY_REFUSED_MEMORY = tuple(
+    -number for number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGILL, signal.SIGTRAP)
+)
+
+
+@dataclass(slots=True)
+class Call:
+    """A call at work."""
+
+    link: socket.socket
+    """Kept open only to see that the caller has hung up."""
+    verdict: socket.socket
+    header: wire.Header
+    ends_at: float = field(init=False)
+    peak_bytes: int = 0
+    abandoned: bool = False
+
+    def __post_init__(self) -> None:
+        self.ends_at = time.monotonic() + self.header.limits.seconds
+
+    def close(self) -> None:
+        """Close what the forker has of it."""
+        self.link.close()
+        self.verdict.close()
+
+
+@dataclass(slots=True)
+class Worker:
+    """A child, at work or waiting."""
+
+    pid: int
+    folder: str
+    """For its temporary files."""
+    caller: str
+    """Whose calls it serves: those of different callers never meet in one process."""
+    control: socket.socket | None = None
+    """Hands it further calls; None where it serves one."""
+    call: Call | None = None
+    served: int = 0
+    idle_since: float | None = None
+    retired_at: float | None = None
+    killed: str | None = None
+    exit_code: int = 0
+    born_bytes: int = 0
+
+    def begin(self, call: Call) -> None:
+        """Remember what it works on."""
+        self.call, self.idle_since = call, None
+
+    def hand(self, call: Call, header: bytes) -> bool:
+        """Give it a call; returns whether it was there to take it."""
+        assert self.control is not None
+        try:
+            socket.send_fds(self.control, [header], [call.link.fileno()])
+        except OSError:
+            return False
+        self.begin(call)
+        return True
+
+    def heard(self) -> bool:
+        """Return whether it said that its call is done: it does before its caller has the reply."""
+        assert self.control is not None
+        try:
+            return self.control.recv(1, socket.MSG_DONTWAIT) == wire.DONE
+        except OSError:
+            return False
+
+    def finish(self) -> None:
+        """Close a call that was answered; whoever is not as before serves no other."""
+        assert self.call is not None
+        _say(self.call, None, 0)
+        self.call.close()
+        self.call = None
+        self.served += 1
+        self.idle_since = time.monotonic()
+        if not self.is_clean():
+            self.retire()
+
+    def retire(self) -> None:
+        """Let it end as soon as its last reply is sent."""
+        if self.control is not None and self.retired_at is None:
+            self.retired_at = time.monotonic()
+            self.control.shutdown(socket.SHUT_WR)
+
+    def is_clean(self) -> bool:
+        """Return whether nothing of the last call is left: memory, programs, files."""
+        used = linux.memory_of(self.pid)
+        self.born_bytes = self.born_bytes or used
+        return (
+            self.served < CALLS
+            and used <= self.born_bytes + GROWTH_BYTES
+            and not linux.children_of(self.pid)
+            and not os.listdir(self.folder)  # noqa: PTH208 (after each call: a name is enough)
+        )
+
+    def abandon(self) -> None:
+        """Enter that the caller has hung up."""
+        assert self.call is not None
+        self.call.abandoned = True
+        self.kill("abandoned")
+
+    def watch(self, now: float) -> None:
+        """Kill it where its call takes too long or too much memory."""
+        if self.killed is not None:
+            return
+        if self.retired_at is not None and now > self.retired_at + _LAST_SECONDS:
+            self.kill("retired")
+        if self.call is None:
+            return
+        if now > self.call.ends_at:
+            self.kill("timeout")
+            return
+        used = linux.memory_of_tree(self.pid)
+        self.call.peak_bytes = max(self.call.peak_bytes, used)
+        if used > self.call.header.limits.memory_bytes:
+            self.kill("out_of_memory")
+
+    def kill(self, why: str) -> None:
+        """End it and what it started."""
+        self.killed = self.killed or why
+        _kill_group(self.pid)
+
+    def reap(self) -> bool:
+        """Return whether it has ended; what it started and left is killed with it."""
+        if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            return False
+        _kill_group(self.pid)  # before the pid is free for others
+        _, status = os.waitpid(self.pid, 0)
+        self.exit_code = os.waitstatus_to_exitcode(status)
+        return True
+
+    def bury(self) -> None:
+        """Tell the caller how it ended and remove what it leaves."""
+        if self.call is not None:
+            _say(self.call, self._reason(self.call), self.exit_code)
+        self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def end(self) -> None:
+        """Kill it, wait for it and remove its files."""
+        self.kill("abandoned")
+        os.waitpid(self.pid, 0)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Close its sockets."""
+        if self.call is not None:
+            self.call.close()
+        if self.control is not None:
+            self.control.close()
+
+    def _reason(self, call: Call) -> str | None:
+        # Native code rarely survives a refused allocation; a small process died of something else.
+        large = call.peak_bytes > call.header.limits.memory_bytes / 2
+        reason = self.killed
+        if reason is None and self.exit_code == -signal.SIGXCPU:
+            reason = "timeout"
+        elif reason is None and large and self.exit_code in _DEATHS_BY_REFUSED_MEMORY:
+            reason = "out_of_memory"
+        # What was read here before may have had its part in it: it is asked again, alone.
+        if self.served and reason in (None, "out_of_memory", "gone"):
+            return wire.AGAIN
+        return reason
+
+
+def _kill_group(pid: int) -> None:
+    # The group does not exist before the child's first statement: then the process alone.
+    for kill in (os.killpg, os.kill):
+        try:
+            kill(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue
+
+
+def _say(call: Call, reason: str | None, exit_code: int) -> None:
+    """Tell the caller how the child ended."""
+    try:
+        call.verdict.sendall(json.dumps({"reason": reason, "exit": exit_code}).encode())
+    except OSError:
+        return  # the caller is gone

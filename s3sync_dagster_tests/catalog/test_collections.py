@@ -1,0 +1,111 @@
+"""The table ``collections`` on both databases, and the migration that brings it."""
+
+import pytest
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog import collections as rows
+from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.catalog.database import Database, _alembic_config
+from s3sync_dagster.core.state import KnownCollection
+from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster_tests.catalog.scenes import done, index, index_all, list_all, ref, source
+
+KEYS = [f"k{n}" for n in range(5)]
+
+
+def known(collection_id, name="ccc"):
+    return KnownCollection(
+        tenant="default_tenant",
+        database_name="default_database",
+        collection_name=name,
+        collection_id=collection_id,
+    )
+
+
+@pytest.fixture
+def filled(catalog):
+    src = source()
+    catalog.sources.add(src)
+    list_all(catalog, src, [ref(key) for key in KEYS])
+    index_all(catalog, src, KEYS)
+    return src
+
+
+def trusted(catalog, src):
+    counts = catalog.views.counts(src.id)
+    assert counts.indexed == counts.documents
+    return counts.indexed
+
+
+def test_what_was_written_to_another_collection_loses_its_trust_in_parts(
+    catalog, filled, monkeypatch
+):
+    monkeypatch.setattr(rows, "DOCUMENTS_AT_ONCE", 2)
+    meet = catalog.collections.meet
+    assert meet(filled.id, known("A")) == 0  # from before ids were kept: believed
+    assert {one.collection_id for one in catalog.documents.of_source(filled.id)} == {"A"}
+    assert trusted(catalog, filled) == 5
+    assert meet(filled.id, known("A")) == 0
+    assert meet(filled.id, known("B"), seconds=0) is None
+    assert trusted(catalog, filled) == 3
+    assert catalog.invocations.live_count(filled.id) == 2
+    assert catalog.collections.of_source(filled.id) == [known("A")]
+    assert meet(filled.id, known("B")) == 3
+    assert trusted(catalog, filled) == 0
+    assert catalog.invocations.live_count(filled.id) == 5
+    assert catalog.collections.of_source(filled.id) == [known("B")]
+    assert catalog.collections.records(filled.id, known("B")) == 0
+
+
+def test_what_is_committed_of_a_collection_that_is_no_more_is_written_again(catalog, filled):
+    catalog.collections.meet(filled.id, known("A"))
+    catalog.invocations.request_automatic(filled.id, ["k0"], trigger=Trigger.EVENT)
+    batch = catalog.batches.reserve(filled.id, take=Take(), owner="w", run_id="r")
+    _, commit = index(catalog, filled, batch.token, "k0")
+    with catalog.database.write() as tx:
+        tx.execute(sa.text("UPDATE documents SET collection_id = 'A'"))
+    catalog.collections.meet(filled.id, known("B"))
+    lost = catalog.documents.commit(
+        batch.token, filled, written=[commit], outcomes=[done("k0", etag="e1")]
+    )
+    assert lost == {commit.id}
+    assert trusted(catalog, filled) == 0
+    keys = [one.object_key for one in catalog.invocations.rows(source_id=filled.id)
+            if one.status == "pending"]  # fmt: skip
+    assert "k0" in keys
+
+
+def test_a_deleted_source_leaves_no_collection(catalog, filled):
+    catalog.collections.meet(filled.id, known("A"))
+    assert not catalog.collections.forget_unused(filled.id, known("A"))
+    catalog.documents.drop_source(filled.id)
+    assert catalog.collections.of_source(filled.id) == []
+
+
+def test_a_migrated_catalog_knows_where_its_documents_are_and_back(catalog_url, clock):
+    from alembic import command
+
+    database = Database(catalog_url)
+    config = _alembic_config(database.url)
+    with database.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0006")
+        for number, name in enumerate(("ccc", "ccc", "other")):
+            connection.execute(
+                sa.text(
+                    "INSERT INTO documents (source_id, object_key, tenant, database_name, "
+                    "collection_name, document_id, metadata, owner, phase, digests, metadata_keys) "
+                    "VALUES ('s', :key, 'default_tenant', 'default_database', :name, :key, '{}', "
+                    "'source', 'writing', :none, '[]')"
+                ),
+                {"key": f"k{number}", "name": name, "none": b""},
+            )
+        connection.commit()
+        command.upgrade(config, "0007")
+        connection.commit()
+        found = rows.CollectionRows(database).of_source("s")
+        assert found == [known(None), known(None, "other")]
+        command.downgrade(config, "0006")
+        connection.commit()
+        assert "collections" not in sa.inspect(connection).get_table_names()
+    database.close()

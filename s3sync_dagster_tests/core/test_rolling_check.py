@@ -1,0 +1,215 @@
+"""The check that goes round: what others deleted or changed is found and mended by itself."""
+
+import pytest
+
+from s3sync_dagster.core.keys import document_id
+from s3sync_dagster.core.state import DocumentPhase
+from s3sync_dagster.engine.rolling_check import DAY_SECONDS, check_some, pace_of
+from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.model.source import ChunkingConfig
+from s3sync_dagster_tests.engine_fixture import make_world
+
+PER_DAY = 40
+"""So few that a look takes all of a day's, and the next one is due a day later."""
+
+
+def fill(world, documents=4, chunks=5):
+    for n in range(documents):
+        world.bucket.put(f"{n}.md", "\n\n".join(f"part {k} of {n}" for k in range(chunks)))
+    world.sync()
+
+
+def port_of(world):
+    return world.collections.open(
+        "docs",
+        tenant=world.source.tenant,
+        database=world.source.database_name,
+        embedder=world.embedder,
+    )
+
+
+def name_of(key, index):
+    return f"{document_id(key, custom_id=None, id_prefix='')}-{index}"
+
+
+def look(world, *, per_day=PER_DAY, log=None, collections=None):
+    return check_some(
+        world.source,
+        catalog=world.catalog,
+        collections=lambda: collections or world.collections,
+        clock=world.clock,
+        records_per_day=per_day,
+        log=log or (lambda _: None),
+    )
+
+
+def a_day(world):
+    world.clock.seconds += DAY_SECONDS
+
+
+def delete(world):
+    port_of(world).delete([name_of("1.md", 3)])
+
+
+def change_metadata(world):
+    port_of(world).update_metadata([name_of("1.md", 3)], [{"team": "others"}])
+
+
+def change_text(world):
+    world.poison(name_of("1.md", 3))
+
+
+@pytest.mark.parametrize("damage", [delete, change_metadata, change_text])
+def test_what_others_did_is_found_and_mended(world, damage):
+    fill(world)
+    whole, metadata = world.texts(), world.metadata()
+    damage(world)
+    assert (world.texts(), world.metadata()) != (whole, metadata)
+    lines = []
+    assert look(world, log=lines.append) == 1
+    (line,) = lines
+    assert line.startswith("1 documents of docs have lost or changed records in the collection")
+    assert world.catalog.views.counts(world.source.id).pending == 1
+    assert [one.key for one in world.run_batches()] == ["1.md"]
+    assert world.texts() == whole
+    assert world.metadata() == metadata
+    port_of(world).calls.clear()
+    assert look(world, log=lines.append) == 0
+    assert port_of(world).calls == [("get", 20)]  # at once: the look before had found something
+
+
+def test_a_sound_collection_costs_two_requests_and_no_write(world):
+    fill(world)
+    port = port_of(world)
+    port.calls.clear()
+    opened = []
+
+    class Counted:
+        def open(self, name, **options):
+            opened.append(name)
+            return world.collections.open(name, **options)
+
+    assert look(world, collections=Counted()) == 0
+    assert opened == ["docs"]
+    assert port.calls == [("get", 20)]
+    assert look(world, collections=Counted()) == 0  # not due
+    assert opened == ["docs"]
+    a_day(world)
+    look(world, collections=Counted())
+    assert port.calls == [("get", 20)] * 2
+
+
+def test_looks_go_round_and_divide_large_documents(world):
+    fill(world, documents=3, chunks=7)  # 21 records, 4 a look
+    port = port_of(world)
+    asked = []
+    get = port.get
+
+    def noted(ids, **options):
+        asked.append(list(ids))
+        return get(ids, **options)
+
+    port.get = noted
+    for _ in range(6):
+        assert look(world, per_day=4) == 0
+        a_day(world)
+    assert [len(ids) for ids in asked] == [4, 4, 4, 4, 4, 1]
+    round_of = [name for ids in asked for name in ids]
+    assert len(set(round_of)) == 21
+    look(world, per_day=4)
+    assert asked[-1] == asked[0]
+
+
+def test_a_round_whose_end_meets_the_size_of_a_look_begins_again(world):
+    fill(world, documents=2, chunks=2)
+    for _ in range(4):
+        assert look(world, per_day=2) == 0
+        a_day(world)
+    port_of(world).delete([name_of("0.md", 0)])
+    found = 0
+    for _ in range(3):
+        found += look(world, per_day=2)
+        a_day(world)
+    assert found == 1
+
+
+def test_an_emptied_collection_is_written_whole_at_once(world):
+    fill(world)
+    whole = world.texts()
+    port_of(world).delete(list(whole))
+    lines = []
+    assert look(world, per_day=2, log=lines.append) == 4
+    assert "is empty" in lines[0]
+    world.run_batches()
+    assert world.texts() == whole
+
+
+def test_a_collection_that_was_replaced_is_noticed_without_a_listing(world):
+    fill(world)
+    whole = world.texts()
+    world.collections.delete_collection(
+        "docs", tenant=world.source.tenant, database=world.source.database_name
+    )
+    assert look(world) == 4
+    world.run_batches()
+    assert world.texts() == whole
+
+
+def test_work_that_went_on_meanwhile_is_no_damage(world):
+    fill(world)
+    port = port_of(world)
+    get = port.get
+
+    def meanwhile(ids, **options):
+        port.get = get
+        stored = get(ids, **options)
+        world.bucket.put("1.md", "other words")
+        world.sync()
+        return {name: one for name, one in stored.items() if name != name_of("1.md", 0)}
+
+    port.get = meanwhile
+    assert look(world) == 0
+    rows = world.catalog.documents.of_source(world.source.id)
+    assert {row.phase for row in rows} == {DocumentPhase.CLEAN}
+
+
+def test_texts_that_are_stored_without_their_context_are_not_compared(world):
+    world.configure(chunking=ChunkingConfig(context=True))
+    fill(world)
+    change_text(world)
+    assert look(world) == 0
+    a_day(world)
+    delete(world)
+    assert look(world) == 1
+
+
+def test_a_chroma_that_does_not_answer_leaves_the_look_due(world):
+    class Away:
+        def open(self, name, **options):
+            raise Unavailable("Chroma did not answer")
+
+    fill(world)
+    delete(world)
+    with pytest.raises(Unavailable):
+        look(world, collections=Away())
+    assert look(world) == 1
+
+
+def test_records_of_other_sources_are_not_looked_at():
+    world = make_world()
+    fill(world, documents=1)
+    plant = port_of(world)
+    plant.update_metadata([name_of("0.md", 0)], [{"s3sync_source": "somebody"}])
+    assert look(world) == 1  # they took it over: ours is changed
+    world.catalog.close()
+
+
+@pytest.mark.parametrize(
+    ("per_day", "records", "seconds"),
+    [(5000, 500, 8640), (1, 1, 86_400), (499, 499, 86_400), (1_000_000, 694, 59.96)],
+)
+def test_a_pace_takes_as_many_records_a_day_as_it_is_told(per_day, records, seconds):
+    pace = pace_of(per_day)
+    assert pace.records == records
+    assert pace.seconds == pytest.approx(seconds, rel=0.001)
+    assert pace.records * 86_400 / pace.seconds == pytest.approx(per_day)

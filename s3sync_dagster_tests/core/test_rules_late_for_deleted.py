@@ -1,0 +1,124 @@
+"""A worker that did not know that its source was deleted: what it wrote goes, or stays, alike."""
+
+import pytest
+
+from s3sync_dagster.catalog.database import ROWS_A_PART
+from s3sync_dagster.engine.deleting import sweep, take_down
+from s3sync_dagster.model.document import Record
+from s3sync_dagster.model.errors import NotFound
+from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster_tests.core.rules import event
+
+
+def end(world, *, keep_records=False):
+    world.catalog.sources.mark_deleting(world.source.id, keep_records=keep_records)
+    line = take_down(
+        world.source,
+        catalog=world.catalog,
+        collections=lambda: world.collections,
+        clock=world.clock,
+        drop_partitions=lambda _until: True,
+        log=print,
+    )
+    assert line.endswith("is deleted")
+
+
+def swept(world):
+    return sweep(catalog=world.catalog, collections=lambda: world.collections)
+
+
+@pytest.fixture
+def written(world):
+    """The document of a source that has one."""
+    world.bucket.put("a.txt", "text")
+    world.sync()
+    (state,) = world.catalog.documents.of_source(world.source.id)
+    return state
+
+
+def put_back(world, state):
+    port = world.collections.open(
+        state.collection_name,
+        tenant=state.tenant,
+        database=state.database_name,
+        embedder=world.embedder,
+    )
+    record = Record(
+        id=f"{state.document_id}-0", document="late", embedding_text="late",
+        metadata={"s3sync_source": state.source_id},
+    )  # fmt: skip
+    port.upsert([record], world.embedder.embed_documents(["late"]))
+    world.catalog.documents.distrust([state])
+
+
+def test_late_records_of_a_deleted_source_are_swept_and_their_ids_are_free(world, written):
+    end(world)
+    put_back(world, written)
+    assert list(world.texts().values()) == ["late"]
+    assert swept(world) == 1
+    assert world.texts() == {}
+    assert swept(world) == 0
+    again = world.source.with_changes(id="00000000-0000-4000-8000-00000000000a")
+    world.catalog.sources.add(again)
+    world.source = again
+    assert world.sync() == {"a.txt": "indexed"}
+
+
+def test_a_source_made_anew_waits_until_they_are_swept(world, written):
+    end(world)
+    put_back(world, written)
+    again = world.source.with_changes(id="00000000-0000-4000-8000-00000000000a")
+    world.catalog.sources.add(again)
+    world.source = again
+    assert world.sync() == {"a.txt": "failed"}
+    swept(world)
+    world.clock.seconds += 4000
+    assert world.sync() == {"a.txt": "indexed"}
+    assert list(world.texts().values()) == ["text"]
+
+
+def test_where_the_records_were_to_stay_late_ones_stay_too(world, written):
+    end(world, keep_records=True)
+    put_back(world, written)
+    assert swept(world) == 0
+    assert list(world.texts().values()) == ["late"]
+
+
+def test_nobody_asks_for_work_of_a_deleted_source(world, written):
+    end(world)
+    with pytest.raises(NotFound):
+        world.ask("a.txt")
+    assert world.catalog.invocations.request_automatic(
+        world.source.id, ["a.txt"], trigger=Trigger.EVENT
+    ) == 0  # fmt: skip
+    event(world, "a.txt", told=_refs(["a.txt"])[0])
+    assert world.catalog.invocations.live_count(world.source.id) == 0
+    assert world.catalog.work.object(world.source.id, "a.txt") is None
+
+
+def test_a_source_of_many_rows_ends_in_parts_and_leaves_others_alone(world):
+    other = world.source.with_changes(
+        id="00000000-0000-4000-8000-00000000000a", name="other", collection_name="other"
+    )
+    world.catalog.sources.add(other)
+    keys = [f"{n:05}" for n in range(ROWS_A_PART + 10)]
+    for source in (world.source, other):
+        world.catalog.work.record_events(
+            source.id,
+            upserts=[(told, None) for told in _refs(keys)],
+            sync=keys,
+            remove=[],
+            sequencers={},
+        )
+    end(world)
+    assert world.catalog.views.counts(other.id).objects == len(keys)
+    assert world.catalog.invocations.live_count(other.id) == len(keys)
+    assert world.catalog.views.counts(world.source.id).objects == 0
+    cancelled = world.catalog.invocations.rows(source_id=world.source.id, limit=len(keys))
+    assert {one.reason for one in cancelled} == {"source_deleted"}
+    assert len(cancelled) == len(keys)
+
+
+def _refs(keys):
+    return [ObjectRef(key=key, etag="e", size=1) for key in keys]

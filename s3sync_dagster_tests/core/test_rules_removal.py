@@ -1,0 +1,296 @@
+"""Removal needs evidence: what a listing, a HEAD or a sidecar alone tells of many is held back."""
+
+import pytest
+
+from s3sync_dagster.core.patience import Patience
+from s3sync_dagster.model.errors import AccessDenied, LimitExceeded, Unavailable
+from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster.model.source import AutoSync
+from s3sync_dagster_tests.core.rules import Refusing, event, refuse_with, sidecar, states
+
+DAY = 86_400
+
+
+def leaving(world):
+    return world.catalog.views.counts(world.source.id).leaving
+
+
+class TestRemovals:
+    @pytest.fixture
+    def emptied(self, world):
+        for n in range(60):
+            world.bucket.put(f"{n:02}.txt", f"text {n}")
+        world.sync()
+        for n in range(60):
+            world.bucket.delete(f"{n:02}.txt")
+        return world
+
+    def test_what_a_blocked_listing_missed_is_removed_by_no_request(self, emptied):
+        world = emptied
+        assert world.listing().listing.state == "blocked"
+        world.ask(*[f"{n:02}.txt" for n in range(60)], force=True, trigger=Trigger.CLI)
+        world.run_batches()
+        assert len(world.texts()) == 60
+        assert set(states(world).values()) == {("skipped", "removal_blocked")}
+        world.catalog.listings.approve(world.source.id)
+        world.run_batches()
+        assert world.texts() == {}
+
+    def test_what_a_blocked_listing_missed_is_not_removed_by_a_rebuild(self, emptied):
+        world = emptied
+        world.catalog.documents.distrust_all(world.source.id)
+        world.listing()
+        world.catalog.documents.enqueue_unclean(world.source.id)
+        world.run_batches()
+        assert len(world.texts()) == 60
+
+    def test_many_that_a_head_alone_misses_are_held_back_without_any_listing(self, emptied):
+        world = emptied
+        world.ask(*[f"{n:02}.txt" for n in range(60)])
+        world.run_batches()
+        assert len(world.texts()) == 60
+
+    def test_a_few_that_a_head_alone_misses_go(self, emptied):
+        world = emptied
+        world.ask("00.txt", "01.txt")
+        world.run_batches()
+        assert len(world.texts()) == 58
+
+    def test_an_event_and_a_head_are_evidence_also_after_a_blocked_listing(self, emptied):
+        world = emptied
+        world.listing()
+        event(world, "07.txt", remove=True)
+        world.run_batches()
+        assert len(world.texts()) == 59
+
+    def test_an_object_that_is_there_again_is_indexed_again(self, emptied):
+        world = emptied
+        world.listing()
+        world.ask("07.txt")
+        world.run_batches()
+        for n in range(60):
+            world.bucket.put(f"{n:02}.txt", f"back {n}")
+        world.sync()
+        assert set(states(world).values()) == {("indexed", None)}
+        assert set(world.texts().values()) == {f"back {n}" for n in range(60)}
+
+
+class TestSidecarsThatVanish:
+    @pytest.fixture
+    def described(self, world):
+        for n in range(60):
+            world.bucket.put(f"{n:02}.txt", f"text {n}")
+            world.bucket.put(f"{n:02}.meta.json", sidecar(f"{n:02}.txt", f"id-{n}"))
+        world.configure(auto_sync=AutoSync.METADATA)
+        world.sync()
+        assert len(world.texts()) == 60
+        return world
+
+    def remove(self, world, *, texts):
+        for n in range(60):
+            world.bucket.delete(f"{n:02}.meta.json")
+            if texts:
+                world.bucket.delete(f"{n:02}.txt")
+
+    @pytest.mark.parametrize("texts", [True, False])
+    def test_the_guard_counts_documents_whose_sidecar_goes(self, described, texts):
+        self.remove(described, texts=texts)
+        assert described.listing().listing.state == "blocked"
+        described.run_batches()
+        assert len(described.texts()) == 60
+
+    @pytest.mark.parametrize("listed", [True, False])
+    def test_nobodys_request_takes_their_records(self, described, listed):
+        self.remove(described, texts=True)
+        if listed:
+            described.listing()
+        names = [f"{n:02}" for n in range(60)]
+        described.ask(*[f"{name}.meta.json" for name in names], *[f"{name}.txt" for name in names])
+        described.run_batches()
+        assert len(described.texts()) == 60
+
+    def test_one_that_goes_takes_its_documents_along(self, described):
+        described.bucket.delete("07.meta.json")
+        described.sync()
+        assert len(described.texts()) == 59
+
+
+def test_old_news_of_a_create_is_no_evidence_of_a_removal(world):
+    for n in range(60):
+        world.bucket.put(f"{n:02}.txt", f"text {n}")
+    world.sync()
+    for n in range(60):
+        event(world, f"{n:02}.txt", sequencer="0F")
+    world.run_batches()
+    for n in range(60):
+        world.bucket.delete(f"{n:02}.txt")
+    world.listing()
+    for n in range(60):
+        event(world, f"{n:02}.txt", sequencer="0A")
+    world.run_batches()
+    assert len(world.texts()) == 60
+
+
+@pytest.mark.parametrize("error", [AccessDenied("no"), LimitExceeded("413"), Unavailable("away")])
+def test_a_removal_that_fails_waits_for_its_time_and_succeeds_in_the_end(world, error):
+    for name in ("a.txt", "b.txt"):
+        world.bucket.put(name, "text")
+    world.sync()
+    world.bucket.delete("a.txt")
+    tries = []
+
+    def fail(ids):
+        tries.append(ids)
+        raise error
+
+    world.listing()
+    stubborn = Refusing(world, delete=fail)
+    patience = Patience(tries=1, final=True)
+    for _ in range(5):
+        world.run_batches(collections=stubborn, patience=patience)
+        world.catalog.documents.enqueue_unclean(world.source.id)
+    assert len(tries) == 1
+    assert sum(leaving(world).values()) == 1
+    stubborn.on = False
+    world.clock.seconds += DAY
+    world.catalog.documents.enqueue_unclean(world.source.id)
+    world.listing()
+    world.run_batches(collections=stubborn)
+    assert len(world.texts()) == 1
+    assert leaving(world) == {}
+
+
+def test_what_waits_for_its_removal_is_counted_with_its_reason(world):
+    for name in ("a.txt", "b.txt"):
+        world.bucket.put(name, "text")
+    world.sync()
+    world.bucket.delete("a.txt")
+    world.listing()
+    away = Refusing(world, delete=refuse_with(AccessDenied("no", reason="access_denied")))
+    world.run_batches(collections=away, patience=Patience(tries=1, final=True))
+    assert leaving(world) == {"access_denied": 1}
+    assert world.catalog.views.counts(world.source.id).objects == 1
+
+
+class TestManyRemovals:
+    @pytest.fixture
+    def half_gone(self, world):
+        for n in range(24):
+            world.bucket.put(f"{n:02}.txt", f"text {n}")
+        world.sync()
+        for n in range(12):
+            world.bucket.delete(f"{n:02}.txt")
+        return world
+
+    def test_an_events_removals_that_failed_once_are_not_held_back_the_next_time(self, half_gone):
+        world = half_gone
+        away = Refusing(world, delete=refuse_with(AccessDenied("no")))
+        for n in range(12):
+            event(world, f"{n:02}.txt", remove=True)
+        world.run_batches(collections=away)
+        assert len(world.texts()) == 24
+        away.on = False
+        world.clock.seconds += DAY
+        assert world.catalog.documents.enqueue_unclean(world.source.id) == 12
+        world.run_batches(collections=away)
+        assert len(world.texts()) == 12
+        assert world.catalog.documents.enqueue_unclean(world.source.id) == 0
+
+    def test_what_is_held_back_is_not_asked_for_again_and_again(self, world):
+        for n in range(60):
+            world.bucket.put(f"{n:02}.txt", f"text {n}")
+        world.bucket.put("07.meta.json", sidecar("07.txt", "one"))
+        world.sync()
+        for n in range(60):
+            world.bucket.delete(f"{n:02}.txt")
+        assert world.listing().listing.state == "blocked"
+        world.bucket.put("07.meta.json", sidecar("07.txt", "two"))
+        world.listing()
+        world.run_batches()
+        for _ in range(3):
+            assert world.catalog.documents.enqueue_unclean(world.source.id) == 0
+        assert len(world.texts()) == 60
+
+    @pytest.mark.parametrize("number", [60, 600])
+    def test_an_emptied_bucket_loses_nothing_to_heads_however_the_batches_are_cut(
+        self, world, number
+    ):
+        names = [f"{n:03}.txt" for n in range(number)]
+        for name in names:
+            world.bucket.put(name, f"text {name}")
+        world.sync()
+        for name in names:
+            world.bucket.delete(name)
+        world.ask(*names)
+        world.run_batches()
+        assert len(world.texts()) == number
+
+    @pytest.mark.parametrize(
+        ("documents", "gone", "state"),
+        [(3, 1, "complete"), (10, 5, "complete"), (10, 10, "blocked")],
+    )
+    def test_documents_that_go_with_their_sidecars_count_once(self, world, documents, gone, state):
+        world.configure(auto_sync=AutoSync.METADATA)
+        for n in range(documents):
+            world.bucket.put(f"{n}.txt", f"text {n}")
+            world.bucket.put(f"{n}.meta.json", sidecar(f"{n}.txt", f"id-{n}"))
+        world.sync()
+        for n in range(gone):
+            world.bucket.delete(f"{n}.txt")
+            world.bucket.delete(f"{n}.meta.json")
+        listing = world.listing().listing
+        assert (listing.state, listing.gone) == (state, gone)
+
+    def test_documents_of_another_collection_go_with_their_sidecar_alone(self, world):
+        for n in range(60):
+            world.bucket.put(f"{n}.txt", f"text {n}")
+            target = {"target_collection_name": "other"}
+            world.bucket.put(f"{n}.meta.json", sidecar(f"{n}.txt", f"id-{n}", **target))
+        world.sync()
+        there = len(world.texts("other"))
+        assert there == 60
+        for n in range(60):
+            world.bucket.delete(f"{n}.meta.json")
+        assert world.listing().listing.state == "blocked"
+        world.run_batches()
+        assert len(world.texts("other")) == 60
+
+
+class TestManySmallBatches:
+    """What HEADs alone tell is one number over the batches of a day."""
+
+    @pytest.fixture
+    def emptied(self, world):
+        for n in range(400):
+            world.bucket.put(f"{n:03}.txt", f"text {n}")
+        world.sync()
+        for n in range(400):
+            world.bucket.delete(f"{n:03}.txt")
+        return world
+
+    def ask_in_nines(self, world, start, stop):
+        for n in range(start, stop, 9):
+            world.ask(*[f"{m:03}.txt" for m in range(n, min(n + 9, stop))])
+            world.run_batches()
+
+    def test_they_meet_the_guard_together(self, emptied):
+        self.ask_in_nines(emptied, 0, 360)
+        assert 400 - len(emptied.texts()) <= 80  # a fifth of 400
+
+    def test_a_day_later_they_are_counted_anew(self, emptied):
+        self.ask_in_nines(emptied, 0, 180)
+        left = len(emptied.texts())
+        emptied.clock.seconds += DAY + 1
+        self.ask_in_nines(emptied, 180, 189)
+        assert len(emptied.texts()) == left - 9
+
+    def test_a_complete_listing_ends_the_count(self, emptied):
+        self.ask_in_nines(emptied, 0, 180)
+        for n in range(400):
+            emptied.bucket.put(f"{n:03}.txt", f"text {n}")
+        emptied.sync()
+        assert len(emptied.texts()) == 400
+        emptied.bucket.delete("000.txt")
+        emptied.ask("000.txt")
+        emptied.run_batches()
+        assert len(emptied.texts()) == 399

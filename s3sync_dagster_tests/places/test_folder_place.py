@@ -1,0 +1,105 @@
+"""A folder as a value: how it is written, what it may be, who may have it."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from s3sync_dagster.defs.resources import FolderSource
+from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, NotPossible
+from s3sync_dagster.model.place import Admission, parse_place
+from s3sync_dagster.model.source import Source
+from s3sync_dagster.places.folder import FOLDER_ROOTS, FolderPlace
+from s3sync_dagster.ports.places import Surroundings, open_store
+
+
+def admission(*roots: Path, trusted: bool = False) -> Admission:
+    return Admission(trusted=trusted, environment={FOLDER_ROOTS: os.pathsep.join(map(str, roots))})
+
+
+def surroundings(home: Path, **environment: str) -> Surroundings:
+    return Surroundings(
+        home=home,
+        resolve_env=environment.get,
+        resolve_credential=lambda _: ("k", "s", None),
+        guard_for=lambda _source, _url: None,
+    )
+
+
+@pytest.mark.parametrize("text", ["./docs", "docs/..//docs/", "../here/docs", "~/docs"])
+def test_a_written_folder_is_absolute(text, tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("HOME", str(here))
+    if not text.startswith((".", "~")):
+        with pytest.raises(InvalidSetting, match=r"\./FOLDER"):
+            parse_place(text)
+        return
+    assert parse_place(text) == FolderPlace(folder=str(here / "docs"))
+
+
+def test_a_folder_has_an_address_an_identity_and_no_link():
+    place = FolderPlace(folder="/srv/docs")
+    assert (place.address(), place.address("a/b.md")) == ("/srv/docs/", "/srv/docs/a/b.md")
+    assert FolderPlace(folder="/").address("a") == "/a"
+    assert place.identity() == ("folder", "", "/srv/docs", "")
+    assert place.link("a") is None
+
+
+@pytest.mark.parametrize("folder", ["docs", "/a/../b", "/a/", "//a", "", "/a\0b"])
+def test_a_folder_that_is_not_absolute_is_refused_where_it_is_declared(folder):
+    declared = FolderSource(name="docs", folder=folder, collection_name="texts")
+    with pytest.raises(InvalidSetting, match="folder"):
+        declared.to_source()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"marker": "../x"}, {"marker": "/x"}, {"skip_folders": ["a/b"]}, {"marker": ""}]
+)
+def test_a_marker_lies_in_the_folder_and_folders_are_left_out_by_name(wrong):
+    declared = FolderSource(name="docs", folder="/srv", collection_name="texts", **wrong)
+    with pytest.raises(InvalidSetting):
+        declared.to_source()
+
+
+def test_nobody_gets_a_folder_by_the_api_unless_a_root_is_named(tmp_path):
+    place = FolderPlace(folder=str(tmp_path))
+    for trusted in (False, True):
+        with pytest.raises(NotPossible, match=FOLDER_ROOTS):
+            place.admitted(admission(trusted=trusted))
+
+
+def test_only_folders_at_or_below_a_root_are_admitted_wherever_links_lead(tmp_path):
+    root, other = tmp_path / "root", tmp_path / "root2"
+    (root / "team").mkdir(parents=True)
+    other.mkdir()
+    (root / "out").symlink_to(other)
+    allowed = admission(root)
+    for inside in (root, root / "team", root / "later"):
+        assert FolderPlace(folder=str(inside)).admitted(allowed).within == str(root)
+    for outside in (other, root / "out", tmp_path, Path("/etc")):
+        with pytest.raises(InvalidSetting) as caught:
+            FolderPlace(folder=str(outside)).admitted(allowed)
+        assert str(other) not in caught.value.message
+
+
+def test_a_root_that_is_withdrawn_closes_the_folder(tmp_path):
+    folder = tmp_path / "root" / "team"
+    folder.mkdir(parents=True)
+    place = FolderPlace(folder=str(folder), within=str(tmp_path / "root"))
+    source = Source(id="i", name="docs", place=place, collection_name="texts")
+    roots = {FOLDER_ROOTS: str(tmp_path / "root")}
+    (folder / "a.md").write_text("text")
+    store = open_store(source, surroundings(tmp_path / "home", **roots))
+    assert [ref.key for ref in store.list_page("", start_after=None).objects] == ["a.md"]
+    with pytest.raises(AccessDenied) as caught:
+        open_store(source, surroundings(tmp_path / "home"))
+    assert caught.value.reason == "folder_not_allowed"
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(AccessDenied):
+        open_store(source, surroundings(tmp_path / "home", **roots))
+    free = replace(source, place=replace(place, within=None))
+    assert open_store(free, surroundings(tmp_path / "home"))

@@ -1,0 +1,426 @@
+"""Repositories over real HTTP: what is listed, read, skipped, fetched; and who gets in."""
+
+import os
+import random
+from contextlib import contextmanager
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from s3sync_dagster.core.selection import decide
+from s3sync_dagster.model.errors import (
+    AccessDenied,
+    FixConfiguration,
+    InvalidSetting,
+    LimitExceeded,
+    NotFound,
+    ObjectChanged,
+    S3SyncError,
+    UnsupportedFile,
+)
+from s3sync_dagster.model.source import Source
+from s3sync_dagster.places import git_program, git_repository
+from s3sync_dagster.places.git import GIT_MAX_BYTES, GIT_PROTOCOLS, GitPlace
+from s3sync_dagster.ports.aws_guard import AddressGuard
+from s3sync_dagster.ports.places import Surroundings, open_store
+from s3sync_dagster_tests.contracts.object_worlds import all_refs
+from s3sync_dagster_tests.engine_fixture import make_world
+from s3sync_dagster_tests.places.git_server import Origin, git_server
+
+ENVIRONMENT = {
+    GIT_PROTOCOLS: "http https",
+    "PATH": os.environ["PATH"],
+    "TOKEN": "s3cret",
+}
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Origin:
+    made = Origin(tmp_path / "served" / "team" / "docs")
+    made.write("docs/a.md", "# Title\n\nfirst\n")
+    made.write("b.py", "x = 1\n")
+    made.commit()
+    return made
+
+
+@pytest.fixture
+def server(tmp_path: Path, origin: Origin):
+    with git_server(tmp_path / "served") as running:
+        yield running
+
+
+@contextmanager
+def opened(server, home: Path, *, guard=None, environment=None, credential=None, **place):
+    values = {**ENVIRONMENT, **(environment or {})}
+    source = Source(
+        id="i", name="docs", collection_name="texts",
+        place=GitPlace(**{"repository": f"{server.url}/team/docs", **place}),
+    )  # fmt: skip
+    store = open_store(
+        source,
+        Surroundings(
+            home=home,
+            resolve_env=values.get,
+            resolve_credential=lambda _: credential,
+            guard_for=lambda _source, _url: guard,
+        ),
+    )
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@pytest.fixture
+def store(server, tmp_path: Path):
+    with opened(server, tmp_path / "home") as made:
+        yield made
+
+
+def disk(home: Path) -> int:
+    return sum(path.stat().st_size for path in home.rglob("*.pack"))
+
+
+# --- what is there ----------------------------------------------------------------------------
+
+
+def test_a_file_comes_with_its_blob_and_the_commit(origin, store):
+    commit = origin.git("rev-parse", "HEAD")
+    blob = origin.git("rev-parse", "HEAD:docs/a.md")
+    assert [ref.key for ref in all_refs(store)] == ["b.py", "docs/a.md"]
+    (listed,) = store.list_page("docs/", start_after=None).objects
+    assert (listed.etag, listed.size, listed.version_id) == (blob, 15, None)
+    head = store.head("docs/a.md")
+    body = store.read("docs/a.md", max_size_bytes=15)
+    assert (head.etag, head.version_id) == (body.ref.etag, body.ref.version_id) == (blob, commit)
+    assert body.content == b"# Title\n\nfirst\n"
+    with pytest.raises(ObjectChanged):
+        store.read("docs/a.md", if_match="another", max_size_bytes=15)
+    with pytest.raises(LimitExceeded):
+        store.read("docs/a.md", max_size_bytes=14)
+    for key in ("docs", "docs/", "nothing", "../docs/a.md", "docs//a.md", ":/docs/a.md", "a\nb"):
+        with pytest.raises(NotFound) as gone:
+            store.read(key, max_size_bytes=15)
+        assert gone.value.reason == "object_gone"
+
+
+def test_a_listing_is_in_the_order_of_keys_whatever_the_page(origin, store):
+    rng = random.Random(3)
+    names = ["a", "a-b", "a.d", "a0", "é", "~", "z z", "A", "new\nline", "-x", "q\"'"]
+    keys = {"/".join(rng.choices(names[1:], k=rng.randint(1, 3))) + ".md" for _ in range(40)}
+    for key in keys:
+        origin.write(key, key)
+    origin.commit()
+    expected = sorted({*keys, "b.py", "docs/a.md"}, key=str.encode)
+    for limit in (1, 7, 1000):
+        assert [ref.key for ref in all_refs(store, limit=limit)] == expected
+    for key in keys:
+        assert store.read(key, max_size_bytes=100).content == key.encode()
+
+
+def test_what_is_no_text_is_skipped_with_a_reason(origin, server, tmp_path, monkeypatch):
+    monkeypatch.setattr(git_repository, "MAX_BLOB_BYTES", 100_000)
+    origin.write("big.txt", os.urandom(300_000).hex())
+    origin.write("binary.dat", b"a\0b")
+    origin.write("latin.txt", "caf\xe9".encode("latin-1"))
+    origin.write("model.txt", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    (origin.folder / "link.md").symlink_to("/etc/hostname")
+    Path(os.fsdecode(os.fsencode(origin.folder) + b"/bad\xff.md")).write_text("x")
+    origin.git("add", "-A")
+    origin.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},sub")
+    origin.git("commit", "-q", "-m", "more")
+    with opened(server, tmp_path / "home") as store:
+        source = Source(id="i", name="n", collection_name="c", place=GitPlace(repository="o/r"))
+        found = {ref.key: decide(source, ref) for ref in all_refs(store)}
+        assert {key: skip.reason for key, skip in found.items() if skip} == {
+            "bad\\xff.md": "bad_name",
+            "big.txt": "too_large",
+            "link.md": "symlink",
+            "sub": "submodule",
+        }
+        for key, reason in (("binary.dat", "binary"), ("latin.txt", "other_encoding"),
+                            ("model.txt", "lfs_pointer")):  # fmt: skip
+            with pytest.raises(UnsupportedFile) as caught:
+                store.read(key, max_size_bytes=1000)
+            assert caught.value.reason == reason
+            assert store.read("b.py", max_size_bytes=9).content == b"x = 1\n"
+        with pytest.raises(LimitExceeded):  # it is there, and was never fetched
+            store.read("big.txt", max_size_bytes=10**9)
+        with pytest.raises(NotFound):
+            store.read("link.md", max_size_bytes=100)
+        assert disk(tmp_path / "home") < 50_000
+    with opened(server, tmp_path / "home", text_only=False) as store:
+        assert store.read("binary.dat", max_size_bytes=9).content == b"a\0b"
+
+
+def test_branch_tag_and_commit_are_followed_as_they_are_named(origin, server, tmp_path):
+    first = origin.git("rev-parse", "HEAD")
+    origin.git("tag", "-a", "v1", "-m", "one")
+    origin.git("checkout", "-q", "-b", "work/one")
+    origin.write("c.md", "c")
+    second = origin.commit()
+    origin.git("checkout", "-q", "main")
+    for ref, commit in ((None, first), ("main", first), ("work/one", second), ("v1", first),
+                        (second, second)):  # fmt: skip
+        with opened(server, tmp_path / "home", ref=ref) as store:
+            all_refs(store)
+            assert store.head("b.py").version_id == commit
+    origin.git("tag", "main", second)  # a branch goes before a tag of its name
+    with opened(server, tmp_path / "other", ref="main") as store:
+        all_refs(store)
+        assert store.head("b.py").version_id == first
+
+
+# --- what is fetched --------------------------------------------------------------------------
+
+
+def test_a_new_commit_is_fetched_by_what_differs(origin, server, store, tmp_path):
+    for number in range(40):
+        origin.write(f"many/{number}.bin.txt", os.urandom(2000).hex())
+    origin.commit()
+    before = {ref.key: ref.etag for ref in all_refs(store)}
+    whole = disk(tmp_path / "home")
+    server.seen.clear()
+    assert {ref.key: ref.etag for ref in all_refs(store)} == before
+    assert server.uploads() == 1  # the question which commit it is
+    origin.write("many/7.bin.txt", os.urandom(2000).hex())
+    origin.git("mv", "b.py", "moved.py")
+    commit = origin.commit()
+    after = {ref.key: ref.etag for ref in all_refs(store)}
+    assert {key for key in after if before.get(key) != after[key]} == {"many/7.bin.txt", "moved.py"}
+    assert before["b.py"] == after["moved.py"]
+    assert disk(tmp_path / "home") - whole < whole / 10
+    assert store.read("moved.py", max_size_bytes=99).ref.version_id == commit
+    assert not list((tmp_path / "home").rglob("FETCH_HEAD"))
+
+
+def test_a_copy_is_made_anew_when_many_fetches_left_theirs(origin, server, tmp_path, monkeypatch):
+    monkeypatch.setattr(git_repository, "MAX_PACKS", 3)
+    with opened(server, tmp_path / "home") as store:
+        for number in range(9):
+            origin.write("b.py", os.urandom(20_000).hex())
+            origin.commit()
+            all_refs(store)
+            packs = len(list((tmp_path / "home").rglob("*.pack")))
+            assert packs <= 3, number
+            assert len(store.read("b.py", max_size_bytes=10**6).content) == 40_000
+    assert disk(tmp_path / "home") < 4 * 25_000
+
+
+def test_a_repository_that_is_too_large_is_given_up(origin, server, tmp_path):
+    origin.write("big.txt", os.urandom(2_000_000).hex())
+    origin.commit()
+    with opened(server, tmp_path / "home", environment={GIT_MAX_BYTES: "1048576"}) as store:
+        with pytest.raises(FixConfiguration) as caught:
+            all_refs(store)
+        assert caught.value.reason == "repository_too_large"
+
+
+def test_a_tree_that_unfolds_without_end_is_given_up(origin, server, tmp_path, monkeypatch):
+    """A few objects that name each other a million times over."""
+    monkeypatch.setattr(git_program, "MAX_ANSWER_BYTES", 10 * 1024 * 1024)
+    blob = origin.git("hash-object", "-w", "--stdin", text="x")
+    tree = origin.git("mktree", text="".join(f"100644 blob {blob}\tf{n}\n" for n in range(10)))
+    for _ in range(9):
+        tree = origin.git("mktree", text="".join(f"040000 tree {tree}\td{n}\n" for n in range(10)))
+    commit = origin.git("commit-tree", tree, "-m", "bomb")
+    origin.git("update-ref", "refs/heads/main", commit)
+    with opened(server, tmp_path / "home") as store:
+        with pytest.raises(FixConfiguration) as caught:
+            all_refs(store)
+        assert caught.value.reason == "repository_too_large"
+
+
+def test_a_look_fetches_nothing(origin, server, store, tmp_path):
+    store.look()
+    assert server.uploads() == 1
+    assert disk(tmp_path / "home") == 0
+    origin.git("branch", "-m", "main", "other")
+    with opened(server, tmp_path / "gone", ref="main") as other:
+        with pytest.raises(FixConfiguration) as caught:
+            other.look()
+        assert caught.value.reason == "git_ref_not_found"
+
+
+def test_a_process_that_only_reads_asks_the_server_nothing(store, server, tmp_path):
+    all_refs(store)
+    server.seen.clear()
+    with opened(server, tmp_path / "home") as worker:
+        assert worker.read("b.py", max_size_bytes=9).content == b"x = 1\n"
+    assert server.seen == []
+
+
+# --- what is no evidence ----------------------------------------------------------------------
+
+
+def test_what_the_server_refuses_is_no_listing(origin, server, tmp_path):
+    cases = {
+        "git_ref_not_found": {"ref": "gone"},
+        "repository_not_found": {"repository": f"{server.url}/team/none"},
+        "git_failed": {"repository": "http://127.0.0.1:9/team/docs"},
+    }
+    for reason, place in cases.items():
+        with opened(server, tmp_path / reason, **place) as store:
+            for ask in (lambda: store.list_page("", start_after=None), lambda: store.head("b.py")):
+                with pytest.raises(S3SyncError) as caught:
+                    ask()
+                assert caught.value.reason == reason
+                assert not isinstance(caught.value, NotFound)
+    server.redirect = "http://127.0.0.1:9"
+    with opened(server, tmp_path / "moved") as store:
+        with pytest.raises(FixConfiguration) as caught:
+            all_refs(store)
+        assert caught.value.reason == "repository_moved"
+
+
+def test_a_branch_that_was_deleted_keeps_its_records_readable(origin, server, tmp_path):
+    origin.git("checkout", "-q", "-b", "work")
+    origin.commit()
+    with opened(server, tmp_path / "home", ref="work") as store:
+        all_refs(store)
+        origin.git("checkout", "-q", "main")
+        origin.git("branch", "-q", "-D", "work")
+        with pytest.raises(FixConfiguration):
+            all_refs(store)
+        assert store.head("b.py").size == 6
+
+
+# --- who gets in ------------------------------------------------------------------------------
+
+
+def test_a_token_opens_and_stands_in_no_argument_url_or_file(tmp_path, origin, monkeypatch):
+    calls: list[list[str]] = []
+    popen = git_repository.GitProgram._popen
+
+    def watched(self, arguments, environment, **options):
+        calls.append([*arguments])
+        return popen(self, arguments, environment, **options)
+
+    monkeypatch.setattr(git_repository.GitProgram, "_popen", watched)
+    with git_server(tmp_path / "served", token="s3cret") as server:
+        with opened(server, tmp_path / "none") as store:
+            with pytest.raises(AccessDenied) as caught:
+                all_refs(store)
+            assert caught.value.reason == "git_access_denied"
+        keys = ("x-access-token", "s3cret", None)
+        for name, way in (("env", {"token_env": "TOKEN"}), ("saved", {"saved_token": 1})):
+            with opened(server, tmp_path / name, credential=keys, **way) as store:
+                # The test's server has no TLS; a source with a token is refused without.
+                assert len(all_refs(store)) == 2
+        wrong = {"token_env": "TOKEN", "environment": {"TOKEN": "other"}}
+        with opened(server, tmp_path / "wrong", **wrong) as store, pytest.raises(AccessDenied):
+            all_refs(store)
+        with (
+            pytest.raises(AccessDenied, match="'MISSING'"),
+            opened(server, tmp_path / "missing", token_env="MISSING"),
+        ):
+            pass
+    assert not any("s3cret" in word for call in calls for word in call)
+    assert not any("s3cret" in line for line in server.seen)
+    for path in tmp_path.rglob("*"):
+        if path.is_file() and "home" in path.parts:
+            assert b"s3cret" not in path.read_bytes()
+
+
+def test_a_tenant_that_nobody_trusts_gets_nowhere_inside(server, tmp_path):
+    with opened(server, tmp_path / "home", guard=AddressGuard()) as store:
+        server.seen.clear()
+        with pytest.raises(InvalidSetting) as caught:
+            all_refs(store)
+        assert caught.value.reason == "private_address"
+        assert server.seen == []
+
+
+def test_git_connects_to_the_address_that_was_looked_at(server, tmp_path, monkeypatch):
+    """The name is known to the look alone: git would not find it, or find another address."""
+    port = int(server.url.rpartition(":")[2])
+    monkeypatch.setattr(
+        git_program.socket, "getaddrinfo",
+        lambda *_, **__: [(2, 1, 6, "", ("127.0.0.1", port))],
+    )  # fmt: skip
+    guard = AddressGuard((ip_network("127.0.0.0/8"),))
+    repository = f"http://repository.test:{port}/team/docs"
+    with opened(server, tmp_path / "home", guard=guard, repository=repository) as store:
+        assert len(all_refs(store)) == 2
+
+
+def test_git_speaks_no_protocol_that_is_not_allowed(server, tmp_path, origin):
+    for repository in (f"file://{origin.folder}", f"{server.url}/team/docs"):
+        with (
+            pytest.raises(InvalidSetting) as caught,
+            opened(
+                server, tmp_path / "home", repository=repository, environment={GIT_PROTOCOLS: ""}
+            ),
+        ):
+            pass
+        assert caught.value.reason == "git_protocol"
+    with opened(server, tmp_path / "home", repository=f"file://{origin.folder}",
+                environment={GIT_PROTOCOLS: "file"}) as store:  # fmt: skip
+        assert len(all_refs(store)) == 2
+
+
+def test_hooks_and_templates_of_anybody_are_not_run(server, tmp_path, origin, monkeypatch):
+    evil = tmp_path / "template" / "hooks"
+    evil.mkdir(parents=True)
+    for name in ("reference-transaction", "post-checkout"):
+        (evil / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+        (evil / name).chmod(0o755)
+    (tmp_path / "user").mkdir()
+    (tmp_path / "user" / ".gitconfig").write_text(
+        f"[init]\n\ttemplateDir = {evil.parent}\n[core]\n\thooksPath = {evil}\n"
+        f'[url "http://127.0.0.1:9/"]\n\tinsteadOf = {server.url}/\n'
+    )
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    with opened(server, tmp_path / "home", environment={"HOME": str(tmp_path / "user")}) as store:
+        assert len(all_refs(store)) == 2
+    assert not (tmp_path / "ran").exists()
+
+
+# --- behind the engine ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def world(server, tmp_path, origin):
+    made = make_world()
+    made.configure(place=GitPlace(repository="team/docs"), collection_name="docs")
+    with opened(server, tmp_path / "home") as store:
+        made.store = store
+        yield made
+    made.catalog.close()
+
+
+def test_a_commit_is_synced_by_its_diff_and_each_record_tells_where_it_is_from(world, origin):
+    for number in range(20):
+        origin.write(f"n/{number}.md", f"text {number}\n\nsecond {number}")
+    first = origin.commit()
+    world.sync()
+    assert world.store.requests()["GET"] == 22
+    known = world.embedder.inferred
+    origin.write("n/3.md", "text 3\n\nanother")
+    origin.git("mv", "n/4.md", "n/moved.md")
+    origin.git("rm", "-q", "n/5.md")
+    second = origin.commit()
+    told = world.sync()
+    assert told == {
+        "n/3.md": "updated", "n/4.md": "removed", "n/5.md": "removed", "n/moved.md": "indexed",
+    }  # fmt: skip
+    assert world.store.requests()["GET"] == 24
+    assert world.embedder.inferred - known <= 3  # the changed paragraph, and the moved file's two
+    by_key = {(m["document_key"], m["start_line"]): m for m in world.metadata().values()}
+    page = "https://github.com/team/docs/blob"
+    assert by_key["n/3.md", 1]["version_key"] == by_key["n/3.md", 2]["version_key"] == second
+    assert by_key["n/3.md", 2]["s3sync_link"] == f"{page}/{second}/n/3.md#L2-L2"
+    assert by_key["n/6.md", 1]["version_key"] == first
+    assert by_key["n/6.md", 1]["s3sync_link"] == f"{page}/{first}/n/6.md#L1-L1"
+    assert by_key["n/6.md", 1]["s3sync_bucket"] == "team/docs"
+    world.sync()
+    assert world.store.requests()["GET"] == 24
+
+
+def test_a_repository_that_cannot_be_reached_takes_nothing_away(world, origin, server):
+    world.sync()
+    server.redirect = "http://127.0.0.1:9"
+    with pytest.raises(FixConfiguration):
+        world.listing()
+    assert world.keys_indexed() == {"b.py", "docs/a.md"}

@@ -1,0 +1,112 @@
+"""The seam: whoever adds a type of place writes one module, and every door takes it."""
+
+import json
+import re
+import uuid
+from pathlib import Path
+
+import pydantic
+import pytest
+
+from s3sync_dagster.api.wire_places import place_of, place_payload, place_shown, show_variant
+from s3sync_dagster.api.wire_settings import with_payload
+from s3sync_dagster.core.source_rules import validate_source
+from s3sync_dagster.defs.source_fields import Declared, setting_fields
+from s3sync_dagster.model import place_types
+from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.place import parse_place
+from s3sync_dagster.model.place_types import PlaceType, add_place_type, place_classes
+from s3sync_dagster.model.source import Source
+from s3sync_dagster.source_settings import Door, settings_of
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def shelf():
+    """The module, loaded as another package's would be, and forgotten again."""
+    from s3sync_dagster_tests.places import shelf as module
+
+    name = module.__name__
+    add_place_type("shelf", PlaceType(place=f"{name}:ShelfPlace", opener=f"{name}:open_shelf"))
+    yield module
+    place_types._TYPES.pop("shelf")
+    place_types._classes.pop("shelf", None)
+    module.SHELVES.clear()
+
+
+def source_of(module, **place) -> Source:
+    made = module.ShelfPlace(**{"shelf": "one", **place})
+    return Source(id="i", name="books", place=made, collection_name="texts")
+
+
+def test_it_is_read_back_written_and_checked(shelf):
+    source = source_of(shelf, copies=3)
+    assert Source.from_json(json.loads(json.dumps(source.to_json()))) == source
+    assert Source.from_json(source.settings()) == source
+    assert parse_place("shelf:one") == shelf.ShelfPlace(shelf="one")
+    validate_source(source)
+    for wrong in ({"shelf": "?"}, {"copies": 10}):
+        with pytest.raises(InvalidSetting, match=next(iter(wrong))):
+            validate_source(source_of(shelf, **wrong))
+
+
+def test_a_tag_has_one_type(shelf):
+    with pytest.raises(InvalidSetting, match="taken"):
+        add_place_type("folder", PlaceType(place="x:X", opener="x:x"))
+    assert list(place_classes())[-1] == "shelf"
+
+
+def test_code_declares_it_by_its_settings(shelf):
+    fields = setting_fields(settings_of(shelf.ShelfPlace))
+
+    class ShelfSource(fields, Declared):
+        place_class = shelf.ShelfPlace
+
+    declared = ShelfSource(name="books", shelf="one", copies=2, collection_name="texts")
+    assert declared.to_source().place == shelf.ShelfPlace(shelf="one", copies=2)
+    assert fields.model_fields["copies"].description == "Of each object."
+    assert "bucket_name" not in fields.model_fields
+    with pytest.raises(pydantic.ValidationError, match="shelf"):
+        ShelfSource(name="books", collection_name="texts")
+
+
+def test_the_api_makes_and_shows_its_variant_by_its_settings(shelf):
+    kind = shelf.ShelfPlace
+    given = place_payload("shelf", kind).model_validate(
+        {"shelf": "one", "copies": 2, "collection_name": "texts", "extensions": [".md"]}
+    )
+    assert place_of(kind, given) == kind(shelf="one")
+    source = with_payload(source_of(shelf), given, Door.POST, settings_of(kind), whole=True)
+    assert (source.place.copies, source.extensions) == (2, (".md",))
+    shown = show_variant(source, place_shown("shelf", kind)).model_dump(mode="json")
+    assert shown == {
+        "collection_name": "texts", "auto_sync": "direct", "include_globs": None,
+        "shelf": "one", "copies": 2,
+    }  # fmt: skip
+    for wrong in ({}, {"shelf": "one", "copies": 10}, {"shelf": "one", "bucket_name": "b"}):
+        with pytest.raises(pydantic.ValidationError):
+            place_payload("shelf", kind).model_validate({"collection_name": "texts", **wrong})
+
+
+def test_the_command_line_syncs_it_into_chroma(shelf, s3sync, chroma_server):
+    shelf.SHELVES["one"] = shelf.MemoryBucket()
+    shelf.SHELVES["one"].put("a.md", "# Title")
+    collection = f"c-{uuid.uuid4().hex[:12]}"
+    made = s3sync("source", "create", "books", "--place", "shelf:one", "-c", collection,
+                  "--embedding", "hash")  # fmt: skip
+    assert made.code == 0, made.err
+    assert "shelf:one/" in s3sync("source", "list").out
+    assert "copies: 1" in s3sync("source", "show", "books").out
+    synced = s3sync("sync", "shelf:one", "-c", collection, "--json")
+    assert (synced.code, synced.json["indexed"]) == (0, 1), synced.err
+    shelf.SHELVES["one"].delete("a.md")
+    gone = s3sync("sync", "shelf:one", "-c", collection, "--json", "--approve-deletes")
+    assert (gone.code, gone.json["removed"]) == (0, 1), gone.err
+
+
+def test_the_page_shows_the_module_as_it_is():
+    page = (ROOT / "docs" / "places.md").read_text("utf-8")
+    (shown,) = re.findall(r"```python\n(\"\"\"A type of place of another.*?)```", page, re.DOTALL)
+    module = Path(__file__).with_name("shelf.py").read_text("utf-8")
+    assert shown == module

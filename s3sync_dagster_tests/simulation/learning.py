@@ -1,0 +1,90 @@
+"""Who learns of changes: the queue's reader, listings, people who ask for keys."""
+
+from typing import Any
+
+from s3sync_dagster.engine.intake import take_messages
+from s3sync_dagster.engine.listing import continue_listing
+from s3sync_dagster.engine.listing_turns import ListingParts
+from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster_tests.simulation.hosts import Owners
+from s3sync_dagster_tests.simulation.ports import SimQueue, SimStore
+from s3sync_dagster_tests.simulation.worker import pause
+
+ASKED = "asked"
+"""A collection that only explicit requests name."""
+PAGE_KEYS = 3
+
+
+class Learning:
+    """What asks for work in a world."""
+
+    def start_intake(self) -> None:
+        self._start("intake", self._intake)
+
+    def _intake(self) -> None:
+        take_messages(
+            SimQueue(self.queue, self),
+            [self.source],
+            work=self.sim_catalog.work,
+            clock=self.clock_of_process(),
+            log=self.note,
+            budget_seconds=20,
+            work_seconds=0,  # the queue's own time will do: messages come again while others work
+            at=lambda step: pause(f"at {step}"),
+        )
+
+    def start_listing(self, *, fresh: bool, approve: bool, pages: int) -> None:
+        clock = self.clock_of_process()
+
+        def list_some() -> None:
+            owner = self._name()
+            for _ in range(pages):
+                progress = continue_listing(
+                    self.source,
+                    catalog=self.sim_catalog,
+                    store=SimStore(self.store, self.weather),
+                    clock=clock,
+                    owner=owner,
+                    budget_seconds=0,
+                    fresh=fresh,
+                    approve_deletes=approve,
+                    page_keys=PAGE_KEYS,
+                )
+                if progress is None or progress.done or fresh:
+                    return
+
+        self._start(f"listing(fresh={fresh}, approve={approve})", list_some)
+
+    def listing_parts(self) -> ListingParts:
+        return ListingParts(
+            catalog=self.catalog,
+            clock=self.clock,
+            owners=Owners(self),
+            store_for=lambda _: self.store,
+            collections=lambda: self.collections,
+        )
+
+    def approve(self) -> None:
+        self.note("approve deletes")
+        self.catalog.listings.approve(self.source.id)
+
+    def ask(self, key: str, *, custom_id: str | None, words: dict[str, Any], force: bool) -> None:
+        self.note(f"ask {key} custom_id={custom_id} {words} force={force}")
+        self.catalog.invocations.request(
+            self.source,
+            [key],
+            trigger=Trigger.API,
+            target_collection_name=ASKED,
+            custom_id=custom_id,
+            metadata=words,
+            force=force,
+        )
+
+    def look_again(self, key: str) -> None:
+        self.note(f"look again at {key}")
+        self.catalog.invocations.request(self.source, [key], trigger=Trigger.CLI)
+
+    def configure(self, **changes: Any) -> None:
+        self.note(f"configure {changes}")
+        self.source = self.source.with_changes(**changes)
+        self.catalog.sources.update(self.source)

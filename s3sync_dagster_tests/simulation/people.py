@@ -1,0 +1,103 @@
+"""What people do: retry, rebuild, reindex, verify, edit, pause, delete, restore a backup."""
+
+from typing import Any
+
+from s3sync_dagster.catalog.recovered import store_recovered
+from s3sync_dagster.engine.rebuilding import recover_documents
+from s3sync_dagster.engine.verifying import verify_collection
+
+
+class People:
+    """Commands of the command line and the console, by their use cases."""
+
+    backup: Any = None
+    """A copy of the catalog as it was."""
+    deleted: int = 0
+    """How often the source was deleted and made again."""
+    away = False
+    """True from a person's deletion of the source until it is made again and settled."""
+
+    def retry(self) -> None:
+        self.note("retry")
+        self.catalog.invocations.retry_failed(self.source)
+
+    def rebuild(self) -> None:
+        self.note("rebuild")
+        self.catalog.documents.distrust_all(self.source.id)
+        self.catalog.invocations.retry_failed(self.source)
+        self.catalog.documents.enqueue_unclean(self.source.id)
+
+    def rebuild_catalog(self) -> None:
+        """Read the documents back from the records, as after a lost catalog."""
+        self.note("rebuild --catalog")
+        name = self.source.collection_name
+        found = recover_documents(self.source, self.open(name), known_sources={self.source.id})
+        store_recovered(self.catalog.database, self.source, found, collection_name=name)
+        self.catalog.invocations.retry_failed(self.source)
+
+    def reindex(self) -> None:
+        """Make all documents outdated, and have listings ask for them."""
+        self.note("reindex")
+        size = 900 if self.source.chunking.max_size_bytes != 900 else 1000
+        chunking = self.source.chunking.__class__(max_size_bytes=size)
+        self.configure(chunking=chunking, on_config_change="reindex")
+
+    def pause_source(self, *, paused: bool) -> None:
+        self.note(f"paused={paused}")
+        self.catalog.sources.set_paused(self.source.id, paused=paused)
+
+    def verify_and_fix(self) -> None:
+        """Let ``verify --fix`` look at each collection."""
+        self.note("verify --fix")
+        for _, _, name in sorted(self.collections._collections):
+            verify_collection(
+                self.source,
+                collection=self.open(name),
+                documents=self.catalog.documents,
+                fix=True,
+                vectors=False,
+            )
+
+    def delete_source(self) -> None:
+        """Have the source deleted with its records; housekeeping makes it again when it is gone."""
+        if self.catalog.sources.deleting(self.source.id) is None:
+            self.note("delete the source")
+            self.catalog.sources.mark_deleting(self.source.id, keep_records=False)
+            self.away = True
+
+    def make_again(self) -> None:
+        """Create the deleted source again, as another one."""
+        self.deleted += 1
+        self.source = self.source.with_changes(id=f"00000000-0000-4000-8000-1{self.deleted:011}")
+        self.note(f"make the source again: {self.source.id}")
+        self.catalog.sources.add(self.source)
+
+    def back_up(self) -> None:
+        """Copy the catalog."""
+        self.note("back up the catalog")
+        self.backup = self.source, _dump(self.catalog)
+
+    def restore(self) -> None:
+        """Put an older copy in place while nobody works, and verify after it, as documented."""
+        if self.backup is None or self.backup[0].id != self.source.id or self.away:
+            return
+        self.finish_all()
+        if self.catalog.sources.deleting(self.source.id) is not None:
+            return
+        self.note("restore the catalog")
+        self.source, dump = self.backup
+        _load(self.catalog, dump)
+        for row in self.catalog.batches.live():
+            self.release_dead(row.token)
+        self.verify_and_fix()
+        self.catalog.sources.update(self.source)
+
+
+def _dump(catalog: Any) -> bytes:
+    with catalog.database.engine.connect() as connection:
+        return connection.connection.dbapi_connection.serialize()
+
+
+def _load(catalog: Any, dump: bytes) -> None:
+    with catalog.database.engine.connect() as connection:
+        connection.connection.dbapi_connection.deserialize(dump)

@@ -1,0 +1,147 @@
+"""How a world comes to its rest: the dispatcher's housekeeping, syncs, and everybody's end."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from s3sync_dagster.engine.deleting import sweep, take_down
+from s3sync_dagster.engine.dispatching import reap
+from s3sync_dagster.engine.listing import continue_listing
+from s3sync_dagster.engine.listing_turns import list_whole
+from s3sync_dagster_tests.simulation.learning import PAGE_KEYS
+
+
+@dataclass
+class Reaped:
+    """The catalog as the reaper sees it; the world counts the deaths."""
+
+    world: Any
+
+    @property
+    def batches(self) -> "Reaped":
+        return self
+
+    def live(self, **options: Any) -> Any:
+        return self.world.catalog.batches.live(**options)
+
+    def release(self, token: str, *, died: bool) -> bool:
+        assert died
+        return self.world.release_dead(token)
+
+
+class Rest:
+    """The ways to a world's rest."""
+
+    def wait(self, seconds: float) -> None:
+        self.note(f"wait {seconds}")
+        self.clock.seconds += seconds
+
+    def keep_house(self) -> None:
+        """Release batches whose lease has ended, ask for what was left not clean."""
+        for dead in reap(
+            Reaped(self),
+            clock=self.clock,
+            is_dead=lambda _owner: None,  # as another host sees it, whoever lives
+            run_state=lambda *_: "unknown",
+            source_id=self.source.id,
+        ):
+            self.note(f"a batch is released: {dead.why}")
+        sweep(catalog=self.catalog, collections=lambda: self.collections)
+        if self.catalog.sources.deleting(self.source.id) is not None:
+            self._take_down()
+            return
+        self.catalog.documents.enqueue_unclean(self.source.id)
+        self.catalog.work.ask_again_where_answered(self.source.id)
+
+    def _take_down(self) -> None:
+        line = take_down(
+            self.source,
+            catalog=self.catalog,
+            collections=lambda: self.collections,
+            clock=self.clock,
+            drop_partitions=lambda _until: True,
+            log=self.note,
+        )
+        if line.endswith("is deleted"):
+            self.make_again()
+
+    def sync_once(self) -> None:
+        """List once while others are still at work, then let all of it end: what `sync` does."""
+        self.note("sync once")
+        self.weather.on = False
+        self.wait(4000)
+        if self.catalog.sources.deleting(self.source.id) is not None:
+            self.finish_all()
+            self.keep_house()
+        list_whole(self.listing_parts(), self.source, approve_deletes=True, page_keys=PAGE_KEYS)
+        self.finish_all()
+        started = self.started
+        self.keep_house()
+        while self.start_batch(max_keys=500, ignore_backoff=True):
+            assert self.started < started + 300, "the batches come to no end"
+            self.finish_all()
+            self.keep_house()
+
+    def finish_all(self) -> None:
+        """Let every worker come to its end."""
+        while self.workers:
+            self._to_its_end(self.workers[0])
+
+    def settle(self, *, events: bool) -> None:
+        """Let everybody finish, then list and work until nothing is left to do."""
+        self.note("settle")
+        self.weather.on = False
+        self.catalog.sources.set_paused(self.source.id, paused=False)
+        self.finish_all()
+        self._come_to_rest(events=events)
+        if self.weather.lied:
+            self.verify_and_fix()
+            self.weather.lied = False
+            self._come_to_rest(events=False)
+        self.away = False
+
+    def _come_to_rest(self, *, events: bool) -> None:
+        if events:
+            for _ in range(100):
+                self.wait(60)
+                if not self.queue.bodies():
+                    break
+                self._intake()
+        before = self.started
+        for _ in range(60):
+            self.wait(4000)
+            self.keep_house()
+            worked = self._quiet_listing()
+            while self.start_batch(max_keys=500, ignore_backoff=True):
+                worked = True
+                assert self.started < before + 500, "the batches come to no end"
+                self.finish_all()
+                self.keep_house()
+            if not worked or self._only_refused():
+                return
+        raise AssertionError(f"the world does not come to rest: {self._at_work()}")
+
+    def _quiet_listing(self) -> bool:
+        progress = continue_listing(
+            self.source,
+            catalog=self.catalog,
+            store=self.store,
+            clock=self.clock,
+            owner="quiet",
+            fresh=True,
+            approve_deletes=True,
+            page_keys=PAGE_KEYS,
+        )
+        if progress is None:  # another one lists at this moment, or the source goes
+            return self.catalog.sources.deleting(self.source.id) is not None
+        assert progress.done
+        return self.catalog.invocations.live_count(self.source.id) > 0
+
+    def _at_work(self) -> str:
+        rows = self.catalog.views.object_rows(self.source.id)
+        return ", ".join(f"{row.object_key}: {row.state} {row.reason}" for row in rows)
+
+    def _only_refused(self) -> bool:
+        """What configuration causes is tried again for ever; all the rest has come to its end."""
+        failed = self.catalog.views.counts(self.source.id).failed
+        self.rounds = getattr(self, "rounds", 0) + 1
+        return self.rounds > 8 and set(failed) >= {"record_ids_taken"}

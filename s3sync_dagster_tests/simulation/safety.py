@@ -1,0 +1,60 @@
+"""What has to hold at every step, whatever happens: not only at the world's rest."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from s3sync_dagster.model.source import AutoSync
+
+PILLARS = {"0 first.txt": "one\n\ntwo\n\nthree", "0 second.md": "alone"}
+"""Objects that are indexed at the start and that nobody ever changes: their records stay."""
+
+
+class Safety:
+    """Rules that are looked at after each write, each acknowledgement and now and then."""
+
+    recorded: set[tuple[str, str]]
+    """Worker and key of events whose commit was acknowledged to nobody yet."""
+    pillars: dict[str, Any]
+
+    def raise_pillars(self) -> None:
+        """Index the pillars, and remember their records."""
+        self.recorded, self.pillars = set(), {}
+        if self.source.auto_sync is AutoSync.METADATA or not self.lists:
+            return  # they would need a sidecar, or the queue's word
+        for key, content in PILLARS.items():
+            self.put(key, content)
+        self.queue._kept.clear()
+        before = set(self.records(self.source.collection_name))
+        self.settle(events=False)
+        there = self.records(self.source.collection_name)
+        self.pillars = {name: record for name, record in there.items() if name not in before}
+        assert len(self.pillars) == sum(len(one.split("\n\n")) for one in PILLARS.values())
+        self.weather.on = True
+
+    def check_pillars(self, what: str) -> None:
+        """Raise AssertionError where a record has left that nothing asked to go."""
+        if not self.pillars or self.away:
+            return
+        port = self.open(self.source.collection_name)
+        for name, (text, _) in self.pillars.items():
+            record = port._records.get(name)
+            assert record is not None, f"{what}: the record {name} has left without evidence"
+            assert record.document == text, f"{what}: {name} is {record.document!r}"
+
+    def note_recorded(self, keys: Sequence[str]) -> None:
+        self.recorded |= {(self._name(), key) for key in keys}
+
+    def check_acknowledged(self, bodies: Sequence[str]) -> None:
+        """Raise AssertionError where a message goes whose event is not committed."""
+        for body in bodies:
+            for record in json.loads(body)["Records"]:
+                key = record["s3"]["object"]["key"].replace("+", " ")
+                assert (self._name(), key) in self.recorded, f"{key} acknowledged, not committed"
+
+    def check_counts(self) -> None:
+        """Raise AssertionError where each object is not in one state."""
+        counts = self.catalog.views.counts(self.source.id)
+        parts = counts.indexed + counts.pending + counts.processing
+        parts += sum(counts.skipped.values()) + sum(counts.failed.values())
+        assert parts == counts.objects, f"the counts do not add up: {counts}"
