@@ -12,8 +12,8 @@ from s3sync_dagster.defs.source_fields import FolderFields, GitFields, SourceFie
 _HEAD = """\
 # To a first result:
 #   1. Name a Chroma server: `chroma run`, then export S3SYNC_CHROMA_URL=http://127.0.0.1:8000
-#   2. Fill in what stands below. Credentials of buckets come from AWS's default chain.
-#   3. `dg dev`: the place is listed within a minute, the source's asset shows each object.
+#   2. Say where the objects are (CHANGE-ME); AWS's default chain has the credentials.
+#   3. `dg dev`: the place is listed within a minute, the asset s3/{name} shows each object.
 #   4. `s3sync query "some words" --collection {collection}`, `s3sync failures`
 # All settings: docs/settings.md of s3sync-dagster.
 type: {type_name}
@@ -22,12 +22,12 @@ attributes:
   name: {name}
   collection_name: {collection}
   list_interval: 300  # seconds between listings
+  # extensions: [.md, .pdf]
 """
 _BUCKET = """\
   bucket_name: CHANGE-ME
   path_prefix: ""
   # endpoint_url: http://127.0.0.1:9000  (MinIO and other servers)
-  # extensions: [.md, .pdf]
   # queue_url: https://sqs.REGION.amazonaws.com/ACCOUNT/QUEUE
   # Secrets by the names of variables, never by value:
   # access_key_id_env: AWS_ACCESS_KEY_ID
