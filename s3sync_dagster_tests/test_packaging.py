@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, req
 from pathlib import Path
 
 import pytest
+import yaml
 from hatchling.builders.wheel import WheelBuilder
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -229,3 +230,13 @@ def test_the_door_for_agents_without_its_extra_says_so_in_one_sentence(tmp_path,
     assert done.stderr.strip().splitlines()[-1] == (
         "S3SYNC_API_AGENTS needs mcp: pip install 's3sync-dagster[mcp]'."
     )
+
+
+def test_dagster_dev_in_the_checkout_has_the_packages_instance_but_for_what_needs_a_home():
+    shipped = yaml.safe_load(
+        (ROOT / "s3sync_dagster" / "local" / "dagster.yaml").read_text("utf-8")
+    )
+    here = yaml.safe_load((ROOT / "dagster.yaml").read_text("utf-8"))
+    assert here == {key: shipped[key] for key in shipped if key not in ("storage", "run_launcher")}
+    (location,) = yaml.safe_load((ROOT / "workspace.yaml").read_text("utf-8"))["load_from"]
+    assert location["python_module"]["module_name"] == "s3sync_dagster.definitions"
