@@ -82,6 +82,9 @@ class BlockScanner:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+        self.lazy: set[int] = set()
+        """Where lines start that go on with the paragraph of a list item or quote without its
+        indentation or mark: they begin no table."""
 
     def scan(self, lines: list[Line], *, front_matter: bool) -> list[Block]:
         """Return the blocks of ``lines`` in order, not looking into lists and quotes."""
@@ -241,10 +244,12 @@ class BlockScanner:
     def _is_table(self, lines: list[Line], i: int) -> bool:
         if i + 1 >= len(lines):
             return False
-        _, content, end = lines[i + 1]
+        start, content, end = lines[i + 1]
         if content >= end or self.data[content] not in b"|:- \t":
             return False
         if _DELIMITER_ROW.match(self.data, content, end) is None:
+            return False
+        if lines[i][0] in self.lazy or start in self.lazy:
             return False
         header = self.data[lines[i][1] : lines[i][2]]
         row = self.data[content:end]
@@ -254,7 +259,11 @@ class BlockScanner:
         j = i + 2
         while j < len(lines):
             _, content, end = lines[j]
-            if self.is_blank(content, end) or _START.match(self.data, content, end):
+            if (
+                self.is_blank(content, end)
+                or _START.match(self.data, content, end)
+                or _INDENTED.match(self.data, content, end)
+            ):
                 break
             j += 1
         return j

@@ -91,6 +91,8 @@ class _Opener:
             self.open_list(lines, inside)
         elif block.kind == "quote" and inside.depth < MAX_NESTING:
             inner = [(s, self.scanner.unquote(c, e), e) for s, c, e in lines]
+            self.scanner.lazy |= {s for (s, c, _), (_, i, _) in zip(lines, inner, strict=True)
+                                  if c == i}  # fmt: skip
             self.open_blocks(inner, inside.deeper(inside.end, BETWEEN_ITEMS))
         elif block.kind == "table":
             self.open_table(lines, inside)
@@ -144,6 +146,7 @@ class _Opener:
             self.outline.allow(start, inside.base + BETWEEN_ITEMS, inside.scope)
             if end - start > self.limit:
                 rest = lines[first + 1 : after]
+                self.scanner.lazy |= {s for s, c, e in rest if self.scanner.indent(c, e) < columns}
                 inner = [(s, self.scanner.dedent(c, e, columns), e) for s, c, e in rest]
                 inner.insert(0, (start, min(content + columns, stop), stop))
                 self.open_blocks(inner, inside.deeper(end, 2 * BETWEEN_ITEMS))

@@ -1,7 +1,7 @@
 """Markdown: the scanner agrees with a CommonMark parser, and what fits stays whole."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -29,6 +29,9 @@ def truth(text):
     return [token for token in parser.parse(text) if token.map]
 
 
+TABLE = "| a | b |\n|---|:-:|\n| 1 | 2 |\n| 3 | 4 |\n"
+
+
 @settings(deadline=None, max_examples=300)
 @given(text=documents)
 def test_scanner_agrees_with_a_commonmark_parser(text):
@@ -42,8 +45,16 @@ def test_scanner_agrees_with_a_commonmark_parser(text):
         assert found == [t.map[0] for t in tokens if KINDS.get(t.type) == kind]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=300, derandomize=True)
 @given(text=documents, size=st.sampled_from([64, 128, 300]))
+@example(
+    text=f"{TABLE}Underlined\n===\n    indented code\n\n    more\n",
+    size=64,
+)
+@example(
+    text=f"1. one\n2. two\n{TABLE}    indented code\n\n    more\n",
+    size=64,
+)
 def test_blocks_that_fit_stay_whole(text, size):
     text = "First words.\n\n" + text  # a document that begins with dashes has front matter
     chunks = chunks_of("markdown", text, size)
