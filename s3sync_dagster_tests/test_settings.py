@@ -133,7 +133,12 @@ def test_nothing_else_reads_the_environment():
         for path in PACKAGE.rglob("*.py")
         if "samples" not in path.parts and touching.search(path.read_text("utf-8"))
     }
-    # Worker processes hand on what they inherit, among it docling's own variable for its models,
-    # and set their own TMPDIR; they read no setting.
-    handed_on = {"workers/pool.py", "workers/child.py", "workers/environment.py"}
+    # Worker processes and their sandbox hand on what they inherit, among it docling's own variable
+    # for its models, and set their own TMPDIR; the sandbox's switch is theirs alone.
+    handed_on = {
+        "workers/pool.py",
+        "workers/child.py",
+        "workers/environment.py",
+        "workers/sandbox.py",
+    }
     assert found - handed_on == {"settings.py"}

@@ -4,6 +4,7 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from s3sync_dagster.model.errors import MissingEngine
@@ -24,6 +25,11 @@ class Budget:
     tokenizer_file: str | None = None
     context_tokens: int = 0
     """Kept free of ``max_tokens`` for the context prefix."""
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """What a worker has to read beside the text (``workers.sandbox``)."""
+        return () if self.tokenizer_file is None else (Path(self.tokenizer_file),)
 
     @property
     def text_tokens(self) -> int | None:

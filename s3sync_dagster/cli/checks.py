@@ -75,7 +75,7 @@ def install_checks() -> Iterator[Check]:
 
 def worker_checks() -> Iterator[Check]:
     """Look at what a worker that reads documents could still do if one took it over."""
-    if os.environ.get(sandbox.SWITCH) == "off":
+    if sandbox.is_off():
         text = f"{sandbox.SWITCH}=off leaves them all rights of this user over files and programs"
         yield Check("workers", "note", text)
         return

@@ -33,6 +33,9 @@ from s3sync_dagster.engine.leasing import Leased, Leasing, aside
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.model.source import Source
 
+PARENT_TAG = "dagster/parent_run_id"
+"""Dagster's own, on each run that a person executes again."""
+
 SHOWN_FAILURES = 100
 
 
@@ -220,7 +223,7 @@ def _lease(
         owner=runtime.parts.owners.me(),
         run_id=context.run_id,
         log=context.log.info,
-        executed_again=context.run.parent_run_id is not None,
+        executed_again=PARENT_TAG in context.run.tags,
     )
     found = leasing.reserved(config.token) if config.token else None
     if found is not None:

@@ -14,7 +14,7 @@ from s3sync_dagster.model.source import Source
 
 ROUNDS_TO_MEND = 3
 FRUITLESS_RUNS = 3
-FIRST_KEYS = 100
+FIRST_KEYS = 128
 """Of the first batch where the next is read ahead: Chroma has something to do meanwhile."""
 
 Taken = tuple[BatchOrder, str]

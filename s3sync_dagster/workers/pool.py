@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.model.errors import LimitExceeded, Unavailable
-from s3sync_dagster.workers import child, replies, wire
+from s3sync_dagster.workers import child, replies, sandbox, wire
 from s3sync_dagster.workers.capacity import default_workers
 from s3sync_dagster.workers.environment import worker_environment
 
@@ -69,10 +69,13 @@ class LocalPool:
     ) -> Future[Any]:
         """Call ``module.path:name`` in a worker; its value is plain or of ``replies.CLASSES``."""
         module, _, name = function.partition(":")
-        # A process that has served others may no longer open a file.
-        fresh = any(isinstance(one, Path) for one in [*args, *kwargs.values()])
+        # A process that has served others may no longer open a file, but for what all calls that
+        # it serves read.
+        given = [*args, *kwargs.values()]
+        fresh = any(isinstance(one, Path) for one in given)
+        caller = "\n".join([self._name, *map(str, sandbox.named_files(given))])
         header = wire.Header(
-            module=module, function=name, limits=limits, caller=self._name, fresh=fresh
+            module=module, function=name, limits=limits, caller=caller, fresh=fresh
         )
         return self._threads.submit(self._call, header, args, kwargs)
 

@@ -36,24 +36,39 @@ _OF_SCRIPTS = ("sh", "uname", "sed", "grep", "dirname", "basename", "readlink", 
 """What a program that is a shell script may need; LibreOffice's does."""
 
 
+def is_off() -> bool:
+    """Return whether workers are to keep all rights of their user."""
+    return os.environ.get(SWITCH) == "off"
+
+
 def enter(folder: str, module: str, contents: Iterable[object] = ()) -> None:
     """Give up what this process does not need; nothing brings it back.
 
     Args:
         folder: its own, to write in.
         module: whose function it serves.
-        contents: arguments of the call; paths among them may be read.
+        contents: arguments of the call; paths among them, and what they name as ``reads``, may
+            be read.
     """
-    if os.environ.get(SWITCH) == "off":
+    if is_off():
         return
     own = [(folder, landlock.ALL & ~landlock.EXECUTE), ("/dev/null", _READ_AND_WRITE)]
-    files = [(one, landlock.READ_FILE) for one in contents if isinstance(one, Path)]
+    files = [(one, landlock.READ_FILE) for one in named_files(contents)]
     listens = _listens(module)
     if listens:
         own.append(("/tmp", landlock.MAKE_SOCKET | landlock.REMOVE_FILE))
     landlock.restrict([*_kept(module), *own, *files])
     seccomp.refuse_calls(own_sockets=listens)
     linux.drop_capabilities()
+
+
+def named_files(contents: Iterable[object]) -> list[Path]:
+    """Return the files that arguments of a call name: themselves, or by their ``reads``."""
+    return [
+        path
+        for one in contents
+        for path in ((one,) if isinstance(one, Path) else getattr(one, "reads", ()))
+    ]
 
 
 _READ_AND_WRITE = landlock.READ_FILE | landlock.WRITE_FILE

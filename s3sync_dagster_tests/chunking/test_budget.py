@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from s3sync_dagster.chunking import chunk_document
-from s3sync_dagster.engine.ports import ModelLimits
+from s3sync_dagster.chunking.budget import Budget
+from s3sync_dagster.engine.ports import ModelLimits, WorkLimits
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import InvalidSetting, MissingEngine
 from s3sync_dagster.model.source import ChunkingConfig
@@ -97,6 +98,22 @@ def test_unreadable_tokenizer_is_named(limits, tmp_path):
     with pytest.raises(MissingEngine, match=r"tokenizer") as raised:
         cut(CODE, replace(limits, tokenizer_file=str(broken)))
     assert raised.value.reason == "tokenizer_unreadable"
+
+
+def test_workers_read_the_tokenizers_of_their_models_wherever_they_are(limits, tmp_path, pool):
+    """A model's folder may be anywhere, and a worker that has cut for one cuts for the next."""
+    sizes = []
+    for name in ("first", "second"):
+        file = tmp_path / name / "tokenizer.json"
+        file.parent.mkdir()
+        file.write_bytes(Path(limits.tokenizer_file).read_bytes())
+        budget = Budget(max_bytes=1024, max_tokens=256, tokenizer_file=str(file))
+        call = pool.submit(
+            "s3sync_dagster.chunking.parsing:cut_source", CODE.encode(), "python", budget,
+            limits=WorkLimits(seconds=60),
+        )  # fmt: skip
+        sizes.append(len(call.result()))
+    assert sizes[0] == sizes[1] > 1
 
 
 @pytest.mark.parametrize("size", [0, 1, 15, -5, 16_385])

@@ -106,5 +106,6 @@ def test_a_request_wins_over_the_path_and_a_lost_catalog_is_told_apart(world):
     collection = world.collections.open(
         "docs", tenant="default_tenant", database="default_database", embedder=None
     )
-    (found,) = recover_documents(world.source, collection, known_sources={world.source.id})
+    recovery = recover_documents(world.source, collection, known_sources={world.source.id})
+    (found,) = recovery.documents
     assert found.metadata == {"team": "own"}  # what the path says is no one's request

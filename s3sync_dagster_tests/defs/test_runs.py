@@ -7,6 +7,7 @@ import pytest
 
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.core.naming import SOURCE_TAG, TOKEN_TAG
+from s3sync_dagster.defs.ops import PARENT_TAG
 from s3sync_dagster_tests.defs.defs_fixture import open_world
 from s3sync_dagster_tests.engine_fixture import poison_record
 from s3sync_dagster_tests.extraction.raw_pdf import pages_pdf, text_content
@@ -195,7 +196,8 @@ def test_a_range_over_busy_keys_says_which_run_has_them(world):
 def test_a_finished_token_again_asks_for_its_keys_anew(world):
     (first,) = world.sync()
     token = world.instance.get_run_by_id(first.run_id).tags[TOKEN_TAG]
-    again = world.execute([*GOOD, BAD], token=token)
+    tags = {PARENT_TAG: first.run_id, "dagster/root_run_id": first.run_id}  # as the UI has it
+    again = world.execute([*GOOD, BAD], token=token, tags=tags)
     assert world.states(again) == {key: ["unchanged"] for key in GOOD}
     assert world.reasons(again) == world.reasons(first)
 

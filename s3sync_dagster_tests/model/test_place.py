@@ -20,6 +20,18 @@ MAY_WRITE_S3 = {
     "model/place.py": "owns the address",
     "api/building.py": "takes s3:// as part of a bucket's name",
     "local/demo.py": "tells of its own bucket",
+    "cli/addresses.py": "takes s3://bucket/key wherever a key is asked for",
+    **dict.fromkeys(
+        (
+            "cli/aws_setup.py",
+            "cli/commands.py",
+            "cli/object_list.py",
+            "cli/objects.py",
+            "cli/sources.py",
+            "cli/sync.py",
+        ),
+        "examples and forms in help texts",
+    ),
 }
 BUCKET = S3Place(bucket_name="b", path_prefix="docs/", credentials=CredentialsConfig(profile="p"))
 

@@ -12,7 +12,8 @@ from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster.places.git import GitPlace
 
 
-def test_sources_of_several_types_are_built_side_by_side():
+def test_sources_of_several_types_are_built_side_by_side(monkeypatch):
+    monkeypatch.setenv("S3SYNC_CHROMA_URL", "http://127.0.0.1:1")
     defs = s3sync_dagster.build_definitions(
         [
             s3sync_dagster.FolderSource(

@@ -398,6 +398,8 @@ def test_a_state_is_not_kept_where_another_process_changed_the_file(collection, 
     class Slow:
         """A collection whose records are read while the other process works."""
 
+        id = collection.id
+
         def get(self, ids, **options):
             theirs.follow(collection, [version("a", 1, 2)])
             return collection.get(ids, **options)

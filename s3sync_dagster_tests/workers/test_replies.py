@@ -181,6 +181,8 @@ def classes_of(hint: object) -> Iterator[type]:
 def test_the_list_has_all_that_functions_in_workers_return_and_nothing_else():
     found: set[type] = set()
     for file in ROOM.rglob("*.py"):
+        if file.name == "place_types.py":
+            continue  # names what opens places, not what workers call
         text = file.read_text()
         names = re.findall(r'"(s3sync_dagster\.[\w.]+:\w+)"', text)
         names += [
