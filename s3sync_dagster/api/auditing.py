@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 GATHER_SECONDS = 0.2
 MAX_ROWS, MAX_WAITING = 500, 20_000
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
-_ASKING = ("/search", "/latest-by-keys", "/dry-run")
+_ASKING = ("/mcp", "/search", "/latest-by-keys", "/dry-run")
 """Ends of routes that change nothing, though they are asked with POST."""
 
 

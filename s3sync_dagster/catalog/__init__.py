@@ -9,7 +9,6 @@ from s3sync_dagster.catalog.documents import Documents
 from s3sync_dagster.catalog.history import History
 from s3sync_dagster.catalog.invocations import Invocations
 from s3sync_dagster.catalog.listings import Listings
-from s3sync_dagster.catalog.moving import Moves
 from s3sync_dagster.catalog.sources import SourceRows
 from s3sync_dagster.catalog.tokens import Tokens
 from s3sync_dagster.catalog.views import Views
@@ -28,7 +27,6 @@ class Catalog:
         self.batches = Batches(database)
         self.documents = Documents(database)
         self.collections = CollectionRows(database)
-        self.moves = Moves(database, self.sources)
         self.work = Work(database)
         self.views = Views(database)
         self.history = History(database)

@@ -15,7 +15,7 @@ from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.patience import scout_seconds
 from s3sync_dagster.model.invocation import Result
 
-KEYS_AT_ONCE = 1000
+KEYS_AT_ONCE = 5000
 ANSWERS_AGAIN = 0.0
 _WRITTEN = frozenset({Result.INDEXED, Result.UPDATED})
 """Ends that bucket, model and collection have had a part in."""
@@ -55,8 +55,8 @@ def ask_where_answered(database: Database, tx: sa.Connection, source_id: str, *,
     waiting = _hurry(tx, source_id, now=now, limit=KEYS_AT_ONCE)
     failed = _failed(tx, source_id, limit=KEYS_AT_ONCE)
     insert_automatic(database, tx, source_id, failed, trigger="retry", now=now)
-    if max(waiting, len(failed)) < KEYS_AT_ONCE:
-        _forget(tx, source_id)
+    # One pass: what fails again, or is more than that, waits for its own time.
+    _forget(tx, source_id)
     return waiting + len(failed)
 
 

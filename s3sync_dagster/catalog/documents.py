@@ -99,9 +99,12 @@ class Documents:
         *,
         written: Sequence[DocumentCommit] = (),
         removed: Sequence[int] = (),
+        by_head_alone: int = 0,
         outcomes: Sequence[KeyOutcome] = (),
     ) -> set[int]:
         """Make acknowledged writes the truth and settle their keys, in one transaction.
+
+        ``by_head_alone`` is how many of the removed ones nothing but a HEAD told to be gone.
 
         Returns ids of documents whose commit was lost to another batch: they are not clean and
         are enqueued. When the whole batch was lost nothing is settled and ``LeaseLost`` is raised
@@ -114,7 +117,7 @@ class Documents:
                 lost = commit_documents(self._db, tx, token, written, now=now)
                 forget_removed(tx, token, removed)
                 settle_keys(tx, token, source.id, outcomes, now=now)
-                count_heads(tx, source.id, outcomes, now=now)
+                count_heads(tx, source.id, by_head_alone, now=now)
                 note_answers(tx, source.id, outcomes, now=now)
                 # A request that was refused its id has left the document that stands there as it
                 # was: without the request the key's next batch brings it in line.

@@ -1,12 +1,9 @@
 """Removals that HEADs alone told, counted over the batches of a day."""
 
-from collections.abc import Sequence
-
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.tables import sources
 from s3sync_dagster.core.guard import HEADS_SECONDS
-from s3sync_dagster.core.outcome import KeyOutcome
 
 
 def went_lately(now: float) -> sa.ColumnElement[int]:
@@ -15,11 +12,8 @@ def went_lately(now: float) -> sa.ColumnElement[int]:
     return sa.case((counting, sources.c.removed_by_heads), else_=0)
 
 
-def count_heads(
-    tx: sa.Connection, source_id: str, outcomes: Sequence[KeyOutcome], *, now: float
-) -> None:
-    """Count what went although HEADs alone told it, from the first of a day on."""
-    went = sum(one.by_head_alone for one in outcomes)
+def count_heads(tx: sa.Connection, source_id: str, went: int, *, now: float) -> None:
+    """Count documents that went although HEADs alone told it, from the first of a day on."""
     if went:
         lately = went_lately(now)
         tx.execute(

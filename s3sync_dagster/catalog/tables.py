@@ -45,8 +45,6 @@ sources = sa.Table(
     sa.Column("scouted_at", Time),
     # What code declares instead, where that would be another source: refused until it is moved.
     sa.Column("wanted", sa.JSON),
-    # Of a source that only holds what another one left behind where it was before: that one's id.
-    sa.Column("moved_to", sa.Text),
 )
 sa.Index(
     "uq_sources_identity",

@@ -14,7 +14,7 @@ from s3sync_dagster.model.errors import S3SyncError
 
 CHANGES = frozenset(
     {
-        *("source create", "source edit", "source move", "source pause", "source resume"),
+        *("source create", "source edit", "source pause", "source resume"),
         "source delete",
         *("token create", "token revoke"),
         *("credential create", "credential delete", "credential rotate"),

@@ -11,7 +11,6 @@ import click
 
 from s3sync_dagster.cli.completing import source_names
 from s3sync_dagster.cli.groups import Group, examples
-from s3sync_dagster.cli.moving import move
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import columns, people
 from s3sync_dagster.cli.source_options import at, embedding_config, setting_options, with_settings
@@ -91,9 +90,8 @@ def create(name: str, place: str | None, check: bool, **options: Any) -> int:
 def edit(name: str, **options: Any) -> int:
     """Change settings of NAME; it is listed again at the next tick.
 
-    An empty value takes a setting away, such as --queue-url "". Bucket, prefix and collection are
-    what a source is: `s3sync source move` changes them. For another embedding create another
-    source.
+    An empty value takes a setting away, such as --queue-url "". Bucket, prefix, collection and
+    embedding are what a source is: for other ones create another source.
     """
     with opened(chroma=False, dagster=False) as parts:
         before = parts.catalog.sources.find(name)
@@ -207,9 +205,6 @@ def delete(name: str, keep_records: bool) -> int:
                 if parts.catalog.batches.live(source_id=found.id):
                     parts.clock.sleep(WAIT_SECONDS)
     return 0
-
-
-source.add_command(move)
 
 
 def _release_dead(parts: Parts, source: Source) -> None:

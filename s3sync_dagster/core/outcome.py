@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 
 from s3sync_dagster.core.decision import Decision
 from s3sync_dagster.core.deed import Deed
-from s3sync_dagster.core.facts import at_stake, told_by_head_alone
 from s3sync_dagster.core.patience import BUSY, REREAD_SECONDS, Again, Patience, try_again
 from s3sync_dagster.core.state import Outcome, RetryClass
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError, Unavailable
@@ -34,8 +33,6 @@ class KeyOutcome:
     next_at: float | None = None
     """Next attempt (pending) or next try by a listing (failed), POSIX seconds."""
     gone: bool = False
-    by_head_alone: int = 0
-    """Documents that went although only a HEAD told that the object is gone."""
     told_count: int | None = None
     """How often something had been told of the object when the batch began with it; None: what was
     told since is no matter."""
@@ -94,8 +91,7 @@ def outcome_of(
     mirror = source.mode is DeleteMode.MIRROR
     if end.verdict == "gone":
         result = Result.REMOVED if mirror else Result.SKIPPED
-        alone = at_stake(end.facts) if mirror and told_by_head_alone(end.facts) else 0
-        return replace(told, result=result, gone=True, reason=end.reason, by_head_alone=alone)
+        return replace(told, result=result, gone=True, reason=end.reason)
     etag = end.facts.etag
     if end.verdict in ("skip", "sidecar"):
         return replace(

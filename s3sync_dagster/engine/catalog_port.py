@@ -241,6 +241,7 @@ class DocumentsPort(Protocol):
         *,
         written: Sequence[DocumentCommit] = (),
         removed: Sequence[int] = (),
+        by_head_alone: int = 0,
         outcomes: Sequence[KeyOutcome] = (),
     ) -> set[int]:
         """Make acknowledged writes the truth; returns documents lost to another batch."""

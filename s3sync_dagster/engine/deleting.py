@@ -66,13 +66,18 @@ def sweep(*, catalog: CatalogPort, collections: Callable[[], Collections]) -> in
     """
     swept = 0
     while documents := catalog.documents.left_behind(limit=DOCUMENTS_A_PAGE):
-        delete_records(documents, catalog=catalog, collections=collections())
+        # Another sweeper may have been faster, and a new owner of the ids have written since.
+        delete_records(documents, catalog=catalog, collections=collections(), look=True)
         swept += len(documents)
     return swept
 
 
 def delete_records(
-    documents: Sequence[DocumentState], *, catalog: CatalogPort, collections: Collections
+    documents: Sequence[DocumentState],
+    *,
+    catalog: CatalogPort,
+    collections: Collections,
+    look: bool = False,
 ) -> None:
     """Delete the records of documents, wherever they stand, and forget the documents.
 
@@ -92,7 +97,7 @@ def delete_records(
         except NotFound:
             collection = None
         if collection is not None:
-            ids = ids_to_delete(collection, held)
+            ids = ids_to_delete(collection, held, look=look)
             step = collection.write_limits.max_records
             for start in range(0, len(ids), step):
                 collection.delete(ids[start : start + step])

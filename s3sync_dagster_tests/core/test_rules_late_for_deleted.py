@@ -3,7 +3,7 @@
 import pytest
 
 from s3sync_dagster.catalog.database import ROWS_A_PART
-from s3sync_dagster.engine.deleting import sweep, take_down
+from s3sync_dagster.engine.deleting import delete_records, sweep, take_down
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.invocation import Trigger
@@ -50,6 +50,25 @@ def put_back(world, state):
     )  # fmt: skip
     port.upsert([record], world.embedder.embed_documents(["late"]))
     world.catalog.documents.distrust([state])
+
+
+def test_a_slow_sweeper_leaves_what_a_new_owner_of_the_ids_has_written(world, written):
+    end(world)
+    put_back(world, written)
+    slow = world.catalog.documents.left_behind()  # another one sweeps meanwhile, and all is free
+    port = world.collections.open(
+        written.collection_name,
+        tenant=written.tenant,
+        database=written.database_name,
+        embedder=world.embedder,
+    )
+    record = Record(
+        id=f"{written.document_id}-0", document="new", embedding_text="new",
+        metadata={"s3sync_source": "another"},
+    )  # fmt: skip
+    port.upsert([record], world.embedder.embed_documents(["new"]))
+    delete_records(slow, catalog=world.catalog, collections=world.collections, look=True)
+    assert list(world.texts().values()) == ["new"]
 
 
 def test_late_records_of_a_deleted_source_are_swept_and_their_ids_are_free(world, written):

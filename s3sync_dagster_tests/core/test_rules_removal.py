@@ -6,7 +6,7 @@ from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.model.errors import AccessDenied, LimitExceeded, Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import AutoSync
-from s3sync_dagster_tests.core.rules import Refusing, event, refuse_with, sidecar, states
+from s3sync_dagster_tests.core.rules import Died, Refusing, event, refuse_with, sidecar, states
 
 DAY = 86_400
 
@@ -294,3 +294,20 @@ class TestManySmallBatches:
         emptied.ask("000.txt")
         emptied.run_batches()
         assert len(emptied.texts()) == 399
+
+    def test_a_worker_that_dies_after_the_removal_has_counted_it(self, emptied):
+        names = [f"{n:03}.txt" for n in range(9)]
+        emptied.ask(*names)
+        plain = emptied.catalog.documents.commit
+
+        def commit(*arguments, **named):
+            lost = plain(*arguments, **named)
+            if named.get("removed"):
+                raise Died
+            return lost
+
+        emptied.catalog.documents.commit = commit
+        with pytest.raises(Died):
+            emptied.run_batches()
+        emptied.catalog.documents.commit = plain
+        assert emptied.catalog.documents.removed_by_heads(emptied.source.id) == 9

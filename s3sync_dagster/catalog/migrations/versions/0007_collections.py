@@ -16,7 +16,6 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("sources", sa.Column("wanted", sa.JSON()))
-    op.add_column("sources", sa.Column("moved_to", sa.Text()))
     op.add_column(
         "invocations", sa.Column("reindex", sa.Boolean(), server_default=sa.false(), nullable=False)
     )
@@ -45,5 +44,4 @@ def downgrade() -> None:
     op.drop_table("collections")
     op.drop_column("documents", "collection_id")
     op.drop_column("invocations", "reindex")
-    op.drop_column("sources", "moved_to")
     op.drop_column("sources", "wanted")
