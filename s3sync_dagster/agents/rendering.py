@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from s3sync_dagster.agents.budget import cut, line, quoted, shares
 from s3sync_dagster.catalog.views import SourceCounts
 from s3sync_dagster.core.state import ListingRow, SourceRow
+from s3sync_dagster.engine.hybrid import reasons_of
 from s3sync_dagster.explaining import Explained
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.source import Source
@@ -128,16 +129,7 @@ def place_of(hit: Hit) -> str:
 
 
 def _head(place: int, hit: Hit, sources: Mapping[str, Source]) -> str:
-    reasons = [
-        f"{name} {score:.{digits}f}"
-        for name, score, digits in (
-            ("reranked", hit.reranked, 3),
-            ("dense", hit.dense, 3),
-            ("words", hit.words, 1),
-        )
-        if score is not None
-    ]
-    shown = f"{place}. {place_of(hit)}\n   score {hit.score:.3f} ({', '.join(reasons)})"
+    shown = f"{place}. {place_of(hit)}\n   score {hit.score:.3f} ({reasons_of(hit)})"
     source = sources.get(str(hit.metadata.get("s3sync_source", "")))
     if source is not None:
         shown += f"; source {source.name}"

@@ -1,7 +1,6 @@
 """Who changed what over the API and the console: written down beside the answer, not before it."""
 
 import logging
-import threading
 import time
 from typing import Any
 
@@ -9,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from s3sync_dagster.api.access import CALLER, Caller
 from s3sync_dagster.api.request_log import route_of
+from s3sync_dagster.api.writer_thread import WriterThread
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.audit import AuditEntry
 from s3sync_dagster.model.errors import S3SyncError
@@ -22,28 +22,14 @@ _ASKING = ("/mcp", "/search", "/latest-by-keys", "/dry-run")
 """Ends of routes that change nothing, though they are asked with POST."""
 
 
-class AuditWriter:
+class AuditWriter(WriterThread):
     """Writes what is put, some requests together: one writer, as for the requests themselves."""
 
     def __init__(self, catalog: Catalog) -> None:
+        super().__init__("audit")
         self._catalog = catalog
         self._waiting: list[AuditEntry] = []
         self._lost = 0
-        self._changed = threading.Condition()
-        self._stopping = False
-        self._thread = threading.Thread(target=self._work, name="audit", daemon=True)
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Write what waits and end the thread."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
-        if self._thread.ident is not None:
-            self._thread.join()
 
     def put(self, entry: AuditEntry) -> None:
         """Take an entry; of more than wait already it is lost, which the log of the server says."""

@@ -1,11 +1,11 @@
 """Requests that come together are stored together: one transaction for all that wait."""
 
 import logging
-import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any
 
+from s3sync_dagster.api.writer_thread import WriterThread
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.model.errors import S3SyncError, Unavailable
 
@@ -15,30 +15,16 @@ MAX_ROWS = 1000
 """Of one transaction."""
 
 
-class Gathering:
+class Gathering(WriterThread):
     """A thread that inserts rows. While it commits, the next ones gather.
 
     One writer instead of one for each request: a busy SQLite makes writers wait in turn.
     """
 
     def __init__(self, catalog: Catalog) -> None:
+        super().__init__("gathering")
         self._catalog = catalog
         self._waiting: list[tuple[Mapping[str, Any], Future[None]]] = []
-        self._changed = threading.Condition()
-        self._stopping = False
-        self._thread = threading.Thread(target=self._work, name="gathering", daemon=True)
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Store what waits and end the thread."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
-        if self._thread.ident is not None:
-            self._thread.join()
 
     def put(self, row: Mapping[str, Any]) -> Future[None]:
         """Take a row of ``Invocations.prepare``; the future is done when it is committed.

@@ -54,7 +54,7 @@ class SourceRows:
                     "delete it first.",
                     reason="source_exists",
                 )
-            self.require_possible(tx, source)
+            self._require_possible(tx, source)
             if most is not None:
                 _require_room(tx, source.tenant, most=most)
             tx.execute(
@@ -63,7 +63,7 @@ class SourceRows:
                     origin=origin,
                     created_at=now,
                     updated_at=now,
-                    **source_columns(source),
+                    **_columns(source),
                 )
             )
         return source
@@ -85,14 +85,14 @@ class SourceRows:
             self._db.lock_places(tx)
             row = tx.execute(sa.select(sources).where(sources.c.name == source.name)).first()
             if row is None:
-                self.require_possible(tx, source)
+                self._require_possible(tx, source)
                 tx.execute(
                     sources.insert().values(
                         id=source.id,
                         origin=origin,
                         created_at=now,
                         updated_at=now,
-                        **source_columns(source),
+                        **_columns(source),
                     )
                 )
                 return source
@@ -107,13 +107,11 @@ class SourceRows:
                 stored = self._keeps(tx, row, source)
                 if stored is not None:
                     return stored
-                self.require_possible(tx, source)
+                self._require_possible(tx, source)
                 tx.execute(
                     sources.update()
                     .where(sources.c.id == row.id)
-                    .values(
-                        updated_at=now, list_due_at=0, wanted=sa.null(), **source_columns(source)
-                    )
+                    .values(updated_at=now, list_due_at=0, wanted=sa.null(), **_columns(source))
                 )
             elif row.wanted is not None:  # code says again what it said before
                 tx.execute(sources.update().where(sources.c.id == row.id).values(wanted=sa.null()))
@@ -151,11 +149,11 @@ class SourceRows:
         """Replace a source's configuration; it is listed again at the next tick."""
         with self._db.write() as tx:
             self._db.lock_places(tx)
-            self.require_possible(tx, source)
+            self._require_possible(tx, source)
             changed = tx.execute(
                 sources.update()
                 .where(sources.c.id == source.id)
-                .values(updated_at=self._db.now(), list_due_at=0, **source_columns(source))
+                .values(updated_at=self._db.now(), list_due_at=0, **_columns(source))
             ).rowcount
         if not changed:
             raise NotFound(f"No source {source.name!r} in the catalog.", reason="source_not_found")
@@ -298,7 +296,7 @@ class SourceRows:
             ).one()
         return ":".join(str(one) for one in row)
 
-    def require_possible(self, tx: sa.Connection, source: Source) -> None:
+    def _require_possible(self, tx: sa.Connection, source: Source) -> None:
         """Refuse what cannot work, and what another source is already.
 
         Raises:
@@ -351,7 +349,7 @@ def _same_target(source: Source) -> sa.ColumnElement[bool]:
     )
 
 
-def source_columns(source: Source) -> dict[str, object]:
+def _columns(source: Source) -> dict[str, object]:
     """Return what a row says of a source."""
     return {
         "name": source.name,

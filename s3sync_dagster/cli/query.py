@@ -11,7 +11,7 @@ from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, chroma_url, opened
 from s3sync_dagster.cli.showing import people, wrapped
 from s3sync_dagster.cli.source_options import embedding, embedding_config
-from s3sync_dagster.engine.hybrid import Ranking
+from s3sync_dagster.engine.hybrid import Ranking, reasons_of
 from s3sync_dagster.engine.neighbours import document_of
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import InvalidSetting
@@ -117,16 +117,7 @@ def query(
 
 def describe(hit: Hit) -> str:
     """Return where a hit stands and why: ``a.md:3-9  0.812 (dense 0.655, words 7.1)``."""
-    reasons = [
-        f"{name} {score:.{digits}f}"
-        for name, score, digits in (
-            ("reranked", hit.reranked, 3),
-            ("dense", hit.dense, 3),
-            ("words", hit.words, 1),
-        )
-        if score is not None
-    ]
-    return f"{place_of(hit)}  {hit.score:.3f} ({', '.join(reasons)})"
+    return f"{place_of(hit)}  {hit.score:.3f} ({reasons_of(hit)})"
 
 
 def place_of(hit: Hit) -> str:

@@ -18,7 +18,6 @@ from pydantic import Field
 from s3sync_dagster.core.alarm import is_news, is_repeated, run_fails
 from s3sync_dagster.core.naming import SOURCE_TAG, asset_path
 from s3sync_dagster.core.outcome import KeyOutcome
-from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.core.state import ObjectState
 from s3sync_dagster.defs.dagster_internals.failures import DataFailure
 from s3sync_dagster.defs.dagster_internals.pooling import pool_connections
@@ -162,14 +161,7 @@ def build_ops(
             _tell_partitions(context, batch)
             return runtime.parts.batch_parts(source, **{"log": context.log.info, **runtime.hooks})
 
-        batch.run = BatchRun(
-            lease,
-            source,
-            catalog=runtime.parts.catalog,
-            clock=runtime.parts.clock,
-            patience=runtime.hooks.get("patience", Patience()),
-            open_parts=open_parts,
-        )
+        batch.run = runtime.batch_run(lease, source, open_parts)
         with _as_dagster_has_it(context, batch):
             batch.run.extract()
         context.log.info(f"extracted {len(batch.run.deeds)} keys of {source.name!r}")

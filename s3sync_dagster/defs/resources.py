@@ -12,6 +12,7 @@ from pydantic import Field
 from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.defs.source_fields import FolderFields, GitFields, SourceFields
 from s3sync_dagster.engine.batch.lease import Lease
+from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.run import BatchFailed, BatchRun
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.model.place import S3Place
@@ -99,6 +100,19 @@ class Runtime:
         """Called in reverse order when the run's resources are torn down."""
         self._ahead: dict[str, AheadRead] = {}
 
+    def batch_run(
+        self, lease: Lease, source: Source, open_parts: Callable[[], BatchParts]
+    ) -> BatchRun:
+        """Return a batch on its way, with this process's patience."""
+        return BatchRun(
+            lease,
+            source,
+            catalog=self.parts.catalog,
+            clock=self.parts.clock,
+            patience=self.hooks.get("patience", Patience()),
+            open_parts=open_parts,
+        )
+
     def read_ahead(self, source: Source, token: str, *, at: Callable[[str], None]) -> None:
         """Read and cut a batch whose run begins later; what fails is raised in that run.
 
@@ -108,13 +122,8 @@ class Runtime:
             at: called at each step, in place of the hook of that name.
         """
         lease = Lease(token, catalog=self.parts.catalog, clock=self.parts.clock)
-        run = BatchRun(
-            lease,
-            source,
-            catalog=self.parts.catalog,
-            clock=self.parts.clock,
-            patience=self.hooks.get("patience", Patience()),
-            open_parts=lambda: self.parts.batch_parts(source, **{**self.hooks, "at": at}),
+        run = self.batch_run(
+            lease, source, lambda: self.parts.batch_parts(source, **{**self.hooks, "at": at})
         )
         error: Exception | None = None
         heartbeat = lease.heartbeat()

@@ -212,6 +212,19 @@ def rerank(reranker: Reranker, text: str, hits: Sequence[Hit]) -> list[Hit]:
     return sorted(scored, key=lambda hit: -hit.score)
 
 
+def reasons_of(hit: Hit) -> str:
+    """Return why a hit stands where it does: ``dense 0.655, words 7.1``."""
+    return ", ".join(
+        f"{name} {score:.{digits}f}"
+        for name, score, digits in (
+            ("reranked", hit.reranked, 3),
+            ("dense", hit.dense, 3),
+            ("words", hit.words, 1),
+        )
+        if score is not None
+    )
+
+
 def fuse(nearest: Sequence[Scored], words: Sequence[Scored], *, ceiling: float) -> list[Scored]:
     """Return ids and fused scores (0 to 1), best first.
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,18 @@ class Answer:
     @property
     def json(self):
         return json.loads(self.out.strip().splitlines()[-1])
+
+
+def synced(s3sync: Command, aws_endpoint, files: dict[str, str]) -> str:
+    """Have files synced from a bucket of their own; returns their collection."""
+    bucket, name = aws_endpoint.make_bucket(), f"c-{uuid.uuid4().hex[:12]}"
+    aws_endpoint.put_all(bucket, files)
+    done = s3sync(
+        "sync", f"s3://{bucket}/", "--collection", name,
+        "--endpoint-url", aws_endpoint.url, "--embedding", "hash",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    return name
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 """``s3sync query``: what stands around a hit, where else its text stands, a damaged index."""
 
-import uuid
-
 import pytest
+
+from s3sync_dagster_tests.cli.conftest import synced
 
 LONG = "".join(f"## Part {n}\n\n{f'Filler number {n} of this part. ' * 30}\n\n" for n in range(6))
 FILES = {
@@ -14,14 +14,7 @@ FILES = {
 
 @pytest.fixture
 def collection(s3sync, aws_endpoint) -> str:
-    bucket, name = aws_endpoint.make_bucket(), f"c-{uuid.uuid4().hex[:12]}"
-    aws_endpoint.put_all(bucket, FILES)
-    done = s3sync(
-        "sync", f"s3://{bucket}/", "--collection", name,
-        "--endpoint-url", aws_endpoint.url, "--embedding", "hash",
-    )  # fmt: skip
-    assert done.code == 0, done.err
-    return name
+    return synced(s3sync, aws_endpoint, FILES)
 
 
 def test_hits_name_their_copies_their_neighbours_and_their_document(s3sync, collection, home):

@@ -1,12 +1,12 @@
 """One setting, ``S3SYNC_RERANKER``, for each way to search: command line, API, pages, agents."""
 
 import json
-import uuid
 
 import httpx
 import pytest
 
 from s3sync_dagster_tests.api.server import running_api
+from s3sync_dagster_tests.cli.conftest import synced
 from s3sync_dagster_tests.cross_encoder import make_cross_encoder
 
 FILES = {
@@ -19,14 +19,7 @@ QUESTION = "when does the ferry leaves at dawn"
 
 @pytest.fixture
 def collection(s3sync, aws_endpoint) -> str:
-    bucket, name = aws_endpoint.make_bucket(), f"c-{uuid.uuid4().hex[:12]}"
-    aws_endpoint.put_all(bucket, FILES)
-    done = s3sync(
-        "sync", f"s3://{bucket}/", "--collection", name,
-        "--endpoint-url", aws_endpoint.url, "--embedding", "hash",
-    )  # fmt: skip
-    assert done.code == 0, done.err
-    return name
+    return synced(s3sync, aws_endpoint, FILES)
 
 
 def test_every_way_to_search_obeys_the_setting(
