@@ -5,7 +5,6 @@ holds a few folders and not the tree. Every file is opened from its folder's des
 part and through no link: what is replaced meanwhile leads nowhere else.
 """
 
-import errno
 import hashlib
 import os
 import stat
@@ -17,13 +16,10 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
-from s3sync_dagster.core.keys import MAX_OBJECT_KEY_BYTES
-from s3sync_dagster.core.selection import BAD_NAME, SPECIAL, SYMLINK
+from s3sync_dagster.core.selection import SPECIAL, SYMLINK
 from s3sync_dagster.engine.ports import ListPage, ObjectBody
 from s3sync_dagster.model.errors import (
-    AccessDenied,
     FixConfiguration,
     LimitExceeded,
     NotFound,
@@ -32,37 +28,22 @@ from s3sync_dagster.model.errors import (
     Unavailable,
 )
 from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.places.folder_entries import (
+    FOLDER,
+    VANISHED,
+    Folder,
+    Name,
+    name_of,
+    open_folder,
+    refusals,
+)
 from s3sync_dagster.ports.body_spool import BodySpool
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PIECE_BYTES = 1024 * 1024
 FINE_SECONDS, COARSE_SECONDS = 0.05, 2.5
 """Within so long after a change another one may leave the same time: of file systems that keep
 fractions of a second, and of others (FAT: two seconds)."""
-_ROOM_BELOW = 64
-"""Bytes of a key that a folder leaves for what it holds; a deeper one is not entered."""
-_VANISHED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG})
-"""It is not there any more, or a link or a socket by now, whose target is not ours."""
-
-
-class _Name(NamedTuple):
-    """A name in a folder; they sort in the order of keys."""
-
-    text: bytes
-    """As it stands in keys, with a slash for a folder that is entered."""
-    raw: bytes
-    entered: bool
-    marked: str | None
-    """Why it is no file of ours."""
-
-
-class _Folder(NamedTuple):
-    """A folder that a listing is in; paths are empty or end with a slash."""
-
-    key: bytes
-    raw: bytes
-    marked: str | None
 
 
 class FileStore:
@@ -92,7 +73,7 @@ class FileStore:
         self._private = None if private is None else os.fsencode(os.path.realpath(private))
         self._spool = BodySpool(None)
         self._requests: Counter[str] = Counter({"LIST": 0, "GET": 0, "HEAD": 0})
-        self._names: dict[bytes, list[_Name]] = {}
+        self._names: dict[bytes, list[Name]] = {}
         """Folder -> its names in order, for the folders that a listing is in."""
         self._last: str | None = None
         """Where that listing goes on."""
@@ -114,7 +95,7 @@ class FileStore:
                 self._names.clear()  # of another listing, and older
             found: list[ObjectRef] = []
             after = (start_after or "").encode()
-            whole = _Folder(b"", b"", None)
+            whole = Folder(b"", b"", None)
             for ref in self._walk(root, whole, after=after, prefix=prefix.encode()):
                 found.append(ref)
                 if len(found) > limit:
@@ -154,7 +135,7 @@ class FileStore:
                     f"file {key!r} has {before.st_size} bytes; at most {max_size_bytes} are read",
                     reason="too_large",
                 )
-            with _refusals(f"The file {key!r}"):
+            with refusals(f"The file {key!r}"):
                 content = self._spool.read(_pieces(file), key=key, limit=max_size_bytes)
                 after = os.fstat(file)
                 ref = self._ref(key.encode(), after, file)
@@ -180,9 +161,9 @@ class FileStore:
     @contextmanager
     def _root(self) -> Generator[int]:
         """Give the folder's descriptor. A folder that is not there tells nothing of its files."""
-        with _refusals(f"The folder {self._folder!r}"):
+        with refusals(f"The folder {self._folder!r}"):
             try:
-                root = os.open(self._folder, _FOLDER & ~os.O_NOFOLLOW)
+                root = os.open(self._folder, FOLDER & ~os.O_NOFOLLOW)
             except (FileNotFoundError, NotADirectoryError):
                 raise self._missing() from None
         try:
@@ -221,7 +202,7 @@ class FileStore:
 
     # --- listings -----------------------------------------------------------------------------
 
-    def _walk(self, root: int, at: _Folder, *, after: bytes, prefix: bytes) -> Iterator[ObjectRef]:
+    def _walk(self, root: int, at: Folder, *, after: bytes, prefix: bytes) -> Iterator[ObjectRef]:
         """Yield the files below a folder whose keys follow ``after``, in order.
 
         Args:
@@ -245,7 +226,7 @@ class FileStore:
                 key = at.key + name.text
                 if name.entered:
                     if key.startswith(prefix) or prefix.startswith(key):
-                        inner = _Folder(key, at.raw + name.raw + b"/", name.marked)
+                        inner = Folder(key, at.raw + name.raw + b"/", name.marked)
                         yield from self._walk(root, inner, after=after, prefix=prefix)
                 elif key > after and key.startswith(prefix):
                     ref = self._listed_file(folder, key, name)
@@ -254,14 +235,14 @@ class FileStore:
         self._names.pop(at.raw, None)
 
     @contextmanager
-    def _entered(self, root: int, at: _Folder) -> Generator[int | None]:
+    def _entered(self, root: int, at: Folder) -> Generator[int | None]:
         """Give a folder's descriptor; None: it vanished, or is a link by now."""
         folder: int | None = None
-        with _refusals(f"The folder {self.shown(at.raw)}"):
+        with refusals(f"The folder {self.shown(at.raw)}"):
             try:
-                folder = _open_folder(root, at.raw)
+                folder = open_folder(root, at.raw)
             except OSError as error:
-                if error.errno not in _VANISHED:
+                if error.errno not in VANISHED:
                     raise
         try:
             yield folder
@@ -273,15 +254,15 @@ class FileStore:
         """Return a path below the folder for people."""
         return repr(f"{self._folder}/{raw.decode(errors='backslashreplace')}".rstrip("/"))
 
-    def _listed(self, folder: int, at: _Folder) -> list[_Name]:
+    def _listed(self, folder: int, at: Folder) -> list[Name]:
         """Return the names of a folder in the order of keys."""
-        with _refusals(f"The folder {self.shown(at.raw)}"), os.scandir(folder) as entries:
+        with refusals(f"The folder {self.shown(at.raw)}"), os.scandir(folder) as entries:
             found = [(os.fsencode(one.name), one.is_dir(follow_symlinks=False)) for one in entries]
         kept = [pair for pair in found if not (pair[1] and self._is_left_out(at, pair[0]))]
         taken = {raw for raw, _ in kept}
-        return sorted(_name(raw, is_folder, at, taken) for raw, is_folder in kept)
+        return sorted(name_of(raw, is_folder, at, taken) for raw, is_folder in kept)
 
-    def _is_left_out(self, at: _Folder, name: bytes) -> bool:
+    def _is_left_out(self, at: Folder, name: bytes) -> bool:
         if name in self._skip:
             return True
         if self._private is None or name != os.path.basename(self._private):  # noqa: PTH119  (bytes)
@@ -289,12 +270,12 @@ class FileStore:
         whole = os.path.join(os.fsencode(self._folder), at.raw, name)  # noqa: PTH118  (bytes)
         return os.path.realpath(whole) == self._private
 
-    def _listed_file(self, folder: int, key: bytes, name: _Name) -> ObjectRef | None:
-        with _refusals(f"The file {self.shown(key)}"):
+    def _listed_file(self, folder: int, key: bytes, name: Name) -> ObjectRef | None:
+        with refusals(f"The file {self.shown(key)}"):
             try:
                 found = os.stat(name.raw, dir_fd=folder, follow_symlinks=False)
             except OSError as error:
-                if error.errno in _VANISHED:
+                if error.errno in VANISHED:
                     return None  # between the folder's listing and this look
                 raise
             if self._version != "content" or not stat.S_ISREG(found.st_mode):
@@ -304,7 +285,7 @@ class FileStore:
             except PermissionError:
                 return self._ref(key, found, None, marked=name.marked)  # its reading says so
             except OSError as error:
-                if error.errno in _VANISHED:
+                if error.errno in VANISHED:
                     return None
                 raise
             try:
@@ -322,14 +303,14 @@ class FileStore:
         parts = key.split("/")
         if version_id is not None or any(one in ("", ".", "..") or "\0" in one for one in parts):
             raise gone
-        with _refusals(f"The file {key!r}"):
+        with refusals(f"The file {key!r}"):
             holder = -1
             try:
                 path, _, name = key.encode().rpartition(b"/")
-                holder = _open_folder(root, path + b"/" if path else b"")
+                holder = open_folder(root, path + b"/" if path else b"")
                 file = os.open(name, _FILE, dir_fd=holder)
             except OSError as error:
-                if error.errno not in _VANISHED:
+                if error.errno not in VANISHED:
                     raise
                 self._require_some(root)
                 raise gone from None
@@ -388,38 +369,6 @@ class FileStore:
         return "-".join(f"{part:x}" for part in parts) + ("-new" if fresh else "")
 
 
-def _open_folder(root: int, path: bytes) -> int:
-    """Return the descriptor of a folder below another, reached through no link."""
-    here = os.dup(root)
-    for part in path.split(b"/")[:-1]:
-        try:
-            following = os.open(part, _FOLDER, dir_fd=here)
-        finally:
-            os.close(here)
-        here = following
-    return here
-
-
-def _name(raw: bytes, is_folder: bool, at: _Folder, taken: set[bytes]) -> _Name:
-    """Return how a name stands in keys; one that can stand in none is marked, and not entered.
-
-    Marked are names that are no UTF-8 and paths longer than a key may be: they are shown with
-    their bytes escaped, or cut with a digest, and counted as skipped.
-    """
-    marked, text, room = at.marked, raw, MAX_OBJECT_KEY_BYTES - len(at.key)
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        text, marked = raw.decode(errors="backslashreplace").encode(), BAD_NAME
-    too_long = len(text) > (room - _ROOM_BELOW if is_folder else room)
-    if too_long or (text != raw and text in taken):
-        digest = b"~" + hashlib.sha256(raw).hexdigest()[:16].encode()
-        cut = text[: max(room - len(digest), 0)].decode(errors="ignore").encode()
-        text, marked = cut + digest, BAD_NAME
-    entered = is_folder and not too_long
-    return _Name(text + b"/" if entered else text, raw, entered, marked)
-
-
 def _pieces(file: int) -> Iterator[bytes]:
     while piece := os.read(file, _PIECE_BYTES):
         yield piece
@@ -438,21 +387,3 @@ def _time(seconds: float) -> datetime | None:
 def _drop(content: bytes | Path) -> None:
     if isinstance(content, Path):
         content.unlink(missing_ok=True)
-
-
-@contextmanager
-def _refusals(what: str) -> Generator[None]:
-    """Turn what the system refuses into our errors. Gone is for the caller to say."""
-    try:
-        yield
-    except PermissionError:
-        raise AccessDenied(
-            f"{what} may not be read by this user: give it the right, or name the folder in "
-            "skip_folders."
-        ) from None
-    except OSError as error:
-        if error.errno in (errno.EMFILE, errno.ENFILE):
-            raise Unavailable(f"{what}: too many files are open.", reason="io_error") from None
-        raise Unavailable(
-            f"{what} could not be read ({os.strerror(error.errno or 0)}).", reason="io_error"
-        ) from None

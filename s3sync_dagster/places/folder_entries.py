@@ -1,0 +1,88 @@
+"""Entries of a folder: how their names stand in keys, and how they are opened through no link."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from s3sync_dagster.core.keys import MAX_OBJECT_KEY_BYTES
+from s3sync_dagster.core.selection import BAD_NAME
+from s3sync_dagster.model.errors import AccessDenied, Unavailable
+
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+"""How a folder is opened: not through a link."""
+_ROOM_BELOW = 64
+"""Bytes of a key that a folder leaves for what it holds; a deeper one is not entered."""
+VANISHED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG})
+"""It is not there any more, or a link or a socket by now, whose target is not ours."""
+
+
+class Name(NamedTuple):
+    """A name in a folder; they sort in the order of keys."""
+
+    text: bytes
+    """As it stands in keys, with a slash for a folder that is entered."""
+    raw: bytes
+    entered: bool
+    marked: str | None
+    """Why it is no file of ours."""
+
+
+class Folder(NamedTuple):
+    """A folder that a listing is in; paths are empty or end with a slash."""
+
+    key: bytes
+    raw: bytes
+    marked: str | None
+
+
+def open_folder(root: int, path: bytes) -> int:
+    """Return the descriptor of a folder below another, reached through no link."""
+    here = os.dup(root)
+    for part in path.split(b"/")[:-1]:
+        try:
+            following = os.open(part, FOLDER, dir_fd=here)
+        finally:
+            os.close(here)
+        here = following
+    return here
+
+
+def name_of(raw: bytes, is_folder: bool, at: Folder, taken: set[bytes]) -> Name:
+    """Return how a name stands in keys; one that can stand in none is marked, and not entered.
+
+    Marked are names that are no UTF-8 and paths longer than a key may be: they are shown with
+    their bytes escaped, or cut with a digest, and counted as skipped.
+    """
+    marked, text, room = at.marked, raw, MAX_OBJECT_KEY_BYTES - len(at.key)
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        text, marked = raw.decode(errors="backslashreplace").encode(), BAD_NAME
+    too_long = len(text) > (room - _ROOM_BELOW if is_folder else room)
+    if too_long or (text != raw and text in taken):
+        digest = b"~" + hashlib.sha256(raw).hexdigest()[:16].encode()
+        cut = text[: max(room - len(digest), 0)].decode(errors="ignore").encode()
+        text, marked = cut + digest, BAD_NAME
+    entered = is_folder and not too_long
+    return Name(text + b"/" if entered else text, raw, entered, marked)
+
+
+@contextmanager
+def refusals(what: str) -> Generator[None]:
+    """Turn what the system refuses into our errors. Gone is for the caller to say."""
+    try:
+        yield
+    except PermissionError:
+        raise AccessDenied(
+            f"{what} may not be read by this user: give it the right, or name the folder in "
+            "skip_folders."
+        ) from None
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise Unavailable(f"{what}: too many files are open.", reason="io_error") from None
+        raise Unavailable(
+            f"{what} could not be read ({os.strerror(error.errno or 0)}).", reason="io_error"
+        ) from None
