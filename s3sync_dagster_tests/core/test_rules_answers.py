@@ -1,5 +1,6 @@
 """An outage costs about its own length, not the hour of its longest back-off."""
 
+from s3sync_dagster.catalog import answers
 from s3sync_dagster.core.patience import SCOUT_SECONDS, Patience, scout_seconds
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster_tests.core.rules import Died, event, states, work_and_die
@@ -96,6 +97,19 @@ def test_a_key_that_fails_alone_is_not_tried_with_each_batch_of_others(world):
     for number in range(5):
         write_another(world, f"good {number}", patience=Patience(tries=1, attempts=1))
         assert tick(world) == (1 if number == 0 else 0)
+
+
+def test_more_keys_than_one_pass_are_not_tried_without_end(world, monkeypatch):
+    """Their own service may still be silent while another one's answer made them due."""
+    monkeypatch.setattr(answers, "KEYS_AT_ONCE", 3)
+    bad = [f"bad {number}" for number in range(8)]
+    silent(world, *bad)
+    fail_for_an_hour(world, *bad)
+    asked = []
+    for number in range(4):
+        write_another(world, f"good {number}", patience=Patience(tries=1, attempts=1))
+        asked.append(tick(world))
+    assert asked == [3, 0, 0, 0]
 
 
 def test_a_deleted_source_is_not_scouted(world):
