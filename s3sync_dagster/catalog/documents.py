@@ -14,8 +14,8 @@ from s3sync_dagster.catalog.deleted_sources import (
     is_left_behind,
     remember_deleted,
 )
-from s3sync_dagster.catalog.heads import count_heads, went_lately
 from s3sync_dagster.catalog.invocations import insert_automatic
+from s3sync_dagster.catalog.removals import claim_removals, claim_told_by_heads, went_lately
 from s3sync_dagster.catalog.rows import document_of, groups, is_due
 from s3sync_dagster.catalog.settlement import (
     Trace,
@@ -66,31 +66,19 @@ class Documents:
     def claim_removal(
         self, token: str, source_id: str, states: Sequence[DocumentState]
     ) -> list[DocumentState]:
-        """Turn documents ``removing`` under the batch; returns those that were there.
-
-        A row that another key or batch has taken over since it was read is left alone. Both may
-        come at once: the document that it was, and the one it became and that was refused.
-        """
-        asked = {(state.id, state.object_key) for state in states}
+        """Turn documents ``removing`` under the batch; returns those that were there."""
         with self._db.write() as tx:
             self._must_run(tx, token, source_id)
-            rows: list[DocumentState] = []
-            for part in groups({state.id for state in states}):
-                found = tx.execute(
-                    sa.select(documents).where(
-                        documents.c.id.in_(part),
-                        documents.c.source_id == source_id,
-                        sa.or_(documents.c.batch_token.is_(None), documents.c.batch_token == token),
-                    )
-                ).all()
-                rows += [document_of(row) for row in found if (row.id, row.object_key) in asked]
-            for part in groups([row.id for row in rows]):
-                tx.execute(
-                    documents.update()
-                    .where(documents.c.id.in_(part))
-                    .values(phase="removing", batch_token=token)
-                )
-        return rows
+            return claim_removals(tx, token, source_id, states)
+
+    def claim_told_by_heads(
+        self, token: str, source_id: str, states: Sequence[DocumentState]
+    ) -> bool:
+        """Claim and count removals that only HEADs tell; False: too many, and none is claimed."""
+        now = self._now()
+        with self._db.write() as tx:
+            self._must_run(tx, token, source_id)
+            return claim_told_by_heads(tx, token, source_id, states, now=now)
 
     def commit(
         self,
@@ -99,12 +87,9 @@ class Documents:
         *,
         written: Sequence[DocumentCommit] = (),
         removed: Sequence[int] = (),
-        by_head_alone: int = 0,
         outcomes: Sequence[KeyOutcome] = (),
     ) -> set[int]:
         """Make acknowledged writes the truth and settle their keys, in one transaction.
-
-        ``by_head_alone`` is how many of the removed ones nothing but a HEAD told to be gone.
 
         Returns ids of documents whose commit was lost to another batch: they are not clean and
         are enqueued. When the whole batch was lost nothing is settled and ``LeaseLost`` is raised
@@ -117,7 +102,6 @@ class Documents:
                 lost = commit_documents(self._db, tx, token, written, now=now)
                 forget_removed(tx, token, removed)
                 settle_keys(tx, token, source.id, outcomes, now=now)
-                count_heads(tx, source.id, by_head_alone, now=now)
                 note_answers(tx, source.id, outcomes, now=now)
                 # A request that was refused its id has left the document that stands there as it
                 # was: without the request the key's next batch brings it in line.

@@ -19,3 +19,17 @@ def needs_approval(leaving: int, *, total: int) -> bool:
         total: documents of the source, those included.
     """
     return leaving > max(GUARD_MINIMUM, GUARD_SHARE * total) or 0 < total <= leaving
+
+
+def heads_need_approval(keys: int, *, documents: int, before: int, total: int) -> bool:
+    """Return whether removals of which nothing but HEADs tells wait for a listing.
+
+    Args:
+        keys: objects that were missing.
+        documents: of them, that would go.
+        before: documents that went like that lately.
+        total: documents of the source that are there, those that would go included.
+    """
+    return keys + before >= FEW_DOCUMENTS and needs_approval(
+        before + min(documents, total), total=before + total
+    )

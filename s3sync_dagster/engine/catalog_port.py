@@ -196,6 +196,12 @@ class DocumentsPort(Protocol):
         """Turn documents ``removing`` under the batch; returns those that are still theirs."""
         ...
 
+    def claim_told_by_heads(
+        self, token: str, source_id: str, states: Sequence[DocumentState]
+    ) -> bool:
+        """Claim and count removals that only HEADs tell; False: too many, and none is claimed."""
+        ...
+
     def of_source(
         self, source_id: str, *, after_id: int = 0, limit: int = 1000
     ) -> list[DocumentState]:
@@ -241,7 +247,6 @@ class DocumentsPort(Protocol):
         *,
         written: Sequence[DocumentCommit] = (),
         removed: Sequence[int] = (),
-        by_head_alone: int = 0,
         outcomes: Sequence[KeyOutcome] = (),
     ) -> set[int]:
         """Make acknowledged writes the truth; returns documents lost to another batch."""

@@ -120,6 +120,9 @@ OPERATIONS: dict[str, Operation] = {
     "removal": lambda c: c.documents.claim_removal(
         SCENE.running, SRC.id, c.documents.of_key(SRC.id, "a")
     ),
+    "told by heads": lambda c: c.documents.claim_told_by_heads(
+        SCENE.running, SRC.id, c.documents.of_key(SRC.id, "b")
+    ),
     "commit": lambda c: c.documents.commit(
         SCENE.running, SRC, written=[SCENE.commit], outcomes=[done("c")]
     ),

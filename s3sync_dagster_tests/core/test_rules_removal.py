@@ -2,11 +2,15 @@
 
 import pytest
 
+from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.core.patience import Patience
+from s3sync_dagster.engine.batch.lease import Lease
+from s3sync_dagster.engine.batch.run import BatchRun
 from s3sync_dagster.model.errors import AccessDenied, LimitExceeded, Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import AutoSync
 from s3sync_dagster_tests.core.rules import Died, Refusing, event, refuse_with, sidecar, states
+from s3sync_dagster_tests.engine_fixture import make_world
 
 DAY = 86_400
 
@@ -311,3 +315,53 @@ class TestManySmallBatches:
             emptied.run_batches()
         emptied.catalog.documents.commit = plain
         assert emptied.catalog.documents.removed_by_heads(emptied.source.id) == 9
+
+    def test_what_dies_after_its_claim_is_counted_once(self, emptied):
+        def die(step):
+            if step == "before_remove":
+                raise Died
+
+        emptied.ask(*[f"{n:03}.txt" for n in range(9)])
+        with pytest.raises(Died):
+            emptied.run_batches(at=die)
+        (row,) = emptied.catalog.batches.live()
+        emptied.catalog.batches.release(row.token, died=True)
+        emptied.run_batches()
+        assert len(emptied.texts()) == 391
+        assert emptied.catalog.documents.removed_by_heads(emptied.source.id) == 9
+
+
+def test_batches_side_by_side_meet_the_guard_together(catalog_url):
+    """Each has read its keys before the other has removed anything."""
+    world = make_world(url=catalog_url)
+    names = [f"{n:03}.txt" for n in range(400)]
+    for name in names:
+        world.bucket.put(name, "text")
+    world.sync()
+    runs = []
+    for half in (names[:200], names[200:]):
+        for name in half[:70]:
+            world.bucket.delete(name)
+        world.ask(*half)
+        batch = world.catalog.batches.reserve(
+            world.source.id, take=Take(max_keys=200), owner="w", run_id="r"
+        )
+        runs.append(
+            BatchRun(
+                Lease(batch.token, catalog=world.catalog, clock=world.clock),
+                world.source,
+                catalog=world.catalog,
+                clock=world.clock,
+                patience=Patience(tries=1),
+                open_parts=world.engine,
+            )
+        )
+    for run in runs:
+        run.extract()
+    for run in runs:
+        run.chunk()
+        run.upsert()
+    assert len(world.texts()) == 330
+    assert world.catalog.views.counts(world.source.id).skipped == {"removal_blocked": 70}
+    assert world.catalog.documents.count(world.source.id) == 330
+    world.catalog.close()

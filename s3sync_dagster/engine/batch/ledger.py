@@ -4,8 +4,8 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from s3sync_dagster.core.decision import hold_back
 from s3sync_dagster.core.deed import Deed, documents_to_remove
-from s3sync_dagster.core.facts import told_by_head_alone
 from s3sync_dagster.core.intent import DocumentCommit
 from s3sync_dagster.core.outcome import KeyOutcome, outcome_of
 from s3sync_dagster.core.state import DocumentState
@@ -128,17 +128,15 @@ class Ledger:
         self._commit([self._outcome(key) for key in whole], [one[2] for one in written], removed)
 
     def removed(self, documents: Sequence[DocumentState]) -> None:
-        """Commit that the records of documents are gone, and how many a HEAD alone told of."""
-        ends = {key: self._deeds[key].end for key in {one.object_key for one in documents}
-                if key in self._deeds}  # fmt: skip
-        alone = [
-            one
-            for one in documents
-            if (end := ends.get(one.object_key)) is not None
-            and end.verdict == "gone"
-            and told_by_head_alone(end.facts)
-        ]
-        self._commit([], [], [one.id for one in documents], by_head_alone=len(alone))
+        """Commit that the records of documents are gone."""
+        self._commit([], [], [one.id for one in documents])
+
+    def hold_back(self, key: str) -> None:
+        """Settle a key whose documents stay: too many went that only HEADs told to be gone."""
+        with self._lock:
+            deed = self._deeds[key]
+            self._deeds[key] = Deed(decision=hold_back(deed.decision.facts), ms=deed.ms)
+        self.settle(key)
 
     def settle_removed(self, key: str, error: S3SyncError | None) -> None:
         """Settle a key whose documents were to be removed."""
@@ -171,15 +169,12 @@ class Ledger:
         outcomes: Sequence[KeyOutcome],
         written: Sequence[DocumentCommit],
         removed: Sequence[int],
-        *,
-        by_head_alone: int = 0,
     ) -> None:
         lost = self._parts.catalog.documents.commit(
             self._lease.token,
             self._parts.source,
             written=written,
             removed=removed,
-            by_head_alone=by_head_alone,
             outcomes=outcomes,
         )
         with self._lock:

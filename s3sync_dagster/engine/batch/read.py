@@ -21,7 +21,7 @@ from s3sync_dagster.core.facts import (
     told_by_head_alone,
     told_ref,
 )
-from s3sync_dagster.core.guard import FEW_DOCUMENTS, needs_approval
+from s3sync_dagster.core.guard import FEW_DOCUMENTS, heads_need_approval
 from s3sync_dagster.core.selection import decide, require_inside_prefix
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE, NOT_PROVEN, TRIES_ALONE, keeps_its_mark
 from s3sync_dagster.engine.batch.lease import Lease
@@ -67,7 +67,8 @@ def _guarded(parts: BatchParts, deeds: list[Deed]) -> list[Deed]:
 
     A bucket that was emptied, or another one in its place, answers 404 to every key: also where
     they are few of the source's documents, most of what a batch asks for is missing then. What
-    went like that in the batches before counts as well.
+    went like that in the batches before counts as well; what those beside it take meanwhile, the
+    removal itself asks again.
     """
     stakes = {deed.key: at_stake(deed.decision.facts) for deed in deeds}
     doubtful = {
@@ -80,13 +81,11 @@ def _guarded(parts: BatchParts, deeds: list[Deed]) -> list[Deed]:
     if not doubtful:
         return deeds
     before = parts.catalog.documents.removed_by_heads(parts.source.id)
-    if len(doubtful) + before < FEW_DOCUMENTS:
-        return deeds
     going = sum(stakes[key] for key in doubtful)
     mostly = 2 * len(doubtful) > sum(number > 0 for number in stakes.values())
     total = parts.catalog.documents.count(parts.source.id)
-    if not (mostly and len(doubtful) >= FEW_DOCUMENTS) and not needs_approval(
-        before + min(going, total), total=before + total
+    if not (mostly and len(doubtful) >= FEW_DOCUMENTS) and not heads_need_approval(
+        len(doubtful), documents=going, before=before, total=total
     ):
         return deeds
     return [

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.core.facts import told_by_head_alone
+from s3sync_dagster.core.state import DocumentPhase, DocumentState
 from s3sync_dagster.engine.batch.blame import beside_the_bytes
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
@@ -12,6 +13,7 @@ from s3sync_dagster.engine.ports import CollectionPort
 from s3sync_dagster.model.errors import LeaseLost, NotFound, S3SyncError
 
 DOCUMENTS_AT_ONCE = 200
+REMOVING = DocumentPhase.REMOVING
 
 
 def remove_doomed(parts: BatchParts, lease: Lease, ledger: Ledger) -> None:
@@ -20,6 +22,7 @@ def remove_doomed(parts: BatchParts, lease: Lease, ledger: Ledger) -> None:
     Raises:
         LeaseLost: another batch took over.
     """
+    _claim_told_by_heads(parts, lease, ledger)
     by_collection: dict[str, list[tuple[str, DocumentState]]] = {}
     keys: dict[str, S3SyncError | None] = {}
     for deed in ledger.deeds():
@@ -39,6 +42,27 @@ def remove_doomed(parts: BatchParts, lease: Lease, ledger: Ledger) -> None:
                 keys.update({key: beside_the_bytes(error) for key, _ in part})
     for key, error in keys.items():
         ledger.settle_removed(key, error)
+
+
+def _claim_told_by_heads(parts: BatchParts, lease: Lease, ledger: Ledger) -> None:
+    """Claim what nothing but HEADs told to be gone; all of it stays where that is too much.
+
+    The batch has looked at that when it read its keys; others may have removed as much since.
+    """
+    going = {
+        deed.key: [one for one in ledger.doomed(deed.key) if one.phase is not REMOVING]
+        for deed in ledger.deeds()
+        if deed.end.verdict == "gone" and told_by_head_alone(deed.end.facts)
+    }
+    documents = [one for of_key in going.values() for one in of_key]
+    if not documents or parts.catalog.documents.claim_told_by_heads(
+        lease.token, parts.source.id, documents
+    ):
+        return
+    parts.log(f"{len(documents)} documents stay: too many were found missing one by one lately")
+    for key, of_key in going.items():
+        if of_key:
+            ledger.hold_back(key)
 
 
 def _remove(
