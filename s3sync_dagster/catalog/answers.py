@@ -12,7 +12,7 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.tables import invocations, objects, sources
 from s3sync_dagster.core.outcome import KeyOutcome
-from s3sync_dagster.core.patience import scout_seconds
+from s3sync_dagster.core.patience import is_due, scout_seconds
 from s3sync_dagster.model.invocation import Result
 
 KEYS_AT_ONCE = 5000
@@ -49,7 +49,8 @@ def ask_where_answered(database: Database, tx: sa.Connection, source_id: str, *,
     if source.unanswered_at is None:
         return 0
     if source.unanswered_at != ANSWERS_AGAIN:
-        if not _is_turn(source.unanswered_at, source.scouted_at, now=now):
+        pause = scout_seconds(max(now - source.unanswered_at, 0.0))
+        if not is_due(source.scouted_at + pause, now=now, at_most=pause):
             return 0
         return _scout(database, tx, source_id, now=now)
     waiting = _hurry(tx, source_id, now=now, limit=KEYS_AT_ONCE)
@@ -58,11 +59,6 @@ def ask_where_answered(database: Database, tx: sa.Connection, source_id: str, *,
     # One pass: what fails again, or is more than that, waits for its own time.
     _forget(tx, source_id)
     return waiting + len(failed)
-
-
-def _is_turn(since: float, scouted_at: float, *, now: float) -> bool:
-    pause = scout_seconds(max(now - since, 0.0))
-    return not scouted_at <= now < scouted_at + pause
 
 
 def _scout(database: Database, tx: sa.Connection, source_id: str, *, now: float) -> int:

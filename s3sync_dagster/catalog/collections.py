@@ -8,9 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
-from s3sync_dagster.catalog.rows import document_of
+from s3sync_dagster.catalog.rows import document_of, is_due
 from s3sync_dagster.catalog.tables import collections, documents, objects
 from s3sync_dagster.core.state import ABSENT, CheckCursor, DocumentState, KnownCollection
 
@@ -18,6 +19,7 @@ DOCUMENTS_AT_ONCE = 500
 """In one transaction, which is to end within 100 ms."""
 
 
+@again_after_collisions
 class CollectionRows:
     """The table ``collections``."""
 
@@ -90,10 +92,11 @@ class CollectionRows:
         self, source_id: str, *, interval_seconds: float
     ) -> list[tuple[KnownCollection, CheckCursor]]:
         """Return the collections of which a part is to be held against the catalog now."""
-        now = self._db.now()
+        following = collections.c.checked_at + interval_seconds
+        due = is_due(following, now=self._db.now(), at_most=interval_seconds)
         with self._db.read() as tx:
             rows = tx.execute(
-                sa.select(collections).where(collections.c.source_id == source_id)
+                sa.select(collections).where(collections.c.source_id == source_id, due)
             ).all()
         return [
             (
@@ -101,8 +104,6 @@ class CollectionRows:
                 CheckCursor(document=row.checked_document, record=row.checked_record),
             )
             for row in rows
-            # A time that lies ahead is one of a clock that was put right since.
-            if not 0 <= now - row.checked_at < interval_seconds
         ]
 
     def checked(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.engine.own_records import ids_to_delete
+from s3sync_dagster.engine.own_records import delete_in_steps, ids_to_delete
 from s3sync_dagster.engine.ports import Collections
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import Source
@@ -97,8 +97,5 @@ def delete_records(
         except NotFound:
             collection = None
         if collection is not None:
-            ids = ids_to_delete(collection, held, look=look)
-            step = collection.write_limits.max_records
-            for start in range(0, len(ids), step):
-                collection.delete(ids[start : start + step])
+            delete_in_steps(collection, ids_to_delete(collection, held, look=look))
         catalog.documents.forget([one.id for one in held])

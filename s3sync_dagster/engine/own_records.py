@@ -1,6 +1,6 @@
-"""Which records may be deleted by their id."""
+"""Which records may be deleted by their id, and how they are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from s3sync_dagster.core.plan import possible_ids
 from s3sync_dagster.core.state import DocumentState
@@ -32,3 +32,26 @@ def ids_to_delete(
             ]
         ids += names
     return ids
+
+
+def delete_in_steps(
+    collection: CollectionPort,
+    ids: Sequence[str],
+    *,
+    before: Callable[[], None] = lambda: None,
+    deleted: Callable[[int], None] = lambda _number: None,
+) -> None:
+    """Delete records by id, as many at a time as the collection takes.
+
+    Args:
+        collection: where.
+        ids: of the records; one that is not there does no harm.
+        before: called right before each step, which does not begin where it raises.
+        deleted: called after each step with its number of ids.
+    """
+    step = collection.write_limits.max_records
+    for start in range(0, len(ids), step):
+        part = ids[start : start + step]
+        before()
+        collection.delete(part)
+        deleted(len(part))

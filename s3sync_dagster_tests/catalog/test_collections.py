@@ -1,5 +1,7 @@
 """The table ``collections`` on both databases, and the migration that brings it."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import sqlalchemy as sa
 
@@ -109,3 +111,27 @@ def test_a_migrated_catalog_knows_where_its_documents_are_and_back(catalog_url, 
         connection.commit()
         assert "collections" not in sa.inspect(connection).get_table_names()
     database.close()
+
+
+@pytest.mark.parametrize("catalog_url", ["postgres"], indirect=True)
+def test_what_the_server_ends_for_another_transaction_is_done_again(catalog, filled):
+    """Others hold a document of the source and then want the source: one of the two is ended."""
+    database = catalog.database
+    catalog.collections.meet(filled.id, known("A"))
+    with database.engine.connect() as other, ThreadPoolExecutor() as threads:
+        # Who waits for so long looks whether the two wait for each other: not this one.
+        other.exec_driver_sql("SET deadlock_timeout = '60s'")
+        other.exec_driver_sql("SELECT id FROM documents FOR UPDATE")
+        meeting = threads.submit(catalog.collections.meet, filled.id, known("B"))
+        waits = sa.text(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+            "AND datname = current_database()"
+        )
+        with database.engine.connect() as watcher:
+            watcher = watcher.execution_options(isolation_level="AUTOCOMMIT")
+            while not watcher.execute(waits).scalar_one():
+                assert not meeting.done()
+        database.lock_source(other, filled.id)
+        other.rollback()
+        assert meeting.result() == len(KEYS)
+    assert trusted(catalog, filled) == 0

@@ -8,7 +8,7 @@ from s3sync_dagster.engine.batch.blame import beside_the_bytes
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
-from s3sync_dagster.engine.own_records import ids_to_delete
+from s3sync_dagster.engine.own_records import delete_in_steps, ids_to_delete
 from s3sync_dagster.engine.ports import CollectionPort
 from s3sync_dagster.model.errors import LeaseLost, NotFound, S3SyncError
 
@@ -72,19 +72,20 @@ def _remove(
     collection_name: str,
     documents: Sequence[DocumentState],
 ) -> None:
+    def before() -> None:
+        lease.require()
+        parts.at("before_remove")
+        ledger.begin(held)
+
+    def deleted(number: int) -> None:
+        parts.tally.chunks_deleted += number
+        parts.at("removed")
+
     held = parts.catalog.documents.claim_removal(lease.token, parts.source.id, documents)
     parts.at("claimed_removal")
     collection = _open(parts, collection_name)
     if collection is not None:
-        names = ids_to_delete(collection, held)
-        step = collection.write_limits.max_records
-        for start in range(0, len(names), step):
-            lease.require()
-            parts.at("before_remove")
-            ledger.begin(held)
-            collection.delete(names[start : start + step])
-            parts.tally.chunks_deleted += len(names[start : start + step])
-            parts.at("removed")
+        delete_in_steps(collection, ids_to_delete(collection, held), before=before, deleted=deleted)
     ledger.removed(held)
 
 

@@ -23,6 +23,7 @@ from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.identity import meet_collection
+from s3sync_dagster.engine.own_records import delete_in_steps
 from s3sync_dagster.engine.unexpected import unexpected_error
 from s3sync_dagster.model.errors import FixInput, LeaseLost, S3SyncError
 
@@ -140,6 +141,15 @@ class Writer:
 
     def _write_records(self, group: WriteGroup) -> WriteGroup:
         collection, tally, at = group.collection, self._parts.tally, self._parts.at
+
+        def before_delete() -> None:
+            self._begin(group)
+            at("before_delete")
+
+        def deleted(number: int) -> None:
+            tally.chunks_deleted += number
+            at("deleted")
+
         step = collection.write_limits.max_records
         upserts = group.upserts()
         for start in range(0, len(upserts), step):
@@ -158,15 +168,10 @@ class Writer:
             tally.metadata_updated += len(part)
             at("updated")
         deletes = [name for one in group.writes for name in one.tail()]
-        for start in range(0, len(deletes), step):
-            self._begin(group)
-            at("before_delete")
-            try:
-                collection.delete(deletes[start : start + step])
-            except FixInput as error:
-                raise beside_the_bytes(error) from None
-            tally.chunks_deleted += len(deletes[start : start + step])
-            at("deleted")
+        try:
+            delete_in_steps(collection, deletes, before=before_delete, deleted=deleted)
+        except FixInput as error:
+            raise beside_the_bytes(error) from None
         return group
 
     def _begin(self, group: WriteGroup) -> None:
