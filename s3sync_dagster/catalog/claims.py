@@ -6,14 +6,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.deleted_sources import cleared_owners
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.tables import documents, sources
-from s3sync_dagster.core.intent import Claim, Intent, Refusal
+from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
 from s3sync_dagster.core.state import DocumentPhase, DocumentState
 from s3sync_dagster.model.source import Source
 
 Row = sa.Row[Any]
-BUSY = "The record ids of {key!r} in collection {collection!r} are being cleared; it comes next."
 
 
 def claim_documents(
@@ -65,10 +65,15 @@ class _Claiming:
             if row is not None and row.document_id != intent.document_id:
                 replaced[intent.key] = row
         leaving = {row.id for row in replaced.values()}
+        ending = cleared_owners(self._tx, {row.source_id for row in rows} - {self._source.id})
         refusals: dict[int, Refusal] = {}
         taken: dict[str, str] = {}
         for place, intent in enumerate(intents):
-            refusal = self._refusal(intent, by_id.get(intent.document_id), taken, leaving)
+            row = by_id.get(intent.document_id)
+            if row is not None and row.source_id in ending and not self._source.adopt:
+                refusal = self._busy(intent)
+            else:
+                refusal = self._refusal(intent, row, taken, leaving)
             if refusal is not None:
                 refusals[place] = refusal
                 continue
@@ -233,9 +238,7 @@ class _Claiming:
         return row.source_id == self._source.id and row.object_key == intent.key
 
     def _busy(self, intent: Intent) -> Refusal:
-        return Refusal(
-            message=BUSY.format(key=intent.key, collection=self._collection), passes=True
-        )
+        return Refusal(message=being_cleared(intent.key, self._collection), passes=True)
 
     def _taken_by_key(self, intent: Intent, owner: str) -> str:
         return (

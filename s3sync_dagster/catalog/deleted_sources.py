@@ -1,11 +1,22 @@
-"""Sources that are no more, and what workers who did not know it wrote for them."""
+"""Sources that are no more, or soon, and what workers who did not know it wrote for them."""
+
+from collections.abc import Collection
 
 import sqlalchemy as sa
 
-from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.rows import document_of
-from s3sync_dagster.catalog.tables import deleted_sources, documents, sources
+from s3sync_dagster.catalog.database import ROWS_A_PART, Database
+from s3sync_dagster.catalog.invocations import insert_automatic
+from s3sync_dagster.catalog.rows import document_of, groups
+from s3sync_dagster.catalog.tables import (
+    deleted_sources,
+    documents,
+    invocations,
+    objects,
+    sources,
+)
+from s3sync_dagster.core.patience import BUSY
 from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.model.source import Source
 
 REMEMBER_SECONDS = 7 * 86_400.0
 """No worker is late by more."""
@@ -13,6 +24,7 @@ _LEFT_BEHIND = (
     documents.c.source_id.in_(sa.select(deleted_sources.c.id)),
     documents.c.phase == "removing",
 )
+_IDS_OF_OTHERS = (BUSY, "record_ids_taken")
 SWEEPER = "sweeper"
 """Stands as the batch of a document whose records are being swept: nobody takes its ids over."""
 
@@ -37,6 +49,91 @@ def may_adopt(tx: sa.Connection, source_id: str) -> bool:
         return True
     keeps = sa.select(deleted_sources.c.keeps_records).where(deleted_sources.c.id == source_id)
     return tx.execute(keeps).scalar_one_or_none() is False
+
+
+def cleared_owners(tx: sa.Connection, source_ids: Collection[str]) -> set[str]:
+    """Return which of these sources have their records taken away, for good: wait for it."""
+    if not source_ids:
+        return set()
+    going = sa.union_all(
+        sa.select(sources.c.id).where(sources.c.deleting == "records"),
+        sa.select(deleted_sources.c.id).where(deleted_sources.c.keeps_records.is_(False)),
+    ).subquery()
+    return set(tx.execute(sa.select(going.c.id).where(going.c.id.in_(source_ids))).scalars())
+
+
+def being_cleared(
+    tx: sa.Connection, source: Source, collection_name: str, document_ids: Collection[str]
+) -> set[str]:
+    """Return which record ids belong to sources whose records are taken away."""
+    owners: dict[str, str] = {}
+    for part in groups(document_ids):
+        for row in tx.execute(
+            sa.select(documents.c.document_id, documents.c.source_id).where(
+                documents.c.tenant == source.tenant,
+                documents.c.database_name == source.database_name,
+                documents.c.collection_name == collection_name,
+                documents.c.document_id.in_(part),
+            )
+        ):
+            owners[row.document_id] = row.source_id
+    ending = cleared_owners(tx, set(owners.values()) - {source.id})
+    return {name for name, owner in owners.items() if owner in ending}
+
+
+def waiting_for_ids(tx: sa.Connection) -> list[str]:
+    """Return the ids of sources that have keys whose record ids were others'."""
+    failed = sa.exists().where(
+        objects.c.source_id == sources.c.id,
+        objects.c.outcome == "failed",
+        objects.c.reason.in_(_IDS_OF_OTHERS),
+    )
+    waits = sa.exists().where(
+        invocations.c.source_id == sources.c.id,
+        invocations.c.status == "pending",
+        invocations.c.reason.in_(_IDS_OF_OTHERS),
+    )
+    return list(tx.execute(sa.select(sources.c.id).where(sa.or_(failed, waits))).scalars())
+
+
+def ask_for_freed(database: Database, tx: sa.Connection, source_id: str, *, now: float) -> int:
+    """Let keys of a source whose record ids were others' come now; returns how many.
+
+    Args:
+        database: gives the dialect.
+        tx: an open transaction that has locked the source.
+        source_id: the source.
+        now: the time.
+    """
+    here = (invocations.c.source_id == source_id,)
+    hurried = tx.execute(
+        invocations.update()
+        .where(
+            *here,
+            invocations.c.status == "pending",
+            invocations.c.next_attempt_at > now,
+            invocations.c.reason.in_(_IDS_OF_OTHERS),
+        )
+        .values(next_attempt_at=0)
+    ).rowcount
+    asked = sa.select(invocations.c.object_key).where(
+        *here, invocations.c.status.in_(["pending", "processing"])
+    )
+    failed = (
+        tx.execute(
+            sa.select(objects.c.object_key)
+            .where(
+                objects.c.source_id == source_id,
+                objects.c.outcome == "failed",
+                objects.c.reason.in_(_IDS_OF_OTHERS),
+                objects.c.object_key.not_in(asked),
+            )
+            .limit(ROWS_A_PART)
+        )
+        .scalars()
+        .all()
+    )
+    return hurried + insert_automatic(database, tx, source_id, failed, trigger="retry", now=now)
 
 
 def is_left_behind(tx: sa.Connection) -> bool:

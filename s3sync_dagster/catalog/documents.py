@@ -10,9 +10,12 @@ from s3sync_dagster.catalog.claims import claim_documents
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import ROWS_A_PART, Database
 from s3sync_dagster.catalog.deleted_sources import (
+    ask_for_freed,
+    being_cleared,
     claim_left_behind,
     is_left_behind,
     remember_deleted,
+    waiting_for_ids,
 )
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.removals import claim_removals, claim_told_by_heads, went_lately
@@ -332,6 +335,26 @@ class Documents:
                 return []
         with self._db.write() as tx:
             return claim_left_behind(tx, limit=limit)
+
+    def being_cleared(
+        self, source: Source, collection_name: str, document_ids: Sequence[str]
+    ) -> set[str]:
+        """Return which record ids belong to sources whose records are being taken away."""
+        with self._db.read() as tx:
+            return being_cleared(tx, source, collection_name, document_ids)
+
+    def ask_for_freed(self) -> int:
+        """Let all keys whose record ids were others' come now; returns how many.
+
+        For whoever has taken records of a source away for good.
+        """
+        with self._db.read() as tx:
+            waiting, asked = waiting_for_ids(tx), 0
+        for source_id in waiting:
+            with self._db.write() as tx:
+                self._db.lock_source(tx, source_id)
+                asked += ask_for_freed(self._db, tx, source_id, now=self._now())
+        return asked
 
     def _cancel_all(self, source_id: str) -> None:
         while True:

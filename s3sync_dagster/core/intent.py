@@ -41,6 +41,14 @@ class Refusal:
     """True when it is only a matter of time: somebody is clearing these records."""
 
 
+def being_cleared(key: str, collection_name: str) -> str:
+    """Return the sentence about a document that waits for its record ids."""
+    return (
+        f"The record ids of {key!r} in collection {collection_name!r} are being cleared; "
+        "it comes next."
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentCommit:
     """A document whose every record is acknowledged."""

@@ -228,6 +228,16 @@ class DocumentsPort(Protocol):
         """Delete rows whose records are gone."""
         ...
 
+    def being_cleared(
+        self, source: Source, collection_name: str, document_ids: Sequence[str]
+    ) -> set[str]:
+        """Return which record ids belong to sources whose records are being taken away."""
+        ...
+
+    def ask_for_freed(self) -> int:
+        """Let all keys whose record ids were others' come now; returns how many."""
+        ...
+
     def left_behind(self, *, limit: int = 200) -> list[DocumentState]:
         """Return documents that late workers wrote for sources that were deleted."""
         ...

@@ -52,6 +52,7 @@ def take_down(
     if not drop_partitions(until):
         return f"{source.name}: its partitions are being taken back"
     catalog.documents.drop_source(source.id)
+    catalog.documents.ask_for_freed()
     log(f"source {source.name} is deleted")
     return f"source {source.name} is deleted"
 
@@ -69,6 +70,8 @@ def sweep(*, catalog: CatalogPort, collections: Callable[[], Collections]) -> in
         # Another sweeper may have been faster, and a new owner of the ids have written since.
         delete_records(documents, catalog=catalog, collections=collections(), look=True)
         swept += len(documents)
+    if swept:
+        catalog.documents.ask_for_freed()
     return swept
 
 

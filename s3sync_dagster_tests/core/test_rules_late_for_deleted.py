@@ -3,18 +3,24 @@
 import pytest
 
 from s3sync_dagster.catalog.database import ROWS_A_PART
+from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.engine.deleting import delete_records, sweep, take_down
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import NotFound
-from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster.model.invocation import InvocationStatus, Trigger
 from s3sync_dagster.model.object import ObjectRef
-from s3sync_dagster_tests.core.rules import event
+from s3sync_dagster_tests.core.rules import event, states
+from s3sync_dagster_tests.sources import changed
 
 
 def end(world, *, keep_records=False):
     world.catalog.sources.mark_deleting(world.source.id, keep_records=keep_records)
+    end_of(world, world.source)
+
+
+def end_of(world, source):
     line = take_down(
-        world.source,
+        source,
         catalog=world.catalog,
         collections=lambda: world.collections,
         clock=world.clock,
@@ -22,6 +28,11 @@ def end(world, *, keep_records=False):
         log=print,
     )
     assert line.endswith("is deleted")
+
+
+def reasons(world):
+    rows = world.catalog.invocations.rows(source_id=world.source.id)
+    return {one.reason for one in rows if one.status is InvocationStatus.PENDING}
 
 
 def swept(world):
@@ -37,13 +48,17 @@ def written(world):
     return state
 
 
-def put_back(world, state):
-    port = world.collections.open(
+def port_of(world, state):
+    return world.collections.open(
         state.collection_name,
         tenant=state.tenant,
         database=state.database_name,
         embedder=world.embedder,
     )
+
+
+def put_back(world, state):
+    port = port_of(world, state)
     record = Record(
         id=f"{state.document_id}-0", document="late", embedding_text="late",
         metadata={"s3sync_source": state.source_id},
@@ -56,12 +71,7 @@ def test_a_slow_sweeper_leaves_what_a_new_owner_of_the_ids_has_written(world, wr
     end(world)
     put_back(world, written)
     slow = world.catalog.documents.left_behind()  # another one sweeps meanwhile, and all is free
-    port = world.collections.open(
-        written.collection_name,
-        tenant=written.tenant,
-        database=written.database_name,
-        embedder=world.embedder,
-    )
+    port = port_of(world, written)
     record = Record(
         id=f"{written.document_id}-0", document="new", embedding_text="new",
         metadata={"s3sync_source": "another"},
@@ -90,11 +100,38 @@ def test_a_source_made_anew_waits_until_they_are_swept(world, written):
     again = world.source.with_changes(id="00000000-0000-4000-8000-00000000000a")
     world.catalog.sources.add(again)
     world.source = again
-    assert world.sync() == {"a.txt": "failed"}
+    assert world.sync() == {"a.txt": "pending"}
+    assert reasons(world) == {"record_ids_busy"}
     swept(world)
-    world.clock.seconds += 4000
-    assert world.sync() == {"a.txt": "indexed"}
+    assert [one.state for one in world.run_batches()] == ["indexed"]
     assert list(world.texts().values()) == ["text"]
+
+
+@pytest.mark.parametrize("records", ["there", "gone"])
+def test_a_source_of_the_same_ids_waits_until_the_other_one_is_deleted(world, written, records):
+    old = world.source
+    if records == "gone":  # and the catalog is told next
+        port_of(world, written).delete([f"{written.document_id}-0"])
+    world.catalog.sources.mark_deleting(old.id, keep_records=False)
+    world.source = old.with_changes(id="00000000-0000-4000-8000-00000000000a", name="new")
+    world.source = changed(world.source, bucket_name="another")
+    world.catalog.sources.add(world.source)
+    assert world.sync() == {"a.txt": "pending"}
+    world.run_batches(patience=Patience(tries=1, attempts=1))
+    for _ in range(5):  # until it waits for an hour
+        world.clock.seconds += 600
+        world.run_batches()
+    assert states(world) == {"a.txt": ("failed", "record_ids_busy")}
+    end_of(world, old)
+    assert [one.state for one in world.run_batches()] == ["indexed"]
+
+
+def test_where_the_records_of_a_deleted_source_stay_its_ids_stay_taken(world, written):
+    end(world, keep_records=True)
+    world.source = world.source.with_changes(id="00000000-0000-4000-8000-00000000000a")
+    world.catalog.sources.add(world.source)
+    assert world.sync() == {"a.txt": "failed"}
+    assert states(world) == {"a.txt": ("failed", "record_ids_taken")}
 
 
 def test_where_the_records_were_to_stay_late_ones_stay_too(world, written):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from s3sync_dagster.core.intent import Claim, Intent, Refusal
+from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
 from s3sync_dagster.core.patience import busy
 from s3sync_dagster.core.plan import metadata_keys
 from s3sync_dagster.engine.batch.groups import Write, WriteGroup
@@ -45,10 +45,17 @@ def claim_group(parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledg
     name = group.collection.name
     new = [one.document_id for one in group.writes if (name, one.document_id) not in committed]
     found = _look_for_owners(parts, group.collection, new)
+    refused = [document_id for document_id, one in found.items() if one.refusal is not None]
+    # Of a source that is being deleted, or was: a matter of time.
+    cleared = (
+        parts.catalog.documents.being_cleared(parts.source, name, refused) if refused else set()
+    )
     free: list[Write] = []
     for one in group.writes:
         refusal = found.get(one.document_id, _NOTHING).refusal
-        if refusal is not None:
+        if one.document_id in cleared:
+            ledger.fail(one.key, busy(being_cleared(one.key, name)))
+        elif refusal is not None:
             ledger.refuse(one.key, name, refusal)
         else:
             free.append(one)
