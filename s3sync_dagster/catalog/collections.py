@@ -4,6 +4,7 @@ A collection that was deleted and made anew has another id; what stands in the c
 before says nothing about it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import document_of, is_due
 from s3sync_dagster.catalog.tables import collections, documents, objects
+from s3sync_dagster.catalog.unclean import DOCUMENTS_AND_OBJECTS, rests
 from s3sync_dagster.core.state import ABSENT, CheckCursor, DocumentState, KnownCollection
 
 DOCUMENTS_AT_ONCE = 500
@@ -119,24 +121,62 @@ class CollectionRows:
                 )
             )
 
-    def trusted(
+    def to_check(
         self, source_id: str, place: KnownCollection, *, from_id: int, limit: int
     ) -> list[DocumentState]:
-        """Return the trusted documents of a collection from a row id on."""
+        """Return the trusted documents of a collection from a row id on.
+
+        Also those that lost their trust and that no work on their object gives it back to, where
+        the collection is the one that they were written to.
+        """
         with self._db.read() as tx:
+            resting = sa.and_(
+                rests(tx, source_id),
+                documents.c.batch_token.is_(None),
+                documents.c.collection_id == place.collection_id,
+            )
             return [
                 document_of(row)
                 for row in tx.execute(
                     sa.select(documents)
+                    .select_from(DOCUMENTS_AND_OBJECTS)
                     .where(
                         *_documents_of(source_id, place),
-                        documents.c.phase == "clean",
+                        sa.or_(documents.c.phase == "clean", resting),
                         documents.c.id >= from_id,
                     )
                     .order_by(documents.c.id)
                     .limit(limit)
                 )
             ]
+
+    def trust_again(
+        self, source_id: str, place: KnownCollection, states: Sequence[DocumentState]
+    ) -> int:
+        """Make documents clean whose every record was found as it was written; returns how many.
+
+        One that anybody has worked on since it was looked at stays as it is.
+        """
+        trusted = 0
+        with self._db.write() as tx:
+            self._db.lock_source(tx, source_id)
+            for one in states:
+                trusted += tx.execute(
+                    documents.update()
+                    .where(
+                        *_documents_of(source_id, place),
+                        documents.c.id == one.id,
+                        documents.c.phase == "writing",
+                        documents.c.batch_token.is_(None),
+                        documents.c.etag == one.etag,
+                        documents.c.digests == one.digests,
+                        documents.c.high_water == one.high_water,
+                        documents.c.collection_id == place.collection_id,
+                        in_collection_as_known(),
+                    )
+                    .values(phase="clean", high_water=documents.c.chunks)
+                ).rowcount
+        return trusted
 
     def _meet_part(
         self, tx: sa.Connection, source_id: str, met: KnownCollection, *, emptied: bool

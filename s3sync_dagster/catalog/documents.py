@@ -19,7 +19,7 @@ from s3sync_dagster.catalog.deleted_sources import (
 )
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.removals import claim_removals, claim_told_by_heads, went_lately
-from s3sync_dagster.catalog.rows import document_of, groups, is_due
+from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.settlement import (
     Trace,
     adopt_orphans,
@@ -41,13 +41,13 @@ from s3sync_dagster.catalog.tables import (
     sidecars,
     sources,
 )
+from s3sync_dagster.catalog.unclean import keys_to_mend
 from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
 from s3sync_dagster.core.outcome import KeyOutcome
-from s3sync_dagster.core.patience import TRANSIENT_RETRY_SECONDS
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.model.invocation import Result
-from s3sync_dagster.model.source import DeleteMode, Source
+from s3sync_dagster.model.source import Source
 
 
 @again_after_collisions
@@ -248,57 +248,7 @@ class Documents:
         now = self._now()
         with self._db.write() as tx:
             self._db.lock_source(tx, source_id)
-            mode = tx.execute(
-                sa.select(sources.c.config["mode"].as_string()).where(sources.c.id == source_id)
-            ).scalar_one_or_none()
-            waiting = sa.select(invocations.c.object_key).where(
-                invocations.c.source_id == source_id,
-                invocations.c.status.in_(["pending", "processing"]),
-            )
-            # A skipped object is not written, and one that failed waits for its time; nor can
-            # a mode that keeps records mend what was half written when the object went. What
-            # never was whole is not kept.
-            resting = sa.and_(
-                documents.c.phase == "writing",
-                documents.c.etag.is_not(None),
-                sa.or_(
-                    objects.c.outcome == "skipped",
-                    objects.c.gone.is_(True) if mode != DeleteMode.MIRROR else sa.false(),
-                ),
-            )
-            held_back = sa.and_(
-                objects.c.outcome == "skipped", objects.c.reason == "removal_blocked"
-            )
-            failed = sa.and_(
-                objects.c.outcome == "failed",
-                sa.or_(
-                    objects.c.next_retry_at.is_(None),
-                    sa.not_(
-                        is_due(objects.c.next_retry_at, now=now, at_most=TRANSIENT_RETRY_SECONDS)
-                    ),
-                ),
-            )
-            keys = list(
-                tx.execute(
-                    sa.select(documents.c.object_key)
-                    .outerjoin(
-                        objects,
-                        sa.and_(
-                            objects.c.source_id == documents.c.source_id,
-                            objects.c.object_key == documents.c.object_key,
-                        ),
-                    )
-                    .where(
-                        documents.c.source_id == source_id,
-                        documents.c.phase != "clean",
-                        documents.c.batch_token.is_(None),
-                        documents.c.object_key.not_in(waiting),
-                        sa.func.coalesce(sa.not_(sa.or_(resting, held_back, failed)), sa.true()),
-                    )
-                    .distinct()
-                    .limit(1000)
-                ).scalars()
-            )
+            keys = keys_to_mend(tx, source_id, now=now)
             return insert_automatic(self._db, tx, source_id, keys, trigger="retry", now=now)
 
     def forget(self, ids: Sequence[int]) -> None:

@@ -296,10 +296,16 @@ class KnownCollectionsPort(Protocol):
         """Note how far the rolling check has come, and when; 0: the rest is due at once."""
         ...
 
-    def trusted(
+    def to_check(
         self, source_id: str, place: KnownCollection, *, from_id: int, limit: int
     ) -> list[DocumentState]:
-        """Return the trusted documents of a collection from a row id on."""
+        """Return documents from a row id on: the trusted, and those that only a look can mend."""
+        ...
+
+    def trust_again(
+        self, source_id: str, place: KnownCollection, states: Sequence[DocumentState]
+    ) -> int:
+        """Make documents clean whose every record was found as it was written."""
         ...
 
 

@@ -2,15 +2,16 @@
 
 What others deleted or changed there shows in nothing that the bucket tells. Nobody has to launch
 it: a few thousand records a day are looked up by their ids, and what is found is written again
-by the ordinary work.
+by the ordinary work. A document that lost its trust and that no work can write again, since its
+object is gone and its mode keeps it, gets it back where all its records are as they were written.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from s3sync_dagster.core.plan import DIGEST_BYTES
 from s3sync_dagster.core.records import metadata_digest, text_digest
-from s3sync_dagster.core.state import CheckCursor, DocumentState, KnownCollection
+from s3sync_dagster.core.state import CheckCursor, DocumentPhase, DocumentState, KnownCollection
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.identity import look_at, meet
@@ -77,8 +78,11 @@ def check_some(
         if lost or looked.port is None:
             found += lost
             continue
-        slices = list(_next_records(source, known, cursor, catalog=catalog, limit=pace.records))
-        damaged, emptied = _damaged(source, looked.port, slices)
+        known = looked.met
+        slices, following = _next_records(
+            source, known, cursor, catalog=catalog, limit=pace.records
+        )
+        damaged, whole, emptied = _compare(source, looked.port, slices)
         if emptied and looked.port.count() == 0:
             found += meet(source, replace(looked, emptied=True), catalog=catalog, log=log)
             continue
@@ -90,7 +94,8 @@ def check_some(
                 f"collection {known.collection_name!r}: they are written again"
             )
         found += len(damaged)
-        following = _behind(slices, limit=pace.records)
+        if trusted := catalog.collections.trust_again(source.id, known, whole) if whole else 0:
+            log(f"{trusted} documents of {source.name} are in {known.collection_name!r} as written")
         at = 0.0 if damaged else clock.now().timestamp()
         catalog.collections.checked(source.id, known, following, at=at)
     return found
@@ -116,42 +121,45 @@ def _next_records(
     *,
     catalog: CatalogPort,
     limit: int,
-) -> Iterator[_Slice]:
-    left = limit
-    for document in catalog.collections.trusted(
-        source.id, known, from_id=cursor.document, limit=min(limit, DOCUMENTS_A_LOOK)
-    ):
-        start = cursor.record if document.id == cursor.document else 0
-        stop = min(document.count, start + left)
-        if start < stop:
-            yield _Slice(document, start, stop)
-            left -= stop - start
-        if not left:
-            return
+) -> tuple[list[_Slice], CheckCursor]:
+    """Return what this look takes, and where the next begins: behind the last, at the first."""
+    slices: list[_Slice] = []
+    left, at_once = limit, min(limit, DOCUMENTS_A_LOOK)
+    found = catalog.collections.to_check(source.id, known, from_id=cursor.document, limit=at_once)
+    for document in found:
+        if document.phase is DocumentPhase.WRITING:  # seen whole, or not at all
+            if slices and document.high_water > left:
+                return slices, CheckCursor(document=document.id)
+            slices.append(_Slice(document, 0, document.high_water))
+            left -= document.high_water
+        else:
+            start = cursor.record if document.id == cursor.document else 0
+            stop = min(document.count, start + left)
+            if start < stop:
+                slices.append(_Slice(document, start, stop))
+                left -= stop - start
+            if stop < document.count:
+                return slices, CheckCursor(document=document.id, record=stop)
+        if left <= 0:
+            return slices, CheckCursor(document=document.id + 1)
+    if len(found) < at_once:
+        return slices, CheckCursor()
+    return slices, CheckCursor(document=found[-1].id + 1)
 
 
-def _behind(slices: Sequence[_Slice], *, limit: int) -> CheckCursor:
-    """Return where the next look begins; from the first document where this one met the end."""
-    if not slices:
-        return CheckCursor()
-    last = slices[-1]
-    if last.stop < last.document.count:
-        return CheckCursor(document=last.document.id, record=last.stop)
-    seen = sum(one.stop - one.start for one in slices)
-    if seen < limit and len(slices) < DOCUMENTS_A_LOOK:
-        return CheckCursor()
-    return CheckCursor(document=last.document.id + 1)
-
-
-def _damaged(
+def _compare(
     source: Source, collection: CollectionPort, slices: Sequence[_Slice]
-) -> tuple[list[DocumentState], bool]:
-    """Return documents with lost or changed records, and whether not one record is there."""
+) -> tuple[list[DocumentState], list[DocumentState], bool]:
+    """Return what is damaged, what is as it was written though not trusted, and emptiness.
+
+    The last is true where not one record of trusted documents is there.
+    """
     wanted = [name for one in slices for name in one.ids()]
     if not wanted:
-        return [], False
+        return [], [], False
     stored = collection.get(wanted, documents=True)
     damaged: list[DocumentState] = []
+    mended: list[DocumentState] = []
     for one in slices:
         # What stands before a text for the model alone is stored nowhere.
         told = not source.chunking.context and one.document.fingerprint == source.fingerprint()
@@ -159,14 +167,18 @@ def _damaged(
         whole = True
         for place, name in enumerate(one.ids(), start=one.start):
             record = stored.get(name)
-            if record is None or not _as_written(one.document, place, record, text=told):
+            if place >= one.document.count:  # of a document that is not trusted
+                whole = whole and record is None
+            elif record is None or not _as_written(one.document, place, record, text=told):
                 whole = False
                 met |= set(record.metadata) if record is not None else set()
-        if not whole:
+        if one.document.phase is DocumentPhase.WRITING:
+            mended += [one.document] if whole else []
+        elif not whole:
             # Who writes it next clears the metadata keys that do not belong there.
             keys = tuple(sorted({*one.document.metadata_keys, *met}))
             damaged.append(replace(one.document, metadata_keys=keys))
-    return damaged, not stored
+    return damaged, mended, bool(damaged) and not stored
 
 
 def _as_written(document: DocumentState, place: int, stored: StoredRecord, *, text: bool) -> bool:

@@ -1,12 +1,16 @@
 """The check that goes round: what others deleted or changed is found and mended by itself."""
 
+from dataclasses import replace
+
 import pytest
 
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.state import DocumentPhase
+from s3sync_dagster.engine.identity import check_collections
 from s3sync_dagster.engine.rolling_check import DAY_SECONDS, check_some, pace_of
-from s3sync_dagster.model.errors import Unavailable
-from s3sync_dagster.model.source import ChunkingConfig
+from s3sync_dagster.model.document import Record
+from s3sync_dagster.model.errors import NotFound, Unavailable
+from s3sync_dagster.model.source import ChunkingConfig, DeleteMode
 from s3sync_dagster_tests.engine_fixture import make_world
 
 PER_DAY = 40
@@ -45,6 +49,87 @@ def look(world, *, per_day=PER_DAY, log=None, collections=None):
 
 def a_day(world):
     world.clock.seconds += DAY_SECONDS
+
+
+class Without:
+    """Collections of which none is there while ``on``."""
+
+    def __init__(self, collections):
+        self._collections, self.on = collections, True
+
+    def open(self, name, **options):
+        if self.on:
+            raise NotFound("there is no such collection", reason="collection_not_found")
+        return self._collections.open(name, **options)
+
+
+def phases(world):
+    return {
+        one.object_key: one.phase.value
+        for one in world.catalog.documents.of_source(world.source.id)
+    }
+
+
+def absent_for_one_look(world):
+    """Let the source's collection be away while a listing looks, and come back."""
+    away = Without(world.collections)
+    check_collections(
+        world.source, catalog=world.catalog, collections=lambda: away, log=lambda _: None
+    )
+    world.run_batches()
+
+
+def test_what_only_a_look_can_mend_is_trusted_again_once_its_collection_is_back(world):
+    world.configure(mode=DeleteMode.KEEP_DELETED)
+    fill(world)
+    world.bucket.delete("1.md")
+    world.bucket.delete("3.md")
+    world.listing(approve_deletes=True)
+    world.run_batches()
+    port_of(world).delete([name_of("3.md", 2)])  # what is kept of it is not what was written
+    absent_for_one_look(world)
+    assert phases(world) == {"0.md": "clean", "1.md": "writing", "2.md": "clean", "3.md": "writing"}
+    lines = []
+    assert look(world, log=lines.append) == 0
+    assert lines == ["1 documents of docs are in 'docs' as written"]
+    assert phases(world) == {"0.md": "clean", "1.md": "clean", "2.md": "clean", "3.md": "writing"}
+    assert world.catalog.views.counts(world.source.id).documents == 3
+    a_day(world)
+    assert look(world, log=lines.append) == 0
+    assert len(lines) == 1
+
+
+def test_a_document_of_a_mode_that_keeps_it_is_not_trusted_beside_records_that_are_too_many(world):
+    world.configure(mode=DeleteMode.KEEP_DELETED)
+    fill(world)
+    world.bucket.delete("1.md")
+    world.sync()
+    (state,) = world.catalog.documents.of_key(world.source.id, "1.md")
+    world.catalog.documents.distrust([replace(state, high_water=6)])  # a late worker's sixth
+    port = port_of(world)
+    record = Record(
+        id=name_of("1.md", 5), document="late", embedding_text="late", metadata={"a": 1}
+    )
+    port.upsert([record], world.embedder.embed_documents(["late"]))
+    look(world)
+    assert phases(world)["1.md"] == "writing"
+    port.delete([record.id])
+    a_day(world)
+    look(world)
+    assert phases(world)["1.md"] == "clean"
+
+
+def test_looks_pass_documents_of_more_records_than_they_take(world):
+    world.configure(mode=DeleteMode.KEEP_DELETED)
+    fill(world)
+    for n in (1, 3):
+        world.bucket.delete(f"{n}.md")
+    world.sync()
+    absent_for_one_look(world)
+    for _ in range(8):
+        look(world, per_day=3)
+        a_day(world)
+    assert set(phases(world).values()) == {"clean"}
 
 
 def delete(world):

@@ -1,0 +1,75 @@
+"""Documents that are not clean: which of them the next work mends, and which rest as they are."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.rows import is_due
+from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
+from s3sync_dagster.core.patience import TRANSIENT_RETRY_SECONDS
+from s3sync_dagster.model.source import DeleteMode
+
+KEYS_AT_ONCE = 1000
+
+DOCUMENTS_AND_OBJECTS = documents.outerjoin(
+    objects,
+    sa.and_(
+        objects.c.source_id == documents.c.source_id,
+        objects.c.object_key == documents.c.object_key,
+    ),
+)
+
+
+def rests(tx: sa.Connection, source_id: str) -> sa.ColumnElement[bool]:
+    """Return what holds for half-written documents that no work on their object mends.
+
+    A skipped object is not written; nor can a mode that keeps records mend what was half written,
+    or lost its trust, when the object went. What never was whole is not kept.
+    """
+    mode = tx.execute(
+        sa.select(sources.c.config["mode"].as_string()).where(sources.c.id == source_id)
+    ).scalar_one_or_none()
+    return sa.and_(
+        documents.c.phase == "writing",
+        documents.c.etag.is_not(None),
+        sa.or_(
+            objects.c.outcome == "skipped",
+            objects.c.gone.is_(True) if mode != DeleteMode.MIRROR else sa.false(),
+        ),
+    )
+
+
+def keys_to_mend(tx: sa.Connection, source_id: str, *, now: float) -> list[Any]:
+    """Return keys with documents that are not clean and that somebody can mend now.
+
+    What a live batch holds is its own business, what failed waits for its time, and what the guard
+    holds back for a person.
+    """
+    waiting = sa.select(invocations.c.object_key).where(
+        invocations.c.source_id == source_id,
+        invocations.c.status.in_(["pending", "processing"]),
+    )
+    held_back = sa.and_(objects.c.outcome == "skipped", objects.c.reason == "removal_blocked")
+    failed = sa.and_(
+        objects.c.outcome == "failed",
+        sa.or_(
+            objects.c.next_retry_at.is_(None),
+            sa.not_(is_due(objects.c.next_retry_at, now=now, at_most=TRANSIENT_RETRY_SECONDS)),
+        ),
+    )
+    left = sa.or_(rests(tx, source_id), held_back, failed)
+    return list(
+        tx.execute(
+            sa.select(documents.c.object_key)
+            .select_from(DOCUMENTS_AND_OBJECTS)
+            .where(
+                documents.c.source_id == source_id,
+                documents.c.phase != "clean",
+                documents.c.batch_token.is_(None),
+                documents.c.object_key.not_in(waiting),
+                sa.func.coalesce(sa.not_(left), sa.true()),
+            )
+            .distinct()
+            .limit(KEYS_AT_ONCE)
+        ).scalars()
+    )
