@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from s3sync_dagster.cli.showing import people
 from s3sync_dagster.cli.source_options import embedding, embedding_config
 from s3sync_dagster.engine.absent_collection import AbsentCollection
 from s3sync_dagster.engine.ports import CollectionPort
-from s3sync_dagster.engine.verifying import Verification, verify_collection
+from s3sync_dagster.engine.verifying import Verification, places_of, verify_collection
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.chroma_files import free_share, orphan_folders
@@ -43,19 +43,25 @@ def verify(
 ) -> int:
     """Hold collections against the catalog.
 
-    Finds missing, changed and left-over records. Looks at each source's own records only.
+    Finds missing, changed and left-over records of each source; those of sources that this
+    catalog does not know are counted, and never touched.
     `s3sync sync --dry-run` holds the catalog against the bucket.
     """
     findings: list[dict[str, Any]] = []
+    counted: set[tuple[str, str, str]] = set()
     with opened(chroma_url) as parts:
-        for source, port in _collections(parts, collection):
+        sources = parts.catalog.sources.all()
+        for source, place, port in _collections(parts, sources, collection):
             found = verify_collection(
                 source,
                 collection=port,
                 documents=parts.catalog.documents,
                 fix=fix,
                 vectors=vectors,
+                # Of a collection that several sources write to this is told once.
+                known_sources=None if place in counted else {one.id for one in sources},
             )
+            counted.add(place)
             findings.append({"source": source.name, "sound": found.sound, **asdict(found)})
             if not as_json:
                 _show(source, found)
@@ -123,14 +129,19 @@ def repair(
     return 1 if done.lost else 0
 
 
-def _collections(parts: Parts, name: str | None) -> Iterator[tuple[Source, CollectionPort]]:
+def _collections(
+    parts: Parts, sources: Sequence[Source], name: str | None
+) -> Iterator[tuple[Source, tuple[str, str, str], CollectionPort]]:
     """Yield each source with each of its collections, or those of one name."""
-    met = False
-    for source in parts.catalog.sources.all():
-        for tenant, database, collection in parts.catalog.documents.collections(source.id):
+    met, catalog = False, parts.catalog
+    for source in sources:
+        holding = set(catalog.documents.collections(source.id))
+        for place in places_of(
+            source, documents=catalog.documents, known=catalog.collections.of_source(source.id)
+        ):
+            tenant, database, collection = place
             if name not in (None, collection):
                 continue
-            met = True
             try:
                 port: CollectionPort = parts.collections.open(
                     collection,
@@ -140,8 +151,11 @@ def _collections(parts: Parts, name: str | None) -> Iterator[tuple[Source, Colle
                     create=False,
                 )
             except NotFound:
+                if place not in holding:
+                    continue
                 port = AbsentCollection(collection)
-            yield source, port
+            met = True
+            yield source, place, port
     if name is not None and not met:
         raise NotFound(f"No source here has documents in a collection {name!r}.")
 
@@ -167,6 +181,11 @@ def _show(source: Source, found: Verification) -> None:
         if names:
             shown = ", ".join(map(people, names[:SHOWN])) + (", ..." if len(names) > SHOWN else "")
             click.echo(f"  {len(names)} {what}: {shown}")
+    for owner, number in sorted(found.unknown_sources.items()):
+        click.echo(
+            f"  {number} are of the source {people(owner)}, which this catalog does not know: of "
+            "another installation, or made after the copy of a catalog that was restored"
+        )
     if found.unreadable:
         click.echo(f"  vectors cannot be read: s3sync repair {found.collection_name}")
     if found.fixed:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 import dagster as dg
 
 from s3sync_dagster.core.naming import asset_path
-from s3sync_dagster.core.plan import record_ids
-from s3sync_dagster.core.state import DocumentPhase, DocumentState, ListingState
+from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.defs.resources import RUNTIME_KEY, Runtime
+from s3sync_dagster.engine.absent_collection import AbsentCollection
 from s3sync_dagster.engine.ports import CollectionPort
+from s3sync_dagster.engine.verifying import places_of, verify_collection
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import AutoSync, Source
 
@@ -21,8 +22,8 @@ QUIET_INTERVALS = 3
 """A source is quiet when no listing was complete for so many of its intervals."""
 QUIET_SECONDS = 900
 """And at least for so long, since a listing waits for others."""
-DOCUMENTS_A_PAGE = 200
-RECORDS_A_CALL = 1000
+SHOWN = 100
+"""Names of each finding that a check tells."""
 
 CheckResult = dg.AssetCheckResult
 
@@ -101,31 +102,42 @@ def check_not_gone_quiet(runtime: Runtime, source: Source) -> CheckResult:
 
 
 def check_records_match_catalog(runtime: Runtime, source: Source) -> CheckResult:
-    """Return whether each record of each clean document exists, asked by id."""
-    expected = found = after = 0
-    incomplete: list[str] = []
-    opened: dict[str, CollectionPort | None] = {}
-    while page := runtime.parts.catalog.documents.of_source(
-        source.id, after_id=after, limit=DOCUMENTS_A_PAGE
-    ):
-        after = page[-1].id
-        clean = [document for document in page if document.phase is DocumentPhase.CLEAN]
-        there = _existing(runtime, source, clean, opened)
-        for document in clean:
-            ids = record_ids(document.document_id, 0, document.count)
-            present = sum((document.collection_name, name) in there for name in ids)
-            expected += len(ids)
-            found += present
-            if present != len(ids):
-                incomplete.append(document.object_key)
+    """Return whether a source's collections have what the catalog says of it, and only that.
+
+    Records of sources that the catalog does not know are told, and no fault of this source: they
+    are another installation's, or were made after the copy of a catalog that was restored.
+    """
+    catalog = runtime.parts.catalog
+    known = {one.id for one in catalog.sources.all()}
+    found = [
+        verify_collection(
+            source,
+            collection=_open(runtime, *place),
+            documents=catalog.documents,
+            vectors=False,
+            known_sources=known,
+        )
+        for place in places_of(
+            source, documents=catalog.documents, known=catalog.collections.of_source(source.id)
+        )
+    ]
+    passed = all(one.sound for one in found)
+    strays = [name for one in found for name in one.stray]
+    unknown = {owner: number for one in found for owner, number in one.unknown_sources.items()}
     return CheckResult(
-        passed=expected == found,
+        passed=passed,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=None if expected == found else "`s3sync verify --fix` writes what is missing.",
+        description=None
+        if passed
+        else "`s3sync verify --fix` writes what is missing, and deletes what no document has.",
         metadata={
-            "expected_records": expected,
-            "found_records": found,
-            "incomplete_keys": dg.MetadataValue.json(incomplete[:100]),
+            "expected_records": sum(one.expected for one in found),
+            "found_records": sum(one.met for one in found),
+            "incomplete_keys": dg.MetadataValue.json(_first([one.missing for one in found])),
+            "changed_keys": dg.MetadataValue.json(_first([one.changed for one in found])),
+            "stray_records": len(strays),
+            "stray_ids": dg.MetadataValue.json(strays[:SHOWN]),
+            "records_of_unknown_sources": dg.MetadataValue.json(unknown),
         },
     )
 
@@ -140,49 +152,20 @@ CHECKS: dict[str, tuple[str, Callable[[Runtime, Source], CheckResult]]] = {
         check_not_gone_quiet,
     ),
     "records_match_catalog": (
-        "Each record that the catalog counts is in its collection; asks for every id.",
+        "The collections have each record that the catalog counts, and no other of this source.",
         check_records_match_catalog,
     ),
 }
 
 
-def _existing(
-    runtime: Runtime,
-    source: Source,
-    documents: Sequence[DocumentState],
-    opened: dict[str, CollectionPort | None],
-) -> set[tuple[str, str]]:
-    """Return (collection, record id) of this source's records that exist."""
-    wanted: dict[str, list[str]] = {}
-    for document in documents:
-        wanted.setdefault(document.collection_name, []).extend(
-            record_ids(document.document_id, 0, document.count)
-        )
-    there: set[tuple[str, str]] = set()
-    for name, ids in wanted.items():
-        if name not in opened:
-            opened[name] = _open(runtime, source, name)
-        collection = opened[name]
-        if collection is None:
-            continue
-        for start in range(0, len(ids), RECORDS_A_CALL):
-            records = collection.get(ids[start : start + RECORDS_A_CALL]).values()
-            there.update(
-                (name, record.id)
-                for record in records
-                if record.metadata.get("s3sync_source") == source.id
-            )
-    return there
+def _first(names: Sequence[Sequence[str]]) -> list[str]:
+    return [one for part in names for one in part][:SHOWN]
 
 
-def _open(runtime: Runtime, source: Source, name: str) -> CollectionPort | None:
+def _open(runtime: Runtime, tenant: str, database: str, name: str) -> CollectionPort:
     try:
         return runtime.parts.collections.open(
-            name,
-            tenant=source.tenant,
-            database=source.database_name,
-            embedder=runtime.parts.embedder_for(source.embedding),
-            create=False,
+            name, tenant=tenant, database=database, embedder=None, create=False
         )
     except NotFound:
-        return None
+        return AbsentCollection(name)

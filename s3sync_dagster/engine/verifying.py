@@ -6,7 +6,8 @@ source, or nobody, wrote.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,6 +18,7 @@ from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import FixConfiguration
 
 if TYPE_CHECKING:
+    from s3sync_dagster.core.state import KnownCollection
     from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
     from s3sync_dagster.model.source import Source
 
@@ -41,6 +43,14 @@ class VerifiedDocuments(Protocol):
         ...
 
 
+class CollectionsOfDocuments(Protocol):
+    """What the catalog tells of where documents are (``catalog.Documents``)."""
+
+    def collections(self, source_id: str) -> list[tuple[str, str, str]]:
+        """Return (tenant, database, collection) of all documents of a source."""
+        ...
+
+
 @dataclass(slots=True, kw_only=True)
 class Verification:
     """What was found in one collection for one source."""
@@ -52,12 +62,19 @@ class Verification:
     """Documents that are being written or removed: not judged."""
     records: int = 0
     """Records of this source in the collection."""
+    expected: int = 0
+    """Records that the documents should have."""
+    met: int = 0
+    """Those of them that are there."""
     missing: list[str] = field(default_factory=list[str])
     """Object keys whose documents lack records."""
     changed: list[str] = field(default_factory=list[str])
     """Object keys of documents whose metadata is not what was written."""
     stray: list[str] = field(default_factory=list[str])
     """Ids of records of this source that no document has."""
+    unknown_sources: dict[str, int] = field(default_factory=dict[str, int])
+    """Id of a source that the catalog does not know -> records; where that was asked. They belong
+    to another installation, or to a source that was made after the copy of a restored catalog."""
     unreadable: bool = False
     """True when vectors cannot be read: ``s3sync repair`` comes first."""
     fixed: bool = False
@@ -76,6 +93,7 @@ def verify_collection(
     documents: VerifiedDocuments,
     fix: bool = False,
     vectors: bool = True,
+    known_sources: Collection[str] | None = None,
 ) -> Verification:
     """Compare a source's documents in the catalog with its records in a collection.
 
@@ -86,15 +104,21 @@ def verify_collection(
         fix: delete strays, and have documents that lack or changed records written again by the
             next work on the source.
         vectors: read each vector too; a lost one shows in no other way.
+        known_sources: ids of all sources; count records of others, which are never touched.
+            None: look at this source's records only.
     """
     found = Verification(collection_name=collection.name)
     expected = _Expected(_of_collection(source, documents, collection.name))
     found.documents, found.in_work = expected.clean, expected.in_work
     strays: list[str] = []
-    for page in collection.scan(source_id=source.id):
+    unknown = Counter[str]()
+    for whole in collection.scan(source_id=source.id if known_sources is None else None):
+        owners = [str(record.metadata.get("s3sync_source") or "") for record in whole]
+        unknown.update(one for one in owners if one and one not in (known_sources or owners))
+        page = [record for record, one in zip(whole, owners, strict=True) if one == source.id]
         found.records += len(page)
         strays += [record.id for record in page if not expected.meets(record)]
-        if vectors and not found.unreadable:
+        if vectors and page and not found.unreadable:
             found.unreadable = not _readable(collection, [record.id for record in page])
     # Work that went on meanwhile explains what it touched: only what still stands is reported.
     lacking = [
@@ -106,6 +130,8 @@ def verify_collection(
     found.missing = [doc.object_key for doc in lacking]
     found.changed = [doc.object_key for doc in altered]
     found.stray = _still_stray(strays, source, collection, documents)
+    found.expected, found.met = expected.numbers()
+    found.unknown_sources = dict(unknown)
     if fix and not found.sound:
         documents.distrust([expected.with_keys_met(doc) for doc in (*lacking, *altered)])
         collection.delete(found.stray)
@@ -114,6 +140,23 @@ def verify_collection(
         documents.distrust(_owners(found.stray, source, collection, documents))
         found.fixed = True
     return found
+
+
+def places_of(
+    source: Source, *, documents: CollectionsOfDocuments, known: Iterable[KnownCollection]
+) -> list[tuple[str, str, str]]:
+    """Return (tenant, database, collection) of all places that may hold records of a source.
+
+    Not only those where the catalog has documents of it: an older copy that was restored may not
+    know of the first one.
+    """
+    return sorted(
+        {
+            (source.tenant, source.database_name, source.collection_name),
+            *((one.tenant, one.database_name, one.collection_name) for one in known),
+            *documents.collections(source.id),
+        }
+    )
 
 
 class _Expected:
@@ -148,6 +191,10 @@ class _Expected:
         if document.digests[start : start + DIGEST_BYTES] != _digest(record):
             self._altered.setdefault(document_id, set()).update(record.metadata)
         return True
+
+    def numbers(self) -> tuple[int, int]:
+        """Return how many records there should be, and how many of them were met."""
+        return sum(map(len, self._met.values())), sum(map(sum, self._met.values()))
 
     def lacking(self) -> list[DocumentState]:
         return [self._documents[name] for name, met in self._met.items() if 0 in met]

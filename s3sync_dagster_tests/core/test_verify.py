@@ -1,19 +1,22 @@
 """Verification: what is missing, changed or left over; nobody else's records are touched."""
 
+import shutil
 import uuid
 from dataclasses import replace
 
 import pytest
 
+from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.core.plan import plan_writes
 from s3sync_dagster.core.records import build_records
 from s3sync_dagster.core.state import DocumentPhase, DocumentState
 from s3sync_dagster.embedding import open_embedder
-from s3sync_dagster.engine.verifying import verify_collection
+from s3sync_dagster.engine.verifying import places_of, verify_collection
 from s3sync_dagster.model.document import Chunk, Record
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports.chroma import open_collections
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
+from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.sources import s3_source
 
 EMBEDDER = open_embedder(EmbeddingConfig(kind="hash"))
@@ -133,6 +136,47 @@ def test_what_others_wrote_is_not_looked_at(collection, documents):
     assert found.sound
     assert found.records == 1
     assert collection.count() == 4
+
+
+def test_records_of_sources_that_the_catalog_does_not_know_are_counted(collection, documents):
+    write(collection, documents, "mine", 1)
+    for name, count in (("known", 2), ("unknown", 3)):
+        write(collection, documents, name, count, source=SOURCE.with_changes(id=name, name=name))
+    nobody = Record(id="x", document="x", embedding_text="x", metadata={"n": 1})
+    collection.upsert([nobody], EMBEDDER.embed_documents(["x"]))
+    found = verify(collection, documents, fix=True, known_sources={SOURCE.id, "known"})
+    assert found.unknown_sources == {"unknown": 3}
+    assert found.sound
+    assert (found.records, found.expected, found.met) == (1, 1, 1)
+    assert collection.count() == 7
+    assert verify(collection, documents).unknown_sources == {}
+
+
+def test_a_catalog_that_was_restored_from_before_the_first_document_finds_all_of_it(tmp_path):
+    world = make_world(url=f"sqlite:///{tmp_path}/catalog.db")
+    world.catalog.close()
+    shutil.copy(tmp_path / "catalog.db", tmp_path / "older.db")
+    world.catalog = open_catalog(f"sqlite:///{tmp_path}/catalog.db", clock=world.clock)
+    world.bucket.put("a.txt", "text")
+    world.sync()
+    world.bucket.delete("a.txt")
+    world.catalog.close()
+    for name in ("catalog.db-wal", "catalog.db-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    shutil.copy(tmp_path / "older.db", tmp_path / "catalog.db")
+    world.catalog = open_catalog(f"sqlite:///{tmp_path}/catalog.db", clock=world.clock)
+    world.sync()
+    (place,) = places_of(world.source, documents=world.catalog.documents, known=())
+    tenant, database, name = place
+    port = world.collections.open(
+        name, tenant=tenant, database=database, embedder=EMBEDDER, create=False
+    )
+    found = verify_collection(
+        world.source, collection=port, documents=world.catalog.documents, fix=True
+    )
+    assert len(found.stray) == 1
+    assert world.texts() == {}
+    world.catalog.close()
 
 
 @pytest.mark.parametrize("phase", [DocumentPhase.WRITING, DocumentPhase.REMOVING])
