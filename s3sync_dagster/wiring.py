@@ -124,6 +124,7 @@ class Parts:
             home=self.settings.home,
             resolve_env=self.resolve_env,
             resolve_credential=self.resolve_credential,
+            uploads=lambda: self.catalog.uploads,
             guard_for=self.guard_for,
         )
 

@@ -198,7 +198,7 @@ def _accept(
         default=models.upload_default(sparse=here.chroma.directory.cloud),
     )
     here.finished.refuse(source, source.collection_name)
-    store = open_uploads(source.id, here.parts.settings.home)
+    store = open_uploads(source.id, here.parts.surroundings)
     store.commit(incoming, file.filename, content_type=content_type)
     ids = here.catalog.invocations.request(
         source, [file.filename], trigger=Trigger.API, custom_id=custom_id, metadata=metadata

@@ -1,8 +1,10 @@
 """The application: routers, guards and error handlers around the parts of a process."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
+from threading import Thread
 from typing import cast
 
 from fastapi import FastAPI
@@ -42,9 +44,14 @@ from s3sync_dagster.api.passes import pass_headers
 from s3sync_dagster.api.request_log import RequestLog
 from s3sync_dagster.api.slots import Slots
 from s3sync_dagster.api.tracing import Tracer, Tracing
+from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.ports.chroma import ChromaCollections
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
+from s3sync_dagster.ports.places import UPLOADS
+from s3sync_dagster.ports.uploads import bring_uploads
 from s3sync_dagster.wiring import Parts
+
+_log = logging.getLogger(__name__)
 
 BEYOND = (manage, work, objects, searching, credentials, audit)
 """Rooms of ``/s3sync/v1``, which the contract does not know."""
@@ -93,6 +100,7 @@ def create_app(
         context.dispatching.start()
         context.gathering.start()
         writer.start()
+        Thread(target=_bring_uploads, args=(parts,), name="s3sync-uploads", daemon=True).start()
         async with agents.running() if agents is not None else nullcontext():
             yield
         context.gathering.stop()
@@ -128,6 +136,17 @@ def create_app(
     app.add_middleware(Auditing, writer=writer)
     app.add_middleware(RequestLog, traffic=traffic)
     return app
+
+
+def _bring_uploads(parts: Parts) -> None:
+    """Bring uploads into the catalog that an older version kept in this data folder."""
+    try:
+        brought = bring_uploads(parts.settings.home / UPLOADS, parts.surroundings.uploads)
+    except (S3SyncError, OSError) as error:
+        _log.error("uploads stay in the data folder: %s", getattr(error, "message", "unreadable"))
+    else:
+        if brought:
+            _log.info("the uploads of %d sources were brought into the catalog", brought)
 
 
 def _checks(parts: Parts, options: ApiOptions) -> dict[str, Check]:

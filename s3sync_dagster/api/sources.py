@@ -124,7 +124,7 @@ def delete_source(
         here.catalog.sources.mark_deleting(each, keep_records=not delete_records)
         here.forget(each, caller)
         if source.place.owned and delete_records:
-            open_uploads(each, here.parts.settings.home).clear()
+            open_uploads(each, here.parts.surroundings).clear()
 
 
 def visible_rows(here: Context, caller: Caller) -> list[SourceRow]:

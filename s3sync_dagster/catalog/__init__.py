@@ -11,6 +11,7 @@ from s3sync_dagster.catalog.invocations import Invocations
 from s3sync_dagster.catalog.listings import Listings
 from s3sync_dagster.catalog.sources import SourceRows
 from s3sync_dagster.catalog.tokens import Tokens
+from s3sync_dagster.catalog.uploads import Uploads
 from s3sync_dagster.catalog.views import Views
 from s3sync_dagster.catalog.work import Work
 from s3sync_dagster.engine.clock import Clock
@@ -33,6 +34,7 @@ class Catalog:
         self.credentials = Credentials(database)
         self.tokens = Tokens(database)
         self.audit = Audit(database)
+        self.uploads = Uploads(database)
 
     def close(self) -> None:
         """Close the database's connections."""

@@ -60,13 +60,25 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Generator[sa.Connection]:
-        """Open a transaction that writes."""
+    def write(self, *, durable: bool = False) -> Generator[sa.Connection]:
+        """Open a transaction that writes.
+
+        Args:
+            durable: what it commits outlives a power cut, also on SQLite, and all before it. For
+                what no listing finds again.
+        """
         with _refusals(), self.engine.connect() as connection:
             connection = connection.execution_options(s3sync_write=True)
-            with connection.begin():
-                self._ask_the_time(connection)
-                yield connection
+            driver: Any = connection.connection.driver_connection
+            if durable and self.sqlite:
+                driver.execute("PRAGMA synchronous = FULL")
+            try:
+                with connection.begin():
+                    self._ask_the_time(connection)
+                    yield connection
+            finally:
+                if durable and self.sqlite:
+                    driver.execute("PRAGMA synchronous = NORMAL")
 
     def now(self) -> float:
         """Return the time, in seconds since 1970: on Postgres the server's, for hosts may differ.

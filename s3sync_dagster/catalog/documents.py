@@ -42,6 +42,7 @@ from s3sync_dagster.catalog.tables import (
     sources,
 )
 from s3sync_dagster.catalog.unclean import keys_to_mend
+from s3sync_dagster.catalog.uploads import Uploads
 from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.state import DocumentState
@@ -264,6 +265,7 @@ class Documents:
         still being deleted. Finished invocations stay as history until they are pruned.
         """
         self._cancel_all(source_id)
+        Uploads(self._db).clear(source_id)
         for key in (documents.c.id, objects.c.object_key, sidecars.c.sidecar_key):
             self._db.delete_in_parts(key, key.table.c.source_id == source_id)
         with self._db.write() as tx:

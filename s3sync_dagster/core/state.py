@@ -1,5 +1,6 @@
 """What the catalog knows, as values: the rows on which the core decides."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
@@ -137,6 +138,21 @@ class DocumentState:
     def begun_only(self) -> bool:
         """Whether its first version was never written whole: nothing of it is worth keeping."""
         return self.phase is DocumentPhase.WRITING and self.etag is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadedFile:
+    """A file as it was uploaded last."""
+
+    key: str
+    etag: str
+    size: int
+    modified_at: float
+    """Seconds since 1970, UTC."""
+    body: str
+    """Name of its bytes; another upload of the file has another one."""
+    content_type: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 ABSENT = ""

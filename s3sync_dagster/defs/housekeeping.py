@@ -23,6 +23,8 @@ BUDGET_SECONDS = 5.0
 BATCH_ROWS_SECONDS = 7 * 86_400.0
 INVOCATION_ROWS_SECONDS = 30 * 86_400.0
 AUDIT_ROWS_SECONDS = 365 * 86_400.0
+UPLOAD_BYTES_SECONDS = 86_400.0
+"""Of an upload that came to no end: a crash left them."""
 
 _CHEAP = ("no_failed_keys", "not_gone_quiet")
 
@@ -54,6 +56,7 @@ def keep_minutes(
         catalog.batches.prune(older_than_seconds=BATCH_ROWS_SECONDS)
         catalog.invocations.prune(older_than_seconds=INVOCATION_ROWS_SECONDS)
         catalog.audit.prune(older_than_seconds=AUDIT_ROWS_SECONDS)
+        catalog.uploads.prune(older_than_seconds=UPLOAD_BYTES_SECONDS)
         # Dagster's storages: what only loads the definitions does not need them.
         from s3sync_dagster.defs.dagster_internals.pruning import (  # noqa: PLC0415
             prune_evaluations,

@@ -1,4 +1,4 @@
-"""A folder that is read like a bucket: what people uploaded, kept to be indexed again.
+"""A folder that is read like a bucket: where uploads lay before they lay in the catalog.
 
 An SQLite file beside the bytes is the list of objects, so that keys may be anything and listings
 are in order; the bytes lie under random names. Both are safe on the disk before ``commit`` returns.
@@ -29,6 +29,8 @@ from s3sync_dagster.model.errors import (
 )
 from s3sync_dagster.model.object import ObjectRef
 
+INDEX = "index.db"
+"""Name of the list of a folder's objects: where it is, uploads are."""
 MAX_MEMORY_BYTES = 8 * 1024 * 1024
 """Bodies up to here are given as bytes, larger ones as a file that the caller deletes."""
 LEFTOVER_SECONDS = 86_400.0
@@ -257,7 +259,7 @@ class FolderObjectStore:
         A folder without it is not that of an upload: another host's, or a data folder that was
         not brought along. What is missing there was not deleted.
         """
-        path = self._folder / "index.db"
+        path = self._folder / INDEX
         with _refusals(self._folder):
             if not path.exists() and not new:
                 raise FixConfiguration(

@@ -10,11 +10,11 @@ from s3sync_dagster.model.place_types import opener_of
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.aws_guard import AddressGuard
 from s3sync_dagster.ports.aws_session import ResolveCredential, ResolveEnv
-from s3sync_dagster.ports.files import FolderObjectStore
 from s3sync_dagster.ports.s3 import open_object_store
+from s3sync_dagster.ports.uploads import UploadRows, UploadStore
 
 UPLOADS = "uploads"
-"""Folder of the home in which uploaded bytes are kept."""
+"""Folder of the home in which uploads come in; they lay there once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,8 @@ class Surroundings:
     """Value of a variable that a place names."""
     resolve_credential: ResolveCredential
     """Secrets of a stored credential that a place names."""
+    uploads: Callable[[], UploadRows]
+    """Opens what keeps uploaded files."""
     guard_for: Callable[[Source, str | None], AddressGuard | None]
     """What keeps a source's connections to a URL away from private addresses."""
 
@@ -40,9 +42,10 @@ def open_store(source: Source, surroundings: Surroundings) -> ObjectStore:
     return opener_of(source.place.type)(source, surroundings)
 
 
-def open_uploads(source_id: str, home: Path) -> FolderObjectStore:
-    """Return the folder with what was uploaded to a source."""
-    return FolderObjectStore(home / UPLOADS / source_id)
+def open_uploads(source_id: str, surroundings: Surroundings) -> UploadStore:
+    """Return the store of what was uploaded to a source."""
+    before = surroundings.home / UPLOADS / source_id
+    return UploadStore(source_id, rows=surroundings.uploads, before=before)
 
 
 def open_s3(source: Source, surroundings: Surroundings) -> ObjectStore:
@@ -59,4 +62,4 @@ def open_s3(source: Source, surroundings: Surroundings) -> ObjectStore:
 
 def open_upload_place(source: Source, surroundings: Surroundings) -> ObjectStore:
     """Return the store of a source of uploads."""
-    return open_uploads(source.id, surroundings.home)
+    return open_uploads(source.id, surroundings)

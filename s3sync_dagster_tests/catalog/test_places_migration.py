@@ -91,6 +91,13 @@ def test_what_was_stored_is_read_with_its_place(old):
     catalog.close()
 
 
+def test_uploads_of_before_count_as_elsewhere_until_they_are_brought(old):
+    catalog = open_catalog(old)
+    assert catalog.uploads.elsewhere("id-up")
+    assert not catalog.uploads.elsewhere("id-docs")
+    catalog.close()
+
+
 def test_a_bucket_may_have_the_name_that_uploads_had(old):
     catalog = open_catalog(old)
     twin = source(bucket_name="file_upload", collection_name="texts")

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.ports.files import FolderObjectStore, IncomingFile
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
 from s3sync_dagster.ports.s3 import open_object_store
+from s3sync_dagster.ports.uploads import UploadStore
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint
 
 AWKWARD_KEYS: tuple[str, ...] = (
@@ -136,6 +138,34 @@ class FolderWorld:
 
     def delete(self, key: str) -> None:
         self.store.delete(key)
+
+
+@dataclass
+class UploadsWorld:
+    """Uploads in a catalog."""
+
+    folder: Path
+    store: UploadStore
+    refused_keys: frozenset[str] = frozenset()
+
+    def put(self, key: str, body: bytes, **arguments: Any) -> str:
+        with IncomingFile(self.folder / "incoming") as incoming:
+            incoming.write(body)
+            return self.store.commit(
+                incoming,
+                key,
+                content_type=arguments.get("ContentType"),
+                metadata=arguments.get("Metadata"),
+            ).etag
+
+    def delete(self, key: str) -> None:
+        self.store.delete(key)
+
+
+def uploads_world(catalog: Catalog, folder: Path) -> UploadsWorld:
+    """Return a source without uploads yet."""
+    store = UploadStore("source", rows=lambda: catalog.uploads, before=folder / "source")
+    return UploadsWorld(folder, store)
 
 
 def folder_world(folder: Path) -> FolderWorld:

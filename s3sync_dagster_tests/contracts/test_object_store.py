@@ -1,14 +1,17 @@
 """What every object store promises, tried on the fake and on a real server over HTTP."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.engine.ports import UnorderedStore
 from s3sync_dagster.model.errors import LimitExceeded, NotFound, NotPossible, ObjectChanged
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.ports.memory_s3 import MemoryObjectStore
+from s3sync_dagster_tests.conftest_catalog import fresh_postgres_database
 from s3sync_dagster_tests.contracts.object_worlds import (
     AWKWARD_KEYS,
     ObjectWorld,
@@ -16,18 +19,31 @@ from s3sync_dagster_tests.contracts.object_worlds import (
     endpoint_world,
     folder_world,
     memory_world,
+    uploads_world,
 )
 
+RCLONE = pytest.param("rclone", marks=pytest.mark.long)
 
-@pytest.fixture(params=["memory", "folder", "moto", pytest.param("rclone", marks=pytest.mark.long)])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectWorld:
+
+@pytest.fixture(params=["memory", "folder", "sqlite", "postgres", "moto", RCLONE])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectWorld]:
     """Every make of bucket."""
     if request.param == "memory":
-        return memory_world()
-    if request.param == "folder":
-        return folder_world(tmp_path)
-    name = {"moto": "aws_endpoint", "rclone": "second_endpoint"}[request.param]
-    return endpoint_world(request.getfixturevalue(name), spool_dir=tmp_path)
+        yield memory_world()
+    elif request.param == "folder":
+        yield folder_world(tmp_path)
+    elif request.param in ("sqlite", "postgres"):
+        url = f"sqlite:///{tmp_path}/catalog.db"
+        if request.param == "postgres":
+            url = fresh_postgres_database(request.getfixturevalue("postgres_url"))
+        catalog = open_catalog(url)
+        made = uploads_world(catalog, tmp_path)
+        yield made
+        made.store.close()
+        catalog.close()
+    else:
+        name = {"moto": "aws_endpoint", "rclone": "second_endpoint"}[request.param]
+        yield endpoint_world(request.getfixturevalue(name), spool_dir=tmp_path)
 
 
 @pytest.fixture(params=["memory", "moto"])

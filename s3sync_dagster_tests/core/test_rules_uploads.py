@@ -1,41 +1,154 @@
-"""Uploads lie in one data folder: in another one they are not gone, but elsewhere."""
+"""Uploads lie in the catalog: every worker sees them, and none takes what it lacks for gone."""
 
+import pytest
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.tables import upload_bytes, uploads_elsewhere
+from s3sync_dagster.catalog.uploads import ROW_BYTES, ROWS_AT_ONCE
+from s3sync_dagster.engine.deleting import take_down
+from s3sync_dagster.model.errors import ObjectChanged
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.ports.files import FolderObjectStore, IncomingFile
+from s3sync_dagster.ports.uploads import UploadStore, bring_uploads
 from s3sync_dagster_tests.core.rules import event, states
+from s3sync_dagster_tests.engine_fixture import make_world
 
 
-def upload(folder, key, text):
+@pytest.fixture
+def world(catalog_url):
+    made = make_world(url=catalog_url)
+    yield made
+    made.catalog.close()
+
+
+def worker(world, home):
+    """Return the store as a worker with that data folder has it."""
+    return UploadStore(
+        world.source.id, rows=lambda: world.catalog.uploads, before=home / world.source.id
+    )
+
+
+def upload(store, folder, key, data):
     with IncomingFile(folder) as incoming:
-        incoming.write(text.encode())
-        return FolderObjectStore(folder).commit(incoming, key)
+        incoming.write(data.encode() if isinstance(data, str) else data)
+        return store.commit(incoming, key)
 
 
-def test_a_worker_with_an_empty_home_removes_no_records(world, tmp_path):
+def stored(world):
+    """Return the number of rows of bytes."""
+    with world.catalog.database.read() as tx:
+        return tx.execute(sa.select(sa.func.count()).select_from(upload_bytes)).scalar_one()
+
+
+def from_before(world, home, names):
+    """Let a host have uploads in its data folder, as the version before kept them."""
+    for name in names:
+        folder = home / world.source.id
+        upload(FolderObjectStore(folder), home, name, f"text of {name}")
+    with world.catalog.database.write() as tx:  # the migration notes the sources that it meets
+        tx.execute(uploads_elsewhere.insert().values(source_id=world.source.id))
+
+
+def test_a_worker_with_another_home_indexes_what_was_uploaded_elsewhere(world, tmp_path):
     here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
     for name in ("a.md", "b.md"):
-        upload(here, name, f"text of {name}")
+        upload(worker(world, here), here, name, f"text of {name}")
         world.ask(name)
-    world.run_batches(store=FolderObjectStore(here))
+    world.run_batches(store=worker(world, elsewhere))
     assert sorted(world.texts().values()) == ["text of a.md", "text of b.md"]
+    worker(world, elsewhere).delete("a.md")
+    world.ask("a.md")
+    world.run_batches(store=worker(world, here))
+    assert list(world.texts().values()) == ["text of b.md"]
+    assert not elsewhere.exists()
+
+
+def test_what_another_host_has_not_brought_yet_is_not_gone(world, tmp_path):
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    from_before(world, here, ["a.md", "b.md"])
+    for name in ("a.md", "b.md"):
+        world.ask(name)
+    world.run_batches(store=FolderObjectStore(here / world.source.id))
+    assert len(world.texts()) == 2
     world.ask("a.md")
     event(world, "b.md", remove=True)
-    world.run_batches(store=FolderObjectStore(elsewhere))
+    world.run_batches(store=worker(world, elsewhere))
     assert states(world)["a.md"] == ("failed", "uploads_elsewhere")
-    assert sorted(world.texts().values()) == ["text of a.md", "text of b.md"]
-    assert not elsewhere.exists()  # nor is it taken for a store of uploads later on
+    assert len(world.texts()) == 2
+    upload(worker(world, elsewhere), elsewhere, "a.md", "a newer text of a.md")
+    assert bring_uploads(here, lambda: world.catalog.uploads) == 1
     world.clock.seconds += 4000
-    world.ask("a.md", trigger=Trigger.CLI)
-    world.run_batches(store=FolderObjectStore(here))
-    assert states(world)["a.md"] == ("indexed", None)
+    world.ask("a.md", "b.md", trigger=Trigger.CLI)
+    world.run_batches(store=worker(world, elsewhere))
+    assert sorted(world.texts().values()) == ["a newer text of a.md", "text of b.md"]
+    assert not (here / world.source.id).exists()
+    assert bring_uploads(here, lambda: world.catalog.uploads) == 0
+    assert not world.catalog.uploads.elsewhere(world.source.id)
 
 
-def test_what_was_deleted_where_it_lay_is_gone(world, tmp_path):
-    folder = tmp_path / "here"
-    upload(folder, "a.md", "text")
+def test_the_host_that_took_them_needs_no_order_to_bring_them(world, tmp_path):
+    from_before(world, tmp_path, ["a.md"])
     world.ask("a.md")
-    world.run_batches(store=FolderObjectStore(folder))
-    FolderObjectStore(folder).delete("a.md")
-    world.ask("a.md")
-    world.run_batches(store=FolderObjectStore(folder))
-    assert world.texts() == {}
+    world.run_batches(store=worker(world, tmp_path))
+    assert list(world.texts().values()) == ["text of a.md"]
+    assert [one.key for one in world.catalog.uploads.page(world.source.id, limit=9)] == ["a.md"]
+
+
+def test_who_dies_while_uploads_are_brought_begins_again(world, tmp_path):
+    from_before(world, tmp_path, ["a.md", "b.md"])
+    catalog = world.catalog.uploads
+
+    class Dies(type(catalog)):
+        def put(self, source_id, file, *, replace=True):
+            if file.key == "b.md":
+                raise KeyboardInterrupt
+            return super().put(source_id, file, replace=replace)
+
+    with pytest.raises(KeyboardInterrupt):
+        bring_uploads(tmp_path, lambda: Dies(world.catalog.database))
+    assert catalog.elsewhere(world.source.id)
+    store = worker(world, tmp_path)
+    assert [one.key for one in store.list_page("", start_after=None).objects] == ["a.md", "b.md"]
+    assert store.read("b.md", max_size_bytes=99).content == b"text of b.md"
+    assert stored(world) == 3
+    world.clock.seconds += 90_000
+    assert catalog.prune(older_than_seconds=86_400) == 1  # of the one that died
+    assert stored(world) == 2
+
+
+def test_a_file_of_many_rows_is_read_as_it_was_written(world, tmp_path):
+    data = bytes(range(256)) * (ROW_BYTES * (2 * ROWS_AT_ONCE + 1) // 256) + b"end"
+    store = worker(world, tmp_path)
+    upload(store, tmp_path, "big.bin", data)
+    body = store.read("big.bin", max_size_bytes=len(data))
+    assert body.content.read_bytes() == data
+    store.close()
+    upload(store, tmp_path, "big.bin", "small now")
+    assert stored(world) == 1
+    assert store.read("big.bin", max_size_bytes=99).content == b"small now"
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_read_again(world, tmp_path):
+    store = worker(world, tmp_path)
+    upload(store, tmp_path, "a.bin", b"x" * (ROW_BYTES + 1))
+    _, _, pieces = store.open("a.bin")
+    assert len(next(pieces)) == ROW_BYTES
+    upload(store, tmp_path, "a.bin", "other bytes")
+    with pytest.raises(ObjectChanged):
+        list(pieces)
+
+
+def test_uploads_end_with_their_source(world, tmp_path):
+    other = world.source.with_changes(id="other", name="other", collection_name="others")
+    world.catalog.sources.add(other)
+    store = worker(world, tmp_path)
+    upload(store, tmp_path, "a.md", "text")
+    upload(UploadStore("other", rows=lambda: world.catalog.uploads, before=tmp_path), tmp_path,
+           "b.md", "text")  # fmt: skip
+    world.catalog.sources.mark_deleting(world.source.id, keep_records=False)
+    take_down(
+        world.source, catalog=world.catalog, collections=lambda: world.collections,
+        clock=world.clock, drop_partitions=lambda _until: True, log=print,
+    )  # fmt: skip
+    assert stored(world) == 1
+    assert world.catalog.uploads.find("other", "b.md") is not None

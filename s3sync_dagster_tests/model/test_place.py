@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import s3sync_dagster
+from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import CredentialsConfig, S3Place, UploadPlace, parse_place
 from s3sync_dagster.model.place_types import place_classes
@@ -118,6 +119,7 @@ def test_every_type_of_place_has_an_opener_and_says_what_it_needs(tmp_path):
         home=tmp_path,
         resolve_env=lambda _: None,
         resolve_credential=lambda _: ("k", "s", None),
+        uploads=lambda: open_catalog("sqlite://").uploads,
         guard_for=lambda _source, _url: None,
     )
     needed = {"s3": {"bucket_name": "b"}, "folder": {"folder": str(tmp_path)}}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.defs.resources import FolderSource
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, NotPossible
 from s3sync_dagster.model.place import Admission, parse_place
@@ -23,6 +24,7 @@ def surroundings(home: Path, **environment: str) -> Surroundings:
         home=home,
         resolve_env=environment.get,
         resolve_credential=lambda _: ("k", "s", None),
+        uploads=lambda: open_catalog("sqlite://").uploads,
         guard_for=lambda _source, _url: None,
     )
 

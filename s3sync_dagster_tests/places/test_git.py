@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.core.selection import decide
 from s3sync_dagster.model.errors import (
     AccessDenied,
@@ -63,6 +64,7 @@ def opened(server, home: Path, *, guard=None, environment=None, credential=None,
             home=home,
             resolve_env=values.get,
             resolve_credential=lambda _: credential,
+            uploads=lambda: open_catalog("sqlite://").uploads,
             guard_for=lambda _source, _url: guard,
         ),
     )

@@ -48,7 +48,9 @@ def claim_group(parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledg
     refused = [document_id for document_id, one in found.items() if one.refusal is not None]
     # Of a source that is being deleted, or was: a matter of time.
     cleared = (
-        parts.catalog.documents.being_cleared(parts.source, name, refused) if refused else set()
+        parts.catalog.documents.being_cleared(parts.source, name, refused)
+        if refused
+        else set[str]()
     )
     free: list[Write] = []
     for one in group.writes:

@@ -1,0 +1,264 @@
+"""Uploaded files as a bucket: their bytes lie in the catalog, where every worker sees them."""
+
+import fcntl
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from s3sync_dagster.core.state import UploadedFile
+from s3sync_dagster.engine.ports import ListPage, ObjectBody
+from s3sync_dagster.model.errors import FixConfiguration, LimitExceeded, NotFound, ObjectChanged
+from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.ports.body_spool import BodySpool
+from s3sync_dagster.ports.files import INDEX, FolderObjectStore, IncomingFile
+
+PIECE_BYTES = 1024 * 1024
+
+
+class UploadRows(Protocol):
+    """What keeps the files (``catalog.Uploads``)."""
+
+    def write_bytes(self, pieces: Iterable[bytes]) -> str:
+        """Write a file's bytes; returns their name."""
+        ...
+
+    def put(self, source_id: str, file: UploadedFile, *, replace: bool = True) -> bool:
+        """Make written bytes the file of its key."""
+        ...
+
+    def find(self, source_id: str, key: str) -> UploadedFile | None:
+        """Return the file at a key, None where there is none."""
+        ...
+
+    def page(
+        self, source_id: str, *, prefix: str = "", after: str | None = None, limit: int
+    ) -> list[UploadedFile]:
+        """Return files in UTF-8 binary order of their keys."""
+        ...
+
+    def pieces(self, file: UploadedFile) -> Iterator[bytes]:
+        """Yield a file's bytes."""
+        ...
+
+    def delete(self, source_id: str, key: str) -> None:
+        """Remove a file."""
+        ...
+
+    def clear(self, source_id: str) -> None:
+        """Remove all files of a source."""
+        ...
+
+    def elsewhere(self, source_id: str) -> bool:
+        """Return whether files of a source may still lie in the data folder of some host."""
+        ...
+
+    def brought(self, source_id: str) -> None:
+        """Note that all files of a source lie here."""
+        ...
+
+
+class UploadStore:
+    """``engine.ports.ObjectStore`` over a source's uploads, and the way to put files into it.
+
+    Args:
+        source_id: whose uploads.
+        rows: where they lie, opened at the first call.
+        before: folder in which this host kept them when they lay in its data folder; what it has
+            is brought over at the next call.
+    """
+
+    ordered = True
+
+    def __init__(self, source_id: str, *, rows: Callable[[], UploadRows], before: Path) -> None:
+        self._source_id, self._open, self._before = source_id, rows, before
+        self._spool = BodySpool(None)
+        self._requests: Counter[str] = Counter({"LIST": 0, "GET": 0, "HEAD": 0})
+
+    def __repr__(self) -> str:
+        return f"UploadStore({self._source_id!r})"
+
+    def commit(
+        self,
+        incoming: IncomingFile,
+        key: str,
+        *,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> ObjectRef:
+        """Make what came the file at ``key``, instead of what was there."""
+        etag, rows = incoming.finish(), self._rows()
+        with incoming.path.open("rb") as file:
+            body = rows.write_bytes(iter(lambda: file.read(PIECE_BYTES), b""))
+        uploaded = UploadedFile(
+            key=key,
+            etag=etag,
+            size=incoming.size,
+            modified_at=time.time(),
+            body=body,
+            content_type=content_type,
+            metadata=dict(metadata or {}),
+        )
+        rows.put(self._source_id, uploaded)
+        return _ref(uploaded)
+
+    def delete(self, key: str) -> None:
+        """Remove a file; one that is not there is no error."""
+        self._rows().delete(self._source_id, key)
+
+    def clear(self) -> None:
+        """Remove all files."""
+        FolderObjectStore(self._before).clear()
+        self._open().clear(self._source_id)
+
+    def list_page(self, prefix: str, *, start_after: str | None, limit: int = 1000) -> ListPage:
+        """Return the page of keys that begin with ``prefix`` and come after ``start_after``."""
+        self._requests["LIST"] += 1
+        rows = self._rows()
+        self._require_all_here(rows)
+        found = rows.page(self._source_id, prefix=prefix, after=start_after, limit=limit + 1)
+        return ListPage(objects=tuple(map(_ref, found[:limit])), last=len(found) <= limit)
+
+    def head(self, key: str, *, version_id: str | None = None) -> ObjectRef:
+        """Return what is at ``key`` now. Raises ``NotFound`` (``object_gone``)."""
+        self._requests["HEAD"] += 1
+        return _ref(self._find(self._rows(), key, version_id))
+
+    def read(
+        self,
+        key: str,
+        *,
+        version_id: str | None = None,
+        if_match: str | None = None,
+        max_size_bytes: int,
+    ) -> ObjectBody:
+        """Return the file's bytes.
+
+        Raises:
+            NotFound: ``object_gone``.
+            LimitExceeded: ``too_large``.
+            ObjectChanged: ``if_match`` does not hold, or the file was replaced meanwhile.
+        """
+        self._requests["GET"] += 1
+        rows = self._rows()
+        found = self._find(rows, key, version_id)
+        if if_match and if_match != found.etag:
+            raise _changed(key)
+        if found.size > max_size_bytes:
+            raise LimitExceeded(
+                f"object {key!r} has {found.size} bytes; at most {max_size_bytes} are read",
+                reason="too_large",
+            )
+        content = self._spool.read(_whole(rows, found), key=key, limit=max_size_bytes)
+        return ObjectBody(
+            ref=_ref(found),
+            content=content,
+            content_type=found.content_type,
+            metadata=found.metadata,
+        )
+
+    def open(self, key: str) -> tuple[ObjectRef, str | None, Iterator[bytes]]:
+        """Return a file, its content type and its bytes piece by piece."""
+        self._requests["GET"] += 1
+        rows = self._rows()
+        found = self._find(rows, key, None)
+        return _ref(found), found.content_type, _whole(rows, found)
+
+    def requests(self) -> Mapping[str, int]:
+        """Return requests so far by kind (LIST, GET, HEAD)."""
+        return dict(self._requests)
+
+    def close(self) -> None:
+        """Remove the store's own spool folder; the catalog is its owner's to close."""
+        self._spool.close()
+
+    def _rows(self) -> UploadRows:
+        """Return where the files lie, with what this host kept in its data folder."""
+        rows = self._open()
+        if _has_uploads(self._before):
+            _bring(self._before, self._source_id, rows)
+        return rows
+
+    def _find(self, rows: UploadRows, key: str, version_id: str | None) -> UploadedFile:
+        found = None if version_id else rows.find(self._source_id, key)
+        if found is None:
+            self._require_all_here(rows)
+            raise NotFound(f"object {key!r} does not exist among the uploads", reason="object_gone")
+        return found
+
+    def _require_all_here(self, rows: UploadRows) -> None:
+        """Raise where files that are missing may lie in another host's data folder."""
+        if rows.elsewhere(self._source_id):
+            raise FixConfiguration(
+                "The uploads of this source lie in the data folder of the host that took them, "
+                "and not in the catalog yet: start the API or `s3sync up` there once.",
+                reason="uploads_elsewhere",
+            )
+
+
+def bring_uploads(folder: Path, rows: Callable[[], UploadRows]) -> int:
+    """Bring all uploads of a data folder over to the catalog; returns of how many sources.
+
+    Args:
+        folder: with a folder for each source, by its id.
+        rows: opens where they are to lie; not called where there is nothing to bring.
+    """
+    before = [one for one in folder.glob("*") if _has_uploads(one)]
+    for one in before:
+        _bring(one, one.name, rows())
+    return len(before)
+
+
+def _has_uploads(folder: Path) -> bool:
+    return (folder / INDEX).exists()
+
+
+def _bring(folder: Path, source_id: str, rows: UploadRows) -> None:
+    """Bring the files of a source over; one that was uploaded anew since is left out.
+
+    Each is in the catalog before it leaves the folder: who dies in between begins again. One
+    process does it, and others wait.
+    """
+    with (folder.parent / f"{source_id}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _has_uploads(folder):
+            _bring_all(FolderObjectStore(folder), source_id, rows)
+
+
+def _bring_all(before: FolderObjectStore, source_id: str, rows: UploadRows) -> None:
+    while refs := before.list_page("", start_after=None).objects:
+        for ref in refs:
+            found, content_type, pieces = before.open(ref.key)
+            uploaded = UploadedFile(
+                key=ref.key,
+                etag=found.etag,
+                size=found.size,
+                modified_at=found.last_modified.timestamp() if found.last_modified else 0.0,
+                body=rows.write_bytes(pieces),
+                content_type=content_type,
+            )
+            rows.put(source_id, uploaded, replace=False)
+            before.delete(ref.key)
+    before.clear()
+    rows.brought(source_id)
+
+
+def _whole(rows: UploadRows, file: UploadedFile) -> Iterator[bytes]:
+    """Yield a file's bytes. Raises ``ObjectChanged`` where it was replaced before its end."""
+    size = 0
+    for piece in rows.pieces(file):
+        size += len(piece)
+        yield piece
+    if size != file.size:
+        raise _changed(file.key)
+
+
+def _changed(key: str) -> ObjectChanged:
+    return ObjectChanged(f"object {key!r} was overwritten before it could be read")
+
+
+def _ref(file: UploadedFile) -> ObjectRef:
+    modified = datetime.fromtimestamp(file.modified_at, UTC)
+    return ObjectRef(key=file.key, etag=file.etag, size=file.size, last_modified=modified)
