@@ -64,6 +64,7 @@ class Collection:
     """Texts in memory, and nearest records by chance."""
 
     name = "docs"
+    id = "6f1f4a5e-0000-4000-8000-000000000000"
 
     def __init__(self, language: Language, records: int) -> None:
         self.texts = [language.text(n) for n in range(records)]
