@@ -22,6 +22,7 @@ from s3sync_dagster.ports.word_forms import (
     pieces_of,
     searchable,
 )
+from s3sync_dagster.ports.word_memory import ALL_RECORDS, WordMemory
 from s3sync_dagster.ports.word_ranking import K1, best_by_words, idf
 
 if TYPE_CHECKING:
@@ -71,9 +72,15 @@ JOIN records USING (number) GROUP BY number ORDER BY 2 DESC, number LIMIT :limit
 class FtsWordIndex:
     """A ``WordIndex`` in one file. Several processes may use it; one thread per object."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file, made anew where it is missing, damaged or of another layout."""
+    def __init__(self, path: Path, memory: WordMemory | None = None) -> None:
+        """Open the file, made anew where it is missing, damaged or of another layout.
+
+        Args:
+            path: of the file.
+            memory: what this process knows of it from questions before.
+        """
         self._path = path
+        self._memory = memory or WordMemory()
         self._last_counted: tuple[tuple[str, int, int], list[tuple[str, int]], int] | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
         self._database = self._open()
@@ -194,17 +201,21 @@ class FtsWordIndex:
         """Return the words of a question with how many records have each, and all records."""
         known = (text, self._database.total_changes, self._pragma("data_version"))
         if self._last_counted is None or self._last_counted[0] != known:
-            words = [
-                (
-                    word,
-                    self._database.execute(
-                        "SELECT count(*) FROM words WHERE words MATCH ?", (word,)
-                    ).fetchone()[0],
-                )
-                for word in match_words(text)
-            ]
-            self._last_counted = known, words, self.count()
+            touched = self._state("touched") or 0
+            words = [(word, self._count_of(word, touched)) for word in match_words(text)]
+            self._last_counted = known, words, self._count_of(ALL_RECORDS, touched)
         return self._last_counted[1], self._last_counted[2]
+
+    def _count_of(self, word: str, touched: int) -> int:
+        number = self._memory.count_of(word, touched)
+        if number is None:
+            if word == ALL_RECORDS:
+                number = self.count()
+            else:
+                query = "SELECT count(*) FROM words WHERE words MATCH ?"
+                number = int(self._database.execute(query, (word,)).fetchone()[0])
+            self._memory.keep_count(word, number, touched)
+        return number
 
     def _pragma(self, name: str) -> int:
         return self._database.execute(f"PRAGMA {name}").fetchone()[0]
@@ -299,7 +310,13 @@ class FtsWordIndex:
                     "INSERT INTO state VALUES ('changes', 1) "
                     "ON CONFLICT (name) DO UPDATE SET value = value + 1"
                 )
+                before = self._database.total_changes
                 yield
+                self._database.execute(
+                    "INSERT INTO state VALUES ('touched', :rows) "
+                    "ON CONFLICT (name) DO UPDATE SET value = value + :rows",
+                    {"rows": self._database.total_changes - before},
+                )
             except BaseException:
                 self._database.execute("ROLLBACK")
                 raise
@@ -357,6 +374,7 @@ class FtsWordIndex:
             return database
         database.execute("BEGIN IMMEDIATE")
         if _layout(database) == 0:
+            self._memory.forget()
             for statement in _SCHEMA.strip().split(";\n"):
                 database.execute(statement.rstrip(";"))
             database.execute(_STATE)
