@@ -15,7 +15,8 @@ from s3sync_dagster.engine.ports import CollectionPort, Embedder
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import EmbeddingMismatch, InvalidSetting, Unavailable
 from s3sync_dagster.model.source import EmbeddingConfig, Source
-from s3sync_dagster.ports.word_index import DAMAGED, FtsWordIndex
+from s3sync_dagster.ports.word_file import DAMAGED
+from s3sync_dagster.ports.word_index import FtsWordIndex
 from s3sync_dagster.ports.word_memory import WordMemory
 from s3sync_dagster.wiring import Parts
 

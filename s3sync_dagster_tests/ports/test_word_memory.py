@@ -25,16 +25,12 @@ def counted(tmp_path, monkeypatch):
     collection, memory, asked = make_collection(), WordMemory(), []
     write(collection, "a", *(f"red number{n}" for n in range(300)))
 
-    class Watched(FtsWordIndex):
-        def _connect(self):
-            database = super()._connect()
-            database.set_trace_callback(
-                lambda query: asked.append(query) if "count(*)" in query else None
-            )
-            return database
-
     def open_index():
-        return Watched(tmp_path / "words.db", memory)
+        index = FtsWordIndex(tmp_path / "words.db", memory)
+        index._database.set_trace_callback(
+            lambda query: asked.append(query) if "count(*)" in query else None
+        )
+        return index
 
     return collection, open_index, asked
 
@@ -50,7 +46,7 @@ def test_a_common_word_is_not_counted_at_each_question(counted):
     before = again.ceiling("red")
     assert len(asked) == 2
     again.close()
-    assert before == pytest.approx(FtsWordIndex(again._path).ceiling("red"))
+    assert before == pytest.approx(FtsWordIndex(again._file._path).ceiling("red"))
 
 
 def test_counts_are_made_again_when_many_records_changed(counted):
@@ -63,7 +59,7 @@ def test_counts_are_made_again_when_many_records_changed(counted):
     asked.clear()
     rarer = index.ceiling("red")
     assert len(asked) == 2
-    fresh = FtsWordIndex(index._path)
+    fresh = FtsWordIndex(index._file._path)
     assert rarer == pytest.approx(fresh.ceiling("red"))
     fresh.close()
     index.close()
@@ -75,7 +71,7 @@ def test_a_file_that_was_made_anew_is_counted_anew(counted):
     index.follow(collection, [version("a", 300)])
     index.ceiling("red")
     index.close()
-    index._path.unlink()
+    index._file._path.unlink()
     again = open_index()
     asked.clear()
     assert again.ceiling("red") == 0.0 or asked
