@@ -16,6 +16,7 @@ BENCHMARKS = {
     "chunking.retrieval": "what is found again, by chunker",
     "chunking.public": "Chroma's public benchmark of chunking: dense, words, hybrid",
     "chunking.weights": "weights of search: chosen on one half, reported on the other",
+    "chunking.several_vectors": "pieces of a chunk with vectors of their own beside one vector",
     "languages": "words in six languages",
     "extraction.pdf_quality": "reading order, tables and headings of PDFs",
     "extraction.formats": "words, headings and tables by format, beside docling",

@@ -1,6 +1,7 @@
 """Search a collection by words of a person: by vectors and words together, or by one of them."""
 
 import hashlib
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -8,13 +9,15 @@ from typing import Any
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.versions import NO_DOCUMENTS, collection_state, document_versions
 from s3sync_dagster.core.filters import require_bounded
-from s3sync_dagster.engine.hybrid import Ranking, Searcher, versions_by_scan
+from s3sync_dagster.engine.hybrid import DocumentVersion, Ranking, Searcher, versions_by_scan
 from s3sync_dagster.engine.neighbours import by_document, with_neighbours
 from s3sync_dagster.engine.ports import CollectionPort, Embedder
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import EmbeddingMismatch, InvalidSetting, Unavailable
 from s3sync_dagster.model.source import EmbeddingConfig, Source
-from s3sync_dagster.ports.word_index import DAMAGED, FtsWordIndex
+from s3sync_dagster.ports.word_file import DAMAGED
+from s3sync_dagster.ports.word_index import FtsWordIndex
+from s3sync_dagster.ports.word_memory import WordMemory
 from s3sync_dagster.wiring import Parts
 
 WORDS = "words"
@@ -171,9 +174,15 @@ def _word_index(
     # The address is no part of it: the local Chroma has another port at each start.
     place = f"{tenant}\n{database}\n{collection.name}"
     name = hashlib.sha256(place.encode()).hexdigest()[:32]
-    index = FtsWordIndex(parts.settings.home / WORDS / f"{name}.db")
+    path = parts.settings.home / WORDS / f"{name}.db"
+    memory = parts.word_memory(path)
+    index = FtsWordIndex(path, memory)
     try:
-        follow_catalog(index, collection, parts.catalog.database, tenant=tenant, database=database)
+        if not memory.rests(time.monotonic(), collection.id):
+            catalog = parts.catalog.database
+            follow_catalog(
+                index, collection, catalog, tenant=tenant, database=database, memory=memory
+            )
         yield index
     finally:
         index.close()
@@ -186,25 +195,44 @@ def follow_catalog(
     *,
     tenant: str,
     database: str,
+    memory: WordMemory | None = None,
 ) -> None:
-    """Bring a word index in line with a collection; one that no catalog knows is scanned."""
+    """Bring a word index in line with a collection; one that no catalog knows is scanned.
+
+    Args:
+        index: of the words.
+        collection: which it follows.
+        catalog: knows the collection's documents.
+        tenant: of the collection.
+        database: of the collection, in Chroma.
+        memory: is told what the look at the catalog took.
+    """
     place = {"tenant": tenant, "database_name": database, "collection_name": collection.name}
+    memory = memory or WordMemory()
     try:
-        _follow(index, collection, catalog, place)
+        _follow(index, collection, catalog, place, memory)
     except Unavailable as error:
         if error.reason != DAMAGED:
             raise
         # It was emptied when the damage showed: what it had is filled in again.
-        _follow(index, collection, catalog, place)
+        _follow(index, collection, catalog, place, memory)
 
 
 def _follow(
-    index: FtsWordIndex, collection: CollectionPort, catalog: Database, place: Mapping[str, str]
+    index: FtsWordIndex,
+    collection: CollectionPort,
+    catalog: Database,
+    place: Mapping[str, str],
+    memory: WordMemory,
 ) -> None:
+    began = time.thread_time()
     # Before the versions are read: what changes in between makes the next question look again.
     sums = collection_state(catalog, **place)
     state = f"{collection.id}:{sums}"  # one that was made anew under the name is another one
-    if sums != NO_DOCUMENTS and index.has(state):
-        return
-    versions = document_versions(catalog, **place)
-    index.follow(collection, versions or versions_by_scan(collection), state=state)
+    versions: list[DocumentVersion] | None = None
+    if sums == NO_DOCUMENTS or not index.has(state):
+        versions = document_versions(catalog, **place)
+    looked = time.thread_time() - began
+    if versions is not None:
+        index.follow(collection, versions or versions_by_scan(collection), state=state)
+    memory.looked(time.monotonic(), collection.id, cpu_seconds=looked)

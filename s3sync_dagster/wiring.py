@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.catalog import Catalog, open_catalog
@@ -21,6 +22,7 @@ from s3sync_dagster.engine.ports import Collections, Embedder, ObjectStore, Queu
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.source import EmbeddingConfig, Source
+from s3sync_dagster.ports.word_memory import WordMemory
 from s3sync_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class Parts:
     _owners: Owners | None = field(default=None, repr=False)
     _vectors: VectorCache | None = field(default=None, repr=False)
     _reranker: Reranker | None = field(default=None, repr=False)
+    _words: dict[Path, WordMemory] = field(default_factory=dict[Path, WordMemory], repr=False)
     _embedders: dict[str, Embedder] = field(default_factory=dict[str, Embedder], repr=False)
     _stores: dict[str, tuple[Source, ObjectStore]] = field(
         default_factory=dict[str, tuple[Source, ObjectStore]], repr=False
@@ -92,6 +95,11 @@ class Parts:
                     headers=settings.chroma_headers,
                 )
             return self._collections
+
+    def word_memory(self, path: Path) -> WordMemory:
+        """Return what this process remembers of the word index in a file."""
+        with self._lock:
+            return self._words.setdefault(path, WordMemory())
 
     @property
     def pool(self) -> WorkerPool:

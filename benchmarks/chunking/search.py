@@ -40,6 +40,8 @@ class Piece:
 class _Stored:
     """Of a collection as much as the word index asks."""
 
+    id = "in-memory"
+
     def __init__(self, pieces: Sequence[Piece]) -> None:
         self.pieces = pieces
 

@@ -1,20 +1,18 @@
 """Words of one collection in a SQLite file: BM25 over FTS5, following the collection.
 
-The file is derived. It follows by versions of documents, so no writer has to tell it anything, a
-crash costs nothing, and a file that is damaged or of another layout is made again.
+It follows by versions of documents: no writer has to tell it anything, and a crash costs nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.engine.hybrid import DocumentVersion, Scored
-from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.ports.word_file import WordFile
 from s3sync_dagster.ports.word_forms import (
     match_expression,
     match_pieces,
@@ -22,16 +20,13 @@ from s3sync_dagster.ports.word_forms import (
     pieces_of,
     searchable,
 )
+from s3sync_dagster.ports.word_memory import ALL_RECORDS, WordMemory
 from s3sync_dagster.ports.word_ranking import K1, best_by_words, idf
 
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
 
-LAYOUT = 2
-"""Of the file, and of what stands in it; a file of another one is filled again."""
-DAMAGED = "word_index_damaged"
 FETCH_RECORDS = 1000
-BUSY_SECONDS = 30
 DEEPEST = 2000
 """Records of each table whose scores are added, where a question has pieces too."""
 PLACE_KEYS = ("document_key", "title", "heading_path", "symbol")
@@ -39,19 +34,6 @@ PLACE_KEYS = ("document_key", "title", "heading_path", "symbol")
 PLACE_WEIGHT = 1.0
 """Of a word there beside one of the text. Chosen by measurement (docs/chroma.md)."""
 
-_SCHEMA = """
-CREATE TABLE documents (id TEXT PRIMARY KEY, version TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE records (number INTEGER PRIMARY KEY, id TEXT NOT NULL, document_id TEXT NOT NULL);
-CREATE INDEX records_of_document ON records (document_id);
-CREATE VIRTUAL TABLE words USING fts5 (
-    text, place, tokenize = 'porter unicode61 remove_diacritics 2'
-);
-CREATE VIRTUAL TABLE pieces USING fts5 (
-    text, content = '', tokenize = 'unicode61 remove_diacritics 2'
-);
-"""
-_STATE = "CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value) WITHOUT ROWID"
-"""How often the file was changed, and the state of the collection that it is known to have."""
 _SEARCH_BOTH = """
 SELECT records.id, sum(score) FROM (
     SELECT * FROM (
@@ -71,18 +53,22 @@ JOIN records USING (number) GROUP BY number ORDER BY 2 DESC, number LIMIT :limit
 class FtsWordIndex:
     """A ``WordIndex`` in one file. Several processes may use it; one thread per object."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file, made anew where it is missing, damaged or of another layout."""
-        self._path = path
+    def __init__(self, path: Path, memory: WordMemory | None = None) -> None:
+        """Open the file, made anew where it is missing, damaged or of another layout.
+
+        Args:
+            path: of the file.
+            memory: what this process knows of it from questions before.
+        """
+        self._memory = memory or WordMemory()
         self._last_counted: tuple[tuple[str, int, int], list[tuple[str, int]], int] | None = None
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._database = self._open()
+        self._file = WordFile(path, made_anew=self._memory.forget)
 
     def search(self, text: str, *, limit: int, offset: int = 0) -> list[Scored]:
         """Return ids of records with words of ``text`` and their BM25, best first."""
         if not match_words(text):
             return []
-        with self._guarded(), self._snapshot():
+        with self._file.guarded(), self._file.snapshot():
             pieces, weight = match_pieces(text)
             if pieces and self._has_any(pieces):
                 return self._by_both(text, pieces, weight, limit=limit, offset=offset)
@@ -94,14 +80,14 @@ class FtsWordIndex:
 
     def ceiling(self, text: str) -> float:
         """Return the BM25 of a record that is full of all words of ``text``; 0 without words."""
-        with self._guarded(), self._snapshot():
+        with self._file.guarded(), self._file.snapshot():
             words, records = self._counted(text)
         return sum((K1 + 1) * idf(records, number) for _, number in words)
 
     def has(self, state: str) -> bool:
         """Tell whether nothing changed since it was in line with this state of the collection."""
-        with self._guarded():
-            return self._state("collection") == state
+        with self._file.guarded():
+            return self._file.state("collection") == state
 
     def follow(
         self,
@@ -122,8 +108,8 @@ class FtsWordIndex:
         """
         wanted = {document.document_id: document for document in documents}
         self._begin_anew_for(collection)
-        with self._guarded():
-            changes = self._state("changes") or 0
+        with self._file.guarded():
+            changes = self._file.state("changes") or 0
             known = dict(self._database.execute("SELECT id, version FROM documents").fetchall())
         gone = [name for name in known if name not in wanted]
         changed = [
@@ -132,7 +118,7 @@ class FtsWordIndex:
             if document.version is not None and known.get(name) != document.version
         ]
         if gone:
-            with self._transaction():
+            with self._file.transaction():
                 self._remove(gone)
             changes += 1
         for part in _by_records(changed):
@@ -148,16 +134,20 @@ class FtsWordIndex:
 
     def close(self) -> None:
         """Close the file."""
-        self._database.close()
+        self._file.close()
+
+    @property
+    def _database(self) -> sqlite3.Connection:
+        return self._file.database  # another one after damage
 
     def _begin_anew_for(self, collection: CollectionPort) -> None:
         """Forget what was indexed of another collection of the same name."""
         mark = _mark_of(collection.id)
-        with self._guarded():
-            (known,) = self._database.execute("PRAGMA application_id").fetchone()
+        with self._file.guarded():
+            known = self._file.pragma("application_id")
         if known == mark:
             return
-        with self._transaction():
+        with self._file.transaction():
             if known:  # 0: from before, when no file told whose it was
                 names = self._database.execute("SELECT id FROM documents").fetchall()
                 self._remove([name for (name,) in names])
@@ -192,52 +182,39 @@ class FtsWordIndex:
 
     def _counted(self, text: str) -> tuple[list[tuple[str, int]], int]:
         """Return the words of a question with how many records have each, and all records."""
-        known = (text, self._database.total_changes, self._pragma("data_version"))
+        known = (text, self._database.total_changes, self._file.pragma("data_version"))
         if self._last_counted is None or self._last_counted[0] != known:
-            words = [
-                (
-                    word,
-                    self._database.execute(
-                        "SELECT count(*) FROM words WHERE words MATCH ?", (word,)
-                    ).fetchone()[0],
-                )
-                for word in match_words(text)
-            ]
-            self._last_counted = known, words, self.count()
+            touched = self._file.state("touched") or 0
+            words = [(word, self._count_of(word, touched)) for word in match_words(text)]
+            self._last_counted = known, words, self._count_of(ALL_RECORDS, touched)
         return self._last_counted[1], self._last_counted[2]
 
-    def _pragma(self, name: str) -> int:
-        return self._database.execute(f"PRAGMA {name}").fetchone()[0]
-
-    def _state(self, name: str) -> Any:
-        found = self._database.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
-        return None if found is None else found[0]
+    def _count_of(self, word: str, touched: int) -> int:
+        number = self._memory.count_of(word, touched)
+        if number is None:
+            if word == ALL_RECORDS:
+                number = self.count()
+            else:
+                query = "SELECT count(*) FROM words WHERE words MATCH ?"
+                number = int(self._database.execute(query, (word,)).fetchone()[0])
+            self._memory.keep_count(word, number, touched)
+        return number
 
     def _keep(self, state: str, changes: int) -> None:
         """Remember the state, unless somebody else changed the file since it was looked at."""
-        if self._state("collection") == state:
+        if self._file.state("collection") == state:
             return
-        with self._guarded():
+        with self._file.guarded():
             self._database.execute(
                 "INSERT OR REPLACE INTO state SELECT 'collection', ? "
                 "WHERE coalesce((SELECT value FROM state WHERE name = 'changes'), 0) = ?",
                 (state, changes),
             )
 
-    @contextmanager
-    def _snapshot(self) -> Generator[None]:
-        """Let all that is read be of one moment, whatever others write meanwhile."""
-        self._database.execute("BEGIN")
-        try:
-            yield
-        finally:
-            if self._database.in_transaction:
-                self._database.execute("ROLLBACK")
-
     def _index(self, collection: CollectionPort, documents: Sequence[DocumentVersion]) -> None:
         ids = [name for document in documents for name in document.record_ids()]
         stored = collection.get(ids, documents=True)
-        with self._transaction():
+        with self._file.transaction():
             self._remove([document.document_id for document in documents])
             self._database.executemany(
                 "INSERT INTO documents VALUES (?, ?)",
@@ -289,81 +266,6 @@ class FtsWordIndex:
             self._database.execute("DELETE FROM records WHERE document_id = ?", (name,))
             self._database.execute("DELETE FROM documents WHERE id = ?", (name,))
 
-    @contextmanager
-    def _transaction(self) -> Generator[None]:
-        with self._guarded():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                self._database.execute("DELETE FROM state WHERE name = 'collection'")
-                self._database.execute(
-                    "INSERT INTO state VALUES ('changes', 1) "
-                    "ON CONFLICT (name) DO UPDATE SET value = value + 1"
-                )
-                yield
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
-
-    @contextmanager
-    def _guarded(self) -> Generator[None]:
-        """Turn errors of SQLite into ours; a damaged file is made anew for the next call."""
-        try:
-            yield
-        except sqlite3.OperationalError:
-            raise Unavailable(
-                f"the word index {str(self._path)!r} is in use or cannot be written",
-                reason="word_index_busy",
-            ) from None
-        except sqlite3.DatabaseError:
-            self._database.close()
-            self._database = self._make_anew()
-            raise Unavailable(
-                f"the word index {str(self._path)!r} was damaged; it is filled again",
-                reason=DAMAGED,
-            ) from None
-
-    def _open(self) -> sqlite3.Connection:
-        database = None
-        try:
-            database = self._connect()
-            if _layout(database) in (0, LAYOUT):
-                return self._create(database)
-        except sqlite3.OperationalError:
-            raise Unavailable(
-                f"the word index {str(self._path)!r} is in use or cannot be written",
-                reason="word_index_busy",
-            ) from None
-        except sqlite3.DatabaseError:
-            pass  # no database at all: made anew, as one of another layout is
-        if database is not None:
-            database.close()
-        return self._make_anew()
-
-    def _make_anew(self) -> sqlite3.Connection:
-        for suffix in ("", "-wal", "-shm"):
-            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-        return self._create(self._connect())
-
-    def _connect(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        return database
-
-    def _create(self, database: sqlite3.Connection) -> sqlite3.Connection:
-        if _layout(database) == LAYOUT:
-            database.execute(_STATE)
-            return database
-        database.execute("BEGIN IMMEDIATE")
-        if _layout(database) == 0:
-            for statement in _SCHEMA.strip().split(";\n"):
-                database.execute(statement.rstrip(";"))
-            database.execute(_STATE)
-            database.execute(f"PRAGMA user_version = {LAYOUT}")
-        database.execute("COMMIT")
-        return database
-
 
 def _bm25() -> str:
     return f"bm25(1.0, {PLACE_WEIGHT})"
@@ -378,10 +280,6 @@ def place_of(metadata: Mapping[str, Any]) -> str:
 def _mark_of(collection_id: str) -> int:
     """Return what tells collections apart in SQLite's header: 31 bits, never 0."""
     return int.from_bytes(hashlib.sha256(collection_id.encode()).digest()[:4]) % (2**31 - 1) + 1
-
-
-def _layout(database: sqlite3.Connection) -> int:
-    return database.execute("PRAGMA user_version").fetchone()[0]
 
 
 def _by_records(documents: Sequence[DocumentVersion]) -> Iterator[list[DocumentVersion]]:

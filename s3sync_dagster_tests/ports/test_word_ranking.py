@@ -52,10 +52,12 @@ def test_the_best_are_those_of_all_records(index, monkeypatch, limit):
             all_at_once.setattr(word_ranking, "FEW", 10**9)
             expected = index.search(text, limit=limit)
         found = index.search(text, limit=limit)
-        assert [score for _, score in found] == pytest.approx([score for _, score in expected])
+        # What more than half of the records have counts a millionth in FTS5, and nothing here.
+        scores = [score for _, score in expected]
+        assert [score for _, score in found] == pytest.approx(scores, abs=1e-5)
         # Where scores are equal, which of them is the last one is nobody's promise.
         last = expected[-1][1] if expected else 0.0
-        clear = {name for name, score in expected if score > last + 1e-9}
+        clear = {name for name, score in expected if score > last + 1e-5}
         assert clear <= {name for name, _ in found}
         looked_again += len(words) > 3
     assert looked_again > 10
@@ -82,7 +84,7 @@ def test_a_common_word_does_not_have_every_record_scored():
         def fetchall(self):
             return [(n, 30.0 - n / 100) for n in range(50)]
 
-    words = [('"the"', 90_000), ('"ferry"', 900), ('"licence"', 300)]
+    words = [('"the"', 40_000), ('"ferry"', 900), ('"licence"', 300)]
     word_ranking.best_by_words(Database(), words, 100_000, bm25="bm25()", limit=50)
     assert asked == ['"licence"', '("licence") AND ("ferry" OR "the")']
 
@@ -98,7 +100,40 @@ def test_where_rare_words_give_too_little_all_are_looked_at():
         def fetchall(self):
             return [(n, 0.5) for n in range(50)]
 
-    words = [('"the"', 40_000), ('"ferry"', 900), ('"licence"', 300)]
+    words = [('"the"', 20_000), ('"ferry"', 900), ('"licence"', 300)]
     word_ranking.best_by_words(Database(), words, 100_000, bm25="bm25()", limit=50)
-    assert asked[-1] == '"licence" OR "ferry" OR "the"'
-    assert len(asked) == 3
+    assert asked == ['"licence"', '"licence" OR "ferry" OR "the"']
+
+
+def test_a_proof_that_costs_too_much_is_not_sought():
+    """Where rare words fill the hits, words of hundreds of thousands of records do not choose."""
+    asked = []
+
+    class Database:
+        def execute(self, query, values):
+            asked.append(values[0])
+            return self
+
+        def fetchall(self):
+            return [(n, 0.5) for n in range(50)]
+
+    words = [('"the"', 400_000), ('"boat"', 40_000), ('"ferry"', 900), ('"licence"', 300)]
+    word_ranking.best_by_words(Database(), words, 1_000_000, bm25="bm25()", limit=50)
+    rare = '"licence" OR "ferry"'
+    assert asked == ['"licence"', rare, f'({rare}) AND ("boat" OR "the")']
+
+
+def test_what_most_records_have_is_not_asked_for():
+    asked = []
+
+    class Database:
+        def execute(self, query, values):
+            asked.append(values[0])
+            return self
+
+        def fetchall(self):
+            return [(n, 30.0) for n in range(50)]
+
+    words = [('"printer"', 600_000), ('"licence"', 300)]
+    word_ranking.best_by_words(Database(), words, 1_000_000, bm25="bm25()", limit=50)
+    assert asked == ['"licence"']

@@ -1,0 +1,162 @@
+"""The SQLite file of a word index: its layout, its transactions, what is done when it is damaged.
+
+The file is derived: one that is damaged or of another layout is made again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from s3sync_dagster.model.errors import Unavailable
+
+LAYOUT = 2
+"""Of the file, and of what stands in it; a file of another one is filled again."""
+DAMAGED = "word_index_damaged"
+BUSY_SECONDS = 30
+
+_SCHEMA = """
+CREATE TABLE documents (id TEXT PRIMARY KEY, version TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE records (number INTEGER PRIMARY KEY, id TEXT NOT NULL, document_id TEXT NOT NULL);
+CREATE INDEX records_of_document ON records (document_id);
+CREATE VIRTUAL TABLE words USING fts5 (
+    text, place, tokenize = 'porter unicode61 remove_diacritics 2'
+);
+CREATE VIRTUAL TABLE pieces USING fts5 (
+    text, content = '', tokenize = 'unicode61 remove_diacritics 2'
+);
+"""
+_STATE = "CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value) WITHOUT ROWID"
+"""How often the file was changed, and the state of the collection that it is known to have."""
+
+
+class WordFile:
+    """One file, open. Several processes may use it; one thread per object."""
+
+    def __init__(self, path: Path, *, made_anew: Callable[[], None]) -> None:
+        """Open the file, made anew where it is missing, damaged or of another layout.
+
+        Args:
+            path: of the file.
+            made_anew: called when the file is empty.
+
+        Raises:
+            Unavailable: the file is in use or cannot be written.
+        """
+        self._path = path
+        self._made_anew = made_anew
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.database = self._open()
+
+    def pragma(self, name: str) -> int:
+        """Return a number that SQLite keeps with the file."""
+        return self.database.execute(f"PRAGMA {name}").fetchone()[0]
+
+    def state(self, name: str) -> Any:
+        """Return what is noted under a name; None: nothing."""
+        found = self.database.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
+        return None if found is None else found[0]
+
+    @contextmanager
+    def snapshot(self) -> Generator[None]:
+        """Let all that is read be of one moment, whatever others write meanwhile."""
+        self.database.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if self.database.in_transaction:
+                self.database.execute("ROLLBACK")
+
+    @contextmanager
+    def transaction(self) -> Generator[None]:
+        """Change the file, all or nothing; what it was in line with is no longer known."""
+        with self.guarded():
+            self.database.execute("BEGIN IMMEDIATE")
+            try:
+                self.database.execute("DELETE FROM state WHERE name = 'collection'")
+                self.database.execute(
+                    "INSERT INTO state VALUES ('changes', 1) "
+                    "ON CONFLICT (name) DO UPDATE SET value = value + 1"
+                )
+                before = self.database.total_changes
+                yield
+                self.database.execute(
+                    "INSERT INTO state VALUES ('touched', :rows) "
+                    "ON CONFLICT (name) DO UPDATE SET value = value + :rows",
+                    {"rows": self.database.total_changes - before},
+                )
+            except BaseException:
+                self.database.execute("ROLLBACK")
+                raise
+            self.database.execute("COMMIT")
+
+    @contextmanager
+    def guarded(self) -> Generator[None]:
+        """Turn errors of SQLite into ours; a damaged file is made anew for the next call."""
+        try:
+            yield
+        except sqlite3.OperationalError:
+            raise Unavailable(
+                f"the word index {str(self._path)!r} is in use or cannot be written",
+                reason="word_index_busy",
+            ) from None
+        except sqlite3.DatabaseError:
+            self.database.close()
+            self.database = self._make_anew()
+            raise Unavailable(
+                f"the word index {str(self._path)!r} was damaged; it is filled again",
+                reason=DAMAGED,
+            ) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self.database.close()
+
+    def _open(self) -> sqlite3.Connection:
+        database = None
+        try:
+            database = self._connect()
+            if _layout(database) in (0, LAYOUT):
+                return self._create(database)
+        except sqlite3.OperationalError:
+            raise Unavailable(
+                f"the word index {str(self._path)!r} is in use or cannot be written",
+                reason="word_index_busy",
+            ) from None
+        except sqlite3.DatabaseError:
+            pass  # no database at all: made anew, as one of another layout is
+        if database is not None:
+            database.close()
+        return self._make_anew()
+
+    def _make_anew(self) -> sqlite3.Connection:
+        for suffix in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        return self._create(self._connect())
+
+    def _connect(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        return database
+
+    def _create(self, database: sqlite3.Connection) -> sqlite3.Connection:
+        if _layout(database) == LAYOUT:
+            database.execute(_STATE)
+            return database
+        database.execute("BEGIN IMMEDIATE")
+        if _layout(database) == 0:
+            self._made_anew()
+            for statement in _SCHEMA.strip().split(";\n"):
+                database.execute(statement.rstrip(";"))
+            database.execute(_STATE)
+            database.execute(f"PRAGMA user_version = {LAYOUT}")
+        database.execute("COMMIT")
+        return database
+
+
+def _layout(database: sqlite3.Connection) -> int:
+    return database.execute("PRAGMA user_version").fetchone()[0]

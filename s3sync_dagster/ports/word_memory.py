@@ -1,0 +1,66 @@
+"""What a process remembers of a word index from one question to the next."""
+
+from dataclasses import dataclass, field
+
+DRIFT = 0.01
+"""Share of a count by which the index may have changed since: a rarity is off by 0.01 at most."""
+LEAST_KEPT = 1000
+"""Records with a word that are counted anew in no time."""
+MOST_KEPT = 10_000
+"""Words."""
+ALL_RECORDS = ""
+"""Stands for a word that every record has."""
+FREE_SECONDS = 0.02
+"""CPU of a look at the catalog that each question can pay."""
+RESTS = 20
+"""A look that takes longer is not taken again before so many times what it takes beyond that."""
+
+
+@dataclass(slots=True)
+class WordMemory:
+    """Counts of common words, and when the collection is looked at again.
+
+    Nothing of it is needed: another process counts and looks for itself.
+    """
+
+    _counts: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    """By word: records that have it, and how much the index had been changed then."""
+    _rests_until: float = 0.0
+    _collection_id: str = ""
+
+    def count_of(self, word: str, touched: int) -> int | None:
+        """Return how many records have a word, as last counted; None: count them.
+
+        Args:
+            word: or ``ALL_RECORDS``.
+            touched: rows of the index file that were changed, since it was made.
+        """
+        number, then = self._counts.get(word, (0, 0))
+        return number if 0 <= touched - then < DRIFT * number else None
+
+    def keep_count(self, word: str, number: int, touched: int) -> None:
+        """Remember how many records have a word."""
+        if number >= LEAST_KEPT:
+            if len(self._counts) >= MOST_KEPT:
+                self._counts.clear()
+            self._counts[word] = number, touched
+
+    def rests(self, now: float, collection_id: str) -> bool:
+        """Tell whether the last look at this very collection is recent enough for its cost."""
+        return collection_id == self._collection_id and now < self._rests_until
+
+    def looked(self, now: float, collection_id: str, *, cpu_seconds: float) -> None:
+        """Remember a look at the collection.
+
+        Args:
+            now: monotonic, at its end.
+            collection_id: Chroma's.
+            cpu_seconds: that it took.
+        """
+        self._collection_id = collection_id
+        self._rests_until = now + RESTS * max(0.0, cpu_seconds - FREE_SECONDS)
+
+    def forget(self) -> None:
+        """Forget all: the file was made anew."""
+        self._counts.clear()
+        self._rests_until = 0.0

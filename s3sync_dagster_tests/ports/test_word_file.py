@@ -1,0 +1,203 @@
+"""The file of a word index: damaged, killed, shared, and in line with a state."""
+
+import multiprocessing
+import os
+import signal
+import sqlite3
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.ports import word_index
+from s3sync_dagster.ports.word_index import FtsWordIndex
+from s3sync_dagster_tests.ports.test_word_index import make_collection, names, version, write
+
+
+@pytest.fixture
+def collection():
+    return make_collection()
+
+
+@pytest.fixture
+def index(tmp_path):
+    made = FtsWordIndex(tmp_path / "words" / "docs.db")
+    yield made
+    made.close()
+
+
+def test_a_file_of_the_layout_before_is_filled_again(collection, tmp_path):
+    path = tmp_path / "docs.db"
+    with sqlite3.connect(path) as database:
+        database.executescript(
+            """
+            CREATE TABLE documents (id TEXT PRIMARY KEY, version TEXT NOT NULL) WITHOUT ROWID;
+            CREATE TABLE records (
+                number INTEGER PRIMARY KEY, id TEXT NOT NULL, document_id TEXT NOT NULL);
+            CREATE INDEX records_of_document ON records (document_id);
+            CREATE VIRTUAL TABLE words USING fts5 (text);
+            INSERT INTO documents VALUES ('a', '1');
+            INSERT INTO records VALUES (1, 'a-0', 'a');
+            INSERT INTO words (rowid, text) VALUES (1, 'red');
+            PRAGMA user_version = 1;
+            """
+        )
+    database.close()
+    write(collection, "a", "red")
+    collection.update_metadata(["a-0"], [{"heading_path": "Colours"}])
+    index = FtsWordIndex(path)
+    assert index.follow(collection, [version("a", 1)]) == 1
+    assert names(index, "colours") == ["a-0"]
+    index.close()
+
+
+@pytest.mark.parametrize("damage", ["garbage", "layout", "torn"])
+def test_a_file_that_is_no_index_is_made_again(collection, tmp_path, damage):
+    path = tmp_path / "docs.db"
+    if damage == "garbage":
+        path.write_bytes(b"no database at all " * 500)
+    else:
+        first = FtsWordIndex(path)
+        write(collection, "a", *[f"word{n}" for n in range(500)])
+        first.follow(collection, [version("a", 500)])
+        first.close()
+        if damage == "layout":
+            with sqlite3.connect(path) as database:
+                database.execute("PRAGMA user_version = 99")
+            database.close()
+        else:
+            content = path.read_bytes()
+            path.write_bytes(content[:8192] + b"\xff" * (len(content) - 8192))
+    write(collection, "b", "blue")
+    index = FtsWordIndex(path)
+    reasons = []
+    found = None
+    while found is None and len(reasons) < 3:  # a damage that shows late costs a call
+        try:
+            index.follow(collection, [version("b", 1)])
+            found = names(index, "blue")
+        except Unavailable as error:
+            reasons.append(error.reason)
+    assert set(reasons) <= {"word_index_damaged"}
+    assert found == ["b-0"]
+    assert index.count() == 1
+    index.close()
+
+
+def _follow_slowly(path: Path, started) -> None:
+    collection = make_collection()
+    documents = []
+    for n in range(300):
+        write(collection, f"d{n}", *[f"word{n} text{i}" for i in range(5)])
+        documents.append(version(f"d{n}", 5))
+    word_index.FETCH_RECORDS = 25
+    index = FtsWordIndex(path)
+    started.set()
+    index.follow(collection, documents)
+    time.sleep(60)
+
+
+@pytest.mark.parametrize("after_seconds", [0.0, 0.02, 0.05])
+def test_a_crash_costs_nothing(tmp_path, after_seconds):
+    path = tmp_path / "docs.db"
+    context = multiprocessing.get_context("spawn")
+    started = context.Event()
+    process = context.Process(target=_follow_slowly, args=(path, started))
+    process.start()
+    assert started.wait(60)
+    time.sleep(after_seconds)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+
+    collection = make_collection()
+    for n in range(300):
+        write(collection, f"d{n}", *[f"word{n} text{i}" for i in range(5)])
+    index = FtsWordIndex(path)
+    index.follow(collection, [version(f"d{n}", 5) for n in range(300)])
+    assert index.count() == 1500
+    assert all(len(names(index, f"word{n}")) == 5 for n in range(300))
+    index.close()
+
+
+def _follow(arguments) -> int:
+    path, rounds = arguments
+    collection = make_collection()
+    index = FtsWordIndex(path)
+    for number in range(rounds):
+        for n in range(20):
+            write(collection, f"d{n}", f"round{number} word{n}", "second")
+        index.follow(collection, [version(f"d{n}", 2, number) for n in range(20)])
+    count = index.count()
+    index.close()
+    return count
+
+
+def test_processes_may_follow_at_once(tmp_path):
+    path = tmp_path / "docs.db"
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert list(pool.map(_follow, [(path, 10), (path, 10)])) == [40, 40]
+    index = FtsWordIndex(path)
+    assert len(names(index, "word7")) == 1
+    index.close()
+
+
+# --- in line with a state -------------------------------------------------------------------------
+
+
+def test_a_state_holds_until_the_file_is_changed(collection, index):
+    write(collection, "a", "red")
+    assert not index.has("first")
+    index.follow(collection, [version("a", 1)], state="first")
+    assert index.has("first")
+    assert not index.has("second")
+    index.follow(collection, [version("a", 1)], state="second")
+    assert index.has("second")
+    assert not index.has("first")
+    index.follow(collection, [])
+    assert not index.has("second"), "it changed, and nobody said to what"
+
+
+def test_a_state_is_not_kept_where_another_process_changed_the_file(collection, tmp_path):
+    """It read the catalog before: what it took away the other one believes to be there."""
+    write(collection, "a", "red")
+    write(collection, "b", "blue")
+    both = [version("a", 1), version("b", 1)]
+    ours, theirs = (FtsWordIndex(tmp_path / "words.db") for _ in range(2))
+    ours.follow(collection, both)
+
+    class Slow:
+        """A collection whose records are read while the other process works."""
+
+        id = collection.id
+
+        def get(self, ids, **options):
+            theirs.follow(collection, [version("a", 1, 2)])
+            return collection.get(ids, **options)
+
+    ours.follow(Slow(), [version("a", 1, 3), version("b", 1)], state="both")
+    assert not ours.has("both")
+    assert names(ours, "blue") == []
+    ours.follow(collection, both, state="both")
+    assert ours.has("both")
+    assert names(ours, "blue") == ["b-0"]
+    ours.close()
+    theirs.close()
+
+
+def test_a_file_of_before_states_is_taken_as_it_is(collection, tmp_path):
+    write(collection, "a", "red")
+    first = FtsWordIndex(tmp_path / "words.db")
+    first.follow(collection, [version("a", 1)], state="s")
+    first.close()
+    with sqlite3.connect(tmp_path / "words.db") as database:
+        database.execute("DROP TABLE state")
+    database.close()
+    again = FtsWordIndex(tmp_path / "words.db")
+    assert not again.has("s")
+    collection.calls.clear()
+    again.follow(collection, [version("a", 1)], state="s")
+    assert collection.calls == []
+    assert again.has("s")
+    again.close()
