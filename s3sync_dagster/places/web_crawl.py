@@ -66,6 +66,9 @@ class Crawl:
 
     def __init__(self, place: "WebPlace", memory: SiteMemory, visitor: SiteVisitor) -> None:
         self._place, self._memory, self._visitor = place, memory, visitor
+        self._room: int | None = None
+        """For so many more pages; those that turn out to be none give theirs back in the next
+        call."""
 
     def begin(self) -> int:
         """Begin a crawl and return its number.
@@ -283,22 +286,24 @@ class Crawl:
         place, memory = self._place, self._memory
         if place.max_depth is not None and depth > place.max_depth:
             return
+        if self._room is None:
+            listed = memory.count_tasks("page", that_count=True)
+            looked_at = memory.count_tasks("page")
+            self._room = min(place.most_pages - listed, 3 * place.most_pages + 100 - looked_at)
         hosts = self._visitor.hosts()
-        room = place.most_pages - memory.count_tasks("page", that_count=True)
-        room = min(room, 3 * place.most_pages + 100 - memory.count_tasks("page"))
-        for address in addresses:
-            if host_of(address) not in hosts or not place.takes(address):
-                continue
-            if room <= 0 and not hops:
-                memory.update_task(address, depth=depth, changed=changed)
-                continue
-            if self._is_one_variant_more(address):
-                continue
-            room -= memory.add(address, kind="page", depth=depth, hops=hops, changed=changed)
+        wanted = [one for one in addresses if host_of(one) in hosts and place.takes(one)]
+        there = memory.depths(wanted)
+        for address in wanted:
+            if address in there:
+                if changed is not None or there[address] > depth:
+                    memory.update_task(address, depth=depth, changed=changed)
+            elif (self._room > 0 or hops) and not self._is_one_variant_more(address):
+                memory.add(address, kind="page", depth=depth, hops=hops, changed=changed)
+                self._room -= 1
 
     def _is_one_variant_more(self, address: str) -> bool:
         """Return whether a path has had its share of addresses by what stands behind the ``?``."""
-        if "?" not in address or self._memory.has_task(address):
+        if "?" not in address:
             return False
         path = origin_of(address) + path_of(address)
         return self._memory.count_variant(path) > MAX_VARIANTS

@@ -8,7 +8,7 @@ import json
 import sqlite3
 import threading
 import zlib
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -20,6 +20,8 @@ CACHE_KIB = 8 * 1024
 LISTED = ("listed", "kept", "unread")
 """Ends of a page that the site has: it was answered; it is known, and nothing says that it is gone;
 it is there, and could not be read."""
+_MOST_VALUES = 500
+"""Of one statement."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS pages (key TEXT PRIMARY KEY, depth INTEGER, page TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS bodies (key TEXT PRIMARY KEY, etag TEXT, body BLOB, size INTEGER);
@@ -212,9 +214,14 @@ class SiteMemory:
             depth, changed, key,
         )  # fmt: skip
 
-    def has_task(self, key: str) -> bool:
-        """Return whether the crawl has looked at something, or will."""
-        return self._one("SELECT 1 FROM tasks WHERE key = ?", key) is not None
+    def depths(self, keys: Sequence[str]) -> dict[str, int]:
+        """Return the depths of those that the crawl has looked at, or will."""
+        found: dict[str, int] = {}
+        for at in range(0, len(keys), _MOST_VALUES):
+            some = keys[at : at + _MOST_VALUES]
+            marks = ", ".join("?" * len(some))
+            found |= dict(self._all(f"SELECT key, depth FROM tasks WHERE key IN ({marks})", *some))
+        return found
 
     def next_task(self) -> Task | None:
         """Return what is looked at next: sitemaps, then pages by their distance; None: all is."""

@@ -1,9 +1,10 @@
 """How fast hosts are asked: one page after the other, by all of a data folder together."""
 
 import sqlite3
+import threading
 import time
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from s3sync_dagster.model.errors import FixConfiguration
@@ -21,6 +22,15 @@ class HostPace:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._lock = threading.Lock()
+        self._opened: sqlite3.Connection | None = None
+
+    def close(self) -> None:
+        """Close the file; the next call opens it again."""
+        with self._lock:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
 
     def wait(self, host: str, seconds: float) -> None:
         """Wait until the host may be asked again, and take the turn.
@@ -49,18 +59,25 @@ class HostPace:
     @contextmanager
     def _turns(self) -> Generator[sqlite3.Connection]:
         try:
-            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self._file, timeout=30, isolation_level=None)) as found:
-                found.execute("PRAGMA synchronous = OFF")
-                found.execute(
-                    "CREATE TABLE IF NOT EXISTS turns (host TEXT PRIMARY KEY, free_at REAL)"
-                )
-                with found:
-                    found.execute("BEGIN IMMEDIATE")
-                    yield found
+            with self._lock:
+                if self._opened is None:
+                    self._opened = self._open()
+                with self._opened as turns:
+                    turns.execute("BEGIN IMMEDIATE")
+                    yield turns
         except (OSError, sqlite3.Error) as error:
             raise FixConfiguration(
                 "The folder `web` of the data folder, in which crawls are kept, cannot be used "
                 f"({type(error).__name__}): is the disk full, or the folder not yours?",
                 reason="crawl_unusable",
             ) from None
+
+    def _open(self) -> sqlite3.Connection:
+        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        opened = sqlite3.connect(
+            self._file, timeout=30, isolation_level=None, check_same_thread=False
+        )
+        opened.execute("PRAGMA journal_mode = WAL")
+        opened.execute("PRAGMA synchronous = OFF")
+        opened.execute("CREATE TABLE IF NOT EXISTS turns (host TEXT PRIMARY KEY, free_at REAL)")
+        return opened

@@ -188,6 +188,7 @@ class SiteStore:
                 self._opened[0].close()
                 self._opened = None
         self.fetcher.close()
+        self._pace.close()
         self._spool.close()
 
     def _open(self) -> tuple[SiteMemory, SiteVisitor]:
