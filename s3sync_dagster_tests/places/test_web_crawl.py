@@ -1,6 +1,8 @@
 """Crawls of a site over HTTP: what is found, what an unchanged one costs, what counts as gone."""
 
+import gzip
 import time
+import tracemalloc
 from ipaddress import ip_network
 
 import pytest
@@ -407,6 +409,16 @@ def test_large_endless_and_packed_pages_are_bounded(site, visit):
             visitor.store.read(site.url + path, max_size_bytes=1_000_000)
         assert caught.value.reason == "too_large"
     assert visitor.read("/packed") == b'<a href="/a">a</a>'
+
+
+def test_a_packed_page_takes_no_more_memory_than_a_page_may_have():
+    bomb = gzip.compress(b"\0" * (100 * 1024 * 1024))
+    tracemalloc.start()
+    try:
+        assert len(web_fetch.unpack_whole(bomb, 1_000_000)) == 1_000_000
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_is_sent_a_byte_at_a_time_is_given_up(site, visit, monkeypatch):
