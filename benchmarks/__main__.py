@@ -31,6 +31,7 @@ BENCHMARKS = {
     "orchestration.scale": "100,000 partitions: discovery, pages, restart",
     "orchestration.sources": "1, 20 and 200 sources: ticks, idle CPU, imports",
     "orchestration": "what Dagster costs beside the work (orchestration/run.py)",
+    "web.crawl": "a site of 2,000 pages: crawled first, unchanged, by dates; beside a plain loop",
     "api.load": "200 requests a second for a minute",
     "api.invocations": "a million invocations listed and filtered",
 }

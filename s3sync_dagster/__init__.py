@@ -15,8 +15,13 @@ if TYPE_CHECKING:
         HttpConfig,
         LocalConfig,
     )
-    from s3sync_dagster.defs.component import FolderSyncComponent, GitSyncComponent, S3SyncComponent
-    from s3sync_dagster.defs.resources import FolderSource, GitSource, S3Source
+    from s3sync_dagster.defs.component import (
+        FolderSyncComponent,
+        GitSyncComponent,
+        S3SyncComponent,
+        WebSyncComponent,
+    )
+    from s3sync_dagster.defs.resources import FolderSource, GitSource, S3Source, WebSource
     from s3sync_dagster.model.errors import S3SyncError
 
 __all__ = [
@@ -31,6 +36,8 @@ __all__ = [
     "S3Source",
     "S3SyncComponent",
     "S3SyncError",
+    "WebSource",
+    "WebSyncComponent",
     "__version__",
     "build_definitions",
 ]
@@ -49,6 +56,8 @@ _PLACES = {
     "S3Source": "defs.resources",
     "S3SyncComponent": "defs.component",
     "S3SyncError": "model.errors",
+    "WebSource": "defs.resources",
+    "WebSyncComponent": "defs.component",
     "build_definitions": "defs.building",
 }
 

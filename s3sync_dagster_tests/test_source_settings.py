@@ -15,8 +15,13 @@ from s3sync_dagster.api.wire_source import VARIANTS, Chunking, CreateSource, S3F
 from s3sync_dagster.cli.settings_reference import settings_markdown
 from s3sync_dagster.cli.source_options import at, setting_options, with_settings
 from s3sync_dagster.cli.sources import create, edit
-from s3sync_dagster.defs.component import FolderSyncComponent, GitSyncComponent, S3SyncComponent
-from s3sync_dagster.defs.resources import FolderSource, GitSource, S3Source
+from s3sync_dagster.defs.component import (
+    FolderSyncComponent,
+    GitSyncComponent,
+    S3SyncComponent,
+    WebSyncComponent,
+)
+from s3sync_dagster.defs.resources import FolderSource, GitSource, S3Source, WebSource
 from s3sync_dagster.defs.source_fields import setting_fields
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
@@ -26,6 +31,7 @@ from s3sync_dagster.model.place_types import place_classes
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster.places.git import GitPlace
+from s3sync_dagster.places.web import WebPlace
 from s3sync_dagster.source_settings import SETTINGS, Door, Setting, leaves
 from s3sync_dagster_tests.sources import s3_source
 
@@ -36,10 +42,12 @@ NO_SETTINGS = {"id", "place.type", "place.within"}
 """Of the value, and nobody's to choose."""
 FOLDER = replace(SOURCE, place=FolderPlace(folder="/srv/docs"))
 REPOSITORY = replace(SOURCE, place=GitPlace(repository="team/docs"))
+SITE = replace(SOURCE, place=WebPlace(starting_url="https://docs.example.org/"))
 OF_CODE = {
     "s3": (S3Source, S3SyncComponent, {"bucket_name": "bucket"}),
     "folder": (FolderSource, FolderSyncComponent, {"folder": "/srv/docs"}),
     "github": (GitSource, GitSyncComponent, {"repository": "team/docs"}),
+    "web_scrape": (WebSource, WebSyncComponent, {"starting_url": "https://docs.example.org/"}),
 }
 """For each type that code declares: its resource, its component, and what it has to be given."""
 
@@ -51,7 +59,8 @@ def home_of(setting: Setting) -> str:
 
 def source_of(setting: Setting) -> Any:
     """Return a source that has the setting."""
-    return {"s3": SOURCE, "folder": FOLDER, "github": REPOSITORY}[home_of(setting)]
+    sources = {"s3": SOURCE, "folder": FOLDER, "github": REPOSITORY, "web_scrape": SITE}
+    return sources[home_of(setting)]
 
 
 def another(setting: Setting) -> Any:
@@ -64,6 +73,8 @@ def another(setting: Setting) -> Any:
             return setting.least + 7
         case "flag":
             return not setting.default
+        case "texts" if setting.path == "place.other_hosts":
+            return ["other.example.org"]
         case "texts":
             return [".md"]
         case _ if setting.path == "place.folder":

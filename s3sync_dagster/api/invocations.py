@@ -79,11 +79,11 @@ def _prepare(source: Source, payload: CreateInvocation, here: Context) -> dict[s
     key = payload.object_key
     if payload.ref_identifier is not None and source.place.followed() is None:
         raise InvalidSetting("ref_identifier is for GitHub sources only.")
-    if payload.ref_identifier is not None:
+    if payload.ref_identifier is not None or (key is None and source.place.names_collection):
         raise NotPossible(
-            "This server has no invocation of a whole commit: it syncs the ref of its source by "
+            "This server has no invocation of a whole commit or site: it syncs its source by "
             f"listings (list_interval_seconds), or now by POST /s3sync/v1/sources/{source.id}/"
-            "backfill. Name one file by object_key.",
+            "backfill. Name one file or page by object_key.",
             reason="source_type_not_available",
         )
     if key is None:

@@ -18,6 +18,7 @@ from s3sync_dagster.api.wire_invocation import (
     JobMetadata,
     JobStatus,
     S3JobFields,
+    WebJobFields,
 )
 from s3sync_dagster.api.wire_places import show_variant
 from s3sync_dagster.api.wire_source import SHOWN, FileUploadShown, S3Shown, SourceShown
@@ -37,6 +38,8 @@ class SourceNames:
     buckets: Mapping[str, str]
     refs: Mapping[str, tuple[str, str]]
     """Source -> ``sha`` or ``branch`` and its name, of those of repositories."""
+    sites: frozenset[str]
+    """Sources whose objects are pages."""
     shown: Mapping[str, str]
     """Upload source -> the one of its database that the wire shows."""
 
@@ -53,6 +56,7 @@ class SourceNames:
         return cls(
             {name: place.identity().bucket_name for name, place in places.items()},
             {name: ref for name, place in places.items() if (ref := place.followed()) is not None},
+            frozenset(name for name, place in places.items() if place.type == "web_scrape"),
             shown,
         )
 
@@ -114,6 +118,8 @@ def _show_kind(invocation: Invocation, names: SourceNames) -> dict[str, Any]:
         shown = GitRefShown(**{ref[0]: ref[1]})
         fields = GitHubJobFields(git_ref_identifier=shown, object_key=invocation.object_key)
         return {"github": fields}
+    if invocation.source_id in names.sites:
+        return {"web_scrape": WebJobFields(object_key=invocation.object_key)}
     return {
         "s3": S3JobFields(
             bucket_name=names.buckets.get(invocation.source_id, UNKNOWN_BUCKET),

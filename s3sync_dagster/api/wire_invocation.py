@@ -106,8 +106,14 @@ class GitHubJobFields(Answer):
     object_key: str | None = None
 
 
+class WebJobFields(Answer):
+    """What is asked of a site; its page is an extension of ours."""
+
+    object_key: str | None = None
+
+
 def _one_kind(schema: dict[str, Any]) -> None:
-    union_by_key(schema, ("s3", "github"), name="job")
+    union_by_key(schema, ("s3", "github", "web_scrape"), name="job")
 
 
 class JobMetadata(Answer):
@@ -117,6 +123,7 @@ class JobMetadata(Answer):
 
     s3: S3JobFields | None = Field(default=None, exclude_if=lambda value: value is None)
     github: GitHubJobFields | None = Field(default=None, exclude_if=lambda value: value is None)
+    web_scrape: WebJobFields | None = Field(default=None, exclude_if=lambda value: value is None)
     database_name: str
     collection_name: str
 

@@ -19,7 +19,7 @@ from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.engine.deleting import take_down
 from s3sync_dagster.engine.dispatching import reap
-from s3sync_dagster.engine.pages import first_object
+from s3sync_dagster.engine.pages import first_object, look
 from s3sync_dagster.local.stack_state import running_stack
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
 from s3sync_dagster.model.errors import S3SyncError
@@ -59,10 +59,12 @@ def create(name: str, place: str | None, check: bool, **options: Any) -> int:
     """Create the source NAME; a running stack picks it up by itself."""
     embedding_config(options)  # refuses a model without its kind
     with opened(chroma=False, dagster=False) as parts:
+        named = _named_place(place, options)
         made = Source(
             id=str(uuid.uuid4()),
             name=name,
-            place=_named_place(place, options),
+            place=named,
+            list_interval_seconds=named.listed_every,
             collection_name=options["collection"],
             tenant=parts.settings.chroma_tenant or "default_tenant",
             database_name=parts.settings.chroma_database or "default_database",
@@ -247,7 +249,11 @@ def _validate(parts: Parts, source: Source) -> None:
 def _is_empty(parts: Parts, source: Source) -> bool:
     """Return whether nothing lies there. Raises ``S3SyncError`` where it may not be listed."""
     try:
-        return first_object(parts.store_for(source), source.place.path_prefix) is None
+        store = parts.store_for(source)
+        if hasattr(store, "look"):  # a first page of its listing would be a whole fetch or crawl
+            look(store, source.place.path_prefix)
+            return False
+        return first_object(store, source.place.path_prefix) is None
     except S3SyncError as error:
         error.message += " Nothing was created; --no-check creates the source all the same."
         raise

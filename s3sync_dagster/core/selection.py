@@ -42,7 +42,7 @@ def decide(source: Source, ref: ObjectRef) -> Skip | None:
         _by_key(source, ref)
         or _by_entry(ref)
         or _by_pattern(source, ref.key)
-        or _by_type(source, ref.key)
+        or _by_type(source, source.place.file_name(ref.key))
         or _by_size(source, ref)
         or _by_storage(ref)
     )
@@ -161,9 +161,9 @@ def _by_pattern(source: Source, key: str) -> Skip | None:
     return None
 
 
-def _by_type(source: Source, key: str) -> Skip | None:
-    kind = filetypes.skip_reason(key)
-    suffix = filetypes.suffix_of(key)
+def _by_type(source: Source, name: str) -> Skip | None:
+    kind = filetypes.skip_reason(name)
+    suffix = filetypes.suffix_of(name)
     if kind is None or suffix in source.extraction.engines:
         return None
     return Skip("unsupported_type", f"By its suffix {suffix!r} it is no document ({kind}).")

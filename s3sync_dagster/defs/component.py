@@ -6,8 +6,14 @@ import dagster as dg
 from dagster.components import Scaffolder, ScaffoldRequest, scaffold_with
 
 from s3sync_dagster.defs.building import build_definitions
-from s3sync_dagster.defs.resources import DeclaredSource, FolderSource, GitSource, S3Source
-from s3sync_dagster.defs.source_fields import FolderFields, GitFields, SourceFields
+from s3sync_dagster.defs.resources import (
+    DeclaredSource,
+    FolderSource,
+    GitSource,
+    S3Source,
+    WebSource,
+)
+from s3sync_dagster.defs.source_fields import FolderFields, GitFields, SourceFields, WebFields
 
 _HEAD = """\
 # To a first result:
@@ -44,6 +50,11 @@ _REPOSITORY = """\
   # The name of a variable with a token, for a private one:
   # token_env: GITHUB_TOKEN
 """
+_SITE = """\
+  starting_url: https://docs.example.org/
+  # page_limit: 1000
+  # include_path_regexes: ["^/guide/"]
+"""
 
 
 class S3SyncScaffolder(Scaffolder[Any]):
@@ -76,6 +87,12 @@ class GitSyncScaffolder(S3SyncScaffolder):
     """Writes a ``defs.yaml`` of a repository."""
 
     place: ClassVar[str] = _REPOSITORY
+
+
+class WebSyncScaffolder(S3SyncScaffolder):
+    """Writes a ``defs.yaml`` of a web site."""
+
+    place: ClassVar[str] = _SITE
 
 
 class SourceComponent:
@@ -125,3 +142,10 @@ class GitSyncComponent(SourceComponent, dg.Component, GitFields, dg.Model, dg.Re
     """A repository whose files become searchable records of a Chroma collection."""
 
     resource_class: ClassVar[type[Any]] = GitSource
+
+
+@scaffold_with(WebSyncScaffolder)
+class WebSyncComponent(SourceComponent, dg.Component, WebFields, dg.Model, dg.Resolvable):
+    """A web site whose pages become searchable records of a Chroma collection."""
+
+    resource_class: ClassVar[type[Any]] = WebSource

@@ -10,7 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from s3sync_dagster.core.patience import Patience
-from s3sync_dagster.defs.source_fields import FolderFields, GitFields, SourceFields
+from s3sync_dagster.defs.source_fields import FolderFields, GitFields, SourceFields, WebFields
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.run import BatchFailed, BatchRun
@@ -40,6 +40,13 @@ class GitSource(GitFields, dg.ConfigurableResource):
     """A repository whose files become searchable records of a Chroma collection.
 
     Hand it to ``build_definitions``. A token is given by the *name* of its variable.
+    """
+
+
+class WebSource(WebFields, dg.ConfigurableResource):
+    """A web site whose pages become searchable records of a Chroma collection.
+
+    Hand it to ``build_definitions``. A page that did not change costs a question.
     """
 
 
@@ -74,7 +81,7 @@ def _changed(values: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
-DeclaredSource = S3Source | FolderSource | GitSource
+DeclaredSource = S3Source | FolderSource | GitSource | WebSource
 AnySource = DeclaredSource | CatalogSource
 
 

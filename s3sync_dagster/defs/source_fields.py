@@ -15,6 +15,7 @@ from s3sync_dagster.model.place import Place, S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster.places.git import GitPlace
+from s3sync_dagster.places.web import WebPlace
 from s3sync_dagster.source_settings import GROUPS, SETTINGS, Setting, settings_of
 
 _NAMESPACE = uuid.UUID("5b9c4a52-6a4e-4a4c-8e0e-3f1f6b2f9f10")
@@ -112,6 +113,15 @@ class GitFields(setting_fields(settings_of(GitPlace)), Declared):
     """The settings of a source whose objects are files of a repository."""
 
     place_class: ClassVar[type[Place]] = GitPlace
+
+
+class WebFields(setting_fields(settings_of(WebPlace)), Declared):
+    """The settings of a source whose objects are pages of a site."""
+
+    list_interval: int = Field(
+        default=WebPlace.listed_every, description="Between crawls; 0: never crawled."
+    )
+    place_class: ClassVar[type[Place]] = WebPlace
 
 
 def _required(kind: type[Place]) -> list[str]:

@@ -45,6 +45,8 @@ class ObjectBody:
     content_type: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     """User metadata (``x-amz-meta-*``)."""
+    name: str | None = None
+    """File name by which it is read, where the key does not tell; None: the key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

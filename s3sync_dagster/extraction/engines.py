@@ -97,6 +97,8 @@ _ENGINES: dict[str, tuple[Engine, ...]] = {
         # The same words, tables and headings as docling's, at a twentieth of the cost.
         Engine(name="fast", function=_ROOM + "readers:read_html_fast", seconds=60),
         *_docling("read_html"),
+        # What of a page is its own: for sites, whose pages share all the rest.
+        Engine(name="main", function=_ROOM + "readers:read_main", seconds=60, by_choice=True),
     ),
     "asciidoc": _docling("read_asciidoc"),
     "latex": _docling("read_latex"),

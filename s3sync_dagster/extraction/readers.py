@@ -4,7 +4,7 @@ Workers keep one process for each module that is named in a call. With one modul
 docling's core (about 1 CPU-second and 100 MB) is loaded once and shared by all of them.
 """
 
-from s3sync_dagster.extraction import epub, markup, office, slides, web, web_fast
+from s3sync_dagster.extraction import epub, markup, office, slides, web, web_fast, web_main
 from s3sync_dagster.extraction.delimited import read_csv
 from s3sync_dagster.extraction.epub import read_epub
 from s3sync_dagster.extraction.markup import read_asciidoc, read_latex
@@ -12,6 +12,7 @@ from s3sync_dagster.extraction.office import read_docx, read_odt
 from s3sync_dagster.extraction.slides import read_odp, read_pptx
 from s3sync_dagster.extraction.web import read_html
 from s3sync_dagster.extraction.web_fast import read_html_fast
+from s3sync_dagster.extraction.web_main import read_main
 
 __all__ = [
     "PRELOAD",
@@ -23,12 +24,13 @@ __all__ = [
     "read_html",
     "read_html_fast",
     "read_latex",
+    "read_main",
     "read_odp",
     "read_odt",
     "read_pptx",
 ]
 
-REUSED = ("read_csv", "read_html_fast")
+REUSED = ("read_csv", "read_html_fast", "read_main")
 """Those that take a tenth of the time of a fork and keep nothing of a file: one process reads many.
 All others have a process for each file."""
 PRELOAD = {
@@ -38,4 +40,5 @@ PRELOAD = {
     **slides.PRELOAD,
     **web.PRELOAD,
     **web_fast.PRELOAD,
+    **web_main.PRELOAD,
 }

@@ -44,7 +44,7 @@ def read_html_fast(content: Content, *, name: str, config: ExtractionConfig) -> 
         text = plain_text(decoded.text)
     else:
         source = decoded.text if config.boilerplate else without_boilerplate(decoded.text)
-        text = "\n\n".join(_blocks(_tree(source))) + "\n"
+        text = "\n\n".join(html_blocks(html_tree(source))) + "\n"
     return Document(
         text=text,
         format="markdown",
@@ -56,7 +56,8 @@ def read_html_fast(content: Content, *, name: str, config: ExtractionConfig) -> 
     )
 
 
-def _tree(source: str) -> Any:
+def html_tree(source: str) -> Any:
+    """Return the tree of a page, also of one without any element."""
     from lxml import html as lxml_html  # noqa: PLC0415 (loaded once by the forker)
 
     # The paragraph makes pages without any element parse too.
@@ -64,7 +65,7 @@ def _tree(source: str) -> Any:
     return lxml_html.document_fromstring(f"{source}<p></p>".encode(), parser=parser)
 
 
-def _blocks(element: Any) -> Iterator[str]:
+def html_blocks(element: Any) -> Iterator[str]:
     """Yield the Markdown blocks of an element; text between its blocks is a paragraph."""
     inline = [element.text or ""]
     for child in element:
@@ -95,12 +96,12 @@ def _block(element: Any) -> Iterator[str]:
         if rows:
             yield "\n".join(rows)
     elif tag == "blockquote":
-        for block in _blocks(element):
+        for block in html_blocks(element):
             yield "\n".join("> " + line for line in block.split("\n"))
     elif tag == "dt":
         yield from _paragraph(["**", _squeeze(_content(element)), "**"])
     elif tag not in _SILENT:
-        yield from _blocks(element)
+        yield from html_blocks(element)
 
 
 def _is_block(element: Any) -> bool:
@@ -154,7 +155,7 @@ def _items(element: Any, *, depth: int) -> Iterator[str]:
             if child.tag in ("ul", "ol"):
                 nested.extend(_items(child, depth=depth + 1))
             elif _is_block(child):
-                words.append(" " + " ".join(_blocks(child)) + " ")
+                words.append(" " + " ".join(html_blocks(child)) + " ")
             else:
                 words.append(_inline(child))
             words.append(child.tail or "")
@@ -173,7 +174,7 @@ def _rows(table: Any) -> Iterator[str]:
         for cell in row.iterchildren("td", "th"):
             _take_from_above(cells, below)
             nested = cell.find(".//table") is not None
-            words = " ".join(cell.itertext() if nested else _blocks(cell))
+            words = " ".join(cell.itertext() if nested else html_blocks(cell))
             words = _one_line(words).replace("|", "\\|")
             for _ in range(_span(cell, "colspan")):
                 if _span(cell, "rowspan") > 1:

@@ -7,11 +7,14 @@ the order of its listing, and what it takes to get in. ``ports/places.py`` opens
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 from urllib.parse import quote, urlencode, urlsplit
 
 from s3sync_dagster.model.errors import InvalidSetting, NotPossible
 from s3sync_dagster.model.place_types import place_classes
+
+if TYPE_CHECKING:
+    from s3sync_dagster.model.source import ExtractionConfig
 
 S3_FORM = "s3://BUCKET/PREFIX"
 """How people write an S3 place, for help texts."""
@@ -92,6 +95,8 @@ class Place:
     """How people write the place, for help texts; empty: they do not."""
     nested: ClassVar[Mapping[str, Any]] = {}
     """Fields that are values of their own, and their classes."""
+    listed_every: ClassVar[int] = 300
+    """Seconds between two listings where a person says nothing."""
     names_collection: ClassVar[bool] = False
     """The contract's payload has no collection for it: ``collection`` is that of one which names
     none."""
@@ -166,6 +171,14 @@ class Place:
         """Return a URL of some lines of one version, which stands on each record; None: none."""
         del key, version, lines
         return None
+
+    def file_name(self, key: str) -> str:
+        """Return the name whose suffix tells what an object is, before it is read."""
+        return key
+
+    def extraction(self, config: "ExtractionConfig") -> "ExtractionConfig":
+        """Return how objects of this place are read, where the source's choices leave it open."""
+        return config
 
     def with_changes(self, **changes: Any) -> Self:
         """Return a copy with some fields replaced."""

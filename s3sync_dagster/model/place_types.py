@@ -44,6 +44,9 @@ _TYPES: dict[str, PlaceType] = {
     "github": PlaceType(
         place="s3sync_dagster.places.git:GitPlace", opener="s3sync_dagster.places.git:open_git"
     ),
+    "web_scrape": PlaceType(
+        place="s3sync_dagster.places.web:WebPlace", opener="s3sync_dagster.places.web:open_web"
+    ),
 }
 _classes: dict[str, type[Place]] = {}
 

@@ -170,7 +170,7 @@ def test_a_refusal_names_field_and_rule(api, http, change, says):
     [
         ({"s3": None}, "exactly one source type"),
         ({"github": {"repository": "a/b"}}, "exactly one source type"),
-        ({"s3": None, "web_scrape": {"starting_url": "http://x"}}, "no web_scrape sources"),
+        ({"s3": None, "web_scrape": {"starting_url": "ftp://x"}}, "starting_url"),
         ({"s3": None, "file_upload": {}}, "add-file"),
         ({"database_name": None}, "database_name"),
         ({"chunking": {"type": "words"}}, "chunking.type"),

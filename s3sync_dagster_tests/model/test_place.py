@@ -14,6 +14,7 @@ from s3sync_dagster.model.place_types import place_classes
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster.places.git import GitPlace
+from s3sync_dagster.places.web import WebPlace
 from s3sync_dagster.ports.places import Surroundings, open_store
 
 PACKAGE = Path(s3sync_dagster.__file__).parent
@@ -39,9 +40,10 @@ BUCKET = S3Place(bucket_name="b", path_prefix="docs/", credentials=CredentialsCo
 
 FOLDER = FolderPlace(folder="/srv/docs", skip_folders=(".git", "x"), marker=".mounted")
 REPOSITORY = GitPlace(repository="team/docs", ref="main", path_prefix="docs/")
+SITE = WebPlace(starting_url="https://docs.example.org/", include_path_regexes=("^/a", "b"))
 
 
-@pytest.mark.parametrize("place", [BUCKET, UploadPlace(), FOLDER, REPOSITORY])
+@pytest.mark.parametrize("place", [BUCKET, UploadPlace(), FOLDER, REPOSITORY, SITE])
 def test_a_source_is_read_back_with_its_place_from_both_forms(place):
     source = Source(id="i", name="n", place=place, collection_name="ccc")
     assert Source.from_json(json.loads(json.dumps(source.to_json()))) == source
@@ -108,7 +110,7 @@ def test_a_written_place_is_read_as_it_is(text, bucket, prefix):
     assert parse_place(text) == S3Place(bucket_name=bucket, path_prefix=prefix)
 
 
-@pytest.mark.parametrize("text", ["b", "s3://", "s3:///a", "gs://b", "https://b"])
+@pytest.mark.parametrize("text", ["b", "s3://", "s3:///a", "gs://b", "ftp://b/"])
 def test_what_is_no_place_is_refused_with_the_form(text):
     with pytest.raises(InvalidSetting, match="s3://BUCKET/PREFIX"):
         parse_place(text)
@@ -124,11 +126,12 @@ def test_every_type_of_place_has_an_opener_and_says_what_it_needs(tmp_path):
     )
     needed = {"s3": {"bucket_name": "b"}, "folder": {"folder": str(tmp_path)}}
     needed["github"] = {"repository": "team/docs"}
+    needed["web_scrape"] = {"starting_url": "https://docs.example.org/"}
     for tag, kind in place_classes().items():
         place = kind(**needed.get(tag, {}))
         assert place.type == tag
         store = open_store(Source(id="i", name="n", place=place, collection_name="c"), surroundings)
-        assert store.ordered
+        assert store.ordered is place.ordered
 
 
 def test_only_places_write_the_address_of_a_bucket():

@@ -10,6 +10,7 @@ from s3sync_dagster.defs import component
 from s3sync_dagster.model.place import Place
 from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster.places.git import GitPlace
+from s3sync_dagster.places.web import WebPlace
 
 
 def test_sources_of_several_types_are_built_side_by_side(monkeypatch):
@@ -26,19 +27,23 @@ def test_sources_of_several_types_are_built_side_by_side(monkeypatch):
                 token_env="T",
                 collection_name="code",
             ),
+            s3sync_dagster.WebSource(
+                name="guide", starting_url="https://docs.example.org/", collection_name="guide"
+            ),
             s3sync_dagster.FolderSource(name="wrong", folder="relative", collection_name="wrong"),
         ]
     )
     graph = defs.resolve_asset_graph()
     assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {
-        "s3/handbook", "s3/code",
+        "s3/handbook", "s3/code", "s3/guide",
     }  # fmt: skip
     assert {sensor.name for sensor in defs.sensors or []} >= {
-        "handbook_auto_sync", "code_auto_sync", "dispatch",
+        "handbook_auto_sync", "code_auto_sync", "guide_auto_sync", "dispatch",
     }  # fmt: skip
     metadata = {spec.key.path[-1]: spec.metadata for spec in defs.resolve_all_asset_specs()}
     assert metadata["handbook"]["bucket"] == "/srv/handbook/"
     assert metadata["code"]["bucket"] == "github.com/team/code@main"
+    assert metadata["guide"]["bucket"] == "https://docs.example.org/"
     (problem,) = (defs.metadata or {})["s3sync/left_out"].value
     assert "'wrong' is left out" in problem
     assert "folder" in problem
@@ -49,12 +54,14 @@ def test_sources_of_several_types_are_built_side_by_side(monkeypatch):
     [
         (s3sync_dagster.FolderSyncComponent, FolderPlace(folder="/CHANGE/ME")),
         (s3sync_dagster.GitSyncComponent, GitPlace(repository="OWNER/REPO")),
+        (s3sync_dagster.WebSyncComponent, WebPlace(starting_url="https://docs.example.org/")),
     ],
 )
 def test_what_is_scaffolded_in_yaml_is_a_source_of_the_place(kind, place: Place, tmp_path):
     scaffolder = {
         s3sync_dagster.FolderSyncComponent: component.FolderSyncScaffolder,
         s3sync_dagster.GitSyncComponent: component.GitSyncScaffolder,
+        s3sync_dagster.WebSyncComponent: component.WebSyncScaffolder,
     }[kind]()
     scaffolder.scaffold(
         ScaffoldRequest(

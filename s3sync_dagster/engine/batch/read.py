@@ -210,9 +210,9 @@ def _read_object(parts: BatchParts, decision: Decision) -> Deed:
         try:
             document = parts.extractor(
                 body.content,
-                name=facts.key,
+                name=body.name or facts.key,
                 content_type=body.content_type,
-                config=source.extraction,
+                config=source.place.extraction(source.extraction),
                 pool=parts.pool,
             )
         except S3SyncError as error:

@@ -1,0 +1,349 @@
+"""A crawl: from the first page along links and sitemaps, until every page was asked for.
+
+What it says of a page follows one rule: records go when the site itself said twice, in two crawls,
+that the page is not there. What hides a page (an error, silence, a refusal, robots.txt) says
+nothing of it: the page is listed as it was read last.
+"""
+
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from s3sync_dagster.model.errors import (
+    AccessDenied,
+    FixConfiguration,
+    S3SyncError,
+    Throttled,
+    Unavailable,
+)
+from s3sync_dagster.places.web_address import host_of, origin_of, page_address, path_of
+from s3sync_dagster.places.web_fetch import WebAnswer, unpack_whole
+from s3sync_dagster.places.web_memory import Page, SiteMemory, Task
+from s3sync_dagster.places.web_page import page_of
+from s3sync_dagster.places.web_text import roughly_decoded, sitemap_entries
+from s3sync_dagster.places.web_visitor import MOVED, SiteVisitor
+
+if TYPE_CHECKING:
+    from s3sync_dagster.places.web import WebPlace
+
+MISSES = 2
+"""Crawls in a row that have to miss a page before it counts as gone."""
+MAX_HOPS = 10
+"""Redirects from one page to the next."""
+MAX_TRIES = 3
+"""Of a page whose site asks for a pause, or fails, in one crawl."""
+MAX_FAILURES = 10
+"""Answers in a row that did not come: the site is down, and the rest is not tried."""
+MAX_VARIANTS = 200
+"""Addresses of one path that differ by what stands behind the ``?``."""
+MAX_SITEMAPS = 50
+SITEMAP_BYTES = 20 * 1024**2
+RECHECK_SECONDS = 86_400.0
+"""After so long a page is asked for whatever its sitemap says."""
+PAUSE_SECONDS = 5.0
+"""After a 429 or 503 that names no time."""
+_MISSING = frozenset({404, 410})
+_REFUSED = frozenset({401, 403, 407, 451})
+_LEFT_ALONE = re.compile(
+    r"(?:image|audio|video|font)/|text/(?:css|javascript)|application/(?:javascript|ecmascript|"
+    r"x-javascript|wasm|zip|gzip|x-(?:gzip|tar|bzip2?|7z-compressed|rar-compressed|xz)|java-archive|"
+    r"(?:rss|atom)\+xml|vnd\.android\.package-archive|octet-stream\+archive)"
+)
+"""Media types that hold no text of a page."""
+
+
+class Crawl:
+    """Looks at a site task by task.
+
+    Args:
+        place: where it begins and what it takes.
+        memory: of this source.
+        visitor: asks.
+    """
+
+    def __init__(self, place: "WebPlace", memory: SiteMemory, visitor: SiteVisitor) -> None:
+        self._place, self._memory, self._visitor = place, memory, visitor
+        self._room: int | None = None
+        """For so many more pages; those that turn out to be none give theirs back in the next
+        call."""
+
+    def begin(self) -> int:
+        """Begin a crawl and return its number.
+
+        Raises:
+            Unavailable: the site, or its robots.txt, does not answer: nothing is known of it.
+            FixConfiguration: ``robots_disallowed`` for the first page.
+        """
+        place, memory = self._place, self._memory
+        self._visitor.begin()
+        with memory.step():
+            number = int(memory.note("crawl") or 0) + 1
+            memory.begin(number)
+            hosts = self._visitor.hosts()
+            known = [
+                (key, depth)
+                for key, depth in memory.known_pages()
+                if host_of(key) in hosts
+                and place.takes(key)
+                and (place.max_depth is None or depth <= place.max_depth)
+            ][: place.most_pages]
+            for key, _ in known:
+                if "?" in key:
+                    memory.count_variant(origin_of(key) + path_of(key))
+            if place.most_pages:
+                memory.add(place.start, kind="page", depth=0)
+            memory.add_known(known)
+        self._visitor.require_first(place.start)
+        if place.sitemaps and place.max_depth != 0:
+            robots = self._visitor.robots_of(origin_of(place.start))
+            named = robots.sitemaps if robots else ()
+            with memory.step():
+                for text in named or ("/sitemap.xml",):
+                    self._add_sitemap(page_address(text, place.start))
+        return number
+
+    def step(self) -> bool:
+        """Look at one page or sitemap; returns False where nothing is left to look at.
+
+        Raises:
+            S3SyncError: the site does not answer: what was not looked at is not gone.
+        """
+        task = self._memory.next_task()
+        if task is None:
+            self._finish()
+            return False
+        if task.kind == "sitemap":
+            self._look_at_sitemap(task)
+        else:
+            self._look_at_page(task)
+        return True
+
+    def _look_at_sitemap(self, task: Task) -> None:
+        try:
+            answer = self._visitor.followed(task.key, most_bytes=SITEMAP_BYTES)
+        except S3SyncError:
+            answer = WebAnswer(status=0)  # pages are found by links as well, and known ones known
+        body = answer.body
+        if body.startswith(b"\x1f\x8b"):
+            try:
+                body = unpack_whole(body, SITEMAP_BYTES)
+            except S3SyncError:
+                body = b""
+        with self._memory.step() as memory:
+            for entry in sitemap_entries(roughly_decoded(body, answer.charset)):
+                address = page_address(entry.address, task.key)
+                if entry.nested:
+                    self._add_sitemap(address)
+                elif address is not None:
+                    self._add_pages([address], depth=1, changed=entry.changed)
+            memory.end_task(task, "nothing")
+
+    def _look_at_page(self, task: Task) -> None:
+        memory, known = self._memory, self._memory.page(task.key)
+        first = task.key == self._place.start or (task.depth == 0 and task.hops > 0)
+        if not self._visitor.allows(task.key):
+            if first:
+                self._visitor.require_first(task.key)
+            return memory.end_task(task, "kept" if known else "nothing")
+        if known is not None and self._dated(task, known):
+            with memory.step():
+                memory.end_task(task, "listed")
+                self._add_pages(known.links, depth=task.depth + 1)
+            return None
+        try:
+            answer = self._visitor.ask(task.key, known)
+        except Unavailable as error:
+            return self._failed(task, known, error, first=first)
+        if answer.status in (429, 503):
+            self._visitor.pause(task.key, answer.pause_seconds or PAUSE_SECONDS)
+            error = Throttled(f"The site answers {task.key!r} with {answer.status}.")
+            return self._failed(task, known, error, first=first)
+        if answer.status >= 500 or answer.status < 200 or (answer.status == 304 and not known):
+            why = f"The site answers {task.key!r} with the status {answer.status}."
+            error = Unavailable(why, reason="site_error")
+            return self._failed(task, known, error, first=first)
+        with memory.step():
+            memory.take_note("failures", "0")
+            if answer.status == 304 and known is not None:
+                self._unchanged(task, known)
+            elif answer.status == 200:
+                self._read(task, known, answer)
+            elif answer.status in MOVED and "location" in answer.headers:
+                self._moved(task, known, answer, first=first)
+            elif answer.status in _MISSING:
+                if first:
+                    raise _first_page_missing(task.key, answer.status)
+                self._missed(task, known)
+            elif first:
+                raise AccessDenied(
+                    f"The site answers its first page {task.key!r} with the status "
+                    f"{answer.status}. All records stay.",
+                    reason="site_access_denied",
+                )
+            else:
+                memory.end_task(task, "kept" if known else "nothing")
+        return None
+
+    # --- what answers mean --------------------------------------------------------------------
+
+    def _unchanged(self, task: Task, known: Page) -> None:
+        now = replace(known, asked_at=time.time(), misses=0, changed=task.changed)
+        self._memory.keep(task.key, now, depth=task.depth)
+        self._end_page(task, known)
+
+    def _read(self, task: Task, known: Page | None, answer: WebAnswer) -> None:
+        if _LEFT_ALONE.match(answer.media_type):
+            return self._missed(task, known)
+        page = page_of(
+            task.key,
+            answer,
+            hosts=self._visitor.hosts(),
+            most_bytes=self._visitor.most_bytes,
+            changed=task.changed,
+        )
+        dated = known is not None and known.changed is not None and known.changed == task.changed
+        if dated and known is not None and known.etag != page.etag:
+            self._memory.take_note("dates", "wrong")  # from now on every page is asked for
+        self._memory.keep(task.key, page, depth=task.depth)
+        if (known is None or known.etag != page.etag) and not answer.too_large:
+            self._memory.put_body(task.key, page.etag, answer.body)
+        return self._end_page(task, page)
+
+    def _end_page(self, task: Task, page: Page) -> None:
+        self._memory.end_task(task, "joined" if page.canonical else "listed", target=page.canonical)
+        if page.canonical is not None:
+            self._add_pages([page.canonical], depth=task.depth)
+        self._add_pages(page.links, depth=task.depth + 1)
+
+    def _moved(self, task: Task, known: Page | None, answer: WebAnswer, *, first: bool) -> None:
+        target = page_address(answer.headers["location"], task.key)
+        if target is not None and first and host_of(target) not in self._visitor.hosts():
+            self._visitor.adopt(host_of(target))
+        if target == task.key or (target and self._memory.outcome_of(target) == "nothing"):
+            target = None
+        if target is not None and task.hops < MAX_HOPS:
+            self._add_pages([target], depth=task.depth, hops=task.hops + 1)
+        elif first:
+            raise FixConfiguration(
+                f"The first page of the site, {self._place.start!r}, leads to nothing but other "
+                "addresses. All records stay.",
+                reason="start_page_missing",
+            )
+        self._missed(task, known)
+
+    def _missed(self, task: Task, known: Page | None) -> None:
+        """Count one crawl that did not find a page; the second in a row takes it away."""
+        if known is None:
+            return self._memory.end_task(task, "nothing")
+        if known.misses + 1 < MISSES:
+            missed = replace(known, misses=known.misses + 1)
+            self._memory.keep(task.key, missed, depth=task.depth)
+            return self._memory.end_task(task, "kept")
+        self._memory.forget(task.key)
+        return self._memory.end_task(task, "nothing")
+
+    def _failed(self, task: Task, known: Page | None, error: Unavailable, *, first: bool) -> None:
+        """Go on without a page that was not answered, unless the whole site does not answer."""
+        with self._memory.step() as memory:
+            failures = int(memory.note("failures") or 0) + 1
+            memory.take_note("failures", str(failures))
+            if task.tries + 1 < MAX_TRIES:
+                memory.try_again(task)
+            elif not first:
+                memory.end_task(task, "kept" if known else "unread")
+        if failures >= MAX_FAILURES or (first and task.tries + 1 >= MAX_TRIES):
+            raise error
+
+    def _finish(self) -> None:
+        """Join pages with the one as which they want to be known, where the site has that."""
+        with self._memory.step() as memory:
+            ends = [
+                (task, task.target is not None and memory.outcome_of(task.target) == "listed")
+                for task in memory.joined()
+            ]
+            for task, stands in ends:  # two that name each other both stay
+                memory.end_task(task, "nothing" if stands else "listed")
+            memory.forget_unvisited()
+
+    # --- what is looked at --------------------------------------------------------------------
+
+    def _add_pages(
+        self,
+        addresses: Iterable[str],
+        *,
+        depth: int,
+        hops: int = 0,
+        changed: str | None = None,
+    ) -> None:
+        """Let the crawl look at pages, as many as there is room for.
+
+        What is known has its room already, so that a new page never takes the place of one that is
+        indexed.
+        """
+        place, memory = self._place, self._memory
+        if place.max_depth is not None and depth > place.max_depth:
+            return
+        if self._room is None:
+            listed = memory.count_tasks("page", that_count=True)
+            looked_at = memory.count_tasks("page")
+            self._room = min(place.most_pages - listed, 3 * place.most_pages + 100 - looked_at)
+        hosts = self._visitor.hosts()
+        wanted = [one for one in addresses if host_of(one) in hosts and place.takes(one)]
+        there = memory.depths(wanted)
+        for address in wanted:
+            if address in there:
+                if changed is not None or there[address] > depth:
+                    memory.update_task(address, depth=depth, changed=changed)
+            elif (self._room > 0 or hops) and not self._is_one_variant_more(address):
+                memory.add(address, kind="page", depth=depth, hops=hops, changed=changed)
+                self._room -= 1
+
+    def _is_one_variant_more(self, address: str) -> bool:
+        """Return whether a path has had its share of addresses by what stands behind the ``?``."""
+        if "?" not in address:
+            return False
+        path = origin_of(address) + path_of(address)
+        return self._memory.count_variant(path) > MAX_VARIANTS
+
+    def _add_sitemap(self, address: str | None) -> None:
+        if address is not None and self._memory.count_tasks("sitemap") < MAX_SITEMAPS:
+            self._memory.add(address, kind="sitemap", depth=0)
+
+    def _dated(self, task: Task, known: Page) -> bool:
+        """Return whether the sitemap says that a page is the one that is known.
+
+        A date is believed until it was once wrong, for a day, and only where it was long past when
+        the page was read: a second change at the same date would not be told.
+        """
+        return (
+            task.changed is not None
+            and known.changed == task.changed
+            and not known.misses
+            and not known.canonical
+            and self._memory.note("dates") is None
+            and time.time() - known.asked_at < RECHECK_SECONDS
+            and _is_past(task.changed, known.asked_at)
+        )
+
+
+def _first_page_missing(address: str, status: int) -> FixConfiguration:
+    return FixConfiguration(
+        f"The site answers its first page {address!r} with the status {status}: was it moved? All "
+        "records stay.",
+        reason="start_page_missing",
+    )
+
+
+def _is_past(changed: str, asked_at: float) -> bool:
+    """Return whether a date of a sitemap was over when a page was asked for."""
+    try:
+        at = datetime.fromisoformat(changed)
+    except ValueError:
+        return False
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    # A date without a time is a whole day, somewhere on earth.
+    over = at + (timedelta(hours=38) if len(changed) <= 10 else timedelta(minutes=2))
+    return over.timestamp() <= asked_at

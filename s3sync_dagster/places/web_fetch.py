@@ -1,0 +1,269 @@
+"""One request for one page: bounded in time and bytes, and only to where this source may go."""
+
+import threading
+import time
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from s3sync_dagster.model.errors import InvalidSetting, S3SyncError, Unavailable
+from s3sync_dagster.places.web_robots import AGENT
+from s3sync_dagster.ports.aws_guard import TRUSTED_TENANTS, AddressGuard
+
+CONNECT_SECONDS, READ_SECONDS = 10.0, 20.0
+PAGE_SECONDS = 40.0
+"""For a whole answer: who sends a byte now and then holds nothing up."""
+_KEPT_HEADERS = frozenset(
+    ("content-type", "content-length", "content-encoding", "etag", "last-modified", "location",
+     "retry-after")
+)  # fmt: skip
+_MAX_HEADER_CHARACTERS = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebAnswer:
+    """What a server answered to one request."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Those that count, names in lower case."""
+    body: bytes = field(default=b"", repr=False)
+    """Decompressed."""
+    too_large: bool = False
+    """The body has more bytes than were wanted; what is there is its begin."""
+
+    @property
+    def media_type(self) -> str:
+        """Return the type without parameters, in lower case."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def charset(self) -> str | None:
+        """Return the charset that the answer names."""
+        _, _, rest = self.headers.get("content-type", "").partition(";")
+        for one in rest.split(";"):
+            name, _, value = one.strip().partition("=")
+            if name.lower() == "charset":
+                return value.strip("\"' ")
+        return None
+
+    @property
+    def pause_seconds(self) -> float:
+        """Return the pause that the server asked for; 0 when it asked for none in seconds."""
+        text = self.headers.get("retry-after", "").strip()
+        return float(text) if text.isdecimal() and len(text) < 7 else 0.0
+
+
+class WebFetcher:
+    """Asks servers for pages; no cookies, no credentials, no redirects of its own accord.
+
+    Args:
+        guard: ends connections to addresses that are not of the internet; None: anywhere.
+    """
+
+    def __init__(self, guard: AddressGuard | None) -> None:
+        self._guard = guard
+        self._pool: Any = None
+        self._lock = threading.Lock()
+        self._until = threading.local()
+        self.requests: Counter[int] = Counter()
+        """Answers so far by status; 0 for those that did not come."""
+
+    def fetch(
+        self,
+        address: str,
+        *,
+        most_bytes: int,
+        etag: str | None = None,
+        modified: str | None = None,
+    ) -> WebAnswer:
+        """Return what the server answers to a GET.
+
+        Args:
+            address: of the page.
+            most_bytes: of the decompressed body that are read.
+            etag: what is known of the page: a server that has the same answers 304.
+            modified: the same, by its time.
+
+        Raises:
+            Unavailable: ``site_unreachable``, ``site_timeout``, ``site_bad_answer``.
+            InvalidSetting: ``private_address``.
+        """
+        headers = {
+            "Host": urlsplit(address).netloc,
+            "User-Agent": f"{AGENT} (https://pypi.org/project/s3sync-dagster)",
+            "Accept": "text/html,application/xhtml+xml,*/*;q=0.8",
+            "Accept-Encoding": "gzip",
+        }
+        if etag:
+            headers["If-None-Match"] = etag
+        if modified:
+            headers["If-Modified-Since"] = modified
+        pool = self._open()
+        import httpcore  # noqa: PLC0415  (loaded by now)
+
+        try:
+            answer = self._ask(pool, address, headers, most_bytes)
+        except S3SyncError:
+            self.requests[0] += 1
+            raise
+        except (
+            httpcore.NetworkError,
+            httpcore.TimeoutException,
+            httpcore.ProtocolError,
+            OSError,
+            UnicodeError,
+        ) as error:
+            self.requests[0] += 1
+            raise _refusal(error, urlsplit(address).netloc) from None
+        self.requests[answer.status] += 1
+        return answer
+
+    def close(self) -> None:
+        """Close connections; the next call opens new ones."""
+        with self._lock:
+            if self._pool is not None:
+                self._pool.close()
+                self._pool = None
+
+    def _ask(
+        self, pool: Any, address: str, headers: Mapping[str, str], most_bytes: int
+    ) -> WebAnswer:
+        timeouts = {"connect": CONNECT_SECONDS, "read": READ_SECONDS, "pool": PAGE_SECONDS}
+        self._until.ends = time.monotonic() + PAGE_SECONDS
+        with pool.stream(
+            "GET", address, headers=list(headers.items()), extensions={"timeout": timeouts}
+        ) as response:
+            found = _headers(response.headers)
+            body, too_large = b"", False
+            if response.status == 200:
+                encoding = found.get("content-encoding", "identity").strip().lower()
+                body, too_large = _read(response.iter_stream(), encoding, most_bytes)
+            return WebAnswer(status=response.status, headers=found, body=body, too_large=too_large)
+
+    def _open(self) -> Any:
+        import httpcore  # noqa: PLC0415  (only crawls pay for it)
+
+        with self._lock:
+            if self._pool is None:
+                import httpx  # noqa: PLC0415  (as above)
+
+                self._pool = httpcore.ConnectionPool(
+                    ssl_context=httpx.create_ssl_context(),
+                    max_connections=16,
+                    max_keepalive_connections=4,
+                    keepalive_expiry=15,
+                    network_backend=_backend(self._guard, self._until),
+                )
+            return self._pool
+
+
+def _backend(guard: AddressGuard | None, until: Any) -> Any:
+    """Return what connects: to addresses that are allowed alone, and for so long as is left.
+
+    Args:
+        guard: of addresses.
+        until: of this thread: when its request has to be answered.
+    """
+    import httpcore  # noqa: PLC0415  (only crawls pay for it)
+
+    class Timed(httpcore.NetworkStream):
+        """Ends a request at its time, also where a server sends a byte now and then."""
+
+        def __init__(self, stream: Any) -> None:
+            self._stream = stream
+
+        def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+            left = until.ends - time.monotonic()
+            if left <= 0:
+                raise httpcore.ReadTimeout
+            return self._stream.read(max_bytes, min(left, timeout or left))
+
+        def write(self, buffer: bytes, timeout: float | None = None) -> None:
+            self._stream.write(buffer, timeout)
+
+        def close(self) -> None:
+            self._stream.close()
+
+        def start_tls(self, *args: Any, **more: Any) -> Any:
+            return Timed(self._stream.start_tls(*args, **more))
+
+        def get_extra_info(self, info: str) -> Any:
+            return self._stream.get_extra_info(info)
+
+    class Guarded(httpcore.SyncBackend):
+        """Looks at the address of each connection before a byte is sent, however it was found."""
+
+        def connect_tcp(self, host: str, port: int, *args: Any, **more: Any) -> Any:
+            stream = super().connect_tcp(host, port, *args, **more)
+            peer = stream.get_extra_info("server_addr")
+            if guard is not None and not (peer and guard.allows(str(peer[0]))):
+                stream.close()
+                raise InvalidSetting(
+                    f"{host!r} leads to an address that is not of the internet: only tenants in "
+                    f"{TRUSTED_TENANTS} may go there.",
+                    reason="private_address",
+                )
+            return Timed(stream)
+
+    return Guarded()
+
+
+def _headers(given: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in given:
+        word = name.decode("ascii", "replace").lower()
+        if word in _KEPT_HEADERS and len(value) <= _MAX_HEADER_CHARACTERS:
+            # Addresses in headers are UTF-8 in practice, whatever the standard says.
+            found.setdefault(word, value.decode("utf-8", "replace").strip())
+    return found
+
+
+def _read(pieces: Iterator[bytes], encoding: str, most_bytes: int) -> tuple[bytes, bool]:
+    """Return a body up to a bound, and whether there is more; what is packed is unpacked."""
+    if encoding not in ("identity", "", "gzip", "x-gzip"):
+        raise Unavailable(
+            "A page was sent in an encoding that was not asked for.", reason="site_bad_answer"
+        )
+    unpack = zlib.decompressobj(31) if "gzip" in encoding else None
+    body = bytearray()
+    for piece in pieces:
+        if unpack is None:
+            body += piece
+        else:
+            body += _unpacked(unpack, piece, most_bytes + 1 - len(body))
+        if len(body) > most_bytes:
+            return bytes(body[:most_bytes]), True
+    if unpack is not None and body and not unpack.eof:
+        raise Unavailable("A packed page is cut off.", reason="site_bad_answer")
+    return bytes(body), False
+
+
+def _unpacked(unpack: Any, piece: bytes, room: int) -> bytes:
+    try:
+        return unpack.decompress(piece, max(room, 1))
+    except zlib.error:
+        raise Unavailable("A packed page is damaged.", reason="site_bad_answer") from None
+
+
+def unpack_whole(body: bytes, most_bytes: int) -> bytes:
+    """Return the begin of a gzip file, as sitemaps are stored."""
+    return _read(iter((body,)), "gzip", most_bytes)[0]
+
+
+def _refusal(error: Exception, host: str) -> S3SyncError:
+    """Return what a failure of the network means; its own text is not repeated."""
+    import httpcore  # noqa: PLC0415  (loaded by now)
+
+    if isinstance(error, httpcore.TimeoutException):
+        return Unavailable(f"The site {host!r} did not answer in time.", reason="site_timeout")
+    if isinstance(error, httpcore.NetworkError):
+        return Unavailable(
+            f"The site {host!r} cannot be reached: its name is not known here, or nothing "
+            "listens there.",
+            reason="site_unreachable",
+        )
+    return Unavailable(f"The site {host!r} answered no HTTP.", reason="site_bad_answer")

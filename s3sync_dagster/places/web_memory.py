@@ -1,0 +1,320 @@
+"""What crawls remember of a site, on the disk: pages, where they lead, what is still to do.
+
+Every step is one transaction, so whoever opens the file again, after a tick or the death of its
+process, goes on where the crawl stood.
+"""
+
+import json
+import sqlite3
+import threading
+import zlib
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+from s3sync_dagster.model.errors import FixConfiguration
+
+CACHE_KIB = 8 * 1024
+LISTED = ("listed", "kept", "unread")
+"""Ends of a page that the site has: it was answered; it is known, and nothing says that it is gone;
+it is there, and could not be read."""
+_MOST_VALUES = 500
+"""Of one statement."""
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS pages (key TEXT PRIMARY KEY, depth INTEGER, page TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS bodies (key TEXT PRIMARY KEY, etag TEXT, body BLOB, size INTEGER);
+CREATE TABLE IF NOT EXISTS tasks (
+    number INTEGER PRIMARY KEY, key TEXT UNIQUE, kind TEXT, depth INTEGER, known INTEGER,
+    hops INTEGER, tries INTEGER DEFAULT 0, changed TEXT, outcome TEXT, target TEXT
+);
+CREATE INDEX IF NOT EXISTS open_tasks ON tasks (kind DESC, depth, known DESC, tries, number)
+    WHERE outcome IS NULL;
+CREATE TABLE IF NOT EXISTS variants (path TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What is known of a page since it was read or asked for last."""
+
+    etag: str
+    """Of its bytes, or of what stands for them."""
+    size: int
+    media_type: str = ""
+    charset: str | None = None
+    server_etag: str | None = None
+    server_modified: str | None = None
+    links: tuple[str, ...] = ()
+    """Addresses in the site."""
+    canonical: str | None = None
+    """Another page of the site, as which it wants to be known."""
+    changed: str | None = None
+    """The sitemap's date of the page as it was read."""
+    asked_at: float = 0.0
+    """When the site last said that this is the page, in seconds since 1970."""
+    misses: int = 0
+    """Crawls in a row in which the site said that it is not there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A page or a sitemap that a crawl has to look at."""
+
+    number: int
+    key: str
+    kind: str
+    """``sitemap`` or ``page``."""
+    depth: int
+    known: bool
+    hops: int
+    """Redirects that led there."""
+    tries: int
+    changed: str | None
+    """The sitemap's date of its last change."""
+    outcome: str | None = None
+    target: str | None = None
+    """The page that stands for it."""
+
+
+class SiteMemory:
+    """The file of one source.
+
+    Args:
+        file: of this source alone.
+        most_bytes: of page bodies that wait in it to be read.
+
+    Raises:
+        FixConfiguration: ``crawl_unusable``, here and in every method.
+    """
+
+    def __init__(self, file: Path, *, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._lock = threading.RLock()
+        with _refusals():
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._database = sqlite3.connect(
+                file, timeout=30, isolation_level=None, check_same_thread=False
+            )
+            self._database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database.executescript(_SCHEMA)
+
+    @contextmanager
+    def step(self) -> Generator[Self]:
+        """Make all that is changed inside one transaction."""
+        with self._lock, _refusals():
+            if self._database.in_transaction:
+                yield self
+                return
+            with self._database:
+                self._database.execute("BEGIN IMMEDIATE")
+                yield self
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._database.close()
+
+    # --- pages --------------------------------------------------------------------------------
+
+    def page(self, key: str) -> Page | None:
+        """Return what is known of a page."""
+        row = self._one("SELECT page FROM pages WHERE key = ?", key)
+        if row is None:
+            return None
+        given = json.loads(row[0])
+        known = {one.name for one in fields(Page)}
+        values = {name: value for name, value in given.items() if name in known}
+        return Page(**{**values, "links": tuple(values.get("links", ()))})
+
+    def keep(self, key: str, page: Page, *, depth: int) -> None:
+        """Remember a page, and how many links led to it."""
+        text = json.dumps(asdict(page))
+        self._run("REPLACE INTO pages VALUES (?, ?, ?)", key, depth, text)
+
+    def renew(self, key: str, page: Page) -> None:
+        """Remember a page that was asked for outside of a crawl."""
+        row = self._one("SELECT depth FROM pages WHERE key = ?", key)
+        self.keep(key, page, depth=row[0] if row else 0)
+
+    def forget(self, key: str) -> None:
+        """Forget a page and its body."""
+        self._run("DELETE FROM pages WHERE key = ?", key)
+        self._run("DELETE FROM bodies WHERE key = ?", key)
+
+    def put_body(self, key: str, etag: str, body: bytes) -> None:
+        """Keep a page's bytes until they are read, as long as there is room for them."""
+        packed = zlib.compress(body, 3)
+        self._run("DELETE FROM bodies WHERE key = ?", key)
+        row = self._one("SELECT coalesce(sum(size), 0) FROM bodies")
+        if row is not None and row[0] + len(packed) <= self._most_bytes:
+            self._run("INSERT INTO bodies VALUES (?, ?, ?, ?)", key, etag, packed, len(packed))
+
+    def take_body(self, key: str, etag: str) -> bytes | None:
+        """Return the bytes that wait for a page, and keep them no longer."""
+        with self.step():
+            row = self._one("SELECT body FROM bodies WHERE key = ? AND etag = ?", key, etag)
+            self._run("DELETE FROM bodies WHERE key = ?", key)
+        return None if row is None else zlib.decompress(row[0])
+
+    # --- a crawl ------------------------------------------------------------------------------
+
+    def note(self, name: str) -> str | None:
+        """Return something that a crawl has noted."""
+        row = self._one("SELECT value FROM notes WHERE name = ?", name)
+        return None if row is None else row[0]
+
+    def take_note(self, name: str, value: str) -> None:
+        """Note something."""
+        self._run("REPLACE INTO notes VALUES (?, ?)", name, value)
+
+    def begin(self, number: int) -> None:
+        """Begin a crawl: what the last one left to do is forgotten, what it learnt is not."""
+        self._run("DELETE FROM tasks")
+        self._run("DELETE FROM variants")
+        self._run("DELETE FROM notes WHERE name LIKE 'robots %' OR name = 'failures'")
+        self.take_note("crawl", str(number))
+
+    def add_known(self, keys: Iterable[tuple[str, int]]) -> None:
+        """Let the crawl look at pages that it knows, in this order."""
+        with self._lock, _refusals():
+            self._database.executemany(
+                "INSERT OR IGNORE INTO tasks (key, kind, depth, known, hops) "
+                "VALUES (?, 'page', ?, 1, 0)",
+                keys,
+            )
+
+    def known_pages(self) -> list[tuple[str, int]]:
+        """Return the pages that are known and their depths, the nearest first."""
+        return self._all("SELECT key, depth FROM pages ORDER BY depth, key")
+
+    def add(
+        self, key: str, *, kind: str, depth: int, hops: int = 0, changed: str | None = None
+    ) -> bool:
+        """Let the crawl look at something; returns whether it was not to be looked at before."""
+        with self._lock, _refusals():
+            made = self._database.execute(
+                "INSERT OR IGNORE INTO tasks (key, kind, depth, known, hops, changed) "
+                "VALUES (?, ?, ?, 0, ?, ?)",
+                (key, kind, depth, hops, changed),
+            ).rowcount
+        if not made:
+            self.update_task(key, depth=depth, changed=changed)
+        return bool(made)
+
+    def update_task(self, key: str, *, depth: int, changed: str | None) -> None:
+        """Tell what is still to be looked at that it is nearer, or when it changed last."""
+        self._run(
+            "UPDATE tasks SET depth = min(depth, ?), changed = coalesce(?, changed) "
+            "WHERE key = ? AND outcome IS NULL",
+            depth, changed, key,
+        )  # fmt: skip
+
+    def depths(self, keys: Sequence[str]) -> dict[str, int]:
+        """Return the depths of those that the crawl has looked at, or will."""
+        found: dict[str, int] = {}
+        for at in range(0, len(keys), _MOST_VALUES):
+            some = keys[at : at + _MOST_VALUES]
+            marks = ", ".join("?" * len(some))
+            found |= dict(self._all(f"SELECT key, depth FROM tasks WHERE key IN ({marks})", *some))
+        return found
+
+    def next_task(self) -> Task | None:
+        """Return what is looked at next: sitemaps, then pages by their distance; None: all is."""
+        with self._lock, _refusals():
+            row = self._database.execute(
+                "SELECT * FROM tasks WHERE outcome IS NULL "
+                "ORDER BY kind DESC, depth, known DESC, tries, number LIMIT 1"
+            ).fetchone()
+        return None if row is None else _task(row)
+
+    def end_task(self, task: Task, outcome: str, *, target: str | None = None) -> None:
+        """Say how something ended."""
+        self._run(
+            "UPDATE tasks SET outcome = ?, target = ? WHERE number = ?",
+            outcome, target, task.number,
+        )  # fmt: skip
+
+    def try_again(self, task: Task) -> None:
+        """Look at something once more, after what stands beside it."""
+        self._run("UPDATE tasks SET tries = tries + 1 WHERE number = ?", task.number)
+
+    def count_tasks(self, kind: str, *, that_count: bool = False) -> int:
+        """Return how many tasks of a kind there are, or those that are listed or still open."""
+        where = f" AND (outcome IS NULL OR outcome IN {LISTED})" if that_count else ""
+        row = self._one(f"SELECT count(*) FROM tasks WHERE kind = ?{where}", kind)
+        return row[0] if row else 0
+
+    def count_variant(self, path: str) -> int:
+        """Count one more address of a path; returns how many there are."""
+        self._run(
+            "INSERT INTO variants VALUES (?, 1) ON CONFLICT (path) "
+            "DO UPDATE SET number = number + 1",
+            path,
+        )
+        row = self._one("SELECT number FROM variants WHERE path = ?", path)
+        return row[0] if row else 0
+
+    def outcome_of(self, key: str) -> str | None:
+        """Return how something ended in this crawl."""
+        row = self._one("SELECT outcome FROM tasks WHERE key = ?", key)
+        return row[0] if row else None
+
+    def joined(self) -> list[Task]:
+        """Return the pages that want to be known as another one."""
+        rows = self._all("SELECT * FROM tasks WHERE outcome = 'joined' ORDER BY key")
+        return [_task(row) for row in rows]
+
+    def listed(self, *, after: str, limit: int) -> list[Task]:
+        """Return the pages that the site has, in the order of their addresses."""
+        rows = self._all(
+            f"SELECT * FROM tasks WHERE kind = 'page' AND outcome IN {LISTED} AND key > ? "
+            "ORDER BY key LIMIT ?",
+            after, limit,
+        )  # fmt: skip
+        return [_task(row) for row in rows]
+
+    def forget_unvisited(self) -> None:
+        """Forget the pages that a whole crawl did not look at: the source takes them no longer."""
+        for table in ("bodies", "pages"):
+            self._run(
+                f"DELETE FROM {table} WHERE key NOT IN (SELECT key FROM tasks WHERE kind = 'page')"
+            )
+
+    # --- rows ---------------------------------------------------------------------------------
+
+    def _run(self, statement: str, *values: Any) -> None:
+        with self._lock, _refusals():
+            self._database.execute(statement, values)
+
+    def _one(self, statement: str, *values: Any) -> tuple[Any, ...] | None:
+        with self._lock, _refusals():
+            return self._database.execute(statement, values).fetchone()
+
+    def _all(self, statement: str, *values: Any) -> list[Any]:
+        with self._lock, _refusals():
+            return self._database.execute(statement, values).fetchall()
+
+
+def _task(row: tuple[Any, ...]) -> Task:
+    number, key, kind, depth, known, hops, tries, changed, outcome, target = row
+    return Task(
+        number=number, key=key, kind=kind, depth=depth, known=bool(known), hops=hops, tries=tries,
+        changed=changed, outcome=outcome, target=target,
+    )  # fmt: skip
+
+
+@contextmanager
+def _refusals() -> Generator[None]:
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise FixConfiguration(
+            "The folder `web` of the data folder, in which crawls are kept, cannot be used "
+            f"({type(error).__name__}): is the disk full, or the folder not yours?",
+            reason="crawl_unusable",
+        ) from None

@@ -1,0 +1,64 @@
+"""What an answer with a page's bytes says of the page."""
+
+import hashlib
+import time
+
+from s3sync_dagster.places.web_address import host_of, page_address
+from s3sync_dagster.places.web_fetch import WebAnswer
+from s3sync_dagster.places.web_memory import Page
+from s3sync_dagster.places.web_text import links_of, roughly_decoded
+
+LINK_CHARACTERS = 2 * 1024**2
+"""Of a page that are looked through for links."""
+_HTML = frozenset({"text/html", "application/xhtml+xml"})
+
+
+def page_of(
+    address: str,
+    answer: WebAnswer,
+    *,
+    hosts: frozenset[str],
+    most_bytes: int,
+    changed: str | None,
+) -> Page:
+    """Return what is remembered of a page.
+
+    Args:
+        address: of the page.
+        answer: with status 200.
+        hosts: of the site, which links are kept of.
+        most_bytes: that were read.
+        changed: the sitemap's date.
+    """
+    headers = answer.headers
+    links: tuple[str, ...] = ()
+    canonical: str | None = None
+    if answer.media_type in _HTML or not answer.media_type:
+        text = roughly_decoded(answer.body, answer.charset)[:LINK_CHARACTERS]
+        found = links_of(text)
+        base = (found.base and page_address(found.base, address)) or address
+        named = (page_address(one, base) for one in found.links)
+        inside = (one for one in named if one is not None and host_of(one) in hosts)
+        links = tuple(dict.fromkeys(inside))
+        canonical = found.canonical and page_address(found.canonical, base)
+        if canonical == address or canonical is None or host_of(canonical) not in hosts:
+            canonical = None
+    size = len(answer.body)
+    identity = answer.body
+    if answer.too_large:
+        told = headers.get("content-length", "")
+        size = max(most_bytes + 1, int(told) if told.isdecimal() else 0)
+        marks = (headers.get("etag"), headers.get("last-modified"), size)
+        identity = repr(marks).encode()
+    return Page(
+        etag=hashlib.sha256(identity).hexdigest()[:32],
+        size=size,
+        media_type=answer.media_type[:100],
+        charset=answer.charset,
+        server_etag=headers.get("etag"),
+        server_modified=headers.get("last-modified"),
+        links=links,
+        canonical=canonical,
+        changed=changed,
+        asked_at=time.time(),
+    )

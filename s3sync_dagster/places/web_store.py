@@ -1,0 +1,271 @@
+"""A site that is read like a bucket: a listing is a crawl, and what it read waits to be indexed."""
+
+import codecs
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from s3sync_dagster.engine.ports import ListPage, ObjectBody, UnorderedPage
+from s3sync_dagster.model.errors import (
+    AccessDenied,
+    FixConfiguration,
+    LimitExceeded,
+    NotFound,
+    NotPossible,
+    ObjectChanged,
+    Throttled,
+    Unavailable,
+)
+from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.places.web_address import host_of, path_of
+from s3sync_dagster.places.web_crawl import Crawl
+from s3sync_dagster.places.web_fetch import WebAnswer, WebFetcher
+from s3sync_dagster.places.web_memory import Page, SiteMemory
+from s3sync_dagster.places.web_pace import HostPace
+from s3sync_dagster.places.web_page import page_of
+from s3sync_dagster.places.web_text import decoded
+from s3sync_dagster.places.web_visitor import SiteVisitor
+from s3sync_dagster.ports.body_spool import BodySpool
+
+if TYPE_CHECKING:
+    from s3sync_dagster.places.web import WebPlace
+
+STEP_SECONDS = 5.0
+"""A crawl gives its listing's lease the chance to be renewed after so long."""
+PAGE_KEYS = 1000
+_TOKEN = re.compile(r"(\d+)([.@])(.*)", re.DOTALL)
+_TEXT = re.compile(r"text/|application/(?:xhtml\+xml|xml|json)")
+_HTML = ("text/html", "application/xhtml+xml", "")
+
+
+class SiteStore:
+    """``engine.ports.ObjectStore`` over the pages of a site.
+
+    Args:
+        place: the site.
+        open_memory: opens what is remembered of it; called when it is first needed.
+        fetcher: asks servers.
+        pace: how fast.
+        most_bytes: of a page.
+    """
+
+    ordered = False
+
+    def __init__(
+        self,
+        place: "WebPlace",
+        *,
+        open_memory: Callable[[], SiteMemory],
+        fetcher: WebFetcher,
+        pace: HostPace,
+        most_bytes: int,
+    ) -> None:
+        self._place, self._open_memory, self._pace = place, open_memory, pace
+        self._most_bytes = most_bytes
+        self.fetcher = fetcher
+        self._spool = BodySpool(None)
+        self._lock = threading.Lock()
+        self._opened: tuple[SiteMemory, SiteVisitor] | None = None
+
+    def __repr__(self) -> str:
+        return f"SiteStore({self._place.start!r})"
+
+    def look(self) -> None:
+        """Find out whether the first page may be read: its robots.txt, and the page."""
+        memory, visitor = self._open()
+        visitor.require_first(self._place.start)
+        answer = visitor.ask(self._place.start, memory.page(self._place.start))
+        if answer.status >= 400:
+            raise _refusal(self._place.start, answer, known=False)
+
+    def list_page(self, prefix: str, *, start_after: str | None, limit: int = 1000) -> ListPage:
+        """Raise ``NotPossible``: links have no order."""
+        del prefix, start_after, limit
+        raise NotPossible("A site is not listed in order.", reason="unordered_listing")
+
+    def list_unordered(self, prefix: str, *, token: str | None) -> UnorderedPage:
+        """Go on with a crawl, and return its pages when it has seen all.
+
+        Raises:
+            Unavailable: ``site_unreachable``, ``robots_unavailable``, ``crawl_lost`` and the like:
+                what was not seen is not gone.
+            FixConfiguration: ``start_page_missing``, ``robots_disallowed``.
+        """
+        memory, visitor = self._open()
+        crawl = Crawl(self._place, memory, visitor)
+        if token is None:
+            return UnorderedPage(objects=(), token=f"{crawl.begin()}.0")
+        number, kind, rest = self._place_in(token)
+        if number != memory.note("crawl"):
+            raise Unavailable(
+                "Another crawl of the site was begun, or what this one knew is lost.",
+                reason="crawl_lost",
+            )
+        if kind == ".":
+            ends = time.monotonic() + STEP_SECONDS
+            while crawl.step():
+                if time.monotonic() > ends:
+                    return UnorderedPage(objects=(), token=f"{number}.{int(rest) + 1}")
+            return UnorderedPage(objects=(), token=f"{number}@")
+        tasks = memory.listed(after=rest, limit=PAGE_KEYS)
+        refs = [
+            _ref(task.key, memory.page(task.key)) for task in tasks if task.key.startswith(prefix)
+        ]
+        last = len(tasks) < PAGE_KEYS
+        return UnorderedPage(
+            objects=tuple(refs), token=None if last else f"{number}@{tasks[-1].key}"
+        )
+
+    def head(self, key: str, *, version_id: str | None = None) -> ObjectRef:
+        """Return what the site has at an address now; a page that did not change costs a 304.
+
+        Raises:
+            NotFound: ``object_gone``, for a page that no crawl knows any more.
+            Unavailable: ``page_missing``: one answer, which a crawl has to confirm.
+        """
+        del version_id
+        memory, visitor = self._open()
+        visitor.require(key)
+        known = memory.page(key)
+        answer = visitor.ask(key, known)
+        if answer.status == 304 and known is not None:
+            return _ref(key, known)
+        return _ref(key, self._renewed(key, answer, known, keep_body=True))
+
+    def read(
+        self,
+        key: str,
+        *,
+        version_id: str | None = None,
+        if_match: str | None = None,
+        max_size_bytes: int,
+    ) -> ObjectBody:
+        """Return a page's bytes, as the crawl read them where they wait for that; text as UTF-8.
+
+        Raises:
+            NotFound: ``object_gone``.
+            LimitExceeded: ``too_large``.
+            ObjectChanged: ``if_match`` does not hold.
+        """
+        del version_id
+        memory, visitor = self._open()
+        page = memory.page(key)
+        body = None if page is None else memory.take_body(key, page.etag)
+        if page is None or body is None:
+            visitor.require(key)
+            answer = visitor.ask(key, None)
+            page, body = self._renewed(key, answer, page, keep_body=False), answer.body
+        if if_match and if_match != page.etag:
+            raise ObjectChanged(f"page {key!r} was changed before it could be read")
+        if page.size > max_size_bytes or page.size > len(body):
+            raise LimitExceeded(
+                f"page {key!r} has {page.size} bytes; at most {max_size_bytes} are read",
+                reason="too_large",
+            )
+        if _TEXT.match(page.media_type):
+            text = decoded(body, page.charset)
+            body = body if text is None else codecs.BOM_UTF8 + text.encode()
+        limit = max(max_size_bytes, len(body))
+        return ObjectBody(
+            ref=_ref(key, page),
+            content=self._spool.read(iter((body,)), key=key, limit=limit),
+            content_type=page.media_type or None,
+            name=_name(key, page),
+        )
+
+    def requests(self) -> Mapping[str, int]:
+        """Return requests so far; all of them are GETs."""
+        return {"LIST": 0, "GET": sum(self.fetcher.requests.values()), "HEAD": 0}
+
+    def close(self) -> None:
+        """Close connections and files; the next call opens new ones."""
+        with self._lock:
+            if self._opened is not None:
+                self._opened[0].close()
+                self._opened = None
+        self.fetcher.close()
+        self._pace.close()
+        self._spool.close()
+
+    def _open(self) -> tuple[SiteMemory, SiteVisitor]:
+        with self._lock:
+            if self._opened is None:
+                memory = self._open_memory()
+                visitor = SiteVisitor(
+                    self._place, memory, self.fetcher, self._pace, most_bytes=self._most_bytes
+                )
+                self._opened = (memory, visitor)
+            return self._opened
+
+    def _place_in(self, token: str) -> tuple[str, str, str]:
+        found = _TOKEN.fullmatch(token)
+        if found is None:
+            raise Unavailable("The listing cannot go on here.", reason="crawl_lost")
+        return found[1], found[2], found[3]
+
+    def _renewed(self, key: str, answer: WebAnswer, known: Page | None, *, keep_body: bool) -> Page:
+        """Remember what one answer says of a page. Raises what a refusal means."""
+        memory, visitor = self._open()
+        if answer.status != 200:
+            raise _refusal(key, answer, known=known is not None)
+        page = page_of(
+            key,
+            answer,
+            hosts=visitor.hosts(),
+            most_bytes=self._most_bytes,
+            changed=known.changed if known else None,
+        )
+        with memory.step():
+            memory.renew(key, page)
+            if keep_body and not answer.too_large:
+                memory.put_body(key, page.etag, answer.body)
+        return page
+
+
+def _refusal(key: str, answer: WebAnswer, *, known: bool) -> Exception:
+    """Return what an answer without a page means for it; records stay but for ``NotFound``."""
+    status = answer.status
+    if status in (404, 410):
+        if not known:
+            return NotFound(f"The site has no page {key!r}", reason="object_gone")
+        return Unavailable(
+            f"The site answers {key!r} with {status}: its records go when two listings find that.",
+            reason="page_missing",
+        )
+    if status in (429, 503):
+        return Throttled(f"The site {host_of(key)!r} asks for a pause.")
+    if status >= 500 or status < 300:
+        return Unavailable(f"The site answers {key!r} with {status}.", reason="site_error")
+    if status < 400:
+        return FixConfiguration(
+            f"The page {key!r} was moved: a listing finds its new address.", reason="page_moved"
+        )
+    return AccessDenied(
+        f"The site answers {key!r} with {status}: it is not for everybody.",
+        reason="page_access_denied",
+    )
+
+
+def _ref(key: str, page: Page | None) -> ObjectRef:
+    if page is None:  # it is there, and could not be read: whoever asks for it learns why
+        return ObjectRef(key=key, etag="unread", size=-1)
+    modified = None
+    try:
+        modified = parsedate_to_datetime(page.server_modified or "")
+    except ValueError:
+        pass
+    if modified is not None and modified.tzinfo is None:
+        modified = modified.replace(tzinfo=UTC)
+    return ObjectRef(key=key, etag=page.etag, size=page.size, last_modified=modified)
+
+
+def _name(key: str, page: Page) -> str:
+    """Return a file name that says what a page is: its server knows better than its address."""
+    last = path_of(key).rpartition("/")[2]
+    if page.media_type not in _HTML or last.lower().endswith((".html", ".htm", ".xhtml")):
+        return last or "page"
+    return f"{last or 'index'}.html"

@@ -1,0 +1,154 @@
+"""Whoever asks a site for something: by the rules of its robots.txt, in turn with all others."""
+
+import json
+from typing import TYPE_CHECKING
+
+from s3sync_dagster.model.errors import FixConfiguration, InvalidSetting, Unavailable
+from s3sync_dagster.places.web_address import host_of, origin_of, page_address
+from s3sync_dagster.places.web_fetch import WebAnswer, WebFetcher
+from s3sync_dagster.places.web_memory import Page, SiteMemory
+from s3sync_dagster.places.web_pace import HostPace
+from s3sync_dagster.places.web_robots import MAX_BYTES, Robots, parse_robots
+
+if TYPE_CHECKING:
+    from s3sync_dagster.places.web import WebPlace
+
+MOVED = frozenset({301, 302, 303, 307, 308})
+
+
+class SiteVisitor:
+    """Asks for pages of one source's site.
+
+    Args:
+        place: the site.
+        memory: of this source.
+        fetcher: asks.
+        pace: how fast.
+        most_bytes: of a page.
+    """
+
+    def __init__(
+        self,
+        place: "WebPlace",
+        memory: SiteMemory,
+        fetcher: WebFetcher,
+        pace: HostPace,
+        *,
+        most_bytes: int,
+    ) -> None:
+        self._place, self._memory, self._fetcher, self._pace = place, memory, fetcher, pace
+        self.most_bytes = most_bytes
+        self._robots: dict[str, Robots | None] = {}
+
+    def hosts(self) -> frozenset[str]:
+        """Return the hosts of the site: its own, those named, those its first page led to."""
+        led_to: list[str] = json.loads(self._memory.note("hosts") or "[]")
+        return self._place.hosts() | set(led_to)
+
+    def adopt(self, host: str) -> None:
+        """Count a host, to which the first page led, as one of the site."""
+        led_to = sorted({*json.loads(self._memory.note("hosts") or "[]"), host})
+        self._memory.take_note("hosts", json.dumps(led_to))
+
+    def require(self, address: str) -> None:
+        """Refuse what is no page of the site, or what its robots.txt does not let be read.
+
+        Raises:
+            InvalidSetting: ``outside_site``.
+            FixConfiguration: ``robots_disallowed``.
+        """
+        known = page_address(address) == address and host_of(address) in self.hosts()
+        if not known or not self._place.takes(address):
+            raise InvalidSetting(
+                f"{address!r} is no page of this source: another host, or a path that its patterns "
+                "leave out.",
+                reason="outside_site",
+            )
+        if not self.allows(address):
+            raise FixConfiguration(
+                f"The site's robots.txt does not let {address!r} be read; its records stay.",
+                reason="robots_disallowed",
+            )
+
+    def ask(self, address: str, known: Page | None) -> WebAnswer:
+        """Return what the site says of a page, in turn with all who ask its host."""
+        delay = self._place.delay_milliseconds / 1000
+        robots = self.robots_of(origin_of(address))
+        self._pace.wait(host_of(address), max(delay, robots.delay_seconds if robots else 0.0))
+        return self._fetcher.fetch(
+            address,
+            most_bytes=self.most_bytes,
+            etag=known.server_etag if known else None,
+            modified=known.server_modified if known else None,
+        )
+
+    def require_first(self, first: str) -> None:
+        """Refuse a site whose first page may not be read now.
+
+        Raises:
+            Unavailable: ``robots_unavailable``: nothing is known of it.
+            FixConfiguration: ``robots_disallowed``.
+        """
+        if self.robots_of(origin_of(first)) is None:
+            raise Unavailable(
+                f"The robots.txt of {host_of(first)!r} is not to be had: until it is there, "
+                "nothing is read, and all records stay.",
+                reason="robots_unavailable",
+            )
+        if not self.allows(first):
+            raise FixConfiguration(
+                f"The robots.txt of {host_of(first)!r} does not let this source's first page be "
+                "read. All records stay.",
+                reason="robots_disallowed",
+            )
+
+    def pause(self, address: str, seconds: float) -> None:
+        """Leave a page's host alone, as it asked for."""
+        self._pace.pause(host_of(address), seconds)
+
+    def begin(self) -> None:
+        """Ask for every robots.txt anew."""
+        self._robots.clear()
+
+    def allows(self, address: str) -> bool:
+        """Return whether the site lets a page be read."""
+        robots = self.robots_of(origin_of(address))
+        return robots is not None and robots.allows(address)
+
+    def robots_of(self, origin: str) -> Robots | None:
+        """Return what a host's robots.txt says; None where it cannot be had, so that all waits.
+
+        Raises:
+            Unavailable: the first page's host does not answer.
+        """
+        if origin in self._robots:
+            return self._robots[origin]
+        text = self._memory.note(f"robots {origin}")
+        if text is None:
+            text = json.dumps(self._asked_robots(origin))
+            self._memory.take_note(f"robots {origin}", text)
+        found = json.loads(text)
+        self._robots[origin] = None if found is None else parse_robots(found)
+        return self._robots[origin]
+
+    def _asked_robots(self, origin: str) -> str | None:
+        try:
+            answer = self.followed(f"{origin}/robots.txt", most_bytes=MAX_BYTES)
+        except Unavailable:
+            if origin == origin_of(self._place.start):
+                raise
+            return None
+        if answer.status >= 500 or answer.status == 429:
+            return None
+        return answer.body.decode("utf-8", "replace") if answer.status == 200 else ""
+
+    def followed(self, address: str, *, most_bytes: int) -> WebAnswer:
+        """Return the answer at the end of a few redirects, of a file that is not a page."""
+        for _ in range(6):
+            self._pace.wait(host_of(address), self._place.delay_milliseconds / 1000)
+            answer = self._fetcher.fetch(address, most_bytes=most_bytes)
+            target = page_address(answer.headers.get("location", ""), address)
+            if answer.status not in MOVED or target is None:
+                return answer
+            address = target
+        return WebAnswer(status=404)

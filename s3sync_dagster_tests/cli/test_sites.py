@@ -1,0 +1,51 @@
+"""``s3sync sync https://...``: a site over HTTP into a real collection, and again."""
+
+from s3sync_dagster_tests.places.web_server import web_site
+
+SAME = "<nav>Menu of the site</nav>"
+
+
+def guide(site) -> None:
+    site.page("/", "/install", "/rotate", "/app", text="Welcome to the guide.")
+    for path, words in (
+        ("/install", "Install the buoy with four bolts and a hammer."),
+        ("/rotate", "Rotate a key every ninety days and tell the harbour office."),
+    ):
+        body = f"<html><body>{SAME}<main><h1>{path}</h1><p>{words}</p></main></body></html>"
+        site.put(path, body, headers={"Content-Type": "text/html"})
+    app = '<html><body><div id="root"></div><script src="/app.js"></script></body></html>'
+    site.put("/app", app, headers={"Content-Type": "text/html"})
+
+
+def test_a_site_is_synced_and_costs_304s_when_nothing_changed(s3sync, chroma_server):
+    with web_site() as site:
+        guide(site)
+        made = s3sync(
+            "source", "create", "guide", "--starting-url", f"{site.url}/", "--delay", "0",
+            "-c", "guide", "--auto-sync", "none", "--embedding", "hash",
+        )  # fmt: skip
+        assert made.code == 0, made.err
+        place = [f"{site.url}/", "-c", "guide", "--json", "-q"]
+        first = s3sync("sync", *place)
+        assert first.code == 0, first.err
+        assert (first.json["indexed"], first.json["skipped"]) == (3, {"javascript_only": 1})
+        assert first.json["listed"] == 4
+
+        site.seen.clear()
+        again = s3sync("sync", *place)
+        assert (again.json["unchanged"], again.json["embedded"]) == (3, 0), again.out
+        assert {status for _, status in site.pages_asked()} == {304}
+        assert again.json["requests"]["GET"] == len(site.seen)
+
+        found = s3sync("query", "how often is a key rotated", "-c", "guide", "--json", "-n", "1")
+        assert f"{site.url}/rotate" in found.out
+        assert "Menu of the site" not in found.out
+
+        site.replies["/install"] = site.replies["/rotate"]
+        del site.replies["/rotate"]
+        once = s3sync("sync", *place)
+        assert (once.json["updated"], once.json["removed"]) == (1, 0), once.out
+        twice = s3sync("sync", *place)
+        assert (twice.json["listed"], twice.json["removed"]) == (3, 1), twice.out
+        why = s3sync("why", f"{site.url}/app", "--source", "guide")
+        assert "javascript_only" in why.out

@@ -1,0 +1,525 @@
+"""Crawls of a site over HTTP: what is found, what an unchanged one costs, what counts as gone."""
+
+import gzip
+import time
+import tracemalloc
+from ipaddress import ip_network
+
+import pytest
+
+from s3sync_dagster.model.errors import (
+    AccessDenied,
+    FixConfiguration,
+    InvalidSetting,
+    LimitExceeded,
+    NotFound,
+    Unavailable,
+)
+from s3sync_dagster.places import web_crawl, web_fetch
+from s3sync_dagster.ports.aws_guard import AddressGuard
+from s3sync_dagster_tests.places.web_server import Reply, Visitor, gzipped, web_site
+
+
+@pytest.fixture
+def site():
+    with web_site() as made:
+        yield made
+
+
+@pytest.fixture
+def visit(site, tmp_path):
+    made: list[Visitor] = []
+
+    def visitor(**more):
+        made.append(Visitor(site, tmp_path / "web", **more))
+        return made[-1]
+
+    yield visitor
+    for one in made:
+        one.store.close()
+
+
+def small(site):
+    site.page("/", "/a", "b#part", "b")
+    site.page("/a", "/")
+    site.page("/b", "/c/")
+    site.page("/c/", "../a")
+
+
+def test_links_lead_to_every_page_once_and_bytes_wait_for_their_reading(site, visit):
+    small(site)
+    visitor = visit()
+    assert sorted(visitor.crawl()) == ["/", "/a", "/b", "/c/"]
+    assert site.pages_asked() == [("/", 200), ("/a", 200), ("/b", 200), ("/c/", 200)]
+    site.seen.clear()
+    assert b"Words of /a" in visitor.read("/a")
+    assert site.seen == []
+    assert b"Words of /a" in visitor.read("/a")  # once more: they are kept no longer
+    assert site.pages_asked() == [("/a", 200)]
+
+
+def test_an_unchanged_site_costs_a_304_for_each_page(site, visit):
+    small(site)
+    visitor = visit()
+    first = visitor.crawl()
+    site.seen.clear()
+    assert visitor.crawl() == first
+    assert sorted(site.pages_asked()) == [("/", 304), ("/a", 304), ("/b", 304), ("/c/", 304)]
+    site.page("/b", "/d")  # no longer to /c/, which is there all the same
+    site.page("/d")
+    site.seen.clear()
+    second = visitor.crawl()
+    assert sorted(second) == ["/", "/a", "/b", "/c/", "/d"]
+    assert [key for key in first if second[key] != first[key]] == ["/b"]
+    assert b"/d" in visitor.read("/b")
+
+
+def test_listing_head_and_read_agree_on_a_page(site, visit):
+    small(site)
+    visitor = visit()
+    etag = visitor.crawl()["/a"]
+    key = f"{site.url}/a"
+    assert visitor.store.head(key).etag == etag
+    assert site.asked("/a") == [200, 304]
+    assert visitor.store.read(key, max_size_bytes=10**6).ref.etag == etag
+    site.page("/a", text="other words")
+    ref = visitor.store.head(key)
+    assert ref.etag != etag
+    assert b"other words" in visitor.read("/a")
+    assert visitor.crawl()["/a"] == ref.etag
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_page_leaves_when_two_crawls_do_not_find_it(site, visit, status):
+    small(site)
+    visitor = visit()
+    before = visitor.crawl()
+    site.put("/a", status=status)
+    assert visitor.crawl() == before
+    with pytest.raises(Unavailable) as caught:
+        visitor.store.head(f"{site.url}/a")
+    assert caught.value.reason == "page_missing"
+    assert sorted(visitor.crawl()) == ["/", "/b", "/c/"]
+    with pytest.raises(NotFound) as gone:
+        visitor.store.head(f"{site.url}/a")
+    assert gone.value.reason == "object_gone"
+
+
+def test_a_page_that_comes_back_in_between_begins_anew(site, visit):
+    small(site)
+    visitor = visit()
+    before = visitor.crawl()
+    for _ in range(3):
+        site.put("/a", status=404)
+        assert visitor.crawl() == before
+        site.page("/a", "/")
+        assert visitor.crawl() == before
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 403, 401, 429, 451])
+def test_what_hides_a_page_is_no_evidence_however_often(site, visit, status, monkeypatch):
+    monkeypatch.setattr(web_crawl, "PAUSE_SECONDS", 0.0)
+    small(site)
+    visitor = visit()
+    before = visitor.crawl()
+    site.put("/a", status=status)
+    for _ in range(4):
+        assert visitor.crawl() == before
+
+
+def test_a_change_of_robots_is_no_evidence_and_is_followed_at_once(site, visit):
+    small(site)
+    visitor = visit()
+    before = visitor.crawl()
+    site.put("/robots.txt", "User-agent: *\nDisallow: /a\nDisallow: /c")
+    site.seen.clear()
+    for _ in range(3):
+        assert visitor.crawl() == before
+    assert not site.asked("/a")
+    assert not site.asked("/c/")
+    with pytest.raises(FixConfiguration) as caught:
+        visitor.store.head(f"{site.url}/a")
+    assert caught.value.reason == "robots_disallowed"
+    site.put("/robots.txt", "User-agent: s3sync\nDisallow: /")
+    with pytest.raises(FixConfiguration) as caught:
+        visitor.crawl()
+    assert caught.value.reason == "robots_disallowed"
+
+
+def test_robots_that_fail_or_a_site_that_is_silent_end_the_listing(site, visit):
+    small(site)
+    visitor = visit()
+    visitor.crawl()
+    site.put("/robots.txt", status=500)
+    with pytest.raises(Unavailable) as caught:
+        visitor.crawl()
+    assert caught.value.reason == "robots_unavailable"
+    gone = visit(starting_url="http://127.0.0.1:9/")
+    with pytest.raises(Unavailable) as caught:
+        gone.crawl()
+    assert caught.value.reason == "site_unreachable"
+    nowhere = visit(starting_url="http://nowhere.invalid/")
+    with pytest.raises(Unavailable) as caught:
+        nowhere.crawl()
+    assert caught.value.reason == "site_unreachable"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "reason"),
+    [
+        (404, FixConfiguration, "start_page_missing"),
+        (403, AccessDenied, "site_access_denied"),
+        (500, Unavailable, "site_error"),
+    ],
+)
+def test_a_first_page_that_is_not_there_ends_the_listing(site, visit, status, kind, reason):
+    small(site)
+    visitor = visit()
+    visitor.crawl()
+    site.put("/", status=status)
+    for look in (visitor.crawl, visitor.store.look):
+        with pytest.raises(kind) as caught:
+            look()
+        assert caught.value.reason in (reason, "object_gone", "page_access_denied")
+    assert kind is not NotFound
+
+
+def test_a_site_that_breaks_down_in_the_middle_ends_the_listing_early(site, visit):
+    site.page("/", *(f"/p{number}" for number in range(60)))
+    site.default = lambda _: Reply(status=500)
+    site.put("/robots.txt", status=404)
+    site.put("/sitemap.xml", status=404)
+    with pytest.raises(Unavailable) as caught:
+        visit().crawl()
+    assert caught.value.reason == "site_error"
+    assert len(site.seen) <= 3 + web_crawl.MAX_FAILURES
+
+
+def test_a_new_page_that_fails_is_there_and_tells_why(site, visit):
+    small(site)
+    site.put("/b", status=500)
+    visitor = visit()
+    found = visitor.crawl()
+    assert found["/b"] == "unread"
+    with pytest.raises(Unavailable) as caught:
+        visitor.store.head(f"{site.url}/b")
+    assert caught.value.reason == "site_error"
+    site.page("/b")
+    assert visitor.crawl()["/b"] != "unread"
+
+
+def test_redirects_join_pages_and_the_old_address_leaves_after_two_crawls(site, visit):
+    small(site)
+    visitor = visit()
+    visitor.crawl()
+    site.move("/a", "/new/a")
+    site.page("/new/a")
+    assert {"/a", "/new/a"} <= set(visitor.crawl())
+    assert sorted(visitor.crawl()) == ["/", "/b", "/c/", "/new/a"]
+
+
+def test_loops_and_chains_of_redirects_end(site, visit):
+    site.page("/", "/l1", "/chain/0", "/self")
+    site.move("/l1", "/l2")
+    site.move("/l2", "/l1")
+    site.move("/self", "/self")
+    site.default = lambda path: (
+        Reply(status=302, headers={"Location": f"/chain/{int(path.rpartition('/')[2]) + 1}"})
+        if path.startswith("/chain/")
+        else Reply(status=404)
+    )
+    assert sorted(visit().crawl()) == ["/"]
+    assert len([path for path, _ in site.seen if path.startswith("/chain/")]) <= 12
+
+
+def test_a_first_page_that_only_leads_in_circles_is_said(site, visit):
+    site.move("/", "/x")
+    site.move("/x", "/")
+    with pytest.raises(FixConfiguration) as caught:
+        visit().crawl()
+    assert caught.value.reason == "start_page_missing"
+
+
+def test_the_first_page_may_lead_to_another_host_which_is_the_site_then(site, visit):
+    port = site.url.rpartition(":")[2]
+    site.replies["/"] = lambda _: Reply(
+        status=301, headers={"Location": f"http://localhost:{port}/home"}
+    )
+    site.page("/home", "/a")
+    site.page("/a", "http://elsewhere.invalid/x")
+    found = visit().crawl()
+    assert sorted(found) == [f"http://localhost:{port}/a", f"http://localhost:{port}/home"]
+
+
+def test_other_hosts_are_left_alone_unless_they_are_named(site, visit):
+    port = site.url.rpartition(":")[2]
+    site.page("/", f"http://localhost:{port}/b")
+    site.page("/b")
+    assert sorted(visit().crawl()) == ["/"]
+    named = visit(other_hosts=(f"localhost:{port}",), starting_url=f"{site.url}/?named")
+    site.page("/?named", f"http://localhost:{port}/b")
+    assert f"http://localhost:{port}/b" in named.crawl()
+
+
+def test_canonical_pages_are_joined_where_the_site_has_them(site, visit):
+    site.page("/", "/a?print=1", "/lost", "/x", "/y")
+    site.page("/a?print=1", head='<link rel="canonical" href="/a">')
+    site.page("/a")
+    site.page("/lost", head='<link rel="canonical" href="/nowhere">')
+    site.page("/x", head='<link rel="canonical" href="/y">')
+    site.page("/y", head='<link rel="canonical" href="/x">')
+    assert sorted(visit().crawl()) == ["/", "/a", "/lost", "/x", "/y"]
+
+
+def test_depth_and_patterns_bound_what_is_looked_at(site, visit):
+    small(site)
+    assert sorted(visit(max_depth=1).crawl()) == ["/", "/a", "/b"]
+    assert not site.asked("/c/")
+    assert sorted(visit(max_depth=0).crawl()) == ["/"]
+    assert sorted(visit(include_path_regexes=("^/[ac]",)).crawl()) == ["/", "/a"]
+    assert sorted(visit(exclude_path_regexes=("b",)).crawl()) == ["/", "/a"]
+    with pytest.raises(InvalidSetting) as caught:
+        visit(exclude_path_regexes=("b",)).store.head(f"{site.url}/b")
+    assert caught.value.reason == "outside_site"
+
+
+def test_a_limit_is_kept_and_new_pages_push_out_none_that_are_known(site, visit):
+    site.page("/", *(f"/p{number:02}" for number in range(30)))
+    for number in range(30):
+        site.page(f"/p{number:02}")
+    visitor = visit(page_limit=10)
+    first = visitor.crawl()
+    assert len(first) == 10
+    site.page("/", "/first", *(f"/p{number:02}" for number in reversed(range(30))))
+    site.page("/first")
+    assert set(visitor.crawl()) == set(first)
+    assert visit(page_limit=0).crawl() == {}
+    assert len(visit(page_limit=4).crawl()) == 4
+
+
+def test_traps_of_endless_links_end(site, visit):
+    def trap(path):
+        number = int(path.rpartition("=")[2] or 0) if "=" in path else 0
+        body = f'<a href="/cal?day={number + 1}">next</a><a href="sub/">deeper</a>'
+        return Reply(body.encode(), headers={"Content-Type": "text/html"})
+
+    site.page("/", "/cal?day=1", "/deep/")
+    site.default = trap
+    site.put("/robots.txt", status=404)
+    site.put("/sitemap.xml", status=404)
+    found = visit(page_limit=5000).crawl()
+    assert len([path for path in found if path.startswith("/cal?")]) == web_crawl.MAX_VARIANTS
+    assert len(found) < web_crawl.MAX_VARIANTS + 20
+
+
+def test_sitemaps_lead_to_pages_and_their_dates_spare_requests(site, visit):
+    def sitemap(date):
+        urls = "".join(
+            f"<url><loc>{site.url}/s{number}</loc><lastmod>{date}</lastmod></url>"
+            for number in range(5)
+        )
+        site.put("/maps/1.xml", f"<urlset>{urls}</urlset>")
+
+    site.page("/")
+    site.put("/robots.txt", f"Sitemap: {site.url}/maps/index.xml")
+    site.put("/maps/index.xml", "<sitemapindex><sitemap><loc>1.xml</loc></sitemap></sitemapindex>")
+    for number in range(5):
+        site.page(f"/s{number}")
+    sitemap("2024-03-01")
+    visitor = visit()
+    assert len(visitor.crawl()) == 6
+    site.seen.clear()
+    assert len(visitor.crawl()) == 6
+    assert [path for path, _ in site.seen if path.startswith("/s")] == []
+    site.page("/s1", text="new")
+    sitemap("2024-03-02")
+    assert len(visitor.crawl()) == 6
+    assert site.asked("/s1") == [200]
+    assert site.asked("/s2") == [304]
+
+
+def test_a_date_that_was_wrong_once_is_believed_no_more(site, visit, monkeypatch):
+    site.page("/")
+    site.put("/sitemap.xml", "<url><loc>/s</loc><lastmod>2024-03-01</lastmod></url>")
+    site.page("/s")
+    visitor = visit()
+    visitor.crawl()
+    site.page("/s", text="changed, and nobody says so")
+    assert visitor.crawl()
+    assert site.asked("/s") == [200]
+    monkeypatch.setattr(web_crawl, "RECHECK_SECONDS", 0.0)  # a day later
+    visitor.crawl()
+    monkeypatch.undo()
+    site.seen.clear()
+    visitor.crawl()
+    assert site.asked("/s") == [304]
+
+
+def test_a_date_of_today_does_not_spare_a_request(site, visit):
+    site.page("/")
+    site.put("/sitemap.xml", "<url><loc>/s</loc><lastmod>2999-01-01</lastmod></url>")
+    site.page("/s")
+    visitor = visit()
+    visitor.crawl()
+    visitor.crawl()
+    assert site.asked("/s") == [200, 304]
+
+
+def test_a_crawl_goes_on_in_another_process_where_one_ended(site, visit, monkeypatch):
+    monkeypatch.setattr("s3sync_dagster.places.web_store.STEP_SECONDS", 0.0)
+    site.page("/", *(f"/p{number}" for number in range(20)))
+    for number in range(20):
+        site.page(f"/p{number}")
+    visitor = visit()
+    token, found = None, []
+    while True:
+        page = visitor.store.list_unordered("", token=token)
+        found += page.objects
+        token = page.token
+        if token is None:
+            break
+        visitor.store.close()
+        visitor.store = visitor.opened()
+    assert len(found) == 21
+    assert len(site.pages_asked()) == 21
+
+
+def test_a_crawl_that_another_one_replaced_does_not_go_on(site, visit):
+    small(site)
+    visitor = visit()
+    token = visitor.store.list_unordered("", token=None).token
+    visitor.crawl()
+    with pytest.raises(Unavailable) as caught:
+        visitor.store.list_unordered("", token=token)
+    assert caught.value.reason == "crawl_lost"
+
+
+def test_large_endless_and_packed_pages_are_bounded(site, visit):
+    site.page("/", "/endless", "/bomb", "/large", "/packed", "/fine.gz.html")
+    site.put("/endless", endless=b"x" * 65536, headers={"Content-Type": "text/html"})
+    site.replies["/bomb"] = gzipped(b"\0" * (50 * 1024 * 1024))
+    site.put("/large", b"y" * 2_000_000, headers={"Content-Type": "text/html"})
+    site.replies["/packed"] = gzipped(b'<a href="/a">a</a>')
+    site.page("/a")
+    visitor = visit(most_bytes=1_000_000)
+    found = visitor.crawl()
+    assert sorted(found) == ["/", "/a", "/bomb", "/endless", "/large", "/packed"]
+    for path in ("/bomb", "/endless", "/large"):
+        with pytest.raises(LimitExceeded) as caught:
+            visitor.store.read(site.url + path, max_size_bytes=1_000_000)
+        assert caught.value.reason == "too_large"
+    assert visitor.read("/packed") == b'<a href="/a">a</a>'
+
+
+def test_a_packed_page_takes_no_more_memory_than_a_page_may_have():
+    bomb = gzip.compress(b"\0" * (100 * 1024 * 1024))
+    tracemalloc.start()
+    try:
+        assert len(web_fetch.unpack_whole(bomb, 1_000_000)) == 1_000_000
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_is_sent_a_byte_at_a_time_is_given_up(site, visit, monkeypatch):
+    monkeypatch.setattr(web_fetch, "PAGE_SECONDS", 0.5)
+    small(site)
+    site.put("/a", drip=True)
+    site.put("/b", b"packed", headers={"Content-Encoding": "gzip", "Content-Type": "text/html"})
+    found = visit().crawl()
+    assert (found["/a"], found["/b"]) == ("unread", "unread")
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "text"),
+    [
+        ("text/html; charset=windows-1251", "Привет".encode("cp1251"), "Привет"),
+        (
+            "text/html; charset=iso-8859-1",
+            "\u201cquoted\u201d".encode("cp1252"),
+            "\u201cquoted\u201d",
+        ),
+        ("text/html; charset=utf-8", "caf\xe9".encode("latin-1"), None),
+        ("text/html; charset=rot13", b"plain", None),
+    ],
+)
+def test_the_charset_of_the_answer_counts_where_the_bytes_are_of_it(
+    site, visit, header, body, text
+):
+    site.put("/", body, headers={"Content-Type": header})
+    visitor = visit()
+    visitor.crawl()
+    read = visitor.read("/")
+    assert read == body if text is None else read.decode("utf-8-sig") == text
+
+
+def test_what_is_no_page_is_not_listed(site, visit):
+    site.page("/", "/logo", "/data.zip", "/paper", "mailto:x@y", "javascript:x", "/style")
+    site.put("/logo", b"\x89PNG", headers={"Content-Type": "image/png"})
+    site.put("/style", b"a{}", headers={"Content-Type": "text/css"})
+    site.put("/paper", b"%PDF-1.7", headers={"Content-Type": "application/pdf"})
+    assert sorted(visit().crawl()) == ["/", "/paper"]
+    assert not site.asked("/data.zip")
+
+
+def test_names_say_what_pages_are(site, visit):
+    site.page("/index.php", "/org")
+    site.page("/org")
+    site.put("/notes.md", "# x", headers={"Content-Type": "text/markdown"})
+    visitor = visit(starting_url=f"{site.url}/index.php")
+    visitor.crawl()
+    names = [
+        visitor.store.read(site.url + path, max_size_bytes=10**6).name
+        for path in ("/index.php", "/org", "/notes.md")
+    ]
+    assert names == ["index.php.html", "org.html", "notes.md"]
+
+
+def test_addresses_of_the_network_are_not_reached_by_whoever_is_guarded(site, visit):
+    small(site)
+    guarded = visit(guard=AddressGuard())
+    for ask in (guarded.crawl, guarded.store.look):
+        with pytest.raises(InvalidSetting) as caught:
+            ask()
+        assert caught.value.reason == "private_address"
+    assert site.seen == []
+
+
+def test_a_redirect_into_the_network_is_not_followed_by_whoever_is_guarded(site, visit):
+    guard = AddressGuard((ip_network("127.0.0.1/32"),))
+    with web_site("127.0.0.2") as inside:
+        inside.page("/secret")
+        for path in ("/", "/robots.txt"):
+            site.replies.clear()
+            site.page("/")
+            site.move(path, f"{inside.url}/secret")
+            with pytest.raises(InvalidSetting) as caught:
+                visit(guard=guard).crawl()
+            assert caught.value.reason == "private_address"
+        assert inside.hosts == []
+
+
+def test_a_first_page_that_leads_where_no_robots_are_to_be_had_ends_the_listing(site, visit):
+    site.move("/", "http://127.0.0.1:9/home")
+    with pytest.raises(Unavailable) as caught:
+        visit().crawl()
+    assert caught.value.reason == "robots_unavailable"
+
+
+def test_only_pages_of_the_site_are_to_be_had_by_name(site, visit):
+    small(site)
+    visitor = visit()
+    visitor.crawl()
+    for key in ("http://169.254.169.254/latest", "file:///etc/passwd", f"{site.url}/a#x", "a"):
+        for ask in (visitor.store.head, lambda one: visitor.store.read(one, max_size_bytes=9)):
+            with pytest.raises(InvalidSetting) as caught:
+                ask(key)
+            assert caught.value.reason == "outside_site"
+
+
+def test_hosts_are_asked_no_faster_than_they_want(site, visit):
+    small(site)
+    site.put("/robots.txt", "User-agent: *\nCrawl-delay: 0.2")
+    began = time.monotonic()
+    assert len(visit().crawl()) == 4
+    assert time.monotonic() - began >= 0.6
