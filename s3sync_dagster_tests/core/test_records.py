@@ -240,3 +240,21 @@ def test_the_names_of_the_contract_are_those_on_a_record():
     (one,) = build([chunk()])
     assert {key for key in one.metadata if not key.startswith("s3sync_")} <= CONTRACT_KEYS
     assert {"document_key", "document_key_sha256", "start_line", "end_line"} <= set(one.metadata)
+
+
+@pytest.mark.parametrize(
+    ("values", "fits"),
+    [
+        (["x" * 4091] * 2, True),
+        (["x" * 4091, "x" * 4092], False),
+        ([1] * 1022, True),
+        ([1] * 1023, False),
+    ],
+)
+def test_an_array_is_as_long_as_a_text_may_be(values, fits):
+    """8,182 bytes: those of its texts, and 8 a number."""
+    if fits:
+        validate_user_metadata({"a": values})
+        return
+    with pytest.raises(RecordRejected, match="limit 8182"):
+        validate_user_metadata({"a": values})

@@ -14,6 +14,10 @@ IMPOSSIBLE = [
     ({"collection_name": "x"}, "collection_name 'x'"),
     ({"embedding": EmbeddingConfig(kind="mini-lm")}, "embedding.kind is 'mini-lm'; it has to be"),
     ({"embedding": EmbeddingConfig(kind="openai", model="m")}, "needs embedding.endpoint_url"),
+    (
+        {"embedding": EmbeddingConfig(kind="openai", model="m", endpoint_url="tei:80")},
+        "embedding.endpoint_url is not a URL",
+    ),
     ({"embedding": EmbeddingConfig(sparse_model="bm")}, "embedding.sparse_model is 'bm'"),
     ({"embedding": EmbeddingConfig(task={"task_name": 1})}, "embedding.task: 'task_name'"),
     (
