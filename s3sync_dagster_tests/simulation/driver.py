@@ -7,10 +7,9 @@ from contextlib import contextmanager
 
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.simulation.answers import WRONG
-from s3sync_dagster_tests.simulation.neighbours import NOT_YET
 from s3sync_dagster_tests.simulation.oracle import check, check_prompt
 from s3sync_dagster_tests.simulation.ports import FAULTS, LIE, REFUSED, REFUSES_ALL
-from s3sync_dagster_tests.simulation.world import KEYS, OTHER, PILLARS, SIDECARS, World
+from s3sync_dagster_tests.simulation.world import ASKED, KEYS, OTHER, PILLARS, SIDECARS, World
 from s3sync_dagster_tests.sources import s3_source
 
 SOURCE = s3_source(
@@ -39,7 +38,7 @@ def run_episode(seed: int, steps: int) -> World:
                 else:
                     world.put(key, content)
             world.sync_once()
-            if not world.weather.lied and not world.away:
+            if not (world.weather.lies or world.away or world.disturbed):
                 check_prompt(world)
         world.settle(events=chance.random() < 0.5)
         check(world)
@@ -129,7 +128,7 @@ def _person(world: World, chance: random.Random) -> None:
     """Let somebody do something that the mirror mode answers alike whenever it comes."""
     if world.source.mode is not DeleteMode.MIRROR:
         return
-    names = [name for name in PEOPLE if name not in NOT_YET]
+    names = list(PEOPLE)
     PEOPLE[chance.choices(names, [PEOPLE[name][0] for name in names])[0]][1](world, chance)
 
 
@@ -149,16 +148,19 @@ PEOPLE = {
 def _stranger(world: World, chance: random.Random) -> None:
     """Let somebody else do something to a collection."""
     if world.source.mode is DeleteMode.MIRROR:
-        can = [name for name in NEIGHBOURS if name not in NOT_YET]
-        NEIGHBOURS[chance.choice(can)](world, chance, chance.choice(["docs", OTHER]))
+        names = list(NEIGHBOURS)
+        name = chance.choices(names, [NEIGHBOURS[name][0] for name in names])[0]
+        NEIGHBOURS[name][1](world, chance, chance.choice(["docs", "docs", OTHER, ASKED]))
 
 
 NEIGHBOURS = {
-    "write by hand": lambda w, c, name: w.write_by_hand(name),
-    "write by others": lambda w, c, name: w.write_by_others(name),
-    "delete collection": lambda w, c, name: w.delete_collection(name),
-    "make collection anew": lambda w, c, name: w.make_collection_anew(name),
-    "rob collection": lambda w, c, name: w.rob_collection(name, c.randrange(100)),
+    "write by hand": (2, lambda w, c, name: w.write_by_hand(name)),
+    "write by others": (2, lambda w, c, name: w.write_by_others(name)),
+    "delete collection": (1, lambda w, c, name: w.delete_collection(name)),
+    "make collection anew": (1, lambda w, c, name: w.make_collection_anew(name)),
+    "empty collection": (1, lambda w, c, name: w.empty_collection(name)),
+    "rob collection": (3, lambda w, c, name: w.rob_collection(name, c.randrange(100))),
+    "spoil a record": (3, lambda w, c, name: w.spoil_record(name, c.randrange(100))),
 }
 
 
@@ -220,6 +222,7 @@ ACTIONS = {
     "kill": (2, lambda w, c: w.kill(c.randrange(100))),
     "wait": (6, lambda w, c: w.wait(c.choice([1, 20, 70, 130, 1000]))),
     "house": (6, lambda w, c: w.keep_house()),
+    "check": (2, lambda w, c: w.start_check()),
     "weather": (5, _forecast),
     "front": (2, _front),
     "person": (3, _person),

@@ -38,6 +38,7 @@ class Learning:
 
         def list_some() -> None:
             owner = self._name()
+            self.look_at_collections(self.sim_collections())
             for _ in range(pages):
                 progress = continue_listing(
                     self.source,

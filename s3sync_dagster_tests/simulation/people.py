@@ -31,8 +31,17 @@ class People:
         """Read the documents back from the records, as after a lost catalog."""
         self.note("rebuild --catalog")
         name = self.source.collection_name
-        found = recover_documents(self.source, self.open(name), known_sources={self.source.id})
-        store_recovered(self.catalog.database, self.source, found, collection_name=name)
+        port = self.existing(name)
+        if port is None:
+            return
+        found = recover_documents(self.source, port, known_sources={self.source.id})
+        store_recovered(
+            self.catalog.database,
+            self.source,
+            found.documents,
+            collection_name=name,
+            collection_id=port.id,
+        )
         self.catalog.invocations.retry_failed(self.source)
 
     def reindex(self) -> None:

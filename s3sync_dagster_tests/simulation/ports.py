@@ -31,8 +31,8 @@ class Weather:
 
     coming: dict[str, list[str]] = field(default_factory=dict)
     on: bool = True
-    lied: bool = False
-    """True once a service has accepted what it did not do: nobody but ``verify`` can know it."""
+    lies: set[str] = field(default_factory=set)
+    """Calls that a service has accepted and not done, until somebody has looked at all."""
 
     def forecast(self, kind: str, fault: str, *, after: int = 0) -> None:
         """Let a call of this kind fail, after so many that do not."""
@@ -48,9 +48,7 @@ class Weather:
         waiting = self.coming.get(kind)
         if not self.on or not waiting:
             return "fine"
-        fault = waiting.pop(0)
-        self.lied = self.lied or fault == LIE
-        return fault
+        return waiting.pop(0)
 
     def front(self, kind: str, fault: str, *, calls: int) -> None:
         """Let the next calls of a kind all fail in one way."""
@@ -159,6 +157,13 @@ class _SimCollection:
             raise _refused(["probe"])
         call(self._weather, "chroma", "probe", lambda: self._collection.probe(vector, **options))
 
+    def count(self) -> int:
+        return call(self._weather, "chroma", "count", self._collection.count)
+
+    def scan(self, **options: Any) -> Any:
+        for page in self._collection.scan(page_size=4, **options):
+            yield call(self._weather, "chroma", "scan", lambda page=page: page)
+
     def update_metadata(self, ids: Any, metadatas: Any) -> None:
         self._write(
             "update",
@@ -185,7 +190,9 @@ class _SimCollection:
             raise Unavailable("Chroma did not answer", reason="chroma_unavailable")
         if fault in WRONG["chroma"]:
             raise WRONG["chroma"][fault]()
-        if fault != LIE:
+        if fault == LIE:
+            self._weather.lies.add(name)
+        else:
             action(slice(0, number))
         self._after_write(name)
         if fault == "lost":

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from s3sync_dagster.core.state import CheckCursor
 from s3sync_dagster.engine.deleting import sweep, take_down
 from s3sync_dagster.engine.dispatching import reap
 from s3sync_dagster.engine.listing import continue_listing
@@ -99,11 +100,24 @@ class Rest:
         self.catalog.sources.set_paused(self.source.id, paused=False)
         self.finish_all()
         self._come_to_rest(events=events)
-        if self.weather.lied:
+        if self.disturbed or self.weather.lies:
+            self._look_at_all()
+        if "delete" in self.weather.lies:  # of what nobody has any more only this can know
             self.verify_and_fix()
-            self.weather.lied = False
             self._come_to_rest(events=False)
-        self.away = False
+        self.weather.lies.clear()
+        self.away = self.disturbed = False
+
+    def _look_at_all(self) -> None:
+        """Let the check go round until it finds nothing more, with no help of a person."""
+        for _ in range(100):
+            self.wait(90_000)
+            found = self.look_at_records(self.collections)
+            self._come_to_rest(events=False)
+            known = self.catalog.collections.due_for_check(self.source.id, interval_seconds=0)
+            if not found and all(cursor == CheckCursor() for _, cursor in known):
+                return
+        raise AssertionError("the check does not come to its end")
 
     def _come_to_rest(self, *, events: bool) -> None:
         if events:

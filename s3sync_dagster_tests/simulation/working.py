@@ -9,7 +9,7 @@ from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
 from s3sync_dagster_tests.engine_fixture import paragraph_chunker, text_extractor
-from s3sync_dagster_tests.simulation.ports import SimCollections, SimEmbedder, SimStore, deadly
+from s3sync_dagster_tests.simulation.ports import SimEmbedder, SimStore, deadly
 from s3sync_dagster_tests.simulation.worker import Worker, current, pause
 
 
@@ -47,9 +47,7 @@ class Working:
             source=source,
             catalog=self.sim_catalog,
             store=SimStore(self.store, self.weather),
-            collections=SimCollections(
-                self.collections, self.weather, self._late, self.check_pillars
-            ),
+            collections=self.sim_collections(),
             embedder=SimEmbedder(self.embedder, self.weather),
             extractor=deadly(text_extractor, "KILL READER"),
             chunker=deadly(paragraph_chunker, "KILL CHUNKER"),

@@ -17,7 +17,7 @@ from s3sync_dagster.ports.memory_s3 import MemoryObjectStore
 from s3sync_dagster_tests.simulation.hosts import Hosts
 from s3sync_dagster_tests.simulation.learning import ASKED, PAGE_KEYS, Learning
 from s3sync_dagster_tests.simulation.neighbours import Neighbours
-from s3sync_dagster_tests.simulation.outside import Outside, fresh_database
+from s3sync_dagster_tests.simulation.outside import Outside, close_database, fresh_database
 from s3sync_dagster_tests.simulation.people import People
 from s3sync_dagster_tests.simulation.ports import SimCatalog, Weather
 from s3sync_dagster_tests.simulation.rest import Rest
@@ -63,7 +63,7 @@ class World(Outside, Learning, Working, Rest, People, Neighbours, Hosts, Safety)
         for worker in self.workers:
             worker.kill()
         self.workers.clear()
-        self.catalog.close()
+        close_database(self.catalog.database)
 
     def _start(self, what: str, function: Callable[[], None]) -> Worker:
         def guarded() -> None:
@@ -102,9 +102,18 @@ class World(Outside, Learning, Working, Rest, People, Neighbours, Hosts, Safety)
             embedder=self.embedder,
         )
 
+    def existing(self, name: str) -> Any:
+        """Return a collection; None where there is none: a look makes none."""
+        place = (self.source.tenant, self.source.database_name, name)
+        return self.collections._collections.get(place)
+
     def records(self, name: str) -> dict[str, Any]:
-        port = self.open(name)
-        return {
-            name: (record.document, dict(record.metadata))
-            for name, record in port.get(list(port._records), documents=True).items()
-        }
+        port = self.existing(name)
+        return (
+            {}
+            if port is None
+            else {
+                name: (record.document, dict(record.metadata))
+                for name, record in port.get(list(port._records), documents=True).items()
+            }
+        )
