@@ -2,8 +2,9 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.simulation.answers import WRONG
@@ -58,10 +59,12 @@ def replayable(world: World, call: str) -> Iterator[None]:
         world.close()
 
 
-def act(world: World, chance: random.Random) -> None:
+def act(world: World, chance: random.Random, *, only: Collection[str] = ()) -> None:
     """Let one thing happen."""
-    kind = chance.choices(list(ACTIONS), [weight for weight, _ in ACTIONS.values()])[0]
-    ACTIONS[kind][1](world, chance)
+    kinds = only or list(ACTIONS)
+    known = {**PEOPLE, **ACTIONS}
+    kind = chance.choices(kinds, [known[kind][0] for kind in kinds])[0]
+    known[kind][1](world, chance)
     if chance.random() < 0.1:
         world.check_counts()
 
@@ -119,9 +122,14 @@ def _front(world: World, chance: random.Random) -> None:
     """Let a service answer wrongly for a while."""
     kind = chance.choice(list(WRONG))
     faults = [*WRONG[kind], REFUSES_ALL] if kind == "chroma" else list(WRONG[kind])
-    fault, calls = chance.choice(faults), chance.choice([1, 5, 25])
+    weights = [4 if fault in BLAMING else 1 for fault in faults]
+    fault, calls = chance.choices(faults, weights)[0], chance.choice([1, 2, 5, 25])
     world.note(f"a front of {kind}: {fault} x{calls}")
     world.weather.front(kind, fault, calls=calls)
+
+
+BLAMING = {REFUSES_ALL, "400", "413"}
+"""What looks as if the bytes were to blame."""
 
 
 def _person(world: World, chance: random.Random) -> None:
@@ -138,11 +146,27 @@ PEOPLE = {
     "rebuild": (3, lambda w, c: w.rebuild()),
     "reindex": (3, lambda w, c: w.reindex()),
     "pause": (3, lambda w, c: w.pause_source(paused=c.random() < 0.5)),
-    "verify": (3, lambda w, c: w.verify_and_fix()),
+    "verify": (3, lambda w, c: w.start_verify()),
     "delete": (1, lambda w, c: w.delete_source()),
     "back up": (3, lambda w, c: w.back_up()),
     "restore": (2, lambda w, c: w.restore()),
 }
+
+
+def _full_disk(world: World, chance: random.Random) -> None:
+    world.have_full_disk(chance, partial(act, only=world.kinds), steps=chance.choice([2, 5, 20]))
+
+
+def _another_bucket(world: World, chance: random.Random) -> None:
+    ask = partial(act, only=BESIDE_AN_EMPTY_BUCKET)
+    world.have_another_bucket(chance, ask, steps=chance.choice([5, 20]))
+
+
+BESIDE_AN_EMPTY_BUCKET = (
+    "batch", "step", "look", "retry", "rebuild", "reindex", "verify", "house", "list", "wait",
+    "kill", "ambush", "check", "jump",
+)  # fmt: skip
+"""What must remove nothing while an empty bucket stands in place of the source's."""
 
 
 def _stranger(world: World, chance: random.Random) -> None:
@@ -210,10 +234,12 @@ ACTIONS = {
     "shuffle": (2, lambda w, c: w.shuffle_events(c.randrange(1000))),
     "intake": (7, lambda w, c: w.start_intake()),
     "list": (5, lambda w, c: w.start_listing(
-        fresh=c.random() < 0.2, approve=c.random() < 0.5, pages=c.choice([1, 2, 9]))),
+        fresh=c.random() < 0.2, approve=c.random() < 0.5 and w.spell != "another bucket",
+        pages=c.choice([1, 2, 9]))),
     "approve": (1, lambda w, c: w.approve()),
     "ask": (2, _ask),
-    "look": (2, lambda w, c: w.look_again(c.choice(KEYS + SIDECARS))),
+    "look": (2, lambda w, c: w.look_again(
+        c.choice(KEYS + SIDECARS + tuple(PILLARS if w.pillars else ())))),
     "configure": (1, _configure),
     "batch": (12, lambda w, c: w.start_batch(max_keys=c.choice([1, 2, 500]))),
     "step": (60, lambda w, c: w.step(c.randrange(100), c.choice([1, 2, 5, 20, 100]))),
@@ -224,8 +250,10 @@ ACTIONS = {
     "house": (6, lambda w, c: w.keep_house()),
     "check": (2, lambda w, c: w.start_check()),
     "weather": (5, _forecast),
-    "front": (2, _front),
-    "person": (3, _person),
-    "stranger": (1, _stranger),
+    "front": (4, _front),
+    "person": (4, _person),
+    "stranger": (2, _stranger),
+    "full disk": (1, _full_disk),
+    "another bucket": (0.5, _another_bucket),
     "jump": (1, lambda w, c: w.jump(c.choice([-86_400, -3600, -30, 30, 3600, 86_400]))),
 }  # fmt: skip

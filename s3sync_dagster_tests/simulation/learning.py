@@ -33,7 +33,9 @@ class Learning:
             at=lambda step: pause(f"at {step}"),
         )
 
-    def start_listing(self, *, fresh: bool, approve: bool, pages: int) -> None:
+    def start_listing(
+        self, *, fresh: bool, approve: bool, pages: int, reindex: bool = False
+    ) -> None:
         clock = self.clock_of_process()
 
         def list_some() -> None:
@@ -49,6 +51,7 @@ class Learning:
                     budget_seconds=0,
                     fresh=fresh,
                     approve_deletes=approve,
+                    reindex=reindex,
                     page_keys=PAGE_KEYS,
                 )
                 if progress is None or progress.done or fresh:

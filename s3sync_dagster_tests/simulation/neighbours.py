@@ -25,7 +25,8 @@ class Neighbours:
 
     def write_by_others(self, name: str) -> None:
         """Put a record of another installation's source into a collection."""
-        self._put_stranger(name, {"s3sync_source": "elsewhere", "document_key": "a.txt"})
+        told = {"s3sync_bucket": self.bucket.name, "document_key": "a.txt"}
+        self._put_stranger(name, {"s3sync_source": "elsewhere", **told})
 
     def delete_collection(self, name: str) -> None:
         self.note(f"somebody deletes the collection {name}")

@@ -43,8 +43,9 @@ class Outside:
 
     def release_dead(self, token: str) -> bool:
         keys = self.catalog.batches.keys(token)
+        released = self.catalog.batches.release(token, died=True)
         self.lone_deaths.update(keys if len(keys) == 1 else ())
-        return self.catalog.batches.release(token, died=True)
+        return released
 
     def put(self, key: str, content: str) -> None:
         self.note(f"put {key} {content!r}")
@@ -108,7 +109,7 @@ def fresh_database(clock: HandClock) -> Database:
 
 def close_database(database: Database) -> None:
     """Forget what a world's catalog holds."""
-    database.close()
+    database.close()  # and its connection, with what the disk had for it
     _CLOSED.append(database)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from s3sync_dagster.model.errors import (
     AccessDenied,
+    LimitExceeded,
     RecordRejected,
     Throttled,
     Unavailable,
@@ -21,6 +22,7 @@ FAULTS = {
     "s3": ("error", "throttled", "denied"),
     "chroma": ("error", "lost", "half", LIE),
     "embed": ("error",),
+    "worker": ("worker_crashed", "timeout"),
     "catalog": ("error", "lost"),
 }
 
@@ -35,7 +37,11 @@ class Weather:
     """Calls that a service has accepted and not done, until somebody has looked at all."""
 
     def forecast(self, kind: str, fault: str, *, after: int = 0) -> None:
-        """Let a call of this kind fail, after so many that do not."""
+        """Let a call of this kind fail, after so many that do not.
+
+        Workers of a healthy host are not killed three times in a row: that would be proof.
+        """
+        after = max(after, 2) if kind == "worker" else after
         self.coming.setdefault(kind, []).extend(["fine"] * after + [fault])
 
     def next_is(self, kind: str, fault: str) -> bool:
@@ -264,6 +270,18 @@ class _SimTable:
             return call(self._weather, kind, label, act)
 
         return transaction
+
+
+def frail(extractor: Callable[..., Any], weather: Weather) -> Callable[..., Any]:
+    """Return the extractor, whose worker the host kills now and then, or lets run too long."""
+
+    def call(content: Any, **options: Any) -> Any:
+        fault = weather.take("worker")
+        if fault != "fine":
+            raise LimitExceeded("the worker is gone", reason=fault)
+        return extractor(content, **options)
+
+    return call
 
 
 def deadly(function: Callable[..., Any], word: str) -> Callable[..., Any]:

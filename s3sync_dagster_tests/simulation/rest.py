@@ -68,12 +68,19 @@ class Rest:
     def sync_once(self) -> None:
         """List once while others are still at work, then let all of it end: what `sync` does."""
         self.note("sync once")
+        self.free_disk()
         self.weather.on = False
         self.wait(4000)
         if self.catalog.sources.deleting(self.source.id) is not None:
             self.finish_all()
             self.keep_house()
-        list_whole(self.listing_parts(), self.source, approve_deletes=True, page_keys=PAGE_KEYS)
+        list_whole(
+            self.listing_parts(),
+            self.source,
+            approve_deletes=True,
+            reindex=self.edited,
+            page_keys=PAGE_KEYS,
+        )
         self.finish_all()
         started = self.started
         self._outlive()
@@ -96,6 +103,7 @@ class Rest:
     def settle(self, *, events: bool) -> None:
         """Let everybody finish, then list and work until nothing is left to do."""
         self.note("settle")
+        self.free_disk()
         self.weather.on = False
         self.catalog.sources.set_paused(self.source.id, paused=False)
         self.finish_all()
@@ -149,6 +157,7 @@ class Rest:
             owner="quiet",
             fresh=True,
             approve_deletes=True,
+            reindex=self.edited,
             page_keys=PAGE_KEYS,
         )
         if progress is None:  # another one lists at this moment, or the source goes

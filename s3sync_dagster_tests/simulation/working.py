@@ -9,7 +9,7 @@ from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
 from s3sync_dagster_tests.engine_fixture import paragraph_chunker, text_extractor
-from s3sync_dagster_tests.simulation.ports import SimEmbedder, SimStore, deadly
+from s3sync_dagster_tests.simulation.ports import SimEmbedder, SimStore, deadly, frail
 from s3sync_dagster_tests.simulation.worker import Worker, current, pause
 
 
@@ -49,7 +49,7 @@ class Working:
             store=SimStore(self.store, self.weather),
             collections=self.sim_collections(),
             embedder=SimEmbedder(self.embedder, self.weather),
-            extractor=deadly(text_extractor, "KILL READER"),
+            extractor=frail(deadly(text_extractor, "KILL READER"), self.weather),
             chunker=deadly(paragraph_chunker, "KILL CHUNKER"),
             pool=None,
             clock=clock,
@@ -153,4 +153,7 @@ class Working:
         worker = current()
         token = self.tokens.get(worker) if worker is not None else None
         row = self.catalog.batches.row(token) if token is not None else None
-        return token is not None and (row is None or row.state != "running")
+        late = token is not None and (row is None or row.state != "running")
+        if late:  # what it has to tell of its late write, nobody else can know
+            self.free_disk()
+        return late

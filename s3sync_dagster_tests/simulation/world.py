@@ -1,6 +1,6 @@
 """The world: one source with all that can happen to it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -22,6 +22,7 @@ from s3sync_dagster_tests.simulation.people import People
 from s3sync_dagster_tests.simulation.ports import SimCatalog, Weather
 from s3sync_dagster_tests.simulation.rest import Rest
 from s3sync_dagster_tests.simulation.safety import PILLARS, Safety
+from s3sync_dagster_tests.simulation.spells import Spells
 from s3sync_dagster_tests.simulation.worker import Worker, current
 from s3sync_dagster_tests.simulation.working import Working
 
@@ -33,11 +34,13 @@ OTHER = "second"
 
 
 @dataclass
-class World(Outside, Learning, Working, Rest, People, Neighbours, Hosts, Safety):
+class World(Outside, Learning, Working, Rest, People, Neighbours, Hosts, Spells, Safety):
     """One source with all that can happen to it."""
 
     lists: ClassVar[bool] = True
     attempts: ClassVar[int] = 3
+    kinds: ClassVar[Sequence[str]] = ()
+    """What can happen in it; nothing named: all that can."""
     source: Source
     seed: int = 0
     workers: list[Worker] = field(default_factory=list)
