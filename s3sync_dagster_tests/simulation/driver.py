@@ -53,6 +53,7 @@ def replayable(world: World, call: str) -> Iterator[None]:
         yield
     except BaseException as error:
         error.add_note("\n".join(world.trace[-400:]))
+        error.add_note(f"step {world.acted}{'' if world.weather.on else ', at rest'}")
         error.add_note(f"replay: {call}")
         raise
     finally:
@@ -64,6 +65,7 @@ def act(world: World, chance: random.Random, *, only: Collection[str] = ()) -> N
     kinds = only or list(ACTIONS)
     known = {**PEOPLE, **ACTIONS}
     kind = chance.choices(kinds, [known[kind][0] for kind in kinds])[0]
+    world.acted += 1
     known[kind][1](world, chance)
     if chance.random() < 0.1:
         world.check_counts()
@@ -123,9 +125,11 @@ def _front(world: World, chance: random.Random) -> None:
     kind = chance.choice(list(WRONG))
     faults = [*WRONG[kind], REFUSES_ALL] if kind == "chroma" else list(WRONG[kind])
     weights = [4 if fault in BLAMING else 1 for fault in faults]
-    fault, calls = chance.choices(faults, weights)[0], chance.choice([1, 2, 5, 25])
+    fault, calls = chance.choices(faults, weights)[0], chance.choice([1, 1, 2, 5, 25])
     world.note(f"a front of {kind}: {fault} x{calls}")
     world.weather.front(kind, fault, calls=calls)
+    if chance.random() < 0.5:  # somebody works in it, or few fronts would meet anybody
+        world.work_through(_some_changes(chance), max_keys=chance.choice([1, 500]))
 
 
 BLAMING = {REFUSES_ALL, "400", "413"}

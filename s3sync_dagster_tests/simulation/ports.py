@@ -58,7 +58,7 @@ class Weather:
 
     def front(self, kind: str, fault: str, *, calls: int) -> None:
         """Let the next calls of a kind all fail in one way."""
-        self.coming.setdefault(kind, []).extend([fault] * calls)
+        self.coming[kind] = [fault] * calls + self.coming.get(kind, [])
 
 
 def call(weather: Weather, kind: str, name: str, action: Callable[[], Any]) -> Any:

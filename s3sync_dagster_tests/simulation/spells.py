@@ -12,6 +12,7 @@ from s3sync_dagster.ports.memory_s3 import MemoryBucket
 from s3sync_dagster_tests.simulation.learning import PAGE_KEYS
 from s3sync_dagster_tests.simulation.safety import PILLARS
 
+LATE = "late.txt"
 Act = Callable[[Any, random.Random], None]
 MOST_PAGES = 2**30
 """SQLite's own limit."""
@@ -65,10 +66,46 @@ class Spells:
         if self.list_unasked() is ListingState.BLOCKED:
             for _ in range(steps):
                 act(self, chance)
+            if chance.random() < 0.3:
+                self._approve_late()
         self.finish_all()
         self.note("the bucket is back")
         self.store._bucket, self.spell = held, None
         self.list_unasked()
+
+    def _approve_late(self) -> None:
+        """Approve what was shown, after a listing that failed has missed one thing more."""
+        self.finish_all()
+        on, self.weather.on = self.weather.on, False
+        self.catalog.sources.set_paused(self.source.id, paused=False)
+        other = self.store._bucket
+        other.put(LATE, "it came late")
+        self.look_again(LATE)
+        self._work_off()
+        if self._has(LATE):
+            self.store._bucket = MemoryBucket(other.name)
+            self.start_listing(fresh=True, approve=False, pages=9)
+            lister = self.workers[-1]
+            unfinished = self._walk(lister, ("after listings.commit_page",))
+            self.store._bucket = other
+            if unfinished:  # it has seen one wrong page, and is no evidence
+                self._end(lister)
+                self.catalog.listings.end_dead(self.source.id, owner=lister.name)
+                self.pillars = {}  # a person lets them go
+                self.approve()
+                self._work_off()
+                assert self._has(LATE), "an approval ended what it had not shown"
+        self.weather.on = on
+
+    def _work_off(self) -> None:
+        while self.start_batch(max_keys=500, ignore_backoff=True):
+            self.finish_all()
+
+    def _has(self, key: str) -> bool:
+        return any(
+            metadata.get("document_key") == key
+            for _, metadata in self.records(self.source.collection_name).values()
+        )
 
     def list_unasked(self) -> ListingState | None:
         """List to the end, with removals that nobody has approved; None where another one lists."""

@@ -114,6 +114,18 @@ class Working:
         self.note(f"{worker.name} wakes up")
         self._to_its_end(worker)
 
+    def work_through(self, changes: dict[str, str | None], *, max_keys: int) -> None:
+        """Let changes be told and worked on at once, whatever the weather."""
+        for key, content in changes.items():
+            if content is None:
+                self.delete(key)
+            else:
+                self.put(key, content)
+        self._to_its_end(self._start("intake", self._intake))
+        for _ in range(3):
+            if self.start_batch(max_keys=max_keys):
+                self._to_its_end(self.workers[-1])
+
     def ambush(self, place: int, where: str) -> None:
         """Let a worker go on to a place and end it there."""
         if not self.workers:

@@ -47,6 +47,8 @@ class World(Outside, Learning, Working, Rest, People, Neighbours, Hosts, Spells,
     tokens: dict[Worker, str] = field(default_factory=dict)
     reports: list[KeyOutcome] = field(default_factory=list)
     started: int = 0
+    acted: int = 0
+    """Steps so far, those of spells too."""
 
     def __post_init__(self) -> None:
         super().__init__(self.seed)
