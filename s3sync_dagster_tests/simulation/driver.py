@@ -51,6 +51,7 @@ def replayable(world: World, call: str) -> Iterator[None]:
     """Close a world at its end; a failure shows what happened and the call that does it again."""
     try:
         yield
+        world.raise_violations()
     except BaseException as error:
         error.add_note("\n".join(world.trace[-400:]))
         error.add_note(f"step {world.acted}{'' if world.weather.on else ', at rest'}")
@@ -67,6 +68,7 @@ def act(world: World, chance: random.Random, *, only: Collection[str] = ()) -> N
     kind = chance.choices(kinds, [known[kind][0] for kind in kinds])[0]
     world.acted += 1
     known[kind][1](world, chance)
+    world.raise_violations()
     if chance.random() < 0.1:
         world.check_counts()
 
