@@ -6,9 +6,10 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
-from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import documents, invocations, objects
+from s3sync_dagster.catalog.rows import groups, source_of
+from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
 from s3sync_dagster.core.suspects import Deaths
+from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.invocation import Trigger
 
 
@@ -144,6 +145,7 @@ def _fail_poison(
     keys: Sequence[str],
 ) -> None:
     now = database.now()
+    fingerprint = _fingerprint(tx, source_id)
     error = "Its worker process died three times while it was alone; look at the file."
     for part in groups(keys):
         tx.execute(
@@ -168,6 +170,7 @@ def _fail_poison(
             .values(
                 outcome="failed",
                 outcome_etag=objects.c.etag,
+                fingerprint=fingerprint,
                 reason="worker_died",
                 error=error,
                 retry_class="input",
@@ -181,3 +184,15 @@ def _fail_poison(
             .distinct()
         ).scalars()
         insert_automatic(database, tx, source_id, sorted(left), trigger="retry", now=now)
+
+
+def _fingerprint(tx: sa.Connection, source_id: str) -> str | None:
+    """Return the settings under which a key died: else it counts as never tried under them.
+
+    None, which stands for any settings, where the source cannot be read: its batches end still.
+    """
+    row = tx.execute(sa.select(sources).where(sources.c.id == source_id)).first()
+    try:
+        return None if row is None else source_of(row).fingerprint()
+    except InvalidSetting:
+        return None

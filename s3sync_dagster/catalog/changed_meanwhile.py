@@ -17,6 +17,7 @@ def ask_for_overtaken(
     source: Source,
     there: Mapping[str, int | None],
     *,
+    failed: Sequence[str],
     gone: Sequence[str],
     now: float,
 ) -> None:
@@ -32,6 +33,7 @@ def ask_for_overtaken(
         source: of the batch that settled them.
         there: keys whose object the batch has found, or left alone, and how often something had
             been told of each when the batch began with it.
+        failed: keys that have failed, of whose documents some may be written all the same.
         gone: keys whose object it has found gone, which now shows where nothing else was told.
         now: the time.
     """
@@ -48,19 +50,9 @@ def ask_for_overtaken(
             known = there[row.object_key]
             if known is not None and row.told_count > known:
                 changed.append(row.object_key)
-        if source.mode is DeleteMode.MIRROR:
-            left += tx.execute(
-                sa.select(objects.c.object_key)
-                .join(
-                    documents,
-                    sa.and_(
-                        documents.c.source_id == objects.c.source_id,
-                        documents.c.object_key == objects.c.object_key,
-                    ),
-                )
-                .where(*here, objects.c.gone)
-                .distinct()
-            ).scalars()
+        left += _of_gone_objects(tx, source, part)
+    for part in groups(failed):  # one that is being removed waits for its time
+        left += _of_gone_objects(tx, source, part, documents.c.phase == "clean")
     for part in groups(gone):
         changed += tx.execute(
             sa.select(objects.c.object_key).where(
@@ -71,3 +63,18 @@ def ask_for_overtaken(
         ).scalars()
     insert_automatic(database, tx, source.id, changed, trigger="listing", now=now)
     insert_automatic(database, tx, source.id, left, trigger="listing", kind="remove", now=now)
+
+
+def _of_gone_objects(
+    tx: sa.Connection, source: Source, keys: Sequence[str], *which: sa.ColumnElement[bool]
+) -> Sequence[str]:
+    """Return which of these keys have documents although their object is gone."""
+    if source.mode is not DeleteMode.MIRROR:
+        return []
+    same = sa.and_(
+        documents.c.source_id == objects.c.source_id,
+        documents.c.object_key == objects.c.object_key,
+    )
+    here = (objects.c.source_id == source.id, objects.c.object_key.in_(keys), objects.c.gone)
+    query = sa.select(objects.c.object_key).join(documents, same).where(*here, *which)
+    return tx.execute(query.distinct()).scalars().all()

@@ -117,6 +117,7 @@ class Documents:
                     tx,
                     source,
                     {one.key: one.told_count for one in ended if one.result.done and not one.gone},
+                    failed=[one.key for one in ended if not one.result.done],
                     gone=[one.key for one in ended if one.gone],
                     now=now,
                 )

@@ -146,7 +146,7 @@ def _selected_again(
 ) -> bool:
     """Return whether what was skipped in this version has lost the reason for it."""
     if is_sidecar(ref.key):
-        return False
+        return known.reason == "removal_blocked"  # nobody could read it then
     match known.reason:
         case "no_sidecar":
             return source.auto_sync is not AutoSync.METADATA

@@ -106,6 +106,31 @@ def test_a_model_that_refuses_everything_loses_no_record_and_heals_by_itself(wor
     assert set(world.texts().values()) == {f"new {name}" for name in filled}
 
 
+@pytest.mark.parametrize("service", ["model", "collection"])
+def test_one_refusal_of_a_service_that_answers_right_after_it_blames_no_bytes(world, service):
+    world.bucket.put("a.txt", "old")
+    world.sync()
+    world.bucket.put("a.txt", "new")
+    texts = []
+
+    def refuses(document):
+        texts.append(document)
+        return texts == ["new"]  # the first time only; the probe after it is taken
+
+    class Hiccup(Unpaid):
+        def embed_documents(self, texts):
+            self.on = refuses(texts[0])
+            return super().embed_documents(texts)
+
+    world.listing()
+    if service == "model":
+        world.run_batches(embedder=Hiccup(world.embedder))
+    else:
+        world.run_batches(collections=refusing(world, refuses))
+    assert set(world.texts().values()) == {"new"}
+    assert states(world)["a.txt"] == ("indexed", None)
+
+
 @pytest.mark.parametrize("deaths", [1, TRIES_ALONE, TRIES_ALONE + 1])
 @pytest.mark.parametrize("reason", ["worker_crashed", "timeout"])
 def test_bytes_are_blamed_when_their_worker_died_three_times_two_of_them_alone(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from s3sync_dagster.model.source import ChunkingConfig
 from s3sync_dagster_tests.core.rules import Died, event, sidecar, states, work_and_die
 from s3sync_dagster_tests.engine_fixture import paragraph_chunker, text_extractor
 
@@ -76,6 +77,29 @@ def test_records_of_the_last_good_version_go_when_the_new_one_kills_its_worker(w
     world.listing()
     work_and_die(world, workers=20, extractor=deadly)
     assert set(world.texts().values()) == {"other"}
+
+
+def test_a_key_that_kills_its_worker_under_new_settings_comes_to_its_end_too(world):
+    world.bucket.put("a.txt", "good")
+    world.sync()
+    world.bucket.put("a.txt", "deadly")
+    world.configure(chunking=ChunkingConfig(max_size_bytes=900))
+    tries = []
+
+    def deadly(content, **options):
+        if content == b"deadly":
+            tries.append(content)
+            raise Died
+        return text_extractor(content, **options)
+
+    world.listing()
+    work_and_die(world, workers=30, extractor=deadly)
+    assert len(tries) == 3
+    assert states(world)["a.txt"] == ("failed", "worker_died")
+    assert world.texts() == {}
+    world.configure(chunking=ChunkingConfig(max_size_bytes=1000))
+    world.sync()  # other settings are reason enough to look once more
+    assert states(world)["a.txt"] == ("indexed", None)
 
 
 def test_what_a_live_batch_holds_is_not_asked_for_until_it_is_given_back(world):

@@ -4,11 +4,14 @@ import pytest
 
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.core.patience import Patience
+from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.run import BatchRun
+from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import AccessDenied, LimitExceeded, Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import AutoSync
+from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
 from s3sync_dagster_tests.core.rules import Died, Refusing, event, refuse_with, sidecar, states
 from s3sync_dagster_tests.engine_fixture import make_world
 
@@ -365,3 +368,45 @@ def test_batches_side_by_side_meet_the_guard_together(catalog_url):
     assert world.catalog.views.counts(world.source.id).skipped == {"removal_blocked": 70}
     assert world.catalog.documents.count(world.source.id) == 330
     world.catalog.close()
+
+
+def test_a_sidecar_that_was_missing_while_removals_were_blocked_is_read_when_it_is_back(world):
+    for name in "ab":
+        world.bucket.put(f"{name}.txt", f"text {name}")
+    world.sync()
+    world.bucket.put("a.txt.meta.json", sidecar("a.txt", "mine"))
+    world.ask("a.txt.meta.json", trigger=Trigger.CLI)  # it is known, and waits
+    world.listing()
+    there, world.store = world.store, MemoryObjectStore(MemoryBucket())
+    assert world.listing().listing.state is ListingState.BLOCKED
+    world.run_batches()
+    assert states(world)["a.txt.meta.json"] == ("skipped", "removal_blocked")
+    world.store = there
+    world.sync()
+    assert "mine-0" in world.texts()
+    assert states(world)["a.txt.meta.json"] == ("skipped", "sidecar")
+
+
+def test_what_was_written_of_an_object_that_is_gone_goes_too_where_its_key_failed(world):
+    """The listing has found it gone before there was anything to remove."""
+    world.bucket.put("a.txt", "text")
+    world.bucket.put("a.txt.meta.json", sidecar("a.txt", "taken", target_collection_name="other"))
+    other = world.collections.open(
+        "other", tenant="default_tenant", database="default_database", embedder=world.embedder
+    )
+    stranger = Record(id="taken-0", document="theirs", embedding_text="theirs", metadata={"by": 1})
+    other.upsert([stranger], world.embedder.embed_documents(["theirs"]))
+    world.bucket.put("b.txt", "stays")
+    world.listing()
+
+    read = []
+
+    def goes(step):
+        read.append(step)
+        if step == "fetched" and read.count(step) == 2:  # the sidecar first, then what it names
+            world.bucket.delete("a.txt")
+            world.listing()
+
+    world.run_batches(at=goes)
+    assert states(world)["a.txt.meta.json"] == ("skipped", "sidecar")
+    assert set(world.texts().values()) == {"stays"}

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.simulation.driver import SOURCE, run_episode, text
 from s3sync_dagster_tests.simulation.events import run_on_events
+from s3sync_dagster_tests.simulation.mutants import MUTANTS, ROOT
 from s3sync_dagster_tests.simulation.oracle import check
 from s3sync_dagster_tests.simulation.ports import FAULTS
 from s3sync_dagster_tests.simulation.world import KEYS, OTHER, SIDECARS, World
@@ -46,6 +47,15 @@ def test_a_million_steps():
 
 def test_the_same_seed_does_the_same():
     assert run_episode(7, STEPS).trace == run_episode(7, STEPS).trace
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda one: one.name)
+def test_a_rule_that_mutants_take_out_stands_where_they_look(mutant, tmp_path):
+    copy = tmp_path / mutant.file
+    copy.parent.mkdir(parents=True)
+    copy.write_text((ROOT / mutant.file).read_text())
+    mutant.put_into(tmp_path)
+    assert copy.read_text() != (ROOT / mutant.file).read_text()
 
 
 class SmallWorld(RuleBasedStateMachine):

@@ -2,15 +2,15 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.simulation.answers import WRONG
-from s3sync_dagster_tests.simulation.neighbours import NOT_YET
 from s3sync_dagster_tests.simulation.oracle import check, check_prompt
 from s3sync_dagster_tests.simulation.ports import FAULTS, LIE, REFUSED, REFUSES_ALL
-from s3sync_dagster_tests.simulation.world import KEYS, OTHER, PILLARS, SIDECARS, World
+from s3sync_dagster_tests.simulation.world import ASKED, KEYS, OTHER, PILLARS, SIDECARS, World
 from s3sync_dagster_tests.sources import s3_source
 
 SOURCE = s3_source(
@@ -39,7 +39,7 @@ def run_episode(seed: int, steps: int) -> World:
                 else:
                     world.put(key, content)
             world.sync_once()
-            if not world.weather.lied and not world.away:
+            if not (world.weather.lies or world.away or world.disturbed):
                 check_prompt(world)
         world.settle(events=chance.random() < 0.5)
         check(world)
@@ -51,18 +51,24 @@ def replayable(world: World, call: str) -> Iterator[None]:
     """Close a world at its end; a failure shows what happened and the call that does it again."""
     try:
         yield
+        world.raise_violations()
     except BaseException as error:
         error.add_note("\n".join(world.trace[-400:]))
+        error.add_note(f"step {world.acted}{'' if world.weather.on else ', at rest'}")
         error.add_note(f"replay: {call}")
         raise
     finally:
         world.close()
 
 
-def act(world: World, chance: random.Random) -> None:
+def act(world: World, chance: random.Random, *, only: Collection[str] = ()) -> None:
     """Let one thing happen."""
-    kind = chance.choices(list(ACTIONS), [weight for weight, _ in ACTIONS.values()])[0]
-    ACTIONS[kind][1](world, chance)
+    kinds = only or list(ACTIONS)
+    known = {**PEOPLE, **ACTIONS}
+    kind = chance.choices(kinds, [known[kind][0] for kind in kinds])[0]
+    world.acted += 1
+    known[kind][1](world, chance)
+    world.raise_violations()
     if chance.random() < 0.1:
         world.check_counts()
 
@@ -120,16 +126,23 @@ def _front(world: World, chance: random.Random) -> None:
     """Let a service answer wrongly for a while."""
     kind = chance.choice(list(WRONG))
     faults = [*WRONG[kind], REFUSES_ALL] if kind == "chroma" else list(WRONG[kind])
-    fault, calls = chance.choice(faults), chance.choice([1, 5, 25])
+    weights = [4 if fault in BLAMING else 1 for fault in faults]
+    fault, calls = chance.choices(faults, weights)[0], chance.choice([1, 1, 2, 5, 25])
     world.note(f"a front of {kind}: {fault} x{calls}")
     world.weather.front(kind, fault, calls=calls)
+    if chance.random() < 0.5:  # somebody works in it, or few fronts would meet anybody
+        world.work_through(_some_changes(chance), max_keys=chance.choice([1, 500]))
+
+
+BLAMING = {REFUSES_ALL, "400", "413"}
+"""What looks as if the bytes were to blame."""
 
 
 def _person(world: World, chance: random.Random) -> None:
     """Let somebody do something that the mirror mode answers alike whenever it comes."""
     if world.source.mode is not DeleteMode.MIRROR:
         return
-    names = [name for name in PEOPLE if name not in NOT_YET]
+    names = list(PEOPLE)
     PEOPLE[chance.choices(names, [PEOPLE[name][0] for name in names])[0]][1](world, chance)
 
 
@@ -139,26 +152,45 @@ PEOPLE = {
     "rebuild": (3, lambda w, c: w.rebuild()),
     "reindex": (3, lambda w, c: w.reindex()),
     "pause": (3, lambda w, c: w.pause_source(paused=c.random() < 0.5)),
-    "verify": (3, lambda w, c: w.verify_and_fix()),
+    "verify": (3, lambda w, c: w.start_verify()),
     "delete": (1, lambda w, c: w.delete_source()),
     "back up": (3, lambda w, c: w.back_up()),
     "restore": (2, lambda w, c: w.restore()),
 }
 
 
+def _full_disk(world: World, chance: random.Random) -> None:
+    world.have_full_disk(chance, partial(act, only=world.kinds), steps=chance.choice([2, 5, 20]))
+
+
+def _another_bucket(world: World, chance: random.Random) -> None:
+    ask = partial(act, only=BESIDE_AN_EMPTY_BUCKET)
+    world.have_another_bucket(chance, ask, steps=chance.choice([5, 20]))
+
+
+BESIDE_AN_EMPTY_BUCKET = (
+    "batch", "step", "look", "retry", "rebuild", "reindex", "verify", "house", "list", "wait",
+    "kill", "ambush", "check", "jump",
+)  # fmt: skip
+"""What must remove nothing while an empty bucket stands in place of the source's."""
+
+
 def _stranger(world: World, chance: random.Random) -> None:
     """Let somebody else do something to a collection."""
     if world.source.mode is DeleteMode.MIRROR:
-        can = [name for name in NEIGHBOURS if name not in NOT_YET]
-        NEIGHBOURS[chance.choice(can)](world, chance, chance.choice(["docs", OTHER]))
+        names = list(NEIGHBOURS)
+        name = chance.choices(names, [NEIGHBOURS[name][0] for name in names])[0]
+        NEIGHBOURS[name][1](world, chance, chance.choice(["docs", "docs", OTHER, ASKED]))
 
 
 NEIGHBOURS = {
-    "write by hand": lambda w, c, name: w.write_by_hand(name),
-    "write by others": lambda w, c, name: w.write_by_others(name),
-    "delete collection": lambda w, c, name: w.delete_collection(name),
-    "make collection anew": lambda w, c, name: w.make_collection_anew(name),
-    "rob collection": lambda w, c, name: w.rob_collection(name, c.randrange(100)),
+    "write by hand": (2, lambda w, c, name: w.write_by_hand(name)),
+    "write by others": (2, lambda w, c, name: w.write_by_others(name)),
+    "delete collection": (1, lambda w, c, name: w.delete_collection(name)),
+    "make collection anew": (1, lambda w, c, name: w.make_collection_anew(name)),
+    "empty collection": (1, lambda w, c, name: w.empty_collection(name)),
+    "rob collection": (3, lambda w, c, name: w.rob_collection(name, c.randrange(100))),
+    "spoil a record": (3, lambda w, c, name: w.spoil_record(name, c.randrange(100))),
 }
 
 
@@ -208,10 +240,12 @@ ACTIONS = {
     "shuffle": (2, lambda w, c: w.shuffle_events(c.randrange(1000))),
     "intake": (7, lambda w, c: w.start_intake()),
     "list": (5, lambda w, c: w.start_listing(
-        fresh=c.random() < 0.2, approve=c.random() < 0.5, pages=c.choice([1, 2, 9]))),
+        fresh=c.random() < 0.2, approve=c.random() < 0.5 and w.spell != "another bucket",
+        pages=c.choice([1, 2, 9]))),
     "approve": (1, lambda w, c: w.approve()),
     "ask": (2, _ask),
-    "look": (2, lambda w, c: w.look_again(c.choice(KEYS + SIDECARS))),
+    "look": (2, lambda w, c: w.look_again(
+        c.choice(KEYS + SIDECARS + tuple(PILLARS if w.pillars else ())))),
     "configure": (1, _configure),
     "batch": (12, lambda w, c: w.start_batch(max_keys=c.choice([1, 2, 500]))),
     "step": (60, lambda w, c: w.step(c.randrange(100), c.choice([1, 2, 5, 20, 100]))),
@@ -220,9 +254,12 @@ ACTIONS = {
     "kill": (2, lambda w, c: w.kill(c.randrange(100))),
     "wait": (6, lambda w, c: w.wait(c.choice([1, 20, 70, 130, 1000]))),
     "house": (6, lambda w, c: w.keep_house()),
+    "check": (2, lambda w, c: w.start_check()),
     "weather": (5, _forecast),
-    "front": (2, _front),
-    "person": (3, _person),
-    "stranger": (1, _stranger),
+    "front": (4, _front),
+    "person": (4, _person),
+    "stranger": (2, _stranger),
+    "full disk": (1, _full_disk),
+    "another bucket": (0.5, _another_bucket),
     "jump": (1, lambda w, c: w.jump(c.choice([-86_400, -3600, -30, 30, 3600, 86_400]))),
 }  # fmt: skip

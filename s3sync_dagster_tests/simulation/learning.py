@@ -33,11 +33,14 @@ class Learning:
             at=lambda step: pause(f"at {step}"),
         )
 
-    def start_listing(self, *, fresh: bool, approve: bool, pages: int) -> None:
+    def start_listing(
+        self, *, fresh: bool, approve: bool, pages: int, reindex: bool = False
+    ) -> None:
         clock = self.clock_of_process()
 
         def list_some() -> None:
             owner = self._name()
+            self.look_at_collections(self.sim_collections())
             for _ in range(pages):
                 progress = continue_listing(
                     self.source,
@@ -48,6 +51,7 @@ class Learning:
                     budget_seconds=0,
                     fresh=fresh,
                     approve_deletes=approve,
+                    reindex=reindex,
                     page_keys=PAGE_KEYS,
                 )
                 if progress is None or progress.done or fresh:

@@ -1,20 +1,23 @@
 """What others do to the collections that a source fills."""
 
-from s3sync_dagster.model.document import Record
+from typing import Any
 
-NOT_YET = {
-    "delete collection": "a collection has no identity yet: one that was deleted is not missed",
-    "make collection anew": "a collection has no identity yet: an empty one is taken for full",
-    "rob collection": "records that others deleted are looked for by `verify` alone",
-    "rebuild --catalog": "it is being made to take over only what this source would write",
-}
-"""What can happen and has no answer in the engine, with the reason: switched on with the answer."""
+from s3sync_dagster.engine.identity import check_collections
+from s3sync_dagster.engine.rolling_check import check_some
+from s3sync_dagster.model.document import Record
+from s3sync_dagster_tests.simulation.ports import SimCollections
+from s3sync_dagster_tests.simulation.worker import current
+
+RECORDS_PER_DAY = (10, 720_000)
+"""Looks that end in the middle of a collection or of a document, and looks that take all of it."""
 
 
 class Neighbours:
-    """Others with access to the same Chroma."""
+    """Others with access to the same Chroma, and the engine's own look at what they did."""
 
     strangers: int = 0
+    disturbed = False
+    """True from a neighbour's deed until a check has gone round behind it."""
 
     def write_by_hand(self, name: str) -> None:
         """Put a record of nobody, under an id of its own, into a collection."""
@@ -22,10 +25,12 @@ class Neighbours:
 
     def write_by_others(self, name: str) -> None:
         """Put a record of another installation's source into a collection."""
-        self._put_stranger(name, {"s3sync_source": "elsewhere", "document_key": "a.txt"})
+        told = {"s3sync_bucket": self.bucket.name, "document_key": "a.txt"}
+        self._put_stranger(name, {"s3sync_source": "elsewhere", **told})
 
     def delete_collection(self, name: str) -> None:
         self.note(f"somebody deletes the collection {name}")
+        self._disturb(name, list(self.records(name)))
         self.collections.delete_collection(
             name, tenant=self.source.tenant, database=self.source.database_name
         )
@@ -37,10 +42,65 @@ class Neighbours:
 
     def rob_collection(self, name: str, place: int) -> None:
         """Delete one record of ours."""
-        mine = [one for one in sorted(self.records(name)) if one not in self.foreign.get(name, {})]
-        if mine:
-            self.note(f"somebody deletes {mine[place % len(mine)]} of {name}")
-            self.open(name).delete([mine[place % len(mine)]])
+        if mine := self._mine(name):
+            record = mine[place % len(mine)]
+            self.note(f"somebody deletes {record} of {name}")
+            self._disturb(name, [record])
+            self.open(name).delete([record])
+
+    def empty_collection(self, name: str) -> None:
+        """Delete all records of ours; the collection stays the one it was."""
+        if mine := self._mine(name):
+            self.note(f"somebody empties {name}")
+            self._disturb(name, mine)
+            self.open(name).delete(mine)
+
+    def spoil_record(self, name: str, place: int) -> None:
+        """Write over one record of ours, by hand."""
+        if mine := self._mine(name):
+            identity = mine[place % len(mine)]
+            self.note(f"somebody writes over {identity} of {name}")
+            self._disturb(name, [identity])
+            _, metadata = self.records(name)[identity]
+            kept = metadata if place % 2 else {**metadata, "s3sync_etag": "none", "by": "hand"}
+            record = Record(id=identity, document="spoilt", embedding_text="spoilt", metadata=kept)
+            self.open(name).upsert([record], self.embedder.embed_documents(["spoilt"]))
+
+    def start_check(self) -> None:
+        """Let the dispatcher look at some records, as it does every minute."""
+        self._start("a look at records", lambda: self.look_at_records(self.sim_collections()))
+
+    def look_at_records(self, collections: Any) -> int:
+        """Hold some records of each collection that is due against the catalog."""
+        worker = current()
+        return check_some(
+            self.source,
+            catalog=self.catalog if worker is None else self.sim_catalog,
+            collections=lambda: collections,
+            clock=self.clock,
+            records_per_day=RECORDS_PER_DAY[self.seed % 2],
+            log=self.note,
+        )
+
+    def look_at_collections(self, collections: Any) -> None:
+        """Look which collections there are, as each listing does."""
+        check_collections(
+            self.source,
+            catalog=self.sim_catalog,
+            collections=lambda: collections,
+            log=self.note,
+        )
+
+    def sim_collections(self) -> SimCollections:
+        return SimCollections(self.collections, self.weather, self._late, self.check_pillars)
+
+    def _mine(self, name: str) -> list[str]:
+        return sorted(self.records(name).keys() - self.foreign.get(name, {}).keys())
+
+    def _disturb(self, name: str, ids: list[str]) -> None:
+        self.disturbed = True
+        if name == self.source.collection_name:
+            self.excused |= set(ids) & self.pillars.keys()
 
     def _put_stranger(self, name: str, metadata: dict[str, str]) -> None:
         self.strangers += 1

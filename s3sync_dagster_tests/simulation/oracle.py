@@ -300,7 +300,8 @@ def _check_mirror(world: World, expected: Expectation, rows: dict) -> None:
     objects = {k: v.decode() for k, v in world.bucket.objects().items()}
     refused = {key for key, state in expected.states.items() if state[1] == "record_ids_taken"}
     unexplained = {place for place in rows if place[0] not in refused}
-    for _, _, collection in sorted(world.collections._collections):
+    there = {name for _, _, name in world.collections._collections}
+    for collection in sorted(there | {one.collection for one in expected.documents}):
         actual = world.records(collection)
         wanted: dict[str, Any] = dict(world.foreign.get(collection, {}))
         for one in expected.documents:

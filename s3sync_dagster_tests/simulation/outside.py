@@ -43,8 +43,9 @@ class Outside:
 
     def release_dead(self, token: str) -> bool:
         keys = self.catalog.batches.keys(token)
+        released = self.catalog.batches.release(token, died=True)
         self.lone_deaths.update(keys if len(keys) == 1 else ())
-        return self.catalog.batches.release(token, died=True)
+        return released
 
     def put(self, key: str, content: str) -> None:
         self.note(f"put {key} {content!r}")
@@ -91,12 +92,25 @@ class Outside:
         random.Random(seed).shuffle(self.queue._kept)
 
 
+_CLOSED: list[Database] = []
+
+
 def fresh_database(clock: HandClock) -> Database:
-    """Return an empty catalog in memory, copied from a template: no migration each time."""
-    database = Database("sqlite://", clock=clock)
+    """Return an empty catalog in memory, copied from a template: no migration each time.
+
+    What a world before it has closed serves again: its engine has compiled all statements.
+    """
+    database = _CLOSED.pop() if _CLOSED else Database("sqlite://")
+    database.clock = clock
     with database.engine.connect() as connection:
         _template().backup(connection.connection.dbapi_connection)
     return database
+
+
+def close_database(database: Database) -> None:
+    """Forget what a world's catalog holds."""
+    database.close()  # and its connection, with what the disk had for it
+    _CLOSED.append(database)
 
 
 @cache

@@ -12,6 +12,8 @@ class People:
 
     backup: Any = None
     """A copy of the catalog as it was."""
+    edited = False
+    """True once the source was edited in what stands on each record."""
     deleted: int = 0
     """How often the source was deleted and made again."""
     away = False
@@ -31,16 +33,30 @@ class People:
         """Read the documents back from the records, as after a lost catalog."""
         self.note("rebuild --catalog")
         name = self.source.collection_name
-        found = recover_documents(self.source, self.open(name), known_sources={self.source.id})
-        store_recovered(self.catalog.database, self.source, found, collection_name=name)
+        port = self.existing(name)
+        if port is None:
+            return
+        found = recover_documents(self.source, port, known_sources={self.source.id})
+        store_recovered(
+            self.catalog.database,
+            self.source,
+            found.documents,
+            collection_name=name,
+            collection_id=port.id,
+        )
         self.catalog.invocations.retry_failed(self.source)
 
     def reindex(self) -> None:
-        """Make all documents outdated, and have listings ask for them."""
+        """Edit what stands on all records, and order them to be written again.
+
+        The order travels with the work: a listing that is cut off is ordered again at the end.
+        """
         self.note("reindex")
-        size = 900 if self.source.chunking.max_size_bytes != 900 else 1000
-        chunking = self.source.chunking.__class__(max_size_bytes=size)
-        self.configure(chunking=chunking, on_config_change="reindex")
+        team = "blue" if self.source.metadata["team"] == "red" else "red"
+        self.configure(metadata={"team": team})
+        self.edited = True
+        if self.spell != "another bucket":
+            self.start_listing(fresh=True, approve=False, pages=9, reindex=True)
 
     def pause_source(self, *, paused: bool) -> None:
         self.note(f"paused={paused}")
@@ -57,6 +73,27 @@ class People:
                 fix=True,
                 vectors=False,
             )
+
+    def start_verify(self) -> None:
+        """Let ``verify --fix`` look at the source's collection while others work."""
+        source, name = self.source, self.source.collection_name
+
+        def look() -> None:
+            verify_collection(
+                source,
+                collection=self.sim_collections().open(
+                    name,
+                    tenant=source.tenant,
+                    database=source.database_name,
+                    embedder=None,
+                    create=False,
+                ),
+                documents=self.sim_catalog.documents,
+                fix=True,
+                vectors=False,
+            )
+
+        self._start("verify --fix", look)
 
     def delete_source(self) -> None:
         """Have the source deleted with its records; housekeeping makes it again when it is gone."""
@@ -81,6 +118,7 @@ class People:
         """Put an older copy in place while nobody works, and verify after it, as documented."""
         if self.backup is None or self.backup[0].id != self.source.id or self.away:
             return
+        self.free_disk()
         self.finish_all()
         if self.catalog.sources.deleting(self.source.id) is not None:
             return

@@ -6,6 +6,7 @@ from typing import Any
 
 from s3sync_dagster.model.errors import (
     AccessDenied,
+    LimitExceeded,
     RecordRejected,
     Throttled,
     Unavailable,
@@ -21,6 +22,7 @@ FAULTS = {
     "s3": ("error", "throttled", "denied"),
     "chroma": ("error", "lost", "half", LIE),
     "embed": ("error",),
+    "worker": ("worker_crashed", "timeout"),
     "catalog": ("error", "lost"),
 }
 
@@ -31,11 +33,15 @@ class Weather:
 
     coming: dict[str, list[str]] = field(default_factory=dict)
     on: bool = True
-    lied: bool = False
-    """True once a service has accepted what it did not do: nobody but ``verify`` can know it."""
+    lies: set[str] = field(default_factory=set)
+    """Calls that a service has accepted and not done, until somebody has looked at all."""
 
     def forecast(self, kind: str, fault: str, *, after: int = 0) -> None:
-        """Let a call of this kind fail, after so many that do not."""
+        """Let a call of this kind fail, after so many that do not.
+
+        Workers of a healthy host are not killed three times in a row: that would be proof.
+        """
+        after = max(after, 2) if kind == "worker" else after
         self.coming.setdefault(kind, []).extend(["fine"] * after + [fault])
 
     def next_is(self, kind: str, fault: str) -> bool:
@@ -48,13 +54,11 @@ class Weather:
         waiting = self.coming.get(kind)
         if not self.on or not waiting:
             return "fine"
-        fault = waiting.pop(0)
-        self.lied = self.lied or fault == LIE
-        return fault
+        return waiting.pop(0)
 
     def front(self, kind: str, fault: str, *, calls: int) -> None:
         """Let the next calls of a kind all fail in one way."""
-        self.coming.setdefault(kind, []).extend([fault] * calls)
+        self.coming[kind] = [fault] * calls + self.coming.get(kind, [])
 
 
 def call(weather: Weather, kind: str, name: str, action: Callable[[], Any]) -> Any:
@@ -159,6 +163,13 @@ class _SimCollection:
             raise _refused(["probe"])
         call(self._weather, "chroma", "probe", lambda: self._collection.probe(vector, **options))
 
+    def count(self) -> int:
+        return call(self._weather, "chroma", "count", self._collection.count)
+
+    def scan(self, **options: Any) -> Any:
+        for page in self._collection.scan(page_size=4, **options):
+            yield call(self._weather, "chroma", "scan", lambda page=page: page)
+
     def update_metadata(self, ids: Any, metadatas: Any) -> None:
         self._write(
             "update",
@@ -185,7 +196,9 @@ class _SimCollection:
             raise Unavailable("Chroma did not answer", reason="chroma_unavailable")
         if fault in WRONG["chroma"]:
             raise WRONG["chroma"][fault]()
-        if fault != LIE:
+        if fault == LIE:
+            self._weather.lies.add(name)
+        else:
             action(slice(0, number))
         self._after_write(name)
         if fault == "lost":
@@ -257,6 +270,18 @@ class _SimTable:
             return call(self._weather, kind, label, act)
 
         return transaction
+
+
+def frail(extractor: Callable[..., Any], weather: Weather) -> Callable[..., Any]:
+    """Return the extractor, whose worker the host kills now and then, or lets run too long."""
+
+    def call(content: Any, **options: Any) -> Any:
+        fault = weather.take("worker")
+        if fault != "fine":
+            raise LimitExceeded("the worker is gone", reason=fault)
+        return extractor(content, **options)
+
+    return call
 
 
 def deadly(function: Callable[..., Any], word: str) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from s3sync_dagster.core.state import CheckCursor
 from s3sync_dagster.engine.deleting import sweep, take_down
 from s3sync_dagster.engine.dispatching import reap
 from s3sync_dagster.engine.listing import continue_listing
@@ -67,12 +68,19 @@ class Rest:
     def sync_once(self) -> None:
         """List once while others are still at work, then let all of it end: what `sync` does."""
         self.note("sync once")
+        self.free_disk()
         self.weather.on = False
         self.wait(4000)
         if self.catalog.sources.deleting(self.source.id) is not None:
             self.finish_all()
             self.keep_house()
-        list_whole(self.listing_parts(), self.source, approve_deletes=True, page_keys=PAGE_KEYS)
+        list_whole(
+            self.listing_parts(),
+            self.source,
+            approve_deletes=True,
+            reindex=self.edited,
+            page_keys=PAGE_KEYS,
+        )
         self.finish_all()
         started = self.started
         self._outlive()
@@ -95,15 +103,29 @@ class Rest:
     def settle(self, *, events: bool) -> None:
         """Let everybody finish, then list and work until nothing is left to do."""
         self.note("settle")
+        self.free_disk()
         self.weather.on = False
         self.catalog.sources.set_paused(self.source.id, paused=False)
         self.finish_all()
         self._come_to_rest(events=events)
-        if self.weather.lied:
+        if self.disturbed or self.weather.lies:
+            self._look_at_all()
+        if "delete" in self.weather.lies:  # of what nobody has any more only this can know
             self.verify_and_fix()
-            self.weather.lied = False
             self._come_to_rest(events=False)
-        self.away = False
+        self.weather.lies.clear()
+        self.away = self.disturbed = False
+
+    def _look_at_all(self) -> None:
+        """Let the check go round until it finds nothing more, with no help of a person."""
+        for _ in range(100):
+            self.wait(90_000)
+            found = self.look_at_records(self.collections)
+            self._come_to_rest(events=False)
+            known = self.catalog.collections.due_for_check(self.source.id, interval_seconds=0)
+            if not found and all(cursor == CheckCursor() for _, cursor in known):
+                return
+        raise AssertionError("the check does not come to its end")
 
     def _come_to_rest(self, *, events: bool) -> None:
         if events:
@@ -135,6 +157,7 @@ class Rest:
             owner="quiet",
             fresh=True,
             approve_deletes=True,
+            reindex=self.edited,
             page_keys=PAGE_KEYS,
         )
         if progress is None:  # another one lists at this moment, or the source goes

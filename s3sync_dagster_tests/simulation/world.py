@@ -1,6 +1,6 @@
 """The world: one source with all that can happen to it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -17,11 +17,12 @@ from s3sync_dagster.ports.memory_s3 import MemoryObjectStore
 from s3sync_dagster_tests.simulation.hosts import Hosts
 from s3sync_dagster_tests.simulation.learning import ASKED, PAGE_KEYS, Learning
 from s3sync_dagster_tests.simulation.neighbours import Neighbours
-from s3sync_dagster_tests.simulation.outside import Outside, fresh_database
+from s3sync_dagster_tests.simulation.outside import Outside, close_database, fresh_database
 from s3sync_dagster_tests.simulation.people import People
 from s3sync_dagster_tests.simulation.ports import SimCatalog, Weather
 from s3sync_dagster_tests.simulation.rest import Rest
 from s3sync_dagster_tests.simulation.safety import PILLARS, Safety
+from s3sync_dagster_tests.simulation.spells import Spells
 from s3sync_dagster_tests.simulation.worker import Worker, current
 from s3sync_dagster_tests.simulation.working import Working
 
@@ -33,17 +34,21 @@ OTHER = "second"
 
 
 @dataclass
-class World(Outside, Learning, Working, Rest, People, Neighbours, Hosts, Safety):
+class World(Outside, Learning, Working, Rest, People, Neighbours, Hosts, Spells, Safety):
     """One source with all that can happen to it."""
 
     lists: ClassVar[bool] = True
     attempts: ClassVar[int] = 3
+    kinds: ClassVar[Sequence[str]] = ()
+    """What can happen in it; nothing named: all that can."""
     source: Source
     seed: int = 0
     workers: list[Worker] = field(default_factory=list)
     tokens: dict[Worker, str] = field(default_factory=dict)
     reports: list[KeyOutcome] = field(default_factory=list)
     started: int = 0
+    acted: int = 0
+    """Steps so far, those of spells too."""
 
     def __post_init__(self) -> None:
         super().__init__(self.seed)
@@ -63,7 +68,7 @@ class World(Outside, Learning, Working, Rest, People, Neighbours, Hosts, Safety)
         for worker in self.workers:
             worker.kill()
         self.workers.clear()
-        self.catalog.close()
+        close_database(self.catalog.database)
 
     def _start(self, what: str, function: Callable[[], None]) -> Worker:
         def guarded() -> None:
@@ -102,9 +107,18 @@ class World(Outside, Learning, Working, Rest, People, Neighbours, Hosts, Safety)
             embedder=self.embedder,
         )
 
+    def existing(self, name: str) -> Any:
+        """Return a collection; None where there is none: a look makes none."""
+        place = (self.source.tenant, self.source.database_name, name)
+        return self.collections._collections.get(place)
+
     def records(self, name: str) -> dict[str, Any]:
-        port = self.open(name)
-        return {
-            name: (record.document, dict(record.metadata))
-            for name, record in port.get(list(port._records), documents=True).items()
-        }
+        port = self.existing(name)
+        return (
+            {}
+            if port is None
+            else {
+                name: (record.document, dict(record.metadata))
+                for name, record in port.get(list(port._records), documents=True).items()
+            }
+        )

@@ -179,13 +179,16 @@ class Writer:
         self._lease.require()
         self._ledger.begin(group.states())
 
-    def _together_or_alone(self, group: WriteGroup, step: Step, *, name: str) -> list[WriteGroup]:
+    def _together_or_alone(
+        self, group: WriteGroup, step: Step, *, name: str, again: bool = False
+    ) -> list[WriteGroup]:
         """Do a step for a group; what one document causes fails that one alone.
 
         Args:
             group: the documents.
             step: what is done.
             name: of the step, for what it takes.
+            again: the one document was refused before, and another text taken after it.
 
         Returns:
             The groups for which it was done: the one that came in, or one a document.
@@ -210,6 +213,9 @@ class Writer:
             self._charge(group, name, (self._parts.clock.monotonic() - started) * 1000)
             return [done]
         if len(group.writes) == 1:
+            if isinstance(cause, FixInput) and not again:
+                # What was taken after the refusal may have met a service that is well again.
+                return self._together_or_alone(group, step, name=name, again=True)
             self._ledger.fail(first, cause)
             return []
         return [

@@ -1,0 +1,283 @@
+"""Rules of the engine taken out one at a time: which world notices.
+
+    .venv/bin/python -m s3sync_dagster_tests.simulation.mutants [WORD ...] [--seeds 200]
+
+Each is put into a copy of the package, in which worlds run from seed 0 on until one fails. The
+table is that of ``docs/engine.md``. With words only mutants whose name has one of them are tried.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("s3sync_dagster", "s3sync_dagster_tests")
+STEPS = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One rule that is missing."""
+
+    name: str
+    """What the engine does wrong."""
+    file: str
+    """Where, from the root of the checkout."""
+    old: str
+    """What stands there, once."""
+    new: str
+
+    def put_into(self, root: Path) -> None:
+        """Change a copy of the checkout. Raises ValueError where the rule stands there no more."""
+        path = root / self.file
+        text = path.read_text()
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.name}: {self.file} has its text {text.count(self.old)} times")
+        path.write_text(text.replace(self.old, self.new))
+
+
+ENGINE, CORE, CATALOG = "s3sync_dagster/engine/", "s3sync_dagster/core/", "s3sync_dagster/catalog/"
+WORLD = "s3sync_dagster_tests/simulation/"
+MUTANTS = (
+    Mutant(
+        "what a service refuses of everybody is blamed on the bytes",
+        ENGINE + "batch/write.py",
+        '        if name == "embed":\n            return refusal_of_model(self._parts, error)\n'
+        "        return refusal_of_collection(self._parts, group, error)\n",
+        "        return error\n",
+    ),
+    Mutant(
+        "one refusal is proof, though the service may be well again",
+        ENGINE + "batch/write.py",
+        "if isinstance(cause, FixInput) and not again:",
+        "if isinstance(cause, FixInput) and again:",
+    ),
+    Mutant(
+        "a worker that its host killed is blamed on the bytes",
+        CORE + "suspects.py",
+        "TRIES_ALONE = 2",
+        "TRIES_ALONE = 0",
+    ),
+    Mutant(
+        "rebuild, retry and force remove what a blocked listing missed",
+        CORE + "decision.py",
+        "if missed_by_unfinished_listing(facts) and not told_removed(facts):",
+        "if facts.is_sidecar and missed_by_unfinished_listing(facts):",
+    ),
+    Mutant(
+        "a listing may remove all documents unasked",
+        CORE + "guard.py",
+        " or 0 < total <= leaving",
+        "",
+    ),
+    Mutant(
+        "an approval ends what only a later listing missed",
+        CATALOG + "listing_end.py",
+        "objects.c.first_missed_listing_id <= listing.id, objects",
+        "objects.c.first_missed_listing_id > 0, objects",
+    ),
+    Mutant(
+        "the order to reindex is lost on the way to who works",
+        CORE + "targets.py",
+        "strict = not item.automatic or item.reindexed or",
+        "strict = not item.automatic or",
+    ),
+    Mutant(
+        "a collection that was made anew is taken for the one before",
+        CATALOG + "collections.py",
+        "        if known == met.collection_id and not emptied:\n            return 0, True",
+        "        if known is not None and not emptied:\n            return 0, True",
+    ),
+    Mutant(
+        "a write into a collection that was replaced meanwhile counts",
+        CATALOG + "settlement.py",
+        "            in_collection_as_known(),\n",
+        "",
+    ),
+    Mutant(
+        "a time that a wrong clock has set is waited for",
+        CATALOG + "rows.py",
+        "return sa.or_(column <= now, column > now + at_most + CLOCKS_DIFFER_SECONDS)",
+        "return column <= now",
+    ),
+    Mutant(
+        "a page of a listing overrules what was told after it was asked for",
+        CATALOG + "listings.py",
+        "                        objects.c.told_number < page.asked,\n",
+        "",
+    ),
+    Mutant(
+        "a proxy's 404 is taken for the absence of a collection",
+        WORLD + "answers.py",
+        '"404 of a proxy": lambda: Unavailable("this is not Chroma", reason="not_chroma")',
+        '"404 of a proxy": lambda: NotFound("there is no such collection")',
+    ),
+    Mutant(
+        "a bucket that is not there is taken for keys that are gone",
+        ENGINE + "batch/parts.py",
+        'if error.reason == "bucket_not_found":',
+        'if error.reason == "never":',
+    ),
+    Mutant(
+        "rebuild --catalog takes over records of another installation",
+        ENGINE + "rebuilding.py",
+        'return "ours" if record.id.rpartition("-")[0] == name else "unknown"',
+        'return "ours" if name else "unknown"',
+    ),
+    Mutant(
+        "a listing asks for nothing while an older version is worked on",
+        CORE + "page.py",
+        'return status == "pending" or (status is not None and not differs)',
+        "return status is not None",
+    ),
+    Mutant(
+        "verify --fix deletes strays, and does not look who got their ids meanwhile",
+        ENGINE + "verifying.py",
+        "        documents.distrust(_owners(found.stray, source, collection, documents))\n",
+        "",
+    ),
+    Mutant(
+        "late records that nobody owns are left",
+        CATALOG + "settlement.py",
+        "    states = [one for one in states if may_adopt(tx, one.source_id)]\n",
+        "    states = []\n",
+    ),
+    Mutant(
+        "a worker that finds its lease lost tells nobody what it wrote",
+        ENGINE + "batch/run.py",
+        "                ledger.distrust_begun()\n",
+        "",
+    ),
+    Mutant(
+        "a lease is never lost",
+        ENGINE + "batch/lease.py",
+        "        if self._lost or self._until - self._clock.monotonic() < seconds:\n",
+        "        if self._lost and seconds < 0:\n",
+    ),
+    Mutant(
+        "a commit does not ask whose the document is",
+        CATALOG + "settlement.py",
+        "            documents.c.batch_token == token,\n            documents.c.phase == "
+        '"writing",\n            in_',
+        '            documents.c.phase == "writing",\n            in_',
+    ),
+    Mutant(
+        "a message is acknowledged before its commit",
+        ENGINE + "intake.py",
+        "        for source_id, events in plan.by_source.items():\n",
+        "        queue.delete(plan.delete)\n"
+        "        for source_id, events in plan.by_source.items():\n",
+    ),
+    Mutant(
+        "the rolling check does not look at texts",
+        ENGINE + "rolling_check.py",
+        "return not text or text_digest(record) == digests[:DIGEST_BYTES]",
+        "return True",
+    ),
+    Mutant(
+        "what stands of a half-written document is trusted",
+        CORE + "plan.py",
+        "trusted = before.phase is DocumentPhase.CLEAN and not anew",
+        "trusted = not anew",
+    ),
+    Mutant(
+        "the tail of a half-written document stays",
+        CORE + "plan.py",
+        "top = before.count if trusted else max(before.high_water, before.count)",
+        "top = before.count",
+    ),
+    Mutant(
+        "a key that kills its worker under new settings is tried for ever",
+        CATALOG + "batch_end.py",
+        "                fingerprint=fingerprint,\n",
+        "",
+    ),
+    Mutant(
+        "a sidecar that was missing while removals were blocked is never read",
+        CORE + "page.py",
+        'return known.reason == "removal_blocked"',
+        'return known.reason == "never"',
+    ),
+    Mutant(
+        "what was written of an object that is gone stays where its key failed",
+        CATALOG + "documents.py",
+        "failed=[one.key for one in ended if not one.result.done]",
+        "failed=[]",
+    ),
+)
+
+
+def main() -> int:
+    """Try each mutant; returns 1 when one was not noticed."""
+    options = _options()
+    if options.hunt:
+        print(json.dumps(hunt(options.seeds)))
+        return 0
+    print("| what is wrong | the world that notices | what it says |\n|---|---|---|", flush=True)
+    missed = 0
+    for mutant in MUTANTS:
+        if options.words and not any(word in mutant.name for word in options.words):
+            continue
+        found = tried(mutant, seeds=options.seeds)
+        missed += found is None
+        where, said = found or (f"none of {options.seeds} seeds", "")
+        print(f"| {mutant.name} | {where} | {said} |", flush=True)
+    return 1 if missed else 0
+
+
+def tried(mutant: Mutant, *, seeds: int) -> tuple[str, str] | None:
+    """Return the call that notices a mutant, and what it says; None: none of the seeds does."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        for name in PACKAGES:
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("*.pyc"))
+        mutant.put_into(copy)
+        command = [sys.executable, "-m", __spec__.name if __spec__ else "", "--hunt"]
+        ended = subprocess.run(
+            [*command, "--seeds", str(seeds)],
+            cwd=copy,
+            env={**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if ended.returncode:
+        raise RuntimeError(f"{mutant.name}: the hunt broke off:\n{ended.stderr[-2000:]}")
+    found = json.loads(ended.stdout.splitlines()[-1])
+    return None if found is None else tuple(found)
+
+
+def hunt(seeds: int) -> tuple[str, str] | None:
+    """Run worlds until one fails; returns its call with the step, and its words."""
+    from s3sync_dagster_tests.simulation.driver import run_episode
+    from s3sync_dagster_tests.simulation.events import run_on_events
+
+    for seed in range(seeds):
+        for name, run in (("world", run_episode), ("events", run_on_events)):
+            if name == "events" and seed % 5:
+                continue
+            try:
+                run(seed, STEPS)
+            except Exception as error:  # noqa: BLE001  (whatever it is, it was noticed)
+                step = next((one for one in error.__notes__ if one.startswith("step")), "")
+                said = f"{error}".partition("\n")[0] or type(error).__name__
+                return f"{name} {seed}, {step}", said[:90].replace("|", "/")
+    return None
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="simulation.mutants", description=__doc__)
+    parser.add_argument("words", nargs="*", help="of the names of those to be tried")
+    parser.add_argument("--seeds", type=int, default=200, help="worlds that each may take")
+    parser.add_argument("--hunt", action="store_true", help="run worlds in this very package")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

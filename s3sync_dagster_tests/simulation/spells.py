@@ -1,0 +1,128 @@
+"""Spells: what lasts for some steps and then passes, while all else goes on."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from s3sync_dagster.core.state import ListingState
+from s3sync_dagster.engine.listing import continue_listing
+from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster.ports.memory_s3 import MemoryBucket
+from s3sync_dagster_tests.simulation.learning import PAGE_KEYS
+from s3sync_dagster_tests.simulation.safety import PILLARS
+
+LATE = "late.txt"
+Act = Callable[[Any, random.Random], None]
+MOST_PAGES = 2**30
+"""SQLite's own limit."""
+
+
+class Spells:
+    """A full disk, and a bucket in whose place another one is mounted."""
+
+    spell: str | None = None
+    """What lasts now."""
+
+    def have_full_disk(self, chance: random.Random, act: Act, *, steps: int) -> None:
+        """Let the catalog's file grow no further: SQLite itself says what that means."""
+        if self.spell is not None:
+            return
+        self.note("the disk is full")
+        self.spell = "full disk"
+        self._pragma("max_page_count = 1")  # it takes this for no more than there are
+        for _ in range(steps):
+            try:
+                act(self, chance)
+            except Unavailable as error:  # of who is no worker, as a person would see it
+                self.note(f"driver stops: {error.reason}")
+        self.free_disk()
+
+    def free_disk(self) -> None:
+        if self.spell == "full disk":
+            self.note("the disk has room again")
+            self.spell = None
+            self._pragma(f"max_page_count = {MOST_PAGES}")
+
+    def _pragma(self, words: str) -> None:
+        with self.catalog.database.engine.connect() as connection:
+            connection.connection.dbapi_connection.execute(f"PRAGMA {words}").fetchall()
+
+    def have_another_bucket(self, chance: random.Random, act: Act, *, steps: int) -> None:
+        """Put an empty bucket in the place of this one, without a word.
+
+        A listing is blocked, and nobody approves it: whatever people ask for, no record goes.
+        """
+        if self.spell is not None or self.away or not self.pillars or not self.lists:
+            return
+        if self.source.mode is not DeleteMode.MIRROR:
+            return
+        self.finish_all()  # nobody works on the word of a person who approved before
+        if self.catalog.sources.deleting(self.source.id) is not None:
+            return
+        self.note("another bucket is in its place, which is empty")
+        self.spell, held = "another bucket", self.store._bucket
+        self.store._bucket = MemoryBucket(held.name)
+        if self.list_unasked() is ListingState.BLOCKED:
+            for _ in range(steps):
+                act(self, chance)
+            if chance.random() < 0.3:
+                self._approve_late()
+        self.finish_all()
+        self.note("the bucket is back")
+        self.store._bucket, self.spell = held, None
+        self.list_unasked()
+
+    def _approve_late(self) -> None:
+        """Approve what was shown, after a listing that failed has missed one thing more."""
+        self.finish_all()
+        on, self.weather.on = self.weather.on, False
+        self.catalog.sources.set_paused(self.source.id, paused=False)
+        other = self.store._bucket
+        other.put(LATE, "it came late")
+        self.look_again(LATE)
+        self._work_off()
+        if self._has(LATE):
+            self.store._bucket = MemoryBucket(other.name)
+            self.start_listing(fresh=True, approve=False, pages=9)
+            lister = self.workers[-1]
+            unfinished = self._walk(lister, ("after listings.commit_page",))
+            self.store._bucket = other
+            if unfinished:  # it has seen one wrong page, and is no evidence
+                self._end(lister)
+                self.catalog.listings.end_dead(self.source.id, owner=lister.name)
+                self.pillars = {}  # a person lets them go
+                self.approve()
+                self._work_off()
+                assert self._has(LATE), "an approval ended what it had not shown"
+        self.weather.on = on
+
+    def _work_off(self) -> None:
+        while self.start_batch(max_keys=500, ignore_backoff=True):
+            self.finish_all()
+
+    def _has(self, key: str) -> bool:
+        return any(
+            metadata.get("document_key") == key
+            for _, metadata in self.records(self.source.collection_name).values()
+        )
+
+    def list_unasked(self) -> ListingState | None:
+        """List to the end, with removals that nobody has approved; None where another one lists."""
+        self.wait(130)
+        progress = continue_listing(
+            self.source,
+            catalog=self.catalog,
+            store=self.store,
+            clock=self.clock,
+            owner="quiet",
+            fresh=True,
+            page_keys=PAGE_KEYS,
+        )
+        if progress is None:
+            return None
+        self.note(f"a listing ends {progress.listing.state}")
+        indexed = {row.object_key for row in self.catalog.documents.of_source(self.source.id)}
+        if self.spell == "another bucket" and indexed & PILLARS.keys():
+            assert progress.listing.state is ListingState.BLOCKED, "all may go unasked"
+        return progress.listing.state
