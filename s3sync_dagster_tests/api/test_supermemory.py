@@ -140,5 +140,21 @@ def test_documents_stay_where_a_deletion_says_so(there):
         assert row is None or row.deleting is not None
 
 
+def test_what_is_changed_by_their_calls_is_written_down_as_ours(there):
+    with there.client() as http:
+        made = http.post(f"{CONNECTIONS}/s3", json={"metadata": bucket_of(there)}).json()["id"]
+        http.post(f"{CONNECTIONS}/list", json={})
+        http.post(f"{CONNECTIONS}/s3/documents", json={})
+        http.delete(f"{CONNECTIONS}/{made}")
+        found = wait_for(
+            lambda: http.get("/s3sync/v1/audit").json(), lambda entries: len(entries) >= 2
+        )
+        told = [(one["action"], one["door"]) for one in reversed(found)]
+        assert told == [
+            (f"POST {CONNECTIONS}/s3", "api"),
+            (f"DELETE {CONNECTIONS}/{{connection_id}}", "api"),
+        ]
+
+
 def test_the_door_is_shut_unless_it_is_opened(http):
     assert http.post(f"{CONNECTIONS}/list", json={}).status_code == 404
