@@ -24,6 +24,7 @@ from s3sync_dagster.api import (
     openapi,
     searching,
     sources,
+    supermemory,
     work,
 )
 from s3sync_dagster.api.access import Access
@@ -125,6 +126,8 @@ def create_app(
     app.state.sessions = Sessions(parts.settings)
     for room in (sources, invocations, add_file, health, metrics, *BEYOND, pages, actions):
         app.include_router(room.router)
+    if options.supermemory:
+        app.include_router(supermemory.router, include_in_schema=False)
     if agents is not None:
         app.router.routes.append(agents.route())
     app.openapi = partial(openapi.describe, app)  # type: ignore[method-assign]

@@ -18,7 +18,10 @@ _log = logging.getLogger(__name__)
 GATHER_SECONDS = 0.2
 MAX_ROWS, MAX_WAITING = 500, 20_000
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
-_ASKING = ("/mcp", "/search", "/latest-by-keys", "/dry-run")
+_ASKING = (
+    *("/mcp", "/search", "/latest-by-keys", "/dry-run"),
+    *("/v3/connections/list", "/v3/connections/s3/documents"),
+)
 """Ends of routes that change nothing, though they are asked with POST."""
 
 
@@ -104,7 +107,7 @@ def entry_of(scope: Scope, caller: Caller, *, route: str, status: int) -> AuditE
         tenant=caller.tenant,
         who=caller.who,
         role=caller.role,
-        door="api" if route.startswith(("/api/", "/s3sync/")) else "console",
+        door="api" if route.startswith(("/api/", "/s3sync/", "/v3/")) else "console",
         address=client[0] if client else None,
         action=f"{scope['method']} {route}",
         subject=" ".join(f"{name}={value}" for name, value in ids.items()),

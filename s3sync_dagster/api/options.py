@@ -41,6 +41,8 @@ class ApiOptions:
     """Of one client address; behind a proxy that is all of it."""
     agents: bool = False
     """``S3SYNC_API_AGENTS``, ``on`` or ``off``: the door for agents at ``/mcp``."""
+    supermemory: bool = False
+    """``S3SYNC_API_SUPERMEMORY``, ``on`` or ``off``: Supermemory's calls at ``/v3/connections``."""
     trusted_tenants: frozenset[str] = DEFAULT_TRUSTED
     """Tenants that may use the server's own AWS credentials and any endpoint; ``*``: all."""
     dispatch_seconds: float = 0.5
@@ -100,6 +102,7 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
             _number(environ, "CONNECTIONS_PER_ADDRESS", fallback.connections_per_address, least=1)
         ),
         agents=_switch(environ, "AGENTS"),
+        supermemory=_switch(environ, "SUPERMEMORY"),
         trusted_tenants=trusted_tenants(environ),
         dispatch_seconds=_number(environ, "DISPATCH_SECONDS", fallback.dispatch_seconds, least=0.0),
         public_url=_public_url(environ),

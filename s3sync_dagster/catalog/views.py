@@ -51,6 +51,10 @@ class ObjectRow:
     retry_class: RetryClass | None
     next_retry_at: float | None
     """Seconds since 1970, UTC."""
+    last_modified: float | None
+    """As the bucket says it, in seconds since 1970."""
+    seen_at: float
+    """When it was told last, in the same."""
 
 
 _LIVE = (
@@ -196,6 +200,8 @@ class Views:
                 states.c.missed_listing_id,
                 states.c.retry_class,
                 states.c.next_retry_at,
+                states.c.last_modified,
+                states.c.seen_at,
             )
             .order_by(states.c.object_key)
             .limit(limit)
@@ -221,6 +227,8 @@ class Views:
                     missed=row.missed_listing_id > 0,
                     retry_class=row.retry_class,
                     next_retry_at=row.next_retry_at,
+                    last_modified=row.last_modified,
+                    seen_at=row.seen_at,
                 )
                 for row in tx.execute(query)
             ]

@@ -1,0 +1,327 @@
+"""``/v3/connections``: Supermemory's calls for S3, answered from sources of ours.
+
+A connection is a source of a bucket. Its container tags stand as metadata on each record and name
+its collection, so that a client of theirs finds here what it left there.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import PlainTextResponse
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+from starlette.concurrency import run_in_threadpool
+
+from s3sync_dagster.api.access import TOKEN_HEADER, Caller, authorise
+from s3sync_dagster.api.context import Context, Here
+from s3sync_dagster.api.errors import describe
+from s3sync_dagster.api.routing import StrictRoute
+from s3sync_dagster.api.showing import moment
+from s3sync_dagster.api.sources import create_source, delete_source, visible_rows
+from s3sync_dagster.api.wire import Answer, Moment, Name, Payload, Text
+from s3sync_dagster.api.wire_source import CreateSource
+from s3sync_dagster.core.state import ListingRow, ListingState, SourceRow
+from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
+from s3sync_dagster.model.place import S3Place
+
+router = APIRouter(prefix="/v3/connections", tags=["Supermemory"], route_class=StrictRoute)
+
+PROVIDER = "s3"
+TAGS = "containerTags"
+"""Metadata key of each record."""
+SYNC_SECONDS = 14_400
+"""Every four hours, as theirs."""
+DOCUMENT_LIMIT = 10_000
+"""Theirs, where a call names none; more may be named here."""
+MAX_PATTERN_CHARACTERS = 199
+MAX_DOCUMENTS = 1000
+_USER_GROUP = "(?<userId>"
+_STATUS = {"indexed": "done", "pending": "queued", "processing": "indexing", "failed": "failed"}
+_BLOCKED = "Removals wait for an approval: POST /s3sync/v1/sources/{id}/approve-deletes."
+_RUN = {
+    ListingState.RUNNING: "running",
+    ListingState.COMPLETE: "completed",
+    ListingState.FAILED: "failed",
+    ListingState.APPROVED: "completed",
+    ListingState.BLOCKED: "failed",
+}
+
+
+class _Camel(Answer):
+    model_config = ConfigDict(
+        frozen=True, alias_generator=to_camel, populate_by_name=True, serialize_by_alias=True
+    )
+
+
+class Tags(Payload):
+    """Which connections are meant; none: all."""
+
+    tags: list[Name] | None = Field(default=None, alias=TAGS)
+
+
+class Create(Payload):
+    """Body of the creation; what of S3 stands in ``metadata``."""
+
+    tag: Name | None = Field(default=None, alias="containerTag")
+    tags: list[Name] | None = Field(default=None, alias=TAGS)
+    document_limit: int | None = Field(default=None, alias="documentLimit", strict=True, ge=1)
+    metadata: dict[Text, Text | bool | float]
+    redirect_url: Text | None = Field(default=None, alias="redirectUrl")
+
+
+class Created(_Camel):
+    """Its answer: credentials need no page to sign in on."""
+
+    id: UUID
+
+
+class SyncRun(_Camel):
+    """One listing. What asked for it is not known here."""
+
+    id: str
+    connection_id: UUID
+    status: str
+    started_at: Moment
+    completed_at: Moment | None
+    items_processed: int
+    items_failed: int | None = None
+    """Objects that have failed now; only of the newest."""
+    error: str | None
+
+
+class Connection(_Camel):
+    """A source of a bucket."""
+
+    id: UUID
+    provider: str = PROVIDER
+    created_at: Moment
+    container_tags: list[str]
+    document_limit: int | None
+    metadata: dict[str, Any]
+    """Without the keys."""
+    last_sync_run: SyncRun | None
+
+
+class Deleted(_Camel):
+    """Answer to a deletion."""
+
+    id: UUID
+    provider: str = PROVIDER
+
+
+class Document(_Camel):
+    """An object."""
+
+    id: str
+    title: str
+    type: str = "file"
+    status: str
+    created_at: Moment
+    updated_at: Moment
+
+
+async def _caller(request: Request) -> Caller:
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    token = request.headers.get(TOKEN_HEADER)
+    sent = token or (bearer.strip() if scheme.lower() == "bearer" else None)
+    return await run_in_threadpool(authorise, request, sent)
+
+
+async def _owner(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+    caller.require_owner()
+    return caller
+
+
+AnyClient = Annotated[Caller, Depends(_caller)]
+OwnerClient = Annotated[Caller, Depends(_owner)]
+
+
+@router.post("/s3", status_code=201)
+def create(body: Create, caller: OwnerClient, here: Here) -> Created:
+    """Create a source of a bucket and begin with its first listing."""
+    made = create_source(_payload(body), caller, here)
+    here.backfills.start(here.source(made.source_id, caller))
+    return Created(id=made.source_id)
+
+
+@router.post("/list")
+def list_connections(caller: AnyClient, here: Here, body: Tags | None = None) -> list[Connection]:
+    """List the tenant's buckets, those with one of the tags where some are named."""
+    return [_shown(here, row) for row in _meant(here, caller, body)]
+
+
+@router.post("/s3/import")
+def import_now(caller: AnyClient, here: Here, body: Tags | None = None) -> PlainTextResponse:
+    """List now what is meant; what is being listed already is left to who does it."""
+    meant = _meant(here, caller, body)
+    if not meant:
+        raise NotFound("No connection has these container tags.", reason="source_not_found")
+    started = 0
+    for row in meant:
+        try:
+            here.backfills.start(row.source)
+            started += 1
+        except Conflict:  # that listing finds all the same
+            continue
+    return PlainTextResponse(f"{started} of {len(meant)} syncs started")
+
+
+@router.post("/s3/documents")
+def documents(caller: AnyClient, here: Here, body: Tags | None = None) -> list[Document]:
+    """List the first 1,000 objects of what is meant."""
+    found: list[Document] = []
+    for row in _meant(here, caller, body):
+        left = MAX_DOCUMENTS - len(found)
+        for one in here.catalog.views.object_rows(row.source.id, limit=left) if left else ():
+            at = moment(one.last_modified or one.seen_at)
+            digest = hashlib.sha256(f"{row.source.id}\0{one.object_key}".encode()).hexdigest()
+            found.append(
+                Document(
+                    id=digest[:32],
+                    title=one.object_key,
+                    status=_STATUS.get(one.state, "unknown"),
+                    created_at=at,
+                    updated_at=at,
+                )
+            )
+    return found
+
+
+@router.get("/{connection_id}")
+def get(connection_id: UUID, caller: AnyClient, here: Here) -> Connection:
+    """Show a connection; its keys are never shown."""
+    return _shown(here, _row(here, connection_id, caller))
+
+
+@router.get("/{connection_id}/sync-runs")
+def sync_runs(connection_id: UUID, caller: AnyClient, here: Here) -> list[SyncRun]:
+    """List the newest listings of a connection."""
+    return _runs(here, _row(here, connection_id, caller))
+
+
+@router.delete("/{connection_id}")
+def delete(
+    connection_id: UUID,
+    caller: OwnerClient,
+    here: Here,
+    delete_documents: Annotated[bool, Query(alias="deleteDocuments")] = True,
+) -> list[Deleted]:
+    """Delete a connection, with what it wrote unless that is to stay."""
+    _row(here, connection_id, caller)
+    delete_source(connection_id, caller, here, delete_records=delete_documents)
+    return [Deleted(id=connection_id)]  # as their client reads it
+
+
+def _payload(body: Create) -> CreateSource:
+    given = body.metadata
+    known = {"bucket", "region", "accessKeyId", "secretAccessKey", "endpoint", "prefix",
+             "containerTagRegex"}  # fmt: skip
+    if unknown := sorted(set(given) - known):
+        raise InvalidSetting(f"metadata does not know {ascii(unknown[0])[:100]}.")
+    for name in ("bucket", "region", "accessKeyId", "secretAccessKey"):
+        if not isinstance(given.get(name), str) or not given[name]:
+            raise InvalidSetting(f"metadata.{name} is missing, or no text.")
+    tags: list[str] = list(dict.fromkeys([*([body.tag] if body.tag else []), *(body.tags or [])]))
+    endpoint = given.get("endpoint")
+    fields = {
+        "bucket_name": given["bucket"],
+        "region": given["region"],
+        "collection_name": collection_of(tags),
+        "aws_access_key_id": given["accessKeyId"],
+        "aws_secret_access_key": given["secretAccessKey"],
+        "endpoint_url": endpoint,
+        "addressing_style": "path" if endpoint else None,
+        "path_prefix": given.get("prefix"),
+        "auto_sync": "direct",
+        "list_interval_seconds": SYNC_SECONDS,
+        "document_limit": body.document_limit or DOCUMENT_LIMIT,
+        "path_metadata": _pattern(given.get("containerTagRegex")),
+        "metadata": {TAGS: tags} if tags else None,
+    }
+    try:
+        return CreateSource.model_validate({PROVIDER: fields, "database_name": "default_database"})
+    except ValidationError as error:
+        raise InvalidSetting(describe(error.errors())) from None
+
+
+def collection_of(tags: Sequence[str]) -> str:
+    """Return the collection of a connection: the first tag's, as a collection may be called."""
+    if not tags:
+        return "supermemory"
+    plain = re.sub(r"[^a-zA-Z0-9._-]+|\.\.+", "-", tags[0])[:80].strip("._-")
+    if plain == tags[0]:
+        return f"supermemory-{plain}"
+    return f"supermemory-{plain}-{hashlib.sha256(tags[0].encode()).hexdigest()[:8]}".replace(
+        "--", "-"
+    )
+
+
+def _pattern(given: object) -> str | None:
+    if given is None:
+        return None
+    if not isinstance(given, str) or len(given) > MAX_PATTERN_CHARACTERS:
+        raise InvalidSetting("containerTagRegex is a text of less than 200 characters.")
+    if _USER_GROUP not in given:
+        raise InvalidSetting("containerTagRegex needs the named group (?<userId>...).")
+    return given.replace("(?<userId>", "(?P<userId>")
+
+
+def _meant(here: Context, caller: Caller, body: Tags | None) -> list[SourceRow]:
+    wanted = set((body and body.tags) or ())
+    rows = [row for row in visible_rows(here, caller) if isinstance(row.source.place, S3Place)]
+    return [row for row in rows if not wanted or wanted & set(_tags(row.source.metadata))]
+
+
+def _row(here: Context, connection_id: UUID, caller: Caller) -> SourceRow:
+    row = here.catalog.sources.row(str(connection_id), tenant=caller.tenant)
+    if row is None or row.deleting is not None or not isinstance(row.source.place, S3Place):
+        raise NotFound(f"No connection {str(connection_id)!r}.", reason="source_not_found")
+    return row
+
+
+def _tags(metadata: Mapping[str, Any]) -> list[str]:
+    found = metadata.get(TAGS)
+    return [str(one) for one in found] if isinstance(found, list | tuple) else []
+
+
+def _shown(here: Context, row: SourceRow) -> Connection:
+    source, place = row.source, row.source.place
+    assert isinstance(place, S3Place)
+    told = {"bucket": place.bucket_name, "region": place.region, "endpoint": place.endpoint_url,
+            "prefix": place.path_prefix or None,
+            "containerTagRegex": source.path_metadata}  # fmt: skip
+    runs = _runs(here, row, limit=1)
+    return Connection(
+        id=UUID(source.id),
+        created_at=moment(row.created_at),
+        container_tags=_tags(source.metadata),
+        document_limit=source.document_limit,
+        metadata={name: value for name, value in told.items() if value is not None},
+        last_sync_run=runs[0] if runs else None,
+    )
+
+
+def _runs(here: Context, row: SourceRow, *, limit: int = 10) -> list[SyncRun]:
+    listed = here.catalog.history.listings(row.source.id, limit=limit)
+    failed = sum(here.catalog.views.counts(row.source.id).failed.values()) if listed else 0
+    return [
+        _run(one, row, failed=failed if number == 0 else None) for number, one in enumerate(listed)
+    ]
+
+
+def _run(listing: ListingRow, row: SourceRow, *, failed: int | None) -> SyncRun:
+    ended = listing.finished_at
+    return SyncRun(
+        id=str(listing.id),
+        connection_id=UUID(row.source.id),
+        status=_RUN[listing.state],
+        started_at=moment(listing.started_at),
+        completed_at=None if ended is None else moment(ended),
+        items_processed=listing.listed,
+        items_failed=failed,
+        error=_BLOCKED if listing.state is ListingState.BLOCKED else listing.error,
+    )

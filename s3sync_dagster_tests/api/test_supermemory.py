@@ -1,0 +1,160 @@
+"""Supermemory's own client, call by call, against a bucket of ours."""
+
+import time
+
+import pytest
+import supermemory
+
+from s3sync_dagster_tests.api.server import running_api
+
+CONNECTIONS = "/v3/connections"
+
+
+@pytest.fixture
+def there(tmp_path, chroma_server, aws_endpoint):
+    with running_api(
+        tmp_path / "home",
+        chroma=chroma_server,
+        aws=aws_endpoint,
+        environ={"S3SYNC_API_SUPERMEMORY": "on"},
+    ) as api:
+        yield api
+
+
+def bucket_of(api, **metadata):
+    bucket = api.aws.make_bucket()
+    api.aws.put_all(bucket, {"users/ann/a.md": b"# Ann", "users/bob/b.md": b"# Bob", "c.md": b"c"})
+    return {
+        "bucket": bucket,
+        "region": api.aws.region,
+        "endpoint": api.aws.url,
+        "accessKeyId": api.aws.access_key_id,
+        "secretAccessKey": api.aws.secret_access_key,
+        **metadata,
+    }
+
+
+def wait_for(ask, is_done):
+    deadline = time.monotonic() + 60
+    while not is_done(found := ask()):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+    return found
+
+
+def test_the_walkthrough_of_their_client(there):
+    api, token = there, there.token()
+    given = bucket_of(api, prefix="users/", containerTagRegex="(?<userId>[^/]+)/")
+    with supermemory.Supermemory(api_key=token, base_url=api.url, max_retries=0) as client:
+        made = client.connections.create(
+            "s3", container_tags=["team one"], document_limit=50, metadata=given
+        )
+        assert made.auth_link is None
+        (listed,) = client.connections.list(container_tags=["team one"])
+        assert (listed.id, listed.provider) == (made.id, "s3")
+        assert client.connections.list(container_tags=["other"]) == []
+
+        def look():
+            return client.connections.get_by_id(made.id)
+
+        shown = wait_for(
+            look, lambda one: one.last_sync_run and one.last_sync_run.status == "completed"
+        )
+        assert shown.container_tags == ["team one"]
+        assert shown.document_limit == 50
+        assert shown.metadata["bucket"] == given["bucket"]
+        assert given["secretAccessKey"] not in shown.model_dump_json()
+        assert given["accessKeyId"] not in shown.model_dump_json()
+        found = client.connections.list_documents("s3", container_tags=["team one"])
+        assert [one.title for one in found] == ["users/ann/a.md", "users/bob/b.md"]
+        assert {one.status for one in found} == {"queued"}  # no Dagster works in this test
+
+        told = client.connections.import_("s3", container_tags=["team one"])
+        assert "of 1 syncs started" in told
+        with api.client(token) as http:
+            runs = wait_for(
+                lambda: http.get(f"{CONNECTIONS}/{made.id}/sync-runs").json(),
+                lambda some: len(some) == 2 and some[0]["status"] == "completed",
+            )
+            assert runs[0]["itemsProcessed"] == 2
+            assert runs[0]["connectionId"] == made.id
+            source = http.get(f"/s3sync/v1/sources/{made.id}").json()["settings"]
+        assert source["list_interval_seconds"] == 14_400
+        assert source["path_metadata"] == "(?P<userId>[^/]+)/"
+        assert source["metadata"] == {"containerTags": ["team one"]}
+        (deleted,) = client.connections.delete_by_id(made.id)
+        assert (deleted.id, deleted.provider) == (made.id, "s3")
+        with pytest.raises(supermemory.NotFoundError):
+            look()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"containerTagRegex": "users/([^/]+)/"}, "userId"),
+        ({"containerTagRegex": "(?<userId>x)" + "x" * 200}, "200"),
+        ({"containerTagRegex": "(?<userId>(?=x))"}, "path_metadata"),
+        ({"bucket": "b/../c"}, "bucket_name"),
+        ({"secretAccessKey": ""}, "secretAccessKey"),
+        ({"roleArn": "x"}, "roleArn"),
+        ({"region": None}, "metadata"),
+    ],
+)
+def test_a_refusal_names_what_is_wrong(there, change, says):
+    with there.client() as http:
+        metadata = {**bucket_of(there), **change}
+        refusal = http.post(f"{CONNECTIONS}/s3", json={"metadata": metadata})
+        assert refusal.status_code == 400, refusal.text
+        assert says in refusal.json()["message"]
+        assert there.aws.secret_access_key not in refusal.text
+
+
+def test_others_see_nothing_and_members_create_nothing(there):
+    owner, member = there.token(), there.token(role="member")
+    stranger = there.token(tenant="elsewhere")
+    body = {"metadata": bucket_of(there), "containerTag": "t"}
+    with there.client(owner) as http:
+        made = http.post(f"{CONNECTIONS}/s3", json=body)
+        assert made.status_code == 201, made.text
+        name = made.json()["id"]
+        twin = http.post(f"{CONNECTIONS}/s3", json=body)
+        assert (twin.status_code, twin.json()["error"]) == (409, "source_exists")
+    with there.client(member) as http:
+        assert http.post(f"{CONNECTIONS}/s3", json=body).status_code == 403
+        assert http.delete(f"{CONNECTIONS}/{name}").status_code == 403
+    with there.client(stranger) as http:
+        assert http.post(f"{CONNECTIONS}/list", json={}).json() == []
+        for path in ("", "/sync-runs"):
+            assert http.get(f"{CONNECTIONS}/{name}{path}").status_code == 404
+        assert http.post(f"{CONNECTIONS}/s3/import", json={}).status_code == 404
+    with there.client() as http:
+        assert http.post(f"{CONNECTIONS}/list", json={}).status_code == 401
+
+
+def test_documents_stay_where_a_deletion_says_so(there):
+    with there.client() as http:
+        made = http.post(f"{CONNECTIONS}/s3", json={"metadata": bucket_of(there)}).json()["id"]
+        gone = http.delete(f"{CONNECTIONS}/{made}", params={"deleteDocuments": "false"})
+        assert gone.json() == [{"id": made, "provider": "s3"}]
+        row = there.parts.catalog.sources.row(made)
+        assert row is None or row.deleting is not None
+
+
+def test_what_is_changed_by_their_calls_is_written_down_as_ours(there):
+    with there.client() as http:
+        made = http.post(f"{CONNECTIONS}/s3", json={"metadata": bucket_of(there)}).json()["id"]
+        http.post(f"{CONNECTIONS}/list", json={})
+        http.post(f"{CONNECTIONS}/s3/documents", json={})
+        http.delete(f"{CONNECTIONS}/{made}")
+        found = wait_for(
+            lambda: http.get("/s3sync/v1/audit").json(), lambda entries: len(entries) >= 2
+        )
+        told = [(one["action"], one["door"]) for one in reversed(found)]
+        assert told == [
+            (f"POST {CONNECTIONS}/s3", "api"),
+            (f"DELETE {CONNECTIONS}/{{connection_id}}", "api"),
+        ]
+
+
+def test_the_door_is_shut_unless_it_is_opened(http):
+    assert http.post(f"{CONNECTIONS}/list", json={}).status_code == 404
