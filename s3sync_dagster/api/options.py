@@ -26,6 +26,9 @@ class ApiOptions:
     sources_per_tenant: int = 1000
     """One more, also for an upload to another collection, is answered with 429 until another one
     is deleted."""
+    upload_bytes_per_tenant: int = 0
+    """Of all uploaded files of a tenant that is not trusted; 0: any number. Of an upload beyond it
+    nothing is kept."""
     credentials_per_tenant: int = 1000
     """Stored key pairs; one more is answered with 429 until another one is deleted."""
     requests_per_second: float = 0.0
@@ -85,6 +88,7 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         sources_per_tenant=int(
             _number(environ, "SOURCES_PER_TENANT", fallback.sources_per_tenant, least=1)
         ),
+        upload_bytes_per_tenant=int(_number(environ, "UPLOAD_BYTES_PER_TENANT", 0, least=0)),
         credentials_per_tenant=int(
             _number(environ, "CREDENTIALS_PER_TENANT", fallback.credentials_per_tenant, least=1)
         ),
