@@ -35,10 +35,14 @@ class Caller:
     token_id: int | None = None
     """None on a server without tokens."""
     token_name: str = ""
+    user: str = ""
+    """Whom a proxy has signed in; empty for tokens."""
 
     @property
     def who(self) -> str:
         """Whose request it is, for the audit log."""
+        if self.user:
+            return f"user {self.user}"
         if self.token_id is None:
             return "anybody"
         return f"token {self.token_id}" + (f" ({self.token_name})" if self.token_name else "")
@@ -58,16 +62,16 @@ class Access:
 
     catalog: Catalog
     options: ApiOptions
-    _rates: dict[int | None, tuple[float, float]] = field(
-        default_factory=dict[int | None, tuple[float, float]]
+    _rates: dict[int | str | None, tuple[float, float]] = field(
+        default_factory=dict[int | str | None, tuple[float, float]]
     )
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _configured: bool = False
     _asked_until: float = 0.0
 
     def open(self) -> bool:
-        """Return whether the server goes without tokens: on loopback, and none was ever made."""
-        if not self.options.loopback or self._configured:
+        """Return whether the server asks nobody: on loopback, and no token was ever made."""
+        if not self.options.loopback or self.options.single_sign_on or self._configured:
             return False
         if time.monotonic() >= self._asked_until:
             self._configured = self.catalog.tokens.configured()
@@ -101,16 +105,39 @@ class Access:
         if rate <= 0:
             return caller
         now = time.monotonic()
+        who = caller.user or caller.token_id
         with self._lock:
-            left, then = self._rates.get(caller.token_id, (2 * rate, now))
+            left, then = self._rates.get(who, (2 * rate, now))
             left = min(2 * rate, left + (now - then) * rate)
-            self._rates[caller.token_id] = (max(left - 1, 0.0) if left >= 1 else left, now)
+            self._rates[who] = (max(left - 1, 0.0) if left >= 1 else left, now)
         if left < 1:
             raise TooMany(
                 f"This token may send {rate:g} requests a second; wait a moment.",
                 retry_after_seconds=(1 - left) / rate,
             )
         return caller
+
+
+def signed_in_by_proxy(request: Request) -> Caller | None:
+    """Return whom the proxy before this server has signed in; None where it names nobody.
+
+    Pages alone ask: what a browser sends by itself must not reach the API, whose requests no form
+    token protects.
+
+    Raises:
+        Forbidden: nothing is granted to them.
+        TooMany: their rate is used up.
+    """
+    access: Access = request.app.state.access
+    sso = access.options.single_sign_on
+    visitor = sso.visitor(request.headers) if sso is not None else None
+    if visitor is None:
+        return None
+    if visitor.grant is None:
+        raise Forbidden(f"Nothing is granted to {visitor.user!r} here (S3SYNC_SSO_USERS).")
+    caller = Caller(tenant=visitor.grant.tenant, role=visitor.grant.role, user=visitor.user)
+    request.scope[CALLER] = caller
+    return access.count(caller)
 
 
 def refuse_strangers(request: Request) -> None:

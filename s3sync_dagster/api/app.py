@@ -133,7 +133,7 @@ def create_app(
     app.add_middleware(SecurityHeaders, options=options)
     if tracer is not None:
         app.add_middleware(Tracing, tracer=tracer)
-    app.add_middleware(Auditing, writer=writer)
+    app.add_middleware(Auditing, writer=writer, sso=options.single_sign_on)
     app.add_middleware(RequestLog, traffic=traffic)
     return app
 

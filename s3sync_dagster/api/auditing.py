@@ -4,10 +4,12 @@ import logging
 import time
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from s3sync_dagster.api.access import CALLER, Caller
 from s3sync_dagster.api.request_log import route_of
+from s3sync_dagster.api.single_sign_on import SingleSignOn
 from s3sync_dagster.api.writer_thread import WriterThread
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.audit import AuditEntry
@@ -69,9 +71,12 @@ class AuditWriter(WriterThread):
 class Auditing:
     """ASGI middleware: an entry for each request that may change something and is of somebody."""
 
-    def __init__(self, app: ASGIApp, *, writer: AuditWriter) -> None:
+    def __init__(
+        self, app: ASGIApp, *, writer: AuditWriter, sso: SingleSignOn | None = None
+    ) -> None:
         self._app = app
         self._writer = writer
+        self._sso = sso
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -92,20 +97,23 @@ class Auditing:
             caller: Caller | None = scope.get(CALLER)
             route = route_of(scope)
             if caller is not None and not route.endswith(_ASKING):
-                self._writer.put(entry_of(scope, caller, route=route, status=status))
+                self._writer.put(entry_of(scope, caller, route=route, status=status, sso=self._sso))
 
 
-def entry_of(scope: Scope, caller: Caller, *, route: str, status: int) -> AuditEntry:
+def entry_of(
+    scope: Scope, caller: Caller, *, route: str, status: int, sso: SingleSignOn | None = None
+) -> AuditEntry:
     """Return the entry of a request; of its path the ids are kept, of its body nothing."""
     ids: dict[str, Any] = scope.get("path_params") or {}
     client = scope.get("client")
+    told = sso.address(Headers(scope=scope)) if sso is not None else None
     return AuditEntry(
         at=time.time(),
         tenant=caller.tenant,
         who=caller.who,
         role=caller.role,
         door="api" if route.startswith(("/api/", "/s3sync/")) else "console",
-        address=client[0] if client else None,
+        address=told or (client[0] if client else None),
         action=f"{scope['method']} {route}",
         subject=" ".join(f"{name}={value}" for name, value in ids.items()),
         outcome=str(status),
