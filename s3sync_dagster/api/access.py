@@ -9,10 +9,13 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
 
 from s3sync_dagster.api.errors import Forbidden, TooMany, Unauthorized
+from s3sync_dagster.api.guesses import Guesses
 from s3sync_dagster.api.hosts import is_of_host, names_this_machine
 from s3sync_dagster.api.options import ApiOptions
+from s3sync_dagster.api.single_sign_on import SingleSignOn
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.tokens import Role
 
@@ -21,6 +24,8 @@ DEFAULT_TENANT = "default_tenant"
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
 CALLER = "s3sync_caller"
 """Where a request's scope tells whose it is, once that is known."""
+REFUSED = "s3sync_refused"
+"""Where it tells that it came with a token that nobody has."""
 OPEN_SECONDS = 0.5
 """How long an open server stays open after the first token was made."""
 _HEADER = APIKeyHeader(name=TOKEN_HEADER, scheme_name=TOKEN_HEADER, auto_error=False)
@@ -65,6 +70,7 @@ class Access:
     _rates: dict[int | str | None, tuple[float, float]] = field(
         default_factory=dict[int | str | None, tuple[float, float]]
     )
+    guesses: Guesses = field(default_factory=Guesses)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _configured: bool = False
     _asked_until: float = 0.0
@@ -184,12 +190,41 @@ def authorise(request: Request, token: str | None) -> Caller:
     """
     access: Access = request.app.state.access
     if not access.open():
-        caller = access.identify(token)
-    else:
-        refuse_strangers(request)
-        caller = access.count(Caller(tenant=DEFAULT_TENANT, role="owner"))
+        return identify(request, token)
+    refuse_strangers(request)
+    caller = access.count(Caller(tenant=DEFAULT_TENANT, role="owner"))
     request.scope[CALLER] = caller
     return caller
+
+
+def identify(request: Request, token: str | None) -> Caller:
+    """Return whose token it is, and remember it for the audit log.
+
+    Raises:
+        Unauthorized: it is missing, unknown or revoked.
+        TooMany: its rate is used up, or its address has guessed too often.
+    """
+    access: Access = request.app.state.access
+    address = address_of(request, access.options.single_sign_on) or ""
+    if token:
+        access.guesses.require_turn(token, address)
+    try:
+        caller = access.identify(token)
+    except Unauthorized:
+        if token:
+            access.guesses.note(token, address, known=False)
+            request.scope[REFUSED] = True
+        raise
+    if token:
+        access.guesses.note(token, address, known=True)
+    request.scope[CALLER] = caller
+    return caller
+
+
+def address_of(asks: HTTPConnection, sso: SingleSignOn | None) -> str | None:
+    """Return where a request came from: what the proxy that signs people in says, else its peer."""
+    told = sso.address(asks.headers) if sso is not None else None
+    return told or (asks.client.host if asks.client else None)
 
 
 async def find_caller(request: Request, token: Annotated[str | None, Depends(_HEADER)]) -> Caller:

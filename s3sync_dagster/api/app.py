@@ -30,7 +30,7 @@ from s3sync_dagster.api.access import Access
 from s3sync_dagster.api.agents import open_room
 from s3sync_dagster.api.auditing import Auditing, AuditWriter
 from s3sync_dagster.api.backfills import Backfills
-from s3sync_dagster.api.console import actions, pages
+from s3sync_dagster.api.console import actions, audit_page, pages
 from s3sync_dagster.api.console.session import Sessions
 from s3sync_dagster.api.context import Context
 from s3sync_dagster.api.dispatching import Dispatch, Dispatching
@@ -123,7 +123,8 @@ def create_app(
     app.state.context = context
     app.state.access = Access(parts.catalog, options)
     app.state.sessions = Sessions(parts.settings)
-    for room in (sources, invocations, add_file, health, metrics, *BEYOND, pages, actions):
+    console = (pages, audit_page, actions)
+    for room in (sources, invocations, add_file, health, metrics, *BEYOND, *console):
         app.include_router(room.router)
     if agents is not None:
         app.router.routes.append(agents.route())

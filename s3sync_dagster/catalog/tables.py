@@ -426,6 +426,7 @@ audit = sa.Table(
     sa.Column("outcome", sa.Text, nullable=False),
 )
 sa.Index("ix_audit_at", audit.c.at)
+sa.Index("ix_audit_tenant", audit.c.tenant, audit.c.id)
 
 # What people uploaded; the bytes of a file are rows of upload_bytes under its body's name.
 upload_files = sa.Table(

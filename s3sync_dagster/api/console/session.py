@@ -96,11 +96,6 @@ class Sessions:
         seed = request.cookies.get(FORM_COOKIE, "") or secrets.token_urlsafe(24)
         return seed, self._sign(seed)
 
-    def known(self, request: Request, token: str) -> bool:
-        """Return whether a token may sign in."""
-        access: Access = request.app.state.access
-        return access.catalog.tokens.find(token) is not None
-
     def token_in(self, cookies: Mapping[str, str]) -> str | None:
         """Return the token of whoever signed in, None where nobody did."""
         sealed = cookies.get(SESSION_COOKIE, "")
