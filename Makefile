@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
+PIP_AUDIT_VERSION := 2.10.1
 VENV := .venv
 PY := $(VENV)/bin/python
 WORKERS ?= auto
@@ -13,7 +14,7 @@ SOURCES := $(shell find s3sync_dagster -name '*.py')
 
 uv_install = .ci/uv pip install -q --python $(PY)
 
-.PHONY: help install demo up test test-browser test-long test-mutants check bench lock
+.PHONY: help install demo up test test-browser test-long test-mutants check audit bench lock
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -43,11 +44,17 @@ test-long: $(VENV)/.dev ## kills, load, soak, scale and retrieval quality: hours
 test-mutants: $(VENV)/.dev ## small mistakes that the tests have to notice: a sample, two hours (SEED=1 SAMPLE=300)
 	$(PY) -m s3sync_dagster_tests.mutation --seed $(SEED) --sample $(SAMPLE)
 
-check: $(VENV)/.dev ## lint, format, types, layers
+check: $(VENV)/.dev ## lint, format, types, layers, secrets, dependencies (without a network)
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/pyright
 	$(VENV)/bin/lint-imports
+	$(PY) -m s3sync_dagster_tests.secret_scan
+	$(PY) -m pytest -q s3sync_dagster_tests/test_dependencies.py
+
+audit: $(VENV)/.dev ## known faults of the locked dependencies: asks the advisory service of PyPI
+	.ci/uv tool run pip-audit==$(PIP_AUDIT_VERSION) --disable-pip --require-hashes \
+	  -r requirements/runtime.txt
 
 bench: $(VENV)/.dev ## ratios against other ways to do the same
 	$(PY) -m benchmarks

@@ -17,6 +17,7 @@ EVENT_BATCH_SIZE = 100
 MAX_EMBEDDING_WORKERS = 256
 CHECKED_RECORDS_PER_DAY = 5000
 MOST_CHECKED_RECORDS = 1_000_000
+MOST_OBJECTS = 10**12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,9 @@ class Settings:
     checked_records_per_day: int = CHECKED_RECORDS_PER_DAY
     """``S3SYNC_CHECKED_RECORDS_PER_DAY``: of each source and collection, looked up in Chroma and
     held against the catalog; 0: none."""
+    objects_per_tenant: int | None = None
+    """``S3SYNC_OBJECTS_PER_TENANT``: of all sources of a tenant that is not trusted, and as many
+    documents; None: any number."""
     reranker: str | None = None
     """``S3SYNC_RERANKER``: folder or name of a cross-encoder that orders hybrid hits anew."""
     chroma_api_key: str | None = field(default=None, repr=False)
@@ -116,6 +120,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         model_dir=_folder(environ, "S3SYNC_MODEL_DIR"),
         embedding_workers=_count(environ, "S3SYNC_EMBEDDING_WORKERS"),
         checked_records_per_day=_checked_records(environ),
+        objects_per_tenant=_objects(environ),
         reranker=environ.get("S3SYNC_RERANKER") or None,
         chroma_api_key=environ.get("CHROMA_API_KEY") or None,
         chroma_headers=_headers(environ, "S3SYNC_CHROMA_HEADERS"),
@@ -174,6 +179,16 @@ def _checked_records(environ: Mapping[str, str]) -> int:
         return CHECKED_RECORDS_PER_DAY
     if not value.isdecimal() or int(value) > MOST_CHECKED_RECORDS:
         raise InvalidSetting(f"{name} is not a number from 0 to {MOST_CHECKED_RECORDS}.")
+    return int(value)
+
+
+def _objects(environ: Mapping[str, str]) -> int | None:
+    name = "S3SYNC_OBJECTS_PER_TENANT"
+    value = environ.get(name, "").strip()
+    if not value:
+        return None
+    if not value.isdecimal() or not 1 <= int(value) <= MOST_OBJECTS:
+        raise InvalidSetting(f"{name} is not a number from 1 to {MOST_OBJECTS}.")
     return int(value)
 
 

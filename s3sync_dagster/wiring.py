@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.catalog import Catalog, open_catalog
+from s3sync_dagster.catalog.quotas import ObjectQuota
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.hybrid import Reranker
@@ -62,8 +63,19 @@ class Parts:
         """The catalog, created or upgraded at the first open."""
         with self._lock:
             if self._catalog is None:
-                self._catalog = open_catalog(self.settings.database_url, clock=self.clock)
+                self._catalog = open_catalog(
+                    self.settings.database_url, clock=self.clock, quota=self._object_quota()
+                )
             return self._catalog
+
+    def _object_quota(self) -> ObjectQuota | None:
+        most = self.settings.objects_per_tenant
+        if most is None:
+            return None
+        # 40 CPU-ms of botocore that nobody else needs to open a catalog.
+        from s3sync_dagster.ports.aws_guard import trusted_tenants  # noqa: PLC0415
+
+        return ObjectQuota(most=most, exempt=trusted_tenants(self.settings.environment))
 
     @property
     def owners(self) -> Owners:

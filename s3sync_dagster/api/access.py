@@ -9,10 +9,13 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
 
 from s3sync_dagster.api.errors import Forbidden, TooMany, Unauthorized
+from s3sync_dagster.api.guesses import Guesses
 from s3sync_dagster.api.hosts import is_of_host, names_this_machine
 from s3sync_dagster.api.options import ApiOptions
+from s3sync_dagster.api.single_sign_on import SingleSignOn
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.tokens import Role
 
@@ -21,6 +24,8 @@ DEFAULT_TENANT = "default_tenant"
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
 CALLER = "s3sync_caller"
 """Where a request's scope tells whose it is, once that is known."""
+REFUSED = "s3sync_refused"
+"""Where it tells that it came with a token that nobody has."""
 OPEN_SECONDS = 0.5
 """How long an open server stays open after the first token was made."""
 _HEADER = APIKeyHeader(name=TOKEN_HEADER, scheme_name=TOKEN_HEADER, auto_error=False)
@@ -35,10 +40,14 @@ class Caller:
     token_id: int | None = None
     """None on a server without tokens."""
     token_name: str = ""
+    user: str = ""
+    """Whom a proxy has signed in; empty for tokens."""
 
     @property
     def who(self) -> str:
         """Whose request it is, for the audit log."""
+        if self.user:
+            return f"user {self.user}"
         if self.token_id is None:
             return "anybody"
         return f"token {self.token_id}" + (f" ({self.token_name})" if self.token_name else "")
@@ -58,16 +67,17 @@ class Access:
 
     catalog: Catalog
     options: ApiOptions
-    _rates: dict[int | None, tuple[float, float]] = field(
-        default_factory=dict[int | None, tuple[float, float]]
+    _rates: dict[int | str | None, tuple[float, float]] = field(
+        default_factory=dict[int | str | None, tuple[float, float]]
     )
+    guesses: Guesses = field(default_factory=Guesses)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _configured: bool = False
     _asked_until: float = 0.0
 
     def open(self) -> bool:
-        """Return whether the server goes without tokens: on loopback, and none was ever made."""
-        if not self.options.loopback or self._configured:
+        """Return whether the server asks nobody: on loopback, and no token was ever made."""
+        if not self.options.loopback or self.options.single_sign_on or self._configured:
             return False
         if time.monotonic() >= self._asked_until:
             self._configured = self.catalog.tokens.configured()
@@ -101,16 +111,39 @@ class Access:
         if rate <= 0:
             return caller
         now = time.monotonic()
+        who = caller.user or caller.token_id
         with self._lock:
-            left, then = self._rates.get(caller.token_id, (2 * rate, now))
+            left, then = self._rates.get(who, (2 * rate, now))
             left = min(2 * rate, left + (now - then) * rate)
-            self._rates[caller.token_id] = (max(left - 1, 0.0) if left >= 1 else left, now)
+            self._rates[who] = (max(left - 1, 0.0) if left >= 1 else left, now)
         if left < 1:
             raise TooMany(
                 f"This token may send {rate:g} requests a second; wait a moment.",
                 retry_after_seconds=(1 - left) / rate,
             )
         return caller
+
+
+def signed_in_by_proxy(request: Request) -> Caller | None:
+    """Return whom the proxy before this server has signed in; None where it names nobody.
+
+    Pages alone ask: what a browser sends by itself must not reach the API, whose requests no form
+    token protects.
+
+    Raises:
+        Forbidden: nothing is granted to them.
+        TooMany: their rate is used up.
+    """
+    access: Access = request.app.state.access
+    sso = access.options.single_sign_on
+    visitor = sso.visitor(request.headers) if sso is not None else None
+    if visitor is None:
+        return None
+    if visitor.grant is None:
+        raise Forbidden(f"Nothing is granted to {visitor.user!r} here (S3SYNC_SSO_USERS).")
+    caller = Caller(tenant=visitor.grant.tenant, role=visitor.grant.role, user=visitor.user)
+    request.scope[CALLER] = caller
+    return access.count(caller)
 
 
 def refuse_strangers(request: Request) -> None:
@@ -157,12 +190,41 @@ def authorise(request: Request, token: str | None) -> Caller:
     """
     access: Access = request.app.state.access
     if not access.open():
-        caller = access.identify(token)
-    else:
-        refuse_strangers(request)
-        caller = access.count(Caller(tenant=DEFAULT_TENANT, role="owner"))
+        return identify(request, token)
+    refuse_strangers(request)
+    caller = access.count(Caller(tenant=DEFAULT_TENANT, role="owner"))
     request.scope[CALLER] = caller
     return caller
+
+
+def identify(request: Request, token: str | None) -> Caller:
+    """Return whose token it is, and remember it for the audit log.
+
+    Raises:
+        Unauthorized: it is missing, unknown or revoked.
+        TooMany: its rate is used up, or its address has guessed too often.
+    """
+    access: Access = request.app.state.access
+    address = address_of(request, access.options.single_sign_on) or ""
+    if token:
+        access.guesses.require_turn(token, address)
+    try:
+        caller = access.identify(token)
+    except Unauthorized:
+        if token:
+            access.guesses.note(token, address, known=False)
+            request.scope[REFUSED] = True
+        raise
+    if token:
+        access.guesses.note(token, address, known=True)
+    request.scope[CALLER] = caller
+    return caller
+
+
+def address_of(asks: HTTPConnection, sso: SingleSignOn | None) -> str | None:
+    """Return where a request came from: what the proxy that signs people in says, else its peer."""
+    told = sso.address(asks.headers) if sso is not None else None
+    return told or (asks.client.host if asks.client else None)
 
 
 async def find_caller(request: Request, token: Annotated[str | None, Depends(_HEADER)]) -> Caller:

@@ -31,7 +31,7 @@ from s3sync_dagster.api.access import Access
 from s3sync_dagster.api.agents import open_room
 from s3sync_dagster.api.auditing import Auditing, AuditWriter
 from s3sync_dagster.api.backfills import Backfills
-from s3sync_dagster.api.console import actions, pages
+from s3sync_dagster.api.console import actions, audit_page, pages
 from s3sync_dagster.api.console.session import Sessions
 from s3sync_dagster.api.context import Context
 from s3sync_dagster.api.dispatching import Dispatch, Dispatching
@@ -124,7 +124,8 @@ def create_app(
     app.state.context = context
     app.state.access = Access(parts.catalog, options)
     app.state.sessions = Sessions(parts.settings)
-    for room in (sources, invocations, add_file, health, metrics, *BEYOND, pages, actions):
+    console = (pages, audit_page, actions)
+    for room in (sources, invocations, add_file, health, metrics, *BEYOND, *console):
         app.include_router(room.router)
     if options.supermemory:
         app.include_router(supermemory.router, include_in_schema=False)
@@ -136,7 +137,7 @@ def create_app(
     app.add_middleware(SecurityHeaders, options=options)
     if tracer is not None:
         app.add_middleware(Tracing, tracer=tracer)
-    app.add_middleware(Auditing, writer=writer)
+    app.add_middleware(Auditing, writer=writer, sso=options.single_sign_on)
     app.add_middleware(RequestLog, traffic=traffic)
     return app
 

@@ -1,7 +1,7 @@
 """``/s3sync/v1/audit``: what the people of a tenant did, for its owners."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from s3sync_dagster.api.access import OwnerCaller
 from s3sync_dagster.api.context import Here
 from s3sync_dagster.api.openapi import errors
+from s3sync_dagster.api.wire import Text
 
 router = APIRouter(prefix="/s3sync/v1/audit", tags=["Audit"])
 
@@ -34,13 +35,25 @@ def list_audit(
     caller: OwnerCaller,
     here: Here,
     since: Annotated[datetime | None, Query(description="No older ones.")] = None,
+    until: Annotated[datetime | None, Query(description="No newer ones.")] = None,
+    who: Annotated[Text, Query(max_length=200, description="Stands in who did it.")] = "",
+    what: Annotated[
+        Text, Query(max_length=200, description="Stands in what was done, to what, or its outcome.")
+    ] = "",
     before: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
 ) -> list[AuditShown]:
-    """List what was done in the tenant, the newest first."""
+    """List what was done in the tenant, the newest first.
+
+    Owners of trusted tenants see besides what is of no tenant: commands, and unknown tokens.
+    """
     rows = here.catalog.audit.rows(
         tenant=caller.tenant,
-        since=since.timestamp() if since is not None else 0.0,
+        of_nobody=here.options.trusts(caller.tenant),
+        since=seconds_of(since, 0.0),
+        until=seconds_of(until, None),
+        who=who,
+        what=what,
         before=before,
         limit=limit,
     )
@@ -58,3 +71,13 @@ def list_audit(
         )
         for number, entry in rows
     ]
+
+
+_Default = TypeVar("_Default", float, None)
+
+
+def seconds_of(moment: datetime | None, default: _Default) -> float | _Default:
+    """Return a time in seconds since 1970; one without a zone is UTC."""
+    if moment is None:
+        return default
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,13 +1,18 @@
-"""Who changed what over the API and the console: written down beside the answer, not before it."""
+"""Who changed what over the API and the console, who signed in and who was refused.
+
+It is written down beside the answer, not before it.
+"""
 
 import logging
 import time
 from typing import Any
 
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from s3sync_dagster.api.access import CALLER, Caller
+from s3sync_dagster.api.access import CALLER, REFUSED, Caller, address_of
 from s3sync_dagster.api.request_log import route_of
+from s3sync_dagster.api.single_sign_on import SingleSignOn
 from s3sync_dagster.api.writer_thread import WriterThread
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.audit import AuditEntry
@@ -70,15 +75,18 @@ class AuditWriter(WriterThread):
 
 
 class Auditing:
-    """ASGI middleware: an entry for each request that may change something and is of somebody."""
+    """ASGI middleware: an entry for what may change something, and for tokens that nobody has."""
 
-    def __init__(self, app: ASGIApp, *, writer: AuditWriter) -> None:
+    def __init__(
+        self, app: ASGIApp, *, writer: AuditWriter, sso: SingleSignOn | None = None
+    ) -> None:
         self._app = app
         self._writer = writer
+        self._sso = sso
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
-        if scope["type"] != "http" or scope["method"] in _READING:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         status = 500
@@ -94,21 +102,23 @@ class Auditing:
         finally:
             caller: Caller | None = scope.get(CALLER)
             route = route_of(scope)
-            if caller is not None and not route.endswith(_ASKING):
-                self._writer.put(entry_of(scope, caller, route=route, status=status))
+            changes = scope["method"] not in _READING and not route.endswith(_ASKING)
+            if scope.get(REFUSED) or (caller is not None and changes):
+                self._writer.put(entry_of(scope, caller, route=route, status=status, sso=self._sso))
 
 
-def entry_of(scope: Scope, caller: Caller, *, route: str, status: int) -> AuditEntry:
+def entry_of(
+    scope: Scope, caller: Caller | None, *, route: str, status: int, sso: SingleSignOn | None = None
+) -> AuditEntry:
     """Return the entry of a request; of its path the ids are kept, of its body nothing."""
     ids: dict[str, Any] = scope.get("path_params") or {}
-    client = scope.get("client")
     return AuditEntry(
         at=time.time(),
-        tenant=caller.tenant,
-        who=caller.who,
-        role=caller.role,
+        tenant=caller.tenant if caller is not None else None,
+        who=caller.who if caller is not None else "unknown token",
+        role=caller.role if caller is not None else "nobody",
         door="api" if route.startswith(("/api/", "/s3sync/", "/v3/")) else "console",
-        address=client[0] if client else None,
+        address=address_of(HTTPConnection(scope), sso),
         action=f"{scope['method']} {route}",
         subject=" ".join(f"{name}={value}" for name, value in ids.items()),
         outcome=str(status),

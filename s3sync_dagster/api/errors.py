@@ -26,6 +26,8 @@ STATUS_BY_REASON: Mapping[str, int] = {
     "too_many_searches": 429,
     "too_many_sources": 429,
     "too_many_credentials": 429,
+    "too_many_objects": 429,
+    "too_many_upload_bytes": 429,
     "too_many_requests": 429,
     "body_too_large": 413,
     "body_timeout": 408,

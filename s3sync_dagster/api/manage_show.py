@@ -82,6 +82,7 @@ def show_listing(listing: ListingRow) -> ListingShown:
         new=listing.new,
         changed=listing.changed,
         gone=listing.gone,
+        left_out=listing.left_out,
         started_at=moment(listing.started_at),
         finished_at=None if listing.finished_at is None else moment(listing.finished_at),
         error=listing.error,

@@ -25,6 +25,9 @@ class ListingShown(Answer):
     new: int
     changed: int
     gone: int = Field(description="Documents that it removed, or would remove where it is blocked.")
+    left_out: int = Field(
+        description="New objects that were not taken: the tenant has all that it may have."
+    )
     started_at: Moment
     finished_at: Moment | None
     error: str | None

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from s3sync_dagster.api.single_sign_on import SingleSignOn, read_single_sign_on
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.ports.aws_guard import DEFAULT_TRUSTED, trusted_tenants
 from s3sync_dagster.ports.dagster_runs import LOCATION
@@ -26,6 +27,9 @@ class ApiOptions:
     sources_per_tenant: int = 1000
     """One more, also for an upload to another collection, is answered with 429 until another one
     is deleted."""
+    upload_bytes_per_tenant: int = 0
+    """Of all uploaded files of a tenant that is not trusted; 0: any number. Of an upload beyond it
+    nothing is kept."""
     credentials_per_tenant: int = 1000
     """Stored key pairs; one more is answered with 429 until another one is deleted."""
     requests_per_second: float = 0.0
@@ -60,6 +64,8 @@ class ApiOptions:
     """``S3SYNC_DAGSTER_PUBLIC_URL``: where people's browsers find Dagster; else the above."""
     environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     """Of the process: what a place may be is told there (``model.place.Admission``)."""
+    single_sign_on: SingleSignOn | None = None
+    """``S3SYNC_SSO_HEADER`` and its like: a proxy before the console signs people in."""
     trace_url: str | None = None
     """``OTEL_EXPORTER_OTLP_ENDPOINT``: where traces go, if the extra ``otel`` is installed."""
 
@@ -87,6 +93,7 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         sources_per_tenant=int(
             _number(environ, "SOURCES_PER_TENANT", fallback.sources_per_tenant, least=1)
         ),
+        upload_bytes_per_tenant=int(_number(environ, "UPLOAD_BYTES_PER_TENANT", 0, least=0)),
         credentials_per_tenant=int(
             _number(environ, "CREDENTIALS_PER_TENANT", fallback.credentials_per_tenant, least=1)
         ),
@@ -114,6 +121,7 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
             environ.get("S3SYNC_DAGSTER_PUBLIC_URL") or environ.get("S3SYNC_DAGSTER_URL") or ""
         ).rstrip("/")
         or None,
+        single_sign_on=read_single_sign_on(environ),
         trace_url=environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
     )
 

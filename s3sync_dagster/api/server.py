@@ -41,7 +41,8 @@ def serve(settings: Settings, *, host: str = LOOPBACK, port: int = 8200) -> None
     log_to_stderr()
     with ExitStack() as stack:
         parts = stack.enter_context(closing(open_parts(settings)))
-        host, loopback = where_to_listen(parts, host)
+        proxied = read_options(settings).single_sign_on is not None
+        host, loopback = where_to_listen(parts, host, proxied=proxied)
         options = read_options(settings, loopback=loopback)
         dispatch = tracer = None
         if options.dagster_url is not None:
@@ -73,9 +74,15 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def where_to_listen(parts: Parts, host: str) -> tuple[str, bool]:
-    """Return the address to listen on, and whether only this machine reaches it."""
-    if is_loopback(host) or parts.catalog.tokens.configured():
+def where_to_listen(parts: Parts, host: str, *, proxied: bool = False) -> tuple[str, bool]:
+    """Return the address to listen on, and whether only this machine reaches it.
+
+    Args:
+        parts: whose catalog knows whether there are tokens.
+        host: that was asked for.
+        proxied: a proxy signs people in: nobody is let in unasked.
+    """
+    if is_loopback(host) or proxied or parts.catalog.tokens.configured():
         return host, is_loopback(host)
     _log.warning(
         "no API token exists: listening on %s only, not on %s. Create one with "

@@ -11,9 +11,10 @@ from dataclasses import replace
 from s3sync_dagster.api.access import Caller
 from s3sync_dagster.api.building import source_name
 from s3sync_dagster.api.context import Context
+from s3sync_dagster.api.errors import TooMany
 from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.core.state import SourceRow
-from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
+from s3sync_dagster.model.errors import Conflict, FixConfiguration, InvalidSetting, NotFound
 from s3sync_dagster.model.place import UploadPlace
 from s3sync_dagster.model.source import AutoSync, ChunkingConfig, EmbeddingConfig, Source
 
@@ -60,6 +61,26 @@ def upload_of_collection(here: Context, source: Source, collection_name: str | N
         f"Nothing was uploaded to collection {collection_name!r} of this database.",
         reason="object_gone",
     )
+
+
+def require_upload_room(here: Context, source: Source, key: str, size: int) -> int | None:
+    """Look whether a tenant may have a file; returns the most bytes that all of its may have.
+
+    The last word on them is that of the transaction that makes it a file.
+
+    Raises:
+        TooMany: ``too_many_objects``.
+        LimitExceeded, Throttled: see ``catalog.quotas.require_upload_room``.
+    """
+    try:
+        here.catalog.work.require_room(source.id, [key])
+    except FixConfiguration as error:
+        raise TooMany(error.message, reason=error.reason, retry_after_seconds=60.0) from None
+    most = here.options.upload_bytes_per_tenant
+    if not most or here.options.trusts(source.tenant):
+        return None
+    here.catalog.uploads.require_room(source.id, key, size, most=most)
+    return most
 
 
 def upload_source(

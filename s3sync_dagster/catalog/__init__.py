@@ -9,6 +9,7 @@ from s3sync_dagster.catalog.documents import Documents
 from s3sync_dagster.catalog.history import History
 from s3sync_dagster.catalog.invocations import Invocations
 from s3sync_dagster.catalog.listings import Listings
+from s3sync_dagster.catalog.quotas import ObjectQuota
 from s3sync_dagster.catalog.sources import SourceRows
 from s3sync_dagster.catalog.tokens import Tokens
 from s3sync_dagster.catalog.uploads import Uploads
@@ -41,13 +42,19 @@ class Catalog:
         self.database.close()
 
 
-def open_catalog(url: str, *, clock: Clock | None = None, migrate: bool = True) -> Catalog:
+def open_catalog(
+    url: str,
+    *,
+    clock: Clock | None = None,
+    migrate: bool = True,
+    quota: ObjectQuota | None = None,
+) -> Catalog:
     """Open the catalog at ``url``, creating or upgrading its schema.
 
     Raises ``InvalidSetting`` for a URL that cannot be used, ``Unavailable`` for a database that
     does not answer.
     """
-    database = Database(url, clock=clock)
+    database = Database(url, clock=clock, quota=quota)
     if migrate:
         database.migrate()
     return Catalog(database)

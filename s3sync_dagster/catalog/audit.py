@@ -52,7 +52,11 @@ class Audit:
         self,
         *,
         tenant: str | None = None,
+        of_nobody: bool = False,
         since: float = 0.0,
+        until: float | None = None,
+        who: str = "",
+        what: str = "",
         before: int | None = None,
         limit: int = 100,
     ) -> list[tuple[int, AuditEntry]]:
@@ -60,13 +64,25 @@ class Audit:
 
         Args:
             tenant: of this one alone; None: of all, and of the command line.
+            of_nobody: besides a tenant's those of none: the command line, unknown tokens.
             since: no older ones, in seconds since 1970.
+            until: no newer ones.
+            who: only those by whom this stands in, case aside.
+            what: only those in whose action, subject or outcome this stands, case aside.
             before: only those with a smaller number.
             limit: at most so many.
         """
         query = sa.select(audit).where(audit.c.at >= since).order_by(audit.c.id.desc()).limit(limit)
         if tenant is not None:
-            query = query.where(audit.c.tenant == tenant)
+            own = audit.c.tenant == tenant
+            query = query.where(sa.or_(own, audit.c.tenant.is_(None)) if of_nobody else own)
+        if until is not None:
+            query = query.where(audit.c.at <= until)
+        if who:
+            query = query.where(audit.c.who.icontains(who, autoescape=True))
+        if what:
+            texts = (audit.c.action, audit.c.subject, audit.c.outcome)
+            query = query.where(sa.or_(*(one.icontains(what, autoescape=True) for one in texts)))
         if before is not None:
             query = query.where(audit.c.id < before)
         with self._db.read() as tx:

@@ -1,12 +1,13 @@
 """Intents in bulk: who may write which record ids, decided in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.deleted_sources import cleared_owners
+from s3sync_dagster.catalog.quotas import no_room, room_for_documents
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.tables import documents, sources
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
@@ -78,6 +79,14 @@ class _Claiming:
                 refusals[place] = refusal
                 continue
             taken[intent.document_id] = intent.key
+        refusals |= self._beyond_quota(
+            {
+                place: intent
+                for place, intent in enumerate(intents)
+                if place not in refusals and intent.key not in replaced
+            },
+            by_id,
+        )
         granted = [one for place, one in enumerate(intents) if place not in refusals]
         self._retire([replaced[one.key].id for one in granted if one.key in replaced])
         self._refresh([one for one in granted if one.document_id in by_id], by_id)
@@ -125,6 +134,22 @@ class _Claiming:
         if ours and row.phase != "removing":
             return Refusal(message=self._taken_by_key(intent, row.object_key))
         return None
+
+    def _beyond_quota(
+        self, asked: Mapping[int, Intent], by_id: dict[str, Row]
+    ) -> dict[int, Refusal]:
+        """Return refusals for documents that are new, where their tenant has no room for them."""
+        new = [
+            place
+            for place, intent in asked.items()
+            if (row := by_id.get(intent.document_id)) is None or row.phase == "removing"
+        ]
+        room = room_for_documents(self._db, self._tx, self._source.tenant) if new else None
+        if room is None or self._db.quota is None:
+            return {}
+        why = no_room(self._db.quota)
+        refusal = Refusal(message=why.message, reason=why.reason)
+        return dict.fromkeys(new[room:], refusal)
 
     def _retire(self, ids: Sequence[int]) -> None:
         for part in groups(ids):

@@ -12,6 +12,7 @@ from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError
 
+from s3sync_dagster.catalog.quotas import ObjectQuota
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.model.errors import InvalidSetting, Unavailable
 from s3sync_dagster.model.extras import require_extra
@@ -35,8 +36,11 @@ class Database:
     on SQLite, so that a read inside it cannot be overtaken by another writer.
     """
 
-    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, url: str, *, clock: Clock | None = None, quota: ObjectQuota | None = None
+    ) -> None:
         self.clock = clock or Clock()
+        self.quota = quota
         self.url = _driver_url(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
         if self.sqlite:

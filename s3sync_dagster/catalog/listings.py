@@ -166,12 +166,25 @@ class Listings:
                         ),
                     )
                 )
-            upsert_objects(self._db, tx, listing.source_id, page.upserts, now=now, asked=page.asked)
+            left_out = upsert_objects(
+                self._db, tx, listing.source_id, page.upserts, now=now, asked=page.asked
+            )
+            if left_out:
+                mine = tx.execute(
+                    listings.update()
+                    .where(listings.c.id == listing.id)
+                    .values(
+                        new=listings.c.new - len(left_out),
+                        left_out=listings.c.left_out + len(left_out),
+                    )
+                    .returning(listings)
+                ).one()
             live = _live(tx, listing.source_id, page.invoke)
             asked = [
                 key
                 for key in page.invoke
-                if page.reindex or not is_held(live.get(key), differs=key in page.differing)
+                if key not in left_out
+                and (page.reindex or not is_held(live.get(key), differs=key in page.differing))
             ]
             insert_automatic(
                 self._db,

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.quotas import without_room
 from s3sync_dagster.catalog.rows import groups, object_of
 from s3sync_dagster.catalog.tables import listings, objects, sources
 from s3sync_dagster.core.keys import partition_key
@@ -21,7 +22,7 @@ def upsert_objects(
     now: float,
     asked: int | None = None,
     sequencers: Mapping[str, str] | None = None,
-) -> None:
+) -> frozenset[str]:
     """Insert or refresh object rows; outcomes stay, they belong to ``outcome_etag``.
 
     Args:
@@ -33,9 +34,14 @@ def upsert_objects(
         asked: number of the page that tells it; rows that were told of since its bucket was asked
             are left alone. None: others tell it, who are newer than all pages so far.
         sequencers: of the events that told it, by key.
+
+    Returns:
+        Keys that were left out: they are new, and the tenant has all the objects it may have.
     """
+    left_out = without_room(database, tx, source_id, [ref.key for ref, _ in refs])
+    refs = [told for told in refs if told[0].key not in left_out]
     if not refs:
-        return
+        return left_out
     number = _current_number(tx, source_id) if asked is None else asked
     insert = database.insert(objects)
     told = insert.excluded
@@ -91,6 +97,7 @@ def upsert_objects(
             for ref, skip in refs
         ],
     )
+    return left_out
 
 
 def known_objects(tx: sa.Connection, source_id: str, keys: Iterable[str]) -> dict[str, ObjectState]:

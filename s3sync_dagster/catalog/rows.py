@@ -185,6 +185,7 @@ def listing_of(row: sa.Row[Any]) -> ListingRow:
         changed=row.changed,
         selected=row.selected,
         gone=row.gone,
+        left_out=row.left_out,
         error=row.error,
     )
 

@@ -354,6 +354,8 @@ listings = sa.Table(
     sa.Column("changed", sa.Integer, nullable=False, server_default="0"),
     sa.Column("selected", sa.Integer, nullable=False, server_default="0"),
     sa.Column("gone", sa.Integer, nullable=False, server_default="0"),
+    # New keys that were not stored: the tenant had all the objects it may have.
+    sa.Column("left_out", sa.Integer, nullable=False, server_default="0"),
     sa.Column("error", sa.Text),
     sa.CheckConstraint(
         "state IN ('running', 'complete', 'failed', 'blocked', 'approved')",
@@ -424,6 +426,7 @@ audit = sa.Table(
     sa.Column("outcome", sa.Text, nullable=False),
 )
 sa.Index("ix_audit_at", audit.c.at)
+sa.Index("ix_audit_tenant", audit.c.tenant, audit.c.id)
 
 # What people uploaded; the bytes of a file are rows of upload_bytes under its body's name.
 upload_files = sa.Table(

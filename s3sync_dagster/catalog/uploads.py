@@ -7,9 +7,11 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.quotas import require_upload_room
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import upload_bytes, upload_files, uploads_elsewhere
 from s3sync_dagster.core.state import UploadedFile
+from s3sync_dagster.model.errors import LimitExceeded, Throttled
 
 ROW_BYTES = 1024 * 1024
 ROWS_AT_ONCE = 4
@@ -35,18 +37,37 @@ class Uploads:
             place += len(part)
         return body
 
-    def put(self, source_id: str, file: UploadedFile, *, replace: bool = True) -> bool:
+    def require_room(self, source_id: str, key: str, size: int, *, most: int) -> None:
+        """Refuse a file before its bytes are written, see ``quotas.require_upload_room``."""
+        self._rows.require_room(source_id, key, size, most=most)
+
+    def put(
+        self,
+        source_id: str,
+        file: UploadedFile,
+        *,
+        replace: bool = True,
+        most_bytes: int | None = None,
+    ) -> bool:
         """Make written bytes the file of its key; on the disk when it returns.
 
         Args:
             source_id: whose file.
             file: its ``body`` is the name of bytes that were written.
             replace: take the place of one that is there; False: that one stays.
+            most_bytes: of all files of the tenant, this one included; None: any number.
 
         Returns:
             Whether the file is the one at its key now.
+
+        Raises:
+            LimitExceeded, Throttled: see ``quotas.require_upload_room``; its bytes are gone.
         """
-        old = self._rows.put(source_id, file, replace=replace)
+        try:
+            old = self._rows.put(source_id, file, replace=replace, most_bytes=most_bytes)
+        except (LimitExceeded, Throttled):
+            self._rows.delete_bytes(file.body)
+            raise
         if old is not None:
             self._rows.delete_bytes(old)
         return old != file.body
@@ -112,7 +133,13 @@ class _Rows:
                 ],
             )
 
-    def put(self, source_id: str, file: UploadedFile, *, replace: bool) -> str | None:
+    def require_room(self, source_id: str, key: str, size: int, *, most: int) -> None:
+        with self._db.read() as tx:
+            require_upload_room(self._db, tx, source_id, key, size, most=most)
+
+    def put(
+        self, source_id: str, file: UploadedFile, *, replace: bool, most_bytes: int | None
+    ) -> str | None:
         """Return the body that has no file any more: the old one, or the new one where it lost."""
         values = {
             "etag": file.etag,
@@ -123,6 +150,8 @@ class _Rows:
             "body": file.body,
         }
         with self._db.write(durable=True) as tx:
+            if most_bytes is not None:
+                require_upload_room(self._db, tx, source_id, file.key, file.size, most=most_bytes)
             here = _at(source_id, file.key)
             query = sa.select(upload_files.c.body).where(here)
             old = tx.execute(query if self._db.sqlite else query.with_for_update()).scalar()

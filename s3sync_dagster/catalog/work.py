@@ -17,6 +17,7 @@ from s3sync_dagster.catalog.object_rows import (
     upsert_objects,
     within_limit,
 )
+from s3sync_dagster.catalog.quotas import no_room, without_room
 from s3sync_dagster.catalog.rows import document_of, groups, invocation_of, object_of
 from s3sync_dagster.catalog.sidecar_rows import (
     claims_on,
@@ -127,6 +128,9 @@ class Work:
             refs: what was told, with the verdict as far as the object alone decides it.
             known: etag of each key when the bucket was asked (None: no such object). Rows that
                 changed since are left alone: what changed them may be newer.
+
+        Raises:
+            FixConfiguration: ``too_many_objects``: what is new was not stored, all else was.
         """
         with self._db.write() as tx:
             if not self._db.has_source(tx, source_id):
@@ -134,8 +138,15 @@ class Work:
             refs = stored = within_limit(tx, source_id, refs)
             if known is not None:
                 stored = unchanged_since(known_objects(tx, source_id, known), refs, known)
-            upsert_objects(self._db, tx, source_id, stored, now=self._now())
+            left_out = upsert_objects(self._db, tx, source_id, stored, now=self._now())
+        self._refuse(left_out)
         return {ref.key: reason for ref, reason in refs}
+
+    def require_room(self, source_id: str, keys: Collection[str]) -> None:
+        """Raise ``FixConfiguration`` (``too_many_objects``) where there is no room for all keys."""
+        with self._db.read() as tx:
+            left_out = without_room(self._db, tx, source_id, keys)
+        self._refuse(left_out)
 
     def record_events(
         self,
@@ -149,6 +160,9 @@ class Work:
         """Commit a tick's events of one source: objects and invocations in one transaction.
 
         News that is older than what an event told before only makes the reader ask the bucket.
+
+        Raises:
+            FixConfiguration: ``too_many_objects``: what is new was not stored, all else was.
         """
         now = self._now()
         with self._db.write() as tx:
@@ -157,7 +171,7 @@ class Work:
             known = known_objects(tx, source_id, {*sync, *remove, *(ref.key for ref, _ in upserts)})
             old = outdated_news(known, sequencers)
             fresh = [told for told in upserts if told[0].key not in old]
-            upsert_objects(
+            left_out = upsert_objects(
                 self._db,
                 tx,
                 source_id,
@@ -175,7 +189,7 @@ class Work:
                 self._db,
                 tx,
                 source_id,
-                [key for key in sync if key not in set(remove)],
+                [key for key in sync if key not in set(remove) and key not in left_out],
                 trigger="event",
                 now=now,
             )
@@ -184,6 +198,11 @@ class Work:
             insert_automatic(self._db, tx, source_id, told, trigger="event", kind="remove", now=now)
             late = sorted(key for key in remove if key in old)
             insert_automatic(self._db, tx, source_id, late, trigger="event", now=now)
+        self._refuse(left_out)
+
+    def _refuse(self, left_out: Collection[str]) -> None:
+        if left_out and self._db.quota is not None:
+            raise no_room(self._db.quota)
 
     def apply_sidecars(
         self, source_id: str, changes: Sequence[SidecarChange], *, held: Collection[str] = ()

@@ -77,7 +77,8 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
         ),
         "credential": Entry("credentials:credential", "AWS keys that the catalog keeps encrypted"),
         "audit": Entry(
-            "audit:audit", "Show who changed what, when and from where, the newest first"
+            "audit:audit",
+            "Show who changed what or was refused, when and from where, the newest first",
         ),
         "token": Entry("tokens:token", "Tokens of the HTTP API, each for one tenant and one role"),
     },

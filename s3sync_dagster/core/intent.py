@@ -34,11 +34,13 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """An intent that may not be carried out: the record ids belong to somebody else."""
+    """An intent that may not be carried out: mostly the record ids belong to somebody else."""
 
     message: str
     passes: bool = False
     """True when it is only a matter of time: somebody is clearing these records."""
+    reason: str | None = None
+    """Stable word where it is not about the record ids, such as ``too_many_objects``."""
 
 
 def being_cleared(key: str, collection_name: str) -> str:

@@ -208,6 +208,8 @@ class ListingRow:
     selected: int = 0
     gone: int = 0
     """Documents that it removes, or would remove where it is blocked."""
+    left_out: int = 0
+    """New objects that it has not taken: the tenant has all that it may have."""
     error: str | None = None
 
     @property

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from s3sync_dagster.core.intake import IntakeCounts, plan_intake
+from s3sync_dagster.model.errors import FixConfiguration
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.events import Message
@@ -60,7 +61,8 @@ def take_messages(
         at: called after ``received`` and, before anything is deleted, after ``recorded``.
 
     Raises:
-        S3SyncError: queue or catalog did not answer; what is not committed comes again.
+        S3SyncError: queue or catalog did not answer; what is not committed comes again. So does
+            what there is no room for (``too_many_objects``), once all else is committed.
     """
     found = Intake()
     ends = clock.monotonic() + budget_seconds
@@ -75,17 +77,23 @@ def take_messages(
         if rules.visibility_seconds is None or rules.visibility_seconds < work_seconds:
             queue.extend(messages, seconds=work_seconds)
         plan = plan_intake(messages, sources)
+        no_room: FixConfiguration | None = None
         for source_id, events in plan.by_source.items():
-            work.record_events(
-                source_id,
-                upserts=events.upserts,
-                sync=events.sync,
-                remove=events.remove,
-                sequencers=dict(events.sequencers),
-            )
+            try:
+                work.record_events(
+                    source_id,
+                    upserts=events.upserts,
+                    sync=events.sync,
+                    remove=events.remove,
+                    sequencers=dict(events.sequencers),
+                )
+            except FixConfiguration as error:
+                no_room = error
             if events.sync or events.remove:
                 found.touched.add(source_id)
         _told(at, "recorded")
+        if no_room is not None:  # the queue keeps what was not stored: nothing is deleted
+            raise no_room
         for line in plan.log:
             log(line)
         left = queue.delete(plan.delete)

@@ -228,6 +228,8 @@ def describe(progress: ListingProgress | None) -> str:
         f"listed {listing.listed} objects: {listing.new} new, {listing.changed} changed, "
         f"{listing.gone} gone"
     )
+    if listing.left_out:
+        text += f", {listing.left_out} left out: the tenant has all the objects it may have"
     if listing.state is ListingState.BLOCKED:
         return f"{text}; removals wait for `s3sync approve-deletes`"
     return text if progress.done else f"{text}; it goes on at the next tick"

@@ -24,6 +24,7 @@ _ONE_HOP = frozenset(
         "host",
         "x-chroma-token",
         "x-s3sync-pass",
+        "x-s3sync-proxy-secret",
         "cookie",
         "keep-alive",
         "proxy-authenticate",

@@ -31,8 +31,8 @@ _SIGN_IN = (
 class Keeper(Protocol):
     """Knows who may pass."""
 
-    def admits(self, headers: Mapping[str, str], cookies: Mapping[str, str]) -> bool:
-        """Return whether a request with these may pass; may block."""
+    def admits(self, asks: HTTPConnection) -> bool:
+        """Return whether a request may pass; may block."""
         ...
 
 
@@ -71,7 +71,7 @@ class Door:
 
     async def _asked(self, keeper: Keeper, asks: HTTPConnection) -> tuple[int, str | None]:
         try:
-            admitted = await run_in_threadpool(keeper.admits, asks.headers, asks.cookies)
+            admitted = await run_in_threadpool(keeper.admits, asks)
         except S3SyncError:
             return 503, "The catalog, which knows the tokens, does not answer."
         return 401, None if admitted else _SIGN_IN

@@ -1,15 +1,17 @@
-"""Who may pass a door once there are API tokens: owners of trusted tenants, and ourselves.
+"""Who may pass a door once there are tokens or a sign-on: owners of trusted tenants, and we.
 
 Behind the doors are Dagster and Chroma, which know no tenants: who gets in sees all of them.
 """
 
 import hashlib
 import time
-from collections.abc import Mapping
+
+from starlette.requests import HTTPConnection
 
 from s3sync_dagster.api.access import OPEN_SECONDS, TOKEN_HEADER
 from s3sync_dagster.api.console.session import Sessions
 from s3sync_dagster.api.passes import PASS_HEADER, is_pass, own_pass
+from s3sync_dagster.api.single_sign_on import read_single_sign_on
 from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.ports.aws_guard import trusted_tenants
 from s3sync_dagster.settings import Settings
@@ -28,18 +30,23 @@ class Doorkeeper:
         self._sessions = Sessions(settings)
         self._trusted = trusted_tenants(settings.environment)
         self._open_until = 0.0
-        self._closed = False
+        self._sso = read_single_sign_on(settings.environment)
+        self._closed = self._sso is not None
         self._known: dict[bytes, tuple[bool, float]] = {}
 
-    def admits(self, headers: Mapping[str, str], cookies: Mapping[str, str]) -> bool:
+    def admits(self, asks: HTTPConnection) -> bool:
         """Return whether a request may pass.
 
         Raises:
             S3SyncError: the catalog does not answer.
         """
-        if is_pass(headers.get(PASS_HEADER), self._pass) or self._open():
+        if is_pass(asks.headers.get(PASS_HEADER), self._pass) or self._open():
             return True
-        token = headers.get(TOKEN_HEADER) or self._sessions.token_in(cookies)
+        visitor = self._sso.visitor(asks.headers) if self._sso is not None else None
+        if visitor is not None:
+            grant = visitor.grant
+            return grant is not None and grant.role == "owner" and self._trusts(grant.tenant)
+        token = asks.headers.get(TOKEN_HEADER) or self._sessions.token_in(asks.cookies)
         return token is not None and self._is_known(token)
 
     def _open(self) -> bool:

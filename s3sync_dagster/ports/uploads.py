@@ -25,7 +25,14 @@ class UploadRows(Protocol):
         """Write a file's bytes; returns their name."""
         ...
 
-    def put(self, source_id: str, file: UploadedFile, *, replace: bool = True) -> bool:
+    def put(
+        self,
+        source_id: str,
+        file: UploadedFile,
+        *,
+        replace: bool = True,
+        most_bytes: int | None = None,
+    ) -> bool:
         """Make written bytes the file of its key."""
         ...
 
@@ -87,8 +94,20 @@ class UploadStore:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        most_bytes: int | None = None,
     ) -> ObjectRef:
-        """Make what came the file at ``key``, instead of what was there."""
+        """Make what came the file at ``key``, instead of what was there.
+
+        Args:
+            incoming: the file.
+            key: its name.
+            content_type: as it was told.
+            metadata: as it was told.
+            most_bytes: of all files of the tenant; None: any number.
+
+        Raises:
+            LimitExceeded, Throttled: beyond them.
+        """
         etag, rows = incoming.finish(), self._rows()
         with incoming.path.open("rb") as file:
             body = rows.write_bytes(iter(lambda: file.read(PIECE_BYTES), b""))
@@ -101,7 +120,7 @@ class UploadStore:
             content_type=content_type,
             metadata=dict(metadata or {}),
         )
-        rows.put(self._source_id, uploaded)
+        rows.put(self._source_id, uploaded, most_bytes=most_bytes)
         return _ref(uploaded)
 
     def delete(self, key: str) -> None:

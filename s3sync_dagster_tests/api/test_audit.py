@@ -1,8 +1,12 @@
 """Who changed what over the API and the console."""
 
+import re
 import time
 import uuid
+from contextlib import closing
 
+from s3sync_dagster.api.guesses import BURST
+from s3sync_dagster.catalog.audit import AuditEntry
 from s3sync_dagster_tests.api.test_doors import create
 
 
@@ -71,3 +75,106 @@ def test_buttons_of_the_console_are_written_down_as_such(fresh_api):
         newest = entries(http, wanted=2)[0]
         assert (newest["door"], newest["who"]) == ("console", "anybody")
         assert newest["action"] == "POST /sources/{source_id}/pause"
+
+
+def signed_in(api, token):
+    """Return a client that has signed in at the console."""
+    http = api.client()
+    form_token = re.search('name="form_token" value="([0-9a-f]+)"', http.get("/login").text)[1]
+    answer = http.post("/login", data={"form_token": form_token, "token": token})
+    return http, answer.status_code
+
+
+def test_who_signs_in_and_who_is_refused_is_written_down(fresh_api):
+    member = fresh_api.token(role="member")
+    owner = fresh_api.token()
+    for token, expected in ((member, 303), ("s3s_guessed", 401)):
+        http, status = signed_in(fresh_api, token)
+        http.close()
+        assert status == expected
+    with fresh_api.client("s3s_wrong") as http:
+        assert http.get("/api/v1/sources").status_code == 401
+        assert http.get("/api/v1/sources", headers={"x-chroma-token": ""}).status_code == 401
+    with fresh_api.client(owner) as http:
+        told = [
+            (one["who"], one["role"], one["action"], one["outcome"], one["address"])
+            for one in reversed(entries(http, wanted=3))
+        ]
+        assert told == [
+            ("token 1", "member", "POST /login", "303", "127.0.0.1"),
+            ("unknown token", "nobody", "POST /login", "401", "127.0.0.1"),
+            ("unknown token", "nobody", "GET /api/v1/sources", "401", "127.0.0.1"),
+        ]
+    assert "s3s_" not in str(fresh_api.parts.catalog.audit.rows())
+    other = fresh_api.token(tenant="other")
+    with fresh_api.client(other) as http:
+        assert http.get("/s3sync/v1/audit").json() == []
+
+
+def test_guessing_is_slow_and_keeps_nobody_out_who_is_known(fresh_api):
+    owner, new = fresh_api.token(), fresh_api.token()
+    with fresh_api.client() as http:
+        assert http.get("/health").status_code == 200
+
+        def ask(token):
+            return http.get("/api/v1/sources", headers={"x-chroma-token": token})
+
+        assert ask(owner).status_code == 200
+        said = [ask(f"s3s_{number}") for number in range(BURST + 5)]
+        assert {one.status_code for one in said[:BURST]} == {401}
+        assert said[-1].status_code == 429
+        assert 1 <= int(said[-1].headers["retry-after"]) <= 10
+        assert ask(new).status_code == 429  # of this address, and never seen: it waits
+        assert ask(owner).status_code == 200
+        refused = [one for _, one in fresh_api.parts.catalog.audit.rows(who="unknown")]
+        assert len(refused) <= BURST + 5
+    login, status = signed_in(fresh_api, "s3s_another")
+    login.close()
+    assert status == 429
+
+
+def test_owners_read_the_log_as_a_page_with_filters_and_members_do_not(fresh_api):
+    owner, member = fresh_api.token(), fresh_api.token(role="member")
+    theirs = fresh_api.token(tenant="theirs")
+    day = 86_400.0
+    fresh_api.parts.catalog.audit.add(
+        [
+            AuditEntry(
+                at=1_700_000_000 + number * day, tenant="default_tenant", role="owner", door="api",
+                who="token 7 (ci)" if number % 2 else "user <b>ann</b>", address="10.0.0.1",
+                action="POST /pause", subject=f"source_id={number}", outcome="200",
+            )
+            for number in range(120)
+        ]
+    )  # fmt: skip
+    http, status = signed_in(fresh_api, owner)
+    with closing(http):
+        assert status == 303
+        first = http.get("/audit").text
+        assert "source_id=119<" in first
+        assert "source_id=10<" not in first
+        assert "user &lt;b&gt;ann&lt;/b&gt; (owner)" in first
+        older = re.search('href="(/audit[?][^"]*before=[^"]*)"', first)[1].replace("&amp;", "&")
+        assert "source_id=10<" in http.get(older).text
+        ci = http.get("/audit", params={"who": "CI", "what": "source_id=11"}).text
+        assert set(re.findall("<code>source_id=([0-9]+)<", ci)) == {
+            "11",
+            "111",
+            "113",
+            "115",
+            "117",
+            "119",
+        }
+        two = http.get("/audit", params={"since": "2023-11-15", "until": "2023-11-16"}).text
+        assert re.findall("<code>source_id=([0-9]+)<", two) == ["2", "1"]
+        assert "Nothing was done that fits" in http.get("/audit", params={"what": "%"}).text
+        assert http.get("/audit", params={"since": "soon"}).status_code == 400
+    http, _ = signed_in(fresh_api, member)
+    with closing(http):
+        assert http.get("/audit").status_code == 403
+        assert 'href="/audit"' not in http.get("/").text
+    http, _ = signed_in(fresh_api, theirs)
+    with closing(http):
+        page = http.get("/audit").text
+        assert "source_id" not in page
+        assert "POST /login" in http.get("/audit").text or "Nothing was done" in page

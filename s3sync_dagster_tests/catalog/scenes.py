@@ -37,6 +37,7 @@ def list_all(catalog, src, refs, *, owner="me", removes=True, approved=False):
             asked=listing.number,
             cursor=max(keys) if keys else None,
             listed=len(refs),
+            new=len(keys - set(window.objects)),
             missing=sorted(set(window.objects) - keys),
             upserts=[(r, None) for r in changed],
             invoke=[r.key for r in changed],

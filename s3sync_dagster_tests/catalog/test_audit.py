@@ -25,6 +25,24 @@ def test_entries_come_back_newest_first_and_of_one_tenant_alone(catalog, clock):
     assert catalog.audit.rows(limit=1) == mine[:1]
 
 
+def test_entries_are_found_by_who_what_and_time(catalog, clock):
+    ann, bob = entry(clock, who="user Ann"), entry(clock, who="token 1 (bo_b)", tenant=None)
+    late = entry(clock, at=clock.seconds + 50, outcome="forbidden")
+    catalog.audit.add([ann, bob, late])
+
+    def found(**filters):
+        return [one for _, one in catalog.audit.rows(**filters)]
+
+    assert found(who="ann") == [ann]
+    assert found(who="_b") == [bob]
+    assert found(who="%") == []
+    assert found(what="FORBID") == [late]
+    assert found(what="source_id=1") == [late, bob, ann]
+    assert found(until=clock.seconds) == [bob, ann]
+    assert found(tenant="t") == [late, ann]
+    assert found(tenant="t", of_nobody=True) == [late, bob, ann]
+
+
 def test_what_people_send_is_bounded_and_has_no_zero_bytes(catalog, clock):
     catalog.audit.add([entry(clock, subject="a\0" + "x" * 10_000)])
     [(_, kept)] = catalog.audit.rows()

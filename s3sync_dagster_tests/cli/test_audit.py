@@ -21,3 +21,8 @@ def test_commands_that_change_something_are_in_the_log(s3sync):
     assert len(lines) == 4
     assert "token revoke" in lines[1]
     assert s3sync("audit", "--tenant", "acme", "--json").json == []
+    revoked = s3sync("audit", "--what", "revoke", "--since", "2020-01-01", "--json").json
+    assert [one["action"] for one in revoked] == ["token revoke"]
+    assert s3sync("audit", "--who", "nobody", "--json").json == []
+    assert s3sync("audit", "--until", "2020-01-01", "--json").json == []
+    assert len(s3sync("audit", "--before", str(found[0]["number"]), "--json").json) == 2

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from s3sync_dagster.engine.intake import take_messages
-from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.model.errors import FixConfiguration, Unavailable
 from s3sync_dagster.ports.memory_sqs import MemoryQueue
 from s3sync_dagster_tests.core.rules import Died
 
@@ -164,3 +164,16 @@ def test_a_tick_says_what_it_met(world, queue):
     assert text == (
         "3 messages, 2 events, 1 of no source, 1 not understood and left to the dead-letter queue"
     )
+
+
+def test_a_source_without_room_keeps_its_messages_and_those_of_others_are_stored(world, queue):
+    class Full(Work):
+        def record_events(self, source_id, **events):
+            super().record_events(source_id, **events)
+            raise FixConfiguration("no room", reason="too_many_objects")
+
+    queue.send(created("a.txt"))
+    with pytest.raises(FixConfiguration):
+        take(world, queue, work=Full(world, queue))
+    assert waiting(world) == ["a.txt"]
+    assert len(queue.bodies()) == 1

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -44,8 +45,8 @@ def tokens(settings):
     catalog.close()
 
 
-@pytest.fixture
-def http(settings):
+@contextmanager
+def standing(settings):
     door = Door(hello, keeper=Doorkeeper(settings))
     config = uvicorn.Config(door, port=0, log_config=None, lifespan="off")
     server = uvicorn.Server(config)
@@ -58,6 +59,12 @@ def http(settings):
         yield client
     server.should_exit = True
     thread.join()
+
+
+@pytest.fixture
+def http(settings):
+    with standing(settings) as client:
+        yield client
 
 
 def made(tokens, *, tenant="default_tenant", role="owner"):
@@ -105,3 +112,23 @@ def test_websockets_are_asked_as_well(settings, tokens, http):
         connect(address).close()
     with connect(address, additional_headers={"x-chroma-token": owner}):
         pass
+
+
+def test_whom_a_proxy_signs_in_may_pass_as_an_owner_of_a_trusted_tenant(settings, tokens):
+    sso = {
+        **settings.environment,
+        "S3SYNC_SSO_HEADER": "x-forwarded-user",
+        "S3SYNC_SSO_SECRET": "s" * 32,
+        "S3SYNC_SSO_USERS": "ann=default_tenant:owner bob=default_tenant:member eve=other:owner",
+    }
+    with standing(load_settings(sso)) as http:
+        secret = {"x-s3sync-proxy-secret": "s" * 32}
+        assert http.get("/", headers={**secret, "x-forwarded-user": "ann"}).text == "hello"
+        for headers in (
+            {},
+            secret,
+            {"x-forwarded-user": "ann"},
+            {**secret, "x-s3sync-proxy-secret": "t" * 32, "x-forwarded-user": "ann"},
+            *({**secret, "x-forwarded-user": user} for user in ("bob", "eve", "nobody")),
+        ):
+            assert http.get("/", headers=headers).status_code == 401, headers

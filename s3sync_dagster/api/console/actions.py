@@ -7,9 +7,11 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
+from s3sync_dagster.api.access import identify
 from s3sync_dagster.api.console.pages import Visitor, safe_target
 from s3sync_dagster.api.console.rendering import PageRoute, plain_page, sessions_of
 from s3sync_dagster.api.context import Here
+from s3sync_dagster.api.errors import Unauthorized
 from s3sync_dagster.api.manage import pause_source, resume_source
 from s3sync_dagster.api.manage_wire import ApprovePayload, RetryPayload
 from s3sync_dagster.api.work import approve_deletes, backfill, retry_failed
@@ -71,7 +73,9 @@ def approve(
 def login(request: Request, token: FormText = "", target: FormText = "/") -> Response:
     """Sign in with an API token."""
     sessions = sessions_of(request)
-    if not sessions.known(request, token.strip()):
+    try:
+        identify(request, token.strip() or None)
+    except Unauthorized:
         return plain_page(
             request,
             "login.html",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from cryptography.fernet import Fernet, InvalidToken
 from fastapi import Request, Response
 
-from s3sync_dagster.api.access import Access, Caller, authorise
+from s3sync_dagster.api.access import Access, Caller, authorise, signed_in_by_proxy
 from s3sync_dagster.api.errors import Forbidden
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.settings import Settings, read_encryption_key
@@ -30,7 +30,7 @@ class Session:
     form_token: str
     form_seed: str
     signed_in: bool
-    """False on a server without tokens, where nobody signs in or out."""
+    """With a token; False on a server without, and for whom a proxy signs in and out."""
 
     @property
     def owner(self) -> bool:
@@ -54,10 +54,10 @@ class Sessions:
 
         Raises:
             Unauthorized: the visitor has to sign in.
-            Forbidden: see ``access.refuse_strangers``.
+            Forbidden: see ``access.refuse_strangers`` and ``signed_in_by_proxy``.
         """
-        token = self.token_in(request.cookies)
-        caller = authorise(request, token)
+        by_proxy = signed_in_by_proxy(request)
+        caller = by_proxy or authorise(request, self.token_in(request.cookies))
         seed = request.cookies.get(FORM_COOKIE, "") or secrets.token_urlsafe(24)
         return Session(
             caller=caller,
@@ -95,11 +95,6 @@ class Sessions:
         """Return seed and form token for a page that is shown before anybody signed in."""
         seed = request.cookies.get(FORM_COOKIE, "") or secrets.token_urlsafe(24)
         return seed, self._sign(seed)
-
-    def known(self, request: Request, token: str) -> bool:
-        """Return whether a token may sign in."""
-        access: Access = request.app.state.access
-        return access.catalog.tokens.find(token) is not None
 
     def token_in(self, cookies: Mapping[str, str]) -> str | None:
         """Return the token of whoever signed in, None where nobody did."""

@@ -11,6 +11,7 @@ from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.ports import CollectionPort
+from s3sync_dagster.model.errors import FixConfiguration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,8 @@ def claim_group(parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledg
         match answer:
             case Refusal(passes=True):
                 ledger.fail(one.key, busy(answer.message))
+            case Refusal(reason=str(reason)):
+                ledger.fail(one.key, FixConfiguration(answer.message, reason=reason))
             case Refusal():
                 ledger.refuse(one.key, name, answer.message)
             case Claim():

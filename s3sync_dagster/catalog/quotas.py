@@ -1,0 +1,137 @@
+"""How much of the catalog, and so of Chroma and the workers, a tenant may have.
+
+Counted where it is written, under the lock of the tenant: two processes that write at once never
+pass the most together.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.rows import groups
+from s3sync_dagster.catalog.tables import documents, objects, sources, upload_files
+from s3sync_dagster.model.errors import FixConfiguration, LimitExceeded, Throttled
+
+if TYPE_CHECKING:
+    from s3sync_dagster.catalog.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectQuota:
+    """How many objects a tenant may have."""
+
+    most: int
+    """Objects of all its sources, and as many documents."""
+    exempt: frozenset[str] = frozenset()
+    """Tenants that may have any number; ``*``: all."""
+
+    def of(self, tenant: str) -> int | None:
+        """Return the most that a tenant may have, None for any number."""
+        return None if "*" in self.exempt or tenant in self.exempt else self.most
+
+
+def no_room(quota: ObjectQuota) -> FixConfiguration:
+    """Return why something new is not taken, and the way out."""
+    return FixConfiguration(
+        f"The tenant has {quota.most} objects, which is all it may have: what is new waits until "
+        "others are gone, or the operator raises S3SYNC_OBJECTS_PER_TENANT.",
+        reason="too_many_objects",
+    )
+
+
+def without_room(
+    database: "Database", tx: sa.Connection, source_id: str, keys: Collection[str]
+) -> frozenset[str]:
+    """Return those keys that the catalog does not know and has no room for, the last in order.
+
+    Args:
+        database: knows the quota.
+        tx: an open transaction that has locked the source.
+        source_id: the source.
+        keys: that are to be stored.
+    """
+    if database.quota is None or not keys:
+        return frozenset()
+    tenant = tx.execute(
+        sa.select(sources.c.tenant).where(sources.c.id == source_id)
+    ).scalar_one_or_none()
+    most = database.quota.of(tenant) if tenant is not None else None
+    if tenant is None or most is None:
+        return frozenset()
+    known: set[str] = set()
+    for part in groups(keys):
+        query = sa.select(objects.c.object_key).where(
+            objects.c.source_id == source_id,
+            objects.c.object_key.in_(part),
+            objects.c.gone.is_(False),
+        )
+        known.update(tx.execute(query).scalars())
+    new = sorted(set(keys) - known)
+    if not new:
+        return frozenset()
+    database.lock_tenant(tx, tenant)
+    return frozenset(new[max(most - objects_of(tx, tenant), 0) :])
+
+
+def room_for_documents(database: "Database", tx: sa.Connection, tenant: str) -> int | None:
+    """Return how many more documents a tenant may have until ``tx`` ends; None: any number."""
+    most = database.quota.of(tenant) if database.quota is not None else None
+    if most is None:
+        return None
+    database.lock_tenant(tx, tenant)
+    all_of_it = sa.select(sa.func.count()).where(documents.c.tenant == tenant)
+    # The first condition is that of the index in which the second is looked for.
+    leaving = all_of_it.where(documents.c.phase != "clean", documents.c.phase == "removing")
+    there = tx.execute(all_of_it).scalar_one() - tx.execute(leaving).scalar_one()
+    return max(most - there, 0)
+
+
+def require_upload_room(
+    database: "Database", tx: sa.Connection, source_id: str, key: str, size: int, *, most: int
+) -> None:
+    """Refuse a file for which its tenant has no room; the one that it replaces makes some.
+
+    Args:
+        database: gives the lock, which holds until ``tx`` ends.
+        tx: an open transaction.
+        source_id: of uploads.
+        key: of the file.
+        size: its bytes.
+        most: bytes of all files of the tenant.
+
+    Raises:
+        LimitExceeded: ``file_too_large``: it alone is larger than all may be together.
+        Throttled: ``too_many_upload_bytes``.
+    """
+    if size > most:
+        raise LimitExceeded(
+            f"A tenant may upload {most} bytes in all: the file alone has {size}.",
+            reason="file_too_large",
+        )
+    tenant = sa.select(sources.c.tenant).where(sources.c.id == source_id)
+    database.lock_tenant(tx, tx.execute(tenant).scalar_one_or_none() or "")
+    own = sa.select(sources.c.id).where(sources.c.tenant == tenant.scalar_subquery())
+    replaced = sa.and_(upload_files.c.source_id == source_id, upload_files.c.object_key == key)
+    there = tx.execute(
+        sa.select(sa.func.coalesce(sa.func.sum(upload_files.c.size), 0)).where(
+            upload_files.c.source_id.in_(own), sa.not_(replaced)
+        )
+    ).scalar_one()
+    if there + size > most:
+        raise Throttled(
+            f"A tenant may upload {most} bytes in all, and has {there} besides this file: replace "
+            "files by smaller ones, or delete a source of uploads.",
+            reason="too_many_upload_bytes",
+            retry_after_seconds=60.0,
+        )
+
+
+def objects_of(tx: sa.Connection, tenant: str) -> int:
+    """Return how many objects a tenant's sources have, those that are gone left out."""
+    own = sa.select(sources.c.id).where(sources.c.tenant == tenant)
+    # Two counts that indexes answer: one with both conditions would read every row.
+    all_of_them = sa.select(sa.func.count()).where(objects.c.source_id.in_(own))
+    gone = all_of_them.where(objects.c.gone)
+    return tx.execute(all_of_them).scalar_one() - tx.execute(gone).scalar_one()

@@ -1,0 +1,96 @@
+"""What a tenant may have in all, at two servers at once, on SQLite and Postgres."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.tables import upload_bytes
+from s3sync_dagster_tests.api.server import running_api
+from s3sync_dagster_tests.api.test_add_file import send
+from s3sync_dagster_tests.api.test_operation import Process
+
+LIMITS = {
+    "S3SYNC_API_TRUSTED_TENANTS": "none",
+    "S3SYNC_API_UPLOAD_BYTES_PER_TENANT": "100",
+    "S3SYNC_OBJECTS_PER_TENANT": "2",
+}
+
+
+@pytest.fixture
+def api(tmp_path, chroma_server, aws_endpoint, catalog_url):
+    environ = {**LIMITS, "S3SYNC_DATABASE_URL": catalog_url}
+    home = tmp_path / "home"
+    with running_api(home, chroma=chroma_server, aws=aws_endpoint, environ=environ) as api:
+        yield api
+
+
+@pytest.fixture
+def clients(api, chroma_server, catalog_url):
+    """Clients of two processes over one catalog and one data folder."""
+    environ = {**LIMITS, "S3SYNC_DATABASE_URL": catalog_url}
+    other = Process(api.parts.settings.home, chroma_server, **environ)
+    try:
+        other.wait()
+        url = f"http://127.0.0.1:{other.port}"
+        with api.client() as one, httpx.Client(base_url=url, timeout=30) as two:
+            yield [one, two]
+    finally:
+        other.stop()
+
+
+def upload(http, size, *, collection="uploads", name="a.md"):
+    return send(
+        http,
+        ("database_name", "default_database"),
+        ("collection_name", collection),
+        ("file", b"x" * size, name),
+    )
+
+
+def kept(api):
+    """Return how many bytes lie in the catalog, also those that no file names."""
+    with api.parts.catalog.database.read() as tx:
+        return sum(len(data) for data in tx.execute(sa.select(upload_bytes.c.data)).scalars())
+
+
+def test_uploads_that_come_at_once_never_pass_the_bytes_of_their_tenant(api, clients):
+    start = threading.Barrier(4)
+
+    def send_one(number):
+        start.wait(20)
+        # Collections of their own, so that neither file nor list of files is shared.
+        return upload(clients[number % 2], 40, collection=f"uploads-{number}")
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(send_one, range(4)))
+    assert sorted(one.status_code for one in answers) == [201, 201, 429, 429]
+    refused = next(one for one in answers if one.status_code == 429)
+    assert refused.json()["error"] == "too_many_upload_bytes"
+    assert int(refused.headers["retry-after"]) >= 1
+    assert kept(api) == 80
+
+
+def test_a_file_that_is_replaced_makes_room_and_one_beyond_all_of_it_is_refused(api, clients):
+    assert upload(clients[0], 90).status_code == 201
+    assert upload(clients[1], 100).status_code == 201
+    assert upload(clients[0], 1, name="b.md").json()["error"] == "too_many_upload_bytes"
+    alone = upload(clients[1], 101)
+    assert (alone.status_code, alone.json()["error"]) == (400, "file_too_large")
+    assert kept(api) == 100
+    assert upload(clients[0], 10).status_code == 201
+    assert upload(clients[1], 90, name="b.md").status_code == 201
+
+
+def test_a_new_file_beyond_the_objects_of_a_tenant_is_refused_and_a_known_one_is_not(api, clients):
+    for name in ("a.md", "b.md"):
+        assert upload(clients[0], 10, name=name).status_code == 201
+    [row] = api.parts.catalog.sources.rows()
+    store = api.parts.store_for(row.source)
+    told = [(store.head(name), None) for name in ("a.md", "b.md")]
+    api.parts.catalog.work.record_objects(row.source.id, told)
+    refused = upload(clients[1], 10, name="c.md")
+    assert (refused.status_code, refused.json()["error"]) == (429, "too_many_objects")
+    assert upload(clients[1], 11, name="a.md").status_code == 201
