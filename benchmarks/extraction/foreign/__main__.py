@@ -1,7 +1,7 @@
 """Foreign files with a known text: this project beside docling, markitdown and unstructured.
 
 ``python -m benchmarks.extraction.foreign fetch --folder FOLDER`` clones the public repositories
-whose test data these are (about 1.5 GB; nothing of them is kept here). Then
+whose test data these are (about 2 GB; nothing of them is kept here). Then
 ``python -m benchmarks.extraction.foreign score --folder FOLDER --out FOLDER2 [--half report]
 [--reader NAME=PYTHON ...] [--only pdf]`` reads and scores them, and
 ``... refusals`` lists what is not read, of all files. Answers are kept below ``--out`` by reader;
