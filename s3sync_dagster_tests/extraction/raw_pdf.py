@@ -32,10 +32,15 @@ def stream(data: bytes, *, entries: bytes = b"", packed: bool = False) -> bytes:
 
 
 FONT = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"
+BOLD = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica-Bold>>"
+ITALIC = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica-Oblique>>"
 
 
 def pages_pdf(contents: list[bytes], *, count: int | None = None) -> bytes:
-    """Return a PDF with a page for each content stream; ``count`` is what it claims to have."""
+    """Return a PDF with a page for each content stream; ``count`` is what it claims to have.
+
+    Fonts: ``F1`` ordinary, ``F2`` bold, ``F3`` leaning letters.
+    """
     objects: dict[int, bytes] = {1: b"<</Type/Catalog/Pages 2 0 R>>", 3: FONT}
     kids: list[bytes] = []
     for number, content in enumerate(contents):
@@ -43,7 +48,7 @@ def pages_pdf(contents: list[bytes], *, count: int | None = None) -> bytes:
         kids.append(b"%d 0 R" % page)
         objects[page] = (
             b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]"
-            b"/Resources<</Font<</F1 3 0 R>>>>/Contents %d 0 R>>" % body
+            b"/Resources<</Font<</F1 3 0 R/F2 %s/F3 %s>>>>/Contents %d 0 R>>" % (BOLD, ITALIC, body)
         )
         objects[body] = content if content.startswith(b"<<") else stream(content)
     objects[2] = b"<</Type/Pages/Kids[%s]/Count %d>>" % (b" ".join(kids), count or len(contents))

@@ -1,7 +1,8 @@
 """Headings that layout analysis misses, and titles that it cuts in two."""
 
 from s3sync_dagster.extraction.pdf.blocks import Block
-from s3sync_dagster.extraction.pdf.headings import Piece, find_headings
+from s3sync_dagster.extraction.pdf.headings import find_headings
+from s3sync_dagster.extraction.pdf.styles import Piece
 from s3sync_dagster_tests.extraction import raw_pdf
 from s3sync_dagster_tests.extraction.conftest import Read
 from s3sync_dagster_tests.extraction.test_pdf_lost_lines import page
@@ -61,3 +62,64 @@ def test_title_of_two_lines_is_one():
 
 def test_whole_abstract_in_bold_letters_is_no_heading():
     assert titles(heading("word " * 30, 50))[0].startswith("paragraph: ")
+
+
+WORDS = "Words of the body go on and on from line to line until they end."
+
+
+def page_of(*lines: tuple[str, int] | tuple[str, int, str]) -> bytes:
+    """Return a page of lines: words, font (1, 2 bold, 3 leaning), and words after them in F1."""
+    shown: list[str] = []
+    for words, font, *after in lines:
+        more = "".join(f"/F1 12 Tf ( {rest})Tj " for rest in after)
+        shown.append(f"/F{font} 12 Tf ({words})Tj {more}0 -14 Td ")
+    return raw_pdf.pages_pdf([f"BT 72 700 Td {''.join(shown)} ET".encode()])
+
+
+def test_numbered_bold_words_before_text_in_their_line_are_a_heading(read: Read):
+    lines = [(WORDS, 1)] * 4
+    content = page_of(*lines, ("3.1 Engine:", 2, "The world is made of rows and they"), *lines)
+    assert "\n\n## 3.1 Engine\n\nThe world is made of rows" in read(content, "a.pdf").text
+
+
+def test_bold_words_with_which_a_paragraph_begins_are_no_heading(read: Read):
+    lines = [(WORDS, 1)] * 4
+    for start in (("Funds of all.", 2, "If you file any of the forms"), ("Funds of all that", 2)):
+        text = read(
+            page_of(*lines, start, ("go on as they did. " + WORDS, 1), *lines), "a.pdf"
+        ).text
+        assert "#" not in text
+        assert "Funds of all" in text
+
+
+def test_lines_of_their_own_inside_a_paragraph_are_headings(read: Read):
+    lines = [(WORDS, 1)] * 4
+    content = page_of(*lines, ("5.2 Hyper Parameters", 3), *lines, ("Boots and Nuts", 3), *lines)
+    text = read(content, "a.pdf").text
+    assert "\n\n## 5.2 Hyper Parameters\n\nWords of the body" in text
+    assert "\n\n### Boots and Nuts\n\nWords of the body" in text
+    assert text.count("Words of the body") == 12
+
+
+def test_leaning_words_that_end_a_sentence_s_line_are_none(read: Read):
+    lines = [(WORDS, 1)] * 3
+    content = page_of(*lines, ("words go on with", 1), ("The Origin of Species", 3), *lines)
+    assert "#" not in read(content, "a.pdf").text
+
+
+def test_captions_and_labels_of_figures_are_none():
+    shown = [heading("Figure 4: What was merged", 50), heading("M M", 90), heading("G+A M", 130)]
+    assert [title.split(":")[0] for title in titles(*shown)] == ["paragraph"] * 3
+    assert titles(heading("Table manners", 50)) == ["heading: Table manners"]
+
+
+def test_title_that_goes_on_in_the_next_line_of_the_same_letters_is_one():
+    first, second = heading("Inconsistency Between Strengths", 50), heading("And Dosage", 72)
+    body = [piece(BODY, 300 + 12 * n) for n in range(4)]
+
+    def found(size: float) -> list[str]:
+        lines = [piece(first.text, 50, size=20), piece(second.text, 72, size=size)]
+        return [block.text for block in find_headings([first, second], [*lines, *body])]
+
+    assert found(20) == ["Inconsistency Between Strengths And Dosage"]
+    assert found(16) == [first.text, second.text]

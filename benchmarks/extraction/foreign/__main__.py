@@ -1,7 +1,7 @@
 """Foreign files with a known text: this project beside docling, markitdown and unstructured.
 
 ``python -m benchmarks.extraction.foreign fetch --folder FOLDER`` clones the public repositories
-whose test data these are (about 1.5 GB; nothing of them is kept here). Then
+whose test data these are (about 2 GB; nothing of them is kept here). Then
 ``python -m benchmarks.extraction.foreign score --folder FOLDER --out FOLDER2 [--half report]
 [--reader NAME=PYTHON ...] [--only pdf]`` reads and scores them, and
 ``... refusals`` lists what is not read, of all files. Answers are kept below ``--out`` by reader;
@@ -94,11 +94,11 @@ def print_scores(
             failed = sum("text" not in given[place] for place in places)
             print(
                 f"| {group} | {name} | {len(places)} | {failed} "
-                f"| {_spread([scored[p].recall for p in places])} "
-                f"| {_spread([scored[p].precision for p in places if not cases[p].is_part])} "
-                f"| {_mean([scored[p].order for p in places])} "
-                f"| {_mean([scored[p].cells for p in places if not cases[p].only_words])} "
-                f"| {_mean([scored[p].headings for p in places if not cases[p].only_words])} "
+                f"| {_spread(_known(cases, scored, 'recall'))} "
+                f"| {_spread(_known(cases, scored, 'precision'))} "
+                f"| {_mean(_known(cases, scored, 'order'))} "
+                f"| {_mean(_known(cases, scored, 'cells'))} "
+                f"| {_mean(_known(cases, scored, 'headings'))} "
                 f"| {_spread([given[p]['cpu'] for p in places], high=True)} |"
             )
             if worst:
@@ -110,7 +110,9 @@ def _print_worst(cases: list[Case], scored: dict[int, Scores], given: list[dict[
         ranked = sorted(
             (value, place)
             for place, scores in scored.items()
-            if (value := getattr(scores, name)) is not None and value < 0.95
+            if cases[place].knows(name)
+            and (value := getattr(scores, name)) is not None
+            and value < 0.95
         )
         for value, place in ranked[:_MAX_SHOWN]:
             reason = given[place].get("reason", "")
@@ -129,6 +131,11 @@ def _score(case: Case, answer: dict[str, Any]) -> Scores:
     )
 
 
+def _known(cases: list[Case], scored: dict[int, Scores], column: str) -> list[float]:
+    values = (getattr(one, column) for place, one in scored.items() if cases[place].knows(column))
+    return [value for value in values if value is not None]
+
+
 def _spread(values: list[float], *, high: bool = False) -> str:
     if not values:
         return "–"
@@ -137,9 +144,8 @@ def _spread(values: list[float], *, high: bool = False) -> str:
     return f"{median(ranked):.2f}/{end:.2f}"
 
 
-def _mean(values: list[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    return f"{sum(known) / len(known):.2f}" if known else "–"
+def _mean(values: list[float]) -> str:
+    return f"{sum(values) / len(values):.2f}" if values else "–"
 
 
 def print_refusals(cases: list[Case], answers: dict[str, list[dict[str, Any]]]) -> None:

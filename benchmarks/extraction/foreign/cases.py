@@ -8,7 +8,9 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+from benchmarks.extraction.foreign import pdf_truths
 from benchmarks.extraction.foreign import repositories as known
 from benchmarks.extraction.foreign.native import native_to_markdown
 from benchmarks.extraction.foreign.repositories import Files, Repository
@@ -41,10 +43,21 @@ class Case:
     """True where the truth has no headings or tables of its own."""
     is_part: bool = False
     """True where the file says more than the truth, such as a page around an article."""
+    only: str = ""
+    """``headings`` or ``cells`` where nothing else is known."""
 
     @property
     def group(self) -> str:
-        return GROUPS[suffix(self.path)]
+        """Row of the table."""
+        return f"{GROUPS[suffix(self.path)]} {self.only}".strip()
+
+    def knows(self, column: str) -> bool:
+        """Return whether a score of this name says something."""
+        if self.only:
+            return column in (self.only, "recall" if self.only == "cells" else self.only)
+        if column in ("cells", "headings"):
+            return not self.only_words
+        return column != "precision" or not self.is_part
 
     @property
     def half(self) -> str:
@@ -59,10 +72,13 @@ def suffix(path: str) -> str:
 
 def find_cases(folder: Path) -> Iterator[Case]:
     """Yield all files with a truth, of the repositories that are below the folder."""
-    for repository, find in _FINDERS.items():
+    known_headings: set[str] = set()  # of PDFs that several projects have
+    for repository, find in _FINDERS:
         files = repository.open(folder)
-        if files is not None:
-            yield from find(files)
+        for case in find(files) if files is not None else ():
+            if case.only != "headings" or case.truth not in known_headings:
+                yield case
+            known_headings.add(case.truth)
 
 
 def find_files(folder: Path) -> Iterator[Case]:
@@ -78,7 +94,7 @@ def find_files(folder: Path) -> Iterator[Case]:
 
 
 def _case(
-    repository: Repository, files: Files, path: str, truth: str | None, **of: bool
+    repository: Repository, files: Files, path: str, truth: str | None, **of: Any
 ) -> Iterator[Case]:
     content = files.read(path) if suffix(path) in GROUPS else None
     if content and truth and truth.strip() and len(content) <= MAX_BYTES:
@@ -182,15 +198,71 @@ def _readers(files: Files) -> Iterator[Case]:
         yield from _case(known.READERS, files, path, truth)
 
 
-_FINDERS: dict[Repository, Callable[[Files], Iterator[Case]]] = {
-    known.DOCLING: _docling,
-    known.PANDOC: _pandoc,
-    known.SHEETS: _sheets,
-    known.KREUZBERG: _kreuzberg,
-    known.MARKITDOWN: _markitdown,
-    known.ARTICLES: _articles,
-    known.READERS: _readers,
-}
+def _annotated(files: Files) -> Iterator[Case]:
+    """Yield PDFs of which people marked the titles and section headings."""
+    for folder in ("case_01", "case_02"):
+        root = f"tests/data/cvat_pdfs_dataset_e2e/{folder}"
+        annotations = files.read(f"{root}_annotations.xml") or b"<none/>"
+        boxes = pdf_truths.boxes_of(annotations, "title", "section_header")
+        for stem, places in boxes.items():
+            path = f"{root}/{stem}.pdf"
+            content = files.read(path)
+            if content:
+                pages, found = pdf_truths.annotated_pages(content, places)
+                yield from _headings(known.ANNOTATED, path, pages, found)
+
+
+def _contests(files: Files) -> Iterator[Case]:
+    """Yield the PDFs of ICDAR 2013's contest on tables."""
+    for path in files.below("src/test/resources/technology/tabula/icdar2013-dataset/"):
+        structure = files.read(path.removesuffix(".pdf") + "-str.xml")
+        if suffix(path) == "pdf" and structure:
+            truth = pdf_truths.tables_of(structure)
+            yield from _case(known.TABLES, files, path, truth, is_part=True, only="cells")
+
+
+def _named(repository: Repository) -> Callable[[Files], Iterator[Case]]:
+    """Yield PDFs that name their headings themselves, with these names taken out."""
+
+    def find(files: Files) -> Iterator[Case]:
+        seen: set[bytes] = set()
+        for path in files.paths:
+            content = files.read(path) if suffix(path) == "pdf" else None
+            if not content or len(content) > MAX_BYTES or content in seen:
+                continue
+            seen.add(content)
+            nameless, headings = pdf_truths.without_names(content)
+            yield from _headings(repository, path, nameless, headings)
+
+    return find
+
+
+def _headings(
+    repository: Repository, path: str, content: bytes, headings: list[str]
+) -> Iterator[Case]:
+    if headings:
+        truth = "\n\n".join(f"# {text}" for text in headings)
+        yield Case(repository.name, path, content, truth, is_part=True, only="headings")
+
+
+_FINDERS: tuple[tuple[Repository, Callable[[Files], Iterator[Case]]], ...] = (
+    (known.DOCLING, _docling),
+    (known.PANDOC, _pandoc),
+    (known.SHEETS, _sheets),
+    (known.KREUZBERG, _kreuzberg),
+    (known.MARKITDOWN, _markitdown),
+    (known.ARTICLES, _articles),
+    (known.READERS, _readers),
+    (known.ANNOTATED, _annotated),
+    (known.TABLES, _contests),
+    *(
+        (repository, _named(repository))
+        for repository in (
+            *(known.DOCLING, known.KREUZBERG, known.TIKA, known.UNSTRUCTURED, known.OLMOCR),
+            *(known.PAGES, known.VIEWER),
+        )
+    ),
+)
 _ROOTS = {
     known.DOCLING: ("tests/data/",),
     known.TIKA: ("",),

@@ -72,7 +72,12 @@ READERS = Repository("opendataloader-project/opendataloader-bench")
 TIKA = Repository("apache/tika")
 UNSTRUCTURED = Repository("Unstructured-IO/unstructured")
 OLMOCR = Repository("allenai/olmocr")
+ANNOTATED = Repository("docling-project/docling-eval")
+TABLES = Repository("tabulapdf/tabula-java")
+PAGES = Repository("jsvine/pdfplumber")
+VIEWER = Repository("mozilla/pdf.js")
 ALL = (
     *(DOCLING, PANDOC, SHEETS, KREUZBERG, MARKITDOWN),
     *(ARTICLES, READERS, TIKA, UNSTRUCTURED, OLMOCR),
+    *(ANNOTATED, TABLES, PAGES, VIEWER),
 )

@@ -1,22 +1,13 @@
 """Alternative texts of pictures and formulas in tagged PDFs, with their places."""
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from s3sync_dagster.extraction.pdf.blocks import Block
+from s3sync_dagster.extraction.pdf.tags import content_ids, elements_of, string_of
 
 _KINDS = {"Figure": "Picture", "Formula": "Formula"}
-_MAX_ELEMENTS = 50_000
-"""Of one page; a table of 100 rows has some thousand."""
-_MAX_CHARACTERS = 10_000
-
-
-def is_tagged(pdf: Any) -> bool:
-    """Return whether a document says that it has a structure tree."""
-    from pypdfium2 import raw
-
-    return bool(raw.FPDFCatalog_IsTagged(pdf))
 
 
 def find_figures(page: Any) -> list[Block]:
@@ -30,11 +21,11 @@ def find_figures(page: Any) -> list[Block]:
     tree = raw.FPDF_StructTree_GetForPage(page)
     found: list[tuple[str, set[int]]] = []
     if tree:
-        for element in _elements(tree):
-            text = _string(raw.FPDF_StructElement_GetAltText, element)
-            kind = _KINDS.get(_string(raw.FPDF_StructElement_GetType, element)) if text else None
+        for element in elements_of(tree):
+            text = string_of(raw.FPDF_StructElement_GetAltText, element)
+            kind = _KINDS.get(string_of(raw.FPDF_StructElement_GetType, element)) if text else None
             if kind:
-                found.append((f"[{kind}: {text}]", set(_content_ids(element))))
+                found.append((f"[{kind}: {text}]", set(content_ids(element))))
         raw.FPDF_StructTree_Close(tree)
     places = _places(page, set().union(*(ids for _, ids in found))) if found else {}
     height = page.get_height()
@@ -44,44 +35,6 @@ def find_figures(page: Any) -> list[Block]:
 def with_figures(text: str, figures: Sequence[Block]) -> str:
     """Return a page's plain text and below it what is written about its pictures."""
     return "\n\n".join(part for part in (text.strip(), *(one.text for one in figures)) if part)
-
-
-def _elements(tree: Any) -> Iterator[Any]:
-    """Yield the elements of a page in the document's order."""
-    from pypdfium2 import raw
-
-    count = raw.FPDF_StructTree_CountChildren(tree)
-    waiting = [raw.FPDF_StructTree_GetChildAtIndex(tree, i) for i in reversed(range(count))]
-    for _ in range(_MAX_ELEMENTS):
-        if not waiting:
-            return
-        element = waiting.pop()
-        if not element:
-            continue  # content, not an element
-        yield element
-        children = min(_MAX_ELEMENTS, raw.FPDF_StructElement_CountChildren(element))
-        waiting.extend(
-            raw.FPDF_StructElement_GetChildAtIndex(element, i) for i in reversed(range(children))
-        )
-
-
-def _string(get: Any, element: Any) -> str:
-    """Return a string that pdfium writes as UTF-16, its blanks as single ones."""
-    size = get(element, None, 0)
-    if not 2 < size <= 2 * _MAX_CHARACTERS:
-        return ""
-    buffer = ctypes.create_string_buffer(size)
-    get(element, buffer, size)
-    return " ".join(buffer.raw[: size - 2].decode("utf-16-le", errors="ignore").split())
-
-
-def _content_ids(element: Any) -> Iterator[int]:
-    from pypdfium2 import raw
-
-    for i in range(min(_MAX_ELEMENTS, raw.FPDF_StructElement_GetMarkedContentIdCount(element))):
-        number = raw.FPDF_StructElement_GetMarkedContentIdAtIndex(element, i)
-        if number >= 0:
-            yield number
 
 
 def _places(page: Any, wanted: set[int]) -> dict[int, tuple[float, float, float, float]]:

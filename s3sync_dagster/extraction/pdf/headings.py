@@ -1,119 +1,228 @@
-"""Headings that layout analysis takes for paragraphs, and titles that it cuts in two.
+"""Headings that layout analysis takes for paragraphs, paragraphs that it takes for headings.
 
 It knows headings by their size but leaves out those of one word (``Abstract``) and bold ones of the
-body's size.
+body's size, cuts titles in two, and takes the first bold words of a paragraph for a heading.
 """
 
 import re
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 from s3sync_dagster.extraction.pdf.blocks import Block
+from s3sync_dagster.extraction.pdf.inner_headings import parted
+from s3sync_dagster.extraction.pdf.run_in import Runs
+from s3sync_dagster.extraction.pdf.styles import (
+    BOLD,
+    MIN_RATIO,
+    Piece,
+    body_size,
+    count_sizes,
+    lines_in,
+)
+from s3sync_dagster.extraction.pdf.titles import (
+    MAX_WORDS,
+    NUMBERED,
+    SENTENCE_END,
+    is_capital,
+    is_no_heading,
+    is_title,
+    level_of,
+    without_start,
+)
 
-_MIN_RATIO = 1.15
-"""Of a heading's size and the body's."""
 _LEVELS = ((1.7, 1), (1.35, 2))
-_MAX_WORDS = 12
-_MAX_HEADING_WORDS = 20
-"""Of what layout analysis calls a heading; more are an abstract in bold letters."""
 _MAX_BOLD_WORDS = 8
-_BOLD = 600
+_BOLD_TEXT = re.compile(r"\s*\*\*[^*]+\*\*\s*")
 _MIN_TEXT_WORDS = 12
 """Of the paragraph that a bold line heads; labels of forms have no such below them."""
-_MIN_BODY_CHARACTERS = 200
-"""Of a page, from which the body's size is known."""
-_TITLE = re.compile(r"[\d(]*[.\d]*\)?\s*[^\W\d_a-z][^\W_]{2,}")
-_SENTENCE_END = re.compile(r"[.,;:!?]$")
+_MAX_TITLE_WORDS = 24
+"""Of several lines; more are a paragraph in large letters."""
+_MAX_LINE_GAP = 0.75
+"""Between two lines of one title, in heights of a line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A run of letters of one font."""
+def find_headings(
+    blocks: list[Block],
+    pieces: Sequence[Piece],
+    *,
+    body: float | None = None,
+    runs: Runs | None = None,
+) -> list[Block]:
+    """Return blocks in which lines of a larger or bolder font are headings.
 
-    text: str
-    left: float
-    top: float
-    width: float
-    height: float
-    size: float
-    """Of the font, in points."""
-    weight: int
-    """400 for ordinary letters, 700 for bold ones."""
-
-
-def find_headings(blocks: list[Block], pieces: Sequence[Piece]) -> list[Block]:
-    """Return blocks in which lines of a larger or bolder font are headings."""
-    sizes: Counter[float] = Counter()
-    for piece in pieces:
-        sizes[round(piece.size, 1)] += len(piece.text)
-    if sizes.total() < _MIN_BODY_CHARACTERS:
+    ``body`` is the size of running text, by default the commonest of the page.
+    """
+    sizes = count_sizes(pieces)
+    body = body or body_size(sizes, sizes)
+    if body is None:
         return blocks
-    body = sizes.most_common(1)[0][0]
-    out = [_as_heading(block, following, pieces, body) for block, following in _pairs(blocks)]
-    return [_as_text(block) for block in _join_titles(out)]
-
-
-def _as_text(block: Block) -> Block:
-    """Return a paragraph for a heading that is too long for one."""
-    too_long = block.kind == "heading" and len(block.text.split()) > _MAX_HEADING_WORDS
-    return replace(block, kind="paragraph", level=0) if too_long else block
+    out: list[Block] = []
+    for block, following in _pairs(_join_titles(blocks, pieces)):
+        out += _read(block, following, pieces=pieces, body=body, runs=runs)
+    return _join_titles(_rejoin(out), pieces)
 
 
 def _pairs(blocks: list[Block]) -> list[tuple[Block, Block | None]]:
     return [*pairwise(blocks), *([(blocks[-1], None)] if blocks else [])]
 
 
+def _read(
+    block: Block,
+    following: Block | None,
+    *,
+    pieces: Sequence[Piece],
+    body: float,
+    runs: Runs | None,
+) -> list[Block]:
+    """Return what a block is: a heading, text, or a heading and the text that goes on with it."""
+    if block.kind not in ("heading", "paragraph", "list_item"):
+        return [block]
+    lines = lines_in(block, pieces)
+    if block.kind == "list_item":
+        whole = replace(block, kind="paragraph", text=_after_number(block))
+        is_lone = block.ordered and following is not None and following.kind == "paragraph"
+        found = _as_heading(whole, following, lines, body) if is_lone else None
+        return [found] if found and not _bold_words(found, lines, body, runs) else [block]
+    found = block
+    if block.kind == "paragraph":
+        found = _as_heading(block, following, lines, body)
+        if found is None:
+            return parted(block, lines, body)
+    if is_no_heading(found.text) or _is_beginning(found, following, lines, body):
+        return [_as_text(block)]
+    start = _bold_words(found, lines, body, runs)
+    return _run_in(block, start) if start else [found]
+
+
+def _as_text(block: Block) -> Block:
+    return replace(block, kind="paragraph", level=0)
+
+
 def _as_heading(
-    block: Block, following: Block | None, pieces: Sequence[Piece], body: float
-) -> Block:
-    if block.kind != "paragraph" or not body:
-        return block
+    block: Block, following: Block | None, lines: list[list[Piece]], body: float
+) -> Block | None:
     text = block.text.strip("* ")
-    if "*" in text:
-        return block  # a bold label and what it says
+    if "*" in text or not lines or len(lines) > 2 or is_no_heading(text):
+        return None  # among them a bold label and what it says
     count = len(text.split())
-    if not 0 < count <= _MAX_WORDS or not _TITLE.match(text) or _SENTENCE_END.search(text):
-        return block
-    inside = [piece for piece in pieces if piece.text.strip() and _is_in(piece, block)]
-    if not inside or block.height > 2 * max(piece.size for piece in inside):
-        return block
+    if not 0 < count <= MAX_WORDS or not is_title(text):
+        return None
+    inside = [piece for line in lines for piece in line]
     ratio = min(piece.size for piece in inside) / body
-    if ratio >= _MIN_RATIO:
+    if ratio >= MIN_RATIO and not SENTENCE_END.search(text.rstrip(":")):
         level = next((level for least, level in _LEVELS if ratio >= least), 3)
         return replace(block, kind="heading", text=text, level=level)
-    is_bold = all(piece.weight >= _BOLD for piece in inside)
-    if is_bold and ratio > 0.95 and count <= _MAX_BOLD_WORDS and _heads(block, following):
-        return replace(block, kind="heading", text=text, level=3)
-    return block
+    if ratio <= 0.95 or SENTENCE_END.search(text) or not _heads(block, following):
+        return None
+    is_bold = all(piece.weight >= BOLD for piece in inside) or _BOLD_TEXT.fullmatch(block.text)
+    bold = is_bold and count <= _MAX_BOLD_WORDS
+    numbered = NUMBERED.match(text)
+    leans = all(piece.is_italic for piece in inside) or _is_italic(block.text)
+    if bold or (numbered and (leans or is_capital(text))):
+        return replace(block, kind="heading", text=text, level=level_of(text))
+    return None
 
 
-def _is_in(piece: Piece, block: Block) -> bool:
-    middle = piece.left + piece.width / 2, piece.top + piece.height / 2
-    return (
-        block.left - 1 <= middle[0] <= block.left + block.width + 1
-        and block.top - 1 <= middle[1] <= block.top + block.height + 1
+def _is_italic(text: str) -> bool:
+    return bool(re.fullmatch(r"\*[^*]+\*", text.strip()))
+
+
+def _after_number(block: Block) -> str:
+    """Return a list item as a line; it is bold where its words are."""
+    whole = f"{block.marker} {block.text.strip('* ')}"
+    return f"**{whole}**" if _BOLD_TEXT.fullmatch(block.text) else whole
+
+
+def _is_beginning(
+    block: Block, following: Block | None, lines: list[list[Piece]], body: float
+) -> bool:
+    """Return whether the next line goes on in the middle of this one's sentence."""
+    if following is None or following.kind != "paragraph" or not lines:
+        return False
+    small = lines[-1][0].size < MIN_RATIO * body
+    gap = following.top - block.top - block.height
+    line = lines[-1][0].height
+    near = abs(following.left - lines[-1][0].left) <= 2 and -line < gap < 0.5 * line
+    return small and near and following.text.lstrip("* ")[:1].islower()
+
+
+def _bold_words(block: Block, lines: list[list[Piece]], body: float, runs: Runs | None) -> str:
+    """Return the bold words with which a line of the body's size begins, "" where all are bold."""
+    if runs is None or not lines or lines[0][0].size > 1.1 * body:
+        return ""
+    first = lines[0][0]
+    start = runs.bold_start(first) if first.weight >= BOLD else None
+    if not start or len("".join(start.split())) >= len("".join(first.text.split())) - 1:
+        return ""
+    return start if without_start(block.text, start) else ""
+
+
+def _run_in(block: Block, start: str) -> list[Block]:
+    """Return a numbered heading and the text that goes on in its line.
+
+    Other bold words are the beginning of their paragraph.
+    """
+    title, rest = start.rstrip(" :."), without_start(block.text, start) or ""
+    if NUMBERED.match(title) and len(title.split()) <= MAX_WORDS:
+        return _cut(replace(block, level=level_of(title)), title, rest.lstrip(" :."), at=block.top)
+    return [_as_text(block)]
+
+
+def _cut(block: Block, title: str, rest: str, *, at: float) -> list[Block]:
+    head = replace(
+        block,
+        kind="heading",
+        text=title.strip("* "),
+        level=block.level or level_of(title),
+        height=max(1.0, at - block.top),
     )
+    bottom = block.top + block.height
+    return [head, replace(_as_text(block), text=rest, top=at, height=max(1.0, bottom - at))]
 
 
 def _heads(block: Block, following: Block | None) -> bool:
     """Return whether a paragraph of some length stands right below, in the same column."""
-    if following is None or following.kind != "paragraph":
+    if following is None or following.kind not in ("paragraph", "list_item"):
         return False
     gap = following.top - (block.top + block.height)
     shared = min(block.left + block.width, following.left + following.width) - max(
         block.left, following.left
     )
-    near = 0 <= gap <= 3 * block.height
+    near = -0.5 * block.height <= gap <= 3 * block.height
     return near and shared > 0 and len(following.text.split()) >= _MIN_TEXT_WORDS
 
 
-def _join_titles(blocks: list[Block]) -> list[Block]:
+def _rejoin(blocks: list[Block]) -> list[Block]:
+    """Return blocks in which a line that lost its place as a heading goes on in the next one."""
+    out: list[Block] = []
+    for block in blocks:
+        above = out[-1] if out else None
+        if (
+            above is not None
+            and above.kind == block.kind == "paragraph"
+            and above.height <= 2 * 14
+            and block.text[:1].islower()
+            and not SENTENCE_END.search(above.text)
+            and abs(above.left - block.left) <= 2
+            and -0.5 * above.height <= block.top - above.top - above.height <= 0.5 * above.height
+        ):
+            out[-1] = replace(
+                above,
+                text=f"{above.text} {block.text}",
+                width=max(above.width, block.width),
+                height=block.top + block.height - above.top,
+            )
+        else:
+            out.append(block)
+    return out
+
+
+def _join_titles(blocks: list[Block], pieces: Sequence[Piece]) -> list[Block]:
     """Return blocks in which a heading that goes on in the next line is one."""
     out: list[Block] = []
     for block in blocks:
-        if out and _goes_on(out[-1], block):
+        if out and _goes_on(out[-1], block, pieces):
             above = out.pop()
             width = max(above.left + above.width, block.left + block.width)
             left = min(above.left, block.left)
@@ -128,10 +237,20 @@ def _join_titles(blocks: list[Block]) -> list[Block]:
     return out
 
 
-def _goes_on(above: Block, below: Block) -> bool:
+def _goes_on(above: Block, below: Block, pieces: Sequence[Piece]) -> bool:
     if not above.kind == below.kind == "heading" or above.level != below.level:
         return False
-    line = below.height
     gap = below.top - (above.top + above.height)
-    same_place = -0.5 * line <= gap <= 0.6 * line
-    return same_place and (below.text[:1].islower() or above.text.endswith((":", ",", " and")))
+    if not -0.5 * below.height <= gap <= _MAX_LINE_GAP * below.height:
+        return False
+    if below.text[:1].islower() or above.text.endswith((":", ",", " and")):
+        return True
+    if NUMBERED.match(below.text) or SENTENCE_END.search(above.text):
+        return False
+    if len(above.text.split()) + len(below.text.split()) > _MAX_TITLE_WORDS:
+        return False
+    upper, lower = lines_in(above, pieces), lines_in(below, pieces)
+    if not upper or not lower:
+        return False
+    one, other = upper[-1][0], lower[0][0]
+    return abs(one.size - other.size) < 0.2 and one.weight == other.weight

@@ -18,16 +18,27 @@ from s3sync_dagster.extraction.pdf.blocks import (
 from s3sync_dagster.extraction.pdf.figures import with_figures
 from s3sync_dagster.extraction.pdf.garbled import is_garbled
 from s3sync_dagster.extraction.pdf.grids import Word, find_grids
-from s3sync_dagster.extraction.pdf.headings import Piece, find_headings
+from s3sync_dagster.extraction.pdf.headings import find_headings
 from s3sync_dagster.extraction.pdf.lists import find_lists
 from s3sync_dagster.extraction.pdf.lost_lines import Line, add_lines, find_lost_lines
+from s3sync_dagster.extraction.pdf.names import outline_names, with_names
 from s3sync_dagster.extraction.pdf.order import in_reading_order, put_in_place
+from s3sync_dagster.extraction.pdf.plain_pages import with_headings
 from s3sync_dagster.extraction.pdf.right_to_left import is_right_to_left
+from s3sync_dagster.extraction.pdf.run_in import Runs
 from s3sync_dagster.extraction.pdf.running_heads import (
     MARGIN,
     MarginLine,
     find_running_heads,
     without_heads,
+)
+from s3sync_dagster.extraction.pdf.styles import (
+    Piece,
+    body_size,
+    count_sizes,
+    is_italic,
+    size_of,
+    weight_of,
 )
 from s3sync_dagster.extraction.pdf.tables import find_rows_over_the_break, mend_tables
 from s3sync_dagster.extraction.pdf.text_layer import (
@@ -100,12 +111,19 @@ def _read(content: Content) -> PdfPages:
     seen = list(look_at_pages(pdf))
     references = [page.text for page in seen]
     known = properties(pdf)
-    layouts = _parse(content, [i for i, page in enumerate(seen) if not page.is_drawing], references)
+    layouts = _parse(
+        pdf, content, [i for i, page in enumerate(seen) if not page.is_drawing], references
+    )
+    outline = outline_names(pdf)
+    named = [
+        [name.below(layout.height) for name in outline.get(number, ())]
+        for number, layout in enumerate(layouts)
+    ]
     for number, (layout, reference) in enumerate(zip(layouts, references, strict=True)):
+        layout.blocks = with_names(layout.blocks, [*named[number], *seen[number].names])
         layout.lost = _mend_words(layout.blocks, reference)
         if layout.lost:
             layout.lines = find_lost_lines(pdf[number], layout.lost)
-    pdf.close()
     heads = find_running_heads(
         [
             [*layout.margins, *(line.mark for line in layout.lines if line.is_marginal)]
@@ -131,11 +149,12 @@ def _read(content: Content) -> PdfPages:
     find_rows_over_the_break(bodies)
     continued = join_tables(bodies)
     texts = [
-        with_figures(seen[i].text, seen[i].figures)
+        with_figures(with_headings(pdf[i], page.text, [*named[i], *page.names]), page.figures)
         if i in plain_pages
         else blocks_to_markdown(blocks)
-        for i, blocks in enumerate(bodies)
+        for i, (page, blocks) in enumerate(zip(seen, bodies, strict=True))
     ]
+    pdf.close()
     scans = [
         i
         for i, page in enumerate(seen)
@@ -170,7 +189,7 @@ def _why_plain(layout: _Layout, page: SeenPage) -> str:
     return ""
 
 
-def _parse(content: Content, numbers: list[int], references: list[str]) -> list[_Layout]:
+def _parse(pdf: Any, content: Content, numbers: list[int], references: list[str]) -> list[_Layout]:
     """Return the layout of all pages; those that are not in ``numbers`` have no blocks."""
     from liteparse.parser import LiteParse
     from liteparse.types import ParseError
@@ -194,22 +213,30 @@ def _parse(content: Content, numbers: list[int], references: list[str]) -> list[
             result = parser.parse(body)
         except ParseError:
             raise UnreadableFile("The PDF is cut off or damaged.", reason="damaged") from None
+        set_in = {page.page_num: _pieces(page) for page in result.pages}
+        sizes = count_sizes(piece for pieces in set_in.values() for piece in pieces)
         for page in result.pages:
-            layouts[page.page_num - 1] = _layout(page)
+            runs = Runs(pdf, page.page_num - 1)
+            layouts[page.page_num - 1] = _layout(page, set_in[page.page_num], sizes, runs)
+            runs.close()
     return layouts
 
 
-def _layout(page: Any) -> _Layout:
+def _layout(page: Any, pieces: list[Piece], sizes: Counter[float], runs: Runs) -> _Layout:
     words = [
         Word(word.text, word.x, word.y, word.width, word.height)
         for item in page.text_items
         for word in item.words
     ]
-    blocks = find_lists([_block(block) for block in page.blocks or ()], words)
+    shown = [_block(block) for block in page.blocks or () if block.kind != "figure" or block.text]
+    blocks = find_lists(shown, words)
     blocks = part_columns(find_grids(blocks, words))
     blocks = in_reading_order(blocks, width=page.width)
+    body = body_size(count_sizes(pieces), sizes)
+    if body is not None:
+        blocks = find_headings(blocks, pieces, body=body, runs=runs)
     return _Layout(
-        blocks=mend_tables(find_headings(blocks, _pieces(page))),
+        blocks=mend_tables(blocks),
         margins=_margin_lines(page),
         height=page.height,
         looks_garbled=bool(page.complexity and page.complexity.is_garbled),
@@ -224,8 +251,10 @@ def _pieces(page: Any) -> list[Piece]:
             top=item.y,
             width=item.width,
             height=item.height,
-            size=item.font_size or 0.0,
-            weight=item.font_weight or 400,
+            size=size_of(item.font_size, item.height),
+            weight=item.font_weight or weight_of(item.font_name or ""),
+            is_italic=is_italic(item.font_name or ""),
+            font=item.font_name or "",
         )
         for item in page.text_items
         if not item.rotation

@@ -6,7 +6,7 @@ They are added where they stand, so that a page keeps its headings and tables be
 import ctypes
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,14 +50,16 @@ class Line:
 def find_lost_lines(page: Any, lost: Counter[str]) -> list[Line]:
     """Return the lines of a page of pdfium most of whose words are among the lost ones."""
     left = Counter(lost)
-    found: list[Line] = []
-    for line in _lines(page):
-        words = words_of(line.text)
+
+    def is_lost(text: str) -> bool:
+        words = words_of(text)
         missing = (words & left).total()
-        if missing and missing >= _MIN_LOST * words.total():
-            left -= words
-            found.append(line)
-    return found
+        if not missing or missing < _MIN_LOST * words.total():
+            return False
+        left.subtract(words & left)
+        return True
+
+    return list(_lines(page, is_lost))
 
 
 def add_lines(blocks: list[Block], lines: list[Line]) -> None:
@@ -101,7 +103,8 @@ def _goes_on(above: Line, line: Line) -> bool:
     return shared > 0 and -above.height < gap < above.height
 
 
-def _lines(page: Any) -> Iterator[Line]:
+def _lines(page: Any, is_wanted: Callable[[str], bool]) -> Iterator[Line]:
+    """Yield the wanted lines; only these are measured, letter by letter."""
     layer = page.get_textpage()
     text = layer.get_text_range()
     left, bottom, right, top = page.get_cropbox()
@@ -109,7 +112,7 @@ def _lines(page: Any) -> Iterator[Line]:
     has_places = page.get_rotation() == 0 and max(text, default="") <= "\uffff"
     for found in _LINE.finditer(text):
         words = plain(found[0])
-        if not words.strip():
+        if not words.strip() or not is_wanted(words):
             continue
         box = _box(layer, found.start(), found.end()) if has_places else None
         if box is None:

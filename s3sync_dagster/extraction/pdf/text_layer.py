@@ -10,9 +10,11 @@ from typing import Any
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.metadata import Properties
 from s3sync_dagster.extraction.pdf.blocks import Block
-from s3sync_dagster.extraction.pdf.figures import find_figures, is_tagged, with_figures
+from s3sync_dagster.extraction.pdf.figures import find_figures, with_figures
 from s3sync_dagster.extraction.pdf.garbled import count_strange
+from s3sync_dagster.extraction.pdf.notes import find_notes
 from s3sync_dagster.extraction.pdf.right_to_left import in_letter_order
+from s3sync_dagster.extraction.pdf.tags import Name, is_tagged, tagged_headings
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.model.errors import LimitExceeded, UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
@@ -78,9 +80,11 @@ class SeenPage:
     text: str = ""
     """With plain newlines."""
     figures: tuple[Block, ...] = ()
-    """Alternative texts."""
+    """Alternative texts, and notes."""
     strange: int = 0
     """Characters of no script, as wrongly mapped fonts give them; the text is without most."""
+    names: tuple[Name, ...] = ()
+    """Headings that the file's tags name."""
     is_drawing: bool = False
     """Whether layout analysis would take quadratic time there."""
 
@@ -106,8 +110,9 @@ def look_at_pages(pdf: Any) -> Iterator[SeenPage]:
                 f"The PDF holds more than {MAX_CHARACTERS // 10**6} million characters.",
                 reason="output_too_large",
             )
-        figures = tuple(find_figures(page)) if tagged else ()
-        yield SeenPage(plain(text), figures, count_strange(text), _has_many_paths(page))
+        figures = (*(find_figures(page) if tagged else ()), *find_notes(page, plain(text)))
+        names = tuple(tagged_headings(page)) if tagged else ()
+        yield SeenPage(plain(text), figures, count_strange(text), names, _has_many_paths(page))
         page.close()
 
 

@@ -1,0 +1,137 @@
+"""Headings that layout analysis leaves inside a paragraph: lines of their own in other letters."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from s3sync_dagster.extraction.pdf.blocks import Block
+from s3sync_dagster.extraction.pdf.styles import BOLD, MIN_RATIO, Piece
+from s3sync_dagster.extraction.pdf.titles import (
+    MAX_WORDS,
+    NUMBERED,
+    SENTENCE_END,
+    around,
+    is_no_heading,
+    is_title,
+    level_of,
+)
+
+_MAX_WORDS_UNNUMBERED = 8
+_MIN_TEXT_WORDS = 12
+"""Of what follows; labels of forms have no such below them."""
+_MAX_WIDTH = 0.8
+"""Of a heading without a number, as share of its paragraph's."""
+_MAX_INDENT = 30.0
+"""Points between the left edges of a heading and the line below it."""
+_BLANK = 1.2
+"""Between words of one line, in heights; more is the gap between columns."""
+_LONE_NUMBER = re.compile(r"(?:\d+(?:\.\d+)*|[A-Z]|[IVX]+)[.)]?")
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Words beside each other, in one column."""
+
+    pieces: tuple[Piece, ...]
+
+    @property
+    def text(self) -> str:
+        return " ".join(piece.text.strip() for piece in self.pieces)
+
+    @property
+    def left(self) -> float:
+        return self.pieces[0].left
+
+    @property
+    def width(self) -> float:
+        return self.pieces[-1].left + self.pieces[-1].width - self.left
+
+    @property
+    def style(self) -> tuple[bool, bool]:
+        """Whether all is bold, and all leans."""
+        return (
+            all(piece.weight >= BOLD for piece in self.pieces),
+            all(piece.is_italic for piece in self.pieces),
+        )
+
+    @property
+    def size(self) -> float:
+        return min(piece.size for piece in self.pieces)
+
+
+def parted(block: Block, lines: Sequence[Sequence[Piece]], body: float) -> list[Block]:
+    """Return a paragraph in parts, where headings stand in it on lines of their own."""
+    found = [one for line in lines for one in _columns(line)] if len(lines) > 1 else []
+    styles, fonts = Counter[tuple[bool, bool]](), Counter[str]()
+    for line in found:
+        styles[line.style] += len(line.text)
+        fonts[line.pieces[-1].font] += len(line.text)
+    if not styles:
+        return [block]
+    usual, usual_font = styles.most_common(1)[0][0], fonts.most_common(1)[0][0]
+    out: list[Block] = []
+    rest = block
+    for i, line in enumerate(found):
+        is_shown = (line.style != usual and any(line.style)) or line.size >= MIN_RATIO * body
+        if not is_shown and NUMBERED.match(line.text):
+            is_shown = all(piece.font != usual_font for piece in line.pieces)
+        if not is_shown or not _may_be(found, i, width=block.width):
+            continue
+        parts = around(rest.text, line.text)
+        if parts is None or len(parts[1].split()) < _MIN_TEXT_WORDS:
+            continue
+        top, bottom = line.pieces[0].top, rest.top + rest.height
+        end = top + line.pieces[0].height
+        if parts[0]:
+            out.append(replace(rest, text=parts[0], height=max(1.0, top - rest.top)))
+        out.append(
+            replace(
+                rest,
+                kind="heading",
+                text=line.text,
+                level=level_of(line.text),
+                top=top,
+                height=end - top,
+                width=line.width,
+            )
+        )
+        rest = replace(rest, text=parts[1], top=end, height=max(1.0, bottom - end))
+    return [*out, rest]
+
+
+def _columns(line: Sequence[Piece]) -> list[_Line]:
+    """Return a line in pieces where a gap parts it, a number aside that stands before its title."""
+    parts: list[list[Piece]] = []
+    for piece in line:
+        before = parts[-1][-1] if parts else None
+        gap = piece.left - before.left - before.width if before else 0.0
+        is_number = before is not None and bool(_LONE_NUMBER.fullmatch(before.text.strip()))
+        if before is None or gap > before.height * (3 if is_number else _BLANK):
+            parts.append([])
+        parts[-1].append(piece)
+    return [_Line(tuple(part)) for part in parts]
+
+
+def _may_be(lines: list[_Line], place: int, *, width: float) -> bool:
+    line = lines[place]
+    count = len(line.text.split())
+    if not is_title(line.text) or SENTENCE_END.search(line.text) or is_no_heading(line.text):
+        return False
+    if NUMBERED.match(line.text):
+        return count <= MAX_WORDS
+    below = next((one for one in lines[place + 1 :] if _share(one, line)), None)
+    above = next((one for one in reversed(lines[:place]) if _share(one, line)), None)
+    return (
+        count <= _MAX_WORDS_UNNUMBERED
+        and line.width <= _MAX_WIDTH * width
+        and below is not None
+        and below.style != line.style
+        and not below.text[:1].islower()
+        and abs(below.left - line.left) <= _MAX_INDENT
+        and (above is None or bool(SENTENCE_END.search(above.text)))
+    )
+
+
+def _share(one: _Line, other: _Line) -> bool:
+    return min(one.left + one.width, other.left + other.width) > max(one.left, other.left)

@@ -1,0 +1,74 @@
+"""Where a line's first font ends: headings that stand in the line of the text that they head."""
+
+import ctypes
+from typing import Any
+
+from s3sync_dagster.extraction.pdf.styles import Piece, weight_of
+
+_MAX_LETTERS = 200
+_NAME_BYTES = 128
+
+
+class Runs:
+    """The fonts of a page's letters, looked at only where they are asked for."""
+
+    def __init__(self, pdf: Any, number: int) -> None:
+        self._pdf, self._number = pdf, number
+        self._page: Any = None
+        self._layer: Any = None
+
+    def bold_start(self, line: Piece) -> str | None:
+        """Return the letters with which a line begins in bold, None where they cannot be found.
+
+        The whole line where all of it is bold.
+        """
+        layer = self._open()
+        if layer is None:
+            return None
+        from pypdfium2 import raw
+
+        left, _, _, top = self._page.get_cropbox()
+        x, y = left + line.left + 1.5, top - line.middle
+        start = raw.FPDFText_GetCharIndexAtPos(layer, x, y, 3.0, line.height / 2)
+        if start < 0:
+            return None
+        wanted = len("".join(line.text.split()))
+        letters: list[str] = []
+        for index in range(start, min(start + _MAX_LETTERS, layer.count_chars())):
+            letter = chr(raw.FPDFText_GetUnicode(layer, index))
+            if letter.isspace() or letter < " ":
+                letters.append(" ")
+                continue
+            if len("".join("".join(letters).split())) >= wanted:
+                break
+            if weight_of(_font_name(layer, index)) == 400:
+                break
+            letters.append(letter)
+        return "".join(letters).strip()
+
+    def close(self) -> None:
+        """Give the page back."""
+        if self._layer is not None:
+            self._layer.close()
+            self._page.close()
+        self._layer = self._page = None
+
+    def _open(self) -> Any:
+        import pypdfium2
+
+        if self._layer is None:
+            try:
+                self._page = self._pdf[self._number]
+                self._layer = self._page.get_textpage()
+            except pypdfium2.PdfiumError:
+                return None
+        return None if self._page.get_rotation() else self._layer
+
+
+def _font_name(layer: Any, index: int) -> str:
+    from pypdfium2 import raw
+
+    buffer = ctypes.create_string_buffer(_NAME_BYTES)
+    flags = ctypes.c_int()
+    size = raw.FPDFText_GetFontInfo(layer, index, buffer, _NAME_BYTES, flags)
+    return buffer.raw[: max(0, min(size, _NAME_BYTES) - 1)].decode("latin-1") if size else ""

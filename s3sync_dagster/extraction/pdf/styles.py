@@ -1,0 +1,110 @@
+"""How a page's lines are set: size and weight of their letters, beside those of the body."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from s3sync_dagster.extraction.pdf.blocks import Block
+
+BOLD = 600
+MIN_RATIO = 1.15
+"""Of a heading's size and the body's."""
+_MIN_BODY_CHARACTERS = 200
+"""Of a document, from which the body's size is known."""
+_MIN_OWN_SHARE = 0.3
+"""Share of a page's letters in the document's size; a page with fewer has a body of its own."""
+_BOLD_NAME = re.compile(
+    r"bold|black|heavy|demi(?!c)|[-,]medi\b|-medium\b|[-,](?:bd|b)\b|cmbx|cmssbx|sfbx|\bbd\b",
+    re.IGNORECASE,
+)
+_ITALIC_NAME = re.compile(r"italic|oblique|[-,]it\b|-reguital|cmti|sfti", re.IGNORECASE)
+_TRUE_SIZE = 3.0
+"""Points; a smaller size of a font is a unit that the page scales."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of letters that begins in one font."""
+
+    text: str
+    left: float
+    top: float
+    width: float
+    height: float
+    size: float
+    """Of the font, in points."""
+    weight: int
+    """400 for ordinary letters, 700 for bold ones."""
+    is_italic: bool = False
+    font: str = ""
+    """Name of the font, which says nothing of its weight in many files."""
+
+    @property
+    def middle(self) -> float:
+        """Points from the page's upper edge to the middle of the line."""
+        return self.top + self.height / 2
+
+
+def weight_of(font: str) -> int:
+    """Return 700 for a font whose name says that it is bold, 400 for others."""
+    return 700 if _BOLD_NAME.search(font) else 400
+
+
+def is_italic(font: str) -> bool:
+    """Return whether a font's name says that its letters lean."""
+    return bool(_ITALIC_NAME.search(font))
+
+
+def size_of(font_size: float | None, height: float) -> float:
+    """Return the points of letters, from their height where the font's size is a mere unit."""
+    return round(font_size if font_size and font_size >= _TRUE_SIZE else height, 1)
+
+
+def count_sizes(pieces: Iterable[Piece]) -> Counter[float]:
+    """Return how many characters are set in each size."""
+    sizes: Counter[float] = Counter()
+    for piece in pieces:
+        sizes[round(piece.size, 1)] += len(piece.text)
+    return sizes
+
+
+def body_size(page: Counter[float], document: Counter[float]) -> float | None:
+    """Return the size of a page's running text, None where there is too little to tell.
+
+    It is the document's, except on pages that hardly use that (another document's, a slide's).
+    """
+    if document.total() < _MIN_BODY_CHARACTERS:
+        return None
+    of_all = _commonest(document)
+    has_own = page.total() >= _MIN_BODY_CHARACTERS
+    return _commonest(page) if has_own and page[of_all] < _MIN_OWN_SHARE * page.total() else of_all
+
+
+def _commonest(sizes: Counter[float]) -> float:
+    return max(sizes, key=sizes.__getitem__)
+
+
+def lines_in(block: Block, pieces: Sequence[Piece]) -> list[list[Piece]]:
+    """Return the pieces of a block by line, from above and from the left."""
+    inside = [piece for piece in pieces if piece.text.strip() and _is_in(piece, block)]
+    return list(_by_line(inside))
+
+
+def _by_line(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
+    line: list[Piece] = []
+    for piece in sorted(pieces, key=lambda piece: piece.middle):
+        if line and piece.middle - line[0].middle > min(piece.height, line[0].height) / 2:
+            yield sorted(line, key=lambda piece: piece.left)
+            line = []
+        line.append(piece)
+    if line:
+        yield sorted(line, key=lambda piece: piece.left)
+
+
+def _is_in(piece: Piece, block: Block) -> bool:
+    across = piece.left + piece.width / 2
+    return (
+        block.left - 1 <= across <= block.left + block.width + 1
+        and block.top - 1 <= piece.middle <= block.top + block.height + 1
+    )

@@ -1,0 +1,73 @@
+"""What words may be a heading's, whatever letters they are set in."""
+
+import re
+
+MAX_WORDS = 12
+_MAX_HEADING_WORDS = 20
+"""Of what layout analysis calls a heading; more are an abstract in bold letters."""
+_TITLE = re.compile(r"(?:[\d(]*[.\d]*\)?|[IVX]{1,5}\.|[A-Z]\.)\s*[^\W\d_a-z][^\W_]{2,}")
+NUMBERED = re.compile(r"(?:(\d+(?:\.\d+)*)|[IVX]{1,5}|[A-Z])[.)]?\s+(?=[^\W\d_a-z])")
+_CAPTION = re.compile(
+    r"(?:fig(?:ure|\.)?|table|tab\.|abb(?:ildung|\.)|tabelle|tableau|figura|tabla|tabella|listing"
+    r"|algorithm|specification|scheme|exhibit|图|圖|表|그림)\s*[\dIVX]+[-.\d]*(?:[.:\s|]|$)",
+    re.IGNORECASE,
+)
+SENTENCE_END = re.compile(r"[.,;:!?]$")
+_LETTER_RUNS = re.compile(r"[^\W\d_]+")
+_LETTERS = re.compile(r"[^\W\d_]")
+_WIDE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+
+
+def is_title(text: str) -> bool:
+    """Return whether a text begins as a heading does: a number perhaps, and a capital."""
+    return _TITLE.match(text) is not None
+
+
+def is_no_heading(text: str) -> bool:
+    """Return whether a text is too long for a heading, a caption, or of hardly a letter."""
+    words = text.split()
+    few = len(_LETTERS.findall(text)) < (1 if _WIDE.search(text) else 3)
+    runs = _LETTER_RUNS.findall(text)
+    lone = max(map(len, runs), default=0) < 3 and not _WIDE.search(text)  # labels of a figure
+    return len(words) > _MAX_HEADING_WORDS or few or lone or bool(_CAPTION.match(text.strip("* ")))
+
+
+def is_capital(text: str) -> bool:
+    """Return whether all letters of a text are capitals, and there are more than a few."""
+    letters = _LETTERS.findall(text)
+    return len(letters) > 3 and all(letter.isupper() for letter in letters)
+
+
+def level_of(text: str) -> int:
+    """Return the depth of a numbered heading, 3 of others of the body's size."""
+    number = NUMBERED.match(text)
+    return min(6, number[1].count(".") + 1) if number and number[1] else 3
+
+
+def without_start(text: str, start: str) -> str | None:
+    """Return text without the letters with which it begins, None if it does not.
+
+    Blanks and emphasis do not count.
+    """
+    place = 0
+    for letter in "".join(start.replace("*", "").split()):
+        while place < len(text) and (text[place].isspace() or text[place] in "*\\"):
+            place += 1
+        if place == len(text) or text[place] != letter:
+            return None
+        place += 1
+    rest = text[place:]
+    return (rest.replace("**", "", 1) if rest.count("**") % 2 else rest).strip()
+
+
+def around(text: str, line: str) -> tuple[str, str] | None:
+    """Return what stands before and after a line in a text, None where it is not in it once.
+
+    Emphasis around it goes with it, and tells it from the same words in a sentence.
+    """
+    words = r"[\s*]+".join(re.escape(word) for word in line.split())
+    for pattern in (rf"\s*\*+{words}\*+\s*", rf"[\s*]*(?<!\w){words}(?!\w)[\s*]*"):
+        found = list(re.finditer(pattern, text))
+        if len(found) == 1:
+            return text[: found[0].start()], text[found[0].end() :]
+    return None
