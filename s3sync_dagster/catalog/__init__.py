@@ -9,6 +9,7 @@ from s3sync_dagster.catalog.documents import Documents
 from s3sync_dagster.catalog.history import History
 from s3sync_dagster.catalog.invocations import Invocations
 from s3sync_dagster.catalog.listings import Listings
+from s3sync_dagster.catalog.schema import prepare_schema
 from s3sync_dagster.catalog.sources import SourceRows
 from s3sync_dagster.catalog.tokens import Tokens
 from s3sync_dagster.catalog.uploads import Uploads
@@ -42,12 +43,16 @@ class Catalog:
 
 
 def open_catalog(url: str, *, clock: Clock | None = None, migrate: bool = True) -> Catalog:
-    """Open the catalog at ``url``, creating or upgrading its schema.
+    """Open the catalog at ``url``, with its schema as ``prepare_schema`` leaves it.
 
     Raises ``InvalidSetting`` for a URL that cannot be used, ``Unavailable`` for a database that
-    does not answer.
+    does not answer, ``FixConfiguration`` for a schema of another version.
     """
     database = Database(url, clock=clock)
     if migrate:
-        database.migrate()
+        try:
+            prepare_schema(database)
+        except BaseException:
+            database.close()
+            raise
     return Catalog(database)
