@@ -231,6 +231,10 @@ class Database:
             finally:
                 connection.execute(sa.text("SELECT pg_advisory_unlock(:n)"), {"n": MIGRATION_LOCK})
 
+    def shown(self) -> str:
+        """Return its address for people, without the password."""
+        return _shown(self.url)
+
     def close(self) -> None:
         """Close pooled connections."""
         self.engine.dispose()

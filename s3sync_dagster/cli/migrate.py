@@ -27,7 +27,7 @@ def migrate(check: bool) -> int:
         current, head = database.current_revision(), database.head_revision()
         require_known(database, current)
         due = current is None or current < head
-        shown = f"{database.url.render_as_string(hide_password=True)}: revision {current or 'none'}"
+        shown = f"{database.shown()}: revision {current or 'none'}"
         if check:
             click.echo(f"{shown}, {head} is due" if due else f"{shown}, nothing is due")
             return 1 if due else 0

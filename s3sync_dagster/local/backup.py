@@ -22,6 +22,7 @@ from s3sync_dagster.catalog.copying import copy_sqlite, write_catalog
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.local.dagster_history import HISTORY, dump_history
 from s3sync_dagster.local.home import writable
+from s3sync_dagster.local.privacy import OTHERS
 from s3sync_dagster.model.errors import Conflict, Unavailable
 from s3sync_dagster.settings import Settings
 
@@ -107,6 +108,8 @@ def write_backup(
         (partial / MANIFEST).write_text(text, "utf-8")
         for path in files_in(partial):
             _sync(path)
+        for path in partial.rglob("*"):
+            path.chmod(path.stat().st_mode & ~OTHERS)
         partial.rename(folder)
     return manifest
 

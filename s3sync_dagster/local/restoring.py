@@ -153,6 +153,8 @@ def _require_room(settings: Settings, parts: Collection[str], keys: Path | None)
 
 def _catalog_is_empty(settings: Settings) -> bool:
     with closing(Database(settings.database_url)) as database:
+        if database.sqlite and not Path(str(database.url.database)).exists():
+            return True  # a look would make the file
         if database.current_revision() is None:
             return True
         with database.read() as connection:
