@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_the_site_loads_nothing_from_elsewhere(site):
 
 def test_the_site_has_the_files_that_its_pages_link_to(site):
     text = (site / "deployment.html").read_text()
-    linked = re.findall(r'href="(repository/[^"]+)"', text)
+    linked = list(map(unquote, re.findall(r'href="(repository/[^"]+)"', text)))
     assert "repository/deploy/compose.yaml.txt" in linked
     for name in linked:
         assert (site / name).read_text() == (
