@@ -60,6 +60,7 @@ def wait_for(condition, seconds=90):
     return value
 
 
+@pytest.mark.timeout(900)  # a whole stack on Postgres
 def test_a_stack_ends_its_own_runs_and_no_others(shared):
     config = {"ops": {"s3__one": {"config": {"keys": ["a"], "seconds": 300}}}}
     with Stack(shared, module=TINY) as stack:
@@ -85,6 +86,7 @@ def status(settings, run_id):
     return told.strip()
 
 
+@pytest.mark.timeout(900)  # two of them
 def test_a_stack_refuses_to_be_the_second_daemon(shared):
     with Stack(shared, module=TINY):
         other = stack_settings(shared.home.with_name("other"), "one")
