@@ -17,8 +17,8 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.tables import metadata
 from s3sync_dagster.model.errors import Conflict
 
-ROWS = 1000
-"""Rows of one INSERT."""
+ROWS, LARGE_ROWS = 1000, 8
+"""Rows of one INSERT; the second of uploaded bytes, a megabyte each."""
 ENDED_BY_RESTORE = "Ended by a restore: what changed since is looked for from the first key."
 
 
@@ -126,8 +126,9 @@ def begin_anew(database: Database) -> None:
 
 def _copy_rows(here: sa.Connection, there: sa.Connection) -> None:
     for table in _plain_tables():
-        rows = here.execution_options(yield_per=ROWS).execute(sa.select(table))
-        for part in rows.mappings().partitions(ROWS):
+        size = LARGE_ROWS if table.name == "upload_bytes" else ROWS
+        rows = here.execution_options(yield_per=size).execute(sa.select(table))
+        for part in rows.mappings().partitions(size):
             there.execute(table.insert(), [dict(row) for row in part])
 
 

@@ -1,9 +1,9 @@
 """What a backup holds, and how it is written while everything works.
 
 Each part is taken as it stands at one moment, in an order in which none knows of what another does
-not have: the catalog first, then the uploads (the catalog names them), the keys (they open what the
-catalog has encrypted), Dagster's history (it decides nothing). Chroma is no part of it: the engine
-writes again what is missing there.
+not have: the catalog with its uploads first, then uploads that an older version left in the data
+folder, the keys (they open what the catalog has encrypted), Dagster's history (it decides nothing).
+Chroma is no part of it: the engine writes again what is missing there.
 """
 
 import hashlib

@@ -1,6 +1,5 @@
 """Dagster's history in a backup: its SQLite files, or a dump of its database on Postgres."""
 
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -33,7 +32,7 @@ def dump_history(settings: Settings, database: Database, folder: Path) -> str | 
         shutil.copy(yaml, folder / YAML)
     if url is not None:
         _pg(
-            "pg_dump", url, "--format=custom", "--no-owner", "--no-privileges",
+            settings, "pg_dump", url, "--format=custom", "--no-owner", "--no-privileges",
             f"--file={folder / DUMP}", *_not_the_catalogs(url, database),
         )  # fmt: skip
         return None
@@ -74,7 +73,7 @@ def load_history(settings: Settings, folder: Path) -> None:
         if occupied(settings):
             raise _in_use()
         _pg(
-            "pg_restore", url, "--no-owner", "--no-privileges", "--single-transaction",
+            settings, "pg_restore", url, "--no-owner", "--no-privileges", "--single-transaction",
             "--exit-on-error", str(folder / DUMP),
         )  # fmt: skip
         return
@@ -134,7 +133,7 @@ def _not_the_catalogs(url: sa.URL, database: Database) -> list[str]:
         ]
 
 
-def _pg(program: str, url: sa.URL, *arguments: str) -> None:
+def _pg(settings: Settings, program: str, url: sa.URL, *arguments: str) -> None:
     """Run a program of Postgres; its password is in the environment, not in the arguments."""
     found = shutil.which(program)
     if found is None:
@@ -144,7 +143,7 @@ def _pg(program: str, url: sa.URL, *arguments: str) -> None:
             reason="missing_program",
         )
     plain = url.set(drivername="postgresql", password=None).render_as_string()
-    environment = {**os.environ}
+    environment = settings.child_environment()
     if url.password is not None:
         environment["PGPASSWORD"] = str(url.password)
     done = subprocess.run(

@@ -5,7 +5,6 @@ another name and takes its own when it is whole, the catalog last: without it a 
 empty one, and a restore that was interrupted is done again.
 """
 
-import contextlib
 import json
 import shutil
 import tempfile
@@ -112,9 +111,9 @@ def restore_backup(
                 _put_keys(settings, keys)
             if "uploads" in parts:
                 shutil.copytree(folder / UPLOADS, Path(room) / UPLOADS)
-                with contextlib.suppress(FileNotFoundError):
-                    (settings.home / UPLOADS).rmdir()  # empty, as was looked at
-                (Path(room) / UPLOADS).rename(settings.home / UPLOADS)
+                (settings.home / UPLOADS).mkdir(mode=0o700, exist_ok=True)
+                for one in (Path(room) / UPLOADS).iterdir():
+                    one.rename(settings.home / UPLOADS / one.name)
             if "history" in parts:
                 load_history(settings, folder / HISTORY)
             return _put_catalog(settings, catalog) if "catalog" in parts else []
@@ -124,7 +123,7 @@ def _require_room(settings: Settings, parts: Collection[str], keys: Path | None)
     present: list[str] = []
     if "catalog" in parts and not _catalog_is_empty(settings):
         present.append("the catalog")
-    if "uploads" in parts and any((settings.home / UPLOADS).glob("*")):
+    if "uploads" in parts and any((settings.home / UPLOADS).glob("*/index.db")):
         present.append("uploads")
     if keys is not None:
         if settings.encryption_key:

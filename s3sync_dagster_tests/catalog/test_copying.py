@@ -25,6 +25,10 @@ DOCUMENT = {
     "metadata": {"team": None, "n": 1.5}, "metadata_keys": ["a"], "high_water": 3, "chunks": 3,
     "indexed_at": 1_700_000_000.123456,
 }  # fmt: skip
+UPLOAD = {
+    "source_id": "id-docs", "object_key": "up\x00.md", "etag": "e", "size": 20_000,
+    "modified_at": 1.5, "metadata": {"a": None}, "body": "b",
+}  # fmt: skip
 
 
 def fill(catalog):
@@ -37,6 +41,12 @@ def fill(catalog):
             tx.execute(documents.insert().values(**row))
         tx.execute(documents.delete().where(documents.c.object_key == "gone.md"))
         tx.execute(audit.insert().values(**AUDIT))
+        files, pieces = metadata.tables["upload_files"], metadata.tables["upload_bytes"]
+        tx.execute(files.insert().values(**UPLOAD))
+        for place in range(20):
+            data = bytes([place]) * 1000
+            row = {"body": "b", "place": place, "data": data, "written_at": 1.0}
+            tx.execute(pieces.insert().values(**row))
 
 
 def rows(url):
