@@ -14,7 +14,8 @@ SOURCES := $(shell find s3sync_dagster -name '*.py')
 
 uv_install = .ci/uv pip install -q --python $(PY)
 
-.PHONY: help install demo up test test-browser test-long test-mutants check audit bench lock
+.PHONY: help install demo up test test-browser test-long test-mutants check audit bench docs \
+	release-check lock
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -58,6 +59,12 @@ audit: $(VENV)/.dev ## known faults of the locked dependencies: asks the advisor
 
 bench: $(VENV)/.dev ## ratios against other ways to do the same
 	$(PY) -m benchmarks
+
+docs: $(VENV)/.dev ## the documents as a site, in site/
+	$(VENV)/bin/mkdocs build --strict
+
+release-check: $(VENV)/.dev ## what a release consists of, into dist/, and the wheel elsewhere: minutes
+	.ci/release-check
 
 lock: $(VENV)/.dev ## resolve the dependencies again (after a change in pyproject.toml)
 	.ci/uv pip compile -q $(LOCK) $(LOCK_EXTRAS) pyproject.toml -o requirements/runtime.txt

@@ -9,6 +9,7 @@ import threading
 import dagster as dg
 
 from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.catalog.schema import require_known
 from s3sync_dagster.defs.building import build_definitions
 from s3sync_dagster.defs.chroma_resource import ChromaResource, CloudConfig, HttpConfig, LocalConfig
 from s3sync_dagster.defs.resources import S3Source
@@ -48,8 +49,10 @@ def read_catalog_sources(
         try:
             catalog = open_catalog(settings.database_url, migrate=False)
             try:
-                if catalog.database.current_revision() is None:
+                revision = catalog.database.current_revision()
+                if revision is None:
                     return  # a new home: nothing was created yet
+                require_known(catalog.database, revision)
                 rows, unreadable = catalog.sources.read(origin="catalog")
                 sources.extend(row.source for row in rows)
                 problems.extend(unreadable)

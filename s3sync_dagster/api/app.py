@@ -45,6 +45,8 @@ from s3sync_dagster.api.passes import pass_headers
 from s3sync_dagster.api.request_log import RequestLog
 from s3sync_dagster.api.slots import Slots
 from s3sync_dagster.api.tracing import Tracer, Tracing
+from s3sync_dagster.catalog import Catalog
+from s3sync_dagster.catalog.schema import require_known
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.ports.chroma import ChromaCollections
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
@@ -155,7 +157,7 @@ def _bring_uploads(parts: Parts) -> None:
 
 def _checks(parts: Parts, options: ApiOptions) -> dict[str, Check]:
     checks: dict[str, Check] = {
-        "catalog": lambda: _ignore(parts.catalog.tokens.configured()),
+        "catalog": lambda: _check_catalog(parts.catalog),
         "chroma": lambda: cast("ChromaCollections", parts.collections).heartbeat(),
     }
     if options.dagster_url is not None:
@@ -167,6 +169,12 @@ def _checks(parts: Parts, options: ApiOptions) -> dict[str, Check]:
         )
         checks["dagster"] = lambda: _ignore(dagster.location())
     return checks
+
+
+def _check_catalog(catalog: Catalog) -> None:
+    """Ask it something, and whether a newer program has made it its own meanwhile."""
+    catalog.tokens.configured()
+    require_known(catalog.database, catalog.database.current_revision())
 
 
 def _ignore(_answer: object) -> None:

@@ -60,6 +60,9 @@ class ApiOptions:
     """``S3SYNC_DAGSTER_URL``: the webserver that launches runs; None: sensors dispatch."""
     dagster_location: str = LOCATION
     """``S3SYNC_DAGSTER_LOCATION``: the code location there whose jobs index the sources."""
+    reloads: bool = True
+    """``S3SYNC_API_RELOADS``: whether the server has Dagster load sources that are new or changed;
+    the stack of one machine does it itself."""
     dagster_public_url: str | None = None
     """``S3SYNC_DAGSTER_PUBLIC_URL``: where people's browsers find Dagster; else the above."""
     environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
@@ -110,6 +113,7 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         ),
         agents=_switch(environ, "AGENTS"),
         supermemory=_switch(environ, "SUPERMEMORY"),
+        reloads=_switch(environ, "RELOADS", otherwise="on"),
         trusted_tenants=trusted_tenants(environ),
         dispatch_seconds=_number(environ, "DISPATCH_SECONDS", fallback.dispatch_seconds, least=0.0),
         public_url=_public_url(environ),
@@ -133,8 +137,8 @@ def _public_url(environ: Mapping[str, str]) -> str | None:
     return url or None
 
 
-def _switch(environ: Mapping[str, str], name: str) -> bool:
-    value = environ.get(f"S3SYNC_API_{name}", "").strip().lower() or "off"
+def _switch(environ: Mapping[str, str], name: str, *, otherwise: str = "off") -> bool:
+    value = environ.get(f"S3SYNC_API_{name}", "").strip().lower() or otherwise
     if value not in ("on", "off"):
         raise InvalidSetting(f"S3SYNC_API_{name} has to be on or off.")
     return value == "on"

@@ -15,6 +15,7 @@ from s3sync_dagster.api.connections import Connections, patient
 from s3sync_dagster.api.launching import Launcher
 from s3sync_dagster.api.options import ApiOptions, read_options
 from s3sync_dagster.api.passes import pass_headers
+from s3sync_dagster.api.reloader import Reloader, reloading
 from s3sync_dagster.api.request_log import log_to_stderr
 from s3sync_dagster.api.tracing import exporting
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
@@ -51,6 +52,11 @@ def serve(settings: Settings, *, host: str = LOOPBACK, port: int = 8200) -> None
                 DagsterRuns(options.dagster_url, location=options.dagster_location, headers=headers)
             )
             dispatch = Launcher(parts.catalog, dagster)
+            if options.reloads:
+                version = parts.catalog.sources.version
+                reloader = Reloader(dagster, version, loaded=False)
+                reloader.daemon_started()  # it may have been started with this process
+                stack.enter_context(reloading(reloader))
         if options.trace_url is not None:
             tracer = stack.enter_context(exporting(options.trace_url))
         app = create_app(parts, options, dispatch=dispatch, tracer=tracer)

@@ -10,6 +10,7 @@ from s3sync_dagster.catalog.history import History
 from s3sync_dagster.catalog.invocations import Invocations
 from s3sync_dagster.catalog.listings import Listings
 from s3sync_dagster.catalog.quotas import ObjectQuota
+from s3sync_dagster.catalog.schema import prepare_schema
 from s3sync_dagster.catalog.sources import SourceRows
 from s3sync_dagster.catalog.tokens import Tokens
 from s3sync_dagster.catalog.uploads import Uploads
@@ -49,12 +50,16 @@ def open_catalog(
     migrate: bool = True,
     quota: ObjectQuota | None = None,
 ) -> Catalog:
-    """Open the catalog at ``url``, creating or upgrading its schema.
+    """Open the catalog at ``url``, with its schema as ``prepare_schema`` leaves it.
 
     Raises ``InvalidSetting`` for a URL that cannot be used, ``Unavailable`` for a database that
-    does not answer.
+    does not answer, ``FixConfiguration`` for a schema of another version.
     """
     database = Database(url, clock=clock, quota=quota)
     if migrate:
-        database.migrate()
+        try:
+            prepare_schema(database)
+        except BaseException:
+            database.close()
+            raise
     return Catalog(database)

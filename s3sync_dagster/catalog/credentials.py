@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.cipher import Cipher
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.tables import credentials, sources
-from s3sync_dagster.model.errors import Conflict, NotFound, Throttled
+from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, Throttled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +104,18 @@ class Credentials:
                     reason="credential_in_use",
                 )
             tx.execute(credentials.delete().where(credentials.c.id == credential_id))
+
+    def unreadable(self, cipher: Cipher) -> int:
+        """Return how many credentials this cipher does not open."""
+        with self._db.read() as tx:
+            rows = tx.execute(sa.select(credentials.c.encrypted)).scalars().all()
+        count = 0
+        for row in rows:
+            try:
+                cipher.decrypt(bytes(row))
+            except InvalidSetting:
+                count += 1
+        return count
 
     def rotate(self, cipher: Cipher) -> int:
         """Encrypt every credential again with the cipher's first key; returns how many.

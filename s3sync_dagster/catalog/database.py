@@ -10,11 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError
+from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError
 
 from s3sync_dagster.catalog.quotas import ObjectQuota
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.model.errors import InvalidSetting, Unavailable
+from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, Unavailable
 from s3sync_dagster.model.extras import require_extra
 
 COALESCING = sa.text("status = 'pending' AND automatic AND owner IS NULL")
@@ -181,14 +181,18 @@ class Database:
         return row is not None and row.deleting is None
 
     def migrate(self) -> None:
-        """Create or upgrade the schema, one process at a time."""
-        if self.current_revision() == self.head_revision():
+        """Create the schema or bring it to ``head_revision``, one process at a time.
+
+        A schema that has more than this program knows is left as it is.
+        """
+        current = self.current_revision()
+        if current is not None and current >= self.head_revision():
             return
         from alembic import command  # noqa: PLC0415  (0.2 CPU-s that only a migration has to pay)
 
         with self._migration_lock():
             config = _alembic_config(self.url)
-            with self.engine.connect() as connection:
+            with _ddl_rights(), self.engine.connect() as connection:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
                 connection.commit()
@@ -230,6 +234,10 @@ class Database:
                 yield
             finally:
                 connection.execute(sa.text("SELECT pg_advisory_unlock(:n)"), {"n": MIGRATION_LOCK})
+
+    def shown(self) -> str:
+        """Return its address for people, without the password."""
+        return _shown(self.url)
 
     def close(self) -> None:
         """Close pooled connections."""
@@ -329,6 +337,20 @@ def _refusals() -> Generator[None]:
         raise Unavailable(
             "The catalog's database did not answer; it is tried again.",
             reason="catalog_unavailable",
+        ) from error
+
+
+@contextmanager
+def _ddl_rights() -> Generator[None]:
+    try:
+        yield
+    except ProgrammingError as error:
+        if getattr(error.orig, "pgcode", None) != "42501":  # insufficient_privilege
+            raise
+        raise AccessDenied(
+            "This user of the database may not change the catalog's tables: run `s3sync migrate` "
+            "as one who may.",
+            reason="catalog_rights",
         ) from error
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import sysconfig
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -16,10 +17,10 @@ from typing import TYPE_CHECKING, Literal
 import httpx
 
 from s3sync_dagster.api.passes import pass_headers
+from s3sync_dagster.cli.dagster_door import NONE_SEEN, URL, dagster_door
 from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.local.chroma_server import running_chroma, use_chroma
 from s3sync_dagster.local.privacy import open_to_others
-from s3sync_dagster.local.stack_state import running_stack
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.settings import Settings
 from s3sync_dagster.workers import open_pool, sandbox
@@ -33,6 +34,8 @@ LOW_DISK_BYTES, FULL_DISK_BYTES = 2 * 1024**3, 64 * 1024**2
 CLOCK_BROKEN_SECONDS, CLOCK_NOTE_SECONDS = 300, 30
 """AWS refuses requests when the clock is off by 15 minutes."""
 WAIT_SECONDS = 5.0
+SILENT_SECONDS = 120.0
+"""A daemon gives a sign every 30 s; Dagster itself waits half an hour before it says so."""
 _HELD = "s3sync_dagster.workers.sandbox:held"
 _LEFT = {
     "network": "the network",
@@ -187,7 +190,7 @@ def _key_file(settings: Settings) -> Check:
 def _catalog(parts: Parts) -> str:
     database = parts.catalog.database
     sources = len(parts.catalog.sources.rows())
-    return f"{database.url.render_as_string(hide_password=True)}, {sources} sources"
+    return f"{database.shown()}, {sources} sources"
 
 
 def _chroma(parts: Parts) -> str:
@@ -203,14 +206,23 @@ def _chroma(parts: Parts) -> str:
 
 
 def _dagster(settings: Settings) -> Check | str:
-    stack = running_stack(settings)
-    if stack is None:
-        return "no `s3sync up` runs in this folder; a Dagster of your own is not seen from here"
+    door = dagster_door(settings)
+    if door is None:
+        return NONE_SEEN
+    log = settings.home / "logs" / "webserver.log"
+    way = f"start it, or correct {URL}" if door.named else f"{log} says why"
     try:
         headers = pass_headers(settings)
-        answer = httpx.get(f"{stack.dagster}/server_info", headers=headers, timeout=WAIT_SECONDS)
+        answer = httpx.get(f"{door.url}/server_info", headers=headers, timeout=WAIT_SECONDS)
         version = answer.json().get("dagster_webserver_version")
-    except (httpx.HTTPError, ValueError):
-        log = settings.home / "logs" / "webserver.log"
-        return Check("dagster", "broken", f"{stack.dagster} does not answer: {log} says why")
-    return f"{stack.dagster} (version {version})"
+        with door.open(timeout_seconds=WAIT_SECONDS) as dagster:
+            state = dagster.location().state
+            beat = dagster.newest_heartbeat()
+    except (httpx.HTTPError, ValueError, S3SyncError):
+        return Check("dagster", "broken", f"{door.url} does not answer: {way}")
+    shown = f"{door.url} (version {version})"
+    if state in ("broken", "unreachable"):
+        return Check("dagster", "broken", f"{shown}: its definitions are {state}, see its logs")
+    if beat is None or time.time() - beat > SILENT_SECONDS:
+        return Check("dagster", "broken", f"{shown}: no daemon gives a sign, nothing is dispatched")
+    return f"{shown}, definitions {state}"

@@ -72,6 +72,9 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
         ),
     },
     "Set up": {
+        "backup": Entry("backup:backup", "Write what cannot be made again into a new FOLDER"),
+        "restore": Entry("backup:restore", "Put back what lies in the FOLDER of a backup"),
+        "migrate": Entry("migrate:migrate", "Bring the catalog's schema up to this version"),
         "aws-setup": Entry(
             "aws_setup:aws_setup", "Print what AWS needs so that events reach a source"
         ),

@@ -18,6 +18,7 @@ CHANGES = frozenset(
         "source delete",
         *("token create", "token revoke"),
         *("credential create", "credential delete", "credential rotate"),
+        *("backup", "restore", "migrate"),
         *("sync", "retry", "approve-deletes", "repair", "rebuild", "reindex"),
     }
 )

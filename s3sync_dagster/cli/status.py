@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from s3sync_dagster.api.passes import pass_headers
 from s3sync_dagster.cli.completing import source_names
+from s3sync_dagster.cli.dagster_door import NONE_SEEN, DagsterDoor, dagster_door
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import ago, people, reasons, wrapped
 from s3sync_dagster.cli.sync_summary import place_of
 from s3sync_dagster.core.source_identity import refusal
 from s3sync_dagster.core.state import ListingRow, SourceRow
-from s3sync_dagster.local.stack_state import running_stack
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import AutoSync, Source
-from s3sync_dagster.settings import Settings
 
 if TYPE_CHECKING:
     from s3sync_dagster.wiring import Parts
@@ -41,12 +39,16 @@ def status(name: str | None, as_json: bool) -> int:
         if name is not None:
             parts.catalog.sources.find(name)
         rows = [row for row in parts.catalog.sources.rows() if name in (None, row.source.name)]
-        sensor_is_on = _sensors(parts.settings)
+        door = dagster_door(parts.settings)
+        sensor_is_on = _sensors(door)
         found = [_status(parts, row, sensor_is_on) for row in rows]
+        looked_at = {"catalog": parts.catalog.database.shown(), "dagster": door and door.url}
         cache = parts.vector_cache.totals()
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps([{**one, **looked_at} for one in found]))
         return 0
+    if door is not None and door.named:
+        click.echo(f"catalog {looked_at['catalog']}, Dagster {door.url}")
     for row, one in zip(rows, found, strict=True):
         _print(row.source, one)
     if lookups := cache["hits"] + cache["misses"]:
@@ -80,18 +82,14 @@ def _status(parts: Parts, row: SourceRow, sensor_is_on: SensorIsOn | None) -> di
     }
 
 
-def _sensors(settings: Settings) -> SensorIsOn | None:
-    """Return who knows the switches of the Dagster UI; None while no stack runs in this folder."""
-    from s3sync_dagster.ports.dagster_runs import DagsterRuns  # noqa: PLC0415  (mostly not needed)
-
-    stack = running_stack(settings)
-    if stack is None:
+def _sensors(door: DagsterDoor | None) -> SensorIsOn | None:
+    """Return who knows the switches of the Dagster UI; None where no Dagster is seen."""
+    if door is None:
         return None
-    headers = pass_headers(settings)
 
     def is_on(sensor: str) -> bool | None:
         try:
-            with DagsterRuns(stack.dagster, timeout_seconds=5.0, headers=headers) as dagster:
+            with door.open(timeout_seconds=5.0) as dagster:
                 return dagster.sensor_is_on(sensor)
         except S3SyncError:
             return None  # it starts, or stops: not known now
@@ -162,10 +160,7 @@ def _advice(source: Source, one: dict[str, Any]) -> list[str]:
         )
     if one["auto_sync"] != AutoSync.NONE and not one["paused"]:
         if not one["stack"]:
-            found.append(
-                "no `s3sync up` runs in this folder to work on it; a Dagster of your own is not "
-                "seen from here"
-            )
+            found.append(f"nothing is seen that works on it: {NONE_SEEN}")
         elif one["sensor_on"] is False:
             found.append(f"its sensor {one['sensor']} is switched off in the Dagster UI")
     return found

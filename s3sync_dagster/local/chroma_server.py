@@ -38,8 +38,9 @@ from s3sync_dagster.model.errors import Conflict, FixConfiguration, Unavailable
 from s3sync_dagster.ports.chroma_http import is_loopback_url
 from s3sync_dagster.settings import Settings
 
-START_SECONDS = 20.0
-"""How long a server may take to answer, measured: 0.6 s idle, a few on a busy machine."""
+START_SECONDS = 60.0
+"""How long a server may take to answer, measured: 0.6 s idle, more than 20 where six programs want
+each core. One that ends is not waited for."""
 FIND_SECONDS = START_SECONDS + 5
 """How long a server that somebody else is starting is waited for."""
 STOP_SECONDS = 10.0

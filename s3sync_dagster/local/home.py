@@ -74,6 +74,12 @@ def open_instance() -> None:
         instance.get_runs_count()
 
 
+def is_managed(dagster_home: Path) -> bool:
+    """Return whether Dagster's instance is this home's own, in files that nobody else has."""
+    path = dagster_home / "dagster.yaml"
+    return not path.exists() or path.read_text("utf-8").startswith(_MANAGED)
+
+
 def shipped(name: str) -> str:
     """Return the text of a file that the package ships, such as ``dagster.yaml``."""
     return importlib.resources.files("s3sync_dagster.local").joinpath(name).read_text("utf-8")

@@ -20,18 +20,19 @@ from typing import Self
 import httpx
 
 from s3sync_dagster.api.passes import PASS_FILE, PASS_HEADER
+from s3sync_dagster.api.reloader import Reloader
 from s3sync_dagster.local.child import Child, Restarts, program
 from s3sync_dagster.local.chroma_server import ChromaServer, revive_chroma, use_chroma
 from s3sync_dagster.local.guardian import Guardian
 from s3sync_dagster.local.home import prepare_home, shipped
 from s3sync_dagster.local.loopback import free_port, require_free
 from s3sync_dagster.local.privacy import private_file
-from s3sync_dagster.local.reloader import Reloader
+from s3sync_dagster.local.shared_instance import own_runs, require_no_other_daemon
 from s3sync_dagster.local.signals import no_interruption
 from s3sync_dagster.local.sockets import fits_socket, private_socket
 from s3sync_dagster.local.stack_state import Addresses, publish, stack_lock
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError, Unavailable
-from s3sync_dagster.ports.dagster_runs import LOCATION, WORKING, DagsterRuns
+from s3sync_dagster.ports.dagster_runs import LOCATION, DagsterRuns
 from s3sync_dagster.settings import Settings
 from s3sync_dagster.workers import warm_server_command
 
@@ -186,6 +187,7 @@ class Stack:
         self._cleanup.callback(guardian.dismiss)
 
         code_socket = self._cleanup.enter_context(private_socket(self._settings.home, "code.sock"))
+        self._code_socket = code_socket
         door_pass = self._make_pass()
         environment = {
             **self.settings.child_environment(),
@@ -225,6 +227,7 @@ class Stack:
         runs_path = self._settings.runs_socket
         if sys.platform == "linux" and fits_socket(runs_path):
             child("runs", [sys.executable, "-m", _RUN_FORKER, str(runs_path)])
+        require_no_other_daemon(self._dagster, self._settings)
         child("daemon", [*program("dagster-daemon"), "run", "-w", str(workspace)])
         if self._reloader:
             self._reloader.daemon_started()
@@ -233,7 +236,7 @@ class Stack:
         if importlib.util.find_spec(f"{_API}.__main__") is not None:
             api_port = api_port or free_port()
             api_url = f"http://127.0.0.1:{api_port}"
-            environment["S3SYNC_DAGSTER_URL"] = dagster_url
+            environment |= {"S3SYNC_DAGSTER_URL": dagster_url, "S3SYNC_API_RELOADS": "off"}
             child("API", [sys.executable, "-m", _API, "--host", "127.0.0.1", f"--port={api_port}"])
             self._wait("API", lambda: _answers_http(api_url), 60.0)
         chroma = self._chroma.url if self._chroma else CLOUD
@@ -309,13 +312,15 @@ class Stack:
         self._reloader = None
 
     def _end_runs(self) -> None:
-        """Cancel what works: a code server would wait for it. Catalog and sensors go on later."""
+        """Cancel what works here: a code server would wait for it. Catalog and sensors go on later.
+
+        In an instance that others share, that is what was started here, and nothing of theirs.
+        """
         deadline = time.monotonic() + _RUNS_SECONDS
         asked: set[str] = set()
         while time.monotonic() < deadline:
             try:
-                runs = self._dagster.runs(statuses=WORKING, limit=100)
-                working = [run for run in runs if run.can_terminate]
+                working = own_runs(self._dagster, self._settings, self._code_socket)
                 for run in working:
                     if run.id not in asked:
                         asked.add(run.id)

@@ -105,3 +105,4 @@ SENSOR = (
     "query($s:SensorSelector!){sensorOrError(sensorSelector:$s)"
     "{__typename ... on Sensor{sensorState{status}}}}"
 )
+HEARTBEATS = "{instance{daemonHealth{allDaemonStatuses{lastHeartbeatTime}}}}"

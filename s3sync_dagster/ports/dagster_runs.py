@@ -263,6 +263,14 @@ class DagsterRuns:
             finished=answer["status"].startswith(("COMPLETED", "FAILED", "CANCELED")),
         )
 
+    # --- the daemon ---------------------------------------------------------------------------
+
+    def newest_heartbeat(self) -> float | None:
+        """Return when a daemon gave its last sign, in seconds since 1970; None: none ever did."""
+        told = self._graphql.ask(queries.HEARTBEATS)["instance"]["daemonHealth"]
+        times = [one["lastHeartbeatTime"] for one in told["allDaemonStatuses"]]
+        return max((time for time in times if time is not None), default=None)
+
     # --- the code location --------------------------------------------------------------------
 
     def location(self) -> Location:

@@ -12,6 +12,7 @@ import time
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
 from s3sync_dagster.catalog import open_catalog
@@ -64,6 +65,23 @@ def test_without_chroma_the_server_is_not_healthy(tmp_path, aws_endpoint):
         source = api.parts.catalog.sources.add(aws_endpoint.source("some-bucket"))
         ask = http.post(f"/api/v1/sources/{source.id}/invocations", json={"object_key": "a"})
         assert ask.status_code == 201, ask.text
+
+
+def test_a_catalog_that_a_newer_program_made_its_own_shows_in_health(
+    tmp_path, chroma_server, aws_endpoint
+):
+    with (
+        running_api(tmp_path, chroma=chroma_server, aws=aws_endpoint) as api,
+        api.client() as http,
+    ):
+        assert http.get("/health").json()["parts"]["catalog"] == "ok"
+        with api.parts.catalog.database.write() as tx:
+            tx.execute(sa.text("UPDATE alembic_version SET version_num = '1001'"))
+        deadline = time.monotonic() + 30
+        while (answer := http.get("/health")).status_code == 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert answer.json()["parts"]["catalog"] == "catalog_newer"
 
 
 def metrics_of(answer):

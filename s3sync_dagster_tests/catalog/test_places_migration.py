@@ -37,6 +37,14 @@ UPLOADS = COMMON | {
 COLUMNS = ("id", "name", "tenant", "database_name", "collection_name", "bucket_name")
 
 
+def upgraded(url):
+    """Return the catalog as ``s3sync migrate`` leaves it."""
+    database = Database(url)
+    database.migrate()
+    database.close()
+    return open_catalog(url)
+
+
 @pytest.fixture
 def old(catalog_url):
     """A database at the revision before, with the rows that its version wrote."""
@@ -66,7 +74,7 @@ def old(catalog_url):
 
 
 def test_what_was_stored_is_read_with_its_place(old):
-    catalog = open_catalog(old)
+    catalog = upgraded(old)
     docs, uploads = catalog.sources.all()
     assert docs == Source(
         id="id-docs", name="docs", collection_name="texts", metadata={"team": "red"},
@@ -99,7 +107,7 @@ def test_uploads_of_before_count_as_elsewhere_until_they_are_brought(old):
 
 
 def test_a_bucket_may_have_the_name_that_uploads_had(old):
-    catalog = open_catalog(old)
+    catalog = upgraded(old)
     twin = source(bucket_name="file_upload", collection_name="texts")
     catalog.sources.add(twin.with_changes(id="1", name="twin"))
     with pytest.raises(Conflict, match="file_upload_1"):
@@ -117,7 +125,7 @@ def test_the_definitions_read_a_catalog_that_is_not_migrated_yet(old, tmp_path):
 def test_the_way_back_gives_the_rows_of_before(old):
     from alembic import command
 
-    open_catalog(old).close()
+    upgraded(old).close()
     database = Database(old)
     config = _alembic_config(database.url)
     with database.engine.connect() as connection:

@@ -18,10 +18,11 @@ from dagster import (
 from dagster._core.launcher import DefaultRunLauncher
 from dagster._core.test_utils import poll_for_finished_run
 
-from s3sync_dagster.defs.dagster_internals.launcher import WarmRunLauncher, ask_forker
+from s3sync_dagster.defs.dagster_internals.launcher import WarmRunLauncher
 from s3sync_dagster.defs.dagster_internals.run_forker import preload
 from s3sync_dagster.local.home import prepare_home
 from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.ports.run_forker import ask_forker
 from s3sync_dagster.settings import load_settings
 
 
@@ -62,7 +63,7 @@ def home(tmp_path_factory):
             env=environment,
         )
         end = time.monotonic() + 60
-        while ask_forker({"run_id": "none"}) is None:
+        while ask_forker(load_settings().runs_socket, {"run_id": "none"}) is None:
             assert time.monotonic() < end
             assert forker.poll() is None
             time.sleep(0.1)
@@ -91,7 +92,7 @@ def launch(instance, wish):
 
 
 def worker_of(run_id):
-    return (ask_forker({"run_id": run_id}) or {})["pid"]
+    return (ask_forker(load_settings().runs_socket, {"run_id": run_id}) or {})["pid"]
 
 
 def until_started(instance, run_id):
@@ -138,7 +139,7 @@ def test_a_request_that_is_none_harms_nothing(home):
             link.connect(str(home.runs_socket))
             link.sendall(text)
             assert link.recv(100) == b""
-    assert ask_forker({"run_id": "none"}) == {"pid": None}
+    assert ask_forker(load_settings().runs_socket, {"run_id": "none"}) == {"pid": None}
 
 
 def test_without_a_forker_runs_start_as_dagster_starts_them(instance, monkeypatch, tmp_path):
@@ -176,7 +177,7 @@ def test_a_forker_that_dies_between_fork_and_answer_leaves_one_worker(
     path = load_settings().runs_socket
     forker = subprocess.Popen([sys.executable, "-c", DIES_ON_A_FORK, str(path)])
     end = time.monotonic() + 60
-    while ask_forker({"run_id": "none"}) is None:
+    while ask_forker(load_settings().runs_socket, {"run_id": "none"}) is None:
         assert time.monotonic() < end
         time.sleep(0.1)
     with pytest.raises(Unavailable, match="did not answer"):

@@ -1,8 +1,11 @@
 """Dagster's instance for a command that has a terminal: the terminal stays the command's."""
 
 from pathlib import Path
+from typing import cast
 
 import dagster as dg
+import yaml
+from dagster._config import ConfigType, process_config, resolve_to_config_type
 from dagster._core.instance.ref import InstanceRef
 
 _NOT_CAPTURED = {
@@ -21,3 +24,19 @@ def open_uncaptured_instance(home: Path) -> dg.DagsterInstance:
     return dg.DagsterInstance.from_ref(
         InstanceRef.from_dir(str(home), overrides={"compute_logs": _NOT_CAPTURED})
     )
+
+
+def postgres_url(home: Path) -> str | None:
+    """Return the address of the instance's history where that is a Postgres, else None.
+
+    The storage is not opened: that would make its tables.
+    """
+    storage = InstanceRef.from_dir(str(home)).event_storage_data
+    if storage is None or storage.module_name.partition(".")[0] != "dagster_postgres":
+        return None
+    from dagster_postgres import PostgresEventLogStorage  # noqa: PLC0415  (of an extra)
+    from dagster_postgres.utils import pg_url_from_config  # noqa: PLC0415
+
+    kind = resolve_to_config_type(PostgresEventLogStorage.config_type())
+    found = process_config(cast("ConfigType", kind), yaml.safe_load(storage.config_yaml))
+    return pg_url_from_config(found.value) if found.success and found.value else None

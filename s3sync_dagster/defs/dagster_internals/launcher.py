@@ -1,19 +1,15 @@
 """Runs start in a process that is warm already; without one, as Dagster starts them."""
 
-import json
-import socket
 import sys
-from typing import Any
+from pathlib import Path
 
 from dagster import DagsterRun
 from dagster._core.launcher import DefaultRunLauncher, LaunchRunContext
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import serialize_value
 
-from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.ports.run_forker import ask_forker
 from s3sync_dagster.settings import load_settings
-
-_ANSWER_SECONDS = 10.0
 
 
 class WarmRunLauncher(DefaultRunLauncher):
@@ -26,7 +22,7 @@ class WarmRunLauncher(DefaultRunLauncher):
     def launch_run(self, context: LaunchRunContext) -> None:
         """Start the worker of a run."""
         arguments = self._arguments(context.dagster_run)
-        if arguments is None or ask_forker({"execute": arguments}) is None:
+        if arguments is None or ask_forker(_socket(), {"execute": arguments}) is None:
             super().launch_run(context)
             return
         self._run_ids.add(context.dagster_run.run_id)
@@ -36,11 +32,11 @@ class WarmRunLauncher(DefaultRunLauncher):
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False
-        answer = ask_forker({"run_id": run_id})
+        answer = ask_forker(_socket(), {"run_id": run_id})
         if answer is None or answer["pid"] is None:
             return super().terminate(run_id)
         self._instance.report_run_canceling(run)  # before the signal: the worker looks at it
-        return bool(ask_forker({"run_id": run_id, "signal": "end"}))
+        return bool(ask_forker(_socket(), {"run_id": run_id, "signal": "end"}))
 
     def _arguments(self, run: DagsterRun) -> str | None:
         origin = run.job_code_origin
@@ -53,28 +49,5 @@ class WarmRunLauncher(DefaultRunLauncher):
         )
 
 
-def ask_forker(request: dict[str, str]) -> dict[str, Any] | None:
-    """Return the forker's answer; None where none serves this home.
-
-    Raises:
-        Unavailable: the request was sent and no answer came. A worker may work by now, so nobody
-            may start another one: two of one run would both hold its batch.
-    """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
-        link.settimeout(_ANSWER_SECONDS)
-        try:
-            link.connect(str(load_settings().runs_socket))
-        except OSError:
-            return None
-        try:
-            link.sendall(json.dumps(request).encode() + b"\n")
-            with link.makefile("r", encoding="utf-8") as lines:
-                answer = lines.readline()
-        except OSError:
-            answer = ""
-    if not answer:
-        raise Unavailable(
-            "The process that run workers are forked from took a request and did not answer: "
-            "logs/runs.log says why. What a failed run held is dispatched anew."
-        )
-    return json.loads(answer)
+def _socket() -> Path:
+    return load_settings().runs_socket

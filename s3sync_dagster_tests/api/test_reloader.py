@@ -1,6 +1,6 @@
 """When definitions are loaded again, on a clock of the test's own."""
 
-from s3sync_dagster.local.reloader import RETRY_SECONDS, UNTICKED_SECONDS, Reloader
+from s3sync_dagster.api.reloader import RETRY_SECONDS, UNTICKED_SECONDS, Reloader
 from s3sync_dagster.model.errors import FixConfiguration, Unavailable
 
 
@@ -71,6 +71,14 @@ def test_broken_definitions_are_tried_again_after_the_next_change_or_a_minute():
     world.version, world.dagster.broken = 1, False  # back to what was loaded at the start
     assert world.after(11) == 1
     assert world.after(100) == 0
+
+
+def test_who_knows_not_what_is_loaded_loads_once():
+    world = World()
+    world.reloader = Reloader(
+        world.dagster, world.read, clock=lambda: world.now, wall=lambda: world.now, loaded=False
+    )
+    assert world.after(100) == 1
 
 
 def test_a_catalog_that_does_not_answer_is_asked_again():

@@ -1,8 +1,13 @@
-"""Loads Dagster's definitions again when the catalog's sources have changed."""
+"""Loads Dagster's definitions again when the catalog's sources have changed.
+
+Under ``s3sync up`` the supervisor looks, elsewhere the API that knows the webserver.
+"""
 
 import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
@@ -16,6 +21,9 @@ RETRY_SECONDS = 60.0
 UNTICKED_SECONDS = 30.0
 """A reload in a daemon's first seconds is seen by it only a minute later, so its first tick is
 waited for; this long where no sensor ticks."""
+
+LOOK_SECONDS = 2.0
+"""Between two looks of the API at the catalog: one row."""
 
 _NOTHING = object()
 """What is loaded after a reload that failed."""
@@ -32,13 +40,24 @@ class Reloader:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         interval_seconds: float = INTERVAL_SECONDS,
+        loaded: bool = True,
     ) -> None:
+        """Take note of what is there.
+
+        Args:
+            dagster: whose definitions are loaded again.
+            version: a cheap call whose value changes with the sources.
+            clock: measures, in seconds.
+            wall: seconds since 1970.
+            interval_seconds: between two reloads.
+            loaded: False where nobody knows whether Dagster has today's sources: it loads once.
+        """
         self._dagster = dagster
         self._version = version
         self._clock = clock
         self._wall = wall
         self._interval_seconds = interval_seconds
-        self._loaded = version()
+        self._loaded = version() if loaded else _NOTHING
         self._tried = self._loaded
         self._last = clock() - interval_seconds
         self._daemon_started: tuple[float, float] | None = None
@@ -78,3 +97,21 @@ class Reloader:
             return False
         self._daemon_started = None
         return True
+
+
+@contextmanager
+def reloading(reloader: Reloader, *, every_seconds: float = LOOK_SECONDS) -> Iterator[None]:
+    """Look from a thread until the block ends."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(every_seconds):
+            reloader.look()
+
+    thread = threading.Thread(target=watch, name="reloading", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(every_seconds)  # a reload that is under way ends with the process

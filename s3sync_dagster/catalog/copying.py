@@ -1,0 +1,169 @@
+"""A catalog as one SQLite file, from whichever database it is in, and back into one.
+
+The file is the form of a backup: it needs no program of Postgres, and a catalog can move from
+one database to the other by way of it.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.tables import metadata
+from s3sync_dagster.model.errors import Conflict
+
+ROWS, LARGE_ROWS = 1000, 8
+"""Rows of one INSERT; the second of uploaded bytes, a megabyte each."""
+ENDED_BY_RESTORE = "Ended by a restore: what changed since is looked for from the first key."
+
+
+def copy_sqlite(source: Path, target: Path) -> None:
+    """Copy a SQLite file as it stands at one moment, whoever writes to it meanwhile.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        sqlite3.Error: it cannot be read, or the copy not be written.
+    """
+    if not source.exists():
+        raise FileNotFoundError(source)
+    address = f"file:{quote(str(source))}?mode=rw"
+    with (
+        closing(sqlite3.connect(address, uri=True, timeout=60)) as here,
+        closing(sqlite3.connect(target)) as there,
+    ):
+        here.backup(there)  # one step: one read transaction
+        there.execute("PRAGMA journal_mode = DELETE")  # nothing of the copy is in a second file
+
+
+def write_catalog(database: Database, target: Path) -> None:
+    """Write the catalog, as it stands at one moment, into a SQLite file that is not there yet.
+
+    Raises:
+        S3SyncError: the catalog does not answer.
+    """
+    if database.sqlite:
+        copy_sqlite(Path(str(database.url.database)), target)
+        return
+    with closing(Database(f"sqlite:///{target}")) as fresh:
+        fresh.migrate()
+        with database.engine.connect() as here:
+            here = here.execution_options(isolation_level="REPEATABLE READ")
+            with here.begin(), fresh.write() as there:
+                _copy_rows(here, there)
+                for table, column in _numbered():
+                    last = here.execute(_last_number(table, column)).scalar_one()
+                    if table.dialect_kwargs.get("sqlite_autoincrement") and last:
+                        _set_sqlite_sequence(there, table.name, last)
+    copy = target.with_name(f"{target.name}.copy")
+    copy_sqlite(target, copy)
+    for leftover in ("", "-wal", "-shm", ".migrate.lock"):
+        Path(f"{target}{leftover}").unlink(missing_ok=True)
+    copy.replace(target)
+
+
+def read_catalog(file: Path, database: Database) -> None:
+    """Fill an empty database with what ``write_catalog`` wrote, in one transaction.
+
+    Args:
+        file: at the revision of this program.
+        database: on Postgres; a SQLite catalog is the file itself.
+
+    Raises:
+        Conflict: somebody has put a source into it meanwhile (``restore_target_in_use``).
+    """
+    database.migrate()
+    with (
+        closing(Database(f"sqlite:///{file}")) as source,
+        source.read() as here,
+        database.write() as there,
+    ):
+        there.execute(sa.text("LOCK TABLE sources IN EXCLUSIVE MODE"))
+        if not is_empty(there):
+            raise Conflict(
+                "The catalog's database is not empty: a backup is put back into an empty one.",
+                reason="restore_target_in_use",
+            )
+        _copy_rows(here, there)
+        for table, column in _numbered():
+            last = _sqlite_last(here, table, column)
+            if last:
+                there.execute(
+                    sa.text("SELECT setval(pg_get_serial_sequence(:t, :c), :n)"),
+                    {"t": table.name, "c": column.name, "n": last},
+                )
+
+
+def is_empty(connection: sa.Connection) -> bool:
+    """Return whether a catalog holds nothing that anybody would miss."""
+    tables = metadata.tables
+    return not any(
+        connection.execute(sa.select(sa.literal(1)).select_from(tables[name]).limit(1)).first()
+        for name in ("sources", "credentials", "tokens")
+    )
+
+
+def begin_anew(database: Database) -> None:
+    """Have each source listed from its first key as soon as anything works on the catalog.
+
+    What a restored catalog knows of buckets is old: a listing that was under way goes on from a
+    key, and says nothing of those before it.
+    """
+    listings, sources = metadata.tables["listings"], metadata.tables["sources"]
+    now = database.now()
+    with database.write() as tx:
+        tx.execute(
+            listings.update()
+            .where(listings.c.state == "running")
+            .values(state="failed", finished_at=now, error=ENDED_BY_RESTORE)
+        )
+        tx.execute(sources.update().values(list_due_at=0))
+
+
+def _copy_rows(here: sa.Connection, there: sa.Connection) -> None:
+    for table in _plain_tables():
+        size = LARGE_ROWS if table.name == "upload_bytes" else ROWS
+        rows = here.execution_options(yield_per=size).execute(sa.select(table))
+        for part in rows.mappings().partitions(size):
+            there.execute(table.insert(), [dict(row) for row in part])
+
+
+def _plain_tables() -> Sequence[sa.Table]:
+    """Return the tables with JSON columns in which nothing is NULL, as it is in most rows."""
+    copy = sa.MetaData()
+    for table in metadata.sorted_tables:
+        plain = table.to_metadata(copy)
+        for column in plain.columns:
+            if isinstance(column.type, sa.JSON):
+                column.type = sa.JSON(none_as_null=True)
+    return copy.sorted_tables
+
+
+def _numbered() -> Iterator[tuple[sa.Table, sa.Column[Any]]]:
+    """Yield the tables whose rows the database numbers, with that column."""
+    for table in metadata.sorted_tables:
+        column = table.autoincrement_column
+        if column is not None:
+            yield table, column
+
+
+def _last_number(table: sa.Table, column: sa.Column[Any]) -> sa.TextClause:
+    name = f"pg_get_serial_sequence('{table.name}', '{column.name}')"
+    return sa.text(f"SELECT COALESCE(pg_sequence_last_value({name}::regclass), 0)")
+
+
+def _set_sqlite_sequence(connection: sa.Connection, table: str, last: int) -> None:
+    values = {"name": table, "seq": last}
+    connection.execute(sa.text("DELETE FROM sqlite_sequence WHERE name = :name"), values)
+    connection.execute(sa.text("INSERT INTO sqlite_sequence VALUES (:name, :seq)"), values)
+
+
+def _sqlite_last(connection: sa.Connection, table: sa.Table, column: sa.Column[Any]) -> int:
+    highest = connection.execute(sa.select(sa.func.max(column))).scalar_one() or 0
+    query = sa.text("SELECT seq FROM sqlite_sequence WHERE name = :name")
+    told = connection.execute(query, {"name": table.name}).scalar_one_or_none() or 0
+    return max(highest, told)

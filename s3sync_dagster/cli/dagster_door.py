@@ -1,0 +1,51 @@
+"""Which Dagster the commands look at: the stack of this folder, else the one that is named."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from s3sync_dagster.api.passes import pass_headers
+from s3sync_dagster.local.stack_state import running_stack
+from s3sync_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from s3sync_dagster.ports.dagster_runs import DagsterRuns
+
+URL = "S3SYNC_DAGSTER_URL"
+LOCATION = "S3SYNC_DAGSTER_LOCATION"
+NONE_SEEN = (
+    f"no `s3sync up` runs in this folder; a Dagster of your own is seen where {URL} names its "
+    "webserver"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DagsterDoor:
+    """A webserver that the commands ask."""
+
+    url: str
+    named: bool
+    """True for the one of ``S3SYNC_DAGSTER_URL``, False for that of ``s3sync up`` here."""
+    settings: Settings
+
+    def open(self, *, timeout_seconds: float) -> "DagsterRuns":
+        """Return its GraphQL."""
+        from s3sync_dagster.ports.dagster_runs import (  # noqa: PLC0415  (mostly not needed)
+            LOCATION as USUAL,
+        )
+        from s3sync_dagster.ports.dagster_runs import DagsterRuns  # noqa: PLC0415
+
+        return DagsterRuns(
+            self.url,
+            location=self.settings.environment.get(LOCATION) or USUAL,
+            timeout_seconds=timeout_seconds,
+            headers=pass_headers(self.settings),
+        )
+
+
+def dagster_door(settings: Settings) -> DagsterDoor | None:
+    """Return the Dagster that works on this catalog, as far as can be told from here."""
+    stack = running_stack(settings)
+    if stack is not None:
+        return DagsterDoor(stack.dagster, named=False, settings=settings)
+    url = settings.environment.get(URL, "").rstrip("/")
+    return DagsterDoor(url, named=True, settings=settings) if url else None

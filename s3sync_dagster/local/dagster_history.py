@@ -1,0 +1,162 @@
+"""Dagster's history in a backup: its SQLite files, or a dump of its database on Postgres."""
+
+import shutil
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from s3sync_dagster.catalog.copying import copy_sqlite
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.model.errors import Conflict, FixConfiguration, MissingEngine
+from s3sync_dagster.settings import Settings, export_settings
+
+HISTORY = "dagster"
+DUMP = "postgres.dump"
+YAML = "dagster.yaml"
+
+
+def dump_history(settings: Settings, database: Database, folder: Path) -> str | None:
+    """Write runs, events, ticks and schedules into a new folder; or return why there are none.
+
+    Raises:
+        MissingEngine: Dagster's storage is Postgres, and its programs are not here.
+        FixConfiguration: they refuse (``history_not_saved``).
+    """
+    folder.mkdir(mode=0o700)
+    url = storage_url(settings)
+    yaml = settings.dagster_home / YAML
+    if yaml.exists():
+        shutil.copy(yaml, folder / YAML)
+    if url is not None:
+        _pg(
+            settings, "pg_dump", url, "--format=custom", "--no-owner", "--no-privileges",
+            f"--file={folder / DUMP}", *_not_the_catalogs(url, database),
+        )  # fmt: skip
+        return None
+    for path in sorted(settings.dagster_home.rglob("*.db")):
+        target = folder / path.relative_to(settings.dagster_home)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            copy_sqlite(path, target)
+        except FileNotFoundError:
+            target.unlink(missing_ok=True)  # a run that was old enough to go
+        except sqlite3.Error as error:
+            raise FixConfiguration(
+                f"{str(path)!r} of Dagster cannot be read as a database: leave the history out, "
+                "with --without history.",
+                reason="history_not_saved",
+            ) from error
+    return None
+
+
+def load_history(settings: Settings, folder: Path) -> None:
+    """Put back what ``dump_history`` wrote.
+
+    Raises:
+        MissingEngine, FixConfiguration: as there (``history_not_restored``).
+    """
+    settings.dagster_home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    yaml = settings.dagster_home / YAML
+    if not yaml.exists() and (folder / YAML).exists():
+        shutil.copy(folder / YAML, yaml)
+    if (folder / DUMP).exists():
+        url = storage_url(settings)
+        if url is None:
+            raise FixConfiguration(
+                f"The history was Postgres's, and {str(yaml)!r} names none: bring that file back, "
+                "or restore the other parts with --only.",
+                reason="history_not_restored",
+            )
+        if occupied(settings):
+            raise _in_use()
+        _pg(
+            settings, "pg_restore", url, "--no-owner", "--no-privileges", "--single-transaction",
+            "--exit-on-error", str(folder / DUMP),
+        )  # fmt: skip
+        return
+    for path in sorted(folder.rglob("*.db")):
+        target = settings.dagster_home / path.relative_to(folder)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.copy(path, target)
+
+
+def occupied(settings: Settings) -> bool:
+    """Return whether there is a history where one would be put."""
+    if any(settings.dagster_home.rglob("*.db")):
+        return True
+    url = storage_url(settings)
+    if url is None:
+        return False
+    engine = sa.create_engine(url)
+    try:
+        with engine.connect() as connection:
+            return sa.inspect(connection).has_table("runs")
+    except SQLAlchemyError as error:
+        raise FixConfiguration(
+            "Dagster's database does not answer: start it, or correct its dagster.yaml.",
+            reason="history_not_restored",
+        ) from error
+    finally:
+        engine.dispose()
+
+
+def storage_url(settings: Settings) -> sa.URL | None:
+    """Return where Dagster's instance keeps its history on Postgres; None: in files."""
+    if not (settings.dagster_home / YAML).exists():
+        return None
+    from s3sync_dagster.defs.dagster_internals.instances import postgres_url  # noqa: PLC0415  (heavy)
+
+    export_settings(settings)
+    found = postgres_url(settings.dagster_home)
+    return None if found is None else sa.make_url(found)
+
+
+def _in_use() -> Conflict:
+    return Conflict(
+        "Dagster's database has a history: a backup is put back into an empty one.",
+        reason="restore_target_in_use",
+    )
+
+
+def _not_the_catalogs(url: sa.URL, database: Database) -> list[str]:
+    """Name the schema of a catalog that lies in the same database: it is saved by itself."""
+    theirs, ours = url, database.url
+    same = (theirs.host, theirs.port, theirs.database) == (ours.host, ours.port, ours.database)
+    if database.sqlite or not same:
+        return []
+    with database.read() as connection:
+        return [
+            f"--exclude-schema={connection.execute(sa.select(sa.func.current_schema())).scalar_one()}"
+        ]
+
+
+def _pg(settings: Settings, program: str, url: sa.URL, *arguments: str) -> None:
+    """Run a program of Postgres; its password is in the environment, not in the arguments."""
+    found = shutil.which(program)
+    if found is None:
+        raise MissingEngine(
+            f"Dagster's history is on Postgres, and {program} is not installed here: "
+            "apt-get install postgresql-client, or --without history.",
+            reason="missing_program",
+        )
+    plain = url.set(drivername="postgresql", password=None).render_as_string()
+    environment = settings.child_environment()
+    if url.password is not None:
+        environment["PGPASSWORD"] = str(url.password)
+    done = subprocess.run(
+        [found, f"--dbname={plain}", *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        writing = program == "pg_dump"
+        raise FixConfiguration(
+            f"{program} refused (exit code {done.returncode}): it must not be older than the "
+            "server, and its user may read and write all of Dagster's tables.",
+            reason="history_not_saved" if writing else "history_not_restored",
+        )

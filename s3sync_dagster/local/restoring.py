@@ -1,0 +1,222 @@
+"""A backup is put back where nothing is, each part by itself; nothing is written over.
+
+All that can be refused is looked at before the first byte is written. Each part arrives under
+another name and takes its own when it is whole, the catalog last: without it a data folder is an
+empty one, and a restore that was interrupted is done again.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from s3sync_dagster.catalog import Catalog
+from s3sync_dagster.catalog.cipher import open_cipher
+from s3sync_dagster.catalog.copying import begin_anew, is_empty, read_catalog
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.schema import require_known
+from s3sync_dagster.local.backup import (
+    CATALOG,
+    FORM,
+    KEY_FILES,
+    KEYS,
+    MANIFEST,
+    UPLOADS,
+    Manifest,
+    sha256,
+)
+from s3sync_dagster.local.dagster_history import HISTORY, load_history, occupied
+from s3sync_dagster.local.home import writable
+from s3sync_dagster.local.privacy import make_private
+from s3sync_dagster.local.stack_state import stack_lock
+from s3sync_dagster.model.errors import Conflict, FixConfiguration, InvalidSetting
+from s3sync_dagster.model.source import AutoSync, Source
+from s3sync_dagster.settings import Settings
+
+_ENDS = ("", "-wal", "-shm", ".migrate.lock")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return what a backup says of itself, once each of its files is what it was.
+
+    Raises:
+        FixConfiguration: it is none, of a later form, or damaged (``backup_damaged``).
+    """
+    try:
+        told = json.loads((folder / MANIFEST).read_text("utf-8"))
+        manifest = Manifest(**{**told, "parts": tuple(told["parts"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        raise FixConfiguration(
+            f"{str(folder)!r} holds no whole backup (no {MANIFEST} that can be read).",
+            reason="backup_damaged",
+        ) from None
+    if manifest.form > FORM:
+        raise FixConfiguration(
+            f"The backup was written by s3sync-dagster {manifest.program}: restore it with that "
+            "version or a later one.",
+            reason="backup_damaged",
+        )
+    for name, digest in manifest.files.items():
+        path = folder / name
+        if not path.is_file() or sha256(path) != digest:
+            raise FixConfiguration(
+                f"{name!r} of the backup is not what was written: take another backup.",
+                reason="backup_damaged",
+            )
+    return manifest
+
+
+def restore_backup(
+    settings: Settings,
+    folder: Path,
+    manifest: Manifest,
+    *,
+    parts: Collection[str],
+    key_folder: Path | None = None,
+    lost_key: bool = False,
+) -> list[Source]:
+    """Put parts of a backup back.
+
+    Args:
+        settings: of the home and the catalog that they are put into.
+        folder: of the backup.
+        manifest: read from it.
+        parts: those of ``PARTS`` that are wanted and in it.
+        key_folder: where the keys lie that were kept apart.
+        lost_key: go on although what the catalog has encrypted cannot be read.
+
+    Returns:
+        The sources of the catalog that nothing lists by itself.
+
+    Raises:
+        Conflict: something is there already (``restore_target_in_use``), or a stack runs.
+        FixConfiguration: the catalog is of a later version (``catalog_newer``).
+        InvalidSetting: credentials cannot be read with the key (``wrong_encryption_key``).
+    """
+    keys = key_folder or (folder / KEYS if "key" in parts else None)
+    with writable(settings.home):
+        make_private(settings.home)
+        with stack_lock(settings.home), tempfile.TemporaryDirectory(dir=settings.home) as room:
+            catalog = Path(room) / CATALOG
+            _require_room(settings, parts, keys)
+            if "catalog" in parts:
+                shutil.copy(folder / CATALOG, catalog)
+                _prepare(catalog)
+                if not lost_key:
+                    _require_key(settings, catalog, keys)
+            if keys is not None:
+                _put_keys(settings, keys)
+            if "uploads" in parts:
+                shutil.copytree(folder / UPLOADS, Path(room) / UPLOADS)
+                (settings.home / UPLOADS).mkdir(mode=0o700, exist_ok=True)
+                for one in (Path(room) / UPLOADS).iterdir():
+                    one.rename(settings.home / UPLOADS / one.name)
+            if "history" in parts:
+                load_history(settings, folder / HISTORY)
+            return _put_catalog(settings, catalog) if "catalog" in parts else []
+
+
+def _require_room(settings: Settings, parts: Collection[str], keys: Path | None) -> None:
+    present: list[str] = []
+    if "catalog" in parts and not _catalog_is_empty(settings):
+        present.append("the catalog")
+    if "uploads" in parts and any((settings.home / UPLOADS).glob("*/index.db")):
+        present.append("uploads")
+    if keys is not None:
+        if settings.encryption_key:
+            raise InvalidSetting(
+                "S3SYNC_ENCRYPTION_KEY is set: it would win over the key of the backup; unset it, "
+                "or leave the key out (--without key)."
+            )
+        there = {name: keys / name for name in KEY_FILES if (keys / name).exists()}
+        if KEY_FILES[0] not in there:
+            raise InvalidSetting(f"{str(keys)!r} holds no {KEY_FILES[0]}.")
+        home = {name: settings.home / name for name in KEY_FILES}
+        if any(
+            path.exists() and (name not in there or path.read_bytes() != there[name].read_bytes())
+            for name, path in home.items()
+        ):
+            present.append(f"another {KEY_FILES[0]}")
+    if "history" in parts and occupied(settings):
+        present.append("Dagster's history")
+    if present:
+        raise Conflict(
+            f"{', '.join(present)} stand in the way: move that away, or restore the other parts "
+            "with --only. Nothing was changed.",
+            reason="restore_target_in_use",
+        )
+
+
+def _catalog_is_empty(settings: Settings) -> bool:
+    with closing(Database(settings.database_url)) as database:
+        if database.sqlite and not Path(str(database.url.database)).exists():
+            return True  # a look would make the file
+        if database.current_revision() is None:
+            return True
+        with database.read() as connection:
+            return is_empty(connection)
+
+
+def _prepare(catalog: Path) -> None:
+    """Bring the copy up to this version, and have everything looked at anew."""
+    with closing(Database(f"sqlite:///{catalog}")) as database:
+        require_known(database, database.current_revision())
+        database.migrate()
+        begin_anew(database)
+
+
+def _require_key(settings: Settings, catalog: Path, keys: Path | None) -> None:
+    with (
+        closing(Database(f"sqlite:///{catalog}")) as database,
+        tempfile.TemporaryDirectory(dir=settings.home) as room,
+    ):
+        stored = Catalog(database).credentials
+        if not stored.rows():
+            return
+        for path in keys.iterdir() if keys is not None else ():
+            shutil.copy(path, room)
+        place = settings if keys is None else replace(settings, home=Path(room))
+        try:
+            unread = stored.unreadable(open_cipher(place))
+        except InvalidSetting:
+            unread = len(stored.rows())  # there is no key at all
+    if unread:
+        raise InvalidSetting(
+            f"{unread} stored credentials of the backup cannot be read with this key: name the "
+            "folder of the right one (--key-folder), set S3SYNC_ENCRYPTION_KEY, or go on without "
+            "(--lost-key) and enter them again. Nothing was changed.",
+            reason="wrong_encryption_key",
+        )
+
+
+def _put_keys(settings: Settings, keys: Path) -> None:
+    for name in reversed(KEY_FILES):
+        if (keys / name).exists():
+            fresh = settings.home / f"{name}.restoring"
+            shutil.copy(keys / name, fresh)
+            fresh.chmod(0o600)
+            fresh.replace(settings.home / name)
+
+
+def _put_catalog(settings: Settings, catalog: Path) -> list[Source]:
+    with closing(Database(settings.database_url)) as database:
+        if not database.sqlite:
+            read_catalog(catalog, database)
+        else:
+            place = Path(str(database.url.database))
+            for end in _ENDS:  # of an empty one
+                Path(f"{place}{end}").unlink(missing_ok=True)
+            catalog.replace(place)
+    with closing(Database(settings.database_url)) as database:
+        return list(_unlisted(Catalog(database)))
+
+
+def _unlisted(catalog: Catalog) -> Iterator[Source]:
+    for row in catalog.sources.rows():
+        source = row.source
+        listed = source.auto_sync is not AutoSync.NONE and source.list_interval_seconds
+        if row.deleting is None and not listed:
+            yield source

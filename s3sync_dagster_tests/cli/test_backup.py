@@ -1,0 +1,331 @@
+"""``backup`` and ``restore``: each part is lost and comes back, and nothing is written over."""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.catalog.cipher import open_cipher
+from s3sync_dagster.catalog.credentials import AwsKeys
+from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.model.source import EmbeddingConfig
+from s3sync_dagster.ports.chroma import open_collections
+from s3sync_dagster.ports.files import FolderObjectStore, IncomingFile
+from s3sync_dagster.settings import load_settings
+from s3sync_dagster_tests.conftest_catalog import fresh_postgres_database
+
+SECRET = "canary-secret"
+
+
+@pytest.fixture
+def bucket(aws_endpoint):
+    bucket = aws_endpoint.make_bucket()
+    for name in ("a", "b", "c"):
+        aws_endpoint.put(bucket, f"{name}.md", f"# {name}\n\nText of {name}.")
+    return bucket
+
+
+@pytest.fixture
+def collection():
+    return f"c-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def sync(s3sync, aws_endpoint, bucket, collection):
+    def run(*more):
+        return s3sync(
+            "sync", f"s3://{bucket}/", "--collection", collection, "--endpoint-url",
+            aws_endpoint.url, "--embedding", "hash", "--json", *more,
+        )  # fmt: skip
+
+    return run
+
+
+def settings():
+    return load_settings(os.environ)
+
+
+def credential():
+    with closing(open_catalog(settings().database_url)) as catalog:
+        keys = AwsKeys(access_key_id="AKIAEXAMPLE", secret_access_key=SECRET)
+        cipher = open_cipher(settings())
+        return catalog.credentials.add(keys, tenant="default_tenant", cipher=cipher).id
+
+
+def secret_of(number):
+    with closing(open_catalog(settings().database_url)) as catalog:
+        return catalog.credentials.keys(number, cipher=open_cipher(settings())).secret_access_key
+
+
+def upload(home, text):
+    store = FolderObjectStore(home / "uploads" / "one")
+    with IncomingFile(home / "uploads" / "one") as incoming:
+        incoming.write(text.encode())
+        store.commit(incoming, "note.md")
+
+
+def uploaded(home):
+    body = FolderObjectStore(home / "uploads" / "one").read("note.md", max_size_bytes=1000)
+    return bytes(body.content).decode()
+
+
+def texts(chroma_server, collection):
+    collections = open_collections(url=chroma_server)
+    hashes = open_embedder(EmbeddingConfig(kind="hash"))
+    port = collections.open(
+        collection, tenant="default_tenant", database="default_database", embedder=hashes,
+        create=False,
+    )  # fmt: skip
+    found = {
+        record.metadata["document_key"]: record.document
+        for page in port.scan()
+        for record in port.get([one.id for one in page], documents=True).values()
+    }
+    collections.close()
+    return found
+
+
+def lose(home, *names):
+    for name in names:
+        path = home / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def history(home):
+    with closing(sqlite3.connect(home / "dagster" / "history" / "runs.db")) as runs:
+        return runs.execute("SELECT run_id FROM runs").fetchall()
+
+
+def test_an_emptied_data_folder_comes_back_whole(s3sync, sync, home, tmp_path, bucket):
+    assert sync().json["indexed"] == 3
+    number = credential()
+    upload(home, "kept")
+    runs = history(home)
+    assert runs
+    saved = s3sync("backup", str(tmp_path / "saved"), "--json")
+    assert (saved.code, saved.json["parts"]) == (0, ["catalog", "uploads", "key", "history"])
+    assert {path.stat().st_mode & 0o077 for path in (tmp_path / "saved").rglob("*")} == {0}
+    shutil.rmtree(home)
+    back = s3sync("restore", str(tmp_path / "saved"))
+    assert back.code == 0, back.err
+    assert "Restored: catalog, uploads, key, history" in back.out
+    assert (history(home), secret_of(number), uploaded(home)) == (runs, SECRET, "kept")
+    again = sync()
+    assert (again.json["unchanged"], again.json["indexed"]) == (3, 0)
+    assert "restore" in s3sync("audit").out
+
+
+@pytest.mark.parametrize(
+    ("part", "names"),
+    [
+        ("catalog", ["catalog.db"]),
+        ("key", ["encryption.key"]),
+        ("uploads", ["uploads"]),
+        ("history", ["dagster"]),
+    ],
+)
+def test_a_part_that_was_lost_comes_back_by_itself(s3sync, sync, home, tmp_path, part, names):
+    assert sync().json["indexed"] == 3
+    number = credential()
+    upload(home, "kept")
+    runs = history(home)
+    assert s3sync("backup", str(tmp_path / "saved")).code == 0
+    lose(home, *names)
+    if part == "catalog":
+        for left in home.glob("catalog.db-*"):
+            left.unlink()
+    back = s3sync("restore", str(tmp_path / "saved"), "--only", part)
+    assert back.code == 0, back.err
+    assert (history(home), secret_of(number), uploaded(home)) == (runs, SECRET, "kept")
+    assert sync().json["unchanged"] == 3
+
+
+def test_a_lost_chroma_is_written_again_from_the_bucket(
+    s3sync, sync, home, tmp_path, chroma_server, collection
+):
+    assert sync().json["indexed"] == 3
+    assert s3sync("backup", str(tmp_path / "saved")).code == 0
+    before = texts(chroma_server, collection)
+    collections = open_collections(url=chroma_server)
+    collections.delete_collection(collection, tenant="default_tenant", database="default_database")
+    collections.close()
+    shutil.rmtree(home)
+    assert s3sync("restore", str(tmp_path / "saved")).code == 0
+    assert sync().json["updated"] == 3
+    assert texts(chroma_server, collection) == before
+
+
+def test_what_came_and_went_after_the_backup_is_found(
+    s3sync, sync, home, tmp_path, aws_endpoint, bucket, chroma_server, collection
+):
+    assert sync().json["indexed"] == 3
+    assert s3sync("backup", str(tmp_path / "saved")).code == 0
+    aws_endpoint.put(bucket, "a.md", "# a\n\nAnother text of a.")  # changed and indexed
+    aws_endpoint.put(bucket, "new.md", "# new\n\nCame after the backup.")
+    aws_endpoint.put(bucket, "short.md", "# short\n\nCame and goes.")
+    now = sync().json
+    assert (now["indexed"], now["updated"]) == (2, 1)
+    aws_endpoint.put(bucket, "a.md", "# a\n\nText of a.")  # as the backup knows it
+    aws_endpoint.delete(bucket, "short.md")  # the backup never knew it
+    aws_endpoint.delete(bucket, "b.md")  # the backup has it as indexed
+    shutil.rmtree(home)
+    back = s3sync("restore", str(tmp_path / "saved"))
+    assert "verify --fix" in back.out
+    assert s3sync("verify", "--fix").code == 0
+    assert sync("--approve-deletes").code == 0
+    assert s3sync("verify").code == 0
+    assert texts(chroma_server, collection) == {
+        "a.md": "# a\n\nText of a.", "c.md": "# c\n\nText of c.",
+        "new.md": "# new\n\nCame after the backup.",
+    }  # fmt: skip
+
+
+def test_nothing_that_is_there_is_written_over(s3sync, sync, home, tmp_path):
+    assert sync().json["indexed"] == 3
+    upload(home, "first")
+    assert s3sync("backup", str(tmp_path / "saved")).code == 0
+    upload(home, "second")
+    (home / "encryption.key").write_text("B" * 43 + "=")
+    before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    refused = s3sync("restore", str(tmp_path / "saved"))
+    assert refused.code == 1
+    for what in ("the catalog", "uploads", "another encryption.key", "Dagster's history"):
+        assert what in refused.err
+    after = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    assert {path: after[path] for path in before} == before
+    assert s3sync("backup", str(tmp_path / "saved")).code == 1, "nor a backup over a backup"
+
+
+def test_a_backup_that_is_not_what_was_written_is_refused(s3sync, sync, home, tmp_path):
+    assert sync().json["indexed"] == 3
+    saved = tmp_path / "saved"
+    assert s3sync("backup", str(saved)).code == 0
+    with (saved / "catalog.db").open("r+b") as file:
+        file.seek(5000)
+        file.write(b"\xff")
+    shutil.rmtree(home)
+    refused = s3sync("restore", str(saved))
+    assert (refused.code, "'catalog.db' of the backup is not what was written" in refused.err) == (
+        1, True,
+    )  # fmt: skip
+    assert not (home / "catalog.db").exists()
+    (saved / "manifest.json").unlink()
+    assert "no whole backup" in s3sync("restore", str(saved)).err
+
+
+def test_the_key_can_be_kept_apart_and_credentials_need_it(s3sync, home, tmp_path):
+    number = credential()
+    saved, safe = tmp_path / "saved", tmp_path / "safe"
+    told = s3sync("backup", str(saved), "--key-folder", str(safe))
+    assert told.code == 0, told.err
+    key = (home / "encryption.key").read_bytes()
+    assert not [one for one in saved.rglob("*") if one.is_file() and key in one.read_bytes()]
+    shutil.rmtree(home)
+    refused = s3sync("restore", str(saved), "--without", "history")
+    assert refused.code == 2
+    assert "--key-folder" in refused.err
+    assert not (home / "catalog.db").exists()
+    wrong = tmp_path / "wrong"
+    wrong.mkdir()
+    (wrong / "encryption.key").write_text("B" * 43 + "=")
+    assert s3sync("restore", str(saved), "--key-folder", str(wrong)).code == 2
+    assert not (home / "encryption.key").exists()
+    assert s3sync("restore", str(saved), "--key-folder", str(safe)).code == 0
+    assert secret_of(number) == SECRET
+
+
+def test_a_lost_key_is_no_reason_to_lose_the_catalog(s3sync, sync, home, tmp_path):
+    assert sync().json["indexed"] == 3
+    credential()
+    assert s3sync("backup", str(tmp_path / "saved"), "--without", "key").code == 0
+    shutil.rmtree(home)
+    assert s3sync("restore", str(tmp_path / "saved"), "--lost-key").code == 0
+    assert sync().json["unchanged"] == 3
+    warned = s3sync("backup", str(tmp_path / "next"))
+    assert (warned.code, "1 stored credentials cannot be read" in warned.err) == (1, True)
+
+
+def test_a_backup_that_is_taken_while_a_sync_works_is_whole(
+    s3sync, sync, home, tmp_path, aws_endpoint, bucket, chroma_server, collection
+):
+    keys = [f"many/{number:03}.md" for number in range(400)]
+    aws_endpoint.put_all(bucket, {key: f"# {key}\n\nThe text of {key}." for key in keys})
+    command = [
+        Path(sys.executable).with_name("s3sync"), "sync", f"s3://{bucket}/", "--collection",
+        collection, "--endpoint-url", aws_endpoint.url, "--embedding", "hash",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as working:
+        saved = 0
+        while working.poll() is None and saved < 4:
+            if not has_objects(home):
+                time.sleep(0.05)
+                continue
+            taken = s3sync("backup", str(tmp_path / f"saved-{saved}"), "--json")
+            assert taken.code == 0, taken.err
+            saved += 1
+        assert working.wait(240) == 0, working.stderr.read().decode()
+    assert saved
+    for number in range(saved):
+        shutil.rmtree(home)
+        back = s3sync("restore", str(tmp_path / f"saved-{number}"))
+        assert back.code == 0, back.err
+        with closing(sqlite3.connect(home / "catalog.db")) as catalog:
+            assert catalog.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    done = sync()  # on the last of them, whose batches nobody holds any more
+    assert done.code == 0, done.err
+    assert s3sync("verify", "--fix").code == 0
+    assert sync().code == 0
+    assert sorted(texts(chroma_server, collection)) == sorted([*keys, "a.md", "b.md", "c.md"])
+
+
+def has_objects(home: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(f"file:{home}/catalog.db?mode=ro", uri=True)) as catalog:
+            return catalog.execute("SELECT 1 FROM objects LIMIT 1").fetchone() is not None
+    except sqlite3.OperationalError:
+        return False
+
+
+def test_a_catalog_moves_to_postgres_and_back_by_way_of_a_backup(
+    s3sync, sync, home, tmp_path, postgres_url, monkeypatch
+):
+    assert sync().json["indexed"] == 3
+    number = credential()
+    assert s3sync("backup", str(tmp_path / "saved")).code == 0
+    url = fresh_postgres_database(postgres_url)
+    monkeypatch.setenv("S3SYNC_DATABASE_URL", url)
+    assert s3sync("migrate", "--check").code == 1
+    assert s3sync("restore", str(tmp_path / "saved"), "--only", "catalog").code == 0
+    assert s3sync("migrate", "--check").code == 0
+    assert secret_of(number) == SECRET
+    assert sync().json["unchanged"] == 3
+    assert s3sync("backup", str(tmp_path / "from-postgres")).code == 0
+    refused = s3sync("restore", str(tmp_path / "from-postgres"), "--only", "catalog")
+    assert (refused.code, "the catalog" in refused.err) == (1, True)
+    monkeypatch.delenv("S3SYNC_DATABASE_URL")
+    shutil.rmtree(home)
+    assert s3sync("restore", str(tmp_path / "from-postgres")).code == 0
+    assert (sync().json["unchanged"], secret_of(number)) == (3, SECRET)
+
+
+def test_what_nothing_lists_is_named_after_a_restore(s3sync, home, tmp_path, bucket, aws_endpoint):
+    made = s3sync(
+        "source", "create", "quiet", "--bucket", bucket, "--collection", "quiet-texts",
+        "--endpoint-url", aws_endpoint.url, "--embedding", "hash", "--auto-sync", "none",
+    )  # fmt: skip
+    assert made.code == 0, made.err
+    assert s3sync("backup", str(tmp_path / "saved")).code == 0
+    shutil.rmtree(home)
+    told = s3sync("restore", str(tmp_path / "saved"), "--json")
+    assert told.json["unlisted"] == ["quiet"]
+    manifest = json.loads((tmp_path / "saved" / "manifest.json").read_text())
+    assert told.json["made_at"] == manifest["made_at"]

@@ -1,0 +1,174 @@
+"""What is deployed is what its tools take: linters, schemas, and the words of Dagster itself."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from s3sync_dagster.cli.commands import run
+from s3sync_dagster_tests.deploy.compose_file import DEPLOY, services
+
+SCRIPTS = Path(sys.executable).parent
+KUBERNETES = DEPLOY / "kubernetes"
+MANIFESTS = ("chroma.yaml", "api.yaml", "migrate.yaml", "network.yaml")
+DOCS = (DEPLOY.parent / "docs" / "deployment.md").read_text("utf-8")
+CLOSED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True}
+
+
+def lint(program, *arguments):
+    done = subprocess.run(
+        [SCRIPTS / program, *map(str, arguments)], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def manifests():
+    return [
+        (name, one)
+        for name in MANIFESTS
+        for one in yaml.safe_load_all((KUBERNETES / name).read_text())
+    ]
+
+
+def test_the_image_is_what_hadolint_takes():
+    lint("hadolint", DEPLOY / "Dockerfile")
+
+
+def test_the_image_has_no_moving_tag_and_no_root():
+    text = (DEPLOY / "Dockerfile").read_text()
+    [base] = re.findall(r"^ARG PYTHON=(\S+)$", text, re.MULTILINE)
+    assert re.fullmatch(r"python:\d+\.\d+\.\d+-slim-\w+", base)
+    assert re.findall(r"^USER (\S+)$", text, re.MULTILINE) == ["10001:10001"]
+
+
+def test_everything_that_the_image_copies_is_there_and_not_ignored():
+    root = DEPLOY.parent
+    let_in = [
+        line.removeprefix("!")
+        for line in (root / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    ]
+    copied = re.findall(
+        r"^COPY (?:--chmod=\d+ )?(?!--from)(.+) \S+$",
+        (DEPLOY / "Dockerfile").read_text(),
+        re.MULTILINE,
+    )
+    for name in " ".join(copied).split():
+        assert (root / name).exists(), name
+        assert name in let_in, name
+
+
+def test_yaml_is_what_yamllint_takes():
+    lint("yamllint", "--strict", "-c", DEPLOY / ".yamllint", DEPLOY)
+
+
+def test_the_compose_file_is_one():
+    lint("check-jsonschema", "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yaml")
+
+
+def test_no_secret_stands_in_the_compose_file_and_each_of_its_files_is_there():
+    found = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    for name, one in found["secrets"].items():
+        assert one == {"file": f"./secrets/{name}"}
+        assert name in DOCS
+    for one in found["configs"].values():
+        assert (DEPLOY / one["file"]).exists()
+    for part in found["services"].values():
+        words = json.dumps(part.get("environment", {}))
+        assert "PASSWORD=" not in words
+        assert not re.search(r"(KEY|PASSWORD|TOKEN)\"?: \"[^$/]", words)
+
+
+@pytest.mark.parametrize("name", services())
+def test_every_part_is_closed_and_has_a_check(name):
+    part = services()[name]
+    assert part["read_only"]
+    assert part["cap_drop"] == ["ALL"]
+    assert part["user"] == "10001:10001"
+    assert part["security_opt"] == ["no-new-privileges:true"]
+    assert name == "migrate" or part["healthcheck"]["test"][0] == "CMD"
+    assert "ports" not in part, "people reach the proxy alone"
+
+
+def test_the_daemon_waits_for_the_definitions():
+    assert services()["daemon"]["depends_on"]["code-server"]["condition"] == "service_healthy"
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_the_manifests_are_what_kubernetes_takes(name):
+    lint("kubernetes-validate", "--strict", "--quiet", KUBERNETES / name)
+
+
+def test_kustomize_names_every_manifest():
+    found = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())
+    assert found["resources"] == list(MANIFESTS)
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        pytest.param(one["spec"]["template"]["spec"], id=one["metadata"]["name"])
+        for _, one in manifests()
+        if "template" in one.get("spec", {})
+    ],
+)
+def test_every_pod_is_closed(pod):
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert not pod["automountServiceAccountToken"]
+    for container in pod["containers"]:
+        assert CLOSED.items() <= container["securityContext"].items()
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert container["resources"]["limits"]["memory"]
+        assert "/tmp" in {mount["mountPath"] for mount in container["volumeMounts"]}
+
+
+def test_parts_in_kubernetes_run_the_commands_of_the_compose_file():
+    commands = {
+        one["metadata"]["name"]: one["spec"]["template"]["spec"]["containers"][0]["command"]
+        for _, one in manifests()
+        if "template" in one.get("spec", {})
+    }
+    parts = services()
+    assert commands["s3sync-api"] == parts["api"]["command"]
+    assert commands["s3sync-migrate"] == parts["migrate"]["command"]
+    here = " ".join(commands["s3sync-chroma"]).replace("/chroma", "/var/lib/s3sync/chroma")
+    assert here.split() == parts["chroma"]["command"]
+    values = yaml.safe_load((KUBERNETES / "dagster-values.yaml").read_text())
+    [deployment] = values["dagster-user-deployments"]["deployments"]
+    assert deployment["codeServerArgs"] == parts["code-server"]["command"][-4:]
+
+
+def test_the_documents_tell_the_commands_of_the_parts():
+    text = " ".join(DOCS.replace("\\\n", " ").split()).replace("127.0.0.1", "0.0.0.0")
+    for name in ("code-server", "webserver", "daemon", "api"):
+        assert " ".join(services()[name]["command"]) in text, name
+
+
+@pytest.mark.parametrize("name", ["s3sync@.service", "s3sync-up.service"])
+def test_systemd_takes_the_units(name, tmp_path):
+    """On a machine without systemd their sections and options are held against those we mean."""
+    text = (DEPLOY / "systemd" / name).read_text()
+    unit = tmp_path / name.replace("@", "@api")
+    # The program is not installed here; what starts it is looked at by the topology's test.
+    unit.write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", text, flags=re.MULTILINE))
+    try:
+        done = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", unit],
+            check=False, capture_output=True, text=True,
+        )  # fmt: skip
+    except FileNotFoundError:
+        sections = re.findall(r"^\[(\w+)\]$", text, re.MULTILINE)
+        assert sections == ["Unit", "Service", "Install"]
+        return
+    told = [line for line in done.stderr.splitlines() if unit.name in line]
+    assert told == []
+
+
+def test_units_start_what_is_there():
+    text = (DEPLOY / "systemd" / "s3sync-up.service").read_text()
+    [words] = re.findall(r"^ExecStart=/opt/s3sync/bin/s3sync (.+)$", text, re.MULTILINE)
+    assert run([*words.split(), "--help"]) == 0
