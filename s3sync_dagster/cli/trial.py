@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import click
@@ -73,11 +73,12 @@ def print_trial(trial: Trial, tried: Sequence[str], *, k: int, as_json: bool) ->
         click.echo(json.dumps(_values(trial, tried, k)))
         return 0
     click.echo(wrapped(_sample_words(trial)))
-    score = f"recall@{k}"
-    head = ("ranking", score, "tried", "difference", "MRR", "tried", "difference")
+    sides = ("tried", "difference")
+    head = ("ranking", f"recall@{k} today", *sides, "MRR today", *sides)
     for line in ("", *columns(head, list(_scores(trial, k)))):
         click.echo(line)
-    for line in ("", *columns(("", "today", "tried"), list(_costs(trial))), ""):
+    costs = list(zip(_COSTS, _costs(trial, trial.today), _costs(trial, trial.tried), strict=True))
+    for line in ("", *columns(("", "today", "tried"), costs), ""):
         click.echo(line)
     for line in _steps(trial, tried):
         click.echo(line)
@@ -87,13 +88,14 @@ def print_trial(trial: Trial, tried: Sequence[str], *, k: int, as_json: bool) ->
 
 def _sample_words(trial: Trial) -> str:
     sample, asked = trial.sample, len(trial.questions)
-    said = f"{asked} questions asked of "
+    said = f"{asked} question{'s' * (asked != 1)} asked of "
     if sample.whole:
         return f"{said}all {sample.population:,} objects.{_left_out(trial)}"
     return (
-        f"{said}{len(sample.objects):,} of {sample.population:,} objects: {sample.answering:,} "
-        f"that answer, {len(sample.drawn):,} by hash (--sample).{_left_out(trial)} Among so few "
-        "every answer is easier to find than in the whole collection: the differences count."
+        f"{said}{len(sample.objects):,} of {sample.population:,} objects: "
+        f"{len(sample.answering):,} that answer, {len(sample.drawn):,} by hash (--sample)."
+        f"{_left_out(trial)} Among so few every answer is easier to find than in the whole "
+        "collection: the differences count."
     )
 
 
@@ -123,35 +125,32 @@ def _signed(one: Difference, *, scale: int, digits: int) -> str:
     return mean if one.error is None else f"{mean} ± {scale * one.error:.{digits}f}"
 
 
-def _costs(trial: Trial) -> Iterator[tuple[str, str, str]]:
-    sides = trial.today, trial.tried
-    wholes = [whole(trial.sample, one, today=trial.today) for one in sides]
+_COSTS = (
+    "records of these objects",
+    "records in all",
+    "chunks a MB of text",
+    "vectors in all",
+    "texts embedded here",
+    "CPU-seconds for them",
+    "CPU-seconds in all",
+    "objects without a text",
+)
+
+
+def _costs(trial: Trial, side: Outcome) -> list[str]:
+    """Return what ``_COSTS`` names; what is not counted is ``about``."""
     about = "" if trial.sample.whole else "about "
-
-    def row(name: str, values: Iterable[str]) -> tuple[str, str, str]:
-        today, tried = values
-        return name, today, tried
-
-    yield row("records of these objects", (f"{one.records:,}" for one in sides))
-    yield row(
-        "records in all",
-        (
-            "-" if one is None else f"{about if number else ''}{one.records:,}"
-            for number, one in enumerate(wholes)
-        ),
-    )
-    yield row("chunks a MB of text", (f"{one.chunks_a_megabyte:,.0f}" for one in sides))
-    yield row(
-        "vectors in all",
-        ("-" if one is None else f"{about}{one.vector_bytes / 1e6:,.1f} MB" for one in wholes),
-    )
-    yield row("texts embedded here", (f"{one.texts:,}" for one in sides))
-    yield row("CPU-seconds for them", (_cpu(one.cpu_seconds) for one in sides))
-    yield row(
-        "CPU-seconds in all",
-        (_cpu(one.cpu_seconds if one else None, about="about ") for one in wholes),
-    )
-    yield row("objects without a text", (reasons(Counter(one.failed)) for one in sides))
+    all_of_it = whole(trial.sample, side)
+    return [
+        f"{side.records:,}",
+        "-" if all_of_it is None else f"{about}{all_of_it.records:,}",
+        f"{side.chunks_a_megabyte:,.0f}",
+        "-" if all_of_it is None else f"{about}{all_of_it.vector_bytes / 1e6:,.1f} MB",
+        f"{side.texts:,}",
+        _cpu(side.cpu_seconds),
+        _cpu(all_of_it.cpu_seconds if all_of_it else None, about=about),
+        reasons(Counter(side.failed)),
+    ]
 
 
 def _cpu(seconds: float | None, *, about: str = "") -> str:
@@ -160,7 +159,7 @@ def _cpu(seconds: float | None, *, about: str = "") -> str:
 
 def _steps(trial: Trial, tried: Sequence[str]) -> Iterator[str]:
     """Yield how the change would be made, a line a source."""
-    after = whole(trial.sample, trial.tried, today=trial.today)
+    after = whole(trial.sample, trial.tried)
     cost = "" if after is None else f", about {round(after.records * trial.new_texts):,} to embed"
     if needs_new_collection(trial):
         yield f"Another model makes a new collection{cost}:"
@@ -198,7 +197,7 @@ def commands(trial: Trial, tried: Sequence[str]) -> list[str]:
 
 def _values(trial: Trial, tried: Sequence[str], k: int) -> dict[str, Any]:
     sample = trial.sample
-    after = whole(sample, trial.tried, today=trial.today)
+    after = whole(sample, trial.tried)
     pairs = list(zip(trial.today.measured, trial.tried.measured, strict=True))
     return {
         "settings": list(tried),
@@ -207,7 +206,7 @@ def _values(trial: Trial, tried: Sequence[str], k: int) -> dict[str, Any]:
         "k": k,
         "sample": {
             "objects": len(sample.objects),
-            "answering": sample.answering,
+            "answering": len(sample.answering),
             "by_hash": len(sample.drawn),
             "of": sample.population,
         },
@@ -237,7 +236,7 @@ def _values(trial: Trial, tried: Sequence[str], k: int) -> dict[str, Any]:
 
 
 def _side(trial: Trial, side: Outcome, k: int) -> dict[str, Any]:
-    all_of_it = whole(trial.sample, side, today=trial.today)
+    all_of_it = whole(trial.sample, side)
     return {
         "rankings": {one.ranking: one.scores(k) for one in side.measured},
         "records": side.records,

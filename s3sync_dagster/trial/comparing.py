@@ -3,7 +3,7 @@
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from s3sync_dagster.evaluating import Measured, Question, measure
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
 from s3sync_dagster.ports.word_index import FtsWordIndex
 from s3sync_dagster.trial.cutting import CutSample
-from s3sync_dagster.trial.sample import Sample
+from s3sync_dagster.trial.sample import Named, Sample
 from s3sync_dagster.trial.ways import Way
 
 NUMBER_BYTES = 4
@@ -25,9 +25,8 @@ class Outcome:
     """What a way came to on the sample."""
 
     measured: tuple[Measured, ...]
-    records: int
-    drawn_records: int
-    """Of the objects that the hash chose."""
+    counts: Mapping[Named, int]
+    """Records of each object that gave a text."""
     failed: tuple[str, ...]
     """Why objects gave no text."""
     text_bytes: int
@@ -38,6 +37,11 @@ class Outcome:
     """That it took for them; None: an endpoint's, nobody here knows."""
     dimension: int
     """Numbers of a vector."""
+
+    @property
+    def records(self) -> int:
+        """Of all objects that were read."""
+        return sum(self.counts.values())
 
     @property
     def chunks_a_megabyte(self) -> float:
@@ -67,7 +71,6 @@ class Difference:
 def ask(
     way: Way,
     cut: CutSample,
-    sample: Sample,
     questions: Sequence[Question],
     *,
     reranker: Reranker | None,
@@ -78,7 +81,6 @@ def ask(
     Args:
         way: settings and model.
         cut: what it made of the sample; not empty.
-        sample: the sample.
         questions: not empty.
         reranker: as searches have it.
         folder: an empty one, for the index of words; the caller's to delete.
@@ -107,11 +109,9 @@ def ask(
         measured = measure(Searcher(collection, embedder, index, reranker), questions)
     finally:
         index.close()
-    counts = dict(zip(cut.names, (len(one.records) for one in cut.writes), strict=True))
     return Outcome(
         measured=tuple(measured),
-        records=sum(counts.values()),
-        drawn_records=sum(counts.get(name, 0) for name in sample.drawn),
+        counts={name: len(one.records) for name, one in zip(cut.names, cut.writes, strict=True)},
         failed=cut.failed,
         text_bytes=cut.text_bytes,
         texts=embedder.inferred - inferred,
@@ -120,15 +120,20 @@ def ask(
     )
 
 
-def whole(sample: Sample, outcome: Outcome, *, today: Outcome) -> Whole | None:
-    """Return the figures of the whole collection; None where no object that was drawn has a text.
+def whole(sample: Sample, outcome: Outcome) -> Whole | None:
+    """Return the figures of the whole collection; None where the sample does not tell.
 
-    The records of today are counted; those of another way are as many more or fewer as in the
-    objects that were drawn.
+    What was read is counted. What was not has as many more or fewer records than the catalog says
+    as the objects that only the hash chose: those that answer are seldom like the others.
     """
-    if not today.drawn_records:
+    known = {(one.source_id, one.key): one.chunks for one in sample.objects}
+    rest = sample.records - sum(known.values())
+    alike = sample.drawn - sample.answering or known.keys()
+    before = sum(known[name] for name in alike)
+    if rest and not before:
         return None
-    records = round(sample.records * outcome.drawn_records / today.drawn_records)
+    after = sum(outcome.counts.get(name, 0) for name in alike)
+    records = outcome.records + (round(rest * after / before) if rest else 0)
     cpu_seconds = None
     if outcome.cpu_seconds is not None and outcome.records:
         cpu_seconds = outcome.cpu_seconds * records / outcome.records

@@ -20,8 +20,8 @@ class Sample:
     objects: tuple[IndexedObject, ...]
     """Each once, by source and key."""
     drawn: frozenset[Named]
-    """Those that the hash chose: what is true of them is about true of all."""
-    answering: int
+    """Those that the hash chose, whether they answer or not."""
+    answering: frozenset[Named]
     """Those that were taken because they answer."""
     population: int
     """Objects of the collection."""
@@ -31,7 +31,7 @@ class Sample:
     @property
     def whole(self) -> bool:
         """Whether it is the collection itself."""
-        return len(self.drawn) == self.population
+        return len(self.objects) == self.population
 
 
 def choose(objects: Iterable[IndexedObject], *, answers: Collection[str], count: int) -> Sample:
@@ -61,7 +61,7 @@ def choose(objects: Iterable[IndexedObject], *, answers: Collection[str], count:
     return Sample(
         objects=tuple(chosen[name] for name in sorted(chosen)),
         drawn=frozenset(drawn),
-        answering=len(answering),
+        answering=frozenset(answering),
         population=population,
         records=records,
     )

@@ -84,7 +84,8 @@ def try_change(
     sources = [known[name] for name in sorted({one.source_id for one in sample.objects})]
     changed = [change(one) for one in sources]
     require_change(sources, changed)
-    ways = open_way(parts, sources), open_way(parts, changed)
+    # What is not at hand is told before anything is read.
+    ways, reranker = (open_way(parts, sources), open_way(parts, changed)), parts.reranker
     if not agreed:
         _require_no_pictures(ways, sample)
     note(f"reading {len(sample.objects)} objects")
@@ -97,7 +98,7 @@ def try_change(
         for name, way, cut in zip(("today", "tried"), ways, cuts, strict=True):
             note(f"{name}: embedding {sum(len(one.records) for one in cut.writes)} chunks, asking")
             inner = Path(folder) / name
-            outcomes.append(ask(way, cut, sample, asked, reranker=parts.reranker, folder=inner))
+            outcomes.append(ask(way, cut, asked, reranker=reranker, folder=inner))
     return Trial(
         questions=tuple(asked),
         left_out=len(questions) - len(asked),

@@ -152,7 +152,7 @@ def test_a_sample_says_what_it_is_and_its_costs_are_those_of_its_texts(
     told = s3sync(*arguments)
     assert told.code == 0, told.err
     words = " ".join(told.out.split())
-    assert re.search(r"1 questions asked of [45] of 30 objects: 1 that answer, 4 by hash", words)
+    assert re.search(r"1 question asked of [45] of 30 objects: 1 that answer, 4 by hash", words)
     assert "1 not asked" in words
     assert "easier to find than in the whole collection" in words
     assert re.search(r"reading [45] objects", told.err)
