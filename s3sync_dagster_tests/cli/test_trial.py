@@ -234,6 +234,20 @@ def test_an_endpoint_is_asked_only_where_a_person_agrees(
         assert set(again) <= {*PAIRS, "dimension"}  # the word that tells the length of a vector
 
 
+def test_pictures_go_to_no_endpoint_before_a_person_agrees(s3sync, filled, tmp_path):
+    asked = questions(tmp_path / "q.jsonl")
+    with scripted_server() as server:
+        told = s3sync(
+            "evaluate", filled[0], "--questions", asked,
+            "--try", f"vision-url={server.url}/v1", "--try", "vision-model=m",
+        )  # fmt: skip
+        assert told.code == 1
+        assert "Pictures in up to 32 objects" in told.err
+        assert "--yes" in told.err
+        assert "reading" not in told.err
+        assert not server.asked
+
+
 def test_what_cannot_be_read_is_counted_and_its_questions_are_left_out(
     s3sync, filled, aws_endpoint, tmp_path
 ):
