@@ -47,9 +47,12 @@ class Question:
         """Tell whether a hit, or another place of its text, is right."""
         return any(self._is(one) for one in (hit, *hit.copies))
 
+    def names(self, key: str) -> bool:
+        """Tell whether an object of that key may hold the answer."""
+        return self.key is None or f"/{key}".endswith(f"/{self.key}")
+
     def _is(self, hit: Hit) -> bool:
-        found = str(hit.metadata.get("document_key", hit.id))
-        if self.key is not None and not f"/{found}".endswith(f"/{self.key}"):
+        if not self.names(str(hit.metadata.get("document_key", hit.id))):
             return False
         if self.excerpt is None:
             return True
@@ -74,6 +77,15 @@ class Measured:
     def mrr(self) -> float:
         """Return the mean reciprocal rank, 0 to 1."""
         return statistics.mean(1 / rank if rank else 0.0 for rank in self.ranks)
+
+    def scores(self, k: int) -> dict[str, float]:
+        """Return all figures by their names."""
+        return {
+            "recall_at_1": self.recall(1),
+            "recall_at_k": self.recall(k),
+            "in_reach": self.recall(REACH),
+            "mrr": self.mrr(),
+        }
 
 
 def measure(searcher: Searcher, questions: Sequence[Question]) -> list[Measured]:
