@@ -21,6 +21,10 @@ REACH = 50
 MAX_BYTES = 16 * 1024**2
 """Of a file with questions."""
 _EXCERPT_CHARACTERS = 200
+_HALF_CHARACTERS = 20
+"""Half of an excerpt that is cut in two chunks tells where it stands from that length on."""
+_TELLING = re.compile(r"\w.*\w.*\w.*\w.*\w.*\w.*\w.*\w.*\w.*\w.*\w.*\w")
+"""A line that is no rule, number or bullet alone: an excerpt to know a chunk by."""
 _GENERAL = frozenset(("contents", "examples", "introduction", "notes", "overview", "references"))
 _ASKED_FROM = frozenset(("heading_path", "symbol", "language"))
 """Metadata of a chunk with something to ask from."""
@@ -41,20 +45,25 @@ class Question:
     key: str | None = None
     """Object key, or its end behind a slash."""
     excerpt: str | None = None
-    """Text of which the hit holds all, or the first or second half, but for blanks."""
+    """Text of which the hit holds all, but for blanks; of a longer one a half is enough."""
 
     def answered_by(self, hit: Hit) -> bool:
         """Tell whether a hit, or another place of its text, is right."""
         return any(self._is(one) for one in (hit, *hit.copies))
 
+    def names(self, key: str) -> bool:
+        """Tell whether an object of that key may hold the answer."""
+        return self.key is None or f"/{key}".endswith(f"/{self.key}")
+
     def _is(self, hit: Hit) -> bool:
-        found = str(hit.metadata.get("document_key", hit.id))
-        if self.key is not None and not f"/{found}".endswith(f"/{self.key}"):
+        if not self.names(str(hit.metadata.get("document_key", hit.id))):
             return False
         if self.excerpt is None:
             return True
         wanted, text = " ".join(self.excerpt.split()), " ".join(hit.document.split())
         middle = len(wanted) // 2
+        if middle < _HALF_CHARACTERS:  # as much of many another text
+            return wanted in text
         return wanted[:middle] in text or wanted[middle:] in text
 
 
@@ -74,6 +83,15 @@ class Measured:
     def mrr(self) -> float:
         """Return the mean reciprocal rank, 0 to 1."""
         return statistics.mean(1 / rank if rank else 0.0 for rank in self.ranks)
+
+    def scores(self, k: int) -> dict[str, float]:
+        """Return all figures by their names."""
+        return {
+            "recall_at_1": self.recall(1),
+            "recall_at_k": self.recall(k),
+            "in_reach": self.recall(REACH),
+            "mrr": self.mrr(),
+        }
 
 
 def measure(searcher: Searcher, questions: Sequence[Question]) -> list[Measured]:
@@ -185,7 +203,8 @@ def _proposed(hit: Hit) -> Question | None:
         steps = _HEADING.findall(hit.document)[:2]  # a document of one chunk
     if steps:
         lines = [line.strip() for line in hit.document.splitlines()]
-        body = [line for line in lines if line and line.strip("#=*_ ") not in steps]
+        body = [line for line in lines if line.strip("#=*_ ") not in steps]
+        body = [line for line in body if _TELLING.search(line)]
         if steps[-1].lower() in _GENERAL or len(steps[-1]) < 4 or not body:
             return None
         words = ": ".join(steps[-2:])

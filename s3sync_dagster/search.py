@@ -72,15 +72,24 @@ def search(
             embedding=embedding,
         ) as searcher:
             hits = searcher.search(words, ranking=ranking, limit=limit, where=where)
+            index = searcher.index
+            if len(hits) < limit and isinstance(index, FtsWordIndex) and index.wake():
+                raise _Rested
             return with_neighbours(searcher.collection, hits, context) if context else hits
 
     try:
         hits = ask()
+    except _Rested:
+        hits = ask()  # what is gone may have stood before what is there
     except Unavailable as error:
         if error.reason != DAMAGED:
             raise
         hits = ask()  # damage that only this question met: the index is made anew
     return by_document(hits) if group else hits
+
+
+class _Rested(Exception):
+    """A question found less than it asked for in an index that was not looked after just now."""
 
 
 @contextmanager
@@ -178,11 +187,12 @@ def _word_index(
     memory = parts.word_memory(path)
     index = FtsWordIndex(path, memory)
     try:
-        if not memory.rests(time.monotonic(), collection.id):
-            catalog = parts.catalog.database
-            follow_catalog(
-                index, collection, catalog, tenant=tenant, database=database, memory=memory
-            )
+        with memory.following:
+            if not memory.rests(time.monotonic(), collection.id):
+                catalog = parts.catalog.database
+                follow_catalog(
+                    index, collection, catalog, tenant=tenant, database=database, memory=memory
+                )
         yield index
     finally:
         index.close()

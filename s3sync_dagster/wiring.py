@@ -178,17 +178,21 @@ class Parts:
         with self._lock:
             key = repr(config)
             if key not in self._embedders:
-                from s3sync_dagster.embedding import open_embedder  # noqa: PLC0415
-
-                self._embedders[key] = open_embedder(
-                    config,
-                    model_dir=self.settings.model_dir,
-                    cache=self.vector_cache,
-                    api_key=self.resolve_env,
-                    embed_url=self.settings.chroma_embed_url,
-                    workers=self._inference_workers(),
-                )
+                self._embedders[key] = self.new_embedder(config, cache=self.vector_cache)
             return self._embedders[key]
+
+    def new_embedder(self, config: EmbeddingConfig, *, cache: VectorCache | None) -> Embedder:
+        """Return the model, opened anew; without a cache each of its texts is inferred."""
+        from s3sync_dagster.embedding import open_embedder  # noqa: PLC0415
+
+        return open_embedder(
+            config,
+            model_dir=self.settings.model_dir,
+            cache=cache,
+            api_key=self.resolve_env,
+            embed_url=self.settings.chroma_embed_url,
+            workers=self._inference_workers(),
+        )
 
     @property
     def reranker(self) -> Reranker | None:

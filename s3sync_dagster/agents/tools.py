@@ -156,7 +156,8 @@ def read_document(door: Door, asked: ReadDocument) -> str:
             if size + len(text) > asked.max_characters:  # the first one alone is too large
                 note = f"\nChunk {piece.number} is cut: a larger max_characters shows all of it, "
                 note += f"start_chunk={piece.number + 1} what follows."
-                return f"{head}\n{cut(text, asked.max_characters - size - len(note) - 1)}{note}"
+                room = max(0, asked.max_characters - size - len(note) - 1)
+                return f"{head}\n{cut(text, room)}{note}"
             shown.append(text)
             size += len(text) + 1
     if len(shown) == 1:

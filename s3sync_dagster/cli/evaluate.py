@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,12 @@ from s3sync_dagster.evaluating import (
     propose,
     read_questions,
 )
+from s3sync_dagster.local.signals import stop_on_signals
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
 from s3sync_dagster.search import opened as opened_search
 
+SAMPLE = 300
+"""Objects that are read for a try, where people say nothing."""
 LOST = 20
 """Questions without an answer that people are shown."""
 
@@ -31,6 +35,7 @@ LOST = 20
     epilog=examples(
         "s3sync evaluate docs --questions questions.jsonl --make 50",
         "s3sync evaluate docs --questions questions.jsonl -k 10",
+        "s3sync evaluate docs --questions questions.jsonl --try max-chunk-bytes=512",
     )
 )
 @click.argument("collection", shell_complete=collection_names)
@@ -48,6 +53,20 @@ LOST = 20
     help="Write so many questions, made from headings and docstrings, to that new file, and stop.",
 )
 @click.option("-k", type=click.IntRange(1, REACH), default=5, show_default=True, help="Hits.")
+@click.option(
+    "--try",
+    "tried",
+    multiple=True,
+    metavar="SETTING=VALUE",
+    help="A setting that is not made yet, as `s3sync source create` names it; several are one try.",
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(1, 100_000),
+    metavar="COUNT",
+    help=f"With --try: objects read beside those that answer; {SAMPLE} when not given.",
+)
+@click.option("--yes", is_flag=True, help="With --try: ask endpoints, which may cost money.")
 @click.option("--tenant", help="Where several have a collection of that name.")
 @click.option("--database", help="Where several have a collection of that name.")
 @embedding("For collections that no source here fills.")
@@ -58,6 +77,9 @@ def evaluate(
     file: Path,
     make: int | None,
     k: int,
+    tried: tuple[str, ...],
+    sample: int | None,
+    yes: bool,
     tenant: str | None,
     database: str | None,
     chroma_url: str | None,
@@ -66,9 +88,33 @@ def evaluate(
 ) -> int:
     """Ask a COLLECTION questions with known answers.
 
-    By vectors, by words and by both, side by side.
+    By vectors, by words and by both, side by side. With --try both as it is and as it would be
+    under other settings of its sources, on a sample of its objects, with what that would cost:
+    --try max-chunk-bytes=512 --try chunk-context, or --try embedding=static. Nothing is changed.
     """
+    if not tried and (sample is not None or yes):
+        raise click.UsageError("--sample and --yes are for --try.")
+    if tried and (make or embedding_config(options) is not None):
+        raise click.UsageError("--try goes without --make, and has its model as embedding=KIND.")
     questions = [] if make else read_questions(file)
+    if tried:
+        from s3sync_dagster.cli.trial import print_trial, read_tried  # noqa: PLC0415  (seldom)
+        from s3sync_dagster.trial.trial import try_change  # noqa: PLC0415
+
+        change = read_tried(tried)  # a mistake is told before anything is opened
+        with stop_on_signals(), opened(chroma_url) as parts:
+            trial = try_change(
+                parts,
+                collection,
+                questions,
+                change=change,
+                count=sample or SAMPLE,
+                agreed=yes,
+                tenant=tenant,
+                database=database,
+                note=partial(click.echo, err=True),
+            )
+        return print_trial(trial, tried, k=k, as_json=as_json)
     with (
         opened(chroma_url) as parts,
         opened_search(
@@ -143,15 +189,7 @@ def _values(questions: list[Question], measured: list[Measured], k: int) -> dict
     return {
         "questions": len(questions),
         "k": k,
-        "rankings": {
-            one.ranking: {
-                "recall_at_1": one.recall(1),
-                "recall_at_k": one.recall(k),
-                "in_reach": one.recall(REACH),
-                "mrr": one.mrr(),
-            }
-            for one in measured
-        },
+        "rankings": {one.ranking: one.scores(k) for one in measured},
         "ranks": [
             {"question": question.question, **{one.ranking: one.ranks[n] for one in measured}}
             for n, question in enumerate(questions)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from s3sync_dagster.embedding.minilm import make_batches, open_session
 from s3sync_dagster.engine.ports import ModelLimits
@@ -83,6 +83,8 @@ def read_recipe(folder: Path) -> Recipe:
         MissingEngine: a file is missing or broken, or asks for what this engine does not do.
     """
     modules = read_part(folder, "modules.json", [])
+    if not all(isinstance(one, dict) for one in modules):
+        raise damaged(folder, "its modules.json cannot be read")
     kinds = {
         str(one.get("type", "")).rsplit(".", 1)[-1]: str(one.get("path", "")) for one in modules
     }
@@ -96,21 +98,29 @@ def read_recipe(folder: Path) -> Recipe:
     tokens = read_part(folder, "tokenizer_config.json", {})
     poolings = _poolings(folder, pooling)
     width = pooling.get("word_embedding_dimension") or config.get("hidden_size")
-    longest = encoder.get("max_seq_length") or min(
-        config.get("max_position_embeddings") or 512, tokens.get("model_max_length") or 512
-    )
+    told = (config.get("max_position_embeddings"), tokens.get("model_max_length"))
+    if not all(one is None or isinstance(one, int | float) for one in told):
+        raise damaged(folder, "its width or its length is nowhere to be read")
+    longest = encoder.get("max_seq_length") or int(min(one or 512 for one in told))
     if not isinstance(width, int) or not isinstance(longest, int):
         raise damaged(folder, "its width or its length is nowhere to be read")
     prompts = sentence.get("prompts") or {}
+    if not isinstance(prompts, dict) or not all(
+        isinstance(text, str) for text in cast("dict[Any, Any]", prompts).values()
+    ):
+        raise damaged(folder, "its prompts cannot be read")
+    if any(prompts.values()) and pooling.get("include_prompt") is False:
+        raise damaged(folder, "it pools without its prompt, which is not done here")
     standard = prompts.get(sentence.get("default_prompt_name") or "", "")
+    documents = (prompts[name] for name in ("document", "passage", "corpus") if name in prompts)
     return Recipe(
         max_tokens=longest,
         poolings=poolings,
         width=width,
         normalize="Normalize" in kinds,
         lower_case=bool(encoder.get("do_lower_case")),
-        document_prompt=prompts.get("document") or prompts.get("passage") or standard,
-        query_prompt=prompts.get("query") or standard,
+        document_prompt=next(documents, standard),
+        query_prompt=prompts.get("query", standard),
         padding=config.get("pad_token_id") or 0,
     )
 

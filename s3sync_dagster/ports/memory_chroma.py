@@ -1,4 +1,4 @@
-"""Chroma in dictionaries, for tests of what writes to it. Shares the contract tests."""
+"""Chroma in dictionaries, for tests and for what is tried apart. Shares the contract tests."""
 
 from __future__ import annotations
 
@@ -93,6 +93,8 @@ class MemoryCollection:
         self._configuration = dict(configuration)
         self._dimension: int | None = None
         self._records: dict[str, StoredRecord] = {}
+        self._asked: tuple[list[StoredRecord], Vectors, Vector] | None = None
+        """Records, their vectors and lengths: made at the first question after a write."""
 
     def description(self) -> dict[str, Any]:
         """Return the collection as Chroma's API shows it."""
@@ -123,6 +125,7 @@ class MemoryCollection:
                 document=record.document,
                 vector=vector.astype("float32"),
             )
+        self._asked = None
 
     def probe(self, vector: Vector, *, source_id: str, name: str) -> None:
         """Write a record of our own and delete it again."""
@@ -147,12 +150,14 @@ class MemoryCollection:
                     document=old.document,
                     vector=old.vector,
                 )
+        self._asked = None
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete by id; missing ids are not an error."""
         self._called("delete", len(ids))
         for name in ids:
             self._records.pop(name, None)
+        self._asked = None
 
     def get(
         self, ids: Sequence[str], *, documents: bool = False, vectors: bool = False
@@ -184,21 +189,31 @@ class MemoryCollection:
     ) -> list[Hit]:
         """Return the nearest records by comparing all of them, best first."""
         self._called("query", 1)
+        import numpy as np
+
+        if not self._records:
+            return []
+        if self._asked is None:
+            held = list(self._records.values())
+            rows = np.array([record.vector for record in held])
+            self._asked = held, rows, np.linalg.norm(rows, axis=1)
+        records, rows, lengths = self._asked
+        scores = (rows @ vector / lengths / np.linalg.norm(vector)).tolist()
         chosen = [
-            record
-            for record in self._records.values()
+            place
+            for place, record in enumerate(records)
             if where is None or matches(record.metadata, where)
         ]
-        hits = [
+        nearest = sorted(chosen, key=lambda place: -scores[place])[:limit]
+        return [
             Hit(
-                id=record.id,
-                document=record.document or "",
-                metadata=record.metadata,
-                score=score,
+                id=records[place].id,
+                document=records[place].document or "",
+                metadata=records[place].metadata,
+                score=scores[place],
             )
-            for record, score in zip(chosen, _cosines(vector, chosen), strict=True)
+            for place in nearest
         ]
-        return sorted(hits, key=lambda hit: -hit.score)[:limit]
 
     def count(self) -> int:
         """Return the number of records."""
@@ -222,12 +237,3 @@ def _shown(record: StoredRecord, *, documents: bool, vectors: bool) -> StoredRec
         document=record.document if documents else None,
         vector=record.vector if vectors else None,
     )
-
-
-def _cosines(vector: Vector, records: Sequence[StoredRecord]) -> list[float]:
-    import numpy as np
-
-    if not records:
-        return []
-    rows = np.array([record.vector for record in records])
-    return (rows @ vector / np.linalg.norm(rows, axis=1) / np.linalg.norm(vector)).tolist()

@@ -17,6 +17,20 @@ LAYOUT = 2
 """Of the file, and of what stands in it; a file of another one is filled again."""
 DAMAGED = "word_index_damaged"
 BUSY_SECONDS = 30
+_NOT_NOW = frozenset(
+    (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_INTERRUPT,
+    )
+)
+"""What SQLite says of a file that is whole; whatever else it says, the file is not."""
 
 _SCHEMA = """
 CREATE TABLE documents (id TEXT PRIMARY KEY, version TEXT NOT NULL) WITHOUT ROWID;
@@ -98,12 +112,9 @@ class WordFile:
         """Turn errors of SQLite into ours; a damaged file is made anew for the next call."""
         try:
             yield
-        except sqlite3.OperationalError:
-            raise Unavailable(
-                f"the word index {str(self._path)!r} is in use or cannot be written",
-                reason="word_index_busy",
-            ) from None
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
+            if _passes(error):
+                raise self._busy() from None
             self.database.close()
             self.database = self._make_anew()
             raise Unavailable(
@@ -121,16 +132,19 @@ class WordFile:
             database = self._connect()
             if _layout(database) in (0, LAYOUT):
                 return self._create(database)
-        except sqlite3.OperationalError:
-            raise Unavailable(
-                f"the word index {str(self._path)!r} is in use or cannot be written",
-                reason="word_index_busy",
-            ) from None
-        except sqlite3.DatabaseError:
-            pass  # no database at all: made anew, as one of another layout is
+        except sqlite3.DatabaseError as error:
+            if _passes(error):
+                raise self._busy() from None
+            # Else it is no database at all: made anew, as one of another layout is.
         if database is not None:
             database.close()
         return self._make_anew()
+
+    def _busy(self) -> Unavailable:
+        return Unavailable(
+            f"the word index {str(self._path)!r} is in use or cannot be written",
+            reason="word_index_busy",
+        )
 
     def _make_anew(self) -> sqlite3.Connection:
         for suffix in ("", "-wal", "-shm"):
@@ -160,3 +174,8 @@ class WordFile:
 
 def _layout(database: sqlite3.Connection) -> int:
     return database.execute("PRAGMA user_version").fetchone()[0]
+
+
+def _passes(error: sqlite3.DatabaseError) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in _NOT_NOW  # the low byte of an extended code

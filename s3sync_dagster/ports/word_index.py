@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,6 +129,10 @@ class FtsWordIndex:
             self._keep(state, changes)
         return len(gone) + len(changed)
 
+    def wake(self) -> bool:
+        """Have the collection looked at before the next question; return whether that rested."""
+        return self._memory.wake(time.monotonic())
+
     def count(self) -> int:
         """Return the number of indexed records."""
         return self._database.execute("SELECT count(*) FROM records").fetchone()[0]
@@ -215,19 +220,26 @@ class FtsWordIndex:
         ids = [name for document in documents for name in document.record_ids()]
         stored = collection.get(ids, documents=True)
         with self._file.transaction():
-            self._remove([document.document_id for document in documents])
+            # Another process may have followed meanwhile.
+            changed = [one for one in documents if self._version_of(one) != one.version]
+            self._remove([document.document_id for document in changed])
             self._database.executemany(
                 "INSERT INTO documents VALUES (?, ?)",
-                [(document.document_id, document.version) for document in documents],
+                [(document.document_id, document.version) for document in changed],
             )
             self._add(
                 [
                     (document.document_id, stored[name])
-                    for document in documents
+                    for document in changed
                     for name in document.record_ids()
                     if name in stored
                 ]
             )
+
+    def _version_of(self, document: DocumentVersion) -> str | None:
+        query = "SELECT version FROM documents WHERE id = ?"
+        found = self._database.execute(query, (document.document_id,)).fetchone()
+        return None if found is None else found[0]
 
     def _add(self, records: Sequence[tuple[str, StoredRecord]]) -> None:
         """Index records with the ids of their documents."""

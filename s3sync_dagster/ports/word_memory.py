@@ -1,5 +1,6 @@
 """What a process remembers of a word index from one question to the next."""
 
+import threading
 from dataclasses import dataclass, field
 
 DRIFT = 0.01
@@ -14,6 +15,7 @@ FREE_SECONDS = 0.02
 """CPU of a look at the catalog that each question can pay."""
 RESTS = 20
 """A look that takes longer is not taken again before so many times what it takes beyond that."""
+LONGEST_REST_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -27,6 +29,8 @@ class WordMemory:
     """By word: records that have it, and how much the index had been changed then."""
     _rests_until: float = 0.0
     _collection_id: str = ""
+    following: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    """Held while a thread brings the index in line: the others wait, and find it done."""
 
     def count_of(self, word: str, touched: int) -> int | None:
         """Return how many records have a word, as last counted; None: count them.
@@ -58,7 +62,13 @@ class WordMemory:
             cpu_seconds: that it took.
         """
         self._collection_id = collection_id
-        self._rests_until = now + RESTS * max(0.0, cpu_seconds - FREE_SECONDS)
+        rest = RESTS * max(0.0, cpu_seconds - FREE_SECONDS)
+        self._rests_until = now + min(LONGEST_REST_SECONDS, rest)
+
+    def wake(self, now: float) -> bool:
+        """End a rest; return whether there was one."""
+        rested, self._rests_until = now < self._rests_until, 0.0
+        return rested
 
     def forget(self) -> None:
         """Forget all: the file was made anew."""

@@ -1,14 +1,14 @@
 """The best records by words, by BM25, without a look at every record that has a common word.
 
 FTS5 scores each record that has any word of a question, and most have a common one. Here the rare
-words say first which records may be among the best; only those are scored by the common ones too.
-What comes of it is what scoring all of them gives, where that is proven with ``MOST_SCORED``
-records: one with common words alone, as good as the best with a rare one, is passed over beyond.
+words say first which records may be among the best; of the others only those are scored that have
+so many common words that they may be better. What comes of it is what scoring all of them gives.
 """
 
 from __future__ import annotations
 
 import functools
+import heapq
 import math
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -21,8 +21,6 @@ ROOM = 4
 """Records with a rare word, for each that is asked for, before common words are left to the end."""
 FEW = 2000
 """Records with any word of a question that are simply all scored."""
-MOST_SCORED = 30_000
-"""Records that are scored to prove that no other is better: about 50 ms of CPU."""
 
 _BEST = """
 SELECT rowid, -rank FROM words WHERE words MATCH ? AND rank MATCH ? ORDER BY rank LIMIT ?
@@ -56,22 +54,74 @@ def best_by_words(
         return sum((K1 + 1) * idf(records, number) for _, number in some)
 
     ordered = sorted(words, key=lambda word: word[1])
+    telling = [word for word in ordered if idf(records, word[1]) > LEAST_IDF] or ordered[:1]
     chosen = _first_split(ordered, limit)
-    if chosen < len(ordered):
-        # Who has none of the words that choose has to score less than the last one found.
-        found = best(_any_of(ordered[:chosen]))
-        reached = found[-1][1] if len(found) == limit else 0.0
-        scored = sum(number for _, number in ordered[:chosen])
-        while chosen < len(ordered) and most(ordered[chosen:]) >= reached:
-            scored += ordered[chosen][1]
-            if len(found) == limit and scored > MOST_SCORED:
-                break
-            chosen += 1
-    return _united(best, ordered, chosen, records)[:limit]
+    found = _Found(limit)
+    found.add(best(_any_of(ordered[:chosen])))
+    # A record with one common word has to score less than the last one found, or that chooses too.
+    alone = chosen
+    while alone < len(ordered) and most(ordered[alone : alone + 1]) >= found.reached:
+        alone += 1
+    rare, common = _any_of(ordered[:alone]), telling[alone:]
+    if alone > chosen:
+        found.add(best(rare))
+    if common:
+        found.add(best(f"({rare}) AND ({_any_of(common)})"))
+        _add_pairs(found, common, best=best, most=most)
+    return found.ordered()[:limit]
+
+
+def _add_pairs(
+    found: _Found,
+    common: Counted,
+    *,
+    best: Callable[[str], Scored],
+    most: Callable[[Counted], float],
+) -> None:
+    """Add the records that are among the best by common words alone, of which it takes two.
+
+    A word stands once in a question: FTS5 would count it twice. So pairs are found by parting the
+    words in two, in as many ways as it takes to part each pair once.
+    """
+    strong = list(common)
+    while len(strong) > 1 and most(strong[:1]) + most(common[len(strong) - 1 :]) < found.reached:
+        strong.pop()  # these together do not lift a record with one of the others
+    weak = common[len(strong) :]
+    for bit in range((len(strong) - 1).bit_length()):
+        if most(common) < found.reached:
+            return
+        one = [word for place, word in enumerate(strong) if place >> bit & 1]
+        other = [word for place, word in enumerate(strong) if not place >> bit & 1]
+        pairs = f"({_any_of(one)}) AND ({_any_of(other)})"
+        scored = best(pairs)
+        found.add(scored)
+        if weak and scored and scored[0][1] + most(weak) >= found.reached:
+            found.add(best(f"({pairs}) AND ({_any_of(weak)})"))
+
+
+class _Found:
+    """The records found so far; each record's greatest score is its own."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._scores: dict[int, float] = {}
+        self.reached = 0.0
+        """Score that a record needs to be among the best."""
+
+    def add(self, scored: Scored) -> None:
+        for number, score in scored:
+            self._scores[number] = max(score, self._scores.get(number, 0.0))
+        if len(self._scores) >= self._limit:
+            self.reached = heapq.nlargest(self._limit, self._scores.values())[-1]
+
+    def ordered(self) -> Scored:
+        return sorted(self._scores.items(), key=lambda item: (-item[1], item[0]))
 
 
 def idf(records: int, number: int) -> float:
     """Return the rarity of a word that ``number`` of the records have, as FTS5 counts it."""
+    if 2 * number > records:  # counts of two moments may even contradict each other
+        return LEAST_IDF
     return max(LEAST_IDF, math.log((records - number + 0.5) / (number + 0.5)))
 
 
@@ -82,27 +132,10 @@ def _first_split(ordered: Counted, limit: int) -> int:
         return len(ordered)
     chosen = 0
     for place, (_, number) in enumerate(ordered):
-        if chosen >= limit and chosen + number > MOST_SCORED:
-            return place
         chosen += number
         if chosen >= ROOM * limit:
             return place + 1
     return len(ordered)
-
-
-def _united(best: Callable[[str], Scored], ordered: Counted, split: int, records: int) -> Scored:
-    """Return the best of the records that have one of the first ``split`` words.
-
-    One question asks for these words alone; the other for records that have common ones besides,
-    with the scores of all. Each record's greater score is its own.
-    """
-    rare = _any_of(ordered[:split])
-    scores = dict(best(rare))
-    telling = [word for word in ordered[split:] if idf(records, word[1]) > LEAST_IDF]
-    if telling:  # what more than half of the records have adds nothing to a score
-        for number, score in best(f"({rare}) AND ({_any_of(telling)})"):
-            scores[number] = max(score, scores.get(number, 0.0))
-    return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _any_of(words: Counted) -> str:

@@ -29,11 +29,16 @@ def hit(text, key="docs/a.md", copies=()):
 
 
 def test_what_is_right():
-    both = Question(question="?", key="a.md", excerpt="one two three  four")
-    assert both.answered_by(hit("… one two\nthree four …"))
-    assert both.answered_by(hit("the second half: three four"))
-    assert not both.answered_by(hit("one", key="docs/a.md"))
-    assert not both.answered_by(hit("one two three four", key="docs/ba.md"))
+    long = "One two three four five  six; seven eight nine ten eleven"
+    both = Question(question="?", key="a.md", excerpt=long)
+    assert both.answered_by(hit("… One two three\nfour five six; seven eight nine ten eleven …"))
+    assert both.answered_by(hit("the second half: seven eight nine ten eleven"))
+    assert not both.answered_by(hit("One two", key="docs/a.md"))
+    assert not both.answered_by(hit(long, key="docs/ba.md"))
+    short = Question(question="?", excerpt="5 GB")
+    assert short.answered_by(hit("at most 5\nGB"))
+    assert not short.answered_by(hit("at most 5 of them"))
+    assert not Question(question="?", excerpt="7").answered_by(hit("xyz"))
     assert Question(question="?", key="docs/a.md").answered_by(hit("anything"))
     other = hit("anything", key="docs/b.md", copies=(hit("anything"),))
     assert Question(question="?", key="docs/a.md").answered_by(other)

@@ -1,6 +1,7 @@
 """What a process remembers of a word index saves work, and is forgotten where it may mislead."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -95,8 +96,10 @@ def _write(parts, *texts):
     return collection
 
 
-def _found(parts, words):
-    hits = search(parts, words, collection="docs", ranking="words", embedding=EMBEDDING)
+def _found(parts, words, limit=5):
+    hits = search(
+        parts, words, collection="docs", ranking="words", embedding=EMBEDDING, limit=limit
+    )
     return [hit.document for hit in hits]
 
 
@@ -104,13 +107,25 @@ def test_a_look_that_cost_much_is_not_taken_again_at_once(parts):
     collection = _write(parts, "red")
     assert _found(parts, "red") == ["red"]
     (memory,) = parts._words.values()
-    _write(parts, "red", "red too")
-    assert _found(parts, "too") == ["red too"], "a small collection is looked at for each question"
+    _write(parts, "red", "red red")
+    assert _found(parts, "red", limit=1) == ["red red"], "a small one is looked at each time"
     memory.looked(time.monotonic(), collection.id, cpu_seconds=100)
-    _write(parts, "red", "red too", "red three")
-    assert _found(parts, "three") == []
+    _write(parts, "red", "red red", "red red red")
+    assert _found(parts, "red", limit=1) == ["red red"]
     memory.looked(time.monotonic(), collection.id, cpu_seconds=0.0)
-    assert _found(parts, "three") == ["red three"]
+    assert _found(parts, "red", limit=1) == ["red red red"]
+
+
+def test_a_question_that_finds_too_little_ends_the_rest(parts):
+    """What is gone may fill the first places, and what is there stand behind it."""
+    collection = _write(parts, *(f"red number{n}" for n in range(1500)))
+    assert len(_found(parts, "red")) == 5
+    (memory,) = parts._words.values()
+    collection.delete([f"a-{n}" for n in range(1, 1500)])
+    _write(parts, *["red at last"])
+    memory.looked(time.monotonic(), collection.id, cpu_seconds=100)
+    assert _found(parts, "red") == ["red at last"]
+    assert not memory.rests(time.monotonic(), collection.id)
 
 
 def test_a_rest_is_over_for_another_collection_of_the_name_and_for_another_file(parts):
@@ -135,3 +150,55 @@ def test_how_long_a_look_rests():
     memory.looked(10.0, "c", cpu_seconds=0.12)
     assert memory.rests(11.9, "c")
     assert not memory.rests(12.1, "c")
+
+
+def test_a_rest_has_an_end():
+    memory = WordMemory()
+    memory.looked(10.0, "c", cpu_seconds=1000)
+    assert not memory.rests(10.0 + word_memory.LONGEST_REST_SECONDS, "c")
+
+
+def test_counts_of_different_moments_raise_nothing(counted):
+    """A word that all records have, counted after the records were: more than there are."""
+    collection, open_index, _ = counted
+    index = open_index()
+    index.follow(collection, [version("a", 300)])
+    before = index.search("number7 red", limit=3)
+    index._memory.keep_count(word_memory.ALL_RECORDS, 290, index._file.state("touched"))
+    index._last_counted = None
+    assert index.search("number7 red", limit=3)[0][0] == before[0][0]
+    assert index.ceiling("number7 red") > 0
+    index.close()
+
+
+def test_threads_that_ask_at_once_fill_the_index_once(parts, monkeypatch):
+    _write(parts, *(f"red number{n}" for n in range(50)))
+    filled = []
+    add = FtsWordIndex._add
+    monkeypatch.setattr(
+        FtsWordIndex, "_add", lambda index, rows: (filled.append(len(rows)), add(index, rows))
+    )
+    with ThreadPoolExecutor(4) as threads:
+        assert [len(one) for one in threads.map(lambda _: _found(parts, "red"), range(4))] == [
+            5
+        ] * 4
+    assert sum(filled) == 50
+
+
+def test_what_another_process_indexed_meanwhile_is_not_indexed_again(tmp_path):
+    collection = make_collection()
+    write(collection, "a", "red", "blue")
+    ours, theirs = (FtsWordIndex(tmp_path / "words.db") for _ in range(2))
+
+    class Slow:
+        id = collection.id
+
+        def get(self, ids, **options):
+            theirs.follow(collection, [version("a", 2)])
+            return collection.get(ids, **options)
+
+    ours.follow(Slow(), [version("a", 2)])
+    numbers = ours._database.execute("SELECT number FROM records").fetchall()
+    assert numbers == [(1,), (2,)], "as the other one wrote them"
+    ours.close()
+    theirs.close()

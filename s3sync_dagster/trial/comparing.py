@@ -1,0 +1,170 @@
+"""What a way finds in the sample and what that costs; two of them side by side."""
+
+import math
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from s3sync_dagster.engine.batch.groups import fill_groups
+from s3sync_dagster.engine.hybrid import DocumentVersion, Reranker, Searcher
+from s3sync_dagster.evaluating import Measured, Question, measure
+from s3sync_dagster.ports.memory_chroma import MemoryCollections
+from s3sync_dagster.ports.word_index import FtsWordIndex
+from s3sync_dagster.trial.cutting import CutSample
+from s3sync_dagster.trial.sample import Named, Sample
+from s3sync_dagster.trial.ways import Way
+
+NUMBER_BYTES = 4
+"""Of a number in a vector, in Chroma as here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a way came to on the sample."""
+
+    measured: tuple[Measured, ...]
+    counts: Mapping[Named, int]
+    """Records of each object that gave a text."""
+    failed: tuple[str, ...]
+    """Why objects gave no text."""
+    text_bytes: int
+    """Of all texts that were cut."""
+    texts: int
+    """That the model read; equal ones once, and none whose vector was known."""
+    cpu_seconds: float | None
+    """That it took for them; None: an endpoint's, nobody here knows."""
+    dimension: int
+    """Numbers of a vector."""
+
+    @property
+    def records(self) -> int:
+        """Of all objects that were read."""
+        return sum(self.counts.values())
+
+    @property
+    def chunks_a_megabyte(self) -> float:
+        """Records to a million bytes of text."""
+        return 1e6 * self.records / max(self.text_bytes, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    """What a way would come to on the whole collection, by the objects that the hash chose."""
+
+    records: int
+    vector_bytes: int
+    cpu_seconds: float | None
+    """Of embedding all records; None as in ``Outcome``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Tried minus today, question by question."""
+
+    mean: float
+    error: float | None
+    """Standard error of the mean, paired; None: one question tells none."""
+
+
+def ask(
+    way: Way,
+    cut: CutSample,
+    questions: Sequence[Question],
+    *,
+    reranker: Reranker | None,
+    folder: Path,
+) -> Outcome:
+    """Embed a way's records and ask it all questions, in this process and in ``folder`` alone.
+
+    Args:
+        way: settings and model.
+        cut: what it made of the sample; not empty.
+        questions: not empty.
+        reranker: as searches have it.
+        folder: an empty one, for the index of words; the caller's to delete.
+
+    Raises:
+        S3SyncError: the model cannot be used.
+    """
+    embedder, cpu_seconds = way.embedder, 0.0
+    collection = MemoryCollections().open("trial", tenant="", database="", embedder=embedder)
+    if way.local:
+        embedder.embed_query(questions[0].question)  # loads the weights, which no text is to pay
+    inferred = embedder.inferred
+    for group in fill_groups(collection, cut.writes):
+        records = [record for one in group.writes for record in one.records]
+        started = time.process_time()
+        vectors = embedder.embed_documents([record.embedding_text for record in records])
+        cpu_seconds += time.process_time() - started
+        collection.upsert(records, vectors)
+    index = FtsWordIndex(folder / "words.db")
+    try:
+        versions = (
+            DocumentVersion(document_id=one.document_id, version="", count=len(one.records))
+            for one in cut.writes
+        )
+        index.follow(collection, versions)
+        measured = measure(Searcher(collection, embedder, index, reranker), questions)
+    finally:
+        index.close()
+    return Outcome(
+        measured=tuple(measured),
+        counts={name: len(one.records) for name, one in zip(cut.names, cut.writes, strict=True)},
+        failed=cut.failed,
+        text_bytes=cut.text_bytes,
+        texts=embedder.inferred - inferred,
+        cpu_seconds=cpu_seconds if way.local else None,
+        dimension=embedder.dimension,
+    )
+
+
+def whole(sample: Sample, outcome: Outcome) -> Whole | None:
+    """Return the figures of the whole collection; None where the sample does not tell.
+
+    What was read is counted. What was not has as many more or fewer records than the catalog says
+    as the objects that only the hash chose: those that answer are seldom like the others.
+    """
+    known = {(one.source_id, one.key): one.chunks for one in sample.objects}
+    rest = sample.records - sum(known.values())
+    alike = sample.drawn - sample.answering or known.keys()
+    before = sum(known[name] for name in alike)
+    if rest and not before:
+        return None
+    after = sum(outcome.counts.get(name, 0) for name in alike)
+    records = outcome.records + (round(rest * after / before) if rest else 0)
+    cpu_seconds = None
+    if outcome.cpu_seconds is not None and outcome.records:
+        cpu_seconds = outcome.cpu_seconds * records / outcome.records
+    return Whole(
+        records=records,
+        vector_bytes=records * outcome.dimension * NUMBER_BYTES,
+        cpu_seconds=cpu_seconds,
+    )
+
+
+def new_texts(today: tuple[Way, CutSample], tried: tuple[Way, CutSample]) -> float:
+    """Return the share of what is tried that has no vector from today, 0 to 1."""
+    (before, had), (after, cut) = today, tried
+    if before.embedder.cache_key() != after.embedder.cache_key():
+        return 1.0
+    known, texts = set(had.texts()), list(cut.texts())
+    return sum(text not in known for text in texts) / max(len(texts), 1)
+
+
+def recalled(ranks: Sequence[int | None], k: int) -> list[float]:
+    """Return 1 for each question that is answered among the first ``k``, else 0."""
+    return [float(rank is not None and rank <= k) for rank in ranks]
+
+
+def reciprocal(ranks: Sequence[int | None]) -> list[float]:
+    """Return 1 over the rank of each question's answer, 0 where it is not in reach."""
+    return [1 / rank if rank else 0.0 for rank in ranks]
+
+
+def difference(today: Sequence[float], tried: Sequence[float]) -> Difference:
+    """Return the mean of ``tried`` minus ``today``, with its standard error."""
+    pairs = [after - before for before, after in zip(today, tried, strict=True)]
+    error = statistics.stdev(pairs) / math.sqrt(len(pairs)) if len(pairs) > 1 else None
+    return Difference(statistics.mean(pairs), error)
