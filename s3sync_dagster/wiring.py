@@ -150,10 +150,13 @@ class Parts:
 
     def guard_for(self, source: Source, url: str | None) -> AddressGuard | None:
         """Return what keeps a source's connections to ``url`` away from private addresses."""
-        from s3sync_dagster.ports.aws_guard import guard_for  # noqa: PLC0415
+        from s3sync_dagster.ports.aws_guard import AddressGuard, guard_for  # noqa: PLC0415
 
         environment = self.settings.environment
-        return guard_for(tenant=source.tenant, url=url, environment=environment)
+        guard = guard_for(tenant=source.tenant, url=url, environment=environment)
+        if guard is not None and not isinstance(source.place, S3Place):
+            return AddressGuard()  # private networks are named for AWS's own endpoints there
+        return guard
 
     def queue_for(self, source: Source) -> Queue:
         """Return the source's queue."""

@@ -206,17 +206,13 @@ def identify(request: Request, token: str | None) -> Caller:
     """
     access: Access = request.app.state.access
     address = address_of(request, access.options.single_sign_on) or ""
-    if token:
-        access.guesses.require_turn(token, address)
     try:
         caller = access.identify(token)
     except Unauthorized:
         if token:
-            access.guesses.note(token, address, known=False)
+            access.guesses.count(address)
             request.scope[REFUSED] = True
         raise
-    if token:
-        access.guesses.note(token, address, known=True)
     request.scope[CALLER] = caller
     return caller
 

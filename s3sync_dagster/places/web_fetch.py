@@ -1,5 +1,6 @@
 """One request for one page: bounded in time and bytes, and only to where this source may go."""
 
+import socket
 import threading
 import time
 import zlib
@@ -21,6 +22,8 @@ _KEPT_HEADERS = frozenset(
      "retry-after")
 )  # fmt: skip
 _MAX_HEADER_CHARACTERS = 2048
+MOST_ADDRESSES = 4
+"""Of a host that are tried, one after the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,19 +198,29 @@ def _backend(guard: AddressGuard | None, until: Any) -> Any:
             return self._stream.get_extra_info(info)
 
     class Guarded(httpcore.SyncBackend):
-        """Looks at the address of each connection before a byte is sent, however it was found."""
+        """Connects to addresses that were looked at, and to no others, however they were found."""
 
         def connect_tcp(self, host: str, port: int, *args: Any, **more: Any) -> Any:
-            stream = super().connect_tcp(host, port, *args, **more)
-            peer = stream.get_extra_info("server_addr")
-            if guard is not None and not (peer and guard.allows(str(peer[0]))):
-                stream.close()
+            if guard is None:
+                return Timed(super().connect_tcp(host, port, *args, **more))
+            try:
+                told = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            except (OSError, UnicodeError):
+                raise httpcore.ConnectError(f"{host!r} has no address") from None
+            addresses = list(dict.fromkeys(str(one[4][0]) for one in told))
+            if not all(guard.allows(one) for one in addresses):
                 raise InvalidSetting(
                     f"{host!r} leads to an address that is not of the internet: only tenants in "
                     f"{TRUSTED_TENANTS} may go there.",
                     reason="private_address",
                 )
-            return Timed(stream)
+            failed: Exception | None = None
+            for address in addresses[:MOST_ADDRESSES]:
+                try:
+                    return Timed(super().connect_tcp(address, port, *args, **more))
+                except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                    failed = error
+            raise failed or httpcore.ConnectError(f"{host!r} has no address")
 
     return Guarded()
 

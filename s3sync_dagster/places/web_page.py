@@ -8,6 +8,8 @@ from s3sync_dagster.places.web_fetch import WebAnswer
 from s3sync_dagster.places.web_memory import Page
 from s3sync_dagster.places.web_text import links_of, roughly_decoded
 
+MAX_LENGTH_DIGITS = 15
+"""Of a length that a server tells: what is longer is no length."""
 LINK_CHARACTERS = 2 * 1024**2
 """Of a page that are looked through for links."""
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
@@ -47,7 +49,8 @@ def page_of(
     identity = answer.body
     if answer.too_large:
         told = headers.get("content-length", "")
-        size = max(most_bytes + 1, int(told) if told.isdecimal() else 0)
+        believed = told.isascii() and told.isdecimal() and len(told) <= MAX_LENGTH_DIGITS
+        size = max(most_bytes + 1, int(told) if believed else 0)
         marks = (headers.get("etag"), headers.get("last-modified"), size)
         identity = repr(marks).encode()
     return Page(

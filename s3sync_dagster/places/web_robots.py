@@ -17,6 +17,7 @@ MAX_BYTES = 512 * 1024
 """That are read; the standard asks for 500 KiB at least."""
 MAX_RULES = 2000
 MAX_RULE_CHARACTERS = 500
+MAX_SITEMAPS = 100
 MAX_DELAY_SECONDS = 30.0
 """A longer delay between two pages counts as this one: listings have to move."""
 
@@ -41,7 +42,7 @@ class Robots:
 def parse_robots(text: str) -> Robots:
     """Return what a robots.txt says; what cannot be understood says nothing."""
     groups: dict[str, list[tuple[str, str]]] = {}
-    names: list[str] = []
+    names: set[str] = set()
     open_group = False
     sitemaps: list[str] = []
     for line in text.lstrip("\ufeff").splitlines():
@@ -50,24 +51,27 @@ def parse_robots(text: str) -> Robots:
         if not colon:
             continue
         if word == "user-agent":
-            names = [*names, value.lower()] if open_group else [value.lower()]
+            names = names if open_group else set()
             open_group = True
-            groups.setdefault(value.lower(), [])
+            if value.lower() in (AGENT, "*"):  # nobody else's rules are kept, however many they are
+                names.add(value.lower())
+                groups.setdefault(value.lower(), [])
         elif word == "sitemap":
-            sitemaps.append(value)
+            sitemaps += [value] if len(sitemaps) < MAX_SITEMAPS else []
         elif word in ("allow", "disallow", "crawl-delay"):
             open_group = False
             for name in names:
-                groups[name].append((word, value))
+                if len(groups[name]) < MAX_RULES:
+                    groups[name].append((word, value))
     ours = groups.get(AGENT, groups.get("*", []))
     rules = [
         (_rule(value), len(value), word == "allow")
-        for word, value in ours[:MAX_RULES]
+        for word, value in ours
         if word != "crawl-delay" and value and len(value) <= MAX_RULE_CHARACTERS
     ]
     delays = [_seconds(value) for word, value in ours if word == "crawl-delay"]
     return Robots(
-        rules=tuple(rules), delay_seconds=max(delays, default=0.0), sitemaps=tuple(sitemaps[:100])
+        rules=tuple(rules), delay_seconds=max(delays, default=0.0), sitemaps=tuple(sitemaps)
     )
 
 

@@ -94,7 +94,8 @@ def sitemap_entries(text: str) -> Iterator[SitemapEntry]:
                 yield SitemapEntry(address=line.strip(), changed=None, nested=False)
         return
     number, nested, fields = 0, False, dict[str, str]()
-    for tag, marked, plain in _pattern(_FIELD).findall(text):
+    for found in _pattern(_FIELD).finditer(text):
+        tag, marked, plain = found.groups("")
         word = tag.lower()
         if word in ("loc", "lastmod"):
             fields.setdefault(word, (marked or plain).strip())

@@ -124,7 +124,7 @@ def test_guessing_is_slow_and_keeps_nobody_out_who_is_known(fresh_api):
         assert {one.status_code for one in said[:BURST]} == {401}
         assert said[-1].status_code == 429
         assert 1 <= int(said[-1].headers["retry-after"]) <= 10
-        assert ask(new).status_code == 429  # of this address, and never seen: it waits
+        assert ask(new).status_code == 200, "who has a token is let in, never seen or not"
         assert ask(owner).status_code == 200
         refused = [one for _, one in fresh_api.parts.catalog.audit.rows(who="unknown")]
         assert len(refused) <= BURST + 5
