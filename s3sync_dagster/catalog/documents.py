@@ -304,9 +304,12 @@ class Documents:
         with self._db.read() as tx:
             waiting, asked = waiting_for_ids(tx), 0
         for source_id in waiting:
-            with self._db.write() as tx:
-                self._db.lock_source(tx, source_id)
-                asked += ask_for_freed(self._db, tx, source_id, now=self._now())
+            part = 1
+            while part:  # those asked for are not failed ones to be asked for any more
+                with self._db.write() as tx:
+                    self._db.lock_source(tx, source_id)
+                    part = ask_for_freed(self._db, tx, source_id, now=self._now())
+                asked += part
         return asked
 
     def _cancel_all(self, source_id: str) -> None:

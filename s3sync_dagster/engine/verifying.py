@@ -6,6 +6,7 @@ source, or nobody, wrote.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -178,12 +179,11 @@ class _Expected:
     def meets(self, record: StoredRecord) -> bool:
         """Take note of a record; False when no document has it."""
         document_id, _, index = record.id.rpartition("-")
-        document = self._documents.get(document_id)
-        if document is None or not index.isdigit():
+        document, place = self._documents.get(document_id), _place_of(index)
+        if document is None or place is None:
             return False
         if document.phase is not DocumentPhase.CLEAN:
             return True
-        place = int(index)
         if place >= document.count:
             return False
         self._met[document_id][place] = 1
@@ -275,8 +275,9 @@ def _owners(
     first: dict[str, int] = {}
     for record_id in ids:
         document_id, _, index = record_id.rpartition("-")
-        if index.isdigit():
-            first[document_id] = min(int(index), first.get(document_id, int(index)))
+        place = _place_of(index)
+        if place is not None:
+            first[document_id] = min(place, first.get(document_id, place))
     if not first:
         return []
     return [
@@ -284,3 +285,10 @@ def _owners(
         for one in _of_collection(source, documents, collection.name)
         if one.document_id in first and max(one.count, one.high_water) > first[one.document_id]
     ]
+
+
+def _place_of(index: str) -> int | None:
+    """Return the place that ends a record's id; None where nobody here writes it like that."""
+    if index != "0" and not re.fullmatch("[1-9][0-9]{0,9}", index):
+        return None
+    return int(index)

@@ -56,6 +56,18 @@ def test_filters_that_cost_too_much_are_refused(where):
     assert caught.value.reason == "invalid_filter"
 
 
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"a": {"$in": list(range(MAX_PARTS - 4))}},
+        {"a": "x" * (MAX_CHARACTERS - 1)},
+        deep(MAX_DEPTH - 1),
+    ],
+)
+def test_filters_as_large_as_they_may_be_pass(where):
+    require_bounded(where)
+
+
 RECORD = {"n": 3, "text": "blue", "tags": ["a", "b"], "yes": True}
 
 

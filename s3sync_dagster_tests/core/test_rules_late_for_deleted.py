@@ -126,6 +126,22 @@ def test_a_source_of_the_same_ids_waits_until_the_other_one_is_deleted(world, wr
     assert [one.state for one in world.run_batches()] == ["indexed"]
 
 
+def test_all_keys_that_failed_for_ids_of_another_source_are_asked_for_in_parts(world, monkeypatch):
+    monkeypatch.setattr("s3sync_dagster.catalog.deleted_sources.ROWS_A_PART", 2)
+    for n in range(5):
+        world.bucket.put(f"{n}.txt", f"text {n}")
+    world.sync()
+    old = world.source
+    world.source = old.with_changes(id="00000000-0000-4000-8000-00000000000a", name="new")
+    world.source = changed(world.source, bucket_name="another")
+    world.catalog.sources.add(world.source)
+    world.sync()
+    assert set(states(world).values()) == {("failed", "record_ids_taken")}
+    world.catalog.sources.mark_deleting(old.id, keep_records=False)
+    end_of(world, old)
+    assert [one.state for one in world.run_batches()] == ["indexed"] * 5
+
+
 def test_where_the_records_of_a_deleted_source_stay_its_ids_stay_taken(world, written):
     end(world, keep_records=True)
     world.source = world.source.with_changes(id="00000000-0000-4000-8000-00000000000a")

@@ -116,6 +116,11 @@ def test_why_tells_the_way_to_the_decision() -> None:
     assert "Its name ends in one of .md." in sentences
     assert not any("ends in" in one for one in explain(SOURCE, ref("docs/a.md")))
     assert any("'**/*.md'" in sentence for sentence in sentences)
+    assert "It has 0 bytes; the limit is 200000000." in [
+        one.replace(str(source.max_size_bytes), "200000000")
+        for one in explain(source, ref("docs/a.md", 0))
+    ]
+    assert not any("bytes" in one for one in explain(source, ref("docs/a.md", -1)))
     assert explain(source, ref("docs/a.txt"))[-1].startswith("Skipped: not_included.")
     assert explain(source, ref("x"))[-1] == "Skipped: outside_prefix."
 
@@ -154,3 +159,8 @@ def test_settings_that_mean_nothing_are_refused(changes: dict[str, object]) -> N
     validate_selection(SOURCE)
     with pytest.raises(InvalidSetting):
         validate_selection(SOURCE.with_changes(**changes))
+
+
+@pytest.mark.parametrize("changes", [{"max_size_bytes": 1}, {"document_limit": 1}])
+def test_the_smallest_limits_mean_something(changes: dict[str, object]) -> None:
+    validate_selection(SOURCE.with_changes(**changes))

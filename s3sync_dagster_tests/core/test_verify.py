@@ -219,3 +219,25 @@ def test_records_that_came_back_meanwhile_are_not_missing(collection):
     collection.delete(["a-1"])
     documents.then = lambda: collection.upsert([record], EMBEDDER.embed_documents(["x"]))
     assert verify(collection, documents, fix=True).sound
+
+
+@pytest.mark.parametrize("index", ["00", "-0", "+0", "²", "٠", "1e0", "9" * 30])
+def test_a_record_whose_id_only_looks_like_another_s_is_a_stray(index):
+    world = make_world()
+    world.bucket.put("a.txt", "text")
+    world.sync()
+    (record_id,) = world.texts()
+    place = {"tenant": world.source.tenant, "database": world.source.database_name}
+    port = world.collections.open("docs", **place, embedder=world.embedder)
+    forged = Record(
+        id=f"{record_id.rpartition('-')[0]}-{index}",
+        document="x",
+        embedding_text="x",
+        metadata=world.metadata()[record_id],
+    )
+    port.upsert([forged], world.embedder.embed_documents(["x"]))
+    port.delete([record_id])
+    found = verify_collection(world.source, collection=port, documents=world.catalog.documents)
+    assert not found.sound
+    assert (len(found.missing), len(found.stray)) == (1, 1)
+    world.catalog.close()
