@@ -63,8 +63,9 @@ def continue_listing(
         reindex: a person orders that what is outdated is indexed again, by whoever works on it.
         on_page: called after each page with the listing's counts.
         page_keys: keys asked for at once.
-        snapshots: the folder in which listings without order are sorted, so that they go on after
-            the budget; None: such a listing has to end within one call.
+        snapshots: the folder in which listings without order are sorted, and those of copies keep
+            their token, so that they go on after the budget; None: such a listing has to end within
+            one call.
 
     Returns:
         None while another live process lists the source, or when it is being deleted.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
+from s3sync_dagster.engine.ports import UnorderedPage
 from s3sync_dagster.engine.snapshot import Snapshot
 from s3sync_dagster.model.errors import Unavailable
 
@@ -12,10 +13,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from s3sync_dagster.engine.ports import (
+        CopiedStore,
         ListPage,
         LookedAtStore,
         ObjectStore,
-        UnorderedPage,
         UnorderedStore,
     )
     from s3sync_dagster.model.object import ObjectRef
@@ -61,15 +62,23 @@ def open_pages(store: ObjectStore, prefix: str, *, snapshot: Path | None = None)
     Args:
         store: the bucket.
         prefix: of the keys.
-        snapshot: where a listing without order is kept between two calls; None: it is gathered anew
-            by each.
+        snapshot: where a listing without order, or the token of a copy's, is kept between two
+            calls; None: the one is gathered anew by each, the other has to end within one.
 
     Raises:
         FixConfiguration: ``listing_snapshot_unusable``.
     """
+    if hasattr(store, "pin"):
+        return _Pinned(cast("CopiedStore", store), prefix, Snapshot(snapshot))
     if store.ordered:
         return _Asked(store, prefix)
     return _Sorted(store, prefix, Snapshot(snapshot))
+
+
+def renew(store: ObjectStore) -> None:
+    """Have a store that answers from a copy ask its place before it does so again."""
+    if hasattr(store, "renew"):
+        cast("CopiedStore", store).renew()
 
 
 def look(store: ObjectStore, prefix: str) -> None:
@@ -110,6 +119,32 @@ class _Asked:
 
     def discard(self) -> None:
         pass
+
+
+class _Pinned:
+    """Pages of a copy, all of them as the place was at the first."""
+
+    def __init__(self, store: CopiedStore, prefix: str, snapshot: Snapshot) -> None:
+        self._store, self._prefix, self._snapshot = store, prefix, snapshot
+
+    def next(self, after: str | None, *, limit: int, number: int = 0) -> AskedPage | None:
+        snapshot = self._snapshot
+        if after is None:
+            snapshot.add(UnorderedPage(objects=(), token=self._store.pin()), number=number)
+        if snapshot.token is None or snapshot.number is None:
+            raise Unavailable(
+                "The listing was begun where another copy of the place lies, and cannot go on "
+                "here: the next one begins anew.",
+                reason="listing_lost",
+            )
+        page = self._store.list_pinned(snapshot.token, self._prefix, start_after=after, limit=limit)
+        return AskedPage(page=page, number=snapshot.number)
+
+    def close(self) -> None:
+        self._snapshot.close()
+
+    def discard(self) -> None:
+        self._snapshot.discard()
 
 
 class _Sorted:

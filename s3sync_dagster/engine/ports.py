@@ -112,6 +112,32 @@ class ObjectStore(Protocol):
         ...
 
 
+class CopiedStore(Protocol):
+    """What a store has besides that answers from a copy of its place on this host.
+
+    Another host's copy may be newer, and what that host found stands in the catalog: a copy that
+    was not compared with the place since is no evidence.
+    """
+
+    def renew(self) -> None:
+        """Have each HEAD and GET that is asked from now on know of what the place has by then."""
+        ...
+
+    def pin(self) -> str:
+        """Return a token of what the place has now."""
+        ...
+
+    def list_pinned(
+        self, token: str, prefix: str, *, start_after: str | None, limit: int = 1000
+    ) -> ListPage:
+        """Return a page of what the place had then.
+
+        Raises:
+            Unavailable: ``listing_lost``, where that is not to be had any more.
+        """
+        ...
+
+
 class LookedAtStore(Protocol):
     """What a store has besides whose first page costs more than a request."""
 

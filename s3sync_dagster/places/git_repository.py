@@ -49,6 +49,14 @@ class Repository:
             return None
         return found if _COMMIT.fullmatch(found) and self._there.is_dir() else None
 
+    def has(self, commit: str) -> bool:
+        """Return whether the files of a commit can still be listed."""
+        try:
+            self.git.ask("cat-file", "-e", f"{commit}^{{tree}}")
+        except S3SyncError:
+            return False
+        return True
+
     def refresh(self) -> str:
         """Bring the copy up to date and return its commit; one question where nothing is new.
 

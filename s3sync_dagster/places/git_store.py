@@ -3,6 +3,7 @@
 import codecs
 import subprocess
 import threading
+import time
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from s3sync_dagster.model.errors import (
     LimitExceeded,
     NotFound,
     ObjectChanged,
+    S3SyncError,
     Unavailable,
     UnsupportedFile,
 )
@@ -27,6 +29,8 @@ from s3sync_dagster.ports.body_spool import BodySpool
 
 MAX_FILES = 500_000
 """Of a commit: its list is held in memory, about 300 bytes a file."""
+REFUSED_SECONDS = 5.0
+"""For so long a server that did not answer is not asked again for the next key."""
 _PIECE_BYTES = 1024 * 1024
 _LFS = b"version https://git-lfs.github.com/spec/"
 _LFS_BYTES = 1024
@@ -41,9 +45,10 @@ class _Entry(NamedTuple):
 
 
 class GitStore:
-    """``engine.ports.ObjectStore`` over the newest commit of a repository's ref.
+    """``engine.ports.ObjectStore`` over the newest commit of a repository's ref; a ``CopiedStore``.
 
     A listing asks the server for the commit once, at its first page, and goes on with that one.
+    HEAD and GET ask it once after each ``renew``: the copy of another host may have been newer.
 
     Args:
         repository: the copy.
@@ -60,6 +65,12 @@ class GitStore:
         self._reader: subprocess.Popen[bytes] | None = None
         self._listed: tuple[str, list[_Entry]] | None = None
         """A commit and its files in the order of keys."""
+        self._begun: str | None = None
+        """Commit of the listing that was begun last by ``list_page``."""
+        self._fresh = False
+        """Whether the server was asked since the last ``renew``."""
+        self._refusal: tuple[float, S3SyncError] | None = None
+        """When it last refused, and how."""
 
     def __repr__(self) -> str:
         return f"GitStore({self._repository!r})"
@@ -71,13 +82,40 @@ class GitStore:
 
     def list_page(self, prefix: str, *, start_after: str | None, limit: int = 1000) -> ListPage:
         """Return the page of files whose paths begin with ``prefix`` and follow ``start_after``."""
+        with self._lock:
+            if start_after is None or self._begun is None:
+                self._begun = self._refresh()
+            commit = self._begun  # the listing goes on with the commit that it began with
+        return self.list_pinned(commit, prefix, start_after=start_after, limit=limit)
+
+    def renew(self) -> None:
+        """Have the next HEAD or GET ask the server for the commit."""
+        with self._lock:
+            self._fresh, self._refusal = False, None
+
+    def pin(self) -> str:
+        """Bring the copy up to date and return its commit."""
+        with self._lock:
+            return self._refresh()
+
+    def list_pinned(
+        self, token: str, prefix: str, *, start_after: str | None, limit: int = 1000
+    ) -> ListPage:
+        """Return a page of a commit's files.
+
+        Raises:
+            Unavailable: ``listing_lost``, where the copy was replaced since.
+        """
         self._requests["LIST"] += 1
         with self._lock:
-            if start_after is None:
-                commit = self._repository.refresh()
-            else:  # the listing goes on with the commit that it began with
-                commit = self._listed[0] if self._listed else self._commit()
-            entries = self._files(commit)
+            cached = self._listed is not None and self._listed[0] == token
+            if not cached and not self._repository.has(token):
+                raise Unavailable(
+                    f"The copy of the repository has the commit {token[:12]} no longer: the next "
+                    "listing begins anew.",
+                    reason="listing_lost",
+                )
+            entries = self._files(token)
         begin = prefix.encode()
         at = bisect_right(entries, (start_after or "").encode(), key=lambda entry: entry.key)
         found: list[ObjectRef] = []
@@ -89,7 +127,7 @@ class GitStore:
         return ListPage(objects=tuple(found), last=True)
 
     def head(self, key: str, *, version_id: str | None = None) -> ObjectRef:
-        """Return what the commit that was fetched last has at ``key``."""
+        """Return what the newest commit has at ``key``; its ``version_id`` is the commit."""
         self._requests["HEAD"] += 1
         with self._lock:
             commit = self._commit()
@@ -153,7 +191,22 @@ class GitStore:
         self._spool.close()
 
     def _commit(self) -> str:
-        return self._repository.commit() or self._repository.refresh()
+        """Return the commit that is read: no older than the last ``renew``."""
+        commit = self._repository.commit() if self._fresh else None
+        if commit is not None:
+            return commit
+        if self._refusal is not None and time.monotonic() - self._refusal[0] < REFUSED_SECONDS:
+            raise self._refusal[1].with_traceback(None)
+        return self._refresh()
+
+    def _refresh(self) -> str:
+        try:
+            commit = self._repository.refresh()
+        except S3SyncError as error:
+            self._refusal = (time.monotonic(), error)
+            raise
+        self._fresh, self._refusal = True, None
+        return commit
 
     def _entries(self, commit: str) -> list[_Entry]:
         out = self._repository.git.ask("ls-tree", "-r", "-l", "-z", "--full-tree", commit)

@@ -259,12 +259,13 @@ def test_a_look_fetches_nothing(origin, server, store, tmp_path):
         assert caught.value.reason == "git_ref_not_found"
 
 
-def test_a_process_that_only_reads_asks_the_server_nothing(store, server, tmp_path):
+def test_a_process_that_only_reads_asks_the_server_once(store, server, tmp_path):
     all_refs(store)
     server.seen.clear()
     with opened(server, tmp_path / "home") as worker:
-        assert worker.read("b.py", max_size_bytes=9).content == b"x = 1\n"
-    assert server.seen == []
+        for _ in range(3):
+            assert worker.read("b.py", max_size_bytes=9).content == b"x = 1\n"
+    assert server.uploads() == 1
 
 
 # --- what is no evidence ----------------------------------------------------------------------

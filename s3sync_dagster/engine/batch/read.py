@@ -28,6 +28,7 @@ from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.sidecars import apply_sidecars, read_sidecar
 from s3sync_dagster.engine.identity import check_collections
+from s3sync_dagster.engine.pages import renew
 from s3sync_dagster.engine.unexpected import unexpected_error
 from s3sync_dagster.model.errors import S3SyncError, Unavailable
 from s3sync_dagster.model.object import ObjectRef
@@ -52,12 +53,14 @@ def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
         log=parts.log,
     )
     found = parts.catalog.work.load(lease.token)
+    renew(parts.store)  # a copy that is older than what the catalog was told is no evidence
     first = [facts for facts in found if facts.is_sidecar]
     deeds = _guarded(parts, _read_all(parts, lease, first, begun, until=until))
     if deeds:  # what they ask for concerns other keys of this batch
         deeds = apply_sidecars(parts, deeds, held=[facts.key for facts in found])
         parts.at("sidecars")
         found = parts.catalog.work.load(lease.token)
+        renew(parts.store)
     rest = [facts for facts in found if not facts.is_sidecar]
     return deeds + _guarded(parts, _read_all(parts, lease, rest, begun, until=until))
 
