@@ -26,7 +26,7 @@ class AbsentCollection:
         """Refuse: nothing is written where nothing is."""
         raise NotFound(f"there is no collection {self.name!r}")
 
-    def probe(self, vector: Vector, *, source_id: str, name: str) -> None:
+    def probe(self, like: Record, vector: Vector, *, source_id: str, name: str) -> None:
         """Refuse."""
         raise NotFound(f"there is no collection {self.name!r}")
 

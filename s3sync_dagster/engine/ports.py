@@ -372,10 +372,16 @@ class CollectionPort(Protocol):
         """Write records and vectors; absent metadata keys of existing ids survive (None clears)."""
         ...
 
-    def probe(self, vector: Vector, *, source_id: str, name: str) -> None:
-        """Write a record of our own, change its metadata and delete it again.
+    def probe(self, like: Record, vector: Vector, *, source_id: str, name: str) -> None:
+        """Write a neutral record as large as another one, change its metadata and delete it again.
 
         Raises what the collection says of it: who refuses this one is not refusing a text.
+
+        Args:
+            like: whose size and keys it has; see ``core.neutral.neutral_record``.
+            vector: its own.
+            source_id: the source that it carries.
+            name: what its id begins with.
         """
         ...
 

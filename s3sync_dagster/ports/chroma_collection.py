@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from s3sync_dagster.core.neutral import neutral_record
 from s3sync_dagster.engine.ports import StoredRecord, WriteLimits
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import InvalidSetting, LimitExceeded, RecordRejected
@@ -92,22 +93,27 @@ class ChromaCollection:
             ]
         return []
 
-    def probe(self, vector: Vector, *, source_id: str, name: str) -> None:
-        """Write, change and delete a record of our own; raises what the server says of it.
+    def probe(self, like: Record, vector: Vector, *, source_id: str, name: str) -> None:
+        """Write, change and delete a neutral record; raises what the server says of it.
 
-        It carries its source, so that one whose writer died is found as a stray.
+        It is deleted also where its write failed: the server may have done what it did not answer.
         """
+        record = neutral_record(like, name=name, source_id=source_id)
+        metadata: dict[str, Any] = dict(record.metadata)
+        if self._sparse is not None:
+            [(indices, values)] = self._sparse.embed_documents([like.embedding_text])
+            metadata[self._sparse.key] = _sparse_value(*_neutral_sparse(indices, values))
         body = {
-            "ids": [name],
+            "ids": [record.id],
             "embeddings": vector.reshape(1, -1),
-            "documents": ["a probe of s3sync"],
-            "metadatas": [{"s3sync_source": source_id}],
+            "documents": [record.document],
+            "metadatas": [metadata],
         }
-        self._send("upsert", body)
         try:
-            self.update_metadata([name], [{"s3sync_source": source_id, "probe": None}])
+            self._send("upsert", body)
+            self.update_metadata([record.id], [record.metadata])
         finally:
-            self.delete([name])
+            self.delete([record.id])
 
     def _metadatas(self, records: Sequence[Record]) -> list[Mapping[str, Any]]:
         """Return the records' metadata, with their sparse vectors where the server indexes them."""
@@ -211,6 +217,13 @@ class ChromaCollection:
     def count(self) -> int:
         """Return Chroma's own count (which looks right also when vectors are lost)."""
         return int(self._send("count", None))
+
+
+def _neutral_sparse(indices: list[int], values: list[float]) -> tuple[list[int], list[float]]:
+    """Return as many terms, whose numbers are as long as the longest."""
+    return [1_000_000_000 + place for place in range(len(indices))], [0.1111111111111111] * len(
+        values
+    )
 
 
 def _sparse_value(indices: list[int], values: list[float]) -> dict[str, Any] | None:

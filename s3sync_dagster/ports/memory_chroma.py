@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.core.filters import matches
+from s3sync_dagster.core.neutral import neutral_record
 from s3sync_dagster.core.record_limits import validate_record
 from s3sync_dagster.engine.ports import StoredRecord, WriteLimits
-from s3sync_dagster.model.document import Hit, Record
+from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import EmbeddingMismatch, NotFound
 from s3sync_dagster.ports.chroma_batches import refuse_duplicates
 from s3sync_dagster.ports.chroma_configuration import (
@@ -20,7 +21,7 @@ from s3sync_dagster.ports.chroma_configuration import (
 
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import Embedder, Vector, Vectors
-    from s3sync_dagster.model.document import Metadata
+    from s3sync_dagster.model.document import Metadata, Record
 
 
 class MemoryCollections:
@@ -127,15 +128,14 @@ class MemoryCollection:
             )
         self._asked = None
 
-    def probe(self, vector: Vector, *, source_id: str, name: str) -> None:
-        """Write a record of our own and delete it again."""
-        metadata = {"s3sync_source": source_id}
-        record = Record(id=name, document="probe", embedding_text="probe", metadata=metadata)
-        self.upsert([record], vector.reshape(1, -1))
+    def probe(self, like: Record, vector: Vector, *, source_id: str, name: str) -> None:
+        """Write a neutral record of that size and delete it again."""
+        record = neutral_record(like, name=name, source_id=source_id)
         try:
-            self.update_metadata([name], [{**metadata, "probe": None}])
+            self.upsert([record], vector.reshape(1, -1))
+            self.update_metadata([record.id], [record.metadata])
         finally:
-            self.delete([name])
+            self.delete([record.id])
 
     def update_metadata(self, ids: Sequence[str], metadatas: Sequence[Metadata]) -> None:
         """Change metadata alone; unknown ids are passed over, as Chroma does."""

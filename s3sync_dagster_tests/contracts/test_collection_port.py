@@ -250,6 +250,16 @@ def test_a_write_larger_than_the_limits_arrives_whole(collections, name):
 def test_a_probe_is_taken_and_leaves_nothing(collection):
     write(collection, record(1))
     vector = np.ones(open_embedder(EmbeddingConfig(kind="hash")).dimension, dtype="float32")
-    collection.probe(vector, source_id="s", name="s3sync-probe-1")
+    arrays = {"tags": ["b", "a"], "ints": [1, 2**62], "floats": [0.5], "flags": [True]}
+    scalars = {"s": 'ü\n"quoted"', "i": -(2**63), "f": 1e300, "b": False, "gone": None}
+    like = record(1, "Zeile eins\r\nline two\t\u2028 \U0001f600 " * 200, **arrays, **scalars)
+    collection.probe(like, vector, source_id="s", name="s3sync-probe-1")
     assert collection.count() == 1
-    assert collection.get(["s3sync-probe-1"]) == {}
+    assert set(collection.get(["id-1"], documents=True)) == {"id-1"}
+
+
+def test_a_probe_that_is_refused_says_so_and_leaves_nothing(collection):
+    write(collection, record(1))
+    with pytest.raises(EmbeddingMismatch):
+        collection.probe(record(2), np.ones(3, dtype="float32"), source_id="s", name="s3sync-probe")
+    assert collection.count() == 1

@@ -1,6 +1,7 @@
 """Blame needs proof: what a service refuses of everybody removes nothing and is tried again."""
 
 import copy
+import re
 
 import pytest
 
@@ -12,6 +13,7 @@ from s3sync_dagster.model.errors import (
     RecordRejected,
     UnreadableFile,
 )
+from s3sync_dagster.ports.memory_chroma import MemoryCollection
 from s3sync_dagster_tests.core.rules import Refusing, refuse_with, sidecar, states
 from s3sync_dagster_tests.engine_fixture import text_extractor
 
@@ -27,7 +29,7 @@ def refusing(world, refuses):
             lambda records: any(refuses(one.document) for one in records),
         ),
         probe=refuse_with(
-            InvalidSetting("HTTP 422", reason="chroma_refused"), lambda _vector: refuses("probe")
+            InvalidSetting("HTTP 422", reason="chroma_refused"), lambda _like: refuses("probe")
         ),
     )
 
@@ -104,6 +106,143 @@ def test_a_model_that_refuses_everything_loses_no_record_and_heals_by_itself(wor
     world.listing()
     world.run_batches(embedder=unpaid)
     assert set(world.texts().values()) == {f"new {name}" for name in filled}
+
+
+TOO_MUCH = {
+    "bytes": lambda text: len(text.encode()) > 150,
+    "words": lambda text: len(text.split()) > 30,
+    "numbers": lambda text: len(re.findall(r"[\d.,]", text)) > 60,
+}
+"""How a service finds texts too large that it took before: a body, a context, dense tokens."""
+WORDS = "word 12.5,3 " * 20
+
+
+class SmallContext(Unpaid):
+    """A model whose endpoint answers 400 to what is too large for it, and to bad words."""
+
+    def __init__(self, embedder, too_much):
+        super().__init__(embedder)
+        self._too_much = too_much
+
+    def embed_documents(self, texts):
+        if self.on and any(self._too_much(text) or "EVIL" in text for text in texts):
+            raise LimitExceeded("the endpoint refuses the text", reason="text_refused")
+        return self._embedder.embed_documents(texts)
+
+
+@pytest.fixture
+def filled_with_long_texts(world):
+    names = [f"{n}.txt" for n in range(6)]
+    for name in names:
+        world.bucket.put(name, f"text {name}")
+    world.sync()
+    for name in names[1:]:
+        world.bucket.put(name, f"new {name} {WORDS}")
+    world.bucket.put(names[0], "new and short")
+    return names
+
+
+def assert_kept_and_healed(world, before, reason, heal, **parts):
+    """All long documents keep their records; what is short is written; later all is."""
+    world.listing()
+    world.run_batches(**parts)
+    found = states(world)
+    assert found.pop("0.txt") == ("indexed", None)
+    assert set(found.values()) == {("failed", reason)}
+    assert len(world.texts()) == len(before)
+    assert {text for text in before.values() if "0.txt" not in text} < set(world.texts().values())
+    heal.on = False
+    world.clock.seconds += DAY
+    world.listing()
+    world.run_batches(**parts)
+    assert {state for state, _ in states(world).values()} == {"indexed"}
+    assert all("new" in text for text in world.texts().values())
+
+
+@pytest.mark.parametrize("measure", TOO_MUCH)
+def test_a_model_that_takes_less_than_before_loses_no_record(
+    world, filled_with_long_texts, measure
+):
+    small = SmallContext(world.embedder, TOO_MUCH[measure])
+    assert_kept_and_healed(world, world.texts(), "model_refuses", small, embedder=small)
+
+
+@pytest.mark.parametrize("measure", TOO_MUCH)
+def test_a_collection_that_takes_less_than_before_loses_no_record(
+    world, filled_with_long_texts, measure
+):
+    small = Refusing(
+        world,
+        upsert=refuse_with(
+            RecordRejected("Chroma refused a record"),
+            lambda records: any(TOO_MUCH[measure](one.document) for one in records),
+        ),
+    )
+    assert_kept_and_healed(world, world.texts(), "collection_refuses", small, collections=small)
+
+
+def test_a_collection_that_takes_fewer_keys_than_before_loses_no_record(world, filled):
+    before = world.texts()
+    few_keys = Refusing(
+        world,
+        upsert=refuse_with(
+            RecordRejected("a quota of keys"),
+            lambda records: any(len(one.metadata) > 8 for one in records),
+        ),
+    )
+    world.listing()
+    world.run_batches(collections=few_keys)
+    assert world.texts() == before
+    assert set(states(world).values()) == {("failed", "collection_refuses")}
+    few_keys.on = False
+    world.clock.seconds += DAY
+    world.listing()
+    world.run_batches(collections=few_keys)
+    assert set(world.texts().values()) == {f"new {name}" for name in filled}
+
+
+class SmallUpdates(MemoryCollection):
+    """A collection whose gateway takes updates of 1,000 bytes."""
+
+    def update_metadata(self, ids, metadatas):
+        if len(repr(metadatas)) > 1_000:
+            raise LimitExceeded("HTTP 413", reason="request_too_large")
+        super().update_metadata(ids, metadatas)
+
+
+def test_updates_that_are_too_large_now_blame_no_bytes(world):
+    """Same text, more metadata: only those are written, and only the small ones are taken."""
+    world.bucket.put("a.txt", "text")
+    world.sync()
+    before = world.texts()
+    world.configure(metadata={"note": "x" * 1_000}, on_config_change="reindex")
+    collection = world.collections.open(
+        world.source.collection_name,
+        tenant=world.source.tenant,
+        database=world.source.database_name,
+        embedder=world.embedder,
+    )
+    collection.__class__ = SmallUpdates
+    world.listing()
+    world.run_batches()
+    assert (states(world)["a.txt"], world.texts()) == (("failed", "collection_refuses"), before)
+
+
+@pytest.mark.parametrize("service", ["model", "collection"])
+def test_a_long_text_is_to_blame_where_a_neutral_one_of_its_size_is_taken(world, service):
+    for name in ("a.txt", "b.txt"):
+        world.bucket.put(name, f"old {name}")
+    world.sync()
+    world.bucket.put("a.txt", f"EVIL {WORDS}")
+    world.bucket.put("b.txt", f"good {WORDS}")
+    world.listing()
+    if service == "model":
+        world.run_batches(embedder=SmallContext(world.embedder, lambda text: len(text) > 250))
+    else:
+        world.run_batches(collections=refusing(world, lambda document: "EVIL" in document))
+    assert [state for state, _ in states(world).values()] == ["failed", "indexed"]
+    assert states(world)["a.txt"][1] in ("text_refused", "record_rejected")
+    assert [text[:4] for text in world.texts().values()] == ["good"]
 
 
 @pytest.mark.parametrize("service", ["model", "collection"])

@@ -156,6 +156,18 @@ def test_a_collection_is_written_and_read_like_any_other(cloud, collections, emb
     assert again.count() == 3
 
 
+def test_a_probe_has_as_many_sparse_terms_and_goes(cloud, collections, embedder, name):
+    collection = collections.open(name, **PLACE, embedder=embedder)
+    [like] = records("four words are here")
+    [vector] = embedder.embed_documents(["a neutral text"])
+    collection.probe(like, vector, source_id="s1", name="s3sync-probe-1")
+    [(key, sparse)] = cloud.sparse.items()
+    assert key.startswith("s3sync-probe-1")
+    assert len(sparse["indices"]) == len(sparse["values"]) == 2
+    assert not {3, 7} & set(sparse["indices"])
+    assert collection.count() == 0
+
+
 def test_writes_and_reads_keep_to_clouds_quota(cloud, collections, embedder, name):
     collection = collections.open(name, **PLACE, embedder=embedder)
     assert collection.write_limits.max_records == RECORDS_PER_WRITE

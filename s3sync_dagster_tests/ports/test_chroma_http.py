@@ -263,6 +263,30 @@ def test_one_bad_record_does_not_take_the_others_with_it(server, http):
     assert written == [f"r{n}" for n in range(10) if n not in (3, 7)]
 
 
+def test_a_probe_is_as_large_as_the_record_and_goes_where_its_write_had_no_answer(server, http):
+    metadata = {"s3sync_source": "s1", "secret": "words " * 100, "numbers": [2**62] * 50}
+    like = Record(id="r" * 66 + "-0", document=SECRET * 50, embedding_text="", metadata=metadata)
+    collection = open_collection(http, WriteLimits())
+    vectors = np.ones((1, 2), dtype=np.float32)
+    collection.upsert([like], vectors)
+    collection.probe(like, vectors[0], source_id="s1", name="s3sync-probe-1")
+    real, probe, update, delete = (body for *_, body in server.asked)
+    assert abs(len(real) - len(probe)) < 10
+    assert json.loads(update)["metadatas"] == json.loads(probe)["metadatas"]
+    assert json.loads(probe)["metadatas"][0].keys() == metadata.keys()
+    assert not {"document", "secret words"} & set(probe.decode().split())
+    assert json.loads(delete)["ids"] == json.loads(probe)["ids"]
+
+    server.asked.clear()
+    server.decide = lambda body: (
+        (413, "", {}) if "documents" in json.loads(body) else (200, "{}", {})
+    )
+    with pytest.raises(errors.LimitExceeded):
+        collection.probe(like, vectors[0], source_id="s1", name="s3sync-probe-2")
+    (*_, written), (*_, delete) = server.asked
+    assert json.loads(delete)["ids"] == json.loads(written)["ids"]
+
+
 def test_batches_keep_to_count_and_bytes(server, http):
     limits = WriteLimits(max_records=4, max_bytes=10_000)
     collection = open_collection(http, limits)

@@ -48,7 +48,8 @@ MUTANTS = (
     Mutant(
         "what a service refuses of everybody is blamed on the bytes",
         ENGINE + "batch/write.py",
-        '        if name == "embed":\n            return refusal_of_model(self._parts, error)\n'
+        '        if name == "embed":\n'
+        "            return refusal_of_model(self._parts, group, error)\n"
         "        return refusal_of_collection(self._parts, group, error)\n",
         "        return error\n",
     ),

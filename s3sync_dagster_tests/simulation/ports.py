@@ -158,10 +158,15 @@ class _SimCollection:
         if refused:
             raise _refused(refused)
 
-    def probe(self, vector: Any, **options: Any) -> None:
+    def probe(self, like: Any, vector: Any, **options: Any) -> None:
         if self._weather.next_is("chroma", REFUSES_ALL):
             raise _refused(["probe"])
-        call(self._weather, "chroma", "probe", lambda: self._collection.probe(vector, **options))
+        call(
+            self._weather,
+            "chroma",
+            "probe",
+            lambda: self._collection.probe(like, vector, **options),
+        )
 
     def count(self) -> int:
         return call(self._weather, "chroma", "count", self._collection.count)

@@ -1,14 +1,26 @@
-"""Whose fault a refusal is: a document's only where the service takes another one beside it.
+"""Whose fault a refusal is: a document's only where the service takes what is as large as it.
 
-A bill that is unpaid, a gateway that knows another version or a model that was swapped refuse
-every document alike; nothing is removed for that, and all of it is tried again.
+A bill that is unpaid, a gateway that takes less than before, a model with a smaller context or a
+lowered quota refuse every document of a kind alike, whatever it says; nothing is removed for that,
+and all of it is tried again.
 """
 
+from collections.abc import Sequence
+
+from s3sync_dagster.core.neutral import largest_records, largest_texts, neutral_text
 from s3sync_dagster.engine.batch.groups import WriteGroup
 from s3sync_dagster.engine.batch.parts import BatchParts
-from s3sync_dagster.engine.ports import Vector
+from s3sync_dagster.engine.ports import Vectors
 from s3sync_dagster.engine.unexpected import unexpected_error
-from s3sync_dagster.model.errors import FixConfiguration, FixInput, S3SyncError
+from s3sync_dagster.model.document import Record
+from s3sync_dagster.model.errors import (
+    FixConfiguration,
+    FixInput,
+    RecordRejected,
+    S3SyncError,
+)
+
+TINY = "Is a text taken?"
 
 
 def beside_the_bytes(error: S3SyncError) -> S3SyncError:
@@ -18,25 +30,37 @@ def beside_the_bytes(error: S3SyncError) -> S3SyncError:
     return error
 
 
-def refusal_of_model(parts: BatchParts, error: FixInput) -> S3SyncError:
-    """Return the error of a text that the model refused, after asking it for another one."""
-    # A text of its own: one that was asked before would come from the vector cache.
-    answer = _ask_model(parts, f"Is a text taken? {parts.clock.uuid()}", error)
+def refusal_of_model(parts: BatchParts, group: WriteGroup, error: FixInput) -> S3SyncError:
+    """Return the error of a text that the model refused, after asking it for another one.
+
+    Of several documents nobody knows which one is refused, and a tiny text tells whether any is
+    taken; one alone is compared with neutral texts of its own size.
+    """
+    alone = len(group.writes) == 1
+    texts = [record.embedding_text for record in group.upserts()] if alone else []
+    answer = _ask_model(parts, largest_texts(texts) or [TINY], error)
     return answer if isinstance(answer, S3SyncError) else error
 
 
 def refusal_of_collection(parts: BatchParts, group: WriteGroup, error: FixInput) -> S3SyncError:
-    """Return the error of records that a collection refused, after writing another one to it.
+    """Return the error of records that a collection refused, after writing others to it.
 
-    That one has a vector of its own: the refused record's may be what is wrong with it.
+    As with the model: a tiny one for several documents, for one alone some that have the size and
+    the keys of the refused. They have vectors of their own: the refused record's may be what is
+    wrong with it.
     """
-    text = "a probe of s3sync"
-    vector = _ask_model(parts, text, error)
-    if isinstance(vector, S3SyncError):
-        return vector
-    collection, name = group.collection, f"s3sync-probe-{parts.clock.uuid()}"
+    likes = largest_records(_refused(group, error) if len(group.writes) == 1 else ())
+    if not likes:
+        metadata = {"s3sync_source": parts.source.id}
+        likes = [Record(id="", document=TINY, embedding_text=TINY, metadata=metadata)]
+    vectors = _ask_model(parts, [like.embedding_text for like in likes], error)
+    if isinstance(vectors, S3SyncError):
+        return vectors
+    collection = group.collection
     try:
-        collection.probe(vector, source_id=parts.source.id, name=name)
+        for like, vector in zip(likes, vectors, strict=True):
+            name = f"s3sync-probe-{parts.clock.uuid()}"
+            collection.probe(like, vector, source_id=parts.source.id, name=name)
     except S3SyncError as refused:
         what = f"The collection {collection.name!r}"
         return _refuses_all(what, error, refused, reason="collection_refuses")
@@ -45,10 +69,19 @@ def refusal_of_collection(parts: BatchParts, group: WriteGroup, error: FixInput)
     return error
 
 
-def _ask_model(parts: BatchParts, text: str, error: FixInput) -> Vector | S3SyncError:
-    """Return the vector of a text of ours, or what speaks against the model."""
+def _refused(group: WriteGroup, error: FixInput) -> list[Record]:
+    """Return the records that may have been refused: those that the error names, or all."""
+    plans = [one.plan for one in group.writes if one.plan]
+    records = [record for plan in plans for record in (*plan.upsert, *plan.update)]
+    names = error.record_ids if isinstance(error, RecordRejected) else ()
+    return [record for record in records if record.id in names] or records
+
+
+def _ask_model(parts: BatchParts, likes: Sequence[str], error: FixInput) -> Vectors | S3SyncError:
+    """Return the vectors of neutral texts of those sizes, or what speaks against the model."""
+    texts = [neutral_text(like, seed=parts.clock.uuid()[:8]) for like in likes]
     try:
-        return parts.embedder.embed_documents([text])[0]
+        return parts.embedder.embed_documents(texts)
     except S3SyncError as refused:
         what = f"The model {parts.embedder.name!r}"
         return _refuses_all(what, error, refused, reason="model_refuses")
@@ -60,6 +93,7 @@ def _refuses_all(what: str, error: FixInput, refused: S3SyncError, *, reason: st
     if not isinstance(refused, FixInput | FixConfiguration):
         return refused  # it does not answer now: the next attempt tells
     return FixConfiguration(
-        f"{what} refuses every text now, not this one alone ({error.reason}): {refused.message}",
+        f"{what} now refuses any text of this size and shape, not this one alone "
+        f"({error.reason}): {refused.message}",
         reason=reason,
     )

@@ -226,7 +226,7 @@ class Writer:
 
     def _whose_fault(self, group: WriteGroup, error: FixInput, *, name: str) -> S3SyncError:
         if name == "embed":
-            return refusal_of_model(self._parts, error)
+            return refusal_of_model(self._parts, group, error)
         return refusal_of_collection(self._parts, group, error)
 
     def _fail(self, group: WriteGroup, error: S3SyncError) -> None:
