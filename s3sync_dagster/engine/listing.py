@@ -202,4 +202,8 @@ def next_stretch(
     if window.until is not None:
         cursor, last = window.until, False
         refs = tuple(ref for ref in refs if ref.key <= window.until)
+    if not page.tells_missing:
+        there = {ref.key for ref in refs}
+        known = {key: one for key, one in window.objects.items() if key in there}
+        window = replace(window, objects=known)
     return Stretch(refs=refs, window=window, cursor=cursor, last=last)

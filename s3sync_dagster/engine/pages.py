@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, cast
 
 from s3sync_dagster.engine.ports import UnorderedPage
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         LookedAtStore,
         ObjectStore,
         UnorderedStore,
+        UnsureStore,
     )
     from s3sync_dagster.model.object import ObjectRef
 
@@ -156,10 +157,13 @@ class _Sorted:
     def next(self, after: str | None, *, limit: int, number: int = 0) -> AskedPage | None:
         snapshot = self._snapshot
         if snapshot.complete and snapshot.number is not None:
-            return AskedPage(page=snapshot.page(after, limit=limit), number=snapshot.number)
-        page = self._store.list_unordered(self._prefix, token=snapshot.token)
-        self._check(page)
-        snapshot.add(page, number=number)
+            page = replace(
+                snapshot.page(after, limit=limit), tells_missing=_tells_missing(self._store)
+            )
+            return AskedPage(page=page, number=snapshot.number)
+        more = self._store.list_unordered(self._prefix, token=snapshot.token)
+        self._check(more)
+        snapshot.add(more, number=number)
         return None
 
     def close(self) -> None:
@@ -175,6 +179,10 @@ class _Sorted:
                 "again.",
                 reason="listing_stuck",
             )
+
+
+def _tells_missing(store: UnorderedStore) -> bool:
+    return not hasattr(store, "tells_missing") or cast("UnsureStore", store).tells_missing()
 
 
 def _unordered(store: ObjectStore) -> UnorderedStore:

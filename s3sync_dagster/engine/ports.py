@@ -34,6 +34,8 @@ class ListPage:
     """In UTF-8 binary order of the key."""
     last: bool
     """True when no page follows."""
+    tells_missing: bool = True
+    """False where keys that it does not have may be there all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +137,14 @@ class CopiedStore(Protocol):
         Raises:
             Unavailable: ``listing_lost``, where that is not to be had any more.
         """
+        ...
+
+
+class UnsureStore(Protocol):
+    """What an unordered store may have besides: listings that do not know all there is."""
+
+    def tells_missing(self) -> bool:
+        """Return whether a key that the listing did not name, and that has ended, is gone."""
         ...
 
 

@@ -1,8 +1,8 @@
 """A crawl: from the first page along links and sitemaps, until every page was asked for.
 
-What it says of a page follows one rule: records go when the site itself said twice, in two crawls,
-that the page is not there. What hides a page (an error, silence, a refusal, robots.txt) says
-nothing of it: the page is listed as it was read last.
+What it says of a page follows one rule: records go when the site itself said twice, in two whole
+crawls, that the page is not there or is another one. What hides a page (an error, silence, a
+refusal, robots.txt, a redirect for now) says nothing of it: the page is listed as it was read last.
 """
 
 import re
@@ -20,8 +20,9 @@ from s3sync_dagster.model.errors import (
     Unavailable,
 )
 from s3sync_dagster.places.web_address import host_of, origin_of, page_address, path_of
+from s3sync_dagster.places.web_evidence import count_misses, hidden, missed_once_more, ripen
 from s3sync_dagster.places.web_fetch import WebAnswer, unpack_whole
-from s3sync_dagster.places.web_memory import Page, SiteMemory, Task
+from s3sync_dagster.places.web_memory import MISSES, Page, SiteMemory, Task
 from s3sync_dagster.places.web_page import page_of
 from s3sync_dagster.places.web_text import roughly_decoded, sitemap_entries
 from s3sync_dagster.places.web_visitor import MOVED, SiteVisitor
@@ -29,8 +30,6 @@ from s3sync_dagster.places.web_visitor import MOVED, SiteVisitor
 if TYPE_CHECKING:
     from s3sync_dagster.places.web import WebPlace
 
-MISSES = 2
-"""Crawls in a row that have to miss a page before it counts as gone."""
 MAX_HOPS = 10
 """Redirects from one page to the next."""
 MAX_TRIES = 3
@@ -45,6 +44,7 @@ RECHECK_SECONDS = 86_400.0
 """After so long a page is asked for whatever its sitemap says."""
 PAUSE_SECONDS = 5.0
 """After a 429 or 503 that names no time."""
+_MOVED_FOR_GOOD = frozenset({301, 308})
 _MISSING = frozenset({404, 410})
 _REFUSED = frozenset({401, 403, 407, 451})
 _LEFT_ALONE = re.compile(
@@ -83,19 +83,20 @@ class Crawl:
             number = int(memory.note("crawl") or 0) + 1
             memory.begin(number)
             hosts = self._visitor.hosts()
-            known = [
-                (key, depth)
-                for key, depth in memory.known_pages()
-                if host_of(key) in hosts
-                and place.takes(key)
-                and (place.max_depth is None or depth <= place.max_depth)
-            ][: place.most_pages]
-            for key, _ in known:
-                if "?" in key:
-                    memory.count_variant(origin_of(key) + path_of(key))
             if place.most_pages:
                 memory.add(place.start, kind="page", depth=0)
-            memory.add_known(known)
+            for gone in (False, True):
+                known = [
+                    (key, depth)
+                    for key, depth in memory.known_pages(gone=gone)
+                    if host_of(key) in hosts
+                    and place.takes(key)
+                    and (place.max_depth is None or depth <= place.max_depth)
+                ][: place.most_pages]
+                for key, _ in known:
+                    if "?" in key:
+                        memory.count_variant(origin_of(key) + path_of(key))
+                memory.add_known(known, gone=gone)
         self._visitor.require_first(place.start)
         if place.sitemaps and place.max_depth != 0:
             robots = self._visitor.robots_of(origin_of(place.start))
@@ -139,7 +140,8 @@ class Crawl:
                     self._add_sitemap(address)
                 elif address is not None:
                     self._add_pages([address], depth=1, changed=entry.changed)
-            memory.end_task(task, "nothing")
+            unread = answer.status in (0, 429) or answer.status >= 500
+            memory.end_task(task, "unread" if unread else "nothing")
 
     def _look_at_page(self, task: Task) -> None:
         memory, known = self._memory, self._memory.page(task.key)
@@ -147,7 +149,7 @@ class Crawl:
         if not self._visitor.allows(task.key):
             if first:
                 self._visitor.require_first(task.key)
-            return memory.end_task(task, "kept" if known else "nothing")
+            return memory.end_task(task, hidden(known))
         if known is not None and self._dated(task, known):
             with memory.step():
                 memory.end_task(task, "listed")
@@ -184,13 +186,14 @@ class Crawl:
                     reason="site_access_denied",
                 )
             else:
-                memory.end_task(task, "kept" if known else "nothing")
+                memory.end_task(task, hidden(known))
         return None
 
     # --- what answers mean --------------------------------------------------------------------
 
     def _unchanged(self, task: Task, known: Page) -> None:
-        now = replace(known, asked_at=time.time(), misses=0, changed=task.changed)
+        misses = known.misses if known.canonical else 0
+        now = replace(known, asked_at=time.time(), misses=misses, changed=task.changed)
         self._memory.keep(task.key, now, depth=task.depth)
         self._end_page(task, known)
 
@@ -207,6 +210,9 @@ class Crawl:
         dated = known is not None and known.changed is not None and known.changed == task.changed
         if dated and known is not None and known.etag != page.etag:
             self._memory.take_note("dates", "wrong")  # from now on every page is asked for
+        if page.canonical is not None:  # a page that was never listed is joined at once
+            misses, at = (MISSES, 0.0) if known is None else (known.misses, known.missed_at)
+            page = replace(page, misses=misses, missed_at=at)
         self._memory.keep(task.key, page, depth=task.depth)
         if (known is None or known.etag != page.etag) and not answer.too_large:
             self._memory.put_body(task.key, page.etag, answer.body)
@@ -220,7 +226,15 @@ class Crawl:
 
     def _moved(self, task: Task, known: Page | None, answer: WebAnswer, *, first: bool) -> None:
         target = page_address(answer.headers["location"], task.key)
+        for_good = answer.status in _MOVED_FOR_GOOD
         if target is not None and first and host_of(target) not in self._visitor.hosts():
+            if not for_good:  # a captive portal, a login, a page for an outage
+                raise FixConfiguration(
+                    f"The first page of the site, {self._place.start!r}, leads to another host, "
+                    f"and only for now ({answer.status}): where that is the site, begin there, or "
+                    "name it in other_hosts. All records stay.",
+                    reason="start_page_missing",
+                )
             self._visitor.adopt(host_of(target))
         if target == task.key or (target and self._memory.outcome_of(target) == "nothing"):
             target = None
@@ -232,18 +246,17 @@ class Crawl:
                 "addresses. All records stay.",
                 reason="start_page_missing",
             )
-        self._missed(task, known)
+        if for_good:
+            return self._missed(task, known)
+        return self._memory.end_task(task, hidden(known))
 
     def _missed(self, task: Task, known: Page | None) -> None:
-        """Count one crawl that did not find a page; the second in a row takes it away."""
+        """Note that this crawl did not find a page; the second in a row takes it away."""
         if known is None:
             return self._memory.end_task(task, "nothing")
-        if known.misses + 1 < MISSES:
-            missed = replace(known, misses=known.misses + 1)
-            self._memory.keep(task.key, missed, depth=task.depth)
-            return self._memory.end_task(task, "kept")
-        self._memory.forget(task.key)
-        return self._memory.end_task(task, "nothing")
+        at = known.asked_at if task.outcome == "joined" else time.time()
+        self._memory.miss(task.key, at)
+        return self._memory.end_task(task, hidden(missed_once_more(known, at)))
 
     def _failed(self, task: Task, known: Page | None, error: Unavailable, *, first: bool) -> None:
         """Go on without a page that was not answered, unless the whole site does not answer."""
@@ -253,20 +266,32 @@ class Crawl:
             if task.tries + 1 < MAX_TRIES:
                 memory.try_again(task)
             elif not first:
-                memory.end_task(task, "kept" if known else "unread")
+                memory.end_task(task, "unread" if known is None else hidden(known))
         if failures >= MAX_FAILURES or (first and task.tries + 1 >= MAX_TRIES):
             raise error
 
     def _finish(self) -> None:
-        """Join pages with the one as which they want to be known, where the site has that."""
+        """End a crawl that has seen all: pages are joined, and misses count from now on.
+
+        Pages are joined with the one as which they want to be known, where the site has that: one
+        that was listed so far counts as missed.
+        """
         with self._memory.step() as memory:
             ends = [
                 (task, task.target is not None and memory.outcome_of(task.target) == "listed")
                 for task in memory.joined()
             ]
             for task, stands in ends:  # two that name each other both stay
-                memory.end_task(task, "nothing" if stands else "listed")
+                known = memory.page(task.key)
+                if stands and (known is None or known.canonical is not None):
+                    self._missed(task, known)
+                    continue
+                memory.end_task(task, "listed")
+                if known is not None:
+                    memory.change(task.key, replace(known, misses=0))
+            count_misses(memory)
             memory.forget_unvisited()
+            ripen(memory)
 
     # --- what is looked at --------------------------------------------------------------------
 
@@ -324,7 +349,7 @@ class Crawl:
             and not known.misses
             and not known.canonical
             and self._memory.note("dates") is None
-            and time.time() - known.asked_at < RECHECK_SECONDS
+            and 0 <= time.time() - known.asked_at < RECHECK_SECONDS  # the clock may have been ahead
             and _is_past(task.changed, known.asked_at)
         )
 

@@ -24,6 +24,8 @@ _KEPT_HEADERS = frozenset(
 _MAX_HEADER_CHARACTERS = 2048
 MOST_ADDRESSES = 4
 """Of a host that are tried, one after the other."""
+_SLICE_BYTES = 4096
+"""Unpacked at once: each of many small members copies what stands behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,25 +243,49 @@ def _read(pieces: Iterator[bytes], encoding: str, most_bytes: int) -> tuple[byte
         raise Unavailable(
             "A page was sent in an encoding that was not asked for.", reason="site_bad_answer"
         )
-    unpack = zlib.decompressobj(31) if "gzip" in encoding else None
+    packed = _Packed() if "gzip" in encoding else None
     body = bytearray()
     for piece in pieces:
-        if unpack is None:
+        if packed is None:
             body += piece
         else:
-            body += _unpacked(unpack, piece, most_bytes + 1 - len(body))
+            packed.unpack(piece, into=body, most_bytes=most_bytes)
         if len(body) > most_bytes:
             return bytes(body[:most_bytes]), True
-    if unpack is not None and body and not unpack.eof:
+    if packed is not None and packed.cut_off:
         raise Unavailable("A packed page is cut off.", reason="site_bad_answer")
     return bytes(body), False
 
 
-def _unpacked(unpack: Any, piece: bytes, room: int) -> bytes:
-    try:
-        return unpack.decompress(piece, max(room, 1))
-    except zlib.error:
-        raise Unavailable("A packed page is damaged.", reason="site_bad_answer") from None
+class _Packed:
+    """Unpacks gzip of any number of members: what is put together from packed parts has several."""
+
+    def __init__(self) -> None:
+        self._member: Any = None
+        self._over = False
+
+    @property
+    def cut_off(self) -> bool:
+        return self._member is not None and not self._member.eof
+
+    def unpack(self, piece: bytes, *, into: bytearray, most_bytes: int) -> None:
+        """Add what a piece holds, up to one byte more than ``most_bytes`` in all."""
+        for at in range(0, len(piece), _SLICE_BYTES):
+            self._unpack(piece[at : at + _SLICE_BYTES], into, most_bytes)
+
+    def _unpack(self, piece: bytes, into: bytearray, most_bytes: int) -> None:
+        while piece and len(into) <= most_bytes and not self._over:
+            if not self.cut_off:
+                # What stands behind the last member is no part of it, as gzip has it.
+                self._over = self._member is not None and not piece.startswith(b"\x1f")
+                if self._over:
+                    return
+                self._member = zlib.decompressobj(31)
+            try:
+                into += self._member.decompress(piece, most_bytes + 1 - len(into))
+            except zlib.error:
+                raise Unavailable("A packed page is damaged.", reason="site_bad_answer") from None
+            piece = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
 
 
 def unpack_whole(body: bytes, most_bytes: int) -> bytes:

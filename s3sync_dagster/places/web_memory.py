@@ -7,6 +7,7 @@ process, goes on where the crawl stood.
 import json
 import sqlite3
 import threading
+import time
 import zlib
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,10 @@ CACHE_KIB = 8 * 1024
 LISTED = ("listed", "kept", "unread")
 """Ends of a page that the site has: it was answered; it is known, and nothing says that it is gone;
 it is there, and could not be read."""
+MISSES = 2
+"""Crawls in a row that have to miss a page before it counts as gone."""
+_ASKED_SECONDS = 14 * 86_400.0
+"""So long it is remembered that somebody asked for a page that is not there."""
 _MOST_VALUES = 500
 """Of one statement."""
 _SCHEMA = """
@@ -31,6 +36,7 @@ CREATE TABLE IF NOT EXISTS tasks (
 );
 CREATE INDEX IF NOT EXISTS open_tasks ON tasks (kind DESC, depth, known DESC, tries, number)
     WHERE outcome IS NULL;
+CREATE TABLE IF NOT EXISTS misses (key TEXT PRIMARY KEY, at REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS variants (path TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 """
@@ -56,7 +62,14 @@ class Page:
     asked_at: float = 0.0
     """When the site last said that this is the page, in seconds since 1970."""
     misses: int = 0
-    """Crawls in a row in which the site said that it is not there."""
+    """Whole crawls in a row in which the site said that it is not there, or joined it."""
+    missed_at: float = 0.0
+    """When the last of those was told, in seconds since 1970."""
+
+    @property
+    def gone(self) -> bool:
+        """Return whether it is left out: known, so that it is asked for, and not of the site."""
+        return self.misses >= MISSES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,10 +149,15 @@ class SiteMemory:
         text = json.dumps(asdict(page))
         self._run("REPLACE INTO pages VALUES (?, ?, ?)", key, depth, text)
 
+    def change(self, key: str, page: Page) -> None:
+        """Remember something else of a page that stands as near as it did."""
+        self._run("UPDATE pages SET page = ? WHERE key = ?", json.dumps(asdict(page)), key)
+
     def renew(self, key: str, page: Page) -> None:
         """Remember a page that was asked for outside of a crawl."""
         row = self._one("SELECT depth FROM pages WHERE key = ?", key)
         self.keep(key, page, depth=row[0] if row else 0)
+        self._run("DELETE FROM notes WHERE name = ?", f"missing {key}")
 
     def forget(self, key: str) -> None:
         """Forget a page and its body."""
@@ -172,25 +190,45 @@ class SiteMemory:
         """Note something."""
         self._run("REPLACE INTO notes VALUES (?, ?)", name, value)
 
+    def missing_for(self, key: str) -> float:
+        """Return the seconds since the first answer that a page, which is not known, is missing."""
+        name, now = f"missing {key}", time.time()
+        with self.step():
+            since = min(float(self.note(name) or now), now)
+            self.take_note(name, str(since))
+        return now - since
+
     def begin(self, number: int) -> None:
         """Begin a crawl: what the last one left to do is forgotten, what it learnt is not."""
         self._run("DELETE FROM tasks")
+        self._run("DELETE FROM misses")
         self._run("DELETE FROM variants")
         self._run("DELETE FROM notes WHERE name LIKE 'robots %' OR name = 'failures'")
+        self._run(
+            "DELETE FROM notes WHERE name LIKE 'missing %' AND CAST(value AS REAL) < ?",
+            time.time() - _ASKED_SECONDS,
+        )
         self.take_note("crawl", str(number))
 
-    def add_known(self, keys: Iterable[tuple[str, int]]) -> None:
-        """Let the crawl look at pages that it knows, in this order."""
+    def add_known(self, keys: Iterable[tuple[str, int]], *, gone: bool) -> None:
+        """Let the crawl look at pages that it knows, in this order.
+
+        Those that are gone take no room from others (``count_tasks``).
+        """
         with self._lock, _refusals():
             self._database.executemany(
                 "INSERT OR IGNORE INTO tasks (key, kind, depth, known, hops) "
-                "VALUES (?, 'page', ?, 1, 0)",
-                keys,
+                "VALUES (?, 'page', ?, ?, 0)",
+                [(key, depth, -1 if gone else 1) for key, depth in keys],
             )
 
-    def known_pages(self) -> list[tuple[str, int]]:
-        """Return the pages that are known and their depths, the nearest first."""
-        return self._all("SELECT key, depth FROM pages ORDER BY depth, key")
+    def known_pages(self, *, gone: bool) -> list[tuple[str, int]]:
+        """Return the pages that the site has, or that are gone, with depths, the nearest first."""
+        return self._all(
+            "SELECT key, depth FROM pages "
+            "WHERE (coalesce(json_extract(page, '$.misses'), 0) >= ?) = ? ORDER BY depth, key",
+            MISSES, gone,
+        )  # fmt: skip
 
     def add(
         self, key: str, *, kind: str, depth: int, hops: int = 0, changed: str | None = None
@@ -232,6 +270,10 @@ class SiteMemory:
             ).fetchone()
         return None if row is None else _task(row)
 
+    def list_after_all(self, key: str) -> None:
+        """List a page that the crawl missed, and that was there since."""
+        self._run("UPDATE tasks SET outcome = 'listed' WHERE key = ?", key)
+
     def end_task(self, task: Task, outcome: str, *, target: str | None = None) -> None:
         """Say how something ended."""
         self._run(
@@ -245,7 +287,8 @@ class SiteMemory:
 
     def count_tasks(self, kind: str, *, that_count: bool = False) -> int:
         """Return how many tasks of a kind there are, or those that are listed or still open."""
-        where = f" AND (outcome IS NULL OR outcome IN {LISTED})" if that_count else ""
+        counts = f" AND (outcome IS NULL AND known >= 0 OR outcome IN {LISTED})"
+        where = counts if that_count else ""
         row = self._one(f"SELECT count(*) FROM tasks WHERE kind = ?{where}", kind)
         return row[0] if row else 0
 
@@ -263,6 +306,19 @@ class SiteMemory:
         """Return how something ended in this crawl."""
         row = self._one("SELECT outcome FROM tasks WHERE key = ?", key)
         return row[0] if row else None
+
+    def miss(self, key: str, at: float) -> None:
+        """Note with the crawl that it missed a page: it counts when the crawl has ended whole."""
+        self._run("REPLACE INTO misses VALUES (?, ?)", key, at)
+
+    def missed(self) -> list[tuple[str, float]]:
+        """Return the pages that this crawl has missed, and when."""
+        return self._all("SELECT key, at FROM misses ORDER BY key")
+
+    def count_unread(self) -> int:
+        """Return how many pages and sitemaps this crawl could not read, and knows nothing of."""
+        row = self._one("SELECT count(*) FROM tasks WHERE outcome = 'unread'")
+        return row[0] if row else 0
 
     def joined(self) -> list[Task]:
         """Return the pages that want to be known as another one."""
@@ -303,7 +359,7 @@ class SiteMemory:
 def _task(row: tuple[Any, ...]) -> Task:
     number, key, kind, depth, known, hops, tries, changed, outcome, target = row
     return Task(
-        number=number, key=key, kind=kind, depth=depth, known=bool(known), hops=hops, tries=tries,
+        number=number, key=key, kind=kind, depth=depth, known=known > 0, hops=hops, tries=tries,
         changed=changed, outcome=outcome, target=target,
     )  # fmt: skip
 

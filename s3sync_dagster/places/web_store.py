@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from s3sync_dagster.model.errors import (
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.places.web_address import host_of, path_of
 from s3sync_dagster.places.web_crawl import Crawl
+from s3sync_dagster.places.web_evidence import APART_SECONDS
 from s3sync_dagster.places.web_fetch import WebAnswer, WebFetcher
 from s3sync_dagster.places.web_memory import Page, SiteMemory
 from s3sync_dagster.places.web_pace import HostPace
@@ -80,7 +82,11 @@ class SiteStore:
         visitor.require_first(self._place.start)
         answer = visitor.ask(self._place.start, memory.page(self._place.start))
         if answer.status >= 400:
-            raise _refusal(self._place.start, answer, known=False)
+            raise _refusal(self._place.start, answer, gone=True)
+
+    def tells_missing(self) -> bool:
+        """Return whether what the last listing did not name is gone: not in a home that is new."""
+        return self._open()[0].note("tells_missing") is not None
 
     def list_page(self, prefix: str, *, start_after: str | None, limit: int = 1000) -> ListPage:
         """Raise ``NotPossible``: links have no order."""
@@ -124,8 +130,9 @@ class SiteStore:
         """Return what the site has at an address now; a page that did not change costs a 304.
 
         Raises:
-            NotFound: ``object_gone``, for a page that no crawl knows any more.
-            Unavailable: ``page_missing``: one answer, which a crawl has to confirm.
+            NotFound: ``object_gone``, for a page that two crawls missed, or, where none knows it,
+                two answers.
+            Unavailable: ``page_missing``: one answer, which has to be confirmed.
         """
         del version_id
         memory, visitor = self._open()
@@ -211,7 +218,10 @@ class SiteStore:
         """Remember what one answer says of a page. Raises what a refusal means."""
         memory, visitor = self._open()
         if answer.status != 200:
-            raise _refusal(key, answer, known=known is not None)
+            gone = answer.status in (404, 410) and (
+                known.gone if known is not None else memory.missing_for(key) >= APART_SECONDS
+            )
+            raise _refusal(key, answer, gone=gone)
         page = page_of(
             key,
             answer,
@@ -219,6 +229,8 @@ class SiteStore:
             most_bytes=self._most_bytes,
             changed=known.changed if known else None,
         )
+        if known is not None and page.canonical is not None:  # joining is for crawls
+            page = replace(page, misses=known.misses, missed_at=known.missed_at)
         with memory.step():
             memory.renew(key, page)
             if keep_body and not answer.too_large:
@@ -226,11 +238,11 @@ class SiteStore:
         return page
 
 
-def _refusal(key: str, answer: WebAnswer, *, known: bool) -> Exception:
+def _refusal(key: str, answer: WebAnswer, *, gone: bool) -> Exception:
     """Return what an answer without a page means for it; records stay but for ``NotFound``."""
     status = answer.status
     if status in (404, 410):
-        if not known:
+        if gone:
             return NotFound(f"The site has no page {key!r}", reason="object_gone")
         return Unavailable(
             f"The site answers {key!r} with {status}: its records go when two listings find that.",

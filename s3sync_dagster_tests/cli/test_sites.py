@@ -1,6 +1,6 @@
 """``s3sync sync https://...``: a site over HTTP into a real collection, and again."""
 
-from s3sync_dagster_tests.places.web_server import web_site
+from s3sync_dagster_tests.places.web_server import later, web_site
 
 SAME = "<nav>Menu of the site</nav>"
 
@@ -17,7 +17,7 @@ def guide(site) -> None:
     site.put("/app", app, headers={"Content-Type": "text/html"})
 
 
-def test_a_site_is_synced_and_costs_304s_when_nothing_changed(s3sync, chroma_server):
+def test_a_site_is_synced_and_costs_304s_when_nothing_changed(s3sync, chroma_server, home):
     with web_site() as site:
         guide(site)
         made = s3sync(
@@ -45,6 +45,8 @@ def test_a_site_is_synced_and_costs_304s_when_nothing_changed(s3sync, chroma_ser
         del site.replies["/rotate"]
         once = s3sync("sync", *place)
         assert (once.json["updated"], once.json["removed"]) == (1, 0), once.out
+        assert s3sync("sync", *place).json["removed"] == 0  # at once: the same outage
+        later(home, hours=6)
         twice = s3sync("sync", *place)
         assert (twice.json["listed"], twice.json["removed"]) == (3, 1), twice.out
         why = s3sync("why", f"{site.url}/app", "--source", "guide")

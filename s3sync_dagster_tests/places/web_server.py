@@ -2,12 +2,14 @@
 
 import gzip
 import hashlib
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 from s3sync_dagster.places.web import WebPlace
 from s3sync_dagster.places.web_fetch import WebFetcher
@@ -158,6 +160,23 @@ def gzipped(body: bytes) -> Reply:
     )
 
 
+def later(folder: Path, *, hours: float) -> None:
+    """Let what the crawls below a folder remember be so much older."""
+    for file in folder.rglob("site.db"):
+        with closing(sqlite3.connect(file, timeout=30)) as database, database:
+            database.execute(
+                "UPDATE pages SET page = json_set(page, "
+                "'$.missed_at', json_extract(page, '$.missed_at') - ?1, "
+                "'$.asked_at', json_extract(page, '$.asked_at') - ?1)",
+                (hours * 3600,),
+            )
+            database.execute(
+                "UPDATE notes SET value = CAST(value AS REAL) - ? "
+                "WHERE name LIKE 'missing %' OR name IN ('begun_at', 'whole_at')",
+                (hours * 3600,),
+            )
+
+
 class Visitor:
     """A source of a site, and the crawls that a listing would make of it."""
 
@@ -179,8 +198,9 @@ class Visitor:
             most_bytes=self.most_bytes,
         )
 
-    def crawl(self, prefix: str = "") -> dict[str, str]:
-        """Return path -> etag of a whole listing."""
+    def crawl(self, prefix: str = "", *, hours: float = 6) -> dict[str, str]:
+        """Return path -> etag of a whole listing, so long after what was before."""
+        later(self.folder, hours=hours)
         found: dict[str, str] = {}
         token: str | None = None
         while True:

@@ -1,0 +1,317 @@
+"""When the pages of a site count as gone: what crawls, homes, clocks and portals may not take."""
+
+import gzip
+import time
+
+import pytest
+
+from s3sync_dagster.model.errors import FixConfiguration, NotFound, Unavailable
+from s3sync_dagster.places import web_fetch
+from s3sync_dagster_tests.engine_fixture import make_world
+from s3sync_dagster_tests.places.web_server import Reply, Visitor, later, web_site
+
+JOINED = '<link rel="canonical" href="/">'
+
+
+@pytest.fixture
+def site():
+    with web_site() as made:
+        yield made
+
+
+@pytest.fixture
+def visit(site, tmp_path):
+    made: list[Visitor] = []
+
+    def visitor(home="web", **more):
+        made.append(Visitor(site, tmp_path / home, **more))
+        return made[-1]
+
+    yield visitor
+    for one in made:
+        one.store.close()
+
+
+def of_pages(site, number, *more):
+    paths = [f"/p{one}" for one in range(number)]
+    site.page("/", *more, *paths)
+    for path in paths:
+        site.page(path)
+    return paths
+
+
+def test_a_page_that_joins_another_one_leaves_after_two_crawls(site, visit):
+    paths = of_pages(site, 3)
+    visitor = visit()
+    before = sorted(visitor.crawl())
+    for path in paths:
+        site.page(path, text="back soon", head=JOINED)
+    assert sorted(visitor.crawl()) == before
+    site.page("/p0")
+    assert sorted(visitor.crawl()) == ["/", "/p0"]
+    site.page("/p0", head=JOINED)
+    assert sorted(visitor.crawl()) == ["/", "/p0"]
+    assert sorted(visitor.crawl()) == ["/"]
+    assert sorted(visitor.crawl()) == ["/"]  # 304s now
+    site.page("/new", head=JOINED)
+    site.page("/", "/new")
+    assert sorted(visitor.crawl()) == ["/"]  # it was never listed: joined at once
+
+
+def test_what_a_crawl_that_failed_has_missed_does_not_count(site, visit):
+    paths = of_pages(site, 12, "/a")
+    site.page("/a")
+    visitor = visit()
+    before = visitor.crawl()
+    there = dict(site.replies)
+    site.put("/a", status=404)
+    for path in paths:
+        site.put(path, status=500)
+    for _ in range(2):
+        with pytest.raises(Unavailable) as caught:
+            visitor.crawl()
+        assert caught.value.reason == "site_error"
+    assert site.asked("/a") == [200, 404, 404]
+    site.replies = {**there, "/a": Reply(status=404)}
+    assert visitor.crawl() == before  # the first that counts
+    site.replies = there
+    assert visitor.crawl() == before
+
+
+def test_a_page_that_is_gone_is_asked_for_until_its_removal_is_surely_over(site, visit):
+    of_pages(site, 2)
+    visitor = visit()
+    before = visitor.crawl()
+    site.page("/", "/p0")  # from now on memory alone knows /p1
+    before["/"] = visitor.crawl()["/"]
+    site.put("/p1", status=404)
+    assert "/p1" in visitor.crawl()
+    assert "/p1" not in visitor.crawl()
+    for hides in (500, 403, 302):
+        site.put("/p1", status=hides, headers={"Location": "/p0"})
+        assert "/p1" not in visitor.crawl()
+    site.page("/p1")
+    assert visitor.crawl() == before
+    site.put("/p1", status=404)
+    visitor.crawl()
+    visitor.crawl()
+    visitor.crawl(hours=15 * 24)
+    site.seen.clear()
+    visitor.crawl()
+    assert not site.asked("/p1")
+
+
+def test_pages_that_are_gone_take_no_room_from_new_ones(site, visit):
+    of_pages(site, 9)
+    visitor = visit(page_limit=10)
+    assert len(visitor.crawl()) == 10
+    for number in range(9):
+        site.put(f"/p{number}", status=410)
+    visitor.crawl()
+    assert sorted(visitor.crawl()) == ["/"]
+    paths = [f"/q{number}" for number in range(9)]
+    site.page("/", *paths)
+    for path in paths:
+        site.page(path)
+    assert sorted(visitor.crawl()) == ["/", *paths]
+
+
+@pytest.mark.parametrize(
+    ("status", "leaves"), [(301, True), (308, True), (302, False), (303, False), (307, False)]
+)
+def test_a_redirect_for_now_is_no_evidence(site, visit, status, leaves):
+    of_pages(site, 3)
+    site.page("/login")
+    visitor = visit()
+    before = set(visitor.crawl())
+    for number in range(3):
+        site.move(f"/p{number}", "/login", status)
+    assert set(visitor.crawl()) == {*before, "/login"}
+    for _ in range(2):
+        assert set(visitor.crawl()) == ({"/", "/login"} if leaves else {*before, "/login"})
+
+
+def test_crawls_that_follow_each_other_at_once_see_one_outage(site, visit):
+    of_pages(site, 2)
+    visitor = visit()
+    before = visitor.crawl()
+    site.put("/p1", status=404)
+    for _ in range(4):
+        assert visitor.crawl(hours=0) == before
+    assert visitor.crawl(hours=0.9) == before
+    assert sorted(visitor.crawl(hours=0.2)) == ["/", "/p0"]
+
+
+def test_a_page_that_is_there_again_before_the_crawl_ends_is_not_missed(site, visit, monkeypatch):
+    monkeypatch.setattr("s3sync_dagster.places.web_store.STEP_SECONDS", 0.0)
+    of_pages(site, 3)
+    visitor = visit()
+    visitor.crawl()
+    site.put("/p0", status=404)
+    visitor.crawl()
+    later(visitor.folder, hours=6)
+    token, found = None, []
+    while True:
+        page = visitor.store.list_unordered("", token=token)
+        found += [ref.key.removeprefix(site.url) for ref in page.objects]
+        token = page.token
+        if token is None:
+            break
+        if site.asked("/p0")[-1] == 404 and len(site.asked("/p0")) == 3:
+            site.page("/p0", text="there again")
+            visitor.store.head(f"{site.url}/p0")  # as a batch does
+    assert site.asked("/p0") == [200, 404, 404, 200]
+    assert sorted(found) == ["/", "/p0", "/p1", "/p2"]
+
+
+def test_a_first_page_that_leads_away_for_now_adopts_no_host(site, visit):
+    of_pages(site, 3)
+    visitor = visit()
+    before = visitor.crawl()
+    with web_site("127.0.0.2") as portal:
+        portal.page("/", "/ad")
+        portal.page("/ad")
+        site.move("/", f"{portal.url}/", 302)
+        with pytest.raises(FixConfiguration) as caught:
+            visitor.crawl()
+        assert caught.value.reason == "start_page_missing"
+        assert portal.hosts == []
+        site.page("/", "/p0", "/p1", "/p2", f"{portal.url}/ad")
+        assert set(visitor.crawl()) == set(before)
+        assert portal.hosts == []
+
+
+def test_a_clock_that_was_ahead_hides_no_change(site, visit):
+    site.page("/")
+    site.put("/sitemap.xml", "<url><loc>/s</loc><lastmod>2024-03-01</lastmod></url>")
+    site.page("/s")
+    visitor = visit()
+    before = visitor.crawl()
+    later(visitor.folder, hours=-365 * 24)
+    site.page("/s", text="changed")
+    assert visitor.crawl(hours=0)["/s"] != before["/s"]
+
+
+# --- homes ------------------------------------------------------------------------------------
+
+
+class Synced:
+    """A catalog and a collection that several homes work for."""
+
+    def __init__(self) -> None:
+        self.world = make_world()
+
+    def sync(self, visitor: Visitor, *, hours: float = 6) -> set[str]:
+        later(visitor.folder, hours=hours)
+        self.world.store = visitor.store
+        self.world.listing()
+        self.world.run_batches()
+        return self.documents(visitor)
+
+    def documents(self, visitor: Visitor) -> set[str]:
+        keys = {one["document_key"] for one in self.world.metadata().values()}
+        return {key.removeprefix(visitor.site.url) for key in keys}
+
+
+def test_a_new_home_removes_nothing_until_a_second_crawl_after_one_that_read_all(site, visit):
+    paths = {f"/p{number}" for number in range(10)}
+    site.page("/", "/hub", "/other")
+    site.page("/other")
+    site.page("/hub", *sorted(paths))
+    for path in paths:
+        site.page(path)
+    synced, other = Synced(), visit("two")
+    everything = synced.sync(visit("one"))
+    assert everything == {"/", "/hub", "/other", *paths}
+    hub = site.replies["/hub"]
+    site.put("/hub", "down", status=500)
+    for _ in range(3):
+        assert synced.sync(other) >= everything - {"/hub"}
+    site.replies["/hub"] = hub
+    assert synced.sync(other) == everything
+    site.page("/hub", *sorted(paths - {"/p3"}))
+    site.put("/p3", status=404)
+    assert synced.sync(other) == everything
+    assert synced.sync(other) == everything - {"/p3"}
+
+
+def test_what_a_new_home_does_not_find_leaves_after_its_second_crawl(site, visit):
+    of_pages(site, 2, "/old")
+    site.page("/old")
+    synced, other = Synced(), visit("two")
+    everything = synced.sync(visit("one"))
+    site.page("/", "/p0", "/p1")
+    site.put("/old", status=404)
+    assert synced.sync(other) == everything
+    assert synced.sync(other, hours=0) == everything
+    assert synced.sync(other) == everything - {"/old"}
+
+
+def test_a_home_that_can_never_read_some_page_knows_its_site_after_a_week(site, visit):
+    of_pages(site, 1, "/broken", "/old")
+    site.page("/old")
+    site.put("/broken", status=500)
+    synced, other = Synced(), visit("two")
+    everything = synced.sync(visit("one"))
+    site.page("/", "/p0", "/broken")
+    site.put("/old", status=404)
+    for _ in range(3):
+        assert synced.sync(other) == everything
+    synced.sync(other, hours=8 * 24)
+    assert synced.sync(other) == everything - {"/old"}
+
+
+def test_one_answer_to_a_home_that_does_not_know_a_page_takes_no_records(site, visit):
+    of_pages(site, 2)
+    synced, other = Synced(), visit("two")
+    everything = synced.sync(visit("one"))
+    key = f"{site.url}/p1"
+    site.put("/p1", status=404)
+    synced.world.ask(key)
+    synced.world.run_batches(store=other.store)
+    assert synced.documents(other) == everything
+    for _ in range(2):
+        with pytest.raises(Unavailable) as caught:
+            other.store.head(key)
+        assert caught.value.reason == "page_missing"
+    site.page("/p1")
+    other.store.head(key)
+    site.put("/q", status=404)
+    with pytest.raises(Unavailable):
+        other.store.head(f"{site.url}/q")
+    later(other.folder, hours=2)
+    with pytest.raises(NotFound):
+        other.store.head(f"{site.url}/q")
+
+
+# --- gzip -------------------------------------------------------------------------------------
+
+
+def test_a_packed_answer_of_several_members_is_read_whole(site, visit):
+    def packed(*parts, end=b""):
+        members = b"".join(gzip.compress(part.encode()) for part in parts)
+        headers = {"Content-Type": "text/html", "Content-Encoding": "gzip"}
+        return Reply(members + end, headers=headers)
+
+    site.page("/", "/padded", "/cut")
+    site.replies["/sitemap.xml"] = Reply(
+        gzip.compress(f"<urlset><url><loc>{site.url}/two</loc></url>".encode())
+        + gzip.compress(f"<url><loc>{site.url}/many</loc></url></urlset>".encode())
+    )
+    site.replies["/two"] = packed("<p>one</p>", "<p>two</p>")
+    site.replies["/many"] = packed(*["x"] * 3000)
+    site.replies["/padded"] = packed("fill", end=b"\0" * 512)
+    cut = packed("<p>one</p>", "<p>two, which is cut off</p>")
+    site.replies["/cut"] = Reply(cut.body[:-9], headers=cut.headers)
+    visitor = visit()
+    assert visitor.crawl()["/cut"] == "unread"
+    assert visitor.read("/two") == b"<p>one</p><p>two</p>"
+    assert visitor.read("/many") == b"x" * 3000
+    assert visitor.read("/padded") == b"fill"
+
+
+def test_many_small_members_cost_no_more_than_their_bytes():
+    members = gzip.compress(b"x") * 200_000
+    began = time.process_time()
+    assert web_fetch.unpack_whole(members, 10**6) == b"x" * 200_000
+    assert time.process_time() - began < 20  # a minute and more where each member copies the rest
