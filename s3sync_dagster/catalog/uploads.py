@@ -9,9 +9,16 @@ from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.quotas import require_upload_room
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import upload_bytes, upload_files, uploads_elsewhere
+from s3sync_dagster.catalog.tables import (
+    documents,
+    objects,
+    sources,
+    upload_bytes,
+    upload_files,
+    uploads_elsewhere,
+)
 from s3sync_dagster.core.state import UploadedFile
-from s3sync_dagster.model.errors import LimitExceeded, Throttled
+from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, S3SyncError
 
 ROW_BYTES = 1024 * 1024
 ROWS_AT_ONCE = 4
@@ -61,11 +68,15 @@ class Uploads:
             Whether the file is the one at its key now.
 
         Raises:
-            LimitExceeded, Throttled: see ``quotas.require_upload_room``; its bytes are gone.
+            LimitExceeded, Throttled: see ``quotas.require_upload_room``.
+            NotFound: ``source_not_found``: its source ended meanwhile.
+            Conflict: ``source_being_deleted``: it is about to.
+            InvalidSetting: ``upload_broken``: not all bytes are there. The bytes are gone after
+                each of these.
         """
         try:
             old = self._rows.put(source_id, file, replace=replace, most_bytes=most_bytes)
-        except (LimitExceeded, Throttled):
+        except S3SyncError:
             self._rows.delete_bytes(file.body)
             raise
         if old is not None:
@@ -100,19 +111,29 @@ class Uploads:
         while files := self.page(source_id, limit=100):
             for one in files:
                 self.delete(source_id, one.key)
-        self.brought(source_id)
+        self._rows.forget_elsewhere(source_id)
 
     def elsewhere(self, source_id: str) -> bool:
         """Return whether files of a source may still lie in the data folder of some host."""
         return self._rows.elsewhere(source_id)
 
-    def brought(self, source_id: str) -> None:
-        """Note that all files of a source lie here."""
-        self._rows.brought(source_id)
+    def brought(self, source_id: str) -> bool:
+        """Note that a host has brought what it had; returns whether nothing is missing now.
+
+        Another host may have files yet: until each key that has a document or an object has its
+        file here, files of the source are elsewhere.
+        """
+        return self._rows.brought(source_id)
 
     def prune(self, *, older_than_seconds: float) -> int:
-        """Remove bytes that no file names, a while after a crash left them; returns how many."""
-        return self._rows.prune(before=self._db.now() - older_than_seconds)
+        """Remove bytes that no file names, a while after a crash left them; returns how many.
+
+        Files of a source that is not there go too.
+        """
+        for source_id, key in self._rows.of_no_source():
+            self.delete(source_id, key)
+        before = self._db.now() - older_than_seconds
+        return sum(self._rows.prune(body, before=before) for body in self._rows.unnamed())
 
 
 @again_after_collisions
@@ -150,6 +171,9 @@ class _Rows:
             "body": file.body,
         }
         with self._db.write(durable=True) as tx:
+            self._db.lock_source(tx, source_id)
+            _require_source(tx, source_id)
+            _require_whole(tx, file)
             if most_bytes is not None:
                 require_upload_room(self._db, tx, source_id, file.key, file.size, most=most_bytes)
             here = _at(source_id, file.key)
@@ -209,16 +233,87 @@ class _Rows:
         with self._db.read() as tx:
             return tx.execute(query).first() is not None
 
-    def brought(self, source_id: str) -> None:
+    def brought(self, source_id: str) -> bool:
         with self._db.write() as tx:
-            tx.execute(uploads_elsewhere.delete().where(uploads_elsewhere.c.source_id == source_id))
+            self._db.lock_source(tx, source_id)
+            if _lacks_files(tx, source_id):
+                return False
+            _forget_elsewhere(tx, source_id)
+        return True
 
-    def prune(self, *, before: float) -> int:
-        left = sa.and_(
-            upload_bytes.c.written_at < before,
-            upload_bytes.c.body.not_in(sa.select(upload_files.c.body)),
+    def forget_elsewhere(self, source_id: str) -> None:
+        with self._db.write() as tx:
+            _forget_elsewhere(tx, source_id)
+
+    def of_no_source(self) -> list[tuple[str, str]]:
+        query = sa.select(upload_files.c.source_id, upload_files.c.object_key).where(
+            upload_files.c.source_id.not_in(sa.select(sources.c.id))
         )
+        with self._db.read() as tx:
+            return [(row.source_id, row.object_key) for row in tx.execute(query)]
+
+    def unnamed(self) -> list[str]:
+        """Return the names of bytes that are no file's.
+
+        It reads the index of names alone: what is written after the bytes in a row, as its time,
+        costs SQLite a way through all of them.
+        """
+        named = sa.select(upload_files.c.body)
+        query = sa.select(upload_bytes.c.body).where(upload_bytes.c.body.not_in(named)).distinct()
+        with self._db.read() as tx:
+            return list(tx.execute(query).scalars())
+
+    def prune(self, body: str, *, before: float) -> int:
+        # It may have become a file's since it was looked for.
+        left = sa.and_(
+            upload_bytes.c.body == body,
+            upload_bytes.c.written_at < before,
+            sa.not_(sa.exists().where(upload_files.c.body == body)),
+        )
+        with self._db.read() as tx:
+            if tx.execute(sa.select(upload_bytes.c.id).where(left).limit(1)).first() is None:
+                return 0
         return self._db.delete_in_parts(upload_bytes.c.id, left, rows=ROWS_AT_ONCE)
+
+
+def _require_source(tx: sa.Connection, source_id: str) -> None:
+    row = tx.execute(sa.select(sources.c.deleting).where(sources.c.id == source_id)).first()
+    if row is None:
+        raise NotFound("The source is deleted.", reason="source_not_found")
+    if row.deleting is not None:
+        raise Conflict(
+            "The uploads of this source are being deleted: try again in a moment.",
+            reason="source_being_deleted",
+        )
+
+
+def _require_whole(tx: sa.Connection, file: UploadedFile) -> None:
+    total = sa.func.coalesce(sa.func.sum(sa.func.length(upload_bytes.c.data)), 0)
+    there = tx.execute(sa.select(total).where(upload_bytes.c.body == file.body)).scalar_one()
+    if there != file.size:
+        raise InvalidSetting(
+            f"Of the {file.size} bytes of {file.key!r}, {there} came into the catalog: upload it "
+            "again.",
+            reason="upload_broken",
+        )
+
+
+def _lacks_files(tx: sa.Connection, source_id: str) -> bool:
+    """Return whether a key that has a document or an object has no file here."""
+    for table in (documents, objects):
+        file = sa.exists().where(
+            upload_files.c.source_id == source_id, upload_files.c.object_key == table.c.object_key
+        )
+        query = sa.select(table.c.object_key).where(table.c.source_id == source_id, sa.not_(file))
+        if table is objects:
+            query = query.where(objects.c.gone.is_(False))
+        if tx.execute(query.limit(1)).first() is not None:
+            return True
+    return False
+
+
+def _forget_elsewhere(tx: sa.Connection, source_id: str) -> None:
+    tx.execute(uploads_elsewhere.delete().where(uploads_elsewhere.c.source_id == source_id))
 
 
 def _at(source_id: str, key: str) -> sa.ColumnElement[bool]:

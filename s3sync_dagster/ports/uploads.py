@@ -1,6 +1,7 @@
 """Uploaded files as a bucket: their bytes lie in the catalog, where every worker sees them."""
 
 import fcntl
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,10 +11,18 @@ from typing import Protocol
 
 from s3sync_dagster.core.state import UploadedFile
 from s3sync_dagster.engine.ports import ListPage, ObjectBody
-from s3sync_dagster.model.errors import FixConfiguration, LimitExceeded, NotFound, ObjectChanged
+from s3sync_dagster.model.errors import (
+    FixConfiguration,
+    LimitExceeded,
+    NotFound,
+    ObjectChanged,
+    S3SyncError,
+)
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.ports.body_spool import BodySpool
 from s3sync_dagster.ports.files import INDEX, FolderObjectStore, IncomingFile
+
+_log = logging.getLogger(__name__)
 
 PIECE_BYTES = 1024 * 1024
 
@@ -62,8 +71,8 @@ class UploadRows(Protocol):
         """Return whether files of a source may still lie in the data folder of some host."""
         ...
 
-    def brought(self, source_id: str) -> None:
-        """Note that all files of a source lie here."""
+    def brought(self, source_id: str) -> bool:
+        """Note that a host has brought what it had; returns whether nothing is missing now."""
         ...
 
 
@@ -74,7 +83,7 @@ class UploadStore:
         source_id: whose uploads.
         rows: where they lie, opened at the first call.
         before: folder in which this host kept them when they lay in its data folder; what it has
-            is brought over at the next call.
+            is brought over at the next call, and what is damaged stays there.
     """
 
     ordered = True
@@ -82,6 +91,7 @@ class UploadStore:
     def __init__(self, source_id: str, *, rows: Callable[[], UploadRows], before: Path) -> None:
         self._source_id, self._open, self._before = source_id, rows, before
         self._spool = BodySpool(None)
+        self._looked = False
         self._requests: Counter[str] = Counter({"LIST": 0, "GET": 0, "HEAD": 0})
 
     def __repr__(self) -> str:
@@ -107,6 +117,7 @@ class UploadStore:
 
         Raises:
             LimitExceeded, Throttled: beyond them.
+            NotFound, Conflict: the source is deleted, or about to be.
         """
         etag, rows = incoming.finish(), self._rows()
         with incoming.path.open("rb") as file:
@@ -121,11 +132,19 @@ class UploadStore:
             metadata=dict(metadata or {}),
         )
         rows.put(self._source_id, uploaded, most_bytes=most_bytes)
+        if rows.elsewhere(self._source_id):  # it may have been the last that was missing
+            rows.brought(self._source_id)
         return _ref(uploaded)
 
     def delete(self, key: str) -> None:
-        """Remove a file; one that is not there is no error."""
-        self._rows().delete(self._source_id, key)
+        """Remove a file; one that is not there is no error.
+
+        Raises:
+            FixConfiguration: ``uploads_elsewhere``: a host that has it would bring it back.
+        """
+        rows = self._rows()
+        self._require_all_here(rows)
+        rows.delete(self._source_id, key)
 
     def clear(self) -> None:
         """Remove all files."""
@@ -196,8 +215,9 @@ class UploadStore:
     def _rows(self) -> UploadRows:
         """Return where the files lie, with what this host kept in its data folder."""
         rows = self._open()
-        if _has_uploads(self._before):
+        if not self._looked and _has_uploads(self._before):
             _bring(self._before, self._source_id, rows)
+            self._looked = True  # what is damaged stays, and is not read again by each call
         return rows
 
     def _find(self, rows: UploadRows, key: str, version_id: str | None) -> UploadedFile:
@@ -211,8 +231,9 @@ class UploadStore:
         """Raise where files that are missing may lie in another host's data folder."""
         if rows.elsewhere(self._source_id):
             raise FixConfiguration(
-                "The uploads of this source lie in the data folder of the host that took them, "
-                "and not in the catalog yet: start the API or `s3sync up` there once.",
+                "Uploads of this source still lie in the data folder of a host that took them: "
+                "start the API or `s3sync up` there once, and upload again what its log calls "
+                "damaged, or all that was on that host if it is lost.",
                 reason="uploads_elsewhere",
             )
 
@@ -220,58 +241,112 @@ class UploadStore:
 def bring_uploads(folder: Path, rows: Callable[[], UploadRows]) -> int:
     """Bring all uploads of a data folder over to the catalog; returns of how many sources.
 
+    What stands in the way of one source is logged, and the others are brought.
+
     Args:
         folder: with a folder for each source, by its id.
         rows: opens where they are to lie; not called where there is nothing to bring.
     """
-    before = [one for one in folder.glob("*") if _has_uploads(one)]
-    for one in before:
-        _bring(one, one.name, rows())
-    return len(before)
+    brought = 0
+    for one in sorted(folder.glob("*")):
+        try:
+            brought += _has_uploads(one) and _bring(one, one.name, rows())
+        except (S3SyncError, OSError) as error:
+            _stays(one.name, error)
+    return brought
 
 
 def _has_uploads(folder: Path) -> bool:
     return (folder / INDEX).exists()
 
 
-def _bring(folder: Path, source_id: str, rows: UploadRows) -> None:
+def _stays(source_id: str, error: Exception) -> None:
+    why = getattr(error, "message", "unreadable")
+    _log.error("uploads of source %s stay in the data folder: %s", source_id, why)
+
+
+def _bring(folder: Path, source_id: str, rows: UploadRows) -> bool:
     """Bring the files of a source over; one that was uploaded anew since is left out.
 
     Each is in the catalog before it leaves the folder: who dies in between begins again. One
-    process does it, and others wait.
+    process does it, and others wait. What is damaged stays, and the log names it.
+
+    Returns:
+        Whether the folder is empty now.
     """
     with (folder.parent / f"{source_id}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if _has_uploads(folder):
-            _bring_all(FolderObjectStore(folder), source_id, rows)
+        if not _has_uploads(folder):
+            return False
+        try:
+            return _bring_all(FolderObjectStore(folder), source_id, rows)
+        except FixConfiguration as error:  # its list cannot be read, or the source is deleted
+            _stays(source_id, error)
+            return False
 
 
-def _bring_all(before: FolderObjectStore, source_id: str, rows: UploadRows) -> None:
-    while refs := before.list_page("", start_after=None).objects:
-        for ref in refs:
-            found, content_type, pieces = before.open(ref.key)
-            uploaded = UploadedFile(
-                key=ref.key,
-                etag=found.etag,
-                size=found.size,
-                modified_at=found.last_modified.timestamp() if found.last_modified else 0.0,
-                body=rows.write_bytes(pieces),
-                content_type=content_type,
-            )
-            rows.put(source_id, uploaded, replace=False)
-            before.delete(ref.key)
-    before.clear()
-    rows.brought(source_id)
+def _bring_all(before: FolderObjectStore, source_id: str, rows: UploadRows) -> bool:
+    damaged: set[str] = set()
+    moved = True
+    while moved:  # once more, as some may have come meanwhile
+        moved = False
+        for ref in _refs(before):
+            if ref.key in damaged:
+                continue
+            moved = True
+            try:
+                _bring_one(before, ref.key, source_id, rows)
+            except (ObjectChanged, OSError):
+                damaged.add(ref.key)
+                _log.error(
+                    "upload %r of source %s is damaged and stays in the data folder: "
+                    "upload it again",
+                    ref.key,
+                    source_id,
+                )
+    if not damaged:
+        before.clear()
+        rows.brought(source_id)
+    return not damaged
+
+
+def _refs(store: FolderObjectStore) -> Iterator[ObjectRef]:
+    after, last = None, False
+    while not last:
+        page = store.list_page("", start_after=after)
+        yield from page.objects
+        last = page.last
+        after = page.objects[-1].key if page.objects else after
+
+
+def _bring_one(before: FolderObjectStore, key: str, source_id: str, rows: UploadRows) -> None:
+    if rows.find(source_id, key) is None:
+        found, content_type, pieces = before.open(key)
+        uploaded = UploadedFile(
+            key=key,
+            etag=found.etag,
+            size=found.size,
+            modified_at=found.last_modified.timestamp() if found.last_modified else 0.0,
+            body=rows.write_bytes(_exactly(found, pieces)),
+            content_type=content_type,
+        )
+        rows.put(source_id, uploaded, replace=False)
+    before.delete(key)
+
+
+def _exactly(found: ObjectRef, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the bytes of a file. Raises ``ObjectChanged`` where they are not as many as it has."""
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        yield piece
+    if size != found.size:
+        raise _changed(found.key)
 
 
 def _whole(rows: UploadRows, file: UploadedFile) -> Iterator[bytes]:
     """Yield a file's bytes. Raises ``ObjectChanged`` where it was replaced before its end."""
-    size = 0
-    for piece in rows.pieces(file):
-        size += len(piece)
-        yield piece
-    if size != file.size:
-        raise _changed(file.key)
+    return _exactly(_ref(file), rows.pieces(file))
 
 
 def _changed(key: str) -> ObjectChanged:

@@ -100,7 +100,7 @@ def test_what_was_stored_is_read_with_its_place(old):
 
 
 def test_uploads_of_before_count_as_elsewhere_until_they_are_brought(old):
-    catalog = open_catalog(old)
+    catalog = upgraded(old)
     assert catalog.uploads.elsewhere("id-up")
     assert not catalog.uploads.elsewhere("id-docs")
     catalog.close()

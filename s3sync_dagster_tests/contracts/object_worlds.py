@@ -7,6 +7,8 @@ from typing import Any, Protocol
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.model.place import UploadPlace
+from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.files import FolderObjectStore, IncomingFile
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
 from s3sync_dagster.ports.s3 import open_object_store
@@ -164,6 +166,9 @@ class UploadsWorld:
 
 def uploads_world(catalog: Catalog, folder: Path) -> UploadsWorld:
     """Return a source without uploads yet."""
+    catalog.sources.add(
+        Source(id="source", name="source", place=UploadPlace(), collection_name="texts")
+    )
     store = UploadStore("source", rows=lambda: catalog.uploads, before=folder / "source")
     return UploadsWorld(folder, store)
 

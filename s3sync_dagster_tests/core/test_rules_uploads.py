@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.tables import upload_bytes, uploads_elsewhere
 from s3sync_dagster.catalog.uploads import ROW_BYTES, ROWS_AT_ONCE
 from s3sync_dagster.engine.deleting import take_down
-from s3sync_dagster.model.errors import ObjectChanged
+from s3sync_dagster.model.errors import FixConfiguration, ObjectChanged
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.ports.files import FolderObjectStore, IncomingFile
 from s3sync_dagster.ports.uploads import UploadStore, bring_uploads
@@ -84,6 +84,116 @@ def test_what_another_host_has_not_brought_yet_is_not_gone(world, tmp_path):
     assert not (here / world.source.id).exists()
     assert bring_uploads(here, lambda: world.catalog.uploads) == 0
     assert not world.catalog.uploads.elsewhere(world.source.id)
+
+
+def indexed_at(world, home, names):
+    """Let a host of the version before have uploads, and index them there."""
+    from_before(world, home, names)
+    world.ask(*names)
+    world.run_batches(store=FolderObjectStore(home / world.source.id))
+
+
+def listed(world, home):
+    """List as a worker with that data folder does; returns the refusal, None if it was whole."""
+    world.store = worker(world, home)
+    try:
+        world.listing()
+    except FixConfiguration as error:
+        return error.reason
+    world.run_batches(store=worker(world, home))
+    return None
+
+
+def test_a_host_that_brings_its_files_does_not_speak_for_another(world, tmp_path):
+    one, two, three = tmp_path / "one", tmp_path / "two", tmp_path / "three"
+    indexed_at(world, one, ["a.md", "b.md"])
+    upload(FolderObjectStore(two / world.source.id), two, "c.md", "text of c.md")
+    world.ask("c.md")
+    world.run_batches(store=FolderObjectStore(two / world.source.id))
+    empty = FolderObjectStore(three / world.source.id)
+    upload(empty, three, "d.md", "text")
+    empty.delete("d.md")
+    for home in (three, one):
+        assert bring_uploads(home, lambda: world.catalog.uploads) == 1
+        assert world.catalog.uploads.elsewhere(world.source.id)
+        assert listed(world, home) == "uploads_elsewhere"
+        assert len(world.texts()) == 3
+    assert bring_uploads(two, lambda: world.catalog.uploads) == 1
+    assert not world.catalog.uploads.elsewhere(world.source.id)
+    assert listed(world, one) is None
+    assert len(world.texts()) == 3
+
+
+def test_uploads_of_a_lost_host_are_uploaded_again(world, tmp_path):
+    lost, here = tmp_path / "lost", tmp_path / "here"
+    indexed_at(world, lost, ["a.md", "b.md"])
+    upload(worker(world, here), here, "a.md", "text of a.md")
+    assert listed(world, here) == "uploads_elsewhere"
+    upload(worker(world, here), here, "b.md", "text of b.md")
+    assert listed(world, here) is None
+    assert len(world.texts()) == 2
+
+
+def test_what_another_host_would_bring_back_is_not_deleted(world, tmp_path):
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    indexed_at(world, here, ["a.md"])
+    with pytest.raises(FixConfiguration, match="still lie in the data folder") as caught:
+        worker(world, elsewhere).delete("a.md")
+    assert caught.value.reason == "uploads_elsewhere"
+    worker(world, here).delete("a.md")
+    assert world.catalog.uploads.page(world.source.id, limit=9) == []
+
+
+@pytest.mark.parametrize("how", ["gone", "short"])
+def test_a_damaged_upload_stays_and_the_others_come(world, tmp_path, caplog, how):
+    indexed_at(world, tmp_path, ["a.md", "b.md"])
+    folder = tmp_path / world.source.id
+    [path] = [one for one in (folder / "objects").iterdir() if one.read_bytes()[-4:] == b"a.md"]
+    path.unlink() if how == "gone" else path.write_bytes(b"text")
+    store = worker(world, tmp_path)
+    assert store.read("b.md", max_size_bytes=99).content == b"text of b.md"
+    for _ in range(2):
+        with pytest.raises(FixConfiguration) as caught:
+            store.read("a.md", max_size_bytes=99)
+        assert caught.value.reason == "uploads_elsewhere"
+    [told] = caplog.messages  # once, not with each read
+    assert "'a.md'" in told
+    assert "upload it again" in told
+    upload(store, tmp_path, "new.md", "text of new.md")
+    assert store.read("new.md", max_size_bytes=99).content == b"text of new.md"
+    assert world.catalog.uploads.elsewhere(world.source.id)
+    upload(store, tmp_path, "a.md", "text of a.md")
+    assert not world.catalog.uploads.elsewhere(world.source.id)
+    assert bring_uploads(tmp_path, lambda: world.catalog.uploads) == 1
+    assert not folder.exists()
+    assert store.read("a.md", max_size_bytes=99).content == b"text of a.md"
+
+
+def test_a_damaged_upload_that_nobody_knows_keeps_the_flag(world, tmp_path):
+    from_before(world, tmp_path, ["a.md"])
+    [path] = (tmp_path / world.source.id / "objects").iterdir()
+    path.unlink()
+    assert bring_uploads(tmp_path, lambda: world.catalog.uploads) == 0
+    assert world.catalog.uploads.elsewhere(world.source.id)
+
+
+def test_each_source_s_uploads_are_brought_whatever_ails_the_others(world, tmp_path, caplog):
+    for name in ("0-without-source", "9-without-source"):
+        upload(FolderObjectStore(tmp_path / name), tmp_path, "x.md", "x")
+    other = world.source.with_changes(id="1-unreadable", name="other", collection_name="others")
+    world.catalog.sources.add(other)
+    upload(FolderObjectStore(tmp_path / other.id), tmp_path, "x.md", "x")
+    (tmp_path / other.id / "index.db").write_bytes(b"no list" * 100)
+    from_before(world, tmp_path, ["a.md"])
+    assert bring_uploads(tmp_path, lambda: world.catalog.uploads) == 1
+    assert world.catalog.uploads.find(world.source.id, "a.md") is not None
+    assert len(caplog.messages) == 3
+    for name in ("0-without-source", other.id, "9-without-source"):
+        assert (tmp_path / name).exists()
+    upload(UploadStore(other.id, rows=lambda: world.catalog.uploads, before=tmp_path / other.id),
+           tmp_path, "new.md", "text")  # fmt: skip
+    assert world.catalog.uploads.find(other.id, "new.md") is not None
+    assert stored(world) == 2
 
 
 def test_the_host_that_took_them_needs_no_order_to_bring_them(world, tmp_path):
