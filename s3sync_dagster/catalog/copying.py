@@ -14,6 +14,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.schema import require_all_known
 from s3sync_dagster.catalog.tables import metadata
 from s3sync_dagster.model.errors import Conflict
 
@@ -44,6 +45,7 @@ def write_catalog(database: Database, target: Path) -> None:
     """Write the catalog, as it stands at one moment, into a SQLite file that is not there yet.
 
     Raises:
+        FixConfiguration: on Postgres, a later version has added to it (``catalog_newer``).
         S3SyncError: the catalog does not answer.
     """
     if database.sqlite:
@@ -54,6 +56,8 @@ def write_catalog(database: Database, target: Path) -> None:
         with database.engine.connect() as here:
             here = here.execution_options(isolation_level="REPEATABLE READ")
             with here.begin(), fresh.write() as there:
+                revision = sa.text("SELECT version_num FROM alembic_version")
+                require_all_known(database, here.execute(revision).scalar_one())
                 _copy_rows(here, there)
                 for table, column in _numbered():
                     last = here.execute(_last_number(table, column)).scalar_one()
@@ -69,6 +73,8 @@ def write_catalog(database: Database, target: Path) -> None:
 def read_catalog(file: Path, database: Database) -> None:
     """Fill an empty database with what ``write_catalog`` wrote, in one transaction.
 
+    What nobody would miss goes: a migration has noted itself in the audit log.
+
     Args:
         file: at the revision of this program.
         database: on Postgres; a SQLite catalog is the file itself.
@@ -82,12 +88,15 @@ def read_catalog(file: Path, database: Database) -> None:
         source.read() as here,
         database.write() as there,
     ):
-        there.execute(sa.text("LOCK TABLE sources IN EXCLUSIVE MODE"))
+        names = ", ".join(table.name for table in metadata.sorted_tables)
+        there.execute(sa.text(f"LOCK TABLE {names} IN EXCLUSIVE MODE"))
         if not is_empty(there):
             raise Conflict(
                 "The catalog's database is not empty: a backup is put back into an empty one.",
                 reason="restore_target_in_use",
             )
+        for table in reversed(metadata.sorted_tables):
+            there.execute(table.delete())
         _copy_rows(here, there)
         for table, column in _numbered():
             last = _sqlite_last(here, table, column)

@@ -38,6 +38,27 @@ def require_known(database: Database, current: str | None) -> None:
         )
 
 
+def require_all_known(database: Database, current: str | None) -> None:
+    """Refuse a catalog that has more than this program knows, also of its own generation.
+
+    Who works on it does without that. Who copies it row by row would leave it behind.
+
+    Args:
+        database: of this program.
+        current: revision of the catalog that is copied.
+
+    Raises:
+        FixConfiguration: ``catalog_newer``.
+    """
+    head = database.head_revision()
+    if current is not None and current > head:
+        raise FixConfiguration(
+            f"The catalog is newer than this program (revision {current}, this program knows "
+            f"{head}), and a copy would lack what was added: do it with the newer s3sync-dagster.",
+            reason=NEWER,
+        )
+
+
 def prepare_schema(database: Database) -> None:
     """Make the catalog one that this program can work on, as every open of it does.
 

@@ -51,7 +51,12 @@ def read_tried(tried: Sequence[str]) -> Callable[[Source], Source]:
     given: dict[str, Any] = {}
     for one in tried:  # each alone: none takes the next for its value
         parsed = _option.make_context("--try", [_flag(one)]).params
-        given |= {name: value for name, value in parsed.items() if value is not None}
+        found = {name: value for name, value in parsed.items() if value is not None}
+        if not found:
+            raise click.UsageError(f"--try {one!r} names no setting.")
+        if found.keys() & given.keys():
+            raise click.UsageError(f"--try {one!r}: another --try has a value of that setting.")
+        given |= found
     model = embedding_config(given)
     others = [one for one in SETTINGS if one.group != "embedding"]
 
@@ -77,7 +82,14 @@ def print_trial(trial: Trial, tried: Sequence[str], *, k: int, as_json: bool) ->
     head = ("ranking", f"recall@{k} today", *sides, "MRR today", *sides)
     for line in ("", *columns(head, list(_scores(trial, k)))):
         click.echo(line)
-    costs = list(zip(_COSTS, _costs(trial, trial.today), _costs(trial, trial.tried), strict=True))
+    costs = list(
+        zip(
+            _COSTS,
+            _costs(trial, trial.today, trial.tried),
+            _costs(trial, trial.tried, trial.today),
+            strict=True,
+        )
+    )
     for line in ("", *columns(("", "today", "tried"), costs), ""):
         click.echo(line)
     for line in _steps(trial, tried):
@@ -137,10 +149,10 @@ _COSTS = (
 )
 
 
-def _costs(trial: Trial, side: Outcome) -> list[str]:
+def _costs(trial: Trial, side: Outcome, other: Outcome) -> list[str]:
     """Return what ``_COSTS`` names; what is not counted is ``about``."""
     about = "" if trial.sample.whole else "about "
-    all_of_it = whole(trial.sample, side)
+    all_of_it = whole(trial.sample, side, other)
     return [
         f"{side.records:,}",
         "-" if all_of_it is None else f"{about}{all_of_it.records:,}",
@@ -159,7 +171,7 @@ def _cpu(seconds: float | None, *, about: str = "") -> str:
 
 def _steps(trial: Trial, tried: Sequence[str]) -> Iterator[str]:
     """Yield how the change would be made, a line a source."""
-    after = whole(trial.sample, trial.tried)
+    after = whole(trial.sample, trial.tried, trial.today)
     cost = "" if after is None else f", about {round(after.records * trial.new_texts):,} to embed"
     if needs_new_collection(trial):
         yield f"Another model makes a new collection{cost}:"
@@ -197,7 +209,7 @@ def commands(trial: Trial, tried: Sequence[str]) -> list[str]:
 
 def _values(trial: Trial, tried: Sequence[str], k: int) -> dict[str, Any]:
     sample = trial.sample
-    after = whole(sample, trial.tried)
+    after = whole(sample, trial.tried, trial.today)
     pairs = list(zip(trial.today.measured, trial.tried.measured, strict=True))
     return {
         "settings": list(tried),
@@ -210,8 +222,8 @@ def _values(trial: Trial, tried: Sequence[str], k: int) -> dict[str, Any]:
             "by_hash": len(sample.drawn),
             "of": sample.population,
         },
-        "today": _side(trial, trial.today, k),
-        "tried": _side(trial, trial.tried, k),
+        "today": _side(trial, trial.today, trial.tried, k),
+        "tried": _side(trial, trial.tried, trial.today, k),
         "differences": {
             today.ranking: {
                 "recall_at_k": _plain(
@@ -235,8 +247,8 @@ def _values(trial: Trial, tried: Sequence[str], k: int) -> dict[str, Any]:
     }
 
 
-def _side(trial: Trial, side: Outcome, k: int) -> dict[str, Any]:
-    all_of_it = whole(trial.sample, side)
+def _side(trial: Trial, side: Outcome, other: Outcome, k: int) -> dict[str, Any]:
+    all_of_it = whole(trial.sample, side, other)
     return {
         "rankings": {one.ranking: one.scores(k) for one in side.measured},
         "records": side.records,

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -64,6 +65,8 @@ def write_backup(
 ) -> Manifest:
     """Write a backup into a new folder; what is unfinished has the suffix ``.partial``.
 
+    What fails leaves nothing beside it.
+
     Args:
         settings: whose home is saved.
         database: of its catalog.
@@ -76,42 +79,70 @@ def write_backup(
         S3SyncError: a part cannot be read; the message names it.
     """
     for one in (folder, key_folder):
-        if one is not None and one.exists():
-            raise Conflict(
-                f"{str(one)!r} is there already: a backup goes into a folder of its own.",
-                reason="backup_exists",
-            )
-    partial = folder.with_name(f"{folder.name}.partial")
+        if one is not None and os.path.lexists(one):
+            raise _exists(one)
     with writable(folder.parent):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(mode=0o700, parents=True)
-        made_at = datetime.now(UTC).isoformat(timespec="seconds")
-        left_out = {name: "not asked for" for name in PARTS if name not in parts}
-        if "catalog" in parts:
-            write_catalog(database, partial / CATALOG)
-        if "uploads" in parts:
-            _copy_uploads(settings.home / UPLOADS, partial / UPLOADS)
-        if "key" in parts and (why := _copy_keys(settings, partial, key_folder)):
-            left_out["key"] = why
-        if "history" in parts and (why := dump_history(settings, database, partial / HISTORY)):
-            left_out["history"] = why
-        manifest = Manifest(
-            form=FORM,
-            program=__version__,
-            revision=database.current_revision() or "",
-            made_at=made_at,
-            parts=tuple(name for name in PARTS if name not in left_out),
-            left_out=left_out,
-            files={str(path.relative_to(partial)): sha256(path) for path in files_in(partial)},
-        )
-        text = json.dumps(asdict(manifest), indent=1)
-        (partial / MANIFEST).write_text(text, "utf-8")
-        for path in files_in(partial):
-            _sync(path)
-        for path in partial.rglob("*"):
-            path.chmod(path.stat().st_mode & ~OTHERS)
-        partial.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Another name than anybody else's, so that what is deleted is what was made here.
+        made = tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent)
+        partial = Path(made)
+        try:
+            manifest = _write_parts(settings, database, partial, parts, key_folder)
+            _take_name(partial, folder)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
     return manifest
+
+
+def _write_parts(
+    settings: Settings,
+    database: Database,
+    partial: Path,
+    parts: Collection[str],
+    key_folder: Path | None,
+) -> Manifest:
+    made_at = datetime.now(UTC).isoformat(timespec="seconds")
+    left_out = {name: "not asked for" for name in PARTS if name not in parts}
+    if "catalog" in parts:
+        write_catalog(database, partial / CATALOG)
+    if "uploads" in parts:
+        _copy_uploads(settings.home / UPLOADS, partial / UPLOADS)
+    if "key" in parts and (why := _copy_keys(settings, partial, key_folder)):
+        left_out["key"] = why
+    if "history" in parts and (why := dump_history(settings, database, partial / HISTORY)):
+        left_out["history"] = why
+    manifest = Manifest(
+        form=FORM,
+        program=__version__,
+        revision=database.current_revision() or "",
+        made_at=made_at,
+        parts=tuple(name for name in PARTS if name not in left_out),
+        left_out=left_out,
+        files={str(path.relative_to(partial)): sha256(path) for path in files_in(partial)},
+    )
+    (partial / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1), "utf-8")
+    for path in files_in(partial):
+        _sync(path)
+    for path in partial.rglob("*"):
+        path.chmod(path.stat().st_mode & ~OTHERS)
+    return manifest
+
+
+def _take_name(partial: Path, folder: Path) -> None:
+    try:
+        partial.rename(folder)
+    except OSError as error:
+        if os.path.lexists(folder):  # another backup was whole before this one
+            raise _exists(folder) from error
+        raise
+
+
+def _exists(folder: Path) -> Conflict:
+    return Conflict(
+        f"{str(folder)!r} is there already: a backup goes into a folder of its own.",
+        reason="backup_exists",
+    )
 
 
 def files_in(folder: Path) -> Iterator[Path]:

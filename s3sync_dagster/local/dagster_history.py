@@ -1,5 +1,6 @@
 """Dagster's history in a backup: its SQLite files, or a dump of its database on Postgres."""
 
+import filecmp
 import shutil
 import sqlite3
 import subprocess
@@ -61,7 +62,7 @@ def load_history(settings: Settings, folder: Path) -> None:
     settings.dagster_home.mkdir(mode=0o700, parents=True, exist_ok=True)
     yaml = settings.dagster_home / YAML
     if not yaml.exists() and (folder / YAML).exists():
-        shutil.copy(folder / YAML, yaml)
+        _put(folder / YAML, yaml)
     if (folder / DUMP).exists():
         url = storage_url(settings)
         if url is None:
@@ -70,7 +71,7 @@ def load_history(settings: Settings, folder: Path) -> None:
                 "or restore the other parts with --only.",
                 reason="history_not_restored",
             )
-        if occupied(settings):
+        if occupied(settings, folder):
             raise _in_use()
         _pg(
             settings, "pg_restore", url, "--no-owner", "--no-privileges", "--single-transaction",
@@ -79,14 +80,31 @@ def load_history(settings: Settings, folder: Path) -> None:
         return
     for path in sorted(folder.rglob("*.db")):
         target = settings.dagster_home / path.relative_to(folder)
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.copy(path, target)
+        if not target.exists():
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _put(path, target)
 
 
-def occupied(settings: Settings) -> bool:
-    """Return whether there is a history where one would be put."""
-    if any(settings.dagster_home.rglob("*.db")):
-        return True
+def _put(path: Path, target: Path) -> None:
+    """Copy a file so that it has its name when it is whole."""
+    fresh = target.with_name(f"{target.name}.restoring")
+    shutil.copy(path, fresh)
+    fresh.replace(target)
+
+
+def occupied(settings: Settings, folder: Path) -> bool:
+    """Return whether there is a history where one would be put.
+
+    Files that are those of the backup are none: an interrupted restore has put them.
+
+    Args:
+        settings: of the home that it would be put into.
+        folder: of the history in the backup.
+    """
+    for path in settings.dagster_home.rglob("*.db"):
+        saved = folder / path.relative_to(settings.dagster_home)
+        if not saved.is_file() or not filecmp.cmp(saved, path, shallow=False):
+            return True
     url = storage_url(settings)
     if url is None:
         return False

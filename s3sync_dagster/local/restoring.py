@@ -2,9 +2,11 @@
 
 All that can be refused is looked at before the first byte is written. Each part arrives under
 another name and takes its own when it is whole, the catalog last: without it a data folder is an
-empty one, and a restore that was interrupted is done again.
+empty one, and a restore that was interrupted is done again. What it had put and is still what the
+backup has does not stand in the way.
 """
 
+import filecmp
 import json
 import shutil
 import tempfile
@@ -17,7 +19,7 @@ from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.cipher import open_cipher
 from s3sync_dagster.catalog.copying import begin_anew, is_empty, read_catalog
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.schema import require_known
+from s3sync_dagster.catalog.schema import require_all_known, require_known
 from s3sync_dagster.local.backup import (
     CATALOG,
     FORM,
@@ -26,6 +28,7 @@ from s3sync_dagster.local.backup import (
     MANIFEST,
     UPLOADS,
     Manifest,
+    files_in,
     sha256,
 )
 from s3sync_dagster.local.dagster_history import HISTORY, load_history, occupied
@@ -99,31 +102,47 @@ def restore_backup(
     keys = key_folder or (folder / KEYS if "key" in parts else None)
     with writable(settings.home):
         make_private(settings.home)
-        with stack_lock(settings.home), tempfile.TemporaryDirectory(dir=settings.home) as room:
-            catalog = Path(room) / CATALOG
-            _require_room(settings, parts, keys)
+        with (
+            stack_lock(settings.home),
+            tempfile.TemporaryDirectory(dir=settings.home) as room,
+            tempfile.TemporaryDirectory(dir=_beside_catalog(settings)) as catalog_room,
+        ):
+            catalog = Path(catalog_room) / CATALOG
+            _require_room(settings, folder, parts, keys)
             if "catalog" in parts:
                 shutil.copy(folder / CATALOG, catalog)
-                _prepare(catalog)
+                _prepare(settings, catalog)
                 if not lost_key:
                     _require_key(settings, catalog, keys)
             if keys is not None:
                 _put_keys(settings, keys)
             if "uploads" in parts:
-                shutil.copytree(folder / UPLOADS, Path(room) / UPLOADS)
                 (settings.home / UPLOADS).mkdir(mode=0o700, exist_ok=True)
-                for one in (Path(room) / UPLOADS).iterdir():
-                    one.rename(settings.home / UPLOADS / one.name)
+                for one in (folder / UPLOADS).iterdir():
+                    if not (settings.home / UPLOADS / one.name / "index.db").exists():
+                        fresh = shutil.copytree(one, Path(room) / one.name)
+                        fresh.rename(settings.home / UPLOADS / one.name)
             if "history" in parts:
                 load_history(settings, folder / HISTORY)
             return _put_catalog(settings, catalog) if "catalog" in parts else []
 
 
-def _require_room(settings: Settings, parts: Collection[str], keys: Path | None) -> None:
+def _beside_catalog(settings: Settings) -> Path:
+    """Return where the catalog is made ready: on the file system where it takes its name."""
+    with closing(Database(settings.database_url)) as database:
+        return Path(str(database.url.database)).parent if database.sqlite else settings.home
+
+
+def _require_room(
+    settings: Settings, folder: Path, parts: Collection[str], keys: Path | None
+) -> None:
     present: list[str] = []
     if "catalog" in parts and not _catalog_is_empty(settings):
         present.append("the catalog")
-    if "uploads" in parts and any((settings.home / UPLOADS).glob("*/index.db")):
+    if "uploads" in parts and any(
+        not _same(folder / UPLOADS / index.parent.name, index.parent)
+        for index in (settings.home / UPLOADS).glob("*/index.db")
+    ):
         present.append("uploads")
     if keys is not None:
         if settings.encryption_key:
@@ -140,7 +159,7 @@ def _require_room(settings: Settings, parts: Collection[str], keys: Path | None)
             for name, path in home.items()
         ):
             present.append(f"another {KEY_FILES[0]}")
-    if "history" in parts and occupied(settings):
+    if "history" in parts and occupied(settings, folder / HISTORY):
         present.append("Dagster's history")
     if present:
         raise Conflict(
@@ -150,20 +169,35 @@ def _require_room(settings: Settings, parts: Collection[str], keys: Path | None)
         )
 
 
+def _same(saved: Path, here: Path) -> bool:
+    """Return whether a folder is what the backup has, byte by byte."""
+    names = {path.relative_to(saved) for path in files_in(saved)}
+    return names == {path.relative_to(here) for path in files_in(here)} and all(
+        filecmp.cmp(saved / name, here / name, shallow=False) for name in names
+    )
+
+
 def _catalog_is_empty(settings: Settings) -> bool:
     with closing(Database(settings.database_url)) as database:
         if database.sqlite and not Path(str(database.url.database)).exists():
             return True  # a look would make the file
-        if database.current_revision() is None:
+        current = database.current_revision()
+        if current is None:
             return True
+        require_known(database, current)
         with database.read() as connection:
             return is_empty(connection)
 
 
-def _prepare(catalog: Path) -> None:
+def _prepare(settings: Settings, catalog: Path) -> None:
     """Bring the copy up to this version, and have everything looked at anew."""
-    with closing(Database(f"sqlite:///{catalog}")) as database:
+    with (
+        closing(Database(f"sqlite:///{catalog}")) as database,
+        closing(Database(settings.database_url)) as target,
+    ):
         require_known(database, database.current_revision())
+        if not target.sqlite:  # row by row; else the file itself takes its place
+            require_all_known(database, database.current_revision())
         database.migrate()
         begin_anew(database)
 

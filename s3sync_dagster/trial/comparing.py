@@ -120,19 +120,27 @@ def ask(
     )
 
 
-def whole(sample: Sample, outcome: Outcome) -> Whole | None:
+def whole(sample: Sample, outcome: Outcome, other: Outcome) -> Whole | None:
     """Return the figures of the whole collection; None where the sample does not tell.
 
     What was read is counted. What was not has as many more or fewer records than the catalog says
-    as the objects that only the hash chose: those that answer are seldom like the others.
+    as the objects that only the hash chose: those that answer are seldom like the others. Objects
+    that gave no text in one of the two ways say nothing of it: a place that does not answer for a
+    moment would make the whole collection smaller.
+
+    Args:
+        sample: what was read.
+        outcome: of the way whose figures are wanted.
+        other: of the way beside it.
     """
     known = {(one.source_id, one.key): one.chunks for one in sample.objects}
     rest = sample.records - sum(known.values())
     alike = sample.drawn - sample.answering or known.keys()
+    alike = alike & outcome.counts.keys() & other.counts.keys()
     before = sum(known[name] for name in alike)
     if rest and not before:
         return None
-    after = sum(outcome.counts.get(name, 0) for name in alike)
+    after = sum(outcome.counts[name] for name in alike)
     records = outcome.records + (round(rest * after / before) if rest else 0)
     cpu_seconds = None
     if outcome.cpu_seconds is not None and outcome.records:

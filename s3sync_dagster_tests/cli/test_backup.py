@@ -6,17 +6,23 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import uuid
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.catalog.cipher import open_cipher
 from s3sync_dagster.catalog.credentials import AwsKeys
+from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.local.backup import write_backup
+from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports.chroma import open_collections
 from s3sync_dagster.ports.files import FolderObjectStore, IncomingFile
@@ -329,3 +335,138 @@ def test_what_nothing_lists_is_named_after_a_restore(s3sync, home, tmp_path, buc
     assert told.json["unlisted"] == ["quiet"]
     manifest = json.loads((tmp_path / "saved" / "manifest.json").read_text())
     assert told.json["made_at"] == manifest["made_at"]
+
+
+def set_revision(url, revision):
+    with closing(Database(url)) as database, database.write() as tx:
+        tx.execute(sa.text("UPDATE alembic_version SET version_num = :r"), {"r": revision})
+
+
+def test_a_postgres_that_was_migrated_first_takes_a_restore(
+    s3sync, sync, home, tmp_path, postgres_url, monkeypatch
+):
+    assert sync().json["indexed"] == 3
+    assert s3sync("audit").out
+    credential()
+    assert s3sync("migrate").code == 0
+    assert s3sync("backup", str(tmp_path / "saved")).code == 0
+    monkeypatch.setenv("S3SYNC_DATABASE_URL", fresh_postgres_database(postgres_url))
+    assert s3sync("migrate").code == 0
+    with closing(Database(settings().database_url)) as database, database.read() as tx:
+        noted = tx.execute(sa.text("SELECT id FROM audit")).scalars().all()
+    assert noted == [1]
+    back = s3sync("restore", str(tmp_path / "saved"), "--only", "catalog")
+    assert back.code == 0, back.err
+    assert sync().json["unchanged"] == 3
+
+
+def test_a_newer_postgres_is_refused_before_anything_is_changed(
+    s3sync, home, tmp_path, postgres_url, monkeypatch
+):
+    assert s3sync("backup", str(tmp_path / "saved")).code == 0
+    shutil.rmtree(home)
+    url = fresh_postgres_database(postgres_url)
+    monkeypatch.setenv("S3SYNC_DATABASE_URL", url)
+    with closing(open_catalog(url)):
+        set_revision(url, "1001")
+    refused = s3sync("restore", str(tmp_path / "saved"))
+    assert refused.code != 0
+    assert "The catalog is newer than this program (revision 1001" in refused.err
+    assert not (home / "encryption.key").exists()
+    assert not (home / "dagster").exists()
+
+
+def test_what_a_newer_version_added_on_postgres_is_not_left_out_of_a_backup(
+    s3sync, home, tmp_path, postgres_url, monkeypatch
+):
+    url = fresh_postgres_database(postgres_url)
+    monkeypatch.setenv("S3SYNC_DATABASE_URL", url)
+    with closing(open_catalog(url)):
+        set_revision(url, "0999")
+    refused = s3sync("backup", str(tmp_path / "saved"))
+    assert refused.code != 0
+    assert "(revision 0999, " in refused.err
+    assert [path.name for path in tmp_path.glob("saved*")] == []
+
+
+def test_a_backup_that_a_newer_version_wrote_is_not_put_into_postgres_in_part(
+    s3sync, home, tmp_path, postgres_url, monkeypatch
+):
+    set_revision(settings().database_url, "0999")
+    assert s3sync("backup", str(tmp_path / "saved")).code == 0
+    shutil.rmtree(home)
+    monkeypatch.setenv("S3SYNC_DATABASE_URL", fresh_postgres_database(postgres_url))
+    refused = s3sync("restore", str(tmp_path / "saved"))
+    assert refused.code != 0
+    assert "(revision 0999, " in refused.err
+    assert not (home / "encryption.key").exists()
+    monkeypatch.delenv("S3SYNC_DATABASE_URL")
+    assert s3sync("restore", str(tmp_path / "saved")).code == 0
+
+
+def test_a_folder_of_somebody_that_is_called_partial_stays(s3sync, tmp_path):
+    theirs = tmp_path / "saved.partial" / "letter.txt"
+    theirs.parent.mkdir()
+    theirs.write_text("dear")
+    assert s3sync("backup", str(tmp_path / "saved")).code == 0
+    assert theirs.read_text() == "dear"
+    assert sorted(path.name for path in tmp_path.glob("saved*")) == ["saved", "saved.partial"]
+
+
+def test_of_two_backups_into_one_folder_at_once_one_is_whole_and_the_other_refused(
+    s3sync, home, tmp_path
+):
+    said: list[str] = []
+    start = threading.Barrier(3)
+
+    def write():
+        with closing(Database(settings().database_url)) as database:
+            start.wait()
+            try:
+                write_backup(settings(), database, tmp_path / "saved")
+            except Conflict as error:
+                said.append(error.reason)
+            else:
+                said.append("whole")
+
+    threads = [threading.Thread(target=write) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(said) == ["backup_exists", "backup_exists", "whole"]
+    assert [path.name for path in tmp_path.glob("saved*")] == ["saved"]
+    shutil.rmtree(home)
+    assert s3sync("restore", str(tmp_path / "saved")).code == 0
+
+
+def test_a_restore_that_was_interrupted_is_done_again(s3sync, sync, home, tmp_path):
+    assert sync().json["indexed"] == 3
+    number = credential()
+    upload(home, "kept")
+    runs = history(home)
+    assert s3sync("backup", str(tmp_path / "saved")).code == 0
+    shutil.rmtree(home)
+    # The catalog comes last: all that an interrupted one can have put, and half a file.
+    assert s3sync("restore", str(tmp_path / "saved"), "--without", "catalog").code == 0
+    whole = home / "dagster" / "history" / "runs.db"
+    (home / "dagster" / "history" / "runs.db.restoring").write_bytes(whole.read_bytes()[:5000])
+    whole.unlink()
+    back = s3sync("restore", str(tmp_path / "saved"))
+    assert back.code == 0, back.err
+    assert (history(home), secret_of(number), uploaded(home)) == (runs, SECRET, "kept")
+    assert not list(home.rglob("*.restoring"))
+
+
+def test_a_catalog_on_another_file_system_than_the_data_folder_comes_back(
+    s3sync, home, tmp_path, monkeypatch
+):
+    number = credential()
+    assert s3sync("backup", str(tmp_path / "saved")).code == 0
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        assert Path(elsewhere).stat().st_dev != home.stat().st_dev
+        monkeypatch.setenv("S3SYNC_DATABASE_URL", f"sqlite:///{elsewhere}/catalog.db")
+        back = s3sync("restore", str(tmp_path / "saved"), "--only", "catalog")
+        assert back.code == 0, back.err
+        assert secret_of(number) == SECRET
+        assert [path.name for path in Path(elsewhere).iterdir() if path.is_dir()] == []

@@ -322,3 +322,11 @@ def test_an_interrupted_trial_leaves_nothing(
     code, out = process.end()
     assert (code, out) == (130, "")
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("tried", [("",), ("--",), ("max-chunk-bytes=512", "max-chunk-bytes=256")])
+def test_a_try_without_a_setting_or_with_two_values_of_one_is_refused(s3sync, tmp_path, tried):
+    asked = questions(tmp_path / "q.jsonl", {"question": "heating", "excerpt": "heating"})
+    options = [word for one in tried for word in ("--try", one)]
+    refused = s3sync("evaluate", "any", "--questions", asked, *options)
+    assert (refused.code, f"--try {tried[-1]!r}" in refused.err) == (2, True), refused.err

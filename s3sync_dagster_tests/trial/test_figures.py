@@ -59,25 +59,36 @@ def sampled(*, answering: dict[str, int], drawn: dict[str, int], records: int) -
 
 def test_what_was_read_is_counted_and_the_rest_is_like_what_only_the_hash_chose():
     sample = sampled(answering={"a": 10}, drawn={"a": 10, "b": 2, "c": 2}, records=114)
-    today = whole(sample, outcome({"a": 10, "b": 2, "c": 2}))
+    now = outcome({"a": 10, "b": 2, "c": 2})
+    today = whole(sample, now, now)
     assert today is not None
     assert today.records == 114
-    tried = whole(sample, outcome({"a": 50, "b": 4, "c": 2}, cpu_seconds=5.6))
+    tried = whole(sample, outcome({"a": 50, "b": 4, "c": 2}, cpu_seconds=5.6), now)
     assert tried is not None
     assert tried.records == 56 + 150  # the answer's 5 times as many say nothing of the others
     assert tried.vector_bytes == 206 * 10 * 4
     assert tried.cpu_seconds == pytest.approx(5.6 / 56 * 206)
-    failed = whole(sample, outcome({"a": 10, "b": 2}, cpu_seconds=None))
-    assert failed is not None
-    assert (failed.records, failed.cpu_seconds) == (12 + 50, None)
+
+
+def test_an_object_that_one_of_the_ways_could_not_read_says_nothing_of_the_others():
+    sample = sampled(answering={"a": 10}, drawn={"a": 10, "b": 2, "c": 2}, records=114)
+    all_of_it = outcome({"a": 10, "b": 2, "c": 4})
+    some = outcome({"a": 10, "b": 3}, cpu_seconds=None)
+    read, unread = whole(sample, all_of_it, some), whole(sample, some, all_of_it)
+    assert read is not None
+    assert read.records == 16 + 100  # by b alone, which is as it was
+    assert unread is not None
+    assert (unread.records, unread.cpu_seconds) == (13 + 150, None)
+    assert whole(sample, outcome({"a": 10}), all_of_it) is None
 
 
 def test_a_sample_that_is_the_collection_is_counted_alone_and_one_without_records_tells_nothing():
     all_of_it = sampled(answering={"a": 1}, drawn={"a": 1}, records=1)
-    found = whole(all_of_it, outcome({"a": 7}))
+    seven = outcome({"a": 7})
+    found = whole(all_of_it, seven, seven)
     assert found is not None
     assert found.records == 7
-    assert whole(sampled(answering={}, drawn={"a": 0}, records=9), outcome({"a": 7})) is None
+    assert whole(sampled(answering={}, drawn={"a": 0}, records=9), seven, seven) is None
 
 
 def test_differences_are_paired():
