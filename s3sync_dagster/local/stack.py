@@ -19,8 +19,8 @@ from typing import Self
 
 import httpx
 
+from s3sync_dagster.api import reloader
 from s3sync_dagster.api.passes import PASS_FILE, PASS_HEADER
-from s3sync_dagster.api.reloader import Reloader
 from s3sync_dagster.local.child import Child, Restarts, program
 from s3sync_dagster.local.chroma_server import ChromaServer, revive_chroma, use_chroma
 from s3sync_dagster.local.guardian import Guardian
@@ -86,7 +86,7 @@ class Stack:
         self._children: dict[str, Child] = {}
         self._chroma: ChromaServer | None = None
         self._chroma_restarts = Restarts()
-        self._reloader: Reloader | None = None
+        self._reloader: reloader.Reloader | None = None
         self.addresses: Addresses | None = None
 
     def __enter__(self) -> Self:
@@ -222,7 +222,7 @@ class Stack:
         self._dagster = DagsterRuns(dagster_url, headers={PASS_HEADER: door_pass})
         self._cleanup.callback(self._dagster.close)
         if self._sources_version:
-            self._reloader = Reloader(self._dagster, self._sources_version)
+            self._reloader = reloader.Reloader(self._dagster, self._sources_version)
         self._wait_loaded(code_socket)
         runs_path = self._settings.runs_socket
         if sys.platform == "linux" and fits_socket(runs_path):
@@ -336,17 +336,19 @@ class Stack:
 @contextlib.contextmanager
 def _log_to(path: Path) -> Iterator[None]:
     """Write what the supervisor does to a file, besides what the command does with it."""
-    logger = logging.getLogger("s3sync_dagster.local")
+    loggers = [logging.getLogger(name) for name in ("s3sync_dagster.local", reloader.__name__)]
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
     try:
         yield
     finally:
-        logger.setLevel(level)
-        logger.removeHandler(handler)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+            logger.removeHandler(handler)
         handler.close()
 
 
