@@ -414,8 +414,11 @@ def test_a_folder_of_somebody_that_is_called_partial_stays(s3sync, tmp_path):
 
 
 def test_of_two_backups_into_one_folder_at_once_one_is_whole_and_the_other_refused(
-    s3sync, home, tmp_path
+    s3sync, home, tmp_path, monkeypatch
 ):
+    # Each sets it for a moment: three threads of one process may leave it behind.
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.delenv("DAGSTER_HOME")
     said: list[str] = []
     start = threading.Barrier(3)
 
