@@ -15,6 +15,7 @@ class GraphQL:
         self, url: str, *, timeout_seconds: float, headers: Mapping[str, str] | None = None
     ) -> None:
         self._url = url.rstrip("/")
+        self._seconds = timeout_seconds
         self._http = httpx.Client(timeout=timeout_seconds, headers=headers)
 
     def close(self) -> None:
@@ -32,10 +33,12 @@ class GraphQL:
         try:
             reply = self._http.post(f"{self._url}/graphql", json=body)
             data: Any = reply.json()
-        except (httpx.HTTPError, ValueError):
-            raise self._silent() from None
+        except httpx.TimeoutException:
+            raise self._silent(f"within {self._seconds:g} seconds") from None
+        except (httpx.HTTPError, ValueError) as error:
+            raise self._silent(f"({type(error).__name__})") from None
         if reply.status_code >= 500 or not isinstance(data, dict):
-            raise self._silent()
+            raise self._silent(f"(HTTP {reply.status_code})")
         answer = cast("dict[str, Any]", data)
         if answer.get("errors") or answer.get("data") is None:
             raise FixConfiguration(
@@ -44,9 +47,10 @@ class GraphQL:
             )
         return answer["data"]
 
-    def _silent(self) -> Unavailable:
+    def _silent(self, how: str) -> Unavailable:
         return Unavailable(
-            f"The Dagster webserver at {self._url} does not answer.", reason="dagster_unavailable"
+            f"The Dagster webserver at {self._url} does not answer {how}.",
+            reason="dagster_unavailable",
         )
 
 

@@ -163,11 +163,18 @@ def test_lines_that_are_no_messages_do_not_end_it(environment):
     }  # fmt: skip
     call = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
     lines = [json.dumps(opening), "[" * 100_000, "\x00\xff", "null", json.dumps(call)]
-    ended = subprocess.run(
-        [S3SYNC, "mcp"], input="\n".join(lines) + "\n", capture_output=True, text=True,
-        timeout=60, check=False,
-    )  # fmt: skip
-    assert ended.returncode == 0, ended.stderr
-    answers = {one.get("id"): one for one in map(json.loads, ended.stdout.splitlines())}
+    with subprocess.Popen(
+        [S3SYNC, "mcp"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write("\n".join(lines) + "\n")
+        process.stdin.flush()
+        answers = {}
+        while 2 not in answers:  # a call under way is given up when the input ends
+            answer = json.loads(process.stdout.readline())
+            answers[answer.get("id")] = answer
+        assert process.communicate(timeout=60)[0] == ""
+    assert process.returncode == 0
     assert answers[1]["result"]["serverInfo"]["name"] == "s3sync"
     assert len(answers[2]["result"]["tools"]) == 4
