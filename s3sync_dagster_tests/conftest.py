@@ -1,5 +1,6 @@
 """Fixtures of all rooms. Each module starts one real part."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -19,3 +20,16 @@ pytest_plugins = [
 def _closed_after_the_test() -> Iterator[None]:
     yield
     close_all()
+
+
+@pytest.fixture(autouse=True)
+def _environment_as_it_was() -> Iterator[None]:
+    """What one test leaves in the environment, another's processes inherit."""
+    before = dict(os.environ)
+    yield
+    left = {
+        name
+        for name in before.keys() | os.environ.keys()
+        if name != "PYTEST_CURRENT_TEST" and before.get(name) != os.environ.get(name)
+    }
+    assert not left, f"left in the environment: {', '.join(sorted(left))}"

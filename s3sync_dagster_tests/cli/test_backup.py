@@ -416,9 +416,9 @@ def test_a_folder_of_somebody_that_is_called_partial_stays(s3sync, tmp_path):
 def test_of_two_backups_into_one_folder_at_once_one_is_whole_and_the_other_refused(
     s3sync, home, tmp_path, monkeypatch
 ):
-    # Each sets it for a moment: three threads of one process may leave it behind.
-    monkeypatch.setenv("DAGSTER_HOME", "")
-    monkeypatch.delenv("DAGSTER_HOME")
+    # Each sets these for a moment, and three threads of one process would leave them behind.
+    for name, value in settings().child_environment().items():
+        monkeypatch.setenv(name, value)
     said: list[str] = []
     start = threading.Barrier(3)
 
