@@ -12,6 +12,8 @@ from s3sync_dagster.core.suspects import Deaths
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.invocation import Trigger
 
+_TWIN = invocations.alias("twin")
+
 
 def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: float) -> None:
     """Return leased rows to pending; an automatic one that has a waiting twin ends here.
@@ -21,7 +23,7 @@ def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: 
     gone: what made the twin may have been a sidecar, which knows nothing of that. And an order to
     reindex.
     """
-    twin = invocations.alias("twin")
+    twin = _TWIN
     held = (which, invocations.c.automatic, invocations.c.owner.is_(None))
     waits = (
         twin.c.source_id == invocations.c.source_id,

@@ -364,17 +364,24 @@ def insert_automatic(
     return len(keys)
 
 
-def numbered(insert: Any) -> Any:
-    """Return an INSERT of invocations whose rows get the next number of their keys.
-
-    Its rows name source and key once more, as ``of_source`` and ``of_key``.
-    """
+def _next_number() -> Any:
     before = invocations.alias("before")
     highest = sa.select(sa.func.coalesce(sa.func.max(before.c.number), 0) + 1).where(
         before.c.source_id == sa.bindparam("of_source", type_=sa.Text()),
         before.c.object_key == sa.bindparam("of_key", type_=invocations.c.object_key.type),
     )
-    return insert.values(number=highest.scalar_subquery())
+    return highest.scalar_subquery()
+
+
+_NEXT_NUMBER = _next_number()
+
+
+def numbered(insert: Any) -> Any:
+    """Return an INSERT of invocations whose rows get the next number of their keys.
+
+    Its rows name source and key once more, as ``of_source`` and ``of_key``.
+    """
+    return insert.values(number=_NEXT_NUMBER)
 
 
 def _with_place(row: Mapping[str, Any]) -> dict[str, Any]:

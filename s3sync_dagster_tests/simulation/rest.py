@@ -171,6 +171,7 @@ class Rest:
 
     def _only_refused(self) -> bool:
         """What configuration causes is tried again for ever; all the rest has come to its end."""
-        failed = self.catalog.views.counts(self.source.id).failed
         self.rounds = getattr(self, "rounds", 0) + 1
-        return self.rounds > 8 and set(failed) >= {"record_ids_taken"}
+        if self.rounds <= 8:
+            return False
+        return "record_ids_taken" in self.catalog.views.counts(self.source.id).failed
