@@ -30,6 +30,9 @@ _KNOWN = frozenset({"https", "ssh", "http", "file"})
 _GITHUB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9._-]+")
 _SCP = re.compile(r"(?:([\w.-]+)@)?([\w.-]+):(?!/)(\S+)")
 _URL = re.compile(r"(?:https?|ssh|file)://[^\s?#]+")
+_HOST = re.compile(r"[A-Za-z0-9](?:[\w.-]*\w)?|[0-9a-fA-F:.]+", re.ASCII)
+"""As git and we read it alike: git unescapes ``%``, and folds dots and letters of other alphabets,
+so that it would ask another host than the one that was looked at."""
 _REF = re.compile(r"(?![-/.])(?!.*(?:\.\.|//|@\{|\.lock\Z|/\Z|\.\Z))[^\s\x00-\x20~^:?*\[\\\x7f]+")
 _BLOBS = {"github.com": "/blob/", "gitlab.com": "/-/blob/", "codeberg.org": "/src/commit/"}
 """What stands between repository and commit in a page's address, of hosts that are known."""
@@ -229,6 +232,9 @@ def open_git(source: "Source", surroundings: "Surroundings") -> ObjectStore:
             )
     elif place.saved_token is not None:
         user, token, _ = surroundings.resolve_credential(place.saved_token)
+    guard = surroundings.guard_for(source, None)
+    if guard is not None:
+        place.check()  # it may be older than a rule on whose keeping the guard depends
     copies = surroundings.home / COPIES
     sweep(copies, unused_seconds=UNUSED_SECONDS)
     name = hashlib.sha256(f"{source.id}\0{place.url}\0{place.ref}".encode()).hexdigest()[:24]
@@ -237,7 +243,7 @@ def open_git(source: "Source", surroundings: "Surroundings") -> ObjectStore:
         protocols=frozenset({scheme}),
         user=user,
         token=token,
-        guard=surroundings.guard_for(source, None),
+        guard=guard,
         resolve_env=surroundings.resolve_env,
     )
     repository = Repository(
@@ -278,5 +284,5 @@ def _address(text: str) -> bool:
     if parts.scheme == "file":
         return not parts.netloc and len(parts.path) > 1
     user = parts.scheme == "ssh" or parts.username is None
-    named = bool(host) and not host.startswith("-") and not (parts.username or "").startswith("-")
+    named = _HOST.fullmatch(host) is not None and not (parts.username or "").startswith("-")
     return named and user and parts.password is None and len(parts.path) > 1

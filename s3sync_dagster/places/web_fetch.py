@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from s3sync_dagster.model.errors import InvalidSetting, S3SyncError, Unavailable
 from s3sync_dagster.places.web_robots import AGENT
+from s3sync_dagster.ports.addresses import Reach, reach_of
 from s3sync_dagster.ports.aws_guard import TRUSTED_TENANTS, AddressGuard
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 20.0
@@ -24,6 +25,7 @@ _KEPT_HEADERS = frozenset(
 _MAX_HEADER_CHARACTERS = 2048
 MOST_ADDRESSES = 4
 """Of a host that are tried, one after the other."""
+_REACH = "reach"
 _SLICE_BYTES = 4096
 """Unpacked at once: each of many small members copies what stands behind it."""
 
@@ -39,6 +41,8 @@ class WebAnswer:
     """Decompressed."""
     too_large: bool = False
     """The body has more bytes than were wanted; what is there is its begin."""
+    reach: Reach = Reach.INTERNET
+    """How far inside the server lies that answered."""
 
     @property
     def media_type(self) -> str:
@@ -66,14 +70,15 @@ class WebFetcher:
     """Asks servers for pages; no cookies, no credentials, no redirects of its own accord.
 
     Args:
-        guard: ends connections to addresses that are not of the internet; None: anywhere.
+        guard: ends connections to addresses that are not of the internet; None: each request says
+            how far inside it may go.
     """
 
     def __init__(self, guard: AddressGuard | None) -> None:
         self._guard = guard
         self._pool: Any = None
         self._lock = threading.Lock()
-        self._until = threading.local()
+        self._bounds = threading.local()
         self.requests: Counter[int] = Counter()
         """Answers so far by status; 0 for those that did not come."""
 
@@ -82,6 +87,7 @@ class WebFetcher:
         address: str,
         *,
         most_bytes: int,
+        reach: Reach = Reach.INTERNET,
         etag: str | None = None,
         modified: str | None = None,
     ) -> WebAnswer:
@@ -90,6 +96,7 @@ class WebFetcher:
         Args:
             address: of the page.
             most_bytes: of the decompressed body that are read.
+            reach: the furthest inside that the request may go.
             etag: what is known of the page: a server that has the same answers 304.
             modified: the same, by its time.
 
@@ -108,6 +115,7 @@ class WebFetcher:
         if modified:
             headers["If-Modified-Since"] = modified
         pool = self._open()
+        self._bounds.reach = reach
         import httpcore  # noqa: PLC0415  (loaded by now)
 
         try:
@@ -138,7 +146,7 @@ class WebFetcher:
         self, pool: Any, address: str, headers: Mapping[str, str], most_bytes: int
     ) -> WebAnswer:
         timeouts = {"connect": CONNECT_SECONDS, "read": READ_SECONDS, "pool": PAGE_SECONDS}
-        self._until.ends = time.monotonic() + PAGE_SECONDS
+        self._bounds.ends = time.monotonic() + PAGE_SECONDS
         with pool.stream(
             "GET", address, headers=list(headers.items()), extensions={"timeout": timeouts}
         ) as response:
@@ -147,7 +155,13 @@ class WebFetcher:
             if response.status == 200:
                 encoding = found.get("content-encoding", "identity").strip().lower()
                 body, too_large = _read(response.iter_stream(), encoding, most_bytes)
-            return WebAnswer(status=response.status, headers=found, body=body, too_large=too_large)
+            return WebAnswer(
+                status=response.status,
+                headers=found,
+                body=body,
+                too_large=too_large,
+                reach=response.extensions["network_stream"].get_extra_info(_REACH),
+            )
 
     def _open(self) -> Any:
         import httpcore  # noqa: PLC0415  (only crawls pay for it)
@@ -161,28 +175,28 @@ class WebFetcher:
                     max_connections=16,
                     max_keepalive_connections=4,
                     keepalive_expiry=15,
-                    network_backend=_backend(self._guard, self._until),
+                    network_backend=_backend(self._guard, self._bounds),
                 )
             return self._pool
 
 
-def _backend(guard: AddressGuard | None, until: Any) -> Any:
+def _backend(guard: AddressGuard | None, bounds: Any) -> Any:
     """Return what connects: to addresses that are allowed alone, and for so long as is left.
 
     Args:
         guard: of addresses.
-        until: of this thread: when its request has to be answered.
+        bounds: of this thread: when its request has to be answered, and how far inside it may go.
     """
     import httpcore  # noqa: PLC0415  (only crawls pay for it)
 
     class Timed(httpcore.NetworkStream):
         """Ends a request at its time, also where a server sends a byte now and then."""
 
-        def __init__(self, stream: Any) -> None:
-            self._stream = stream
+        def __init__(self, stream: Any, reach: Reach) -> None:
+            self._stream, self._reach = stream, reach
 
         def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-            left = until.ends - time.monotonic()
+            left = bounds.ends - time.monotonic()
             if left <= 0:
                 raise httpcore.ReadTimeout
             return self._stream.read(max_bytes, min(left, timeout or left))
@@ -194,37 +208,49 @@ def _backend(guard: AddressGuard | None, until: Any) -> Any:
             self._stream.close()
 
         def start_tls(self, *args: Any, **more: Any) -> Any:
-            return Timed(self._stream.start_tls(*args, **more))
+            return Timed(self._stream.start_tls(*args, **more), self._reach)
 
         def get_extra_info(self, info: str) -> Any:
-            return self._stream.get_extra_info(info)
+            return self._reach if info == _REACH else self._stream.get_extra_info(info)
+
+    def within(address: str) -> bool:
+        return reach_of(address) <= bounds.reach < Reach.CLOUD
 
     class Guarded(httpcore.SyncBackend):
         """Connects to addresses that were looked at, and to no others, however they were found."""
 
         def connect_tcp(self, host: str, port: int, *args: Any, **more: Any) -> Any:
-            if guard is None:
-                return Timed(super().connect_tcp(host, port, *args, **more))
             try:
                 told = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             except (OSError, UnicodeError):
                 raise httpcore.ConnectError(f"{host!r} has no address") from None
             addresses = list(dict.fromkeys(str(one[4][0]) for one in told))
-            if not all(guard.allows(one) for one in addresses):
+            allowed = guard.allows if guard is not None else within
+            if not all(map(allowed, addresses)):
                 raise InvalidSetting(
-                    f"{host!r} leads to an address that is not of the internet: only tenants in "
-                    f"{TRUSTED_TENANTS} may go there.",
-                    reason="private_address",
+                    _way_in(host, guarded=guard is not None), reason="private_address"
                 )
             failed: Exception | None = None
             for address in addresses[:MOST_ADDRESSES]:
                 try:
-                    return Timed(super().connect_tcp(address, port, *args, **more))
+                    stream = super().connect_tcp(address, port, *args, **more)
+                    return Timed(stream, reach_of(address))
                 except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                     failed = error
             raise failed or httpcore.ConnectError(f"{host!r} has no address")
 
     return Guarded()
+
+
+def _way_in(host: str, *, guarded: bool) -> str:
+    found = f"{host!r} leads to an address that is not of the internet: "
+    if guarded:
+        return found + f"only tenants in {TRUSTED_TENANTS} may go there."
+    return found + (
+        "no page or redirect of a site leads there, and nothing to where clouds keep their "
+        "machines' credentials. Where it is part of the site, name it in other_hosts, or begin "
+        "there in a new source."
+    )
 
 
 def _headers(given: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Whoever asks a site for something: by the rules of its robots.txt, in turn with all others."""
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.model.errors import FixConfiguration, InvalidSetting, Unavailable
 from s3sync_dagster.places.web_address import host_of, origin_of, page_address
@@ -9,6 +9,7 @@ from s3sync_dagster.places.web_fetch import WebAnswer, WebFetcher
 from s3sync_dagster.places.web_memory import Page, SiteMemory
 from s3sync_dagster.places.web_pace import HostPace
 from s3sync_dagster.places.web_robots import MAX_BYTES, Robots, parse_robots
+from s3sync_dagster.ports.addresses import Reach
 
 if TYPE_CHECKING:
     from s3sync_dagster.places.web import WebPlace
@@ -75,7 +76,7 @@ class SiteVisitor:
         delay = self._place.delay_milliseconds / 1000
         robots = self.robots_of(origin_of(address))
         self._pace.wait(host_of(address), max(delay, robots.delay_seconds if robots else 0.0))
-        return self._fetcher.fetch(
+        return self._fetched(
             address,
             most_bytes=self.most_bytes,
             etag=known.server_etag if known else None,
@@ -146,9 +147,27 @@ class SiteVisitor:
         """Return the answer at the end of a few redirects, of a file that is not a page."""
         for _ in range(6):
             self._pace.wait(host_of(address), self._place.delay_milliseconds / 1000)
-            answer = self._fetcher.fetch(address, most_bytes=most_bytes)
+            answer = self._fetched(address, most_bytes=most_bytes)
             target = page_address(answer.headers.get("location", ""), address)
             if answer.status not in MOVED or target is None:
                 return answer
             address = target
         return WebAnswer(status=404)
+
+    def _fetched(self, address: str, **wanted: Any) -> WebAnswer:
+        """Return an answer from no further inside than whoever declared the site can have meant.
+
+        A host that a person named is where it was found the first time, and never further inside
+        after: its owner may change that by a name alone. What else a page leads to is no further
+        inside than the first page.
+        """
+        host = host_of(address)
+        start = host_of(self._place.start)
+        named = host == start or host in self._place.other_hosts
+        found = self._memory.note(f"reach {host if named else start}")
+        unseen = Reach.MACHINE if named else Reach.INTERNET
+        most = unseen if found is None else Reach(int(found))
+        answer = self._fetcher.fetch(address, reach=most, **wanted)
+        if named and found is None:
+            self._memory.take_note(f"reach {host}", str(int(answer.reach)))
+        return answer

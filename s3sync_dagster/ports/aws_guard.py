@@ -11,13 +11,14 @@ must not be read through it: a load balancer or a search cluster has a name belo
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.awsrequest import AWSHTTPSConnection, AWSHTTPSConnectionPool
 
 from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.ports.addresses import Reach, address_of, reach_of
 
 TRUSTED_TENANTS = "S3SYNC_API_TRUSTED_TENANTS"
 PRIVATE_NETWORKS = "S3SYNC_AWS_PRIVATE_NETWORKS"
@@ -35,11 +36,6 @@ _HOSTS = {
     ),
 }
 _BELOW_AWS = re.compile(rf"(?:.+\.)?(?:{_AWS}|api\.aws)")
-_NAT64 = IPv6Network("64:ff9b::/96")
-_GLOBAL_UNICAST = IPv6Network("2000::/3")
-"""All that is given out of IPv6 for the internet (RFC 4291, IANA). Beyond it lie forms that carry
-an IPv4 address (``::10.0.0.1``, ``64:ff9b:1::/48``, ``::ffff:0:0:0/96``) and site-local ones, some
-of which Python takes for global."""
 
 Network = IPv4Network | IPv6Network
 
@@ -97,17 +93,10 @@ class AddressGuard:
 
     def allows(self, address: str) -> bool:
         """Return whether an address is of the internet or of a network that is allowed."""
-        found: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
-        if isinstance(found, IPv6Address):
-            inside = found.ipv4_mapped or found.sixtofour
-            if found in _NAT64:
-                inside = IPv4Address(int(found) & 0xFFFF_FFFF)
-            found = inside or found
-        if any(found in network for network in self.allowed):
-            return True
-        if isinstance(found, IPv6Address) and found not in _GLOBAL_UNICAST:
-            return False
-        return found.is_global and not found.is_multicast
+        reach = reach_of(address)
+        found = address_of(address)
+        allowed = any(found in network for network in self.allowed)
+        return reach is Reach.INTERNET or (allowed and reach is not Reach.CLOUD)
 
 
 def guard_for(

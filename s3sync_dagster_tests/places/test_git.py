@@ -362,6 +362,19 @@ def test_git_connects_to_the_address_that_was_looked_at(server, tmp_path, monkey
         assert len(all_refs(store)) == 2
 
 
+def test_no_host_is_asked_that_git_reads_otherwise_than_the_look(server, tmp_path, monkeypatch):
+    port = int(server.url.rpartition(":")[2])
+    public = [(2, 1, 6, "", ("8.8.8.8", port))]
+    monkeypatch.setattr(git_program.socket, "getaddrinfo", lambda *_, **__: public)
+    repository = f"http://127%2e0.0.1:{port}/team/docs"
+    with (
+        pytest.raises(InvalidSetting, match="repository"),
+        opened(server, tmp_path / "home", guard=AddressGuard(), repository=repository) as store,
+    ):
+        all_refs(store)
+    assert server.seen == []
+
+
 def test_git_speaks_no_protocol_that_is_not_allowed(server, tmp_path, origin):
     for repository in (f"file://{origin.folder}", f"{server.url}/team/docs"):
         with (

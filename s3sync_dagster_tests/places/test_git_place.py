@@ -41,7 +41,8 @@ def test_one_repository_has_one_identity_however_it_is_written():
     "repository",
     ["", "o", "-o/r", "o/r/x", "https://u:p@h/r", "https://u@h/r", "ftp://h/r", "https://h/",
      "https://h/r?x", "--upload-pack=x", "ext::sh -c x", "ssh://-oProxyCommand=x/r", "-h:x",
-     "file://h/r", "https://h:x/r", "ssh://u:p@h/r"],
+     "file://h/r", "https://h:x/r", "ssh://u:p@h/r", "https://a%2eh/r", "https://h./r",
+     "https://h\u3002x/r", "https://h\\x/r", "https://[::1%25lo]/r", "ssh://u@a%2eh/r"],
 )  # fmt: skip
 def test_what_names_no_repository_or_brings_a_secret_is_refused(repository):
     with pytest.raises(InvalidSetting) as caught:

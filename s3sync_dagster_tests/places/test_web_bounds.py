@@ -2,6 +2,7 @@
 
 import select
 import socket
+from ipaddress import ip_network
 
 import pytest
 
@@ -10,9 +11,12 @@ from s3sync_dagster.places import web_robots, web_text
 from s3sync_dagster.places.web import WebPlace
 from s3sync_dagster.places.web_fetch import WebAnswer, WebFetcher
 from s3sync_dagster.places.web_page import page_of
+from s3sync_dagster.ports import addresses
+from s3sync_dagster.ports.addresses import Reach
 from s3sync_dagster.ports.aws_guard import AddressGuard
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster.wiring import Parts
+from s3sync_dagster_tests.places.web_server import Visitor, web_site
 from s3sync_dagster_tests.sources import s3_source
 
 
@@ -79,3 +83,80 @@ def test_networks_of_aws_endpoints_are_no_way_for_sites_and_repositories(tmp_pat
     assert parts.guard_for(bucket, None).allows("10.1.2.3")
     assert not parts.guard_for(site, None).allows("10.1.2.3")
     parts.close()
+
+
+@pytest.fixture
+def sites(monkeypatch):
+    """A site at an address that passes for one of the internet, and one of this machine."""
+    outside = (ip_network("127.0.0.2/32"), Reach.INTERNET)
+    monkeypatch.setattr(addresses, "_SPECIAL", (outside, *addresses._SPECIAL))
+    with web_site("127.0.0.2") as public, web_site() as inside:
+        public.page("/", "/a")
+        public.page("/a")
+        inside.page("/secret")
+        yield public, inside
+
+
+@pytest.fixture
+def visit(tmp_path):
+    made: list[Visitor] = []
+
+    def visitor(site, **more):
+        made.append(Visitor(site, tmp_path / "web", **more))
+        return made[-1]
+
+    yield visitor
+    for one in made:
+        one.store.close()
+
+
+def refused(crawl):
+    with pytest.raises(InvalidSetting) as caught:
+        crawl()
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("path", ["/", "/robots.txt", "/sitemap.xml"])
+def test_no_redirect_of_a_public_site_leads_inside_whoever_declared_it(sites, visit, path):
+    public, inside = sites
+    public.move(path, f"{inside.url}/secret")
+    visitor = visit(public)
+    if path == "/sitemap.xml":
+        assert sorted(visitor.crawl()) == ["/", "/a"]
+    else:
+        assert refused(visitor.crawl) == "private_address"
+    assert inside.hosts == []
+
+
+def test_what_a_person_named_may_be_inside_and_nothing_else_of_the_site(sites, visit):
+    public, inside = sites
+    public.page("/", f"{inside.url}/secret", "/a")
+    assert f"{inside.url}/secret" not in visit(public).crawl()
+    public.page("/", f"{inside.url}/secret", "/b")
+    named = visit(public, other_hosts=(inside.url.removeprefix("http://"),))
+    assert f"{inside.url}/secret" in named.crawl()
+    inside.page("/")
+    assert "/" in visit(inside).crawl()
+
+
+def test_a_public_site_whose_name_is_bent_inside_is_asked_no_more(sites, visit, monkeypatch):
+    public, _ = sites
+    visitor = visit(public)
+    assert sorted(visitor.crawl()) == ["/", "/a"]
+    visitor.store.close()
+    public.hosts.clear()
+    monkeypatch.undo()  # the same name, and an address of this machine
+    again = visitor.opened()
+    assert refused(lambda: again.head(f"{public.url}/a")) == "private_address"
+    again.close()
+    assert public.hosts == []
+
+
+@pytest.mark.parametrize("path", ["/", "/robots.txt"])
+def test_no_site_leads_to_the_credentials_of_a_cloud(visit, path):
+    with web_site() as site:
+        site.page("/")
+        site.move(path, "http://169.254.169.254/latest/meta-data/")
+        assert refused(visit(site).crawl) == "private_address"
+        start = "http://169.254.169.254/latest/"
+        assert refused(visit(site, starting_url=start).store.look) == "private_address"

@@ -2,12 +2,14 @@
 
 import socket
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
+from ipaddress import ip_network
 
 import pytest
 
 from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
 from s3sync_dagster.model.place import CredentialsConfig
+from s3sync_dagster.ports.addresses import Reach, reach_of
 from s3sync_dagster.ports.aws_guard import AddressGuard, guard_for, names_service, trusted_tenants
 from s3sync_dagster.ports.s3 import open_object_store
 from s3sync_dagster.ports.sqs import open_queue
@@ -73,10 +75,49 @@ def test_queues_of_sqs_may_be_named():
         *("0.0.0.0", "224.0.0.1", "::1", "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1"),
         *("64:ff9b::a9fe:a9fe", "2002:7f00:1::", "::"),
         *("64:ff9b:1::10.0.0.1", "::10.0.0.1", "::ffff:0:10.0.0.1", "fec0::1", "4000::1"),
+        *("168.63.129.16", "192.0.0.8", "192.0.0.9", "192.88.99.1", "64:ff9b::168.63.129.16"),
+        *("2002:808:808::1", "2001:0:808:808::1", "2001:1::1", "3fff::1", "5f00::1"),
     ],
 )
 def test_addresses_that_are_not_of_the_internet(address):
     assert not AddressGuard().allows(address)
+
+
+# IANA: IPv4 and IPv6 Special-Purpose Address Registries, all that is not "Globally Reachable".
+@pytest.mark.parametrize(
+    "network",
+    [
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
+        *("172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16"),
+        *("198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+        *("::/128", "::1/128", "::ffff:0:0:0/96", "64:ff9b:1::/48", "100::/64"),
+        *("100:0:0:1::/64", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
+        *("5f00::/16", "fc00::/7", "fe80::/10", "ff00::/8"),
+    ],
+)
+def test_no_edge_of_a_special_network_is_of_the_internet(network):
+    found = ip_network(network)
+    for edge in (found[0], found[-1]):
+        assert reach_of(str(edge)) is not Reach.INTERNET
+    for near in (int(found[0]) - 1, int(found[-1]) + 1):  # what we let through Python does, too
+        with suppress(ValueError):
+            address = type(found[0])(near)
+            assert reach_of(str(address)) is not Reach.INTERNET or address.is_global
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("169.254.169.254", "169.254.170.2", "168.63.129.16", "100.100.100.200", "192.0.0.192"),
+        *("fd00:ec2::254", "fe80::a9fe:a9fe", "::ffff:169.254.169.254", "::169.254.169.254"),
+        *("64:ff9b::a9fe:a9fe", "64:ff9b:1::a9fe:a9fe", "2002:a9fe:a9fe::1"),
+        *("2001:0:1:2:3:4:5601:5601", "::ffff:0:169.254.169.254"),
+    ],
+)
+def test_where_clouds_keep_credentials_is_never_allowed_in_whatever_form(address):
+    everything = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+    assert reach_of(address) is Reach.CLOUD
+    assert not AddressGuard(everything).allows(address)
 
 
 def test_addresses_of_the_internet_and_of_networks_that_are_allowed():
