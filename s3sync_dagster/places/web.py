@@ -243,7 +243,7 @@ def open_web(source: "Source", surroundings: "Surroundings") -> ObjectStore:
         place,
         open_memory=lambda: SiteMemory(sites / name / "site.db", most_bytes=_most_bytes(most)),
         fetcher=WebFetcher(surroundings.guard_for(source, None)),
-        pace=HostPace(sites / "hosts.db"),
+        pace=HostPace(sites / "hosts.db", who=source.tenant),
         most_bytes=min(source.max_size_bytes, MAX_PAGE_BYTES),
     )
 

@@ -23,6 +23,7 @@ from s3sync_dagster.places.web_address import host_of, origin_of, page_address, 
 from s3sync_dagster.places.web_evidence import count_misses, hidden, missed_once_more, ripen
 from s3sync_dagster.places.web_fetch import WebAnswer, unpack_whole
 from s3sync_dagster.places.web_memory import MISSES, Page, SiteMemory, Task
+from s3sync_dagster.places.web_pace import NoTurn
 from s3sync_dagster.places.web_page import page_of
 from s3sync_dagster.places.web_text import roughly_decoded, sitemap_entries
 from s3sync_dagster.places.web_visitor import MOVED, SiteVisitor
@@ -116,15 +117,20 @@ class Crawl:
         if task is None:
             self._finish()
             return False
-        if task.kind == "sitemap":
-            self._look_at_sitemap(task)
-        else:
-            self._look_at_page(task)
+        try:
+            if task.kind == "sitemap":
+                self._look_at_sitemap(task)
+            else:
+                self._look_at_page(task)
+        except NoTurn:  # said nothing of the site: the task stays
+            pass
         return True
 
     def _look_at_sitemap(self, task: Task) -> None:
         try:
             answer = self._visitor.followed(task.key, most_bytes=SITEMAP_BYTES)
+        except NoTurn:
+            raise
         except S3SyncError:
             answer = WebAnswer(status=0)  # pages are found by links as well, and known ones known
         body = answer.body
@@ -157,6 +163,8 @@ class Crawl:
             return None
         try:
             answer = self._visitor.ask(task.key, known)
+        except NoTurn:
+            raise
         except Unavailable as error:
             return self._failed(task, known, error, first=first)
         if answer.status in (429, 503):

@@ -7,7 +7,7 @@ from s3sync_dagster.model.errors import FixConfiguration, InvalidSetting, Unavai
 from s3sync_dagster.places.web_address import host_of, origin_of, page_address
 from s3sync_dagster.places.web_fetch import WebAnswer, WebFetcher
 from s3sync_dagster.places.web_memory import Page, SiteMemory
-from s3sync_dagster.places.web_pace import HostPace
+from s3sync_dagster.places.web_pace import HostPace, NoTurn
 from s3sync_dagster.places.web_robots import MAX_BYTES, Robots, parse_robots
 from s3sync_dagster.ports.addresses import Reach
 
@@ -75,7 +75,8 @@ class SiteVisitor:
         """Return what the site says of a page, in turn with all who ask its host."""
         delay = self._place.delay_milliseconds / 1000
         robots = self.robots_of(origin_of(address))
-        self._pace.wait(host_of(address), max(delay, robots.delay_seconds if robots else 0.0))
+        crawl_delay = robots.delay_seconds if robots else 0.0
+        self._pace.wait(host_of(address), delay, crawl_delay=crawl_delay)
         return self._fetched(
             address,
             most_bytes=self.most_bytes,
@@ -135,6 +136,8 @@ class SiteVisitor:
     def _asked_robots(self, origin: str) -> str | None:
         try:
             answer = self.followed(f"{origin}/robots.txt", most_bytes=MAX_BYTES)
+        except NoTurn:
+            raise
         except Unavailable:
             if origin == origin_of(self._place.start):
                 raise

@@ -194,7 +194,7 @@ class Visitor:
             self.place,
             open_memory=lambda: SiteMemory(self.folder / "site.db", most_bytes=10**9),
             fetcher=WebFetcher(self.guard),
-            pace=HostPace(self.folder / "hosts.db"),
+            pace=HostPace(self.folder / "hosts.db", who="tenant"),
             most_bytes=self.most_bytes,
         )
 
