@@ -16,6 +16,7 @@ from s3sync_dagster.api.guesses import Guesses
 from s3sync_dagster.api.hosts import is_of_host, names_this_machine
 from s3sync_dagster.api.options import ApiOptions
 from s3sync_dagster.api.single_sign_on import SingleSignOn
+from s3sync_dagster.api.single_sign_on import Visitor as SsoVisitor
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.tokens import Role
 
@@ -134,16 +135,22 @@ def signed_in_by_proxy(request: Request) -> Caller | None:
         Forbidden: nothing is granted to them.
         TooMany: their rate is used up.
     """
-    access: Access = request.app.state.access
-    sso = access.options.single_sign_on
-    visitor = sso.visitor(request.headers) if sso is not None else None
+    visitor = proxy_visitor(request)
     if visitor is None:
         return None
     if visitor.grant is None:
         raise Forbidden(f"Nothing is granted to {visitor.user!r} here (S3SYNC_SSO_USERS).")
     caller = Caller(tenant=visitor.grant.tenant, role=visitor.grant.role, user=visitor.user)
     request.scope[CALLER] = caller
+    access: Access = request.app.state.access
     return access.count(caller)
+
+
+def proxy_visitor(request: Request) -> SsoVisitor | None:
+    """Return whom the proxy names, whatever is granted to them; None where it names nobody."""
+    access: Access = request.app.state.access
+    sso = access.options.single_sign_on
+    return sso.visitor(request.headers) if sso is not None else None
 
 
 def refuse_strangers(request: Request) -> None:
@@ -163,8 +170,7 @@ def refuse_strangers(request: Request) -> None:
             "create a token with `s3sync token create`."
         )
     # Of browsers that send no Sec-Fetch-Site, forms and scripts of other pages tell their origin.
-    origin = request.headers.get("origin")
-    if origin is not None and not is_of_host(origin, hosts[0]):
+    if not all(is_of_host(one, hosts[0]) for one in request.headers.getlist("origin")):
         raise Forbidden("A page of another site may not use this server.")
     if request.headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
         return

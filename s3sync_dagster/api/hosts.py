@@ -23,9 +23,16 @@ def names_this_machine(hosts: Sequence[str]) -> bool:
     return found is not None and int(found[1] or 80) <= 65_535
 
 
-def is_of_host(origin: str, host: str) -> bool:
+def is_of_host(origin: str, host: str, *, tls: bool = False) -> bool:
     """Return whether a page's ``Origin`` is the server that a request's ``Host`` names.
 
     The text itself is compared: what no parser understands (``http://[``, ``null``) is another one.
+
+    Args:
+        origin: of the page.
+        host: of the request.
+        tls: visitors come by https: whoever holds a page by http may not have it from us.
     """
-    return origin.partition("://")[2].lower() == host.lower() != ""
+    scheme, _, named = origin.lower().partition("://")
+    known = scheme == "https" or (scheme == "http" and not tls)
+    return known and named == host.lower() != ""

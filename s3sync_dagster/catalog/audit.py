@@ -24,7 +24,7 @@ class AuditEntry:
     who: str
     """``token 3 (ci)``, ``anybody`` on a server without tokens, ``os user`` and a name."""
     role: str
-    door: Literal["api", "console", "cli"]
+    door: Literal["api", "console", "dagster", "chroma", "cli"]
     address: str | None
     """Where the request came from; None for the command line."""
     action: str

@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--to", required=True, help="Address of the server behind the door.")
     arguments = parser.parse_args()
     uvicorn.run(
-        Door(Forwarding(arguments.to), keeper=Doorkeeper(load_settings())),
+        Door(Forwarding(arguments.to), keeper=Doorkeeper(load_settings(), "chroma")),
         host="127.0.0.1",
         port=arguments.port,
         log_level="warning",

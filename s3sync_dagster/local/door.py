@@ -5,7 +5,7 @@ mutations from a link or as plain text. So requests pass that programs of this m
 pages that the server served itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from s3sync_dagster.api.errors import TooMany
 from s3sync_dagster.api.hosts import is_of_host, names_this_machine
 from s3sync_dagster.model.errors import S3SyncError
 
@@ -32,12 +33,12 @@ class Keeper(Protocol):
     """Knows who may pass."""
 
     def admits(self, asks: HTTPConnection) -> bool:
-        """Return whether a request may pass; may block."""
+        """Return whether a request may pass; may block. Raises ``TooMany`` for guesses."""
         ...
 
 
 class Door:
-    """ASGI middleware: 403 for requests of other sites' pages, 401 for who is not known."""
+    """ASGI middleware: 403 for requests of other sites' pages, 401 or 429 for who is not known."""
 
     def __init__(
         self, app: ASGIApp, *, public_url: str | None = None, keeper: Keeper | None = None
@@ -53,28 +54,35 @@ class Door:
         self._app = app
         self._keeper = keeper
         self._public_host = urlsplit(public_url).netloc.lower() if public_url else None
+        self._public_tls = bool(public_url) and urlsplit(public_url).scheme == "https"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or refuse it."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        status, refusal = 403, self.refusal(scope)
+        status, refusal, headers = 403, self.refusal(scope), {}
         if refusal is None and self._keeper is not None:
-            status, refusal = await self._asked(self._keeper, HTTPConnection(scope))
+            status, refusal, headers = await self._asked(self._keeper, HTTPConnection(scope))
         if refusal is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": refusal})
         else:
-            await PlainTextResponse(refusal, status_code=status)(scope, receive, send)
+            answer = PlainTextResponse(refusal, status_code=status, headers=headers)
+            await answer(scope, receive, send)
 
-    async def _asked(self, keeper: Keeper, asks: HTTPConnection) -> tuple[int, str | None]:
+    async def _asked(
+        self, keeper: Keeper, asks: HTTPConnection
+    ) -> tuple[int, str | None, dict[str, str]]:
         try:
             admitted = await run_in_threadpool(keeper.admits, asks)
+        except TooMany as error:
+            pause = str(max(1, round(error.retry_after_seconds)))
+            return 429, error.message, {"retry-after": pause}
         except S3SyncError:
-            return 503, "The catalog, which knows the tokens, does not answer."
-        return 401, None if admitted else _SIGN_IN
+            return 503, "The catalog, which knows the tokens, does not answer.", {}
+        return 401, None if admitted else _SIGN_IN, {}
 
     def refusal(self, scope: Scope) -> str | None:
         """Return why a request is refused; None lets it in."""
@@ -86,7 +94,7 @@ class Door:
             return "This server answers to names of its own machine alone."
         if not public and any(name in headers for name in _FORWARDED):
             return "Behind a proxy S3SYNC_DAGSTER_PUBLIC_URL has to name its address."
-        if not _same_site(headers, hosts, method):
+        if not _same_site(headers, hosts, method, tls=public and self._public_tls):
             return "A page of another site may not use this server."
         if method in READING:
             asks = scope["type"] == "http" and scope["path"].rstrip("/").endswith("/graphql")
@@ -98,9 +106,8 @@ class Door:
         return None if kind == "application/json" else "Send application/json."
 
 
-def _same_site(headers: Mapping[str, str], hosts: Sequence[str], method: str) -> bool:
-    origin = headers.get("origin")
-    if origin is not None and not is_of_host(origin, hosts[0]):
+def _same_site(headers: Headers, hosts: Sequence[str], method: str, *, tls: bool) -> bool:
+    if not all(is_of_host(one, hosts[0], tls=tls) for one in headers.getlist("origin")):
         return False
     if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
         return True

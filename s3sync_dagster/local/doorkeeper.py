@@ -1,18 +1,22 @@
 """Who may pass a door once there are tokens or a sign-on: owners of trusted tenants, and we.
 
-Behind the doors are Dagster and Chroma, which know no tenants: who gets in sees all of them.
+Behind the doors are Dagster and Chroma, which know no tenants: who gets in sees all of them. Tokens
+that nobody has are counted by address and written down, as at the API's own door.
 """
 
 import hashlib
 import time
+from typing import Literal
 
 from starlette.requests import HTTPConnection
 
-from s3sync_dagster.api.access import OPEN_SECONDS, TOKEN_HEADER
+from s3sync_dagster.api.access import OPEN_SECONDS, TOKEN_HEADER, address_of
 from s3sync_dagster.api.console.session import Sessions
+from s3sync_dagster.api.guesses import Guesses
 from s3sync_dagster.api.passes import PASS_HEADER, is_pass, own_pass
 from s3sync_dagster.api.single_sign_on import read_single_sign_on
 from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.catalog.audit import AuditEntry
 from s3sync_dagster.ports.aws_guard import trusted_tenants
 from s3sync_dagster.settings import Settings
 
@@ -22,9 +26,16 @@ _MOST_KNOWN = 1000
 
 
 class Doorkeeper:
-    """Looks at passes, tokens and the console's cookie. Safe for several threads."""
+    """Looks at passes, tokens and the console's cookie. Safe for several threads.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: of this stack.
+        door: what is behind, for the audit log.
+    """
+
+    def __init__(self, settings: Settings, door: Literal["dagster", "chroma"]) -> None:
+        self._door: Literal["dagster", "chroma"] = door
+        self._guesses = Guesses()
         self._pass = own_pass(settings)
         self._catalog = open_catalog(settings.database_url)
         self._sessions = Sessions(settings)
@@ -32,12 +43,14 @@ class Doorkeeper:
         self._open_until = 0.0
         self._sso = read_single_sign_on(settings.environment)
         self._closed = self._sso is not None
-        self._known: dict[bytes, tuple[bool, float]] = {}
+        self._known: dict[bytes, tuple[bool | None, float]] = {}
+        """By token's hash: may pass; None: nobody has it."""
 
     def admits(self, asks: HTTPConnection) -> bool:
         """Return whether a request may pass.
 
         Raises:
+            TooMany: its address has sent too many tokens that nobody has.
             S3SyncError: the catalog does not answer.
         """
         if is_pass(asks.headers.get(PASS_HEADER), self._pass) or self._open():
@@ -47,7 +60,10 @@ class Doorkeeper:
             grant = visitor.grant
             return grant is not None and grant.role == "owner" and self._trusts(grant.tenant)
         token = asks.headers.get(TOKEN_HEADER) or self._sessions.token_in(asks.cookies)
-        return token is not None and self._is_known(token)
+        known = self._find(token) if token is not None else False
+        if known is None:
+            self._refuse(asks)
+        return known is True
 
     def _open(self) -> bool:
         if not self._closed and time.monotonic() >= self._open_until:
@@ -55,12 +71,30 @@ class Doorkeeper:
             self._open_until = time.monotonic() + OPEN_SECONDS
         return not self._closed
 
-    def _is_known(self, token: str) -> bool:
+    def _refuse(self, asks: HTTPConnection) -> None:
+        """Count a token that nobody has, and write it down beside those of the API."""
+        address = address_of(asks, self._sso)
+        self._guesses.count(address or "")
+        method = asks.scope.get("method", "WEBSOCKET")
+        entry = AuditEntry(
+            at=time.time(),
+            tenant=None,
+            who="unknown token",
+            role="nobody",
+            door=self._door,
+            address=address,
+            action=f"{method} {asks.scope['path']}",
+            subject="",
+            outcome="401",
+        )
+        self._catalog.audit.add([entry])
+
+    def _find(self, token: str) -> bool | None:
         name = hashlib.sha256(token.encode()).digest()
         known, until = self._known.get(name, (False, 0.0))
         if time.monotonic() >= until:
             found = self._catalog.tokens.find(token)
-            known = found is not None and found.role == "owner" and self._trusts(found.tenant)
+            known = found and found.role == "owner" and self._trusts(found.tenant)
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[name] = (known, time.monotonic() + KNOWN_SECONDS)

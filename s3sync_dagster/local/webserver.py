@@ -20,7 +20,7 @@ def main() -> None:
         settings = load_settings()
         public_url = settings.environment.get(PUBLIC_URL) or None
         app = make(*arguments, **named)
-        return Door(app, public_url=public_url, keeper=Doorkeeper(settings))
+        return Door(app, public_url=public_url, keeper=Doorkeeper(settings, "dagster"))
 
     # Its command knows no middleware of others.
     module.create_app_from_workspace_process_context = guarded

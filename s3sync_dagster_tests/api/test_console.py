@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from s3sync_dagster.api.console.pages import safe_target
+from s3sync_dagster.api.console.session import FORM_COOKIE
 from s3sync_dagster.api.console.wording import ago, counted, duration, highlight, size
 from s3sync_dagster_tests.api.indexing import work
 
@@ -188,7 +189,15 @@ def test_a_form_of_another_site_is_refused(api, http, source):
     url = f"/sources/{source.id}/pause"
     assert http.post(url).status_code == 403
     assert http.post(url, data={"form_token": "0" * 64}).status_code == 403
-    for headers in ({"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}):
+    here = api.url.removeprefix("http://")
+    for headers in (
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": f"ftp://{here}"},
+        [("origin", api.url), ("origin", "http://evil.example")],
+    ):
         assert http.post(url, data={"form_token": token}, headers=headers).status_code == 403
     with httpx.Client(base_url=api.url) as stranger:  # the right token without the cookie
         assert stranger.post(url, data={"form_token": token}).status_code == 403
@@ -240,6 +249,8 @@ def test_signing_in_and_out(fresh_api, aws_endpoint):
         assert "SameSite=strict" in cookie
         page = get(http, f"/sources/{mine.id}")
         assert "Pause" in page
+        seed, owners_form = http.cookies[FORM_COOKIE], {"form_token": form_token(page)}
+        assert http.post(f"/sources/{mine.id}/retry", data=form).status_code == 403  # of nobody yet
         assert http.get(f"/sources/{mine.id}/content?key=x").status_code == 400  # no keys here
         # The cookie opens the pages alone: the API wants the token.
         assert http.get("/api/v1/sources").status_code == 401
@@ -253,6 +264,10 @@ def test_signing_in_and_out(fresh_api, aws_endpoint):
             assert (mine.name in get(http, "/")) is sees
             shown = http.get(f"/sources/{mine.id}")
             assert shown.status_code == (200 if sees else 404)
+            # A neighbouring name may set a cookie, with a form token that its owner was shown.
+            http.cookies.set(FORM_COOKIE, seed, domain=http.base_url.host, path="/")
+            planted = http.post(f"/sources/{mine.id}/retry", data=owners_form)
+            assert planted.status_code == 403
             signed = {"form_token": form_token(get(http, "/"))}
             refused = http.post(f"/sources/{mine.id}/pause", data=signed)
             assert refused.status_code == (403 if sees else 404)

@@ -1,5 +1,6 @@
 """What a tenant or a visitor might send to break in, or to break something."""
 
+import re
 import sys
 import threading
 import uuid
@@ -177,3 +178,13 @@ def test_behind_a_tls_proxy_cookies_never_go_without_tls(tmp_path, chroma_server
         answer = http.get("/login")
         assert "; Secure" in answer.headers["set-cookie"]
         assert answer.headers["strict-transport-security"] == "max-age=31536000"
+        [signed] = re.findall('name="form_token" value="([0-9a-f]+)"', answer.text)
+        cookie = answer.headers["set-cookie"].partition(";")[0]
+        for origin, status in (
+            ("https://sync.example.org", 401),  # a form of ours, and no token
+            ("http://sync.example.org", 403),
+            ("https://sync.example.org:8443", 403),
+        ):
+            sent = {"cookie": cookie, "origin": origin}
+            form = {"form_token": signed, "token": "unknown"}
+            assert http.post("/login", data=form, headers=sent).status_code == status, origin

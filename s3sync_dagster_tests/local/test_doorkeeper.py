@@ -13,6 +13,7 @@ from websockets.sync.client import connect
 
 from s3sync_dagster.api.access import OPEN_SECONDS
 from s3sync_dagster.api.console.session import SESSION_COOKIE, Sessions
+from s3sync_dagster.api.guesses import BURST
 from s3sync_dagster.api.passes import PASS_FILE, pass_headers
 from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.local.door import Door
@@ -47,7 +48,7 @@ def tokens(settings):
 
 @contextmanager
 def standing(settings):
-    door = Door(hello, keeper=Doorkeeper(settings))
+    door = Door(hello, keeper=Doorkeeper(settings, "dagster"))
     config = uvicorn.Config(door, port=0, log_config=None, lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -112,6 +113,30 @@ def test_websockets_are_asked_as_well(settings, tokens, http):
         connect(address).close()
     with connect(address, additional_headers={"x-chroma-token": owner}):
         pass
+
+
+def test_guesses_are_slow_and_written_down_and_keep_nobody_out_who_is_known(settings, tokens, http):
+    owner, member = made(tokens), made(tokens, role="member")
+
+    def ask(token):
+        return http.get("/runs", headers={"x-chroma-token": token})
+
+    said = 0
+    while (answer := ask(f"s3s_{said % 3}")).status_code == 401:
+        said += 1
+        assert said < 10 * BURST
+    assert answer.status_code == 429
+    assert said >= BURST
+    assert 1 <= int(answer.headers["retry-after"]) <= 10
+    assert ask(owner).text == "hello"
+    assert ask(member).status_code == 401, "known, and not for this door"
+    catalog = open_catalog(settings.database_url)
+    [*rows] = catalog.audit.rows(who="unknown token", what="GET /runs")
+    assert len(rows) == min(said, 100)
+    assert {(one.door, one.address, one.outcome) for _, one in rows} == {
+        ("dagster", "127.0.0.1", "401")
+    }
+    catalog.close()
 
 
 def test_whom_a_proxy_signs_in_may_pass_as_an_owner_of_a_trusted_tenant(settings, tokens):

@@ -7,12 +7,20 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet, InvalidToken
 from fastapi import Request, Response
 
-from s3sync_dagster.api.access import Access, Caller, authorise, signed_in_by_proxy
+from s3sync_dagster.api.access import (
+    Access,
+    Caller,
+    authorise,
+    proxy_visitor,
+    signed_in_by_proxy,
+)
 from s3sync_dagster.api.errors import Forbidden
+from s3sync_dagster.api.hosts import is_of_host
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.settings import Settings, read_encryption_key
 
@@ -61,18 +69,27 @@ class Sessions:
         seed = request.cookies.get(FORM_COOKIE, "") or secrets.token_urlsafe(24)
         return Session(
             caller=caller,
-            form_token=self._sign(seed),
+            form_token=self._sign(request, seed),
             form_seed=seed,
             signed_in=caller.token_id is not None,
         )
 
     def check_form(self, request: Request, form_token: str) -> None:
-        """Raise ``Forbidden`` for a form that was not sent from one of our pages."""
+        """Raise ``Forbidden`` for a form that was not sent from a page of ours to this visitor.
+
+        The cookie alone proves nothing: whoever serves a neighbouring name may set one. So the
+        signature is of the visitor, too, and the browser says whose page it was.
+        """
         seed = request.cookies.get(FORM_COOKIE, "")
-        if not seed or not hmac.compare_digest(self._sign(seed).encode(), form_token.encode()):
+        wanted = self._sign(request, seed)
+        if not seed or not hmac.compare_digest(wanted.encode(), form_token.encode()):
             raise Forbidden("This form has expired: go back, load the page again, and retry.")
-        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            raise Forbidden("A page of another site may not send this form.")
+        other = request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
+        if other or not _is_ours(request):
+            raise Forbidden(
+                "A page of another site may not send this form. Behind a proxy "
+                "S3SYNC_API_PUBLIC_URL names the address of this one."
+            )
 
     def sign_in(self, request: Request, response: Response, token: str) -> None:
         """Put a token that was checked into the visitor's cookie."""
@@ -94,7 +111,7 @@ class Sessions:
     def fresh_seed(self, request: Request) -> tuple[str, str]:
         """Return seed and form token for a page that is shown before anybody signed in."""
         seed = request.cookies.get(FORM_COOKIE, "") or secrets.token_urlsafe(24)
-        return seed, self._sign(seed)
+        return seed, self._sign(request, seed)
 
     def token_in(self, cookies: Mapping[str, str]) -> str | None:
         """Return the token of whoever signed in, None where nobody did."""
@@ -104,8 +121,25 @@ class Sessions:
         except (InvalidToken, ValueError):
             return None
 
-    def _sign(self, seed: str) -> str:
-        return hmac.new(self._secret, seed.encode(), hashlib.sha256).hexdigest()
+    def _sign(self, request: Request, seed: str) -> str:
+        named = proxy_visitor(request)
+        who = f"user {named.user}" if named else f"token {self.token_in(request.cookies)}"
+        return hmac.new(self._secret, json.dumps([seed, who]).encode(), hashlib.sha256).hexdigest()
+
+
+def _is_ours(request: Request) -> bool:
+    """Return whether the page that sent a form is of this server, by ``Origin`` where there is one.
+
+    A proxy may send another ``Host`` than the one its visitors see.
+    """
+    access: Access = request.app.state.access
+    public = urlsplit(access.options.public_url or "").netloc
+    hosts = {*request.headers.getlist("host"), public}
+    tls = _over_tls(request)
+    return all(
+        any(is_of_host(origin, host, tls=tls) for host in hosts)
+        for origin in request.headers.getlist("origin")
+    )
 
 
 def _over_tls(request: Request) -> bool:
