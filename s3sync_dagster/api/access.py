@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader
@@ -178,6 +179,29 @@ def refuse_strangers(request: Request) -> None:
     followed = request.headers.get("sec-fetch-mode") == "navigate" and request.method == "GET"
     if not followed or request.headers.get("sec-fetch-dest") != "document":
         raise Forbidden("A page of another site may not use this server.")
+
+
+def is_page_of_ours(request: Request) -> bool:
+    """Return whether the page that asks is of this server, where the browser names its ``Origin``.
+
+    A proxy may send another ``Host`` than the one its visitors see.
+    """
+    access: Access = request.app.state.access
+    public = urlsplit(access.options.public_url or "").netloc
+    hosts = {*request.headers.getlist("host"), public}
+    tls = came_over_tls(request)
+    return all(
+        any(is_of_host(origin, host, tls=tls) for host in hosts)
+        for origin in request.headers.getlist("origin")
+    )
+
+
+def came_over_tls(request: Request) -> bool:
+    """Return whether the visitor came by https: the setting says so, else the request."""
+    access: Access = request.app.state.access
+    if access.options.public_url is not None:
+        return access.options.public_url.startswith("https:")
+    return request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https"
 
 
 def _is_loopback(host: str) -> bool:

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
@@ -17,7 +16,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from s3sync_dagster.agents.door import Door, Question
-from s3sync_dagster.api.access import TOKEN_HEADER, Caller, authorise
+from s3sync_dagster.api.access import TOKEN_HEADER, Caller, authorise, is_page_of_ours
 from s3sync_dagster.api.checking import require_database
 from s3sync_dagster.api.context import Context
 from s3sync_dagster.api.errors import Forbidden, error_response
@@ -105,7 +104,8 @@ class AgentsRoom:
         """Answer a request."""
         request = Request(scope, receive)
         scope["route"] = self.route()  # for the log and the counters
-        self._refuse_other_pages(request)
+        if not is_page_of_ours(request):  # whoever its visitor is
+            raise Forbidden("A page of another site may not use this server.")
         caller = await run_in_threadpool(authorise, request, _token(request))
         body = await request.body()
         if not _is_message(body):
@@ -113,19 +113,6 @@ class AgentsRoom:
             await error_response(400, "invalid_request", sentence)(scope, receive, send)
             return
         await self._manager.handle_request({**scope, _CALLER: caller}, _again(body, receive), send)
-
-    def _refuse_other_pages(self, request: Request) -> None:
-        """Raise ``Forbidden`` for what a page of another site sends, whoever its visitor is."""
-        origin = request.headers.get("origin")
-        if origin is None:
-            return
-        own = {f"{scheme}://{request.headers.get('host')}" for scheme in ("http", "https")}
-        public = self._here.options.public_url
-        if public is not None:
-            parts = urlsplit(public)
-            own = {f"{parts.scheme}://{parts.netloc}"}
-        if origin not in own:
-            raise Forbidden("A page of another site may not use this server.")
 
 
 def open_room(here: Context) -> AgentsRoom:

@@ -7,20 +7,19 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet, InvalidToken
 from fastapi import Request, Response
 
 from s3sync_dagster.api.access import (
-    Access,
     Caller,
     authorise,
+    came_over_tls,
+    is_page_of_ours,
     proxy_visitor,
     signed_in_by_proxy,
 )
 from s3sync_dagster.api.errors import Forbidden
-from s3sync_dagster.api.hosts import is_of_host
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.settings import Settings, read_encryption_key
 
@@ -85,7 +84,7 @@ class Sessions:
         if not seed or not hmac.compare_digest(wanted.encode(), form_token.encode()):
             raise Forbidden("This form has expired: go back, load the page again, and retry.")
         other = request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
-        if other or not _is_ours(request):
+        if other or not is_page_of_ours(request):
             raise Forbidden(
                 "A page of another site may not send this form. Behind a proxy "
                 "S3SYNC_API_PUBLIC_URL names the address of this one."
@@ -127,29 +126,6 @@ class Sessions:
         return hmac.new(self._secret, json.dumps([seed, who]).encode(), hashlib.sha256).hexdigest()
 
 
-def _is_ours(request: Request) -> bool:
-    """Return whether the page that sent a form is of this server, by ``Origin`` where there is one.
-
-    A proxy may send another ``Host`` than the one its visitors see.
-    """
-    access: Access = request.app.state.access
-    public = urlsplit(access.options.public_url or "").netloc
-    hosts = {*request.headers.getlist("host"), public}
-    tls = _over_tls(request)
-    return all(
-        any(is_of_host(origin, host, tls=tls) for host in hosts)
-        for origin in request.headers.getlist("origin")
-    )
-
-
-def _over_tls(request: Request) -> bool:
-    """Return whether the visitor came by https: the setting says so, else the request."""
-    access: Access = request.app.state.access
-    if access.options.public_url is not None:
-        return access.options.public_url.startswith("https:")
-    return request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https"
-
-
 def _set_cookie(
     request: Request, response: Response, name: str, value: str, *, seconds: int | None
 ) -> None:
@@ -160,5 +136,5 @@ def _set_cookie(
         path="/",
         httponly=True,
         samesite="strict",
-        secure=_over_tls(request),
+        secure=came_over_tls(request),
     )
