@@ -65,6 +65,8 @@ class Forwarding:
     async def _ask(self, request: Request) -> Response:
         # The path as it came: decoded and encoded again it might mean another one.
         target = request.scope["raw_path"]
+        if not target.startswith(b"/"):
+            return PlainTextResponse("There is nothing but paths here.", status_code=400)
         if request.scope["query_string"]:
             target += b"?" + request.scope["query_string"]
         has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
@@ -102,6 +104,7 @@ def main() -> None:
         access_log=False,
         server_header=False,
         date_header=False,
+        proxy_headers=False,  # anybody of this machine could name any address
         timeout_graceful_shutdown=3,
     )
 

@@ -164,13 +164,13 @@ class GitProgram:
             plain = f"{remote.user}:{remote.token}".encode()
             header = f"Authorization: Basic {base64.b64encode(plain).decode()}"
             found[f"http.{parts.scheme}://{parts.netloc}/.extraHeader"] = header
-        if remote.guard is not None and not any(
-            remote.resolve_env(name) for name in ("https_proxy", "HTTPS_PROXY", "all_proxy")
-        ):
+        if remote.guard is not None:
+            proxied = any(map(remote.resolve_env, ("https_proxy", "HTTPS_PROXY", "all_proxy")))
             host, port = parts.hostname or "", parts.port or 443
-            address = _public_address(host, port, remote.guard)
-            # git connects to the address that was looked at, whatever the name says by then.
-            found["http.curloptResolve"] = f"{host}:{port}:{address}"
+            address = _public_address(host, port, remote.guard, proxied=proxied)
+            if not proxied:
+                # git connects to the address that was looked at, whatever the name says by then.
+                found["http.curloptResolve"] = f"{host}:{port}:{address}"
         return found
 
     def _popen(
@@ -302,10 +302,13 @@ def size_of(folder: Path) -> int:
     return total
 
 
-def _public_address(host: str, port: int, guard: AddressGuard) -> str:
+def _public_address(host: str, port: int, guard: AddressGuard, *, proxied: bool) -> str:
+    """Return an address of a host, empty where only the proxy knows its name."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
+        if proxied:
+            return ""
         raise Unavailable(f"The name {host!r} is not known here.", reason="git_failed") from None
     addresses = [str(entry[4][0]) for entry in found]
     if not addresses or not all(guard.allows(one) for one in addresses):

@@ -138,7 +138,8 @@ def test_a_killed_part_comes_back(tiny_stack):
     assert "chroma ended: started again" in log
 
 
-def test_with_tokens_all_doors_are_closed_and_the_parts_know_each_other(tmp_path):
+def test_with_tokens_all_doors_are_closed_and_the_parts_know_each_other(tmp_path, monkeypatch):
+    monkeypatch.setenv("S3SYNC_DAGSTER_PUBLIC_URL", "https://dagster.example.org")
     settings = stack_settings(tmp_path, "one")
     prepare_home(settings, dagster=False)
     catalog = open_catalog(settings.database_url)
@@ -149,6 +150,16 @@ def test_with_tokens_all_doors_are_closed_and_the_parts_know_each_other(tmp_path
         for url in (f"{addresses.dagster}/server_info", f"{addresses.chroma}/api/v2/heartbeat"):
             assert httpx.get(url).status_code == 401
             assert httpx.get(url, headers={"x-chroma-token": token}).status_code == 200
+        guess = {
+            "host": "dagster.example.org",
+            "x-forwarded-for": "203.0.113.7",  # of anybody: no proxy with our secret sent it
+            "x-chroma-token": "s3s_guessed",
+        }
+        assert httpx.get(f"{addresses.dagster}/runs", headers=guess).status_code == 401
+        catalog = open_catalog(settings.database_url)
+        [(_, guessed)] = catalog.audit.rows(who="unknown token")
+        catalog.close()
+        assert (guessed.door, guessed.address) == ("dagster", "127.0.0.1")
         assert httpx.get(f"{addresses.api}/api/v1/sources").status_code == 401
         assert stack.dagster.location().state == "loaded"
         assert httpx.get(f"{addresses.api}/health").json()["parts"]["dagster"] == "ok"

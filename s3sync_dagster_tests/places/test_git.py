@@ -340,8 +340,10 @@ def test_a_token_opens_and_stands_in_no_argument_url_or_file(tmp_path, origin, m
             assert b"s3cret" not in path.read_bytes()
 
 
-def test_a_tenant_that_nobody_trusts_gets_nowhere_inside(server, tmp_path):
-    with opened(server, tmp_path / "home", guard=AddressGuard()) as store:
+@pytest.mark.parametrize("environment", [{}, {"https_proxy": "http://127.0.0.1:9"}])
+def test_a_tenant_that_nobody_trusts_gets_nowhere_inside(server, tmp_path, environment):
+    named = {GIT_PROTOCOLS: "http https", **environment}
+    with opened(server, tmp_path / "home", guard=AddressGuard(), environment=named) as store:
         server.seen.clear()
         with pytest.raises(InvalidSetting) as caught:
             all_refs(store)
