@@ -127,6 +127,10 @@ def test_others_see_nothing_and_members_create_nothing(there):
         for path in ("", "/sync-runs"):
             assert http.get(f"{CONNECTIONS}/{name}{path}").status_code == 404
         assert http.post(f"{CONNECTIONS}/s3/import", json={}).status_code == 404
+        assert http.post(f"{CONNECTIONS}/s3/documents", json={}).json() == []
+        assert http.delete(f"{CONNECTIONS}/{name}").status_code == 404
+        inside = http.post(f"{CONNECTIONS}/s3", json=body)  # at an endpoint that is not AWS's
+        assert inside.status_code == 400, inside.text
     with there.client() as http:
         assert http.post(f"{CONNECTIONS}/list", json={}).status_code == 401
 

@@ -139,6 +139,29 @@ def test_guesses_are_slow_and_written_down_and_keep_nobody_out_who_is_known(sett
     catalog.close()
 
 
+@pytest.mark.parametrize(
+    ("origin", "passes"),
+    [
+        ("https://dagster.example.org", True),
+        ("http://dagster.example.org", False),  # of whoever sits on the way
+        ("https://dagster.example.org:8443", False),
+        ("ftp://dagster.example.org", False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_behind_tls_only_pages_that_came_by_it_drive_dagster(kind, origin, passes):
+    door = Door(hello, public_url="https://dagster.example.org")
+    headers = {"host": "dagster.example.org", "origin": origin, "content-type": "application/json"}
+    scope = {
+        "type": kind,
+        "method": "POST",
+        "path": "/graphql",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+    assert (door.refusal(scope) is None) is passes
+
+
 def test_whom_a_proxy_signs_in_may_pass_as_an_owner_of_a_trusted_tenant(settings, tokens):
     sso = {
         **settings.environment,
