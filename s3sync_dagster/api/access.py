@@ -237,5 +237,28 @@ async def find_owner(caller: Annotated[Caller, Depends(find_caller)]) -> Caller:
     return caller
 
 
+def sent_token(request: Request) -> str | None:
+    """Return the token of a request to a door of another API: in our header, or as theirs send it.
+
+    That is ``Authorization: Bearer``, which most do, and ``X-API-TOKEN``.
+    """
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    own = request.headers.get(TOKEN_HEADER) or request.headers.get("x-api-token")
+    return own or (bearer.strip() if scheme.lower() == "bearer" else None)
+
+
+async def find_client(request: Request) -> Caller:
+    """Return the caller of a request to such a door, for routes."""
+    return await run_in_threadpool(authorise, request, sent_token(request))
+
+
+async def find_client_owner(caller: Annotated[Caller, Depends(find_client)]) -> Caller:
+    """Return that caller, who has to be an owner, for routes."""
+    caller.require_owner()
+    return caller
+
+
 AnyCaller = Annotated[Caller, Depends(find_caller)]
 OwnerCaller = Annotated[Caller, Depends(find_owner)]
+AnyClient = Annotated[Caller, Depends(find_client)]
+OwnerClient = Annotated[Caller, Depends(find_client_owner)]

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from s3sync_dagster.agents.door import Door, Question
-from s3sync_dagster.api.access import TOKEN_HEADER, Caller, authorise
+from s3sync_dagster.api.access import Caller, authorise, sent_token
 from s3sync_dagster.api.checking import require_database
 from s3sync_dagster.api.context import Context
 from s3sync_dagster.api.errors import Forbidden, error_response
@@ -106,7 +106,7 @@ class AgentsRoom:
         request = Request(scope, receive)
         scope["route"] = self.route()  # for the log and the counters
         self._refuse_other_pages(request)
-        caller = await run_in_threadpool(authorise, request, _token(request))
+        caller = await run_in_threadpool(authorise, request, sent_token(request))
         body = await request.body()
         if not _is_message(body):
             sentence = "body: is not one JSON-RPC message with a method, in strict JSON and UTF-8"
@@ -136,13 +136,6 @@ def open_room(here: Context) -> AgentsRoom:
 
 def _door(here: Context, caller: Caller) -> CallersDoor:
     return CallersDoor(parts=here.parts, tenant=caller.tenant, here=here, caller=caller)
-
-
-def _token(request: Request) -> str | None:
-    """Return the API token: in the API's own header, or as most agents send one."""
-    token = request.headers.get(TOKEN_HEADER)
-    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-    return token or (bearer.strip() if scheme.lower() == "bearer" else None)
 
 
 def _is_message(body: bytes) -> bool:

@@ -14,6 +14,7 @@ from s3sync_dagster import __version__
 from s3sync_dagster.api import (
     add_file,
     audit,
+    coco,
     credentials,
     errors,
     health,
@@ -131,6 +132,8 @@ def create_app(
         app.include_router(room.router)
     if options.supermemory:
         app.include_router(supermemory.router, include_in_schema=False)
+    if options.coco:
+        app.include_router(coco.router, include_in_schema=False)
     if agents is not None:
         app.router.routes.append(agents.route())
     app.openapi = partial(openapi.describe, app)  # type: ignore[method-assign]

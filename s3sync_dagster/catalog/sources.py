@@ -9,7 +9,7 @@ from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import is_due, source_of, source_row_of
 from s3sync_dagster.catalog.tables import documents, objects, sources
-from s3sync_dagster.core.source_identity import identity_changes, refusal
+from s3sync_dagster.core.source_identity import identity_changes, prefixes_overlap, refusal
 from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.core.state import Origin, SourceRow
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, Throttled
@@ -309,9 +309,8 @@ class SourceRows:
         ).all()
         prefix = source.place.identity().path_prefix
         for row in others:
-            nested = prefix.startswith(row.path_prefix) or row.path_prefix.startswith(prefix)
-            same = row.path_prefix == prefix
-            if same or (nested and row.config.get("id_prefix", "") == source.id_prefix):
+            other = (row.path_prefix, row.config.get("id_prefix", ""))
+            if prefixes_overlap((prefix, source.id_prefix), other):
                 raise Conflict(
                     f"{source.place.address()!r} and collection {source.collection_name!r} overlap "
                     f"the source {row.name!r}: use another collection or prefix, or give one of "
