@@ -356,6 +356,8 @@ _BY_HAND: tuple[Setting, ...] = (
     Setting(path="metadata", help="Added to each record.", kind="mapping", metavar="JSON"),
     Setting(path="path_metadata", metavar="PATTERN",
             help="Pattern (RE2) on the path; its named groups become metadata."),
+    Setting(path="reader_keys", kind="texts", option="reader-key", metavar="KEY",
+            help="Metadata key whose values are the groups that may read a document."),
     Setting(path="chunking.type", help="How documents are cut.", kind="choice", option="chunking",
             choices=("tree_sitter", "lines"), contract="chunking.type"),
     Setting(path="chunking.max_size_bytes", help="Of a chunk; follows the model when not given.",

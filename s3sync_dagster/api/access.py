@@ -18,6 +18,7 @@ from s3sync_dagster.api.options import ApiOptions
 from s3sync_dagster.api.single_sign_on import SingleSignOn
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.tokens import Role
+from s3sync_dagster.core.rights import EVERYTHING, Reader
 
 TOKEN_HEADER = "x-chroma-token"
 DEFAULT_TENANT = "default_tenant"
@@ -42,6 +43,13 @@ class Caller:
     token_name: str = ""
     user: str = ""
     """Whom a proxy has signed in; empty for tokens."""
+    groups: frozenset[str] = frozenset()
+    """What a member may read of sources that say who may (``core.rights``)."""
+
+    @property
+    def reader(self) -> Reader:
+        """Who reads: an owner, who could take the restriction away, reads everything."""
+        return EVERYTHING if self.role == "owner" else Reader(self.groups)
 
     @property
     def who(self) -> str:
@@ -98,7 +106,11 @@ class Access:
         found = self.catalog.tokens.find(token) if token else None
         if found is not None:
             caller = Caller(
-                tenant=found.tenant, role=found.role, token_id=found.id, token_name=found.name
+                tenant=found.tenant,
+                role=found.role,
+                token_id=found.id,
+                token_name=found.name,
+                groups=frozenset(found.groups),
             )
             return self.count(caller)
         if token:
@@ -141,7 +153,12 @@ def signed_in_by_proxy(request: Request) -> Caller | None:
         return None
     if visitor.grant is None:
         raise Forbidden(f"Nothing is granted to {visitor.user!r} here (S3SYNC_SSO_USERS).")
-    caller = Caller(tenant=visitor.grant.tenant, role=visitor.grant.role, user=visitor.user)
+    caller = Caller(
+        tenant=visitor.grant.tenant,
+        role=visitor.grant.role,
+        user=visitor.user,
+        groups=visitor.groups,
+    )
     request.scope[CALLER] = caller
     return access.count(caller)
 

@@ -24,7 +24,7 @@ from s3sync_dagster.api.errors import Forbidden, error_response
 from s3sync_dagster.api.manage_wire import SearchPayload
 from s3sync_dagster.api.routing import parse_strictly
 from s3sync_dagster.api.searching import find_hits, tenants_embedding
-from s3sync_dagster.engine.ports import CollectionPort
+from s3sync_dagster.engine.ports import RecordReader
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.extras import require_extra
 from s3sync_dagster.search import opened
@@ -56,7 +56,7 @@ class CallersDoor(Door):
         return find_hits(self.here, payload, self.caller)
 
     @contextmanager
-    def collection(self, name: str, *, tenant: str, database: str) -> Iterator[CollectionPort]:
+    def collection(self, name: str, *, tenant: str, database: str) -> Iterator[RecordReader]:
         """Give a collection of the tenant; a reader takes a place among its searches."""
         require_database(self.here, tenant, database)
         with (
@@ -64,6 +64,7 @@ class CallersDoor(Door):
             opened(
                 self.parts,
                 name,
+                reader=self.reader,
                 tenant=tenant,
                 database=database,
                 ranking="dense",
@@ -135,7 +136,9 @@ def open_room(here: Context) -> AgentsRoom:
 
 
 def _door(here: Context, caller: Caller) -> CallersDoor:
-    return CallersDoor(parts=here.parts, tenant=caller.tenant, here=here, caller=caller)
+    return CallersDoor(
+        parts=here.parts, tenant=caller.tenant, reader=caller.reader, here=here, caller=caller
+    )
 
 
 def _is_message(body: bytes) -> bool:

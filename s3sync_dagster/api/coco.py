@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from s3sync_dagster.api.access import AnyClient, Caller, OwnerClient
 from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.errors import describe
-from s3sync_dagster.api.objects import get_content
+from s3sync_dagster.api.objects import get_content, seen_objects
 from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.api.showing import moment
 from s3sync_dagster.api.sources import create_source, delete_source, visible_rows
@@ -128,8 +128,9 @@ def search_documents(
     if row is None:
         return _hits([], total=0)
     most = min(start + size, MAX_FOUND)
-    total = here.catalog.views.counts(row.source.id).objects
-    found = here.catalog.views.object_rows(row.source.id, limit=most) if most else []
+    whole = here.rights(caller).sees_all_of(row.source.id)
+    total = here.catalog.views.counts(row.source.id).objects if whole else 0
+    found = seen_objects(here, row.source, caller, limit=most)[0] if most else []
     documents = [
         _document(row, one.object_key, size=one.size, at=one.last_modified or one.seen_at)
         for one in found[start:]

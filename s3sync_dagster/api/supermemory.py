@@ -17,6 +17,7 @@ from pydantic.alias_generators import to_camel
 from s3sync_dagster.api.access import AnyClient, Caller, OwnerClient
 from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.errors import describe
+from s3sync_dagster.api.objects import seen_objects
 from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.api.showing import moment
 from s3sync_dagster.api.sources import create_source, delete_source, visible_rows
@@ -151,7 +152,8 @@ def documents(caller: AnyClient, here: Here, body: Tags | None = None) -> list[D
     found: list[Document] = []
     for row in _meant(here, caller, body):
         left = MAX_DOCUMENTS - len(found)
-        for one in here.catalog.views.object_rows(row.source.id, limit=left) if left else ():
+        seen = seen_objects(here, row.source, caller, limit=left)[0] if left else ()
+        for one in seen:
             at = moment(one.last_modified or one.seen_at)
             digest = hashlib.sha256(f"{row.source.id}\0{one.object_key}".encode()).hexdigest()
             found.append(

@@ -273,8 +273,21 @@ class SourceRows:
             return tx.execute(query).first() is not None
 
     def mark_deleting(self, source_id: str, *, keep_records: bool) -> None:
-        """Begin the deletion of a source; dispatch takes its documents down and then the row."""
+        """Begin the deletion of a source; dispatch takes its documents down and then the row.
+
+        Raises:
+            Conflict: its records are to stay and say who may read them (``readers_would_be_lost``).
+        """
         with self._db.write() as tx:
+            config = tx.execute(
+                sa.select(sources.c.config).where(sources.c.id == source_id)
+            ).scalar_one_or_none()
+            if keep_records and config and config.get("reader_keys"):
+                raise Conflict(
+                    "Records that stay without their source are for whoever may search: delete "
+                    "them, too, or take its reader_keys away first.",
+                    reason="readers_would_be_lost",
+                )
             tx.execute(
                 sources.update()
                 .where(sources.c.id == source_id)

@@ -101,6 +101,9 @@ class Source:
     """Added to each record."""
     path_metadata: str | None = None
     """Pattern whose named groups become metadata, see ``core.path_metadata``."""
+    reader_keys: tuple[str, ...] = ()
+    """Metadata keys whose values are the groups that may read a document, see ``core.rights``;
+    empty: whoever may search."""
     include_globs: tuple[str, ...] = ()
     exclude_globs: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
@@ -166,7 +169,7 @@ class Source:
             if key in values:
                 inner = {f.name for f in fields(kind)}
                 values[key] = kind(**{k: v for k, v in values[key].items() if k in inner})
-        for key in ("include_globs", "exclude_globs", "extensions"):
+        for key in ("reader_keys", "include_globs", "exclude_globs", "extensions"):
             if key in values:
                 values[key] = tuple(values[key])
         if "auto_sync" in values:
