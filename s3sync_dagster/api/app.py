@@ -26,6 +26,7 @@ from s3sync_dagster.api import (
     searching,
     sources,
     supermemory,
+    webhooks,
     work,
 )
 from s3sync_dagster.api.access import Access
@@ -130,6 +131,7 @@ def create_app(
     console = (pages, audit_page, actions)
     for room in (sources, invocations, add_file, health, metrics, *BEYOND, *console):
         app.include_router(room.router)
+    app.include_router(webhooks.router, include_in_schema=False)
     if options.supermemory:
         app.include_router(supermemory.router, include_in_schema=False)
     if options.coco:

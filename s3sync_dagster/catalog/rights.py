@@ -22,10 +22,11 @@ def rights_of(catalog: Catalog, reader: Reader, *, tenant: str) -> Rights:
     """
     if reader.groups is None:
         return Rights(reader=reader, restricted={})
-    query = sa.select(sources.c.id, sources.c.config).where(sources.c.tenant == tenant)
+    keys = sources.c.config["reader_keys"].label("reader_keys")
+    query = sa.select(sources.c.id, keys).where(sources.c.tenant == tenant)
     with catalog.database.read() as tx:
         rows = tx.execute(query).all()
-    restricted = {row.id: tuple(keys) for row in rows if (keys := row.config.get("reader_keys"))}
+    restricted = {row.id: tuple(row.reader_keys) for row in rows if row.reader_keys}
     return Rights(reader=reader, restricted=restricted)
 
 

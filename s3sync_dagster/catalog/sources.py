@@ -233,6 +233,11 @@ class SourceRows:
                 .values(paused=paused, list_due_at=0)
             )
 
+    def list_soon(self, source_id: str) -> None:
+        """Make the next listing due; who is listed never by itself is not by that either."""
+        with self._db.write() as tx:
+            tx.execute(sources.update().where(sources.c.id == source_id).values(list_due_at=0))
+
     def paused(self, source_id: str) -> bool:
         """Return whether a person paused the source, or it is being deleted."""
         with self._db.read() as tx:

@@ -25,6 +25,7 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _ACCESS_POINT = re.compile(
     r"arn:aws[a-z-]*:s3[a-z-]*:[a-z0-9-]*:\d*:accesspoint[:/][A-Za-z0-9._:/-]+"
 )
+_FUNCTION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 _REGION = re.compile(r"[A-Za-z0-9-]{1,64}")
 _URL = re.compile(r"https?://[^\s/]+(?:/\S*)?")
 
@@ -47,6 +48,8 @@ def validate_source(source: Source) -> None:
         validate_user_metadata(dict.fromkeys(source.reader_keys, ""))
     except RecordRejected as error:
         raise InvalidSetting(f"metadata: {error.message}") from None
+    if source.enrich is not None and not _FUNCTION.fullmatch(source.enrich):
+        raise InvalidSetting("enrich is not the name of a function, such as package.module:name.")
     if len(source.reader_keys) > MAX_KEYS:
         raise InvalidSetting(f"reader_keys has more than {MAX_KEYS} keys.")
     _check_embedding(source.embedding)

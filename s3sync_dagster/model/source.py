@@ -112,6 +112,9 @@ class Source:
     document_limit: int | None = None
     """The first so many selected keys in key order."""
     chunking: ChunkingConfig = ChunkingConfig()
+    enrich: str | None = None
+    """``package.module:function`` that gets the documents of a batch before they are cut, see
+    ``engine.batch.enrich``."""
     embedding: EmbeddingConfig = EmbeddingConfig()
     extraction: ExtractionConfig = ExtractionConfig()
     auto_sync: AutoSync = AutoSync.DIRECT
@@ -143,6 +146,8 @@ class Source:
         }
         if self.path_metadata is not None:  # what was written without it is not outdated
             decides["path_metadata"] = self.path_metadata
+        if self.enrich is not None:
+            decides["enrich"] = self.enrich
         text = json.dumps(decides, sort_keys=True, default=dict)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -110,9 +110,13 @@ OTHERS = "hr/other.md"
 
 def routes(there):
     app = create_app(there.api.parts, read_options(there.api.parts.settings))
-    for route in app.routes:
-        if isinstance(route, Route) or hasattr(route, "methods"):
+    waiting = list(app.routes)
+    while waiting:
+        route = waiting.pop(0)
+        if isinstance(route, Route):
             yield from ((method, route.path) for method in sorted(route.methods & {"GET", "POST"}))
+        else:
+            waiting += route.original_router.routes
 
 
 def ask(there, who, method, path, *, key=SECRET):
