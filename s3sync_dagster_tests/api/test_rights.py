@@ -134,6 +134,7 @@ def ask(there, who, method, path, *, key=SECRET):
     params = {"key": key, "datasource": there.source, "q": "vault 4711"}
     body = BODIES.get(path, lambda _: {})(there)
     with there.api.client(there.tokens[who]) as http:
+        http.cookies.set("s3sync_form", "the-same-in-both-answers")
         http.cookies.set("s3sync_session", sessions(there).seal(there.tokens[who]))
         return http.request(method, url, params=params, json=body if method == "POST" else None)
 
@@ -149,7 +150,8 @@ def told(answer):
 
 CHANGES = {
     *("/api/v1/sources/{source_id}/invocations", "/s3sync/v1/sources/{source_id}/retry"),
-    *("/sources/{source_id}/retry", "/login", "/logout", "/mcp"),
+    *("/s3sync/v1/sources/{source_id}/backfill", "/v3/connections/s3/import"),
+    *("/sources/{source_id}/retry", "/sources/{source_id}/backfill", "/login", "/logout", "/mcp"),
 }
 
 

@@ -32,7 +32,7 @@ def pushed(api, tmp_path):
             id=str(uuid.uuid4()),
             name=f"docs_{uuid.uuid4().hex[:8]}",
             place=GitPlace(
-                repository=f"{server.url}/team/docs.git", ref="main", webhook_secret=stored.id
+                repository=f"{server.url}/team/docs", ref="main", webhook_secret=stored.id
             ),
             collection_name=f"c-{uuid.uuid4().hex[:8]}",
             embedding=EmbeddingConfig(kind="hash"),
@@ -71,9 +71,10 @@ def test_a_push_has_its_source_listed_now_and_one_that_comes_twice_changes_nothi
         answer = deliver(http, source.id, push(url))
         assert (answer.status_code, answer.json()) == (202, {"listing": True})
     deadline = time.monotonic() + 60
-    while not (found := listings(api, source)) or found[0].finished_at is None:
+    while len(found := listings(api, source)) < 2 or found[0].finished_at is None:
         assert time.monotonic() < deadline, found
         time.sleep(0.05)
+    assert {one.state.value for one in found} == {"complete"}, found
     assert [one.object_key for one in api.parts.catalog.views.object_rows(source.id)] == ["a.md"]
     assert len(api.parts.catalog.invocations.rows(source_ids=[source.id])) == 1
 
@@ -116,5 +117,5 @@ def test_what_is_no_push_to_the_branch_is_passed_over(api, http, pushed):
 
 def test_a_secret_that_signs_webhooks_is_not_forgotten_while_it_does(api, pushed):
     source, _ = pushed
-    with pytest.raises(Conflict, match=source.name):
+    with pytest.raises(Conflict, match="is used by the source 'docs_"):
         api.parts.catalog.credentials.delete(source.place.webhook_secret)

@@ -8,6 +8,7 @@ the records that they had, and are tried again later.
 import pkgutil
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.engine.batch.parts import BatchParts, Enrich
@@ -51,7 +52,7 @@ def load_function(name: str) -> Enrich:
         FixConfiguration: there is none; what importing it raised is not repeated.
     """
     try:
-        found = pkgutil.resolve_name(name)
+        found: Any = pkgutil.resolve_name(name)
     except Exception as error:  # noqa: BLE001  (a module may raise whatever it likes)
         raise FixConfiguration(
             f"enrich: {name!r} cannot be loaded ({type(error).__name__}): is its package installed "
@@ -60,4 +61,4 @@ def load_function(name: str) -> Enrich:
         ) from None
     if not callable(found):
         raise FixConfiguration(f"enrich: {name!r} is no function.", reason="enrichment_missing")
-    return found
+    return cast("Enrich", found)
