@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from s3sync_dagster.engine.hybrid import Ranking, Searcher, fetch_hits
-from s3sync_dagster.engine.ports import CollectionPort
+from s3sync_dagster.engine.ports import RecordReader
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import InvalidSetting
 
@@ -169,7 +169,7 @@ def _question(row: Mapping[str, Any], where: str) -> Question:
     return Question(**values)
 
 
-def propose(collection: CollectionPort, count: int) -> list[Question]:
+def propose(collection: RecordReader, count: int) -> list[Question]:
     """Return up to ``count`` questions made from headings and docstrings, spread over all chunks.
 
     The same collection gives the same questions.

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from s3sync_dagster.engine.hybrid import fetch_hits
-from s3sync_dagster.engine.ports import CollectionPort
+from s3sync_dagster.engine.ports import RecordReader
 from s3sync_dagster.model.document import Hit
 
 PAGE = 32
@@ -26,7 +26,7 @@ class Piece:
 
 
 def read_chunks(
-    collection: CollectionPort,
+    collection: RecordReader,
     document_id: str,
     count: int,
     *,
@@ -62,7 +62,7 @@ def read_chunks(
                 yield piece
 
 
-def _chunk_at(collection: CollectionPort, document_id: str, count: int, line: int) -> int:
+def _chunk_at(collection: RecordReader, document_id: str, count: int, line: int) -> int:
     """Return the first chunk that may hold a line: a look at one record for each halving."""
     low, high = 0, count
     while low < high:

@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.rights import rights_of
 from s3sync_dagster.catalog.versions import NO_DOCUMENTS, collection_state, document_versions
 from s3sync_dagster.core.filters import require_bounded
+from s3sync_dagster.core.rights import Reader
 from s3sync_dagster.engine.hybrid import DocumentVersion, Ranking, Searcher, versions_by_scan
 from s3sync_dagster.engine.neighbours import by_document, with_neighbours
 from s3sync_dagster.engine.ports import CollectionPort, Embedder
+from s3sync_dagster.engine.readable import Readable
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import EmbeddingMismatch, InvalidSetting, Unavailable
 from s3sync_dagster.model.source import EmbeddingConfig, Source
@@ -28,6 +31,7 @@ def search(
     parts: Parts,
     words: str,
     *,
+    reader: Reader,
     collection: str,
     tenant: str | None = None,
     database: str | None = None,
@@ -43,6 +47,7 @@ def search(
     Args:
         parts: of this process.
         words: the question.
+        reader: who asks: what is kept from them is neither found nor stands around a hit.
         collection: its name.
         tenant: None: that of the sources which fill the collection.
         database: None: likewise.
@@ -66,6 +71,7 @@ def search(
         with opened(
             parts,
             collection,
+            reader=reader,
             tenant=tenant,
             database=database,
             ranking=ranking,
@@ -97,20 +103,27 @@ def opened(
     parts: Parts,
     collection: str,
     *,
+    reader: Reader,
     tenant: str | None = None,
     database: str | None = None,
     ranking: Ranking = "hybrid",
     embedding: EmbeddingConfig | None = None,
 ) -> Iterator[Searcher]:
-    """Give what searches a collection; its word index is in step with it, as ``search`` says."""
+    """Give what searches a collection; its word index is in step with it, as ``search`` says.
+
+    The one place where rights are put between a collection and who reads it: no door has another
+    way to a collection's texts.
+    """
     tenant, database = _place(parts, collection, tenant=tenant, database=database)
     port, embedder = _open(parts, collection, tenant=tenant, database=database, embedding=embedding)
+    rights = rights_of(parts.catalog, reader, tenant=tenant)
+    readable = port if rights.whole else Readable(port, rights)
     if ranking == "dense":
-        yield Searcher(port, embedder)
+        yield Searcher(readable, embedder, rights=rights)
         return
     with _word_index(parts, port, tenant=tenant, database=database) as index:
         reranker = parts.reranker if ranking == "hybrid" else None
-        yield Searcher(port, embedder, index, reranker)
+        yield Searcher(readable, embedder, index, reranker, rights)
 
 
 def _place(

@@ -53,6 +53,10 @@ _SERVERS = {
     Door.POST: "names what only this server has: a tenant could have its secrets sent elsewhere",
     Door.PATCH: "names what only this server has: a tenant could have its secrets sent elsewhere",
 }
+_SERVERS_CODE = {
+    Door.POST: "names code that runs on this server",
+    Door.PATCH: "names code that runs on this server",
+}
 _CALLERS = {Door.POST: "that of the caller's token", Door.PATCH: "that of the caller's token"}
 
 
@@ -356,6 +360,10 @@ _BY_HAND: tuple[Setting, ...] = (
     Setting(path="metadata", help="Added to each record.", kind="mapping", metavar="JSON"),
     Setting(path="path_metadata", metavar="PATTERN",
             help="Pattern (RE2) on the path; its named groups become metadata."),
+    Setting(path="enrich", metavar="MODULE:FUNCTION", missing=_SERVERS_CODE,
+            help="Python function that gets documents before they are cut."),
+    Setting(path="reader_keys", kind="texts", option="reader-key", metavar="KEY",
+            help="Metadata key whose values are the groups that may read a document."),
     Setting(path="chunking.type", help="How documents are cut.", kind="choice", option="chunking",
             choices=("tree_sitter", "lines"), contract="chunking.type"),
     Setting(path="chunking.max_size_bytes", help="Of a chunk; follows the model when not given.",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.catalog import Catalog, open_catalog
 from s3sync_dagster.catalog.quotas import ObjectQuota
+from s3sync_dagster.engine.batch.enrich import load_function
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.hybrid import Reranker
@@ -263,6 +264,7 @@ class Parts:
             extractor=partial(extract_document, resolve_env=self.resolve_env),
             pool=self.pool,
             clock=self.clock,
+            enrich=None if source.enrich is None else load_function(source.enrich),
             **{"chunker": chunk_document, **hooks},
         )
 

@@ -79,6 +79,8 @@ def another(setting: Setting) -> Any:
             return [".md"]
         case _ if setting.path == "place.folder":
             return "/other"
+        case _ if setting.path == "enrich":
+            return "my_project.enrichment:redact"
         case _ if setting.path == "path_metadata":
             return "^(?P<team>x)"
         case _ if setting.path == "place.repository":

@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from s3sync_dagster.catalog.rights import rights_of
+from s3sync_dagster.core.rights import EVERYTHING, Reader, Rights
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.engine.hybrid import Ranking
-from s3sync_dagster.engine.ports import CollectionPort
+from s3sync_dagster.engine.ports import RecordReader
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.search import opened, search
@@ -35,6 +37,12 @@ class Door:
     parts: Parts
     tenant: str | None = None
     """None: of all tenants."""
+    reader: Reader = EVERYTHING
+    """Whoever uses a door of one's own machine has its data folder, too."""
+
+    def rights(self, tenant: str) -> Rights:
+        """Return what may be seen of a tenant's documents."""
+        return rights_of(self.parts.catalog, self.reader, tenant=tenant)
 
     def sources(self) -> list[SourceRow]:
         """Return the sources, oldest first; those that are being deleted are gone."""
@@ -56,6 +64,7 @@ class Door:
         return search(
             self.parts,
             question.words,
+            reader=self.reader,
             collection=question.collection,
             tenant=self.tenant,
             database=question.database,
@@ -67,9 +76,14 @@ class Door:
         )
 
     @contextmanager
-    def collection(self, name: str, *, tenant: str, database: str) -> Iterator[CollectionPort]:
+    def collection(self, name: str, *, tenant: str, database: str) -> Iterator[RecordReader]:
         """Give a collection, to read its records."""
         with opened(
-            self.parts, name, tenant=tenant, database=database, ranking="dense"
+            self.parts,
+            name,
+            reader=self.reader,
+            tenant=tenant,
+            database=database,
+            ranking="dense",
         ) as searcher:
             yield searcher.collection

@@ -15,6 +15,7 @@ from s3sync_dagster.agents.rendering import (
     show_key,
     show_source,
 )
+from s3sync_dagster.catalog.rights import sees_document
 from s3sync_dagster.core.keys import validate_collection_name, validate_object_key
 from s3sync_dagster.core.selection import require_inside_prefix
 from s3sync_dagster.core.state import DocumentPhase, DocumentState
@@ -193,7 +194,11 @@ def why(door: Door, asked: Why) -> str:
         sources = [row.source for row in door.sources()]
         sources = [one for one in sources if asked.key.startswith(one.place.path_prefix)]
     answers = [
-        show_explained(source, asked.key, explain_key(door.parts.catalog, source, asked.key))
+        show_explained(
+            source,
+            asked.key,
+            explain_key(door.parts.catalog, source, asked.key, rights=door.rights(source.tenant)),
+        )
         for source in sources[:SOURCES_PAGE]
     ]
     if not answers:
@@ -253,6 +258,7 @@ def _document(door: Door, asked: ReadDocument) -> tuple[Source, DocumentState]:
         for source in sources
         for document in door.parts.catalog.documents.of_key(source.id, asked.key)
         if document.phase is not DocumentPhase.REMOVING
+        and sees_document(door.rights(source.tenant), source, document)
         and document.count
         and asked.collection in (None, document.collection_name)
     ]

@@ -20,6 +20,7 @@ from s3sync_dagster.api.single_sign_on import SingleSignOn
 from s3sync_dagster.api.single_sign_on import Visitor as SsoVisitor
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.tokens import Role
+from s3sync_dagster.core.rights import EVERYTHING, Reader
 
 TOKEN_HEADER = "x-chroma-token"
 DEFAULT_TENANT = "default_tenant"
@@ -44,6 +45,13 @@ class Caller:
     token_name: str = ""
     user: str = ""
     """Whom a proxy has signed in; empty for tokens."""
+    groups: frozenset[str] = frozenset()
+    """What a member may read of sources that say who may (``core.rights``)."""
+
+    @property
+    def reader(self) -> Reader:
+        """Who reads: an owner, who could take the restriction away, reads everything."""
+        return EVERYTHING if self.role == "owner" else Reader(self.groups)
 
     @property
     def who(self) -> str:
@@ -100,7 +108,11 @@ class Access:
         found = self.catalog.tokens.find(token) if token else None
         if found is not None:
             caller = Caller(
-                tenant=found.tenant, role=found.role, token_id=found.id, token_name=found.name
+                tenant=found.tenant,
+                role=found.role,
+                token_id=found.id,
+                token_name=found.name,
+                groups=frozenset(found.groups),
             )
             return self.count(caller)
         if token:
@@ -141,7 +153,12 @@ def signed_in_by_proxy(request: Request) -> Caller | None:
         return None
     if visitor.grant is None:
         raise Forbidden(f"Nothing is granted to {visitor.user!r} here (S3SYNC_SSO_USERS).")
-    caller = Caller(tenant=visitor.grant.tenant, role=visitor.grant.role, user=visitor.user)
+    caller = Caller(
+        tenant=visitor.grant.tenant,
+        role=visitor.grant.role,
+        user=visitor.user,
+        groups=visitor.groups,
+    )
     request.scope[CALLER] = caller
     access: Access = request.app.state.access
     return access.count(caller)
@@ -267,5 +284,28 @@ async def find_owner(caller: Annotated[Caller, Depends(find_caller)]) -> Caller:
     return caller
 
 
+def sent_token(request: Request) -> str | None:
+    """Return the token of a request to a door of another API: in our header, or as theirs send it.
+
+    That is ``Authorization: Bearer``, which most do, and ``X-API-TOKEN``.
+    """
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    own = request.headers.get(TOKEN_HEADER) or request.headers.get("x-api-token")
+    return own or (bearer.strip() if scheme.lower() == "bearer" else None)
+
+
+async def find_client(request: Request) -> Caller:
+    """Return the caller of a request to such a door, for routes."""
+    return await run_in_threadpool(authorise, request, sent_token(request))
+
+
+async def find_client_owner(caller: Annotated[Caller, Depends(find_client)]) -> Caller:
+    """Return that caller, who has to be an owner, for routes."""
+    caller.require_owner()
+    return caller
+
+
 AnyCaller = Annotated[Caller, Depends(find_caller)]
 OwnerCaller = Annotated[Caller, Depends(find_owner)]
+AnyClient = Annotated[Caller, Depends(find_client)]
+OwnerClient = Annotated[Caller, Depends(find_client_owner)]

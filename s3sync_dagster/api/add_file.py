@@ -197,6 +197,7 @@ def _accept(
         embedding=models.configured(asked_embedding) if asked_embedding else None,
         default=models.upload_default(sparse=here.chroma.directory.cloud),
     )
+    here.require_all_of(source.id, caller)
     here.finished.refuse(source, source.collection_name)
     most = require_upload_room(here, source, file.filename, incoming.size)
     store = open_uploads(source.id, here.parts.surroundings)

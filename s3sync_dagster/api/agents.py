@@ -16,14 +16,14 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from s3sync_dagster.agents.door import Door, Question
-from s3sync_dagster.api.access import TOKEN_HEADER, Caller, authorise, is_page_of_ours
+from s3sync_dagster.api.access import Caller, authorise, is_page_of_ours, sent_token
 from s3sync_dagster.api.checking import require_database
 from s3sync_dagster.api.context import Context
 from s3sync_dagster.api.errors import Forbidden, error_response
 from s3sync_dagster.api.manage_wire import SearchPayload
 from s3sync_dagster.api.routing import parse_strictly
 from s3sync_dagster.api.searching import find_hits, tenants_embedding
-from s3sync_dagster.engine.ports import CollectionPort
+from s3sync_dagster.engine.ports import RecordReader
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.extras import require_extra
 from s3sync_dagster.search import opened
@@ -55,7 +55,7 @@ class CallersDoor(Door):
         return find_hits(self.here, payload, self.caller)
 
     @contextmanager
-    def collection(self, name: str, *, tenant: str, database: str) -> Iterator[CollectionPort]:
+    def collection(self, name: str, *, tenant: str, database: str) -> Iterator[RecordReader]:
         """Give a collection of the tenant; a reader takes a place among its searches."""
         require_database(self.here, tenant, database)
         with (
@@ -63,6 +63,7 @@ class CallersDoor(Door):
             opened(
                 self.parts,
                 name,
+                reader=self.reader,
                 tenant=tenant,
                 database=database,
                 ranking="dense",
@@ -106,7 +107,7 @@ class AgentsRoom:
         scope["route"] = self.route()  # for the log and the counters
         if not is_page_of_ours(request):  # whoever its visitor is
             raise Forbidden("A page of another site may not use this server.")
-        caller = await run_in_threadpool(authorise, request, _token(request))
+        caller = await run_in_threadpool(authorise, request, sent_token(request))
         body = await request.body()
         if not _is_message(body):
             sentence = "body: is not one JSON-RPC message with a method, in strict JSON and UTF-8"
@@ -122,14 +123,9 @@ def open_room(here: Context) -> AgentsRoom:
 
 
 def _door(here: Context, caller: Caller) -> CallersDoor:
-    return CallersDoor(parts=here.parts, tenant=caller.tenant, here=here, caller=caller)
-
-
-def _token(request: Request) -> str | None:
-    """Return the API token: in the API's own header, or as most agents send one."""
-    token = request.headers.get(TOKEN_HEADER)
-    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-    return token or (bearer.strip() if scheme.lower() == "bearer" else None)
+    return CallersDoor(
+        parts=here.parts, tenant=caller.tenant, reader=caller.reader, here=here, caller=caller
+    )
 
 
 def _is_message(body: bytes) -> bool:

@@ -14,6 +14,7 @@ from s3sync_dagster import __version__
 from s3sync_dagster.api import (
     add_file,
     audit,
+    coco,
     credentials,
     errors,
     health,
@@ -25,6 +26,7 @@ from s3sync_dagster.api import (
     searching,
     sources,
     supermemory,
+    webhooks,
     work,
 )
 from s3sync_dagster.api.access import Access
@@ -129,8 +131,11 @@ def create_app(
     console = (pages, audit_page, actions)
     for room in (sources, invocations, add_file, health, metrics, *BEYOND, *console):
         app.include_router(room.router)
+    app.include_router(webhooks.router, include_in_schema=False)
     if options.supermemory:
         app.include_router(supermemory.router, include_in_schema=False)
+    if options.coco:
+        app.include_router(coco.router, include_in_schema=False)
     if agents is not None:
         app.router.routes.append(agents.route())
     app.openapi = partial(openapi.describe, app)  # type: ignore[method-assign]

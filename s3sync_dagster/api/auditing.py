@@ -26,8 +26,13 @@ _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _ASKING = (
     *("/mcp", "/search", "/latest-by-keys", "/dry-run"),
     *("/v3/connections/list", "/v3/connections/s3/documents"),
+    *("/datasource/_search", "/document/_search"),
 )
 """Ends of routes that change nothing, though they are asked with POST."""
+
+
+_API = ("/api/", "/s3sync/", "/v3/", "/connector/", "/datasource/", "/document/", "/webhooks/")
+"""Begins of the routes for programs; the others are pages."""
 
 
 class AuditWriter(WriterThread):
@@ -117,7 +122,7 @@ def entry_of(
         tenant=caller.tenant if caller is not None else None,
         who=caller.who if caller is not None else "unknown token",
         role=caller.role if caller is not None else "nobody",
-        door="api" if route.startswith(("/api/", "/s3sync/", "/v3/")) else "console",
+        door="api" if route.startswith(_API) else "console",
         address=address_of(HTTPConnection(scope), sso),
         action=f"{scope['method']} {route}",
         subject=" ".join(f"{name}={value}" for name, value in ids.items()),

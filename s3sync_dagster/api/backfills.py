@@ -31,6 +31,7 @@ class Backfills:
         self._listed = listed
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="backfill")
         self._running: set[str] = set()
+        self._again: dict[str, Source] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
 
@@ -45,6 +46,17 @@ class Backfills:
                 raise _running(source)
             self._running.add(source.id)
         self._threads.submit(self._work, source)
+
+    def start_or_follow(self, source: Source) -> None:
+        """Have a source listed by a listing that begins after this call, whoever lists it now."""
+        with self._lock:
+            if source.id in self._running:
+                self._again[source.id] = source
+                return
+        try:
+            self.start(source)
+        except Conflict:  # another process is at it: the next turn of the sensor follows
+            self._parts.catalog.sources.list_soon(source.id)
 
     def stop(self) -> None:
         """Give unfinished listings back; whoever lists next goes on or begins anew."""
@@ -68,6 +80,9 @@ class Backfills:
         finally:
             with self._lock:
                 self._running.discard(source.id)
+                again = self._again.pop(source.id, None)
+            if again is not None and not self._stopping.is_set():
+                self.start_or_follow(again)
 
 
 def _running(source: Source) -> Conflict:

@@ -89,8 +89,7 @@ def inline_keys(fields: HasKeys) -> AwsKeys | None:
 
 def check_credential(here: Context, source: Source) -> None:
     """Raise ``NotFound`` for a credential id that the tenant does not have."""
-    credential_id = source.place.credential_id
-    if credential_id is not None:
+    for credential_id in source.place.credential_ids:
         here.catalog.credentials.info(credential_id, tenant=source.tenant)
 
 

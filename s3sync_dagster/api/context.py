@@ -11,12 +11,15 @@ from fastapi import Depends, Request
 from s3sync_dagster.api.access import Caller
 from s3sync_dagster.api.backfills import Backfills
 from s3sync_dagster.api.dispatching import Dispatching
+from s3sync_dagster.api.errors import Forbidden
 from s3sync_dagster.api.finished import FinishedCollections
 from s3sync_dagster.api.gathering import Gathering
 from s3sync_dagster.api.health_checks import Health
 from s3sync_dagster.api.options import ApiOptions
 from s3sync_dagster.api.slots import Slots
 from s3sync_dagster.catalog import Catalog
+from s3sync_dagster.catalog.rights import rights_of
+from s3sync_dagster.core.rights import Rights
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.wiring import Parts
@@ -75,6 +78,21 @@ class Context:
             self.recent.clear()
         self.recent[source.id, caller.tenant] = (source, time.monotonic() + RECENT_SECONDS)
         return source
+
+    def rights(self, caller: Caller) -> Rights:
+        """Return what the caller may see of the tenant's documents."""
+        return rights_of(self.catalog, caller.reader, tenant=caller.tenant)
+
+    def require_all_of(self, source_id: str, caller: Caller) -> None:
+        """Refuse with ``Forbidden`` what would show or change objects that are kept from a caller.
+
+        A source that says who may read is worked on by owners alone: who may name an object's
+        metadata says who may read it.
+        """
+        if not self.rights(caller).sees_all_of(source_id):
+            raise Forbidden(
+                "This source says who may read (reader_keys): only an owner may do this with it."
+            )
 
     def recent_source(self, source_id: object, caller: Caller) -> Source | None:
         """Return a source that was found within the last second, without a look at the catalog."""

@@ -31,7 +31,7 @@ from s3sync_dagster.core.keys import (
 from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.record_limits import validate_user_metadata
 from s3sync_dagster.core.selection import require_inside_prefix
-from s3sync_dagster.model.errors import InvalidSetting, NotPossible
+from s3sync_dagster.model.errors import InvalidSetting, NotFound, NotPossible
 from s3sync_dagster.model.invocation import Invocation, InvocationStatus, Trigger
 from s3sync_dagster.model.source import Source
 
@@ -54,6 +54,7 @@ async def create_invocation(
     target = payload.target_collection_name
     if (
         source is None
+        or source.reader_keys
         or source.place.owned
         or not here.finished.known(source, target or source.collection_name)
     ):
@@ -69,6 +70,7 @@ def _find_and_prepare(
     source_id: UUID, payload: CreateInvocation, caller: Caller, here: Context
 ) -> dict[str, Any]:
     source = here.source(source_id, caller)
+    here.require_all_of(source.id, caller)
     if source.place.owned and payload.object_key:
         source = upload_of_collection(here, source, payload.target_collection_name)
         here.parts.store_for(source).head(payload.object_key)  # 404 for what was never uploaded
@@ -128,6 +130,8 @@ def latest_by_keys(
 ) -> dict[str, Job]:
     """Show the newest invocation of each key that has one."""
     source = here.source(source_id, caller)
+    for each in ids_behind(here, source):
+        here.require_all_of(each, caller)
     keys = list(dict.fromkeys(payload.object_keys))
     newest: dict[str, Invocation] = {}
     for each in ids_behind(here, source):
@@ -163,6 +167,10 @@ def list_invocations(
     if source_type == "file_upload":
         uploads = [row.source.id for row in tenant_rows if row.source.place.owned]
         ids = [each for each in uploads if ids is None or each in ids]
+    rights = here.rights(caller)
+    if not rights.whole:
+        known = [row.source.id for row in tenant_rows] if ids is None else ids
+        ids = [each for each in known if rights.sees_all_of(each)]
     found = here.catalog.invocations.rows(
         # Sources of the tenant need no second condition, which would mislead the planner.
         tenant=caller.tenant if ids is None else None,
@@ -185,7 +193,7 @@ def list_invocations(
 )
 def get_invocation(invocation_id: UUID, caller: AnyCaller, here: Here) -> Job:
     """Show an invocation."""
-    found = here.catalog.invocations.find(str(invocation_id), tenant=caller.tenant)
+    found = _seen(here, invocation_id, caller)
     return show_invocation(found, names_of(here, caller))
 
 
@@ -197,8 +205,17 @@ def get_invocation(invocation_id: UUID, caller: AnyCaller, here: Here) -> Job:
 )
 def cancel_invocation(invocation_id: UUID, caller: AnyCaller, here: Here) -> Cancelled:
     """Cancel an invocation that is still pending."""
+    _seen(here, invocation_id, caller)
     here.catalog.invocations.cancel(str(invocation_id), tenant=caller.tenant)
     return Cancelled()
+
+
+def _seen(here: Context, invocation_id: UUID, caller: Caller) -> Invocation:
+    """Return an invocation of the tenant. Raises ``NotFound``, also for one that is kept back."""
+    found = here.catalog.invocations.find(str(invocation_id), tenant=caller.tenant)
+    if not here.rights(caller).sees_all_of(found.source_id):
+        raise NotFound(f"No invocation {str(invocation_id)!r}.", reason="invocation_not_found")
+    return found
 
 
 def names_of(here: Context, caller: Caller) -> SourceNames:

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from s3sync_dagster.api.access import Caller
 from s3sync_dagster.api.context import Context
 from s3sync_dagster.api.manage_wire import (
     AroundShown,
@@ -104,8 +105,9 @@ def show_object(row: ObjectRow) -> ObjectShown:
     )
 
 
-def show_run(here: Context, batch: BatchHistory) -> RunShown:
-    """Return a batch with the run that did it."""
+def show_run(here: Context, batch: BatchHistory, caller: Caller, *, source_id: str) -> RunShown:
+    """Return a batch with the run that did it; failures have keys, which may be kept from some."""
+    named = here.rights(caller).sees_all_of(source_id)
     ended = ("complete", "failed", "cancelled")
     return RunShown(
         run_id=batch.run_id,
@@ -124,7 +126,7 @@ def show_run(here: Context, batch: BatchHistory) -> RunShown:
                 error=failure.error,
                 failed_at=moment(failure.failed_at),
             )
-            for failure in batch.failures
+            for failure in (batch.failures if named else ())
         ],
         dagster_url=run_url(here, batch.run_id),
     )

@@ -16,10 +16,14 @@ from s3sync_dagster.api.manage_wire import DocumentShown, ObjectDetail, ObjectPa
 from s3sync_dagster.api.openapi import errors
 from s3sync_dagster.api.options import MAX_FILE_BYTES
 from s3sync_dagster.api.wire import Text
+from s3sync_dagster.catalog.rights import seen_keys, sees_document
+from s3sync_dagster.catalog.views import ObjectRow
 from s3sync_dagster.core.keys import validate_object_key
 from s3sync_dagster.core.selection import require_inside_prefix
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.explaining import explain_key
+from s3sync_dagster.model.errors import NotFound
+from s3sync_dagster.model.source import Source
 
 router = APIRouter(prefix="/s3sync/v1/sources/{source_id}", tags=["Objects"])
 
@@ -41,13 +45,10 @@ def list_objects(
 ) -> ObjectPage:
     """List objects in key order, with state and reason."""
     source = here.source(source_id, caller)
-    rows = here.catalog.views.object_rows(
-        source.id, state=state, reason=reason, after=after, limit=limit
+    seen, last = seen_objects(
+        here, source, caller, state=state, reason=reason, after=after, limit=limit
     )
-    objects = [show_object(row) for row in rows]
-    return ObjectPage(
-        objects=objects, next_after=objects[-1].key if len(objects) == limit else None
-    )
+    return ObjectPage(objects=[show_object(row) for row in seen], next_after=last)
 
 
 @router.get("/object", operation_id="get_object", responses=_ERRORS)
@@ -67,6 +68,8 @@ def get_content(source_id: UUID, key: Key, caller: AnyCaller, here: Here) -> Str
     source = here.source(source_id, caller)
     validate_object_key(key, field="key")
     require_inside_prefix(source, key)
+    if key not in seen_keys(here.catalog, here.rights(caller), source, [key]):
+        raise NotFound(f"There is no object {ascii(key)[1:-1][:200]!r}.", reason="object_gone")
     body = here.parts.store_for(source).read(key, max_size_bytes=MAX_FILE_BYTES)
     name = key.rpartition("/")[2] or "object"
     headers = {
@@ -83,10 +86,24 @@ def get_content(source_id: UUID, key: Key, caller: AnyCaller, here: Here) -> Str
     )
 
 
+def seen_objects(
+    here: Context, source: Source, caller: Caller, *, limit: int, **filters: str | None
+) -> tuple[list[ObjectRow], str | None]:
+    """Return a page of the objects that a caller may see, and the key behind which the next begins.
+
+    A page may be short where objects are kept from the caller.
+    """
+    rows = here.catalog.views.object_rows(source.id, limit=limit, **filters)
+    seen = seen_keys(here.catalog, here.rights(caller), source, [row.object_key for row in rows])
+    last = rows[-1].object_key if rows and len(rows) == limit else None
+    return [row for row in rows if row.object_key in seen], last
+
+
 def describe_object(here: Context, source_id: UUID, key: str, caller: Caller) -> ObjectDetail:
     """Return one object with the reasons for what happened to it."""
     source = here.source(source_id, caller)
-    found = explain_key(here.catalog, source, key)
+    rights = here.rights(caller)
+    found = explain_key(here.catalog, source, key, rights=rights)
     return ObjectDetail(
         object=show_object(found.row) if found.row else None,
         decision=found.decision,
@@ -100,6 +117,7 @@ def describe_object(here: Context, source_id: UUID, key: str, caller: Caller) ->
                 metadata=dict(one.metadata),
             )
             for one in here.catalog.documents.of_key(source.id, key)
+            if sees_document(rights, source, one)
         ],
     )
 

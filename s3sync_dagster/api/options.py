@@ -47,6 +47,8 @@ class ApiOptions:
     """``S3SYNC_API_AGENTS``, ``on`` or ``off``: the door for agents at ``/mcp``."""
     supermemory: bool = False
     """``S3SYNC_API_SUPERMEMORY``, ``on`` or ``off``: Supermemory's calls at ``/v3/connections``."""
+    coco: bool = False
+    """``S3SYNC_API_COCO``, ``on`` or ``off``: Coco's calls for datasources."""
     trusted_tenants: frozenset[str] = DEFAULT_TRUSTED
     """Tenants that may use the server's own AWS credentials and any endpoint; ``*``: all."""
     dispatch_seconds: float = 0.5
@@ -113,6 +115,7 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
         ),
         agents=_switch(environ, "AGENTS"),
         supermemory=_switch(environ, "SUPERMEMORY"),
+        coco=_switch(environ, "COCO"),
         reloads=_switch(environ, "RELOADS", otherwise="on"),
         trusted_tenants=trusted_tenants(environ),
         dispatch_seconds=_number(environ, "DISPATCH_SECONDS", fallback.dispatch_seconds, least=0.0),

@@ -50,6 +50,7 @@ def find_hits(here: Context, payload: SearchPayload, caller: Caller) -> list[Hit
         return search(
             here.parts,
             payload.query,
+            reader=caller.reader,
             collection=payload.collection_name,
             tenant=caller.tenant,
             database=payload.database_name,

@@ -46,6 +46,8 @@ class Visitor:
     user: str
     grant: Grant | None
     """None: nothing is granted to this user."""
+    groups: frozenset[str] = frozenset()
+    """In lower case, as the proxy names them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,7 @@ class SingleSignOn:
         names = told[0].lower().split(",") if len(told) == 1 else []
         groups = frozenset(name.strip() for name in names)
         found = (grant for grant in self.grants if grant.is_for(user, groups))
-        return Visitor(user=user, grant=next(found, None))
+        return Visitor(user=user, grant=next(found, None), groups=groups)
 
     def address(self, headers: Headers) -> str | None:
         """Return where a request of the proxy came from, as it says; None where it does not."""

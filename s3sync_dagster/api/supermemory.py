@@ -5,20 +5,19 @@ its collection, so that a client of theirs finds here what it left there.
 """
 
 import hashlib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
-from starlette.concurrency import run_in_threadpool
 
-from s3sync_dagster.api.access import TOKEN_HEADER, Caller, authorise
+from s3sync_dagster.api.access import AnyClient, Caller, OwnerClient
 from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.errors import describe
+from s3sync_dagster.api.objects import seen_objects
 from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.api.showing import moment
 from s3sync_dagster.api.sources import create_source, delete_source, visible_rows
@@ -27,19 +26,12 @@ from s3sync_dagster.api.wire_source import CreateSource
 from s3sync_dagster.core.state import ListingRow, ListingState, SourceRow
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
 from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.moving.supermemory import PROVIDER, TAGS, bucket_fields
+from s3sync_dagster.moving.wanted import Reader
 
 router = APIRouter(prefix="/v3/connections", tags=["Supermemory"], route_class=StrictRoute)
 
-PROVIDER = "s3"
-TAGS = "containerTags"
-"""Metadata key of each record."""
-SYNC_SECONDS = 14_400
-"""Every four hours, as theirs."""
-DOCUMENT_LIMIT = 10_000
-"""Theirs, where a call names none; more may be named here."""
-MAX_PATTERN_CHARACTERS = 199
 MAX_DOCUMENTS = 1000
-_USER_GROUP = "(?<userId>"
 _STATUS = {"indexed": "done", "pending": "queued", "processing": "indexing", "failed": "failed"}
 _BLOCKED = "Removals wait for an approval: POST /s3sync/v1/sources/{id}/approve-deletes."
 _RUN = {
@@ -124,22 +116,6 @@ class Document(_Camel):
     updated_at: Moment
 
 
-async def _caller(request: Request) -> Caller:
-    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-    token = request.headers.get(TOKEN_HEADER)
-    sent = token or (bearer.strip() if scheme.lower() == "bearer" else None)
-    return await run_in_threadpool(authorise, request, sent)
-
-
-async def _owner(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
-    caller.require_owner()
-    return caller
-
-
-AnyClient = Annotated[Caller, Depends(_caller)]
-OwnerClient = Annotated[Caller, Depends(_owner)]
-
-
 @router.post("/s3", status_code=201)
 def create(body: Create, caller: OwnerClient, here: Here) -> Created:
     """Create a source of a bucket and begin with its first listing."""
@@ -176,7 +152,8 @@ def documents(caller: AnyClient, here: Here, body: Tags | None = None) -> list[D
     found: list[Document] = []
     for row in _meant(here, caller, body):
         left = MAX_DOCUMENTS - len(found)
-        for one in here.catalog.views.object_rows(row.source.id, limit=left) if left else ():
+        seen = seen_objects(here, row.source, caller, limit=left)[0] if left else ()
+        for one in seen:
             at = moment(one.last_modified or one.seen_at)
             digest = hashlib.sha256(f"{row.source.id}\0{one.object_key}".encode()).hexdigest()
             found.append(
@@ -217,57 +194,20 @@ def delete(
 
 
 def _payload(body: Create) -> CreateSource:
-    given = body.metadata
-    known = {"bucket", "region", "accessKeyId", "secretAccessKey", "endpoint", "prefix",
-             "containerTagRegex"}  # fmt: skip
-    if unknown := sorted(set(given) - known):
-        raise InvalidSetting(f"metadata does not know {ascii(unknown[0])[:100]}.")
-    for name in ("bucket", "region", "accessKeyId", "secretAccessKey"):
-        if not isinstance(given.get(name), str) or not given[name]:
-            raise InvalidSetting(f"metadata.{name} is missing, or no text.")
+    given = Reader(body.metadata, at="metadata.")
     tags: list[str] = list(dict.fromkeys([*([body.tag] if body.tag else []), *(body.tags or [])]))
-    endpoint = given.get("endpoint")
-    fields = {
-        "bucket_name": given["bucket"],
-        "region": given["region"],
-        "collection_name": collection_of(tags),
-        "aws_access_key_id": given["accessKeyId"],
-        "aws_secret_access_key": given["secretAccessKey"],
-        "endpoint_url": endpoint,
-        "addressing_style": "path" if endpoint else None,
-        "path_prefix": given.get("prefix"),
-        "auto_sync": "direct",
-        "list_interval_seconds": SYNC_SECONDS,
-        "document_limit": body.document_limit or DOCUMENT_LIMIT,
-        "path_metadata": _pattern(given.get("containerTagRegex")),
-        "metadata": {TAGS: tags} if tags else None,
+    fields, keys = bucket_fields(given, tags=tags, document_limit=body.document_limit)
+    given.require_nothing_left()
+    if keys is None:
+        raise InvalidSetting("metadata.accessKeyId and metadata.secretAccessKey are missing.")
+    fields |= {
+        "aws_access_key_id": keys.access_key_id,
+        "aws_secret_access_key": keys.secret_access_key,
     }
     try:
         return CreateSource.model_validate({PROVIDER: fields, "database_name": "default_database"})
     except ValidationError as error:
         raise InvalidSetting(describe(error.errors())) from None
-
-
-def collection_of(tags: Sequence[str]) -> str:
-    """Return the collection of a connection: the first tag's, as a collection may be called."""
-    if not tags:
-        return "supermemory"
-    plain = re.sub(r"[^a-zA-Z0-9._-]+|\.\.+", "-", tags[0])[:80].strip("._-")
-    if plain == tags[0]:
-        return f"supermemory-{plain}"
-    return f"supermemory-{plain}-{hashlib.sha256(tags[0].encode()).hexdigest()[:8]}".replace(
-        "--", "-"
-    )
-
-
-def _pattern(given: object) -> str | None:
-    if given is None:
-        return None
-    if not isinstance(given, str) or len(given) > MAX_PATTERN_CHARACTERS:
-        raise InvalidSetting("containerTagRegex is a text of less than 200 characters.")
-    if _USER_GROUP not in given:
-        raise InvalidSetting("containerTagRegex needs the named group (?<userId>...).")
-    return given.replace("(?<userId>", "(?P<userId>")
 
 
 def _meant(here: Context, caller: Caller, body: Tags | None) -> list[SourceRow]:

@@ -45,7 +45,9 @@ def backfill(source_id: UUID, caller: AnyCaller, here: Here) -> Backfill:
 )
 def try_out(source_id: UUID, caller: AnyCaller, here: Here) -> DryRun:
     """Say what a backfill would do. Lists for at most 20 seconds and changes nothing."""
-    return dry_run(here.parts, here.source(source_id, caller))
+    source = here.source(source_id, caller)
+    here.require_all_of(source.id, caller)
+    return dry_run(here.parts, source)
 
 
 @router.post(
@@ -59,6 +61,8 @@ def retry_failed(
     """Try failed objects again at once, whatever their back-off: all, or those that are named."""
     source = here.source(source_id, caller)
     keys = payload.keys if payload else None
+    if keys:
+        here.require_all_of(source.id, caller)
     retried = here.catalog.invocations.retry_failed(source, keys=keys)
     if retried:
         here.dispatching.wake(source.id)
@@ -105,7 +109,8 @@ def history(
     source = here.source(source_id, caller)
     return HistoryShown(
         runs=[
-            show_run(here, one) for one in here.catalog.history.of_source(source.id, limit=limit)
+            show_run(here, one, caller, source_id=source.id)
+            for one in here.catalog.history.of_source(source.id, limit=limit)
         ],
         listings=[
             show_listing(one) for one in here.catalog.history.listings(source.id, limit=limit)

@@ -92,9 +92,13 @@ class Credentials:
     def delete(self, credential_id: int, *, tenant: str | None = None) -> None:
         """Forget a credential. Raises ``NotFound``; ``Conflict`` while a source uses it."""
         self._row(credential_id, tenant)
-        uses = (
-            sources.c.config["place"]["credentials"]["credential_id"].as_integer() == credential_id
+        place = sources.c.config["place"]
+        named = (
+            place["credentials"]["credential_id"],
+            place["saved_token"],
+            place["webhook_secret"],
         )
+        uses = sa.or_(*(one.as_integer() == credential_id for one in named))
         with self._db.write() as tx:
             user = tx.execute(sa.select(sources.c.name).where(uses)).first()
             if user is not None:

@@ -9,7 +9,7 @@ from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import is_due, source_of, source_row_of
 from s3sync_dagster.catalog.tables import documents, objects, sources
-from s3sync_dagster.core.source_identity import identity_changes, refusal
+from s3sync_dagster.core.source_identity import identity_changes, prefixes_overlap, refusal
 from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.core.state import Origin, SourceRow
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, Throttled
@@ -233,6 +233,11 @@ class SourceRows:
                 .values(paused=paused, list_due_at=0)
             )
 
+    def list_soon(self, source_id: str) -> None:
+        """Make the next listing due; who is listed never by itself is not by that either."""
+        with self._db.write() as tx:
+            tx.execute(sources.update().where(sources.c.id == source_id).values(list_due_at=0))
+
     def paused(self, source_id: str) -> bool:
         """Return whether a person paused the source, or it is being deleted."""
         with self._db.read() as tx:
@@ -273,8 +278,21 @@ class SourceRows:
             return tx.execute(query).first() is not None
 
     def mark_deleting(self, source_id: str, *, keep_records: bool) -> None:
-        """Begin the deletion of a source; dispatch takes its documents down and then the row."""
+        """Begin the deletion of a source; dispatch takes its documents down and then the row.
+
+        Raises:
+            Conflict: its records are to stay and say who may read them (``readers_would_be_lost``).
+        """
         with self._db.write() as tx:
+            config = tx.execute(
+                sa.select(sources.c.config).where(sources.c.id == source_id)
+            ).scalar_one_or_none()
+            if keep_records and config and config.get("reader_keys"):
+                raise Conflict(
+                    "Records that stay without their source are for whoever may search: delete "
+                    "them, too, or take its reader_keys away first.",
+                    reason="readers_would_be_lost",
+                )
             tx.execute(
                 sources.update()
                 .where(sources.c.id == source_id)
@@ -309,9 +327,8 @@ class SourceRows:
         ).all()
         prefix = source.place.identity().path_prefix
         for row in others:
-            nested = prefix.startswith(row.path_prefix) or row.path_prefix.startswith(prefix)
-            same = row.path_prefix == prefix
-            if same or (nested and row.config.get("id_prefix", "") == source.id_prefix):
+            other = (row.path_prefix, row.config.get("id_prefix", ""))
+            if prefixes_overlap((prefix, source.id_prefix), other):
                 raise Conflict(
                     f"{source.place.address()!r} and collection {source.collection_name!r} overlap "
                     f"the source {row.name!r}: use another collection or prefix, or give one of "

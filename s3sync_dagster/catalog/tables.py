@@ -408,6 +408,8 @@ tokens = sa.Table(
     sa.Column("name", sa.Text, nullable=False, server_default=""),
     sa.Column("created_at", Time, nullable=False),
     sa.Column("revoked_at", Time),
+    # What a member may read of sources that say who may (core.rights); null: nothing of those.
+    sa.Column("groups", sa.JSON),
     sa.CheckConstraint("role IN ('owner', 'member')", name="ck_tokens_role"),
 )
 

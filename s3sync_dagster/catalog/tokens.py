@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.tables import tokens
+from s3sync_dagster.core.rights import EVERYBODY, MAX_GROUPS
 from s3sync_dagster.model.errors import InvalidSetting, NotFound
 
 Role = Literal["owner", "member"]
@@ -17,6 +19,7 @@ ROLES: tuple[Role, ...] = ("owner", "member")
 TOKEN_PREFIX = "s3s_"
 """What all tokens begin with, so that a scanner for secrets knows a leaked one."""
 MAX_TENANT_LENGTH = 256
+MAX_GROUP_LENGTH = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,8 @@ class ApiToken:
     name: str
     created_at: datetime
     revoked_at: datetime | None = None
+    groups: tuple[str, ...] = ()
+    """Of a member: what it may read of sources that say who may."""
 
 
 class Tokens:
@@ -39,12 +44,21 @@ class Tokens:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def create(self, *, tenant: str, role: Role, name: str = "") -> tuple[ApiToken, str]:
+    def create(
+        self, *, tenant: str, role: Role, name: str = "", groups: Sequence[str] = ()
+    ) -> tuple[ApiToken, str]:
         """Make a token; the second value is the token itself, which is not kept.
 
         Raises:
-            InvalidSetting: the tenant's name or the role is not possible.
+            InvalidSetting: the tenant's name, the role or a group is not possible.
         """
+        if groups and role == "owner":
+            raise InvalidSetting("An owner reads everything: groups are for members.")
+        if len(groups) > MAX_GROUPS or not all(map(_is_group, groups)):
+            raise InvalidSetting(
+                f"A token has at most {MAX_GROUPS} groups, each of 1 to {MAX_GROUP_LENGTH} "
+                f"printable characters, and not {EVERYBODY!r}, which stands for everybody."
+            )
         if role not in ROLES:
             raise InvalidSetting(f"role {role!r} is neither 'owner' nor 'member'.")
         if not tenant or len(tenant) > MAX_TENANT_LENGTH or not tenant.isprintable():
@@ -63,6 +77,7 @@ class Tokens:
                     role=role,
                     name=name,
                     created_at=self._db.now(),
+                    groups=sorted(set(groups)) or sa.null(),
                 )
                 .returning(tokens)
             ).one()
@@ -107,6 +122,10 @@ class Tokens:
         return _token_of(row)
 
 
+def _is_group(text: str) -> bool:
+    return 0 < len(text) <= MAX_GROUP_LENGTH and text.isprintable() and text != EVERYBODY
+
+
 def _digest(token: str) -> str:
     # 256 random bits need no salt and no slow hash.
     return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
@@ -121,4 +140,5 @@ def _token_of(row: sa.Row[Any]) -> ApiToken:
         name=row.name,
         created_at=datetime.fromtimestamp(row.created_at, UTC),
         revoked_at=datetime.fromtimestamp(row.revoked_at, UTC) if row.revoked_at else None,
+        groups=tuple(row.groups or ()),
     )

@@ -32,6 +32,10 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
         "source": Entry(
             "sources:source", "Sources in the catalog: a place, such as a bucket, and a collection"
         ),
+        "import": Entry(
+            "importing:import_sources",
+            "Make sources of a FILE of Chroma Sync, Supermemory or Coco: the JSON that they show",
+        ),
         "up": Entry("stack:up", "Run Chroma, Dagster, the API and the console until Ctrl-C"),
         "demo": Entry("stack:demo", "Show the whole story on sample files"),
     },

@@ -76,8 +76,8 @@ def list_credentials(as_json: bool) -> int:
         rows = parts.catalog.credentials.rows()
         users: dict[int, list[str]] = {}
         for source in parts.catalog.sources.all():
-            if source.place.credential_id is not None:
-                users.setdefault(source.place.credential_id, []).append(source.name)
+            for number in source.place.credential_ids:
+                users.setdefault(number, []).append(source.name)
     if as_json:
         values = [
             {

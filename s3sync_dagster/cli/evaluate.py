@@ -13,6 +13,7 @@ from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, chroma_url, opened
 from s3sync_dagster.cli.showing import columns, people
 from s3sync_dagster.cli.source_options import embedding, embedding_config
+from s3sync_dagster.core.rights import EVERYTHING
 from s3sync_dagster.evaluating import (
     REACH,
     Measured,
@@ -120,6 +121,7 @@ def evaluate(
         opened_search(
             parts,
             collection,
+            reader=EVERYTHING,
             tenant=tenant,
             database=database,
             ranking="dense" if make else "hybrid",

@@ -19,7 +19,7 @@ CHANGES = frozenset(
         *("token create", "token revoke"),
         *("credential create", "credential delete", "credential rotate"),
         *("backup", "restore", "migrate"),
-        *("sync", "retry", "approve-deletes", "repair", "rebuild", "reindex"),
+        *("import", "sync", "retry", "approve-deletes", "repair", "rebuild", "reindex"),
     }
 )
 _SUBJECTS = ("name", "source", "token_id", "credential_id", "tenant", "role", "bucket")

@@ -14,6 +14,7 @@ from s3sync_dagster.cli.completing import object_keys, source_names
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import people, until, wrapped
+from s3sync_dagster.core.rights import WHOLE
 from s3sync_dagster.explaining import explain_key
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import Source
@@ -208,7 +209,7 @@ def _meant(near: Sequence[str]) -> str:
 
 def _explained(parts: Parts, source: Source, key: str, *, asked: bool) -> dict[str, Any] | None:
     """Return what the source says of a key; None where it has nothing to do with it."""
-    found = explain_key(parts.catalog, source, key)
+    found = explain_key(parts.catalog, source, key, rights=WHOLE)
     if not found.known and not asked and not key.startswith(source.place.path_prefix):
         return None
     row = found.row

@@ -11,6 +11,7 @@ from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, chroma_url, opened
 from s3sync_dagster.cli.showing import people, wrapped
 from s3sync_dagster.cli.source_options import embedding, embedding_config
+from s3sync_dagster.core.rights import EVERYTHING
 from s3sync_dagster.engine.hybrid import Ranking, reasons_of
 from s3sync_dagster.engine.neighbours import document_of
 from s3sync_dagster.model.document import Hit
@@ -82,6 +83,7 @@ def query(
         hits = search(
             parts,
             words,
+            reader=EVERYTHING,
             collection=collection,
             tenant=tenant,
             database=database,

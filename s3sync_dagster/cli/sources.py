@@ -242,8 +242,8 @@ def _validate(parts: Parts, source: Source) -> None:
     validate_source(source)
     if not EMBEDDING_KINDS[source.embedding.kind].local:
         parts.embedder_for(source.embedding)
-    if source.place.credential_id is not None:
-        parts.catalog.credentials.info(source.place.credential_id)
+    for credential_id in source.place.credential_ids:
+        parts.catalog.credentials.info(credential_id)
 
 
 def _is_empty(parts: Parts, source: Source) -> bool:

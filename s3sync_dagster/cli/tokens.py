@@ -16,14 +16,28 @@ def token() -> None:
     """Tokens of the HTTP API, each for one tenant and one role."""
 
 
-@token.command(epilog=examples("s3sync token create --tenant default_tenant --role owner"))
+@token.command(
+    epilog=examples(
+        "s3sync token create --tenant default_tenant --role owner",
+        "s3sync token create --tenant default_tenant --role member --group sales",
+    )
+)
 @click.option("--tenant", required=True, help="Tenant of Chroma whose sources it may see.")
 @click.option("--role", type=click.Choice(ROLES), required=True, help="Only owners change sources.")
 @click.option("--name", default="", help="For people who have several.")
-def create(tenant: str, role: Role, name: str) -> int:
+@click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    metavar="GROUP",
+    help="Whose documents a member reads where a source says who may (--reader-key).",
+)
+def create(tenant: str, role: Role, name: str, groups: tuple[str, ...]) -> int:
     """Make a token and print it: this once, only its hash is kept."""
     with opened(chroma=False, dagster=False) as parts:
-        made, secret = parts.catalog.tokens.create(tenant=tenant, role=role, name=name)
+        made, secret = parts.catalog.tokens.create(
+            tenant=tenant, role=role, name=name, groups=groups
+        )
     click.echo(f"token {made.id} of tenant {people(tenant)}, role {role}", err=True)
     click.echo(secret)
     return 0
@@ -47,10 +61,13 @@ def list_tokens(as_json: bool) -> int:
             f"{row.created_at:%Y-%m-%d}",
             f"revoked {row.revoked_at:%Y-%m-%d}" if row.revoked_at else "valid",
             people(row.name),
+            people(", ".join(row.groups)),
         )
         for row in rows
     ]
-    for line in columns(("id", "token", "tenant", "role", "made", "state", "name"), table):
+    for line in columns(
+        ("id", "token", "tenant", "role", "made", "state", "name", "groups"), table
+    ):
         click.echo(line)
     if not rows:
         click.echo("No tokens: the API answers on this machine only.", err=True)

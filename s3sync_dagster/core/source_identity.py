@@ -12,6 +12,26 @@ def identity_changes(before: Source, after: Source) -> dict[str, tuple[str, str]
     return {name: (old[name], new[name]) for name in old if old[name] != new[name]}
 
 
+def overlap(one: Source, other: Source) -> bool:
+    """Return whether two sources would write the same records, or one has what the other has.
+
+    Of one place and target: the same prefix, or one in the other without an ``id_prefix`` that
+    keeps their records apart.
+    """
+    mine, theirs = one.place.identity(), other.place.identity()
+    if mine[:-1] != theirs[:-1] or any(getattr(one, n) != getattr(other, n) for n in _TARGET):
+        return False
+    return prefixes_overlap(
+        (mine.path_prefix, one.id_prefix), (theirs.path_prefix, other.id_prefix)
+    )
+
+
+def prefixes_overlap(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Return ``overlap`` of two sources of one place and target: prefix and ``id_prefix``."""
+    nested = one[0].startswith(other[0]) or other[0].startswith(one[0])
+    return one[0] == other[0] or (nested and one[1] == other[1])
+
+
 def refusal(before: Source, after: Source) -> str:
     """Return the sentence for a declaration that is refused, with the ways out."""
     changes = ", ".join(

@@ -13,6 +13,7 @@ from s3sync_dagster.core.keys import (
 )
 from s3sync_dagster.core.path_metadata import group_names
 from s3sync_dagster.core.record_limits import validate_user_metadata
+from s3sync_dagster.core.rights import MAX_KEYS
 from s3sync_dagster.core.selection import validate_selection
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
 from s3sync_dagster.model.errors import InvalidSetting, RecordRejected
@@ -24,6 +25,7 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _ACCESS_POINT = re.compile(
     r"arn:aws[a-z-]*:s3[a-z-]*:[a-z0-9-]*:\d*:accesspoint[:/][A-Za-z0-9._:/-]+"
 )
+_FUNCTION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 _REGION = re.compile(r"[A-Za-z0-9-]{1,64}")
 _URL = re.compile(r"https?://[^\s/]+(?:/\S*)?")
 
@@ -43,8 +45,13 @@ def validate_source(source: Source) -> None:
     try:
         names = group_names(source.path_metadata) if source.path_metadata is not None else []
         validate_user_metadata({**source.metadata, **dict.fromkeys(names, "")})
+        validate_user_metadata(dict.fromkeys(source.reader_keys, ""))
     except RecordRejected as error:
         raise InvalidSetting(f"metadata: {error.message}") from None
+    if source.enrich is not None and not _FUNCTION.fullmatch(source.enrich):
+        raise InvalidSetting("enrich is not the name of a function, such as package.module:name.")
+    if len(source.reader_keys) > MAX_KEYS:
+        raise InvalidSetting(f"reader_keys has more than {MAX_KEYS} keys.")
     _check_embedding(source.embedding)
     _check_texts("embedding.task", source.embedding.task or {})
     _check_texts("extraction.engines", source.extraction.engines)

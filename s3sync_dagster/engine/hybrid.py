@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from s3sync_dagster.core.filters import matches
+from s3sync_dagster.core.rights import WHOLE, Rights
 from s3sync_dagster.model.document import Hit
 
 if TYPE_CHECKING:
-    from s3sync_dagster.engine.ports import CollectionPort, Embedder
+    from s3sync_dagster.engine.ports import Embedder, RecordReader
 
 Ranking = Literal["hybrid", "dense", "words"]
 """What orders the hits: vectors and words together, vectors alone, words alone."""
@@ -77,12 +78,14 @@ class Reranker(Protocol):
 class Searcher:
     """One collection and what ranks its records."""
 
-    collection: CollectionPort
+    collection: RecordReader
     embedder: Embedder
     index: WordIndex | None = None
     """What it has and the collection lacks is passed over. Not asked for a dense ranking."""
     reranker: Reranker | None = None
     """Orders the first hits of a hybrid ranking anew."""
+    rights: Rights = WHOLE
+    """Of who asks: no depth of a ranking is spent on what is kept from them."""
 
     def search(
         self,
@@ -105,6 +108,7 @@ class Searcher:
         Raises:
             InvalidSetting: ``where`` is no filter of Chroma's.
         """
+        where = self.rights.narrowed(where)
         if self.reranker is None or ranking != "hybrid":
             return self._ranked(text, ranking=ranking, limit=limit, where=where)
         first = self._ranked(text, ranking=ranking, limit=max(limit, RERANKED), where=where)
@@ -194,7 +198,7 @@ class Searcher:
             known.update(fetch_hits(self.collection, missing))
 
 
-def fetch_hits(collection: CollectionPort, ids: Sequence[str]) -> dict[str, Hit]:
+def fetch_hits(collection: RecordReader, ids: Sequence[str]) -> dict[str, Hit]:
     """Return the records of these ids that exist, as hits without a score."""
     return {
         name: Hit(id=name, document=record.document or "", metadata=record.metadata)
@@ -265,7 +269,7 @@ def _spread(ranking: Sequence[Scored]) -> list[Scored]:
     return [(name, max(0.0, (score - lowest) / (highest - lowest))) for name, score in ranking]
 
 
-def versions_by_scan(collection: CollectionPort) -> Iterator[DocumentVersion]:
+def versions_by_scan(collection: RecordReader) -> Iterator[DocumentVersion]:
     """Yield every record as a document of its own, for collections that no catalog knows.
 
     The version is a digest of the metadata: a text that was changed under equal metadata is only

@@ -10,7 +10,7 @@ from s3sync_dagster.engine.hybrid import fetch_hits
 from s3sync_dagster.model.document import Hit
 
 if TYPE_CHECKING:
-    from s3sync_dagster.engine.ports import CollectionPort
+    from s3sync_dagster.engine.ports import RecordReader
 
 
 def document_of(hit: Hit) -> tuple[str, int | None]:
@@ -21,7 +21,7 @@ def document_of(hit: Hit) -> tuple[str, int | None]:
     return hit.id, None
 
 
-def with_neighbours(collection: CollectionPort, hits: Sequence[Hit], count: int) -> list[Hit]:
+def with_neighbours(collection: RecordReader, hits: Sequence[Hit], count: int) -> list[Hit]:
     """Return the hits with up to ``count`` chunks before and after each. One request."""
     wanted: list[tuple[list[str], list[str]]] = []
     for hit in hits:

@@ -363,7 +363,29 @@ class WriteLimits:
     max_bytes: int = 16 * 1024**2
 
 
-class CollectionPort(Protocol):
+class RecordReader(Protocol):
+    """A collection as those have it who only read: itself, or what of it one may see."""
+
+    def get(
+        self, ids: Sequence[str], *, documents: bool = False, vectors: bool = False
+    ) -> dict[str, StoredRecord]:
+        """Return the records that exist."""
+        ...
+
+    def scan(
+        self, *, source_id: str | None = None, page_size: int = 1000
+    ) -> Iterator[list[StoredRecord]]:
+        """Yield all records (metadata only) in pages, optionally those of one source."""
+        ...
+
+    def query(
+        self, vector: Vector, *, limit: int = 10, where: Mapping[str, Any] | None = None
+    ) -> list[Hit]:
+        """Return the nearest records, best first."""
+        ...
+
+
+class CollectionPort(RecordReader, Protocol):
     """One collection. Calls have timeouts and retries; what remains is an ``S3SyncError``."""
 
     name: str
@@ -401,24 +423,6 @@ class CollectionPort(Protocol):
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete by id; missing ids are not an error."""
-        ...
-
-    def get(
-        self, ids: Sequence[str], *, documents: bool = False, vectors: bool = False
-    ) -> dict[str, StoredRecord]:
-        """Return the records that exist."""
-        ...
-
-    def scan(
-        self, *, source_id: str | None = None, page_size: int = 1000
-    ) -> Iterator[list[StoredRecord]]:
-        """Yield all records (metadata only) in pages, optionally those of one source."""
-        ...
-
-    def query(
-        self, vector: Vector, *, limit: int = 10, where: Mapping[str, Any] | None = None
-    ) -> list[Hit]:
-        """Return the nearest records, best first."""
         ...
 
     def count(self) -> int:

@@ -5,7 +5,7 @@ the order of its listing, and what it takes to get in. ``ports/places.py`` opens
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 from urllib.parse import quote, urlencode, urlsplit
@@ -85,6 +85,8 @@ class Place:
     """What all keys begin with."""
     queue_url: str | None = None
     """What tells of changes."""
+    webhook_secret: int | None = None
+    """Row of the catalog's secrets with which a host signs what it tells of changes."""
     asset_prefix: ClassVar[str] = "s3"
     """First part of the names in Dagster: ``s3/<source>``, ``s3_<source>``."""
     kind: ClassVar[str] = ""
@@ -127,6 +129,19 @@ class Place:
         del known
         return None
 
+    def is_changed_by(
+        self, repository: Sequence[str], ref: str, *, default_branch: str
+    ) -> bool | None:
+        """Return whether a push to a repository changes what lies here; None: it is another one.
+
+        Args:
+            repository: its addresses or name, as a host tells them.
+            ref: what was pushed, such as ``refs/heads/main``.
+            default_branch: of the repository.
+        """
+        del repository, ref, default_branch
+        return None
+
     def followed(self) -> tuple[str, str] | None:
         """Return ``sha`` or ``branch`` and what a repository's source follows; None elsewhere."""
         return None
@@ -156,6 +171,11 @@ class Place:
     def credential_id(self) -> int | None:
         """Return the row of the catalog whose secrets open the place."""
         return None
+
+    @property
+    def credential_ids(self) -> tuple[int, ...]:
+        """Return all rows of the catalog's secrets that the place names."""
+        return () if self.credential_id is None else (self.credential_id,)
 
     @property
     def ordered(self) -> bool:

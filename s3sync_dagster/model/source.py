@@ -101,6 +101,9 @@ class Source:
     """Added to each record."""
     path_metadata: str | None = None
     """Pattern whose named groups become metadata, see ``core.path_metadata``."""
+    reader_keys: tuple[str, ...] = ()
+    """Metadata keys whose values are the groups that may read a document, see ``core.rights``;
+    empty: whoever may search."""
     include_globs: tuple[str, ...] = ()
     exclude_globs: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
@@ -109,6 +112,9 @@ class Source:
     document_limit: int | None = None
     """The first so many selected keys in key order."""
     chunking: ChunkingConfig = ChunkingConfig()
+    enrich: str | None = None
+    """``package.module:function`` that gets the documents of a batch before they are cut, see
+    ``engine.batch.enrich``."""
     embedding: EmbeddingConfig = EmbeddingConfig()
     extraction: ExtractionConfig = ExtractionConfig()
     auto_sync: AutoSync = AutoSync.DIRECT
@@ -140,6 +146,8 @@ class Source:
         }
         if self.path_metadata is not None:  # what was written without it is not outdated
             decides["path_metadata"] = self.path_metadata
+        if self.enrich is not None:
+            decides["enrich"] = self.enrich
         text = json.dumps(decides, sort_keys=True, default=dict)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -166,7 +174,7 @@ class Source:
             if key in values:
                 inner = {f.name for f in fields(kind)}
                 values[key] = kind(**{k: v for k, v in values[key].items() if k in inner})
-        for key in ("include_globs", "exclude_globs", "extensions"):
+        for key in ("reader_keys", "include_globs", "exclude_globs", "extensions"):
             if key in values:
                 values[key] = tuple(values[key])
         if "auto_sync" in values:

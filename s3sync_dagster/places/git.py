@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self
 from urllib.parse import quote, urlsplit
@@ -72,6 +72,15 @@ class GitPlace(Place):
             metavar="ID",
         ),
     )
+    webhook_secret: int | None = field(
+        default=None,
+        metadata=told(
+            "Id of `s3sync credential create` whose secret signs GitHub's webhooks of pushes.",
+            kind="whole",
+            least=1,
+            metavar="ID",
+        ),
+    )
     type: str = "github"
     kind: ClassVar[str] = "git"
     names_collection: ClassVar[bool] = True
@@ -96,6 +105,11 @@ class GitPlace(Place):
     def credential_id(self) -> int | None:
         """Return the row of the catalog whose secrets open the repository."""
         return self.saved_token
+
+    @property
+    def credential_ids(self) -> tuple[int, ...]:
+        """Return all rows of the catalog's secrets that the place names."""
+        return tuple(one for one in (self.saved_token, self.webhook_secret) if one is not None)
 
     @property
     def url(self) -> str:
@@ -124,6 +138,16 @@ class GitPlace(Place):
         """Return ``ref`` where another one was written."""
         other = isinstance(known, GitPlace) and self.ref not in (None, known.ref)
         return "ref" if other else None
+
+    def is_changed_by(
+        self, repository: Sequence[str], ref: str, *, default_branch: str
+    ) -> bool | None:
+        """Return whether a push to a repository changes what lies here; None: it is another one."""
+        others = (GitPlace(repository=one.removesuffix(".git")) for one in repository)
+        if not any(one.identity()[:-1] == self.identity()[:-1] for one in others):
+            return None
+        followed = self.ref or default_branch
+        return ref in (followed, f"refs/heads/{followed}", f"refs/tags/{followed}")
 
     def followed(self) -> tuple[str, str] | None:
         """Return the commit or branch that is followed, as the contract tells them apart."""

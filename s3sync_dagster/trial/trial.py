@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s3sync_dagster.catalog.indexed import IndexedObject, indexed_objects, places_of
+from s3sync_dagster.core.rights import EVERYTHING
 from s3sync_dagster.evaluating import Question
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
 from s3sync_dagster.model.source import Source
@@ -149,7 +150,9 @@ def _keys_of_answers(parts: Parts, place: Place, questions: Sequence[Question]) 
     if all(one.key is not None for one in questions):
         return keys_of_answers(questions, None)
     tenant, database, collection = place
-    with opened_search(parts, collection, tenant=tenant, database=database) as searcher:
+    with opened_search(
+        parts, collection, reader=EVERYTHING, tenant=tenant, database=database
+    ) as searcher:
         return keys_of_answers(questions, searcher)
 
 

@@ -30,6 +30,14 @@ def test_a_token_is_shown_once_works_and_can_be_ended(s3sync, home):
 def test_mistakes_with_tokens(s3sync):
     assert s3sync("token", "create", "--tenant", "", "--role", "owner").code == 2
     assert s3sync("token", "create", "--tenant", "red", "--role", "king").code == 2
+    groups = ["--group", "sales", "--group", "support"]
+    assert s3sync("token", "create", "--tenant", "red", "--role", "owner", *groups).code == 2
+    member = ["token", "create", "--tenant", "red", "--role", "member"]
+    for impossible in ("", "*", "a\nb"):
+        assert s3sync(*member, "--group", impossible).code == 2
+    assert s3sync(*member, *groups).code == 0
+    [row] = s3sync("token", "list", "--json").json
+    assert row["groups"] == ["sales", "support"]
     missing = s3sync("token", "revoke", "77")
     assert missing.code == 1
     assert "token list" in missing.err

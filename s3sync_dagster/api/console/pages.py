@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from s3sync_dagster.api.access import Caller
 from s3sync_dagster.api.console.rendering import (
     FOLDER,
     PageRoute,
@@ -26,7 +27,7 @@ from s3sync_dagster.api.manage_show import (
     show_run,
 )
 from s3sync_dagster.api.manage_wire import HitShown, ObjectWord, RunShown, SearchPayload
-from s3sync_dagster.api.objects import describe_object, get_content
+from s3sync_dagster.api.objects import describe_object, get_content, seen_objects
 from s3sync_dagster.api.searching import find
 from s3sync_dagster.api.sources import visible_rows
 from s3sync_dagster.api.wire import Text
@@ -85,7 +86,7 @@ def overview(
         "overview.html",
         title="Sources",
         sources=sources,
-        activity=_activity(here, sources),
+        activity=_activity(here, sources, visitor.caller),
         total=len(rows),
         next_after=after + SOURCES_A_PAGE if after + SOURCES_A_PAGE < len(rows) else None,
         health=here.health.parts(),
@@ -105,7 +106,10 @@ def source_page(
         "source.html",
         title=shown.name,
         source=shown,
-        runs=[show_run(here, one) for one in history.of_source(str(source_id), limit=10)],
+        runs=[
+            show_run(here, one, visitor.caller, source_id=str(source_id))
+            for one in history.of_source(str(source_id), limit=10)
+        ],
         listings=[show_listing(one) for one in history.listings(str(source_id), limit=5)],
         note=_note(note, n),
     )
@@ -125,8 +129,10 @@ def objects_page(
 ) -> HTMLResponse:
     """Show objects in a state, each with the reason."""
     shown = show_managed(here, row_of(here, source_id, visitor.caller))
-    rows = here.catalog.views.object_rows(
-        str(source_id),
+    rows, last = seen_objects(
+        here,
+        row_of(here, source_id, visitor.caller).source,
+        visitor.caller,
         state=state,
         reason=reason or None,
         after=after or None,
@@ -143,7 +149,7 @@ def objects_page(
         state=state,
         reason=reason,
         states=STATES,
-        next_after=objects[-1].key if len(objects) == OBJECTS_A_PAGE else None,
+        next_after=last,
         note=_note(note, n),
     )
 
@@ -161,7 +167,9 @@ def object_page(
     """Show one object: what became of it, why, and where its records are."""
     shown = show_managed(here, row_of(here, source_id, visitor.caller))
     detail = describe_object(here, source_id, key, visitor.caller)
-    newest = here.catalog.invocations.latest_by_keys(str(source_id), [key]).get(key)
+    newest = None
+    if detail.object is not None:  # what is kept from the visitor has no invocation either
+        newest = here.catalog.invocations.latest_by_keys(str(source_id), [key]).get(key)
     return page(
         request,
         visitor,
@@ -259,9 +267,9 @@ def _note(word: str, count: int) -> str:
     return NOTES.get(word, "").format(objects=counted(count, "object"))
 
 
-def _activity(here: Context, sources: list[Any]) -> list[Activity]:
+def _activity(here: Context, sources: list[Any], caller: Caller) -> list[Activity]:
     found = [
-        Activity(source, show_run(here, one))
+        Activity(source, show_run(here, one, caller, source_id=str(source.id)))
         for source in sources
         for one in here.catalog.history.of_source(str(source.id), limit=3)
     ]

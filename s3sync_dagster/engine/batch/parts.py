@@ -1,6 +1,6 @@
 """What a batch works with, for one source."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -17,10 +17,13 @@ from s3sync_dagster.engine.ports import (
     WorkerPool,
 )
 from s3sync_dagster.engine.retry import call_patiently
+from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import Source
 
 T = TypeVar("T")
+Enrich = Callable[[Source, Mapping[str, Document]], Mapping[str, Document]]
+"""Gets the documents of a batch by object key, and returns them, changed as it likes."""
 
 
 @dataclass(slots=True)
@@ -46,6 +49,8 @@ class BatchParts:
     pool: WorkerPool
     clock: Clock
     patience: Patience = field(default_factory=Patience)
+    enrich: Enrich | None = None
+    """What the operator has done with documents before they are cut."""
     threads: int = 8
     """Objects that are read at once; 1 keeps everything in the caller's thread."""
     take_seconds: float = 300.0

@@ -11,6 +11,7 @@ from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.outcome import KeyOutcome, outcome_of
 from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.engine.batch.cut import Cuts, cut_batch
+from s3sync_dagster.engine.batch.enrich import enriched
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
@@ -77,6 +78,7 @@ class BatchRun:
         """Have the documents cut, once; returns how many."""
         if self._cuts is None:
             with self._all_or_none():
+                self.deeds = enriched(self.parts, self.deeds)
                 self._cuts = cut_batch(self.parts, self.deeds)
         return len(self._cuts or ())
 

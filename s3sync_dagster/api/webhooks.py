@@ -1,0 +1,101 @@
+"""``POST /webhooks/github/{source_id}``: a push to a repository has its source listed now.
+
+Nothing but the signature tells who sent it: it is checked over the bytes as they came, before they
+are read. Who cannot sign learns nothing, not even whether there is such a source. A delivery that
+comes twice lists twice, which changes nothing; polling goes on beside it.
+"""
+
+import hmac
+import json
+from typing import Any, cast
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from s3sync_dagster.api.access import CALLER, Caller
+from s3sync_dagster.api.context import Context, Here
+from s3sync_dagster.api.routing import parse_strictly
+from s3sync_dagster.catalog.cipher import open_cipher
+from s3sync_dagster.core.state import SourceRow
+from s3sync_dagster.model.errors import InvalidSetting, NotFound
+
+router = APIRouter(prefix="/webhooks", tags=["Webhooks"])
+
+_NOBODYS = b"no source has this secret"
+
+
+@router.post("/github/{source_id}")
+async def github(source_id: UUID, request: Request, here: Here) -> JSONResponse:
+    """Take a delivery of GitHub: a push lists, a ping is answered, all else is passed over."""
+    body = await request.body()
+    signature = request.headers.get("x-hub-signature-256", "")
+    row = await run_in_threadpool(_signed, here, source_id, body, signature)
+    tenant = row.source.tenant
+    request.scope[CALLER] = Caller(tenant=tenant, role="member", user="github (webhook)")
+    event = request.headers.get("x-github-event", "")
+    if event == "ping":
+        return JSONResponse({"pong": True})
+    if event != "push":
+        return _ignored("another event")
+    return await run_in_threadpool(_push, here, row, _payload(body))
+
+
+def _signed(here: Context, source_id: UUID, body: bytes, signature: str) -> SourceRow:
+    """Return the source whose secret signed a body. Raises ``NotFound``, whatever is wrong."""
+    row = here.catalog.sources.row(str(source_id))
+    secret = None if row is None or row.deleting is not None else _secret(here, row)
+    wanted = hmac.new(secret or _NOBODYS, body, "sha256").hexdigest()
+    told = signature.removeprefix("sha256=").encode(errors="replace")
+    if not hmac.compare_digest(wanted.encode(), told) or secret is None or row is None:
+        raise NotFound("There is no such webhook.", reason="not_found")
+    return row
+
+
+def _secret(here: Context, row: SourceRow) -> bytes | None:
+    number = row.source.place.webhook_secret
+    if number is None:
+        return None
+    try:
+        keys = here.catalog.credentials.keys(
+            number,
+            cipher=open_cipher(here.parts.settings),
+            tenant=row.source.tenant,
+        )
+    except (NotFound, InvalidSetting):  # deleted meanwhile, or sealed with another key
+        return None
+    return keys.secret_access_key.encode()
+
+
+def _payload(body: bytes) -> dict[str, Any]:
+    try:
+        value = parse_strictly(body)
+    except json.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise InvalidSetting("The delivery is no JSON: choose application/json at GitHub.")
+    return cast("dict[str, Any]", value)
+
+
+def _push(here: Context, row: SourceRow, payload: dict[str, Any]) -> JSONResponse:
+    told = payload.get("repository")
+    repository = cast("dict[str, Any]", told) if isinstance(told, dict) else {}
+    names = [repository.get(name) for name in ("clone_url", "html_url", "full_name")]
+    changed = row.source.place.is_changed_by(
+        [one for one in names if isinstance(one, str)],
+        str(payload.get("ref")),
+        default_branch=str(repository.get("default_branch")),
+    )
+    if changed is None:
+        raise NotFound("There is no such webhook.", reason="not_found")
+    if not changed:
+        return _ignored("another branch")
+    if row.paused:
+        return _ignored("the source is paused")
+    here.backfills.start_or_follow(row.source)
+    return JSONResponse({"listing": True}, status_code=202)
+
+
+def _ignored(why: str) -> JSONResponse:
+    return JSONResponse({"ignored": why}, status_code=202)

@@ -1,0 +1,59 @@
+"""What the catalog knows of who may read."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog import Catalog
+from s3sync_dagster.catalog.rows import document_of, groups
+from s3sync_dagster.catalog.tables import documents, sources
+from s3sync_dagster.core.path_metadata import with_path_metadata
+from s3sync_dagster.core.rights import Reader, Rights
+from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.model.source import Source
+
+
+def rights_of(catalog: Catalog, reader: Reader, *, tenant: str) -> Rights:
+    """Return what a reader may see of a tenant's sources.
+
+    Sources that are being deleted count, and so do those whose other settings this program cannot
+    read: their records are there.
+    """
+    if reader.groups is None:
+        return Rights(reader=reader, restricted={})
+    keys = sources.c.config["reader_keys"].label("reader_keys")
+    query = sa.select(sources.c.id, keys).where(sources.c.tenant == tenant)
+    with catalog.database.read() as tx:
+        rows = tx.execute(query).all()
+    restricted = {row.id: tuple(row.reader_keys) for row in rows if row.reader_keys}
+    return Rights(reader=reader, restricted=restricted)
+
+
+def sees_document(rights: Rights, source: Source, document: DocumentState) -> bool:
+    """Return whether a document may be seen, by the metadata that its records have."""
+    own: Mapping[str, Any] = with_path_metadata(source, document.object_key)
+    return rights.allow(source.id, {**own, **document.metadata})
+
+
+def seen_keys(
+    catalog: Catalog, rights: Rights, source: Source, keys: Sequence[str]
+) -> frozenset[str]:
+    """Return those of a source's keys that may be seen: all that was made of them may be.
+
+    An object of which there is no document yet tells nobody who may see it.
+    """
+    if rights.sees_all_of(source.id):
+        return frozenset(keys)
+    seen: dict[str, bool] = {}
+    with catalog.database.read() as tx:
+        for some in groups(list(dict.fromkeys(keys))):
+            query = sa.select(documents).where(
+                documents.c.source_id == source.id, documents.c.object_key.in_(some)
+            )
+            for row in tx.execute(query):
+                one = document_of(row)
+                seen[one.object_key] = seen.get(one.object_key, True) and sees_document(
+                    rights, source, one
+                )
+    return frozenset(key for key, may in seen.items() if may)

@@ -1,0 +1,296 @@
+"""``s3sync import``: sources of Chroma Sync, Supermemory and Coco become ours."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from s3sync_dagster.cli.groups import examples
+from s3sync_dagster.cli.options import as_json, opened
+from s3sync_dagster.cli.showing import columns, people
+from s3sync_dagster.cli.source_options import embedding, embedding_config
+from s3sync_dagster.core.keys import MAX_SOURCE_NAME_LENGTH
+from s3sync_dagster.core.source_identity import identity_changes, overlap
+from s3sync_dagster.core.source_rules import validate_source
+from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
+from s3sync_dagster.model.place import CredentialsConfig, S3Place
+from s3sync_dagster.model.place_types import place_classes
+from s3sync_dagster.model.source import EmbeddingConfig, Source
+from s3sync_dagster.moving.reading import read_configuration
+from s3sync_dagster.moving.wanted import KeyPair, NotWanted, Wanted
+from s3sync_dagster.source_settings import settings_of
+
+if TYPE_CHECKING:
+    from s3sync_dagster.wiring import Parts
+
+MAX_FILE_BYTES = 16 * 1024 * 1024
+_UNSAFE = re.compile(r"[^A-Za-z0-9_]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What becomes of one entry."""
+
+    label: str
+    state: str
+    """``new``, ``there`` or ``refused``."""
+    source: Source | None = None
+    """Ours: the one that will be made, or that is there."""
+    keys: KeyPair | None = field(default=None, repr=False)
+    paused: bool = False
+    notes: Sequence[str] = ()
+    """What has no counterpart; of a refusal, why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Choices:
+    """What a person said for all of a file."""
+
+    credential: int | None
+    database: str | None
+    embedding: EmbeddingConfig | None
+
+
+@click.command(
+    name="import",
+    epilog=examples(
+        "s3sync import sources.json --dry-run", "s3sync import datasources.json --credential 2"
+    ),
+)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--dry-run", is_flag=True, help="Show what would be made; nothing is changed.")
+@click.option(
+    "--credential",
+    type=click.IntRange(1),
+    metavar="ID",
+    help="Of `s3sync credential create`: for buckets whose keys the file does not have.",
+)
+@click.option("--database", metavar="NAME", help="Of Chroma, for all; not the file's.")
+@embedding("Model for all, not the file's.")
+@as_json
+def import_sources(
+    file: Path,
+    dry_run: bool,
+    credential: int | None,
+    database: str | None,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Make sources of a FILE of Chroma Sync, Supermemory or Coco: the JSON that they show.
+
+    A source that is there stays as it is, so a second import changes nothing. Keys in the file are
+    kept encrypted, as `s3sync credential create` does; those written as ${NAME} stay in their
+    variables. The command ends with 1 where an entry was refused.
+    """
+    choices = _Choices(
+        credential=credential, database=database, embedding=embedding_config(options)
+    )
+    entries = read_configuration(_content(file))
+    with opened(chroma=False, dagster=False) as parts:
+        if credential is not None:
+            parts.catalog.credentials.info(credential)
+        there = parts.catalog.sources.all()
+        planned: list[Planned] = []
+        for one in entries:
+            found = _plan(parts, one, choices, there=there, before=planned)
+            if not dry_run and found.state == "new":
+                found = _made(parts, found)
+            planned.append(found)
+    _show(planned, dry_run=dry_run, as_json=as_json)
+    return 1 if any(one.state == "refused" for one in planned) else 0
+
+
+def _content(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened_file:
+            content = opened_file.read(MAX_FILE_BYTES + 1)
+    except OSError:
+        raise InvalidSetting(f"The file {str(file)!r} cannot be read.") from None
+    if len(content) > MAX_FILE_BYTES:
+        raise InvalidSetting(f"The file has more than {MAX_FILE_BYTES} bytes.")
+    return content
+
+
+def _plan(
+    parts: Parts,
+    entry: Wanted | NotWanted,
+    choices: _Choices,
+    *,
+    there: Sequence[Source],
+    before: Sequence[Planned],
+) -> Planned:
+    if isinstance(entry, NotWanted):
+        return Planned(label=entry.label, state="refused", notes=[entry.why])
+    known = [*there, *(one.source for one in before if one.source and one.state == "new")]
+    try:
+        source = _source_of(parts, entry, choices)
+        for other in known:
+            if overlap(source, other):
+                if not identity_changes(other, source):
+                    return Planned(label=entry.label, state="there", source=other)
+                raise InvalidSetting(
+                    f"It overlaps the source {other.name!r}, which fills the same collection."
+                )
+        source = _with_models(parts, source, entry, choices)
+        source = source.with_changes(name=_name_of(entry.name, source, known))
+        validate_source(source)
+    except S3SyncError as error:
+        return Planned(label=entry.label, state="refused", notes=[error.message])
+    notes = list(entry.left_out)
+    if isinstance(source.place, S3Place) and entry.keys is None and choices.credential is None:
+        notes.append("keys: the file has none, so AWS's default chain is asked (or --credential)")
+    return Planned(
+        label=entry.label,
+        state="new",
+        source=source,
+        keys=entry.keys,
+        paused=entry.paused,
+        notes=notes,
+    )
+
+
+def _source_of(parts: Parts, entry: Wanted, choices: _Choices) -> Source:
+    """Return the source of an entry. Raises ``InvalidSetting``."""
+    kind = place_classes()[entry.type]
+    table = {one.wire_name: one for one in settings_of(kind)}
+    given = {name: value for name, value in entry.fields.items() if value is not None}
+    required = [one for one in table.values() if one.path.startswith("place.") and one.required]
+    for one in required:
+        one.check(given.get(one.wire_name))
+    place = kind(**{one.word: given[one.wire_name] for one in required})
+    settings = parts.settings
+    source = Source(
+        id=str(uuid.uuid4()),
+        name="imported",
+        place=place,
+        collection_name=given.get("collection_name") or place.collection(),
+        tenant=settings.chroma_tenant or "default_tenant",
+        database_name=choices.database
+        or entry.database
+        or settings.chroma_database
+        or "default_database",
+        list_interval_seconds=0,
+    )
+    for name, value in given.items():
+        source = table[name].put(source, value)
+    variables = entry.keys.variables if entry.keys is not None else None
+    if variables is not None:
+        found = CredentialsConfig(
+            access_key_id_env=variables[0], secret_access_key_env=variables[1]
+        )
+    else:
+        own = choices.credential if entry.keys is None else None
+        found = CredentialsConfig(credential_id=own)
+    if isinstance(source.place, S3Place):
+        source = source.with_changes(place=replace(source.place, credentials=found))
+    source.place.check()
+    return source
+
+
+def _with_models(parts: Parts, source: Source, entry: Wanted, choices: _Choices) -> Source:
+    """Return the source with its models and chunking. Raises ``InvalidSetting``."""
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    # Payloads of the Sync API, which the file may be an answer of.
+    from s3sync_dagster.api.models import ModelChoice  # noqa: PLC0415
+    from s3sync_dagster.api.wire_settings import with_chunking  # noqa: PLC0415
+    from s3sync_dagster.api.wire_source import Chunking, Embedding  # noqa: PLC0415
+
+    try:
+        chunking = None if entry.chunking is None else Chunking.model_validate(entry.chunking)
+        asked = None if entry.embedding is None else Embedding.model_validate(entry.embedding)
+    except ValidationError:
+        raise InvalidSetting("embedding or chunking is not as the Sync API has it.") from None
+    models = choices.embedding or ModelChoice.of(parts.settings).configured(asked)
+    return with_chunking(source, chunking).with_changes(embedding=models)
+
+
+def _name_of(stem: str, source: Source, known: Sequence[Source]) -> str:
+    """Return a free name, the same one each time that this entry is read."""
+    taken = {one.name for one in known}
+    plain = _UNSAFE.sub("_", stem).strip("_")[: MAX_SOURCE_NAME_LENGTH - 9] or "source"
+    if plain not in taken and plain != "imported":
+        return plain
+    place = (*source.place.identity(), source.tenant, source.database_name, source.collection_name)
+    return f"{plain}_{hashlib.sha256(repr(place).encode()).hexdigest()[:8]}"
+
+
+def _made(parts: Parts, planned: Planned) -> Planned:
+    """Make a source that was planned; a refusal by the catalog is one of this entry alone."""
+    from s3sync_dagster.catalog.cipher import open_cipher  # noqa: PLC0415
+    from s3sync_dagster.catalog.credentials import AwsKeys  # noqa: PLC0415
+
+    source, keys = planned.source, planned.keys
+    assert source is not None
+    try:
+        if keys is not None and keys.variables is None:
+            assert isinstance(source.place, S3Place)
+            stored = parts.catalog.credentials.add(
+                AwsKeys(access_key_id=keys.access_key_id, secret_access_key=keys.secret_access_key),
+                tenant=source.tenant,
+                cipher=open_cipher(parts.settings),
+            )
+            found = CredentialsConfig(credential_id=stored.id)
+            source = source.with_changes(place=replace(source.place, credentials=found))
+        parts.catalog.sources.add(source)
+        if planned.paused:
+            parts.catalog.sources.set_paused(source.id, paused=True)
+    except S3SyncError as error:
+        return replace(planned, state="refused", source=None, notes=[error.message])
+    return replace(planned, source=source)
+
+
+def _show(planned: Sequence[Planned], *, dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([_values(one) for one in planned]))
+        return
+    words = {"new": "would be made" if dry_run else "made", "there": "is there"}
+    table = [
+        (
+            words.get(one.state, one.state),
+            people(one.source.name) if one.source else "-",
+            people(one.source.place.address()) if one.source else "-",
+            people(one.source.collection_name) if one.source else "-",
+            _keys(one),
+            people(one.label),
+        )
+        for one in planned
+    ]
+    for line in columns(("", "name", "place", "collection", "keys", "from"), table):
+        click.echo(line)
+    for one in planned:
+        for note in one.notes:
+            word = "refused" if one.state == "refused" else "left out"
+            click.echo(f"{people(one.label)}: {word}: {people(note)}", err=True)
+
+
+def _keys(planned: Planned) -> str:
+    if planned.source is None or not isinstance(planned.source.place, S3Place):
+        return "-"
+    credentials = planned.source.place.credentials
+    if credentials.access_key_id_env is not None:
+        return f"${credentials.access_key_id_env}"
+    if credentials.credential_id is not None:
+        return f"credential {credentials.credential_id}"
+    if planned.state == "new" and planned.keys is not None:
+        return "to be kept encrypted"
+    return "default chain"
+
+
+def _values(planned: Planned) -> dict[str, Any]:
+    return {
+        "state": planned.state,
+        "from": planned.label,
+        "source": planned.source.settings() if planned.source else None,
+        "paused": planned.paused,
+        "keys": _keys(planned),
+        "notes": list(planned.notes),
+    }

@@ -1,0 +1,101 @@
+"""Who may read what of a collection: groups of a reader against what each record says of its own.
+
+A source may name metadata keys (``Source.reader_keys``) whose values are the groups that may read a
+document. A reader without one of them does not meet its records, and records that name nobody are
+read by those alone who read everything.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from s3sync_dagster.model.errors import InvalidSetting
+
+EVERYBODY = "*"
+"""As a value: whoever may search at all."""
+SOURCE = "s3sync_source"
+MAX_KEYS = 8
+"""Of one source."""
+MAX_GROUPS = 32
+"""Of one reader: each is a part of the filter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads."""
+
+    groups: frozenset[str] | None
+    """None: everything, as operators and owners do."""
+
+
+EVERYTHING = Reader(None)
+MAX_TERMS = 2000
+"""Of the filter that keys and groups make: ten thousand are too many for a Chroma server."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rights:
+    """What a reader may see of the sources of a tenant."""
+
+    reader: Reader
+    restricted: Mapping[str, Sequence[str]]
+    """Sources that say who may read, with their keys; all of them, for a reader with groups."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is kept from the reader."""
+        return self.reader.groups is None or not self.restricted
+
+    def sees_all_of(self, source_id: str) -> bool:
+        """Return whether nothing of a source is kept from the reader."""
+        return self.reader.groups is None or source_id not in self.restricted
+
+    def allow(self, source_id: str, metadata: Mapping[str, Any]) -> bool:
+        """Return whether the reader may see a document or record of a source, by its metadata."""
+        if self.sees_all_of(source_id):
+            return True
+        named: set[Any] = set()
+        for key in self.restricted[source_id]:
+            value = metadata.get(key)
+            named.update(cast("list[Any]", value) if isinstance(value, list | tuple) else [value])
+        return not named.isdisjoint(self._groups())
+
+    def allow_record(self, metadata: Mapping[str, Any]) -> bool:
+        """Return whether the reader may see a record; one of no source of ours is nobody's."""
+        return self.allow(str(metadata.get(SOURCE)), metadata)
+
+    def narrowed(self, where: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """Return a filter of Chroma's that also keeps out what the reader may not see."""
+        if self.whole:
+            return where
+        own = self._where()
+        return own if where is None else {"$and": [own, where]}
+
+    def _where(self) -> Mapping[str, Any]:
+        by_keys: dict[tuple[str, ...], list[str]] = {}
+        for source_id, keys in self.restricted.items():
+            by_keys.setdefault(tuple(keys), []).append(source_id)
+        terms = sum(len(keys) for keys in by_keys) * (1 + len(self._groups()))
+        if terms + len(self.restricted) > MAX_TERMS:
+            raise InvalidSetting(
+                "Too many groups and sources that say who may read: no search can ask for all.",
+                reason="invalid_filter",
+            )
+        parts: list[Mapping[str, Any]] = [{SOURCE: {"$nin": list(self.restricted)}}]
+        for keys, ids in by_keys.items():
+            names = [one for key in keys for one in self._named(key)]
+            parts.append({"$and": [{SOURCE: {"$in": ids}}, {"$or": names}]})
+        return {"$or": parts}
+
+    def _named(self, key: str) -> Iterator[Mapping[str, Any]]:
+        groups = self._groups()
+        yield {key: {"$in": groups}}
+        for group in groups:
+            yield {key: {"$contains": group}}
+
+    def _groups(self) -> list[str]:
+        return sorted({EVERYBODY, *(self.reader.groups or ())})
+
+
+WHOLE = Rights(reader=EVERYTHING, restricted={})
+"""Of whoever reads everything."""

@@ -1,0 +1,42 @@
+"""A collection as one reader has it: whatever is asked, only what he may see is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from s3sync_dagster.model.document import Hit
+
+if TYPE_CHECKING:
+    from s3sync_dagster.core.rights import Rights
+    from s3sync_dagster.engine.ports import CollectionPort, StoredRecord, Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """Guards a collection; it can be read alone. Searches, texts and scans go through it."""
+
+    collection: CollectionPort
+    rights: Rights
+
+    def get(
+        self, ids: Sequence[str], *, documents: bool = False, vectors: bool = False
+    ) -> dict[str, StoredRecord]:
+        """Return the records that exist and may be seen."""
+        found = self.collection.get(ids, documents=documents, vectors=vectors)
+        return {name: one for name, one in found.items() if self.rights.allow_record(one.metadata)}
+
+    def scan(
+        self, *, source_id: str | None = None, page_size: int = 1000
+    ) -> Iterator[list[StoredRecord]]:
+        """Yield all records that may be seen, in pages that may be short."""
+        for page in self.collection.scan(source_id=source_id, page_size=page_size):
+            yield [one for one in page if self.rights.allow_record(one.metadata)]
+
+    def query(
+        self, vector: Vector, *, limit: int = 10, where: Mapping[str, Any] | None = None
+    ) -> list[Hit]:
+        """Return those of the nearest records that may be seen, best first."""
+        found = self.collection.query(vector, limit=limit, where=where)
+        return [one for one in found if self.rights.allow_record(one.metadata)]

@@ -1,0 +1,1 @@
+"""What other products call a source, read into the words of the Sync API."""

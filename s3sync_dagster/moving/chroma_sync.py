@@ -1,0 +1,80 @@
+"""A source of Chroma's Sync API, as its list shows it or is sent it."""
+
+from typing import Any
+
+from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.place_types import place_classes
+from s3sync_dagster.moving.wanted import Reader, Wanted, key_pair, refuse_secrets_in
+from s3sync_dagster.source_settings import Door, settings_of
+
+TYPES = ("s3", "github", "web_scrape", "file_upload")
+_NAMED_BY = {"s3": "bucket_name", "github": "repository", "web_scrape": "starting_url"}
+_LISTED = 300
+_THEIR_KEYS = "aws_credential_id"
+_REASONS = {
+    _THEIR_KEYS: "a number of their saved keys, which they do not give away: "
+    "--credential names one of yours",
+    "app_id": "a private repository needs a token of yours, see docs/places.md",
+}
+
+
+def is_source(given: dict[str, Any]) -> bool:
+    """Return whether an entry is one of theirs."""
+    return "source_type" in given or any(tag in given for tag in TYPES)
+
+
+def source_of(given: object) -> Wanted:
+    """Return a source. Raises ``InvalidSetting``."""
+    entry = Reader(given, at="")
+    nested = entry.take("source_type", dict)  # as an older version of their API had it
+    holder = Reader(nested, at="source_type.") if nested is not None else entry
+    found = {tag: value for tag in TYPES if (value := holder.take(tag, dict)) is not None}
+    if len(found) != 1:
+        raise InvalidSetting(f"It has to be of one of the types {', '.join(TYPES)}.")
+    [(tag, config)] = found.items()
+    if tag == "file_upload":
+        raise InvalidSetting("file_upload: the first upload makes it; upload the files again.")
+    own = Reader(config, at=f"{tag}.")
+    keys = None
+    if tag == "s3":
+        keys = key_pair(own, "aws_access_key_id", "aws_secret_access_key")
+        older = own.text("trigger_mode")
+    else:
+        older = None
+    known = {one.wire_name for one in settings_of(place_classes()[tag]) if one.offered(Door.POST)}
+    fields = {name: own.take(name, object) for name in sorted(known - {_THEIR_KEYS})}
+    refuse_secrets_in(fields.get("endpoint_url"))
+    fields["auto_sync"] = fields.get("auto_sync") or older or "none"
+    if fields["auto_sync"] != "none" and not fields.get("list_interval_seconds"):
+        fields["list_interval_seconds"] = _LISTED  # their queue is not ours
+    name = fields.get(_NAMED_BY[tag])
+    if not isinstance(name, str) or not name:
+        raise InvalidSetting(f"{tag}.{_NAMED_BY[tag]} is missing, or no text.")
+    if tag == "s3":
+        fields["bucket_name"] = name = bucket_in(name)
+    embedding = entry.take("embedding", dict) or _older(entry.take("embedding_model", (str, dict)))
+    chunking = entry.take("chunking", dict)
+    database = entry.text("database_name")
+    entry.ignore("id", "created_at", "embedding_model")
+    return Wanted(
+        label=f"Chroma Sync {tag} source of {name!r}",
+        type=tag,
+        fields={key: value for key, value in fields.items() if value is not None},
+        name=name,
+        database=database,
+        embedding=embedding,
+        chunking=chunking,
+        keys=keys,
+        left_out=[*entry.left({}), *own.left(_REASONS)],
+    )
+
+
+def _older(model: str | dict[str, Any] | None) -> dict[str, Any] | None:
+    if model is None:
+        return None
+    return {"dense": {"model": model} if isinstance(model, str) else model}
+
+
+def bucket_in(text: str) -> str:
+    """Return the bucket of a name, an address or an ARN: their clients take each of them."""
+    return text.removeprefix("s3://").removeprefix("arn:aws:s3:::").partition("/")[0]

@@ -1,0 +1,150 @@
+"""A source of another product: what of it is ours, and what has no counterpart."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from s3sync_dagster.model.errors import InvalidSetting
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPair:
+    """The keys of a bucket as a file has them: themselves, or the names of variables."""
+
+    access_key_id: str = field(repr=False)
+    secret_access_key: str = field(repr=False)
+
+    @property
+    def variables(self) -> tuple[str, str] | None:
+        """The variables' names, where both are written as ``${NAME}``."""
+        found = [_VARIABLE.fullmatch(one) for one in (self.access_key_id, self.secret_access_key)]
+        return (found[0][1], found[1][1]) if found[0] and found[1] else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One source of a file."""
+
+    label: str
+    """What it is there, such as ``Coco datasource 'Docs'``."""
+    type: str
+    """Tag of its place."""
+    fields: Mapping[str, Any]
+    """Settings by their names in the Sync API."""
+    name: str
+    """From which ours is made."""
+    database: str | None = None
+    embedding: Mapping[str, Any] | None = None
+    """As the Sync API has it."""
+    chunking: Mapping[str, Any] | None = None
+    keys: KeyPair | None = None
+    paused: bool = False
+    left_out: Sequence[str] = ()
+    """A sentence for each thing that has no counterpart, and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotWanted:
+    """One of which no source can be made."""
+
+    label: str
+    why: str
+
+
+class Reader:
+    """Takes fields out of a JSON object, and knows which ones nobody took."""
+
+    def __init__(self, given: object, *, at: str) -> None:
+        """Take an object.
+
+        Args:
+            given: it.
+            at: where it stands, for messages.
+
+        Raises:
+            InvalidSetting: it is none.
+        """
+        if not isinstance(given, Mapping):
+            raise InvalidSetting(f"{at} is no JSON object.")
+        self._given: dict[str, Any] = {str(name): value for name, value in given.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        self._at = at
+
+    def take(self, name: str, kind: type | tuple[type, ...] = str) -> Any:
+        """Return a value, None where it is missing or null. Raises ``InvalidSetting``."""
+        value = self._given.pop(name, None)
+        wrong = value is not None and not isinstance(value, kind)
+        if wrong or (isinstance(value, bool) and kind is not bool):
+            raise InvalidSetting(f"{self._at}{name} is of another type than it should be.")
+        return value
+
+    def text(self, name: str) -> str | None:
+        """Return a text that says something."""
+        return self.take(name) or None
+
+    def texts(self, name: str) -> list[str]:
+        """Return a list of texts, empty where it is missing."""
+        found = self.take(name, list) or []
+        if not all(isinstance(one, str) for one in found):
+            raise InvalidSetting(f"{self._at}{name} is no list of texts.")
+        return found
+
+    def ignore(self, *names: str) -> None:
+        """Pass over what says nothing about how a source works."""
+        for name in names:
+            self._given.pop(name, None)
+
+    def left(self, reasons: Mapping[str, str]) -> list[str]:
+        """Return a sentence for each field that says something and that nobody took."""
+        said = {name: value for name, value in self._given.items() if value not in (None, "", [])}
+        return [
+            f"{self._at}{ascii(name)[1:-1][:80]}: {reasons.get(name, 'is not known here')}"
+            for name in said
+        ]
+
+    def require_nothing_left(self) -> None:
+        """Refuse with ``InvalidSetting`` a field that nobody took."""
+        if left := self.left({}):
+            raise InvalidSetting(f"{left[0]}.")
+
+
+def key_pair(given: Reader, id_name: str, secret_name: str) -> KeyPair | None:
+    """Return a pair of keys; None where there is none, or a mask stands in its place.
+
+    Raises:
+        InvalidSetting: one of the two alone.
+    """
+    found = [
+        one if one and one.strip("*•") else None for one in map(given.text, (id_name, secret_name))
+    ]
+    key_id, secret = found
+    if key_id is None and secret is None:
+        return None
+    if key_id is None or secret is None:
+        raise InvalidSetting(f"{id_name} and {secret_name} have to come together.")
+    return KeyPair(access_key_id=key_id, secret_access_key=secret)
+
+
+def refuse_secrets_in(url: str | None) -> None:
+    """Refuse with ``InvalidSetting`` an address that has a password in it, without showing it."""
+    try:
+        inside = url is not None and "@" in urlsplit(url).netloc
+    except ValueError:
+        inside = True
+    if inside:
+        raise InvalidSetting("Its endpoint is no address, or has a user or a password in it.")
+
+
+def collection_called(product: str, text: str | None) -> str:
+    """Return the collection for what a person called it there."""
+    if not text:
+        return product
+    plain = re.sub(r"[^a-zA-Z0-9._-]+|\.\.+", "-", text)[:80].strip("._-")
+    if plain == text:
+        return f"{product}-{plain}"
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{product}-{plain}-{digest}".replace("--", "-")

@@ -1,0 +1,224 @@
+"""Sources that say who may read: no door shows a member what is of another group."""
+
+import re
+import uuid
+from types import SimpleNamespace
+
+import pytest
+from starlette.routing import Route
+
+from s3sync_dagster.api.app import create_app
+from s3sync_dagster.api.coco import document_id
+from s3sync_dagster.api.console.session import Sessions
+from s3sync_dagster.api.options import read_options
+from s3sync_dagster.model.errors import Conflict
+from s3sync_dagster_tests.api.indexing import work
+from s3sync_dagster_tests.api.server import running_api
+from s3sync_dagster_tests.api.test_agents import converse
+
+DOORS = {
+    f"S3SYNC_API_{name}": "on" for name in ("AGENTS", "SUPERMEMORY", "COCO")
+}  # all that there are
+SECRET = "hr/vault.md"
+TEXT = "The vault opens with 4711."
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory, chroma_server, aws_endpoint):
+    """One collection of two sources: of the first the path tells whose a document is."""
+    home = tmp_path_factory.mktemp("rights")
+    with running_api(home, chroma=chroma_server, aws=aws_endpoint, environ=DOORS) as api:
+        create = api.parts.catalog.tokens.create
+        tokens = {"owner": api.token()}
+        for who, groups in (("sales", ["sales"]), ("hr", ["hr", "ops"]), ("nobody", [])):
+            made = create(tenant="default_tenant", role="member", name=who, groups=groups)
+            tokens[who] = made[1]
+        bucket, plain = aws_endpoint.make_bucket(), aws_endpoint.make_bucket()
+        aws_endpoint.put_all(
+            bucket,
+            {"sales/plan.md": b"# Plan\n\nSell more.\n", SECRET: f"# Vault\n\n{TEXT}\n".encode()},
+        )
+        aws_endpoint.put(plain, "open.md", "# Open\n\nFor everybody.\n")
+        collection = f"c-{uuid.uuid4().hex[:12]}"
+        ids = []
+        with api.client(tokens["owner"]) as http:
+            for name, fields, keys in (
+                (bucket, {"path_metadata": r"(?P<team>[^/]+)/", "reader_keys": ["team"]},
+                 ["sales/plan.md", SECRET]),
+                (plain, {}, ["open.md"]),
+            ):  # fmt: skip
+                body = api.s3(name, collection_name=collection, **fields)
+                body["embedding"] = {"dense": {"model": "s3sync-hash"}}
+                made = http.post("/api/v1/sources", json=body)
+                assert made.status_code == 201, made.text
+                ids.append(made.json()["source_id"])
+                url = f"/api/v1/sources/{ids[-1]}/invocations"
+                asked = [http.post(url, json={"object_key": key}).json() for key in keys]
+                work(api, ids[-1])
+                if fields:
+                    invocation = asked[1]["invocation_id"]
+        yield SimpleNamespace(
+            api=api,
+            tokens=tokens,
+            source=ids[0],
+            open_source=ids[1],
+            collection=collection,
+            invocation=invocation,
+        )
+
+
+def found(there, who, **more):
+    asked = {
+        "query": "vault plan everybody 4711",
+        "collection_name": there.collection,
+        "database_name": "default_database",
+        "limit": 20,
+        **more,
+    }
+    with there.api.client(there.tokens[who]) as http:
+        answer = http.post("/s3sync/v1/search", json=asked)
+        assert answer.status_code == 200, answer.text
+        return {hit["object_key"] for hit in answer.json()["hits"]}
+
+
+@pytest.mark.parametrize("ranking", ["hybrid", "dense", "words"])
+def test_a_search_finds_what_the_groups_of_its_token_may_read(there, ranking):
+    assert found(there, "owner", ranking=ranking) == {"open.md", "sales/plan.md", SECRET}
+    assert found(there, "sales", ranking=ranking) == {"open.md", "sales/plan.md"}
+    assert found(there, "hr", ranking=ranking) == {"open.md", SECRET}
+    assert found(there, "nobody", ranking=ranking) == {"open.md"}
+    for where in ({"team": "hr"}, {"$or": [{"team": "hr"}, {"team": {"$ne": "x"}}]}):
+        assert SECRET not in found(there, "sales", ranking=ranking, where=where, context=2)
+
+
+BODIES = {
+    "/s3sync/v1/search": lambda there: {
+        "query": "vault 4711",
+        "collection_name": there.collection,
+        "database_name": "default_database",
+    },
+    "/api/v1/sources/{source_id}/invocations": lambda _: {
+        "object_key": SECRET,
+        "metadata": {"team": "sales"},
+    },
+    "/api/v1/sources/{source_id}/invocations/latest-by-keys": lambda _: {"object_keys": [SECRET]},
+    "/s3sync/v1/sources/{source_id}/retry": lambda _: {"keys": [SECRET]},
+}
+OTHERS = "hr/other.md"
+"""Never was there."""
+
+
+def routes(there):
+    app = create_app(there.api.parts, read_options(there.api.parts.settings))
+    waiting = list(app.routes)
+    while waiting:
+        route = waiting.pop(0)
+        if isinstance(route, Route):
+            yield from ((method, route.path) for method in sorted(route.methods & {"GET", "POST"}))
+        else:
+            waiting += route.original_router.routes
+
+
+def ask(there, who, method, path, *, key=SECRET):
+    values = {
+        "source_id": there.source,
+        "connection_id": there.source,
+        "datasource_id": there.source,
+        "connector_id": "s3",
+        "invocation_id": there.invocation,
+        "document_id": document_id(there.source, key),
+        "hint": "name",
+        "name": "console.css",
+    }
+    url = re.sub(r"\{(\w+)\}", lambda found: values[found[1]], path)
+    params = {"key": key, "datasource": there.source, "q": "vault 4711"}
+    body = BODIES.get(path, lambda _: {})(there)
+    with there.api.client(there.tokens[who]) as http:
+        http.cookies.set("s3sync_form", "the-same-in-both-answers")
+        http.cookies.set("s3sync_session", sessions(there).seal(there.tokens[who]))
+        return http.request(method, url, params=params, json=body if method == "POST" else None)
+
+
+def sessions(there):
+    return Sessions(there.api.parts.settings)
+
+
+def told(answer):
+    """What an answer says of the secret: its text, its number; its key, unless it was asked by."""
+    return [one for one in (TEXT, "4711.", "vault.md") if one in answer.text]
+
+
+CHANGES = {
+    *("/api/v1/sources/{source_id}/invocations", "/s3sync/v1/sources/{source_id}/retry"),
+    *("/s3sync/v1/sources/{source_id}/backfill", "/v3/connections/s3/import"),
+    *("/sources/{source_id}/retry", "/sources/{source_id}/backfill", "/login", "/logout", "/mcp"),
+}
+
+
+def test_no_route_tells_a_member_what_is_kept_from_the_group(there):
+    told_owners = set()
+    for method, path in routes(there):
+        if path in CHANGES:
+            continue
+        if told(ask(there, "owner", method, path)):
+            told_owners.add(path)
+        secret, other = (ask(there, "sales", method, path, key=key) for key in (SECRET, OTHERS))
+        assert secret.status_code == other.status_code, path
+        same = secret.text.replace("vault", "other") == other.text.replace("vault", "other")
+        assert not told(secret) or (same and "4711." not in secret.text), path
+    assert told_owners >= {
+        *("/s3sync/v1/search", "/search", "/api/v1/invocations"),
+        *("/s3sync/v1/sources/{source_id}/object", "/s3sync/v1/sources/{source_id}/objects"),
+        *("/s3sync/v1/sources/{source_id}/content", "/sources/{source_id}/content"),
+        *("/sources/{source_id}/object", "/sources/{source_id}/objects"),
+        *("/api/v1/invocations/{invocation_id}", "/v3/connections/s3/documents"),
+        *("/document/_search", "/document/{document_id}/raw_content"),
+        "/api/v1/sources/{source_id}/invocations/latest-by-keys",
+    }, "the walk does not reach what it is there for"
+
+
+def test_a_member_of_the_group_reads_it_everywhere(there):
+    for path in ("/s3sync/v1/sources/{source_id}/content", "/document/{document_id}/raw_content"):
+        assert TEXT in ask(there, "hr", "GET", path).text
+    listed = ask(there, "hr", "GET", "/s3sync/v1/sources/{source_id}/objects").json()["objects"]
+    assert [one["key"] for one in listed] == [SECRET]
+
+
+def test_nobody_becomes_a_reader_by_saying_so(there):
+    for path in ("/api/v1/sources/{source_id}/invocations", "/s3sync/v1/sources/{source_id}/retry"):
+        for who in ("sales", "hr"):
+            assert ask(there, who, "POST", path).status_code == 403, path
+    with there.api.client(there.tokens["sales"]) as http:
+        change = {"reader_keys": []}
+        assert http.patch(f"/s3sync/v1/sources/{there.source}", json=change).status_code == 403
+        cancelled = http.put(f"/api/v1/invocations/{there.invocation}")
+        assert cancelled.status_code == 404
+        open_one = f"/api/v1/sources/{there.open_source}/invocations"
+        assert http.post(open_one, json={"object_key": "open.md"}).status_code == 201
+    work(there.api, there.open_source)
+
+
+def test_agents_read_by_the_same_rights(there):
+    async def story(_client, ask_tool):
+        for tool, arguments in (
+            ("search", {"query": "vault 4711", "collection": there.collection}),
+            ("read_document", {"key": SECRET}),
+            ("why", {"key": SECRET}),
+        ):
+            said[tool] = (await ask_tool(tool, **arguments))[1]
+
+    for who, sees in (("hr", True), ("sales", False)):
+        said: dict[str, str] = {}
+        converse(there, who, story)
+        assert (TEXT in said["search"]) == sees
+        assert (TEXT in said["read_document"]) == sees
+        assert ("indexed" in said["why"]) == sees, said["why"]
+
+
+def test_records_do_not_outlive_who_says_whose_they_are(there):
+    with there.api.client(there.tokens["owner"]) as http:
+        kept = http.delete(f"/api/v1/sources/{there.source}")
+        assert (kept.status_code, kept.json()["error"]) == (409, "readers_would_be_lost")
+    with pytest.raises(Conflict):
+        there.api.parts.catalog.sources.mark_deleting(there.source, keep_records=True)
+    assert SECRET not in found(there, "sales")

@@ -1,0 +1,121 @@
+"""GitHub's webhooks of pushes: signed, or nothing."""
+
+import hashlib
+import hmac
+import json
+import time
+import uuid
+
+import pytest
+
+from s3sync_dagster.catalog.cipher import open_cipher
+from s3sync_dagster.catalog.credentials import AwsKeys
+from s3sync_dagster.model.errors import Conflict
+from s3sync_dagster.model.source import AutoSync, EmbeddingConfig, Source
+from s3sync_dagster.places.git import GitPlace
+from s3sync_dagster_tests.places.git_server import Origin, git_server
+
+SECRET = "what GitHub was told"
+
+
+@pytest.fixture
+def pushed(api, tmp_path):
+    """A source of a repository on a server, with a secret; its own pushes are signed."""
+    origin = Origin(tmp_path / "served" / "team" / "docs")
+    origin.write("a.md", "# A")
+    origin.commit()
+    keys = AwsKeys(access_key_id="webhook", secret_access_key=SECRET)
+    cipher = open_cipher(api.parts.settings)
+    stored = api.parts.catalog.credentials.add(keys, tenant="default_tenant", cipher=cipher)
+    with git_server(origin.folder.parents[1]) as server:
+        source = Source(
+            id=str(uuid.uuid4()),
+            name=f"docs_{uuid.uuid4().hex[:8]}",
+            place=GitPlace(
+                repository=f"{server.url}/team/docs", ref="main", webhook_secret=stored.id
+            ),
+            collection_name=f"c-{uuid.uuid4().hex[:8]}",
+            embedding=EmbeddingConfig(kind="hash"),
+            auto_sync=AutoSync.NONE,
+            list_interval_seconds=0,
+        )
+        api.parts.catalog.sources.add(source)
+        yield source, f"{server.url}/team/docs"
+
+
+def deliver(http, source_id, payload, *, secret=SECRET, event="push", signature=None):
+    body = json.dumps(payload).encode() if isinstance(payload, dict) else payload
+    told = signature or "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    headers = {
+        "content-type": "application/json",
+        "x-github-event": event,
+        "x-github-delivery": "0b0ce5a4-6d3d-11ef-8a5e-6f1f7d3cd2b5",
+        "x-hub-signature-256": told,
+    }
+    return http.post(f"/webhooks/github/{source_id}", content=body, headers=headers)
+
+
+def push(url, *, ref="refs/heads/main"):
+    return {"ref": ref, "repository": {"full_name": "team/docs", "clone_url": f"{url}.git"}}
+
+
+def listings(api, source):
+    return api.parts.catalog.history.listings(source.id, limit=10)
+
+
+def test_a_push_has_its_source_listed_now_and_one_that_comes_twice_changes_nothing(
+    api, http, pushed
+):
+    source, url = pushed
+    for _ in range(2):
+        answer = deliver(http, source.id, push(url))
+        assert (answer.status_code, answer.json()) == (202, {"listing": True})
+    deadline = time.monotonic() + 60
+    while len(found := listings(api, source)) < 2 or found[0].finished_at is None:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+    assert {one.state.value for one in found} == {"complete"}, found
+    assert [one.object_key for one in api.parts.catalog.views.object_rows(source.id)] == ["a.md"]
+    assert len(api.parts.catalog.invocations.rows(source_ids=[source.id])) == 1
+
+
+def test_whoever_cannot_sign_learns_nothing(api, http, pushed):
+    source, url = pushed
+    body = json.dumps(push(url)).encode()
+    right = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+    refused = [
+        deliver(http, source.id, push(url), secret="guessed"),
+        deliver(http, source.id, push(url), signature="sha256="),
+        deliver(http, source.id, push(url), signature=right[:-1] + "x"),
+        deliver(http, source.id, push(url), signature="sha1=" + right),
+        deliver(http, source.id, body + b" ", signature="sha256=" + right),
+        deliver(http, source.id, b"{not json", secret="guessed"),
+        deliver(http, uuid.uuid4(), push(url)),
+        deliver(http, source.id, push("https://github.com/others/docs")),
+        deliver(http, source.id, push(url), secret="no source has this secret"),
+    ]
+    assert {(one.status_code, one.text) for one in refused} == {(404, refused[0].text)}
+    assert listings(api, source) == []
+
+
+def test_what_is_no_push_to_the_branch_is_passed_over(api, http, pushed):
+    source, url = pushed
+    ping = deliver(http, source.id, {"zen": "Keep it logically awesome."}, event="ping")
+    assert (ping.status_code, ping.json()) == (200, {"pong": True})
+    for payload, event in (
+        (push(url), "issues"),
+        (push(url, ref="refs/heads/other"), "push"),
+    ):
+        passed = deliver(http, source.id, payload, event=event)
+        assert (passed.status_code, list(passed.json())) == (202, ["ignored"])
+    unreadable = deliver(http, source.id, b"payload=%7B%7D")
+    assert unreadable.status_code == 400
+    api.parts.catalog.sources.set_paused(source.id, paused=True)
+    assert list(deliver(http, source.id, push(url)).json()) == ["ignored"]
+    assert listings(api, source) == []
+
+
+def test_a_secret_that_signs_webhooks_is_not_forgotten_while_it_does(api, pushed):
+    source, _ = pushed
+    with pytest.raises(Conflict, match="is used by the source 'docs_"):
+        api.parts.catalog.credentials.delete(source.place.webhook_secret)

@@ -1,0 +1,208 @@
+"""``s3sync import``: what other products show of a source, and what becomes of it here."""
+
+import json
+
+import pytest
+
+CHROMA = {
+    "id": "0d4f3f0e-5c2b-4a57-9a31-9f0a3a1c1a11",
+    "database_name": "default_database",
+    "s3": {
+        "bucket_name": "docs-bucket",
+        "region": "eu-central-1",
+        "collection_name": "docs",
+        "aws_credential_id": 7,
+        "path_prefix": "a/",
+        "auto_sync": "direct",
+    },
+    "embedding": {"dense": {"model": "all-MiniLM-L6-v2"}},
+    "embedding_model": {"model": "all-MiniLM-L6-v2"},
+    "chunking": {"type": "lines", "max_lines": 7, "max_size_bytes": 2048},
+    "created_at": "2026-08-01T00:00:00Z",
+}
+REPOSITORY = {
+    "id": "1",
+    "github": {"repository": "team/docs", "app_id": "3", "include_globs": ["*.md"]},
+    "database_name": "default_database",
+}
+SUPERMEMORY = {
+    "id": "conn_1",
+    "provider": "s3",
+    "createdAt": "2026-08-01T00:00:00Z",
+    "containerTags": ["team one"],
+    "documentLimit": 50,
+    "metadata": {
+        "bucket": "memories",
+        "region": "auto",
+        "endpoint": "http://127.0.0.1:9000",
+        "accessKeyId": "theirKeyIdInTheFile",
+        "secretAccessKey": "theirSecretInTheFile",
+        "containerTagRegex": "users/(?<userId>[^/]+)/",
+    },
+}
+COCO = {
+    "name": "My S3 Documents",
+    "type": "connector",
+    "enabled": False,
+    "category": "handbook",
+    "connector": {
+        "id": "s3",
+        "config": {
+            "access_key_id": "${COCO_ID}",
+            "secret_access_key": "${COCO_SECRET}",
+            "bucket": "coco-bucket",
+            "endpoint": "s3.us-west-2.amazonaws.com",
+            "use_ssl": True,
+            "prefix": "in/",
+            "extensions": ["PDF", ".docx"],
+        },
+    },
+    "sync": {"enabled": True, "interval": "1h30m", "strategy": "full"},
+    "enrichment_pipeline": {"name": "x"},
+}
+ALL = [
+    CHROMA,
+    REPOSITORY,
+    SUPERMEMORY,
+    {"hits": {"total": 1, "hits": [{"_id": "1", "_source": COCO}]}},
+]
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(content):
+        path = tmp_path / "file.json"
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return str(path)
+
+    return write
+
+
+def flattened(entries):
+    return [
+        hit["_source"] if "hits" in one else one
+        for one in entries
+        for hit in (one["hits"]["hits"] if "hits" in one else [None])
+    ]
+
+
+def test_sources_of_three_products_are_made_once(s3sync, written):
+    file = written(flattened(ALL))
+    dry = s3sync("import", file, "--dry-run")
+    assert dry.code == 0, dry.err
+    assert dry.out.count("would be made") == 4
+    assert "app_id" in dry.err
+    assert "aws_credential_id" in dry.err
+    assert "enrichment_pipeline" in dry.err
+    assert s3sync("source", "list", "--json").json == []
+    assert s3sync("credential", "list", "--json").json == []
+
+    done = s3sync("import", file)
+    assert done.code == 0, done.err
+    for secret in ("theirKeyIdInTheFile", "theirSecretInTheFile"):
+        assert secret not in dry.out + dry.err + done.out + done.err
+    before = {one["name"]: one for one in s3sync("source", "list", "--json").json}
+    docs, repository = before["docs_bucket"], before["team_docs"]
+    assert (docs["path_prefix"], docs["region"]) == ("a/", "eu-central-1")
+    assert docs["chunking"]["max_lines"] == 7
+    assert (docs["auto_sync"], docs["list_interval_seconds"]) == ("direct", 300)
+    assert docs["credentials"]["credential_id"] is None
+    assert (repository["auto_sync"], repository["include_globs"]) == ("none", ["*.md"])
+    memories, coco = before["memories"], before["My_S3_Documents"]
+    assert memories["metadata"] == {"containerTags": ["team one"]}
+    assert memories["path_metadata"] == "users/(?P<userId>[^/]+)/"
+    assert memories["document_limit"] == 50
+    assert coco["paused"] is True
+    assert coco["metadata"] == {"datasource": "My S3 Documents", "category": "handbook"}
+    assert coco["extensions"] == [".pdf", ".docx"]
+    assert (coco["endpoint_url"], coco["region"]) == (None, "us-west-2")
+    assert coco["list_interval_seconds"] == 5400
+    assert coco["credentials"]["access_key_id_env"] == "COCO_ID"
+    [stored] = s3sync("credential", "list", "--json").json
+    assert (stored["id"], stored["sources"]) == (
+        memories["credentials"]["credential_id"],
+        ["memories"],
+    )
+
+    again = s3sync("import", file, "--json")
+    assert again.code == 0, again.err
+    assert {one["state"] for one in again.json} == {"there"}
+    assert {one["name"]: one for one in s3sync("source", "list", "--json").json} == before
+    assert len(s3sync("credential", "list", "--json").json) == 1
+
+
+def test_an_answer_of_cocos_search_and_a_list_in_an_object_are_read(s3sync, written):
+    for content in (ALL[3], {"sources": [CHROMA]}, {"found": True, "_source": COCO}):
+        done = s3sync("import", written(content), "--dry-run", "--json")
+        assert [one["state"] for one in done.json] == ["new"], done.err
+
+
+def test_a_credential_and_a_database_of_ones_own_stand_for_those_of_the_file(
+    s3sync, written, monkeypatch
+):
+    monkeypatch.setenv("RED_ID", "keyidfortests")
+    monkeypatch.setenv("RED_SECRET", "secretfortests")
+    made = s3sync(
+        "credential", "create",
+        "--access-key-id-env", "RED_ID", "--secret-access-key-env", "RED_SECRET",
+    )  # fmt: skip
+    number = made.out.strip()
+    qwen = {**CHROMA, "embedding": None, "embedding_model": "Qwen/Qwen3-Embedding-0.6B"}
+    refused = s3sync("import", written([qwen]))
+    assert refused.code == 1
+    assert "CHROMA_API_KEY" in refused.err
+    more = ["--embedding", "hash", "--credential", number, "--database", "other"]
+    done = s3sync("import", written([qwen]), *more)
+    assert done.code == 0, done.err
+    [source] = s3sync("source", "list", "--json").json
+    assert source["embedding"]["kind"] == "hash"
+    assert source["credentials"]["credential_id"] == int(number)
+    assert source["database_name"] == "other"
+    # what is there is there, whatever model this machine could not have made it with
+    assert s3sync("import", written([qwen]), "--database", "other").code == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"provider": "notion"}, "notion"),
+        ({"metadata": {"region": "auto"}}, "bucket"),
+        ({"metadata": {**SUPERMEMORY["metadata"], "secretAccessKey": ""}}, "have to come together"),
+        ({"metadata": {**SUPERMEMORY["metadata"], "bucket": "b/../c"}}, "bucket_name"),
+        ({"metadata": {**SUPERMEMORY["metadata"], "bucket": 7}}, "another type"),
+        (
+            {"metadata": {**SUPERMEMORY["metadata"], "endpoint": "https://u:hidden@s3.example"}},
+            "endpoint",
+        ),
+    ],
+)
+def test_an_entry_that_cannot_be_is_refused_alone(s3sync, written, change, says):
+    done = s3sync("import", written([{**SUPERMEMORY, **change}, CHROMA]))
+    assert done.code == 1
+    assert says in done.err
+    assert "hidden" not in done.err + done.out
+    assert "theirSecretInTheFile" not in done.err + done.out
+    [source] = s3sync("source", "list", "--json").json
+    assert source["name"] == "docs_bucket"
+    assert s3sync("credential", "list", "--json").json == []
+
+
+def test_two_entries_that_overlap_are_seen_before_anything_is_made(s3sync, written):
+    inner = {**CHROMA, "s3": {**CHROMA["s3"], "path_prefix": "a/b/"}}
+    elsewhere = {**CHROMA, "s3": {**CHROMA["s3"], "collection_name": "others"}}
+    dry = s3sync("import", written([CHROMA, CHROMA, inner, elsewhere]), "--dry-run", "--json")
+    assert [one["state"] for one in dry.json] == ["new", "there", "refused", "new"]
+    names = [one["source"]["name"] for one in dry.json if one["state"] == "new"]
+    done = s3sync("import", written([CHROMA, CHROMA, inner, elsewhere]), "--json")
+    assert [one["source"]["name"] for one in done.json if one["state"] == "new"] == names
+    assert len(set(names)) == 2
+    assert [one["state"] for one in done.json] == [one["state"] for one in dry.json]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "7", "[" * 100_000, "\ud800{}"])
+def test_what_is_no_configuration_is_a_mistake_in_the_command(s3sync, tmp_path, content):
+    path = tmp_path / "file.json"
+    path.write_bytes(content.encode(errors="surrogatepass"))
+    done = s3sync("import", str(path))
+    assert done.code == 2
+    assert "file" in done.err.lower()

@@ -1,0 +1,67 @@
+"""Who may read what: the filter for Chroma and the decision about one record agree."""
+
+import pytest
+
+from s3sync_dagster.core.filters import matches
+from s3sync_dagster.core.rights import EVERYTHING, MAX_TERMS, WHOLE, Reader, Rights
+from s3sync_dagster.model.errors import InvalidSetting
+
+RESTRICTED = {"a": ("team",), "b": ("team", "readers"), "c": ("readers",)}
+RECORDS = [
+    {},
+    {"s3sync_source": "other"},
+    {"s3sync_source": "other", "team": "sales"},
+    *(
+        {"s3sync_source": source, **said}
+        for source in RESTRICTED
+        for said in (
+            {},
+            {"team": "sales"},
+            {"team": "hr"},
+            {"readers": "sales"},
+            {"readers": ["hr", "sales"]},
+            {"readers": ["hr"]},
+            {"team": "hr", "readers": ["ops"]},
+            {"team": "*"},
+            {"readers": ["*"]},
+            {"team": 7},
+            {"team": True},
+            {"team": "Sales"},
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("groups", [set(), {"sales"}, {"hr", "ops"}, {"7", "True"}])
+def test_the_filter_keeps_out_what_the_decision_does(groups):
+    rights = Rights(reader=Reader(frozenset(groups)), restricted=RESTRICTED)
+    where = rights.narrowed(None)
+    assert where is not None
+    for record in RECORDS:
+        assert matches(record, where) == rights.allow_record(record), record
+
+
+def test_what_names_nobody_is_for_those_who_read_everything():
+    record = {"s3sync_source": "a"}
+    member = Rights(reader=Reader(frozenset({"sales"})), restricted=RESTRICTED)
+    assert not member.allow_record(record)
+    assert member.allow_record({**record, "team": "sales"})
+    assert member.allow_record({**record, "team": "*"})
+    owner = Rights(reader=EVERYTHING, restricted=RESTRICTED)
+    assert owner.allow_record(record)
+    assert owner.narrowed(None) is None
+    assert WHOLE.narrowed({"a": 1}) == {"a": 1}
+
+
+def test_a_filter_of_the_question_narrows_further():
+    rights = Rights(reader=Reader(frozenset({"sales"})), restricted=RESTRICTED)
+    where = rights.narrowed({"$or": [{"s3sync_source": "a"}, {"s3sync_source": "b"}]})
+    assert where is not None
+    assert not matches({"s3sync_source": "a", "team": "hr"}, where)
+    assert matches({"s3sync_source": "a", "team": "sales"}, where)
+
+
+def test_more_groups_than_a_filter_holds_are_refused():
+    many = frozenset(str(number) for number in range(MAX_TERMS))
+    with pytest.raises(InvalidSetting):
+        Rights(reader=Reader(many), restricted=RESTRICTED).narrowed(None)
