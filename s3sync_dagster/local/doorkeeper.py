@@ -84,7 +84,7 @@ class Doorkeeper:
             role="nobody",
             door=self._door,
             address=address,
-            action=f"{method} {asks.scope['path']}",
+            action=f"{method} {asks.scope['raw_path'].decode('latin-1')}",  # escaped, as it came
             subject="",
             outcome="401",
         )
