@@ -15,7 +15,7 @@ import pytest
 
 from s3sync_dagster.local.loopback import free_port
 
-START_SECONDS = 60
+START_SECONDS = 180.0
 
 
 @dataclass

@@ -9,6 +9,7 @@ from s3sync_dagster.catalog.documents import Documents
 from s3sync_dagster.catalog.history import History
 from s3sync_dagster.catalog.invocations import Invocations
 from s3sync_dagster.catalog.listings import Listings
+from s3sync_dagster.catalog.moves import Moves
 from s3sync_dagster.catalog.quotas import ObjectQuota
 from s3sync_dagster.catalog.schema import prepare_schema
 from s3sync_dagster.catalog.sources import SourceRows
@@ -25,6 +26,7 @@ class Catalog:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.sources = SourceRows(database)
+        self.moves = Moves(database)
         self.listings = Listings(database)
         self.invocations = Invocations(database)
         self.batches = Batches(database)

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.deleted_sources import cleared_owners
+from s3sync_dagster.catalog.moves import predecessors
 from s3sync_dagster.catalog.quotas import no_room, room_for_documents
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.tables import documents, sources
@@ -44,6 +45,7 @@ class _Claiming:
     ) -> None:
         self._db, self._tx, self._token, self._source = database, tx, token, source
         self._collection = collection
+        self._heir_of: set[str] = set()
         self._place = (
             documents.c.tenant == source.tenant,
             documents.c.database_name == source.database_name,
@@ -66,7 +68,9 @@ class _Claiming:
             if row is not None and row.document_id != intent.document_id:
                 replaced[intent.key] = row
         leaving = {row.id for row in replaced.values()}
-        ending = cleared_owners(self._tx, {row.source_id for row in rows} - {self._source.id})
+        others = {row.source_id for row in rows} - {self._source.id}
+        ending = cleared_owners(self._tx, others)
+        self._heir_of = predecessors(self._tx, self._source.id) if others else set()
         refusals: dict[int, Refusal] = {}
         taken: dict[str, str] = {}
         for place, intent in enumerate(intents):
@@ -126,7 +130,7 @@ class _Claiming:
         ours = row.source_id == self._source.id
         if ours and row.object_key == intent.key:
             return None
-        if not ours and not self._source.adopt:
+        if not ours and not self._source.adopt and row.source_id not in self._heir_of:
             return Refusal(message=self._taken_by_source(row, intent))
         # Another document's: free once it is on its way out and nobody clears its records.
         if row.id in leaving or row.batch_token is not None:

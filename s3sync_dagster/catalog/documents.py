@@ -18,6 +18,7 @@ from s3sync_dagster.catalog.deleted_sources import (
     waiting_for_ids,
 )
 from s3sync_dagster.catalog.invocations import insert_automatic
+from s3sync_dagster.catalog.moves import predecessors
 from s3sync_dagster.catalog.removals import claim_removals, claim_told_by_heads, went_lately
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.settlement import (
@@ -295,6 +296,11 @@ class Documents:
         """Return which record ids belong to sources whose records are being taken away."""
         with self._db.read() as tx:
             return being_cleared(tx, source, collection_name, document_ids)
+
+    def predecessors(self, source_id: str) -> set[str]:
+        """Return the ids of sources whose record ids are this one's to take over."""
+        with self._db.read() as tx:
+            return predecessors(tx, source_id)
 
     def ask_for_freed(self) -> int:
         """Let all keys whose record ids were others' come now; returns how many.

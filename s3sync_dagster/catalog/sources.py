@@ -54,7 +54,7 @@ class SourceRows:
                     "delete it first.",
                     reason="source_exists",
                 )
-            self._require_possible(tx, source)
+            require_possible(tx, source)
             if most is not None:
                 _require_room(tx, source.tenant, most=most)
             tx.execute(
@@ -63,7 +63,7 @@ class SourceRows:
                     origin=origin,
                     created_at=now,
                     updated_at=now,
-                    **_columns(source),
+                    **row_values(source),
                 )
             )
         return source
@@ -85,14 +85,14 @@ class SourceRows:
             self._db.lock_places(tx)
             row = tx.execute(sa.select(sources).where(sources.c.name == source.name)).first()
             if row is None:
-                self._require_possible(tx, source)
+                require_possible(tx, source)
                 tx.execute(
                     sources.insert().values(
                         id=source.id,
                         origin=origin,
                         created_at=now,
                         updated_at=now,
-                        **_columns(source),
+                        **row_values(source),
                     )
                 )
                 return source
@@ -107,11 +107,11 @@ class SourceRows:
                 stored = self._keeps(tx, row, source)
                 if stored is not None:
                     return stored
-                self._require_possible(tx, source)
+                require_possible(tx, source)
                 tx.execute(
                     sources.update()
                     .where(sources.c.id == row.id)
-                    .values(updated_at=now, list_due_at=0, wanted=sa.null(), **_columns(source))
+                    .values(updated_at=now, list_due_at=0, wanted=sa.null(), **row_values(source))
                 )
             elif row.wanted is not None:  # code says again what it said before
                 tx.execute(sources.update().where(sources.c.id == row.id).values(wanted=sa.null()))
@@ -149,11 +149,11 @@ class SourceRows:
         """Replace a source's configuration; it is listed again at the next tick."""
         with self._db.write() as tx:
             self._db.lock_places(tx)
-            self._require_possible(tx, source)
+            require_possible(tx, source)
             changed = tx.execute(
                 sources.update()
                 .where(sources.c.id == source.id)
-                .values(updated_at=self._db.now(), list_due_at=0, **_columns(source))
+                .values(updated_at=self._db.now(), list_due_at=0, **row_values(source))
             ).rowcount
         if not changed:
             raise NotFound(f"No source {source.name!r} in the catalog.", reason="source_not_found")
@@ -205,6 +205,7 @@ class SourceRows:
     ) -> tuple[list[SourceRow], list[str]]:
         """Return all rows that can be read, oldest first, and a sentence for each other one."""
         query = sa.select(*_ROW).order_by(sources.c.created_at, sources.c.id)
+        query = query.where(sources.c.origin != "moved")  # they are no sources to anybody else
         if tenant is not None:
             query = query.where(sources.c.tenant == tenant)
         if origin is not None:
@@ -223,6 +224,11 @@ class SourceRows:
     def all(self, *, origin: Origin | None = None) -> list[Source]:
         """Return all sources, those being deleted included."""
         return [row.source for row in self.rows(origin=origin)]
+
+    def ids(self) -> set[str]:
+        """Return the ids of all that have records here, those that were moved included."""
+        with self._db.read() as tx:
+            return set(tx.execute(sa.select(sources.c.id)).scalars())
 
     def set_paused(self, source_id: str, *, paused: bool) -> None:
         """Pause or resume automatic work; a resumed source is listed at the next tick."""
@@ -280,14 +286,15 @@ class SourceRows:
     def mark_deleting(self, source_id: str, *, keep_records: bool) -> None:
         """Begin the deletion of a source; dispatch takes its documents down and then the row.
 
+        With what is left of the one in whose place it stands, where it was moved.
+
         Raises:
             Conflict: its records are to stay and say who may read them (``readers_would_be_lost``).
         """
         with self._db.write() as tx:
-            config = tx.execute(
-                sa.select(sources.c.config).where(sources.c.id == source_id)
-            ).scalar_one_or_none()
-            if keep_records and config and config.get("reader_keys"):
+            both = sa.or_(sources.c.id == source_id, sources.c.moved_to == source_id)
+            configs = tx.execute(sa.select(sources.c.config).where(both)).scalars()
+            if keep_records and any(config.get("reader_keys") for config in configs):
                 raise Conflict(
                     "Records that stay without their source are for whoever may search: delete "
                     "them, too, or take its reader_keys away first.",
@@ -295,7 +302,7 @@ class SourceRows:
                 )
             tx.execute(
                 sources.update()
-                .where(sources.c.id == source_id)
+                .where(both)
                 .values(
                     deleting="keep" if keep_records else "records",
                     updated_at=self._db.now(),
@@ -314,27 +321,28 @@ class SourceRows:
             ).one()
         return ":".join(str(one) for one in row)
 
-    def _require_possible(self, tx: sa.Connection, source: Source) -> None:
-        """Refuse what cannot work, and what another source is already.
 
-        Raises:
-            InvalidSetting: a setting breaks its rule.
-            Conflict: it overlaps another source.
-        """
-        validate_source(source)
-        others = tx.execute(
-            sa.select(sources).where(sources.c.id != source.id, _same_target(source))
-        ).all()
-        prefix = source.place.identity().path_prefix
-        for row in others:
-            other = (row.path_prefix, row.config.get("id_prefix", ""))
-            if prefixes_overlap((prefix, source.id_prefix), other):
-                raise Conflict(
-                    f"{source.place.address()!r} and collection {source.collection_name!r} overlap "
-                    f"the source {row.name!r}: use another collection or prefix, or give one of "
-                    "them an id_prefix of its own.",
-                    reason="source_overlaps",
-                )
+def require_possible(tx: sa.Connection, source: Source) -> None:
+    """Refuse what cannot work, and what another source is already.
+
+    Raises:
+        InvalidSetting: a setting breaks its rule.
+        Conflict: it overlaps another source.
+    """
+    validate_source(source)
+    others = tx.execute(
+        sa.select(sources).where(sources.c.id != source.id, _same_target(source))
+    ).all()
+    prefix = source.place.identity().path_prefix
+    for row in others:
+        other = (row.path_prefix, row.config.get("id_prefix", ""))
+        if prefixes_overlap((prefix, source.id_prefix), other):
+            raise Conflict(
+                f"{source.place.address()!r} and collection {source.collection_name!r} overlap "
+                f"the source {row.name!r}: use another collection or prefix, or give one of "
+                "them an id_prefix of its own.",
+                reason="source_overlaps",
+            )
 
 
 def _require_room(tx: sa.Connection, tenant: str, *, most: int) -> None:
@@ -366,7 +374,7 @@ def _same_target(source: Source) -> sa.ColumnElement[bool]:
     )
 
 
-def _columns(source: Source) -> dict[str, object]:
+def row_values(source: Source) -> dict[str, object]:
     """Return what a row says of a source."""
     return {
         "name": source.name,

@@ -20,7 +20,7 @@ sources = sa.Table(
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("name", sa.Text, nullable=False, unique=True),
-    sa.Column("origin", sa.Text, nullable=False),  # python | yaml | catalog
+    sa.Column("origin", sa.Text, nullable=False),  # python | yaml | catalog | moved
     sa.Column("tenant", sa.Text, nullable=False),
     sa.Column("database_name", sa.Text, nullable=False),
     sa.Column("collection_name", sa.Text, nullable=False),
@@ -45,6 +45,8 @@ sources = sa.Table(
     sa.Column("scouted_at", Time),
     # What code declares instead, where that would be another source: refused until it is moved.
     sa.Column("wanted", sa.JSON),
+    # The source that has its name since it was moved; it stands until that one is whole.
+    sa.Column("moved_to", sa.Text),
 )
 sa.Index(
     "uq_sources_identity",

@@ -121,7 +121,7 @@ def _recover(parts: Parts, source: Source, *, adopt: bool) -> None:
         embedder=parts.embedder_for(source.embedding),
         create=False,
     )
-    known = {one.id for one in parts.catalog.sources.all()}
+    known = parts.catalog.sources.ids()
     found = recover_documents(source, port, known_sources=known, adopt=adopt)
     stored = store_recovered(
         parts.catalog.database,

@@ -19,6 +19,7 @@ from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.engine.deleting import take_down
 from s3sync_dagster.engine.dispatching import reap
+from s3sync_dagster.engine.moving import finish_move, how_far
 from s3sync_dagster.engine.pages import first_object, look
 from s3sync_dagster.local.stack_state import running_stack
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
@@ -206,6 +207,50 @@ def delete(name: str, keep_records: bool) -> int:
                 said = note
                 if parts.catalog.batches.live(source_id=found.id):
                     parts.clock.sleep(WAIT_SECONDS)
+    return 0
+
+
+@source.command(epilog=examples("s3sync source move docs", "s3sync source move docs --now"))
+@click.argument("name", shell_complete=source_names)
+@click.option(
+    "--now", is_flag=True, help="Remove the records of before without waiting for the new ones."
+)
+def move(name: str, now: bool) -> int:
+    """Let NAME be the source that its code declares: at another address, or in another collection.
+
+    New records are written first. Those of before go by themselves when the first listing is
+    complete, its keys are worked on and all but a few have a successor; `s3sync status` says how
+    far it is. Records with the same ids are taken over where they stand.
+    """
+    with opened(chroma=now) as parts:
+        found = parts.catalog.sources.find(name)
+        if parts.catalog.sources.refused(found.id) is not None:
+            found = parts.catalog.moves.begin(found.name)
+            address = f"{place_of(found)} -> {found.collection_name}"
+            click.echo(f"source {name!r} is {address} now", err=True)
+        elif not parts.catalog.moves.left_by(found.id):
+            parts.catalog.moves.begin(found.name)  # says why not
+        stands = now
+        while stands:
+            left = parts.catalog.moves.left_by(found.id)
+            for before in left:
+                _release_dead(parts, before)
+            note = finish_move(
+                found,
+                catalog=parts.catalog,
+                collections=lambda: parts.collections,
+                clock=parts.clock,
+                log=lambda _: None,
+                now=True,
+                budget_seconds=5.0,
+            )
+            if note is not None:
+                click.echo(note, err=True)
+            stands = any(parts.catalog.documents.of_source(one.id, limit=1) for one in left)
+            if stands:
+                parts.clock.sleep(WAIT_SECONDS)
+        said = how_far(found, catalog=parts.catalog)
+    click.echo(said or "nothing is left of the source before", err=True)
     return 0
 
 

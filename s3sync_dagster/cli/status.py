@@ -17,6 +17,7 @@ from s3sync_dagster.cli.showing import ago, people, reasons, wrapped
 from s3sync_dagster.cli.sync_summary import place_of
 from s3sync_dagster.core.source_identity import refusal
 from s3sync_dagster.core.state import ListingRow, SourceRow
+from s3sync_dagster.engine.moving import how_far
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import AutoSync, Source
 
@@ -74,6 +75,7 @@ def _status(parts: Parts, row: SourceRow, sensor_is_on: SensorIsOn | None) -> di
         "paused": row.paused,
         "deleting": row.deleting is not None,
         "refused": refusal(source, refused) if refused else None,
+        "moving": how_far(source, catalog=parts.catalog),
         "stack": sensor_is_on is not None,
         "sensor": sensor,
         "sensor_on": sensor_is_on(sensor) if sensor_is_on else None,
@@ -118,6 +120,8 @@ def _print(source: Source, one: dict[str, Any]) -> None:
     if one["leaving"]:
         click.echo(_field("leaving", f"{reasons(one['leaving'])} (their objects are gone)"))
     click.echo(_field("listing", _listed(one["listing"])))
+    if one["moving"]:
+        click.echo(_field("moved", one["moving"]))
     if one["refused"]:
         click.echo(wrapped(people(one["refused"]), indent="  > ", hanging="    "))
     for advice in _advice(source, one):

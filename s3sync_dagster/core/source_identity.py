@@ -39,8 +39,8 @@ def refusal(before: Source, after: Source) -> str:
     )
     return (
         f"The source {before.name!r} is declared as another one ({changes}); it stays as it was, "
-        "with all its settings. Declare it as before; or declare the new one under another name "
-        f"and, when it is whole, delete this one: `s3sync source delete {before.name}`."
+        "with all its settings. Declare it as before, or move it, new records first: "
+        f"`s3sync source move {before.name}`."
     )
 
 

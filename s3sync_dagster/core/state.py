@@ -9,7 +9,7 @@ from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.invocation import BatchState
 from s3sync_dagster.model.source import Source
 
-Origin = Literal["python", "yaml", "catalog"]
+Origin = Literal["python", "yaml", "catalog", "moved"]
 """Who declares a source: the code, a component's YAML, or the catalog itself (API, CLI)."""
 Outcome = Literal["indexed", "skipped", "failed"]
 RetryClass = Literal["input", "configuration", "transient"]

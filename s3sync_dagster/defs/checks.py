@@ -108,7 +108,7 @@ def check_records_match_catalog(runtime: Runtime, source: Source) -> CheckResult
     are another installation's, or were made after the copy of a catalog that was restored.
     """
     catalog = runtime.parts.catalog
-    known = {one.id for one in catalog.sources.all()}
+    known = catalog.sources.ids()
     found = [
         verify_collection(
             source,

@@ -10,6 +10,7 @@ from s3sync_dagster.defs.partitions import PARTITIONS_A_CALL, drop_all_partition
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.engine.deleting import sweep, take_down
 from s3sync_dagster.engine.dispatching import BatchOrder, RunState, ask_again, dispatch, reap
+from s3sync_dagster.engine.moving import finish_move
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
 
@@ -96,6 +97,7 @@ class Dispatcher:
         rows = [row for row in self._catalog.sources.rows() if row.source.name in known]
         self._sources = {row.source.id: row.source for row in rows}
         self._deleting = {row.source.id for row in rows if row.deleting}
+        self._moved = self._catalog.moves.successors()
 
     @property
     def sources(self) -> list[Source]:
@@ -112,7 +114,7 @@ class Dispatcher:
             sweep(catalog=self._catalog, collections=lambda: self._runtime.parts.collections)
         except S3SyncError as error:
             notes.append(f"late records of deleted sources stay: {error.reason}: {error.message}")
-        untidy = self._catalog.work.untidy_sources() | self._deleting
+        untidy = self._catalog.work.untidy_sources() | self._deleting | self._moved
         for source in self.sources:
             if source.id not in untidy:
                 continue
@@ -176,14 +178,22 @@ class Dispatcher:
                 log=log,
             )
             return [line]
+        notes: list[str] = []
+        if source.id in self._moved:
+            line = finish_move(
+                source,
+                catalog=self._catalog,
+                collections=lambda: self._runtime.parts.collections,
+                clock=self._clock,
+                log=log,
+            )
+            notes += [line] if line is not None else []
         self._catalog.documents.enqueue_unclean(source.id)
         self._catalog.work.ask_again_where_answered(source.id)
         dropped = drop_partitions(self._catalog, self._instance, source)
-        return (
-            [f"{source.name}: {dropped} partitions of removed objects taken back"]
-            if dropped
-            else []
-        )
+        if dropped:
+            notes.append(f"{source.name}: {dropped} partitions of removed objects taken back")
+        return notes
 
     def _state(self, run_id: str | None, token: str) -> RunState:
         return self._runs.state(run_id, token, now=self._clock.now().timestamp())

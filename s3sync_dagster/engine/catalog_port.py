@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from s3sync_dagster.core.facts import KeyFacts, SidecarChange, SidecarState
     from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
+    from s3sync_dagster.core.moving import Succession
     from s3sync_dagster.core.news import Told
     from s3sync_dagster.core.outcome import KeyOutcome
     from s3sync_dagster.core.page import PageCommit, PageWindow
@@ -96,6 +97,10 @@ class SourcesPort(Protocol):
 
     def rows(self, *, origin: Origin | None = None) -> Sequence[SourceRow]:
         """Return all rows that can be read, oldest first."""
+        ...
+
+    def mark_deleting(self, source_id: str, *, keep_records: bool) -> None:
+        """Begin the deletion of a source."""
         ...
 
     def deleting(self, source_id: str) -> str | None:
@@ -232,6 +237,10 @@ class DocumentsPort(Protocol):
         self, source: Source, collection_name: str, document_ids: Sequence[str]
     ) -> set[str]:
         """Return which record ids belong to sources whose records are being taken away."""
+        ...
+
+    def predecessors(self, source_id: str) -> set[str]:
+        """Return the ids of sources whose record ids are this one's to take over."""
         ...
 
     def ask_for_freed(self) -> int:
@@ -379,12 +388,33 @@ class InvocationsPort(Protocol):
         ...
 
 
+class MovesPort(Protocol):
+    """Sources that were moved, and what is left of them."""
+
+    def left_by(self, source_id: str) -> list[Source]:
+        """Return the sources in whose place this one stands, which wait for their deletion."""
+        ...
+
+    def succession(self, source: Source, before: Source) -> Succession:
+        """Return how far a source has come in the place of the one before."""
+        ...
+
+    def hand_over(self, before_id: str, source_id: str) -> bool:
+        """Give objects that only the source before had to the new one; False: not at its end."""
+        ...
+
+
 class CatalogPort(Protocol):
     """The catalog as the engine sees it."""
 
     @property
     def sources(self) -> SourcesPort:
         """Sources."""
+        ...
+
+    @property
+    def moves(self) -> MovesPort:
+        """Sources that were moved."""
         ...
 
     @property

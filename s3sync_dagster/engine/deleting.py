@@ -41,6 +41,18 @@ def take_down(
     Raises:
         S3SyncError: Chroma or the catalog does not answer; the next call goes on.
     """
+    for before in catalog.moves.left_by(source.id):  # of a move that is not at its end
+        take_down(
+            before,
+            catalog=catalog,
+            collections=collections,
+            clock=clock,
+            drop_partitions=lambda _until: True,
+            log=lambda _line: None,
+            budget_seconds=budget_seconds,
+        )
+        if catalog.sources.deleting(before.id) is not None:
+            return f"{source.name}: the records of before its move are being deleted"
     if catalog.batches.live(source_id=source.id):
         return f"{source.name} is deleted once its batches have ended"
     until = clock.monotonic() + budget_seconds

@@ -1,7 +1,14 @@
 """``s3sync source ...``."""
 
-import pytest
+import os
+from contextlib import closing
 
+import pytest
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.settings import load_settings
+from s3sync_dagster_tests.cli.conftest import synced
 from s3sync_dagster_tests.opened import stock_client
 
 
@@ -36,6 +43,25 @@ def test_an_empty_value_takes_a_setting_away(s3sync):
     people = s3sync("source", "show", "docs").out
     assert "bucket_name: bucket" in people
     assert "chunking.type: tree_sitter" in people
+
+
+def test_a_source_of_code_moves_to_what_its_code_declares(s3sync, aws_endpoint):
+    name = synced(s3sync, aws_endpoint, {"a.md": "# One", "b.md": "# Two"})
+    [row] = s3sync("source", "list", "--json").json
+    with closing(open_catalog(load_settings(dict(os.environ)).database_url)) as catalog:
+        source = catalog.sources.find(row["name"])
+        with catalog.database.write() as tx:
+            tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+        catalog.sources.register(source.with_changes(collection_name=f"{name}-2"))
+    assert f"s3sync source move {source.name}" in s3sync("status").out
+    moved = s3sync("source", "move", source.name)
+    assert f"{name}-2 now" in moved.err
+    assert "stay until the first listing is complete" in s3sync("status").out
+    assert s3sync("query", "One", "--collection", name, "--json").json
+    assert "before" in s3sync("source", "move", source.name, "--now").err
+    assert s3sync("status", "--json").json[0]["moving"] is None
+    again = s3sync("source", "move", source.name)
+    assert (again.code, "nothing to move" in again.err) == (1, True)
 
 
 @pytest.mark.parametrize(

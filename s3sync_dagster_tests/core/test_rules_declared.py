@@ -40,7 +40,7 @@ def test_a_declaration_of_another_source_is_refused_until_it_is_taken_back(
     assert register(declared, **changes) == declared.source
     wanted = declared.catalog.sources.refused(declared.source.id)
     said = refusal(declared.source, wanted)
-    assert "s3sync source delete docs" in said
+    assert "s3sync source move docs" in said
     assert said in caplog.text
     caplog.clear()
     assert register(declared, **changes) == declared.source

@@ -293,6 +293,24 @@ def test_a_deleted_source_takes_its_records_and_partitions_along(world):
     assert world.catalog.sources.rows() == []
 
 
+def test_the_dispatcher_ends_a_move_when_the_new_place_is_whole(world):
+    world.sync()
+    with world.catalog.database.write() as tx:
+        tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+    world.catalog.sources.register(changed(world.source, collection_name="elsewhere"))
+    before, world.source = world.source, world.catalog.moves.begin(world.source.name)
+    world._defs.clear()
+    assert "stay until the first listing is complete" in world.tick("dispatch").skip_message
+    world.aws.delete(world.bucket, KEYS[0])
+    world.sync()
+    world.tick("dispatch")
+    assert world.catalog.sources.ids() == {world.source.id}
+    assert world.indexed_keys() == set(KEYS[1:])
+    assert world.catalog.documents.of_source(before.id) == []
+    world.tick("dispatch")
+    assert set(world.instance.get_dynamic_partitions(world.partitions.name)) == set(KEYS[1:])
+
+
 def test_checks_run_on_demand_and_are_reported_when_they_change(world):
     world.aws.put(world.bucket, "docs/bad.pdf", b"%PDF-1.7 broken")
     world.sync()

@@ -160,6 +160,7 @@ PEOPLE = {
     "pause": (3, lambda w, c: w.pause_source(paused=c.random() < 0.5)),
     "verify": (3, lambda w, c: w.start_verify()),
     "delete": (1, lambda w, c: w.delete_source()),
+    "move": (4, lambda w, c: w.move_source()),
     "back up": (3, lambda w, c: w.back_up()),
     "restore": (2, lambda w, c: w.restore()),
 }

@@ -23,7 +23,7 @@ class Learning:
 
     def _intake(self) -> None:
         take_messages(
-            SimQueue(self.queue, self),
+            SimQueue(self.queue, self, bucket_name=self.source.place.bucket_name),
             [self.source],
             work=self.sim_catalog.work,
             clock=self.clock_of_process(),

@@ -2,9 +2,15 @@
 
 from typing import Any
 
+import sqlalchemy as sa
+
 from s3sync_dagster.catalog.recovered import store_recovered
+from s3sync_dagster.engine.moving import finish_move
 from s3sync_dagster.engine.rebuilding import recover_documents
 from s3sync_dagster.engine.verifying import verify_collection
+from s3sync_dagster_tests.sources import changed
+
+OTHER_BUCKET = "bucket-eu"
 
 
 class People:
@@ -36,7 +42,7 @@ class People:
         port = self.existing(name)
         if port is None:
             return
-        found = recover_documents(self.source, port, known_sources={self.source.id})
+        found = recover_documents(self.source, port, known_sources=self.catalog.sources.ids())
         store_recovered(
             self.catalog.database,
             self.source,
@@ -101,6 +107,32 @@ class People:
             self.note("delete the source")
             self.catalog.sources.mark_deleting(self.source.id, keep_records=False)
             self.away = True
+
+    def move_source(self) -> None:
+        """Let code declare another bucket with the same objects, and a person move the source."""
+        if self.away or self.spell is not None or self.catalog.moves.left_by(self.source.id):
+            return
+        name = OTHER_BUCKET if self.bucket.name != OTHER_BUCKET else "bucket"
+        self.note(f"move the source to {name}")
+        with self.catalog.database.write() as tx:
+            tx.execute(sa.text("UPDATE sources SET origin = 'python' WHERE moved_to IS NULL"))
+        self.bucket.name = name
+        self.catalog.sources.register(changed(self.source, bucket_name=name))
+        if self.catalog.sources.refused(self.source.id) is not None:
+            self.catalog.moves.begin(self.source.name)
+        self.source = self.catalog.sources.find(self.source.name)
+
+    def end_move(self, *, now: bool) -> None:
+        """Let what is left of a move go: unasked where all is whole, else by a person's word."""
+        finish_move(
+            self.source,
+            catalog=self.catalog,
+            collections=lambda: self.collections,
+            clock=self.clock,
+            log=self.note,
+            now=now,
+        )
+        self.check_pillars("a move")
 
     def make_again(self) -> None:
         """Create the deleted source again, as another one."""

@@ -214,14 +214,15 @@ class _SimCollection:
 class SimQueue:
     """A queue that looks whether what is acknowledged is committed."""
 
-    def __init__(self, queue: Any, safety: Any) -> None:
-        self._queue, self._safety = queue, safety
+    def __init__(self, queue: Any, safety: Any, *, bucket_name: str) -> None:
+        self._queue, self._safety, self._bucket_name = queue, safety, bucket_name
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._queue, name)
 
     def delete(self, messages: Any) -> Any:
-        self._safety.check_acknowledged([message.body for message in messages])
+        bodies = [message.body for message in messages]
+        self._safety.check_acknowledged(bodies, bucket_name=self._bucket_name)
         return self._queue.delete(messages)
 
 

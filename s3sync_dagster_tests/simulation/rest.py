@@ -43,13 +43,13 @@ class Rest:
             clock=self.clock,
             is_dead=lambda _owner: None,  # as another host sees it, whoever lives
             run_state=lambda *_: "unknown",
-            source_id=self.source.id,
         ):
             self.note(f"a batch is released: {dead.why}")
         sweep(catalog=self.catalog, collections=lambda: self.collections)
         if self.catalog.sources.deleting(self.source.id) is not None:
             self._take_down()
             return
+        self.end_move(now=False)
         self.catalog.documents.enqueue_unclean(self.source.id)
         self.catalog.work.ask_again_where_answered(self.source.id)
 
@@ -108,6 +108,10 @@ class Rest:
         self.catalog.sources.set_paused(self.source.id, paused=False)
         self.finish_all()
         self._come_to_rest(events=events)
+        while self.catalog.moves.left_by(self.source.id):
+            self.wait(130)
+            self.end_move(now=True)
+            self._come_to_rest(events=False)
         if self.disturbed or self.weather.lies:
             self._look_at_all()
         if "delete" in self.weather.lies:  # of what nobody has any more only this can know

@@ -66,11 +66,16 @@ class Safety:
     def note_recorded(self, keys: Sequence[str]) -> None:
         self.recorded |= {(self._name(), key) for key in keys}
 
-    def check_acknowledged(self, bodies: Sequence[str]) -> None:
-        """Raise AssertionError where a message goes whose event is not committed."""
+    def check_acknowledged(self, bodies: Sequence[str], *, bucket_name: str) -> None:
+        """Raise AssertionError where a message goes whose event is not committed.
+
+        What is told of a bucket from which the source has moved is nobody's.
+        """
         for body in bodies:
             for record in json.loads(body)["Records"]:
                 key = record["s3"]["object"]["key"].replace("+", " ")
+                if record["s3"]["bucket"]["name"] != bucket_name:
+                    continue
                 told = (self._name(), key) in self.recorded
                 self.hold(told, f"{key} acknowledged, not committed")
 

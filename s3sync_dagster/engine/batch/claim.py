@@ -109,9 +109,13 @@ def _look_for_owners(
     if not first:
         return {}
     found: dict[str, Found] = {}
-    for name, stored in collection.get(list(first)).items():
+    ours: set[object] = {parts.source.id}
+    stored_first = collection.get(list(first))
+    if any(one.metadata.get("s3sync_source") not in ours for one in stored_first.values()):
+        ours |= parts.catalog.documents.predecessors(parts.source.id)
+    for name, stored in stored_first.items():
         owner = stored.metadata.get("s3sync_source")
-        if owner != parts.source.id and not parts.source.adopt:
+        if owner not in ours and not parts.source.adopt:
             found[first[name]] = Found(
                 refusal=(
                     f"Collection {collection.name!r} already has records with the ids "

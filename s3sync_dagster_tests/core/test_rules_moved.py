@@ -1,0 +1,256 @@
+"""A source that is moved: new records first, and no record of before leaves too early."""
+
+import pytest
+import sqlalchemy as sa
+
+from s3sync_dagster.engine.deleting import take_down
+from s3sync_dagster.engine.moving import finish_move, how_far
+from s3sync_dagster.model.errors import Conflict, Unavailable
+from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
+from s3sync_dagster_tests.core.rules import Refusing, hold, work_on
+from s3sync_dagster_tests.sources import changed
+
+CHANGES = [
+    {"bucket_name": "bucket-eu"},
+    {"collection_name": "docs2"},
+    {"tenant": "other"},
+    {"id_prefix": "p-"},
+]
+KEYS = ("a.md", "b.md", "dir/c.md")
+
+
+@pytest.fixture
+def declared(world):
+    with world.catalog.database.write() as tx:
+        tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+    for key in KEYS:
+        world.bucket.put(key, f"{key} one\n\n{key} two")
+    world.sync()
+    return world
+
+
+def declare(world, **changes):
+    world.catalog.sources.register(changed(world.source, id="of the code", **changes))
+
+
+def move(world, **changes):
+    declare(world, **changes)
+    before, world.source = world.source, world.catalog.moves.begin("docs")
+    return before
+
+
+def finish(world, **options):
+    options = {"collections": lambda: world.collections, "now": False, **options}
+    return finish_move(
+        world.source,
+        catalog=world.catalog,
+        clock=world.clock,
+        log=lambda _: None,
+        **options,
+    )
+
+
+def everything(world, *sources):
+    """Return the texts of all places of these sources."""
+    return {text for one in sources for text in _of(world, one).texts(one.collection_name).values()}
+
+
+def _of(world, source):
+    return type(world)(
+        source=source,
+        bucket=world.bucket,
+        catalog=world.catalog,
+        collections=world.collections,
+        clock=world.clock,
+    )
+
+
+def owners(world, source):
+    return {one["s3sync_source"] for one in _of(world, source).metadata().values()}
+
+
+@pytest.mark.parametrize("changes", CHANGES, ids=lambda one: next(iter(one)))
+def test_no_record_is_missing_at_any_step_and_in_the_end_there_are_only_new_ones(declared, changes):
+    texts = everything(declared, declared.source)
+    before = move(declared, **changes)
+    assert declared.source.id != before.id
+    assert [one.name for one in declared.catalog.sources.all()] == ["docs"]
+    looked, waited = [], []
+
+    def look(step):
+        looked.append(step)
+        assert everything(declared, before, declared.source) >= texts
+        if finish(declared) is None:
+            assert everything(declared, declared.source) >= texts
+            assert owners(declared, declared.source) == {declared.source.id}
+        else:
+            waited.append(step)
+
+    declared.at = look
+    declared.sync()
+    assert {"begun", "claimed"} <= set(waited)
+    declared.at = None
+    declared.bucket.put("a.md", "a.md changed")
+    declared.sync()
+    assert finish(declared) is None
+    assert how_far(declared.source, catalog=declared.catalog) is None
+    assert owners(declared, declared.source) == {declared.source.id}
+    assert everything(declared, declared.source) == {
+        "a.md changed", "b.md one", "b.md two", "dir/c.md one", "dir/c.md two",
+    }  # fmt: skip
+    if _of(declared, before).metadata() != declared.metadata():
+        assert _of(declared, before).metadata() == {}
+    assert declared.catalog.sources.ids() == {declared.source.id}
+    assert declared.catalog.sources.register(declared.source, origin="python") == declared.source
+
+
+@pytest.mark.parametrize("changes", [{"collection_name": "docs2"}, {"bucket_name": "bucket-eu"}])
+def test_a_move_that_breaks_off_at_any_call_to_chroma_goes_on(declared, changes):
+    declared.bucket.put("long.md", "\n\n".join(f"part {n}" for n in range(9)))
+    declared.sync()
+    before = move(declared, **changes)
+    declared.bucket.put("long.md", "part 0")
+    stay = everything(declared, before) - {f"part {n}" for n in range(1, 9)}
+    calls = 0
+    while declared.catalog.moves.left_by(declared.source.id):
+        calls += 1
+        assert calls < 40
+        broken = break_at(declared, calls)
+        declared.listing()
+        declared.run_batches(collections=broken)
+        try:
+            finish(declared, collections=lambda broken=broken: broken)
+        except Unavailable:
+            assert not declared.catalog.sources.there(before.id)
+        broken.on = False
+        assert everything(declared, before, declared.source) >= stay
+        declared.clock.seconds += 4000
+    assert calls > 2
+    assert owners(declared, declared.source) == {declared.source.id}
+    assert declared.catalog.sources.ids() == {declared.source.id}
+
+
+def break_at(world, call):
+    """Return collections of which one call fails, and all after it."""
+    left = [call]
+
+    def rule(_first):
+        left[0] -= 1
+        if left[0] <= 0:
+            raise Unavailable("Chroma did not answer", reason="chroma_unavailable")
+
+    return Refusing(world, upsert=rule, delete=rule)
+
+
+def test_an_empty_bucket_in_the_new_place_removes_nothing_until_a_person_says_so(declared):
+    before = move(declared, bucket_name="bucket-eu")
+    declared.bucket = MemoryBucket()
+    declared.store = MemoryObjectStore(declared.bucket)
+    declared.sync()
+    assert "3 of 3 documents of before have no successor" in finish(declared)
+    assert len(everything(declared, before)) == 6
+    assert finish(declared, now=True) is None
+    assert everything(declared, before) == set()
+
+
+def test_what_fails_in_the_new_place_keeps_its_document_of_before(declared):
+    move(declared, collection_name="docs2")
+    declared.bucket.put("b.md", "BAD")
+    declared.sync()
+    assert "1 documents of before stay, whose keys have failed" in finish(declared)
+    declared.bucket.put("b.md", "well again")
+    declared.sync()
+    assert finish(declared) is None
+
+
+def test_what_requests_asked_for_does_not_leave_unasked(declared):
+    declared.ask("a.md", target_collection_name="asked", custom_id="q")
+    declared.run_batches()
+    move(declared, collection_name="docs2")
+    declared.sync()
+    assert "1 documents of before stay, which requests had asked for" in finish(declared)
+    declared.ask("a.md", target_collection_name="asked", custom_id="q")
+    declared.run_batches()
+    assert finish(declared) is None
+    assert set(declared.texts("asked")) == {"q-0", "q-1"}
+
+
+def test_a_source_moves_on_before_its_first_move_is_at_its_end_and_back(declared):
+    first = move(declared, collection_name="docs2")
+    declared.sync()
+    second = declared.source.id
+    move(declared, collection_name="docs")
+    left = [one.id for one in declared.catalog.moves.left_by(declared.source.id)]
+    assert left == [first.id, second]
+    declared.sync()
+    while finish(declared) is not None:
+        pass
+    assert everything(declared, first.with_changes(collection_name="docs2")) == set()
+    assert owners(declared, declared.source) == {declared.source.id}
+    assert len(declared.texts()) == 6
+
+
+def test_the_address_of_another_source_is_refused_and_all_stays_as_it_was(declared):
+    other = changed(declared.source, id="other", name="other", bucket_name="bucket-eu")
+    declared.catalog.sources.add(other)
+    declare(declared, bucket_name="bucket-eu")
+    with pytest.raises(Conflict) as error:
+        declared.catalog.moves.begin("docs")
+    assert error.value.reason == "source_overlaps"
+    assert declared.catalog.sources.find("docs") == declared.source
+    assert declared.catalog.sources.refused(declared.source.id) is not None
+    with pytest.raises(Conflict) as error:
+        declared.catalog.moves.begin("other")
+    assert error.value.reason == "nothing_to_move"
+
+
+def test_a_batch_of_before_that_is_late_loses_nothing(declared):
+    declared.bucket.put("a.md", "late")
+    declared.listing()
+    batch, before = hold(declared, "a.md"), declared.source
+    move(declared, bucket_name="bucket-eu")
+    new = declared.source
+    declared.sync()
+    assert finish(declared) is not None or declared.catalog.batches.live(source_id=before.id)
+    declared.source = before
+    work_on(declared, batch)
+    declared.source = new
+    declared.clock.seconds += 4000
+    declared.sync()
+    assert finish(declared) is None
+    assert owners(declared, new) == {new.id}
+    assert declared.texts()[f"{_id(declared, 'a.md')}-0"] == "late"
+
+
+def _id(world, key):
+    return next(
+        row.document_id
+        for row in world.catalog.documents.of_source(world.source.id)
+        if row.object_key == key
+    )
+
+
+def test_who_deletes_a_moved_source_deletes_what_is_left_of_before(declared):
+    before = move(declared, collection_name="docs2")
+    declared.sync()
+    declared.catalog.sources.mark_deleting(declared.source.id, keep_records=False)
+    take_down(
+        declared.source,
+        catalog=declared.catalog,
+        collections=lambda: declared.collections,
+        clock=declared.clock,
+        drop_partitions=lambda _until: True,
+        log=lambda _: None,
+    )
+    assert everything(declared, before, declared.source) == set()
+    assert declared.catalog.sources.ids() == set()
+
+
+def test_partitions_of_objects_that_only_the_place_before_had_are_taken_back(declared):
+    names = [f"{key}" for key in KEYS]
+    declared.catalog.work.partitions_added(declared.source.id, names, added=True)
+    move(declared, bucket_name="bucket-eu")
+    declared.bucket.delete("a.md")
+    declared.sync()
+    assert finish(declared, now=True) is None
+    assert declared.catalog.work.partitions_to_drop(declared.source.id) == ["a.md"]
