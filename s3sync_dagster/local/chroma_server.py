@@ -35,7 +35,7 @@ from s3sync_dagster.local.home import writable
 from s3sync_dagster.local.loopback import free_port, unguessable_host
 from s3sync_dagster.local.privacy import OTHERS, make_private, private_file
 from s3sync_dagster.model.errors import Conflict, FixConfiguration, Unavailable
-from s3sync_dagster.ports.chroma_http import is_loopback_url
+from s3sync_dagster.ports.chroma_http import way_options
 from s3sync_dagster.settings import Settings
 
 START_SECONDS = 60.0
@@ -117,7 +117,7 @@ def stop_unused_chroma(folder: Path) -> None:
 def answers(url: str, *, timeout_seconds: float = 5.0) -> bool:
     """Say whether a Chroma server answers its heartbeat at ``url``."""
     try:
-        with httpx.Client(timeout=timeout_seconds, trust_env=not is_loopback_url(url)) as http:
+        with httpx.Client(timeout=timeout_seconds, **way_options(url)) as http:
             reply = http.get(f"{url}/api/v2/heartbeat")
         return reply.status_code == 200 and "nanosecond heartbeat" in reply.json()
     except (httpx.HTTPError, ValueError):
