@@ -35,7 +35,7 @@ from s3sync_dagster.model.document import Chunk
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import Source
-from s3sync_dagster.starting import share_one_heap
+from s3sync_dagster.starting import collect_as_usual, share_one_heap
 
 if TYPE_CHECKING:
     from s3sync_dagster.wiring import Parts
@@ -195,6 +195,7 @@ def _work(
         resources={**RESOURCES, RUNTIME_KEY: this_process},
     )
     job = definitions.resolve_job_def(job_name(source.name))
+    collect_as_usual()
     with (
         open_uncaptured_instance(parts.settings.dagster_home) as instance,
         heard_stop(parts.pool.close, grace_seconds=STOP_SECONDS) as stop,
