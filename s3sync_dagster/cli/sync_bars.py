@@ -12,7 +12,7 @@ class Bars(Progress):
     """Looks at the numbers whenever it draws: most of them change without telling anybody."""
 
     def __init__(self, *, before_drawing: Callable[[], None]) -> None:
-        self._before_drawing = before_drawing
+        self._before_drawing: Callable[[], None] = lambda: None  # rich draws while it is made
         super().__init__(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -23,6 +23,7 @@ class Bars(Progress):
         )
         self._reading = self.add_task("listing", total=None, numbers="")
         self._writing = self.add_task("indexing", total=None, numbers="", visible=False)
+        self._before_drawing = before_drawing
 
     def get_renderables(self) -> Iterable[RenderableType]:
         """Return what is drawn."""
