@@ -73,8 +73,7 @@ class Parts:
         most = self.settings.objects_per_tenant
         if most is None:
             return None
-        # 40 CPU-ms of botocore that nobody else needs to open a catalog.
-        from s3sync_dagster.ports.aws_guard import trusted_tenants  # noqa: PLC0415
+        from s3sync_dagster.ports.aws_guard import trusted_tenants  # noqa: PLC0415  (rarely)
 
         return ObjectQuota(most=most, exempt=trusted_tenants(self.settings.environment))
 

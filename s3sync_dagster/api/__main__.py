@@ -7,10 +7,12 @@ import sys
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.extras import require_extra
 from s3sync_dagster.settings import load_settings
+from s3sync_dagster.starting import spare_collections
 
 
 def main() -> int:
     """Parse, serve, and return the exit code."""
+    spare_collections()
     parser = argparse.ArgumentParser(prog="python -m s3sync_dagster.api", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8200, help="port, 0 for any free one")

@@ -20,6 +20,7 @@ from s3sync_dagster.api.request_log import log_to_stderr
 from s3sync_dagster.api.tracing import exporting
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
 from s3sync_dagster.settings import Settings
+from s3sync_dagster.starting import collect_as_usual
 from s3sync_dagster.wiring import Parts, open_parts
 
 _log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ def serve(settings: Settings, *, host: str = LOOPBACK, port: int = 8200) -> None
         if options.trace_url is not None:
             tracer = stack.enter_context(exporting(options.trace_url))
         app = create_app(parts, options, dispatch=dispatch, tracer=tracer)
+        collect_as_usual()
         Server(configure(app, options, host=host, port=port)).run()
 
 

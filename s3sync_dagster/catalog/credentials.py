@@ -1,16 +1,20 @@
 """AWS keys of tenants: encrypted at rest, named by integers, never returned."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from s3sync_dagster.catalog.cipher import Cipher
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.tables import credentials, sources
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, Throttled
+
+if TYPE_CHECKING:
+    from s3sync_dagster.catalog.cipher import Cipher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

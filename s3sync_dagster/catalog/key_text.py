@@ -3,7 +3,6 @@
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 _ESCAPE = "\x01"
 _NUL, _ITSELF = _ESCAPE + "\x01", _ESCAPE + "\x02"
@@ -23,7 +22,7 @@ class KeyText(sa.TypeDecorator[str]):
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
         """Return the database's type."""
         if dialect.name == "postgresql":
-            return dialect.type_descriptor(postgresql.TEXT(collation="C"))
+            return dialect.type_descriptor(sa.TEXT(collation="C"))
         return dialect.type_descriptor(sa.Text())
 
     def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:

@@ -3,9 +3,12 @@
 import io
 import sys
 
+from s3sync_dagster.starting import spare_collections
+
 
 def main() -> None:
     """Run the command line; one clear sentence for what a person can mend, no traceback."""
+    spare_collections()
     from s3sync_dagster.cli.commands import run  # noqa: PLC0415  (import errors are shown too)
     from s3sync_dagster.local.privacy import keep_files_private  # noqa: PLC0415
 

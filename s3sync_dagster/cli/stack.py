@@ -25,7 +25,7 @@ def up(chroma_url: str | None, dagster_port: int, api_port: int, open_it: bool) 
     require_extra("stack", what="`s3sync up`")
     settings = settings_for(chroma_url)
     with stop_on_signals():
-        prepare_home(settings)
+        prepare_home(settings, dagster=False)  # the stack does that beside other things
         parts = open_parts(settings)
         stack = Stack(
             settings,

@@ -3,12 +3,8 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Self
-
-from rich.console import Console, RenderableType
-from rich.progress import BarColumn, SpinnerColumn, TextColumn
-from rich.progress import Progress as Bar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Self
 
 from s3sync_dagster.cli.pace import Pace
 from s3sync_dagster.cli.showing import people
@@ -16,9 +12,11 @@ from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.state import ListingRow
 from s3sync_dagster.local.oneshot_report import Progress, Underway
 
+if TYPE_CHECKING:
+    from s3sync_dagster.cli.sync_bars import Bars
+
 LINE_SECONDS = 5.0
 """Between two lines of progress where nobody looks at a terminal."""
-BAR_WIDTH = 20
 
 
 class DrawnProgress(Progress):
@@ -34,19 +32,11 @@ class DrawnProgress(Progress):
         self._verbose = verbose
         self._terminal = sys.stderr.isatty()  # asked before rich puts itself in its place
         self._quiet = quiet
-        self._console = Console(stderr=True)
-        self._bars = _Bars(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(BAR_WIDTH),
-            TextColumn("{task.fields[numbers]}"),
-            console=self._console,
-            transient=True,
-            disable=quiet or not self._terminal,
-        )
-        self._bars.before_drawing = self._look
-        self._reading = self._bars.add_task("listing", total=None, numbers="")
-        self._writing = self._bars.add_task("indexing", total=None, numbers="", visible=False)
+        self._bars: Bars | None = None
+        if self._terminal and not quiet:
+            from s3sync_dagster.cli import sync_bars  # noqa: PLC0415  (rich: 40 CPU-ms)
+
+            self._bars = sync_bars.Bars(before_drawing=self._look)
         self._listed = self._total = self._ended = self._cut = 0
         self._done = 0.0
         self._chunks: Callable[[], Underway] = Underway
@@ -56,13 +46,15 @@ class DrawnProgress(Progress):
         self._teller = threading.Thread(target=self._tell, name="s3sync-progress", daemon=True)
 
     def __enter__(self) -> Self:
-        self._bars.start()
+        if self._bars is not None:
+            self._bars.start()
         if not (self._terminal or self._quiet):
             self._teller.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._bars.stop()
+        if self._bars is not None:
+            self._bars.stop()
         self._over.set()
         if self._teller.is_alive():
             self._teller.join()
@@ -76,7 +68,8 @@ class DrawnProgress(Progress):
     def listed(self, number: int) -> None:
         """Show how many objects were listed."""
         self._listed = number
-        self._bars.update(self._reading, numbers=f"{number} objects")
+        if self._bars is not None:
+            self._bars.listed(number)
 
     def watch(self, look: Callable[[], Underway]) -> None:
         """Look there whenever something is drawn."""
@@ -85,16 +78,15 @@ class DrawnProgress(Progress):
     def working(self, total: int) -> None:
         """Show how many keys wait."""
         self._total, self._pace = total, Pace(time.monotonic())
-        self._bars.update(
-            self._reading, description="reading", total=total, completed=0, numbers=""
-        )
-        self._bars.update(self._writing, total=total, completed=0, visible=True)
+        if self._bars is not None:
+            self._bars.working(total)
         if total:
             self._say(f"{total} objects to look at")
 
     def read(self, at_most: int) -> None:
         """Advance the upper bar, which has no numbers: a group may be smaller."""
-        self._bars.advance(self._reading, at_most)
+        if self._bars is not None:
+            self._bars.read(at_most)
 
     def keys(self, reports: Sequence[KeyOutcome]) -> None:
         """Advance the lower bar."""
@@ -108,8 +100,10 @@ class DrawnProgress(Progress):
 
     def note(self, line: str) -> None:
         """Print a line above the bars."""
-        if not self._quiet:
-            self._console.print(line, markup=False, highlight=False)
+        if self._bars is not None:
+            self._bars.note(line)
+        elif not self._quiet:
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
 
     def numbers(self) -> str:
         """Return what is done and how fast, as the lower bar shows it."""
@@ -140,7 +134,8 @@ class DrawnProgress(Progress):
         done = (self._ended - self._cut) + found.documents * share
         self._done = min(max(self._done, self._ended, done), total)
         self._pace.look(time.monotonic(), chunks=found.embedded, done=self._done, total=total)
-        self._bars.update(self._writing, completed=self._done, total=total, numbers=self.numbers())
+        if self._bars is not None:
+            self._bars.done(self._done, total=total, numbers=self.numbers())
 
     def _tell(self) -> None:
         while not self._over.wait(LINE_SECONDS):
@@ -154,16 +149,6 @@ class DrawnProgress(Progress):
         if not (self._terminal or self._quiet) and line != self._said:
             self._said = line
             print(line, file=sys.stderr, flush=True)  # noqa: T201
-
-
-class _Bars(Bar):
-    """Looks at the numbers whenever it draws: most of them change without telling anybody."""
-
-    before_drawing: Callable[[], None] = staticmethod(lambda: None)
-
-    def get_renderables(self) -> Iterable[RenderableType]:
-        self.before_drawing()
-        yield from super().get_renderables()
 
 
 def _clock(seconds: float) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from s3sync_dagster.local.guardian import Guardian
 from s3sync_dagster.local.privacy import OTHERS, private_file
+from s3sync_dagster.local.signals import interrupted_later
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class Child:
         """Start the process."""
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
-        with open(self.log, "ab", opener=private_file) as output:
+        with interrupted_later(), open(self.log, "ab", opener=private_file) as output:
             self._process = subprocess.Popen(
                 self._command,
                 env=self._environment,
@@ -90,9 +91,9 @@ class Child:
                 process_group=0,
                 umask=OTHERS,
             )
-        self._groups.append(self._process.pid)
-        if self._guardian:
-            self._guardian.watch(self._process.pid)
+            self._groups.append(self._process.pid)
+            if self._guardian:
+                self._guardian.watch(self._process.pid)
 
     def exit_code(self) -> int | None:
         """Return how it ended; None while it runs."""

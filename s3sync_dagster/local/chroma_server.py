@@ -34,8 +34,9 @@ import psutil
 from s3sync_dagster.local.home import writable
 from s3sync_dagster.local.loopback import free_port, unguessable_host
 from s3sync_dagster.local.privacy import OTHERS, make_private, private_file
+from s3sync_dagster.local.signals import interrupted_later
 from s3sync_dagster.model.errors import Conflict, FixConfiguration, Unavailable
-from s3sync_dagster.ports.chroma_http import is_loopback_url
+from s3sync_dagster.ports.chroma_http import way_options
 from s3sync_dagster.settings import Settings
 
 START_SECONDS = 60.0
@@ -117,7 +118,7 @@ def stop_unused_chroma(folder: Path) -> None:
 def answers(url: str, *, timeout_seconds: float = 5.0) -> bool:
     """Say whether a Chroma server answers its heartbeat at ``url``."""
     try:
-        with httpx.Client(timeout=timeout_seconds, trust_env=not is_loopback_url(url)) as http:
+        with httpx.Client(timeout=timeout_seconds, **way_options(url)) as http:
             reply = http.get(f"{url}/api/v2/heartbeat")
         return reply.status_code == 200 and "nanosecond heartbeat" in reply.json()
     except (httpx.HTTPError, ValueError):
@@ -159,25 +160,27 @@ def _start(
     program = Path(sysconfig.get_path("scripts")) / "chroma"
     command = [sys.executable, str(program), "run", "--path", str(folder)]
     command += ["--host", host, "--port", str(port)]
-    with open(log, "ab", opener=private_file) as output:
-        process = subprocess.Popen(
-            command,
-            env=settings.child_environment() | {"ANONYMIZED_TELEMETRY": "False"},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            pass_fds=[lock.fileno()],
-            umask=OTHERS,
-            start_new_session=True,  # Ctrl-C is for the commands, which stop the server last
-        )
-    _started[:] = [process, *(one for one in _started if one.poll() is None)]
-    server = ChromaServer(f"http://{host}:{port}", process.pid, started=True)
+    process: subprocess.Popen[bytes] | None = None
     try:
+        with interrupted_later(), open(log, "ab", opener=private_file) as output:
+            process = subprocess.Popen(
+                command,
+                env=settings.child_environment() | {"ANONYMIZED_TELEMETRY": "False"},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=[lock.fileno()],
+                umask=OTHERS,
+                start_new_session=True,  # Ctrl-C is for the commands, which stop the server last
+            )
+            _started[:] = [process, *(one for one in _started if one.poll() is None)]
+        server = ChromaServer(f"http://{host}:{port}", process.pid, started=True)
         state.write_text(json.dumps({"pid": server.pid, "url": server.url}), "utf-8")
         _wait(lambda: process.poll() is not None or _is_healthy(server), START_SECONDS)
         healthy = process.poll() is None and _is_healthy(server)
     except BaseException:  # also Ctrl-C: nobody else knows of this server yet
-        _end(process)
+        if process is not None:
+            _end(process)
         raise
     if not healthy:
         _end(process)

@@ -35,6 +35,7 @@ from s3sync_dagster.model.document import Chunk
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import Source
+from s3sync_dagster.starting import collect_as_usual, share_one_heap
 
 if TYPE_CHECKING:
     from s3sync_dagster.wiring import Parts
@@ -150,6 +151,7 @@ def _work(
 ) -> None:
     from s3sync_dagster.extraction.warming import warm_up  # noqa: PLC0415  (as Dagster below)
 
+    share_one_heap()
     waiting = parts.catalog.views.object_rows(source.id, state="pending", limit=PAGE)
     warm_up((row.object_key for row in waiting), config=source.extraction, pool=parts.pool)
 
@@ -193,6 +195,7 @@ def _work(
         resources={**RESOURCES, RUNTIME_KEY: this_process},
     )
     job = definitions.resolve_job_def(job_name(source.name))
+    collect_as_usual()
     with (
         open_uncaptured_instance(parts.settings.dagster_home) as instance,
         heard_stop(parts.pool.close, grace_seconds=STOP_SECONDS) as stop,

@@ -65,6 +65,29 @@ def heard_stop(then: Callable[[], object], *, grace_seconds: float) -> Iterator[
 
 
 @contextlib.contextmanager
+def interrupted_later() -> Iterator[None]:
+    """Let a start of a process finish before a signal ends this one.
+
+    ``Popen`` waits for the new process's first step; interrupted there, nobody knows of it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals interrupt the main thread alone
+        return
+    heard: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: heard.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if heard:
+            signal.raise_signal(heard[0])
+
+
+@contextlib.contextmanager
 def no_interruption() -> Iterator[None]:
     """Let a clean-up of limited length finish: further signals wait and are then dropped."""
     before = {

@@ -1,6 +1,7 @@
 """Chroma, Dagster and the API under one supervisor, on loopback ports, in one data folder.
 
-Start: home, Chroma, code server and webserver, definitions loaded, daemon, API.
+Start: home, Chroma beside Dagster's schema; door of Chroma, code server, webserver and API side by
+side; once the definitions are loaded, the daemon.
 Stop: daemon, live runs, code server and webserver and API, Chroma; within ``STOP_SECONDS``.
 The order is measured: a daemon that starts before the definitions are loaded drops work for
 good, and a code server waits for its runs without limit.
@@ -13,7 +14,8 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
@@ -32,6 +34,7 @@ from s3sync_dagster.local.signals import no_interruption
 from s3sync_dagster.local.sockets import fits_socket, private_socket
 from s3sync_dagster.local.stack_state import Addresses, publish, stack_lock
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError, Unavailable
+from s3sync_dagster.ports.chroma_http import way_options
 from s3sync_dagster.ports.dagster_runs import LOCATION, DagsterRuns
 from s3sync_dagster.settings import Settings
 from s3sync_dagster.workers import warm_server_command
@@ -173,12 +176,15 @@ class Stack:
             if port:
                 require_free(port, what=what)
         self._report(f"Opening {self._settings.home}")
-        prepare_home(self._settings)
+        prepare_home(self._settings, dagster=False)
         lock = self._cleanup.enter_context(stack_lock(self._settings.home))
         self._cleanup.enter_context(_log_to(self._settings.home / "logs" / "supervisor.log"))
-        if self._settings.chroma_url or not self._settings.chroma_api_key:
-            self._report("Starting Chroma")
-            self._chroma = self._cleanup.enter_context(use_chroma(self._settings))
+        with ThreadPoolExecutor(1) as beside:
+            schema = beside.submit(prepare_home, self._settings)  # of Dagster: a process of its own
+            if self._settings.chroma_url or not self._settings.chroma_api_key:
+                self._report("Starting Chroma")
+                self._chroma = self._cleanup.enter_context(use_chroma(self._settings))
+            schema.result()
         guardian = Guardian(
             self._settings.home,
             environment=self._settings.child_environment(),
@@ -197,10 +203,10 @@ class Stack:
         workspace = self._settings.home / "workspace.yaml"
         workspace.write_text(shipped("workspace.yaml"), "utf-8")
 
-        def child(name: str, command: list[str]) -> None:
+        def child(name: str, command: list[str], more: Mapping[str, str] = {}) -> None:
             log = self._settings.home / "logs" / f"{name.replace(' ', '-')}.log"
             self._children[name] = Child(
-                name, command, environment=environment, log=log, guardian=guardian
+                name, command, environment={**environment, **more}, log=log, guardian=guardian
             )
             self._children[name].start()
 
@@ -221,6 +227,15 @@ class Stack:
         dagster_url = f"http://127.0.0.1:{dagster_port}"
         self._dagster = DagsterRuns(dagster_url, headers={PASS_HEADER: door_pass})
         self._cleanup.callback(self._dagster.close)
+        api_url = None
+        if importlib.util.find_spec(f"{_API}.__main__") is not None:
+            api_port = api_port or free_port()
+            api_url = f"http://127.0.0.1:{api_port}"
+            child(
+                "API",
+                [sys.executable, "-m", _API, "--host", "127.0.0.1", f"--port={api_port}"],
+                {"S3SYNC_DAGSTER_URL": dagster_url, "S3SYNC_API_RELOADS": "off"},
+            )
         if self._sources_version:
             self._reloader = reloader.Reloader(self._dagster, self._sources_version)
         self._wait_loaded(code_socket)
@@ -232,12 +247,7 @@ class Stack:
         if self._reloader:
             self._reloader.daemon_started()
 
-        api_url = None
-        if importlib.util.find_spec(f"{_API}.__main__") is not None:
-            api_port = api_port or free_port()
-            api_url = f"http://127.0.0.1:{api_port}"
-            environment |= {"S3SYNC_DAGSTER_URL": dagster_url, "S3SYNC_API_RELOADS": "off"}
-            child("API", [sys.executable, "-m", _API, "--host", "127.0.0.1", f"--port={api_port}"])
+        if api_url is not None:
             self._wait("API", lambda: _answers_http(api_url), 60.0)
         chroma = self._chroma.url if self._chroma else CLOUD
         if self._chroma and self._chroma.pid:
@@ -360,6 +370,6 @@ def _accepts(path: Path) -> bool:
 
 def _answers_http(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=2.0).status_code < 500
+        return httpx.get(url, timeout=2.0, **way_options(url)).status_code < 500
     except httpx.HTTPError:
         return False

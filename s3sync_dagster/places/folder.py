@@ -7,12 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, NotPossible
 from s3sync_dagster.model.place import Admission, Place, PlaceIdentity, told
-from s3sync_dagster.places.folder_store import FileStore
 
 if TYPE_CHECKING:
+    from s3sync_dagster.engine.ports import ObjectStore
     from s3sync_dagster.model.source import Source
     from s3sync_dagster.ports.places import Surroundings
 
@@ -104,13 +103,16 @@ class FolderPlace(Place):
         )
 
 
-def open_folder(source: "Source", surroundings: "Surroundings") -> ObjectStore:
+def open_folder(source: "Source", surroundings: "Surroundings") -> "ObjectStore":
     """Return the store of a folder.
 
     Raises:
         AccessDenied: ``folder_not_allowed``, where a caller of the API named it and the operator
             allows it no longer, or it leads elsewhere by now.
     """
+    # Loaded for a source that reads one: each command reads this module's settings.
+    from s3sync_dagster.places.folder_store import FileStore  # noqa: PLC0415
+
     place = source.place
     assert isinstance(place, FolderPlace)
     if place.within is not None:

@@ -7,14 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self
 from urllib.parse import quote, urlsplit
 
-from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting
 from s3sync_dagster.model.place import Admission, Place, PlaceIdentity, told
-from s3sync_dagster.places.git_program import Remote
-from s3sync_dagster.places.git_repository import Repository, sweep
-from s3sync_dagster.places.git_store import GitStore
 
 if TYPE_CHECKING:
+    from s3sync_dagster.engine.ports import ObjectStore
     from s3sync_dagster.model.source import Source
     from s3sync_dagster.ports.places import Surroundings
 
@@ -223,13 +220,18 @@ class GitPlace(Place):
         return host, path.lower() if host == "github.com" else path
 
 
-def open_git(source: "Source", surroundings: "Surroundings") -> ObjectStore:
+def open_git(source: "Source", surroundings: "Surroundings") -> "ObjectStore":
     """Return the store of a repository; nothing is asked of the outside yet.
 
     Raises:
         InvalidSetting: a protocol that this server does not speak, or a bad variable.
         AccessDenied: a token that is named and not there.
     """
+    # What fetches is loaded for a source that fetches: each command reads this module's settings.
+    from s3sync_dagster.places.git_program import Remote  # noqa: PLC0415
+    from s3sync_dagster.places.git_repository import Repository, sweep  # noqa: PLC0415
+    from s3sync_dagster.places.git_store import GitStore  # noqa: PLC0415
+
     place = source.place
     assert isinstance(place, GitPlace)
     variables = {

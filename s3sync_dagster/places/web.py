@@ -11,18 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 from s3sync_dagster.core.filetypes import skip_reason
-from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import Admission, Place, PlaceIdentity, told
 from s3sync_dagster.model.source import ExtractionConfig
-from s3sync_dagster.places.git_repository import sweep
 from s3sync_dagster.places.web_address import host_of, is_host, is_trap, page_address, path_of
-from s3sync_dagster.places.web_fetch import WebFetcher
-from s3sync_dagster.places.web_memory import SiteMemory
-from s3sync_dagster.places.web_pace import HostPace
-from s3sync_dagster.places.web_store import SiteStore
 
 if TYPE_CHECKING:
+    from s3sync_dagster.engine.ports import ObjectStore
     from s3sync_dagster.model.source import Source
     from s3sync_dagster.ports.places import Surroundings
 
@@ -227,12 +222,19 @@ class WebPlace(Place):
         return replace(config, engines={**_HTML_ENGINE, **config.engines})
 
 
-def open_web(source: "Source", surroundings: "Surroundings") -> ObjectStore:
+def open_web(source: "Source", surroundings: "Surroundings") -> "ObjectStore":
     """Return the store of a site; nothing is asked of the outside yet.
 
     Raises:
         InvalidSetting: a bad variable.
     """
+    # What crawls is loaded for a source that crawls: each command reads this module's settings.
+    from s3sync_dagster.places.git_repository import sweep  # noqa: PLC0415
+    from s3sync_dagster.places.web_fetch import WebFetcher  # noqa: PLC0415
+    from s3sync_dagster.places.web_memory import SiteMemory  # noqa: PLC0415
+    from s3sync_dagster.places.web_pace import HostPace  # noqa: PLC0415
+    from s3sync_dagster.places.web_store import SiteStore  # noqa: PLC0415
+
     place = source.place
     assert isinstance(place, WebPlace)
     sites = surroundings.home / SITES

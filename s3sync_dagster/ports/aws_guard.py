@@ -15,8 +15,6 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
-from botocore.awsrequest import AWSHTTPSConnection, AWSHTTPSConnectionPool
-
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.ports.addresses import Reach, address_of, reach_of
 
@@ -69,6 +67,12 @@ class AddressGuard:
 
     def install(self, client: Any) -> None:
         """Guard each connection that a boto3 client opens from now on."""
+        # 60 CPU-ms that only who opens such a client pays; every command asks who is trusted.
+        from botocore.awsrequest import (  # noqa: PLC0415
+            AWSHTTPSConnection,
+            AWSHTTPSConnectionPool,
+        )
+
         guard = self
 
         class Connection(AWSHTTPSConnection):

@@ -6,7 +6,9 @@
 # pyright: reportUnknownLambdaType=false
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import cache, partial
 from typing import Any
 
@@ -33,6 +35,7 @@ ResolveCredential = Callable[[int], tuple[str, str, str | None]]
 """Access key id, secret access key and session token of a row of the catalog."""
 
 DEFAULT_REGION = "us-east-1"
+HTTP_DATE_LENGTH = len("Sun, 06 Nov 1994 08:49:37 GMT")
 SESSION_NAME = "s3sync-dagster"
 _STS = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
 
@@ -88,13 +91,11 @@ def _quick_session(profile: str | None = None) -> aws_session.Session:
     """Return a botocore session that opens clients and reads listings quickly.
 
     Each session would read the service models anew (70 ms a client), and botocore's own parser of
-    times tries many forms: three quarters of the time of a page of 1,000 keys.
+    times tries many forms: three quarters of the time of a page of 1,000 keys, a tenth of a GET.
     """
     session = aws_session.Session(profile=profile)
     session.register_component("data_loader", _shared_loader())
-    session.get_component("response_parser_factory").set_parser_defaults(
-        timestamp_parser=_parse_timestamp
-    )
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_time)
     return session
 
 
@@ -103,12 +104,14 @@ def _shared_loader() -> Loader:
     return create_loader()
 
 
-def _parse_timestamp(value: Any) -> datetime:
-    if isinstance(value, str) and value.endswith("Z"):
-        try:
-            return datetime.fromisoformat(value)
-        except ValueError:
-            return parse_timestamp(value)
+def read_time(value: Any) -> datetime:
+    """Return the moment of a time in one of the two forms that S3 writes; botocore reads others."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            if value.endswith("Z"):
+                return datetime.fromisoformat(value)
+            if len(value) == HTTP_DATE_LENGTH and value.endswith(" GMT"):
+                return parsedate_to_datetime(value)
     return parse_timestamp(value)
 
 

@@ -16,6 +16,7 @@ from botocore.config import Config
 from botocore.parsers import ResponseParserError
 from urllib3 import exceptions as http
 
+from s3sync_dagster import __version__
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.ports.aws_errors import error_headers
@@ -110,7 +111,8 @@ class S3Client:
             max_pool_connections=POOL_CONNECTIONS,
             tcp_keepalive=True,
             s3={"addressing_style": style},
-            user_agent_extra="s3sync-dagster",
+            # Whole: botocore would put its own together twice a request, an eighth of a GET's CPU.
+            user_agent=f"s3sync-dagster/{__version__} boto3/{boto3.__version__}",
             # Others than AWS often know neither the new checksums nor their trailers.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",

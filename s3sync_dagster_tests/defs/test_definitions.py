@@ -27,6 +27,7 @@ from s3sync_dagster_tests.sources import s3_source
 GRAPH = Path(__file__).parent / "graph.json"
 HEAVY = ["docling", "docling_core", "torch", "onnxruntime", "chromadb", "pandas", "tree_sitter"]
 HEAVY += ["numpy", "tokenizers", "pypdfium2", "liteparse", "dagster_aws", "transformers", "PIL"]
+HEAVY += ["botocore", "cryptography", "rich", "s3sync_dagster.places.web_crawl"]
 IMPORT = f"""
 import resource, sys
 import s3sync_dagster.definitions as module

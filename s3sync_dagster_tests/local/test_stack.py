@@ -91,6 +91,7 @@ def test_all_parts_answer_and_others_find_them(tiny_stack):
     addresses = tiny_stack.addresses
     assert httpx.get(addresses.dagster).status_code == 200
     assert answers(addresses.chroma)
+    assert httpx.get(f"{addresses.api}/health").status_code == 200
     home = tiny_stack.settings.home
     assert running_stack(stack_settings(home, "one", "two")) == addresses
     assert {p.name for p in (home / "logs").iterdir()} >= {
@@ -100,6 +101,12 @@ def test_all_parts_answer_and_others_find_them(tiny_stack):
         "supervisor.log",
         "chroma.log",
     }
+    launches = {
+        name
+        for name, child in tiny_stack._children.items()
+        if psutil.Process(child.pid).environ().get("S3SYNC_DAGSTER_URL") == addresses.dagster
+    }
+    assert launches == {"API"}, "what Dagster itself runs has the instance, and no address"
 
 
 def test_a_second_stack_in_the_same_home_is_refused_by_name(tiny_stack):

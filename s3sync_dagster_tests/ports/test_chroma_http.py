@@ -19,7 +19,7 @@ from s3sync_dagster.local.loopback import free_port
 from s3sync_dagster.model import errors
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.ports.chroma_collection import ChromaCollection
-from s3sync_dagster.ports.chroma_http import ChromaHttp
+from s3sync_dagster.ports.chroma_http import ChromaHttp, way_options
 from s3sync_dagster.ports.chroma_remote import RemoteChroma
 from s3sync_dagster_tests.conftest_catalog import HandClock
 from s3sync_dagster_tests.scripted_http import scripted_server
@@ -351,3 +351,17 @@ def test_a_proxy_of_the_environment_is_used(server, clock, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "")
     ask(ChromaHttp("http://chroma.example:8000", clock=clock))
     assert server.asked[0][1] == "http://chroma.example:8000/api/v2/things/get"
+
+
+@pytest.mark.parametrize(
+    ("url", "proxied", "verified"),
+    [
+        ("http://127.0.0.1:8000", False, False),
+        ("https://127.0.0.1:8000", False, True),
+        ("http://localhost:8000", True, True),  # a name: somebody's hosts file says where it leads
+        ("http://10.0.0.7:8000", True, True),  # by a proxy that may speak TLS
+        ("https://chroma.example.org", True, True),
+    ],
+)
+def test_only_what_goes_to_this_machine_without_tls_reads_no_certificates(url, proxied, verified):
+    assert way_options(url) == {"trust_env": proxied, "verify": verified}

@@ -5,10 +5,12 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from s3sync_dagster import __version__
 from s3sync_dagster.local.loopback import free_port
 from s3sync_dagster.model.errors import (
     FixConfiguration,
@@ -18,6 +20,7 @@ from s3sync_dagster.model.errors import (
     Throttled,
     Unavailable,
 )
+from s3sync_dagster.ports.aws_session import read_time
 from s3sync_dagster.ports.body_spool import MAX_MEMORY_BYTES
 from s3sync_dagster.ports.s3 import S3ObjectStore
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint
@@ -329,3 +332,32 @@ def test_an_endpoint_that_is_no_url(aws_endpoint: AwsEndpoint) -> None:
         with pytest.raises(FixConfiguration) as caught:
             store.list_page("", start_after=None)
         assert caught.value.reason == "invalid_setting"
+
+
+def test_a_request_names_this_program_and_its_version(
+    store: S3ObjectStore, proxy: WireProxy, aws_endpoint: AwsEndpoint, bucket: str
+) -> None:
+    aws_endpoint.put(bucket, "a")
+    store.read("a", max_size_bytes=10)
+    named = proxy.log()[-1].headers["user-agent"]
+    assert named.startswith(f"s3sync-dagster/{__version__} ")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Sun, 22 Nov 2026 23:59:13 GMT",
+        "2026-11-22T23:59:13Z",
+        "2026-11-22T23:59:13.000Z",
+        "Sun, 22 Nov 2026 23:59:13 +0000",
+        "Monday, 22-Nov-26 23:59:13 GMT",
+        1795391953,
+    ],
+)
+def test_the_forms_of_a_time_are_one_moment(written: str | int) -> None:
+    assert read_time(written) == datetime(2026, 11, 22, 23, 59, 13, tzinfo=UTC)
+
+
+def test_what_is_no_time_is_refused_as_by_the_sdk() -> None:
+    with pytest.raises(ValueError, match="Invalid timestamp"):
+        read_time("Sun, 99 Nov 2026 23:59:13 GMT")

@@ -29,6 +29,7 @@ from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClassData, deserialize_value
 
 from s3sync_dagster.settings import load_settings
+from s3sync_dagster.starting import share_one_heap
 
 _log = logging.getLogger(__name__)
 
@@ -183,6 +184,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="s3sync_dagster.defs.dagster_internals.run_forker")
     parser.add_argument("socket", type=Path)
     options = parser.parse_args()
+    share_one_heap()  # the runs that are forked from here
     preload(load_settings().dagster_home)
     RunForker(options.socket).serve()
 
