@@ -19,7 +19,12 @@ from s3sync_dagster.catalog.deleted_sources import (
 )
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.moves import predecessors
-from s3sync_dagster.catalog.removals import claim_removals, claim_told_by_heads, went_lately
+from s3sync_dagster.catalog.removals import (
+    claim_removals,
+    claim_told_by_heads,
+    count_told_by_heads,
+    went_lately,
+)
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.settlement import (
     Trace,
@@ -84,6 +89,13 @@ class Documents:
         with self._db.write() as tx:
             self._must_run(tx, token, source_id)
             return claim_told_by_heads(tx, token, source_id, states, now=now)
+
+    def count_told_by_heads(self, source_id: str, number: int) -> None:
+        """Count documents that lose their sidecar although HEADs alone told that it is gone."""
+        now = self._now()
+        with self._db.write() as tx:
+            self._db.lock_source(tx, source_id)
+            count_told_by_heads(tx, source_id, number, now=now)
 
     def commit(
         self,

@@ -53,7 +53,7 @@ def claim_told_by_heads(
     if heads_need_approval(len(keys), documents=len(going), before=lately or 0, total=total):
         return False
     claim_removals(tx, token, source_id, going)
-    _count(tx, source_id, len(going), now=now)
+    count_told_by_heads(tx, source_id, len(going), now=now)
     return True
 
 
@@ -80,7 +80,7 @@ def _claimable(
     return rows
 
 
-def _count(tx: sa.Connection, source_id: str, going: int, *, now: float) -> None:
+def count_told_by_heads(tx: sa.Connection, source_id: str, going: int, *, now: float) -> None:
     """Count documents that go although HEADs alone told it, from the first of a day on."""
     if going:
         lately = went_lately(now)

@@ -201,6 +201,10 @@ class DocumentsPort(Protocol):
         """Turn documents ``removing`` under the batch; returns those that are still theirs."""
         ...
 
+    def count_told_by_heads(self, source_id: str, number: int) -> None:
+        """Count documents that lose their sidecar although HEADs alone told that it is gone."""
+        ...
+
     def claim_told_by_heads(
         self, token: str, source_id: str, states: Sequence[DocumentState]
     ) -> bool:

@@ -9,11 +9,14 @@ backup has does not stand in the way.
 import filecmp
 import json
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+
+import sqlalchemy as sa
 
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.cipher import open_cipher
@@ -37,6 +40,7 @@ from s3sync_dagster.local.privacy import make_private
 from s3sync_dagster.local.stack_state import stack_lock
 from s3sync_dagster.model.errors import Conflict, FixConfiguration, InvalidSetting
 from s3sync_dagster.model.source import AutoSync, Source
+from s3sync_dagster.ports.owners import Owners
 from s3sync_dagster.settings import Settings
 
 _ENDS = ("", "-wal", "-shm", ".migrate.lock")
@@ -95,7 +99,8 @@ def restore_backup(
         The sources of the catalog that nothing lists by itself.
 
     Raises:
-        Conflict: something is there already (``restore_target_in_use``), or a stack runs.
+        Conflict: something is there already (``restore_target_in_use``), a stack runs, or
+            somebody works on the catalog.
         FixConfiguration: the catalog is of a later version (``catalog_newer``).
         InvalidSetting: credentials cannot be read with the key (``wrong_encryption_key``).
     """
@@ -110,6 +115,7 @@ def restore_backup(
             catalog = Path(catalog_room) / CATALOG
             _require_room(settings, folder, parts, keys)
             if "catalog" in parts:
+                _require_nobody(settings)
                 shutil.copy(folder / CATALOG, catalog)
                 _prepare(settings, catalog)
                 if not lost_key:
@@ -167,6 +173,45 @@ def _require_room(
             "with --only. Nothing was changed.",
             reason="restore_target_in_use",
         )
+
+
+def _require_nobody(settings: Settings) -> None:
+    """Refuse while anybody works on the catalog: what is told to it now would be lost.
+
+    Who has a file open goes on writing into it when another one takes its name, and what the
+    database of a server holds is filled row by row.
+    """
+    with closing(Database(settings.database_url)) as database:
+        busy = Owners(settings.home).others_work()
+        if not database.sqlite:
+            with database.read() as tx:
+                busy = busy or tx.execute(sa.text(_OTHERS_CONNECTED)).scalar_one() > 0
+        elif (place := Path(str(database.url.database))).exists():
+            busy = busy or _is_open(place)
+    if busy:
+        raise Conflict(
+            "Somebody works on this catalog: stop the API, Dagster and every sync first, or what "
+            "they are told meanwhile is lost. Nothing was changed.",
+            reason="restore_target_in_use",
+        )
+
+
+_OTHERS_CONNECTED = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+    AND backend_type = 'client backend'
+"""
+
+
+def _is_open(catalog: Path) -> bool:
+    """Return whether another connection has an empty catalog open: none may, to leave the WAL."""
+    with closing(sqlite3.connect(catalog, timeout=0)) as connection:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA journal_mode = DELETE")
+        except sqlite3.OperationalError:
+            return True
+    return False
 
 
 def _same(saved: Path, here: Path) -> bool:

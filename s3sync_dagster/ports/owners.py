@@ -68,6 +68,19 @@ class Owners:
         path.unlink(missing_ok=True)
         return True
 
+    def others_work(self) -> bool:
+        """Return whether another process of this data folder holds its lock."""
+        files = self._folder.iterdir() if self._folder.is_dir() else ()
+        for path in [one for one in files if not one.name.startswith(".") and one not in _HELD]:
+            try:
+                with path.open("r+") as file:
+                    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except FileNotFoundError:
+                continue
+            except BlockingIOError:
+                return True
+        return False
+
     def close(self) -> None:
         """Give up this process's lock."""
         with self._lock:

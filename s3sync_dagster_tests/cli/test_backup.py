@@ -211,6 +211,30 @@ def test_nothing_that_is_there_is_written_over(s3sync, sync, home, tmp_path):
     assert s3sync("backup", str(tmp_path / "saved")).code == 1, "nor a backup over a backup"
 
 
+@pytest.mark.parametrize("works", ["has it open", "holds its lock"])
+def test_nothing_is_put_beneath_who_works(s3sync, sync, home, tmp_path, works):
+    assert sync().json["indexed"] == 3
+    assert s3sync("backup", str(tmp_path / "saved")).code == 0
+    place = Path(settings().database_url.removeprefix("sqlite:///"))
+    for end in ("", "-wal", "-shm"):
+        Path(f"{place}{end}").unlink(missing_ok=True)
+    opens = f"from s3sync_dagster.catalog import *; c = open_catalog('sqlite:///{place}')"
+    lives = f"from s3sync_dagster.ports.owners import *; Owners(pathlib.Path('{home}')).me()"
+    work = opens if works == "has it open" else lives
+    code = f"import pathlib\n{work}\nprint('works', flush=True)\ninput()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as worker:
+        assert worker.stdout.readline() == "works\n"
+        refused = s3sync("restore", str(tmp_path / "saved"), "--only", "catalog")
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+        worker.wait()
+    assert (refused.code, "Somebody works on this catalog" in refused.err) == (1, True)
+    assert s3sync("restore", str(tmp_path / "saved"), "--only", "catalog").code == 0
+    assert sync().json["unchanged"] == 3
+
+
 def test_a_backup_that_is_not_what_was_written_is_refused(s3sync, sync, home, tmp_path):
     assert sync().json["indexed"] == 3
     saved = tmp_path / "saved"
@@ -355,6 +379,9 @@ def test_a_postgres_that_was_migrated_first_takes_a_restore(
     with closing(Database(settings().database_url)) as database, database.read() as tx:
         noted = tx.execute(sa.text("SELECT id FROM audit")).scalars().all()
     assert noted == [1]
+    with closing(Database(settings().database_url)) as working, working.read():
+        refused = s3sync("restore", str(tmp_path / "saved"), "--only", "catalog")
+    assert (refused.code, "Somebody works on this catalog" in refused.err) == (1, True)
     back = s3sync("restore", str(tmp_path / "saved"), "--only", "catalog")
     assert back.code == 0, back.err
     assert sync().json["unchanged"] == 3

@@ -232,6 +232,20 @@ class TestManyRemovals:
         world.run_batches()
         assert len(world.texts()) == number
 
+    def test_sidecars_that_heads_alone_miss_meet_the_guard_however_the_batches_are_cut(self, world):
+        world.configure(auto_sync=AutoSync.METADATA)
+        for n in range(60):
+            world.bucket.put(f"{n:02}.txt", f"text {n}")
+            world.bucket.put(f"{n:02}.meta.json", sidecar(f"{n:02}.txt", f"id-{n}"))
+        world.sync()
+        for n in range(60):
+            world.bucket.delete(f"{n:02}.meta.json")
+        for n in range(60):
+            world.ask(f"{n:02}.meta.json")
+            world.run_batches()
+        assert world.catalog.documents.removed_by_heads(world.source.id) == 50
+        assert len(world.texts()) == 10
+
     @pytest.mark.parametrize(
         ("documents", "gone", "state"),
         [(3, 1, "complete"), (10, 5, "complete"), (10, 10, "blocked")],

@@ -211,6 +211,12 @@ MUTANTS = (
         "failed=[one.key for one in ended if not one.result.done]",
         "failed=[]",
     ),
+    Mutant(
+        "the records of before a move go before those of the new place are written",
+        ENGINE + "moving.py",
+        "if why is not None and not now:",
+        "if why is None and now:",
+    ),
 )
 
 

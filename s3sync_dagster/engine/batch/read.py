@@ -57,12 +57,19 @@ def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
     first = [facts for facts in found if facts.is_sidecar]
     deeds = _guarded(parts, _read_all(parts, lease, first, begun, until=until))
     if deeds:  # what they ask for concerns other keys of this batch
+        stakes = [at_stake(deed.decision.facts) for deed in deeds if _gone_by_head(deed)]
+        if any(stakes):  # first: who dies before they are applied counts them twice
+            parts.catalog.documents.count_told_by_heads(parts.source.id, sum(stakes))
         deeds = apply_sidecars(parts, deeds, held=[facts.key for facts in found])
         parts.at("sidecars")
         found = parts.catalog.work.load(lease.token)
         renew(parts.store)
     rest = [facts for facts in found if not facts.is_sidecar]
     return deeds + _guarded(parts, _read_all(parts, lease, rest, begun, until=until))
+
+
+def _gone_by_head(deed: Deed) -> bool:
+    return deed.end.verdict == "gone" and told_by_head_alone(deed.decision.facts)
 
 
 def _guarded(parts: BatchParts, deeds: list[Deed]) -> list[Deed]:
@@ -74,13 +81,7 @@ def _guarded(parts: BatchParts, deeds: list[Deed]) -> list[Deed]:
     removal itself asks again.
     """
     stakes = {deed.key: at_stake(deed.decision.facts) for deed in deeds}
-    doubtful = {
-        deed.key
-        for deed in deeds
-        if deed.end.verdict == "gone"
-        and stakes[deed.key]
-        and told_by_head_alone(deed.decision.facts)
-    }
+    doubtful = {deed.key for deed in deeds if stakes[deed.key] and _gone_by_head(deed)}
     if not doubtful:
         return deeds
     before = parts.catalog.documents.removed_by_heads(parts.source.id)
