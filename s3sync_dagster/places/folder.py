@@ -77,7 +77,7 @@ class FolderPlace(Place):
         for name in self.skip_folders:
             if not name or "/" in name:
                 raise InvalidSetting("skip_folders has names of folders, such as .git, no paths.")
-        if self.marker is not None and not _stays_inside(self.marker):
+        if self.marker is not None and not stays_inside(self.marker):
             raise InvalidSetting("marker is the path of a file in the folder, such as .mounted.")
 
     def admitted(self, admission: Admission) -> Self:
@@ -142,6 +142,7 @@ def _is_below(folder: str, root: str) -> bool:
     return real.is_relative_to(os.path.realpath(root))
 
 
-def _stays_inside(path: str) -> bool:
+def stays_inside(path: str) -> bool:
+    """Return whether a path leads to something below where it begins."""
     parts = PurePosixPath(path).parts
     return bool(parts) and not path.startswith("/") and ".." not in parts and "\0" not in path
