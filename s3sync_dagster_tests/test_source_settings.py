@@ -69,7 +69,7 @@ def home_of(setting: Setting) -> str:
 
 def source_of(setting: Setting) -> Any:
     """Return a source that has the setting."""
-    sources = {"s3": SOURCE, "folder": FOLDER, "github": REPOSITORY, "web_scrape": SITE}
+    sources = {"s3": SOURCE, "folder": FOLDER, "github": REPOSITORY, "web_scrape": SITE, "files": STORE}
     return sources[home_of(setting)]
 
 
@@ -95,6 +95,8 @@ def another(setting: Setting) -> Any:
             return "^(?P<team>x)"
         case _ if setting.path == "place.repository":
             return "team/other"
+        case _ if setting.path == "place.store_url":
+            return "gs://there/x"
         case "mapping":
             return {".pdf": "pypdfium2"}
         case _:

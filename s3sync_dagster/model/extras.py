@@ -17,7 +17,7 @@ EXTRAS: dict[Extra, tuple[str, ...]] = {
     "mcp": ("mcp",),
     "postgres": ("psycopg2",),
     "gcs": ("gcsfs",),
-    "azure": ("adlfs", "azure.identity"),
+    "azure": ("adlfs",),
     "sftp": ("sshfs",),
     "webdav": ("webdav4",),
     "http-index": ("aiohttp",),

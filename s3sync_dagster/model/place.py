@@ -146,6 +146,10 @@ class Place:
         """Return ``sha`` or ``branch`` and what a repository's source follows; None elsewhere."""
         return None
 
+    def watched(self) -> str | None:
+        """Return the folder of this machine that is the place, whose changes its system tells."""
+        return None
+
     def collection(self) -> str:
         """Return the collection of a source that names none."""
         raise NotImplementedError

@@ -109,9 +109,10 @@ class AzureBlob(FlatAccess):
 
         account, _, domain = self.url.host.partition(".")
         domain = domain.replace("dfs.", "blob.", 1)
+        host = {"account_host": f"{account}.{domain}"} if domain and not self._connects else {}
         system = AzureBlobFileSystem(
             account_name=account,
-            account_host=f"{account}.{domain}" if domain and not self._connects else None,
+            **host,
             connection_timeout=15,
             read_timeout=60,
             use_listings_cache=False,

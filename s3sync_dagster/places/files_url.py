@@ -21,8 +21,8 @@ _OTHERS = "fsspec+"
 _NOT_HERE = {
     "file": "write its path: a folder is a type of its own",
     "local": "write its path: a folder is a type of its own",
-    "s3": "write s3://BUCKET: a bucket is a type of its own",
-    "s3a": "write s3://BUCKET: a bucket is a type of its own",
+    "s3": "a bucket of S3 is a type of its own",
+    "s3a": "a bucket of S3 is a type of its own",
     "http": "write index+http://HOST/FOLDER, or https://HOST/ for a site",
     "https": "write index+https://HOST/FOLDER, or https://HOST/ for a site",
 }

@@ -66,6 +66,10 @@ class FolderPlace(Place):
         """Return what makes two folders the same one."""
         return PlaceIdentity(self.type, "", self.folder, "")
 
+    def watched(self) -> str:
+        """Return the folder itself."""
+        return self.folder
+
     def check(self) -> None:
         """Refuse with ``InvalidSetting`` what is no absolute folder."""
         plain = os.path.normpath(self.folder).replace("//", "/")
