@@ -69,7 +69,8 @@ def home_of(setting: Setting) -> str:
 
 def source_of(setting: Setting) -> Any:
     """Return a source that has the setting."""
-    sources = {"s3": SOURCE, "folder": FOLDER, "github": REPOSITORY, "web_scrape": SITE, "files": STORE}
+    sources = {"s3": SOURCE, "folder": FOLDER, "github": REPOSITORY, "web_scrape": SITE}
+    sources["files"] = STORE
     return sources[home_of(setting)]
 
 

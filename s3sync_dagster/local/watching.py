@@ -10,16 +10,16 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from s3sync_dagster.core.events import ObjectEvent
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.local.oneshot import run_keys
 from s3sync_dagster.local.oneshot_report import Progress
 from s3sync_dagster.model.errors import FixConfiguration, NotPossible, S3SyncError
+from s3sync_dagster.model.place import WatchedFolder
 from s3sync_dagster.model.source import Source
-from s3sync_dagster.places.folder import FolderPlace
 
 if TYPE_CHECKING:
     from s3sync_dagster.wiring import Parts
@@ -54,10 +54,11 @@ def keep_watching(
         FixConfiguration: ``watch_failed``, where there is no folder, or are no more watches.
         KeyboardInterrupt: at the end.
     """
-    place = source.place
-    if not isinstance(place, FolderPlace):
+    place = source.place.watched()
+    if place is None:
         raise NotPossible(
-            f"--watch follows the changes of a folder; {place.address()} is none: it is listed.",
+            f"--watch follows the changes of a folder; {source.place.address()} is none: it is "
+            "listed.",
             reason="not_watched",
         )
     from watchfiles import watch  # noqa: PLC0415  (only who watches pays for it)
@@ -93,9 +94,9 @@ def keep_watching(
         waiting = _next_paths(looks, place)
 
 
-def _next_paths(looks: Iterable[set[tuple[object, str]]], place: FolderPlace) -> set[str]:
+def _next_paths(looks: Iterator[Any], place: WatchedFolder) -> set[str]:
     try:
-        return {path for _, path in next(iter(looks))}
+        return {path for _, path in next(looks)}
     except OSError:
         raise FixConfiguration(
             f"The changes of {place.folder!r} cannot be followed: is it there, and are the "
@@ -105,7 +106,7 @@ def _next_paths(looks: Iterable[set[tuple[object, str]]], place: FolderPlace) ->
 
 
 def told_by(
-    paths: set[str], place: FolderPlace, private: str, *, is_known: Callable[[str], bool]
+    paths: set[str], place: WatchedFolder, private: str, *, is_known: Callable[[str], bool]
 ) -> dict[str, ObjectEvent] | None:
     """Return what became of each file, None where only a listing tells.
 
@@ -117,25 +118,24 @@ def told_by(
         private: this program's own folder, whose changes are its own.
         is_known: returns whether a key is one of the source's.
     """
-    root = os.path.realpath(place.folder)
     events: dict[str, ObjectEvent] = {}
     for path in paths:
-        inside = os.path.relpath(path, root)
-        if inside.startswith("..") or path == private or path.startswith(f"{private}/"):
+        inside = path.removeprefix(place.folder.rstrip("/") + "/")
+        real = f"{os.path.realpath(path)}/"
+        if inside == path or real.startswith(f"{private}/"):
             continue
         if set(inside.split("/")) & set(place.skip_folders):
             continue
         try:
             key = os.fsencode(inside).decode()
-            there = os.lstat(path)
         except UnicodeDecodeError:
             return None
+        try:
+            mode = os.lstat(path).st_mode
         except OSError:
-            there = None
-        if there is None and not is_known(key):
+            mode = None
+        if not is_known(key) if mode is None else stat.S_ISDIR(mode):
             return None
-        if there is not None and stat.S_ISDIR(there.st_mode):
-            return None
-        kind = "removed" if there is None else "created"
+        kind = "removed" if mode is None else "created"
         events[key] = ObjectEvent(bucket="", key=key, kind=kind)
     return events if len(events) <= MOST_KEYS else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, NotPossible
-from s3sync_dagster.model.place import Admission, Place, PlaceIdentity, told
+from s3sync_dagster.model.place import Admission, Place, PlaceIdentity, WatchedFolder, told
 from s3sync_dagster.places.folder_store import FileStore
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ class FolderPlace(Place):
         """Return what makes two folders the same one."""
         return PlaceIdentity(self.type, "", self.folder, "")
 
-    def watched(self) -> str:
+    def watched(self) -> WatchedFolder:
         """Return the folder itself."""
-        return self.folder
+        return WatchedFolder(self.folder, self.skip_folders)
 
     def check(self) -> None:
         """Refuse with ``InvalidSetting`` what is no absolute folder."""

@@ -10,7 +10,8 @@ import uuid
 import pytest
 
 from s3sync_dagster.local.watching import MOST_KEYS, told_by
-from s3sync_dagster.places.folder import FolderPlace
+from s3sync_dagster.model.place import WatchedFolder
+from s3sync_dagster.places.folder import NEVER_ENTERED
 
 
 @pytest.fixture
@@ -22,7 +23,9 @@ def folder(tmp_path):
 
 def told(folder, *names, known=(), private="/nowhere"):
     paths = {f"{folder}/{name}" for name in names}
-    found = told_by(paths, FolderPlace(folder=str(folder)), private, is_known=known.__contains__)
+    found = told_by(
+        paths, WatchedFolder(str(folder), NEVER_ENTERED), private, is_known=known.__contains__
+    )
     return None if found is None else {key: one.kind for key, one in found.items()}
 
 
@@ -32,6 +35,13 @@ def test_files_that_are_there_and_that_went_are_told(folder):
     assert told(folder, "a.md", "link", "b.md", known={"b.md"}) == {
         "a.md": "created", "link": "created", "b.md": "removed",
     }  # fmt: skip
+
+
+def test_a_folder_that_is_reached_by_a_link_is_followed_as_well(folder):
+    (folder / "a.md").write_text("a")
+    link = folder.with_name("link")
+    link.symlink_to(folder)
+    assert told(link, "a.md") == {"a.md": "created"}
 
 
 def test_what_is_told_of_a_folder_is_for_a_listing(folder):
@@ -55,7 +65,8 @@ def test_changes_of_the_programs_own_folder_and_of_skipped_ones_are_left_alone(f
     (folder / "home" / "catalog.db").write_text("x")
     private = str(folder / "home")
     assert told(folder, ".git/index", "home/catalog.db", "home", private=private) == {}
-    assert told(folder, "../docs2/a.md") == {}
+    beside = {f"{folder}2/a.md", str(folder)}
+    assert told_by(beside, WatchedFolder(str(folder)), "/x", is_known=bool) == {}
 
 
 def test_a_file_is_indexed_and_removed_while_somebody_watches(folder, tmp_path, chroma_server):
