@@ -1,32 +1,9 @@
-"""File stores at the command line and in the API: a folder that `http.server` shows."""
+"""File stores at the command line: a folder that `http.server` shows."""
 
 import os
-import threading
 import uuid
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
-SOURCES = "/api/v1/sources"
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-
-@contextmanager
-def served(folder):
-    """Serve a folder as ``python -m http.server`` does."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
-        yield f"index+http://127.0.0.1:{server.server_port}/docs"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+from s3sync_dagster_tests.places.file_servers import served
 
 
 def put(folder, name, text, *, age):
@@ -55,27 +32,3 @@ def test_the_command_line_keeps_a_collection_in_step(s3sync, chroma_server, tmp_
     assert away.code == 1
     assert "could not be read" in away.err
     assert "swell" in s3sync("query", "buoy", "--collection", collection).out
-
-
-def test_the_api_makes_and_shows_it_for_who_is_trusted(http, tmp_path):
-    put(tmp_path, "a.md", "# Holidays", age=900)
-
-    def payload(url):
-        return {
-            "files": {"store_url": url, "collection_name": f"c-{uuid.uuid4().hex[:12]}"},
-            "database_name": "default_database",
-            "embedding": {"dense": {"model": "s3sync-hash"}},
-        }
-
-    with served(tmp_path) as url:
-        made = http.post(SOURCES, json=payload(url))
-        assert made.status_code == 201, made.text
-        shown = http.get(f"{SOURCES}/{made.json()['source_id']}").json()
-        assert shown["files"]["store_url"] == url
-        missing = http.post(SOURCES, json=payload(f"{url}/missing"))
-        assert missing.json()["error"] == "folder_missing"
-    other = http.post(SOURCES, json=payload("fsspec+memory://docs"))
-    assert (other.status_code, other.json()["error"]) == (400, "store_not_allowed")
-    secret = {**payload(url)}
-    secret["files"]["token_env"] = "S3SYNC_API_TOKEN"
-    assert http.post(SOURCES, json=secret).status_code == 400
