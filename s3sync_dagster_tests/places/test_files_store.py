@@ -102,7 +102,7 @@ def known(tmp_path, sftp, host_key) -> dict[str, str]:
 
 
 @pytest.fixture(
-    params=["sftp", "webdav", "index", "memory", "google",
+    params=["sftp", "webdav", "index", "memory", pytest.param("google", marks=pytest.mark.long),
             pytest.param("azure", marks=pytest.mark.long)]
 )  # fmt: skip
 def world(request: pytest.FixtureRequest, monkeypatch) -> FilesWorld:
