@@ -16,17 +16,26 @@ if TYPE_CHECKING:
         LocalConfig,
     )
     from s3sync_dagster.defs.component import (
+        FilesSyncComponent,
         FolderSyncComponent,
         GitSyncComponent,
         S3SyncComponent,
         WebSyncComponent,
     )
-    from s3sync_dagster.defs.resources import FolderSource, GitSource, S3Source, WebSource
+    from s3sync_dagster.defs.resources import (
+        FilesSource,
+        FolderSource,
+        GitSource,
+        S3Source,
+        WebSource,
+    )
     from s3sync_dagster.model.errors import S3SyncError
 
 __all__ = [
     "ChromaResource",
     "CloudConfig",
+    "FilesSource",
+    "FilesSyncComponent",
     "FolderSource",
     "FolderSyncComponent",
     "GitSource",
@@ -47,6 +56,8 @@ __version__ = "0.1.0"
 _PLACES = {
     "ChromaResource": "defs.chroma_resource",
     "CloudConfig": "defs.chroma_resource",
+    "FilesSource": "defs.resources",
+    "FilesSyncComponent": "defs.component",
     "FolderSource": "defs.resources",
     "FolderSyncComponent": "defs.component",
     "GitSource": "defs.resources",

@@ -16,8 +16,8 @@ LOCKS = ("runtime.txt", "dev.txt", "models.txt")
 COPYLEFT = re.compile(r"\b(?:A?GPL|GNU (?:Affero )?General Public)", re.IGNORECASE)
 LESSER = re.compile(r"LGPL|Lesser General Public", re.IGNORECASE)
 LOCKED = re.compile(r"[A-Za-z0-9._-]+==[^\s;]+(?: ; [^#]*?)?(?:\s+--hash=sha256:[0-9a-f]{64})+\s*$")
-MIXED: set[str] = set()
-"""Packages that name a copyleft licence beside others, and were read."""
+MIXED = {"asyncssh"}
+"""Packages that name a copyleft licence beside others, and were read: EPL-2.0 *or* GPL."""
 
 
 def requirements(name):

@@ -197,6 +197,7 @@ def test_without_extras_a_bucket_is_synced_and_searched(tmp_path, aws_endpoint, 
         (["up"], "stack", {}),
         (["demo"], "demo", {}),
         (["mcp"], "mcp", {}),
+        (["sync", "davs://h/docs", "-c", "docs", "--embedding", "hash"], "webdav", {}),
         (["status"], "postgres", {"S3SYNC_DATABASE_URL": "postgresql://u:p@127.0.0.1:9/x"}),
     ],
 )

@@ -16,12 +16,19 @@ from s3sync_dagster.cli.settings_reference import settings_markdown
 from s3sync_dagster.cli.source_options import at, setting_options, with_settings
 from s3sync_dagster.cli.sources import create, edit
 from s3sync_dagster.defs.component import (
+    FilesSyncComponent,
     FolderSyncComponent,
     GitSyncComponent,
     S3SyncComponent,
     WebSyncComponent,
 )
-from s3sync_dagster.defs.resources import FolderSource, GitSource, S3Source, WebSource
+from s3sync_dagster.defs.resources import (
+    FilesSource,
+    FolderSource,
+    GitSource,
+    S3Source,
+    WebSource,
+)
 from s3sync_dagster.defs.source_fields import setting_fields
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
@@ -29,6 +36,7 @@ from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import UploadPlace
 from s3sync_dagster.model.place_types import place_classes
 from s3sync_dagster.model.source import EmbeddingConfig
+from s3sync_dagster.places.files import FilesPlace
 from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster.places.git import GitPlace
 from s3sync_dagster.places.web import WebPlace
@@ -43,11 +51,13 @@ NO_SETTINGS = {"id", "place.type", "place.within"}
 FOLDER = replace(SOURCE, place=FolderPlace(folder="/srv/docs"))
 REPOSITORY = replace(SOURCE, place=GitPlace(repository="team/docs"))
 SITE = replace(SOURCE, place=WebPlace(starting_url="https://docs.example.org/"))
+STORE = replace(SOURCE, place=FilesPlace(store_url="gs://bucket/docs"))
 OF_CODE = {
     "s3": (S3Source, S3SyncComponent, {"bucket_name": "bucket"}),
     "folder": (FolderSource, FolderSyncComponent, {"folder": "/srv/docs"}),
     "github": (GitSource, GitSyncComponent, {"repository": "team/docs"}),
     "web_scrape": (WebSource, WebSyncComponent, {"starting_url": "https://docs.example.org/"}),
+    "files": (FilesSource, FilesSyncComponent, {"store_url": "gs://bucket/docs"}),
 }
 """For each type that code declares: its resource, its component, and what it has to be given."""
 
@@ -60,6 +70,7 @@ def home_of(setting: Setting) -> str:
 def source_of(setting: Setting) -> Any:
     """Return a source that has the setting."""
     sources = {"s3": SOURCE, "folder": FOLDER, "github": REPOSITORY, "web_scrape": SITE}
+    sources["files"] = STORE
     return sources[home_of(setting)]
 
 
@@ -85,6 +96,8 @@ def another(setting: Setting) -> Any:
             return "^(?P<team>x)"
         case _ if setting.path == "place.repository":
             return "team/other"
+        case _ if setting.path == "place.store_url":
+            return "gs://there/x"
         case "mapping":
             return {".pdf": "pypdfium2"}
         case _:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,10 +23,12 @@ from s3sync_dagster.cli.source_options import (
 )
 from s3sync_dagster.cli.sync_progress import DrawnProgress
 from s3sync_dagster.cli.sync_summary import place_of, print_summary, print_troubles
+from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.local.oneshot import run_sync
 from s3sync_dagster.local.oneshot_report import Summary
 from s3sync_dagster.local.signals import stop_on_signals
+from s3sync_dagster.local.watching import keep_watching
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, S3SyncError
 from s3sync_dagster.model.place import PLACE_FORM, Place, parse_place
 from s3sync_dagster.model.source import AutoSync, EmbeddingConfig, Source
@@ -55,6 +58,7 @@ FILTERS = named("include_globs", "exclude_globs", "extensions", "max_size_bytes"
 @setting_options([*named("mode"), *FILTERS], new=True)
 @click.option("--approve-deletes", is_flag=True, help="Remove more than the guard would let pass.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--watch", is_flag=True, help="Follow the changes of a folder until Ctrl-C.")
 @click.option(
     "--fail-on",
     type=click.Choice(["any", "new"]),
@@ -70,6 +74,7 @@ def sync(
     chroma_url: str | None,
     approve_deletes: bool,
     dry_run: bool,
+    watch: bool,
     fail_on: str,
     quiet: bool,
     verbose: bool,
@@ -104,29 +109,74 @@ def sync(
         if dry_run:
             return print_dry_run(parts, known or wanted, as_json=as_json, quiet=quiet)
         source = known or _add(parts, wanted)
-        try:
-            with DrawnProgress(quiet=quiet, verbose=verbose) as progress:
-                summary = run_sync(
-                    parts, source, progress=progress, approve_deletes=approve_deletes
-                )
-        except S3SyncError:
-            if known is None and not parts.catalog.views.counts(source.id).objects:
-                parts.catalog.documents.drop_source(source.id)  # a typing error leaves nothing
-            raise
-        if known is None and not summary.listed:
-            parts.catalog.documents.drop_source(source.id)
-            click.echo(
-                f"Nothing lies under {place_of(source)}: is the prefix right? No source is kept.",
-                err=True,
+        show = _Show(quiet=quiet, verbose=verbose, as_json=as_json)
+        is_new = known is None
+
+        def list_whole() -> Summary:
+            nonlocal is_new
+            summary = _sync_once(
+                parts, source, show, approve_deletes, is_new=is_new, empty_stays=watch
             )
-        print_troubles(parts, source, summary)
-        if as_json:
-            values = asdict(summary)
-            values.pop("newly_failed")
-            click.echo(json.dumps(values))
-        elif not quiet:
-            print_summary(summary, source)
-    return _exit_code(summary, fail_on)
+            is_new = False
+            return summary
+
+        if watch:
+            keep_watching(parts, source, list_whole=list_whole, told=show.keys, note=show.note)
+        return _exit_code(list_whole(), fail_on)
+
+
+@dataclass(frozen=True, slots=True)
+class _Show:
+    """How a sync tells what it does."""
+
+    quiet: bool
+    verbose: bool
+    as_json: bool
+
+    def keys(self, reports: Sequence[KeyOutcome]) -> None:
+        """Say how keys ended that changed while somebody watched."""
+        for one in reports:
+            if self.as_json:
+                click.echo(json.dumps({"key": one.key, "state": one.state}))
+            elif not self.quiet:
+                click.echo(f"{one.state} {one.key}")
+
+    def note(self, line: str) -> None:
+        """Say what went wrong for now."""
+        click.echo(line, err=True)
+
+
+def _sync_once(
+    parts: Parts,
+    source: Source,
+    show: _Show,
+    approve_deletes: bool,
+    *,
+    is_new: bool,
+    empty_stays: bool,
+) -> Summary:
+    """Bring a source in line with a whole listing, and say what was done."""
+    try:
+        with DrawnProgress(quiet=show.quiet, verbose=show.verbose) as progress:
+            summary = run_sync(parts, source, progress=progress, approve_deletes=approve_deletes)
+    except S3SyncError:
+        if is_new and not parts.catalog.views.counts(source.id).objects:
+            parts.catalog.documents.drop_source(source.id)  # a typing error leaves nothing
+        raise
+    if is_new and not summary.listed and not empty_stays:
+        parts.catalog.documents.drop_source(source.id)
+        click.echo(
+            f"Nothing lies under {place_of(source)}: is the prefix right? No source is kept.",
+            err=True,
+        )
+    print_troubles(parts, source, summary)
+    if show.as_json:
+        values = asdict(summary)
+        values.pop("newly_failed")
+        click.echo(json.dumps(values))
+    elif not show.quiet:
+        print_summary(summary, source)
+    return summary
 
 
 def _stem(source: Source) -> str:

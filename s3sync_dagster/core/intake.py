@@ -124,7 +124,7 @@ def plan_intake(messages: Sequence[Message], sources: Iterable[Source]) -> Intak
             keys[event.key] = _later(keys.get(event.key), event)
     by_source: dict[str, SourceEvents] = {}
     for source_id, keys in latest.items():
-        by_source[source_id], left_out = _source_events(by_id[source_id], keys)
+        by_source[source_id], left_out = source_events(by_id[source_id], keys)
         skipped += left_out
     return IntakePlan(
         by_source=by_source,
@@ -167,7 +167,7 @@ def _later(known: ObjectEvent | None, event: ObjectEvent) -> ObjectEvent:
     return replace(there, etag="", size=-1, version_id=None)
 
 
-def _source_events(source: Source, keys: Mapping[str, ObjectEvent]) -> tuple[SourceEvents, int]:
+def source_events(source: Source, keys: Mapping[str, ObjectEvent]) -> tuple[SourceEvents, int]:
     """Return what the latest event of each key means, and how many keys are left out."""
     upserts: list[Told] = []
     sync: list[str] = []

@@ -8,12 +8,19 @@ from dagster.components import Scaffolder, ScaffoldRequest, scaffold_with
 from s3sync_dagster.defs.building import build_definitions
 from s3sync_dagster.defs.resources import (
     DeclaredSource,
+    FilesSource,
     FolderSource,
     GitSource,
     S3Source,
     WebSource,
 )
-from s3sync_dagster.defs.source_fields import FolderFields, GitFields, SourceFields, WebFields
+from s3sync_dagster.defs.source_fields import (
+    FilesFields,
+    FolderFields,
+    GitFields,
+    SourceFields,
+    WebFields,
+)
 
 _HEAD = """\
 # To a first result:
@@ -55,6 +62,11 @@ _SITE = """\
   # page_limit: 1000
   # include_path_regexes: ["^/guide/"]
 """
+_STORE = """\
+  store_url: gs://CHANGE-ME/docs  # or abfs://, sftp://, davs://, index+https://
+  # The name of a variable with the password, key or token:
+  # token_env: STORE_SECRET
+"""
 
 
 class S3SyncScaffolder(Scaffolder[Any]):
@@ -93,6 +105,12 @@ class WebSyncScaffolder(S3SyncScaffolder):
     """Writes a ``defs.yaml`` of a web site."""
 
     place: ClassVar[str] = _SITE
+
+
+class FilesSyncScaffolder(S3SyncScaffolder):
+    """Writes a ``defs.yaml`` of a file store."""
+
+    place: ClassVar[str] = _STORE
 
 
 class SourceComponent:
@@ -149,3 +167,10 @@ class WebSyncComponent(SourceComponent, dg.Component, WebFields, dg.Model, dg.Re
     """A web site whose pages become searchable records of a Chroma collection."""
 
     resource_class: ClassVar[type[Any]] = WebSource
+
+
+@scaffold_with(FilesSyncScaffolder)
+class FilesSyncComponent(SourceComponent, dg.Component, FilesFields, dg.Model, dg.Resolvable):
+    """A file store whose files become searchable records of a Chroma collection."""
+
+    resource_class: ClassVar[type[Any]] = FilesSource

@@ -10,7 +10,13 @@ import dagster as dg
 from pydantic import Field
 
 from s3sync_dagster.core.patience import Patience
-from s3sync_dagster.defs.source_fields import FolderFields, GitFields, SourceFields, WebFields
+from s3sync_dagster.defs.source_fields import (
+    FilesFields,
+    FolderFields,
+    GitFields,
+    SourceFields,
+    WebFields,
+)
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.run import BatchFailed, BatchRun
@@ -50,6 +56,13 @@ class WebSource(WebFields, dg.ConfigurableResource):
     """
 
 
+class FilesSource(FilesFields, dg.ConfigurableResource):
+    """A file store whose files become searchable records of a Chroma collection.
+
+    Hand it to ``build_definitions``. A secret is given by the *name* of its variable.
+    """
+
+
 class CatalogSource(dg.ConfigurableResource):
     """A source that was created in the catalog, shown in the UI; edit it with ``s3sync source``."""
 
@@ -81,7 +94,7 @@ def _changed(values: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
-DeclaredSource = S3Source | FolderSource | GitSource | WebSource
+DeclaredSource = S3Source | FolderSource | GitSource | WebSource | FilesSource
 AnySource = DeclaredSource | CatalogSource
 
 

@@ -13,6 +13,7 @@ from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import Place, S3Place
 from s3sync_dagster.model.source import Source
+from s3sync_dagster.places.files import FilesPlace
 from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster.places.git import GitPlace
 from s3sync_dagster.places.web import WebPlace
@@ -122,6 +123,12 @@ class WebFields(setting_fields(settings_of(WebPlace)), Declared):
         default=WebPlace.listed_every, description="Between crawls; 0: never crawled."
     )
     place_class: ClassVar[type[Place]] = WebPlace
+
+
+class FilesFields(setting_fields(settings_of(FilesPlace)), Declared):
+    """The settings of a source whose objects are files of a store that fsspec reaches."""
+
+    place_class: ClassVar[type[Place]] = FilesPlace
 
 
 def _required(kind: type[Place]) -> list[str]:

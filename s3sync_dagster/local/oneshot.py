@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from s3sync_dagster.core.events import ObjectEvent
+from s3sync_dagster.core.intake import source_events
 from s3sync_dagster.core.naming import SOURCE_TAG, TOKEN_TAG, job_name, run_config
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.patience import Patience
@@ -128,6 +130,31 @@ def run_sync(
         seconds=round(clock.monotonic() - started, 3),
         newly_failed=now.count("failed"),
     )
+
+
+def run_keys(
+    parts: Parts,
+    source: Source,
+    events: Mapping[str, ObjectEvent],
+    *,
+    told: Callable[[Sequence[KeyOutcome]], None],
+    progress: Progress,
+) -> None:
+    """Work on what changed a moment ago, without a listing.
+
+    Args:
+        parts: of this process.
+        source: the source.
+        events: key -> what became of it; each key is asked for again before anything is done.
+        told: takes how each key ended.
+        progress: takes notes.
+    """
+    found, _ = source_events(source, events)
+    parts.catalog.work.record_events(
+        source.id, upserts=found.upserts, sync=found.sync, remove=found.remove, sequencers={}
+    )
+    if found.sync or found.remove:
+        _work(parts, source, told=told, tally=Tally(), progress=progress)
 
 
 def _retry_failed(parts: Parts, source: Source) -> None:

@@ -5,7 +5,9 @@ from typing import Literal
 
 from s3sync_dagster.model.errors import MissingEngine
 
-Extra = Literal["api", "demo", "mcp", "postgres", "stack"]
+Extra = Literal[
+    "api", "azure", "demo", "gcs", "http-index", "mcp", "postgres", "sftp", "stack", "webdav"
+]  # fmt: skip
 
 _API = ("fastapi", "jinja2", "prometheus_client", "python_multipart", "uvicorn")
 EXTRAS: dict[Extra, tuple[str, ...]] = {
@@ -14,6 +16,11 @@ EXTRAS: dict[Extra, tuple[str, ...]] = {
     "demo": (*_API, "dagster_webserver", "moto"),
     "mcp": ("mcp",),
     "postgres": ("psycopg2",),
+    "gcs": ("gcsfs",),
+    "azure": ("adlfs",),
+    "sftp": ("sshfs",),
+    "webdav": ("webdav4",),
+    "http-index": ("aiohttp",),
 }
 """What is imported of each extra."""
 

@@ -34,6 +34,15 @@ class PlaceIdentity(NamedTuple):
     path_prefix: str
 
 
+class WatchedFolder(NamedTuple):
+    """A folder whose files are the objects, their paths the keys."""
+
+    folder: str
+    """Absolute."""
+    skip_folders: tuple[str, ...] = ()
+    """Names of folders that are not entered."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialsConfig:
     """Where AWS credentials come from. Never a secret itself: names of variables, profiles, ids."""
@@ -144,6 +153,10 @@ class Place:
 
     def followed(self) -> tuple[str, str] | None:
         """Return ``sha`` or ``branch`` and what a repository's source follows; None elsewhere."""
+        return None
+
+    def watched(self) -> "WatchedFolder | None":
+        """Return the folder of this machine whose file system tells of changes; None: no such."""
         return None
 
     def collection(self) -> str:

@@ -47,6 +47,10 @@ _TYPES: dict[str, PlaceType] = {
     "web_scrape": PlaceType(
         place="s3sync_dagster.places.web:WebPlace", opener="s3sync_dagster.places.web:open_web"
     ),
+    "files": PlaceType(
+        place="s3sync_dagster.places.files:FilesPlace",
+        opener="s3sync_dagster.places.files:open_files",
+    ),
 }
 _classes: dict[str, type[Place]] = {}
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, NotPossible
-from s3sync_dagster.model.place import Admission, Place, PlaceIdentity, told
+from s3sync_dagster.model.place import Admission, Place, PlaceIdentity, WatchedFolder, told
 
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import ObjectStore
@@ -65,6 +65,10 @@ class FolderPlace(Place):
         """Return what makes two folders the same one."""
         return PlaceIdentity(self.type, "", self.folder, "")
 
+    def watched(self) -> WatchedFolder:
+        """Return the folder itself."""
+        return WatchedFolder(self.folder, self.skip_folders)
+
     def check(self) -> None:
         """Refuse with ``InvalidSetting`` what is no absolute folder."""
         plain = os.path.normpath(self.folder).replace("//", "/")
@@ -76,7 +80,7 @@ class FolderPlace(Place):
         for name in self.skip_folders:
             if not name or "/" in name:
                 raise InvalidSetting("skip_folders has names of folders, such as .git, no paths.")
-        if self.marker is not None and not _stays_inside(self.marker):
+        if self.marker is not None and not stays_inside(self.marker):
             raise InvalidSetting("marker is the path of a file in the folder, such as .mounted.")
 
     def admitted(self, admission: Admission) -> Self:
@@ -144,6 +148,7 @@ def _is_below(folder: str, root: str) -> bool:
     return real.is_relative_to(os.path.realpath(root))
 
 
-def _stays_inside(path: str) -> bool:
+def stays_inside(path: str) -> bool:
+    """Return whether a path leads to something below where it begins."""
     parts = PurePosixPath(path).parts
     return bool(parts) and not path.startswith("/") and ".." not in parts and "\0" not in path

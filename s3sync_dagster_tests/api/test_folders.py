@@ -1,4 +1,6 @@
-"""Folders by the API: off by default, for owners, below the roots that the operator named."""
+"""Folders by the API: off by default, for owners, below the roots that the operator named.
+
+File stores: for tenants that are trusted."""
 
 import uuid
 
@@ -6,6 +8,7 @@ import pytest
 
 from s3sync_dagster.places.folder import FOLDER_ROOTS
 from s3sync_dagster_tests.api.server import running_api
+from s3sync_dagster_tests.places.file_servers import served
 
 SOURCES = "/api/v1/sources"
 
@@ -80,3 +83,28 @@ def test_only_folders_below_a_root_are_to_be_had(allowing):
     member = api.token(role="member")
     with api.client(member) as http:
         assert http.post(SOURCES, json=payload(root / "team")).status_code == 403
+
+
+def test_who_is_trusted_may_have_a_file_store_and_none_that_reads_this_disk(http, tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.md").write_text("# Holidays")
+
+    def store(url):
+        return {
+            "files": {"store_url": url, "collection_name": f"c-{uuid.uuid4().hex[:12]}"},
+            "database_name": "default_database",
+            "embedding": {"dense": {"model": "s3sync-hash"}},
+        }
+
+    with served(tmp_path) as url:
+        made = http.post(SOURCES, json=store(url))
+        assert made.status_code == 201, made.text
+        shown = http.get(f"{SOURCES}/{made.json()['source_id']}").json()
+        assert shown["files"]["store_url"] == url
+        missing = http.post(SOURCES, json=store(f"{url}/missing"))
+        assert missing.json()["error"] == "folder_missing"
+    other = http.post(SOURCES, json=store("fsspec+memory://docs"))
+    assert (other.status_code, other.json()["error"]) == (400, "store_not_allowed")
+    secret = {**store(url)}
+    secret["files"]["token_env"] = "S3SYNC_API_TOKEN"
+    assert http.post(SOURCES, json=secret).status_code == 400

@@ -110,7 +110,7 @@ def test_a_written_place_is_read_as_it_is(text, bucket, prefix):
     assert parse_place(text) == S3Place(bucket_name=bucket, path_prefix=prefix)
 
 
-@pytest.mark.parametrize("text", ["b", "s3://", "s3:///a", "gs://b", "ftp://b/"])
+@pytest.mark.parametrize("text", ["b", "s3://", "s3:///a", "gcs://b", "ftp://b/"])
 def test_what_is_no_place_is_refused_with_the_form(text):
     with pytest.raises(InvalidSetting, match="s3://BUCKET/PREFIX"):
         parse_place(text)
@@ -127,6 +127,7 @@ def test_every_type_of_place_has_an_opener_and_says_what_it_needs(tmp_path):
     needed = {"s3": {"bucket_name": "b"}, "folder": {"folder": str(tmp_path)}}
     needed["github"] = {"repository": "team/docs"}
     needed["web_scrape"] = {"starting_url": "https://docs.example.org/"}
+    needed["files"] = {"store_url": "fsspec+memory://docs"}
     for tag, kind in place_classes().items():
         place = kind(**needed.get(tag, {}))
         assert place.type == tag

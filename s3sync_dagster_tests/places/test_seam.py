@@ -105,6 +105,25 @@ def test_the_command_line_syncs_it_into_chroma(shelf, s3sync, chroma_server):
     assert (gone.code, gone.json["removed"]) == (0, 1), gone.err
 
 
+def test_a_type_of_this_package_touches_the_files_that_the_page_names():
+    page = (ROOT / "docs" / "places.md").read_text("utf-8").rpartition("| file | what |")[2]
+    named = set(re.findall(r"`((?:model|defs|docs)/\S+|__init__\.py|CHANGELOG\.md)`", page))
+    by_hand = named - {"docs/settings.md", "docs/commands.md", "model/extras.py"}
+    assert len(by_hand) <= 8  # and two for an extra of its own
+    package = ROOT / "s3sync_dagster"
+    for tag, kind in place_classes().items():
+        if tag in ("s3", "file_upload"):
+            continue
+        stem = kind.__name__.removesuffix("Place")
+        words = re.compile(rf"\b{stem}(?:Place|Source|Fields|SyncComponent)\b")
+        found = {
+            str(path.relative_to(package))
+            for path in package.rglob("*.py")
+            if "places" not in path.parts and words.search(path.read_text("utf-8"))
+        }
+        assert found <= by_hand, tag
+
+
 def test_the_page_shows_the_module_as_it_is():
     page = (ROOT / "docs" / "places.md").read_text("utf-8")
     (shown,) = re.findall(r"```python\n(\"\"\"A type of place of another.*?)```", page, re.DOTALL)

@@ -1,0 +1,344 @@
+"""A file store that is read like a bucket: its listing is gathered page by page and sorted on disk.
+
+A store without folders answers with pages of whole paths; another one is walked, folder by folder
+in the order of their names, and memory holds the names of those that the walk is in. Where a
+listing stands is its token: another process goes on there.
+"""
+
+import hashlib
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+from s3sync_dagster.core.keys import MAX_OBJECT_KEY_BYTES
+from s3sync_dagster.core.selection import BAD_NAME, SPECIAL, SYMLINK
+from s3sync_dagster.engine.ports import Content, ListPage, ObjectBody, UnorderedPage
+from s3sync_dagster.model.errors import (
+    FixConfiguration,
+    LimitExceeded,
+    NotFound,
+    NotPossible,
+    ObjectChanged,
+    S3SyncError,
+    Unavailable,
+)
+from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.places.files_access import CALL_SECONDS, Access, Entry
+from s3sync_dagster.places.files_cloud import FlatAccess
+from s3sync_dagster.places.files_errors import is_absence, refusal
+from s3sync_dagster.places.files_walk import Walk
+from s3sync_dagster.ports.body_spool import BodySpool
+
+LIST_SECONDS = 300.0
+"""For the names of one folder."""
+T = TypeVar("T")
+_PIECE_BYTES = 4 * 1024 * 1024
+_MARKS = {"link": SYMLINK, "other": SPECIAL, "deep": BAD_NAME}
+
+
+class FilesStore:
+    """``engine.ports.ObjectStore`` over what fsspec reaches.
+
+    Args:
+        access: how it is spoken to.
+        marker: path of a file without which the store counts as not mounted.
+        shown: the store's address, for messages.
+    """
+
+    ordered = False
+
+    def __init__(self, access: Access, *, marker: str | None, shown: str) -> None:
+        self._access, self._marker, self._shown = access, marker, shown
+        self._spool = BodySpool(None)
+        self._requests: Counter[str] = Counter({"LIST": 0, "GET": 0, "HEAD": 0})
+        self._opening, self._walking = threading.Lock(), threading.Lock()
+        self._system: Any = None
+        self._walk = Walk(self._folder, self._complete)
+        self._alive_until = 0.0
+
+    def __repr__(self) -> str:
+        return f"FilesStore({self._shown!r})"
+
+    # --- listings -----------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Ask with one request whether the store may be listed. Raises what a listing would."""
+        if isinstance(self._access, FlatAccess):
+            self._page(self._access, None, limit=1)
+        else:
+            self._folder("")
+
+    def list_page(self, prefix: str, *, start_after: str | None, limit: int = 1000) -> ListPage:
+        """Raise ``NotPossible``: a store is listed in an order of its own."""
+        del prefix, start_after, limit
+        raise NotPossible("A file store is not listed in order.", reason="unordered_listing")
+
+    def list_unordered(self, prefix: str, *, token: str | None) -> UnorderedPage:
+        """Return a page of files.
+
+        Raises:
+            FixConfiguration: ``folder_missing``, ``folder_not_mounted``, ``no_version``.
+            AccessDenied: a folder cannot be read: what it holds would be taken for gone.
+            Unavailable: ``store_timeout``, ``store_failed``.
+        """
+        if isinstance(self._access, FlatAccess):
+            page = self._page(self._access, token, limit=1000)
+            entries, following = page.entries, page.token
+        else:
+            with self._walking:
+                entries, following = self._walk.step(token)
+        refs = [self._ref(one) for one in entries if one.name and not one.name.endswith("/")]
+        if following is None:
+            self._require_marker()
+        return UnorderedPage(
+            objects=tuple(one for one in refs if one.key.startswith(prefix)), token=following
+        )
+
+    def _page(self, access: FlatAccess, token: str | None, *, limit: int) -> Any:
+        self._requests["LIST"] += 1
+        try:
+            return self._ask(
+                f"The store {self._shown!r}", lambda system: access.page(system, token, limit)
+            )
+        except FileNotFoundError:
+            raise self._missing() from None
+
+    def _folder(self, folder: str) -> list[Entry]:
+        """Return what a folder holds. Raises ``FileNotFoundError``, of the store itself our own."""
+        self._requests["LIST"] += 1
+        try:
+            return self._ask(
+                f"The folder {self._below(folder)!r}",
+                lambda system: self._access.listed(system, folder),
+                seconds=LIST_SECONDS,
+            )
+        except FileNotFoundError:
+            if folder:
+                raise
+            raise self._missing() from None
+
+    def _complete(self, folder: str, entries: list[Entry]) -> list[Entry]:
+        """Return files of a folder with the versions that its listing did not tell."""
+        self._requests["HEAD"] += sum(one.kind == "file" and one.version is None for one in entries)
+        return self._ask(
+            f"A file of the folder {self._below(folder)!r}",
+            lambda system: self._access.complete(system, folder, entries),
+            seconds=CALL_SECONDS * len(entries),
+        )
+
+    # --- files --------------------------------------------------------------------------------
+
+    def head(self, key: str, *, version_id: str | None = None) -> ObjectRef:
+        """Return what is at ``key`` now. Raises ``NotFound`` (``object_gone``)."""
+        return self._ref(self._info(key, version_id))
+
+    def read(
+        self,
+        key: str,
+        *,
+        version_id: str | None = None,
+        if_match: str | None = None,
+        max_size_bytes: int,
+    ) -> ObjectBody:
+        """Return a file's bytes.
+
+        Raises:
+            NotFound: ``object_gone``.
+            LimitExceeded: ``too_large``.
+            ObjectChanged: ``if_match`` does not hold, or it was written while it was read.
+        """
+        before = self._info(key, version_id)
+        if before.size > max_size_bytes:
+            raise LimitExceeded(
+                f"file {key!r} has {before.size} bytes; at most {max_size_bytes} are read",
+                reason="too_large",
+            )
+        self._requests["GET"] += 1
+        what = f"The file {key!r}"
+        try:
+            file = self._ask(what, lambda system: self._access.opened(system, key))
+            try:
+                content = self._spool.read(self._pieces(what, file), key=key, limit=max_size_bytes)
+            finally:
+                self._ask(what, lambda _: file.close())
+        except FileNotFoundError:
+            raise ObjectChanged(f"file {key!r} went while it was read") from None
+        try:
+            after = self._info(key, version_id)
+            self._require_whole(key, content, before, after, if_match)
+        except BaseException:
+            _drop(content)
+            raise
+        return ObjectBody(ref=self._ref(after), content=content)
+
+    def requests(self) -> Mapping[str, int]:
+        """Return requests so far by kind (LIST, GET, HEAD)."""
+        return dict(self._requests)
+
+    def close(self) -> None:
+        """End connections and remove the spool; the next call opens new ones."""
+        self._spool.close()
+        with self._opening:
+            system, self._system = self._system, None
+        if system is not None:
+            self._access.close(system)
+
+    def _pieces(self, what: str, file: Any) -> Iterator[bytes]:
+        while piece := self._ask(what, lambda _: file.read(_PIECE_BYTES)):
+            yield piece
+
+    def _require_whole(
+        self, key: str, content: Content, before: Entry, after: Entry, if_match: str | None
+    ) -> None:
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        same = _settled(before.version) == _settled(after.version) and before.size == after.size
+        if not same or size != max(after.size, 0) and after.size >= 0:
+            raise ObjectChanged(f"file {key!r} was written while it was read")
+        if if_match and if_match != after.version:
+            raise ObjectChanged(f"file {key!r} was overwritten before it could be read")
+
+    def _info(self, key: str, version_id: str | None) -> Entry:
+        self._requests["HEAD"] += 1
+        gone = NotFound(f"file {key!r} is not in the store {self._shown!r}", reason="object_gone")
+        parts = key.split("/")
+        if version_id is not None or any(one in (".", "..") or "\0" in one for one in parts):
+            raise gone
+        if not self._access.flat and "" in parts:
+            raise gone
+        try:
+            found = self._ask(f"The file {key!r}", lambda system: self._access.info(system, key))
+        except FileNotFoundError:
+            self._require_alive()
+            raise gone from None
+        if found.kind != "file":
+            raise gone
+        return found._replace(name=key)
+
+    def _ref(self, entry: Entry) -> ObjectRef:
+        key, marked = _key_of(entry.name), _MARKS.get(entry.kind, "STANDARD")
+        if key != entry.name:
+            marked = BAD_NAME
+        if marked == "STANDARD" and entry.version is None:
+            raise FixConfiguration(
+                f"The store {self._shown!r} tells neither a version nor a time of {key!r}: a "
+                "change of it could not be noticed.",
+                reason="no_version",
+            )
+        return ObjectRef(
+            key=key,
+            etag=entry.version or "",
+            size=entry.size,
+            last_modified=entry.modified,
+            storage_class=marked,
+        )
+
+    # --- the store itself ---------------------------------------------------------------------
+
+    def _require_alive(self) -> None:
+        """Refuse to take a file for gone where the store itself is away, or nothing is left in it.
+
+        What was found is good for twice as long as it took, so that many files that are gone do
+        not have a large folder listed once for each.
+        """
+        if time.monotonic() < self._alive_until:
+            return
+        began = time.monotonic()
+        if self._marker is not None:
+            self._require_marker()
+        elif not (
+            self._page(self._access, None, limit=1).entries
+            if isinstance(self._access, FlatAccess)
+            else self._folder("")
+        ):
+            raise FixConfiguration(
+                f"The store {self._shown!r} is empty: is it mounted where it is served? Its "
+                "records stay until a listing is approved.",
+                reason="folder_not_mounted",
+            )
+        now = time.monotonic()
+        self._alive_until = now + 2 * (now - began)
+
+    def _require_marker(self) -> None:
+        marker = self._marker
+        if marker is None:
+            return
+        try:
+            self._ask(f"The marker {marker!r}", lambda system: self._access.info(system, marker))
+        except FileNotFoundError:
+            raise FixConfiguration(
+                f"The store {self._shown!r} has no {marker!r}, its marker: it is not mounted where "
+                "it is served. Its records stay as they are.",
+                reason="folder_not_mounted",
+            ) from None
+
+    def _missing(self) -> S3SyncError:
+        return FixConfiguration(
+            f"The store {self._shown!r} does not exist: is its address right, and is it mounted "
+            "where it is served? Its records stay as they are.",
+            reason="folder_missing",
+        )
+
+    def _below(self, folder: str) -> str:
+        return f"{self._shown}/{folder}".rstrip("/")
+
+    # --- the driver ---------------------------------------------------------------------------
+
+    def _ask(self, what: str, call: Callable[[Any], T], *, seconds: float = CALL_SECONDS) -> T:
+        """Return what a call of the driver returns.
+
+        Drivers wait in their own ways, some without end: the call runs in a thread that is left to
+        itself when its time is over, and so is the driver.
+
+        Raises:
+            FileNotFoundError: the store said itself that it is not there.
+            S3SyncError: anything else that went wrong.
+        """
+        done: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(call(self._opened()))
+            except BaseException as error:  # noqa: BLE001  (handed over to who waits)
+                done.set_exception(error)
+
+        threading.Thread(target=run, name="s3sync-files", daemon=True).start()
+        try:
+            return done.result(timeout=seconds)
+        except S3SyncError:
+            raise
+        except Exception as error:  # noqa: BLE001  (drivers raise anything)
+            if done.done() and is_absence(error):
+                raise FileNotFoundError(what) from None
+            met = refusal(error, what)
+            if isinstance(met, Unavailable):
+                self._system = None  # the next call connects anew; others may be at work with it
+            raise met from None
+
+    def _opened(self) -> Any:
+        with self._opening:
+            if self._system is None:
+                self._system = self._access.open()
+            return self._system
+
+
+def _key_of(name: str) -> str:
+    """Return a name as it stands in keys: UTF-8, and not longer than a key may be."""
+    text = name.encode(errors="backslashreplace")
+    if len(text) > MAX_OBJECT_KEY_BYTES:
+        digest = f"~{hashlib.sha256(text).hexdigest()[:16]}"
+        return text[: MAX_OBJECT_KEY_BYTES - len(digest)].decode(errors="ignore") + digest
+    return text.decode()
+
+
+def _settled(version: str | None) -> str:
+    """Return a version without what says that it is new."""
+    return (version or "").removesuffix("-new")
+
+
+def _drop(content: Content) -> None:
+    if isinstance(content, Path):
+        content.unlink(missing_ok=True)

@@ -1,0 +1,405 @@
+"""File stores behind their drivers: what is listed, read, gone, and what is not believed."""
+
+import os
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from s3sync_dagster.model.errors import (
+    AccessDenied,
+    FixConfiguration,
+    LimitExceeded,
+    NotFound,
+    NotPossible,
+    ObjectChanged,
+    Unavailable,
+)
+from s3sync_dagster.places.files import FilesPlace
+from s3sync_dagster.places.files_access import Entry, HttpIndex
+from s3sync_dagster.places.files_store import FilesStore
+from s3sync_dagster.places.files_url import parse_store_url
+from s3sync_dagster.places.files_walk import STEP_ENTRIES, Walk
+from s3sync_dagster_tests.engine_fixture import make_world
+from s3sync_dagster_tests.places.file_servers import (
+    FilesWorld,
+    all_refs,
+    in_azure,
+    in_google,
+    in_memory,
+    on_disk,
+    open_place,
+    start_azurite,
+    start_google,
+    start_rclone,
+)
+from s3sync_dagster_tests.scripted_http import scripted_server
+
+KEYS = ("a.md", "b c#d%41&é.md", "sub/a.md", "sub/deep er/ü.md", "sub2.md")
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory) -> Path:
+    """What the three servers of a folder serve."""
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="module")
+def host_key(tmp_path_factory) -> tuple[Path, str]:
+    """A server's key: its file, and its public half."""
+    import asyncssh
+
+    made = asyncssh.generate_private_key("ssh-ed25519")
+    path = tmp_path_factory.mktemp("key") / "host"
+    made.write_private_key(path)
+    return path, made.export_public_key().decode()
+
+
+@pytest.fixture(scope="module")
+def sftp(disk, host_key):
+    server = start_rclone("sftp", disk, "--key", str(host_key[0]), "--user", "u", "--pass", "p")
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def webdav(disk):
+    server = start_rclone("webdav", disk, "--etag-hash", "MD5")
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def index(disk):
+    server = start_rclone("http", disk)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def google():
+    server = start_google()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def azure(tmp_path_factory):
+    server = start_azurite(tmp_path_factory.mktemp("azurite"))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def known(tmp_path, sftp, host_key) -> dict[str, str]:
+    """The variables of a user who knows the server's key and the password."""
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "known_hosts").write_text(
+        f"[127.0.0.1]:{sftp.url.rpartition(':')[2]} {host_key[1]}"
+    )
+    return {"HOME": str(tmp_path), "SECRET": "p"}
+
+
+@pytest.fixture(
+    params=["sftp", "webdav", "index", "memory", pytest.param("google", marks=pytest.mark.long),
+            pytest.param("azure", marks=pytest.mark.long)]
+)  # fmt: skip
+def world(request: pytest.FixtureRequest, monkeypatch) -> FilesWorld:
+    """An empty folder of each make."""
+    if request.param == "memory":
+        return in_memory()
+    name = f"t-{uuid.uuid4().hex[:12]}"
+    server = request.getfixturevalue(request.param)
+    if request.param == "google":
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://{server.url}")
+        monkeypatch.setenv("NO_GCE_CHECK", "true")
+        return in_google(server, name)
+    if request.param == "azure":
+        return in_azure(server, name)
+    folder = request.getfixturevalue("disk") / name
+    folder.mkdir()
+    if request.param == "sftp":
+        known = request.getfixturevalue("known")
+        url = f"sftp://u@{server.url}/{name}"
+        return on_disk(url, folder, environment=known, secret=True)
+    scheme = {"webdav": "dav", "index": "index+http"}[request.param]
+    return on_disk(f"{scheme}://{server.url}/{name}", folder, environment={})
+
+
+def test_listing_head_and_read_agree_whatever_the_names(world):
+    for number, key in enumerate(KEYS):
+        world.put(key, f"text {number}".encode())
+    store = world.store()
+    store.look()
+    refs = all_refs(store)
+    assert [ref.key for ref in refs] == sorted(KEYS, key=str.encode)
+    for ref in refs:
+        head, body = store.head(ref.key), store.read(ref.key, max_size_bytes=100)
+        assert body.content == f"text {KEYS.index(ref.key)}".encode()
+        plain = [one.etag.removesuffix("-new") for one in (ref, head, body.ref)]
+        assert plain[0]
+        assert plain[0] == plain[1] == plain[2]
+        assert ref.size == head.size == body.ref.size == 6
+        assert ref.last_modified is not None
+        assert abs(ref.last_modified.timestamp() - time.time()) < 600
+    store.close()
+    assert store.head("a.md").key == "a.md"  # another connection
+    store.close()
+
+
+def test_other_bytes_of_the_same_size_are_another_version(world):
+    world.put("a.md", b"before")
+    world.put("b.md", b"before")
+    store = world.store()
+    first = {ref.key: ref.etag for ref in all_refs(store)}
+    world.put("a.md", b"after!")
+    second = {ref.key: ref.etag for ref in all_refs(store)}
+    if first["a.md"].endswith("-new"):  # whole seconds: it is looked at again when it has settled
+        first = {key: etag + "?" for key, etag in first.items()}
+        second["b.md"] = first["b.md"]
+    assert first["a.md"] != second["a.md"]
+    assert first["b.md"] == second["b.md"]
+    store.close()
+
+
+def test_what_is_gone_is_told_and_a_store_that_is_away_tells_nothing(world):
+    world.put("a.md", b"a")
+    world.put("sub/b.md", b"b")
+    store = world.store()
+    world.delete("sub/b.md")
+    for key in ("sub/b.md", "sub", "nothing/x.md", "../a.md", ""):
+        with pytest.raises(NotFound) as caught:
+            store.head(key)
+        assert caught.value.reason == "object_gone"
+    assert [ref.key for ref in all_refs(store)] == ["a.md"]
+    store.close()
+    marked = world.store(marker=".mounted")
+    for ask in (lambda: marked.head("sub/b.md"), lambda: all_refs(marked)):
+        with pytest.raises(FixConfiguration, match="marker") as caught:
+            ask()
+        assert caught.value.reason == "folder_not_mounted"
+    world.put(".mounted", b"")
+    assert "a.md" in [ref.key for ref in all_refs(marked)]
+    marked.close()
+
+
+def test_the_last_file_of_a_store_is_not_taken_for_gone(world):
+    world.put("a.md", b"a")
+    store = world.store()
+    world.delete("a.md")
+    with pytest.raises(FixConfiguration) as caught:
+        store.head("a.md")
+    assert caught.value.reason in ("folder_not_mounted", "folder_missing")
+    store.close()
+
+
+def test_too_much_and_another_version_are_refused(world):
+    world.put("a.md", b"0123456789")
+    store = world.store()
+    with pytest.raises(LimitExceeded, match="10 bytes"):
+        store.read("a.md", max_size_bytes=9)
+    with pytest.raises(ObjectChanged):
+        store.read("a.md", if_match="another", max_size_bytes=10)
+    with pytest.raises(NotPossible):
+        store.list_page("", start_after=None)
+    assert store.requests()["HEAD"] >= 2
+    store.close()
+
+
+def test_a_store_that_is_not_there_is_missing(world):
+    world.put("a.md", b"a")
+    for url in (f"{world.url}-not", f"{world.url}/not"):
+        store = world.store(store_url=url)
+        if world.url.startswith(("gs:", "abfs:")):
+            assert all_refs(store) == []  # no folders there: the guard asks before all goes
+        else:
+            with pytest.raises(FixConfiguration) as caught:
+                store.look()
+            assert caught.value.reason == "folder_missing"
+        store.close()
+
+
+def test_another_process_goes_on_where_a_listing_stood():
+    world = in_memory()
+    keys = [f"{folder}/{n:04}.md" for folder in ("a", "a b", "a/b", "c") for n in range(400)]
+    for key in keys:
+        world.put(key, b"x")
+    token, found, steps = None, [], 0
+    while True:
+        store = world.store()
+        page = store.list_unordered("", token=token)
+        store.close()
+        found += [ref.key for ref in page.objects]
+        steps += 1
+        token = page.token
+        if token is None:
+            break
+    assert steps == 1 + len(keys) // STEP_ENTRIES
+    assert sorted(found) == sorted(keys)
+
+
+def test_the_engine_keeps_a_collection_in_step_with_a_store():
+    world, engine = in_memory(), make_world()
+    engine.configure(place=FilesPlace(store_url=world.url))
+    engine.store = world.store()
+    for key in ("a.md", "b.md", "sub/c.md", "d.md", "e.md", "f.md", "g.md"):
+        world.put(key, f"first text of {key}".encode())
+    assert set(engine.sync().values()) == {"indexed"}
+    world.put("a.md", b"another text that is longer")
+    world.delete("b.md")
+    told = engine.sync()
+    assert (told["a.md"], told["b.md"]) == ("updated", "removed")
+    assert engine.keys_indexed() == {"a.md", "sub/c.md", "d.md", "e.md", "f.md", "g.md"}
+    engine.store.close()
+    engine.catalog.close()
+
+
+# --- what is not believed ---------------------------------------------------------------------
+
+
+def test_a_password_and_a_host_key_that_are_wrong_open_nothing(sftp, known, tmp_path):
+    place = FilesPlace(store_url=f"sftp://u@{sftp.url}/", token_env="SECRET")
+    with pytest.raises(Exception, match="sftp://USER"):
+        place.check()  # a server's whole disk is no folder
+    place = FilesPlace(store_url=f"sftp://u@{sftp.url}/x", token_env="SECRET")
+    store = open_place(place, {**known, "SECRET": "wrong-one"})
+    with pytest.raises(AccessDenied) as caught:
+        store.look()
+    assert caught.value.reason == "access_denied"
+    assert "wrong-one" not in caught.value.message
+    known_hosts = tmp_path / ".ssh" / "known_hosts"
+    other = known_hosts.read_text().replace(sftp.url.rpartition(":")[2], "1")
+    for text in (other, None):
+        known_hosts.unlink() if text is None else known_hosts.write_text(text)
+        with pytest.raises(FixConfiguration) as unknown:
+            open_place(place, known).look()
+        assert unknown.value.reason == "host_key_unknown"
+    with pytest.raises(AccessDenied, match="SECRET"):
+        open_place(place, {})
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "met"),
+    [
+        (503, {}, Unavailable),
+        (500, {}, Unavailable),
+        (429, {}, Unavailable),
+        (403, {}, AccessDenied),
+        (302, {"location": "/login?to=a.md"}, Unavailable),
+    ],
+)
+def test_an_answer_that_is_no_answer_does_not_say_that_a_file_is_gone(status, headers, met):
+    with scripted_server() as server:
+        server.script = [(status, "", headers), (200, "<html>please log in</html>", {})]
+        store = open_place(
+            FilesPlace(store_url=f"index+http://127.0.0.1:{server.server_port}/x"), {}
+        )
+        with pytest.raises(met) as caught:
+            store.head("a.md")
+        assert not isinstance(caught.value, NotFound)
+        store.close()
+
+
+def test_a_file_is_gone_when_the_server_says_so_and_its_folder_is_there():
+    link = '<a href="b.md">b</a>'
+    with scripted_server() as server:
+        place = FilesPlace(store_url=f"index+http://127.0.0.1:{server.server_port}/x")
+        store = open_place(place, {})
+        server.script = [(404, "", {}), (200, link, {"content-type": "text/html"})]
+        with pytest.raises(NotFound):
+            store.head("a.md")
+        store.close()
+        store = open_place(place, {})  # what was found of the folder is good for a moment
+        server.script = [(404, "", {}), (503, "", {})]
+        with pytest.raises(Unavailable):
+            store.head("a.md")
+        server.script = [(404, "", {}), (404, "", {})]
+        with pytest.raises(FixConfiguration, match="does not exist"):
+            store.head("a.md")
+        server.script = [(200, link, {"content-type": "text/html"}), (200, "text", {})]
+        with pytest.raises(FixConfiguration, match="neither a version nor a time"):
+            all_refs(store)
+        store.close()
+    with pytest.raises(Unavailable):  # nobody listens any more
+        store.head("a.md")
+    store.close()
+
+
+def test_an_index_takes_links_of_its_own_folder_alone():
+    page = (
+        '<a href="../">up</a><a href="?C=N;O=D">sort</a><a href="/x/a.md">a</a>'
+        '<a href="http://127.0.0.1:1/x/b.md">b</a><a href="/y/c.md">c</a>'
+        '<a href="d%20e.md#part">d</a><a href="./f.md">f</a><a href="g%2Fh.md">g</a>'
+    )
+    dated = {"last-modified": "Sat, 01 Aug 2026 10:00:00 GMT"}
+    with scripted_server() as server:
+        server.script = [(200, page, {"content-type": "text/html"}), *[(200, "text", dated)] * 3]
+        store = open_place(
+            FilesPlace(store_url=f"index+http://127.0.0.1:{server.server_port}/x"), {}
+        )
+        refs = all_refs(store)
+        assert [ref.key for ref in refs] == ["a.md", "d e.md", "f.md"]
+        assert {ref.etag for ref in refs} == {f"4-{1785578400_000000:x}"}
+        assert store.requests() == {"LIST": 1, "HEAD": 3, "GET": 0}
+        store.close()
+
+
+def test_a_secret_of_an_index_is_not_taken_along_to_another_server():
+    with scripted_server() as server, scripted_server() as other:
+        server.script = [(302, "", {"location": f"{other.url}/x/a.md"})] * 2
+        url = parse_store_url(f"index+http://127.0.0.1:{server.server_port}/x")
+        access = HttpIndex(url, user="", secret="hidden", user_home=Path("/nonexistent"))
+        store = FilesStore(access, marker=None, shown="index")
+        with pytest.raises(FixConfiguration, match="neither a version"):
+            store.head("a.md")
+        assert server.asked[0][2]["authorization"] == "Bearer hidden"
+        assert other.asked
+        assert [one for one in other.asked if "authorization" in one[2]] == []
+        store.close()
+
+
+def test_a_walk_believes_a_folder_that_went_and_not_one_that_cannot_be_listed():
+    folders = {"": [Entry("a", "folder"), Entry("b", "folder")], "b": [Entry("c", "file")]}
+
+    def listed(path):
+        if path not in folders:
+            raise FileNotFoundError(path)
+        found = folders[path]
+        if path == "" and went:
+            folders[""] = found[1:]
+        return found
+
+    went = False
+    with pytest.raises(Unavailable, match="'a'"):
+        Walk(listed, lambda _, files: files).step(None)
+    went = True
+    entries, token = Walk(listed, lambda _, files: files).step(None)
+    assert ([one.name for one in entries], token) == (["b/c"], None)
+
+
+def test_a_walk_in_circles_ends():
+    def listed(path):
+        return [Entry("again", "folder"), Entry("a.md", "file")]
+
+    walk, found, token = Walk(listed, lambda _, files: files), [], None
+    while True:
+        entries, token = walk.step(token)
+        found += entries
+        if token is None:
+            break
+    assert found[-1].kind == "deep"
+    assert len(found) < 1024
+
+
+def test_names_that_are_no_utf8_and_links_are_counted_and_not_read():
+    store = in_memory().store()
+    refs = {ref.key: ref.storage_class for ref in map(store._ref, [
+        Entry(os.fsdecode(b"a\xff.md"), "file", 1, "v"), Entry("x" * 2000, "file", 1, "v"),
+        Entry("link", "link"), Entry("pipe", "other"), Entry("fine", "file", 1, "v"),
+    ])}  # fmt: skip
+    assert refs.pop("fine") == "STANDARD"
+    assert (refs.pop("link"), refs.pop("pipe")) == ("SYMLINK", "SPECIAL")
+    assert set(refs.values()) == {"BAD_NAME"}
+    assert "a\\udcff.md" in refs
+    assert max(len(key.encode()) for key in refs) == 1024
