@@ -17,7 +17,6 @@ from s3sync_dagster_tests.contracts.object_worlds import (
     ObjectWorld,
     all_refs,
     endpoint_world,
-    folder_world,
     memory_world,
     uploads_world,
 )
@@ -25,13 +24,11 @@ from s3sync_dagster_tests.contracts.object_worlds import (
 RCLONE = pytest.param("rclone", marks=pytest.mark.long)
 
 
-@pytest.fixture(params=["memory", "folder", "sqlite", "postgres", "moto", RCLONE])
+@pytest.fixture(params=["memory", "sqlite", "postgres", "moto", RCLONE])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectWorld]:
     """Every make of bucket."""
     if request.param == "memory":
         yield memory_world()
-    elif request.param == "folder":
-        yield folder_world(tmp_path)
     elif request.param in ("sqlite", "postgres"):
         url = f"sqlite:///{tmp_path}/catalog.db"
         if request.param == "postgres":
