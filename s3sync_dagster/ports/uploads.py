@@ -13,13 +13,12 @@ from s3sync_dagster.core.state import UploadedFile
 from s3sync_dagster.engine.ports import ListPage, ObjectBody
 from s3sync_dagster.model.errors import (
     FixConfiguration,
-    LimitExceeded,
     NotFound,
     ObjectChanged,
     S3SyncError,
 )
 from s3sync_dagster.model.object import ObjectRef
-from s3sync_dagster.ports.body_spool import BodySpool
+from s3sync_dagster.ports.body_spool import BodySpool, require_size
 from s3sync_dagster.ports.files import EarlierUploads, IncomingFile
 
 _log = logging.getLogger(__name__)
@@ -184,11 +183,7 @@ class UploadStore:
         found = self._find(rows, key, version_id)
         if if_match and if_match != found.etag:
             raise _changed(key)
-        if found.size > max_size_bytes:
-            raise LimitExceeded(
-                f"object {key!r} has {found.size} bytes; at most {max_size_bytes} are read",
-                reason="too_large",
-            )
+        require_size(f"object {key!r}", found.size, most=max_size_bytes)
         content = self._spool.read(_whole(rows, found), key=key, limit=max_size_bytes)
         return ObjectBody(
             ref=_ref(found),
