@@ -102,7 +102,7 @@ def chroma_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of one server for all tests of this process. Use collection names of your own."""
     server = start_chroma(tmp_path_factory.mktemp("chroma") / "data")
     yield server.url
-    server.stop()
+    server.kill()  # SIGTERM would wait for the connections that tests left open
 
 
 @pytest.fixture(scope="session")
