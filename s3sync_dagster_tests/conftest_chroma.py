@@ -15,7 +15,7 @@ import pytest
 
 from s3sync_dagster.local.loopback import free_port
 
-START_SECONDS = 60
+START_SECONDS = 180
 
 
 @dataclass
@@ -55,7 +55,7 @@ def start_chroma(path: Path) -> ChromaServer:
     """Start ``chroma run`` on ``path`` and a free port; the caller stops it.
 
     Raises:
-        RuntimeError: no heartbeat within a minute, or three taken ports in a row.
+        RuntimeError: no heartbeat within three minutes, or three taken ports in a row.
     """
     path.mkdir(parents=True, exist_ok=True)
     log = path.parent / f"{path.name}.chroma.log"
