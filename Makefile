@@ -30,7 +30,7 @@ up: install ## Chroma, Dagster and the API until Ctrl-C
 	@$(VENV)/bin/s3sync up
 
 test: $(VENV)/.dev ## all tests but those below, less than 20 minutes on two cores
-	$(PY) -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile \
+	$(PY) -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder \
 	  -m "not browser and not long and not retrieval"
 
 test-browser: $(VENV)/.dev ## the tests that look at the pages in Chromium

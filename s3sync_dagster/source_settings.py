@@ -262,22 +262,6 @@ def _put(config: Any, parts: list[str], value: Any) -> Any:
     return replace(config, **{parts[0]: value})
 
 
-def leaves(place: type[Place]) -> list[str]:
-    """Return the paths of all that a source of a place holds."""
-    plain = [one.name for one in fields(Source) if one.name not in (*_NESTED, "place")]
-    inner = {**_NESTED, "place": place}
-    return plain + [path for name, kind in inner.items() for path in _leaves(kind, f"{name}.")]
-
-
-def _leaves(kind: type[Any], prefix: str) -> Iterator[str]:
-    nested: Mapping[str, type] = getattr(kind, "nested", {})
-    for one in fields(kind):
-        if one.name in nested:
-            yield from _leaves(nested[one.name], f"{prefix}{one.name}.")
-        else:
-            yield f"{prefix}{one.name}"
-
-
 def settings_of(place: type[Place]) -> list[Setting]:
     """Return the settings of sources of a place, also of one whose type another package adds."""
     known = {one.path for one in SETTINGS}

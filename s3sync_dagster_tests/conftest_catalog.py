@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog import Catalog, open_catalog
 from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster_tests.fresh_catalogs import fill
 
 
 @pytest.fixture(scope="session")
@@ -33,23 +35,44 @@ def postgres_url() -> Iterator[str]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def fresh_postgres_database(postgres_url: str) -> str:
-    """Create an empty database and return its URL."""
+def fresh_postgres_database(postgres_url: str, *, template: str = "template1") -> str:
+    """Create a database and return its URL: an empty one, or a copy of the template."""
     name = f"t_{uuid.uuid4().hex}"
     url = sa.make_url(postgres_url).set(drivername="postgresql+psycopg2")
     engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
     engine.dispose()
     return url.set(database=name).render_as_string(hide_password=False)
 
 
+def fresh_postgres_catalog(postgres_url: str) -> str:
+    """Create a database with an empty catalog, a copy of the first one, and return its URL."""
+    return fresh_postgres_database(postgres_url, template=_postgres_template(postgres_url))
+
+
+@cache
+def _postgres_template(postgres_url: str) -> str:
+    url = fresh_postgres_database(postgres_url)
+    open_catalog(url).close()
+    return sa.make_url(url).database or ""
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of an empty database, once on each backend."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/catalog.db"
     return fresh_postgres_database(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of an empty catalog, once on each backend."""
+    if request.param == "sqlite":
+        fill(url := f"sqlite:///{tmp_path}/catalog.db")
+        return url
+    return fresh_postgres_catalog(request.getfixturevalue("postgres_url"))
 
 
 class HandClock(Clock):

@@ -55,7 +55,7 @@ def start_chroma(path: Path) -> ChromaServer:
     """Start ``chroma run`` on ``path`` and a free port; the caller stops it.
 
     Raises:
-        RuntimeError: no heartbeat within a minute, or three taken ports in a row.
+        RuntimeError: no heartbeat within three minutes, or three taken ports in a row.
     """
     path.mkdir(parents=True, exist_ok=True)
     log = path.parent / f"{path.name}.chroma.log"
@@ -103,7 +103,7 @@ def chroma_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of one server for all tests of this process. Use collection names of your own."""
     server = start_chroma(tmp_path_factory.mktemp("chroma") / "data")
     yield server.url
-    server.stop()
+    server.kill()  # SIGTERM would wait for the connections that tests left open
 
 
 @pytest.fixture(scope="session")

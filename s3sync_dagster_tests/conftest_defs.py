@@ -1,20 +1,41 @@
 """Runs and ticks in this process against moto, Chroma and a real Dagster instance on SQLite."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from s3sync_dagster.local.home import shipped
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint
 from s3sync_dagster_tests.defs.defs_fixture import DefsWorld, open_world
+from s3sync_dagster_tests.fresh_catalogs import fill
+
+
+@pytest.fixture(scope="session")
+def fresh_instance(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Dagster's folder, opened once: what its databases are made of is done once a process."""
+    folder = tmp_path_factory.mktemp("instance") / "dagster"
+    folder.mkdir()
+    (folder / "dagster.yaml").write_text(shipped("dagster.yaml"))
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in load_settings({"S3SYNC_HOME": str(folder.parent)})._exported().items():
+            patched.setenv(name, value)
+        with dg.DagsterInstance.get() as instance:
+            instance.get_runs_count()
+            instance.event_log_storage.get_asset_records()
+    return folder
 
 
 @pytest.fixture
 def defs_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, aws_environment: dict[str, str]
+    fresh_instance: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    aws_environment: dict[str, str],
 ) -> None:
     """Settings of a fresh home in this process's environment."""
     for name in list(os.environ):
@@ -22,8 +43,8 @@ def defs_environment(
             monkeypatch.delenv(name)
     home = tmp_path / "home"
     settings = load_settings({"S3SYNC_HOME": str(home)})
-    settings.dagster_home.mkdir(parents=True)
-    (settings.dagster_home / "dagster.yaml").write_text(shipped("dagster.yaml"))
+    shutil.copytree(fresh_instance, settings.dagster_home)
+    fill(settings.database_url)
     for name, value in settings._exported().items():
         monkeypatch.setenv(name, value)
 

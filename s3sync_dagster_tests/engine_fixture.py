@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from s3sync_dagster.catalog import Catalog, open_catalog
+from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.patience import Patience
@@ -19,6 +19,7 @@ from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
 from s3sync_dagster_tests.conftest_catalog import HandClock
+from s3sync_dagster_tests.fresh_catalogs import fresh_catalog
 from s3sync_dagster_tests.sources import changed, s3_source
 
 
@@ -178,7 +179,7 @@ class World:
 
 def make_world(clock=None, url="sqlite://", **source_fields) -> World:
     clock = clock or HandClock()
-    catalog = open_catalog(url, clock=clock)
+    catalog = fresh_catalog(url, clock=clock)
     source = s3_source(
         id="00000000-0000-4000-8000-000000000001",
         name="docs",

@@ -1,7 +1,8 @@
 """Every door offers every setting of a source, from one table; what differs is named there."""
 
 import re
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ from s3sync_dagster.places.files import FilesPlace
 from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster.places.git import GitPlace
 from s3sync_dagster.places.web import WebPlace
-from s3sync_dagster.source_settings import SETTINGS, Door, Setting, leaves
+from s3sync_dagster.source_settings import SETTINGS, Door, Setting
 from s3sync_dagster_tests.sources import s3_source
 
 ROOT = Path(s3sync_dagster.__file__).parents[1]
@@ -60,6 +61,16 @@ OF_CODE = {
     "files": (FilesSource, FilesSyncComponent, {"store_url": "gs://bucket/docs"}),
 }
 """For each type that code declares: its resource, its component, and what it has to be given."""
+
+
+def leaves(value: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the path of each thing that a value holds, also of those inside its parts."""
+    for one in fields(value):
+        inner = getattr(value, one.name)
+        if is_dataclass(inner):
+            yield from leaves(inner, f"{prefix}{one.name}.")
+        else:
+            yield f"{prefix}{one.name}"
 
 
 def home_of(setting: Setting) -> str:
@@ -114,7 +125,8 @@ def read(source: Any, setting: Setting) -> Any:
 
 
 def test_every_value_of_a_source_is_a_row_and_every_row_a_value():
-    every = {path for kind in place_classes().values() for path in leaves(kind)}
+    uploads = replace(SOURCE, place=UploadPlace())
+    every = {path for one in (SOURCE, FOLDER, REPOSITORY, SITE, uploads) for path in leaves(one)}
     assert sorted(BY_PATH) == sorted(every - NO_SETTINGS)
     assert len(BY_PATH) == len(SETTINGS)
 

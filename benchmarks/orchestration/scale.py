@@ -29,6 +29,7 @@ from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.engine.ports import ListPage
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint, start_moto
+from s3sync_dagster_tests.dagster_partitions import partition_counts, partition_states
 from s3sync_dagster_tests.end_to_end.stage import Stage, close_stage, open_stage
 
 PAGE = (
@@ -134,9 +135,9 @@ def look(stage: Stage) -> dict[str, float]:
         dagster._graphql.ask(PAGE, {"k": {"path": asset}})
 
     for name in ("cold", "warm"):
-        counts, found[f"counts {name} s"] = timed(lambda: dagster.partition_counts(asset))
+        counts, found[f"counts {name} s"] = timed(lambda: partition_counts(dagster, asset))
     assert counts.materialized == counts.total, counts
-    _, found["partitions page s"] = timed(lambda: dagster.partition_states(asset))
+    _, found["partitions page s"] = timed(lambda: partition_states(dagster, asset))
     _, found["100 keys s"] = timed(page)
     web = psutil.Process(stage.stack._children["webserver"].pid)
     found["webserver MB"] = round(web.memory_info().rss / 1e6)

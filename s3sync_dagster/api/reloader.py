@@ -4,11 +4,11 @@ Under ``s3sync up`` the supervisor looks, elsewhere the API that knows the webse
 """
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
+from s3sync_dagster.engine.repeating import repeating
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
 
@@ -99,19 +99,13 @@ class Reloader:
         return True
 
 
-@contextmanager
-def reloading(reloader: Reloader, *, every_seconds: float = LOOK_SECONDS) -> Iterator[None]:
-    """Look from a thread until the block ends."""
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(every_seconds):
-            reloader.look()
-
-    thread = threading.Thread(target=watch, name="reloading", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join(every_seconds)  # a reload that is under way ends with the process
+def reloading(
+    reloader: Reloader, *, every_seconds: float = LOOK_SECONDS
+) -> AbstractContextManager[None]:
+    """Look from a thread until the block ends; a reload under way ends with the process."""
+    return repeating(
+        reloader.look,
+        every_seconds=every_seconds,
+        name="reloading",
+        patience_seconds=every_seconds,
+    )

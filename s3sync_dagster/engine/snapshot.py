@@ -11,14 +11,13 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from s3sync_dagster.engine.data_folder import folder_refusals
 from s3sync_dagster.engine.ports import ListPage, UnorderedPage
-from s3sync_dagster.model.errors import FixConfiguration
 from s3sync_dagster.model.object import ObjectRef
 
 if TYPE_CHECKING:
@@ -141,13 +140,6 @@ def _ref(row: tuple[Any, ...]) -> ObjectRef:
     )
 
 
-@contextmanager
-def _refusals() -> Generator[None]:
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        raise FixConfiguration(
-            "A listing without order is sorted in the folder `listings` of the data folder, which "
-            f"cannot be used ({type(error).__name__}): is the disk full, or the folder not yours?",
-            reason="listing_snapshot_unusable",
-        ) from None
+def _refusals() -> AbstractContextManager[None]:
+    folder = "The folder `listings` of the data folder, in which a listing without order is sorted"
+    return folder_refusals(folder, reason="listing_snapshot_unusable")

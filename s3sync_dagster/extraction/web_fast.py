@@ -1,12 +1,12 @@
 """Web pages to Markdown in one walk over libxml2's tree: the ``fast`` engine for HTML."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import read_all
-from s3sync_dagster.extraction.decoding import decode
+from s3sync_dagster.extraction.decoding import Decoded, decode
 from s3sync_dagster.extraction.web import (
     MAX_DEPTH,
     nesting_depth,
@@ -37,21 +37,35 @@ _BLOCKS = {
 def read_html_fast(content: Content, *, name: str, config: ExtractionConfig) -> Document:
     """Return a web page: headings, lists, tables, links, code, emphasis, alternative texts."""
     del name
-    decoded = decode(read_all(content))
-    warnings = [f"The encoding was guessed: {decoded.encoding}."] if decoded.guessed else []
-    if nesting_depth(decoded.text) > MAX_DEPTH:
+
+    def markdown(source: str) -> tuple[str, str]:
+        source = source if config.boilerplate else without_boilerplate(source)
+        return "\n\n".join(html_blocks(html_tree(source))) + "\n", "lxml"
+
+    return page_document(decode(read_all(content)), markdown)
+
+
+def page_document(page: Decoded, markdown: Callable[[str], tuple[str, str]]) -> Document:
+    """Return a page as a document.
+
+    Args:
+        page: its HTML.
+        markdown: makes Markdown of HTML, and tells the engine's name; not called for a page that
+            is nested too deep, which is read as plain text.
+    """
+    warnings = [f"The encoding was guessed: {page.encoding}."] if page.guessed else []
+    if nesting_depth(page.text) > MAX_DEPTH:
         warnings.append(f"Nested deeper than {MAX_DEPTH} elements: read as plain text.")
-        text = plain_text(decoded.text)
+        text, engine = plain_text(page.text), "lxml"
     else:
-        source = decoded.text if config.boilerplate else without_boilerplate(decoded.text)
-        text = "\n\n".join(html_blocks(html_tree(source))) + "\n"
+        text, engine = markdown(page.text)
     return Document(
         text=text,
         format="markdown",
-        title=page_title(decoded.text),
-        encoding=decoded.encoding,
-        encoding_guessed=decoded.guessed,
-        engine="lxml",
+        title=page_title(page.text),
+        encoding=page.encoding,
+        encoding_guessed=page.guessed,
+        engine=engine,
         warnings=tuple(warnings),
     )
 

@@ -12,13 +12,9 @@ from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.decoding import decode
 from s3sync_dagster.extraction.web import (
-    MAX_DEPTH,
-    nesting_depth,
-    page_title,
-    plain_text,
     without_boilerplate,
 )
-from s3sync_dagster.extraction.web_fast import html_blocks, html_tree
+from s3sync_dagster.extraction.web_fast import html_blocks, html_tree, page_document
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import EmptyText
 from s3sync_dagster.model.source import ExtractionConfig
@@ -48,29 +44,15 @@ def read_main(content: Content, *, name: str, config: ExtractionConfig) -> Docum
         EmptyText: ``javascript_only``, for a page that a browser fills in.
     """
     del name, config
-    decoded = decode(read_all(content))
-    warnings = [f"The encoding was guessed: {decoded.encoding}."] if decoded.guessed else []
-    engine = "lxml"
-    if nesting_depth(decoded.text) > MAX_DEPTH:
-        warnings.append(f"Nested deeper than {MAX_DEPTH} elements: read as plain text.")
-        text = plain_text(decoded.text)
-    else:
-        text, engine = _main_text(decoded.text)
-    if _is_filled_in(decoded.text, text):
+    page = decode(read_all(content))
+    document = page_document(page, _main_text)
+    if _is_filled_in(page.text, document.text):
         raise EmptyText(
             "The page has no text of its own: JavaScript fills it in, in a browser. Name the "
             "site's sitemap, its printed form or its repository instead.",
             reason="javascript_only",
         )
-    return Document(
-        text=text,
-        format="markdown",
-        title=page_title(decoded.text),
-        encoding=decoded.encoding,
-        encoding_guessed=decoded.guessed,
-        engine=engine,
-        warnings=tuple(warnings),
-    )
+    return document
 
 
 def _main_text(html: str) -> tuple[str, str]:

@@ -21,7 +21,6 @@ from s3sync_dagster.core.selection import SPECIAL, SYMLINK
 from s3sync_dagster.engine.ports import ListPage, ObjectBody
 from s3sync_dagster.model.errors import (
     FixConfiguration,
-    LimitExceeded,
     NotFound,
     ObjectChanged,
     S3SyncError,
@@ -37,7 +36,7 @@ from s3sync_dagster.places.folder_entries import (
     open_folder,
     refusals,
 )
-from s3sync_dagster.ports.body_spool import BodySpool
+from s3sync_dagster.ports.body_spool import BodySpool, require_size
 
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PIECE_BYTES = 1024 * 1024
@@ -130,11 +129,7 @@ class FileStore:
         self._requests["GET"] += 1
         with self._root() as root, self._file(root, key, version_id) as file:
             before = os.fstat(file)
-            if before.st_size > max_size_bytes:
-                raise LimitExceeded(
-                    f"file {key!r} has {before.st_size} bytes; at most {max_size_bytes} are read",
-                    reason="too_large",
-                )
+            require_size(f"file {key!r}", before.st_size, most=max_size_bytes)
             with refusals(f"The file {key!r}"):
                 content = self._spool.read(_pieces(file), key=key, limit=max_size_bytes)
                 after = os.fstat(file)

@@ -15,7 +15,6 @@ from s3sync_dagster.core.selection import BAD_NAME, SUBMODULE, SYMLINK
 from s3sync_dagster.engine.ports import ListPage, ObjectBody
 from s3sync_dagster.model.errors import (
     FixConfiguration,
-    LimitExceeded,
     NotFound,
     ObjectChanged,
     S3SyncError,
@@ -25,7 +24,7 @@ from s3sync_dagster.model.errors import (
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.places.git_program import end
 from s3sync_dagster.places.git_repository import MAX_BLOB_BYTES, Repository
-from s3sync_dagster.ports.body_spool import BodySpool
+from s3sync_dagster.ports.body_spool import BodySpool, require_size
 
 MAX_FILES = 500_000
 """Of a commit: its list is held in memory, about 300 bytes a file."""
@@ -160,11 +159,7 @@ class GitStore:
                 raise NotFound(f"{key!r} is no file of the repository", reason="object_gone")
             if if_match and if_match != entry.blob:
                 raise ObjectChanged(f"file {key!r} was changed before it could be read")
-            if size > min(max_size_bytes, MAX_BLOB_BYTES):
-                raise LimitExceeded(
-                    f"file {key!r} has {size} bytes; at most {max_size_bytes} are read",
-                    reason="too_large",
-                )
+            require_size(f"file {key!r}", size, most=min(max_size_bytes, MAX_BLOB_BYTES))
             pieces = self._contents(entry.blob, size)
             try:
                 if self._text_only:

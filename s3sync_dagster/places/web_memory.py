@@ -10,12 +10,12 @@ import threading
 import time
 import zlib
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from s3sync_dagster.model.errors import FixConfiguration
+from s3sync_dagster.engine.data_folder import folder_refusals
 
 CACHE_KIB = 8 * 1024
 LISTED = ("listed", "kept", "unread")
@@ -106,7 +106,7 @@ class SiteMemory:
     def __init__(self, file: Path, *, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._lock = threading.RLock()
-        with _refusals():
+        with crawl_refusals():
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._database = sqlite3.connect(
                 file, timeout=30, isolation_level=None, check_same_thread=False
@@ -119,7 +119,7 @@ class SiteMemory:
     @contextmanager
     def step(self) -> Generator[Self]:
         """Make all that is changed inside one transaction."""
-        with self._lock, _refusals():
+        with self._lock, crawl_refusals():
             if self._database.in_transaction:
                 yield self
                 return
@@ -215,7 +215,7 @@ class SiteMemory:
 
         Those that are gone take no room from others (``count_tasks``).
         """
-        with self._lock, _refusals():
+        with self._lock, crawl_refusals():
             self._database.executemany(
                 "INSERT OR IGNORE INTO tasks (key, kind, depth, known, hops) "
                 "VALUES (?, 'page', ?, ?, 0)",
@@ -234,7 +234,7 @@ class SiteMemory:
         self, key: str, *, kind: str, depth: int, hops: int = 0, changed: str | None = None
     ) -> bool:
         """Let the crawl look at something; returns whether it was not to be looked at before."""
-        with self._lock, _refusals():
+        with self._lock, crawl_refusals():
             made = self._database.execute(
                 "INSERT OR IGNORE INTO tasks (key, kind, depth, known, hops, changed) "
                 "VALUES (?, ?, ?, 0, ?, ?)",
@@ -263,7 +263,7 @@ class SiteMemory:
 
     def next_task(self) -> Task | None:
         """Return what is looked at next: sitemaps, then pages by their distance; None: all is."""
-        with self._lock, _refusals():
+        with self._lock, crawl_refusals():
             row = self._database.execute(
                 "SELECT * FROM tasks WHERE outcome IS NULL "
                 "ORDER BY kind DESC, depth, known DESC, tries, number LIMIT 1"
@@ -344,15 +344,15 @@ class SiteMemory:
     # --- rows ---------------------------------------------------------------------------------
 
     def _run(self, statement: str, *values: Any) -> None:
-        with self._lock, _refusals():
+        with self._lock, crawl_refusals():
             self._database.execute(statement, values)
 
     def _one(self, statement: str, *values: Any) -> tuple[Any, ...] | None:
-        with self._lock, _refusals():
+        with self._lock, crawl_refusals():
             return self._database.execute(statement, values).fetchone()
 
     def _all(self, statement: str, *values: Any) -> list[Any]:
-        with self._lock, _refusals():
+        with self._lock, crawl_refusals():
             return self._database.execute(statement, values).fetchall()
 
 
@@ -364,13 +364,7 @@ def _task(row: tuple[Any, ...]) -> Task:
     )  # fmt: skip
 
 
-@contextmanager
-def _refusals() -> Generator[None]:
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        raise FixConfiguration(
-            "The folder `web` of the data folder, in which crawls are kept, cannot be used "
-            f"({type(error).__name__}): is the disk full, or the folder not yours?",
-            reason="crawl_unusable",
-        ) from None
+def crawl_refusals() -> AbstractContextManager[None]:
+    """Tell in words what the folder of the crawls refuses."""
+    folder = "The folder `web` of the data folder, in which crawls are kept"
+    return folder_refusals(folder, reason="crawl_unusable")

@@ -11,7 +11,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from s3sync_dagster.model.errors import FixConfiguration, Throttled
+from s3sync_dagster.model.errors import Throttled
+from s3sync_dagster.places.web_memory import crawl_refusals
 
 MAX_WAIT_SECONDS = 30.0
 """Also what a host may ask for: a listing's lease has to be renewed in between."""
@@ -128,19 +129,12 @@ class HostPace:
 
     @contextmanager
     def _turns(self) -> Generator[sqlite3.Connection]:
-        try:
-            with self._lock:
-                if self._opened is None:
-                    self._opened = self._open()
-                with self._opened as turns:
-                    turns.execute("BEGIN IMMEDIATE")
-                    yield turns
-        except (OSError, sqlite3.Error) as error:
-            raise FixConfiguration(
-                "The folder `web` of the data folder, in which crawls are kept, cannot be used "
-                f"({type(error).__name__}): is the disk full, or the folder not yours?",
-                reason="crawl_unusable",
-            ) from None
+        with crawl_refusals(), self._lock:
+            if self._opened is None:
+                self._opened = self._open()
+            with self._opened as turns:
+                turns.execute("BEGIN IMMEDIATE")
+                yield turns
 
     def _open(self) -> sqlite3.Connection:
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -14,7 +14,6 @@ from s3sync_dagster.engine.ports import ListPage, ObjectBody, UnorderedPage
 from s3sync_dagster.model.errors import (
     AccessDenied,
     FixConfiguration,
-    LimitExceeded,
     NotFound,
     NotPossible,
     ObjectChanged,
@@ -31,7 +30,7 @@ from s3sync_dagster.places.web_pace import HostPace
 from s3sync_dagster.places.web_page import page_of
 from s3sync_dagster.places.web_text import decoded
 from s3sync_dagster.places.web_visitor import SiteVisitor
-from s3sync_dagster.ports.body_spool import BodySpool
+from s3sync_dagster.ports.body_spool import BodySpool, require_size
 
 if TYPE_CHECKING:
     from s3sync_dagster.places.web import WebPlace
@@ -168,11 +167,7 @@ class SiteStore:
             page, body = self._renewed(key, answer, page, keep_body=False), answer.body
         if if_match and if_match != page.etag:
             raise ObjectChanged(f"page {key!r} was changed before it could be read")
-        if page.size > max_size_bytes or page.size > len(body):
-            raise LimitExceeded(
-                f"page {key!r} has {page.size} bytes; at most {max_size_bytes} are read",
-                reason="too_large",
-            )
+        require_size(f"page {key!r}", page.size, most=min(max_size_bytes, len(body)))
         if _TEXT.match(page.media_type):
             text = decoded(body, page.charset)
             body = body if text is None else codecs.BOM_UTF8 + text.encode()

@@ -76,6 +76,18 @@ class BodySpool:
             return Path(self._temporary.name)
 
 
+def require_size(what: str, size: int, *, most: int) -> None:
+    """Raise ``LimitExceeded`` (``too_large``) for what is larger than is to be read.
+
+    Args:
+        what: for the message, like ``object 'a.md'``.
+        size: in bytes.
+        most: that many bytes are read.
+    """
+    if size > most:
+        raise LimitExceeded(f"{what} has {size} bytes; at most {most} are read", reason="too_large")
+
+
 def pieces_of(body: Any) -> Iterator[bytes]:
     """Yield botocore's stream piece by piece; it raises when it ends before its announced end."""
     while piece := body.read(_PIECE_BYTES):

@@ -66,23 +66,6 @@ RUNS = (
     f"{{__typename ... on Runs{{results{{{_RUN_FIELDS}}}}}}}}}"
 )
 CANCEL = "mutation($id:String!){terminateRun(runId:$id){__typename}}"
-COUNTS = (
-    "query($k:AssetKeyInput!){assetNodeOrError(assetKey:$k){__typename ... on AssetNode"
-    "{partitionStats{numPartitions numMaterialized numFailed numMaterializing}}}}"
-)
-STATES = (
-    "query($k:AssetKeyInput!){assetNodeOrError(assetKey:$k){__typename ... on AssetNode"
-    "{assetPartitionStatuses{... on DefaultPartitionStatuses{materializedPartitions"
-    " failedPartitions unmaterializedPartitions materializingPartitions}}}}}"
-)
-LAUNCH_BACKFILL = (
-    "mutation($p:LaunchBackfillParams!){launchPartitionBackfill(backfillParams:$p){__typename"
-    " ... on LaunchBackfillSuccess{backfillId} ... on PartitionKeysNotFoundError{partitionKeys}}}"
-)
-BACKFILL = (
-    "query($id:String!){partitionBackfillOrError(backfillId:$id){__typename"
-    " ... on PartitionBackfill{status runs(limit:1000){runId}}}}"
-)
 
 
 def add_partitions(count: int) -> str:

@@ -21,12 +21,9 @@ _REPOSITORY = "__repository__"
 TIMEOUT_SECONDS = 60.0
 """A reload of 200 sources takes 17 s, more on a busy machine."""
 
-FINISHED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 _ADDED = ("AddDynamicPartitionSuccess", "DuplicateDynamicPartitionError")
 _PARTITIONS_A_CALL = 100
 WORKING = ("STARTING", "STARTED", "CANCELING")
-
-PartitionState = Literal["materialized", "failed", "materializing", "missing"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,26 +37,6 @@ class Run:
     can_terminate: bool
     """False for runs that another process executes in itself, such as ``s3sync sync``."""
     tags: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartitionCounts:
-    """How many partitions of an asset are in which state."""
-
-    total: int
-    materialized: int
-    failed: int
-    materializing: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backfill:
-    """A backfill and its runs; Dagster updates it every 30 s."""
-
-    id: str
-    status: str
-    run_ids: tuple[str, ...]
-    finished: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,31 +153,7 @@ class DagsterRuns:
             case kind:
                 raise self._refused(f"to cancel run {run_id!r}", kind)
 
-    # --- partitions and backfills -------------------------------------------------------------
-
-    def partition_counts(self, asset: Sequence[str]) -> PartitionCounts:
-        """Return the counts of an asset's partitions; ``NotFound`` when there is no such asset."""
-        stats = self._asset(queries.COUNTS, asset)["partitionStats"]
-        return PartitionCounts(
-            total=stats["numPartitions"],
-            materialized=stats["numMaterialized"],
-            failed=stats["numFailed"],
-            materializing=stats["numMaterializing"],
-        )
-
-    def partition_states(self, asset: Sequence[str]) -> dict[str, PartitionState]:
-        """Return the state of each partition: 108 bytes a key, so not for 100,000 of them."""
-        statuses = self._asset(queries.STATES, asset)["assetPartitionStatuses"]
-        states: dict[str, PartitionState] = {}
-        names: tuple[tuple[str, PartitionState], ...] = (
-            ("unmaterializedPartitions", "missing"),
-            ("materializedPartitions", "materialized"),
-            ("materializingPartitions", "materializing"),
-            ("failedPartitions", "failed"),
-        )
-        for name, state in names:
-            states.update(dict.fromkeys(statuses.get(name, ()), state))
-        return states
+    # --- partitions ---------------------------------------------------------------------------
 
     def add_partitions(self, definition: str, partition_keys: Sequence[str]) -> None:
         """Add dynamic partitions; those that exist stay.
@@ -219,49 +172,6 @@ class DagsterRuns:
                         "loaded them yet.",
                         reason="job_not_found",
                     )
-
-    def launch_backfill(
-        self, asset: Sequence[str], partition_keys: Sequence[str], *, title: str = ""
-    ) -> str:
-        """Start a backfill and return its id; its first run begins 20 to 30 s later.
-
-        Raises:
-            NotFound: a partition does not exist (``partition_not_found``).
-        """
-        parameters = {
-            "assetSelection": [{"path": list(asset)}],
-            "partitionNames": list(partition_keys),
-            "title": title or None,
-        }
-        answer = self._graphql.ask(queries.LAUNCH_BACKFILL, {"p": parameters})[
-            "launchPartitionBackfill"
-        ]
-        match answer["__typename"]:
-            case "LaunchBackfillSuccess":
-                return answer["backfillId"]
-            case "PartitionKeysNotFoundError":
-                raise NotFound(
-                    f"{'/'.join(asset)!r} has no partition {answer['partitionKeys'][0]!r}.",
-                    reason="partition_not_found",
-                )
-            case kind:
-                raise self._refused(f"to backfill {'/'.join(asset)!r}", kind)
-
-    def backfill(self, backfill_id: str) -> Backfill:
-        """Return a backfill; ``NotFound`` (``backfill_not_found``) when there is none."""
-        answer = self._graphql.ask(queries.BACKFILL, {"id": backfill_id})[
-            "partitionBackfillOrError"
-        ]
-        if answer["__typename"] == "BackfillNotFoundError":
-            raise NotFound(f"Dagster has no backfill {backfill_id!r}.", reason="backfill_not_found")
-        if answer["__typename"] != "PartitionBackfill":
-            raise self._refused(f"to show backfill {backfill_id!r}", answer["__typename"])
-        return Backfill(
-            id=backfill_id,
-            status=answer["status"],
-            run_ids=tuple(run["runId"] for run in answer["runs"]),
-            finished=answer["status"].startswith(("COMPLETED", "FAILED", "CANCELED")),
-        )
 
     # --- the daemon ---------------------------------------------------------------------------
 
@@ -324,14 +234,6 @@ class DagsterRuns:
 
     def _repository(self) -> dict[str, str]:
         return {"repositoryLocationName": self._location, "repositoryName": _REPOSITORY}
-
-    def _asset(self, query: str, asset: Sequence[str]) -> dict[str, Any]:
-        answer = self._graphql.ask(query, {"k": {"path": list(asset)}})["assetNodeOrError"]
-        if answer["__typename"] != "AssetNode":
-            raise NotFound(
-                f"Dagster does not know the asset {'/'.join(asset)!r}.", reason="asset_not_found"
-            )
-        return answer
 
     def _refused(self, what: str, kind: str) -> S3SyncError:
         return FixConfiguration(

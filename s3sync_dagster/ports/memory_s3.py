@@ -14,12 +14,12 @@ from datetime import UTC, datetime, timedelta
 from s3sync_dagster.engine.ports import ListPage, ObjectBody, UnorderedPage
 from s3sync_dagster.model.errors import (
     FixInput,
-    LimitExceeded,
     NotFound,
     NotPossible,
     ObjectChanged,
 )
 from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.ports.body_spool import require_size
 
 ARCHIVE_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
@@ -198,11 +198,7 @@ class MemoryObjectStore:
             raise FixInput(
                 f"object {key!r} is archived; restore it to have it indexed", reason="archived"
             )
-        if stored.ref.size > max_size_bytes:
-            raise LimitExceeded(
-                f"object {key!r} has {stored.ref.size} bytes; at most {max_size_bytes} are read",
-                reason="too_large",
-            )
+        require_size(f"object {key!r}", stored.ref.size, most=max_size_bytes)
         return ObjectBody(
             ref=stored.ref,
             content=stored.content,

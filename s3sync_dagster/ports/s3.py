@@ -14,7 +14,6 @@ from s3sync_dagster.engine.ports import ListPage, ObjectBody, UnorderedPage
 from s3sync_dagster.model.errors import (
     AccessDenied,
     InvalidSetting,
-    LimitExceeded,
     NotFound,
     NotPossible,
     ObjectChanged,
@@ -27,7 +26,7 @@ from s3sync_dagster.ports.aws_errors import error_status, is_broken_connection
 from s3sync_dagster.ports.aws_guard import AddressGuard
 from s3sync_dagster.ports.aws_session import ResolveCredential, ResolveEnv, open_session
 from s3sync_dagster.ports.body_encoding import decoded
-from s3sync_dagster.ports.body_spool import BodySpool, pieces_of
+from s3sync_dagster.ports.body_spool import BodySpool, pieces_of, require_size
 from s3sync_dagster.ports.s3_answers import described_ref, listed_ref, require_order
 from s3sync_dagster.ports.s3_client import (
     FAILURES,
@@ -203,11 +202,7 @@ class S3ObjectStore:
             if if_match and ref.etag != if_match:
                 # Not every server knows If-Match (rclone does not).
                 raise ObjectChanged(f"object {key!r} was overwritten before it could be read")
-            if ref.size > max_size_bytes:
-                raise LimitExceeded(
-                    f"object {key!r} has {ref.size} bytes; at most {max_size_bytes} are read",
-                    reason="too_large",
-                )
+            require_size(f"object {key!r}", ref.size, most=max_size_bytes)
             pieces = decoded(pieces_of(body), encoding=answer.get("ContentEncoding"), key=key)
             content = self._spool.read(pieces, key=key, limit=max_size_bytes)
         finally:

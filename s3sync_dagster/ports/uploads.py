@@ -13,14 +13,13 @@ from s3sync_dagster.core.state import UploadedFile
 from s3sync_dagster.engine.ports import ListPage, ObjectBody
 from s3sync_dagster.model.errors import (
     FixConfiguration,
-    LimitExceeded,
     NotFound,
     ObjectChanged,
     S3SyncError,
 )
 from s3sync_dagster.model.object import ObjectRef
-from s3sync_dagster.ports.body_spool import BodySpool
-from s3sync_dagster.ports.files import INDEX, FolderObjectStore, IncomingFile
+from s3sync_dagster.ports.body_spool import BodySpool, require_size
+from s3sync_dagster.ports.files import EarlierUploads, IncomingFile
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +88,7 @@ class UploadStore:
     ordered = True
 
     def __init__(self, source_id: str, *, rows: Callable[[], UploadRows], before: Path) -> None:
-        self._source_id, self._open, self._before = source_id, rows, before
+        self._source_id, self._open, self._before = source_id, rows, EarlierUploads(before)
         self._spool = BodySpool(None)
         self._looked = False
         self._requests: Counter[str] = Counter({"LIST": 0, "GET": 0, "HEAD": 0})
@@ -148,7 +147,7 @@ class UploadStore:
 
     def clear(self) -> None:
         """Remove all files."""
-        FolderObjectStore(self._before).clear()
+        self._before.clear()
         self._open().clear(self._source_id)
 
     def list_page(self, prefix: str, *, start_after: str | None, limit: int = 1000) -> ListPage:
@@ -184,11 +183,7 @@ class UploadStore:
         found = self._find(rows, key, version_id)
         if if_match and if_match != found.etag:
             raise _changed(key)
-        if found.size > max_size_bytes:
-            raise LimitExceeded(
-                f"object {key!r} has {found.size} bytes; at most {max_size_bytes} are read",
-                reason="too_large",
-            )
+        require_size(f"object {key!r}", found.size, most=max_size_bytes)
         content = self._spool.read(_whole(rows, found), key=key, limit=max_size_bytes)
         return ObjectBody(
             ref=_ref(found),
@@ -215,7 +210,7 @@ class UploadStore:
     def _rows(self) -> UploadRows:
         """Return where the files lie, with what this host kept in its data folder."""
         rows = self._open()
-        if not self._looked and _has_uploads(self._before):
+        if not self._looked and self._before.any():
             _bring(self._before, self._source_id, rows)
             self._looked = True  # what is damaged stays, and is not read again by each call
         return rows
@@ -249,15 +244,12 @@ def bring_uploads(folder: Path, rows: Callable[[], UploadRows]) -> int:
     """
     brought = 0
     for one in sorted(folder.glob("*")):
+        before = EarlierUploads(one)
         try:
-            brought += _has_uploads(one) and _bring(one, one.name, rows())
+            brought += before.any() and _bring(before, one.name, rows())
         except (S3SyncError, OSError) as error:
             _stays(one.name, error)
     return brought
-
-
-def _has_uploads(folder: Path) -> bool:
-    return (folder / INDEX).exists()
 
 
 def _stays(source_id: str, error: Exception) -> None:
@@ -265,7 +257,7 @@ def _stays(source_id: str, error: Exception) -> None:
     _log.error("uploads of source %s stay in the data folder: %s", source_id, why)
 
 
-def _bring(folder: Path, source_id: str, rows: UploadRows) -> bool:
+def _bring(before: EarlierUploads, source_id: str, rows: UploadRows) -> bool:
     """Bring the files of a source over; one that was uploaded anew since is left out.
 
     Each is in the catalog before it leaves the folder: who dies in between begins again. One
@@ -274,23 +266,23 @@ def _bring(folder: Path, source_id: str, rows: UploadRows) -> bool:
     Returns:
         Whether the folder is empty now.
     """
-    with (folder.parent / f"{source_id}.lock").open("w") as lock:
+    with (before.folder.parent / f"{source_id}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _has_uploads(folder):
+        if not before.any():
             return False
         try:
-            return _bring_all(FolderObjectStore(folder), source_id, rows)
+            return _bring_all(before, source_id, rows)
         except FixConfiguration as error:  # its list cannot be read, or the source is deleted
             _stays(source_id, error)
             return False
 
 
-def _bring_all(before: FolderObjectStore, source_id: str, rows: UploadRows) -> bool:
+def _bring_all(before: EarlierUploads, source_id: str, rows: UploadRows) -> bool:
     damaged: set[str] = set()
     moved = True
     while moved:  # once more, as some may have come meanwhile
         moved = False
-        for ref in _refs(before):
+        for ref in before.refs():
             if ref.key in damaged:
                 continue
             moved = True
@@ -310,16 +302,7 @@ def _bring_all(before: FolderObjectStore, source_id: str, rows: UploadRows) -> b
     return not damaged
 
 
-def _refs(store: FolderObjectStore) -> Iterator[ObjectRef]:
-    after, last = None, False
-    while not last:
-        page = store.list_page("", start_after=after)
-        yield from page.objects
-        last = page.last
-        after = page.objects[-1].key if page.objects else after
-
-
-def _bring_one(before: FolderObjectStore, key: str, source_id: str, rows: UploadRows) -> None:
+def _bring_one(before: EarlierUploads, key: str, source_id: str, rows: UploadRows) -> None:
     if rows.find(source_id, key) is None:
         found, content_type, pieces = before.open(key)
         uploaded = UploadedFile(

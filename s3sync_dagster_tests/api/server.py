@@ -12,13 +12,14 @@ import httpx
 import uvicorn
 from cryptography.fernet import Fernet
 
-from s3sync_dagster.api.access import OPEN_SECONDS
+from s3sync_dagster.api.access import Access
 from s3sync_dagster.api.app import create_app
 from s3sync_dagster.api.dispatching import Dispatch
 from s3sync_dagster.api.options import read_options
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster.wiring import Parts, open_parts
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint
+from s3sync_dagster_tests.fresh_catalogs import fill
 
 
 @dataclass(kw_only=True)
@@ -29,6 +30,7 @@ class Api:
     parts: Parts
     aws: AwsEndpoint
     dispatched: list[set[str]]
+    access: Access
 
     def client(self, token: str | None = None, **headers: str) -> httpx.Client:
         """Return a client; the caller closes it or lets the test end."""
@@ -39,8 +41,8 @@ class Api:
         """Make a token, and wait until the server asks for one."""
         first = not self.parts.catalog.tokens.configured()
         made = self.parts.catalog.tokens.create(tenant=tenant, role=role)[1]  # type: ignore[arg-type]
-        if first:
-            time.sleep(OPEN_SECONDS + 0.1)
+        while first and self.access.fresh():
+            time.sleep(0.05)
         return made
 
     def s3(self, bucket: str, **fields: Any) -> dict[str, Any]:
@@ -82,6 +84,8 @@ def running_api(
             **(environ or {}),
         }
     )
+    home.mkdir(parents=True, exist_ok=True)
+    fill(settings.database_url)
     parts = open_parts(settings)
     dispatched: list[set[str]] = []
 
@@ -104,7 +108,13 @@ def running_api(
         time.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield Api(url=f"http://127.0.0.1:{port}", parts=parts, aws=aws, dispatched=dispatched)
+        yield Api(
+            url=f"http://127.0.0.1:{port}",
+            parts=parts,
+            aws=aws,
+            dispatched=dispatched,
+            access=app.state.access,
+        )
     finally:
         server.should_exit = True
         thread.join(20)

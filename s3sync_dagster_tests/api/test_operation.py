@@ -50,7 +50,7 @@ def test_without_chroma_the_server_is_not_healthy(tmp_path, aws_endpoint):
         try:
             assert http.get("/health").status_code == 200
         finally:
-            chroma.stop()
+            chroma.kill()
         deadline = time.monotonic() + 10
         while (answer := http.get("/health")).status_code == 200:
             assert time.monotonic() < deadline

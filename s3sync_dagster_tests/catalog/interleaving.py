@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog import Catalog, open_catalog
 from s3sync_dagster.catalog.tables import metadata
-from s3sync_dagster_tests.conftest_catalog import HandClock, fresh_postgres_database
+from s3sync_dagster_tests.conftest_catalog import HandClock, fresh_postgres_catalog
 
 LOOK_SECONDS = 0.002
 PATIENCE_SECONDS = 20.0
@@ -165,7 +165,7 @@ class Stage:
 
 def open_stage(postgres_url: str) -> Iterator[Stage]:
     """Yield a stage on a database of its own."""
-    url = fresh_postgres_database(postgres_url)
+    url = fresh_postgres_catalog(postgres_url)
     engine = sa.create_engine(
         sa.make_url(url).set(drivername="postgresql+psycopg2"), isolation_level="AUTOCOMMIT"
     )
@@ -173,7 +173,6 @@ def open_stage(postgres_url: str) -> Iterator[Stage]:
         name = watcher.execute(sa.text("SELECT current_database()")).scalar_one()
         watcher.exec_driver_sql(f"ALTER DATABASE {name} SET deadlock_timeout = '20ms'")
         watcher.exec_driver_sql(f"ALTER DATABASE {name} SET synchronous_commit = off")
-        open_catalog(url, clock=HandClock()).close()
         first, second = Actor(url, "first"), Actor(url, "second")
         yield Stage(url, first, second, watcher, {})
         first.close()

@@ -84,10 +84,10 @@ def test_a_deleted_source_leaves_no_collection(catalog, filled):
     assert catalog.collections.of_source(filled.id) == []
 
 
-def test_a_migrated_catalog_knows_where_its_documents_are_and_back(catalog_url, clock):
+def test_a_migrated_catalog_knows_where_its_documents_are_and_back(empty_url, clock):
     from alembic import command
 
-    database = Database(catalog_url)
+    database = Database(empty_url)
     config = _alembic_config(database.url)
     with database.engine.connect() as connection:
         config.attributes["connection"] = connection

@@ -46,11 +46,11 @@ def upgraded(url):
 
 
 @pytest.fixture
-def old(catalog_url):
+def old(empty_url):
     """A database at the revision before, with the rows that its version wrote."""
     from alembic import command
 
-    database = Database(catalog_url)
+    database = Database(empty_url)
     config = _alembic_config(database.url)
     table = sa.table(
         "sources", *(sa.column(name) for name in (*COLUMNS, "endpoint_url", "origin")),
@@ -70,7 +70,7 @@ def old(catalog_url):
             )  # fmt: skip
         connection.commit()
     database.close()
-    return catalog_url
+    return empty_url
 
 
 def test_what_was_stored_is_read_with_its_place(old):

@@ -25,9 +25,10 @@ from s3sync_dagster.local.backup import write_backup
 from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports.chroma import open_collections
-from s3sync_dagster.ports.files import FolderObjectStore, IncomingFile
+from s3sync_dagster.ports.files import EarlierUploads
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster_tests.conftest_catalog import fresh_postgres_database
+from s3sync_dagster_tests.earlier_uploads import upload_as_before
 
 SECRET = "canary-secret"
 
@@ -73,15 +74,12 @@ def secret_of(number):
 
 
 def upload(home, text):
-    store = FolderObjectStore(home / "uploads" / "one")
-    with IncomingFile(home / "uploads" / "one") as incoming:
-        incoming.write(text.encode())
-        store.commit(incoming, "note.md")
+    upload_as_before(home / "uploads" / "one", "note.md", text)
 
 
 def uploaded(home):
-    body = FolderObjectStore(home / "uploads" / "one").read("note.md", max_size_bytes=1000)
-    return bytes(body.content).decode()
+    _, _, pieces = EarlierUploads(home / "uploads" / "one").open("note.md")
+    return b"".join(pieces).decode()
 
 
 def texts(chroma_server, collection):

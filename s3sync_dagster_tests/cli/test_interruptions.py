@@ -22,9 +22,9 @@ from s3sync_dagster_tests.conftest_chroma import start_chroma
 from s3sync_dagster_tests.opened import stock_client
 from s3sync_dagster_tests.wire_proxy import Fault, wire_proxy
 
-FILES = 40
-PARAGRAPHS = 70
-"""2,800 chunks in all: several writes."""
+FILES = 24
+PARAGRAPHS = 35
+"""840 chunks in all: several writes."""
 SYNC = "from s3sync_dagster.cli import main; main()"
 
 
@@ -151,7 +151,7 @@ def test_ctrl_c_stops_all_children_and_the_next_sync_goes_on(
     try:
         assert_complete(server.url, "docs", objects)
     finally:
-        server.stop()
+        server.kill()
 
 
 def test_a_second_sync_takes_over_at_once_from_one_that_was_killed(

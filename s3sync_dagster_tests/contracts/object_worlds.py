@@ -9,7 +9,7 @@ from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.place import UploadPlace
 from s3sync_dagster.model.source import Source
-from s3sync_dagster.ports.files import FolderObjectStore, IncomingFile
+from s3sync_dagster.ports.files import IncomingFile
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
 from s3sync_dagster.ports.s3 import open_object_store
 from s3sync_dagster.ports.uploads import UploadStore
@@ -121,28 +121,6 @@ def memory_world(*, versioned: bool = False) -> MemoryWorld:
 
 
 @dataclass
-class FolderWorld:
-    """A folder of uploads."""
-
-    folder: Path
-    store: FolderObjectStore
-    refused_keys: frozenset[str] = frozenset()
-
-    def put(self, key: str, body: bytes, **arguments: Any) -> str:
-        with IncomingFile(self.folder / "incoming") as incoming:
-            incoming.write(body)
-            return self.store.commit(
-                incoming,
-                key,
-                content_type=arguments.get("ContentType"),
-                metadata=arguments.get("Metadata"),
-            ).etag
-
-    def delete(self, key: str) -> None:
-        self.store.delete(key)
-
-
-@dataclass
 class UploadsWorld:
     """Uploads in a catalog."""
 
@@ -171,11 +149,6 @@ def uploads_world(catalog: Catalog, folder: Path) -> UploadsWorld:
     )
     store = UploadStore("source", rows=lambda: catalog.uploads, before=folder / "source")
     return UploadsWorld(folder, store)
-
-
-def folder_world(folder: Path) -> FolderWorld:
-    """Return a fresh folder of uploads."""
-    return FolderWorld(folder, FolderObjectStore(folder / "store"))
 
 
 def endpoint_world(

@@ -6,37 +6,35 @@ from typing import cast
 
 import pytest
 
-from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.ports import UnorderedStore
 from s3sync_dagster.model.errors import LimitExceeded, NotFound, NotPossible, ObjectChanged
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.ports.memory_s3 import MemoryObjectStore
-from s3sync_dagster_tests.conftest_catalog import fresh_postgres_database
+from s3sync_dagster_tests.conftest_catalog import fresh_postgres_catalog
 from s3sync_dagster_tests.contracts.object_worlds import (
     AWKWARD_KEYS,
     ObjectWorld,
     all_refs,
     endpoint_world,
-    folder_world,
     memory_world,
     uploads_world,
 )
+from s3sync_dagster_tests.fresh_catalogs import fresh_catalog
 
 RCLONE = pytest.param("rclone", marks=pytest.mark.long)
 
 
-@pytest.fixture(params=["memory", "folder", "sqlite", "postgres", "moto", RCLONE])
+@pytest.fixture(params=["memory", "sqlite", "postgres", "moto", RCLONE])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectWorld]:
     """Every make of bucket."""
     if request.param == "memory":
         yield memory_world()
-    elif request.param == "folder":
-        yield folder_world(tmp_path)
     elif request.param in ("sqlite", "postgres"):
-        url = f"sqlite:///{tmp_path}/catalog.db"
+        url = "sqlite://"
         if request.param == "postgres":
-            url = fresh_postgres_database(request.getfixturevalue("postgres_url"))
-        catalog = open_catalog(url)
+            url = fresh_postgres_catalog(request.getfixturevalue("postgres_url"))
+        catalog = fresh_catalog(url, clock=Clock())
         made = uploads_world(catalog, tmp_path)
         yield made
         made.store.close()

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "s3sync_dagster"
@@ -26,6 +27,7 @@ def words_of(file: Path) -> set[str]:
     return found
 
 
+@cache
 def all_words() -> dict[str, set[str]]:
     """Return word -> the modules that give it."""
     found: dict[str, set[str]] = {}

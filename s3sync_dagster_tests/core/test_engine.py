@@ -323,11 +323,13 @@ def test_a_batch_of_a_hundred_costs_a_handful_of_statements(world):
         world.bucket.put(f"{n:03}.txt", f"text {n}")
     world.listing()
     counted = []
-    sa.event.listen(
-        world.catalog.database.engine,
-        "before_cursor_execute",
-        lambda conn, cursor, statement, *rest: counted.append(statement.split("\n")[0][:60]),
-    )
+
+    def count(conn, cursor, statement, *rest):
+        counted.append(statement.split("\n")[0][:60])
+
+    watched = (world.catalog.database.engine, "before_cursor_execute", count)
+    sa.event.listen(*watched)
     world.run_batches()
+    sa.event.remove(*watched)
     assert len(world.texts()) == 101
     assert len(counted) < 70, "\n".join(counted)

@@ -8,9 +8,11 @@ from s3sync_dagster.catalog.uploads import ROW_BYTES, ROWS_AT_ONCE
 from s3sync_dagster.engine.deleting import take_down
 from s3sync_dagster.model.errors import FixConfiguration, ObjectChanged
 from s3sync_dagster.model.invocation import Trigger
-from s3sync_dagster.ports.files import FolderObjectStore, IncomingFile
+from s3sync_dagster.ports.files import EarlierUploads, IncomingFile
+from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
 from s3sync_dagster.ports.uploads import UploadStore, bring_uploads
 from s3sync_dagster_tests.core.rules import event, states
+from s3sync_dagster_tests.earlier_uploads import upload_as_before
 from s3sync_dagster_tests.engine_fixture import make_world
 
 
@@ -43,8 +45,7 @@ def stored(world):
 def from_before(world, home, names):
     """Let a host have uploads in its data folder, as the version before kept them."""
     for name in names:
-        folder = home / world.source.id
-        upload(FolderObjectStore(folder), home, name, f"text of {name}")
+        upload_as_before(home / world.source.id, name, f"text of {name}")
     with world.catalog.database.write() as tx:  # the migration notes the sources that it meets
         tx.execute(uploads_elsewhere.insert().values(source_id=world.source.id))
 
@@ -65,10 +66,7 @@ def test_a_worker_with_another_home_indexes_what_was_uploaded_elsewhere(world, t
 
 def test_what_another_host_has_not_brought_yet_is_not_gone(world, tmp_path):
     here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
-    from_before(world, here, ["a.md", "b.md"])
-    for name in ("a.md", "b.md"):
-        world.ask(name)
-    world.run_batches(store=FolderObjectStore(here / world.source.id))
+    indexed_at(world, here, ["a.md", "b.md"])
     assert len(world.texts()) == 2
     world.ask("a.md")
     event(world, "b.md", remove=True)
@@ -89,8 +87,16 @@ def test_what_another_host_has_not_brought_yet_is_not_gone(world, tmp_path):
 def indexed_at(world, home, names):
     """Let a host of the version before have uploads, and index them there."""
     from_before(world, home, names)
+    indexed_before(world, names)
+
+
+def indexed_before(world, names):
+    """Let the version before have indexed what it read from its folder."""
+    bucket = MemoryBucket()
+    for name in names:
+        bucket.put(name, f"text of {name}")
     world.ask(*names)
-    world.run_batches(store=FolderObjectStore(home / world.source.id))
+    world.run_batches(store=MemoryObjectStore(bucket))
 
 
 def listed(world, home):
@@ -107,12 +113,10 @@ def listed(world, home):
 def test_a_host_that_brings_its_files_does_not_speak_for_another(world, tmp_path):
     one, two, three = tmp_path / "one", tmp_path / "two", tmp_path / "three"
     indexed_at(world, one, ["a.md", "b.md"])
-    upload(FolderObjectStore(two / world.source.id), two, "c.md", "text of c.md")
-    world.ask("c.md")
-    world.run_batches(store=FolderObjectStore(two / world.source.id))
-    empty = FolderObjectStore(three / world.source.id)
-    upload(empty, three, "d.md", "text")
-    empty.delete("d.md")
+    upload_as_before(two / world.source.id, "c.md", "text of c.md")
+    indexed_before(world, ["c.md"])
+    upload_as_before(three / world.source.id, "d.md", "text")
+    EarlierUploads(three / world.source.id).delete("d.md")
     for home in (three, one):
         assert bring_uploads(home, lambda: world.catalog.uploads) == 1
         assert world.catalog.uploads.elsewhere(world.source.id)
@@ -179,10 +183,10 @@ def test_a_damaged_upload_that_nobody_knows_keeps_the_flag(world, tmp_path):
 
 def test_each_source_s_uploads_are_brought_whatever_ails_the_others(world, tmp_path, caplog):
     for name in ("0-without-source", "9-without-source"):
-        upload(FolderObjectStore(tmp_path / name), tmp_path, "x.md", "x")
+        upload_as_before(tmp_path / name, "x.md", "x")
     other = world.source.with_changes(id="1-unreadable", name="other", collection_name="others")
     world.catalog.sources.add(other)
-    upload(FolderObjectStore(tmp_path / other.id), tmp_path, "x.md", "x")
+    upload_as_before(tmp_path / other.id, "x.md", "x")
     (tmp_path / other.id / "index.db").write_bytes(b"no list" * 100)
     from_before(world, tmp_path, ["a.md"])
     assert bring_uploads(tmp_path, lambda: world.catalog.uploads) == 1

@@ -2,11 +2,13 @@
 
 import json
 import time
+from contextlib import closing
 
 import pytest
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
 
+from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.local.loopback import free_port
 from s3sync_dagster_tests.conftest_catalog import fresh_postgres_database
 from s3sync_dagster_tests.deploy.compose_file import DEPLOY, Deployment
@@ -61,6 +63,9 @@ class Team(Deployment):
         own["S3SYNC_CODE_SERVER_HOST"] = "127.0.0.1"
         return {**own, **self.overrides}
 
+    def secret(self, name):
+        return (self.folder / "secrets" / name).read_text().strip()
+
     def s3sync(self, *words):
         return self.run("api", "s3sync", *words)
 
@@ -92,13 +97,13 @@ def test_a_source_that_the_command_line_made_is_indexed_by_a_teams_parts(team, a
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
 
-    def indexed():
-        told = team.s3sync("status", "docs", "--json")
-        assert told.returncode == 0, told.stderr
-        [one] = json.loads(told.stdout)
-        return one["indexed"] == 5 and one
-
-    one = team.until(indexed)
+    with closing(open_catalog(team.secret("S3SYNC_DATABASE_URL"))) as catalog:
+        source = catalog.sources.find("docs")
+        team.until(lambda: catalog.views.counts(source.id).indexed == 5)
+    told = team.s3sync("status", "docs", "--json")
+    assert told.returncode == 0, told.stderr
+    [one] = json.loads(told.stdout)
+    assert one["indexed"] == 5
     url = team.variables("api")["S3SYNC_DAGSTER_URL"]
     assert (one["stack"], one["dagster"], one["sensor_on"]) == (True, url, True)
     assert "postgresql" in one["catalog"]

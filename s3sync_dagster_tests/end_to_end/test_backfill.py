@@ -4,6 +4,12 @@ import pytest
 
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster_tests.dagster_partitions import (
+    find_backfill,
+    launch_backfill,
+    partition_counts,
+    partition_states,
+)
 from s3sync_dagster_tests.end_to_end.stage import close_stage, open_stage, page
 
 pytestmark = [
@@ -46,14 +52,14 @@ def stage(tmp_path_factory, aws_endpoint):
     opened.aws.put(opened.bucket, BLANK, b"\n \n")
     opened.wait_in_step()
     opened.wait(
-        lambda: opened.dagster.partition_counts(opened.asset).failed == 2, "both bad keys show"
+        lambda: partition_counts(opened.dagster, opened.asset).failed == 2, "both bad keys show"
     )
     yield opened
     close_stage(opened)
 
 
 def test_a_backfill_over_every_kind_of_key(stage):
-    keys = list(stage.dagster.partition_states(stage.asset))
+    keys = list(partition_states(stage.dagster, stage.asset))
     changed, removed, busy = "docs/000.md", "docs/050.md", ["docs/010.md", "docs/011.md"]
     stage.catalog.sources.set_paused(stage.source.id, paused=True)  # nobody else takes them
     stage.put(changed, page("changed"))
@@ -64,16 +70,16 @@ def test_a_backfill_over_every_kind_of_key(stage):
     )
     assert set(held.keys) == set(busy)
     before = {run.id for run in stage.dagster.runs(limit=100)}
-    backfill = stage.dagster.launch_backfill(stage.asset, keys, title="everything")
+    backfill = launch_backfill(stage.dagster, stage.asset, keys)
     done = stage.wait(
-        lambda: (found := stage.dagster.backfill(backfill)).finished and found,
+        lambda: (found := find_backfill(stage.dagster, backfill)).finished and found,
         "the backfill has ended",
         600,
     )
     assert done.status == "COMPLETED_FAILED"  # two keys are bad
     assert len(done.run_ids) == 1  # up to 500 neighbours a run
     assert not set(done.run_ids) & before
-    states = stage.dagster.partition_states(stage.asset)
+    states = partition_states(stage.dagster, stage.asset)
     bad = {key for key in keys if key.startswith("docs/bad")}
     assert {key for key, state in states.items() if state == "failed"} == bad
     assert {state for key, state in states.items() if key not in bad} == {"materialized"}
@@ -89,7 +95,7 @@ def test_a_backfill_over_every_kind_of_key(stage):
     stage.catalog.sources.set_paused(stage.source.id, paused=False)
     stage.wait_in_step()
     stage.wait(
-        lambda: removed not in stage.dagster.partition_states(stage.asset),
+        lambda: removed not in partition_states(stage.dagster, stage.asset),
         "the removed key's partition is taken back",
     )
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from s3sync_dagster_tests.dagster_partitions import partition_counts, partition_states
 from s3sync_dagster_tests.end_to_end.stage import close_stage, open_stage, page
 
 pytestmark = pytest.mark.timeout(900)
@@ -32,11 +33,11 @@ def test_sensors_discover_and_each_record_is_there_once(stage):
     assert counts.indexed == len(stage.texts)
     assert sum(counts.failed.values()) == 1
     stage.wait(
-        lambda: stage.dagster.partition_counts(stage.asset).failed == 1, "the bad key shows FAILED"
+        lambda: partition_counts(stage.dagster, stage.asset).failed == 1, "the bad key shows FAILED"
     )
-    shown = stage.dagster.partition_counts(stage.asset)
+    shown = partition_counts(stage.dagster, stage.asset)
     assert (shown.total, shown.materialized) == (len(stage.texts) + 1, len(stage.texts))
-    assert stage.dagster.partition_states(stage.asset)["docs/bad.pdf"] == "failed"
+    assert partition_states(stage.dagster, stage.asset)["docs/bad.pdf"] == "failed"
 
 
 def test_events_bring_a_change_a_removal_and_a_new_object(stage):
@@ -49,7 +50,7 @@ def test_events_bring_a_change_a_removal_and_a_new_object(stage):
     )["Attributes"]
     assert attributes["ApproximateNumberOfMessages"] == "0"
     stage.wait(
-        lambda: "docs/001.md" not in stage.dagster.partition_states(stage.asset),
+        lambda: "docs/001.md" not in partition_states(stage.dagster, stage.asset),
         "the partition of the removed object is taken back",
     )
 

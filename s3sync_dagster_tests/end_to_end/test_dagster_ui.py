@@ -13,6 +13,7 @@ from s3sync_dagster.local.stack import Stack
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster.wiring import open_parts
+from s3sync_dagster_tests.dagster_partitions import find_backfill
 from s3sync_dagster_tests.sources import s3_source
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -179,10 +180,10 @@ def test_a_backfill_of_a_hundred_is_launched_from_the_dialog(page, stack, tmp_pa
     assert run.status == "SUCCESS"
     backfill = run.tags["dagster/backfill"]
     end = time.monotonic() + 120
-    while not stack.dagster.backfill(backfill).finished:
+    while not find_backfill(stack.dagster, backfill).finished:
         assert time.monotonic() < end
         time.sleep(1)
-    assert stack.dagster.backfill(backfill).status == "COMPLETED_SUCCESS"
+    assert find_backfill(stack.dagster, backfill).status == "COMPLETED_SUCCESS"
     see(page, stack, f"/runs/b/{backfill}", tmp_path, "Succeeded", "100 partitions")
 
 

@@ -143,17 +143,15 @@ def test_data_survives_the_last_user(tmp_path):
             collection.upsert(ids=["a"], embeddings=[[1.0, 2.0]], documents=["text"])
 
 
-def test_a_stale_address_is_not_believed(tmp_path):
+def test_a_stale_address_is_not_believed(tmp_path, chroma_server):
     """After a crash the port may be another home's server: pid and port have to fit together."""
-    other = settings_of(tmp_path / "other")
-    with use_chroma(other) as foreign:
-        folder = tmp_path / "mine" / "chroma"
-        folder.mkdir(parents=True)
-        (folder / "server.json").write_text(json.dumps({"pid": os.getpid(), "url": foreign.url}))
-        assert running_chroma(settings_of(tmp_path / "mine")) is None
-        with use_chroma(settings_of(tmp_path / "mine")) as mine:
-            assert mine.url != foreign.url
-        assert answers(foreign.url)
+    folder = tmp_path / "chroma"
+    folder.mkdir()
+    (folder / "server.json").write_text(json.dumps({"pid": os.getpid(), "url": chroma_server}))
+    assert running_chroma(settings_of(tmp_path)) is None
+    with use_chroma(settings_of(tmp_path)) as mine:
+        assert mine.url != chroma_server
+    assert answers(chroma_server)
 
 
 def test_a_held_lock_without_a_healthy_address_names_the_pid(tmp_path, monkeypatch):
@@ -180,13 +178,12 @@ def test_a_pid_that_now_belongs_to_another_program_is_not_signalled(tmp_path):
     os.waitpid(server.pid, 0)
 
 
-def test_a_named_server_is_used_and_left_alone(tmp_path):
-    with use_chroma(settings_of(tmp_path)) as local:
-        named = settings_of(tmp_path / "empty", S3SYNC_CHROMA_URL=local.url)
-        with use_chroma(named) as server:
-            assert (server.url, server.pid, server.started) == (local.url, None, False)
-        assert answers(local.url)
-        assert not (tmp_path / "empty").exists()
+def test_a_named_server_is_used_and_left_alone(tmp_path, chroma_server):
+    named = settings_of(tmp_path / "empty", S3SYNC_CHROMA_URL=chroma_server)
+    with use_chroma(named) as server:
+        assert (server.url, server.pid, server.started) == (chroma_server, None, False)
+    assert answers(chroma_server)
+    assert not (tmp_path / "empty").exists()
 
 
 def test_a_named_server_that_does_not_answer_is_one_sentence_without_its_password(tmp_path):

@@ -20,7 +20,7 @@ def settings_of(home, **more):
     return load_settings({**os.environ, "S3SYNC_HOME": str(home), **more})
 
 
-def test_first_open_makes_folders_instance_and_key(tmp_path):
+def test_the_first_open_makes_folders_instance_and_key_and_the_second_nothing(tmp_path):
     settings = settings_of(tmp_path / "a" / "home")
     prepare_home(settings)
     assert (settings.dagster_home / "history" / "runs.db").stat().st_size > 0
@@ -29,6 +29,10 @@ def test_first_open_makes_folders_instance_and_key(tmp_path):
     assert stat.S_IMODE(settings.home.stat().st_mode) == 0o700
     assert stat.S_IMODE(settings.encryption_key_file.stat().st_mode) == 0o600
     assert len(read_encryption_key(settings)) == 44
+    files = [p for p in settings.home.rglob("*") if p.is_file() and p.name != ".init.lock"]
+    before = {path: path.read_bytes() for path in files}
+    prepare_home(settings)
+    assert {path: path.read_bytes() for path in files} == before, "the second changes nothing"
 
 
 def test_a_home_that_others_could_read_is_closed(tmp_path):
@@ -67,19 +71,10 @@ def test_a_folder_that_is_shared_by_intent_stays_so(tmp_path):
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
 
 
-def test_second_open_changes_nothing(tmp_path):
-    settings = settings_of(tmp_path)
-    prepare_home(settings)
-    files = [p for p in tmp_path.rglob("*") if p.is_file() and p.name != ".init.lock"]
-    before = {path: path.read_bytes() for path in files}
-    prepare_home(settings)
-    assert {path: path.read_bytes() for path in files} == before
-
-
 def test_a_given_key_leaves_no_key_file(tmp_path):
     key = "a2" * 21 + "a="
     settings = settings_of(tmp_path, S3SYNC_ENCRYPTION_KEY=key)
-    prepare_home(settings)
+    prepare_home(settings, dagster=False)
     assert not settings.encryption_key_file.exists()
     assert read_encryption_key(settings) == key
 

@@ -1,6 +1,5 @@
 """``up`` beside other people's Dagster, in an instance on Postgres that both use."""
 
-import os
 import subprocess
 import sys
 import time
@@ -60,15 +59,29 @@ def wait_for(condition, seconds=90):
     return value
 
 
-@pytest.mark.timeout(900)  # a whole stack on Postgres
-def test_a_stack_ends_its_own_runs_and_no_others(shared):
+@pytest.mark.timeout(900)  # a whole stack on Postgres, and a second that is refused
+def test_a_stack_refuses_to_be_the_second_daemon_and_ends_its_own_runs_only(shared):
     config = {"ops": {"s3__one": {"config": {"keys": ["a"], "seconds": 300}}}}
     with Stack(shared, module=TINY) as stack:
         own = stack.dagster.launch("index_one", run_config=config)
+        other = second_home(shared)
+        with pytest.raises(Conflict, match="already works") as refused:
+            Stack(other, module=TINY).start()
+        assert refused.value.reason == "daemon_running"
+        assert not any(in_home(process, other.home) for process in psutil.process_iter())
         wait_for(lambda: stack.dagster.run(own).status == "STARTED")
         theirs = started_elsewhere(shared)
         assert stack.dagster.run(theirs).can_terminate
     assert [status(shared, one) for one in (own, theirs)] == ["CANCELED", "STARTED"]
+
+
+def second_home(settings):
+    """Return settings of another home whose Dagster is the same."""
+    other = stack_settings(settings.home.with_name("other"), "one")
+    other.dagster_home.mkdir()
+    yaml = (settings.dagster_home / "dagster.yaml").read_text()
+    (other.dagster_home / "dagster.yaml").write_text(yaml)
+    return other
 
 
 def started_elsewhere(settings):
@@ -86,26 +99,9 @@ def status(settings, run_id):
     return told.strip()
 
 
-@pytest.mark.timeout(900)  # two of them
-def test_a_stack_refuses_to_be_the_second_daemon(shared):
-    with Stack(shared, module=TINY):
-        other = stack_settings(shared.home.with_name("other"), "one")
-        other.dagster_home.mkdir()
-        yaml = (shared.dagster_home / "dagster.yaml").read_text()
-        (other.dagster_home / "dagster.yaml").write_text(yaml)
-        with pytest.raises(Conflict, match="already works") as refused:
-            Stack(other, module=TINY).start()
-        assert refused.value.reason == "daemon_running"
-    left = [
-        process.pid
-        for process in psutil.process_iter()
-        if process.pid != os.getpid() and in_home(process, other.home)
-    ]
-    assert left == []
-
-
 def in_home(process, home):
     try:
-        return process.environ().get("S3SYNC_HOME") == str(home) and process.status() != "zombie"
+        environ = process.environ()
+        return environ.get("S3SYNC_HOME") == str(home) and process.status() != "zombie"
     except psutil.Error:
         return False

@@ -19,13 +19,14 @@ from s3sync_dagster.local.chroma_server import answers, running_chroma, use_chro
 from s3sync_dagster.local.home import prepare_home
 from s3sync_dagster.local.stack import Stack
 from s3sync_dagster.local.stack_state import running_stack, stack_lock
-from s3sync_dagster.model.errors import Conflict, FixConfiguration, NotFound, Unavailable
+from s3sync_dagster.model.errors import Conflict, FixConfiguration, Unavailable
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
 from s3sync_dagster_tests.conftest_stack import (
     TINY,
     sources_version,
     stack_settings,
 )
+from s3sync_dagster_tests.dagster_partitions import partition_counts
 
 UP = f"""
 from s3sync_dagster.settings import load_settings
@@ -177,13 +178,10 @@ def test_with_tokens_all_doors_are_closed_and_the_parts_know_each_other(tmp_path
 def test_a_chroma_that_keeps_ending_ends_the_stack(tmp_path):
     stack = Stack(stack_settings(tmp_path, "one"), module=TINY)
     with use_chroma(stack.settings) as chroma:
-        stack._chroma, found = chroma, None
-        for number in range(RESTARTS + 1):
-            found = running_chroma(stack.settings)
-            os.kill(found.pid, signal.SIGKILL)
-            wait_for(lambda found=found: not answers(found.url))
-            if number < RESTARTS:
-                stack.tend()
+        stack._chroma = chroma
+        assert all(stack._chroma_restarts.one_more(time.monotonic()) for _ in range(RESTARTS))
+        os.kill(chroma.pid, signal.SIGKILL)
+        wait_for(lambda: not answers(chroma.url))
         with pytest.raises(FixConfiguration, match="Chroma keeps ending") as caught:
             stack.tend()
     assert caught.value.reason == "part_died"
@@ -197,8 +195,8 @@ def test_changed_sources_are_loaded_and_broken_ones_are_told(tiny_stack):
 
     def has_job(name):
         try:
-            return tiny_stack.dagster.partition_counts(["s3", name]).total >= 0
-        except (NotFound, Unavailable):
+            return partition_counts(tiny_stack.dagster, ["s3", name]).total >= 0
+        except (LookupError, Unavailable):
             return False
 
     stack_settings(home, "one", "two", "three")

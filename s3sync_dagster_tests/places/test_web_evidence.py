@@ -13,25 +13,6 @@ from s3sync_dagster_tests.places.web_server import Reply, Visitor, later, web_si
 JOINED = '<link rel="canonical" href="/">'
 
 
-@pytest.fixture
-def site():
-    with web_site() as made:
-        yield made
-
-
-@pytest.fixture
-def visit(site, tmp_path):
-    made: list[Visitor] = []
-
-    def visitor(home="web", **more):
-        made.append(Visitor(site, tmp_path / home, **more))
-        return made[-1]
-
-    yield visitor
-    for one in made:
-        one.store.close()
-
-
 def of_pages(site, number, *more):
     paths = [f"/p{one}" for one in range(number)]
     site.page("/", *more, *paths)

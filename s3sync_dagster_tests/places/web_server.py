@@ -217,3 +217,11 @@ class Visitor:
         body = self.store.read(self.site.url + path, max_size_bytes=10**9)
         content = body.content
         return content if isinstance(content, bytes) else content.read_bytes()
+
+
+def small(site: Site) -> None:
+    """Give a site four pages that lead to each other."""
+    site.page("/", "/a", "b#part", "b")
+    site.page("/a", "/")
+    site.page("/b", "/c/")
+    site.page("/c/", "../a")

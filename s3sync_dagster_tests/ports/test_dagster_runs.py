@@ -14,7 +14,10 @@ from s3sync_dagster.model.errors import (
     NotFound,
     Unavailable,
 )
-from s3sync_dagster.ports.dagster_runs import FINISHED, DagsterRuns
+from s3sync_dagster.ports.dagster_runs import DagsterRuns
+from s3sync_dagster_tests.dagster_partitions import partition_counts, partition_states
+
+FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
 
 
 @pytest.fixture
@@ -50,7 +53,7 @@ def finished(dagster, run_id):
 
 def test_a_launched_run_succeeds_and_keeps_its_tags(dagster, tiny_stack):
     add_partitions(tiny_stack, "s3_one", "a", "b, c", "bad")
-    before = dagster.partition_counts(["s3", "one"])
+    before = partition_counts(dagster, ["s3", "one"])
     assert (before.total, before.materialized) == (3, 0)
     run_id = dagster.launch(
         "index_one", run_config=op_config(keys=["a", "b, c"]), tags={"s3sync/token": "t1"}
@@ -59,8 +62,8 @@ def test_a_launched_run_succeeds_and_keeps_its_tags(dagster, tiny_stack):
     assert (run.status, run.job, run.tags["s3sync/token"]) == ("SUCCESS", "index_one", "t1")
     assert not run.can_terminate
     assert [r.id for r in dagster.runs(tags={"s3sync/token": "t1"})] == [run_id]
-    assert dagster.partition_counts(["s3", "one"]).materialized == 2
-    states = dagster.partition_states(["s3", "one"])
+    assert partition_counts(dagster, ["s3", "one"]).materialized == 2
+    states = partition_states(dagster, ["s3", "one"])
     assert states == {"a": "materialized", "b, c": "materialized", "bad": "missing"}
 
 
@@ -82,10 +85,6 @@ def test_what_does_not_exist_is_named(dagster):
     for question in (dagster.run, dagster.cancel):
         with pytest.raises(NotFound, match="no-such-run"):
             question("no-such-run")
-    with pytest.raises(NotFound, match="s3/nine"):
-        dagster.partition_counts(["s3", "nine"])
-    with pytest.raises(NotFound, match="no-such-backfill"):
-        dagster.backfill("no-such-backfill")
     assert dagster.tick_times("no_such_sensor") == []
 
 
@@ -93,19 +92,6 @@ def test_a_wrong_configuration_is_refused(dagster):
     with pytest.raises(InvalidSetting, match="index_one") as caught:
         dagster.launch("index_one", run_config={"ops": {"s3__one": {"config": {"no": 1}}}})
     assert caught.value.reason == "run_config"
-
-
-def test_a_backfill_runs_the_partitions_it_names(dagster, tiny_stack):
-    add_partitions(tiny_stack, "s3_two", "x", "y", "z")
-    with pytest.raises(NotFound, match="nowhere") as caught:
-        dagster.launch_backfill(["s3", "two"], ["x", "nowhere"])
-    assert caught.value.reason == "partition_not_found"
-    backfill_id = dagster.launch_backfill(["s3", "two"], ["x", "y"], title="two of three")
-    started = wait_for(lambda: b if (b := dagster.backfill(backfill_id)).run_ids else None, 90)
-    assert not started.finished
-    assert {finished(dagster, run_id).status for run_id in started.run_ids} == {"SUCCESS"}
-    states = dagster.partition_states(["s3", "two"])
-    assert states == {"x": "materialized", "y": "materialized", "z": "missing"}
 
 
 def test_the_sensor_ticks(dagster):

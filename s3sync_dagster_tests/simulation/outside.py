@@ -3,11 +3,9 @@
 import json
 import random
 from collections import Counter
-from functools import cache
 from typing import Any
 
 from s3sync_dagster.catalog import Catalog
-from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.ports.memory_s3 import MemoryBucket
 from s3sync_dagster.ports.memory_sqs import MemoryQueue
 from s3sync_dagster_tests.conftest_catalog import HandClock
@@ -90,31 +88,3 @@ class Outside:
 
     def shuffle_events(self, seed: int) -> None:
         random.Random(seed).shuffle(self.queue._kept)
-
-
-_CLOSED: list[Database] = []
-
-
-def fresh_database(clock: HandClock) -> Database:
-    """Return an empty catalog in memory, copied from a template: no migration each time.
-
-    What a world before it has closed serves again: its engine has compiled all statements.
-    """
-    database = _CLOSED.pop() if _CLOSED else Database("sqlite://")
-    database.clock = clock
-    with database.engine.connect() as connection:
-        _template().backup(connection.connection.dbapi_connection)
-    return database
-
-
-def close_database(database: Database) -> None:
-    """Forget what a world's catalog holds."""
-    database.close()  # and its connection, with what the disk had for it
-    _CLOSED.append(database)
-
-
-@cache
-def _template() -> Any:
-    database = Database("sqlite://")
-    database.migrate()
-    return database.engine.raw_connection().dbapi_connection

@@ -14,10 +14,11 @@ from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
 from s3sync_dagster.ports.memory_s3 import MemoryObjectStore
+from s3sync_dagster_tests.fresh_catalogs import close_database, fresh_database
 from s3sync_dagster_tests.simulation.hosts import Hosts
 from s3sync_dagster_tests.simulation.learning import ASKED, PAGE_KEYS, Learning
 from s3sync_dagster_tests.simulation.neighbours import Neighbours
-from s3sync_dagster_tests.simulation.outside import Outside, close_database, fresh_database
+from s3sync_dagster_tests.simulation.outside import Outside
 from s3sync_dagster_tests.simulation.people import People
 from s3sync_dagster_tests.simulation.ports import SimCatalog, Weather
 from s3sync_dagster_tests.simulation.rest import Rest

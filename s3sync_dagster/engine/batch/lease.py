@@ -1,12 +1,12 @@
 """The right to work on a batch: renewed while it works, checked before each write."""
 
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from s3sync_dagster.core.patience import LEASE_SECONDS, RENEW_SECONDS, WRITE_SECONDS
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.repeating import repeating
 from s3sync_dagster.model.errors import LeaseLost, S3SyncError
 
 
@@ -41,19 +41,8 @@ class Lease:
         if self._lost or self._until - self._clock.monotonic() < seconds:
             raise LeaseLost("Another batch took over; this one stops before its next write.")
 
-    @contextmanager
-    def heartbeat(self) -> Generator[None]:
+    def heartbeat(self) -> AbstractContextManager[None]:
         """Renew in a thread until the block ends."""
-        stop = threading.Event()
-
-        def beat() -> None:
-            while not stop.wait(RENEW_SECONDS):
-                self.renew()
-
-        thread = threading.Thread(target=beat, name="s3sync-heartbeat", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join(timeout=5)
+        return repeating(
+            self.renew, every_seconds=RENEW_SECONDS, name="s3sync-heartbeat", patience_seconds=5
+        )
