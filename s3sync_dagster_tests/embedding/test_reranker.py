@@ -87,11 +87,14 @@ def test_one_that_is_not_at_hand_is_refused_with_one_sentence(tmp_path):
     [
         ("config.json", '{"id2label": {"0": "a", "1": "b"}}', "2 labels"),
         ("config.json", "{", "config.json cannot be read"),
+        ("config.json", "[" * 100_000, "config.json cannot be read"),
+        ("sentence_bert_config.json", '{"max_seq_length": 1' + "0" * 30 + "}", "length"),
         ("sentence_bert_config.json", '{"max_seq_length": "long"}', "length"),
-        ("sentence_bert_config.json", '{"max_seq_length": 2}', "reads too little"),
+        ("sentence_bert_config.json", '{"max_seq_length": 2}', "too small"),
         ("onnx/model.onnx", "no model", "files cannot be loaded"),
         ("tokenizer.json", "{}", "files cannot be loaded"),
     ],
+    ids=lambda value: value[:40],
 )
 def test_files_that_are_no_cross_encoder_s_are_refused(folder, file, content, said):
     (folder / file).write_text(content)
