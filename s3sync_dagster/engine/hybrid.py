@@ -28,8 +28,8 @@ best comes to a text with all of them: then words are right; else the answer has
 vectors say counts. Chosen by measurement (docs/chroma.md)."""
 DEPTH = 50
 """Hits of each ranking whose scores are spread over 0 to 1."""
-ASKED = 100
-"""Hits that each ranking is asked for, also where people want fewer: an approximate index gives
+NEAREST = 100
+"""Nearest records that are asked for, also where people want fewer: an approximate index gives
 other ones first to who asks for more, and the first of many shall be the first of few."""
 MAX_DEPTH = 800
 """Hits of each ranking that are asked for where copies of the same text fill the first ones."""
@@ -128,11 +128,12 @@ class Searcher:
         self, text: str, *, ranking: Ranking, limit: int, where: Mapping[str, Any] | None
     ) -> list[Hit]:
         vector = None if ranking == "words" else self.embedder.embed_query(text)
-        depth = ASKED if limit <= ASKED else 2 * limit
+        depth = NEAREST if limit <= NEAREST else 2 * limit
         while True:
             known: dict[str, Hit] = {}
             nearest: list[Scored] = []
             words: list[Scored] = []
+            full = False
             if vector is not None:
                 known = {
                     hit.id: hit for hit in self.collection.query(vector, limit=depth, where=where)
@@ -142,8 +143,10 @@ class Searcher:
                     depth = MAX_DEPTH  # which of the equal ones come first says nothing
                     continue
             if self.index is not None and ranking != "dense":
-                words = self._by_words(self.index, text, depth=depth, where=where, known=known)
-            full = len(nearest) == depth or len(words) == depth
+                asked = depth if depth > NEAREST else max(DEPTH, 2 * limit)
+                words = self._by_words(self.index, text, depth=asked, where=where, known=known)
+                full = len(words) == asked
+            full = full or len(nearest) == depth
             if ranking == "hybrid":
                 ceiling = self.index.ceiling(text) if self.index is not None and words else 0.0
                 if self.index is not None and _ties(words):

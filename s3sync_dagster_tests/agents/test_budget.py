@@ -72,8 +72,14 @@ def test_a_document_stays_within_its_budget_and_goes_on_where_it_was_cut(sizes):
         read, start = [], 0
         while start < len(texts):
             pieces = (
-                Piece(place, texts[place], None, None, Hit(id="r", document=texts[place]))
-                for place in range(start, len(texts))
+                Piece(
+                    number=number,
+                    text=text,
+                    start_line=None,
+                    end_line=None,
+                    hit=Hit(id="r", document=text),
+                )
+                for number, text in list(enumerate(texts))[start:]
             )
             shown = show_pieces("key\n" * 100, pieces, most=most)
             assert len(shown) <= most
