@@ -73,7 +73,9 @@ def _require_shape(where: Any) -> None:
         raise _invalid(f"a key has one operator of {', '.join(_OPERATORS)}")
     ((operator, wanted),) = operators.items()
     if operator in _LISTS:
-        values = list(cast("Sequence[Any]", wanted)) if isinstance(wanted, list | tuple) else []
+        values: list[Any] = []
+        if isinstance(wanted, list | tuple):
+            values += cast("Sequence[Any]", wanted)
         if not values or len({type(value) for value in values}) != 1:
             raise _invalid(f"{operator} takes a list of values of one kind")
     else:
