@@ -64,7 +64,7 @@ def _require_shape(where: Any) -> None:
         for part in cast("Sequence[Any]", condition):
             _require_shape(part)
         return
-    if not isinstance(key, str) or key.startswith(("$", "#")) or not _encodable(key):
+    if not isinstance(key, str) or key.startswith("$") or key == _TEXT or not _encodable(key):
         raise _invalid("its keys are names of metadata, $and or $or")
     if not isinstance(condition, Mapping):
         condition = {"$eq": condition}
@@ -134,6 +134,8 @@ def _contains(value: Any, wanted: Any) -> bool:
 
 
 _JOINING: dict[str, Callable[[Iterable[bool]], bool]] = {"$and": all, "$or": any}
+_TEXT = "#document"
+"""Chroma's name of a record's text, which is no metadata and which words alone do not look up."""
 _LISTS = ("$in", "$nin")
 _NUMBERS = ("$gt", "$gte", "$lt", "$lte")
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
