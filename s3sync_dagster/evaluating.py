@@ -116,7 +116,7 @@ def measure(searcher: Searcher, questions: Sequence[Question]) -> list[Measured]
 
 
 def unknown_keys(
-    collection: CollectionPort, questions: Sequence[Question], measured: Sequence[Measured]
+    collection: RecordReader, questions: Sequence[Question], measured: Sequence[Measured]
 ) -> list[str]:
     """Return keys of questions that no record of the collection has: nothing can answer those.
 

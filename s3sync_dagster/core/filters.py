@@ -26,7 +26,7 @@ def require_filter(where: Mapping[str, Any] | None) -> None:
     """
     if where is not None:
         _require_bounded(where)
-        _require_shape(where)
+        require_shape(where)
 
 
 def _require_bounded(where: Mapping[str, Any]) -> None:
@@ -54,7 +54,12 @@ def _require_bounded(where: Mapping[str, Any]) -> None:
         depth += 1
 
 
-def _require_shape(where: Any) -> None:
+def require_shape(where: Any) -> None:
+    """Refuse what is no filter of Chroma's, however large it may be.
+
+    Raises:
+        InvalidSetting: it is none (``invalid_filter``).
+    """
     if not isinstance(where, Mapping) or len(cast("Mapping[Any, Any]", where)) != 1:
         raise _invalid("it has exactly one key; join several with $and")
     ((key, condition),) = cast("Mapping[Any, Any]", where).items()
@@ -62,7 +67,7 @@ def _require_shape(where: Any) -> None:
         if not isinstance(condition, list | tuple):
             raise _invalid(f"{key} takes a list of filters")
         for part in cast("Sequence[Any]", condition):
-            _require_shape(part)
+            require_shape(part)
         return
     if not isinstance(key, str) or key.startswith("$") or key == _TEXT or not _encodable(key):
         raise _invalid("its keys are names of metadata, $and or $or")

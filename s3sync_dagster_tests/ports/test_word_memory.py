@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from s3sync_dagster.core.rights import EVERYTHING
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports import word_memory
@@ -105,7 +106,13 @@ def _write(parts, *texts):
 
 def _found(parts, words, limit=5):
     hits = search(
-        parts, words, collection="docs", ranking="words", embedding=EMBEDDING, limit=limit
+        parts,
+        words,
+        collection="docs",
+        reader=EVERYTHING,
+        ranking="words",
+        embedding=EMBEDDING,
+        limit=limit,
     )
     return [hit.document for hit in hits]
 
