@@ -81,7 +81,7 @@ def require_shape(where: Any) -> None:
         values: list[Any] = []
         if isinstance(wanted, list | tuple):
             values += cast("Sequence[Any]", wanted)
-        if not values or len({type(value) for value in values}) != 1:
+        if not values or any(type(one) is not type(values[0]) for one in values):
             raise _invalid(f"{operator} takes a list of values of one kind")
     else:
         values = [wanted]
