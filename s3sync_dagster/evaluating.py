@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import json
 import re
 import statistics
@@ -114,6 +115,26 @@ def measure(searcher: Searcher, questions: Sequence[Question]) -> list[Measured]
     return measured
 
 
+def unknown_keys(
+    collection: RecordReader, questions: Sequence[Question], measured: Sequence[Measured]
+) -> list[str]:
+    """Return keys of questions that no record of the collection has: nothing can answer those.
+
+    Only where a question was answered by no ranking are the records looked at, each once.
+    """
+    wanted = {
+        question.key
+        for place, question in enumerate(questions)
+        if question.key is not None and not any(one.ranks[place] for one in measured)
+    }
+    if wanted:
+        for page in collection.scan():
+            for record in page:
+                parts = f"/{record.metadata.get('document_key', record.id)}".split("/")
+                wanted.difference_update("/".join(parts[n:]) for n in range(1, len(parts)))
+    return sorted(wanted)
+
+
 def read_questions(path: Path) -> list[Question]:
     """Read questions: a JSON object a line, or CSV with a header of the same names.
 
@@ -126,17 +147,20 @@ def read_questions(path: Path) -> list[Question]:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         raise InvalidSetting(f"{path} cannot be read as UTF-8 text.") from None
-    rows = _csv_rows(text) if path.suffix.lower() == ".csv" else _json_rows(text, path)
+    rows = _csv_rows(text, path) if path.suffix.lower() == ".csv" else _json_rows(text, path)
     questions = [_question(row, f"{path}, line {line}") for line, row in rows]
     if not questions:
         raise InvalidSetting(f"{path} holds no question.")
     return questions
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    reader = csv.DictReader(text.splitlines(keepends=True))
-    for row in reader:
-        yield reader.line_num, {key: value or None for key, value in row.items() if key}
+def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        for row in reader:
+            yield reader.line_num, {key: value or None for key, value in row.items() if key}
+    except csv.Error:  # such as a field without an end
+        raise InvalidSetting(f"{path}, line {reader.line_num} is no CSV.") from None
 
 
 def _json_rows(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -145,7 +169,7 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]
             continue
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
             raise InvalidSetting(
@@ -163,7 +187,11 @@ def _question(row: Mapping[str, Any], where: str) -> Question:
             continue
         if not isinstance(value, str) or not value.strip():
             raise InvalidSetting(f"{where}: {name!r} is no text.")
+        if any("\ud800" <= one <= "\udfff" for one in value):
+            raise InvalidSetting(f"{where}: {name!r} holds half of a surrogate pair.")
         values[name] = value
+    if "key" in values:  # as a shell completes it
+        values["key"] = re.sub(r"\A(?:\.?/+)+", "", values["key"]) or values["key"]
     if "question" not in values or len(values) == 1:
         raise InvalidSetting(f"{where} needs 'question', and 'key' or 'excerpt'.")
     return Question(**values)

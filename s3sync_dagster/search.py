@@ -9,7 +9,7 @@ from typing import Any
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rights import rights_of
 from s3sync_dagster.catalog.versions import NO_DOCUMENTS, collection_state, document_versions
-from s3sync_dagster.core.filters import require_bounded
+from s3sync_dagster.core.filters import require_filter
 from s3sync_dagster.core.rights import Reader
 from s3sync_dagster.engine.hybrid import DocumentVersion, Ranking, Searcher, versions_by_scan
 from s3sync_dagster.engine.neighbours import by_document, with_neighbours
@@ -61,11 +61,12 @@ def search(
     Raises:
         NotFound: there is no such collection.
         EmbeddingMismatch: no known model made its vectors.
-        InvalidSetting: the name alone is ambiguous, or ``where`` is no filter.
+        InvalidSetting: the name alone is ambiguous, ``where`` is no filter, or ``words`` no text.
         Unavailable: the word index cannot be written, which a dense ranking does without.
         MissingEngine: a reranker is named and not at hand; only a hybrid ranking needs it.
     """
-    require_bounded(where)
+    require_filter(where)
+    require_words(words)
 
     def ask() -> list[Hit]:
         with opened(
@@ -92,6 +93,20 @@ def search(
             raise
         hits = ask()  # damage that only this question met: the index is made anew
     return by_document(hits) if group else hits
+
+
+def require_words(words: str) -> None:
+    """Refuse a question that asks for nothing, or that no model and no index can read.
+
+    Raises:
+        InvalidSetting: it is blank, or holds half of a surrogate pair.
+    """
+    if not words.strip():
+        raise InvalidSetting("the question is blank: say what to search for")
+    try:
+        words.encode()
+    except UnicodeEncodeError:
+        raise InvalidSetting("the question holds half of a surrogate pair") from None
 
 
 class _Rested(Exception):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from s3sync_dagster.agents.budget import cut, line, quoted, shares
 from s3sync_dagster.catalog.views import SourceCounts
@@ -120,12 +121,17 @@ def place_of(hit: Hit) -> str:
     data = hit.metadata
     place = show_key(str(data.get("document_key", hit.id)))
     if data.get("start_line") is not None:
-        place += f" lines {data['start_line']}-{data.get('end_line')}"
+        place += f" {lines_of(data)}"
     if page := data.get("page"):
         place += f", page {line(str(page))}"
     if inside := data.get("symbol") or data.get("heading_path"):
         place += f" [{cut(line(str(inside)), METADATA_CHARACTERS)}]"
     return place
+
+
+def lines_of(data: Mapping[str, Any]) -> str:
+    """Return a chunk's lines. Whoever writes records of their own may put anything there."""
+    return line(f"lines {data.get('start_line')}-{data.get('end_line')}")
 
 
 def _head(place: int, hit: Hit, sources: Mapping[str, Source]) -> str:
@@ -141,7 +147,8 @@ def _head(place: int, hit: Hit, sources: Mapping[str, Source]) -> str:
         if name not in _OURS and not name.startswith("s3sync_")
     }
     if own:
-        shown += f"\n   metadata: {cut(json.dumps(own, ensure_ascii=False), METADATA_CHARACTERS)}"
+        values = line(json.dumps(own, ensure_ascii=False))  # JSON keeps U+2028 and the like
+        shown += f"\n   metadata: {cut(values, METADATA_CHARACTERS)}"
     if hit.copies:
         more = len(hit.copies) - COPIES
         names = "; ".join(place_of(one) for one in hit.copies[:COPIES])

@@ -1,6 +1,6 @@
 """The tools: what each is asked with, and the text that it answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from s3sync_dagster.agents.budget import cut, line, quoted
 from s3sync_dagster.agents.door import Door, Question
 from s3sync_dagster.agents.rendering import (
+    lines_of,
     place_of,
     show_explained,
     show_hits,
@@ -107,8 +108,6 @@ class Tool:
 def search(door: Door, asked: Search) -> str:
     """Return the best chunks of a collection."""
     validate_collection_name(asked.collection)
-    if not asked.query.strip():
-        raise InvalidSetting("query is empty: say what to search for")
     hits = door.search(
         Question(
             words=asked.query,
@@ -130,40 +129,48 @@ def read_document(door: Door, asked: ReadDocument) -> str:
     if asked.start_line and asked.end_line and asked.start_line > asked.end_line:
         raise InvalidSetting("end_line lies before start_line")
     source, document = _document(door, asked)
+    key = cut(show_key(document.object_key), asked.max_characters // 4)
     head = (
-        f"{show_key(document.object_key)} (source {source.name}, collection "
+        f"{key} (source {source.name}, collection "
         f"{document.collection_name}, etag {document.etag}, {document.count} chunks)\n"
     )
-    if link := source.place.link(document.object_key):
+    link = source.place.link(document.object_key) or ""
+    if 0 < len(link) < asked.max_characters // 2 - len(head):  # half of one leads nowhere
         head += f"link: {link}\n"
     if document.phase is not DocumentPhase.CLEAN:
         head += "It is being written at this moment: parts may be of two versions.\n"
-    shown, size = [head], len(head)
     with door.collection(
         document.collection_name, tenant=document.tenant, database=document.database_name
     ) as collection:
-        for piece in read_chunks(
+        pieces = read_chunks(
             collection,
             document.document_id,
             document.count,
             start_chunk=asked.start_chunk,
             start_line=asked.start_line,
             end_line=asked.end_line,
-        ):
-            text = _piece(piece)
-            end = f"\nCut here: go on with start_chunk={piece.number}."
-            if size + len(text) + len(end) > asked.max_characters and len(shown) > 1:
-                return "\n".join([*shown, end])
-            if size + len(text) > asked.max_characters:  # the first one alone is too large
-                note = f"\nChunk {piece.number} is cut: a larger max_characters shows all of it, "
-                note += f"start_chunk={piece.number + 1} what follows."
-                room = max(0, asked.max_characters - size - len(note) - 1)
-                return f"{head}\n{cut(text, room)}{note}"
+        )
+        shown = show_pieces(head, pieces, most=asked.max_characters)
+    return shown or f"{head}No text there: the document has {document.count} chunks."
+
+
+def show_pieces(head: str, pieces: Iterable[Piece], *, most: int) -> str:
+    """Return chunks under a head, at most ``most`` characters of both; empty: there are none."""
+    shown, size = [head], len(head)
+    for piece in pieces:
+        text = _piece(piece)
+        size += len(text) + 1
+        end = f"\nCut here: go on with start_chunk={piece.number}."
+        room = most - len(end) - 2  # a line's end, and a digit more in the number of the next
+        if size <= room:
             shown.append(text)
-            size += len(text) + 1
-    if len(shown) == 1:
-        return f"{head}No text there: the document has {document.count} chunks."
-    return "\n".join(shown)
+        elif len(shown) > 1:
+            return "\n".join([*shown, end])
+        else:  # the first one alone is too large
+            note = f"\nChunk {piece.number} is cut: a larger max_characters shows all of it, "
+            note += f"start_chunk={piece.number + 1} what follows."
+            return f"{head}\n{cut(text, max(0, most - len(head) - len(note) - 1))}{note}"
+    return "\n".join(shown) if len(shown) > 1 else ""
 
 
 def list_sources(door: Door, asked: ListSources) -> str:
@@ -279,6 +286,6 @@ def _document(door: Door, asked: ReadDocument) -> tuple[Source, DocumentState]:
 def _piece(piece: Piece) -> str:
     place = place_of(piece.hit).removeprefix(show_key(str(piece.hit.metadata.get("document_key"))))
     if piece.start_line is not None:
-        whole = f"lines {piece.hit.metadata['start_line']}-{piece.hit.metadata.get('end_line')}"
+        whole = lines_of(piece.hit.metadata)
         place = place.replace(whole, f"lines {piece.start_line}-{piece.end_line}", 1)
     return f"-- chunk {piece.number}{place}\n{quoted(piece.text)}"

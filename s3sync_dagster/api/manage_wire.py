@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, StrictBool, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StrictBool, StringConstraints, model_validator
 
 from s3sync_dagster.api.wire import Answer, Count, Moment, Name, Payload, Text
 from s3sync_dagster.api.wire_settings import settings_payload
@@ -196,10 +196,22 @@ class HistoryShown(Answer):
     listings: list[ListingShown]
 
 
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is blank: say what to search for")
+    return text
+
+
+SearchWords = Annotated[
+    Text, StringConstraints(min_length=1, max_length=4096), AfterValidator(_not_blank)
+]
+"""A question; no ``Name``, whose own limit would hold too."""
+
+
 class SearchPayload(Payload):
     """A search in one collection."""
 
-    query: Annotated[Name, StringConstraints(max_length=4096)]
+    query: SearchWords
     collection_name: Name
     database_name: Name = "default_database"
     limit: Annotated[Count, Field(ge=1, le=100)] = 10

@@ -10,7 +10,7 @@ from s3sync_dagster.api.manage_wire import SearchAnswer, SearchPayload
 from s3sync_dagster.api.models import ModelChoice
 from s3sync_dagster.api.openapi import errors
 from s3sync_dagster.api.routing import StrictRoute
-from s3sync_dagster.core.filters import require_bounded
+from s3sync_dagster.core.filters import require_filter
 from s3sync_dagster.core.keys import validate_collection_name
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.source import EmbeddingConfig
@@ -43,7 +43,7 @@ def find_hits(here: Context, payload: SearchPayload, caller: Caller) -> list[Hit
         EmbeddingMismatch: no model of this tenant made its vectors.
         InvalidSetting: ``where`` is no filter of Chroma's, or a too costly one.
     """
-    require_bounded(payload.where)
+    require_filter(payload.where)
     validate_collection_name(payload.collection_name)
     require_database(here, caller.tenant, payload.database_name)
     with here.searches.taken(caller.tenant):

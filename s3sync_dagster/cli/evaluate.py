@@ -21,6 +21,7 @@ from s3sync_dagster.evaluating import (
     measure,
     propose,
     read_questions,
+    unknown_keys,
 )
 from s3sync_dagster.local.signals import stop_on_signals
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
@@ -131,8 +132,10 @@ def evaluate(
         if make:
             return _make(propose(searcher.collection, make), file, as_json=as_json)
         measured = measure(searcher, questions)
+        unknown = unknown_keys(searcher.collection, questions, measured)
     if as_json:
-        click.echo(json.dumps(_values(questions, measured, k)))
+        values = _values(questions, measured, k) | {"unknown_keys": unknown}
+        click.echo(json.dumps(values))
         return 0
     head = ("ranking", "recall@1", f"recall@{k}", f"in reach ({REACH})", "MRR")
     rows = [
@@ -142,6 +145,10 @@ def evaluate(
     for line in columns(head, rows):
         click.echo(line)
     _tell_lost(questions, measured, k)
+    if unknown:
+        shown = ", ".join(people(key) for key in unknown[:LOST])
+        more = f" and {len(unknown) - LOST} more" if len(unknown) > LOST else ""
+        click.echo(f"\nNo record has these keys, so nothing can answer: {shown}{more}")
     return 0
 
 

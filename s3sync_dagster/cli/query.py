@@ -16,7 +16,7 @@ from s3sync_dagster.engine.hybrid import Ranking, reasons_of
 from s3sync_dagster.engine.neighbours import document_of
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import InvalidSetting
-from s3sync_dagster.search import search
+from s3sync_dagster.search import require_words, search
 
 LINES = 6
 """Of a chunk that people are shown."""
@@ -76,8 +76,7 @@ def query(
     **options: Any,
 ) -> int:
     """Search a collection for WORDS and print the best chunks."""
-    if not words.strip():
-        raise InvalidSetting("WORDS are empty: say what to search for.")
+    require_words(words)
     condition = _condition(where)
     with opened(chroma_url) as parts:
         hits = search(
@@ -127,7 +126,7 @@ def place_of(hit: Hit) -> str:
     data = hit.metadata
     place = key_of(hit)
     if data.get("start_line") is not None:
-        place += f":{data['start_line']}-{data.get('end_line')}"
+        place += people(f":{data['start_line']}-{data.get('end_line')}")
     if page := data.get("page"):
         place += f" (page {people(str(page))})"
     if inside := data.get("symbol") or data.get("heading_path"):

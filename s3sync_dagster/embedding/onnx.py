@@ -1,22 +1,22 @@
-"""``onnx``: any sentence-embedding model that lies in a folder, under ONNX Runtime.
-
-How its tokens become a vector stands in the folder itself, as sentence-transformers writes it:
-``modules.json``, the pooling's ``config.json``, ``sentence_bert_config.json`` and
-``config_sentence_transformers.json``.
-"""
+"""``onnx``: any sentence-embedding model that lies in a folder, under ONNX Runtime."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from s3sync_dagster.embedding.minilm import make_batches, open_session
+from s3sync_dagster.embedding.minilm import make_batches
+from s3sync_dagster.embedding.model_folder import (
+    damaged,
+    find_model,
+    load_files,
+    read_recipe,
+    require_weights,
+)
 from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.model.errors import MissingEngine
 
@@ -25,119 +25,11 @@ if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import Vector, Vectors
     from s3sync_dagster.model.source import EmbeddingConfig
 
-WEIGHTS = ("onnx/model.onnx", "model.onnx")
 BYTES_PER_TOKEN = 4
 """Of English prose: a chunk is as large as what the model reads, at most ``LARGEST_BYTES``."""
 LARGEST_BYTES = 2048
-POOLINGS = ("cls", "max", "mean", "lasttoken")
-_MODULES = frozenset(("Transformer", "Pooling", "Normalize"))
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a model turns text into a vector, as its folder says."""
-
-    max_tokens: int
-    poolings: tuple[str, ...]
-    """Of ``POOLINGS``; several are put one behind the other."""
-    width: int
-    """Numbers of one token."""
-    normalize: bool
-    lower_case: bool
-    document_prompt: str
-    query_prompt: str
-    padding: int
-    """Token that fills up shorter texts: some models count positions by it."""
-
-
-def find_model(name: str, model_dir: Path | None) -> Path:
-    """Return the folder of a model: a path, a folder of ``model_dir``, or a copy of the hub's.
-
-    Args:
-        name: path of the folder, or the model's name such as ``BAAI/bge-small-en-v1.5``.
-        model_dir: where local models lie.
-
-    Raises:
-        MissingEngine: there is none with weights in ONNX form and a tokenizer.
-    """
-    hub = Path.home() / ".cache" / "huggingface" / "hub" / f"models--{name.replace('/', '--')}"
-    folders = [Path(name)] if Path(name).is_absolute() else []
-    if model_dir is not None and not folders:
-        folders.append(model_dir / name)
-    folders += sorted((hub / "snapshots").glob("*")) if not Path(name).is_absolute() else []
-    for folder in folders:
-        if weights_of(folder) is not None and (folder / "tokenizer.json").is_file():
-            return folder
-    raise MissingEngine(
-        f"there is no model {name!r} with tokenizer.json and onnx/model.onnx: give the path of its "
-        "folder, put it into the model folder (S3SYNC_MODEL_DIR), or fetch it once with "
-        "`huggingface-cli download`",
-        reason="missing_model",
-    )
-
-
-def read_recipe(folder: Path) -> Recipe:
-    """Read what the model's folder says of itself.
-
-    Raises:
-        MissingEngine: a file is missing or broken, or asks for what this engine does not do.
-    """
-    modules = read_part(folder, "modules.json", [])
-    if not all(isinstance(one, dict) for one in modules):
-        raise damaged(folder, "its modules.json cannot be read")
-    kinds = {
-        str(one.get("type", "")).rsplit(".", 1)[-1]: str(one.get("path", "")) for one in modules
-    }
-    unknown = sorted(kinds.keys() - _MODULES)
-    if unknown:
-        raise damaged(folder, f"its modules {', '.join(unknown)} are not known here")
-    pooling = read_part(folder, f"{kinds.get('Pooling', '1_Pooling')}/config.json", {})
-    config = read_part(folder, "config.json", {})
-    encoder = read_part(folder, "sentence_bert_config.json", {})
-    sentence = read_part(folder, "config_sentence_transformers.json", {})
-    tokens = read_part(folder, "tokenizer_config.json", {})
-    poolings = _poolings(folder, pooling)
-    width = pooling.get("word_embedding_dimension") or config.get("hidden_size")
-    told = (config.get("max_position_embeddings"), tokens.get("model_max_length"))
-    if not all(one is None or isinstance(one, int | float) for one in told):
-        raise damaged(folder, "its width or its length is nowhere to be read")
-    longest = encoder.get("max_seq_length") or int(min(one or 512 for one in told))
-    if not isinstance(width, int) or not isinstance(longest, int):
-        raise damaged(folder, "its width or its length is nowhere to be read")
-    prompts = sentence.get("prompts") or {}
-    if not isinstance(prompts, dict) or not all(
-        isinstance(text, str) for text in cast("dict[Any, Any]", prompts).values()
-    ):
-        raise damaged(folder, "its prompts cannot be read")
-    if any(prompts.values()) and pooling.get("include_prompt") is False:
-        raise damaged(folder, "it pools without its prompt, which is not done here")
-    standard = prompts.get(sentence.get("default_prompt_name") or "", "")
-    documents = (prompts[name] for name in ("document", "passage", "corpus") if name in prompts)
-    return Recipe(
-        max_tokens=longest,
-        poolings=poolings,
-        width=width,
-        normalize="Normalize" in kinds,
-        lower_case=bool(encoder.get("do_lower_case")),
-        document_prompt=next(documents, standard),
-        query_prompt=prompts.get("query", standard),
-        padding=config.get("pad_token_id") or 0,
-    )
-
-
-def _poolings(folder: Path, pooling: Mapping[str, Any]) -> tuple[str, ...]:
-    named = pooling.get("pooling_mode")
-    if isinstance(named, str):
-        wanted = {named}
-    else:
-        wanted = {
-            key.removeprefix("pooling_mode_").removesuffix("_tokens").removesuffix("_token")
-            for key, value in pooling.items()
-            if key.startswith("pooling_mode_") and value is True
-        } or {"mean"}
-    if not wanted <= set(POOLINGS):
-        raise damaged(folder, f"its pooling {', '.join(sorted(wanted))} is not known here")
-    return tuple(name for name in POOLINGS if name in wanted)
+TRIAL_TOKENS = 512
+"""Of the text that a model is tried with: what attention needs grows with the square of them."""
 
 
 class OnnxModel:
@@ -200,7 +92,7 @@ class OnnxModel:
         """Return a digest of the weights and the recipe: a name alone proves nothing."""
         if self._key is None:
             digest = hashlib.sha256(repr((self.recipe, self._prompts)).encode())
-            with self._weights().open("rb") as file:
+            with require_weights(self._folder).open("rb") as file:
                 while part := file.read(1 << 20):
                     digest.update(part)
             self._key = f"onnx:{digest.hexdigest()[:32]}"
@@ -260,21 +152,31 @@ class OnnxModel:
         return vectors
 
     def _load(self) -> tuple[Any, Any]:
-        from tokenizers import Tokenizer
-
         with self._loading:
             if self._loaded is None:
-                tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
-                tokenizer.no_padding()
-                tokenizer.enable_truncation(self.recipe.max_tokens)
-                self._loaded = (tokenizer, open_session(self._weights()))
+                tokenizer, session = load_files(self._folder, self.recipe.max_tokens)
+                self._try(tokenizer, session)
+                self._loaded = (tokenizer, session)
             return self._loaded
 
-    def _weights(self) -> Path:
-        found = weights_of(self._folder)
-        if found is None:
-            raise damaged(self._folder, "its weights are gone")
-        return found
+    def _try(self, tokenizer: Any, session: Any) -> None:
+        """Hold what the folder says against its weights, with a long text beside a short one."""
+        import numpy as np
+
+        long = tokenizer.encode("word " * TRIAL_TOKENS).ids[:TRIAL_TOKENS]
+        try:
+            vectors = self._pooled(session, [long, tokenizer.encode("word").ids])
+        except MissingEngine:
+            raise
+        except Exception:  # noqa: BLE001  (of ONNX Runtime, with classes of its own)
+            raise damaged(self._folder, "its weights refuse what its files say") from None
+        if vectors.shape[1] != self.dimension:
+            raise damaged(
+                self._folder,
+                f"its vectors have {vectors.shape[1]} numbers, its files say {self.dimension}",
+            )
+        if not np.isfinite(vectors).all():
+            raise damaged(self._folder, "it gives numbers that are none")
 
 
 def _token_output(folder: Path, session: Any) -> str:
@@ -283,30 +185,6 @@ def _token_output(folder: Path, session: Any) -> str:
         if len(one.shape) == 3:  # text, token, number
             return str(one.name)
     raise damaged(folder, "its ONNX file has no output with a row for each token")
-
-
-def weights_of(folder: Path) -> Path | None:
-    """Return the model's ONNX file, None where there is none."""
-    return next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
-
-
-def read_part(folder: Path, name: str, default: Any) -> Any:
-    """Return one of the folder's JSON files, the default where there is none."""
-    path = folder / name
-    if not path.is_file():
-        return default
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        value = None
-    if not isinstance(value, type(default)):
-        raise damaged(folder, f"its {name} cannot be read")
-    return value
-
-
-def damaged(folder: Path, why: str) -> MissingEngine:
-    """Return the error of a folder that cannot be used."""
-    return MissingEngine(f"the model in {folder} cannot be used: {why}", reason="damaged_model")
 
 
 def open_model(config: EmbeddingConfig, around: Surroundings) -> OnnxModel:

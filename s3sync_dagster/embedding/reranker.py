@@ -12,13 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from s3sync_dagster.embedding.minilm import make_batches, open_session
-from s3sync_dagster.embedding.onnx import damaged, find_model, read_part, weights_of
+from s3sync_dagster.embedding.minilm import make_batches
+from s3sync_dagster.embedding.model_folder import (
+    damaged,
+    find_model,
+    load_files,
+    read_length,
+    read_padding,
+    read_part,
+)
 from s3sync_dagster.model.errors import MissingEngine
-
-DEFAULT_TOKENS = 512
-"""What a model reads that does not say."""
-LEAST_TOKENS = 8
 
 
 class CrossEncoder:
@@ -28,7 +31,7 @@ class CrossEncoder:
         """Prepare the model; its weights load at the first question.
 
         Args:
-            folder: as ``embedding.onnx.find_model`` returns it.
+            folder: as ``model_folder.find_model`` returns it.
             workers: batches inferred side by side, each in one thread.
 
         Raises:
@@ -38,22 +41,13 @@ class CrossEncoder:
         self._workers = workers
         self._loading = threading.Lock()
         self._loaded: tuple[Any, Any, str] | None = None
-        config = read_part(folder, "config.json", {})
-        labels = config.get("id2label")
+        labels = read_part(folder, "config.json", {}).get("id2label")
         if isinstance(labels, dict) and len(labels) != 1:
             raise damaged(
                 folder, f"it tells {len(labels)} labels apart; a reranker gives one number"
             )
-        encoder = read_part(folder, "sentence_bert_config.json", {})
-        tokens = read_part(folder, "tokenizer_config.json", {})
-        longest = encoder.get("max_seq_length") or min(
-            one if isinstance(one, int) and one > 0 else DEFAULT_TOKENS
-            for one in (config.get("max_position_embeddings"), tokens.get("model_max_length"))
-        )
-        if not isinstance(longest, int) or longest < LEAST_TOKENS:
-            raise damaged(folder, "it reads too little, or its length cannot be read")
-        self.max_tokens = longest
-        self._padding = config.get("pad_token_id") or 0
+        self.max_tokens = read_length(folder)
+        self._padding = read_padding(folder)
 
     def score(self, question: str, texts: Sequence[str]) -> list[float]:
         """Return how well each text answers the question, 0 to 1.
@@ -102,20 +96,9 @@ class CrossEncoder:
         return found.reshape(-1)
 
     def _load(self) -> tuple[Any, Any, str]:
-        from tokenizers import Tokenizer
-
         with self._loading:
             if self._loaded is None:
-                weights = weights_of(self._folder)
-                if weights is None:
-                    raise damaged(self._folder, "its weights are gone")
-                try:
-                    tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
-                    session = open_session(weights)
-                except Exception:  # noqa: BLE001  (both raise classes of their own for bad files)
-                    raise damaged(self._folder, "its files cannot be loaded") from None
-                tokenizer.no_padding()
-                tokenizer.enable_truncation(self.max_tokens)
+                tokenizer, session = load_files(self._folder, self.max_tokens)
                 output = session.get_outputs()[0]
                 inputs = {one.name for one in session.get_inputs()}
                 if len(output.shape) > 2 or "input_ids" not in inputs:

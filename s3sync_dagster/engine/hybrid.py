@@ -28,6 +28,9 @@ best comes to a text with all of them: then words are right; else the answer has
 vectors say counts. Chosen by measurement (docs/chroma.md)."""
 DEPTH = 50
 """Hits of each ranking whose scores are spread over 0 to 1."""
+NEAREST = 100
+"""Nearest records that are asked for, also where people want fewer: an approximate index gives
+other ones first to who asks for more, and the first of many shall be the first of few."""
 MAX_DEPTH = 800
 """Hits of each ranking that are asked for where copies of the same text fill the first ones."""
 RERANKED = 50
@@ -57,8 +60,15 @@ class DocumentVersion:
 class WordIndex(Protocol):
     """Record ids by words (``ports.word_index``)."""
 
-    def search(self, text: str, *, limit: int, offset: int = 0) -> list[Scored]:
-        """Return ids of records with words of ``text`` and their BM25, best first."""
+    def search(self, text: str, *, limit: int) -> list[Scored]:
+        """Return ids of records with words of ``text`` and their BM25, best first.
+
+        Equal ones stand in an order of their own, which the limit does not change.
+        """
+        ...
+
+    def scores(self, text: str, ids: Sequence[str]) -> list[Scored]:
+        """Return those of these records that have words of ``text``, with their BM25."""
         ...
 
     def ceiling(self, text: str) -> float:
@@ -118,25 +128,35 @@ class Searcher:
         self, text: str, *, ranking: Ranking, limit: int, where: Mapping[str, Any] | None
     ) -> list[Hit]:
         vector = None if ranking == "words" else self.embedder.embed_query(text)
-        depth = max(DEPTH, 2 * limit)
+        depth = NEAREST if limit <= NEAREST else 2 * limit
         while True:
             known: dict[str, Hit] = {}
             nearest: list[Scored] = []
             words: list[Scored] = []
+            full = False
             if vector is not None:
                 known = {
                     hit.id: hit for hit in self.collection.query(vector, limit=depth, where=where)
                 }
                 nearest = [(hit.id, hit.score) for hit in known.values()]
+                if ranking == "hybrid" and _ties(nearest) and depth < MAX_DEPTH:
+                    depth = MAX_DEPTH  # which of the equal ones come first says nothing
+                    continue
             if self.index is not None and ranking != "dense":
-                words = self._by_words(self.index, text, depth=depth, where=where, known=known)
+                asked = depth if depth > NEAREST else max(DEPTH, 2 * limit)
+                words = self._by_words(self.index, text, depth=asked, where=where, known=known)
+                full = len(words) == asked
+            full = full or len(nearest) == depth
             if ranking == "hybrid":
                 ceiling = self.index.ceiling(text) if self.index is not None and words else 0.0
+                if self.index is not None and _ties(words):
+                    listed = dict(words)
+                    cut = [name for name, _ in nearest if name not in listed]
+                    words = [*words, *self.index.scores(text, cut)]
                 ordered = fuse(nearest, words, ceiling=ceiling)
             else:
                 ordered = nearest or words
             hits = self._distinct(ordered, dict(nearest), dict(words), known, limit=limit)
-            full = len(nearest) == depth or len(words) == depth
             if len(hits) == limit or not full or depth >= MAX_DEPTH:
                 return hits
             depth = min(4 * depth, MAX_DEPTH)  # copies took the places of what stands behind them
@@ -154,17 +174,22 @@ class Searcher:
         if where is None:
             return index.search(text, limit=depth)
         chosen: list[Scored] = []
-        for offset in range(0, CANDIDATES, PAGE):
-            page = index.search(text, limit=PAGE, offset=offset)
-            self._fetch([name for name, _ in page], known)
-            chosen += [
-                (name, score)
-                for name, score in page
-                if name in known and matches(known[name].metadata, where)
-            ]
-            if len(chosen) >= depth or len(page) < PAGE:
+        for candidates in (PAGE, CANDIDATES):
+            ranked = index.search(text, limit=candidates)
+            chosen = []  # anew from the longer list: others may have written in between
+            for start in range(0, len(ranked), PAGE):
+                page = ranked[start : start + PAGE]
+                self._fetch([name for name, _ in page], known)
+                chosen += [
+                    (name, score)
+                    for name, score in page
+                    if name in known and matches(known[name].metadata, where)
+                ]
+                if len(chosen) >= depth:
+                    return chosen[:depth]
+            if len(ranked) < candidates:
                 break
-        return chosen[:depth]
+        return chosen
 
     def _distinct(
         self,
@@ -259,13 +284,18 @@ def words_share(words: Sequence[Scored], ceiling: float) -> float:
     return min(1.0, WORDS_LEAST + reached)
 
 
+def _ties(ranking: Sequence[Scored]) -> bool:
+    """Tell whether those whose scores are spread are all equal: others may equal them too."""
+    return len(ranking) >= DEPTH and ranking[0][1] <= ranking[DEPTH - 1][1]
+
+
 def _spread(ranking: Sequence[Scored]) -> list[Scored]:
     """Return the scores from 1, the first, to 0, the ``DEPTH``-th and what follows it."""
     if not ranking:
         return []
     highest, lowest = ranking[0][1], ranking[:DEPTH][-1][1]
     if highest <= lowest:
-        return [(name, 1.0) for name, _ in ranking]
+        return [(name, float(score >= highest)) for name, score in ranking]
     return [(name, max(0.0, (score - lowest) / (highest - lowest))) for name, score in ranking]
 
 

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from s3sync_dagster.core.filters import matches
+from s3sync_dagster.core.filters import matches, require_shape
 from s3sync_dagster.core.neutral import neutral_record
 from s3sync_dagster.core.record_limits import validate_record
 from s3sync_dagster.engine.ports import StoredRecord, WriteLimits
@@ -189,6 +189,8 @@ class MemoryCollection:
     ) -> list[Hit]:
         """Return the nearest records by comparing all of them, best first."""
         self._called("query", 1)
+        if where is not None:
+            require_shape(where)
         import numpy as np
 
         if not self._records:

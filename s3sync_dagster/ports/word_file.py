@@ -13,7 +13,7 @@ from typing import Any
 
 from s3sync_dagster.model.errors import Unavailable
 
-LAYOUT = 2
+LAYOUT = 3
 """Of the file, and of what stands in it; a file of another one is filled again."""
 DAMAGED = "word_index_damaged"
 BUSY_SECONDS = 30

@@ -5,6 +5,7 @@ blanks, and languages that inflect or compound: there words share pieces where t
 """
 
 import re
+import unicodedata
 
 PIECE = 4
 """Characters of a piece: of 4 and 5, 4 finds more in German and Russian (docs/chroma.md)."""
@@ -56,6 +57,7 @@ _STOP_WORDS = _ENGLISH | (_OTHERS - {"come", "dos", "den", "per", "te"})
 
 def searchable(text: str) -> str:
     """Return the text with camelCase names taken apart too, and unspaced scripts in pairs."""
+    text = composed(text)
     paired = text if text.isascii() else _UNSPACED.sub(_pairs, text)
     if _HAS_CAMEL.search(text) is None:
         return paired
@@ -67,8 +69,14 @@ def searchable(text: str) -> str:
     return f"{paired}\n{' '.join(inner)}" if inner else paired
 
 
+def composed(text: str) -> str:
+    """Return the text with accents as part of their letters (NFC): SQLite splits before others."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
 def pieces_of(text: str) -> str:
     """Return overlapping pieces of the words of a text that is not English; else nothing."""
+    text = composed(text)
     return " ".join(_pieces(text)) if _is_foreign(text) else ""
 
 
@@ -84,7 +92,7 @@ def match_words(question: str) -> list[str]:
 
 def match_pieces(question: str) -> tuple[str, float]:
     """Return the FTS5 query for pieces of a question's words, and how many words a piece counts."""
-    words = _telling(question)
+    words = _telling(composed(question))
     pieces = list(dict.fromkeys(piece for word in words for piece in _pieces(word)))[:MAX_PIECES]
     long = sum(len(word) >= PIECE for word in words)
     return " OR ".join(_quoted(pieces)), long / max(1, len(pieces))

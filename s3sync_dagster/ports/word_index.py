@@ -6,8 +6,11 @@ It follows by versions of documents: no writer has to tell it anything, and a cr
 from __future__ import annotations
 
 import hashlib
+import itertools
+import json
 import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +25,7 @@ from s3sync_dagster.ports.word_forms import (
     searchable,
 )
 from s3sync_dagster.ports.word_memory import ALL_RECORDS, WordMemory
-from s3sync_dagster.ports.word_ranking import K1, best_by_words, idf
+from s3sync_dagster.ports.word_ranking import DIGITS, K1, any_of, best_by_words, idf, parted
 
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
@@ -36,18 +39,18 @@ PLACE_WEIGHT = 1.0
 """Of a word there beside one of the text. Chosen by measurement (docs/chroma.md)."""
 
 _SEARCH_BOTH = """
-SELECT records.id, sum(score) FROM (
+SELECT records.id, round(sum(score), 9) AS fit FROM (
     SELECT * FROM (
         SELECT rowid AS number, -rank AS score FROM words
-        WHERE words MATCH :words AND rank MATCH :bm25 ORDER BY rank LIMIT :depth
+        WHERE words MATCH :words AND rank MATCH :bm25 ORDER BY rank, rowid LIMIT :depth
     )
     UNION ALL
     SELECT * FROM (
         SELECT rowid AS number, -rank * :weight AS score FROM pieces
-        WHERE pieces MATCH :pieces ORDER BY rank LIMIT :depth
+        WHERE pieces MATCH :pieces ORDER BY rank, rowid LIMIT :depth
     )
 )
-JOIN records USING (number) GROUP BY number ORDER BY 2 DESC, number LIMIT :limit OFFSET :offset
+JOIN records USING (number) GROUP BY number ORDER BY fit DESC, number LIMIT :limit
 """
 
 
@@ -65,19 +68,39 @@ class FtsWordIndex:
         self._last_counted: tuple[tuple[str, int, int], list[tuple[str, int]], int] | None = None
         self._file = WordFile(path, made_anew=self._memory.forget)
 
-    def search(self, text: str, *, limit: int, offset: int = 0) -> list[Scored]:
-        """Return ids of records with words of ``text`` and their BM25, best first."""
+    def search(self, text: str, *, limit: int) -> list[Scored]:
+        """Return ids of records with words of ``text`` and their BM25, best first.
+
+        Equal ones stand in the order in which they were first written, so a shorter list is the
+        beginning of a longer one.
+        """
         if not match_words(text):
             return []
         with self._file.guarded(), self._file.snapshot():
             pieces, weight = match_pieces(text)
             if pieces and self._has_any(pieces):
-                return self._by_both(text, pieces, weight, limit=limit, offset=offset)
+                return self._by_both(text, pieces, weight, limit=limit)
             words, records = self._counted(text)
-            found = best_by_words(
-                self._database, words, records, bm25=_bm25(), limit=offset + limit
-            )
-            return [(self._id_of(number), score) for number, score in found[offset:]]
+            found = best_by_words(self._database, words, records, bm25=_bm25(), limit=limit)
+            return [(self._id_of(number), score) for number, score in found]
+
+    def scores(self, text: str, ids: Sequence[str]) -> list[Scored]:
+        """Return those of these records that have words of ``text``, with their BM25."""
+        if not ids or not match_words(text):
+            return []
+        with self._file.guarded(), self._file.snapshot():
+            words, records = self._counted(text)
+            pieces, weight = match_pieces(text)
+            if pieces and self._has_any(pieces):
+                asked = [[("words", match_expression(text), 1.0), ("pieces", pieces, weight)]]
+            else:  # by the words that tell it apart; without any, by the others
+                asked = [[("words", any_of(some), 1.0)] for some in parted(words, records) if some]
+            found: list[Scored] = []
+            for name, number in self._numbers_of(ids):
+                scores = (self._score_of(number, tables) for tables in asked)
+                if score := next(filter(None, scores), 0.0):
+                    found.append((name, score))
+            return found
 
     def ceiling(self, text: str) -> float:
         """Return the BM25 of a record that is full of all words of ``text``; 0 without words."""
@@ -158,9 +181,7 @@ class FtsWordIndex:
                 self._remove([name for (name,) in names])
             self._database.execute(f"PRAGMA application_id = {mark}")
 
-    def _by_both(
-        self, text: str, pieces: str, weight: float, *, limit: int, offset: int
-    ) -> list[Scored]:
+    def _by_both(self, text: str, pieces: str, weight: float, *, limit: int) -> list[Scored]:
         """Add the scores of words and of pieces."""
         return self._database.execute(
             _SEARCH_BOTH,
@@ -169,9 +190,8 @@ class FtsWordIndex:
                 "bm25": _bm25(),
                 "pieces": pieces,
                 "weight": weight,
-                "depth": max(DEEPEST, offset + limit),
+                "depth": max(DEEPEST, limit),
                 "limit": limit,
-                "offset": offset,
             },
         ).fetchall()
 
@@ -184,6 +204,27 @@ class FtsWordIndex:
     def _id_of(self, number: int) -> str:
         found = self._database.execute("SELECT id FROM records WHERE number = ?", (number,))
         return found.fetchone()[0]
+
+    def _numbers_of(self, ids: Sequence[str]) -> list[tuple[str, int]]:
+        """Return those of these records that are indexed; they are found by their documents."""
+        documents = {one for name in ids for one in (name, name.rpartition("-")[0])}
+        return self._database.execute(
+            "SELECT id, number FROM records WHERE id IN (SELECT value FROM json_each(?)) "
+            "AND document_id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(ids)), json.dumps(list(documents))),
+        ).fetchall()
+
+    def _score_of(self, number: int, tables: Sequence[tuple[str, str, float]]) -> float:
+        """Return the sum of a record's BM25 in tables, each with its expression and weight."""
+        score = 0.0
+        for table, expression, weight in tables:
+            bm25 = _bm25() if table == "words" else "bm25()"
+            found = self._database.execute(
+                f"SELECT -rank FROM {table} WHERE {table} MATCH ? AND rank MATCH ? AND rowid = ?",
+                (expression, bm25, number),
+            ).fetchone()
+            score += 0.0 if found is None else weight * found[0]
+        return round(score, DIGITS)
 
     def _counted(self, text: str) -> tuple[list[tuple[str, int]], int]:
         """Return the words of a question with how many records have each, and all records."""
@@ -222,6 +263,7 @@ class FtsWordIndex:
         with self._file.transaction():
             # Another process may have followed meanwhile.
             changed = [one for one in documents if self._version_of(one) != one.version]
+            numbers = self._numbers([document.document_id for document in changed])
             self._remove([document.document_id for document in changed])
             self._database.executemany(
                 "INSERT INTO documents VALUES (?, ?)",
@@ -233,7 +275,8 @@ class FtsWordIndex:
                     for document in changed
                     for name in document.record_ids()
                     if name in stored
-                ]
+                ],
+                numbers,
             )
 
     def _version_of(self, document: DocumentVersion) -> str | None:
@@ -241,24 +284,37 @@ class FtsWordIndex:
         found = self._database.execute(query, (document.document_id,)).fetchone()
         return None if found is None else found[0]
 
-    def _add(self, records: Sequence[tuple[str, StoredRecord]]) -> None:
-        """Index records with the ids of their documents."""
-        last = self._database.execute("SELECT coalesce(max(number), 0) FROM records").fetchone()[0]
-        texts = [searchable(record.document or "") for _, record in records]
+    def _numbers(self, document_ids: Sequence[str]) -> defaultdict[str, int]:
+        """Return the numbers of documents' records, and a new one for whatever is asked for."""
+        query = "SELECT coalesce(max(number), 0) FROM records"
+        last: int = self._database.execute(query).fetchone()[0]
+        numbers = defaultdict[str, int](itertools.count(last + 1).__next__)
+        query = "SELECT id, number FROM records WHERE document_id = ?"
+        for name in document_ids:
+            numbers.update(self._database.execute(query, (name,)))
+        return numbers
+
+    def _add(self, records: Sequence[tuple[str, StoredRecord]], numbers: Mapping[str, int]) -> None:
+        """Index records with the ids of their documents; what is written again keeps its place."""
+        rows = [
+            (numbers[record.id], name, record, searchable(record.document or ""))
+            for name, record in records
+        ]
+        rows.sort(key=lambda row: row[0])
         self._database.executemany(
             "INSERT INTO records VALUES (?, ?, ?)",
-            [(last + n, record.id, name) for n, (name, record) in enumerate(records, 1)],
+            [(number, record.id, name) for number, name, record, _ in rows],
         )
         self._database.executemany(
             "INSERT INTO words (rowid, text, place) VALUES (?, ?, ?)",
             [
-                (last + n, text, searchable(place_of(record.metadata)))
-                for n, (text, (_, record)) in enumerate(zip(texts, records, strict=True), 1)
+                (number, text, searchable(place_of(record.metadata)))
+                for number, _, record, text in rows
             ],
         )
         self._database.executemany(
             "INSERT INTO pieces (rowid, text) VALUES (?, ?)",
-            [(last + n, found) for n, text in enumerate(texts, 1) if (found := pieces_of(text))],
+            [(number, found) for number, _, _, text in rows if (found := pieces_of(text))],
         )
 
     def _remove(self, document_ids: Sequence[str]) -> None:

@@ -44,6 +44,7 @@ class WordMemory:
 
     def keep_count(self, word: str, number: int, touched: int) -> None:
         """Remember how many records have a word."""
+        self._counts.pop(word, None)
         if number >= LEAST_KEPT:
             if len(self._counts) >= MOST_KEPT:
                 self._counts.clear()

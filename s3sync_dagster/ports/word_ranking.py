@@ -19,11 +19,13 @@ LEAST_IDF = 1e-6
 """Likewise: rarity of a word that more than half of the records have."""
 ROOM = 4
 """Records with a rare word, for each that is asked for, before common words are left to the end."""
+DIGITS = 9
+"""Of a score: what differs behind them is equal."""
 FEW = 2000
 """Records with any word of a question that are simply all scored."""
 
 _BEST = """
-SELECT rowid, -rank FROM words WHERE words MATCH ? AND rank MATCH ? ORDER BY rank LIMIT ?
+SELECT rowid, -rank FROM words WHERE words MATCH ? AND rank MATCH ? ORDER BY rank, rowid LIMIT ?
 """
 
 Scored = list[tuple[int, float]]
@@ -35,7 +37,9 @@ Counted = Sequence[tuple[str, int]]
 def best_by_words(
     database: sqlite3.Connection, words: Counted, records: int, *, bm25: str, limit: int
 ) -> Scored:
-    """Return rowids and scores of the best records, best first, equal ones in their order.
+    """Return rowids and scores of the best records, best first, equal ones by their rowids.
+
+    So a shorter list is the beginning of a longer one.
 
     Args:
         database: has the table ``words``.
@@ -53,22 +57,48 @@ def best_by_words(
         """The score of a record that is full of these words."""
         return sum((K1 + 1) * idf(records, number) for _, number in some)
 
-    ordered = sorted(words, key=lambda word: word[1])
-    telling = [word for word in ordered if idf(records, word[1]) > LEAST_IDF] or ordered[:1]
-    chosen = _first_split(ordered, limit)
+    telling, rest = parted(words, records)
     found = _Found(limit)
-    found.add(best(_any_of(ordered[:chosen])))
+    if telling:
+        _add_best(found, telling, best=best, most=most)
+    scored = found.ordered()
+    if rest and len(scored) < limit:
+        alone = f"({any_of(rest)}) NOT ({any_of(telling)})" if telling else any_of(rest)
+        scored += [(number, round(score, DIGITS)) for number, score in best(alone)]
+    return scored[:limit]
+
+
+def parted(words: Counted, records: int) -> tuple[Counted, Counted]:
+    """Return the words that tell records apart, rarest first, and those that most records have.
+
+    FTS5 counts the latter a millionth. They are asked for alone, behind all that has any of the
+    others: added to those, they would turn equal scores over, each limit in its own way.
+    """
+    ordered = sorted(words, key=lambda word: word[1])
+    telling = [word for word in ordered if idf(records, word[1]) > LEAST_IDF]
+    return telling, ordered[len(telling) :]
+
+
+def _add_best(
+    found: _Found,
+    ordered: Counted,
+    *,
+    best: Callable[[str], Scored],
+    most: Callable[[Counted], float],
+) -> None:
+    """Add the best by words of which the rarest stand first."""
+    chosen = _first_split(ordered, found.limit)
+    found.add(best(any_of(ordered[:chosen])))
     # A record with one common word has to score less than the last one found, or that chooses too.
     alone = chosen
     while alone < len(ordered) and most(ordered[alone : alone + 1]) >= found.reached:
         alone += 1
-    rare, common = _any_of(ordered[:alone]), telling[alone:]
+    rare, common = any_of(ordered[:alone]), ordered[alone:]
     if alone > chosen:
         found.add(best(rare))
     if common:
-        found.add(best(f"({rare}) AND ({_any_of(common)})"))
+        found.add(best(f"({rare}) AND ({any_of(common)})"))
         _add_pairs(found, common, best=best, most=most)
-    return found.ordered()[:limit]
 
 
 def _add_pairs(
@@ -92,30 +122,33 @@ def _add_pairs(
             return
         one = [word for place, word in enumerate(strong) if place >> bit & 1]
         other = [word for place, word in enumerate(strong) if not place >> bit & 1]
-        pairs = f"({_any_of(one)}) AND ({_any_of(other)})"
+        pairs = f"({any_of(one)}) AND ({any_of(other)})"
         scored = best(pairs)
         found.add(scored)
         if weak and scored and scored[0][1] + most(weak) >= found.reached:
-            found.add(best(f"({pairs}) AND ({_any_of(weak)})"))
+            found.add(best(f"({pairs}) AND ({any_of(weak)})"))
 
 
 class _Found:
     """The records found so far; each record's greatest score is its own."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._scores: dict[int, float] = {}
         self.reached = 0.0
         """Score that a record needs to be among the best."""
 
     def add(self, scored: Scored) -> None:
         for number, score in scored:
+            # What was added up in another order differs in the last bit.
+            score = round(score, DIGITS)
             self._scores[number] = max(score, self._scores.get(number, 0.0))
-        if len(self._scores) >= self._limit:
-            self.reached = heapq.nlargest(self._limit, self._scores.values())[-1]
+        if len(self._scores) >= self.limit:
+            self.reached = heapq.nlargest(self.limit, self._scores.values())[-1]
 
     def ordered(self) -> Scored:
-        return sorted(self._scores.items(), key=lambda item: (-item[1], item[0]))
+        found = sorted(self._scores.items(), key=lambda item: (-item[1], item[0]))
+        return found[: self.limit]
 
 
 def idf(records: int, number: int) -> float:
@@ -138,5 +171,6 @@ def _first_split(ordered: Counted, limit: int) -> int:
     return len(ordered)
 
 
-def _any_of(words: Counted) -> str:
+def any_of(words: Counted) -> str:
+    """Return the FTS5 query for any of these words."""
     return " OR ".join(word for word, _ in words)

@@ -1,10 +1,14 @@
 """Answers for agents: no longer than asked for, what is cut is said, no text passes for ours."""
 
+import re
+
 import pytest
 
 from s3sync_dagster.agents.budget import cut, line, quoted, shares
 from s3sync_dagster.agents.rendering import show_hits
+from s3sync_dagster.agents.tools import show_pieces
 from s3sync_dagster.model.document import Hit
+from s3sync_dagster.reading import Piece
 
 
 @pytest.mark.parametrize(
@@ -28,7 +32,12 @@ def test_no_line_of_a_document_passes_for_ours():
     hit = Hit(
         id="a", document="text", metadata={"document_key": "a\nb.md", "heading_path": "H\n9. x"}
     )
-    shown = show_hits([hit], {}, most=2000)
+    own = {"start_line": "1\n8. y", "end_line": "\u2028z", "n\u2028": "\x9b2J\x7f\u2029\x85 end"}
+    shown = show_hits([hit, Hit(id="b", document="t", metadata=own)], {}, most=2000)
+    assert all(one.isprintable() for one in shown.split("\n"))
+    assert "\n8. y" not in shown
+    assert "2. b lines 1 8. y- z" in shown
+    assert 'metadata: {"n ": " 2J end"}' in shown
     assert '1. "a\\nb.md" [H 9. x]' in shown
     assert "\n9. x" not in shown
 
@@ -54,6 +63,32 @@ def test_hits_stay_within_their_budget(most, number):
     assert told == sum(f"docs/{n}.md" in shown for n in range(number))
     assert shown.count("| word") >= min(number, told) >= 1
     assert (f"of {number} hits" in shown) == (told < number)
+
+
+@pytest.mark.parametrize("sizes", [[40] * 60, [600], [900, 5], [430, 500, 30], [100_000], [495, 9]])
+def test_a_document_stays_within_its_budget_and_goes_on_where_it_was_cut(sizes):
+    texts = [f"{place:03}" + "x" * (size - 3) for place, size in enumerate(sizes)]
+    for most in range(1000, 1100):
+        read, start = [], 0
+        while start < len(texts):
+            pieces = (
+                Piece(
+                    number=number,
+                    text=text,
+                    start_line=None,
+                    end_line=None,
+                    hit=Hit(id="r", document=text),
+                )
+                for number, text in list(enumerate(texts))[start:]
+            )
+            shown = show_pieces("key\n" * 100, pieces, most=most)
+            assert len(shown) <= most
+            read += [one[2:5] for one in shown.split("\n") if one.startswith("| ")]
+            if "start_chunk=" not in shown:
+                break
+            start = int(re.findall(r"start_chunk=(\d+)", shown)[-1])
+        assert read == [text[:3] for text in texts]
+    assert show_pieces("head", iter(()), most=1000) == ""
 
 
 def test_a_hit_that_fits_is_whole():

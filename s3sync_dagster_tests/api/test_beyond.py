@@ -130,6 +130,8 @@ def test_from_a_dry_run_to_a_search(api, http, source, aws_endpoint):
     assert "outside_prefix" in unknown["decision"][-1]
 
     question = {"query": "sourdough flour", "collection_name": source.collection_name}
+    longest = question | {"query": f"sourdough {'k' * 4086}"}
+    assert ok(http.post("/s3sync/v1/search", json=longest))["hits"]
     hits = ok(http.post("/s3sync/v1/search", json=question))["hits"]
     assert hits[0]["object_key"] == "docs/bread.md"
     assert "Sourdough" in hits[0]["document"]
@@ -294,9 +296,11 @@ def test_raw_content(http, source, aws_endpoint):
         ({"collection_name": "nobody-has-it"}, 404, "not_found"),
         ({"database_name": "nowhere"}, 404, "database_not_found"),
         ({"query": ""}, 400, "invalid_request"),
+        ({"query": " \n"}, 400, "invalid_request"),
         ({"limit": 0}, 400, "invalid_request"),
         ({"limit": 101}, 400, "invalid_request"),
         ({"where": {"$nope": 1}}, 400, "invalid_filter"),
+        ({"where": {"$and": [5]}, "ranking": "words"}, 400, "invalid_filter"),
         ({"where": {"$or": [{"a": 1}] * 40_000}}, 400, "invalid_filter"),
         ({"where": {"a": {"$in": ["x"] * 40_000}}, "hybrid": True}, 400, "invalid_filter"),
         ({"hybrid": "yes"}, 400, "invalid_request"),

@@ -156,6 +156,11 @@ def test_a_search_shows_the_chunk_and_its_place(http, source):
     assert "checked" in words
     assert re.search(r"score \d+\.\d{3} \(words \d+\.\d\)", words)
     assert "Search" in get(http, "/search")
+    assert "Nothing" in get(
+        http, "/search", params={"q": f"zzzz{'k' * 600}", "where": place, "ranking": "words"}
+    )
+    refused = get(http, "/search", params={"q": "x", "where": f"default_database/{'x' * 600}"})
+    assert "collection_name: String should have at most 512 characters" in refused
     wrong = get(http, "/search", params={"q": "x", "where": "default_database/nobody-has-it"})
     assert "there is no collection" in wrong
 

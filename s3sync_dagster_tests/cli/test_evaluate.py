@@ -7,7 +7,7 @@ import pytest
 
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.engine.hybrid import Searcher, versions_by_scan
-from s3sync_dagster.evaluating import Question, measure, propose, read_questions
+from s3sync_dagster.evaluating import Question, measure, propose, read_questions, unknown_keys
 from s3sync_dagster.model.document import Hit, Record
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import EmbeddingConfig
@@ -54,6 +54,15 @@ def test_questions_are_read_from_lines_of_json_and_from_csv(tmp_path):
     table = tmp_path / "q.csv"
     table.write_text('question,excerpt,key\nwho?,"a, b",\n')
     assert read_questions(table) == [Question(question="who?", excerpt="a, b")]
+    rows = 'question,excerpt,key\nwho\u2028\x85is\x0c?,"a\r\nb",./docs/a.md\nq,,//b.md\n'
+    table.write_bytes(rows.encode())
+    assert read_questions(table) == [
+        Question(question="who\u2028\x85is\x0c?", excerpt="a\nb", key="docs/a.md"),
+        Question(question="q", key="b.md"),
+    ]
+    table.write_text(f'question,key\n"{"x" * 140_000}",a.md\n')
+    with pytest.raises(InvalidSetting, match="is no CSV"):
+        read_questions(table)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +73,8 @@ def test_questions_are_read_from_lines_of_json_and_from_csv(tmp_path):
         (b'{"question": "q", "key": "a"}\n{"question": "q"}', "line 2"),
         (b'{"key": "a"}', "'question'"),
         (b'{"question": 1, "key": "a"}', "'question' is no text"),
+        (b'{"question": "\\ud800", "key": "a"}', "half of a surrogate pair"),
+        (b'{"question": ' + b"[" * 100_000, "line 1"),
         (b"\xff\xfe", "UTF-8"),
     ],
 )
@@ -91,6 +102,8 @@ def test_ranks_by_each_ranking(tmp_path):
     questions = [Question(question="red", key="1.md"), Question(question="sky", key="none.md")]
     measured = measure(Searcher(collection, EMBEDDER, index), questions)
     index.close()
+    assert unknown_keys(collection, questions, measured) == ["none.md"]
+    assert unknown_keys(collection, questions[:1], measured) == []
     assert [one.ranking for one in measured] == ["dense", "words", "hybrid"]
     for one in measured:
         assert one.ranks == (1, None)
@@ -144,7 +157,8 @@ def test_a_collection_is_evaluated_with_questions_of_its_own(s3sync, aws_endpoin
     assert lines[0].split() == ["ranking", "recall@1", "recall@2", "in", "reach", "(50)", "MRR"]
     assert [line.split()[0] for line in lines[1:4]] == ["dense", "words", "hybrid"]
     assert "1 of 2 not among the first 2" in told.out
-    assert lines[-1].split() == ["-", "-", "-", "unheard", "of"]
+    assert lines[-3].split() == ["-", "-", "-", "unheard", "of"]
+    assert lines[-1] == "No record has these keys, so nothing can answer: docs/none.md"
     answer = s3sync("evaluate", collection, "--questions", str(path), "--json").json
     assert answer["rankings"]["hybrid"]["recall_at_k"] == 0.5
     assert answer["ranks"][1] == {

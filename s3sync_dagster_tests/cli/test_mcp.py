@@ -118,7 +118,7 @@ def test_what_cannot_be_asked_is_answered_with_a_sentence(collection):
     wrong = [
         ("search", {"query": "x", "collection": "nobody-has-it"}, "no collection 'nobody-has-it'"),
         ("search", {"query": "x", "collection": "../.."}, "collection"),
-        ("search", {"query": "  ", "collection": collection}, "query is empty"),
+        ("search", {"query": "  ", "collection": collection}, "question is blank"),
         ("search", {"query": "x" * 5000, "collection": collection}, "at most 4096 characters"),
         ("search", {"query": "x", "collection": collection, "limit": 10**9}, "limit: "),
         ("search", {"query": "x", "collection": collection, "where": deep}, "16 levels"),

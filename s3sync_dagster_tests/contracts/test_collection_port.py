@@ -1,10 +1,12 @@
 """What every ``Collections`` and ``CollectionPort`` promises: fake and server alike."""
 
 import uuid
+from contextlib import suppress
 
 import numpy as np
 import pytest
 
+from s3sync_dagster.core import filters
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.embedding.embedder import ModelEmbedder
 from s3sync_dagster.embedding.hashing import HashModel
@@ -178,11 +180,39 @@ def test_a_query_filters_on_metadata(collection, where, expected):
     assert {hit.metadata["n"] for hit in hits} == expected
 
 
-@pytest.mark.parametrize("where", [{"$nonsense": 1}, {"a": {"$like": "x"}}, {"a": 1, "b": 2}])
-def test_a_filter_that_is_none_is_a_wrong_setting(collection, where):
-    write(collection, record(1))
+VALUES = [3, 3.0, 2.5, "3", "", True, False, 1, 0, 0.0, -1, 2**53, float(2**53)]
+ASKED = [*VALUES, None, [], [3], [3.0, 2.5], ["3", "a"], [True], [1, "a"], [1, 1.0], {}, 2**63]
+FILTERS = [
+    *({"n": {operator: value}} for operator in filters._OPERATORS for value in ASKED),
+    *({"n": value} for value in ASKED),
+    *({"$and": parts} for parts in ([], [{"n": 3}], [{"n": 3}, {}], "x", [5], {"n": 3})),
+    *({"$or": parts} for parts in ([], [{"n": 1}, {"n": {"$lt": 0}}])),
+    {"": 3},
+    {"$nonsense": 1},
+    {"$contains": "x"},
+    {"n": {"$like": "x"}},
+    {"n": {"$eq": 3, "$ne": 4}},
+    {"n": {"$and": [1]}},
+    {"n": 1, "kind": 2},
+]
+
+
+def test_a_filter_means_the_same_to_chroma_and_to_words(collection):
+    """Also what is none: a wrong setting here, before anything is asked."""
+    kept = [*VALUES, ["a", "3"], [1, 3], [3.0], [True], None]
+    write(collection, *(record(place, n=value) for place, value in enumerate(kept)))
+    stored = collection.get([f"id-{place}" for place in range(len(kept))])
+    question = EMBEDDER.embed_query("chunk")
+    for where in FILTERS:
+        found = met = None
+        with suppress(InvalidSetting):
+            found = {hit.id for hit in collection.query(question, limit=99, where=where)}
+        with suppress(InvalidSetting):
+            filters.require_filter(where)
+            met = {name for name, one in stored.items() if filters.matches(one.metadata, where)}
+        assert found == met, where
     with pytest.raises(InvalidSetting) as caught:
-        collection.query(EMBEDDER.embed_query("chunk"), where=where)
+        collection.query(question, where={"$nonsense": 1})
     assert caught.value.reason == "invalid_filter"
 
 

@@ -1,5 +1,6 @@
 """Filters are as large as questions need, and no larger."""
 
+import math
 from typing import Any
 
 import pytest
@@ -9,16 +10,16 @@ from s3sync_dagster.core.filters import (
     MAX_DEPTH,
     MAX_PARTS,
     matches,
-    require_bounded,
+    require_filter,
 )
 from s3sync_dagster.model.errors import InvalidSetting
 
 
 def deep(levels: int) -> dict[str, Any]:
     """Return a filter with so many braces and brackets within each other."""
-    made: Any = 1
-    for level in reversed(range(levels)):
-        made = [made] if level % 2 else {"$and": made}
+    made: dict[str, Any] = {"a": 1} if levels % 2 else {"a": {"$eq": 1}}
+    for _ in range((levels - 1) // 2):
+        made = {"$and": [made]}
     return made
 
 
@@ -26,7 +27,6 @@ def deep(levels: int) -> dict[str, Any]:
     "where",
     [
         None,
-        {},
         {"language": "python"},
         {"$and": [{"a": {"$gt": 1}}, {"$or": [{"b": True}, {"c": {"$in": ["x"] * 400}}]}]},
         {"a": "x" * (MAX_CHARACTERS - 1)},
@@ -34,7 +34,7 @@ def deep(levels: int) -> dict[str, Any]:
     ],
 )
 def test_filters_of_people_pass(where):
-    require_bounded(where)
+    require_filter(where)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_filters_of_people_pass(where):
 )
 def test_filters_that_cost_too_much_are_refused(where):
     with pytest.raises(InvalidSetting) as caught:
-        require_bounded(where)
+        require_filter(where)
     assert caught.value.reason == "invalid_filter"
 
 
@@ -65,7 +65,7 @@ def test_filters_that_cost_too_much_are_refused(where):
     ],
 )
 def test_filters_as_large_as_they_may_be_pass(where):
-    require_bounded(where)
+    require_filter(where)
 
 
 RECORD = {"n": 3, "text": "blue", "tags": ["a", "b"], "yes": True}
@@ -75,7 +75,10 @@ RECORD = {"n": 3, "text": "blue", "tags": ["a", "b"], "yes": True}
     ("where", "met"),
     [
         ({"text": "blue"}, True),
-        ({"n": {"$eq": 3.0}}, False),
+        ({"n": {"$eq": 3.0}}, True),
+        ({"n": {"$in": [3.0]}}, True),
+        ({"n": {"$ne": 3.0}}, False),
+        ({"n": "3"}, False),
         ({"yes": 1}, False),
         ({"n": {"$ne": 3}}, False),
         ({"lacks": {"$ne": 3}}, True),
@@ -110,9 +113,19 @@ def test_filters_hold_as_a_server_s_do(where, met):
 
 @pytest.mark.parametrize(
     "where",
-    [{}, {"n": 3, "text": "blue"}, {"n": {"$near": 3}}, {"n": {"$gt": 1, "$lt": 5}}, {"$eq": 3}],
+    [
+        {},
+        {"#document": {"$contains": "x"}},
+        {"n": math.nan},
+        {"n": {"$gt": math.inf}},
+        {"n": {"$in": [1.0, -math.inf]}},
+        {"n": "half \ud800"},
+        {"half \udfff": 1},
+        {"n": {5}},
+        {5: 1},
+    ],
 )
-def test_what_chroma_does_not_understand_is_refused(where):
+def test_what_words_and_chroma_cannot_both_be_asked_is_refused(where):
     with pytest.raises(InvalidSetting) as caught:
-        matches(RECORD, where)
+        require_filter(where)
     assert caught.value.reason == "invalid_filter"

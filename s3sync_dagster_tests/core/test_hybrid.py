@@ -4,12 +4,20 @@ import pytest
 
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.engine import hybrid
-from s3sync_dagster.engine.hybrid import WORDS_LEAST, Searcher, fuse, words_share
+from s3sync_dagster.engine.hybrid import (
+    WORDS_LEAST,
+    DocumentVersion,
+    Searcher,
+    fuse,
+    versions_by_scan,
+    words_share,
+)
 from s3sync_dagster.engine.neighbours import by_document, document_of, with_neighbours
 from s3sync_dagster.model.document import Hit, Record
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
+from s3sync_dagster.ports.word_index import FtsWordIndex
 
 EMBEDDER = open_embedder(EmbeddingConfig(kind="hash"))
 
@@ -20,9 +28,11 @@ class Words:
     def __init__(self, *ids):
         self.ids = list(ids)
 
-    def search(self, text, *, limit, offset=0):
-        scored = [(name, float(len(self.ids) - n)) for n, name in enumerate(self.ids)]
-        return scored[offset : offset + limit]
+    def search(self, text, *, limit):
+        return [(name, float(len(self.ids) - n)) for n, name in enumerate(self.ids)][:limit]
+
+    def scores(self, text, ids):
+        return [one for one in self.search(text, limit=len(self.ids)) if one[0] in ids]
 
     def ceiling(self, text):
         return 5.0 * len(self.ids)
@@ -101,6 +111,80 @@ def test_words_lift_what_vectors_pass_over_and_each_hit_says_why(collection):
     assert first.score == pytest.approx(1 - share + share * 0.5)
     assert second.document == "more of other words"
     assert second.metadata == {"n": 4, "even": True}
+
+
+@pytest.fixture
+def indexed(tmp_path):
+    """Give a function that fills a collection and its real index of words."""
+    opened = []
+
+    def fill_both(texts):
+        collection = new_collection()
+        fill(collection, texts)
+        opened.append(FtsWordIndex(tmp_path / f"{len(opened)}.db"))
+        opened[-1].follow(collection, versions_by_scan(collection))
+        return collection, opened[-1]
+
+    yield fill_both
+    for index in opened:
+        index.close()
+
+
+class Near:
+    """A model to which every question is the same text."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def embed_query(self, text):
+        return EMBEDDER.embed_documents([self.text])[0]
+
+
+def test_the_first_of_many_are_the_first_of_few_where_words_tie(indexed):
+    """300 texts fit a question's word equally; the one that is meant is the 181st of them."""
+    texts = [f"report on weather in place{n}" for n in range(700)]
+    texts += [f"refund item{n}" for n in range(300)]
+    collection, index = indexed(texts)
+    searcher = Searcher(collection, Near("refund item180"), index)
+    many = [hit.id for hit in searcher.search("refund", limit=100)]
+    assert "r880" in many[:3]  # beside two that the model takes for it
+    for limit in (1, 5, 24, 25, 26, 50):
+        assert [hit.id for hit in searcher.search("refund", limit=limit)] == many[:limit]
+
+
+def test_what_fits_worse_than_those_that_tie_is_not_lifted_to_them(indexed):
+    texts = [f"refund item{n}" for n in range(60)]
+    texts += [f"refund with many words besides, so that it fits less, number{n}" for n in range(30)]
+    texts += [f"weather in place{n}" for n in range(200)]
+    collection, index = indexed(texts)
+    for limit in (5, 25, 26, 40, 100):
+        hits = Searcher(collection, Near(texts[70]), index).search("refund", limit=limit)
+        named = {hit.id: hit for hit in hits}
+        assert hits[0].id != "r70"
+        assert "r70" not in named or named["r70"].score < hits[0].score
+    scores = dict(fuse([], [(f"a{n}", 2.0) for n in range(50)] + [("worse", 1.0)], ceiling=2.0))
+    assert (scores["a49"], scores["worse"]) == (1.0, 0.0)
+
+
+def test_a_write_between_two_looks_at_the_index_loses_no_match(indexed):
+    texts = ["refund " + "pad " * (n // 2 + 1) for n in range(300)]
+    collection, index = indexed([*texts, *(f"other place{n}" for n in range(400))])
+
+    class Written:
+        """Loses 30 documents to a sync between two questions."""
+
+        def search(self, text, *, limit):
+            found = index.search(text, limit=limit)
+            kept = [f"r{n}" for n in range(30, 700)]
+            versions = [DocumentVersion(document_id=name, version="1") for name in kept]
+            index.follow(collection, versions)
+            return found
+
+    where = {"n": {"$gte": 205}}
+    hits = Searcher(collection, EMBEDDER, Written()).search(
+        "refund", ranking="words", limit=5, where=where
+    )
+    assert [hit.id for hit in hits] == ["r205", "r206", "r208", "r210", "r212"]
 
 
 def test_each_ranking_can_be_had_alone(collection):

@@ -10,7 +10,7 @@ import pytest
 
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.embedding.minilm_files import _wheel_folder, find_minilm
-from s3sync_dagster.embedding.onnx import read_recipe
+from s3sync_dagster.embedding.model_folder import read_recipe
 from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import InvalidSetting, MissingEngine
@@ -102,6 +102,13 @@ def test_vectors_of_other_weights_are_never_taken_from_the_cache(folder, tmp_pat
     assert open_embedder(EmbeddingConfig(kind="onnx", model=str(folder))).cache_key() != first
 
 
+@pytest.mark.parametrize("told", ["Infinity", "NaN", "-1", "null", "1" + "0" * 30])
+def test_a_tokenizer_that_has_no_end_does_not_say_how_much_is_read(folder, told):
+    (folder / "sentence_bert_config.json").unlink()
+    (folder / "tokenizer_config.json").write_text(f'{{"model_max_length": {told}}}')
+    assert read_recipe(folder).max_tokens == 512
+
+
 @pytest.mark.parametrize(
     ("file", "content", "said"),
     [
@@ -110,9 +117,23 @@ def test_vectors_of_other_weights_are_never_taken_from_the_cache(folder, tmp_pat
         ("1_Pooling/config.json", '{"pooling_mode": "weightedmean"}', "weightedmean"),
         ("1_Pooling/config.json", '{"pooling_mode_mean_sqrt_len_tokens": true}', "mean_sqrt_len"),
         ("config.json", "[]", "config.json"),
+        ("config.json", "[" * 100_000, "config.json"),
+        ("config.json", '{"pad_token_id": "x"}', "pad_token_id"),
+        ("config.json", '{"pad_token_id": 1000000000}', "weights refuse"),
+        ("1_Pooling/config.json", '{"word_embedding_dimension": true}', "width"),
+        ("1_Pooling/config.json", '{"word_embedding_dimension": 768}', "384 numbers.* say 768"),
+        ("sentence_bert_config.json", '{"max_seq_length": -5}', "length"),
+        ("sentence_bert_config.json", '{"max_seq_length": NaN}', "length"),
+        ("sentence_bert_config.json", '{"max_seq_length": 1' + "0" * 30 + "}", "length"),
+        ("sentence_bert_config.json", '{"max_seq_length": 100000}', "positions"),
+        ("config_sentence_transformers.json", '{"default_prompt_name": ["a"]}', "prompts"),
+        ("tokenizer.json", '{"version": "1.0", ', "cannot be loaded"),
+        ("onnx/model.onnx", "\b\a", "cannot be loaded"),
     ],
+    ids=lambda value: value[:40],
 )
 def test_a_folder_that_asks_for_more_is_refused(folder, file, content, said):
+    (folder / file).unlink(missing_ok=True)  # the weights are a link
     (folder / file).write_text(content)
     with pytest.raises(MissingEngine, match=said) as caught:
         embed(folder)

@@ -58,7 +58,8 @@ def test_a_pair_is_cut_to_what_the_model_reads(folder):
     assert late == pytest.approx(sigmoid(-2)), "what lies behind the length is not read"
     [both] = model.score("ferry " * 500, ["ferry " * 500])
     assert both > 0.99, "a question that is too long is cut too"
-    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 200}')
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace(": 32,", ": 200,"))
     [read] = CrossEncoder(folder).score("ferry", ["filler " * 100 + "ferry"])
     assert read == pytest.approx(sigmoid(-1))
 
@@ -87,11 +88,14 @@ def test_one_that_is_not_at_hand_is_refused_with_one_sentence(tmp_path):
     [
         ("config.json", '{"id2label": {"0": "a", "1": "b"}}', "2 labels"),
         ("config.json", "{", "config.json cannot be read"),
+        ("config.json", "[" * 100_000, "config.json cannot be read"),
+        ("sentence_bert_config.json", '{"max_seq_length": 1' + "0" * 30 + "}", "length"),
         ("sentence_bert_config.json", '{"max_seq_length": "long"}', "length"),
-        ("sentence_bert_config.json", '{"max_seq_length": 2}', "reads too little"),
+        ("sentence_bert_config.json", '{"max_seq_length": 2}', "too small"),
         ("onnx/model.onnx", "no model", "files cannot be loaded"),
         ("tokenizer.json", "{}", "files cannot be loaded"),
     ],
+    ids=lambda value: value[:40],
 )
 def test_files_that_are_no_cross_encoder_s_are_refused(folder, file, content, said):
     (folder / file).write_text(content)

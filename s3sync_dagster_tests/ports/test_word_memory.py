@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from s3sync_dagster.core.rights import EVERYTHING
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports import word_memory
@@ -48,6 +49,13 @@ def test_a_common_word_is_not_counted_at_each_question(counted):
     assert len(asked) == 2
     again.close()
     assert before == pytest.approx(FtsWordIndex(again._file._path).ceiling("red"))
+
+
+def test_a_count_that_fell_below_what_is_kept_is_not_taken_for_the_old_one():
+    memory = WordMemory()
+    memory.keep_count("red", 5000, touched=1)
+    memory.keep_count("red", word_memory.LEAST_KEPT - 1, touched=5000)
+    assert memory.count_of("red", 2) is None
 
 
 def test_counts_are_made_again_when_many_records_changed(counted):
@@ -98,7 +106,13 @@ def _write(parts, *texts):
 
 def _found(parts, words, limit=5):
     hits = search(
-        parts, words, collection="docs", ranking="words", embedding=EMBEDDING, limit=limit
+        parts,
+        words,
+        collection="docs",
+        reader=EVERYTHING,
+        ranking="words",
+        embedding=EMBEDDING,
+        limit=limit,
     )
     return [hit.document for hit in hits]
 
@@ -176,7 +190,7 @@ def test_threads_that_ask_at_once_fill_the_index_once(parts, monkeypatch):
     filled = []
     add = FtsWordIndex._add
     monkeypatch.setattr(
-        FtsWordIndex, "_add", lambda index, rows: (filled.append(len(rows)), add(index, rows))
+        FtsWordIndex, "_add", lambda index, *rows: (filled.append(len(rows[0])), add(index, *rows))
     )
     with ThreadPoolExecutor(4) as threads:
         assert [len(one) for one in threads.map(lambda _: _found(parts, "red"), range(4))] == [

@@ -63,13 +63,20 @@ def test_the_best_are_those_of_all_records(index, monkeypatch, limit):
     assert looked_again > 10
 
 
-def test_pages_are_parts_of_one_ranking(index):
-    whole = index.search("w0x w5x w200x", limit=120)
-    parts = [
-        one for n in range(0, 120, 40) for one in index.search("w0x w5x w200x", limit=40, offset=n)
-    ]
-    assert [score for _, score in parts] == pytest.approx([score for _, score in whole])
-    assert len({name for name, _ in parts}) == 120
+def test_a_short_list_is_the_beginning_of_a_long_one(index):
+    for words in questions():
+        text = " ".join(words)
+        whole = index.search(text, limit=2000)
+        for limit in (1, 40, 200, 700):
+            assert index.search(text, limit=limit) == whole[:limit]
+
+
+def test_a_record_scores_alone_what_it_scores_in_the_list(index):
+    for text in ("w0x w5x w200x", "w0x", "w30x w31x"):
+        listed = index.search(text, limit=300)
+        assert dict(index.scores(text, [name for name, _ in listed])) == dict(listed)
+    assert index.scores("w5x", ["no-such", "d-99999"]) == []
+    assert index.scores("", ["d-1"]) == []
 
 
 class Asked:

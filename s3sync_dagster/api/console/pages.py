@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
+from pydantic import ValidationError
 
 from s3sync_dagster.api.access import Caller
 from s3sync_dagster.api.console.rendering import (
@@ -210,15 +211,18 @@ def search_page(
     hits: list[HitShown] = []
     problem = ""
     if q.strip() and collection:
-        payload = SearchPayload(
-            query=q,
-            database_name=database,
-            collection_name=collection,
-            ranking=ranking,
-            context=around,
-        )
         try:
+            payload = SearchPayload(
+                query=q,
+                database_name=database,
+                collection_name=collection,
+                ranking=ranking,
+                context=around,
+            )
             hits = find(here, payload, visitor.caller).hits
+        except ValidationError as error:  # what is typed into the address
+            first = error.errors(include_url=False, include_input=False)[0]
+            problem = f"{first['loc'][0]}: {first['msg']}"
         except S3SyncError as error:
             problem = error.message
     return page(
