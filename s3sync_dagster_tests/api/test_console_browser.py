@@ -151,7 +151,9 @@ def test_each_page(api, source, tab):
 def test_what_is_not_there_is_said(api, browser):
     tab = browser.new_page(viewport=PHONE)
     tab.goto(f"{api.url}/sources/nonsense")
-    expect(tab.get_by_role("alert")).to_contain_text("source_id")
+    expect(tab.get_by_role("alert")).to_contain_text("There is no page at this address")
+    tab.goto(f"{api.url}/nowhere")
+    expect(tab.get_by_role("alert")).to_contain_text("There is no page at this address")
     tab.get_by_role("link", name="All sources").click()
     expect(tab.get_by_role("heading", name="Sources")).to_be_visible()
     tab.context.close()
