@@ -24,7 +24,12 @@ FILES = {
     "code/client.py": "def wait(seconds):\n    '''Wait and try again.'''\n    return seconds\n",
     "manuals/damaged-scan.pdf": b"%PDF-1.4 cut off",
     "media/intro.mp4": b"\x00\x00",
+    f"reports/{'a-name-without-an-end-' * 7}.md": "# Report\n\nIts name is long.\n",
 }
+TORN = """() => [...document.querySelectorAll(".state, td.figure, thead th")]
+  .filter(e => { const r = document.createRange(); r.selectNodeContents(e);
+    return new Set([...r.getClientRects()].map(c => Math.round(c.top))).size > 1; })
+  .map(e => e.textContent)"""
 CONTRAST = """() => {
   const lum = c => {
     const [r, g, b] = c.match(/[\\d.]+/g).map(Number).map(v => v / 255)
@@ -136,7 +141,16 @@ def test_each_page(api, source, tab):
     check(tab, "source")
     tab.goto(f"{api.url}/sources/{source.id}/objects")
     expect(tab.get_by_role("row")).to_have_count(len(FILES) + 1)
+    assert tab.evaluate(TORN) == [], "a long key makes no other column two letters wide"
     check(tab, "objects")
+    for path, heading in (
+        ("new-source", "New source"), ("reasons", "Reasons"), ("access", "Access"),
+        ("docs", "The HTTP API"), (f"sources/{source.id}/edit", f"Change {source.name}"),
+        (f"sources/{source.id}/delete", f"Delete {source.name}"),
+    ):  # fmt: skip
+        tab.goto(f"{api.url}/{path}")
+        expect(tab.get_by_role("heading", level=1)).to_have_text(heading)
+        check(tab, path.rpartition("/")[2])
     tab.goto(f"{api.url}/search")
     tab.get_by_label("Words or a question").fill("how many days of holidays")
     tab.get_by_role("button", name="Search").click()

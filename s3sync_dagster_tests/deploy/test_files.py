@@ -61,9 +61,14 @@ def test_everything_that_the_image_copies_is_there_and_not_ignored():
         (DEPLOY / "Dockerfile").read_text(),
         re.MULTILINE,
     )
-    for name in " ".join(copied).split():
+    names = " ".join(copied).split()
+    for name in names:
         assert (root / name).exists(), name
         assert name in let_in, name
+    links = [path for path in (root / "s3sync_dagster").rglob("*") if path.is_symlink()]
+    assert links, "the page of reasons"
+    for link in links:
+        assert str(link.resolve().relative_to(root)) in names, link
 
 
 def test_yaml_is_what_yamllint_takes():
