@@ -256,6 +256,8 @@ def test_a_source_is_made_looked_into_changed_and_deleted_by_forms(api, http, aw
         "extensions": ".md\n.txt", "embedding.kind": "s3sync-hash", "chunking.max_lines": "",
         "auto_sync": "none", "metadata": '{"team": "sea"}',
     }  # fmt: skip
+    assert re.search(r'name="list_interval_seconds" value="300"', page), "as the CLI: it is listed"
+    form["list_interval_seconds"] = "300"  # beside auto_sync none, which counts
     before = len(api.parts.catalog.sources.all())
     looked = http.post("/new-source", data={**form, "look": "1"})
     assert re.findall(r'name="choose" value="([^"]+)"', looked.text) == ["a/", "b/"]
@@ -274,6 +276,7 @@ def test_a_source_is_made_looked_into_changed_and_deleted_by_forms(api, http, aw
     source = api.parts.catalog.sources.find(place.rpartition("/")[2])
     assert (source.extensions, dict(source.metadata)) == ((".md", ".txt"), {"team": "sea"})
     assert (source.place.path_prefix, source.embedding.kind) == ("a/", "hash")
+    assert (source.auto_sync, source.list_interval_seconds) == ("none", 0)
     dry = http.post(f"{place}/dry-run", data=token)
     assert "3 objects of 3 listed would be read: 12 bytes with 3 requests" in dry.text
     assert api.parts.catalog.views.counts(source.id).objects == 0

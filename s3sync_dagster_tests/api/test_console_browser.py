@@ -24,7 +24,7 @@ FILES = {
     "code/client.py": "def wait(seconds):\n    '''Wait and try again.'''\n    return seconds\n",
     "manuals/damaged-scan.pdf": b"%PDF-1.4 cut off",
     "media/intro.mp4": b"\x00\x00",
-    f"reports/{'a-name-without-an-end-' * 7}.md": "# Report\n\nIts name is long.\n",
+    f"reports/{'anamewithoutanyend' * 9}.md": "# Report\n\nIts name is long.\n",
 }
 TORN = """() => [...document.querySelectorAll(".state, td.figure, thead th")]
   .filter(e => { const r = document.createRange(); r.selectNodeContents(e);
@@ -111,7 +111,7 @@ def check(tab, name):
     )
     assert small == []
     folder = os.environ.get("S3SYNC_SCREENSHOTS")
-    if folder:
+    if folder and name:
         path = Path(folder) / f"console-{name}-{tab.shape}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         tab.screenshot(path=path, full_page=True)
@@ -150,7 +150,7 @@ def test_each_page(api, source, tab):
     ):  # fmt: skip
         tab.goto(f"{api.url}/{path}")
         expect(tab.get_by_role("heading", level=1)).to_have_text(heading)
-        check(tab, path.rpartition("/")[2])
+        check(tab, path if path in ("new-source", "access") else "")
     tab.goto(f"{api.url}/search")
     tab.get_by_label("Words or a question").fill("how many days of holidays")
     tab.get_by_role("button", name="Search").click()

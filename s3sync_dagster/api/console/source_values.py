@@ -21,7 +21,7 @@ FIRST = (
 """Besides what a place has to be given: what stands open, above what is folded."""
 _BY_HAND = ("place.credentials.credential_id", "embedding.model", "embedding.task")
 """The credential is chosen among the tenant's; a model is chosen by the kind's row."""
-_DEFAULTS = {"place.region": "us-east-1", "auto_sync": "direct"}
+_DEFAULTS = {"place.region": "us-east-1", "auto_sync": "direct", "list_interval_seconds": "300"}
 """What a form proposes where the API proposes nothing, or that nothing happens by itself."""
 
 
@@ -59,7 +59,8 @@ def create_fields(tag: str, given: Mapping[str, str]) -> list[Field]:
             setting=one,
             name=one.path,
             value=given.get(one.path, _DEFAULTS.get(one.path, "")),
-            proposed=_text(None if one.required else one.default),
+            # The model is the server's choice: Chroma Cloud's where it has that.
+            proposed=_text(None if one.required or one.path == "embedding.kind" else one.default),
         )
         for one in rows
         if one.path not in _BY_HAND
@@ -102,6 +103,8 @@ def create_payload(tag: str, given: Mapping[str, str]) -> dict[str, Any]:
             groups[field.setting.group][field.setting.word] = value
     if credential := given.get("credential", ""):
         fields["aws_credential_id"] = int(credential) if credential.isdecimal() else credential
+    if fields.get("auto_sync") == "none":  # the form proposes listings, and these are chosen off
+        fields.pop("list_interval_seconds", None)
     if groups["extraction"]:
         fields["extraction"] = groups["extraction"]
     if groups["chunking"]:
