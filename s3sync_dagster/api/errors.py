@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -121,7 +121,7 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     return error_response(400, "invalid_request", describe(error.errors()))
 
 
-async def _framework(request: Request, error: Exception) -> JSONResponse:
+async def _framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = 400 if error.status_code in (415, 422) else error.status_code
     if status == 404:
@@ -132,7 +132,11 @@ async def _framework(request: Request, error: Exception) -> JSONResponse:
         message = "The body is not JSON, or not sent as application/json."
     else:
         message = HTTPStatus(status).phrase
-    return error_response(status, _WORDS.get(status, "error"), message, headers=error.headers)
+    word = _WORDS.get(status, "error")
+    shown = getattr(request.app.state, "error_page", None)
+    if status == 404 and shown and "text/html" in request.headers.get("accept", ""):
+        return shown(request, status, word)  # a person who looks for a page
+    return error_response(status, word, message, headers=error.headers)
 
 
 def answer_unexpected(error: Exception, *, route: str, request_id: str) -> JSONResponse:

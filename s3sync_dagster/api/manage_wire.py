@@ -100,6 +100,7 @@ class DryRun(Answer):
     listed: int
     selected: int
     work: int = Field(description="Objects that would be synced.")
+    work_bytes: int = Field(description="Their bytes, each read with one GET.")
     new: int
     changed: int
     gone: int = Field(description="Known objects that the bucket no longer has.")
@@ -108,9 +109,12 @@ class DryRun(Answer):
 
 
 class RetryPayload(Payload):
-    """Which failed objects are tried again; without keys all."""
+    """Which failed objects are tried again; without keys and reason all."""
 
     keys: list[Text] | None = Field(default=None, max_length=MAX_RETRY_KEYS)
+    reason: Annotated[Text, StringConstraints(max_length=100)] | None = Field(
+        default=None, description="Those that failed for it alone."
+    )
 
 
 class Retried(Answer):

@@ -2,7 +2,7 @@
 
 import mimetypes
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import UUID
 
@@ -40,13 +40,25 @@ def list_objects(
     here: Here,
     state: ObjectWord | None = None,
     reason: Annotated[Text | None, Query()] = None,
+    prefix: Annotated[Text, Query(max_length=4096, description="Keys that begin so.")] = "",
+    word: Annotated[
+        Text, Query(max_length=200, description="Keys in which this stands, case aside.")
+    ] = "",
     after: Annotated[Text | None, Query(description="Keys after this one.")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
 ) -> ObjectPage:
     """List objects in key order, with state and reason."""
     source = here.source(source_id, caller)
     seen, last = seen_objects(
-        here, source, caller, state=state, reason=reason, after=after, limit=limit
+        here,
+        source,
+        caller,
+        state=state,
+        reason=reason,
+        prefix=prefix,
+        word=word,
+        after=after,
+        limit=limit,
     )
     return ObjectPage(objects=[show_object(row) for row in seen], next_after=last)
 
@@ -87,7 +99,7 @@ def get_content(source_id: UUID, key: Key, caller: AnyCaller, here: Here) -> Str
 
 
 def seen_objects(
-    here: Context, source: Source, caller: Caller, *, limit: int, **filters: str | None
+    here: Context, source: Source, caller: Caller, *, limit: int, **filters: Any
 ) -> tuple[list[ObjectRow], str | None]:
     """Return a page of the objects that a caller may see, and the key behind which the next begins.
 

@@ -58,12 +58,13 @@ def try_out(source_id: UUID, caller: AnyCaller, here: Here) -> DryRun:
 def retry_failed(
     source_id: UUID, caller: AnyCaller, here: Here, payload: RetryPayload | None = None
 ) -> Retried:
-    """Try failed objects again at once, whatever their back-off: all, or those that are named."""
+    """Try failed objects again at once, whatever their back-off: all, one reason, or by name."""
     source = here.source(source_id, caller)
     keys = payload.keys if payload else None
+    reason = payload.reason if payload else None
     if keys:
         here.require_all_of(source.id, caller)
-    retried = here.catalog.invocations.retry_failed(source, keys=keys)
+    retried = here.catalog.invocations.retry_failed(source, keys=keys, reason=reason)
     if retried:
         here.dispatching.wake(source.id)
     return Retried(retried=retried)

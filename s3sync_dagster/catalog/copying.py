@@ -73,7 +73,7 @@ def write_catalog(database: Database, target: Path) -> None:
 def read_catalog(file: Path, database: Database) -> None:
     """Fill an empty database with what ``write_catalog`` wrote, in one transaction.
 
-    What nobody would miss goes: a migration has noted itself in the audit log.
+    What its audit log has noted so far comes behind that of the file.
 
     Args:
         file: at the revision of this program.
@@ -95,6 +95,7 @@ def read_catalog(file: Path, database: Database) -> None:
                 "The catalog's database is not empty: a backup is put back into an empty one.",
                 reason="restore_target_in_use",
             )
+        noted = _noted(there)
         for table in reversed(metadata.sorted_tables):
             there.execute(table.delete())
         _copy_rows(here, there)
@@ -105,6 +106,31 @@ def read_catalog(file: Path, database: Database) -> None:
                     sa.text("SELECT setval(pg_get_serial_sequence(:t, :c), :n)"),
                     {"t": table.name, "c": column.name, "n": last},
                 )
+        if noted:
+            there.execute(metadata.tables["audit"].insert(), noted)
+
+
+def keep_audit(database: Database, file: Path) -> None:
+    """Add what the audit log of an empty SQLite catalog has noted to that of a file.
+
+    Args:
+        database: which the file will replace.
+        file: at the revision of this program.
+    """
+    database.migrate()
+    with database.read() as here:
+        noted = _noted(here)
+    if noted:
+        with closing(Database(f"sqlite:///{file}")) as fresh, fresh.write() as there:
+            there.execute(metadata.tables["audit"].insert(), noted)
+
+
+def _noted(connection: sa.Connection) -> list[dict[str, Any]]:
+    """Return the audit log without its numbers, the oldest first."""
+    audit = metadata.tables["audit"]
+    columns = [column for column in audit.columns if column.name != "id"]
+    rows = connection.execute(sa.select(*columns).order_by(audit.c.id))
+    return [dict(row) for row in rows.mappings()]
 
 
 def is_empty(connection: sa.Connection) -> bool:

@@ -222,11 +222,18 @@ class Invocations:
                 reason="not_pending",
             )
 
-    def retry_failed(self, source: Source, *, keys: Sequence[str] | None = None) -> int:
+    def retry_failed(
+        self, source: Source, *, keys: Sequence[str] | None = None, reason: str | None = None
+    ) -> int:
         """Ask again for what failed; a worker's death is forgotten. Returns how many.
 
         What a request asked for with an id, metadata or a target of its own is asked for again
         just so.
+
+        Args:
+            source: of which.
+            keys: of these alone.
+            reason: what failed for it alone.
         """
         with self._db.read() as tx:
             query = sa.select(objects.c.object_key).where(
@@ -234,6 +241,8 @@ class Invocations:
                 objects.c.outcome == "failed",
                 objects.c.gone.is_(False),
             )
+            if reason is not None:
+                query = query.where(objects.c.reason == reason)
             failed = list(tx.execute(query).scalars())
         if keys is not None:
             wanted = set(keys)

@@ -330,6 +330,31 @@ class Listings:
             ).first()
         return listing_of(done) if done is not None else None
 
+    def departing_keys(
+        self, source_id: str, *, kind: int = 0, after: str | None = None, limit: int = 100
+    ) -> tuple[list[str], DepartureCursor | None]:
+        """Return keys whose documents an approval of the blocked listing would remove.
+
+        Args:
+            source_id: whose newest listing it is.
+            kind: where the page before ended: unseen, left out by selection, gone before.
+            after: its last key.
+            limit: at most so many.
+
+        Returns:
+            The keys and where the next page goes on, None at the end.
+        """
+        with self._db.read() as tx:
+            row = tx.execute(
+                sa.select(listings).where(
+                    listings.c.source_id == source_id, listings.c.state == "blocked"
+                )
+            ).first()
+            if row is None:
+                return [], None
+            cursor = DepartureCursor(kind=kind, after=after)
+            return next_part(tx, row, cursor, removes=True, limit=limit)
+
     def fail(self, listing: ListingRow, *, owner: str, error: str) -> None:
         """End a listing that cannot go on; it removes nothing."""
         with self._db.write() as tx:

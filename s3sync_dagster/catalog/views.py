@@ -180,10 +180,23 @@ class Views:
         state: str | None = None,
         reason: str | None = None,
         key: str | None = None,
+        prefix: str = "",
+        word: str = "",
         after: str | None = None,
         limit: int = 100,
     ) -> list[ObjectRow]:
-        """Return objects in key order."""
+        """Return objects in key order.
+
+        Args:
+            source_id: of this source.
+            state: in this state alone.
+            reason: skipped or failed for it.
+            key: this one alone.
+            prefix: keys that begin so, found by the index.
+            word: keys in which this stands, case aside; looks at each key of the source.
+            after: keys after this one.
+            limit: at most so many.
+        """
         states = _STATES
         chunks = (
             sa.select(sa.func.sum(documents.c.chunks))
@@ -218,6 +231,11 @@ class Views:
             query = query.where(states.c.state_reason == reason)
         if key is not None:
             query = query.where(states.c.object_key == key)
+        if prefix:
+            end = prefix + chr(0x10FFFF)
+            query = query.where(states.c.object_key >= prefix, states.c.object_key < end)
+        if word:
+            query = query.where(states.c.object_key.icontains(word, autoescape=True))
         if after is not None:
             query = query.where(states.c.object_key > after)
         with self._db.read() as tx:

@@ -300,7 +300,8 @@ def _is_empty(parts: Parts, source: Source) -> bool:
             return False
         return first_object(store, source.place.path_prefix) is None
     except S3SyncError as error:
-        error.message += " Nothing was created; --no-check creates the source all the same."
+        told = error.message.rstrip(".")
+        error.message = f"{told}. Nothing was created; --no-check creates the source all the same."
         raise
 
 

@@ -50,9 +50,13 @@ def print_troubles(parts: Parts, source: Source, summary: Summary) -> None:
     """Print on standard error what a person has to look at, with the way out."""
     total = sum(summary.failed.values())
     rows = parts.catalog.views.object_rows(source.id, state="failed", limit=FAILURES_SHOWN)
-    for row in rows:
-        click.echo(f"failed: {people(row.object_key)}", err=True)
-        click.echo(wrapped(f"{row.reason}: {row.error}", indent="  ", stream=sys.stderr), err=True)
+    causes: dict[str, list[str]] = {}
+    for row in rows:  # a service that is away is one sentence, however many objects met it
+        causes.setdefault(f"{row.reason}: {row.error}", []).append(row.object_key)
+    for cause, keys in causes.items():
+        for key in keys:
+            click.echo(f"failed: {people(key)}", err=True)
+        click.echo(wrapped(cause, indent="  ", stream=sys.stderr), err=True)
     if total > len(rows):
         click.echo(f"and {total - len(rows)} more: s3sync failures {source.name}", err=True)
     if summary.blocked_deletes:

@@ -28,6 +28,7 @@ _ACCESS_POINT = re.compile(
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 _REGION = re.compile(r"[A-Za-z0-9-]{1,64}")
 _URL = re.compile(r"https?://[^\s/]+(?:/\S*)?")
+_HOST_ALONE = re.compile(r"[A-Za-z0-9.-]{1,253}:[0-9]{1,5}")
 
 
 def validate_source(source: Source) -> None:
@@ -110,5 +111,8 @@ def _check_texts(label: str, values: Mapping[Any, Any]) -> None:
 
 
 def _check_url(label: str, url: str | None) -> None:
-    if url is not None and not _URL.fullmatch(url):
-        raise InvalidSetting(f"{label} is not a URL such as https://s3.example.org.")
+    if url is None or _URL.fullmatch(url):
+        return
+    if _HOST_ALONE.fullmatch(url):  # nothing else of a wrong one is told: it may hold a secret
+        raise InvalidSetting(f"{label} has no scheme: write http://{url} or https://{url}.")
+    raise InvalidSetting(f"{label} is not a URL such as https://s3.example.org.")

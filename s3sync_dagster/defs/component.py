@@ -1,9 +1,13 @@
 """A source in YAML: ``dg scaffold defs s3sync_dagster.defs.component.S3SyncComponent NAME``."""
 
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import dagster as dg
 from dagster.components import Scaffolder, ScaffoldRequest, scaffold_with
+from dagster.components.resolved.core_models import ResolvedAssetAttributes
+from pydantic import Field
 
 from s3sync_dagster.defs.building import build_definitions
 from s3sync_dagster.defs.resources import (
@@ -36,6 +40,9 @@ attributes:
   collection_name: {collection}
   list_interval: 300  # seconds between listings
   # extensions: [.md, .pdf]
+  # asset_attributes:
+  #   freshness_policy: "{{{{ fresh_within(hours=6) }}}}"
+  #   tags: {{tier: "1"}}
 """
 _BUCKET = """\
   bucket_name: CHANGE-ME
@@ -113,7 +120,18 @@ class FilesSyncScaffolder(S3SyncScaffolder):
     place: ClassVar[str] = _STORE
 
 
-class SourceComponent:
+def fresh_within(*, hours: float, warn_hours: float | None = None) -> dg.FreshnessPolicy:
+    """Return a policy that fails where nothing was materialised for so long.
+
+    Args:
+        hours: from the newest materialisation until the asset counts as stale.
+        warn_hours: until it is warned of; None: never before.
+    """
+    warn = None if warn_hours is None else timedelta(hours=warn_hours)
+    return dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=hours), warn_window=warn)
+
+
+class SourceComponent(dg.Model):
     """What the components of all types of places do alike.
 
     Several instances in one project share the sensors ``dispatch`` and ``<queue>_intake``, which
@@ -121,6 +139,16 @@ class SourceComponent:
     """
 
     resource_class: ClassVar[type[Any]]
+    asset_attributes: ResolvedAssetAttributes | None = Field(
+        default=None,
+        description="What a project wants the asset to have besides: a freshness policy, an "
+        "automation condition, tags, kinds, metadata, another description.",
+    )
+
+    @classmethod
+    def get_additional_scope(cls) -> Mapping[str, Any]:
+        """Return what templates of ``asset_attributes`` may call besides Dagster's own."""
+        return {"fresh_within": fresh_within}
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the definitions of all sources with the first instance, none with the others."""
@@ -128,8 +156,16 @@ class SourceComponent:
         everyone = sorted(found, key=lambda component: component.name)
         if everyone and everyone[0] is not self:
             return dg.Definitions()
-        declared = [component.as_resource() for component in everyone or [self]]
-        return build_definitions(declared, origin="yaml")
+        those = everyone or [self]
+        wanted = {one.name: one.asset_attributes for one in those if one.asset_attributes}
+
+        def attributes(spec: dg.AssetSpec) -> dg.AssetSpec:
+            given = dict(wanted.get(spec.key.path[-1], {}))
+            added = {name: given.pop(name) for name in ("metadata", "tags") if name in given}
+            return spec.replace_attributes(**given).merge_attributes(**added)
+
+        declared = [component.as_resource() for component in those]
+        return build_definitions(declared, origin="yaml", attributes=attributes)
 
     def as_resource(self) -> DeclaredSource:
         """Return the resource with these settings."""

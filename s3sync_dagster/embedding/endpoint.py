@@ -55,7 +55,8 @@ class Endpoint:
             InvalidSetting: the URL is none.
         """
         parsed = _parse_url(url)
-        self.address = f"{parsed.scheme}://{parsed.host}{parsed.path}"
+        port = f":{parsed.port}" if parsed.port else ""
+        self.address = f"{parsed.scheme}://{parsed.host}{port}{parsed.path}"
         self._url = parsed
         self._clock = clock or Clock()
         self._timeout_seconds = timeout_seconds

@@ -6,6 +6,8 @@ folder, the keys (they open what the catalog has encrypted), Dagster's history (
 Chroma is no part of it: the engine writes again what is missing there.
 """
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -13,26 +15,28 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from s3sync_dagster import __version__
 from s3sync_dagster.catalog.copying import copy_sqlite, write_catalog
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.local.dagster_history import HISTORY, dump_history
-from s3sync_dagster.local.home import writable
 from s3sync_dagster.local.privacy import OTHERS
-from s3sync_dagster.model.errors import Conflict, Unavailable
+from s3sync_dagster.model.errors import Conflict, FixConfiguration, InvalidSetting, Unavailable
 from s3sync_dagster.settings import Settings
 
-FORM = 1
-"""Of the folder; a program that meets a higher one refuses it."""
+FORM = 2
+"""Of the folder; a program that meets a higher one refuses it. 2: keys apart have digests."""
 PARTS = ("catalog", "uploads", "key", "history")
 MANIFEST, CATALOG, KEYS, UPLOADS = "manifest.json", "catalog.db", "keys", "uploads"
 KEY_FILES = ("encryption.key", "encryption.key.next", "encryption.key.old")
 _UPLOAD_ROUNDS = 20
+_LOCK = ".s3sync-backup"
+"""Held in an unfinished folder while somebody writes into it: who dies lets it go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,9 @@ class Manifest:
     """Why the others are not, a sentence for each."""
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     """SHA-256 of each file, by its path in the folder."""
+    apart: Mapping[str, str] = field(default_factory=dict[str, str])
+    """SHA-256 of each key file that lies in a folder of its own. Of 256 random bits it tells
+    nothing."""
 
 
 def write_backup(
@@ -76,23 +83,87 @@ def write_backup(
 
     Raises:
         Conflict: one of the folders is there (``backup_exists``).
+        InvalidSetting: one of the folders would lie in the other.
+        FixConfiguration: a folder takes nothing more, or may not be written
+            (``backup_not_written``).
         S3SyncError: a part cannot be read; the message names it.
     """
-    for one in (folder, key_folder):
-        if one is not None and os.path.lexists(one):
+    wanted = [folder, *([key_folder] if key_folder is not None else [])]
+    if key_folder is not None and (folder in key_folder.parents or key_folder in folder.parents):
+        raise InvalidSetting("--key-folder lies in the backup, or the other way round: take two.")
+    for one in wanted:
+        if os.path.lexists(one):
             raise _exists(one)
-    with writable(folder.parent):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # Another name than anybody else's, so that what is deleted is what was made here.
-        made = tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent)
-        partial = Path(made)
+    with ExitStack() as unfinished, _written(folder):
+        partial = unfinished.enter_context(_partial(folder))
+        if key_folder is None:
+            manifest = _write_parts(settings, database, partial, parts, None)
+        else:
+            with _written(key_folder):
+                keys = unfinished.enter_context(_partial(key_folder))
+            manifest = _write_parts(settings, database, partial, parts, keys)
+            with _written(key_folder):
+                if manifest.apart:
+                    _take_name(keys, key_folder)
         try:
-            manifest = _write_parts(settings, database, partial, parts, key_folder)
             _take_name(partial, folder)
         except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
+            if manifest.apart and key_folder is not None:
+                shutil.rmtree(key_folder, ignore_errors=True)  # of a backup that is none
             raise
     return manifest
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    """Say in one sentence that it is this folder's disk or rights, not the data folder's."""
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError) as error:
+        told = str(error).lower()  # SQLite's own words; an OSError has its number
+        numbers = {"database or disk is full": errno.ENOSPC, "disk i/o error": errno.EIO}
+        number = next((one for words, one in numbers.items() if words in told), None)
+        number = number or getattr(error, "errno", None)
+        if number is None:
+            raise
+        raise FixConfiguration(
+            f"The backup {str(folder)!r} cannot be written ({os.strerror(number)}): make room "
+            "there, or name another folder. What was begun is taken away.",
+            reason="backup_not_written",
+        ) from error
+
+
+@contextmanager
+def _partial(folder: Path) -> Iterator[Path]:
+    """Make a folder under another name than anybody else's, which goes unless it is renamed.
+
+    What a backup into the same folder left that was killed goes first: nobody holds its lock.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f"{folder.name}.*.partial"):
+        lock = left / _LOCK
+        if lock.is_file() and (file := _held(lock)) is not None:
+            with closing(file):
+                shutil.rmtree(left)
+    made = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent))
+    try:
+        (made / _LOCK).touch()
+        with closing(_held(made / _LOCK)):
+            yield made
+    finally:
+        if made.exists():
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def _held(lock: Path) -> Any:
+    """Return the open file of a lock that is ours now; None while another process has it."""
+    file = lock.open("rb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
 
 
 def _write_parts(
@@ -100,7 +171,7 @@ def _write_parts(
     database: Database,
     partial: Path,
     parts: Collection[str],
-    key_folder: Path | None,
+    keys: Path | None,
 ) -> Manifest:
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
     left_out = {name: "not asked for" for name in PARTS if name not in parts}
@@ -108,7 +179,7 @@ def _write_parts(
         write_catalog(database, partial / CATALOG)
     if "uploads" in parts:
         _copy_uploads(settings.home / UPLOADS, partial / UPLOADS)
-    if "key" in parts and (why := _copy_keys(settings, partial, key_folder)):
+    if "key" in parts and (why := _copy_keys(settings, keys or partial / KEYS, apart=bool(keys))):
         left_out["key"] = why
     if "history" in parts and (why := dump_history(settings, database, partial / HISTORY)):
         left_out["history"] = why
@@ -120,6 +191,7 @@ def _write_parts(
         parts=tuple(name for name in PARTS if name not in left_out),
         left_out=left_out,
         files={str(path.relative_to(partial)): sha256(path) for path in files_in(partial)},
+        apart={path.name: sha256(path) for path in files_in(keys)} if keys else {},
     )
     (partial / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1), "utf-8")
     for path in files_in(partial):
@@ -130,6 +202,7 @@ def _write_parts(
 
 
 def _take_name(partial: Path, folder: Path) -> None:
+    (partial / _LOCK).unlink()
     try:
         partial.rename(folder)
     except OSError as error:
@@ -147,7 +220,7 @@ def _exists(folder: Path) -> Conflict:
 
 def files_in(folder: Path) -> Iterator[Path]:
     """Yield the files of a folder and of those in it, in one order."""
-    return (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != _LOCK)
 
 
 def sha256(path: Path) -> str:
@@ -156,18 +229,17 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _copy_keys(settings: Settings, partial: Path, key_folder: Path | None) -> str | None:
+def _copy_keys(settings: Settings, place: Path, *, apart: bool) -> str | None:
     if settings.encryption_key:
         return "it is in S3SYNC_ENCRYPTION_KEY: keep it where that comes from"
-    place = key_folder or partial / KEYS
-    place.mkdir(mode=0o700, parents=True)
+    place.mkdir(mode=0o700, exist_ok=True)
     for name in KEY_FILES:  # the newer ones lie beside the key while it is changed
         path = settings.encryption_key_file.with_name(name)
         if path.exists():
             shutil.copy(path, place / name)
             (place / name).chmod(0o600)
             _sync(place / name)
-    return f"it is in {str(key_folder)!r}, apart from the rest" if key_folder else None
+    return "it lies in its own folder (--key-folder), apart from the rest" if apart else None
 
 
 def _copy_uploads(source: Path, target: Path) -> None:

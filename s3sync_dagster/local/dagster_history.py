@@ -160,7 +160,10 @@ def _pg(settings: Settings, program: str, url: sa.URL, *arguments: str) -> None:
             "apt-get install postgresql-client, or --without history.",
             reason="missing_program",
         )
-    plain = url.set(drivername="postgresql", password=None).render_as_string()
+    # Not `url.set(password=None)`: that keeps it, and "***" would stand in its place.
+    plain = sa.URL.create(
+        "postgresql", url.username, None, url.host, url.port, url.database, url.query
+    ).render_as_string()
     environment = settings.child_environment()
     if url.password is not None:
         environment["PGPASSWORD"] = str(url.password)

@@ -8,11 +8,12 @@ backup has does not stand in the way.
 
 import filecmp
 import json
+import os
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.cipher import open_cipher
-from s3sync_dagster.catalog.copying import begin_anew, is_empty, read_catalog
+from s3sync_dagster.catalog.copying import begin_anew, is_empty, keep_audit, read_catalog
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.schema import require_all_known, require_known
 from s3sync_dagster.local.backup import (
@@ -44,6 +45,7 @@ from s3sync_dagster.ports.owners import Owners
 from s3sync_dagster.settings import Settings
 
 _ENDS = ("", "-wal", "-shm", ".migrate.lock")
+_ROOM, _OURS = ".restoring-", ".s3sync-restore"
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -67,13 +69,37 @@ def read_manifest(folder: Path) -> Manifest:
             reason="backup_damaged",
         )
     for name, digest in manifest.files.items():
-        path = folder / name
-        if not path.is_file() or sha256(path) != digest:
-            raise FixConfiguration(
-                f"{name!r} of the backup is not what was written: take another backup.",
-                reason="backup_damaged",
-            )
+        _require_file(folder / name, name, digest)
+    held = {str(path.relative_to(folder)) for path in files_in(folder)}
+    foreign = {name for name in held - {MANIFEST, *manifest.files} if _of_a_part(name)}
+    if "catalog" in manifest.parts and CATALOG not in manifest.files:
+        foreign.add(CATALOG)
+    for name in sorted(foreign):
+        raise FixConfiguration(
+            f"{name!r} is in the backup, and its {MANIFEST} has no digest of it: who put it there? "
+            "Take it away, or take another backup.",
+            reason="backup_damaged",
+        )
     return manifest
+
+
+def _of_a_part(name: str) -> bool:
+    return name.split("/")[0] in (CATALOG, KEYS, UPLOADS, HISTORY)
+
+
+def _require_file(path: Path, name: str, digest: str) -> None:
+    try:
+        same = path.is_file() and sha256(path) == digest
+    except OSError as error:
+        raise FixConfiguration(
+            f"{name!r} of the backup cannot be read ({os.strerror(error.errno or 0)}).",
+            reason="backup_damaged",
+        ) from error
+    if not same:
+        raise FixConfiguration(
+            f"{name!r} of the backup is not what was written: take another backup.",
+            reason="backup_damaged",
+        )
 
 
 def restore_backup(
@@ -105,14 +131,21 @@ def restore_backup(
         InvalidSetting: credentials cannot be read with the key (``wrong_encryption_key``).
     """
     keys = key_folder or (folder / KEYS if "key" in parts else None)
+    for name, digest in manifest.apart.items():
+        given = None if key_folder is None else key_folder / name
+        if given is not None and given.exists() and sha256(given) != digest:
+            raise InvalidSetting(
+                f"{name!r} in {str(key_folder)!r} is not the one that belongs to this backup: name "
+                "the folder that was written with it. Nothing was changed.",
+                reason="wrong_encryption_key",
+            )
     with writable(settings.home):
         make_private(settings.home)
         with (
             stack_lock(settings.home),
-            tempfile.TemporaryDirectory(dir=settings.home) as room,
-            tempfile.TemporaryDirectory(dir=_beside_catalog(settings)) as catalog_room,
+            _rooms(settings.home, _beside_catalog(settings)) as (room, catalog_room),
         ):
-            catalog = Path(catalog_room) / CATALOG
+            catalog = catalog_room / CATALOG
             _require_room(settings, folder, parts, keys)
             if "catalog" in parts:
                 _require_nobody(settings)
@@ -126,11 +159,29 @@ def restore_backup(
                 (settings.home / UPLOADS).mkdir(mode=0o700, exist_ok=True)
                 for one in (folder / UPLOADS).iterdir():
                     if not (settings.home / UPLOADS / one.name / "index.db").exists():
-                        fresh = shutil.copytree(one, Path(room) / one.name)
+                        fresh = shutil.copytree(one, room / one.name)
                         fresh.rename(settings.home / UPLOADS / one.name)
             if "history" in parts:
                 load_history(settings, folder / HISTORY)
             return _put_catalog(settings, catalog) if "catalog" in parts else []
+
+
+@contextmanager
+def _rooms(*folders: Path) -> Iterator[list[Path]]:
+    """Make a folder to work in, in each; what a restore left there that was killed goes first.
+
+    It holds a whole catalog. The lock of the data folder says that no other restore works.
+    """
+    for folder in set(folders):
+        for left in folder.glob(f"{_ROOM}*"):
+            if (left / _OURS).exists():
+                shutil.rmtree(left)
+    with ExitStack() as stack:
+        made = [tempfile.TemporaryDirectory(prefix=_ROOM, dir=folder) for folder in folders]
+        rooms = [Path(stack.enter_context(one)) for one in made]
+        for room in rooms:
+            (room / _OURS).touch()
+        yield rooms
 
 
 def _beside_catalog(settings: Settings) -> Path:
@@ -286,6 +337,9 @@ def _put_catalog(settings: Settings, catalog: Path) -> list[Source]:
             read_catalog(catalog, database)
         else:
             place = Path(str(database.url.database))
+            if place.exists():
+                keep_audit(database, catalog)
+                database.close()
             for end in _ENDS:  # of an empty one
                 Path(f"{place}{end}").unlink(missing_ok=True)
             catalog.replace(place)

@@ -142,12 +142,10 @@ def transport_error(error: Exception, *, doing: str, endpoint: str | None) -> S3
     if isinstance(error, aws.HTTPClientError) and isinstance(error.kwargs["error"], S3SyncError):
         return error.kwargs["error"]  # what our own guard of connections raised
     where = f"the endpoint {_without_userinfo(endpoint)}" if endpoint else "AWS"
-    for kinds, build in (
-        (_NO_CREDENTIALS, _no_credentials),
-        (aws.ProfileNotFound, _no_profile),
-    ):
-        if isinstance(error, kinds):
-            return build(doing)
+    if isinstance(error, aws.ProfileNotFound):
+        return _no_profile(doing, str(error.kwargs["profile"]))
+    if isinstance(error, _NO_CREDENTIALS):
+        return _no_credentials(doing)
     if isinstance(error, aws.SSLError | http.SSLError):
         return FixConfiguration(
             f"{doing} failed: the certificate of {where} is not trusted, or it does not speak TLS; "
@@ -213,9 +211,10 @@ def _no_credentials(doing: str) -> S3SyncError:
     )
 
 
-def _no_profile(doing: str) -> S3SyncError:
+def _no_profile(doing: str, name: str) -> S3SyncError:
     return AccessDenied(
-        f"{doing} failed: the AWS profile does not exist in the configuration files",
+        f"{doing} failed: the AWS profile {name!r}, of the source or of AWS_PROFILE, is in none of "
+        "AWS's configuration files (~/.aws/config, ~/.aws/credentials)",
         reason="profile_not_found",
     )
 

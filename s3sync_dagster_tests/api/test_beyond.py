@@ -72,6 +72,7 @@ def test_from_a_dry_run_to_a_search(api, http, source, aws_endpoint):
         "listed": 5,
         "selected": 4,
         "work": 4,
+        "work_bytes": 157,
         "new": 5,
         "changed": 0,
         "gone": 0,

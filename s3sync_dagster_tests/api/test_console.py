@@ -1,6 +1,7 @@
 """The console over plain HTTP: what it shows, who may see it, and which forms it takes."""
 
 import re
+import time
 import uuid
 from html.parser import HTMLParser
 
@@ -33,7 +34,7 @@ class Outline(HTMLParser):
             self.ids.append(found["id"])
         if tag == "label" and "for" in found:
             self.labels.add(found["for"])
-        if tag in ("input", "select") and found.get("type") not in ("hidden",):
+        if tag in ("input", "select", "textarea") and found.get("type") not in ("hidden",):
             self.inputs.append((found.get("id"), "label" in self.open))
         if tag not in self.VOID:
             self.open.append(tag)
@@ -127,6 +128,16 @@ def test_every_page_escapes_what_it_shows(http, source):
         f"/sources/{source.id}/object?key=never%2F{SCRIPT}",
         f"/search?q={SCRIPT}&where=default_database/{source.collection_name}",
         f"/search?q=x&where={SCRIPT}/{SCRIPT}",
+        f"/search?q=x&source={source.id}&limit=20",
+        f"/sources/{source.id}/objects?prefix={SCRIPT}&word={SCRIPT}",
+        f"/sources/{source.id}/removals",
+        f"/sources/{source.id}/edit",
+        f"/sources/{source.id}/delete",
+        "/new-source?type=s3",
+        "/new-source?type=web_scrape",
+        f"/access?note={SCRIPT}",
+        "/reasons",
+        "/docs",
         f"/login?next={SCRIPT}",
     ]
     for path in pages:
@@ -134,10 +145,12 @@ def test_every_page_escapes_what_it_shows(http, source):
         assert answer.status_code == 200, (path, answer.text)
         assert SCRIPT not in answer.text, path
         Outline(answer.text).check()
-    for path in (f"/sources/{uuid.uuid4()}", "/sources/x", "/nowhere"):
-        answer = http.get(path)
-        assert answer.status_code in (400, 404)
+    for path in (f"/sources/{uuid.uuid4()}", "/sources/x", f"/nowhere{SCRIPT}"):
+        answer = http.get(path, headers={"accept": "text/html"})
+        assert answer.status_code == 404
         assert SCRIPT not in answer.text
+        Outline(answer.text).check()
+    assert http.get("/nowhere").json()["error"] == "not_found", "programs get data"
 
 
 def test_a_search_shows_the_chunk_and_its_place(http, source):
@@ -163,6 +176,186 @@ def test_a_search_shows_the_chunk_and_its_place(http, source):
     assert "collection_name: String should have at most 512 characters" in refused
     wrong = get(http, "/search", params={"q": "x", "where": "default_database/nobody-has-it"})
     assert "there is no collection" in wrong
+
+
+def test_a_reason_leads_to_its_meaning_and_is_retried_alone(api, http, source):
+    [row] = api.parts.catalog.views.object_rows(source.id, state="failed")
+    page = get(http, f"/sources/{source.id}")
+    assert f'href="/reasons#{row.reason}"' in page
+    listed = get(http, f"/sources/{source.id}/objects?state=failed&reason={row.reason}")
+    assert "What to do: " in listed
+    assert "1 of 1 object in the order of the keys" in listed
+    assert f'id="{row.reason}"' in get(http, "/reasons")
+    form = {"form_token": form_token(page)}
+    url = f"/sources/{source.id}/retry"
+    other = http.post(url, data={**form, "reason": "damaged_otherwise"}, follow_redirects=True)
+    assert "Tried again: 0 objects." in other.text
+    same = http.post(url, data={**form, "reason": row.reason}, follow_redirects=True)
+    assert "Tried again: 1 object." in same.text
+    work(api, source.id)
+
+
+def test_objects_are_found_by_prefix_and_by_a_word_of_their_keys(http, source):
+    def found(query):
+        page = get(http, f"/sources/{source.id}/objects?{query}")
+        return re.findall(r'scope="row" data-label="Key"><a href="[^"]+">([^<]+)</a>', page)
+
+    assert found("prefix=docs/t") == ["docs/tides.md"]
+    assert found("word=TIDE") == ["docs/tides.md"]
+    assert found("prefix=docs/&word=pdf") == ["docs/broken.pdf"]
+    assert found("prefix=docs%2Ft%25") == []
+    assert found("prefix=tides") == []
+
+
+def test_an_object_shows_its_chunks(http, source):
+    page = get(http, f"/sources/{source.id}/object?key=docs%2Ftides.md")
+    assert f"Chunks in {source.collection_name}" in page
+    assert "The moon pulls the sea &amp; &lt;b&gt;twice&lt;/b&gt; a day." in page
+    assert re.search(r"lines \d+ to \d+", page)
+
+
+def test_a_search_of_one_source_has_more_hits(http, source):
+    place = {"q": "moon script", "where": f"default_database/{source.collection_name}"}
+    one = get(http, "/search", params={**place, "source": str(source.id), "limit": "1"})
+    assert one.count("<article>") == 1
+    more = re.search(r'href="(/search\?[^"]+limit=2)">More hits', one)
+    assert get(http, more.group(1).replace("&amp;", "&")).count("<article>") == 2
+    other = get(http, "/search", params={**place, "source": str(uuid.uuid4())})
+    assert "Nothing was found." in other
+
+
+def test_a_listing_that_fails_is_said_where_one_looks_first(api, http, aws_endpoint):
+    bucket = aws_endpoint.make_bucket("lost")
+    source_id = http.post("/api/v1/sources", json=api.s3(bucket)).json()["source_id"]
+    aws_endpoint.client("s3").delete_bucket(Bucket=bucket)
+    assert http.post(f"/s3sync/v1/sources/{source_id}/backfill").status_code == 202
+    listings = api.parts.catalog.listings
+    while (one := listings.latest(source_id)) is None or one.finished_at is None:
+        time.sleep(0.05)
+    assert bucket in one.error
+    for path in ("/", f"/sources/{source_id}"):
+        page = get(http, path)
+        assert "listing failed" in page
+        assert one.error.partition("'")[0] in page
+    api.parts.catalog.sources.mark_deleting(source_id, keep_records=True)
+
+
+def test_a_source_is_made_looked_into_changed_and_deleted_by_forms(api, http, aws_endpoint):
+    bucket = aws_endpoint.make_bucket("forms")
+    aws_endpoint.put_all(bucket, {f"{n}/x/{m}.md": "text" for n in "ab" for m in range(3)})
+    keys = aws_endpoint.access_key_id, aws_endpoint.secret_access_key
+    access = get(http, "/access")
+    token = {"form_token": form_token(access)}
+    stored = http.post(
+        "/access/credentials", data={**token, "key_id": keys[0], "secret": keys[1]},
+        follow_redirects=True,
+    )  # fmt: skip
+    assert keys[1] not in stored.text
+    number = re.search(r"Stored as credential (\d+)", stored.text).group(1)
+    page = get(http, "/new-source")
+    assert f'<option value="{number}"' in page
+    form = {
+        **token, "type": "s3", "credential": number, "place.bucket_name": bucket,
+        "collection_name": f"c-{bucket}", "place.region": "us-east-1",
+        "place.endpoint_url": aws_endpoint.url, "place.addressing_style": "path",
+        "extensions": ".md\n.txt", "embedding.kind": "s3sync-hash", "chunking.max_lines": "",
+        "auto_sync": "none", "metadata": '{"team": "sea"}',
+    }  # fmt: skip
+    assert re.search(r'name="list_interval_seconds" value="300"', page), "as the CLI: it is listed"
+    form["list_interval_seconds"] = "300"  # beside auto_sync none, which counts
+    before = len(api.parts.catalog.sources.all())
+    looked = http.post("/new-source", data={**form, "look": "1"})
+    assert re.findall(r'name="choose" value="([^"]+)"', looked.text) == ["a/", "b/"]
+    chosen = http.post("/new-source", data={**form, "choose": "a/"})
+    assert 'name="place.path_prefix" value="a/"' in chosen.text
+    assert 'name="choose" value="a/x/"' in chosen.text
+    wrong = http.post("/new-source", data={**form, "max_size_bytes": "many"})
+    assert (wrong.status_code, "max_size_bytes has to be a whole number" in wrong.text) == (
+        400,
+        True,
+    )
+    assert len(api.parts.catalog.sources.all()) == before
+    made = http.post("/new-source", data={**form, "place.path_prefix": "a/"})
+    assert made.status_code == 303, made.text
+    place = made.headers["location"].partition("?")[0]
+    source = api.parts.catalog.sources.find(place.rpartition("/")[2])
+    assert (source.extensions, dict(source.metadata)) == ((".md", ".txt"), {"team": "sea"})
+    assert (source.place.path_prefix, source.embedding.kind) == ("a/", "hash")
+    assert (source.auto_sync, source.list_interval_seconds) == ("none", 0)
+    dry = http.post(f"{place}/dry-run", data=token)
+    assert "3 objects of 3 listed would be read: 12 bytes with 3 requests" in dry.text
+    assert api.parts.catalog.views.counts(source.id).objects == 0
+    inputs = dict(
+        re.findall(r'<input id="([^"]+)" name="[^"]+" value="([^"]*)"', get(http, f"{place}/edit"))
+    )
+    changed = http.post(f"{place}/edit", data={**token, **inputs, "extensions": ".md"})
+    assert changed.status_code == 303, changed.text
+    now = api.parts.catalog.sources.find(source.id)
+    assert now == source.with_changes(extensions=(".md",)), "and nothing else"
+    kept = http.post(f"{place}/delete", data={**token, "name": "another"})
+    assert kept.status_code == 400
+    assert http.post(f"{place}/delete", data={**token, "name": source.name}).status_code == 303
+    assert api.parts.catalog.sources.row(source.id).deleting == "keep"
+
+
+def test_removals_that_wait_for_an_approval_are_listed(api, http, aws_endpoint):
+    bucket = aws_endpoint.make_bucket("guard")
+    aws_endpoint.put_all(bucket, {f"{n}.md": f"Text {n}" for n in range(3)})
+    body = api.s3(bucket)
+    body["embedding"] = {"dense": {"model": "s3sync-hash"}}
+    source_id = http.post("/api/v1/sources", json=body).json()["source_id"]
+
+    def listed(state):
+        http.post(f"/s3sync/v1/sources/{source_id}/backfill")
+        while (one := api.parts.catalog.listings.latest(source_id)) is None or (
+            one.state.value != state
+        ):
+            time.sleep(0.05)
+        while api.parts.catalog.listings.live_owner(source_id):
+            time.sleep(0.05)
+        work(api, source_id)
+
+    listed("complete")
+    for number in range(3):
+        aws_endpoint.delete(bucket, f"{number}.md")
+    listed("blocked")
+    assert f'href="/sources/{source_id}/removals"' in get(http, f"/sources/{source_id}")
+    page = get(http, f"/sources/{source_id}/removals")
+    assert re.findall(r">(\d\.md)</a>", page) == ["0.md", "1.md", "2.md"]
+    assert "Approve 3 removals" in page
+
+
+def test_owners_make_and_revoke_tokens_of_their_own_tenant_alone(fresh_api):
+    api = fresh_api
+    with api.client() as open_http:
+        form = {"form_token": form_token(get(open_http, "/access")), "role": "owner"}
+        assert open_http.post("/access/tokens", data=form).status_code == 400
+    owner, member = api.token(), api.token(role="member")
+    api.token(tenant="stranger")
+    strangers = api.parts.catalog.tokens.rows()[-1].id
+
+    def signed_in(http, token):
+        login = {"form_token": form_token(get(http, "/login")), "token": token}
+        assert http.post("/login", data=login).status_code == 303
+        return {"form_token": form_token(get(http, "/"))}
+
+    with api.client() as http:
+        form = signed_in(http, member)
+        assert http.get("/access").status_code == 403
+        for path, more in (("tokens", {"role": "owner"}), (f"tokens/{strangers}/revoke", {})):
+            assert http.post(f"/access/{path}", data={**form, **more}).status_code == 403
+    with api.client() as http:
+        form = signed_in(http, owner)
+        page = http.post("/access/tokens", data={**form, "role": "member", "name": "ci"})
+        token = re.search(r"(s3s_[\w-]{20,})", page.text).group(1)
+        assert page.headers["cache-control"] == "no-store"
+        assert token not in get(http, "/access")
+        made = api.parts.catalog.tokens.find(token)
+        assert (made.tenant, made.role, made.name) == ("default_tenant", "member", "ci")
+        assert http.post(f"/access/tokens/{strangers}/revoke", data=form).status_code == 404
+        assert http.post(f"/access/tokens/{made.id}/revoke", data=form).status_code == 303
+        assert api.parts.catalog.tokens.find(token) is None
+        assert http.post(f"/access/tokens/{made.id}/revoke").status_code == 403  # no form of ours
 
 
 def test_buttons_of_a_source(api, http, source):

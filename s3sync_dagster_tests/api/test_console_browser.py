@@ -24,7 +24,12 @@ FILES = {
     "code/client.py": "def wait(seconds):\n    '''Wait and try again.'''\n    return seconds\n",
     "manuals/damaged-scan.pdf": b"%PDF-1.4 cut off",
     "media/intro.mp4": b"\x00\x00",
+    f"reports/{'anamewithoutanyend' * 9}.md": "# Report\n\nIts name is long.\n",
 }
+TORN = """() => [...document.querySelectorAll(".state, td.figure, thead th")]
+  .filter(e => { const r = document.createRange(); r.selectNodeContents(e);
+    return new Set([...r.getClientRects()].map(c => Math.round(c.top))).size > 1; })
+  .map(e => e.textContent)"""
 CONTRAST = """() => {
   const lum = c => {
     const [r, g, b] = c.match(/[\\d.]+/g).map(Number).map(v => v / 255)
@@ -106,7 +111,7 @@ def check(tab, name):
     )
     assert small == []
     folder = os.environ.get("S3SYNC_SCREENSHOTS")
-    if folder:
+    if folder and name:
         path = Path(folder) / f"console-{name}-{tab.shape}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         tab.screenshot(path=path, full_page=True)
@@ -136,7 +141,16 @@ def test_each_page(api, source, tab):
     check(tab, "source")
     tab.goto(f"{api.url}/sources/{source.id}/objects")
     expect(tab.get_by_role("row")).to_have_count(len(FILES) + 1)
+    assert tab.evaluate(TORN) == [], "a long key makes no other column two letters wide"
     check(tab, "objects")
+    for path, heading in (
+        ("new-source", "New source"), ("reasons", "Reasons"), ("access", "Access"),
+        ("docs", "The HTTP API"), (f"sources/{source.id}/edit", f"Change {source.name}"),
+        (f"sources/{source.id}/delete", f"Delete {source.name}"),
+    ):  # fmt: skip
+        tab.goto(f"{api.url}/{path}")
+        expect(tab.get_by_role("heading", level=1)).to_have_text(heading)
+        check(tab, path if path in ("new-source", "access") else "")
     tab.goto(f"{api.url}/search")
     tab.get_by_label("Words or a question").fill("how many days of holidays")
     tab.get_by_role("button", name="Search").click()
@@ -151,7 +165,9 @@ def test_each_page(api, source, tab):
 def test_what_is_not_there_is_said(api, browser):
     tab = browser.new_page(viewport=PHONE)
     tab.goto(f"{api.url}/sources/nonsense")
-    expect(tab.get_by_role("alert")).to_contain_text("source_id")
+    expect(tab.get_by_role("alert")).to_contain_text("There is no page at this address")
+    tab.goto(f"{api.url}/nowhere")
+    expect(tab.get_by_role("alert")).to_contain_text("There is no page at this address")
     tab.get_by_role("link", name="All sources").click()
     expect(tab.get_by_role("heading", name="Sources")).to_be_visible()
     tab.context.close()

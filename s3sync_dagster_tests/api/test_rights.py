@@ -129,6 +129,8 @@ def ask(there, who, method, path, *, key=SECRET):
         "document_id": document_id(there.source, key),
         "hint": "name",
         "name": "console.css",
+        "token_id": "999",
+        "credential_id": "999",
     }
     url = re.sub(r"\{(\w+)\}", lambda found: values[found[1]], path)
     params = {"key": key, "datasource": there.source, "q": "vault 4711"}

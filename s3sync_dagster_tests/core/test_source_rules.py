@@ -16,7 +16,7 @@ IMPOSSIBLE = [
     ({"embedding": EmbeddingConfig(kind="openai", model="m")}, "needs embedding.endpoint_url"),
     (
         {"embedding": EmbeddingConfig(kind="openai", model="m", endpoint_url="tei:80")},
-        "embedding.endpoint_url is not a URL",
+        "embedding.endpoint_url has no scheme",
     ),
     ({"embedding": EmbeddingConfig(sparse_model="bm")}, "embedding.sparse_model is 'bm'"),
     ({"embedding": EmbeddingConfig(task={"task_name": 1})}, "embedding.task: 'task_name'"),
@@ -45,7 +45,8 @@ IMPOSSIBLE = [
     ({"bucket_name": "arn:aws:s3:::b"}, "bucket_name is no ARN"),
     ({"path_prefix": "ä" * 513}, "path_prefix has more than 1024 bytes"),
     ({"region": "eu west"}, "region is not the name of a region"),
-    ({"endpoint_url": "minio:9000"}, "endpoint_url is not a URL"),
+    ({"endpoint_url": "minio:9000"}, "endpoint_url has no scheme: write http://minio:9000"),
+    ({"endpoint_url": "s3.example.org"}, "endpoint_url is not a URL"),
     ({"queue_url": "arn:aws:sqs:x"}, "queue_url is not a URL"),
     ({"credentials": CredentialsConfig(access_key_id_env="A")}, "have to come together"),
     ({"credentials": CredentialsConfig(session_token_env="A")}, "session_token_env needs"),

@@ -65,6 +65,22 @@ def test_the_component_is_checked_scaffolded_and_loaded_by_dg(project, call):
     assert listed.count("ticket_events_intake") == 1
 
 
+def test_attributes_of_one_source_in_yaml_are_those_of_its_asset_alone(project, call):
+    path = project / "company_search" / "defs" / "tickets" / "defs.yaml"
+    condition = "    automation_condition: '{{ automation_condition.on_cron(\"@daily\") }}'\n"
+    path.write_text(path.read_text().replace("    tags:\n", f"{condition}    tags:\n"))
+    look = (
+        "from company_search.definitions import defs;"
+        "found = {spec.key.path[-1]: spec for spec in defs().resolve_all_asset_specs()};"
+        "one, other = found['tickets'], found['handbook'];"
+        "assert one.freshness_policy.fail_window.to_timedelta().total_seconds() == 6 * 3600;"
+        "assert one.tags['tier'] == '1' and 's3sync/source' in one.tags, one.tags;"
+        "assert one.automation_condition and not other.automation_condition;"
+        "assert other.freshness_policy is None and 'tier' not in other.tags"
+    )
+    call("python", "-c", look, cwd=project)
+
+
 def test_a_misspelt_setting_is_named_by_dg(project, call):
     path = project / "company_search" / "defs" / "tickets" / "defs.yaml"
     path.write_text(path.read_text().replace("bucket_name:", "bucket:"))

@@ -6,15 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import helm_python
 import pytest
 import yaml
 
+from s3sync_dagster import __version__
 from s3sync_dagster.cli.commands import run
 from s3sync_dagster_tests.deploy.compose_file import DEPLOY, services
 
 SCRIPTS = Path(sys.executable).parent
-KUBERNETES = DEPLOY / "kubernetes"
-MANIFESTS = ("chroma.yaml", "api.yaml", "migrate.yaml", "network.yaml")
+HELM = DEPLOY / "helm"
+CHART = HELM / "s3sync"
 DOCS = (DEPLOY.parent / "docs" / "deployment.md").read_text("utf-8")
 CLOSED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True}
 
@@ -26,12 +28,14 @@ def lint(program, *arguments):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def rendered(**values):
+    """What Helm itself makes of the chart, by the name of each template."""
+    made = helm_python.Chart.load(str(CHART)).render(values, name="s3sync", namespace="s3sync")
+    return {Path(name).name: text for name, text in made.items() if text.strip()}
+
+
 def manifests():
-    return [
-        (name, one)
-        for name in MANIFESTS
-        for one in yaml.safe_load_all((KUBERNETES / name).read_text())
-    ]
+    return [one for text in rendered().values() for one in yaml.safe_load_all(text) if one]
 
 
 def test_the_image_is_what_hadolint_takes():
@@ -57,9 +61,14 @@ def test_everything_that_the_image_copies_is_there_and_not_ignored():
         (DEPLOY / "Dockerfile").read_text(),
         re.MULTILINE,
     )
-    for name in " ".join(copied).split():
+    names = " ".join(copied).split()
+    for name in names:
         assert (root / name).exists(), name
         assert name in let_in, name
+    links = [path for path in (root / "s3sync_dagster").rglob("*") if path.is_symlink()]
+    assert links, "the page of reasons"
+    for link in links:
+        assert str(link.resolve().relative_to(root)) in names, link
 
 
 def test_yaml_is_what_yamllint_takes():
@@ -98,21 +107,45 @@ def test_the_daemon_waits_for_the_definitions():
     assert services()["daemon"]["depends_on"]["code-server"]["condition"] == "service_healthy"
 
 
-@pytest.mark.parametrize("name", MANIFESTS)
-def test_the_manifests_are_what_kubernetes_takes(name):
-    lint("kubernetes-validate", "--strict", "--quiet", KUBERNETES / name)
+ELSEWHERE = {
+    "chroma": {"enabled": False},
+    "settings": {"S3SYNC_CHROMA_URL": "https://chroma.example.org"},
+    "api": {"storage": {"accessMode": "ReadWriteOnce", "className": "fast"}},
+    "ingress": {"enabled": True, "className": "nginx", "annotations": {"a.example/b": "true"}},
+}
 
 
-def test_kustomize_names_every_manifest():
-    found = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())
-    assert found["resources"] == list(MANIFESTS)
+@pytest.mark.parametrize("values", [{}, ELSEWHERE, {"ingress": {"enabled": False}}])
+def test_the_chart_makes_what_kubernetes_takes(values, tmp_path):
+    for name, text in rendered(**values).items():
+        (tmp_path / name).write_text(text)
+        lint("kubernetes-validate", "--strict", "--quiet", tmp_path / name)
+    told = helm_python.lint(str(CHART), values, strict=True)
+    assert [one for one in told["messages"] if "icon is recommended" not in one["error"]] == []
+
+
+def test_what_the_values_say_is_made():
+    here, elsewhere = rendered(), rendered(**ELSEWHERE)
+    assert "S3SYNC_CHROMA_URL: http://s3sync-chroma:8000" in here["api.yaml"]
+    assert "chroma.yaml" not in elsewhere
+    assert 'S3SYNC_CHROMA_URL: "https://chroma.example.org"' in elsewhere["api.yaml"]
+    assert ("Recreate" in here["api.yaml"], "Recreate" in elsewhere["api.yaml"]) == (False, True)
+    assert "kind: Ingress" not in rendered(ingress={"enabled": False})["api.yaml"]
+
+
+@pytest.mark.parametrize("wrong", [{"chrome": {"enabled": False}}, {"image": {"tag": "latest"}}])
+def test_a_misspelt_value_and_a_moving_tag_are_refused(wrong):
+    with pytest.raises(helm_python.HelmError):
+        rendered(**wrong)
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["appVersion"] == __version__
 
 
 @pytest.mark.parametrize(
     "pod",
     [
         pytest.param(one["spec"]["template"]["spec"], id=one["metadata"]["name"])
-        for _, one in manifests()
+        for one in manifests()
         if "template" in one.get("spec", {})
     ],
 )
@@ -129,7 +162,7 @@ def test_every_pod_is_closed(pod):
 def test_parts_in_kubernetes_run_the_commands_of_the_compose_file():
     commands = {
         one["metadata"]["name"]: one["spec"]["template"]["spec"]["containers"][0]["command"]
-        for _, one in manifests()
+        for one in manifests()
         if "template" in one.get("spec", {})
     }
     parts = services()
@@ -137,7 +170,7 @@ def test_parts_in_kubernetes_run_the_commands_of_the_compose_file():
     assert commands["s3sync-migrate"] == parts["migrate"]["command"]
     here = " ".join(commands["s3sync-chroma"]).replace("/chroma", "/var/lib/s3sync/chroma")
     assert here.split() == parts["chroma"]["command"]
-    values = yaml.safe_load((KUBERNETES / "dagster-values.yaml").read_text())
+    values = yaml.safe_load((HELM / "dagster-values.yaml").read_text())
     [deployment] = values["dagster-user-deployments"]["deployments"]
     assert deployment["codeServerArgs"] == parts["code-server"]["command"][-4:]
 

@@ -174,6 +174,7 @@ def test_an_endpoint_that_fails_for_a_moment_is_asked_again(server, clock):
     good = OpenAiServer()(json.dumps({"input": ["x"]}).encode())
     server.script = [(503, "", {}), (429, "", {"retry-after": "3"}), good]
     endpoint = Endpoint(server.url, clock=clock)
+    assert endpoint.address.startswith(server.url), "messages name the port too"
     before = clock.seconds
     assert endpoint.post({"input": ["x"]})["usage"]["total_tokens"] == 1
     assert clock.seconds - before >= 3

@@ -120,6 +120,7 @@ def test_profiles(
     with pytest.raises(AccessDenied) as caught:
         opened(source_of(aws_endpoint, bucket, proxy, profile="nobody"))
     assert caught.value.reason == "profile_not_found"
+    assert "profile 'nobody'" in caught.value.message
 
 
 def test_credentials_of_the_catalog(

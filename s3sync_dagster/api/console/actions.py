@@ -19,19 +19,25 @@ from s3sync_dagster.api.work import approve_deletes, backfill, retry_failed
 FormText = Annotated[str, Form(max_length=4096)]
 
 
-def _signed(request: Request, form_token: Annotated[str, Form(max_length=200)] = "") -> None:
+def signed(request: Request, form_token: Annotated[str, Form(max_length=200)] = "") -> None:
+    """Refuse a form that none of our pages sent."""
     sessions_of(request).check_form(request, form_token)
 
 
-router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(_signed)])
+router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(signed)])
 
 
 @router.post("/sources/{source_id}/retry")
 def retry(
-    source_id: UUID, visitor: Visitor, here: Here, key: FormText = "", back: FormText = ""
+    source_id: UUID,
+    visitor: Visitor,
+    here: Here,
+    key: FormText = "",
+    reason: Annotated[str, Form(max_length=100)] = "",
+    back: FormText = "",
 ) -> Response:
-    """Try one failed object again, or all of a source."""
-    payload = RetryPayload(keys=[key]) if key else None
+    """Try one failed object again, what failed for one reason, or all of a source."""
+    payload = RetryPayload(keys=[key] if key else None, reason=reason or None)
     done = retry_failed(source_id, visitor.caller, here, payload)
     return _back(source_id, "retried", back=back, count=done.retried)
 

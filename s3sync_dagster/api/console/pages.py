@@ -1,7 +1,8 @@
 """The pages that are read: overview, source, objects, one object, search, signing in."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -9,6 +10,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import ValidationError
 
 from s3sync_dagster.api.access import Caller
+from s3sync_dagster.api.console.chunk_texts import chunks_of
+from s3sync_dagster.api.console.explained import known_reasons
 from s3sync_dagster.api.console.rendering import (
     FOLDER,
     PageRoute,
@@ -27,11 +30,18 @@ from s3sync_dagster.api.manage_show import (
     show_object,
     show_run,
 )
-from s3sync_dagster.api.manage_wire import HitShown, ObjectWord, RunShown, SearchPayload
+from s3sync_dagster.api.manage_wire import (
+    CountsShown,
+    HitShown,
+    ObjectWord,
+    RunShown,
+    SearchPayload,
+)
 from s3sync_dagster.api.objects import describe_object, get_content, seen_objects
 from s3sync_dagster.api.searching import find
 from s3sync_dagster.api.sources import visible_rows
 from s3sync_dagster.api.wire import Text
+from s3sync_dagster.catalog.rights import seen_keys
 from s3sync_dagster.engine.hybrid import Ranking
 from s3sync_dagster.model.errors import S3SyncError
 
@@ -39,6 +49,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 SOURCES_A_PAGE = 50
 OBJECTS_A_PAGE = 100
+HITS, MAX_HITS = 10, 80
 STATES: tuple[ObjectWord, ...] = ("failed", "pending", "processing", "indexed", "skipped")
 NOTES = {
     "retried": "Tried again: {objects}.",
@@ -46,6 +57,8 @@ NOTES = {
     "paused": "Automatic work is paused.",
     "resumed": "Automatic work goes on.",
     "approved": "The removals of that listing are approved and being done.",
+    "created": "The source is there. Look at what a sync would do, then sync everything.",
+    "changed": "The settings are changed.",
 }
 STATIC = {
     "console.css": "text/css; charset=utf-8",
@@ -124,11 +137,13 @@ def objects_page(
     here: Here,
     state: ObjectWord | None = None,
     reason: Word = "",
+    prefix: Word = "",
+    word: Annotated[Text, Query(max_length=200)] = "",
     after: Word = "",
     note: Note = "",
     n: int = 0,
 ) -> HTMLResponse:
-    """Show objects in a state, each with the reason."""
+    """Show objects in a state, by prefix or word of the key, each with the reason."""
     shown = show_managed(here, row_of(here, source_id, visitor.caller))
     rows, last = seen_objects(
         here,
@@ -136,10 +151,14 @@ def objects_page(
         visitor.caller,
         state=state,
         reason=reason or None,
+        prefix=prefix,
+        word=word.strip(),
         after=after or None,
         limit=OBJECTS_A_PAGE,
     )
     objects = [show_object(row) for row in rows]
+    filters = {"state": state or "", "reason": reason, "prefix": prefix, "word": word}
+    told = urlencode({name: value for name, value in filters.items() if value})
     return page(
         request,
         visitor,
@@ -149,9 +168,42 @@ def objects_page(
         objects=objects,
         state=state,
         reason=reason,
+        prefix=prefix,
+        word=word,
+        explained=known_reasons().get(reason),
+        total=None if prefix or word else total(shown.counts, state, reason),
         states=STATES,
+        query=told,
+        after=after,
         next_after=last,
         note=_note(note, n),
+    )
+
+
+@router.get("/sources/{source_id}/removals")
+def removals_page(
+    request: Request,
+    source_id: UUID,
+    visitor: Visitor,
+    here: Here,
+    kind: Annotated[int, Query(ge=0, le=2)] = 0,
+    after: Word = "",
+) -> HTMLResponse:
+    """Show the keys whose records an approval would remove."""
+    row = row_of(here, source_id, visitor.caller)
+    shown = show_managed(here, row)
+    keys, following = here.catalog.listings.departing_keys(
+        str(source_id), kind=kind, after=after or None, limit=OBJECTS_A_PAGE
+    )
+    seen = seen_keys(here.catalog, here.rights(visitor.caller), row.source, keys)
+    return page(
+        request,
+        visitor,
+        "removals.html",
+        title=f"Removals of {shown.name}",
+        source=shown,
+        keys=[key for key in keys if key in seen],
+        following=following,
     )
 
 
@@ -171,6 +223,7 @@ def object_page(
     newest = None
     if detail.object is not None:  # what is kept from the visitor has no invocation either
         newest = here.catalog.invocations.latest_by_keys(str(source_id), [key]).get(key)
+    reason = detail.object.reason if detail.object else None
     return page(
         request,
         visitor,
@@ -180,6 +233,8 @@ def object_page(
         key=key,
         detail=detail,
         newest=newest,
+        explained=known_reasons().get(reason or ""),
+        chunks=chunks_of(here, source_id, key, visitor.caller),
         run_url=run_url(here, newest.run_id) if newest is not None else None,
         note=_note(note, n),
     )
@@ -202,9 +257,12 @@ def search_page(
     where: Annotated[Text, Query(max_length=1100)] = "",
     ranking: Ranking = "hybrid",
     around: Annotated[int, Query(ge=0, le=3)] = 0,
+    source: Annotated[UUID | Literal[""], Query()] = "",
+    limit: Annotated[int, Query(ge=1, le=MAX_HITS)] = HITS,
 ) -> HTMLResponse:
     """Show the best chunks for a question, with the place where each stands."""
     places = _places(here, visitor)
+    names = {row.source.id: row.source.name for row in visible_rows(here, visitor.caller)}
     database, _, collection = where.partition("/")
     if not where and places:
         database, collection = places[0]
@@ -218,6 +276,8 @@ def search_page(
                 collection_name=collection,
                 ranking=ranking,
                 context=around,
+                limit=limit,
+                where={"s3sync_source": str(source)} if source else None,
             )
             hits = find(here, payload, visitor.caller).hits
         except ValidationError as error:  # what is typed into the address
@@ -237,7 +297,9 @@ def search_page(
         chosen=(database, collection),
         hits=hits,
         problem=problem,
-        names={row.source.id: row.source.name for row in visible_rows(here, visitor.caller)},
+        names=names,
+        chosen_source=str(source),
+        more=_more(request, limit) if len(hits) == limit < MAX_HITS else "",
     )
 
 
@@ -267,6 +329,23 @@ def safe_target(target: str) -> str:
     return target if printable and target.startswith("/") and target[1:2] != "/" else "/"
 
 
+def total(counts: CountsShown, state: ObjectWord | None, reason: str) -> int:
+    """Return how many objects there are in a state, with a reason."""
+    if state is None and not reason:
+        return counts.objects
+    named = {"failed": counts.failed, "skipped": counts.skipped}
+    if reason:
+        return sum(one.get(reason, 0) for name, one in named.items() if state in (None, name))
+    if state in named:
+        return sum(named[state].values())
+    return getattr(counts, state or "objects")
+
+
+def _more(request: Request, limit: int) -> str:
+    wanted = dict(request.query_params) | {"limit": str(min(MAX_HITS, limit * 2))}
+    return "/search?" + urlencode(wanted)
+
+
 def _note(word: str, count: int) -> str:
     return NOTES.get(word, "").format(objects=counted(count, "object"))
 
@@ -282,10 +361,9 @@ def _activity(here: Context, sources: list[Any], caller: Caller) -> list[Activit
 
 
 def _places(here: Context, visitor: Session) -> list[tuple[str, str]]:
-    """Return databases and collections that the tenant's sources fill."""
+    """Return databases and collections to which the tenant's sources have written."""
     places: dict[tuple[str, str], None] = {}
     for row in visible_rows(here, visitor.caller):
-        places[row.source.database_name, row.source.collection_name] = None
         for _, database, collection in here.catalog.documents.collections(row.source.id):
             places[database, collection] = None
     return list(places)

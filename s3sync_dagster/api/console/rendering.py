@@ -17,6 +17,7 @@ from s3sync_dagster.api.errors import Unauthorized, describe, status_of
 from s3sync_dagster.model.errors import S3SyncError
 
 FOLDER = Path(__file__).parent
+NO_PAGE = "There is no page at this address: it may be mistyped, or what it showed is gone."
 
 
 def _environment() -> Environment:
@@ -88,14 +89,17 @@ class PageRoute(APIRoute):
                     where += f"?{request.url.query}"
                 return RedirectResponse(f"/login?next={quote(where, safe='')}", status_code=303)
             except RequestValidationError as error:
-                return _problem(request, 400, "invalid_request", describe(error.errors()))
+                if any(one["loc"][:1] == ("path",) for one in error.errors()):
+                    return problem_page(request, 404, "not_found", NO_PAGE)
+                return problem_page(request, 400, "invalid_request", describe(error.errors()))
             except S3SyncError as error:
                 status = status_of(error, path=request.url.path)
-                return _problem(request, status, error.reason, error.message)
+                return problem_page(request, status, error.reason, error.message)
 
         return with_pages
 
 
-def _problem(request: Request, status: int, reason: str, message: str) -> HTMLResponse:
+def problem_page(request: Request, status: int, reason: str, message: str) -> HTMLResponse:
+    """Return a page that says what is wrong."""
     values: Mapping[str, Any] = {"reason": reason, "message": message, "code": status}
     return plain_page(request, "problem.html", status=status, **values)

@@ -1,0 +1,231 @@
+"""Sources at the console: made, looked into before, changed, deleted. For owners."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import BaseModel, ValidationError
+
+from s3sync_dagster.api.building import build_source
+from s3sync_dagster.api.checking import check_credential
+from s3sync_dagster.api.console.actions import signed
+from s3sync_dagster.api.console.pages import Visitor
+from s3sync_dagster.api.console.rendering import PageRoute, page
+from s3sync_dagster.api.console.session import Session
+from s3sync_dagster.api.console.source_values import (
+    TYPES,
+    create_fields,
+    create_payload,
+    edit_fields,
+    edit_payload,
+)
+from s3sync_dagster.api.context import Context, Here
+from s3sync_dagster.api.errors import describe
+from s3sync_dagster.api.manage import changeable, row_of, update_source
+from s3sync_dagster.api.manage_show import show_managed
+from s3sync_dagster.api.manage_wire import SourceChange
+from s3sync_dagster.api.models import ModelChoice
+from s3sync_dagster.api.sources import create_source, delete_source
+from s3sync_dagster.api.wire_source import CreateSource
+from s3sync_dagster.api.work import try_out
+from s3sync_dagster.engine.ports import ObjectStore
+from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
+from s3sync_dagster.model.place import S3Place
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+FOLDERS_SHOWN = 20
+M = TypeVar("M", bound=BaseModel)
+MAX_FORM_BYTES = 65_536
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """Return a form's texts. Raises ``InvalidSetting`` for one that is larger than any of ours."""
+    form = await request.form(max_files=0, max_fields=200, max_part_size=MAX_FORM_BYTES)
+    return {name: value for name, value in form.items() if isinstance(value, str)}
+
+
+Given = Annotated[dict[str, str], Depends(read_form)]
+
+
+@router.get("/new-source")
+def new_source(
+    request: Request,
+    visitor: Visitor,
+    here: Here,
+    tag: Annotated[str, Query(alias="type", max_length=40)] = "s3",
+) -> HTMLResponse:
+    """Ask for what a new source is."""
+    visitor.caller.require_owner()
+    return _create_page(request, visitor, here, _known(tag), {})
+
+
+@router.post("/new-source", dependencies=[Depends(signed)])
+def make_source(request: Request, visitor: Visitor, here: Here, given: Given) -> Response:
+    """Make a source, or look into the bucket that the form names."""
+    visitor.caller.require_owner()
+    tag = _known(given.get("type", "s3"))
+    given = {**given, **({"place.path_prefix": given["choose"]} if "choose" in given else {})}
+    try:
+        payload = _checked(CreateSource, create_payload(tag, given))
+        if "look" in given or "choose" in given:
+            folders = _folders(here, visitor, payload)
+            return _create_page(request, visitor, here, tag, given, folders=folders)
+        made = create_source(payload, visitor.caller, here)
+    except S3SyncError as error:
+        return _create_page(request, visitor, here, tag, given, problem=error.message)
+    return RedirectResponse(f"/sources/{made.source_id}?note=created", status_code=303)
+
+
+@router.get("/sources/{source_id}/edit")
+def edit_page(request: Request, source_id: UUID, visitor: Visitor, here: Here) -> HTMLResponse:
+    """Show what may be changed of a source."""
+    visitor.caller.require_owner()
+    return _edit_page(request, visitor, here, source_id)
+
+
+@router.post("/sources/{source_id}/edit", dependencies=[Depends(signed)])
+def edit_source(
+    request: Request, source_id: UUID, visitor: Visitor, here: Here, given: Given
+) -> Response:
+    """Change what the form says otherwise."""
+    visitor.caller.require_owner()
+    source = changeable(here, source_id, visitor.caller)
+    try:
+        change = _checked(SourceChange, edit_payload(source, given))
+        update_source(source_id, change, visitor.caller, here)
+    except S3SyncError as error:
+        return _edit_page(request, visitor, here, source_id, problem=error.message)
+    return RedirectResponse(f"/sources/{source_id}?note=changed", status_code=303)
+
+
+@router.post("/sources/{source_id}/dry-run", dependencies=[Depends(signed)])
+def dry_run_page(request: Request, source_id: UUID, visitor: Visitor, here: Here) -> HTMLResponse:
+    """Say what a sync would do now, and change nothing."""
+    shown = show_managed(here, row_of(here, source_id, visitor.caller))
+    found = try_out(source_id, visitor.caller, here)
+    return page(
+        request, visitor, "dry_run.html", title=f"Dry run of {shown.name}", source=shown, run=found
+    )
+
+
+@router.get("/sources/{source_id}/delete")
+def delete_page(request: Request, source_id: UUID, visitor: Visitor, here: Here) -> HTMLResponse:
+    """Ask whether a source shall go, and whether its records go with it."""
+    visitor.caller.require_owner()
+    shown = show_managed(here, row_of(here, source_id, visitor.caller))
+    return page(request, visitor, "source_delete.html", title=f"Delete {shown.name}", source=shown)
+
+
+@router.post("/sources/{source_id}/delete", dependencies=[Depends(signed)])
+def remove_source(source_id: UUID, visitor: Visitor, here: Here, given: Given) -> Response:
+    """Delete a source."""
+    visitor.caller.require_owner()
+    source = changeable(here, source_id, visitor.caller)
+    if given.get("name", "").strip() != source.name:
+        raise InvalidSetting(f"Nothing was deleted: the name of this source is {source.name!r}.")
+    delete_source(source_id, visitor.caller, here, delete_records="delete_records" in given)
+    return RedirectResponse("/", status_code=303)
+
+
+def _known(tag: str) -> str:
+    if tag not in TYPES:
+        raise InvalidSetting(f"There are no such sources; there are {', '.join(TYPES)}.")
+    return tag
+
+
+def _checked(model: type[M], body: Mapping[str, Any]) -> M:
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise InvalidSetting(f"{describe(error.errors())}.") from None
+
+
+def _folders(here: Context, visitor: Session, payload: CreateSource) -> list[str]:
+    """Return what lies under the prefix as far as the next slash; nothing is kept of the source.
+
+    Raises:
+        S3SyncError: the bucket cannot be listed.
+    """
+    source = build_source(
+        payload,
+        source_id=here.parts.clock.uuid(),
+        caller=visitor.caller,
+        options=here.options,
+        models=ModelChoice.of(here.parts.settings),
+    )
+    check_credential(here, source)
+    if not isinstance(source.place, S3Place):
+        raise InvalidSetting("Only a bucket has prefixes to choose from.")
+    return prefixes(here.parts.store_for(source), source.place.path_prefix)
+
+
+def prefixes(store: ObjectStore, prefix: str) -> list[str]:
+    """Return the first folders and keys below a prefix: one key is asked for behind each."""
+    found: list[str] = []
+    after: str | None = None
+    while store.ordered and len(found) < FOLDERS_SHOWN:
+        objects = store.list_page(prefix, start_after=after, limit=1).objects
+        if not objects:
+            break
+        head, slash, _ = objects[0].key[len(prefix) :].partition("/")
+        found.append(f"{prefix}{head}{slash}")
+        after = f"{found[-1]}{chr(0x10FFFF)}" if slash else found[-1]
+    return found
+
+
+def _create_page(
+    request: Request,
+    visitor: Session,
+    here: Context,
+    tag: str,
+    given: Mapping[str, str],
+    *,
+    folders: list[str] | None = None,
+    problem: str = "",
+) -> HTMLResponse:
+    return page(
+        request,
+        visitor,
+        "source_form.html",
+        status=400 if problem else 200,
+        title="New source",
+        source=None,
+        tag=tag,
+        tags=list(TYPES),
+        fields=create_fields(tag, given),
+        given=given,
+        folders=folders,
+        problem=problem,
+        credentials=_credentials(here, visitor),
+        credential=given.get("credential", ""),
+        own_keys=here.options.trusts(visitor.caller.tenant),
+    )
+
+
+def _edit_page(
+    request: Request, visitor: Session, here: Context, source_id: UUID, *, problem: str = ""
+) -> HTMLResponse:
+    source = changeable(here, source_id, visitor.caller)
+    return page(
+        request,
+        visitor,
+        "source_form.html",
+        status=400 if problem else 200,
+        title=f"Change {source.name}",
+        source=show_managed(here, row_of(here, source_id, visitor.caller)),
+        tag=source.place.type,
+        tags=[],
+        fields=edit_fields(source),
+        given={},
+        folders=None,
+        problem=problem,
+        credentials=_credentials(here, visitor),
+        credential=str(source.place.credential_id or ""),
+        own_keys=here.options.trusts(visitor.caller.tenant),
+    )
+
+
+def _credentials(here: Context, visitor: Session) -> list[Any]:
+    return list(here.catalog.credentials.rows(tenant=visitor.caller.tenant))
