@@ -134,8 +134,10 @@ def test_nothing_else_reads_the_environment():
         if "samples" not in path.parts and touching.search(path.read_text("utf-8"))
     }
     # Worker processes and their sandbox hand on what they inherit, among it docling's own variable
-    # for its models, and set their own TMPDIR; the sandbox's switch is theirs alone.
+    # for its models, and set their own TMPDIR; the sandbox's switch is theirs alone. The webserver
+    # tells uvicorn, which knows no other way, to believe no address that a request brings.
     handed_on = {
+        "local/webserver.py",
         "workers/pool.py",
         "workers/child.py",
         "workers/environment.py",

@@ -126,7 +126,8 @@ def read(source: Any, setting: Setting) -> Any:
 
 def test_every_value_of_a_source_is_a_row_and_every_row_a_value():
     uploads = replace(SOURCE, place=UploadPlace())
-    every = {path for one in (SOURCE, FOLDER, REPOSITORY, SITE, uploads) for path in leaves(one)}
+    kinds = (SOURCE, FOLDER, REPOSITORY, SITE, STORE, uploads)
+    every = {path for one in kinds for path in leaves(one)}
     assert sorted(BY_PATH) == sorted(every - NO_SETTINGS)
     assert len(BY_PATH) == len(SETTINGS)
 

@@ -22,9 +22,9 @@ from s3sync_dagster_tests.conftest_chroma import start_chroma
 from s3sync_dagster_tests.opened import stock_client
 from s3sync_dagster_tests.wire_proxy import Fault, wire_proxy
 
-FILES = 24
-PARAGRAPHS = 35
-"""840 chunks in all: several writes."""
+FILES = 40
+PARAGRAPHS = 70
+"""2,800 chunks in all: several writes, also on a machine that reads them all at once."""
 SYNC = "from s3sync_dagster.cli import main; main()"
 
 

@@ -69,6 +69,7 @@ def test_help_imports_no_command_and_nothing_that_is_heavy():
         "s3sync_dagster.cli.groups",
         "s3sync_dagster.model",
         "s3sync_dagster.model.errors",
+        "s3sync_dagster.starting",
     }
     assert not loaded & {"sqlalchemy", "dagster", "boto3", "httpx", "rich", "pydantic", "numpy"}
     assert "approve-deletes  Let a listing remove" in told.stdout

@@ -272,7 +272,7 @@ def test_the_sensor_of_a_declared_source_says_that_its_change_is_refused(world):
     declare("the-second")
     said = world.tick("declared_auto_sync").skip_message
     assert "collection_name 'the-first' -> 'the-second'" in said
-    assert "s3sync source delete declared" in said
+    assert "s3sync source move declared" in said
     assert world.catalog.sources.find("declared").collection_name == "the-first"
     assert len(world.tick("dispatch").run_requests) == 1  # it goes on as it was
     declare("the-first")
