@@ -127,13 +127,13 @@ def search_documents(
     row = _row(here, datasource, caller)
     if row is None:
         return _hits([], total=0)
-    most = min(start + size, MAX_FOUND)
     whole = here.rights(caller).sees_all_of(row.source.id)
+    most = min(start + size, MAX_FOUND) if whole else MAX_FOUND  # how many are seen is not kept
     total = here.catalog.views.counts(row.source.id).objects if whole else 0
     found = seen_objects(here, row.source, caller, limit=most)[0] if most else []
     documents = [
         _document(row, one.object_key, size=one.size, at=one.last_modified or one.seen_at)
-        for one in found[start:]
+        for one in found[start : start + size]
     ]
     return _hits(documents, total=max(total, len(found)))
 

@@ -29,6 +29,8 @@ router = APIRouter(prefix="/s3sync/v1/sources/{source_id}", tags=["Objects"])
 
 MAX_PAGE = 1000
 _PIECE_BYTES = 1024 * 1024
+_LOOKED_AT = 1000
+"""Rows that are read at once where some are kept from who asks."""
 _ERRORS = errors(400, 401, 403, 404, 429, 500, 503)
 Key = Annotated[Text, Query(min_length=1, description="Full object key.")]
 
@@ -103,12 +105,21 @@ def seen_objects(
 ) -> tuple[list[ObjectRow], str | None]:
     """Return a page of the objects that a caller may see, and the key behind which the next begins.
 
-    A page may be short where objects are kept from the caller.
+    That key is one of the page: where objects are kept from the caller, no cursor names them.
     """
-    rows = here.catalog.views.object_rows(source.id, limit=limit, **filters)
-    seen = seen_keys(here.catalog, here.rights(caller), source, [row.object_key for row in rows])
-    last = rows[-1].object_key if rows and len(rows) == limit else None
-    return [row for row in rows if row.object_key in seen], last
+    rights = here.rights(caller)
+    at_once = limit if rights.sees_all_of(source.id) else max(limit, _LOOKED_AT)
+    after = filters.pop("after", None)
+    found: list[ObjectRow] = []
+    while True:
+        rows = here.catalog.views.object_rows(source.id, limit=at_once, after=after, **filters)
+        seen = seen_keys(here.catalog, rights, source, [row.object_key for row in rows])
+        found += [row for row in rows if row.object_key in seen]
+        if len(rows) < at_once or len(found) >= limit:
+            break
+        after = rows[-1].object_key
+    more = len(found) > limit or (len(found) == limit and len(rows) == at_once)
+    return found[:limit], found[limit - 1].object_key if more else None
 
 
 def describe_object(here: Context, source_id: UUID, key: str, caller: Caller) -> ObjectDetail:

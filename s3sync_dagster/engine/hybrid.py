@@ -95,7 +95,8 @@ class Searcher:
     reranker: Reranker | None = None
     """Orders the first hits of a hybrid ranking anew."""
     rights: Rights = WHOLE
-    """Of who asks: no depth of a ranking is spent on what is kept from them."""
+    """Of who asks. The nearest are ranked without what is kept from them; by words it is a filter:
+    of all records the best ``CANDIDATES`` are looked at."""
 
     def search(
         self,

@@ -92,15 +92,14 @@ class FtsWordIndex:
             words, records = self._counted(text)
             pieces, weight = match_pieces(text)
             if pieces and self._has_any(pieces):
-                asked = [[("words", match_expression(text), 1.0), ("pieces", pieces, weight)]]
-            else:  # by the words that tell it apart; without any, by the others
-                asked = [[("words", any_of(some), 1.0)] for some in parted(words, records) if some]
-            found: list[Scored] = []
-            for name, number in self._numbers_of(ids):
-                scores = (self._score_of(number, tables) for tables in asked)
-                if score := next(filter(None, scores), 0.0):
-                    found.append((name, score))
-            return found
+                asked = [("words", match_expression(text), 1.0), ("pieces", pieces, weight)]
+            else:  # by the words that tell it apart; where no record has one, by the others
+                telling, rest = parted(words, records)
+                some = telling if any(number for _, number in telling) else rest
+                asked = [("words", any_of(some), 1.0)]
+            numbers = self._numbers_of(ids)
+            scores = self._scores_of([number for _, number in numbers], asked)
+            return [(name, scores[number]) for name, number in numbers if scores.get(number)]
 
     def ceiling(self, text: str) -> float:
         """Return the BM25 of a record that is full of all words of ``text``; 0 without words."""
@@ -214,17 +213,25 @@ class FtsWordIndex:
             (json.dumps(list(ids)), json.dumps(list(documents))),
         ).fetchall()
 
-    def _score_of(self, number: int, tables: Sequence[tuple[str, str, float]]) -> float:
-        """Return the sum of a record's BM25 in tables, each with its expression and weight."""
-        score = 0.0
+    def _scores_of(
+        self, numbers: Sequence[int], tables: Sequence[tuple[str, str, float]]
+    ) -> dict[int, float]:
+        """Return the sums of records' BM25 in tables, each with its expression and weight.
+
+        One statement a table: each one counts all the records that have its words. The ``+`` keeps
+        SQLite from asking FTS5 for one record after the other, which would count them each time.
+        """
+        scores: dict[int, float] = {}
         for table, expression, weight in tables:
             bm25 = _bm25() if table == "words" else "bm25()"
             found = self._database.execute(
-                f"SELECT -rank FROM {table} WHERE {table} MATCH ? AND rank MATCH ? AND rowid = ?",
-                (expression, bm25, number),
-            ).fetchone()
-            score += 0.0 if found is None else weight * found[0]
-        return round(score, DIGITS)
+                f"SELECT rowid, -rank FROM {table} WHERE {table} MATCH ? AND rank MATCH ? "
+                "AND +rowid IN (SELECT value FROM json_each(?))",
+                (expression, bm25, json.dumps(list(numbers))),
+            )
+            for number, score in found:
+                scores[number] = scores.get(number, 0.0) + weight * score
+        return {number: round(score, DIGITS) for number, score in scores.items()}
 
     def _counted(self, text: str) -> tuple[list[tuple[str, int]], int]:
         """Return the words of a question with how many records have each, and all records."""

@@ -91,6 +91,21 @@ def test_a_search_finds_what_the_groups_of_its_token_may_read(there, ranking):
         assert SECRET not in found(there, "sales", ranking=ranking, where=where, context=2)
 
 
+@pytest.mark.parametrize("more", [{}, {"prefix": "hr/"}, {"word": "vau"}, {"state": "indexed"}])
+def test_no_cursor_of_a_listing_names_a_key_that_is_kept(there, more):
+    url = f"/s3sync/v1/sources/{there.source}/objects"
+    with there.api.client(there.tokens["sales"]) as http:
+        page = http.get(url, params={"limit": 1, **more}).json()
+        assert page["next_after"] is None
+        assert [one["key"] for one in page["objects"]] == (
+            ["sales/plan.md"] if "prefix" not in more and "word" not in more else []
+        )
+        assert "hr/" not in http.get(f"/sources/{there.source}/removals").text
+    with there.api.client(there.tokens["owner"]) as http:
+        first = http.get(url, params={"limit": 1}).json()
+        assert (first["objects"][0]["key"], first["next_after"]) == (SECRET, SECRET)
+
+
 BODIES = {
     "/s3sync/v1/search": lambda there: {
         "query": "vault 4711",

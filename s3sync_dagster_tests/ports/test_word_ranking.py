@@ -71,6 +71,20 @@ def test_a_short_list_is_the_beginning_of_a_long_one(index):
             assert index.search(text, limit=limit) == whole[:limit]
 
 
+def test_many_records_are_scored_by_as_many_statements_as_one(index):
+    text = "w5x w20x w100x"
+    names = [name for name, _ in index.search(text, limit=100)]
+    assert len(names) > 50
+    asked: list[list[str]] = [[], []]
+    for said, some in zip(asked, (names[:1], names), strict=True):
+        index.scores(text, some)  # counts of words are kept from here on
+        index._database.set_trace_callback(said.append)
+        index.scores(text, some)
+        index._database.set_trace_callback(None)
+    one, many = ([text for text in said if "MATCH" in text] for said in asked)
+    assert len(one) == len(many) > 0
+
+
 def test_a_record_scores_alone_what_it_scores_in_the_list(index):
     for text in ("w0x w5x w200x", "w0x", "w30x w31x"):
         listed = index.search(text, limit=300)
