@@ -7,7 +7,7 @@ from s3sync_dagster.api.manage_wire import DryRun
 from s3sync_dagster.core.page import is_held, reconcile_page
 from s3sync_dagster.core.selection import decide
 from s3sync_dagster.engine.listing import PAGE_KEYS, next_stretch
-from s3sync_dagster.engine.pages import open_pages
+from s3sync_dagster.engine.pages import confirm_gone, open_pages
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.wiring import Parts
 
@@ -28,7 +28,8 @@ def dry_run(parts: Parts, source: Source, *, budget_seconds: float = BUDGET_SECO
     cursor: str | None = None
     deadline = clock.monotonic() + budget_seconds
     last = False
-    with closing(open_pages(parts.store_for(source), source.place.path_prefix)) as pages:
+    store = parts.store_for(source)
+    with closing(open_pages(store, source.place.path_prefix)) as pages:
         while not last and clock.monotonic() < deadline:
             asked = pages.next(cursor, limit=PAGE_KEYS)
             if asked is None:
@@ -44,6 +45,7 @@ def dry_run(parts: Parts, source: Source, *, budget_seconds: float = BUDGET_SECO
                 asked=0,
                 now=clock.now().timestamp(),
             )
+            confirm_gone(store, commit.missing)
             live = catalog.listings.live(source.id, commit.invoke)
             work = [
                 key

@@ -111,7 +111,14 @@ def _check_texts(label: str, values: Mapping[Any, Any]) -> None:
 
 
 def _check_url(label: str, url: str | None) -> None:
-    if url is None or _URL.fullmatch(url):
+    if url is None:
+        return
+    if _URL.fullmatch(url):
+        if "@" in url.split("/")[2]:
+            raise InvalidSetting(
+                f"{label} has a user or a password in it, which would stand in the catalog as it "
+                "is: write the address alone."
+            )
         return
     if _HOST_ALONE.fullmatch(url):  # nothing else of a wrong one is told: it may hold a secret
         raise InvalidSetting(f"{label} has no scheme: write http://{url} or https://{url}.")

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.core.state import ObjectState
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.listing import PAGE_KEYS, Stretch, next_stretch
-from s3sync_dagster.engine.pages import open_pages
+from s3sync_dagster.engine.pages import confirm_gone, open_pages
 from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import DeleteMode, Source
@@ -77,7 +77,7 @@ def dry_run(
                 continue
             stretch = next_stretch(source, asked.page, cursor, listings=catalog.listings)
             live = catalog.listings.live(source.id, [ref.key for ref in stretch.refs])
-            count.page(stretch, live)
+            confirm_gone(store, count.page(stretch, live))
             cursor, last = stretch.cursor, stretch.last
             if on_page is not None:
                 on_page(count.result.listed)
@@ -94,7 +94,8 @@ class _Count:
         self._skipped: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
 
-    def page(self, stretch: Stretch, live: Collection[str]) -> None:
+    def page(self, stretch: Stretch, live: Collection[str]) -> Sequence[str]:
+        """Count a page; return the keys that it lacks."""
         refs, window = stretch.refs, stretch.window
         commit = reconcile_page(
             self._source,
@@ -116,6 +117,7 @@ class _Count:
         gone = sum(_has_records(window.objects[key]) for key in commit.missing)
         self.result.removed += gone
         self.result.listed += len(refs)
+        return commit.missing
 
     def finished(self) -> DryRun:
         found = self.result

@@ -14,7 +14,7 @@ from s3sync_dagster.core.page import PageCommit, PageWindow, reconcile_page
 from s3sync_dagster.core.state import DepartureCursor, ListingRow, ListingState
 from s3sync_dagster.engine.catalog_port import CatalogPort, ListingsPort
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.engine.pages import Pages, open_pages
+from s3sync_dagster.engine.pages import Pages, confirm_gone, open_pages
 from s3sync_dagster.engine.ports import ListPage, ObjectStore
 from s3sync_dagster.engine.snapshot import snapshot_file
 from s3sync_dagster.model.errors import S3SyncError
@@ -108,6 +108,12 @@ def continue_listing(
                     asked=asked.number,
                     now=clock.now().timestamp(),
                 )
+                try:
+                    confirm_gone(store, commit.missing)
+                except S3SyncError as error:
+                    listings.fail(listing, owner=owner, error=error.message)
+                    pages.discard()
+                    raise
             commit = replace(commit, reindex=reindex)
             following = listings.commit_page(listing, commit, owner=owner)
             if following is None:

@@ -10,9 +10,11 @@ from s3sync_dagster.engine.snapshot import Snapshot
 from s3sync_dagster.model.errors import Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from s3sync_dagster.engine.ports import (
+        ConfirmingStore,
         CopiedStore,
         ListPage,
         LookedAtStore,
@@ -88,6 +90,16 @@ def look(store: ObjectStore, prefix: str) -> None:
         cast("LookedAtStore", store).look()
     else:
         first_object(store, prefix)
+
+
+def confirm_gone(store: ObjectStore, keys: Sequence[str]) -> None:
+    """Have a store whose listings may lack what is there confirm what one of them lacks.
+
+    Raises:
+        S3SyncError: it does not: the listing is not complete.
+    """
+    if keys and hasattr(store, "confirm_gone"):
+        cast("ConfirmingStore", store).confirm_gone(keys)
 
 
 def first_object(store: ObjectStore, prefix: str) -> ObjectRef | None:

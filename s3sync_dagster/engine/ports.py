@@ -148,6 +148,14 @@ class UnsureStore(Protocol):
         ...
 
 
+class ConfirmingStore(Protocol):
+    """What a store may have besides: listings that may lack what is there."""
+
+    def confirm_gone(self, keys: Sequence[str]) -> None:
+        """Raise unless each of the keys, which a listing lacks, is gone."""
+        ...
+
+
 class LookedAtStore(Protocol):
     """What a store has besides whose first page costs more than a request."""
 

@@ -4,7 +4,13 @@ from typing import Any
 
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place_types import place_classes
-from s3sync_dagster.moving.wanted import Reader, Wanted, key_pair, refuse_secrets_in
+from s3sync_dagster.moving.wanted import (
+    Reader,
+    Wanted,
+    key_pair,
+    refuse_secrets_in,
+    shown_address,
+)
 from s3sync_dagster.source_settings import Door, settings_of
 
 TYPES = ("s3", "github", "web_scrape", "file_upload")
@@ -43,7 +49,9 @@ def source_of(given: object) -> Wanted:
         older = None
     known = {one.wire_name for one in settings_of(place_classes()[tag]) if one.offered(Door.POST)}
     fields = {name: own.take(name, object) for name in sorted(known - {_THEIR_KEYS})}
-    refuse_secrets_in(fields.get("endpoint_url"))
+    for url in ("endpoint_url", "queue_url"):
+        refuse_secrets_in(fields.get(url))
+    refuse_secrets_in(fields.get(_NAMED_BY[tag]), query=True)
     fields["auto_sync"] = fields.get("auto_sync") or older or "none"
     if fields["auto_sync"] != "none" and not fields.get("list_interval_seconds"):
         fields["list_interval_seconds"] = _LISTED  # their queue is not ours
@@ -52,6 +60,8 @@ def source_of(given: object) -> Wanted:
         raise InvalidSetting(f"{tag}.{_NAMED_BY[tag]} is missing, or no text.")
     if tag == "s3":
         fields["bucket_name"] = name = bucket_in(name)
+    else:
+        name = shown_address(name)  # a query may be a key
     embedding = entry.take("embedding", dict) or _older(entry.take("embedding_model", (str, dict)))
     chunking = entry.take("chunking", dict)
     database = entry.text("database_name")

@@ -72,6 +72,7 @@ def _bucket(config: Reader) -> dict[str, Any]:
     bucket = config.text("bucket")
     if bucket is None:
         raise InvalidSetting("connector.config.bucket is missing.")
+    refuse_secrets_in(bucket)
     endpoint = config.text("endpoint")
     secure = config.take("use_ssl", bool)
     refuse_secrets_in(f"//{endpoint}" if endpoint and "://" not in endpoint else endpoint)

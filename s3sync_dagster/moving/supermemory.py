@@ -87,6 +87,7 @@ def bucket_fields(
         named[name] = value
     endpoint = metadata.text("endpoint")
     refuse_secrets_in(endpoint)
+    refuse_secrets_in(named["bucket"])
     fields = {
         "bucket_name": named["bucket"],
         "region": named["region"],

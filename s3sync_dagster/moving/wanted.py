@@ -129,14 +129,38 @@ def key_pair(given: Reader, id_name: str, secret_name: str) -> KeyPair | None:
     return KeyPair(access_key_id=key_id, secret_access_key=secret)
 
 
-def refuse_secrets_in(url: str | None) -> None:
-    """Refuse with ``InvalidSetting`` an address that has a password in it, without showing it."""
+def refuse_secrets_in(url: object, *, query: bool = False) -> None:
+    """Refuse with ``InvalidSetting`` an address that has a secret in it, without showing it.
+
+    Args:
+        url: an address, or a name that stands where one may stand; what is no text passes.
+        query: whether the address may have one; that of a service has none.
+    """
+    if not isinstance(url, str):
+        return
     try:
-        inside = url is not None and "@" in urlsplit(url).netloc
+        parts = urlsplit(url)
+        _ = parts.port  # raises where a password with a slash in it stands there
+        named = "@" in parts.netloc and (parts.scheme != "ssh" or parts.password is not None)
+        named = named or "://" not in url and ":" in url.split("/")[0].rpartition("@")[0]
+        inside = named or (bool(parts.query or parts.fragment) and not query)
     except ValueError:
         inside = True
     if inside:
-        raise InvalidSetting("Its endpoint is no address, or has a user or a password in it.")
+        raise InvalidSetting(
+            "Its endpoint or another address of it is none, or has a user, a password or a query "
+            "in it: secrets belong into `s3sync credential create`."
+        )
+
+
+def shown_address(text: str) -> str:
+    """Return an address as it may be shown and kept as a name: without user and query."""
+    plain = re.split(r"[?#]", text, maxsplit=1)[0]
+    before, mark, rest = plain.partition("://")
+    if not mark:
+        return plain.rpartition("@")[2]
+    host, slash, path = rest.partition("/")
+    return f"{before}{mark}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def collection_called(product: str, text: str | None) -> str:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from s3sync_dagster.model.errors import FixConfiguration, InvalidSetting, Unavailable
 from s3sync_dagster.model.extras import Extra, require_extra
@@ -63,6 +63,8 @@ class Access:
     what: ClassVar[str] = "This store"
     flat: ClassVar[bool] = False
     """Whether it has no folders, and is listed by ``page``."""
+    doubtful: ClassVar[bool] = False
+    """Whether a folder that it shows may be another page: what it lacks is asked for by itself."""
 
     def __init__(self, url: StoreUrl, *, user: str, secret: str | None, user_home: Path) -> None:
         if self.extra is not None:
@@ -257,6 +259,7 @@ class HttpIndex(Access):
 
     extra = "http-index"
     what = "A source of a web server's folders"
+    doubtful = True
 
     def open(self) -> Any:
         from aiohttp import ClientTimeout, encode_basic_auth  # noqa: PLC0415  (as above)
@@ -289,8 +292,12 @@ class HttpIndex(Access):
     def listed(self, system: Any, folder: str) -> list[Entry]:
         page = self.path(folder) + "/"
         found: dict[str, Entry] = {}
-        for told in system.ls(page, detail=True):
-            link = unquote(html.unescape(told["name"]).partition("?")[0].partition("#")[0])
+        from fsspec.asyn import sync  # noqa: PLC0415  (as above)
+
+        get: Any = sync
+        links = get(system.loop, self._links, system, page)
+        for one in links or get(system.loop, self._links, system, page.rstrip("/")):
+            link = unquote(one.partition("?")[0].partition("#")[0])
             inside = unquote(page)
             if not link.startswith(inside):
                 continue
@@ -299,6 +306,41 @@ class HttpIndex(Access):
             if plain and "/" not in plain and plain not in (".", ".."):
                 found[plain] = Entry(plain, "folder" if name != plain else "file")
         return list(found.values())
+
+    async def _links(self, system: Any, page: str) -> list[str]:
+        """Return the addresses that a folder's page links to, which has to be that page itself.
+
+        The driver's own listing does not tell where the server sent it.
+        """
+        from fsspec.implementations.http import ex  # noqa: PLC0415  (as above)
+
+        session = await system.set_session()
+        async with session.get(system.encode_url(page), **system.kwargs) as answer:
+            if answer.status in (404, 410) and not answer.history:
+                raise FileNotFoundError(page)
+            answer.raise_for_status()
+            asked, ended = urlsplit(page), answer.url
+            here = (asked.hostname, unquote(asked.path).rstrip("/"), "")
+            if answer.history and (ended.host, ended.path.rstrip("/"), ended.query_string) != here:
+                raise Unavailable(
+                    "The server sends who asks for a folder to another page, such as one to log "
+                    "in.",
+                    reason="store_failed",
+                )
+            if answer.headers.get("Content-Type", "text/html").partition(";")[0] != "text/html":
+                return []
+            text = await answer.text(errors="ignore")
+        found = [html.unescape(one[2]) for one in ex.findall(text)]
+        origin = f"{asked.scheme}://{asked.netloc}"
+        return [
+            f"{origin}{one}"
+            if one.startswith("/") and len(one) > 1
+            else one
+            if one.startswith(("http://", "https://"))
+            else f"{page.rstrip('/')}/{one.lstrip('/')}"
+            for one in found
+            if one not in ("..", "../")
+        ]
 
     def info(self, system: Any, key: str) -> Entry:
         return self._seen(key, system.info(self.path(key)))
@@ -327,13 +369,13 @@ class HttpIndex(Access):
 
     def _seen(self, name: str, told: Mapping[str, Any]) -> Entry:
         ended = unquote(str(told.get("url", name)).partition("?")[0])
-        if ended.endswith("/"):
-            return Entry(name, "other")  # a folder that the index shows as a file
-        if ended.rpartition("/")[2] != name.rpartition("/")[2]:
+        if ended.rstrip("/").rpartition("/")[2] != name.rpartition("/")[2]:
             raise Unavailable(
                 f"The server sends who asks for {name!r} to another page, such as one to log in.",
                 reason="store_failed",
             )
+        if ended.endswith("/"):
+            return Entry(name, "other")  # a folder that the index shows as a file
         return self.entry(name, told)
 
 

@@ -21,8 +21,11 @@ def is_absence(error: BaseException) -> bool:
     """Return whether a store said itself that something is not there.
 
     Drivers raise ``FileNotFoundError`` for what they do not understand as well, such as a server
-    that answers with 503: it counts where all that led to it says the same.
+    that answers with 503: it counts where all that led to it says the same. A page that the server
+    sent on to says nothing of what was asked for.
     """
+    if any(getattr(one, "history", ()) for one in _led_to(error)):
+        return False
     if not any(isinstance(one, FileNotFoundError) for one in _led_to(error)):
         return False
     return all(

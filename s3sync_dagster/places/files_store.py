@@ -9,7 +9,7 @@ import hashlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,6 +35,7 @@ from s3sync_dagster.ports.body_spool import BodySpool
 
 LIST_SECONDS = 300.0
 """For the names of one folder."""
+_CONFIRMED_AT_ONCE = 64
 T = TypeVar("T")
 _PIECE_BYTES = 4 * 1024 * 1024
 _MARKS = {"link": SYMLINK, "other": SPECIAL, "deep": BAD_NAME}
@@ -97,6 +98,27 @@ class FilesStore:
         return UnorderedPage(
             objects=tuple(one for one in refs if one.key.startswith(prefix)), token=following
         )
+
+    def confirm_gone(self, keys: Sequence[str]) -> None:
+        """Raise unless the store says of each key itself that it is gone.
+
+        A page that says "temporarily unavailable" with status 200 is a folder without files.
+
+        Raises:
+            Unavailable: ``store_failed``, where a file is there that its folder does not name, or
+                the answer is none.
+        """
+        if not self._access.doubtful:
+            return
+        for at in range(0, len(keys), _CONFIRMED_AT_ONCE):
+            entries = [Entry(key, "file") for key in keys[at : at + _CONFIRMED_AT_ONCE]]
+            there = [one.name for one in self._complete("", entries) if one.kind == "file"]
+            if there:
+                raise Unavailable(
+                    f"The folder of {there[0]!r} does not name it, and the store "
+                    f"{self._shown!r} has it: what its folders show is not believed.",
+                    reason="store_failed",
+                )
 
     def _page(self, access: FlatAccess, token: str | None, *, limit: int) -> Any:
         self._requests["LIST"] += 1

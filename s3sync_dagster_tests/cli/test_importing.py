@@ -187,6 +187,53 @@ def test_an_entry_that_cannot_be_is_refused_alone(s3sync, written, change, says)
     assert s3sync("credential", "list", "--json").json == []
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"github": {"repository": "https://hidden@github.com/team/docs"}},
+        {"github": {"repository": "https://user:hidden@git.example.org/team/docs.git"}},
+        {"github": {"repository": "https:/user:hidden@git.example.org/team/docs.git"}},
+        {"github": {"repository": "ssh://git:hidden@git.example.org/team/docs.git"}},
+        {"github": {"repository": "user:hidden@git.example.org:team/docs.git"}},
+        {"web_scrape": {"starting_url": "https://bob:hidden@example.org/docs/"}},
+        {"web_scrape": {"starting_url": "https://bob:hid/den@example.org/docs/"}},
+        {"s3": {**CHROMA["s3"], "bucket_name": "https://k:hidden@s3.example.org/docs"}},
+        {"s3": {**CHROMA["s3"], "queue_url": "https://u:hidden@sqs.example.org/q"}},
+        {"s3": {**CHROMA["s3"], "queue_url": "https://sqs.example.org/q?key=hidden"}},
+        {"s3": {**CHROMA["s3"], "endpoint_url": "https://u:hidden@s3.example.org"}},
+        {"metadata": {**SUPERMEMORY["metadata"], "bucket": "https://k:hidden@s3.example.org/b"}},
+        {"metadata": {**SUPERMEMORY["metadata"], "endpoint": "https://s3.example?key=hidden"}},
+        {
+            "name": "Docs",
+            "connector": {"id": "s3", "config": {"bucket": "https://k:hidden@s3.example.org/b"}},
+        },
+        {
+            "name": "Docs",
+            "connector": {"id": "s3", "config": {"bucket": "docs", "endpoint": "h:9?key=hidden"}},
+        },
+    ],
+)
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_an_address_with_a_secret_is_refused_and_not_shown(s3sync, written, entry, form):
+    done = s3sync("import", written([entry]), *form)
+    assert done.code == 1
+    assert "hidden" not in done.out + done.err
+    assert "hid/den" not in done.out + done.err
+    assert s3sync("source", "list", "--json").json == []
+
+
+def test_what_an_entry_is_called_has_no_query(s3sync, written):
+    site = {"web_scrape": {"starting_url": "https://example.org/docs/?key=hidden"}}
+    [made] = s3sync("import", written([site]), "--json").json
+    assert made["state"] == "new", made
+    assert made["from"] == "Chroma Sync web_scrape source of 'https://example.org/docs/'"
+    assert made["source"]["name"] == "https_example_org_docs"
+    ssh = {"github": {"repository": "ssh://git@git.example.org/team/docs.git"}}
+    [made] = s3sync("import", written([ssh]), "--json").json
+    assert made["state"] == "new", made
+    assert made["from"] == "Chroma Sync github source of 'ssh://git.example.org/team/docs.git'"
+
+
 def test_two_entries_that_overlap_are_seen_before_anything_is_made(s3sync, written):
     inner = {**CHROMA, "s3": {**CHROMA["s3"], "path_prefix": "a/b/"}}
     elsewhere = {**CHROMA, "s3": {**CHROMA["s3"], "collection_name": "others"}}

@@ -3,10 +3,12 @@
 import os
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from s3sync_dagster.engine.dry_run import dry_run
 from s3sync_dagster.model.errors import (
     AccessDenied,
     FixConfiguration,
@@ -343,6 +345,65 @@ def test_an_index_takes_links_of_its_own_folder_alone():
         assert {ref.etag for ref in refs} == {f"4-{1785578400_000000:x}"}
         assert store.requests() == {"LIST": 1, "HEAD": 3, "GET": 0}
         store.close()
+
+
+HTML = {"content-type": "text/html"}
+DATED = {"last-modified": "Sat, 01 Aug 2026 10:00:00 GMT"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "file"),
+    [
+        ((302, "", {"location": "/login?next=/x/sub/"}), (200, "text", DATED)),
+        ((302, "", {"location": "/login/"}), (302, "", {"location": "/login/"})),
+        ((302, "", {"location": "/nothing"}), (404, "", {})),
+        ((200, "<h1>Temporarily unavailable</h1>", HTML), (200, "text", DATED)),
+        ((200, "<h1>Temporarily unavailable</h1>", HTML), (503, "", {})),
+        ((200, "<h1>Please log in</h1>", HTML), (302, "", {"location": "/login/"})),
+        ((200, "<h1>Please log in</h1>", HTML), (302, "", {"location": "/nothing"})),
+        ((200, '{"error": "busy"}', {"content-type": "application/json"}), (200, "text", DATED)),
+    ],
+)
+@pytest.mark.parametrize("dry", [False, True])
+def test_a_folder_of_an_index_that_shows_another_page_has_lost_nothing(folder, file, dry):
+    names = [f"{number}.md" for number in range(3)]
+    pages = {
+        "/x/": (200, '<a href="sub/">sub</a><a href="a.md">a</a>', HTML),
+        "/x/sub/": (200, "".join(f'<a href="{one}">f</a>' for one in names), HTML),
+        "/login": (200, "<form>Please log in</form>", HTML),
+        "/nothing": (404, "", {}),
+    }
+    files = (200, "text", DATED)
+
+    with scripted_server() as server:
+
+        def answer(_):
+            path = server.asked[-1][1].partition("?")[0]
+            found = pages.get(path) or pages.get(path.rstrip("/") + "/")
+            if path.startswith("/login"):
+                found = pages["/login"]
+            if path == "/x/a.md":
+                return (200, "text", DATED)
+            return found or files
+
+        server.decide = answer
+        engine = make_world()
+        place = FilesPlace(store_url=f"index+http://127.0.0.1:{server.server_port}/x")
+        engine.configure(place=place)
+        engine.store = open_place(place, {})
+        assert set(engine.sync().values()) == {"indexed"}
+        pages["/x/sub/"], files = folder, file
+        asked = {"catalog": engine.catalog, "store": engine.store}
+        listed = partial(dry_run, engine.source, **asked) if dry else engine.sync
+        with pytest.raises(Unavailable) as caught:
+            listed()
+        assert caught.value.reason == "store_failed"
+        engine.run_batches()
+        assert engine.keys_indexed() == {"a.md", *(f"sub/{one}" for one in names)}
+        pages["/x/sub/"], files = (200, "<h1>Nothing</h1>", HTML), (404, "", {})
+        assert set(engine.sync(approve_deletes=True).values()) == {"removed"}
+        assert engine.keys_indexed() == {"a.md"}
+        engine.store.close()
 
 
 def test_a_secret_of_an_index_is_not_taken_along_to_another_server():
