@@ -1,5 +1,6 @@
 """The settings of a source between a form and a payload of the API: both made of their table."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -116,6 +117,12 @@ def create_payload(tag: str, given: Mapping[str, str]) -> dict[str, Any]:
         key = {"key": embedding["sparse_key"]} if "sparse_key" in embedding else {}
         body.setdefault("embedding", {})["sparse"] = {"model": sparse, **key}
     return body
+
+
+def version_of(source: Source) -> str:
+    """Return what changes with any setting of a source: a form carries that of what it showed."""
+    text = json.dumps(source.to_json(), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def edit_payload(source: Source, given: Mapping[str, str]) -> dict[str, Any]:
