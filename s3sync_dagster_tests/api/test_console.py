@@ -11,7 +11,9 @@ import pytest
 from s3sync_dagster.api.console.pages import safe_target
 from s3sync_dagster.api.console.session import FORM_COOKIE
 from s3sync_dagster.api.console.wording import ago, counted, duration, highlight, size
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.catalog.cipher import open_cipher
+from s3sync_dagster.catalog.credentials import AwsKeys
+from s3sync_dagster.model.place import CredentialsConfig, S3Place
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster_tests.api.indexing import work
 
@@ -364,6 +366,55 @@ def test_an_edit_page_left_open_takes_back_nothing_that_was_said_since(api, http
     assert http.post(place, data={**shown, "list_interval_seconds": "600"}).status_code == 303
     changed = api.parts.catalog.sources.find(source.id)
     assert changed == now.with_changes(list_interval_seconds=600)
+
+
+def add_credential(api, *, tenant="default_tenant"):
+    keys = AwsKeys(access_key_id=f"AKIA{uuid.uuid4().hex}", secret_access_key="x" * 40)
+    cipher = open_cipher(api.parts.settings)
+    return str(api.parts.catalog.credentials.add(keys, tenant=tenant, cipher=cipher).id)
+
+
+def test_a_form_that_nobody_touched_changes_no_credential(fresh_api):
+    api = fresh_api
+    add_credential(api, tenant="stranger")
+    variables = CredentialsConfig(access_key_id_env="A_KEY", secret_access_key_env="B_KEY")
+    token = api.token(tenant="stranger")
+    with api.client() as http:
+        login = {"form_token": form_token(get(http, "/login")), "token": token}
+        assert http.post("/login", data=login).status_code == 303
+        for credentials in (CredentialsConfig(), variables):
+            place = S3Place(bucket_name="a-bucket", region="us-east-1", credentials=credentials)
+            source = stored_source(api, tenant="stranger", place=place)
+            form = settings_form(get(http, f"/sources/{source.id}/edit"))
+            form["list_interval_seconds"] = "600"
+            answer = http.post(f"/sources/{source.id}/edit", data=form)
+            assert answer.status_code == 303, answer.text
+            changed = api.parts.catalog.sources.find(source.id)
+            assert changed == source.with_changes(list_interval_seconds=600)
+
+
+def test_what_a_form_cannot_change_or_read_is_said_in_a_sentence(api, http):
+    number = add_credential(api)
+    credentials = CredentialsConfig(credential_id=int(number))
+    place = S3Place(bucket_name="a-bucket", region="us-east-1", credentials=credentials)
+    source = stored_source(api, place=place)
+    form = settings_form(get(http, f"/sources/{source.id}/edit"))
+    assert form["credential"] == number
+    for name, value, sentence in (
+        ("credential", "", "never taken away"),
+        ("credential", "9" * 5000, "never taken away"),
+        ("place.region", "", "never taken away"),
+        ("list_interval_seconds", "--5", "has to be a whole number"),
+        ("list_interval_seconds", "9" * 5000, "has to be a whole number"),
+        ("metadata", "[" * 30_000, "is no JSON object"),
+        ("metadata", '{"a": NaN}', "is no JSON object"),
+    ):
+        answer = http.post(f"/sources/{source.id}/edit", data={**form, name: value})
+        assert (answer.status_code, sentence in answer.text) == (400, True), (name, value[:9])
+        assert api.parts.catalog.sources.find(source.id) == source
+    make = {"form_token": form["form_token"], "type": "s3", "place.bucket_name": "a-bucket"}
+    answer = http.post("/new-source", data={**make, "credential": "9" * 5000})
+    assert answer.status_code == 400
 
 
 def test_removals_that_wait_for_an_approval_are_listed(api, http, aws_endpoint):
