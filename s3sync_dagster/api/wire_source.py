@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 else:
     SourceTypeFilter = Literal[SOURCE_TYPES]
 OrderBy = Literal["ASC", "DESC"]
-Secret = Annotated[SecretStr, Field(max_length=4096)]
+Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
 
 
 class Task(Payload):

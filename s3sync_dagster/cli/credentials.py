@@ -134,8 +134,9 @@ def rotate() -> int:
 
 def _secret(settings: Settings, variable: str, prompt: str) -> str:
     value = settings.environment.get(variable, "")
-    if value:
+    if value.strip():
         return value
-    if not sys.stdin.isatty():
-        raise InvalidSetting(f"The environment variable {variable!r} is not set.")
+    if value or not sys.stdin.isatty():
+        what = "is blank" if value else "is not set"
+        raise InvalidSetting(f"The environment variable {variable!r} {what}.")
     return click.prompt(prompt, hide_input=True, err=True)

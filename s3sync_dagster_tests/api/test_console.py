@@ -11,6 +11,10 @@ import pytest
 from s3sync_dagster.api.console.pages import safe_target
 from s3sync_dagster.api.console.session import FORM_COOKIE
 from s3sync_dagster.api.console.wording import ago, counted, duration, highlight, size
+from s3sync_dagster.catalog.cipher import open_cipher
+from s3sync_dagster.catalog.credentials import AwsKeys
+from s3sync_dagster.model.place import CredentialsConfig, S3Place
+from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster_tests.api.indexing import work
 
 SCRIPT = "<script>alert(1)</script>"
@@ -63,6 +67,56 @@ def get(http, path, **options):
     assert answer.headers["content-type"].startswith("text/html")
     Outline(answer.text).check()
     return answer.text
+
+
+class SettingsForm(HTMLParser):
+    """What a browser sends of the form of settings when nobody touches it."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.values = {}
+        self.open = self.select = self.area = None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        if tag == "form":
+            self.open = given.get("class") == "settings"
+        if not self.open:
+            return
+        if tag == "input":
+            self.values[given["name"]] = given.get("value") or ""
+        if tag == "select":
+            self.select = given["name"]
+        if tag == "option" and ("selected" in given or self.select not in self.values):
+            self.values[self.select] = given.get("value") or ""
+        if tag == "textarea":
+            self.area = given["name"]
+            self.values[self.area] = ""
+
+    def handle_data(self, data):
+        if self.area:
+            self.values[self.area] += data
+
+    def handle_endtag(self, tag):
+        if tag == "textarea":
+            self.area = None
+        if tag == "form":
+            self.open = False
+
+
+def settings_form(text):
+    return SettingsForm(text).values
+
+
+def stored_source(api, **fields):
+    """A source of which nothing is read."""
+    name = f"s_{uuid.uuid4().hex[:8]}"
+    place = fields.pop("place", S3Place(bucket_name="a-bucket", region="us-east-1"))
+    fields = {"collection_name": name, "embedding": EmbeddingConfig(kind="hash"), **fields}
+    source = Source(id=str(uuid.uuid4()), name=name, place=place, **fields)
+    api.parts.catalog.sources.add(source)
+    return source
 
 
 def form_token(text):
@@ -285,9 +339,7 @@ def test_a_source_is_made_looked_into_changed_and_deleted_by_forms(api, http, aw
     dry = http.post(f"{place}/dry-run", data=token)
     assert "3 objects of 3 listed would be read: 12 bytes with 3 requests" in dry.text
     assert api.parts.catalog.views.counts(source.id).objects == 0
-    inputs = dict(
-        re.findall(r'<input id="([^"]+)" name="[^"]+" value="([^"]*)"', get(http, f"{place}/edit"))
-    )
+    inputs = settings_form(get(http, f"{place}/edit"))
     changed = http.post(f"{place}/edit", data={**token, **inputs, "extensions": ".md"})
     assert changed.status_code == 303, changed.text
     now = api.parts.catalog.sources.find(source.id)
@@ -296,6 +348,73 @@ def test_a_source_is_made_looked_into_changed_and_deleted_by_forms(api, http, aw
     assert kept.status_code == 400
     assert http.post(f"{place}/delete", data={**token, "name": source.name}).status_code == 303
     assert api.parts.catalog.sources.row(source.id).deleting == "keep"
+
+
+def test_an_edit_page_left_open_takes_back_nothing_that_was_said_since(api, http):
+    source = stored_source(api)
+    place = f"/sources/{source.id}/edit"
+    form = settings_form(get(http, place))
+    said = {"reader_keys": ["team"], "exclude_globs": ["secret/**"]}
+    assert http.patch(f"/s3sync/v1/sources/{source.id}", json=said).status_code == 200
+    now = api.parts.catalog.sources.find(source.id)
+    for stale in (form, {**form, "shown": ""}):
+        answer = http.post(place, data={**stale, "list_interval_seconds": "600"})
+        assert (answer.status_code, "Nothing was changed" in answer.text) == (409, True)
+        assert api.parts.catalog.sources.find(source.id) == now
+    shown = settings_form(answer.text)
+    assert shown["exclude_globs"] == "secret/**", "what there is now, to be changed from there"
+    assert http.post(place, data={**shown, "list_interval_seconds": "600"}).status_code == 303
+    changed = api.parts.catalog.sources.find(source.id)
+    assert changed == now.with_changes(list_interval_seconds=600)
+
+
+def add_credential(api, *, tenant="default_tenant"):
+    keys = AwsKeys(access_key_id=f"AKIA{uuid.uuid4().hex}", secret_access_key="x" * 40)
+    cipher = open_cipher(api.parts.settings)
+    return str(api.parts.catalog.credentials.add(keys, tenant=tenant, cipher=cipher).id)
+
+
+def test_a_form_that_nobody_touched_changes_no_credential(fresh_api):
+    api = fresh_api
+    add_credential(api, tenant="stranger")
+    variables = CredentialsConfig(access_key_id_env="A_KEY", secret_access_key_env="B_KEY")
+    token = api.token(tenant="stranger")
+    with api.client() as http:
+        login = {"form_token": form_token(get(http, "/login")), "token": token}
+        assert http.post("/login", data=login).status_code == 303
+        for credentials in (CredentialsConfig(), variables):
+            place = S3Place(bucket_name="a-bucket", region="us-east-1", credentials=credentials)
+            source = stored_source(api, tenant="stranger", place=place)
+            form = settings_form(get(http, f"/sources/{source.id}/edit"))
+            form["list_interval_seconds"] = "600"
+            answer = http.post(f"/sources/{source.id}/edit", data=form)
+            assert answer.status_code == 303, answer.text
+            changed = api.parts.catalog.sources.find(source.id)
+            assert changed == source.with_changes(list_interval_seconds=600)
+
+
+def test_what_a_form_cannot_change_or_read_is_said_in_a_sentence(api, http):
+    number = add_credential(api)
+    credentials = CredentialsConfig(credential_id=int(number))
+    place = S3Place(bucket_name="a-bucket", region="us-east-1", credentials=credentials)
+    source = stored_source(api, place=place)
+    form = settings_form(get(http, f"/sources/{source.id}/edit"))
+    assert form["credential"] == number
+    for name, value, sentence in (
+        ("credential", "", "never taken away"),
+        ("credential", "9" * 5000, "never taken away"),
+        ("place.region", "", "never taken away"),
+        ("list_interval_seconds", "--5", "has to be a whole number"),
+        ("list_interval_seconds", "9" * 5000, "has to be a whole number"),
+        ("metadata", "[" * 30_000, "is no JSON object"),
+        ("metadata", '{"a": NaN}', "is no JSON object"),
+    ):
+        answer = http.post(f"/sources/{source.id}/edit", data={**form, name: value})
+        assert (answer.status_code, sentence in answer.text) == (400, True), (name, value[:9])
+        assert api.parts.catalog.sources.find(source.id) == source
+    make = {"form_token": form["form_token"], "type": "s3", "place.bucket_name": "a-bucket"}
+    answer = http.post("/new-source", data={**make, "credential": "9" * 5000})
+    assert answer.status_code == 400
 
 
 def test_removals_that_wait_for_an_approval_are_listed(api, http, aws_endpoint):

@@ -3,8 +3,10 @@
 import hashlib
 import hmac
 import json
+import re
 import time
 import uuid
+from dataclasses import replace
 
 import pytest
 
@@ -53,6 +55,29 @@ def deliver(http, source_id, payload, *, secret=SECRET, event="push", signature=
         "x-hub-signature-256": told,
     }
     return http.post(f"/webhooks/github/{source_id}", content=body, headers=headers)
+
+
+@pytest.mark.parametrize("key", ["", "no source has this secret"])
+def test_a_source_whose_secret_is_empty_takes_no_delivery(api, http, pushed, key):
+    source, url = pushed
+    keys = AwsKeys(access_key_id="webhook", secret_access_key="")
+    cipher = open_cipher(api.parts.settings)
+    stored = api.parts.catalog.credentials.add(keys, tenant="default_tenant", cipher=cipher)
+    place = replace(source.place, webhook_secret=stored.id)
+    api.parts.catalog.sources.update(source.with_changes(place=place))
+    assert deliver(http, source.id, push(url), secret=key).status_code == 404
+    assert not listings(api, source)
+
+
+def test_an_empty_secret_is_stored_by_no_door(api, http):
+    before = len(api.parts.catalog.credentials.rows())
+    pair = {"aws_access_key_id": "webhook", "aws_secret_access_key": ""}
+    assert http.post("/s3sync/v1/credentials", json=pair).status_code == 400
+    token = re.search(r'name="form_token" value="(\w+)"', http.get("/access").text).group(1)
+    form = {"form_token": token, "key_id": "webhook", "secret": " "}
+    answer = http.post("/access/credentials", data=form)
+    assert (answer.status_code, "are both needed" in answer.text) == (400, True)
+    assert len(api.parts.catalog.credentials.rows()) == before
 
 
 def push(url, *, ref="refs/heads/main"):

@@ -82,6 +82,9 @@ def store_keys(
 ) -> Response:
     """Store a pair of AWS keys, encrypted."""
     visitor.caller.require_owner()
+    if not key_id.strip() or not secret.strip():
+        problem = "Access key id and secret access key are both needed."
+        return _page(request, visitor, here, problem=problem)
     payload = CredentialPayload(
         aws_access_key_id=SecretStr(key_id.strip()),
         aws_secret_access_key=SecretStr(secret.strip()),

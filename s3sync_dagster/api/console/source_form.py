@@ -20,6 +20,7 @@ from s3sync_dagster.api.console.source_values import (
     create_payload,
     edit_fields,
     edit_payload,
+    version_of,
 )
 from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.errors import describe
@@ -38,6 +39,10 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 FOLDERS_SHOWN = 20
 M = TypeVar("M", bound=BaseModel)
 MAX_FORM_BYTES = 65_536
+STALE = (
+    "Nothing was changed: this source is another one than the page showed, because it was changed "
+    "meanwhile. Below is what it is now; say again what shall be otherwise."
+)
 
 
 async def read_form(request: Request) -> dict[str, str]:
@@ -92,6 +97,9 @@ def edit_source(
     """Change what the form says otherwise."""
     visitor.caller.require_owner()
     source = changeable(here, source_id, visitor.caller)
+    if given.get("shown") != version_of(source):
+        # What the page had of other settings would undo what somebody else said of them since.
+        return _edit_page(request, visitor, here, source_id, problem=STALE, status=409)
     try:
         change = _checked(SourceChange, edit_payload(source, given))
         update_source(source_id, change, visitor.caller, here)
@@ -192,6 +200,7 @@ def _create_page(
         status=400 if problem else 200,
         title="New source",
         source=None,
+        shown="",
         tag=tag,
         tags=list(TYPES),
         fields=create_fields(tag, given),
@@ -205,15 +214,22 @@ def _create_page(
 
 
 def _edit_page(
-    request: Request, visitor: Session, here: Context, source_id: UUID, *, problem: str = ""
+    request: Request,
+    visitor: Session,
+    here: Context,
+    source_id: UUID,
+    *,
+    problem: str = "",
+    status: int = 400,
 ) -> HTMLResponse:
     source = changeable(here, source_id, visitor.caller)
     return page(
         request,
         visitor,
         "source_form.html",
-        status=400 if problem else 200,
+        status=status if problem else 200,
         title=f"Change {source.name}",
+        shown=version_of(source),
         source=show_managed(here, row_of(here, source_id, visitor.caller)),
         tag=source.place.type,
         tags=[],

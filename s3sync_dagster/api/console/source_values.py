@@ -1,10 +1,13 @@
 """The settings of a source between a form and a payload of the API: both made of their table."""
 
+import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from s3sync_dagster.api.routing import parse_strictly
 from s3sync_dagster.api.wire_source import WIRE_TYPES
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
 from s3sync_dagster.model.errors import InvalidSetting
@@ -23,6 +26,8 @@ _BY_HAND = ("place.credentials.credential_id", "embedding.model", "embedding.tas
 """The credential is chosen among the tenant's; a model is chosen by the kind's row."""
 _DEFAULTS = {"place.region": "us-east-1", "auto_sync": "direct", "list_interval_seconds": "300"}
 """What a form proposes where the API proposes nothing, or that nothing happens by itself."""
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
+"""More digits are beyond every bound, and from 4,301 on Python refuses to read them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +107,7 @@ def create_payload(tag: str, given: Mapping[str, str]) -> dict[str, Any]:
         else:
             groups[field.setting.group][field.setting.word] = value
     if credential := given.get("credential", ""):
-        fields["aws_credential_id"] = int(credential) if credential.isdecimal() else credential
+        fields["aws_credential_id"] = _credential(credential)
     if fields.get("auto_sync") == "none":  # the form proposes listings, and these are chosen off
         fields.pop("list_interval_seconds", None)
     if groups["extraction"]:
@@ -116,6 +121,12 @@ def create_payload(tag: str, given: Mapping[str, str]) -> dict[str, Any]:
         key = {"key": embedding["sparse_key"]} if "sparse_key" in embedding else {}
         body.setdefault("embedding", {})["sparse"] = {"model": sparse, **key}
     return body
+
+
+def version_of(source: Source) -> str:
+    """Return what changes with any setting of a source: a form carries that of what it showed."""
+    text = json.dumps(source.to_json(), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def edit_payload(source: Source, given: Mapping[str, str]) -> dict[str, Any]:
@@ -144,18 +155,31 @@ def edit_payload(source: Source, given: Mapping[str, str]) -> dict[str, Any]:
         body["chunking"] = {**kept, **body["chunking"]}
     credential = given.get("credential")
     if credential is not None and credential != str(source.place.credential_id or ""):
-        body["aws_credential_id"] = int(credential) if credential.isdecimal() else None
+        body["aws_credential_id"] = _credential(credential)
     return body
 
 
+def _credential(text: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise InvalidSetting(
+            "The credential of a source is exchanged for another stored one, never taken away: "
+            "choose one, or create another source."
+        )
+    return int(text)
+
+
 def _emptied(setting: Setting) -> Any:
-    return None if setting.nullable else _plain(setting.default)
+    value = None if setting.nullable else _plain(setting.default)
+    # The doors pass over null where the contract has the setting, or where it is needed.
+    if value is None and (setting.contract or not setting.nullable) and setting.group is None:
+        raise InvalidSetting(f"{setting.label} is changed, never taken away: write a value.")
+    return value
 
 
 def _value(setting: Setting, text: str) -> Any:
     match setting.kind:
         case "whole":
-            if not text.lstrip("-").isdecimal():
+            if not _NUMBER.fullmatch(text):
                 raise InvalidSetting(f"{setting.label} has to be {setting.bounds}.")
             return int(text)
         case "flag":
@@ -164,7 +188,7 @@ def _value(setting: Setting, text: str) -> Any:
             return list(_lines(text))
         case "mapping":
             try:
-                value = json.loads(text)
+                value = parse_strictly(text.encode())
             except ValueError:
                 value = None
             if not isinstance(value, dict):
