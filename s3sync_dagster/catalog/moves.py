@@ -12,7 +12,7 @@ from s3sync_dagster.catalog.sources import require_possible, row_values
 from s3sync_dagster.catalog.tables import documents, invocations, listings, objects, sources
 from s3sync_dagster.core.moving import Succession
 from s3sync_dagster.model.errors import Conflict, NotFound
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.model.source import DeleteMode, Source
 
 
 @again_after_collisions
@@ -128,6 +128,7 @@ class Moves:
                     listings, listings.c.source_id == source.id, listings.c.state == "complete"
                 )
                 > 0,
+                keeps={before.mode, source.mode} != {DeleteMode.MIRROR},
                 working=count(documents, *alone, live),
                 left=count(documents, *stands),
                 written=count(

@@ -11,6 +11,8 @@ class Succession:
 
     listed: bool
     """Whether it has a listing that is complete."""
+    keeps: bool
+    """Whether one of the two has a mode that keeps records whose objects are gone."""
     working: int
     """Documents of the one before whose keys wait or are worked on, and have none there yet."""
     left: int
@@ -41,6 +43,11 @@ def why_it_stays(name: str, now: Succession) -> str | None:
         return f"{now.failed} documents of before stay, whose keys have failed since; {way}"
     if now.asked:
         return f"{now.asked} documents of before stay, which requests had asked for; {way}"
+    if now.keeps and now.gone:
+        return (
+            f"{now.gone} of {now.left} documents of before have no successor and stay, as the "
+            f"source's mode keeps what is gone; {way}"
+        )
     if needs_approval(now.gone, total=max(now.left, now.written)):
         return f"{now.gone} of {now.left} documents of before have no successor and stay; {way}"
     return None

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from s3sync_dagster.engine.deleting import take_down
 from s3sync_dagster.engine.moving import finish_move, how_far
 from s3sync_dagster.model.errors import Conflict, Unavailable
+from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
 from s3sync_dagster_tests.core.rules import Refusing, hold, work_on
 from s3sync_dagster_tests.sources import changed
@@ -151,6 +152,33 @@ def test_an_empty_bucket_in_the_new_place_removes_nothing_until_a_person_says_so
     assert len(everything(declared, before)) == 6
     assert finish(declared, now=True) is None
     assert everything(declared, before) == set()
+
+
+KEEPING = [DeleteMode.KEEP_DELETED, DeleteMode.APPEND]
+
+
+@pytest.mark.parametrize("mode", KEEPING)
+@pytest.mark.parametrize("changes", [{"collection_name": "docs2"}, {"id_prefix": "p-"}])
+def test_what_the_mode_keeps_stays_until_a_person_says_so(declared, mode, changes):
+    declared.source = changed(declared.source, mode=mode)
+    declared.catalog.sources.update(declared.source)
+    declared.bucket.delete("a.md")
+    declared.sync()
+    before = move(declared, **changes)
+    declared.sync()
+    assert "1 of 3 documents of before have no successor and stay" in finish(declared)
+    assert {"a.md one", "a.md two"} <= everything(declared, before)
+    assert finish(declared, now=True) is None
+    assert "a.md one" not in everything(declared, before)
+
+
+@pytest.mark.parametrize("mode", KEEPING)
+def test_a_source_that_keeps_what_is_gone_from_now_on_keeps_what_is_gone_already(declared, mode):
+    before = move(declared, collection_name="docs2", mode=mode)
+    declared.bucket.delete("a.md")
+    declared.sync()
+    assert "1 of 3 documents of before have no successor and stay" in finish(declared)
+    assert "a.md one" in everything(declared, before)
 
 
 def test_what_fails_in_the_new_place_keeps_its_document_of_before(declared):
