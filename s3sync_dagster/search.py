@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -144,13 +144,18 @@ def opened(
 def _place(
     parts: Parts, collection: str, *, tenant: str | None, database: str | None
 ) -> tuple[str, str]:
-    places = {
-        (one.tenant, one.database_name)
-        for one in parts.catalog.sources.all()
-        if one.collection_name == collection
-        and tenant in (None, one.tenant)
-        and database in (None, one.database_name)
-    }
+    def places_of(sources: Iterable[Source]) -> set[tuple[str, str]]:
+        return {
+            (one.tenant, one.database_name)
+            for one in sources
+            if one.collection_name == collection
+            and tenant in (None, one.tenant)
+            and database in (None, one.database_name)
+        }
+
+    known = parts.catalog.sources
+    # One that was moved makes no name ambiguous.
+    places = places_of(known.all()) or places_of(known.all(moved=True))
     if len(places) > 1:
         shown = ", ".join(f"{name!r} of {owner!r}" for owner, name in sorted(places))
         raise InvalidSetting(
@@ -193,9 +198,10 @@ def _candidates(parts: Parts, collection: str) -> list[EmbeddingConfig]:
     def unlike(source: Source) -> bool:
         return source.collection_name != collection
 
+    known = parts.catalog.sources.all(moved=True)
     found: list[EmbeddingConfig] = []
     for config in (
-        *[source.embedding for source in sorted(parts.catalog.sources.all(), key=unlike)],
+        *[source.embedding for source in sorted(known, key=unlike)],
         EmbeddingConfig(),
     ):
         if config not in found:

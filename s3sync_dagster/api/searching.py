@@ -69,7 +69,7 @@ def tenants_embedding(
     here: Context, collection: str, database: str, caller: Caller
 ) -> EmbeddingConfig:
     """Return the model of the tenant's own sources: another's key is not for its questions."""
-    for row in here.catalog.sources.rows(tenant=caller.tenant):
+    for row in here.catalog.sources.rows(tenant=caller.tenant, moved=True):
         source = row.source
         if source.database_name == database:
             targets = [source.collection_name]

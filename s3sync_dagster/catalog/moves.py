@@ -12,7 +12,7 @@ from s3sync_dagster.catalog.sources import require_possible, row_values
 from s3sync_dagster.catalog.tables import documents, invocations, listings, objects, sources
 from s3sync_dagster.core.moving import Succession
 from s3sync_dagster.model.errors import Conflict, NotFound
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.model.source import DeleteMode, Source
 
 
 @again_after_collisions
@@ -113,29 +113,52 @@ class Moves:
             invocations.c.object_key == documents.c.object_key,
             invocations.c.status.in_(["pending", "processing"]),
         )
+        unread = sa.exists().where(
+            objects.c.source_id == source.id,
+            objects.c.object_key == documents.c.object_key,
+            objects.c.outcome.is_(None),
+            objects.c.skip_reason.is_(None),
+            objects.c.gone.is_(False),
+        )
+        half = sa.exists().where(
+            theirs.c.source_id == source.id,
+            theirs.c.object_key == documents.c.object_key,
+            theirs.c.phase == "writing",
+        )
+        unfinished = sa.or_(unread, half)
+        # Ids are made of the key and the id_prefix: in one collection they are the same records.
+        of_before = sa.select(objects.c.object_key).where(objects.c.source_id == before.id)
+        taken = (
+            documents.c.source_id == source.id,
+            documents.c.phase == "clean",
+            documents.c.object_key.in_(of_before),
+        )
         stands = (documents.c.source_id == before.id, documents.c.phase != "removing")
         alone = (*stands, sa.not_(followed))
         asked = documents.c.owner == "request"
         rests = (*alone, sa.not_(asked), sa.not_(live))
+        listed = (listings.c.source_id == source.id, listings.c.state == "complete")
+        newest = (
+            sa.select(listings.c.left_out).where(*listed).order_by(listings.c.id.desc()).limit(1)
+        )
         with self._db.read() as tx:
 
             def count(table: sa.Table, *conditions: Any) -> int:
                 query = sa.select(sa.func.count()).select_from(table).where(*conditions)
                 return tx.execute(query).scalar_one()
 
+            left_out = tx.execute(newest).scalar_one_or_none()
             return Succession(
-                listed=count(
-                    listings, listings.c.source_id == source.id, listings.c.state == "complete"
-                )
-                > 0,
+                listed=left_out is not None,
+                left_out=left_out or 0,
+                keeps={before.mode, source.mode} != {DeleteMode.MIRROR},
                 working=count(documents, *alone, live),
+                unfinished=count(documents, *rests, sa.not_(failed), unfinished),
                 left=count(documents, *stands),
-                written=count(
-                    documents, documents.c.source_id == source.id, documents.c.phase == "clean"
-                ),
+                taken=count(documents, *taken) if _same_records(source, before) else 0,
                 failed=count(documents, *rests, failed),
                 asked=count(documents, *alone, asked),
-                gone=count(documents, *rests, sa.not_(failed)),
+                gone=count(documents, *rests, sa.not_(failed), sa.not_(unfinished)),
             )
 
     def hand_over(self, before_id: str, source_id: str) -> bool:
@@ -179,6 +202,13 @@ class Moves:
                         first_missed_listing_id=0,
                     )
                 )
+
+
+def _same_records(source: Source, before: Source) -> bool:
+    return all(
+        getattr(source, name) == getattr(before, name)
+        for name in ("tenant", "database_name", "collection_name", "id_prefix")
+    )
 
 
 def _unwritten(source_id: str) -> tuple[sa.ColumnElement[bool], ...]:

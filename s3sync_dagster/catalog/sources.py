@@ -191,9 +191,17 @@ class SourceRows:
             row = tx.execute(sa.select(sources).where(same)).first()
         return source_of(row) if row else None
 
-    def rows(self, *, tenant: str | None = None, origin: Origin | None = None) -> list[SourceRow]:
-        """Return all rows, oldest first; one that cannot be read is left out and logged once."""
-        found, problems = self.read(tenant=tenant, origin=origin)
+    def rows(
+        self, *, tenant: str | None = None, origin: Origin | None = None, moved: bool = False
+    ) -> list[SourceRow]:
+        """Return all rows, oldest first; one that cannot be read is left out and logged once.
+
+        Args:
+            tenant: None: of all.
+            origin: None: of all.
+            moved: behind them those that were moved, too: for who looks for records, not for work.
+        """
+        found, problems = self.read(tenant=tenant, origin=origin, moved=moved)
         for problem in problems:
             if problem not in self._logged:
                 self._logged.add(problem)
@@ -201,11 +209,16 @@ class SourceRows:
         return found
 
     def read(
-        self, *, tenant: str | None = None, origin: Origin | None = None
+        self, *, tenant: str | None = None, origin: Origin | None = None, moved: bool = False
     ) -> tuple[list[SourceRow], list[str]]:
         """Return all rows that can be read, oldest first, and a sentence for each other one."""
-        query = sa.select(*_ROW).order_by(sources.c.created_at, sources.c.id)
-        query = query.where(sources.c.origin != "moved")  # they are no sources to anybody else
+        was_moved = sources.c.origin == "moved"
+        query = sa.select(*_ROW)
+        if moved:
+            query = query.order_by(sa.case((was_moved, 1), else_=0))
+        else:
+            query = query.where(sa.not_(was_moved))  # they are no sources to anybody else
+        query = query.order_by(sources.c.created_at, sources.c.id)
         if tenant is not None:
             query = query.where(sources.c.tenant == tenant)
         if origin is not None:
@@ -221,9 +234,9 @@ class SourceRows:
                 problems.append(error.message)
         return found, problems
 
-    def all(self, *, origin: Origin | None = None) -> list[Source]:
-        """Return all sources, those being deleted included."""
-        return [row.source for row in self.rows(origin=origin)]
+    def all(self, *, origin: Origin | None = None, moved: bool = False) -> list[Source]:
+        """Return all sources, those being deleted included; ``moved`` as in ``rows``."""
+        return [row.source for row in self.rows(origin=origin, moved=moved)]
 
     def ids(self) -> set[str]:
         """Return the ids of all that have records here, those that were moved included."""

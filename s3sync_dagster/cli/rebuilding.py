@@ -140,17 +140,21 @@ def _recover(parts: Parts, source: Source, *, adopt: bool) -> None:
 
 
 def _drop(parts: Parts, source: Source) -> None:
-    """Delete the source's collection: what others have there would go with it."""
+    """Delete the source's collection: what others have there would go with it.
+
+    What a move has not taken down yet, too.
+    """
     place = (source.tenant, source.database_name, source.collection_name)
     others = [
         one.name
-        for one in parts.catalog.sources.all()
+        for one in parts.catalog.sources.all(moved=True)
         if one.id != source.id and place in parts.catalog.documents.collections(one.id)
     ]
     if others:
         raise Conflict(
             f"The collection {source.collection_name!r} is also filled by {', '.join(others)}: "
-            "delete it by hand and rebuild each of them."
+            "delete it by hand and rebuild each of them. What is left of one that was moved goes "
+            "at the end of the move, or with `s3sync source move NAME --now`."
         )
     parts.collections.delete_collection(
         source.collection_name, tenant=source.tenant, database=source.database_name

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from s3sync_dagster.catalog.tables import listings
+from s3sync_dagster.catalog.tables import listings, sources
+from s3sync_dagster.core.rights import EVERYTHING
+from s3sync_dagster.model.source import EmbeddingConfig
+from s3sync_dagster.search import opened
 from s3sync_dagster_tests.api.indexing import work
 
 FILES = {
@@ -394,3 +397,23 @@ def test_another_tenant_finds_nothing(fresh_api, aws_endpoint):
     with api.client() as http:
         for method, path, body in operations:
             assert http.request(method, path, json=body).status_code == 401
+
+
+def moved(api, source, **changes):
+    """Move a source as if code declared it; returns what stands in its place."""
+    catalog = api.parts.catalog
+    with catalog.database.write() as tx:
+        tx.execute(sources.update().where(sources.c.id == source.id).values(origin="python"))
+    catalog.sources.register(source.with_changes(**changes))
+    return catalog.moves.begin(source.name)
+
+
+def test_what_a_source_left_in_another_collection_is_searched_until_it_goes(api, http, source):
+    backfill(http, source)
+    work(api, source.id)
+    moved(api, source, collection_name=f"{source.collection_name}-2", embedding=EmbeddingConfig())
+    question = {"query": "sourdough", "collection_name": source.collection_name}
+    assert ok(http.post("/s3sync/v1/search", json=question))["hits"]
+    assert f'/{source.collection_name}"' in http.get("/search").text
+    with opened(api.parts, source.collection_name, reader=EVERYTHING, ranking="dense") as searcher:
+        assert searcher.search("sourdough", ranking="dense", limit=1)

@@ -1,13 +1,18 @@
 """``rebuild`` and ``reindex`` on real parts."""
 
+import os
 import shutil
 import uuid
+from contextlib import closing
 
 import pytest
+import sqlalchemy as sa
 
+from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports.chroma import open_collections
+from s3sync_dagster.settings import load_settings
 
 PLACE = {"tenant": "default_tenant", "database": "default_database"}
 HASH = open_embedder(EmbeddingConfig(kind="hash"))
@@ -98,6 +103,19 @@ def test_a_lost_catalog_comes_back_from_the_records(
     assert len(owners) == 1
     assert owners != {record.metadata["s3sync_source"] for record in before.values()}
     assert s3sync("verify", "--json").json[0]["sound"]
+
+
+def test_what_a_move_left_in_the_collection_is_not_dropped_with_it(s3sync, collection):
+    with closing(open_catalog(load_settings(dict(os.environ)).database_url)) as catalog:
+        source = catalog.sources.find("docs")
+        with catalog.database.write() as tx:
+            tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+        catalog.sources.register(source.with_changes(id_prefix="p-"))
+    assert s3sync("source", "move", "docs").code == 0
+    refused = s3sync("rebuild", "docs", "--drop")
+    assert refused.code == 1
+    assert "docs (moved, " in refused.err
+    assert len(records(collection)) == 3
 
 
 def test_outdated_documents_are_indexed_again_on_request_only(s3sync, collection):

@@ -58,6 +58,9 @@ def test_a_source_of_code_moves_to_what_its_code_declares(s3sync, aws_endpoint):
     assert f"{name}-2 now" in moved.err
     assert "stay until the first listing is complete" in s3sync("status").out
     assert s3sync("query", "One", "--collection", name, "--json").json
+    with closing(open_catalog(load_settings(dict(os.environ)).database_url)) as catalog:
+        assert [one.name for one in catalog.sources.all()] == [source.name]
+        assert [one.id for one in catalog.sources.all(moved=True)][1:] == [source.id]
     assert "before" in s3sync("source", "move", source.name, "--now").err
     assert s3sync("status", "--json").json[0]["moving"] is None
     again = s3sync("source", "move", source.name)

@@ -3,9 +3,12 @@
 import pytest
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.quotas import ObjectQuota
 from s3sync_dagster.engine.deleting import take_down
 from s3sync_dagster.engine.moving import finish_move, how_far
 from s3sync_dagster.model.errors import Conflict, Unavailable
+from s3sync_dagster.model.invocation import InvocationStatus
+from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
 from s3sync_dagster_tests.core.rules import Refusing, hold, work_on
 from s3sync_dagster_tests.sources import changed
@@ -153,6 +156,61 @@ def test_an_empty_bucket_in_the_new_place_removes_nothing_until_a_person_says_so
     assert everything(declared, before) == set()
 
 
+KEEPING = [DeleteMode.KEEP_DELETED, DeleteMode.APPEND]
+
+
+@pytest.mark.parametrize("mode", KEEPING)
+@pytest.mark.parametrize("changes", [{"collection_name": "docs2"}, {"id_prefix": "p-"}])
+def test_what_the_mode_keeps_stays_until_a_person_says_so(declared, mode, changes):
+    declared.source = changed(declared.source, mode=mode)
+    declared.catalog.sources.update(declared.source)
+    declared.bucket.delete("a.md")
+    declared.sync()
+    before = move(declared, **changes)
+    declared.sync()
+    assert "1 of 3 documents of before have no successor and stay" in finish(declared)
+    assert {"a.md one", "a.md two"} <= everything(declared, before)
+    assert finish(declared, now=True) is None
+    assert "a.md one" not in everything(declared, before)
+
+
+@pytest.mark.parametrize("mode", KEEPING)
+def test_a_source_that_keeps_what_is_gone_from_now_on_keeps_what_is_gone_already(declared, mode):
+    before = move(declared, collection_name="docs2", mode=mode)
+    declared.bucket.delete("a.md")
+    declared.sync()
+    assert "1 of 3 documents of before have no successor and stay" in finish(declared)
+    assert "a.md one" in everything(declared, before)
+
+
+def test_what_a_quota_left_out_of_the_new_place_keeps_its_document_of_before(declared):
+    before = move(declared, collection_name="docs2")
+    declared.catalog.database.quota = ObjectQuota(most=5)
+    declared.sync()
+    assert "1 objects were left out of the listing" in finish(declared)
+    assert len(everything(declared, before)) == 6
+    declared.catalog.database.quota = None
+    declared.sync()
+    assert finish(declared) is None
+    assert len(everything(declared, declared.source)) == 6
+
+
+def test_an_object_whose_invocation_was_cancelled_keeps_its_document_of_before(declared):
+    before = move(declared, collection_name="docs2")
+    declared.listing()
+    waiting = declared.catalog.invocations.rows(
+        source_ids=[declared.source.id], status=InvocationStatus.PENDING
+    )
+    declared.catalog.invocations.cancel(waiting[0].id)
+    declared.run_batches()
+    assert "1 documents of before stay, whose objects were not worked on" in finish(declared)
+    assert len(everything(declared, before)) == 6
+    declared.ask(waiting[0].object_key)
+    declared.run_batches()
+    assert finish(declared) is None
+    assert len(everything(declared, declared.source)) == 6
+
+
 def test_what_fails_in_the_new_place_keeps_its_document_of_before(declared):
     move(declared, collection_name="docs2")
     declared.bucket.put("b.md", "BAD")
@@ -161,6 +219,27 @@ def test_what_fails_in_the_new_place_keeps_its_document_of_before(declared):
     declared.bucket.put("b.md", "well again")
     declared.sync()
     assert finish(declared) is None
+
+
+@pytest.mark.parametrize("collection", ["docs", "docs2"])
+def test_another_folder_with_more_in_it_is_no_successor_of_all_of_before(declared, collection):
+    declared.catalog.sources.update(changed(declared.source, path_prefix="dir/"))
+    declared.source = declared.catalog.sources.find("docs")
+    declared.sync(approve_deletes=True)
+    for number in range(60):
+        declared.bucket.put(f"more/{number}.md", f"more {number}")
+    before = move(declared, path_prefix="more/", collection_name=collection)
+    declared.sync()
+    assert "documents of before have no successor" in finish(declared)
+    assert "dir/c.md one" in everything(declared, before)
+
+
+def test_documents_that_were_taken_over_count_for_the_guard(declared):
+    move(declared, bucket_name="bucket-eu")
+    declared.bucket.delete("a.md")
+    declared.sync()
+    assert finish(declared) is None
+    assert len(declared.texts()) == 4
 
 
 def test_what_requests_asked_for_does_not_leave_unasked(declared):

@@ -361,9 +361,11 @@ def _activity(here: Context, sources: list[Any], caller: Caller) -> list[Activit
 
 
 def _places(here: Context, visitor: Session) -> list[tuple[str, str]]:
-    """Return databases and collections to which the tenant's sources have written."""
+    """Return databases and collections to which the tenant's sources wrote, moved ones too."""
     places: dict[tuple[str, str], None] = {}
-    for row in visible_rows(here, visitor.caller):
+    for row in here.catalog.sources.rows(tenant=visitor.caller.tenant, moved=True):
+        if row.deleting is not None:
+            continue
         for _, database, collection in here.catalog.documents.collections(row.source.id):
             places[database, collection] = None
     return list(places)
