@@ -116,7 +116,7 @@ def key_pair(given: Reader, id_name: str, secret_name: str) -> KeyPair | None:
     """Return a pair of keys; None where there is none, or a mask stands in its place.
 
     Raises:
-        InvalidSetting: one of the two alone.
+        InvalidSetting: one of the two alone, or one of them as ``${NAME}`` and the other one not.
     """
     found = [
         one if one and one.strip("*•") else None for one in map(given.text, (id_name, secret_name))
@@ -126,7 +126,13 @@ def key_pair(given: Reader, id_name: str, secret_name: str) -> KeyPair | None:
         return None
     if key_id is None or secret is None:
         raise InvalidSetting(f"{id_name} and {secret_name} have to come together.")
-    return KeyPair(access_key_id=key_id, secret_access_key=secret)
+    pair = KeyPair(access_key_id=key_id, secret_access_key=secret)
+    if pair.variables is None and ("${" in key_id or "${" in secret):
+        raise InvalidSetting(
+            f"{id_name} and {secret_name} have to be ${{NAME}} both, or neither: a variable beside "
+            "a key is not read."
+        )
+    return pair
 
 
 def refuse_secrets_in(url: object, *, query: bool = False) -> None:

@@ -168,6 +168,8 @@ def test_a_credential_and_a_database_of_ones_own_stand_for_those_of_the_file(
         ({"provider": "notion"}, "notion"),
         ({"metadata": {"region": "auto"}}, "bucket"),
         ({"metadata": {**SUPERMEMORY["metadata"], "secretAccessKey": ""}}, "have to come together"),
+        ({"metadata": {**SUPERMEMORY["metadata"], "accessKeyId": "${KEYID}"}}, "or neither"),
+        ({"metadata": {**SUPERMEMORY["metadata"], "secretAccessKey": "${S:-x}"}}, "or neither"),
         ({"metadata": {**SUPERMEMORY["metadata"], "bucket": "b/../c"}}, "bucket_name"),
         ({"metadata": {**SUPERMEMORY["metadata"], "bucket": 7}}, "another type"),
         (
