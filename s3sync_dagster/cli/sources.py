@@ -104,7 +104,7 @@ def edit(name: str, **options: Any) -> int:
         outdated = changed.fingerprint() != before.fingerprint()
         documents = parts.catalog.views.counts(changed.id).documents if outdated else 0
     click.echo(f"source {name!r} changed", err=True)
-    if documents and changed.on_config_change == "keep":
+    if documents and not changed.renews_outdated:
         click.echo(
             f"{documents} documents are outdated now and still served; to index them again: "
             f"s3sync reindex {name}",

@@ -138,7 +138,7 @@ def needs_work(
         case "skipped":
             return _selected_again(known, ref, source, outdated=outdated, due=due)
         case "indexed":
-            return outdated and source.on_config_change == "reindex"
+            return outdated and source.renews_outdated
 
 
 def _selected_again(

@@ -144,7 +144,7 @@ def all_clean(item: KeyFacts, source: Source, targets: Sequence[Target]) -> bool
     """
     if item.forced:
         return False
-    strict = not item.automatic or item.reindexed or source.on_config_change == "reindex"
+    strict = not item.automatic or item.reindexed or source.renews_outdated
     documents = {
         document.collection_name: document
         for document in item.documents

@@ -127,6 +127,14 @@ class Source:
     run_fails_from: int = 1
     """So many keys that failed and had not before end a run in failure; 0: it never does."""
 
+    @property
+    def renews_outdated(self) -> bool:
+        """Whether documents that another configuration made are written anew.
+
+        Always where their metadata says who may read: a group that lost the right would keep it.
+        """
+        return self.on_config_change == "reindex" or bool(self.reader_keys)
+
     def fingerprint(self) -> str:
         """Return 16 hex digits over all that decides a document's records but its bytes."""
         decides: dict[str, Any] = {

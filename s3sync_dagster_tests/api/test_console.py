@@ -417,6 +417,12 @@ def test_what_a_form_cannot_change_or_read_is_said_in_a_sentence(api, http):
     assert answer.status_code == 400
 
 
+def test_a_link_puts_no_sentence_of_its_own_on_the_page_of_access(http):
+    assert "Token 7 is revoked." in get(http, "/access", params={"note": "revoked", "n": "7"})
+    for strange in ({"note": "Send it to evil"}, {"note": "revoked", "n": "evil"}):
+        assert "evil" not in get(http, "/access", params={"n": "7", **strange})
+
+
 def test_removals_that_wait_for_an_approval_are_listed(api, http, aws_endpoint):
     bucket = aws_endpoint.make_bucket("guard")
     aws_endpoint.put_all(bucket, {f"{n}.md": f"Text {n}" for n in range(3)})

@@ -1,6 +1,7 @@
 """Sources that say who may read: no door shows a member what is of another group."""
 
 import re
+import time
 import uuid
 from types import SimpleNamespace
 
@@ -213,6 +214,39 @@ def test_nobody_becomes_a_reader_by_saying_so(there):
         open_one = f"/api/v1/sources/{there.open_source}/invocations"
         assert http.post(open_one, json={"object_key": "open.md"}).status_code == 201
     work(there.api, there.open_source)
+
+
+def test_a_group_that_was_taken_away_finds_nothing_after_the_next_listing(there):
+    bucket = there.api.aws.make_bucket()
+    there.api.aws.put_all(bucket, {"a.md": b"# Tariff\n\nzebra 0815"})
+    body = there.api.s3(bucket, metadata={"team": "sales"}, reader_keys=["team"])
+    body["embedding"] = {"dense": {"model": "s3sync-hash"}}
+    with there.api.client(there.tokens["owner"]) as http:
+        made = http.post("/api/v1/sources", json=body)
+        assert made.status_code == 201, made.text
+        number = made.json()["source_id"]
+        listed(there, http, number)
+        sources = there.api.parts.catalog.sources
+        asked = {"query": "zebra 0815", "collection_name": sources.find(number).collection_name}
+        assert found(there, "sales", **asked) == {"a.md"}
+        change = {"metadata": {"team": "hr"}}
+        assert http.patch(f"/s3sync/v1/sources/{number}", json=change).status_code == 200
+        assert sources.find(number).on_config_change == "keep"
+        listed(there, http, number)
+        assert found(there, "sales", **asked) == set()
+        assert found(there, "hr", **asked) == {"a.md"}
+
+
+def listed(there, http, source_id):
+    before = there.api.parts.catalog.history.listings(source_id, limit=10)
+    http.post(f"/s3sync/v1/sources/{source_id}/backfill")
+    deadline = time.monotonic() + 30
+    while len(now := there.api.parts.catalog.history.listings(source_id, limit=10)) == len(
+        before
+    ) or (now[0].finished_at is None):
+        assert time.monotonic() < deadline, now
+        time.sleep(0.05)
+    work(there.api, source_id)
 
 
 def test_agents_read_by_the_same_rights(there):

@@ -1,7 +1,6 @@
 """The page of who and what gets in: API tokens of the tenant, stored AWS keys. For owners."""
 
 from typing import Annotated
-from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Form, Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -23,6 +22,12 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 Secret = Annotated[str, Form(max_length=4096)]
 MAX_TOKENS = 1000
 """Of a tenant, by the console."""
+NOTES = {
+    "revoked": "Token {number} is revoked.",
+    "stored": "Stored as credential {number}.",
+    "forgotten": "Credential {number} is forgotten.",
+}
+"""What the page says after a button; a link says none of its own."""
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
@@ -68,7 +73,7 @@ def revoke_token(visitor: Visitor, here: Here, token_id: Number) -> Response:
     if token_id not in mine:
         raise NotFound(f"This tenant has no token {token_id}.", reason="token_not_found")
     here.catalog.tokens.revoke(token_id)
-    return _back(f"Token {token_id} is revoked.")
+    return _back("revoked", token_id)
 
 
 @router.post("/access/credentials", dependencies=[Depends(signed)])
@@ -94,7 +99,7 @@ def store_keys(
         stored = create_credential(payload, visitor.caller, here)
     except S3SyncError as error:
         return _page(request, visitor, here, problem=error.message)
-    return _back(f"Stored as credential {stored.id}.")
+    return _back("stored", stored.id)
 
 
 @router.post("/access/credentials/{credential_id}/delete", dependencies=[Depends(signed)])
@@ -102,7 +107,7 @@ def forget_keys(visitor: Visitor, here: Here, credential_id: Number) -> Response
     """Forget a pair of keys that no source uses."""
     visitor.caller.require_owner()
     delete_credential(visitor.caller, here, credential_id)
-    return _back(f"Credential {credential_id} is forgotten.")
+    return _back("forgotten", credential_id)
 
 
 def _page(
@@ -127,11 +132,18 @@ def _page(
         token=token,
         made=made,
         problem=problem,
-        note=request.query_params.get("note", "")[:200],
+        note=_note(request),
     )
     answer.headers["cache-control"] = "no-store"
     return answer
 
 
-def _back(note: str) -> RedirectResponse:
-    return RedirectResponse(f"/access?note={quote(note)}", status_code=303)
+def _note(request: Request) -> str:
+    number = request.query_params.get("n", "")
+    if not (number.isascii() and number.isdecimal() and len(number) <= 10):
+        return ""
+    return NOTES.get(request.query_params.get("note", ""), "").format(number=number)
+
+
+def _back(note: str, number: int) -> RedirectResponse:
+    return RedirectResponse(f"/access?note={note}&n={number}", status_code=303)
