@@ -97,7 +97,7 @@ class Invocations:
     def insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Store prepared requests, of any sources, in one transaction.
 
-        Raises ``NotFound`` where a source of them was deleted.
+        Raises ``NotFound`` where a source of them was deleted or moved.
         """
         if rows:
             with self._db.write() as tx:
@@ -105,11 +105,12 @@ class Invocations:
                 tx.execute(numbered(invocations.insert()), [_with_place(row) for row in rows])
 
     def _require_sources(self, tx: sa.Connection, source_ids: set[str]) -> None:
-        query = sa.select(sources.c.id).where(sources.c.id.in_(source_ids)).order_by(sources.c.id)
+        there = (sources.c.id.in_(source_ids), sources.c.origin != "moved")
+        query = sa.select(sources.c.id).where(*there).order_by(sources.c.id)
         # Shared: who asks waits for nobody but a deletion, which would not see the new rows.
         query = query if self._db.sqlite else query.with_for_update(read=True, key_share=True)
         if source_ids - set(tx.execute(query).scalars()):
-            raise NotFound("The source is deleted.", reason="source_not_found")
+            raise NotFound("The source is deleted, or was moved.", reason="source_not_found")
 
     def request_automatic(
         self,

@@ -163,7 +163,8 @@ class SourceRows:
         with self._db.read() as tx:
             row = tx.execute(
                 sa.select(sources).where(
-                    sa.or_(sources.c.name == name_or_id, sources.c.id == name_or_id)
+                    sa.or_(sources.c.name == name_or_id, sources.c.id == name_or_id),
+                    sources.c.origin != "moved",
                 )
             ).first()
         if row is None:
@@ -174,8 +175,8 @@ class SourceRows:
         return source_of(row)
 
     def row(self, source_id: str, *, tenant: str | None = None) -> SourceRow | None:
-        """Return a source's row, None when there is none or another tenant has it."""
-        query = sa.select(sources).where(sources.c.id == source_id)
+        """Return a source's row; None: there is none, it was moved, or another tenant has it."""
+        query = sa.select(sources).where(sources.c.id == source_id, sources.c.origin != "moved")
         if tenant is not None:
             query = query.where(sources.c.tenant == tenant)
         with self._db.read() as tx:

@@ -417,3 +417,21 @@ def test_what_a_source_left_in_another_collection_is_searched_until_it_goes(api,
     assert f'/{source.collection_name}"' in http.get("/search").text
     with opened(api.parts, source.collection_name, reader=EVERYTHING, ranking="dense") as searcher:
         assert searcher.search("sourdough", ranking="dense", limit=1)
+
+
+def test_a_moved_source_is_not_there_under_its_id_of_before(api, http, source):
+    backfill(http, source)
+    work(api, source.id)
+    new = moved(api, source, collection_name=f"{source.collection_name}-2")
+    ask = {"object_key": "docs/tides.md"}
+    for method, path, body in (
+        ("POST", f"/api/v1/sources/{source.id}/invocations", ask),
+        ("POST", f"{base(source)}/backfill", None),
+        ("POST", f"{base(source)}/resume", None),
+        ("DELETE", f"/api/v1/sources/{source.id}", None),
+        ("GET", f"/api/v1/sources/{source.id}", None),
+    ):
+        answer = http.request(method, path, json=body)
+        assert (answer.status_code, answer.json()["error"]) == (404, "source_not_found"), path
+    assert [one.id for one in api.parts.catalog.moves.left_by(new.id)] == [source.id]
+    assert api.parts.catalog.sources.there(source.id)
