@@ -1,6 +1,7 @@
 """Listings: one ordered pass, committed page by page, that may die at any point."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -313,11 +314,7 @@ class Listings:
     def approve(self, source_id: str) -> ListingRow | None:
         """Carry out what the guard stopped in the newest listing; None when nothing is blocked."""
         with self._db.read() as tx:
-            row = tx.execute(
-                sa.select(listings).where(
-                    listings.c.source_id == source_id, listings.c.state == "blocked"
-                )
-            ).first()
+            row = tx.execute(_blocked(source_id)).first()
         if row is None:
             return None
         blocked = (listings.c.id == row.id, listings.c.state == "blocked")
@@ -345,11 +342,7 @@ class Listings:
             The keys and where the next page goes on, None at the end.
         """
         with self._db.read() as tx:
-            row = tx.execute(
-                sa.select(listings).where(
-                    listings.c.source_id == source_id, listings.c.state == "blocked"
-                )
-            ).first()
+            row = tx.execute(_blocked(source_id)).first()
             if row is None:
                 return [], None
             cursor = DepartureCursor(kind=kind, after=after)
@@ -403,6 +396,12 @@ class Listings:
 
     def _now(self) -> float:
         return self._db.now()
+
+
+def _blocked(source_id: str) -> sa.Select[Any]:
+    return sa.select(listings).where(
+        listings.c.source_id == source_id, listings.c.state == "blocked"
+    )
 
 
 def _live(tx: sa.Connection, source_id: str, keys: Collection[str]) -> dict[str, str]:

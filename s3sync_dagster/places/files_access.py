@@ -6,19 +6,16 @@ that is not there: what is believed is decided here, and in ``files_errors``.
 
 # ruff: noqa: D102  (the base class says what each method is for)
 
-import asyncio
-import html
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
-from s3sync_dagster.model.errors import FixConfiguration, InvalidSetting, Unavailable
+from s3sync_dagster.model.errors import FixConfiguration, InvalidSetting
 from s3sync_dagster.model.extras import Extra, require_extra
-from s3sync_dagster.places.files_errors import is_absence
 from s3sync_dagster.places.files_url import StoreUrl
 
 CONNECT_SECONDS, CALL_SECONDS = 15.0, 60.0
@@ -29,9 +26,6 @@ _AHEAD_SECONDS = 300.0
 """So far a server's clock may be ahead of ours."""
 _EXACT = ("generation", "etag", "ETag", "checksum", "md5", "content_md5", "Content-MD5")
 _TIMES = ("mtime", "modified", "last_modified", "LastModified", "Last-Modified", "updated")
-_HEADS_AT_ONCE = 8
-_SAFE = "/!$&'()*+,;=:@~"
-"""What stands in a path as it is (RFC 3986)."""
 
 Kind = Literal["file", "folder", "link", "other", "deep"]
 _KINDS: Mapping[str, Kind] = {"file": "file", "directory": "folder", "link": "link"}
@@ -252,131 +246,6 @@ class _Streamed:
 
     def read(self, _size: int) -> bytes:
         return next(self._pieces, b"")
-
-
-class HttpIndex(Access):
-    """Folders that a web server shows as pages of links; each file is asked for by a HEAD."""
-
-    extra = "http-index"
-    what = "A source of a web server's folders"
-    doubtful = True
-
-    def open(self) -> Any:
-        from aiohttp import ClientTimeout, encode_basic_auth  # noqa: PLC0415  (as above)
-        from fsspec.implementations.http import HTTPFileSystem  # noqa: PLC0415  (as above)
-
-        scheme = self.url.protocol.removeprefix("index+")
-        self.root = f"{scheme}://{self.url.host}/{quote(self.url.path)}".rstrip("/")
-        headers: dict[str, str] = {}
-        if self.secret:
-            headers["Authorization"] = (
-                encode_basic_auth(self.user, self.secret) if self.user else f"Bearer {self.secret}"
-            )
-        return HTTPFileSystem(
-            simple_links=False,
-            encoded=True,
-            client_kwargs={
-                "timeout": ClientTimeout(connect=CONNECT_SECONDS, sock_read=CALL_SECONDS),
-                "headers": headers,
-            },
-            skip_instance_cache=True,
-        )
-
-    def close(self, system: Any) -> None:
-        if system._session is not None:  # the driver keeps it there for who closes it
-            system.close_session(system.loop, system._session)
-
-    def path(self, key: str) -> str:
-        return f"{self.root}/{quote(key, safe=_SAFE)}".rstrip("/")
-
-    def listed(self, system: Any, folder: str) -> list[Entry]:
-        page = self.path(folder) + "/"
-        found: dict[str, Entry] = {}
-        from fsspec.asyn import sync  # noqa: PLC0415  (as above)
-
-        get: Any = sync
-        links = get(system.loop, self._links, system, page)
-        for one in links or get(system.loop, self._links, system, page.rstrip("/")):
-            link = unquote(one.partition("?")[0].partition("#")[0])
-            inside = unquote(page)
-            if not link.startswith(inside):
-                continue
-            name = link[len(inside) :].removeprefix("./")
-            plain = name.removesuffix("/")
-            if plain and "/" not in plain and plain not in (".", ".."):
-                found[plain] = Entry(plain, "folder" if name != plain else "file")
-        return list(found.values())
-
-    async def _links(self, system: Any, page: str) -> list[str]:
-        """Return the addresses that a folder's page links to, which has to be that page itself.
-
-        The driver's own listing does not tell where the server sent it.
-        """
-        from fsspec.implementations.http import ex  # noqa: PLC0415  (as above)
-
-        session = await system.set_session()
-        async with session.get(system.encode_url(page), **system.kwargs) as answer:
-            if answer.status in (404, 410) and not answer.history:
-                raise FileNotFoundError(page)
-            answer.raise_for_status()
-            asked, ended = urlsplit(page), answer.url
-            here = (asked.hostname, unquote(asked.path).rstrip("/"), "")
-            if answer.history and (ended.host, ended.path.rstrip("/"), ended.query_string) != here:
-                raise Unavailable(
-                    "The server sends who asks for a folder to another page, such as one to log "
-                    "in.",
-                    reason="store_failed",
-                )
-            if answer.headers.get("Content-Type", "text/html").partition(";")[0] != "text/html":
-                return []
-            text = await answer.text(errors="ignore")
-        found = [html.unescape(one[2]) for one in ex.findall(text)]
-        origin = f"{asked.scheme}://{asked.netloc}"
-        return [
-            f"{origin}{one}"
-            if one.startswith("/") and len(one) > 1
-            else one
-            if one.startswith(("http://", "https://"))
-            else f"{page.rstrip('/')}/{one.lstrip('/')}"
-            for one in found
-            if one not in ("..", "../")
-        ]
-
-    def info(self, system: Any, key: str) -> Entry:
-        return self._seen(key, system.info(self.path(key)))
-
-    def complete(self, system: Any, folder: str, entries: list[Entry]) -> list[Entry]:
-        from fsspec.asyn import sync  # noqa: PLC0415  (as above)
-
-        keys = [f"{folder}/{one.name}".lstrip("/") for one in entries]
-        told: list[Any] = []
-        heads: Any = sync
-        for at in range(0, len(keys), _HEADS_AT_ONCE):
-            told += heads(system.loop, self._heads, system, keys[at : at + _HEADS_AT_ONCE])
-        return [
-            self._seen(one.name, answer)
-            for one, answer in zip(entries, told, strict=True)
-            if answer is not None
-        ]
-
-    async def _heads(self, system: Any, keys: Iterable[str]) -> list[Any]:
-        asked = [system._info(self.path(key)) for key in keys]
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        for one in answers:
-            if isinstance(one, BaseException) and not is_absence(one):
-                raise one
-        return [None if isinstance(one, BaseException) else one for one in answers]
-
-    def _seen(self, name: str, told: Mapping[str, Any]) -> Entry:
-        ended = unquote(str(told.get("url", name)).partition("?")[0])
-        if ended.rstrip("/").rpartition("/")[2] != name.rpartition("/")[2]:
-            raise Unavailable(
-                f"The server sends who asks for {name!r} to another page, such as one to log in.",
-                reason="store_failed",
-            )
-        if ended.endswith("/"):
-            return Entry(name, "other")  # a folder that the index shows as a file
-        return self.entry(name, told)
 
 
 def _version(told: Mapping[str, Any], size: int, modified: datetime | None) -> str | None:

@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any, TypeVar
 
 from s3sync_dagster.core.keys import MAX_OBJECT_KEY_BYTES
@@ -19,7 +18,6 @@ from s3sync_dagster.core.selection import BAD_NAME, SPECIAL, SYMLINK
 from s3sync_dagster.engine.ports import Content, ListPage, ObjectBody, UnorderedPage
 from s3sync_dagster.model.errors import (
     FixConfiguration,
-    LimitExceeded,
     NotFound,
     NotPossible,
     ObjectChanged,
@@ -31,7 +29,7 @@ from s3sync_dagster.places.files_access import CALL_SECONDS, Access, Entry
 from s3sync_dagster.places.files_cloud import FlatAccess
 from s3sync_dagster.places.files_errors import is_absence, refusal
 from s3sync_dagster.places.files_walk import Walk
-from s3sync_dagster.ports.body_spool import BodySpool
+from s3sync_dagster.ports.body_spool import BodySpool, discard, require_size
 
 LIST_SECONDS = 300.0
 """For the names of one folder."""
@@ -174,11 +172,7 @@ class FilesStore:
             ObjectChanged: ``if_match`` does not hold, or it was written while it was read.
         """
         before = self._info(key, version_id)
-        if before.size > max_size_bytes:
-            raise LimitExceeded(
-                f"file {key!r} has {before.size} bytes; at most {max_size_bytes} are read",
-                reason="too_large",
-            )
+        require_size(f"file {key!r}", before.size, most=max_size_bytes)
         self._requests["GET"] += 1
         what = f"The file {key!r}"
         try:
@@ -193,7 +187,7 @@ class FilesStore:
             after = self._info(key, version_id)
             self._require_whole(key, content, before, after, if_match)
         except BaseException:
-            _drop(content)
+            discard(content)
             raise
         return ObjectBody(ref=self._ref(after), content=content)
 
@@ -359,8 +353,3 @@ def _key_of(name: str) -> str:
 def _settled(version: str | None) -> str:
     """Return a version without what says that it is new."""
     return (version or "").removesuffix("-new")
-
-
-def _drop(content: Content) -> None:
-    if isinstance(content, Path):
-        content.unlink(missing_ok=True)

@@ -36,7 +36,7 @@ from s3sync_dagster.places.folder_entries import (
     open_folder,
     refusals,
 )
-from s3sync_dagster.ports.body_spool import BodySpool, require_size
+from s3sync_dagster.ports.body_spool import BodySpool, discard, require_size
 
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PIECE_BYTES = 1024 * 1024
@@ -136,10 +136,10 @@ class FileStore:
                 ref = self._ref(key.encode(), after, file)
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
         if _times(before) != _times(after) or size != after.st_size:
-            _drop(content)
+            discard(content)
             raise ObjectChanged(f"file {key!r} was written while it was read")
         if if_match and if_match != ref.etag:
-            _drop(content)
+            discard(content)
             raise ObjectChanged(f"file {key!r} was overwritten before it could be read")
         return ObjectBody(ref=ref, content=content)
 
@@ -377,8 +377,3 @@ def _time(seconds: float) -> datetime | None:
     with suppress(OverflowError, OSError, ValueError):
         return datetime.fromtimestamp(seconds, UTC)
     return None
-
-
-def _drop(content: bytes | Path) -> None:
-    if isinstance(content, Path):
-        content.unlink(missing_ok=True)

@@ -76,6 +76,12 @@ class BodySpool:
             return Path(self._temporary.name)
 
 
+def discard(content: Content) -> None:
+    """Let go of a body that nobody gets: a file of the spool is deleted."""
+    if isinstance(content, Path):
+        content.unlink(missing_ok=True)
+
+
 def require_size(what: str, size: int, *, most: int) -> None:
     """Raise ``LimitExceeded`` (``too_large``) for what is larger than is to be read.
 

@@ -19,7 +19,8 @@ from s3sync_dagster.model.errors import (
     Unavailable,
 )
 from s3sync_dagster.places.files import FilesPlace
-from s3sync_dagster.places.files_access import Entry, HttpIndex
+from s3sync_dagster.places.files_access import Entry
+from s3sync_dagster.places.files_index import HttpIndex
 from s3sync_dagster.places.files_store import FilesStore
 from s3sync_dagster.places.files_url import parse_store_url
 from s3sync_dagster.places.files_walk import STEP_ENTRIES, Walk

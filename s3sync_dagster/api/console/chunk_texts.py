@@ -10,6 +10,7 @@ from s3sync_dagster.catalog.rights import sees_document
 from s3sync_dagster.engine.hybrid import fetch_hits
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.search import opened
 
 SHOWN = 50
 
@@ -40,14 +41,16 @@ def chunks_of(here: Context, source_id: UUID, key: str, caller: Caller) -> list[
             continue
         try:
             model = tenants_embedding(here, name, document.database_name, caller)
-            collection = here.chroma.open(
+            with opened(
+                here.parts,
                 name,
+                reader=caller.reader,
                 tenant=document.tenant,
                 database=document.database_name,
-                embedder=here.parts.embedder_for(model),
-                create=False,
-            )
-            hits = fetch_hits(collection, wanted)
+                ranking="dense",
+                embedding=model,
+            ) as searcher:
+                hits = fetch_hits(searcher.collection, wanted)
         except S3SyncError as error:
             found.append(Chunks(name, [], total, error.message))
         else:
