@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, Prog
 
 from s3sync_dagster.catalog.quotas import ObjectQuota
 from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.write_ahead import write_ahead
 from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, Unavailable
 from s3sync_dagster.model.extras import require_extra
 
@@ -284,7 +285,7 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
         connection.isolation_level = None  # transactions begin in `begin` below, not in the driver
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        cursor.execute("PRAGMA journal_mode = WAL")
+        write_ahead(connection, within_seconds=BUSY_TIMEOUT_MS / 1000)
         # Safe against SIGKILL; a power cut may lose the last commits, which a listing repairs.
         cursor.execute("PRAGMA synchronous = NORMAL")
         cursor.close()

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import event
+from sqlalchemy import event, schema
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.write_ahead import write_ahead
 
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import Vector, Vectors
@@ -226,9 +227,14 @@ class VectorCache:
             return None
 
     def _create(self) -> None:
-        # Two processes may create at once; on Postgres the second one then meets an error.
-        with suppress(IntegrityError, ProgrammingError, OperationalError):
-            _metadata.create_all(self._engine)
+        statements = [
+            *(schema.CreateTable(table, if_not_exists=True) for table in (_vectors, _totals)),
+            *(schema.CreateIndex(index, if_not_exists=True) for index in _vectors.indexes),
+        ]
+        for statement in statements:
+            # Postgres tells one of two that create at once that the other was first.
+            with suppress(IntegrityError, ProgrammingError), self._engine.begin() as connection:
+                connection.execute(statement)
         self._ready = True
 
     def _today(self) -> int:
@@ -259,7 +265,7 @@ def _engine(where: str | Path) -> sa.Engine:
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
-        connection.execute("PRAGMA journal_mode = WAL")
+        write_ahead(connection, within_seconds=BUSY_SECONDS)
         # A power cut may lose the last vectors, never the file.
         connection.execute("PRAGMA synchronous = NORMAL")
 

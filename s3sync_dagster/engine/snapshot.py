@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.engine.data_folder import folder_refusals
 from s3sync_dagster.engine.ports import ListPage, UnorderedPage
+from s3sync_dagster.engine.write_ahead import write_ahead
 from s3sync_dagster.model.object import ObjectRef
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Snapshot:
             self._database = sqlite3.connect(file or "", timeout=30, isolation_level=None)
             self._database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             if file is not None:
-                self._database.execute("PRAGMA journal_mode = WAL")
+                write_ahead(self._database)
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.executescript(_SCHEMA)
             self._read_progress()

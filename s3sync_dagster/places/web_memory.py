@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from s3sync_dagster.engine.data_folder import folder_refusals
+from s3sync_dagster.engine.write_ahead import write_ahead
 
 CACHE_KIB = 8 * 1024
 LISTED = ("listed", "kept", "unread")
@@ -112,7 +113,7 @@ class SiteMemory:
                 file, timeout=30, isolation_level=None, check_same_thread=False
             )
             self._database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-            self._database.execute("PRAGMA journal_mode = WAL")
+            write_ahead(self._database)
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.executescript(_SCHEMA)
 

@@ -11,6 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from s3sync_dagster.engine.write_ahead import write_ahead
 from s3sync_dagster.model.errors import Throttled
 from s3sync_dagster.places.web_memory import crawl_refusals
 
@@ -141,7 +142,7 @@ class HostPace:
         opened = sqlite3.connect(
             self._file, timeout=30, isolation_level=None, check_same_thread=False
         )
-        opened.execute("PRAGMA journal_mode = WAL")
+        write_ahead(opened)
         opened.execute("PRAGMA synchronous = OFF")
         opened.executescript(_SCHEMA)
         old = (time.time() - _KEPT_SECONDS,)

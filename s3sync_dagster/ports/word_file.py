@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from s3sync_dagster.engine.write_ahead import write_ahead
 from s3sync_dagster.model.errors import Unavailable
 
 LAYOUT = 3
@@ -153,7 +154,7 @@ class WordFile:
 
     def _connect(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
-        database.execute("PRAGMA journal_mode = WAL")
+        write_ahead(database, within_seconds=BUSY_SECONDS)
         database.execute("PRAGMA synchronous = NORMAL")
         return database
 

@@ -121,6 +121,19 @@ def test_a_damaged_file_costs_inference_not_the_sync(tmp_path, caplog):
     cache.close()
 
 
+def test_what_could_not_be_opened_at_first_is_made_when_it_can(tmp_path):
+    path = tmp_path / "vectors.db"
+    path.mkdir()
+    clock = HandClock()
+    cache = VectorCache(path, clock=clock)
+    cache.put("m", ["a"], vectors(1))
+    path.rmdir()
+    clock.sleep(120)
+    cache.put("m", ["a"], vectors(1))
+    assert len(cache.get("m", ["a"])) == 1
+    cache.close()
+
+
 def test_an_unreachable_server_is_left_alone_for_a_while(caplog):
     clock = HandClock()
     cache = VectorCache("postgresql+psycopg2://user:secret@127.0.0.1:1/none", clock=clock)
