@@ -50,7 +50,12 @@ def update_source(
     source_id: UUID, change: SourceChange, caller: OwnerCaller, here: Here
 ) -> ManagedSource:
     """Change settings; what is left out stays. It is listed again where it is listed at all."""
-    source = changeable(here, source_id, caller)
+    change_source(here, changeable(here, source_id, caller), change, caller)
+    return show_managed(here, row_of(here, source_id, caller))
+
+
+def change_source(here: Context, source: Source, change: SourceChange, caller: Caller) -> None:
+    """Change a source from what the caller saw. Raises ``Conflict`` when it is that no more."""
     if change.queue_url is not None:
         check_url("queue_url", change.queue_url, trusted=here.options.trusts(caller.tenant))
     changed = changed_source(source, change)
@@ -63,9 +68,8 @@ def update_source(
     if keys is not None or _way_in(changed) != _way_in(source):
         check_credential(here, changed)
         check_bucket(here, changed, keys=keys)
-    here.catalog.sources.update(store_keys(here, changed, keys))
+    here.catalog.sources.update(store_keys(here, changed, keys), seen=source)
     here.forget(source.id, caller)
-    return show_managed(here, row_of(here, source_id, caller))
 
 
 @router.post(

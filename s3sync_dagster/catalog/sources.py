@@ -145,18 +145,36 @@ class SourceRows:
             tx.execute(sources.update().where(sources.c.id == row.id).values(wanted=wanted))
         return stored
 
-    def update(self, source: Source) -> None:
-        """Replace a source's configuration; it is listed again at the next tick."""
+    def update(self, source: Source, *, seen: Source | None = None) -> None:
+        """Replace a source's configuration; it is listed again at the next tick.
+
+        Args:
+            source: what it shall be.
+            seen: what it was when the change was made of it; None takes it as it is.
+
+        Raises:
+            Conflict: it is not as it was seen: the change would undo another one.
+        """
+        same = sources.c.id == source.id
         with self._db.write() as tx:
             self._db.lock_places(tx)
+            row = tx.execute(sa.select(sources).where(same)).first()
+            if row is None:
+                raise NotFound(
+                    f"No source {source.name!r} in the catalog.", reason="source_not_found"
+                )
+            if seen is not None and source_of(row) != seen:
+                raise Conflict(
+                    f"The source {source.name!r} was changed in the meantime; nothing was changed "
+                    "now. Look at it and say again what shall be different.",
+                    reason="source_changed",
+                )
             require_possible(tx, source)
-            changed = tx.execute(
+            tx.execute(
                 sources.update()
-                .where(sources.c.id == source.id)
+                .where(same)
                 .values(updated_at=self._db.now(), list_due_at=0, **row_values(source))
-            ).rowcount
-        if not changed:
-            raise NotFound(f"No source {source.name!r} in the catalog.", reason="source_not_found")
+            )
 
     def find(self, name_or_id: str) -> Source:
         """Return the source of that name or id. Raises ``NotFound``."""

@@ -100,7 +100,7 @@ def edit(name: str, **options: Any) -> int:
         before = parts.catalog.sources.find(name)
         changed = with_settings(before, options)
         _validate(parts, changed)
-        parts.catalog.sources.update(changed)
+        parts.catalog.sources.update(changed, seen=before)
         outdated = changed.fingerprint() != before.fingerprint()
         documents = parts.catalog.views.counts(changed.id).documents if outdated else 0
     click.echo(f"source {name!r} changed", err=True)

@@ -244,3 +244,14 @@ def test_the_catalog_takes_no_source_that_cannot_work(catalog):
     with pytest.raises(InvalidSetting, match="list_interval_seconds"):
         catalog.sources.update(broken)
     assert catalog.sources.all() == [good]
+
+
+def test_a_change_made_of_what_is_no_more_undoes_nothing(catalog):
+    seen = catalog.sources.register(source(), origin="catalog")
+    catalog.sources.update(seen.with_changes(reader_keys=("team",)), seen=seen)
+    with pytest.raises(Conflict, match="changed in the meantime"):
+        catalog.sources.update(seen.with_changes(list_interval_seconds=600), seen=seen)
+    now = catalog.sources.find(seen.name)
+    assert now.reader_keys == ("team",)
+    catalog.sources.update(now.with_changes(list_interval_seconds=600), seen=now)
+    assert catalog.sources.find(seen.name).reader_keys == ("team",)

@@ -24,7 +24,7 @@ from s3sync_dagster.api.console.source_values import (
 )
 from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.errors import describe
-from s3sync_dagster.api.manage import changeable, row_of, update_source
+from s3sync_dagster.api.manage import change_source, changeable, row_of
 from s3sync_dagster.api.manage_show import show_managed
 from s3sync_dagster.api.manage_wire import SourceChange
 from s3sync_dagster.api.models import ModelChoice
@@ -102,7 +102,7 @@ def edit_source(
         return _edit_page(request, visitor, here, source_id, problem=STALE, status=409)
     try:
         change = _checked(SourceChange, edit_payload(source, given))
-        update_source(source_id, change, visitor.caller, here)
+        change_source(here, source, change, visitor.caller)
     except S3SyncError as error:
         return _edit_page(request, visitor, here, source_id, problem=error.message)
     return RedirectResponse(f"/sources/{source_id}?note=changed", status_code=303)
