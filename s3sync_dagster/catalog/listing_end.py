@@ -22,6 +22,10 @@ KEEP_SKIPPED = ("archived", "sidecar")
 # Text, because SQLite takes a partial index only for a condition that reads like its own.
 _GONE = sa.text("objects.gone")
 _MISSED = sa.text("objects.missed_listing_id > 0")
+_REMOVAL_WAITS = (
+    invocations.c.status.in_(["pending", "processing"]),
+    invocations.c.kind == "remove",
+)
 
 
 def departing(tx: sa.Connection, listing: sa.Row[Any]) -> Departing:
@@ -39,7 +43,14 @@ def departing(tx: sa.Connection, listing: sa.Row[Any]) -> Departing:
     doomed += _asked_by_unseen_sidecars(tx, here, kinds)
     if not doomed:
         return Departing(documents=0, of=0)
-    total = tx.execute(sa.select(sa.func.count()).select_from(documents).where(*here)).scalar_one()
+    # What is on its way out already stays no more than what this listing ends: beside one that
+    # still waits, all the others would go as "not all of them".
+    leaving = _exists_beside(documents, invocations, *_REMOVAL_WAITS)
+    unseen = sa.select(objects.c.object_key).where(*kinds[0])
+    stays = sa.or_(sa.not_(leaving), documents.c.object_key.in_(unseen))
+    total = tx.execute(
+        sa.select(sa.func.count()).select_from(documents).where(*here, stays)
+    ).scalar_one()
     return Departing(documents=doomed, of=total)
 
 
@@ -136,11 +147,7 @@ def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
     if not removes:
         return [unseen]
     wanted = _exists(documents, documents.c.phase != "removing")
-    waiting = _exists(
-        invocations,
-        invocations.c.status.in_(["pending", "processing"]),
-        invocations.c.kind == "remove",
-    )
+    waiting = _exists(invocations, *_REMOVAL_WAITS)
     others: list[Any] = [here, sa.not_(missed), wanted, sa.not_(waiting)]
     deselected: list[Any] = [
         *others,
@@ -153,18 +160,18 @@ def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
 
 
 def _exists(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    return (
-        sa.select(table.c.source_id)
-        .where(_same_key(table), *conditions)
-        .correlate(objects)
-        .exists()
-    )
+    return _exists_beside(objects, table, *conditions)
 
 
-def _same_key(table: sa.Table) -> sa.ColumnElement[bool]:
-    return sa.and_(
-        table.c.source_id == objects.c.source_id, table.c.object_key == objects.c.object_key
-    )
+def _exists_beside(
+    row: sa.Table, table: sa.Table, *conditions: sa.ColumnElement[bool]
+) -> sa.ColumnElement[bool]:
+    same = _same_key(table, row)
+    return sa.select(table.c.source_id).where(same, *conditions).correlate(row).exists()
+
+
+def _same_key(table: sa.Table, row: sa.Table = objects) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.source_id == row.c.source_id, table.c.object_key == row.c.object_key)
 
 
 def _of(tx: sa.Connection, conditions: Sequence[Any], keys: Sequence[str]) -> list[str]:

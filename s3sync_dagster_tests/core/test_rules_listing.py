@@ -303,6 +303,19 @@ def test_a_stretch_that_vanished_is_stopped_by_the_guard_and_approved_in_parts(w
     assert world.catalog.invocations.live_count(world.source.id) == number
 
 
+def test_what_is_on_its_way_out_already_does_not_let_all_the_others_go(world):
+    fill(world, 3)
+    world.sync()
+    world.bucket.delete("k000.md")
+    assert world.listing().listing.state is ListingState.COMPLETE
+    for key in ("k001.md", "k002.md"):
+        world.bucket.delete(key)
+    progress = world.listing()
+    assert (progress.listing.state, progress.listing.gone) == (ListingState.BLOCKED, 2)
+    world.run_batches()
+    assert world.keys_indexed() == {"k001.md", "k002.md"}
+
+
 def test_what_departs_goes_on_over_ticks_and_is_counted_once(world):
     vanish(world, 2500)
     world.bucket.put("a.md", "text")
