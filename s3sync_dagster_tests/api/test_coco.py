@@ -1,12 +1,12 @@
 """Coco's calls, as its documents show them, against buckets of ours."""
 
 import base64
-import time
 import uuid
 
 import pytest
 
 from s3sync_dagster_tests.api.server import running_api
+from s3sync_dagster_tests.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +49,6 @@ def datasource(api, **config):
         },
         "sync": {"enabled": True, "interval": "5m"},
     }
-
-
-def wait_for(ask, is_done):
-    deadline = time.monotonic() + 60
-    while not is_done(found := ask()):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.05)
-    return found
 
 
 def test_the_walkthrough_of_their_documents(there):

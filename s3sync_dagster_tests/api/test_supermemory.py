@@ -1,11 +1,10 @@
 """Supermemory's own client, call by call, against a bucket of ours."""
 
-import time
-
 import pytest
 import supermemory
 
 from s3sync_dagster_tests.api.server import running_api
+from s3sync_dagster_tests.waiting import wait_for
 
 CONNECTIONS = "/v3/connections"
 
@@ -33,14 +32,6 @@ def bucket_of(api, **metadata):
         "secretAccessKey": api.aws.secret_access_key,
         **metadata,
     }
-
-
-def wait_for(ask, is_done):
-    deadline = time.monotonic() + 60
-    while not is_done(found := ask()):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.05)
-    return found
 
 
 def test_the_walkthrough_of_their_client(there):

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 
 import psutil
@@ -24,6 +23,7 @@ from s3sync_dagster.local.loopback import free_port, require_free
 from s3sync_dagster.model.errors import Conflict, Unavailable
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster_tests.opened import stock_client
+from s3sync_dagster_tests.waiting import wait_for
 
 USER = """
 import sys
@@ -61,13 +61,6 @@ def user(home):
 def told(process):
     url, pid, started = process.stdout.readline().split()
     return url, int(pid), started == "True"
-
-
-def wait_for(condition, seconds=15):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.05)
 
 
 def test_the_first_starts_the_second_shares_the_last_stops(tmp_path):

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
@@ -12,6 +11,7 @@ from s3sync_dagster.local.stack import Stack
 from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster_tests.conftest_catalog import fresh_postgres_database
 from s3sync_dagster_tests.conftest_stack import TINY, stack_settings
+from s3sync_dagster_tests.waiting import wait_for
 
 THEIRS = """
 import dagster as dg
@@ -49,14 +49,6 @@ def shared(tmp_path, postgres_url):
         "  class: WarmRunLauncher\n"
     )
     return settings
-
-
-def wait_for(condition, seconds=90):
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.1)
-    return value
 
 
 @pytest.mark.timeout(900)  # a whole stack on Postgres, and a second that is refused

@@ -27,6 +27,7 @@ from s3sync_dagster_tests.conftest_stack import (
     stack_settings,
 )
 from s3sync_dagster_tests.dagster_partitions import partition_counts
+from s3sync_dagster_tests.waiting import wait_for
 
 UP = f"""
 from s3sync_dagster.settings import load_settings
@@ -40,14 +41,6 @@ with stop_on_signals():
     except KeyboardInterrupt:
         print("interrupted", flush=True)
 """
-
-
-def wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.1)
-    return value
 
 
 def processes_of(home):

@@ -16,6 +16,7 @@ from s3sync_dagster.model.errors import (
 )
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
 from s3sync_dagster_tests.dagster_partitions import partition_counts, partition_states
+from s3sync_dagster_tests.waiting import wait_for
 
 FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
 
@@ -33,14 +34,6 @@ def add_partitions(stack, name, *keys):
     )
     environment = stack.settings.child_environment()
     subprocess.run([sys.executable, "-c", program, name, *keys], env=environment, check=True)
-
-
-def wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.1)
-    return value
 
 
 def op_config(**values):
