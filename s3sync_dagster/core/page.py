@@ -86,8 +86,9 @@ def reconcile_page(
         changed += known is not None and differs
         if known is None or differs or known.missed or known.skip_reason != reason:
             upserts.append((ref, reason))
-        if (reason is None or is_sidecar(ref.key)) and needs_work(
-            known, ref, source, fingerprint=fingerprint, now=now
+        if _held_back(known) or (
+            (reason is None or is_sidecar(ref.key))
+            and needs_work(known, ref, source, fingerprint=fingerprint, now=now)
         ):
             invoke.append(ref.key)
             if differs:
@@ -141,12 +142,20 @@ def needs_work(
             return outdated and source.renews_outdated
 
 
+def _held_back(known: ObjectState | None) -> bool:
+    """Return whether a removal was held back, which ends now that a listing has seen the object.
+
+    Also where selection leaves it out: what was on its way out then has nobody else to end it.
+    """
+    return known is not None and known.outcome == "skipped" and known.reason == "removal_blocked"
+
+
 def _selected_again(
     known: ObjectState, ref: ObjectRef, source: Source, *, outdated: bool, due: bool
 ) -> bool:
     """Return whether what was skipped in this version has lost the reason for it."""
     if is_sidecar(ref.key):
-        return known.reason == "removal_blocked"  # nobody could read it then
+        return False
     match known.reason:
         case "no_sidecar":
             return source.auto_sync is not AutoSync.METADATA

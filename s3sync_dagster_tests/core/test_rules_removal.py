@@ -3,6 +3,7 @@
 import pytest
 
 from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.catalog.tables import documents, invocations, objects
 from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.engine.batch.lease import Lease
@@ -424,3 +425,21 @@ def test_what_was_written_of_an_object_that_is_gone_goes_too_where_its_key_faile
     world.run_batches(at=goes)
     assert states(world)["a.txt.meta.json"] == ("skipped", "sidecar")
     assert set(world.texts().values()) == {"stays"}
+
+
+def test_a_removal_that_was_held_back_half_done_ends_when_a_listing_sees_its_object(world):
+    """Selection leaves the object out by then, so nothing else asks for it."""
+    world.bucket.put("new.txt", "new")
+    world.bucket.put("old.txt", "old")
+    world.sync()
+    world.configure(document_limit=1)
+    world.listing()
+    with world.catalog.database.write() as tx:  # as a batch leaves it that could not end it
+        tx.execute(invocations.delete())
+        tx.execute(
+            documents.update().values(phase="removing").where(documents.c.object_key == "old.txt")
+        )
+        held = {"outcome": "skipped", "reason": "removal_blocked"}
+        tx.execute(objects.update().values(**held).where(objects.c.object_key == "old.txt"))
+    world.sync()
+    assert set(world.texts().values()) == {"new"}
