@@ -272,6 +272,9 @@ def address_of(asks: HTTPConnection, sso: SingleSignOn | None) -> str | None:
 
 async def find_caller(request: Request, token: Annotated[str | None, Depends(_HEADER)]) -> Caller:
     """Return the caller of a request, for routes."""
+    known: Caller | None = request.scope.get(CALLER)
+    if known is not None:  # found before the body was read
+        return known
     access: Access = request.app.state.access
     if access.fresh():
         return authorise(request, token)  # nothing is asked of the database
@@ -296,7 +299,8 @@ def sent_token(request: Request) -> str | None:
 
 async def find_client(request: Request) -> Caller:
     """Return the caller of a request to such a door, for routes."""
-    return await run_in_threadpool(authorise, request, sent_token(request))
+    known: Caller | None = request.scope.get(CALLER)
+    return known or await run_in_threadpool(authorise, request, sent_token(request))
 
 
 async def find_client_owner(caller: Annotated[Caller, Depends(find_client)]) -> Caller:

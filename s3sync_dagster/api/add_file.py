@@ -188,6 +188,7 @@ def _accept(
     models = ModelChoice.of(here.parts.settings)
     asked_embedding = _parsed(fields, "embedding", Embedding)
     asked_chunking = _parsed(fields, "chunking", Chunking)
+    here.require_all_in(fields["collection_name"], fields["database_name"], caller)
     source = upload_source(
         here,
         caller,

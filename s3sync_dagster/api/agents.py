@@ -20,8 +20,9 @@ from s3sync_dagster.api.access import Caller, authorise, is_page_of_ours, sent_t
 from s3sync_dagster.api.checking import require_database
 from s3sync_dagster.api.context import Context
 from s3sync_dagster.api.errors import Forbidden, error_response
+from s3sync_dagster.api.guards import BODY_BYTES
 from s3sync_dagster.api.manage_wire import SearchPayload
-from s3sync_dagster.api.routing import parse_strictly
+from s3sync_dagster.api.routing import parse_aside
 from s3sync_dagster.api.searching import find_hits, tenants_embedding
 from s3sync_dagster.engine.ports import RecordReader
 from s3sync_dagster.model.document import Hit
@@ -30,6 +31,8 @@ from s3sync_dagster.search import opened
 
 PATH = "/mcp"
 DEFAULT_DATABASE = "default_database"
+MAX_VALUES = 5000
+"""Of one message: a filter of 500 names and values is the largest thing that one holds."""
 _CALLER = "s3sync_caller"
 
 
@@ -88,7 +91,7 @@ class AgentsRoom:
             server,
             json_response=True,
             stateless=True,
-            max_request_body_size=here.options.max_body_bytes,
+            max_request_body_size=BODY_BYTES,
         )
 
     @asynccontextmanager
@@ -109,7 +112,7 @@ class AgentsRoom:
             raise Forbidden("A page of another site may not use this server.")
         caller = await run_in_threadpool(authorise, request, sent_token(request))
         body = await request.body()
-        if not _is_message(body):
+        if not await _is_message(body):
             sentence = "body: is not one JSON-RPC message with a method, in strict JSON and UTF-8"
             await error_response(400, "invalid_request", sentence)(scope, receive, send)
             return
@@ -128,10 +131,10 @@ def _door(here: Context, caller: Caller) -> CallersDoor:
     )
 
 
-def _is_message(body: bytes) -> bool:
-    """Look before the SDK does: what it refuses it repeats at length."""
+async def _is_message(body: bytes) -> bool:
+    """Look before the SDK does: what it refuses it repeats at length, and it reads on the loop."""
     try:
-        value = parse_strictly(body)
+        value = await parse_aside(body, most_values=MAX_VALUES)
     except json.JSONDecodeError:
         return False
     return isinstance(value, dict) and isinstance(value.get("method"), str)

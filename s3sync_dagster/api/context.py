@@ -18,7 +18,7 @@ from s3sync_dagster.api.health_checks import Health
 from s3sync_dagster.api.options import ApiOptions
 from s3sync_dagster.api.slots import Slots
 from s3sync_dagster.catalog import Catalog
-from s3sync_dagster.catalog.rights import rights_of
+from s3sync_dagster.catalog.rights import keeps_back, rights_of
 from s3sync_dagster.core.rights import Rights
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import Source
@@ -92,6 +92,21 @@ class Context:
         if not self.rights(caller).sees_all_of(source_id):
             raise Forbidden(
                 "This source says who may read (reader_keys): only an owner may do this with it."
+            )
+
+    def require_all_in(self, collection: str, database: str, caller: Caller) -> None:
+        """Refuse with ``Forbidden`` names and ids of a caller's choice in a collection.
+
+        Records of one id meet there, whatever source they are of: who chooses one learns whether
+        something that is kept back has it, or takes it from what comes later.
+        """
+        rights = self.rights(caller)
+        if keeps_back(
+            self.catalog, rights, tenant=caller.tenant, database=database, collection=collection
+        ):
+            raise Forbidden(
+                f"Into the collection {collection!r} writes a source that says who may read "
+                "(reader_keys): only an owner may upload or choose ids there."
             )
 
     def recent_source(self, source_id: object, caller: Caller) -> Source | None:

@@ -154,7 +154,7 @@ def answer_unexpected(error: Exception, *, route: str, request_id: str) -> JSONR
 def describe(problems: Sequence[Mapping[str, Any]]) -> str:
     """Return what validation found, field by field, without any of the values."""
     if any(problem["type"] == "json_invalid" for problem in problems):
-        return "body: is not strict JSON in UTF-8"
+        return "body: is not strict JSON in UTF-8, or has too many values or levels"
     sentences = [f"{_place(problem['loc'])}: {_rule(problem)}" for problem in problems[:5]]
     if len(problems) > 5:
         sentences.append(f"and {len(problems) - 5} more")

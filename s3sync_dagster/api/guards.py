@@ -1,6 +1,7 @@
 """ASGI guards around the routes: size and pace of bodies, headers that protect browsers."""
 
 import asyncio
+import re
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -12,6 +13,12 @@ LEAST_BYTES_A_SECOND = 1024
 UPLOAD_PATH = "/api/v1/add-file"
 _UPLOAD_BYTES = MAX_FILE_BYTES + 1024 * 1024
 """The file, and the other parts of the form."""
+BODY_BYTES = 1024 * 1024
+"""Of a form or what JSON describes. What lists thousands of keys, or is signed by another server,
+may have as many as the operator says."""
+_LARGE = re.compile(
+    "/api/v1/sources/[^/]+/invocations/latest-by-keys|/s3sync/v1/sources/[^/]+/retry|/webhooks/.*"
+)
 _POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -42,7 +49,7 @@ class BodyLimits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = _UPLOAD_BYTES if scope["path"] == UPLOAD_PATH else self._options.max_body_bytes
+        limit = self._limit(scope["path"])
         declared = _content_length(scope)
         if declared is not None and declared > limit:
             await self._too_large(limit)(scope, receive, send)
@@ -86,6 +93,12 @@ class BodyLimits:
             pass
         if refusal is not None and not started:
             await refusal(scope, receive, send)
+
+    def _limit(self, path: str) -> int:
+        if path == UPLOAD_PATH:
+            return _UPLOAD_BYTES
+        most = self._options.max_body_bytes
+        return most if _LARGE.fullmatch(path) else min(most, BODY_BYTES)
 
     def _too_large(self, limit: int) -> ASGIApp:
         uploads = limit == _UPLOAD_BYTES  # the contract of add-file knows no 413

@@ -56,6 +56,7 @@ async def create_invocation(
         source is None
         or source.reader_keys
         or source.place.owned
+        or ((target or payload.custom_id) and caller.role != "owner")
         or not here.finished.known(source, target or source.collection_name)
     ):
         row = await run_in_threadpool(_find_and_prepare, source_id, payload, caller, here)
@@ -71,9 +72,15 @@ def _find_and_prepare(
 ) -> dict[str, Any]:
     source = here.source(source_id, caller)
     here.require_all_of(source.id, caller)
+    target = payload.target_collection_name
     if source.place.owned and payload.object_key:
-        source = upload_of_collection(here, source, payload.target_collection_name)
+        source = upload_of_collection(here, source, target)
+        # It is another source than was asked about, with readers of its own.
+        here.require_all_of(source.id, caller)
+        here.require_all_in(source.collection_name, source.database_name, caller)
         here.parts.store_for(source).head(payload.object_key)  # 404 for what was never uploaded
+    elif target or payload.custom_id:
+        here.require_all_in(target or source.collection_name, source.database_name, caller)
     return _prepare(source, payload, here)
 
 

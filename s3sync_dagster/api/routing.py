@@ -1,13 +1,24 @@
-"""JSON bodies read strictly, for all routes with a body."""
+"""Who asks is known before a body is read; JSON bodies are read strictly, and none for long."""
 
 import json
+import re
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, cast
 
 from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
+
+from s3sync_dagster.api.access import TOKEN_HEADER, find_caller, find_client
 
 MAX_DEPTH = 64
+MAX_VALUES = 30_000
+"""Of one body: the largest that the contract knows lists 10,000 keys. So many take 20 ms."""
+AT_ONCE_BYTES = 8 * 1024
+"""A body up to here is read where all wait for it: a thread would cost more than it takes."""
+_TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+"""Text in JSON; also one without an end is found in one go."""
 
 
 class StrictRequest(Request):
@@ -16,21 +27,47 @@ class StrictRequest(Request):
     async def json(self) -> Any:
         """Return the body; ``json.JSONDecodeError`` for what is not strict JSON."""
         if not hasattr(self, "_strict"):
-            self._strict = parse_strictly(await self.body())
+            self._strict = await parse_aside(await self.body())
         return self._strict
 
 
 class StrictRoute(APIRoute):
-    """A route that reads its body with ``StrictRequest``."""
+    """A route that reads its body with ``StrictRequest``, and nobody's whom it does not know."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler of the route."""
         handle = super().get_route_handler()
+        finder = _finder(self.dependant) if self.body_field is not None else None
 
         async def strict(request: Request) -> Response:
+            if finder is find_caller:
+                await find_caller(request, request.headers.get(TOKEN_HEADER))
+            elif finder is find_client:
+                await find_client(request)
             return await handle(StrictRequest(request.scope, request.receive))
 
         return strict
+
+
+async def parse_aside(body: bytes, *, most_values: int = MAX_VALUES) -> Any:
+    """Return what ``parse_bounded`` does, from a thread where it would keep others waiting."""
+    if len(body) <= AT_ONCE_BYTES:
+        return parse_bounded(body, most_values=most_values)
+    return await run_in_threadpool(parse_bounded, body, most_values=most_values)
+
+
+def parse_bounded(body: bytes, *, most_values: int) -> Any:
+    """Return what ``parse_strictly`` does; ``json.JSONDecodeError`` also for too many values."""
+    if len(body) > most_values and _marks(body) > most_values:  # some may stand in texts
+        quotes = body.count(b'"')
+        if quotes > 8 * most_values or _marks(_TEXT.sub(b"", body)) > most_values:
+            raise json.JSONDecodeError("too many values", "", 0)
+    return parse_strictly(body)
+
+
+def _marks(body: bytes) -> int:
+    """Return before how many values something stands; each has a mark, but for the outermost."""
+    return sum(map(body.count, (b",", b"[", b"{")))
 
 
 def parse_strictly(body: bytes) -> Any:
@@ -44,7 +81,7 @@ def parse_strictly(body: bytes) -> Any:
     try:
         text = body.decode("utf-8")
         value = json.loads(text, parse_constant=_refuse)
-        _check(value, depth=0)
+        _check(value)
     except json.JSONDecodeError:
         raise
     except (ValueError, RecursionError):
@@ -56,19 +93,39 @@ def _refuse(_constant: str) -> None:
     raise ValueError
 
 
-def _check(value: object, *, depth: int) -> None:
-    if isinstance(value, str):
-        if "\x00" in value:
-            raise ValueError
-        value.encode()  # raises for halves of surrogate pairs
-    elif isinstance(value, int) and not -(2**63) <= value < 2**64:
+def _check(value: object) -> None:
+    depth, level = 0, [value]
+    while level:
+        deeper: list[object] = []
+        for each in level:
+            if isinstance(each, str):
+                _check_text(each)
+            elif isinstance(each, int):
+                if not -(2**63) <= each < 2**64:
+                    raise ValueError
+            elif isinstance(each, (list, dict)):
+                if depth > MAX_DEPTH:
+                    raise ValueError
+                if isinstance(each, dict):
+                    fields = cast("dict[str, object]", each)
+                    for key in fields:
+                        _check_text(key)
+                    deeper.extend(fields.values())
+                else:
+                    deeper.extend(cast("list[object]", each))
+        depth, level = depth + 1, deeper
+
+
+def _check_text(text: str) -> None:
+    if "\x00" in text:
         raise ValueError
-    elif isinstance(value, (list, dict)):
-        if depth > MAX_DEPTH:
-            raise ValueError
-        if isinstance(value, dict):
-            for key in value:
-                _check(key, depth=depth)
-            value = list(value.values())
-        for each in value:
-            _check(each, depth=depth + 1)
+    text.encode()  # raises for halves of surrogate pairs
+
+
+def _finder(dependant: Dependant) -> Callable[..., Any] | None:
+    """Return how a route finds out who calls; None where it asks nobody."""
+    for one in dependant.dependencies:
+        found = one.call if one.call in (find_caller, find_client) else _finder(one)
+        if found is not None:
+            return found
+    return None

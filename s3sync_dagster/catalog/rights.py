@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.rows import document_of, groups
-from s3sync_dagster.catalog.tables import documents, sources
+from s3sync_dagster.catalog.tables import collections, documents, invocations, sources
 from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.rights import Reader, Rights
 from s3sync_dagster.core.state import DocumentState
@@ -28,6 +28,32 @@ def rights_of(catalog: Catalog, reader: Reader, *, tenant: str) -> Rights:
         rows = tx.execute(query).all()
     restricted = {row.id: tuple(row.reader_keys) for row in rows if row.reader_keys}
     return Rights(reader=reader, restricted=restricted)
+
+
+def keeps_back(
+    catalog: Catalog, rights: Rights, *, tenant: str, database: str, collection: str
+) -> bool:
+    """Return whether a collection has, or is to get, records that are kept from the reader.
+
+    Those of a source that says who may read: it is the source's own collection, one that it has
+    written to, or one that somebody asked it to write to.
+    """
+    if rights.whole:
+        return False
+    asked = invocations.c.status.in_(["pending", "processing"])
+    with catalog.database.read() as tx:
+        for some in groups(list(rights.restricted)):
+            for table, column, also in (
+                (sources, sources.c.id, sources.c.collection_name == collection),
+                (collections, collections.c.source_id, collections.c.collection_name == collection),
+                (invocations, invocations.c.source_id,
+                 sa.and_(asked, invocations.c.target_collection_name == collection)),
+            ):  # fmt: skip
+                here = (table.c.tenant == tenant, table.c.database_name == database)
+                query = sa.select(column).where(column.in_(some), also, *here).limit(1)
+                if tx.execute(query).first() is not None:
+                    return True
+    return False
 
 
 def sees_document(rights: Rights, source: Source, document: DocumentState) -> bool:

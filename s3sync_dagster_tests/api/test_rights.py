@@ -15,6 +15,7 @@ from s3sync_dagster.api.options import read_options
 from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster_tests.api.indexing import work
 from s3sync_dagster_tests.api.server import running_api
+from s3sync_dagster_tests.api.test_add_file import send, upload
 from s3sync_dagster_tests.api.test_agents import converse
 
 DOORS = {
@@ -235,6 +236,74 @@ def test_a_group_that_was_taken_away_finds_nothing_after_the_next_listing(there)
         listed(there, http, number)
         assert found(there, "sales", **asked) == set()
         assert found(there, "hr", **asked) == {"a.md"}
+
+
+@pytest.fixture(scope="module")
+def uploads(there):
+    """Uploads that say who may read, beside others of the same database that do not."""
+    with there.api.client(there.tokens["owner"]) as http:
+        made = {}
+        for name, keys in (("kept", ["team"]), ("open", [])):
+            collection = f"{name}-{uuid.uuid4().hex[:8]}"
+            asked = upload(http, "pay.md", b"# Pay\n\nAnn has 4711.\n", collection=collection)
+            source = there.api.parts.catalog.invocations.find(asked, tenant="default_tenant")
+            made[name] = SimpleNamespace(collection=collection, source=source.source_id)
+            if keys:
+                change = {"reader_keys": keys}
+                url = f"/s3sync/v1/sources/{made[name].source}"
+                assert http.patch(url, json=change).status_code == 200
+    return made
+
+
+@pytest.mark.parametrize("through", ["open", "kept"])
+@pytest.mark.parametrize("key", ["pay.md", "never.md"])
+def test_no_name_of_a_collection_opens_uploads_that_are_kept(there, uploads, through, key):
+    body = {
+        "object_key": key,
+        "target_collection_name": uploads["kept"].collection,
+        "metadata": {"team": "*"},
+    }
+    url = f"/api/v1/sources/{uploads[through].source}/invocations"
+    with there.api.client(there.tokens["sales"]) as http:
+        answer = http.post(url, json=body)
+        assert (answer.status_code, answer.json()["error"]) == (403, "forbidden")
+
+
+def test_uploads_that_are_open_can_still_be_asked_for(there, uploads):
+    url = f"/api/v1/sources/{uploads['kept'].source}/invocations"
+    body = {"object_key": "pay.md", "target_collection_name": uploads["open"].collection}
+    with there.api.client(there.tokens["owner"]) as http:
+        assert http.post(url, json=body).status_code == 201
+    url = f"/api/v1/sources/{uploads['open'].source}/invocations"
+    with there.api.client(there.tokens["sales"]) as http:
+        assert http.post(url, json=body).status_code == 201
+
+
+@pytest.mark.parametrize("kept", ["filled", "asked for"])
+def test_members_choose_no_ids_where_a_source_writes_that_says_who_may_read(there, kept):
+    collection = there.collection
+    invocations = f"/api/v1/sources/{there.open_source}/invocations"
+    if kept == "asked for":  # by the owner, and not yet written
+        collection = f"c-{uuid.uuid4().hex[:8]}"
+        body = {"object_key": SECRET, "target_collection_name": collection}
+        with there.api.client(there.tokens["owner"]) as http:
+            asked = http.post(f"/api/v1/sources/{there.source}/invocations", json=body)
+            assert asked.status_code == 201
+    form = [("database_name", "default_database"), ("collection_name", collection)]
+    with there.api.client(there.tokens["sales"]) as http:
+        http.post(invocations, json={"object_key": "open.md"})  # the source is known from now on
+        answers = [send(http, *form, ("file", b"x", key)) for key in (SECRET, "hr/never.md")]
+        ask = {"object_key": "open.md", "target_collection_name": collection}
+        answers.append(http.post(invocations, json=ask))
+        if kept == "filled":
+            ask = {"object_key": "open.md", "custom_id": SECRET}
+            answers.append(http.post(invocations, json=ask))
+    assert [(one.status_code, one.json()["error"]) for one in answers] == [
+        (403, "forbidden") for _ in answers
+    ]
+    if kept == "asked for":
+        with there.api.client(there.tokens["owner"]) as http:
+            http.put(f"/api/v1/invocations/{asked.json()['invocation_id']}")
 
 
 def listed(there, http, source_id):

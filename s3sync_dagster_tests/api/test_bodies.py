@@ -1,0 +1,105 @@
+"""Bodies of requests: read of those alone who are known, and none that keeps others waiting."""
+
+import json
+import socket
+
+import pytest
+from starlette.routing import Route
+
+from s3sync_dagster.api.app import create_app
+from s3sync_dagster.api.console.rendering import PageRoute
+from s3sync_dagster.api.guards import BODY_BYTES
+from s3sync_dagster.api.options import read_options
+from s3sync_dagster.api.routing import MAX_VALUES, parse_bounded
+from s3sync_dagster_tests.api.server import running_api
+
+DOORS = {f"S3SYNC_API_{name}": "on" for name in ("AGENTS", "SUPERMEMORY", "COCO")}
+SOMEBODY = "00000000-0000-4000-8000-000000000000"
+JSON = {"content-type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory, chroma_server, aws_endpoint):
+    """A server with tokens and all doors."""
+    home = tmp_path_factory.mktemp("bodies")
+    with running_api(home, chroma=chroma_server, aws=aws_endpoint, environ=DOORS) as api:
+        yield api, api.token()
+
+
+def routes_with_bodies(api):
+    waiting = list(create_app(api.parts, read_options(api.parts.settings)).routes)
+    while waiting:
+        route = waiting.pop(0)
+        if not isinstance(route, Route):
+            waiting += route.original_router.routes
+        elif route.path == "/mcp" or getattr(route, "body_field", None) is not None:
+            yield route
+
+
+def test_nothing_is_read_of_a_body_before_it_is_known_whose_it_is(closed):
+    api, _ = closed
+    host, port = api.url.removeprefix("http://").split(":")
+    asked = set()
+    for route in routes_with_bodies(api):
+        if isinstance(route, PageRoute):  # a form, whose signature stands in it
+            continue
+        path = route.path.format(
+            source_id=SOMEBODY, datasource_id=SOMEBODY, credential_id=1, connection_id=SOMEBODY
+        )
+        method = next(iter(route.methods - {"HEAD"}))
+        head = (
+            f"{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+            "content-length: 1000000\r\n\r\n["
+        )
+        with socket.create_connection((host, int(port)), timeout=60) as line:
+            line.sendall(head.encode())  # the rest never comes: who waited for it would wait long
+            answer = line.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 401"), (path, answer)
+        asked.add(route.path)
+    assert asked >= {"/s3sync/v1/search", "/api/v1/sources", "/datasource/", "/mcp"}
+    assert asked >= {"/v3/connections/s3", "/api/v1/sources/{source_id}/invocations"}
+
+
+@pytest.mark.parametrize("path", ["/s3sync/v1/search", "/api/v1/sources", "/mcp", "/login"])
+def test_a_body_has_a_size_and_a_number_of_values(closed, path):
+    api, token = closed
+    with api.client(token) as http:
+        many = b"[" + b"[]," * MAX_VALUES + b"[]]"
+        answer = http.post(path, content=many, headers=JSON)
+        # A form knows no JSON; all others refuse it for its values alone.
+        assert answer.status_code == (403 if path == "/login" else 400)
+        answer = http.post(path, content=b" " * (BODY_BYTES + 1), headers=JSON)
+        assert (answer.status_code, answer.json()["error"]) == (413, "body_too_large")
+
+
+def test_a_request_may_list_as_many_keys_as_the_contract_says(closed):
+    api, token = closed
+    source = api.parts.catalog.sources.add(api.aws.source(api.aws.make_bucket()))
+    keys = [f"{'k' * 200}, [{number}] {{}}" for number in range(10_000)]
+    with api.client(token) as http:
+        url = f"/api/v1/sources/{source.id}/invocations/latest-by-keys"
+        answer = http.post(url, json={"object_keys": keys})
+        assert (answer.status_code, answer.json()) == (200, {}), answer.text[:500]
+
+
+@pytest.mark.parametrize(
+    ("body", "taken"),
+    [
+        (b"[1,2,3]", True),
+        (b"[1,2,3,4,5]", False),
+        (b'{"a":1,"b":[1]}', True),
+        (b"[[],[],[],[]]", False),
+        (b'["a,[{,,\\",,,[", "\\\\"]', True),
+        (b'["a', False),
+        (b'"' * 41, False),
+        (b"\\" * 50, False),
+    ],
+)
+def test_marks_inside_of_texts_are_no_values(body, taken):
+    try:
+        parsed = parse_bounded(body, most_values=4)
+    except json.JSONDecodeError:
+        assert not taken
+    else:
+        assert taken
+        assert parsed == json.loads(body)
