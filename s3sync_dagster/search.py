@@ -132,7 +132,7 @@ def opened(
     tenant, database = _place(parts, collection, tenant=tenant, database=database)
     port, embedder = _open(parts, collection, tenant=tenant, database=database, embedding=embedding)
     rights = rights_of(parts.catalog, reader, tenant=tenant)
-    readable = port if rights.whole else Readable(port, rights)
+    readable = port if reader.groups is None else Readable(port, rights)
     if ranking == "dense":
         yield Searcher(readable, embedder, rights=rights)
         return

@@ -1,6 +1,7 @@
 """What becomes of the keys of a batch that ends without them: back to pending, or suspects."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -8,8 +9,9 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups, source_of
 from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
+from s3sync_dagster.core.patience import TRANSIENT_RETRY_SECONDS
 from s3sync_dagster.core.suspects import Deaths
-from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.errors import FixConfiguration, FixInput, InvalidSetting, S3SyncError
 from s3sync_dagster.model.invocation import Trigger
 
 _TWIN = invocations.alias("twin")
@@ -147,8 +149,10 @@ def _fail_poison(
     keys: Sequence[str],
 ) -> None:
     now = database.now()
-    fingerprint = _fingerprint(tx, source_id)
-    error = "Its worker process died three times while it was alone; look at the file."
+    row = tx.execute(sa.select(sources).where(sources.c.id == source_id)).first()
+    died = _death(row)
+    by_bytes = isinstance(died, FixInput)
+    fingerprint = _fingerprint(row)
     for part in groups(keys):
         tx.execute(
             invocations.update()
@@ -159,8 +163,8 @@ def _fail_poison(
             )
             .values(
                 status="failed",
-                reason="worker_died",
-                error=error,
+                reason=died.reason,
+                error=died.message,
                 finished_at=now,
                 batch_token=None,
                 begun=False,
@@ -173,12 +177,14 @@ def _fail_poison(
                 outcome="failed",
                 outcome_etag=objects.c.etag,
                 fingerprint=fingerprint,
-                reason="worker_died",
-                error=error,
-                retry_class="input",
-                next_retry_at=None,
+                reason=died.reason,
+                error=died.message,
+                retry_class="input" if by_bytes else "configuration",
+                next_retry_at=None if by_bytes else now + TRANSIENT_RETRY_SECONDS,
             )
         )
+        if not by_bytes:
+            continue
         # Records of older bytes go, as with any file that cannot be read; nothing is read.
         left = tx.execute(
             sa.select(documents.c.object_key)
@@ -188,12 +194,30 @@ def _fail_poison(
         insert_automatic(database, tx, source_id, sorted(left), trigger="retry", now=now)
 
 
-def _fingerprint(tx: sa.Connection, source_id: str) -> str | None:
+def _death(row: sa.Row[Any] | None) -> S3SyncError:
+    """Return what three deaths of its worker say of a key.
+
+    Whether one died of the bytes or of what the operator's function made of them, nobody saw.
+    """
+    config: dict[str, Any] = {} if row is None else row.config or {}
+    if config.get("enrich") is not None:
+        return FixConfiguration(
+            "Its worker process died three times while it was alone, and its source has the "
+            f"function {config['enrich']!r}: look at that, then at the file. Its records stay as "
+            "they were.",
+            reason="enrichment_failed",
+        )
+    return FixInput(
+        "Its worker process died three times while it was alone; look at the file.",
+        reason="worker_died",
+    )
+
+
+def _fingerprint(row: sa.Row[Any] | None) -> str | None:
     """Return the settings under which a key died: else it counts as never tried under them.
 
     None, which stands for any settings, where the source cannot be read: its batches end still.
     """
-    row = tx.execute(sa.select(sources).where(sources.c.id == source_id)).first()
     try:
         return None if row is None else source_of(row).fingerprint()
     except InvalidSetting:

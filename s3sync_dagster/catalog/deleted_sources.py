@@ -30,12 +30,19 @@ SWEEPER = "sweeper"
 
 
 def remember_deleted(database: Database, tx: sa.Connection, source_id: str, *, now: float) -> None:
-    """Note the end of a source, in the transaction that ends it; what is old is forgotten."""
+    """Note the end of a source, in the transaction that ends it; what is old is forgotten.
+
+    Those whose records stay are remembered for good: whoever searches may read them, since none of
+    them has said who may (``sources.mark_deleting``).
+    """
     deleting = tx.execute(
         sa.select(sources.c.deleting).where(sources.c.id == source_id)
     ).scalar_one_or_none()
     tx.execute(
-        deleted_sources.delete().where(deleted_sources.c.deleted_at < now - REMEMBER_SECONDS)
+        deleted_sources.delete().where(
+            deleted_sources.c.deleted_at < now - REMEMBER_SECONDS,
+            deleted_sources.c.keeps_records.is_(False),
+        )
     )
     tx.execute(
         database.insert(deleted_sources).on_conflict_do_nothing(),

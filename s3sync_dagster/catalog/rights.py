@@ -7,7 +7,13 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.rows import document_of, groups
-from s3sync_dagster.catalog.tables import collections, documents, invocations, sources
+from s3sync_dagster.catalog.tables import (
+    collections,
+    deleted_sources,
+    documents,
+    invocations,
+    sources,
+)
 from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.rights import Reader, Rights
 from s3sync_dagster.core.state import DocumentState
@@ -24,10 +30,13 @@ def rights_of(catalog: Catalog, reader: Reader, *, tenant: str) -> Rights:
         return Rights(reader=reader, restricted={})
     keys = sources.c.config["reader_keys"].label("reader_keys")
     query = sa.select(sources.c.id, keys).where(sources.c.tenant == tenant)
+    kept = sa.select(deleted_sources.c.id).where(deleted_sources.c.keeps_records)
     with catalog.database.read() as tx:
         rows = tx.execute(query).all()
+        left = tx.execute(kept).scalars().all()
     restricted = {row.id: tuple(row.reader_keys) for row in rows if row.reader_keys}
-    return Rights(reader=reader, restricted=restricted)
+    open_sources = {*left, *(row.id for row in rows)} - restricted.keys()
+    return Rights(reader=reader, restricted=restricted, open_sources=frozenset(open_sources))
 
 
 def keeps_back(

@@ -61,7 +61,8 @@ sa.Index(
 )
 sa.Index("ix_sources_tenant", sources.c.tenant, sources.c.created_at)
 
-# Sources that are no more, for a while: a worker that did not know it may still write for one.
+# Sources that are no more, for a while: a worker that did not know it may still write for one. For
+# good where their records stay: whoever searches may read them.
 deleted_sources = sa.Table(
     "deleted_sources",
     metadata,

@@ -30,7 +30,7 @@ def print_summary(summary: Summary, source: Source) -> None:
     ):
         click.echo(f"  {name:<10} {value}")
     if summary.removed:
-        click.echo(f"  besides, {summary.removed} whose objects are gone were removed")
+        click.echo(f"  besides, records of {summary.removed} objects were removed")
     known = max(0, summary.chunks_written - summary.embedded)
     click.echo(
         f"chunks: {summary.chunks_written} written ({summary.embedded} embedded, "

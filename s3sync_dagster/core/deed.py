@@ -18,6 +18,8 @@ class Deed:
     decision: Decision
     document: Document | None = None
     """The text that was read, for what is to be written."""
+    given: Document | None = None
+    """What the source's function made ``document`` of; None: nothing of it is the function's."""
     chunks: int = 0
     cut_off: int = 0
     """Chunks of which the embedding model does not read the end."""

@@ -40,10 +40,14 @@ class Rights:
     reader: Reader
     restricted: Mapping[str, Sequence[str]]
     """Sources that say who may read, with their keys; all of them, for a reader with groups."""
+    open_sources: frozenset[str] = frozenset()
+    """Sources that say nothing of it, also deleted ones whose records stand; all of them, for a
+    reader with groups. Of any other source nobody knows whether it said so: it was made after the
+    copy of a catalog that was restored, or is another installation's."""
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is kept from the reader."""
+        """Whether nothing of the sources that are known is kept from the reader."""
         return self.reader.groups is None or not self.restricted
 
     def sees_all_of(self, source_id: str) -> bool:
@@ -61,11 +65,23 @@ class Rights:
         return not named.isdisjoint(self._groups())
 
     def allow_record(self, metadata: Mapping[str, Any]) -> bool:
-        """Return whether the reader may see a record; one of no source of ours is nobody's."""
-        return self.allow(str(metadata.get(SOURCE)), metadata)
+        """Return whether the reader may see a record; one of no source is nobody's."""
+        source_id = metadata.get(SOURCE)
+        if self.reader.groups is None or source_id is None:
+            return True
+        return self.knows(source_id) and self.allow(source_id, metadata)
+
+    def knows(self, source_id: object) -> bool:
+        """Return whether it is known what a source says of who may read."""
+        told = isinstance(source_id, str)
+        return told and (source_id in self.open_sources or source_id in self.restricted)
 
     def narrowed(self, where: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """Return a filter of Chroma's that also keeps out what the reader may not see."""
+        """Return a filter of Chroma's that also keeps out what the reader may not see.
+
+        It lets records of sources that are not known pass, since none can tell them from those of
+        no source: ``allow_record`` keeps them out (``engine.readable``).
+        """
         if self.whole:
             return where
         own = self._where()

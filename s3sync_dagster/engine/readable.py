@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from s3sync_dagster.core.rights import SOURCE
 from s3sync_dagster.model.document import Hit
 
 if TYPE_CHECKING:
@@ -37,6 +38,24 @@ class Readable:
     def query(
         self, vector: Vector, *, limit: int = 10, where: Mapping[str, Any] | None = None
     ) -> list[Hit]:
-        """Return those of the nearest records that may be seen, best first."""
-        found = self.collection.query(vector, limit=limit, where=where)
-        return [one for one in found if self.rights.allow_record(one.metadata)]
+        """Return the nearest records that may be seen, best first.
+
+        Sources that no filter of the catalog's names, since it does not know them, are left out by
+        a further question once they are met.
+        """
+        unknown: set[str] = set()
+        while True:
+            found = self.collection.query(vector, limit=limit, where=_without(unknown, where))
+            seen = [one for one in found if self.rights.allow_record(one.metadata)]
+            owners = [one.metadata.get(SOURCE) for one in found]
+            more = {one for one in owners if isinstance(one, str) and not self.rights.knows(one)}
+            if more <= unknown:
+                return seen
+            unknown |= more
+
+
+def _without(unknown: set[str], where: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if not unknown:
+        return where
+    others = {SOURCE: {"$nin": sorted(unknown)}}
+    return others if where is None else {"$and": [others, where]}

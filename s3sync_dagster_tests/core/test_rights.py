@@ -7,10 +7,12 @@ from s3sync_dagster.core.rights import EVERYTHING, MAX_TERMS, WHOLE, Reader, Rig
 from s3sync_dagster.model.errors import InvalidSetting
 
 RESTRICTED = {"a": ("team",), "b": ("team", "readers"), "c": ("readers",)}
+OPEN = frozenset({"open"})
 RECORDS = [
     {},
-    {"s3sync_source": "other"},
-    {"s3sync_source": "other", "team": "sales"},
+    {"team": "hr"},
+    {"s3sync_source": "open"},
+    {"s3sync_source": "open", "team": "sales"},
     *(
         {"s3sync_source": source, **said}
         for source in RESTRICTED
@@ -34,7 +36,7 @@ RECORDS = [
 
 @pytest.mark.parametrize("groups", [set(), {"sales"}, {"hr", "ops"}, {"7", "True"}])
 def test_the_filter_keeps_out_what_the_decision_does(groups):
-    rights = Rights(reader=Reader(frozenset(groups)), restricted=RESTRICTED)
+    rights = Rights(reader=Reader(frozenset(groups)), restricted=RESTRICTED, open_sources=OPEN)
     where = rights.narrowed(None)
     assert where is not None
     for record in RECORDS:

@@ -7,8 +7,12 @@ and all of it is tried again.
 
 from collections.abc import Sequence
 
+from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.neutral import largest_records, largest_texts, neutral_text
-from s3sync_dagster.engine.batch.groups import WriteGroup
+from s3sync_dagster.core.state import Target
+from s3sync_dagster.engine.batch.cut import cut_document
+from s3sync_dagster.engine.batch.enrich import failed_by_function
+from s3sync_dagster.engine.batch.groups import Write, WriteGroup, build_write
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.ports import Vectors
 from s3sync_dagster.engine.unexpected import unexpected_error
@@ -28,6 +32,57 @@ def beside_the_bytes(error: S3SyncError) -> S3SyncError:
     if isinstance(error, FixInput):
         return FixConfiguration(error.message, reason=error.reason)
     return error
+
+
+def fault_of_text(parts: BatchParts, deed: Deed, target: Target, error: S3SyncError) -> S3SyncError:
+    """Return the error of a text that cannot be cut or made records of.
+
+    Where the source's own function made the text, the bytes are at fault only where the text that
+    it was given fails as well.
+    """
+    if not isinstance(error, FixInput) or deed.given is None:
+        return error
+    plain = _before_function(parts, deed, target)
+    return plain if isinstance(plain, S3SyncError) else _fault_of_function(parts, error)
+
+
+def fault_of_refused(parts: BatchParts, group: WriteGroup, error: S3SyncError) -> S3SyncError:
+    """Return the error of one document that the model or the collection refused.
+
+    As with what cannot be cut. What a collection says of the text before is not asked: it would
+    have to be written.
+    """
+    (one,) = group.writes
+    if not isinstance(error, FixInput) or one.deed.given is None:
+        return error
+    plain = _before_function(parts, one.deed, one.target)
+    if isinstance(plain, S3SyncError):
+        return plain
+    try:
+        parts.embedder.embed_documents([record.embedding_text for record in plain.records])
+    except FixInput as refused:
+        return refusal_of_model(parts, group, refused)
+    except S3SyncError as other:
+        return other
+    except Exception as fault:  # noqa: BLE001  (nothing is proven, and no other document fails)
+        return unexpected_error(fault, f"{one.key!r} could not be embedded as it was read")
+    return _fault_of_function(parts, error)
+
+
+def _before_function(parts: BatchParts, deed: Deed, target: Target) -> Write | S3SyncError:
+    """Return what would be written of a document as it was read, or why nothing can be."""
+    assert deed.given is not None, "the function changed nothing"
+    try:
+        cut = cut_document(parts, deed.key, deed.given)
+        return build_write(parts.source, deed, target, cut.chunks)
+    except S3SyncError as error:
+        return error
+    except Exception as fault:  # noqa: BLE001  (a fault must not end the batch)
+        return unexpected_error(fault, f"{deed.key!r} could not be cut as it was read")
+
+
+def _fault_of_function(parts: BatchParts, error: FixInput) -> FixConfiguration:
+    return failed_by_function(parts, f"left a text that cannot be indexed ({error.reason})")
 
 
 def refusal_of_model(parts: BatchParts, group: WriteGroup, error: FixInput) -> S3SyncError:

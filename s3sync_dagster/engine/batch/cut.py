@@ -33,20 +33,26 @@ def cut_batch(parts: BatchParts, deeds: Sequence[Deed]) -> Cuts:
     if parts.threads > 1:
         threads = ThreadPoolExecutor(parts.threads, thread_name_prefix="s3sync-chunk")
         for deed, document in waiting:
-            cuts[deed.key] = threads.submit(_cut, parts, deed.key, document)
+            cuts[deed.key] = threads.submit(cut_document, parts, deed.key, document)
         threads.shutdown(wait=False)  # its threads end when all is cut
     else:
         for deed, document in waiting:
             cuts[deed.key] = Future()
             try:
-                cuts[deed.key].set_result(_cut(parts, deed.key, document))
+                cuts[deed.key].set_result(cut_document(parts, deed.key, document))
             except Exception as error:  # noqa: BLE001  (raised where the result is taken)
                 cuts[deed.key].set_exception(error)
     parts.at("chunked")
     return cuts
 
 
-def _cut(parts: BatchParts, key: str, document: Document) -> Cut:
+def cut_document(parts: BatchParts, key: str, document: Document) -> Cut:
+    """Return the chunks of a document.
+
+    Raises:
+        EmptyText: there are none.
+        S3SyncError: it cannot be cut.
+    """
     started = parts.clock.monotonic()
     chunks = parts.chunker(
         document,

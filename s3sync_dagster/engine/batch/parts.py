@@ -51,6 +51,8 @@ class BatchParts:
     patience: Patience = field(default_factory=Patience)
     enrich: Enrich | None = None
     """What the operator has done with documents before they are cut."""
+    enrich_seconds: float = 600.0
+    """It may take so long, and a sixtieth of it more for each document that it gets."""
     threads: int = 8
     """Objects that are read at once; 1 keeps everything in the caller's thread."""
     take_seconds: float = 300.0

@@ -13,6 +13,8 @@ from s3sync_dagster.core.plan import plan_writes, result_of
 from s3sync_dagster.core.state import Target
 from s3sync_dagster.engine.batch.blame import (
     beside_the_bytes,
+    fault_of_refused,
+    fault_of_text,
     refusal_of_collection,
     refusal_of_model,
 )
@@ -92,7 +94,7 @@ class Writer:
                     self._ledger.cut(key, cut.chunks, milliseconds=cut.milliseconds)
                 write = build_write(self._parts.source, deed, target, cut.chunks)
             except S3SyncError as error:
-                self._ledger.fail(key, error)
+                self._ledger.fail(key, fault_of_text(self._parts, deed, target, error))
             except Exception as error:  # noqa: BLE001  (a fault must not end the batch)
                 self._ledger.fail(key, unexpected_error(error, f"{key!r} could not be written"))
             else:
@@ -216,7 +218,7 @@ class Writer:
             if isinstance(cause, FixInput) and not again:
                 # What was taken after the refusal may have met a service that is well again.
                 return self._together_or_alone(group, step, name=name, again=True)
-            self._ledger.fail(first, cause)
+            self._ledger.fail(first, fault_of_refused(self._parts, group, cause))
             return []
         return [
             done
