@@ -40,3 +40,7 @@ class Readable:
         """Return those of the nearest records that may be seen, best first."""
         found = self.collection.query(vector, limit=limit, where=where)
         return [one for one in found if self.rights.allow_record(one.metadata)]
+
+    def ids_meeting(self, where: Mapping[str, Any], *, most: int) -> list[str] | None:
+        """Return the ids of all records that meet a filter and may be seen; None: too many."""
+        return self.collection.ids_meeting(self.rights.narrowed(where) or where, most=most)
