@@ -4,6 +4,9 @@ import json
 
 from s3sync_dagster.catalog.tables import documents
 from s3sync_dagster.catalog.versions import DOCUMENTS_OF_PART, collection_state, document_versions
+from s3sync_dagster.ports.word_index import FtsWordIndex
+from s3sync_dagster.search import follow_catalog
+from s3sync_dagster_tests.ports.test_word_index import make_collection, write
 
 PLACE = {"tenant": "t", "database_name": "d", "collection_name": "c"}
 
@@ -138,6 +141,53 @@ def test_a_change_is_told_to_one_part_and_read_from_it_alone(catalog):
     assert read(1) == {"c": 1}
     assert read(0, 1) == {"a": 0, "b": 0, "c": 1}
     assert read() == read(7) == {}
+
+
+def put(catalog, *rows):
+    names = [one["document_id"] for one in rows]
+    with catalog.database.write() as connection:
+        connection.execute(documents.delete().where(documents.c.document_id.in_(names)))
+        connection.execute(documents.insert(), list(rows))
+
+
+def test_an_index_follows_the_parts_that_changed(catalog, tmp_path):
+    """What is in the others is not read, and stays; what moves from part to part is not lost."""
+    collection = make_collection()
+    index = FtsWordIndex(tmp_path / "words.db")
+
+    def follow():
+        collection.calls.clear()
+        index_place = {"tenant": "t", "database": "d"}
+        collection.name = PLACE["collection_name"]
+        follow_catalog(index, collection, catalog.database, **index_place)
+        return collection.calls
+
+    def found(word):
+        return {name for name, _ in index.search(word, limit=9)}
+
+    for name in "abc":
+        write(collection, name, f"red {name}", "more")
+    first, second = ({"id": number} for number in (1, 2))
+    other = {"id": 5 * DOCUMENTS_OF_PART}
+    put(
+        catalog, row("a", "clean", **first), row("b", "clean", **second), row("c", "clean", **other)
+    )
+    assert follow() == [("get", 6)]
+    assert follow() == []
+    write(collection, "b", "blue b", "more")
+    put(catalog, row("b", "clean", indexed_at=13.0, **second))
+    assert follow() == [("get", 2)]
+    assert (found("red"), found("blue")) == ({"a-0", "c-0"}, {"b-0"})
+    # The same document as another row, and then a change where it was.
+    put(catalog, row("a", "clean", id=other["id"] + 1))
+    follow()
+    put(catalog, row("b", "clean", indexed_at=14.0, **second))
+    assert follow() == [("get", 2)]
+    assert (found("red"), found("blue")) == ({"a-0", "c-0"}, {"b-0"})
+    put(catalog, row("c", "removing", **other))
+    assert follow() == []
+    assert (found("red"), found("blue")) == ({"a-0"}, {"b-0"})
+    index.close()
 
 
 def test_a_million_documents_are_no_sum_too_large(catalog):
