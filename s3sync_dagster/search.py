@@ -1,6 +1,7 @@
 """Search a collection by words of a person: by vectors and words together, or by one of them."""
 
 import hashlib
+import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,10 +9,10 @@ from typing import Any
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rights import rights_of
-from s3sync_dagster.catalog.versions import NO_DOCUMENTS, collection_state, document_versions
+from s3sync_dagster.catalog.versions import collection_state, document_versions
 from s3sync_dagster.core.filters import require_filter
 from s3sync_dagster.core.rights import Reader
-from s3sync_dagster.engine.hybrid import DocumentVersion, Ranking, Searcher, versions_by_scan
+from s3sync_dagster.engine.hybrid import Ranking, Searcher, versions_by_scan
 from s3sync_dagster.engine.neighbours import by_document, with_neighbours
 from s3sync_dagster.engine.ports import CollectionPort, Embedder
 from s3sync_dagster.engine.readable import Readable
@@ -21,10 +22,13 @@ from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.word_file import DAMAGED
 from s3sync_dagster.ports.word_index import FtsWordIndex
 from s3sync_dagster.ports.word_memory import WordMemory
+from s3sync_dagster.ports.word_readers import ReaderWords
 from s3sync_dagster.wiring import Parts
 
 WORDS = "words"
 """Folder of the home with one word index for each collection that was searched by words."""
+MOST_PARTS = 100
+"""Of a collection that are read each by itself where they changed; of more all is read."""
 
 
 def search(
@@ -80,7 +84,8 @@ def search(
         ) as searcher:
             hits = searcher.search(words, ranking=ranking, limit=limit, where=where)
             index = searcher.index
-            if len(hits) < limit and isinstance(index, FtsWordIndex) and index.wake():
+            words_of = isinstance(index, FtsWordIndex | ReaderWords)
+            if len(hits) < limit and words_of and index.wake():
                 raise _Rested
             return with_neighbours(searcher.collection, hits, context) if context else hits
 
@@ -138,7 +143,8 @@ def opened(
         return
     with _word_index(parts, port, tenant=tenant, database=database) as index:
         reranker = parts.reranker if ranking == "hybrid" else None
-        yield Searcher(readable, embedder, index, reranker, rights)
+        words = index if rights.whole else index.seen_by(rights)
+        yield Searcher(readable, embedder, words, reranker, rights)
 
 
 def _place(
@@ -272,11 +278,26 @@ def _follow(
     began = time.thread_time()
     # Before the versions are read: what changes in between makes the next question look again.
     sums = collection_state(catalog, **place)
-    state = f"{collection.id}:{sums}"  # one that was made anew under the name is another one
-    versions: list[DocumentVersion] | None = None
-    if sums == NO_DOCUMENTS or not index.has(state):
-        versions = document_versions(catalog, **place)
-    looked = time.thread_time() - began
-    if versions is not None:
-        index.follow(collection, versions or versions_by_scan(collection), state=state)
+    # One that was made anew under the name is another one.
+    state = json.dumps([collection.id, sums], sort_keys=True)
+    known = index.state()
+    if not sums or known != state:
+        parts = _changed(known, collection.id, sums)
+        versions = document_versions(catalog, parts=parts, **place)
+        looked = time.thread_time() - began
+        documents = versions if sums else versions_by_scan(collection)
+        index.follow(collection, documents, parts=parts, state=state)
+    else:
+        looked = time.thread_time() - began
     memory.looked(time.monotonic(), collection.id, cpu_seconds=looked)
+
+
+def _changed(known: str | None, collection_id: str, sums: Mapping[str, str]) -> list[int] | None:
+    """Return the parts of a collection that are others than those of a state; None: any may be."""
+    if known is None or not sums:
+        return None
+    of, before = json.loads(known)
+    if of != collection_id or not before:
+        return None
+    changed = [int(part) for part in {*before, *sums} if before.get(part) != sums.get(part)]
+    return changed if len(changed) <= MOST_PARTS else None

@@ -18,7 +18,7 @@ sys.path.insert(0, str(HERE.parent / "chunking"))
 from retrieval import embedder_of_runs
 from search import Piece, mean, rank_all
 
-from s3sync_dagster.ports import word_forms, word_index
+from s3sync_dagster.ports import word_forms, word_records
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
         ("words, no pairs", False, True),
         ("words, neither", True, True),
     ):
-        word_index.pieces_of = (lambda _: "") if without_pieces else word_forms.pieces_of
+        word_records.pieces_of = (lambda _: "") if without_pieces else word_forms.pieces_of
         word_forms._pairs = (lambda run: same(run[0])) if without_pairs else pairs
         report(name, rank_all(pieces, questions, None)["words"])
 

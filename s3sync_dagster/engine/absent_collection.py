@@ -55,6 +55,10 @@ class AbsentCollection:
         """Return nothing."""
         return []
 
+    def ids_meeting(self, where: Mapping[str, Any], *, most: int) -> list[str] | None:
+        """Return nothing."""
+        return []
+
     def count(self) -> int:
         """Return 0."""
         return 0

@@ -36,8 +36,12 @@ MAX_DEPTH = 800
 RERANKED = 50
 """First hits of a hybrid ranking that a reranker looks at; more where more are asked for."""
 CANDIDATES = 2000
-"""Words' hits that are held against a filter at most."""
+"""Words' hits that are held against a filter before the collection is asked who meets it."""
+MOST_MEETING = 10_000
+"""Records that meet a filter whose ids are asked for. Of more, the best by words are soon met."""
 PAGE = 200
+READ = 1000
+"""Records whose metadata are held against a filter at once, far down a ranking."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,8 @@ class DocumentVersion:
     """Changes whenever the text may have; None: it is being written, keep what is indexed."""
     count: int | None = None
     """Records ``{document_id}-{i}``; None: the document is a record of that very id."""
+    part: int | None = None
+    """Of the collection, which is looked at by its parts; None: it is looked at as a whole."""
 
     def record_ids(self) -> list[str]:
         """Return the ids of its records."""
@@ -60,10 +66,15 @@ class DocumentVersion:
 class WordIndex(Protocol):
     """Record ids by words (``ports.word_index``)."""
 
-    def search(self, text: str, *, limit: int) -> list[Scored]:
+    def search(self, text: str, *, limit: int, among: Sequence[str] | None = None) -> list[Scored]:
         """Return ids of records with words of ``text`` and their BM25, best first.
 
         Equal ones stand in an order of their own, which the limit does not change.
+
+        Args:
+            text: the question.
+            limit: records at most.
+            among: the only records that are ranked; None: all.
         """
         ...
 
@@ -91,12 +102,12 @@ class Searcher:
     collection: RecordReader
     embedder: Embedder
     index: WordIndex | None = None
-    """What it has and the collection lacks is passed over. Not asked for a dense ranking."""
+    """Of what may be seen by who asks. What it has and the collection lacks is passed over. Not
+    asked for a dense ranking."""
     reranker: Reranker | None = None
     """Orders the first hits of a hybrid ranking anew."""
     rights: Rights = WHOLE
-    """Of who asks. The nearest are ranked without what is kept from them; by words it is a filter:
-    of all records the best ``CANDIDATES`` are looked at."""
+    """Of who asks: the nearest are ranked without what is kept from them."""
 
     def search(
         self,
@@ -119,7 +130,6 @@ class Searcher:
         Raises:
             InvalidSetting: ``where`` is no filter of Chroma's.
         """
-        where = self.rights.narrowed(where)
         if self.reranker is None or ranking != "hybrid":
             return self._ranked(text, ranking=ranking, limit=limit, where=where)
         first = self._ranked(text, ranking=ranking, limit=max(limit, RERANKED), where=where)
@@ -129,6 +139,7 @@ class Searcher:
         self, text: str, *, ranking: Ranking, limit: int, where: Mapping[str, Any] | None
     ) -> list[Hit]:
         vector = None if ranking == "words" else self.embedder.embed_query(text)
+        seen = self.rights.narrowed(where)
         depth = NEAREST if limit <= NEAREST else 2 * limit
         while True:
             known: dict[str, Hit] = {}
@@ -137,7 +148,7 @@ class Searcher:
             full = False
             if vector is not None:
                 known = {
-                    hit.id: hit for hit in self.collection.query(vector, limit=depth, where=where)
+                    hit.id: hit for hit in self.collection.query(vector, limit=depth, where=seen)
                 }
                 nearest = [(hit.id, hit.score) for hit in known.values()]
                 if ranking == "hybrid" and _ties(nearest) and depth < MAX_DEPTH:
@@ -174,10 +185,9 @@ class Searcher:
         """Return the best by words that meet the filter; ``known`` gains what was looked up."""
         if where is None:
             return index.search(text, limit=depth)
-        chosen: list[Scored] = []
         for candidates in (PAGE, CANDIDATES):
             ranked = index.search(text, limit=candidates)
-            chosen = []  # anew from the longer list: others may have written in between
+            chosen: list[Scored] = []  # anew: others may have written in between
             for start in range(0, len(ranked), PAGE):
                 page = ranked[start : start + PAGE]
                 self._fetch([name for name, _ in page], known)
@@ -189,8 +199,34 @@ class Searcher:
                 if len(chosen) >= depth:
                     return chosen[:depth]
             if len(ranked) < candidates:
-                break
-        return chosen
+                return chosen
+        meeting = self.collection.ids_meeting(where, most=MOST_MEETING)
+        if meeting is not None:
+            return index.search(text, limit=depth, among=meeting)
+        return self._far_down(index, text, depth=depth, where=where)
+
+    def _far_down(
+        self, index: WordIndex, text: str, *, depth: int, where: Mapping[str, Any]
+    ) -> list[Scored]:
+        """Return the best by words that meet a filter, which many records do, but not the best."""
+        candidates = CANDIDATES
+        while True:
+            candidates *= 10
+            ranked = index.search(text, limit=candidates)
+            chosen: list[Scored] = []
+            for start in range(0, len(ranked), READ):
+                page = ranked[start : start + READ]
+                # Without their texts: most of these are no hits.
+                found = self.collection.get([name for name, _ in page])
+                chosen += [
+                    (name, score)
+                    for name, score in page
+                    if name in found and matches(found[name].metadata, where)
+                ]
+                if len(chosen) >= depth:
+                    return chosen[:depth]
+            if len(ranked) < candidates:
+                return chosen
 
     def _distinct(
         self,

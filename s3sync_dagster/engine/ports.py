@@ -392,6 +392,10 @@ class RecordReader(Protocol):
         """Return the nearest records, best first."""
         ...
 
+    def ids_meeting(self, where: Mapping[str, Any], *, most: int) -> list[str] | None:
+        """Return the ids of all records that meet a metadata filter; None: more than ``most``."""
+        ...
+
 
 class CollectionPort(RecordReader, Protocol):
     """One collection. Calls have timeouts and retries; what remains is an ``S3SyncError``."""

@@ -53,6 +53,10 @@ class Readable:
                 return seen
             unknown |= more
 
+    def ids_meeting(self, where: Mapping[str, Any], *, most: int) -> list[str] | None:
+        """Return the ids of all records that meet a filter and may be seen; None: too many."""
+        return self.collection.ids_meeting(self.rights.narrowed(where) or where, most=most)
+
 
 def _without(unknown: set[str], where: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     if not unknown:

@@ -214,6 +214,24 @@ class ChromaCollection:
             for name, text, metadata, distance in zip(*(c[0] for c in columns), strict=True)
         ]
 
+    def ids_meeting(self, where: Mapping[str, Any], *, most: int) -> list[str] | None:
+        """Return the ids of all records that meet a metadata filter; None: more than ``most``.
+
+        Raises:
+            InvalidSetting: ``where`` is no filter of Chroma's.
+        """
+        found: list[str] = []
+        # Ids are small: where no quota forbids, one request tells of one moment.
+        at_once = most + 1 if self._read_records >= READ_RECORDS else self._read_records
+        while len(found) <= most:
+            limit = min(at_once, most + 1 - len(found))
+            bounds = {"limit": limit, "offset": len(found)}
+            page = self._send("get", {"where": where, "include": [], **bounds})["ids"]
+            found += page
+            if len(page) < limit:
+                return found
+        return None
+
     def count(self) -> int:
         """Return Chroma's own count (which looks right also when vectors are lost)."""
         return int(self._send("count", None))

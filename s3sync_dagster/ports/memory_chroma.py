@@ -217,6 +217,14 @@ class MemoryCollection:
             for place in nearest
         ]
 
+    def ids_meeting(self, where: Mapping[str, Any], *, most: int) -> list[str] | None:
+        """Return the ids of all records that meet a metadata filter; None: more than ``most``."""
+        self._called("get", 1)
+        require_shape(where)
+        records = list(self._records.values())
+        found = [record.id for record in records if matches(record.metadata, where)]
+        return found if len(found) <= most else None
+
     def count(self) -> int:
         """Return the number of records."""
         self._called("count", 1)

@@ -14,7 +14,7 @@ from typing import Any
 from s3sync_dagster.engine.write_ahead import write_ahead
 from s3sync_dagster.model.errors import Unavailable
 
-LAYOUT = 3
+LAYOUT = 4
 """Of the file, and of what stands in it; a file of another one is filled again."""
 DAMAGED = "word_index_damaged"
 BUSY_SECONDS = 30
@@ -34,18 +34,25 @@ _NOT_NOW = frozenset(
 """What SQLite says of a file that is whole; whatever else it says, the file is not."""
 
 _SCHEMA = """
-CREATE TABLE documents (id TEXT PRIMARY KEY, version TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE records (number INTEGER PRIMARY KEY, id TEXT NOT NULL, document_id TEXT NOT NULL);
-CREATE INDEX records_of_document ON records (document_id);
+CREATE TABLE documents (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, version TEXT NOT NULL,
+    part INTEGER, readers TEXT NOT NULL
+);
+CREATE INDEX documents_of_part ON documents (part);
+CREATE TABLE records (number INTEGER PRIMARY KEY, id TEXT NOT NULL, document INTEGER NOT NULL);
+CREATE INDEX records_of_document ON records (document);
 CREATE VIRTUAL TABLE words USING fts5 (
     text, place, tokenize = 'porter unicode61 remove_diacritics 2'
 );
 CREATE VIRTUAL TABLE pieces USING fts5 (
     text, content = '', tokenize = 'unicode61 remove_diacritics 2'
 );
+CREATE TABLE state (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+INSERT INTO state VALUES ('file', hex(randomblob(8)));
 """
-_STATE = "CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value) WITHOUT ROWID"
-"""How often the file was changed, and the state of the collection that it is known to have."""
+"""``state``: how often the file was changed, what of the collection it is known to have, and what
+tells it from the one that was here before. A number of a document is never given again: what was
+noted of it (who may read it) stays true."""
 
 
 class WordFile:
@@ -160,14 +167,12 @@ class WordFile:
 
     def _create(self, database: sqlite3.Connection) -> sqlite3.Connection:
         if _layout(database) == LAYOUT:
-            database.execute(_STATE)
             return database
         database.execute("BEGIN IMMEDIATE")
         if _layout(database) == 0:
             self._made_anew()
             for statement in _SCHEMA.strip().split(";\n"):
                 database.execute(statement.rstrip(";"))
-            database.execute(_STATE)
             database.execute(f"PRAGMA user_version = {LAYOUT}")
         database.execute("COMMIT")
         return database

@@ -80,22 +80,17 @@ def pieces_of(text: str) -> str:
     return " ".join(_pieces(text)) if _is_foreign(text) else ""
 
 
-def match_expression(question: str) -> str:
-    """Return the FTS5 query for any of the words of a question; empty when it has none."""
-    return " OR ".join(match_words(question))
-
-
 def match_words(question: str) -> list[str]:
     """Return the FTS5 query of each word of a question."""
     return _quoted(_telling(searchable(question))[:MAX_WORDS])
 
 
-def match_pieces(question: str) -> tuple[str, float]:
-    """Return the FTS5 query for pieces of a question's words, and how many words a piece counts."""
+def match_pieces(question: str) -> tuple[list[str], float]:
+    """Return the FTS5 query of each piece of a question's words; how many words one counts."""
     words = _telling(composed(question))
     pieces = list(dict.fromkeys(piece for word in words for piece in _pieces(word)))[:MAX_PIECES]
     long = sum(len(word) >= PIECE for word in words)
-    return " OR ".join(_quoted(pieces)), long / max(1, len(pieces))
+    return _quoted(pieces), long / max(1, len(pieces))
 
 
 def _telling(text: str) -> list[str]:

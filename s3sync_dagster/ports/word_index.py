@@ -6,35 +6,36 @@ It follows by versions of documents: no writer has to tell it anything, and a cr
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import sqlite3
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from s3sync_dagster.engine.hybrid import DocumentVersion, Scored
 from s3sync_dagster.ports.word_file import WordFile
 from s3sync_dagster.ports.word_forms import (
-    match_expression,
     match_pieces,
     match_words,
-    pieces_of,
-    searchable,
 )
 from s3sync_dagster.ports.word_memory import ALL_RECORDS, WordMemory
 from s3sync_dagster.ports.word_ranking import DIGITS, K1, any_of, best_by_words, idf, parted
+from s3sync_dagster.ports.word_readers import ReaderWords
+from s3sync_dagster.ports.word_records import (
+    numbers_of,
+    remove_documents,
+    replace_documents,
+    stands,
+)
 
 if TYPE_CHECKING:
-    from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
+    from s3sync_dagster.core.rights import Rights
+    from s3sync_dagster.engine.ports import CollectionPort
 
 FETCH_RECORDS = 1000
 DEEPEST = 2000
 """Records of each table whose scores are added, where a question has pieces too."""
-PLACE_KEYS = ("document_key", "title", "heading_path", "symbol")
-"""Of a record's metadata: words that say where a chunk stands, and often not in its own text."""
 PLACE_WEIGHT = 1.0
 """Of a word there beside one of the text. Chosen by measurement (docs/chroma.md)."""
 
@@ -68,17 +69,24 @@ class FtsWordIndex:
         self._last_counted: tuple[tuple[str, int, int], list[tuple[str, int]], int] | None = None
         self._file = WordFile(path, made_anew=self._memory.forget)
 
-    def search(self, text: str, *, limit: int) -> list[Scored]:
+    def search(self, text: str, *, limit: int, among: Sequence[str] | None = None) -> list[Scored]:
         """Return ids of records with words of ``text`` and their BM25, best first.
 
         Equal ones stand in the order in which they were first written, so a shorter list is the
         beginning of a longer one.
+
+        Args:
+            text: the question.
+            limit: records at most.
+            among: the only records that are ranked; None: all.
         """
         if not match_words(text):
             return []
         with self._file.guarded(), self._file.snapshot():
-            pieces, weight = match_pieces(text)
-            if pieces and self._has_any(pieces):
+            if among is not None:
+                return self._ranked_among(text, among)[:limit]
+            pieces, weight = self._pieces_of(text)
+            if pieces:
                 return self._by_both(text, pieces, weight, limit=limit)
             words, records = self._counted(text)
             found = best_by_words(self._database, words, records, bm25=_bm25(), limit=limit)
@@ -89,16 +97,10 @@ class FtsWordIndex:
         if not ids or not match_words(text):
             return []
         with self._file.guarded(), self._file.snapshot():
-            words, records = self._counted(text)
-            pieces, weight = match_pieces(text)
-            if pieces and self._has_any(pieces):
-                asked = [("words", match_expression(text), 1.0), ("pieces", pieces, weight)]
-            else:  # by the words that tell it apart; where no record has one, by the others
-                telling, rest = parted(words, records)
-                some = telling if any(number for _, number in telling) else rest
-                asked = [("words", any_of(some), 1.0)]
-            numbers = self._numbers_of(ids)
-            scores = self._scores_of([number for _, number in numbers], asked)
+            numbers = numbers_of(self._database, ids)
+            scores: dict[int, float] = {}
+            for asked in self._asked(text)[:1]:
+                scores = self._scores_of([number for _, number in numbers], asked)
             return [(name, scores[number]) for name, number in numbers if scores.get(number)]
 
     def ceiling(self, text: str) -> float:
@@ -107,16 +109,21 @@ class FtsWordIndex:
             words, records = self._counted(text)
         return sum((K1 + 1) * idf(records, number) for _, number in words)
 
-    def has(self, state: str) -> bool:
-        """Tell whether nothing changed since it was in line with this state of the collection."""
+    def seen_by(self, rights: Rights) -> ReaderWords:
+        """Return the words of what a reader may see; closed with this."""
+        return ReaderWords(self._file, self._memory, rights, bm25=_bm25())
+
+    def state(self) -> str | None:
+        """Return the state of the collection that it is in line with; None: not known."""
         with self._file.guarded():
-            return self._file.state("collection") == state
+            return self._file.state("collection")
 
     def follow(
         self,
         collection: CollectionPort,
         documents: Iterable[DocumentVersion],
         *,
+        parts: Sequence[int] | None = None,
         state: str | None = None,
     ) -> int:
         """Bring the index in line with the documents that exist; return how many had changed.
@@ -125,24 +132,25 @@ class FtsWordIndex:
 
         Args:
             collection: where changed records are read.
-            documents: all that there are.
+            documents: all that there are in ``parts``.
+            parts: of the collection; all others are as they were. None: all of it is looked at.
             state: tells this state of the collection from all others, read before ``documents``;
-                kept for ``has`` unless another process changes the file meanwhile.
+                kept for ``state()`` unless another process changes the file meanwhile.
         """
         wanted = {document.document_id: document for document in documents}
         self._begin_anew_for(collection)
         with self._file.guarded():
             changes = self._file.state("changes") or 0
-            known = dict(self._database.execute("SELECT id, version FROM documents").fetchall())
+            known = self._known(parts)
         gone = [name for name in known if name not in wanted]
         changed = [
             document
             for name, document in wanted.items()
-            if document.version is not None and known.get(name) != document.version
+            if document.version is not None and known.get(name) != (document.version, document.part)
         ]
         if gone:
             with self._file.transaction():
-                self._remove(gone)
+                remove_documents(self._database, gone)
             changes += 1
         for part in _by_records(changed):
             self._index(collection, part)
@@ -177,7 +185,7 @@ class FtsWordIndex:
         with self._file.transaction():
             if known:  # 0: from before, when no file told whose it was
                 names = self._database.execute("SELECT id FROM documents").fetchall()
-                self._remove([name for (name,) in names])
+                remove_documents(self._database, [name for (name,) in names])
             self._database.execute(f"PRAGMA application_id = {mark}")
 
     def _by_both(self, text: str, pieces: str, weight: float, *, limit: int) -> list[Scored]:
@@ -185,7 +193,7 @@ class FtsWordIndex:
         return self._database.execute(
             _SEARCH_BOTH,
             {
-                "words": match_expression(text),
+                "words": " OR ".join(match_words(text)),
                 "bm25": _bm25(),
                 "pieces": pieces,
                 "weight": weight,
@@ -194,24 +202,45 @@ class FtsWordIndex:
             },
         ).fetchall()
 
-    def _has_any(self, pieces: str) -> bool:
-        found = self._database.execute(
-            "SELECT 1 FROM pieces WHERE pieces MATCH ? LIMIT 1", (pieces,)
-        )
-        return found.fetchone() is not None
+    def _ranked_among(self, text: str, ids: Sequence[str]) -> list[Scored]:
+        """Return those of these records that have words of a question, in the order of all."""
+        names = {number: name for name, number in numbers_of(self._database, ids)}
+        ranked: list[Scored] = []
+        for asked in self._asked(text):
+            scores = self._scores_of(list(names), asked)
+            ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+            ranked += [(names.pop(number), score) for number, score in ordered]
+        return ranked
+
+    def _asked(self, text: str) -> list[list[tuple[str, str, float]]]:
+        """Return tables, expressions and weights that score a record; of the first that has any.
+
+        Words that tell records apart come first; those that most records have are asked for behind
+        them (``parted``).
+        """
+        pieces, weight = self._pieces_of(text)
+        if pieces:
+            return [[("words", " OR ".join(match_words(text)), 1.0), ("pieces", pieces, weight)]]
+        words, records = self._counted(text)
+        return [
+            [("words", any_of(some), 1.0)]
+            for some in parted(words, records)
+            if any(number for _, number in some)
+        ]
+
+    def _pieces_of(self, text: str) -> tuple[str, float]:
+        """Return the query for any piece of a question and its weight; empty: no record has one."""
+        pieces, weight = match_pieces(text)
+        expression = " OR ".join(pieces)
+        if expression:
+            query = "SELECT 1 FROM pieces WHERE pieces MATCH ? LIMIT 1"
+            if self._database.execute(query, (expression,)).fetchone() is None:
+                expression = ""
+        return expression, weight
 
     def _id_of(self, number: int) -> str:
         found = self._database.execute("SELECT id FROM records WHERE number = ?", (number,))
         return found.fetchone()[0]
-
-    def _numbers_of(self, ids: Sequence[str]) -> list[tuple[str, int]]:
-        """Return those of these records that are indexed; they are found by their documents."""
-        documents = {one for name in ids for one in (name, name.rpartition("-")[0])}
-        return self._database.execute(
-            "SELECT id, number FROM records WHERE id IN (SELECT value FROM json_each(?)) "
-            "AND document_id IN (SELECT value FROM json_each(?))",
-            (json.dumps(list(ids)), json.dumps(list(documents))),
-        ).fetchall()
 
     def _scores_of(
         self, numbers: Sequence[int], tables: Sequence[tuple[str, str, float]]
@@ -264,92 +293,26 @@ class FtsWordIndex:
                 (state, changes),
             )
 
+    def _known(self, parts: Sequence[int] | None) -> dict[str, tuple[str, int | None]]:
+        """Return versions and parts of the indexed documents, of some parts or of all."""
+        query = "SELECT id, version, part FROM documents"
+        if parts is not None:
+            query += " WHERE part IN (SELECT value FROM json_each(?))"
+        values = () if parts is None else (json.dumps(list(parts)),)
+        found = self._database.execute(query, values)
+        return {name: (version, part) for name, version, part in found}
+
     def _index(self, collection: CollectionPort, documents: Sequence[DocumentVersion]) -> None:
         ids = [name for document in documents for name in document.record_ids()]
         stored = collection.get(ids, documents=True)
         with self._file.transaction():
             # Another process may have followed meanwhile.
-            changed = [one for one in documents if self._version_of(one) != one.version]
-            numbers = self._numbers([document.document_id for document in changed])
-            self._remove([document.document_id for document in changed])
-            self._database.executemany(
-                "INSERT INTO documents VALUES (?, ?)",
-                [(document.document_id, document.version) for document in changed],
-            )
-            self._add(
-                [
-                    (document.document_id, stored[name])
-                    for document in changed
-                    for name in document.record_ids()
-                    if name in stored
-                ],
-                numbers,
-            )
-
-    def _version_of(self, document: DocumentVersion) -> str | None:
-        query = "SELECT version FROM documents WHERE id = ?"
-        found = self._database.execute(query, (document.document_id,)).fetchone()
-        return None if found is None else found[0]
-
-    def _numbers(self, document_ids: Sequence[str]) -> defaultdict[str, int]:
-        """Return the numbers of documents' records, and a new one for whatever is asked for."""
-        query = "SELECT coalesce(max(number), 0) FROM records"
-        last: int = self._database.execute(query).fetchone()[0]
-        numbers = defaultdict[str, int](itertools.count(last + 1).__next__)
-        query = "SELECT id, number FROM records WHERE document_id = ?"
-        for name in document_ids:
-            numbers.update(self._database.execute(query, (name,)))
-        return numbers
-
-    def _add(self, records: Sequence[tuple[str, StoredRecord]], numbers: Mapping[str, int]) -> None:
-        """Index records with the ids of their documents; what is written again keeps its place."""
-        rows = [
-            (numbers[record.id], name, record, searchable(record.document or ""))
-            for name, record in records
-        ]
-        rows.sort(key=lambda row: row[0])
-        self._database.executemany(
-            "INSERT INTO records VALUES (?, ?, ?)",
-            [(number, record.id, name) for number, name, record, _ in rows],
-        )
-        self._database.executemany(
-            "INSERT INTO words (rowid, text, place) VALUES (?, ?, ?)",
-            [
-                (number, text, searchable(place_of(record.metadata)))
-                for number, _, record, text in rows
-            ],
-        )
-        self._database.executemany(
-            "INSERT INTO pieces (rowid, text) VALUES (?, ?)",
-            [(number, found) for number, _, _, text in rows if (found := pieces_of(text))],
-        )
-
-    def _remove(self, document_ids: Sequence[str]) -> None:
-        for name in document_ids:
-            stored = self._database.execute(
-                "SELECT rowid, text FROM words WHERE rowid IN "
-                "(SELECT number FROM records WHERE document_id = ?)",
-                (name,),
-            ).fetchall()
-            for number, text in stored:
-                self._database.execute("DELETE FROM words WHERE rowid = ?", (number,))
-                if pieces := pieces_of(text):  # not stored: the table forgets what it is told
-                    self._database.execute(
-                        "INSERT INTO pieces (pieces, rowid, text) VALUES ('delete', ?, ?)",
-                        (number, pieces),
-                    )
-            self._database.execute("DELETE FROM records WHERE document_id = ?", (name,))
-            self._database.execute("DELETE FROM documents WHERE id = ?", (name,))
+            changed = [one for one in documents if not stands(self._database, one)]
+            replace_documents(self._database, changed, stored)
 
 
 def _bm25() -> str:
     return f"bm25(1.0, {PLACE_WEIGHT})"
-
-
-def place_of(metadata: Mapping[str, Any]) -> str:
-    """Return the key, title, headings and symbol of a chunk, a line each."""
-    found = (metadata.get(key) for key in PLACE_KEYS)
-    return "\n".join(value for value in found if isinstance(value, str))
 
 
 def _mark_of(collection_id: str) -> int:

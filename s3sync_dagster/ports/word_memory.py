@@ -16,6 +16,18 @@ FREE_SECONDS = 0.02
 RESTS = 20
 """A look that takes longer is not taken again before so many times what it takes beyond that."""
 LONGEST_REST_SECONDS = 10.0
+MOST_READERS = 50
+"""Readers with different rights whose documents are remembered."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """Documents of an index file that a reader may see."""
+
+    upto: int = 0
+    """All up to this number are known; what is said of a number stays true."""
+    documents: set[int] = field(default_factory=set[int])
+    """Numbers; of some the document may be gone."""
 
 
 @dataclass(slots=True)
@@ -27,6 +39,7 @@ class WordMemory:
 
     _counts: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     """By word: records that have it, and how much the index had been changed then."""
+    _seen: dict[str, Seen] = field(default_factory=dict[str, Seen])
     _rests_until: float = 0.0
     _collection_id: str = ""
     following: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -39,16 +52,37 @@ class WordMemory:
             word: or ``ALL_RECORDS``.
             touched: rows of the index file that were changed, since it was made.
         """
-        number, then = self._counts.get(word, (0, 0))
-        return number if 0 <= touched - then < DRIFT * number else None
+        number, then = self._counts.get(word, (0, -1))
+        return number if touched == then or 0 <= touched - then < DRIFT * number else None
 
-    def keep_count(self, word: str, number: int, touched: int) -> None:
-        """Remember how many records have a word."""
+    def keep_count(
+        self, word: str, number: int, touched: int, *, looked_at: int | None = None
+    ) -> None:
+        """Remember how many records have a word.
+
+        Args:
+            word: or ``ALL_RECORDS``.
+            number: of the records.
+            touched: rows of the index file that were changed, since it was made.
+            looked_at: records that had to be looked at to know; None: those.
+        """
         self._counts.pop(word, None)
-        if number >= LEAST_KEPT:
+        if (number if looked_at is None else looked_at) >= LEAST_KEPT:
             if len(self._counts) >= MOST_KEPT:
                 self._counts.clear()
             self._counts[word] = number, touched
+
+    def seen_by(self, reader: str) -> Seen:
+        """Return what is known of a reader's documents; the caller adds to it.
+
+        Args:
+            reader: tells the file and the rights from all others.
+        """
+        seen = self._seen.pop(reader, None) or Seen()
+        self._seen[reader] = seen
+        for longest_unasked in list(self._seen)[:-MOST_READERS]:
+            self._seen.pop(longest_unasked, None)
+        return seen
 
     def rests(self, now: float, collection_id: str) -> bool:
         """Tell whether the last look at this very collection is recent enough for its cost."""
@@ -74,4 +108,5 @@ class WordMemory:
     def forget(self) -> None:
         """Forget all: the file was made anew."""
         self._counts.clear()
+        self._seen.clear()
         self._rests_until = 0.0

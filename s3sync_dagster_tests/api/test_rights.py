@@ -70,6 +70,10 @@ def there(tmp_path_factory, chroma_server, aws_endpoint):
 
 
 def found(there, who, **more):
+    return {hit["object_key"] for hit in hits_of(there, who, **more)}
+
+
+def hits_of(there, who, **more):
     asked = {
         "query": "vault plan everybody 4711",
         "collection_name": there.collection,
@@ -80,7 +84,7 @@ def found(there, who, **more):
     with there.api.client(there.tokens[who]) as http:
         answer = http.post("/s3sync/v1/search", json=asked)
         assert answer.status_code == 200, answer.text
-        return {hit["object_key"] for hit in answer.json()["hits"]}
+        return answer.json()["hits"]
 
 
 @pytest.mark.parametrize("ranking", ["hybrid", "dense", "words"])
@@ -91,6 +95,16 @@ def test_a_search_finds_what_the_groups_of_its_token_may_read(there, ranking):
     assert found(there, "nobody", ranking=ranking) == {"open.md"}
     for where in ({"team": "hr"}, {"$or": [{"team": "hr"}, {"team": {"$ne": "x"}}]}):
         assert SECRET not in found(there, "sales", ranking=ranking, where=where, context=2)
+
+
+def test_how_rare_a_word_is_is_counted_over_what_may_be_read(there):
+    """Of three documents one has the word, which tells them apart; of the two of sales' one too."""
+    scores = [
+        [hit["words"] for hit in hits_of(there, who, ranking="words", query="plan")]
+        for who in ("owner", "sales")
+    ]
+    assert scores[0][0] > 0.1
+    assert 0 < scores[1][0] < 0.001
 
 
 @pytest.mark.parametrize("more", [{}, {"prefix": "hr/"}, {"word": "vau"}, {"state": "indexed"}])

@@ -1,7 +1,12 @@
 """What a word index learns of documents from the catalog."""
 
+import json
+
 from s3sync_dagster.catalog.tables import documents
-from s3sync_dagster.catalog.versions import NO_DOCUMENTS, collection_state, document_versions
+from s3sync_dagster.catalog.versions import DOCUMENTS_OF_PART, collection_state, document_versions
+from s3sync_dagster.ports.word_index import FtsWordIndex
+from s3sync_dagster.search import follow_catalog
+from s3sync_dagster_tests.ports.test_word_index import make_collection, write
 
 PLACE = {"tenant": "t", "database_name": "d", "collection_name": "c"}
 
@@ -54,7 +59,7 @@ def test_clean_documents_have_a_version_that_changes_with_each_commit(catalog):
 
 
 def state(catalog):
-    return collection_state(catalog.database, **PLACE)
+    return json.dumps(collection_state(catalog.database, **PLACE), sort_keys=True)
 
 
 def test_whatever_changes_a_version_changes_the_state(catalog):
@@ -68,7 +73,7 @@ def test_whatever_changes_a_version_changes_the_state(catalog):
         return state(catalog)
 
     seen = [state(catalog)]
-    assert seen[0] == NO_DOCUMENTS
+    assert seen[0] == "{}"
     for number, name in enumerate("abc"):
         with catalog.database.write() as connection:
             times = {"indexed_at": 1.9e9 + number, "chunks": number + 1}
@@ -115,10 +120,81 @@ def test_a_phase_that_moves_to_another_document_is_seen(catalog):
     assert state(catalog) != before
 
 
+def test_a_change_is_told_to_one_part_and_read_from_it_alone(catalog):
+    """Rows are parted by their ids, of which the third stands in the next part."""
+    with catalog.database.write() as connection:
+        rows = [row(name, "clean", id=number) for number, name in enumerate("ab", 1)]
+        connection.execute(documents.insert(), [*rows, row("c", "clean", id=DOCUMENTS_OF_PART)])
+    before = collection_state(catalog.database, **PLACE)
+    assert set(before) == {"0", "1"}
+    with catalog.database.write() as connection:
+        one = documents.c.document_id == "b"
+        connection.execute(documents.update().where(one).values(indexed_at=99.0))
+    after = collection_state(catalog.database, **PLACE)
+    assert [part for part in after if after[part] != before[part]] == ["0"]
+
+    def read(*parts):
+        found = document_versions(catalog.database, **PLACE, parts=parts)
+        return {version.document_id: version.part for version in found}
+
+    assert read(0) == {"a": 0, "b": 0}
+    assert read(1) == {"c": 1}
+    assert read(0, 1) == {"a": 0, "b": 0, "c": 1}
+    assert read() == read(7) == {}
+
+
+def put(catalog, *rows):
+    names = [one["document_id"] for one in rows]
+    with catalog.database.write() as connection:
+        connection.execute(documents.delete().where(documents.c.document_id.in_(names)))
+        connection.execute(documents.insert(), list(rows))
+
+
+def test_an_index_follows_the_parts_that_changed(catalog, tmp_path):
+    """What is in the others is not read, and stays; what moves from part to part is not lost."""
+    collection = make_collection()
+    index = FtsWordIndex(tmp_path / "words.db")
+
+    def follow():
+        collection.calls.clear()
+        index_place = {"tenant": "t", "database": "d"}
+        collection.name = PLACE["collection_name"]
+        follow_catalog(index, collection, catalog.database, **index_place)
+        return collection.calls
+
+    def found(word):
+        return {name for name, _ in index.search(word, limit=9)}
+
+    for name in "abc":
+        write(collection, name, f"red {name}", "more")
+    first, second = ({"id": number} for number in (1, 2))
+    other = {"id": 5 * DOCUMENTS_OF_PART}
+    put(
+        catalog, row("a", "clean", **first), row("b", "clean", **second), row("c", "clean", **other)
+    )
+    assert follow() == [("get", 6)]
+    assert follow() == []
+    write(collection, "b", "blue b", "more")
+    put(catalog, row("b", "clean", indexed_at=13.0, **second))
+    assert follow() == [("get", 2)]
+    assert (found("red"), found("blue")) == ({"a-0", "c-0"}, {"b-0"})
+    # The same document as another row, and then a change where it was.
+    put(catalog, row("a", "clean", id=other["id"] + 1))
+    follow()
+    put(catalog, row("b", "clean", indexed_at=14.0, **second))
+    assert follow() == [("get", 2)]
+    assert (found("red"), found("blue")) == ({"a-0", "c-0"}, {"b-0"})
+    put(catalog, row("c", "removing", **other))
+    assert follow() == []
+    assert (found("red"), found("blue")) == ({"a-0"}, {"b-0"})
+    index.close()
+
+
 def test_a_million_documents_are_no_sum_too_large(catalog):
     """SQLite refuses sums beyond 64 bits: their largest addends are far from that."""
     late = 4.1e9  # the year 2099
     with catalog.database.write() as connection:
         connection.execute(documents.insert(), [row("a", "clean", indexed_at=late)])
-    largest = max(int(one) for one in state(catalog).split(","))
+    [sums] = collection_state(catalog.database, **PLACE).values()
+    largest = max(map(int, sums.split(",")))
     assert largest * 1_000_000 < 2**63

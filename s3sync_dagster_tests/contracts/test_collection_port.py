@@ -211,6 +211,11 @@ def test_a_filter_means_the_same_to_chroma_and_to_words(collection):
             filters.require_filter(where)
             met = {name for name, one in stored.items() if filters.matches(one.metadata, where)}
         assert found == met, where
+    few, many = {"n": 3}, {"n": {"$ne": "no such"}}
+    assert len(collection.ids_meeting(few, most=2)) == 2
+    assert collection.ids_meeting(few, most=1) is None
+    assert len(collection.ids_meeting(many, most=len(kept))) == len(kept)
+    assert collection.ids_meeting(many, most=len(kept) - 1) is None
     with pytest.raises(InvalidSetting) as caught:
         collection.query(question, where={"$nonsense": 1})
     assert caught.value.reason == "invalid_filter"

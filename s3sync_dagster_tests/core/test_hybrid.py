@@ -250,6 +250,28 @@ def test_a_rare_match_of_a_filter_is_found_deep_in_the_ranking(collection):
     assert [hit.id for hit in hits] == ["r4"]
 
 
+@pytest.mark.parametrize("most", [hybrid.MOST_MEETING, 3])
+def test_what_meets_a_filter_is_found_behind_all_that_fits_better(indexed, monkeypatch, most):
+    """Ten of 2,600 records, and hardly of the question; also where they are many to the server."""
+    monkeypatch.setattr(hybrid, "MOST_MEETING", most)
+    texts = [*["refund of it"] * 2590, *["of many words there is one about a refund"] * 9, "blue"]
+    collection, index = indexed(texts)
+    where = {"n": {"$gte": 2590}}
+    hits = ask(collection, index, "refund", ranking="words", limit=9, where=where)
+    assert [hit.id for hit in (*hits, *hits[0].copies)] == [f"r{n}" for n in range(2590, 2599)]
+    assert "r2590" in {hit.id for hit in ask(collection, index, "refund", limit=3, where=where)}
+
+
+def test_what_has_common_words_alone_meets_a_filter_too(indexed):
+    """Behind what has a rare one: the same order as without a filter."""
+    texts = [*["refund of it"] * 2100, "refund of it once", "refund and more", "it", "blue"]
+    collection, index = indexed(texts)
+    assert [name for name, _ in index.search("refund once", limit=3000)][:2] == ["r2100", "r0"]
+    where = {"n": {"$gte": 2100}}
+    hits = ask(collection, index, "refund once", ranking="words", where=where)
+    assert [hit.id for hit in hits] == ["r2100", "r2101"]
+
+
 def test_what_the_index_has_and_the_collection_lacks_is_passed_over(collection):
     collection.delete(["r4"])
     hits = ask(collection, Words("r4", "r3"), "other", limit=4)

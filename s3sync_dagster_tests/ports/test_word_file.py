@@ -148,15 +148,15 @@ def test_processes_may_follow_at_once(tmp_path):
 
 def test_a_state_holds_until_the_file_is_changed(collection, index):
     write(collection, "a", "red")
-    assert not index.has("first")
+    assert index.state() != "first"
     index.follow(collection, [version("a", 1)], state="first")
-    assert index.has("first")
-    assert not index.has("second")
+    assert index.state() == "first"
+    assert index.state() != "second"
     index.follow(collection, [version("a", 1)], state="second")
-    assert index.has("second")
-    assert not index.has("first")
+    assert index.state() == "second"
+    assert index.state() != "first"
     index.follow(collection, [])
-    assert not index.has("second"), "it changed, and nobody said to what"
+    assert index.state() is None, "it changed, and nobody said to what"
 
 
 def test_a_state_is_not_kept_where_another_process_changed_the_file(collection, tmp_path):
@@ -177,27 +177,10 @@ def test_a_state_is_not_kept_where_another_process_changed_the_file(collection, 
             return collection.get(ids, **options)
 
     ours.follow(Slow(), [version("a", 1, 3), version("b", 1)], state="both")
-    assert not ours.has("both")
+    assert ours.state() != "both"
     assert names(ours, "blue") == []
     ours.follow(collection, both, state="both")
-    assert ours.has("both")
+    assert ours.state() == "both"
     assert names(ours, "blue") == ["b-0"]
     ours.close()
     theirs.close()
-
-
-def test_a_file_of_before_states_is_taken_as_it_is(collection, tmp_path):
-    write(collection, "a", "red")
-    first = FtsWordIndex(tmp_path / "words.db")
-    first.follow(collection, [version("a", 1)], state="s")
-    first.close()
-    with sqlite3.connect(tmp_path / "words.db") as database:
-        database.execute("DROP TABLE state")
-    database.close()
-    again = FtsWordIndex(tmp_path / "words.db")
-    assert not again.has("s")
-    collection.calls.clear()
-    again.follow(collection, [version("a", 1)], state="s")
-    assert collection.calls == []
-    assert again.has("s")
-    again.close()

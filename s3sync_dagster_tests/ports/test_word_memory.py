@@ -8,7 +8,7 @@ import pytest
 from s3sync_dagster.core.rights import EVERYTHING
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.model.source import EmbeddingConfig
-from s3sync_dagster.ports import word_memory
+from s3sync_dagster.ports import word_memory, word_records
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
 from s3sync_dagster.ports.word_index import FtsWordIndex
 from s3sync_dagster.ports.word_memory import WordMemory
@@ -188,9 +188,9 @@ def test_counts_of_different_moments_raise_nothing(counted):
 def test_threads_that_ask_at_once_fill_the_index_once(parts, monkeypatch):
     _write(parts, *(f"red number{n}" for n in range(50)))
     filled = []
-    add = FtsWordIndex._add
+    add = word_records._add
     monkeypatch.setattr(
-        FtsWordIndex, "_add", lambda index, *rows: (filled.append(len(rows[0])), add(index, *rows))
+        word_records, "_add", lambda file, rows: (filled.append(len(rows)), add(file, rows))
     )
     with ThreadPoolExecutor(4) as threads:
         assert [len(one) for one in threads.map(lambda _: _found(parts, "red"), range(4))] == [

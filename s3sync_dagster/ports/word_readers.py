@@ -1,0 +1,214 @@
+"""Words of what one reader may see, ranked as if the collection had nothing else.
+
+FTS5 counts how rare a word is over all records, and whoever knows a text sees by its score whether
+others have the word. So each word is asked for alone: its score over its rarity is what it counts
+in a record, and that is weighed by how rare it is among the records that the reader may see.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+import time
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from s3sync_dagster.ports.word_forms import match_pieces, match_words
+from s3sync_dagster.ports.word_ranking import DIGITS, K1, LEAST_IDF, idf
+from s3sync_dagster.ports.word_records import numbers_of
+
+if TYPE_CHECKING:
+    from s3sync_dagster.core.rights import Rights
+    from s3sync_dagster.engine.hybrid import Scored
+    from s3sync_dagster.ports.word_file import WordFile
+    from s3sync_dagster.ports.word_memory import WordMemory
+
+_LESS = 10.0**-DIGITS
+_COUNT = "SELECT count(*) FROM words WHERE words MATCH ?"
+_COUNT_SEEN = """
+SELECT count(*) FROM words CROSS JOIN records ON records.number = words.rowid
+WHERE words MATCH ? AND may_see(records.document)
+"""
+_RECORDS = "SELECT count(*) FROM words_docsize"
+_RECORDS_SEEN = """
+SELECT count(*) FROM words_docsize CROSS JOIN records ON records.number = words_docsize.id
+WHERE may_see(records.document)
+"""
+_ALL = """
+SELECT words.rowid, -rank FROM words CROSS JOIN records ON records.number = words.rowid
+WHERE words MATCH ? AND rank MATCH ? AND may_see(records.document)
+"""
+_SOME = """
+SELECT rowid, -rank FROM words WHERE words MATCH ? AND rank MATCH ?
+AND +rowid IN (SELECT value FROM json_each(?))
+"""
+"""The ``+`` keeps SQLite from asking FTS5 for one record after the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    table: str
+    expression: str
+    rarity: float
+    """Among the records that may be seen, times the weight of the term."""
+    common: float
+    """What FTS5 weighs it by."""
+
+
+class ReaderWords:
+    """A ``WordIndex`` of the records that a reader may see; one thread per object."""
+
+    def __init__(self, file: WordFile, memory: WordMemory, rights: Rights, *, bm25: str) -> None:
+        self._file = file
+        self._memory = memory
+        self._rights = rights
+        self._bm25 = {"words": bm25, "pieces": "bm25()"}
+        groups = None if rights.reader.groups is None else sorted(rights.reader.groups)
+        told = json.dumps([groups, sorted(rights.restricted.items()), sorted(rights.open_sources)])
+        self._reader = hashlib.sha256(told.encode()).hexdigest()
+        self._seen: set[int] = set()
+        self._touched = 0
+
+    def search(self, text: str, *, limit: int, among: Sequence[str] | None = None) -> list[Scored]:
+        """Return ids of records with words of ``text`` and their BM25; see ``WordIndex``."""
+        with self._file.guarded(), self._file.snapshot():
+            self._look()
+            only = None if among is None else [number for _, number in self._numbers_of(among)]
+            telling, rest = self._terms(text)
+            found = self._best(telling, limit=limit, only=only)
+            if len(found) < limit:
+                scores = self._best(rest, limit=limit + len(found), only=only)
+                found |= {number: score for number, score in scores.items() if number not in found}
+            return [(self._id_of(number), score) for number, score in found.items()][:limit]
+
+    def scores(self, text: str, ids: Sequence[str]) -> list[Scored]:
+        """Return those of these records that have words of ``text``, with their BM25."""
+        with self._file.guarded(), self._file.snapshot():
+            self._look()
+            numbers = self._numbers_of(ids)
+            telling, rest = self._terms(text)
+            found = self._best(telling or rest, limit=len(ids), only=[one for _, one in numbers])
+            return [(name, found[number]) for name, number in numbers if number in found]
+
+    def ceiling(self, text: str) -> float:
+        """Return the BM25 of a record that is full of all words of ``text``; 0 without words."""
+        with self._file.guarded(), self._file.snapshot():
+            self._look()
+            records = self._count_seen("words", None)
+            counts = [self._count_seen("words", word) for word in match_words(text)]
+        return sum((K1 + 1) * idf(records, number) for number in counts)
+
+    def wake(self) -> bool:
+        """Have the collection looked at before the next question; return whether that rested."""
+        return self._memory.wake(time.monotonic())
+
+    def _look(self) -> None:
+        """Learn which documents may be seen."""
+        reader = f"{self._file.state('file')}{self._reader}"
+        seen = self._memory.seen_by(reader)
+        found = self._file.database.execute(
+            "SELECT number, readers FROM documents WHERE number > ? ORDER BY number", (seen.upto,)
+        ).fetchall()
+        answers: dict[str, bool] = {}
+        for number, readers in found:
+            if readers not in answers:
+                answers[readers] = self._rights.allow_record(json.loads(readers))
+            if answers[readers]:
+                seen.documents.add(number)
+            seen.upto = number
+        self._seen = seen.documents
+        self._touched = self._file.state("touched") or 0
+        self._file.database.create_function(
+            "may_see", 1, self._seen.__contains__, deterministic=True
+        )
+
+    def _terms(self, text: str) -> tuple[list[_Term], list[_Term]]:
+        """Return what is asked for, rarest first: what tells records apart, and what most have."""
+        pieces, weight = match_pieces(text)
+        asked = [("words", word, 1.0) for word in match_words(text)]
+        asked += [("pieces", piece, weight) for piece in pieces]
+        telling: list[_Term] = []
+        rest: list[_Term] = []
+        for table, expression, weight in asked:
+            number = self._count_seen(table, expression)
+            if not number:
+                continue
+            rarity = idf(self._count_seen(table, None), number)
+            common = idf(self._count(table, None), self._count(table, expression))
+            term = _Term(table, expression, weight * rarity, common)
+            (telling if rarity > LEAST_IDF else rest).append(term)
+        return sorted(telling, key=lambda term: -term.rarity), rest
+
+    def _best(
+        self, terms: Sequence[_Term], *, limit: int, only: Collection[int] | None
+    ) -> dict[int, float]:
+        """Return the best records by these terms, best first, equal ones by their numbers.
+
+        Once all terms that are left lift no record to the last of the best, records that have none
+        of the terms before are not asked for; nor are those that stay behind whatever they have.
+        """
+        totals: dict[int, float] = {}
+        left = sum((K1 + 1) * term.rarity for term in terms)
+        open_to_all = True
+        for term in terms:
+            if totals and len(totals) >= limit:
+                reached = heapq.nlargest(limit, totals.values())[-1] - _LESS
+                if left < reached:
+                    open_to_all = False
+                    totals = {one: n for one, n in totals.items() if n + left >= reached}
+            for number, score in self._scored(term, only if open_to_all else totals):
+                totals[number] = totals.get(number, 0.0) + score
+            left -= (K1 + 1) * term.rarity
+        rounded = ((number, round(score, DIGITS)) for number, score in totals.items())
+        return dict(sorted(rounded, key=lambda item: (-item[1], item[0]))[:limit])
+
+    def _scored(self, term: _Term, only: Collection[int] | None) -> Iterable[tuple[int, float]]:
+        """Return records that have a term, with what it counts in them."""
+        query = _ALL if only is None else _SOME
+        values = [term.expression, self._bm25[term.table]]
+        if only is not None:
+            values.append(json.dumps(list(only)))
+        found = self._file.database.execute(_of(query, term.table), values).fetchall()
+        factor = term.rarity / term.common
+        return [(number, factor * score) for number, score in found]
+
+    def _numbers_of(self, ids: Sequence[str]) -> list[tuple[str, int]]:
+        """Return those of these records that are indexed and may be seen."""
+        found = numbers_of(self._file.database, ids)
+        query = "SELECT number FROM records WHERE number IN (SELECT value FROM json_each(?)) "
+        seen = self._file.database.execute(
+            query + "AND may_see(document)", (json.dumps([number for _, number in found]),)
+        )
+        numbers = {number for (number,) in seen}
+        return [(name, number) for name, number in found if number in numbers]
+
+    def _id_of(self, number: int) -> str:
+        found = self._file.database.execute("SELECT id FROM records WHERE number = ?", (number,))
+        return found.fetchone()[0]
+
+    def _count_seen(self, table: str, expression: str | None) -> int:
+        """Return how many records have a term, of those that may be seen; None: how many there are.
+
+        What is remembered may be of before, as for readers of everything.
+        """
+        name = f"{self._reader}\n{table}\n{expression or ''}"
+        number = self._memory.count_of(name, self._touched)
+        if number is None:
+            query = _of(_RECORDS_SEEN if expression is None else _COUNT_SEEN, table)
+            values = () if expression is None else (expression,)
+            number = int(self._file.database.execute(query, values).fetchone()[0])
+            of = self._count(table, expression)
+            self._memory.keep_count(name, number, self._touched, looked_at=of)
+        return number
+
+    def _count(self, table: str, expression: str | None) -> int:
+        """Return how many records of all have a term, as FTS5 counts them now."""
+        query = _of(_RECORDS if expression is None else _COUNT, table)
+        values = () if expression is None else (expression,)
+        return int(self._file.database.execute(query, values).fetchone()[0])
+
+
+def _of(query: str, table: str) -> str:
+    return query.replace("words", table)

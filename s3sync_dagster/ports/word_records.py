@@ -1,0 +1,161 @@
+"""What the word index has of documents and their records: written, taken away, found by ids."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from s3sync_dagster.core.record_limits import CONTRACT_KEYS, RESERVED_PREFIXES
+from s3sync_dagster.core.rights import SOURCE
+from s3sync_dagster.ports.word_forms import pieces_of, searchable
+
+if TYPE_CHECKING:
+    from s3sync_dagster.engine.hybrid import DocumentVersion
+    from s3sync_dagster.engine.ports import StoredRecord
+
+PLACE_KEYS = ("document_key", "title", "heading_path", "symbol")
+"""Of a record's metadata: words that say where a chunk stands, and often not in its own text."""
+LONGEST_READER = 256
+"""Characters of a group (``catalog.tokens``): longer texts name none."""
+
+
+def replace_documents(
+    database: sqlite3.Connection,
+    documents: Sequence[DocumentVersion],
+    stored: Mapping[str, StoredRecord],
+) -> None:
+    """Index documents with those of their records that there are, in place of what was indexed.
+
+    A document whose readers are others gets another number: what was noted of a number stays true.
+    """
+    known = _known(database, [document.document_id for document in documents])
+    numbers = _record_numbers(database, [number for number, _ in known.values()])
+    remove_documents(database, list(known))
+    found: list[tuple[int, int, StoredRecord]] = []
+    for one in documents:
+        records = [stored[name] for name in one.record_ids() if name in stored]
+        readers = readers_of(records[0].metadata if records else {})
+        number, before = known.get(one.document_id, (None, ""))
+        written = database.execute(
+            "INSERT INTO documents VALUES (?, ?, ?, ?, ?) RETURNING number",
+            (
+                number if readers == before else None,
+                one.document_id,
+                one.version,
+                one.part,
+                readers,
+            ),
+        )
+        document: int = written.fetchone()[0]
+        found += [(numbers[record.id], document, record) for record in records]
+    _add(database, sorted(found, key=lambda one: one[0]))
+
+
+def remove_documents(database: sqlite3.Connection, document_ids: Sequence[str]) -> None:
+    """Take documents and their records out."""
+    for document, _ in _known(database, document_ids).values():
+        stored = database.execute(
+            "SELECT rowid, text FROM words WHERE rowid IN "
+            "(SELECT number FROM records WHERE document = ?)",
+            (document,),
+        ).fetchall()
+        for number, text in stored:
+            database.execute("DELETE FROM words WHERE rowid = ?", (number,))
+            if pieces := pieces_of(text):  # not stored: the table forgets what it is told
+                database.execute(
+                    "INSERT INTO pieces (pieces, rowid, text) VALUES ('delete', ?, ?)",
+                    (number, pieces),
+                )
+        database.execute("DELETE FROM records WHERE document = ?", (document,))
+        database.execute("DELETE FROM documents WHERE number = ?", (document,))
+
+
+def stands(database: sqlite3.Connection, document: DocumentVersion) -> bool:
+    """Tell whether a document is indexed as it is."""
+    query = "SELECT version, part FROM documents WHERE id = ?"
+    found = database.execute(query, (document.document_id,)).fetchone()
+    return found == (document.version, document.part)
+
+
+def numbers_of(database: sqlite3.Connection, ids: Sequence[str]) -> list[tuple[str, int]]:
+    """Return those of these records that are indexed; they are found by their documents."""
+    documents = {one for name in ids for one in (name, name.rpartition("-")[0])}
+    return database.execute(
+        "SELECT id, number FROM records WHERE id IN (SELECT value FROM json_each(?)) AND document "
+        "IN (SELECT number FROM documents WHERE id IN (SELECT value FROM json_each(?)))",
+        (json.dumps(list(ids)), json.dumps(list(documents))),
+    ).fetchall()
+
+
+def place_of(metadata: Mapping[str, Any]) -> str:
+    """Return the key, title, headings and symbol of a chunk, a line each."""
+    found = (metadata.get(key) for key in PLACE_KEYS)
+    return "\n".join(value for value in found if isinstance(value, str))
+
+
+def readers_of(metadata: Mapping[str, Any]) -> str:
+    """Return as JSON whatever may say who reads a document: its source and names of people's own.
+
+    Which of them do, the catalog says at each question (``core.rights``); no name of the system's
+    does.
+    """
+    named = {
+        key: value
+        for key, value in metadata.items()
+        if key not in CONTRACT_KEYS and not key.startswith(RESERVED_PREFIXES)
+    }
+    found = {key: some for key, value in named.items() if (some := _groups(value))}
+    if SOURCE in metadata:
+        found[SOURCE] = metadata[SOURCE]
+    return json.dumps(found, sort_keys=True)
+
+
+def _groups(value: Any) -> list[str]:
+    values = cast("Iterable[Any]", value) if isinstance(value, list | tuple) else (value,)
+    return [one for one in values if isinstance(one, str) and len(one) <= LONGEST_READER]
+
+
+def _known(database: sqlite3.Connection, document_ids: Sequence[str]) -> dict[str, tuple[int, str]]:
+    """Return the numbers of those of these documents that are indexed, and their readers."""
+    found = database.execute(
+        "SELECT id, number, readers FROM documents WHERE id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(document_ids)),),
+    )
+    return {name: (number, readers) for name, number, readers in found}
+
+
+def _record_numbers(
+    database: sqlite3.Connection, documents: Sequence[int]
+) -> defaultdict[str, int]:
+    """Return the numbers of documents' records, and a new one for whatever is asked for."""
+    query = "SELECT coalesce(max(number), 0) FROM records"
+    last: int = database.execute(query).fetchone()[0]
+    numbers = defaultdict[str, int](itertools.count(last + 1).__next__)
+    query = "SELECT id, number FROM records WHERE document = ?"
+    for document in documents:
+        numbers.update(database.execute(query, (document,)))
+    return numbers
+
+
+def _add(database: sqlite3.Connection, records: Sequence[tuple[int, int, StoredRecord]]) -> None:
+    """Index records with their numbers and those of their documents, in order.
+
+    FTS5 writes out what it has in memory before a number that is less than the last one.
+    """
+    rows = [(number, record, searchable(record.document or "")) for number, _, record in records]
+    database.executemany(
+        "INSERT INTO records VALUES (?, ?, ?)",
+        [(number, record.id, document) for number, document, record in records],
+    )
+    database.executemany(
+        "INSERT INTO words (rowid, text, place) VALUES (?, ?, ?)",
+        [(number, text, searchable(place_of(record.metadata))) for number, record, text in rows],
+    )
+    database.executemany(
+        "INSERT INTO pieces (rowid, text) VALUES (?, ?)",
+        [(number, found) for number, _, text in rows if (found := pieces_of(text))],
+    )

@@ -1,0 +1,220 @@
+"""What a reader finds by words is what a collection of the reader's records alone would give."""
+
+import itertools
+import random
+
+import pytest
+
+from s3sync_dagster.core.rights import Reader, Rights
+from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.engine.hybrid import DocumentVersion, Searcher
+from s3sync_dagster.engine.readable import Readable
+from s3sync_dagster.model.document import Record
+from s3sync_dagster.model.source import EmbeddingConfig
+from s3sync_dagster.ports.memory_chroma import MemoryCollections
+from s3sync_dagster.ports.word_index import FtsWordIndex
+from s3sync_dagster.ports.word_memory import WordMemory
+
+EMBEDDER = open_embedder(EmbeddingConfig(kind="hash"))
+VOCABULARY = [f"w{n}x" for n in range(300)]
+WEIGHTS = list(itertools.accumulate(1 / (rank + 1) for rank in range(len(VOCABULARY))))
+LENGTH = 12
+"""Words of each text: how long texts are on average is counted over all of them."""
+
+
+def of_groups(*groups):
+    return Rights(reader=Reader(frozenset(groups)), restricted={"s": ("team",)})
+
+
+SALES = of_groups("sales")
+
+
+def collection_of(texts):
+    """Return a collection of documents of one record: id, text and group."""
+    made = MemoryCollections().open("docs", tenant="t", database="d", embedder=EMBEDDER)
+    add(made, texts)
+    return made
+
+
+def add(collection, texts):
+    records = [
+        Record(
+            id=f"{name}-0",
+            document=text,
+            embedding_text=text,
+            metadata={"s3sync_source": "s", "team": team},
+        )
+        for name, text, team in texts
+    ]
+    collection.upsert(records, EMBEDDER.embed_documents(["x y z"] * len(records)))
+
+
+def versions(texts, version="1"):
+    return [DocumentVersion(document_id=one[0], count=1, version=version) for one in texts]
+
+
+@pytest.fixture
+def indexed(tmp_path):
+    """Give a function that fills an index with texts; each has a file and a memory of its own."""
+    opened: list[FtsWordIndex] = []
+
+    def fill(texts):
+        index = FtsWordIndex(tmp_path / f"{len(opened)}.db")
+        opened.append(index)
+        index.follow(collection_of(texts), versions(texts))
+        return index
+
+    yield fill
+    for index in opened:
+        index.close()
+
+
+def drawn(seed, count):
+    draw = random.Random(seed)
+    return [
+        (
+            f"d{n}",
+            " ".join(draw.choices(VOCABULARY, cum_weights=WEIGHTS, k=LENGTH)),
+            draw.choices(("sales", "hr", "*", ["hr", "sales"]), weights=(3, 10, 1, 1))[0],
+        )
+        for n in range(count)
+    ]
+
+
+def test_a_reader_finds_what_a_collection_of_the_own_records_gives(indexed):
+    texts = drawn(3, 2500)
+    own = [one for one in texts if SALES.allow_record({"s3sync_source": "s", "team": one[2]})]
+    everything, alone = indexed(texts), indexed(own)
+    words = everything.seen_by(SALES)
+    draw = random.Random(4)
+    some = [f"{name}-0" for name, _, _ in texts[::7]]
+    for _ in range(25):
+        asked = draw.choices(VOCABULARY, cum_weights=WEIGHTS, k=draw.randint(1, 5))
+        text = " ".join([*asked, *draw.choices(VOCABULARY[50:], k=draw.randint(0, 2))])
+        whole = alone.search(text, limit=1000)
+        for limit in (1, 50, 1000):
+            found = words.search(text, limit=limit)
+            assert [name for name, _ in found] == [name for name, _ in whole[:limit]], text
+            assert [score for _, score in found] == pytest.approx(
+                [score for _, score in whole[:limit]], abs=1e-8
+            )
+        assert words.ceiling(text) == pytest.approx(alone.ceiling(text))
+        assert dict(words.scores(text, some)) == pytest.approx(dict(alone.scores(text, some)))
+        expected = [one for one in whole if one[0] in some]
+        assert [name for name, _ in words.search(text, limit=1000, among=some)] == [
+            name for name, _ in expected
+        ]
+
+
+def test_no_score_tells_which_words_others_texts_have(indexed):
+    """One world where the secret has the word, and one where it has another of the same length."""
+    own = [(f"own{n}", f"plan word{n} merger about it", "sales") for n in range(4)]
+    own += [(f"more{n}", f"other text{n} here and there", "sales") for n in range(8)]
+    told = []
+    for word in ("merger", "lunch"):
+        secret = [(f"s{n}", f"board of {word} with them", "hr") for n in range(200)]
+        words = indexed([*own, *secret]).seen_by(SALES)
+        names = [f"{name}-0" for name, _, _ in [*own, *secret]]
+        told.append(
+            (
+                words.search("merger plan", limit=400),
+                words.scores("merger plan", names),
+                words.ceiling("merger plan board"),
+            )
+        )
+    assert told[0] == told[1]
+    assert [name for name, _ in told[0][0]] == ["own0-0", "own1-0", "own2-0", "own3-0"]
+
+
+@pytest.mark.parametrize("ranking", ["words", "hybrid"])
+def test_thousands_that_fit_better_do_not_hide_what_may_be_read(tmp_path, ranking):
+    """More than the best that are held against any filter."""
+    texts = [(f"hr{n}", "salary salary salary", "hr") for n in range(2500)]
+    texts += [("mine", "of the many things it says there is one about a salary", "sales")]
+    texts += [(f"s{n}", f"nothing of that number{n}", "sales") for n in range(3)]
+    collection = collection_of(texts)
+    index = FtsWordIndex(tmp_path / "words.db")
+    index.follow(collection, versions(texts))
+    guarded = Readable(collection, SALES)
+    searcher = Searcher(guarded, EMBEDDER, index.seen_by(SALES), rights=SALES)
+    hits = searcher.search("salary", ranking=ranking, limit=1)
+    assert [hit.id for hit in hits] == ["mine-0"]
+    assert hits[0].words
+    index.close()
+
+
+def test_words_of_other_languages_are_found_by_pieces_of_what_may_be_read(indexed):
+    texts = [
+        ("a", "Die Krankenversicherung zahlt ab der siebten Woche.", "sales"),
+        ("b", "Der Hund und die Katze.", "sales"),
+        ("c", "Die Versicherungen und die Versicherten.", "hr"),
+    ]
+    words = indexed(texts).seen_by(SALES)
+    assert [name for name, _ in words.search("Wann zahlen Versicherungen?", limit=9)] == ["a-0"]
+    assert words.search("?!", limit=9) == []
+    assert words.search("unheard", limit=9) == []
+    assert words.ceiling("?!") == 0
+
+
+def test_who_may_read_follows_the_collection(tmp_path):
+    texts = [("a", "red one", "hr"), ("b", "red two", "sales"), ("c", "blue", "sales")]
+    collection = collection_of(texts)
+    index = FtsWordIndex(tmp_path / "words.db")
+    index.follow(collection, versions(texts))
+
+    def found(rights=SALES):
+        return [name for name, _ in index.seen_by(rights).search("red", limit=9)]
+
+    assert found() == ["b-0"]
+    assert found(of_groups("hr")) == ["a-0"]
+    assert found(of_groups()) == []
+    texts = [("a", "red one", ["ops", "sales"]), ("b", "red two", "hr"), ("d", "red", "*")]
+    add(collection, texts)
+    index.follow(collection, versions(texts, "2"))
+    assert found() == ["d-0", "a-0"]
+    assert found(of_groups("hr")) == ["d-0", "b-0"]
+    assert found(of_groups()) == ["d-0"]
+    index.close()
+
+
+def test_what_was_known_of_a_file_is_not_held_of_the_next_one(tmp_path):
+    """Another process makes the file anew: the same numbers are of other documents there."""
+    memory = WordMemory()
+    path = tmp_path / "words.db"
+    for teams in (("sales", "hr"), ("hr", "sales")):
+        texts = [(name, f"red {name}", team) for name, team in zip("ab", teams, strict=True)]
+        index = FtsWordIndex(path)
+        index.follow(collection_of(texts), versions(texts))
+        index.close()
+        index = FtsWordIndex(path, memory)
+        found = index.seen_by(SALES).search("red", limit=9)
+        assert [name for name, _ in found] == [f"{'ab'[teams.index('sales')]}-0"]
+        index.close()
+        for one in tmp_path.iterdir():
+            one.unlink()
+
+
+def test_counts_are_remembered_and_made_again_when_the_index_changes(tmp_path):
+    texts = [(f"d{n}", f"red number{n}", "sales" if n % 2 else "hr") for n in range(2400)]
+    collection = collection_of(texts)
+    memory = WordMemory()
+    index = FtsWordIndex(tmp_path / "words.db", memory)
+    index.follow(collection, versions(texts))
+    said: list[str] = []
+
+    def ceiling():
+        """Ask as a question of its own does; return the number of counts it took."""
+        opened = FtsWordIndex(tmp_path / "words.db", memory)
+        opened._database.set_trace_callback(said.append)
+        said.clear()
+        opened.seen_by(SALES).ceiling("red number5")
+        opened.close()
+        return sum("may_see" in one for one in said)
+
+    assert ceiling() == 3
+    assert ceiling() == 1, "what few records have is counted in no time"
+    add(collection, [(f"d{n}", "blue", "sales") for n in range(1, 200, 2)])
+    changed = versions(texts[1:200:2], "2")
+    index.follow(collection, [*changed, *versions(texts[:1]), *versions(texts[2::2])])
+    assert ceiling() == 3
+    index.close()
