@@ -40,6 +40,7 @@ from s3sync_dagster.api.console import (
     lists,
     pages,
     source_form,
+    source_history,
 )
 from s3sync_dagster.api.console.rendering import NO_PAGE, problem_page
 from s3sync_dagster.api.console.session import Sessions
@@ -139,7 +140,7 @@ def create_app(
     app.state.error_page = lambda request, status, word: problem_page(
         request, status, word, NO_PAGE
     )
-    console = (pages, lists, audit_page, access_page, source_form, actions)
+    console = (pages, lists, audit_page, access_page, source_form, source_history, actions)
     for room in (sources, invocations, add_file, health, metrics, *BEYOND, *console):
         app.include_router(room.router)
     app.include_router(webhooks.router, include_in_schema=False)

@@ -1,5 +1,6 @@
 """Rows of the catalog as the operations beyond the contract show them."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from s3sync_dagster.api.showing import moment
 from s3sync_dagster.catalog.history import BatchHistory
 from s3sync_dagster.catalog.views import ObjectRow, SourceCounts
 from s3sync_dagster.core.naming import asset_path
-from s3sync_dagster.core.state import ListingRow, SourceRow
+from s3sync_dagster.core.state import ListingRow, ListingState, SourceRow
 from s3sync_dagster.engine.neighbours import document_of
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.source import Source
@@ -29,7 +30,8 @@ from s3sync_dagster.model.source import Source
 def show_managed(here: Context, row: SourceRow) -> ManagedSource:
     """Return a source with its counts and newest listing."""
     source, catalog = row.source, here.catalog
-    listing = catalog.listings.latest(source.id)
+    listings = catalog.history.listings(source.id, limit=2)
+    listing = listings[0] if listings else None
     waiting = catalog.history.oldest_pending([source.id]).get(source.id)
     indexed = catalog.history.last_indexed([source.id]).get(source.id)
     now = here.parts.clock.now().timestamp()
@@ -43,11 +45,25 @@ def show_managed(here: Context, row: SourceRow) -> ManagedSource:
         settings=settings_of(source),
         counts=show_counts(catalog.views.counts(source.id, fingerprint=source.fingerprint())),
         listing=None if listing is None else show_listing(listing),
+        listing_error=_why_unlisted(listings),
         last_indexed_at=None if indexed is None else moment(indexed),
         lag_seconds=None if waiting is None else max(0.0, round(now - waiting, 1)),
         created_at=moment(row.created_at),
         dagster_url=asset_url(here, source),
     )
+
+
+def _why_unlisted(listings: Sequence[ListingRow]) -> str | None:
+    """Return why nothing is known of the place now, given the newest listings first.
+
+    What does not answer is asked again and again, and each time a listing runs for a while.
+    """
+    for one in listings:
+        if one.state is ListingState.FAILED:
+            return one.error or "it ended in the middle"
+        if one.state is not ListingState.RUNNING or one.listed:
+            break
+    return None
 
 
 def settings_of(source: Source) -> dict[str, Any]:

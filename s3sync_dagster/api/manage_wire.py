@@ -63,6 +63,9 @@ class ManagedSource(Answer):
     settings: dict[str, Any] = Field(description="All settings. Never a secret.")
     counts: CountsShown
     listing: ListingShown | None
+    listing_error: str | None = Field(
+        description="Why the newest listing failed; while one has met nothing yet, the one before."
+    )
     last_indexed_at: Moment | None
     lag_seconds: float | None = Field(description="Age of the oldest work that waits.")
     created_at: Moment

@@ -52,11 +52,23 @@ class ListingParts:
         page_keys: int = PAGE_KEYS,
         reindex: bool = False,
     ) -> ListingProgress | None:
-        """Work on a source's listing with these parts, see ``continue_listing``."""
+        """Work on a source's listing with these parts, see ``continue_listing``.
+
+        A place that cannot even be opened, such as with a credential that is gone, ends a listing
+        as failed, too: people look for the reason at the newest one.
+        """
+        try:
+            store = self.store_for(source)
+        except S3SyncError as error:
+            listings, me = self.catalog.listings, self.owners.me()
+            listing = listings.begin(source.id, owner=me, fresh=fresh)
+            if listing is not None:
+                listings.fail(listing, owner=me, error=error.message)
+            raise
         return continue_listing(
             source,
             catalog=self.catalog,
-            store=self.store_for(source),
+            store=store,
             clock=self.clock,
             owner=self.owners.me(),
             budget_seconds=budget_seconds,

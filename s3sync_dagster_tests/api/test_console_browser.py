@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
 from s3sync_dagster_tests.api.indexing import work
@@ -17,6 +18,9 @@ pytestmark = pytest.mark.browser
 
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
+COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
+SPARE_PRESSES = 8
+"""The window itself is met once, and a date has a stop for each of its parts."""
 FILES = {
     "handbook/holidays.md": "# Holidays\n\nEverybody has 30 days of holidays a year.\n",
     "handbook/expenses.md": "# Expenses\n\nKeep the receipt; the company pays within two weeks.\n",
@@ -30,29 +34,19 @@ TORN = """() => [...document.querySelectorAll(".state, td.figure, thead th")]
   .filter(e => { const r = document.createRange(); r.selectNodeContents(e);
     return new Set([...r.getClientRects()].map(c => Math.round(c.top))).size > 1; })
   .map(e => e.textContent)"""
-CONTRAST = """() => {
-  const lum = c => {
-    const [r, g, b] = c.match(/[\\d.]+/g).map(Number).map(v => v / 255)
-      .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const back = e => {
-    for (; e; e = e.parentElement) {
-      const c = getComputedStyle(e).backgroundColor;
-      if (!/rgba\\(.*, 0\\)|transparent/.test(c)) return c;
-    }
-    return "rgb(255, 255, 255)";
-  };
-  const bad = [];
-  for (const e of document.querySelectorAll("body *")) {
-    const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
-    if (!own || !e.checkVisibility()) continue;
-    const style = getComputedStyle(e);
-    const [a, b] = [lum(style.color), lum(back(e))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) bad.push(`${e.tagName}.${e.className} ${ratio.toFixed(2)} ${e.textContent}`);
-  }
-  return bad;
+NOTE_FOCUS = """() => {
+  const named = e => [e.tagName, e.id, e.getAttribute("href"), e.textContent.trim()].join(" ");
+  const all = "a[href], button, input:not([type=hidden]), select, textarea, summary";
+  const met = new Set(), unseen = new Set();
+  document.addEventListener("focusin", ({target}) => {
+    met.add(named(target));
+    const {outlineStyle, outlineWidth} = getComputedStyle(target);
+    const drawn = outlineStyle !== "none" && parseFloat(outlineWidth) >= 2;
+    if (!drawn && target.id !== "main") unseen.add(named(target));
+  });
+  window.controls = () => [...document.querySelectorAll(all)].filter(e => e.checkVisibility());
+  window.unreached = () => controls().map(named).filter(e => !met.has(e));
+  window.unseen = () => [...unseen];
 }"""
 
 
@@ -101,20 +95,35 @@ def tab(request, browser):
     assert troubles == []
 
 
+def walk(tab):
+    """Go through a page with the Tab key: it comes to all that can be used, and one sees where."""
+    tab.evaluate(NOTE_FOCUS)
+    for _ in range(tab.evaluate("controls().length") + SPARE_PRESSES):
+        tab.keyboard.press("Tab")
+    assert tab.evaluate("unreached()") == []
+    assert tab.evaluate("unseen()") == []
+
+
 def check(tab, name):
-    """Hold a page against what everybody needs, and keep its picture."""
-    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways"
-    assert tab.evaluate(CONTRAST) == []
-    small = tab.evaluate(
-        "[...document.querySelectorAll('button, .button')]"
-        ".filter(e => e.getBoundingClientRect().height < 44).map(e => e.outerHTML)"
-    )
-    assert small == []
+    """Keep a page's picture, and hold it against what everybody needs."""
     folder = os.environ.get("S3SYNC_SCREENSHOTS")
     if folder and name:
         path = Path(folder) / f"console-{name}-{tab.shape}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         tab.screenshot(path=path, full_page=True)
+    tab.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways"
+    for scheme, rules in (("light", {}), ("dark", COLOURS)):  # a scheme changes nothing else
+        tab.emulate_media(color_scheme=scheme)
+        found = Axe().run(tab, options={"resultTypes": ["violations"], **rules})
+        assert found.violations_count == 0, f"{scheme}: {found.generate_report()}"
+    tab.emulate_media(color_scheme=tab.shape.rpartition("-")[2])
+    walk(tab)
+    small = tab.evaluate(
+        "[...document.querySelectorAll('button, .button')]"
+        ".filter(e => e.getBoundingClientRect().height < 44).map(e => e.outerHTML)"
+    )
+    assert small == []
 
 
 def test_a_failing_object_is_found_understood_and_retried_with_three_clicks(api, source, tab):
@@ -143,14 +152,22 @@ def test_each_page(api, source, tab):
     expect(tab.get_by_role("row")).to_have_count(len(FILES) + 1)
     assert tab.evaluate(TORN) == [], "a long key makes no other column two letters wide"
     check(tab, "objects")
+    here = f"sources/{source.id}"
     for path, heading in (
-        ("new-source", "New source"), ("reasons", "Reasons"), ("access", "Access"),
-        ("docs", "The HTTP API"), (f"sources/{source.id}/edit", f"Change {source.name}"),
-        (f"sources/{source.id}/delete", f"Delete {source.name}"),
+        ("new-source", "New source"), ("new-source?type=web_scrape", "New source"),
+        ("reasons", "Reasons"), ("access", "Access"), ("audit", "Audit"),
+        ("docs", "The HTTP API"), (f"{here}/edit", f"Change {source.name}"),
+        (f"{here}/delete", f"Delete {source.name}"),
+        (f"{here}/removals", "What an approval would remove"),
+        (f"{here}/move", f"Move of {source.name}"),
     ):  # fmt: skip
         tab.goto(f"{api.url}/{path}")
         expect(tab.get_by_role("heading", level=1)).to_have_text(heading)
         check(tab, path if path in ("new-source", "access") else "")
+    tab.goto(f"{api.url}/{here}")
+    tab.get_by_role("button", name="What would a sync do?").click()
+    expect(tab.get_by_role("heading", level=1)).to_have_text("What a sync would do")
+    check(tab, "dry-run")
     tab.goto(f"{api.url}/search")
     tab.get_by_label("Words or a question").fill("how many days of holidays")
     tab.get_by_role("button", name="Search").click()
@@ -168,6 +185,8 @@ def test_what_is_not_there_is_said(api, browser):
     expect(tab.get_by_role("alert")).to_contain_text("There is no page at this address")
     tab.goto(f"{api.url}/nowhere")
     expect(tab.get_by_role("alert")).to_contain_text("There is no page at this address")
+    tab.shape = "phone-light"
+    check(tab, "")
     tab.get_by_role("link", name="All sources").click()
     expect(tab.get_by_role("heading", name="Sources")).to_be_visible()
     tab.context.close()

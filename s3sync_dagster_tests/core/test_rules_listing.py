@@ -11,7 +11,7 @@ from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.engine.listing import WINDOW_KEYS
 from s3sync_dagster.engine.listing_turns import ListingParts, list_when_due, list_whole
 from s3sync_dagster.engine.ports import ListPage
-from s3sync_dagster.model.errors import NotFound, Unavailable
+from s3sync_dagster.model.errors import FixConfiguration, NotFound, Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster_tests.core.rules import event, hold, states
@@ -354,12 +354,12 @@ class Alive:
         return owner in self._dead
 
 
-def parts(world, owners):
+def parts(world, owners, store_for=None):
     return ListingParts(
         catalog=world.catalog,
         clock=world.clock,
         owners=owners,
-        store_for=lambda _: world.store,
+        store_for=store_for or (lambda _: world.store),
         collections=lambda: world.collections,
     )
 
@@ -395,6 +395,17 @@ def test_a_whole_listing_ends_that_of_a_dead_process_at_once(world):
     listing = list_whole(parts(world, Alive("dead")), world.source)
     assert world.clock.seconds == began
     assert listing.id != other.id
+
+
+def test_a_place_that_cannot_be_opened_is_a_listing_that_failed(world):
+    def nothing_opens(_):
+        raise FixConfiguration("The credential 7 is gone.")
+
+    world.configure(list_interval_seconds=60)
+    said = list_when_due(parts(world, Alive(), nothing_opens), world.source, log=print)
+    assert said == "could not list: The credential 7 is gone."
+    latest = world.catalog.listings.latest(world.source.id)
+    assert (latest.state, latest.error) == (ListingState.FAILED, "The credential 7 is gone.")
 
 
 def test_a_tick_goes_on_where_a_dead_process_stopped(world):

@@ -41,6 +41,7 @@ from s3sync_dagster.api.objects import describe_object, get_content, seen_object
 from s3sync_dagster.api.searching import find
 from s3sync_dagster.api.sources import visible_rows
 from s3sync_dagster.api.wire import Text
+from s3sync_dagster.core.source_identity import refusal
 from s3sync_dagster.engine.hybrid import Ranking
 from s3sync_dagster.model.errors import S3SyncError
 
@@ -101,6 +102,7 @@ def overview(
         sources=sources,
         activity=_activity(here, sources, visitor.caller),
         total=len(rows),
+        moved=here.catalog.moves.successors(),
         next_after=after + SOURCES_A_PAGE if after + SOURCES_A_PAGE < len(rows) else None,
         health=here.health.parts(),
     )
@@ -112,7 +114,7 @@ def source_page(
 ) -> HTMLResponse:
     """Show one source: states with reasons, runs, listings, settings."""
     shown = show_managed(here, row_of(here, source_id, visitor.caller))
-    history = here.catalog.history
+    history, declared = here.catalog.history, here.catalog.sources.refused(str(source_id))
     return page(
         request,
         visitor,
@@ -124,6 +126,8 @@ def source_page(
             for one in history.of_source(str(source_id), limit=10)
         ],
         listings=[show_listing(one) for one in history.listings(str(source_id), limit=5)],
+        refused=declared and refusal(here.catalog.sources.find(str(source_id)), declared),
+        left=here.catalog.moves.left_by(str(source_id)),
         note=_note(note, n),
     )
 
