@@ -191,7 +191,7 @@ def _open(
         embedder = parts.embedder_for(config)
         try:
             port = parts.collections.open(
-                collection, tenant=tenant, database=database, embedder=embedder, create=False
+                collection, tenant=tenant, database=database, embedder=embedder, reads=True
             )
         except EmbeddingMismatch as error:
             mismatches.append(error)

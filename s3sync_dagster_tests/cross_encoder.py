@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 
 
-def make_cross_encoder(folder: Path, words: str, *, outputs: int = 1, scale: float = 1.0) -> Path:
+def make_cross_encoder(
+    folder: Path, words: str, *, outputs: int = 1, scale: float = 1.0, rows: int = 1000
+) -> Path:
     """Write the model into a folder and return it.
 
     Args:
@@ -15,6 +17,7 @@ def make_cross_encoder(folder: Path, words: str, *, outputs: int = 1, scale: flo
         words: those that its tokenizer knows, lower case.
         outputs: numbers for each pair.
         scale: of the count; ``nan`` for a model that is broken.
+        rows: tokens that its weights know.
     """
     import onnx
     from onnx import TensorProto, helper
@@ -56,7 +59,11 @@ def make_cross_encoder(folder: Path, words: str, *, outputs: int = 1, scale: flo
         helper.make_node("Mul", ["of_question", "text_columns"], ["shared"]),
         helper.make_node("Constant", [], ["axes"], value_ints=[1, 2]),
         helper.make_node("ReduceSum", ["shared", "axes"], ["count_flat"], keepdims=0),
-        helper.make_node("Unsqueeze", ["count_flat", "second"], ["count"]),
+        helper.make_node("Constant", [], ["table"], value_floats=[0.0] * rows),
+        helper.make_node("Gather", ["table", "input_ids"], ["zeros"]),
+        helper.make_node("ReduceSum", ["zeros", "second"], ["nothing"]),
+        helper.make_node("Unsqueeze", ["count_flat", "second"], ["counted"]),
+        helper.make_node("Add", ["counted", "nothing"], ["count"]),
         helper.make_node("Constant", [], ["least"], value_float=3.0),
         helper.make_node("Sub", ["count", "least"], ["moved"]),
         helper.make_node("Constant", [], ["scale"], value_float=scale),

@@ -177,7 +177,11 @@ def resume(name: str) -> int:
     epilog=examples("s3sync source delete docs", "s3sync source delete docs --keep-records")
 )
 @click.argument("name", shell_complete=source_names)
-@click.option("--keep-records", is_flag=True, help="Leave its records in the collection.")
+@click.option(
+    "--keep-records",
+    is_flag=True,
+    help="Leave its records in the collection; questions find them by vectors alone.",
+)
 def delete(name: str, keep_records: bool) -> int:
     """Delete NAME with its records; running work ends first."""
     import dagster as dg  # noqa: PLC0415  (no other command here pays for it)

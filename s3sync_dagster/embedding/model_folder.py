@@ -8,6 +8,7 @@ How tokens become a vector stands in the folder itself, as sentence-transformers
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,11 +55,11 @@ def find_model(name: str, model_dir: Path | None) -> Path:
     Raises:
         MissingEngine: there is none with weights in ONNX form and a tokenizer.
     """
-    hub = Path.home() / ".cache" / "huggingface" / "hub" / f"models--{name.replace('/', '--')}"
+    hub = _hub() / f"models--{name.replace('/', '--')}"
     folders = [Path(name)] if Path(name).is_absolute() else []
     if model_dir is not None and not folders:
         folders.append(model_dir / name)
-    folders += sorted((hub / "snapshots").glob("*")) if not Path(name).is_absolute() else []
+    folders += _snapshots(hub) if not Path(name).is_absolute() else []
     for folder in folders:
         if weights_of(folder) is not None and (folder / "tokenizer.json").is_file():
             return folder
@@ -68,6 +69,24 @@ def find_model(name: str, model_dir: Path | None) -> Path:
         "`huggingface-cli download`",
         reason="missing_model",
     )
+
+
+def _hub() -> Path:
+    """Return where the hub's client keeps its copies.
+
+    https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
+    """
+    if named := os.environ.get("HF_HUB_CACHE"):
+        return Path(named)
+    home = os.environ.get("HF_HOME")
+    return (Path(home) if home else Path.home() / ".cache" / "huggingface") / "hub"
+
+
+def _snapshots(model: Path) -> list[Path]:
+    """Return the copies of a model: the one that its branch ``main`` is at first."""
+    main = model / "refs" / "main"
+    current = main.read_text().strip() if main.is_file() else ""
+    return sorted((model / "snapshots").glob("*"), key=lambda one: (one.name != current, one.name))
 
 
 def read_recipe(folder: Path) -> Recipe:
@@ -212,6 +231,9 @@ def read_part(folder: Path, name: str, default: Any) -> Any:
     if not isinstance(value, type(default)):
         raise damaged(folder, f"its {name} cannot be read")
     return value
+
+
+WEIGHTS_REFUSE = "its weights refuse what its files say"
 
 
 def damaged(folder: Path, why: str) -> MissingEngine:

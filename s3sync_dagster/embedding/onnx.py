@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.embedding.minilm import make_batches
 from s3sync_dagster.embedding.model_folder import (
+    WEIGHTS_REFUSE,
     damaged,
     find_model,
     load_files,
@@ -134,10 +135,13 @@ class OnnxModel:
             mask[row, : len(text)] = 1
         given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         wanted = {one.name for one in session.get_inputs()}
-        hidden = session.run(
-            [_token_output(self._folder, session)],
-            {name: value for name, value in given.items() if name in wanted},
-        )[0]
+        output = _token_output(self._folder, session)
+        try:
+            hidden = session.run(
+                [output], {name: value for name, value in given.items() if name in wanted}
+            )[0]
+        except Exception:  # noqa: BLE001  (of ONNX Runtime, with classes of its own)
+            raise damaged(self._folder, WEIGHTS_REFUSE) from None
         weights = mask[:, :, None].astype(np.float32)
         last = mask.sum(axis=1) - 1
         found = {
@@ -169,7 +173,7 @@ class OnnxModel:
         except MissingEngine:
             raise
         except Exception:  # noqa: BLE001  (of ONNX Runtime, with classes of its own)
-            raise damaged(self._folder, "its weights refuse what its files say") from None
+            raise damaged(self._folder, WEIGHTS_REFUSE) from None
         if vectors.shape[1] != self.dimension:
             raise damaged(
                 self._folder,

@@ -6,7 +6,7 @@ index only ranks; texts and metadata of the hits are always the collection's own
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -80,6 +80,10 @@ class WordIndex(Protocol):
 
     def scores(self, text: str, ids: Sequence[str]) -> list[Scored]:
         """Return those of these records that have words of ``text``, with their BM25."""
+        ...
+
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """Return those of these records whose words are indexed."""
         ...
 
     def ceiling(self, text: str) -> float:
@@ -165,7 +169,10 @@ class Searcher:
                     listed = dict(words)
                     cut = [name for name, _ in nearest if name not in listed]
                     words = [*words, *self.index.scores(text, cut)]
-                ordered = fuse(nearest, words, ceiling=ceiling)
+                names = [name for name, _ in nearest]
+                known_words = set(names) if self.index is None else self.index.known(names)
+                alone = set(names) - known_words
+                ordered = fuse(nearest, words, ceiling=ceiling, alone=alone)
             else:
                 ordered = nearest or words
             hits = self._distinct(ordered, dict(nearest), dict(words), known, limit=limit)
@@ -291,7 +298,13 @@ def reasons_of(hit: Hit) -> str:
     )
 
 
-def fuse(nearest: Sequence[Scored], words: Sequence[Scored], *, ceiling: float) -> list[Scored]:
+def fuse(
+    nearest: Sequence[Scored],
+    words: Sequence[Scored],
+    *,
+    ceiling: float,
+    alone: Collection[str] = (),
+) -> list[Scored]:
     """Return ids and fused scores (0 to 1), best first.
 
     The scores of each ranking are spread over 0 to 1 between its first and its ``DEPTH``-th, and
@@ -302,13 +315,16 @@ def fuse(nearest: Sequence[Scored], words: Sequence[Scored], *, ceiling: float) 
         nearest: ids and similarities, best first.
         words: ids and BM25, best first.
         ceiling: BM25 of a record that is full of all words.
+        alone: ids of which no words are known: others wrote them. Their similarity counts for both
+            rankings, since they would stand behind all others else.
     """
     share = words_share(words, ceiling)
     scores: dict[str, float] = {}
     best: dict[str, int] = {}
     for ranking, weight in ((nearest, 1 - share), (words, share)):
         for rank, (name, score) in enumerate(_spread(ranking)):
-            scores[name] = scores.get(name, 0.0) + weight * score
+            part = 1.0 if name in alone else weight
+            scores[name] = scores.get(name, 0.0) + part * score
             best[name] = min(best.get(name, rank), rank)
     return sorted(scores.items(), key=lambda item: (-item[1], best[item[0]]))
 

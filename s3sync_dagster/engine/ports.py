@@ -453,14 +453,16 @@ class Collections(Protocol):
         database: str,
         embedder: Embedder | None,
         create: bool = True,
+        reads: bool = False,
     ) -> CollectionPort:
         """Return the collection, created with cosine space and the embedder's configuration.
 
-        Without an embedder it is neither created nor compared: for who deletes by id.
+        Without an embedder it is neither created nor compared: for who deletes by id. Who only
+        ``reads`` creates nothing, and may open what takes nothing more.
 
         Raises ``EmbeddingMismatch`` when it exists with another function, space or dimension,
         ``NotFound`` when it or the database does not exist and may not be created,
-        ``Conflict`` when it is marked ``finished_ingest``.
+        ``Conflict`` when it is marked ``finished_ingest``, unless who opens it only reads.
         """
         ...
 

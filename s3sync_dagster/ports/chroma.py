@@ -137,6 +137,7 @@ class ChromaCollections:
         database: str,
         embedder: Embedder | None,
         create: bool = True,
+        reads: bool = False,
     ) -> ChromaCollection:
         """Return the collection, created with cosine space and the embedder's configuration.
 
@@ -145,19 +146,19 @@ class ChromaCollections:
         Raises:
             EmbeddingMismatch: it exists with another function, space or dimension.
             NotFound: it does not exist and may not be created, or the database does not exist.
-            Conflict: it is marked ``finished_ingest``.
+            Conflict: it is marked ``finished_ingest``, unless who opens it only reads.
             NotPossible: the embedder has sparse vectors and this server cannot index them.
         """
         found = self.directory.find(name, tenant, database)
         if found is None:
             if not self.directory.has_database(tenant, database):
                 raise NotFound(f"there is no database {database!r} of tenant {tenant!r}")
-            if embedder is None or not create:
+            if embedder is None or reads or not create:
                 raise NotFound(f"there is no collection {name!r} in database {database!r}")
             found = self._create(name, tenant, database, embedder)
-        check_collection(found, embedder)
+        check_collection(found, embedder, reads=reads)
         if (
-            embedder is not None and create
+            embedder is not None and create and not reads
         ):  # what only reads or deletes does without the endpoint of a remote model
             check_dimension(found, embedder)
         return ChromaCollection(

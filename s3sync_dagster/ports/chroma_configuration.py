@@ -48,10 +48,13 @@ def new_collection(name: str, embedder: Embedder, *, schema: bool = False) -> di
     return {"name": name, "configuration": configuration}
 
 
-def check_collection(found: Mapping[str, Any], embedder: Embedder | None) -> None:
-    """Compare a collection as the API shows it with what the embedder will write.
+def check_collection(
+    found: Mapping[str, Any], embedder: Embedder | None, *, reads: bool = False
+) -> None:
+    """Compare a collection as the API shows it with what the embedder makes.
 
-    Who only deletes by id has no embedder, and may do so in a finished collection too.
+    Who only deletes by id has no embedder, and may do so in a finished collection too, as who only
+    ``reads`` may.
 
     Raises:
         Conflict: it is marked ``finished_ingest`` (reason of the same name).
@@ -60,7 +63,7 @@ def check_collection(found: Mapping[str, Any], embedder: Embedder | None) -> Non
     if embedder is None:
         return
     name = found["name"]
-    if (found.get("metadata") or NOTHING).get("finished_ingest") is True:
+    if not reads and (found.get("metadata") or NOTHING).get("finished_ingest") is True:
         raise Conflict(
             f"the collection {name!r} is marked finished_ingest: nothing is added to it any more",
             reason="finished_ingest",
@@ -72,6 +75,12 @@ def check_collection(found: Mapping[str, Any], embedder: Embedder | None) -> Non
         raise _mismatch(name, f"embedding function {_shown(theirs)}", _shown(ours))
     index = configuration.get("hnsw") or configuration.get("spann") or NOTHING
     if (space := index.get("space")) != SPACE:
+        if reads:
+            raise EmbeddingMismatch(
+                f"the collection {name!r} compares vectors by {space!r}; questions are answered in "
+                f"collections of {SPACE!r}, as sources make them (Chroma's default is 'l2'): ask "
+                "it with Chroma's own client, or write it anew"
+            )
         raise _mismatch(name, f"space {space!r}", repr(SPACE))
     sparse = getattr(embedder, "sparse", None)
     if sparse is not None:

@@ -41,13 +41,14 @@ class MemoryCollections:
         database: str,
         embedder: Embedder | None,
         create: bool = True,
+        reads: bool = False,
     ) -> MemoryCollection:
         """Return the collection; see ``engine.ports.Collections``."""
         if database in self.missing_databases:
             raise NotFound(f"there is no database {database!r} of tenant {tenant!r}")
         place = (tenant, database, name)
         if place not in self._collections:
-            if embedder is None or not create:
+            if embedder is None or reads or not create:
                 raise NotFound(f"there is no collection {name!r} in database {database!r}")
             self._collections[place] = MemoryCollection(
                 name,
@@ -55,8 +56,8 @@ class MemoryCollections:
                 write_limits=self._write_limits,
             )
         collection = self._collections[place]
-        check_collection(collection.description(), embedder)
-        if embedder is not None and create:
+        check_collection(collection.description(), embedder, reads=reads)
+        if embedder is not None and create and not reads:
             check_dimension(collection.description(), embedder)
         return collection
 

@@ -111,7 +111,9 @@ class WordFile:
                     {"rows": self.database.total_changes - before},
                 )
             except BaseException:
-                self.database.execute("ROLLBACK")
+                # Of a full disk SQLite has taken everything back itself.
+                if self.database.in_transaction:
+                    self.database.execute("ROLLBACK")
                 raise
             self.database.execute("COMMIT")
 

@@ -103,6 +103,11 @@ class FtsWordIndex:
                 scores = self._scores_of([number for _, number in numbers], asked)
             return [(name, scores[number]) for name, number in numbers if scores.get(number)]
 
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """Return those of these records whose words are indexed."""
+        with self._file.guarded(), self._file.snapshot():
+            return {name for name, _ in numbers_of(self._database, ids)}
+
     def ceiling(self, text: str) -> float:
         """Return the BM25 of a record that is full of all words of ``text``; 0 without words."""
         with self._file.guarded(), self._file.snapshot():

@@ -92,6 +92,12 @@ class ReaderWords:
             found = self._best(telling or rest, limit=len(ids), only=[one for _, one in numbers])
             return [(name, found[number]) for name, number in numbers if number in found]
 
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """Return those of these records whose words are indexed."""
+        with self._file.guarded(), self._file.snapshot():
+            self._look()
+            return {name for name, _ in self._numbers_of(ids)}
+
     def ceiling(self, text: str) -> float:
         """Return the BM25 of a record that is full of all words of ``text``; 0 without words."""
         with self._file.guarded(), self._file.snapshot():

@@ -19,6 +19,7 @@ from s3sync_dagster.model.errors import (
 )
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports.chroma import open_collections
+from s3sync_dagster.ports.chroma_configuration import new_collection
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
 
 PLACE = {"tenant": "default_tenant", "database": "default_database"}
@@ -246,9 +247,22 @@ def test_another_embedding_function_is_a_mismatch_before_anything_is_written(
     assert collection.count() == 0
 
 
+@pytest.mark.parametrize("collections", ["memory", "server"], indirect=True)
+def test_a_finished_collection_takes_nothing_more_and_is_read(collections, name):
+    if isinstance(collections, MemoryCollections):
+        collections.open(name, **PLACE, embedder=EMBEDDER).metadata["finished_ingest"] = True
+    else:
+        body = {**new_collection(name, EMBEDDER), "metadata": {"finished_ingest": True}}
+        collections.directory.create(body, **PLACE)
+    with pytest.raises(Conflict, match="finished_ingest"):
+        collections.open(name, **PLACE, embedder=EMBEDDER)
+    assert collections.open(name, **PLACE, embedder=EMBEDDER, reads=True).count() == 0
+
+
 def test_what_does_not_exist_is_not_found(collections, name):
-    with pytest.raises(NotFound, match=name):
-        collections.open(name, **PLACE, embedder=EMBEDDER, create=False)
+    for options in ({"create": False}, {"reads": True}):
+        with pytest.raises(NotFound, match=name):
+            collections.open(name, **PLACE, embedder=EMBEDDER, **options)
     with pytest.raises(NotFound, match="no-such-database"):
         collections.open(
             name, tenant="default_tenant", database="no-such-database", embedder=EMBEDDER

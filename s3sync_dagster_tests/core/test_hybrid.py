@@ -34,6 +34,9 @@ class Words:
     def scores(self, text, ids):
         return [one for one in self.search(text, limit=len(self.ids)) if one[0] in ids]
 
+    def known(self, ids):
+        return set(ids)
+
     def ceiling(self, text):
         return 5.0 * len(self.ids)
 
@@ -312,3 +315,20 @@ def test_hits_of_one_document_stand_together():
     assert [hit.id for hit in by_document(hits)] == ["a-4", "a-1", "b-2-0", "b-2-7", "own-1"]
     assert document_of(hits[1]) == ("b-2", 0)
     assert document_of(stranger) == ("own-1", None)
+
+
+def test_a_record_of_which_no_words_are_known_is_not_put_behind_all_others(collection):
+    """Of a person's own, or of a source that was deleted with its records kept."""
+    texts = [f"invoice number{n} of the rules office" for n in range(12)]
+    fill(collection, [*texts, "the rules of the house"])
+    named = Words(*(f"r{n}" for n in range(12)))
+    named.known = lambda ids: set(ids) & set(named.ids)
+    hits = Searcher(collection, EMBEDDER, named).search("the rules of the house")
+    assert (hits[0].id, hits[0].words) == ("r12", None)
+
+
+def test_similarity_counts_for_both_rankings_where_no_words_are_known():
+    nearest, words = [("stray", 0.9), ("a", 0.5), ("b", 0.4)], [("a", 9.0), ("b", 8.0)]
+    assert fuse(nearest, words, ceiling=9.0)[-1][0] != "a"
+    assert fuse(nearest, words, ceiling=9.0, alone={"stray"})[0][0] == "stray"
+    assert fuse(nearest, words, ceiling=9.0)[0][0] == "a"

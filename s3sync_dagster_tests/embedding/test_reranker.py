@@ -106,7 +106,11 @@ def test_files_that_are_no_cross_encoder_s_are_refused(folder, file, content, sa
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"outputs": 3}, "more than one number"), ({"scale": math.nan}, "numbers that are none")],
+    [
+        ({"outputs": 3}, "more than one number"),
+        ({"scale": math.nan}, "numbers that are none"),
+        ({"rows": 5}, "its weights refuse what its files say"),
+    ],
 )
 def test_weights_that_are_no_cross_encoder_s_are_refused(folder, options, said):
     make_cross_encoder(folder, WORDS, **options)
@@ -127,6 +131,9 @@ class Words:
     def search(self, text, *, limit, offset=0):
         scored = [(f"r{n}", float(self.count - n)) for n in range(self.count)]
         return scored[offset : offset + limit]
+
+    def known(self, ids):
+        return set(ids)
 
     def ceiling(self, text):
         return float(self.count)  # words alone decide

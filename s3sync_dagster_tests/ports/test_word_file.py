@@ -184,3 +184,16 @@ def test_a_state_is_not_kept_where_another_process_changed_the_file(collection, 
     assert names(ours, "blue") == ["b-0"]
     ours.close()
     theirs.close()
+
+
+def test_a_full_disk_costs_what_was_to_be_written_and_nothing_else(collection, index):
+    write(collection, "a", "apple pie")
+    index.follow(collection, [version("a", 1)])
+    pages = index._database.execute("PRAGMA page_count").fetchone()[0]
+    index._database.execute(f"PRAGMA max_page_count = {pages + 20}")
+    index._database.execute("PRAGMA cache_size = 10")  # what is written goes to the disk at once
+    write(collection, "b", *(f"{n} " + "pear tree " * 400 for n in range(100)))
+    with pytest.raises(Unavailable) as caught:
+        index.follow(collection, [version("a", 1), version("b", 100)])
+    assert caught.value.reason == "word_index_busy"
+    assert names(index, "apple") == ["a-0"]
