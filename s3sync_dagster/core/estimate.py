@@ -1,4 +1,9 @@
-"""What objects come to when they are embedded, by their names and sizes alone: rough."""
+"""What objects come to when they are embedded, by their names and sizes alone: rough.
+
+The figures are those of this project's documents and code with ``minilm``, whose texts, bytes and
+tokens are met to a tenth; for 37 small samples, three of them without a text, 72 texts are told
+where there are 56.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,12 +12,12 @@ from s3sync_dagster.core.filetypes import kind_of
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
 from s3sync_dagster.model.source import Source
 
-FILLED = 0.88
+FILLED = 0.65
 """Of the size that a chunk may have: cuts are made where the text has one."""
 TEXT_SHARE = 0.1
 """Of formats that hold much that is no text."""
 LINE_BYTES = 40
-BYTES_A_TOKEN = 4
+BYTES_A_TOKEN = 3.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +30,8 @@ class Estimate:
 
     @property
     def tokens(self) -> int:
-        """Four bytes each, as in English prose; code has more of them."""
-        return self.text_bytes // BYTES_A_TOKEN
+        """Of the text; other scripts than Latin may have more."""
+        return round(self.text_bytes / BYTES_A_TOKEN)
 
     def times(self, factor: float) -> "Estimate":
         """Return what so much more comes to."""

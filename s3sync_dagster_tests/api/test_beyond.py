@@ -78,7 +78,7 @@ def test_from_a_dry_run_to_a_search(api, http, source, aws_endpoint):
         "work_bytes": 157,
         "work_texts": 4,
         "work_text_bytes": 157 - len(b"this is no pdf") + 1,
-        "work_tokens": 36,
+        "work_tokens": 44,
         "work_price": None,
         "new": 5,
         "changed": 0,

@@ -198,7 +198,7 @@ def test_what_was_never_read_is_said_in_texts_and_tokens(api, http):
         upserts=[(ObjectRef(key=key, etag="e", size=4000), None) for key in keys],
     )  # fmt: skip
     assert catalog.listings.commit_page(listing, listed, owner="me")
-    assert "To embed of what was never read: about 50 texts, 40,000 bytes" in get(http, page)
+    assert "To embed of what was never read: about 70 texts, 40,000 bytes" in get(http, page)
     catalog.sources.mark_deleting(source.id, keep_records=True)
 
 
@@ -436,7 +436,7 @@ def test_a_source_is_made_looked_into_changed_and_deleted_by_forms(api, http, aw
     assert (source.auto_sync, source.list_interval_seconds) == ("none", 0)
     dry = http.post(f"{place}/dry-run", data=token)
     assert "3 objects of 3 listed would be read: 12 bytes with 3 requests" in dry.text
-    assert "To embed: about 3 texts, 12 bytes, 3 tokens, by names and sizes." in dry.text
+    assert "To embed: about 3 texts, 12 bytes, 4 tokens, by names and sizes." in dry.text
     assert api.parts.catalog.views.counts(source.id).objects == 0
     inputs = settings_form(get(http, f"{place}/edit"))
     changed = http.post(f"{place}/edit", data={**token, **inputs, "extensions": ".md"})

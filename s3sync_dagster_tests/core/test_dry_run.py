@@ -17,8 +17,8 @@ def test_new_objects_would_be_read_with_their_bytes(world):
     world.bucket.put("b.pdf", "y" * 20_000)
     found = told(world)
     assert (found.listed, found.indexed, found.bytes) == (2, 2, 22_000)
-    assert (found.estimated_chunks, found.estimated_text_bytes) == (3 + 3, 2000 + 2000)
-    assert found.estimated_tokens == 1000
+    assert (found.estimated_chunks, found.estimated_text_bytes) == (4 + 4, 2000 + 2000)
+    assert found.estimated_tokens == 1212
     assert requests(world, "GET") == 0
     assert not found.needs_approval
 
@@ -26,9 +26,9 @@ def test_new_objects_would_be_read_with_their_bytes(world):
 @pytest.mark.parametrize(
     ("changes", "texts"),
     [
-        ({}, 12),
-        ({"embedding": EmbeddingConfig(kind="openai", model="m", endpoint_url="http://h")}, 6),
-        ({"chunking": ChunkingConfig(max_size_bytes=4096)}, 3),
+        ({}, 16),
+        ({"embedding": EmbeddingConfig(kind="openai", model="m", endpoint_url="http://h")}, 8),
+        ({"chunking": ChunkingConfig(max_size_bytes=4096)}, 4),
         ({"chunking": ChunkingConfig(type="lines", max_lines=5)}, 51),
     ],
 )
@@ -39,10 +39,10 @@ def test_texts_to_embed_follow_the_size_of_chunks(world, changes, texts):
 
 def test_what_is_rough_is_said_with_two_digits_and_the_price_that_a_person_gave():
     found = Estimate(texts=12_345, text_bytes=9_876_543)
-    told = "about 12,000 texts, 9,900,000 bytes, 2,500,000 tokens"
+    told = "about 12,000 texts, 9,900,000 bytes, 3,000,000 tokens"
     assert found.told(price=None) == told
-    assert found.told(price=0.02) == f"{told}, 0.049 at 0.02 a million tokens"
-    assert found.times(2).tokens == 4_938_271
+    assert found.told(price=0.02) == f"{told}, 0.06 at 0.02 a million tokens"
+    assert found.times(2).tokens == 5_985_784
 
 
 def test_nothing_would_be_read_of_what_is_as_it_was(world):
