@@ -322,6 +322,7 @@ def test_a_listing_that_fails_is_said_where_one_looks_first(api, http, aws_endpo
         place = S3Place(bucket_name="a-bucket", region="us-east-1", credentials=keys)
         source_id = stored_source(api, place=place, auto_sync=AutoSync.NONE).id
         assert "nobody lists it by itself" in get(http, f"/sources/{source_id}")
+        assert "not listed yet" in get(http, "/")
     assert http.post(f"/s3sync/v1/sources/{source_id}/backfill").status_code == 202
     listings = api.parts.catalog.listings
     while (one := listings.latest(source_id)) is None or one.finished_at is None:
