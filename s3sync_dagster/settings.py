@@ -11,6 +11,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.source import EmbeddingConfig
 
 EVENT_BATCH_SIZE = 100
 """Asset events that Dagster hands to its storage at once (2.7 instead of 14 CPU-ms a key)."""
@@ -43,6 +44,8 @@ class Settings:
     objects_per_tenant: int | None = None
     """``S3SYNC_OBJECTS_PER_TENANT``: of all sources of a tenant that is not trusted, and as many
     documents; None: any number."""
+    embedding_prices: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    """``S3SYNC_EMBEDDING_PRICES``, a JSON object: model -> what a million tokens cost."""
     reranker: str | None = None
     """``S3SYNC_RERANKER``: folder or name of a cross-encoder that orders hybrid hits anew."""
     chroma_api_key: str | None = field(default=None, repr=False)
@@ -85,6 +88,10 @@ class Settings:
             raise InvalidSetting(f"The environment variable {name!r} is not set.")
         return value
 
+    def price_of(self, embedding: EmbeddingConfig) -> float | None:
+        """Return what a million tokens of a model cost, None where nobody has said it."""
+        return self.embedding_prices.get(embedding.model or embedding.kind)
+
     def with_chroma_url(self, url: str) -> "Settings":
         """Return these settings with the Chroma server that was found or started."""
         return replace(self, chroma_url=url)
@@ -121,6 +128,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         embedding_workers=_count(environ, "S3SYNC_EMBEDDING_WORKERS"),
         checked_records_per_day=_checked_records(environ),
         objects_per_tenant=_objects(environ),
+        embedding_prices=_prices(environ, "S3SYNC_EMBEDDING_PRICES"),
         reranker=environ.get("S3SYNC_RERANKER") or None,
         chroma_api_key=environ.get("CHROMA_API_KEY") or None,
         chroma_headers=_headers(environ, "S3SYNC_CHROMA_HEADERS"),
@@ -201,6 +209,20 @@ def _headers(environ: Mapping[str, str], name: str) -> Mapping[str, str]:
         # They may hold a token: they are not repeated.
         raise InvalidSetting(f'{name} is not a JSON object such as {{"Authorization": "..."}}.')
     return MappingProxyType(values)
+
+
+def _prices(environ: Mapping[str, str], name: str) -> Mapping[str, float]:
+    try:
+        values = json.loads(environ.get(name) or "{}")
+        prices = {str(model): float(price) for model, price in values.items()}
+    except (AttributeError, TypeError, ValueError):
+        prices = None
+    if prices is None or not all(0 <= price < 1e9 for price in prices.values()):
+        raise InvalidSetting(
+            f"{name} is not a JSON object of models and what a million tokens cost, such as "
+            '{"text-embedding-3-small": 0.02}.'
+        )
+    return MappingProxyType(prices)
 
 
 def _url(environ: Mapping[str, str], name: str) -> str | None:

@@ -6,6 +6,7 @@ import pytest
 
 import s3sync_dagster
 from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.settings import export_settings, load_settings, read_encryption_key
 
 PACKAGE = Path(s3sync_dagster.__file__).parent
@@ -39,6 +40,7 @@ def test_all_variables_are_read(tmp_path):
             "S3SYNC_CHROMA_HEADERS": '{"Authorization": "Bearer x"}',
             "S3SYNC_EMBEDDING_WORKERS": "3",
             "S3SYNC_CHECKED_RECORDS_PER_DAY": "0",
+            "S3SYNC_EMBEDDING_PRICES": '{"qwen": 0.02, "minilm": 1}',
             "S3SYNC_MODEL_DIR": str(tmp_path / "model"),
             "S3SYNC_ENCRYPTION_KEY": KEY,
             "CHROMA_API_KEY": "ck-1",
@@ -53,6 +55,9 @@ def test_all_variables_are_read(tmp_path):
     assert settings.chroma_headers == {"Authorization": "Bearer x"}
     assert "Bearer" not in repr(settings)
     assert settings.embedding_workers == 3
+    named = [EmbeddingConfig(kind="openai", model=name) for name in ("qwen", "other")]
+    prices = [settings.price_of(one) for one in (*named, EmbeddingConfig())]
+    assert prices == [0.02, None, 1.0]
     assert settings.model_dir == tmp_path / "model"
     assert (settings.chroma_api_key, settings.chroma_tenant) == ("ck-1", "t")
     assert (settings.chroma_database, settings.chroma_embed_url) == ("db", "https://embed.example")
@@ -64,6 +69,12 @@ def test_headers_that_are_none_are_refused_without_being_shown(value):
     with pytest.raises(InvalidSetting, match="S3SYNC_CHROMA_HEADERS") as refused:
         load_settings({"S3SYNC_CHROMA_HEADERS": value})
     assert value not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", ["{", "[1]", '{"a": "x"}', '{"a": -1}', '{"a": NaN}'])
+def test_prices_that_are_none_are_refused(value):
+    with pytest.raises(InvalidSetting, match="S3SYNC_EMBEDDING_PRICES"):
+        load_settings({"S3SYNC_EMBEDDING_PRICES": value})
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", "1.5", "1000"])

@@ -4,6 +4,7 @@ from collections import Counter
 from contextlib import closing
 
 from s3sync_dagster.api.manage_wire import DryRun
+from s3sync_dagster.core.estimate import Estimate, estimate
 from s3sync_dagster.core.page import is_held, reconcile_page
 from s3sync_dagster.core.selection import decide
 from s3sync_dagster.engine.listing import PAGE_KEYS, next_stretch
@@ -56,7 +57,10 @@ def dry_run(parts: Parts, source: Source, *, budget_seconds: float = BUDGET_SECO
                 skip.reason for ref in stretch.refs if (skip := decide(source, ref)) is not None
             )
             sizes = {ref.key: ref.size for ref in stretch.refs}
+            read = estimate(source, [(key, sizes.get(key, 0)) for key in work])
             totals.update(
+                work_texts=read.texts,
+                work_text_bytes=read.text_bytes,
                 work_bytes=sum(max(0, sizes.get(key, 0)) for key in work),
                 listed=commit.listed,
                 selected=commit.selected,
@@ -66,12 +70,18 @@ def dry_run(parts: Parts, source: Source, *, budget_seconds: float = BUDGET_SECO
                 gone=len(commit.missing),
             )
             keys += work[: SHOWN_KEYS - len(keys)]
+    tokens = Estimate(text_bytes=totals["work_text_bytes"]).tokens
+    price = parts.settings.price_of(source.embedding)
     return DryRun(
         complete=last,
         listed=totals["listed"],
         selected=totals["selected"],
         work=totals["work"],
         work_bytes=totals["work_bytes"],
+        work_texts=totals["work_texts"],
+        work_text_bytes=totals["work_text_bytes"],
+        work_tokens=tokens,
+        work_price=None if price is None else tokens * price / 1e6,
         new=totals["new"],
         changed=totals["changed"],
         gone=totals["gone"],

@@ -85,6 +85,7 @@ def show_counts(counts: SourceCounts) -> CountsShown:
         failed=counts.failed,
         documents=counts.documents,
         chunks=counts.chunks,
+        text_bytes=counts.text_bytes,
         outdated=counts.outdated,
         leaving=counts.leaving,
     )

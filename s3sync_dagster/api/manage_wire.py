@@ -44,6 +44,7 @@ class CountsShown(Answer):
     failed: dict[str, int]
     documents: int
     chunks: int
+    text_bytes: int = Field(description="Of those chunks: what models read, and services bill.")
     outdated: int = Field(description="Documents written under an older configuration.")
     leaving: dict[str, int] = Field(
         description="Documents whose objects are gone and that are still in Chroma: `waiting`, or "
@@ -104,6 +105,14 @@ class DryRun(Answer):
     selected: int
     work: int = Field(description="Objects that would be synced.")
     work_bytes: int = Field(description="Their bytes, each read with one GET.")
+    work_texts: int = Field(
+        description="What they come to, by names and sizes, when they are embedded: rough."
+    )
+    work_text_bytes: int
+    work_tokens: int
+    work_price: float | None = Field(
+        description="Of those tokens, where S3SYNC_EMBEDDING_PRICES has the model; else null."
+    )
     new: int
     changed: int
     gone: int = Field(description="Known objects that the bucket no longer has.")

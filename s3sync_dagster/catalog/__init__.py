@@ -7,6 +7,7 @@ from s3sync_dagster.catalog.credentials import Credentials
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.documents import Documents
 from s3sync_dagster.catalog.history import History
+from s3sync_dagster.catalog.hours import Hours
 from s3sync_dagster.catalog.invocations import Invocations
 from s3sync_dagster.catalog.listings import Listings
 from s3sync_dagster.catalog.moves import Moves
@@ -35,6 +36,7 @@ class Catalog:
         self.work = Work(database)
         self.views = Views(database)
         self.history = History(database)
+        self.hours = Hours(database)
         self.credentials = Credentials(database)
         self.tokens = Tokens(database)
         self.audit = Audit(database)

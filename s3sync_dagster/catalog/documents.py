@@ -41,6 +41,7 @@ from s3sync_dagster.catalog.tables import (
     batches,
     collections,
     documents,
+    hours,
     invocations,
     listings,
     objects,
@@ -289,7 +290,7 @@ class Documents:
             self._db.lock_source(tx, source_id)
             remember_deleted(self._db, tx, source_id, now=self._now())
             # What came meanwhile, and the short tables.
-            for table in (documents, collections, objects, sidecars, batches, listings):
+            for table in (documents, collections, objects, sidecars, batches, listings, hours):
                 tx.execute(table.delete().where(table.c.source_id == source_id))
             tx.execute(sources.delete().where(sources.c.id == source_id))
         self._cancel_all(source_id)

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.rows import groups, listing_of
+from s3sync_dagster.catalog.rows import groups, listing_of, no_index
 from s3sync_dagster.catalog.tables import batches, documents, invocations, listings, objects
 from s3sync_dagster.core.state import ListingRow
 
@@ -194,7 +194,10 @@ class History:
         run_ids: Sequence[str],
         by_run: dict[str, BatchHistory],
     ) -> None:
-        mine = sa.and_(invocations.c.run_id.in_(run_ids), invocations.c.source_id == source_id)
+        # The index is that of the runs: SQLite would go through all that the source ever had.
+        mine = sa.and_(
+            invocations.c.run_id.in_(run_ids), no_index(invocations.c.source_id) == source_id
+        )
         counted = sa.select(
             invocations.c.run_id, invocations.c.trigger, invocations.c.status, sa.func.count()
         )

@@ -43,6 +43,11 @@ def groups(items: Iterable[T], size: int = IN_LIST) -> Iterator[list[T]]:
         yield group
 
 
+def no_index(column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """Return a column of texts as the database looks for no index on it: another is the better."""
+    return column.concat("")
+
+
 def is_due(column: sa.ColumnElement[float], *, now: float, at_most: float) -> Any:
     """Return what holds for rows whose time has come, as ``core.patience.is_due`` tells it."""
     return sa.or_(column <= now, column > now + at_most + CLOCKS_DIFFER_SECONDS)

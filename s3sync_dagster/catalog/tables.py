@@ -375,6 +375,21 @@ sa.Index(
     postgresql_where=listings.c.state == "running",
 )
 
+# What each source was like, hour by hour since 1970: for charts, and for nothing that decides.
+hours = sa.Table(
+    "hours",
+    metadata,
+    sa.Column("source_id", sa.Text, primary_key=True),
+    sa.Column("hour", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("noted_at", Time),
+    sa.Column("states", sa.JSON(none_as_null=True)),
+    sa.Column("failed", sa.JSON(none_as_null=True)),
+    sa.Column("lag_seconds", Time, nullable=False, server_default="0"),
+    sa.Column("complete_invocations", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("failed_invocations", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("texts", sa.BigInteger, nullable=False, server_default="0"),
+)
+
 sidecars = sa.Table(
     "sidecars",
     metadata,

@@ -23,6 +23,8 @@ class SourceCounts:
     failed: dict[str, int] = field(default_factory=dict[str, int])
     documents: int = 0
     chunks: int = 0
+    text_bytes: int = 0
+    """Of those chunks: what models read, and services bill."""
     outdated: int = 0
     leaving: dict[str, int] = field(default_factory=dict[str, int])
     """Documents that lost their object and are still in Chroma: ``waiting``, or why it failed."""
@@ -145,6 +147,7 @@ class Views:
                 sa.select(
                     sa.func.count(),
                     sa.func.coalesce(sa.func.sum(documents.c.chunks), 0),
+                    sa.func.coalesce(sa.func.sum(documents.c.text_bytes), 0),
                     sa.func.coalesce(
                         sa.func.sum(
                             sa.case((documents.c.fingerprint != (fingerprint or ""), 1), else_=0)
@@ -169,9 +172,21 @@ class Views:
             failed=dict(reasons["failed"]),
             documents=written[0],
             chunks=int(written[1]),
-            outdated=int(written[2]) if fingerprint else 0,
+            text_bytes=int(written[2]),
+            outdated=int(written[3]) if fingerprint else 0,
             leaving={row.why: row.documents for row in leaving},
         )
+
+    def unread(self, source_id: str, *, limit: int) -> list[tuple[str, int]]:
+        """Return key and size of objects that are taken and were never read, in no order."""
+        query = sa.select(objects.c.object_key, objects.c.size).where(
+            objects.c.source_id == source_id,
+            objects.c.outcome.is_(None),
+            objects.c.skip_reason.is_(None),
+            objects.c.gone.is_(False),
+        )
+        with self._db.read() as tx:
+            return [(row.object_key, row.size) for row in tx.execute(query.limit(limit))]
 
     def object_rows(
         self,

@@ -155,14 +155,19 @@ def run(arguments: Sequence[str]) -> int:
         print(said, file=sys.stderr)  # noqa: T201
         return 130
     except S3SyncError as error:
-        print(f"Error: {error.message}", file=sys.stderr)  # noqa: T201
+        full = _machine_fault(error) if error.reason == "catalog_unavailable" else None
+        print(f"Error: {full or error.message}", file=sys.stderr)  # noqa: T201
         return 2 if isinstance(error, InvalidSetting) else 1
     except Exception as error:
-        from s3sync_dagster.cli.machine_faults import machine_fault  # noqa: PLC0415  (rarely)
-
-        said = machine_fault(error)
+        said = _machine_fault(error)
         if said is None:
             raise
         print(f"Error: {said}", file=sys.stderr)  # noqa: T201
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _machine_fault(error: Exception) -> str | None:
+    from s3sync_dagster.cli.machine_faults import machine_fault  # noqa: PLC0415  (rarely)
+
+    return machine_fault(error)

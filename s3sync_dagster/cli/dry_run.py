@@ -11,6 +11,7 @@ import click
 from s3sync_dagster.cli.showing import reasons
 from s3sync_dagster.cli.sync_progress import DrawnProgress
 from s3sync_dagster.cli.sync_summary import place_of
+from s3sync_dagster.core.estimate import Estimate
 from s3sync_dagster.engine.dry_run import DryRun, dry_run
 from s3sync_dagster.model.source import Source
 
@@ -30,11 +31,11 @@ def print_dry_run(parts: Parts, source: Source, *, as_json: bool, quiet: bool = 
     if as_json:
         click.echo(json.dumps(asdict(found)))
     else:
-        _print(source, found)
+        _print(source, found, price=parts.settings.price_of(source.embedding))
     return 0
 
 
-def _print(source: Source, found: DryRun) -> None:
+def _print(source: Source, found: DryRun, *, price: float | None) -> None:
     click.echo(f"{place_of(source)} -> {source.collection_name}: {found.listed} objects listed")
     for name, value in (
         ("new", str(found.indexed)),
@@ -49,5 +50,7 @@ def _print(source: Source, found: DryRun) -> None:
         guard = ", which waits for a person's word" if found.needs_approval else ""
         click.echo(f"  besides, records of {found.removed} objects would be removed{guard}")
     size = found.bytes / 1024**2
-    click.echo(f"to read: {size:.1f} MiB, about {found.estimated_chunks} chunks")
+    click.echo(f"to read: {size:.1f} MiB")
+    read = Estimate(texts=found.estimated_chunks, text_bytes=found.estimated_text_bytes)
+    click.echo(f"to embed: {read.told(price=price)}, by names and sizes")
     click.echo("Nothing was changed.", err=True)

@@ -1,10 +1,14 @@
 """What this machine does to a command, as one sentence: a full disk, a folder that is read-only."""
 
 import errno
+import logging
 import os
 import shutil
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from s3sync_dagster.settings import load_settings
 
@@ -12,6 +16,8 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 _SQLITE_FULL = ("database or disk is full", "disk i/o error")
 _SQLITE_READ_ONLY = ("readonly database", "unable to open database file")
+_NOT_IN_HISTORY = "Exception while writing logger call to event log: "
+"""Dagster's own words, which it writes itself."""
 
 
 def machine_fault(error: BaseException) -> str | None:
@@ -30,6 +36,59 @@ def machine_fault(error: BaseException) -> str | None:
         f"{str(home)!r}, or a file in it, is read-only: make it writable, or name another folder "
         "in S3SYNC_HOME."
     )
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Leave out what Dagster and our log say of such a fault: the command's end says it once.
+
+    Dagster writes a line for each event that its history does not take. Where the fault passed by
+    itself, one sentence says how much is left out.
+    """
+    stream = _Hushed(sys.stderr)
+    log = logging.getLogger("s3sync_dagster.engine.unexpected")
+    sys.stderr = stream
+    log.addFilter(stream.filter)
+    ended_by_it = False
+    try:
+        yield
+    except BaseException as error:
+        ended_by_it = machine_fault(error) is not None
+        raise
+    finally:
+        log.removeFilter(stream.filter)
+        if sys.stderr is stream:  # whoever has put something over it takes it away himself
+            sys.stderr = stream.beneath
+        if stream.left_out and not ended_by_it:
+            print(  # noqa: T201
+                f"Note: the disk took nothing more for a while; Dagster's history lacks "
+                f"{stream.left_out} events.",
+                file=sys.stderr,
+            )
+
+
+class _Hushed:
+    """Standard error without the lines of a fault of this machine."""
+
+    def __init__(self, beneath: Any) -> None:
+        self.beneath = beneath
+        self.left_out = 0
+
+    def write(self, text: str) -> int:
+        words = text.lower()
+        if text.startswith(_NOT_IN_HISTORY) and any(
+            one in words for one in (*_SQLITE_FULL, *_SQLITE_READ_ONLY)
+        ):
+            self.left_out += 1
+            return len(text)
+        return self.beneath.write(text)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        cause = getattr(record, "cause", None)
+        return not isinstance(cause, BaseException) or machine_fault(cause) is None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.beneath, name)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -12,6 +12,7 @@ import click
 from s3sync_dagster.catalog.recovered import store_recovered
 from s3sync_dagster.cli.completing import source_names
 from s3sync_dagster.cli.groups import examples
+from s3sync_dagster.cli.machine_faults import hushed
 from s3sync_dagster.cli.options import as_json, chroma_url, opened
 from s3sync_dagster.cli.source_options import embedding, embedding_config
 from s3sync_dagster.cli.sync_progress import DrawnProgress
@@ -63,7 +64,7 @@ def rebuild(
         raise InvalidSetting("--adopt is for what --catalog reads back: name both.")
     if drop and lost_catalog:
         raise InvalidSetting("--drop leaves no records to read: use it without --catalog.")
-    with stop_on_signals(), opened(chroma_url) as parts:
+    with hushed(), stop_on_signals(), opened(chroma_url) as parts:
         source = parts.catalog.sources.find(name)
         if lost_catalog:
             _recover(parts, source, adopt=adopt or source.adopt)
@@ -95,7 +96,7 @@ def reindex(
     model = embedding_config(options)
     if into is None and model is not None:
         raise InvalidSetting("a collection has one model: name a new collection with --into.")
-    with stop_on_signals(), opened(chroma_url) as parts:
+    with hushed(), stop_on_signals(), opened(chroma_url) as parts:
         source = parts.catalog.sources.find(name)
         if into is not None:
             validate_collection_name(into)

@@ -15,9 +15,11 @@ from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import ago, people, reasons, wrapped
 from s3sync_dagster.cli.sync_summary import place_of
+from s3sync_dagster.core.estimate import Estimate
 from s3sync_dagster.core.source_identity import refusal
 from s3sync_dagster.core.state import ListingRow, SourceRow
 from s3sync_dagster.engine.moving import how_far
+from s3sync_dagster.estimating import still_to_embed
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import AutoSync, Source
 
@@ -51,7 +53,7 @@ def status(name: str | None, as_json: bool) -> int:
     if door is not None and door.named:
         click.echo(f"catalog {looked_at['catalog']}, Dagster {door.url}")
     for row, one in zip(rows, found, strict=True):
-        _print(row.source, one)
+        _print(row.source, one, price=parts.settings.price_of(row.source.embedding))
     if lookups := cache["hits"] + cache["misses"]:
         click.echo(
             f"vector cache: {cache['entries']} vectors, {cache['bytes'] / 1e6:.1f} MB; "
@@ -65,6 +67,7 @@ def status(name: str | None, as_json: bool) -> int:
 def _status(parts: Parts, row: SourceRow, sensor_is_on: SensorIsOn | None) -> dict[str, Any]:
     source = row.source
     counts = parts.catalog.views.counts(source.id, fingerprint=source.fingerprint())
+    to_embed = still_to_embed(parts.catalog, source, counts)
     listing = parts.catalog.listings.latest(source.id)
     refused = parts.catalog.sources.refused(source.id)
     sensor = SHARED_SENSOR if row.origin == "catalog" else f"{source.name}_auto_sync"
@@ -80,6 +83,7 @@ def _status(parts: Parts, row: SourceRow, sensor_is_on: SensorIsOn | None) -> di
         "sensor": sensor,
         "sensor_on": sensor_is_on(sensor) if sensor_is_on else None,
         **asdict(counts),
+        "to_embed": to_embed and {**asdict(to_embed), "tokens": to_embed.tokens},
         "listing": _listing(listing) if listing else None,
     }
 
@@ -105,7 +109,7 @@ def _listing(listing: ListingRow) -> dict[str, Any]:
     return values
 
 
-def _print(source: Source, one: dict[str, Any]) -> None:
+def _print(source: Source, one: dict[str, Any], *, price: float | None) -> None:
     click.echo(f"{source.name}: {place_of(source)} -> {source.collection_name}")
     click.echo(f"  works      {_works(one)}")
     click.echo(f"  objects    {one['objects']}")
@@ -117,6 +121,9 @@ def _print(source: Source, one: dict[str, Any]) -> None:
             click.echo(_field(state, reasons(one[state])))
     outdated = f", {one['outdated']} of them outdated" if one["outdated"] else ""
     click.echo(f"  in Chroma  {one['chunks']} chunks of {one['documents']} documents{outdated}")
+    if to_embed := one["to_embed"]:
+        told = Estimate(texts=to_embed["texts"], text_bytes=to_embed["text_bytes"])
+        click.echo(_field("to embed", f"{told.told(price=price)}, by names and sizes"))
     if one["leaving"]:
         click.echo(_field("leaving", f"{reasons(one['leaving'])} (their objects are gone)"))
     click.echo(_field("listing", _listed(one["listing"])))

@@ -13,6 +13,7 @@ import click
 
 from s3sync_dagster.cli.dry_run import print_dry_run
 from s3sync_dagster.cli.groups import examples
+from s3sync_dagster.cli.machine_faults import hushed
 from s3sync_dagster.cli.options import as_json, chroma_url, opened
 from s3sync_dagster.cli.source_options import (
     embedding,
@@ -89,7 +90,8 @@ def sync(
     """
     read = parse_place(place)
     model, mode = embedding_config(options), options["mode"]
-    with stop_on_signals(), opened(chroma_url, chroma=not dry_run, dagster=False) as parts:
+    room = opened(chroma_url, chroma=not dry_run, dagster=False)
+    with hushed(), stop_on_signals(), room as parts:
         wanted = Source(
             id=str(uuid.uuid4()),
             name="unnamed",

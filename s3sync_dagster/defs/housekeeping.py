@@ -18,11 +18,13 @@ CHECK_SECONDS = 60.0
 SILENT_SECONDS = 300.0
 """Without an event for so long, a run that holds no batch has no worker."""
 PRUNE_SECONDS = 3600.0
+NOTE_SECONDS = 600.0
 BUDGET_SECONDS = 5.0
 """For the checks of all sources; those that are left come a minute later."""
 BATCH_ROWS_SECONDS = 7 * 86_400.0
 INVOCATION_ROWS_SECONDS = 30 * 86_400.0
 AUDIT_ROWS_SECONDS = 365 * 86_400.0
+HOUR_ROWS_SECONDS = 31 * 86_400.0
 UPLOAD_BYTES_SECONDS = 86_400.0
 """Of an upload that came to no end: a crash left them."""
 
@@ -32,7 +34,7 @@ _CHEAP = ("no_failed_keys", "not_gone_quiet")
 def keep_minutes(
     runtime: Runtime, instance: dg.DagsterInstance, sources: Sequence[Source], *, cursor: str | None
 ) -> tuple[list[str], str | None]:
-    """Report checks and look at records once a minute, prune once an hour.
+    """Report checks and look at records once a minute, note for charts, prune once an hour.
 
     Returns:
         Notes and the new cursor.
@@ -50,12 +52,16 @@ def keep_minutes(
     if reported:
         notes.append(f"reported {reported} checks")
     notes += check_records(runtime, sources)
+    if _is_turn(turns, "noted", NOTE_SECONDS, now=now):
+        turns["noted"] = int(now)
+        note_hours(runtime, sources)
     if _is_turn(turns, "pruned", PRUNE_SECONDS, now=now):
         turns["pruned"] = int(now)
         catalog = runtime.parts.catalog
         catalog.batches.prune(older_than_seconds=BATCH_ROWS_SECONDS)
         catalog.invocations.prune(older_than_seconds=INVOCATION_ROWS_SECONDS)
         catalog.audit.prune(older_than_seconds=AUDIT_ROWS_SECONDS)
+        catalog.hours.prune(older_than_seconds=HOUR_ROWS_SECONDS)
         catalog.uploads.prune(older_than_seconds=UPLOAD_BYTES_SECONDS)
         # Dagster's storages: what only loads the definitions does not need them.
         from s3sync_dagster.defs.dagster_internals.pruning import (  # noqa: PLC0415
@@ -73,6 +79,17 @@ def keep_minutes(
 
 def _is_turn(turns: Mapping[str, float], name: str, seconds: float, *, now: float) -> bool:
     return is_due(turns.get(name, 0.0) + seconds, now=now, at_most=seconds)
+
+
+def note_hours(runtime: Runtime, sources: Sequence[Source]) -> None:
+    """Note for the charts of the console how sources are; the rest has its turn the next time."""
+    catalog, clock = runtime.parts.catalog, runtime.parts.clock
+    started, ordered = clock.monotonic(), list(sources)
+    clock.random.shuffle(ordered)
+    for source in ordered:
+        if clock.monotonic() - started > BUDGET_SECONDS:
+            break
+        catalog.hours.note(source.id, catalog.views.counts(source.id))
 
 
 def check_records(runtime: Runtime, sources: Sequence[Source]) -> list[str]:

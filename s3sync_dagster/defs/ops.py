@@ -29,7 +29,7 @@ from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.run import BatchFailed, BatchRun
 from s3sync_dagster.engine.dispatching import tell_partitions
 from s3sync_dagster.engine.leasing import Leased, Leasing, aside
-from s3sync_dagster.model.errors import LeaseLost
+from s3sync_dagster.model.errors import LeaseLost, S3SyncError
 from s3sync_dagster.model.source import Source
 
 PARENT_TAG = "dagster/parent_run_id"
@@ -240,7 +240,7 @@ def _upsert(context: dg.OpExecutionContext, batch: OpsBatch, run: BatchRun) -> N
                 tell_others(outcomes)
 
         run.parts.report = report
-        with _as_dagster_has_it(context, batch):
+        with _as_dagster_has_it(context, batch), _counted_texts(context, batch, run):
             run.upsert()
     if batch.lost:
         _tell_rest(context, batch, reason="lease_lost", error=batch.lost)
@@ -253,6 +253,22 @@ def _upsert(context: dg.OpExecutionContext, batch: OpsBatch, run: BatchRun) -> N
     report_source(context, batch.asset_key, catalog.views.counts(batch.source.id), asked)
     summary = ", ".join(f"{state} {number}" for state, number in sorted(batch.counts.items()))
     context.log.info(f"{batch.source.name}: {summary or 'nothing to do'}")
+
+
+@contextmanager
+def _counted_texts(
+    context: dg.OpExecutionContext, batch: OpsBatch, run: BatchRun
+) -> Iterator[None]:
+    """Note how many texts the model read for the source, also of a batch that ends in an error."""
+    embedder, catalog = run.parts.embedder, batch.runtime.parts.catalog
+    before = embedder.inferred
+    try:
+        yield
+    finally:
+        try:
+            catalog.hours.embedded(batch.source.id, embedder.inferred - before)
+        except S3SyncError as error:  # charts lack them; the batch ends as it would have
+            context.log.warning(f"what was embedded could not be noted: {error.message}")
 
 
 def _tell_partitions(context: dg.OpExecutionContext, batch: OpsBatch) -> None:

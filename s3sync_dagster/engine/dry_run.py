@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from s3sync_dagster.core.filetypes import kind_of
+from s3sync_dagster.core.estimate import Estimate, estimate
 from s3sync_dagster.core.guard import needs_approval
 from s3sync_dagster.core.page import reconcile_page
 from s3sync_dagster.core.sidecar import is_sidecar
@@ -17,9 +17,6 @@ from s3sync_dagster.engine.pages import confirm_gone, open_pages
 from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import DeleteMode, Source
-
-TEXT_BYTES_A_CHUNK, OTHER_BYTES_A_CHUNK = 900, 9000
-"""Rough: a text is cut at about 1,024 bytes, other formats hold much that is no text."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,7 +41,9 @@ class DryRun:
     bytes: int = 0
     """Of the objects that would be read."""
     estimated_chunks: int = 0
-    """Of those; from sizes and suffixes alone."""
+    """Of those, which the model would read; by ``core.estimate``, as what follows."""
+    estimated_text_bytes: int = 0
+    estimated_tokens: int = 0
 
 
 def dry_run(
@@ -122,6 +121,7 @@ class _Count:
     def finished(self) -> DryRun:
         found = self.result
         found.skipped, found.failed = dict(self._skipped), dict(self._failed)
+        found.estimated_tokens = Estimate(text_bytes=found.estimated_text_bytes).tokens
         if self._source.mode is not DeleteMode.MIRROR:
             found.removed = 0
         found.needs_approval = needs_approval(found.removed, total=self._held)
@@ -168,11 +168,10 @@ class _Count:
             self.result.unchanged += 1
 
     def _read(self, ref: ObjectRef) -> None:
-        kind = kind_of(ref.key)
-        text = kind is None or kind.reader == "text"
-        share = TEXT_BYTES_A_CHUNK if text else OTHER_BYTES_A_CHUNK
-        self.result.bytes += ref.size
-        self.result.estimated_chunks += 1 + ref.size // share
+        found, read = self.result, estimate(self._source, [(ref.key, ref.size)])
+        found.bytes += ref.size
+        found.estimated_chunks += read.texts
+        found.estimated_text_bytes += read.text_bytes
 
 
 def _has_records(known: ObjectState | None) -> bool:

@@ -42,5 +42,5 @@ def _log_place(error: Exception, what: str) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     places = " < ".join(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in frames[::-1])
     kind = type(error).__name__
-    _log.error("%s: %s in %s", what, kind, places)
+    _log.error("%s: %s in %s", what, kind, places, extra={"cause": error})
     return kind

@@ -105,6 +105,7 @@ def run_sync(
     if waiting or catalog.batches.live(source_id=source.id):
         _work(parts, source, told=told, tally=tally, progress=progress)
     counts = catalog.views.counts(source.id)
+    catalog.hours.note(source.id, counts)
     blocked = listing.state is ListingState.BLOCKED
     absent = absent_objects(parts, source) if blocked else Counter[tuple[str, str]]()
     now = list(states.values())

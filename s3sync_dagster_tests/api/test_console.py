@@ -14,6 +14,8 @@ from s3sync_dagster.api.console.wording import ago, counted, duration, highlight
 from s3sync_dagster.catalog.cipher import open_cipher
 from s3sync_dagster.catalog.credentials import AwsKeys
 from s3sync_dagster.catalog.tables import sources
+from s3sync_dagster.core.page import PageCommit
+from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.place import CredentialsConfig, S3Place
 from s3sync_dagster.model.source import AutoSync, EmbeddingConfig, Source
 from s3sync_dagster_tests.api.indexing import work
@@ -184,6 +186,22 @@ def test_from_the_overview_to_the_reason_and_the_retry(api, http, source):
     assert "failed" in get(http, key.group(1))
 
 
+def test_what_was_never_read_is_said_in_texts_and_tokens(api, http):
+    source = stored_source(api)
+    page = f"/sources/{source.id}"
+    assert "To embed" not in get(http, page)
+    catalog = api.parts.catalog
+    listing = catalog.listings.begin(source.id, owner="me")
+    keys = [f"{n}.md" for n in range(10)]
+    listed = PageCommit(
+        asked=listing.number, cursor=keys[-1], listed=10, new=10, invoke=keys,
+        upserts=[(ObjectRef(key=key, etag="e", size=4000), None) for key in keys],
+    )  # fmt: skip
+    assert catalog.listings.commit_page(listing, listed, owner="me")
+    assert "To embed of what was never read: about 70 texts, 40,000 bytes" in get(http, page)
+    catalog.sources.mark_deleting(source.id, keep_records=True)
+
+
 def test_every_page_escapes_what_it_shows(http, source):
     pages = [
         "/",
@@ -198,6 +216,8 @@ def test_every_page_escapes_what_it_shows(http, source):
         f"/search?q=x&source={source.id}&limit=20",
         f"/sources/{source.id}/objects?prefix={SCRIPT}&word={SCRIPT}",
         f"/sources/{source.id}/removals",
+        f"/sources/{source.id}/history?days=30",
+        f"/sources/{source.id}/move",
         f"/sources/{source.id}/edit",
         f"/sources/{source.id}/delete",
         "/new-source?type=s3",
@@ -302,6 +322,7 @@ def test_a_listing_that_fails_is_said_where_one_looks_first(api, http, aws_endpo
         place = S3Place(bucket_name="a-bucket", region="us-east-1", credentials=keys)
         source_id = stored_source(api, place=place, auto_sync=AutoSync.NONE).id
         assert "nobody lists it by itself" in get(http, f"/sources/{source_id}")
+        assert "not listed yet" in get(http, "/")
     assert http.post(f"/s3sync/v1/sources/{source_id}/backfill").status_code == 202
     listings = api.parts.catalog.listings
     while (one := listings.latest(source_id)) is None or one.finished_at is None:
@@ -318,6 +339,32 @@ def test_a_listing_that_fails_is_said_where_one_looks_first(api, http, aws_endpo
     listings.begin(source_id, owner="another try, which takes as long as its time-out")
     said()
     api.parts.catalog.sources.mark_deleting(source_id, keep_records=True)
+
+
+def test_the_last_days_are_charts_with_their_figures_as_a_table(api, http, source):
+    catalog = api.parts.catalog
+    address = f"/sources/{source.id}/history"
+    assert f'href="{address}"' in get(http, f"/sources/{source.id}")
+    catalog.hours.note(source.id, catalog.views.counts(source.id))
+    catalog.hours.embedded(source.id, 1234)
+    for days, bars in ((1, 24), (7, 28), (30, 30)):
+        page = get(http, f"{address}?days={days}")
+        assert f'href="{address}?days={days}" aria-current="page"' in page
+        states, ended, lag, failed, texts = page.split("<figure")[1:]
+        assert states.count("<g>") == bars
+        [row] = re.findall(r"<tr>(<th scope=\"row\".*)</tr>", states)
+        assert re.findall(r'data-label="(\w+)">([\d,]+)<', row) == [
+            ("Indexed", "2"), ("Skipped", "1"), ("Processing", "0"), ("Pending", "0"),
+            ("Failed", "1"),
+        ]  # fmt: skip
+        assert re.search(r'data-label="Complete">[1-9]', ended)
+        [row] = catalog.views.object_rows(source.id, state="failed")
+        assert f"{row.reason.replace('_', ' ')} 1</title>" in failed
+        assert "texts 1,234</title>" in texts
+        assert "None." in lag, "nothing waits"
+    unseen = stored_source(api)
+    assert "Nothing was noted since" in get(http, f"/sources/{unseen.id}/history")
+    api.parts.catalog.sources.mark_deleting(unseen.id, keep_records=True)
 
 
 def test_a_move_and_what_is_left_of_it_are_shown(api, http, aws_endpoint):
@@ -390,6 +437,7 @@ def test_a_source_is_made_looked_into_changed_and_deleted_by_forms(api, http, aw
     assert (source.auto_sync, source.list_interval_seconds) == ("none", 0)
     dry = http.post(f"{place}/dry-run", data=token)
     assert "3 objects of 3 listed would be read: 12 bytes with 3 requests" in dry.text
+    assert "To embed: about 3 texts, 12 bytes, 4 tokens, by names and sizes." in dry.text
     assert api.parts.catalog.views.counts(source.id).objects == 0
     inputs = settings_form(get(http, f"{place}/edit"))
     changed = http.post(f"{place}/edit", data={**token, **inputs, "extensions": ".md"})

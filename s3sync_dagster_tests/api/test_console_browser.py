@@ -6,12 +6,14 @@
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
+from s3sync_dagster.catalog.tables import hours
 from s3sync_dagster_tests.api.indexing import work
 
 pytestmark = pytest.mark.browser
@@ -75,7 +77,25 @@ def source(api, aws_endpoint):
         while api.parts.catalog.listings.live_owner(source_id):
             pass
         work(api, source_id)
+        lived(api, found)
     return found
+
+
+def lived(api, source):
+    """Give a source days behind it, as the table of hours has them."""
+    catalog, now = api.parts.catalog, int(time.time() // 3600)
+    with catalog.database.write() as tx:
+        for before in range(1, 6 * 24):
+            grown, waits = 420 - 2 * before, before % 36 // 12 * 20
+            row = {
+                "source_id": source.id, "hour": now - before, "noted_at": time.time(),
+                "states": {"indexed": grown, "skipped": 31, "processing": waits // 4,
+                           "pending": waits},
+                "failed": {"damaged": 9 + before // 20, "too_large": before // 40},
+                "lag_seconds": waits * 31.0, "complete_invocations": 4 + before * 13 % 29,
+                "failed_invocations": before % 5, "texts": 40 + before * 71 % 131,
+            }  # fmt: skip
+            tx.execute(hours.insert().values(**row))
 
 
 @pytest.fixture(params=["desktop-light", "phone-dark"])
@@ -160,10 +180,12 @@ def test_each_page(api, source, tab):
         (f"{here}/delete", f"Delete {source.name}"),
         (f"{here}/removals", "What an approval would remove"),
         (f"{here}/move", f"Move of {source.name}"),
+        (f"{here}/history", f"History of {source.name}"),
     ):  # fmt: skip
         tab.goto(f"{api.url}/{path}")
         expect(tab.get_by_role("heading", level=1)).to_have_text(heading)
-        check(tab, path if path in ("new-source", "access") else "")
+        name = path.rpartition("/")[2]
+        check(tab, name if name in ("new-source", "access", "history") else "")
     tab.goto(f"{api.url}/{here}")
     tab.get_by_role("button", name="What would a sync do?").click()
     expect(tab.get_by_role("heading", level=1)).to_have_text("What a sync would do")

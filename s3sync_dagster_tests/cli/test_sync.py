@@ -252,6 +252,10 @@ def test_a_folder_is_synced_like_a_bucket(s3sync, tmp_path, collection, chroma_s
 
     dry = sync("--dry-run", "--json")
     assert (dry.code, dry.json["indexed"]) == (0, 2), dry
+    assert (dry.json["estimated_chunks"], dry.json["estimated_tokens"]) == (2, 7)
+    monkeypatch.setenv("S3SYNC_EMBEDDING_PRICES", '{"hash": 20000}')
+    told = "to embed: about 2 texts, 24 bytes, 7 tokens, 0.14 at 20000 a million tokens"
+    assert told in sync("--dry-run").out
     first = sync("--json")
     assert first.code == 0, first.err
     assert first.json["listed"] == totals(first.json) == 4

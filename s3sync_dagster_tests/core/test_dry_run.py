@@ -1,7 +1,10 @@
 """A dry run tells what the next sync then does, and reads no object."""
 
-from s3sync_dagster.engine.dry_run import OTHER_BYTES_A_CHUNK, TEXT_BYTES_A_CHUNK, dry_run
-from s3sync_dagster.model.source import DeleteMode
+import pytest
+
+from s3sync_dagster.core.estimate import Estimate, estimate
+from s3sync_dagster.engine.dry_run import dry_run
+from s3sync_dagster.model.source import ChunkingConfig, DeleteMode, EmbeddingConfig
 from s3sync_dagster_tests.core.rules import requests, sidecar
 
 
@@ -14,11 +17,32 @@ def test_new_objects_would_be_read_with_their_bytes(world):
     world.bucket.put("b.pdf", "y" * 20_000)
     found = told(world)
     assert (found.listed, found.indexed, found.bytes) == (2, 2, 22_000)
-    assert found.estimated_chunks == -(-2000 // TEXT_BYTES_A_CHUNK) - (
-        -20_000 // OTHER_BYTES_A_CHUNK
-    )
+    assert (found.estimated_chunks, found.estimated_text_bytes) == (4 + 4, 2000 + 2000)
+    assert found.estimated_tokens == 1212
     assert requests(world, "GET") == 0
     assert not found.needs_approval
+
+
+@pytest.mark.parametrize(
+    ("changes", "texts"),
+    [
+        ({}, 16),
+        ({"embedding": EmbeddingConfig(kind="openai", model="m", endpoint_url="http://h")}, 8),
+        ({"chunking": ChunkingConfig(max_size_bytes=4096)}, 4),
+        ({"chunking": ChunkingConfig(type="lines", max_lines=5)}, 51),
+    ],
+)
+def test_texts_to_embed_follow_the_size_of_chunks(world, changes, texts):
+    source = world.source.with_changes(**changes)
+    assert estimate(source, [("a.txt", 10_000), ("b.txt", -1)]).texts == texts + 1
+
+
+def test_what_is_rough_is_said_with_two_digits_and_the_price_that_a_person_gave():
+    found = Estimate(texts=12_345, text_bytes=9_876_543)
+    told = "about 12,000 texts, 9,900,000 bytes, 3,000,000 tokens"
+    assert found.told(price=None) == told
+    assert found.told(price=0.02) == f"{told}, 0.06 at 0.02 a million tokens"
+    assert found.times(2).tokens == 5_985_784
 
 
 def test_nothing_would_be_read_of_what_is_as_it_was(world):

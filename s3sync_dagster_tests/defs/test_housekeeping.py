@@ -190,7 +190,7 @@ def test_old_reports_of_checks_go_but_the_latest(world):
 def test_minutes_are_kept_once_a_minute(world):
     runtime = Runtime(world.parts)
     _, cursor = keep_minutes(runtime, world.instance, [world.source], cursor=None)
-    assert set(json.loads(cursor)) == {"checked", "pruned"}
+    assert set(json.loads(cursor)) == {"checked", "noted", "pruned"}
     notes, same = keep_minutes(runtime, world.instance, [world.source], cursor=cursor)
     assert notes == []
     assert same == cursor
@@ -216,6 +216,11 @@ def test_records_that_others_deleted_are_found_by_the_minutes(world):
     world.parts.catalog.sources.set_paused(source.id, paused=False)
     notes, _ = keep_minutes(runtime, world.instance, [source], cursor=None)
     assert any("have lost or changed records" in note for note in notes)
+    hours = world.catalog.hours.of_source(source.id, since=0)
+    states = {"indexed": len(KEYS) - 1, "pending": 1, "processing": 0, "skipped": 0}
+    assert hours[-1].states == states
+    assert sum(one.complete_invocations for one in hours) == len(KEYS)
+    assert sum(one.texts for one in hours) == whole, "each was new to the model"
     world.sync()
     assert port.count() == whole
 

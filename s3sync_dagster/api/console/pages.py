@@ -43,6 +43,7 @@ from s3sync_dagster.api.sources import visible_rows
 from s3sync_dagster.api.wire import Text
 from s3sync_dagster.core.source_identity import refusal
 from s3sync_dagster.engine.hybrid import Ranking
+from s3sync_dagster.estimating import still_to_embed
 from s3sync_dagster.model.errors import S3SyncError
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -113,8 +114,10 @@ def source_page(
     request: Request, source_id: UUID, visitor: Visitor, here: Here, note: Note = "", n: int = 0
 ) -> HTMLResponse:
     """Show one source: states with reasons, runs, listings, settings."""
-    shown = show_managed(here, row_of(here, source_id, visitor.caller))
-    history, declared = here.catalog.history, here.catalog.sources.refused(str(source_id))
+    source = row_of(here, source_id, visitor.caller)
+    shown, source = show_managed(here, source), source.source
+    history, declared = here.catalog.history, here.catalog.sources.refused(source.id)
+    to_embed = still_to_embed(here.catalog, source, shown.counts)
     return page(
         request,
         visitor,
@@ -126,8 +129,9 @@ def source_page(
             for one in history.of_source(str(source_id), limit=10)
         ],
         listings=[show_listing(one) for one in history.listings(str(source_id), limit=5)],
-        refused=declared and refusal(here.catalog.sources.find(str(source_id)), declared),
-        left=here.catalog.moves.left_by(str(source_id)),
+        refused=declared and refusal(source, declared),
+        left=here.catalog.moves.left_by(source.id),
+        to_embed=to_embed and to_embed.told(price=here.parts.settings.price_of(source.embedding)),
         note=_note(note, n),
     )
 

@@ -31,6 +31,7 @@ from s3sync_dagster.api.models import ModelChoice
 from s3sync_dagster.api.sources import create_source, delete_source
 from s3sync_dagster.api.wire_source import CreateSource
 from s3sync_dagster.api.work import try_out
+from s3sync_dagster.core.estimate import Estimate
 from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
 from s3sync_dagster.model.place import S3Place
@@ -111,10 +112,17 @@ def edit_source(
 @router.post("/sources/{source_id}/dry-run", dependencies=[Depends(signed)])
 def dry_run_page(request: Request, source_id: UUID, visitor: Visitor, here: Here) -> HTMLResponse:
     """Say what a sync would do now, and change nothing."""
-    shown = show_managed(here, row_of(here, source_id, visitor.caller))
+    source = row_of(here, source_id, visitor.caller).source
     found = try_out(source_id, visitor.caller, here)
+    read = Estimate(texts=found.work_texts, text_bytes=found.work_text_bytes)
     return page(
-        request, visitor, "dry_run.html", title=f"Dry run of {shown.name}", source=shown, run=found
+        request,
+        visitor,
+        "dry_run.html",
+        title=f"Dry run of {source.name}",
+        source=source,
+        run=found,
+        to_embed=read.told(price=here.parts.settings.price_of(source.embedding)),
     )
 
 
