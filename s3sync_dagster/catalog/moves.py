@@ -12,6 +12,7 @@ from s3sync_dagster.catalog.settlement import forget_removed
 from s3sync_dagster.catalog.sources import require_possible, row_values
 from s3sync_dagster.catalog.successions import (
     MOVER,
+    are_claimed,
     claim_leaving,
     look_at_succession,
     unwritten_since,
@@ -119,12 +120,21 @@ class Moves:
         """
         return claim_leaving(self._db, source, before, limit=limit)
 
-    def forget_left(self, before_id: str, ids: Sequence[int]) -> None:
-        """Forget documents that were claimed and whose records are gone."""
+    def forget_left(self, before_id: str, ids: Sequence[int], *, gone: Sequence[int]) -> bool:
+        """Forget those of the claimed documents whose records are gone.
+
+        Returns:
+            False where another process has forgotten some of them, which came late: their ids may
+            be somebody else's since.
+        """
         with self._db.write() as tx:
             self._db.lock_source(tx, before_id)
-            forget_removed(tx, MOVER, ids)
-            tx.execute(sources.update().where(sources.c.id == before_id).values(leaving_until=0))
+            whole = are_claimed(tx, ids)
+            forget_removed(tx, MOVER, gone)
+            if set(gone) == set(ids):
+                done = sources.update().where(sources.c.id == before_id)
+                tx.execute(done.values(leaving_until=0))
+            return whole
 
     def hand_requests(self, before_id: str, source: Source) -> int:
         """Give requests that wait for the source before to the new one; returns how many."""

@@ -1,6 +1,6 @@
 """How documents of a source that was moved stand to its successor's, and which of them leave."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
@@ -165,6 +165,14 @@ def claim_leaving(
             )
         )
     return [document_of(row) for row in taken]
+
+
+def are_claimed(tx: sa.Connection, ids: Sequence[int]) -> bool:
+    """Return whether all of these documents are still on their way out."""
+    query = sa.select(sa.func.count()).where(
+        documents.c.id.in_(ids), documents.c.batch_token == MOVER
+    )
+    return tx.execute(query).scalar_one() == len(ids)
 
 
 def _find(

@@ -130,7 +130,13 @@ _PERSON = (Standing.UNFINISHED, Standing.FAILED, Standing.ASKED)
 
 
 def _is_too_much(now: Succession) -> bool:
-    return needs_approval(now.without_successor, total=now.total)
+    """Return whether the guard holds what has no successor.
+
+    What is worked on may be gone, too: beside it all the others would go as "not all of them".
+    """
+    gone = now.without_successor
+    working = now.count(Standing.WORKING)
+    return needs_approval(gone, total=now.total) or gone + working >= now.total > 0
 
 
 def _why_gone_stay(now: Succession) -> str:

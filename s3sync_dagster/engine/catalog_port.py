@@ -412,8 +412,8 @@ class MovesPort(Protocol):
         """Claim documents of the source before that may go now; None: another is at it."""
         ...
 
-    def forget_left(self, before_id: str, ids: Sequence[int]) -> None:
-        """Forget documents that were claimed and whose records are gone."""
+    def forget_left(self, before_id: str, ids: Sequence[int], *, gone: Sequence[int]) -> bool:
+        """Forget those of the claimed documents whose records are gone; False: it came late."""
         ...
 
     def hand_requests(self, before_id: str, source: Source) -> int:

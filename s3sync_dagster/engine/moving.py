@@ -94,8 +94,14 @@ def _let_leave(
     moves.hand_requests(before.id, source)
     while documents := moves.claim_leaving(source, before):
         gone: list[int] = []
-        delete_records(documents, catalog=catalog, collections=collections(), forget=gone.extend)
-        moves.forget_left(before.id, gone)
+        try:
+            delete_records(
+                documents, catalog=catalog, collections=collections(), forget=gone.extend
+            )
+        finally:
+            if not moves.forget_left(before.id, [one.id for one in documents], gone=gone):
+                # Another process took over: whoever has the ids now may have lost records.
+                catalog.documents.distrust(documents)
         if clock.monotonic() > until:
             break
     return documents is not None

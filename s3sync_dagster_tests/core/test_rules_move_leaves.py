@@ -223,3 +223,36 @@ def test_two_who_end_a_move_at_once_do_not_delete_the_same(declared):
     declared.clock.seconds += 130  # the other one has died
     assert finish(declared) is None
     assert everything(declared, before, declared.source) == {f"{key} one" for key in KEYS}
+
+
+def test_who_deletes_too_late_at_the_end_of_a_move_has_it_written_again(declared):
+    move(declared, bucket_name="bucket-eu")
+    declared.bucket.delete("1.md")
+    declared.sync()
+
+    def meanwhile(_ids):
+        deleting.on = False
+        declared.clock.seconds += 130
+        finish(declared)
+        declared.bucket.put("1.md", "1.md is back")
+        declared.sync()
+        assert "1.md is back" in declared.texts().values()
+
+    deleting = Refusing(declared, delete=meanwhile)
+    finish(declared, collections=lambda: deleting)
+    assert "1.md is back" not in declared.texts().values(), "it came too late"
+    while finish(declared) is not None:
+        pass
+    declared.catalog.documents.enqueue_unclean(declared.source.id)
+    declared.run_batches()
+    assert "1.md is back" in declared.texts().values()
+    assert len(declared.texts()) == 4
+
+
+def test_beside_a_key_that_is_worked_on_not_all_the_others_go(declared):
+    before = move(declared, bucket_name="bucket-eu")
+    empty_bucket(declared)
+    declared.sync()
+    declared.ask("0.md")
+    assert "3 of 4 have no successor" in finish(declared)
+    assert len(everything(declared, before)) == 4
