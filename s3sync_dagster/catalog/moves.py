@@ -56,6 +56,7 @@ class Moves:
                 )
             new = replace(Source.from_json(row.wanted), id=self._db.clock.uuid())
             before = replace(source_of(row), name=f"{name} (moved, {row.id})")
+            indexed = _indexed()
             self._db.lock_source(tx, row.id)
             tx.execute(
                 sources.update()
@@ -66,19 +67,19 @@ class Moves:
                     | {"bucket_name": f"{row.bucket_name} (moved, {row.id})"},
                     origin="moved",
                     moved_to=new.id,
-                    moved_documents=sa.select(sa.func.count())
-                    .where(
-                        documents.c.source_id == row.id,
-                        documents.c.phase != "removing",
-                        documents.c.etag.is_not(None),
-                    )
-                    .scalar_subquery(),
+                    moved_documents=indexed,
                     paused=True,
                     wanted=sa.null(),
                     updated_at=now,
                 )
             )
-            tx.execute(sources.update().where(sources.c.moved_to == row.id).values(moved_to=new.id))
+            # What has a successor in the middle of a chain may be gone with it from the new place:
+            # the guard counts what each still has.
+            tx.execute(
+                sources.update()
+                .where(sources.c.moved_to == row.id)
+                .values(moved_to=new.id, moved_documents=sources.c.moved_gone + indexed)
+            )
             require_possible(tx, new)
             tx.execute(
                 sources.insert().values(
@@ -184,6 +185,21 @@ class Moves:
                         first_missed_listing_id=0,
                     )
                 )
+
+
+def _indexed() -> sa.ScalarSelect[int]:
+    """Return the expression on a source for how many documents it has that were whole once."""
+    return (
+        sa.select(sa.func.count())
+        .select_from(documents)
+        .where(
+            documents.c.source_id == sources.c.id,
+            documents.c.phase != "removing",
+            documents.c.etag.is_not(None),
+        )
+        .correlate(sources)
+        .scalar_subquery()
+    )
 
 
 def _hand_requests(tx: sa.Connection, before_id: str, source: Source) -> int:

@@ -20,7 +20,7 @@ def how_far(source: Source, *, catalog: CatalogPort) -> str | None:
         or "what is left of before goes with the next tick of the dispatcher"
         for before in catalog.moves.left_by(source.id)
     ]
-    return "; ".join(dict.fromkeys(said)) or None
+    return "; ".join(said) or None
 
 
 def finish_move(
@@ -77,7 +77,7 @@ def finish_move(
         )
         if catalog.sources.deleting(before.id) is not None:
             lines.append(line)
-    return "; ".join(dict.fromkeys(lines)) or None
+    return "; ".join(lines) or None
 
 
 def _let_leave(

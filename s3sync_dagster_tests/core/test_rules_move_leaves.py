@@ -256,3 +256,19 @@ def test_beside_a_key_that_is_worked_on_not_all_the_others_go(declared):
     declared.ask("0.md")
     assert "3 of 4 have no successor" in finish(declared)
     assert len(everything(declared, before)) == 4
+
+
+def test_what_followed_in_the_middle_of_a_chain_is_none_that_stays_at_its_end(declared):
+    first = move(declared, id_prefix="p-")
+    for key in ("0.md", "1.md"):
+        event(declared, key)
+    declared.run_batches()
+    finish(declared)
+    assert everything(declared, first) == {f"{key} one" for key in KEYS}
+    middle = move(declared, bucket_name="bucket-eu")
+    empty_bucket(declared)
+    declared.sync()
+    assert finish(declared).count("2 of 2 have no successor") == 2
+    left = [declared.catalog.moves.succession(declared.source, one) for one in (first, middle)]
+    assert [one.left for one in left] == [2, 2]
+    assert everything(declared, first) == {f"{key} one" for key in KEYS}
