@@ -1,18 +1,27 @@
 """Sources that are moved: the new one takes the name, the one before stands until it may go."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import ROWS_A_PART, Database
 from s3sync_dagster.catalog.rows import source_of
+from s3sync_dagster.catalog.settlement import forget_removed
 from s3sync_dagster.catalog.sources import require_possible, row_values
-from s3sync_dagster.catalog.tables import documents, invocations, listings, objects, sources
+from s3sync_dagster.catalog.successions import (
+    MOVER,
+    are_claimed,
+    claim_leaving,
+    look_at_succession,
+    unwritten_since,
+)
+from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
 from s3sync_dagster.core.moving import Succession
+from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.model.errors import Conflict, NotFound
-from s3sync_dagster.model.source import DeleteMode, Source
+from s3sync_dagster.model.source import Source
 
 
 @again_after_collisions
@@ -47,6 +56,7 @@ class Moves:
                 )
             new = replace(Source.from_json(row.wanted), id=self._db.clock.uuid())
             before = replace(source_of(row), name=f"{name} (moved, {row.id})")
+            indexed = _indexed()
             self._db.lock_source(tx, row.id)
             tx.execute(
                 sources.update()
@@ -57,12 +67,19 @@ class Moves:
                     | {"bucket_name": f"{row.bucket_name} (moved, {row.id})"},
                     origin="moved",
                     moved_to=new.id,
+                    moved_documents=indexed,
                     paused=True,
                     wanted=sa.null(),
                     updated_at=now,
                 )
             )
-            tx.execute(sources.update().where(sources.c.moved_to == row.id).values(moved_to=new.id))
+            # What has a successor in the middle of a chain may be gone with it from the new place:
+            # the guard counts what each still has.
+            tx.execute(
+                sources.update()
+                .where(sources.c.moved_to == row.id)
+                .values(moved_to=new.id, moved_documents=sources.c.moved_gone + indexed)
+            )
             require_possible(tx, new)
             tx.execute(
                 sources.insert().values(
@@ -74,6 +91,7 @@ class Moves:
                     **row_values(new),
                 )
             )
+            _hand_requests(tx, row.id, new)
         return new
 
     def left_by(self, source_id: str) -> list[Source]:
@@ -91,78 +109,42 @@ class Moves:
 
     def succession(self, source: Source, before: Source) -> Succession:
         """Return how far a source has come in the place of the one before."""
-        theirs = documents.alias("theirs")
-        own = sa.and_(
-            documents.c.collection_name == before.collection_name,
-            theirs.c.collection_name == source.collection_name,
-        )
-        followed = sa.exists().where(
-            theirs.c.source_id == source.id,
-            theirs.c.object_key == documents.c.object_key,
-            theirs.c.phase == "clean",
-            sa.or_(own, theirs.c.collection_name == documents.c.collection_name),
-        )
-        failed = sa.exists().where(
-            objects.c.source_id == source.id,
-            objects.c.object_key == documents.c.object_key,
-            objects.c.outcome == "failed",
-            objects.c.gone.is_(False),
-        )
-        live = sa.exists().where(
-            invocations.c.source_id == source.id,
-            invocations.c.object_key == documents.c.object_key,
-            invocations.c.status.in_(["pending", "processing"]),
-        )
-        unread = sa.exists().where(
-            objects.c.source_id == source.id,
-            objects.c.object_key == documents.c.object_key,
-            objects.c.outcome.is_(None),
-            objects.c.skip_reason.is_(None),
-            objects.c.gone.is_(False),
-        )
-        half = sa.exists().where(
-            theirs.c.source_id == source.id,
-            theirs.c.object_key == documents.c.object_key,
-            theirs.c.phase == "writing",
-        )
-        unfinished = sa.or_(unread, half)
-        # Ids are made of the key and the id_prefix: in one collection they are the same records.
-        of_before = sa.select(objects.c.object_key).where(objects.c.source_id == before.id)
-        taken = (
-            documents.c.source_id == source.id,
-            documents.c.phase == "clean",
-            documents.c.object_key.in_(of_before),
-        )
-        stands = (documents.c.source_id == before.id, documents.c.phase != "removing")
-        alone = (*stands, sa.not_(followed))
-        asked = documents.c.owner == "request"
-        rests = (*alone, sa.not_(asked), sa.not_(live))
-        listed = (listings.c.source_id == source.id, listings.c.state == "complete")
-        newest = (
-            sa.select(listings.c.left_out).where(*listed).order_by(listings.c.id.desc()).limit(1)
-        )
         with self._db.read() as tx:
+            return look_at_succession(tx, source, before)
 
-            def count(table: sa.Table, *conditions: Any) -> int:
-                query = sa.select(sa.func.count()).select_from(table).where(*conditions)
-                return tx.execute(query).scalar_one()
+    def claim_leaving(
+        self, source: Source, before: Source, *, limit: int = 200
+    ) -> list[DocumentState] | None:
+        """Claim documents of the source before that may go now; None: another is at it.
 
-            left_out = tx.execute(newest).scalar_one_or_none()
-            return Succession(
-                listed=left_out is not None,
-                left_out=left_out or 0,
-                keeps={before.mode, source.mode} != {DeleteMode.MIRROR},
-                working=count(documents, *alone, live),
-                unfinished=count(documents, *rests, sa.not_(failed), unfinished),
-                left=count(documents, *stands),
-                taken=count(documents, *taken) if _same_records(source, before) else 0,
-                failed=count(documents, *rests, failed),
-                asked=count(documents, *alone, asked),
-                gone=count(documents, *rests, sa.not_(failed), sa.not_(unfinished)),
-            )
+        Who dies with them is followed by the next call, once its time has passed.
+        """
+        return claim_leaving(self._db, source, before, limit=limit)
 
-    def hand_over(self, before_id: str, source_id: str) -> bool:
-        """Give objects that only the source before had to the new one, as gone.
+    def forget_left(self, before_id: str, ids: Sequence[int], *, gone: Sequence[int]) -> bool:
+        """Forget those of the claimed documents whose records are gone.
+
+        Returns:
+            False where another process has forgotten some of them, which came late: their ids may
+            be somebody else's since.
+        """
+        with self._db.write() as tx:
+            self._db.lock_source(tx, before_id)
+            whole = are_claimed(tx, ids)
+            forget_removed(tx, MOVER, gone)
+            if set(gone) == set(ids):
+                done = sources.update().where(sources.c.id == before_id)
+                tx.execute(done.values(leaving_until=0))
+            return whole
+
+    def hand_requests(self, before_id: str, source: Source) -> int:
+        """Give requests that wait for the source before to the new one; returns how many."""
+        with self._db.write() as tx:
+            self._db.lock_sources(tx, {before_id, source.id})
+            return _hand_requests(tx, before_id, source)
+
+    def hand_over(self, before_id: str, source: Source) -> bool:
+        """Give objects that only the source before had to the new one, as gone; and its requests.
 
         Dagster has one set of partitions for both; it takes back what is of objects that are gone.
 
@@ -172,10 +154,10 @@ class Moves:
         """
         while True:
             with self._db.write() as tx:
-                self._db.lock_sources(tx, {before_id, source_id})
+                self._db.lock_sources(tx, {before_id, source.id})
                 mine = objects.alias("mine")
-                known = sa.select(mine.c.object_key).where(mine.c.source_id == source_id)
-                names = sa.select(mine.c.partition_key).where(mine.c.source_id == source_id)
+                known = sa.select(mine.c.object_key).where(mine.c.source_id == source.id)
+                names = sa.select(mine.c.partition_key).where(mine.c.source_id == source.id)
                 part = (
                     sa.select(objects.c.object_key)
                     .where(
@@ -188,13 +170,14 @@ class Moves:
                 )
                 keys = tx.execute(part).scalars().all()
                 if not keys:
-                    unwritten = sa.select(documents.c.id).where(*_unwritten(source_id)).limit(1)
-                    return tx.execute(unwritten).first() is None
+                    _hand_requests(tx, before_id, source)
+                    unwritten = sa.select(documents.c.id).where(*unwritten_since(source.id))
+                    return tx.execute(unwritten.limit(1)).first() is None
                 tx.execute(
                     objects.update()
                     .where(objects.c.source_id == before_id, objects.c.object_key.in_(keys))
                     .values(
-                        source_id=source_id,
+                        source_id=source.id,
                         gone=True,
                         told_number=0,
                         sequencer=None,
@@ -204,19 +187,43 @@ class Moves:
                 )
 
 
-def _same_records(source: Source, before: Source) -> bool:
-    return all(
-        getattr(source, name) == getattr(before, name)
-        for name in ("tenant", "database_name", "collection_name", "id_prefix")
-    )
-
-
-def _unwritten(source_id: str) -> tuple[sa.ColumnElement[bool], ...]:
+def _indexed() -> sa.ScalarSelect[int]:
+    """Return the expression on a source for how many documents it has that were whole once."""
     return (
-        documents.c.source_id == source_id,
-        documents.c.phase == "writing",
-        documents.c.etag.is_(None),
+        sa.select(sa.func.count())
+        .select_from(documents)
+        .where(
+            documents.c.source_id == sources.c.id,
+            documents.c.phase != "removing",
+            documents.c.etag.is_not(None),
+        )
+        .correlate(sources)
+        .scalar_subquery()
     )
+
+
+def _hand_requests(tx: sa.Connection, before_id: str, source: Source) -> int:
+    """Let what people and requests asked for, and nobody has begun with, be asked of the new one.
+
+    What a late batch has begun with comes when that is handed back.
+    """
+    return tx.execute(
+        invocations.update()
+        .where(
+            invocations.c.source_id == before_id,
+            invocations.c.status == "pending",
+            invocations.c.automatic.is_(False),
+        )
+        .values(
+            source_id=source.id,
+            tenant=source.tenant,
+            database_name=source.database_name,
+            collection_name=sa.func.coalesce(
+                invocations.c.target_collection_name, source.collection_name
+            ),
+            next_attempt_at=0,
+        )
+    ).rowcount
 
 
 def predecessors(tx: sa.Connection, source_id: str) -> set[str]:

@@ -24,17 +24,27 @@ def rights_of(catalog: Catalog, reader: Reader, *, tenant: str) -> Rights:
     """Return what a reader may see of a tenant's sources.
 
     Sources that are being deleted count, and so do those whose other settings this program cannot
-    read: their records are there.
+    read: their records are there. So do those that were moved, whose records are for nobody whom
+    the new source keeps out: what it says holds from the moment of the move.
     """
     if reader.groups is None:
         return Rights(reader=reader, restricted={})
-    keys = sources.c.config["reader_keys"].label("reader_keys")
-    query = sa.select(sources.c.id, keys).where(sources.c.tenant == tenant)
+    newer = sources.alias("newer")
+    query = (
+        sa.select(sources.c.id, sources.c.config, newer.c.config.label("newer"))
+        .outerjoin(newer, newer.c.id == sources.c.moved_to)
+        .where(sources.c.tenant == tenant)
+    )
     kept = sa.select(deleted_sources.c.id).where(deleted_sources.c.keeps_records)
     with catalog.database.read() as tx:
         rows = tx.execute(query).all()
         left = tx.execute(kept).scalars().all()
-    restricted = {row.id: tuple(row.reader_keys) for row in rows if row.reader_keys}
+    restricted: dict[str, Sequence[str]] = {}
+    for row in rows:
+        if keys := row.config.get("reader_keys"):
+            restricted[row.id] = tuple(keys)
+        if row.newer is not None and row.newer.get("reader_keys"):
+            restricted[row.id] = _of_both(row.config, row.newer)
     open_sources = {*left, *(row.id for row in rows)} - restricted.keys()
     return Rights(reader=reader, restricted=restricted, open_sources=frozenset(open_sources))
 
@@ -63,6 +73,23 @@ def keeps_back(
                 if tx.execute(query).first() is not None:
                     return True
     return False
+
+
+def _of_both(config: Mapping[str, Any], newer: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return keys that keep out of records of before whomever one of the two sources keeps out.
+
+    A reader needs one of a source's keys, so those of both. Where the new source says something
+    else under them, no record of before names who may read it now.
+    """
+    keys = newer["reader_keys"]
+    if config.get("reader_keys"):
+        keys = [one for one in keys if one in config["reader_keys"]]
+    said: Mapping[str, Any] = config.get("metadata") or {}
+    says: Mapping[str, Any] = newer.get("metadata") or {}
+    same = all(said.get(key) == says.get(key) for key in keys)
+    if not same or config.get("path_metadata") != newer.get("path_metadata"):
+        return ()
+    return tuple(keys)
 
 
 def sees_document(rights: Rights, source: Source, document: DocumentState) -> bool:

@@ -47,6 +47,11 @@ sources = sa.Table(
     sa.Column("wanted", sa.JSON),
     # The source that has its name since it was moved; it stands until that one is whole.
     sa.Column("moved_to", sa.Text),
+    # What it had indexed then, how many of that went without a successor, and until when one
+    # process has the right to delete what it has claimed of it.
+    sa.Column("moved_documents", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("moved_gone", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("leaving_until", Time, nullable=False, server_default="0"),
 )
 sa.Index(
     "uq_sources_identity",

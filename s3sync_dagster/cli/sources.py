@@ -222,9 +222,9 @@ def delete(name: str, keep_records: bool) -> int:
 def move(name: str, now: bool) -> int:
     """Let NAME be the source that its code declares: at another address, or in another collection.
 
-    New records are written first. Those of before go by themselves when the first listing is
-    complete, its keys are worked on and all but a few have a successor; `s3sync status` says how
-    far it is. Records with the same ids are taken over where they stand.
+    New records are written first. Each document of before goes by itself when its own successor is
+    written, or its object is gone from the new address; `s3sync status` says how many stand, and
+    why. Records with the same ids are taken over where they stand.
     """
     with opened(chroma=now) as parts:
         found = parts.catalog.sources.find(name)

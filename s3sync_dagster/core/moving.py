@@ -1,8 +1,31 @@
-"""When the source before a moved one may go."""
+"""When documents of the source before a moved one may go: each on its own evidence."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from s3sync_dagster.core.guard import needs_approval
+
+
+class Standing(StrEnum):
+    """How the new source stands to a document of the one before: the evidence, or what lacks."""
+
+    FOLLOWED = "followed"
+    """Its successor is whole."""
+    LEAVING = "leaving"
+    """It was on its way out already, on evidence that was looked at then."""
+    TOLD = "told"
+    """An event told that the new place has no such object any more, and a HEAD found none."""
+    GONE = "gone"
+    """The new place has no such object, or the new source does not take it."""
+    WORKING = "working"
+    """Its key waits or is worked on."""
+    FAILED = "failed"
+    """Its key has failed in the new source."""
+    UNFINISHED = "unfinished"
+    """Its object is there, and nothing works on it."""
+    ASKED = "asked"
+    """A request asked the one before for it, its object is there, and nobody asked the new one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,58 +38,115 @@ class Succession:
     """Objects that its newest complete listing met and could not take up, for a quota."""
     keeps: bool
     """Whether one of the two has a mode that keeps records whose objects are gone."""
-    working: int
-    """Documents of the one before whose keys wait or are worked on, and have none there yet."""
-    unfinished: int
-    """Documents of the one before whose objects are there, and nothing works on them."""
-    left: int
-    """Documents of the one before that stand."""
-    taken: int
-    """Documents of the one before that the new one took over where they stood."""
-    failed: int
-    """Documents of the one before whose keys have failed in the new one, and have none there."""
-    asked: int
-    """Documents that a request asked the one before for, and nobody the new one."""
-    gone: int
-    """Documents of the one before whose key the new one does not take, or its place has not."""
+    standing: Mapping[Standing, int]
+    """Documents of the one before that stand, whatever becomes of them; none: 0 or absent."""
+    unguarded: int
+    """Those among the gone that were on their way out before: the guard has counted them."""
+    records: int
+    """Records that all of them have at most."""
+    had: int
+    """Documents that the one before had indexed when it was moved."""
+    went: int
+    """Those of it that went without a successor so far."""
+    unwritten: int
+    """Documents taken over from any source before whose records are not written anew yet."""
+
+    def count(self, standing: Standing) -> int:
+        """Return how many documents stand so."""
+        return self.standing.get(standing, 0)
+
+    @property
+    def left(self) -> int:
+        """Documents of the one before that stand."""
+        return sum(self.standing.values())
+
+    @property
+    def without_successor(self) -> int:
+        """Documents that went, or would go, although no other came in their place."""
+        return self.went + self.count(Standing.GONE) - self.unguarded
 
     @property
     def total(self) -> int:
-        """Documents that the one before had, in its own hands or the new one's."""
-        return self.left + self.taken
+        """Documents that the one before had, those written by late workers included.
+
+        Not what an event took away: beside it all the others would go as "not all of them".
+        """
+        told = self.count(Standing.TOLD)
+        return max(self.had - told, self.went + self.left - told - self.unguarded)
+
+
+def may_go(now: Succession) -> frozenset[Standing]:
+    """Return which documents of the source before may go: how they stand is the evidence."""
+    going = {Standing.FOLLOWED, Standing.LEAVING}
+    if not now.keeps:
+        going.add(Standing.TOLD)
+        if now.listed and not now.left_out and not _is_too_much(now):
+            going.add(Standing.GONE)
+    return frozenset(going)
 
 
 def why_it_stays(name: str, now: Succession) -> str | None:
-    """Return why the records of the source before stay; None: they may go.
+    """Return why the source before stays, and with it so many documents; None: it may end.
 
     Args:
         name: of the new source, which was the other's.
         now: how far it has come.
     """
-    way = f"`s3sync source move {name} --now` removes them all the same"
+    why = [
+        f"{now.count(standing)} {words}"
+        for standing, words in _WHY.items()
+        if now.count(standing) and standing not in may_go(now)
+    ]
+    asks = any(now.count(one) for one in _PERSON) or (
+        now.listed and now.count(Standing.GONE) and Standing.GONE not in may_go(now)
+    )
+    if now.count(Standing.GONE) and Standing.GONE not in may_go(now):
+        why.append(_why_gone_stay(now))
+    going = sum(now.count(one) for one in may_go(now))
+    if going:
+        why.append(f"{going} go now")
+    if why:
+        way = f"; `s3sync source move {name} --now` removes them all the same" if asks else ""
+        stay = f"{now.left} documents of before ({now.records} records) stay"
+        return f"{stay}: {', '.join(why)}{way}"
     if not now.listed:
-        return "the records of before stay until the first listing is complete"
+        return "the source before stays until the first listing is complete"
+    if now.unwritten:
+        return "what was taken over of the source before is not written anew yet"
+    return None
+
+
+_WHY = {
+    Standing.WORKING: "until their keys are worked on",
+    Standing.UNFINISHED: (
+        "whose objects were not worked on, such as those of cancelled invocations"
+    ),
+    Standing.FAILED: "whose keys have failed since",
+    Standing.ASKED: "which requests had asked for",
+    Standing.TOLD: "whose objects are gone, as the source's mode keeps what is gone",
+}
+_PERSON = (Standing.UNFINISHED, Standing.FAILED, Standing.ASKED)
+"""What may stay for ever, unless a person does something."""
+
+
+def _is_too_much(now: Succession) -> bool:
+    """Return whether the guard holds what has no successor.
+
+    What is worked on may be gone, too: beside it all the others would go as "not all of them".
+    """
+    gone = now.without_successor
+    working = now.count(Standing.WORKING)
+    return needs_approval(gone, total=now.total) or gone + working >= now.total > 0
+
+
+def _why_gone_stay(now: Succession) -> str:
+    gone = now.count(Standing.GONE)
+    if not now.listed:
+        return f"{gone} until the first listing is complete"
     if now.left_out:
         return (
-            f"the records of before stay: {now.left_out} objects were left out of the listing, as "
-            f"the tenant has all that it may have; {way}"
+            f"{gone} without a successor, as {now.left_out} objects were left out of the listing: "
+            "the tenant has all that it may have"
         )
-    if now.working:
-        return f"the records of before stay until the keys of {now.working} documents are worked on"
-    if now.unfinished:
-        return (
-            f"{now.unfinished} documents of before stay, whose objects were not worked on, such as "
-            f"those of cancelled invocations; {way}"
-        )
-    if now.failed:
-        return f"{now.failed} documents of before stay, whose keys have failed since; {way}"
-    if now.asked:
-        return f"{now.asked} documents of before stay, which requests had asked for; {way}"
-    if now.keeps and now.gone:
-        return (
-            f"{now.gone} of {now.total} documents of before have no successor and stay, as the "
-            f"source's mode keeps what is gone; {way}"
-        )
-    if needs_approval(now.gone, total=now.total):
-        return f"{now.gone} of {now.total} documents of before have no successor and stay; {way}"
-    return None
+    of = f"{now.without_successor} of {now.total} have no successor"
+    return f"{of}, and the source's mode keeps what is gone" if now.keeps else of

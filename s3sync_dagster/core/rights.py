@@ -39,7 +39,9 @@ class Rights:
 
     reader: Reader
     restricted: Mapping[str, Sequence[str]]
-    """Sources that say who may read, with their keys; all of them, for a reader with groups."""
+    """Sources that say who may read, with their keys; all of them, for a reader with groups.
+
+    Without any key: no reader with groups."""
     open_sources: frozenset[str] = frozenset()
     """Sources that say nothing of it, also deleted ones whose records stand; all of them, for a
     reader with groups. Of any other source nobody knows whether it said so: it was made after the
@@ -99,9 +101,11 @@ class Rights:
             )
         parts: list[Mapping[str, Any]] = [{SOURCE: {"$nin": list(self.restricted)}}]
         for keys, ids in by_keys.items():
+            if not keys:
+                continue
             names = [one for key in keys for one in self._named(key)]
             parts.append({"$and": [{SOURCE: {"$in": ids}}, {"$or": names}]})
-        return {"$or": parts}
+        return {"$or": parts} if len(parts) > 1 else parts[0]
 
     def _named(self, key: str) -> Iterator[Mapping[str, Any]]:
         groups = self._groups()

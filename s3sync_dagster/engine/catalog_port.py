@@ -406,7 +406,21 @@ class MovesPort(Protocol):
         """Return how far a source has come in the place of the one before."""
         ...
 
-    def hand_over(self, before_id: str, source_id: str) -> bool:
+    def claim_leaving(
+        self, source: Source, before: Source, *, limit: int = 200
+    ) -> list[DocumentState] | None:
+        """Claim documents of the source before that may go now; None: another is at it."""
+        ...
+
+    def forget_left(self, before_id: str, ids: Sequence[int], *, gone: Sequence[int]) -> bool:
+        """Forget those of the claimed documents whose records are gone; False: it came late."""
+        ...
+
+    def hand_requests(self, before_id: str, source: Source) -> int:
+        """Give requests that wait for the source before to the new one; returns how many."""
+        ...
+
+    def hand_over(self, before_id: str, source: Source) -> bool:
         """Give objects that only the source before had to the new one; False: not at its end."""
         ...
 

@@ -93,8 +93,16 @@ def delete_records(
     catalog: CatalogPort,
     collections: Collections,
     look: bool = False,
+    forget: Callable[[Sequence[int]], None] | None = None,
 ) -> None:
     """Delete the records of documents, wherever they stand, and forget the documents.
+
+    Args:
+        documents: whose.
+        catalog: the catalog.
+        collections: Chroma.
+        look: see ``ids_to_delete``.
+        forget: takes the ids of documents whose records are gone; None: they are forgotten.
 
     Raises:
         S3SyncError: Chroma or the catalog does not answer; what is left is done by the next call.
@@ -113,4 +121,4 @@ def delete_records(
             collection = None
         if collection is not None:
             delete_in_steps(collection, ids_to_delete(collection, held, look=look))
-        catalog.documents.forget([one.id for one in held])
+        (forget or catalog.documents.forget)([one.id for one in held])

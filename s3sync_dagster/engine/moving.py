@@ -1,4 +1,4 @@
-"""The end of a source that was moved: its records leave when its successor is whole."""
+"""The end of a source that was moved: its documents leave one by one, each on its own evidence."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,19 +6,21 @@ from functools import partial
 from s3sync_dagster.core.moving import why_it_stays
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.engine.deleting import take_down
+from s3sync_dagster.engine.deleting import delete_records, take_down
 from s3sync_dagster.engine.ports import Collections
 from s3sync_dagster.model.source import Source
 
 
 def how_far(source: Source, *, catalog: CatalogPort) -> str | None:
-    """Return why records of the source before still stand; None where there was none."""
-    for before in catalog.moves.left_by(source.id):
-        if catalog.sources.deleting(before.id) is not None:
-            return "the records of before are being deleted"
-        why = why_it_stays(source.name, catalog.moves.succession(source, before))
-        return why or "the records of before go with the next tick of the dispatcher"
-    return None
+    """Return why records of the sources before still stand; None where there were none."""
+    said = [
+        "the records of before are being deleted"
+        if catalog.sources.deleting(before.id) is not None
+        else why_it_stays(source.name, catalog.moves.succession(source, before))
+        or "what is left of before goes with the next tick of the dispatcher"
+        for before in catalog.moves.left_by(source.id)
+    ]
+    return "; ".join(said) or None
 
 
 def finish_move(
@@ -31,10 +33,10 @@ def finish_move(
     now: bool = False,
     budget_seconds: float = 20.0,
 ) -> str | None:
-    """Take down what a source stands in the place of, once it is whole.
+    """Remove what may go of the sources in whose place one stands, and end those without any.
 
-    Who dies in between leaves a source that waits, or one that is being deleted: the next call
-    goes on.
+    Who dies in between leaves documents that are claimed, or a source that is being deleted: the
+    next call goes on.
 
     Args:
         source: the new one.
@@ -51,11 +53,17 @@ def finish_move(
     Raises:
         S3SyncError: Chroma or the catalog does not answer; the next call goes on.
     """
+    lines: list[str] = []
     for before in catalog.moves.left_by(source.id):
         if catalog.sources.deleting(before.id) is None:
+            until = clock.monotonic() + budget_seconds
+            alone = _let_leave(source, before, catalog, collections, clock=clock, until=until)
             why = why_it_stays(source.name, catalog.moves.succession(source, before))
+            if not alone:
+                why, now = why or "records of before are being removed", False
             if why is not None and not now:
-                return f"{source.name}: {why}"
+                lines.append(f"{source.name}: {why}")
+                continue
             catalog.sources.mark_deleting(before.id, keep_records=False)
 
         line = take_down(
@@ -63,14 +71,41 @@ def finish_move(
             catalog=catalog,
             collections=collections,
             clock=clock,
-            drop_partitions=partial(_hand_over, catalog, source.id, before.id),
+            drop_partitions=partial(_hand_over, catalog, source, before.id),
             log=log,
             budget_seconds=budget_seconds,
         )
         if catalog.sources.deleting(before.id) is not None:
-            return line
-    return None
+            lines.append(line)
+    return "; ".join(lines) or None
 
 
-def _hand_over(catalog: CatalogPort, source_id: str, before_id: str, _until: float) -> bool:
-    return catalog.moves.hand_over(before_id, source_id)
+def _let_leave(
+    source: Source,
+    before: Source,
+    catalog: CatalogPort,
+    collections: Callable[[], Collections],
+    *,
+    clock: Clock,
+    until: float,
+) -> bool:
+    """Remove the documents that may go; False: another process is at it."""
+    moves = catalog.moves
+    moves.hand_requests(before.id, source)
+    while documents := moves.claim_leaving(source, before):
+        gone: list[int] = []
+        try:
+            delete_records(
+                documents, catalog=catalog, collections=collections(), forget=gone.extend
+            )
+        finally:
+            if not moves.forget_left(before.id, [one.id for one in documents], gone=gone):
+                # Another process took over: whoever has the ids now may have lost records.
+                catalog.documents.distrust(documents)
+        if clock.monotonic() > until:
+            break
+    return documents is not None
+
+
+def _hand_over(catalog: CatalogPort, source: Source, before_id: str, _until: float) -> bool:
+    return catalog.moves.hand_over(before_id, source)

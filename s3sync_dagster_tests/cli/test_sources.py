@@ -56,7 +56,7 @@ def test_a_source_of_code_moves_to_what_its_code_declares(s3sync, aws_endpoint):
     assert f"s3sync source move {source.name}" in s3sync("status").out
     moved = s3sync("source", "move", source.name)
     assert f"{name}-2 now" in moved.err
-    assert "stay until the first listing is complete" in s3sync("status").out
+    assert "until the first listing is complete" in s3sync("status").out
     assert s3sync("query", "One", "--collection", name, "--json").json
     with closing(open_catalog(load_settings(dict(os.environ)).database_url)) as catalog:
         assert [one.name for one in catalog.sources.all()] == [source.name]

@@ -66,7 +66,7 @@ def test_the_dispatcher_ends_a_move_when_the_new_place_is_whole(world):
     world.catalog.sources.register(changed(world.source, collection_name="elsewhere"))
     before, world.source = world.source, world.catalog.moves.begin(world.source.name)
     world._defs.clear()
-    assert "stay until the first listing is complete" in world.tick("dispatch").skip_message
+    assert "until the first listing is complete" in world.tick("dispatch").skip_message
     world.aws.delete(world.bucket, KEYS[0])
     world.sync()
     world.tick("dispatch")

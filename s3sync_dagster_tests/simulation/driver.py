@@ -160,7 +160,8 @@ PEOPLE = {
     "pause": (3, lambda w, c: w.pause_source(paused=c.random() < 0.5)),
     "verify": (3, lambda w, c: w.start_verify()),
     "delete": (1, lambda w, c: w.delete_source()),
-    "move": (4, lambda w, c: w.move_source()),
+    "move": (4, lambda w, c: w.move_source(bucket=c.random() < 0.5, restricted=c.random() < 0.3)),
+    "end of a move": (4, lambda w, c: w.start_end_of_move()),
     "back up": (3, lambda w, c: w.back_up()),
     "restore": (2, lambda w, c: w.restore()),
 }
@@ -175,9 +176,14 @@ def _another_bucket(world: World, chance: random.Random) -> None:
     world.have_another_bucket(chance, ask, steps=chance.choice([5, 20]))
 
 
+def _elsewhere(world: World, chance: random.Random) -> None:
+    ask = partial(act, only=BESIDE_AN_EMPTY_BUCKET)
+    world.move_elsewhere(chance, ask, keys=KEYS, steps=chance.choice([5, 20, 40]))
+
+
 BESIDE_AN_EMPTY_BUCKET = (
     "batch", "step", "look", "retry", "rebuild", "reindex", "verify", "house", "list", "wait",
-    "kill", "ambush", "check", "jump",
+    "kill", "ambush", "check", "jump", "end of a move",
 )  # fmt: skip
 """What must remove nothing while an empty bucket stands in place of the source's."""
 
@@ -268,5 +274,6 @@ ACTIONS = {
     "stranger": (2, _stranger),
     "full disk": (1, _full_disk),
     "another bucket": (0.5, _another_bucket),
+    "elsewhere": (0.5, _elsewhere),
     "jump": (1, lambda w, c: w.jump(c.choice([-86_400, -3600, -30, 30, 3600, 86_400]))),
 }  # fmt: skip

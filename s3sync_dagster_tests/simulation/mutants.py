@@ -213,9 +213,33 @@ MUTANTS = (
     ),
     Mutant(
         "the records of before a move go before those of the new place are written",
+        CATALOG + "successions.py",
+        'theirs.c.phase == "clean",',
+        'theirs.c.phase != "removing",',
+    ),
+    Mutant(
+        "documents of before a move stay beside their successors",
+        CORE + "moving.py",
+        "going = {Standing.FOLLOWED, Standing.LEAVING}",
+        "going = {Standing.LEAVING}",
+    ),
+    Mutant(
+        "keys that were never indexed count for the guard of a move",
+        CORE + "moving.py",
+        "return max(self.had - told, self.went + self.left - told - self.unguarded)",
+        "return 2 * max(self.had, self.left)",
+    ),
+    Mutant(
+        "the first of two moves is forgotten before its records are written",
+        CATALOG + "successions.py",
+        "documents.c.source_id.in_(chain)),",
+        "documents.c.source_id == source_id),",
+    ),
+    Mutant(
+        "a process that came late at the end of a move tells nobody",
         ENGINE + "moving.py",
-        "if why is not None and not now:",
-        "if why is None and now:",
+        "catalog.documents.distrust(documents)",
+        "pass",
     ),
 )
 

@@ -6,6 +6,7 @@ from s3sync_dagster.engine.identity import check_collections
 from s3sync_dagster.engine.rolling_check import check_some
 from s3sync_dagster.model.document import Record
 from s3sync_dagster_tests.simulation.ports import SimCollections
+from s3sync_dagster_tests.simulation.safety import PREFIX
 from s3sync_dagster_tests.simulation.worker import current
 
 RECORDS_PER_DAY = (10, 720_000)
@@ -100,7 +101,7 @@ class Neighbours:
     def _disturb(self, name: str, ids: list[str]) -> None:
         self.disturbed = True
         if name == self.source.collection_name:
-            self.excused |= set(ids) & self.pillars.keys()
+            self.excused |= {one.removeprefix(PREFIX) for one in ids} & self.pillars.keys()
 
     def _put_stranger(self, name: str, metadata: dict[str, str]) -> None:
         self.strangers += 1

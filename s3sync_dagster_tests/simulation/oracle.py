@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from s3sync_dagster.core.state import DocumentPhase
@@ -21,10 +21,12 @@ class Wanted:
     custom_id: str | None
     words: tuple[tuple[str, Any], ...] = ()
     """The user's metadata."""
+    prefix: str = ""
+    """Of the source's ids."""
 
     @property
     def document_id(self) -> str:
-        return self.custom_id or hashlib.sha256(self.key.encode()).hexdigest()
+        return self.prefix + (self.custom_id or hashlib.sha256(self.key.encode()).hexdigest())
 
 
 @dataclass
@@ -234,7 +236,7 @@ def _targets(world: World, key: str, claims: dict[tuple[str, str], Any]) -> list
             wanted[collection] = Wanted(
                 key, collection, said["id"], tuple(sorted((said.get("metadata") or {}).items()))
             )
-    return list(wanted.values())
+    return [replace(one, prefix=source.id_prefix) for one in wanted.values()]
 
 
 def _resolve_rivals(world: World, expected: Expectation, rows: dict) -> None:

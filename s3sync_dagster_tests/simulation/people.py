@@ -5,12 +5,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.recovered import store_recovered
+from s3sync_dagster.catalog.rights import rights_of
+from s3sync_dagster.core.rights import Reader
+from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.engine.moving import finish_move
 from s3sync_dagster.engine.rebuilding import recover_documents
 from s3sync_dagster.engine.verifying import verify_collection
+from s3sync_dagster_tests.simulation.safety import PREFIX
 from s3sync_dagster_tests.sources import changed
 
 OTHER_BUCKET = "bucket-eu"
+NOBODYS = "readers"
+"""A metadata key that no record has: where it says who may read, nobody but owners do."""
 
 
 class People:
@@ -108,19 +114,73 @@ class People:
             self.catalog.sources.mark_deleting(self.source.id, keep_records=False)
             self.away = True
 
-    def move_source(self) -> None:
-        """Let code declare another bucket with the same objects, and a person move the source."""
-        if self.away or self.spell is not None or self.catalog.moves.left_by(self.source.id):
+    def move_source(self, *, bucket: bool, restricted: bool) -> None:
+        """Let code declare a bucket with the same objects, or other ids, and a person move it.
+
+        Before a move is at its end, too, and back.
+        """
+        if self.away or self.spell is not None:
             return
-        name = OTHER_BUCKET if self.bucket.name != OTHER_BUCKET else "bucket"
-        self.note(f"move the source to {name}")
+        if bucket:
+            name = OTHER_BUCKET if self.bucket.name != OTHER_BUCKET else "bucket"
+            self.bucket.name = name
+            changes: dict[str, Any] = {"bucket_name": name}
+        else:
+            changes = {"id_prefix": "" if self.source.id_prefix else PREFIX}
+        self._declare(**changes, reader_keys=(NOBODYS,) if restricted else ())
+
+    def _declare(self, **changes: Any) -> None:
+        self.note(f"move the source: {changes}")
         with self.catalog.database.write() as tx:
             tx.execute(sa.text("UPDATE sources SET origin = 'python' WHERE moved_to IS NULL"))
-        self.bucket.name = name
-        self.catalog.sources.register(changed(self.source, bucket_name=name))
+        self.catalog.sources.register(changed(self.source, **changes))
         if self.catalog.sources.refused(self.source.id) is not None:
             self.catalog.moves.begin(self.source.name)
         self.source = self.catalog.sources.find(self.source.name)
+
+    def check_moved(self) -> None:
+        """Raise AssertionError where a document of before a move stands beside its successor."""
+        own = self.source.collection_name
+        whole = {
+            row.object_key
+            for row in self.catalog.documents.of_source(self.source.id)
+            if row.phase is DocumentPhase.CLEAN and row.collection_name == own
+        }
+        for before in self.catalog.moves.left_by(self.source.id):
+            for row in self.catalog.documents.of_source(before.id):
+                twice = row.collection_name == own and row.object_key in whole
+                assert not twice, f"{row.object_key} is there twice"
+
+    def check_rights(self) -> None:
+        """Raise AssertionError where a record of ours is open that says to nobody that it is."""
+        if not self.source.reader_keys:
+            return
+        rights = rights_of(self.catalog, Reader(frozenset({"somebody"})), tenant=self.source.tenant)
+        ours = self.catalog.sources.ids()
+        for name, (_, metadata) in self.records(self.source.collection_name).items():
+            if metadata.get("s3sync_source") in ours:
+                assert not rights.allow_record(metadata), f"{name} is open to everybody"
+
+    def start_end_of_move(self) -> None:
+        """Let a process see to what is left of a move, as the dispatcher does at each tick."""
+        source, clock = self.source, self.clock_of_process()
+        if not self.catalog.moves.left_by(source.id):
+            return
+
+        def end() -> None:
+            finish_move(
+                source,
+                catalog=self.sim_catalog,
+                collections=self.sim_collections,
+                clock=clock,
+                log=self.note,
+            )
+
+        self._start("the end of a move", end)
+
+    def note_claimed_by_move(self) -> None:
+        """Remember when the running process got the right to delete what is left of a move."""
+        self.ending_moves[self._name()] = self.clock.now().timestamp()
 
     def end_move(self, *, now: bool) -> None:
         """Let what is left of a move go: unasked where all is whole, else by a person's word."""

@@ -249,8 +249,9 @@ class SimCatalog:
     """A catalog each of whose transactions a worker may not live to see, or to hear of."""
 
     def __init__(self, catalog: Any, weather: Weather, safety: Any) -> None:
-        for table in ("listings", "batches", "documents", "collections", "work"):
+        for table in ("listings", "batches", "documents", "collections", "work", "moves"):
             setattr(self, table, _SimTable(getattr(catalog, table), table, weather, safety))
+        self.sources = catalog.sources
 
 
 class _SimTable:
@@ -271,6 +272,8 @@ class _SimTable:
                 if name == "record_events":
                     told = [ref.key for ref, _ in options["upserts"]]
                     self._safety.note_recorded([*told, *options["sync"], *options["remove"]])
+                if name == "claim_leaving" and answer:
+                    self._safety.note_claimed_by_move()
                 return answer
 
             return call(self._weather, kind, label, act)

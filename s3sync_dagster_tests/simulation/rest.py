@@ -108,6 +108,9 @@ class Rest:
         self.catalog.sources.set_paused(self.source.id, paused=False)
         self.finish_all()
         self._come_to_rest(events=events)
+        self.wait(130)
+        self.keep_house()
+        self.check_moved()
         while self.catalog.moves.left_by(self.source.id):
             self.wait(130)
             self.end_move(now=True)

@@ -1,7 +1,7 @@
 """Spells: what lasts for some steps and then passes, while all else goes on."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from s3sync_dagster.core.state import ListingState
@@ -72,6 +72,37 @@ class Spells:
         self.note("the bucket is back")
         self.store._bucket, self.spell = held, None
         self.list_unasked()
+
+    def move_elsewhere(
+        self, chance: random.Random, act: Act, *, keys: Sequence[str], steps: int
+    ) -> None:
+        """Move the source to a bucket that has nothing of what is indexed, and back.
+
+        It has keys that the source before knew and could not index. Nobody lets the records go.
+        """
+        if self.spell is not None or self.away or not self.pillars or not self.lists:
+            return
+        if self.source.mode is not DeleteMode.MIRROR:
+            return
+        self.finish_all()
+        if self.catalog.sources.deleting(self.source.id) is not None:
+            return
+        indexed = {
+            row.object_key
+            for one in (self.source, *self.catalog.moves.left_by(self.source.id))
+            for row in self.catalog.documents.of_source(one.id)
+        }
+        self.spell, held = "another bucket", self.store._bucket
+        self.store._bucket = MemoryBucket("elsewhere")
+        for key in keys:
+            if key not in indexed:
+                self.store._bucket.put(key, f"{key} is there")
+        self._declare(bucket_name="elsewhere")
+        for _ in range(steps):
+            act(self, chance)
+        self.finish_all()
+        self.store._bucket, self.spell = held, None
+        self._declare(bucket_name=held.name)
 
     def _approve_late(self) -> None:
         """Approve what was shown, after a listing that failed has missed one thing more."""

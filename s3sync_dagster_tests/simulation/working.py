@@ -1,6 +1,7 @@
 """Who works: batches that stop at every call, go on, die, or dawdle as a driver says."""
 
 from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.catalog.successions import LEAVING_SECONDS
 from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
@@ -166,6 +167,8 @@ class Working:
         token = self.tokens.get(worker) if worker is not None else None
         row = self.catalog.batches.row(token) if token is not None else None
         late = token is not None and (row is None or row.state != "running")
+        if (claimed := self.ending_moves.get(self._name())) is not None:
+            late = not 0 <= self.clock.now().timestamp() - claimed <= LEAVING_SECONDS
         if late:  # what it has to tell of its late write, nobody else can know
             self.free_disk()
         return late

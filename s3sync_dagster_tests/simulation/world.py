@@ -48,6 +48,8 @@ class World(Outside, Learning, Working, Rest, People, Neighbours, Hosts, Spells,
     tokens: dict[Worker, str] = field(default_factory=dict)
     reports: list[KeyOutcome] = field(default_factory=list)
     started: int = 0
+    ending_moves: dict[str, float] = field(default_factory=dict)
+    """Workers at the end of a move, and when they claimed what they delete."""
     acted: int = 0
     """Steps so far, those of spells too."""
 

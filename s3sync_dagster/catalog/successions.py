@@ -1,0 +1,211 @@
+"""How documents of a source that was moved stand to its successor's, and which of them leave."""
+
+from collections.abc import Collection, Sequence
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.rows import document_of, is_due
+from s3sync_dagster.catalog.tables import documents, invocations, listings, objects, sources
+from s3sync_dagster.core.moving import Standing, Succession, may_go
+from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.model.source import DeleteMode, Source
+
+MOVER = "mover"
+"""Stands as the batch of a document that leaves: nobody takes its record ids over meanwhile."""
+LEAVING_SECONDS = 120.0
+"""So long one process has the right to delete what it has claimed of a source before."""
+_CERTAIN = (Standing.FOLLOWED, Standing.LEAVING)
+
+
+def look_at_succession(tx: sa.Connection, source: Source, before: Source) -> Succession:
+    """Return how far a source has come in the place of the one before."""
+    listed = (listings.c.source_id == source.id, listings.c.state == "complete")
+    newest = sa.select(listings.c.left_out).where(*listed).order_by(listings.c.id.desc()).limit(1)
+    left_out = tx.execute(newest).scalar_one_or_none()
+    row = tx.execute(
+        sa.select(sources.c.moved_documents, sources.c.moved_gone).where(sources.c.id == before.id)
+    ).first()
+    standing = standing_of(source, before).label("standing")
+    was_leaving = (documents.c.phase == "removing").label("was_leaving")
+    found = tx.execute(
+        sa.select(
+            standing,
+            was_leaving,
+            sa.func.count().label("number"),
+            sa.func.sum(documents.c.high_water).label("records"),
+        )
+        .where(documents.c.source_id == before.id)
+        .group_by(standing, was_leaving)
+    ).all()
+    counts = dict.fromkeys(Standing, 0)
+    for one in found:
+        counts[Standing(one.standing)] += one.number
+    return Succession(
+        listed=left_out is not None,
+        left_out=left_out or 0,
+        keeps={before.mode, source.mode} != {DeleteMode.MIRROR},
+        standing=counts,
+        unguarded=sum(
+            one.number for one in found if one.was_leaving and one.standing == Standing.GONE
+        ),
+        records=sum(one.records for one in found),
+        had=row.moved_documents if row is not None else 0,
+        went=row.moved_gone if row is not None else 0,
+        unwritten=tx.execute(
+            sa.select(sa.func.count()).select_from(documents).where(*unwritten_since(source.id))
+        ).scalar_one(),
+    )
+
+
+def standing_of(source: Source, before: Source) -> sa.Case[str]:
+    """Return the expression on a document of the source before for how it stands.
+
+    What is worked on, has failed or lies there unread is not said to be gone, whatever told it.
+    """
+    theirs = documents.alias("theirs")
+    same_key = (theirs.c.object_key == documents.c.object_key,)
+    own = sa.and_(
+        documents.c.collection_name == before.collection_name,
+        theirs.c.collection_name == source.collection_name,
+    )
+    followed = sa.exists().where(
+        theirs.c.source_id == source.id,
+        *same_key,
+        theirs.c.phase == "clean",
+        sa.or_(own, theirs.c.collection_name == documents.c.collection_name),
+    )
+    half = sa.exists().where(
+        theirs.c.source_id == source.id, *same_key, theirs.c.phase == "writing"
+    )
+    stands_too = sa.exists().where(
+        theirs.c.source_id == before.id, *same_key, theirs.c.phase != "removing"
+    )
+    there = (
+        objects.c.source_id == source.id,
+        objects.c.object_key == documents.c.object_key,
+        objects.c.gone.is_(False),
+    )
+    failed = sa.exists().where(*there, objects.c.outcome == "failed")
+    unread = sa.exists().where(*there, objects.c.outcome.is_(None), objects.c.skip_reason.is_(None))
+    asks = (
+        invocations.c.source_id == source.id,
+        invocations.c.object_key == documents.c.object_key,
+    )
+    live = sa.exists().where(*asks, invocations.c.status.in_(["pending", "processing"]))
+    told = sa.exists().where(
+        *asks,
+        invocations.c.kind == "remove",
+        invocations.c.trigger == "event",
+        invocations.c.status == "complete",
+        invocations.c.reason == "object_gone",
+    )
+    is_there = sa.exists().where(*there)
+    leaving = sa.and_(documents.c.phase == "removing", sa.not_(stands_too), sa.not_(half))
+    return sa.case(
+        (documents.c.batch_token == MOVER, Standing.LEAVING.value),
+        (followed, Standing.FOLLOWED.value),
+        (leaving, Standing.LEAVING.value),
+        (live, Standing.WORKING.value),
+        (failed, Standing.FAILED.value),
+        (sa.or_(unread, half), Standing.UNFINISHED.value),
+        (sa.and_(documents.c.owner == "request", is_there), Standing.ASKED.value),
+        (sa.and_(told, sa.not_(is_there)), Standing.TOLD.value),
+        else_=Standing.GONE.value,
+    )
+
+
+def claim_leaving(
+    database: Database, source: Source, before: Source, *, limit: int
+) -> list[DocumentState] | None:
+    """Claim documents of the source before that may go now; None: another process is at it.
+
+    They are found without a lock, and looked at again under that of both sources, so that nobody
+    takes their ids over or writes them while they go.
+    """
+    now = database.now()
+    with database.read() as tx:
+        ids = _find(tx, source, before, _CERTAIN, limit=limit)
+        if not ids:
+            going = may_go(look_at_succession(tx, source, before))
+            ids = _find(tx, source, before, going, limit=limit)
+    if not ids:
+        return []
+    with database.write() as tx:
+        database.lock_sources(tx, {source.id, before.id})
+        free = is_due(sources.c.leaving_until, now=now, at_most=LEAVING_SECONDS)
+        mine = tx.execute(
+            sources.update()
+            .where(sources.c.id == before.id, free)
+            .values(leaving_until=now + LEAVING_SECONDS)
+        )
+        if not mine.rowcount:
+            return None
+        standing = standing_of(source, before).label("standing")
+        query = sa.select(documents, standing).where(
+            *_may_be_taken(before), documents.c.id.in_(ids)
+        )
+        rows = tx.execute(query).all()
+        going = frozenset(_CERTAIN)
+        if any(row.standing not in _CERTAIN for row in rows):
+            going = may_go(look_at_succession(tx, source, before))
+        taken = [row for row in rows if row.standing in going]
+        tx.execute(
+            documents.update()
+            .where(documents.c.id.in_([row.id for row in taken]))
+            .values(phase="removing", batch_token=MOVER)
+        )
+        counted = [row.standing for row in taken if row.phase != "removing"]
+        tx.execute(
+            sources.update()
+            .where(sources.c.id == before.id)
+            .values(
+                moved_gone=sources.c.moved_gone + counted.count(Standing.GONE),
+                moved_documents=sources.c.moved_documents - counted.count(Standing.TOLD),
+            )
+        )
+    return [document_of(row) for row in taken]
+
+
+def are_claimed(tx: sa.Connection, ids: Sequence[int]) -> bool:
+    """Return whether all of these documents are still on their way out."""
+    query = sa.select(sa.func.count()).where(
+        documents.c.id.in_(ids), documents.c.batch_token == MOVER
+    )
+    return tx.execute(query).scalar_one() == len(ids)
+
+
+def _find(
+    tx: sa.Connection,
+    source: Source,
+    before: Source,
+    standing: Collection[Standing],
+    *,
+    limit: int,
+) -> list[int]:
+    query = (
+        sa.select(documents.c.id)
+        .where(*_may_be_taken(before), standing_of(source, before).in_(list(standing)))
+        .order_by(documents.c.id)
+        .limit(limit)
+    )
+    return list(tx.execute(query).scalars())
+
+
+def _may_be_taken(before: Source) -> tuple[sa.ColumnElement[bool], ...]:
+    """What a late batch holds is its own business until it ends."""
+    free = sa.or_(documents.c.batch_token.is_(None), documents.c.batch_token == MOVER)
+    return documents.c.source_id == before.id, free
+
+
+def unwritten_since(source_id: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return what holds for documents whose records may still name a source before this one.
+
+    Taken over by it, or by one in between that was moved itself before it had written them.
+    """
+    chain = sa.select(sources.c.id).where(sources.c.moved_to == source_id)
+    return (
+        sa.or_(documents.c.source_id == source_id, documents.c.source_id.in_(chain)),
+        documents.c.phase == "writing",
+        documents.c.etag.is_(None),
+    )
