@@ -14,7 +14,7 @@ from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.archives import check_unpacked_size
 from s3sync_dagster.model.errors import FixInput, LimitExceeded, UnreadableFile
 
-TO_MARKDOWN = "docling_core.transforms.serializer.markdown"
+TO_MARKDOWN = "s3sync_dagster.extraction.markdown_writer"
 CSS_SELECTORS = "s3sync_dagster.extraction.css_selectors"
 """What docling loads with its first document, for ``PRELOAD``: each document is a first one."""
 
@@ -82,16 +82,21 @@ def to_markdown(
 
     ``page`` (from 1) gives that page alone.
     """
+    from docling_core.types.doc.common.constants import DOCUMENT_TOKENS_EXPORT_LABELS
     from docling_core.types.doc.common.content_layer import ContentLayer
 
-    return document.export_to_markdown(
+    from s3sync_dagster.extraction.markdown_writer import write_markdown  # noqa: PLC0415
+
+    return write_markdown(
+        document,
+        labels=DOCUMENT_TOKENS_EXPORT_LABELS,
+        layers={ContentLayer[name] for name in layers},
+        pages=None if page is None else {page},
         escape_html=False,
         escape_underscores=False,
         image_placeholder=_PICTURE,
         compact_tables=True,
         traverse_pictures=True,
-        included_content_layers={ContentLayer[name] for name in layers},
-        page_no=page,
     )
 
 

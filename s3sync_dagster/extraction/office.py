@@ -17,8 +17,9 @@ from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.source import ExtractionConfig
 
 _BACKENDS = "docling.backend."
+WORD_BACKEND = "s3sync_dagster.extraction.word_backend"
 PRELOAD = {
-    "read_docx": (_BACKENDS + "msword_backend", "defusedxml.ElementTree", TO_MARKDOWN),
+    "read_docx": (WORD_BACKEND, "defusedxml.ElementTree", TO_MARKDOWN),
     "read_odt": (_BACKENDS + "opendocument_backend", "defusedxml.ElementTree", TO_MARKDOWN),
 }
 _DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing}docPr"
@@ -26,12 +27,10 @@ _DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDraw
 
 def read_docx(content: Content, *, name: str, config: ExtractionConfig) -> Document:
     """Return a Word document: body, notes and comments; running heads and feet are left out."""
-    from docling.backend.msword_backend import MsWordDocumentBackend
+    from s3sync_dagster.extraction.word_backend import WordBackend  # noqa: PLC0415 (as docling)
 
     del config
-    backend = open_backend(
-        as_document(content), name=name, format_name="DOCX", backend=MsWordDocumentBackend
-    )
+    backend = open_backend(as_document(content), name=name, format_name="DOCX", backend=WordBackend)
     parsed = convert(backend)
     _keep_footnotes(parsed)
     texts = [drawing.get("descr") or "" for drawing in backend.docx_obj.element.body.iter(_DRAWING)]

@@ -1,21 +1,21 @@
-"""Numbers of XLSX sheets as Excel shows them: per cent, currencies, rounded; and errors.
+"""Which cells of a workbook show more than their value: numbers with a format, and errors.
 
 The fast reader gives the values alone. Dates stay in ISO form, which is found more easily.
 """
 
 import io
 import re
+import struct
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE
+from s3sync_dagster.extraction.number_formats import Cells, Show, shows_of
 from s3sync_dagster.extraction.package import name_of, parse_part, relations
+from s3sync_dagster.extraction.sheet_open_document import open_document_cells
+from s3sync_dagster.extraction.sheet_records import xls_cells, xlsb_cells
 
-Show = Callable[[float], str]
-_BUILT_IN = {2: "0.00", 4: "#,##0.00", 3: "#,##0", 9: "0%", 10: "0.00%", 11: "0.00E+00"}
-"""Formats that files name by number (ECMA-376, 18.8.30), but dates and those of a locale."""
 _BLOCK_BYTES = 1024**2
 _MAX_TAG_BYTES = 4096
 _CELL = re.compile(rb"<(?:\w+:)?c\s([^<>]*[^<>/])>")
@@ -24,81 +24,40 @@ _STYLE = re.compile(rb'\bs="(\d+)"')
 _ERROR = re.compile(
     rb'<(?:\w+:)?c\s([^<>]*\bt="e"[^<>]*)>.{0,2000}?<(?:\w+:)?v>([^<]+)<', re.DOTALL
 )
-_QUOTED = re.compile(r'"([^"]*)"|\\(.)|\[\$([^\]-]*)[^\]]*\]|\[[^\]]*\]|_.|\*.')
-_DIGITS = re.compile(r"[#0?][#0?,]*(?:\.([0#?]*))?")
-_DATE = re.compile(r"[ymdhsYMDHS]|General|E[+-]|/|@", re.IGNORECASE)
 
 
-def shown_cells(content: Content) -> dict[str, dict[tuple[int, int], Show | str]]:
-    """Return by sheet name the cells (row and column from 0) that show more than their value.
+def shown_cells(content: Content) -> dict[str, Cells]:
+    """Return by sheet name the cells that show more than their value.
 
-    A function makes the text of a number; a text is an error such as ``#DIV/0!``. Empty for
-    other formats, and for a workbook whose parts cannot be followed.
+    Empty for a workbook whose parts cannot be followed: its values are what counts.
     """
     source = content if isinstance(content, Path) else io.BytesIO(content)
-    if not zipfile.is_zipfile(source):
-        return {}
     try:
+        if not zipfile.is_zipfile(source):
+            return xls_cells(content)
         with zipfile.ZipFile(source) as archive:
-            if "xl/workbook.xml" not in archive.namelist():
-                return {}
-            styles = _styles(archive)
-            return {name: _cells(archive, part, styles) for name, part in _sheets(archive)}
-    except (*BROKEN_ARCHIVE, KeyError):
+            names = archive.namelist()
+            if "xl/workbook.xml" in names:
+                styles = _styles(archive)
+                return {name: _cells(archive, part, styles) for name, part in _sheets(archive)}
+            if "xl/workbook.bin" in names:
+                return xlsb_cells(archive)
+            return open_document_cells(archive) if "content.xml" in names else {}
+    except (*BROKEN_ARCHIVE, KeyError, IndexError, struct.error):
         return {}
-
-
-def number_format(code: str) -> Show | None:
-    """Return how a format code shows a number, None for dates and what is not known.
-
-    Only the part for positive numbers counts; a negative one has a minus before it.
-    """
-    first = code.split(";")[0]
-    literals: list[str] = []
-
-    def keep(found: re.Match[str]) -> str:
-        literals.append(found[1] or found[2] or found[3] or "")
-        return "\x00"
-
-    bare = _QUOTED.sub(keep, first)
-    digits = _DIGITS.search(bare)
-    if digits is None or _DATE.search(bare):
-        return None
-    before, after = bare[: digits.start()], bare[digits.end() :]
-    if _DIGITS.search(after) or not set(before + after) <= set("\x00%$€£¥() -+"):
-        return None
-    texts = iter(literals)
-    prefix = re.sub("\x00", lambda _: next(texts), before).strip("()").lstrip()
-    suffix = re.sub("\x00", lambda _: next(texts), after).strip("()").rstrip()
-    decimals = len(digits[1] or "")
-    comma = "," if "," in digits[0] else ""
-    factor = 100 if "%" in before + after else 1
-
-    def show(value: float) -> str:
-        text = f"{abs(value) * factor:{comma}.{decimals}f}"
-        shown = f"{'-' if value < 0 else ''}{prefix}{text}{suffix}"
-        is_whole = abs(float(text.replace(",", "")) / factor - abs(value)) <= abs(value) * 1e-9
-        return shown if is_whole else f"{shown} ({value!r})"
-
-    return show
 
 
 def _styles(archive: zipfile.ZipFile) -> dict[int, Show]:
-    """Return the formats by the number of the cell's style, where they show more."""
     if "xl/styles.xml" not in archive.namelist():
         return {}
     root = parse_part(archive, "xl/styles.xml")
-    codes = dict(_BUILT_IN)
-    for element in root.iter():
-        if name_of(element) == "numFmt" and element.get("numFmtId", "").isdigit():
-            codes[int(element.get("numFmtId"))] = element.get("formatCode", "")
+    codes = {
+        int(element.get("numFmtId")): element.get("formatCode", "")
+        for element in root.iter()
+        if name_of(element) == "numFmt" and element.get("numFmtId", "").isdigit()
+    }
     table = next((element for element in root if name_of(element) == "cellXfs"), ())
-    found: dict[int, Show] = {}
-    for number, style in enumerate(table):
-        show = number_format(codes.get(int(style.get("numFmtId") or 0), ""))
-        if show is not None:
-            found[number] = show
-    return found
+    return shows_of(codes, [int(style.get("numFmtId") or 0) for style in table])
 
 
 def _sheets(archive: zipfile.ZipFile) -> list[tuple[str, str]]:
@@ -111,10 +70,8 @@ def _sheets(archive: zipfile.ZipFile) -> list[tuple[str, str]]:
     return found
 
 
-def _cells(
-    archive: zipfile.ZipFile, part: str, styles: dict[int, Show]
-) -> dict[tuple[int, int], Show | str]:
-    found: dict[tuple[int, int], Show | str] = {}
+def _cells(archive: zipfile.ZipFile, part: str, styles: dict[int, Show]) -> Cells:
+    found: Cells = {}
     if part not in archive.namelist():
         return found
     rest = b""

@@ -106,7 +106,7 @@ def _write_sheet(
 def _shown(value: object, how: Show | str | None) -> object:
     """Return a number as its cell shows it, and an error by its name."""
     if isinstance(how, str):
-        return value or how
+        return how
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return how(float(value)) if how is not None and is_number else value  # type: ignore[arg-type]
 

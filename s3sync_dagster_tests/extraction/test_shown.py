@@ -2,11 +2,18 @@
 
 import datetime
 import io
+import re
+import struct
+import zipfile
+from pathlib import Path
 
 import pytest
 
-from s3sync_dagster.extraction.sheet_formats import number_format
+from s3sync_dagster.extraction.number_formats import number_format
+from s3sync_dagster.extraction.sheet_formats import shown_cells
+from s3sync_dagster.extraction.sheet_open_document import MAX_CELLS
 from s3sync_dagster_tests.extraction.conftest import Read
+from s3sync_dagster_tests.extraction.corpus import make_ods
 from s3sync_dagster_tests.extraction.test_odd_files import added, docx, edited, run
 
 RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"
@@ -53,6 +60,112 @@ def test_sheet_gives_what_is_displayed(read: Read):
     out = io.BytesIO()
     book.save(out)
     assert "| 2.50% | $1,599.99 | 2007-05-17 | #VALUE! |" in read(out.getvalue(), "a.xlsx").text
+
+
+ODS_CELLS = """
+<table:table-row table:number-rows-repeated="2"><table:table-cell office:value-type="string"
+ table:number-columns-repeated="2"><text:p>head</text:p></table:table-cell></table:table-row>
+<table:table-row>
+<table:table-cell office:value-type="percentage" office:value="0.025"><text:p>2,50 %</text:p>
+</table:table-cell>
+<table:table-cell office:value-type="currency" office:value="1599.987"><text:p>1.599,99 €</text:p>
+</table:table-cell>
+<table:table-cell office:value-type="float" office:value="0"><text:p>#DIV/0!</text:p>
+</table:table-cell>
+<table:table-cell office:value-type="time" office:time-value="PT04H17M00S"><text:p>04:17 PM</text:p>
+</table:table-cell>
+<table:table-cell office:value-type="float" office:value="0.333333333333333">
+<text:p>0.3333333333</text:p></table:table-cell>
+<table:table-cell office:value-type="date" office:date-value="2007-05-17"><text:p>17 May</text:p>
+</table:table-cell></table:table-row>"""
+
+
+def ods(cells: str) -> bytes:
+    """Return a workbook with these rows in its only sheet."""
+    table = re.compile(r"<table:table .*</table:table>", re.DOTALL)
+    with zipfile.ZipFile(io.BytesIO(make_ods())) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    content = parts["content.xml"].decode()
+    rows = re.sub(r">\s+<", "><", cells)  # the reader takes white space for damage
+    sheet = f'<table:table table:name="Sheet1">{rows}</table:table>'
+    return archive_of({**parts, "content.xml": table.sub(sheet, content).encode()})
+
+
+def archive_of(parts: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, body in parts.items():
+            archive.writestr(name, body)
+    return out.getvalue()
+
+
+def test_open_document_sheet_gives_what_is_displayed(read: Read):
+    text = read(ods(ODS_CELLS), "a.ods").text
+    shown = "2,50 % | 1.599,99 € (1599.987) | #DIV/0! | 04:17 PM | 0.333333333333333 | 2007-05-17"
+    assert f"| {shown} |" in text
+
+
+def test_numbers_repeated_without_end_are_few():
+    rows = 'table:number-rows-repeated="1048576"'
+    cell = (
+        '<table:table-cell office:value-type="percentage" office:value="0.5" '
+        'table:number-columns-repeated="16384"><text:p>50%</text:p></table:table-cell>'
+    )
+    shown = shown_cells(ods(f"<table:table-row {rows}>{cell}</table:table-row>"))
+    assert len(shown["Sheet1"]) == MAX_CELLS
+
+
+def record(kind: int, body: bytes = b"") -> bytes:
+    """Return a record of an XLSB part."""
+    head = bytes([kind]) if kind < 0x80 else bytes([kind & 0x7F | 0x80, kind >> 7])
+    return head + bytes([len(body)]) + body
+
+
+def wide(text: str) -> bytes:
+    return struct.pack("<I", len(text)) + text.encode("utf-16-le")
+
+
+def xlsb() -> bytes:
+    code = struct.pack("<H", 164) + wide('"$"#,##0.00')
+    styles = record(278) + record(615, struct.pack("<I", 1)) + record(44, code) + record(616)
+    styles += record(617, struct.pack("<I", 3))
+    for number in (0, 10, 164):
+        styles += record(47, struct.pack("<HHHHHI", 0, number, 0, 0, 0, 0))
+    sheet = record(129) + record(148, struct.pack("<IIII", 0, 0, 0, 2)) + record(145)
+    sheet += record(0, struct.pack("<IIHBBII", 0, 0, 300, 0, 0, 1, 0) + b"\0" * 8)
+    sheet += record(5, struct.pack("<IId", 0, 1, 0.025)) + record(
+        5, struct.pack("<IId", 1, 2, 1599.99)
+    )
+    sheet += record(3, struct.pack("<IIB", 2, 0, 0x07)) + record(146) + record(130)
+    book = record(131) + record(143)
+    book += record(156, struct.pack("<II", 0, 1) + wide("rId1") + wide("Sales")) + record(144)
+    book += record(157, b"\0" * 26) + record(132)
+    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    related = (
+        f'<Relationships xmlns="{RELATIONS}"><Relationship Id="rId1" Type="{kind}/worksheet" '
+        'Target="worksheets/sheet1.bin"/></Relationships>'
+    )
+    return archive_of(
+        {
+            "[Content_Types].xml": b"<Types/>",
+            "xl/_rels/workbook.bin.rels": related.encode(),
+            "xl/workbook.bin": book,
+            "xl/styles.bin": styles + record(618),
+            "xl/worksheets/sheet1.bin": sheet,
+        }
+    )
+
+
+def test_binary_sheet_gives_what_is_displayed(read: Read):
+    assert "| 2.50% | $1,599.99 | #DIV/0! |" in read(xlsb(), "a.xlsb").text
+
+
+def test_old_sheet_gives_what_is_displayed(read: Read):
+    content = bytearray((Path(__file__).parent / "samples/stock.xls").read_bytes())
+    assert "%" not in read(bytes(content), "a.xls").text
+    for style in re.finditer(rb"\xe0\x00\x14\x00", bytes(content)):
+        content[style.end() + 2 : style.end() + 4] = struct.pack("<H", 10)  # 0.00%
+    assert "00%" in read(bytes(content), "a.xls").text
 
 
 def test_chart_and_box_of_a_sheet_are_its_last_page(read: Read):

@@ -1,0 +1,180 @@
+"""docling's reader of Word documents, which asks the same of a style or a paragraph once.
+
+docling looks into every paragraph for pictures, boxes, equations, remarks and code, and for its
+styles' parents anew, mostly by XPaths that are compiled each time: 4 CPU-seconds for 4,000
+paragraphs. Here paragraphs that have none of these skip the search, and what depends on a style or
+a list's level alone is kept. Nothing is read otherwise: what is skipped would have found nothing.
+
+Imports docling as it is loaded: only for the forker of workers.
+"""
+
+import io
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from typing import Any
+
+from docling.backend.msword_backend import MsWordDocumentBackend  # noqa: TID253 (see above)
+from docx.text.run import Run
+from PIL import Image
+
+_WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+_VML = "{urn:schemas-microsoft-com:vml}"
+_SHAPE = "{http://schemas.microsoft.com/office/word/2010/wordprocessingShape}"
+_WRAP = "{urn:schemas-microsoft-com:office:word}wrap"
+_PARAGRAPH, _RUN, _FONTS = f"{_WORD}p", f"{_WORD}r", f"{_WORD}rFonts"
+_RUN_MARKS, _PARAGRAPH_MARKS = f"{_WORD}rPr", f"{_WORD}pPr"
+_DRAWN = (
+    *(f"{_WORD}drawing", f"{_WORD}txbxContent", f"{_VML}imagedata", f"{_VML}textbox", _WRAP),
+    *(f"{_DRAWING}blip", f"{_DRAWING}bodyPr", f"{_DRAWING}txBody", f"{_SHAPE}txbx"),
+)
+"""What docling looks for in a paragraph besides its text."""
+_EQUATION = "{*}oMath"
+_REMARKS = tuple(
+    f"{_WORD}{name}" for name in ("commentRangeStart", "commentRangeEnd", "commentReference")
+)
+_NUMBERING = f"{_WORD}pPr/{_WORD}numPr"
+_BESIDE_RUNS = {
+    *(_PARAGRAPH_MARKS, f"{_WORD}bookmarkStart", f"{_WORD}bookmarkEnd", f"{_WORD}proofErr"),
+    *_REMARKS,
+}
+_TEXTS = {f"{_WORD}{name}" for name in ("br", "cr", "noBreakHyphen", "ptab", "t", "tab")}
+_IN_RUNS = {*_TEXTS, _RUN_MARKS, f"{_WORD}lastRenderedPageBreak", f"{_WORD}softHyphen"}
+_WHITE = ((255, 255),) * 3
+
+
+def _picture() -> bytes:
+    """Return a picture that is none of those that docling takes for empty space."""
+    out = io.BytesIO()
+    Image.new("L", (8, 8)).save(out, "PNG")
+    return out.getvalue()
+
+
+_STAND_IN = _picture()
+
+
+class WordBackend(MsWordDocumentBackend):
+    """Reads as docling does. Running heads and feet are left out, which are no part of the text."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._of_style: dict[tuple[str, Any], Any] = {}
+        self._levels: dict[tuple[int, int], Any] = {}
+        self._formats: dict[Any, Any] = {}
+        super().__init__(*args, **kwargs)
+
+    def _walk_linear(self, body: Iterable[Any], doc: Any) -> tuple[Any, list[Any]]:
+        refs: list[Any] = []
+        for is_plain, elements in groupby(body, _is_plain):
+            if is_plain:
+                for element in elements:
+                    refs.extend(self._handle_text_elements(element, doc))
+            else:
+                refs.extend(super()._walk_linear(elements, doc)[1])  # type: ignore[arg-type]
+        return doc, refs
+
+    def _add_header_footer(self, docx_obj: Any, doc: Any) -> None:
+        del docx_obj, doc
+
+    def _delete_deferred_empty_paragraphs(self, doc: Any) -> None:
+        """Leave empty paragraphs, which Markdown has none of: finding each takes linear time."""
+        del doc
+
+    def _extract_comment_ranges(self) -> None:
+        if next(self.docx_obj.element.iter(*_REMARKS), None) is not None:
+            super()._extract_comment_ranges()
+
+    def _get_image_from_relationship(self, *args: Any, **kwargs: Any) -> bytes | None:
+        """Return a stand-in for a picture: docling writes each as a PNG twice, for nobody."""
+        image = super()._get_image_from_relationship(*args, **kwargs)
+        return _STAND_IN if image and _is_drawn(image) else image
+
+    def _iter_paragraph_content(self, paragraph: Any) -> list[Any]:
+        element = paragraph._p
+        runs = [child for child in element if child.tag not in _BESIDE_RUNS]
+        if not all(
+            run.tag == _RUN and _IN_RUNS.issuperset(child.tag for child in run) for run in runs
+        ):
+            return super()._iter_paragraph_content(paragraph)
+        chain = self._get_style_chain(paragraph.style)
+        # The same marks and styles make the same formatting.
+        inherited = (
+            _marks(element.find(f"{_PARAGRAPH_MARKS}/{_RUN_MARKS}")),
+            chain[0].element if chain else None,
+        )
+        content: list[Any] = []
+        for run in runs:
+            key = (_marks(run.find(_RUN_MARKS)), inherited)
+            if key not in self._formats:
+                known = self._get_format_from_run(Run(run, paragraph), paragraph, chain)
+                self._formats[key] = known
+            text = "".join([str(child) for child in run if child.tag in _TEXTS])
+            content.append((text, self._formats[key], None))
+        return content
+
+    def _handle_equations_in_text(self, element: Any, text: Any) -> Any:
+        if next(element.iter(_EQUATION), None) is None:
+            return text, []
+        return super()._handle_equations_in_text(element, text)
+
+    def _get_comment_ids_for_element(self, element: Any) -> set[str]:
+        if next(element.iter(*_REMARKS), None) is None:
+            return set()
+        return super()._get_comment_ids_for_element(element)
+
+    def _get_level_element(self, numid: int, ilvl: int) -> Any:
+        key = (numid, ilvl)
+        if key not in self._levels:
+            self._levels[key] = super()._get_level_element(numid, ilvl)
+        return self._levels[key]
+
+    def _get_numId_and_ilvl(self, paragraph: Any) -> Any:  # noqa: N802 (docling's)
+        if paragraph._p.find(_NUMBERING) is not None:
+            return super()._get_numId_and_ilvl(paragraph)
+        return self._once(super()._get_numId_and_ilvl, paragraph.style, paragraph)
+
+    def _get_label_and_level(self, paragraph: Any) -> Any:
+        style = paragraph.style
+        if style is None or self._is_code_by_font(paragraph, style):
+            return super()._get_label_and_level(paragraph)
+        return self._once(super()._get_label_and_level, style, paragraph)
+
+    def _is_code_by_font(self, paragraph: Any, style: Any) -> bool:
+        fonts = (found.get(f"{_WORD}ascii") or "" for found in paragraph._p.iter(_FONTS))
+        if not any(font.strip().lower() in self._MONOSPACE_FONTS for font in fonts):
+            inherited = self._once(super()._effective_style_font, style, style)
+            if inherited not in self._MONOSPACE_FONTS:
+                return False
+        return super()._is_code_by_font(paragraph, style)
+
+    def _once(self, ask: Callable[..., Any], style: Any, argument: Any) -> Any:
+        """Return an answer that depends on a style alone."""
+        key = (ask.__name__, None if style is None else style.element)
+        if key not in self._of_style:
+            self._of_style[key] = ask(argument)
+        return self._of_style[key]
+
+
+def _is_plain(element: Any) -> bool:
+    """Return whether an element is a paragraph in which nothing is drawn."""
+    return element.tag == _PARAGRAPH and next(element.iter(*_DRAWN), None) is None
+
+
+def _is_drawn(image: bytes) -> bool:
+    """Return whether a picture is surely one that docling shows: neither empty nor unreadable."""
+    try:
+        with Image.open(io.BytesIO(image)) as opened:
+            if opened.width * opened.height <= MsWordDocumentBackend.SPACER_IMAGE_AREA_THRESHOLD:
+                return False
+            opened.thumbnail((64, 64), Image.Resampling.NEAREST)
+            extrema = opened.getextrema()
+            if opened.mode == "RGBA":
+                return extrema[-1] != (0, 0)
+            return opened.mode == "L" or opened.mode == "RGB" and extrema != _WHITE
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False  # docling says what it makes of it
+
+
+def _marks(properties: Any) -> Any:
+    if properties is None:
+        return None
+    return tuple((mark.tag, *mark.items()) for mark in properties.iter())
