@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.catalog.tables import documents
+from s3sync_dagster.core.rights import Reader, Rights
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.hybrid import Searcher
 from s3sync_dagster.engine.ports import StoredRecord
@@ -32,6 +33,8 @@ CHUNKS = 10
 WORDS = 95
 """Of a record: about 630 characters."""
 VOCABULARY = 60_000
+TEAMS = 50
+"""Groups of which each document names one as its reader."""
 HOME = {"tenant": "default_tenant", "database": "default_database"}
 COMMON = ("the", "of", "and", "to", "in", "is", "for", "that", "with", "as")
 
@@ -92,7 +95,11 @@ class Collection:
         return StoredRecord(
             id=name,
             document=self.texts[number] if documents else None,
-            metadata={"document_key": f"docs/part-{int(document) % 100}/{document}.md"},
+            metadata={
+                "document_key": f"docs/part-{int(document) % 100}/{document}.md",
+                "s3sync_source": "source",
+                "team": f"team{int(document) * 7919 % TEAMS}",
+            },
         )
 
 
@@ -138,6 +145,12 @@ def write_again(catalog, number: int) -> None:
         tx.execute(change.values(indexed_at=documents.c.indexed_at + 1))
 
 
+def member_of(groups: int) -> Rights:
+    """Return the rights of who is in so many of the groups."""
+    reader = Reader(frozenset(f"team{n}" for n in range(groups)))
+    return Rights(reader=reader, restricted={"source": ("team",)})
+
+
 def spent(function, *arguments):
     """Return what a call gives, and its CPU-milliseconds."""
     began = time.process_time()
@@ -169,6 +182,10 @@ def measure(records: int, questions: int) -> dict[str, float]:
                 follow()
             searcher.search(language.question(number), limit=10)
 
+        def look_after_a_change(number: int) -> float:
+            write_again(catalog, number)
+            return spent(follow)[1]
+
         _, build = spent(follow)
         found = {
             "index, CPU-ms a record": build / records,
@@ -181,10 +198,24 @@ def measure(records: int, questions: int) -> dict[str, float]:
         words = [spent(lambda q=q: index.search(q, limit=50))[1] for q in asked]
         ceilings = [spent(index.ceiling, q)[1] for q in asked]
         whole = [spent(lambda q=q: searcher.search(q, limit=10))[1] for q in asked]
-        for name, values in (("words", words), ("rarity", ceilings), ("question", whole)):
+        half = index.seen_by(member_of(TEAMS // 2))
+        seen = [[spent(lambda q=q: half.search(q, limit=50))[1] for q in asked] for _ in range(2)]
+        ten = [f"d{n}-0" for n in range(0, records // CHUNKS, records // CHUNKS // 10)]
+        filtered = [spent(lambda q=q: index.search(q, limit=50, among=ten))[1] for q in asked]
+        for name, values in (
+            ("words", words),
+            ("rarity", ceilings),
+            ("question", whole),
+            ("words, member of half the groups, first time", seen[0]),
+            ("words, member of half the groups", seen[1]),
+            ("words among 10 records that meet a filter", filtered),
+        ):
             found[f"{name}, median CPU-ms"] = quantile(values, 0.5)
             found[f"{name}, p95 CPU-ms"] = quantile(values, 0.95)
         written = [spent(ask_while_written, n)[1] for n in range(questions)]
+        follow()
+        looks = [look_after_a_change(n) for n in range(9)]
+        found["follow, one document changed, CPU-ms"] = quantile(looks, 0.5)
         found["question while a sync writes, median CPU-ms"] = quantile(written, 0.5)
         found["question while a sync writes, p95 CPU-ms"] = quantile(written, 0.95)
         index.close()

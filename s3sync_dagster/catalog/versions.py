@@ -12,7 +12,7 @@ from s3sync_dagster.engine.hybrid import DocumentVersion
 STATE_EPOCH = 1_700_000_000
 """Seconds since 1970: what sums of times are counted from, so that they stay small."""
 
-DOCUMENTS_OF_PART = 1024
+DOCUMENTS_OF_PART = 256
 """Rows of the catalog, of all collections, whose sums are told apart."""
 
 

@@ -80,7 +80,7 @@ class FtsWordIndex:
             limit: records at most.
             among: the only records that are ranked; None: all.
         """
-        if not match_words(text):
+        if not match_words(text) or (among is not None and not among):
             return []
         with self._file.guarded(), self._file.snapshot():
             if among is not None:

@@ -153,9 +153,9 @@ class _Found:
 
 def idf(records: int, number: int) -> float:
     """Return the rarity of a word that ``number`` of the records have, as FTS5 counts it."""
-    if 2 * number > records:  # counts of two moments may even contradict each other
+    if 2 * number >= records:  # counts of two moments may even contradict each other
         return LEAST_IDF
-    return max(LEAST_IDF, math.log((records - number + 0.5) / (number + 0.5)))
+    return math.log((records - number + 0.5) / (number + 0.5))
 
 
 def _first_split(ordered: Counted, limit: int) -> int:

@@ -67,8 +67,8 @@ class ReaderWords:
         self._bm25 = {"words": bm25, "pieces": "bm25()"}
         groups = None if rights.reader.groups is None else sorted(rights.reader.groups)
         told = json.dumps([groups, sorted(rights.restricted.items()), sorted(rights.open_sources)])
-        self._reader = hashlib.sha256(told.encode()).hexdigest()
-        self._seen: set[int] = set()
+        self._rights_name = hashlib.sha256(told.encode()).hexdigest()
+        self._of_file = ""
         self._touched = 0
 
     def search(self, text: str, *, limit: int, among: Sequence[str] | None = None) -> list[Scored]:
@@ -112,8 +112,9 @@ class ReaderWords:
 
     def _look(self) -> None:
         """Learn which documents may be seen."""
-        reader = f"{self._file.state('file')}{self._reader}"
-        seen = self._memory.seen_by(reader)
+        self._of_file = self._file.state("file")
+        self._touched = self._file.state("touched") or 0
+        seen = self._memory.seen_by(self._of_file + self._rights_name)
         found = self._file.database.execute(
             "SELECT number, readers FROM documents WHERE number > ? ORDER BY number", (seen.upto,)
         ).fetchall()
@@ -124,11 +125,8 @@ class ReaderWords:
             if answers[readers]:
                 seen.documents.add(number)
             seen.upto = number
-        self._seen = seen.documents
-        self._touched = self._file.state("touched") or 0
-        self._file.database.create_function(
-            "may_see", 1, self._seen.__contains__, deterministic=True
-        )
+        may_see = seen.documents.__contains__
+        self._file.database.create_function("may_see", 1, may_see, deterministic=True)
 
     def _terms(self, text: str) -> tuple[list[_Term], list[_Term]]:
         """Return what is asked for, rarest first: what tells records apart, and what most have."""
@@ -199,19 +197,26 @@ class ReaderWords:
 
         What is remembered may be of before, as for readers of everything.
         """
-        name = f"{self._reader}\n{table}\n{expression or ''}"
-        number = self._memory.count_of(name, self._touched)
-        if number is None:
-            query = _of(_RECORDS_SEEN if expression is None else _COUNT_SEEN, table)
-            values = () if expression is None else (expression,)
-            number = int(self._file.database.execute(query, values).fetchone()[0])
-            of = self._count(table, expression)
-            self._memory.keep_count(name, number, self._touched, looked_at=of)
-        return number
+        name = "\n".join((self._of_file, self._rights_name, table, expression or ""))
+        query = _RECORDS_SEEN if expression is None else _COUNT_SEEN
+        known = self._memory.count_of(name, self._touched)
+        if known is None:
+            known = self._number(_of(query, table), expression)
+            looked_at = self._count(table, expression)
+            self._memory.keep_count(name, known, self._touched, looked_at=looked_at)
+        return known
 
     def _count(self, table: str, expression: str | None) -> int:
-        """Return how many records of all have a term, as FTS5 counts them now."""
-        query = _of(_RECORDS if expression is None else _COUNT, table)
+        """Return how many records of all have a term, as FTS5 counts them at this very moment."""
+        name = "\n".join((self._of_file, str(self._touched), table, expression or ""))
+        query = _RECORDS if expression is None else _COUNT
+        known = self._memory.count_of(name, self._touched)
+        if known is None:
+            known = self._number(_of(query, table), expression)
+            self._memory.keep_count(name, known, self._touched)
+        return known
+
+    def _number(self, query: str, expression: str | None) -> int:
         values = () if expression is None else (expression,)
         return int(self._file.database.execute(query, values).fetchone()[0])
 

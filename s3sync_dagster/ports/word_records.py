@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 PLACE_KEYS = ("document_key", "title", "heading_path", "symbol")
 """Of a record's metadata: words that say where a chunk stands, and often not in its own text."""
-LONGEST_READER = 256
-"""Characters of a group (``catalog.tokens``): longer texts name none."""
+LONGEST_READER = 1024
+"""Characters of a text that may name a group: those of tokens have 256 at most."""
 
 
 def replace_documents(
