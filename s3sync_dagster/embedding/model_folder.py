@@ -8,7 +8,6 @@ How tokens become a vector stands in the folder itself, as sentence-transformers
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +54,7 @@ def find_model(name: str, model_dir: Path | None) -> Path:
     Raises:
         MissingEngine: there is none with weights in ONNX form and a tokenizer.
     """
-    hub = _hub() / f"models--{name.replace('/', '--')}"
+    hub = Path.home() / ".cache" / "huggingface" / "hub" / f"models--{name.replace('/', '--')}"
     folders = [Path(name)] if Path(name).is_absolute() else []
     if model_dir is not None and not folders:
         folders.append(model_dir / name)
@@ -69,17 +68,6 @@ def find_model(name: str, model_dir: Path | None) -> Path:
         "`huggingface-cli download`",
         reason="missing_model",
     )
-
-
-def _hub() -> Path:
-    """Return where the hub's client keeps its copies.
-
-    https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
-    """
-    if named := os.environ.get("HF_HUB_CACHE"):
-        return Path(named)
-    home = os.environ.get("HF_HOME")
-    return (Path(home) if home else Path.home() / ".cache" / "huggingface") / "hub"
 
 
 def _snapshots(model: Path) -> list[Path]:
