@@ -25,9 +25,10 @@ def read_iwork(content: Content, *, name: str, config: ExtractionConfig) -> Docu
     """Return a document of Pages, Numbers or Keynote; its suffix says of which.
 
     Raises ``UnreadableFile`` (``encrypted``, ``damaged``) and ``UnsupportedFile``
-    (``unsupported_file``) for one without its suffix.
+    (``unsupported_file``) for one without its suffix, and for a package of Numbers in a folder.
     """
     from docling.backend import iwork_backend as docling
+    from docling.backend.iwork.iwa import is_encrypted
 
     del config
     backends = {
@@ -41,18 +42,20 @@ def read_iwork(content: Content, *, name: str, config: ExtractionConfig) -> Docu
             "A document of Pages, Numbers or Keynote needs its suffix: .pages, .numbers, .key."
         )
         raise UnsupportedFile(message, reason="unsupported_file")
-    if _is_protected(content):
+    members = _members(content)
+    if any(map(is_encrypted, members)):
         raise UnreadableFile("The document is protected by a password.", reason="encrypted")
+    if known[0] == "IWORK_NUMBERS" and any(one.filename.endswith("/Index.zip") for one in members):
+        message = "This form of a Numbers document is not read: export it as XLSX."
+        raise UnsupportedFile(message, reason="unsupported_file")
     backend = open_backend(content, name=name, format_name=known[0], backend=known[1])
     markdown = fill_pictures(to_markdown(convert(backend), layers=("BODY", "NOTES")))
     return Document(text=markdown, format="markdown", engine="docling")
 
 
-def _is_protected(content: Content) -> bool:
-    from docling.backend.iwork.iwa import is_encrypted
-
+def _members(content: Content) -> list[zipfile.ZipInfo]:
     try:
         with zipfile.ZipFile(content if isinstance(content, Path) else io.BytesIO(content)) as file:
-            return any(map(is_encrypted, file.infolist()))
+            return file.infolist()
     except BROKEN_ARCHIVE:
-        return False  # docling says what is wrong
+        return []  # docling says what is wrong

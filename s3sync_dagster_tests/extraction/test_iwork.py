@@ -48,5 +48,10 @@ def test_document_without_its_suffix_says_what_it_needs(read: Read):
         read(package(index_xml=PAGES), "letter")
 
 
+def test_numbers_document_in_a_folder_says_what_it_is(read: Read):
+    with pytest.raises(UnsupportedFile, match="export it as XLSX"):
+        read(package(**{"a.numbers/Index.zip": ""}), "a.numbers")
+
+
 def test_key_file_of_letters_is_text(read: Read):
     assert read(b"-----BEGIN PUBLIC KEY-----\n", "server.key").engine == "text"
