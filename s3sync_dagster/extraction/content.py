@@ -51,6 +51,8 @@ _BITMAP_HEADER = struct.Struct("<6xIII")
 _BITMAP_HEADER_SIZES = (12, 16, 40, 52, 56, 64, 108, 124)
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MANIFEST = "META-INF/manifest.xml"
+_OF_IWORK = re.compile(r"Index/.*\.iwa|[^/]+/Index\.zip|buildVersionHistory\.plist")
+"""Parts that Pages, Numbers and Keynote write, the last one before 2013."""
 _OPEN_DOCUMENT = {
     "application/vnd.oasis.opendocument.text": "odt",
     "application/vnd.oasis.opendocument.spreadsheet": "ods",
@@ -127,7 +129,9 @@ def _sniff_zip(content: Content) -> str:
     for folder, reader in (("word/", "docx"), ("xl/", "xlsx"), ("ppt/", "pptx")):
         if "[Content_Types].xml" in names and any(name.startswith(folder) for name in names):
             return reader
-    return "epub" if "META-INF/container.xml" in names else "archive"
+    if "META-INF/container.xml" in names:
+        return "epub"
+    return "iwork" if any(map(_OF_IWORK.fullmatch, names)) else "archive"
 
 
 _STREAMS = (

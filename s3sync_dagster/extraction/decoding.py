@@ -32,6 +32,11 @@ _MULTIBYTE = {
 }
 _EBCDIC = ["cp037", "cp273", "cp424", "cp500", "cp875", "cp1026", "cp1140"]
 _NEVER = ["utf_7", "utf_16", "utf_16_le", "utf_16_be", "utf_32", *_EBCDIC]
+_MAINFRAME = "cp037"
+"""The commonest one; the others have the same letters and digits."""
+_MAINFRAME_TEXT = re.compile(r"[A-Za-z0-9 .,:;'\"()/\n\r\x85-]+")
+_MIN_BLANKS, _MAX_OTHERS = 0.03, 0.05
+"""Shares of an EBCDIC text."""
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\b\x1b\x1a")) + b"\x7f"
 _MAX_CONTROL_SHARE = 0.003
 _MIN_SAMPLE_BYTES = 16
@@ -74,6 +79,9 @@ def decode(content: bytes) -> Decoded:
     encoding = _wide_without_mark(content)
     if encoding is not None:
         return Decoded(content.decode(encoding), encoding, guessed=True)
+    if text is None and _is_ebcdic(content):
+        lines = content.decode(_MAINFRAME).replace("\x85", "\n")
+        return Decoded(lines, _MAINFRAME, guessed=True)
     if looks_binary(content):
         raise UnsupportedFile("The file is no text and of no kind that is read.", reason="binary")
     return _decode_declared(content) or _guess(content)
@@ -86,6 +94,18 @@ def _decode_marked(content: bytes, skip: int, encoding: str) -> Decoded:
     except UnicodeDecodeError:
         # Cut off in the middle of a character, most often; the mark proves the encoding.
         return Decoded(codecs.decode(body, encoding, "replace"), encoding, guessed=True)
+
+
+def _is_ebcdic(content: bytes) -> bool:
+    """Return whether bytes are a mainframe's text: its blanks, its letters, hardly anything else.
+
+    Where records hold packed numbers too, they are no text.
+    """
+    sample = content[:SAMPLE_BYTES]
+    if sample.count(b"\x40") < _MIN_BLANKS * len(sample) or sample.count(b" ") > len(sample) / 100:
+        return False
+    plain = _MAINFRAME_TEXT.sub("", sample.decode(_MAINFRAME))
+    return len(plain) <= _MAX_OTHERS * len(sample)
 
 
 def _decode_declared(content: bytes) -> Decoded | None:

@@ -93,6 +93,7 @@ _ENGINES: dict[str, tuple[Engine, ...]] = {
     "epub": _docling("read_epub"),
     "pptx": _docling("read_pptx"),
     "odp": _docling("read_odp"),
+    "iwork": _docling("read_iwork"),
     "html": (
         # The same words, tables and headings as docling's, at a twentieth of the cost.
         Engine(name="fast", function=_ROOM + "readers:read_html_fast", seconds=60),

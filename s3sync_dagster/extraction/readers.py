@@ -4,9 +4,10 @@ Workers keep one process for each module that is named in a call. With one modul
 docling's core (about 1 CPU-second and 100 MB) is loaded once and shared by all of them.
 """
 
-from s3sync_dagster.extraction import epub, markup, office, slides, web, web_fast, web_main
+from s3sync_dagster.extraction import epub, iwork, markup, office, slides, web, web_fast, web_main
 from s3sync_dagster.extraction.delimited import read_csv
 from s3sync_dagster.extraction.epub import read_epub
+from s3sync_dagster.extraction.iwork import read_iwork
 from s3sync_dagster.extraction.markup import read_asciidoc, read_latex
 from s3sync_dagster.extraction.office import read_docx, read_odt
 from s3sync_dagster.extraction.slides import read_odp, read_pptx
@@ -23,6 +24,7 @@ __all__ = [
     "read_epub",
     "read_html",
     "read_html_fast",
+    "read_iwork",
     "read_latex",
     "read_main",
     "read_odp",
@@ -35,6 +37,7 @@ REUSED = ("read_csv", "read_html_fast", "read_main")
 All others have a process for each file."""
 PRELOAD = {
     **epub.PRELOAD,
+    **iwork.PRELOAD,
     **markup.PRELOAD,
     **office.PRELOAD,
     **slides.PRELOAD,

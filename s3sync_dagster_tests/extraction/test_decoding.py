@@ -150,3 +150,18 @@ def test_wrong_declaration_is_not_believed():
 )
 def test_letters_before_separators_are_no_asian_characters(text: str):
     assert decode(text.encode("cp1252")).text == text
+
+
+@pytest.mark.parametrize("encoding", ["cp037", "cp500"])
+@pytest.mark.parametrize("end", ["\x85", "\r\n", " " * 20])
+def test_text_of_a_mainframe_is_read(encoding: str, end: str):
+    lines = ["The harvest of 1973 was good.", "Rye: 12,000 bushels."] * 40
+    found = decode(end.join(lines).encode(encoding))
+    assert found.text == end.replace("\x85", "\n").join(lines)
+    assert (found.encoding, found.guessed) == ("cp037", True)
+
+
+def test_records_of_a_mainframe_with_packed_numbers_are_no_text():
+    record = "SMITH     ".encode("cp037") + b"\x00\x12\x34\x5c\x01\x02\x03\x04"
+    with pytest.raises(UnsupportedFile):
+        decode(record * 100)

@@ -1,5 +1,6 @@
 """Headings that a PDF names itself, by bookmarks and tags."""
 
+import cProfile
 import time
 
 import pytest
@@ -9,7 +10,7 @@ from s3sync_dagster.extraction.pdf.layout import read_with_liteparse
 from s3sync_dagster.extraction.pdf.names import with_names
 from s3sync_dagster.extraction.pdf.plain_pages import with_headings
 from s3sync_dagster.extraction.pdf.tags import Name
-from s3sync_dagster.extraction.pdf.text_layer import open_pdf
+from s3sync_dagster.extraction.pdf.text_layer import look_at_pages, open_pdf
 from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster_tests.extraction import raw_pdf
 from s3sync_dagster_tests.extraction.raw_pdf import FONT, build_pdf, stream
@@ -98,6 +99,15 @@ def test_tag_makes_a_heading_of_its_level_also_inside_a_paragraph(kind: bytes, l
 
 def test_paragraph_s_tag_makes_none():
     assert "#" not in read(tagged_pdf(b"P"))
+
+
+def test_pdfium_reads_a_page_once_and_calls_no_python():
+    work = cProfile.Profile()
+    pages = work.runcall(lambda: list(look_at_pages(open_pdf(tagged_pdf(b"H1")))))
+    assert [name.text for page in pages for name in page.names] == ["Harvest and Winter"]
+    called = {getattr(one.code, "co_qualname", ""): one.callcount for one in work.getstats()}
+    assert called["PdfPage.get_textpage"] == len(pages)
+    assert "_buffer_reader.__call__" not in called
 
 
 def test_plain_page_has_headings_by_name_by_size_and_by_number():

@@ -54,7 +54,11 @@ def _tagged(pdf: Any, numbers: range) -> list[str]:
     """Return the texts of headings in the structure tree."""
     if not is_tagged(pdf):
         return []
-    return [name.text for number in numbers for name in tagged_headings(pdf[number])]
+    return [
+        name.text
+        for number in numbers
+        for name in tagged_headings(pdf[number], pdf[number].get_textpage())
+    ]
 
 
 def _outlined(pdf: Any, numbers: range) -> list[str]:

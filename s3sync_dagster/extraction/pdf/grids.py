@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.text_layer import plain
@@ -14,6 +15,7 @@ _MIN_GAP = 0.9
 _MAX_PIECES = 16
 """Blocks, rules among them, into which one table may be cut."""
 _TEXT = ("paragraph", "list_item")
+_LEFT = attrgetter("left")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +154,16 @@ def _grid(words: list[Word]) -> list[list[_Cell]]:
 def lines_of(words: list[Word]) -> Iterator[list[Word]]:
     """Yield the words of each line from left to right, the lines from above."""
     line: list[Word] = []
-    for word in sorted(words, key=lambda word: word.middle):
-        if line and word.middle - line[0].middle > line[0].height / 2:
-            yield sorted(line, key=lambda word: word.left)
+    end = 0.0
+    for middle, _, word in sorted((word.middle, i, word) for i, word in enumerate(words)):
+        if line and middle > end:
+            yield sorted(line, key=_LEFT)
             line = []
+        if not line:
+            end = middle + word.height / 2
         line.append(word)
     if line:
-        yield sorted(line, key=lambda word: word.left)
+        yield sorted(line, key=_LEFT)
 
 
 def _cells(line: list[Word]) -> Iterator[_Cell]:

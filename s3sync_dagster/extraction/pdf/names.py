@@ -23,6 +23,7 @@ _MIN_LETTERS = 3
 _MAX_ABOVE = 40.0
 """Points above a heading to which its bookmark leads."""
 _NUMBER = re.compile(r"^(?:\d+(?:\.\d+)*|[IVX]{1,5}|[A-Z])(?:[.)]\s*|\s+)")
+_NO_LETTER = re.compile(r"[\W_]+")
 _TEXT = ("heading", "paragraph", "list_item")
 
 
@@ -57,9 +58,7 @@ def with_names(blocks: list[Block], names: Sequence[Name]) -> list[Block]:
 
 def letters_of(text: str) -> str:
     """Return the letters and digits of a text alone, in one case and one form."""
-    return "".join(
-        letter for letter in unicodedata.normalize("NFKC", text).casefold() if letter.isalnum()
-    )
+    return _NO_LETTER.sub("", unicodedata.normalize("NFKC", text).casefold())
 
 
 def _whole(blocks: list[Block], name: Name) -> list[Block]:

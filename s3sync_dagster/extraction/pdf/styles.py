@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from s3sync_dagster.extraction.pdf.blocks import Block
 
@@ -46,11 +47,13 @@ class Piece:
         return self.top + self.height / 2
 
 
+@lru_cache(maxsize=1024)
 def weight_of(font: str) -> int:
     """Return 700 for a font whose name says that it is bold, 400 for others."""
     return 700 if _BOLD_NAME.search(font) else 400
 
 
+@lru_cache(maxsize=1024)
 def is_italic(font: str) -> bool:
     """Return whether a font's name says that its letters lean."""
     return bool(_ITALIC_NAME.search(font))
@@ -87,7 +90,15 @@ def _commonest(sizes: Counter[float]) -> float:
 
 def lines_in(block: Block, pieces: Sequence[Piece]) -> list[list[Piece]]:
     """Return the pieces of a block by line, from above and from the left."""
-    inside = [piece for piece in pieces if piece.text.strip() and _is_in(piece, block)]
+    left, right = block.left - 1, block.left + block.width + 1
+    top, bottom = block.top - 1, block.top + block.height + 1
+    inside = [
+        piece
+        for piece in pieces
+        if top <= piece.top + piece.height / 2 <= bottom
+        and left <= piece.left + piece.width / 2 <= right
+        and piece.text.strip()
+    ]
     return list(_by_line(inside))
 
 
@@ -100,11 +111,3 @@ def _by_line(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
         line.append(piece)
     if line:
         yield sorted(line, key=lambda piece: piece.left)
-
-
-def _is_in(piece: Piece, block: Block) -> bool:
-    across = piece.left + piece.width / 2
-    return (
-        block.left - 1 <= across <= block.left + block.width + 1
-        and block.top - 1 <= piece.middle <= block.top + block.height + 1
-    )

@@ -82,8 +82,11 @@ def content_ids(element: Any) -> Iterator[int]:
             yield number
 
 
-def tagged_headings(page: Any) -> list[Name]:
-    """Return the headings of a page of a tagged document: ``H1`` to ``H6``, ``H`` and ``Title``."""
+def tagged_headings(page: Any, layer: Any) -> list[Name]:
+    """Return the headings of a page of a tagged document: ``H1`` to ``H6``, ``H`` and ``Title``.
+
+    ``layer`` is the page's text.
+    """
     from pypdfium2 import raw
 
     tree = raw.FPDF_StructTree_GetForPage(page)
@@ -96,7 +99,7 @@ def tagged_headings(page: Any) -> list[Name]:
             ids = [i for inner in (element, *_below(element)) for i in content_ids(inner)]
             found.append((int(kind[1] or 1), ids))
     raw.FPDF_StructTree_Close(tree)
-    texts = _marked_texts(page, {i for _, ids in found for i in ids}) if found else {}
+    texts = _marked_texts(page, layer, {i for _, ids in found for i in ids}) if found else {}
     names = (
         Name(" ".join("".join(texts.get(i, "") for i in ids).split()), level, is_exact=True)
         for level, ids in found
@@ -121,11 +124,10 @@ def _below(element: Any) -> Iterator[Any]:
         waiting.extend(child for child in children if child)
 
 
-def _marked_texts(page: Any, wanted: Collection[int]) -> dict[int, str]:
+def _marked_texts(page: Any, layer: Any, wanted: Collection[int]) -> dict[int, str]:
     """Return the text of marked content, as far as it stands on the page and not in a form."""
     from pypdfium2 import raw
 
-    layer = page.get_textpage()
     texts: dict[int, str] = {}
 
     def get(drawn: Any, buffer: Any, size: int) -> int:
@@ -137,5 +139,4 @@ def _marked_texts(page: Any, wanted: Collection[int]) -> dict[int, str]:
         number = raw.FPDFPageObj_GetMarkedContentID(drawn)
         if number in wanted and raw.FPDFPageObj_GetType(drawn) == raw.FPDF_PAGEOBJ_TEXT:
             texts[number] = texts.get(number, "") + _string(get, drawn)
-    layer.close()
     return texts

@@ -1,10 +1,8 @@
 """PDF text with pdfium, page by page. Runs in a worker: pdfium can hang and crash."""
 
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from s3sync_dagster.engine.ports import Content
@@ -27,9 +25,7 @@ MAX_PATHS = 8000
 _PASSWORD_ERROR = 4
 _LINE_HYPHEN = re.compile("[\ufffe\x02]\r?\n?")
 """pdfium's mark for a hyphen that only the line's end made."""
-_NO_CHARACTERS = dict.fromkeys(
-    code for code in (*range(32), *range(0x7F, 0xA0), 0xFEFF, 0xFFFE, 0xFFFF) if code not in (9, 10)
-)
+_NO_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff\ufffe\uffff]+")
 """What a font without a table of characters leaves of its letters."""
 _MIN_WORD_CHARACTERS = 4
 """A page with fewer is a scan, or empty."""
@@ -60,7 +56,7 @@ def open_pdf(content: Content) -> Any:
     import pypdfium2
 
     try:
-        pdf = pypdfium2.PdfDocument(content if isinstance(content, Path) else io.BytesIO(content))
+        pdf = pypdfium2.PdfDocument(content)  # bytes, which it reads without calling Python
     except pypdfium2.PdfiumError as error:
         if error.err_code == _PASSWORD_ERROR:
             message = "The PDF is protected by a password."
@@ -103,6 +99,7 @@ def look_at_pages(pdf: Any) -> Iterator[SeenPage]:
             yield SeenPage()
             continue
         text = in_letter_order(layer.get_text_range(), layer)
+        names = tuple(tagged_headings(page, layer)) if tagged else ()
         layer.close()
         total += len(text)
         if total > MAX_CHARACTERS:
@@ -111,14 +108,13 @@ def look_at_pages(pdf: Any) -> Iterator[SeenPage]:
                 reason="output_too_large",
             )
         figures = (*(find_figures(page) if tagged else ()), *find_notes(page, plain(text)))
-        names = tuple(tagged_headings(page)) if tagged else ()
         yield SeenPage(plain(text), figures, count_strange(text), names, _has_many_paths(page))
         page.close()
 
 
 def plain(text: str) -> str:
     """Return text without pdfium's marks and without characters that no store likes."""
-    return _LINE_HYPHEN.sub("", text).replace("\r\n", "\n").translate(_NO_CHARACTERS)
+    return _NO_CHARACTERS.sub("", _LINE_HYPHEN.sub("", text).replace("\r\n", "\n"))
 
 
 def is_scan(text: str) -> bool:
