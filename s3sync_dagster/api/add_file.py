@@ -22,7 +22,7 @@ from s3sync_dagster.api.multipart import FilePart, FileSink, Form, FormReader
 from s3sync_dagster.api.openapi import ADD_FILE_BODY, errors
 from s3sync_dagster.api.options import MAX_FILE_BYTES
 from s3sync_dagster.api.routing import parse_strictly
-from s3sync_dagster.api.uploads import require_upload_room, upload_source
+from s3sync_dagster.api.uploads import quota_as_429, require_upload_room, upload_source
 from s3sync_dagster.api.wire_invocation import InvocationCreated
 from s3sync_dagster.api.wire_settings import chunking_of
 from s3sync_dagster.api.wire_source import Chunking, Embedding
@@ -202,7 +202,8 @@ def _accept(
     here.finished.refuse(source, source.collection_name)
     most = require_upload_room(here, source, file.filename, incoming.size)
     store = open_uploads(source.id, here.parts.surroundings)
-    store.commit(incoming, file.filename, content_type=content_type, most_bytes=most)
+    with quota_as_429():
+        store.commit(incoming, file.filename, content_type=content_type, most_bytes=most)
     ids = here.catalog.invocations.request(
         source, [file.filename], trigger=Trigger.API, custom_id=custom_id, metadata=metadata
     )

@@ -16,6 +16,7 @@ from s3sync_dagster.api import (
     audit,
     coco,
     credentials,
+    downloads,
     errors,
     health,
     invocations,
@@ -45,6 +46,7 @@ from s3sync_dagster.api.console import (
 from s3sync_dagster.api.console.rendering import NO_PAGE, problem_page
 from s3sync_dagster.api.console.session import Sessions
 from s3sync_dagster.api.context import Context
+from s3sync_dagster.api.cursors import Cursors
 from s3sync_dagster.api.dispatching import Dispatch, Dispatching
 from s3sync_dagster.api.finished import FinishedCollections
 from s3sync_dagster.api.gathering import Gathering
@@ -52,6 +54,7 @@ from s3sync_dagster.api.guards import BodyLimits, SecurityHeaders
 from s3sync_dagster.api.health_checks import CHECK_SECONDS, Check, Health
 from s3sync_dagster.api.metrics import Traffic
 from s3sync_dagster.api.options import ApiOptions
+from s3sync_dagster.api.outside import Outside
 from s3sync_dagster.api.passes import pass_headers
 from s3sync_dagster.api.request_log import RequestLog
 from s3sync_dagster.api.slots import Slots
@@ -104,6 +107,14 @@ def create_app(
         health=Health(_checks(parts, options)),
         slots=Slots(options.uploads_per_tenant, what="uploads", reason="too_many_uploads"),
         searches=Slots(options.searches_per_tenant, what="searches", reason="too_many_searches"),
+        downloads=Slots(
+            downloads.PER_TENANT,
+            what="downloads",
+            reason="too_many_requests",
+            in_all=downloads.IN_ALL,
+        ),
+        outside=Outside(),
+        cursors=Cursors(parts.settings),
         registry=registry,
     )
 

@@ -15,12 +15,15 @@ from pydantic import ValidationError
 
 from s3sync_dagster.api.access import AnyClient, Caller, OwnerClient
 from s3sync_dagster.api.context import Context, Here
+from s3sync_dagster.api.downloads import Download
 from s3sync_dagster.api.errors import describe
-from s3sync_dagster.api.objects import get_content, seen_objects
+from s3sync_dagster.api.objects import Looks, seen_objects, send_content
+from s3sync_dagster.api.outside import waits_outside
 from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.api.showing import moment
-from s3sync_dagster.api.sources import create_source, delete_source, visible_rows
+from s3sync_dagster.api.sources import delete_source, make_source, visible_rows
 from s3sync_dagster.api.wire_source import CreateSource
+from s3sync_dagster.catalog.views import ObjectRow
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
 from s3sync_dagster.model.place import S3Place
@@ -51,6 +54,7 @@ def connector(connector_id: str, caller: AnyClient) -> JSONResponse:
 
 
 @router.post("/datasource/")
+@waits_outside
 def create(body: dict[str, Any], caller: OwnerClient, here: Here) -> dict[str, str]:
     """Create a source of a bucket; one that is not enabled waits until it is resumed."""
     wanted = datasource_of(body)
@@ -69,7 +73,7 @@ def create(body: dict[str, Any], caller: OwnerClient, here: Here) -> dict[str, s
         )
     except ValidationError as error:
         raise InvalidSetting(describe(error.errors())) from None
-    made = str(create_source(payload, caller, here).source_id)
+    made = str(make_source(payload, caller, here).source_id)
     if wanted.paused:
         here.catalog.sources.set_paused(made, paused=True)
     return {"_id": made, "result": "created"}
@@ -130,25 +134,29 @@ def search_documents(
     whole = here.rights(caller).sees_all_of(row.source.id)
     most = min(start + size, MAX_FOUND) if whole else MAX_FOUND  # how many are seen is not kept
     total = here.catalog.views.counts(row.source.id).objects if whole else 0
-    found = seen_objects(here, row.source, caller, limit=most)[0] if most else []
+    found: list[ObjectRow] = []
+    looks = Looks(MAX_FOUND)
+    if most:
+        with here.searches.taken(caller.tenant):
+            found = seen_objects(here, row.source, caller, limit=most, looks=looks)[0]
     documents = [
         _document(row, one.object_key, size=one.size, at=one.last_modified or one.seen_at)
         for one in found[start : start + size]
     ]
-    return _hits(documents, total=max(total, len(found)))
+    # Of what was not looked at nobody knows whether it may be seen.
+    return _hits(documents, total=max(total, len(found)), at_least=looks.left <= 0)
 
 
 @router.get("/document/{document_id}/raw_content", response_class=StreamingResponse)
 @router.get("/document/{document_id}/raw_content/{hint}", response_class=StreamingResponse)
-def raw_content(
-    document_id: str, caller: AnyClient, here: Here, hint: str = ""
-) -> StreamingResponse:
+@waits_outside
+def raw_content(document_id: str, caller: AnyClient, here: Here, hint: str = "") -> Download:
     """Send an object's bytes as they are in the bucket now."""
     del hint  # a name for browsers
     source_id, key = _read(document_id)
     if _row(here, str(source_id), caller) is None:
         raise _no_document()
-    return get_content(source_id, key, caller, here)
+    return send_content(source_id, key, caller, here)
 
 
 def document_id(source_id: str, key: str) -> str:
@@ -234,9 +242,11 @@ def _name(row: SourceRow) -> str:
     return str(row.source.metadata.get(NAME) or row.source.name)
 
 
-def _hits(found: list[dict[str, Any]], *, total: int) -> dict[str, Any]:
+def _hits(found: list[dict[str, Any]], *, total: int, at_least: bool = False) -> dict[str, Any]:
     hits = [{"_id": one["id"], "_source": one} for one in found]
-    return {"hits": {"total": {"value": total, "relation": "eq"}, "hits": hits}}
+    return {
+        "hits": {"total": {"value": total, "relation": "gte" if at_least else "eq"}, "hits": hits}
+    }
 
 
 def _found(name: str, stored: dict[str, Any]) -> JSONResponse:

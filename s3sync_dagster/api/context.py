@@ -10,12 +10,14 @@ from fastapi import Depends, Request
 
 from s3sync_dagster.api.access import Caller
 from s3sync_dagster.api.backfills import Backfills
+from s3sync_dagster.api.cursors import Cursors
 from s3sync_dagster.api.dispatching import Dispatching
 from s3sync_dagster.api.errors import Forbidden
 from s3sync_dagster.api.finished import FinishedCollections
 from s3sync_dagster.api.gathering import Gathering
 from s3sync_dagster.api.health_checks import Health
 from s3sync_dagster.api.options import ApiOptions
+from s3sync_dagster.api.outside import Outside
 from s3sync_dagster.api.slots import Slots
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.rights import keeps_back, rights_of
@@ -46,6 +48,9 @@ class Context:
     slots: Slots
     """Uploads."""
     searches: Slots
+    downloads: Slots
+    outside: Outside
+    cursors: Cursors
     backfills: Backfills
     gathering: Gathering
     registry: CollectorRegistry

@@ -12,6 +12,7 @@ from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.manage_show import show_managed
 from s3sync_dagster.api.manage_wire import ManagedSource, SourceChange
 from s3sync_dagster.api.openapi import errors
+from s3sync_dagster.api.outside import waits_outside
 from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.api.sources import visible_rows
 from s3sync_dagster.api.wire_settings import with_chunking, with_payload
@@ -46,6 +47,7 @@ def get_managed(source_id: UUID, caller: AnyCaller, here: Here) -> ManagedSource
     operation_id="update_source",
     responses=errors(400, 401, 403, 404, 409, 413, 429, 500, 503),
 )
+@waits_outside
 def update_source(
     source_id: UUID, change: SourceChange, caller: OwnerCaller, here: Here
 ) -> ManagedSource:

@@ -1,7 +1,8 @@
 """``/s3sync/v1/sources/{id}/objects``: what became of each object, and its bytes."""
 
 import mimetypes
-from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import UUID
@@ -11,16 +12,18 @@ from fastapi.responses import StreamingResponse
 
 from s3sync_dagster.api.access import AnyCaller, Caller
 from s3sync_dagster.api.context import Context, Here
+from s3sync_dagster.api.downloads import Download
 from s3sync_dagster.api.manage_show import show_object
 from s3sync_dagster.api.manage_wire import DocumentShown, ObjectDetail, ObjectPage, ObjectWord
 from s3sync_dagster.api.openapi import errors
 from s3sync_dagster.api.options import MAX_FILE_BYTES
+from s3sync_dagster.api.outside import waits_outside
 from s3sync_dagster.api.wire import Text
 from s3sync_dagster.catalog.rights import seen_keys, sees_document
 from s3sync_dagster.catalog.views import ObjectRow
 from s3sync_dagster.core.keys import validate_object_key
 from s3sync_dagster.core.selection import require_inside_prefix
-from s3sync_dagster.engine.ports import Content
+from s3sync_dagster.engine.ports import ObjectBody
 from s3sync_dagster.explaining import explain_key
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import Source
@@ -28,7 +31,6 @@ from s3sync_dagster.model.source import Source
 router = APIRouter(prefix="/s3sync/v1/sources/{source_id}", tags=["Objects"])
 
 MAX_PAGE = 1000
-_PIECE_BYTES = 1024 * 1024
 _LOOKED_AT = 1000
 """Rows that are read at once where some are kept from who asks."""
 _ERRORS = errors(400, 401, 403, 404, 429, 500, 503)
@@ -46,7 +48,9 @@ def list_objects(
     word: Annotated[
         Text, Query(max_length=200, description="Keys in which this stands, case aside.")
     ] = "",
-    after: Annotated[Text | None, Query(description="Keys after this one.")] = None,
+    after: Annotated[
+        Text | None, Query(description="Keys after this one, or `next_after` of a page.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
 ) -> ObjectPage:
     """List objects in key order, with state and reason."""
@@ -77,14 +81,31 @@ def get_object(source_id: UUID, key: Key, caller: AnyCaller, here: Here) -> Obje
     responses=_ERRORS,
     response_class=StreamingResponse,
 )
-def get_content(source_id: UUID, key: Key, caller: AnyCaller, here: Here) -> StreamingResponse:
+@waits_outside
+def get_content(source_id: UUID, key: Key, caller: AnyCaller, here: Here) -> Download:
     """Send an object's bytes as they are in the bucket now."""
+    return send_content(source_id, key, caller, here)
+
+
+def send_content(source_id: UUID, key: str, caller: Caller, here: Context) -> Download:
+    """Return an object's bytes, whole: they are sent when the last of them has come.
+
+    Raises:
+        NotFound: there is no such object, or it is kept from the caller.
+        TooMany: others of the tenant's downloads are on their way, or too many in all.
+    """
     source = here.source(source_id, caller)
     validate_object_key(key, field="key")
     require_inside_prefix(source, key)
     if key not in seen_keys(here.catalog, here.rights(caller), source, [key]):
         raise NotFound(f"There is no object {ascii(key)[1:-1][:200]!r}.", reason="object_gone")
-    body = here.parts.store_for(source).read(key, max_size_bytes=MAX_FILE_BYTES)
+    with ExitStack() as held:
+        held.enter_context(here.downloads.taken(caller.tenant))
+        body = here.parts.store_for(source).read(key, max_size_bytes=MAX_FILE_BYTES)
+        return _download(key, body, held)
+
+
+def _download(key: str, body: ObjectBody, held: ExitStack) -> Download:
     name = key.rpartition("/")[2] or "object"
     headers = {
         # Never shown in the page's own origin: what a bucket holds may be a page with scripts.
@@ -95,24 +116,52 @@ def get_content(source_id: UUID, key: Key, caller: AnyCaller, here: Here) -> Str
     if body.ref.size >= 0:
         headers["content-length"] = str(body.ref.size)
     kind = body.content_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
-    return StreamingResponse(
-        pieces(body.content), media_type=kind if _is_plain(kind) else None, headers=headers
+    return Download(
+        body.content,
+        held=held.pop_all(),
+        media_type=kind if _is_plain(kind) else None,
+        headers=headers,
     )
 
 
-def seen_objects(
-    here: Context, source: Source, caller: Caller, *, limit: int, **filters: Any
-) -> tuple[list[ObjectRow], str | None]:
-    """Return a page of the objects that a caller may see, and the key behind which the next begins.
+@dataclass(slots=True)
+class Looks:
+    """How many rows are still looked at for somebody from whom some are kept."""
 
-    That key is one of the page: where objects are kept from the caller, no cursor names them.
+    left: int = 2 * _LOOKED_AT
+
+
+def seen_objects(
+    here: Context,
+    source: Source,
+    caller: Caller,
+    *,
+    limit: int,
+    looks: Looks | None = None,
+    **filters: Any,
+) -> tuple[list[ObjectRow], str | None]:
+    """Return a page of the objects that a caller may see, and where the next page begins.
+
+    That is the last key of a full page. Where objects are kept from the caller, a page may also
+    end because enough was looked at: what it says then names no key, and the next one goes on.
+
+    Raises:
+        InvalidSetting: ``after`` is of no page of this source.
     """
     rights = here.rights(caller)
-    at_once = limit if rights.sees_all_of(source.id) else max(limit, _LOOKED_AT)
     after = filters.pop("after", None)
+    if rights.sees_all_of(source.id):
+        rows = here.catalog.views.object_rows(source.id, limit=limit, after=after, **filters)
+        return rows, rows[-1].object_key if len(rows) == limit else None
+    looks = looks or Looks()
+    after = here.cursors.open(source.id, after)
+    at_once = max(limit, _LOOKED_AT)
     found: list[ObjectRow] = []
     while True:
+        if looks.left <= 0:
+            return found, here.cursors.seal(source.id, after or "")
         rows = here.catalog.views.object_rows(source.id, limit=at_once, after=after, **filters)
+        looks.left -= len(rows)
         seen = seen_keys(here.catalog, rights, source, [row.object_key for row in rows])
         found += [row for row in rows if row.object_key in seen]
         if len(rows) < at_once or len(found) >= limit:
@@ -143,21 +192,6 @@ def describe_object(here: Context, source_id: UUID, key: str, caller: Caller) ->
             if sees_document(rights, source, one)
         ],
     )
-
-
-def pieces(content: Content) -> Iterator[bytes]:
-    """Return a body piece by piece; a file loses its name at once and goes with its handle."""
-    if isinstance(content, bytes):
-        return iter((content,))
-    file = content.open("rb")
-    content.unlink()
-
-    def read() -> Iterator[bytes]:
-        with file:
-            while piece := file.read(_PIECE_BYTES):
-                yield piece
-
-    return read()
 
 
 def _is_plain(kind: str) -> bool:

@@ -1,4 +1,4 @@
-"""How many uploads, or searches, a tenant may have in flight."""
+"""How many uploads, searches or the like a tenant may have in flight."""
 
 import threading
 from collections import Counter
@@ -11,9 +11,17 @@ from s3sync_dagster.api.errors import TooMany
 class Slots:
     """What is in flight of each tenant."""
 
-    def __init__(self, limit: int, *, what: str, reason: str) -> None:
-        """Count something of which people know as ``what``; ``reason`` names its refusal."""
+    def __init__(self, limit: int, *, what: str, reason: str, in_all: int | None = None) -> None:
+        """Count something of which people know as ``what``; ``reason`` names its refusal.
+
+        Args:
+            limit: of one tenant.
+            what: for the message, as in "4 uploads".
+            reason: of the refusal.
+            in_all: of all tenants together; None: any number.
+        """
         self._limit = limit
+        self._in_all = in_all
         self._what = what
         self._reason = reason
         self._taken: Counter[str] = Counter()
@@ -23,9 +31,11 @@ class Slots:
     def taken(self, tenant: str) -> Iterator[None]:
         """Hold a slot. Raises ``TooMany`` when the tenant has none left."""
         with self._lock:
-            if self._taken[tenant] >= self._limit:
+            full = self._in_all is not None and self._taken.total() >= self._in_all
+            if full or self._taken[tenant] >= self._limit:
+                most = self._in_all if full else self._limit
                 raise TooMany(
-                    f"{self._limit} {self._what} are in flight already; wait until one has ended.",
+                    f"{most} {self._what} are in flight already; wait until one has ended.",
                     reason=self._reason,
                     retry_after_seconds=5.0,
                 )
@@ -35,3 +45,5 @@ class Slots:
         finally:
             with self._lock:
                 self._taken[tenant] -= 1
+                if not self._taken[tenant]:
+                    del self._taken[tenant]

@@ -17,6 +17,7 @@ from s3sync_dagster.api.checking import (
 from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.models import ModelChoice
 from s3sync_dagster.api.openapi import errors
+from s3sync_dagster.api.outside import waits_outside
 from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.api.showing import show_source
 from s3sync_dagster.api.uploads import ids_behind, shown_rows
@@ -47,8 +48,14 @@ NameFilter = Annotated[Name | None, Query()]
     status_code=201,
     responses=errors(400, 401, 403, 404, 409, 413, 429, 500),
 )
+@waits_outside
 def create_source(payload: CreateSource, caller: OwnerCaller, here: Here) -> SourceCreated:
     """Create a source. Nothing is synced by that."""
+    return make_source(payload, caller, here)
+
+
+def make_source(payload: CreateSource, caller: Caller, here: Context) -> SourceCreated:
+    """Create what a payload asks for, after a look at its place; raises ``S3SyncError``."""
     source = build_source(
         payload,
         source_id=here.parts.clock.uuid(),

@@ -17,14 +17,15 @@ from pydantic.alias_generators import to_camel
 from s3sync_dagster.api.access import AnyClient, Caller, OwnerClient
 from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.errors import describe
-from s3sync_dagster.api.objects import seen_objects
+from s3sync_dagster.api.objects import Looks, seen_objects
+from s3sync_dagster.api.outside import waits_outside
 from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.api.showing import moment
-from s3sync_dagster.api.sources import create_source, delete_source, visible_rows
+from s3sync_dagster.api.sources import delete_source, make_source, visible_rows
 from s3sync_dagster.api.wire import Answer, Moment, Name, Payload, Text
 from s3sync_dagster.api.wire_source import CreateSource
 from s3sync_dagster.core.state import ListingRow, ListingState, SourceRow
-from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
+from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, NotPossible
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.moving.supermemory import PROVIDER, TAGS, bucket_fields
 from s3sync_dagster.moving.wanted import Reader
@@ -32,6 +33,8 @@ from s3sync_dagster.moving.wanted import Reader
 router = APIRouter(prefix="/v3/connections", tags=["Supermemory"], route_class=StrictRoute)
 
 MAX_DOCUMENTS = 1000
+MAX_LOOKED_AT = 10_000
+"""Objects of all sources together, for who may not see them all."""
 _STATUS = {"indexed": "done", "pending": "queued", "processing": "indexing", "failed": "failed"}
 _BLOCKED = "Removals wait for an approval: POST /s3sync/v1/sources/{id}/approve-deletes."
 _RUN = {
@@ -117,9 +120,10 @@ class Document(_Camel):
 
 
 @router.post("/s3", status_code=201)
+@waits_outside
 def create(body: Create, caller: OwnerClient, here: Here) -> Created:
     """Create a source of a bucket and begin with its first listing."""
-    made = create_source(_payload(body), caller, here)
+    made = make_source(_payload(body), caller, here)
     here.backfills.start(here.source(made.source_id, caller))
     return Created(id=made.source_id)
 
@@ -149,10 +153,23 @@ def import_now(caller: AnyClient, here: Here, body: Tags | None = None) -> Plain
 @router.post("/s3/documents")
 def documents(caller: AnyClient, here: Here, body: Tags | None = None) -> list[Document]:
     """List the first 1,000 objects of what is meant."""
+    with here.searches.taken(caller.tenant):
+        return _documents(here, _meant(here, caller, body), caller)
+
+
+def _documents(here: Context, meant: list[SourceRow], caller: Caller) -> list[Document]:
     found: list[Document] = []
-    for row in _meant(here, caller, body):
+    looks = Looks(MAX_LOOKED_AT)
+    for row in meant:
         left = MAX_DOCUMENTS - len(found)
-        seen = seen_objects(here, row.source, caller, limit=left)[0] if left else ()
+        if not left:
+            break
+        seen, more = seen_objects(here, row.source, caller, limit=left, looks=looks)
+        if more is not None and len(seen) < left:
+            raise NotPossible(
+                "Too many objects are kept from this token to find here those that are not: "
+                f"GET /s3sync/v1/sources/{row.source.id}/objects lists them page by page."
+            )
         for one in seen:
             at = moment(one.last_modified or one.seen_at)
             digest = hashlib.sha256(f"{row.source.id}\0{one.object_key}".encode()).hexdigest()

@@ -5,7 +5,8 @@ name alone. A file of the same name in another collection is another object, so 
 has a source of its own behind the one that the wire shows: the oldest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from s3sync_dagster.api.access import Caller
@@ -66,21 +67,30 @@ def upload_of_collection(here: Context, source: Source, collection_name: str | N
 def require_upload_room(here: Context, source: Source, key: str, size: int) -> int | None:
     """Look whether a tenant may have a file; returns the most bytes that all of its may have.
 
-    The last word on them is that of the transaction that makes it a file.
+    The last word is that of the transaction that makes it a file, see ``quota_as_429``.
 
     Raises:
         TooMany: ``too_many_objects``.
         LimitExceeded, Throttled: see ``catalog.quotas.require_upload_room``.
     """
-    try:
+    with quota_as_429():
         here.catalog.work.require_room(source.id, [key])
-    except FixConfiguration as error:
-        raise TooMany(error.message, reason=error.reason, retry_after_seconds=60.0) from None
     most = here.options.upload_bytes_per_tenant
     if not most or here.options.trusts(source.tenant):
         return None
     here.catalog.uploads.require_room(source.id, key, size, most=most)
     return most
+
+
+@contextmanager
+def quota_as_429() -> Generator[None]:
+    """Raise ``TooMany`` where the tenant has as many objects as it may."""
+    try:
+        yield
+    except FixConfiguration as error:
+        if error.reason != "too_many_objects":
+            raise
+        raise TooMany(error.message, reason=error.reason, retry_after_seconds=60.0) from None
 
 
 def upload_source(

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from s3sync_dagster.api.access import AnyCaller, OwnerCaller
-from s3sync_dagster.api.context import Here
+from s3sync_dagster.api.access import AnyCaller, Caller, OwnerCaller
+from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.dry_run import dry_run
 from s3sync_dagster.api.manage_show import show_listing, show_run
 from s3sync_dagster.api.manage_wire import (
@@ -19,6 +19,7 @@ from s3sync_dagster.api.manage_wire import (
     RetryPayload,
 )
 from s3sync_dagster.api.openapi import errors
+from s3sync_dagster.api.outside import waits_outside
 from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.model.errors import Conflict
@@ -43,8 +44,14 @@ def backfill(source_id: UUID, caller: AnyCaller, here: Here) -> Backfill:
     operation_id="dry_run",
     responses=errors(400, 401, 403, 404, 429, 500, 503),
 )
+@waits_outside
 def try_out(source_id: UUID, caller: AnyCaller, here: Here) -> DryRun:
     """Say what a backfill would do. Lists for at most 20 seconds and changes nothing."""
+    return tried_out(source_id, caller, here)
+
+
+def tried_out(source_id: UUID, caller: Caller, here: Context) -> DryRun:
+    """Return what a backfill would do. Raises ``Forbidden`` where not all of it may be seen."""
     source = here.source(source_id, caller)
     here.require_all_of(source.id, caller)
     return dry_run(here.parts, source)

@@ -60,15 +60,7 @@ def without_room(
     most = database.quota.of(tenant) if tenant is not None else None
     if tenant is None or most is None:
         return frozenset()
-    known: set[str] = set()
-    for part in groups(keys):
-        query = sa.select(objects.c.object_key).where(
-            objects.c.source_id == source_id,
-            objects.c.object_key.in_(part),
-            objects.c.gone.is_(False),
-        )
-        known.update(tx.execute(query).scalars())
-    new = sorted(set(keys) - known)
+    new = sorted(set(keys) - _knows(tx, source_id, keys))
     if not new:
         return frozenset()
     database.lock_tenant(tx, tenant)
@@ -128,10 +120,60 @@ def require_upload_room(
         )
 
 
-def objects_of(tx: sa.Connection, tenant: str) -> int:
-    """Return how many objects a tenant's sources have, those that are gone left out."""
+def require_room_for_file(
+    database: "Database", tx: sa.Connection, source_id: str, key: str
+) -> None:
+    """Refuse a new file of a tenant that has as many objects as it may.
+
+    Files count whose objects are not stored yet: a worker does that when it reads them.
+
+    Args:
+        database: knows the quota and gives the lock, which holds until ``tx`` ends.
+        tx: an open transaction that has locked the source.
+        source_id: of uploads.
+        key: of a file that is not there.
+
+    Raises:
+        FixConfiguration: ``too_many_objects``.
+    """
+    query = sa.select(sources.c.tenant, sources.c.place_type).where(sources.c.id == source_id)
+    tenant, uploads = tx.execute(query).one()
+    quota = database.quota
+    most = None if quota is None else quota.of(tenant)
+    if quota is None or most is None or _knows(tx, source_id, [key]):
+        return
+    database.lock_tenant(tx, tenant)
     own = sa.select(sources.c.id).where(sources.c.tenant == tenant)
+    files = sa.select(sa.func.count()).where(upload_files.c.source_id.in_(own))
+    waiting = tx.execute(files).scalar_one() - objects_of(tx, tenant, place_type=uploads)
+    if objects_of(tx, tenant) + max(waiting, 0) >= most:
+        raise no_room(quota)
+
+
+def objects_of(tx: sa.Connection, tenant: str, *, place_type: str | None = None) -> int:
+    """Return how many objects a tenant's sources have, those that are gone left out.
+
+    Args:
+        tx: an open transaction.
+        tenant: whose.
+        place_type: of its sources of this type alone; None: of all.
+    """
+    own = sa.select(sources.c.id).where(sources.c.tenant == tenant)
+    if place_type is not None:
+        own = own.where(sources.c.place_type == place_type)
     # Two counts that indexes answer: one with both conditions would read every row.
     all_of_them = sa.select(sa.func.count()).where(objects.c.source_id.in_(own))
     gone = all_of_them.where(objects.c.gone)
     return tx.execute(all_of_them).scalar_one() - tx.execute(gone).scalar_one()
+
+
+def _knows(tx: sa.Connection, source_id: str, keys: Collection[str]) -> set[str]:
+    known: set[str] = set()
+    for part in groups(keys):
+        query = sa.select(objects.c.object_key).where(
+            objects.c.source_id == source_id,
+            objects.c.object_key.in_(part),
+            objects.c.gone.is_(False),
+        )
+        known.update(tx.execute(query).scalars())
+    return known

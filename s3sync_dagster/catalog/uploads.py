@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.quotas import require_upload_room
+from s3sync_dagster.catalog.quotas import require_room_for_file, require_upload_room
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import (
     documents,
@@ -69,6 +69,7 @@ class Uploads:
 
         Raises:
             LimitExceeded, Throttled: see ``quotas.require_upload_room``.
+            FixConfiguration: ``too_many_objects``.
             NotFound: ``source_not_found``: its source ended meanwhile.
             Conflict: ``source_being_deleted``: it is about to.
             InvalidSetting: ``upload_broken``: not all bytes are there. The bytes are gone after
@@ -180,6 +181,8 @@ class _Rows:
             query = sa.select(upload_files.c.body).where(here)
             old = tx.execute(query if self._db.sqlite else query.with_for_update()).scalar()
             if old is None:
+                if replace:  # what a host brings was uploaded long ago
+                    require_room_for_file(self._db, tx, source_id, file.key)
                 insert = upload_files.insert().values(
                     source_id=source_id, object_key=file.key, **values
                 )

@@ -14,6 +14,7 @@ from cryptography.fernet import Fernet
 
 from s3sync_dagster.api.access import Access
 from s3sync_dagster.api.app import create_app
+from s3sync_dagster.api.context import Context
 from s3sync_dagster.api.dispatching import Dispatch
 from s3sync_dagster.api.options import read_options
 from s3sync_dagster.settings import load_settings
@@ -31,6 +32,7 @@ class Api:
     aws: AwsEndpoint
     dispatched: list[set[str]]
     access: Access
+    context: Context
 
     def client(self, token: str | None = None, **headers: str) -> httpx.Client:
         """Return a client; the caller closes it or lets the test end."""
@@ -114,6 +116,7 @@ def running_api(
             aws=aws,
             dispatched=dispatched,
             access=app.state.access,
+            context=app.state.context,
         )
     finally:
         server.should_exit = True

@@ -73,6 +73,26 @@ def test_uploads_that_come_at_once_never_pass_the_bytes_of_their_tenant(api, cli
     assert kept(api) == 80
 
 
+def test_uploads_that_come_at_once_never_pass_the_objects_of_their_tenant(api, clients):
+    start = threading.Barrier(4)
+
+    def send_one(number):
+        start.wait(60)  # none of them is an object before a worker has read it
+        return upload(clients[number % 2], 1, collection=f"uploads-{number % 2}", name=f"{number}")
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(send_one, range(4)))
+    assert sorted(one.status_code for one in answers) == [201, 201, 429, 429]
+    refused = next(one for one in answers if one.status_code == 429)
+    assert refused.json()["error"] == "too_many_objects"
+    assert int(refused.headers["retry-after"]) >= 1
+    assert kept(api) == 2
+    again = next(number for number, one in enumerate(answers) if one.status_code == 201)
+    # A file that is there may be replaced.
+    same = upload(clients[0], 2, collection=f"uploads-{again % 2}", name=f"{again}")
+    assert same.status_code == 201
+
+
 def test_a_file_that_is_replaced_makes_room_and_one_beyond_all_of_it_is_refused(api, clients):
     assert upload(clients[0], 90).status_code == 201
     assert upload(clients[1], 100).status_code == 201

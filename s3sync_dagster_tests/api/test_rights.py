@@ -12,6 +12,7 @@ from s3sync_dagster.api.app import create_app
 from s3sync_dagster.api.coco import document_id
 from s3sync_dagster.api.console.session import Sessions
 from s3sync_dagster.api.options import read_options
+from s3sync_dagster.catalog.tables import objects
 from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster_tests.api.indexing import work
 from s3sync_dagster_tests.api.server import running_api
@@ -356,3 +357,46 @@ def test_records_do_not_outlive_who_says_whose_they_are(there):
     with pytest.raises(Conflict):
         there.api.parts.catalog.sources.mark_deleting(there.source, keep_records=True)
     assert SECRET not in found(there, "sales")
+
+
+def test_what_is_kept_back_costs_whoever_lists_it_no_more_than_a_page(there):
+    """Ten thousand objects of another group, and behind them one that may be seen."""
+    bucket = there.api.aws.make_bucket()
+    there.api.aws.put(bucket, "sales/last.md", "# Last\n")
+    body = there.api.s3(bucket, path_metadata=r"(?P<team>[^/]+)/", reader_keys=["team"])
+    body["embedding"] = {"dense": {"model": "s3sync-hash"}}
+    with there.api.client(there.tokens["owner"]) as http:
+        number = http.post("/api/v1/sources", json=body).json()["source_id"]
+        ask = {"object_key": "sales/last.md"}
+        assert http.post(f"/api/v1/sources/{number}/invocations", json=ask).status_code == 201
+        work(there.api, number)
+    database = there.api.parts.catalog.database
+    with database.write() as tx:
+        one = tx.execute(objects.select().where(objects.c.source_id == number)).one()
+        keys = [f"hr/{n:05d}.md" for n in range(10_100)]
+        hidden = [dict(one._mapping) | {"object_key": key, "partition_key": key} for key in keys]
+        tx.execute(objects.insert(), hidden)
+    url = f"/s3sync/v1/sources/{number}/objects"
+    with there.api.client(there.tokens["sales"]) as http:
+        pages, after = [], None
+        while not pages or after is not None:
+            page = http.get(url, params={"limit": 1, **({"after": after} if after else {})}).json()
+            after = page["next_after"]
+            assert "hr/" not in str(page)
+            pages.append([row["key"] for row in page["objects"]])
+            assert len(pages) < 20
+        assert pages == [[], [], [], [], [], ["sales/last.md"]]
+        first = http.get(url).json()["next_after"]
+        http.cookies.set("s3sync_session", sessions(there).seal(there.tokens["sales"]))
+        shown = http.get(f"/sources/{number}/objects").text
+        assert "there are more" in shown
+        assert "after=s3sync%3A" in shown
+        other = http.get(f"/s3sync/v1/sources/{there.source}/objects", params={"after": first})
+        assert (other.status_code, other.json()["error"]) == (400, "invalid_setting")
+        found = http.get("/document/_search", params={"datasource": number}).json()["hits"]
+        assert found == {"total": {"value": 0, "relation": "gte"}, "hits": []}
+        listed = http.post("/v3/connections/s3/documents", json={})
+        assert (listed.status_code, listed.json()["error"]) == (400, "not_possible")
+    with there.api.client(there.tokens["owner"]) as http:
+        assert http.get(url, params={"limit": 1}).json()["next_after"] == keys[0]
+        http.delete(f"/api/v1/sources/{number}", params={"delete_records": True})

@@ -37,7 +37,8 @@ from s3sync_dagster.api.manage_wire import (
     RunShown,
     SearchPayload,
 )
-from s3sync_dagster.api.objects import describe_object, get_content, seen_objects
+from s3sync_dagster.api.objects import describe_object, seen_objects, send_content
+from s3sync_dagster.api.outside import waits_outside
 from s3sync_dagster.api.searching import find
 from s3sync_dagster.api.sources import visible_rows
 from s3sync_dagster.api.wire import Text
@@ -249,11 +250,12 @@ def object_page(
 
 
 @router.get("/sources/{source_id}/content")
+@waits_outside
 def content(
     source_id: UUID, visitor: Visitor, here: Here, key: Annotated[Text, Query(min_length=1)]
 ) -> Response:
     """Send an object's bytes to a signed-in visitor."""
-    return get_content(source_id, key, visitor.caller, here)
+    return send_content(source_id, key, visitor.caller, here)
 
 
 @router.get("/search")

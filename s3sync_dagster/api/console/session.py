@@ -19,9 +19,9 @@ from s3sync_dagster.api.access import (
     proxy_visitor,
     signed_in_by_proxy,
 )
+from s3sync_dagster.api.cursors import secret_for
 from s3sync_dagster.api.errors import Forbidden
-from s3sync_dagster.model.errors import InvalidSetting
-from s3sync_dagster.settings import Settings, read_encryption_key
+from s3sync_dagster.settings import Settings
 
 SESSION_COOKIE = "s3sync_session"
 FORM_COOKIE = "s3sync_form"
@@ -49,11 +49,7 @@ class Sessions:
     """Seals tokens into cookies and signs forms, with a key made from the encryption key."""
 
     def __init__(self, settings: Settings) -> None:
-        try:
-            root = read_encryption_key(settings).encode()
-        except InvalidSetting:
-            root = secrets.token_bytes(32)  # sessions then end with the process
-        self._secret = hashlib.sha256(_PURPOSE + root).digest()
+        self._secret = secret_for(settings, _PURPOSE)
         self._fernet = Fernet(base64.urlsafe_b64encode(self._secret))
 
     def open(self, request: Request) -> Session:

@@ -28,9 +28,10 @@ from s3sync_dagster.api.manage import change_source, changeable, row_of
 from s3sync_dagster.api.manage_show import show_managed
 from s3sync_dagster.api.manage_wire import SourceChange
 from s3sync_dagster.api.models import ModelChoice
-from s3sync_dagster.api.sources import create_source, delete_source
+from s3sync_dagster.api.outside import waits_outside
+from s3sync_dagster.api.sources import delete_source, make_source
 from s3sync_dagster.api.wire_source import CreateSource
-from s3sync_dagster.api.work import try_out
+from s3sync_dagster.api.work import tried_out
 from s3sync_dagster.core.estimate import Estimate
 from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
@@ -68,7 +69,8 @@ def new_source(
 
 
 @router.post("/new-source", dependencies=[Depends(signed)])
-def make_source(request: Request, visitor: Visitor, here: Here, given: Given) -> Response:
+@waits_outside
+def create(request: Request, visitor: Visitor, here: Here, given: Given) -> Response:
     """Make a source, or look into the bucket that the form names."""
     visitor.caller.require_owner()
     tag = _known(given.get("type", "s3"))
@@ -78,7 +80,7 @@ def make_source(request: Request, visitor: Visitor, here: Here, given: Given) ->
         if "look" in given or "choose" in given:
             folders = _folders(here, visitor, payload)
             return _create_page(request, visitor, here, tag, given, folders=folders)
-        made = create_source(payload, visitor.caller, here)
+        made = make_source(payload, visitor.caller, here)
     except S3SyncError as error:
         return _create_page(request, visitor, here, tag, given, problem=error.message)
     return RedirectResponse(f"/sources/{made.source_id}?note=created", status_code=303)
@@ -92,6 +94,7 @@ def edit_page(request: Request, source_id: UUID, visitor: Visitor, here: Here) -
 
 
 @router.post("/sources/{source_id}/edit", dependencies=[Depends(signed)])
+@waits_outside
 def edit_source(
     request: Request, source_id: UUID, visitor: Visitor, here: Here, given: Given
 ) -> Response:
@@ -110,10 +113,11 @@ def edit_source(
 
 
 @router.post("/sources/{source_id}/dry-run", dependencies=[Depends(signed)])
+@waits_outside
 def dry_run_page(request: Request, source_id: UUID, visitor: Visitor, here: Here) -> HTMLResponse:
     """Say what a sync would do now, and change nothing."""
     source = row_of(here, source_id, visitor.caller).source
-    found = try_out(source_id, visitor.caller, here)
+    found = tried_out(source_id, visitor.caller, here)
     read = Estimate(texts=found.work_texts, text_bytes=found.work_text_bytes)
     return page(
         request,

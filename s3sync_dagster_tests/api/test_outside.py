@@ -1,0 +1,139 @@
+"""Places that answer slowly, and readers who do: they keep waiting whoever asked them, no more."""
+
+import asyncio
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from s3sync_dagster.api import downloads
+from s3sync_dagster.api.downloads import Download
+from s3sync_dagster.api.errors import TooMany
+from s3sync_dagster.api.outside import PER_TENANT
+from s3sync_dagster.api.slots import Slots
+from s3sync_dagster_tests.scripted_http import scripted_server
+from s3sync_dagster_tests.waiting import wait_for
+
+LARGE = b"0123456789abcdef" * (12 * 64 * 1024)
+"""12 MiB: more than is kept in memory, and than the buffers of a connection hold."""
+
+
+def make(api, http, bucket):
+    made = http.post("/api/v1/sources", json=api.s3(bucket))
+    assert made.status_code == 201, made.text
+    return made.json()["source_id"]
+
+
+def test_places_that_do_not_answer_keep_nobody_else_waiting(api):
+    go_on = threading.Event()
+
+    def silent(_body):
+        go_on.wait(120)
+        return 403, "", {}
+
+    def ask(number):
+        body = api.s3(f"silent-{number}", endpoint_url=slow.url, list_interval_seconds=60)
+        with api.client() as own:
+            own.timeout = 120
+            return own.post("/api/v1/sources", json=body)
+
+    with scripted_server() as slow, ThreadPoolExecutor(PER_TENANT) as threads, api.client() as http:
+        slow.decide = silent
+        source_id = make(api, http, api.aws.make_bucket())
+        try:
+            waiting = [threads.submit(ask, number) for number in range(PER_TENANT)]
+            wait_for(lambda: len(slow.asked), lambda asked: asked >= PER_TENANT)
+            refused = ask("more")
+            assert (refused.status_code, refused.json()["error"]) == (429, "too_many_requests")
+            assert int(refused.headers["retry-after"]) >= 1
+            tried = http.post(f"/s3sync/v1/sources/{source_id}/dry-run")
+            assert tried.status_code == 429
+            assert http.get("/api/v1/sources").status_code == 200
+            assert api.context.outside.threads.borrowed_tokens == PER_TENANT
+        finally:
+            go_on.set()
+        # Refused by the place itself.
+        assert {one.result().status_code for one in waiting} == {403}
+        assert http.post(f"/s3sync/v1/sources/{source_id}/dry-run").status_code == 200
+
+
+def spooled():
+    """Return how many files of downloads have no name any more and are still open."""
+    found = 0
+    for one in Path("/proc/self/fd").iterdir():
+        try:
+            target = str(one.readlink())
+        except OSError:
+            continue
+        found += "/body-" in target and target.endswith("(deleted)")
+    return found
+
+
+def test_readers_who_dawdle_fill_neither_disk_nor_the_way_of_others(api, http):
+    bucket = api.aws.make_bucket()
+    api.aws.put(bucket, "large.bin", LARGE)
+    source_id = make(api, http, bucket)
+    url = f"/s3sync/v1/sources/{source_id}/content?key=large.bin"
+    host, port = api.url.removeprefix("http://").split(":")
+    lines = []
+    try:
+        for number in range(downloads.PER_TENANT):
+            line = socket.socket()
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            line.settimeout(120)
+            line.connect((host, int(port)))
+            line.sendall(f"GET {url} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+            lines.append(line)
+            wait_for(spooled, lambda files, most=number: files > most)
+        refused = http.get(url)
+        assert (refused.status_code, refused.json()["error"]) == (429, "too_many_requests")
+        assert spooled() == downloads.PER_TENANT
+    finally:
+        for line in lines:
+            line.close()
+    wait_for(spooled, lambda files: files == 0)
+    answer = wait_for(lambda: http.get(url), lambda got: got.status_code == 200)
+    assert answer.content == LARGE
+
+
+def test_downloads_of_all_tenants_have_an_end():
+    places = Slots(2, what="downloads", reason="too_many_requests", in_all=3)
+    with ExitStack() as held:
+        for tenant in ("a", "a", "b"):
+            held.enter_context(places.taken(tenant))
+        with pytest.raises(TooMany, match="3 downloads"), places.taken("c"):
+            pass
+    with places.taken("c"):
+        pass
+
+
+def test_a_reader_who_is_too_slow_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "GRACE_SECONDS", 0.05)
+    file = tmp_path / "body"
+    file.write_bytes(LARGE)
+    places = Slots(1, what="downloads", reason="too_many_requests")
+    held = ExitStack()
+    held.enter_context(places.taken("a"))
+    monkeypatch.setattr(downloads, "LEAST_BYTES_A_SECOND", 2**40)
+    sent = Download(file, held=held, headers={}, media_type=None)
+    assert not file.exists()
+    taken = []
+
+    async def read(message):
+        taken.append(message)
+        if len(taken) > 3:
+            await asyncio.Event().wait()  # and never goes on
+
+    async def nothing():
+        return await asyncio.Event().wait()
+
+    began = time.monotonic()
+    asyncio.run(sent({"type": "http", "asgi": {"spec_version": "2.3"}}, nothing, read))
+    assert time.monotonic() - began < 60
+    assert taken[-1]["more_body"]
+    with places.taken("a"):  # the place is free again
+        pass
