@@ -90,12 +90,15 @@ class Documents:
             self._must_run(tx, token, source_id)
             return claim_told_by_heads(tx, token, source_id, states, now=now)
 
-    def count_told_by_heads(self, source_id: str, number: int) -> None:
-        """Count documents that lose their sidecar although HEADs alone told that it is gone."""
+    def count_told_by_heads(self, source_id: str, *, keys: int, going: int) -> bool:
+        """Count documents that lose a sidecar of which a HEAD alone told that it is gone.
+
+        Returns False where those are too many with what went lately: none is counted.
+        """
         now = self._now()
         with self._db.write() as tx:
             self._db.lock_source(tx, source_id)
-            count_told_by_heads(tx, source_id, number, now=now)
+            return count_told_by_heads(tx, source_id, keys=keys, going=going, now=now)
 
     def commit(
         self,

@@ -41,19 +41,10 @@ def claim_told_by_heads(
         for one in _claimable(tx, token, source_id, states)
         if one.phase is not DocumentPhase.REMOVING
     ]
-    total = tx.execute(
-        sa.select(sa.func.count())
-        .select_from(documents)
-        .where(documents.c.source_id == source_id, documents.c.phase != "removing")
-    ).scalar_one()
-    lately = tx.execute(
-        sa.select(went_lately(now)).where(sources.c.id == source_id)
-    ).scalar_one_or_none()
     keys = {one.object_key for one in going}
-    if heads_need_approval(len(keys), documents=len(going), before=lately or 0, total=total):
+    if not count_told_by_heads(tx, source_id, keys=len(keys), going=len(going), now=now):
         return False
     claim_removals(tx, token, source_id, going)
-    count_told_by_heads(tx, source_id, len(going), now=now)
     return True
 
 
@@ -80,10 +71,24 @@ def _claimable(
     return rows
 
 
-def count_told_by_heads(tx: sa.Connection, source_id: str, going: int, *, now: float) -> None:
-    """Count documents that go although HEADs alone told it, from the first of a day on."""
+def count_told_by_heads(
+    tx: sa.Connection, source_id: str, *, keys: int, going: int, now: float
+) -> bool:
+    """Count documents that go although HEADs alone told it, from the first of a day on.
+
+    For a transaction that has locked the source. False: too many with those that went lately, and
+    none is counted.
+    """
+    lately = went_lately(now)
+    before = tx.execute(sa.select(lately).where(sources.c.id == source_id)).scalar_one_or_none()
+    total = tx.execute(
+        sa.select(sa.func.count())
+        .select_from(documents)
+        .where(documents.c.source_id == source_id, documents.c.phase != "removing")
+    ).scalar_one()
+    if heads_need_approval(keys, documents=going, before=before or 0, total=total):
+        return False
     if going:
-        lately = went_lately(now)
         tx.execute(
             sources.update()
             .where(sources.c.id == source_id)
@@ -92,3 +97,4 @@ def count_told_by_heads(tx: sa.Connection, source_id: str, going: int, *, now: f
                 heads_counted_since=sa.case((lately > 0, sources.c.heads_counted_since), else_=now),
             )
         )
+    return True

@@ -201,8 +201,11 @@ class DocumentsPort(Protocol):
         """Turn documents ``removing`` under the batch; returns those that are still theirs."""
         ...
 
-    def count_told_by_heads(self, source_id: str, number: int) -> None:
-        """Count documents that lose their sidecar although HEADs alone told that it is gone."""
+    def count_told_by_heads(self, source_id: str, *, keys: int, going: int) -> bool:
+        """Count documents that lose a sidecar of which a HEAD alone told that it is gone.
+
+        Returns False where those are too many with what went lately: none is counted.
+        """
         ...
 
     def claim_told_by_heads(

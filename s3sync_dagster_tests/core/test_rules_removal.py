@@ -12,7 +12,15 @@ from s3sync_dagster.model.errors import AccessDenied, LimitExceeded, Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import AutoSync
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
-from s3sync_dagster_tests.core.rules import Died, Refusing, event, refuse_with, sidecar, states
+from s3sync_dagster_tests.core.rules import (
+    Died,
+    Refusing,
+    event,
+    refuse_with,
+    sidecar,
+    states,
+    work_on,
+)
 from s3sync_dagster_tests.engine_fixture import make_world
 
 DAY = 86_400
@@ -381,6 +389,36 @@ def test_batches_side_by_side_meet_the_guard_together(catalog_url):
     assert len(world.texts()) == 330
     assert world.catalog.views.counts(world.source.id).skipped == {"removal_blocked": 70}
     assert world.catalog.documents.count(world.source.id) == 330
+    world.catalog.close()
+
+
+def test_sidecars_that_batches_side_by_side_miss_meet_the_guard_together(catalog_url):
+    """The second batch comes whole between the first one's look and its count."""
+    world = make_world(url=catalog_url, auto_sync=AutoSync.METADATA)
+    for n in range(140):
+        world.bucket.put(f"{n:03}.txt", "text")
+        world.bucket.put(f"{n:03}.meta.json", sidecar(f"{n:03}.txt", f"id-{n}"))
+    world.sync()
+    batches = []
+    for start in (0, 70):  # half of each batch's sidecars are missing
+        for n in range(start, start + 35):
+            world.bucket.delete(f"{n:03}.meta.json")
+        world.ask(*[f"{n:03}.meta.json" for n in range(start, start + 70)])
+        take = Take(max_keys=200)
+        reserve = world.catalog.batches.reserve
+        batches.append(reserve(world.source.id, take=take, owner="w", run_id="r"))
+    plain = world.catalog.documents.count_told_by_heads
+
+    def count(*arguments, **named):
+        world.catalog.documents.count_told_by_heads = plain
+        work_on(world, batches[1])
+        return plain(*arguments, **named)
+
+    world.catalog.documents.count_told_by_heads = count
+    work_on(world, batches[0])
+    world.run_batches()
+    assert world.catalog.documents.removed_by_heads(world.source.id) == 35
+    assert len(world.texts()) == 105
     world.catalog.close()
 
 

@@ -1,6 +1,6 @@
 """Step one of a batch, extract: what each key needs, its bytes, its text."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -57,10 +57,8 @@ def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
     first = [facts for facts in found if facts.is_sidecar]
     deeds = _guarded(parts, _read_all(parts, lease, first, begun, until=until))
     if deeds:  # what they ask for concerns other keys of this batch
-        stakes = [at_stake(deed.decision.facts) for deed in deeds if _gone_by_head(deed)]
-        if any(stakes):  # first: who dies before they are applied counts them twice
-            parts.catalog.documents.count_told_by_heads(parts.source.id, sum(stakes))
-        deeds = apply_sidecars(parts, deeds, held=[facts.key for facts in found])
+        # First: who dies before they are applied counts them twice.
+        deeds = apply_sidecars(parts, _counted(parts, deeds), held=[facts.key for facts in found])
         parts.at("sidecars")
         found = parts.catalog.work.load(lease.token)
         renew(parts.store)
@@ -72,30 +70,50 @@ def _gone_by_head(deed: Deed) -> bool:
     return deed.end.verdict == "gone" and told_by_head_alone(deed.decision.facts)
 
 
+def _missed(deeds: Sequence[Deed]) -> dict[str, int]:
+    """Return how many documents go by key, where a HEAD alone tells that it is gone."""
+    stakes = {deed.key: at_stake(deed.decision.facts) for deed in deeds if _gone_by_head(deed)}
+    return {key: number for key, number in stakes.items() if number}
+
+
+def _held_back(deeds: list[Deed], keys: Collection[str]) -> list[Deed]:
+    return [
+        Deed(decision=hold_back(deed.decision.facts), ms=deed.ms) if deed.key in keys else deed
+        for deed in deeds
+    ]
+
+
+def _counted(parts: BatchParts, deeds: list[Deed]) -> list[Deed]:
+    """Count sidecars that HEADs alone miss; hold all back where batches beside took too many."""
+    missed = _missed(deeds)
+    if not missed or parts.catalog.documents.count_told_by_heads(
+        parts.source.id, keys=len(missed), going=sum(missed.values())
+    ):
+        return deeds
+    parts.log(f"{len(missed)} sidecars stay: too many were found missing one by one lately")
+    return _held_back(deeds, missed)
+
+
 def _guarded(parts: BatchParts, deeds: list[Deed]) -> list[Deed]:
     """Hold removals back that a HEAD alone tells, where they are many: a listing has to say so.
 
     A bucket that was emptied, or another one in its place, answers 404 to every key: also where
     they are few of the source's documents, most of what a batch asks for is missing then. What
     went like that in the batches before counts as well; what those beside it take meanwhile, the
-    removal itself asks again.
+    removal itself asks again, and ``_counted`` of sidecars.
     """
-    stakes = {deed.key: at_stake(deed.decision.facts) for deed in deeds}
-    doubtful = {deed.key for deed in deeds if stakes[deed.key] and _gone_by_head(deed)}
+    doubtful = _missed(deeds)
     if not doubtful:
         return deeds
     before = parts.catalog.documents.removed_by_heads(parts.source.id)
-    going = sum(stakes[key] for key in doubtful)
-    mostly = 2 * len(doubtful) > sum(number > 0 for number in stakes.values())
+    going = sum(doubtful.values())
+    mostly = 2 * len(doubtful) > sum(at_stake(deed.decision.facts) > 0 for deed in deeds)
     total = parts.catalog.documents.count(parts.source.id)
     if not (mostly and len(doubtful) >= FEW_DOCUMENTS) and not heads_need_approval(
         len(doubtful), documents=going, before=before, total=total
     ):
         return deeds
-    return [
-        Deed(decision=hold_back(deed.decision.facts), ms=deed.ms) if deed.key in doubtful else deed
-        for deed in deeds
-    ]
+    return _held_back(deeds, doubtful)
 
 
 def _read_all(
