@@ -45,7 +45,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text.encode())
 
-    do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - the base class looks these names up
+    do_GET = do_POST = do_DELETE = do_PROPFIND = _answer  # noqa: N815 - the base class looks these names up
 
     def log_message(self, *args: object) -> None:
         pass

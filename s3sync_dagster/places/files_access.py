@@ -7,14 +7,18 @@ that is not there: what is believed is decided here, and in ``files_errors``.
 # ruff: noqa: D102  (the base class says what each method is for)
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
-from urllib.parse import quote
 
-from s3sync_dagster.model.errors import FixConfiguration, InvalidSetting
+from s3sync_dagster.model.errors import (
+    FixConfiguration,
+    InvalidSetting,
+    ObjectChanged,
+    Unavailable,
+)
 from s3sync_dagster.model.extras import Extra, require_extra
 from s3sync_dagster.places.files_url import StoreUrl
 
@@ -25,6 +29,8 @@ which is all that some servers tell: it is looked at once more."""
 _AHEAD_SECONDS = 300.0
 """So far a server's clock may be ahead of ours."""
 _EXACT = ("generation", "etag", "ETag", "checksum", "md5", "content_md5", "Content-MD5")
+_NEW = "-new"
+_OF_ANSWERS = ("ETag", "Content-MD5", "Last-Modified")
 _TIMES = ("mtime", "modified", "last_modified", "LastModified", "Last-Modified", "updated")
 
 Kind = Literal["file", "folder", "link", "other", "deep"]
@@ -41,6 +47,8 @@ class Entry(NamedTuple):
     version: str | None = None
     """None: this listing does not tell."""
     modified: datetime | None = None
+    media: str | None = None
+    """Its media type, where an answer over HTTP told one."""
 
 
 class Access:
@@ -57,6 +65,8 @@ class Access:
     what: ClassVar[str] = "This store"
     flat: ClassVar[bool] = False
     """Whether it has no folders, and is listed by ``page``."""
+    exact_etags: ClassVar[bool] = False
+    """Whether an etag tells each write from the one before; some servers make it of seconds."""
     doubtful: ClassVar[bool] = False
     """Whether a folder that it shows may be another page: what it lacks is asked for by itself."""
 
@@ -128,8 +138,15 @@ class Access:
             return found
         return self.entry(found.name, told)
 
-    def opened(self, system: Any, key: str) -> Any:
-        """Return a file to be read."""
+    def opened(self, system: Any, key: str, found: Entry) -> Any:
+        """Return a file to be read.
+
+        Args:
+            system: the driver.
+            key: of the file.
+            found: what the store told of it just before.
+        """
+        del found
         return system.open(self.path(key), "rb")
 
     def entry(self, name: str, told: Mapping[str, Any]) -> Entry:
@@ -138,8 +155,23 @@ class Access:
         modified = _first_time(told)
         size = told.get("size")
         size = -1 if size is None else int(size)
-        version = _version(told, size, modified) if kind == "file" else None
-        return Entry(name, kind, size, version, modified)
+        version = self._version(told, size, modified) if kind == "file" else None
+        return Entry(name, kind, size, version, modified, told.get("mimetype"))
+
+    def _version(self, told: Mapping[str, Any], size: int, modified: datetime | None) -> str | None:
+        """Return what tells one version of a file from another: an exact word, or size and time."""
+        word = next((name for name in _EXACT if told.get(name)), None)
+        if word is not None:
+            version = str(told[word]).removeprefix("W/").strip('"')
+        elif modified is None:
+            return None
+        else:
+            version = _size_and_time(size, modified)
+        if word is not None and (self.exact_etags or word.lower() != "etag"):
+            return version
+        # Another change within the same second would leave the same time, and the same etag where
+        # that is made of time and size (nginx).
+        return version + (_NEW if _is_fresh(modified) else "")
 
 
 class Sftp(Access):
@@ -196,69 +228,93 @@ class Sftp(Access):
         return f"{self.root}/{key}".rstrip("/")
 
 
-class WebDav(Access):
-    """WebDAV: ``dav`` without TLS, ``davs`` with it."""
+class Streamed:
+    """A body that comes in a driver's own loop, read like a file.
 
-    extra = "webdav"
-    what = "A source over WebDAV"
+    Args:
+        loop: of the driver.
+        read: returns at most so many bytes, none at the end.
+        close: ends it, in that loop.
+    """
 
-    def open(self) -> Any:
-        from webdav4.fsspec import WebdavFileSystem  # noqa: PLC0415  (as above)
+    def __init__(
+        self, loop: Any, read: Callable[[int], Awaitable[bytes]], close: Callable[[], object]
+    ) -> None:
+        self._loop, self._read, self._close = loop, read, close
 
-        scheme = "https" if self.url.protocol == "davs" else "http"
-        self.root = ""
-        bearer = {"Authorization": f"Bearer {self.secret}"} if not self.user and self.secret else {}
-        return WebdavFileSystem(
-            f"{scheme}://{self.url.host}/{quote(self.url.path)}",
-            auth=(self.user, self.secret or "") if self.user else None,
-            headers=bearer,
-            timeout=CALL_SECONDS,
-            skip_instance_cache=True,
+    def read(self, size: int) -> bytes:
+        from fsspec.asyn import sync  # noqa: PLC0415  (only these sources pay for it)
+
+        piece: Any = sync(self._loop, self._piece, size)
+        return piece
+
+    async def _piece(self, size: int) -> bytes:
+        pieces, left = list[bytes](), size
+        while left > 0 and (piece := await self._read(left)):
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._close)
+
+
+def _is_fresh(modified: datetime | None) -> bool:
+    if modified is None or modified.microsecond:
+        return False
+    return -_AHEAD_SECONDS < time.time() - modified.timestamp() < FRESH_SECONDS
+
+
+def _size_and_time(size: int, modified: datetime) -> str:
+    return f"{size:x}-{int(modified.timestamp() * 1_000_000):x}"
+
+
+def _has_word(entry: Entry) -> bool:
+    """Return whether a file's version is the store's own word for it."""
+    if entry.version is None or entry.modified is None:
+        return entry.version is not None
+    return settled(entry.version) != _size_and_time(entry.size, entry.modified)
+
+
+def settled(version: str | None) -> str:
+    """Return a version without what says that it is new."""
+    return (version or "").removesuffix(_NEW)
+
+
+def told_by_answer(status: int, headers: Mapping[str, str], url: object) -> dict[str, Any]:
+    """Return what the headers of an answer over HTTP tell of the file in it, in a driver's words.
+
+    Raises ``Unavailable`` (``store_failed``) where there is no file in it.
+    """
+    if status != 200:
+        raise Unavailable(
+            f"The server answered with {status} who asked for a file.", reason="store_failed"
         )
-
-    def close(self, system: Any) -> None:
-        system.client.http.close()
-
-    def path(self, key: str) -> str:
-        return quote(key)
-
-    def named(self, folder: str) -> str:
-        return folder
-
-    def opened(self, system: Any, key: str) -> Any:
-        # The driver's own way to open a file stumbles over names with # and %.
-        http = system.client.http
-        url = system.client.join_url(self.path(key))
-        response = http.send(http.build_request("GET", url), stream=True, follow_redirects=True)
-        try:
-            response.raise_for_status()
-        except BaseException:
-            response.close()
-            raise
-        return _Streamed(response)
+    told: dict[str, Any] = {name: headers[name] for name in _OF_ANSWERS if headers.get(name)}
+    told |= {"type": "file", "url": str(url)}
+    if "Content-Type" in headers:
+        told["mimetype"] = headers["Content-Type"].partition(";")[0]
+    if headers.get("Content-Encoding", "identity") in ("", "identity"):
+        told["size"] = headers.get("Content-Length")
+    return told
 
 
-class _Streamed:
-    """The body of an answer of httpx, read like a file."""
+def require_same(found: Entry, got: Entry) -> None:
+    """Raise ``ObjectChanged`` unless the answer with the bytes is of the file that was found.
 
-    def __init__(self, response: Any) -> None:
-        self._pieces, self.close = response.iter_bytes(), response.close
-
-    def read(self, _size: int) -> bytes:
-        return next(self._pieces, b"")
-
-
-def _version(told: Mapping[str, Any], size: int, modified: datetime | None) -> str | None:
-    """Return what tells one version of a file from another: an exact word, or size and time."""
-    for name in _EXACT:
-        if told.get(name):
-            return str(told[name]).removeprefix("W/").strip('"')
-    if modified is None:
-        return None
-    # Another change within the same second would leave the same time.
-    age = time.time() - modified.timestamp()
-    fresh = modified.microsecond == 0 and -_AHEAD_SECONDS < age < FRESH_SECONDS
-    return f"{size:x}-{int(modified.timestamp() * 1_000_000):x}" + ("-new" if fresh else "")
+    A page of the server's own, such as "temporarily unavailable", may come with status 200, and a
+    cache may hold an older version. They have another etag, or another time or none.
+    """
+    if _has_word(found) and _has_word(got):
+        same = settled(found.version) == settled(got.version)
+    else:
+        same = got.modified is not None and got.modified == found.modified
+    same = same and (found.size == got.size or -1 in (found.size, got.size))
+    if not same or (found.media != got.media and found.media and got.media):
+        raise ObjectChanged(
+            f"The server answered with other bytes than those of the file {found.name!r} that it "
+            "told of just before."
+        )
 
 
 def _first_time(told: Mapping[str, Any]) -> datetime | None:

@@ -25,7 +25,7 @@ from s3sync_dagster.model.errors import (
     Unavailable,
 )
 from s3sync_dagster.model.object import ObjectRef
-from s3sync_dagster.places.files_access import CALL_SECONDS, Access, Entry
+from s3sync_dagster.places.files_access import CALL_SECONDS, Access, Entry, settled
 from s3sync_dagster.places.files_cloud import FlatAccess
 from s3sync_dagster.places.files_errors import is_absence, refusal
 from s3sync_dagster.places.files_walk import Walk
@@ -176,7 +176,7 @@ class FilesStore:
         self._requests["GET"] += 1
         what = f"The file {key!r}"
         try:
-            file = self._ask(what, lambda system: self._access.opened(system, key))
+            file = self._ask(what, lambda system: self._access.opened(system, key, before))
             try:
                 content = self._spool.read(self._pieces(what, file), key=key, limit=max_size_bytes)
             finally:
@@ -211,7 +211,7 @@ class FilesStore:
         self, key: str, content: Content, before: Entry, after: Entry, if_match: str | None
     ) -> None:
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
-        same = _settled(before.version) == _settled(after.version) and before.size == after.size
+        same = settled(before.version) == settled(after.version) and before.size == after.size
         if not same or size != max(after.size, 0) and after.size >= 0:
             raise ObjectChanged(f"file {key!r} was written while it was read")
         if if_match and if_match != after.version:
@@ -348,8 +348,3 @@ def _key_of(name: str) -> str:
         digest = f"~{hashlib.sha256(text).hexdigest()[:16]}"
         return text[: MAX_OBJECT_KEY_BYTES - len(digest)].decode(errors="ignore") + digest
     return text.decode()
-
-
-def _settled(version: str | None) -> str:
-    """Return a version without what says that it is new."""
-    return (version or "").removesuffix("-new")

@@ -3,6 +3,8 @@
 import os
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from functools import partial
 from pathlib import Path
 
@@ -39,6 +41,7 @@ from s3sync_dagster_tests.places.file_servers import (
 )
 from s3sync_dagster_tests.scripted_http import scripted_server
 
+LONG = pytest.mark.long
 KEYS = ("a.md", "b c#d%41&é.md", "sub/a.md", "sub/deep er/ü.md", "sub2.md")
 
 
@@ -105,8 +108,8 @@ def known(tmp_path, sftp, host_key) -> dict[str, str]:
 
 
 @pytest.fixture(
-    params=["sftp", "webdav", "index", "memory", pytest.param("google", marks=pytest.mark.long),
-            pytest.param("azure", marks=pytest.mark.long)]
+    params=["sftp", "webdav", "index", "memory", pytest.param("google", marks=LONG),
+            pytest.param("azure", marks=LONG)]
 )  # fmt: skip
 def world(request: pytest.FixtureRequest, monkeypatch) -> FilesWorld:
     """An empty folder of each make."""
@@ -350,6 +353,7 @@ def test_an_index_takes_links_of_its_own_folder_alone():
 
 HTML = {"content-type": "text/html"}
 DATED = {"last-modified": "Sat, 01 Aug 2026 10:00:00 GMT"}
+LATER = "Sat, 01 Aug 2026 10:00:01 GMT"
 
 
 @pytest.mark.parametrize(
@@ -405,6 +409,66 @@ def test_a_folder_of_an_index_that_shows_another_page_has_lost_nothing(folder, f
         assert set(engine.sync(approve_deletes=True).values()) == {"removed"}
         assert engine.keys_indexed() == {"a.md"}
         engine.store.close()
+
+
+PAGE = "<h1>busy!</h1>"
+FOUND = f"""<d:multistatus xmlns:d="DAV:"><d:response><d:href>/x/a.md</d:href><d:propstat><d:prop>
+<d:getetag>"v1"</d:getetag><d:getlastmodified>{DATED["last-modified"]}</d:getlastmodified>
+<d:getcontentlength>14</d:getcontentlength><d:resourcetype/></d:prop>
+<d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response></d:multistatus>"""
+
+
+@pytest.mark.parametrize("scheme", ["index+http", "dav"])
+@pytest.mark.parametrize(
+    ("told", "got"),
+    [
+        ({"etag": '"v1"', **DATED}, (200, PAGE, HTML)),
+        ({"etag": '"v1"', **DATED}, (200, PAGE, {"etag": '"v0"', "last-modified": LATER})),
+        (DATED, (200, PAGE, {"last-modified": LATER})),
+        (DATED, (200, f"{PAGE} or more", DATED)),
+        (DATED, (203, PAGE, DATED)),
+    ],
+)
+def test_a_body_that_is_not_the_files_is_not_believed(scheme, told, got):
+    """A page of the server's own or of a cache, mostly of the very size of the file."""
+    with scripted_server() as server:
+        file = (200, "the true text.", told)
+        asked = (207, FOUND, {}) if scheme == "dav" else file
+        place = FilesPlace(store_url=f"{scheme}://127.0.0.1:{server.server_port}/x")
+        store = open_place(place, {})
+        server.script = [asked, got, asked]
+        with pytest.raises(Unavailable) as caught:
+            store.read("a.md", max_size_bytes=100)
+        assert caught.value.reason == ("object_changed" if got[0] == 200 else "store_failed")
+        server.script = [asked, file, asked]
+        assert store.read("a.md", max_size_bytes=100).content == b"the true text."
+        store.close()
+
+
+@pytest.mark.parametrize("world", ["webdav", "index", pytest.param("google", marks=LONG),
+                                   pytest.param("azure", marks=LONG)], indirect=True)  # fmt: skip
+def test_an_answer_tells_itself_of_which_version_its_bytes_are(world):
+    world.put("a.md", b"before")
+    store = world.store()
+    found = store._info("a.md", None)
+    file = store._access.opened(store._opened(), "a.md", found)
+    assert file.read(100) == b"before"
+    file.close()
+    world.put("a.md", b"after, longer" if world.url.startswith("index") else b"after!")
+    with pytest.raises(ObjectChanged):
+        store._access.opened(store._opened(), "a.md", found).read(100)
+    store.close()
+
+
+def test_a_fresh_etag_of_an_index_may_be_made_of_whole_seconds():
+    ahead = format_datetime(datetime.now(UTC) + timedelta(seconds=200), usegmt=True)
+    with scripted_server() as server:
+        place = FilesPlace(store_url=f"index+http://127.0.0.1:{server.server_port}/x")
+        store = open_place(place, {})
+        for dated, etag in ((ahead, "6a6dd1e0-4-new"), (DATED["last-modified"], "6a6dd1e0-4")):
+            server.script = [(200, "text", {"etag": '"6a6dd1e0-4"', "last-modified": dated})] * 3
+            assert store.read("a.md", max_size_bytes=9).ref.etag == etag
+        store.close()
 
 
 def test_a_secret_of_an_index_is_not_taken_along_to_another_server():
