@@ -28,7 +28,7 @@ FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-pr
 CALLER = "s3sync_caller"
 """Where a request's scope tells whose it is, once that is known."""
 REFUSED = "s3sync_refused"
-"""Where it tells that it came with a token that nobody has."""
+"""Where it tells that it came with a token, or a webhook's signature, that nobody has."""
 OPEN_SECONDS = 0.5
 """How long an open server stays open after the first token was made."""
 _HEADER = APIKeyHeader(name=TOKEN_HEADER, scheme_name=TOKEN_HEADER, auto_error=False)
@@ -252,16 +252,24 @@ def identify(request: Request, token: str | None) -> Caller:
         TooMany: its rate is used up, or its address has guessed too often.
     """
     access: Access = request.app.state.access
-    address = address_of(request, access.options.single_sign_on) or ""
     try:
         caller = access.identify(token)
     except Unauthorized:
         if token:
-            access.guesses.count(address)
-            request.scope[REFUSED] = True
+            count_guess(request)
         raise
     request.scope[CALLER] = caller
     return caller
+
+
+def count_guess(request: Request) -> None:
+    """Count a token or a signature that nobody has, and have the audit log say so.
+
+    Raises ``TooMany`` where its address has guessed too often.
+    """
+    access: Access = request.app.state.access
+    access.guesses.count(address_of(request, access.options.single_sign_on) or "")
+    request.scope[REFUSED] = True
 
 
 def address_of(asks: HTTPConnection, sso: SingleSignOn | None) -> str | None:

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from s3sync_dagster.engine.listing_turns import end_if_dead
 from s3sync_dagster.model.errors import Conflict, S3SyncError
@@ -31,7 +32,6 @@ class Backfills:
         self._listed = listed
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="backfill")
         self._running: set[str] = set()
-        self._again: dict[str, Source] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
 
@@ -48,15 +48,14 @@ class Backfills:
         self._threads.submit(self._work, source)
 
     def start_or_follow(self, source: Source) -> None:
-        """Have a source listed by a listing that begins after this call, whoever lists it now."""
-        with self._lock:
-            if source.id in self._running:
-                self._again[source.id] = source
-                return
-        try:
+        """Have a source listed by a listing that begins after this call, whoever lists it now.
+
+        The catalog keeps that it was asked for: where another process lists it now, where this one
+        stops, and where the listing fails, the next turn of the sensor follows.
+        """
+        self._parts.catalog.sources.ask_for_listing(source.id)
+        with suppress(Conflict):  # a thread of ours looks when it has done
             self.start(source)
-        except Conflict:  # another process is at it: the next turn of the sensor follows
-            self._parts.catalog.sources.list_soon(source.id)
 
     def stop(self) -> None:
         """Give unfinished listings back; whoever lists next goes on or begins anew."""
@@ -64,6 +63,25 @@ class Backfills:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _work(self, source: Source) -> None:
+        while self._is_asked_again(source, listed=self._list(source)):
+            pass
+
+    def _is_asked_again(self, source: Source, *, listed: bool) -> bool:
+        """Return whether the source is to be listed once more; else another thread may begin."""
+        again = False
+        with self._lock:  # who asks from here on finds that nobody lists it, or is seen
+            try:
+                goes_on = listed and not self._stopping.is_set()
+                again = goes_on and self._parts.catalog.sources.listing_asked(source.id)
+            except S3SyncError as error:  # the catalog is away; it has what was asked for
+                _log.warning("whether %s is asked for again: %s", source.name, error.message)
+            finally:
+                if not again:
+                    self._running.discard(source.id)
+        return again
+
+    def _list(self, source: Source) -> bool:
+        """List a source; returns whether it was seen to the end."""
         fresh = True
         try:
             parts = self._parts.listing
@@ -72,17 +90,12 @@ class Backfills:
                 fresh = False
                 self._listed(source.id)
                 if progress is None or progress.done:
-                    return
+                    return progress is not None
         except S3SyncError as error:  # the listing's row says it too
             _log.warning("the backfill of %s ended: %s", source.name, error.message)
         except Exception as error:  # noqa: BLE001  (a thread has nobody to raise to)
             _log.error("the backfill of %s ended: %s", source.name, type(error).__name__)
-        finally:
-            with self._lock:
-                self._running.discard(source.id)
-                again = self._again.pop(source.id, None)
-            if again is not None and not self._stopping.is_set():
-                self.start_or_follow(again)
+        return False
 
 
 def _running(source: Source) -> Conflict:

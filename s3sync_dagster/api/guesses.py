@@ -1,7 +1,7 @@
-"""How many unknown API tokens of one address are answered and audited: no log is filled by them.
+"""How many unknown tokens and signatures of one address are answered: they fill no audit log.
 
-Nobody guesses 256 bits, and who tries costs a look-up a guess. A token that is known is let in
-whatever others of its address send: behind a proxy all have one.
+Nobody guesses 256 bits, and who tries costs a look-up a guess. Who is known, or signs, is let in
+whatever others of the address send: behind a proxy all have one.
 """
 
 import threading
@@ -18,13 +18,13 @@ MOST_REMEMBERED = 10_000
 
 @dataclass(slots=True)
 class Guesses:
-    """Counts tokens that nobody has, by address. Safe for several threads."""
+    """Counts tokens and signatures that nobody has, by address. Safe for several threads."""
 
     _left: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, address: str) -> None:
-        """Count a token that nobody has; raise ``TooMany`` where its address has sent too many."""
+        """Count what nobody has; raise ``TooMany`` where its address has sent too many."""
         with self._lock:
             network = _network(address)
             left = self._left_of(network)
@@ -35,7 +35,7 @@ class Guesses:
                 self._left[network] = (left - 1, time.monotonic())
                 return
         raise TooMany(
-            "Too many unknown API tokens came from this address; wait a moment.",
+            "Too many unknown API tokens or signatures came from this address; wait a moment.",
             retry_after_seconds=(1 - left) / A_SECOND,
         )
 

@@ -1,8 +1,8 @@
 """``POST /webhooks/github/{source_id}``: a push to a repository has its source listed now.
 
 Nothing but the signature tells who sent it: it is checked over the bytes as they came, before they
-are read. Who cannot sign learns nothing, not even whether there is such a source. A delivery that
-comes twice lists twice, which changes nothing; polling goes on beside it.
+are read. Who cannot sign learns nothing, not even whether there is such a source, and is slow. A
+delivery that comes twice lists at most twice, which changes nothing; polling goes on beside it.
 """
 
 import hmac
@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from s3sync_dagster.api.access import CALLER, Caller
+from s3sync_dagster.api.access import CALLER, Caller, count_guess
 from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.routing import parse_strictly
 from s3sync_dagster.catalog.cipher import open_cipher
@@ -33,7 +33,11 @@ async def github(source_id: UUID, request: Request, here: Here) -> JSONResponse:
     """Take a delivery of GitHub: a push lists, a ping is answered, all else is passed over."""
     body = await request.body()
     signature = request.headers.get("x-hub-signature-256", "")
-    row = await run_in_threadpool(_signed, here, source_id, body, signature)
+    try:
+        row = await run_in_threadpool(_signed, here, source_id, body, signature)
+    except NotFound:
+        count_guess(request)
+        raise
     tenant = row.source.tenant
     request.scope[CALLER] = Caller(tenant=tenant, role="member", user="github (webhook)")
     event = request.headers.get("x-github-event", "")

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.rows import due_at_once
 from s3sync_dagster.catalog.schema import require_all_known
 from s3sync_dagster.catalog.tables import metadata
 from s3sync_dagster.model.errors import Conflict
@@ -156,7 +157,7 @@ def begin_anew(database: Database) -> None:
             .where(listings.c.state == "running")
             .values(state="failed", finished_at=now, error=ENDED_BY_RESTORE)
         )
-        tx.execute(sources.update().values(list_due_at=0))
+        tx.execute(sources.update().values(list_due_at=due_at_once()))
 
 
 def _copy_rows(here: sa.Connection, there: sa.Connection) -> None:

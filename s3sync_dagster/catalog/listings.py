@@ -14,7 +14,14 @@ from s3sync_dagster.catalog.rows import groups, listing_of, object_of
 from s3sync_dagster.catalog.tables import invocations, listings, objects, sources
 from s3sync_dagster.core.page import PageCommit, PageWindow, is_held
 from s3sync_dagster.core.patience import is_due
-from s3sync_dagster.core.state import Departing, DepartureCursor, ListingRow, ListingState
+from s3sync_dagster.core.state import (
+    LISTING_ASKED,
+    LISTING_BEGUN,
+    Departing,
+    DepartureCursor,
+    ListingRow,
+    ListingState,
+)
 
 LEASE_SECONDS = 90.0
 DEPARTURES_A_PART = 500
@@ -69,6 +76,8 @@ class Listings:
                     .where(listings.c.id == row.id)
                     .values(state="failed", finished_at=now, error="replaced by a new listing")
                 )
+            asked = (sources.c.id == source_id, sources.c.list_due_at == LISTING_ASKED)
+            tx.execute(sources.update().where(*asked).values(list_due_at=LISTING_BEGUN))
             new = tx.execute(
                 listings.insert()
                 .values(
@@ -303,6 +312,12 @@ class Listings:
                 )
                 .returning(listings)
             ).one()
+            interval = sources.c.config["list_interval_seconds"].as_integer()
+            tx.execute(  # who asked for it meanwhile waits for the next one
+                sources.update()
+                .where(sources.c.id == listing.source_id, sources.c.list_due_at == LISTING_BEGUN)
+                .values(list_due_at=self._now() + sa.func.coalesce(interval, 0))
+            )
             if state is ListingState.COMPLETE:
                 tx.execute(
                     sources.update()

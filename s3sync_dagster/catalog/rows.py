@@ -6,8 +6,10 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.tables import sources
 from s3sync_dagster.core.patience import CLOCKS_DIFFER_SECONDS
 from s3sync_dagster.core.state import (
+    LISTING_ASKED,
     BatchRow,
     DocumentPhase,
     DocumentState,
@@ -46,6 +48,12 @@ def groups(items: Iterable[T], size: int = IN_LIST) -> Iterator[list[T]]:
 def no_index(column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
     """Return a column of texts as the database looks for no index on it: another is the better."""
     return column.concat("")
+
+
+def due_at_once() -> sa.ColumnElement[float]:
+    """Return the due time of a source that changed; who waits for a listing waits for a new one."""
+    due = sources.c.list_due_at
+    return sa.case((due < 0, sa.literal(LISTING_ASKED)), else_=sa.literal(0.0))
 
 
 def is_due(column: sa.ColumnElement[float], *, now: float, at_most: float) -> Any:

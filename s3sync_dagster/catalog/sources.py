@@ -7,11 +7,11 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.rows import is_due, source_of, source_row_of
+from s3sync_dagster.catalog.rows import due_at_once, is_due, source_of, source_row_of
 from s3sync_dagster.catalog.tables import documents, objects, sources
 from s3sync_dagster.core.source_identity import identity_changes, prefixes_overlap, refusal
 from s3sync_dagster.core.source_rules import validate_source
-from s3sync_dagster.core.state import Origin, SourceRow
+from s3sync_dagster.core.state import LISTING_ASKED, Origin, SourceRow
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, Throttled
 from s3sync_dagster.model.source import Source
 
@@ -111,7 +111,12 @@ class SourceRows:
                 tx.execute(
                     sources.update()
                     .where(sources.c.id == row.id)
-                    .values(updated_at=now, list_due_at=0, wanted=sa.null(), **row_values(source))
+                    .values(
+                        updated_at=now,
+                        list_due_at=due_at_once(),
+                        wanted=sa.null(),
+                        **row_values(source),
+                    )
                 )
             elif row.wanted is not None:  # code says again what it said before
                 tx.execute(sources.update().where(sources.c.id == row.id).values(wanted=sa.null()))
@@ -173,7 +178,7 @@ class SourceRows:
             tx.execute(
                 sources.update()
                 .where(same)
-                .values(updated_at=self._db.now(), list_due_at=0, **row_values(source))
+                .values(updated_at=self._db.now(), list_due_at=due_at_once(), **row_values(source))
             )
 
     def find(self, name_or_id: str) -> Source:
@@ -268,13 +273,26 @@ class SourceRows:
             tx.execute(
                 sources.update()
                 .where(sources.c.id == source_id)
-                .values(paused=paused, list_due_at=0)
+                .values(paused=paused, list_due_at=due_at_once())
             )
 
-    def list_soon(self, source_id: str) -> None:
-        """Make the next listing due; who is listed never by itself is not by that either."""
+    def ask_for_listing(self, source_id: str) -> None:
+        """Have a source listed by a listing that begins from now on, whoever has the next turn.
+
+        Also one that is not listed by itself. It holds until such a listing has ended well.
+        """
         with self._db.write() as tx:
-            tx.execute(sources.update().where(sources.c.id == source_id).values(list_due_at=0))
+            tx.execute(
+                sources.update().where(sources.c.id == source_id).values(list_due_at=LISTING_ASKED)
+            )
+
+    def listing_asked(self, source_id: str) -> bool:
+        """Return whether somebody waits for a listing of the source."""
+        with self._db.read() as tx:
+            due = tx.execute(
+                sa.select(sources.c.list_due_at).where(sources.c.id == source_id)
+            ).scalar_one_or_none()
+        return due is not None and due < 0
 
     def paused(self, source_id: str) -> bool:
         """Return whether a person paused the source, or it is being deleted."""
@@ -296,6 +314,7 @@ class SourceRows:
                     sources.update()
                     .where(sources.c.id == source_id)
                     .where(is_due(sources.c.list_due_at, now=now, at_most=interval_seconds))
+                    .where(sources.c.list_due_at >= 0)
                     .values(list_due_at=now + interval_seconds)
                 ).rowcount
             )

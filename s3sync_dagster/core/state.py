@@ -37,6 +37,11 @@ class DocumentPhase(StrEnum):
     REMOVING = "removing"
 
 
+LISTING_ASKED, LISTING_BEGUN = -1.0, -2.0
+"""Due times of a source of which somebody asked for a listing: none has begun since, or one has and
+has not ended well. What asks may be gone long before, so that the catalog keeps it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRow:
     """A source, and what the catalog knows of it besides."""
@@ -49,6 +54,12 @@ class SourceRow:
     deleting: Literal["records", "keep"] | None = None
     """What becomes of its records, for one that is being deleted."""
     list_due_at: float = 0.0
+    """``LISTING_ASKED`` or ``LISTING_BEGUN`` while somebody waits for a listing."""
+
+    @property
+    def listing_asked(self) -> bool:
+        """Whether somebody waits for a listing, also where it is not listed by itself."""
+        return self.list_due_at < 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

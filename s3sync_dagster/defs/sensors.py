@@ -33,16 +33,17 @@ def build_listing_sensor(
     runtime_key: str = RUNTIME_KEY,
 ) -> dg.SensorDefinition:
     """Return ``<name>_auto_sync``."""
+    every = declared.list_interval_seconds
+    when = f"every {every} s" if every else "when a webhook asks for it"
 
     @dg.sensor(
         name=f"{name}_auto_sync",
         job_name=job_name(name),
-        minimum_interval_seconds=min(LISTING_TICK_SECONDS, declared.list_interval_seconds),
+        minimum_interval_seconds=min(LISTING_TICK_SECONDS, every or LISTING_TICK_SECONDS),
         default_status=dg.DefaultSensorStatus.RUNNING,
         required_resource_keys={runtime_key},
         description=(
-            f"Lists {declared.place.address()} every "
-            f"{declared.list_interval_seconds} s and asks for work on what is new, changed or "
+            f"Lists {declared.place.address()} {when} and asks for work on what is new, changed or "
             "gone. A listing goes on over several ticks and after a restart."
         ),
     )

@@ -87,7 +87,7 @@ def build_source_definitions(
         description=f"Bring {declared.collection_name!r} in line with objects of {name!r}.",
     )
     sensors = []
-    if sensor and declared.list_interval_seconds > 0:
+    if sensor and (declared.list_interval_seconds > 0 or declared.place.webhook_secret is not None):
         sensors.append(build_listing_sensor(name, declared, lookup, runtime_key))
     parts: dict[str, Any] = {
         "assets": [asset],

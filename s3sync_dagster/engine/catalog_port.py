@@ -115,6 +115,10 @@ class SourcesPort(Protocol):
         """Return whether a person paused the source, or it is being deleted."""
         ...
 
+    def listing_asked(self, source_id: str) -> bool:
+        """Return whether somebody waits for a listing of the source."""
+        ...
+
     def due_for_listing(self, source_id: str, *, interval_seconds: int) -> bool:
         """Take the source's turn: True when a listing is due."""
         ...

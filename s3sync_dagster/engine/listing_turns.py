@@ -25,6 +25,8 @@ WAIT_SECONDS = 1.0
 RESPITE_SECONDS = 0.1
 """A round leaves its process free for as long as a listing took, but not longer than this: after a
 reload Dagster asks the code server for each job, just when all new sources are to be listed."""
+FAILED_SECONDS = 300.0
+"""A listing that was asked for and failed is tried again after so long."""
 NOT_DUE = "not due"
 
 
@@ -91,16 +93,19 @@ def list_when_due(
 ) -> str:
     """List a source when its time has come; returns what was looked at, for people."""
     catalog = parts.catalog
-    if source.auto_sync is AutoSync.NONE or source.list_interval_seconds == 0:
+    asked = catalog.sources.listing_asked(source.id)
+    if not asked and not _by_itself(source):
         return f"{NOT_DUE}: it is not listed by itself"
     if catalog.sources.paused(source.id):
         return f"{NOT_DUE}: paused"
-    owner = catalog.listings.live_owner(source.id)
-    if owner is None and not catalog.sources.due_for_listing(
+    owner, latest = catalog.listings.live_owner(source.id), catalog.listings.latest(source.id)
+    if owner is None and asked:
+        if latest is not None and _failed_lately(latest, now=parts.clock.now().timestamp()):
+            return f"{NOT_DUE}: the listing that was asked for failed and is tried again"
+    elif owner is None and not catalog.sources.due_for_listing(
         source.id, interval_seconds=source.list_interval_seconds
     ):
         return f"{NOT_DUE}: listed every {source.list_interval_seconds} s"
-    latest = catalog.listings.latest(source.id)
     if owner is not None and latest is not None and parts.owners.is_dead(owner):
         catalog.listings.pause(latest, owner=owner)  # it goes on from its cursor
     check_collections(
@@ -156,7 +161,18 @@ def list_in_turn(
 
 
 def _due(row: SourceRow, *, now: float) -> bool:
-    return is_due(row.list_due_at, now=now, at_most=row.source.list_interval_seconds)
+    due = is_due(row.list_due_at, now=now, at_most=row.source.list_interval_seconds)
+    return due and (row.listing_asked or _by_itself(row.source))
+
+
+def _by_itself(source: Source) -> bool:
+    return source.auto_sync is not AutoSync.NONE and source.list_interval_seconds > 0
+
+
+def _failed_lately(listing: ListingRow, *, now: float) -> bool:
+    return listing.state is ListingState.FAILED and not is_due(
+        (listing.finished_at or 0.0) + FAILED_SECONDS, now=now, at_most=FAILED_SECONDS
+    )
 
 
 def _listed(

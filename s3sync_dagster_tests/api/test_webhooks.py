@@ -4,18 +4,19 @@ import hashlib
 import hmac
 import json
 import re
-import time
 import uuid
 from dataclasses import replace
 
 import pytest
 
+from s3sync_dagster.api.guesses import BURST
 from s3sync_dagster.catalog.cipher import open_cipher
 from s3sync_dagster.catalog.credentials import AwsKeys
 from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.model.source import AutoSync, EmbeddingConfig, Source
 from s3sync_dagster.places.git import GitPlace
 from s3sync_dagster_tests.places.git_server import Origin, git_server
+from s3sync_dagster_tests.waiting import wait_for
 
 SECRET = "what GitHub was told"
 
@@ -95,10 +96,9 @@ def test_a_push_has_its_source_listed_now_and_one_that_comes_twice_changes_nothi
     for _ in range(2):
         answer = deliver(http, source.id, push(url))
         assert (answer.status_code, answer.json()) == (202, {"listing": True})
-    deadline = time.monotonic() + 60
-    while len(found := listings(api, source)) < 2 or found[0].finished_at is None:
-        assert time.monotonic() < deadline, found
-        time.sleep(0.05)
+    wait_for(lambda: not api.parts.catalog.sources.listing_asked(source.id))
+    found = listings(api, source)
+    assert found
     assert {one.state.value for one in found} == {"complete"}, found
     assert [one.object_key for one in api.parts.catalog.views.object_rows(source.id)] == ["a.md"]
     assert len(api.parts.catalog.invocations.rows(source_ids=[source.id])) == 1
@@ -144,3 +144,16 @@ def test_a_secret_that_signs_webhooks_is_not_forgotten_while_it_does(api, pushed
     source, _ = pushed
     with pytest.raises(Conflict, match="is used by the source 'docs_"):
         api.parts.catalog.credentials.delete(source.place.webhook_secret)
+
+
+def test_guessed_signatures_are_slow_and_keep_nobody_out_who_can_sign(api, http, pushed):
+    """The last test here: what is guessed counts for all that come from this address."""
+    source, url = pushed
+    said = [404]
+    while said[-1] == 404:  # a slow machine gets a guess more every three seconds
+        assert len(said) < 10 * BURST
+        said.append(deliver(http, source.id, push(url), secret="guessed").status_code)
+    assert said[-1] == 429
+    assert deliver(http, source.id, {"zen": "Keep it."}, event="ping").status_code == 200
+    audited = {one.outcome for _, one in api.parts.catalog.audit.rows(who="unknown")}
+    assert audited == {"404"}

@@ -416,3 +416,37 @@ def test_a_tick_goes_on_where_a_dead_process_stopped(world):
     said = list_when_due(parts(world, Alive("dead")), world.source, log=print, page_keys=2)
     assert said.startswith("listed 4 objects")
     assert world.catalog.listings.latest(world.source.id).id == listing.id
+
+
+def test_a_listing_that_was_asked_for_comes_after_what_runs_and_after_one_that_failed(world):
+    fill(world, 3)
+    world.configure(list_interval_seconds=0)
+
+    def tick():
+        return list_when_due(parts(world, Alive()), world.source, log=lambda _: None)
+
+    assert tick() == "not due: it is not listed by itself"
+    other = world.catalog.listings.begin(world.source.id, owner="other")
+    world.catalog.sources.ask_for_listing(world.source.id)
+    assert tick() == "another process lists it"
+    world.catalog.listings.end(other, owner="other")
+
+    def away(*_):
+        raise Unavailable("the endpoint is away")
+
+    real, world.store = world.store, Store(away)
+    assert tick().startswith("could not list")
+    world.store = real
+    assert tick().endswith("failed and is tried again")
+    world.clock.seconds += 301
+    assert tick().startswith("listed 3 objects")
+    assert tick() == "not due: it is not listed by itself"
+
+
+def test_a_listing_that_was_asked_for_stands_for_that_of_the_interval(world):
+    fill(world, 1)
+    world.configure(list_interval_seconds=600)
+    world.catalog.sources.ask_for_listing(world.source.id)
+    world.listing()
+    said = list_when_due(parts(world, Alive()), world.source, log=print)
+    assert said == "not due: listed every 600 s"

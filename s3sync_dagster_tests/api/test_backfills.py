@@ -1,0 +1,86 @@
+"""Listings that a delivery asked for: they come, whoever lists the source just then."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from s3sync_dagster.api.backfills import Backfills
+from s3sync_dagster.engine.listing_turns import ListingParts
+from s3sync_dagster.ports.memory_s3 import MemoryObjectStore
+from s3sync_dagster_tests.engine_fixture import make_world
+from s3sync_dagster_tests.waiting import wait_for
+
+
+class Api:
+    """A process with a source that nothing else lists; its LIST waits for ``answer``."""
+
+    def __init__(self, world):
+        self.world, self.source = world, world.source
+        self.asked, self.answer = threading.Semaphore(0), threading.Semaphore(0)
+        listing = ListingParts(
+            catalog=world.catalog,
+            clock=world.clock,
+            owners=self,
+            store_for=lambda _: MemoryObjectStore(world.bucket, fault=self._wait),
+            collections=lambda: world.collections,
+        )
+        parts = SimpleNamespace(listing=listing, catalog=world.catalog)
+        self.backfills = Backfills(parts, listed=lambda _: None)
+
+    def _wait(self, *_):
+        self.asked.release()
+        assert self.answer.acquire(timeout=120)
+
+    def me(self):
+        return "api"
+
+    def is_dead(self, _owner):
+        return False
+
+    def is_asked(self):
+        return self.world.catalog.sources.listing_asked(self.source.id)
+
+    def states(self):
+        found = self.world.catalog.history.listings(self.source.id, limit=10)
+        return [one.state.value for one in found]
+
+
+@pytest.fixture
+def process(tmp_path):
+    world = make_world(url=f"sqlite:///{tmp_path}/catalog.db", list_interval_seconds=0)
+    world.bucket.put("a.md", "text")
+    made = Api(world)
+    yield made
+    made.answer.release(100)
+    made.backfills.stop()
+    world.catalog.close()
+
+
+def test_who_asks_while_it_is_listed_has_it_listed_again(process):
+    process.backfills.start_or_follow(process.source)
+    assert process.asked.acquire(timeout=120)
+    process.backfills.start_or_follow(process.source)
+    process.answer.release(2)
+    wait_for(lambda: not process.is_asked())
+    assert process.states() == ["complete", "complete"]
+
+
+def test_who_asks_while_another_process_lists_it_is_remembered(process):
+    other = process.world.catalog.listings.begin(process.source.id, owner="other")
+    process.backfills.start_or_follow(process.source)
+    process.world.catalog.listings.end(other, owner="other")
+    assert process.is_asked()
+
+
+def test_what_a_process_does_not_list_before_it_stops_is_remembered(process):
+    process.backfills.start_or_follow(process.source)
+    assert process.asked.acquire(timeout=120)
+    process.backfills.start_or_follow(process.source)
+    stopping = threading.Thread(target=process.backfills.stop)
+    stopping.start()
+    wait_for(process.backfills._stopping.is_set)
+    process.answer.release()
+    stopping.join(120)
+    assert process.states() == ["complete"]
+    assert process.is_asked()
