@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.schema import require_all_known
 from s3sync_dagster.catalog.tables import metadata
+from s3sync_dagster.core.state import ABSENT, RESTORED
 from s3sync_dagster.model.errors import Conflict
 
 ROWS, LARGE_ROWS = 1000, 8
@@ -143,12 +144,14 @@ def is_empty(connection: sa.Connection) -> bool:
 
 
 def begin_anew(database: Database) -> None:
-    """Have each source listed from its first key as soon as anything works on the catalog.
+    """Have each source listed from its first key, and its documents held against their records.
 
     What a restored catalog knows of buckets is old: a listing that was under way goes on from a
-    key, and says nothing of those before it.
+    key, and says nothing of those before it. So is what it knows of records, and a plan that
+    trusts it would leave later text where the object has the earlier one again.
     """
     listings, sources = metadata.tables["listings"], metadata.tables["sources"]
+    documents, objects = metadata.tables["documents"], metadata.tables["objects"]
     now = database.now()
     with database.write() as tx:
         tx.execute(
@@ -157,6 +160,17 @@ def begin_anew(database: Database) -> None:
             .values(state="failed", finished_at=now, error=ENDED_BY_RESTORE)
         )
         tx.execute(sources.update().values(list_due_at=0))
+        written_to = sa.func.coalesce(documents.c.collection_id, ABSENT)
+        tx.execute(
+            documents.update().values(
+                phase=sa.case((documents.c.phase == "clean", "writing"), else_=documents.c.phase),
+                collection_id=sa.case(
+                    (written_to.startswith(RESTORED), written_to),
+                    else_=sa.literal(RESTORED) + written_to,
+                ),
+            )
+        )
+        tx.execute(objects.update().where(objects.c.outcome == "indexed").values(outcome=None))
 
 
 def _copy_rows(here: sa.Connection, there: sa.Connection) -> None:

@@ -243,9 +243,14 @@ def _unchanged(document: DocumentState, documents: VerifiedDocuments) -> bool:
 
 
 def _lacks_records(document: DocumentState, collection: CollectionPort) -> bool:
-    """Ask for a document's records by id: deletions during a scan shift its pages."""
+    """Ask for a document's records by id: deletions during a scan shift its pages.
+
+    One that is there as another source's is none of the document's.
+    """
     ids = record_ids(document.document_id, 0, document.count)
-    return len(collection.get(ids)) < len(ids)
+    stored = collection.get(ids).values()
+    own = [one for one in stored if one.metadata.get("s3sync_source") == document.source_id]
+    return len(own) < len(ids)
 
 
 def _still_stray(
