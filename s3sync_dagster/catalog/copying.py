@@ -4,6 +4,7 @@ The file is the form of a backup: it needs no program of Postgres, and a catalog
 one database to the other by way of it.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -71,6 +72,26 @@ def write_catalog(database: Database, target: Path) -> None:
     copy.replace(target)
 
 
+def put_catalog(file: Path, database: Database) -> None:
+    """Put what ``write_catalog`` wrote in the place of a catalog that is not there, or empty.
+
+    Where there is no SQLite file yet the file itself takes the name, at once and never over
+    another one. Else it is filled: who has it open works on what was put there.
+
+    Raises:
+        Conflict: somebody has put a source into it meanwhile (``restore_target_in_use``).
+        FixConfiguration: it is filled, and a later version has added to the file.
+    """
+    if database.sqlite:
+        try:
+            os.link(file, str(database.url.database))
+        except FileExistsError:
+            pass  # also one that was made in this moment
+        else:
+            return
+    read_catalog(file, database)
+
+
 def read_catalog(file: Path, database: Database) -> None:
     """Fill an empty database with what ``write_catalog`` wrote, in one transaction.
 
@@ -78,19 +99,22 @@ def read_catalog(file: Path, database: Database) -> None:
 
     Args:
         file: at the revision of this program.
-        database: on Postgres; a SQLite catalog is the file itself.
+        database: nobody else writes to it from the look whether it is empty to the end.
 
     Raises:
         Conflict: somebody has put a source into it meanwhile (``restore_target_in_use``).
+        FixConfiguration: a later version has added to the file (``catalog_newer``).
     """
     database.migrate()
     with (
         closing(Database(f"sqlite:///{file}")) as source,
         source.read() as here,
-        database.write() as there,
+        database.write(durable=True) as there,
     ):
-        names = ", ".join(table.name for table in metadata.sorted_tables)
-        there.execute(sa.text(f"LOCK TABLE {names} IN EXCLUSIVE MODE"))
+        require_all_known(source, source.current_revision())
+        if not database.sqlite:  # there a transaction that writes is alone
+            names = ", ".join(table.name for table in metadata.sorted_tables)
+            there.execute(sa.text(f"LOCK TABLE {names} IN EXCLUSIVE MODE"))
         if not is_empty(there):
             raise Conflict(
                 "The catalog's database is not empty: a backup is put back into an empty one.",
@@ -102,27 +126,16 @@ def read_catalog(file: Path, database: Database) -> None:
         _copy_rows(here, there)
         for table, column in _numbered():
             last = _sqlite_last(here, table, column)
-            if last:
+            if not last:
+                continue
+            if not database.sqlite:
                 there.execute(
                     sa.text("SELECT setval(pg_get_serial_sequence(:t, :c), :n)"),
                     {"t": table.name, "c": column.name, "n": last},
                 )
+            elif table.dialect_kwargs.get("sqlite_autoincrement"):
+                _set_sqlite_sequence(there, table.name, last)
         if noted:
-            there.execute(metadata.tables["audit"].insert(), noted)
-
-
-def keep_audit(database: Database, file: Path) -> None:
-    """Add what the audit log of an empty SQLite catalog has noted to that of a file.
-
-    Args:
-        database: which the file will replace.
-        file: at the revision of this program.
-    """
-    database.migrate()
-    with database.read() as here:
-        noted = _noted(here)
-    if noted:
-        with closing(Database(f"sqlite:///{file}")) as fresh, fresh.write() as there:
             there.execute(metadata.tables["audit"].insert(), noted)
 
 
