@@ -39,6 +39,17 @@ class VerifiedDocuments(Protocol):
         """Return the documents of one object."""
         ...
 
+    def written_by(
+        self,
+        source: Source,
+        collection_name: str,
+        document_ids: Sequence[str],
+        *,
+        collection_id: str,
+    ) -> dict[str, str]:
+        """Return the ids of the sources that wrote documents to this very collection, by theirs."""
+        ...
+
     def distrust(self, states: Sequence[DocumentState]) -> None:
         """Mark the owners of these record ids not clean and enqueue them."""
         ...
@@ -259,15 +270,24 @@ def _still_stray(
     collection: CollectionPort,
     documents: VerifiedDocuments,
 ) -> list[str]:
-    """Return the ids that are still there, still this source's, and still without a document."""
+    """Return the ids that are still there, still this source's, and still without a document.
+
+    What another source has a document of is its to write: after a restore in the middle of a move
+    that is the one before, and this one takes it over.
+    """
     if not ids:
         return []
     expected = _Expected(_of_collection(source, documents, collection.name))
-    return [
+    found = [
         record.id
         for record in collection.get(ids).values()
         if record.metadata.get("s3sync_source") == source.id and not expected.meets(record)
     ]
+    document_ids = sorted({name.rpartition("-")[0] for name in found})
+    owners = documents.written_by(
+        source, collection.name, document_ids, collection_id=collection.id
+    )
+    return [name for name in found if owners.get(name.rpartition("-")[0], source.id) == source.id]
 
 
 def _owners(

@@ -229,6 +229,32 @@ def test_a_catalog_from_before_a_move_is_moved_again(world):
     assert {one["s3sync_source"] for one in world.metadata().values()} == {world.source.id}
 
 
+def test_what_a_move_had_written_by_the_time_of_a_restore_in_its_middle_is_no_stray(world):
+    with world.catalog.database.write() as tx:
+        tx.exec_driver_sql("UPDATE sources SET origin = 'python'")
+    world.bucket.put("a.md", "one")
+    world.sync()
+    move(world, bucket_name="bucket-eu")
+    backup = back_up(world)
+    world.sync()
+    restore(world, backup)
+    look = {"collection": open_collection(world), "documents": world.catalog.documents}
+    assert verify_collection(world.source, **look, fix=True).stray == []
+    assert list(world.texts().values()) == ["one"]
+    world.sync()
+    assert finish(world) is None
+    assert verify_collection(world.source, **look).met == 1
+
+
+def test_an_order_to_write_anew_what_is_outdated_is_not_lost_to_a_restore(world):
+    world.bucket.put("a.md", "one")
+    world.sync()
+    world.configure(metadata={"team": "red"})
+    restore(world, back_up(world))
+    world.sync(reindex=True)
+    assert {one["team"] for one in world.metadata().values()} == {"red"}
+
+
 def test_a_record_that_stands_as_another_source_s_is_missing(world):
     world.bucket.put("a.md", "one")
     world.sync()

@@ -1,9 +1,9 @@
 """Documents of a restored catalog: what still is as it says is believed, and nothing is embedded.
 
 The catalog is older than the collections. A document whose every record stands there as it was
-written, by text and metadata, is whole; whatever is not is read and written as one that was never
-finished. A text that was embedded with its context is not proven: what stood before it is kept
-nowhere.
+written, by text and metadata, under the settings of now, is whole; whatever is not is read and
+written as one that was never finished. A text that was embedded with its context is not proven:
+what stood before it is kept nowhere.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,6 +31,7 @@ def believe_restored(parts: BatchParts, found: Sequence[KeyFacts]) -> bool:
     Returns:
         Whether any is: what is known of the keys is to be read again.
     """
+    now = parts.source.fingerprint()
     waiting = [
         one
         for facts in found
@@ -38,6 +39,7 @@ def believe_restored(parts: BatchParts, found: Sequence[KeyFacts]) -> bool:
         if one.phase is DocumentPhase.WRITING
         and (one.collection_id or "").startswith(RESTORED)
         and one.etag is not None
+        and one.fingerprint == now  # else an order to write it anew would be taken as done
     ]
     names = {one.collection_name for one in waiting}
     believed = 0
