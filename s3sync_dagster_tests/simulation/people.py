@@ -45,8 +45,15 @@ class People:
         self.catalog.documents.enqueue_unclean(self.source.id)
 
     def rebuild_catalog(self) -> None:
-        """Read the documents back from the records, as after a lost catalog."""
+        """Read the documents back from the records, as after a lost catalog.
+
+        Not before what came and went since a backup is gone: it would come back as documents with
+        what the source said of their metadata then.
+        """
         self.note("rebuild --catalog")
+        if self.unverified:
+            self.verify_and_fix()
+            self.unverified = False
         name = self.source.collection_name
         port = self.existing(name)
         if port is None:
