@@ -1,6 +1,7 @@
 """Intents in bulk: who may write which record ids, decided in one transaction."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -244,7 +245,12 @@ class _Claiming:
         if row is None and intent.document_id not in new:
             return None
         if row is not None and self._is_own(intent, row):
-            return document_of(row)
+            own = document_of(row)
+            return replace(
+                own,
+                high_water=max(own.high_water, intent.found),
+                metadata_keys=tuple(sorted({*own.metadata_keys, *intent.found_keys})),
+            )
         left = () if row is None else tuple(row.metadata_keys)
         return DocumentState(
             id=new[intent.document_id] if row is None else row.id,

@@ -15,7 +15,7 @@ from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import document_of, is_due
 from s3sync_dagster.catalog.tables import collections, documents, objects
 from s3sync_dagster.catalog.unclean import DOCUMENTS_AND_OBJECTS, rests
-from s3sync_dagster.core.state import ABSENT, CheckCursor, DocumentState, KnownCollection
+from s3sync_dagster.core.state import ABSENT, RESTORED, CheckCursor, DocumentState, KnownCollection
 
 DOCUMENTS_AT_ONCE = 500
 """In one transaction, which is to end within 100 ms."""
@@ -127,13 +127,15 @@ class CollectionRows:
         """Return the trusted documents of a collection from a row id on.
 
         Also those that lost their trust and that no work on their object gives it back to, where
-        the collection is the one that they were written to.
+        the collection is the one that they were written to, as far as is known.
         """
         with self._db.read() as tx:
             resting = sa.and_(
                 rests(tx, source_id),
                 documents.c.batch_token.is_(None),
-                documents.c.collection_id == place.collection_id,
+                documents.c.collection_id.in_(
+                    [place.collection_id, f"{RESTORED}{place.collection_id}"]
+                ),
             )
             return [
                 document_of(row)
@@ -155,11 +157,14 @@ class CollectionRows:
     ) -> int:
         """Make documents clean whose every record was found as it was written; returns how many.
 
-        One that anybody has worked on since it was looked at stays as it is.
+        One that anybody has worked on since it was looked at stays as it is. So do all where the
+        source knows another collection of that name by now.
         """
         trusted = 0
         with self._db.write() as tx:
             self._db.lock_source(tx, source_id)
+            if _known(tx, source_id, place) not in (None, place.collection_id):
+                return 0
             for one in states:
                 trusted += tx.execute(
                     documents.update()
@@ -171,10 +176,13 @@ class CollectionRows:
                         documents.c.etag == one.etag,
                         documents.c.digests == one.digests,
                         documents.c.high_water == one.high_water,
-                        documents.c.collection_id == place.collection_id,
-                        in_collection_as_known(),
+                        documents.c.collection_id == one.collection_id,
                     )
-                    .values(phase="clean", high_water=documents.c.chunks)
+                    .values(
+                        phase="clean",
+                        high_water=documents.c.chunks,
+                        collection_id=place.collection_id,
+                    )
                 ).rowcount
         return trusted
 

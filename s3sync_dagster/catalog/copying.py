@@ -4,6 +4,7 @@ The file is the form of a backup: it needs no program of Postgres, and a catalog
 one database to the other by way of it.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -17,6 +18,7 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import due_at_once
 from s3sync_dagster.catalog.schema import require_all_known
 from s3sync_dagster.catalog.tables import metadata
+from s3sync_dagster.core.state import ABSENT, RESTORED
 from s3sync_dagster.model.errors import Conflict
 
 ROWS, LARGE_ROWS = 1000, 8
@@ -71,6 +73,26 @@ def write_catalog(database: Database, target: Path) -> None:
     copy.replace(target)
 
 
+def put_catalog(file: Path, database: Database) -> None:
+    """Put what ``write_catalog`` wrote in the place of a catalog that is not there, or empty.
+
+    Where there is no SQLite file yet the file itself takes the name, at once and never over
+    another one. Else it is filled: who has it open works on what was put there.
+
+    Raises:
+        Conflict: somebody has put a source into it meanwhile (``restore_target_in_use``).
+        FixConfiguration: it is filled, and a later version has added to the file.
+    """
+    if database.sqlite:
+        try:
+            os.link(file, str(database.url.database))
+        except FileExistsError:
+            pass  # also one that was made in this moment
+        else:
+            return
+    read_catalog(file, database)
+
+
 def read_catalog(file: Path, database: Database) -> None:
     """Fill an empty database with what ``write_catalog`` wrote, in one transaction.
 
@@ -78,19 +100,22 @@ def read_catalog(file: Path, database: Database) -> None:
 
     Args:
         file: at the revision of this program.
-        database: on Postgres; a SQLite catalog is the file itself.
+        database: nobody else writes to it from the look whether it is empty to the end.
 
     Raises:
         Conflict: somebody has put a source into it meanwhile (``restore_target_in_use``).
+        FixConfiguration: a later version has added to the file (``catalog_newer``).
     """
     database.migrate()
     with (
         closing(Database(f"sqlite:///{file}")) as source,
         source.read() as here,
-        database.write() as there,
+        database.write(durable=True) as there,
     ):
-        names = ", ".join(table.name for table in metadata.sorted_tables)
-        there.execute(sa.text(f"LOCK TABLE {names} IN EXCLUSIVE MODE"))
+        require_all_known(source, source.current_revision())
+        if not database.sqlite:  # there a transaction that writes is alone
+            names = ", ".join(table.name for table in metadata.sorted_tables)
+            there.execute(sa.text(f"LOCK TABLE {names} IN EXCLUSIVE MODE"))
         if not is_empty(there):
             raise Conflict(
                 "The catalog's database is not empty: a backup is put back into an empty one.",
@@ -102,27 +127,16 @@ def read_catalog(file: Path, database: Database) -> None:
         _copy_rows(here, there)
         for table, column in _numbered():
             last = _sqlite_last(here, table, column)
-            if last:
+            if not last:
+                continue
+            if not database.sqlite:
                 there.execute(
                     sa.text("SELECT setval(pg_get_serial_sequence(:t, :c), :n)"),
                     {"t": table.name, "c": column.name, "n": last},
                 )
+            elif table.dialect_kwargs.get("sqlite_autoincrement"):
+                _set_sqlite_sequence(there, table.name, last)
         if noted:
-            there.execute(metadata.tables["audit"].insert(), noted)
-
-
-def keep_audit(database: Database, file: Path) -> None:
-    """Add what the audit log of an empty SQLite catalog has noted to that of a file.
-
-    Args:
-        database: which the file will replace.
-        file: at the revision of this program.
-    """
-    database.migrate()
-    with database.read() as here:
-        noted = _noted(here)
-    if noted:
-        with closing(Database(f"sqlite:///{file}")) as fresh, fresh.write() as there:
             there.execute(metadata.tables["audit"].insert(), noted)
 
 
@@ -144,12 +158,14 @@ def is_empty(connection: sa.Connection) -> bool:
 
 
 def begin_anew(database: Database) -> None:
-    """Have each source listed from its first key as soon as anything works on the catalog.
+    """Have each source listed from its first key, and its documents held against their records.
 
     What a restored catalog knows of buckets is old: a listing that was under way goes on from a
-    key, and says nothing of those before it.
+    key, and says nothing of those before it. So is what it knows of records, and a plan that
+    trusts it would leave later text where the object has the earlier one again.
     """
     listings, sources = metadata.tables["listings"], metadata.tables["sources"]
+    documents, objects = metadata.tables["documents"], metadata.tables["objects"]
     now = database.now()
     with database.write() as tx:
         tx.execute(
@@ -158,6 +174,17 @@ def begin_anew(database: Database) -> None:
             .values(state="failed", finished_at=now, error=ENDED_BY_RESTORE)
         )
         tx.execute(sources.update().values(list_due_at=due_at_once()))
+        written_to = sa.func.coalesce(documents.c.collection_id, ABSENT)
+        tx.execute(
+            documents.update().values(
+                phase=sa.case((documents.c.phase == "clean", "writing"), else_=documents.c.phase),
+                collection_id=sa.case(
+                    (written_to.startswith(RESTORED), written_to),
+                    else_=sa.literal(RESTORED) + written_to,
+                ),
+            )
+        )
+        tx.execute(objects.update().where(objects.c.outcome == "indexed").values(outcome=None))
 
 
 def _copy_rows(here: sa.Connection, there: sa.Connection) -> None:

@@ -52,7 +52,7 @@ from s3sync_dagster.catalog.unclean import keys_to_mend
 from s3sync_dagster.catalog.uploads import Uploads
 from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
 from s3sync_dagster.core.outcome import KeyOutcome
-from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.core.state import RESTORED, DocumentState
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.model.invocation import Result
 from s3sync_dagster.model.source import Source
@@ -312,6 +312,32 @@ class Documents:
         """Return which record ids belong to sources whose records are being taken away."""
         with self._db.read() as tx:
             return being_cleared(tx, source, collection_name, document_ids)
+
+    def written_by(
+        self,
+        source: Source,
+        collection_name: str,
+        document_ids: Sequence[str],
+        *,
+        collection_id: str,
+    ) -> dict[str, str]:
+        """Return the ids of the sources that wrote documents to this very collection, by theirs."""
+        here = [collection_id, f"{RESTORED}{collection_id}"]
+        found: dict[str, str] = {}
+        with self._db.read() as tx:
+            for part in groups(document_ids):
+                rows = tx.execute(
+                    sa.select(documents.c.document_id, documents.c.source_id).where(
+                        documents.c.tenant == source.tenant,
+                        documents.c.database_name == source.database_name,
+                        documents.c.collection_name == collection_name,
+                        documents.c.document_id.in_(part),
+                        documents.c.collection_id.in_(here),
+                        documents.c.etag.is_not(None),
+                    )
+                )
+                found |= {row.document_id: row.source_id for row in rows}
+        return found
 
     def predecessors(self, source_id: str) -> set[str]:
         """Return the ids of sources whose record ids are this one's to take over."""

@@ -168,6 +168,9 @@ class UploadedFile:
 
 ABSENT = ""
 """The id of a collection that does not exist."""
+RESTORED = "restored:"
+"""Before the id of the collection, on each document of a catalog that was restored: which of its
+records are still what it says, or its own, is not known until they were looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -250,6 +250,17 @@ class DocumentsPort(Protocol):
         """Return which record ids belong to sources whose records are being taken away."""
         ...
 
+    def written_by(
+        self,
+        source: Source,
+        collection_name: str,
+        document_ids: Sequence[str],
+        *,
+        collection_id: str,
+    ) -> dict[str, str]:
+        """Return the ids of the sources that wrote documents to this very collection, by theirs."""
+        ...
+
     def predecessors(self, source_id: str) -> set[str]:
         """Return the ids of sources whose record ids are this one's to take over."""
         ...

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from s3sync_dagster.core.plan import possible_ids
+from s3sync_dagster.core.plan import possible_ids, record_ids
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.engine.ports import CollectionPort
 
@@ -25,6 +25,12 @@ def ids_to_delete(
         names = possible_ids(one)
         if look or one.collection_id != collection.id:
             found = collection.get(names)
+            first = found.get(f"{one.document_id}-0")
+            told = first.metadata.get("s3sync_chunk_count") if first is not None else None
+            if isinstance(told, int) and told > len(names):  # a restored catalog knows of fewer
+                beyond = record_ids(one.document_id, len(names), told)
+                found |= collection.get(beyond)
+                names += beyond
             names = [
                 name
                 for name in names

@@ -169,7 +169,7 @@ def _compare(
             record = stored.get(name)
             if place >= one.document.count:  # of a document that is not trusted
                 whole = whole and record is None
-            elif record is None or not _as_written(one.document, place, record, text=told):
+            elif record is None or not as_written(one.document, place, record, text=told):
                 whole = False
                 met |= set(record.metadata) if record is not None else set()
         if one.document.phase is DocumentPhase.WRITING:
@@ -181,7 +181,8 @@ def _compare(
     return damaged, mended, bool(damaged) and not stored
 
 
-def _as_written(document: DocumentState, place: int, stored: StoredRecord, *, text: bool) -> bool:
+def as_written(document: DocumentState, place: int, stored: StoredRecord, *, text: bool) -> bool:
+    """Return whether a record is what was written; ``text``: also by its text's digest."""
     digests = document.digests[place * 2 * DIGEST_BYTES : (place + 1) * 2 * DIGEST_BYTES]
     words = stored.document or ""
     record = Record(id=stored.id, document=words, embedding_text=words, metadata=stored.metadata)

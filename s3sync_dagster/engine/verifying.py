@@ -39,6 +39,17 @@ class VerifiedDocuments(Protocol):
         """Return the documents of one object."""
         ...
 
+    def written_by(
+        self,
+        source: Source,
+        collection_name: str,
+        document_ids: Sequence[str],
+        *,
+        collection_id: str,
+    ) -> dict[str, str]:
+        """Return the ids of the sources that wrote documents to this very collection, by theirs."""
+        ...
+
     def distrust(self, states: Sequence[DocumentState]) -> None:
         """Mark the owners of these record ids not clean and enqueue them."""
         ...
@@ -243,9 +254,14 @@ def _unchanged(document: DocumentState, documents: VerifiedDocuments) -> bool:
 
 
 def _lacks_records(document: DocumentState, collection: CollectionPort) -> bool:
-    """Ask for a document's records by id: deletions during a scan shift its pages."""
+    """Ask for a document's records by id: deletions during a scan shift its pages.
+
+    One that is there as another source's is none of the document's.
+    """
     ids = record_ids(document.document_id, 0, document.count)
-    return len(collection.get(ids)) < len(ids)
+    stored = collection.get(ids).values()
+    own = [one for one in stored if one.metadata.get("s3sync_source") == document.source_id]
+    return len(own) < len(ids)
 
 
 def _still_stray(
@@ -254,15 +270,24 @@ def _still_stray(
     collection: CollectionPort,
     documents: VerifiedDocuments,
 ) -> list[str]:
-    """Return the ids that are still there, still this source's, and still without a document."""
+    """Return the ids that are still there, still this source's, and still without a document.
+
+    What another source has a document of is its to write: after a restore in the middle of a move
+    that is the one before, and this one takes it over.
+    """
     if not ids:
         return []
     expected = _Expected(_of_collection(source, documents, collection.name))
-    return [
+    found = [
         record.id
         for record in collection.get(ids).values()
         if record.metadata.get("s3sync_source") == source.id and not expected.meets(record)
     ]
+    document_ids = sorted({name.rpartition("-")[0] for name in found})
+    owners = documents.written_by(
+        source, collection.name, document_ids, collection_id=collection.id
+    )
+    return [name for name in found if owners.get(name.rpartition("-")[0], source.id) == source.id]
 
 
 def _owners(

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.cipher import open_cipher
-from s3sync_dagster.catalog.copying import begin_anew, is_empty, keep_audit, read_catalog
+from s3sync_dagster.catalog.copying import begin_anew, is_empty, put_catalog
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.schema import require_all_known, require_known
 from s3sync_dagster.local.backup import (
@@ -44,7 +44,7 @@ from s3sync_dagster.model.source import AutoSync, Source
 from s3sync_dagster.ports.owners import Owners
 from s3sync_dagster.settings import Settings
 
-_ENDS = ("", "-wal", "-shm", ".migrate.lock")
+_ENDS = ("-wal", "-shm")
 _ROOM, _OURS = ".restoring-", ".s3sync-restore"
 
 
@@ -239,6 +239,9 @@ def _require_nobody(settings: Settings) -> None:
                 busy = busy or tx.execute(sa.text(_OTHERS_CONNECTED)).scalar_one() > 0
         elif (place := Path(str(database.url.database))).exists():
             busy = busy or _is_open(place)
+        elif not busy:
+            for end in _ENDS:  # of one that was lost
+                Path(f"{place}{end}").unlink(missing_ok=True)
     if busy:
         raise Conflict(
             "Somebody works on this catalog: stop the API, Dagster and every sync first, or what "
@@ -292,7 +295,8 @@ def _prepare(settings: Settings, catalog: Path) -> None:
         closing(Database(settings.database_url)) as target,
     ):
         require_known(database, database.current_revision())
-        if not target.sqlite:  # row by row; else the file itself takes its place
+        if not target.sqlite or Path(str(target.url.database)).exists():
+            # Row by row; else the file itself takes its place.
             require_all_known(database, database.current_revision())
         database.migrate()
         begin_anew(database)
@@ -333,16 +337,7 @@ def _put_keys(settings: Settings, keys: Path) -> None:
 
 def _put_catalog(settings: Settings, catalog: Path) -> list[Source]:
     with closing(Database(settings.database_url)) as database:
-        if not database.sqlite:
-            read_catalog(catalog, database)
-        else:
-            place = Path(str(database.url.database))
-            if place.exists():
-                keep_audit(database, catalog)
-                database.close()
-            for end in _ENDS:  # of an empty one
-                Path(f"{place}{end}").unlink(missing_ok=True)
-            catalog.replace(place)
+        put_catalog(catalog, database)
     with closing(Database(settings.database_url)) as database:
         return list(_unlisted(Catalog(database)))
 

@@ -1,4 +1,4 @@
-"""A catalog as one file, from SQLite or Postgres, and back into Postgres."""
+"""A catalog as one file, from SQLite or Postgres, and back into either."""
 
 import sqlite3
 import threading
@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog import open_catalog
-from s3sync_dagster.catalog.copying import read_catalog, write_catalog
+from s3sync_dagster.catalog.copying import put_catalog, write_catalog
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.tables import metadata
 from s3sync_dagster.model.errors import Conflict
@@ -65,13 +65,23 @@ def test_a_copy_has_every_row_of_every_table(catalog_url, tmp_path):
     assert [path.name for path in tmp_path.glob("copy.db*")] == ["copy.db"]
 
 
-def test_a_copy_fills_an_empty_postgres_whose_numbers_go_on(catalog_url, postgres_url, tmp_path):
+@pytest.fixture(params=["postgres", "sqlite", "sqlite that is not there"])
+def target(request, tmp_path):
+    """The address of an empty catalog."""
+    if request.param == "postgres":
+        return fresh_postgres_database(request.getfixturevalue("postgres_url"))
+    url = f"sqlite:///{tmp_path}/target.db"
+    if request.param == "sqlite":
+        open_catalog(url).close()
+    return url
+
+
+def test_a_copy_fills_an_empty_catalog_whose_numbers_go_on(catalog_url, target, tmp_path):
     with closing(open_catalog(catalog_url)) as catalog:
         fill(catalog)
         write_catalog(catalog.database, tmp_path / "copy.db")
-    target = fresh_postgres_database(postgres_url)
     with closing(Database(target)) as database:
-        read_catalog(tmp_path / "copy.db", database)
+        put_catalog(tmp_path / "copy.db", database)
         assert rows(target) == rows(catalog_url)
         documents = metadata.tables["documents"]
         values = {**DOCUMENT, "object_key": "next.md", "document_id": "next"}
@@ -80,16 +90,17 @@ def test_a_copy_fills_an_empty_postgres_whose_numbers_go_on(catalog_url, postgre
             assert made.scalar_one() == 4, "3 was gone.md's: a late worker may remember it"
 
 
-def test_a_postgres_that_holds_something_is_not_written_into(postgres_url, tmp_path):
-    taken = fresh_postgres_database(postgres_url)
-    with closing(open_catalog(taken)) as catalog:
+def test_a_catalog_that_holds_something_by_then_is_not_written_into(target, tmp_path):
+    with closing(open_catalog(f"sqlite:///{tmp_path}/saved.db")) as catalog:
         fill(catalog)
         write_catalog(catalog.database, tmp_path / "copy.db")
-        before = rows(taken)
+    with closing(open_catalog(target)) as catalog:
+        fill(catalog)
+        before = rows(target)
         with pytest.raises(Conflict, match="not empty") as refused:
-            read_catalog(tmp_path / "copy.db", catalog.database)
+            put_catalog(tmp_path / "copy.db", catalog.database)
     assert refused.value.reason == "restore_target_in_use"
-    assert rows(taken) == before
+    assert rows(target) == before
 
 
 def test_a_copy_stands_for_one_moment_while_others_write(catalog_url, tmp_path):

@@ -5,24 +5,29 @@ import pytest
 from s3sync_dagster.catalog.copying import begin_anew
 from s3sync_dagster.catalog.rights import rights_of
 from s3sync_dagster.core.rights import Reader
+from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.engine.deleting import take_down
 from s3sync_dagster.engine.hybrid import Searcher
 from s3sync_dagster.engine.readable import Readable
+from s3sync_dagster.engine.rolling_check import check_some
+from s3sync_dagster.engine.verifying import verify_collection
 from s3sync_dagster.model.document import Record
-from s3sync_dagster_tests.core.test_rules_moved import _of, finish, move
-from s3sync_dagster_tests.simulation.people import _dump, _load
+from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster_tests.core.rules import states
+from s3sync_dagster_tests.core.test_rules_moved import KEYS, _of, declare, finish, move
+from s3sync_dagster_tests.simulation.people import dump_catalog, load_catalog
 from s3sync_dagster_tests.sources import changed
 
 HR = {"reader_keys": ("dept",), "metadata": {"dept": ["hr"]}}
 
 
 def back_up(world):
-    return world.source, _dump(world.catalog)
+    return world.source, dump_catalog(world.catalog)
 
 
 def restore(world, backup):
     world.source, dump = backup
-    _load(world.catalog, dump)
+    load_catalog(world.catalog, dump)
     begin_anew(world.catalog.database)
 
 
@@ -113,3 +118,151 @@ def test_records_that_a_deleted_source_left_go_on_being_read(world):
     world.catalog.documents.drop_source(third.source.id)  # old ends are forgotten then
     assert set(before) <= set(world.texts().values())
     assert [text for text in seen_by_sales(world) if text != "text of 3"] == before
+
+
+class Counting:
+    """A model that tells how many texts it was given."""
+
+    def __init__(self, embedder):
+        self._embedder, self.texts = embedder, 0
+
+    def embed_documents(self, texts):
+        self.texts += len(texts)
+        return self._embedder.embed_documents(texts)
+
+    def __getattr__(self, name):
+        return getattr(self._embedder, name)
+
+
+def test_a_text_that_came_and_went_after_the_backup_is_not_believed(world):
+    world.bucket.put("a.md", "one\n\nprice 10")
+    world.bucket.put("b.md", "b")
+    world.sync()
+    backup = back_up(world)
+    for text in ("two", "price 99"):
+        world.bucket.put("a.md", f"one\n\n{text}\n\nand more\n\nof it")
+        world.bucket.put("b.md", text)
+        world.configure(metadata={"later": text})
+        world.sync()
+        world.ask("a.md", "b.md", force=True)
+        world.run_batches()
+    world.bucket.put("a.md", "one, edited\n\nprice 10")
+    world.bucket.put("b.md", "b")  # as it was
+    restore(world, backup)
+    world.sync()
+    assert sorted(world.texts().values()) == ["b", "one, edited", "price 10"]
+    assert not any("later" in one for one in world.metadata().values())
+
+
+def test_a_restore_reads_and_embeds_nothing_of_what_stands_as_it_was(world):
+    for number in range(30):
+        world.bucket.put(f"{number}.md", f"{number} one\n\n{number} two")
+    world.sync()
+    backup = back_up(world)
+    world.bucket.put("7.md", "7 one\n\nseven")
+    before = world.store.requests()
+    restore(world, backup)
+    counting = Counting(world.embedder)
+    world.listing()
+    ended = {one.key: one.state for one in world.run_batches(embedder=counting)}
+    assert ended == {f"{n}.md": "unchanged" for n in range(30)} | {"7.md": "updated"}
+    assert counting.texts == 1
+    assert world.store.requests()["GET"] == before["GET"] + 1
+
+
+@pytest.mark.parametrize("gone", ["source", "object"])
+def test_records_that_a_document_had_after_the_backup_go_with_it(world, gone):
+    world.bucket.put("a.md", "one")
+    world.sync()
+    backup = back_up(world)
+    world.bucket.put("a.md", "\n\n".join(f"part {n}" for n in range(9)))
+    world.sync()
+    restore(world, backup)
+    if gone == "object":
+        world.bucket.delete("a.md")
+        world.listing(approve_deletes=True)
+        world.run_batches()
+    else:
+        world.catalog.sources.mark_deleting(world.source.id, keep_records=False)
+        take_down(
+            world.source, catalog=world.catalog, collections=lambda: world.collections,
+            clock=world.clock, log=lambda _: None, drop_partitions=lambda _until: True,
+        )  # fmt: skip
+    assert world.texts() == {}
+
+
+def test_a_document_that_its_mode_keeps_is_believed_once_it_was_looked_at(world):
+    world.configure(mode=DeleteMode.KEEP_DELETED)
+    world.bucket.put("a.md", "one")
+    world.sync()
+    world.bucket.delete("a.md")
+    world.sync()
+    restore(world, back_up(world))
+    world.sync()
+    check_some(
+        world.source, catalog=world.catalog, collections=lambda: world.collections,
+        clock=world.clock, records_per_day=1000, log=lambda _: None,
+    )  # fmt: skip
+    [document] = world.catalog.documents.of_source(world.source.id)
+    assert document.phase is DocumentPhase.CLEAN
+    assert list(world.texts().values()) == ["one"]
+
+
+def test_a_catalog_from_before_a_move_is_moved_again(world):
+    with world.catalog.database.write() as tx:
+        tx.exec_driver_sql("UPDATE sources SET origin = 'python'")
+    for key in KEYS:
+        world.bucket.put(key, f"{key} one")
+    world.sync()
+    backup, declared = back_up(world), {"bucket_name": "bucket-eu"}
+    move(world, **declared)
+    world.sync()
+    assert finish(world) is None
+    world.bucket.put("a.md", "a.md two")
+    world.sync()
+    restore(world, backup)
+    declare(world, **declared)
+    world.source = world.catalog.moves.begin("docs")
+    world.sync()
+    assert set(states(world).values()) == {("indexed", None)}
+    assert "a.md two" in world.texts().values()
+    assert {one["s3sync_source"] for one in world.metadata().values()} == {world.source.id}
+
+
+def test_what_a_move_had_written_by_the_time_of_a_restore_in_its_middle_is_no_stray(world):
+    with world.catalog.database.write() as tx:
+        tx.exec_driver_sql("UPDATE sources SET origin = 'python'")
+    world.bucket.put("a.md", "one")
+    world.sync()
+    move(world, bucket_name="bucket-eu")
+    backup = back_up(world)
+    world.sync()
+    restore(world, backup)
+    look = {"collection": open_collection(world), "documents": world.catalog.documents}
+    assert verify_collection(world.source, **look, fix=True).stray == []
+    assert list(world.texts().values()) == ["one"]
+    world.sync()
+    assert finish(world) is None
+    assert verify_collection(world.source, **look).met == 1
+
+
+def test_an_order_to_write_anew_what_is_outdated_is_not_lost_to_a_restore(world):
+    world.bucket.put("a.md", "one")
+    world.sync()
+    world.configure(metadata={"team": "red"})
+    restore(world, back_up(world))
+    world.sync(reindex=True)
+    assert {one["team"] for one in world.metadata().values()} == {"red"}
+
+
+def test_a_record_that_stands_as_another_source_s_is_missing(world):
+    world.bucket.put("a.md", "one")
+    world.sync()
+    collection = open_collection(world)
+    [name] = world.texts()
+    collection.update_metadata([name], [{"s3sync_source": "another"}])
+    look = {"collection": collection, "documents": world.catalog.documents}
+    assert verify_collection(world.source, **look, fix=True).missing == ["a.md"]
+    world.run_batches()
+    assert verify_collection(world.source, **look).sound
+    assert verify_collection(world.source, **look).met == 1

@@ -163,7 +163,7 @@ PEOPLE = {
     "move": (4, lambda w, c: w.move_source(bucket=c.random() < 0.5, restricted=c.random() < 0.3)),
     "end of a move": (4, lambda w, c: w.start_end_of_move()),
     "back up": (3, lambda w, c: w.back_up()),
-    "restore": (2, lambda w, c: w.restore()),
+    "restore": (2, lambda w, c: w.restore(verify=c.random() < 0.5)),
 }
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.copying import begin_anew
 from s3sync_dagster.catalog.recovered import store_recovered
 from s3sync_dagster.catalog.rights import rights_of
 from s3sync_dagster.core.rights import Reader
@@ -24,6 +25,8 @@ class People:
 
     backup: Any = None
     """A copy of the catalog as it was."""
+    unverified = False
+    """True from a restore until what came and went since the backup is looked for."""
     edited = False
     """True once the source was edited in what stands on each record."""
     deleted: int = 0
@@ -42,8 +45,15 @@ class People:
         self.catalog.documents.enqueue_unclean(self.source.id)
 
     def rebuild_catalog(self) -> None:
-        """Read the documents back from the records, as after a lost catalog."""
+        """Read the documents back from the records, as after a lost catalog.
+
+        Not before what came and went since a backup is gone: it would come back as documents with
+        what the source said of their metadata then.
+        """
         self.note("rebuild --catalog")
+        if self.unverified:
+            self.verify_and_fix()
+            self.unverified = False
         name = self.source.collection_name
         port = self.existing(name)
         if port is None:
@@ -204,10 +214,10 @@ class People:
     def back_up(self) -> None:
         """Copy the catalog."""
         self.note("back up the catalog")
-        self.backup = self.source, _dump(self.catalog)
+        self.backup = self.source, dump_catalog(self.catalog)
 
-    def restore(self) -> None:
-        """Put an older copy in place while nobody works, and verify after it, as documented."""
+    def restore(self, *, verify: bool) -> None:
+        """Put an older copy in place while nobody works, and verify at once or when all is done."""
         if self.backup is None or self.backup[0].id != self.source.id or self.away:
             return
         self.free_disk()
@@ -216,18 +226,23 @@ class People:
             return
         self.note("restore the catalog")
         self.source, dump = self.backup
-        _load(self.catalog, dump)
+        load_catalog(self.catalog, dump)
+        begin_anew(self.catalog.database)
         for row in self.catalog.batches.live():
             self.release_dead(row.token)
-        self.verify_and_fix()
+        self.unverified = not verify
+        if verify:
+            self.verify_and_fix()
         self.catalog.sources.update(self.source)
 
 
-def _dump(catalog: Any) -> bytes:
+def dump_catalog(catalog: Any) -> bytes:
+    """Return a copy of a catalog in memory."""
     with catalog.database.engine.connect() as connection:
         return connection.connection.dbapi_connection.serialize()
 
 
-def _load(catalog: Any, dump: bytes) -> None:
+def load_catalog(catalog: Any, dump: bytes) -> None:
+    """Put a copy in the place of what a catalog in memory has."""
     with catalog.database.engine.connect() as connection:
         connection.connection.dbapi_connection.deserialize(dump)

@@ -117,11 +117,12 @@ class Rest:
             self._come_to_rest(events=False)
         if self.disturbed or self.weather.lies:
             self._look_at_all()
-        if "delete" in self.weather.lies:  # of what nobody has any more only this can know
+        # Of what nobody has any more only this can know.
+        if "delete" in self.weather.lies or self.unverified:
             self.verify_and_fix()
             self._come_to_rest(events=False)
         self.weather.lies.clear()
-        self.away = self.disturbed = False
+        self.away = self.disturbed = self.unverified = False
 
     def _look_at_all(self) -> None:
         """Let the check go round until it finds nothing more, with no help of a person."""

@@ -100,7 +100,9 @@ def _look_for_owners(
     """Look at the first record of documents that are new to the catalog, before they are claimed.
 
     Records of this source (a catalog that was lost) raise the high-water mark, so that their
-    tail is cleared; records of another or no source are never overwritten without ``adopt``.
+    tail is cleared; records of another or no source are never overwritten without ``adopt``. Whose
+    document the catalog has under the id, written, says more than its records: those of a restored
+    catalog may say who had them later.
 
     Returns:
         What was found, by document id; ids without records are absent.
@@ -111,11 +113,18 @@ def _look_for_owners(
     found: dict[str, Found] = {}
     ours: set[object] = {parts.source.id}
     stored_first = collection.get(list(first))
+    rows: dict[str, str] = {}
     if any(one.metadata.get("s3sync_source") not in ours for one in stored_first.values()):
         ours |= parts.catalog.documents.predecessors(parts.source.id)
+        rows = parts.catalog.documents.written_by(
+            parts.source,
+            collection.name,
+            [first[name] for name in stored_first],
+            collection_id=collection.id,
+        )
     for name, stored in stored_first.items():
         owner = stored.metadata.get("s3sync_source")
-        if owner not in ours and not parts.source.adopt:
+        if not {owner, rows.get(first[name])} & ours and not parts.source.adopt:
             found[first[name]] = Found(
                 refusal=(
                     f"Collection {collection.name!r} already has records with the ids "

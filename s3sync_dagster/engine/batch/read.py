@@ -26,6 +26,7 @@ from s3sync_dagster.core.selection import decide, require_inside_prefix
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE, NOT_PROVEN, TRIES_ALONE, keeps_its_mark
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
+from s3sync_dagster.engine.batch.restored import believe_restored
 from s3sync_dagster.engine.batch.sidecars import apply_sidecars, read_sidecar
 from s3sync_dagster.engine.identity import check_collections
 from s3sync_dagster.engine.pages import renew
@@ -53,6 +54,8 @@ def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
         log=parts.log,
     )
     found = parts.catalog.work.load(lease.token)
+    if believe_restored(parts, found):
+        found = parts.catalog.work.load(lease.token)
     renew(parts.store)  # a copy that is older than what the catalog was told is no evidence
     first = [facts for facts in found if facts.is_sidecar]
     deeds = _guarded(parts, _read_all(parts, lease, first, begun, until=until))
