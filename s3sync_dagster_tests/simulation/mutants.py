@@ -220,8 +220,8 @@ MUTANTS = (
     Mutant(
         "documents of before a move stay beside their successors",
         CORE + "moving.py",
-        "going = {Standing.FOLLOWED, Standing.LEAVING}",
-        "going = {Standing.LEAVING}",
+        "CERTAIN = frozenset({Standing.FOLLOWED, Standing.LEAVING})",
+        "CERTAIN = frozenset({Standing.LEAVING})",
     ),
     Mutant(
         "keys that were never indexed count for the guard of a move",
