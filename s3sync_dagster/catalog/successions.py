@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import document_of, is_due
 from s3sync_dagster.catalog.tables import documents, invocations, listings, objects, sources
-from s3sync_dagster.core.moving import Standing, Succession, may_go
+from s3sync_dagster.core.moving import CERTAIN, Standing, Succession, may_go
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.model.source import DeleteMode, Source
 
@@ -15,7 +15,6 @@ MOVER = "mover"
 """Stands as the batch of a document that leaves: nobody takes its record ids over meanwhile."""
 LEAVING_SECONDS = 120.0
 """So long one process has the right to delete what it has claimed of a source before."""
-_CERTAIN = (Standing.FOLLOWED, Standing.LEAVING)
 
 
 def look_at_succession(tx: sa.Connection, source: Source, before: Source) -> Succession:
@@ -125,7 +124,7 @@ def claim_leaving(
     """
     now = database.now()
     with database.read() as tx:
-        ids = _find(tx, source, before, _CERTAIN, limit=limit)
+        ids = _find(tx, source, before, CERTAIN, limit=limit)
         if not ids:
             going = may_go(look_at_succession(tx, source, before))
             ids = _find(tx, source, before, going, limit=limit)
@@ -146,8 +145,8 @@ def claim_leaving(
             *_may_be_taken(before), documents.c.id.in_(ids)
         )
         rows = tx.execute(query).all()
-        going = frozenset(_CERTAIN)
-        if any(row.standing not in _CERTAIN for row in rows):
+        going = CERTAIN
+        if any(row.standing not in CERTAIN for row in rows):
             going = may_go(look_at_succession(tx, source, before))
         taken = [row for row in rows if row.standing in going]
         tx.execute(

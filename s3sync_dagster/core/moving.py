@@ -28,6 +28,10 @@ class Standing(StrEnum):
     """A request asked the one before for it, its object is there, and nobody asked the new one."""
 
 
+CERTAIN = frozenset({Standing.FOLLOWED, Standing.LEAVING})
+"""What goes whatever else is known of the two sources."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Succession:
     """How far a source has come in the place of the one before it."""
@@ -77,7 +81,7 @@ class Succession:
 
 def may_go(now: Succession) -> frozenset[Standing]:
     """Return which documents of the source before may go: how they stand is the evidence."""
-    going = {Standing.FOLLOWED, Standing.LEAVING}
+    going = set(CERTAIN)
     if not now.keeps:
         going.add(Standing.TOLD)
         if now.listed and not now.left_out and not _is_too_much(now):
