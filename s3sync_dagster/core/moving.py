@@ -107,6 +107,8 @@ def why_it_stays(name: str, now: Succession) -> str | None:
     if now.count(Standing.GONE) and Standing.GONE not in may_go(now):
         why.append(_why_gone_stay(now))
     going = sum(now.count(one) for one in may_go(now))
+    if going == now.left and going:
+        return f"{going} documents of before ({now.records} records) go now"
     if going:
         why.append(f"{going} go now")
     if why:

@@ -384,12 +384,13 @@ def test_a_move_and_what_is_left_of_it_are_shown(api, http, aws_endpoint):
     address = f"{before.place.address()} → {before.collection_name}"
     assert address in get(http, f"/sources/{new.id}")
     page = get(http, f"/sources/{new.id}/move")
-    assert "The records of before stay until the first listing is complete." in page
+    assert "3 documents of before (3 records) stay: 3 until the first listing" in page
     assert address in page
     assert "<dt>still there</dt><dd>3</dd>" in page
     listed_and_worked(api, http, new.id)
     page = get(http, f"/sources/{new.id}/move")
-    assert "The records of before go with the next tick of the dispatcher." in page
+    assert "3 documents of before (3 records) go now." in page
+    assert "<dt>followed by their own</dt><dd>3</dd>" in page
     catalog.sources.mark_deleting(new.id, keep_records=True)
 
 
