@@ -11,6 +11,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from s3sync_dagster.core.events import ObjectEvent
@@ -61,17 +62,7 @@ def keep_watching(
             "listed.",
             reason="not_watched",
         )
-    from watchfiles import watch  # noqa: PLC0415  (only who watches pays for it)
-
-    looks = watch(
-        place.folder,
-        watch_filter=None,
-        debounce=_DEBOUNCE_MS,
-        step=_STEP_MS,
-        rust_timeout=_LOOK_MS,
-        yield_on_timeout=True,
-        ignore_permission_denied=True,
-    )
+    inode, looks = _inode(place), _watch(place)
     waiting = _next_paths(looks, place)  # from here on nothing that changes is missed
     list_whole()
     every = source.list_interval_seconds or LIST_SECONDS
@@ -83,6 +74,10 @@ def keep_watching(
 
     while True:
         events = told_by(waiting, place, private, is_known=is_known)
+        there = _inode(place)
+        if there is not None and there != inode:  # another folder in its place, as deploys do
+            inode, looks, events = there, _watch(place), None
+            _next_paths(looks, place)  # the listing sees what came before
         try:
             if events is None or time.monotonic() > due:
                 due = time.monotonic() + every
@@ -92,6 +87,29 @@ def keep_watching(
         except S3SyncError as error:
             note(f"{error.message} The next listing tries again.")
         waiting = _next_paths(looks, place)
+
+
+def _watch(place: WatchedFolder) -> Iterator[Any]:
+    from watchfiles import watch  # noqa: PLC0415  (only who watches pays for it)
+
+    return watch(
+        place.folder,
+        watch_filter=None,
+        debounce=_DEBOUNCE_MS,
+        step=_STEP_MS,
+        rust_timeout=_LOOK_MS,
+        yield_on_timeout=True,
+        ignore_permission_denied=True,
+    )
+
+
+def _inode(place: WatchedFolder) -> tuple[int, int] | None:
+    """Return which folder is there now; None: none, until one comes back."""
+    try:
+        found = Path(place.folder).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _next_paths(looks: Iterator[Any], place: WatchedFolder) -> set[str]:

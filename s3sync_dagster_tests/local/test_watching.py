@@ -101,6 +101,16 @@ def test_a_file_is_indexed_and_removed_while_somebody_watches(folder, tmp_path, 
             (folder / "sub").mkdir()
             (folder / "sub" / "c.md").write_text("# Sun")
             assert line()["listed"] == 2  # a folder came: that is listed
+            deployed = tmp_path / "deployed"
+            deployed.mkdir()
+            for name in "adf":
+                (deployed / f"{name}.md").write_text("# Tides")
+            folder.rename(tmp_path / "old")
+            deployed.rename(folder)  # another folder in its place
+            while line().get("listed") != 3:
+                pass
+            (folder / "e.md").write_text("# Mars")
+            assert line() == {"key": "e.md", "state": "indexed"}
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == 130
         finally:
