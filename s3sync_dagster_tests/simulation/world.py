@@ -8,6 +8,7 @@ from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.ports import WriteLimits
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import S3SyncError
@@ -15,6 +16,7 @@ from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
 from s3sync_dagster.ports.memory_s3 import MemoryObjectStore
 from s3sync_dagster_tests.fresh_catalogs import close_database, fresh_database
+from s3sync_dagster_tests.simulation.coincidences import Coincidences
 from s3sync_dagster_tests.simulation.hosts import Hosts
 from s3sync_dagster_tests.simulation.learning import ASKED, PAGE_KEYS, Learning
 from s3sync_dagster_tests.simulation.neighbours import Neighbours
@@ -35,7 +37,9 @@ OTHER = "second"
 
 
 @dataclass
-class World(Outside, Learning, Working, Rest, People, Neighbours, Hosts, Spells, Safety):
+class World(
+    Outside, Learning, Working, Rest, People, Neighbours, Hosts, Spells, Coincidences, Safety
+):
     """One source with all that can happen to it."""
 
     lists: ClassVar[bool] = True
@@ -46,6 +50,8 @@ class World(Outside, Learning, Working, Rest, People, Neighbours, Hosts, Spells,
     seed: int = 0
     workers: list[Worker] = field(default_factory=list)
     tokens: dict[Worker, str] = field(default_factory=dict)
+    leases: dict[str, Lease] = field(default_factory=dict)
+    """By the name of the batch's worker."""
     reports: list[KeyOutcome] = field(default_factory=list)
     started: int = 0
     ending_moves: dict[str, float] = field(default_factory=dict)
@@ -65,6 +71,7 @@ class World(Outside, Learning, Working, Rest, People, Neighbours, Hosts, Spells,
         planted = document_id("foreign.txt", custom_id=None, id_prefix="")
         places = {self.source.collection_name: planted, OTHER: "y"}
         self.foreign = {name: self._plant(name, owner) for name, owner in places.items()}
+        self.write_by_others(self.source.collection_name)
         self.raise_pillars()
 
     def close(self) -> None:
