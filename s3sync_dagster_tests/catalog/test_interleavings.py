@@ -154,6 +154,8 @@ SIDECAR = SidecarState(
 )  # fmt: skip
 IN_PARTS = {"drop", "approve", "retry", "prune", "hand over"}
 """Operations of several transactions, each of which is whole: others may come between them."""
+NEVER = {("hand over", "drop"), ("drop", "hand over")}
+"""Who deletes a source has dropped before that in whose place it stands."""
 
 RISKY = [
     ("add near", "add nearer"), ("register", "register"), ("finish", "automatic"),
@@ -180,7 +182,8 @@ def test_two_operations_of_which_one_had_to_wait(stage, pair):
 @pytest.mark.parametrize("one", OPERATIONS)
 def test_each_operation_beside_each_other(stage, one):
     for other in OPERATIONS:
-        play_all(stage, one, other)
+        if (one, other) not in NEVER:
+            play_all(stage, one, other)
 
 
 def play_all(stage: Stage, one: str, other: str) -> None:

@@ -108,6 +108,8 @@ class Coincidences:
         """Let a bucket not answer while the clock shows another date; then it is put right."""
         if self.weather.on:
             self.jump(WRONG_DATE)
+            self.start_check()
+            self._to_its_end(self.workers[-1])
             self.weather.front("s3", "500", calls=100)
             self.work_through(changes, max_keys=500)
             self.weather.coming.pop("s3")

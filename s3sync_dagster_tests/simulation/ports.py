@@ -83,13 +83,15 @@ def call(weather: Weather, kind: str, name: str, action: Callable[[], Any]) -> A
 class SimStore:
     """An object store whose requests may fail."""
 
-    ordered = True
-
     def __init__(self, store: Any, weather: Weather) -> None:
         self._store, self._weather = store, weather
+        self.ordered = store.ordered
 
     def list_page(self, prefix: str, **options: Any) -> Any:
         return self._call("LIST", lambda: self._store.list_page(prefix, **options))
+
+    def list_unordered(self, prefix: str, **options: Any) -> Any:
+        return self._call("LIST", lambda: self._store.list_unordered(prefix, **options))
 
     def head(self, key: str, **options: Any) -> Any:
         return self._call("HEAD", lambda: self._store.head(key, **options))

@@ -121,9 +121,11 @@ class Working:
         self._to_its_end(self._start("listing", lambda: self._quiet_listing()))
         started = self.started
         while self.start_batch(max_keys=500) and self.started < started + 3:
-            if how == "beside" and self._walk(self.workers[-1], ("at before_commit",)):
+            other = self.workers[-1]
+            if how == "beside" and self._walk(other, ("at before_commit",)):
                 break
-            self._to_its_end(self.workers[-1])
+            if not other.ended:
+                self._to_its_end(other)
         self.note(f"{worker.name} wakes up")
         self._to_its_end(worker)
 

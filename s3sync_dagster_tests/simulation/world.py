@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any, ClassVar
 
 from s3sync_dagster.catalog import Catalog
@@ -34,6 +37,8 @@ __all__ = ["ASKED", "KEYS", "OTHER", "PAGE_KEYS", "PILLARS", "SIDECARS", "World"
 KEYS = ("a.txt", "b.txt", "dir/c.md", "dir/ü d.txt", "foreign.txt", "skip.zip")
 SIDECARS = ("0.meta.json", "a.txt.meta.json", "z.meta.json")
 OTHER = "second"
+WITHOUT_ORDER = 8
+"""One of so many worlds has a bucket whose listings are sorted on the disk."""
 
 
 @dataclass
@@ -64,7 +69,9 @@ class World(
         self.catalog = Catalog(fresh_database(self.clock))
         self.catalog.sources.add(self.source)
         self.weather = Weather()
-        self.store = MemoryObjectStore(self.bucket)
+        ordered = not self.lists or self.seed % WITHOUT_ORDER != WITHOUT_ORDER - 1
+        self.store = MemoryObjectStore(self.bucket, ordered=ordered, page_keys=PAGE_KEYS)
+        self.snapshots = None if ordered else Path(mkdtemp(prefix="s3sync-world-"))
         self.collections = MemoryCollections(write_limits=WriteLimits(max_records=4))
         self.embedder = open_embedder(EmbeddingConfig(kind="hash"), model_dir=None)
         self.sim_catalog = SimCatalog(self.catalog, self.weather, self)
@@ -79,6 +86,8 @@ class World(
             worker.kill()
         self.workers.clear()
         close_database(self.catalog.database)
+        if self.snapshots is not None:
+            rmtree(self.snapshots)
 
     def _start(self, what: str, function: Callable[[], None]) -> Worker:
         def guarded() -> None:
