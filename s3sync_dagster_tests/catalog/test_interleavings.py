@@ -179,6 +179,7 @@ def test_two_operations_of_which_one_had_to_wait(stage, pair):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("one", OPERATIONS)
 def test_each_operation_beside_each_other(stage, one):
     for other in OPERATIONS:
