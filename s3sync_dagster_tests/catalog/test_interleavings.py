@@ -160,7 +160,7 @@ NEVER = {("hand over", "drop"), ("drop", "hand over")}
 RISKY = [
     ("add near", "add nearer"), ("register", "register"), ("finish", "automatic"),
     ("finish", "cancel"), ("commit", "distrust"), ("drop", "request"),
-    ("move", "declare as before"),
+    ("move", "delete"),
 ]  # fmt: skip
 
 

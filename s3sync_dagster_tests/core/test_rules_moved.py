@@ -270,7 +270,9 @@ def test_a_source_moves_on_before_its_first_move_is_at_its_end_and_back(declared
     assert len(declared.texts()) == 6
 
 
-def test_an_edit_that_comes_after_the_move_does_not_give_the_source_of_before_its_name_back(declared):
+def test_an_edit_that_comes_after_the_move_does_not_give_the_source_of_before_its_name_back(
+    declared,
+):
     before = move(declared, collection_name="docs2")
     with pytest.raises(NotFound, match="docs"):
         declared.catalog.sources.update(before)

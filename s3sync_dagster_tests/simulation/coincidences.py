@@ -105,11 +105,16 @@ class Coincidences:
             self.hold(not lost, f"records of {key} are forgotten, and there: {one.collection_name}")
 
     def fail_under_wrong_clock(self, changes: dict[str, str | None]) -> None:
-        """Let a bucket not answer while the clock shows another date; then it is put right."""
+        """Let a bucket not answer and a host die while the clock shows another date.
+
+        Then the clock is put right: nothing waits for that date.
+        """
         if self.weather.on:
             self.jump(WRONG_DATE)
             self.start_check()
             self._to_its_end(self.workers[-1])
+            if self.start_batch(max_keys=1):
+                self._lose_host_of(self.workers[-1])
             self.weather.front("s3", "500", calls=100)
             self.work_through(changes, max_keys=500)
             self.weather.coming.pop("s3")
@@ -132,6 +137,13 @@ class Coincidences:
             still = self._has(LATE_KEY)
         self.hold(still or not came, f"{LATE_KEY} went by the word of an older page")
         self.delete(LATE_KEY)
+
+    def _lose_host_of(self, worker: Worker) -> None:
+        """Let nobody see that a worker dies: its lease ends."""
+        self.note(f"{worker.name} dies with its host")
+        worker.kill()
+        self.workers.remove(worker)
+        del self.tokens[worker]
 
     def _list_in_one_go(self) -> None:
         continue_listing(

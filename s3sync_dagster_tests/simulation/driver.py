@@ -48,6 +48,8 @@ def run_episode(seed: int, steps: int) -> World:
             world.sync_once()
             if not (world.weather.lies or world.away or world.disturbed):
                 check_prompt(world)
+        if chance.random() < 0.1 and mode is DeleteMode.MIRROR:
+            world.reindex(deadly=chance.choice(KEYS[:3]))
         world.settle(events=chance.random() < 0.5)
         check(world)
     return world
@@ -164,7 +166,7 @@ PEOPLE = {
     "rebuild --catalog": (2, lambda w, c: w.rebuild_catalog()),
     "retry": (6, lambda w, c: w.retry()),
     "rebuild": (3, lambda w, c: w.rebuild()),
-    "reindex": (3, lambda w, c: w.reindex(c.choice([None, None, *KEYS[:2]]))),
+    "reindex": (3, lambda w, c: w.reindex()),
     "pause": (3, lambda w, c: w.pause_source(paused=c.random() < 0.5)),
     "verify": (3, lambda w, c: w.start_verify()),
     "delete": (1, lambda w, c: w.delete_source()),

@@ -102,16 +102,18 @@ class Working:
         Args:
             place: which batch, of those at work.
             changes: what happens to the bucket meanwhile: key -> content, None for a deletion.
-            how: ``beside``: it wakes up while one of the others has written and not committed;
-                ``gone``: its own objects are deleted meanwhile, and nothing else happens.
+            how: ``beside``: it wakes up while one of the others has written and not committed what
+                became of its own objects;
+                ``gone``: its objects are deleted meanwhile, and do not only change.
         """
         batches = [one for one in self.workers if one in self.tokens]
         if not batches:
             return
         worker = batches[place % len(batches)]
-        if how == "gone":
+        if how:
+            told = None if how == "gone" else f"written at {self.clock.seconds}"
             keys = self.catalog.batches.keys(self.tokens[worker])
-            changes = {key: None for key in keys if key not in PILLARS}
+            changes = {key: told for key in keys if key not in PILLARS}
         if not self._walk(worker, ("before upsert", "before update", "before delete")):
             return
         self.note(f"{worker.name} dawdles {worker.place}")
