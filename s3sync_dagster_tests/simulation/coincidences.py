@@ -120,6 +120,21 @@ class Coincidences:
             self.weather.coming.pop("s3")
             self.jump(-WRONG_DATE)
 
+    def write_late(self, key: str) -> None:
+        """Let a worker that was thought dead write while the next one awaits its commit."""
+        told = f"written at {self.clock.seconds}"
+        with self._fine_weather():
+            late = self._worker_on({key: f"not yet {told}"})
+            if late is None or not self._walk(late, ("before upsert",)):
+                return
+            self.wait(130)
+            self.keep_house()
+            following = self._worker_on({key: told})
+            if following is not None and self._walk(following, ("at before_commit",)):
+                self._to_its_end(late)
+                self._to_its_end(following)
+        self.check_written({key: told})
+
     def tell_during_page(self) -> None:
         """Let an object come, be told and indexed while a page is under way that has it not."""
         if not self.pillars or self.away or self.source.document_limit is not None:

@@ -6,7 +6,6 @@ import random
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import get_args
 
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.simulation.answers import WRONG
@@ -14,7 +13,6 @@ from s3sync_dagster_tests.simulation.hosts import WRONG_DATE
 from s3sync_dagster_tests.simulation.oracle import check
 from s3sync_dagster_tests.simulation.ports import FAULTS, LIE, REFUSED, REFUSES_ALL
 from s3sync_dagster_tests.simulation.promptly import check_prompt
-from s3sync_dagster_tests.simulation.working import Dawdling
 from s3sync_dagster_tests.simulation.world import ASKED, KEYS, OTHER, PILLARS, SIDECARS, World
 from s3sync_dagster_tests.sources import s3_source
 
@@ -227,15 +225,15 @@ def _ask(world: World, chance: random.Random) -> None:
 
 
 def _dawdle(world: World, chance: random.Random) -> None:
-    how = chance.choice(get_args(Dawdling))
-    world.dawdle(chance.randrange(100), _some_changes(chance), how=how)
+    vanish = chance.random() < 0.4
+    world.dawdle(chance.randrange(100), _some_changes(chance), vanish=vanish)
 
 
 def _coincide(world: World, chance: random.Random) -> None:
     """Let one of the stories happen that chance alone tells too seldom."""
     if world.spell is not None or world.source.mode is not DeleteMode.MIRROR:
         return
-    match chance.randrange(5):
+    match chance.randrange(6):
         case 0:
             key, version = chance.choice(KEYS[:3]), chance.randrange(1000)
             world.replace_beneath_writer({key: f"{key} is written, {version}"})
@@ -245,6 +243,8 @@ def _coincide(world: World, chance: random.Random) -> None:
             world.hide_from_remover(chance.choice(KEYS[:3]))
         case 3:
             world.fail_under_wrong_clock(_some_changes(chance))
+        case 4:
+            world.write_late(chance.choice(KEYS[:3]))
         case _:
             world.tell_during_page()
 

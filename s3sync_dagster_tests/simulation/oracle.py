@@ -9,6 +9,7 @@ from typing import Any
 from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.simulation.ports import REFUSED
+from s3sync_dagster_tests.simulation.safety import etag_of
 from s3sync_dagster_tests.simulation.world import ASKED, KEYS, SIDECARS, World
 
 
@@ -234,7 +235,7 @@ def _is_kept_from(ones: list[Wanted], collection: str, document_id: str, rows: d
 
 def records_of(world: World, wanted: Wanted, content: str) -> dict[str, Any]:
     """Return id -> (text, metadata) of a document's records."""
-    etag = hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
+    etag = etag_of(content)
     texts = paragraphs(content)
     records = {}
     for place, text in enumerate(texts):

@@ -1,9 +1,11 @@
 """What has to hold at every step, whatever happens: not only at the world's rest."""
 
+import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.model.source import AutoSync
 from s3sync_dagster_tests.simulation.ports import REFUSED
 
@@ -62,6 +64,18 @@ class Safety:
         if lease is not None and what != "delete":  # between the look and that one is a stop
             self.hold(lease._until > self.clock.monotonic(), f"{what} on a lease that has ended")
 
+    def check_written(self, changes: Mapping[str, str | None]) -> None:
+        """Raise AssertionError where a text of one paragraph counts as written, and is not there.
+
+        For a moment at which nobody but the engine has written since the objects have it.
+        """
+        etags = {key: etag_of(text) for key, text in changes.items() if text is not None}
+        for one in self.catalog.documents.of_source(self.source.id):
+            if one.phase is DocumentPhase.CLEAN and one.etag == etags.get(one.object_key):
+                text, _ = self.records(one.collection_name).get(f"{one.document_id}-0", ("", {}))
+                there = text == changes[one.object_key] or self.weather.lies
+                self.hold(bool(there), f"{one.object_key} counts as written, and has {text!r}")
+
     def check_blame(self, keys: Collection[str]) -> None:
         """Raise AssertionError where what a service refuses of everybody is held against bytes.
 
@@ -111,3 +125,7 @@ class Safety:
         assert parts == counts.objects, f"the counts do not add up: {counts}"
         self.check_rights()
         self.check_trusted()
+
+
+def etag_of(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

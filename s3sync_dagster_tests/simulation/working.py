@@ -1,7 +1,5 @@
 """Who works: batches that stop at every call, go on, die, or dawdle as a driver says."""
 
-from typing import Literal
-
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.catalog.successions import LEAVING_SECONDS
 from s3sync_dagster.core.patience import Patience
@@ -15,8 +13,6 @@ from s3sync_dagster_tests.engine_fixture import paragraph_chunker, text_extracto
 from s3sync_dagster_tests.simulation.ports import SimEmbedder, SimStore, deadly, frail
 from s3sync_dagster_tests.simulation.safety import PILLARS
 from s3sync_dagster_tests.simulation.worker import Worker, current, pause
-
-Dawdling = Literal["", "beside", "gone"]
 
 
 class Working:
@@ -96,24 +92,21 @@ class Working:
             self.release_dead(token)
         self.catalog.listings.end_dead(self.source.id, owner=worker.name)
 
-    def dawdle(self, place: int, changes: dict[str, str | None], *, how: Dawdling = "") -> None:
+    def dawdle(self, place: int, changes: dict[str, str | None], *, vanish: bool = False) -> None:
         """Let a batch stop right before a write until others have long taken its keys over.
 
         Args:
             place: which batch, of those at work.
             changes: what happens to the bucket meanwhile: key -> content, None for a deletion.
-            how: ``beside``: it wakes up while one of the others has written and not committed what
-                became of its own objects;
-                ``gone``: its objects are deleted meanwhile, and do not only change.
+            vanish: its objects are deleted meanwhile, instead of that.
         """
         batches = [one for one in self.workers if one in self.tokens]
         if not batches:
             return
         worker = batches[place % len(batches)]
-        if how:
-            told = None if how == "gone" else f"written at {self.clock.seconds}"
+        if vanish:
             keys = self.catalog.batches.keys(self.tokens[worker])
-            changes = {key: told for key in keys if key not in PILLARS}
+            changes = {key: None for key in keys if key not in PILLARS}
         if not self._walk(worker, ("before upsert", "before update", "before delete")):
             return
         self.note(f"{worker.name} dawdles {worker.place}")
@@ -123,11 +116,7 @@ class Working:
         self._to_its_end(self._start("listing", lambda: self._quiet_listing()))
         started = self.started
         while self.start_batch(max_keys=500) and self.started < started + 3:
-            other = self.workers[-1]
-            if how == "beside" and self._walk(other, ("at before_commit",)):
-                break
-            if not other.ended:
-                self._to_its_end(other)
+            self._to_its_end(self.workers[-1])
         self.note(f"{worker.name} wakes up")
         self._to_its_end(worker)
 
