@@ -212,7 +212,7 @@ MUTANTS = (
         "",
     ),
     Mutant(
-        "a sidecar that was missing while removals were blocked is never read",
+        "what was missing while removals were blocked is not looked at when it is back",
         CORE + "page.py",
         'known.outcome == "skipped" and known.reason == "removal_blocked"',
         'known.outcome == "skipped" and known.reason == "never"',
