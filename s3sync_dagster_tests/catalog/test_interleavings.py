@@ -89,7 +89,7 @@ OPERATIONS: dict[str, Operation] = {
     "register": lambda c: c.sources.register(DECLARED),
     "update": lambda c: c.sources.update(SRC.with_changes(metadata={"x": "y"})),
     "move": lambda c: c.moves.begin(SRC.name),
-    "hand over": lambda c: c.moves.hand_over(BEFORE.id, SRC.id),
+    "hand over": lambda c: c.moves.hand_over(BEFORE.id, SRC),
     "declare as before": lambda c: c.sources.register(SRC),
     "pause": lambda c: c.sources.set_paused(SRC.id, paused=True),
     "delete": lambda c: c.sources.mark_deleting(SRC.id, keep_records=False),
