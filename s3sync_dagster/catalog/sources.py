@@ -160,7 +160,7 @@ class SourceRows:
         Raises:
             Conflict: it is not as it was seen: the change would undo another one.
         """
-        same = sources.c.id == source.id
+        same = sa.and_(sources.c.id == source.id, sources.c.origin != "moved")
         with self._db.write() as tx:
             self._db.lock_places(tx)
             row = tx.execute(sa.select(sources).where(same)).first()
@@ -343,6 +343,7 @@ class SourceRows:
             Conflict: its records are to stay and say who may read them (``readers_would_be_lost``).
         """
         with self._db.write() as tx:
+            self._db.lock_places(tx)  # or one that is moved meanwhile is deleted by half
             both = sa.or_(sources.c.id == source_id, sources.c.moved_to == source_id)
             configs = tx.execute(sa.select(sources.c.config).where(both)).scalars()
             if keep_records and any(config.get("reader_keys") for config in configs):

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.quotas import ObjectQuota
 from s3sync_dagster.engine.deleting import take_down
 from s3sync_dagster.engine.moving import finish_move, how_far
-from s3sync_dagster.model.errors import Conflict, Unavailable
+from s3sync_dagster.model.errors import Conflict, NotFound, Unavailable
 from s3sync_dagster.model.invocation import InvocationStatus
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
@@ -268,6 +268,14 @@ def test_a_source_moves_on_before_its_first_move_is_at_its_end_and_back(declared
     assert everything(declared, first.with_changes(collection_name="docs2")) == set()
     assert owners(declared, declared.source) == {declared.source.id}
     assert len(declared.texts()) == 6
+
+
+def test_an_edit_that_comes_after_the_move_does_not_give_the_source_of_before_its_name_back(
+    declared,
+):
+    before = move(declared, collection_name="docs2")
+    with pytest.raises(NotFound, match="docs"):
+        declared.catalog.sources.update(before)
 
 
 def test_the_address_of_another_source_is_refused_and_all_stays_as_it_was(declared):

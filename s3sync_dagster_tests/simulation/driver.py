@@ -9,8 +9,10 @@ from functools import partial
 
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.simulation.answers import WRONG
-from s3sync_dagster_tests.simulation.oracle import check, check_prompt
+from s3sync_dagster_tests.simulation.hosts import WRONG_DATE
+from s3sync_dagster_tests.simulation.oracle import check
 from s3sync_dagster_tests.simulation.ports import FAULTS, LIE, REFUSED, REFUSES_ALL
+from s3sync_dagster_tests.simulation.promptly import check_prompt
 from s3sync_dagster_tests.simulation.world import ASKED, KEYS, OTHER, PILLARS, SIDECARS, World
 from s3sync_dagster_tests.sources import s3_source
 
@@ -44,6 +46,8 @@ def run_episode(seed: int, steps: int) -> World:
             world.sync_once()
             if not (world.weather.lies or world.away or world.disturbed):
                 check_prompt(world)
+        if chance.random() < 0.1 and mode is DeleteMode.MIRROR:
+            world.reindex(deadly=chance.choice(KEYS[:3]))
         world.settle(events=chance.random() < 0.5)
         check(world)
     return world
@@ -132,16 +136,20 @@ def _front(world: World, chance: random.Random) -> None:
     """Let a service answer wrongly for a while."""
     kind = chance.choice(list(WRONG))
     faults = [*WRONG[kind], REFUSES_ALL] if kind == "chroma" else list(WRONG[kind])
-    weights = [4 if fault in BLAMING else 1 for fault in faults]
+    weights = [4 if fault in MISLEADING else 1 for fault in faults]
     fault, calls = chance.choices(faults, weights)[0], chance.choice([1, 1, 2, 5, 25])
     world.note(f"a front of {kind}: {fault} x{calls}")
     world.weather.front(kind, fault, calls=calls)
     if chance.random() < 0.5:  # somebody works in it, or few fronts would meet anybody
-        world.work_through(_some_changes(chance), max_keys=chance.choice([1, 500]))
+        if kind == "s3" and world.pillars:
+            world.look_again(chance.choice(list(PILLARS)))
+        changes = _some_changes(chance)
+        world.work_through(changes, max_keys=chance.choice([1, 500]))
+        world.check_blame(changes)
 
 
-BLAMING = {REFUSES_ALL, "400", "413"}
-"""What looks as if the bytes were to blame."""
+MISLEADING = {REFUSES_ALL, "400", "413", "404 of a proxy", "404 of the bucket"}
+"""What looks as if the bytes were to blame, or as if something were gone."""
 
 
 def _person(world: World, chance: random.Random) -> None:
@@ -217,7 +225,28 @@ def _ask(world: World, chance: random.Random) -> None:
 
 
 def _dawdle(world: World, chance: random.Random) -> None:
-    world.dawdle(chance.randrange(100), _some_changes(chance))
+    vanish = chance.random() < 0.4
+    world.dawdle(chance.randrange(100), _some_changes(chance), vanish=vanish)
+
+
+def _coincide(world: World, chance: random.Random) -> None:
+    """Let one of the stories happen that chance alone tells too seldom."""
+    if world.spell is not None or world.source.mode is not DeleteMode.MIRROR:
+        return
+    match chance.randrange(6):
+        case 0:
+            key, version = chance.choice(KEYS[:3]), chance.randrange(1000)
+            world.replace_beneath_writer({key: f"{key} is written, {version}"})
+        case 1:
+            world.grow_into_stray(chance.randrange(100), KEYS)
+        case 2:
+            world.hide_from_remover(chance.choice(KEYS[:3]))
+        case 3:
+            world.fail_under_wrong_clock(_some_changes(chance))
+        case 4:
+            world.write_late(chance.choice(KEYS[:3]))
+        case _:
+            world.tell_during_page()
 
 
 def _some_changes(chance: random.Random) -> dict[str, str | None]:
@@ -275,5 +304,6 @@ ACTIONS = {
     "full disk": (1, _full_disk),
     "another bucket": (0.5, _another_bucket),
     "elsewhere": (0.5, _elsewhere),
-    "jump": (1, lambda w, c: w.jump(c.choice([-86_400, -3600, -30, 30, 3600, 86_400]))),
+    "coincide": (2, _coincide),
+    "jump": (1, lambda w, c: w.jump(c.choice([-WRONG_DATE, -3600, -30, 30, 3600, WRONG_DATE]))),
 }  # fmt: skip

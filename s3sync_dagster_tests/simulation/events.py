@@ -13,7 +13,7 @@ from s3sync_dagster_tests.simulation.world import World
 
 UNTOLD = {
     "lose", "list", "approve", "configure", "person", "stranger", "front", "another bucket",
-    "elsewhere",
+    "elsewhere", "coincide",
 }  # fmt: skip
 """What only a listing makes good, or belongs to one."""
 

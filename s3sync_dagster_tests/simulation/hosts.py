@@ -9,6 +9,8 @@ from s3sync_dagster_tests.simulation.worker import Worker
 
 SKEWS = (0.0, 5.0, -5.0)
 """Seconds by which the clocks of processes that go by one clock may still differ."""
+WRONG_DATE = 10_000_000
+"""Seconds that a clock is wrong by which shows another date: more than any world waits."""
 
 
 class ProcessClock(Clock):

@@ -53,6 +53,7 @@ class Learning:
                     approve_deletes=approve,
                     reindex=reindex,
                     page_keys=PAGE_KEYS,
+                    snapshots=self.snapshots,
                 )
                 if progress is None or progress.done or fresh:
                     return

@@ -108,6 +108,12 @@ MUTANTS = (
         "return column <= now",
     ),
     Mutant(
+        "a lease that a wrong clock has set is waited for",
+        CORE + "patience.py",
+        "return at is None or at <= now or at > now + at_most + CLOCKS_DIFFER_SECONDS",
+        "return at is None or at <= now",
+    ),
+    Mutant(
         "a page of a listing overrules what was told after it was asked for",
         CATALOG + "listings.py",
         "                        objects.c.told_number < page.asked,\n",
@@ -130,6 +136,12 @@ MUTANTS = (
         ENGINE + "rebuilding.py",
         'return "ours" if record.id.rpartition("-")[0] == name else "unknown"',
         'return "ours" if name else "unknown"',
+    ),
+    Mutant(
+        "what code declares to be another source is taken for the same",
+        CATALOG + "sources.py",
+        "if not identity_changes(stored, declared) or",
+        "if stored or",
     ),
     Mutant(
         "a listing asks for nothing while an older version is worked on",
@@ -200,7 +212,7 @@ MUTANTS = (
         "",
     ),
     Mutant(
-        "a sidecar that was missing while removals were blocked is never read",
+        "what was missing while removals were blocked is not looked at when it is back",
         CORE + "page.py",
         'known.outcome == "skipped" and known.reason == "removal_blocked"',
         'known.outcome == "skipped" and known.reason == "never"',

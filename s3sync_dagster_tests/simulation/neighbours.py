@@ -93,7 +93,9 @@ class Neighbours:
         )
 
     def sim_collections(self) -> SimCollections:
-        return SimCollections(self.collections, self.weather, self._late, self.check_pillars)
+        return SimCollections(
+            self.collections, self.weather, self._late, self.check_pillars, self.check_lease
+        )
 
     def _mine(self, name: str) -> list[str]:
         return sorted(self.records(name).keys() - self.foreign.get(name, {}).keys())

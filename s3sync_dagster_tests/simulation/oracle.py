@@ -9,6 +9,7 @@ from typing import Any
 from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.simulation.ports import REFUSED
+from s3sync_dagster_tests.simulation.safety import etag_of
 from s3sync_dagster_tests.simulation.world import ASKED, KEYS, SIDECARS, World
 
 
@@ -61,41 +62,6 @@ def check(world: World) -> None:
         _check_states(world, expected)
     else:
         _check_kept(world, expected, rows)
-
-
-def check_prompt(world: World) -> None:
-    """Raise AssertionError where one listing and its work left something old behind.
-
-    What has failed by the weather may still be as it was; all else has to be as the bucket was
-    when the listing began.
-    """
-    if world.source.mode is not DeleteMode.MIRROR:
-        return
-    objects = {k: v.decode() for k, v in world.bucket.objects().items()}
-    rows = world.catalog.documents.of_source(world.source.id)
-    left = {row.object_key for row in rows if row.object_key not in objects}
-    assert not left, f"documents of objects that are gone: {left}"
-    indexed = {
-        row.object_key
-        for row in world.catalog.views.object_rows(world.source.id, state="indexed", limit=1000)
-    }
-    expected = expect(world)
-    unsure = {one for ones in expected.rivals.values() for one in ones}
-    # Of a sidecar that could not be read nobody knows what it asks for now.
-    unsure |= {
-        one
-        for row in world.catalog.views.object_rows(world.source.id, state="failed", limit=1000)
-        if row.object_key in SIDECARS
-        for one in expected.documents
-    }
-    for one in expected.documents:
-        if one.key in indexed and one not in unsure and one.collection != ASKED:
-            records = world.records(one.collection)
-            wanted = records_of(world, one, objects[one.key])
-            actual = {name: record for name, record in records.items() if name in wanted}
-            beyond = f"{one.document_id}-{len(wanted)}"
-            assert beyond not in records, f"{beyond} is left over"
-            _same(actual, wanted, f"promptly {one.collection}")
 
 
 def expect(world: World) -> Expectation:
@@ -269,7 +235,7 @@ def _is_kept_from(ones: list[Wanted], collection: str, document_id: str, rows: d
 
 def records_of(world: World, wanted: Wanted, content: str) -> dict[str, Any]:
     """Return id -> (text, metadata) of a document's records."""
-    etag = hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
+    etag = etag_of(content)
     texts = paragraphs(content)
     records = {}
     for place, text in enumerate(texts):
@@ -316,7 +282,7 @@ def _check_mirror(world: World, expected: Expectation, rows: dict) -> None:
                 for place in range(row.high_water):
                     actual.pop(f"{row.document_id}-{place}", None)
                     wanted.pop(f"{row.document_id}-{place}", None)
-        _same(actual, wanted, collection)
+        same(actual, wanted, collection)
     assert not unexplained, f"documents without a reason: {unexplained}"
     for (key, collection), row in rows.items():
         assert row.phase is DocumentPhase.CLEAN or key in refused, (key, collection, row)
@@ -354,7 +320,7 @@ def _check_kept(world: World, expected: Expectation, rows: dict) -> None:
 
 
 def _check_states(world: World, expected: Expectation) -> None:
-    _same(_states(world), expected.states, "states")
+    same(_states(world), expected.states, "states")
 
 
 def _resolve_ends(world: World, expected: Expectation) -> None:
@@ -397,7 +363,7 @@ def _check_counts(world: World) -> None:
     assert counts.pending == counts.processing == 0
 
 
-def _same(actual: dict[str, Any], wanted: dict[str, Any], what: str) -> None:
+def same(actual: dict[str, Any], wanted: dict[str, Any], what: str) -> None:
     lines = [
         f"{what} {name}: is {actual.get(name)}, should be {wanted.get(name)}"
         for name in sorted({*actual, *wanted})

@@ -68,14 +68,19 @@ class People:
         )
         self.catalog.invocations.retry_failed(self.source)
 
-    def reindex(self) -> None:
+    def reindex(self, deadly: str | None = None) -> None:
         """Edit what stands on all records, and order them to be written again.
 
         The order travels with the work: a listing that is cut off is ordered again at the end.
+
+        Args:
+            deadly: a key whose object kills its workers from then on.
         """
         self.note("reindex")
         team = "blue" if self.source.metadata["team"] == "red" else "red"
         self.configure(metadata={"team": team})
+        if deadly is not None:
+            self.put(deadly, f"KILL READER since {self.clock.seconds}")
         self.edited = True
         if self.spell != "another bucket":
             self.start_listing(fresh=True, approve=False, pages=9, reindex=True)

@@ -83,13 +83,15 @@ def call(weather: Weather, kind: str, name: str, action: Callable[[], Any]) -> A
 class SimStore:
     """An object store whose requests may fail."""
 
-    ordered = True
-
     def __init__(self, store: Any, weather: Weather) -> None:
         self._store, self._weather = store, weather
+        self.ordered = store.ordered
 
     def list_page(self, prefix: str, **options: Any) -> Any:
         return self._call("LIST", lambda: self._store.list_page(prefix, **options))
+
+    def list_unordered(self, prefix: str, **options: Any) -> Any:
+        return self._call("LIST", lambda: self._store.list_unordered(prefix, **options))
 
     def head(self, key: str, **options: Any) -> Any:
         return self._call("HEAD", lambda: self._store.head(key, **options))
@@ -113,15 +115,16 @@ class SimCollections:
         weather: Weather,
         is_late: Callable[[], bool],
         after_write: Callable[[str], None] = lambda _what: None,
+        before_write: Callable[[str], None] = lambda _what: None,
     ) -> None:
         self._collections, self._weather, self._is_late = collections, weather, is_late
-        self._after_write = after_write
+        self._watch = before_write, after_write
 
     def open(self, name: str, **options: Any) -> Any:
         opened = call(
             self._weather, "chroma", "open", lambda: self._collections.open(name, **options)
         )
-        return _SimCollection(opened, self._weather, self._is_late, self._after_write)
+        return _SimCollection(opened, self._weather, self._is_late, *self._watch)
 
 
 class _SimCollection:
@@ -130,10 +133,11 @@ class _SimCollection:
         collection: Any,
         weather: Weather,
         is_late: Callable[[], bool],
+        before_write: Callable[[str], None],
         after_write: Callable[[str], None],
     ) -> None:
         self._collection, self._weather, self._is_late = collection, weather, is_late
-        self._after_write = after_write
+        self._before_write, self._after_write = before_write, after_write
         self.id, self.name = collection.id, collection.name
         self.write_limits = collection.write_limits
 
@@ -186,6 +190,7 @@ class _SimCollection:
         self._write("delete", len(ids), lambda part: self._collection.delete(ids[part]))
 
     def _write(self, name: str, number: int, action: Callable[[slice], None]) -> None:
+        self._before_write(name)
         pause(f"before {name}")
         worker = current()
         if worker is not None and self._is_late():

@@ -147,7 +147,8 @@ class Rest:
             self.wait(4000)
             self.keep_house()
             worked = self._quiet_listing()
-            while self.start_batch(max_keys=500, ignore_backoff=True):
+            # In some worlds nobody is there who hurries what waits for its time.
+            while self.start_batch(max_keys=500, ignore_backoff=self.seed % 2 == 0):
                 worked = True
                 assert self.started < before + 500, "the batches come to no end"
                 self.finish_all()

@@ -1,10 +1,13 @@
 """What has to hold at every step, whatever happens: not only at the world's rest."""
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.model.source import AutoSync
+from s3sync_dagster_tests.simulation.ports import REFUSED
 
 PILLARS = {"0 first.txt": "one\n\ntwo\n\nthree", "0 second.md": "alone"}
 """Objects that are indexed at the start and that nobody ever changes: their records stay."""
@@ -55,6 +58,37 @@ class Safety:
             self.hold(bool(found), f"{what}: the record {name} has left without evidence")
             self.hold(text in found, f"{what}: {name} is {found!r}")
 
+    def check_lease(self, what: str) -> None:
+        """Raise AssertionError where a batch begins to write on a lease that has ended."""
+        lease = self.leases.get(self._name())
+        if lease is not None and what != "delete":  # between the look and that one is a stop
+            self.hold(lease._until > self.clock.monotonic(), f"{what} on a lease that has ended")
+
+    def check_written(self, changes: Mapping[str, str | None]) -> None:
+        """Raise AssertionError where a text of one paragraph counts as written, and is not there.
+
+        For a moment at which nobody but the engine has written since the objects have it.
+        """
+        etags = {key: etag_of(text) for key, text in changes.items() if text is not None}
+        for one in self.catalog.documents.of_source(self.source.id):
+            if one.phase is DocumentPhase.CLEAN and one.etag == etags.get(one.object_key):
+                text, _ = self.records(one.collection_name).get(f"{one.document_id}-0", ("", {}))
+                there = text == changes[one.object_key] or self.weather.lies
+                self.hold(bool(there), f"{one.object_key} counts as written, and has {text!r}")
+
+    def check_blame(self, keys: Collection[str]) -> None:
+        """Raise AssertionError where what a service refuses of everybody is held against bytes.
+
+        For a moment at which no other service has answered since the keys were written.
+        """
+        for row in self.catalog.views.object_rows(self.source.id, state="failed", limit=1000):
+            if row.object_key not in keys:
+                continue
+            refused = any(REFUSED in content for content in self.history.get(row.object_key, ()))
+            at_fault = refused and row.reason == "record_rejected"
+            blamed = row.reason in ("record_rejected", "text_refused") and not at_fault
+            self.hold(not blamed, f"{row.object_key} is blamed for what a service refuses of all")
+
     def hold(self, truth: bool, what: str) -> None:
         """Raise AssertionError unless something holds.
 
@@ -90,3 +124,8 @@ class Safety:
         parts += sum(counts.skipped.values()) + sum(counts.failed.values())
         assert parts == counts.objects, f"the counts do not add up: {counts}"
         self.check_rights()
+        self.check_trusted()
+
+
+def etag_of(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

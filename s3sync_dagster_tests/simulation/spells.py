@@ -71,7 +71,11 @@ class Spells:
         self.finish_all()
         self.note("the bucket is back")
         self.store._bucket, self.spell = held, None
-        self.list_unasked()
+        if self.list_unasked() is not None:
+            rows = self.catalog.views.object_rows(self.source.id, state="skipped", limit=1000)
+            kept = {row.object_key for row in rows if row.reason == "removal_blocked"}
+            kept &= held.objects().keys()
+            assert not kept, f"nobody asks for what could not be read while it was away: {kept}"
 
     def move_elsewhere(
         self, chance: random.Random, act: Act, *, keys: Sequence[str], steps: int

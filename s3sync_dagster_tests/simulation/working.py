@@ -11,6 +11,7 @@ from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
 from s3sync_dagster_tests.engine_fixture import paragraph_chunker, text_extractor
 from s3sync_dagster_tests.simulation.ports import SimEmbedder, SimStore, deadly, frail
+from s3sync_dagster_tests.simulation.safety import PILLARS
 from s3sync_dagster_tests.simulation.worker import Worker, current, pause
 
 
@@ -30,6 +31,7 @@ class Working:
 
         def work() -> None:
             lease = Lease(batch.token, catalog=self.sim_catalog, clock=clock)
+            self.leases[self._name()] = lease
             try:
                 sync_batch(self.engine(source, clock), lease)
             except BatchFailed as failed:
@@ -90,24 +92,27 @@ class Working:
             self.release_dead(token)
         self.catalog.listings.end_dead(self.source.id, owner=worker.name)
 
-    def dawdle(self, place: int, changes: dict[str, str | None]) -> None:
-        """Let a worker stop right before a write until others have long taken its keys over.
+    def dawdle(self, place: int, changes: dict[str, str | None], *, vanish: bool = False) -> None:
+        """Let a batch stop right before a write until others have long taken its keys over.
 
-        ``changes`` happen to the bucket in the meantime: key -> content, None for a deletion.
+        Args:
+            place: which batch, of those at work.
+            changes: what happens to the bucket meanwhile: key -> content, None for a deletion.
+            vanish: its objects are deleted meanwhile, instead of that.
         """
-        if not self.workers:
+        batches = [one for one in self.workers if one in self.tokens]
+        if not batches:
             return
-        worker = self.workers[place % len(self.workers)]
+        worker = batches[place % len(batches)]
+        if vanish:
+            keys = self.catalog.batches.keys(self.tokens[worker])
+            changes = {key: None for key in keys if key not in PILLARS}
         if not self._walk(worker, ("before upsert", "before update", "before delete")):
             return
         self.note(f"{worker.name} dawdles {worker.place}")
         self.wait(130)
         self.keep_house()
-        for key, content in changes.items():
-            if content is None:
-                self.delete(key)
-            else:
-                self.put(key, content)
+        self._change(changes)
         self._to_its_end(self._start("listing", lambda: self._quiet_listing()))
         started = self.started
         while self.start_batch(max_keys=500) and self.started < started + 3:
@@ -115,13 +120,16 @@ class Working:
         self.note(f"{worker.name} wakes up")
         self._to_its_end(worker)
 
-    def work_through(self, changes: dict[str, str | None], *, max_keys: int) -> None:
-        """Let changes be told and worked on at once, whatever the weather."""
+    def _change(self, changes: dict[str, str | None]) -> None:
         for key, content in changes.items():
             if content is None:
                 self.delete(key)
             else:
                 self.put(key, content)
+
+    def work_through(self, changes: dict[str, str | None], *, max_keys: int) -> None:
+        """Let changes be told and worked on at once, whatever the weather."""
+        self._change(changes)
         self._to_its_end(self._start("intake", self._intake))
         for _ in range(3):
             if self.start_batch(max_keys=max_keys):

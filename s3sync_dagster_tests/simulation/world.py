@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any, ClassVar
 
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.embedding import open_embedder
+from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.ports import WriteLimits
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import S3SyncError
@@ -15,6 +19,7 @@ from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
 from s3sync_dagster.ports.memory_s3 import MemoryObjectStore
 from s3sync_dagster_tests.fresh_catalogs import close_database, fresh_database
+from s3sync_dagster_tests.simulation.coincidences import Coincidences
 from s3sync_dagster_tests.simulation.hosts import Hosts
 from s3sync_dagster_tests.simulation.learning import ASKED, PAGE_KEYS, Learning
 from s3sync_dagster_tests.simulation.neighbours import Neighbours
@@ -32,10 +37,14 @@ __all__ = ["ASKED", "KEYS", "OTHER", "PAGE_KEYS", "PILLARS", "SIDECARS", "World"
 KEYS = ("a.txt", "b.txt", "dir/c.md", "dir/ü d.txt", "foreign.txt", "skip.zip")
 SIDECARS = ("0.meta.json", "a.txt.meta.json", "z.meta.json")
 OTHER = "second"
+WITHOUT_ORDER = 8
+"""One of so many worlds has a bucket whose listings are sorted on the disk."""
 
 
 @dataclass
-class World(Outside, Learning, Working, Rest, People, Neighbours, Hosts, Spells, Safety):
+class World(
+    Outside, Learning, Working, Rest, People, Neighbours, Hosts, Spells, Coincidences, Safety
+):
     """One source with all that can happen to it."""
 
     lists: ClassVar[bool] = True
@@ -46,6 +55,8 @@ class World(Outside, Learning, Working, Rest, People, Neighbours, Hosts, Spells,
     seed: int = 0
     workers: list[Worker] = field(default_factory=list)
     tokens: dict[Worker, str] = field(default_factory=dict)
+    leases: dict[str, Lease] = field(default_factory=dict)
+    """By the name of the batch's worker."""
     reports: list[KeyOutcome] = field(default_factory=list)
     started: int = 0
     ending_moves: dict[str, float] = field(default_factory=dict)
@@ -58,13 +69,16 @@ class World(Outside, Learning, Working, Rest, People, Neighbours, Hosts, Spells,
         self.catalog = Catalog(fresh_database(self.clock))
         self.catalog.sources.add(self.source)
         self.weather = Weather()
-        self.store = MemoryObjectStore(self.bucket)
+        ordered = not self.lists or self.seed % WITHOUT_ORDER != WITHOUT_ORDER - 1
+        self.store = MemoryObjectStore(self.bucket, ordered=ordered, page_keys=PAGE_KEYS)
+        self.snapshots = None if ordered else Path(mkdtemp(prefix="s3sync-world-"))
         self.collections = MemoryCollections(write_limits=WriteLimits(max_records=4))
         self.embedder = open_embedder(EmbeddingConfig(kind="hash"), model_dir=None)
         self.sim_catalog = SimCatalog(self.catalog, self.weather, self)
         planted = document_id("foreign.txt", custom_id=None, id_prefix="")
         places = {self.source.collection_name: planted, OTHER: "y"}
         self.foreign = {name: self._plant(name, owner) for name, owner in places.items()}
+        self.write_by_others(self.source.collection_name)
         self.raise_pillars()
 
     def close(self) -> None:
@@ -72,6 +86,8 @@ class World(Outside, Learning, Working, Rest, People, Neighbours, Hosts, Spells,
             worker.kill()
         self.workers.clear()
         close_database(self.catalog.database)
+        if self.snapshots is not None:
+            rmtree(self.snapshots)
 
     def _start(self, what: str, function: Callable[[], None]) -> Worker:
         def guarded() -> None:
