@@ -63,20 +63,27 @@ class Backfills:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _work(self, source: Source) -> None:
-        while self._is_asked_again(source, listed=self._list(source)):
-            pass
+        following: Source | None = source
+        while following is not None:
+            following = self._asked_again(following, listed=self._list(following))
 
-    def _is_asked_again(self, source: Source, *, listed: bool) -> bool:
-        """Return whether the source is to be listed once more; else another thread may begin."""
-        again = False
+    def _asked_again(self, source: Source, *, listed: bool) -> Source | None:
+        """Return the source as it is now if it is to be listed once more.
+
+        Else another thread may begin. One that was paused meanwhile waits, as all automatic work.
+        """
+        again: Source | None = None
         with self._lock:  # who asks from here on finds that nobody lists it, or is seen
             try:
                 goes_on = listed and not self._stopping.is_set()
-                again = goes_on and self._parts.catalog.sources.listing_asked(source.id)
+                if goes_on and self._parts.catalog.sources.listing_asked(source.id):
+                    row = self._parts.catalog.sources.row(source.id)
+                    free = row is not None and not row.paused and row.deleting is None
+                    again = row.source if row is not None and free else None
             except S3SyncError as error:  # the catalog is away; it has what was asked for
                 _log.warning("whether %s is asked for again: %s", source.name, error.message)
             finally:
-                if not again:
+                if again is None:
                     self._running.discard(source.id)
         return again
 

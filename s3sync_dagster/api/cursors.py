@@ -32,7 +32,13 @@ class Cursors:
 
     def seal(self, source_id: str, key: str) -> str:
         """Return what ``open`` opens, for the same source."""
-        return _BEGIN + self._fernet.encrypt(json.dumps([source_id, key]).encode()).decode()
+        # As short as may be: a cursor is held against the length of a field.
+        held = json.dumps([source_id, key], ensure_ascii=False)
+        return _BEGIN + self._fernet.encrypt(held.encode()).decode()
+
+    def plain(self, source_id: str, key: str) -> str:
+        """Return a key that may be known as it is, unless it reads like what is sealed."""
+        return self.seal(source_id, key) if key.startswith(_BEGIN) else key
 
     def open(self, source_id: str, after: str | None) -> str | None:
         """Return the key behind which a listing goes on: the one that is sealed, or as it came.

@@ -168,7 +168,9 @@ def seen_objects(
             break
         after = rows[-1].object_key
     more = len(found) > limit or (len(found) == limit and len(rows) == at_once)
-    return found[:limit], found[limit - 1].object_key if more else None
+    if not more:
+        return found[:limit], None
+    return found[:limit], here.cursors.plain(source.id, found[limit - 1].object_key)
 
 
 def describe_object(here: Context, source_id: UUID, key: str, caller: Caller) -> ObjectDetail:

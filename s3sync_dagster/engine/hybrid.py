@@ -216,24 +216,25 @@ class Searcher:
         self, index: WordIndex, text: str, *, depth: int, where: Mapping[str, Any]
     ) -> list[Scored]:
         """Return the best by words that meet a filter, which many records do, but not the best."""
-        candidates = CANDIDATES
+        candidates, walked = CANDIDATES, 0
+        chosen: dict[str, float] = {}
         while True:
             candidates *= 10
             ranked = index.search(text, limit=candidates)
-            chosen: list[Scored] = []
-            for start in range(0, len(ranked), READ):
+            for start in range(walked, len(ranked), READ):
                 page = ranked[start : start + READ]
                 # Without their texts: most of these are no hits.
                 found = self.collection.get([name for name, _ in page])
-                chosen += [
-                    (name, score)
+                chosen |= {
+                    name: score
                     for name, score in page
                     if name in found and matches(found[name].metadata, where)
-                ]
+                }
                 if len(chosen) >= depth:
-                    return chosen[:depth]
+                    return list(chosen.items())[:depth]
             if len(ranked) < candidates:
-                return chosen
+                return list(chosen.items())
+            walked = len(ranked)
 
     def _distinct(
         self,

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import CollectionPort, StoredRecord, Vector
 
 
+ROUNDS = 10
+"""Questions for one: in each, all unknown sources that it meets are left out of the next."""
+
+
 @dataclass(frozen=True, slots=True)
 class Readable:
     """Guards a collection; it can be read alone. Searches, texts and scans go through it."""
@@ -41,17 +45,19 @@ class Readable:
         """Return the nearest records that may be seen, best first.
 
         Sources that no filter of the catalog's names, since it does not know them, are left out by
-        a further question once they are met.
+        a further question once they are met, in so many rounds as a question may cost.
         """
         unknown: set[str] = set()
-        while True:
+        seen: list[Hit] = []
+        for _ in range(ROUNDS):
             found = self.collection.query(vector, limit=limit, where=_without(unknown, where))
             seen = [one for one in found if self.rights.allow_record(one.metadata)]
             owners = [one.metadata.get(SOURCE) for one in found]
             more = {one for one in owners if isinstance(one, str) and not self.rights.knows(one)}
             if more <= unknown:
-                return seen
+                break
             unknown |= more
+        return seen
 
     def ids_meeting(self, where: Mapping[str, Any], *, most: int) -> list[str] | None:
         """Return the ids of all records that meet a filter and may be seen; None: too many."""

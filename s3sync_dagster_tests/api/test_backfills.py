@@ -84,3 +84,27 @@ def test_what_a_process_does_not_list_before_it_stops_is_remembered(process):
     stopping.join(120)
     assert process.states() == ["complete"]
     assert process.is_asked()
+
+
+def test_who_changes_a_source_while_it_is_listed_has_it_listed_as_it_is_now(process):
+    process.backfills.start_or_follow(process.source)
+    assert process.asked.acquire(timeout=120)
+    process.world.bucket.put("b.txt", "text")
+    changed = process.source.with_changes(include_globs=("*.txt",))
+    process.world.catalog.sources.update(changed)
+    process.answer.release(2)
+    wait_for(lambda: process.states() == ["complete", "complete"])
+    newest, first = process.world.catalog.history.listings(process.source.id, limit=10)
+    assert (first.listed, first.selected) == (2, 2)
+    assert (newest.listed, newest.selected) == (2, 1)
+
+
+def test_a_source_that_is_paused_while_it_is_listed_rests_then(process):
+    process.backfills.start_or_follow(process.source)
+    assert process.asked.acquire(timeout=120)
+    process.world.catalog.sources.set_paused(process.source.id, paused=True)
+    process.answer.release(2)
+    wait_for(lambda: process.states() == ["complete"])
+    wait_for(lambda: process.source.id not in process.backfills._running)
+    assert process.states() == ["complete"]
+    assert process.is_asked()

@@ -11,9 +11,11 @@ from starlette.routing import Route
 from s3sync_dagster.api.app import create_app
 from s3sync_dagster.api.coco import document_id
 from s3sync_dagster.api.console.session import Sessions
+from s3sync_dagster.api.cursors import Cursors
 from s3sync_dagster.api.options import read_options
 from s3sync_dagster.catalog.tables import objects
 from s3sync_dagster.model.errors import Conflict
+from s3sync_dagster.settings import load_settings
 from s3sync_dagster_tests.api.indexing import work
 from s3sync_dagster_tests.api.server import running_api
 from s3sync_dagster_tests.api.test_add_file import send, upload
@@ -400,3 +402,12 @@ def test_what_is_kept_back_costs_whoever_lists_it_no_more_than_a_page(there):
     with there.api.client(there.tokens["owner"]) as http:
         assert http.get(url, params={"limit": 1}).json()["next_after"] == keys[0]
         http.delete(f"/api/v1/sources/{number}", params={"delete_records": True})
+
+
+def test_a_cursor_of_the_longest_key_fits_its_field_and_none_is_taken_for_a_key(tmp_path):
+    cursors = Cursors(load_settings({"S3SYNC_HOME": str(tmp_path)}))
+    for key in ("\N{CYRILLIC SMALL LETTER ZHE}" * 512, "\N{GRINNING FACE}" * 256, "s3sync:key"):
+        told = cursors.seal("source", key)
+        assert len(told) <= 4096
+        assert cursors.open("source", told) == key
+        assert cursors.open("source", cursors.plain("source", key)) == key
