@@ -11,6 +11,8 @@ SEED ?= 1
 SAMPLE ?= 300
 
 SOURCES := $(shell find s3sync_dagster -name '*.py')
+# To collect all tests for these few takes 20 seconds.
+BROWSER_TESTS = $(shell grep -rl --include='*.py' 'mark\.browser' s3sync_dagster_tests)
 
 uv_install = .ci/uv pip install -q --python $(PY)
 
@@ -37,7 +39,7 @@ test-browser: $(VENV)/.dev ## the tests that look at the pages in Chromium
 	@command -v chromium chromium-browser google-chrome >/dev/null || { \
 	  echo "These tests need Chromium: apt-get install chromium (or set its path in CHROMIUM)." >&2; \
 	  test -x "$$CHROMIUM"; }
-	$(PY) -m pytest -m browser
+	$(PY) -m pytest -m browser $(BROWSER_TESTS)
 
 test-long: $(VENV)/.dev ## kills, load, soak, scale and retrieval quality: hours
 	$(PY) -m pytest -m "long or retrieval" --timeout 7200
