@@ -17,6 +17,7 @@ from s3sync_dagster.embedding.model_folder import (
     load_files,
     read_recipe,
     require_weights,
+    run_weights,
 )
 from s3sync_dagster.engine.ports import ModelLimits
 from s3sync_dagster.model.errors import MissingEngine
@@ -134,14 +135,8 @@ class OnnxModel:
             ids[row, : len(text)] = text
             mask[row, : len(text)] = 1
         given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        wanted = {one.name for one in session.get_inputs()}
         output = _token_output(self._folder, session)
-        try:
-            hidden = session.run(
-                [output], {name: value for name, value in given.items() if name in wanted}
-            )[0]
-        except Exception:  # noqa: BLE001  (of ONNX Runtime, with classes of its own)
-            raise damaged(self._folder, WEIGHTS_REFUSE) from None
+        hidden = run_weights(self._folder, session, output, given)
         weights = mask[:, :, None].astype(np.float32)
         last = mask.sum(axis=1) - 1
         found = {

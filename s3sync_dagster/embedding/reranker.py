@@ -14,13 +14,13 @@ from typing import Any
 
 from s3sync_dagster.embedding.minilm import make_batches
 from s3sync_dagster.embedding.model_folder import (
-    WEIGHTS_REFUSE,
     damaged,
     find_model,
     load_files,
     read_length,
     read_padding,
     read_part,
+    run_weights,
 )
 from s3sync_dagster.model.errors import MissingEngine
 
@@ -88,13 +88,7 @@ class CrossEncoder:
             types[row, : len(pair.ids)] = pair.type_ids
             mask[row, : len(pair.ids)] = 1
         given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
-        wanted = {one.name for one in session.get_inputs()}
-        try:
-            found = session.run(
-                [output], {name: value for name, value in given.items() if name in wanted}
-            )[0]
-        except Exception:  # noqa: BLE001  (of ONNX Runtime, with classes of its own)
-            raise damaged(self._folder, WEIGHTS_REFUSE) from None
+        found = run_weights(self._folder, session, output, given)
         if found.size != len(pairs):
             raise damaged(self._folder, "it gives more than one number for a text")
         return found.reshape(-1)
