@@ -92,8 +92,10 @@ class Hours:
 
     def embedded(self, source_id: str, texts: int) -> None:
         """Add texts that a model read for a source, to the hour that is now."""
+        if not texts:
+            return
         with self._db.write() as tx:
-            if texts and self._db.has_source(tx, source_id):
+            if self._db.has_source(tx, source_id):
                 row = {"hour": int(self._db.now() // HOUR_SECONDS), "texts": texts}
                 self._put(tx, source_id, row, add=True)
 
