@@ -56,36 +56,37 @@ def kept(api):
         return sum(len(data) for data in tx.execute(sa.select(upload_bytes.c.data)).scalars())
 
 
-def test_uploads_that_come_at_once_never_pass_the_bytes_of_their_tenant(api, clients):
+def send_four_of_which_two_fit(send_one, *, refused):
+    """Send what four numbers say, at once; return the answers."""
     start = threading.Barrier(4)
 
-    def send_one(number):
-        start.wait(20)
-        # Collections of their own, so that neither file nor list of files is shared.
-        return upload(clients[number % 2], 40, collection=f"uploads-{number}")
+    def wait_and_send(number):
+        start.wait(60)
+        return send_one(number)
 
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(send_one, range(4)))
+        answers = list(pool.map(wait_and_send, range(4)))
     assert sorted(one.status_code for one in answers) == [201, 201, 429, 429]
-    refused = next(one for one in answers if one.status_code == 429)
-    assert refused.json()["error"] == "too_many_upload_bytes"
-    assert int(refused.headers["retry-after"]) >= 1
+    answer = next(one for one in answers if one.status_code == 429)
+    assert answer.json()["error"] == refused
+    assert int(answer.headers["retry-after"]) >= 1
+    return answers
+
+
+def test_uploads_that_come_at_once_never_pass_the_bytes_of_their_tenant(api, clients):
+    send_four_of_which_two_fit(
+        # Collections of their own, so that neither file nor list of files is shared.
+        lambda number: upload(clients[number % 2], 40, collection=f"uploads-{number}"),
+        refused="too_many_upload_bytes",
+    )
     assert kept(api) == 80
 
 
 def test_uploads_that_come_at_once_never_pass_the_objects_of_their_tenant(api, clients):
-    start = threading.Barrier(4)
-
-    def send_one(number):
-        start.wait(60)  # none of them is an object before a worker has read it
+    def send_one(number):  # none of them is an object before a worker has read it
         return upload(clients[number % 2], 1, collection=f"uploads-{number % 2}", name=f"{number}")
 
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(send_one, range(4)))
-    assert sorted(one.status_code for one in answers) == [201, 201, 429, 429]
-    refused = next(one for one in answers if one.status_code == 429)
-    assert refused.json()["error"] == "too_many_objects"
-    assert int(refused.headers["retry-after"]) >= 1
+    answers = send_four_of_which_two_fit(send_one, refused="too_many_objects")
     assert kept(api) == 2
     again = next(number for number, one in enumerate(answers) if one.status_code == 201)
     # A file that is there may be replaced.
