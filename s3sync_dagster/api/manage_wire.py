@@ -115,8 +115,12 @@ class DryRun(Answer):
     )
     new: int
     changed: int
-    gone: int = Field(description="Known objects that the bucket no longer has.")
+    retried: int = Field(description="Failed or unfinished before, and due again.")
+    unchanged: int
+    removed: int = Field(description="Objects whose records would go.")
+    needs_approval: bool = Field(description="True when the guard would stop the removals.")
     skipped: dict[str, int]
+    failed: dict[str, int] = Field(description="Of those that would not be read again now.")
     work_keys: list[str] = Field(description="The first hundred of those that would be synced.")
 
 

@@ -18,12 +18,18 @@ from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import DeleteMode, Source
 
+SHOWN_KEYS = 100
+
 
 @dataclass(slots=True, kw_only=True)
 class DryRun:
-    """What would become of each object; all but ``removed`` add up to ``listed``."""
+    """What would become of each object; ``indexed`` to ``failed`` add up to ``listed``."""
 
+    complete: bool = False
+    """False: the time was up before the end of the prefix."""
     listed: int = 0
+    selected: int = 0
+    """Of those, which the source's settings take."""
     indexed: int = 0
     """New objects that would be read."""
     updated: int = 0
@@ -40,6 +46,8 @@ class DryRun:
     """True when the guard would stop the removals."""
     bytes: int = 0
     """Of the objects that would be read."""
+    keys: list[str] = field(default_factory=list[str])
+    """The first ``SHOWN_KEYS`` of them."""
     estimated_chunks: int = 0
     """Of those, which the model would read; by ``core.estimate``, as what follows."""
     estimated_text_bytes: int = 0
@@ -51,6 +59,8 @@ def dry_run(
     *,
     catalog: CatalogPort,
     store: ObjectStore,
+    now: float = math.inf,
+    time_left: Callable[[], bool] = lambda: True,
     on_page: Callable[[int], None] | None = None,
 ) -> DryRun:
     """List the prefix and compare it with the catalog; nothing else is asked or changed.
@@ -61,16 +71,18 @@ def dry_run(
         source: which the catalog may not know yet.
         catalog: what is known of its objects.
         store: its bucket.
+        now: back-offs that end later are waited for (POSIX seconds); a sync by hand waits for none.
+        time_left: asked before each page; when it says no, what is counted so far is the answer.
         on_page: called with the number of listed objects after each page.
 
     Raises:
         S3SyncError: the bucket cannot be listed.
     """
-    count = _Count(source)
+    count = _Count(source, now)
     cursor: str | None = None
     last = False
     with closing(open_pages(store, source.place.path_prefix)) as pages:
-        while not last:
+        while not last and time_left():
             asked = pages.next(cursor, limit=PAGE_KEYS)
             if asked is None:
                 continue
@@ -80,16 +92,18 @@ def dry_run(
             cursor, last = stretch.cursor, stretch.last
             if on_page is not None:
                 on_page(count.result.listed)
+    count.result.complete = last
     return count.finished()
 
 
 class _Count:
     """Adds up page by page."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, now: float) -> None:
         self.result = DryRun()
         self._source = source
-        self._selected = self._held = 0
+        self._now = now
+        self._held = 0
         self._skipped: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
 
@@ -101,11 +115,11 @@ class _Count:
             refs,
             window,
             cursor=stretch.cursor,
-            selected_before=self._selected,
+            selected_before=self.result.selected,
             asked=0,
-            now=math.inf,  # a sync by hand does not wait for any back-off
+            now=self._now,
         )
-        self._selected += commit.selected
+        self.result.selected += commit.selected
         verdicts = {ref.key: reason for ref, reason in commit.upserts}
         asked = {*commit.invoke, *live}
         for ref in refs:
@@ -169,7 +183,9 @@ class _Count:
 
     def _read(self, ref: ObjectRef) -> None:
         found, read = self.result, estimate(self._source, [(ref.key, ref.size)])
-        found.bytes += ref.size
+        found.bytes += max(0, ref.size)
+        if len(found.keys) < SHOWN_KEYS:
+            found.keys.append(ref.key)
         found.estimated_chunks += read.texts
         found.estimated_text_bytes += read.text_bytes
 

@@ -80,10 +80,14 @@ def test_from_a_dry_run_to_a_search(api, http, source, aws_endpoint):
         "work_text_bytes": 157 - len(b"this is no pdf") + 1,
         "work_tokens": 44,
         "work_price": None,
-        "new": 5,
+        "new": 4,
         "changed": 0,
-        "gone": 0,
+        "retried": 0,
+        "unchanged": 0,
+        "removed": 0,
+        "needs_approval": False,
         "skipped": {"unsupported_type": 1},
+        "failed": {},
         "work_keys": ["docs/bread.md", "docs/broken.pdf", "docs/code.py", "docs/tides.md"],
     }
     assert ok(http.get(base(source)))["counts"]["objects"] == 0  # nothing was changed
