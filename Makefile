@@ -6,7 +6,8 @@ UV_VERSION := 0.13.9
 PIP_AUDIT_VERSION := 2.10.1
 VENV := .venv
 PY := $(VENV)/bin/python
-WORKERS ?= auto
+# One more than cores: much of a test is waiting for processes.
+WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 SEED ?= 1
 SAMPLE ?= 300
 
