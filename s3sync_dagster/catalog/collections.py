@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
-from s3sync_dagster.catalog.rows import document_of, is_due
+from s3sync_dagster.catalog.rows import document_of, groups, is_due
 from s3sync_dagster.catalog.tables import collections, documents, objects
 from s3sync_dagster.catalog.unclean import DOCUMENTS_AND_OBJECTS, rests
 from s3sync_dagster.core.state import ABSENT, RESTORED, CheckCursor, DocumentState, KnownCollection
@@ -151,6 +151,20 @@ class CollectionRows:
                     .limit(limit)
                 )
             ]
+
+    def holders(self, place: KnownCollection, document_ids: Sequence[str]) -> list[DocumentState]:
+        """Return the documents, of whichever source, that have these ids in a collection."""
+        found: list[DocumentState] = []
+        with self._db.read() as tx:
+            for part in groups(document_ids):
+                query = sa.select(documents).where(
+                    documents.c.tenant == place.tenant,
+                    documents.c.database_name == place.database_name,
+                    documents.c.collection_name == place.collection_name,
+                    documents.c.document_id.in_(part),
+                )
+                found += map(document_of, tx.execute(query))
+        return found
 
     def trust_again(
         self, source_id: str, place: KnownCollection, states: Sequence[DocumentState]

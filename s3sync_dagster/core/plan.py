@@ -1,5 +1,6 @@
 """What has to be written for a document: the least that brings its records in line."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -105,3 +106,11 @@ def possible_ids(document: DocumentState) -> list[str]:
 def record_ids(document_id: str, start: int, stop: int) -> list[str]:
     """Return the ids of a document's records from ``start`` to ``stop`` - 1."""
     return [f"{document_id}-{place}" for place in range(start, stop)]
+
+
+def split_record_id(record_id: str) -> tuple[str, int | None]:
+    """Return the id of a record's document, and its place; None where nobody here writes it so."""
+    document_id, _, index = record_id.rpartition("-")
+    if index != "0" and not re.fullmatch("[1-9][0-9]{0,9}", index):
+        return document_id, None
+    return document_id, int(index)

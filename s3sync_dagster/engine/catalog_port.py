@@ -333,6 +333,10 @@ class KnownCollectionsPort(Protocol):
         """Return documents from a row id on: the trusted, and those that only a look can mend."""
         ...
 
+    def holders(self, place: KnownCollection, document_ids: Sequence[str]) -> list[DocumentState]:
+        """Return the documents, of whichever source, that have these ids in a collection."""
+        ...
+
     def trust_again(
         self, source_id: str, place: KnownCollection, states: Sequence[DocumentState]
     ) -> int:

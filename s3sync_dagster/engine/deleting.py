@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.last_look import delete_what_is_left
 from s3sync_dagster.engine.own_records import delete_in_steps, ids_to_delete
 from s3sync_dagster.engine.ports import Collections
 from s3sync_dagster.model.errors import NotFound
@@ -63,6 +64,10 @@ def take_down(
                 return f"{source.name}: its records are being deleted"
     if not drop_partitions(until):
         return f"{source.name}: its partitions are being taken back"
+    if catalog.sources.deleting(source.id) == "records":
+        left = delete_what_is_left(source, catalog=catalog, collections=collections())
+        if left:
+            return f"{source.name}: {left} records of it were left, and are looked for again"
     catalog.documents.drop_source(source.id)
     catalog.documents.ask_for_freed()
     log(f"source {source.name} is deleted")

@@ -6,13 +6,12 @@ source, or nobody, wrote.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from s3sync_dagster.core.plan import DIGEST_BYTES, record_ids
+from s3sync_dagster.core.plan import DIGEST_BYTES, record_ids, split_record_id
 from s3sync_dagster.core.records import metadata_digest
 from s3sync_dagster.core.state import DocumentPhase, DocumentState
 from s3sync_dagster.model.document import Record
@@ -189,8 +188,8 @@ class _Expected:
 
     def meets(self, record: StoredRecord) -> bool:
         """Take note of a record; False when no document has it."""
-        document_id, _, index = record.id.rpartition("-")
-        document, place = self._documents.get(document_id), _place_of(index)
+        document_id, place = split_record_id(record.id)
+        document = self._documents.get(document_id)
         if document is None or place is None:
             return False
         if document.phase is not DocumentPhase.CLEAN:
@@ -299,8 +298,7 @@ def _owners(
     """Return the documents that have, or may be writing, records of these ids."""
     first: dict[str, int] = {}
     for record_id in ids:
-        document_id, _, index = record_id.rpartition("-")
-        place = _place_of(index)
+        document_id, place = split_record_id(record_id)
         if place is not None:
             first[document_id] = min(place, first.get(document_id, place))
     if not first:
@@ -310,10 +308,3 @@ def _owners(
         for one in _of_collection(source, documents, collection.name)
         if one.document_id in first and max(one.count, one.high_water) > first[one.document_id]
     ]
-
-
-def _place_of(index: str) -> int | None:
-    """Return the place that ends a record's id; None where nobody here writes it like that."""
-    if index != "0" and not re.fullmatch("[1-9][0-9]{0,9}", index):
-        return None
-    return int(index)

@@ -19,7 +19,11 @@ def end(world, *, keep_records=False):
 
 
 def end_of(world, source):
-    line = take_down(
+    assert take_down_once(world, source).endswith("is deleted")
+
+
+def take_down_once(world, source):
+    return take_down(
         source,
         catalog=world.catalog,
         collections=lambda: world.collections,
@@ -27,7 +31,6 @@ def end_of(world, source):
         drop_partitions=lambda _until: True,
         log=print,
     )
-    assert line.endswith("is deleted")
 
 
 def reasons(world):
@@ -65,6 +68,25 @@ def put_back(world, state):
     )  # fmt: skip
     port.upsert([record], world.embedder.embed_documents(["late"]))
     world.catalog.documents.distrust([state])
+
+
+def test_what_an_earlier_deletion_left_although_it_was_accepted_goes_with_its_source(
+    world, written
+):
+    port = port_of(world, written)
+    records = [
+        Record(id=name, document="left", embedding_text="left", metadata={"s3sync_source": owner})
+        for name, owner in (
+            (f"{written.document_id}-5", written.source_id),
+            ("of-no-document-0", written.source_id),
+            ("of-others-0", "another"),
+        )
+    ]
+    port.upsert(records, world.embedder.embed_documents(["left"] * len(records)))
+    world.catalog.sources.mark_deleting(world.source.id, keep_records=False)
+    assert "2 records of it were left" in take_down_once(world, world.source)
+    end_of(world, world.source)
+    assert [record.id for page in port.scan() for record in page] == ["of-others-0"]
 
 
 def test_a_slow_sweeper_leaves_what_a_new_owner_of_the_ids_has_written(world, written):

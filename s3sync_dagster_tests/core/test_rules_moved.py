@@ -6,8 +6,10 @@ import pytest
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.quotas import ObjectQuota
+from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.engine.deleting import take_down
 from s3sync_dagster.engine.moving import finish_move, how_far
+from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import Conflict, NotFound, Unavailable
 from s3sync_dagster.model.invocation import InvocationStatus
 from s3sync_dagster.model.source import DeleteMode
@@ -332,6 +334,35 @@ def test_who_deletes_a_moved_source_deletes_what_is_left_of_before(declared):
     )
     assert everything(declared, before, declared.source) == set()
     assert declared.catalog.sources.ids() == set()
+
+
+def leave_behind(world, source, *, key, place):
+    """Let a record of a source stand that none of its documents tells of: a deletion not done."""
+    port = world.collections.open(
+        source.collection_name,
+        tenant=source.tenant,
+        database=source.database_name,
+        embedder=world.embedder,
+    )
+    record = Record(
+        id=f"{document_id(key, custom_id=None, id_prefix='')}-{place}",
+        document="left",
+        embedding_text="left",
+        metadata={"s3sync_source": source.id, "document_key": key},
+    )
+    port.upsert([record], world.embedder.embed_documents(["left"]))
+
+
+@pytest.mark.parametrize("key", ["a.md", "gone.md"])
+def test_no_record_is_left_that_names_a_source_whose_id_is_forgotten(declared, key):
+    before = move(declared, bucket_name="bucket-eu")
+    declared.sync()
+    leave_behind(declared, before, key=key, place=7)
+    assert finish(declared).endswith("are looked for again")
+    assert finish(declared) is None
+    assert owners(declared, declared.source) == {declared.source.id}
+    assert len(everything(declared, declared.source)) == 2 * len(KEYS)
+    assert declared.catalog.sources.ids() == {declared.source.id}
 
 
 def test_partitions_of_objects_that_only_the_place_before_had_are_taken_back(declared):

@@ -15,12 +15,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from s3sync_dagster.model.source import AutoSync, DeleteMode
-from s3sync_dagster_tests.simulation.driver import SOURCE, run_episode, text
+from s3sync_dagster_tests.simulation.driver import SOURCE, replayable, run_episode, text
 from s3sync_dagster_tests.simulation.events import run_on_events
 from s3sync_dagster_tests.simulation.mutants import MUTANTS, ROOT
 from s3sync_dagster_tests.simulation.oracle import check
 from s3sync_dagster_tests.simulation.ports import FAULTS
-from s3sync_dagster_tests.simulation.world import KEYS, OTHER, SIDECARS, World
+from s3sync_dagster_tests.simulation.world import (
+    KEYS,
+    MOST_STATEMENTS,
+    OTHER,
+    SIDECARS,
+    Endless,
+    World,
+)
 
 STEPS = 150
 STEPS_IN_ALL = int(os.environ.get("S3SYNC_SIMULATION_STEPS", "1000000"))
@@ -43,6 +50,20 @@ def test_a_million_steps():
         run_episode(1_000 + seed, STEPS)
         if seed % 5 == 0:
             run_on_events(1_000 + seed, STEPS)
+
+
+def test_a_world_that_goes_round_for_ever_is_ended_with_its_replay():
+    world = World(SOURCE)
+    world.statements = MOST_STATEMENTS - 100
+
+    def go_round():
+        with replayable(world, "the call"):
+            while True:
+                world.keep_house()
+
+    with pytest.raises(Endless, match="comes to no end") as ended:
+        go_round()
+    assert "replay: the call" in ended.value.__notes__
 
 
 def test_the_same_seed_does_the_same():

@@ -300,6 +300,7 @@ def hunt(seeds: int) -> tuple[str, str] | None:
     """Run worlds until one fails; returns its call with the step, and its words."""
     from s3sync_dagster_tests.simulation.driver import run_episode
     from s3sync_dagster_tests.simulation.events import run_on_events
+    from s3sync_dagster_tests.simulation.world import Endless
 
     for seed in range(seeds):
         for name, run in (("world", run_episode), ("events", run_on_events)):
@@ -307,7 +308,7 @@ def hunt(seeds: int) -> tuple[str, str] | None:
                 continue
             try:
                 run(seed, STEPS)
-            except Exception as error:  # noqa: BLE001  (whatever it is, it was noticed)
+            except (Exception, Endless) as error:  # noqa: BLE001  (whatever it is, it was noticed)
                 step = next((one for one in error.__notes__ if one.startswith("step")), "")
                 said = f"{error}".partition("\n")[0] or type(error).__name__
                 return f"{name} {seed}, {step}", said[:90].replace("|", "/")

@@ -54,14 +54,17 @@ class Rest:
         self.catalog.work.ask_again_where_answered(self.source.id)
 
     def _take_down(self) -> None:
-        line = take_down(
-            self.source,
-            catalog=self.catalog,
-            collections=lambda: self.collections,
-            clock=self.clock,
-            drop_partitions=lambda _until: True,
-            log=self.note,
-        )
+        for _ in range(2):  # what a lying Chroma had left goes, and is looked for again
+            line = take_down(
+                self.source,
+                catalog=self.catalog,
+                collections=lambda: self.collections,
+                clock=self.clock,
+                drop_partitions=lambda _until: True,
+                log=self.note,
+            )
+            if not line.endswith("looked for again"):
+                break
         if line.endswith("is deleted"):
             self.make_again()
 

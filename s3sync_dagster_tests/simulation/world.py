@@ -7,6 +7,8 @@ from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any, ClassVar
 
+from sqlalchemy import event
+
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.outcome import KeyOutcome
@@ -37,8 +39,14 @@ __all__ = ["ASKED", "KEYS", "OTHER", "PAGE_KEYS", "PILLARS", "SIDECARS", "World"
 KEYS = ("a.txt", "b.txt", "dir/c.md", "dir/ü d.txt", "foreign.txt", "skip.zip")
 SIDECARS = ("0.meta.json", "a.txt.meta.json", "z.meta.json")
 OTHER = "second"
+MOST_STATEMENTS = 100_000
+"""Of SQL in one world; those of 150 steps have some 2,000."""
 WITHOUT_ORDER = 8
 """One of so many worlds has a bucket whose listings are sorted on the disk."""
+
+
+class Endless(BaseException):
+    """Something in the world goes round for ever: no handler of the engine may see it."""
 
 
 @dataclass
@@ -63,10 +71,13 @@ class World(
     """Workers at the end of a move, and when they claimed what they delete."""
     acted: int = 0
     """Steps so far, those of spells too."""
+    statements: int = 0
+    """Of SQL so far."""
 
     def __post_init__(self) -> None:
         super().__init__(self.seed)
         self.catalog = Catalog(fresh_database(self.clock))
+        event.listen(self.catalog.database.engine, "before_cursor_execute", self._counted)
         self.catalog.sources.add(self.source)
         self.weather = Weather()
         ordered = not self.lists or self.seed % WITHOUT_ORDER != WITHOUT_ORDER - 1
@@ -85,9 +96,16 @@ class World(
         for worker in self.workers:
             worker.kill()
         self.workers.clear()
+        event.remove(self.catalog.database.engine, "before_cursor_execute", self._counted)
         close_database(self.catalog.database)
         if self.snapshots is not None:
             rmtree(self.snapshots)
+
+    def _counted(self, *_call: Any) -> None:
+        """Let no world go round for ever, whoever does: where it does, the traceback tells."""
+        self.statements += 1
+        if self.statements > MOST_STATEMENTS:
+            raise Endless(f"{self._name()} comes to no end after {self.statements} statements")
 
     def _start(self, what: str, function: Callable[[], None]) -> Worker:
         def guarded() -> None:

@@ -1,0 +1,94 @@
+"""The last look at what a source wrote, before its id is forgotten and nobody asks for it again.
+
+A Chroma that has accepted a deletion and not done it, or that was put back from a copy, has records
+of the source that no document of it tells of. Under another id, as after a move, no check and no
+``verify`` would ever meet them.
+"""
+
+from collections.abc import Sequence
+
+from s3sync_dagster.core.plan import split_record_id
+from s3sync_dagster.core.state import DocumentState, KnownCollection
+from s3sync_dagster.engine.catalog_port import CatalogPort
+from s3sync_dagster.engine.own_records import delete_in_steps
+from s3sync_dagster.engine.ports import CollectionPort, Collections
+from s3sync_dagster.model.errors import NotFound
+from s3sync_dagster.model.source import Source
+
+RECORDS_A_LOOK = 10_000
+
+
+def delete_what_is_left(source: Source, *, catalog: CatalogPort, collections: Collections) -> int:
+    """Delete records that say they are this source's, none of whose documents is left.
+
+    One request for each collection that it has written to, where nothing is left. What another
+    source's document has taken over stays: its next write says whose it is.
+
+    Returns:
+        How many were deleted; not 0: look again, whether they are gone and whether there are more.
+
+    Raises:
+        S3SyncError: Chroma or the catalog does not answer; the next call looks again.
+    """
+    deleted = 0
+    for known in catalog.collections.of_source(source.id):
+        try:
+            collection = collections.open(
+                known.collection_name,
+                tenant=known.tenant,
+                database=known.database_name,
+                embedder=None,
+                create=False,
+            )
+        except NotFound:
+            continue
+        if names := _named(source, collection):
+            left = _held_by_nobody(names, known, catalog)
+            delete_in_steps(collection, left)
+            deleted += len(left)
+            # Nobody claims them, so a document that grew meanwhile may have got that very record.
+            grown = [one for one, places in _holders(left, known, catalog) if _has(one, places)]
+            if grown:
+                catalog.documents.distrust(grown)
+    return deleted
+
+
+def _named(source: Source, collection: CollectionPort) -> list[str]:
+    names: list[str] = []
+    for page in collection.scan(source_id=source.id):
+        names += [record.id for record in page]
+        if len(names) >= RECORDS_A_LOOK:
+            break
+    return names
+
+
+def _held_by_nobody(
+    names: Sequence[str], known: KnownCollection, catalog: CatalogPort
+) -> list[str]:
+    stop = {
+        one.document_id: max(one.count, one.high_water)
+        for one, _ in _holders(names, known, catalog)
+    }
+    left: list[str] = []
+    for name in names:
+        document_id, place = split_record_id(name)
+        if place is None or place >= stop.get(document_id, 0):
+            left.append(name)
+    return left
+
+
+def _holders(
+    names: Sequence[str], known: KnownCollection, catalog: CatalogPort
+) -> list[tuple[DocumentState, list[int]]]:
+    """Return the documents that have such ids, each with the places that are named."""
+    places: dict[str, list[int]] = {}
+    for name in names:
+        document_id, place = split_record_id(name)
+        if place is not None:
+            places.setdefault(document_id, []).append(place)
+    holders = catalog.collections.holders(known, sorted(places))
+    return [(one, places[one.document_id]) for one in holders]
+
+
+def _has(document: DocumentState, places: Sequence[int]) -> bool:
+    return min(places) < max(document.count, document.high_water)
