@@ -19,6 +19,7 @@ from s3sync_dagster_tests.simulation.driver import SOURCE, replayable, run_episo
 from s3sync_dagster_tests.simulation.events import run_on_events
 from s3sync_dagster_tests.simulation.mutants import MUTANTS, ROOT
 from s3sync_dagster_tests.simulation.oracle import check
+from s3sync_dagster_tests.simulation.places import Buckets, Folders
 from s3sync_dagster_tests.simulation.ports import FAULTS
 from s3sync_dagster_tests.simulation.world import (
     KEYS,
@@ -66,8 +67,11 @@ def test_a_world_that_goes_round_for_ever_is_ended_with_its_replay():
     assert "replay: the call" in ended.value.__notes__
 
 
-def test_the_same_seed_does_the_same():
-    assert run_episode(7, STEPS).trace == run_episode(7, STEPS).trace
+@pytest.mark.parametrize(("seed", "place"), [(7, Buckets), (11, Folders)])
+def test_the_same_seed_does_the_same(seed, place):
+    first, again = run_episode(seed, STEPS), run_episode(seed, STEPS)
+    assert first.trace == again.trace
+    assert isinstance(again.place, place)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda one: one.name)

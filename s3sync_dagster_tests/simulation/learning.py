@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from s3sync_dagster.core.events import ObjectEvent
+from s3sync_dagster.core.intake import source_events
 from s3sync_dagster.engine.intake import take_messages
 from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.engine.listing_turns import ListingParts
@@ -22,6 +24,9 @@ class Learning:
         self._start("intake", self._intake)
 
     def _intake(self) -> None:
+        if self.source.place.watched() is not None:
+            self._watch()
+            return
         take_messages(
             SimQueue(self.queue, self, bucket_name=self.source.place.bucket_name),
             [self.source],
@@ -31,6 +36,24 @@ class Learning:
             budget_seconds=20,
             work_seconds=0,  # the queue's own time will do: messages come again while others work
             at=lambda step: pause(f"at {step}"),
+        )
+
+    def _watch(self) -> None:
+        """Tell what the file system has told, as ``sync --watch`` does; who dies forgets it."""
+        keys = set(self.place.told)
+        self.place.told.clear()
+        there = self.bucket.objects()
+        events = {
+            key: ObjectEvent(bucket="", key=key, kind="created" if key in there else "removed")
+            for key in keys
+        }
+        found, _ = source_events(self.source, events)
+        self.sim_catalog.work.record_events(
+            self.source.id,
+            upserts=found.upserts,
+            sync=found.sync,
+            remove=found.remove,
+            sequencers={},
         )
 
     def start_listing(

@@ -9,7 +9,6 @@ from typing import Any
 from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.simulation.ports import REFUSED
-from s3sync_dagster_tests.simulation.safety import etag_of
 from s3sync_dagster_tests.simulation.world import ASKED, KEYS, SIDECARS, World
 
 
@@ -235,7 +234,7 @@ def _is_kept_from(ones: list[Wanted], collection: str, document_id: str, rows: d
 
 def records_of(world: World, wanted: Wanted, content: str) -> dict[str, Any]:
     """Return id -> (text, metadata) of a document's records."""
-    etag = etag_of(content)
+    etag = world.place.etag_of(content)
     texts = paragraphs(content)
     records = {}
     for place, text in enumerate(texts):
@@ -247,7 +246,7 @@ def records_of(world: World, wanted: Wanted, content: str) -> dict[str, Any]:
             "version_key": etag,
             "version_key_sha256": hashlib.sha256(etag.encode()).hexdigest(),
             "s3sync_source": world.source.id,
-            "s3sync_bucket": world.source.place.bucket_name,
+            "s3sync_bucket": world.source.place.identity().bucket_name,
             "s3sync_etag": etag,
             "s3sync_chunk": place,
             "chunk_strategy": "lines",

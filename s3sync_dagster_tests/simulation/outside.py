@@ -6,7 +6,6 @@ from collections import Counter
 from typing import Any
 
 from s3sync_dagster.catalog import Catalog
-from s3sync_dagster.ports.memory_s3 import MemoryBucket
 from s3sync_dagster.ports.memory_sqs import MemoryQueue
 from s3sync_dagster_tests.conftest_catalog import HandClock
 
@@ -32,9 +31,19 @@ class Outside:
         """What has happened, to be read after a failure."""
         self.history: dict[str, list[str]] = {}
         """Every content that a key ever had."""
-        self.bucket = MemoryBucket(listeners=[self._changed])
+        self.place: Any = self._settle_somewhere()
         self.queue = MemoryQueue(now=lambda: self.clock.seconds, visibility_seconds=40)
         self.sequence = 1000
+
+    @property
+    def bucket(self) -> Any:
+        """What people put objects into and delete them from."""
+        return self.place.home
+
+    @property
+    def store(self) -> Any:
+        """What the source reads."""
+        return self.place.store
 
     def note(self, line: str) -> None:
         self.trace.append(line)
@@ -75,7 +84,7 @@ class Outside:
         self.queue.send(body)
 
     def lose_event(self, place: int) -> None:
-        kept = self.queue._kept
+        kept = self.queue._kept or self.place.told
         if kept:
             self.note("lose an event")
             del kept[place % len(kept)]

@@ -138,14 +138,17 @@ class People:
             return
         if bucket:
             name = OTHER_BUCKET if self.bucket.name != OTHER_BUCKET else "bucket"
-            self.bucket.name = name
-            changes: dict[str, Any] = {"bucket_name": name}
+            self.place.rename(name)
+            changes: dict[str, Any] = {"place": self.place.declared(self.source.place, name)}
         else:
             changes = {"id_prefix": "" if self.source.id_prefix else PREFIX}
         self._declare(**changes, reader_keys=(NOBODYS,) if restricted else ())
 
     def _declare(self, **changes: Any) -> None:
-        self.note(f"move the source: {changes}")
+        told = changes
+        if "place" in changes:  # whose folder has another path in each run
+            told = {**changes, "place": changes["place"].identity().bucket_name.split("/")[-1]}
+        self.note(f"move the source: {told}")
         with self.catalog.database.write() as tx:
             tx.execute(sa.text("UPDATE sources SET origin = 'python' WHERE moved_to IS NULL"))
         self.catalog.sources.register(changed(self.source, **changes))

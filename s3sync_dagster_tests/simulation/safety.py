@@ -1,6 +1,5 @@
 """What has to hold at every step, whatever happens: not only at the world's rest."""
 
-import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -36,6 +35,7 @@ class Safety:
         for key, content in PILLARS.items():
             self.put(key, content)
         self.queue._kept.clear()
+        self.place.told.clear()
         before = set(self.records(self.source.collection_name))
         self.settle(events=False)
         there = self.records(self.source.collection_name)
@@ -69,7 +69,7 @@ class Safety:
 
         For a moment at which nobody but the engine has written since the objects have it.
         """
-        etags = {key: etag_of(text) for key, text in changes.items() if text is not None}
+        etags = {key: self.place.etag_of(text) for key, text in changes.items() if text is not None}
         for one in self.catalog.documents.of_source(self.source.id):
             if one.phase is DocumentPhase.CLEAN and one.etag == etags.get(one.object_key):
                 text, _ = self.records(one.collection_name).get(f"{one.document_id}-0", ("", {}))
@@ -125,7 +125,3 @@ class Safety:
         assert parts == counts.objects, f"the counts do not add up: {counts}"
         self.check_rights()
         self.check_trusted()
-
-
-def etag_of(text: str) -> str:
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

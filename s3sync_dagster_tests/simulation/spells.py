@@ -8,7 +8,6 @@ from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import DeleteMode
-from s3sync_dagster.ports.memory_s3 import MemoryBucket
 from s3sync_dagster_tests.simulation.learning import PAGE_KEYS
 from s3sync_dagster_tests.simulation.safety import PILLARS
 
@@ -61,8 +60,8 @@ class Spells:
         if self.catalog.sources.deleting(self.source.id) is not None:
             return
         self.note("another bucket is in its place, which is empty")
-        self.spell, held = "another bucket", self.store._bucket
-        self.store._bucket = MemoryBucket(held.name)
+        self.spell = "another bucket"
+        held = self.place.mount(self.place.new(self.bucket.name))
         if self.list_unasked() is ListingState.BLOCKED:
             for _ in range(steps):
                 act(self, chance)
@@ -70,7 +69,8 @@ class Spells:
                 self._approve_late()
         self.finish_all()
         self.note("the bucket is back")
-        self.store._bucket, self.spell = held, None
+        self.place.mount(held)
+        self.spell = None
         if self.list_unasked() is not None:
             rows = self.catalog.views.object_rows(self.source.id, state="skipped", limit=1000)
             kept = {row.object_key for row in rows if row.reason == "removal_blocked"}
@@ -96,33 +96,36 @@ class Spells:
             for one in (self.source, *self.catalog.moves.left_by(self.source.id))
             for row in self.catalog.documents.of_source(one.id)
         }
-        self.spell, held = "another bucket", self.store._bucket
-        self.store._bucket = MemoryBucket("elsewhere")
+        self.spell, other = "another bucket", self.place.new("elsewhere")
         for key in keys:
             if key not in indexed:
-                self.store._bucket.put(key, f"{key} is there")
-        self._declare(bucket_name="elsewhere")
+                other.put(key, f"{key} is there")
+        held = self.place.mount(other)
+        self._declare(place=self.place.declared(self.source.place, other.name))
         for _ in range(steps):
             act(self, chance)
         self.finish_all()
-        self.store._bucket, self.spell = held, None
-        self._declare(bucket_name=held.name)
+        self.place.mount(held)
+        self.spell = None
+        self._declare(place=self.place.declared(self.source.place, held.name))
 
     def _approve_late(self) -> None:
         """Approve what was shown, after a listing that failed has missed one thing more."""
         self.finish_all()
         on, self.weather.on = self.weather.on, False
         self.catalog.sources.set_paused(self.source.id, paused=False)
-        other = self.store._bucket
+        empty = self.place.new(self.bucket.name)
+        other = self.place.mount(empty)
         other.put(LATE, "it came late")
+        self.place.mount(other)
         self.look_again(LATE)
         self._work_off()
         if self._has(LATE):
-            self.store._bucket = MemoryBucket(other.name)
+            self.place.mount(empty)
             self.start_listing(fresh=True, approve=False, pages=9)
             lister = self.workers[-1]
             unfinished = self._walk(lister, ("after listings.commit_page",))
-            self.store._bucket = other
+            self.place.mount(other)
             if unfinished:  # it has seen one wrong page, and is no evidence
                 self._end(lister)
                 self.catalog.listings.end_dead(self.source.id, owner=lister.name)

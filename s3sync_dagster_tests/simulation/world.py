@@ -17,9 +17,8 @@ from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.ports import WriteLimits
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import S3SyncError
-from s3sync_dagster.model.source import EmbeddingConfig, Source
+from s3sync_dagster.model.source import AutoSync, EmbeddingConfig, Source
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
-from s3sync_dagster.ports.memory_s3 import MemoryObjectStore
 from s3sync_dagster_tests.fresh_catalogs import close_database, fresh_database
 from s3sync_dagster_tests.simulation.coincidences import Coincidences
 from s3sync_dagster_tests.simulation.hosts import Hosts
@@ -27,6 +26,7 @@ from s3sync_dagster_tests.simulation.learning import ASKED, PAGE_KEYS, Learning
 from s3sync_dagster_tests.simulation.neighbours import Neighbours
 from s3sync_dagster_tests.simulation.outside import Outside
 from s3sync_dagster_tests.simulation.people import People
+from s3sync_dagster_tests.simulation.places import Buckets, Folders
 from s3sync_dagster_tests.simulation.ports import SimCatalog, Weather
 from s3sync_dagster_tests.simulation.rest import Rest
 from s3sync_dagster_tests.simulation.safety import PILLARS, Safety
@@ -43,6 +43,8 @@ MOST_STATEMENTS = 100_000
 """Of SQL in one world; those of 150 steps have some 2,000."""
 WITHOUT_ORDER = 8
 """One of so many worlds has a bucket whose listings are sorted on the disk."""
+IN_A_FOLDER = 16
+"""One of so many worlds has its objects in a real folder."""
 
 
 class Endless(BaseException):
@@ -76,12 +78,14 @@ class World(
 
     def __post_init__(self) -> None:
         super().__init__(self.seed)
+        self.source = self.source.with_changes(
+            place=self.place.declared(self.source.place, self.bucket.name)
+        )
         self.catalog = Catalog(fresh_database(self.clock))
         event.listen(self.catalog.database.engine, "before_cursor_execute", self._counted)
         self.catalog.sources.add(self.source)
         self.weather = Weather()
-        ordered = not self.lists or self.seed % WITHOUT_ORDER != WITHOUT_ORDER - 1
-        self.store = MemoryObjectStore(self.bucket, ordered=ordered, page_keys=PAGE_KEYS)
+        ordered = self.store.ordered
         self.snapshots = None if ordered else Path(mkdtemp(prefix="s3sync-world-"))
         self.collections = MemoryCollections(write_limits=WriteLimits(max_records=4))
         self.embedder = open_embedder(EmbeddingConfig(kind="hash"), model_dir=None)
@@ -92,12 +96,21 @@ class World(
         self.write_by_others(self.source.collection_name)
         self.raise_pillars()
 
+    def _settle_somewhere(self) -> Any:
+        """Return where the objects are: by the seed."""
+        kept = self.lists and self.source.auto_sync is not AutoSync.METADATA
+        if kept and self.seed % IN_A_FOLDER == IN_A_FOLDER - 5:
+            return Folders()  # where it is empty it counts as not mounted: pillars stand in it
+        ordered = not self.lists or self.seed % WITHOUT_ORDER != WITHOUT_ORDER - 1
+        return Buckets(self._changed, ordered=ordered)
+
     def close(self) -> None:
         for worker in self.workers:
             worker.kill()
         self.workers.clear()
         event.remove(self.catalog.database.engine, "before_cursor_execute", self._counted)
         close_database(self.catalog.database)
+        self.place.close()
         if self.snapshots is not None:
             rmtree(self.snapshots)
 
