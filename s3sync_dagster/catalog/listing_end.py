@@ -144,10 +144,21 @@ def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
         objects.c.first_missed_listing_id <= listing.id, objects.c.missed_listing_id >= listing.id
     )
     unseen: list[Any] = [here, _MISSED, missed, objects.c.gone.is_(False)]
-    if not removes:
-        return [unseen]
-    wanted = _exists(documents, documents.c.phase != "removing")
     waiting = _exists(invocations, *_REMOVAL_WAITS)
+    # Its removal has failed: what it asked for would be done for ever.
+    asks = (
+        sa.select(sidecars.c.source_id)
+        .where(
+            sidecars.c.source_id == objects.c.source_id,
+            sidecars.c.sidecar_key == objects.c.object_key,
+        )
+        .correlate(objects)
+        .exists()
+    )
+    sidecar: list[Any] = [here, sa.not_(missed), asks, sa.not_(waiting), _GONE]
+    if not removes:
+        return [unseen, sidecar]
+    wanted = _exists(documents, documents.c.phase != "removing")
     others: list[Any] = [here, sa.not_(missed), wanted, sa.not_(waiting)]
     deselected: list[Any] = [
         *others,
@@ -156,7 +167,7 @@ def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
         objects.c.gone.is_(False),
         objects.c.told_number < page_number(listing.id + 1, pages=0),
     ]
-    return [unseen, deselected, [*others, _GONE]]
+    return [unseen, deselected, [*others, _GONE], sidecar]
 
 
 def _exists(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:

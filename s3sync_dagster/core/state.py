@@ -256,6 +256,6 @@ class DepartureCursor:
     """How far the departures of a listing have come."""
 
     kind: int = 0
-    """Unseen, left out, gone before."""
+    """Unseen, left out, gone before, sidecars gone before."""
     after: str | None = None
     """The last key of that kind."""

@@ -11,7 +11,7 @@ from s3sync_dagster.engine.batch.run import BatchRun
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import AccessDenied, LimitExceeded, Unavailable
 from s3sync_dagster.model.invocation import Trigger
-from s3sync_dagster.model.source import AutoSync
+from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
 from s3sync_dagster_tests.core.rules import (
     Died,
@@ -481,3 +481,28 @@ def test_a_removal_that_was_held_back_half_done_ends_when_a_listing_sees_its_obj
         tx.execute(objects.update().values(**held).where(objects.c.object_key == "old.txt"))
     world.sync()
     assert set(world.texts().values()) == {"new"}
+
+
+@pytest.mark.parametrize("mode", [DeleteMode.MIRROR, DeleteMode.KEEP_DELETED])
+def test_a_sidecar_that_is_gone_and_could_not_be_looked_for_is_asked_for_by_each_listing(
+    world, mode
+):
+    for name in "abc":
+        world.bucket.put(f"{name}.txt", f"text {name}")
+    world.bucket.put("x.meta.json", sidecar("a.txt", "mine", target_collection_name="other"))
+    world.sync()
+    world.configure(mode=mode)
+    world.bucket.delete("x.meta.json")
+
+    def denied(kind, key):
+        if (kind, key) == ("GET", "x.meta.json"):
+            raise AccessDenied("not allowed")
+
+    world.fault = denied
+    world.sync()
+    world.fault = None
+    world.clock.seconds += DAY
+    assert world.catalog.work.claims_of(world.source.id, ["a.txt"])["a.txt"] != []
+    world.sync()
+    assert world.catalog.work.claims_of(world.source.id, ["a.txt"]) == {}
+    assert mode is not DeleteMode.MIRROR or "mine-0" not in world.texts("other")
