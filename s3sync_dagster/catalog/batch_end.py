@@ -10,7 +10,7 @@ from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups, source_of
 from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
 from s3sync_dagster.core.patience import TRANSIENT_RETRY_SECONDS
-from s3sync_dagster.core.suspects import Deaths
+from s3sync_dagster.core.suspects import DEATHS_ALONE, Deaths
 from s3sync_dagster.model.errors import FixConfiguration, FixInput, InvalidSetting, S3SyncError
 from s3sync_dagster.model.invocation import Trigger
 
@@ -153,6 +153,7 @@ def _fail_poison(
     died = _death(row)
     by_bytes = isinstance(died, FixInput)
     fingerprint = _fingerprint(row)
+    given_up = set(keys) if by_bytes else _died_before(tx, source_id, keys, fingerprint)
     for part in groups(keys):
         tx.execute(
             invocations.update()
@@ -179,9 +180,15 @@ def _fail_poison(
                 fingerprint=fingerprint,
                 reason=died.reason,
                 error=died.message,
-                retry_class="input" if by_bytes else "configuration",
-                next_retry_at=None if by_bytes else now + TRANSIENT_RETRY_SECONDS,
+                retry_class="configuration",
+                next_retry_at=now + TRANSIENT_RETRY_SECONDS,
             )
+        )
+        ended = objects.c.object_key.in_(given_up.intersection(part))
+        tx.execute(
+            objects.update()
+            .where(objects.c.source_id == source_id, ended)
+            .values(retry_class="input", next_retry_at=None)
         )
         if not by_bytes:
             continue
@@ -194,6 +201,40 @@ def _fail_poison(
         insert_automatic(database, tx, source_id, sorted(left), trigger="retry", now=now)
 
 
+def _died_before(
+    tx: sa.Connection, source_id: str, keys: Sequence[str], fingerprint: str | None
+) -> set[str]:
+    """Return the keys whose workers died alone before, an hour ago or more, of the same bytes.
+
+    They are not tried for ever: until the bytes or the settings change, or somebody retries them.
+    """
+    found: set[str] = set()
+    for part in groups(keys):
+        query = (
+            sa.select(objects.c.object_key)
+            .join(
+                invocations,
+                sa.and_(
+                    invocations.c.source_id == objects.c.source_id,
+                    invocations.c.object_key == objects.c.object_key,
+                ),
+            )
+            .where(
+                objects.c.source_id == source_id,
+                objects.c.object_key.in_(part),
+                objects.c.outcome == "failed",
+                objects.c.outcome_etag == objects.c.etag,
+                objects.c.fingerprint == fingerprint,
+                invocations.c.status == "failed",
+                invocations.c.reason == objects.c.reason,
+                invocations.c.deaths_alone >= DEATHS_ALONE,
+                invocations.c.batch_token.is_(None),
+            )
+        )
+        found |= set(tx.execute(query).scalars())
+    return found
+
+
 def _death(row: sa.Row[Any] | None) -> S3SyncError:
     """Return what three deaths of its worker say of a key.
 
@@ -204,7 +245,8 @@ def _death(row: sa.Row[Any] | None) -> S3SyncError:
         return FixConfiguration(
             "Its worker process died three times while it was alone, and its source has the "
             f"function {config['enrich']!r}: look at that, then at the file. Its records stay as "
-            "they were.",
+            "they were. It is tried once more in an hour, then when file or settings change, or "
+            "with `s3sync retry`.",
             reason="enrichment_failed",
         )
     return FixInput(

@@ -127,14 +127,15 @@ def give_up(decision: Decision, error: S3SyncError) -> Decision:
     """Return the decision on a key that cannot go on: skipped where nothing is to index.
 
     What the bytes cause takes the records of older bytes along: searches never return text
-    that the object no longer has.
+    that the object no longer has. What may be the fault of the operator's function does not.
     """
     if error.reason in _LEFT_ALONE:
         return _skipped(decision, error, cause="transient")
     if isinstance(error, UnsupportedFile | EmptyText):
         return replace(_skipped(decision, error, cause="input"), remove="stale")
     failed = replace(decision, verdict="fail", error=error)
-    if isinstance(error, FixInput) and decision.facts.ref is not None:
+    by_bytes = isinstance(error, FixInput) and error.reason != "enrichment_failed"
+    if by_bytes and decision.facts.ref is not None:
         return replace(failed, remove="stale")
     return failed
 

@@ -6,7 +6,14 @@ from dataclasses import replace
 import pytest
 
 from s3sync_dagster.model.errors import RecordRejected
-from s3sync_dagster_tests.core.rules import Died, Refusing, refuse_with, states, work_and_die
+from s3sync_dagster_tests.core.rules import (
+    Died,
+    Refusing,
+    event,
+    refuse_with,
+    states,
+    work_and_die,
+)
 from s3sync_dagster_tests.engine_fixture import make_world, paragraph_chunker
 
 HELD = ("failed", "enrichment_failed")
@@ -84,6 +91,30 @@ def test_a_worker_that_dies_once_the_function_has_run_removes_nothing(world, whe
 
     work_and_die(world, workers=30, enrich=loud, at=step, chunker=cut)
     nothing_is_lost_and_it_heals(world, before)
+
+
+def test_a_worker_that_dies_of_it_again_and_again_is_not_sent_for_ever(world):
+    before = world.texts()
+
+    def step(name):
+        if name == "enriched":
+            raise Died
+
+    for _ in range(2):
+        work_and_die(world, workers=30, enrich=loud, at=step)
+        world.clock.seconds += 2 * 3600
+        world.listing()
+    assert world.catalog.batches.pending_sources() == []
+    world.bucket.put("c.txt", "new c")
+    world.listing()  # and an event that comes again
+    event(world, "a.txt")
+    world.run_batches(enrich=loud)
+    kept = world.texts()
+    assert {name: kept[name] for name in before} == before
+    assert states(world)["a.txt"] == HELD
+    world.catalog.invocations.retry_failed(world.source)
+    world.run_batches(enrich=loud)
+    assert sorted(world.texts().values()) == ["NEW A", "NEW B", "NEW C"]
 
 
 @pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt, ValueError])
