@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.path_metadata import with_path_metadata
@@ -114,7 +114,7 @@ def _take(record: StoredRecord, source: Source, found: dict[str, RecoveredDocume
             object_key=key,
             custom_id=_custom_id(record),
             etag=str(record.metadata.get("s3sync_etag", "")),
-            metadata=_of_user(record.metadata, with_path_metadata(source, key)),
+            metadata=_of_user(record, with_path_metadata(source, key)),
         ),
     )
     document.high_water = max(document.high_water, int(index) + 1)
@@ -122,13 +122,19 @@ def _take(record: StoredRecord, source: Source, found: dict[str, RecoveredDocume
 
 
 def _of_user(
-    metadata: Mapping[str, Any], of_source: Mapping[str, MetadataValue]
+    record: StoredRecord, of_source: Mapping[str, MetadataValue]
 ) -> dict[str, MetadataValue]:
+    """Return the metadata that somebody gave this one document.
+
+    What a source says of all its documents may have been edited since: without a custom id nobody
+    but the source says it, and another value is one of before.
+    """
+    asked_for = _custom_id(record) is not None
     return {
         key: value
-        for key, value in metadata.items()
+        for key, value in record.metadata.items()
         if key not in CONTRACT_KEYS
         and key not in PLAIN_KEYS
         and not key.startswith(RESERVED_PREFIXES)
-        and of_source.get(key) != value
+        and (of_source.get(key) != value if asked_for else key not in of_source)
     }

@@ -69,6 +69,18 @@ def test_documents_say_what_their_records_do():
     assert second.metadata == {}
 
 
+def test_what_a_source_said_of_all_before_it_was_edited_is_no_word_of_the_document():
+    collection = MemoryCollections().open("c", tenant="t", database="d", embedder=EMBEDDER)
+    write(collection, SOURCE, "docs/a.md", 1, colour="red")
+    write(collection, SOURCE, "docs/b.md", 1, custom_id="hand-book", team="of this one")
+    edited = SOURCE.with_changes(metadata={"team": "y"})
+    found = recover_documents(edited, collection, known_sources={"s1"})
+    assert {one.object_key: one.metadata for one in found.documents} == {
+        "docs/a.md": {"colour": "red"},
+        "docs/b.md": {"team": "of this one"},
+    }
+
+
 def test_holes_do_not_lower_the_high_water_mark():
     collection = MemoryCollections().open("c", tenant="t", database="d", embedder=EMBEDDER)
     write(collection, SOURCE, "docs/a.md", 5)
