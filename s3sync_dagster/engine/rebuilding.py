@@ -114,7 +114,9 @@ def _take(record: StoredRecord, source: Source, found: dict[str, RecoveredDocume
             object_key=key,
             custom_id=_custom_id(record),
             etag=str(record.metadata.get("s3sync_etag", "")),
-            metadata=_of_user(record.metadata, with_path_metadata(source, key)),
+            metadata=_of_user(
+                record.metadata, with_path_metadata(source, key), source.place.carried.keys()
+            ),
         ),
     )
     document.high_water = max(document.high_water, int(index) + 1)
@@ -122,13 +124,18 @@ def _take(record: StoredRecord, source: Source, found: dict[str, RecoveredDocume
 
 
 def _of_user(
-    metadata: Mapping[str, Any], of_source: Mapping[str, MetadataValue]
+    metadata: Mapping[str, Any], of_source: Mapping[str, MetadataValue], carried: Collection[str]
 ) -> dict[str, MetadataValue]:
+    """Return what of a record's metadata nobody else would put there.
+
+    What the object carries is read anew: as the document's own it would outlive a tag.
+    """
     return {
         key: value
         for key, value in metadata.items()
         if key not in CONTRACT_KEYS
         and key not in PLAIN_KEYS
         and not key.startswith(RESERVED_PREFIXES)
+        and key not in carried
         and of_source.get(key) != value
     }
