@@ -168,8 +168,8 @@ class _Claiming:
         if not intents:
             return
         names = (
-            *("object_key", "custom_id", "metadata", "owner", "high_water", "metadata_keys"),
-            "collection_id",
+            *("object_key", "custom_id", "metadata", "carried", "owner", "high_water"),
+            *("metadata_keys", "collection_id"),
             *("etag", "fingerprint", "chunks", "digests"),
         )
         self._tx.execute(
@@ -196,6 +196,7 @@ class _Claiming:
             "b_object_key": intent.key,
             "b_custom_id": intent.target.custom_id,
             "b_metadata": dict(intent.target.metadata),
+            "b_carried": dict(intent.carried),
             "b_owner": intent.target.owner,
             "b_collection_id": intent.collection_id,
             "b_high_water": max(row.high_water, row.chunks, intent.count, intent.found),
@@ -224,6 +225,7 @@ class _Claiming:
                         "document_id": intent.document_id,
                         "custom_id": intent.target.custom_id,
                         "metadata": dict(intent.target.metadata),
+                        "carried": dict(intent.carried),
                         "owner": intent.target.owner,
                         "phase": "writing",
                         "high_water": max(intent.count, intent.found),

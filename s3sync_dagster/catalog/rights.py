@@ -87,15 +87,26 @@ def _of_both(config: Mapping[str, Any], newer: Mapping[str, Any]) -> tuple[str, 
     said: Mapping[str, Any] = config.get("metadata") or {}
     says: Mapping[str, Any] = newer.get("metadata") or {}
     same = all(said.get(key) == says.get(key) for key in keys)
-    if not same or config.get("path_metadata") != newer.get("path_metadata"):
+    if not same or _origins(config) != _origins(newer):
         return ()
     return tuple(keys)
+
+
+def _origins(config: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return from where besides its own ``metadata`` a source takes what its records say."""
+    place: Mapping[str, Any] = config.get("place") or config  # older rows have it flat
+    return (
+        config.get("path_metadata"),
+        bool(config.get("bedrock_sidecars")),
+        place.get("object_metadata") or [],
+        place.get("object_tags") or [],
+    )
 
 
 def sees_document(rights: Rights, source: Source, document: DocumentState) -> bool:
     """Return whether a document may be seen, by the metadata that its records have."""
     own: Mapping[str, Any] = with_path_metadata(source, document.object_key)
-    return rights.allow(source.id, {**own, **document.metadata})
+    return rights.allow(source.id, {**own, **document.carried, **document.metadata})
 
 
 def seen_keys(

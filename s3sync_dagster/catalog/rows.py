@@ -137,6 +137,7 @@ def document_of(row: sa.Row[Any]) -> DocumentState:
         document_id=row.document_id,
         custom_id=row.custom_id,
         metadata=row.metadata,
+        carried=row.carried,
         owner=row.owner,
         phase=DocumentPhase(row.phase),
         etag=row.etag,

@@ -10,7 +10,7 @@ from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, sidecars, sources
 from s3sync_dagster.core.facts import SidecarChange, SidecarState
 from s3sync_dagster.core.targets import SIDECAR_OWNER
-from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster.model.source import AutoSync, DeleteMode
 
 
 def sidecar_of(row: sa.Row[Any]) -> SidecarState:
@@ -18,7 +18,7 @@ def sidecar_of(row: sa.Row[Any]) -> SidecarState:
     return SidecarState(
         sidecar_key=row.sidecar_key,
         path=row.path,
-        custom_id=row.custom_id,
+        custom_id=row.custom_id or None,  # the column is older than sidecars without an id
         target_collection_name=row.target_collection_name,
         metadata=row.metadata,
         etag=row.etag,
@@ -57,7 +57,7 @@ def store_changes(tx: sa.Connection, source_id: str, changes: Sequence[SidecarCh
                     "source_id": source_id,
                     "sidecar_key": one.sidecar_key,
                     "path": one.path,
-                    "custom_id": one.custom_id,
+                    "custom_id": one.custom_id or "",
                     "target_collection_name": one.target_collection_name,
                     "metadata": one.metadata,
                     "etag": one.etag,
@@ -65,6 +65,11 @@ def store_changes(tx: sa.Connection, source_id: str, changes: Sequence[SidecarCh
                 for one in now
             ],
         )
+
+
+def _takes_itself(source: Any, collection_name: str) -> bool:
+    by_itself = source.config["auto_sync"] == AutoSync.DIRECT
+    return by_itself and collection_name == source.collection_name
 
 
 def retire_unasked(tx: sa.Connection, source_id: str, changes: Sequence[SidecarChange]) -> None:
@@ -100,6 +105,8 @@ def retire_unasked(tx: sa.Connection, source_id: str, changes: Sequence[SidecarC
             )
         ):
             now = asked[row.owner]
+            if now is None and row.custom_id is None and _takes_itself(source, row.collection_name):
+                continue  # the very document that the source makes without the sidecar
             wanted = now is not None and (row.object_key, row.collection_name, row.custom_id) == (
                 now.path,
                 now.target_collection_name or source.collection_name,

@@ -151,6 +151,8 @@ documents = sa.Table(
     sa.Column("indexed_at", Time),
     # Chroma's id of the collection that it was written to: what its record ids are good for.
     sa.Column("collection_id", sa.Text),
+    # What the object carried besides its bytes when it was written, as metadata.
+    sa.Column("carried", sa.JSON, nullable=False, server_default="{}"),
     sa.CheckConstraint("phase IN ('writing', 'clean', 'removing')", name="ck_documents_phase"),
     sa.CheckConstraint("chunks <= high_water", name="ck_documents_high_water"),
     sa.CheckConstraint(

@@ -79,7 +79,7 @@ def _state_query() -> sa.Select[Any]:
     # a sidecar's own key is always read.
     left_out = sa.and_(
         objects.c.skip_reason.is_not(None),
-        objects.c.skip_reason != "sidecar",
+        objects.c.skip_reason.not_in(["sidecar", "bedrock_sidecar"]),
         sa.func.coalesce(objects.c.outcome, "") != "indexed",
     )
     state = sa.case(

@@ -15,6 +15,7 @@ EVENTS = (
     "s3:LifecycleExpiration:*",  # ObjectRemoved does not tell of these
     "s3:ObjectRestore:Completed",
 )
+_TAGS = ("s3:GetObjectTagging", "s3:GetObjectVersionTagging")
 VISIBILITY_SECONDS = 120
 MAX_RECEIVES = 5
 DAY_SECONDS = 86_400
@@ -33,6 +34,8 @@ class AwsPlan:
     account: str = ACCOUNT
     kms_key_arn: str | None = None
     """Key with which the objects are encrypted."""
+    tags: bool = False
+    """The source takes tags: it has to be told of them, and may read them."""
 
     @property
     def partition(self) -> str:
@@ -40,6 +43,11 @@ class AwsPlan:
         if self.region.startswith("cn-"):
             return "aws-cn"
         return "aws-us-gov" if self.region.startswith("us-gov-") else "aws"
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """Return what the bucket tells the queue of."""
+        return (*EVENTS, "s3:ObjectTagging:*") if self.tags else EVENTS
 
     @property
     def dead_letter_name(self) -> str:
@@ -98,7 +106,7 @@ class AwsPlan:
         entry: dict[str, Any] = {
             "Id": f"s3sync-{self.queue_name}-{mark}",
             "QueueArn": self.queue_arn(self.queue_name),
-            "Events": list(EVENTS),
+            "Events": list(self.events),
         }
         if self.prefix:
             rule = {"Name": "prefix", "Value": _encoded(self.prefix)}
@@ -109,7 +117,7 @@ class AwsPlan:
         """Return whether an entry that the bucket has tells this queue of the whole prefix."""
         if entry.get("QueueArn") != self.queue_arn(self.queue_name):
             return False
-        if not set(EVENTS) <= set(entry.get("Events", ())):
+        if not set(self.events) <= set(entry.get("Events", ())):
             return False
         rules = entry.get("Filter", {}).get("Key", {}).get("FilterRules", [])
         values = {rule["Name"].lower(): rule["Value"] for rule in rules}
@@ -131,7 +139,7 @@ class AwsPlan:
             {
                 "Sid": "Read",
                 "Effect": "Allow",
-                "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+                "Action": ["s3:GetObject", "s3:GetObjectVersion", *(_TAGS if self.tags else ())],
                 "Resource": objects,
             },
             {

@@ -58,6 +58,7 @@ def aws_setup(
             region=region or bucket.region or REGION,
             account=account or ACCOUNT,
             kms_key_arn=kms_key_arn,
+            tags=bool(bucket.object_tags),
         )
         if apply_it:
             return _apply(parts, name, bucket, plan, as_json=as_json)

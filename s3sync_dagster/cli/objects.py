@@ -219,6 +219,6 @@ def _explained(parts: Parts, source: Source, key: str, *, asked: bool) -> dict[s
         "state": row.state if row else "unknown",
         "reason": row.reason if row else None,
         "error": row.error if row else None,
-        "next_try": row.next_retry_at if row else None,
+        "next_try": row.next_retry_at if row and row.state != "indexed" else None,
         "chunks": row.chunks if row else 0,
     }

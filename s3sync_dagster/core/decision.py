@@ -61,8 +61,10 @@ class Decision:
 
 def decide_key(facts: KeyFacts, source: Source) -> Decision:
     """Return what the key needs: its text read and written, or nothing of the kind, and why."""
-    if facts.is_sidecar:
-        return Decision(facts=facts, verdict="sidecar")
+    if facts.describes(source):
+        # Records that it has are of before it was taken for one: they leave like what is left out.
+        gone = "all" if deselected_by_listing(facts) else "nothing"
+        return Decision(facts=facts, verdict="sidecar", remove=gone)
     if facts.gone:
         return not_there(facts)
     left_out = leave_out(facts, source)
@@ -135,7 +137,7 @@ def give_up(decision: Decision, error: S3SyncError) -> Decision:
         return replace(_skipped(decision, error, cause="input"), remove="stale")
     failed = replace(decision, verdict="fail", error=error)
     by_bytes = isinstance(error, FixInput) and error.reason != "enrichment_failed"
-    if by_bytes and decision.facts.ref is not None:
+    if by_bytes and decision.facts.ref is not None and decision.remove != "all":
         return replace(failed, remove="stale")
     return failed
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from s3sync_dagster.core.decision import Decision, give_up, not_there
 from s3sync_dagster.core.facts import SidecarChange
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, Target
-from s3sync_dagster.model.document import Document
+from s3sync_dagster.model.document import Document, Metadata, MetadataValue
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.invocation import Result
 
@@ -20,6 +20,8 @@ class Deed:
     """The text that was read, for what is to be written."""
     given: Document | None = None
     """What the source's function made ``document`` of; None: nothing of it is the function's."""
+    carried: Metadata = field(default_factory=dict[str, MetadataValue])
+    """What the object that was read carries besides its bytes."""
     chunks: int = 0
     cut_off: int = 0
     """Chunks of which the embedding model does not read the end."""

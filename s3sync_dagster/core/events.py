@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 from s3sync_dagster.core.keys import MAX_OBJECT_KEY_BYTES
 from s3sync_dagster.model.errors import InvalidEvent
 
-EventKind = Literal["created", "removed", "restored"]
+EventKind = Literal["created", "removed", "restored", "tagged"]
 
 MAX_ENVELOPES = 3
 """EventBridge through SNS is two; more is not how anything is built."""
@@ -29,9 +29,11 @@ _EVENTBRIDGE_KINDS: Mapping[str, EventKind] = {
     "Object Created": "created",
     "Object Deleted": "removed",
     "Object Restore Completed": "restored",
+    "Object Tags Added": "tagged",
+    "Object Tags Deleted": "tagged",
 }
 # MinIO files these under ObjectCreated although no byte of the object changed.
-_NO_NEW_BYTES = ("Tagging", "Retention", "LegalHold", "Acl", "Annotation")
+_NO_NEW_BYTES = ("Retention", "LegalHold", "Acl", "Annotation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,8 @@ class ObjectEvent:
     key: str
     """Decoded."""
     kind: EventKind
-    """``removed`` means "ask with HEAD": an old version's end does not end the object."""
+    """``removed`` means "ask with HEAD": an old version's end does not end the object. ``tagged``
+    concerns sources alone that take tags."""
     etag: str = ""
     size: int = -1
     """Bytes, -1 when the event does not say."""
@@ -65,7 +68,7 @@ class ParsedMessage:
     """What one SQS message holds."""
 
     events: tuple[ObjectEvent, ...]
-    """Those that can concern a collection; tagging, ACL and their like are left out."""
+    """Those that can concern a collection; ACL, replication and their like are left out."""
     kind: Literal["events", "test", "ignored"]
     """``test`` is what S3 sends at set-up; ``ignored`` is well-formed and of no concern."""
 
@@ -168,6 +171,8 @@ def _parse_eventbridge(envelope: Mapping[str, Any]) -> ParsedMessage:
 
 def _kind(name: str) -> EventKind | None:
     family, _, action = name.partition(":")
+    if family == "ObjectTagging" or (family == "ObjectCreated" and "Tagging" in action):
+        return "tagged"
     if family == "ObjectCreated":
         return None if any(word in action for word in _NO_NEW_BYTES) else "created"
     if family in ("ObjectRemoved", "LifecycleExpiration", "LifecycleDelMarkerExpiration"):

@@ -20,7 +20,7 @@ class SidecarState:
 
     sidecar_key: str
     path: str
-    custom_id: str
+    custom_id: str | None
     target_collection_name: str | None
     metadata: dict[str, object]
     etag: str
@@ -68,10 +68,9 @@ class KeyFacts:
         """Dagster's key of the object."""
         return self.object.partition_key if self.object else partition_key(self.key)
 
-    @property
-    def is_sidecar(self) -> bool:
-        """Whether the object describes others."""
-        return is_sidecar(self.key)
+    def describes(self, source: Source) -> bool:
+        """Return whether the object describes others, to this source."""
+        return is_sidecar(self.key, bedrock=source.bedrock_sidecars)
 
     @property
     def automatic(self) -> bool:

@@ -16,7 +16,7 @@ from s3sync_dagster.model.source import AutoSync, Source
 
 # These follow from the bytes: the object may have records of an earlier version, which a run has
 # to look at. The other reasons follow from the key, which was never selected then.
-_LOOKED_AT = frozenset({"sidecar", "empty_object", "too_large"})
+_LOOKED_AT = frozenset({"sidecar", "bedrock_sidecar", "empty_object", "too_large"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +43,10 @@ class IntakeCounts:
     tests: int = 0
     """Messages that S3 sends at set-up."""
     ignored: int = 0
-    """Well-formed messages without such an event: tagging, ACL, replication ..."""
+    """Well-formed messages without such an event: ACL, replication ..."""
     unmatched: int = 0
-    """Events that no source listens to (other bucket or prefix, or ``auto_sync`` none)."""
+    """Events that no source listens to (other bucket or prefix, ``auto_sync`` none, or tags that
+    none takes)."""
     skipped: int = 0
     """Events for keys that a source leaves out by their name."""
     invalid: int = 0
@@ -145,6 +146,8 @@ def plan_intake(messages: Sequence[Message], sources: Iterable[Source]) -> Intak
 
 def _matches(source: Source, event: ObjectEvent) -> bool:
     _, _, bucket, prefix = source.place.identity()
+    if event.kind == "tagged" and not source.place.carried.tags:
+        return False  # also that it hides no news of the same key
     return bucket == event.bucket and event.key.startswith(prefix)
 
 

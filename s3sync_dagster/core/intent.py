@@ -1,8 +1,9 @@
 """The intent to write a document: asked of the catalog before, made true after."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from s3sync_dagster.core.state import DocumentState, Target
+from s3sync_dagster.model.document import Metadata, MetadataValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +15,8 @@ class Intent:
     document_id: str
     count: int
     metadata_keys: tuple[str, ...]
+    carried: Metadata = field(default_factory=dict[str, MetadataValue])
+    """What the object carries besides its bytes."""
     collection_id: str | None = None
     """Chroma's id of the collection that is written to."""
     found: int = 0

@@ -4,6 +4,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from s3sync_dagster.core.carried import next_look
 from s3sync_dagster.core.decision import Decision
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.patience import BUSY, REREAD_SECONDS, Again, Patience, try_again
@@ -31,7 +32,8 @@ class KeyOutcome:
     """Sentence for people."""
     retry_class: RetryClass | None = None
     next_at: float | None = None
-    """Next attempt (pending) or next try by a listing (failed), POSIX seconds."""
+    """Next attempt (pending), next try by a listing (failed) or next look (indexed), POSIX
+    seconds."""
     gone: bool = False
     told_count: int | None = None
     """How often something had been told of the object when the batch began with it; None: what was
@@ -111,6 +113,7 @@ def outcome_of(
         outcome="indexed",
         etag=etag,
         fingerprint=_oldest_fingerprint(end, fingerprint),
+        next_at=next_look(source, now=now),
         refused=refused,
     )
 

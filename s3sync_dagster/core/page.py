@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from s3sync_dagster.core.carried import is_look_due
 from s3sync_dagster.core.news import BEYOND_LIMIT, Told, beyond_limit
 from s3sync_dagster.core.patience import is_due, longest_wait
 from s3sync_dagster.core.selection import decide
@@ -87,7 +88,7 @@ def reconcile_page(
         if known is None or differs or known.missed or known.skip_reason != reason:
             upserts.append((ref, reason))
         if _held_back(known) or (
-            (reason is None or is_sidecar(ref.key))
+            (reason is None or is_sidecar(ref.key, bedrock=source.bedrock_sidecars))
             and needs_work(known, ref, source, fingerprint=fingerprint, now=now)
         ):
             invoke.append(ref.key)
@@ -139,7 +140,9 @@ def needs_work(
         case "skipped":
             return _selected_again(known, ref, source, outdated=outdated, due=due)
         case "indexed":
-            return outdated and source.renews_outdated
+            if is_sidecar(ref.key, bedrock=source.bedrock_sidecars):
+                return True  # what was a document describes another one now
+            return (outdated and source.renews_outdated) or is_look_due(known, source, now=now)
 
 
 def _held_back(known: ObjectState | None) -> bool:
@@ -154,7 +157,7 @@ def _selected_again(
     known: ObjectState, ref: ObjectRef, source: Source, *, outdated: bool, due: bool
 ) -> bool:
     """Return whether what was skipped in this version has lost the reason for it."""
-    if is_sidecar(ref.key):
+    if is_sidecar(ref.key, bedrock=source.bedrock_sidecars):
         return False
     match known.reason:
         case "no_sidecar":

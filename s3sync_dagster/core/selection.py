@@ -131,6 +131,9 @@ def _by_key(source: Source, ref: ObjectRef) -> Skip | None:
         return Skip("folder_marker", "An empty object whose key ends in / only marks a folder.")
     if is_sidecar(ref.key):
         return Skip("sidecar", "A .meta.json describes another object and is not indexed itself.")
+    if is_sidecar(ref.key, bedrock=source.bedrock_sidecars):
+        # A word of its own: it may have records of before the setting, which leave by listings.
+        return Skip("bedrock_sidecar", "A .metadata.json describes the object that it names.")
     return None
 
 

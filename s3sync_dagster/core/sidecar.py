@@ -1,10 +1,15 @@
-"""``*.meta.json``: a small object that says how another one is to be indexed (``chroma-v1``)."""
+"""Small objects that say how another one is to be indexed.
+
+``*.meta.json`` (``chroma-v1``) names its object; ``KEY.metadata.json`` is Bedrock's beside ``KEY``,
+for sources that ask for those.
+"""
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from s3sync_dagster.core.bedrock import bedrock_metadata
 from s3sync_dagster.core.keys import (
     validate_collection_name,
     validate_custom_id,
@@ -12,10 +17,11 @@ from s3sync_dagster.core.keys import (
 )
 from s3sync_dagster.core.record_limits import validate_user_metadata
 from s3sync_dagster.model.document import Metadata
-from s3sync_dagster.model.errors import InvalidSetting, InvalidSidecar, S3SyncError
+from s3sync_dagster.model.errors import InvalidSetting, InvalidSidecar, RecordRejected, S3SyncError
 from s3sync_dagster.model.source import Source
 
 SIDECAR_SUFFIX = ".meta.json"
+BEDROCK_SUFFIX = ".metadata.json"
 SIDECAR_VERSION = "chroma-v1"
 MAX_SIDECAR_BYTES = 256 * 1024
 
@@ -29,19 +35,25 @@ class Sidecar:
 
     path: str
     """Full key of the object it describes."""
-    custom_id: str
+    custom_id: str | None
+    """None with Bedrock, which has no ids."""
     target_collection_name: str | None = None
     """None: the source's own collection."""
     metadata: Metadata = field(default_factory=dict[str, Any])
 
 
-def is_sidecar(key: str) -> bool:
-    """Tell whether a key is a sidecar's, by its name alone (case counts)."""
-    return key.endswith(SIDECAR_SUFFIX)
+def is_sidecar(key: str, *, bedrock: bool = False) -> bool:
+    """Tell whether a key is a sidecar's, by its name alone (case counts).
+
+    Args:
+        key: of the object.
+        bedrock: whether the source takes Bedrock's too.
+    """
+    return key.endswith(SIDECAR_SUFFIX) or (bedrock and key.endswith(BEDROCK_SUFFIX))
 
 
 def parse_sidecar(body: bytes, *, source: Source, key: str) -> Sidecar:
-    """Return what a sidecar says.
+    """Return what a sidecar says, in the form that its name tells.
 
     Args:
         body: the sidecar's bytes.
@@ -52,6 +64,8 @@ def parse_sidecar(body: bytes, *, source: Source, key: str) -> Sidecar:
         InvalidSidecar: with a reason of docs/sidecars.md; nothing of it is followed then.
     """
     fields = _fields(body, key=key)
+    if key.endswith(BEDROCK_SUFFIX):
+        return _bedrock(fields, source=source, key=key)
     version = fields.get("version")
     if version != SIDECAR_VERSION:
         raise _invalid(key, "wrong_version", f"its version is not {SIDECAR_VERSION!r}")
@@ -89,6 +103,21 @@ def parse_sidecar(body: bytes, *, source: Source, key: str) -> Sidecar:
     return Sidecar(path=path, custom_id=custom_id, target_collection_name=target, metadata=values)
 
 
+def _bedrock(fields: dict[str, Any], *, source: Source, key: str) -> Sidecar:
+    path, attributes = key.removesuffix(BEDROCK_SUFFIX), fields.get("metadataAttributes")
+    _check_path(path, source=source, key=key)
+    if attributes is None:
+        raise _invalid(key, "missing_field", "it has no metadataAttributes")
+    if not isinstance(attributes, dict):
+        raise _invalid(key, "wrong_type", "its metadataAttributes have to be an object")
+    try:
+        values = bedrock_metadata(cast("dict[str, Any]", attributes))
+        validate_user_metadata(values)
+    except RecordRejected as error:
+        raise _invalid(key, "invalid_metadata", error.message) from None
+    return Sidecar(path=path, custom_id=None, metadata=values)
+
+
 def _check_target(target: str | None) -> None:
     if target is not None:
         validate_collection_name(target, field="target_collection_name")
@@ -106,7 +135,7 @@ def _check_path(path: str, *, source: Source, key: str) -> None:
             f"its path {path!r} does not begin with the source's prefix "
             f"{source.place.path_prefix!r}",
         )
-    if is_sidecar(path):
+    if is_sidecar(path, bedrock=source.bedrock_sidecars):
         raise _invalid(key, "path_is_sidecar", f"its path {path!r} is a sidecar, not a document")
 
 

@@ -45,6 +45,7 @@ def validate_source(source: Source) -> None:
     validate_selection(source)
     try:
         names = group_names(source.path_metadata) if source.path_metadata is not None else []
+        names += source.place.carried.keys()
         validate_user_metadata({**source.metadata, **dict.fromkeys(names, "")})
         validate_user_metadata(dict.fromkeys(source.reader_keys, ""))
     except RecordRejected as error:
@@ -53,6 +54,7 @@ def validate_source(source: Source) -> None:
         raise InvalidSetting("enrich is not the name of a function, such as package.module:name.")
     if len(source.reader_keys) > MAX_KEYS:
         raise InvalidSetting(f"reader_keys has more than {MAX_KEYS} keys.")
+    _check_told(source)
     _check_embedding(source.embedding)
     _check_texts("embedding.task", source.embedding.task or {})
     _check_texts("extraction.engines", source.extraction.engines)
@@ -94,6 +96,19 @@ def _check_bucket(place: S3Place) -> None:
         raise InvalidSetting("session_token_env needs access_key_id_env and its secret.")
     if keys.external_id is not None and keys.role_arn is None:
         raise InvalidSetting("external_id needs role_arn, the role that asks for it.")
+
+
+def _check_told(source: Source) -> None:
+    """Refuse rights of tags whose end nothing would tell: a group would keep what it lost."""
+    place = source.place
+    if not {*source.reader_keys}.isdisjoint(place.carried.keys()) and not (
+        place.queue_url or place.metadata_interval_seconds
+    ):
+        raise InvalidSetting(
+            "reader_keys names what object_tags or object_metadata give, and nothing would tell of "
+            "their change: set queue_url, to which the bucket sends s3:ObjectTagging:* too, or "
+            "metadata_interval_seconds."
+        )
 
 
 def _check_embedding(embedding: EmbeddingConfig) -> None:

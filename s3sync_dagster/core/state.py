@@ -131,6 +131,8 @@ class DocumentState:
     owner: str
     """``source``, ``request`` or ``sidecar:<key>``."""
     phase: DocumentPhase
+    carried: Metadata = field(default_factory=dict[str, object])  # type: ignore[assignment]
+    """What the object carried when it was written, see ``core.carried``."""
     etag: str | None = None
     fingerprint: str | None = None
     count: int = 0

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from s3sync_dagster.core.facts import KeyFacts, SidecarState
+from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, Target
 from s3sync_dagster.model.invocation import Invocation, Trigger
 from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
@@ -132,6 +133,9 @@ def sidecar_claims(sidecars: tuple[SidecarState, ...], source: Source) -> dict[s
     """Return collection -> the sidecar that has it; the smallest sidecar key wins."""
     claims: dict[str, SidecarState] = {}
     for sidecar in sorted(sidecars, key=lambda one: one.sidecar_key):
+        still = is_sidecar(sidecar.sidecar_key, bedrock=source.bedrock_sidecars)
+        if source.auto_sync is AutoSync.DIRECT and not still:
+            continue  # see ``engine.batch.sidecars.end_sidecars``
         claims.setdefault(sidecar.target_collection_name or source.collection_name, sidecar)
     return claims
 

@@ -145,7 +145,7 @@ class _Count:
         self, ref: ObjectRef, known: ObjectState | None, reason: str | None, *, work: bool
     ) -> None:
         found = self.result
-        if is_sidecar(ref.key):
+        if is_sidecar(ref.key, bedrock=self._source.bedrock_sidecars):
             if not work and known is not None and known.outcome == "failed":
                 self._rests(known)
             else:

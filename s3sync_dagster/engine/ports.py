@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from s3sync_dagster.core.events import Message
     from s3sync_dagster.model.document import Chunk, Document, Hit, Metadata, Record
     from s3sync_dagster.model.object import ObjectRef
+    from s3sync_dagster.model.place import Carried
     from s3sync_dagster.model.source import ChunkingConfig, ExtractionConfig
 
 Vector = Any
@@ -47,6 +48,8 @@ class ObjectBody:
     content_type: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     """User metadata (``x-amz-meta-*``)."""
+    metadata_unread: int = 0
+    """User metadata that the answer only counts: they are no headers."""
     name: str | None = None
     """File name by which it is read, where the key does not tell; None: the key."""
 
@@ -111,6 +114,35 @@ class ObjectStore(Protocol):
 
     def close(self) -> None:
         """Close connections; the next call opens new ones."""
+        ...
+
+
+class CarryingStore(Protocol):
+    """What a store has besides of whose objects something more than bytes can be asked for."""
+
+    def carried(
+        self,
+        key: str,
+        *,
+        wanted: Carried,
+        read: ObjectBody | None = None,
+        exact: bool = False,
+    ) -> Metadata:
+        """Return what an object carries of what is wanted, as metadata.
+
+        One request for tags; without ``read`` another one for user metadata.
+
+        Args:
+            key: of the object.
+            wanted: names.
+            read: the object as it was read: what belongs to these very bytes is wanted.
+            exact: in buckets without versions one request more proves that it does.
+
+        Raises:
+            FixConfiguration: ``invalid_object_metadata``, a value that nobody can read.
+            AccessDenied: ``tags_denied``. Never are tags that cannot be read no tags.
+            ObjectChanged: something else than ``read`` is there now.
+        """
         ...
 
 

@@ -114,7 +114,9 @@ def _take(record: StoredRecord, source: Source, found: dict[str, RecoveredDocume
             object_key=key,
             custom_id=_custom_id(record),
             etag=str(record.metadata.get("s3sync_etag", "")),
-            metadata=_of_user(record, with_path_metadata(source, key)),
+            metadata=_of_user(
+                record, with_path_metadata(source, key), source.place.carried.keys()
+            ),
         ),
     )
     document.high_water = max(document.high_water, int(index) + 1)
@@ -122,12 +124,13 @@ def _take(record: StoredRecord, source: Source, found: dict[str, RecoveredDocume
 
 
 def _of_user(
-    record: StoredRecord, of_source: Mapping[str, MetadataValue]
+    record: StoredRecord, of_source: Mapping[str, MetadataValue], carried: Collection[str]
 ) -> dict[str, MetadataValue]:
     """Return the metadata that somebody gave this one document.
 
-    What a source says of all its documents may have been edited since: without a custom id nobody
-    but the source says it, and another value is one of before.
+    What the object carries is read anew: as the document's own it would outlive a tag. What a
+    source says of all its documents may have been edited since: without a custom id nobody but the
+    source says it, and another value is one of before.
     """
     asked_for = _custom_id(record) is not None
     return {
@@ -136,5 +139,6 @@ def _of_user(
         if key not in CONTRACT_KEYS
         and key not in PLAIN_KEYS
         and not key.startswith(RESERVED_PREFIXES)
+        and key not in carried
         and (of_source.get(key) != value if asked_for else key not in of_source)
     }

@@ -34,6 +34,22 @@ class PlaceIdentity(NamedTuple):
     path_prefix: str
 
 
+class Carried(NamedTuple):
+    """What of that which an object carries besides its bytes becomes metadata, by its name there.
+
+    Of both the values are the metadata keys.
+    """
+
+    metadata: Mapping[str, str] = {}
+    """Names of user metadata (``x-amz-meta-*``, without that) in lower case."""
+    tags: Mapping[str, str] = {}
+    """Names of tags."""
+
+    def keys(self) -> list[str]:
+        """Return the metadata keys that may come of it."""
+        return [*self.metadata.values(), *self.tags.values()]
+
+
 class WatchedFolder(NamedTuple):
     """A folder whose files are the objects, their paths the keys."""
 
@@ -108,6 +124,8 @@ class Place:
     """Fields that are values of their own, and their classes."""
     listed_every: ClassVar[int] = 300
     """Seconds between two listings where a person says nothing."""
+    metadata_interval_seconds: int = 0
+    """Between two looks at what an unchanged object carries; 0: none."""
     names_collection: ClassVar[bool] = False
     """The contract's payload has no collection for it: ``collection`` is that of one which names
     none."""
@@ -158,6 +176,11 @@ class Place:
     def watched(self) -> "WatchedFolder | None":
         """Return the folder of this machine whose file system tells of changes; None: no such."""
         return None
+
+    @property
+    def carried(self) -> Carried:
+        """Return what objects carry here that becomes metadata."""
+        return Carried()
 
     def collection(self) -> str:
         """Return the collection of a source that names none."""
@@ -233,6 +256,12 @@ class S3Place(Place):
     expected_bucket_owner: str | None = None
     queue_url: str | None = None
     """SQS queue with the bucket's events."""
+    object_metadata: tuple[str, ...] = ()
+    """Names of user metadata (``x-amz-meta-*``) that become metadata: ``NAME`` or ``NAME=KEY``."""
+    object_tags: tuple[str, ...] = ()
+    """Names of tags that become metadata: ``NAME`` or ``NAME=KEY``."""
+    metadata_interval_seconds: int = 0
+    """Between two looks of listings at both, of objects that did not change; 0: none."""
     type: str = "s3"
     kind: ClassVar[str] = "s3"
     form: ClassVar[str] = S3_FORM
@@ -250,6 +279,27 @@ class S3Place(Place):
     def credential_id(self) -> int | None:
         """Return the row of the catalog whose secrets open the bucket."""
         return self.credentials.credential_id
+
+    @property
+    def carried(self) -> Carried:
+        """Return what of an object's user metadata and tags becomes metadata."""
+        metadata = {name.lower(): key for name, key in map(_name_and_key, self.object_metadata)}
+        return Carried(metadata, dict(map(_name_and_key, self.object_tags)))
+
+    def check(self) -> None:
+        """Refuse names that cannot be told apart, and tags where buckets have none."""
+        wanted = self.carried
+        keys = wanted.keys()
+        twice = len(keys) != len({*keys}) or len(keys) < len(
+            self.object_metadata + self.object_tags
+        )
+        if twice or not all((*keys, *wanted.metadata, *wanted.tags)):
+            raise InvalidSetting(
+                "object_metadata and object_tags need names, each once, and give each metadata key "
+                "once: write NAME=KEY for one that is to stand under another key."
+            )
+        if self.object_tags and not self.ordered:
+            raise InvalidSetting("object_tags: objects of a directory bucket have no tags.")
 
     @property
     def ordered(self) -> bool:
@@ -297,6 +347,12 @@ class UploadPlace(Place):
     def identity(self) -> PlaceIdentity:
         """Return what makes two places the same one: each collection has its own."""
         return PlaceIdentity(self.type, "", self.type, "")
+
+
+def _name_and_key(entry: str) -> tuple[str, str]:
+    """Return a name and the metadata key under which it stands, which is the name unless told."""
+    name, told, key = entry.rpartition("=")
+    return (name, key) if told else (entry, entry)
 
 
 def place_from_json(data: Mapping[str, Any]) -> Place:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Literal, Self
 
 from s3sync_dagster.model.document import MetadataValue
-from s3sync_dagster.model.place import Place, place_from_json
+from s3sync_dagster.model.place import Carried, Place, place_from_json
 
 CHUNKER_VERSION = 2
 """Bumped by hand when the chunker cuts differently: documents become outdated."""
@@ -104,6 +104,9 @@ class Source:
     reader_keys: tuple[str, ...] = ()
     """Metadata keys whose values are the groups that may read a document, see ``core.rights``;
     empty: whoever may search."""
+    bedrock_sidecars: bool = False
+    """Objects named ``KEY.metadata.json`` say what the metadata of ``KEY`` are, see
+    ``core.bedrock``."""
     include_globs: tuple[str, ...] = ()
     exclude_globs: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
@@ -154,6 +157,11 @@ class Source:
         }
         if self.path_metadata is not None:  # what was written without it is not outdated
             decides["path_metadata"] = self.path_metadata
+        carried = self.place.carried
+        if carried != Carried():
+            decides["carried"] = [dict(carried.metadata), dict(carried.tags)]
+        if self.bedrock_sidecars:
+            decides["bedrock_sidecars"] = True
         if self.enrich is not None:
             decides["enrich"] = self.enrich
         text = json.dumps(decides, sort_keys=True, default=dict)

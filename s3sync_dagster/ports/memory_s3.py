@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from s3sync_dagster.core.carried import carried_metadata
 from s3sync_dagster.engine.ports import ListPage, ObjectBody, UnorderedPage
+from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.errors import (
     FixInput,
     NotFound,
@@ -19,6 +21,7 @@ from s3sync_dagster.model.errors import (
     ObjectChanged,
 )
 from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.model.place import Carried
 from s3sync_dagster.ports.body_spool import require_size
 
 ARCHIVE_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
@@ -35,6 +38,7 @@ class _Stored:
     content: bytes
     content_type: str | None
     metadata: Mapping[str, str]
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(slots=True)
@@ -58,6 +62,7 @@ class MemoryBucket:
         *,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
         storage_class: str = "STANDARD",
     ) -> ObjectRef:
         """Write an object and return what it is."""
@@ -71,7 +76,7 @@ class MemoryBucket:
             version_id=f"v{self._writes}" if self.versioned else None,
             storage_class=storage_class,
         )
-        stored = _Stored(ref, data, content_type, dict(metadata or {}))
+        stored = _Stored(ref, data, content_type, dict(metadata or {}), dict(tags or {}))
         if key not in self._current:
             self._sorted = None
         self._current[key] = stored
@@ -96,6 +101,12 @@ class MemoryBucket:
         stored = self._current[key]
         stored.ref = replace(stored.ref, restored=True)
         self._tell("ObjectRestore:Completed", stored.ref, key)
+
+    def tag(self, key: str, tags: Mapping[str, str]) -> None:
+        """Give an object these tags in place of those that it has."""
+        stored = self._current[key]
+        stored.tags = dict(tags)
+        self._tell("ObjectTagging:Put" if tags else "ObjectTagging:Delete", stored.ref, key)
 
     def objects(self) -> dict[str, bytes]:
         """Return all current contents by key."""
@@ -206,8 +217,32 @@ class MemoryObjectStore:
             metadata=stored.metadata,
         )
 
+    def carried(
+        self,
+        key: str,
+        *,
+        wanted: Carried,
+        read: ObjectBody | None = None,
+        exact: bool = False,
+    ) -> Metadata:
+        """Return what an object carries of what is wanted (``engine.ports.CarryingStore``)."""
+        metadata: Mapping[str, str] = {}
+        tags: Mapping[str, str] = {}
+        version_id = None
+        if read is not None:
+            metadata, version_id = read.metadata, read.ref.version_id
+        elif wanted.metadata:
+            metadata = self._find("HEAD", key, None).metadata
+        if wanted.tags:
+            tags = self._find("TAGS", key, version_id).tags
+        if wanted.tags and read is not None and exact and version_id is None:
+            there = self._find("HEAD", key, None).ref
+            if there != read.ref:
+                raise ObjectChanged(f"object {key!r} was overwritten while its tags were read")
+        return carried_metadata(key, wanted, metadata=metadata, unread=0, tags=tags)
+
     def requests(self) -> Mapping[str, int]:
-        """Return requests so far by kind (LIST, GET, HEAD)."""
+        """Return requests so far by kind (LIST, GET, HEAD, TAGS)."""
         return dict(self._requests)
 
     def close(self) -> None:

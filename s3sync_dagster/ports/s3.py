@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 from botocore import exceptions as aws
 
+from s3sync_dagster.core.carried import carried_metadata
 from s3sync_dagster.engine.ports import ListPage, ObjectBody, UnorderedPage
+from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.errors import (
     AccessDenied,
     InvalidSetting,
@@ -21,19 +23,24 @@ from s3sync_dagster.model.errors import (
     Unavailable,
 )
 from s3sync_dagster.model.object import ObjectRef
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.place import Carried, S3Place
 from s3sync_dagster.ports.aws_errors import error_status, is_broken_connection
 from s3sync_dagster.ports.aws_guard import AddressGuard
 from s3sync_dagster.ports.aws_session import ResolveCredential, ResolveEnv, open_session
 from s3sync_dagster.ports.body_encoding import decoded
 from s3sync_dagster.ports.body_spool import BodySpool, pieces_of, require_size
-from s3sync_dagster.ports.s3_answers import described_ref, listed_ref, require_order
+from s3sync_dagster.ports.s3_answers import (
+    described_ref,
+    listed_ref,
+    require_order,
+    user_metadata,
+)
 from s3sync_dagster.ports.s3_client import (
     FAILURES,
     S3Client,
     bucket_arguments,
 )
-from s3sync_dagster.ports.s3_errors import Request, s3_error, says_gone
+from s3sync_dagster.ports.s3_errors import Request, s3_error, says_gone, tags_error
 
 _TRIES = 3
 """Whole reads and pages that are begun again when their connection breaks."""
@@ -141,13 +148,7 @@ class S3ObjectStore:
 
     def head(self, key: str, *, version_id: str | None = None) -> ObjectRef:
         """Return what the bucket has at ``key`` now."""
-        request = Request("asking for", self._place, key)
-        arguments = self._object_arguments(key, version_id=version_id)
-        try:
-            answer = self._send("head_object", arguments)
-        except FAILURES as error:
-            raise self._object_error(error, request) from None
-        return described_ref(key, answer)
+        return described_ref(key, self._ask(key, version_id=version_id))
 
     def read(
         self,
@@ -178,6 +179,30 @@ class S3ObjectStore:
         except FAILURES as error:
             raise self._object_error(error, request) from None
 
+    def carried(
+        self,
+        key: str,
+        *,
+        wanted: Carried,
+        read: ObjectBody | None = None,
+        exact: bool = False,
+    ) -> Metadata:
+        """Return what an object carries of what is wanted (``engine.ports.CarryingStore``)."""
+        metadata: Mapping[str, str] = {}
+        version_id, unread = None, 0
+        if read is not None:
+            metadata, unread, version_id = read.metadata, read.metadata_unread, read.ref.version_id
+        elif wanted.metadata:
+            answer = self._ask(key)
+            metadata, unread = user_metadata(answer), answer.get("MissingMeta", 0)
+            version_id = described_ref(key, answer).version_id
+        tags = self._tags(key, version_id=version_id) if wanted.tags else {}
+        if wanted.tags and read is not None and exact and version_id is None:
+            there = described_ref(key, self._ask(key))
+            if (there.etag, there.last_modified) != (read.ref.etag, read.ref.last_modified):
+                raise ObjectChanged(f"object {key!r} was overwritten while its tags were read")
+        return carried_metadata(key, wanted, metadata=metadata, unread=unread, tags=tags)
+
     def requests(self) -> Mapping[str, int]:
         """Return requests that went out so far by kind, the SDK's own retries included."""
         return self._client.requests()
@@ -186,6 +211,28 @@ class S3ObjectStore:
         """Close connections and remove the store's own spool folder."""
         self._client.close()
         self._spool.close()
+
+    def _ask(self, key: str, *, version_id: str | None = None) -> dict[str, Any]:
+        arguments = self._object_arguments(key, version_id=version_id)
+        try:
+            return self._send("head_object", arguments)
+        except FAILURES as error:
+            raise self._object_error(error, Request("asking for", self._place, key)) from None
+
+    def _tags(self, key: str, *, version_id: str | None) -> dict[str, str]:
+        """Return an object's tags.
+
+        A GET tells their number, and nothing where it may not: that there are none, this alone can
+        tell.
+        """
+        arguments = self._object_arguments(key, version_id=version_id)
+        try:
+            answer = self._send("get_object_tagging", arguments)
+        except FAILURES as error:
+            refused = tags_error(error, key=key)
+            request = Request("reading the tags of", self._place, key)
+            raise refused or self._object_error(error, request) from None
+        return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
 
     def _read_once(
         self,
@@ -211,8 +258,8 @@ class S3ObjectStore:
             ref=ref,
             content=content,
             content_type=answer.get("ContentType"),
-            # S3 gives names in lower case, others as HTTP headers look in their language.
-            metadata={name.lower(): value for name, value in answer.get("Metadata", {}).items()},
+            metadata=user_metadata(answer),
+            metadata_unread=answer.get("MissingMeta", 0),
         )
 
     def _list(self, prefix: str, paging: Mapping[str, Any]) -> dict[str, Any]:

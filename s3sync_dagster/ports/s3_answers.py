@@ -35,6 +35,14 @@ def described_ref(key: str, answer: Mapping[str, Any]) -> ObjectRef:
     )
 
 
+def user_metadata(answer: Mapping[str, Any]) -> dict[str, str]:
+    """Return the user metadata of a HEAD or GET.
+
+    S3 gives names in lower case, others as HTTP headers look in their language.
+    """
+    return {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
+
+
 def require_order(refs: Sequence[ObjectRef], *, start_after: str | None, bucket: str) -> None:
     """Raise unless keys come after ``start_after`` and in UTF-8 order, each once.
 

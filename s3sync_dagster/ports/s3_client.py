@@ -40,6 +40,7 @@ _KINDS: Mapping[str, str] = {
     "HeadObject": "HEAD",
     "HeadBucket": "HEAD",
     "GetObject": "GET",
+    "GetObjectTagging": "TAGS",
 }
 _MAX_BUCKET_HEADS = 3
 _NEVER_SENT = (aws.EndpointConnectionError, aws.ConnectTimeoutError, aws.ProxyConnectionError)

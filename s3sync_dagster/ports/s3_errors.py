@@ -14,6 +14,7 @@ from s3sync_dagster.model.errors import (
     FixInput,
     InvalidSetting,
     NotFound,
+    NotPossible,
     ObjectChanged,
     S3SyncError,
 )
@@ -28,6 +29,7 @@ from s3sync_dagster.ports.aws_errors import (
     transport_error,
 )
 
+_NO_TAGS_CODES = frozenset({"NotImplemented", "MethodNotAllowed"})
 _GONE_CODES = frozenset({"NoSuchKey", "NoSuchVersion"})
 _WRONG_REGION_CODES = frozenset(
     {
@@ -95,6 +97,28 @@ def s3_error(error: Exception, request: Request) -> S3SyncError:
             reason="bad_request",
         )
     return answer_error(error, doing=str(request))
+
+
+def tags_error(error: Exception, *, key: str) -> S3SyncError | None:
+    """Return the error of tags that are not to be had; None: it is about something else."""
+    if not isinstance(error, aws.ClientError) or error_code(error) in CREDENTIAL_CODES:
+        return None
+    if _is_delete_marker(error):
+        return None
+    if error_code(error) in _NO_TAGS_CODES or error_status(error) in (405, 501):
+        return NotPossible(
+            f"the tags of object {key!r} cannot be read: this server has none; take object_tags "
+            "out of the source's settings",
+            reason="tags_not_supported",
+        )
+    if error_status(error) == 403:
+        return AccessDenied(
+            f"the tags of object {key!r} may not be read; grant s3:GetObjectTagging (in a bucket "
+            "with versions s3:GetObjectVersionTagging too), or take object_tags out of the "
+            "source's settings",
+            reason="tags_denied",
+        )
+    return None
 
 
 def says_gone(error: Exception) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import replace
 from urllib.parse import unquote_plus
 
 import pytest
@@ -33,6 +34,15 @@ def test_the_reader_is_allowed_what_it_needs_and_only_under_its_prefix():
         for action in ([one["Action"]] if isinstance(one["Action"], str) else one["Action"])
     }
     assert not [action for action in actions if "*" in action or "Put" in action]
+
+
+def test_a_source_that_takes_tags_is_told_of_them_and_may_read_them():
+    tags = replace(PLAN, tags=True)
+    assert tags.notification()["Events"] == [*PLAN.notification()["Events"], "s3:ObjectTagging:*"]
+    assert not tags.told_already(PLAN.notification())
+    more = {*statements(tags.reader_policy())["Read"]["Action"]}
+    more -= {*statements(PLAN.reader_policy())["Read"]["Action"]}
+    assert more == {"s3:GetObjectTagging", "s3:GetObjectVersionTagging"}
 
 
 def test_only_s3_may_send_and_only_for_this_bucket_of_this_account():

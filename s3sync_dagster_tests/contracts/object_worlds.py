@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import parse_qsl
 
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.engine.ports import ObjectStore
@@ -90,7 +91,9 @@ class MemoryWorld:
 
     def put(self, key: str, body: bytes, **arguments: Any) -> str:
         names = {"StorageClass": "storage_class", "Metadata": "metadata"}
-        names["ContentType"] = "content_type"
+        names |= {"ContentType": "content_type", "Tagging": "tags"}
+        if "Tagging" in arguments:
+            arguments["Tagging"] = dict(parse_qsl(arguments["Tagging"]))
         ref = self.bucket.put(key, body, **{names[k]: v for k, v in arguments.items()})
         return ref.etag
 

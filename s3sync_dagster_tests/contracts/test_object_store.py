@@ -7,9 +7,10 @@ from typing import cast
 import pytest
 
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.engine.ports import UnorderedStore
+from s3sync_dagster.engine.ports import CarryingStore, UnorderedStore
 from s3sync_dagster.model.errors import LimitExceeded, NotFound, NotPossible, ObjectChanged
 from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.model.place import Carried
 from s3sync_dagster.ports.memory_s3 import MemoryObjectStore
 from s3sync_dagster_tests.conftest_catalog import fresh_postgres_catalog
 from s3sync_dagster_tests.contracts.object_worlds import (
@@ -192,6 +193,42 @@ def test_an_old_version_can_be_read_and_the_current_one_leads(full_world: Object
     assert caught.value.reason == "object_gone"
     assert all_refs(world.store) == []
     assert world.store.head("a", version_id=first).size == 3
+
+
+WANTED = Carried(metadata={"lang": "in", "none": "x"}, tags={"team": "team", "more": "y"})
+
+
+@pytest.mark.parametrize("versioned", [True, False])
+@pytest.mark.parametrize("make", ["memory", "moto"])
+def test_what_an_object_carries_is_told_of_the_bytes_that_were_read(
+    make: str, versioned: bool, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if make == "memory":
+        world: ObjectWorld = memory_world(versioned=versioned)
+    else:
+        endpoint = request.getfixturevalue("aws_endpoint")
+        world = endpoint_world(endpoint, spool_dir=tmp_path, versioned=versioned)
+    store = cast("CarryingStore", world.store)
+    world.put("a", b"one", Metadata={"lang": "en", "b": "c"}, Tagging="team=red&c=d")
+    read = world.store.read("a", max_size_bytes=100)
+    assert dict(store.carried("a", wanted=WANTED)) == {"in": "en", "team": "red"}
+    before = dict(world.store.requests())
+    assert store.carried("a", wanted=WANTED, read=read, exact=True) == {"in": "en", "team": "red"}
+    after = world.store.requests()
+    assert after["TAGS"] - before["TAGS"] == 1
+    assert after["HEAD"] - before["HEAD"] == (0 if versioned else 1)
+    world.put("a", b"two", Metadata={"lang": "de"}, Tagging="team=blue")
+    if versioned:
+        found = store.carried("a", wanted=WANTED, read=read, exact=True)
+        assert dict(found) == {"in": "en", "team": "red"}
+    else:
+        with pytest.raises(ObjectChanged):
+            store.carried("a", wanted=WANTED, read=read, exact=True)
+    assert dict(store.carried("a", wanted=WANTED)) == {"in": "de", "team": "blue"}
+    world.delete("a")
+    with pytest.raises(NotFound) as gone:
+        store.carried("a", wanted=Carried(tags={"team": "team"}))
+    assert gone.value.reason == "object_gone"
 
 
 def test_requests_are_counted(world: ObjectWorld) -> None:

@@ -160,7 +160,7 @@ def test_eventbridge_keys_are_not_decoded() -> None:
         ("ObjectRestore:Completed", "restored"),
         ("ObjectRestore:Post", None),
         ("ObjectRestore:Delete", None),
-        ("ObjectTagging:Put", None),
+        ("ObjectTagging:Put", "tagged"),
         ("ObjectAcl:Put", None),
         ("LifecycleTransition", None),
         ("IntelligentTiering", None),
@@ -168,8 +168,8 @@ def test_eventbridge_keys_are_not_decoded() -> None:
         ("ReducedRedundancyLostObject", None),
         ("ObjectAnnotation:Put", None),
         ("ObjectRetention:Put", None),
-        ("s3:ObjectCreated:PutTagging", None),
-        ("s3:ObjectCreated:DeleteTagging", None),
+        ("s3:ObjectCreated:PutTagging", "tagged"),
+        ("s3:ObjectCreated:DeleteTagging", "tagged"),
         ("s3:ObjectCreated:PutRetention", None),
         ("s3:ObjectCreated:PutLegalHold", None),
         ("s3:ObjectAccessed:Get", None),
@@ -188,7 +188,7 @@ def test_kinds(name: str, kind: str | None) -> None:
         ("Object Deleted", "removed"),
         ("Object Restore Completed", "restored"),
         ("Object Restore Initiated", None),
-        ("Object Tags Added", None),
+        ("Object Tags Added", "tagged"),
         ("Object Storage Class Changed", None),
     ],
 )
@@ -217,7 +217,7 @@ def test_a_size_that_an_object_can_have_is_itself(size: int) -> None:
 
 
 def test_several_records_come_in_order() -> None:
-    parsed = parse_message(classic(record("a"), record("b", "ObjectTagging:Put"), record("c")))
+    parsed = parse_message(classic(record("a"), record("b", "ObjectAcl:Put"), record("c")))
     assert [event.key for event in parsed.events] == ["a", "c"]
 
 

@@ -71,7 +71,8 @@ def test_one_event_goes_to_every_source_that_it_meets() -> None:
 def test_what_nobody_listens_to_is_deleted_and_counted() -> None:
     sent = [
         message(record("a.md", bucket="other")),
-        message(record("a.md", "ObjectTagging:Put")),
+        message(record("docs/a.md", "ObjectTagging:Put")),
+        message(record("a.md", "ObjectAcl:Put")),
         message(body=json.dumps({"Event": "s3:TestEvent"})),
         message(record("x/a.md"), record("x/b.md")),
     ]
@@ -79,7 +80,7 @@ def test_what_nobody_listens_to_is_deleted_and_counted() -> None:
     assert plan.by_source == {}
     assert plan.delete == tuple(sent)
     counts = plan.counts
-    assert (counts.messages, counts.events, counts.unmatched) == (4, 3, 3)
+    assert (counts.messages, counts.events, counts.unmatched) == (5, 4, 4)
     assert (counts.tests, counts.ignored, counts.invalid) == (1, 1, 0)
 
 

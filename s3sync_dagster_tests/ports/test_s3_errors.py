@@ -11,17 +11,19 @@ from s3sync_dagster.model.errors import (
     FixInput,
     InvalidSetting,
     NotFound,
+    NotPossible,
     ObjectChanged,
     S3SyncError,
     Throttled,
     Unavailable,
 )
+from s3sync_dagster.model.place import Carried
 from s3sync_dagster.ports.s3 import S3ObjectStore
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint
 from s3sync_dagster_tests.opened import open_object_store
 from s3sync_dagster_tests.wire_proxy import Fault, WireProxy, wire_proxy
 
-Ask = Literal["list", "head", "read"]
+Ask = Literal["list", "head", "read", "tags"]
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,7 @@ def failure(store: S3ObjectStore, ask: Ask, proxy: WireProxy, fault: Fault) -> S
         "list": lambda: store.list_page("", start_after=None),
         "head": lambda: store.head("the-key"),
         "read": lambda: store.read("the-key", max_size_bytes=10),
+        "tags": lambda: store.carried("the-key", wanted=Carried(tags={"a": "a"})),
     }
     with pytest.raises(S3SyncError) as caught:
         asks[ask]()
@@ -68,6 +71,12 @@ ANSWERS: list[tuple[Ask, int, str, type[S3SyncError], str]] = [
     ("read", 400, "KMS.DisabledException", AccessDenied, "kms_denied"),
     ("read", 403, "InvalidObjectState", FixInput, "archived"),
     ("read", 412, "PreconditionFailed", ObjectChanged, "object_changed"),
+    ("tags", 403, "AccessDenied", AccessDenied, "tags_denied"),
+    ("tags", 403, "InvalidAccessKeyId", AccessDenied, "invalid_access_key"),
+    ("tags", 404, "NoSuchKey", NotFound, "object_gone"),
+    ("tags", 501, "NotImplemented", NotPossible, "tags_not_supported"),
+    ("tags", 405, "MethodNotAllowed", NotPossible, "tags_not_supported"),
+    ("tags", 503, "SlowDown", Throttled, "throttled"),
     ("list", 301, "PermanentRedirect", InvalidSetting, "redirected"),
     ("head", 301, "", InvalidSetting, "redirected"),
     ("read", 307, "TemporaryRedirect", InvalidSetting, "redirected"),

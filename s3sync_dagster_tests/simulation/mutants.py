@@ -69,7 +69,7 @@ MUTANTS = (
         "rebuild, retry and force remove what a blocked listing missed",
         CORE + "decision.py",
         "if missed_by_unfinished_listing(facts) and not told_removed(facts):",
-        "if facts.is_sidecar and missed_by_unfinished_listing(facts):",
+        "if facts.own_sidecar and missed_by_unfinished_listing(facts):",
     ),
     Mutant(
         "a listing may remove all documents unasked",

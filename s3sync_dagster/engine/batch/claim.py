@@ -89,6 +89,7 @@ def _intent(one: Write, collection_id: str, found: Found) -> Intent:
         collection_id=collection_id,
         count=len(one.records),
         metadata_keys=metadata_keys(one.records),
+        carried=one.deed.carried,
         found=found.count,
         found_keys=found.metadata_keys,
     )

@@ -93,7 +93,7 @@ def build_write(source: Source, deed: Deed, target: Target, chunks: Sequence[Chu
     """
     ref = deed.decision.facts.ref
     assert ref is not None, "a key without its object reached the write"
-    metadata = {**with_path_metadata(source, deed.key), **target.metadata}
+    metadata = {**with_path_metadata(source, deed.key), **deed.carried, **target.metadata}
     try:
         validate_user_metadata(metadata)
     except RecordRejected as error:  # not the bytes' fault: it ends when the metadata change

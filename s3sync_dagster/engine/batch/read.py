@@ -24,10 +24,11 @@ from s3sync_dagster.core.facts import (
 from s3sync_dagster.core.guard import FEW_DOCUMENTS, heads_need_approval
 from s3sync_dagster.core.selection import decide, require_inside_prefix
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE, NOT_PROVEN, TRIES_ALONE, keeps_its_mark
+from s3sync_dagster.engine.batch.carried import carried_with, unless_carried_else
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.restored import believe_restored
-from s3sync_dagster.engine.batch.sidecars import apply_sidecars, read_sidecar
+from s3sync_dagster.engine.batch.sidecars import apply_sidecars, end_sidecars, read_sidecar
 from s3sync_dagster.engine.identity import check_collections
 from s3sync_dagster.engine.pages import renew
 from s3sync_dagster.engine.unexpected import unexpected_error
@@ -57,7 +58,9 @@ def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
     if believe_restored(parts, found):
         found = parts.catalog.work.load(lease.token)
     renew(parts.store)  # a copy that is older than what the catalog was told is no evidence
-    first = [facts for facts in found if facts.is_sidecar]
+    if end_sidecars(parts, found):
+        found = parts.catalog.work.load(lease.token)
+    first = [facts for facts in found if facts.describes(parts.source)]
     deeds = _guarded(parts, _read_all(parts, lease, first, begun, until=until))
     if deeds:  # what they ask for concerns other keys of this batch
         # First: who dies before they are applied counts them twice.
@@ -65,7 +68,7 @@ def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
         parts.at("sidecars")
         found = parts.catalog.work.load(lease.token)
         renew(parts.store)
-    rest = [facts for facts in found if not facts.is_sidecar]
+    rest = [facts for facts in found if not facts.describes(parts.source)]
     return deeds + _guarded(parts, _read_all(parts, lease, rest, begun, until=until))
 
 
@@ -180,8 +183,10 @@ def _read_one(parts: BatchParts, facts: KeyFacts) -> Deed:
         deed = Deed(decision=decision)
         if decision.verdict == "sidecar":
             deed = read_sidecar(parts, decision)
-        elif decision.verdict == "write":
-            deed = _read_object(parts, decision)
+        elif decision.verdict == "unchanged":
+            deed = Deed(decision=unless_carried_else(parts, decision))
+        if deed.decision.verdict == "write":
+            deed = _read_object(parts, deed.decision)
     except S3SyncError as error:
         deed = _given_up(deed, error)
     except Exception as error:  # noqa: BLE001  (a fault of the program must not end the batch)
@@ -204,7 +209,7 @@ def learn(parts: BatchParts, facts: KeyFacts) -> KeyFacts:
     if listed_as_gone(facts):
         return replace(facts, gone=True)
     require_inside_prefix(parts.source, facts.key)
-    if facts.is_sidecar:
+    if facts.describes(parts.source):
         return facts  # a sidecar is read whatever was told of it
     told = told_ref(facts)
     if told is not None and not needs_head(facts, told, parts.source):
@@ -233,6 +238,10 @@ def _read_object(parts: BatchParts, decision: Decision) -> Deed:
                 return Deed(decision=left_out)
         decision = replace(decision, facts=replace(facts, ref=body.ref))
         try:
+            carried = carried_with(parts, body)
+        except S3SyncError as error:
+            return Deed(decision=decision, error=error)
+        try:
             document = parts.extractor(
                 body.content,
                 name=body.name or facts.key,
@@ -245,7 +254,7 @@ def _read_object(parts: BatchParts, decision: Decision) -> Deed:
         except Exception as error:  # noqa: BLE001  (as in _read_one, with the version read)
             error = unexpected_error(error, f"{facts.key!r} could not be read")
             return Deed(decision=decision, error=error)
-        return Deed(decision=decision, document=document)
+        return Deed(decision=decision, document=document, carried=carried)
     finally:
         if not isinstance(body.content, bytes):
             body.content.unlink(missing_ok=True)

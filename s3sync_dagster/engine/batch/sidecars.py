@@ -5,15 +5,15 @@ from dataclasses import replace
 
 from s3sync_dagster.core.decision import Decision, not_there
 from s3sync_dagster.core.deed import Deed
-from s3sync_dagster.core.facts import SidecarChange, SidecarState
+from s3sync_dagster.core.facts import KeyFacts, SidecarChange, SidecarState
 from s3sync_dagster.core.sidecar import MAX_SIDECAR_BYTES, parse_sidecar
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.model.errors import InvalidSidecar, LimitExceeded, S3SyncError
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.model.source import AutoSync, Source
 
 
 def read_sidecar(parts: BatchParts, decision: Decision) -> Deed:
-    """Read a ``.meta.json`` and note what changes; its key ends as ``skipped: sidecar``.
+    """Read a sidecar and note what changes; its key ends as ``skipped: sidecar``.
 
     Where it cannot be followed the deed has the error (``InvalidSidecar``), and what it asked
     for before stays as it is.
@@ -51,6 +51,25 @@ def read_sidecar(parts: BatchParts, decision: Decision) -> Deed:
         decision=replace(decision, message=f"Describes {parsed.path!r}."),
         sidecar=SidecarChange(sidecar_key=facts.key, now=now, before=facts.own_sidecar),
     )
+
+
+def end_sidecars(parts: BatchParts, found: Sequence[KeyFacts]) -> bool:
+    """Forget what objects asked for that are no sidecars to the source any more, by its settings.
+
+    Only where the source takes objects by itself: elsewhere documents would go without evidence.
+    Returns whether there were any.
+    """
+    source = parts.source
+    if source.auto_sync is not AutoSync.DIRECT:
+        return False
+    ended = [
+        SidecarChange(sidecar_key=one.key, now=None, before=one.own_sidecar)
+        for one in found
+        if one.own_sidecar is not None and not one.describes(source)
+    ]
+    if ended:
+        parts.catalog.work.apply_sidecars(source.id, ended, held=[one.key for one in found])
+    return bool(ended)
 
 
 def apply_sidecars(
