@@ -93,7 +93,7 @@ class Door:
             served.cancel()
             with suppress(asyncio.CancelledError):
                 await served
-        await send({"type": "websocket.close", "code": 1008, "reason": "The token is no more: sign in."})
+        await send({"type": "websocket.close", "code": 1008, "reason": "The token ended: sign in."})
 
     async def _asked(
         self, keeper: Keeper, asks: HTTPConnection
