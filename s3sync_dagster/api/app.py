@@ -57,6 +57,7 @@ from s3sync_dagster.api.options import ApiOptions
 from s3sync_dagster.api.outside import Outside
 from s3sync_dagster.api.passes import pass_headers
 from s3sync_dagster.api.request_log import RequestLog
+from s3sync_dagster.api.routing import LARGE_BODIES_PER_TENANT
 from s3sync_dagster.api.slots import Slots
 from s3sync_dagster.api.tracing import Tracer, Tracing
 from s3sync_dagster.catalog import Catalog
@@ -114,6 +115,9 @@ def create_app(
             in_all=downloads.IN_ALL,
         ),
         outside=Outside(),
+        large_bodies=Slots(
+            LARGE_BODIES_PER_TENANT, what="large bodies", reason="too_many_requests"
+        ),
         cursors=Cursors(parts.settings),
         registry=registry,
     )

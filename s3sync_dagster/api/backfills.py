@@ -2,24 +2,35 @@
 
 import logging
 import threading
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from s3sync_dagster.engine.listing_turns import end_if_dead
-from s3sync_dagster.model.errors import Conflict, S3SyncError
+from s3sync_dagster.model.errors import Conflict, S3SyncError, Unavailable
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.wiring import Parts
 
 _log = logging.getLogger(__name__)
 
 SLICE_SECONDS = 5.0
-"""Between two looks at whether the server is asked to stop."""
-THREADS = 2
+"""Of one turn; a page that a site is slow with may make it longer."""
+THREADS = 8
+PER_TENANT = 2
+"""Listings that work at once. The others of the tenant wait, whoever else is listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    source: Source
+    fresh: bool
+    """True before its first page."""
 
 
 class Backfills:
-    """Runs listings, at most two at once, one a source."""
+    """Runs listings in turns, one a source, some of each tenant at once."""
 
     def __init__(self, parts: Parts, *, listed: Callable[[str], None]) -> None:
         """Keep the parts.
@@ -32,6 +43,10 @@ class Backfills:
         self._listed = listed
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="backfill")
         self._running: set[str] = set()
+        """Sources that are listed, or wait for a turn."""
+        self._turns: deque[_Turn] = deque()
+        self._busy: Counter[str] = Counter()
+        """Turns that are taken now, by tenant."""
         self._lock = threading.Lock()
         self._stopping = threading.Event()
 
@@ -40,12 +55,17 @@ class Backfills:
 
         Raises:
             Conflict: the source is being listed already (``listing_running``).
+            Unavailable: the server is stopping.
         """
         with self._lock:
+            if self._stopping.is_set():
+                raise Unavailable("The server is stopping.", reason="stopping")
             if source.id in self._running or end_if_dead(self._parts.listing, source.id):
-                raise _running(source)
+                waits = any(turn.fresh and turn.source.id == source.id for turn in self._turns)
+                raise _running(source, waits=waits)
             self._running.add(source.id)
-        self._threads.submit(self._work, source)
+            self._turns.append(_Turn(source, fresh=True))
+            self._hand_out()
 
     def start_or_follow(self, source: Source) -> None:
         """Have a source listed by a listing that begins after this call, whoever lists it now.
@@ -54,18 +74,40 @@ class Backfills:
         stops, and where the listing fails, the next turn of the sensor follows.
         """
         self._parts.catalog.sources.ask_for_listing(source.id)
-        with suppress(Conflict):  # a thread of ours looks when it has done
+        with suppress(Conflict, Unavailable):  # a thread of ours looks when it has done
             self.start(source)
 
     def stop(self) -> None:
         """Give unfinished listings back; whoever lists next goes on or begins anew."""
-        self._stopping.set()
+        with self._lock:
+            self._stopping.set()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _work(self, source: Source) -> None:
-        following: Source | None = source
-        while following is not None:
-            following = self._asked_again(following, listed=self._list(following))
+    def _hand_out(self) -> None:
+        """Give what waits longest to the threads, as far as there is room; under the lock."""
+        for turn in list(self._turns):
+            tenant = turn.source.tenant
+            if self._stopping.is_set() or self._busy.total() >= THREADS:
+                return
+            if self._busy[tenant] < PER_TENANT:
+                self._turns.remove(turn)
+                self._busy[tenant] += 1
+                self._threads.submit(self._work, turn)
+
+    def _work(self, turn: _Turn) -> None:
+        following: _Turn | None = None
+        try:
+            done = self._list(turn)
+            if done is None:
+                following = replace(turn, fresh=False)
+            elif (again := self._asked_again(turn.source, listed=done)) is not None:
+                following = _Turn(again, fresh=True)
+        finally:
+            with self._lock:
+                self._busy[turn.source.tenant] -= 1
+                if following is not None:
+                    self._turns.append(following)
+                self._hand_out()
 
     def _asked_again(self, source: Source, *, listed: bool) -> Source | None:
         """Return the source as it is now if it is to be listed once more.
@@ -87,26 +129,30 @@ class Backfills:
                     self._running.discard(source.id)
         return again
 
-    def _list(self, source: Source) -> bool:
-        """List a source; returns whether it was seen to the end."""
-        fresh = True
+    def _list(self, turn: _Turn) -> bool | None:
+        """List a source for one turn; returns whether it was seen to the end, None to go on."""
+        source = turn.source
         try:
-            parts = self._parts.listing
-            while not self._stopping.is_set():
-                progress = parts.go_on(source, budget_seconds=SLICE_SECONDS, fresh=fresh)
-                fresh = False
-                self._listed(source.id)
-                if progress is None or progress.done:
-                    return progress is not None
+            if self._stopping.is_set():
+                return False
+            progress = self._parts.listing.go_on(
+                source, budget_seconds=SLICE_SECONDS, fresh=turn.fresh
+            )
+            self._listed(source.id)
+            if progress is None or progress.done:
+                return progress is not None
         except S3SyncError as error:  # the listing's row says it too
             _log.warning("the backfill of %s ended: %s", source.name, error.message)
         except Exception as error:  # noqa: BLE001  (a thread has nobody to raise to)
             _log.error("the backfill of %s ended: %s", source.name, type(error).__name__)
+        else:
+            return None
         return False
 
 
-def _running(source: Source) -> Conflict:
+def _running(source: Source, *, waits: bool) -> Conflict:
+    now = "waits for its turn to be listed" if waits else "is being listed now"
     return Conflict(
-        f"The source {source.name!r} is being listed now: wait until that listing has ended.",
+        f"The source {source.name!r} {now}: wait until that listing has ended.",
         reason="listing_running",
     )

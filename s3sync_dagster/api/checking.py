@@ -3,11 +3,13 @@
 from dataclasses import replace
 from typing import Protocol
 
+import sqlalchemy as sa
 from pydantic import SecretStr
 
 from s3sync_dagster.api.context import Context
 from s3sync_dagster.catalog.cipher import open_cipher
 from s3sync_dagster.catalog.credentials import AwsKeys
+from s3sync_dagster.catalog.sources import Completed
 from s3sync_dagster.engine.pages import look
 from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.errors import AccessDenied, MissingEngine, NotFound, NotPossible
@@ -114,18 +116,27 @@ def check_bucket(here: Context, source: Source, *, keys: AwsKeys | None) -> None
             store.close()
 
 
-def store_keys(here: Context, source: Source, keys: AwsKeys | None) -> Source:
-    """Return the source with the id of its keys, which are stored if they came inline.
+def with_keys(here: Context, keys: AwsKeys | None) -> Completed:
+    """Return what stores keys that came inline, with the source that is to have their id.
 
-    Raises:
+    Raises (when it is called):
         Throttled: the tenant has as many stored credentials as it may.
     """
     if keys is None:
-        return source
+        return lambda source, _: source
     cipher = open_cipher(here.parts.settings)
-    most = here.options.credentials_per_tenant
-    stored = here.catalog.credentials.add(keys, tenant=source.tenant, cipher=cipher, most=most)
-    return _with_credential(source, stored.id)
+
+    def completed(source: Source, tx: sa.Connection) -> Source:
+        stored = here.catalog.credentials.add(
+            keys,
+            tenant=source.tenant,
+            cipher=cipher,
+            most=here.options.credentials_per_tenant,
+            within=tx,
+        )
+        return _with_credential(source, stored.id)
+
+    return completed
 
 
 def _store(here: Context, source: Source, keys: AwsKeys | None) -> ObjectStore:

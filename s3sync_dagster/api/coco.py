@@ -180,7 +180,11 @@ def _no_document() -> NotFound:
 
 
 def _row(here: Context, datasource_id: str, caller: Caller) -> SourceRow | None:
-    row = here.catalog.sources.row(datasource_id, tenant=caller.tenant)
+    try:
+        source_id = str(UUID(datasource_id))
+    except ValueError:  # and nothing that a database could choke on
+        return None
+    row = here.catalog.sources.row(source_id, tenant=caller.tenant)
     if row is None or row.deleting is not None or not isinstance(row.source.place, S3Place):
         return None
     return row

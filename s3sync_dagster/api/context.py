@@ -50,6 +50,7 @@ class Context:
     searches: Slots
     downloads: Slots
     outside: Outside
+    large_bodies: Slots
     cursors: Cursors
     backfills: Backfills
     gathering: Gathering

@@ -6,16 +6,16 @@ from contextlib import ExitStack, suppress
 from typing import BinaryIO
 
 from starlette.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from s3sync_dagster.engine.ports import Content
 
 PER_TENANT = 6
 IN_ALL = 24
 """Downloads of all tenants: what lies on the disk is at most so many of the largest object."""
-GRACE_SECONDS = 60.0
+LOOKED_AT_SECONDS = 60.0
 LEAST_BYTES_A_SECOND = 64 * 1024
-"""Whoever reads more slowly, after the grace, is ended: the place is for others."""
+"""Whoever took less in the last ``LOOKED_AT_SECONDS`` is ended: the place is for others."""
 _PIECE_BYTES = 1024 * 1024
 
 
@@ -30,22 +30,39 @@ class Download(StreamingResponse):
         headers: Mapping[str, str],
         media_type: str | None,
     ) -> None:
-        """Send the content; a file loses its name at once and goes with its handle."""
-        self._held = held
+        """Send the content; a file loses its name at once and goes with its handle.
+
+        Args:
+            content: what is sent.
+            held: what is to be let go of at the end; taken over when all else has gone well.
+            headers: of the answer.
+            media_type: of the answer.
+        """
         if isinstance(content, bytes):
-            self._size, body = len(content), iter((content,))
+            body = iter((content,))
         else:
             file = held.enter_context(content.open("rb"))
-            self._size = content.stat().st_size
             content.unlink()
             body = _pieces(file)
         super().__init__(body, headers=headers, media_type=media_type)
+        self._held = held.pop_all()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it. What is broken off here is short of its length: the reader sees that."""
+        step = LOOKED_AT_SECONDS * LEAST_BYTES_A_SECOND
+        left, now = step, asyncio.get_running_loop().time
         with self._held, suppress(TimeoutError):
-            async with asyncio.timeout(GRACE_SECONDS + self._size / LEAST_BYTES_A_SECOND):
-                await super().__call__(scope, receive, send)
+            async with asyncio.timeout(LOOKED_AT_SECONDS) as ends:
+
+                async def counted(message: Message) -> None:
+                    nonlocal left
+                    await send(message)  # waits while the reader takes nothing
+                    left -= len(message.get("body", b""))
+                    if left <= 0:
+                        left = step
+                        ends.reschedule(now() + LOOKED_AT_SECONDS)
+
+                await super().__call__(scope, receive, counted)
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from s3sync_dagster.api.writer_thread import WriterThread
 from s3sync_dagster.catalog import Catalog
+from s3sync_dagster.catalog.invocations import source_gone
 from s3sync_dagster.model.errors import S3SyncError, Unavailable
 
 _log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class Gathering(WriterThread):
         """Take a row of ``Invocations.prepare``; the future is done when it is committed.
 
         Raises (in the future):
+            NotFound: the source was deleted or moved in the meantime.
             Unavailable: the catalog does not answer, or the server is stopping.
         """
         future: Future[None] = Future()
@@ -54,15 +56,18 @@ class Gathering(WriterThread):
 
     def _store(self, part: list[tuple[Mapping[str, Any], Future[None]]]) -> None:
         try:
-            self._catalog.invocations.insert([row for row, _ in part])
+            gone = self._catalog.invocations.insert([row for row, _ in part])
         except S3SyncError as error:
             self._fail(part, error)
         except Exception as error:  # noqa: BLE001  (every request has to be answered)
             _log.error("requests were not stored: %s", type(error).__name__)
             self._fail(part, S3SyncError("The request could not be stored.", reason="internal"))
         else:
-            for _, future in part:
-                future.set_result(None)
+            for row, future in part:  # of whatever tenants
+                if row["source_id"] in gone:
+                    future.set_exception(source_gone())
+                else:
+                    future.set_result(None)
 
     def _fail(self, part: list[tuple[Mapping[str, Any], Future[None]]], error: S3SyncError) -> None:
         for _, future in part:

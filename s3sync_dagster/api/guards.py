@@ -98,7 +98,7 @@ class BodyLimits:
         if path == UPLOAD_PATH:
             return _UPLOAD_BYTES
         most = self._options.max_body_bytes
-        return most if _LARGE.fullmatch(path) else min(most, BODY_BYTES)
+        return most if takes_large_bodies(path) else min(most, BODY_BYTES)
 
     def _too_large(self, limit: int) -> ASGIApp:
         uploads = limit == _UPLOAD_BYTES  # the contract of add-file knows no 413
@@ -108,6 +108,11 @@ class BodyLimits:
             f"The body has more than {limit} bytes.",
             headers={"connection": "close"},
         )
+
+
+def takes_large_bodies(path: str) -> bool:
+    """Return whether a JSON body may be larger than ``BODY_BYTES`` there."""
+    return _LARGE.fullmatch(path) is not None
 
 
 def _too_slow() -> ASGIApp:

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 
 from s3sync_dagster.api.access import AnyCaller, Caller, OwnerCaller
 from s3sync_dagster.api.building import admitted, check_listing, check_url
-from s3sync_dagster.api.checking import check_bucket, check_credential, inline_keys, store_keys
+from s3sync_dagster.api.checking import check_bucket, check_credential, inline_keys, with_keys
 from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.manage_show import show_managed
 from s3sync_dagster.api.manage_wire import ManagedSource, SourceChange
@@ -70,7 +70,7 @@ def change_source(here: Context, source: Source, change: SourceChange, caller: C
     if keys is not None or _way_in(changed) != _way_in(source):
         check_credential(here, changed)
         check_bucket(here, changed, keys=keys)
-    here.catalog.sources.update(store_keys(here, changed, keys), seen=source)
+    here.catalog.sources.update(changed, seen=source, completed=with_keys(here, keys))
     here.forget(source.id, caller)
 
 

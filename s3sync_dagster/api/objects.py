@@ -118,7 +118,7 @@ def _download(key: str, body: ObjectBody, held: ExitStack) -> Download:
     kind = body.content_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
     return Download(
         body.content,
-        held=held.pop_all(),
+        held=held,
         media_type=kind if _is_plain(kind) else None,
         headers=headers,
     )

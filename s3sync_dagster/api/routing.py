@@ -1,24 +1,32 @@
 """Who asks is known before a body is read; JSON bodies are read strictly, and none for long."""
 
 import json
-import re
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, cast
 
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from starlette.concurrency import run_in_threadpool
 
-from s3sync_dagster.api.access import TOKEN_HEADER, find_caller, find_client
+from s3sync_dagster.api.access import CALLER, TOKEN_HEADER, find_caller, find_client
+from s3sync_dagster.api.guards import BODY_BYTES, takes_large_bodies
 
 MAX_DEPTH = 64
 MAX_VALUES = 30_000
 """Of one body: the largest that the contract knows lists 10,000 keys. So many take 20 ms."""
 AT_ONCE_BYTES = 8 * 1024
 """A body up to here is read where all wait for it: a thread would cost more than it takes."""
-_TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-"""Text in JSON; also one without an end is found in one go."""
+MAX_DIGITS = 20
+"""Of a whole number: a database takes no longer one, and to read one costs their square."""
+LARGE_BODIES_PER_TENANT = 4
+"""In flight, from their first byte on."""
+PARSED_AT_ONCE = 2
+"""Bodies that threads parse: nobody else's Python goes on while one is parsed."""
+_parsers = RunVar[CapacityLimiter]("parsers")
 
 
 class StrictRequest(Request):
@@ -44,25 +52,54 @@ class StrictRoute(APIRoute):
                 await find_caller(request, request.headers.get(TOKEN_HEADER))
             elif finder is find_client:
                 await find_client(request)
-            return await handle(StrictRequest(request.scope, request.receive))
+            with large_body_slot(request) if finder is find_caller else nullcontext():
+                return await handle(StrictRequest(request.scope, request.receive))
 
         return strict
+
+
+def large_body_slot(request: Request) -> AbstractContextManager[None]:
+    """Return a slot of the caller's tenant for a body that is large, or does not say how large.
+
+    Raises (when entered):
+        TooMany: the tenant has as many such requests in flight as it may.
+    """
+    length = request.headers.get("content-length", "")
+    small = length.isdecimal() and int(length[:20]) <= BODY_BYTES
+    if small or not takes_large_bodies(request.url.path):
+        return nullcontext()
+    return request.app.state.context.large_bodies.taken(request.scope[CALLER].tenant)
 
 
 async def parse_aside(body: bytes, *, most_values: int = MAX_VALUES) -> Any:
     """Return what ``parse_bounded`` does, from a thread where it would keep others waiting."""
     if len(body) <= AT_ONCE_BYTES:
         return parse_bounded(body, most_values=most_values)
-    return await run_in_threadpool(parse_bounded, body, most_values=most_values)
+    read = partial(parse_bounded, body, most_values=most_values)
+    return await to_thread.run_sync(read, limiter=_limiter())
+
+
+def _limiter() -> CapacityLimiter:
+    """Return that of this event loop."""
+    limiter = _parsers.get(None)
+    if limiter is None:
+        limiter = CapacityLimiter(PARSED_AT_ONCE)
+        _parsers.set(limiter)
+    return limiter
 
 
 def parse_bounded(body: bytes, *, most_values: int) -> Any:
     """Return what ``parse_strictly`` does; ``json.JSONDecodeError`` also for too many values."""
     if len(body) > most_values and _marks(body) > most_values:  # some may stand in texts
         quotes = body.count(b'"')
-        if quotes > 8 * most_values or _marks(_TEXT.sub(b"", body)) > most_values:
+        if quotes > 8 * most_values or _marks(_outside_texts(body)) > most_values:
             raise json.JSONDecodeError("too many values", "", 0)
     return parse_strictly(body)
+
+
+def _outside_texts(body: bytes) -> bytes:
+    """Return JSON without what stands between quotes; of pairs, the first backslash escapes."""
+    return b"".join(body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
 
 
 def _marks(body: bytes) -> int:
@@ -80,7 +117,7 @@ def parse_strictly(body: bytes) -> Any:
     """
     try:
         text = body.decode("utf-8")
-        value = json.loads(text, parse_constant=_refuse)
+        value = json.loads(text, parse_constant=_refuse, parse_int=_whole)
         _check(value)
     except json.JSONDecodeError:
         raise
@@ -91,6 +128,12 @@ def parse_strictly(body: bytes) -> Any:
 
 def _refuse(_constant: str) -> None:
     raise ValueError
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:  # counted before they are read
+        raise ValueError
+    return int(digits)
 
 
 def _check(value: object) -> None:

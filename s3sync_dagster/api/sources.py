@@ -12,7 +12,7 @@ from s3sync_dagster.api.checking import (
     check_credential,
     check_target,
     inline_keys,
-    store_keys,
+    with_keys,
 )
 from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.models import ModelChoice
@@ -70,7 +70,7 @@ def make_source(payload: CreateSource, caller: Caller, here: Context) -> SourceC
     check_target(here, source)
     keys = inline_keys(payload.s3) if payload.s3 is not None else None
     check_bucket(here, source, keys=keys)
-    here.catalog.sources.add(store_keys(here, source, keys), most=most)
+    here.catalog.sources.add(source, most=most, completed=with_keys(here, keys))
     return SourceCreated(source_id=UUID(source.id))
 
 

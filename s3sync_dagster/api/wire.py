@@ -16,7 +16,8 @@ from pydantic import (
 )
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """Return a text that a database can keep. Raises ``ValueError`` for another."""
     if "\x00" in text:
         raise ValueError("holds a NUL character, which no database keeps")
     try:
@@ -26,9 +27,9 @@ def _storable(text: str) -> str:
     return text
 
 
-Text = Annotated[StrictStr, StringConstraints(max_length=4096), AfterValidator(_storable)]
+Text = Annotated[StrictStr, StringConstraints(max_length=4096), AfterValidator(storable)]
 Name = Annotated[
-    StrictStr, StringConstraints(min_length=1, max_length=512), AfterValidator(_storable)
+    StrictStr, StringConstraints(min_length=1, max_length=512), AfterValidator(storable)
 ]
 Count = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
 

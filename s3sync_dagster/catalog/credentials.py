@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -44,15 +45,28 @@ class Credentials:
         self._db = database
 
     def add(
-        self, keys: AwsKeys, *, tenant: str, cipher: Cipher, most: int | None = None
+        self,
+        keys: AwsKeys,
+        *,
+        tenant: str,
+        cipher: Cipher,
+        most: int | None = None,
+        within: sa.Connection | None = None,
     ) -> CredentialInfo:
         """Store a key pair and return its id; the same pair of a tenant keeps its id.
 
         Raises ``Throttled`` (``too_many_credentials``) for a tenant that has ``most`` already: each
         of them that looks alike is opened to be compared, while nobody else writes.
+
+        Args:
+            keys: what is stored.
+            tenant: whose it is.
+            cipher: seals it.
+            most: so many the tenant may have; None: any number.
+            within: the transaction of what needs it; None: one of its own.
         """
         hint = _hint(keys.access_key_id)
-        with self._db.write() as tx:
+        with self._db.write() if within is None else nullcontext(within) as tx:
             self._db.lock_tenant(tx, tenant)
             own = tx.execute(sa.select(credentials).where(credentials.c.tenant == tenant)).all()
             for row in own:

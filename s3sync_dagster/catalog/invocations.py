@@ -22,6 +22,11 @@ for in one statement, or before there were numbers."""
 NEWEST_FIRST = tuple(column.desc() for column in OLDEST_FIRST)
 
 
+def source_gone() -> NotFound:
+    """Return the answer to a request for a source that went before it was stored."""
+    return NotFound("The source is deleted, or was moved.", reason="source_not_found")
+
+
 @again_after_collisions
 class Invocations:
     """The table ``invocations``."""
@@ -57,7 +62,8 @@ class Invocations:
             )
             for key in keys
         ]
-        self.insert(rows)
+        if self.insert(rows):
+            raise source_gone()
         return [str(row["id"]) for row in rows]
 
     def prepare(
@@ -94,23 +100,26 @@ class Invocations:
             "created_at": self._db.now(),
         }
 
-    def insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def insert(self, rows: Sequence[Mapping[str, Any]]) -> set[str]:
         """Store prepared requests, of any sources, in one transaction.
 
-        Raises ``NotFound`` where a source of them was deleted or moved.
+        Returns the ids of sources that were deleted or moved: no request for these is stored.
         """
-        if rows:
-            with self._db.write() as tx:
-                self._require_sources(tx, {str(row["source_id"]) for row in rows})
-                tx.execute(numbered(invocations.insert()), [_with_place(row) for row in rows])
+        if not rows:
+            return set()
+        with self._db.write() as tx:
+            gone = self._gone(tx, {str(row["source_id"]) for row in rows})
+            kept = [_with_place(row) for row in rows if row["source_id"] not in gone]
+            if kept:
+                tx.execute(numbered(invocations.insert()), kept)
+        return gone
 
-    def _require_sources(self, tx: sa.Connection, source_ids: set[str]) -> None:
+    def _gone(self, tx: sa.Connection, source_ids: set[str]) -> set[str]:
         there = (sources.c.id.in_(source_ids), sources.c.origin != "moved")
         query = sa.select(sources.c.id).where(*there).order_by(sources.c.id)
         # Shared: who asks waits for nobody but a deletion, which would not see the new rows.
         query = query if self._db.sqlite else query.with_for_update(read=True, key_share=True)
-        if source_ids - set(tx.execute(query).scalars()):
-            raise NotFound("The source is deleted, or was moved.", reason="source_not_found")
+        return source_ids - set(tx.execute(query).scalars())
 
     def request_automatic(
         self,

@@ -1,6 +1,7 @@
 """Sources as rows: declared in Python or YAML (registered) or created by API and CLI."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +18,8 @@ from s3sync_dagster.model.source import Source
 
 _log = logging.getLogger(__name__)
 
+Completed = Callable[[Source, sa.Connection], Source]
+"""Stores what a source needs within its transaction, and returns the source with it."""
 _ROW = tuple(
     sources.c[name]
     for name in ("name", "config", "origin", "created_at", "paused", "deleting", "list_due_at")
@@ -32,13 +35,21 @@ class SourceRows:
         self._db = database
         self._logged: set[str] = set()
 
-    def add(self, source: Source, *, origin: Origin = "catalog", most: int | None = None) -> Source:
+    def add(
+        self,
+        source: Source,
+        *,
+        origin: Origin = "catalog",
+        most: int | None = None,
+        completed: Completed = lambda source, _: source,
+    ) -> Source:
         """Insert a source.
 
         Args:
             source: what is added.
             origin: who declares it.
             most: so many the tenant may have, this one included; None: any number.
+            completed: gives it what is stored with it or not at all, such as keys.
 
         Raises:
             InvalidSetting: it breaks a rule.
@@ -57,6 +68,7 @@ class SourceRows:
             require_possible(tx, source)
             if most is not None:
                 _require_room(tx, source.tenant, most=most)
+            source = completed(source, tx)
             tx.execute(
                 sources.insert().values(
                     id=source.id,
@@ -150,12 +162,19 @@ class SourceRows:
             tx.execute(sources.update().where(sources.c.id == row.id).values(wanted=wanted))
         return stored
 
-    def update(self, source: Source, *, seen: Source | None = None) -> None:
+    def update(
+        self,
+        source: Source,
+        *,
+        seen: Source | None = None,
+        completed: Completed = lambda source, _: source,
+    ) -> None:
         """Replace a source's configuration; it is listed again at the next tick.
 
         Args:
             source: what it shall be.
             seen: what it was when the change was made of it; None takes it as it is.
+            completed: gives it what is stored with it or not at all, such as keys.
 
         Raises:
             Conflict: it is not as it was seen: the change would undo another one.
@@ -175,6 +194,7 @@ class SourceRows:
                     reason="source_changed",
                 )
             require_possible(tx, source)
+            source = completed(source, tx)
             tx.execute(
                 sources.update()
                 .where(same)

@@ -5,7 +5,9 @@ mutations from a link or as plain text. So requests pass that programs of this m
 pages that the server served itself.
 """
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -20,6 +22,8 @@ from s3sync_dagster.api.hosts import is_of_host, names_this_machine
 from s3sync_dagster.model.errors import S3SyncError
 
 READING = frozenset({"GET", "HEAD"})
+ASKED_AGAIN_SECONDS = 10.0
+"""So long a websocket outlives the token that opened it."""
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host")
 
 
@@ -64,13 +68,32 @@ class Door:
         status, refusal, headers = 403, self.refusal(scope), {}
         if refusal is None and self._keeper is not None:
             status, refusal, headers = await self._asked(self._keeper, HTTPConnection(scope))
-        if refusal is None:
+        if refusal is None and scope["type"] == "websocket" and self._keeper is not None:
+            await self._watched(self._keeper, scope, receive, send)
+        elif refusal is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": refusal})
         else:
             answer = PlainTextResponse(refusal, status_code=status, headers=headers)
             await answer(scope, receive, send)
+
+    async def _watched(self, keeper: Keeper, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a websocket for as long as whoever opened it may pass."""
+        served = asyncio.ensure_future(self._app(scope, receive, send))
+        try:
+            while not (await asyncio.wait({served}, timeout=ASKED_AGAIN_SECONDS))[0]:
+                status, refusal, _ = await self._asked(keeper, HTTPConnection(scope))
+                if refusal is not None and status == 401:
+                    break
+            else:
+                served.result()
+                return
+        finally:
+            served.cancel()
+            with suppress(asyncio.CancelledError):
+                await served
+        await send({"type": "websocket.close", "code": 1008, "reason": "The token ended: sign in."})
 
     async def _asked(
         self, keeper: Keeper, asks: HTTPConnection

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from s3sync_dagster.api.backfills import Backfills
+from s3sync_dagster.api.backfills import PER_TENANT, THREADS, Backfills
 from s3sync_dagster.engine.listing_turns import ListingParts
+from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.ports.memory_s3 import MemoryObjectStore
 from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.waiting import wait_for
@@ -55,6 +56,25 @@ def process(tmp_path):
     made.answer.release(100)
     made.backfills.stop()
     world.catalog.close()
+
+
+def test_a_tenant_whose_places_are_slow_keeps_nobody_elses_waiting(process):
+    catalog, slow = process.world.catalog, []
+    for number in range(THREADS + 1):
+        source = process.source.with_changes(
+            id=f"slow-{number}", name=f"slow_{number}", tenant="slow", collection_name=f"c-{number}"
+        )
+        slow.append(catalog.sources.add(source))
+    for source in slow:
+        process.backfills.start(source)
+    for _ in range(PER_TENANT):
+        assert process.asked.acquire(timeout=120)
+    process.backfills.start(process.source)
+    assert process.asked.acquire(timeout=120), "although the slow ones have not ended"
+    with pytest.raises(Conflict, match="is being listed now"):
+        process.backfills.start(slow[0])
+    with pytest.raises(Conflict, match="waits for its turn"):
+        process.backfills.start(slow[-1])
 
 
 def test_who_asks_while_it_is_listed_has_it_listed_again(process):

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from contextlib import ExitStack
 
 import pytest
 from starlette.routing import Route
@@ -10,7 +11,7 @@ from s3sync_dagster.api.app import create_app
 from s3sync_dagster.api.console.rendering import PageRoute
 from s3sync_dagster.api.guards import BODY_BYTES
 from s3sync_dagster.api.options import read_options
-from s3sync_dagster.api.routing import MAX_VALUES, parse_bounded
+from s3sync_dagster.api.routing import LARGE_BODIES_PER_TENANT, MAX_VALUES, parse_bounded
 from s3sync_dagster_tests.api.server import running_api
 
 DOORS = {f"S3SYNC_API_{name}": "on" for name in ("AGENTS", "SUPERMEMORY", "COCO")}
@@ -93,6 +94,10 @@ def test_a_request_may_list_as_many_keys_as_the_contract_says(closed):
         (b'["a', False),
         (b'"' * 41, False),
         (b"\\" * 50, False),
+        (b'["\\\\", ",,,,,", "\\\\\\",,,"]', True),
+        (b'["%b"]' % (b"9" * 50), True),
+        (b"[18446744073709551615, -9223372036854775808]", True),
+        (b"[%b]" % (b"9" * 4299), False),
     ],
 )
 def test_marks_inside_of_texts_are_no_values(body, taken):
@@ -103,3 +108,18 @@ def test_marks_inside_of_texts_are_no_values(body, taken):
     else:
         assert taken
         assert parsed == json.loads(body)
+
+
+def test_a_tenant_has_so_many_large_bodies_in_flight_and_keeps_nobody_elses_out(closed):
+    api, token = closed
+    url = f"/s3sync/v1/sources/{SOMEBODY}/retry"
+    body = json.dumps({"keys": ["x" * 4096] * (BODY_BYTES // 4096 + 1)}).encode()
+    with ExitStack() as held:
+        for _ in range(LARGE_BODIES_PER_TENANT):
+            held.enter_context(api.context.large_bodies.taken("default_tenant"))
+        with api.client(token) as http:
+            refused = http.post(url, content=body, headers=JSON)
+            assert (refused.status_code, "retry-after" in refused.headers) == (429, True)
+            assert http.post(url, json={"keys": ["a"]}).status_code == 404
+        with api.client(api.token(tenant="another")) as http:
+            assert http.post(url, content=body, headers=JSON).status_code == 404

@@ -597,6 +597,19 @@ def test_buttons_of_a_source(api, http, source):
     work(api, source.id)
 
 
+@pytest.mark.parametrize(
+    ("button", "field"),
+    [
+        ("retry", {"key": "a\0b"}),
+        ("retry", {"reason": "a\0b"}),
+        ("approve-deletes", {"listing_id": str(10**22)}),
+    ],
+)
+def test_what_no_database_keeps_is_no_fault_of_the_server(http, source, button, field):
+    form = {"form_token": form_token(get(http, f"/sources/{source.id}"))} | field
+    assert http.post(f"/sources/{source.id}/{button}", data=form).status_code == 400
+
+
 def test_a_form_of_another_site_is_refused(api, http, source):
     page = get(http, f"/sources/{source.id}")
     token = form_token(page)

@@ -6,7 +6,8 @@ import pytest
 
 from s3sync_dagster.api.gathering import Gathering
 from s3sync_dagster.catalog import open_catalog
-from s3sync_dagster.model.errors import S3SyncError, Unavailable
+from s3sync_dagster.catalog.tables import sources
+from s3sync_dagster.model.errors import NotFound, S3SyncError, Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster_tests.sources import s3_source
 
@@ -40,7 +41,7 @@ def test_what_comes_while_one_is_stored_is_stored_together(catalog, gathering):
         parts.append(len(rows))
         held.set()
         assert go_on.wait(10)
-        insert(rows)
+        return insert(rows)
 
     catalog.invocations.insert = slowly
     gathering.start()
@@ -82,6 +83,22 @@ def test_a_failure_is_everybody_s_answer_and_the_next_ones_go_on(
         assert "secret" not in caught.value.message
     catalog.invocations.insert = insert
     assert gathering.put(row(catalog, "later")).result(10) is None
+
+
+def test_a_source_that_is_gone_fails_its_own_requests_and_nobody_else_s(catalog, gathering):
+    other = s3_source(
+        id="s-2", name="two", bucket_name="other", collection_name="ddd", tenant="another"
+    )
+    catalog.sources.add(other)
+    gone = catalog.invocations.prepare(other, "gone", trigger=Trigger.API)
+    with catalog.database.write() as tx:
+        tx.execute(sources.delete().where(sources.c.id == other.id))
+    futures = [gathering.put(one) for one in (row(catalog, "a"), gone, row(catalog, "b"))]
+    gathering.start()
+    assert [futures[0].result(60), futures[2].result(60)] == [None, None]
+    with pytest.raises(NotFound, match="deleted"):
+        futures[1].result(60)
+    assert {one.object_key for one in catalog.invocations.rows(limit=10)} == {"a", "b"}
 
 
 def test_what_waits_is_stored_before_the_end(catalog):

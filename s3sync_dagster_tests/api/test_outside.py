@@ -13,8 +13,11 @@ import pytest
 from s3sync_dagster.api import downloads
 from s3sync_dagster.api.downloads import Download
 from s3sync_dagster.api.errors import TooMany
+from s3sync_dagster.api.objects import _download
 from s3sync_dagster.api.outside import PER_TENANT
 from s3sync_dagster.api.slots import Slots
+from s3sync_dagster.engine.ports import ObjectBody
+from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster_tests.scripted_http import scripted_server
 from s3sync_dagster_tests.waiting import wait_for
 
@@ -111,14 +114,26 @@ def test_downloads_of_all_tenants_have_an_end():
         pass
 
 
+def test_a_download_that_cannot_begin_holds_no_place(tmp_path):
+    places = Slots(1, what="downloads", reason="too_many_requests")
+    ref = ObjectRef(key="a.md", etag="e", size=1)
+    body = ObjectBody(ref=ref, content=tmp_path / "missing")
+    held = ExitStack()
+    held.enter_context(places.taken("a"))
+    with held, pytest.raises(FileNotFoundError) as caught:
+        _download("a.md", body, held)
+    assert caught.traceback  # it holds what was on the way
+    with places.taken("a"):
+        pass
+
+
 def test_a_reader_who_is_too_slow_is_ended(tmp_path, monkeypatch):
-    monkeypatch.setattr(downloads, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(downloads, "LOOKED_AT_SECONDS", 0.05)
     file = tmp_path / "body"
     file.write_bytes(LARGE)
     places = Slots(1, what="downloads", reason="too_many_requests")
     held = ExitStack()
     held.enter_context(places.taken("a"))
-    monkeypatch.setattr(downloads, "LEAST_BYTES_A_SECOND", 2**40)
     sent = Download(file, held=held, headers={}, media_type=None)
     assert not file.exists()
     taken = []

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from s3sync_dagster.api.guesses import BURST
+from s3sync_dagster.api.webhooks import MAX_VALUES
 from s3sync_dagster.catalog.cipher import open_cipher
 from s3sync_dagster.catalog.credentials import AwsKeys
 from s3sync_dagster.model.errors import Conflict
@@ -87,6 +88,13 @@ def push(url, *, ref="refs/heads/main"):
 
 def listings(api, source):
     return api.parts.catalog.history.listings(source.id, limit=10)
+
+
+def test_a_delivery_of_too_many_values_is_not_read(api, http, pushed):
+    source, url = pushed
+    answer = deliver(http, source.id, {**push(url), "commits": [[]] * (MAX_VALUES + 1)})
+    assert answer.status_code == 400
+    assert not listings(api, source)
 
 
 def test_a_push_has_its_source_listed_now_and_one_that_comes_twice_changes_nothing(

@@ -6,9 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
+from cryptography.fernet import Fernet
 
 from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.catalog.cipher import Cipher
+from s3sync_dagster.catalog.credentials import AwsKeys
 from s3sync_dagster.catalog.tables import invocations, metadata, sources
 from s3sync_dagster.core.page import PageCommit
 from s3sync_dagster.core.state import ListingState, SourceRow
@@ -244,6 +247,26 @@ def test_the_catalog_takes_no_source_that_cannot_work(catalog):
     with pytest.raises(InvalidSetting, match="list_interval_seconds"):
         catalog.sources.update(broken)
     assert catalog.sources.all() == [good]
+
+
+CIPHER = Cipher([Fernet.generate_key().decode()])
+
+
+def test_keys_that_come_with_a_source_are_stored_with_it_or_not_at_all(catalog):
+    def with_keys(found, tx):
+        keys = AwsKeys(access_key_id="AKIA", secret_access_key="one")
+        catalog.credentials.add(keys, tenant="default_tenant", cipher=CIPHER, within=tx)
+        return found
+
+    seen = catalog.sources.register(source(), origin="catalog")
+    catalog.sources.update(seen.with_changes(reader_keys=("team",)))
+    with pytest.raises(Conflict):
+        catalog.sources.update(seen, seen=seen, completed=with_keys)
+    with pytest.raises(Conflict):
+        catalog.sources.add(source(), completed=with_keys)
+    assert catalog.credentials.rows() == []
+    catalog.sources.update(seen, completed=with_keys)
+    assert len(catalog.credentials.rows()) == 1
 
 
 def test_a_change_made_of_what_is_no_more_undoes_nothing(catalog):

@@ -1,11 +1,14 @@
 """The door of Dagster's webserver, held against the real one: what a page elsewhere may not do."""
 
+import asyncio
 import json
 
 import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+
+from s3sync_dagster.local import door
 
 MUTATION = "mutation{reloadWorkspace{__typename}}"
 QUESTION = {"query": "{version}"}
@@ -80,6 +83,29 @@ def test_no_page_of_others_opens_a_websocket(dagster, headers):
     with pytest.raises(InvalidStatus) as caught:
         connect(address, additional_headers=headers, subprotocols=["graphql-ws"]).close()
     assert caught.value.response.status_code == 403
+
+
+def test_a_websocket_ends_with_the_token_that_opened_it(monkeypatch):
+    monkeypatch.setattr(door, "ASKED_AGAIN_SECONDS", 0.01)
+    sent = []
+
+    class Keeper:
+        def admits(self, asks):
+            return not sent  # until something was told
+
+    async def told(scope, receive, send):
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": "a run's log"})
+        await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(message["type"])
+
+    headers = [(b"host", b"localhost")]
+    scope = {"type": "websocket", "path": "/graphql", "headers": headers, "query_string": b""}
+    guarded = door.Door(told, keeper=Keeper())
+    asyncio.run(asyncio.wait_for(guarded(scope, None, send), 60))
+    assert sent == ["websocket.accept", "websocket.send", "websocket.close"]
 
 
 def test_the_own_pages_and_programs_of_this_machine_are_served(dagster):

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from pydantic import SecretStr
+from pydantic import AfterValidator, SecretStr
 
-from s3sync_dagster.api.console.actions import signed
+from s3sync_dagster.api.console.actions import FormText, signed
 from s3sync_dagster.api.console.pages import Visitor
 from s3sync_dagster.api.console.rendering import PageRoute, page
 from s3sync_dagster.api.console.session import Session
@@ -14,6 +14,7 @@ from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.credentials import create_credential, delete_credential
 from s3sync_dagster.api.errors import TooMany
 from s3sync_dagster.api.manage_wire import CredentialPayload
+from s3sync_dagster.api.wire import storable
 from s3sync_dagster.catalog.tokens import Role
 from s3sync_dagster.model.errors import InvalidSetting, NotFound, S3SyncError
 
@@ -43,8 +44,8 @@ def make_token(
     visitor: Visitor,
     here: Here,
     role: Annotated[Role, Form()],
-    name: Annotated[str, Form(max_length=100)] = "",
-    groups: Annotated[str, Form(max_length=4096)] = "",
+    name: Annotated[str, Form(max_length=100), AfterValidator(storable)] = "",
+    groups: FormText = "",
 ) -> HTMLResponse:
     """Make a token of this tenant and show it, this once."""
     visitor.caller.require_owner()

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic import AfterValidator
 
 from s3sync_dagster.api.access import identify
 from s3sync_dagster.api.console.pages import Visitor, safe_target
@@ -14,9 +15,11 @@ from s3sync_dagster.api.context import Here
 from s3sync_dagster.api.errors import Unauthorized
 from s3sync_dagster.api.manage import pause_source, resume_source
 from s3sync_dagster.api.manage_wire import ApprovePayload, RetryPayload
+from s3sync_dagster.api.wire import storable
 from s3sync_dagster.api.work import approve_deletes, backfill, retry_failed
 
-FormText = Annotated[str, Form(max_length=4096)]
+FormText = Annotated[str, Form(max_length=4096), AfterValidator(storable)]
+ListingId = Annotated[int, Form(ge=1, le=2**63 - 1)]
 
 
 def signed(request: Request, form_token: Annotated[str, Form(max_length=200)] = "") -> None:
@@ -33,7 +36,7 @@ def retry(
     visitor: Visitor,
     here: Here,
     key: FormText = "",
-    reason: Annotated[str, Form(max_length=100)] = "",
+    reason: Annotated[str, Form(max_length=100), AfterValidator(storable)] = "",
     back: FormText = "",
 ) -> Response:
     """Try one failed object again, what failed for one reason, or all of a source."""
@@ -66,9 +69,7 @@ def resume(source_id: UUID, visitor: Visitor, here: Here) -> Response:
 
 
 @router.post("/sources/{source_id}/approve-deletes")
-def approve(
-    source_id: UUID, visitor: Visitor, here: Here, listing_id: Annotated[int, Form(ge=1)]
-) -> Response:
+def approve(source_id: UUID, visitor: Visitor, here: Here, listing_id: ListingId) -> Response:
     """Let the listing that the visitor saw remove what the guard stopped."""
     visitor.caller.require_owner()
     approve_deletes(source_id, ApprovePayload(listing_id=listing_id), visitor.caller, here)
