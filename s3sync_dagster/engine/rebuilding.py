@@ -114,9 +114,7 @@ def _take(record: StoredRecord, source: Source, found: dict[str, RecoveredDocume
             object_key=key,
             custom_id=_custom_id(record),
             etag=str(record.metadata.get("s3sync_etag", "")),
-            metadata=_of_user(
-                record, with_path_metadata(source, key), source.place.carried.keys()
-            ),
+            metadata=_of_user(record, with_path_metadata(source, key), source.place.carried.keys()),
         ),
     )
     document.high_water = max(document.high_water, int(index) + 1)
