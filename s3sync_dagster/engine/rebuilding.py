@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -114,29 +114,30 @@ def _take(record: StoredRecord, source: Source, found: dict[str, RecoveredDocume
             object_key=key,
             custom_id=_custom_id(record),
             etag=str(record.metadata.get("s3sync_etag", "")),
-            metadata=_of_user(record, with_path_metadata(source, key), source.place.carried.keys()),
+            metadata=_of_user(record, source, key),
         ),
     )
     document.high_water = max(document.high_water, int(index) + 1)
     document.metadata_keys |= set(record.metadata)
 
 
-def _of_user(
-    record: StoredRecord, of_source: Mapping[str, MetadataValue], carried: Collection[str]
-) -> dict[str, MetadataValue]:
+def _of_user(record: StoredRecord, source: Source, key: str) -> dict[str, MetadataValue]:
     """Return the metadata that somebody gave this one document.
 
     What the object carries is read anew: as the document's own it would outlive a tag. What a
-    source says of all its documents may have been edited since: without a custom id nobody but the
-    source says it, and another value is one of before.
+    source says of all its documents may have been edited since: without a custom id another value
+    is taken for one of before. What the path says changes with the pattern alone, so another value
+    is a request's.
     """
-    asked_for = _custom_id(record) is not None
+    told = with_path_metadata(source, key)
+    fixed = () if _custom_id(record) is not None else source.metadata
     return {
-        key: value
-        for key, value in record.metadata.items()
-        if key not in CONTRACT_KEYS
-        and key not in PLAIN_KEYS
-        and not key.startswith(RESERVED_PREFIXES)
-        and key not in carried
-        and (of_source.get(key) != value if asked_for else key not in of_source)
+        name: value
+        for name, value in record.metadata.items()
+        if name not in CONTRACT_KEYS
+        and name not in PLAIN_KEYS
+        and not name.startswith(RESERVED_PREFIXES)
+        and name not in source.place.carried
+        and name not in fixed
+        and told.get(name) != value
     }
