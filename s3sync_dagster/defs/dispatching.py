@@ -121,7 +121,7 @@ class Dispatcher:
                 continue
             try:
                 notes += self._tidy_up(source, log=log)
-            except Exception as error:  # noqa: BLE001  (no source's trouble, nor our own fault, is the others')
+            except Exception as error:  # noqa: BLE001  (no source's is the others')
                 notes.append(_trouble(source.name, error))
         return notes
 
