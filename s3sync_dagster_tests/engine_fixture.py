@@ -180,13 +180,14 @@ class World:
 def make_world(clock=None, url="sqlite://", **source_fields) -> World:
     clock = clock or HandClock()
     catalog = fresh_catalog(url, clock=clock)
-    source = s3_source(
-        id="00000000-0000-4000-8000-000000000001",
-        name="docs",
-        bucket_name="bucket",
-        collection_name="docs",
+    fields = {
+        "id": "00000000-0000-4000-8000-000000000001",
+        "name": "docs",
+        "bucket_name": "bucket",
+        "collection_name": "docs",
         **source_fields,
-    )
+    }
+    source = s3_source(**fields)
     catalog.sources.add(source)
     return World(
         source=source,

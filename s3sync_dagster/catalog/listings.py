@@ -349,7 +349,7 @@ class Listings:
 
         Args:
             source_id: whose newest listing it is.
-            kind: where the page before ended: unseen, left out by selection, gone before.
+            kind: where the page before ended (``DepartureCursor``).
             after: its last key.
             limit: at most so many.
 

@@ -11,6 +11,7 @@ from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.engine.deleting import sweep, take_down
 from s3sync_dagster.engine.dispatching import BatchOrder, RunState, ask_again, dispatch, reap
 from s3sync_dagster.engine.moving import finish_move
+from s3sync_dagster.engine.unexpected import unexpected_error
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
 
@@ -112,16 +113,16 @@ class Dispatcher:
         notes = self._release_dead(log=log)
         try:
             sweep(catalog=self._catalog, collections=lambda: self._runtime.parts.collections)
-        except S3SyncError as error:
-            notes.append(f"late records of deleted sources stay: {error.reason}: {error.message}")
+        except Exception as error:  # noqa: BLE001  (as with each source below)
+            notes.append(_trouble("late records of deleted sources stay", error))
         untidy = self._catalog.work.untidy_sources() | self._deleting | self._moved
         for source in self.sources:
             if source.id not in untidy:
                 continue
             try:
                 notes += self._tidy_up(source, log=log)
-            except S3SyncError as error:
-                notes.append(f"{source.name}: {error.reason}: {error.message}")
+            except Exception as error:  # noqa: BLE001  (no source's is the others')
+                notes.append(_trouble(source.name, error))
         return notes
 
     def requests(self, *, only: Collection[str] | None = None) -> list[dg.RunRequest]:
@@ -197,3 +198,8 @@ class Dispatcher:
 
     def _state(self, run_id: str | None, token: str) -> RunState:
         return self._runs.state(run_id, token, now=self._clock.now().timestamp())
+
+
+def _trouble(what: str, error: Exception) -> str:
+    ours = error if isinstance(error, S3SyncError) else unexpected_error(error, what)
+    return f"{what}: {ours.reason}: {ours.message}"

@@ -539,6 +539,7 @@ def test_removals_that_wait_for_an_approval_are_listed(api, http, aws_endpoint):
     page = get(http, f"/sources/{source_id}/removals")
     assert re.findall(r">(\d\.md)</a>", page) == ["0.md", "1.md", "2.md"]
     assert "Approve 3 removals" in page
+    assert "0.md" not in get(http, f"/sources/{source_id}/removals?kind=3")  # of the last kind
 
 
 def test_owners_make_and_revoke_tokens_of_their_own_tenant_alone(fresh_api):

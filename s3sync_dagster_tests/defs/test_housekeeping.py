@@ -4,18 +4,24 @@ import json
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
 import sqlalchemy as sa
 
 from s3sync_dagster.defs.dagster_internals.pruning import prune_evaluations, prune_runs
+from s3sync_dagster.defs.dispatching import Dispatcher
 from s3sync_dagster.defs.housekeeping import (
     check_records,
     keep_minutes,
     report_checks,
 )
 from s3sync_dagster.defs.resources import Runtime
+from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster_tests.core.rules import Refusing, refuse_with
+from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.sources import changed
 
 KEYS = [f"docs/{n}.md" for n in range(5)]
@@ -57,6 +63,38 @@ def test_a_deleted_source_takes_its_records_and_partitions_along(world):
     assert world.indexed_keys() == set()
     assert world.instance.get_dynamic_partitions(world.partitions.name) == []
     assert world.catalog.sources.rows() == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (Unavailable("Chroma does not delete"), "going: unavailable: Chroma does not delete"),
+        (ValueError("a fault of ours"), "going: unexpected_error"),
+    ],
+    ids=["Chroma", "ours"],
+)
+def test_a_deletion_that_fails_is_the_trouble_of_its_source_alone(fault, said):
+    going = make_world(name="going", id="00000000-0000-4000-8000-000000000009")
+    going.bucket.put("a.txt", "text")
+    going.sync()
+    going.catalog.sources.mark_deleting(going.source.id, keep_records=False)
+    other = changed(going.source, id="of another", name="other", bucket_name="other-bucket")
+    going.catalog.sources.add(other)
+    going.catalog.invocations.request(other, ["b.txt"], trigger=Trigger.API)
+    parts = SimpleNamespace(
+        catalog=going.catalog,
+        clock=going.clock,
+        collections=Refusing(going, delete=refuse_with(fault)),
+        owners=SimpleNamespace(is_dead=lambda _owner: None),
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        dispatcher = Dispatcher(SimpleNamespace(parts=parts), instance, ["going", "other"])
+        [note] = dispatcher.keep_house(log=lambda _: None)
+        [request] = dispatcher.requests()
+    assert note.startswith(said)
+    assert "other" in request.job_name
+    assert len(going.texts()) == 1
+    going.catalog.close()
 
 
 def test_the_dispatcher_ends_a_move_when_the_new_place_is_whole(world):

@@ -212,6 +212,18 @@ MUTANTS = (
         "",
     ),
     Mutant(
+        "a sidecar that is gone and could not be looked for is asked for by nobody",
+        CATALOG + "listing_end.py",
+        "return [unseen, deselected, [*others, _GONE], sidecar]",
+        "return [unseen, deselected, [*others, _GONE]]",
+    ),
+    Mutant(
+        "a source is forgotten although records name it",
+        ENGINE + "deleting.py",
+        "left = delete_what_is_left(source, catalog=catalog, collections=collections())",
+        "left = 0",
+    ),
+    Mutant(
         "what was missing while removals were blocked is not looked at when it is back",
         CORE + "page.py",
         'known.outcome == "skipped" and known.reason == "removal_blocked"',

@@ -194,7 +194,7 @@ def removals_page(
     source_id: UUID,
     visitor: Visitor,
     here: Here,
-    kind: Annotated[int, Query(ge=0, le=2)] = 0,
+    kind: Annotated[int, Query(ge=0, le=3)] = 0,
     after: Word = "",
 ) -> HTMLResponse:
     """Show the keys whose records an approval would remove."""
