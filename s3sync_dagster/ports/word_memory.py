@@ -29,8 +29,8 @@ class Seen:
 
     upto: int = 0
     """All up to this number are known; what is said of a number stays true."""
-    documents: set[int] = field(default_factory=set[int])
-    """Numbers; of some the document may be gone."""
+    documents: bytearray = field(default_factory=bytearray)
+    """By number 1: may be seen; of some the document may be gone."""
 
 
 @dataclass(slots=True)
