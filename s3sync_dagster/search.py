@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from s3sync_dagster.catalog.database import Database
@@ -45,6 +45,7 @@ def search(
     context: int = 0,
     group: bool = False,
     embedding: EmbeddingConfig | None = None,
+    lacks: list[str] | None = None,
 ) -> list[Hit]:
     """Return the best chunks of a collection, best first.
 
@@ -61,6 +62,7 @@ def search(
         context: chunks before and after each hit that come with it.
         group: hits of one document stand together, where the best of them stands.
         embedding: None: that of the sources, else the first known one that fits the collection.
+        lacks: gains sentences for people on what was not looked at, if anything.
 
     Raises:
         NotFound: there is no such collection.
@@ -72,7 +74,10 @@ def search(
     require_filter(where)
     require_words(words)
 
+    not_looked_at: list[str] = []
+
     def ask() -> list[Hit]:
+        not_looked_at.clear()
         with opened(
             parts,
             collection,
@@ -82,7 +87,9 @@ def search(
             ranking=ranking,
             embedding=embedding,
         ) as searcher:
-            hits = searcher.search(words, ranking=ranking, limit=limit, where=where)
+            hits = searcher.search(
+                words, ranking=ranking, limit=limit, where=where, lacks=not_looked_at
+            )
             index = searcher.index
             words_of = isinstance(index, FtsWordIndex | ReaderWords)
             if len(hits) < limit and words_of and index.wake():
@@ -97,6 +104,8 @@ def search(
         if error.reason != DAMAGED:
             raise
         hits = ask()  # damage that only this question met: the index is made anew
+    if lacks is not None:
+        lacks += not_looked_at
     return by_document(hits) if group else hits
 
 
@@ -227,15 +236,52 @@ def _word_index(
     memory = parts.word_memory(path)
     index = FtsWordIndex(path, memory)
     try:
-        with memory.following:
-            if not memory.rests(time.monotonic(), collection.id):
-                catalog = parts.catalog.database
-                follow_catalog(
-                    index, collection, catalog, tenant=tenant, database=database, memory=memory
-                )
+        keep_in_step(
+            index,
+            collection,
+            parts.catalog.database,
+            tenant=tenant,
+            database=database,
+            memory=memory,
+        )
         yield index
     finally:
         index.close()
+
+
+def keep_in_step(
+    index: FtsWordIndex,
+    collection: CollectionPort,
+    catalog: Database,
+    *,
+    tenant: str,
+    database: str,
+    memory: WordMemory,
+) -> None:
+    """Look at the catalog before a question, or beside it where that is dear; see ``WordMemory``.
+
+    A question is answered from what a look left that ended at most ``LONGEST_REST_SECONDS`` ago, or
+    looks for itself. Arguments and errors are those of ``follow_catalog``.
+    """
+
+    def look(one: FtsWordIndex) -> None:
+        with memory.following:
+            if not memory.rests(time.monotonic(), collection.id):
+                follow_catalog(
+                    one, collection, catalog, tenant=tenant, database=database, memory=memory
+                )
+
+    def look_with_another() -> None:
+        with closing(index.another()) as one:
+            look(one)
+
+    now = time.monotonic()
+    if memory.rests(now, collection.id):
+        return
+    if memory.is_recent(now, collection.id):
+        memory.look_beside(look_with_another)
+    else:
+        look(index)
 
 
 def follow_catalog(
@@ -275,7 +321,7 @@ def _follow(
     place: Mapping[str, str],
     memory: WordMemory,
 ) -> None:
-    began = time.thread_time()
+    began, began_cpu = time.monotonic(), time.thread_time()
     # Before the versions are read: what changes in between makes the next question look again.
     sums = collection_state(catalog, **place)
     # One that was made anew under the name is another one.
@@ -284,12 +330,12 @@ def _follow(
     if not sums or known != state:
         parts = _changed(known, collection.id, sums)
         versions = document_versions(catalog, parts=parts, **place)
-        looked = time.thread_time() - began
+        looked = time.thread_time() - began_cpu
         documents = versions if sums else versions_by_scan(collection)
         index.follow(collection, documents, parts=parts, state=state)
     else:
-        looked = time.thread_time() - began
-    memory.looked(time.monotonic(), collection.id, cpu_seconds=looked)
+        looked = time.thread_time() - began_cpu
+    memory.looked(time.monotonic(), collection.id, cpu_seconds=looked, began=began)
 
 
 def _changed(known: str | None, collection_id: str, sums: Mapping[str, str]) -> list[int] | None:

@@ -290,6 +290,10 @@ class Parts:
     def close(self) -> None:
         """Close what was opened."""
         with self._lock:
+            words = list(self._words.values())
+        for memory in words:
+            memory.finish()
+        with self._lock:
             parts = (self._pool, self._collections, self._vectors, self._catalog, self._owners)
             for part in parts:
                 if part is not None:

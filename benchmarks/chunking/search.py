@@ -1,6 +1,6 @@
 """The product's three ways to search, over texts in memory: words, dense and both fused.
 
-Words are ranked by ``FtsWordIndex`` and fused by ``core.hybrid.fuse``; nearest neighbours are
+Words are ranked by ``FtsWordIndex`` and fused by ``core.fusion.fuse``; nearest neighbours are
 exact, so that cuts are compared and not an index.
 """
 
@@ -59,7 +59,8 @@ def score_words(
     pieces: Sequence[Piece], queries: Sequence[str]
 ) -> list[tuple[list[Scored], float]]:
     """Return the best by words of each query with their BM25, and what BM25 can be at most."""
-    from s3sync_dagster.engine.hybrid import DEPTH, DocumentVersion
+    from s3sync_dagster.core.fusion import DEPTH
+    from s3sync_dagster.engine.hybrid import DocumentVersion
     from s3sync_dagster.ports.word_index import FtsWordIndex
 
     with tempfile.TemporaryDirectory() as folder:
@@ -77,7 +78,7 @@ def score_dense(
     """Return the nearest of each query, with their cosines."""
     import numpy as np
 
-    from s3sync_dagster.engine.hybrid import DEPTH
+    from s3sync_dagster.core.fusion import DEPTH
 
     matrix = embedder.embed_documents([piece.embedded for piece in pieces])
     cosines = embedder.embed_documents(list(queries)) @ matrix.T
@@ -92,7 +93,7 @@ def rank_all(
     pieces: Sequence[Piece], queries: Sequence[str], embedder: Any | None
 ) -> dict[str, list[Ranking]]:
     """Return the rankings by each way; without an embedder by words alone."""
-    from s3sync_dagster.engine.hybrid import fuse
+    from s3sync_dagster.core.fusion import fuse
 
     scored = score_words(pieces, queries)
     words = [found for found, _ in scored]

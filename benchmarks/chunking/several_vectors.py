@@ -26,7 +26,7 @@ from retrieval import embedder_of_runs
 from search import folded, mean, numbers, score_words
 from weights import Judged, all_judged
 
-from s3sync_dagster.engine.hybrid import DEPTH, Scored, fuse
+from s3sync_dagster.core.fusion import DEPTH, Scored, fuse
 
 Matrix = np.ndarray
 _ENDS = re.compile(r"(?<=[.!?])\s+|\n+")

@@ -27,7 +27,7 @@ from retrieval import LIMIT, embedder_of_runs, our_cuts, searched
 from search import Piece, Ranking, folded, mean, numbers, score_dense, score_words
 from tasks import all_tasks
 
-from s3sync_dagster.engine import hybrid
+from s3sync_dagster.core import fusion
 from s3sync_dagster.ports import word_index
 
 SHARES = (0.0, 0.2, 0.3, 0.4, 0.6, 1.0)
@@ -36,7 +36,7 @@ PLACES = (0.0, 1.0, 1.5)
 PAIRS = 500
 SHOWN = 30
 """Hits that are judged."""
-OURS = (hybrid.WORDS_LEAST, word_index.PLACE_WEIGHT)
+OURS = (fusion.WORDS_LEAST, word_index.PLACE_WEIGHT)
 
 
 @dataclass
@@ -127,12 +127,12 @@ def measure(task: Judged, embedder) -> Values:
         words[place] = score_words(task.pieces, task.questions)
     values: Values = {}
     for weights in TRIED:
-        hybrid.WORDS_LEAST = weights.share
+        fusion.WORDS_LEAST = weights.share
         values[weights] = []
         for number, (nearest, (found, ceiling)) in enumerate(
             zip(dense, words[weights.place], strict=True)
         ):
-            fused = hybrid.fuse(nearest, found, ceiling=ceiling if weights.grows else math.inf)
+            fused = fusion.fuse(nearest, found, ceiling=ceiling if weights.grows else math.inf)
             ranking = folded(numbers(fused)[:SHOWN], task.pieces)
             values[weights].append(task.judge(number, ranking))
     return values

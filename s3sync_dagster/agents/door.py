@@ -59,7 +59,7 @@ class Door:
             reason="source_not_found",
         )
 
-    def search(self, question: Question) -> list[Hit]:
+    def search(self, question: Question, *, lacks: list[str]) -> list[Hit]:
         """Return hits as ``search.search`` does, which says what it raises."""
         return search(
             self.parts,
@@ -73,6 +73,7 @@ class Door:
             ranking=question.ranking,
             context=question.context,
             group=question.group,
+            lacks=lacks,
         )
 
     @contextmanager

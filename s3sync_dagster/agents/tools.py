@@ -108,6 +108,7 @@ class Tool:
 def search(door: Door, asked: Search) -> str:
     """Return the best chunks of a collection."""
     validate_collection_name(asked.collection)
+    lacks: list[str] = []
     hits = door.search(
         Question(
             words=asked.query,
@@ -118,10 +119,12 @@ def search(door: Door, asked: Search) -> str:
             ranking=asked.ranking,
             context=asked.neighbours,
             group=asked.group,
-        )
+        ),
+        lacks=lacks,
     )
     sources = {row.source.id: row.source for row in door.sources()}
-    return show_hits(hits, sources, most=asked.max_characters)
+    said = "".join(f"{one}\n" for one in lacks)
+    return said + show_hits(hits, sources, most=asked.max_characters - len(said))
 
 
 def read_document(door: Door, asked: ReadDocument) -> str:

@@ -43,7 +43,7 @@ class CallersDoor(Door):
     here: Context
     caller: Caller
 
-    def search(self, question: Question) -> list[Hit]:
+    def search(self, question: Question, *, lacks: list[str]) -> list[Hit]:
         """Return hits as ``POST /s3sync/v1/search`` does, by its limits."""
         payload = SearchPayload(
             query=question.words,
@@ -55,7 +55,7 @@ class CallersDoor(Door):
             context=question.context,
             group=question.group,
         )
-        return find_hits(self.here, payload, self.caller)
+        return find_hits(self.here, payload, self.caller, lacks=lacks)
 
     @contextmanager
     def collection(self, name: str, *, tenant: str, database: str) -> Iterator[RecordReader]:

@@ -293,6 +293,10 @@ class SearchAnswer(Answer):
     """Chunks, best first."""
 
     hits: list[HitShown]
+    lacks: list[str] = Field(
+        default_factory=list,
+        description="What was not looked at, for people; empty: the hits are the best there are.",
+    )
 
 
 class CredentialPayload(Payload):

@@ -31,11 +31,15 @@ def search_collection(payload: SearchPayload, caller: AnyCaller, here: Here) -> 
 
 def find(here: Context, payload: SearchPayload, caller: Caller) -> SearchAnswer:
     """Return the best chunks; raises as ``find_hits``."""
-    return SearchAnswer(hits=[show_hit(hit) for hit in find_hits(here, payload, caller)])
+    lacks: list[str] = []
+    hits = find_hits(here, payload, caller, lacks=lacks)
+    return SearchAnswer(hits=[show_hit(hit) for hit in hits], lacks=lacks)
 
 
-def find_hits(here: Context, payload: SearchPayload, caller: Caller) -> list[Hit]:
-    """Return the best chunks.
+def find_hits(
+    here: Context, payload: SearchPayload, caller: Caller, *, lacks: list[str]
+) -> list[Hit]:
+    """Return the best chunks; ``lacks`` gains what was not looked at.
 
     Raises:
         TooMany: others of the tenant's searches are in flight.
@@ -62,6 +66,7 @@ def find_hits(here: Context, payload: SearchPayload, caller: Caller) -> list[Hit
             embedding=tenants_embedding(
                 here, payload.collection_name, payload.database_name, caller
             ),
+            lacks=lacks,
         )
 
 

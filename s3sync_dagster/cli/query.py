@@ -78,6 +78,7 @@ def query(
     """Search a collection for WORDS and print the best chunks."""
     require_words(words)
     condition = _condition(where)
+    lacks: list[str] = []
     with opened(chroma_url) as parts:
         hits = search(
             parts,
@@ -92,7 +93,10 @@ def query(
             context=context,
             group=group,
             embedding=embedding_config(options),
+            lacks=lacks,
         )
+    for one in lacks:
+        click.echo(one, err=True)
     if as_json:
         click.echo(json.dumps([_values(hit) for hit in hits]))
         return 0

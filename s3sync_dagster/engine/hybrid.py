@@ -6,11 +6,12 @@ index only ranks; texts and metadata of the hits are always the collection's own
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from s3sync_dagster.core.filters import matches
+from s3sync_dagster.core.fusion import DEPTH, Scored, fuse, ties, words_share
 from s3sync_dagster.core.rights import WHOLE, Rights
 from s3sync_dagster.model.document import Hit
 
@@ -19,15 +20,7 @@ if TYPE_CHECKING:
 
 Ranking = Literal["hybrid", "dense", "words"]
 """What orders the hits: vectors and words together, vectors alone, words alone."""
-Scored = tuple[str, float]
-"""A record's id, and how well it fits; greater is better."""
 
-WORDS_LEAST = 0.3
-"""Share of the words in a fused score where none of the question's fit. It grows with how near the
-best comes to a text with all of them: then words are right; else the answer has others, and what
-vectors say counts. Chosen by measurement (docs/chroma.md)."""
-DEPTH = 50
-"""Hits of each ranking whose scores are spread over 0 to 1."""
 NEAREST = 100
 """Nearest records that are asked for, also where people want fewer: an approximate index gives
 other ones first to who asks for more, and the first of many shall be the first of few."""
@@ -40,6 +33,12 @@ CANDIDATES = 2000
 MOST_MEETING = 10_000
 """Records that meet a filter whose ids are asked for. Of more, the best by words are soon met."""
 PAGE = 200
+FARTHEST = 20_000
+"""Words' hits that are held against a filter that more records meet; behind them nothing is."""
+NOT_WALKED = (
+    f"By words, only the best {FARTHEST:,} records were held against the filter: of so many that "
+    "meet it, others may have these words too. A narrower filter or rarer words find them."
+)
 READ = 1000
 """Records whose metadata are held against a filter at once, far down a ranking."""
 
@@ -120,52 +119,74 @@ class Searcher:
         ranking: Ranking = "hybrid",
         limit: int = 10,
         where: Mapping[str, Any] | None = None,
+        lacks: list[str] | None = None,
     ) -> list[Hit]:
         """Return the best records; those of equal text are one hit that names its copies.
 
-        A hybrid ranking is ordered anew by the reranker, where there is one.
+        The first hits of many are the hits of who asks for few. A hybrid ranking is ordered anew
+        by the reranker, where there is one.
 
         Args:
             text: the question.
             ranking: what orders them.
             limit: hits at most.
             where: Chroma's metadata filter; holds for both rankings.
+            lacks: gains a sentence for people on what was not looked at, if anything.
 
         Raises:
             InvalidSetting: ``where`` is no filter of Chroma's.
         """
+        lacks = [] if lacks is None else lacks
         if self.reranker is None or ranking != "hybrid":
-            return self._ranked(text, ranking=ranking, limit=limit, where=where)
-        first = self._ranked(text, ranking=ranking, limit=max(limit, RERANKED), where=where)
+            return self._ranked(text, ranking=ranking, limit=limit, where=where, lacks=lacks)
+        most = max(limit, RERANKED)
+        first = self._ranked(text, ranking=ranking, limit=most, where=where, lacks=lacks)
         return rerank(self.reranker, text, first)[:limit]
 
     def _ranked(
-        self, text: str, *, ranking: Ranking, limit: int, where: Mapping[str, Any] | None
+        self,
+        text: str,
+        *,
+        ranking: Ranking,
+        limit: int,
+        where: Mapping[str, Any] | None,
+        lacks: list[str],
     ) -> list[Hit]:
+        """Look deeper until there are enough different texts; each look adds behind the one before.
+
+        How deep the looks go does not depend on the limit, or the order would.
+        """
         vector = None if ranking == "words" else self.embedder.embed_query(text)
         seen = self.rights.narrowed(where)
-        depth = NEAREST if limit <= NEAREST else 2 * limit
+        depth = NEAREST
+        found: dict[str, list[Hit]] = {}
         while True:
             known: dict[str, Hit] = {}
             nearest: list[Scored] = []
             words: list[Scored] = []
             full = False
+            floor = 0.0
             if vector is not None:
                 known = {
                     hit.id: hit for hit in self.collection.query(vector, limit=depth, where=seen)
                 }
                 nearest = [(hit.id, hit.score) for hit in known.values()]
-                if ranking == "hybrid" and _ties(nearest) and depth < MAX_DEPTH:
+                if ranking == "hybrid" and ties(nearest) and depth < MAX_DEPTH:
                     depth = MAX_DEPTH  # which of the equal ones come first says nothing
                     continue
             if self.index is not None and ranking != "dense":
-                asked = depth if depth > NEAREST else max(DEPTH, 2 * limit)
-                words = self._by_words(self.index, text, depth=asked, where=where, known=known)
+                asked = depth if depth > NEAREST else DEPTH
+                if ranking == "words":  # a shorter list is the beginning of a longer one
+                    asked = max(asked, 2 * limit)
+                words = self._by_words(
+                    self.index, text, depth=asked, where=where, known=known, lacks=lacks
+                )
                 full = len(words) == asked
             full = full or len(nearest) == depth
             if ranking == "hybrid":
                 ceiling = self.index.ceiling(text) if self.index is not None and words else 0.0
-                if self.index is not None and _ties(words):
+                if self.index is not None and ties(words):
+                    floor = words_share(words, ceiling)  # of what stands behind those, unseen
                     listed = dict(words)
                     cut = [name for name, _ in nearest if name not in listed]
                     words = [*words, *self.index.scores(text, cut)]
@@ -173,12 +194,15 @@ class Searcher:
                 known_words = set(names) if self.index is None else self.index.known(names)
                 alone = set(names) - known_words
                 ordered = fuse(nearest, words, ceiling=ceiling, alone=alone)
+                if full and depth < MAX_DEPTH:
+                    ordered = [one for one in ordered if one[1] >= floor]
             else:
                 ordered = nearest or words
-            hits = self._distinct(ordered, dict(nearest), dict(words), known, limit=limit)
-            if len(hits) == limit or not full or depth >= MAX_DEPTH:
-                return hits
-            depth = min(4 * depth, MAX_DEPTH)  # copies took the places of what stands behind them
+            self._add_texts(found, ordered, dict(nearest), dict(words), known, limit=limit)
+            if len(found) == limit or not full or depth >= max(MAX_DEPTH, limit):
+                return [replace(first, copies=tuple(rest)) for first, *rest in found.values()]
+            # Copies took the places of what stands behind them, or many are asked for.
+            depth = 4 * depth if depth >= MAX_DEPTH else min(4 * depth, MAX_DEPTH)
 
     def _by_words(
         self,
@@ -188,6 +212,7 @@ class Searcher:
         depth: int,
         where: Mapping[str, Any] | None,
         known: dict[str, Hit],
+        lacks: list[str],
     ) -> list[Scored]:
         """Return the best by words that meet the filter; ``known`` gains what was looked up."""
         if where is None:
@@ -210,43 +235,48 @@ class Searcher:
         meeting = self.collection.ids_meeting(where, most=MOST_MEETING)
         if meeting is not None:
             return index.search(text, limit=depth, among=meeting)
-        return self._far_down(index, text, depth=depth, where=where)
+        return self._far_down(index, text, depth=depth, where=where, lacks=lacks)
 
     def _far_down(
-        self, index: WordIndex, text: str, *, depth: int, where: Mapping[str, Any]
+        self,
+        index: WordIndex,
+        text: str,
+        *,
+        depth: int,
+        where: Mapping[str, Any],
+        lacks: list[str],
     ) -> list[Scored]:
         """Return the best by words that meet a filter, which many records do, but not the best."""
-        candidates, walked = CANDIDATES, 0
+        ranked = index.search(text, limit=FARTHEST)
         chosen: dict[str, float] = {}
-        while True:
-            candidates *= 10
-            ranked = index.search(text, limit=candidates)
-            for start in range(walked, len(ranked), READ):
-                page = ranked[start : start + READ]
-                # Without their texts: most of these are no hits.
-                found = self.collection.get([name for name, _ in page])
-                chosen |= {
-                    name: score
-                    for name, score in page
-                    if name in found and matches(found[name].metadata, where)
-                }
-                if len(chosen) >= depth:
-                    return list(chosen.items())[:depth]
-            if len(ranked) < candidates:
-                return list(chosen.items())
-            walked = len(ranked)
+        for start in range(0, len(ranked), READ):
+            page = ranked[start : start + READ]
+            # Without their texts: most of these are no hits.
+            found = self.collection.get([name for name, _ in page])
+            chosen |= {
+                name: score
+                for name, score in page
+                if name in found and matches(found[name].metadata, where)
+            }
+            if len(chosen) >= depth:
+                return list(chosen.items())[:depth]
+        if len(ranked) == FARTHEST and NOT_WALKED not in lacks:
+            lacks.append(NOT_WALKED)
+        return list(chosen.items())
 
-    def _distinct(
+    def _add_texts(
         self,
+        found: dict[str, list[Hit]],
         ordered: Sequence[Scored],
         nearest: Mapping[str, float],
         words: Mapping[str, float],
         known: dict[str, Hit],
         *,
         limit: int,
-    ) -> list[Hit]:
-        """Return the first ``limit`` different texts, and with each the others that equal it."""
-        found: dict[str, list[Hit]] = {}
+    ) -> None:
+        """Add different texts up to ``limit``, and to each the others that equal it."""
+        there = {hit.id for equal in found.values() for hit in equal}
+        ordered = [one for one in ordered if one[0] not in there]
         for start in range(0, len(ordered), PAGE):
             part = ordered[start : start + PAGE]
             self._fetch([name for name, _ in part], known)
@@ -259,7 +289,6 @@ class Searcher:
                 text = " ".join(hit.document.split()) or name
                 if text in found or len(found) < limit:
                     found.setdefault(text, []).append(hit)
-        return [replace(first, copies=tuple(rest)) for first, *rest in found.values()]
 
     def _fetch(self, ids: Sequence[str], known: dict[str, Hit]) -> None:
         """Add the records that ``known`` lacks and the collection has."""
@@ -297,60 +326,6 @@ def reasons_of(hit: Hit) -> str:
         )
         if score is not None
     )
-
-
-def fuse(
-    nearest: Sequence[Scored],
-    words: Sequence[Scored],
-    *,
-    ceiling: float,
-    alone: Collection[str] = (),
-) -> list[Scored]:
-    """Return ids and fused scores (0 to 1), best first.
-
-    The scores of each ranking are spread over 0 to 1 between its first and its ``DEPTH``-th, and
-    an id scores the weighted sum of both. So one that leads by far in one ranking keeps its lead
-    over those between which the other sees hardly a difference, which their ranks do not tell.
-
-    Args:
-        nearest: ids and similarities, best first.
-        words: ids and BM25, best first.
-        ceiling: BM25 of a record that is full of all words.
-        alone: ids of which no words are known: others wrote them. Their similarity counts for both
-            rankings, since they would stand behind all others else.
-    """
-    share = words_share(words, ceiling)
-    scores: dict[str, float] = {}
-    best: dict[str, int] = {}
-    for ranking, weight in ((nearest, 1 - share), (words, share)):
-        for rank, (name, score) in enumerate(_spread(ranking)):
-            part = 1.0 if name in alone else weight
-            scores[name] = scores.get(name, 0.0) + part * score
-            best[name] = min(best.get(name, rank), rank)
-    return sorted(scores.items(), key=lambda item: (-item[1], best[item[0]]))
-
-
-def words_share(words: Sequence[Scored], ceiling: float) -> float:
-    """Return the weight of the words; that of the vectors is the rest of 1."""
-    if not words:
-        return 0.0
-    reached = words[0][1] / ceiling if ceiling > 0 else 0.0
-    return min(1.0, WORDS_LEAST + reached)
-
-
-def _ties(ranking: Sequence[Scored]) -> bool:
-    """Tell whether those whose scores are spread are all equal: others may equal them too."""
-    return len(ranking) >= DEPTH and ranking[0][1] <= ranking[DEPTH - 1][1]
-
-
-def _spread(ranking: Sequence[Scored]) -> list[Scored]:
-    """Return the scores from 1, the first, to 0, the ``DEPTH``-th and what follows it."""
-    if not ranking:
-        return []
-    highest, lowest = ranking[0][1], ranking[:DEPTH][-1][1]
-    if highest <= lowest:
-        return [(name, float(score >= highest)) for name, score in ranking]
-    return [(name, max(0.0, (score - lowest) / (highest - lowest))) for name, score in ranking]
 
 
 def versions_by_scan(collection: RecordReader) -> Iterator[DocumentVersion]:

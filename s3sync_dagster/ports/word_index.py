@@ -65,6 +65,7 @@ class FtsWordIndex:
             path: of the file.
             memory: what this process knows of it from questions before.
         """
+        self._path = path
         self._memory = memory or WordMemory()
         self._last_counted: tuple[tuple[str, int, int], list[tuple[str, int]], int] | None = None
         self._file = WordFile(path, made_anew=self._memory.forget)
@@ -167,6 +168,10 @@ class FtsWordIndex:
     def wake(self) -> bool:
         """Have the collection looked at before the next question; return whether that rested."""
         return self._memory.wake(time.monotonic())
+
+    def another(self) -> FtsWordIndex:
+        """Open the file once more, for another thread."""
+        return FtsWordIndex(self._path, self._memory)
 
     def count(self) -> int:
         """Return the number of indexed records."""

@@ -1,6 +1,8 @@
 """What a process remembers of a word index from one question to the next."""
 
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 DRIFT = 0.01
@@ -16,6 +18,7 @@ FREE_SECONDS = 0.02
 RESTS = 20
 """A look that takes longer is not taken again before so many times what it takes beyond that."""
 LONGEST_REST_SECONDS = 10.0
+"""Also for how long a look serves questions while the next one goes on beside them."""
 MOST_READERS = 50
 """Readers with different rights whose documents are remembered."""
 
@@ -26,8 +29,8 @@ class Seen:
 
     upto: int = 0
     """All up to this number are known; what is said of a number stays true."""
-    documents: set[int] = field(default_factory=set[int])
-    """Numbers; of some the document may be gone."""
+    documents: bytearray = field(default_factory=bytearray)
+    """By number 1: may be seen; of some the document may be gone."""
 
 
 @dataclass(slots=True)
@@ -41,9 +44,14 @@ class WordMemory:
     """By word: records that have it, and how much the index had been changed then."""
     _seen: dict[str, Seen] = field(default_factory=dict[str, Seen])
     _rests_until: float = 0.0
+    _recent_until: float = 0.0
+    _woken: float = 0.0
+    """Looks that began before do not count."""
     _collection_id: str = ""
+    _beside: threading.Thread | None = None
     following: threading.Lock = field(default_factory=threading.Lock, repr=False)
     """Held while a thread brings the index in line: the others wait, and find it done."""
+    _starting: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def count_of(self, word: str, touched: int) -> int | None:
         """Return how many records have a word, as last counted; None: count them.
@@ -88,25 +96,63 @@ class WordMemory:
         """Tell whether the last look at this very collection is recent enough for its cost."""
         return collection_id == self._collection_id and now < self._rests_until
 
-    def looked(self, now: float, collection_id: str, *, cpu_seconds: float) -> None:
+    def is_recent(self, now: float, collection_id: str) -> bool:
+        """Tell whether a look at this very collection was dear and is not long ago.
+
+        Then the next one is taken beside the question (``look_beside``).
+        """
+        return collection_id == self._collection_id and now < self._recent_until
+
+    def looked(
+        self, now: float, collection_id: str, *, cpu_seconds: float, began: float | None = None
+    ) -> None:
         """Remember a look at the collection.
 
         Args:
             now: monotonic, at its end.
             collection_id: Chroma's.
             cpu_seconds: that it took.
+            began: monotonic: what was written since it may not have seen; None: ``now``.
         """
-        self._collection_id = collection_id
+        if (now if began is None else began) < self._woken:
+            return
         rest = RESTS * max(0.0, cpu_seconds - FREE_SECONDS)
+        self._collection_id = collection_id
         self._rests_until = now + min(LONGEST_REST_SECONDS, rest)
+        self._recent_until = now + LONGEST_REST_SECONDS if rest else 0.0
+
+    def look_beside(self, look: Callable[[], None]) -> None:
+        """Have a thread of its own look at the collection, unless one does.
+
+        Where it fails the next question looks for itself, and says why.
+        """
+
+        def run() -> None:
+            try:
+                look()
+            except Exception:  # noqa: BLE001  (told by the next question, which meets it too)
+                self.wake(time.monotonic())
+
+        with self._starting:
+            if self._beside is None or not self._beside.is_alive():
+                self._beside = threading.Thread(target=run, name="words")
+                self._beside.start()
+
+    def finish(self) -> None:
+        """Wait for the look that goes on beside questions."""
+        beside = self._beside
+        if beside is not None:
+            beside.join()
 
     def wake(self, now: float) -> bool:
-        """End a rest; return whether there was one."""
-        rested, self._rests_until = now < self._rests_until, 0.0
+        """Have the next question look for itself; return whether it would not have."""
+        rested = now < max(self._rests_until, self._recent_until)
+        self._rests_until = self._recent_until = 0.0
+        self._woken = now
         return rested
 
     def forget(self) -> None:
         """Forget all: the file was made anew."""
         self._counts.clear()
         self._seen.clear()
-        self._rests_until = 0.0
+        self._rests_until = self._recent_until = 0.0

@@ -26,23 +26,28 @@ if TYPE_CHECKING:
     from s3sync_dagster.ports.word_memory import WordMemory
 
 _LESS = 10.0**-DIGITS
-_COUNT = "SELECT count(*) FROM words WHERE words MATCH ?"
-_COUNT_SEEN = """
+APART = 3.0
+"""Times that a word may count here what it counts in FTS5, before that says too little of it."""
+_COUNT = "SELECT count(*) FROM words WHERE words MATCH :asked"
+_SEEN = "substr(:seen, records.document + 1, 1) = x'01'"
+"""A byte a document: half of what a function of Python's costs for each record."""
+_COUNT_SEEN = f"""
 SELECT count(*) FROM words CROSS JOIN records ON records.number = words.rowid
-WHERE words MATCH ? AND may_see(records.document)
+WHERE words MATCH :asked AND {_SEEN}
 """
 _RECORDS = "SELECT count(*) FROM words_docsize"
-_RECORDS_SEEN = """
+_RECORDS_SEEN = f"""
 SELECT count(*) FROM words_docsize CROSS JOIN records ON records.number = words_docsize.id
-WHERE may_see(records.document)
+WHERE {_SEEN}
 """
-_ALL = """
+_ALL = f"""
 SELECT words.rowid, -rank FROM words CROSS JOIN records ON records.number = words.rowid
-WHERE words MATCH ? AND rank MATCH ? AND may_see(records.document)
+WHERE words MATCH :asked AND rank MATCH :bm25 AND {_SEEN}
 """
+_ABOVE = f"{_ALL} AND -rank >= :least"
 _SOME = """
-SELECT rowid, -rank FROM words WHERE words MATCH ? AND rank MATCH ?
-AND +rowid IN (SELECT value FROM json_each(?))
+SELECT rowid, -rank FROM words WHERE words MATCH :asked AND rank MATCH :bm25
+AND +rowid IN (SELECT value FROM json_each(:only))
 """
 """The ``+`` keeps SQLite from asking FTS5 for one record after the other."""
 
@@ -69,6 +74,7 @@ class ReaderWords:
         told = json.dumps([groups, sorted(rights.restricted.items()), sorted(rights.open_sources)])
         self._rights_name = hashlib.sha256(told.encode()).hexdigest()
         self._of_file = ""
+        self._seen = b""
         self._touched = 0
 
     def search(self, text: str, *, limit: int, among: Sequence[str] | None = None) -> list[Scored]:
@@ -122,11 +128,9 @@ class ReaderWords:
         for number, readers in found:
             if readers not in answers:
                 answers[readers] = self._rights.allow_record(json.loads(readers))
-            if answers[readers]:
-                seen.documents.add(number)
+            seen.documents += bytes(number - len(seen.documents)) + bytes([answers[readers]])
             seen.upto = number
-        may_see = seen.documents.__contains__
-        self._file.database.create_function("may_see", 1, may_see, deterministic=True)
+        self._seen = bytes(seen.documents)
 
     def _terms(self, text: str) -> tuple[list[_Term], list[_Term]]:
         """Return what is asked for, rarest first: what tells records apart, and what most have."""
@@ -150,16 +154,21 @@ class ReaderWords:
     ) -> dict[int, float]:
         """Return the best records by these terms, best first, equal ones by their numbers.
 
-        Once all terms that are left lift no record to the last of the best, records that have none
-        of the terms before are not asked for; nor are those that stay behind whatever they have.
+        Once one of the terms that are left lifts no record to the last of the best, of records that
+        have none of the terms before those are looked for that have several; once all of them do
+        not, none. Nor are those that stay behind whatever they have.
         """
         totals: dict[int, float] = {}
         left = sum((K1 + 1) * term.rarity for term in terms)
         open_to_all = True
-        for term in terms:
+        for place, term in enumerate(terms):
             if totals and len(totals) >= limit:
                 reached = heapq.nlargest(limit, totals.values())[-1] - _LESS
-                if left < reached:
+                if open_to_all and only is None:
+                    several = self._with_several(terms[place:], reached)
+                    open_to_all = several is None
+                    totals |= {one: 0.0 for one in several or () if one not in totals}
+                if left < reached or not open_to_all:
                     open_to_all = False
                     totals = {one: n for one, n in totals.items() if n + left >= reached}
             for number, score in self._scored(term, only if open_to_all else totals):
@@ -168,22 +177,59 @@ class ReaderWords:
         rounded = ((number, round(score, DIGITS)) for number, score in totals.items())
         return dict(sorted(rounded, key=lambda item: (-item[1], item[0]))[:limit])
 
+    def _with_several(self, terms: Sequence[_Term], reached: float) -> set[int] | None:
+        """Return records of which several of these terms may lift them so far; None: one may.
+
+        What FTS5 scores a record by several terms, times what the terms count here at most for
+        what they count there, is no less than what they count here.
+
+        Args:
+            terms: rarest first.
+            reached: score of the last of the best.
+        """
+        most = [(K1 + 1) * term.rarity for term in terms]
+        if most[0] >= reached or len({term.table for term in terms}) > 1:
+            return None
+        found: set[int] = set()
+        for first in range(len(terms) - 1):  # the rarest that a record has of them
+            if sum(most[first:]) < reached:
+                break
+            end = len(terms)
+            while end > first + 2 and most[first] + sum(most[end - 1 :]) < reached:
+                end -= 1  # it and those behind it are too little beside the rarest
+            strong = terms[first:end]
+            factor = max(term.rarity / term.common for term in strong)
+            if factor > APART:
+                return None
+            others = " OR ".join(term.expression for term in strong[1:])
+            asked = f"{strong[0].expression} AND ({others})"
+            least = (reached - sum(most[end:])) / factor - _LESS
+            found.update(one for one, _ in self._asked(_ABOVE, terms[0].table, asked, least=least))
+        return found
+
     def _scored(self, term: _Term, only: Collection[int] | None) -> Iterable[tuple[int, float]]:
         """Return records that have a term, with what it counts in them."""
-        query = _ALL if only is None else _SOME
-        values = [term.expression, self._bm25[term.table]]
-        if only is not None:
-            values.append(json.dumps(list(only)))
-        found = self._file.database.execute(_of(query, term.table), values).fetchall()
+        if only is None:
+            found = self._asked(_ALL, term.table, term.expression)
+        else:
+            known = json.dumps(list(only))
+            found = self._asked(_SOME, term.table, term.expression, only=known)
         factor = term.rarity / term.common
         return [(number, factor * score) for number, score in found]
+
+    def _asked(
+        self, query: str, table: str, expression: str, **values: float | str
+    ) -> list[tuple[int, float]]:
+        named = {"asked": expression, "bm25": self._bm25[table], "seen": self._seen, **values}
+        return self._file.database.execute(_of(query, table), named).fetchall()
 
     def _numbers_of(self, ids: Sequence[str]) -> list[tuple[str, int]]:
         """Return those of these records that are indexed and may be seen."""
         found = numbers_of(self._file.database, ids)
-        query = "SELECT number FROM records WHERE number IN (SELECT value FROM json_each(?)) "
+        query = "SELECT number FROM records WHERE number IN (SELECT value FROM json_each(:some)) "
+        some = json.dumps([number for _, number in found])
         seen = self._file.database.execute(
-            query + "AND may_see(document)", (json.dumps([number for _, number in found]),)
+            f"{query} AND {_SEEN}", {"some": some, "seen": self._seen}
         )
         numbers = {number for (number,) in seen}
         return [(name, number) for name, number in found if number in numbers]
@@ -217,7 +263,7 @@ class ReaderWords:
         return known
 
     def _number(self, query: str, expression: str | None) -> int:
-        values = () if expression is None else (expression,)
+        values = {"asked": expression, "seen": self._seen}
         return int(self._file.database.execute(query, values).fetchone()[0])
 
 

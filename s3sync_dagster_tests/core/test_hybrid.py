@@ -2,15 +2,13 @@
 
 import pytest
 
+from s3sync_dagster.core.fusion import DEPTH, WORDS_LEAST, fuse, words_share
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.engine import hybrid
 from s3sync_dagster.engine.hybrid import (
-    WORDS_LEAST,
     DocumentVersion,
     Searcher,
-    fuse,
     versions_by_scan,
-    words_share,
 )
 from s3sync_dagster.engine.neighbours import by_document, document_of, with_neighbours
 from s3sync_dagster.model.document import Hit, Record
@@ -226,10 +224,27 @@ def test_equal_texts_are_one_hit_that_names_its_places():
 
 def test_copies_that_fill_all_places_do_not_hide_what_stands_behind_them():
     collection = new_collection()
-    fill(collection, ["red green"] * 3 * hybrid.DEPTH + ["red", "green"])
+    fill(collection, ["red green"] * 3 * DEPTH + ["red", "green"])
     hits = ask(collection, None, "red green", ranking="dense", limit=3)
     assert [hit.document for hit in hits] == ["red green", "red", "green"]
-    assert len(hits[0].copies) == 3 * hybrid.DEPTH - 1
+    assert len(hits[0].copies) == 3 * DEPTH - 1
+
+
+@pytest.mark.parametrize("ranking", ["hybrid", "dense", "words"])
+def test_the_first_of_many_are_the_first_of_few_where_texts_are_equal(indexed, ranking):
+    """The best by words and the nearest are copies of few texts: who asks for more looks deeper."""
+    texts = [f"refund of {name}" for name in ("ale", "bread", "cheese") for _ in range(40)]
+    texts += [f"refund in case{n}" for n in range(150)]
+    texts += ["money in bread"] * 45 + ["money in"] * 50 + ["money", "bread"]
+    collection, index = indexed(texts)
+    searcher = Searcher(collection, Near("money in bread"), index)
+    for question in ("refund", "refund money"):
+        many = [hit.id for hit in searcher.search(question, ranking=ranking, limit=100)]
+        assert len(many) > 50
+        for limit in (1, 3, 5, 10, 30, 60):
+            few = searcher.search(question, ranking=ranking, limit=limit)
+            assert [hit.id for hit in few] == many[:limit]
+            assert [hit.score for hit in few] == sorted((hit.score for hit in few), reverse=True)
 
 
 def test_records_without_text_are_not_taken_for_equal():
@@ -263,6 +278,26 @@ def test_what_meets_a_filter_is_found_behind_all_that_fits_better(indexed, monke
     hits = ask(collection, index, "refund", ranking="words", limit=9, where=where)
     assert [hit.id for hit in (*hits, *hits[0].copies)] == [f"r{n}" for n in range(2590, 2599)]
     assert "r2590" in {hit.id for hit in ask(collection, index, "refund", limit=3, where=where)}
+
+
+def test_a_walk_that_ends_before_the_filter_is_met_says_so(indexed, monkeypatch):
+    monkeypatch.setattr(hybrid, "MOST_MEETING", 3)
+    monkeypatch.setattr(hybrid, "CANDIDATES", 200)
+    texts = [*["refund of it"] * 300, *["of many words there is one about a refund"] * 9]
+    collection, index = indexed(texts)
+    for farthest, found, said in ((300, 0, [hybrid.NOT_WALKED]), (310, 1, [])):
+        monkeypatch.setattr(hybrid, "FARTHEST", farthest)
+        lacks = []
+        hits = ask(
+            collection,
+            index,
+            "refund",
+            ranking="words",
+            limit=9,
+            where={"n": {"$gte": 300}},
+            lacks=lacks,
+        )
+        assert (len(hits), lacks) == (found, said)
 
 
 def test_what_has_common_words_alone_meets_a_filter_too(indexed):

@@ -216,3 +216,51 @@ def test_what_another_process_indexed_meanwhile_is_not_indexed_again(tmp_path):
     assert numbers == [(1,), (2,)], "as the other one wrote them"
     ours.close()
     theirs.close()
+
+
+def test_a_dear_look_is_taken_beside_the_question_and_not_before_it(parts):
+    """The question is answered from the index as it is; the one after the look has what it saw."""
+    collection = _write(parts, "red")
+    assert _found(parts, "red") == ["red"]
+    (memory,) = parts._words.values()
+    _write(parts, "red", "red red")
+    memory.looked(time.monotonic(), collection.id, cpu_seconds=0.021)
+    memory._rests_until = 0.0  # its short rest is over
+    with memory.following:  # another one follows: no question waits for it
+        assert _found(parts, "red", limit=1) == ["red"]
+    memory.finish()
+    assert _found(parts, "red", limit=1) == ["red red"]
+
+
+def test_no_question_is_answered_from_what_was_looked_at_long_ago(parts):
+    collection = _write(parts, "red")
+    assert _found(parts, "red") == ["red"]
+    (memory,) = parts._words.values()
+    _write(parts, "red", "red red")
+    long_ago = time.monotonic() - word_memory.LONGEST_REST_SECONDS
+    memory.looked(long_ago, collection.id, cpu_seconds=100)
+    assert _found(parts, "red", limit=1) == ["red red"]
+
+
+def test_a_look_that_fails_beside_a_question_is_made_again_by_the_next_one():
+    memory = WordMemory()
+
+    def fail():
+        raise OSError
+
+    memory.looked(time.monotonic(), "c", cpu_seconds=100)
+    memory.look_beside(fail)
+    memory.finish()
+    assert not memory.rests(time.monotonic(), "c")
+    assert not memory.is_recent(time.monotonic(), "c")
+
+
+def test_a_look_that_began_before_the_index_was_found_wanting_does_not_count():
+    memory = WordMemory()
+    memory.wake(10.0)
+    memory.looked(11.0, "c", cpu_seconds=100, began=9.9)
+    assert not memory.rests(11.0, "c")
+    memory.looked(12.0, "c", cpu_seconds=100, began=10.1)
+    assert memory.rests(12.0, "c")
+    assert memory.is_recent(12.0 + word_memory.LONGEST_REST_SECONDS - 0.1, "c")
+    assert not memory.is_recent(12.0 + word_memory.LONGEST_REST_SECONDS, "c")

@@ -278,6 +278,7 @@ def search_page(
         database, collection = places[0]
     hits: list[HitShown] = []
     problem = ""
+    lacks: list[str] = []
     if q.strip() and collection:
         try:
             payload = SearchPayload(
@@ -289,7 +290,8 @@ def search_page(
                 limit=limit,
                 where={"s3sync_source": str(source)} if source else None,
             )
-            hits = find(here, payload, visitor.caller).hits
+            answer = find(here, payload, visitor.caller)
+            hits, lacks = answer.hits, answer.lacks
         except ValidationError as error:  # what is typed into the address
             first = error.errors(include_url=False, include_input=False)[0]
             problem = f"{first['loc'][0]}: {first['msg']}"
@@ -307,6 +309,7 @@ def search_page(
         chosen=(database, collection),
         hits=hits,
         problem=problem,
+        lacks=lacks,
         names=names,
         chosen_source=str(source),
         more=_more(request, limit) if len(hits) == limit < MAX_HITS else "",
