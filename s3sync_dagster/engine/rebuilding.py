@@ -130,14 +130,15 @@ def _of_user(record: StoredRecord, source: Source, key: str) -> dict[str, Metada
     is a request's.
     """
     told = with_path_metadata(source, key)
-    fixed = () if _custom_id(record) is not None else source.metadata
+    others = {*source.place.carried.keys()}
+    if _custom_id(record) is None:
+        others |= source.metadata.keys()
     return {
         name: value
         for name, value in record.metadata.items()
         if name not in CONTRACT_KEYS
         and name not in PLAIN_KEYS
         and not name.startswith(RESERVED_PREFIXES)
-        and name not in source.place.carried
-        and name not in fixed
+        and name not in others
         and told.get(name) != value
     }
