@@ -106,6 +106,24 @@ def test_a_reader_finds_what_a_collection_of_the_own_records_gives(indexed):
         ]
 
 
+def test_several_common_words_may_be_better_than_a_rare_one(indexed):
+    """Of the records without the rare word those with several of the others are looked for."""
+    texts = drawn(3, 2500)
+    own = [one for one in texts if SALES.allow_record({"s3sync_source": "s", "team": one[2]})]
+    everything, alone = indexed(texts), indexed(own)
+    said: list[str] = []
+    everything._database.set_trace_callback(said.append)
+    for first, count, rare in ((7, 4, 105), (6, 10, 47), (11, 6, 191), (3, 9, 95)):
+        text = " ".join([*VOCABULARY[first : first + count], VOCABULARY[rare]])
+        whole = alone.search(text, limit=20)
+        found = everything.seen_by(SALES)
+        for limit in (1, 5, 20):
+            assert found.search(text, limit=limit) == [
+                (name, pytest.approx(score, abs=1e-8)) for name, score in whole[:limit]
+            ]
+    assert sum(" AND (" in one for one in said) > 10
+
+
 def test_no_score_tells_which_words_others_texts_have(indexed):
     """One world where the secret has the word, and one where it has another of the same length."""
     own = [(f"own{n}", f"plan word{n} merger about it", "sales") for n in range(4)]
