@@ -145,6 +145,18 @@ def needs_work(
             return (outdated and source.renews_outdated) or is_look_due(known, source, now=now)
 
 
+def contradicts(known: ObjectState, ref: ObjectRef, source: Source) -> bool:
+    """Return whether an answer that may be old says something else than what is known now.
+
+    Also where it would end what stands about an object that is missing, or call one archived that
+    was restored.
+    """
+    if known.missed or _held_back(known) or _differs(known, ref):
+        return True
+    skip = decide(source, ref)
+    return skip is not None and skip.reason == "archived" and known.skip_reason != "archived"
+
+
 def _held_back(known: ObjectState | None) -> bool:
     """Return whether a removal was held back, which ends now that a listing has seen the object.
 

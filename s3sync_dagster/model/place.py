@@ -262,6 +262,9 @@ class S3Place(Place):
     """Names of tags that become metadata: ``NAME`` or ``NAME=KEY``."""
     metadata_interval_seconds: int = 0
     """Between two looks of listings at both, of objects that did not change; 0: none."""
+    inventory: str | None = None
+    """Where the reports of an inventory configuration are delivered, ``s3://BUCKET/PREFIX/``: the
+    listings are made of them."""
     type: str = "s3"
     kind: ClassVar[str] = "s3"
     form: ClassVar[str] = S3_FORM
@@ -274,6 +277,38 @@ class S3Place(Place):
         if match is None:
             return None
         return cls(bucket_name=match.group(1), path_prefix=match.group(2) or "")
+
+    @property
+    def reports(self) -> "S3Place | None":
+        """Return the place to which inventory reports are delivered; None: there are none."""
+        if self.inventory is None:
+            return None
+        match = re.fullmatch(r"s3://([^/]+)/(.+/)", self.inventory, flags=re.DOTALL)
+        if match is None:
+            raise InvalidSetting(
+                "inventory is not s3://BUCKET/PREFIX/ with a slash at its end: the folder of one "
+                "inventory configuration, in which a folder for each report lies."
+            )
+        return replace(
+            self,
+            bucket_name=match.group(1),
+            path_prefix=match.group(2),
+            inventory=None,
+            queue_url=None,
+            object_metadata=(),
+            object_tags=(),
+            metadata_interval_seconds=0,
+            requester_pays=False,
+            expected_bucket_owner=None,
+        )
+
+    def check(self) -> None:
+        """Refuse reports that cannot be those of the bucket."""
+        if self.reports is not None and (not self.ordered or self.bucket_name.startswith("arn:")):
+            raise InvalidSetting(
+                "inventory needs a bucket by its own name: AWS makes no reports of directory "
+                "buckets, and they do not name access points."
+            )
 
     @property
     def credential_id(self) -> int | None:
