@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from s3sync_dagster.core.carried import is_look_due
 from s3sync_dagster.core.news import BEYOND_LIMIT, Told, beyond_limit
 from s3sync_dagster.core.patience import is_due, longest_wait
-from s3sync_dagster.core.selection import decide
+from s3sync_dagster.core.selection import ARCHIVE_CLASSES, decide
 from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.core.state import ObjectState
 from s3sync_dagster.model.object import ObjectRef
@@ -153,8 +153,10 @@ def contradicts(known: ObjectState, ref: ObjectRef, source: Source) -> bool:
     """
     if known.missed or _held_back(known) or _differs(known, ref):
         return True
+    if ref.storage_class not in ARCHIVE_CLASSES or known.skip_reason == "archived":
+        return False
     skip = decide(source, ref)
-    return skip is not None and skip.reason == "archived" and known.skip_reason != "archived"
+    return skip is not None and skip.reason == "archived"
 
 
 def _held_back(known: ObjectState | None) -> bool:

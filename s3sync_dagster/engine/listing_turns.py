@@ -269,6 +269,8 @@ def describe(progress: ListingProgress | None) -> str:
         f"listed {listing.listed} objects: {listing.new} new, {listing.changed} changed, "
         f"{listing.gone} gone"
     )
+    if listing.report is not None:
+        text += f", by the inventory report {listing.report.name}"
     if listing.left_out:
         text += f", {listing.left_out} left out: the tenant has all the objects it may have"
     if listing.state is ListingState.BLOCKED:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from s3sync_dagster.core.page import contradicts
 from s3sync_dagster.core.state import ListingState
+from s3sync_dagster.engine.pages import first_object
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError
 from s3sync_dagster.model.object import ObjectRef
 
@@ -110,6 +111,8 @@ def confirmed(
     """
     if listing.report is None or not is_reported(store):
         return stretch
+    if stretch.last and not stretch.refs and not listing.listed:
+        _require_empty(source, listing.report, store=store)
     stretch, doubted = _in_doubt(source, stretch, catalog=catalog)
     if not doubted:
         return stretch
@@ -165,6 +168,18 @@ def _in_doubt(
         last=False,
     )
     return part, keys[:HEADS_AT_ONCE]
+
+
+def _require_empty(source: Source, report: ListedReport, *, store: ObjectStore) -> None:
+    """Refuse a report that names no key, where the bucket has some: it is one of other keys."""
+    first = first_object(store, source.place.path_prefix)
+    modified = first.last_modified if first is not None else None
+    if modified is not None and modified.timestamp() < report.created_at - DAY:
+        raise FixConfiguration(
+            f"The inventory report {report.name} names no object of the source's prefix, and the "
+            "bucket has had some for a day before it: its configuration leaves them out.",
+            reason=REFUSED,
+        )
 
 
 def _require_complete(

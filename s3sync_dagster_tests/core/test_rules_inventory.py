@@ -288,6 +288,7 @@ def test_an_archived_object_that_was_restored_since_stays_restored(reports):
     reports.deliver(old)
     reports.sync()
     assert states(world)["old.md"][0] == "indexed"
+    assert world.catalog.work.object(world.source.id, "old.md").skip_reason is None
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -524,6 +525,16 @@ def test_a_report_that_leaves_out_a_part_of_the_prefix_is_refused(reports):
     reports.deliver([ref for ref in reports.look() if not ref.key.startswith("k1")])
     assert "leaves out a part" in refusal(reports).message
     assert len(world.keys_indexed()) == 40
+
+
+def test_a_report_without_a_key_of_the_prefix_is_refused_where_the_bucket_has_some(reports):
+    reports.number = 3  # days after all of them were written
+    reports.deliver([])
+    assert "names no object" in refusal(reports).message
+    for key in list(reports.world.bucket.objects()):
+        reports.world.bucket.delete(key)
+    reports.deliver([])
+    assert reports.list().listing.state is ListingState.COMPLETE
 
 
 def test_when_the_listed_report_is_deleted_an_older_one_is_not_taken(reports):
