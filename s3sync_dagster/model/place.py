@@ -302,14 +302,6 @@ class S3Place(Place):
             expected_bucket_owner=None,
         )
 
-    def check(self) -> None:
-        """Refuse reports that cannot be those of the bucket."""
-        if self.reports is not None and (not self.ordered or self.bucket_name.startswith("arn:")):
-            raise InvalidSetting(
-                "inventory needs a bucket by its own name: AWS makes no reports of directory "
-                "buckets, and they do not name access points."
-            )
-
     @property
     def credential_id(self) -> int | None:
         """Return the row of the catalog whose secrets open the bucket."""
@@ -322,7 +314,12 @@ class S3Place(Place):
         return Carried(metadata, dict(map(_name_and_key, self.object_tags)))
 
     def check(self) -> None:
-        """Refuse names that cannot be told apart, and tags where buckets have none."""
+        """Refuse what buckets do not have, and names of metadata that cannot be told apart."""
+        if self.reports is not None and (not self.ordered or self.bucket_name.startswith("arn:")):
+            raise InvalidSetting(
+                "inventory needs a bucket by its own name: AWS makes no reports of directory "
+                "buckets, and they do not name access points."
+            )
         wanted = self.carried
         keys = wanted.keys()
         twice = len(keys) != len({*keys}) or len(keys) < len(

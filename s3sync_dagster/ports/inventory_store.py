@@ -6,9 +6,17 @@ from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import Protocol
 
 from s3sync_dagster.core.state import ListedReport
-from s3sync_dagster.engine.ports import ListPage, ObjectBody, ObjectStore, UnorderedPage
+from s3sync_dagster.engine.ports import (
+    CarryingStore,
+    ListPage,
+    ObjectBody,
+    ObjectStore,
+    UnorderedPage,
+)
+from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.errors import (
     AccessDenied,
     FixConfiguration,
@@ -17,7 +25,7 @@ from s3sync_dagster.model.errors import (
     NotPossible,
 )
 from s3sync_dagster.model.object import ObjectRef
-from s3sync_dagster.model.place import S3Place
+from s3sync_dagster.model.place import Carried, S3Place
 from s3sync_dagster.ports.body_spool import discard
 from s3sync_dagster.ports.inventory import (
     Manifest,
@@ -38,6 +46,10 @@ _BEHIND = "0"
 """Follows the slash: with it a name stands behind all that lies in the folder."""
 
 
+class Bucket(ObjectStore, CarryingStore, Protocol):
+    """The source's bucket: what it is asked for besides listings."""
+
+
 class InventoryStore:
     """``engine.ports.ReportedStore`` over two buckets.
 
@@ -47,7 +59,7 @@ class InventoryStore:
         reports: where its reports are delivered.
     """
 
-    def __init__(self, place: S3Place, *, bucket: ObjectStore, reports: ObjectStore) -> None:
+    def __init__(self, place: S3Place, *, bucket: Bucket, reports: ObjectStore) -> None:
         assert place.inventory is not None
         assert place.reports is not None
         self.ordered = bucket.ordered
@@ -190,6 +202,17 @@ class InventoryStore:
         return self._bucket.read(
             key, version_id=version_id, if_match=if_match, max_size_bytes=max_size_bytes
         )
+
+    def carried(
+        self,
+        key: str,
+        *,
+        wanted: Carried,
+        read: ObjectBody | None = None,
+        exact: bool = False,
+    ) -> Metadata:
+        """Return what an object carries of what is wanted (``engine.ports.CarryingStore``)."""
+        return self._bucket.carried(key, wanted=wanted, read=read, exact=exact)
 
     def requests(self) -> Mapping[str, int]:
         """Return requests to both buckets so far, by kind."""

@@ -132,7 +132,9 @@ def test_reports_are_listed_and_what_they_cost_on_the_wire_is_counted(
     assert delivering.wire() == {"LIST": 1, "GET": 4}  # the manifest, its checksum, two files
     known = {key: delivering.catalog.work.object(source.id, key) for key in KEYS}
     assert all(known.values())
-    assert delivering.catalog.work.object(source.id, "docs/twice.md").etag == etag
+    twice = delivering.catalog.work.object(source.id, "docs/twice.md")
+    assert twice is not None
+    assert twice.etag == etag
 
     parts = {"store": delivering.store, "catalog": delivering.catalog}
     assert nothing_new(source, **parts) == "no inventory report after that of 2026-11-24T01-00Z"
@@ -148,7 +150,9 @@ def test_reports_are_listed_and_what_they_cost_on_the_wire_is_counted(
     second = delivering.listing()
     assert (second.listed, second.new, second.changed) == (5, 1, 1)
     assert second.state is ListingState.COMPLETE
-    assert delivering.catalog.work.object(source.id, KEYS[1]).gone
+    deleted = delivering.catalog.work.object(source.id, KEYS[1])
+    assert deleted is not None
+    assert deleted.gone
     assert delivering.wire() == {"LIST": 1, "GET": 4, "HEAD": 2}
     assert dict(delivering.store.requests()) == {"LIST": 4, "GET": 10, "HEAD": 2}
 
