@@ -324,6 +324,8 @@ _BY_HAND: tuple[Setting, ...] = (
     Setting(path="place.addressing_style", help="Of bucket names in URLs.", kind="choice",
             choices=("auto", "path", "virtual")),
     Setting(path="place.queue_url", help="SQS queue with the bucket's events.", metavar="URL"),
+    Setting(path="place.inventory", metavar="PLACE",
+            help="S3 Inventory reports of one configuration, of which listings are made."),
     Setting(path="auto_sync", help="Who starts work: nobody, listings and events, sidecars.",
             kind="choice", choices=_choices(AutoSync), contract="s3.auto_sync"),
     Setting(path="list_interval_seconds", help="Between listings; 0: never listed.", kind="whole",

@@ -99,6 +99,8 @@ def another(setting: Setting) -> Any:
             return ["other.example.org"]
         case "texts":
             return [".md"]
+        case _ if setting.path == "place.inventory":
+            return "s3://reports/there/"
         case _ if setting.path == "place.folder":
             return "/other"
         case _ if setting.path == "enrich":

@@ -18,21 +18,23 @@ _DATE = "2026-01-01T00:00:00.000Z"
 
 
 class MadeUpBucket:
-    """``count`` small texts; every hundredth has a second version after ``change``."""
+    """``count`` small texts, of which some have another version after each ``change``."""
 
     def __init__(self, count: int) -> None:
         self.keys = [f"docs/{n:07}.txt" for n in range(count)]
         self.requests: Counter[str] = Counter()
-        self._changed = False
+        self.reports: dict[str, bytes] = {}
+        """What the bucket ``reports`` holds."""
+        self._changed: list[int] = []
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
-    def change(self) -> None:
-        """Give every hundredth object other bytes."""
-        self._changed = True
+    def change(self, every: int = CHANGED_EVERY) -> None:
+        """Give every hundredth object, or that of another number, other bytes."""
+        self._changed.append(every)
 
     def take_requests(self) -> dict[str, int]:
         """Return the requests since the last call, by kind."""
@@ -50,20 +52,26 @@ class MadeUpBucket:
 
     def body(self, key: str) -> bytes:
         number = int(key[5:12])
-        version = 2 if self._changed and number % CHANGED_EVERY == 0 else 1
+        version = 1 + sum(number % every == 0 for every in self._changed)
         return f"Text number {number}, version {version}.".encode()
 
-    def page(self, query: dict[str, list[str]]) -> bytes:
+    def page(self, query: dict[str, list[str]], *, reports: bool = False) -> bytes:
         after = unquote(query.get("start-after", [""])[0])
         limit = int(query.get("max-keys", ["1000"])[0])
-        start = bisect_right(self.keys, after)
-        keys = self.keys[start : start + limit]
-        cut = start + limit < len(self.keys)
+        prefix = unquote(query.get("prefix", [""])[0])
+        there = self.keys
+        if reports:
+            there = sorted(key for key in self.reports if key.startswith(prefix))
+        start = bisect_right(there, after)
+        keys = there[start : start + limit]
+        cut = start + limit < len(there)
         rows = "".join(
             f"<Contents><Key>{key}</Key><LastModified>{_DATE}</LastModified>"
             f"<ETag>&quot;{etag(body)}&quot;</ETag><Size>{len(body)}</Size>"
             "<StorageClass>STANDARD</StorageClass></Contents>"
-            for key, body in ((key, self.body(key)) for key in keys)
+            for key, body in (
+                (key, self.reports[key] if reports else self.body(key)) for key in keys
+            )
         )
         return (
             '<?xml version="1.0" encoding="UTF-8"?>'
@@ -95,20 +103,26 @@ def _handler(bucket: MadeUpBucket) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_HEAD(self) -> None:
-            bucket.count("HEAD" if "/docs/" in self.path else "BUCKET")
-            self._answer(b"", {})
+            key = unquote(urlsplit(self.path).path).removeprefix(f"/{BUCKET}/")
+            bucket.count("HEAD" if key.startswith("docs/") else "BUCKET")
+            if key.startswith("docs/"):
+                body = bucket.body(key)
+                self._answer(body, {"ETag": f'"{etag(body)}"'})
+            else:
+                self._answer(b"", {})
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
-            key = unquote(parts.path).removeprefix(f"/{BUCKET}").removeprefix("/")
+            name, _, key = unquote(parts.path).removeprefix("/").partition("/")
             if key:
                 bucket.count("GET")
-                body = bucket.body(key)
+                body = bucket.body(key) if name == BUCKET else bucket.reports[key]
                 self._answer(body, {"ETag": f'"{etag(body)}"', "Content-Type": "text/plain"})
             else:
                 bucket.count("LIST")
                 self._answer(
-                    bucket.page(parse_qs(parts.query)), {"Content-Type": "application/xml"}
+                    bucket.page(parse_qs(parts.query), reports=name != BUCKET),
+                    {"Content-Type": "application/xml"},
                 )
 
         def _answer(self, body: bytes, headers: dict[str, str]) -> None:

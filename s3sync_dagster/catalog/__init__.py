@@ -12,6 +12,7 @@ from s3sync_dagster.catalog.invocations import Invocations
 from s3sync_dagster.catalog.listings import Listings
 from s3sync_dagster.catalog.moves import Moves
 from s3sync_dagster.catalog.quotas import ObjectQuota
+from s3sync_dagster.catalog.reports import Reports
 from s3sync_dagster.catalog.schema import prepare_schema
 from s3sync_dagster.catalog.sources import SourceRows
 from s3sync_dagster.catalog.tokens import Tokens
@@ -29,6 +30,7 @@ class Catalog:
         self.sources = SourceRows(database)
         self.moves = Moves(database)
         self.listings = Listings(database)
+        self.reports = Reports(database)
         self.invocations = Invocations(database)
         self.batches = Batches(database)
         self.documents = Documents(database)

@@ -13,6 +13,7 @@ from s3sync_dagster.core.state import (
     BatchRow,
     DocumentPhase,
     DocumentState,
+    ListedReport,
     ListingRow,
     ListingState,
     ObjectState,
@@ -201,6 +202,7 @@ def listing_of(row: sa.Row[Any]) -> ListingRow:
         gone=row.gone,
         left_out=row.left_out,
         error=row.error,
+        report=None if row.report is None else ListedReport(**row.report),
     )
 
 

@@ -367,6 +367,8 @@ listings = sa.Table(
     # New keys that were not stored: the tenant had all the objects it may have.
     sa.Column("left_out", sa.Integer, nullable=False, server_default="0"),
     sa.Column("error", sa.Text),
+    # The inventory report of which it is made (core.state.ListedReport).
+    sa.Column("report", sa.JSON(none_as_null=True)),
     sa.CheckConstraint(
         "state IN ('running', 'complete', 'failed', 'blocked', 'approved')",
         name="ck_listings_state",

@@ -36,6 +36,8 @@ class AwsPlan:
     """Key with which the objects are encrypted."""
     tags: bool = False
     """The source takes tags: it has to be told of them, and may read them."""
+    reports: tuple[str, str] | None = None
+    """Bucket and prefix of the inventory reports of which the source is listed."""
 
     @property
     def partition(self) -> str:
@@ -154,6 +156,24 @@ class AwsPlan:
                 "Resource": self.queue_arn(self.queue_name),
             },
         ]
+        if self.reports is not None:
+            bucket, prefix = self.reports
+            arn = f"arn:{self.partition}:s3:::{bucket}"
+            statements += [
+                {
+                    "Sid": "FindReports",
+                    "Effect": "Allow",
+                    "Action": "s3:ListBucket",
+                    "Resource": arn,
+                    "Condition": {"StringLike": {"s3:prefix": f"{_literally(prefix)}*"}},
+                },
+                {
+                    "Sid": "ReadReports",
+                    "Effect": "Allow",
+                    "Action": "s3:GetObject",
+                    "Resource": f"{arn}/{_literally(prefix)}*",
+                },
+            ]
         if self.kms_key_arn:
             statements.append(
                 {

@@ -51,6 +51,7 @@ def aws_setup(
     """
     with opened(chroma=False, dagster=False) as parts:
         name, bucket = _bucket(parts, place)
+        reports = bucket.reports
         plan = AwsPlan(
             bucket=bucket.bucket_name,
             prefix=bucket.path_prefix,
@@ -59,6 +60,7 @@ def aws_setup(
             account=account or ACCOUNT,
             kms_key_arn=kms_key_arn,
             tags=bool(bucket.object_tags),
+            reports=(reports.bucket_name, reports.path_prefix) if reports is not None else None,
         )
         if apply_it:
             return _apply(parts, name, bucket, plan, as_json=as_json)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from s3sync_dagster.core.carried import is_look_due
 from s3sync_dagster.core.news import BEYOND_LIMIT, Told, beyond_limit
 from s3sync_dagster.core.patience import is_due, longest_wait
-from s3sync_dagster.core.selection import decide
+from s3sync_dagster.core.selection import ARCHIVE_CLASSES, decide
 from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.core.state import ObjectState
 from s3sync_dagster.model.object import ObjectRef
@@ -143,6 +143,20 @@ def needs_work(
             if is_sidecar(ref.key, bedrock=source.bedrock_sidecars):
                 return True  # what was a document describes another one now
             return (outdated and source.renews_outdated) or is_look_due(known, source, now=now)
+
+
+def contradicts(known: ObjectState, ref: ObjectRef, source: Source) -> bool:
+    """Return whether an answer that may be old says something else than what is known now.
+
+    Also where it would end what stands about an object that is missing, or call one archived that
+    was restored.
+    """
+    if known.missed or _held_back(known) or _differs(known, ref):
+        return True
+    if ref.storage_class not in ARCHIVE_CLASSES or known.skip_reason == "archived":
+        return False
+    skip = decide(source, ref)
+    return skip is not None and skip.reason == "archived"
 
 
 def _held_back(known: ObjectState | None) -> bool:

@@ -89,6 +89,8 @@ def _check_bucket(place: S3Place) -> None:
         raise InvalidSetting("region is not the name of a region, such as us-east-1.")
     _check_url("endpoint_url", place.endpoint_url)
     _check_url("queue_url", place.queue_url)
+    if place.reports is not None:
+        validate_bucket_name(place.reports.bucket_name)
     keys = place.credentials
     if (keys.access_key_id_env is None) != (keys.secret_access_key_env is None):
         raise InvalidSetting("access_key_id_env and secret_access_key_env have to come together.")

@@ -207,6 +207,22 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListedReport:
+    """An inventory report of which a listing is made."""
+
+    place: str
+    """Where the reports of its configuration are delivered."""
+    name: str
+    """Its folder there, which sorts by time: ``2026-11-23T01-00Z``."""
+    created_at: float
+    """When the bucket began to be looked at for it, seconds since 1970 by its own clock."""
+    settings: str = ""
+    """Digest of what the source was like; another one reads the report again."""
+    refused: bool = False
+    """What it holds could not be believed: it is not read again before somebody asks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListingRow:
     """One numbered pass over a source's prefix."""
 
@@ -227,6 +243,8 @@ class ListingRow:
     left_out: int = 0
     """New objects that it has not taken: the tenant has all that it may have."""
     error: str | None = None
+    report: ListedReport | None = None
+    """What it is made of instead of the bucket's own answers."""
 
     @property
     def number(self) -> int:

@@ -117,6 +117,7 @@ def _description(source: Source) -> str:
         ("auto_sync", source.auto_sync.value),
         ("listed", _listed(source)),
         ("queue", source.place.queue_url),
+        ("inventory", getattr(source.place, "inventory", None)),
         ("mode", source.mode.value),
         ("embedding", source.embedding.kind),
         ("chunking", source.chunking.type),

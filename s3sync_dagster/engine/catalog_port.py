@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         DepartureCursor,
         DocumentState,
         KnownCollection,
+        ListedReport,
         ListingRow,
         Origin,
         SourceRow,
@@ -89,6 +90,26 @@ class ListingsPort(Protocol):
 
     def latest(self, source_id: str) -> ListingRow | None:
         """Return the newest listing of a source."""
+        ...
+
+
+class ReportsPort(Protocol):
+    """Inventory reports of which listings are made."""
+
+    def note(self, listing: ListingRow, report: ListedReport) -> ListingRow | None:
+        """Store of which report a listing is made; None where the listing is not there."""
+        ...
+
+    def last(self, source_id: str) -> ListingRow | None:
+        """Return the newest listing of a source that was made of a report."""
+        ...
+
+    def gone(self, source_id: str, keys: Sequence[str]) -> set[str]:
+        """Return those of the keys whose object is known to be gone."""
+        ...
+
+    def retry_due(self, source_id: str) -> int:
+        """Ask again for what failed and is due, as a listing would; returns how many keys."""
         ...
 
 
@@ -460,6 +481,11 @@ class CatalogPort(Protocol):
     @property
     def listings(self) -> ListingsPort:
         """Listings."""
+        ...
+
+    @property
+    def reports(self) -> ReportsPort:
+        """Inventory reports of which listings are made."""
         ...
 
     @property

@@ -16,6 +16,7 @@ from s3sync_dagster.engine.catalog_port import CatalogPort, ListingsPort
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.pages import Pages, confirm_gone, open_pages
 from s3sync_dagster.engine.ports import ListPage, ObjectStore
+from s3sync_dagster.engine.reports import confirmed, note_refusal, take_report
 from s3sync_dagster.engine.snapshot import snapshot_file
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.object import ObjectRef
@@ -73,6 +74,7 @@ def continue_listing(
     Raises:
         S3SyncError: the bucket could not be listed; the listing ended as failed.
     """
+    declared = source
     if reindex:
         source = source.with_changes(on_config_change="reindex")
     listings = catalog.listings
@@ -85,10 +87,15 @@ def continue_listing(
         while True:
             try:
                 if pages is None:
+                    read, begun = take_report(declared, listing, store=store, catalog=catalog)
+                    if begun is None:
+                        return None
+                    listing = begun
                     file = snapshot_file(snapshots, listing) if snapshots is not None else None
-                    pages = open_pages(store, source.place.path_prefix, snapshot=file)
+                    pages = open_pages(read, source.place.path_prefix, snapshot=file)
                 asked = pages.next(listing.cursor, limit=page_keys, number=listing.number)
             except S3SyncError as error:
+                note_refusal(listing, error, catalog=catalog)
                 listings.fail(listing, owner=owner, error=error.message)
                 if pages is not None:
                     pages.discard()
@@ -98,19 +105,21 @@ def continue_listing(
                 commit = PageCommit(cursor=listing.cursor, listed=0, asked=listing.number)
             else:
                 stretch = next_stretch(source, asked.page, listing.cursor, listings=listings)
-                last = stretch.last
-                commit = reconcile_page(
-                    source,
-                    stretch.refs,
-                    stretch.window,
-                    cursor=stretch.cursor,
-                    selected_before=listing.selected,
-                    asked=asked.number,
-                    now=clock.now().timestamp(),
-                )
                 try:
+                    stretch = confirmed(source, stretch, listing, store=store, catalog=catalog)
+                    commit = reconcile_page(
+                        source,
+                        stretch.refs,
+                        stretch.window,
+                        cursor=stretch.cursor,
+                        selected_before=listing.selected,
+                        asked=asked.number,
+                        now=clock.now().timestamp(),
+                    )
+                    last = stretch.last
                     confirm_gone(store, commit.missing)
                 except S3SyncError as error:
+                    note_refusal(listing, error, catalog=catalog)
                     listings.fail(listing, owner=owner, error=error.message)
                     pages.discard()
                     raise

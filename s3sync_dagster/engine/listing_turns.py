@@ -16,6 +16,7 @@ from s3sync_dagster.engine.identity import BUDGET_SECONDS as TRUST_SECONDS
 from s3sync_dagster.engine.identity import check_collections
 from s3sync_dagster.engine.listing import PAGE_KEYS, ListingProgress, continue_listing
 from s3sync_dagster.engine.ports import Collections, ObjectStore, Owners
+from s3sync_dagster.engine.reports import nothing_new
 from s3sync_dagster.model.errors import NotFound, S3SyncError
 from s3sync_dagster.model.source import AutoSync, Source
 
@@ -42,6 +43,14 @@ class ListingParts:
     """Opens Chroma: whether what was written is still there is asked with each listing."""
     snapshots: Path | None = None
     """Folder in which listings without order are sorted."""
+
+    def nothing_new(self, source: Source) -> str | None:
+        """Return a sentence where a source's reports have nothing new, see ``engine.reports``."""
+        try:
+            store = self.store_for(source)
+        except S3SyncError:
+            return None  # the listing meets it again, and tells
+        return nothing_new(source, store=store, catalog=self.catalog)
 
     def go_on(
         self,
@@ -112,6 +121,10 @@ def list_when_due(
         source, catalog=catalog, collections=parts.collections, log=log, seconds=TRUST_SECONDS
     )
     try:
+        if owner is None and not asked:
+            waits = parts.nothing_new(source)
+            if waits is not None:
+                return waits
         progress = parts.go_on(source, budget_seconds=budget_seconds, page_keys=page_keys)
     except S3SyncError as error:
         log(f"{source.name} could not be listed: {error.reason}: {error.message}")
@@ -256,6 +269,8 @@ def describe(progress: ListingProgress | None) -> str:
         f"listed {listing.listed} objects: {listing.new} new, {listing.changed} changed, "
         f"{listing.gone} gone"
     )
+    if listing.report is not None:
+        text += f", by the inventory report {listing.report.name}"
     if listing.left_out:
         text += f", {listing.left_out} left out: the tenant has all the objects it may have"
     if listing.state is ListingState.BLOCKED:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.events import Message
+    from s3sync_dagster.core.state import ListedReport
     from s3sync_dagster.model.document import Chunk, Document, Hit, Metadata, Record
     from s3sync_dagster.model.object import ObjectRef
     from s3sync_dagster.model.place import Carried
@@ -185,6 +186,52 @@ class ConfirmingStore(Protocol):
 
     def confirm_gone(self, keys: Sequence[str]) -> None:
         """Raise unless each of the keys, which a listing lacks, is gone."""
+        ...
+
+
+class ReportListing(Protocol):
+    """An unordered store of what a report says that the bucket held when it was made."""
+
+    ordered: bool
+    report: ListedReport
+    """Which it is."""
+
+    def list_unordered(self, prefix: str, *, token: str | None) -> UnorderedPage:
+        """Return a page of the report's keys that begin with ``prefix``.
+
+        Raises:
+            FixConfiguration: ``inventory_report_refused``, where it is not what it says it is.
+        """
+        ...
+
+
+class ReportedStore(Protocol):
+    """What a store has besides whose listings are made of reports, which are hours old."""
+
+    inventory: str
+    """Where the reports are delivered."""
+
+    def newest_report(self, after: ListedReport | None, *, again: bool) -> ListedReport | None:
+        """Return the newest report that is delivered whole; None: there is no newer one.
+
+        Args:
+            after: the report that was listed last; an older one is never taken.
+            again: that one itself will do.
+
+        Raises:
+            FixConfiguration: ``no_inventory_report``, ``inventory_report_refused``.
+        """
+        ...
+
+    def open_report(self, report: ListedReport) -> ReportListing:
+        """Return the keys of a report. Raises as ``newest_report`` does."""
+        ...
+
+    def heads(self, keys: Sequence[str]) -> Mapping[str, ObjectRef | None]:
+        """Return what the bucket has at each key now; None: nothing.
+
+        Keys of which it does not tell are left out.
+        """
         ...
 
 

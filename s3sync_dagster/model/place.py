@@ -262,6 +262,9 @@ class S3Place(Place):
     """Names of tags that become metadata: ``NAME`` or ``NAME=KEY``."""
     metadata_interval_seconds: int = 0
     """Between two looks of listings at both, of objects that did not change; 0: none."""
+    inventory: str | None = None
+    """Where the reports of an inventory configuration are delivered, ``s3://BUCKET/PREFIX/``: the
+    listings are made of them."""
     type: str = "s3"
     kind: ClassVar[str] = "s3"
     form: ClassVar[str] = S3_FORM
@@ -276,6 +279,30 @@ class S3Place(Place):
         return cls(bucket_name=match.group(1), path_prefix=match.group(2) or "")
 
     @property
+    def reports(self) -> "S3Place | None":
+        """Return the place to which inventory reports are delivered; None: there are none."""
+        if self.inventory is None:
+            return None
+        match = re.fullmatch(r"s3://([^/]+)/(.+/)", self.inventory, flags=re.DOTALL)
+        if match is None:
+            raise InvalidSetting(
+                "inventory is not s3://BUCKET/PREFIX/ with a slash at its end: the folder of one "
+                "inventory configuration, in which a folder for each report lies."
+            )
+        return replace(
+            self,
+            bucket_name=match.group(1),
+            path_prefix=match.group(2),
+            inventory=None,
+            queue_url=None,
+            object_metadata=(),
+            object_tags=(),
+            metadata_interval_seconds=0,
+            requester_pays=False,
+            expected_bucket_owner=None,
+        )
+
+    @property
     def credential_id(self) -> int | None:
         """Return the row of the catalog whose secrets open the bucket."""
         return self.credentials.credential_id
@@ -287,7 +314,12 @@ class S3Place(Place):
         return Carried(metadata, dict(map(_name_and_key, self.object_tags)))
 
     def check(self) -> None:
-        """Refuse names that cannot be told apart, and tags where buckets have none."""
+        """Refuse what buckets do not have, and names of metadata that cannot be told apart."""
+        if self.reports is not None and (not self.ordered or self.bucket_name.startswith("arn:")):
+            raise InvalidSetting(
+                "inventory needs a bucket by its own name: AWS makes no reports of directory "
+                "buckets, and they do not name access points."
+            )
         wanted = self.carried
         keys = wanted.keys()
         twice = len(keys) != len({*keys}) or len(keys) < len(

@@ -10,7 +10,7 @@ from s3sync_dagster.model.place_types import opener_of
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.aws_guard import AddressGuard
 from s3sync_dagster.ports.aws_session import ResolveCredential, ResolveEnv
-from s3sync_dagster.ports.s3 import open_object_store
+from s3sync_dagster.ports.s3 import S3ObjectStore, open_object_store
 from s3sync_dagster.ports.uploads import UploadRows, UploadStore
 
 UPLOADS = "uploads"
@@ -52,12 +52,20 @@ def open_s3(source: Source, surroundings: Surroundings) -> ObjectStore:
     """Return the store of a bucket."""
     place = source.place
     assert isinstance(place, S3Place)
-    return open_object_store(
-        place,
-        resolve_env=surroundings.resolve_env,
-        resolve_credential=surroundings.resolve_credential,
-        guard=surroundings.guard_for(source, place.endpoint_url),
-    )
+
+    def opened(place: S3Place) -> S3ObjectStore:
+        return open_object_store(
+            place,
+            resolve_env=surroundings.resolve_env,
+            resolve_credential=surroundings.resolve_credential,
+            guard=surroundings.guard_for(source, place.endpoint_url),
+        )
+
+    if place.reports is None:
+        return opened(place)
+    from s3sync_dagster.ports.inventory_store import InventoryStore  # noqa: PLC0415  (rarely)
+
+    return InventoryStore(place, bucket=opened(place), reports=opened(place.reports))
 
 
 def open_upload_place(source: Source, surroundings: Surroundings) -> ObjectStore:

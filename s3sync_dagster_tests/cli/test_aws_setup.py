@@ -45,6 +45,16 @@ def test_a_source_that_takes_tags_is_told_of_them_and_may_read_them():
     assert more == {"s3:GetObjectTagging", "s3:GetObjectVersionTagging"}
 
 
+def test_the_reader_of_inventory_reports_may_see_their_folder_and_no_other():
+    plan = replace(PLAN, reports=("reports", "made/acme-docs/all/"))
+    allowed = statements(plan.reader_policy())
+    assert allowed["ReadReports"]["Resource"] == "arn:aws:s3:::reports/made/acme-docs/all/*"
+    assert allowed["FindReports"]["Resource"] == "arn:aws:s3:::reports"
+    condition = {"StringLike": {"s3:prefix": "made/acme-docs/all/*"}}
+    assert allowed["FindReports"]["Condition"] == condition
+    assert set(allowed) - set(statements(PLAN.reader_policy())) == {"FindReports", "ReadReports"}
+
+
 def test_only_s3_may_send_and_only_for_this_bucket_of_this_account():
     [one] = PLAN.queue_policy()["Statement"]
     assert one["Principal"] == {"Service": "s3.amazonaws.com"}

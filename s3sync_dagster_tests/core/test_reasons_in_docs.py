@@ -14,6 +14,7 @@ PAGES = {
     "ports/s3_answers.py": "buckets.md",
     "ports/s3_client.py": "buckets.md",
     "ports/s3_errors.py": "buckets.md",
+    "ports/inventory_store.py": "buckets.md",
     "ports/aws_errors.py": "buckets.md",
     "ports/aws_session.py": "buckets.md",
     "ports/body_encoding.py": "buckets.md",

@@ -30,6 +30,12 @@ IMPOSSIBLE = [
     ({"extraction": ExtractionConfig(engines={"pdf": "x"})}, "extraction.engines holds 'pdf'"),
     ({"extraction": ExtractionConfig(ocr="no")}, "extraction.ocr has to be true or false"),
     ({"extraction": ExtractionConfig(vision_url="here")}, "extraction.vision_url is not a URL"),
+    ({"inventory": "s3://reports/all"}, "inventory is not s3://BUCKET/PREFIX/"),
+    ({"inventory": "s3://r/all/"}, "bucket_name 'r' is not 3 to 255"),
+    (
+        {"inventory": "s3://reports/all/", "bucket_name": "docs--use1-az4--x-s3"},
+        "inventory needs a bucket by its own name",
+    ),
     ({"metadata": {"s3sync_source": "x"}}, "metadata key 's3sync_source' is reserved"),
     ({"metadata": {"a": {"b": 1}}}, "metadata key 'a'"),
     ({"metadata": {"a": float("inf")}}, "a number must be finite"),

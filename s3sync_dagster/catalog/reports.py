@@ -1,0 +1,91 @@
+"""Inventory reports: which one a listing is made of, and what listings alone would see to."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.collisions import again_after_collisions
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.invocations import insert_automatic
+from s3sync_dagster.catalog.rows import groups, is_due, listing_of
+from s3sync_dagster.catalog.tables import invocations, listings, objects
+from s3sync_dagster.core.patience import longest_wait
+from s3sync_dagster.core.state import ListedReport, ListingRow
+
+RETRIES_AT_ONCE = 1000
+
+
+@again_after_collisions
+class Reports:
+    """The reports of the table ``listings``."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def note(self, listing: ListingRow, report: ListedReport) -> ListingRow | None:
+        """Store of which report a listing is made; None where the listing is not there."""
+        with self._db.write() as tx:
+            row = tx.execute(
+                listings.update()
+                .where(listings.c.id == listing.id)
+                .values(report=asdict(report))
+                .returning(listings)
+            ).first()
+        return listing_of(row) if row is not None else None
+
+    def last(self, source_id: str) -> ListingRow | None:
+        """Return the newest listing of a source that was made of a report."""
+        with self._db.read() as tx:
+            row = tx.execute(
+                sa.select(listings)
+                .where(listings.c.source_id == source_id, listings.c.report.is_not(None))
+                .order_by(listings.c.id.desc())
+                .limit(1)
+            ).first()
+        return listing_of(row) if row is not None else None
+
+    def gone(self, source_id: str, keys: Sequence[str]) -> set[str]:
+        """Return those of the keys whose object is known to be gone."""
+        found: set[str] = set()
+        with self._db.read() as tx:
+            for part in groups(keys):
+                found.update(
+                    tx.execute(
+                        sa.select(objects.c.object_key).where(
+                            objects.c.source_id == source_id,
+                            objects.c.object_key.in_(part),
+                            objects.c.gone.is_(True),
+                        )
+                    ).scalars()
+                )
+        return found
+
+    def retry_due(self, source_id: str) -> int:
+        """Ask again for what failed and is due, as a listing would; returns how many keys."""
+        now = self._db.now()
+        waiting = sa.select(invocations.c.object_key).where(
+            invocations.c.source_id == source_id,
+            invocations.c.status.in_(["pending", "processing"]),
+        )
+        failed = (
+            sa.select(objects.c.object_key)
+            .where(
+                objects.c.source_id == source_id,
+                objects.c.gone.is_(False),
+                objects.c.skip_reason.is_(None),
+                objects.c.outcome == "failed",
+                objects.c.retry_class != "input",
+                is_due(objects.c.next_retry_at, now=now, at_most=longest_wait("failed")),
+                objects.c.object_key.not_in(waiting),
+            )
+            .limit(RETRIES_AT_ONCE)
+        )
+        with self._db.read() as tx:
+            if not tx.execute(failed.limit(1)).first():
+                return 0
+        with self._db.write() as tx:
+            self._db.lock_source(tx, source_id)
+            keys = tx.execute(failed).scalars().all()
+            insert_automatic(self._db, tx, source_id, keys, trigger="retry", now=now)
+        return len(keys)

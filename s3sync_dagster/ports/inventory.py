@@ -1,0 +1,181 @@
+"""An inventory report as AWS delivers it: its manifest, and what its rows say of objects.
+
+Facts of the layout: "Locating your inventory list" and "Amazon S3 Inventory list" in the S3 user
+guide. Nothing is believed that its checksum does not vouch for.
+"""
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, BinaryIO
+from urllib.parse import unquote_plus
+
+from s3sync_dagster.engine.ports import Content
+from s3sync_dagster.engine.reports import REFUSED
+from s3sync_dagster.model.errors import FixConfiguration
+from s3sync_dagster.model.object import ObjectRef
+
+NEEDED = ("Bucket", "Key", "Size", "LastModifiedDate", "ETag", "StorageClass")
+VERSIONS = ("IsLatest", "IsDeleteMarker")
+"""Needed besides where a report tells of all versions."""
+_LINE_CHARACTERS = 64 * 1024
+_PIECE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportFile:
+    """A part of a report."""
+
+    key: str
+    size: int
+    md5: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a report is made of."""
+
+    name: str
+    """Its folder."""
+    created_at: float
+    """Seconds since 1970, by S3's clock."""
+    columns: tuple[str, ...]
+    files: tuple[ReportFile, ...]
+
+
+def refused(name: str, why: str) -> FixConfiguration:
+    """Return the error of a report that is not believed."""
+    return FixConfiguration(
+        f"The inventory report {name} is not believed: {why}. Nothing of it was listed.",
+        reason=REFUSED,
+    )
+
+
+def parse_manifest(name: str, text: bytes, *, checksum: bytes, bucket: str) -> Manifest:
+    """Return a manifest.
+
+    Args:
+        name: the report's folder.
+        text: ``manifest.json``.
+        checksum: ``manifest.checksum``, which AWS writes last.
+        bucket: of which it has to be.
+
+    Raises:
+        FixConfiguration: ``inventory_report_refused``.
+    """
+    if checksum.strip().lower() != hashlib.md5(text, usedforsecurity=False).hexdigest().encode():
+        raise refused(name, "manifest.checksum is not that of manifest.json")
+    try:
+        told: dict[str, Any] = json.loads(text)
+        source, kind = told["sourceBucket"], told["fileFormat"]
+        created_at = int(told["creationTimestamp"]) / 1000
+        columns = tuple(one.strip() for one in told["fileSchema"].split(","))
+        files = tuple(
+            ReportFile(key=one["key"], size=int(one["size"]), md5=one["MD5checksum"].lower())
+            for one in told["files"]
+        )
+        keys = [one.key.encode() for one in files]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise refused(name, "manifest.json is none of an inventory report") from None
+    if source != bucket:
+        raise refused(name, f"it is of bucket {str(source)[:100]!r} and not of {bucket!r}")
+    if kind != "CSV":
+        raise refused(
+            name, f"its format is {str(kind)[:20]!r}; set the configuration's format to CSV"
+        )
+    needed = (*NEEDED, *(VERSIONS if {"VersionId", *VERSIONS} & set(columns) else ()))
+    missing = [one for one in needed if one not in columns]
+    if missing:
+        raise refused(
+            name, f"it lacks {', '.join(missing)}: add the optional fields to the configuration"
+        )
+    if len(set(keys)) != len(keys):
+        raise refused(name, "manifest.json names a file twice")
+    return Manifest(name=name, created_at=created_at, columns=columns, files=files)
+
+
+def require_whole(manifest: Manifest, file: ReportFile, content: Content) -> None:
+    """Refuse a file that is not the one of which the manifest tells."""
+    size, digest = 0, hashlib.md5(usedforsecurity=False)
+    with closing(_opened(content)) as stream:
+        while piece := stream.read(_PIECE_BYTES):
+            size += len(piece)
+            digest.update(piece)
+    if size != file.size or digest.hexdigest() != file.md5:
+        raise refused(
+            manifest.name, f"{file.key!r} has not the size and the MD5 of which its manifest tells"
+        )
+
+
+def read_rows(
+    manifest: Manifest, file: ReportFile, content: Content, *, bucket: str
+) -> Iterator[ObjectRef | None]:
+    """Yield a file's rows as objects; None for a version that is no object any more.
+
+    Raises:
+        FixConfiguration: ``inventory_report_refused``.
+    """
+    places = {name: place for place, name in enumerate(manifest.columns)}
+    at_bucket, at_key, at_size, at_modified, at_etag, at_class = (places[one] for one in NEEDED)
+    latest, marker = (places.get(one) for one in VERSIONS)
+    try:
+        with closing(_opened(content)) as stream, gzip.open(stream) as unpacked:
+            lines = io.TextIOWrapper(unpacked, encoding="utf-8", newline="")
+            for row in csv.reader(_bounded(lines), strict=True):
+                if len(row) != len(places):
+                    raise ValueError("columns")
+                if row[at_bucket] != bucket:
+                    raise ValueError("bucket")
+                if latest is not None and marker is not None:
+                    if row[latest] not in _TRUTHS or row[marker] not in _TRUTHS:
+                        raise ValueError("truth")
+                    if row[latest] != "true" or row[marker] == "true":
+                        yield None
+                        continue
+                key = _needed(row[at_key])
+                yield ObjectRef(
+                    key=unquote_plus(key, errors="strict") if "%" in key or "+" in key else key,
+                    etag=_needed(row[at_etag]).strip('"'),
+                    size=int(row[at_size]),
+                    last_modified=_moment(row[at_modified]),
+                    storage_class=_needed(row[at_class]),
+                )
+    except (ValueError, EOFError, gzip.BadGzipFile, csv.Error, zlib.error):
+        # Also what is not UTF-8, or breaks off within: its checksum was right all the same.
+        raise refused(
+            manifest.name, f"a row of {file.key!r} is not of the form that its manifest tells"
+        ) from None
+
+
+_TRUTHS = frozenset({"true", "false"})
+
+
+def _needed(value: str) -> str:
+    if not value:
+        raise ValueError("empty")
+    return value
+
+
+def _moment(value: str) -> datetime:
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError("zone")
+    return moment
+
+
+def _bounded(lines: io.TextIOWrapper) -> Iterator[str]:
+    while line := lines.readline(_LINE_CHARACTERS):
+        if len(line) == _LINE_CHARACTERS:
+            raise ValueError("long")
+        yield line
+
+
+def _opened(content: Content) -> BinaryIO:
+    return io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")

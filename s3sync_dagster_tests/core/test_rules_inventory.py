@@ -1,0 +1,566 @@
+"""Listings that are made of inventory reports: old news changes nothing of what is known."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from s3sync_dagster.core.state import ListingState
+from s3sync_dagster.engine.listing_turns import ListingParts, list_when_due
+from s3sync_dagster.model.errors import AccessDenied, FixConfiguration, Unavailable
+from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster.ports import inventory_store
+from s3sync_dagster.ports.inventory_store import InventoryStore
+from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
+from s3sync_dagster_tests.core.rules import event, states
+from s3sync_dagster_tests.inventory_reports import PREFIX, VERSIONED, delivered, packed, row_of
+from s3sync_dagster_tests.sources import changed
+
+BEGAN = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+class Reports:
+    """The world, whose listings are made of the reports that a test delivers."""
+
+    def __init__(self, world, folder):
+        self.world, self.folder, self.number = world, folder, 0
+        self.there = MemoryBucket(name="reports")
+        self.ours = MemoryObjectStore(self.there)
+        world.source = changed(world.source, inventory=f"s3://reports/{PREFIX}")
+        world.catalog.sources.update(world.source)
+        self.reopen()
+
+    def reopen(self):
+        """Begin as another process would: it knows what lies in the buckets and the catalog."""
+        world = self.world
+        world.store = InventoryStore(
+            world.source.place,
+            bucket=MemoryObjectStore(world.bucket, fault=world._fault),
+            reports=self.ours,
+        )
+
+    def look(self, prefix=""):
+        """Return what a report that is made now would tell."""
+        return list(self.world.bucket.page(prefix, after="", limit=10**6)[0])
+
+    def deliver(self, refs, *, parts=1, manifest=None):
+        """Deliver a report of these objects; returns its name."""
+        rows = [row_of(ref) for ref in refs]
+        random.Random(len(rows)).shuffle(rows)
+        files = [packed(rows[part::parts]) for part in range(parts)]
+        return self.lay(files, manifest)
+
+    def lay(self, files, manifest=None):
+        self.number += 1
+        created = BEGAN + timedelta(days=self.number)
+        name = created.strftime("%Y-%m-%dT%H-%MZ")
+        for key, content in delivered(name, files, created=created, manifest=manifest).items():
+            self.there.put(key, content)
+        return name
+
+    def list(self, **options):
+        return self.world.listing(snapshots=self.folder, **options)
+
+    def sync(self, **options):
+        self.list(**options)
+        return {report.key: report.state for report in self.world.run_batches()}
+
+    def tick(self):
+        """Let the sensor's turn come; returns what it says."""
+        world = self.world
+        world.clock.seconds += 400
+        parts = ListingParts(
+            catalog=world.catalog,
+            clock=world.clock,
+            owners=Alive(),
+            store_for=lambda _: world.store,
+            collections=lambda: world.collections,
+            snapshots=self.folder,
+        )
+        return list_when_due(parts, world.source, log=lambda _: None)
+
+    def asked(self, kind):
+        """Return the requests to the source's bucket since the last call, or the begin."""
+        number = self.world.store._bucket.requests()[kind]
+        before, self._before = getattr(self, "_before", {}).get(kind, 0), {kind: number}
+        return number - before
+
+
+class Alive:
+    """Owners of which only this process is alive."""
+
+    def me(self):
+        return "test"
+
+    def is_dead(self, owner):
+        return owner != "test"
+
+
+@pytest.fixture
+def reports(world, tmp_path):
+    for n in range(10):
+        world.bucket.put(f"k{n}.md", f"text {n}")
+    return Reports(world, tmp_path / "listings")
+
+
+def heads(reports):
+    return reports.world.store._bucket.requests()["HEAD"]
+
+
+def lists(reports):
+    return reports.world.store._bucket.requests()["LIST"]
+
+
+def latest(reports):
+    return reports.world.catalog.listings.latest(reports.world.source.id)
+
+
+def tell(world, key, **fields):
+    """Write an object and let its event arrive."""
+    ref = world.bucket.put(key, fields.pop("text", f"new text of {key}"))
+    event(world, key, told=ref)
+
+
+def refusal(reports):
+    """Return the sentence with which a listing ends, which has removed and changed nothing."""
+    world = reports.world
+    before = states(world)
+    with pytest.raises(FixConfiguration) as caught:
+        reports.list()
+    assert states(world) == before
+    assert latest(reports).state is ListingState.FAILED
+    assert latest(reports).error == caught.value.message
+    return caught.value
+
+
+# --- what a report tells ---------------------------------------------------------------------
+
+
+def test_a_report_is_listed_without_a_question_to_the_bucket(reports):
+    name = reports.deliver(reports.look(), parts=3)
+    reports.list()
+    assert (lists(reports), heads(reports)) == (0, 0)
+    reports.world.run_batches()
+    assert reports.world.keys_indexed() == set(reports.world.bucket.objects())
+    assert latest(reports).report.name == name
+    assert (latest(reports).listed, latest(reports).new) == (10, 10)
+
+
+def test_what_changed_between_two_reports_costs_a_head_each(reports):
+    world = reports.world
+    reports.deliver(reports.look())
+    reports.sync()
+    world.bucket.put("k1.md", "changed")
+    world.bucket.put("new.md", "new")
+    world.bucket.delete("k2.md")
+    reports.deliver(reports.look())
+    before = heads(reports)
+    assert reports.sync() == {"k1.md": "updated", "new.md": "indexed", "k2.md": "removed"}
+    assert (heads(reports) - before, lists(reports)) == (2, 0)
+    assert (latest(reports).new, latest(reports).changed, latest(reports).gone) == (1, 1, 1)
+
+
+def test_keys_are_decoded_as_forms_encode_them(reports):
+    world = reports.world
+    odd = {"a b.md", "a+b.md", "100%.md", "ü/ß.md", 'q"uote,.md', "new\nline.md"}
+    for key in odd:
+        world.bucket.put(key, f"text of {key}")
+    reports.deliver(reports.look())
+    reports.sync()
+    assert world.keys_indexed() == set(world.bucket.objects())
+
+
+def test_only_the_newest_version_that_is_no_delete_marker_is_an_object(reports):
+    world = reports.world
+    ref = reports.look()[0]
+    old = ObjectRef(key=ref.key, etag="0" * 32, size=1)
+    gone = ObjectRef(key="gone.md", etag="1" * 32, size=1)
+    rows = [
+        row_of(old, IsLatest="false"),
+        *(row_of(one) for one in reports.look()),
+        row_of(gone, IsLatest="false"),
+        row_of(gone, IsDeleteMarker="true", Size="", ETag="", StorageClass=""),
+        row_of(old, IsLatest="false"),
+    ]
+    reports.lay([packed(rows, VERSIONED)], {"fileSchema": VERSIONED})
+    reports.sync()
+    assert world.keys_indexed() == set(world.bucket.objects())
+    assert heads(reports) == 0
+
+
+def test_keys_of_other_prefixes_are_none_of_the_source_s(reports):
+    world = reports.world
+    world.source = changed(world.source, path_prefix="docs/")
+    world.catalog.sources.update(world.source)
+    reports.reopen()
+    world.bucket.put("docs/a.md", "text")
+    reports.deliver(reports.look())
+    assert reports.sync() == {"docs/a.md": "indexed"}
+    assert latest(reports).listed == 1
+
+
+# --- what is newer than a report -------------------------------------------------------------
+
+
+def test_an_old_report_reverts_removes_and_revives_nothing(reports):
+    world = reports.world
+    reports.deliver(reports.look())
+    reports.sync()
+    old = reports.look()
+    tell(world, "k1.md", text="newer than the report")
+    tell(world, "k11.md", text="younger than the report")
+    world.bucket.delete("k2.md")
+    event(world, "k2.md", remove=True)
+    world.run_batches()
+    reports.deliver(old)
+    before = states(world)
+    reports.list()
+    assert states(world) == before
+    assert (latest(reports).changed, latest(reports).gone) == (0, 0)
+    assert world.run_batches() == []
+    assert world.keys_indexed() == set(world.bucket.objects())
+    assert "newer than the report" in world.texts().values()
+
+
+def test_what_a_report_lacks_is_gone_only_where_the_bucket_says_so(reports):
+    world = reports.world
+    reports.deliver(reports.look())
+    reports.sync()
+    world.bucket.delete("k3.md")
+    reports.deliver([ref for ref in reports.look() if ref.key != "k4.md"])
+    assert reports.sync() == {"k3.md": "removed"}
+    assert "k4.md" in world.keys_indexed()
+    assert latest(reports).listed == 9
+
+
+def test_a_key_of_which_the_bucket_does_not_tell_stays_as_it_is(reports):
+    world = reports.world
+    reports.deliver(reports.look())
+    reports.sync()
+
+    def deny(kind, key):
+        if kind == "HEAD" and key in ("k5.md", "k6.md"):
+            raise AccessDenied("not yours")
+
+    world.fault = deny
+    world.bucket.delete("k5.md")
+    world.bucket.put("k6.md", "changed")
+    world.bucket.put("k7.md", "changed")
+    reports.deliver(reports.look())
+    assert reports.sync() == {"k7.md": "updated"}
+    assert {"k5.md", "k6.md"} <= world.keys_indexed()
+
+
+def test_the_guard_holds_what_a_report_lacks(reports):
+    world = reports.world
+    for n in range(100, 180):
+        world.bucket.put(f"k{n}.md", f"text {n}")
+    reports.deliver(reports.look())
+    reports.sync()
+    full = reports.look()
+    for key in list(world.bucket.objects())[:80]:
+        world.bucket.delete(key)
+    reports.deliver(reports.look())
+    assert reports.list().listing.state is ListingState.BLOCKED
+    reports.deliver(full)  # made before they went: it revives nothing and approves nothing
+    assert reports.list().listing.state is ListingState.BLOCKED
+    world.run_batches()
+    assert len(world.keys_indexed()) == 90
+    world.catalog.listings.approve(world.source.id)
+    world.run_batches()
+    assert world.keys_indexed() == set(world.bucket.objects())
+
+
+def test_an_archived_object_that_was_restored_since_stays_restored(reports):
+    world = reports.world
+    reports.deliver(reports.look())
+    reports.sync()
+    world.bucket.put("old.md", "archived", storage_class="GLACIER")
+    reports.deliver(reports.look())
+    reports.sync()
+    assert states(world)["old.md"] == ("skipped", "archived")
+    old = reports.look()
+    world.bucket.restore("old.md")
+    event(world, "old.md", told=world.store.head("old.md"))
+    world.run_batches()
+    assert states(world)["old.md"][0] == "indexed"
+    reports.deliver(old)
+    reports.sync()
+    assert states(world)["old.md"][0] == "indexed"
+    assert world.catalog.work.object(world.source.id, "old.md").skip_reason is None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_reports_and_events_end_where_the_bucket_is(reports, seed, monkeypatch):
+    """Reports of any moment, events late, lost and between ticks, processes that begin anew."""
+    monkeypatch.setattr(inventory_store, "PAGE_ROWS", 4)
+    chance, world = random.Random(seed), reports.world
+    moments, late = [reports.look()], []
+    for _ in range(40):
+        key, had = f"k{chance.randrange(16)}.md", world.keys_indexed()
+        match chance.randrange(8):
+            case 0 | 1:
+                ref = world.bucket.put(key, f"text {chance.random()}")
+                late.append((key, ref))
+            case 2 if key in world.bucket.objects():
+                world.bucket.delete(key)
+                late.append((key, None))
+            case 3 if late:
+                told, ref = late.pop(chance.randrange(len(late)))
+                event(world, told, told=ref, remove=ref is None)
+            case 4:
+                moments.append(reports.look())
+            case 5:
+                reports.deliver(chance.choice(moments), parts=chance.randrange(1, 4))
+            case 6 if reports.number:
+                reports.list(budget_seconds=0, page_keys=chance.randrange(1, 9))
+            case 7:
+                world.run_batches()
+                reports.reopen()
+        assert had & set(world.bucket.objects()) <= world.keys_indexed()
+    while (begun := latest(reports)) is not None and begun.state is ListingState.RUNNING:
+        reports.list()
+    reports.deliver(reports.look(), parts=2)
+    reports.sync(approve_deletes=True)
+    assert world.keys_indexed() == set(world.bucket.objects())
+    assert sorted(world.texts().values()) == sorted(
+        text.decode() for text in world.bucket.objects().values()
+    )
+
+
+# --- ticks and turns -------------------------------------------------------------------------
+
+
+def test_a_report_is_read_over_ticks_and_by_another_process(reports, monkeypatch):
+    monkeypatch.setattr(inventory_store, "PAGE_ROWS", 3)
+    reports.deliver(reports.look(), parts=2)
+    ticks = 1
+    while not reports.list(budget_seconds=0, page_keys=4).done:
+        ticks += 1
+        if ticks % 2:
+            reports.reopen()
+    assert ticks == 4 + 3  # two files of five rows, three a page; ten keys, four a page
+    reports.world.run_batches()
+    assert reports.world.keys_indexed() == set(reports.world.bucket.objects())
+
+
+def test_a_tick_without_a_new_report_asks_once_and_does_nothing(reports):
+    reports.deliver(reports.look())
+    reports.tick()
+    reports.world.run_batches()
+    listed, asked = latest(reports).id, dict(reports.ours.requests())
+    assert reports.tick().startswith("no inventory report after that of 2026-01-03T00-00Z")
+    assert latest(reports).id == listed
+    assert {kind: n - asked[kind] for kind, n in reports.ours.requests().items()} == {
+        "LIST": 1,
+        "GET": 0,
+        "HEAD": 0,
+    }
+    assert (lists(reports), heads(reports)) == (0, 0)
+    reports.world.bucket.put("new.md", "new")
+    reports.deliver(reports.look())
+    assert "1 new" in reports.tick()
+
+
+def test_other_settings_and_a_person_have_the_same_report_read_again(reports):
+    world = reports.world
+    name = reports.deliver(reports.look())
+    reports.tick()
+    world.run_batches()
+    world.configure(exclude_globs=("k1*",))
+    assert "listed 10 objects" in reports.tick()
+    world.run_batches()
+    assert "k1.md" not in world.keys_indexed()
+    assert reports.tick().startswith("no inventory report")
+    world.catalog.sources.ask_for_listing(world.source.id)
+    assert "listed 10 objects" in reports.tick()
+    assert latest(reports).report.name == name
+
+
+def test_between_two_reports_what_failed_is_tried_again_when_its_time_has_come(reports):
+    world = reports.world
+
+    def refuse(kind, key):
+        if kind == "GET" and key == "k1.md":
+            raise Unavailable("not now")
+
+    world.fault = refuse
+    reports.deliver(reports.look())
+    reports.tick()
+    for _ in range(8):
+        world.run_batches()
+        world.clock.seconds += 7200
+    assert states(world)["k1.md"][0] == "failed"
+    world.fault = None
+    assert reports.tick().endswith("; 1 keys that failed are tried again")
+    world.run_batches()
+    assert states(world)["k1.md"][0] == "indexed"
+    assert reports.tick() == "no inventory report after that of 2026-01-03T00-00Z"
+
+
+def test_a_mode_that_keeps_documents_keeps_those_of_what_a_report_lacks(reports):
+    world = reports.world
+    world.configure(mode=DeleteMode.KEEP_DELETED)
+    reports.deliver(reports.look())
+    reports.sync()
+    world.bucket.delete("k3.md")
+    reports.deliver(reports.look())
+    reports.sync()
+    assert "k3.md" in world.keys_indexed()
+
+
+# --- what is not believed --------------------------------------------------------------------
+
+
+def test_before_the_first_report_a_listing_says_what_it_waits_for(reports):
+    assert refusal(reports).reason == "no_inventory_report"
+    assert "48 hours" in latest(reports).error
+
+
+def test_a_delivery_that_has_not_ended_is_none(reports):
+    reports.deliver(reports.look())
+    reports.sync()
+    used = latest(reports)
+    name = reports.deliver([])
+    checksum = f"{PREFIX}{name}/manifest.checksum"
+    reports.there.delete(checksum)
+    assert reports.tick().startswith(f"no inventory report after that of {used.report.name}")
+    assert latest(reports).id == used.id
+
+
+def test_the_first_delivery_that_has_not_ended_is_told(reports):
+    name = reports.deliver(reports.look())
+    reports.there.delete(f"{PREFIX}{name}/manifest.checksum")
+    error = refusal(reports)
+    assert error.reason == "no_inventory_report"
+    assert "has not ended" in error.message
+
+
+def wrong_checksum(reports, name):
+    reports.there.put(f"{PREFIX}{name}/manifest.checksum", "0" * 32)
+
+
+def truncated(reports, name):
+    key = f"{PREFIX}data/{name}-1.csv.gz"
+    reports.there.put(key, reports.there.objects()[key][:-9])
+
+
+def other_bytes(reports, name):
+    key = f"{PREFIX}data/{name}-1.csv.gz"
+    content = bytearray(reports.there.objects()[key])
+    content[-1] ^= 1
+    reports.there.put(key, bytes(content))
+
+
+def lost_file(reports, name):
+    reports.there.delete(f"{PREFIX}data/{name}-0.csv.gz")
+
+
+@pytest.mark.parametrize("spoil", [wrong_checksum, truncated, other_bytes, lost_file])
+def test_a_damaged_report_is_refused_and_not_read_at_every_tick(reports, spoil):
+    reports.deliver(reports.look(), parts=2)
+    reports.sync()
+    name = reports.deliver(reports.look()[:5], parts=2)
+    spoil(reports, name)
+    assert refusal(reports).reason == "inventory_report_refused"
+    reports.tick()
+    asked = reports.ours.requests()["GET"]
+    reports.tick()
+    most = 0 if spoil is not wrong_checksum else 4  # the manifest alone, twice
+    assert reports.ours.requests()["GET"] - asked <= most
+    assert reports.world.run_batches() == []
+    reports.deliver(reports.look())
+    assert "listed 10 objects" in reports.tick()
+
+
+@pytest.mark.parametrize(
+    ("manifest", "says"),
+    [
+        ({"sourceBucket": "another"}, "it is of bucket 'another' and not of 'bucket'"),
+        ({"fileFormat": "ORC"}, "set the configuration's format to CSV"),
+        ({"fileSchema": "Bucket, Key, Size"}, "it lacks LastModifiedDate, ETag, StorageClass"),
+        ({"fileSchema": f"{VERSIONED}".replace("IsLatest, ", "")}, "it lacks IsLatest"),
+        ({"files": [{"key": "x"}]}, "none of an inventory report"),
+        ({"fileSchema": VERSIONED}, "is not of the form that its manifest tells"),
+        ({"creationTimestamp": "0"}, "it is older than 2026-01-03T00-00Z"),
+    ],
+)
+def test_a_report_that_is_another_one_is_refused(reports, manifest, says):
+    reports.deliver(reports.look())
+    reports.sync()
+    reports.deliver(reports.look()[:5], manifest=manifest)
+    error = refusal(reports)
+    assert error.reason == "inventory_report_refused"
+    assert says in error.message
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"Bucket": "another"},
+        {"Key": ""},
+        {"Key": "%FF"},
+        {"Key": "x" * 70_000},
+        {"Size": ""},
+        {"ETag": ""},
+        {"LastModifiedDate": "yesterday"},
+        {"LastModifiedDate": "2026-01-01T00:00:00"},
+        {"StorageClass": ""},
+    ],
+)
+def test_a_row_of_another_form_refuses_its_report(reports, row):
+    rows = [row_of(ref) for ref in reports.look()]
+    reports.lay([packed([*rows, {**rows[0], **row}])])
+    assert refusal(reports).reason == "inventory_report_refused"
+
+
+def test_a_report_that_leaves_out_a_part_of_the_prefix_is_refused(reports):
+    world = reports.world
+    for n in range(100, 130):
+        world.bucket.put(f"k{n}.md", f"text {n}")
+    reports.deliver(reports.look())
+    reports.sync()
+    reports.number = 3  # days after all of them were written
+    reports.deliver([ref for ref in reports.look() if not ref.key.startswith("k1")])
+    assert "leaves out a part" in refusal(reports).message
+    assert len(world.keys_indexed()) == 40
+
+
+def test_a_report_without_a_key_of_the_prefix_is_refused_where_the_bucket_has_some(reports):
+    reports.number = 3  # days after all of them were written
+    reports.deliver([])
+    assert "names no object" in refusal(reports).message
+    for key in list(reports.world.bucket.objects()):
+        reports.world.bucket.delete(key)
+    reports.deliver([])
+    assert reports.list().listing.state is ListingState.COMPLETE
+
+
+def test_when_the_listed_report_is_deleted_an_older_one_is_not_taken(reports):
+    first = reports.deliver(reports.look()[:3])
+    second = reports.deliver(reports.look())
+    reports.sync()
+    for key in list(reports.there.objects()):
+        if second in key:
+            reports.there.delete(key)
+    assert reports.tick().startswith("no inventory report after")
+    assert refusal(reports).reason == "no_inventory_report"
+    assert first in {key.split("/")[3] for key in reports.there.objects()}
+
+
+def test_a_bucket_that_does_not_answer_fails_the_listing_and_the_next_reads_the_report(reports):
+    world = reports.world
+    reports.deliver(reports.look())
+    reports.sync()
+    world.bucket.put("k1.md", "changed")
+    reports.deliver(reports.look())
+
+    def silent(kind, _key):
+        if kind == "HEAD":
+            raise Unavailable("no answer")
+
+    world.fault = silent
+    assert "could not list" in reports.tick()
+    world.fault = None
+    assert "1 changed" in reports.tick()
