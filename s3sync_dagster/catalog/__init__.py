@@ -17,6 +17,7 @@ from s3sync_dagster.catalog.sources import SourceRows
 from s3sync_dagster.catalog.tokens import Tokens
 from s3sync_dagster.catalog.uploads import Uploads
 from s3sync_dagster.catalog.views import Views
+from s3sync_dagster.catalog.wholes import Wholes
 from s3sync_dagster.catalog.work import Work
 from s3sync_dagster.engine.clock import Clock
 
@@ -30,6 +31,7 @@ class Catalog:
         self.moves = Moves(database)
         self.listings = Listings(database)
         self.invocations = Invocations(database)
+        self.wholes = Wholes(database)
         self.batches = Batches(database)
         self.documents = Documents(database)
         self.collections = CollectionRows(database)
