@@ -24,7 +24,7 @@ from s3sync_dagster_tests.places.git_server import Origin
 HERE = Path(__file__).parent
 COLLECTION = "docs"
 SECTIONS = 6
-WORDS = "alpha bravo charlie delta echo foxtrot golf hotel india juliet kilo lima mike".split()
+WORDS = "alpha bravo charlie delta echo foxtrot golf hotel india juliet kilo lima mike".split()  # noqa: SIM905
 
 
 def text_of(number: int, change: str = "") -> str:
