@@ -14,6 +14,7 @@ from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.api.showing import SourceNames, show_invocation
 from s3sync_dagster.api.sources import Limit, NameFilter, Offset
 from s3sync_dagster.api.uploads import ids_behind, upload_of_collection
+from s3sync_dagster.api.wholes import ask_whole, merged
 from s3sync_dagster.api.wire_invocation import (
     Cancelled,
     CreateInvocation,
@@ -31,7 +32,7 @@ from s3sync_dagster.core.keys import (
 from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.record_limits import validate_user_metadata
 from s3sync_dagster.core.selection import require_inside_prefix
-from s3sync_dagster.model.errors import InvalidSetting, NotFound, NotPossible
+from s3sync_dagster.model.errors import InvalidSetting, NotFound
 from s3sync_dagster.model.invocation import Invocation, InvocationStatus, Trigger
 from s3sync_dagster.model.source import Source
 
@@ -47,7 +48,9 @@ router = APIRouter(prefix="/api/v1", tags=["Invocation"], route_class=StrictRout
 async def create_invocation(
     source_id: UUID, payload: CreateInvocation, caller: AnyCaller, here: Here
 ) -> InvocationCreated:
-    """Ask for the sync of one object."""
+    """Ask for the sync of one object, or of a whole commit or site."""
+    if payload.object_key is None:
+        return await ask_whole(source_id=source_id, payload=payload, caller=caller, here=here)
     # The one operation that comes hundreds of times a second: it changes threads only where
     # something has to be asked of the catalog or of Chroma.
     source = here.recent_source(source_id, caller)
@@ -86,17 +89,9 @@ def _find_and_prepare(
 
 def _prepare(source: Source, payload: CreateInvocation, here: Context) -> dict[str, Any]:
     key = payload.object_key
-    if payload.ref_identifier is not None and source.place.followed() is None:
-        raise InvalidSetting("ref_identifier is for GitHub sources only.")
-    if payload.ref_identifier is not None or (key is None and source.place.names_collection):
-        raise NotPossible(
-            "This server has no invocation of a whole commit or site: it syncs its source by "
-            f"listings (list_interval_seconds), or now by POST /s3sync/v1/sources/{source.id}/"
-            "backfill. Name one file or page by object_key.",
-            reason="source_type_not_available",
-        )
-    if key is None:
-        raise InvalidSetting("object_key is required: the full key from the bucket root.")
+    assert key is not None, "what has none is a whole source's"
+    if payload.ref_identifier is not None:
+        raise InvalidSetting("ref_identifier is for whole GitHub sources only, without object_key.")
     validate_object_key(key)
     require_inside_prefix(source, key)
     ask = check_request(here, source, payload)
@@ -178,17 +173,24 @@ def list_invocations(
     if not rights.whole:
         known = [row.source.id for row in tenant_rows] if ids is None else ids
         ids = [each for each in known if rights.sees_all_of(each)]
+    wholes = here.catalog.wholes.rows(
+        tenant=caller.tenant, source_ids=ids, database_name=database_name, source_type=source_type
+    )
+    wanted = InvocationStatus(status) if status else None
+    wholes = [one for one in wholes if wanted in (None, one.status)]
     found = here.catalog.invocations.rows(
         # Sources of the tenant need no second condition, which would mislead the planner.
         tenant=caller.tenant if ids is None else None,
         source_ids=ids,
         database_name=database_name,
         source_type=source_type if source_type != "file_upload" else None,
-        status=InvocationStatus(status) if status else None,
+        status=wanted,
         ascending=order_by == "ASC",
-        limit=limit,
-        offset=offset,
+        # Those that are merged into the page may push it forward by as many as there are.
+        limit=limit + min(offset, len(wholes)),
+        offset=max(offset - len(wholes), 0),
     )
+    found = merged(found, wholes, ascending=order_by == "ASC", limit=limit, offset=offset)
     names = SourceNames.of(tenant_rows)
     return [show_invocation(one, names) for one in found]
 
@@ -212,14 +214,18 @@ def get_invocation(invocation_id: UUID, caller: AnyCaller, here: Here) -> Job:
 )
 def cancel_invocation(invocation_id: UUID, caller: AnyCaller, here: Here) -> Cancelled:
     """Cancel an invocation that is still pending."""
-    _seen(here, invocation_id, caller)
-    here.catalog.invocations.cancel(str(invocation_id), tenant=caller.tenant)
+    found = _seen(here, invocation_id, caller)
+    if found.object_key:
+        here.catalog.invocations.cancel(str(invocation_id), tenant=caller.tenant)
+    else:
+        here.catalog.wholes.cancel(found)
     return Cancelled()
 
 
 def _seen(here: Context, invocation_id: UUID, caller: Caller) -> Invocation:
     """Return an invocation of the tenant. Raises ``NotFound``, also for one that is kept back."""
-    found = here.catalog.invocations.find(str(invocation_id), tenant=caller.tenant)
+    found = here.catalog.wholes.find(str(invocation_id), tenant=caller.tenant)
+    found = found or here.catalog.invocations.find(str(invocation_id), tenant=caller.tenant)
     if not here.rights(caller).sees_all_of(found.source_id):
         raise NotFound(f"No invocation {str(invocation_id)!r}.", reason="invocation_not_found")
     return found

@@ -115,15 +115,16 @@ def _show_kind(invocation: Invocation, names: SourceNames) -> dict[str, Any]:
     """Return the union's one kind by its key."""
     ref = names.refs.get(invocation.source_id)
     if ref is not None:
-        shown = GitRefShown(**{ref[0]: ref[1]})
-        fields = GitHubJobFields(git_ref_identifier=shown, object_key=invocation.object_key)
+        asked = {ref[0]: ref[1]} if invocation.object_key else dict(invocation.metadata)
+        shown = GitRefShown.model_validate(asked)
+        fields = GitHubJobFields(git_ref_identifier=shown, object_key=invocation.object_key or None)
         return {"github": fields}
     if invocation.source_id in names.sites:
-        return {"web_scrape": WebJobFields(object_key=invocation.object_key)}
+        return {"web_scrape": WebJobFields(object_key=invocation.object_key or None)}
     return {
         "s3": S3JobFields(
             bucket_name=names.buckets.get(invocation.source_id, UNKNOWN_BUCKET),
-            object_key=invocation.object_key,
+            object_key=invocation.object_key or None,
             custom_id=invocation.custom_id,
             additional_metadata=dict(invocation.metadata) or None,
         )

@@ -18,6 +18,7 @@ from s3sync_dagster.catalog.sources import SourceRows
 from s3sync_dagster.catalog.tokens import Tokens
 from s3sync_dagster.catalog.uploads import Uploads
 from s3sync_dagster.catalog.views import Views
+from s3sync_dagster.catalog.wholes import Wholes
 from s3sync_dagster.catalog.work import Work
 from s3sync_dagster.engine.clock import Clock
 
@@ -32,6 +33,7 @@ class Catalog:
         self.listings = Listings(database)
         self.reports = Reports(database)
         self.invocations = Invocations(database)
+        self.wholes = Wholes(database)
         self.batches = Batches(database)
         self.documents = Documents(database)
         self.collections = CollectionRows(database)

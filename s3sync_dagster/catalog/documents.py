@@ -47,6 +47,7 @@ from s3sync_dagster.catalog.tables import (
     objects,
     sidecars,
     sources,
+    wholes,
 )
 from s3sync_dagster.catalog.unclean import keys_to_mend
 from s3sync_dagster.catalog.uploads import Uploads
@@ -290,7 +291,16 @@ class Documents:
             self._db.lock_source(tx, source_id)
             remember_deleted(self._db, tx, source_id, now=self._now())
             # What came meanwhile, and the short tables.
-            for table in (documents, collections, objects, sidecars, batches, listings, hours):
+            for table in (
+                documents,
+                collections,
+                objects,
+                sidecars,
+                batches,
+                listings,
+                hours,
+                wholes,
+            ):
                 tx.execute(table.delete().where(table.c.source_id == source_id))
             tx.execute(sources.delete().where(sources.c.id == source_id))
         self._cancel_all(source_id)

@@ -413,6 +413,26 @@ sidecars = sa.Table(
 # A key that two sidecars claim for one collection: the first keeps it.
 sa.Index("ix_sidecars_path", sidecars.c.source_id, sidecars.c.path)
 
+wholes = sa.Table(
+    "wholes",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("source_id", sa.Text, nullable=False),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("database_name", sa.Text, nullable=False),
+    sa.Column("collection_name", sa.Text, nullable=False),
+    sa.Column("place_type", sa.Text, nullable=False),
+    sa.Column("ref", sa.JSON, nullable=False),
+    # The newest listing when it was asked for: one that began later answers.
+    sa.Column("after_listing", sa.Integer, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("error", sa.Text),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("finished_at", Time),
+)
+sa.Index("ix_wholes_source", wholes.c.source_id, wholes.c.created_at)
+sa.Index("ix_wholes_tenant", wholes.c.tenant, wholes.c.created_at)
+
 credentials = sa.Table(
     "credentials",
     metadata,

@@ -82,6 +82,20 @@ class Repository:
             self._prepare()
             self._wanted()
 
+    def named(self) -> tuple[str, str | None]:
+        """Return the commit that is followed, and the branch where the ref is the server's choice.
+
+        Asks the server twice and fetches nothing; raises what ``refresh`` would.
+        """
+        with self._locked():
+            self._prepare()
+            commit, branch = self._wanted(), self._ref
+            if branch is None:
+                out = self.git.ask_remote("ls-remote", "--symref", "origin", "HEAD")
+                told = re.search(rb"^ref: refs/heads/(\S+)\tHEAD$", out, re.MULTILINE)
+                branch = told.group(1).decode(errors="replace") if told else None
+            return commit, branch
+
     def _prepare(self) -> None:
         if not self._there.is_dir():
             self.git.require_version()

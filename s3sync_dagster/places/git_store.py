@@ -79,6 +79,11 @@ class GitStore:
         with self._lock:
             self._repository.look()
 
+    def named(self) -> tuple[str, str | None]:
+        """Return the commit and the branch that are followed, as the server has them now."""
+        with self._lock:
+            return self._repository.named()
+
     def list_page(self, prefix: str, *, start_after: str | None, limit: int = 1000) -> ListPage:
         """Return the page of files whose paths begin with ``prefix`` and follow ``start_after``."""
         with self._lock:

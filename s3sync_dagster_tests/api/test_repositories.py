@@ -2,8 +2,10 @@
 
 import pytest
 
+from s3sync_dagster_tests.api.indexing import work
 from s3sync_dagster_tests.api.server import running_api
 from s3sync_dagster_tests.places.git_server import Origin, git_server
+from s3sync_dagster_tests.waiting import wait_for
 
 SOURCES = "/api/v1/sources"
 
@@ -50,15 +52,74 @@ def test_the_payload_of_the_contract_makes_a_source_that_is_shown_like_it(api, h
         assert job["id"] in [one["id"] for one in jobs]
         others = http.get("/api/v1/invocations", params={"source_type": "s3"}).json()
         assert job["id"] not in [one["id"] for one in others]
-        whole = http.post(
-            f"{SOURCES}/{name}/invocations",
-            json={"ref_identifier": {"branch": "main"}, "target_collection_name": "docs"},
-        )
-        assert (whole.status_code, whole.json()["error"]) == (400, "source_type_not_available")
-        assert "backfill" in whole.json()["message"]
-
         started = http.post(f"/s3sync/v1/sources/{name}/backfill")
         assert started.status_code in (200, 202), started.text
+
+
+def ended(api, http, source, name):
+    """Return the job of an invocation once it has ended; its files are worked on meanwhile."""
+
+    def look():
+        work(api, source)
+        return http.get(f"/api/v1/invocations/{name}").json()
+
+    return wait_for(look, lambda job: job["status"] not in ("pending", "processing"))
+
+
+def test_a_whole_commit_is_asked_for_as_the_contract_has_it(api, http, origin):
+    with git_server(origin.folder.parents[1]) as server:
+        name = http.post(SOURCES, json=payload(f"{server.url}/team/docs")).json()["source_id"]
+        route = f"{SOURCES}/{name}/invocations"
+        branch = origin.git("symbolic-ref", "--short", "HEAD").strip()
+        commit = origin.git("rev-parse", "HEAD").strip()
+        body = {"ref_identifier": {"branch": branch}, "target_collection_name": "team-docs"}
+        asked = http.post(route, json=body)
+        assert asked.status_code == 201, asked.text
+        job = ended(api, http, name, asked.json()["invocation_id"])
+        assert set(job["status"]) == {"complete"}, job
+        assert job["metadata"]["github"] == {
+            "git_ref_identifier": {"branch": branch}, "object_key": None,
+        }  # fmt: skip
+        assert job["metadata"]["collection_name"] == "team-docs"
+        query = {"collection_name": "team-docs", "query": "title", "limit": 5}
+        found = http.post("/s3sync/v1/search", json=query).json()
+        assert {one["metadata"]["version_key"] for one in found["hits"]} == {commit}
+
+        listed = http.get("/api/v1/invocations", params={"source_id": name}).json()
+        assert len(listed) == 3  # one, and its two files
+        assert listed[-1] == job
+        pages = [
+            http.get(
+                "/api/v1/invocations", params={"source_id": name, "limit": 1, "offset": n}
+            ).json()
+            for n in range(4)
+        ]
+        assert [one for page in pages for one in page] == listed
+        done = http.get("/api/v1/invocations", params={"source_id": name, "status": "failed"})
+        assert done.json() == []
+        cancelled = http.put(f"/api/v1/invocations/{job['id']}")
+        assert cancelled.status_code == 412
+
+        origin.write("c.md", "# More")
+        newer = origin.commit()
+        by_sha = http.post(route, json={**body, "ref_identifier": {"sha": newer}})
+        assert by_sha.status_code == 201, by_sha.text
+        again = ended(api, http, name, by_sha.json()["invocation_id"])
+        assert set(again["status"]) == {"complete"}
+        assert again["metadata"]["github"]["git_ref_identifier"] == {"sha": newer}
+
+        for wrong, error in (
+            ({**body, "ref_identifier": {"sha": commit}}, "source_type_not_available"),
+            ({**body, "ref_identifier": {"branch": "other"}}, "source_type_not_available"),
+            ({**body, "target_collection_name": "other"}, "source_type_not_available"),
+            ({**body, "ref_identifier": {}}, "invalid_setting"),
+            ({**body, "ref_identifier": {"branch": branch, "sha": newer}}, "invalid_setting"),
+            ({**body, "metadata": {"a": 1}}, "invalid_setting"),
+            ({**body, "object_key": "a.md"}, "invalid_setting"),
+            ({"target_collection_name": "team-docs"}, "invalid_setting"),
+        ):
+            refused = http.post(route, json=wrong)
+            assert (refused.status_code, refused.json()["error"]) == (400, error), wrong
 
 
 def test_what_the_server_refuses_is_said_at_the_creation(api, http, origin):

@@ -47,11 +47,17 @@ def test_the_payload_of_the_contract_makes_a_source_that_is_shown_like_it(api, h
         assert "s3" not in job["metadata"]
         jobs = http.get("/api/v1/invocations", params={"source_type": "web_scrape"}).json()
         assert job["id"] in [one["id"] for one in jobs]
-        whole = http.post(f"{SOURCES}/{name}/invocations", json={"target_collection_name": "pages"})
-        assert (whole.status_code, whole.json()["error"]) == (400, "source_type_not_available")
-        assert "backfill" in whole.json()["message"]
         started = http.post(f"/s3sync/v1/sources/{name}/backfill")
         assert started.status_code in (200, 202), started.text
+        route = f"{SOURCES}/{name}/invocations"
+        other = http.post(route, json={"target_collection_name": "other"})
+        assert (other.status_code, other.json()["error"]) == (400, "source_type_not_available")
+        whole = http.post(route, json={})
+        assert whole.status_code == 201, whole.text
+        job = http.get(f"/api/v1/invocations/{whole.json()['invocation_id']}").json()
+        assert job["metadata"]["web_scrape"] == {"object_key": None}
+        branch = http.post(route, json={"ref_identifier": {"branch": "main"}})
+        assert (branch.status_code, "GitHub" in branch.json()["message"]) == (400, True)
 
 
 def test_what_the_server_refuses_is_said_at_the_creation(api, http):

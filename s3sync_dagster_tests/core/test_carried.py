@@ -18,7 +18,7 @@ from s3sync_dagster.model.errors import (
     InvalidSidecar,
 )
 from s3sync_dagster.model.place import Carried
-from s3sync_dagster.model.source import AutoSync
+from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.core.test_intake import message, record
 from s3sync_dagster_tests.sources import changed, s3_source
 
@@ -319,6 +319,17 @@ def test_what_was_a_document_leaves_by_a_listing_when_it_becomes_a_sidecar_and_c
     world.sync()
     assert world.keys_indexed() == {"a.md", "b.md", "c.md", "d.md", "a.md.metadata.json"}
     assert team(world)["a.md"] is None
+
+
+def test_what_was_a_document_is_followed_as_a_sidecar_also_where_nothing_is_removed(world):
+    world.configure(mode=DeleteMode.KEEP_DELETED)
+    world.bucket.put("a.md", "one")
+    world.bucket.put("a.md.metadata.json", bedrock(team="red"))
+    world.sync()
+    world.configure(bedrock_sidecars=True)
+    assert world.sync()["a.md.metadata.json"] == "skipped"
+    assert team(world)["a.md"] == "red"
+    assert world.sync() == {}
 
 
 @pytest.mark.parametrize(
