@@ -21,6 +21,8 @@ ROOM = 4
 """Records with a rare word, for each that is asked for, before common words are left to the end."""
 DIGITS = 9
 """Of a score: what differs behind them is equal."""
+COMMON = 20_000
+"""Records with a word that are many to score."""
 FEW = 2000
 """Records with any word of a question that are simply all scored."""
 
@@ -87,6 +89,12 @@ def _add_best(
     most: Callable[[Counted], float],
 ) -> None:
     """Add the best by words of which the rarest stand first."""
+    if len(ordered) > 1 and ordered[0][1] >= COMMON:
+        # None is rare: what has all of them is soon found, and may leave no word alone a chance.
+        found.add(best(" AND ".join(word for word, _ in ordered)))
+        if most(ordered[:1]) < found.reached:
+            _add_pairs(found, ordered, best=best, most=most)
+            return
     chosen = _first_split(ordered, found.limit)
     found.add(best(any_of(ordered[:chosen])))
     # A record with one common word has to score less than the last one found, or that chooses too.

@@ -52,6 +52,9 @@ def test_the_best_are_those_of_all_records(index, monkeypatch, limit):
             all_at_once.setattr(word_ranking, "FEW", 10**9)
             expected = index.search(text, limit=limit)
         found = index.search(text, limit=limit)
+        with monkeypatch.context() as hardly_rare:
+            hardly_rare.setattr(word_ranking, "COMMON", 300)
+            assert index.search(text, limit=limit) == found
         # What more than half of the records have counts a millionth in FTS5, and nothing here.
         scores = [score for _, score in expected]
         assert [score for _, score in found] == pytest.approx(scores, abs=1e-5)
@@ -122,6 +125,15 @@ def test_a_common_word_does_not_have_every_record_scored():
 def test_where_rare_words_give_too_little_all_are_looked_at():
     words = [('"the"', 20_000), ('"ferry"', 900), ('"licence"', 300)]
     assert asked_for(words, 100_000, 0.5) == ['"licence"', '"licence" OR "ferry" OR "the"']
+
+
+def test_words_that_are_all_common_are_looked_for_together_first():
+    words = [(f'"{name}"', 200_000 + 10_000 * n) for n, name in enumerate(("sea", "boat", "crew"))]
+    assert asked_for(words, 1_000_000, 9.0) == ['"sea" AND "boat" AND "crew"']
+    assert asked_for(words, 1_000_000, 4.0)[:2] == [
+        '"sea" AND "boat" AND "crew"',
+        '("boat") AND ("sea" OR "crew")',
+    ]
 
 
 def test_what_most_records_have_is_not_asked_for():
