@@ -321,6 +321,16 @@ def test_what_was_a_document_leaves_by_a_listing_when_it_becomes_a_sidecar_and_c
     assert team(world)["a.md"] is None
 
 
+def test_what_is_no_sidecar_any_more_asks_for_nothing_though_nobody_reads_it(world):
+    world.configure(bedrock_sidecars=True, on_config_change="reindex")
+    world.bucket.put("a.md", "one")
+    world.bucket.put("a.md.metadata.json", bedrock(team="red"))
+    world.sync()
+    world.configure(bedrock_sidecars=False, extensions=(".md",))
+    world.sync()
+    assert team(world) == {"a.md": None}
+
+
 def test_what_was_a_document_is_followed_as_a_sidecar_also_where_nothing_is_removed(world):
     world.configure(mode=DeleteMode.KEEP_DELETED)
     world.bucket.put("a.md", "one")
