@@ -453,11 +453,16 @@ def other_bytes(reports, name):
     reports.there.put(key, bytes(content))
 
 
+def another_file(reports, name):
+    """Lay a whole file there, which tells of fewer objects."""
+    reports.there.put(f"{PREFIX}data/{name}-1.csv.gz", packed([row_of(reports.look()[0])]))
+
+
 def lost_file(reports, name):
     reports.there.delete(f"{PREFIX}data/{name}-0.csv.gz")
 
 
-@pytest.mark.parametrize("spoil", [wrong_checksum, truncated, other_bytes, lost_file])
+@pytest.mark.parametrize("spoil", [wrong_checksum, truncated, other_bytes, another_file, lost_file])
 def test_a_damaged_report_is_refused_and_not_read_at_every_tick(reports, spoil):
     reports.deliver(reports.look(), parts=2)
     reports.sync()
