@@ -9,7 +9,14 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import groups, listing_of, no_index
-from s3sync_dagster.catalog.tables import batches, documents, invocations, listings, objects
+from s3sync_dagster.catalog.tables import (
+    batches,
+    documents,
+    invocations,
+    is_live,
+    listings,
+    objects,
+)
 from s3sync_dagster.core.state import ListingRow
 
 SHOWN_FAILURES = 20
@@ -89,7 +96,7 @@ class History:
             source_ids,
             sa.func.min(invocations.c.created_at),
             invocations.c.source_id,
-            invocations.c.status.in_(["pending", "processing"]),
+            is_live,
         )
 
     def last_indexed(self, source_ids: Sequence[str]) -> dict[str, float]:
@@ -104,7 +111,7 @@ class History:
         with self._db.read() as tx:
             for source_id, status, number in tx.execute(
                 sa.select(invocations.c.source_id, invocations.c.status, sa.func.count())
-                .where(invocations.c.status.in_(["pending", "processing"]))
+                .where(is_live)
                 .group_by(invocations.c.source_id, invocations.c.status)
             ):
                 found[source_id][status] = number

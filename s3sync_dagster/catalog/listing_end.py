@@ -12,7 +12,14 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import documents, invocations, objects, sidecars, sources
+from s3sync_dagster.catalog.tables import (
+    documents,
+    invocations,
+    is_live,
+    objects,
+    sidecars,
+    sources,
+)
 from s3sync_dagster.core.state import Departing, DepartureCursor, page_number
 from s3sync_dagster.core.targets import SIDECAR_OWNER
 from s3sync_dagster.model.source import AutoSync
@@ -23,7 +30,7 @@ KEEP_SKIPPED = ("archived", "sidecar")
 _GONE = sa.text("objects.gone")
 _MISSED = sa.text("objects.missed_listing_id > 0")
 _REMOVAL_WAITS = (
-    invocations.c.status.in_(["pending", "processing"]),
+    is_live,
     invocations.c.kind == "remove",
 )
 

@@ -261,7 +261,10 @@ invocations = sa.Table(
     ),
 )
 _pending = invocations.c.status == "pending"
-_live = invocations.c.status.in_(["pending", "processing"])
+# With its words in the statement: SQLite holds an IN of parameters against no index's condition.
+is_live = invocations.c.status.in_(
+    [sa.literal_column("'pending'"), sa.literal_column("'processing'")]
+)
 coalescing = sa.and_(_pending, invocations.c.automatic, invocations.c.owner.is_(None))
 sa.Index(
     "ix_invocations_pending",
@@ -275,8 +278,8 @@ sa.Index(
     "ix_invocations_live",
     invocations.c.source_id,
     invocations.c.object_key,
-    sqlite_where=_live,
-    postgresql_where=_live,
+    sqlite_where=is_live,
+    postgresql_where=is_live,
 )
 # Automatic wishes for one key coalesce while they wait.
 sa.Index(

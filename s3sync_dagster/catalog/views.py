@@ -7,7 +7,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.tables import documents, invocations, objects
+from s3sync_dagster.catalog.tables import documents, invocations, is_live, objects
 from s3sync_dagster.core.state import RetryClass
 
 
@@ -65,7 +65,7 @@ _LIVE = (
         invocations.c.object_key,
         sa.func.max(invocations.c.status).label("status"),  # processing > pending
     )
-    .where(invocations.c.status.in_(["pending", "processing"]))
+    .where(is_live)
     .group_by(invocations.c.source_id, invocations.c.object_key)
 )
 

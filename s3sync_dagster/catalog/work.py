@@ -25,7 +25,14 @@ from s3sync_dagster.catalog.sidecar_rows import (
     sidecar_of,
     store_changes,
 )
-from s3sync_dagster.catalog.tables import documents, invocations, objects, sidecars, sources
+from s3sync_dagster.catalog.tables import (
+    documents,
+    invocations,
+    is_live,
+    objects,
+    sidecars,
+    sources,
+)
 from s3sync_dagster.core.facts import KeyFacts, SidecarChange, SidecarState
 from s3sync_dagster.core.news import Told, doubted, outdated_news, unchanged_since
 from s3sync_dagster.core.state import ObjectState
@@ -311,7 +318,7 @@ class Work:
             sa.select(documents.c.object_key).where(documents.c.source_id == source_id),
             sa.select(invocations.c.object_key).where(
                 invocations.c.source_id == source_id,
-                invocations.c.status.in_(["pending", "processing"]),
+                is_live,
             ),
         )
         with self._db.read() as tx:
