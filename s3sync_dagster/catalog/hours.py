@@ -61,11 +61,12 @@ class Hours:
             before = tx.execute(noted).scalar_one()
             first = max(before or 0, last - LOOK_BACK_HOURS)
             ended = self._ended(tx, source_id, since=first * HOUR_SECONDS)
-            oldest = sa.select(sa.func.min(invocations.c.created_at)).where(
-                invocations.c.source_id == source_id,
-                is_live,
+            oldest = (
+                sa.select(sa.func.min(invocations.c.created_at))
+                .where(invocations.c.source_id == source_id, is_live)
+                .group_by(invocations.c.source_id)  # else SQLite looks through all in their order
             )
-            waits_since = tx.execute(oldest).scalar_one()
+            waits_since = tx.execute(oldest).scalar_one_or_none()
         lag_seconds = 0.0 if waits_since is None else max(0.0, now - waits_since)
         rows = [{"hour": one, **_counted(ended.get(one, {}))} for one in sorted({*ended, last})]
         with self._db.write() as tx:

@@ -125,6 +125,17 @@ for _name, _where in (
         postgresql_where=_where,
     )
 
+sa.Index(
+    "ix_objects_not_indexed",
+    objects.c.source_id,
+    objects.c.object_key,
+    sqlite_where=(_not_indexed := sa.text("outcome IS NULL OR outcome <> 'indexed'")),
+    postgresql_where=_not_indexed,
+)
+# Text, because SQLite takes a partial index only for a condition that reads like its own.
+is_gone = sa.text("objects.gone")
+is_not_indexed = sa.text("(objects.outcome IS NULL OR objects.outcome <> 'indexed')")
+
 documents = sa.Table(
     "documents",
     metadata,
@@ -183,6 +194,7 @@ sa.Index(
     postgresql_where=documents.c.phase != "removing",
 )
 sa.Index("ix_documents_source", documents.c.source_id, documents.c.object_key)
+sa.Index("ix_documents_written", documents.c.source_id, documents.c.indexed_at)
 sa.Index(
     "ix_documents_unclean",
     documents.c.source_id,
