@@ -1,6 +1,6 @@
 """How many objects and documents of a kind there are, without a look at each.
 
-Triggers of the database keep that (migration 0024), in the transaction that changes the rows:
+Triggers of the database keep that (migration 0026), in the transaction that changes the rows:
 no statement of any version can forget to. Nobody else writes these tables, and who copies a
 catalog leaves them out: they are no part of ``tables.metadata``.
 """

@@ -109,7 +109,7 @@ def test_what_is_rolled_back_was_not_counted(catalog):
 def test_rows_of_before_are_counted_by_the_migration_and_an_older_program_keeps_the_counts(
     empty_url,
 ):
-    bring_to(empty_url, "0022")
+    bring_to(empty_url, "0025")
     with closing(open_catalog(empty_url, migrate=False)) as catalog:
         with catalog.database.write() as tx:
             tx.execute(
