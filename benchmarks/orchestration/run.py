@@ -17,6 +17,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,10 @@ def add_bare_source(stage: Stage) -> Source:
     Once, and before anything is measured: a new source makes the stack load the definitions anew.
     """
     source = stage.source.with_changes(
-        id=str(uuid.uuid4()), name="bare", collection_name="bare", queue_url=None
+        id=str(uuid.uuid4()),
+        name="bare",
+        collection_name="bare",
+        place=replace(stage.source.place, queue_url=None),
     )
     stage.parts.settings = stage.stack.settings
     stage.catalog.sources.add(source)

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def add(stage: Stage, first: int, number: int) -> None:
             stage.source.with_changes(
                 id=str(uuid.uuid4()),
                 name=f"source_{place:03d}",
-                path_prefix=f"team-{place:03d}/",
+                place=replace(stage.source.place, path_prefix=f"team-{place:03d}/"),
                 collection_name=f"team-{place:03d}",
             )
         )

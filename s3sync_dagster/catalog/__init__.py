@@ -9,6 +9,7 @@ from s3sync_dagster.catalog.documents import Documents
 from s3sync_dagster.catalog.history import History
 from s3sync_dagster.catalog.hours import Hours
 from s3sync_dagster.catalog.invocations import Invocations
+from s3sync_dagster.catalog.kept_counts import KeptCounts
 from s3sync_dagster.catalog.listings import Listings
 from s3sync_dagster.catalog.moves import Moves
 from s3sync_dagster.catalog.quotas import ObjectQuota
@@ -39,6 +40,7 @@ class Catalog:
         self.collections = CollectionRows(database)
         self.work = Work(database)
         self.views = Views(database)
+        self.kept_counts = KeptCounts(database)
         self.history = History(database)
         self.hours = Hours(database)
         self.credentials = Credentials(database)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
-from s3sync_dagster.catalog.tables import invocations, objects, sources
+from s3sync_dagster.catalog.tables import invocations, is_live, objects, sources
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.patience import is_due, scout_seconds
 from s3sync_dagster.model.invocation import Result
@@ -99,9 +99,7 @@ def _hurry(tx: sa.Connection, source_id: str, *, now: float, limit: int) -> int:
 
 def _failed(tx: sa.Connection, source_id: str, *, limit: int) -> Sequence[str]:
     """Return keys that a service has failed, that wait for their time and are not asked for."""
-    asked = sa.select(invocations.c.object_key).where(
-        invocations.c.source_id == source_id, invocations.c.status.in_(["pending", "processing"])
-    )
+    asked = sa.select(invocations.c.object_key).where(invocations.c.source_id == source_id, is_live)
     return (
         tx.execute(
             sa.select(objects.c.object_key)

@@ -11,6 +11,7 @@ from s3sync_dagster.catalog.tables import (
     deleted_sources,
     documents,
     invocations,
+    is_live,
     objects,
     sources,
 )
@@ -123,9 +124,7 @@ def ask_for_freed(database: Database, tx: sa.Connection, source_id: str, *, now:
         )
         .values(next_attempt_at=0)
     ).rowcount
-    asked = sa.select(invocations.c.object_key).where(
-        *here, invocations.c.status.in_(["pending", "processing"])
-    )
+    asked = sa.select(invocations.c.object_key).where(*here, is_live)
     failed = (
         tx.execute(
             sa.select(objects.c.object_key)

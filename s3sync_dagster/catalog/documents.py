@@ -43,6 +43,7 @@ from s3sync_dagster.catalog.tables import (
     documents,
     hours,
     invocations,
+    is_live,
     listings,
     objects,
     sidecars,
@@ -378,7 +379,7 @@ class Documents:
                     sa.select(invocations.c.id)
                     .where(
                         invocations.c.source_id == source_id,
-                        invocations.c.status.in_(["pending", "processing"]),
+                        is_live,
                     )
                     .limit(ROWS_A_PART)
                 )

@@ -8,8 +8,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.kept_counts import document_counts, object_counts
 from s3sync_dagster.catalog.rows import groups, listing_of, no_index
-from s3sync_dagster.catalog.tables import batches, documents, invocations, listings, objects
+from s3sync_dagster.catalog.tables import (
+    batches,
+    documents,
+    invocations,
+    is_live,
+    listings,
+    sources,
+)
 from s3sync_dagster.core.state import ListingRow
 
 SHOWN_FAILURES = 20
@@ -85,18 +93,29 @@ class History:
 
     def oldest_pending(self, source_ids: Sequence[str]) -> dict[str, float]:
         """Return when the oldest live invocation of each source was asked for."""
-        return self._by_source(
-            source_ids,
-            sa.func.min(invocations.c.created_at),
-            invocations.c.source_id,
-            invocations.c.status.in_(["pending", "processing"]),
-        )
+        of_source, found = invocations.c.source_id, dict[str, float]()
+        with self._db.read() as tx:
+            for part in groups(source_ids):
+                query = sa.select(of_source, sa.func.min(invocations.c.created_at))
+                rows = tx.execute(query.where(of_source.in_(part), is_live).group_by(of_source))
+                found |= {source_id: moment for source_id, moment in rows}
+        return found
 
     def last_indexed(self, source_ids: Sequence[str]) -> dict[str, float]:
         """Return when each source wrote to a collection last."""
-        return self._by_source(
-            source_ids, sa.func.max(documents.c.indexed_at), documents.c.source_id, sa.true()
+        latest = (
+            sa.select(sa.func.max(documents.c.indexed_at))
+            .where(documents.c.source_id == sources.c.id)
+            .scalar_subquery()  # of one source at a time: the last entry of its index
         )
+        found: dict[str, float] = {}
+        with self._db.read() as tx:
+            for part in groups(source_ids):
+                query = sa.select(sources.c.id, latest).where(sources.c.id.in_(part))
+                for source_id, moment in tx.execute(query):
+                    if moment is not None:
+                        found[source_id] = moment
+        return found
 
     def queue(self) -> dict[str, dict[str, int]]:
         """Return live invocations of each source by status."""
@@ -104,7 +123,7 @@ class History:
         with self._db.read() as tx:
             for source_id, status, number in tx.execute(
                 sa.select(invocations.c.source_id, invocations.c.status, sa.func.count())
-                .where(invocations.c.status.in_(["pending", "processing"]))
+                .where(is_live)
                 .group_by(invocations.c.source_id, invocations.c.status)
             ):
                 found[source_id][status] = number
@@ -113,27 +132,24 @@ class History:
     def outcomes(self) -> dict[str, Counter[tuple[str, str]]]:
         """Return objects of each source by outcome and reason."""
         found: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
-        left_out = sa.and_(
-            objects.c.skip_reason.is_not(None),
-            sa.func.coalesce(objects.c.outcome, "") != "indexed",
+        counted = object_counts
+        skip_reason, outcome, reason = (
+            sa.func.nullif(counted.c[name], "") for name in ("skip_reason", "outcome", "reason")
         )
-        outcome = sa.case(
-            (left_out, "skipped"),
-            (objects.c.outcome.is_not(None), objects.c.outcome),
-            else_="waiting",
-        )
-        reason = sa.case(
-            (left_out, objects.c.skip_reason),
-            (objects.c.outcome == "indexed", ""),
-            else_=sa.func.coalesce(objects.c.reason, ""),
+        left_out = sa.and_(skip_reason.is_not(None), sa.func.coalesce(outcome, "") != "indexed")
+        state = sa.case((left_out, "skipped"), (outcome.is_not(None), outcome), else_="waiting")
+        why = sa.case(
+            (left_out, skip_reason),
+            (outcome == "indexed", ""),
+            else_=sa.func.coalesce(reason, ""),
         )
         with self._db.read() as tx:
-            for source_id, state, why, number in tx.execute(
-                sa.select(objects.c.source_id, outcome, reason, sa.func.count())
-                .where(objects.c.gone.is_(False))
-                .group_by(objects.c.source_id, outcome, reason)
+            for source_id, word, because, number in tx.execute(
+                sa.select(counted.c.source_id, state, why, counted.c.number).where(
+                    counted.c.gone.is_(False)
+                )
             ):
-                found[source_id][state, why] += number
+                found[source_id][word, because] += number
         return dict(found)
 
     def asked_since(
@@ -156,35 +172,17 @@ class History:
 
     def written(self) -> dict[str, tuple[int, int, int]]:
         """Return documents, chunks and bytes of text that each source has in its collections."""
+        found: dict[str, tuple[int, int, int]] = {}
         with self._db.read() as tx:
-            return {
-                row[0]: (row[1], int(row[2] or 0), int(row[3] or 0))
-                for row in tx.execute(
-                    sa.select(
-                        documents.c.source_id,
-                        sa.func.count(),
-                        sa.func.sum(documents.c.chunks),
-                        sa.func.sum(documents.c.text_bytes),
-                    )
-                    .where(documents.c.phase == "clean")
-                    .group_by(documents.c.source_id)
+            for row in tx.execute(
+                sa.select(document_counts).where(document_counts.c.phase == "clean")
+            ):
+                number, chunks, text_bytes = found.get(row.source_id, (0, 0, 0))
+                found[row.source_id] = (
+                    number + row.number,
+                    chunks + row.chunks,
+                    text_bytes + row.text_bytes,
                 )
-            }
-
-    def _by_source(
-        self,
-        source_ids: Sequence[str],
-        value: sa.ColumnElement[Any],
-        column: sa.ColumnElement[str],
-        condition: sa.ColumnElement[bool],
-    ) -> dict[str, float]:
-        found: dict[str, float] = {}
-        with self._db.read() as tx:
-            for part in groups(source_ids):
-                query = sa.select(column, value).where(column.in_(part), condition)
-                for source_id, moment in tx.execute(query.group_by(column)):
-                    if moment is not None:
-                        found[source_id] = moment
         return found
 
     def _count(

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import groups, no_index
-from s3sync_dagster.catalog.tables import batches, hours, invocations
+from s3sync_dagster.catalog.tables import batches, hours, invocations, is_live
 from s3sync_dagster.catalog.views import SourceCounts
 
 HOUR_SECONDS = 3600.0
@@ -61,11 +61,12 @@ class Hours:
             before = tx.execute(noted).scalar_one()
             first = max(before or 0, last - LOOK_BACK_HOURS)
             ended = self._ended(tx, source_id, since=first * HOUR_SECONDS)
-            oldest = sa.select(sa.func.min(invocations.c.created_at)).where(
-                invocations.c.source_id == source_id,
-                invocations.c.status.in_(["pending", "processing"]),
+            oldest = (
+                sa.select(sa.func.min(invocations.c.created_at))
+                .where(invocations.c.source_id == source_id, is_live)
+                .group_by(invocations.c.source_id)  # else SQLite looks through all in their order
             )
-            waits_since = tx.execute(oldest).scalar_one()
+            waits_since = tx.execute(oldest).scalar_one_or_none()
         lag_seconds = 0.0 if waits_since is None else max(0.0, now - waits_since)
         rows = [{"hour": one, **_counted(ended.get(one, {}))} for one in sorted({*ended, last})]
         with self._db.write() as tx:

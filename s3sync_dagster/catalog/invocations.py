@@ -8,12 +8,11 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import COALESCING, Database
 from s3sync_dagster.catalog.rows import groups, invocation_of
-from s3sync_dagster.catalog.tables import invocations, objects, sources
+from s3sync_dagster.catalog.tables import invocations, is_live, objects, sources
 from s3sync_dagster.model.errors import Conflict, NotFound
 from s3sync_dagster.model.invocation import Invocation, InvocationKind, InvocationStatus, Trigger
 from s3sync_dagster.model.source import Source
 
-LIVE = ("pending", "processing")
 KEYS_AT_ONCE = 1000
 """Rows that one transaction inserts or deletes where they may be a million."""
 OLDEST_FIRST = (invocations.c.number, invocations.c.created_at, invocations.c.id)
@@ -283,7 +282,7 @@ class Invocations:
             return tx.execute(
                 sa.select(sa.func.count())
                 .select_from(invocations)
-                .where(invocations.c.source_id == source_id, invocations.c.status.in_(LIVE))
+                .where(invocations.c.source_id == source_id, is_live)
             ).scalar_one()
 
     def prune(self, *, older_than_seconds: float) -> int:

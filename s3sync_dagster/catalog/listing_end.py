@@ -12,7 +12,15 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import documents, invocations, objects, sidecars, sources
+from s3sync_dagster.catalog.tables import (
+    documents,
+    invocations,
+    is_gone,
+    is_live,
+    objects,
+    sidecars,
+    sources,
+)
 from s3sync_dagster.core.state import Departing, DepartureCursor, page_number
 from s3sync_dagster.core.targets import SIDECAR_OWNER
 from s3sync_dagster.model.source import AutoSync
@@ -20,10 +28,9 @@ from s3sync_dagster.model.source import AutoSync
 KEEP_SKIPPED = ("archived", "sidecar")
 """Skips that leave records where they are: the object is still wanted."""
 # Text, because SQLite takes a partial index only for a condition that reads like its own.
-_GONE = sa.text("objects.gone")
 _MISSED = sa.text("objects.missed_listing_id > 0")
 _REMOVAL_WAITS = (
-    invocations.c.status.in_(["pending", "processing"]),
+    is_live,
     invocations.c.kind == "remove",
 )
 
@@ -155,7 +162,7 @@ def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
         .correlate(objects)
         .exists()
     )
-    sidecar: list[Any] = [here, sa.not_(missed), asks, sa.not_(waiting), _GONE]
+    sidecar: list[Any] = [here, sa.not_(missed), asks, sa.not_(waiting), is_gone]
     if not removes:
         return [unseen, sidecar]
     wanted = _exists(documents, documents.c.phase != "removing")
@@ -167,7 +174,7 @@ def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
         objects.c.gone.is_(False),
         objects.c.told_number < page_number(listing.id + 1, pages=0),
     ]
-    return [unseen, deselected, [*others, _GONE], sidecar]
+    return [unseen, deselected, [*others, is_gone], sidecar]
 
 
 def _exists(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:

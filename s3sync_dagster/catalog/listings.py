@@ -11,7 +11,7 @@ from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.listing_end import departing, let_depart, next_part
 from s3sync_dagster.catalog.object_rows import upsert_objects
 from s3sync_dagster.catalog.rows import groups, listing_of, object_of
-from s3sync_dagster.catalog.tables import invocations, listings, objects, sources
+from s3sync_dagster.catalog.tables import invocations, is_live, listings, objects, sources
 from s3sync_dagster.core.page import PageCommit, PageWindow, is_held
 from s3sync_dagster.core.patience import is_due
 from s3sync_dagster.core.state import (
@@ -426,7 +426,7 @@ def _live(tx: sa.Connection, source_id: str, keys: Collection[str]) -> dict[str,
             sa.select(invocations.c.object_key, sa.func.min(invocations.c.status).label("status"))
             .where(
                 invocations.c.source_id == source_id,
-                invocations.c.status.in_(["pending", "processing"]),
+                is_live,
                 invocations.c.object_key.in_(part),
             )
             .group_by(invocations.c.object_key)

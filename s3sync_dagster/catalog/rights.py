@@ -12,6 +12,7 @@ from s3sync_dagster.catalog.tables import (
     deleted_sources,
     documents,
     invocations,
+    is_live,
     sources,
 )
 from s3sync_dagster.core.path_metadata import with_path_metadata
@@ -59,7 +60,7 @@ def keeps_back(
     """
     if rights.whole:
         return False
-    asked = invocations.c.status.in_(["pending", "processing"])
+    asked = is_live
     with catalog.database.read() as tx:
         for some in groups(list(rights.restricted)):
             for table, column, also in (

@@ -6,7 +6,14 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import document_of, is_due
-from s3sync_dagster.catalog.tables import documents, invocations, listings, objects, sources
+from s3sync_dagster.catalog.tables import (
+    documents,
+    invocations,
+    is_live,
+    listings,
+    objects,
+    sources,
+)
 from s3sync_dagster.core.moving import CERTAIN, Standing, Succession, may_go
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.model.source import DeleteMode, Source
@@ -91,7 +98,7 @@ def standing_of(source: Source, before: Source) -> sa.Case[str]:
         invocations.c.source_id == source.id,
         invocations.c.object_key == documents.c.object_key,
     )
-    live = sa.exists().where(*asks, invocations.c.status.in_(["pending", "processing"]))
+    live = sa.exists().where(*asks, is_live)
     told = sa.exists().where(
         *asks,
         invocations.c.kind == "remove",

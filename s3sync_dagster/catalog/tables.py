@@ -125,6 +125,17 @@ for _name, _where in (
         postgresql_where=_where,
     )
 
+sa.Index(
+    "ix_objects_not_indexed",
+    objects.c.source_id,
+    objects.c.object_key,
+    sqlite_where=(_not_indexed := sa.text("outcome IS NULL OR outcome <> 'indexed'")),
+    postgresql_where=_not_indexed,
+)
+# Text, because SQLite takes a partial index only for a condition that reads like its own.
+is_gone = sa.text("objects.gone")
+is_not_indexed = sa.text("(objects.outcome IS NULL OR objects.outcome <> 'indexed')")
+
 documents = sa.Table(
     "documents",
     metadata,
@@ -183,6 +194,7 @@ sa.Index(
     postgresql_where=documents.c.phase != "removing",
 )
 sa.Index("ix_documents_source", documents.c.source_id, documents.c.object_key)
+sa.Index("ix_documents_written", documents.c.source_id, documents.c.indexed_at)
 sa.Index(
     "ix_documents_unclean",
     documents.c.source_id,
@@ -261,7 +273,10 @@ invocations = sa.Table(
     ),
 )
 _pending = invocations.c.status == "pending"
-_live = invocations.c.status.in_(["pending", "processing"])
+# With its words in the statement: SQLite holds an IN of parameters against no index's condition.
+is_live = invocations.c.status.in_(
+    [sa.literal_column("'pending'"), sa.literal_column("'processing'")]
+)
 coalescing = sa.and_(_pending, invocations.c.automatic, invocations.c.owner.is_(None))
 sa.Index(
     "ix_invocations_pending",
@@ -275,8 +290,8 @@ sa.Index(
     "ix_invocations_live",
     invocations.c.source_id,
     invocations.c.object_key,
-    sqlite_where=_live,
-    postgresql_where=_live,
+    sqlite_where=is_live,
+    postgresql_where=is_live,
 )
 # Automatic wishes for one key coalesce while they wait.
 sa.Index(

@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.rows import is_due
-from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
+from s3sync_dagster.catalog.tables import documents, invocations, is_live, objects, sources
 from s3sync_dagster.core.patience import TRANSIENT_RETRY_SECONDS
 from s3sync_dagster.model.source import DeleteMode
 
@@ -47,7 +47,7 @@ def keys_to_mend(tx: sa.Connection, source_id: str, *, now: float) -> list[Any]:
     """
     waiting = sa.select(invocations.c.object_key).where(
         invocations.c.source_id == source_id,
-        invocations.c.status.in_(["pending", "processing"]),
+        is_live,
     )
     held_back = sa.and_(objects.c.outcome == "skipped", objects.c.reason == "removal_blocked")
     failed = sa.and_(

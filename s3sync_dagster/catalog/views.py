@@ -7,7 +7,15 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.tables import documents, invocations, objects
+from s3sync_dagster.catalog.kept_counts import document_counts, object_counts
+from s3sync_dagster.catalog.rows import no_index
+from s3sync_dagster.catalog.tables import (
+    documents,
+    invocations,
+    is_live,
+    is_not_indexed,
+    objects,
+)
 from s3sync_dagster.core.state import RetryClass
 
 
@@ -65,7 +73,7 @@ _LIVE = (
         invocations.c.object_key,
         sa.func.max(invocations.c.status).label("status"),  # processing > pending
     )
-    .where(invocations.c.status.in_(["pending", "processing"]))
+    .where(is_live)
     .group_by(invocations.c.source_id, invocations.c.object_key)
 )
 
@@ -73,45 +81,117 @@ _LIVE = (
 _OF_SOURCE = sa.bindparam("of_source", type_=sa.String)
 
 
-def _state_query() -> sa.Select[Any]:
-    live = _LIVE.where(invocations.c.source_id == _OF_SOURCE).subquery()
+def _of_itself(
+    skip_reason: sa.ColumnElement[Any],
+    outcome: sa.ColumnElement[Any],
+    reason: sa.ColumnElement[Any],
+) -> tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]:
+    """Return state and reason of an object for which nobody waits, from its columns."""
     # Selection's word of today comes before what became of the object when it was still taken;
     # a sidecar's own key is always read.
     left_out = sa.and_(
-        objects.c.skip_reason.is_not(None),
-        objects.c.skip_reason.not_in(["sidecar", "bedrock_sidecar"]),
-        sa.func.coalesce(objects.c.outcome, "") != "indexed",
+        skip_reason.is_not(None),
+        skip_reason.not_in(["sidecar", "bedrock_sidecar"]),
+        sa.func.coalesce(outcome, "") != "indexed",
     )
     state = sa.case(
-        (live.c.status.is_not(None), live.c.status),
         (left_out, "skipped"),
-        (objects.c.outcome.is_not(None), objects.c.outcome),
-        (objects.c.skip_reason.is_not(None), "skipped"),
+        (outcome.is_not(None), outcome),
+        (skip_reason.is_not(None), "skipped"),
         else_="pending",
-    ).label("state")
-    reason = sa.case(
-        (live.c.status.is_not(None), None),
-        (left_out, objects.c.skip_reason),
-        (objects.c.outcome.is_not(None), objects.c.reason),
-        else_=objects.c.skip_reason,
-    ).label("state_reason")
-    return (
-        sa.select(objects, state, reason)
+    )
+    why = sa.case((left_out, skip_reason), (outcome.is_not(None), reason), else_=skip_reason)
+    return state, why
+
+
+def _state_query(*conditions: Any) -> Any:
+    """Return the objects of a source with their states; its work is looked up for each row."""
+    asked = (
+        sa.select(sa.func.max(invocations.c.status))
+        .where(
+            invocations.c.source_id == objects.c.source_id,
+            invocations.c.object_key == objects.c.object_key,
+            is_live,
+        )
+        .correlate(objects)
+        .scalar_subquery()
+    )
+    alone, why = _of_itself(objects.c.skip_reason, objects.c.outcome, objects.c.reason)
+    state = sa.func.coalesce(asked, alone).label("state")
+    reason = sa.case((asked.is_not(None), None), else_=why).label("state_reason")
+    return sa.select(objects, state, reason).where(
+        objects.c.source_id == _OF_SOURCE, objects.c.gone.is_(False), *conditions
+    )
+
+
+def _count_query() -> Any:
+    """Return objects by state and reason: what the database has counted, but for live work.
+
+    One statement, and so one moment. It costs a look at each object for which work waits.
+    """
+    counted = object_counts
+    state, why = _of_itself(
+        *[sa.func.nullif(counted.c[one], "") for one in ("skip_reason", "outcome", "reason")]
+    )
+    of_kind = sa.select(state.label("state"), why.label("why"), counted.c.number.label("number"))
+    live = _LIVE.where(invocations.c.source_id == _OF_SOURCE).subquery()
+    alone, why = _of_itself(objects.c.skip_reason, objects.c.outcome, objects.c.reason)
+    asked = (
+        sa.select(
+            live.c.status.label("status"),
+            alone.label("state"),
+            why.label("why"),
+            sa.func.count().label("number"),
+        )
         .select_from(
-            objects.outerjoin(
-                live,
+            live.join(
+                objects,
                 sa.and_(
-                    live.c.source_id == objects.c.source_id,
-                    live.c.object_key == objects.c.object_key,
+                    objects.c.source_id == live.c.source_id,
+                    objects.c.object_key == live.c.object_key,
                 ),
             )
         )
-        .where(objects.c.source_id == _OF_SOURCE, objects.c.gone.is_(False))
+        .where(objects.c.gone.is_(False))
+        .group_by(sa.text("1"), sa.text("2"), sa.text("3"))
+        .cte("asked")
+    )
+    parts = sa.union_all(
+        of_kind.where(counted.c.source_id == _OF_SOURCE, counted.c.gone.is_(False)),
+        sa.select(asked.c.state, asked.c.why, -asked.c.number),
+        sa.select(asked.c.status, sa.null(), asked.c.number),
+    ).subquery()
+    total = sa.func.sum(parts.c.number)
+    return (
+        sa.select(parts.c.state, parts.c.why, total.label("number"))
+        .group_by(parts.c.state, parts.c.why)
+        .having(total != 0)
     )
 
 
-_STATES = _state_query().subquery()
-"""Made once: to put it together takes longer than to ask for a small source."""
+_COUNTS = _count_query()
+_ALL = _state_query().subquery()
+_NOT_INDEXED = _state_query(is_not_indexed).subquery()
+_asked_for = sa.select(invocations.c.object_key)
+_ASKED = _state_query(
+    objects.c.object_key.in_(_asked_for.where(invocations.c.source_id == _OF_SOURCE, is_live))
+).subquery()
+_AT_WORK = _state_query(
+    objects.c.object_key.in_(
+        _asked_for.where(
+            invocations.c.batch_token.is_not(None),  # its index knows all that is at work
+            no_index(invocations.c.source_id) == _OF_SOURCE,
+        )
+    )
+).subquery()
+_AMONG: dict[str | None, tuple[Any, ...]] = {
+    "pending": (_NOT_INDEXED, _ASKED),
+    "processing": (_AT_WORK,),
+    "skipped": (_NOT_INDEXED,),
+    "failed": (_NOT_INDEXED,),
+}
+"""Where objects of a state are looked for, so that a page of few among a million is a small look.
+Made once: to put them together takes longer than to ask for a small source."""
 
 
 def _leaving(source_id: str) -> sa.Select[Any, int]:
@@ -137,32 +217,20 @@ class Views:
 
     def counts(self, source_id: str, *, fingerprint: str | None = None) -> SourceCounts:
         """Return a source's objects by state."""
-        states = _STATES
-        by_state = sa.select(states.c.state, states.c.state_reason, sa.func.count()).group_by(
-            states.c.state, states.c.state_reason
-        )
         with self._db.read() as tx:
-            rows = tx.execute(by_state, {"of_source": source_id}).all()
-            written = tx.execute(
-                sa.select(
-                    sa.func.count(),
-                    sa.func.coalesce(sa.func.sum(documents.c.chunks), 0),
-                    sa.func.coalesce(sa.func.sum(documents.c.text_bytes), 0),
-                    sa.func.coalesce(
-                        sa.func.sum(
-                            sa.case((documents.c.fingerprint != (fingerprint or ""), 1), else_=0)
-                        ),
-                        0,
-                    ),
-                ).where(documents.c.source_id == source_id, documents.c.phase == "clean")
-            ).one()
-            leaving = tx.execute(_leaving(source_id)).all()
+            rows = tx.execute(_COUNTS, {"of_source": source_id}).all()
+            by_phase = tx.execute(
+                sa.select(document_counts).where(document_counts.c.source_id == source_id)
+            ).all()
+            leaves = any(row.phase == "removing" for row in by_phase)
+            leaving = list(tx.execute(_leaving(source_id))) if leaves else []
+        written = [row for row in by_phase if row.phase == "clean"]
         totals = Counter[str]()
         reasons: dict[str, Counter[str]] = {"skipped": Counter(), "failed": Counter()}
-        for state, reason, number in rows:
-            totals[state] += number
-            if state in reasons:
-                reasons[state][reason or "unknown"] += number
+        for row in rows:
+            totals[row.state] += int(row.number)
+            if row.state in reasons:
+                reasons[row.state][row.why or "unknown"] += int(row.number)
         return SourceCounts(
             objects=sum(totals.values()),
             indexed=totals["indexed"],
@@ -170,10 +238,12 @@ class Views:
             processing=totals["processing"],
             skipped=dict(reasons["skipped"]),
             failed=dict(reasons["failed"]),
-            documents=written[0],
-            chunks=int(written[1]),
-            text_bytes=int(written[2]),
-            outdated=int(written[3]) if fingerprint else 0,
+            documents=sum(row.number for row in written),
+            chunks=sum(row.chunks for row in written),
+            text_bytes=sum(row.text_bytes for row in written),
+            outdated=sum(row.number for row in written if row.fingerprint != fingerprint)
+            if fingerprint
+            else 0,
             leaving={row.why: row.documents for row in leaving},
         )
 
@@ -212,62 +282,74 @@ class Views:
             after: keys after this one.
             limit: at most so many.
         """
-        states = _STATES
-        chunks = (
-            sa.select(sa.func.sum(documents.c.chunks))
-            .where(
-                documents.c.source_id == states.c.source_id,
-                documents.c.object_key == states.c.object_key,
-                documents.c.phase == "clean",
-            )
-            .scalar_subquery()
+        found: dict[str, ObjectRow] = {}
+        for states in _AMONG.get(state, (_ALL,)):
+            query = _page(states, state=state, reason=reason, after=after, limit=limit)
+            if key is not None:
+                query = query.where(states.c.object_key == key)
+            if prefix:
+                end = prefix + chr(0x10FFFF)
+                query = query.where(states.c.object_key >= prefix, states.c.object_key < end)
+            if word:
+                query = query.where(states.c.object_key.icontains(word, autoescape=True))
+            with self._db.read() as tx:
+                rows = tx.execute(query, {"of_source": source_id})
+                found |= {row.object_key: _object_row(row) for row in rows}
+        return [found[name] for name in sorted(found, key=str.encode)][:limit]
+
+
+def _page(
+    states: Any, *, state: str | None, reason: str | None, after: str | None, limit: int
+) -> Any:
+    """Return the question for a page of objects in key order."""
+    chunks = (
+        sa.select(sa.func.sum(documents.c.chunks))
+        .where(
+            documents.c.source_id == states.c.source_id,
+            documents.c.object_key == states.c.object_key,
+            documents.c.phase == "clean",
         )
-        query = (
-            sa.select(
-                states.c.object_key,
-                states.c.state,
-                states.c.state_reason,
-                states.c.error,
-                states.c.size,
-                states.c.etag,
-                sa.func.coalesce(chunks, 0).label("chunks"),
-                states.c.missed_listing_id,
-                states.c.retry_class,
-                states.c.next_retry_at,
-                states.c.last_modified,
-                states.c.seen_at,
-            )
-            .order_by(states.c.object_key)
-            .limit(limit)
+        .scalar_subquery()
+    )
+    query = (
+        sa.select(
+            states.c.object_key,
+            states.c.state,
+            states.c.state_reason,
+            states.c.error,
+            states.c.size,
+            states.c.etag,
+            sa.func.coalesce(chunks, 0).label("chunks"),
+            states.c.missed_listing_id,
+            states.c.retry_class,
+            states.c.next_retry_at,
+            states.c.last_modified,
+            states.c.seen_at,
         )
-        if state is not None:
-            query = query.where(states.c.state == state)
-        if reason is not None:
-            query = query.where(states.c.state_reason == reason)
-        if key is not None:
-            query = query.where(states.c.object_key == key)
-        if prefix:
-            end = prefix + chr(0x10FFFF)
-            query = query.where(states.c.object_key >= prefix, states.c.object_key < end)
-        if word:
-            query = query.where(states.c.object_key.icontains(word, autoescape=True))
-        if after is not None:
-            query = query.where(states.c.object_key > after)
-        with self._db.read() as tx:
-            return [
-                ObjectRow(
-                    object_key=row.object_key,
-                    state=row.state,
-                    reason=row.state_reason,
-                    error=row.error,
-                    size=row.size,
-                    etag=row.etag,
-                    chunks=int(row.chunks),
-                    missed=row.missed_listing_id > 0,
-                    retry_class=row.retry_class,
-                    next_retry_at=row.next_retry_at,
-                    last_modified=row.last_modified,
-                    seen_at=row.seen_at,
-                )
-                for row in tx.execute(query, {"of_source": source_id})
-            ]
+        .order_by(states.c.object_key)
+        .limit(limit)
+    )
+    if state is not None:
+        query = query.where(states.c.state == state)
+    if reason is not None:
+        query = query.where(states.c.state_reason == reason)
+    if after is not None:
+        query = query.where(states.c.object_key > after)
+    return query
+
+
+def _object_row(row: sa.Row[Any]) -> ObjectRow:
+    return ObjectRow(
+        object_key=row.object_key,
+        state=row.state,
+        reason=row.state_reason,
+        error=row.error,
+        size=row.size,
+        etag=row.etag,
+        chunks=int(row.chunks),
+        missed=row.missed_listing_id > 0,
+        retry_class=row.retry_class,
+        next_retry_at=row.next_retry_at,
+        last_modified=row.last_modified,
+        seen_at=row.seen_at,
+    )

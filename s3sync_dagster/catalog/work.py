@@ -25,7 +25,15 @@ from s3sync_dagster.catalog.sidecar_rows import (
     sidecar_of,
     store_changes,
 )
-from s3sync_dagster.catalog.tables import documents, invocations, objects, sidecars, sources
+from s3sync_dagster.catalog.tables import (
+    documents,
+    invocations,
+    is_gone,
+    is_live,
+    objects,
+    sidecars,
+    sources,
+)
 from s3sync_dagster.core.facts import KeyFacts, SidecarChange, SidecarState
 from s3sync_dagster.core.news import Told, doubted, outdated_news, unchanged_since
 from s3sync_dagster.core.state import ObjectState
@@ -299,9 +307,7 @@ class Work:
             documents.c.phase != "clean", documents.c.batch_token.is_(None)
         )
         silent = sa.select(sources.c.id).where(sources.c.unanswered_at.is_not(None))
-        gone = sa.select(objects.c.source_id).where(
-            objects.c.gone.is_(True), objects.c.partition_added.is_(True)
-        )
+        gone = sa.select(objects.c.source_id).where(is_gone, objects.c.partition_added.is_(True))
         with self._db.read() as tx:
             return set(tx.execute(sa.union(unclean, gone, silent)).scalars())
 
@@ -311,7 +317,7 @@ class Work:
             sa.select(documents.c.object_key).where(documents.c.source_id == source_id),
             sa.select(invocations.c.object_key).where(
                 invocations.c.source_id == source_id,
-                invocations.c.status.in_(["pending", "processing"]),
+                is_live,
             ),
         )
         with self._db.read() as tx:

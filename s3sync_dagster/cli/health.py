@@ -44,13 +44,16 @@ def verify(
     """Hold collections against the catalog.
 
     Finds missing, changed and left-over records of each source; those of sources that this
-    catalog does not know are counted, and never touched.
+    catalog does not know are counted, and never touched. The catalog's own counts are held
+    against its rows.
     `s3sync sync --dry-run` holds the catalog against the bucket.
     """
     findings: list[dict[str, Any]] = []
     counted: set[tuple[str, str, str]] = set()
     with opened(chroma_url) as parts:
         sources = parts.catalog.sources.all()
+        counts = parts.catalog.kept_counts
+        miscounted = counts.mend() if fix else not counts.sound()
         for source, place, port in _collections(parts, sources, collection):
             found = verify_collection(
                 source,
@@ -69,6 +72,11 @@ def verify(
         click.echo(json.dumps(findings))
     elif not findings:
         click.echo("No source of this catalog has documents in Chroma.")
+    if miscounted:
+        mends = "they were counted anew" if fix else "s3sync verify --fix counts them anew"
+        click.echo(f"The catalog's counts were not those of its rows: {mends}.", err=True)
+    if miscounted and not fix:
+        return 1
     return 0 if all(one["sound"] or one["fixed"] for one in findings) else 1
 
 

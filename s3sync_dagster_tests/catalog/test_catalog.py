@@ -12,6 +12,7 @@ from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.catalog.cipher import Cipher
 from s3sync_dagster.catalog.credentials import AwsKeys
+from s3sync_dagster.catalog.kept_counts import kept as counts
 from s3sync_dagster.catalog.tables import invocations, metadata, sources
 from s3sync_dagster.core.page import PageCommit
 from s3sync_dagster.core.state import ListingState, SourceRow
@@ -27,7 +28,7 @@ def test_the_migrations_build_the_schema_of_the_tables(catalog):
 
     with catalog.database.engine.connect() as connection:
         context = MigrationContext.configure(connection)
-        assert compare_metadata(context, metadata) == []
+        assert compare_metadata(context, [metadata, counts]) == []
 
 
 def test_opening_twice_keeps_what_is_there(catalog_url):

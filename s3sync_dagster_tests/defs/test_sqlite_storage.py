@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 import psutil
 import pytest
+from alembic.script import ScriptDirectory
 from dagster._core.events import (
     DagsterEvent,
     DagsterEventBatchMetadata,
@@ -194,3 +195,30 @@ def an_event(run_id, place):
         timestamp=time.time(),
         job_name="index_demo",
     )
+
+
+def test_an_instance_that_follows_another_reads_no_migrations_of_dagster(instance, monkeypatch):
+    """Each tick of a sensor opens one: reading them was half of what an idle stack used."""
+    instance.get_latest_materialization_event(KEY)  # the file of all runs is opened when needed
+    read = []
+    plain = ScriptDirectory.as_revision_number
+    monkeypatch.setattr(
+        ScriptDirectory, "as_revision_number", lambda *a: read.append(a) or plain(*a)
+    )
+    with dg.DagsterInstance.get() as other:
+        assert other.get_run_records(limit=1) == []
+        assert other.all_instigator_state() == []
+        assert other.get_latest_materialization_event(KEY) is None
+        assert other.get_dynamic_partitions("s3_demo") == KEYS
+    assert read == []
+
+
+def test_files_that_are_put_in_the_place_of_others_get_their_tables(instance, tmp_path):
+    instance.dispose()
+    (tmp_path / "aside").mkdir()
+    for name in ("history", "schedules"):
+        (tmp_path / name).rename(tmp_path / "aside" / name)
+    with dg.DagsterInstance.get() as other:
+        assert other.get_run_records(limit=1) == []
+        assert other.all_instigator_state() == []
+        assert other.get_dynamic_partitions("s3_demo") == []

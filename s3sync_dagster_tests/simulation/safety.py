@@ -6,6 +6,7 @@ from typing import Any
 
 from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.model.source import AutoSync
+from s3sync_dagster_tests.catalog.counting import counted, kept
 from s3sync_dagster_tests.simulation.ports import REFUSED
 
 PILLARS = {"0 first.txt": "one\n\ntwo\n\nthree", "0 second.md": "alone"}
@@ -123,5 +124,6 @@ class Safety:
         parts = counts.indexed + counts.pending + counts.processing
         parts += sum(counts.skipped.values()) + sum(counts.failed.values())
         assert parts == counts.objects, f"the counts do not add up: {counts}"
+        assert kept(self.catalog) == counted(self.catalog), "what is kept is not what is there"
         self.check_rights()
         self.check_trusted()

@@ -1,29 +1,108 @@
 """Dagster's SQLite storage with asset events written in batches: a fifth of the CPU a key.
 
+A process keeps the compiled statements of runs and schedules, and looks once whether a file has
+its tables. As shipped each statement is put together anew, and each tick of a sensor reads all of
+Dagster's migrations three times: that was half of what an idle stack used.
+
 Named in ``dagster.yaml``. The files are those of Dagster's own SQLite storage, so that going
 back and forth keeps the history. Uses private methods of Dagster, whose minor version is pinned.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
 from dagster._core.events import ASSET_EVENTS
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
+    INDEX_SHARD_NAME,
+    SqliteEventLogStorage,
+)
+from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
+from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS, create_db_conn_string
 from dagster._core.storage.sqlite_storage import (
     DagsterSqliteStorage,
     SqliteStorageConfig,
     _event_logs_directory,
+    _runs_directory,
+    _schedule_directory,
 )
 from dagster._serdes import ConfigurableClassData
 
 ENGINES_KEPT = 4
 """Databases, one a run, to which a process keeps its connection and compiled statements. Each may
 have a write-ahead log of 4 MB for as long."""
+
+
+_HAVE_TABLES: set[tuple[str, int]] = set()
+"""Files, with their inodes, in which this process has found or made Dagster's tables. A process of
+another version begins with none; one that was put in the place of another is looked at again."""
+
+
+def _file(path: str) -> tuple[str, int] | None:
+    try:
+        return path, Path(path).stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+@cache
+def _engine(address: str) -> sa.Engine:
+    """Return the engine of a file, which has the compiled statements and no connection."""
+    return sa.create_engine(address, poolclass=sa.NullPool)
+
+
+class Runs(SqliteRunStorage):
+    """Dagster's own, on one engine."""
+
+    @classmethod
+    def from_local(cls, base_dir: str, inst_data: ConfigurableClassData | None = None) -> Self:
+        """Open the file, with a look at its tables where this process had none."""
+        file = str(Path(base_dir) / "runs.db")
+        if _file(file) in _HAVE_TABLES:
+            return cls(create_db_conn_string(base_dir, "runs"), inst_data)
+        storage = super().from_local(base_dir, inst_data)
+        _remember(file)
+        return storage
+
+    @contextmanager
+    def connect(self) -> Iterator[sa.Connection]:
+        """Connect; the statements that it has compiled stay."""
+        with _engine(self._conn_string).connect() as connection, connection.begin():
+            yield connection
+
+
+class Schedules(SqliteScheduleStorage):
+    """Dagster's own, on one engine."""
+
+    @classmethod
+    def from_local(
+        cls, base_dir: str, inst_data: ConfigurableClassData | None = None
+    ) -> SqliteScheduleStorage:
+        """Open the file, with a look at its tables where this process had none."""
+        file = str(Path(base_dir) / "schedules.db")
+        if _file(file) in _HAVE_TABLES:
+            return cls(create_db_conn_string(base_dir, "schedules"), inst_data)
+        storage = super().from_local(base_dir, inst_data)
+        _remember(file)
+        return storage
+
+    @contextmanager
+    def connect(self) -> Iterator[sa.Connection]:
+        """Connect; the statements that it has compiled stay."""
+        with _engine(self._conn_string).connect() as connection, connection.begin():
+            yield connection
+
+
+def _remember(path: str) -> None:
+    file = _file(path)
+    if file is not None:
+        _HAVE_TABLES.add(file)
 
 
 class BatchingEventLog(SqliteEventLogStorage):
@@ -49,7 +128,12 @@ class BatchingEventLog(SqliteEventLogStorage):
             while len(self._engines) > ENGINES_KEPT:
                 self._engines.pop(next(iter(self._engines))).dispose()
             if shard not in self._initialized_dbs:
-                self._initdb(engine)
+                # A file a run: only the one of all runs is met by one instance after the other.
+                path = self.path_for_shard(shard)
+                if shard != INDEX_SHARD_NAME or _file(path) not in _HAVE_TABLES:
+                    self._initdb(engine)
+                if shard == INDEX_SHARD_NAME:
+                    _remember(path)
                 self._initialized_dbs.add(shard)
             with engine.connect() as connection, connection.begin():
                 yield connection
@@ -101,8 +185,11 @@ class BatchingSqliteStorage(DagsterSqliteStorage):
     """Runs, schedules and batched events below one folder."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        super().__init__(base_dir, inst_data=inst_data)
+        self.base_dir, self._inst_data = base_dir, inst_data
+        self._run_storage = Runs.from_local(_runs_directory(base_dir))
         self._event_log_storage = BatchingEventLog(_event_logs_directory(base_dir))
+        self._schedule_storage = Schedules.from_local(_schedule_directory(base_dir))
+        super(DagsterSqliteStorage, self).__init__()  # its own would open all three again
 
     @classmethod
     def from_config_value(
