@@ -214,8 +214,8 @@ MUTANTS = (
     Mutant(
         "a sidecar that is gone and could not be looked for is asked for by nobody",
         CATALOG + "listing_end.py",
-        "return [unseen, deselected, [*others, _GONE], sidecar]",
-        "return [unseen, deselected, [*others, _GONE]]",
+        "return [unseen, deselected, [*others, is_gone], sidecar]",
+        "return [unseen, deselected, [*others, is_gone]]",
     ),
     Mutant(
         "a source is forgotten although records name it",
