@@ -255,6 +255,69 @@ def test_a_group_that_was_taken_away_finds_nothing_after_the_next_listing(there)
         assert found(there, "hr", **asked) == {"a.md"}
 
 
+@pytest.mark.parametrize("when", ["before", "pending"])
+def test_what_a_member_said_of_an_object_names_no_reader_of_it(there, when):
+    """While the source is open anybody may say so; the owner's word alone counts when it is not."""
+    bucket = there.api.aws.make_bucket()
+    theirs, given = "hr/theirs.md", "hr/given.md"
+    there.api.aws.put_all(
+        bucket, {key: f"# {key}\n\nzebra 0815".encode() for key in (theirs, given)}
+    )
+    body = there.api.s3(bucket, path_metadata=r"(?P<team>[^/]+)/")
+    body["embedding"] = {"dense": {"model": "s3sync-hash"}}
+    with (
+        there.api.client(there.tokens["owner"]) as http,
+        there.api.client(there.tokens["sales"]) as member,
+    ):
+        number = http.post("/api/v1/sources", json=body).json()["source_id"]
+        url = f"/api/v1/sources/{number}/invocations"
+        for who, key in ((member, theirs), (http, given)):
+            ask = {"object_key": key, "metadata": {"team": "sales", "lang": "de"}}
+            assert who.post(url, json=ask).status_code == 201
+        if when == "before":
+            work(there.api, number)
+        collection = there.api.parts.catalog.sources.find(number).collection_name
+
+        def seen(who):
+            asked = {"query": "zebra 0815", "collection_name": collection}
+            rankings = ("dense", "words", "hybrid")
+            found_by = [found(there, who, ranking=one, **asked) for one in rankings]
+            assert found_by[0] == found_by[1] == found_by[2]
+            with there.api.client(there.tokens[who]) as http:
+                listed = http.get(f"/s3sync/v1/sources/{number}/objects").json()["objects"]
+                content = f"/s3sync/v1/sources/{number}/content"
+                sent = {
+                    key
+                    for key in (theirs, given)
+                    if http.get(content, params={"key": key}).is_success
+                }
+            assert sent == {one["key"] for one in listed}
+            return found_by[0], sent
+
+        if when == "before":
+            assert seen("sales")[0] == seen("hr")[0] == {theirs, given}
+        change = {"reader_keys": ["team"]}
+        assert http.patch(f"/s3sync/v1/sources/{number}", json=change).status_code == 200
+        if when == "before":  # nothing is written anew yet
+            assert seen("sales") == ({given}, {given})
+            assert seen("hr") == (set(), {theirs})
+            listed(there, http, number)
+        else:
+            work(there.api, number)
+        for _ in range(2):
+            assert seen("sales") == ({given}, {given})
+            assert seen("hr") == ({theirs}, {theirs})
+            there.api.aws.put(bucket, theirs, "# Anew\n\nzebra 0815 and more")
+            listed(there, http, number)
+        hits = hits_of(there, "hr", query="zebra", collection_name=collection)
+        assert [(one["metadata"]["team"], one["metadata"]["lang"]) for one in hits] == [
+            ("hr", "de")
+        ]
+        assert http.post(url, json={"object_key": theirs, "metadata": {"team": "sales"}}).is_success
+        work(there.api, number)
+        assert seen("sales") == ({theirs, given}, {theirs, given})
+
+
 @pytest.fixture(scope="module")
 def uploads(there):
     """Uploads that say who may read, beside others of the same database that do not."""
