@@ -443,15 +443,28 @@ def test_what_is_kept_back_costs_whoever_lists_it_no_more_than_a_page(there):
         tx.execute(objects.insert(), hidden)
     url = f"/s3sync/v1/sources/{number}/objects"
     with there.api.client(there.tokens["sales"]) as http:
-        pages, after = [], None
-        while not pages or after is not None:
-            page = http.get(url, params={"limit": 1, **({"after": after} if after else {})}).json()
-            after = page["next_after"]
-            assert "hr/" not in str(page)
-            pages.append([row["key"] for row in page["objects"]])
-            assert len(pages) < 20
-        assert pages == [[], [], [], [], [], ["sales/last.md"]]
-        first = http.get(url).json()["next_after"]
+
+        def ask(**params):
+            answer = http.get(url, params=params)
+            assert "hr/" not in answer.text
+            return answer.json()
+
+        first = ask(limit=1)["next_after"]
+        last = ask(limit=1, after=first)
+        assert [row["key"] for row in last["objects"]] == ["sales/last.md"]
+        assert last["next_after"] is None
+        assert ask(after="sales/last.md") == {"objects": [], "next_after": None}
+        # What is asked for shifts no page: no prefix, word or state tells what hidden keys have.
+        filters = ({"prefix": "hr/00"}, {"prefix": "sales/"}, {"word": "99"}, {"state": "failed"})
+        for more in ({}, *filters):
+            page = ask(limit=1000, **more)
+            assert (page["objects"], len(page["next_after"])) == ([], len(first)), more
+        # Nor is there another place to begin at than what was seen.
+        refused = [ask(after=one, limit=1) for one in (keys[50], "hr/00050.mc", "a", first[:-9])]
+        assert {one["error"] for one in refused} == {"invalid_setting"}
+        assert len({one["message"] for one in refused}) == 1
+        with there.api.client(there.tokens["nobody"]) as other:
+            assert other.get(url, params={"after": first}).status_code == 400
         http.cookies.set("s3sync_session", sessions(there).seal(there.tokens["sales"]))
         shown = http.get(f"/sources/{number}/objects").text
         assert "there are more" in shown
@@ -467,10 +480,20 @@ def test_what_is_kept_back_costs_whoever_lists_it_no_more_than_a_page(there):
         http.delete(f"/api/v1/sources/{number}", params={"delete_records": True})
 
 
-def test_a_cursor_of_the_longest_key_fits_its_field_and_none_is_taken_for_a_key(tmp_path):
+def test_cursors_are_all_of_one_length_and_of_one_listing_and_reader(tmp_path):
     cursors = Cursors(load_settings({"S3SYNC_HOME": str(tmp_path)}))
-    for key in ("\N{CYRILLIC SMALL LETTER ZHE}" * 512, "\N{GRINNING FACE}" * 256, "s3sync:key"):
-        told = cursors.seal("source", key)
-        assert len(told) <= 4096
-        assert cursors.open("source", told) == key
-        assert cursors.open("source", cursors.plain("source", key)) == key
+    keys = (
+        "\N{CYRILLIC SMALL LETTER ZHE}" * 512,
+        "\N{GRINNING FACE}" * 256,
+        "s3sync:key",
+        "",
+        "\0",
+    )
+    told = [cursors.seal(("source", "sales"), key) for key in keys]
+    assert [len(one) for one in told] == [len(told[0])] * len(keys)
+    assert len(told[0]) <= 4096
+    for one, key in zip(told, keys, strict=True):
+        assert cursors.open(("source", "sales"), one) == key
+        for others in (("source",), ("source", "hr"), ("other", "sales")):
+            assert cursors.open(others, one) is None
+    assert cursors.open(("source", "sales"), "s3sync:key") is None
