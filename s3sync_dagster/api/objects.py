@@ -1,6 +1,7 @@
 """``/s3sync/v1/sources/{id}/objects``: what became of each object, and its bytes."""
 
 import mimetypes
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ from s3sync_dagster.api.wire import Text
 from s3sync_dagster.catalog.rights import seen_keys, sees_document
 from s3sync_dagster.catalog.views import ObjectRow
 from s3sync_dagster.core.keys import validate_object_key
+from s3sync_dagster.core.rights import Rights
 from s3sync_dagster.core.selection import require_inside_prefix
 from s3sync_dagster.engine.ports import ObjectBody
 from s3sync_dagster.explaining import explain_key
@@ -150,6 +152,15 @@ def seen_objects(
     a page may also end because enough was looked at. All objects behind ``after`` count there,
     whatever the filters: else where a page ends would tell which of the hidden ones meet them.
 
+    Args:
+        here: the server's parts.
+        source: of this source.
+        caller: who asks.
+        limit: objects of a page.
+        looks: of a caller who has taken a place among the tenant's searches.
+        after: where the page before said to go on, or a key that may be seen.
+        filters: see ``Views.object_rows``.
+
     Raises:
         InvalidSetting: ``after`` is neither of a page of this listing nor a key that may be seen.
     """
@@ -164,7 +175,23 @@ def seen_objects(
         if after not in seen_keys(here.catalog, rights, source, [after]):
             raise InvalidSetting("after is not from a page of this listing: begin it anew.")
         opened = after
-    looks = looks or Looks()
+    if looks is None:
+        with here.searches.taken(caller.tenant):
+            return _walk(here, source, rights, whose, opened, limit, Looks(), filters)
+    return _walk(here, source, rights, whose, opened, limit, looks, filters)
+
+
+def _walk(
+    here: Context,
+    source: Source,
+    rights: Rights,
+    whose: Sequence[str],
+    opened: str | None,
+    limit: int,
+    looks: Looks,
+    filters: Mapping[str, Any],
+) -> tuple[list[ObjectRow], str | None]:
+    """Return what may be seen of the objects behind a key, and where to go on."""
     found: list[ObjectRow] = []
     while looks.left > 0:
         keys = here.catalog.views.keys(source.id, after=opened, limit=_LOOKED_AT)

@@ -13,7 +13,7 @@ from s3sync_dagster.catalog.quotas import no_room, room_for_documents
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.tables import documents, sources
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
-from s3sync_dagster.core.state import RESTORED, UNSEEN, DocumentPhase, DocumentState
+from s3sync_dagster.core.state import UNSEEN, DocumentPhase, DocumentState
 from s3sync_dagster.core.vouching import NOTHING, withheld
 from s3sync_dagster.model.source import Source
 
@@ -210,8 +210,7 @@ class _Claiming:
     def _while_written(self, intent: Intent, row: Row) -> str | None:
         """Return what holds for the records that were there as for those that will be."""
         after = withheld(intent.target, self._source)
-        restored = (row.collection_id or "").startswith(RESTORED)
-        if row.withheld == after and not restored:
+        if row.withheld == after:
             return after
         return UNSEEN if after is None else NOTHING
 

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, objects
 from s3sync_dagster.core.rights import Doubted
-from s3sync_dagster.core.state import RESTORED
 from s3sync_dagster.core.vouching import withheld_for
 
 MOST = 200
@@ -44,8 +43,12 @@ def doubted_of(
                 )
                 rows = tx.execute(query.where(*where).limit(MOST + 1)).all()
                 if len(found) + len(rows) > MOST:
-                    which = sa.select(documents.c.source_id).where(*where).distinct()
-                    closed.update(tx.execute(which).scalars())
+                    any_of = sa.select(documents.c.id).where(*where).limit(1)
+                    closed.update(
+                        one
+                        for one in ids
+                        if tx.execute(any_of.where(documents.c.source_id == one)).first()
+                    )
                 else:
                     found += [(row.source_id, row.document_id, row.object_key) for row in rows]
     named = [one for one in found if one[0] not in closed]
@@ -66,7 +69,6 @@ def _doubtful(ids: list[str], written_for: str) -> Iterator[list[sa.ColumnElemen
     # Two stretches of an index: what was written for these very keys is not walked through.
     yield [here, documents.c.withheld < written_for]
     yield [here, documents.c.withheld > written_for]
-    yield [here, documents.c.phase != "clean", documents.c.collection_id.startswith(RESTORED)]
 
 
 def look_again(tx: sa.Connection, source_id: str, keys: Collection[str]) -> None:

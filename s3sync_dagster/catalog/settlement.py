@@ -15,7 +15,7 @@ from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, invocations, objects
 from s3sync_dagster.core.intent import DocumentCommit
 from s3sync_dagster.core.outcome import KeyOutcome
-from s3sync_dagster.core.state import UNSEEN, DocumentState
+from s3sync_dagster.core.state import RESTORED, UNSEEN, DocumentState
 from s3sync_dagster.core.vouching import NOTHING
 from s3sync_dagster.model.invocation import Result
 
@@ -143,7 +143,8 @@ def distrust(
             high_water=sa.bindparam("b_high_water"),
             metadata_keys=sa.bindparam("b_metadata_keys"),
             withheld=sa.case(
-                (sa.func.coalesce(documents.c.withheld, UNSEEN) == UNSEEN, UNSEEN), else_=NOTHING
+                (sa.func.coalesce(documents.c.withheld, UNSEEN).in_([UNSEEN, RESTORED]), UNSEEN),
+                else_=NOTHING,
             ),
         ),
         [

@@ -113,10 +113,6 @@ class ObjectState:
     """How often something was told of it."""
 
 
-UNSEEN = "unseen"
-"""``DocumentState.withheld`` of a document that is vouched for, whose records may not be."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentState:
     """One document of a collection: what was written, and whether it can be trusted."""
@@ -152,13 +148,13 @@ class DocumentState:
     somebody else's. None: written before ids were kept."""
     withheld: str | None = None
     """Reader keys, as JSON, under which its records have nothing of ``metadata``, which no owner
-    gave. None: an owner gave it, a sidecar, or there is none. ``UNSEEN``: so it is, but its
-    records may still have what somebody else said. See ``core.vouching``."""
+    gave. None: an owner gave it, a sidecar, or there is none. ``UNSEEN`` and ``RESTORED``: so it
+    is, but its records may still have what somebody else said. See ``core.vouching``."""
 
     @property
     def vouched(self) -> bool:
         """Whether its metadata may say who reads it."""
-        return self.withheld in (None, UNSEEN)
+        return self.withheld in (None, UNSEEN, RESTORED)
 
     @property
     def begun_only(self) -> bool:
@@ -183,6 +179,8 @@ class UploadedFile:
 
 ABSENT = ""
 """The id of a collection that does not exist."""
+UNSEEN = "unseen"
+"""``DocumentState.withheld`` of a document that is vouched for, whose records may not be."""
 RESTORED = "restored:"
 """Before the id of the collection, on each document of a catalog that was restored: which of its
 records are still what it says, or its own, is not known until they were looked at."""

@@ -444,23 +444,23 @@ def test_what_is_kept_back_costs_whoever_lists_it_no_more_than_a_page(there):
     url = f"/s3sync/v1/sources/{number}/objects"
     with there.api.client(there.tokens["sales"]) as http:
 
-        def ask(**params):
+        def page(**params):
             answer = http.get(url, params=params)
             assert "hr/" not in answer.text
             return answer.json()
 
-        first = ask(limit=1)["next_after"]
-        last = ask(limit=1, after=first)
+        first = page(limit=1)["next_after"]
+        last = page(limit=1, after=first)
         assert [row["key"] for row in last["objects"]] == ["sales/last.md"]
         assert last["next_after"] is None
-        assert ask(after="sales/last.md") == {"objects": [], "next_after": None}
+        assert page(after="sales/last.md") == {"objects": [], "next_after": None}
         # What is asked for shifts no page: no prefix, word or state tells what hidden keys have.
         filters = ({"prefix": "hr/00"}, {"prefix": "sales/"}, {"word": "99"}, {"state": "failed"})
         for more in ({}, *filters):
-            page = ask(limit=1000, **more)
-            assert (page["objects"], len(page["next_after"])) == ([], len(first)), more
+            shown = page(limit=1000, **more)
+            assert (shown["objects"], len(shown["next_after"])) == ([], len(first)), more
         # Nor is there another place to begin at than what was seen.
-        refused = [ask(after=one, limit=1) for one in (keys[50], "hr/00050.mc", "a", first[:-9])]
+        refused = [page(after=one, limit=1) for one in (keys[50], "hr/00050.mc", "a", first[:-9])]
         assert {one["error"] for one in refused} == {"invalid_setting"}
         assert len({one["message"] for one in refused}) == 1
         with there.api.client(there.tokens["nobody"]) as other:

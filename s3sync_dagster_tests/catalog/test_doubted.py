@@ -3,12 +3,13 @@
 import pytest
 
 from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.catalog.copying import begin_anew
 from s3sync_dagster.catalog.doubted import MOST
 from s3sync_dagster.catalog.rights import rights_of
 from s3sync_dagster.catalog.tables import documents, objects
 from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent
 from s3sync_dagster.core.rights import Reader
-from s3sync_dagster.core.state import RESTORED, UNSEEN, Target
+from s3sync_dagster.core.state import RESTORED, UNSEEN, KnownCollection, Target
 from s3sync_dagster.core.vouching import NOTHING
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster_tests.catalog.scenes import list_all, ref, source
@@ -34,8 +35,8 @@ def rows_of(src, states):
         ({"withheld": NOTHING}, True),
         ({"withheld": '["dept", "team"]'}, True),
         ({"withheld": UNSEEN}, True),
-        ({"withheld": None, "phase": "writing", "collection_id": f"{RESTORED}id"}, True),
-        ({"withheld": None, "phase": "writing", "collection_id": "id"}, False),
+        ({"withheld": RESTORED}, True),
+        ({"withheld": None, "phase": "writing"}, False),
     ],
 )
 def test_records_that_may_hold_what_nobody_vouched_for_are_kept_back(catalog, state, kept):
@@ -92,6 +93,7 @@ def test_a_listing_asks_for_what_was_written_under_other_keys(catalog):
         (TEAM, False, TEAM, TEAM),
         (NOTHING, True, UNSEEN, None),
         (UNSEEN, True, UNSEEN, None),
+        (RESTORED, False, NOTHING, TEAM),
     ],
 )
 def test_while_records_are_written_both_those_of_before_and_of_now_may_be_there(
@@ -128,3 +130,27 @@ def test_while_records_are_written_both_those_of_before_and_of_now_may_be_there(
     )
     catalog.documents.commit(batch.token, src, written=[commit], outcomes=[])
     assert now() == after
+
+
+def test_a_restored_catalog_trusts_no_records_until_they_were_held_against_it(catalog):
+    src = source(reader_keys=("team",))
+    catalog.sources.add(src)
+    states = {
+        f"{place}.md": {"withheld": one, "collection_id": "id", "high_water": 2}
+        for place, one in enumerate((None, TEAM, UNSEEN))
+    }
+    with catalog.database.write() as tx:
+        tx.execute(documents.insert(), rows_of(src, states))
+    begin_anew(catalog.database)
+    assert len(rights_of(catalog, SALES, tenant=src.tenant).doubted.documents) == 3
+    found = {key: catalog.documents.of_key(src.id, key)[0] for key in states}
+    assert [one.vouched for one in found.values()] == [True, False, True]
+    place = KnownCollection(
+        tenant=src.tenant,
+        database_name=src.database_name,
+        collection_name="c",
+        collection_id="id",
+    )
+    assert catalog.collections.trust_again(src.id, place, list(found.values())) == 3
+    rights = rights_of(catalog, SALES, tenant=src.tenant)
+    assert rights.doubted.documents == {(src.id, "d-1.md"), (src.id, "d-2.md")}
