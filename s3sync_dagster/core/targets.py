@@ -47,6 +47,7 @@ def wanted_documents(
             custom_id=sidecar.custom_id,
             metadata=sidecar.metadata,  # type: ignore[arg-type]  (checked by core.sidecar)
             owner=owner_of(sidecar),
+            vouched=not source.place.owned,  # whoever uploads writes there
         )
     if source.mode is not DeleteMode.MIRROR:
         for document in _half_rewritten(item):
