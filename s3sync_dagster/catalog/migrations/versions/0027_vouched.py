@@ -6,8 +6,8 @@ Of requests and documents from before nobody knows it: theirs name none either.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0026"
-down_revision = "0025"
+revision = "0027"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 
