@@ -205,7 +205,12 @@ def _accept(
     with quota_as_429():
         store.commit(incoming, file.filename, content_type=content_type, most_bytes=most)
     ids = here.catalog.invocations.request(
-        source, [file.filename], trigger=Trigger.API, custom_id=custom_id, metadata=metadata
+        source,
+        [file.filename],
+        trigger=Trigger.API,
+        custom_id=custom_id,
+        metadata=metadata,
+        vouched=caller.role == "owner",
     )
     here.dispatching.wake(source.id)
     return InvocationCreated(invocation_id=UUID(ids[0]))

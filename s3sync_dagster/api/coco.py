@@ -135,7 +135,7 @@ def search_documents(
     most = min(start + size, MAX_FOUND) if whole else MAX_FOUND  # how many are seen is not kept
     total = here.catalog.views.counts(row.source.id).objects if whole else 0
     found: list[ObjectRow] = []
-    looks = Looks(MAX_FOUND)
+    looks = Looks()
     if most:
         with here.searches.taken(caller.tenant):
             found = seen_objects(here, row.source, caller, limit=most, looks=looks)[0]

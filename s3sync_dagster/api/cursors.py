@@ -4,9 +4,11 @@ import base64
 import hashlib
 import json
 import secrets
+from collections.abc import Sequence
 
 from cryptography.fernet import Fernet, InvalidToken
 
+from s3sync_dagster.core.keys import MAX_OBJECT_KEY_BYTES
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.settings import Settings, read_encryption_key
 
@@ -25,34 +27,31 @@ def secret_for(settings: Settings, purpose: bytes) -> bytes:
 
 
 class Cursors:
-    """Seals keys of a source's objects."""
+    """Seals keys of a source's objects, all to texts of one length."""
 
     def __init__(self, settings: Settings) -> None:
         self._fernet = Fernet(base64.urlsafe_b64encode(secret_for(settings, _PURPOSE)))
 
-    def seal(self, source_id: str, key: str) -> str:
-        """Return what ``open`` opens, for the same source."""
-        # As short as may be: a cursor is held against the length of a field.
-        held = json.dumps([source_id, key], ensure_ascii=False)
-        return _BEGIN + self._fernet.encrypt(held.encode()).decode()
+    def seal(self, whose: Sequence[str], key: str) -> str:
+        """Return what ``open`` opens for the same source and groups."""
+        name = key.encode()
+        held = _digest(whose) + len(name).to_bytes(2) + name.ljust(MAX_OBJECT_KEY_BYTES, b"\0")
+        return _BEGIN + self._fernet.encrypt(held).decode()
 
-    def plain(self, source_id: str, key: str) -> str:
-        """Return a key that may be known as it is, unless it reads like what is sealed."""
-        return self.seal(source_id, key) if key.startswith(_BEGIN) else key
-
-    def open(self, source_id: str, after: str | None) -> str | None:
-        """Return the key behind which a listing goes on: the one that is sealed, or as it came.
-
-        Raises:
-            InvalidSetting: it was sealed for another source, or by another server.
-        """
-        if after is None or not after.startswith(_BEGIN):
-            return after
+    def open(self, whose: Sequence[str], after: str) -> str | None:
+        """Return the key that is sealed; None: it is no cursor, or of another source or reader."""
+        if not after.startswith(_BEGIN):
+            return None
         try:
-            opened = self._fernet.decrypt(after.removeprefix(_BEGIN).encode())
+            held = self._fernet.decrypt(after.removeprefix(_BEGIN).encode())
         except InvalidToken:
-            opened = b'["", ""]'
-        sealed_for, key = json.loads(opened)
-        if sealed_for != source_id:
-            raise InvalidSetting("after is not from a page of this listing: begin it anew.")
-        return key
+            return None
+        begin = _digest(whose)
+        if not held.startswith(begin):
+            return None
+        start = len(begin) + 2
+        return held[start : start + int.from_bytes(held[start - 2 : start])].decode()
+
+
+def _digest(whose: Sequence[str]) -> bytes:
+    return hashlib.sha256(json.dumps(list(whose)).encode()).digest()

@@ -64,7 +64,7 @@ async def create_invocation(
     ):
         row = await run_in_threadpool(_find_and_prepare, source_id, payload, caller, here)
     else:
-        row = _prepare(source, payload, here)
+        row = _prepare(source, payload, caller, here)
     await wrap_future(here.gathering.put(row))
     here.dispatching.wake(row["source_id"])
     return InvocationCreated(invocation_id=UUID(row["id"]))
@@ -84,10 +84,12 @@ def _find_and_prepare(
         here.parts.store_for(source).head(payload.object_key)  # 404 for what was never uploaded
     elif target or payload.custom_id:
         here.require_all_in(target or source.collection_name, source.database_name, caller)
-    return _prepare(source, payload, here)
+    return _prepare(source, payload, caller, here)
 
 
-def _prepare(source: Source, payload: CreateInvocation, here: Context) -> dict[str, Any]:
+def _prepare(
+    source: Source, payload: CreateInvocation, caller: Caller, here: Context
+) -> dict[str, Any]:
     key = payload.object_key
     assert key is not None, "what has none is a whole source's"
     if payload.ref_identifier is not None:
@@ -95,7 +97,9 @@ def _prepare(source: Source, payload: CreateInvocation, here: Context) -> dict[s
     validate_object_key(key)
     require_inside_prefix(source, key)
     ask = check_request(here, source, payload)
-    return here.catalog.invocations.prepare(source, key, trigger=Trigger.API, **ask)
+    return here.catalog.invocations.prepare(
+        source, key, trigger=Trigger.API, vouched=caller.role == "owner", **ask
+    )
 
 
 def check_request(here: Context, source: Source, payload: CreateInvocation) -> dict[str, Any]:

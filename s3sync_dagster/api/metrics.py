@@ -68,12 +68,12 @@ def _metrics_caller(
     response_class=Response,
 )
 def metrics(caller: Annotated[Caller, Depends(_metrics_caller)], here: Here) -> Response:
-    """Give Prometheus what it collects: the tenant's sources, all for a trusted tenant."""
-    trusted = here.options.trusts(caller.tenant)
-    rows = here.catalog.sources.rows(tenant=None if trusted else caller.tenant)
-    text = generate_latest(here.registry) if trusted else b""
+    """Give Prometheus what it collects: the tenant's sources, all to owners of a trusted tenant."""
+    operates = here.options.trusts(caller.tenant) and caller.role == "owner"
+    rows = here.catalog.sources.rows(tenant=None if operates else caller.tenant)
+    text = generate_latest(here.registry) if operates else b""
     gauges = CollectorRegistry()
-    found = source_metrics(here, rows) + (cache_metrics(here) if trusted else [])
+    found = source_metrics(here, rows) + (cache_metrics(here) if operates else [])
     gauges.register(_Ready(found))  # type: ignore[arg-type]
     return Response(text + generate_latest(gauges), media_type=CONTENT_TYPE_LATEST)
 

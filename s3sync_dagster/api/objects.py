@@ -1,6 +1,7 @@
 """``/s3sync/v1/sources/{id}/objects``: what became of each object, and its bytes."""
 
 import mimetypes
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -22,17 +23,21 @@ from s3sync_dagster.api.wire import Text
 from s3sync_dagster.catalog.rights import seen_keys, sees_document
 from s3sync_dagster.catalog.views import ObjectRow
 from s3sync_dagster.core.keys import validate_object_key
+from s3sync_dagster.core.rights import Rights
 from s3sync_dagster.core.selection import require_inside_prefix
 from s3sync_dagster.engine.ports import ObjectBody
 from s3sync_dagster.explaining import explain_key
-from s3sync_dagster.model.errors import NotFound
+from s3sync_dagster.model.errors import InvalidSetting, NotFound
 from s3sync_dagster.model.source import Source
 
 router = APIRouter(prefix="/s3sync/v1/sources/{source_id}", tags=["Objects"])
 
 MAX_PAGE = 1000
+MAX_LOOKED_AT = 10_000
+"""Objects for one answer, where some are kept from who asks: how many lie between two that may be
+seen shows in such steps."""
 _LOOKED_AT = 1000
-"""Rows that are read at once where some are kept from who asks."""
+"""Of them together."""
 _ERRORS = errors(400, 401, 403, 404, 429, 500, 503)
 Key = Annotated[Text, Query(min_length=1, description="Full object key.")]
 
@@ -49,7 +54,7 @@ def list_objects(
         Text, Query(max_length=200, description="Keys in which this stands, case aside.")
     ] = "",
     after: Annotated[
-        Text | None, Query(description="Keys after this one, or `next_after` of a page.")
+        Text | None, Query(description="Keys after this one that you may see, or `next_after`.")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
 ) -> ObjectPage:
@@ -126,9 +131,9 @@ def _download(key: str, body: ObjectBody, held: ExitStack) -> Download:
 
 @dataclass(slots=True)
 class Looks:
-    """How many rows are still looked at for somebody from whom some are kept."""
+    """How many objects are still looked at for somebody from whom some are kept."""
 
-    left: int = 2 * _LOOKED_AT
+    left: int = MAX_LOOKED_AT
 
 
 def seen_objects(
@@ -138,39 +143,69 @@ def seen_objects(
     *,
     limit: int,
     looks: Looks | None = None,
+    after: str | None = None,
     **filters: Any,
 ) -> tuple[list[ObjectRow], str | None]:
     """Return a page of the objects that a caller may see, and where the next page begins.
 
-    That is the last key of a full page. Where objects are kept from the caller, a page may also
-    end because enough was looked at: what it says then names no key, and the next one goes on.
+    That is the last key of a full page. Where objects are kept from the caller it is sealed, and
+    a page may also end because enough was looked at. All objects behind ``after`` count there,
+    whatever the filters: else where a page ends would tell which of the hidden ones meet them.
+
+    Args:
+        here: the server's parts.
+        source: of this source.
+        caller: who asks.
+        limit: objects of a page.
+        looks: of a caller who has taken a place among the tenant's searches.
+        after: where the page before said to go on, or a key that may be seen.
+        filters: see ``Views.object_rows``.
 
     Raises:
-        InvalidSetting: ``after`` is of no page of this source.
+        InvalidSetting: ``after`` is neither of a page of this listing nor a key that may be seen.
     """
     rights = here.rights(caller)
-    after = filters.pop("after", None)
+    whose = (source.id, *sorted(rights.reader.groups or ()))
+    opened = here.cursors.open(whose, after) if after is not None else None
     if rights.sees_all_of(source.id):
-        rows = here.catalog.views.object_rows(source.id, limit=limit, after=after, **filters)
+        behind = after if opened is None else opened
+        rows = here.catalog.views.object_rows(source.id, limit=limit, after=behind, **filters)
         return rows, rows[-1].object_key if len(rows) == limit else None
-    looks = looks or Looks()
-    after = here.cursors.open(source.id, after)
-    at_once = max(limit, _LOOKED_AT)
+    if after is not None and opened is None:
+        if after not in seen_keys(here.catalog, rights, source, [after]):
+            raise InvalidSetting("after is not from a page of this listing: begin it anew.")
+        opened = after
+    if looks is None:
+        with here.searches.taken(caller.tenant):
+            return _walk(here, source, rights, whose, opened, limit, Looks(), filters)
+    return _walk(here, source, rights, whose, opened, limit, looks, filters)
+
+
+def _walk(
+    here: Context,
+    source: Source,
+    rights: Rights,
+    whose: Sequence[str],
+    opened: str | None,
+    limit: int,
+    looks: Looks,
+    filters: Mapping[str, Any],
+) -> tuple[list[ObjectRow], str | None]:
+    """Return what may be seen of the objects behind a key, and where to go on."""
     found: list[ObjectRow] = []
-    while True:
-        if looks.left <= 0:
-            return found, here.cursors.seal(source.id, after or "")
-        rows = here.catalog.views.object_rows(source.id, limit=at_once, after=after, **filters)
-        looks.left -= len(rows)
-        seen = seen_keys(here.catalog, rights, source, [row.object_key for row in rows])
-        found += [row for row in rows if row.object_key in seen]
-        if len(rows) < at_once or len(found) >= limit:
-            break
-        after = rows[-1].object_key
-    more = len(found) > limit or (len(found) == limit and len(rows) == at_once)
-    if not more:
-        return found[:limit], None
-    return found[:limit], here.cursors.plain(source.id, found[limit - 1].object_key)
+    while looks.left > 0:
+        keys = here.catalog.views.keys(source.id, after=opened, limit=_LOOKED_AT)
+        looks.left -= len(keys)
+        seen = seen_keys(here.catalog, rights, source, keys)
+        found += here.catalog.views.object_rows(
+            source.id, limit=len(seen), among=sorted(seen), **filters
+        )
+        if len(found) > limit:
+            return found[:limit], here.cursors.seal(whose, found[limit - 1].object_key)
+        if len(keys) < _LOOKED_AT:
+            return found, None
+        opened = keys[-1]
+    return found, here.cursors.seal(whose, opened or "")
 
 
 def describe_object(here: Context, source_id: UUID, key: str, caller: Caller) -> ObjectDetail:

@@ -33,8 +33,6 @@ from s3sync_dagster.moving.wanted import Reader
 router = APIRouter(prefix="/v3/connections", tags=["Supermemory"], route_class=StrictRoute)
 
 MAX_DOCUMENTS = 1000
-MAX_LOOKED_AT = 10_000
-"""Objects of all sources together, for who may not see them all."""
 _STATUS = {"indexed": "done", "pending": "queued", "processing": "indexing", "failed": "failed"}
 _BLOCKED = "Removals wait for an approval: POST /s3sync/v1/sources/{id}/approve-deletes."
 _RUN = {
@@ -159,7 +157,7 @@ def documents(caller: AnyClient, here: Here, body: Tags | None = None) -> list[D
 
 def _documents(here: Context, meant: list[SourceRow], caller: Caller) -> list[Document]:
     found: list[Document] = []
-    looks = Looks(MAX_LOOKED_AT)
+    looks = Looks()
     for row in meant:
         left = MAX_DOCUMENTS - len(found)
         if not left:

@@ -13,7 +13,8 @@ from s3sync_dagster.catalog.quotas import no_room, room_for_documents
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.tables import documents, sources
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
-from s3sync_dagster.core.state import DocumentPhase, DocumentState
+from s3sync_dagster.core.state import UNSEEN, DocumentPhase, DocumentState
+from s3sync_dagster.core.vouching import NOTHING, withheld
 from s3sync_dagster.model.source import Source
 
 Row = sa.Row[Any]
@@ -169,7 +170,7 @@ class _Claiming:
             return
         names = (
             *("object_key", "custom_id", "metadata", "carried", "owner", "high_water"),
-            *("metadata_keys", "collection_id"),
+            *("metadata_keys", "collection_id", "withheld"),
             *("etag", "fingerprint", "chunks", "digests"),
         )
         self._tx.execute(
@@ -198,12 +199,20 @@ class _Claiming:
             "b_metadata": dict(intent.target.metadata),
             "b_carried": dict(intent.carried),
             "b_owner": intent.target.owner,
+            "b_withheld": self._while_written(intent, row),
             "b_collection_id": intent.collection_id,
             "b_high_water": max(row.high_water, row.chunks, intent.count, intent.found),
             "b_metadata_keys": sorted(
                 {*row.metadata_keys, *intent.metadata_keys, *intent.found_keys}
             ),
         }
+
+    def _while_written(self, intent: Intent, row: Row) -> str | None:
+        """Return what holds for the records that were there as for those that will be."""
+        after = withheld(intent.target, self._source)
+        if row.withheld == after:
+            return after
+        return UNSEEN if after is None else NOTHING
 
     def _insert(self, intents: Sequence[Intent]) -> dict[str, int]:
         """Insert rows; returns document id -> row id of those that were inserted."""
@@ -227,6 +236,7 @@ class _Claiming:
                         "metadata": dict(intent.target.metadata),
                         "carried": dict(intent.carried),
                         "owner": intent.target.owner,
+                        "withheld": withheld(intent.target, source),
                         "phase": "writing",
                         "high_water": max(intent.count, intent.found),
                         "digests": b"",
@@ -265,6 +275,7 @@ class _Claiming:
             custom_id=intent.target.custom_id,
             metadata=intent.target.metadata,
             owner=intent.target.owner,
+            withheld=withheld(intent.target, self._source),
             phase=DocumentPhase.WRITING,
             high_water=max(intent.found, 0 if row is None else max(row.high_water, row.chunks)),
             metadata_keys=tuple(sorted({*left, *intent.found_keys})),

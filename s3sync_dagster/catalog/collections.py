@@ -196,6 +196,7 @@ class CollectionRows:
                         phase="clean",
                         high_water=documents.c.chunks,
                         collection_id=place.collection_id,
+                        withheld=sa.func.nullif(documents.c.withheld, RESTORED),
                     )
                 ).rowcount
         return trusted

@@ -18,7 +18,8 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import due_at_once
 from s3sync_dagster.catalog.schema import require_all_known
 from s3sync_dagster.catalog.tables import metadata
-from s3sync_dagster.core.state import ABSENT, RESTORED
+from s3sync_dagster.core.state import ABSENT, RESTORED, UNSEEN
+from s3sync_dagster.core.vouching import NOTHING
 from s3sync_dagster.model.errors import Conflict
 
 ROWS, LARGE_ROWS = 1000, 8
@@ -181,6 +182,12 @@ def begin_anew(database: Database) -> None:
                 collection_id=sa.case(
                     (written_to.startswith(RESTORED), written_to),
                     else_=sa.literal(RESTORED) + written_to,
+                ),
+                # Its records may be those of a later time, with what anybody said by then.
+                withheld=sa.case(
+                    (documents.c.withheld.is_(None), RESTORED),
+                    (documents.c.withheld.in_([UNSEEN, RESTORED]), documents.c.withheld),
+                    else_=NOTHING,
                 ),
             )
         )

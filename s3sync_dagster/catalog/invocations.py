@@ -43,6 +43,7 @@ class Invocations:
         target_collection_name: str | None = None,
         custom_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        vouched: bool = False,
         owner: str | None = None,
         force: bool = False,
     ) -> list[str]:
@@ -56,6 +57,7 @@ class Invocations:
                 target_collection_name=target_collection_name,
                 custom_id=custom_id,
                 metadata=metadata,
+                vouched=vouched,
                 owner=owner,
                 force=force,
             )
@@ -75,10 +77,14 @@ class Invocations:
         target_collection_name: str | None = None,
         custom_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        vouched: bool = False,
         owner: str | None = None,
         force: bool = False,
     ) -> dict[str, Any]:
-        """Return the row of a request, with its new id, for ``insert``."""
+        """Return the row of a request, with its new id, for ``insert``.
+
+        ``vouched`` says that an owner gave the metadata, which may then name readers.
+        """
         return {
             "id": self._db.clock.uuid(),
             "source_id": source.id,
@@ -94,6 +100,7 @@ class Invocations:
             "target_collection_name": target_collection_name,
             "custom_id": custom_id,
             "metadata": dict(metadata) if metadata else None,
+            "vouched": vouched,
             "owner": owner,
             "force": force,
             "created_at": self._db.now(),
@@ -270,6 +277,7 @@ class Invocations:
                 target_collection_name=one.target_collection_name,
                 custom_id=one.custom_id,
                 metadata=one.metadata,
+                vouched=one.vouched,
                 force=True,
             )
         for part in groups(plain, KEYS_AT_ONCE):

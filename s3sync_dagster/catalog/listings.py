@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.doubted import look_again
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.listing_end import departing, let_depart, next_part
 from s3sync_dagster.catalog.object_rows import upsert_objects
@@ -76,6 +77,11 @@ class Listings:
                     .where(listings.c.id == row.id)
                     .values(state="failed", finished_at=now, error="replaced by a new listing")
                 )
+            config = tx.execute(
+                sa.select(sources.c.config).where(sources.c.id == source_id)
+            ).scalar_one()
+            if keys := config.get("reader_keys"):
+                look_again(tx, source_id, keys)
             asked = (sources.c.id == source_id, sources.c.list_due_at == LISTING_ASKED)
             tx.execute(sources.update().where(*asked).values(list_due_at=LISTING_BEGUN))
             new = tx.execute(

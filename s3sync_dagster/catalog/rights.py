@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog import Catalog
+from s3sync_dagster.catalog.doubted import doubted_of
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.tables import (
     collections,
@@ -18,6 +19,7 @@ from s3sync_dagster.catalog.tables import (
 from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.rights import Reader, Rights
 from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.core.vouching import said
 from s3sync_dagster.model.source import Source
 
 
@@ -40,14 +42,21 @@ def rights_of(catalog: Catalog, reader: Reader, *, tenant: str) -> Rights:
     with catalog.database.read() as tx:
         rows = tx.execute(query).all()
         left = tx.execute(kept).scalars().all()
-    restricted: dict[str, Sequence[str]] = {}
-    for row in rows:
-        if keys := row.config.get("reader_keys"):
-            restricted[row.id] = tuple(keys)
-        if row.newer is not None and row.newer.get("reader_keys"):
-            restricted[row.id] = _of_both(row.config, row.newer)
+        restricted: dict[str, Sequence[str]] = {}
+        for row in rows:
+            if keys := row.config.get("reader_keys"):
+                restricted[row.id] = tuple(keys)
+            if row.newer is not None and row.newer.get("reader_keys"):
+                restricted[row.id] = _of_both(row.config, row.newer)
+        doubted, closed = doubted_of(tx, restricted)
+    restricted |= dict.fromkeys(closed, ())
     open_sources = {*left, *(row.id for row in rows)} - restricted.keys()
-    return Rights(reader=reader, restricted=restricted, open_sources=frozenset(open_sources))
+    return Rights(
+        reader=reader,
+        restricted=restricted,
+        open_sources=frozenset(open_sources),
+        doubted=doubted,
+    )
 
 
 def keeps_back(
@@ -105,9 +114,11 @@ def _origins(config: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def sees_document(rights: Rights, source: Source, document: DocumentState) -> bool:
-    """Return whether a document may be seen, by the metadata that its records have."""
+    """Return whether a document may be seen, by the metadata that its records get."""
     own: Mapping[str, Any] = with_path_metadata(source, document.object_key)
-    return rights.allow(source.id, {**own, **document.carried, **document.metadata})
+    keys = rights.restricted.get(source.id, ())
+    more = said(document.metadata, vouched=document.vouched, keys=keys)
+    return rights.allow(source.id, {**own, **document.carried, **more})
 
 
 def seen_keys(

@@ -149,6 +149,7 @@ def document_of(row: sa.Row[Any]) -> DocumentState:
         metadata_keys=tuple(row.metadata_keys),
         batch_token=row.batch_token,
         collection_id=row.collection_id,
+        withheld=row.withheld,
     )
 
 
@@ -168,6 +169,7 @@ def invocation_of(row: sa.Row[Any]) -> Invocation:
         target_collection_name=row.target_collection_name,
         custom_id=row.custom_id,
         metadata=row.metadata or {},
+        vouched=row.vouched,
         owner=row.owner,
         force=row.force,
         reindex=row.reindex,

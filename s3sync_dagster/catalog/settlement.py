@@ -15,7 +15,8 @@ from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, invocations, objects
 from s3sync_dagster.core.intent import DocumentCommit
 from s3sync_dagster.core.outcome import KeyOutcome
-from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.core.state import RESTORED, UNSEEN, DocumentState
+from s3sync_dagster.core.vouching import NOTHING
 from s3sync_dagster.model.invocation import Result
 
 NO_NEWS = 2**31 - 1
@@ -45,7 +46,10 @@ def commit_documents(
             in_collection_as_known(),
         )
         held |= set(tx.execute(query if database.sqlite else query.with_for_update()).scalars())
-    names = ("etag", "fingerprint", "chunks", "digests", "metadata_keys", "text_bytes", "pages")
+    names = (
+        *("etag", "fingerprint", "chunks", "digests", "metadata_keys", "text_bytes", "pages"),
+        "withheld",
+    )
     rows = [
         {
             "b_id": commit.id,
@@ -56,6 +60,7 @@ def commit_documents(
             "b_metadata_keys": list(commit.metadata_keys),
             "b_text_bytes": commit.text_bytes,
             "b_pages": commit.pages,
+            "b_withheld": commit.withheld,
         }
         for commit in written
         if commit.id in held
@@ -137,6 +142,10 @@ def distrust(
             phase=sa.case((documents.c.phase == "removing", "removing"), else_="writing"),
             high_water=sa.bindparam("b_high_water"),
             metadata_keys=sa.bindparam("b_metadata_keys"),
+            withheld=sa.case(
+                (sa.func.coalesce(documents.c.withheld, UNSEEN).in_([UNSEEN, RESTORED]), UNSEEN),
+                else_=NOTHING,
+            ),
         ),
         [
             {
@@ -177,6 +186,7 @@ def adopt_orphans(
                 "owner": state.owner,
                 "phase": "removing",
                 "high_water": max(state.high_water, state.count),
+                "withheld": state.withheld,
                 "digests": b"",
                 "metadata_keys": list(state.metadata_keys),
                 "collection_id": state.collection_id,

@@ -164,6 +164,8 @@ documents = sa.Table(
     sa.Column("collection_id", sa.Text),
     # What the object carried besides its bytes when it was written, as metadata.
     sa.Column("carried", sa.JSON, nullable=False, server_default="{}"),
+    # Reader keys under which its records have nothing that a member said (core.vouching).
+    sa.Column("withheld", sa.Text),
     sa.CheckConstraint("phase IN ('writing', 'clean', 'removing')", name="ck_documents_phase"),
     sa.CheckConstraint("chunks <= high_water", name="ck_documents_high_water"),
     sa.CheckConstraint(
@@ -207,6 +209,13 @@ sa.Index(
     sqlite_where=documents.c.batch_token.is_not(None),
     postgresql_where=documents.c.batch_token.is_not(None),
 )
+sa.Index(
+    "ix_documents_withheld",
+    documents.c.source_id,
+    documents.c.withheld,
+    sqlite_where=documents.c.withheld.is_not(None),
+    postgresql_where=documents.c.withheld.is_not(None),
+)
 
 # The collections that a source writes to. No row of theirs is trusted under another id.
 collections = sa.Table(
@@ -242,6 +251,7 @@ invocations = sa.Table(
     sa.Column("target_collection_name", sa.Text),
     sa.Column("custom_id", sa.Text),
     sa.Column("metadata", sa.JSON),
+    sa.Column("vouched", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("owner", sa.Text),  # sidecar:<key> for a sidecar's wish
     sa.Column("force", sa.Boolean, nullable=False, server_default=sa.false()),
     # An older fingerprint is reason enough, whatever the source says who does the work.

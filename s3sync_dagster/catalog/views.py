@@ -1,6 +1,7 @@
 """Counts and lists for people: every object is in exactly one state."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -258,6 +259,16 @@ class Views:
         with self._db.read() as tx:
             return [(row.object_key, row.size) for row in tx.execute(query.limit(limit))]
 
+    def keys(self, source_id: str, *, after: str | None = None, limit: int) -> list[str]:
+        """Return the keys of objects in their order, at most so many behind one."""
+        query = sa.select(objects.c.object_key).where(
+            objects.c.source_id == source_id, objects.c.gone.is_(False)
+        )
+        if after is not None:
+            query = query.where(objects.c.object_key > after)
+        with self._db.read() as tx:
+            return list(tx.execute(query.order_by(objects.c.object_key).limit(limit)).scalars())
+
     def object_rows(
         self,
         source_id: str,
@@ -265,6 +276,7 @@ class Views:
         state: str | None = None,
         reason: str | None = None,
         key: str | None = None,
+        among: Sequence[str] | None = None,
         prefix: str = "",
         word: str = "",
         after: str | None = None,
@@ -277,6 +289,7 @@ class Views:
             state: in this state alone.
             reason: skipped or failed for it.
             key: this one alone.
+            among: these alone, at most a thousand.
             prefix: keys that begin so, found by the index.
             word: keys in which this stands, case aside; looks at each key of the source.
             after: keys after this one.
@@ -287,6 +300,8 @@ class Views:
             query = _page(states, state=state, reason=reason, after=after, limit=limit)
             if key is not None:
                 query = query.where(states.c.object_key == key)
+            if among is not None:
+                query = query.where(states.c.object_key.in_(among))
             if prefix:
                 end = prefix + chr(0x10FFFF)
                 query = query.where(states.c.object_key >= prefix, states.c.object_key < end)

@@ -66,3 +66,5 @@ class DocumentCommit:
     metadata_keys: tuple[str, ...]
     text_bytes: int
     pages: int
+    withheld: str | None = None
+    """See ``DocumentState.withheld``."""

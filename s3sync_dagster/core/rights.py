@@ -6,7 +6,7 @@ read by those alone who read everything.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from s3sync_dagster.model.errors import InvalidSetting
@@ -14,6 +14,7 @@ from s3sync_dagster.model.errors import InvalidSetting
 EVERYBODY = "*"
 """As a value: whoever may search at all."""
 SOURCE = "s3sync_source"
+KEY = "document_key"
 MAX_KEYS = 8
 """Of one source."""
 MAX_GROUPS = 32
@@ -34,6 +35,19 @@ MAX_TERMS = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Doubted:
+    """Documents whose records may say something else of their readers than the catalog does.
+
+    They are kept from readers with groups until they are written anew, or found as they were.
+    """
+
+    documents: frozenset[tuple[str, str]] = frozenset()
+    """Source and document ids."""
+    keys: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    """Source id -> their object keys."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rights:
     """What a reader may see of the sources of a tenant."""
 
@@ -46,6 +60,7 @@ class Rights:
     """Sources that say nothing of it, also deleted ones whose records stand; all of them, for a
     reader with groups. Of any other source nobody knows whether it said so: it was made after the
     copy of a catalog that was restored, or is another installation's."""
+    doubted: Doubted = Doubted()
 
     @property
     def whole(self) -> bool:
@@ -71,7 +86,9 @@ class Rights:
         source_id = metadata.get(SOURCE)
         if self.reader.groups is None or source_id is None:
             return True
-        return self.knows(source_id) and self.allow(source_id, metadata)
+        if not self.knows(source_id) or not self.allow(source_id, metadata):
+            return False
+        return metadata.get(KEY) not in self.doubted.keys.get(source_id, ())
 
     def knows(self, source_id: object) -> bool:
         """Return whether it is known what a source says of who may read."""
@@ -86,7 +103,12 @@ class Rights:
         """
         if self.whole:
             return where
-        own = self._where()
+        own: Mapping[str, Any] = self._where()
+        for source_id, keys in self.doubted.keys.items():
+            others: Mapping[str, Any] = {
+                "$or": [{SOURCE: {"$nin": [source_id]}}, {KEY: {"$nin": sorted(keys)}}]
+            }
+            own = {"$and": [others, own]}
         return own if where is None else {"$and": [own, where]}
 
     def _where(self) -> Mapping[str, Any]:

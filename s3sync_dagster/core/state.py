@@ -146,6 +146,15 @@ class DocumentState:
     collection_id: str | None = None
     """Chroma's id of the collection that it was written to; in any other one its record ids may be
     somebody else's. None: written before ids were kept."""
+    withheld: str | None = None
+    """Reader keys, as JSON, under which its records have nothing of ``metadata``, which no owner
+    gave. None: an owner gave it, a sidecar, or there is none. ``UNSEEN`` and ``RESTORED``: so it
+    is, but its records may still have what somebody else said. See ``core.vouching``."""
+
+    @property
+    def vouched(self) -> bool:
+        """Whether its metadata may say who reads it."""
+        return self.withheld in (None, UNSEEN, RESTORED)
 
     @property
     def begun_only(self) -> bool:
@@ -170,6 +179,8 @@ class UploadedFile:
 
 ABSENT = ""
 """The id of a collection that does not exist."""
+UNSEEN = "unseen"
+"""``DocumentState.withheld`` of a document that is vouched for, whose records may not be."""
 RESTORED = "restored:"
 """Before the id of the collection, on each document of a catalog that was restored: which of its
 records are still what it says, or its own, is not known until they were looked at."""
@@ -204,6 +215,8 @@ class Target:
     custom_id: str | None = None
     metadata: Metadata = field(default_factory=dict[str, object])  # type: ignore[assignment]
     owner: str = "source"
+    vouched: bool = True
+    """Whether its metadata may say who reads it, see ``core.vouching``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

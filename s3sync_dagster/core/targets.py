@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from s3sync_dagster.core.facts import KeyFacts, SidecarState
 from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, Target
+from s3sync_dagster.core.vouching import withheld
 from s3sync_dagster.model.invocation import Invocation, Trigger
 from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
 
@@ -46,6 +47,7 @@ def wanted_documents(
             custom_id=sidecar.custom_id,
             metadata=sidecar.metadata,  # type: ignore[arg-type]  (checked by core.sidecar)
             owner=owner_of(sidecar),
+            vouched=not source.place.owned,  # whoever uploads writes there
         )
     if source.mode is not DeleteMode.MIRROR:
         for document in _half_rewritten(item):
@@ -62,6 +64,7 @@ def wanted_documents(
             custom_id=invocation.custom_id,
             metadata=invocation.metadata,
             owner="request",
+            vouched=_is_vouched(invocation, item.documents, collection),
         )
     if source.mode is DeleteMode.APPEND and item.automatic:
         whole = _whole(item)
@@ -122,6 +125,23 @@ def _as_it_is(document: DocumentState) -> Target:
         custom_id=document.custom_id,
         metadata=document.metadata,
         owner=document.owner,
+        vouched=document.vouched,
+    )
+
+
+def _is_vouched(
+    invocation: Invocation, documents: Sequence[DocumentState], collection: str
+) -> bool:
+    """Return whether an owner gave the metadata of a request, or the same to the document."""
+    return (
+        invocation.vouched
+        or not invocation.metadata
+        or any(
+            one.collection_name == collection
+            and one.vouched
+            and dict(one.metadata) == dict(invocation.metadata)
+            for one in documents
+        )
     )
 
 
@@ -161,6 +181,7 @@ def all_clean(item: KeyFacts, source: Source, targets: Sequence[Target]) -> bool
             or document.etag != item.etag
             or document.custom_id != target.custom_id
             or dict(document.metadata) != dict(target.metadata)
+            or document.withheld != withheld(target, source)
             or _sidecar_of(document.owner) != _sidecar_of(target.owner)
             or (strict and document.fingerprint != source.fingerprint())
         ):

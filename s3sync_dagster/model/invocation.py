@@ -105,6 +105,8 @@ class Invocation:
     target_collection_name: str | None = None
     custom_id: str | None = None
     metadata: Metadata = field(default_factory=dict[str, MetadataValue])
+    vouched: bool = False
+    """Whether an owner gave ``metadata``: only then may it say who reads the document."""
     owner: str | None = None
     """``sidecar:<key>`` for what a sidecar asks."""
     force: bool = False

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from s3sync_dagster.core.rights import SOURCE
 from s3sync_dagster.ports.word_forms import match_pieces, match_words
 from s3sync_dagster.ports.word_ranking import DIGITS, K1, LEAST_IDF, idf
 from s3sync_dagster.ports.word_records import numbers_of
@@ -71,7 +72,12 @@ class ReaderWords:
         self._rights = rights
         self._bm25 = {"words": bm25, "pieces": "bm25()"}
         groups = None if rights.reader.groups is None else sorted(rights.reader.groups)
-        told = json.dumps([groups, sorted(rights.restricted.items()), sorted(rights.open_sources)])
+        told = json.dumps(
+            [
+                *(groups, sorted(rights.restricted.items()), sorted(rights.open_sources)),
+                sorted(rights.doubted.documents),
+            ]
+        )
         self._rights_name = hashlib.sha256(told.encode()).hexdigest()
         self._of_file = ""
         self._seen = b""
@@ -122,13 +128,18 @@ class ReaderWords:
         self._touched = self._file.state("touched") or 0
         seen = self._memory.seen_by(self._of_file + self._rights_name)
         found = self._file.database.execute(
-            "SELECT number, readers FROM documents WHERE number > ? ORDER BY number", (seen.upto,)
+            "SELECT number, id, readers FROM documents WHERE number > ? ORDER BY number",
+            (seen.upto,),
         ).fetchall()
-        answers: dict[str, bool] = {}
-        for number, readers in found:
+        answers: dict[str, tuple[bool, str | None]] = {}
+        doubted = self._rights.doubted.documents
+        for number, document_id, readers in found:
             if readers not in answers:
-                answers[readers] = self._rights.allow_record(json.loads(readers))
-            seen.documents += bytes(number - len(seen.documents)) + bytes([answers[readers]])
+                told = json.loads(readers)
+                answers[readers] = (self._rights.allow_record(told), told.get(SOURCE))
+            may, source_id = answers[readers]
+            may = may and (source_id, document_id) not in doubted
+            seen.documents += bytes(number - len(seen.documents)) + bytes([may])
             seen.upto = number
         self._seen = bytes(seen.documents)
 

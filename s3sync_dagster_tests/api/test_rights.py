@@ -255,6 +255,69 @@ def test_a_group_that_was_taken_away_finds_nothing_after_the_next_listing(there)
         assert found(there, "hr", **asked) == {"a.md"}
 
 
+@pytest.mark.parametrize("when", ["before", "pending"])
+def test_what_a_member_said_of_an_object_names_no_reader_of_it(there, when):
+    """While the source is open anybody may say so; the owner's word alone counts when it is not."""
+    bucket = there.api.aws.make_bucket()
+    theirs, given = "hr/theirs.md", "hr/given.md"
+    there.api.aws.put_all(
+        bucket, {key: f"# {key}\n\nzebra 0815".encode() for key in (theirs, given)}
+    )
+    body = there.api.s3(bucket, path_metadata=r"(?P<team>[^/]+)/")
+    body["embedding"] = {"dense": {"model": "s3sync-hash"}}
+    with (
+        there.api.client(there.tokens["owner"]) as http,
+        there.api.client(there.tokens["sales"]) as member,
+    ):
+        number = http.post("/api/v1/sources", json=body).json()["source_id"]
+        url = f"/api/v1/sources/{number}/invocations"
+        for who, key in ((member, theirs), (http, given)):
+            ask = {"object_key": key, "metadata": {"team": "sales", "lang": "de"}}
+            assert who.post(url, json=ask).status_code == 201
+        if when == "before":
+            work(there.api, number)
+        collection = there.api.parts.catalog.sources.find(number).collection_name
+
+        def seen(who):
+            asked = {"query": "zebra 0815", "collection_name": collection}
+            rankings = ("dense", "words", "hybrid")
+            found_by = [found(there, who, ranking=one, **asked) for one in rankings]
+            assert found_by[0] == found_by[1] == found_by[2]
+            with there.api.client(there.tokens[who]) as http:
+                listed = http.get(f"/s3sync/v1/sources/{number}/objects").json()["objects"]
+                content = f"/s3sync/v1/sources/{number}/content"
+                sent = {
+                    key
+                    for key in (theirs, given)
+                    if http.get(content, params={"key": key}).is_success
+                }
+            assert sent == {one["key"] for one in listed}
+            return found_by[0], sent
+
+        if when == "before":
+            assert seen("sales")[0] == seen("hr")[0] == {theirs, given}
+        change = {"reader_keys": ["team"]}
+        assert http.patch(f"/s3sync/v1/sources/{number}", json=change).status_code == 200
+        if when == "before":  # nothing is written anew yet
+            assert seen("sales") == ({given}, {given})
+            assert seen("hr") == (set(), {theirs})
+            listed(there, http, number)
+        else:
+            work(there.api, number)
+        for _ in range(2):
+            assert seen("sales") == ({given}, {given})
+            assert seen("hr") == ({theirs}, {theirs})
+            there.api.aws.put(bucket, theirs, "# Anew\n\nzebra 0815 and more")
+            listed(there, http, number)
+        hits = hits_of(there, "hr", query="zebra", collection_name=collection)
+        assert [(one["metadata"]["team"], one["metadata"]["lang"]) for one in hits] == [
+            ("hr", "de")
+        ]
+        assert http.post(url, json={"object_key": theirs, "metadata": {"team": "sales"}}).is_success
+        work(there.api, number)
+        assert seen("sales") == ({theirs, given}, {theirs, given})
+
+
 @pytest.fixture(scope="module")
 def uploads(there):
     """Uploads that say who may read, beside others of the same database that do not."""
@@ -380,15 +443,28 @@ def test_what_is_kept_back_costs_whoever_lists_it_no_more_than_a_page(there):
         tx.execute(objects.insert(), hidden)
     url = f"/s3sync/v1/sources/{number}/objects"
     with there.api.client(there.tokens["sales"]) as http:
-        pages, after = [], None
-        while not pages or after is not None:
-            page = http.get(url, params={"limit": 1, **({"after": after} if after else {})}).json()
-            after = page["next_after"]
-            assert "hr/" not in str(page)
-            pages.append([row["key"] for row in page["objects"]])
-            assert len(pages) < 20
-        assert pages == [[], [], [], [], [], ["sales/last.md"]]
-        first = http.get(url).json()["next_after"]
+
+        def page(**params):
+            answer = http.get(url, params=params)
+            assert "hr/" not in answer.text
+            return answer.json()
+
+        first = page(limit=1)["next_after"]
+        last = page(limit=1, after=first)
+        assert [row["key"] for row in last["objects"]] == ["sales/last.md"]
+        assert last["next_after"] is None
+        assert page(after="sales/last.md") == {"objects": [], "next_after": None}
+        # What is asked for shifts no page: no prefix, word or state tells what hidden keys have.
+        filters = ({"prefix": "hr/00"}, {"prefix": "sales/"}, {"word": "99"}, {"state": "failed"})
+        for more in ({}, *filters):
+            shown = page(limit=1000, **more)
+            assert (shown["objects"], len(shown["next_after"])) == ([], len(first)), more
+        # Nor is there another place to begin at than what was seen.
+        refused = [page(after=one, limit=1) for one in (keys[50], "hr/00050.mc", "a", first[:-9])]
+        assert {one["error"] for one in refused} == {"invalid_setting"}
+        assert len({one["message"] for one in refused}) == 1
+        with there.api.client(there.tokens["nobody"]) as other:
+            assert other.get(url, params={"after": first}).status_code == 400
         http.cookies.set("s3sync_session", sessions(there).seal(there.tokens["sales"]))
         shown = http.get(f"/sources/{number}/objects").text
         assert "there are more" in shown
@@ -404,10 +480,20 @@ def test_what_is_kept_back_costs_whoever_lists_it_no_more_than_a_page(there):
         http.delete(f"/api/v1/sources/{number}", params={"delete_records": True})
 
 
-def test_a_cursor_of_the_longest_key_fits_its_field_and_none_is_taken_for_a_key(tmp_path):
+def test_cursors_are_all_of_one_length_and_of_one_listing_and_reader(tmp_path):
     cursors = Cursors(load_settings({"S3SYNC_HOME": str(tmp_path)}))
-    for key in ("\N{CYRILLIC SMALL LETTER ZHE}" * 512, "\N{GRINNING FACE}" * 256, "s3sync:key"):
-        told = cursors.seal("source", key)
-        assert len(told) <= 4096
-        assert cursors.open("source", told) == key
-        assert cursors.open("source", cursors.plain("source", key)) == key
+    keys = (
+        "\N{CYRILLIC SMALL LETTER ZHE}" * 512,
+        "\N{GRINNING FACE}" * 256,
+        "s3sync:key",
+        "",
+        "\0",
+    )
+    told = [cursors.seal(("source", "sales"), key) for key in keys]
+    assert [len(one) for one in told] == [len(told[0])] * len(keys)
+    assert len(told[0]) <= 4096
+    for one, key in zip(told, keys, strict=True):
+        assert cursors.open(("source", "sales"), one) == key
+        for others in (("source",), ("source", "hr"), ("other", "sales")):
+            assert cursors.open(others, one) is None
+    assert cursors.open(("source", "sales"), "s3sync:key") is None

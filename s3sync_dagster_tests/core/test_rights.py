@@ -3,7 +3,7 @@
 import pytest
 
 from s3sync_dagster.core.filters import matches
-from s3sync_dagster.core.rights import EVERYTHING, MAX_TERMS, WHOLE, Reader, Rights
+from s3sync_dagster.core.rights import EVERYTHING, MAX_TERMS, WHOLE, Doubted, Reader, Rights
 from s3sync_dagster.model.errors import InvalidSetting
 
 RESTRICTED = {"a": ("team",), "b": ("team", "readers"), "c": ("readers",)}
@@ -41,6 +41,24 @@ def test_the_filter_keeps_out_what_the_decision_does(groups):
     assert where is not None
     for record in RECORDS:
         assert matches(record, where) == rights.allow_record(record), record
+
+
+def test_documents_that_are_doubted_are_kept_out_by_filter_and_decision_alike():
+    doubted = Doubted(documents=frozenset({("a", "1")}), keys={"a": frozenset({"x.md"})})
+    rights = Rights(
+        reader=Reader(frozenset({"sales"})),
+        restricted=RESTRICTED,
+        open_sources=OPEN,
+        doubted=doubted,
+    )
+    where = rights.narrowed(None)
+    assert where is not None
+    for source in ("a", "b", "open"):
+        for key in ("x.md", "y.md"):
+            record = {"s3sync_source": source, "document_key": key, "team": "sales"}
+            seen = (source, key) != ("a", "x.md")
+            assert matches(record, where) == rights.allow_record(record) == seen, record
+    assert matches({}, where)
 
 
 def test_what_names_nobody_is_for_those_who_read_everything():

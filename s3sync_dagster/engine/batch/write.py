@@ -11,6 +11,7 @@ from dataclasses import replace
 from s3sync_dagster.core.intent import DocumentCommit
 from s3sync_dagster.core.plan import plan_writes, result_of
 from s3sync_dagster.core.state import Target
+from s3sync_dagster.core.vouching import withheld
 from s3sync_dagster.engine.batch.blame import (
     beside_the_bytes,
     fault_of_refused,
@@ -260,6 +261,7 @@ class Writer:
                         metadata_keys=one.plan.metadata_keys,
                         text_bytes=sum(len(record.document.encode()) for record in one.records),
                         pages=one.deed.document.page_count if one.deed.document else 0,
+                        withheld=withheld(one.target, self._parts.source),
                     ),
                     result_of(one.before, one.plan),
                 )

@@ -1,0 +1,113 @@
+"""Whose word says who may read: an owner's, or that of who writes to the bucket."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from s3sync_dagster.core.decision import decide_key
+from s3sync_dagster.core.facts import KeyFacts, SidecarState
+from s3sync_dagster.core.state import RESTORED, UNSEEN, DocumentPhase, DocumentState
+from s3sync_dagster.core.vouching import NOTHING, said, withheld_for
+from s3sync_dagster.model.invocation import Invocation, InvocationStatus, Trigger
+from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.model.place import UploadPlace
+from s3sync_dagster_tests.sources import s3_source
+
+TEAM = {"team": "sales"}
+SOURCE = s3_source(
+    id="i", name="d", bucket_name="b", collection_name="texts", reader_keys=("team",)
+)
+UPLOADS = SOURCE.with_changes(place=UploadPlace())
+SIDECAR = SidecarState(
+    sidecar_key="a.txt.meta.json",
+    path="a.txt",
+    custom_id="x",
+    target_collection_name=None,
+    metadata=dict(TEAM),
+    etag="e",
+)
+
+
+def asked(**more):
+    return Invocation(
+        **{
+            "id": "1",
+            "source_id": "i",
+            "object_key": "a.txt",
+            "tenant": "t",
+            "database_name": "d",
+            "collection_name": "texts",
+            "kind": "sync",
+            "trigger": Trigger.API,
+            "status": InvocationStatus.PROCESSING,
+            "created_at": datetime.now(UTC),
+            "metadata": TEAM,
+            **more,
+        }
+    )
+
+
+def stored(withheld, **more):
+    return DocumentState(
+        **{
+            "id": 1,
+            "source_id": "i",
+            "object_key": "a.txt",
+            "tenant": "t",
+            "database_name": "d",
+            "collection_name": "texts",
+            "document_id": "a",
+            "custom_id": None,
+            "metadata": TEAM,
+            "owner": "request",
+            "phase": DocumentPhase.CLEAN,
+            "etag": "e1",
+            "fingerprint": SOURCE.fingerprint(),
+            "withheld": withheld,
+            **more,
+        }
+    )
+
+
+def decided(source=SOURCE, **facts):
+    ref = ObjectRef(key="a.txt", etag="e1", size=10)
+    given = {"invocations": (), "object": None, "documents": (), **facts}
+    decision = decide_key(KeyFacts(key="a.txt", ref=ref, **given), source)
+    return decision.verdict, [one.vouched for one in decision.targets]
+
+
+@pytest.mark.parametrize(
+    ("facts", "vouched"),
+    [
+        ({"invocations": (asked(),)}, False),
+        ({"invocations": (asked(vouched=True),)}, True),
+        ({"invocations": (asked(metadata={}),)}, True),
+        ({"invocations": (asked(),), "documents": (stored(None, etag="e0"),)}, True),
+        ({"invocations": (asked(),), "documents": (stored(NOTHING, etag="e0"),)}, False),
+        ({"documents": (stored(NOTHING, etag="e0"),)}, False),
+        *(({"documents": (stored(one, etag="e0"),)}, True) for one in (None, UNSEEN, RESTORED)),
+        ({"sidecars": (SIDECAR,)}, True),
+        ({"sidecars": (SIDECAR,), "source": UPLOADS}, False),
+    ],
+)
+def test_who_vouches_for_what_is_said_of_a_document(facts, vouched):
+    assert decided(**facts) == ("write", [vouched])
+
+
+def test_a_document_is_written_anew_where_its_records_hold_what_does_not_count():
+    clean = withheld_for(SOURCE.reader_keys)
+    for withheld, verdict in (
+        (None, "unchanged"),
+        (clean, "unchanged"),
+        (NOTHING, "write"),
+        (UNSEEN, "write"),
+    ):
+        assert decided(documents=(stored(withheld),))[0] == verdict, withheld
+    assert decided(documents=(stored(clean),), invocations=(asked(vouched=True),))[0] == "write"
+
+
+def test_of_what_nobody_vouches_for_the_keys_that_name_readers_are_left_out():
+    metadata = {**TEAM, "lang": "de"}
+    assert said(metadata, vouched=True, keys=("team",)) == metadata
+    assert said(metadata, vouched=False, keys=("team",)) == {"lang": "de"}
+    assert said(metadata, vouched=False, keys=()) == metadata
