@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 import dagster as dg
+import pydantic
 from pydantic import Field
 
 from s3sync_dagster.core.patience import Patience
@@ -16,6 +17,8 @@ from s3sync_dagster.defs.source_fields import (
     GitFields,
     SourceFields,
     WebFields,
+    require_settings,
+    require_types,
 )
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
@@ -27,7 +30,26 @@ from s3sync_dagster.settings import load_settings
 from s3sync_dagster.wiring import Parts, open_parts
 
 
-class S3Source(SourceFields, dg.ConfigurableResource):
+class SourceResource(dg.ConfigurableResource):
+    """What the resources of all types of places do alike."""
+
+    def __init__(self, **given: Any) -> None:
+        """Take the settings; what is none of them is no silent loss of a filter.
+
+        Raises:
+            InvalidSetting: a name is none of a setting, one that has to be there lacks, or a value
+                has another type.
+        """
+        kind: Any = type(self)
+        require_settings(kind, given)
+        try:
+            super().__init__(**given)
+        except (pydantic.ValidationError, dg.DagsterInvalidConfigError):
+            require_types(kind, given)
+            raise
+
+
+class S3Source(SourceFields, SourceResource):
     """A bucket and prefix whose objects become searchable records of a Chroma collection.
 
     Hand it to ``build_definitions``. Secrets are given by the *names* of environment variables,
@@ -35,28 +57,28 @@ class S3Source(SourceFields, dg.ConfigurableResource):
     """
 
 
-class FolderSource(FolderFields, dg.ConfigurableResource):
+class FolderSource(FolderFields, SourceResource):
     """A folder whose files become searchable records of a Chroma collection.
 
     Hand it to ``build_definitions``. A folder that is not mounted takes no records away.
     """
 
 
-class GitSource(GitFields, dg.ConfigurableResource):
+class GitSource(GitFields, SourceResource):
     """A repository whose files become searchable records of a Chroma collection.
 
     Hand it to ``build_definitions``. A token is given by the *name* of its variable.
     """
 
 
-class WebSource(WebFields, dg.ConfigurableResource):
+class WebSource(WebFields, SourceResource):
     """A web site whose pages become searchable records of a Chroma collection.
 
     Hand it to ``build_definitions``. A page that did not change costs a question.
     """
 
 
-class FilesSource(FilesFields, dg.ConfigurableResource):
+class FilesSource(FilesFields, SourceResource):
     """A file store whose files become searchable records of a Chroma collection.
 
     Hand it to ``build_definitions``. A secret is given by the *name* of its variable.

@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.defs.resources import S3Source
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster_tests.cli.conftest import synced
 from s3sync_dagster_tests.opened import stock_client
@@ -65,6 +66,17 @@ def test_a_source_of_code_moves_to_what_its_code_declares(s3sync, aws_endpoint):
     assert s3sync("status", "--json").json[0]["moving"] is None
     again = s3sync("source", "move", source.name)
     assert (again.code, "nothing to move" in again.err) == (1, True)
+
+
+def test_a_source_of_code_is_changed_and_deleted_where_it_is_declared(s3sync):
+    declared = S3Source(name="docs", bucket_name="bucket", collection_name="docs").to_source()
+    with closing(open_catalog(load_settings(dict(os.environ)).database_url)) as catalog:
+        catalog.sources.register(declared)
+    for command in (["edit", "docs", "--list-interval", "60"], ["delete", "docs"]):
+        refused = s3sync("source", *command)
+        assert (refused.code, "is declared in python" in refused.err) == (2, True), refused.err
+    shown = s3sync("source", "show", "docs", "--json").json
+    assert shown["list_interval_seconds"] == declared.list_interval_seconds
 
 
 @pytest.mark.parametrize(
