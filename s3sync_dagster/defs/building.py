@@ -196,7 +196,7 @@ class _Building:
 
 
 def _registered(source: Source, origin: Origin) -> Find:
-    return lambda runtime: runtime.parts.catalog.sources.register(source, origin=origin)
+    return lambda runtime: runtime.register(source, origin=origin)
 
 
 def _of_catalog(name: str) -> Find:
