@@ -20,7 +20,6 @@ from s3sync_dagster.core.state import BatchRow
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE
 from s3sync_dagster.model.invocation import Batch, BatchState
 
-
 MOST_UNBEGUN = 10
 """Batches that are looked at; as many runs that never began make the longest wait."""
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING
 from dataclasses import fields as value_fields
 from difflib import get_close_matches
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pydantic
 from pydantic import Field
@@ -149,25 +149,41 @@ def _resolved(value: Any) -> Any:
     return value
 
 
-class SourceFields(setting_fields(settings_of(S3Place)), Declared):
+if TYPE_CHECKING:
+    from s3sync_dagster.defs.typed_settings import (
+        FilesSettings,
+        FolderSettings,
+        GitSettings,
+        S3Settings,
+        WebSettings,
+    )
+else:
+    S3Settings = setting_fields(settings_of(S3Place))
+    FolderSettings = setting_fields(settings_of(FolderPlace))
+    GitSettings = setting_fields(settings_of(GitPlace))
+    WebSettings = setting_fields(settings_of(WebPlace))
+    FilesSettings = setting_fields(settings_of(FilesPlace))
+
+
+class SourceFields(S3Settings, Declared):
     """The settings of a source; secrets are given by the names of environment variables."""
 
     place_class: ClassVar[type[Place]] = S3Place
 
 
-class FolderFields(setting_fields(settings_of(FolderPlace)), Declared):
+class FolderFields(FolderSettings, Declared):
     """The settings of a source whose objects are files of a folder."""
 
     place_class: ClassVar[type[Place]] = FolderPlace
 
 
-class GitFields(setting_fields(settings_of(GitPlace)), Declared):
+class GitFields(GitSettings, Declared):
     """The settings of a source whose objects are files of a repository."""
 
     place_class: ClassVar[type[Place]] = GitPlace
 
 
-class WebFields(setting_fields(settings_of(WebPlace)), Declared):
+class WebFields(WebSettings, Declared):
     """The settings of a source whose objects are pages of a site."""
 
     list_interval: int = Field(
@@ -176,7 +192,7 @@ class WebFields(setting_fields(settings_of(WebPlace)), Declared):
     place_class: ClassVar[type[Place]] = WebPlace
 
 
-class FilesFields(setting_fields(settings_of(FilesPlace)), Declared):
+class FilesFields(FilesSettings, Declared):
     """The settings of a source whose objects are files of a store that fsspec reaches."""
 
     place_class: ClassVar[type[Place]] = FilesPlace
