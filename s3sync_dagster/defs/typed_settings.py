@@ -24,6 +24,7 @@ class S3Settings(pydantic.BaseModel):
     region: str | None = None
     addressing_style: Literal["auto", "path", "virtual"] = "auto"
     queue_url: str | None = None
+    inventory: str | None = None
     auto_sync: Literal["none", "direct", "metadata"] = "direct"
     list_interval: int = 300
     mode: Literal["mirror", "append", "keep_deleted"] = "mirror"
@@ -34,6 +35,10 @@ class S3Settings(pydantic.BaseModel):
     document_limit: int | None = None
     metadata: dict[str, Any] = {}
     path_metadata: str | None = None
+    object_metadata: list[str] = []
+    object_tags: list[str] = []
+    metadata_interval: int = 0
+    bedrock_sidecars: bool = False
     enrich: str | None = None
     reader_keys: list[str] = []
     on_config_change: Literal["keep", "reindex"] = "keep"
@@ -71,6 +76,7 @@ class FolderSettings(pydantic.BaseModel):
     document_limit: int | None = None
     metadata: dict[str, Any] = {}
     path_metadata: str | None = None
+    bedrock_sidecars: bool = False
     enrich: str | None = None
     reader_keys: list[str] = []
     on_config_change: Literal["keep", "reindex"] = "keep"
@@ -104,6 +110,7 @@ class GitSettings(pydantic.BaseModel):
     document_limit: int | None = None
     metadata: dict[str, Any] = {}
     path_metadata: str | None = None
+    bedrock_sidecars: bool = False
     enrich: str | None = None
     reader_keys: list[str] = []
     on_config_change: Literal["keep", "reindex"] = "keep"
@@ -139,6 +146,7 @@ class WebSettings(pydantic.BaseModel):
     document_limit: int | None = None
     metadata: dict[str, Any] = {}
     path_metadata: str | None = None
+    bedrock_sidecars: bool = False
     enrich: str | None = None
     reader_keys: list[str] = []
     on_config_change: Literal["keep", "reindex"] = "keep"
@@ -175,6 +183,7 @@ class FilesSettings(pydantic.BaseModel):
     document_limit: int | None = None
     metadata: dict[str, Any] = {}
     path_metadata: str | None = None
+    bedrock_sidecars: bool = False
     enrich: str | None = None
     reader_keys: list[str] = []
     on_config_change: Literal["keep", "reindex"] = "keep"
