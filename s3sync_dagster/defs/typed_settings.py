@@ -9,7 +9,7 @@ import pydantic
 
 
 class S3Settings(pydantic.BaseModel):
-    """Of ``S3Source``."""
+    """What sources of this type of place have."""
 
     name: str
     bucket_name: str
@@ -57,7 +57,7 @@ class S3Settings(pydantic.BaseModel):
 
 
 class FolderSettings(pydantic.BaseModel):
-    """Of ``FolderSource``."""
+    """What sources of this type of place have."""
 
     name: str
     collection_name: str
@@ -90,7 +90,7 @@ class FolderSettings(pydantic.BaseModel):
 
 
 class GitSettings(pydantic.BaseModel):
-    """Of ``GitSource``."""
+    """What sources of this type of place have."""
 
     name: str
     path_prefix: str = ""
@@ -126,7 +126,7 @@ class GitSettings(pydantic.BaseModel):
 
 
 class WebSettings(pydantic.BaseModel):
-    """Of ``WebSource``."""
+    """What sources of this type of place have."""
 
     name: str
     path_prefix: str = ""
@@ -164,7 +164,7 @@ class WebSettings(pydantic.BaseModel):
 
 
 class FilesSettings(pydantic.BaseModel):
-    """Of ``FilesSource``."""
+    """What sources of this type of place have."""
 
     name: str
     collection_name: str
