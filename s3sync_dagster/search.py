@@ -17,7 +17,7 @@ from s3sync_dagster.engine.neighbours import by_document, with_neighbours
 from s3sync_dagster.engine.ports import CollectionPort, Embedder
 from s3sync_dagster.engine.readable import Readable
 from s3sync_dagster.model.document import Hit
-from s3sync_dagster.model.errors import EmbeddingMismatch, InvalidSetting, Unavailable
+from s3sync_dagster.model.errors import Conflict, EmbeddingMismatch, InvalidSetting, Unavailable
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.word_file import DAMAGED
 from s3sync_dagster.ports.word_index import FtsWordIndex
@@ -144,6 +144,7 @@ def opened(
     way to a collection's texts.
     """
     tenant, database = _place(parts, collection, tenant=tenant, database=database)
+    _require_chroma(parts, collection, tenant=tenant, database=database)
     port, embedder = _open(parts, collection, tenant=tenant, database=database, embedding=embedding)
     rights = rights_of(parts.catalog, reader, tenant=tenant)
     readable = port if reader.groups is None else Readable(port, rights)
@@ -184,6 +185,22 @@ def _place(
         tenant or settings.chroma_tenant or "default_tenant",
         database or settings.chroma_database or "default_database",
     )
+
+
+def _require_chroma(parts: Parts, collection: str, *, tenant: str, database: str) -> None:
+    """Refuse a collection whose sources all fill one of that name in another Chroma."""
+    refused: Conflict | None = None
+    for source in parts.catalog.sources.all():
+        place = (source.collection_name, source.tenant, source.database_name)
+        if place == (collection, tenant, database):
+            try:
+                parts.require_chroma_of(source)
+            except Conflict as error:
+                refused = refused or error
+            else:
+                return
+    if refused is not None:
+        raise refused
 
 
 def _open(

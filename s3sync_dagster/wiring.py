@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.catalog import Catalog, open_catalog
 from s3sync_dagster.catalog.quotas import ObjectQuota
+from s3sync_dagster.core.declaration import CLOUD, chroma_address
 from s3sync_dagster.engine.batch.enrich import load_function
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.hybrid import Reranker
 from s3sync_dagster.engine.listing_turns import ListingParts
 from s3sync_dagster.engine.ports import Collections, Embedder, ObjectStore, Queue, WorkerPool
-from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.word_memory import WordMemory
@@ -45,6 +46,8 @@ class Parts:
     clock: Clock = field(default_factory=Clock)
     connect: Callable[[], Collections] | None = field(default=None, repr=False)
     """Opens the Chroma that code names; None: the environment names it."""
+    connects_to: str | None = None
+    """``chroma_address`` of the one that ``connect`` opens."""
     _lock: Any = field(default_factory=threading.RLock, repr=False)
     _catalog: Catalog | None = field(default=None, repr=False)
     _collections: Collections | None = field(default=None, repr=False)
@@ -107,6 +110,52 @@ class Parts:
                     headers=settings.chroma_headers,
                 )
             return self._collections
+
+    @property
+    def chroma_address(self) -> str | None:
+        """Which Chroma ``collections`` opens; None where none is named."""
+        settings = self.settings
+        if self.connect is not None:
+            return self.connects_to
+        if settings.chroma_url is None and settings.chroma_api_key is None:
+            return None
+        return chroma_address(settings.chroma_url or CLOUD)
+
+    def require_chroma_of(self, source: Source) -> None:
+        """Refuse to work on a source's records in another Chroma than its declaration names.
+
+        Raises:
+            Conflict: this process opens another one (``other_chroma``).
+        """
+        declared = self.catalog.sources.declaration(source.id)
+        named = declared and declared.chroma
+        if named in (None, self.chroma_address) or self._has_a_collection_of(source):
+            return
+        way = "work on it in its code location, in Dagster's UI"
+        if named.startswith("http"):
+            way = f"name that one, --chroma-url {named}"
+        raise Conflict(
+            f"The source {source.name!r} is declared with the Chroma {named}, and this would open "
+            f"{self.chroma_address}: {way}.",
+            reason="other_chroma",
+        )
+
+    def _has_a_collection_of(self, source: Source) -> bool:
+        """Return whether this Chroma is that of the source under another address."""
+        for known in self.catalog.collections.of_source(source.id):
+            try:
+                port = self.collections.open(
+                    known.collection_name,
+                    tenant=known.tenant,
+                    database=known.database_name,
+                    embedder=None,
+                    reads=True,
+                )
+            except NotFound:
+                continue
+            if port.id == known.collection_id:
+                return True
+        return False
 
     def word_memory(self, path: Path) -> WordMemory:
         """Return what this process remembers of the word index in a file."""

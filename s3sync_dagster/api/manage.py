@@ -16,9 +16,9 @@ from s3sync_dagster.api.outside import waits_outside
 from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.api.sources import visible_rows
 from s3sync_dagster.api.wire_settings import with_chunking, with_payload
-from s3sync_dagster.core.source_rules import validate_source
+from s3sync_dagster.core.source_rules import require_own, validate_source
 from s3sync_dagster.core.state import SourceRow
-from s3sync_dagster.model.errors import InvalidSetting, NotFound
+from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.place import Place, S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.source_settings import Door
@@ -104,13 +104,7 @@ def row_of(here: Context, source_id: UUID, caller: Caller) -> SourceRow:
 
 def changeable(here: Context, source_id: UUID, caller: Caller) -> Source:
     """Return a source that the catalog owns. Raises ``InvalidSetting`` for one of the code."""
-    row = row_of(here, source_id, caller)
-    if row.origin != "catalog":
-        raise InvalidSetting(
-            f"The source {row.source.name!r} is declared in {row.origin}: change it there.",
-            reason="source_is_declared",
-        )
-    return row.source
+    return require_own(row_of(here, source_id, caller))
 
 
 def changed_source(source: Source, change: SourceChange) -> Source:

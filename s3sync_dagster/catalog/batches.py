@@ -20,6 +20,9 @@ from s3sync_dagster.core.state import BatchRow
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE
 from s3sync_dagster.model.invocation import Batch, BatchState
 
+MOST_UNBEGUN = 10
+"""Batches that are looked at; as many runs that never began make the longest wait."""
+
 
 @again_after_collisions
 class Batches:
@@ -192,15 +195,38 @@ class Batches:
 
     def take_back(self, token: str) -> bool:
         """End a batch that is still reserved; one whose run has begun goes on."""
-        return self._release(token, batches.c.state == "reserved", died=False)
+        return self._release(token, batches.c.state == "reserved", died=False, asked=False)
 
-    def _release(self, token: str, which: sa.ColumnElement[bool], *, died: bool) -> bool:
+    def unbegun(self, source_id: str) -> tuple[int, float]:
+        """Return how many runs in a row ended before they began, and when the last one did.
+
+        Of the source's newest ten batches for which a run was asked for, in POSIX seconds.
+        """
+        query = (
+            sa.select(batches)
+            .where(batches.c.source_id == source_id, batches.c.state != "reserved")
+            .order_by(batches.c.created_at.desc())
+            .limit(MOST_UNBEGUN)
+        )
+        number, last = 0, 0.0
+        with self._db.read() as tx:
+            for row in tx.execute(query):
+                if row.run_id is not None or row.owner is not None or row.state != "released":
+                    break
+                if row.yielded_at is not None:
+                    number, last = number + 1, max(last, row.finished_at)
+        return number, last
+
+    def _release(
+        self, token: str, which: sa.ColumnElement[bool], *, died: bool, asked: bool = True
+    ) -> bool:
+        yielded = {} if asked else {"yielded_at": None}
         with self._db.write() as tx:
             self._db.lock_batch(tx, token)
             row = tx.execute(
                 batches.update()
                 .where(batches.c.token == token, which)
-                .values(state="released", finished_at=self._now())
+                .values(state="released", finished_at=self._now(), **yielded)
                 .returning(batches.c.size, batches.c.source_id)
             ).first()
             if row is None:

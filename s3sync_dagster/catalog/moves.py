@@ -86,6 +86,7 @@ class Moves:
                     id=new.id,
                     origin=row.origin,
                     paused=row.paused,
+                    declared=row.declared,
                     created_at=now,
                     updated_at=now,
                     **row_values(new),

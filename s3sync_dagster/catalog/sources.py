@@ -10,6 +10,7 @@ from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import due_at_once, is_due, source_of, source_row_of
 from s3sync_dagster.catalog.tables import documents, objects, sources
+from s3sync_dagster.core.declaration import Declaration, declared_anew
 from s3sync_dagster.core.source_identity import identity_changes, prefixes_overlap, refusal
 from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.core.state import LISTING_ASKED, Origin, SourceRow
@@ -85,12 +86,26 @@ class SourceRows:
         with self._db.read() as tx:
             _require_room(tx, tenant, most=most)
 
-    def register(self, source: Source, *, origin: Origin = "python") -> Source:
+    def register(
+        self,
+        source: Source,
+        *,
+        origin: Origin = "python",
+        by: str | None = None,
+        chroma: str | None = None,
+    ) -> Source:
         """Insert or refresh a source that code declares; its id of the first time stays.
 
         A declaration that would make it another source, by bucket, endpoint, prefix, tenant,
         database, collection or id_prefix, is refused: the source stays as it is, with all its
-        settings, until it is moved or declared again as before. ``refused`` tells.
+        settings, until it is moved or declared again as before. ``refused`` tells. One that
+        another code location contradicts stays, too (``core.declaration``).
+
+        Args:
+            source: what is declared.
+            origin: in which form.
+            by: the code location that declares it; None: not known.
+            chroma: address of the Chroma that the declaration names; None: the environment does.
         """
         now = self._db.now()
         with self._db.write() as tx:
@@ -104,6 +119,7 @@ class SourceRows:
                         origin=origin,
                         created_at=now,
                         updated_at=now,
+                        declared=Declaration(at=now, by=by, chroma=chroma).to_json(),
                         **row_values(source),
                     )
                 )
@@ -115,7 +131,18 @@ class SourceRows:
                     reason="source_exists",
                 )
             source = source.with_changes(id=row.id)
-            if row.config != source.to_json():
+            same = row.config == source.to_json()
+            was = Declaration.from_json(row.declared)
+            said, counts = declared_anew(was, by=by, chroma=chroma, same=same, now=now)
+            if said is not None:
+                tx.execute(
+                    sources.update().where(sources.c.id == row.id).values(declared=said.to_json())
+                )
+            if not counts:
+                if said is not None:
+                    _log.error("%s", said.rivalry(source.name, now))
+                return source_of(row)
+            if not same:
                 stored = self._keeps(tx, row, source)
                 if stored is not None:
                     return stored
@@ -141,6 +168,19 @@ class SourceRows:
                 sa.select(sources.c.wanted).where(sources.c.id == source_id)
             ).scalar_one_or_none()
         return Source.from_json(wanted) if wanted is not None else None
+
+    def declaration(self, source_id: str) -> Declaration | None:
+        """Return who declares a source in code; None where none has said so."""
+        with self._db.read() as tx:
+            kept = tx.execute(
+                sa.select(sources.c.declared).where(sources.c.id == source_id)
+            ).scalar_one_or_none()
+        return Declaration.from_json(kept)
+
+    def contradiction(self, source: Source) -> str | None:
+        """Return the sentence for a source that code declares in two ways; None: in one."""
+        declaration = self.declaration(source.id)
+        return declaration and declaration.rivalry(source.name, self._db.now())
 
     def _keeps(self, tx: sa.Connection, row: sa.Row[Any], declared: Source) -> Source | None:
         """Return the source as it stays, where the declaration would make it another one.

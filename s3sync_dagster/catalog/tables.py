@@ -52,6 +52,8 @@ sources = sa.Table(
     sa.Column("moved_documents", sa.Integer, nullable=False, server_default="0"),
     sa.Column("moved_gone", sa.Integer, nullable=False, server_default="0"),
     sa.Column("leaving_until", Time, nullable=False, server_default="0"),
+    # Who declares it, and for which Chroma (core.declaration); None: nobody has said so yet.
+    sa.Column("declared", sa.JSON),
 )
 sa.Index(
     "uq_sources_identity",

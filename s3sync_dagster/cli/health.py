@@ -13,12 +13,12 @@ import click
 from s3sync_dagster.cli.completing import collection_names
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, chroma_url, opened
-from s3sync_dagster.cli.showing import people
+from s3sync_dagster.cli.showing import people, wrapped
 from s3sync_dagster.cli.source_options import embedding, embedding_config
 from s3sync_dagster.engine.absent_collection import AbsentCollection
 from s3sync_dagster.engine.ports import CollectionPort
 from s3sync_dagster.engine.verifying import Verification, places_of, verify_collection
-from s3sync_dagster.model.errors import NotFound
+from s3sync_dagster.model.errors import Conflict, NotFound
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.chroma_files import free_share, orphan_folders
 from s3sync_dagster.ports.chroma_repair import repair_collection
@@ -49,12 +49,13 @@ def verify(
     `s3sync sync --dry-run` holds the catalog against the bucket.
     """
     findings: list[dict[str, Any]] = []
+    elsewhere: list[Conflict] = []
     counted: set[tuple[str, str, str]] = set()
     with opened(chroma_url) as parts:
         sources = parts.catalog.sources.all()
         counts = parts.catalog.kept_counts
         miscounted = counts.mend() if fix else not counts.sound()
-        for source, place, port in _collections(parts, sources, collection):
+        for source, place, port in _collections(parts, sources, collection, elsewhere):
             found = verify_collection(
                 source,
                 collection=port,
@@ -68,16 +69,17 @@ def verify(
             findings.append({"source": source.name, "sound": found.sound, **asdict(found)})
             if not as_json:
                 _show(source, found)
+    for error in elsewhere:
+        click.echo(wrapped(error.message), err=True)
     if as_json:
         click.echo(json.dumps(findings))
-    elif not findings:
+    elif not findings and not elsewhere:
         click.echo("No source of this catalog has documents in Chroma.")
     if miscounted:
         mends = "they were counted anew" if fix else "s3sync verify --fix counts them anew"
         click.echo(f"The catalog's counts were not those of its rows: {mends}.", err=True)
-    if miscounted and not fix:
-        return 1
-    return 0 if all(one["sound"] or one["fixed"] for one in findings) else 1
+    sound = all(one["sound"] or one["fixed"] for one in findings)
+    return 0 if sound and not elsewhere and (fix or not miscounted) else 1
 
 
 @click.command(epilog=examples("s3sync repair docs"))
@@ -138,11 +140,21 @@ def repair(
 
 
 def _collections(
-    parts: Parts, sources: Sequence[Source], name: str | None
+    parts: Parts, sources: Sequence[Source], name: str | None, elsewhere: list[Conflict]
 ) -> Iterator[tuple[Source, tuple[str, str, str], CollectionPort]]:
-    """Yield each source with each of its collections, or those of one name."""
+    """Yield each source with each of its collections, or those of one name.
+
+    Those of another Chroma are said in ``elsewhere``.
+    """
     met, catalog = False, parts.catalog
     for source in sources:
+        if name in (None, source.collection_name):
+            try:
+                parts.require_chroma_of(source)
+            except Conflict as error:
+                elsewhere.append(error)
+                met = True
+                continue
         holding = set(catalog.documents.collections(source.id))
         for place in places_of(
             source, documents=catalog.documents, known=catalog.collections.of_source(source.id)

@@ -66,6 +66,7 @@ def rebuild(
         raise InvalidSetting("--drop leaves no records to read: use it without --catalog.")
     with hushed(), stop_on_signals(), opened(chroma_url) as parts:
         source = parts.catalog.sources.find(name)
+        parts.require_chroma_of(source)
         if lost_catalog:
             _recover(parts, source, adopt=adopt or source.adopt)
         else:
@@ -98,6 +99,7 @@ def reindex(
         raise InvalidSetting("a collection has one model: name a new collection with --into.")
     with hushed(), stop_on_signals(), opened(chroma_url) as parts:
         source = parts.catalog.sources.find(name)
+        parts.require_chroma_of(source)
         if into is not None:
             validate_collection_name(into)
             made = source.with_changes(

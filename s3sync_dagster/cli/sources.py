@@ -12,10 +12,11 @@ import click
 from s3sync_dagster.cli.completing import source_names
 from s3sync_dagster.cli.groups import Group, examples
 from s3sync_dagster.cli.options import as_json, opened
-from s3sync_dagster.cli.showing import columns, people
+from s3sync_dagster.cli.showing import ago, columns, people
 from s3sync_dagster.cli.source_options import at, embedding_config, setting_options, with_settings
 from s3sync_dagster.cli.sync_summary import place_of
-from s3sync_dagster.core.source_rules import validate_source
+from s3sync_dagster.core.declaration import HOLDS_SECONDS
+from s3sync_dagster.core.source_rules import require_own, validate_source
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.engine.deleting import take_down
 from s3sync_dagster.engine.dispatching import reap
@@ -23,7 +24,7 @@ from s3sync_dagster.engine.moving import finish_move, how_far
 from s3sync_dagster.engine.pages import first_object, look
 from s3sync_dagster.local.stack_state import running_stack
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
-from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
 from s3sync_dagster.model.place import PLACE_FORM, Place, forms, parse_place
 from s3sync_dagster.model.place_types import place_classes
 from s3sync_dagster.model.source import AutoSync, Source
@@ -97,7 +98,7 @@ def edit(name: str, **options: Any) -> int:
     embedding are what a source is: for other ones create another source.
     """
     with opened(chroma=False, dagster=False) as parts:
-        before = parts.catalog.sources.find(name)
+        before = require_own(_named_row(parts, name))
         changed = with_settings(before, options)
         _validate(parts, changed)
         parts.catalog.sources.update(changed, seen=before)
@@ -182,14 +183,26 @@ def resume(name: str) -> int:
     is_flag=True,
     help="Leave its records in the collection; questions find them by vectors alone.",
 )
-def delete(name: str, keep_records: bool) -> int:
-    """Delete NAME with its records; running work ends first."""
+@click.option(
+    "--undeclared",
+    is_flag=True,
+    help="Of a source of Python or YAML: no code declares it any more.",
+)
+def delete(name: str, keep_records: bool, undeclared: bool) -> int:
+    """Delete NAME with its records; running work ends first.
+
+    A source that code declares would be there anew, and index all again: take its declaration
+    away first, let the code location load that, and then name --undeclared.
+    """
     import dagster as dg  # noqa: PLC0415  (no other command here pays for it)
 
     from s3sync_dagster.defs.partitions import drop_all_partitions  # noqa: PLC0415
 
     with opened(chroma=not keep_records) as parts:
-        found = parts.catalog.sources.find(name)
+        row = _named_row(parts, name)
+        found = _undeclared(parts, row) if undeclared else require_own(row)
+        if not keep_records:
+            parts.require_chroma_of(found)
         parts.catalog.sources.mark_deleting(found.id, keep_records=keep_records)
         said = ""
         with dg.DagsterInstance.get() as instance:
@@ -228,6 +241,8 @@ def move(name: str, now: bool) -> int:
     """
     with opened(chroma=now) as parts:
         found = parts.catalog.sources.find(name)
+        if now:
+            parts.require_chroma_of(found)
         if parts.catalog.sources.refused(found.id) is not None:
             found = parts.catalog.moves.begin(found.name)
             address = f"{place_of(found)} -> {found.collection_name}"
@@ -256,6 +271,25 @@ def move(name: str, now: bool) -> int:
         said = how_far(found, catalog=parts.catalog)
     click.echo(said or "nothing is left of the source before", err=True)
     return 0
+
+
+def _named_row(parts: Parts, name: str) -> SourceRow:
+    row = parts.catalog.sources.row(parts.catalog.sources.find(name).id)
+    assert row is not None  # it has just been found
+    return row
+
+
+def _undeclared(parts: Parts, row: SourceRow) -> Source:
+    """Return a source that no code declares, as far as can be told."""
+    declaration = parts.catalog.sources.declaration(row.source.id)
+    if declaration is not None and declaration.holds(parts.clock.now().timestamp()):
+        raise InvalidSetting(
+            f"The source {row.source.name!r} is declared in {row.origin}, {ago(declaration.at)} "
+            f"for the last time{f' by {declaration.by!r}' if declaration.by else ''}: take it "
+            f"away there, and say this again {HOLDS_SECONDS:.0f} s later.",
+            reason="source_is_declared",
+        )
+    return row.source
 
 
 def _release_dead(parts: Parts, source: Source) -> None:

@@ -15,12 +15,13 @@ from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import ago, people, reasons, wrapped
 from s3sync_dagster.cli.sync_summary import place_of
+from s3sync_dagster.core.declaration import Declaration
 from s3sync_dagster.core.estimate import Estimate
 from s3sync_dagster.core.source_identity import refusal
 from s3sync_dagster.core.state import ListingRow, SourceRow
 from s3sync_dagster.engine.moving import how_far
 from s3sync_dagster.estimating import still_to_embed
-from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.model.errors import EmbeddingMismatch, S3SyncError
 from s3sync_dagster.model.source import AutoSync, Source
 
 if TYPE_CHECKING:
@@ -70,14 +71,19 @@ def _status(parts: Parts, row: SourceRow, sensor_is_on: SensorIsOn | None) -> di
     to_embed = still_to_embed(parts.catalog, source, counts)
     listing = parts.catalog.listings.latest(source.id)
     refused = parts.catalog.sources.refused(source.id)
+    declaration = parts.catalog.sources.declaration(source.id)
+    now = parts.clock.now().timestamp()
     sensor = SHARED_SENSOR if row.origin == "catalog" else f"{source.name}_auto_sync"
     return {
         "source": source.name,
+        "from": row.origin,
         "collection": source.collection_name,
         "auto_sync": source.auto_sync.value,
         "paused": row.paused,
         "deleting": row.deleting is not None,
         "refused": refusal(source, refused) if refused else None,
+        "contradicted": declaration and declaration.rivalry(source.name, now),
+        "forgotten_at": _forgotten_at(row, declaration, now=now),
         "moving": how_far(source, catalog=parts.catalog),
         "stack": sensor_is_on is not None,
         "sensor": sensor,
@@ -86,6 +92,15 @@ def _status(parts: Parts, row: SourceRow, sensor_is_on: SensorIsOn | None) -> di
         "to_embed": to_embed and {**asdict(to_embed), "tokens": to_embed.tokens},
         "listing": _listing(listing) if listing else None,
     }
+
+
+def _forgotten_at(row: SourceRow, declaration: Declaration | None, *, now: float) -> float | None:
+    """Return when code declared a source for the last time that it lists no more."""
+    source = row.source
+    listed = source.auto_sync is not AutoSync.NONE and source.list_interval_seconds > 0
+    if row.origin == "catalog" or declaration is None or not listed or row.paused:
+        return None
+    return declaration.at if declaration.forgotten(now) else None
 
 
 def _sensors(door: DagsterDoor | None) -> SensorIsOn | None:
@@ -129,8 +144,8 @@ def _print(source: Source, one: dict[str, Any], *, price: float | None) -> None:
     click.echo(_field("listing", _listed(one["listing"])))
     if one["moving"]:
         click.echo(_field("moved", one["moving"]))
-    if one["refused"]:
-        click.echo(wrapped(people(one["refused"]), indent="  > ", hanging="    "))
+    for told in filter(None, (one["refused"], one["contradicted"])):
+        click.echo(wrapped(people(told), indent="  > ", hanging="    "))
     for advice in _advice(source, one):
         click.echo(wrapped(advice, indent="  > ", hanging="    "))
 
@@ -146,6 +161,8 @@ def _works(one: dict[str, Any]) -> str:
         return "when asked (auto-sync none)"
     if one["paused"]:
         return f"paused (auto-sync {one['auto_sync']})"
+    if one["forgotten_at"] is not None:
+        return f"not now: code declared it {ago(one['forgotten_at'])} for the last time"
     return f"by itself (auto-sync {one['auto_sync']})"
 
 
@@ -162,14 +179,25 @@ def _advice(source: Source, one: dict[str, Any]) -> list[str]:
     found: list[str] = []
     if one["failed"]:
         found.append(f"why they failed: s3sync failures {source.name}")
-    if one["outdated"]:
-        found.append(f"to index what is outdated again: s3sync reindex {source.name}")
+    into = f"s3sync reindex {source.name} --into NEW"
+    if EmbeddingMismatch.reason in one["failed"]:
+        found.append(f"its collection has the vectors of another embedding: {into}")
+    elif one["outdated"] and source.renews_outdated:
+        found.append("what is outdated is indexed again by itself")
+    elif one["outdated"]:
+        other = "" if one["from"] == "catalog" else f", or, after another embedding, {into}"
+        found.append(f"to index what is outdated again: s3sync reindex {source.name}{other}")
     listing = one["listing"]
     if listing and listing["state"] == "blocked":
         found.append(
             f"{listing['gone']} removals wait for a person: s3sync approve-deletes {source.name}"
         )
-    if one["auto_sync"] != AutoSync.NONE and not one["paused"]:
+    if one["forgotten_at"] is not None and one["stack"]:
+        found.append(
+            "where its declaration was taken away its records stay as they are; to remove them: "
+            f"s3sync source delete {source.name} --undeclared"
+        )
+    elif one["auto_sync"] != AutoSync.NONE and not one["paused"]:
         if not one["stack"]:
             found.append(f"nothing is seen that works on it: {NONE_SEEN}")
         elif one["sensor_on"] is False:

@@ -111,6 +111,7 @@ def sync(
         if dry_run:
             return print_dry_run(parts, known or wanted, as_json=as_json, quiet=quiet)
         source = known or _add(parts, wanted)
+        parts.require_chroma_of(source)
         show = _Show(quiet=quiet, verbose=verbose, as_json=as_json)
         is_new = known is None
 

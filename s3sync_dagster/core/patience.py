@@ -28,6 +28,10 @@ LONGEST_BACKOFF_SECONDS = TRANSIENT_RETRY_SECONDS * 1.2
 """What one attempt may have to wait for the next, its jitter included."""
 SCOUT_SECONDS = 60.0
 """Between two keys that see whether a service answers again."""
+UNBEGUN_RUNS = 3
+"""A host that goes down takes so many runs of a source along without any fault in its code."""
+UNBEGUN_SECONDS = 20.0
+LONGEST_UNBEGUN_SECONDS = 600.0
 BUSY = "record_ids_busy"
 """Reason of a document whose record ids another one is about to give up."""
 BUSY_RETRY_SECONDS = 2.0
@@ -97,6 +101,18 @@ def scout_seconds(silent_seconds: float) -> float:
     share of its own length at most, and a key that fails for ever is not asked for ever.
     """
     return min(max(silent_seconds / 8, SCOUT_SECONDS), TRANSIENT_RETRY_SECONDS)
+
+
+def unbegun_seconds(runs: int) -> float:
+    """Return the seconds until the next run of a source, after the end of the last one.
+
+    Args:
+        runs: its last ones in a row that ended before they began: code that does not load, an
+            image that is not there. No key has used up an attempt, so nothing else makes them rare.
+    """
+    if runs < UNBEGUN_RUNS:
+        return 0.0
+    return min(UNBEGUN_SECONDS * 2 ** (runs - UNBEGUN_RUNS), LONGEST_UNBEGUN_SECONDS)
 
 
 def longest_wait(outcome: Outcome) -> float:

@@ -15,6 +15,7 @@ from s3sync_dagster.core.path_metadata import group_names
 from s3sync_dagster.core.record_limits import validate_user_metadata
 from s3sync_dagster.core.rights import MAX_KEYS
 from s3sync_dagster.core.selection import validate_selection
+from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
 from s3sync_dagster.model.errors import InvalidSetting, RecordRejected
 from s3sync_dagster.model.place import S3Place
@@ -29,6 +30,21 @@ _FUNCTION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII
 _REGION = re.compile(r"[A-Za-z0-9-]{1,64}")
 _URL = re.compile(r"https?://[^\s/]+(?:/\S*)?")
 _HOST_ALONE = re.compile(r"[A-Za-z0-9.-]{1,253}:[0-9]{1,5}")
+
+
+def require_own(row: SourceRow) -> Source:
+    """Return the source of a row that the catalog owns, for who changes or deletes it.
+
+    Raises:
+        InvalidSetting: code declares it (``source_is_declared``): it would be as before, or there
+            anew, as soon as that code is read again.
+    """
+    if row.origin != "catalog":
+        raise InvalidSetting(
+            f"The source {row.source.name!r} is declared in {row.origin}: change it there.",
+            reason="source_is_declared",
+        )
+    return row.source
 
 
 def validate_source(source: Source) -> None:

@@ -70,10 +70,13 @@ def build_definitions(
             freshness policy, an automation condition, tags, kinds, another description.
 
     Raises:
-        InvalidSetting: the name has other characters than letters, digits and underscores.
+        InvalidSetting: the name has other characters than letters, digits and underscores, or
+            ``declared`` is one source.
     """
     if name:
         validate_source_name(name)
+    if isinstance(declared, DeclaredSource):
+        raise InvalidSetting(f"build_definitions takes a list: [{type(declared).__name__}(...)].")
     building = _Building(list(problems), chroma, name, attributes)
     for resource in declared:
         if chroma is None:
@@ -94,13 +97,16 @@ class _Building:
     ) -> None:
         self._problems = problems
         self._attributes = attributes
-        self._resources: dict[str, Any] = dict(RESOURCES)
         self._before, behind = (f"{name}_", f"_{name}") if name else ("", "")
-        self._runtime_key = RUNTIME_KEY
+        # A key for each call: one with a Chroma of its own and one without merge, too.
+        self._runtime_key = f"{RUNTIME_KEY}{behind}"
+        self._resources: dict[str, Any] = {**RESOURCES}
+        runtime = self._resources.pop(RUNTIME_KEY)
         if chroma is not None:
-            self._runtime_key, chroma_key = f"{RUNTIME_KEY}{behind}", f"chroma{behind}"
+            chroma_key = f"chroma{behind}"
+            self._resources[chroma_key] = chroma
             runtime = runtime_with_chroma(chroma_key)
-            self._resources |= {self._runtime_key: runtime, chroma_key: chroma}
+        self._resources[self._runtime_key] = runtime
         self._built: list[dg.Definitions] = []
         self._names: list[str] = []
         self._catalog_names: list[str] = []
@@ -190,7 +196,7 @@ class _Building:
 
 
 def _registered(source: Source, origin: Origin) -> Find:
-    return lambda runtime: runtime.parts.catalog.sources.register(source, origin=origin)
+    return lambda runtime: runtime.register(source, origin=origin)
 
 
 def _of_catalog(name: str) -> Find:

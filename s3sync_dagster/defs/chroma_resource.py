@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import dagster as dg
 from pydantic import Field
 
+from s3sync_dagster.core.declaration import chroma_address
+
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import Collections
 
@@ -75,6 +77,13 @@ class ChromaResource(dg.ConfigurableResource):
         if isinstance(named, CloudConfig):
             return open_collections(url=named.url(), cloud_api_key=named.api_key)
         return open_collections(url=named.url(), headers=dict(named.headers))
+
+    def address(self) -> str:
+        """Return what tells this Chroma from others, without a secret."""
+        named = self.connection_config
+        if isinstance(named, LocalConfig):
+            return f"the folder {Path(named.persistence_path).resolve()}"
+        return chroma_address(named.url())
 
     @contextmanager
     def get_client(self) -> Iterator[Any]:

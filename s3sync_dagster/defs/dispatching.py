@@ -6,6 +6,7 @@ import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
 from s3sync_dagster.core.naming import TOKEN_TAG, job_name, partitions_name, run_config, run_tags
+from s3sync_dagster.core.patience import is_due, unbegun_seconds
 from s3sync_dagster.defs.partitions import PARTITIONS_A_CALL, drop_all_partitions, drop_partitions
 from s3sync_dagster.defs.resources import Runtime
 from s3sync_dagster.engine.deleting import sweep, take_down
@@ -99,6 +100,8 @@ class Dispatcher:
         self._sources = {row.source.id: row.source for row in rows}
         self._deleting = {row.source.id for row in rows if row.deleting}
         self._moved = self._catalog.moves.successors()
+        self.resting: list[str] = []
+        """Sources whose runs never begin, which ``requests`` let rest: a sentence for each."""
 
     @property
     def sources(self) -> list[Source]:
@@ -141,11 +144,27 @@ class Dispatcher:
             ask_again(
                 self._catalog, self._runs, self._sources, clock=self._clock, run_state=self._state
             )
-            dispatch(self._catalog, self._runs, self._sources, only=only)
+            dispatch(self._catalog, self._runs, self._awake(), only=only)
         except S3SyncError:
             if not self._runs.requests:
                 raise
         return self._runs.requests
+
+    def _awake(self) -> dict[str, Source]:
+        """Return the sources without those whose last runs all ended before they began."""
+        awake, now = dict(self._sources), self._clock.now().timestamp()
+        for source_id in self._catalog.batches.pending_sources():
+            if source_id not in awake:
+                continue
+            runs, last = self._catalog.batches.unbegun(source_id)
+            pause = unbegun_seconds(runs)
+            if not is_due(last + pause, now=now, at_most=pause):
+                source = awake.pop(source_id)
+                self.resting.append(
+                    f"{source.name}: its last {runs} runs ended before they began (their pages in "
+                    f"Dagster say why): the next one in {last + pause - now:.0f} s"
+                )
+        return awake
 
     def idle_reason(self) -> str:
         """Return what was looked at when there is nothing to do."""

@@ -7,15 +7,19 @@ from functools import cache
 from typing import Any
 
 import dagster as dg
+import pydantic
 from pydantic import Field
 
 from s3sync_dagster.core.patience import Patience
+from s3sync_dagster.core.state import Origin
 from s3sync_dagster.defs.source_fields import (
     FilesFields,
     FolderFields,
     GitFields,
     SourceFields,
     WebFields,
+    require_settings,
+    require_types,
 )
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
@@ -27,7 +31,26 @@ from s3sync_dagster.settings import load_settings
 from s3sync_dagster.wiring import Parts, open_parts
 
 
-class S3Source(SourceFields, dg.ConfigurableResource):
+class SourceResource(dg.ConfigurableResource):
+    """What the resources of all types of places do alike."""
+
+    def __init__(self, **given: Any) -> None:
+        """Take the settings; what is none of them is no silent loss of a filter.
+
+        Raises:
+            InvalidSetting: a name is none of a setting, one that has to be there lacks, or a value
+                has another type.
+        """
+        kind: Any = type(self)
+        require_settings(kind, given)
+        try:
+            super().__init__(**given)
+        except (pydantic.ValidationError, dg.DagsterInvalidConfigError):
+            require_types(kind, given)
+            raise
+
+
+class S3Source(SourceFields, SourceResource):
     """A bucket and prefix whose objects become searchable records of a Chroma collection.
 
     Hand it to ``build_definitions``. Secrets are given by the *names* of environment variables,
@@ -35,28 +58,28 @@ class S3Source(SourceFields, dg.ConfigurableResource):
     """
 
 
-class FolderSource(FolderFields, dg.ConfigurableResource):
+class FolderSource(FolderFields, SourceResource):
     """A folder whose files become searchable records of a Chroma collection.
 
     Hand it to ``build_definitions``. A folder that is not mounted takes no records away.
     """
 
 
-class GitSource(GitFields, dg.ConfigurableResource):
+class GitSource(GitFields, SourceResource):
     """A repository whose files become searchable records of a Chroma collection.
 
     Hand it to ``build_definitions``. A token is given by the *name* of its variable.
     """
 
 
-class WebSource(WebFields, dg.ConfigurableResource):
+class WebSource(WebFields, SourceResource):
     """A web site whose pages become searchable records of a Chroma collection.
 
     Hand it to ``build_definitions``. A page that did not change costs a question.
     """
 
 
-class FilesSource(FilesFields, dg.ConfigurableResource):
+class FilesSource(FilesFields, SourceResource):
     """A file store whose files become searchable records of a Chroma collection.
 
     Hand it to ``build_definitions``. A secret is given by the *name* of its variable.
@@ -119,6 +142,23 @@ class Runtime:
         self.at_end: list[Callable[[], None]] = []
         """Called in reverse order when the run's resources are torn down."""
         self._ahead: dict[str, AheadRead] = {}
+        self.location: str | None = None
+        """Name of the code location that this process works for, where it is known."""
+
+    def register(self, source: Source, *, origin: Origin = "python") -> Source:
+        """Return the source as the catalog has it, which is told of its declaration.
+
+        Raises:
+            Conflict: another source has its name or its place.
+            InvalidSetting: it breaks a rule.
+        """
+        named = self.parts.connect is not None
+        return self.parts.catalog.sources.register(
+            source,
+            origin=origin,
+            by=self.location,
+            chroma=self.parts.chroma_address if named else None,
+        )
 
     def batch_run(
         self, lease: Lease, source: Source, open_parts: Callable[[], BatchParts]
@@ -175,9 +215,9 @@ _RUNTIME = "Catalog, Chroma, models and worker processes of this deployment."
 
 
 @dg.resource(description=_RUNTIME)
-def runtime_resource(_context: dg.InitResourceContext) -> Iterator[Runtime]:
+def runtime_resource(context: dg.InitResourceContext) -> Iterator[Runtime]:
     """Give a run its parts and close them after it."""
-    yield from _runtime(open_parts(load_settings()))
+    yield from _runtime(open_parts(load_settings()), context)
 
 
 @cache
@@ -190,8 +230,9 @@ def runtime_with_chroma(chroma_key: str) -> dg.ResourceDefinition:
     @dg.resource(description=_RUNTIME, required_resource_keys={chroma_key})
     def runtime(context: dg.InitResourceContext) -> Iterator[Runtime]:
         parts = open_parts(load_settings())
-        parts.connect = getattr(context.resources, chroma_key).open_collections
-        yield from _runtime(parts)
+        chroma = getattr(context.resources, chroma_key)
+        parts.connect, parts.connects_to = chroma.open_collections, chroma.address()
+        yield from _runtime(parts, context)
 
     return runtime
 
@@ -218,8 +259,10 @@ def batch_memory(_context: dg.InitResourceContext) -> BatchMemory:
     return BatchMemory()
 
 
-def _runtime(parts: Parts) -> Iterator[Runtime]:
+def _runtime(parts: Parts, context: dg.InitResourceContext) -> Iterator[Runtime]:
     runtime = Runtime(parts)
+    origin = context.run.remote_job_origin if context.run else None  # sensors say it themselves
+    runtime.location = origin.location_name if origin else None
     try:
         yield runtime
     finally:

@@ -50,11 +50,15 @@ def build_listing_sensor(
     def auto_sync(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         runtime: Runtime = getattr(context.resources, runtime_key)
         try:
+            runtime.location = _location(context)
             source = find(runtime)
             text = list_when_due(runtime.parts.listing, source, log=context.log.warning)
             refused = runtime.parts.catalog.sources.refused(source.id)
             if refused is not None:
                 text = f"{refusal(source, refused)} {text}"
+            contradicted = runtime.parts.catalog.sources.contradiction(source)
+            if contradicted is not None:
+                text = f"{contradicted} {text}"
             return dg.SkipReason(text)
         except S3SyncError as error:
             return dg.SkipReason(f"could not list: {error.message}")
@@ -117,6 +121,7 @@ def build_intake_sensor(
         runtime: Runtime = getattr(context.resources, runtime_key)
         pool_connections(context.instance)
         try:
+            runtime.location = _location(context)
             sources = find(runtime)
             if not sources:
                 return dg.SkipReason("no source listens to this queue any more")
@@ -178,6 +183,7 @@ def build_dispatch_sensor(
             if hindrance is not None:
                 notes.append(hindrance)
             requests = [] if hindrance else dispatcher.requests()
+            notes += dispatcher.resting
             if not requests:  # work first: a minute without it comes soon enough
                 minutes, cursor = keep_minutes(
                     runtime, context.instance, dispatcher.sources, cursor=cursor
@@ -193,3 +199,8 @@ def build_dispatch_sensor(
             runtime.parts.close()
 
     return dispatch
+
+
+def _location(context: dg.SensorEvaluationContext) -> str | None:
+    origin = context.code_location_origin
+    return origin.location_name if origin is not None else None

@@ -54,7 +54,7 @@ def build_source_definitions(
     declared = source.to_source()
     name = declared.name
     validate_source_name(name)
-    lookup = find or (lambda runtime: runtime.parts.catalog.sources.register(declared))
+    lookup = find or (lambda runtime: runtime.register(declared))
     extract, upsert = build_ops(name, lookup, runtime_key)
     partitions = dg.DynamicPartitionsDefinition(name=partitions_name(declared))
 

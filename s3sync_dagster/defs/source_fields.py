@@ -1,10 +1,11 @@
 """A source's settings as people write them: in Python, in YAML, shown in the UI."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING
 from dataclasses import fields as value_fields
-from typing import Any, ClassVar, Literal
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pydantic
 from pydantic import Field
@@ -82,41 +83,107 @@ class Declared(pydantic.BaseModel):
             InvalidSetting: a setting breaks its rule; the message names it.
         """
         given: Any = self
+        for name in ("name", "group_name"):
+            if _is_variable(getattr(self, name)):
+                raise InvalidSetting(
+                    f"{name} is an EnvVar: the asset has it before anything is resolved; read the "
+                    "variable with os.environ there."
+                )
         kind = self.place_class
         source = Source(
             id=str(uuid.uuid5(_NAMESPACE, given.name)),
             name=given.name,
             place=kind(**{name: "" for name in _required(kind)}),
-            collection_name=given.collection_name,
+            collection_name="",
         )
         for setting in settings_of(kind):
             if setting.group is None:
-                source = setting.put(source, getattr(self, setting.code_name))
+                source = setting.put(source, _resolved(getattr(self, setting.code_name)))
         for group in GROUPS:
-            source = _put_group(source, group, getattr(self, group))
+            source = _put_group(source, group, _resolved(getattr(self, group)))
         validate_source(source)
         return source
 
 
-class SourceFields(setting_fields(settings_of(S3Place)), Declared):
+def require_settings(kind: type[Declared], given: Mapping[str, Any]) -> None:
+    """Refuse in a sentence what a class of sources has no setting for, and what it lacks.
+
+    Raises:
+        InvalidSetting: a name is none of a setting, or a required setting is not given.
+    """
+    known, label = kind.model_fields, f"{kind.__name__} {given.get('name', '')!r}"
+    for name in given:
+        if name not in known:
+            elsewhere = {one.parameter: one.code_name for one in settings_of(kind.place_class)}
+            near = [elsewhere.get(name), *get_close_matches(name, known, n=1)]
+            meant = next((one for one in near if one in known), None)
+            hint = f"; did you mean {meant!r}?" if meant else ": docs/settings.md has them all."
+            raise InvalidSetting(f"{label} has no setting {name!r}{hint}")
+    lacking = [name for name, one in known.items() if one.is_required() and name not in given]
+    if lacking:
+        raise InvalidSetting(f"{label} lacks {', '.join(lacking)}.")
+
+
+def require_types(kind: type[Declared], given: Mapping[str, Any]) -> None:
+    """Raise ``InvalidSetting`` for the first given value that is none for its setting."""
+    for setting in settings_of(kind.place_class):
+        if setting.group is None and setting.code_name in given:
+            setting.strong(_resolved(given[setting.code_name]))
+
+
+def _is_variable(value: Any) -> bool:
+    return hasattr(value, "env_var_name")  # dg.EnvVar, and that of whole numbers
+
+
+def _resolved(value: Any) -> Any:
+    """Return the value with what its variables hold. Raises ``InvalidSetting`` for one not set."""
+    if _is_variable(value):
+        found = value.get_value()
+        if found is None:
+            raise InvalidSetting(f"the variable {value.env_var_name} is not set.")
+        return found
+    if isinstance(value, dict):
+        return {name: _resolved(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_resolved(one) for one in value]
+    return value
+
+
+if TYPE_CHECKING:
+    from s3sync_dagster.defs.typed_settings import (
+        FilesSettings,
+        FolderSettings,
+        GitSettings,
+        S3Settings,
+        WebSettings,
+    )
+else:
+    S3Settings = setting_fields(settings_of(S3Place))
+    FolderSettings = setting_fields(settings_of(FolderPlace))
+    GitSettings = setting_fields(settings_of(GitPlace))
+    WebSettings = setting_fields(settings_of(WebPlace))
+    FilesSettings = setting_fields(settings_of(FilesPlace))
+
+
+class SourceFields(S3Settings, Declared):
     """The settings of a source; secrets are given by the names of environment variables."""
 
     place_class: ClassVar[type[Place]] = S3Place
 
 
-class FolderFields(setting_fields(settings_of(FolderPlace)), Declared):
+class FolderFields(FolderSettings, Declared):
     """The settings of a source whose objects are files of a folder."""
 
     place_class: ClassVar[type[Place]] = FolderPlace
 
 
-class GitFields(setting_fields(settings_of(GitPlace)), Declared):
+class GitFields(GitSettings, Declared):
     """The settings of a source whose objects are files of a repository."""
 
     place_class: ClassVar[type[Place]] = GitPlace
 
 
-class WebFields(setting_fields(settings_of(WebPlace)), Declared):
+class WebFields(WebSettings, Declared):
     """The settings of a source whose objects are pages of a site."""
 
     list_interval: int = Field(
@@ -125,7 +192,7 @@ class WebFields(setting_fields(settings_of(WebPlace)), Declared):
     place_class: ClassVar[type[Place]] = WebPlace
 
 
-class FilesFields(setting_fields(settings_of(FilesPlace)), Declared):
+class FilesFields(FilesSettings, Declared):
     """The settings of a source whose objects are files of a store that fsspec reaches."""
 
     place_class: ClassVar[type[Place]] = FilesPlace

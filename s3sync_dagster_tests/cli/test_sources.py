@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.defs.resources import S3Source
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster_tests.cli.conftest import synced
 from s3sync_dagster_tests.opened import stock_client
@@ -65,6 +66,73 @@ def test_a_source_of_code_moves_to_what_its_code_declares(s3sync, aws_endpoint):
     assert s3sync("status", "--json").json[0]["moving"] is None
     again = s3sync("source", "move", source.name)
     assert (again.code, "nothing to move" in again.err) == (1, True)
+
+
+def test_a_source_of_code_is_changed_and_deleted_where_it_is_declared(s3sync):
+    declared = S3Source(name="docs", bucket_name="bucket", collection_name="docs").to_source()
+    with closing(open_catalog(load_settings(dict(os.environ)).database_url)) as catalog:
+        catalog.sources.register(declared)
+    for command in (["edit", "docs", "--list-interval", "60"], ["delete", "docs"]):
+        refused = s3sync("source", *command)
+        assert (refused.code, "is declared in python" in refused.err) == (2, True), refused.err
+    shown = s3sync("source", "show", "docs", "--json").json
+    assert shown["list_interval_seconds"] == declared.list_interval_seconds
+
+
+def declare(source, **more):
+    """Do what the code location of a source does at each tick."""
+    with closing(open_catalog(load_settings(dict(os.environ)).database_url)) as catalog:
+        with catalog.database.write() as tx:
+            tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+        catalog.sources.register(source, **more)
+
+
+def test_no_command_works_on_the_records_of_a_source_in_another_chroma(
+    s3sync, aws_endpoint, chroma_server
+):
+    bucket = aws_endpoint.make_bucket()
+    aws_endpoint.put(bucket, "a.md", "# A")
+    name = f"c-{bucket}"
+    red = S3Source(
+        name="red", bucket_name=bucket, collection_name=name, endpoint_url=aws_endpoint.url,
+        embedding={"kind": "hash"},
+    ).to_source()  # fmt: skip
+    declare(red, chroma="http://red:8000", by="of_red")
+    place = ["sync", f"s3://{bucket}/", "-c", name, "--endpoint-url", aws_endpoint.url]
+    for command in (
+        ["rebuild", "red"], ["rebuild", "red", "--drop"], ["reindex", "red"],
+        ["reindex", "red", "--into", f"{name}-2"], ["verify", name], ["verify"],
+        ["query", "A", "--collection", name], place,
+    ):  # fmt: skip
+        refused = s3sync(*command)
+        assert refused.code != 0, command
+        told = " ".join(refused.err.split())
+        assert "'red' is declared with the Chroma http://red:8000, and this would open" in told
+    host, port = chroma_server.removeprefix("http://").split(":")
+    there = stock_client(host=host, port=int(port)).list_collections()
+    assert not [one for one in there if one.name.startswith(name)]
+    refused = s3sync("source", "delete", "red", "--undeclared")
+    assert "is declared in python" in refused.err
+    assert "by 'of_red'" in refused.err
+    long_ago = "UPDATE sources SET declared = json_replace(declared, '$.at', 1.0)"
+    with (
+        closing(open_catalog(load_settings(dict(os.environ)).database_url)) as catalog,
+        catalog.database.write() as tx,
+    ):
+        tx.execute(sa.text(long_ago))
+    assert "http://red:8000" in s3sync("source", "delete", "red", "--undeclared").err
+    shown = " ".join(s3sync("status", "red").out.split())
+    assert "not now: code declared it" in shown
+    assert s3sync("source", "delete", "red", "--undeclared", "--keep-records").code == 0
+
+
+def test_a_chroma_under_another_name_is_known_by_its_collection(s3sync, aws_endpoint):
+    name = synced(s3sync, aws_endpoint, {"a.md": "# One"})
+    [row] = s3sync("source", "list", "--json").json
+    with closing(open_catalog(load_settings(dict(os.environ)).database_url)) as catalog:
+        source = catalog.sources.find(row["name"])
+    declare(source, chroma="http://chroma-in-the-cluster:8000")
+    assert s3sync("verify", name).code == 0
 
 
 @pytest.mark.parametrize(

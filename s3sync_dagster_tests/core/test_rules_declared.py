@@ -3,6 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
+from s3sync_dagster.core import declaration
 from s3sync_dagster.core.source_identity import identity_changes, refusal
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster_tests.sources import changed
@@ -65,3 +66,57 @@ def test_identity_is_told_by_the_names_of_settings(world):
         "bucket": ("bucket", "b2"),
         "id_prefix": ("", "p-"),
     }
+
+
+def test_two_code_locations_that_declare_a_source_differently_come_to_rest(declared):
+    rows, clock = declared.catalog.sources, declared.clock
+    one, other = {"by": "one"}, {"by": "other"}
+
+    def declare(mode, location, **more):
+        said = changed(declared.source, id="of the code", mode=mode)
+        return rows.register(said, **location, **more).mode
+
+    assert declare(DeleteMode.APPEND, one) is DeleteMode.APPEND
+    for _ in range(4):
+        clock.sleep(30)
+        assert declare(DeleteMode.MIRROR, other) is DeleteMode.APPEND
+        assert declare(DeleteMode.APPEND, one) is DeleteMode.APPEND
+    told = rows.contradiction(declared.source)
+    assert "declared by the code location 'other', too" in told
+    assert "those of 'one' count" in told
+    clock.sleep(declaration.HOLDS_SECONDS + 1)
+    assert rows.contradiction(declared.source) is None
+    assert declare(DeleteMode.MIRROR, other) is DeleteMode.MIRROR, "the first one is gone"
+
+
+def test_a_rolling_deploy_of_one_location_is_no_contradiction(declared):
+    rows = declared.catalog.sources
+    old = changed(declared.source, id="of the code", mode=DeleteMode.APPEND)
+    new = changed(declared.source, id="of the code", mode=DeleteMode.MIRROR)
+    for code in (old, new, old, new):
+        assert rows.register(code, by="location").mode is code.mode
+    assert rows.register(new, by="another").mode is DeleteMode.MIRROR
+    assert rows.contradiction(declared.source) is None, "they say the same"
+
+
+def test_a_declaration_that_says_nothing_new_is_written_down_now_and_then(declared):
+    rows, clock, source = declared.catalog.sources, declared.clock, declared.source
+    rows.register(source, by="one", chroma="http://there:1")
+    first = rows.declaration(source.id)
+    assert (first.by, first.chroma) == ("one", "http://there:1")
+    clock.sleep(declaration.REFRESH_SECONDS / 2)
+    rows.register(source, by="one", chroma="http://there:1")
+    assert rows.declaration(source.id) == first
+    clock.sleep(declaration.REFRESH_SECONDS)
+    rows.register(source, by="one", chroma="http://there:1")
+    assert rows.declaration(source.id).at > first.at
+    rows.register(source, by="one")
+    assert rows.declaration(source.id).chroma is None, "another Chroma is written down at once"
+
+
+def test_a_chroma_is_told_by_host_and_port_and_by_no_secret():
+    told = declaration.chroma_address
+    assert told("http://me:secret@127.0.0.1:8000/x?y=z") == "http://localhost:8000"
+    assert told("https://Chroma.Example.org") == "https://chroma.example.org:443"
+    assert told("http://[::1]:1") == told("http://localhost:1")
+    assert told("http://[fe80::1]:8000") == "http://[fe80::1]:8000"

@@ -244,3 +244,48 @@ def test_a_declared_source_keeps_each_setting():
         S3Source(
             name="x", bucket_name="bucket", collection_name="ccc", embedding={"nope": 1}
         ).to_source()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"path_prefx": "x/"}, "has no setting 'path_prefx'; did you mean 'path_prefix'?"),
+        ({"prefix": "x/"}, "did you mean 'path_prefix'?"),
+        ({"reader_key": ["team"]}, "did you mean 'reader_keys'?"),
+        ({"colour": "red"}, "has no setting 'colour': docs/settings.md"),
+        ({"include_globs": "*.md"}, "include_globs has to be a list of texts."),
+        ({"mode": "x"}, "mode is 'x'; it has to be one of mirror, append, keep_deleted."),
+    ],
+)
+def test_a_setting_that_is_none_is_refused_in_a_sentence(given, told):
+    with pytest.raises(InvalidSetting) as refused:
+        S3Source(name="docs", **PLACE, **given)
+    assert told in refused.value.message
+
+
+def test_a_setting_that_lacks_is_named():
+    with pytest.raises(InvalidSetting, match="^S3Source 'docs' lacks collection_name.$"):
+        S3Source(name="docs", bucket_name="bucket")
+
+
+def test_settings_may_come_from_variables(monkeypatch):
+    monkeypatch.setenv("MY_BUCKET", "of-a-variable")
+    monkeypatch.setenv("MY_SECONDS", "77")
+    made = S3Source(
+        name="docs",
+        bucket_name=dg.EnvVar("MY_BUCKET"),
+        list_interval=dg.EnvVar.int("MY_SECONDS"),
+        extensions=[".md"],
+        collection_name="texts",
+    )
+    value = made.to_source()
+    assert (value.place.bucket_name, value.list_interval_seconds) == ("of-a-variable", 77)
+    definitions = build_definitions([made])
+    (asset,) = definitions.resolve_all_asset_specs()
+    assert asset.metadata["bucket"] == "s3://of-a-variable/"
+    dg.Definitions.validate_loadable(definitions)
+    monkeypatch.delenv("MY_BUCKET")
+    told = build_definitions([made]).metadata[PROBLEMS].value
+    assert "source 'docs' is left out: the variable MY_BUCKET is not set." in told
+    named = S3Source(**PLACE | {"name": dg.EnvVar("MY_SECONDS")})
+    assert "name is an EnvVar" in str(build_definitions([named]).metadata[PROBLEMS].value)

@@ -141,6 +141,22 @@ def test_several_teams_share_a_location_each_with_its_chroma():
     assert "s3sync_blue" not in needed
 
 
+def test_calls_with_and_without_a_name_share_a_location_whatever_chroma_each_has():
+    for ours, theirs in ((1, 2), (1, None), (None, 2)):
+        plain = build_definitions([s3("docs")], chroma=ours and chroma(ours))
+        red = build_definitions([s3("mail")], chroma=theirs and chroma(theirs), name="red")
+        repository = dg.Definitions.merge(plain, red).get_repository_def()
+        needed = repository.get_job("index_docs").resource_defs
+        assert ("chroma" in needed) == (ours is not None)
+        needed = repository.get_job("index_mail").resource_defs
+        assert ("chroma_red" in needed) == (theirs is not None)
+
+
+def test_one_source_in_place_of_a_list_is_refused_in_a_sentence():
+    with pytest.raises(InvalidSetting, match=r"takes a list: \[S3Source\(\.\.\.\)\]"):
+        build_definitions(s3("docs"))
+
+
 @pytest.mark.parametrize(
     "named", [{"S3SYNC_CHROMA_URL": "http://there:1"}, {"CHROMA_API_KEY": "x"}]
 )

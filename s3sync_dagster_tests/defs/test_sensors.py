@@ -77,6 +77,37 @@ def test_a_request_that_the_daemon_dropped_is_made_again_with_its_token(world):
     assert again.run_config == first.run_config
 
 
+def test_runs_that_never_begin_are_asked_for_ever_more_rarely(world):
+    """As with code that loads in the code server and not in a run worker."""
+    world.listing()
+    asked = 0
+
+    def tick():
+        told = world.tick("dispatch")
+        for request in told.run_requests:
+            world.instance.create_run_for_job(
+                world.defs.resolve_job_def(request.job_name),
+                tags=dict(request.tags),
+                status=dg.DagsterRunStatus.FAILURE,
+            )
+        return told
+
+    for _ in range(8):
+        asked += len(tick().run_requests)
+    assert asked == 3
+    assert "its last 3 runs ended before they began" in tick().skip_message
+    with world.catalog.database.write() as tx:
+        tx.exec_driver_sql("UPDATE batches SET finished_at = finished_at - 21")
+    assert len(tick().run_requests) == 1
+    assert "its last 4 runs" in tick().skip_message
+    with world.catalog.database.write() as tx:
+        tx.exec_driver_sql("UPDATE batches SET finished_at = finished_at - 41")
+    (request,) = world.tick("dispatch").run_requests
+    assert world.catalog.batches.start(request.run_key, owner="me", run_id="begun")
+    assert world.catalog.batches.finish(request.run_key)
+    assert world.tick("dispatch").run_requests, "one that began makes all as before"
+
+
 def test_what_was_reserved_before_an_error_is_asked_for(world, monkeypatch):
     world.listing()
     plain, answers = Batches.reserve, []
