@@ -103,10 +103,9 @@ def show_source(row: SourceRow, counts: SourceCounts, listing: ListingRow | None
 def show_explained(source: Source, key: str, found: Explained) -> str:
     """Return why a source takes an object or not, and what became of it."""
     row = found.row
-    state = row.state if row else "unknown: the source has not seen it, or it is gone"
     reason = f" ({row.reason})" if row and row.reason else ""
     chunks = f", {row.chunks} chunks" if row and row.chunks else ""
-    lines = [f"{source.name}: {state}{reason}{chunks}"]
+    lines = [f"{source.name}: {found.state}{reason}{chunks}"]
     lines += [f"  {line(sentence)}" for sentence in found.decision]
     if row and row.error:
         lines.append(f"  {cut(line(row.error), ERROR_CHARACTERS)}")

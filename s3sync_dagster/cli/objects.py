@@ -94,7 +94,10 @@ def retry(name: str, keys: tuple[str, ...], reason: str | None) -> int:
 @click.option("--source", "name", shell_complete=source_names, help="Only this source.")
 @as_json
 def why(key: str, name: str | None, as_json: bool) -> int:
-    """Explain what becomes of one object, and which rule decides."""
+    """Explain what becomes of one object, and which rule decides.
+
+    Ends with 1 where no listing has seen the key.
+    """
     with opened(chroma=False, dagster=False) as parts:
         sources = _chosen(parts, name)
         answers = [
@@ -109,7 +112,7 @@ def why(key: str, name: str | None, as_json: bool) -> int:
         raise NotFound(f"No source takes {key!r}, and none knows it.{_meant(near)}")
     if as_json:
         click.echo(json.dumps(answers))
-        return 0
+        return 1 if unknown else 0
     for one in answers:
         reason = f" ({one['reason']})" if one["reason"] else ""
         chunks = f", {one['chunks']} chunks" if one["chunks"] else ""
@@ -121,8 +124,8 @@ def why(key: str, name: str | None, as_json: bool) -> int:
         if one["state"] == "failed":
             click.echo(f"  Tried again {until(one['next_try'])}.")
     if near:
-        click.echo(f"No listing has seen this key.{_meant(near)}", err=True)
-    return 0
+        click.echo(_meant(near).strip(), err=True)
+    return 1 if unknown else 0
 
 
 @click.command(epilog=examples("s3sync approve-deletes docs"))
@@ -216,7 +219,7 @@ def _explained(parts: Parts, source: Source, key: str, *, asked: bool) -> dict[s
     return {
         "source": source.name,
         "decision": found.decision,
-        "state": row.state if row else "unknown",
+        "state": found.state,
         "reason": row.reason if row else None,
         "error": row.error if row else None,
         "next_try": row.next_retry_at if row and row.state != "indexed" else None,

@@ -83,6 +83,7 @@ def _status(parts: Parts, row: SourceRow, sensor_is_on: SensorIsOn | None) -> di
         "sensor": sensor,
         "sensor_on": sensor_is_on(sensor) if sensor_is_on else None,
         **asdict(counts),
+        "missing": parts.catalog.views.missing(source.id),
         "to_embed": to_embed and {**asdict(to_embed), "tokens": to_embed.tokens},
         "listing": _listing(listing) if listing else None,
     }
@@ -112,7 +113,8 @@ def _listing(listing: ListingRow) -> dict[str, Any]:
 def _print(source: Source, one: dict[str, Any], *, price: float | None) -> None:
     click.echo(f"{source.name}: {place_of(source)} -> {source.collection_name}")
     click.echo(f"  works      {_works(one)}")
-    click.echo(f"  objects    {one['objects']}")
+    missing = f", {one['missing']} of them not found by a listing" if one["missing"] else ""
+    click.echo(f"  objects    {one['objects']}{missing}")
     for state in ("indexed", "pending", "processing"):
         if one[state]:
             click.echo(f"  {state:<10} {one[state]}")

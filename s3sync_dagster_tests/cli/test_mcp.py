@@ -107,6 +107,9 @@ def test_an_agent_searches_reads_and_asks_why(collection, aws_endpoint):
         is_error, told = await ask("why", key="other/away.md", source=source)
         assert not is_error
         assert "outside_prefix" in told
+        is_error, told = await ask("why", key="docs/never.md")
+        assert f"{source}: unknown\n  No listing has seen this key." in told
+        assert "would be selected" in told
 
     converse(story)
 

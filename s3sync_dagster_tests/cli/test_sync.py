@@ -101,8 +101,22 @@ def test_removals_of_everything_wait_for_a_person(s3sync, aws_endpoint, bucket, 
     assert blocked.json["blocked_deletes"] == 1
     assert blocked.json["listed"] == totals(blocked.json) == 0  # what is kept is not in the bucket
     assert "--approve-deletes" in blocked.err
+    why = s3sync("why", "other/x.md")
+    assert "A whole listing did not find the object. Its records stay until a person" in why.out
+    [source] = s3sync("source", "list", "--json").json
+    assert f"s3sync approve-deletes {source['name']}" in why.out
+    assert "objects    1, 1 of them not found by a listing" in s3sync("status").out
     approved = s3sync(*place, "--approve-deletes")
     assert (approved.code, approved.json["removed"]) == (0, 1)
+    gone = s3sync("why", "other/x.md")
+    assert gone.code == 0
+    assert f"{source['name']}: gone\n  The object is gone: it was seen last at 20" in gone.out
+    assert "No record of it is left." in gone.out
+    assert not any(word in gone.out for word in ("Selected.", "bytes", "storage"))
+    never = s3sync("why", "other/never.md", "--json")
+    assert (never.code, never.json[0]["state"]) == (1, "unknown")
+    assert never.json[0]["decision"][0] == "No listing has seen this key."
+    assert "Selected." not in never.out
 
 
 def test_people_read_words_and_programs_read_json(s3sync, aws_endpoint, bucket, collection):
