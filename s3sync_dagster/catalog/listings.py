@@ -25,6 +25,7 @@ from s3sync_dagster.core.state import (
 )
 
 LEASE_SECONDS = 90.0
+PROCESS_ENDED = "its process ended before it was done"
 DEPARTURES_A_PART = 500
 """Keys whose end one transaction writes."""
 
@@ -398,7 +399,11 @@ class Listings:
                     listings.c.state == "running",
                     listings.c.owner == owner,
                 )
-                .values(state="failed", finished_at=self._now(), error="its process died")
+                .values(
+                    state="failed",
+                    finished_at=self._now(),
+                    error=PROCESS_ENDED,
+                )
             )
 
     def pause(self, listing: ListingRow, *, owner: str) -> None:

@@ -18,6 +18,7 @@ from s3sync_dagster.core.rights import WHOLE
 from s3sync_dagster.explaining import explain_key
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import Source
+from s3sync_dagster.reasons import way_out
 
 if TYPE_CHECKING:
     from s3sync_dagster.wiring import Parts
@@ -121,6 +122,7 @@ def why(key: str, name: str | None, as_json: bool) -> int:
             click.echo(wrapped(sentence, indent="  "))
         if one["error"]:
             click.echo(wrapped(one["error"], indent="  "))
+        _show_way_out(one["reason"], indent="  ")
         if one["state"] == "failed":
             click.echo(f"  Tried again {until(one['next_try'])}.")
     if near:
@@ -168,12 +170,18 @@ def _show_failures(name: str, rows: Sequence[dict[str, Any]], limit: int) -> Non
         by_reason.setdefault(one["reason"], []).append(one)
     for reason, those in sorted(by_reason.items(), key=lambda item: -len(item[1])):
         click.echo(f"  {reason}: {len(those)}, tried again {_when(those)}")
+        _show_way_out(reason, indent="    ")
         for one in those[:limit]:
             click.echo(f"    {people(one['key'])}")
             click.echo(wrapped(one["error"] or "", indent="      "))
         if len(those) > limit:
             rest = f"s3sync objects {name} --state failed --reason {reason}"
             click.echo(f"    and {len(those) - limit} more: {rest}")
+
+
+def _show_way_out(reason: str | None, *, indent: str) -> None:
+    if advice := way_out(reason):
+        click.echo(wrapped(f"What to do: {advice}", indent=indent))
 
 
 def _when(rows: Iterable[dict[str, Any]]) -> str:

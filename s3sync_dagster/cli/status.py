@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from s3sync_dagster.cli.completing import source_names
-from s3sync_dagster.cli.dagster_door import NONE_SEEN, DagsterDoor, dagster_door
+from s3sync_dagster.cli.dagster_door import DagsterDoor, dagster_door, why_unseen
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import ago, people, reasons, wrapped
@@ -80,6 +80,7 @@ def _status(parts: Parts, row: SourceRow, sensor_is_on: SensorIsOn | None) -> di
         "refused": refusal(source, refused) if refused else None,
         "moving": how_far(source, catalog=parts.catalog),
         "stack": sensor_is_on is not None,
+        "unseen": None if sensor_is_on else why_unseen(parts.settings),
         "sensor": sensor,
         "sensor_on": sensor_is_on(sensor) if sensor_is_on else None,
         **asdict(counts),
@@ -173,7 +174,7 @@ def _advice(source: Source, one: dict[str, Any]) -> list[str]:
         )
     if one["auto_sync"] != AutoSync.NONE and not one["paused"]:
         if not one["stack"]:
-            found.append(f"nothing is seen that works on it: {NONE_SEEN}")
+            found.append(f"nothing is seen that works on it: {one['unseen']}")
         elif one["sensor_on"] is False:
             found.append(f"its sensor {one['sensor']} is switched off in the Dagster UI")
     return found

@@ -120,6 +120,7 @@ def test_what_cannot_be_asked_is_answered_with_a_sentence(collection):
         deep = {"$and": [deep, {"b": 1}]}
     wrong = [
         ("search", {"query": "x", "collection": "nobody-has-it"}, "no collection 'nobody-has-it'"),
+        ("search", {"query": "x", "collection": "nobody-has-it"}, f"there are {collection!r}"),
         ("search", {"query": "x", "collection": "../.."}, "collection"),
         ("search", {"query": "  ", "collection": collection}, "question is blank"),
         ("search", {"query": "x" * 5000, "collection": collection}, "at most 4096 characters"),

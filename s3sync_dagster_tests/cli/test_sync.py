@@ -135,7 +135,18 @@ def test_people_read_words_and_programs_read_json(s3sync, aws_endpoint, bucket, 
     assert hits[0]["metadata"]["document_key"] == "docs/a.md"
     assert hits[0]["score"] != hits[0]["dense"]
     assert hits[0]["words"] > 0
-    hits = s3sync("query", "28 days", "-c", collection, "-n", "1", "--context", "1", "--group")
+    indexed = s3sync("chunks", f"s3://{bucket}/docs/a.md")
+    assert f"docs/a.md in {collection}, of source " in indexed.out
+    assert "-- 0: docs/a.md:1-" in indexed.out
+    assert "28 days" in indexed.out
+    [chunk] = s3sync("chunks", "docs/a.md", "--json").json
+    assert (chunk["collection"], chunk["metadata"]["document_key"]) == (collection, "docs/a.md")
+    neither = s3sync("chunks", "docs/nowhere.md")
+    assert neither.code == 1
+    assert "no source has indexed an object of that key" in neither.err
+    absent = s3sync("query", "28 days", "-c", "nope")
+    assert (absent.code, f"; there are {collection!r}" in absent.err) == (1, True)
+    hits = s3sync("query", "28 days", "-c", collection, "--limit", "1", "--context", "1", "--group")
     assert re.match(
         r"docs/a\.md\n1\. docs/a\.md:1-3.*  \d\.\d{3} \(dense \S+, words \S+\)\n", hits.out
     )
