@@ -80,10 +80,10 @@ def _after_the_end(catalog: Catalog, source: Source, key: str) -> str:
         return "No record of it is left."
     if catalog.listings.holds(source.id, key):
         return _held(source)
-    if source.delete_mode is not DeleteMode.MIRROR and all(
+    if source.mode is not DeleteMode.MIRROR and all(
         one.phase is not DocumentPhase.REMOVING for one in documents
     ):
-        return f"Its records stay: the source's delete mode is {source.delete_mode}."
+        return f"Its records stay: the source's delete mode is {source.mode}."
     return "Its records are removed by the next run or sync."
 
 
