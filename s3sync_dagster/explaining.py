@@ -1,6 +1,7 @@
 """What a source does with an object, and what became of it: for ``why`` at every door."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.rights import seen_keys
@@ -8,8 +9,11 @@ from s3sync_dagster.catalog.views import ObjectRow
 from s3sync_dagster.core.keys import validate_object_key
 from s3sync_dagster.core.rights import Rights
 from s3sync_dagster.core.selection import explain
+from s3sync_dagster.core.state import DocumentPhase, ListingState
 from s3sync_dagster.model.object import ObjectRef
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.model.source import DeleteMode, Source
+
+UNSEEN = "No listing has seen this key."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,11 +21,19 @@ class Explained:
     """One source's answer about one key."""
 
     decision: list[str]
-    """Step by step, why the source takes the object or not."""
+    """Step by step: whether the object is there, what becomes of its records where it is not, and
+    why the source takes it or not."""
     row: ObjectRow | None
     """None: the bucket was not seen to have it, or has it no more."""
     known: bool
     """The catalog has heard of the key, also where the object is gone."""
+
+    @property
+    def state(self) -> str:
+        """The object's state; ``gone`` or ``unknown`` where there is none."""
+        if self.row is not None:
+            return self.row.state
+        return "gone" if self.known else "unknown"
 
 
 def explain_key(catalog: Catalog, source: Source, key: str, *, rights: Rights) -> Explained:
@@ -35,13 +47,61 @@ def explain_key(catalog: Catalog, source: Source, key: str, *, rights: Rights) -
     validate_object_key(key, field="key")
     seen = key in seen_keys(catalog, rights, source, [key])
     known = catalog.work.object(source.id, key) if seen else None
+    there = known is not None and not known.gone
+    if known is None:
+        presence = [UNSEEN]
+    elif known.gone:
+        presence = [_last_seen(catalog, source, key), _after_the_end(catalog, source, key)]
+    else:
+        presence = _missing(catalog, source, key, missed=known.missed)
     ref = ObjectRef(
         key=key,
         etag=known.etag if known else "",
-        size=known.size if known else -1,
-        storage_class=known.storage_class if known else "STANDARD",
+        size=known.size if known and there else -1,
+        storage_class=known.storage_class if known and there else "STANDARD",
     )
     rows = catalog.views.object_rows(source.id, key=key) if seen else []
     return Explained(
-        decision=explain(source, ref), row=rows[0] if rows else None, known=known is not None
+        decision=[*presence, *explain(source, ref, there=there)],
+        row=rows[0] if rows else None,
+        known=known is not None,
+    )
+
+
+def _last_seen(catalog: Catalog, source: Source, key: str) -> str:
+    seen_at = datetime.fromtimestamp(catalog.views.seen_at(source.id, key), UTC)
+    return f"The object is gone: it was seen last at {seen_at:%Y-%m-%d %H:%M} UTC."
+
+
+def _after_the_end(catalog: Catalog, source: Source, key: str) -> str:
+    """Return what becomes of the records of an object that is known to be gone."""
+    documents = catalog.documents.of_key(source.id, key)
+    if not documents:
+        return "No record of it is left."
+    if catalog.listings.holds(source.id, key):
+        return _held(source)
+    if source.mode is not DeleteMode.MIRROR and all(
+        one.phase is not DocumentPhase.REMOVING for one in documents
+    ):
+        return f"Its records stay: the source's delete mode is {source.mode}."
+    return "Its records are removed by the next run or sync."
+
+
+def _missing(catalog: Catalog, source: Source, key: str, *, missed: bool) -> list[str]:
+    """Return what stands between an object and its end; nothing where it was found."""
+    if catalog.listings.holds(source.id, key):
+        found = "A whole listing did not find the object. " if missed else ""
+        return [found + _held(source)]
+    if not missed:
+        return []
+    newest = catalog.listings.latest(source.id)
+    if newest is not None and newest.state is ListingState.RUNNING:
+        return ["The listing at work has not found the object; its end decides on the records."]
+    return ["A listing that did not end well missed the object; the next one decides."]
+
+
+def _held(source: Source) -> str:
+    return (
+        "Its records stay until a person approves their removal: more would go than may go by "
+        f"itself (s3sync approve-deletes {source.name})."
     )

@@ -11,6 +11,7 @@ from s3sync_dagster.engine.hybrid import reasons_of
 from s3sync_dagster.explaining import Explained
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.source import Source
+from s3sync_dagster.reasons import way_out
 
 COPIES = 3
 """Other places of the same text that are named."""
@@ -45,7 +46,8 @@ def show_hits(hits: Sequence[Hit], sources: Mapping[str, Source], *, most: int) 
     heads = [_head(place, hit, sources) for place, hit in enumerate(hits, 1)]
     bodies = [_body(hit) for hit in hits]
     note = " (cut; read_document has the rest)"
-    begin = f"{len(hits)} hits, best first. Lines with '| ' are text of documents.\n"
+    begin = f"{len(hits)} hits, best first: scores order them, dense says how much one fits. "
+    begin += "Lines with '| ' are text of documents.\n"
     left = most - len(begin) - sum(len(head) + len(note) + 3 for head in heads)
     dropped = 0
     while len(heads) > 1 and left < 80 * len(heads):  # better fewer hits than no text
@@ -103,13 +105,14 @@ def show_source(row: SourceRow, counts: SourceCounts, listing: ListingRow | None
 def show_explained(source: Source, key: str, found: Explained) -> str:
     """Return why a source takes an object or not, and what became of it."""
     row = found.row
-    state = row.state if row else "unknown: the source has not seen it, or it is gone"
     reason = f" ({row.reason})" if row and row.reason else ""
     chunks = f", {row.chunks} chunks" if row and row.chunks else ""
-    lines = [f"{source.name}: {state}{reason}{chunks}"]
+    lines = [f"{source.name}: {found.state}{reason}{chunks}"]
     lines += [f"  {line(sentence)}" for sentence in found.decision]
     if row and row.error:
         lines.append(f"  {cut(line(row.error), ERROR_CHARACTERS)}")
+    if advice := way_out(row.reason if row else None):
+        lines.append(f"  What to do: {advice}")
     link = source.place.link(key)
     if row and link:
         lines.append(f"  link: {link}")

@@ -21,6 +21,7 @@ from s3sync_dagster.core.keys import validate_collection_name, validate_object_k
 from s3sync_dagster.core.selection import require_inside_prefix
 from s3sync_dagster.core.state import DocumentPhase, DocumentState
 from s3sync_dagster.explaining import explain_key
+from s3sync_dagster.meant import naming_collections
 from s3sync_dagster.model.errors import InvalidSetting, NotFound
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.reading import Piece, read_chunks
@@ -109,20 +110,19 @@ def search(door: Door, asked: Search) -> str:
     """Return the best chunks of a collection."""
     validate_collection_name(asked.collection)
     lacks: list[str] = []
-    hits = door.search(
-        Question(
-            words=asked.query,
-            collection=asked.collection,
-            database=asked.database,
-            where=asked.where,
-            limit=asked.limit,
-            ranking=asked.ranking,
-            context=asked.neighbours,
-            group=asked.group,
-        ),
-        lacks=lacks,
+    question = Question(
+        words=asked.query,
+        collection=asked.collection,
+        database=asked.database,
+        where=asked.where,
+        limit=asked.limit,
+        ranking=asked.ranking,
+        context=asked.neighbours,
+        group=asked.group,
     )
     sources = {row.source.id: row.source for row in door.sources()}
+    with naming_collections(asked.collection, sources.values()):
+        hits = door.search(question, lacks=lacks)
     said = "".join(f"{one}\n" for one in lacks)
     return said + show_hits(hits, sources, most=asked.max_characters - len(said))
 

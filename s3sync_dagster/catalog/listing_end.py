@@ -105,6 +105,11 @@ def next_part(
     return keys, cursor if cursor.kind < len(kinds) else None
 
 
+def is_departing(tx: sa.Connection, listing: sa.Row[Any], object_key: str) -> bool:
+    """Return whether a listing ends an object, or documents of it."""
+    return any(_of(tx, kind, [object_key]) for kind in _kinds(listing, removes=True))
+
+
 def let_depart(
     database: Database,
     tx: sa.Connection,

@@ -9,7 +9,7 @@ from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.doubted import look_again
 from s3sync_dagster.catalog.invocations import insert_automatic
-from s3sync_dagster.catalog.listing_end import departing, let_depart, next_part
+from s3sync_dagster.catalog.listing_end import departing, is_departing, let_depart, next_part
 from s3sync_dagster.catalog.object_rows import upsert_objects
 from s3sync_dagster.catalog.rows import groups, listing_of, object_of
 from s3sync_dagster.catalog.tables import invocations, is_live, listings, objects, sources
@@ -25,6 +25,7 @@ from s3sync_dagster.core.state import (
 )
 
 LEASE_SECONDS = 90.0
+PROCESS_ENDED = "its process ended before it was done"
 DEPARTURES_A_PART = 500
 """Keys whose end one transaction writes."""
 
@@ -369,6 +370,12 @@ class Listings:
             cursor = DepartureCursor(kind=kind, after=after)
             return next_part(tx, row, cursor, removes=True, limit=limit)
 
+    def holds(self, source_id: str, object_key: str) -> bool:
+        """Return whether what was made of an object waits for an approval to go."""
+        with self._db.read() as tx:
+            row = tx.execute(_blocked(source_id)).first()
+            return row is not None and is_departing(tx, row, object_key)
+
     def fail(self, listing: ListingRow, *, owner: str, error: str) -> None:
         """End a listing that cannot go on; it removes nothing."""
         with self._db.write() as tx:
@@ -392,7 +399,11 @@ class Listings:
                     listings.c.state == "running",
                     listings.c.owner == owner,
                 )
-                .values(state="failed", finished_at=self._now(), error="its process died")
+                .values(
+                    state="failed",
+                    finished_at=self._now(),
+                    error=PROCESS_ENDED,
+                )
             )
 
     def pause(self, listing: ListingRow, *, owner: str) -> None:

@@ -269,6 +269,24 @@ class Views:
         with self._db.read() as tx:
             return list(tx.execute(query.order_by(objects.c.object_key).limit(limit)).scalars())
 
+    def missing(self, source_id: str) -> int:
+        """Return how many objects count that a listing did not find, and nobody has since."""
+        # Text, because SQLite takes a partial index only for a condition that reads like its own.
+        missed = sa.text("objects.missed_listing_id > 0")
+        here = (objects.c.source_id == source_id, missed, objects.c.gone.is_(False))
+        with self._db.read() as tx:
+            return tx.execute(
+                sa.select(sa.func.count()).select_from(objects).where(*here)
+            ).scalar_one()
+
+    def seen_at(self, source_id: str, object_key: str) -> float:
+        """Return when an object was last told to be there, in seconds since 1970; 0: never."""
+        query = sa.select(objects.c.seen_at).where(
+            objects.c.source_id == source_id, objects.c.object_key == object_key
+        )
+        with self._db.read() as tx:
+            return tx.execute(query).scalar_one_or_none() or 0.0
+
     def object_rows(
         self,
         source_id: str,

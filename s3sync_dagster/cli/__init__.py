@@ -1,6 +1,7 @@
 """``s3sync``: parse, call, print. Results go to standard output, all else to standard error."""
 
 import io
+import os
 import sys
 
 from s3sync_dagster.starting import spare_collections
@@ -13,6 +14,8 @@ def main() -> None:
     from s3sync_dagster.local.privacy import keep_files_private  # noqa: PLC0415
 
     keep_files_private()
+    # Bars of other libraries, such as Dagster's when its history is made anew, stand in files.
+    os.environ.setdefault("TQDM_DISABLE", "1")
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

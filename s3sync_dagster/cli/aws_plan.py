@@ -34,6 +34,8 @@ class AwsPlan:
     account: str = ACCOUNT
     kms_key_arn: str | None = None
     """Key with which the objects are encrypted."""
+    endpoint_url: str | None = None
+    """Of a server that speaks S3 and SQS; None: AWS's own."""
     tags: bool = False
     """The source takes tags: it has to be told of them, and may read them."""
     reports: tuple[str, str] | None = None
@@ -186,7 +188,9 @@ class AwsPlan:
         return {"Version": "2012-10-17", "Statement": statements}
 
     def queue_url(self) -> str:
-        """Return the address that the queue will have."""
+        """Return the address that the queue will have, of another server as the usual ones do."""
+        if self.endpoint_url:
+            return f"{self.endpoint_url.rstrip('/')}/{self.account}/{self.queue_name}"
         suffix = "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
         return f"https://sqs.{self.region}.{suffix}/{self.account}/{self.queue_name}"
 
@@ -204,8 +208,9 @@ class AwsPlan:
 
     def script(self, *, last: str) -> str:
         """Return commands of the AWS command line, with ``last`` as their end."""
-        sqs = ("aws", "sqs", "create-queue", "--region", self.region, "--queue-name")
-        s3 = ("aws", "s3api")
+        where = ("--endpoint-url", self.endpoint_url) if self.endpoint_url else ()
+        sqs = ("aws", *where, "sqs", "create-queue", "--region", self.region, "--queue-name")
+        s3 = ("aws", *where, "s3api")
         dead = json.dumps(self.dead_letter_attributes())
         notification = json.dumps({"QueueConfigurations": [self.notification()]})
         policy = json.dumps(self.reader_policy(), indent=2)
@@ -228,7 +233,14 @@ class AwsPlan:
             "# 3. What s3sync may do: attach this policy to its user or role",
             shlex.join(
                 [
-                    *("aws", "iam", "create-policy", "--policy-name", f"s3sync-{self.queue_name}"),
+                    *(
+                        "aws",
+                        *where,
+                        "iam",
+                        "create-policy",
+                        "--policy-name",
+                        f"s3sync-{self.queue_name}",
+                    ),
                     *("--policy-document", policy),
                 ]
             ),

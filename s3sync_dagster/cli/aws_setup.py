@@ -59,6 +59,7 @@ def aws_setup(
             region=region or bucket.region or REGION,
             account=account or ACCOUNT,
             kms_key_arn=kms_key_arn,
+            endpoint_url=bucket.endpoint_url,
             tags=bool(bucket.object_tags),
             reports=(reports.bucket_name, reports.path_prefix) if reports is not None else None,
         )

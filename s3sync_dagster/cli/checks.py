@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import httpx
 
 from s3sync_dagster.api.passes import pass_headers
-from s3sync_dagster.cli.dagster_door import NONE_SEEN, URL, dagster_door
+from s3sync_dagster.cli.dagster_door import URL, dagster_door, why_unseen
 from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.local.chroma_server import running_chroma, use_chroma
 from s3sync_dagster.local.privacy import open_to_others
@@ -111,7 +111,7 @@ def home_checks(settings: Settings) -> Iterator[Check]:
 def disk_check(free_bytes: int) -> Check:
     """Judge how much room there is."""
     if free_bytes < FULL_DISK_BYTES:
-        text = f"{free_bytes / 1024**2:.0f} MiB free: nothing more can be written, make room"
+        text = f"{free_bytes / 1024**2:.0f} MiB free: too little for a sync to end well, make room"
         return Check("disk", "broken", text)
     low = free_bytes < LOW_DISK_BYTES
     advice = ": Chroma and the catalog stop when it is full" if low else ""
@@ -208,7 +208,7 @@ def _chroma(parts: Parts) -> str:
 def _dagster(settings: Settings) -> Check | str:
     door = dagster_door(settings)
     if door is None:
-        return NONE_SEEN
+        return why_unseen(settings)
     log = settings.home / "logs" / "webserver.log"
     way = f"start it, or correct {URL}" if door.named else f"{log} says why"
     try:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from s3sync_dagster.api.passes import pass_headers
-from s3sync_dagster.local.stack_state import running_stack
+from s3sync_dagster.local.stack_state import running_stack, stack_starts
 from s3sync_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ NONE_SEEN = (
     f"no `s3sync up` runs in this folder; a Dagster of your own is seen where {URL} names its "
     "webserver"
 )
+
+STARTS = "the stack of this folder is just starting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +51,8 @@ def dagster_door(settings: Settings) -> DagsterDoor | None:
         return DagsterDoor(stack.dagster, named=False, settings=settings)
     url = settings.environment.get(URL, "").rstrip("/")
     return DagsterDoor(url, named=True, settings=settings) if url else None
+
+
+def why_unseen(settings: Settings) -> str:
+    """Return why ``dagster_door`` sees none."""
+    return STARTS if stack_starts(settings) else NONE_SEEN

@@ -1,4 +1,4 @@
-"""``s3sync extract FILE`` and ``s3sync chunks FILE``: see what becomes of a file."""
+"""``s3sync extract FILE`` and ``s3sync chunks FILE|KEY``: see what becomes of a file."""
 
 import json
 from dataclasses import asdict
@@ -25,7 +25,10 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.argument("file", type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print the provenance as JSON.")
 def extract(file: Path, as_json: bool) -> int:
-    """Print the text that extraction makes of FILE."""
+    """Print the text that extraction makes of FILE.
+
+    FILE lies on this machine; what was indexed of an object is shown by s3sync chunks.
+    """
     from s3sync_dagster.extraction.show import provenance  # noqa: PLC0415
 
     document = _read(file)
@@ -39,9 +42,13 @@ def extract(file: Path, as_json: bool) -> int:
 
 
 @click.command(
-    epilog=examples("s3sync chunks main.py", "s3sync chunks notes.md --max-size-bytes 512 --json")
+    epilog=examples(
+        "s3sync chunks main.py",
+        "s3sync chunks notes.md --max-size-bytes 512 --json",
+        "s3sync chunks s3://bucket/prefix/a.pdf",
+    )
 )
-@click.argument("file", type=FILE)
+@click.argument("what", metavar="FILE|KEY|s3://BUCKET/KEY", type=click.Path(dir_okay=False))
 @click.option(
     "--max-size-bytes",
     type=click.IntRange(16, 16384),
@@ -59,14 +66,25 @@ def extract(file: Path, as_json: bool) -> int:
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def chunks(
-    file: Path,
+    what: str,
     max_size_bytes: int | None,
     kind: str,
     context: bool,
     html: Path | None,
     as_json: bool,
 ) -> int:
-    """Show where FILE is cut into chunks, and why."""
+    """Show where FILE is cut into chunks, and why.
+
+    FILE lies on this machine. Of an indexed object the chunks are shown that its collections have;
+    the options but --json are for files.
+    """
+    file = Path(what)
+    if file.is_absolute() and not file.exists():
+        raise click.BadParameter(f"File {what!r} does not exist.")
+    if not file.exists():
+        from s3sync_dagster.cli.indexed import show_indexed  # noqa: PLC0415  (mostly not needed)
+
+        return show_indexed(what, as_json=as_json)
     document = _read(file)
     cut = chunk_document(
         document,

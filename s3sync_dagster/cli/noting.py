@@ -10,6 +10,7 @@ import click
 
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.audit import AuditEntry
+from s3sync_dagster.cli.machine_faults import machine_fault
 from s3sync_dagster.model.errors import S3SyncError
 
 CHANGES = frozenset(
@@ -59,7 +60,8 @@ def noted(catalog: Catalog) -> Iterator[None]:
         try:
             catalog.audit.add([entry])
         except S3SyncError as error:
-            click.echo(f"This is not in the audit log: {error.message}", err=True)
+            why = "its database takes nothing now" if machine_fault(error) else error.message
+            click.echo(f"The audit log lacks this command: {why.rstrip('.')}.", err=True)
 
 
 def _subject(given: Mapping[str, Any]) -> str:

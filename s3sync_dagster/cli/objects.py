@@ -18,6 +18,7 @@ from s3sync_dagster.core.rights import WHOLE
 from s3sync_dagster.explaining import explain_key
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import Source
+from s3sync_dagster.reasons import way_out
 
 if TYPE_CHECKING:
     from s3sync_dagster.wiring import Parts
@@ -94,7 +95,10 @@ def retry(name: str, keys: tuple[str, ...], reason: str | None) -> int:
 @click.option("--source", "name", shell_complete=source_names, help="Only this source.")
 @as_json
 def why(key: str, name: str | None, as_json: bool) -> int:
-    """Explain what becomes of one object, and which rule decides."""
+    """Explain what becomes of one object, and which rule decides.
+
+    Ends with 1 where no listing has seen the key.
+    """
     with opened(chroma=False, dagster=False) as parts:
         sources = _chosen(parts, name)
         answers = [
@@ -109,7 +113,7 @@ def why(key: str, name: str | None, as_json: bool) -> int:
         raise NotFound(f"No source takes {key!r}, and none knows it.{_meant(near)}")
     if as_json:
         click.echo(json.dumps(answers))
-        return 0
+        return 1 if unknown else 0
     for one in answers:
         reason = f" ({one['reason']})" if one["reason"] else ""
         chunks = f", {one['chunks']} chunks" if one["chunks"] else ""
@@ -118,11 +122,12 @@ def why(key: str, name: str | None, as_json: bool) -> int:
             click.echo(wrapped(sentence, indent="  "))
         if one["error"]:
             click.echo(wrapped(one["error"], indent="  "))
+        _show_way_out(one["reason"], indent="  ")
         if one["state"] == "failed":
             click.echo(f"  Tried again {until(one['next_try'])}.")
     if near:
-        click.echo(f"No listing has seen this key.{_meant(near)}", err=True)
-    return 0
+        click.echo(_meant(near).strip(), err=True)
+    return 1 if unknown else 0
 
 
 @click.command(epilog=examples("s3sync approve-deletes docs"))
@@ -165,12 +170,18 @@ def _show_failures(name: str, rows: Sequence[dict[str, Any]], limit: int) -> Non
         by_reason.setdefault(one["reason"], []).append(one)
     for reason, those in sorted(by_reason.items(), key=lambda item: -len(item[1])):
         click.echo(f"  {reason}: {len(those)}, tried again {_when(those)}")
+        _show_way_out(reason, indent="    ")
         for one in those[:limit]:
             click.echo(f"    {people(one['key'])}")
             click.echo(wrapped(one["error"] or "", indent="      "))
         if len(those) > limit:
             rest = f"s3sync objects {name} --state failed --reason {reason}"
             click.echo(f"    and {len(those) - limit} more: {rest}")
+
+
+def _show_way_out(reason: str | None, *, indent: str) -> None:
+    if advice := way_out(reason):
+        click.echo(wrapped(f"What to do: {advice}", indent=indent))
 
 
 def _when(rows: Iterable[dict[str, Any]]) -> str:
@@ -216,7 +227,7 @@ def _explained(parts: Parts, source: Source, key: str, *, asked: bool) -> dict[s
     return {
         "source": source.name,
         "decision": found.decision,
-        "state": row.state if row else "unknown",
+        "state": found.state,
         "reason": row.reason if row else None,
         "error": row.error if row else None,
         "next_try": row.next_retry_at if row and row.state != "indexed" else None,

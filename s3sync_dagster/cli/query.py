@@ -14,6 +14,7 @@ from s3sync_dagster.cli.source_options import embedding, embedding_config
 from s3sync_dagster.core.rights import EVERYTHING
 from s3sync_dagster.engine.hybrid import Ranking, reasons_of
 from s3sync_dagster.engine.neighbours import document_of
+from s3sync_dagster.meant import naming_collections
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.search import require_words, search
@@ -56,7 +57,7 @@ COPIES = 3
 @click.option("--group", is_flag=True, help="Hits of one document stand together.")
 @click.option("--where", metavar="JSON", help="Chroma's metadata filter.")
 @click.option(
-    "-n", "limit", type=click.IntRange(1, 1000), default=5, show_default=True, help="Hits."
+    "-n", "--limit", type=click.IntRange(1, 1000), default=5, show_default=True, help="Hits."
 )
 @embedding("For collections that no source here fills.")
 @chroma_url
@@ -75,11 +76,18 @@ def query(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Search a collection for WORDS and print the best chunks."""
+    """Search a collection for WORDS and print the best chunks.
+
+    The score orders the hits of one question: the first has 1, or near it, also where nothing fits.
+    How much a hit fits is told behind it: dense is the likeness to the question, words its words.
+    """
     require_words(words)
     condition = _condition(where)
     lacks: list[str] = []
-    with opened(chroma_url) as parts:
+    with (
+        opened(chroma_url) as parts,
+        naming_collections(collection, parts.catalog.sources.all(moved=True)),
+    ):
         hits = search(
             parts,
             words,

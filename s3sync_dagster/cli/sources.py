@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from s3sync_dagster.cli.completing import source_names
+from s3sync_dagster.cli.dagster_door import DagsterDoor, dagster_door
 from s3sync_dagster.cli.groups import Group, examples
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import ago, columns, people
@@ -22,7 +23,7 @@ from s3sync_dagster.engine.deleting import take_down
 from s3sync_dagster.engine.dispatching import reap
 from s3sync_dagster.engine.moving import finish_move, how_far
 from s3sync_dagster.engine.pages import first_object, look
-from s3sync_dagster.local.stack_state import running_stack
+from s3sync_dagster.local.stack_state import stack_starts
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
 from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
 from s3sync_dagster.model.place import PLACE_FORM, Place, forms, parse_place
@@ -75,11 +76,12 @@ def create(name: str, place: str | None, check: bool, **options: Any) -> int:
         _validate(parts, made)
         empty = check and _is_empty(parts, made)
         parts.catalog.sources.add(made)
-        running = running_stack(parts.settings) is not None
+        door = dagster_door(parts.settings)
+        seen = door is not None or stack_starts(parts.settings)
     click.echo(f"source {name!r} ({made.id}) created", err=True)
     if empty:
         click.echo(f"Nothing lies under {place_of(made)} yet: is the prefix right?", err=True)
-    click.echo(f"Next: {_next_step(made, running=running)}", err=True)
+    click.echo(f"Next: {_next_step(made, door=door, seen=seen)}", err=True)
     return 0
 
 
@@ -343,11 +345,12 @@ def _is_empty(parts: Parts, source: Source) -> bool:
         raise
 
 
-def _next_step(source: Source, *, running: bool) -> str:
+def _next_step(source: Source, *, door: DagsterDoor | None, seen: bool) -> str:
     if source.auto_sync == AutoSync.NONE:
         return f"s3sync sync {place_of(source)} --collection {source.collection_name}"
-    if running:
-        return f"the running stack begins with it in seconds: s3sync status {source.name}"
+    if seen:
+        who = f"the Dagster at {door.url}" if door and door.named else "the running stack"
+        return f"{who} begins with it in seconds: s3sync status {source.name}"
     return "s3sync up, which works on it until Ctrl-C (or a Dagster that runs elsewhere does)"
 
 

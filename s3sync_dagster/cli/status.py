@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from s3sync_dagster.cli.completing import source_names
-from s3sync_dagster.cli.dagster_door import NONE_SEEN, DagsterDoor, dagster_door
+from s3sync_dagster.cli.dagster_door import DagsterDoor, dagster_door, why_unseen
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import ago, people, reasons, wrapped
@@ -86,9 +86,11 @@ def _status(parts: Parts, row: SourceRow, sensor_is_on: SensorIsOn | None) -> di
         "forgotten_at": _forgotten_at(row, declaration, now=now),
         "moving": how_far(source, catalog=parts.catalog),
         "stack": sensor_is_on is not None,
+        "unseen": None if sensor_is_on else why_unseen(parts.settings),
         "sensor": sensor,
         "sensor_on": sensor_is_on(sensor) if sensor_is_on else None,
         **asdict(counts),
+        "missing": parts.catalog.views.missing(source.id),
         "to_embed": to_embed and {**asdict(to_embed), "tokens": to_embed.tokens},
         "listing": _listing(listing) if listing else None,
     }
@@ -127,7 +129,8 @@ def _listing(listing: ListingRow) -> dict[str, Any]:
 def _print(source: Source, one: dict[str, Any], *, price: float | None) -> None:
     click.echo(f"{source.name}: {place_of(source)} -> {source.collection_name}")
     click.echo(f"  works      {_works(one)}")
-    click.echo(f"  objects    {one['objects']}")
+    missing = f", {one['missing']} of them not found by a listing" if one["missing"] else ""
+    click.echo(f"  objects    {one['objects']}{missing}")
     for state in ("indexed", "pending", "processing"):
         if one[state]:
             click.echo(f"  {state:<10} {one[state]}")
@@ -199,7 +202,7 @@ def _advice(source: Source, one: dict[str, Any]) -> list[str]:
         )
     elif one["auto_sync"] != AutoSync.NONE and not one["paused"]:
         if not one["stack"]:
-            found.append(f"nothing is seen that works on it: {NONE_SEEN}")
+            found.append(f"nothing is seen that works on it: {one['unseen']}")
         elif one["sensor_on"] is False:
             found.append(f"its sensor {one['sensor']} is switched off in the Dagster UI")
     return found

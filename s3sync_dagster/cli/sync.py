@@ -162,11 +162,13 @@ def _sync_once(
     try:
         with DrawnProgress(quiet=show.quiet, verbose=show.verbose) as progress:
             summary = run_sync(parts, source, progress=progress, approve_deletes=approve_deletes)
-    except S3SyncError:
+    except S3SyncError as error:
         if is_new and not parts.catalog.views.counts(source.id).objects:
             parts.catalog.documents.drop_source(source.id)  # a typing error leaves nothing
+            _name_other_server(parts, source, error)
         raise
-    if is_new and not summary.listed and not empty_stays:
+    leaves_nothing = is_new and not summary.listed and not empty_stays
+    if leaves_nothing:
         parts.catalog.documents.drop_source(source.id)
         click.echo(
             f"Nothing lies under {place_of(source)}: is the prefix right? No source is kept.",
@@ -177,9 +179,22 @@ def _sync_once(
         values = asdict(summary)
         values.pop("newly_failed")
         click.echo(json.dumps(values))
-    elif not show.quiet:
+    elif not show.quiet and not leaves_nothing:
         print_summary(summary, source)
     return summary
+
+
+def _name_other_server(parts: Parts, source: Source, error: S3SyncError) -> None:
+    """Say that another source has this place at another server: the option was forgotten."""
+    for one in parts.catalog.sources.all():
+        same = one.place.address() == source.place.address()
+        if same and one.collection_name == source.collection_name and one.id != source.id:
+            told = error.message.rstrip(".")
+            error.message = (
+                f"{told}. The source {one.name!r} has this place and collection with another "
+                f"endpoint: name it with --endpoint-url (s3sync source show {one.name})."
+            )
+            return
 
 
 def _stem(source: Source) -> str:

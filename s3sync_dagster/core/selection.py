@@ -57,12 +57,21 @@ def require_inside_prefix(source: Source, key: str) -> None:
         )
 
 
-def explain(source: Source, ref: ObjectRef) -> list[str]:
-    """Return the decision step by step, as sentences for ``s3sync why``."""
+def explain(source: Source, ref: ObjectRef, *, there: bool = True) -> list[str]:
+    """Return the decision step by step, as sentences for ``s3sync why``.
+
+    Args:
+        source: whose rules decide.
+        ref: the object.
+        there: False where no listing has it: what the source would do is told then, and nothing
+            of sizes and storage classes.
+    """
+    skipped = "Skipped" if there else "It would be skipped"
     skip = _by_key(source, ref)
     if skip is not None:
-        return [skip.message, f"Skipped: {skip.reason}."]
-    sentences = [f"The key lies in {source.place.address()} and is an object of its own."]
+        return [skip.message, f"{skipped}: {skip.reason}."]
+    own = " and is an object of its own" if there else ""
+    sentences = [f"The key lies in {source.place.address()}{own}."]
     path = relative_path(source, ref.key)
     for name, globs in (("exclude", source.exclude_globs), ("include", source.include_globs)):
         hit = next((glob for glob in globs if compile_glob(glob).matches(path)), None)
@@ -73,13 +82,15 @@ def explain(source: Source, ref: ObjectRef) -> list[str]:
     if source.extensions:
         found = "ends" if _has_extension(source, ref.key) else "does not end"
         sentences.append(f"Its name {found} in one of {', '.join(source.extensions)}.")
-    if ref.size >= 0:
+    if there and ref.size >= 0:
         sentences.append(f"It has {ref.size} bytes; the limit is {source.max_size_bytes}.")
-    restored = ", restored" if ref.restored else ""
-    sentences.append(f"Its storage class is {ref.storage_class}{restored}.")
+    if there:
+        restored = ", restored" if ref.restored else ""
+        sentences.append(f"Its storage class is {ref.storage_class}{restored}.")
     skip = decide(source, ref)
-    sentences.append("Selected." if skip is None else f"Skipped: {skip.reason}. {skip.message}")
-    return sentences
+    if skip is not None:
+        return [*sentences, f"{skipped}: {skip.reason}. {skip.message}"]
+    return [*sentences, "Selected." if there else "An object of that key would be selected."]
 
 
 def relative_path(source: Source, key: str) -> str:

@@ -182,7 +182,7 @@ def _why_dead(row: BatchRow, *, now: float, is_dead: IsDead, run_state: RunState
         return "prolong" if state in ("queued", "working") else "its reservation ended"
     dead = is_dead(row.owner)
     if dead:
-        return "its process died"
+        return "its process ended before it was done"
     if row.run_id is not None and run_state(row.run_id, row.token) == "ended" and dead is None:
         return "its run ended"
     if dead is None and is_due(row.lease_until, now=now, at_most=LEASE_SECONDS):

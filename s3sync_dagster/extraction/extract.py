@@ -17,6 +17,9 @@ from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import EmptyText, MissingEngine, UnsupportedFile
 from s3sync_dagster.model.source import ExtractionConfig
 
+FILLING = 64
+"""So many times one letter that is not ASCII are no text."""
+
 
 def extract_document(
     content: Content,
@@ -82,9 +85,17 @@ def _extract(
             document = _read(reading, choice, content, name=name)
     if not document.text.strip():
         raise EmptyText("The file was read and holds no text.", reason="empty_text")
+    if _is_filling(document.text):
+        raise EmptyText("The text is one character, over and over.", reason="empty_text")
     if choice.warnings:
         document = replace(document, warnings=choice.warnings + document.warnings)
     return document
+
+
+def _is_filling(text: str) -> bool:
+    """Say whether a text is one character, as bytes 0xFF of erased memory are, read as Latin-1."""
+    text = text.strip()
+    return len(text) >= FILLING and not text[0].isascii() and not text.strip(text[0] + " \r\n")
 
 
 def _read(reading: Reading, choice: Choice, content: Content, *, name: str) -> Document:

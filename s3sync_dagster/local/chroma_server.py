@@ -44,6 +44,8 @@ START_SECONDS = 60.0
 each core. One that ends is not waited for."""
 FIND_SECONDS = START_SECONDS + 5
 """How long a server that somebody else is starting is waited for."""
+SILENT_SECONDS = 3.0
+"""So long a wait needs no word; a longer one is told, with what is waited for."""
 STOP_SECONDS = 10.0
 """How long a server may take to end after SIGTERM, measured: 4 s under load."""
 
@@ -131,6 +133,7 @@ _started: list[subprocess.Popen[bytes]] = []
 
 def _find_or_start(folder: Path, settings: Settings) -> ChromaServer:
     deadline = time.monotonic() + FIND_SECONDS
+    tells_at = time.monotonic() + SILENT_SECONDS
     while True:
         # Held by the server alone once it runs: our own copy is closed on the way out.
         with (folder / ".lock").open("a") as lock:
@@ -138,8 +141,12 @@ def _find_or_start(folder: Path, settings: Settings) -> ChromaServer:
                 return _start(folder, lock, settings)
         if server := _running(folder):
             return server
+        pid = _read_state(folder).get("pid", "unknown, see `fuser` on that file")
+        if time.monotonic() > tells_at:
+            tells_at = deadline + 1
+            told = f"Waiting for Chroma (pid {pid}), which does not answer yet."
+            print(told, file=sys.stderr)  # noqa: T201  (the next answer may be a minute away)
         if time.monotonic() > deadline:
-            pid = _read_state(folder).get("pid", "unknown, see `fuser` on that file")
             raise Conflict(
                 f"{str(folder / '.lock')!r} is held (pid {pid}), but no Chroma answers there: "
                 "end that process, or name another folder in S3SYNC_HOME.",

@@ -220,8 +220,8 @@ def _require_room(
         present.append("Dagster's history")
     if present:
         raise Conflict(
-            f"{', '.join(present)} stand in the way: move that away, or restore the other parts "
-            "with --only. Nothing was changed.",
+            f"In the way: {', '.join(present)}. Move that away, or restore the other parts with "
+            "--only. Nothing was changed.",
             reason="restore_target_in_use",
         )
 

@@ -38,6 +38,15 @@ def running_stack(settings: Settings) -> Addresses | None:
     return Addresses(dagster=state["dagster"], chroma=state["chroma"], api=state["api"])
 
 
+def stack_starts(settings: Settings) -> bool:
+    """Say whether a stack is on its way in this home: its parts do not answer yet."""
+    state = _read(settings.home)
+    if "pid" not in state or "dagster" in state:
+        return False
+    with (settings.home / ".stack.lock").open("a") as lock:
+        return not _try_lock(lock)
+
+
 @contextlib.contextmanager
 def stack_lock(home: Path) -> Iterator[IO[str]]:
     """Hold the lock of the home's stack.

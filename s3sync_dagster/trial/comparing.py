@@ -3,7 +3,7 @@
 import math
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from s3sync_dagster.trial.ways import Way
 
 NUMBER_BYTES = 4
 """Of a number in a vector, in Chroma as here."""
+TOLD_SECONDS = 10.0
+"""Between two words on how far the embedding is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,7 @@ def ask(
     *,
     reranker: Reranker | None,
     folder: Path,
+    note: Callable[[str], None] = lambda _line: None,
 ) -> Outcome:
     """Embed a way's records and ask it all questions, in this process and in ``folder`` alone.
 
@@ -84,6 +87,7 @@ def ask(
         questions: not empty.
         reranker: as searches have it.
         folder: an empty one, for the index of words; the caller's to delete.
+        note: takes how far it is, for people, at most every ten seconds.
 
     Raises:
         S3SyncError: the model cannot be used.
@@ -92,13 +96,20 @@ def ask(
     collection = MemoryCollections().open("trial", tenant="", database="", embedder=embedder)
     if way.local:
         embedder.embed_query(questions[0].question)  # loads the weights, which no text is to pay
-    inferred = embedder.inferred
+    inferred, done = embedder.inferred, 0
+    total = sum(len(one.records) for one in cut.writes)
+    told_at = -math.inf
     for group in fill_groups(collection, cut.writes):
         records = [record for one in group.writes for record in one.records]
+        if time.monotonic() - told_at >= TOLD_SECONDS:
+            told_at = time.monotonic()
+            note(f"embedding, {done} of {total} chunks")
+        done += len(records)
         started = time.process_time()
         vectors = embedder.embed_documents([record.embedding_text for record in records])
         cpu_seconds += time.process_time() - started
         collection.upsert(records, vectors)
+    note(f"asking {len(questions)} questions of {total} chunks")
     index = FtsWordIndex(folder / "words.db")
     try:
         versions = (

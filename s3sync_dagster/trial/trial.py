@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from s3sync_dagster.catalog.indexed import IndexedObject, indexed_objects, places_of
@@ -97,9 +98,8 @@ def try_change(
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="s3sync-trial-") as folder:
         for name, way, cut in zip(("today", "tried"), ways, cuts, strict=True):
-            note(f"{name}: embedding {sum(len(one.records) for one in cut.writes)} chunks, asking")
-            inner = Path(folder) / name
-            outcomes.append(ask(way, cut, asked, reranker=reranker, folder=inner))
+            inner, told = Path(folder) / name, partial(_tell, note, name)
+            outcomes.append(ask(way, cut, asked, reranker=reranker, folder=inner, note=told))
     return Trial(
         questions=tuple(asked),
         left_out=len(questions) - len(asked),
@@ -109,6 +109,10 @@ def try_change(
         new_texts=new_texts((ways[0], cuts[0]), (ways[1], cuts[1])),
         changes=tuple(zip(sources, changed, strict=True)),
     )
+
+
+def _tell(note: Callable[[str], None], name: str, line: str) -> None:
+    note(f"{name}: {line}")
 
 
 def _place(parts: Parts, collection: str, *, tenant: str | None, database: str | None) -> Place:

@@ -540,6 +540,11 @@ def test_removals_that_wait_for_an_approval_are_listed(api, http, aws_endpoint):
     assert re.findall(r">(\d\.md)</a>", page) == ["0.md", "1.md", "2.md"]
     assert "Approve 3 removals" in page
     assert "0.md" not in get(http, f"/sources/{source_id}/removals?kind=3")  # of the last kind
+    held = get(http, f"/sources/{source_id}/object", params={"key": "0.md"})
+    assert "Its records stay until a person approves their removal" in held
+    never = get(http, f"/sources/{source_id}/object", params={"key": "never.md"})
+    assert never.count("No listing has seen this key.") == 1
+    assert "Selected." not in never
 
 
 def test_owners_make_and_revoke_tokens_of_their_own_tenant_alone(fresh_api):

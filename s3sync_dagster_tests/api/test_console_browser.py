@@ -186,6 +186,9 @@ def test_each_page(api, source, tab):
         expect(tab.get_by_role("heading", level=1)).to_have_text(heading)
         name = path.rpartition("/")[2]
         check(tab, name if name in ("new-source", "access", "history") else "")
+    tab.goto(f"{api.url}/{here}/object?key=handbook/holidays.md")
+    expect(tab.get_by_role("heading", name="Chunks in handbook")).to_be_visible()
+    check(tab, "")
     tab.goto(f"{api.url}/{here}")
     tab.get_by_role("button", name="What would a sync do?").click()
     expect(tab.get_by_role("heading", level=1)).to_have_text("What a sync would do")

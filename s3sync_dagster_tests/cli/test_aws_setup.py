@@ -118,6 +118,17 @@ def joined(script):
         command = ""
 
 
+def test_the_script_goes_where_the_source_has_its_bucket(s3sync):
+    place, server = ["--bucket", "mine", "--collection", "mine"], "http://127.0.0.1:9000"
+    made = s3sync("source", "create", "mine", *place, "--endpoint-url", server, "--no-check")
+    assert made.code == 0
+    script = s3sync("aws-setup", "mine", "--account", "123456789012", "--region", "eu-central-1")
+    commands = [line for line in script.out.splitlines() if line.startswith("aws ")]
+    assert len(commands) == 5
+    assert all(line.startswith(f"aws --endpoint-url {server} ") for line in commands)
+    assert f"--queue-url {server}/123456789012/mine-s3sync" in script.out
+
+
 def test_what_is_not_known_is_said(s3sync):
     answer = s3sync("aws-setup", "s3://acme-docs")
     assert "ACCOUNT_ID" in answer.out

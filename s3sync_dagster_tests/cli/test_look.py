@@ -11,6 +11,14 @@ import pytest
 from s3sync_dagster.cli.commands import run
 
 SAMPLES = Path(__file__).parents[2] / "s3sync_dagster" / "local" / "samples"
+MAIN = """
+from s3sync_dagster.cli import main
+try:
+    main()
+finally:
+    from tqdm import tqdm
+    list(tqdm(range(3)))
+"""
 TEXT = "# Häuser\n\nAlte Häuser haben dicke Wände.\n\n## Dächer\n\nDächer sind schräg.\n"
 
 
@@ -65,10 +73,11 @@ def test_letters_that_the_terminal_does_not_have_are_escaped(tmp_path):
     file = tmp_path / "latin.md"
     file.write_text("# Häuser 日本\n", "utf-8")
     done = subprocess.run(
-        [sys.executable, "-c", "from s3sync_dagster.cli import main; main()", "extract", str(file)],
+        [sys.executable, "-c", MAIN, "extract", str(file)],
         env={**os.environ, "PYTHONIOENCODING": "latin-1"},
         capture_output=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("# Häuser \\u65e5\\u672c".encode("latin-1"))
+    assert done.stderr == b"", "no bars of other libraries in what is piped"

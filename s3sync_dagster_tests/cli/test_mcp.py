@@ -107,6 +107,9 @@ def test_an_agent_searches_reads_and_asks_why(collection, aws_endpoint):
         is_error, told = await ask("why", key="other/away.md", source=source)
         assert not is_error
         assert "outside_prefix" in told
+        is_error, told = await ask("why", key="docs/never.md")
+        assert f"{source}: unknown\n  No listing has seen this key." in told
+        assert "would be selected" in told
 
     converse(story)
 
@@ -117,6 +120,7 @@ def test_what_cannot_be_asked_is_answered_with_a_sentence(collection):
         deep = {"$and": [deep, {"b": 1}]}
     wrong = [
         ("search", {"query": "x", "collection": "nobody-has-it"}, "no collection 'nobody-has-it'"),
+        ("search", {"query": "x", "collection": "nobody-has-it"}, f"there are {collection!r}"),
         ("search", {"query": "x", "collection": "../.."}, "collection"),
         ("search", {"query": "  ", "collection": collection}, "question is blank"),
         ("search", {"query": "x" * 5000, "collection": collection}, "at most 4096 characters"),

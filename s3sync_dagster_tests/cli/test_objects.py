@@ -58,6 +58,7 @@ def test_objects_are_listed_by_state_reason_and_prefix(s3sync, synced, bucket):
 def test_failures_are_grouped_by_reason_with_counts(s3sync, synced):
     told = s3sync("failures", "-n", "2").out
     assert f"{synced}: 3 failed\n  damaged: 3, tried again only when" in told
+    assert told.count("What to do: open it in its program and export it again") == 1
     assert told.count(".pdf\n") == 2
     assert f"and 1 more: s3sync objects {synced} --state failed --reason damaged" in told
     assert "Nothing failed" in s3sync("failures", "--reason", "missing_model").err
@@ -67,6 +68,9 @@ def test_failures_are_grouped_by_reason_with_counts(s3sync, synced):
 def test_why_and_retry_take_addresses_and_name_near_keys(s3sync, synced, bucket):
     [told] = s3sync("why", f"s3://{bucket}/docs/a.txt", "--json").json
     assert (told["state"], told["chunks"]) == ("indexed", 1)
+    broken = s3sync("why", "docs/broken/0.pdf").out
+    assert "  What to do: open it in its program and export it again\n" in broken
+    assert "What to do" not in s3sync("why", "docs/empty.txt").out, "nothing can be done"
     stranger = s3sync("why", "s3://another/docs/a.txt")
     assert stranger.code == 1
     assert "No source takes 's3://another/docs/a.txt'" in stranger.err
@@ -91,6 +95,19 @@ def test_sync_takes_filters_and_tells_how_each_object_ended(
     place = ["sync", f"s3://{bucket}/docs/", "--endpoint-url", aws_endpoint.url]
     place += ["--embedding", "hash"]
     other = [*place, "-c", f"c-{uuid.uuid4().hex[:12]}"]
+    elsewhere = s3sync(
+        *place[:2],
+        "-c",
+        s3sync("source", "list", "--json").json[0]["collection_name"],
+        "--endpoint-url",
+        "http://127.0.0.1:9",
+        "--embedding",
+        "hash",
+    )
+    assert elsewhere.code == 1
+    assert f"The source {synced!r} has this place and collection with another endpoint" in (
+        elsewhere.err
+    )
     verbose = s3sync(*other, "--include", "**/[ab].txt", "--extension", ".txt", "-v")
     assert verbose.code == 0
     assert "indexed docs/a.txt, 1 chunks\n" in verbose.err
@@ -107,6 +124,7 @@ def test_a_misspelt_prefix_is_told_and_leaves_no_source(s3sync, aws_endpoint, bu
     answer = s3sync(*place, "--embedding", "hash")
     assert answer.code == 0
     assert f"Nothing lies under s3://{bucket}/dosc/: is the prefix right?" in answer.err
+    assert answer.out == "", "no table of zeros"
     assert s3sync("source", "list", "--json").json == []
 
 

@@ -101,8 +101,22 @@ def test_removals_of_everything_wait_for_a_person(s3sync, aws_endpoint, bucket, 
     assert blocked.json["blocked_deletes"] == 1
     assert blocked.json["listed"] == totals(blocked.json) == 0  # what is kept is not in the bucket
     assert "--approve-deletes" in blocked.err
+    why = s3sync("why", "other/x.md")
+    assert "A whole listing did not find the object. Its records stay until a person" in why.out
+    [source] = s3sync("source", "list", "--json").json
+    assert f"s3sync approve-deletes {source['name']}" in why.out
+    assert "objects    1, 1 of them not found by a listing" in s3sync("status").out
     approved = s3sync(*place, "--approve-deletes")
     assert (approved.code, approved.json["removed"]) == (0, 1)
+    gone = s3sync("why", "other/x.md")
+    assert gone.code == 0
+    assert f"{source['name']}: gone\n  The object is gone: it was seen last at 20" in gone.out
+    assert "No record of it is left." in gone.out
+    assert not any(word in gone.out for word in ("Selected.", "bytes", "storage"))
+    never = s3sync("why", "other/never.md", "--json")
+    assert (never.code, never.json[0]["state"]) == (1, "unknown")
+    assert never.json[0]["decision"][0] == "No listing has seen this key."
+    assert "Selected." not in never.out
 
 
 def test_people_read_words_and_programs_read_json(s3sync, aws_endpoint, bucket, collection):
@@ -121,7 +135,18 @@ def test_people_read_words_and_programs_read_json(s3sync, aws_endpoint, bucket, 
     assert hits[0]["metadata"]["document_key"] == "docs/a.md"
     assert hits[0]["score"] != hits[0]["dense"]
     assert hits[0]["words"] > 0
-    hits = s3sync("query", "28 days", "-c", collection, "-n", "1", "--context", "1", "--group")
+    indexed = s3sync("chunks", f"s3://{bucket}/docs/a.md")
+    assert f"docs/a.md in {collection}, of source " in indexed.out
+    assert "-- 0: docs/a.md:1-" in indexed.out
+    assert "28 days" in indexed.out
+    [chunk] = s3sync("chunks", "docs/a.md", "--json").json
+    assert (chunk["collection"], chunk["metadata"]["document_key"]) == (collection, "docs/a.md")
+    neither = s3sync("chunks", "docs/nowhere.md")
+    assert neither.code == 1
+    assert "no source has indexed an object of that key" in neither.err
+    absent = s3sync("query", "28 days", "-c", "nope")
+    assert (absent.code, f"; there are {collection!r}" in absent.err) == (1, True)
+    hits = s3sync("query", "28 days", "-c", collection, "--limit", "1", "--context", "1", "--group")
     assert re.match(
         r"docs/a\.md\n1\. docs/a\.md:1-3.*  \d\.\d{3} \(dense \S+, words \S+\)\n", hits.out
     )

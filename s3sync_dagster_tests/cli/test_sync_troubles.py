@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 
+from s3sync_dagster.local.stack_state import stack_lock
 from s3sync_dagster_tests.cli.test_interruptions import Process
 from s3sync_dagster_tests.opened import stock_client
 from s3sync_dagster_tests.wire_proxy import Fault, wire_proxy
@@ -83,13 +84,21 @@ def test_two_first_syncs_of_a_place_share_one_source(
     assert found.count() == 5
 
 
-def test_a_source_that_works_by_itself_says_so(s3sync):
+def test_a_source_that_works_by_itself_says_so(s3sync, home, monkeypatch):
     made = ["source", "create", "docs", "--bucket", "bucket", "--collection", "docs"]
     made += ["--no-check"]
     assert s3sync(*made).code == 0
     [told] = s3sync("status", "--json").json
     assert (told["stack"], told["sensor"], told["sensor_on"]) == (False, "catalog_auto_sync", None)
     assert "no `s3sync up` runs in this folder" in s3sync("status").out
+    with stack_lock(home):
+        assert "works on it: the stack of this folder is just starting" in s3sync("status").out
+        told = s3sync(*made[:2], "other", "--bucket", "other", *made[5:]).err
+        assert "Next: the running stack begins with it in seconds" in told
+    monkeypatch.setenv("S3SYNC_DAGSTER_URL", "http://dagster.example:3000")
+    told = s3sync(*made[:2], "third", "--bucket", "third", *made[5:]).err
+    assert "Next: the Dagster at http://dagster.example:3000 begins with it" in told
+    monkeypatch.delenv("S3SYNC_DAGSTER_URL")
     assert s3sync("source", "pause", "docs").code == 0
     assert "paused" in s3sync("status").out
     assert s3sync("retry", "docs").code == 0

@@ -156,6 +156,8 @@ def test_a_sample_says_what_it_is_and_its_costs_are_those_of_its_texts(
     assert "1 not asked" in words
     assert "easier to find than in the whole collection" in words
     assert re.search(r"reading [45] objects", told.err)
+    assert "tried: embedding, 0 of " in told.err
+    assert "tried: asking " in told.err
     trial = s3sync(*arguments, "--json").json
     read = trial["sample"]["objects"]
     assert trial["tried"]["records"] == 12 * read

@@ -288,7 +288,7 @@ def test_which_reservations_are_dead(world, asked, state, dead, lease, why):
 @pytest.mark.parametrize(
     ("state", "dead", "later", "why"),
     [
-        ("unknown", True, 0, "its process died"),
+        ("unknown", True, 0, "its process ended before it was done"),
         ("unknown", False, 9999, None),
         ("working", None, 0, None),
         ("ended", None, 0, "its run ended"),

@@ -123,6 +123,11 @@ def test_why_tells_the_way_to_the_decision() -> None:
     assert not any("bytes" in one for one in explain(source, ref("docs/a.md", -1)))
     assert explain(source, ref("docs/a.txt"))[-1].startswith("Skipped: not_included.")
     assert explain(source, ref("x"))[-1] == "Skipped: outside_prefix."
+    absent = " ".join(explain(source, ref("docs/a.md", 7), there=False))
+    assert "would be selected." in absent
+    assert not any(word in absent for word in ("is an object", "bytes", "storage", "Selected"))
+    refused = explain(source, ref("docs/a.txt"), there=False)[-1]
+    assert refused.startswith("It would be skipped: not_included.")
 
 
 @given(

@@ -222,6 +222,7 @@ BAD_FILES = [
     BadFile("empty.docx", lambda: b"", _ok("empty_file")),
     BadFile("empty.txt", lambda: b"", _ok("empty_file")),
     BadFile("blank.txt", lambda: b" \n\t\n", _ok("empty_text")),
+    BadFile("erased.txt", lambda: b"\xff" * 4096, _ok("empty_text")),
     BadFile("text.pdf", lambda: b"only words here", _ok("wrong_suffix")),
     BadFile("text.docx", lambda: b"only words here", _ok("wrong_suffix")),
     BadFile("text.png", lambda: b"only words here", _ok("wrong_suffix")),

@@ -147,8 +147,9 @@ def test_a_stale_address_is_not_believed(tmp_path, chroma_server):
     assert answers(chroma_server)
 
 
-def test_a_held_lock_without_a_healthy_address_names_the_pid(tmp_path, monkeypatch):
+def test_a_held_lock_without_a_healthy_address_names_the_pid(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(chroma_server, "FIND_SECONDS", 0.5)
+    monkeypatch.setattr(chroma_server, "SILENT_SECONDS", 0.2)
     folder = tmp_path / "chroma"
     folder.mkdir()
     (folder / "server.json").write_text(json.dumps({"pid": 4242, "url": "http://127.0.0.1:9"}))
@@ -157,6 +158,7 @@ def test_a_held_lock_without_a_healthy_address_names_the_pid(tmp_path, monkeypat
         with pytest.raises(Conflict, match="4242") as caught, use_chroma(settings_of(tmp_path)):
             pass
     assert caught.value.reason == "chroma_locked"
+    assert capsys.readouterr().err.count("Waiting for Chroma (pid 4242)") == 1, "told once"
 
 
 def test_a_pid_that_now_belongs_to_another_program_is_not_signalled(tmp_path):

@@ -5,9 +5,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from s3sync_dagster.api.console.explained import Reason, known_reasons
 from s3sync_dagster.api.console.pages import Visitor
 from s3sync_dagster.api.console.rendering import PageRoute, page, plain_page
+from s3sync_dagster.reasons import Reason, known_reasons
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from s3sync_dagster.api.access import Caller
 from s3sync_dagster.api.console.chunk_texts import chunks_of
-from s3sync_dagster.api.console.explained import known_reasons
 from s3sync_dagster.api.console.rendering import (
     FOLDER,
     PageRoute,
@@ -46,6 +45,7 @@ from s3sync_dagster.core.source_identity import refusal
 from s3sync_dagster.engine.hybrid import Ranking
 from s3sync_dagster.estimating import still_to_embed
 from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.reasons import known_reasons
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 

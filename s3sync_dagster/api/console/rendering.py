@@ -34,6 +34,7 @@ def _environment() -> Environment:
         "size": wording.size,
         "duration": wording.duration,
         "ago": wording.ago,
+        "marked": wording.marked,
         "path": lambda text: quote(str(text), safe=""),
     }
     environment.globals["highlight"] = wording.highlight

@@ -6,8 +6,14 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup, escape
 
+_CODE = re.compile(r"`([^`]+)`")
 _WORD = re.compile(r"\w{2,}")
 MAX_HIGHLIGHTS = 40
+
+
+def marked(text: str) -> Markup:
+    """Return a text of the documents with what stands between backticks as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
 
 
 def number(value: float) -> str:

@@ -1,0 +1,53 @@
+"""What ``why`` says at every door of an object that is not there, or not found."""
+
+import pytest
+
+from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.catalog.tables import documents, objects
+from s3sync_dagster.core.rights import WHOLE
+from s3sync_dagster.explaining import explain_key
+from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster_tests.sources import s3_source
+
+KEY = "a.md"
+PLACE = {"tenant": "t", "database_name": "d", "collection_name": "docs"}
+DOCUMENT = {
+    **PLACE, "object_key": KEY, "document_id": "a", "metadata": {}, "owner": "source",
+    "etag": "e", "fingerprint": "f", "chunks": 1, "high_water": 1, "digests": b"",
+    "metadata_keys": [],
+}  # fmt: skip
+KEPT = "Its records stay: the source's delete mode is keep_deleted."
+GONE = "The object is gone: it was seen last at 20"
+
+
+@pytest.mark.parametrize(
+    ("mode", "row", "phase", "begins"),
+    [
+        (DeleteMode.MIRROR, {"gone": True}, None, [GONE, "No record of it is left."]),
+        (DeleteMode.MIRROR, {"gone": True}, "clean", [GONE, "Its records are removed by the next"]),
+        (DeleteMode.APPEND, {"gone": True}, "removing", [GONE, "Its records are removed by the"]),
+        (DeleteMode.KEEP_DELETED, {"gone": True}, "clean", [GONE, KEPT]),
+        (DeleteMode.MIRROR, {"missed_listing_id": 1}, "clean", ["The listing at work has not "]),
+        (DeleteMode.MIRROR, {}, "clean", ["The key lies in s3://mine/ and is an object of its "]),
+    ],
+)  # fmt: skip
+def test_it_says_what_became_of_the_object_and_its_records(tmp_path, mode, row, phase, begins):
+    catalog = open_catalog(f"sqlite:///{tmp_path / 'catalog.db'}")
+    source = catalog.sources.add(
+        s3_source(id="one", name="docs", collection_name="docs", bucket_name="mine", mode=mode)
+    )
+    ref = ObjectRef(key=KEY, etag="e", size=1, storage_class="STANDARD")
+    catalog.work.record_objects(source.id, [(ref, None)], known={})
+    catalog.listings.begin(source.id, owner="me")
+    with catalog.database.write() as tx:
+        if row:
+            tx.execute(objects.update().values(**row))
+        if phase:
+            tx.execute(documents.insert().values(**DOCUMENT, source_id=source.id, phase=phase))
+    found = explain_key(catalog, source, KEY, rights=WHOLE)
+    for sentence, begin in zip(found.decision, begins, strict=False):
+        assert sentence.startswith(begin)
+    assert (found.state == "gone") == bool(row.get("gone"))
+    assert ("Selected." in found.decision) == (not row.get("gone"))
+    catalog.close()
