@@ -87,7 +87,7 @@ class Declared(pydantic.BaseModel):
             if _is_variable(getattr(self, name)):
                 raise InvalidSetting(
                     f"{name} is an EnvVar: the asset has it before anything is resolved; read the "
-                    "variable with os.environ there."
+                    "variable where the source is declared."
                 )
         kind = self.place_class
         source = Source(
