@@ -43,7 +43,8 @@ import pydantic
 def typed_settings() -> str:
     """Return the text of the file."""
     return _HEAD + "".join(
-        f'\n\nclass {name}(pydantic.BaseModel):\n    """What sources of this type of place have."""\n\n'
+        f"\n\nclass {name}(pydantic.BaseModel):\n"
+        '    """What sources of this type of place have."""\n\n'
         + "\n".join(_fields(settings_of(resource.place_class)))
         + "\n"
         for name, resource in NAMES.items()
