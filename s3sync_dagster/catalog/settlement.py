@@ -142,16 +142,14 @@ def distrust(
             phase=sa.case((documents.c.phase == "removing", "removing"), else_="writing"),
             high_water=sa.bindparam("b_high_water"),
             metadata_keys=sa.bindparam("b_metadata_keys"),
-            withheld=sa.case(
-                (sa.func.coalesce(documents.c.withheld, UNSEEN).in_([UNSEEN, RESTORED]), UNSEEN),
-                else_=NOTHING,
-            ),
+            withheld=sa.bindparam("b_withheld"),
         ),
         [
             {
                 "b_id": row.id,
                 "b_high_water": max(row.high_water, trace_of(row).high_water),
                 "b_metadata_keys": sorted({*row.metadata_keys, *trace_of(row).metadata_keys}),
+                "b_withheld": UNSEEN if row.withheld in (None, UNSEEN, RESTORED) else NOTHING,
             }
             for row in rows
         ],
