@@ -15,7 +15,7 @@ class Terminal:
 
 @pytest.fixture
 def narrow(monkeypatch):
-    monkeypatch.setattr(showing.shutil, "get_terminal_size", lambda: os.terminal_size((50, 24)))
+    monkeypatch.setattr(showing.shutil, "get_terminal_size", lambda **_: os.terminal_size((50, 24)))
 
 
 @pytest.mark.parametrize(
