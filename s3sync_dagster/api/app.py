@@ -115,6 +115,7 @@ def create_app(
             in_all=downloads.IN_ALL,
         ),
         outside=Outside(),
+        deliveries=Slots(2, what="large deliveries", reason="too_many_requests", in_all=8),
         large_bodies=Slots(
             LARGE_BODIES_PER_TENANT, what="large bodies", reason="too_many_requests"
         ),

@@ -47,6 +47,9 @@ class Backfills:
         self._turns: deque[_Turn] = deque()
         self._busy: Counter[str] = Counter()
         """Turns that are taken now, by tenant."""
+        self._served: dict[str, int] = {}
+        """By tenant: how many turns had been handed out when it was given its last."""
+        self._handed_out = 0
         self._lock = threading.Lock()
         self._stopping = threading.Event()
 
@@ -84,15 +87,21 @@ class Backfills:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _hand_out(self) -> None:
-        """Give what waits longest to the threads, as far as there is room; under the lock."""
-        for turn in list(self._turns):
-            tenant = turn.source.tenant
-            if self._stopping.is_set() or self._busy.total() >= THREADS:
+        """Give turns to the threads as far as there is room; under the lock.
+
+        Next is the tenant that was served longest ago, however many listings others wait for.
+        """
+        while not self._stopping.is_set() and self._busy.total() < THREADS:
+            free = [one for one in self._turns if self._busy[one.source.tenant] < PER_TENANT]
+            if not free:
                 return
-            if self._busy[tenant] < PER_TENANT:
-                self._turns.remove(turn)
-                self._busy[tenant] += 1
-                self._threads.submit(self._work, turn)
+            turn = min(free, key=lambda one: self._served.get(one.source.tenant, 0))
+            tenant = turn.source.tenant
+            self._turns.remove(turn)
+            self._busy[tenant] += 1
+            self._handed_out += 1
+            self._served[tenant] = self._handed_out
+            self._threads.submit(self._work, turn)
 
     def _work(self, turn: _Turn) -> None:
         following: _Turn | None = None
@@ -133,8 +142,10 @@ class Backfills:
         """List a source for one turn; returns whether it was seen to the end, None to go on."""
         source = turn.source
         try:
-            if self._stopping.is_set():
+            row = self._parts.catalog.sources.row(source.id)  # it may have waited for long
+            if self._stopping.is_set() or row is None or row.deleting is not None:
                 return False
+            source = row.source
             progress = self._parts.listing.go_on(
                 source, budget_seconds=SLICE_SECONDS, fresh=turn.fresh
             )

@@ -51,6 +51,8 @@ class Context:
     downloads: Slots
     outside: Outside
     large_bodies: Slots
+    deliveries: Slots
+    """Large webhooks on their way, by address."""
     cursors: Cursors
     backfills: Backfills
     gathering: Gathering

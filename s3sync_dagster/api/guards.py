@@ -17,8 +17,10 @@ BODY_BYTES = 1024 * 1024
 """Of a form or what JSON describes. What lists thousands of keys, or is signed by another server,
 may have as many as the operator says."""
 _LARGE = re.compile(
-    "/api/v1/sources/[^/]+/invocations/latest-by-keys|/s3sync/v1/sources/[^/]+/retry|/webhooks/.*"
+    "/api/v1/sources/[^/]+/invocations/latest-by-keys|/s3sync/v1/sources/[^/]+/retry"
 )
+DELIVERY_BYTES = 4 * 1024 * 1024
+"""Of a webhook, which is read before it is known who signed it."""
 _POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -98,6 +100,8 @@ class BodyLimits:
         if path == UPLOAD_PATH:
             return _UPLOAD_BYTES
         most = self._options.max_body_bytes
+        if path.startswith("/webhooks/"):
+            return min(most, DELIVERY_BYTES)
         return most if takes_large_bodies(path) else min(most, BODY_BYTES)
 
     def _too_large(self, limit: int) -> ASGIApp:

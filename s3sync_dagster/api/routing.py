@@ -11,6 +11,7 @@ from anyio.lowlevel import RunVar
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
 
 from s3sync_dagster.api.access import CALLER, TOKEN_HEADER, find_caller, find_client
 from s3sync_dagster.api.guards import BODY_BYTES, takes_large_bodies
@@ -24,7 +25,7 @@ MAX_DIGITS = 20
 """Of a whole number: a database takes no longer one, and to read one costs their square."""
 LARGE_BODIES_PER_TENANT = 4
 """In flight, from their first byte on."""
-PARSED_AT_ONCE = 2
+PARSED_AT_ONCE = 1
 """Bodies that threads parse: nobody else's Python goes on while one is parsed."""
 _parsers = RunVar[CapacityLimiter]("parsers")
 
@@ -59,16 +60,23 @@ class StrictRoute(APIRoute):
 
 
 def large_body_slot(request: Request) -> AbstractContextManager[None]:
-    """Return a slot of the caller's tenant for a body that is large, or does not say how large.
+    """Return a slot of the caller's tenant for a body that may be large.
 
     Raises (when entered):
         TooMany: the tenant has as many such requests in flight as it may.
     """
-    length = request.headers.get("content-length", "")
-    small = length.isdecimal() and int(length[:20]) <= BODY_BYTES
-    if small or not takes_large_bodies(request.url.path):
+    if not may_be_large(request.headers) or not takes_large_bodies(request.url.path):
         return nullcontext()
     return request.app.state.context.large_bodies.taken(request.scope[CALLER].tenant)
+
+
+def may_be_large(headers: Headers) -> bool:
+    """Return whether a body may have more than ``BODY_BYTES``: it says so, or not how many."""
+    length = headers.get("content-length")
+    if length is None:
+        return "transfer-encoding" in headers  # without both there is no body
+    digits = length.lstrip("0")
+    return not length.isdecimal() or len(digits) > MAX_DIGITS or int(digits or 0) > BODY_BYTES
 
 
 async def parse_aside(body: bytes, *, most_values: int = MAX_VALUES) -> Any:

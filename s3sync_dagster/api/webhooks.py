@@ -8,6 +8,7 @@ delivery that comes twice lists at most twice, which changes nothing; polling go
 import hmac
 import json
 import secrets
+from contextlib import nullcontext
 from typing import Any, cast
 from uuid import UUID
 
@@ -15,9 +16,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from s3sync_dagster.api.access import CALLER, Caller, count_guess
+from s3sync_dagster.api.access import CALLER, Caller, address_of, count_guess
 from s3sync_dagster.api.context import Context, Here
-from s3sync_dagster.api.routing import large_body_slot, parse_aside
+from s3sync_dagster.api.routing import may_be_large, parse_aside
 from s3sync_dagster.catalog.cipher import open_cipher
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.model.errors import InvalidSetting, NotFound
@@ -33,7 +34,13 @@ _NOBODYS = secrets.token_bytes(32)
 @router.post("/github/{source_id}")
 async def github(source_id: UUID, request: Request, here: Here) -> JSONResponse:
     """Take a delivery of GitHub: a push lists, a ping is answered, all else is passed over."""
-    body = await request.body()
+    address = address_of(request, here.options.single_sign_on) or ""
+    # Nobody is known before the whole of it was read.
+    with here.deliveries.taken(address) if may_be_large(request.headers) else nullcontext():
+        return await _taken(source_id, request, here, await request.body())
+
+
+async def _taken(source_id: UUID, request: Request, here: Context, body: bytes) -> JSONResponse:
     signature = request.headers.get("x-hub-signature-256", "")
     try:
         row = await run_in_threadpool(_signed, here, source_id, body, signature)
@@ -47,9 +54,7 @@ async def github(source_id: UUID, request: Request, here: Here) -> JSONResponse:
         return JSONResponse({"pong": True})
     if event != "push":
         return _ignored("another event")
-    with large_body_slot(request):
-        payload = await _payload(body)
-    return await run_in_threadpool(_push, here, row, payload)
+    return await run_in_threadpool(_push, here, row, await _payload(body))
 
 
 def _signed(here: Context, source_id: UUID, body: bytes, signature: str) -> SourceRow:

@@ -222,6 +222,7 @@ class SourceRows:
         same = sa.and_(sources.c.id == source.id, sources.c.origin != "moved")
         with self._db.write() as tx:
             self._db.lock_places(tx)
+            self._db.lock_source(tx, source.id)  # before a tenant's, as those do that list
             row = tx.execute(sa.select(sources).where(same)).first()
             if row is None:
                 raise NotFound(

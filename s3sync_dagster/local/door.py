@@ -84,7 +84,7 @@ class Door:
         try:
             while not (await asyncio.wait({served}, timeout=ASKED_AGAIN_SECONDS))[0]:
                 status, refusal, _ = await self._asked(keeper, HTTPConnection(scope))
-                if refusal is not None and status == 401:
+                if refusal is not None and status in (401, 429):  # 429 as a guess: nobody has it
                     break
             else:
                 served.result()

@@ -77,6 +77,43 @@ def test_a_tenant_whose_places_are_slow_keeps_nobody_elses_waiting(process):
         process.backfills.start(slow[-1])
 
 
+def test_a_tenant_that_was_not_served_is_next_however_many_wait(process):
+    catalog = process.world.catalog
+    for number in range(THREADS // PER_TENANT):
+        for other in range(PER_TENANT + 1):
+            name = f"slow_{number}_{other}"
+            process.backfills.start(
+                catalog.sources.add(
+                    process.source.with_changes(
+                        id=name, name=name, tenant=f"slow-{number}", collection_name=f"c-{name}"
+                    )
+                )
+            )
+    for _ in range(THREADS):
+        assert process.asked.acquire(timeout=120)
+    process.backfills.start(process.source)
+    assert process.states() == []
+    process.answer.release()
+    wait_for(process.states)
+
+
+def test_a_turn_that_waited_is_of_the_source_as_it_is_then(process):
+    catalog = process.world.catalog
+    for number in range(PER_TENANT):
+        source = process.source.with_changes(
+            id=f"slow-{number}", name=f"slow_{number}", collection_name=f"c-{number}"
+        )
+        process.backfills.start(catalog.sources.add(source))
+    for _ in range(PER_TENANT):
+        assert process.asked.acquire(timeout=120)
+    process.backfills.start(process.source)
+    catalog.sources.update(process.source.with_changes(include_globs=("*.txt",)))
+    process.answer.release(PER_TENANT + 1)
+    wait_for(lambda: process.states() == ["complete"])
+    (listing,) = catalog.history.listings(process.source.id, limit=10)
+    assert (listing.listed, listing.selected) == (1, 0)
+
+
 def test_who_asks_while_it_is_listed_has_it_listed_again(process):
     process.backfills.start_or_follow(process.source)
     assert process.asked.acquire(timeout=120)

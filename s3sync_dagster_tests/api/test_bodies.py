@@ -5,13 +5,19 @@ import socket
 from contextlib import ExitStack
 
 import pytest
+from starlette.datastructures import Headers
 from starlette.routing import Route
 
 from s3sync_dagster.api.app import create_app
 from s3sync_dagster.api.console.rendering import PageRoute
-from s3sync_dagster.api.guards import BODY_BYTES
+from s3sync_dagster.api.guards import BODY_BYTES, DELIVERY_BYTES
 from s3sync_dagster.api.options import read_options
-from s3sync_dagster.api.routing import LARGE_BODIES_PER_TENANT, MAX_VALUES, parse_bounded
+from s3sync_dagster.api.routing import (
+    LARGE_BODIES_PER_TENANT,
+    MAX_VALUES,
+    may_be_large,
+    parse_bounded,
+)
 from s3sync_dagster_tests.api.server import running_api
 
 DOORS = {f"S3SYNC_API_{name}": "on" for name in ("AGENTS", "SUPERMEMORY", "COCO")}
@@ -121,5 +127,20 @@ def test_a_tenant_has_so_many_large_bodies_in_flight_and_keeps_nobody_elses_out(
             refused = http.post(url, content=body, headers=JSON)
             assert (refused.status_code, "retry-after" in refused.headers) == (429, True)
             assert http.post(url, json={"keys": ["a"]}).status_code == 404
+            assert may_be_large(Headers({"content-length": f"{len(body):030}"}))
+            assert http.post(url).status_code == 404  # no body at all
         with api.client(api.token(tenant="another")) as http:
             assert http.post(url, content=body, headers=JSON).status_code == 404
+
+
+def test_so_many_large_deliveries_of_an_address_are_read_of_whom_nobody_knows(closed):
+    api, _ = closed
+    url = f"/webhooks/github/{SOMEBODY}"
+    with ExitStack() as held, api.client() as http:
+        held.enter_context(api.context.deliveries.taken("127.0.0.1"))
+        held.enter_context(api.context.deliveries.taken("127.0.0.1"))
+        assert http.post(url, content=b"[" * (BODY_BYTES + 1), headers=JSON).status_code == 429
+        assert http.post(url, content=b"[]", headers=JSON).status_code == 404
+    with api.client() as http:
+        too_large = http.post(url, content=b"[" * (DELIVERY_BYTES + 1), headers=JSON)
+        assert too_large.status_code == 413

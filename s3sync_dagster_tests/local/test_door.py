@@ -8,6 +8,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from s3sync_dagster.api.errors import TooMany
 from s3sync_dagster.local import door
 
 MUTATION = "mutation{reloadWorkspace{__typename}}"
@@ -85,12 +86,15 @@ def test_no_page_of_others_opens_a_websocket(dagster, headers):
     assert caught.value.response.status_code == 403
 
 
-def test_a_websocket_ends_with_the_token_that_opened_it(monkeypatch):
+@pytest.mark.parametrize("guesses", [0, 20])
+def test_a_websocket_ends_with_the_token_that_opened_it(monkeypatch, guesses):
     monkeypatch.setattr(door, "ASKED_AGAIN_SECONDS", 0.01)
     sent = []
 
     class Keeper:
         def admits(self, asks):
+            if sent and guesses:  # that others send from its address
+                raise TooMany("slowly", retry_after_seconds=1.0)
             return not sent  # until something was told
 
     async def told(scope, receive, send):
