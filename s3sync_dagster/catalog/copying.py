@@ -15,6 +15,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.reports import list_anew
 from s3sync_dagster.catalog.rows import due_at_once
 from s3sync_dagster.catalog.schema import require_all_known
 from s3sync_dagster.catalog.tables import metadata
@@ -175,6 +176,7 @@ def begin_anew(database: Database) -> None:
             .values(state="failed", finished_at=now, error=ENDED_BY_RESTORE)
         )
         tx.execute(sources.update().values(list_due_at=due_at_once()))
+        list_anew(tx, sa.true())
         written_to = sa.func.coalesce(documents.c.collection_id, ABSENT)
         tx.execute(
             documents.update().values(

@@ -1,7 +1,7 @@
 """Inventory reports: which one a listing is made of, and what listings alone would see to."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import sqlalchemy as sa
 
@@ -14,6 +14,41 @@ from s3sync_dagster.core.patience import longest_wait
 from s3sync_dagster.core.state import ListedReport, ListingRow
 
 RETRIES_AT_ONCE = 1000
+_WHOLE = ("complete", "blocked", "approved")
+
+
+def list_anew(tx: sa.Connection, which: sa.ColumnElement[bool]) -> None:
+    """Have the bucket itself listed next, as no report tells what went by under other settings.
+
+    Args:
+        tx: an open transaction.
+        which: condition on rows of ``listings``: those of the sources that are changed.
+    """
+    newest = (
+        sa.select(sa.func.max(listings.c.id))
+        .where(which, listings.c.state.in_(_WHOLE))
+        .group_by(listings.c.source_id)
+    )
+    found = tx.execute(
+        sa.select(listings.c.id, listings.c.report)
+        .where(
+            which,
+            listings.c.report.is_not(None),
+            sa.or_(listings.c.state == "running", listings.c.id.in_(newest)),
+        )
+        .with_for_update()
+    ).all()
+    for row in found:
+        edited = {**row.report, "settings": ""}
+        tx.execute(listings.update().where(listings.c.id == row.id).values(report=edited))
+
+
+def _ours(listing: ListingRow, owner: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        listings.c.id == listing.id,
+        listings.c.owner == owner,
+        listings.c.state == "running",
+    )
 
 
 @again_after_collisions
@@ -23,23 +58,52 @@ class Reports:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def note(self, listing: ListingRow, report: ListedReport) -> ListingRow | None:
-        """Store of which report a listing is made; None where the listing is not there."""
+    def note(self, listing: ListingRow, report: ListedReport, *, owner: str) -> ListingRow | None:
+        """Store of which report a listing is made; None where the listing is no longer ours."""
         with self._db.write() as tx:
             row = tx.execute(
                 listings.update()
-                .where(listings.c.id == listing.id)
+                .where(*_ours(listing, owner))
                 .values(report=asdict(report))
                 .returning(listings)
             ).first()
         return listing_of(row) if row is not None else None
 
+    def amend(
+        self,
+        listing: ListingRow,
+        *,
+        owner: str,
+        refused: bool = False,
+        unasked: int = 0,
+        error: str | None = None,
+    ) -> None:
+        """Store what came out about the report of which our listing is made, and what to say."""
+        with self._db.write() as tx:
+            query = sa.select(listings.c.report).where(*_ours(listing, owner)).with_for_update()
+            report = tx.execute(query).scalar_one_or_none()
+            if report is not None:
+                now = ListedReport(**report)
+                now = replace(now, refused=now.refused or refused, unasked=now.unasked + unasked)
+                tx.execute(
+                    listings.update()
+                    .where(listings.c.id == listing.id)
+                    .values(report=asdict(now), error=error)
+                )
+
     def last(self, source_id: str) -> ListingRow | None:
-        """Return the newest listing of a source that was made of a report."""
+        """Return the newest listing of a source that names a report."""
+        return self._newest(source_id, listings.c.report.is_not(None))
+
+    def whole(self, source_id: str) -> ListingRow | None:
+        """Return the newest listing of a source that has seen all pages."""
+        return self._newest(source_id, listings.c.state.in_(_WHOLE))
+
+    def _newest(self, source_id: str, which: sa.ColumnElement[bool]) -> ListingRow | None:
         with self._db.read() as tx:
             row = tx.execute(
                 sa.select(listings)
-                .where(listings.c.source_id == source_id, listings.c.report.is_not(None))
+                .where(listings.c.source_id == source_id, which)
                 .order_by(listings.c.id.desc())
                 .limit(1)
             ).first()

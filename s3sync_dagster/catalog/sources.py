@@ -8,8 +8,9 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.reports import list_anew
 from s3sync_dagster.catalog.rows import due_at_once, is_due, source_of, source_row_of
-from s3sync_dagster.catalog.tables import documents, objects, sources
+from s3sync_dagster.catalog.tables import documents, listings, objects, sources
 from s3sync_dagster.core.declaration import Declaration, declared_anew
 from s3sync_dagster.core.source_identity import identity_changes, prefixes_overlap, refusal
 from s3sync_dagster.core.source_rules import validate_source
@@ -157,6 +158,7 @@ class SourceRows:
                         **row_values(source),
                     )
                 )
+                list_anew(tx, listings.c.source_id == row.id)
             elif row.wanted is not None:  # code says again what it said before
                 tx.execute(sources.update().where(sources.c.id == row.id).values(wanted=sa.null()))
         return source
@@ -241,6 +243,7 @@ class SourceRows:
                 .where(same)
                 .values(updated_at=self._db.now(), list_due_at=due_at_once(), **row_values(source))
             )
+            list_anew(tx, listings.c.source_id == source.id)
 
     def find(self, name_or_id: str) -> Source:
         """Return the source of that name or id. Raises ``NotFound``."""

@@ -149,11 +149,11 @@ def contradicts(known: ObjectState, ref: ObjectRef, source: Source) -> bool:
     """Return whether an answer that may be old says something else than what is known now.
 
     Also where it would end what stands about an object that is missing, or call one archived that
-    was restored.
+    was restored; whether one was restored since, it does not tell.
     """
     if known.missed or _held_back(known) or _differs(known, ref):
         return True
-    if ref.storage_class not in ARCHIVE_CLASSES or known.skip_reason == "archived":
+    if ref.storage_class not in ARCHIVE_CLASSES:
         return False
     skip = decide(source, ref)
     return skip is not None and skip.reason == "archived"

@@ -19,7 +19,7 @@ from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
 from s3sync_dagster.model.errors import InvalidSetting, RecordRejected
 from s3sync_dagster.model.place import S3Place
-from s3sync_dagster.model.source import EmbeddingConfig, Source
+from s3sync_dagster.model.source import AutoSync, EmbeddingConfig, Source
 from s3sync_dagster.source_settings import settings_of
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
@@ -71,6 +71,7 @@ def validate_source(source: Source) -> None:
     if len(source.reader_keys) > MAX_KEYS:
         raise InvalidSetting(f"reader_keys has more than {MAX_KEYS} keys.")
     _check_told(source)
+    _check_inventory(source)
     _check_embedding(source.embedding)
     _check_texts("embedding.task", source.embedding.task or {})
     _check_texts("extraction.engines", source.extraction.engines)
@@ -119,13 +120,38 @@ def _check_bucket(place: S3Place) -> None:
 def _check_told(source: Source) -> None:
     """Refuse rights of tags whose end nothing would tell: a group would keep what it lost."""
     place = source.place
-    if not {*source.reader_keys}.isdisjoint(place.carried.keys()) and not (
-        place.queue_url or place.metadata_interval_seconds
-    ):
+    if {*source.reader_keys}.isdisjoint(place.carried.keys()):
+        return
+    # What looks are listings, so no look is made more often than those.
+    looked = 0 < source.list_interval_seconds <= place.metadata_interval_seconds
+    if source.auto_sync is AutoSync.NONE or not (place.queue_url or looked):
         raise InvalidSetting(
             "reader_keys names what object_tags or object_metadata give, and nothing would tell of "
             "their change: set queue_url, to which the bucket sends s3:ObjectTagging:* too, or "
-            "metadata_interval_seconds."
+            "metadata_interval_seconds and a list_interval_seconds that is not longer; auto_sync "
+            "must not be none."
+        )
+
+
+def _check_inventory(source: Source) -> None:
+    """Refuse what only answers of the bucket itself can keep, beside reports that are hours old."""
+    place = source.place
+    if not isinstance(place, S3Place) or place.inventory is None:
+        return
+    if source.document_limit is not None:
+        raise InvalidSetting(
+            "inventory and document_limit exclude each other: keys of a report that are gone would "
+            "count, and others be left out for them."
+        )
+    if place.metadata_interval_seconds:
+        raise InvalidSetting(
+            "inventory and metadata_interval_seconds exclude each other: listings are what looks, "
+            "and reports come once a day or a week."
+        )
+    if not {*source.reader_keys}.isdisjoint(place.carried.keys()):
+        raise InvalidSetting(
+            "inventory goes with no reader_keys that object_tags or object_metadata give: a report "
+            "tells nothing of them, so a group would keep what it lost by an event that is lost."
         )
 
 

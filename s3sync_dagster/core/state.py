@@ -230,9 +230,13 @@ class ListedReport:
     created_at: float
     """When the bucket began to be looked at for it, seconds since 1970 by its own clock."""
     settings: str = ""
-    """Digest of what the source was like; another one reads the report again."""
+    """Digest of what the source was like; empty once it was edited since."""
     refused: bool = False
     """What it holds could not be believed: it is not read again before somebody asks."""
+    listed: bool = False
+    """The bucket itself was listed instead, which tells more than this one, the last there was."""
+    unasked: int = 0
+    """Keys that it contradicts and of which the bucket did not tell: they stay as they were."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,7 +261,7 @@ class ListingRow:
     """New objects that it has not taken: the tenant has all that it may have."""
     error: str | None = None
     report: ListedReport | None = None
-    """What it is made of instead of the bucket's own answers."""
+    """What it is made of, or could have been, where the source has its reports."""
 
     @property
     def number(self) -> int:

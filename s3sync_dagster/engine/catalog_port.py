@@ -96,12 +96,28 @@ class ListingsPort(Protocol):
 class ReportsPort(Protocol):
     """Inventory reports of which listings are made."""
 
-    def note(self, listing: ListingRow, report: ListedReport) -> ListingRow | None:
-        """Store of which report a listing is made; None where the listing is not there."""
+    def note(self, listing: ListingRow, report: ListedReport, *, owner: str) -> ListingRow | None:
+        """Store of which report a listing is made; None where the listing is no longer ours."""
+        ...
+
+    def amend(
+        self,
+        listing: ListingRow,
+        *,
+        owner: str,
+        refused: bool = False,
+        unasked: int = 0,
+        error: str | None = None,
+    ) -> None:
+        """Store what came out about the report of which our listing is made, and what to say."""
         ...
 
     def last(self, source_id: str) -> ListingRow | None:
-        """Return the newest listing of a source that was made of a report."""
+        """Return the newest listing of a source that names a report."""
+        ...
+
+    def whole(self, source_id: str) -> ListingRow | None:
+        """Return the newest listing of a source that has seen all pages."""
         ...
 
     def gone(self, source_id: str, keys: Sequence[str]) -> set[str]:

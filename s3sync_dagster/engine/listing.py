@@ -87,7 +87,9 @@ def continue_listing(
         while True:
             try:
                 if pages is None:
-                    read, begun = take_report(declared, listing, store=store, catalog=catalog)
+                    read, begun = take_report(
+                        declared, listing, owner=owner, store=store, catalog=catalog
+                    )
                     if begun is None:
                         return None
                     listing = begun
@@ -95,7 +97,7 @@ def continue_listing(
                     pages = open_pages(read, source.place.path_prefix, snapshot=file)
                 asked = pages.next(listing.cursor, limit=page_keys, number=listing.number)
             except S3SyncError as error:
-                note_refusal(listing, error, catalog=catalog)
+                note_refusal(listing, error, owner=owner, catalog=catalog)
                 listings.fail(listing, owner=owner, error=error.message)
                 if pages is not None:
                     pages.discard()
@@ -106,7 +108,9 @@ def continue_listing(
             else:
                 stretch = next_stretch(source, asked.page, listing.cursor, listings=listings)
                 try:
-                    stretch = confirmed(source, stretch, listing, store=store, catalog=catalog)
+                    stretch = confirmed(
+                        source, stretch, listing, owner=owner, store=store, catalog=catalog
+                    )
                     commit = reconcile_page(
                         source,
                         stretch.refs,
@@ -119,7 +123,7 @@ def continue_listing(
                     last = stretch.last
                     confirm_gone(store, commit.missing)
                 except S3SyncError as error:
-                    note_refusal(listing, error, catalog=catalog)
+                    note_refusal(listing, error, owner=owner, catalog=catalog)
                     listings.fail(listing, owner=owner, error=error.message)
                     pages.discard()
                     raise

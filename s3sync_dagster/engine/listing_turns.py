@@ -269,8 +269,13 @@ def describe(progress: ListingProgress | None) -> str:
         f"listed {listing.listed} objects: {listing.new} new, {listing.changed} changed, "
         f"{listing.gone} gone"
     )
-    if listing.report is not None:
-        text += f", by the inventory report {listing.report.name}"
+    report = listing.report
+    if report is not None and not report.listed:
+        text += f", by the inventory report {report.name}"
+    if report is not None and report.unasked:
+        text += (
+            f", {report.unasked} as they were: HEADs were refused, and the bucket is listed next"
+        )
     if listing.left_out:
         text += f", {listing.left_out} left out: the tenant has all the objects it may have"
     if listing.state is ListingState.BLOCKED:

@@ -193,8 +193,6 @@ class ReportListing(Protocol):
     """An unordered store of what a report says that the bucket held when it was made."""
 
     ordered: bool
-    report: ListedReport
-    """Which it is."""
 
     def list_unordered(self, prefix: str, *, token: str | None) -> UnorderedPage:
         """Return a page of the report's keys that begin with ``prefix``.

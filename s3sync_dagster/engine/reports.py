@@ -3,6 +3,8 @@
 A report changes nothing of what is known: where it says something else, or lacks an object, the
 bucket itself is asked by a HEAD, whose answer is as new as a listing's. What nobody knows of yet is
 taken from the report, and its GET tells. So no clock has to say what is newer.
+
+Where the listing before left something that no report tells, the bucket itself is listed.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from s3sync_dagster.core.page import contradicts
-from s3sync_dagster.core.state import ListingState
+from s3sync_dagster.core.state import ListedReport, ListingState
 from s3sync_dagster.engine.pages import first_object
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError
 from s3sync_dagster.model.object import ObjectRef
@@ -21,7 +23,7 @@ from s3sync_dagster.model.object import ObjectRef
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from s3sync_dagster.core.state import ListedReport, ListingRow, ObjectState
+    from s3sync_dagster.core.state import ListingRow, ObjectState
     from s3sync_dagster.engine.catalog_port import CatalogPort
     from s3sync_dagster.engine.listing import Stretch
     from s3sync_dagster.engine.ports import ObjectStore, ReportedStore
@@ -53,6 +55,8 @@ def nothing_new(source: Source, *, store: ObjectStore, catalog: CatalogPort) -> 
     used = last.report if last is not None else None
     if last is None or used is None or used.settings != settings_digest(source):
         return None
+    if _wants_list(source, catalog=catalog):
+        return None
     if last.state in (ListingState.FAILED, ListingState.RUNNING) and not used.refused:
         return None
     try:
@@ -66,9 +70,11 @@ def nothing_new(source: Source, *, store: ObjectStore, catalog: CatalogPort) -> 
 
 
 def take_report(
-    source: Source, listing: ListingRow, *, store: ObjectStore, catalog: CatalogPort
+    source: Source, listing: ListingRow, *, owner: str, store: ObjectStore, catalog: CatalogPort
 ) -> tuple[ObjectStore, ListingRow | None]:
     """Return what a listing reads: the store itself, or the report that it is made of.
+
+    The listing is None where it is no longer this owner's.
 
     Raises:
         FixConfiguration: ``no_inventory_report``, ``inventory_report_refused``.
@@ -76,23 +82,25 @@ def take_report(
     if not is_reported(store):
         return store, listing
     reported, report = _reported(store), listing.report
-    if report is None or report.place != reported.inventory:
-        last = catalog.reports.last(source.id)
-        found = reported.newest_report(last.report if last is not None else None, again=True)
-        if found is None:
-            raise FixConfiguration(
-                "The inventory report that was listed last is gone, and none came after it.",
-                reason="no_inventory_report",
-            )
-        report = replace(found, settings=settings_digest(source))
-    opened = cast("ObjectStore", reported.open_report(report))
-    return opened, listing if report == listing.report else catalog.reports.note(listing, report)
+    if report is None and listing.cursor is not None:
+        return store, listing  # begun as a LIST, before the source had reports
+    if report is None:
+        report = _chosen(source, reported, catalog=catalog)
+    elif report.place != reported.inventory:  # what is left of it is asked of the bucket
+        report = replace(report, place=reported.inventory, name="", created_at=0.0, listed=True)
+    begun = listing
+    if report != listing.report:
+        begun = catalog.reports.note(listing, report, owner=owner)
+    opened = store if report.listed else cast("ObjectStore", reported.open_report(report))
+    return opened, begun
 
 
-def note_refusal(listing: ListingRow, error: S3SyncError, *, catalog: CatalogPort) -> None:
+def note_refusal(
+    listing: ListingRow, error: S3SyncError, *, owner: str, catalog: CatalogPort
+) -> None:
     """Remember a report that could not be believed, so that no tick reads it again."""
     if listing.report is not None and error.reason == REFUSED:
-        catalog.reports.note(listing, replace(listing.report, refused=True))
+        catalog.reports.amend(listing, owner=owner, refused=True)
 
 
 def confirmed(
@@ -100,6 +108,7 @@ def confirmed(
     stretch: Stretch,
     listing: ListingRow,
     *,
+    owner: str,
     store: ObjectStore,
     catalog: CatalogPort,
 ) -> Stretch:
@@ -109,7 +118,7 @@ def confirmed(
         FixConfiguration: ``inventory_report_refused``, where it lacks what has long been there.
         S3SyncError: the bucket could not be asked.
     """
-    if listing.report is None or not is_reported(store):
+    if listing.report is None or listing.report.listed or not is_reported(store):
         return stretch
     if stretch.last and not stretch.refs and not listing.listed:
         _require_empty(source, listing.report, store=store)
@@ -120,6 +129,14 @@ def confirmed(
     told = {ref.key: ref for ref in stretch.refs}
     answers = _reported(store).heads(doubted)
     _require_complete(answers, [key for key in doubted if key not in told], listing.report)
+    if unasked := len(doubted) - len(answers):
+        catalog.reports.amend(
+            listing,
+            owner=owner,
+            unasked=unasked,
+            error=f"HEADs of {listing.report.unasked + unasked} keys that the report contradicts "
+            "were refused: they stay as they were, and the bucket itself is listed next.",
+        )
     for key in doubted:
         state = known.get(key)
         answer = answers.get(key)
@@ -143,6 +160,43 @@ def settings_digest(source: Source) -> str:
     """Return what tells a source from what it was when it was listed last."""
     decides = [source.to_json(), source.fingerprint()]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _wants_list(source: Source, *, catalog: CatalogPort) -> bool:
+    """Return whether the listing before left what no report tells.
+
+    Settings were others since it began, there and back too: what went by under those left no trace.
+    It held removals back, keys of which the bucket did not tell, or objects for which there was no
+    room: any of them may have changed without an event. Before the first there is no such thing.
+    """
+    whole = catalog.reports.whole(source.id)
+    if whole is None:
+        return False
+    used = whole.report
+    held = whole.state is not ListingState.COMPLETE or whole.left_out > 0
+    return held or used is None or used.unasked > 0 or used.settings != settings_digest(source)
+
+
+def _chosen(source: Source, reported: ReportedStore, *, catalog: CatalogPort) -> ListedReport:
+    """Return the report of which a new listing is made, or which it makes needless."""
+    last = catalog.reports.last(source.id)
+    used = last.report if last is not None else None
+    if _wants_list(source, catalog=catalog):
+        known = used if used is not None and used.place == reported.inventory else None
+        return ListedReport(
+            place=reported.inventory,
+            name=known.name if known is not None else "",
+            created_at=known.created_at if known is not None else 0.0,
+            settings=settings_digest(source),
+            listed=True,
+        )
+    found = reported.newest_report(used, again=True)
+    if found is None:
+        raise FixConfiguration(
+            "The inventory report that was listed last is gone, and none came after it.",
+            reason="no_inventory_report",
+        )
+    return replace(found, settings=settings_digest(source))
 
 
 def _in_doubt(

@@ -27,6 +27,10 @@ VERSIONS = ("IsLatest", "IsDeleteMarker")
 """Needed besides where a report tells of all versions."""
 _LINE_CHARACTERS = 64 * 1024
 _PIECE_BYTES = 1024 * 1024
+_SIZE_DIGITS = 18
+"""Of a size in bytes: the largest object has 14, and more than 18 are no number of a database."""
+_YEAR_9999 = 253_370_764_800
+"""Seconds since 1970, behind which ``datetime`` has no moment in every zone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +82,11 @@ def parse_manifest(name: str, text: bytes, *, checksum: bytes, bucket: str) -> M
         created_at = int(told["creationTimestamp"]) / 1000
         columns = tuple(one.strip() for one in told["fileSchema"].split(","))
         files = tuple(
-            ReportFile(key=one["key"], size=int(one["size"]), md5=one["MD5checksum"].lower())
+            ReportFile(key=one["key"], size=_size(one["size"]), md5=one["MD5checksum"].lower())
             for one in told["files"]
         )
         keys = [one.key.encode() for one in files]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise refused(name, "manifest.json is none of an inventory report") from None
     if source != bucket:
         raise refused(name, f"it is of bucket {str(source)[:100]!r} and not of {bucket!r}")
@@ -143,11 +147,11 @@ def read_rows(
                 yield ObjectRef(
                     key=unquote_plus(key, errors="strict") if "%" in key or "+" in key else key,
                     etag=_needed(row[at_etag]).strip('"'),
-                    size=int(row[at_size]),
+                    size=_size(row[at_size]),
                     last_modified=_moment(row[at_modified]),
                     storage_class=_needed(row[at_class]),
                 )
-    except (ValueError, EOFError, gzip.BadGzipFile, csv.Error, zlib.error):
+    except (ValueError, EOFError, gzip.BadGzipFile, csv.Error, zlib.error, OverflowError):
         # Also what is not UTF-8, or breaks off within: its checksum was right all the same.
         raise refused(
             manifest.name, f"a row of {file.key!r} is not of the form that its manifest tells"
@@ -167,7 +171,16 @@ def _moment(value: str) -> datetime:
     moment = datetime.fromisoformat(value)
     if moment.tzinfo is None:
         raise ValueError("zone")
+    if not 0 <= moment.timestamp() < _YEAR_9999:
+        raise ValueError("moment")
     return moment
+
+
+def _size(value: str | int) -> int:
+    text = str(value)
+    if not (text.isascii() and text.isdigit() and len(text) <= _SIZE_DIGITS):
+        raise ValueError("size")
+    return int(text)
 
 
 def _bounded(lines: io.TextIOWrapper) -> Iterator[str]:

@@ -16,13 +16,15 @@ from s3sync_dagster.engine.ports import (
     ObjectStore,
     UnorderedPage,
 )
+from s3sync_dagster.engine.reports import REFUSED
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.errors import (
-    AccessDenied,
     FixConfiguration,
     LimitExceeded,
     NotFound,
     NotPossible,
+    S3SyncError,
+    Unavailable,
 )
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.place import Carried, S3Place
@@ -39,6 +41,8 @@ from s3sync_dagster.ports.inventory import (
 PAGE_ROWS = 10_000
 MAX_MANIFEST_BYTES = 64 * 1024 * 1024
 HEADS_SIDE_BY_SIDE = 16
+MANIFESTS_LOOKED_AT = 5
+"""Where those that came last are refused: a folder of others must not hide ours."""
 _FOLDER = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}-\d{2}Z)/manifest\.(json|checksum)")
 _FOLDERS = "2"
 """What all of their names begin with: beside them lie ``data/`` and ``hive/``."""
@@ -77,17 +81,19 @@ class InventoryStore:
     def newest_report(self, after: ListedReport | None, *, again: bool) -> ListedReport | None:
         """Return the newest report that is delivered whole; None: there is no newer one.
 
+        Where its manifest is refused, the newest of those before it that came after ``after``.
+
         Raises:
             FixConfiguration: ``no_inventory_report``, ``inventory_report_refused``.
         """
-        if after is not None and after.place != self.inventory:
+        if after is not None and (after.place != self.inventory or not after.name):
             after = None
         start = None if after is None else f"{self._prefix}{after.name}{'' if again else _BEHIND}"
         delivered = self._delivered(start)
-        name = max((name for name, whole in delivered.items() if whole), default=None)
-        if name is None and after is not None:
+        names = sorted((name for name, whole in delivered.items() if whole), reverse=True)
+        if not names and after is not None:
             return None
-        if name is None:
+        if not names:
             raise FixConfiguration(
                 f"No inventory report lies whole under {self.inventory}: "
                 + (
@@ -98,10 +104,18 @@ class InventoryStore:
                 ),
                 reason="no_inventory_report",
             )
-        found = self._read_manifest(name)
-        if after is not None and found.created_at < after.created_at:
-            raise refused(name, f"it is older than {after.name}, which was listed before")
-        return ListedReport(place=self.inventory, name=name, created_at=found.created_at)
+        refusal: FixConfiguration | None = None
+        for name in names[:MANIFESTS_LOOKED_AT]:
+            if refusal is not None and after is not None and name == after.name:
+                break
+            try:
+                return self._report(name, after)
+            except FixConfiguration as error:
+                if error.reason != REFUSED:
+                    raise
+                refusal = refusal or error
+        assert refusal is not None
+        raise refusal
 
     def open_report(self, report: ListedReport) -> "InventoryListing":
         """Return the keys of a report."""
@@ -111,16 +125,18 @@ class InventoryStore:
         if manifest.created_at != report.created_at:
             raise refused(report.name, "another one has taken its place")
         known = self._listing
-        if known is None or known.report != report or known.manifest is not manifest:
+        if known is None or known.manifest is not manifest:
             if known is not None:
                 known.close()
-            self._listing = known = InventoryListing(self._place, report, manifest, self._reports)
+            self._listing = known = InventoryListing(self._place, manifest, self._reports)
         return known
 
     def heads(self, keys: Sequence[str]) -> Mapping[str, ObjectRef | None]:
         """Return what the bucket has at each key now; None: nothing.
 
-        A key that these credentials may not ask for is left out.
+        A key of which the bucket does not tell is left out, whatever it says instead: some objects
+        answer no HEAD, such as those with a key of the customer's, and what it is that refuses all
+        of them is told by a LIST.
         """
         if not keys:
             return {}
@@ -140,7 +156,9 @@ class InventoryStore:
             if error.reason != "object_gone":
                 raise
             return True, None
-        except AccessDenied:
+        except Unavailable:
+            raise
+        except S3SyncError:
             return False, None
 
     def _delivered(self, start: str | None) -> dict[str, bool]:
@@ -155,6 +173,12 @@ class InventoryStore:
             if page.last or not page.objects:
                 return {name: len(files) == 2 for name, files in found.items()}
             start = page.objects[-1].key
+
+    def _report(self, name: str, after: ListedReport | None) -> ListedReport:
+        found = self._read_manifest(name)
+        if after is not None and found.created_at < after.created_at:
+            raise refused(name, f"it is older than {after.name}, which was listed before")
+        return ListedReport(place=self.inventory, name=name, created_at=found.created_at)
 
     def _read_manifest(self, name: str) -> Manifest:
         folder = f"{self._prefix}{name}/manifest."
@@ -235,10 +259,7 @@ class InventoryListing:
 
     ordered = False
 
-    def __init__(
-        self, place: S3Place, report: ListedReport, manifest: Manifest, reports: ObjectStore
-    ) -> None:
-        self.report = report
+    def __init__(self, place: S3Place, manifest: Manifest, reports: ObjectStore) -> None:
         self.manifest = manifest
         self._place, self._reports = place, reports
         self._token: str | None = None

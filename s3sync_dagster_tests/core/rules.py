@@ -16,13 +16,13 @@ def sidecar(path, custom_id="x", **fields):
     return json.dumps({"version": "chroma-v1", "id": custom_id, "path": path, **fields})
 
 
-def event(world, key, *, remove=False, sequencer=None, told=None):
-    """Commit one event; ``told`` is the object as the event has it."""
+def event(world, key, *, remove=False, sequencer=None, told=None, skip=None):
+    """Commit one event; ``told`` is the object as the event has it, ``skip`` why it is left out."""
     world.clock.seconds += 1
     world.catalog.work.record_events(
         world.source.id,
-        upserts=[(told, None)] if told is not None else [],
-        sync=[] if remove else [key],
+        upserts=[(told, skip)] if told is not None else [],
+        sync=[] if remove or skip else [key],
         remove=[key] if remove else [],
         sequencers={key: sequencer} if sequencer else {},
     )

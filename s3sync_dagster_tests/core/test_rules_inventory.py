@@ -1,13 +1,23 @@
 """Listings that are made of inventory reports: old news changes nothing of what is known."""
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from s3sync_dagster.catalog.copying import begin_anew
+from s3sync_dagster.catalog.quotas import ObjectQuota
+from s3sync_dagster.catalog.tables import sources
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.engine.listing_turns import ListingParts, list_when_due
-from s3sync_dagster.model.errors import AccessDenied, FixConfiguration, Unavailable
+from s3sync_dagster.model.errors import (
+    AccessDenied,
+    FixConfiguration,
+    InvalidSetting,
+    NotPossible,
+    Unavailable,
+)
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster.ports import inventory_store
@@ -234,42 +244,88 @@ def test_what_a_report_lacks_is_gone_only_where_the_bucket_says_so(reports):
     assert latest(reports).listed == 9
 
 
-def test_a_key_of_which_the_bucket_does_not_tell_stays_as_it_is(reports):
+@pytest.mark.parametrize(
+    "refused",
+    [
+        AccessDenied("not yours"),
+        AccessDenied("HTTP 400", reason="bad_request"),
+        InvalidSetting("no such key"),
+        NotPossible("its key is the customer's"),
+    ],
+    ids=repr,
+)
+def test_a_key_of_which_the_bucket_does_not_tell_stays_as_it_is_and_a_list_follows(
+    reports, refused
+):
     world = reports.world
     reports.deliver(reports.look())
     reports.sync()
 
-    def deny(kind, key):
+    def refuse(kind, key):
         if kind == "HEAD" and key in ("k5.md", "k6.md"):
-            raise AccessDenied("not yours")
+            raise refused
 
-    world.fault = deny
+    world.fault = refuse
     world.bucket.delete("k5.md")
     world.bucket.put("k6.md", "changed")
     world.bucket.put("k7.md", "changed")
     reports.deliver(reports.look())
-    assert reports.sync() == {"k7.md": "updated"}
+    assert "2 as they were: HEADs were refused" in reports.tick()
+    assert latest(reports).error.startswith("HEADs of 2 keys")
+    assert {report.key for report in world.run_batches()} == {"k7.md"}
     assert {"k5.md", "k6.md"} <= world.keys_indexed()
+    assert "1 changed, 1 gone" in reports.tick()
+    assert lists(reports) == 1
+    world.run_batches()
+    assert sorted(world.texts().values()) == sorted(
+        text.decode() for text in world.bucket.objects().values()
+    )
+    assert reports.tick().startswith("no inventory report")
 
 
-def test_the_guard_holds_what_a_report_lacks(reports):
+def blocked(reports):
+    """Have a report's listing hold back the removal of 80 objects of 90; returns what they were."""
     world = reports.world
     for n in range(100, 180):
         world.bucket.put(f"k{n}.md", f"text {n}")
     reports.deliver(reports.look())
     reports.sync()
-    full = reports.look()
-    for key in list(world.bucket.objects())[:80]:
+    gone = dict(list(world.bucket.objects().items())[:80])
+    for key in gone:
         world.bucket.delete(key)
     reports.deliver(reports.look())
     assert reports.list().listing.state is ListingState.BLOCKED
+    return gone
+
+
+def test_the_guard_holds_what_a_report_lacks_until_a_list_has_seen_it_gone_or_back(reports):
+    world = reports.world
+    full, gone = reports.look(), blocked(reports)
     reports.deliver(full)  # made before they went: it revives nothing and approves nothing
     assert reports.list().listing.state is ListingState.BLOCKED
     world.run_batches()
     assert len(world.keys_indexed()) == 90
-    world.catalog.listings.approve(world.source.id)
+    for key, text in list(gone.items())[1:]:
+        world.bucket.put(key, text)  # no event tells
+    assert "1 gone" in reports.tick()
+    assert latest(reports).state is ListingState.COMPLETE
+    assert world.catalog.listings.approve(world.source.id) is None
     world.run_batches()
     assert world.keys_indexed() == set(world.bucket.objects())
+
+
+def test_what_is_back_when_its_removal_is_approved_is_found_by_the_list_that_follows(reports):
+    world = reports.world
+    gone = blocked(reports)
+    for key, text in list(gone.items())[:9]:
+        world.bucket.put(key, text)
+    world.catalog.listings.approve(world.source.id)
+    world.run_batches()
+    assert len(world.keys_indexed()) == 10
+    reports.tick()
+    world.run_batches()
+    assert world.keys_indexed() == set(world.bucket.objects())
+    assert reports.tick().startswith("no inventory report")
 
 
 def test_an_archived_object_that_was_restored_since_stays_restored(reports):
@@ -291,7 +347,32 @@ def test_an_archived_object_that_was_restored_since_stays_restored(reports):
     assert world.catalog.work.object(world.source.id, "old.md").skip_reason is None
 
 
-@pytest.mark.parametrize("seed", range(6))
+def test_an_archived_object_that_was_restored_without_an_event_is_found_by_the_next_report(reports):
+    world = reports.world
+    world.bucket.put("old.md", "archived", storage_class="GLACIER")
+    reports.deliver(reports.look())
+    reports.sync()
+    assert states(world)["old.md"] == ("skipped", "archived")
+    world.bucket.restore("old.md")
+    reports.deliver(reports.look())
+    before = heads(reports)
+    assert reports.sync() == {"old.md": "indexed"}
+    assert heads(reports) - before == 1
+
+
+def test_what_a_quota_left_out_is_listed_until_there_is_room(reports):
+    world = reports.world
+    world.catalog.database.quota = ObjectQuota(most=3)
+    reports.deliver(reports.look())
+    reports.sync()
+    assert len(world.keys_indexed()) == 3
+    world.catalog.database.quota = None
+    assert "7 new" in reports.tick()
+    world.run_batches()
+    assert world.keys_indexed() == set(world.bucket.objects())
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_any_reports_and_events_end_where_the_bucket_is(reports, seed, monkeypatch):
     """Reports of any moment, events late, lost and between ticks, processes that begin anew."""
     monkeypatch.setattr(inventory_store, "PAGE_ROWS", 4)
@@ -363,19 +444,109 @@ def test_a_tick_without_a_new_report_asks_once_and_does_nothing(reports):
     assert "1 new" in reports.tick()
 
 
-def test_other_settings_and_a_person_have_the_same_report_read_again(reports):
-    world = reports.world
+def test_a_person_has_the_same_report_read_again(reports):
     name = reports.deliver(reports.look())
     reports.tick()
-    world.run_batches()
-    world.configure(exclude_globs=("k1*",))
-    assert "listed 10 objects" in reports.tick()
-    world.run_batches()
-    assert "k1.md" not in world.keys_indexed()
     assert reports.tick().startswith("no inventory report")
-    world.catalog.sources.ask_for_listing(world.source.id)
-    assert "listed 10 objects" in reports.tick()
-    assert latest(reports).report.name == name
+    reports.world.catalog.sources.ask_for_listing(reports.world.source.id)
+    assert reports.tick().endswith(f"0 new, 0 changed, 0 gone, by the inventory report {name}")
+    assert lists(reports) == 0
+
+
+def edited(world, **changes):
+    world.configure(**changes)
+
+
+def declared(world, **changes):
+    world.source = world.catalog.sources.register(changed(world.source, **changes))
+
+
+@pytest.mark.parametrize("change", [edited, declared])
+def test_what_went_by_under_other_settings_is_found_by_a_list_although_they_are_as_before(
+    reports, change
+):
+    world = reports.world
+    if change is declared:
+        with world.catalog.database.write() as tx:
+            tx.execute(sources.update().values(origin="python"))
+    reports.deliver(reports.look())
+    reports.tick()
+    world.run_batches()
+    change(world, exclude_globs=("k1*",))
+    ref = world.bucket.put("k1.md", "written while it was left out")
+    event(world, "k1.md", told=ref, skip="excluded")
+    world.run_batches()
+    change(world, exclude_globs=())
+
+    def silent(kind, _key):
+        if kind == "LIST":
+            raise Unavailable("no answer")
+
+    world.fault = silent
+    assert "could not list" in reports.tick()
+    world.fault = None
+    assert reports.tick() == "listed 10 objects: 0 new, 0 changed, 0 gone"
+    world.run_batches()
+    assert "written while it was left out" in world.texts().values()
+    assert reports.tick().startswith("no inventory report")
+
+
+def test_settings_that_were_others_while_a_report_was_listed_have_the_bucket_listed(reports):
+    world = reports.world
+    world.configure(on_config_change="reindex")
+    reports.deliver(reports.look())
+    reports.sync()
+    reports.deliver(reports.look())
+    while latest(reports).cursor != "k3.md":
+        reports.list(budget_seconds=0, page_keys=4)
+    world.configure(metadata={"team": "another"})
+    tell(world, "k1.md")
+    world.run_batches()
+    world.configure(metadata={})
+    assert reports.sync() == {}
+    assert (lists(reports), teams(world)) == (0, {"another"})
+    assert reports.tick().startswith("listed 10 objects")
+    world.run_batches()
+    assert (lists(reports), teams(world)) == (1, set())
+
+
+def teams(world):
+    return {one["team"] for one in world.metadata().values() if "team" in one}
+
+
+def test_a_restored_catalog_has_the_bucket_listed(reports):
+    reports.deliver(reports.look())
+    reports.tick()
+    reports.world.run_batches()
+    begin_anew(reports.world.catalog.database)
+    assert reports.tick() == "listed 10 objects: 0 new, 0 changed, 0 gone"
+
+
+def test_a_listing_goes_on_as_a_list_where_reports_are_delivered_elsewhere_now(reports):
+    world = reports.world
+    reports.deliver(reports.look())
+    assert not reports.list(budget_seconds=0).done
+    world.bucket.put("new.md", "in no report")
+    world.source = changed(world.source, inventory="s3://reports/elsewhere/")
+    world.catalog.sources.update(world.source)
+    reports.reopen()
+    assert reports.sync()["new.md"] == "indexed"
+    assert world.keys_indexed() == set(world.bucket.objects())
+
+
+def test_a_process_that_lost_its_listing_notes_no_report_at_it(reports):
+    world = reports.world
+    listings, noted = world.catalog.listings, world.catalog.reports.note
+    name = reports.deliver(reports.look())
+    slow = listings.begin(world.source.id, owner="slow")
+    old = world.store.newest_report(None, again=True)
+    world.clock.seconds += 1000
+    assert listings.begin(world.source.id, owner="quick").id == slow.id
+    newer = replace(old, name="2026-01-04T00-00Z")
+    assert noted(slow, newer, owner="quick") is not None
+    assert noted(slow, old, owner="slow") is None
+    world.catalog.reports.amend(slow, owner="slow", refused=True)
+    assert (name, latest(reports).report) == (old.name, newer)
 
 
 def test_between_two_reports_what_failed_is_tried_again_when_its_time_has_come(reports):
@@ -479,45 +650,59 @@ def test_a_damaged_report_is_refused_and_not_read_at_every_tick(reports, spoil):
     assert "listed 10 objects" in reports.tick()
 
 
-@pytest.mark.parametrize(
-    ("manifest", "says"),
-    [
+def test_a_report_that_is_another_one_is_refused(reports):
+    reports.deliver(reports.look())
+    reports.sync()
+    for manifest, says in (
         ({"sourceBucket": "another"}, "it is of bucket 'another' and not of 'bucket'"),
         ({"fileFormat": "ORC"}, "set the configuration's format to CSV"),
         ({"fileSchema": "Bucket, Key, Size"}, "it lacks LastModifiedDate, ETag, StorageClass"),
         ({"fileSchema": f"{VERSIONED}".replace("IsLatest, ", "")}, "it lacks IsLatest"),
         ({"files": [{"key": "x"}]}, "none of an inventory report"),
+        ({"files": [{"key": "x", "size": -5, "MD5checksum": ""}]}, "none of an inventory report"),
+        ({"creationTimestamp": "9" * 400}, "none of an inventory report"),
         ({"fileSchema": VERSIONED}, "is not of the form that its manifest tells"),
-        ({"creationTimestamp": "0"}, "it is older than 2026-01-03T00-00Z"),
-    ],
-)
-def test_a_report_that_is_another_one_is_refused(reports, manifest, says):
+        ({"creationTimestamp": "0"}, "it is older than 2026-"),
+    ):
+        reports.deliver(reports.look()[:5], manifest=manifest)
+        error = refusal(reports)
+        assert error.reason == "inventory_report_refused"
+        assert says in error.message
+
+
+def test_a_folder_of_another_configuration_hides_no_later_report(reports):
     reports.deliver(reports.look())
-    reports.sync()
-    reports.deliver(reports.look()[:5], manifest=manifest)
-    error = refusal(reports)
-    assert error.reason == "inventory_report_refused"
-    assert says in error.message
+    reports.tick()
+    foreign = delivered("2999-01-01T00-00Z", [b""], created=BEGAN, manifest={"sourceBucket": "x"})
+    for key, content in foreign.items():
+        reports.there.put(key, content)
+    assert "it is of bucket 'x'" in reports.tick()
+    reports.world.bucket.put("new.md", "new")
+    reports.deliver(reports.look())
+    assert "1 new" in reports.tick()
+    assert "it is of bucket 'x'" in reports.tick()
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
+def test_a_row_of_another_form_refuses_its_report(reports):
+    rows = [row_of(ref) for ref in reports.look()]
+    for row in (
         {"Bucket": "another"},
         {"Key": ""},
         {"Key": "%FF"},
         {"Key": "x" * 70_000},
         {"Size": ""},
+        {"Size": "9" * 20},
+        {"Size": "-5"},
+        {"Size": "1_0"},
         {"ETag": ""},
         {"LastModifiedDate": "yesterday"},
         {"LastModifiedDate": "2026-01-01T00:00:00"},
+        {"LastModifiedDate": "0001-01-01T00:00:00.000+14:00"},
+        {"LastModifiedDate": "9999-12-31T23:59:59.000-14:00"},
         {"StorageClass": ""},
-    ],
-)
-def test_a_row_of_another_form_refuses_its_report(reports, row):
-    rows = [row_of(ref) for ref in reports.look()]
-    reports.lay([packed([*rows, {**rows[0], **row}])])
-    assert refusal(reports).reason == "inventory_report_refused"
+    ):
+        reports.lay([packed([*rows, {**rows[0], **row}])])
+        assert refusal(reports).reason == "inventory_report_refused", row
 
 
 def test_a_report_that_leaves_out_a_part_of_the_prefix_is_refused(reports):

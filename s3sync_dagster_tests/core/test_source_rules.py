@@ -5,10 +5,18 @@ import pytest
 from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.place import CredentialsConfig, UploadPlace
-from s3sync_dagster.model.source import ChunkingConfig, EmbeddingConfig, ExtractionConfig
+from s3sync_dagster.model.source import (
+    AutoSync,
+    ChunkingConfig,
+    EmbeddingConfig,
+    ExtractionConfig,
+)
 from s3sync_dagster_tests.sources import changed, s3_source
 
 SOURCE = s3_source(id="i", name="docs", bucket_name="bucket", collection_name="texts")
+REPORTED = {"inventory": "s3://reports/all/"}
+TAGGED = {"object_tags": ("team",), "reader_keys": ("team",), "queue_url": "https://sqs/1/q"}
+LOOKED = TAGGED | {"queue_url": None, "metadata_interval_seconds": 3600}
 IMPOSSIBLE = [
     ({"name": "a b"}, "name 'a b'"),
     ({"collection_name": "x"}, "collection_name 'x'"),
@@ -36,6 +44,17 @@ IMPOSSIBLE = [
         {"inventory": "s3://reports/all/", "bucket_name": "docs--use1-az4--x-s3"},
         "inventory needs a bucket by its own name",
     ),
+    (REPORTED | {"document_limit": 9}, "inventory and document_limit exclude each other"),
+    (
+        REPORTED | {"metadata_interval_seconds": 86_400},
+        "inventory and metadata_interval_seconds exclude each other",
+    ),
+    (REPORTED | TAGGED, "inventory goes with no reader_keys"),
+    (TAGGED | {"queue_url": None}, "nothing would tell of their change"),
+    (TAGGED | {"auto_sync": AutoSync.NONE}, "auto_sync must not be none"),
+    (LOOKED | {"list_interval_seconds": 0}, "a list_interval_seconds that is not longer"),
+    (LOOKED | {"list_interval_seconds": 7200}, "and a list_interval_seconds that is not longer"),
+    (LOOKED | {"auto_sync": AutoSync.NONE}, "must not be none"),
     ({"metadata": {"s3sync_source": "x"}}, "metadata key 's3sync_source' is reserved"),
     ({"metadata": {"a": {"b": 1}}}, "metadata key 'a'"),
     ({"metadata": {"a": float("inf")}}, "a number must be finite"),
@@ -81,6 +100,9 @@ def test_what_cannot_work_is_refused_by_name(fields, words):
         {"credentials": CredentialsConfig(access_key_id_env="A", secret_access_key_env="B")},
         {"extraction": ExtractionConfig(engines={".pdf": "pypdfium2"})},
         {"chunking": ChunkingConfig(max_size_bytes=64), "list_interval_seconds": 0},
+        LOOKED,
+        LOOKED | {"list_interval_seconds": 0, "queue_url": "https://sqs/1/q"},
+        REPORTED | {"reader_keys": ("team",)},
     ],
 )
 def test_what_can_work_passes(fields):
