@@ -14,6 +14,11 @@ from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import DeleteMode, Source
 
 UNSEEN = "No listing has seen this key."
+UNTOLD = (
+    "Only owners see its records: what the object carries (tags, metadata) says who may read, and "
+    "they do not say it, or nobody could ask. That ends when they are written, or a look finds the "
+    "object to carry what they say."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +66,20 @@ def explain_key(catalog: Catalog, source: Source, key: str, *, rights: Rights) -
         storage_class=known.storage_class if known and there else "STANDARD",
     )
     rows = catalog.views.object_rows(source.id, key=key) if seen else []
+    kept_back = _untold(catalog, source, key) if seen else []
     return Explained(
-        decision=[*presence, *explain(source, ref, there=there)],
+        decision=[*presence, *explain(source, ref, there=there), *kept_back],
         row=rows[0] if rows else None,
         known=known is not None,
     )
+
+
+def _untold(catalog: Catalog, source: Source, key: str) -> list[str]:
+    """Return why members do not see records; nothing where they may."""
+    untold = source.reader_keys and any(
+        one.untold for one in catalog.documents.of_key(source.id, key)
+    )
+    return [UNTOLD] if untold else []
 
 
 def _last_seen(catalog: Catalog, source: Source, key: str) -> str:

@@ -19,7 +19,7 @@ from s3sync_dagster.catalog.reports import list_anew
 from s3sync_dagster.catalog.rows import due_at_once
 from s3sync_dagster.catalog.schema import require_all_known
 from s3sync_dagster.catalog.tables import metadata
-from s3sync_dagster.core.state import ABSENT, RESTORED, UNSEEN
+from s3sync_dagster.core.state import ABSENT, RESTORED, UNSEEN, UNTOLD
 from s3sync_dagster.core.vouching import NOTHING
 from s3sync_dagster.model.errors import Conflict
 
@@ -189,6 +189,7 @@ def begin_anew(database: Database) -> None:
                 withheld=sa.case(
                     (documents.c.withheld.is_(None), RESTORED),
                     (documents.c.withheld.in_([UNSEEN, RESTORED]), documents.c.withheld),
+                    (documents.c.withheld.like(f"{UNTOLD}%"), documents.c.withheld),
                     else_=NOTHING,
                 ),
             )

@@ -17,6 +17,7 @@ from s3sync_dagster.catalog.deleted_sources import (
     remember_deleted,
     waiting_for_ids,
 )
+from s3sync_dagster.catalog.doubted import settle_readers
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.moves import predecessors
 from s3sync_dagster.catalog.removals import (
@@ -125,6 +126,7 @@ class Documents:
                 lost = commit_documents(self._db, tx, token, written, now=now)
                 forget_removed(tx, token, removed)
                 settle_keys(tx, token, source.id, outcomes, now=now)
+                settle_readers(tx, source, {one.key: one.closing for one in outcomes})
                 note_answers(tx, source.id, outcomes, now=now)
                 # A request that was refused its id has left the document that stands there as it
                 # was: without the request the key's next batch brings it in line.

@@ -4,14 +4,19 @@ They hold what a member said, or stand in a collection that a restored catalog h
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import documents, objects
+from s3sync_dagster.catalog.tables import documents, objects, sources
+from s3sync_dagster.core.carried import names_readers
+from s3sync_dagster.core.closing import Closing
 from s3sync_dagster.core.rights import Doubted
-from s3sync_dagster.core.vouching import withheld_for
+from s3sync_dagster.core.state import RESTORED, UNSEEN, UNTOLD
+from s3sync_dagster.core.vouching import NOTHING, withheld_for
+from s3sync_dagster.model.source import Source
 
 MOST = 200
 """Documents that a filter names; a source with more of them is for nobody with groups."""
@@ -72,12 +77,94 @@ def _doubtful(ids: list[str], written_for: str) -> Iterator[list[sa.ColumnElemen
 
 
 def look_again(tx: sa.Connection, source_id: str, keys: Collection[str]) -> None:
-    """Have a listing ask for each object whose records hold what a member said under these keys."""
+    """Have a listing ask for each object with documents that are kept back for these keys.
+
+    Bytes that cannot be read are not read again for what their object carries alone.
+    """
     theirs = sa.select(documents.c.object_key).where(
         documents.c.source_id == source_id, documents.c.withheld != withheld_for(keys)
     )
+    told = theirs.where(documents.c.withheld.not_like(f"{UNTOLD}%"))
+    by_bytes = sa.func.coalesce(objects.c.retry_class, "") == "input"
     tx.execute(
         objects.update()
-        .where(objects.c.source_id == source_id, objects.c.object_key.in_(theirs))
+        .where(
+            objects.c.source_id == source_id,
+            objects.c.object_key.in_(theirs),
+            sa.or_(sa.not_(by_bytes), objects.c.object_key.in_(told)),
+        )
         .values(fingerprint="")
+    )
+
+
+def settle_readers(tx: sa.Connection, source: Source, closings: Mapping[str, Closing]) -> None:
+    """Keep documents from readers, or not any more, as their keys end.
+
+    Args:
+        tx: an open transaction.
+        source: the source.
+        closings: by key.
+    """
+    if not names_readers(source):
+        return
+    mine = documents.c.source_id == source.id
+    for ids in groups([one for closing in closings.values() for one in closing.closed]):
+        _close(tx, mine, documents.c.id.in_(ids))
+    for ids in groups([one for closing in closings.values() for one in closing.opened]):
+        tx.execute(
+            documents.update()
+            .where(
+                mine,
+                documents.c.id.in_(ids),
+                documents.c.phase == "clean",
+                documents.c.withheld.like(f"{UNTOLD}%"),
+            )
+            .values(
+                withheld=sa.func.nullif(sa.func.substr(documents.c.withheld, len(UNTOLD) + 1), "")
+            )
+        )
+    _close_left_out(tx, source.id, list(closings))
+
+
+def close_left_out(tx: sa.Connection, source_id: str, keys: Collection[str]) -> None:
+    """Keep documents of objects from readers that selection has just left out.
+
+    Nobody asks what those carry any more. What is archived is still wanted, and looked at.
+    """
+    if not keys:
+        return
+    query = sa.select(sources.c.config).where(sources.c.id == source_id)
+    config: Mapping[str, Any] | None = tx.execute(query).scalar_one_or_none()
+    if config and config.get("reader_keys") and names_readers(Source.from_json(config)):
+        _close_left_out(tx, source_id, keys)
+
+
+def _close_left_out(tx: sa.Connection, source_id: str, keys: Iterable[str]) -> None:
+    left_out = (
+        sa.select(objects.c.object_key)
+        .where(
+            objects.c.source_id == documents.c.source_id,
+            objects.c.object_key == documents.c.object_key,
+            objects.c.skip_reason.is_not(None),
+            objects.c.skip_reason != "archived",
+            objects.c.gone.is_(False),
+        )
+        .correlate(documents)
+        .exists()
+    )
+    for part in groups(keys):
+        _close(tx, documents.c.source_id == source_id, documents.c.object_key.in_(part), left_out)
+
+
+def _close(tx: sa.Connection, *which: sa.ColumnElement[bool]) -> None:
+    before = sa.func.coalesce(documents.c.withheld, "")
+    tx.execute(
+        documents.update()
+        .where(
+            *which,
+            documents.c.phase != "removing",
+            before.not_in([UNSEEN, RESTORED, NOTHING]),  # these are kept back already
+            before.not_like(f"{UNTOLD}%"),
+        )
+        .values(withheld=sa.literal(UNTOLD) + before)
     )

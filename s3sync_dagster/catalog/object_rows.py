@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.doubted import close_left_out
 from s3sync_dagster.catalog.quotas import without_room
 from s3sync_dagster.catalog.rows import groups, object_of
 from s3sync_dagster.catalog.tables import listings, objects, sources
@@ -97,6 +98,7 @@ def upsert_objects(
             for ref, skip in refs
         ],
     )
+    close_left_out(tx, source_id, [ref.key for ref, skip in refs if skip not in (None, "archived")])
     return left_out
 
 

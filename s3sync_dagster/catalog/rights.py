@@ -115,6 +115,8 @@ def _origins(config: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def sees_document(rights: Rights, source: Source, document: DocumentState) -> bool:
     """Return whether a document may be seen, by the metadata that its records get."""
+    if document.untold and not rights.sees_all_of(source.id):
+        return False
     own: Mapping[str, Any] = with_path_metadata(source, document.object_key)
     keys = rights.restricted.get(source.id, ())
     more = said(document.metadata, vouched=document.vouched, keys=keys)

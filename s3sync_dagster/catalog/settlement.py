@@ -15,7 +15,7 @@ from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, invocations, objects
 from s3sync_dagster.core.intent import DocumentCommit
 from s3sync_dagster.core.outcome import KeyOutcome
-from s3sync_dagster.core.state import RESTORED, UNSEEN, DocumentState
+from s3sync_dagster.core.state import RESTORED, UNSEEN, UNTOLD, DocumentState
 from s3sync_dagster.core.vouching import NOTHING
 from s3sync_dagster.model.invocation import Result
 
@@ -149,13 +149,19 @@ def distrust(
                 "b_id": row.id,
                 "b_high_water": max(row.high_water, trace_of(row).high_water),
                 "b_metadata_keys": sorted({*row.metadata_keys, *trace_of(row).metadata_keys}),
-                "b_withheld": UNSEEN if row.withheld in (None, UNSEEN, RESTORED) else NOTHING,
+                "b_withheld": _distrusted(row.withheld),
             }
             for row in rows
         ],
     )
     _ask_again(database, tx, {(row.source_id, row.object_key) for row in rows}, now=now)
     return [row.document_id for row in rows]
+
+
+def _distrusted(withheld: str | None) -> str:
+    if withheld is not None and withheld.startswith(UNTOLD):
+        return withheld  # what is known of its object is no newer
+    return UNSEEN if withheld in (None, UNSEEN, RESTORED) else NOTHING
 
 
 def adopt_orphans(

@@ -61,6 +61,11 @@ def asks(source: Source) -> bool:
     return source.place.carried != Carried()
 
 
+def names_readers(source: Source) -> bool:
+    """Return whether what objects carry says who may read them."""
+    return not {*source.reader_keys}.isdisjoint(source.place.carried.keys())
+
+
 def differs(facts: KeyFacts, targets: tuple[Target, ...], now: Mapping[str, MetadataValue]) -> bool:
     """Return whether a document of these targets was written with what the object carried else."""
     names = {target.collection_name for target in targets}

@@ -22,6 +22,8 @@ class Deed:
     """What the source's function made ``document`` of; None: nothing of it is the function's."""
     carried: Metadata = field(default_factory=dict[str, MetadataValue])
     """What the object that was read carries besides its bytes."""
+    looked: Metadata | None = None
+    """What the object was found to carry, whatever became of it; None: nobody asked, or knows."""
     chunks: int = 0
     cut_off: int = 0
     """Chunks of which the embedding model does not read the end."""

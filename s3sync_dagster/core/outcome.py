@@ -4,7 +4,8 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from s3sync_dagster.core.carried import next_look
+from s3sync_dagster.core.carried import names_readers, next_look
+from s3sync_dagster.core.closing import Closing, closing_of
 from s3sync_dagster.core.decision import Decision
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.patience import BUSY, REREAD_SECONDS, Again, Patience, try_again
@@ -42,6 +43,8 @@ class KeyOutcome:
     """True where a service did not answer, and that is news: the key had not failed so before."""
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
     """Invocation id -> message, for targets that failed alone."""
+    closing: Closing = field(default_factory=Closing)
+    """Its documents that readers with groups may not see from now on, or may again."""
     partition_key: str | None = None
     chunks: int = 0
     bytes: int = 0
@@ -82,7 +85,7 @@ def outcome_of(
         chance: for the time of the next attempt.
     """
     end, refused = deed.end, _refused_invocations(deed)
-    told = _told(deed, end)
+    told = replace(_told(deed, end), closing=closing_of(deed, source))
     error = _error(deed, end, refused)
     if error is not None:
         again = try_again(
@@ -105,7 +108,7 @@ def outcome_of(
             reason=end.reason,
             error=end.message,
             retry_class=end.cause,
-            next_at=now + REREAD_SECONDS if end.cause == "transient" else None,
+            next_at=_next_look_at_skipped(end, source, now=now),
         )
     return replace(
         told,
@@ -116,6 +119,14 @@ def outcome_of(
         next_at=next_look(source, now=now),
         refused=refused,
     )
+
+
+def _next_look_at_skipped(end: Decision, source: Source, *, now: float) -> float | None:
+    reread = now + REREAD_SECONDS if end.cause == "transient" else None
+    look = next_look(source, now=now)
+    if look is None or end.reason != "archived" or not names_readers(source):
+        return reread
+    return look if reread is None else min(look, reread)
 
 
 def _told(deed: Deed, end: Decision) -> KeyOutcome:

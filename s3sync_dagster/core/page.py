@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from s3sync_dagster.core.carried import is_look_due
+from s3sync_dagster.core.carried import is_look_due, names_readers
 from s3sync_dagster.core.news import BEYOND_LIMIT, Told, beyond_limit
 from s3sync_dagster.core.patience import is_due, longest_wait
 from s3sync_dagster.core.selection import ARCHIVE_CLASSES, decide
@@ -87,9 +87,13 @@ def reconcile_page(
         changed += known is not None and differs
         if known is None or differs or known.missed or known.skip_reason != reason:
             upserts.append((ref, reason))
-        if _held_back(known) or (
-            (reason is None or is_sidecar(ref.key, bedrock=source.bedrock_sidecars))
-            and needs_work(known, ref, source, fingerprint=fingerprint, now=now)
+        if (
+            _held_back(known)
+            or (reason == "archived" and _says_who_reads(known, source, now=now))
+            or (
+                (reason is None or is_sidecar(ref.key, bedrock=source.bedrock_sidecars))
+                and needs_work(known, ref, source, fingerprint=fingerprint, now=now)
+            )
         ):
             invoke.append(ref.key)
             if differs:
@@ -167,6 +171,13 @@ def _held_back(known: ObjectState | None) -> bool:
     return known is not None and known.outcome == "skipped" and known.reason == "removal_blocked"
 
 
+def _says_who_reads(known: ObjectState | None, source: Source, *, now: float) -> bool:
+    """Return whether it is due to look what an archived object carries, which is not read."""
+    if known is None or known.outcome is None or not names_readers(source):
+        return False
+    return is_look_due(known, source, now=now)
+
+
 def _selected_again(
     known: ObjectState, ref: ObjectRef, source: Source, *, outdated: bool, due: bool
 ) -> bool:
@@ -178,6 +189,8 @@ def _selected_again(
             return source.auto_sync is not AutoSync.METADATA
         case "changed_in_append_mode":
             return source.mode is not DeleteMode.APPEND
+        case "archived" if known.retry_class != "transient":
+            return True  # it is restored: its time is that of the next look at what it carries
         case _ if known.retry_class == "input":
             return outdated
         case _:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from s3sync_dagster.core.carried import names_readers
 from s3sync_dagster.core.keys import (
     MAX_OBJECT_KEY_BYTES,
     utf8_size,
@@ -120,11 +121,10 @@ def _check_bucket(place: S3Place) -> None:
 def _check_told(source: Source) -> None:
     """Refuse rights of tags whose end nothing would tell: a group would keep what it lost."""
     place = source.place
-    if {*source.reader_keys}.isdisjoint(place.carried.keys()):
-        return
     # What looks are listings, so no look is made more often than those.
     looked = 0 < source.list_interval_seconds <= place.metadata_interval_seconds
-    if source.auto_sync is AutoSync.NONE or not (place.queue_url or looked):
+    tells = source.auto_sync is not AutoSync.NONE and (place.queue_url or looked)
+    if names_readers(source) and not tells:
         raise InvalidSetting(
             "reader_keys names what object_tags or object_metadata give, and nothing would tell of "
             "their change: set queue_url, to which the bucket sends s3:ObjectTagging:* too, or "

@@ -149,12 +149,18 @@ class DocumentState:
     withheld: str | None = None
     """Reader keys, as JSON, under which its records have nothing of ``metadata``, which no owner
     gave. None: an owner gave it, a sidecar, or there is none. ``UNSEEN`` and ``RESTORED``: so it
-    is, but its records may still have what somebody else said. See ``core.vouching``."""
+    is, but its records may still have what somebody else said. See ``core.vouching``. ``UNTOLD``
+    before either: what its object carries by now says who may read, and is not in its records."""
 
     @property
     def vouched(self) -> bool:
         """Whether its metadata may say who reads it."""
-        return self.withheld in (None, UNSEEN, RESTORED)
+        return self.withheld in (None, UNSEEN, RESTORED, UNTOLD)
+
+    @property
+    def untold(self) -> bool:
+        """Whether its records do not say what its object carries, as far as anybody knows."""
+        return (self.withheld or "").startswith(UNTOLD)
 
     @property
     def begun_only(self) -> bool:
@@ -181,6 +187,8 @@ ABSENT = ""
 """The id of a collection that does not exist."""
 UNSEEN = "unseen"
 """``DocumentState.withheld`` of a document that is vouched for, whose records may not be."""
+UNTOLD = "untold:"
+"""Before ``DocumentState.withheld``: see ``core.closing``."""
 RESTORED = "restored:"
 """Before the id of the collection, on each document of a catalog that was restored: which of its
 records are still what it says, or its own, is not known until they were looked at."""

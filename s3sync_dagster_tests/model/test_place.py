@@ -28,6 +28,8 @@ MAY_WRITE_S3 = {
         (
             "cli/aws_setup.py",
             "cli/commands.py",
+            "cli/indexed.py",
+            "cli/look.py",
             "cli/object_list.py",
             "cli/objects.py",
             "cli/sources.py",

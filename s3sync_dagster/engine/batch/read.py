@@ -24,7 +24,7 @@ from s3sync_dagster.core.facts import (
 from s3sync_dagster.core.guard import FEW_DOCUMENTS, heads_need_approval
 from s3sync_dagster.core.selection import decide, require_inside_prefix
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE, NOT_PROVEN, TRIES_ALONE, keeps_its_mark
-from s3sync_dagster.engine.batch.carried import carried_with, unless_carried_else
+from s3sync_dagster.engine.batch.carried import carried_with, looked_at, unless_carried_else
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.restored import believe_restored
@@ -184,13 +184,14 @@ def _read_one(parts: BatchParts, facts: KeyFacts) -> Deed:
         if decision.verdict == "sidecar":
             deed = read_sidecar(parts, decision)
         elif decision.verdict == "unchanged":
-            deed = Deed(decision=unless_carried_else(parts, decision))
+            deed = unless_carried_else(parts, decision)
         if deed.decision.verdict == "write":
             deed = _read_object(parts, deed.decision)
     except S3SyncError as error:
         deed = _given_up(deed, error)
     except Exception as error:  # noqa: BLE001  (a fault of the program must not end the batch)
         deed = _given_up(deed, unexpected_error(error, f"{facts.key!r} could not be read"))
+    deed = looked_at(parts, deed)
     return replace(deed, ms={"extract": round((parts.clock.monotonic() - started) * 1000, 1)})
 
 
@@ -250,11 +251,11 @@ def _read_object(parts: BatchParts, decision: Decision) -> Deed:
                 pool=parts.pool,
             )
         except S3SyncError as error:
-            return Deed(decision=decision, error=error)
+            return Deed(decision=decision, error=error, looked=carried)
         except Exception as error:  # noqa: BLE001  (as in _read_one, with the version read)
             error = unexpected_error(error, f"{facts.key!r} could not be read")
-            return Deed(decision=decision, error=error)
-        return Deed(decision=decision, document=document, carried=carried)
+            return Deed(decision=decision, error=error, looked=carried)
+        return Deed(decision=decision, document=document, carried=carried, looked=carried)
     finally:
         if not isinstance(body.content, bytes):
             body.content.unlink(missing_ok=True)

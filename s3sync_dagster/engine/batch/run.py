@@ -120,10 +120,14 @@ class BatchRun:
     def _settle_rest(self, error: S3SyncError) -> list[KeyOutcome]:
         """Settle the keys that the batch still holds; each counts an attempt."""
         token = self._lease.token
+        looked = {deed.key: deed.looked for deed in self.deeds}
         try:
             outcomes = [
                 outcome_of(
-                    Deed(decision=Decision(facts=facts, verdict="fail", error=error)),
+                    Deed(
+                        decision=Decision(facts=facts, verdict="fail", error=error),
+                        looked=looked.get(facts.key),
+                    ),
                     self._source,
                     fingerprint=self._source.fingerprint(),
                     patience=self._patience,

@@ -1,0 +1,177 @@
+"""A right that a tag took away ends, also where the object's records are not written."""
+
+from dataclasses import replace
+
+import pytest
+
+from s3sync_dagster.catalog.rights import rights_of, seen_keys
+from s3sync_dagster.core.rights import WHOLE, Reader
+from s3sync_dagster.explaining import UNTOLD, explain_key
+from s3sync_dagster.model.errors import AccessDenied, FixConfiguration
+from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster_tests.core.rules import event, states
+from s3sync_dagster_tests.engine_fixture import make_world
+
+HOUR = 3600
+EVENTS = {
+    "queue_url": "https://sqs.us-east-1.amazonaws.com/1/q",
+    "metadata_interval_seconds": 0,
+}
+LOOKS = {"queue_url": None, "metadata_interval_seconds": HOUR}
+
+
+def world_of_sales(**fields):
+    world = make_world(**{"object_tags": ("team",), "reader_keys": ("team",), **LOOKS, **fields})
+    world.bucket.put("a.md", "secret", tags={"team": "sales"})
+    world.sync()
+    assert seen(world)
+    return world
+
+
+def seen(world):
+    """Return whether sales may: the search finds it, and so says the catalog."""
+    rights = rights_of(world.catalog, Reader(frozenset({"sales"})), tenant=world.source.tenant)
+    found = any(rights.allow_record(record) for record in world.metadata().values())
+    opened = "a.md" in seen_keys(world.catalog, rights, world.source, ["a.md"])
+    assert opened or not found
+    return found
+
+
+def archived(world):
+    current = world.bucket._current["a.md"]
+    current.ref = replace(current.ref, storage_class="GLACIER")
+    return {}
+
+
+def newer(world):
+    world.bucket.put("a.md", "secret two", tags={"team": "sales"})
+    return {}
+
+
+def damaged(world):
+    world.bucket.put("a.md", "BAD", tags={"team": "sales"})
+    return {}
+
+
+def _refused(kind):
+    def refuse(asked, _):
+        if asked == kind:
+            raise AccessDenied("no", reason="access_denied")
+
+    return refuse
+
+
+def denied(world):
+    world.fault = _refused("GET")
+    return {}
+
+
+def unread(world):
+    def extractor(*_, **__):
+        raise FixConfiguration("tesseract is not there", reason="no_ocr")
+
+    return {"extractor": extractor}
+
+
+def as_it_is(world):
+    return {}
+
+
+@pytest.mark.parametrize("tags", [{}, {"team": "hr"}])
+@pytest.mark.parametrize(
+    ("mode", "becomes"),
+    [
+        (DeleteMode.MIRROR, archived),
+        (DeleteMode.MIRROR, denied),
+        (DeleteMode.MIRROR, unread),
+        (DeleteMode.APPEND, newer),
+        (DeleteMode.APPEND, as_it_is),
+        (DeleteMode.KEEP_DELETED, damaged),
+    ],
+)
+def test_a_tag_taken_away_closes_what_is_not_written_until_it_says_so_again(mode, becomes, tags):
+    world = world_of_sales(mode=mode, **EVENTS)
+    event(world, "a.md")
+    changes = becomes(world)
+    world.run_batches(**changes)
+    assert seen(world)  # it still carries what its records say
+    world.bucket.tag("a.md", tags)
+    event(world, "a.md")
+    world.run_batches(**changes)
+    assert world.metadata()
+    assert not seen(world)
+    told = explain_key(world.catalog, world.source, "a.md", rights=WHOLE)
+    assert UNTOLD in told.decision
+    world.bucket.tag("a.md", {"team": "sales"})
+    event(world, "a.md")
+    world.run_batches(**changes)
+    assert seen(world)
+    assert UNTOLD not in explain_key(world.catalog, world.source, "a.md", rights=WHOLE).decision
+
+
+def test_tags_that_nobody_can_read_close_what_is_there():
+    world = world_of_sales(**EVENTS)
+    world.fault = _refused("TAGS")
+    event(world, "a.md")
+    (end,) = world.run_batches()
+    assert (end.state, seen(world)) == ("failed", False)
+    world.fault = None
+    world.clock.seconds += HOUR
+    world.sync()
+    assert seen(world)
+
+
+def test_listings_look_at_archived_objects_too():
+    world = world_of_sales()
+    archived(world)
+    world.clock.seconds += 2 * HOUR
+    assert world.sync() == {"a.md": "skipped"}
+    assert world.sync() == {}  # not before the hour is over
+    assert seen(world)
+    world.bucket.tag("a.md", {})
+    world.clock.seconds += 2 * HOUR
+    assert world.sync() == {"a.md": "skipped"}
+    assert not seen(world)
+    current = world.bucket._current["a.md"]
+    current.ref = replace(current.ref, storage_class="STANDARD")
+    world.bucket.tag("a.md", {"team": "sales"})
+    assert world.sync() == {"a.md": "unchanged"}  # restored: it does not wait for the next look
+    assert seen(world)
+
+
+@pytest.mark.parametrize(
+    ("mode", "becomes"), [(DeleteMode.APPEND, newer), (DeleteMode.KEEP_DELETED, damaged)]
+)
+def test_what_no_listing_looks_at_again_is_closed_at_once(mode, becomes):
+    world = world_of_sales(mode=mode)
+    becomes(world)
+    world.sync()
+    assert world.metadata()
+    assert not seen(world)
+    world.clock.seconds += 2 * HOUR
+    assert world.sync() == {}  # bytes that cannot be read are not read for it again
+    if mode is DeleteMode.APPEND:
+        world.ask("a.md")
+        world.run_batches()
+        assert seen(world)
+
+
+def test_what_selection_leaves_out_is_closed_and_opens_when_it_is_back():
+    world = world_of_sales(mode=DeleteMode.KEEP_DELETED)
+    world.configure(exclude_globs=("a.md",))
+    world.sync()
+    assert world.metadata()
+    assert not seen(world)
+    assert UNTOLD in explain_key(world.catalog, world.source, "a.md", rights=WHOLE).decision
+    world.configure(exclude_globs=())
+    world.sync()
+    assert states(world)["a.md"][0] == "indexed"
+    assert seen(world)
+
+
+def test_what_is_kept_of_a_gone_object_stays_as_its_tags_said():
+    world = world_of_sales(mode=DeleteMode.KEEP_DELETED)
+    world.bucket.delete("a.md")
+    world.sync()
+    assert world.metadata()
+    assert seen(world)
