@@ -25,6 +25,8 @@ from s3sync_dagster.model.object import ObjectRef
 NEEDED = ("Bucket", "Key", "Size", "LastModifiedDate", "ETag", "StorageClass")
 VERSIONS = ("IsLatest", "IsDeleteMarker")
 """Needed besides where a report tells of all versions."""
+MAX_FILE_BYTES = 2 * 1024**3
+"""Of one file of a report, which lies on the disk while it is read: tens of millions of objects."""
 _LINE_CHARACTERS = 64 * 1024
 _PIECE_BYTES = 1024 * 1024
 _SIZE_DIGITS = 18
@@ -77,9 +79,9 @@ def parse_manifest(name: str, text: bytes, *, checksum: bytes, bucket: str) -> M
     if checksum.strip().lower() != hashlib.md5(text, usedforsecurity=False).hexdigest().encode():
         raise refused(name, "manifest.checksum is not that of manifest.json")
     try:
-        told: dict[str, Any] = json.loads(text)
+        told: dict[str, Any] = json.loads(text, parse_int=_size)
         source, kind = told["sourceBucket"], told["fileFormat"]
-        created_at = int(told["creationTimestamp"]) / 1000
+        created_at = _size(told["creationTimestamp"]) / 1000
         columns = tuple(one.strip() for one in told["fileSchema"].split(","))
         files = tuple(
             ReportFile(key=one["key"], size=_size(one["size"]), md5=one["MD5checksum"].lower())
@@ -100,6 +102,9 @@ def parse_manifest(name: str, text: bytes, *, checksum: bytes, bucket: str) -> M
         raise refused(
             name, f"it lacks {', '.join(missing)}: add the optional fields to the configuration"
         )
+    large = next((one.key for one in files if one.size > MAX_FILE_BYTES), None)
+    if large is not None:
+        raise refused(name, f"{large!r} has more than {MAX_FILE_BYTES} bytes")
     if len(set(keys)) != len(keys):
         raise refused(name, "manifest.json names a file twice")
     return Manifest(name=name, created_at=created_at, columns=columns, files=files)

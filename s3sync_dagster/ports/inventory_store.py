@@ -39,7 +39,7 @@ from s3sync_dagster.ports.inventory import (
 )
 
 PAGE_ROWS = 10_000
-MAX_MANIFEST_BYTES = 64 * 1024 * 1024
+MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 HEADS_SIDE_BY_SIDE = 16
 MANIFESTS_LOOKED_AT = 5
 """Where those that came last are refused: a folder of others must not hide ours."""

@@ -660,7 +660,9 @@ def test_a_report_that_is_another_one_is_refused(reports):
         ({"fileSchema": f"{VERSIONED}".replace("IsLatest, ", "")}, "it lacks IsLatest"),
         ({"files": [{"key": "x"}]}, "none of an inventory report"),
         ({"files": [{"key": "x", "size": -5, "MD5checksum": ""}]}, "none of an inventory report"),
+        ({"files": [{"key": "x", "size": 10**12, "MD5checksum": ""}]}, "'x' has more than 2147"),
         ({"creationTimestamp": "9" * 400}, "none of an inventory report"),
+        ({"version": 10**400}, "none of an inventory report"),
         ({"fileSchema": VERSIONED}, "is not of the form that its manifest tells"),
         ({"creationTimestamp": "0"}, "it is older than 2026-"),
     ):
