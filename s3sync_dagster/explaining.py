@@ -17,7 +17,7 @@ UNSEEN = "No listing has seen this key."
 UNTOLD = (
     "Only owners see its records: what the object carries (tags, metadata) says who may read, and "
     "they do not say it, or nobody could ask. That ends when they are written, or a look finds the "
-    "object to carry what they say."
+    "object to carry what they say; after `rebuild --catalog`, when somebody asks for it anew."
 )
 
 

@@ -14,7 +14,7 @@ from s3sync_dagster.catalog.tables import documents, objects, sources
 from s3sync_dagster.core.carried import names_readers
 from s3sync_dagster.core.closing import Closing
 from s3sync_dagster.core.rights import Doubted
-from s3sync_dagster.core.state import RESTORED, UNSEEN, UNTOLD
+from s3sync_dagster.core.state import RECOVERED, RESTORED, UNSEEN, UNTOLD
 from s3sync_dagster.core.vouching import NOTHING, withheld_for
 from s3sync_dagster.model.source import Source
 
@@ -82,7 +82,8 @@ def look_again(tx: sa.Connection, source_id: str, keys: Collection[str]) -> None
     Bytes that cannot be read are not read again for what their object carries alone.
     """
     theirs = sa.select(documents.c.object_key).where(
-        documents.c.source_id == source_id, documents.c.withheld != withheld_for(keys)
+        documents.c.source_id == source_id,
+        documents.c.withheld.not_in([withheld_for(keys), RECOVERED]),  # which a person ends
     )
     told = theirs.where(documents.c.withheld.not_like(f"{UNTOLD}%"))
     by_bytes = sa.func.coalesce(objects.c.retry_class, "") == "input"
@@ -117,6 +118,7 @@ def settle_readers(tx: sa.Connection, source: Source, closings: Mapping[str, Clo
                 mine,
                 documents.c.id.in_(ids),
                 documents.c.phase == "clean",
+                documents.c.withheld != RECOVERED,
                 documents.c.withheld.like(f"{UNTOLD}%"),
             )
             .values(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents
+from s3sync_dagster.core.state import RECOVERED
 from s3sync_dagster.core.vouching import NOTHING
 from s3sync_dagster.engine.rebuilding import RecoveredDocument
 from s3sync_dagster.model.source import Source
@@ -34,7 +35,7 @@ def store_recovered(
                 "document_id": one.document_id,
                 "custom_id": one.custom_id,
                 "metadata": dict(one.metadata),
-                "withheld": NOTHING if one.metadata else None,  # nobody knows who gave it
+                "withheld": _withheld(source, one),
                 "owner": "source" if one.custom_id is None else "request",
                 "phase": UNTRUSTED,
                 "etag": one.etag,  # says that the records are this source's own to write over
@@ -49,3 +50,10 @@ def store_recovered(
             statement = database.insert(documents).values(rows).on_conflict_do_nothing()
             added += connection.execute(statement).rowcount
     return added
+
+
+def _withheld(source: Source, document: RecoveredDocument) -> str | None:
+    """Return ``DocumentState.withheld``: nobody knows who gave the metadata."""
+    if not document.metadata.keys().isdisjoint(source.reader_keys):
+        return RECOVERED
+    return NOTHING if document.metadata else None

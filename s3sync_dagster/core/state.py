@@ -189,6 +189,8 @@ UNSEEN = "unseen"
 """``DocumentState.withheld`` of a document that is vouched for, whose records may not be."""
 UNTOLD = "untold:"
 """Before ``DocumentState.withheld``: see ``core.closing``."""
+RECOVERED = f"{UNTOLD}recovered"
+"""``DocumentState.withheld`` of one that was read back from records, whose readers nobody knows."""
 RESTORED = "restored:"
 """Before the id of the collection, on each document of a catalog that was restored: which of its
 records are still what it says, or its own, is not known until they were looked at."""
@@ -225,6 +227,8 @@ class Target:
     owner: str = "source"
     vouched: bool = True
     """Whether its metadata may say who reads it, see ``core.vouching``."""
+    recovered: bool = False
+    """Whether they are what records of a lost catalog said, see ``core.vouching.believed``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from s3sync_dagster.core.facts import KeyFacts, SidecarState
 from s3sync_dagster.core.sidecar import is_sidecar
-from s3sync_dagster.core.state import DocumentPhase, DocumentState, Target
+from s3sync_dagster.core.state import RECOVERED, DocumentPhase, DocumentState, Target
 from s3sync_dagster.core.vouching import withheld
 from s3sync_dagster.model.invocation import Invocation, Trigger
 from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
@@ -126,6 +126,7 @@ def _as_it_is(document: DocumentState) -> Target:
         metadata=document.metadata,
         owner=document.owner,
         vouched=document.vouched,
+        recovered=document.withheld == RECOVERED,
     )
 
 

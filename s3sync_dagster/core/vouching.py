@@ -7,8 +7,9 @@ that nobody is known to have given, stay with the document; of the keys that nam
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from s3sync_dagster.core.state import Target
+from s3sync_dagster.core.state import RECOVERED, Target
 from s3sync_dagster.model.document import MetadataValue
 from s3sync_dagster.model.source import Source
 
@@ -26,6 +27,27 @@ def said(
     return {key: value for key, value in metadata.items() if key not in names}
 
 
+def believed(target: Target, told: Mapping[str, MetadataValue], keys: Iterable[str]) -> Target:
+    """Return a document that was read back from records, as one of its source where it is that.
+
+    Nobody knows who said what its records say of readers: a request that kept it from others, or a
+    tag that is another by now. Where source, path and object say the same, nothing is lost. Else it
+    is for nobody with groups until somebody asks for it anew.
+
+    Args:
+        target: what is to be written.
+        told: what the source, the path and the object say.
+        keys: those that name readers.
+    """
+    names = frozenset(keys)
+    if not target.recovered or any(
+        told.get(key) != value for key, value in target.metadata.items() if key in names
+    ):
+        return target
+    rest = {key: value for key, value in target.metadata.items() if key not in names}
+    return replace(target, metadata=rest, vouched=not rest, recovered=False)
+
+
 def withheld_for(keys: Iterable[str]) -> str:
     """Return the text that says: of these keys the records have nothing that a member said."""
     return json.dumps(sorted(set(keys)))
@@ -33,4 +55,6 @@ def withheld_for(keys: Iterable[str]) -> str:
 
 def withheld(target: Target, source: Source) -> str | None:
     """Return ``DocumentState.withheld`` of a document once its records are written."""
+    if target.recovered:
+        return RECOVERED
     return None if target.vouched else withheld_for(source.reader_keys)

@@ -127,13 +127,16 @@ def _of_user(record: StoredRecord, source: Source, key: str) -> dict[str, Metada
     What the object carries is read anew: as the document's own it would outlive a tag. What a
     source says of all its documents may have been edited since: without a custom id another value
     is taken for one of before. What the path says changes with the pattern alone, so another value
-    is a request's.
+    is a request's. What differs under a key that names readers stays, also that nothing stood
+    there: who said it is not known, and ``core.vouching.believed`` compares it.
     """
     told = with_path_metadata(source, key)
     others = {*source.place.carried.keys()}
     if _custom_id(record) is None:
         others |= source.metadata.keys()
-    return {
+    others -= {*source.reader_keys}
+    unsaid = {key: None for key in source.reader_keys if key in told and key not in record.metadata}
+    return unsaid | {
         name: value
         for name, value in record.metadata.items()
         if name not in CONTRACT_KEYS

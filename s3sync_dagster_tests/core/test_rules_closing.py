@@ -4,13 +4,16 @@ from dataclasses import replace
 
 import pytest
 
+from s3sync_dagster.catalog.recovered import store_recovered
 from s3sync_dagster.catalog.rights import rights_of, seen_keys
 from s3sync_dagster.core.rights import WHOLE, Reader
+from s3sync_dagster.engine.rebuilding import recover_documents
 from s3sync_dagster.explaining import UNTOLD, explain_key
 from s3sync_dagster.model.errors import AccessDenied, FixConfiguration
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster_tests.core.rules import event, states
 from s3sync_dagster_tests.engine_fixture import make_world
+from s3sync_dagster_tests.fresh_catalogs import fresh_catalog
 
 HOUR = 3600
 EVENTS = {
@@ -175,3 +178,32 @@ def test_what_is_kept_of_a_gone_object_stays_as_its_tags_said():
     world.sync()
     assert world.metadata()
     assert seen(world)
+
+
+@pytest.mark.parametrize("custom_id", [None, "mine"])
+@pytest.mark.parametrize("fields", [{}, {"object_tags": (), "metadata": {"team": "sales"}}])
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_catalog_read_back_from_records_opens_nothing_that_a_request_had_closed(
+    custom_id, fields, asked
+):
+    world = world_of_sales(**fields)
+    metadata = {"team": "hr"} if asked else {}
+    world.ask("a.md", metadata=metadata, custom_id=custom_id, vouched=True)
+    world.run_batches()
+    assert seen(world) is not asked
+    world.catalog = fresh_catalog("sqlite://", clock=world.clock)
+    world.catalog.sources.add(world.source)
+    collection = world.collections.open(
+        "docs", tenant=world.source.tenant, database=world.source.database_name, embedder=None
+    )
+    found = recover_documents(world.source, collection, known_sources={world.source.id})
+    place = {"collection_name": "docs", "collection_id": collection.id}
+    store_recovered(world.catalog.database, world.source, found.documents, **place)
+    for _ in range(2):
+        world.sync()
+        assert seen(world) is not asked
+        world.clock.seconds += 2 * HOUR
+    world.bucket.tag("a.md", {"team": "sales"})
+    world.ask("a.md", custom_id=custom_id, vouched=True)
+    world.run_batches()
+    assert seen(world)  # somebody has said whose it is
