@@ -10,6 +10,7 @@ from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import batch_of, groups, is_due
 from s3sync_dagster.catalog.tables import batches, documents, invocations, objects, sources
+from s3sync_dagster.catalog.wholes import settle_wholes
 from s3sync_dagster.core.patience import (
     LEASE_SECONDS,
     LONGEST_BACKOFF_SECONDS,
@@ -179,10 +180,12 @@ class Batches:
                 batches.update()
                 .where(batches.c.token == token, batches.c.state == "running")
                 .values(state="done", finished_at=self._now())
-            ).rowcount
-            if done:
+                .returning(batches.c.source_id)
+            ).scalar_one_or_none()
+            if done is not None:
                 self._let_go(tx, token)
-        return bool(done)
+                settle_wholes(tx, done, now=self._now())
+        return done is not None
 
     def release(self, token: str, *, died: bool) -> bool:
         """End a live batch that will not finish.

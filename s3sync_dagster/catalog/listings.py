@@ -13,6 +13,7 @@ from s3sync_dagster.catalog.listing_end import departing, is_departing, let_depa
 from s3sync_dagster.catalog.object_rows import upsert_objects
 from s3sync_dagster.catalog.rows import groups, listing_of, object_of
 from s3sync_dagster.catalog.tables import invocations, is_live, listings, objects, sources
+from s3sync_dagster.catalog.wholes import fail_of_other_commits, settle_wholes
 from s3sync_dagster.core.page import PageCommit, PageWindow, is_held
 from s3sync_dagster.core.patience import is_due
 from s3sync_dagster.core.state import (
@@ -281,6 +282,12 @@ class Listings:
             )
         return following
 
+    def meet(self, listing: ListingRow, *, commit: str) -> None:
+        """Note which commit a listing that has just begun goes through."""
+        with self._db.write() as tx:
+            self._db.lock_source(tx, listing.source_id)
+            fail_of_other_commits(tx, listing, commit, now=self._now())
+
     def end(
         self, listing: ListingRow, *, owner: str, blocked: Departing | None = None
     ) -> ListingRow:
@@ -331,6 +338,7 @@ class Listings:
                     .where(sources.c.id == listing.source_id)
                     .values(removed_by_heads=0)
                 )
+            settle_wholes(tx, listing.source_id, now=self._now())
             return listing_of(done)
 
     def approve(self, source_id: str) -> ListingRow | None:

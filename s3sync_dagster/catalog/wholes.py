@@ -2,13 +2,14 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.rows import listing_of
+from s3sync_dagster.catalog.rows import groups, listing_of
 from s3sync_dagster.catalog.tables import invocations, listings, objects, sources, wholes
 from s3sync_dagster.core.state import ListingRow
 from s3sync_dagster.core.whole import state_of_whole
@@ -17,7 +18,7 @@ from s3sync_dagster.model.invocation import Invocation, InvocationStatus, Trigge
 from s3sync_dagster.model.source import Source
 
 KEPT = 200
-"""Of a source, of those that have ended."""
+"""Of a source, the newest."""
 _ENDED = ("complete", "failed", "cancelled")
 
 
@@ -30,16 +31,27 @@ class Wholes:
     def insert(self, source: Source, *, ref: Mapping[str, str]) -> str:
         """Note that a whole source is asked for; returns the invocation's id.
 
+        Who asks for the same before a listing has begun with it gets the same one.
+
         Args:
             source: the source; it is the caller's to have it listed after this.
             ref: ``sha`` or ``branch`` and its name; empty for a site.
         """
-        name = str(uuid.uuid4())
         with self._db.write() as tx:
             self._db.lock_source(tx, source.id)
             newest = sa.select(sa.func.coalesce(sa.func.max(listings.c.id), 0)).where(
                 listings.c.source_id == source.id
             )
+            after = tx.execute(newest).scalar_one()
+            waiting = sa.select(wholes.c.id, wholes.c.ref).where(
+                wholes.c.source_id == source.id,
+                wholes.c.status == "pending",
+                wholes.c.after_listing == after,
+            )
+            for row in tx.execute(waiting):
+                if row.ref == dict(ref):
+                    return row.id
+            name = str(uuid.uuid4())
             tx.execute(
                 wholes.insert().values(
                     id=name,
@@ -49,19 +61,19 @@ class Wholes:
                     collection_name=source.collection_name,
                     place_type=source.place.type,
                     ref=dict(ref),
-                    after_listing=tx.execute(newest).scalar_one(),
+                    after_listing=after,
                     status="pending",
                     created_at=self._db.now(),
                 )
             )
-            ended = (
+            oldest = (
                 sa.select(wholes.c.id)
-                .where(wholes.c.source_id == source.id, wholes.c.status.in_(_ENDED))
-                .order_by(wholes.c.created_at.desc())
+                .where(wholes.c.source_id == source.id)
+                .order_by(wholes.c.created_at.desc(), wholes.c.after_listing.desc())
                 .offset(KEPT)
                 .limit(KEPT)
             )
-            old = tx.execute(ended).scalars().all()
+            old = tx.execute(oldest).scalars().all()
             tx.execute(wholes.delete().where(wholes.c.id.in_(old)))
         return name
 
@@ -71,7 +83,7 @@ class Wholes:
             row = tx.execute(
                 sa.select(wholes).where(wholes.c.id == invocation_id, wholes.c.tenant == tenant)
             ).first()
-        return None if row is None else self._now(row)
+        return None if row is None else self._now([row])[0]
 
     def rows(
         self,
@@ -93,7 +105,7 @@ class Wholes:
                 query = query.where(column == value)
         with self._db.read() as tx:
             found = tx.execute(query).all()
-        return [self._now(row) for row in found]
+        return self._now(found)
 
     def cancel(self, invocation: Invocation) -> None:
         """Cancel one that no listing has begun with. Raises ``Conflict`` in any other state."""
@@ -107,30 +119,20 @@ class Wholes:
                 reason="not_pending",
             )
 
-    def _now(self, row: sa.Row[Any]) -> Invocation:
-        """Return a row as it is now; how it ended is kept from the first look on."""
-        if row.status in _ENDED:
-            return _shown(row, row.status, row.error, row.finished_at)
+    def _now(self, rows: Sequence[sa.Row[Any]]) -> list[Invocation]:
+        """Return rows as they are now; what nobody has stored of their end is stored."""
+        ids = sorted({row.source_id for row in rows if row.status not in _ENDED})
         with self._db.read() as tx:
-            found = tx.execute(
-                sa.select(listings)
-                .where(listings.c.source_id == row.source_id, listings.c.id > row.after_listing)
-                .order_by(listings.c.id)
-                .limit(1)
-            ).first()
-            listing = None if found is None else listing_of(found)
-            name = tx.execute(
-                sa.select(sources.c.name).where(sources.c.id == row.source_id)
-            ).scalar_one_or_none()
-            live, failed = _left(tx, row.source_id)
-            state = state_of_whole(listing, live=live, failed=failed, name=name or "")
-            finished_at = _finished(tx, row.source_id, listing)
-        if name is None:
-            self._end(row.id, "cancelled", None, finished_at=self._db.now())
-            return _shown(row, "cancelled", None, self._db.now())
-        if state.status.value in _ENDED:
-            self._end(row.id, state.status.value, state.error, finished_at=finished_at)
-        return _shown(row, state.status.value, state.error, finished_at)
+            ends = _ends(tx, ids, now=self._db.now())
+        done = {name: end for name, end in ends.items() if end.status in _ENDED}
+        if done:
+            with self._db.write() as tx:
+                _store(tx, done)
+        return [
+            _shown(row, _End(row.status, row.error, row.finished_at) if end is None else end)
+            for row in rows
+            for end in [ends.get(row.id) if row.status not in _ENDED else None]
+        ]
 
     def _end(self, name: str, status: str, error: str | None, *, finished_at: float) -> int:
         still = sa.and_(wholes.c.id == name, wholes.c.status.not_in(_ENDED))
@@ -142,35 +144,143 @@ class Wholes:
             ).rowcount
 
 
-def _left(tx: sa.Connection, source_id: str) -> tuple[int, int]:
-    live = sa.select(sa.func.count()).where(
-        invocations.c.source_id == source_id, invocations.c.status.in_(["pending", "processing"])
-    )
-    failed = sa.select(sa.func.count()).where(
-        objects.c.source_id == source_id,
-        objects.c.outcome == "failed",
-        objects.c.gone.is_(False),
-        objects.c.skip_reason.is_(None),
-    )
-    return tx.execute(live).scalar_one(), tx.execute(failed).scalar_one()
+def settle_wholes(tx: sa.Connection, source_id: str, *, now: float) -> None:
+    """Store how those of a source ended whose listing, and the last key it asked for, just did."""
+    ends = _ends(tx, [source_id], now=now)
+    _store(tx, {name: end for name, end in ends.items() if end.status in _ENDED})
 
 
-def _finished(tx: sa.Connection, source_id: str, listing: ListingRow | None) -> float:
+def fail_of_other_commits(
+    tx: sa.Connection, listing: ListingRow, commit: str, *, now: float
+) -> None:
+    """End those that asked for another commit than the listing that answers them has met."""
+    open_ones = sa.select(wholes.c.id, wholes.c.ref).where(
+        wholes.c.source_id == listing.source_id,
+        wholes.c.after_listing < listing.id,
+        wholes.c.status.not_in(_ENDED),
+    )
+    error = f"The branch has moved on: the commit {commit} was listed. Ask for that one."
+    _store(
+        tx,
+        {
+            row.id: _End("failed", error, now)
+            for row in tx.execute(open_ones)
+            if row.ref.get("sha") not in (None, commit)
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    status: str
+    error: str | None
+    finished_at: float | None
+
+
+def _store(tx: sa.Connection, ends: Mapping[str, _End]) -> None:
+    if not ends:
+        return
+    same = wholes.c.id == sa.bindparam("b_id")
+    tx.execute(
+        wholes.update()
+        .where(same, *[wholes.c.status != one for one in _ENDED])  # no IN: many rows at once
+        .values(
+            status=sa.bindparam("b_status"),
+            error=sa.bindparam("b_error"),
+            finished_at=sa.bindparam("b_finished_at"),
+        ),
+        [
+            {
+                "b_id": name,
+                "b_status": end.status,
+                "b_error": end.error,
+                "b_finished_at": end.finished_at,
+            }
+            for name, end in ends.items()
+        ],
+    )
+
+
+def _ends(tx: sa.Connection, source_ids: Sequence[str], *, now: float) -> dict[str, _End]:
+    """Return how far those of these sources are that have not ended, by id."""
+    open_ones: list[Any] = []
+    for part in groups(source_ids):
+        first = (
+            sa.select(sa.func.min(listings.c.id))
+            .where(
+                listings.c.source_id == wholes.c.source_id, listings.c.id > wholes.c.after_listing
+            )
+            .correlate(wholes)
+            .scalar_subquery()
+        )
+        open_ones += tx.execute(
+            sa.select(wholes.c.id, wholes.c.source_id, sources.c.name, first.label("listing"))
+            .outerjoin(sources, sources.c.id == wholes.c.source_id)
+            .where(wholes.c.source_id.in_(part), wholes.c.status.not_in(_ENDED))
+        ).all()
+    if not open_ones:
+        return {}
+    begun = dict[int, ListingRow]()
+    for part in groups(sorted({row.listing for row in open_ones if row.listing is not None})):
+        query = sa.select(listings).where(listings.c.id.in_(part))
+        begun |= {row.id: listing_of(row) for row in tx.execute(query)}
+    theirs = sorted({one.source_id for one in begun.values() if one.finished_at is not None})
+    live, failed = _numbers(tx, theirs)
+    finished = {one.id: _finished(tx, one) for one in begun.values()}
+    ends = dict[str, _End]()
+    for row in open_ones:
+        if row.name is None:
+            ends[row.id] = _End("cancelled", None, now)
+            continue
+        state = state_of_whole(
+            begun.get(row.listing),
+            live=live.get(row.source_id, 0),
+            failed=failed.get(row.source_id, 0),
+            name=row.name,
+        )
+        ends[row.id] = _End(state.status.value, state.error, finished.get(row.listing))
+    return ends
+
+
+def _numbers(tx: sa.Connection, source_ids: Sequence[str]) -> tuple[dict[str, int], dict[str, int]]:
+    """Return keys that wait or are worked on, and objects that failed, by source."""
+    found: list[dict[str, int]] = []
+    for table, conditions in (
+        (invocations, [invocations.c.status.in_(["pending", "processing"])]),
+        (
+            objects,
+            [
+                objects.c.outcome == "failed",
+                objects.c.gone.is_(False),
+                objects.c.skip_reason.is_(None),
+            ],
+        ),
+    ):
+        numbers = dict[str, int]()
+        for part in groups(source_ids):
+            query = sa.select(table.c.source_id, sa.func.count()).where(
+                table.c.source_id.in_(part), *conditions
+            )
+            for source_id, number in tx.execute(query.group_by(table.c.source_id)):
+                numbers[source_id] = number
+        found.append(numbers)
+    return found[0], found[1]
+
+
+def _finished(tx: sa.Connection, listing: ListingRow) -> float | None:
     """Return when the last of what a listing asked for ended, or the listing itself."""
-    if listing is None or listing.finished_at is None:
-        return 0.0
+    if listing.finished_at is None:
+        return None
     last = sa.select(sa.func.max(invocations.c.finished_at)).where(
-        invocations.c.source_id == source_id,
+        invocations.c.source_id == listing.source_id,
         invocations.c.created_at >= listing.started_at,
         invocations.c.created_at <= listing.finished_at,
     )
     return max(listing.finished_at, tx.execute(last).scalar_one() or 0.0)
 
 
-def _shown(
-    row: sa.Row[Any], status: str, error: str | None, finished_at: float | None
-) -> Invocation:
-    ended = finished_at if status in _ENDED else None
+def _shown(row: sa.Row[Any], end: _End) -> Invocation:
+    ended = end.finished_at if end.status in _ENDED else None
     return Invocation(
         id=row.id,
         source_id=row.source_id,
@@ -180,9 +290,9 @@ def _shown(
         collection_name=row.collection_name,
         kind="sync",
         trigger=Trigger.API,
-        status=InvocationStatus(status),
+        status=InvocationStatus(end.status),
         created_at=datetime.fromtimestamp(row.created_at, UTC),
         metadata=row.ref,
-        error=error,
+        error=end.error,
         finished_at=None if ended is None else datetime.fromtimestamp(ended, UTC),
     )

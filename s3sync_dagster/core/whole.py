@@ -39,6 +39,12 @@ def state_of_whole(listing: ListingRow | None, *, live: int, failed: int, name: 
         case ListingState.COMPLETE | ListingState.APPROVED:
             if live:
                 return WholeState(InvocationStatus.PROCESSING)
+            if listing.left_out:
+                return WholeState(
+                    InvocationStatus.FAILED,
+                    f"{listing.left_out} new files or pages were left out: the tenant has all the "
+                    "objects that it may have. All others are done.",
+                )
             if failed:
                 return WholeState(
                     InvocationStatus.FAILED,

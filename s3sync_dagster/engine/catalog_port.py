@@ -62,6 +62,10 @@ class ListingsPort(Protocol):
         """Carry out a part of what a listing ends; returns where the next begins."""
         ...
 
+    def meet(self, listing: ListingRow, *, commit: str) -> None:
+        """Note which commit a listing that has just begun goes through."""
+        ...
+
     def end(
         self, listing: ListingRow, *, owner: str, blocked: Departing | None = None
     ) -> ListingRow:

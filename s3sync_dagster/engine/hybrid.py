@@ -39,6 +39,10 @@ NOT_WALKED = (
     f"By words, only the best {FARTHEST:,} records were held against the filter: of so many that "
     "meet it, others may have these words too. A narrower filter or rarer words find them."
 )
+NOT_DEEPER = (
+    f"Copies of few texts take the first {MAX_DEPTH} places: what stands behind them was not "
+    "looked at. A filter that leaves them out finds it."
+)
 READ = 1000
 """Records whose metadata are held against a filter at once, far down a ranking."""
 
@@ -200,6 +204,8 @@ class Searcher:
                 ordered = nearest or words
             self._add_texts(found, ordered, dict(nearest), dict(words), known, limit=limit)
             if len(found) == limit or not full or depth >= max(MAX_DEPTH, limit):
+                if full and len(found) < limit and NOT_DEEPER not in lacks:
+                    lacks.append(NOT_DEEPER)
                 return [replace(first, copies=tuple(rest)) for first, *rest in found.values()]
             # Copies took the places of what stands behind them, or many are asked for.
             depth = 4 * depth if depth >= MAX_DEPTH else min(4 * depth, MAX_DEPTH)

@@ -42,8 +42,7 @@ def delete_what_is_left(source: Source, *, catalog: CatalogPort, collections: Co
             )
         except NotFound:
             continue
-        if names := _named(source, collection):
-            left = _held_by_nobody(names, known, catalog)
+        if left := _left(source, collection, known, catalog):
             delete_in_steps(collection, left)
             deleted += len(left)
             # Nobody claims them, so a document that grew meanwhile may have got that very record.
@@ -53,13 +52,16 @@ def delete_what_is_left(source: Source, *, catalog: CatalogPort, collections: Co
     return deleted
 
 
-def _named(source: Source, collection: CollectionPort) -> list[str]:
-    names: list[str] = []
+def _left(
+    source: Source, collection: CollectionPort, known: KnownCollection, catalog: CatalogPort
+) -> list[str]:
+    """Return the first ids that nobody holds; those of others, however many, are passed by."""
+    left: list[str] = []
     for page in collection.scan(source_id=source.id):
-        names += [record.id for record in page]
-        if len(names) >= RECORDS_A_LOOK:
+        left += _held_by_nobody([record.id for record in page], known, catalog)
+        if len(left) >= RECORDS_A_LOOK:
             break
-    return names
+    return left
 
 
 def _held_by_nobody(

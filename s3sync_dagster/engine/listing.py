@@ -106,6 +106,8 @@ def continue_listing(
                 last = False
                 commit = PageCommit(cursor=listing.cursor, listed=0, asked=listing.number)
             else:
+                if asked.token is not None and listing.cursor is None:
+                    listings.meet(listing, commit=asked.token)
                 stretch = next_stretch(source, asked.page, listing.cursor, listings=listings)
                 try:
                     stretch = confirmed(

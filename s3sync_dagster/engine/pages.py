@@ -32,6 +32,8 @@ class AskedPage:
     page: ListPage
     number: int
     """Number of the listing's page when the bucket was asked: what was told since is newer."""
+    token: str | None = None
+    """Of what is listed, where a ``CopiedStore`` is: a commit, for one."""
 
 
 class Pages(Protocol):
@@ -151,7 +153,7 @@ class _Pinned:
                 reason="listing_lost",
             )
         page = self._store.list_pinned(snapshot.token, self._prefix, start_after=after, limit=limit)
-        return AskedPage(page=page, number=snapshot.number)
+        return AskedPage(page=page, number=snapshot.number, token=snapshot.token)
 
     def close(self) -> None:
         self._snapshot.close()

@@ -6,6 +6,8 @@ from s3sync_dagster.core.fusion import DEPTH, WORDS_LEAST, fuse, words_share
 from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.engine import hybrid
 from s3sync_dagster.engine.hybrid import (
+    MAX_DEPTH,
+    NOT_DEEPER,
     DocumentVersion,
     Searcher,
     versions_by_scan,
@@ -228,6 +230,14 @@ def test_copies_that_fill_all_places_do_not_hide_what_stands_behind_them():
     hits = ask(collection, None, "red green", ranking="dense", limit=3)
     assert [hit.document for hit in hits] == ["red green", "red", "green"]
     assert len(hits[0].copies) == 3 * DEPTH - 1
+
+
+def test_copies_behind_which_nobody_looks_are_told():
+    collection = new_collection()
+    fill(collection, ["red green"] * MAX_DEPTH + ["red", "green"])
+    lacks = []
+    assert len(ask(collection, None, "red green", ranking="dense", limit=3, lacks=lacks)) == 1
+    assert lacks == [NOT_DEEPER]
 
 
 @pytest.mark.parametrize("ranking", ["hybrid", "dense", "words"])

@@ -1,11 +1,15 @@
 """How the invocation of a whole commit or site ends follows from its listing and the rest."""
 
 import pytest
+import sqlalchemy as sa
 
-from s3sync_dagster.catalog.tables import listings
+from s3sync_dagster.catalog.quotas import ObjectQuota
+from s3sync_dagster.catalog.tables import listings, wholes
+from s3sync_dagster.catalog.wholes import KEPT
 from s3sync_dagster.core.state import ListingRow, ListingState
 from s3sync_dagster.core.whole import state_of_whole
 from s3sync_dagster.model.errors import Conflict
+from s3sync_dagster.ports.memory_s3 import MemoryObjectStore
 
 
 @pytest.mark.parametrize(
@@ -60,8 +64,103 @@ def test_only_a_listing_that_began_later_answers_and_its_end_stays_what_it_was(w
     assert "1 files or pages" in look(world, later).error
 
 
+def test_how_it_ended_is_stored_at_the_end_and_not_when_somebody_looks(world):
+    world.bucket.put("a.md", "one")
+    first, same = ask(world), ask(world)
+    assert first == same  # nothing has begun with it
+    with world.catalog.database.write() as tx:
+        tx.execute(wholes.insert().values(**{**_row(tx, first), "id": "twin"}))
+    world.listing()
+    other = ask(world)
+    assert other != first
+    world.run_batches()
+    assert look(world, "twin").status == "complete"
+    world.bucket.put("b.md", "BAD")
+    world.sync()
+    assert (look(world, first).status, look(world, other).status) == ("complete", "failed")
+    ended = ask(world)
+    world.bucket.put("b.md", "good")
+    world.clock.seconds += 4000
+    world.bucket.put("c.md", "BAD")
+    world.sync()
+    world.bucket.delete("c.md")
+    world.sync()
+    assert look(world, ended).status == "failed"
+
+
+def _row(tx, name):
+    return tx.execute(wholes.select().where(wholes.c.id == name)).one()._asdict()
+
+
+def test_they_are_bounded_and_a_look_at_all_asks_as_often_as_at_one(world):
+    world.sync()
+    name = ask(world)
+    with world.catalog.database.write() as tx:
+        row = _row(tx, name)
+        many = [
+            {**row, "id": f"w{place}", "created_at": row["created_at"] - 1} for place in range(KEPT)
+        ]
+        tx.execute(wholes.insert(), many)
+    world.catalog.wholes.insert(world.source, ref={"branch": "other"})
+    of_tenant = {"source_ids": None, "database_name": None, "source_type": None}
+
+    def shown():
+        return world.catalog.wholes.rows(tenant=world.source.tenant, **of_tenant)
+
+    asked = []
+    listen = (
+        world.catalog.database.engine,
+        "before_cursor_execute",
+        lambda *one: asked.append(one),
+    )
+    sa.event.listen(*listen)
+    try:
+        assert len(shown()) == KEPT
+    finally:
+        sa.event.remove(*listen)
+    assert len(asked) < 10
+    world.sync()
+    assert {one.status for one in shown()} == {"complete"}
+
+
+def test_what_a_tenant_has_no_room_for_is_no_whole(world):
+    world.catalog.database.quota = ObjectQuota(most=1)
+    world.bucket.put("a.md", "one")
+    world.bucket.put("b.md", "two")
+    name = ask(world)
+    world.sync()
+    assert look(world, name).status == "failed"
+    assert "1 new files or pages were left out" in look(world, name).error
+
+
+class Copied(MemoryObjectStore):
+    """A copy that has always the same commit."""
+
+    def renew(self):
+        pass
+
+    def pin(self):
+        return "c0ffee"
+
+    def list_pinned(self, token, prefix, *, start_after, limit=1000):
+        return self.list_page(prefix, start_after=start_after, limit=limit)
+
+
+def test_a_commit_that_was_not_the_one_listed_is_not_complete(world, tmp_path):
+    world.bucket.put("a.md", "one")
+    listed, passed = (
+        world.catalog.wholes.insert(world.source, ref={"sha": sha}) for sha in ("c0ffee", "0ld")
+    )
+    world.store = Copied(world.bucket)
+    world.sync(snapshots=tmp_path)
+    assert look(world, listed).status == "complete"
+    assert look(world, passed).status == "failed"
+    assert "the commit c0ffee was listed" in look(world, passed).error
+
+
 def test_a_pending_one_can_be_cancelled_and_a_deleted_source_ends_all(world):
-    name, other = ask(world), ask(world)
+    name = ask(world)
+    other = world.catalog.wholes.insert(world.source, ref={"branch": "other"})
     world.catalog.wholes.cancel(look(world, name))
     assert look(world, name).status == "cancelled"
     world.sync()
