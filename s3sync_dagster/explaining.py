@@ -7,9 +7,11 @@ from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.rights import seen_keys
 from s3sync_dagster.catalog.views import ObjectRow
 from s3sync_dagster.core.keys import validate_object_key
+from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.rights import Rights
 from s3sync_dagster.core.selection import explain
 from s3sync_dagster.core.state import DocumentPhase, ListingState
+from s3sync_dagster.core.vouching import disputed, in_doubt
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import DeleteMode, Source
 
@@ -66,7 +68,7 @@ def explain_key(catalog: Catalog, source: Source, key: str, *, rights: Rights) -
         storage_class=known.storage_class if known and there else "STANDARD",
     )
     rows = catalog.views.object_rows(source.id, key=key) if seen else []
-    kept_back = _untold(catalog, source, key) if seen else []
+    kept_back = _kept_back(catalog, source, key) if seen and source.reader_keys else []
     return Explained(
         decision=[*presence, *explain(source, ref, there=there), *kept_back],
         row=rows[0] if rows else None,
@@ -74,12 +76,27 @@ def explain_key(catalog: Catalog, source: Source, key: str, *, rights: Rights) -
     )
 
 
-def _untold(catalog: Catalog, source: Source, key: str) -> list[str]:
-    """Return why members do not see records; nothing where they may."""
-    untold = source.reader_keys and any(
-        one.untold for one in catalog.documents.of_key(source.id, key)
-    )
-    return [UNTOLD] if untold else []
+def _kept_back(catalog: Catalog, source: Source, key: str) -> list[str]:
+    """Return whether nobody knows who may read what was made of an object."""
+    keys, told = source.reader_keys, list[str]()
+    for one in catalog.documents.of_key(source.id, key):
+        if one.untold:
+            told.append(UNTOLD)
+            continue
+        own = {**with_path_metadata(source, key), **one.carried}
+        if which := disputed(own, one.metadata, vouched=one.vouched, keys=keys):
+            told.append(
+                f"Only owners see its records in {one.collection_name!r}: metadata that no owner "
+                f"is known to have given say else under {', '.join(which)} than the source, the "
+                "path and the object do. That ends when an owner asks for the object again, with "
+                "the metadata that are to hold."
+            )
+        elif in_doubt(one, keys):
+            told.append(
+                f"Only owners see its records in {one.collection_name!r} until they are written "
+                "anew, or found as the catalog says."
+            )
+    return told
 
 
 def _last_seen(catalog: Catalog, source: Source, key: str) -> str:

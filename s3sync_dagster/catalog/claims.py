@@ -14,7 +14,7 @@ from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.tables import documents, sources
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
 from s3sync_dagster.core.state import UNSEEN, DocumentPhase, DocumentState
-from s3sync_dagster.core.vouching import NOTHING, withheld
+from s3sync_dagster.core.vouching import NOTHING, names_any, withheld
 from s3sync_dagster.model.source import Source
 
 Row = sa.Row[Any]
@@ -212,6 +212,9 @@ class _Claiming:
         after = withheld(intent.target, self._source)
         if row.withheld == after:
             return after
+        told = names_any({**row.metadata, **intent.target.metadata}, self._source.reader_keys)
+        if row.phase == "clean" and (row.withheld or NOTHING).startswith("[") and not told:
+            return after  # neither says anything of readers
         return UNSEEN if after is None else NOTHING
 
     def _insert(self, intents: Sequence[Intent]) -> dict[str, int]:

@@ -3,8 +3,9 @@
 They hold what a member said, or stand in a collection that a restored catalog has not looked at.
 """
 
+import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,13 +14,15 @@ from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, objects, sources
 from s3sync_dagster.core.carried import names_readers
 from s3sync_dagster.core.closing import Closing
-from s3sync_dagster.core.rights import Doubted
+from s3sync_dagster.core.rights import MAX_TERMS, Doubted
 from s3sync_dagster.core.state import RECOVERED, RESTORED, UNSEEN, UNTOLD
 from s3sync_dagster.core.vouching import NOTHING, withheld_for
 from s3sync_dagster.model.source import Source
 
 MOST = 200
-"""Documents that a filter names; a source with more of them is for nobody with groups."""
+"""Documents of one source that a filter names; with more of them it is for nobody with groups."""
+MOST_OF_ALL = MAX_TERMS
+"""Those of all sources; beyond it, the sources that have the most are closed."""
 
 
 def doubted_of(
@@ -34,29 +37,25 @@ def doubted_of(
     Returns:
         Them, and sources that have too many to name.
     """
-    by_keys: dict[str, list[str]] = defaultdict(list)
+    by_keys: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for source_id, keys in restricted.items():
         if keys:
-            by_keys[withheld_for(keys)].append(source_id)
-    found: list[tuple[str, str, str]] = []
-    closed: set[str] = set()
-    for written_for, source_ids in by_keys.items():
+            by_keys[tuple(keys)].append(source_id)
+    found: dict[str, list[sa.Row[Any]]] = defaultdict(list)
+    for keys, source_ids in by_keys.items():
         for ids in groups(source_ids):
-            for where in _doubtful(ids, written_for):
-                query = sa.select(
-                    documents.c.source_id, documents.c.document_id, documents.c.object_key
-                )
-                rows = tx.execute(query.where(*where).limit(MOST + 1)).all()
-                if len(found) + len(rows) > MOST:
-                    any_of = sa.select(documents.c.id).where(*where).limit(1)
-                    closed.update(
-                        one
-                        for one in ids
-                        if tx.execute(any_of.where(documents.c.source_id == one)).first()
-                    )
-                else:
-                    found += [(row.source_id, row.document_id, row.object_key) for row in rows]
-    named = [one for one in found if one[0] not in closed]
+            rows = _doubtful(tx, ids, keys)
+            if len(rows) > MOST and len(ids) > 1:
+                rows = [row for one in ids for row in _doubtful(tx, [one], keys)]
+            for row in rows:
+                found[row.source_id].append(row)
+    closed: set[str] = set()
+    named: list[tuple[str, str, str]] = []
+    for source_id, rows in sorted(found.items(), key=lambda item: (len(item[1]), item[0])):
+        if len(rows) > MOST or len(named) + len(rows) > MOST_OF_ALL:
+            closed.add(source_id)
+        else:
+            named += [(source_id, row.document_id, row.object_key) for row in rows]
     keys_of: dict[str, set[str]] = defaultdict(set)
     for source_id, _, key in named:
         keys_of[source_id].add(key)
@@ -69,18 +68,52 @@ def doubted_of(
     )
 
 
-def _doubtful(ids: list[str], written_for: str) -> Iterator[list[sa.ColumnElement[bool]]]:
-    here = documents.c.source_id.in_(ids)
+def _doubtful(tx: sa.Connection, ids: list[str], keys: Sequence[str]) -> list[sa.Row[Any]]:
+    """Return documents of sources with these keys, at most one more than a filter names."""
+    query = sa.select(documents.c.source_id, documents.c.document_id, documents.c.object_key)
+    found: list[sa.Row[Any]] = []
+    for where in _are_doubtful(ids, keys):
+        found.extend(tx.execute(query.where(*where).limit(MOST + 1 - len(found))))
+    return found
+
+
+def _are_doubtful(
+    ids: list[str], keys: Sequence[str]
+) -> Iterator[tuple[sa.ColumnElement[bool], ...]]:
+    """Yield conditions for documents that ``core.vouching.in_doubt`` says it of."""
+    doubtful = sa.or_(
+        sa.not_(documents.c.withheld.startswith("[")),
+        documents.c.phase != "clean",
+        _names_any(keys),
+    )
+    written_for = withheld_for(keys)
     # Two stretches of an index: what was written for these very keys is not walked through.
-    yield [here, documents.c.withheld < written_for]
-    yield [here, documents.c.withheld > written_for]
+    for stretch in (documents.c.withheld < written_for, documents.c.withheld > written_for):
+        yield documents.c.source_id.in_(ids), stretch, doubtful
+
+
+def _names_any(keys: Collection[str]) -> sa.ColumnElement[bool]:
+    # As text, which both databases have: a value's quotes are escaped, so none looks like a key.
+    told = sa.cast(documents.c.metadata, sa.Text)
+    return sa.or_(*(told.contains(f"{json.dumps(key)}: ", autoescape=True) for key in keys))
 
 
 def look_again(tx: sa.Connection, source_id: str, keys: Collection[str]) -> None:
     """Have a listing ask for each object with documents that are kept back for these keys.
 
-    Bytes that cannot be read are not read again for what their object carries alone.
+    Bytes that cannot be read are not read again for what their object carries alone. Records of
+    metadata that say nothing under the keys are as if they were written for these.
     """
+    tx.execute(
+        documents.update()
+        .where(
+            documents.c.source_id == source_id,
+            documents.c.withheld == NOTHING,
+            documents.c.phase == "clean",
+            sa.not_(_names_any(keys)),
+        )
+        .values(withheld=withheld_for(keys))
+    )
     theirs = sa.select(documents.c.object_key).where(
         documents.c.source_id == source_id,
         documents.c.withheld.not_in([withheld_for(keys), RECOVERED]),  # which a person ends

@@ -19,7 +19,7 @@ from s3sync_dagster.catalog.tables import (
 from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.rights import Reader, Rights
 from s3sync_dagster.core.state import DocumentState
-from s3sync_dagster.core.vouching import said
+from s3sync_dagster.core.vouching import in_doubt, with_said
 from s3sync_dagster.model.source import Source
 
 
@@ -115,12 +115,14 @@ def _origins(config: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def sees_document(rights: Rights, source: Source, document: DocumentState) -> bool:
     """Return whether a document may be seen, by the metadata that its records get."""
-    if document.untold and not rights.sees_all_of(source.id):
+    if rights.sees_all_of(source.id):
+        return True
+    keys = rights.restricted[source.id]
+    if in_doubt(document, keys):
         return False
-    own: Mapping[str, Any] = with_path_metadata(source, document.object_key)
-    keys = rights.restricted.get(source.id, ())
-    more = said(document.metadata, vouched=document.vouched, keys=keys)
-    return rights.allow(source.id, {**own, **document.carried, **more})
+    own = {**with_path_metadata(source, document.object_key), **document.carried}
+    told = with_said(own, document.metadata, vouched=document.vouched, keys=keys)
+    return rights.allow(source.id, told)
 
 
 def seen_keys(

@@ -6,6 +6,7 @@ from s3sync_dagster.core.facts import KeyFacts, SidecarState
 from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.core.state import RECOVERED, DocumentPhase, DocumentState, Target
 from s3sync_dagster.core.vouching import withheld
+from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.invocation import Invocation, Trigger
 from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
 
@@ -59,12 +60,14 @@ def wanted_documents(
         asked[invocation.id] = collection
         if collection in claims and not (invocation.custom_id or invocation.metadata):
             continue  # names nothing of its own: the sidecar's word stands
+        here = [one for one in item.documents if one.collection_name == collection]
+        metadata = _asked_for(invocation, source, here)
         wanted[collection] = Target(
             collection_name=collection,
             custom_id=invocation.custom_id,
-            metadata=invocation.metadata,
+            metadata=metadata,
             owner="request",
-            vouched=_is_vouched(invocation, item.documents, collection),
+            vouched=_is_vouched(invocation, metadata, here),
         )
     if source.mode is DeleteMode.APPEND and item.automatic:
         whole = _whole(item)
@@ -130,19 +133,30 @@ def _as_it_is(document: DocumentState) -> Target:
     )
 
 
+def _asked_for(
+    invocation: Invocation, source: Source, documents: Sequence[DocumentState]
+) -> Metadata:
+    """Return the metadata that a request gives: a member's takes no word on readers away."""
+    if invocation.vouched:
+        return invocation.metadata
+    stays = {
+        key: value
+        for one in documents
+        if one.phase is not DocumentPhase.REMOVING
+        for key, value in one.metadata.items()
+        if key in source.reader_keys
+    }
+    return {**invocation.metadata, **stays}
+
+
 def _is_vouched(
-    invocation: Invocation, documents: Sequence[DocumentState], collection: str
+    invocation: Invocation, metadata: Metadata, documents: Sequence[DocumentState]
 ) -> bool:
     """Return whether an owner gave the metadata of a request, or the same to the document."""
     return (
         invocation.vouched
-        or not invocation.metadata
-        or any(
-            one.collection_name == collection
-            and one.vouched
-            and dict(one.metadata) == dict(invocation.metadata)
-            for one in documents
-        )
+        or not metadata
+        or any(one.vouched and dict(one.metadata) == dict(metadata) for one in documents)
     )
 
 

@@ -20,9 +20,10 @@ TEAM = '["team"]'
 
 
 def rows_of(src, states):
+    whole = {"phase": "clean", "metadata": {"team": "sales"}}
     place = {"tenant": src.tenant, "database_name": src.database_name, "source_id": src.id}
     return [
-        row(f"d-{key}", **{"phase": "clean", "object_key": key, **place, **state})
+        row(f"d-{key}", **{**whole, "object_key": key, **place, **state})
         for key, state in states.items()
     ]
 
@@ -37,6 +38,10 @@ def rows_of(src, states):
         ({"withheld": UNSEEN}, True),
         ({"withheld": RESTORED}, True),
         ({"withheld": None, "phase": "writing"}, False),
+        ({"withheld": NOTHING, "metadata": {"lang": "team"}}, False),
+        ({"withheld": NOTHING, "metadata": {"lang": '"team": '}}, False),
+        ({"withheld": NOTHING, "metadata": {"lang": "de"}, "phase": "writing"}, True),
+        ({"withheld": UNSEEN, "metadata": {}}, True),
     ],
 )
 def test_records_that_may_hold_what_nobody_vouched_for_are_kept_back(catalog, state, kept):
@@ -57,23 +62,28 @@ def test_records_that_may_hold_what_nobody_vouched_for_are_kept_back(catalog, st
 def test_a_source_with_more_of_them_than_a_filter_names_is_for_owners(catalog):
     src = source(reader_keys=("team",))
     small = source("small", bucket_name="other", collection_name="small", reader_keys=("team",))
-    for one, number in ((src, MOST + 1), (small, 0)):
+    for one, number in ((src, MOST + 1), (small, MOST)):
         catalog.sources.add(one)
-        if number:
-            with catalog.database.write() as tx:
-                keys = [f"{place}.md" for place in range(number)]
-                states = {key: {"withheld": NOTHING} for key in keys}
-                tx.execute(documents.insert(), rows_of(one, states))
+        with catalog.database.write() as tx:
+            keys = [f"{one.name}-{place}.md" for place in range(number)]
+            states = {key: {"withheld": NOTHING} for key in keys}
+            tx.execute(documents.insert(), rows_of(one, states))
     rights = rights_of(catalog, SALES, tenant=src.tenant)
     assert rights.restricted == {src.id: (), small.id: ("team",)}
-    assert not rights.doubted.documents
+    assert {source_id for source_id, _ in rights.doubted.documents} == {small.id}
+    assert len(rights.doubted.documents) == MOST
     assert not rights.allow(src.id, {"team": "sales"})
 
 
 def test_a_listing_asks_for_what_was_written_under_other_keys(catalog):
     src = source(reader_keys=("team",))
     catalog.sources.add(src)
-    states = {"a.md": {"withheld": NOTHING}, "b.md": {"withheld": TEAM}, "c.md": {"withheld": None}}
+    states = {
+        "a.md": {"withheld": NOTHING},
+        "b.md": {"withheld": TEAM},
+        "c.md": {"withheld": None},
+        "d.md": {"withheld": NOTHING, "metadata": {"lang": "de"}},
+    }
     list_all(catalog, src, [ref(key) for key in states])
     with catalog.database.write() as tx:
         tx.execute(documents.insert(), rows_of(src, states))
@@ -81,7 +91,7 @@ def test_a_listing_asks_for_what_was_written_under_other_keys(catalog):
     catalog.listings.begin(src.id, owner="me")
     window = catalog.listings.window(src.id, after=None, until=None, limit=10)
     found = {key: one.fingerprint for key, one in window.objects.items()}
-    assert found == {"a.md": "", "b.md": "f", "c.md": "f"}
+    assert found == {"a.md": "", "b.md": "f", "c.md": "f", "d.md": "f"}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from s3sync_dagster.core.decision import decide_key
 from s3sync_dagster.core.facts import KeyFacts, SidecarState
 from s3sync_dagster.core.state import RESTORED, UNSEEN, DocumentPhase, DocumentState
-from s3sync_dagster.core.vouching import NOTHING, said, withheld_for
+from s3sync_dagster.core.vouching import NOBODY, NOTHING, with_said, withheld_for
 from s3sync_dagster.model.invocation import Invocation, InvocationStatus, Trigger
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.place import UploadPlace
@@ -106,8 +106,43 @@ def test_a_document_is_written_anew_where_its_records_hold_what_does_not_count()
     assert decided(documents=(stored(clean),), invocations=(asked(vouched=True),))[0] == "write"
 
 
-def test_of_what_nobody_vouches_for_the_keys_that_name_readers_are_left_out():
-    metadata = {**TEAM, "lang": "de"}
-    assert said(metadata, vouched=True, keys=("team",)) == metadata
-    assert said(metadata, vouched=False, keys=("team",)) == {"lang": "de"}
-    assert said(metadata, vouched=False, keys=()) == metadata
+@pytest.mark.parametrize(
+    ("own", "metadata", "vouched", "told"),
+    [
+        ({"team": "hr"}, {"team": "sales"}, True, {"team": "sales"}),
+        ({"team": "hr"}, {"lang": "de"}, False, {"team": "hr", "lang": "de"}),
+        ({"team": "hr"}, {"team": "hr"}, False, {"team": "hr"}),
+        ({"team": "hr"}, {"team": "sales", "lang": "de"}, False, {"team": NOBODY, "lang": "de"}),
+        ({"team": "*"}, {"team": "hr"}, False, {"team": NOBODY}),
+        ({"team": "hr", "dept": "x"}, {"team": "sales"}, False, {"team": NOBODY}),
+        ({}, {"team": "sales"}, False, {"team": NOBODY}),
+        ({"team": "hr"}, {"lang": "de"}, True, {"team": "hr", "lang": "de"}),
+    ],
+)
+def test_where_nobody_vouches_for_another_reader_a_document_names_none(
+    own, metadata, vouched, told
+):
+    assert with_said(own, metadata, vouched=vouched, keys=("team", "dept")) == told
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "before", "target", "vouched"),
+    [
+        ({}, None, TEAM, True),
+        ({"lang": "de"}, None, {"lang": "de", **TEAM}, False),
+        ({"team": "hr"}, None, TEAM, True),
+        ({}, NOTHING, TEAM, False),
+    ],
+)
+def test_a_request_of_a_member_takes_no_word_on_readers_away(asked_for, before, target, vouched):
+    """It may have been asked while the source was open."""
+    ref = ObjectRef(key="a.txt", etag="e1", size=10)
+    facts = KeyFacts(
+        key="a.txt",
+        ref=ref,
+        invocations=(asked(metadata=asked_for),),
+        object=None,
+        documents=(stored(before, etag="e0"),),
+    )
+    [one] = decide_key(facts, SOURCE).targets
+    assert (dict(one.metadata), one.vouched) == (target, vouched)

@@ -10,7 +10,7 @@ from s3sync_dagster.core.plan import WritePlan, record_ids
 from s3sync_dagster.core.record_limits import validate_user_metadata
 from s3sync_dagster.core.records import build_records
 from s3sync_dagster.core.state import DocumentState, Target
-from s3sync_dagster.core.vouching import believed, said
+from s3sync_dagster.core.vouching import believed, with_said
 from s3sync_dagster.engine.ports import CollectionPort, Vectors
 from s3sync_dagster.model.document import Chunk, Record
 from s3sync_dagster.model.errors import FixConfiguration, RecordRejected
@@ -96,8 +96,7 @@ def build_write(source: Source, deed: Deed, target: Target, chunks: Sequence[Chu
     assert ref is not None, "a key without its object reached the write"
     told = {**with_path_metadata(source, deed.key), **deed.carried}
     target = believed(target, told, source.reader_keys)
-    own = said(target.metadata, vouched=target.vouched, keys=source.reader_keys)
-    metadata = {**told, **own}
+    metadata = with_said(told, target.metadata, vouched=target.vouched, keys=source.reader_keys)
     try:
         validate_user_metadata(metadata)
     except RecordRejected as error:  # not the bytes' fault: it ends when the metadata change

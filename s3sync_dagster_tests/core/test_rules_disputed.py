@@ -1,0 +1,124 @@
+"""Values of which nobody knows who gave them neither open a document nor stop closing it."""
+
+import pytest
+
+from s3sync_dagster.catalog.copying import begin_anew
+from s3sync_dagster.catalog.rights import rights_of, seen_keys
+from s3sync_dagster.catalog.tables import documents
+from s3sync_dagster.core.rights import WHOLE, Reader
+from s3sync_dagster.core.vouching import NOBODY, NOTHING
+from s3sync_dagster.engine.rebuilding import recover_documents
+from s3sync_dagster.explaining import explain_key
+from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster_tests.engine_fixture import make_world
+
+KEY = "sales/pay.md"
+BY_PATH = {"path_metadata": "(?P<team>[^/]+)/"}
+HR = {"team": "hr"}
+
+
+def ask(world, metadata, *, owner, keys=(KEY,)):
+    world.catalog.invocations.request(
+        world.source, keys, trigger=Trigger.API, metadata=metadata, vouched=owner
+    )
+    world.run_batches()
+
+
+def as_before_it_was_kept_who_asked(world):
+    """Do what the upgrade does."""
+    with world.catalog.database.write() as tx:
+        tx.execute(documents.update().values(withheld=NOTHING))
+
+
+def seen(world, group, keys=(KEY,)):
+    """Return how many records a group finds; by the catalog it is the same."""
+    rights = rights_of(world.catalog, Reader(frozenset({group})), tenant=world.source.tenant)
+    found = [one for one in world.metadata().values() if rights.allow_record(one)]
+    told = seen_keys(world.catalog, rights, world.source, keys)
+    assert {one["document_key"] for one in found} == told
+    return len(found)
+
+
+@pytest.mark.parametrize(
+    ("own", "mode"),
+    [
+        (BY_PATH, DeleteMode.MIRROR),
+        ({"metadata": {"team": "*"}}, DeleteMode.MIRROR),
+        (BY_PATH, DeleteMode.APPEND),
+    ],
+)
+def test_what_an_owner_closed_stays_closed_where_nobody_knows_that_it_was_an_owner(own, mode):
+    world = make_world(reader_keys=("team",), mode=mode, **own)
+    world.bucket.put(KEY, "salaries")
+    world.sync()
+    ask(world, HR, owner=True)
+    assert (seen(world, "sales"), seen(world, "hr")) == (0, 1)
+    as_before_it_was_kept_who_asked(world)
+    for _ in range(2):
+        assert (seen(world, "sales"), seen(world, "hr")) == (0, 0)
+        world.sync()
+    told = " ".join(explain_key(world.catalog, world.source, KEY, rights=WHOLE).decision)
+    assert "metadata that no owner is known to have given say else under team" in told
+    ask(world, HR, owner=True)
+    assert (seen(world, "sales"), seen(world, "hr")) == (0, 1)
+    told = " ".join(explain_key(world.catalog, world.source, KEY, rights=WHOLE).decision)
+    assert "Only owners" not in told
+
+
+def test_a_member_who_repeats_what_an_owner_said_opens_nothing():
+    world = make_world(**BY_PATH)
+    world.bucket.put(KEY, "salaries")
+    world.sync()
+    ask(world, HR, owner=True)
+    ask(world, {**HR, "lang": "de"}, owner=False)
+    world.configure(reader_keys=("team",))
+    for _ in range(2):
+        assert (seen(world, "sales"), seen(world, "hr")) == (0, 0)
+        world.sync()
+    [record] = world.metadata().values()
+    assert (record["team"], record["lang"]) == (NOBODY, "de")
+
+
+def test_what_is_disputed_is_so_in_a_catalog_that_was_made_of_the_records_too():
+    world = make_world(reader_keys=("team",), metadata={"team": "*"})
+    world.bucket.put(KEY, "salaries")
+    world.sync()
+    ask(world, HR, owner=True)
+    for said in (HR, {"team": NOBODY}):  # an owner's, and what is left of one that is disputed
+        [record] = world.metadata().values()
+        assert record["team"] == said["team"]
+        collection = world.collections.open(
+            "docs", tenant="default_tenant", database="default_database", embedder=None
+        )
+        [one] = recover_documents(world.source, collection, known_sources=()).documents
+        assert dict(one.metadata) == said
+        as_before_it_was_kept_who_asked(world)
+        world.sync()
+
+
+@pytest.mark.parametrize("mode", [DeleteMode.MIRROR, DeleteMode.APPEND])
+def test_metadata_that_name_no_readers_keep_nobody_out(mode):
+    world = make_world(reader_keys=("team",), mode=mode, **BY_PATH)
+    keys = [f"sales/{number}.md" for number in range(3)]
+    for key in keys:
+        world.bucket.put(key, "plan")
+    ask(world, {"lang": "team"}, owner=False, keys=keys)
+    as_before_it_was_kept_who_asked(world)
+    assert seen(world, "sales", keys) == 3
+    ask(world, {"lang": '"team": '}, owner=False, keys=keys)
+    assert seen(world, "sales", keys) == 3
+    as_before_it_was_kept_who_asked(world)
+    assert set(world.sync().values()) <= {"unchanged"}
+    assert seen(world, "sales", keys) == 3
+
+
+def test_a_restored_catalog_tells_members_nothing_of_what_it_has_not_compared():
+    world = make_world(reader_keys=("team",), **BY_PATH)
+    world.bucket.put(KEY, "salaries")
+    world.sync()
+    ask(world, HR, owner=True)
+    with world.catalog.database.write() as tx:
+        tx.execute(documents.update().values(metadata={}))  # it is of before the request
+    begin_anew(world.catalog.database)
+    assert seen(world, "sales") == seen(world, "hr") == 0
