@@ -41,7 +41,7 @@ def doubted_of(
     for source_id, keys in restricted.items():
         if keys:
             by_keys[tuple(keys)].append(source_id)
-    found: dict[str, list[sa.Row[Any]]] = defaultdict(list)
+    found: dict[str, list[sa.Row[Any, Any, Any]]] = defaultdict(list)
     for keys, source_ids in by_keys.items():
         for ids in groups(source_ids):
             rows = _doubtful(tx, ids, keys)
@@ -68,12 +68,14 @@ def doubted_of(
     )
 
 
-def _doubtful(tx: sa.Connection, ids: list[str], keys: Sequence[str]) -> list[sa.Row[Any]]:
+def _doubtful(
+    tx: sa.Connection, ids: list[str], keys: Sequence[str]
+) -> list[sa.Row[Any, Any, Any]]:
     """Return documents of sources with these keys, at most one more than a filter names."""
     query = sa.select(documents.c.source_id, documents.c.document_id, documents.c.object_key)
-    found: list[sa.Row[Any]] = []
+    found: list[sa.Row[Any, Any, Any]] = []
     for where in _are_doubtful(ids, keys):
-        found.extend(tx.execute(query.where(*where).limit(MOST + 1 - len(found))))
+        found.extend(tx.execute(query.where(*where).limit(MOST + 1 - len(found))).all())
     return found
 
 

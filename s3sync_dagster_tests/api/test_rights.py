@@ -311,7 +311,7 @@ def test_what_a_member_said_of_an_object_names_no_reader_of_it(there, when):
             assert seen("hr") == (set(), set())
             there.api.aws.put(bucket, theirs, "# Anew\n\nzebra 0815 and more")
             listed(there, http, number)
-        why = http.get(f"/s3sync/v1/sources/{number}/why", params={"key": theirs}).json()
+        why = http.get(f"/s3sync/v1/sources/{number}/object", params={"key": theirs}).json()
         assert "metadata that no owner is known to have given" in " ".join(why["decision"])
         assert http.post(url, json={"object_key": theirs, "metadata": {"team": "sales"}}).is_success
         work(there.api, number)

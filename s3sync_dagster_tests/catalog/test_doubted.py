@@ -95,28 +95,31 @@ def test_a_listing_asks_for_what_was_written_under_other_keys(catalog):
 
 
 @pytest.mark.parametrize(
-    ("before", "vouched", "meanwhile", "after"),
+    ("before", "vouched", "meanwhile", "after", "said"),
     [
-        (None, True, None, None),
-        (None, False, NOTHING, TEAM),
-        (NOTHING, False, NOTHING, TEAM),
-        (TEAM, False, TEAM, TEAM),
-        (NOTHING, True, UNSEEN, None),
-        (UNSEEN, True, UNSEEN, None),
-        (RESTORED, False, NOTHING, TEAM),
+        (None, True, None, None, "team"),
+        (None, False, NOTHING, TEAM, "team"),
+        (None, False, TEAM, TEAM, "lang"),
+        (NOTHING, False, NOTHING, TEAM, "team"),
+        (TEAM, False, TEAM, TEAM, "team"),
+        (NOTHING, True, UNSEEN, None, "team"),
+        (NOTHING, True, None, None, "lang"),
+        (UNSEEN, True, UNSEEN, None, "lang"),
+        (RESTORED, False, NOTHING, TEAM, "lang"),
     ],
 )
 def test_while_records_are_written_both_those_of_before_and_of_now_may_be_there(
-    catalog, before, vouched, meanwhile, after
+    catalog, before, vouched, meanwhile, after, said
 ):
     src = source(reader_keys=("team",))
     catalog.sources.add(src)
     with catalog.database.write() as tx:
-        tx.execute(documents.insert(), rows_of(src, {"a.md": {"withheld": before}}))
+        state = {"withheld": before, "metadata": {said: "sales"}}
+        tx.execute(documents.insert(), rows_of(src, {"a.md": state}))
     catalog.invocations.request(src, ["a.md"], trigger=Trigger.API)
     batch = catalog.batches.reserve(src.id, take=Take(by_hand=True), owner="me")
     assert batch is not None
-    metadata = {"team": "sales"}
+    metadata = {said: "de"}
     target = Target(collection_name="c", metadata=metadata, vouched=vouched)
     intent = Intent(key="a.md", target=target, document_id="d-a.md", count=1, metadata_keys=())
     [claim] = catalog.documents.claim(batch.token, src, [intent])
