@@ -20,7 +20,7 @@ def fresh_database(clock: Clock) -> Database:
     What a world before it has closed serves again: its engine has compiled all statements.
     """
     database = _CLOSED.pop() if _CLOSED else Database("sqlite://")
-    database.clock = clock
+    database.clock, database.quota = clock, None
     with database.engine.connect() as connection:
         _template().backup(connection.connection.dbapi_connection)
     return database
