@@ -143,8 +143,10 @@ def opened(
     The one place where rights are put between a collection and who reads it: no door has another
     way to a collection's texts.
     """
-    tenant, database = _place(parts, collection, tenant=tenant, database=database)
-    _require_chroma(parts, collection, tenant=tenant, database=database)
+    known = parts.catalog.sources.all()
+    tenant, database = _place(parts, collection, known, tenant=tenant, database=database)
+    place = (collection, tenant, database)
+    _require_chroma(parts, [one for one in known if _collection_of(one) == place])
     port, embedder = _open(parts, collection, tenant=tenant, database=database, embedding=embedding)
     rights = rights_of(parts.catalog, reader, tenant=tenant)
     readable = port if reader.groups is None else Readable(port, rights)
@@ -157,8 +159,17 @@ def opened(
         yield Searcher(readable, embedder, words, reranker, rights)
 
 
+def _collection_of(source: Source) -> tuple[str, str, str]:
+    return source.collection_name, source.tenant, source.database_name
+
+
 def _place(
-    parts: Parts, collection: str, *, tenant: str | None, database: str | None
+    parts: Parts,
+    collection: str,
+    known: Iterable[Source],
+    *,
+    tenant: str | None,
+    database: str | None,
 ) -> tuple[str, str]:
     def places_of(sources: Iterable[Source]) -> set[tuple[str, str]]:
         return {
@@ -169,9 +180,8 @@ def _place(
             and database in (None, one.database_name)
         }
 
-    known = parts.catalog.sources
     # One that was moved makes no name ambiguous.
-    places = places_of(known.all()) or places_of(known.all(moved=True))
+    places = places_of(known) or places_of(parts.catalog.sources.all(moved=True))
     if len(places) > 1:
         shown = ", ".join(f"{name!r} of {owner!r}" for owner, name in sorted(places))
         raise InvalidSetting(
@@ -187,18 +197,16 @@ def _place(
     )
 
 
-def _require_chroma(parts: Parts, collection: str, *, tenant: str, database: str) -> None:
+def _require_chroma(parts: Parts, sources: Iterable[Source]) -> None:
     """Refuse a collection whose sources all fill one of that name in another Chroma."""
     refused: Conflict | None = None
-    for source in parts.catalog.sources.all():
-        place = (source.collection_name, source.tenant, source.database_name)
-        if place == (collection, tenant, database):
-            try:
-                parts.require_chroma_of(source)
-            except Conflict as error:
-                refused = refused or error
-            else:
-                return
+    for source in sources:
+        try:
+            parts.require_chroma_of(source)
+        except Conflict as error:
+            refused = refused or error
+        else:
+            return
     if refused is not None:
         raise refused
 

@@ -109,8 +109,8 @@ class Backfills:
             done = self._list(turn)
             if done is None:
                 following = replace(turn, fresh=False)
-            elif (again := self._asked_again(turn.source, listed=done)) is not None:
-                following = _Turn(again, fresh=True)
+            elif self._is_asked_again(turn.source, listed=done):
+                following = replace(turn, fresh=True)
         finally:
             with self._lock:
                 self._busy[turn.source.tenant] -= 1
@@ -118,23 +118,21 @@ class Backfills:
                     self._turns.append(following)
                 self._hand_out()
 
-    def _asked_again(self, source: Source, *, listed: bool) -> Source | None:
-        """Return the source as it is now if it is to be listed once more.
+    def _is_asked_again(self, source: Source, *, listed: bool) -> bool:
+        """Return whether the source is to be listed once more; else another thread may begin.
 
-        Else another thread may begin. One that was paused meanwhile waits, as all automatic work.
+        One that was paused meanwhile waits, as all automatic work.
         """
-        again: Source | None = None
+        again, sources = False, self._parts.catalog.sources
         with self._lock:  # who asks from here on finds that nobody lists it, or is seen
             try:
                 goes_on = listed and not self._stopping.is_set()
-                if goes_on and self._parts.catalog.sources.listing_asked(source.id):
-                    row = self._parts.catalog.sources.row(source.id)
-                    free = row is not None and not row.paused and row.deleting is None
-                    again = row.source if row is not None and free else None
+                asked = goes_on and sources.listing_asked(source.id)
+                again = asked and not sources.paused(source.id)
             except S3SyncError as error:  # the catalog is away; it has what was asked for
                 _log.warning("whether %s is asked for again: %s", source.name, error.message)
             finally:
-                if again is None:
+                if not again:
                     self._running.discard(source.id)
         return again
 

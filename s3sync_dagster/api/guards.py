@@ -14,8 +14,8 @@ UPLOAD_PATH = "/api/v1/add-file"
 _UPLOAD_BYTES = MAX_FILE_BYTES + 1024 * 1024
 """The file, and the other parts of the form."""
 BODY_BYTES = 1024 * 1024
-"""Of a form or what JSON describes. What lists thousands of keys, or is signed by another server,
-may have as many as the operator says."""
+"""Of a form or what JSON describes. What lists thousands of keys may have as many as the operator
+says."""
 _LARGE = re.compile(
     "/api/v1/sources/[^/]+/invocations/latest-by-keys|/s3sync/v1/sources/[^/]+/retry"
 )

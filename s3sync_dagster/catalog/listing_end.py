@@ -17,6 +17,7 @@ from s3sync_dagster.catalog.tables import (
     invocations,
     is_gone,
     is_live,
+    is_missed,
     objects,
     sidecars,
     sources,
@@ -27,8 +28,6 @@ from s3sync_dagster.model.source import AutoSync
 
 KEEP_SKIPPED = ("archived", "sidecar")
 """Skips that leave records where they are: the object is still wanted."""
-# Text, because SQLite takes a partial index only for a condition that reads like its own.
-_MISSED = sa.text("objects.missed_listing_id > 0")
 _REMOVAL_WAITS = (
     is_live,
     invocations.c.kind == "remove",
@@ -155,7 +154,7 @@ def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
     missed = sa.and_(
         objects.c.first_missed_listing_id <= listing.id, objects.c.missed_listing_id >= listing.id
     )
-    unseen: list[Any] = [here, _MISSED, missed, objects.c.gone.is_(False)]
+    unseen: list[Any] = [here, is_missed, missed, objects.c.gone.is_(False)]
     waiting = _exists(invocations, *_REMOVAL_WAITS)
     # Its removal has failed: what it asked for would be done for ever.
     asks = (

@@ -26,7 +26,6 @@ from s3sync_dagster.core.state import (
 )
 
 LEASE_SECONDS = 90.0
-PROCESS_ENDED = "its process ended before it was done"
 DEPARTURES_A_PART = 500
 """Keys whose end one transaction writes."""
 
@@ -410,7 +409,7 @@ class Listings:
                 .values(
                     state="failed",
                     finished_at=self._now(),
-                    error=PROCESS_ENDED,
+                    error="its process ended before it was done",
                 )
             )
 

@@ -6,7 +6,7 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents
 from s3sync_dagster.core.state import RECOVERED
-from s3sync_dagster.core.vouching import NOTHING
+from s3sync_dagster.core.vouching import NOTHING, names_any
 from s3sync_dagster.engine.rebuilding import RecoveredDocument
 from s3sync_dagster.model.source import Source
 
@@ -54,6 +54,6 @@ def store_recovered(
 
 def _withheld(source: Source, document: RecoveredDocument) -> str | None:
     """Return ``DocumentState.withheld``: nobody knows who gave the metadata."""
-    if not document.metadata.keys().isdisjoint(source.reader_keys):
+    if names_any(document.metadata, source.reader_keys):
         return RECOVERED
     return NOTHING if document.metadata else None

@@ -9,7 +9,7 @@ from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups, is_due, listing_of
-from s3sync_dagster.catalog.tables import invocations, listings, objects
+from s3sync_dagster.catalog.tables import invocations, is_live, listings, objects
 from s3sync_dagster.core.patience import longest_wait
 from s3sync_dagster.core.state import ListedReport, ListingRow
 
@@ -130,7 +130,7 @@ class Reports:
         now = self._db.now()
         waiting = sa.select(invocations.c.object_key).where(
             invocations.c.source_id == source_id,
-            invocations.c.status.in_(["pending", "processing"]),
+            is_live,
         )
         failed = (
             sa.select(objects.c.object_key)

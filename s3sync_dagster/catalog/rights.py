@@ -69,14 +69,13 @@ def keeps_back(
     """
     if rights.whole:
         return False
-    asked = is_live
     with catalog.database.read() as tx:
         for some in groups(list(rights.restricted)):
             for table, column, also in (
                 (sources, sources.c.id, sources.c.collection_name == collection),
                 (collections, collections.c.source_id, collections.c.collection_name == collection),
                 (invocations, invocations.c.source_id,
-                 sa.and_(asked, invocations.c.target_collection_name == collection)),
+                 sa.and_(is_live, invocations.c.target_collection_name == collection)),
             ):  # fmt: skip
                 here = (table.c.tenant == tenant, table.c.database_name == database)
                 query = sa.select(column).where(column.in_(some), also, *here).limit(1)

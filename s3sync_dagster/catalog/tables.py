@@ -136,6 +136,7 @@ sa.Index(
 )
 # Text, because SQLite takes a partial index only for a condition that reads like its own.
 is_gone = sa.text("objects.gone")
+is_missed = sa.text("objects.missed_listing_id > 0")
 is_not_indexed = sa.text("(objects.outcome IS NULL OR objects.outcome <> 'indexed')")
 
 documents = sa.Table(

@@ -14,6 +14,7 @@ from s3sync_dagster.catalog.tables import (
     documents,
     invocations,
     is_live,
+    is_missed,
     is_not_indexed,
     objects,
 )
@@ -271,9 +272,7 @@ class Views:
 
     def missing(self, source_id: str) -> int:
         """Return how many objects count that a listing did not find, and nobody has since."""
-        # Text, because SQLite takes a partial index only for a condition that reads like its own.
-        missed = sa.text("objects.missed_listing_id > 0")
-        here = (objects.c.source_id == source_id, missed, objects.c.gone.is_(False))
+        here = (objects.c.source_id == source_id, is_missed, objects.c.gone.is_(False))
         with self._db.read() as tx:
             return tx.execute(
                 sa.select(sa.func.count()).select_from(objects).where(*here)

@@ -10,7 +10,14 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import groups, listing_of
-from s3sync_dagster.catalog.tables import invocations, listings, objects, sources, wholes
+from s3sync_dagster.catalog.tables import (
+    invocations,
+    is_live,
+    listings,
+    objects,
+    sources,
+    wholes,
+)
 from s3sync_dagster.core.state import ListingRow
 from s3sync_dagster.core.whole import state_of_whole
 from s3sync_dagster.model.errors import Conflict
@@ -246,7 +253,7 @@ def _numbers(tx: sa.Connection, source_ids: Sequence[str]) -> tuple[dict[str, in
     """Return keys that wait or are worked on, and objects that failed, by source."""
     found: list[dict[str, int]] = []
     for table, conditions in (
-        (invocations, [invocations.c.status.in_(["pending", "processing"])]),
+        (invocations, [is_live]),
         (
             objects,
             [

@@ -148,7 +148,7 @@ def _check_inventory(source: Source) -> None:
             "inventory and metadata_interval_seconds exclude each other: listings are what looks, "
             "and reports come once a day or a week."
         )
-    if not {*source.reader_keys}.isdisjoint(place.carried.keys()):
+    if names_readers(source):
         raise InvalidSetting(
             "inventory goes with no reader_keys that object_tags or object_metadata give: a report "
             "tells nothing of them, so a group would keep what it lost by an event that is lost."

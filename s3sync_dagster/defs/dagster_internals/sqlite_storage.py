@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import sqlalchemy as sa
 from dagster._core.events import ASSET_EVENTS
@@ -57,16 +57,21 @@ def _engine(address: str) -> sa.Engine:
     return sa.create_engine(address, poolclass=sa.NullPool)
 
 
-class Runs(SqliteRunStorage):
-    """Dagster's own, on one engine."""
+class _OnOneEngine:
+    """What both do alike: a look at the tables once a process, statements that stay compiled."""
+
+    _database: ClassVar[str]
+    _conn_string: str
 
     @classmethod
-    def from_local(cls, base_dir: str, inst_data: ConfigurableClassData | None = None) -> Self:
+    def from_local(cls, base_dir: str, inst_data: ConfigurableClassData | None = None) -> Any:
         """Open the file, with a look at its tables where this process had none."""
-        file = str(Path(base_dir) / "runs.db")
+        file = str(Path(base_dir) / f"{cls._database}.db")
+        kind: Any = cls
         if _file(file) in _HAVE_TABLES:
-            return cls(create_db_conn_string(base_dir, "runs"), inst_data)
-        storage = super().from_local(base_dir, inst_data)
+            return kind(create_db_conn_string(base_dir, cls._database), inst_data)
+        base: Any = super()
+        storage = base.from_local(base_dir, inst_data)
         _remember(file)
         return storage
 
@@ -77,26 +82,16 @@ class Runs(SqliteRunStorage):
             yield connection
 
 
-class Schedules(SqliteScheduleStorage):
+class Runs(_OnOneEngine, SqliteRunStorage):
     """Dagster's own, on one engine."""
 
-    @classmethod
-    def from_local(
-        cls, base_dir: str, inst_data: ConfigurableClassData | None = None
-    ) -> SqliteScheduleStorage:
-        """Open the file, with a look at its tables where this process had none."""
-        file = str(Path(base_dir) / "schedules.db")
-        if _file(file) in _HAVE_TABLES:
-            return cls(create_db_conn_string(base_dir, "schedules"), inst_data)
-        storage = super().from_local(base_dir, inst_data)
-        _remember(file)
-        return storage
+    _database = "runs"
 
-    @contextmanager
-    def connect(self) -> Iterator[sa.Connection]:
-        """Connect; the statements that it has compiled stay."""
-        with _engine(self._conn_string).connect() as connection, connection.begin():
-            yield connection
+
+class Schedules(_OnOneEngine, SqliteScheduleStorage):
+    """Dagster's own, on one engine."""
+
+    _database = "schedules"
 
 
 def _remember(path: str) -> None:
