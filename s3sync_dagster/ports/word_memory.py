@@ -23,13 +23,13 @@ MOST_READERS = 50
 """Readers with different rights whose documents are remembered."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Seen:
     """Documents of an index file that a reader may see."""
 
     upto: int = 0
     """All up to this number are known; what is said of a number stays true."""
-    documents: bytearray = field(default_factory=bytearray)
+    documents: bytes = b""
     """By number 1: may be seen; of some the document may be gone."""
 
 
@@ -81,16 +81,24 @@ class WordMemory:
             self._counts[word] = number, touched
 
     def seen_by(self, reader: str) -> Seen:
-        """Return what is known of a reader's documents; the caller adds to it.
+        """Return what is known of a reader's documents.
 
         Args:
             reader: tells the file and the rights from all others.
         """
-        seen = self._seen.pop(reader, None) or Seen()
+        return self._seen.get(reader) or Seen()
+
+    def keep_seen(self, reader: str, seen: Seen) -> None:
+        """Remember a reader's documents: whole, since several threads ask for one reader at once.
+
+        Args:
+            reader: tells the file and the rights from all others.
+            seen: what was known of them, and what came since.
+        """
+        self._seen.pop(reader, None)
         self._seen[reader] = seen
         for longest_unasked in list(self._seen)[:-MOST_READERS]:
             self._seen.pop(longest_unasked, None)
-        return seen
 
     def rests(self, now: float, collection_id: str) -> bool:
         """Tell whether the last look at this very collection is recent enough for its cost."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from s3sync_dagster.core.rights import SOURCE
 from s3sync_dagster.ports.word_forms import match_pieces, match_words
+from s3sync_dagster.ports.word_memory import Seen
 from s3sync_dagster.ports.word_ranking import DIGITS, K1, LEAST_IDF, idf
 from s3sync_dagster.ports.word_records import numbers_of
 
@@ -126,10 +127,12 @@ class ReaderWords:
         """Learn which documents may be seen."""
         self._of_file = self._file.state("file")
         self._touched = self._file.state("touched") or 0
-        seen = self._memory.seen_by(self._of_file + self._rights_name)
+        reader = self._of_file + self._rights_name
+        seen = self._memory.seen_by(reader)
+        upto, told_of = seen.upto, bytearray(seen.documents)
         found = self._file.database.execute(
             "SELECT number, id, readers FROM documents WHERE number > ? ORDER BY number",
-            (seen.upto,),
+            (upto,),
         ).fetchall()
         answers: dict[str, tuple[bool, str | None]] = {}
         doubted = self._rights.doubted.documents
@@ -139,9 +142,10 @@ class ReaderWords:
                 answers[readers] = (self._rights.allow_record(told), told.get(SOURCE))
             may, source_id = answers[readers]
             may = may and (source_id, document_id) not in doubted
-            seen.documents += bytes(number - len(seen.documents)) + bytes([may])
-            seen.upto = number
-        self._seen = bytes(seen.documents)
+            told_of += bytes(number - len(told_of)) + bytes([may])
+            upto = number
+        self._seen = bytes(told_of) if found else seen.documents
+        self._memory.keep_seen(reader, Seen(upto, self._seen))
 
     def _terms(self, text: str) -> tuple[list[_Term], list[_Term]]:
         """Return what is asked for, rarest first: what tells records apart, and what most have."""
