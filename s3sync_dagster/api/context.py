@@ -91,6 +91,10 @@ class Context:
         """Return what the caller may see of the tenant's documents."""
         return rights_of(self.catalog, caller.reader, tenant=caller.tenant)
 
+    def operates(self, caller: Caller) -> bool:
+        """Return whether the caller is told what concerns the whole server, so all its tenants."""
+        return caller.role == "owner" and self.options.trusts(caller.tenant)
+
     def require_all_of(self, source_id: str, caller: Caller) -> None:
         """Refuse with ``Forbidden`` what would show or change objects that are kept from a caller.
 

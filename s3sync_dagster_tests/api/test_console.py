@@ -490,6 +490,11 @@ def test_a_form_that_nobody_touched_changes_no_credential(fresh_api):
             form["list_interval_seconds"] = "600"
             answer = http.post(f"/sources/{source.id}/edit", data=form)
             assert answer.status_code == 303, answer.text
+            # How many of its texts had a vector already would tell what others' documents say.
+            api.parts.catalog.hours.embedded(source.id, 5)
+            charts = get(http, f"/sources/{source.id}/history")
+            assert "<figure" in charts
+            assert "texts that the model read" not in charts
             changed = api.parts.catalog.sources.find(source.id)
             assert changed == source.with_changes(list_interval_seconds=600)
 
