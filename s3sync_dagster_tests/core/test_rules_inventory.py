@@ -583,6 +583,15 @@ def test_before_the_first_report_a_listing_says_what_it_waits_for(reports):
     assert "48 hours" in latest(reports).error
 
 
+def test_a_folder_of_too_many_keys_is_not_listed_to_its_end(reports):
+    for number in range(10_001):
+        reports.there.put(f"{PREFIX}2{number:05d}", "x")
+    asked = reports.ours.requests()["LIST"]
+    assert refusal(reports).reason == "no_inventory_report"
+    assert "one configuration" in latest(reports).error
+    assert reports.ours.requests()["LIST"] - asked <= 10
+
+
 def test_a_delivery_that_has_not_ended_is_none(reports):
     reports.deliver(reports.look())
     reports.sync()
@@ -686,6 +695,9 @@ def test_a_row_of_another_form_refuses_its_report(reports):
         {"Key": ""},
         {"Key": "%FF"},
         {"Key": "x" * 70_000},
+        {"Key": "x" * 1025},
+        {"Key": "%C3%A9" * 513},
+        {"ETag": "e" * 1025},
         {"Size": ""},
         {"Size": "9" * 20},
         {"Size": "-5"},
