@@ -26,6 +26,14 @@ class AwsKeys:
     secret_access_key: str = field(repr=False)
     session_token: str | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        """Refuse with ``InvalidSetting`` what would end a line of a request's head."""
+        if not f"{self.access_key_id}{self.session_token or ''}".isprintable():
+            raise InvalidSetting(
+                "The access key id and the session token stand in requests: they have no line ends "
+                "or other control characters."
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialInfo:

@@ -182,6 +182,8 @@ def test_without_tokens_only_this_machine_s_own_programs_are_heard(fresh_api):
             {"origin": "null"},
             {"origin": "http://["},
             {"x-forwarded-for": "10.0.0.1"},
+            {"x-real-ip": "10.0.0.1"},
+            {"via": "1.1 proxy"},
             {"forwarded": "for=10.0.0.1"},
             {"x-forwarded-host": "rebound.example"},
         ):
