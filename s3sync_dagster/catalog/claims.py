@@ -192,7 +192,7 @@ class _Claiming:
             "b_etag": row.etag if own else None,
             "b_fingerprint": row.fingerprint if own else None,
             "b_chunks": row.chunks if own else 0,
-            "b_digests": row.digests if own else b"",
+            "b_digests": row.digests if own and self._says_as_before(intent, row) else b"",
             "b_id": row.id,
             "b_object_key": intent.key,
             "b_custom_id": intent.target.custom_id,
@@ -206,6 +206,19 @@ class _Claiming:
                 {*row.metadata_keys, *intent.metadata_keys, *intent.found_keys}
             ),
         }
+
+    def _says_as_before(self, intent: Intent, row: Row) -> bool:
+        """Return whether the digests are still those of records as the row describes them now.
+
+        Where they were not, records that the write never reached would pass for what it was to
+        write, and nobody would write them any more.
+        """
+        before = (row.custom_id, dict(row.metadata), dict(row.carried))
+        return before == (
+            intent.target.custom_id,
+            dict(intent.target.metadata),
+            dict(intent.carried),
+        )
 
     def _while_written(self, intent: Intent, row: Row) -> str | None:
         """Return what holds for the records that were there as for those that will be."""

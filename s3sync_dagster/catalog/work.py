@@ -19,6 +19,7 @@ from s3sync_dagster.catalog.object_rows import (
 )
 from s3sync_dagster.catalog.quotas import no_room, without_room
 from s3sync_dagster.catalog.rows import document_of, groups, invocation_of, object_of
+from s3sync_dagster.catalog.running import require_running
 from s3sync_dagster.catalog.sidecar_rows import (
     claims_on,
     retire_unasked,
@@ -213,7 +214,12 @@ class Work:
             raise no_room(self._db.quota)
 
     def apply_sidecars(
-        self, source_id: str, changes: Sequence[SidecarChange], *, held: Collection[str] = ()
+        self,
+        token: str,
+        source_id: str,
+        changes: Sequence[SidecarChange],
+        *,
+        held: Collection[str] = (),
     ) -> None:
         """Store what sidecars ask for now, and ask for the work that follows from it.
 
@@ -221,15 +227,18 @@ class Work:
         stay until the key's next batch, so that another key may take the custom id over.
 
         Args:
+            token: the batch that read them. Once others have its keys, they may have read newer.
             source_id: the source.
             changes: at most one a sidecar.
             held: keys that the caller's batch looks at after this, with the new state.
+
+        Raises:
+            LeaseLost: the batch is not running any more; nothing was stored.
         """
         if not changes:
             return
         with self._db.write() as tx:
-            if not self._db.has_source(tx, source_id):
-                return
+            require_running(self._db, tx, token, source_id)
             store_changes(tx, source_id, changes)
             retire_unasked(tx, source_id, changes)
             touched = {

@@ -419,9 +419,14 @@ class WorkPort(Protocol):
         ...
 
     def apply_sidecars(
-        self, source_id: str, changes: Sequence[SidecarChange], *, held: Collection[str] = ()
+        self,
+        token: str,
+        source_id: str,
+        changes: Sequence[SidecarChange],
+        *,
+        held: Collection[str] = (),
     ) -> None:
-        """Store what sidecars ask for, with the work that follows."""
+        """Store what sidecars ask for, with the work that follows, while the batch is running."""
         ...
 
     def ask_again_where_answered(self, source_id: str) -> int:

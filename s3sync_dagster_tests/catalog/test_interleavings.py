@@ -105,7 +105,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "told": lambda c: c.work.record_objects(SRC.id, [(ref("d", "e3"), None), (ref("a"), None)]),
     "sidecars": lambda c: c.work.apply_sidecars(
-        SRC.id, [SidecarChange(sidecar_key="s.meta.json", before=None, now=SIDECAR)]
+        SCENE.running, SRC.id, [SidecarChange(sidecar_key="s.meta.json", before=None, now=SIDECAR)]
     ),
     "partitions": lambda c: c.work.partitions_added(SRC.id, ["b", "a"], added=True),
     "answered": lambda c: c.work.ask_again_where_answered(SRC.id),

@@ -8,10 +8,11 @@ from s3sync_dagster.catalog.recovered import store_recovered
 from s3sync_dagster.catalog.rights import rights_of, seen_keys
 from s3sync_dagster.core.rights import WHOLE, Reader
 from s3sync_dagster.engine.rebuilding import recover_documents
+from s3sync_dagster.engine.rolling_check import check_some
 from s3sync_dagster.explaining import UNTOLD, explain_key
-from s3sync_dagster.model.errors import AccessDenied, FixConfiguration
+from s3sync_dagster.model.errors import AccessDenied, FixConfiguration, Unavailable
 from s3sync_dagster.model.source import DeleteMode
-from s3sync_dagster_tests.core.rules import event, states
+from s3sync_dagster_tests.core.rules import Refusing, event, refuse_with, states
 from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.fresh_catalogs import fresh_catalog
 
@@ -140,6 +141,27 @@ def test_listings_look_at_archived_objects_too():
     world.bucket.tag("a.md", {"team": "sales"})
     assert world.sync() == {"a.md": "unchanged"}  # restored: it does not wait for the next look
     assert seen(world)
+
+
+def test_a_tag_that_was_not_written_before_its_object_was_archived_stays_in_force():
+    world = world_of_sales()
+    world.bucket.tag("a.md", {"team": "hr"})
+    world.clock.seconds += 2 * HOUR
+    away = Unavailable("away", reason="chroma_unavailable")
+    refusing = Refusing(world, update_metadata=refuse_with(away), upsert=refuse_with(away))
+    world.listing()
+    world.run_batches(collections=refusing)
+    refusing.on = False
+    archived(world)
+    for _ in range(2):
+        world.clock.seconds += 2 * HOUR
+        world.sync()
+        assert not seen(world)
+        check_some(
+            world.source, catalog=world.catalog, collections=lambda: world.collections,
+            clock=world.clock, records_per_day=1000, log=lambda _: None,
+        )  # fmt: skip
+    assert not seen(world)
 
 
 @pytest.mark.parametrize(
