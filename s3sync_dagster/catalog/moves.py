@@ -189,13 +189,16 @@ class Moves:
 
 
 def _indexed() -> sa.ScalarSelect[int]:
-    """Return the expression on a source for how many documents it has that were whole once."""
+    """Return the expression on a source for how many documents it has that were whole once.
+
+    Those on their way out too, as long as no move has let them go.
+    """
     return (
         sa.select(sa.func.count())
         .select_from(documents)
         .where(
             documents.c.source_id == sources.c.id,
-            documents.c.phase != "removing",
+            documents.c.batch_token.is_distinct_from(MOVER),
             documents.c.etag.is_not(None),
         )
         .correlate(sources)
