@@ -128,15 +128,15 @@ class Work:
         source_id: str,
         refs: Sequence[Told],
         *,
-        known: Mapping[str, str | None] | None = None,
+        known: Mapping[str, ObjectState | None] | None = None,
     ) -> dict[str, str | None]:
         """Store what a HEAD or GET told of objects; returns key -> selection's verdict.
 
         Args:
             source_id: the source.
             refs: what was told, with the verdict as far as the object alone decides it.
-            known: etag of each key when the bucket was asked (None: no such object). Rows that
-                changed since are left alone: what changed them may be newer.
+            known: what was known of each key when the bucket was asked. Rows of which something
+                was told since are left alone: it may be newer.
 
         Raises:
             FixConfiguration: ``too_many_objects``: what is new was not stored, all else was.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         KnownCollection,
         ListedReport,
         ListingRow,
+        ObjectState,
         Origin,
         SourceRow,
     )
@@ -397,7 +398,7 @@ class WorkPort(Protocol):
         source_id: str,
         refs: Sequence[Told],
         *,
-        known: Mapping[str, str | None] | None = None,
+        known: Mapping[str, ObjectState | None] | None = None,
     ) -> dict[str, str | None]:
         """Store what a HEAD or GET told, unless something newer was told meanwhile."""
         ...

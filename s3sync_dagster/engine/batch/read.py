@@ -269,8 +269,7 @@ def _with_ref(parts: BatchParts, facts: KeyFacts, ref: ObjectRef) -> KeyFacts:
         verdict = known.skip_reason
     else:
         skip = decide(source, ref)
-        before = None if known is None or known.gone else known.etag
         verdict = parts.catalog.work.record_objects(
-            source.id, [(ref, skip.reason if skip else None)], known={facts.key: before}
+            source.id, [(ref, skip.reason if skip else None)], known={facts.key: known}
         )[facts.key]
     return replace(facts, ref=ref, limit_met=verdict == "document_limit")
