@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.reports import list_anew
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import documents
+from s3sync_dagster.catalog.tables import documents, listings
 from s3sync_dagster.core.state import RECOVERED
 from s3sync_dagster.core.vouching import NOTHING, names_any
 from s3sync_dagster.engine.rebuilding import RecoveredDocument
@@ -49,6 +50,7 @@ def store_recovered(
         with database.write() as connection:
             statement = database.insert(documents).values(rows).on_conflict_do_nothing()
             added += connection.execute(statement).rowcount
+            list_anew(connection, listings.c.source_id == source.id)
     return added
 
 

@@ -229,14 +229,14 @@ def unwritten_since(source_id: str) -> tuple[sa.ColumnElement[bool], ...]:
     )
 
 
-def count_out(tx: sa.Connection, left: Sequence[sa.Row[Any]]) -> None:
+def count_out(tx: sa.Connection, left: Sequence[Any]) -> None:
     """Take documents that went out on other evidence than a move out of what their source had.
 
     Beside them all the others would go as "not all of them".
 
     Args:
         tx: an open transaction.
-        left: their ``source_id`` and ``etag``; of sources that are not moved nothing is counted.
+        left: rows with their ``source_id`` and ``etag``; where that is not moved nothing counts.
     """
     for source_id, number in Counter(row.source_id for row in left if row.etag is not None).items():
         tx.execute(

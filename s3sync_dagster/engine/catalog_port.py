@@ -125,6 +125,10 @@ class ReportsPort(Protocol):
         """Return the newest listing of a source that has seen all pages."""
         ...
 
+    def has_unlisted(self, source_id: str) -> bool:
+        """Return whether there are documents whose objects this source has heard nothing of."""
+        ...
+
     def gone(self, source_id: str, keys: Sequence[str]) -> set[str]:
         """Return those of the keys whose object is known to be gone."""
         ...

@@ -8,9 +8,11 @@ import pytest
 
 from s3sync_dagster.catalog.copying import begin_anew
 from s3sync_dagster.catalog.quotas import ObjectQuota
+from s3sync_dagster.catalog.recovered import store_recovered
 from s3sync_dagster.catalog.tables import sources
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.engine.listing_turns import ListingParts, list_when_due
+from s3sync_dagster.engine.rebuilding import recover_documents
 from s3sync_dagster.model.errors import (
     AccessDenied,
     FixConfiguration,
@@ -24,6 +26,8 @@ from s3sync_dagster.ports import inventory_store
 from s3sync_dagster.ports.inventory_store import InventoryStore
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
 from s3sync_dagster_tests.core.rules import event, states
+from s3sync_dagster_tests.core.test_rules_moved import finish, move
+from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.inventory_reports import PREFIX, VERSIONED, delivered, packed, row_of
 from s3sync_dagster_tests.sources import changed
 
@@ -514,6 +518,57 @@ def test_a_restored_catalog_has_the_bucket_listed(reports):
     reports.world.run_batches()
     begin_anew(reports.world.catalog.database)
     assert reports.tick() == "listed 10 objects: 0 new, 0 changed, 0 gone"
+
+
+def test_a_moved_source_is_listed_first_as_no_report_tells_what_came_after_it(reports):
+    world = reports.world
+    reports.deliver(reports.look())
+    reports.sync()
+    tell(world, "late.md")
+    world.run_batches()
+    with world.catalog.database.write() as tx:
+        tx.execute(sources.update().values(origin="python"))
+    move(world, collection_name="docs2")
+    reports.reopen()
+    reports.sync()
+    assert finish(world) is None
+    assert sorted(world.texts("docs2").values()) == sorted(
+        text.decode() for text in world.bucket.objects().values()
+    )
+    assert lists(reports) == 1
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_documents_that_are_read_back_have_the_bucket_listed_first(world, tmp_path, listed):
+    world.bucket.put("a.md", "text")
+    world.bucket.put("late.md", "")
+    old = list(world.bucket.page("", after="", limit=10)[0])
+    world.bucket.put("late.md", "the text that came later")
+    world.sync()
+    anew = make_world()  # the catalog is lost
+    anew.bucket, anew.collections = world.bucket, world.collections
+    reports = Reports(anew, tmp_path / "listings")
+    if listed:
+        reports.deliver(old[:1])
+        reports.sync()
+    port = anew.collections.open(
+        "docs",
+        tenant=anew.source.tenant,
+        database=anew.source.database_name,
+        embedder=anew.embedder,
+    )
+    found = recover_documents(anew.source, port, known_sources=anew.catalog.sources.ids())
+    store_recovered(
+        anew.catalog.database,
+        anew.source,
+        found.documents,
+        collection_name="docs",
+        collection_id=port.id,
+    )
+    reports.deliver(old)
+    reports.sync()
+    assert set(anew.texts().values()) == {"text", "the text that came later"}
+    assert lists(reports) == 1
 
 
 def test_a_listing_goes_on_as_a_list_where_reports_are_delivered_elsewhere_now(reports):
