@@ -11,13 +11,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import documents, objects, sources
+from s3sync_dagster.catalog.tables import documents, listings, objects, sources
 from s3sync_dagster.core.carried import names_readers
 from s3sync_dagster.core.closing import Closing
 from s3sync_dagster.core.rights import MAX_TERMS, Doubted
 from s3sync_dagster.core.state import RECOVERED, RESTORED, UNSEEN, UNTOLD
 from s3sync_dagster.core.vouching import NOTHING, withheld_for
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.model.source import DeleteMode, Source
 
 MOST = 200
 """Documents of one source that a filter names; with more of them it is for nobody with groups."""
@@ -104,7 +104,8 @@ def look_again(tx: sa.Connection, source_id: str, keys: Collection[str]) -> None
     """Have a listing ask for each object with documents that are kept back for these keys.
 
     Bytes that cannot be read are not read again for what their object carries alone. Records of
-    metadata that say nothing under the keys are as if they were written for these.
+    metadata that say nothing under the keys are as if they were written for these. In append mode
+    nothing is written anew: the first listing after the settings changed tells all there is to say.
     """
     tx.execute(
         documents.update()
@@ -116,6 +117,13 @@ def look_again(tx: sa.Connection, source_id: str, keys: Collection[str]) -> None
         )
         .values(withheld=withheld_for(keys))
     )
+    before = sa.select(sa.func.max(listings.c.started_at)).where(listings.c.source_id == source_id)
+    looks = sa.or_(
+        sources.c.config["mode"].as_string() != DeleteMode.APPEND.value,
+        sources.c.updated_at >= sa.func.coalesce(before.scalar_subquery(), 0),
+    )
+    if not tx.execute(sa.select(looks).where(sources.c.id == source_id)).scalar_one():
+        return
     theirs = sa.select(documents.c.object_key).where(
         documents.c.source_id == source_id,
         documents.c.withheld.not_in([withheld_for(keys), RECOVERED]),  # which a person ends

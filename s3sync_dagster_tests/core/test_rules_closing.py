@@ -164,6 +164,19 @@ def test_a_tag_that_was_not_written_before_its_object_was_archived_stays_in_forc
     assert not seen(world)
 
 
+def test_listings_of_append_mode_look_no_oftener_at_a_tag_that_closes():
+    world = world_of_sales(mode=DeleteMode.APPEND)
+    world.bucket.tag("a.md", {"team": "hr"})
+    world.clock.seconds += 2 * HOUR
+    assert world.sync() == {"a.md": "unchanged"}
+    assert not seen(world)
+    assert [world.sync() for _ in range(3)] == [{}, {}, {}]
+    world.bucket.tag("a.md", {"team": "sales"})
+    world.clock.seconds += 2 * HOUR
+    assert world.sync() == {"a.md": "unchanged"}
+    assert seen(world)
+
+
 @pytest.mark.parametrize(
     ("mode", "becomes"), [(DeleteMode.APPEND, newer), (DeleteMode.KEEP_DELETED, damaged)]
 )

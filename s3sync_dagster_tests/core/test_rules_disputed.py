@@ -66,6 +66,21 @@ def test_what_an_owner_closed_stays_closed_where_nobody_knows_that_it_was_an_own
     assert "Only owners" not in told
 
 
+def test_append_mode_asks_once_for_what_it_will_not_write():
+    world = make_world(mode=DeleteMode.APPEND, **BY_PATH)
+    world.bucket.put(KEY, "salaries")
+    world.sync()
+    ask(world, HR, owner=False)
+    world.clock.seconds += 300
+    world.configure(reader_keys=("team",))
+    ended = []
+    for _ in range(3):
+        world.clock.seconds += 300
+        ended.append(world.sync())
+        assert (seen(world, "sales"), seen(world, "hr")) == (0, 0)
+    assert ended == [{KEY: "unchanged"}, {}, {}]
+
+
 def test_a_member_who_repeats_what_an_owner_said_opens_nothing():
     world = make_world(**BY_PATH)
     world.bucket.put(KEY, "salaries")
