@@ -12,8 +12,8 @@ play have touched (``Step.meets``):
   nothing of the rest. Reads of what the other one never writes are such steps, and all of two
   operations that share no table: of those the two serial orders are left.
 * More steps of the other one than it can do: it came to a lock, or to its end, and would again.
-* More steps of the one while the other waits for a lock that it holds, in a statement that does
-  nothing else: it goes on when the one ends its transaction, however far that had come.
+* More steps of the one, or of the other, while somebody waits for a lock that it holds: who waits
+  goes on when the transaction ends, however far that had come, and has seen no more of it before.
 * All steps of the other one at once: with the two exchanged it is in the first row of their orders.
 
 Postgres answers under READ COMMITTED: a statement sees what was committed before it began, so that
@@ -36,7 +36,7 @@ from s3sync_dagster.catalog import Catalog, open_catalog
 from s3sync_dagster_tests.catalog.steps import TABLES, Step, step_of
 from s3sync_dagster_tests.conftest_catalog import HandClock, fresh_postgres_catalog
 
-QUIET_SECONDS = 0.003
+QUIET_SECONDS = 0.006
 """Until an operation whose statement is not answered is looked for among those that wait."""
 PATIENCE_SECONDS = 60.0
 ALL = 1_000_000
@@ -169,12 +169,14 @@ class Played:
     """Whether the other one came to a lock, or to its end, before it had done its share."""
     waits: bool = False
     """Whether it came to a lock, with the last of those steps."""
+    stalled: bool = False
+    """Whether the one then came to a lock with its very next step."""
     waited: bool = False
     """Whether any of them ever came to a lock of the other: its steps stand elsewhere then."""
 
     def with_later(self, step: Step) -> "Played | None":
         """Return what is done where this one step of the one comes before; None: not known."""
-        if self.waits and self.before[-1].waits_only and not step.frees:
+        if self.waits and _passes(self.before[-1], step):
             return None if any(map(step.meets, self.before[:-1])) else self
         if self.cut or self.waited or any(map(step.meets, self.before)):
             return None
@@ -183,9 +185,19 @@ class Played:
     def with_sooner(self) -> "Played | None":
         """Return what is done where one more of the other's comes before; None: not known."""
         step, *after = self.after
+        if self.stalled and _passes(self.rest[0], step):
+            return replace(self, before=[*self.before, step], after=after)
         if self.cut or self.waited or any(map(step.meets, self.rest)):
             return None
         return replace(self, before=[*self.before, step], after=after)
+
+
+def _passes(waiting: Step, step: Step) -> bool:
+    """Return whether a step of the one changes nothing for the other that waits for its lock.
+
+    It ends no transaction, and needs no lock that who waits may have taken meanwhile.
+    """
+    return not step.frees and (waiting.waits_only or not step.meets(waiting))
 
 
 @dataclass
@@ -274,17 +286,20 @@ class Stage:
         there = len(self.second.did)
         waits = self.second.waited
         cut = waits or there < second
+        self.first.go_on(ALL, self._waits)
+        stalled = self.first.waited and len(self.first.did) == here + 1
         until = monotonic() + PATIENCE_SECONDS
         while not (self.first.ended and self.second.ended):
             assert monotonic() < until, "they wait for each other for ever"
-            self.first.go_on(ALL, self._waits)
             self.second.go_on(ALL, self._waits)
+            self.first.go_on(ALL, self._waits)
         return Played(
             before=self.second.did[:there],
             rest=self.first.did[here:],
             after=self.second.did[there:],
             cut=cut,
             waits=waits,
+            stalled=stalled,
             waited=self.first.waited or self.second.waited,
         )
 

@@ -3,6 +3,8 @@
 Nothing raw leaves the catalog, and what holds between any two operations holds after both.
 """
 
+import itertools
+
 import pytest
 
 from s3sync_dagster.catalog.deleted_sources import SWEEPER
@@ -16,6 +18,10 @@ RISKY = [
     ("finish", "cancel"), ("commit", "distrust"), ("drop", "request"),
     ("move", "delete"),
 ]  # fmt: skip
+
+
+COMPARED = [("commit", "distrust"), ("hand over", "events"), ("end listing", "cancel")]
+"""With statements that wait, several transactions, and reads before the lock."""
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +52,24 @@ def test_each_operation_beside_each_other(stage, serials, one):
     others = [other for other in OPERATIONS if (one, other) not in NEVER]
     played = sum(play_all(stage, serials, one, other) for other in others)
     print(f"{one}: {len(others)} pairs, {played} orders besides the serial ones")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("pair", COMPARED, ids=" beside ".join)
+def test_orders_that_are_left_out_leave_what_another_one_does(stage, serials, pair):
+    one, other = pair
+    seen = [in_turn(stage, serials, one, other)[1]]
+    seen.append(errors_swapped(in_turn(stage, serials, other, one)[1]))
+    steps = [len(serials[one, other][0].rest), len(serials[other, one][0].rest)]
+    for _ in stage.orders(OPERATIONS[one], OPERATIONS[other], serials[one, other][0]):
+        seen.append(look(stage))
+    for _ in stage.orders(OPERATIONS[other], OPERATIONS[one], serials[other, one][0]):
+        seen.append(errors_swapped(look(stage)))
+    for first, second in itertools.product(range(steps[0]), range(1, steps[1])):
+        stage.play(OPERATIONS[one], OPERATIONS[other], first=first, second=second)
+        assert look(stage) in seen, (first, second)
+    print(f"{len(seen)} of {steps[0] * (steps[1] - 1)} orders were to be played")
 
 
 Left = dict[str, list[str]]
