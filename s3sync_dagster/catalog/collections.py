@@ -62,7 +62,8 @@ class CollectionRows:
         distrusted = 0
         while True:
             with self._db.write() as tx:
-                self._db.lock_source(tx, source_id)
+                if not self._db.has_source(tx, source_id):
+                    return distrusted
                 number, done = self._meet_part(tx, source_id, met, emptied=emptied)
             distrusted += number
             if done:
