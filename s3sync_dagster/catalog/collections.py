@@ -62,7 +62,8 @@ class CollectionRows:
         distrusted = 0
         while True:
             with self._db.write() as tx:
-                self._db.lock_source(tx, source_id)
+                if not self._db.has_source(tx, source_id):
+                    return distrusted
                 number, done = self._meet_part(tx, source_id, met, emptied=emptied)
             distrusted += number
             if done:
@@ -171,8 +172,9 @@ class CollectionRows:
     ) -> int:
         """Make documents clean whose every record was found as it was written; returns how many.
 
-        One that anybody has worked on since it was looked at stays as it is. So do all where the
-        source knows another collection of that name by now.
+        One that anybody has worked on since it was looked at stays as it is, and so does one that
+        this catalog never wrote whole. So do all where the source knows another collection of that
+        name by now.
         """
         trusted = 0
         with self._db.write() as tx:
@@ -187,6 +189,7 @@ class CollectionRows:
                         documents.c.id == one.id,
                         documents.c.phase == "writing",
                         documents.c.batch_token.is_(None),
+                        documents.c.fingerprint.is_not(None),
                         documents.c.etag == one.etag,
                         documents.c.digests == one.digests,
                         documents.c.high_water == one.high_water,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.invocations import source_gone
 from s3sync_dagster.catalog.reports import list_anew
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, listings
@@ -23,7 +24,10 @@ def store_recovered(
     collection_name: str,
     collection_id: str,
 ) -> int:
-    """Add documents that the catalog does not have, as not clean; return how many were added."""
+    """Add documents that the catalog does not have, as not clean; return how many were added.
+
+    Raises ``NotFound`` for a source that is deleted: nobody would take them away.
+    """
     added = 0
     for part in groups(found):
         rows = [
@@ -48,6 +52,8 @@ def store_recovered(
             for one in part
         ]
         with database.write() as connection:
+            if not database.open_source(connection, source.id):
+                raise source_gone()
             statement = database.insert(documents).values(rows).on_conflict_do_nothing()
             added += connection.execute(statement).rowcount
             list_anew(connection, listings.c.source_id == source.id)

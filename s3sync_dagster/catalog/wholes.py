@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.invocations import source_gone
 from s3sync_dagster.catalog.rows import groups, listing_of
 from s3sync_dagster.catalog.tables import (
     invocations,
@@ -43,9 +44,15 @@ class Wholes:
         Args:
             source: the source; it is the caller's to have it listed after this.
             ref: ``sha`` or ``branch`` and its name; empty for a site.
+
+        Raises:
+            NotFound: ``source_not_found``: it was deleted or moved meanwhile.
         """
         with self._db.write() as tx:
             self._db.lock_source(tx, source.id)
+            there = (sources.c.id == source.id, sources.c.origin != "moved")
+            if tx.execute(sa.select(sources.c.id).where(*there)).first() is None:
+                raise source_gone()
             newest = sa.select(sa.func.coalesce(sa.func.max(listings.c.id), 0)).where(
                 listings.c.source_id == source.id
             )

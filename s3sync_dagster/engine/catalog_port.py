@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Origin,
         SourceRow,
     )
+    from s3sync_dagster.model.errors import S3SyncError
     from s3sync_dagster.model.invocation import Batch, Trigger
     from s3sync_dagster.model.source import Source
 
@@ -213,8 +214,8 @@ class BatchesPort(Protocol):
         """Prolong the reservation of a batch whose run is still queued."""
         ...
 
-    def take_back(self, token: str) -> bool:
-        """End a batch that is still reserved."""
+    def take_back(self, token: str, *, why: S3SyncError | None = None) -> bool:
+        """End a batch that is still reserved; its invocations say why."""
         ...
 
     def release(self, token: str, *, died: bool) -> bool:
