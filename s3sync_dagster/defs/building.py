@@ -37,6 +37,9 @@ Find = Callable[[Runtime], Source]
 PROBLEMS = "s3sync/left_out"
 """Metadata of the code location: sources that could not be built, and why."""
 
+VALIDATION = "DAGSTER_IS_DEFS_VALIDATION_CLI"
+"""Set by ``dg check defs``, which asks whether all is well: there a source is not left out."""
+
 
 def build_definitions(
     declared: Iterable[DeclaredSource] = (),
@@ -74,7 +77,7 @@ def build_definitions(
 
     Raises:
         InvalidSetting: the name has other characters than letters, digits and underscores, or
-            ``declared`` is one source.
+            ``declared`` is one source. Under ``dg check defs`` also for what would be left out.
     """
     if name:
         validate_source_name(name)
@@ -112,6 +115,7 @@ class _Building:
         self._resources[self._runtime_key] = runtime
         self._built: list[dg.Definitions] = []
         self._names: list[str] = []
+        self._wrong: list[str] = []
         self._shown: dict[str, str] = {}
         self._filling: dict[str, list[Source]] = {}
         self._catalog_names: list[str] = []
@@ -149,6 +153,8 @@ class _Building:
         self._guarded(shown, build)
 
     def finish(self) -> dg.Definitions:
+        if self._wrong and load_settings().environment.get(VALIDATION):
+            raise InvalidSetting("\n".join(self._wrong))
         jobs = [job for one in self._built for job in one.jobs or []]
         sensors: list[dg.SensorDefinition] = []
         if jobs:
@@ -221,6 +227,7 @@ class _Building:
             self._tell(f"source {shown} is left out: a {type(error).__name__} was raised ({where})")
 
     def _tell(self, problem: str) -> None:
+        self._wrong.append(problem)
         self._problems.append(problem)
         _log.error("%s", problem)
 

@@ -149,7 +149,7 @@ def test_one_broken_source_harms_no_other():
     assert not any(problem.startswith("source 'good'") for problem in problems)
 
 
-def test_two_that_claim_one_name_or_one_place_are_both_named_with_where_they_stand():
+def test_two_that_claim_one_name_or_one_place_are_both_named_with_where_they_stand(monkeypatch):
     place = {"bucket_name": "bucket", "collection_name": "texts"}
     files = {
         "defs/a.yaml:1": S3Source(name="docs", path_prefix="a/", **place),
@@ -166,6 +166,10 @@ def test_two_that_claim_one_name_or_one_place_are_both_named_with_where_they_sta
     ]
     assert "its name is taken by the source 'docs' (defs/a.yaml:1)" in told[0]
     assert "and 'deep' (defs/c.yaml:3) take the same objects of 's3://bucket/a/deep/'" in told[1]
+    monkeypatch.setenv("DAGSTER_IS_DEFS_VALIDATION_CLI", "1")  # as `dg check defs` does
+    with pytest.raises(InvalidSetting) as caught:
+        build_definitions(files.values(), stand_at=list(files), origin="yaml")
+    assert caught.value.message == "\n".join(told)
 
 
 @pytest.fixture
