@@ -21,6 +21,8 @@ from s3sync_dagster.core.patience import longest_wait
 from s3sync_dagster.core.state import ListedReport, ListingRow
 
 RETRIES_AT_ONCE = 1000
+_SIDECARS = ("sidecar", "bedrock_sidecar")
+"""What is read although it is not indexed itself."""
 _WHOLE = ("complete", "blocked", "approved")
 
 
@@ -160,7 +162,7 @@ class Reports:
             .where(
                 objects.c.source_id == source_id,
                 objects.c.gone.is_(False),
-                objects.c.skip_reason.is_(None),
+                sa.or_(objects.c.skip_reason.is_(None), objects.c.skip_reason.in_(_SIDECARS)),
                 objects.c.outcome == "failed",
                 objects.c.retry_class != "input",
                 is_due(objects.c.next_retry_at, now=now, at_most=longest_wait("failed")),

@@ -157,10 +157,10 @@ def read_rows(
                     key = unquote_plus(key, errors="strict")
                 yield ObjectRef(
                     key=_needed(key),
-                    etag=_needed(row[at_etag]).strip('"'),
+                    etag=_word(row[at_etag]).strip('"'),
                     size=_size(row[at_size]),
                     last_modified=_moment(row[at_modified]),
-                    storage_class=_needed(row[at_class]),
+                    storage_class=_word(row[at_class]),
                 )
     except (ValueError, EOFError, gzip.BadGzipFile, csv.Error, zlib.error, OverflowError):
         # Also what is not UTF-8, or breaks off within: its checksum was right all the same.
@@ -176,6 +176,12 @@ def _needed(value: str) -> str:
     if not value or len(value.encode()) > _VALUE_BYTES:
         raise ValueError("none that S3 has")
     return value
+
+
+def _word(value: str) -> str:
+    if "\x00" in value:  # which no catalog on Postgres keeps
+        raise ValueError("none that S3 has")
+    return _needed(value)
 
 
 def _moment(value: str) -> datetime:

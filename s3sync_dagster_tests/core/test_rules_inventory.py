@@ -25,7 +25,7 @@ from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster.ports import inventory_store
 from s3sync_dagster.ports.inventory_store import InventoryStore
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
-from s3sync_dagster_tests.core.rules import event, states
+from s3sync_dagster_tests.core.rules import event, sidecar, states
 from s3sync_dagster_tests.core.test_rules_moved import finish, move
 from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.inventory_reports import PREFIX, VERSIONED, delivered, packed, row_of
@@ -598,11 +598,13 @@ def test_a_process_that_lost_its_listing_notes_no_report_at_it(reports):
     assert (name, latest(reports).report) == (old.name, newer)
 
 
-def test_between_two_reports_what_failed_is_tried_again_when_its_time_has_come(reports):
+@pytest.mark.parametrize("key", ["k1.md", "k2.md.meta.json"])
+def test_between_two_reports_what_failed_is_tried_again_when_its_time_has_come(reports, key):
     world = reports.world
+    world.bucket.put("k2.md.meta.json", sidecar("k2.md"))
 
-    def refuse(kind, key):
-        if kind == "GET" and key == "k1.md":
+    def refuse(kind, asked):
+        if kind == "GET" and asked == key:
             raise Unavailable("not now")
 
     world.fault = refuse
@@ -611,11 +613,11 @@ def test_between_two_reports_what_failed_is_tried_again_when_its_time_has_come(r
     for _ in range(8):
         world.run_batches()
         world.clock.seconds += 7200
-    assert states(world)["k1.md"][0] == "failed"
+    assert states(world)[key][0] == "failed"
     world.fault = None
     assert reports.tick().endswith("; 1 keys that failed are tried again")
     world.run_batches()
-    assert states(world)["k1.md"][0] == "indexed"
+    assert states(world)[key] in [("indexed", None), ("skipped", "sidecar")]
     assert reports.tick() == "no inventory report after that of 2026-01-03T00-00Z"
 
 
@@ -753,6 +755,8 @@ def test_a_row_of_another_form_refuses_its_report(reports):
         {"Key": "x" * 1025},
         {"Key": "%C3%A9" * 513},
         {"ETag": "e" * 1025},
+        {"ETag": "e\x00"},
+        {"StorageClass": "S\x00"},
         {"Size": ""},
         {"Size": "9" * 20},
         {"Size": "-5"},
