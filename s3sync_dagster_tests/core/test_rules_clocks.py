@@ -186,3 +186,17 @@ def test_an_edit_under_a_clock_that_was_put_back_is_seen(world):
     world.clock.skew -= DAY
     world.catalog.sources.update(other.with_changes(metadata={"a": "b"}))
     assert world.catalog.sources.version() != before
+
+
+def test_removals_that_a_clock_far_ahead_has_counted_count_no_longer_than_a_day(world, later):
+    for n in range(200):
+        world.bucket.put(f"{n:03}.md", "text")
+    world.sync()
+    keys = [f"{n:03}.md" for n in range(5)]
+    for key in keys:
+        world.bucket.delete(key)
+    world.ask(*keys)
+    later(world.run_batches, by=365 * DAY)
+    assert len(world.texts()) == 195
+    world.clock.seconds += 2 * DAY
+    assert world.catalog.documents.removed_by_heads(world.source.id) == 0
