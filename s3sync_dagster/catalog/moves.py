@@ -18,6 +18,7 @@ from s3sync_dagster.catalog.successions import (
     unwritten_since,
 )
 from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
+from s3sync_dagster.catalog.wholes import hand_wholes
 from s3sync_dagster.core.moving import Succession
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.model.errors import Conflict, NotFound
@@ -211,6 +212,7 @@ def _hand_requests(tx: sa.Connection, before_id: str, source: Source) -> int:
 
     What a late batch has begun with comes when that is handed back.
     """
+    hand_wholes(tx, before_id, source)
     return tx.execute(
         invocations.update()
         .where(
