@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from s3sync_dagster.core.facts import KeyFacts, SidecarState
 from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.core.state import RECOVERED, DocumentPhase, DocumentState, Target
-from s3sync_dagster.core.vouching import withheld
+from s3sync_dagster.core.vouching import NOBODY, withheld
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.invocation import Invocation, Trigger
 from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
@@ -58,9 +58,13 @@ def wanted_documents(
             continue
         collection = invocation.target_collection_name or source.collection_name
         asked[invocation.id] = collection
-        if collection in claims and not (invocation.custom_id or invocation.metadata):
-            continue  # names nothing of its own: the sidecar's word stands
-        here = [one for one in item.documents if one.collection_name == collection]
+        if collection in claims and _adds_nothing(invocation, source):
+            continue  # the sidecar's word stands
+        here = [
+            one
+            for one in item.documents
+            if one.collection_name == collection and one.phase is not DocumentPhase.REMOVING
+        ]
         metadata = _asked_for(invocation, source, here)
         wanted[collection] = Target(
             collection_name=collection,
@@ -133,16 +137,31 @@ def _as_it_is(document: DocumentState) -> Target:
     )
 
 
+def _adds_nothing(invocation: Invocation, source: Source) -> bool:
+    """Return whether a sidecar's word stands beside a request.
+
+    One that names nothing of its own, and once a source says who may read any that no owner is
+    known to have made: the sidecar's readers would be a member's word then, or not be there.
+    """
+    if source.reader_keys and not invocation.vouched:
+        return True
+    return not (invocation.custom_id or invocation.metadata)
+
+
 def _asked_for(
     invocation: Invocation, source: Source, documents: Sequence[DocumentState]
 ) -> Metadata:
-    """Return the metadata that a request gives: a member's takes no word on readers away."""
+    """Return the metadata that a request gives: a member's takes no word on readers away.
+
+    Nor does it make a copy that anybody reads: an owner's word is that on the other document.
+    """
     if invocation.vouched:
         return invocation.metadata
+    if source.reader_keys and not documents and _copies(invocation, source):
+        return {**invocation.metadata, **dict.fromkeys(source.reader_keys, NOBODY)}
     stays = {
         key: value
         for one in documents
-        if one.phase is not DocumentPhase.REMOVING
         for key, value in one.metadata.items()
         if key in source.reader_keys
     }
@@ -158,6 +177,10 @@ def _is_vouched(
         or not metadata
         or any(one.vouched and dict(one.metadata) == dict(metadata) for one in documents)
     )
+
+
+def _copies(invocation: Invocation, source: Source) -> bool:
+    return (invocation.target_collection_name or source.collection_name) != source.collection_name
 
 
 def _whole(item: KeyFacts) -> set[str]:

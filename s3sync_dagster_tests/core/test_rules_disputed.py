@@ -1,5 +1,7 @@
 """Values of which nobody knows who gave them neither open a document nor stop closing it."""
 
+import json
+
 import pytest
 
 from s3sync_dagster.catalog.copying import begin_anew
@@ -137,3 +139,17 @@ def test_a_restored_catalog_tells_members_nothing_of_what_it_has_not_compared():
         tx.execute(documents.update().values(metadata={}))  # it is of before the request
     begin_anew(world.catalog.database)
     assert seen(world, "sales") == seen(world, "hr") == 0
+
+
+@pytest.mark.parametrize("metadata", [{"lang": "de"}, {"team": "sales"}])
+def test_a_request_of_a_member_that_is_served_late_opens_nothing_that_a_sidecar_closes(metadata):
+    world = make_world(bedrock_sidecars=True, **BY_PATH)
+    world.bucket.put(KEY, "salaries")
+    world.catalog.invocations.request(
+        world.source, [KEY], trigger=Trigger.API, metadata=metadata, vouched=False
+    )
+    world.configure(reader_keys=("team",))
+    world.bucket.put(f"{KEY}.metadata.json", json.dumps({"metadataAttributes": HR}))
+    for _ in range(2):
+        world.sync()
+        assert (seen(world, "sales"), seen(world, "hr")) == (0, 1)
