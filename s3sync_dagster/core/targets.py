@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from s3sync_dagster.core.facts import KeyFacts, SidecarState
 from s3sync_dagster.core.sidecar import is_sidecar
-from s3sync_dagster.core.state import RECOVERED, DocumentPhase, DocumentState, Target
+from s3sync_dagster.core.state import RECOVERED, UNTOLD, DocumentPhase, DocumentState, Target
 from s3sync_dagster.core.vouching import NOBODY, withheld
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.invocation import Invocation, Trigger
@@ -31,6 +31,27 @@ def wanted_documents(
         The documents, at most one a collection; those that lost their reason (a sidecar that is
         gone, another custom id); invocation id -> collection for those that asked for one.
     """
+    wanted, asked = told_documents(item, source)
+    if source.mode is DeleteMode.APPEND and item.automatic:
+        whole = _whole(item)
+        wanted = {name: target for name, target in wanted.items() if name not in whole}
+        removals = tuple(
+            one
+            for one in item.documents
+            if one.phase is DocumentPhase.REMOVING
+            or (one.begun_only and not _is_wanted(one, wanted))
+        )
+    else:
+        removals = _unasked(item, source, wanted)
+    return tuple(wanted.values()), removals, asked
+
+
+def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], dict[str, str]]:
+    """Return what everybody who has a say asks for a key, whether it can be followed or not.
+
+    Returns:
+        Collection -> document; invocation id -> collection for those that asked for one.
+    """
     wanted: dict[str, Target] = {}
     asked: dict[str, str] = {}
     claims = sidecar_claims(item.sidecars, source)
@@ -39,7 +60,7 @@ def wanted_documents(
             continue
         if document.owner.startswith(SIDECAR_OWNER):
             continue  # follows from the claims below, or has lost its reason
-        wanted[document.collection_name] = _as_it_is(document)
+        wanted[document.collection_name] = as_it_is(document)
     if source.collection_name not in wanted and _wants_its_own(item, source):
         wanted[source.collection_name] = Target(collection_name=source.collection_name)
     for collection, sidecar in claims.items():
@@ -52,7 +73,7 @@ def wanted_documents(
         )
     if source.mode is not DeleteMode.MIRROR:
         for document in _half_rewritten(item):
-            wanted.setdefault(document.collection_name, _as_it_is(document))
+            wanted.setdefault(document.collection_name, as_it_is(document))
     for invocation in item.invocations:
         if not _is_request(invocation):
             continue
@@ -73,18 +94,7 @@ def wanted_documents(
             owner="request",
             vouched=_is_vouched(invocation, metadata, here),
         )
-    if source.mode is DeleteMode.APPEND and item.automatic:
-        whole = _whole(item)
-        wanted = {name: target for name, target in wanted.items() if name not in whole}
-        removals = tuple(
-            one
-            for one in item.documents
-            if one.phase is DocumentPhase.REMOVING
-            or (one.begun_only and not _is_wanted(one, wanted))
-        )
-    else:
-        removals = _unasked(item, source, wanted)
-    return tuple(wanted.values()), removals, asked
+    return wanted, asked
 
 
 def _wants_its_own(item: KeyFacts, source: Source) -> bool:
@@ -126,7 +136,8 @@ def _half_rewritten(item: KeyFacts) -> list[DocumentState]:
     ]
 
 
-def _as_it_is(document: DocumentState) -> Target:
+def as_it_is(document: DocumentState) -> Target:
+    """Return a document as the one that is asked for."""
     return Target(
         collection_name=document.collection_name,
         custom_id=document.custom_id,
@@ -219,12 +230,19 @@ def all_clean(item: KeyFacts, source: Source, targets: Sequence[Target]) -> bool
             or document.etag != item.etag
             or document.custom_id != target.custom_id
             or dict(document.metadata) != dict(target.metadata)
-            or document.withheld != withheld(target, source)
+            or _said_of_readers(document) != withheld(target, source)
             or _sidecar_of(document.owner) != _sidecar_of(target.owner)
             or (strict and document.fingerprint != source.fingerprint())
         ):
             return False
     return True
+
+
+def _said_of_readers(document: DocumentState) -> str | None:
+    """Return ``withheld`` of its records: who may read them by now, ``core.closing`` compares."""
+    if document.withheld is None or document.withheld == RECOVERED:
+        return document.withheld
+    return document.withheld.removeprefix(UNTOLD) or None
 
 
 def changed_in_append_mode(item: KeyFacts, source: Source, targets: Sequence[Target]) -> bool:
