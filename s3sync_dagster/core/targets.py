@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from s3sync_dagster.core.facts import KeyFacts, SidecarState
 from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.core.state import RECOVERED, UNTOLD, DocumentPhase, DocumentState, Target
-from s3sync_dagster.core.vouching import NOBODY, withheld
+from s3sync_dagster.core.vouching import NOBODY, names_any, withheld
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.invocation import Invocation, Trigger
 from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
@@ -55,6 +55,9 @@ def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], d
     wanted: dict[str, Target] = {}
     asked: dict[str, str] = {}
     claims = sidecar_claims(item.sidecars, source)
+    for document in item.inherited:  # what was said of readers is not in the bucket
+        if document.owner == "request" and names_any(document.metadata, source.reader_keys):
+            wanted.setdefault(document.collection_name, as_it_is(document))
     for document in item.documents:
         if document.phase is DocumentPhase.REMOVING:
             continue
