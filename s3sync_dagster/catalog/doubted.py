@@ -104,9 +104,10 @@ def _names_any(keys: Collection[str]) -> sa.ColumnElement[bool]:
 def look_again(tx: sa.Connection, source_id: str, keys: Collection[str]) -> None:
     """Have a listing ask for each object with documents that are kept back for these keys.
 
-    Bytes that cannot be read are not read again for what their object carries alone. Records of
-    metadata that say nothing under the keys are as if they were written for these. In append mode
-    nothing is written anew: the first listing after the settings changed tells all there is to say.
+    Bytes that cannot be read are not read again for what their object carries alone; of what is
+    archived or left out somebody tells when it is another. Records of metadata that say nothing
+    under the keys are as if they were written for these. In append mode nothing is written anew:
+    the first listing after the settings changed tells all there is to say.
     """
     tx.execute(
         documents.update()
@@ -131,12 +132,13 @@ def look_again(tx: sa.Connection, source_id: str, keys: Collection[str]) -> None
     )
     told = theirs.where(documents.c.withheld.not_like(f"{UNTOLD}%"))
     by_bytes = sa.func.coalesce(objects.c.retry_class, "") == "input"
+    left = sa.func.coalesce(objects.c.outcome, "") == "skipped"
     tx.execute(
         objects.update()
         .where(
             objects.c.source_id == source_id,
             objects.c.object_key.in_(theirs),
-            sa.or_(sa.not_(by_bytes), objects.c.object_key.in_(told)),
+            sa.or_(sa.not_(sa.or_(by_bytes, left)), objects.c.object_key.in_(told)),
         )
         .values(fingerprint="")
     )
@@ -176,6 +178,18 @@ def close_changed(tx: sa.Connection, before: Mapping[str, Any], source: Source) 
             .exists()
         )
     _close(tx, documents.c.source_id == source.id, sa.not_(told))
+    closed = sa.select(documents.c.object_key).where(
+        documents.c.source_id == source.id, documents.c.withheld.like(f"{UNTOLD}%")
+    )
+    tx.execute(  # what is not written is looked at once
+        objects.update()
+        .where(
+            objects.c.source_id == source.id,
+            objects.c.outcome == "skipped",
+            objects.c.object_key.in_(closed),
+        )
+        .values(fingerprint="")
+    )
 
 
 def _reader_settings(config: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -285,7 +299,9 @@ def when_compared(tx: sa.Connection, source_id: str) -> sa.ColumnElement[str | N
 def _objects_name_readers(tx: sa.Connection, source_id: str) -> bool:
     query = sa.select(sources.c.config).where(sources.c.id == source_id)
     config: Mapping[str, Any] | None = tx.execute(query).scalar_one_or_none()
-    return bool(config and config.get("reader_keys")) and names_readers(Source.from_json(config))
+    if not config or not config.get("reader_keys"):
+        return False
+    return names_readers(Source.from_json(config))
 
 
 def _close_left_out(tx: sa.Connection, source_id: str, keys: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """Rows of documents that were read back from records, or are another source's, to be written."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -81,7 +82,7 @@ def hand_on_readers(database: Database, tx: sa.Connection, source: Source, other
     )
     found = tx.execute(theirs).all() if other.reader_keys else ()
     for part in groups([row for row in found if names_any(row.metadata, other.reader_keys)]):
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "source_id": other.id,
                 "object_key": row.object_key,

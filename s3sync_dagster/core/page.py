@@ -180,7 +180,7 @@ def _says_who_reads(known: ObjectState | None, reason: str, source: Source, *, n
         return False
     if reason != "archived" and names_readers(source):
         return False
-    kept_back = known.fingerprint == ""  # see ``catalog.doubted.look_again``
+    kept_back = known.fingerprint == ""  # see ``catalog.doubted``
     return kept_back or (names_readers(source) and is_look_due(known, source, now=now))
 
 
