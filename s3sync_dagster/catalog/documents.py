@@ -127,7 +127,12 @@ class Documents:
                 lost = commit_documents(self._db, tx, token, written, now=now)
                 forget_removed(tx, token, removed)
                 settle_keys(tx, token, source.id, outcomes, now=now)
-                settle_readers(tx, source, {one.key: one.closing for one in outcomes})
+                settle_readers(
+                    tx,
+                    source,
+                    {one.key: one.closing for one in outcomes},
+                    written={one.id for one in written} - lost,
+                )
                 note_answers(tx, source.id, outcomes, now=now)
                 # A request that was refused its id has left the document that stands there as it
                 # was: without the request the key's next batch brings it in line.

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import ROWS_A_PART, Database
-from s3sync_dagster.catalog.rows import source_of
+from s3sync_dagster.catalog.rows import document_of, groups, source_of
 from s3sync_dagster.catalog.settlement import forget_removed
 from s3sync_dagster.catalog.sources import require_possible, row_values
 from s3sync_dagster.catalog.successions import (
@@ -236,3 +236,32 @@ def predecessors(tx: sa.Connection, source_id: str) -> set[str]:
     """Return the ids of sources whose record ids are this one's to take over."""
     query = sa.select(sources.c.id).where(sources.c.moved_to == source_id)
     return set(tx.execute(query).scalars())
+
+
+def documents_before(
+    tx: sa.Connection, source_id: str, keys: Sequence[str]
+) -> dict[str, list[DocumentState]]:
+    """Return what the sources in whose place this one stands made of keys, the newest first.
+
+    As documents of this one's collection, by key; none of other collections, which stay as they
+    are or go.
+    """
+    now = sources.alias("now")
+    left = tx.execute(
+        sa.select(sources.c.id, sources.c.collection_name, now.c.collection_name.label("here"))
+        .join(now, now.c.id == sources.c.moved_to)
+        .where(now.c.id == source_id)
+        .order_by(sources.c.created_at.desc())
+    ).all()
+    found: dict[str, list[DocumentState]] = {}
+    for before in left:
+        for part in groups(keys):
+            query = sa.select(documents).where(
+                documents.c.source_id == before.id,
+                documents.c.collection_name == before.collection_name,
+                documents.c.object_key.in_(part),
+            )
+            for row in tx.execute(query):
+                one = replace(document_of(row), collection_name=before.here)
+                found.setdefault(one.object_key, []).append(one)
+    return found

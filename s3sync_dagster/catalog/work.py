@@ -10,6 +10,7 @@ from s3sync_dagster.catalog.answers import ask_where_answered
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import OLDEST_FIRST, insert_automatic
+from s3sync_dagster.catalog.moves import documents_before
 from s3sync_dagster.catalog.object_rows import (
     blank_etags,
     known_objects,
@@ -64,6 +65,7 @@ class Work:
             if not asked:
                 return []
             source_id = next(iter(asked.values()))[0].source_id
+            inherited = documents_before(tx, source_id, sorted(asked))
             for keys in groups(sorted(asked)):
                 for row in tx.execute(
                     sa.select(objects).where(
@@ -94,6 +96,7 @@ class Work:
                 invocations=tuple(asked[key]),
                 object=objects_of.get(key),
                 documents=tuple(documents_of[key]),
+                inherited=tuple(inherited.get(key, ())),
                 sidecars=tuple(claims[key]),
                 own_sidecar=own.get(key),
             )

@@ -145,7 +145,9 @@ class Rights:
             yield {key: {"$contains": group}}
 
     def _groups(self) -> list[str]:
-        return sorted({EVERYBODY, *(self.reader.groups or ())})
+        # No group is called so: it is what records say that are for nobody (``core.vouching``), and
+        # what a tag without a value says.
+        return sorted({EVERYBODY, *(self.reader.groups or ())} - {""})
 
 
 WHOLE = Rights(reader=EVERYTHING, restricted={})

@@ -29,18 +29,22 @@ RECORDS = [
             {"team": 7},
             {"team": True},
             {"team": "Sales"},
+            {"team": ""},
+            {"readers": ["", "hr"]},
         )
     ),
 ]
 
 
-@pytest.mark.parametrize("groups", [set(), {"sales"}, {"hr", "ops"}, {"7", "True"}])
+@pytest.mark.parametrize("groups", [set(), {"sales"}, {"hr", "ops"}, {"7", "True"}, {"", "ops"}])
 def test_the_filter_keeps_out_what_the_decision_does(groups):
     rights = Rights(reader=Reader(frozenset(groups)), restricted=RESTRICTED, open_sources=OPEN)
     where = rights.narrowed(None)
     assert where is not None
     for record in RECORDS:
         assert matches(record, where) == rights.allow_record(record), record
+        if record.get("team") == "":  # what is disputed, and a tag without a value
+            assert not rights.allow_record(record), record
 
 
 def test_documents_that_are_doubted_are_kept_out_by_filter_and_decision_alike():
