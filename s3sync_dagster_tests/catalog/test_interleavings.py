@@ -16,7 +16,7 @@ from s3sync_dagster_tests.catalog.operations import IN_PARTS, NEVER, OPERATIONS,
 RISKY = [
     ("add near", "add nearer"), ("register", "register"), ("finish", "automatic"),
     ("finish", "cancel"), ("commit", "distrust"), ("drop", "request"),
-    ("move", "delete"),
+    ("move", "delete"), ("forget keys", "use keys"), ("commit", "count anew"),
 ]  # fmt: skip
 
 
