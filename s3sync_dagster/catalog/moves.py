@@ -1,12 +1,14 @@
 """Sources that are moved: the new one takes the name, the one before stands until it may go."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import ROWS_A_PART, Database
+from s3sync_dagster.catalog.invocations import insert_automatic
+from s3sync_dagster.catalog.object_rows import upsert_objects
 from s3sync_dagster.catalog.rows import document_of, groups, source_of
 from s3sync_dagster.catalog.settlement import forget_removed
 from s3sync_dagster.catalog.sources import require_possible, row_values
@@ -20,6 +22,7 @@ from s3sync_dagster.catalog.successions import (
 from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
 from s3sync_dagster.catalog.wholes import hand_wholes
 from s3sync_dagster.core.moving import Succession
+from s3sync_dagster.core.news import Told
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.model.errors import Conflict, NotFound
 from s3sync_dagster.model.source import Source
@@ -138,6 +141,50 @@ class Moves:
                 done = sources.update().where(sources.c.id == before_id)
                 tx.execute(done.values(leaving_until=0))
             return whole
+
+    def ask_for_unseen(self, source: Source, told: Callable[[str], Told | None]) -> int:
+        """Have keys looked for that only the sources before know.
+
+        Args:
+            source: the new one.
+            told: what counts as told of a key; None: it cannot be in the new place.
+
+        Returns:
+            How many.
+        """
+        before = sa.select(sources.c.id).where(sources.c.moved_to == source.id)
+        known = sa.exists().where(
+            objects.c.source_id == source.id, objects.c.object_key == documents.c.object_key
+        )
+        after, asked = "", 0
+        while True:
+            query = (
+                sa.select(documents.c.object_key)
+                .where(
+                    documents.c.source_id.in_(before),
+                    documents.c.phase != "removing",
+                    documents.c.object_key > after,
+                    sa.not_(known),
+                )
+                .distinct()
+                .order_by(documents.c.object_key)
+                .limit(ROWS_A_PART)
+            )
+            with self._db.read() as tx:
+                if not tx.execute(query.limit(1)).first():
+                    return asked
+            now = self._db.now()
+            with self._db.write() as tx:
+                self._db.lock_source(tx, source.id)
+                keys = list(tx.execute(query).scalars())
+                found = [one for key in keys if (one := told(key)) is not None]
+                left_out = upsert_objects(self._db, tx, source.id, found, now=now)
+                wanted = [ref.key for ref, skip in found if not skip and ref.key not in left_out]
+                insert_automatic(self._db, tx, source.id, wanted, trigger="listing", now=now)
+            asked += len(wanted)
+            if len(keys) < ROWS_A_PART:
+                return asked
+            after = keys[-1]
 
     def hand_requests(self, before_id: str, source: Source) -> int:
         """Give requests that wait for the source before to the new one; returns how many."""

@@ -12,6 +12,7 @@ from s3sync_dagster.catalog.tables import (
     documents,
     invocations,
     is_live,
+    is_missed,
     listings,
     objects,
     sources,
@@ -105,6 +106,8 @@ def standing_of(source: Source, before: Source) -> sa.Case[str]:
     )
     failed = sa.exists().where(*there, objects.c.outcome == "failed")
     unread = sa.exists().where(*there, objects.c.outcome.is_(None), objects.c.skip_reason.is_(None))
+    # What a listing missed that is not complete, or not approved, is said to be gone by nobody.
+    held = sa.exists().where(*there, is_missed)
     asks = (
         invocations.c.source_id == source.id,
         invocations.c.object_key == documents.c.object_key,
@@ -125,7 +128,7 @@ def standing_of(source: Source, before: Source) -> sa.Case[str]:
         (leaving, Standing.LEAVING.value),
         (live, Standing.WORKING.value),
         (failed, Standing.FAILED.value),
-        (sa.or_(unread, half), Standing.UNFINISHED.value),
+        (sa.or_(unread, half, held), Standing.UNFINISHED.value),
         (sa.and_(documents.c.owner == "request", is_there), Standing.ASKED.value),
         (sa.and_(told, sa.not_(is_there)), Standing.TOLD.value),
         else_=Standing.GONE.value,

@@ -23,7 +23,7 @@ class Standing(StrEnum):
     FAILED = "failed"
     """Its key has failed in the new source."""
     UNFINISHED = "unfinished"
-    """Its object is there, and nothing works on it."""
+    """Its object is there and nothing works on it, or a listing missed it that is no evidence."""
     ASKED = "asked"
     """A request asked the one before for it, its object is there, and nobody asked the new one."""
 
@@ -126,7 +126,8 @@ def why_it_stays(name: str, now: Succession) -> str | None:
 _WHY = {
     Standing.WORKING: "until their keys are worked on",
     Standing.UNFINISHED: (
-        "whose objects were not worked on, such as those of cancelled invocations"
+        "whose objects were not worked on, such as those of cancelled invocations, or that a "
+        "listing missed which is not approved"
     ),
     Standing.FAILED: "whose keys have failed since",
     Standing.ASKED: "which requests had asked for",

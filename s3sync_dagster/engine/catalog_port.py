@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -485,6 +485,10 @@ class MovesPort(Protocol):
 
     def forget_left(self, before_id: str, ids: Sequence[int], *, gone: Sequence[int]) -> bool:
         """Forget those of the claimed documents whose records are gone; False: it came late."""
+        ...
+
+    def ask_for_unseen(self, source: Source, told: Callable[[str], Told | None]) -> int:
+        """Have keys looked for that only the sources before know; returns how many."""
         ...
 
     def hand_requests(self, before_id: str, source: Source) -> int:

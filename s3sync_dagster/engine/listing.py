@@ -14,6 +14,7 @@ from s3sync_dagster.core.page import PageCommit, PageWindow, reconcile_page
 from s3sync_dagster.core.state import DepartureCursor, ListingRow, ListingState
 from s3sync_dagster.engine.catalog_port import CatalogPort, ListingsPort
 from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.moving import ask_for_unseen
 from s3sync_dagster.engine.pages import Pages, confirm_gone, open_pages
 from s3sync_dagster.engine.ports import ListPage, ObjectStore
 from s3sync_dagster.engine.reports import confirmed, note_refusal, take_report
@@ -137,6 +138,8 @@ def continue_listing(
             if on_page is not None:
                 on_page(listing)
             if last:
+                if asked is not None and not asked.page.tells_missing:
+                    ask_for_unseen(source, store=store, catalog=catalog)
                 break
             if clock.monotonic() >= ends:
                 listings.pause(listing, owner=owner)

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 from s3sync_dagster.core.moving import why_it_stays
+from s3sync_dagster.core.news import Told
+from s3sync_dagster.core.selection import decide
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.deleting import delete_records, take_down
-from s3sync_dagster.engine.ports import Collections
+from s3sync_dagster.engine.ports import Collections, ObjectStore, UnsureStore
+from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import Source
 
 
@@ -78,6 +82,22 @@ def finish_move(
         if catalog.sources.deleting(before.id) is not None:
             lines.append(line)
     return "; ".join(lines) or None
+
+
+def ask_for_unseen(source: Source, *, store: ObjectStore, catalog: CatalogPort) -> None:
+    """Have looked for what the sources before had, after a listing that may lack what is there.
+
+    It is no evidence against them: a key that the place could have counts as there and unread,
+    until somebody has read it or a listing knows that it is gone.
+    """
+    unsure = cast("UnsureStore", store)
+
+    def told(key: str) -> Told | None:
+        ref = ObjectRef(key=key, etag="unread", size=-1)
+        skip = decide(source, ref)
+        return (ref, skip.reason if skip else None) if unsure.may_have(key) else None
+
+    catalog.moves.ask_for_unseen(source, told)
 
 
 def _let_leave(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import (
         ConfirmingStore,
         CopiedStore,
+        KeepingStore,
         ListPage,
         LookedAtStore,
         ObjectStore,
@@ -84,6 +85,15 @@ def renew(store: ObjectStore) -> None:
     """Have a store that answers from a copy ask its place before it does so again."""
     if hasattr(store, "renew"):
         cast("CopiedStore", store).renew()
+
+
+def expect(store: ObjectStore, key: str, etag: str) -> None:
+    """Have a store give no other bytes of a key, of those it kept, than of the version decided on.
+
+    Another host's listing may have told of that version: what was kept here is older then.
+    """
+    if hasattr(store, "expect"):
+        cast("KeepingStore", store).expect(key, etag)
 
 
 def look(store: ObjectStore, prefix: str) -> None:

@@ -173,11 +173,23 @@ class CopiedStore(Protocol):
         ...
 
 
+class KeepingStore(Protocol):
+    """What a store has besides that keeps what its listing has read until it is asked for."""
+
+    def expect(self, key: str, etag: str) -> None:
+        """Keep what lies here for a key no longer where it is another version than ``etag``."""
+        ...
+
+
 class UnsureStore(Protocol):
     """What an unordered store may have besides: listings that do not know all there is."""
 
     def tells_missing(self) -> bool:
         """Return whether a key that the listing did not name, and that has ended, is gone."""
+        ...
+
+    def may_have(self, key: str) -> bool:
+        """Return whether the place could have such a key."""
         ...
 
 

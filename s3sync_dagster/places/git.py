@@ -275,7 +275,7 @@ def open_git(source: "Source", surroundings: "Surroundings") -> "ObjectStore":
     repository = Repository(
         copies / name, remote, place.ref, most_bytes=_most_bytes(variables.get(GIT_MAX_BYTES))
     )
-    return GitStore(repository, text_only=place.text_only)
+    return GitStore(repository, text_only=place.text_only, clock=surroundings.clock)
 
 
 def protocols(environment: Mapping[str, str]) -> frozenset[str]:

@@ -3,7 +3,6 @@
 import codecs
 import subprocess
 import threading
-import time
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import IO, NamedTuple
 
 from s3sync_dagster.core.keys import MAX_OBJECT_KEY_BYTES
 from s3sync_dagster.core.selection import BAD_NAME, SUBMODULE, SYMLINK
+from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.ports import ListPage, ObjectBody
 from s3sync_dagster.model.errors import (
     FixConfiguration,
@@ -52,12 +52,16 @@ class GitStore:
     Args:
         repository: the copy.
         text_only: leave alone what is no UTF-8 text, as the contract does.
+        clock: of this host.
     """
 
     ordered = True
 
-    def __init__(self, repository: Repository, *, text_only: bool = True) -> None:
+    def __init__(
+        self, repository: Repository, *, text_only: bool = True, clock: Clock | None = None
+    ) -> None:
         self._repository, self._text_only = repository, text_only
+        self._clock = clock or Clock()
         self._spool = BodySpool(None)
         self._requests: Counter[str] = Counter({"LIST": 0, "GET": 0, "HEAD": 0})
         self._lock = threading.Lock()
@@ -195,15 +199,17 @@ class GitStore:
         commit = self._repository.commit() if self._fresh else None
         if commit is not None:
             return commit
-        if self._refusal is not None and time.monotonic() - self._refusal[0] < REFUSED_SECONDS:
-            raise self._refusal[1].with_traceback(None)
+        if self._refusal is not None:
+            told_at, refusal = self._refusal
+            if self._clock.monotonic() - told_at < REFUSED_SECONDS:
+                raise refusal.with_traceback(None)
         return self._refresh()
 
     def _refresh(self) -> str:
         try:
             commit = self._repository.refresh()
         except S3SyncError as error:
-            self._refusal = (time.monotonic(), error)
+            self._refusal = (self._clock.monotonic(), error)
             raise
         self._fresh, self._refusal = True, None
         return commit

@@ -240,13 +240,16 @@ def open_web(source: "Source", surroundings: "Surroundings") -> "ObjectStore":
     sites = surroundings.home / SITES
     sweep(sites, unused_seconds=UNUSED_SECONDS)
     name = hashlib.sha256(f"{source.id}\0{place.start}".encode()).hexdigest()[:24]
-    most = surroundings.resolve_env(WEB_MAX_BYTES)
+    most, clock = surroundings.resolve_env(WEB_MAX_BYTES), surroundings.clock
     return SiteStore(
         place,
-        open_memory=lambda: SiteMemory(sites / name / "site.db", most_bytes=_most_bytes(most)),
+        open_memory=lambda: SiteMemory(
+            sites / name / "site.db", most_bytes=_most_bytes(most), clock=clock
+        ),
         fetcher=WebFetcher(surroundings.guard_for(source, None)),
-        pace=HostPace(sites / "hosts.db", who=source.tenant),
+        pace=HostPace(sites / "hosts.db", who=source.tenant, clock=clock),
         most_bytes=min(source.max_size_bytes, MAX_PAGE_BYTES),
+        clock=clock,
     )
 
 

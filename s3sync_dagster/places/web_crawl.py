@@ -5,8 +5,6 @@ crawls, that the page is not there or is another one. What hides a page (an erro
 refusal, robots.txt, a redirect for now) says nothing of it: the page is listed as it was read last.
 """
 
-import re
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,7 +22,7 @@ from s3sync_dagster.places.web_evidence import count_misses, hidden, missed_once
 from s3sync_dagster.places.web_fetch import WebAnswer, unpack_whole
 from s3sync_dagster.places.web_memory import MISSES, Page, SiteMemory, Task
 from s3sync_dagster.places.web_pace import NoTurn
-from s3sync_dagster.places.web_page import page_of
+from s3sync_dagster.places.web_page import holds_text, page_of
 from s3sync_dagster.places.web_text import roughly_decoded, sitemap_entries
 from s3sync_dagster.places.web_visitor import MOVED, SiteVisitor
 
@@ -48,12 +46,6 @@ PAUSE_SECONDS = 5.0
 _MOVED_FOR_GOOD = frozenset({301, 308})
 _MISSING = frozenset({404, 410})
 _REFUSED = frozenset({401, 403, 407, 451})
-_LEFT_ALONE = re.compile(
-    r"(?:image|audio|video|font)/|text/(?:css|javascript)|application/(?:javascript|ecmascript|"
-    r"x-javascript|wasm|zip|gzip|x-(?:gzip|tar|bzip2?|7z-compressed|rar-compressed|xz)|java-archive|"
-    r"(?:rss|atom)\+xml|vnd\.android\.package-archive|octet-stream\+archive)"
-)
-"""Media types that hold no text of a page."""
 
 
 class Crawl:
@@ -201,12 +193,12 @@ class Crawl:
 
     def _unchanged(self, task: Task, known: Page) -> None:
         misses = known.misses if known.canonical else 0
-        now = replace(known, asked_at=time.time(), misses=misses, changed=task.changed)
+        now = replace(known, asked_at=self._memory.now(), misses=misses, changed=task.changed)
         self._memory.keep(task.key, now, depth=task.depth)
         self._end_page(task, known)
 
     def _read(self, task: Task, known: Page | None, answer: WebAnswer) -> None:
-        if _LEFT_ALONE.match(answer.media_type):
+        if not holds_text(answer.media_type):
             return self._missed(task, known)
         page = page_of(
             task.key,
@@ -214,6 +206,7 @@ class Crawl:
             hosts=self._visitor.hosts(),
             most_bytes=self._visitor.most_bytes,
             changed=task.changed,
+            now=self._memory.now(),
         )
         dated = known is not None and known.changed is not None and known.changed == task.changed
         if dated and known is not None and known.etag != page.etag:
@@ -262,7 +255,7 @@ class Crawl:
         """Note that this crawl did not find a page; the second in a row takes it away."""
         if known is None:
             return self._memory.end_task(task, "nothing")
-        at = known.asked_at if task.outcome == "joined" else time.time()
+        at = known.asked_at if task.outcome == "joined" else self._memory.now()
         self._memory.miss(task.key, at)
         return self._memory.end_task(task, hidden(missed_once_more(known, at)))
 
@@ -357,7 +350,7 @@ class Crawl:
             and not known.misses
             and not known.canonical
             and self._memory.note("dates") is None
-            and 0 <= time.time() - known.asked_at < RECHECK_SECONDS  # the clock may have been ahead
+            and 0 <= self._memory.now() - known.asked_at < RECHECK_SECONDS  # it may have been ahead
             and _is_past(task.changed, known.asked_at)
         )
 

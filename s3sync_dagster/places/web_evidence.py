@@ -1,6 +1,5 @@
 """When a page is gone: what several whole crawls of a home said, and lay far enough apart."""
 
-import time
 from dataclasses import replace
 
 from s3sync_dagster.places.web_memory import Page, SiteMemory
@@ -30,7 +29,7 @@ def missed_once_more(known: Page, at: float) -> Page:
 
 def count_misses(memory: SiteMemory) -> None:
     """Let the misses of a crawl count that has ended whole."""
-    now = time.time()
+    now = memory.now()
     for key, at in memory.missed():
         known = memory.page(key)
         if known is None:
@@ -49,7 +48,7 @@ def ripen(memory: SiteMemory) -> None:
     What a home has never seen may have been indexed by another one, or before its files were lost:
     it is gone when two crawls of this home did not find it, of which the first could read all.
     """
-    now = time.time()
+    now = memory.now()
     begun, whole = (memory.note(name) for name in ("begun_at", "whole_at"))
     since = min(float(begun or now), now)
     memory.take_note("begun_at", str(since))

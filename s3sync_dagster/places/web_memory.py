@@ -7,7 +7,6 @@ process, goes on where the crawl stood.
 import json
 import sqlite3
 import threading
-import time
 import zlib
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -15,6 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
+from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.data_folder import folder_refusals
 from s3sync_dagster.engine.write_ahead import write_ahead
 
@@ -99,13 +99,14 @@ class SiteMemory:
     Args:
         file: of this source alone.
         most_bytes: of page bodies that wait in it to be read.
+        clock: of this host.
 
     Raises:
         FixConfiguration: ``crawl_unusable``, here and in every method.
     """
 
-    def __init__(self, file: Path, *, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self, file: Path, *, most_bytes: int, clock: Clock | None = None) -> None:
+        self._most_bytes, self._clock = most_bytes, clock or Clock()
         self._lock = threading.RLock()
         with crawl_refusals():
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -127,6 +128,10 @@ class SiteMemory:
             with self._database:
                 self._database.execute("BEGIN IMMEDIATE")
                 yield self
+
+    def now(self) -> float:
+        """Return the seconds since 1970 by which it is told how old something is."""
+        return self._clock.now().timestamp()
 
     def close(self) -> None:
         """Close the file."""
@@ -180,6 +185,10 @@ class SiteMemory:
             self._run("DELETE FROM bodies WHERE key = ?", key)
         return None if row is None else zlib.decompress(row[0])
 
+    def drop_body(self, key: str, *, unless: str) -> None:
+        """Keep the bytes that wait for a page no longer, unless they have this ETag."""
+        self._run("DELETE FROM bodies WHERE key = ? AND etag <> ?", key, unless)
+
     # --- a crawl ------------------------------------------------------------------------------
 
     def note(self, name: str) -> str | None:
@@ -193,7 +202,7 @@ class SiteMemory:
 
     def missing_for(self, key: str) -> float:
         """Return the seconds since the first answer that a page, which is not known, is missing."""
-        name, now = f"missing {key}", time.time()
+        name, now = f"missing {key}", self.now()
         with self.step():
             since = min(float(self.note(name) or now), now)
             self.take_note(name, str(since))
@@ -207,7 +216,7 @@ class SiteMemory:
         self._run("DELETE FROM notes WHERE name LIKE 'robots %' OR name = 'failures'")
         self._run(
             "DELETE FROM notes WHERE name LIKE 'missing %' AND CAST(value AS REAL) < ?",
-            time.time() - _ASKED_SECONDS,
+            self.now() - _ASKED_SECONDS,
         )
         self.take_note("crawl", str(number))
 

@@ -6,11 +6,11 @@ its tenant alone, so that nobody slows down the crawls of others.
 
 import sqlite3
 import threading
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.write_ahead import write_ahead
 from s3sync_dagster.model.errors import Throttled
 from s3sync_dagster.places.web_memory import crawl_refusals
@@ -43,11 +43,12 @@ class HostPace:
     Args:
         file: shared by all who keep to it.
         who: the tenant; of several the one that waited longest is next.
+        clock: of this host.
     """
 
-    def __init__(self, file: Path, *, who: str) -> None:
+    def __init__(self, file: Path, *, who: str, clock: Clock | None = None) -> None:
         self._file = file
-        self._who = who
+        self._who, self._clock = who, clock or Clock()
         self._lock = threading.Lock()
         self._opened: sqlite3.Connection | None = None
 
@@ -70,12 +71,12 @@ class HostPace:
             NoTurn: after ``PATIENCE_SECONDS``.
         """
         own, shared = max(seconds, crawl_delay), max(min(seconds, SHARED_SECONDS), crawl_delay)
-        ends = time.monotonic() + PATIENCE_SECONDS
+        ends = self._clock.monotonic() + PATIENCE_SECONDS
         while left := self._turn(host, own, shared):
-            patience = ends - time.monotonic()
+            patience = ends - self._clock.monotonic()
             if patience <= 0:
                 raise NoTurn(f"So many ask {host!r} that the turn of this source did not come.")
-            time.sleep(min(left, patience, WAITING_SECONDS / 3))
+            self._clock.sleep(min(left, patience, WAITING_SECONDS / 3))
 
     def pause(self, host: str, seconds: float) -> None:
         """Leave a host alone for so long, as it asked for; at most ``MAX_WAIT_SECONDS``.
@@ -84,17 +85,20 @@ class HostPace:
         the host is busy for them alone.
         """
         with self._turns() as turns:
-            until = time.time() + min(max(seconds, 0.0), MAX_WAIT_SECONDS)
+            until = self._now() + min(max(seconds, 0.0), MAX_WAIT_SECONDS)
             turns.execute(
                 "INSERT INTO visitors (host, who, paused_until) VALUES (?1, ?2, ?3) "
                 "ON CONFLICT DO UPDATE SET paused_until = ?3",
                 (host, self._who, until),
             )
 
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
     def _turn(self, host: str, own: float, shared: float) -> float:
         """Take the turn and return 0, or return the seconds until it is worth another look."""
         with self._turns() as turns:
-            now = time.time()
+            now = self._now()
             row = turns.execute("SELECT free_at FROM hosts WHERE host = ?", (host,)).fetchone()
             free_at = _sane(row[0], now) if row else 0.0
             row = turns.execute(
@@ -102,7 +106,7 @@ class HostPace:
                 (host, self._who),
             ).fetchone()
             served_at = min(row[0], now) if row else 0.0
-            ready_at = max(served_at + own, _sane(row[1], now)) if row else 0.0
+            ready_at = max(_sane(row[0] + own, now), _sane(row[1], now)) if row else 0.0
             if max(ready_at, free_at) <= now and self._is_next(turns, host, served_at, now):
                 if own or row:
                     turns.execute("REPLACE INTO hosts VALUES (?, ?)", (host, now + shared))
@@ -145,7 +149,7 @@ class HostPace:
         write_ahead(opened)
         opened.execute("PRAGMA synchronous = OFF")
         opened.executescript(_SCHEMA)
-        old = (time.time() - _KEPT_SECONDS,)
+        old = (self._now() - _KEPT_SECONDS,)
         opened.execute("DELETE FROM hosts WHERE free_at < ?", old)
         opened.execute("DELETE FROM visitors WHERE max(served_at, paused_until) < ?", old)
         return opened

@@ -1,7 +1,7 @@
 """What an answer with a page's bytes says of the page."""
 
 import hashlib
-import time
+import re
 
 from s3sync_dagster.places.web_address import host_of, page_address
 from s3sync_dagster.places.web_fetch import WebAnswer
@@ -13,6 +13,19 @@ MAX_LENGTH_DIGITS = 15
 LINK_CHARACTERS = 2 * 1024**2
 """Of a page that are looked through for links."""
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
+_LEFT_ALONE = re.compile(
+    r"(?:image|audio|video|font)/|text/(?:css|javascript)|application/(?:javascript|ecmascript|"
+    r"x-javascript|wasm|zip|gzip|x-(?:gzip|tar|bzip2?|7z-compressed|rar-compressed|xz)|java-archive|"
+    r"(?:rss|atom)\+xml|vnd\.android\.package-archive|octet-stream\+archive)"
+)
+
+
+def holds_text(media_type: str) -> bool:
+    """Return whether an answer of this type may be a page: pictures, archives and styles are none.
+
+    Where a page was, one of those tells that it is not there, as a 404 does.
+    """
+    return _LEFT_ALONE.match(media_type) is None
 
 
 def page_of(
@@ -22,6 +35,7 @@ def page_of(
     hosts: frozenset[str],
     most_bytes: int,
     changed: str | None,
+    now: float,
 ) -> Page:
     """Return what is remembered of a page.
 
@@ -31,6 +45,7 @@ def page_of(
         hosts: of the site, which links are kept of.
         most_bytes: that were read.
         changed: the sitemap's date.
+        now: when it was asked for, in seconds since 1970.
     """
     headers = answer.headers
     links: tuple[str, ...] = ()
@@ -63,5 +78,5 @@ def page_of(
         links=links,
         canonical=canonical,
         changed=changed,
-        asked_at=time.time(),
+        asked_at=now,
     )

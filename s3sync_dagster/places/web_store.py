@@ -3,13 +3,13 @@
 import codecs
 import re
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.ports import ListPage, ObjectBody, UnorderedPage
 from s3sync_dagster.model.errors import (
     AccessDenied,
@@ -27,7 +27,7 @@ from s3sync_dagster.places.web_evidence import APART_SECONDS
 from s3sync_dagster.places.web_fetch import WebAnswer, WebFetcher
 from s3sync_dagster.places.web_memory import Page, SiteMemory
 from s3sync_dagster.places.web_pace import HostPace
-from s3sync_dagster.places.web_page import page_of
+from s3sync_dagster.places.web_page import holds_text, page_of
 from s3sync_dagster.places.web_text import decoded
 from s3sync_dagster.places.web_visitor import SiteVisitor
 from s3sync_dagster.ports.body_spool import BodySpool, require_size
@@ -52,6 +52,7 @@ class SiteStore:
         fetcher: asks servers.
         pace: how fast.
         most_bytes: of a page.
+        clock: of this host.
     """
 
     ordered = False
@@ -64,7 +65,9 @@ class SiteStore:
         fetcher: WebFetcher,
         pace: HostPace,
         most_bytes: int,
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = clock or Clock()
         self._place, self._open_memory, self._pace = place, open_memory, pace
         self._most_bytes = most_bytes
         self.fetcher = fetcher
@@ -81,11 +84,16 @@ class SiteStore:
         visitor.require_first(self._place.start)
         answer = visitor.ask(self._place.start, memory.page(self._place.start))
         if answer.status >= 400:
-            raise _refusal(self._place.start, answer, gone=True)
+            raise _refusal(self._place.start, answer, gone=answer.status in (404, 410))
 
     def tells_missing(self) -> bool:
         """Return whether what the last listing did not name is gone: not in a home that is new."""
         return self._open()[0].note("tells_missing") is not None
+
+    def may_have(self, key: str) -> bool:
+        """Return whether an address is of a page of the site, as far as patterns tell."""
+        _, visitor = self._open()
+        return visitor.is_inside(key)
 
     def list_page(self, prefix: str, *, start_after: str | None, limit: int = 1000) -> ListPage:
         """Raise ``NotPossible``: links have no order."""
@@ -111,9 +119,9 @@ class SiteStore:
                 reason="crawl_lost",
             )
         if kind == ".":
-            ends = time.monotonic() + STEP_SECONDS
+            ends = self._clock.monotonic() + STEP_SECONDS
             while crawl.step():
-                if time.monotonic() > ends:
+                if self._clock.monotonic() > ends:
                     return UnorderedPage(objects=(), token=f"{number}.{int(rest) + 1}")
             return UnorderedPage(objects=(), token=f"{number}@")
         tasks = memory.listed(after=rest, limit=PAGE_KEYS)
@@ -141,6 +149,10 @@ class SiteStore:
         if answer.status == 304 and known is not None:
             return _ref(key, known)
         return _ref(key, self._renewed(key, answer, known, keep_body=True))
+
+    def expect(self, key: str, etag: str) -> None:
+        """Forget the bytes that wait for a page where they are of another version."""
+        self._open()[0].drop_body(key, unless=etag)
 
     def read(
         self,
@@ -212,8 +224,8 @@ class SiteStore:
     def _renewed(self, key: str, answer: WebAnswer, known: Page | None, *, keep_body: bool) -> Page:
         """Remember what one answer says of a page. Raises what a refusal means."""
         memory, visitor = self._open()
-        if answer.status != 200:
-            gone = answer.status in (404, 410) and (
+        if answer.status != 200 or not holds_text(answer.media_type):
+            gone = answer.status in (200, 301, 308, 404, 410) and (
                 known.gone if known is not None else memory.missing_for(key) >= APART_SECONDS
             )
             raise _refusal(key, answer, gone=gone)
@@ -223,6 +235,7 @@ class SiteStore:
             hosts=visitor.hosts(),
             most_bytes=self._most_bytes,
             changed=known.changed if known else None,
+            now=memory.now(),
         )
         if known is not None and page.canonical is not None:  # joining is for crawls
             page = replace(page, misses=known.misses, missed_at=known.missed_at)
@@ -236,11 +249,12 @@ class SiteStore:
 def _refusal(key: str, answer: WebAnswer, *, gone: bool) -> Exception:
     """Return what an answer without a page means for it; records stay but for ``NotFound``."""
     status = answer.status
-    if status in (404, 410):
-        if gone:
-            return NotFound(f"The site has no page {key!r}", reason="object_gone")
+    if gone:
+        return NotFound(f"The site has no page {key!r}", reason="object_gone")
+    if status in (200, 404, 410):
+        met = f"with {status}" if status != 200 else "with what is no page"
         return Unavailable(
-            f"The site answers {key!r} with {status}: its records go when two listings find that.",
+            f"The site answers {key!r} {met}: its records go when two listings find that.",
             reason="page_missing",
         )
     if status in (429, 503):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from s3sync_dagster.places.web import WebPlace
 
 MOVED = frozenset({301, 302, 303, 307, 308})
+ROBOTS_SECONDS = 3600.0
+"""A robots.txt is asked for again after so long: a home that only reads pages begins no crawl."""
 
 
 class SiteVisitor:
@@ -39,7 +41,8 @@ class SiteVisitor:
     ) -> None:
         self._place, self._memory, self._fetcher, self._pace = place, memory, fetcher, pace
         self.most_bytes = most_bytes
-        self._robots: dict[str, Robots | None] = {}
+        self._robots: dict[str, tuple[float, Robots | None]] = {}
+        """By origin, with the time at which it was asked for."""
 
     def hosts(self) -> frozenset[str]:
         """Return the hosts of the site: its own, those named, those its first page led to."""
@@ -51,6 +54,11 @@ class SiteVisitor:
         led_to = sorted({*json.loads(self._memory.note("hosts") or "[]"), host})
         self._memory.take_note("hosts", json.dumps(led_to))
 
+    def is_inside(self, address: str) -> bool:
+        """Return whether an address is one of a page of the site that the place takes."""
+        known = page_address(address) == address and host_of(address) in self.hosts()
+        return known and self._place.takes(address)
+
     def require(self, address: str) -> None:
         """Refuse what is no page of the site, or what its robots.txt does not let be read.
 
@@ -58,8 +66,7 @@ class SiteVisitor:
             InvalidSetting: ``outside_site``.
             FixConfiguration: ``robots_disallowed``.
         """
-        known = page_address(address) == address and host_of(address) in self.hosts()
-        if not known or not self._place.takes(address):
+        if not self.is_inside(address):
             raise InvalidSetting(
                 f"{address!r} is no page of this source: another host, or a path that its patterns "
                 "leave out.",
@@ -123,15 +130,18 @@ class SiteVisitor:
         Raises:
             Unavailable: the first page's host does not answer.
         """
-        if origin in self._robots:
-            return self._robots[origin]
-        text = self._memory.note(f"robots {origin}")
-        if text is None:
-            text = json.dumps(self._asked_robots(origin))
-            self._memory.take_note(f"robots {origin}", text)
-        found = json.loads(text)
-        self._robots[origin] = None if found is None else parse_robots(found)
-        return self._robots[origin]
+        if origin not in self._robots or not self._is_new(self._robots[origin][0]):
+            note = json.loads(self._memory.note(f"robots {origin}") or "null")
+            # Of a version before, it has no time.
+            if not isinstance(note, dict) or not self._is_new(note["at"]):
+                note = {"text": self._asked_robots(origin), "at": self._memory.now()}
+                self._memory.take_note(f"robots {origin}", json.dumps(note))
+            text = note["text"]
+            self._robots[origin] = (note["at"], None if text is None else parse_robots(text))
+        return self._robots[origin][1]
+
+    def _is_new(self, at: float) -> bool:
+        return 0 <= self._memory.now() - at < ROBOTS_SECONDS
 
     def _asked_robots(self, origin: str) -> str | None:
         try:

@@ -1,9 +1,10 @@
 """From a place to its store; which function opens which is told by ``model.place_types``."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.ports import ObjectStore
 from s3sync_dagster.model.place import S3Place
 from s3sync_dagster.model.place_types import opener_of
@@ -30,6 +31,8 @@ class Surroundings:
     """Opens what keeps uploaded files."""
     guard_for: Callable[[Source, str | None], AddressGuard | None]
     """What keeps a source's connections to a URL away from private addresses."""
+    clock: Clock = field(default_factory=Clock)
+    """By which it is told how old something is."""
 
 
 def open_store(source: Source, surroundings: Surroundings) -> ObjectStore:

@@ -6,7 +6,9 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.rights import rights_of
 from s3sync_dagster.core.filters import matches
 from s3sync_dagster.core.rights import Reader
+from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.engine.moving import how_far
+from s3sync_dagster.model.errors import AccessDenied
 from s3sync_dagster.model.invocation import InvocationStatus
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
 from s3sync_dagster_tests.core.rules import (
@@ -272,3 +274,22 @@ def test_what_followed_in_the_middle_of_a_chain_is_none_that_stays_at_its_end(de
     left = [declared.catalog.moves.succession(declared.source, one) for one in (first, middle)]
     assert [one.left for one in left] == [2, 2]
     assert everything(declared, first) == {f"{key} one" for key in KEYS}
+
+
+def test_what_a_blocked_listing_of_the_new_place_missed_keeps_its_document_of_before(declared):
+    before = move(declared, id_prefix="p-")
+
+    def refuse(kind, key):
+        if kind == "GET" and key == "0.md":
+            raise AccessDenied("forbidden")
+
+    declared.fault = refuse
+    declared.sync()
+    finish(declared)
+    empty_bucket(declared)
+    assert declared.listing().listing.state is ListingState.BLOCKED
+    declared.catalog.invocations.retry_failed(declared.source)
+    declared.run_batches()
+    assert states(declared)["0.md"] == ("skipped", "removal_blocked")
+    finish(declared)
+    assert "0.md one" in everything(declared, before)

@@ -21,6 +21,8 @@ from s3sync_dagster_tests.simulation.mutants import MUTANTS, ROOT
 from s3sync_dagster_tests.simulation.oracle import check
 from s3sync_dagster_tests.simulation.places import Buckets, Folders
 from s3sync_dagster_tests.simulation.ports import FAULTS
+from s3sync_dagster_tests.simulation.repositories import Repositories
+from s3sync_dagster_tests.simulation.sites import Sites
 from s3sync_dagster_tests.simulation.world import (
     KEYS,
     MOST_STATEMENTS,
@@ -67,9 +69,12 @@ def test_a_world_that_goes_round_for_ever_is_ended_with_its_replay():
     assert "replay: the call" in ended.value.__notes__
 
 
-@pytest.mark.parametrize(("seed", "place"), [(7, Buckets), (11, Folders)])
-def test_the_same_seed_does_the_same(seed, place):
-    first, again = run_episode(seed, STEPS), run_episode(seed, STEPS)
+@pytest.mark.parametrize(
+    ("seed", "place", "steps"),
+    [(7, Buckets, STEPS), (11, Folders, STEPS), (13, Repositories, 30), (5, Sites, 30)],
+)
+def test_the_same_seed_does_the_same(seed, place, steps):
+    first, again = run_episode(seed, steps), run_episode(seed, steps)
     assert first.trace == again.trace
     assert isinstance(again.place, place)
 

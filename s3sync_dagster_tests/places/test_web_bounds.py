@@ -59,6 +59,7 @@ def test_a_length_that_no_database_holds_is_not_believed():
         hosts=frozenset({"example.org"}),
         most_bytes=1000,
         changed=None,
+        now=0.0,
     )
     assert page.size == 1001
 

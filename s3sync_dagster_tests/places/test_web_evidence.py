@@ -4,11 +4,14 @@ import gzip
 import time
 
 import pytest
+import sqlalchemy as sa
 
+from s3sync_dagster.engine.moving import finish_move
 from s3sync_dagster.model.errors import FixConfiguration, NotFound, Unavailable
 from s3sync_dagster.places import web_fetch
 from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.places.web_server import Reply, Visitor, later, web_site
+from s3sync_dagster_tests.sources import changed
 
 JOINED = '<link rel="canonical" href="/">'
 
@@ -189,6 +192,25 @@ class Synced:
         self.world.run_batches()
         return self.documents(visitor)
 
+    def move(self) -> None:
+        """Let the source be what its code declares now: another one."""
+        catalog = self.world.catalog
+        with catalog.database.write() as tx:
+            tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+        catalog.sources.register(changed(self.world.source, id="of the code", bucket_name="new"))
+        self.world.source = catalog.moves.begin("docs")
+
+    def finish(self) -> None:
+        """Let go what may go of the source before."""
+        world = self.world
+        finish_move(
+            world.source,
+            catalog=world.catalog,
+            collections=lambda: world.collections,
+            clock=world.clock,
+            log=lambda _: None,
+        )
+
     def documents(self, visitor: Visitor) -> set[str]:
         keys = {one["document_key"] for one in self.world.metadata().values()}
         return {key.removeprefix(visitor.site.url) for key in keys}
@@ -263,6 +285,83 @@ def test_one_answer_to_a_home_that_does_not_know_a_page_takes_no_records(site, v
     later(other.folder, hours=2)
     with pytest.raises(NotFound):
         other.store.head(f"{site.url}/q")
+
+
+def test_what_the_first_crawl_after_a_move_did_not_find_stays_until_a_second_one(site, visit):
+    paths = of_pages(site, 12)
+    synced = Synced()
+    everything = synced.sync(visit("before"))
+    synced.move()
+    for path in paths[:2]:
+        site.put(path, status=404)
+    other = visit("after")
+    for _ in range(2):
+        synced.sync(other, hours=0)
+        synced.finish()
+        assert synced.documents(other) == everything
+    site.page(paths[1])
+    for _ in range(3):
+        synced.world.clock.seconds += 6 * 3600
+        synced.sync(other)
+    synced.finish()
+    assert synced.documents(other) == everything - {paths[0]}
+    assert synced.world.catalog.moves.left_by(synced.world.source.id) == []
+
+
+def test_a_home_reads_no_older_page_than_another_one_has_told_of(site, visit):
+    of_pages(site, 1)
+    synced, one, two = Synced(), visit("one"), visit("two")
+    two.crawl()  # its pages wait here to be read
+    site.page("/p0", text="of today")
+    synced.world.store = one.store
+    synced.world.listing()
+    synced.world.run_batches(store=two.store)
+    texts = "".join(synced.world.texts().values())
+    assert "of today" in texts
+    assert "Words of /p0" not in texts
+
+
+def test_a_picture_in_place_of_a_page_takes_no_records_until_two_crawls_met_it(site, visit):
+    of_pages(site, 2)
+    synced, visitor = Synced(), visit()
+    everything = synced.sync(visitor)
+    site.put("/p1", b"BAD", headers={"Content-Type": "image/png"})
+    synced.world.ask(f"{site.url}/p1")
+    synced.world.run_batches()
+    assert synced.documents(visitor) == everything
+    assert synced.sync(visitor) == everything
+    assert synced.sync(visitor) == everything - {"/p1"}
+
+
+def test_a_page_that_was_moved_for_good_is_gone_to_who_asks_once_two_crawls_met_that(site, visit):
+    of_pages(site, 2)
+    visitor = visit()
+    visitor.crawl()
+    site.move("/p1", "/p0")
+    for _ in range(2):
+        with pytest.raises(FixConfiguration) as caught:
+            visitor.store.head(f"{site.url}/p1")
+        assert caught.value.reason == "page_moved"
+        visitor.crawl()
+    with pytest.raises(NotFound):
+        visitor.store.head(f"{site.url}/p1")
+
+
+def test_a_home_that_begins_no_crawl_asks_for_robots_again_after_an_hour(site, visit):
+    of_pages(site, 1)
+    site.put("/robots.txt", "User-agent: *\nDisallow: /p0")
+    visitor = visit()
+    visitor.crawl()
+    site.put("/robots.txt", "")
+    for hours, refused in ((0, True), (2, False)):
+        later(visitor.folder, hours=hours)
+        store = visitor.opened()
+        if refused:
+            with pytest.raises(FixConfiguration, match=r"robots\.txt"):
+                store.head(f"{site.url}/p0")
+        else:
+            assert store.head(f"{site.url}/p0").size > 0
+        store.close()
 
 
 # --- gzip -------------------------------------------------------------------------------------

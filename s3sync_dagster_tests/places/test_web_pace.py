@@ -8,6 +8,7 @@ import pytest
 
 from s3sync_dagster.places import web_pace
 from s3sync_dagster.places.web_pace import HostPace, NoTurn
+from s3sync_dagster_tests.conftest_catalog import HandClock
 from s3sync_dagster_tests.places.web_server import Visitor, web_site
 
 HOST = "docs.example.org"
@@ -60,6 +61,17 @@ def test_many_crawls_of_one_tenant_get_no_more_turns_than_one_of_another(pace):
     for one in crawls:
         one.join()
     assert turns["large"] <= 20  # and 32 where turns go to whoever asks
+
+
+def test_a_clock_that_is_put_back_keeps_nobody_waiting(tmp_path):
+    clock = HandClock()
+    pace = HostPace(tmp_path / "hosts.db", who="tenant", clock=clock)
+    pace.wait(HOST, 1.0)
+    clock.skew = -3600.0
+    for _ in range(2):
+        pace.wait(HOST, 1.0)
+    assert clock.seconds - HandClock().seconds < 3
+    pace.close()
 
 
 def test_a_turn_that_does_not_come_loses_no_page(tmp_path, pace, monkeypatch):

@@ -181,6 +181,11 @@ def later(folder: Path, *, hours: float) -> None:
                 "WHERE name LIKE 'missing %' OR name IN ('begun_at', 'whole_at')",
                 (hours * 3600,),
             )
+            database.execute(
+                "UPDATE notes SET value = json_set(value, '$.at', json_extract(value, '$.at') - ?) "
+                "WHERE name LIKE 'robots %'",
+                (hours * 3600,),
+            )
 
 
 class Visitor:

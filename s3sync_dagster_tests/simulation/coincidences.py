@@ -14,8 +14,7 @@ from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.model.document import Record
 from s3sync_dagster_tests.simulation.hosts import WRONG_DATE
 from s3sync_dagster_tests.simulation.learning import PAGE_KEYS
-from s3sync_dagster_tests.simulation.ports import SimStore
-from s3sync_dagster_tests.simulation.safety import PILLARS
+from s3sync_dagster_tests.simulation.ports import sim_store
 from s3sync_dagster_tests.simulation.worker import Worker
 
 LATE_KEY = "0 late.txt"
@@ -93,7 +92,7 @@ class Coincidences:
     def hide_from_remover(self, key: str) -> None:
         """Let something before Chroma answer 404 to who has come to take records away."""
         stored = self.catalog.documents.of_source(self.source.id)
-        keys = [one.object_key for one in stored if one.object_key not in PILLARS]
+        keys = [one.object_key for one in stored if one.object_key not in self.pillar_texts]
         key = key if key in keys else next(iter(keys), key)
         before = [one for one in stored if one.object_key == key]
         with self._fine_weather():
@@ -143,19 +142,20 @@ class Coincidences:
         """Let an object come, be told and indexed while a page is under way that has it not."""
         if not self.pillars or self.away or self.source.document_limit is not None:
             return
+        late = self.place.key(LATE_KEY)
         with self._fine_weather():
             lister = self._start("listing in one go", self._list_in_one_go)
             if not self._walk(lister, ("after LIST",)):
                 return
-            self.work_through({LATE_KEY: "it came late"}, max_keys=500)
-            came = self._has(LATE_KEY)
+            self.work_through({late: "it came late"}, max_keys=500)
+            came = self._has(late)
             self._to_its_end(lister)
             for _ in range(3):
                 if came and self.start_batch(max_keys=500):
                     self._to_its_end(self.workers[-1])
-            still = self._has(LATE_KEY)
-        self.hold(still or not came, f"{LATE_KEY} went by the word of an older page")
-        self.delete(LATE_KEY)
+            still = self._has(late)
+        self.hold(still or not came, f"{late} went by the word of an older page")
+        self.delete(late)
 
     def _lose_host_of(self, worker: Worker) -> None:
         """Let nobody see that a worker dies: its lease ends."""
@@ -168,7 +168,7 @@ class Coincidences:
         continue_listing(
             self.source,
             catalog=self.sim_catalog,
-            store=SimStore(self.store, self.weather),
+            store=sim_store(self.store, self.weather),
             clock=self.clock_of_process(),
             owner=self._name(),
             fresh=True,
@@ -185,6 +185,7 @@ class Coincidences:
     @contextmanager
     def _fine_weather(self) -> Iterator[None]:
         on, self.weather.on = self.weather.on, False
+        self.place.calm()
         try:
             yield
         finally:

@@ -13,7 +13,7 @@ from s3sync_dagster_tests.simulation.hosts import WRONG_DATE
 from s3sync_dagster_tests.simulation.oracle import check
 from s3sync_dagster_tests.simulation.ports import FAULTS, LIE, REFUSED, REFUSES_ALL
 from s3sync_dagster_tests.simulation.promptly import check_prompt
-from s3sync_dagster_tests.simulation.world import ASKED, KEYS, OTHER, PILLARS, SIDECARS, World
+from s3sync_dagster_tests.simulation.world import ASKED, OTHER, World
 from s3sync_dagster_tests.sources import s3_source
 
 SOURCE = s3_source(
@@ -38,7 +38,7 @@ def run_episode(seed: int, steps: int) -> World:
             act(world, chance)
         if chance.random() < 0.5:
             world.hold_readers()
-            for key, content in _some_changes(chance).items():
+            for key, content in _some_changes(world, chance).items():
                 if content is None:
                     world.delete(key)
                 else:
@@ -47,7 +47,7 @@ def run_episode(seed: int, steps: int) -> World:
             if not (world.weather.lies or world.away or world.disturbed):
                 check_prompt(world)
         if chance.random() < 0.1 and mode is DeleteMode.MIRROR:
-            world.reindex(deadly=chance.choice(KEYS[:3]))
+            world.reindex(deadly=chance.choice(world.keys[:3]))
         world.settle(events=chance.random() < 0.5)
         check(world)
     return world
@@ -73,8 +73,8 @@ def replayable(world: World, call: str) -> Iterator[None]:
 
 def act(world: World, chance: random.Random, *, only: Collection[str] = ()) -> None:
     """Let one thing happen."""
-    kinds = only or list(ACTIONS)
-    known = {**PEOPLE, **ACTIONS}
+    known = {**PEOPLE, **ACTIONS, **world.place.happenings}
+    kinds = only or [*ACTIONS, *world.place.happenings]
     kind = chance.choices(kinds, [known[kind][0] for kind in kinds])[0]
     world.acted += 1
     known[kind][1](world, chance)
@@ -84,7 +84,7 @@ def act(world: World, chance: random.Random, *, only: Collection[str] = ()) -> N
 
 
 def _put(world: World, chance: random.Random) -> None:
-    key = chance.choice(KEYS[:2] + KEYS)  # some are hot
+    key = chance.choice(world.keys[:2] + world.keys)  # some are hot
     world.put(key, text(key, chance))
 
 
@@ -104,23 +104,23 @@ def text(key: str, chance: random.Random) -> str:
 
 
 def _delete(world: World, chance: random.Random) -> None:
-    world.delete(chance.choice(KEYS + SIDECARS))
+    world.delete(chance.choice(world.keys + world.sidecars))
 
 
 def _sidecar(world: World, chance: random.Random) -> None:
-    key = chance.choice(SIDECARS)
+    key = chance.choice(world.sidecars)
     if chance.random() < 0.1:
         world.put(key, f"{{broken {chance.randrange(100)}")
         return
-    world.put(key, _claim(chance))
+    world.put(key, _claim(world, chance))
 
 
-def _claim(chance: random.Random) -> str:
+def _claim(world: World, chance: random.Random) -> str:
     """Return what a sidecar says."""
     said = {
         "version": "chroma-v1",
         "id": chance.choice(["x", "y", "z"]),
-        "path": chance.choice(KEYS),
+        "path": chance.choice(world.keys),
         "metadata": chance.choice([{}, {"a": 1}, {"a": 2, "b": "two"}]),
     }
     if chance.random() < 0.5:
@@ -147,8 +147,8 @@ def _front(world: World, chance: random.Random) -> None:
     world.weather.front(kind, fault, calls=calls)
     if chance.random() < 0.5:  # somebody works in it, or few fronts would meet anybody
         if kind == "s3" and world.pillars:
-            world.look_again(chance.choice(list(PILLARS)))
-        changes = _some_changes(chance)
+            world.look_again(chance.choice(list(world.pillar_texts)))
+        changes = _some_changes(world, chance)
         world.work_through(changes, max_keys=chance.choice([1, 500]))
         world.check_blame(changes)
 
@@ -191,7 +191,7 @@ def _another_bucket(world: World, chance: random.Random) -> None:
 
 def _elsewhere(world: World, chance: random.Random) -> None:
     ask = partial(act, only=BESIDE_AN_EMPTY_BUCKET)
-    world.move_elsewhere(chance, ask, keys=KEYS, steps=chance.choice([5, 20, 40]))
+    world.move_elsewhere(chance, ask, keys=world.keys, steps=chance.choice([5, 20, 40]))
 
 
 BESIDE_AN_EMPTY_BUCKET = (
@@ -222,7 +222,7 @@ NEIGHBOURS = {
 
 def _ask(world: World, chance: random.Random) -> None:
     world.ask(
-        chance.choice(KEYS),
+        chance.choice(world.keys),
         custom_id=chance.choice([None, None, "r1", "r2"]),
         words=chance.choice([{}, {"why": 1}]),
         force=chance.random() < 0.2,
@@ -230,12 +230,13 @@ def _ask(world: World, chance: random.Random) -> None:
 
 
 def _dawdle(world: World, chance: random.Random) -> None:
-    luck, place, changes = chance.random(), chance.randrange(100), _some_changes(chance)
+    luck, place, changes = chance.random(), chance.randrange(100), _some_changes(world, chance)
     if luck < 0.8:
         world.dawdle(place, changes, vanish=luck < 0.4)
         return
-    changes |= {key: _claim(chance) if chance.random() < 0.7 else None for key in SIDECARS}
-    world.read_late({key: _claim(chance) for key in SIDECARS}, changes)
+    for key in world.sidecars:
+        changes[key] = _claim(world, chance) if chance.random() < 0.7 else None
+    world.read_late({key: _claim(world, chance) for key in world.sidecars}, changes)
 
 
 def _coincide(world: World, chance: random.Random) -> None:
@@ -244,24 +245,24 @@ def _coincide(world: World, chance: random.Random) -> None:
         return
     match chance.randrange(6):
         case 0:
-            key, version = chance.choice(KEYS[:3]), chance.randrange(1000)
+            key, version = chance.choice(world.keys[:3]), chance.randrange(1000)
             world.replace_beneath_writer({key: f"{key} is written, {version}"})
         case 1:
-            world.grow_into_stray(chance.randrange(100), KEYS)
+            world.grow_into_stray(chance.randrange(100), world.keys)
         case 2:
-            world.hide_from_remover(chance.choice(KEYS[:3]))
+            world.hide_from_remover(chance.choice(world.keys[:3]))
         case 3:
-            world.fail_under_wrong_clock(_some_changes(chance))
+            world.fail_under_wrong_clock(_some_changes(world, chance))
         case 4:
-            world.write_late(chance.choice(KEYS[:3]))
+            world.write_late(chance.choice(world.keys[:3]))
         case _:
             world.tell_during_page()
 
 
-def _some_changes(chance: random.Random) -> dict[str, str | None]:
+def _some_changes(world: World, chance: random.Random) -> dict[str, str | None]:
     return {
         key: text(key, chance) if chance.random() < 0.7 else None
-        for key in KEYS
+        for key in world.keys
         if chance.random() < 0.4
     }
 
@@ -275,11 +276,10 @@ DEADLY_PLACES = (
 
 def _configure(world: World, chance: random.Random) -> None:
     if chance.random() < 0.5:
-        world.configure(exclude_globs=chance.choice([(), ("dir/*",)]))
+        world.configure(exclude_globs=chance.choice([(), (world.place.key("dir/") + "*",)]))
     else:
-        world.configure(
-            document_limit=chance.choice([None, None, 3 + len(world.pillars and PILLARS)])
-        )
+        few = 3 + len(world.pillars and world.pillar_texts)
+        world.configure(document_limit=chance.choice([None, None, few]))
 
 
 ACTIONS = {
@@ -296,7 +296,7 @@ ACTIONS = {
     "approve": (1, lambda w, c: w.approve()),
     "ask": (2, _ask),
     "look": (2, lambda w, c: w.look_again(
-        c.choice(KEYS + SIDECARS + tuple(PILLARS if w.pillars else ())))),
+        c.choice(w.keys + w.sidecars + tuple(w.pillar_texts if w.pillars else ())))),
     "configure": (1, _configure),
     "batch": (12, lambda w, c: w.start_batch(max_keys=c.choice([1, 2, 500]))),
     "step": (60, lambda w, c: w.step(c.randrange(100), c.choice([1, 2, 5, 20, 100]))),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster_tests.simulation.worker import Worker
+from s3sync_dagster_tests.simulation.worker import Worker, current
 
 SKEWS = (0.0, 5.0, -5.0)
 """Seconds by which the clocks of processes that go by one clock may still differ."""
@@ -48,6 +48,11 @@ class Hosts:
     def is_far(self, worker: Worker) -> bool:
         """Return whether a worker is of the other host, or of a home that was copied."""
         return int(worker.name[1:]) % 4 == 3
+
+    def is_away(self) -> bool:
+        """Return whether the running worker is such a one."""
+        worker = current()
+        return worker is not None and self.is_far(worker)
 
 
 @dataclass

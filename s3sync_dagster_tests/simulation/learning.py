@@ -9,7 +9,7 @@ from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.engine.listing_turns import ListingParts
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster_tests.simulation.hosts import Owners
-from s3sync_dagster_tests.simulation.ports import SimQueue, SimStore
+from s3sync_dagster_tests.simulation.ports import SimQueue, sim_store
 from s3sync_dagster_tests.simulation.worker import pause
 
 ASKED = "asked"
@@ -26,6 +26,10 @@ class Learning:
     def _intake(self) -> None:
         if self.source.place.watched() is not None:
             self._watch()
+            return
+        if (news := self.place.news()) is not None:
+            if news:
+                self._list_unapproved()
             return
         take_messages(
             SimQueue(self.queue, self, bucket_name=self.source.place.bucket_name),
@@ -56,6 +60,20 @@ class Learning:
             sequencers={},
         )
 
+    def _list_unapproved(self) -> None:
+        """List from the first page to the last, as a push or the schedule has it done."""
+        clock = self.clock_of_process()
+        self.look_at_collections(self.sim_collections())
+        continue_listing(
+            self.source,
+            catalog=self.sim_catalog,
+            store=sim_store(self.store, self.weather),
+            clock=clock,
+            owner=self._name(),
+            fresh=True,
+            page_keys=PAGE_KEYS,
+        )
+
     def start_listing(
         self, *, fresh: bool, approve: bool, pages: int, reindex: bool = False
     ) -> None:
@@ -68,7 +86,7 @@ class Learning:
                 progress = continue_listing(
                     self.source,
                     catalog=self.sim_catalog,
-                    store=SimStore(self.store, self.weather),
+                    store=sim_store(self.store, self.weather),
                     clock=clock,
                     owner=owner,
                     budget_seconds=0,
@@ -76,7 +94,7 @@ class Learning:
                     approve_deletes=approve,
                     reindex=reindex,
                     page_keys=PAGE_KEYS,
-                    snapshots=self.snapshots,
+                    snapshots=self.place.snapshots(self.snapshots, far=self.is_away()),
                 )
                 if progress is None or progress.done or fresh:
                     return

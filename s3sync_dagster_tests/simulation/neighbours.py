@@ -79,7 +79,7 @@ class Neighbours:
             catalog=self.catalog if worker is None else self.sim_catalog,
             collections=lambda: collections,
             clock=self.clock,
-            records_per_day=RECORDS_PER_DAY[self.seed % 2],
+            records_per_day=RECORDS_PER_DAY[self.lot % 2],
             log=self.note,
         )
 

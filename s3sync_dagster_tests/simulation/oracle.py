@@ -9,7 +9,7 @@ from typing import Any
 from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.simulation.ports import REFUSED
-from s3sync_dagster_tests.simulation.world import ASKED, KEYS, SIDECARS, World
+from s3sync_dagster_tests.simulation.world import ASKED, World
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def expect(world: World) -> Expectation:
     source, objects = world.source, {k: v.decode() for k, v in world.bucket.objects().items()}
     answer = Expectation()
     claims: dict[tuple[str, str], tuple[str, Any]] = {}
-    for key in sorted(set(SIDECARS), key=str.encode):
+    for key in sorted(set(world.sidecars), key=str.encode):
         said, valid = _sidecar(world, key, objects)
         if said is not None:
             place = (said["path"], said.get("target_collection_name") or source.collection_name)
@@ -81,7 +81,7 @@ def expect(world: World) -> Expectation:
         if key in objects and not valid:
             answer.states[key] = ("failed", "invalid_json")
     taken = 0
-    for key in sorted(set(objects) - set(SIDECARS), key=str.encode):
+    for key in sorted(set(objects) - set(world.sidecars), key=str.encode):
         reason = _left_out(world, key, objects[key])
         if reason is None and source.document_limit is not None and taken >= source.document_limit:
             reason = "document_limit"
@@ -108,7 +108,9 @@ def expect(world: World) -> Expectation:
                     answer.states[key] = ("failed", "record_ids_taken")
             elif trouble is None:
                 answer.documents.append(one)
-            if trouble == ("failed", "record_rejected") and (one.custom_id or key == "foreign.txt"):
+            if trouble == ("failed", "record_rejected") and (
+                one.custom_id or key == world.place.key("foreign.txt")
+            ):
                 # Whichever is met first.
                 answer.instead.setdefault(key, set()).add(("failed", "record_ids_taken"))
     by_id: dict[tuple[str, str], list[Wanted]] = {}
@@ -136,7 +138,7 @@ def _sidecar(world: World, key: str, objects: dict[str, str]) -> tuple[dict[str,
         return said, True
     stored = [
         state
-        for states in world.catalog.work.claims_of(world.source.id, KEYS).values()
+        for states in world.catalog.work.claims_of(world.source.id, world.keys).values()
         for state in states
         if state.sidecar_key == key
     ]
@@ -163,7 +165,7 @@ def _json(text: str) -> dict[str, Any] | None:
 
 
 def _left_out(world: World, key: str, content: str) -> str | None:
-    if "dir/*" in world.source.exclude_globs and key.startswith("dir/"):
+    if world.source.exclude_globs and key.startswith(world.place.key("dir/")):
         return "excluded"
     if key.endswith(".zip"):
         return "unsupported_type"
@@ -235,6 +237,8 @@ def _is_kept_from(ones: list[Wanted], collection: str, document_id: str, rows: d
 def records_of(world: World, wanted: Wanted, content: str) -> dict[str, Any]:
     """Return id -> (text, metadata) of a document's records."""
     etag = world.place.etag_of(content)
+    _, said = world.records(wanted.collection).get(f"{wanted.document_id}-0", ("", {}))
+    version = world.place.version_of(wanted.key, etag, str(said.get("version_key")))
     texts = paragraphs(content)
     records = {}
     for place, text in enumerate(texts):
@@ -243,8 +247,8 @@ def records_of(world: World, wanted: Wanted, content: str) -> dict[str, Any]:
             **dict(wanted.words),
             "document_key": wanted.key,
             "document_key_sha256": hashlib.sha256(wanted.key.encode()).hexdigest(),
-            "version_key": etag,
-            "version_key_sha256": hashlib.sha256(etag.encode()).hexdigest(),
+            "version_key": version,
+            "version_key_sha256": hashlib.sha256(version.encode()).hexdigest(),
             "s3sync_source": world.source.id,
             "s3sync_bucket": world.source.place.identity().bucket_name,
             "s3sync_etag": etag,

@@ -22,6 +22,7 @@ class Outside:
     """A bucket whose changes are told by a queue that loses, repeats and shuffles them."""
 
     catalog: Catalog
+    source: Any
 
     def __init__(self, seed: int) -> None:
         self.clock = TickingClock(seed)
@@ -42,8 +43,12 @@ class Outside:
 
     @property
     def store(self) -> Any:
-        """What the source reads."""
-        return self.place.store
+        """What the source reads where the running worker is."""
+        return self.store_of(self.source)
+
+    def store_of(self, source: Any) -> Any:
+        """Return what a source reads where the running worker is."""
+        return self.place.store_of(source, far=self.is_away())
 
     def note(self, line: str) -> None:
         self.trace.append(line)

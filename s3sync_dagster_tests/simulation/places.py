@@ -1,12 +1,15 @@
-"""Where the objects of a world are: a bucket that a queue tells of, or a folder that is watched."""
+"""Where the objects of a world are: what every place promises, buckets and watched folders.
+
+``repositories`` and ``sites`` have the others.
+"""
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, ClassVar
 
 from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster.places.folder_store import FileStore
@@ -17,7 +20,49 @@ WRITTEN_NS = 1_767_225_600 * 10**9
 """A time that files say they were written at: no world depends on the real one."""
 
 
-class Buckets:
+class Whereabouts:
+    """What a world asks of where its objects are, as most answer it."""
+
+    happenings: ClassVar[Mapping[str, tuple[float, Callable[..., None]]]] = {}
+    """What can happen in it besides, as the driver's actions."""
+    always: ClassVar[Mapping[str, str]] = {}
+    """Objects that it has by itself."""
+    listings_to_know: ClassVar[int] = 1
+    """So many complete listings, an hour apart, until one tells that an object is gone."""
+    home: Any
+    store: Any
+
+    def key(self, name: str) -> str:
+        """Return the key of what the world calls by a name."""
+        return name
+
+    def store_of(self, source: Any, *, far: bool) -> Any:
+        """Return what a source reads on this host, or on the other one."""
+        del source, far
+        return self.store
+
+    def snapshots(self, folder: Path, *, far: bool) -> Path | None:
+        """Return where a host keeps its listings; None: those have to end within one call."""
+        del far
+        return None if self.store.ordered else folder
+
+    def news(self) -> bool | None:
+        """Return whether something says that a listing is due; None: others tell of each change."""
+        return None
+
+    def version_of(self, key: str, etag: str, told: str) -> str:
+        """Return the version that the records of an object name, given what they do name."""
+        del key, told
+        return etag
+
+    def calm(self) -> None:
+        """Let what troubles it pass."""
+
+    def close(self) -> None:
+        """Remove all of it."""
+
+
+class Buckets(Whereabouts):
     """Buckets in memory, one of which is there where the source looks."""
 
     def __init__(self, changed: Callable[..., None], *, ordered: bool) -> None:
@@ -47,9 +92,6 @@ class Buckets:
     def etag_of(self, text: str) -> str:
         """Return the version of a content."""
         return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-
-    def close(self) -> None:
-        """There is nothing to remove."""
 
 
 class Tree:
@@ -81,7 +123,7 @@ class Tree:
         return {one.relative_to(self.path).as_posix(): one.read_bytes() for one in files}
 
 
-class Folders:
+class Folders(Whereabouts):
     """Folders on the disk, one of which is mounted where the source looks."""
 
     def __init__(self) -> None:

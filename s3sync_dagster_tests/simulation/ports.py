@@ -106,6 +106,39 @@ class SimStore:
         return call(self._weather, "s3", name, action)
 
 
+class SimCopy(SimStore):
+    """A store that answers from a copy of its place; whether that is old costs no request."""
+
+    def renew(self) -> None:
+        self._store.renew()
+
+    def pin(self) -> str:
+        return self._call("LIST", self._store.pin)
+
+    def list_pinned(self, token: str, prefix: str, **options: Any) -> Any:
+        return self._call("LIST", lambda: self._store.list_pinned(token, prefix, **options))
+
+
+class SimSite(SimStore):
+    """A store that keeps what it crawled, and may lack what is there."""
+
+    def expect(self, key: str, etag: str) -> None:
+        self._store.expect(key, etag)
+
+    def tells_missing(self) -> bool:
+        return self._store.tells_missing()
+
+    def may_have(self, key: str) -> bool:
+        return self._store.may_have(key)
+
+
+def sim_store(store: Any, weather: Weather) -> SimStore:
+    """Return a store whose requests may fail."""
+    if hasattr(store, "pin"):
+        return SimCopy(store, weather)
+    return (SimSite if hasattr(store, "tells_missing") else SimStore)(store, weather)
+
+
 class SimCollections:
     """Collections whose writes may fail, be lost, be done by half, or come too late."""
 

@@ -73,6 +73,7 @@ class Rest:
         self.note("sync once")
         self.free_disk()
         self.weather.on = False
+        self.place.calm()
         self.wait(4000)
         if self.catalog.sources.deleting(self.source.id) is not None:
             self.finish_all()
@@ -108,6 +109,7 @@ class Rest:
         self.note("settle")
         self.free_disk()
         self.weather.on = False
+        self.place.calm()
         self.catalog.sources.set_paused(self.source.id, paused=False)
         self.finish_all()
         self._come_to_rest(events=events)
@@ -145,18 +147,19 @@ class Rest:
                 if not self.queue.bodies():
                     break
                 self._intake()
-        before = self.started
+        before, quiet = self.started, 0
         for _ in range(60):
             self.wait(4000)
             self.keep_house()
             worked = self._quiet_listing()
             # In some worlds nobody is there who hurries what waits for its time.
-            while self.start_batch(max_keys=500, ignore_backoff=self.seed % 2 == 0):
+            while self.start_batch(max_keys=500, ignore_backoff=self.lot % 2 == 0):
                 worked = True
                 assert self.started < before + 500, "the batches come to no end"
                 self.finish_all()
                 self.keep_house()
-            if not worked or self._only_refused():
+            quiet = 0 if worked else quiet + 1
+            if quiet >= self.place.listings_to_know or (worked and self._only_refused()):
                 return
         raise AssertionError(f"the world does not come to rest: {self._at_work()}")
 

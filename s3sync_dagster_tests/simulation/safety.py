@@ -28,19 +28,28 @@ class Safety:
     excused: set[str]
     """Records of pillars that a neighbour took or spoilt, until they are as they were."""
 
+    @property
+    def pillar_texts(self) -> dict[str, str]:
+        """The pillars by their keys."""
+        return {self.place.key(name): text for name, text in PILLARS.items()}
+
     def raise_pillars(self) -> None:
         """Index the pillars, and remember their records."""
         self.recorded, self.pillars, self.excused, self.violations = set(), {}, set(), []
         if self.source.auto_sync is AutoSync.METADATA or not self.lists:
             return  # they would need a sidecar, or the queue's word
-        for key, content in PILLARS.items():
+        for key, content in self.pillar_texts.items():
             self.put(key, content)
         self.queue._kept.clear()
         self.place.told.clear()
         before = set(self.records(self.source.collection_name))
         self.settle(events=False)
         there = self.records(self.source.collection_name)
-        self.pillars = {name: record for name, record in there.items() if name not in before}
+        self.pillars = {
+            name: record
+            for name, record in there.items()
+            if name not in before and record[1]["document_key"] in self.pillar_texts
+        }
         assert len(self.pillars) == sum(len(one.split("\n\n")) for one in PILLARS.values())
         self.weather.on = True
 

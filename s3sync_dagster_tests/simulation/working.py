@@ -10,8 +10,7 @@ from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import Source
 from s3sync_dagster_tests.engine_fixture import paragraph_chunker, text_extractor
-from s3sync_dagster_tests.simulation.ports import SimEmbedder, SimStore, deadly, frail
-from s3sync_dagster_tests.simulation.safety import PILLARS
+from s3sync_dagster_tests.simulation.ports import SimEmbedder, deadly, frail, sim_store
 from s3sync_dagster_tests.simulation.worker import Worker, current, pause
 
 
@@ -49,7 +48,7 @@ class Working:
         return BatchParts(
             source=source,
             catalog=self.sim_catalog,
-            store=SimStore(self.store, self.weather),
+            store=sim_store(self.store_of(source), self.weather),
             collections=self.sim_collections(),
             embedder=SimEmbedder(self.embedder, self.weather),
             extractor=frail(deadly(text_extractor, "KILL READER"), self.weather),
@@ -114,7 +113,7 @@ class Working:
         worker = batches[place % len(batches)]
         if vanish:
             keys = self.catalog.batches.keys(self.tokens[worker])
-            changes = {key: None for key in keys if key not in PILLARS}
+            changes = {key: None for key in keys if key not in self.pillar_texts}
         if not self._walk(worker, stops):
             return
         self.note(f"{worker.name} dawdles {worker.place}")

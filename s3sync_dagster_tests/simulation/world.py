@@ -28,8 +28,10 @@ from s3sync_dagster_tests.simulation.outside import Outside
 from s3sync_dagster_tests.simulation.people import People
 from s3sync_dagster_tests.simulation.places import Buckets, Folders
 from s3sync_dagster_tests.simulation.ports import SimCatalog, Weather
+from s3sync_dagster_tests.simulation.repositories import Repositories
 from s3sync_dagster_tests.simulation.rest import Rest
 from s3sync_dagster_tests.simulation.safety import PILLARS, Safety
+from s3sync_dagster_tests.simulation.sites import Sites
 from s3sync_dagster_tests.simulation.spells import Spells
 from s3sync_dagster_tests.simulation.worker import Worker, current
 from s3sync_dagster_tests.simulation.working import Working
@@ -43,8 +45,14 @@ MOST_STATEMENTS = 100_000
 """Of SQL in one world; those of 150 steps have some 2,000."""
 WITHOUT_ORDER = 8
 """One of so many worlds has a bucket whose listings are sorted on the disk."""
-IN_A_FOLDER = 16
-"""One of so many worlds has its objects in a real folder."""
+DEALT = 16
+"""Of so many worlds in a row each of the following is one."""
+IN_A_FOLDER = 11
+"""Has its objects in a real folder."""
+IN_A_REPOSITORY = 13
+"""Has them in a repository that git fetches."""
+ON_A_SITE = 5
+"""Has them as the pages of a web site."""
 
 
 class Endless(BaseException):
@@ -75,6 +83,8 @@ class World(
     """Steps so far, those of spells too."""
     statements: int = 0
     """Of SQL so far."""
+    lot: int = 0
+    """By which it is dealt what differs between worlds of one kind of place."""
 
     def __post_init__(self) -> None:
         super().__init__(self.seed)
@@ -85,12 +95,14 @@ class World(
         event.listen(self.catalog.database.engine, "before_cursor_execute", self._counted)
         self.catalog.sources.add(self.source)
         self.weather = Weather()
-        ordered = self.store.ordered
-        self.snapshots = None if ordered else Path(mkdtemp(prefix="s3sync-world-"))
+        self.snapshots = Path(mkdtemp(prefix="s3sync-world-"))
         self.collections = MemoryCollections(write_limits=WriteLimits(max_records=4))
         self.embedder = open_embedder(EmbeddingConfig(kind="hash"), model_dir=None)
+        self.keys, self.sidecars = (tuple(map(self.place.key, names)) for names in (KEYS, SIDECARS))
+        for key, content in self.place.always.items():
+            self.history[key] = [content]
         self.sim_catalog = SimCatalog(self.catalog, self.weather, self)
-        planted = document_id("foreign.txt", custom_id=None, id_prefix="")
+        planted = document_id(self.place.key("foreign.txt"), custom_id=None, id_prefix="")
         places = {self.source.collection_name: planted, OTHER: "y"}
         self.foreign = {name: self._plant(name, owner) for name, owner in places.items()}
         self.write_by_others(self.source.collection_name)
@@ -98,9 +110,17 @@ class World(
 
     def _settle_somewhere(self) -> Any:
         """Return where the objects are: by the seed."""
+        self.lot = self.seed
         kept = self.lists and self.source.auto_sync is not AutoSync.METADATA
-        if kept and self.seed % IN_A_FOLDER == IN_A_FOLDER - 5:
+        number, kind = divmod(self.seed, DEALT) if kept else (0, None)
+        if kind == IN_A_FOLDER:
             return Folders()  # where it is empty it counts as not mounted: pillars stand in it
+        if kind == IN_A_REPOSITORY:
+            self.lot = number
+            return Repositories(self.clock)
+        if kind == ON_A_SITE:
+            self.lot = number
+            return Sites(self.clock, number)
         ordered = not self.lists or self.seed % WITHOUT_ORDER != WITHOUT_ORDER - 1
         return Buckets(self._changed, ordered=ordered)
 
@@ -111,8 +131,7 @@ class World(
         event.remove(self.catalog.database.engine, "before_cursor_execute", self._counted)
         close_database(self.catalog.database)
         self.place.close()
-        if self.snapshots is not None:
-            rmtree(self.snapshots)
+        rmtree(self.snapshots)
 
     def _counted(self, *_call: Any) -> None:
         """Let no world go round for ever, whoever does: where it does, the traceback tells."""

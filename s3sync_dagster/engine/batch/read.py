@@ -30,7 +30,7 @@ from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.restored import believe_restored
 from s3sync_dagster.engine.batch.sidecars import apply_sidecars, end_sidecars, read_sidecar
 from s3sync_dagster.engine.identity import check_collections
-from s3sync_dagster.engine.pages import renew
+from s3sync_dagster.engine.pages import expect, renew
 from s3sync_dagster.engine.unexpected import unexpected_error
 from s3sync_dagster.model.errors import S3SyncError, Unavailable
 from s3sync_dagster.model.object import ObjectRef
@@ -227,6 +227,7 @@ def _read_object(parts: BatchParts, decision: Decision) -> Deed:
     The deed of what fails after the GET names the version that the GET gave.
     """
     source, facts = parts.source, decision.facts
+    expect(parts.store, facts.key, facts.etag)
     body = parts.ask_bucket(
         lambda: parts.store.read(facts.key, max_size_bytes=source.max_size_bytes)
     )
