@@ -96,9 +96,23 @@ def _of_both(config: Mapping[str, Any], newer: Mapping[str, Any]) -> tuple[str, 
     said: Mapping[str, Any] = config.get("metadata") or {}
     says: Mapping[str, Any] = newer.get("metadata") or {}
     same = all(said.get(key) == says.get(key) for key in keys)
-    if not same or origins(config) != origins(newer):
+    if not same or origins(config) != origins(newer) or _elsewhere(config, newer):
         return ()
     return tuple(keys)
+
+
+def _elsewhere(config: Mapping[str, Any], newer: Mapping[str, Any]) -> bool:
+    """Return whether what the path and the object say of readers may be another thing now."""
+    said, says = (one.get("place") or one for one in (config, newer))  # older rows have it flat
+
+    def differ(*names: str) -> bool:
+        return any(said.get(name) != says.get(name) for name in names)
+
+    carried = newer.get("bedrock_sidecars") or any(
+        says.get(name) for name in ("object_metadata", "object_tags")
+    )
+    by_path = newer.get("path_metadata") and differ("path_prefix")
+    return bool(by_path or (carried and differ("bucket_name", "endpoint_url")))
 
 
 def sees_document(rights: Rights, source: Source, document: DocumentState) -> bool:

@@ -30,6 +30,11 @@ _ROW = tuple(
 """What a row says of a source; a catalog that is not migrated yet has it, too."""
 
 
+def _would_lose_readers(row: sa.Row[Any], source: Source) -> bool:
+    """Return whether records are to outlive the only one who would say who may read them."""
+    return row.deleting == "keep" and bool(source.reader_keys)
+
+
 @again_after_collisions
 class SourceRows:
     """The table ``sources``."""
@@ -144,6 +149,8 @@ class SourceRows:
                 if said is not None:
                     _log.error("%s", said.rivalry(source.name, now))
                 return source_of(row)
+            if _would_lose_readers(row, source):
+                return source_of(row)  # made anew by the next declaration after its end
             if not same:
                 stored = self._keeps(tx, row, source)
                 if stored is not None:
@@ -237,6 +244,12 @@ class SourceRows:
                     f"The source {source.name!r} was changed in the meantime; nothing was changed "
                     "now. Look at it and say again what shall be different.",
                     reason="source_changed",
+                )
+            if _would_lose_readers(row, source):
+                raise Conflict(
+                    f"The source {source.name!r} is being deleted and its records stay, for "
+                    "whoever may search: it cannot say who may read them any more.",
+                    reason="readers_would_be_lost",
                 )
             require_possible(tx, source)
             source = completed(source, tx)

@@ -117,6 +117,12 @@ def _take(record: StoredRecord, source: Source, found: dict[str, RecoveredDocume
             metadata=_of_user(record, source, key),
         ),
     )
+    if source.reader_keys:
+        # A write that was cut off leaves records that say two things: the one that is not what
+        # everybody is told counts, whichever is met first.
+        said = _of_user(record, source, key)
+        names = {one: said[one] for one in source.reader_keys if one in said}
+        document.metadata = names | {**document.metadata}
     document.high_water = max(document.high_water, int(index) + 1)
     document.metadata_keys |= set(record.metadata)
 

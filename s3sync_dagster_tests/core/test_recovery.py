@@ -81,6 +81,18 @@ def test_what_a_source_said_of_all_before_it_was_edited_is_no_word_of_the_docume
     }
 
 
+@pytest.mark.parametrize("closed", [0, 2])
+def test_records_that_say_two_things_of_readers_are_read_as_the_one_that_is_not_told(closed):
+    """A write that was cut off: whichever record is met first."""
+    collection = MemoryCollections().open("c", tenant="t", database="d", embedder=EMBEDDER)
+    source = SOURCE.with_changes(reader_keys=("team",))
+    write(collection, source, "docs/a.md", 3)
+    name = id_of(source, "docs/a.md")
+    collection.update_metadata([f"{name}-{closed}"], [{"team": "hr"}])
+    (found,) = recover_documents(source, collection, known_sources={"s1"}).documents
+    assert found.metadata == {"team": "hr"}
+
+
 def test_holes_do_not_lower_the_high_water_mark():
     collection = MemoryCollections().open("c", tenant="t", database="d", embedder=EMBEDDER)
     write(collection, SOURCE, "docs/a.md", 5)

@@ -5,6 +5,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.core import declaration
 from s3sync_dagster.core.source_identity import identity_changes, refusal
+from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster_tests.sources import changed
 
@@ -120,3 +121,15 @@ def test_a_chroma_is_told_by_host_and_port_and_by_no_secret():
     assert told("https://Chroma.Example.org") == "https://chroma.example.org:443"
     assert told("http://[::1]:1") == told("http://localhost:1")
     assert told("http://[fe80::1]:8000") == "http://[fe80::1]:8000"
+
+
+def test_who_may_read_is_said_too_late_of_records_that_outlive_their_source(world):
+    with world.catalog.database.write() as tx:
+        tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+    world.catalog.sources.mark_deleting(world.source.id, keep_records=True)
+    said = world.source.with_changes(reader_keys=("team",))
+    with pytest.raises(Conflict) as caught:
+        world.catalog.sources.update(said)
+    assert caught.value.reason == "readers_would_be_lost"
+    assert world.catalog.sources.register(said).reader_keys == ()
+    assert world.catalog.sources.find(world.source.id).reader_keys == ()

@@ -213,6 +213,37 @@ def test_who_may_read_the_records_of_before_is_what_both_say(
         assert sum(matches(one, rights.narrowed(None) or {}) for one in records) == number
 
 
+def test_records_of_before_are_nobody_s_where_their_paths_say_another_group_now(world):
+    world.configure(reader_keys=("dept",), path_metadata="(?P<dept>[^/]+)/", path_prefix="hr/")
+    declared = _declared(world, keys=[f"hr/sales/{n}.md" for n in range(3)])
+    assert read_by(declared, "sales") == 3
+    move(declared, path_prefix="")
+    assert read_by(declared, "sales") == 0
+    declared.sync()
+    assert (read_by(declared, "sales"), read_by(declared, "hr")) == (0, 3)
+
+
+def test_records_of_before_are_nobody_s_where_other_objects_name_their_readers_now(world):
+    world.configure(
+        reader_keys=("dept",),
+        object_tags=("dept",),
+        list_interval_seconds=60,
+        metadata_interval_seconds=60,
+    )
+    declared = _declared(world, keys=[])
+    for n in range(3):
+        declared.bucket.put(f"{n}.md", f"text {n}", tags={"dept": "sales"})
+    declared.sync()
+    assert read_by(declared, "sales") == 3
+    move(declared, bucket_name="bucket-eu")
+    assert read_by(declared, "sales") == 0
+
+
+def read_by(declared, group):
+    rights = rights_of(declared.catalog, Reader(frozenset({group})), tenant="default_tenant")
+    return sum(rights.allow_record(one) for one in declared.metadata().values())
+
+
 def test_two_who_end_a_move_at_once_do_not_delete_the_same(declared):
     before = move(declared, bucket_name="bucket-eu", collection_name="docs2")
     declared.sync()
