@@ -20,17 +20,26 @@ RESTS = 20
 LONGEST_REST_SECONDS = 10.0
 """Also for how long a look serves questions while the next one goes on beside them."""
 MOST_READERS = 50
-"""Readers with different rights whose documents are remembered."""
+"""Readers with different rights whose records are remembered, a byte each."""
+
+
+MAY = b"\x01"
+"""Of a record: may be seen."""
 
 
 @dataclass(slots=True)
 class Seen:
-    """Documents of an index file that a reader may see."""
+    """Records of an index file that a reader may see."""
 
     upto: int = 0
-    """All up to this number are known; what is said of a number stays true."""
-    documents: bytearray = field(default_factory=bytearray)
-    """By number 1: may be seen; of some the document may be gone."""
+    """All of the documents up to this number are known; what is said of a number stays true."""
+    records: bytearray = field(default_factory=bytearray)
+    """By their numbers: ``MAY``, or 0; some may be gone."""
+
+    def add(self, first: int, last: int) -> None:
+        """Let the records of these numbers be seen."""
+        self.records += bytes(max(0, last + 1 - len(self.records)))
+        self.records[first : last + 1] = MAY * (last + 1 - first)
 
 
 @dataclass(slots=True)
@@ -81,7 +90,7 @@ class WordMemory:
             self._counts[word] = number, touched
 
     def seen_by(self, reader: str) -> Seen:
-        """Return what is known of a reader's documents; the caller adds to it.
+        """Return what is known of a reader's records; the caller adds to it.
 
         Args:
             reader: tells the file and the rights from all others.

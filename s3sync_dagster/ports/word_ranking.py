@@ -163,7 +163,7 @@ def those_it_takes(
 
 
 @functools.lru_cache
-def groupings(words: int, together: int) -> Sequence[Sequence[Sequence[int]]]:
+def groupings(words: int, together: int) -> list[list[list[int]]]:
     """Return ways to part words in groups, so that any ``together`` of them are apart in one way.
 
     A word stands once in a question: FTS5 would count it twice. So what has several of many words
@@ -172,6 +172,8 @@ def groupings(words: int, together: int) -> Sequence[Sequence[Sequence[int]]]:
     places = range(words)
     if words <= together:
         return [[[place] for place in places]]
+    if together == 1:
+        return [[list(places)]]
     if together == 2:
         return [
             [[n for n in places if n >> bit & 1], [n for n in places if not n >> bit & 1]]
@@ -180,7 +182,7 @@ def groupings(words: int, together: int) -> Sequence[Sequence[Sequence[int]]]:
     left = set(itertools.combinations(places, together))
     ways: list[list[list[int]]] = []
     while left:
-        group_of = {place: group for group, place in enumerate(min(left))}
+        group_of: dict[int, int] = {place: group for group, place in enumerate(min(left))}
         for place in places:
             if place not in group_of:
                 group_of[place] = max(

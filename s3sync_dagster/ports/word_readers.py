@@ -13,11 +13,22 @@ import json
 import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.core.rights import SOURCE
 from s3sync_dagster.ports.word_forms import match_pieces, match_words
-from s3sync_dagster.ports.word_ranking import DIGITS, K1, LEAST_IDF, idf
+from s3sync_dagster.ports.word_memory import MAY
+from s3sync_dagster.ports.word_ranking import (
+    COMMON,
+    DIGITS,
+    FEW,
+    K1,
+    LEAST_IDF,
+    apart,
+    groupings,
+    idf,
+    those_it_takes,
+)
 from s3sync_dagster.ports.word_records import numbers_of
 
 if TYPE_CHECKING:
@@ -27,30 +38,28 @@ if TYPE_CHECKING:
     from s3sync_dagster.ports.word_memory import WordMemory
 
 _LESS = 10.0**-DIGITS
-APART = 3.0
-"""Times that a word may count here what it counts in FTS5, before that says too little of it."""
+_SEEN = "substr(:seen, {} + 1, 1) = x'01'"
+"""A byte a record: a third of what a look at the record's document costs."""
 _COUNT = "SELECT count(*) FROM words WHERE words MATCH :asked"
-_SEEN = "substr(:seen, records.document + 1, 1) = x'01'"
-"""A byte a document: half of what a function of Python's costs for each record."""
-_COUNT_SEEN = f"""
-SELECT count(*) FROM words CROSS JOIN records ON records.number = words.rowid
-WHERE words MATCH :asked AND {_SEEN}
-"""
+_COUNT_SEEN = f"{_COUNT} AND {_SEEN.format('rowid')}"
 _RECORDS = "SELECT count(*) FROM words_docsize"
-_RECORDS_SEEN = f"""
-SELECT count(*) FROM words_docsize CROSS JOIN records ON records.number = words_docsize.id
-WHERE {_SEEN}
-"""
+_RECORDS_SEEN = f"{_RECORDS} WHERE {_SEEN.format('id')}"
+_ROWS = "SELECT rowid FROM words WHERE words MATCH {}"
 _ALL = f"""
-SELECT words.rowid, -rank FROM words CROSS JOIN records ON records.number = words.rowid
-WHERE words MATCH :asked AND rank MATCH :bm25 AND {_SEEN}
+SELECT rowid, -rank FROM words WHERE words MATCH :asked AND rank MATCH :bm25
+AND {_SEEN.format("rowid")}
 """
-_ABOVE = f"{_ALL} AND -rank >= :least"
 _SOME = """
 SELECT rowid, -rank FROM words WHERE words MATCH :asked AND rank MATCH :bm25
 AND +rowid IN (SELECT value FROM json_each(:only))
 """
 """The ``+`` keeps SQLite from asking FTS5 for one record after the other."""
+_ABOVE = f"""
+SELECT rowid, -rank FROM words WHERE words MATCH :asked AND rank MATCH :bm25
+AND CASE WHEN +rowid IN (SELECT value FROM json_each(:only)) THEN 1
+    WHEN {_SEEN.format("rowid")} AND {{}} THEN -rank >= :least ELSE 0 END
+"""
+"""``CASE`` has no record scored that needs none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +68,10 @@ class _Term:
     expression: str
     rarity: float
     """Among the records that may be seen, times the weight of the term."""
-    common: float
-    """What FTS5 weighs it by."""
+    factor: float
+    """That over what FTS5 weighs it by."""
+    number: int
+    """Of the records that may be seen, those that have it."""
 
 
 class ReaderWords:
@@ -123,25 +134,33 @@ class ReaderWords:
         return self._memory.wake(time.monotonic())
 
     def _look(self) -> None:
-        """Learn which documents may be seen."""
+        """Learn which records may be seen."""
         self._of_file = self._file.state("file")
         self._touched = self._file.state("touched") or 0
         seen = self._memory.seen_by(self._of_file + self._rights_name)
         found = self._file.database.execute(
-            "SELECT number, id, readers FROM documents WHERE number > ? ORDER BY number",
+            "SELECT number, id, readers, first, last FROM documents WHERE number > ? "
+            "ORDER BY number",
             (seen.upto,),
         ).fetchall()
         answers: dict[str, tuple[bool, str | None]] = {}
         doubted = self._rights.doubted.documents
-        for number, document_id, readers in found:
+        for number, document_id, readers, first, last in found:
             if readers not in answers:
                 told = json.loads(readers)
                 answers[readers] = (self._rights.allow_record(told), told.get(SOURCE))
             may, source_id = answers[readers]
-            may = may and (source_id, document_id) not in doubted
-            seen.documents += bytes(number - len(seen.documents)) + bytes([may])
-            seen.upto = number
-        self._seen = bytes(seen.documents)
+            if not may or (source_id, document_id) in doubted:
+                continue
+            if first is not None:
+                seen.add(first, last)
+                continue
+            query = "SELECT number FROM records WHERE document = ?"
+            for (record,) in self._file.database.execute(query, (number,)).fetchall():
+                seen.add(record, record)
+        if found:
+            seen.upto = max(seen.upto, found[-1][0])
+        self._seen = bytes(seen.records)
 
     def _terms(self, text: str) -> tuple[list[_Term], list[_Term]]:
         """Return what is asked for, rarest first: what tells records apart, and what most have."""
@@ -156,7 +175,7 @@ class ReaderWords:
                 continue
             rarity = idf(self._count_seen(table, None), number)
             common = idf(self._count(table, None), self._count(table, expression))
-            term = _Term(table, expression, weight * rarity, common)
+            term = _Term(table, expression, weight * rarity, weight * rarity / common, number)
             (telling if rarity > LEAST_IDF else rest).append(term)
         return sorted(telling, key=lambda term: -term.rarity), rest
 
@@ -165,85 +184,96 @@ class ReaderWords:
     ) -> dict[int, float]:
         """Return the best records by these terms, best first, equal ones by their numbers.
 
-        Once one of the terms that are left lifts no record to the last of the best, of records that
-        have none of the terms before those are looked for that have several; once all of them do
-        not, none. Nor are those that stay behind whatever they have.
+        Of records that have none of the terms before, those are scored that a term alone lifts to
+        the last of the best, or with as many of the terms behind it as that takes. Nor are those
+        that stay behind whatever they have.
         """
+        whole = self._totals(terms, only if only is not None else self._with_all(terms))
         totals: dict[int, float] = {}
-        left = sum((K1 + 1) * term.rarity for term in terms)
-        open_to_all = True
-        for place, term in enumerate(terms):
-            if totals and len(totals) >= limit:
-                reached = heapq.nlargest(limit, totals.values())[-1] - _LESS
-                if open_to_all and only is None:
-                    several = self._with_several(terms[place:], reached)
-                    open_to_all = several is None
-                    totals |= {one: 0.0 for one in several or () if one not in totals}
-                if left < reached or not open_to_all:
-                    open_to_all = False
-                    totals = {one: n for one, n in totals.items() if n + left >= reached}
-            for number, score in self._scored(term, only if open_to_all else totals):
-                totals[number] = totals.get(number, 0.0) + score
-            left -= (K1 + 1) * term.rarity
-        rounded = ((number, round(score, DIGITS)) for number, score in totals.items())
+        for place, term in enumerate(terms if only is None else ()):
+            scores = [*whole.values(), *totals.values()]
+            left = _most(terms[place:])
+            if len(scores) < limit:
+                found = self._scored(_ALL, term)
+            else:
+                reached = heapq.nlargest(limit, scores)[-1] - _LESS
+                totals = {one: n for one, n in totals.items() if n + left >= reached}
+                if left < reached and not totals:
+                    break
+                found = self._scored_above(terms[place:], totals, reached)
+            for number, score in found:
+                if number not in whole:
+                    totals[number] = totals.get(number, 0.0) + score
+        rounded = ((number, round(score, DIGITS)) for number, score in (whole | totals).items())
         return dict(sorted(rounded, key=lambda item: (-item[1], item[0]))[:limit])
 
-    def _with_several(self, terms: Sequence[_Term], reached: float) -> set[int] | None:
-        """Return records of which several of these terms may lift them so far; None: one may.
+    def _with_all(self, terms: Sequence[_Term]) -> Collection[int]:
+        """Return records that have all of the terms, where none is rare: they are soon found.
 
-        What FTS5 scores a record by several terms, times what the terms count here at most for
-        what they count there, is no less than what they count here.
+        What they score may leave no term alone a chance.
+        """
+        if len(terms) < 2 or terms[0].number < COMMON or not _are_of_one_table(terms):
+            return ()
+        every = " AND ".join(term.expression for term in terms)
+        query = f"{_ROWS.format(':asked')} AND {_SEEN.format('rowid')} LIMIT {FEW}"
+        return [number for (number,) in self._asked(query, terms[0].table, every)]
+
+    def _totals(self, terms: Sequence[_Term], only: Collection[int]) -> dict[int, float]:
+        """Return those of these records that have any of the terms, with what these count."""
+        totals: dict[int, float] = {}
+        for term in terms if only else ():
+            for number, score in self._scored(_SOME, term, only=json.dumps(list(only))):
+                totals[number] = totals.get(number, 0.0) + score
+        return totals
+
+    def _scored_above(
+        self, terms: Sequence[_Term], known: Collection[int], reached: float
+    ) -> Iterable[tuple[int, float]]:
+        """Return records with the first of these terms, with what it counts in them.
 
         Args:
             terms: rarest first.
-            reached: score of the last of the best.
+            known: records of which it is asked anyway.
+            reached: what others have to reach by this term and those behind it.
         """
-        most = [(K1 + 1) * term.rarity for term in terms]
-        if most[0] >= reached or len({term.table for term in terms}) > 1:
-            return None
-        found: set[int] = set()
-        for first in range(len(terms) - 1):  # the rarest that a record has of them
-            if sum(most[first:]) < reached:
-                break
-            end = len(terms)
-            while end > first + 2 and most[first] + sum(most[end - 1 :]) < reached:
-                end -= 1  # it and those behind it are too little beside the rarest
-            strong = terms[first:end]
-            factor = max(term.rarity / term.common for term in strong)
-            if factor > APART:
-                return None
-            others = " OR ".join(term.expression for term in strong[1:])
-            asked = f"{strong[0].expression} AND ({others})"
-            least = (reached - sum(most[end:])) / factor - _LESS
-            found.update(one for one, _ in self._asked(_ABOVE, terms[0].table, asked, least=least))
-        return found
-
-    def _scored(self, term: _Term, only: Collection[int] | None) -> Iterable[tuple[int, float]]:
-        """Return records that have a term, with what it counts in them."""
-        if only is None:
-            found = self._asked(_ALL, term.table, term.expression)
+        several = ""
+        if _most(terms) < reached:
+            query = _SOME
+        elif _most(terms[:1]) >= reached or not _are_of_one_table(terms):
+            query = _ABOVE.format("1")
         else:
-            known = json.dumps(list(only))
-            found = self._asked(_SOME, term.table, term.expression, only=known)
-        factor = term.rarity / term.common
-        return [(number, factor * score) for number, score in found]
+            query = _ABOVE.format(f"+rowid IN ({_ROWS.format(':several')})")
+            least, strong = those_it_takes(terms, reached, most=_most)
+            behind = [one.expression for one in strong[1:]]
+            ways = [
+                apart([[behind[place] for place in group] for group in groups])
+                for groups in groupings(len(behind), least - 1)
+            ]
+            several = f"{terms[0].expression} AND (({') OR ('.join(ways)}))"
+        return self._scored(
+            query,
+            terms[0],
+            only=json.dumps(list(known)),
+            several=several,
+            least=(reached - _most(terms[1:])) / terms[0].factor - _LESS,
+        )
+
+    def _scored(
+        self, query: str, term: _Term, **values: float | str
+    ) -> Iterable[tuple[int, float]]:
+        found = self._asked(query, term.table, term.expression, **values)
+        return [(number, term.factor * score) for number, score in found]
 
     def _asked(
         self, query: str, table: str, expression: str, **values: float | str
-    ) -> list[tuple[int, float]]:
+    ) -> list[tuple[Any, ...]]:
         named = {"asked": expression, "bm25": self._bm25[table], "seen": self._seen, **values}
         return self._file.database.execute(_of(query, table), named).fetchall()
 
     def _numbers_of(self, ids: Sequence[str]) -> list[tuple[str, int]]:
         """Return those of these records that are indexed and may be seen."""
         found = numbers_of(self._file.database, ids)
-        query = "SELECT number FROM records WHERE number IN (SELECT value FROM json_each(:some)) "
-        some = json.dumps([number for _, number in found])
-        seen = self._file.database.execute(
-            f"{query} AND {_SEEN}", {"some": some, "seen": self._seen}
-        )
-        numbers = {number for (number,) in seen}
-        return [(name, number) for name, number in found if number in numbers]
+        return [(name, number) for name, number in found if self._seen[number : number + 1] == MAY]
 
     def _id_of(self, number: int) -> str:
         found = self._file.database.execute("SELECT id FROM records WHERE number = ?", (number,))
@@ -276,6 +306,15 @@ class ReaderWords:
     def _number(self, query: str, expression: str | None) -> int:
         values = {"asked": expression, "seen": self._seen}
         return int(self._file.database.execute(query, values).fetchone()[0])
+
+
+def _most(terms: Sequence[_Term]) -> float:
+    """Return what a record counts that is full of some terms."""
+    return sum((K1 + 1) * term.rarity for term in terms)
+
+
+def _are_of_one_table(terms: Sequence[_Term]) -> bool:
+    return len({term.table for term in terms}) == 1
 
 
 def _of(query: str, table: str) -> str:
