@@ -179,7 +179,7 @@ def groupings(words: int, together: int) -> list[list[list[int]]]:
             [[n for n in places if n >> bit & 1], [n for n in places if not n >> bit & 1]]
             for bit in range((words - 1).bit_length())
         ]
-    left = set(itertools.combinations(places, together))
+    left: set[tuple[int, ...]] = {*itertools.combinations(places, together)}
     ways: list[list[list[int]]] = []
     while left:
         group_of: dict[int, int] = {place: group for group, place in enumerate(min(left))}

@@ -11,7 +11,7 @@ import hashlib
 import heapq
 import json
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,12 +54,15 @@ SELECT rowid, -rank FROM words WHERE words MATCH :asked AND rank MATCH :bm25
 AND +rowid IN (SELECT value FROM json_each(:only))
 """
 """The ``+`` keeps SQLite from asking FTS5 for one record after the other."""
-_ABOVE = f"""
-SELECT rowid, -rank FROM words WHERE words MATCH :asked AND rank MATCH :bm25
-AND CASE WHEN +rowid IN (SELECT value FROM json_each(:only)) THEN 1
-    WHEN {_SEEN.format("rowid")} AND {{}} THEN -rank >= :least ELSE 0 END
-"""
-"""``CASE`` has no record scored that needs none."""
+_ABOVE = f"{_ALL} AND -rank >= :least"
+APART = 3.0
+"""Times that a word may count here what it counts in FTS5, before that says too little of it."""
+OFTEN = 4
+"""Times that a word is in more records than another, and is left out beside it,"""
+NEARLY = 0.8
+"""where a record needs so much of the most that the other counts."""
+LEADING = 2
+"""Times that a word has to be in more records than others, for these to lead to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,26 +187,38 @@ class ReaderWords:
     ) -> dict[int, float]:
         """Return the best records by these terms, best first, equal ones by their numbers.
 
-        Of records that have none of the terms before, those are scored that a term alone lifts to
-        the last of the best, or with as many of the terms behind it as that takes. Nor are those
-        that stay behind whatever they have.
+        Once one of the terms that are left lifts no record to the last of the best, of records that
+        have none of the terms before those are looked for that have several; once all of them do
+        not, none. Nor are those that stay behind whatever they have.
         """
         whole = self._totals(terms, only if only is not None else self._with_all(terms))
         totals: dict[int, float] = {}
+        before: dict[int, float] = {}  # what FTS5 scores them so far
+        open_to_all = True
         for place, term in enumerate(terms if only is None else ()):
             scores = [*whole.values(), *totals.values()]
             left = _most(terms[place:])
-            if len(scores) < limit:
-                found = self._scored(_ALL, term)
-            else:
+            if len(scores) >= limit:
                 reached = heapq.nlargest(limit, scores)[-1] - _LESS
-                totals = {one: n for one, n in totals.items() if n + left >= reached}
-                if left < reached and not totals:
-                    break
-                found = self._scored_above(terms[place:], totals, reached)
+                if open_to_all:
+                    several = self._with_several(terms[place:], reached)
+                    open_to_all = several is None
+                    totals |= {one: 0.0 for one in several or () if one not in totals}
+                if left < reached or not open_to_all:
+                    open_to_all = False
+                    totals = {one: n for one, n in totals.items() if n + left >= reached}
+                    if not totals:
+                        break
+            if open_to_all:
+                found = self._asked(_ALL, term.table, term.expression)
+            else:
+                found = self._scored(
+                    terms[: place + 1], {one: before.get(one, 0.0) for one in totals}
+                )
             for number, score in found:
                 if number not in whole:
-                    totals[number] = totals.get(number, 0.0) + score
+                    totals[number] = totals.get(number, 0.0) + term.factor * score
+                    before[number] = before.get(number, 0.0) + score
         rounded = ((number, round(score, DIGITS)) for number, score in (whole | totals).items())
         return dict(sorted(rounded, key=lambda item: (-item[1], item[0]))[:limit])
 
@@ -222,47 +237,66 @@ class ReaderWords:
         """Return those of these records that have any of the terms, with what these count."""
         totals: dict[int, float] = {}
         for term in terms if only else ():
-            for number, score in self._scored(_SOME, term, only=json.dumps(list(only))):
-                totals[number] = totals.get(number, 0.0) + score
+            for number, score in self._scored([term], dict.fromkeys(only, 0.0)):
+                totals[number] = totals.get(number, 0.0) + term.factor * score
         return totals
 
-    def _scored_above(
-        self, terms: Sequence[_Term], known: Collection[int], reached: float
-    ) -> Iterable[tuple[int, float]]:
-        """Return records with the first of these terms, with what it counts in them.
+    def _with_several(self, terms: Sequence[_Term], reached: float) -> set[int] | None:
+        """Return records of which several of these terms may lift them so far; None: one may.
+
+        What FTS5 scores a record by several terms, times what the terms count here at most for
+        what they count there, is no less than what they count here.
 
         Args:
             terms: rarest first.
-            known: records of which it is asked anyway.
-            reached: what others have to reach by this term and those behind it.
+            reached: score of the last of the best.
         """
-        several = ""
-        if _most(terms) < reached:
-            query = _SOME
-        elif _most(terms[:1]) >= reached or not _are_of_one_table(terms):
-            query = _ABOVE.format("1")
-        else:
-            query = _ABOVE.format(f"+rowid IN ({_ROWS.format(':several')})")
-            least, strong = those_it_takes(terms, reached, most=_most)
-            behind = [one.expression for one in strong[1:]]
-            ways = [
-                apart([[behind[place] for place in group] for group in groups])
-                for groups in groupings(len(behind), least - 1)
-            ]
-            several = f"{terms[0].expression} AND (({') OR ('.join(ways)}))"
-        return self._scored(
-            query,
-            terms[0],
-            only=json.dumps(list(known)),
-            several=several,
-            least=(reached - _most(terms[1:])) / terms[0].factor - _LESS,
-        )
+        if _most(terms[:1]) >= reached or not _are_of_one_table(terms):
+            return None
+        found: set[int] = set()
+        for first in range(len(terms) - 1):  # the rarest that a record has of them
+            if _most(terms[first:]) < reached:
+                break
+            least, strong = those_it_takes(terms[first:], reached, most=_most)
+            factor = max(term.factor for term in strong)
+            if factor > APART:
+                return None
+            end = _beside(strong, reached - _most(terms[first + len(strong) :]))
+            rest = _most(terms[first + end :])
+            behind = [term.expression for term in strong[1:end]]
+            ways = (
+                groupings(len(behind), least - 1) if end == len(strong) else [[[*range(end - 1)]]]
+            )
+            asked = [[[behind[n] for n in group] for group in groups if group] for groups in ways]
+            if end < len(strong):
+                asked.append([])  # what those behind lift alone has the first one often
+            for groups in asked:
+                together = apart([[strong[0].expression], *groups])
+                above = (reached - rest) / factor - _LESS
+                rows = self._asked(_ABOVE, strong[0].table, together, least=above)
+                found.update(number for number, _ in rows)
+        return found
 
     def _scored(
-        self, query: str, term: _Term, **values: float | str
+        self, terms: Sequence[_Term], known: Mapping[int, float]
     ) -> Iterable[tuple[int, float]]:
-        found = self._asked(query, term.table, term.expression, **values)
-        return [(number, term.factor * score) for number, score in found]
+        """Return those of some records that have the last of some terms, with what FTS5 scores it.
+
+        Where all of them have any of few others, these lead to them: what FTS5 scores all terms
+        together is what it scored the others, and the last one.
+
+        Args:
+            terms: the last one is asked for; the others were, of all these records.
+            known: the records, with what FTS5 scores the others.
+        """
+        *others, term = terms
+        only = json.dumps(list(known))
+        few = LEADING * sum(one.number for one in others) < term.number
+        if few and others and _are_of_one_table(terms) and all(known.values()):
+            asked = f"({' OR '.join(one.expression for one in others)}) AND {term.expression}"
+            found = self._asked(_SOME, term.table, asked, only=only)
+            return [(number, score - known[number]) for number, score in found]
+        return self._asked(_SOME, term.table, term.expression, only=only)
 
     def _asked(
         self, query: str, table: str, expression: str, **values: float | str
@@ -311,6 +345,21 @@ class ReaderWords:
 def _most(terms: Sequence[_Term]) -> float:
     """Return what a record counts that is full of some terms."""
     return sum((K1 + 1) * term.rarity for term in terms)
+
+
+def _beside(terms: Sequence[_Term], reached: float) -> int:
+    """Return how many terms are asked for beside the first: not those that lift it by little.
+
+    They are in so many more records that it costs less to look at all that have the first.
+    """
+    end = len(terms)
+    while (
+        end > 1
+        and terms[end - 1].number > OFTEN * terms[0].number
+        and reached - _most(terms[end - 1 :]) > NEARLY * _most(terms[:1])
+    ):
+        end -= 1
+    return end
 
 
 def _are_of_one_table(terms: Sequence[_Term]) -> bool:
