@@ -47,10 +47,13 @@ CREATE VIRTUAL TABLE words USING fts5 (
 CREATE VIRTUAL TABLE pieces USING fts5 (
     text, content = '', tokenize = 'unicode61 remove_diacritics 2'
 );
+INSERT INTO words (words, rank) VALUES ('hashsize', 8388608), ('automerge', 8);
 CREATE TABLE state (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 INSERT INTO state VALUES ('file', hex(randomblob(8)));
 """
-"""``state``: how often the file was changed, what of the collection it is known to have, and what
+"""FTS5 writes out 8 MiB at once and merges eight such parts: a fifth less to fill than by default.
+
+``state``: how often the file was changed, what of the collection it is known to have, and what
 tells it from the one that was here before. A document's records have the numbers ``first`` to
 ``last``, or none stand there where they are not in a row. No number is ever given again: what was
 noted of it (who may read it) stays true."""
