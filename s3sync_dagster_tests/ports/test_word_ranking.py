@@ -141,7 +141,7 @@ def test_where_it_takes_three_of_the_words_no_two_of_them_are_asked_for():
     assert asked_for(words, 1_000_000, 7.0) == [
         '"sea" AND "boat" AND "crew" AND "net"',
         '("sea" OR "net") AND ("boat") AND ("crew")',
-        '("sea") AND ("net") AND ("boat" OR "crew")',
+        '("sea") AND ("boat" OR "crew") AND ("net")',
     ]
 
 
