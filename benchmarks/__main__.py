@@ -31,7 +31,8 @@ BENCHMARKS = {
     "orchestration.scale": "100,000 partitions: discovery, pages, restart",
     "orchestration.sources": "1, 20 and 200 sources: ticks, idle CPU, imports",
     "orchestration": "what Dagster costs beside the work (orchestration/run.py)",
-    "web.crawl": "a site of 2,000 pages: crawled first, unchanged, by dates; beside a plain loop",
+    "places.repository": "a repository of 5,000 files: first, unchanged, 50 touched; beside peers",
+    "places.crawl": "a site of 2,000 pages: first, by dates, by 304, 20 changed; beside peers",
     "api.load": "200 requests a second for a minute",
     "api.invocations": "a million invocations listed and filtered",
 }

@@ -17,9 +17,10 @@ from s3sync_dagster.model.source import DeleteMode, Source
 
 UNSEEN = "No listing has seen this key."
 UNTOLD = (
-    "Only owners see its records: what the object carries (tags, metadata) says who may read, and "
-    "they do not say it, or nobody could ask. That ends when they are written, or a look finds the "
-    "object to carry what they say; after `rebuild --catalog`, when somebody asks for it anew."
+    "Only owners see its records: they are not known to say who may read it by now, by settings, "
+    "sidecar, tags or what an owner has asked for. That ends when they are written, or a look "
+    "finds them to say it; after `rebuild --catalog`, and where an owner has asked in vain, when "
+    "somebody asks for it anew."
 )
 
 

@@ -80,7 +80,7 @@ def compare(
                     *(str(chroma.port), COLLECTION),
                 ],
             }[way]
-            costs[way] = run(command, s3, chroma, home)
+            costs[way] = run(command, s3.environment(), chroma, home)
             columns = take_out(chroma.port)
             if way == "ours":
                 records.write_bytes(pickle.dumps(columns))
@@ -129,7 +129,7 @@ def explain(s3: AwsEndpoint, bucket: str, folder: Path) -> None:
     chroma = start_chroma(home / "chroma")
     try:
         begin = [sys.executable, str(HERE / "where_cpu.py"), str(places)]
-        run(ours(s3, bucket, chroma.url, begin=begin), s3, chroma, home)
+        run(ours(s3, bucket, chroma.url, begin=begin), s3.environment(), chroma, home)
     finally:
         chroma.stop()
     found = json.loads(places.read_text())

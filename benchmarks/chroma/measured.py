@@ -4,14 +4,15 @@ import ctypes
 import os
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from s3sync_dagster_tests.conftest_aws import AwsEndpoint
 from s3sync_dagster_tests.conftest_chroma import ChromaServer
 
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: orphans become our children, and their CPU is counted
@@ -30,16 +31,25 @@ class Cost:
     code: int
 
 
+def lend_packages(python: Path) -> None:
+    """Let the environment of peers import this project, behind all packages of its own."""
+    folder = next((python.parent.parent / "lib").glob("python3.*")) / "site-packages"
+    lent = (Path(__file__).parents[2], sysconfig.get_path("purelib"))
+    (folder / "lent.pth").write_text("".join(f"{path}\n" for path in lent))
+
+
 def adopt_orphans() -> None:
     """Have this process wait for whatever its descendants leave behind."""
     ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
 
 
-def run(command: list[str], s3: AwsEndpoint, chroma: ChromaServer, folder: Path) -> Cost:
+def run(
+    command: list[str], environment: Mapping[str, str], chroma: ChromaServer, folder: Path
+) -> Cost:
     """Run a command and return what it cost; its output goes to ``folder/log``."""
-    environment = {
+    whole = {
         **os.environ,
-        **s3.environment(),
+        **environment,
         "S3SYNC_HOME": str(folder / "home"),
         "S3SYNC_MODEL_DIR": str(Path.home() / ".cache" / "s3sync-bench"),
     }
@@ -47,7 +57,7 @@ def run(command: list[str], s3: AwsEndpoint, chroma: ChromaServer, folder: Path)
     before = sum(server.cpu_times()[:2])
     begun = time.perf_counter()
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=whole, stdout=log, stderr=log)
     peak = [0.0]
     ended = threading.Event()
     watch = threading.Thread(target=_watch, args=(process.pid, peak, ended))

@@ -11,12 +11,11 @@ count files whose newest word is not in the collection, or whose older one still
 
 import argparse
 import sys
-import sysconfig
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import chromadb
-from measured import adopt_orphans, run
+from measured import adopt_orphans, lend_packages, run
 from peer_corpus import corpus, file_of, word
 
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint, start_rclone
@@ -58,13 +57,6 @@ def compare(options: argparse.Namespace, s3: AwsEndpoint, count: int, phases: li
         measure(way, options, s3, files, phases)
 
 
-def lend_packages(python: Path) -> None:
-    """Let the peers' environment import this project, behind all packages of its own."""
-    folder = next((python.parent.parent / "lib").glob("python3.*")) / "site-packages"
-    lent = (HERE.parents[1], sysconfig.get_path("purelib"))
-    (folder / "lent.pth").write_text("".join(f"{path}\n" for path in lent))
-
-
 def measure(
     way: str,
     options: argparse.Namespace,
@@ -83,7 +75,7 @@ def measure(
             for phase in phases:
                 if phase == "1 % changed":
                     change(s3, bucket, files, newest)
-                cost = run(command, s3, chroma, Path(folder))
+                cost = run(command, s3.environment(), chroma, Path(folder))
                 count, missing, stale = look(chroma, newest)
                 note = f" (exit code {cost.code})" if cost.code else ""
                 print(

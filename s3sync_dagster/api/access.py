@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 
 from s3sync_dagster.api.errors import Forbidden, TooMany, Unauthorized
 from s3sync_dagster.api.guesses import Guesses
-from s3sync_dagster.api.hosts import is_of_host, names_this_machine
+from s3sync_dagster.api.hosts import FORWARDED, is_of_host, names_this_machine
 from s3sync_dagster.api.options import ApiOptions
 from s3sync_dagster.api.single_sign_on import SingleSignOn
 from s3sync_dagster.api.single_sign_on import Visitor as SsoVisitor
@@ -24,7 +24,6 @@ from s3sync_dagster.core.rights import EVERYTHING, Reader
 
 TOKEN_HEADER = "x-chroma-token"
 DEFAULT_TENANT = "default_tenant"
-FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
 CALLER = "s3sync_caller"
 """Where a request's scope tells whose it is, once that is known."""
 REFUSED = "s3sync_refused"

@@ -22,7 +22,7 @@ def require_database(here: Context, tenant: str, database: str) -> None:
     """Raise ``NotFound`` unless Chroma has the database."""
     if not here.chroma.directory.has_database(tenant, database):
         raise NotFound(
-            f"There is no database {database!r} in Chroma's tenant {tenant!r}.",
+            f"There is no database {database!r} in Chroma's tenant {tenant!r}; make it there.",
             reason="database_not_found",
         )
 

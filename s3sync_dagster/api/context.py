@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, Request
@@ -22,6 +22,7 @@ from s3sync_dagster.api.slots import Slots
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.rights import keeps_back, rights_of
 from s3sync_dagster.core.rights import Rights
+from s3sync_dagster.core.state import ListingRow
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.wiring import Parts
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from s3sync_dagster.ports.chroma import ChromaCollections
 
 
+FOR_OWNERS = "The source says who may read (reader_keys): an owner is told why."
 RECENT_SECONDS = 1.0
 MAX_RECENT = 10_000
 
@@ -90,6 +92,20 @@ class Context:
     def rights(self, caller: Caller) -> Rights:
         """Return what the caller may see of the tenant's documents."""
         return rights_of(self.catalog, caller.reader, tenant=caller.tenant)
+
+    def operates(self, caller: Caller) -> bool:
+        """Return whether the caller is told what concerns the whole server, so all its tenants."""
+        return caller.role == "owner" and self.options.trusts(caller.tenant)
+
+    def listings(self, source_id: str, caller: Caller, *, limit: int) -> list[ListingRow]:
+        """Return the newest listings of a source, newest first.
+
+        Why one failed may name an object: who does not see all of the source's is told that only.
+        """
+        found = self.catalog.history.listings(source_id, limit=limit)
+        if all(one.error is None for one in found) or self.rights(caller).sees_all_of(source_id):
+            return found
+        return [one if one.error is None else replace(one, error=FOR_OWNERS) for one in found]
 
     def require_all_of(self, source_id: str, caller: Caller) -> None:
         """Refuse with ``Forbidden`` what would show or change objects that are kept from a caller.

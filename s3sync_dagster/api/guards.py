@@ -19,6 +19,7 @@ says."""
 _LARGE = re.compile(
     "/api/v1/sources/[^/]+/invocations/latest-by-keys|/s3sync/v1/sources/[^/]+/retry"
 )
+_WEBHOOKS = "/webhooks/"
 DELIVERY_BYTES = 4 * 1024 * 1024
 """Of a webhook, which is read before it is known who signed it."""
 _POLICY = (
@@ -74,7 +75,9 @@ class BodyLimits:
             received += len(message.get("body", b""))
             finished = not message.get("more_body", False)
             elapsed = asyncio.get_running_loop().time() - began
-            patience = self._options.body_timeout_seconds + received / LEAST_BYTES_A_SECOND
+            patience = self._options.body_timeout_seconds
+            if not scope["path"].startswith(_WEBHOOKS):  # of whom nobody knows all come at once
+                patience += received / LEAST_BYTES_A_SECOND
             if not finished and elapsed > patience:
                 refusal = _too_slow()
                 raise _BodyRefused
@@ -100,7 +103,7 @@ class BodyLimits:
         if path == UPLOAD_PATH:
             return _UPLOAD_BYTES
         most = self._options.max_body_bytes
-        if path.startswith("/webhooks/"):
+        if path.startswith(_WEBHOOKS):
             return min(most, DELIVERY_BYTES)
         return most if takes_large_bodies(path) else min(most, BODY_BYTES)
 

@@ -3,6 +3,15 @@
 import re
 from collections.abc import Sequence
 
+FORWARDED = (
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+)
+"""Headers of a request that came through a proxy: whoever asked it may be anywhere."""
 _LOOPBACK = re.compile(
     r"(?:localhost|(?:[a-z0-9-]{1,63}\.){1,4}localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])"
     r"(?::([0-9]{1,5}))?",

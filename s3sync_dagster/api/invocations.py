@@ -174,7 +174,7 @@ def list_invocations(
         uploads = [row.source.id for row in tenant_rows if row.source.place.owned]
         ids = [each for each in uploads if ids is None or each in ids]
     rights = here.rights(caller)
-    if not rights.whole:
+    if rights.reader.groups is not None:
         known = [row.source.id for row in tenant_rows] if ids is None else ids
         ids = [each for each in known if rights.sees_all_of(each)]
     wholes = here.catalog.wholes.rows(
@@ -230,7 +230,9 @@ def _seen(here: Context, invocation_id: UUID, caller: Caller) -> Invocation:
     """Return an invocation of the tenant. Raises ``NotFound``, also for one that is kept back."""
     found = here.catalog.wholes.find(str(invocation_id), tenant=caller.tenant)
     found = found or here.catalog.invocations.find(str(invocation_id), tenant=caller.tenant)
-    if not here.rights(caller).sees_all_of(found.source_id):
+    rights = here.rights(caller)
+    known = rights.reader.groups is None or rights.knows(found.source_id)
+    if not known or not rights.sees_all_of(found.source_id):
         raise NotFound(f"No invocation {str(invocation_id)!r}.", reason="invocation_not_found")
     return found
 

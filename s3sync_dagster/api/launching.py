@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.core.naming import job_name, partitions_name, run_config, run_tags
 from s3sync_dagster.engine.dispatching import BatchOrder, dispatch
-from s3sync_dagster.model.errors import NotFound
+from s3sync_dagster.model.errors import FixConfiguration, NotFound, S3SyncError
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
 
@@ -50,13 +50,23 @@ class Launcher:
 
         Raises:
             Unavailable: Dagster does not answer: the sensor does it later.
+            FixConfiguration: it refuses runs of some sources; the others are served.
         """
+        refused: dict[str, S3SyncError] = {}
+
+        def refuse(source: Source, error: S3SyncError) -> None:
+            if isinstance(error, NotFound):
+                # A new source: Dagster loads it within seconds, and its sensor finds the work.
+                _log.info("source %s is not loaded by Dagster yet", source.name)
+            else:
+                refused[source.name] = error
+
         for source_id in sorted(source_ids):
             row = self._catalog.sources.row(source_id)
-            if row is None:
-                continue
-            try:
-                dispatch(self._catalog, self._runs, {source_id: row.source})
-            except NotFound:
-                # A new source: Dagster loads it within seconds, and its sensor finds the work.
-                _log.info("source %s is not loaded by Dagster yet", row.source.name)
+            if row is not None:
+                here = {source_id: row.source}
+                dispatch(self._catalog, self._runs, here, refused=refuse)
+        if refused:
+            told = "; ".join(f"{name}: {error.message}" for name, error in refused.items())
+            reason = next(iter(refused.values())).reason
+            raise FixConfiguration(f"Some runs could not be launched. {told}", reason=reason)

@@ -29,7 +29,7 @@ router = APIRouter(prefix="/s3sync/v1/sources", tags=["Sources"], route_class=St
 @router.get("", operation_id="list_managed_sources", responses=errors(401, 403, 429, 500, 503))
 def list_managed(caller: AnyCaller, here: Here) -> list[ManagedSource]:
     """List the tenant's sources with their counts, oldest first."""
-    return [show_managed(here, row) for row in visible_rows(here, caller)]
+    return [show_managed(here, row, caller) for row in visible_rows(here, caller)]
 
 
 @router.get(
@@ -39,7 +39,7 @@ def list_managed(caller: AnyCaller, here: Here) -> list[ManagedSource]:
 )
 def get_managed(source_id: UUID, caller: AnyCaller, here: Here) -> ManagedSource:
     """Show a source with all its settings, counts and its newest listing."""
-    return show_managed(here, row_of(here, source_id, caller))
+    return show_managed(here, row_of(here, source_id, caller), caller)
 
 
 @router.patch(
@@ -53,7 +53,7 @@ def update_source(
 ) -> ManagedSource:
     """Change settings; what is left out stays. It is listed again where it is listed at all."""
     change_source(here, changeable(here, source_id, caller), change, caller)
-    return show_managed(here, row_of(here, source_id, caller))
+    return show_managed(here, row_of(here, source_id, caller), caller)
 
 
 def change_source(here: Context, source: Source, change: SourceChange, caller: Caller) -> None:
@@ -121,4 +121,4 @@ def _way_in(source: Source) -> Place:
 def _switch(here: Context, source_id: UUID, caller: Caller, *, paused: bool) -> ManagedSource:
     row = row_of(here, source_id, caller)
     here.catalog.sources.set_paused(row.source.id, paused=paused)
-    return show_managed(here, row_of(here, source_id, caller))
+    return show_managed(here, row_of(here, source_id, caller), caller)

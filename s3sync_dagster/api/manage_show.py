@@ -27,10 +27,10 @@ from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.source import Source
 
 
-def show_managed(here: Context, row: SourceRow) -> ManagedSource:
+def show_managed(here: Context, row: SourceRow, caller: Caller) -> ManagedSource:
     """Return a source with its counts and newest listing."""
     source, catalog = row.source, here.catalog
-    listings = catalog.history.listings(source.id, limit=2)
+    listings = here.listings(source.id, caller, limit=2)
     listing = listings[0] if listings else None
     waiting = catalog.history.oldest_pending([source.id]).get(source.id)
     indexed = catalog.history.last_indexed([source.id]).get(source.id)

@@ -69,11 +69,11 @@ def _metrics_caller(
 )
 def metrics(caller: Annotated[Caller, Depends(_metrics_caller)], here: Here) -> Response:
     """Give Prometheus what it collects: the tenant's sources, all to owners of a trusted tenant."""
-    operates = here.options.trusts(caller.tenant) and caller.role == "owner"
+    operates = here.operates(caller)
     rows = here.catalog.sources.rows(tenant=None if operates else caller.tenant)
     text = generate_latest(here.registry) if operates else b""
     gauges = CollectorRegistry()
-    found = source_metrics(here, rows) + (cache_metrics(here) if operates else [])
+    found = source_metrics(here, rows) + (server_metrics(here) if operates else [])
     gauges.register(_Ready(found))  # type: ignore[arg-type]
     return Response(text + generate_latest(gauges), media_type=CONTENT_TYPE_LATEST)
 
@@ -125,16 +125,16 @@ def source_metrics(here: Context, rows: Sequence[SourceRow]) -> list[Metric]:
             (documents, chunks, text_bytes), written.get(source_id, (0, 0, 0)), strict=True
         ):
             gauge.add_metric(labels, value)
+    return [objects, live, recent, lag, indexed, documents, chunks, text_bytes]
+
+
+def server_metrics(here: Context) -> list[Metric]:
+    """Return what all tenants share: dispatches, and the vector cache with how often it helped."""
     failures = GaugeMetricFamily(
         "s3sync_dispatch_failures",
         "Dispatches of this server that were left to the sensor.",
         value=here.dispatching.failures,
     )
-    return [objects, live, recent, lag, indexed, documents, chunks, text_bytes, failures]
-
-
-def cache_metrics(here: Context) -> list[Metric]:
-    """Return what the vector cache holds and how often it had what was looked for."""
     totals = here.parts.vector_cache.totals()
     texts = {
         "entries": "Vectors in the cache.",
@@ -143,8 +143,11 @@ def cache_metrics(here: Context) -> list[Metric]:
         "misses": "Texts so far whose vectors were not.",
     }
     return [
-        GaugeMetricFamily(f"s3sync_vector_cache_{name}", text, value=totals[name])
-        for name, text in texts.items()
+        failures,
+        *(
+            GaugeMetricFamily(f"s3sync_vector_cache_{name}", text, value=totals[name])
+            for name, text in texts.items()
+        ),
     ]
 
 

@@ -77,7 +77,7 @@ class SingleSignOn:
             return None
         told = headers.getlist(self.groups_header) if self.groups_header is not None else []
         names = told[0].lower().split(",") if len(told) == 1 else []
-        groups = frozenset(name.strip() for name in names)
+        groups = frozenset(filter(None, (name.strip() for name in names)))
         found = (grant for grant in self.grants if grant.is_for(user, groups))
         return Visitor(user=user, grant=next(found, None), groups=groups)
 

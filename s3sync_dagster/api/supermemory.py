@@ -129,7 +129,7 @@ def create(body: Create, caller: OwnerClient, here: Here) -> Created:
 @router.post("/list")
 def list_connections(caller: AnyClient, here: Here, body: Tags | None = None) -> list[Connection]:
     """List the tenant's buckets, those with one of the tags where some are named."""
-    return [_shown(here, row) for row in _meant(here, caller, body)]
+    return [_shown(here, row, caller) for row in _meant(here, caller, body)]
 
 
 @router.post("/s3/import")
@@ -186,13 +186,13 @@ def _documents(here: Context, meant: list[SourceRow], caller: Caller) -> list[Do
 @router.get("/{connection_id}")
 def get(connection_id: UUID, caller: AnyClient, here: Here) -> Connection:
     """Show a connection; its keys are never shown."""
-    return _shown(here, _row(here, connection_id, caller))
+    return _shown(here, _row(here, connection_id, caller), caller)
 
 
 @router.get("/{connection_id}/sync-runs")
 def sync_runs(connection_id: UUID, caller: AnyClient, here: Here) -> list[SyncRun]:
     """List the newest listings of a connection."""
-    return _runs(here, _row(here, connection_id, caller))
+    return _runs(here, _row(here, connection_id, caller), caller)
 
 
 @router.delete("/{connection_id}")
@@ -243,13 +243,13 @@ def _tags(metadata: Mapping[str, Any]) -> list[str]:
     return [str(one) for one in found] if isinstance(found, list | tuple) else []
 
 
-def _shown(here: Context, row: SourceRow) -> Connection:
+def _shown(here: Context, row: SourceRow, caller: Caller) -> Connection:
     source, place = row.source, row.source.place
     assert isinstance(place, S3Place)
     told = {"bucket": place.bucket_name, "region": place.region, "endpoint": place.endpoint_url,
             "prefix": place.path_prefix or None,
             "containerTagRegex": source.path_metadata}  # fmt: skip
-    runs = _runs(here, row, limit=1)
+    runs = _runs(here, row, caller, limit=1)
     return Connection(
         id=UUID(source.id),
         created_at=moment(row.created_at),
@@ -260,8 +260,8 @@ def _shown(here: Context, row: SourceRow) -> Connection:
     )
 
 
-def _runs(here: Context, row: SourceRow, *, limit: int = 10) -> list[SyncRun]:
-    listed = here.catalog.history.listings(row.source.id, limit=limit)
+def _runs(here: Context, row: SourceRow, caller: Caller, *, limit: int = 10) -> list[SyncRun]:
+    listed = here.listings(row.source.id, caller, limit=limit)
     failed = sum(here.catalog.views.counts(row.source.id).failed.values()) if listed else 0
     return [
         _run(one, row, failed=failed if number == 0 else None) for number, one in enumerate(listed)

@@ -120,7 +120,5 @@ def history(
             show_run(here, one, caller, source_id=source.id)
             for one in here.catalog.history.of_source(source.id, limit=limit)
         ],
-        listings=[
-            show_listing(one) for one in here.catalog.history.listings(source.id, limit=limit)
-        ],
+        listings=[show_listing(one) for one in here.listings(source.id, caller, limit=limit)],
     )

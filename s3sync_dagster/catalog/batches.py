@@ -19,6 +19,7 @@ from s3sync_dagster.core.patience import (
 from s3sync_dagster.core.reservation import Due, Take, keys_of_batch, may_reserve, next_due
 from s3sync_dagster.core.state import BatchRow
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE
+from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.invocation import Batch, BatchState
 
 MOST_UNBEGUN = 10
@@ -196,9 +197,13 @@ class Batches:
         """
         return self._release(token, _LIVE, died=died)
 
-    def take_back(self, token: str) -> bool:
-        """End a batch that is still reserved; one whose run has begun goes on."""
-        return self._release(token, batches.c.state == "reserved", died=False, asked=False)
+    def take_back(self, token: str, *, why: S3SyncError | None = None) -> bool:
+        """End a batch that is still reserved; one whose run has begun goes on.
+
+        Its invocations say ``why`` they wait, where that is known.
+        """
+        here = batches.c.state == "reserved"
+        return self._release(token, here, died=False, asked=False, why=why)
 
     def unbegun(self, source_id: str) -> tuple[int, float]:
         """Return how many runs in a row ended before they began, and when the last one did.
@@ -221,7 +226,13 @@ class Batches:
         return number, last
 
     def _release(
-        self, token: str, which: sa.ColumnElement[bool], *, died: bool, asked: bool = True
+        self,
+        token: str,
+        which: sa.ColumnElement[bool],
+        *,
+        died: bool,
+        asked: bool = True,
+        why: S3SyncError | None = None,
     ) -> bool:
         yielded = {} if asked else {"yielded_at": None}
         with self._db.write() as tx:
@@ -236,6 +247,12 @@ class Batches:
                 return False
             if died:
                 mark_suspects(self._db, tx, token, alone=row.size == 1)
+            if why is not None:
+                tx.execute(
+                    invocations.update()
+                    .where(invocations.c.batch_token == token)
+                    .values(reason=why.reason, error=why.message)
+                )
             self._let_go(tx, token)
         return True
 

@@ -11,6 +11,7 @@ from s3sync_dagster.catalog.deleted_sources import cleared_owners
 from s3sync_dagster.catalog.moves import predecessors
 from s3sync_dagster.catalog.quotas import no_room, room_for_documents
 from s3sync_dagster.catalog.rows import document_of, groups
+from s3sync_dagster.catalog.successions import count_out
 from s3sync_dagster.catalog.tables import documents, sources
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
 from s3sync_dagster.core.state import UNSEEN, DocumentPhase, DocumentState
@@ -129,15 +130,15 @@ class _Claiming:
             return Refusal(message=self._taken_by_key(intent, taken[intent.document_id]))
         if row is None:
             return None
-        ours = row.source_id == self._source.id
-        if ours and row.object_key == intent.key:
+        if self._is_own(intent, row):
             return None
-        if not ours and not self._source.adopt and row.source_id not in self._heir_of:
+        ours = row.source_id == self._source.id or row.source_id in self._heir_of
+        if not ours and not self._source.adopt:
             return Refusal(message=self._taken_by_source(row, intent))
         # Another document's: free once it is on its way out and nobody clears its records.
         if row.id in leaving or row.batch_token is not None:
             return self._busy(intent)
-        if ours and row.phase != "removing":
+        if ours and row.object_key != intent.key and row.phase != "removing":
             return Refusal(message=self._taken_by_key(intent, row.object_key))
         return None
 
@@ -168,6 +169,8 @@ class _Claiming:
     def _refresh(self, intents: Sequence[Intent], by_id: dict[str, Row]) -> None:
         if not intents:
             return
+        taken = [(intent, by_id[intent.document_id]) for intent in intents]
+        count_out(self._tx, [row for one, row in taken if not self._is_followed(one, row)])
         names = (
             *("object_key", "custom_id", "metadata", "carried", "owner", "high_water"),
             *("metadata_keys", "collection_id", "withheld"),
@@ -192,7 +195,7 @@ class _Claiming:
             "b_etag": row.etag if own else None,
             "b_fingerprint": row.fingerprint if own else None,
             "b_chunks": row.chunks if own else 0,
-            "b_digests": row.digests if own else b"",
+            "b_digests": row.digests if own and self._says_as_before(intent, row) else b"",
             "b_id": row.id,
             "b_object_key": intent.key,
             "b_custom_id": intent.target.custom_id,
@@ -206,6 +209,19 @@ class _Claiming:
                 {*row.metadata_keys, *intent.metadata_keys, *intent.found_keys}
             ),
         }
+
+    def _says_as_before(self, intent: Intent, row: Row) -> bool:
+        """Return whether the digests are still those of records as the row describes them now.
+
+        Where they were not, records that the write never reached would pass for what it was to
+        write, and nobody would write them any more.
+        """
+        before = (row.custom_id, dict(row.metadata), dict(row.carried))
+        return before == (
+            intent.target.custom_id,
+            dict(intent.target.metadata),
+            dict(intent.carried),
+        )
 
     def _while_written(self, intent: Intent, row: Row) -> str | None:
         """Return what holds for the records that were there as for those that will be."""
@@ -287,6 +303,12 @@ class _Claiming:
 
     def _is_own(self, intent: Intent, row: Row) -> bool:
         return row.source_id == self._source.id and row.object_key == intent.key
+
+    def _is_followed(self, intent: Intent, row: Row) -> bool:
+        """Return whether a document goes on as one of the same key, or this source had it."""
+        if row.source_id == self._source.id:
+            return True
+        return row.source_id in self._heir_of and row.object_key == intent.key
 
     def _busy(self, intent: Intent) -> Refusal:
         return Refusal(message=being_cleared(intent.key, self._collection), passes=True)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.doubted import when_compared
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import document_of, groups, is_due
 from s3sync_dagster.catalog.tables import collections, documents, objects
@@ -62,7 +63,8 @@ class CollectionRows:
         distrusted = 0
         while True:
             with self._db.write() as tx:
-                self._db.lock_source(tx, source_id)
+                if not self._db.has_source(tx, source_id):
+                    return distrusted
                 number, done = self._meet_part(tx, source_id, met, emptied=emptied)
             distrusted += number
             if done:
@@ -171,14 +173,17 @@ class CollectionRows:
     ) -> int:
         """Make documents clean whose every record was found as it was written; returns how many.
 
-        One that anybody has worked on since it was looked at stays as it is. So do all where the
-        source knows another collection of that name by now.
+        One that anybody has worked on since it was looked at stays as it is, and so does one that
+        this catalog never wrote whole. So do all where the source knows another collection of that
+        name by now. Where objects say who may read, what a restored catalog has is kept back until
+        somebody has looked at what they carry by now.
         """
         trusted = 0
         with self._db.write() as tx:
             self._db.lock_source(tx, source_id)
             if _known(tx, source_id, place) not in (None, place.collection_id):
                 return 0
+            as_ever = when_compared(tx, source_id)
             for one in states:
                 trusted += tx.execute(
                     documents.update()
@@ -187,6 +192,7 @@ class CollectionRows:
                         documents.c.id == one.id,
                         documents.c.phase == "writing",
                         documents.c.batch_token.is_(None),
+                        documents.c.fingerprint.is_not(None),
                         documents.c.etag == one.etag,
                         documents.c.digests == one.digests,
                         documents.c.high_water == one.high_water,
@@ -196,7 +202,7 @@ class CollectionRows:
                         phase="clean",
                         high_water=documents.c.chunks,
                         collection_id=place.collection_id,
-                        withheld=sa.func.nullif(documents.c.withheld, RESTORED),
+                        withheld=as_ever,
                     )
                 ).rowcount
         return trusted

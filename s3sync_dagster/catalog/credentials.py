@@ -26,6 +26,14 @@ class AwsKeys:
     secret_access_key: str = field(repr=False)
     session_token: str | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        """Refuse with ``InvalidSetting`` what would end a line of a request's head."""
+        if not f"{self.access_key_id}{self.session_token or ''}".isprintable():
+            raise InvalidSetting(
+                "The access key id and the session token stand in requests: they have no line ends "
+                "or other control characters."
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialInfo:
@@ -109,7 +117,6 @@ class Credentials:
 
     def delete(self, credential_id: int, *, tenant: str | None = None) -> None:
         """Forget a credential. Raises ``NotFound``; ``Conflict`` while a source uses it."""
-        self._row(credential_id, tenant)
         place = sources.c.config["place"]
         named = (
             place["credentials"]["credential_id"],
@@ -118,6 +125,8 @@ class Credentials:
         )
         uses = sa.or_(*(one.as_integer() == credential_id for one in named))
         with self._db.write() as tx:
+            self._db.lock_places(tx)  # a source that is stored with it meanwhile is seen
+            _find(tx, credential_id, tenant)
             user = tx.execute(sa.select(sources.c.name).where(uses)).first()
             if user is not None:
                 raise Conflict(
@@ -155,14 +164,18 @@ class Credentials:
         return len(rows)
 
     def _row(self, credential_id: int, tenant: str | None) -> sa.Row[Any]:
-        query = sa.select(credentials).where(credentials.c.id == credential_id)
-        if tenant is not None:
-            query = query.where(credentials.c.tenant == tenant)
         with self._db.read() as tx:
-            row = tx.execute(query).first()
-        if row is None:
-            raise NotFound(f"No stored credential {credential_id}.", reason="credential_not_found")
-        return row
+            return _find(tx, credential_id, tenant)
+
+
+def _find(tx: sa.Connection, credential_id: int, tenant: str | None) -> sa.Row[Any]:
+    query = sa.select(credentials).where(credentials.c.id == credential_id)
+    if tenant is not None:
+        query = query.where(credentials.c.tenant == tenant)
+    row = tx.execute(query).first()
+    if row is None:
+        raise NotFound(f"No stored credential {credential_id}.", reason="credential_not_found")
+    return row
 
 
 def _sealed(keys: AwsKeys, tenant: str, cipher: Cipher) -> bytes:

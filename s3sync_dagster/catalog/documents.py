@@ -27,6 +27,7 @@ from s3sync_dagster.catalog.removals import (
     went_lately,
 )
 from s3sync_dagster.catalog.rows import document_of, groups
+from s3sync_dagster.catalog.running import is_running, require_running
 from s3sync_dagster.catalog.settlement import (
     Trace,
     adopt_orphans,
@@ -74,7 +75,7 @@ class Documents:
         Raises ``LeaseLost`` when the batch is not running any more.
         """
         with self._db.write() as tx:
-            self._must_run(tx, token, source.id)
+            require_running(self._db, tx, token, source.id)
             return claim_documents(self._db, tx, token, source, intents)
 
     def claim_removal(
@@ -82,7 +83,7 @@ class Documents:
     ) -> list[DocumentState]:
         """Turn documents ``removing`` under the batch; returns those that were there."""
         with self._db.write() as tx:
-            self._must_run(tx, token, source_id)
+            require_running(self._db, tx, token, source_id)
             return claim_removals(tx, token, source_id, states)
 
     def claim_told_by_heads(
@@ -91,7 +92,7 @@ class Documents:
         """Claim and count removals that only HEADs tell; False: too many, and none is claimed."""
         now = self._now()
         with self._db.write() as tx:
-            self._must_run(tx, token, source_id)
+            require_running(self._db, tx, token, source_id)
             return claim_told_by_heads(tx, token, source_id, states, now=now)
 
     def count_told_by_heads(self, source_id: str, *, keys: int, going: int) -> bool:
@@ -121,12 +122,17 @@ class Documents:
         """
         now = self._now()
         with self._db.write() as tx:
-            running = self._running(tx, token, source.id)
+            running = is_running(self._db, tx, token, source.id)
             if running:
                 lost = commit_documents(self._db, tx, token, written, now=now)
                 forget_removed(tx, token, removed)
                 settle_keys(tx, token, source.id, outcomes, now=now)
-                settle_readers(tx, source, {one.key: one.closing for one in outcomes})
+                settle_readers(
+                    tx,
+                    source,
+                    {one.key: one.closing for one in outcomes},
+                    written={one.id for one in written} - lost,
+                )
                 note_answers(tx, source.id, outcomes, now=now)
                 # A request that was refused its id has left the document that stands there as it
                 # was: without the request the key's next batch brings it in line.
@@ -397,17 +403,6 @@ class Documents:
                 ).rowcount
             if cancelled < ROWS_A_PART:
                 return
-
-    def _running(self, tx: sa.Connection, token: str, source_id: str) -> bool:
-        self._db.lock_source(tx, source_id)
-        query = sa.select(batches.c.state).where(batches.c.token == token)
-        if not self._db.sqlite:
-            query = query.with_for_update()
-        return tx.execute(query).scalar_one_or_none() == "running"
-
-    def _must_run(self, tx: sa.Connection, token: str, source_id: str) -> None:
-        if not self._running(tx, token, source_id):
-            raise LeaseLost("Another batch took over; this one stops.")
 
     def _now(self) -> float:
         return self._db.now()

@@ -6,18 +6,19 @@ They hold what a member said, or stand in a collection that a restored catalog h
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import documents, objects, sources
+from s3sync_dagster.catalog.tables import documents, listings, objects, sources
 from s3sync_dagster.core.carried import names_readers
 from s3sync_dagster.core.closing import Closing
 from s3sync_dagster.core.rights import MAX_TERMS, Doubted
-from s3sync_dagster.core.state import RECOVERED, RESTORED, UNSEEN, UNTOLD
+from s3sync_dagster.core.state import RECOVERED, RESTORED, UNTOLD
 from s3sync_dagster.core.vouching import NOTHING, withheld_for
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.model.source import DeleteMode, Source
 
 MOST = 200
 """Documents of one source that a filter names; with more of them it is for nobody with groups."""
@@ -103,8 +104,10 @@ def _names_any(keys: Collection[str]) -> sa.ColumnElement[bool]:
 def look_again(tx: sa.Connection, source_id: str, keys: Collection[str]) -> None:
     """Have a listing ask for each object with documents that are kept back for these keys.
 
-    Bytes that cannot be read are not read again for what their object carries alone. Records of
-    metadata that say nothing under the keys are as if they were written for these.
+    Bytes that cannot be read are not read again for what their object carries alone; of what is
+    archived or left out somebody tells when it is another. Records of metadata that say nothing
+    under the keys are as if they were written for these. In append mode nothing is written anew:
+    the first listing after the settings changed tells all there is to say.
     """
     tx.execute(
         documents.update()
@@ -116,34 +119,120 @@ def look_again(tx: sa.Connection, source_id: str, keys: Collection[str]) -> None
         )
         .values(withheld=withheld_for(keys))
     )
+    before = sa.select(sa.func.max(listings.c.started_at)).where(listings.c.source_id == source_id)
+    looks = sa.or_(
+        sources.c.config["mode"].as_string() != DeleteMode.APPEND.value,
+        sources.c.updated_at >= sa.func.coalesce(before.scalar_subquery(), 0),
+    )
+    if not tx.execute(sa.select(looks).where(sources.c.id == source_id)).scalar_one():
+        return
     theirs = sa.select(documents.c.object_key).where(
         documents.c.source_id == source_id,
         documents.c.withheld.not_in([withheld_for(keys), RECOVERED]),  # which a person ends
     )
     told = theirs.where(documents.c.withheld.not_like(f"{UNTOLD}%"))
     by_bytes = sa.func.coalesce(objects.c.retry_class, "") == "input"
+    left = sa.func.coalesce(objects.c.outcome, "") == "skipped"
     tx.execute(
         objects.update()
         .where(
             objects.c.source_id == source_id,
             objects.c.object_key.in_(theirs),
-            sa.or_(sa.not_(by_bytes), objects.c.object_key.in_(told)),
+            sa.or_(sa.not_(sa.or_(by_bytes, left)), objects.c.object_key.in_(told)),
         )
         .values(fingerprint="")
     )
 
 
-def settle_readers(tx: sa.Connection, source: Source, closings: Mapping[str, Closing]) -> None:
-    """Keep documents from readers, or not any more, as their keys end.
+def close_changed(tx: sa.Connection, before: Mapping[str, Any], source: Source) -> None:
+    """Keep a source's documents from readers whose records may not say what its settings do by now.
+
+    Where only the keys are others, records that were written for all that is asked for tell
+    already who may read them. Of the rest a listing looks at each.
+
+    Args:
+        tx: an open transaction, in which the settings change.
+        before: how its row had them.
+        source: as it is to be.
+    """
+    now = source.to_json()
+    if not source.reader_keys or _reader_settings(before) == _reader_settings(now):
+        return
+    told = sa.false()
+    if (
+        _reader_settings({**before, "reader_keys": source.reader_keys}) == _reader_settings(now)
+        and source.mode is not DeleteMode.APPEND  # which leaves alone what a sidecar says later
+        and not names_readers(source)
+    ):
+        told = (
+            sa.select(objects.c.object_key)
+            .where(
+                objects.c.source_id == documents.c.source_id,
+                objects.c.object_key == documents.c.object_key,
+                objects.c.outcome == "indexed",
+                objects.c.outcome_etag == documents.c.etag,
+                documents.c.phase == "clean",
+                documents.c.fingerprint == source.fingerprint(),
+            )
+            .correlate(documents)
+            .exists()
+        )
+    _close(tx, documents.c.source_id == source.id, sa.not_(told))
+    closed = sa.select(documents.c.object_key).where(
+        documents.c.source_id == source.id, documents.c.withheld.like(f"{UNTOLD}%")
+    )
+    tx.execute(  # what is not written is looked at once
+        objects.update()
+        .where(
+            objects.c.source_id == source.id,
+            objects.c.outcome == "skipped",
+            objects.c.object_key.in_(closed),
+        )
+        .values(fingerprint="")
+    )
+
+
+def _reader_settings(config: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what of a source's settings decides who reads its documents."""
+    keys = sorted(config.get("reader_keys") or ())
+    said: Mapping[str, Any] = config.get("metadata") or {}
+    return keys, {key: said[key] for key in keys if key in said}, origins(config)
+
+
+def origins(config: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return from where besides its own ``metadata`` a source takes what its records say."""
+    place: Mapping[str, Any] = config.get("place") or config  # older rows have it flat
+    return (
+        config.get("path_metadata"),
+        bool(config.get("bedrock_sidecars")),
+        place.get("object_metadata") or [],
+        place.get("object_tags") or [],
+    )
+
+
+def settle_readers(
+    tx: sa.Connection, source: Source, closings: Mapping[str, Closing], *, written: Collection[int]
+) -> None:
+    """Keep documents from readers, or not any more, as they are written and their keys end.
 
     Args:
         tx: an open transaction.
-        source: the source.
+        source: as the batch knows it.
         closings: by key.
+        written: ids of documents. Under other settings than those of now they say who might have
+            read them.
     """
-    if not names_readers(source):
+    query = sa.select(sources.c.config).where(sources.c.id == source.id)
+    now: Mapping[str, Any] | None = tx.execute(query).scalar_one_or_none()
+    if not now or not (now.get("reader_keys") or source.reader_keys):
         return
     mine = documents.c.source_id == source.id
+    if _reader_settings(now) != _reader_settings(source.to_json()):
+        for ids in groups(written):
+            _close(tx, mine, documents.c.id.in_(ids))
+        closings = {key: replace(one, opened=()) for key, one in closings.items()}
+    if not source.reader_keys:
+        return
     for ids in groups([one for closing in closings.values() for one in closing.closed]):
         _close(tx, mine, documents.c.id.in_(ids))
     for ids in groups([one for closing in closings.values() for one in closing.opened]):
@@ -160,7 +249,15 @@ def settle_readers(tx: sa.Connection, source: Source, closings: Mapping[str, Clo
                 withheld=sa.func.nullif(sa.func.substr(documents.c.withheld, len(UNTOLD) + 1), "")
             )
         )
-    _close_left_out(tx, source.id, list(closings))
+    for closing in closings.values():
+        for document_id, metadata in closing.asked.items():
+            tx.execute(
+                documents.update()
+                .where(mine, documents.c.id == document_id, documents.c.phase != "removing")
+                .values(metadata=dict(metadata), withheld=RECOVERED, fingerprint="")
+            )
+    if names_readers(source):
+        _close_left_out(tx, source.id, list(closings))
 
 
 def close_left_out(tx: sa.Connection, source_id: str, keys: Collection[str]) -> None:
@@ -170,10 +267,41 @@ def close_left_out(tx: sa.Connection, source_id: str, keys: Collection[str]) -> 
     """
     if not keys:
         return
+    if _objects_name_readers(tx, source_id):
+        _close_left_out(tx, source_id, keys)
+
+
+def when_compared(tx: sa.Connection, source_id: str) -> sa.ColumnElement[str | None]:
+    """Return ``withheld`` of documents whose records were found as a restored catalog has them.
+
+    Where objects say who may read, what was told of them meanwhile is lost: somebody has to look.
+    Nobody looks at what is gone.
+    """
+    told = documents.c.withheld
+    restored = sa.case(
+        (told == f"{UNTOLD}{RESTORED}", UNTOLD), else_=sa.func.nullif(told, RESTORED)
+    )
+    if not _objects_name_readers(tx, source_id):
+        return restored
+    gone = (
+        sa.select(objects.c.object_key)
+        .where(
+            objects.c.source_id == documents.c.source_id,
+            objects.c.object_key == documents.c.object_key,
+            objects.c.gone.is_(True),
+        )
+        .correlate(documents)
+        .exists()
+    )
+    return sa.case((sa.and_(told == RESTORED, sa.not_(gone)), UNTOLD), else_=restored)
+
+
+def _objects_name_readers(tx: sa.Connection, source_id: str) -> bool:
     query = sa.select(sources.c.config).where(sources.c.id == source_id)
     config: Mapping[str, Any] | None = tx.execute(query).scalar_one_or_none()
-    if config and config.get("reader_keys") and names_readers(Source.from_json(config)):
-        _close_left_out(tx, source_id, keys)
+    if not config or not config.get("reader_keys"):
+        return False
+    return names_readers(Source.from_json(config))
 
 
 def _close_left_out(tx: sa.Connection, source_id: str, keys: Iterable[str]) -> None:
@@ -200,7 +328,6 @@ def _close(tx: sa.Connection, *which: sa.ColumnElement[bool]) -> None:
         .where(
             *which,
             documents.c.phase != "removing",
-            before.not_in([UNSEEN, RESTORED, NOTHING]),  # these are kept back already
             before.not_like(f"{UNTOLD}%"),
         )
         .values(withheld=sa.literal(UNTOLD) + before)

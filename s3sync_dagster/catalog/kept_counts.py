@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.tables import documents, metadata, objects
 
@@ -53,6 +54,7 @@ def _counted() -> dict[sa.Table, Any]:
     }
 
 
+@again_after_collisions
 class KeptCounts:
     """The counts held against a look at each row: a second or two for a million."""
 

@@ -148,7 +148,7 @@ def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
 
     Other listings may have begun since this one was blocked: what counts is what this one missed.
     One that missed an object as well does not hide it; one that saw it does, and what only a later
-    one missed or left out is not this one's to end.
+    one missed, or was told to be left out after this one's last page, is not this one's to end.
     """
     here = objects.c.source_id == listing.source_id
     missed = sa.and_(
@@ -176,7 +176,7 @@ def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
         objects.c.skip_reason.is_not(None),
         objects.c.skip_reason.not_in(KEEP_SKIPPED),
         objects.c.gone.is_(False),
-        objects.c.told_number < page_number(listing.id + 1, pages=0),
+        objects.c.told_number < page_number(listing.id, pages=listing.pages),
     ]
     return [unseen, deselected, [*others, is_gone], sidecar]
 

@@ -24,6 +24,7 @@ from s3sync_dagster.core.state import (
     ListingRow,
     ListingState,
 )
+from s3sync_dagster.core.whole import REPLACED
 
 LEASE_SECONDS = 90.0
 DEPARTURES_A_PART = 500
@@ -76,7 +77,7 @@ class Listings:
                 tx.execute(
                     listings.update()
                     .where(listings.c.id == row.id)
-                    .values(state="failed", finished_at=now, error="replaced by a new listing")
+                    .values(state="failed", finished_at=now, error=REPLACED)
                 )
             config = tx.execute(
                 sa.select(sources.c.config).where(sources.c.id == source_id)

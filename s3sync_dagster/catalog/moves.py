@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import ROWS_A_PART, Database
-from s3sync_dagster.catalog.rows import source_of
+from s3sync_dagster.catalog.rows import document_of, groups, source_of
 from s3sync_dagster.catalog.settlement import forget_removed
 from s3sync_dagster.catalog.sources import require_possible, row_values
 from s3sync_dagster.catalog.successions import (
@@ -18,6 +18,7 @@ from s3sync_dagster.catalog.successions import (
     unwritten_since,
 )
 from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
+from s3sync_dagster.catalog.wholes import hand_wholes
 from s3sync_dagster.core.moving import Succession
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.model.errors import Conflict, NotFound
@@ -189,13 +190,16 @@ class Moves:
 
 
 def _indexed() -> sa.ScalarSelect[int]:
-    """Return the expression on a source for how many documents it has that were whole once."""
+    """Return the expression on a source for how many documents it has that were whole once.
+
+    Those on their way out too, as long as no move has let them go.
+    """
     return (
         sa.select(sa.func.count())
         .select_from(documents)
         .where(
             documents.c.source_id == sources.c.id,
-            documents.c.phase != "removing",
+            documents.c.batch_token.is_distinct_from(MOVER),
             documents.c.etag.is_not(None),
         )
         .correlate(sources)
@@ -208,6 +212,7 @@ def _hand_requests(tx: sa.Connection, before_id: str, source: Source) -> int:
 
     What a late batch has begun with comes when that is handed back.
     """
+    hand_wholes(tx, before_id, source)
     return tx.execute(
         invocations.update()
         .where(
@@ -231,3 +236,32 @@ def predecessors(tx: sa.Connection, source_id: str) -> set[str]:
     """Return the ids of sources whose record ids are this one's to take over."""
     query = sa.select(sources.c.id).where(sources.c.moved_to == source_id)
     return set(tx.execute(query).scalars())
+
+
+def documents_before(
+    tx: sa.Connection, source_id: str, keys: Sequence[str]
+) -> dict[str, list[DocumentState]]:
+    """Return what the sources in whose place this one stands made of keys, the newest first.
+
+    As documents of this one's collection, by key; none of other collections, which stay as they
+    are or go.
+    """
+    now = sources.alias("now")
+    left = tx.execute(
+        sa.select(sources.c.id, sources.c.collection_name, now.c.collection_name.label("here"))
+        .join(now, now.c.id == sources.c.moved_to)
+        .where(now.c.id == source_id)
+        .order_by(sources.c.created_at.desc())
+    ).all()
+    found: dict[str, list[DocumentState]] = {}
+    for before in left:
+        for part in groups(keys):
+            query = sa.select(documents).where(
+                documents.c.source_id == before.id,
+                documents.c.collection_name == before.collection_name,
+                documents.c.object_key.in_(part),
+            )
+            for row in tx.execute(query):
+                one = replace(document_of(row), collection_name=before.here)
+                found.setdefault(one.object_key, []).append(one)
+    return found

@@ -1,11 +1,16 @@
-"""Rows of documents that were read back from a collection's records."""
+"""Rows of documents that were read back from records, or are another source's, to be written."""
 
 from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import documents
-from s3sync_dagster.core.state import RECOVERED
+from s3sync_dagster.catalog.invocations import source_gone
+from s3sync_dagster.catalog.reports import list_anew
+from s3sync_dagster.catalog.rows import document_of, groups
+from s3sync_dagster.catalog.tables import documents, listings
+from s3sync_dagster.core.state import RECOVERED, DocumentState
 from s3sync_dagster.core.vouching import NOTHING, names_any
 from s3sync_dagster.engine.rebuilding import RecoveredDocument
 from s3sync_dagster.model.source import Source
@@ -22,7 +27,10 @@ def store_recovered(
     collection_name: str,
     collection_id: str,
 ) -> int:
-    """Add documents that the catalog does not have, as not clean; return how many were added."""
+    """Add documents that the catalog does not have, as not clean; return how many were added.
+
+    Raises ``NotFound`` for a source that is deleted: nobody would take them away.
+    """
     added = 0
     for part in groups(found):
         rows = [
@@ -47,9 +55,60 @@ def store_recovered(
             for one in part
         ]
         with database.write() as connection:
+            if not database.open_source(connection, source.id):
+                raise source_gone()
             statement = database.insert(documents).values(rows).on_conflict_do_nothing()
             added += connection.execute(statement).rowcount
+            list_anew(connection, listings.c.source_id == source.id)
     return added
+
+
+def hand_on_readers(database: Database, tx: sa.Connection, source: Source, other: Source) -> Source:
+    """Give another source of the same objects what was said of who may read a source's documents.
+
+    It is kept with documents alone. Each that was said is one of the other source, to be written.
+
+    Args:
+        database: of the catalog.
+        tx: in which the other source is added.
+        source: whose documents these are.
+        other: of the same keys, with a collection that is new.
+    """
+    theirs = sa.select(documents).where(
+        documents.c.source_id == source.id,
+        documents.c.collection_name == source.collection_name,
+        documents.c.owner == "request",
+        documents.c.phase != "removing",
+    )
+    found = tx.execute(theirs).all() if other.reader_keys else ()
+    for part in groups([row for row in found if names_any(row.metadata, other.reader_keys)]):
+        rows: list[dict[str, Any]] = [
+            {
+                "source_id": other.id,
+                "object_key": row.object_key,
+                "tenant": other.tenant,
+                "database_name": other.database_name,
+                "collection_name": other.collection_name,
+                "document_id": row.document_id,
+                "custom_id": row.custom_id,
+                "metadata": row.metadata,
+                "withheld": _handed(document_of(row)),
+                "owner": row.owner,
+                "phase": UNTRUSTED,
+                "etag": row.etag or "",  # so that it stays until it can be written
+                "digests": b"",
+                "metadata_keys": [],
+            }
+            for row in part
+        ]
+        tx.execute(database.insert(documents).values(rows).on_conflict_do_nothing())
+    return other
+
+
+def _handed(document: DocumentState) -> str | None:
+    if document.withheld == RECOVERED:
+        return RECOVERED
+    return None if document.vouched else NOTHING
 
 
 def _withheld(source: Source, document: RecoveredDocument) -> str | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from s3sync_dagster.catalog.rows import document_of, groups
+from s3sync_dagster.catalog.rows import document_of, groups, is_due
 from s3sync_dagster.catalog.tables import documents, sources
 from s3sync_dagster.core.guard import HEADS_SECONDS, heads_need_approval
 from s3sync_dagster.core.state import DocumentPhase, DocumentState
@@ -50,8 +50,9 @@ def claim_told_by_heads(
 
 def went_lately(now: float) -> sa.ColumnElement[int]:
     """Return the expression on a source for how many documents went like that lately."""
-    counting = sources.c.heads_counted_since > now - HEADS_SECONDS
-    return sa.case((counting, sources.c.removed_by_heads), else_=0)
+    ends = sources.c.heads_counted_since + HEADS_SECONDS
+    over = is_due(ends, now=now, at_most=HEADS_SECONDS)
+    return sa.case((sa.not_(over), sources.c.removed_by_heads), else_=0)
 
 
 def _claimable(

@@ -9,11 +9,20 @@ from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups, is_due, listing_of
-from s3sync_dagster.catalog.tables import invocations, is_live, listings, objects
+from s3sync_dagster.catalog.tables import (
+    documents,
+    invocations,
+    is_live,
+    listings,
+    objects,
+    sources,
+)
 from s3sync_dagster.core.patience import longest_wait
 from s3sync_dagster.core.state import ListedReport, ListingRow
 
 RETRIES_AT_ONCE = 1000
+_SIDECARS = ("sidecar", "bedrock_sidecar")
+"""What is read although it is not indexed itself."""
 _WHOLE = ("complete", "blocked", "approved")
 
 
@@ -109,6 +118,22 @@ class Reports:
             ).first()
         return listing_of(row) if row is not None else None
 
+    def has_unlisted(self, source_id: str) -> bool:
+        """Return whether there are documents whose objects this source has heard nothing of.
+
+        They were read back from their records, or are of the source in whose place it stands.
+        """
+        before = sa.select(sources.c.id).where(sources.c.moved_to == source_id)
+        heard = sa.select(objects.c.object_key).where(
+            objects.c.source_id == documents.c.source_id,
+            objects.c.object_key == documents.c.object_key,
+        )
+        unheard = sa.select(documents.c.id).where(
+            documents.c.source_id == source_id, sa.not_(heard.correlate(documents).exists())
+        )
+        with self._db.read() as tx:
+            return any(tx.execute(one.limit(1)).first() is not None for one in (before, unheard))
+
     def gone(self, source_id: str, keys: Sequence[str]) -> set[str]:
         """Return those of the keys whose object is known to be gone."""
         found: set[str] = set()
@@ -137,7 +162,7 @@ class Reports:
             .where(
                 objects.c.source_id == source_id,
                 objects.c.gone.is_(False),
-                objects.c.skip_reason.is_(None),
+                sa.or_(objects.c.skip_reason.is_(None), objects.c.skip_reason.in_(_SIDECARS)),
                 objects.c.outcome == "failed",
                 objects.c.retry_class != "input",
                 is_due(objects.c.next_retry_at, now=now, at_most=longest_wait("failed")),

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog import Catalog
-from s3sync_dagster.catalog.doubted import doubted_of
+from s3sync_dagster.catalog.doubted import doubted_of, origins
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.tables import (
     collections,
@@ -96,20 +96,9 @@ def _of_both(config: Mapping[str, Any], newer: Mapping[str, Any]) -> tuple[str, 
     said: Mapping[str, Any] = config.get("metadata") or {}
     says: Mapping[str, Any] = newer.get("metadata") or {}
     same = all(said.get(key) == says.get(key) for key in keys)
-    if not same or _origins(config) != _origins(newer):
+    if not same or origins(config) != origins(newer):
         return ()
     return tuple(keys)
-
-
-def _origins(config: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return from where besides its own ``metadata`` a source takes what its records say."""
-    place: Mapping[str, Any] = config.get("place") or config  # older rows have it flat
-    return (
-        config.get("path_metadata"),
-        bool(config.get("bedrock_sidecars")),
-        place.get("object_metadata") or [],
-        place.get("object_tags") or [],
-    )
 
 
 def sees_document(rights: Rights, source: Source, document: DocumentState) -> bool:

@@ -12,6 +12,7 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.deleted_sources import may_adopt
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
+from s3sync_dagster.catalog.successions import MOVER, count_out
 from s3sync_dagster.catalog.tables import documents, invocations, objects
 from s3sync_dagster.core.intent import DocumentCommit
 from s3sync_dagster.core.outcome import KeyOutcome
@@ -84,13 +85,17 @@ def commit_documents(
 def forget_removed(tx: sa.Connection, token: str, ids: Iterable[int]) -> None:
     """Delete the rows of documents whose records are gone, where the batch still holds them."""
     for part in groups(ids):
-        tx.execute(
-            documents.delete().where(
+        gone = tx.execute(
+            documents.delete()
+            .where(
                 documents.c.id.in_(part),
                 documents.c.batch_token == token,
                 documents.c.phase == "removing",
             )
-        )
+            .returning(documents.c.source_id, documents.c.etag)
+        ).all()
+        if token != MOVER:
+            count_out(tx, gone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.doubted import close_changed
 from s3sync_dagster.catalog.reports import list_anew
 from s3sync_dagster.catalog.rows import due_at_once, is_due, source_of, source_row_of
 from s3sync_dagster.catalog.tables import documents, listings, objects, sources
@@ -159,6 +160,7 @@ class SourceRows:
                     )
                 )
                 list_anew(tx, listings.c.source_id == row.id)
+                close_changed(tx, row.config, source)
             elif row.wanted is not None:  # code says again what it said before
                 tx.execute(sources.update().where(sources.c.id == row.id).values(wanted=sa.null()))
         return source
@@ -244,6 +246,7 @@ class SourceRows:
                 .values(updated_at=self._db.now(), list_due_at=due_at_once(), **row_values(source))
             )
             list_anew(tx, listings.c.source_id == source.id)
+            close_changed(tx, row.config, source)
 
     def find(self, name_or_id: str) -> Source:
         """Return the source of that name or id. Raises ``NotFound``."""

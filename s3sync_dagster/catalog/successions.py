@@ -1,6 +1,8 @@
 """How documents of a source that was moved stand to its successor's, and which of them leave."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -22,6 +24,12 @@ MOVER = "mover"
 """Stands as the batch of a document that leaves: nobody takes its record ids over meanwhile."""
 LEAVING_SECONDS = 120.0
 """So long one process has the right to delete what it has claimed of a source before."""
+_LEAVES_BY_ITSELF = (
+    documents.c.phase == "removing",
+    documents.c.batch_token.is_distinct_from(MOVER),
+    documents.c.etag.is_not(None),
+)
+"""Whole once, on their way out on other evidence than a move: neither successors nor without."""
 
 
 def look_at_succession(tx: sa.Connection, source: Source, before: Source) -> Succession:
@@ -44,6 +52,9 @@ def look_at_succession(tx: sa.Connection, source: Source, before: Source) -> Suc
         .where(documents.c.source_id == before.id)
         .group_by(standing, was_leaving)
     ).all()
+    leaving = tx.execute(
+        sa.select(sa.func.count()).where(documents.c.source_id == before.id, *_LEAVES_BY_ITSELF)
+    ).scalar_one()
     counts = dict.fromkeys(Standing, 0)
     for one in found:
         counts[Standing(one.standing)] += one.number
@@ -56,7 +67,7 @@ def look_at_succession(tx: sa.Connection, source: Source, before: Source) -> Suc
             one.number for one in found if one.was_leaving and one.standing == Standing.GONE
         ),
         records=sum(one.records for one in found),
-        had=row.moved_documents if row is not None else 0,
+        had=row.moved_documents - leaving if row is not None else 0,
         went=row.moved_gone if row is not None else 0,
         unwritten=tx.execute(
             sa.select(sa.func.count()).select_from(documents).where(*unwritten_since(source.id))
@@ -162,6 +173,7 @@ def claim_leaving(
             .values(phase="removing", batch_token=MOVER)
         )
         counted = [row.standing for row in taken if row.phase != "removing"]
+        count_out(tx, [row for row in taken if row.phase == "removing" and row.batch_token is None])
         tx.execute(
             sources.update()
             .where(sources.c.id == before.id)
@@ -215,3 +227,20 @@ def unwritten_since(source_id: str) -> tuple[sa.ColumnElement[bool], ...]:
         documents.c.phase == "writing",
         documents.c.etag.is_(None),
     )
+
+
+def count_out(tx: sa.Connection, left: Sequence[Any]) -> None:
+    """Take documents that went out on other evidence than a move out of what their source had.
+
+    Beside them all the others would go as "not all of them".
+
+    Args:
+        tx: an open transaction.
+        left: rows with their ``source_id`` and ``etag``; where that is not moved nothing counts.
+    """
+    for source_id, number in Counter(row.source_id for row in left if row.etag is not None).items():
+        tx.execute(
+            sources.update()
+            .where(sources.c.id == source_id, sources.c.moved_to.is_not(None))
+            .values(moved_documents=sources.c.moved_documents - number)
+        )

@@ -228,8 +228,7 @@ class _Rows:
             return tx.execute(delete).scalar_one_or_none()
 
     def delete_bytes(self, body: str) -> None:
-        which = upload_bytes.c.body == body
-        self._db.delete_in_parts(upload_bytes.c.id, which, rows=ROWS_AT_ONCE)
+        self._db.delete_in_parts(upload_bytes.c.id, _no_files(body), rows=ROWS_AT_ONCE)
 
     def elsewhere(self, source_id: str) -> bool:
         query = sa.select(uploads_elsewhere).where(uploads_elsewhere.c.source_id == source_id)
@@ -267,16 +266,20 @@ class _Rows:
             return list(tx.execute(query).scalars())
 
     def prune(self, body: str, *, before: float) -> int:
-        # It may have become a file's since it was looked for.
-        left = sa.and_(
-            upload_bytes.c.body == body,
-            upload_bytes.c.written_at < before,
-            sa.not_(sa.exists().where(upload_files.c.body == body)),
-        )
+        left = sa.and_(_no_files(body), upload_bytes.c.written_at < before)
         with self._db.read() as tx:
             if tx.execute(sa.select(upload_bytes.c.id).where(left).limit(1)).first() is None:
                 return 0
         return self._db.delete_in_parts(upload_bytes.c.id, left, rows=ROWS_AT_ONCE)
+
+
+def _no_files(body: str) -> sa.ColumnElement[bool]:
+    """Return what holds for bytes of this name while no file has it.
+
+    One may have it since it was looked for, or by a commit whose answer was lost.
+    """
+    named = sa.exists().where(upload_files.c.body == body)
+    return sa.and_(upload_bytes.c.body == body, sa.not_(named))
 
 
 def _require_source(tx: sa.Connection, source_id: str) -> None:

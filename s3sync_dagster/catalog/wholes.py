@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.invocations import source_gone
 from s3sync_dagster.catalog.rows import groups, listing_of
 from s3sync_dagster.catalog.tables import (
     invocations,
@@ -19,7 +20,7 @@ from s3sync_dagster.catalog.tables import (
     wholes,
 )
 from s3sync_dagster.core.state import ListingRow
-from s3sync_dagster.core.whole import state_of_whole
+from s3sync_dagster.core.whole import REPLACED, state_of_whole
 from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.model.invocation import Invocation, InvocationStatus, Trigger
 from s3sync_dagster.model.source import Source
@@ -43,9 +44,15 @@ class Wholes:
         Args:
             source: the source; it is the caller's to have it listed after this.
             ref: ``sha`` or ``branch`` and its name; empty for a site.
+
+        Raises:
+            NotFound: ``source_not_found``: it was deleted or moved meanwhile.
         """
         with self._db.write() as tx:
             self._db.lock_source(tx, source.id)
+            there = (sources.c.id == source.id, sources.c.origin != "moved")
+            if tx.execute(sa.select(sources.c.id).where(*there)).first() is None:
+                raise source_gone()
             newest = sa.select(sa.func.coalesce(sa.func.max(listings.c.id), 0)).where(
                 listings.c.source_id == source.id
             )
@@ -157,6 +164,21 @@ def settle_wholes(tx: sa.Connection, source_id: str, *, now: float) -> None:
     _store(tx, {name: end for name, end in ends.items() if end.status in _ENDED})
 
 
+def hand_wholes(tx: sa.Connection, before_id: str, source: Source) -> None:
+    """Let what was asked of a source be asked of the one that stands in its place."""
+    tx.execute(
+        wholes.update()
+        .where(wholes.c.source_id == before_id, wholes.c.status.not_in(_ENDED))
+        .values(
+            source_id=source.id,
+            tenant=source.tenant,
+            database_name=source.database_name,
+            collection_name=source.collection_name,
+            place_type=source.place.type,
+        )
+    )
+
+
 def fail_of_other_commits(
     tx: sa.Connection, listing: ListingRow, commit: str, *, now: float
 ) -> None:
@@ -215,7 +237,9 @@ def _ends(tx: sa.Connection, source_ids: Sequence[str], *, now: float) -> dict[s
         first = (
             sa.select(sa.func.min(listings.c.id))
             .where(
-                listings.c.source_id == wholes.c.source_id, listings.c.id > wholes.c.after_listing
+                listings.c.source_id == wholes.c.source_id,
+                listings.c.id > wholes.c.after_listing,
+                listings.c.error.is_distinct_from(REPLACED),
             )
             .correlate(wholes)
             .scalar_subquery()

@@ -10,6 +10,7 @@ from s3sync_dagster.catalog.answers import ask_where_answered
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import OLDEST_FIRST, insert_automatic
+from s3sync_dagster.catalog.moves import documents_before
 from s3sync_dagster.catalog.object_rows import (
     blank_etags,
     known_objects,
@@ -19,6 +20,7 @@ from s3sync_dagster.catalog.object_rows import (
 )
 from s3sync_dagster.catalog.quotas import no_room, without_room
 from s3sync_dagster.catalog.rows import document_of, groups, invocation_of, object_of
+from s3sync_dagster.catalog.running import require_running
 from s3sync_dagster.catalog.sidecar_rows import (
     claims_on,
     retire_unasked,
@@ -63,6 +65,7 @@ class Work:
             if not asked:
                 return []
             source_id = next(iter(asked.values()))[0].source_id
+            inherited = documents_before(tx, source_id, sorted(asked))
             for keys in groups(sorted(asked)):
                 for row in tx.execute(
                     sa.select(objects).where(
@@ -93,6 +96,7 @@ class Work:
                 invocations=tuple(asked[key]),
                 object=objects_of.get(key),
                 documents=tuple(documents_of[key]),
+                inherited=tuple(inherited.get(key, ())),
                 sidecars=tuple(claims[key]),
                 own_sidecar=own.get(key),
             )
@@ -127,15 +131,15 @@ class Work:
         source_id: str,
         refs: Sequence[Told],
         *,
-        known: Mapping[str, str | None] | None = None,
+        known: Mapping[str, ObjectState | None] | None = None,
     ) -> dict[str, str | None]:
         """Store what a HEAD or GET told of objects; returns key -> selection's verdict.
 
         Args:
             source_id: the source.
             refs: what was told, with the verdict as far as the object alone decides it.
-            known: etag of each key when the bucket was asked (None: no such object). Rows that
-                changed since are left alone: what changed them may be newer.
+            known: what was known of each key when the bucket was asked. Rows of which something
+                was told since are left alone: it may be newer.
 
         Raises:
             FixConfiguration: ``too_many_objects``: what is new was not stored, all else was.
@@ -213,7 +217,12 @@ class Work:
             raise no_room(self._db.quota)
 
     def apply_sidecars(
-        self, source_id: str, changes: Sequence[SidecarChange], *, held: Collection[str] = ()
+        self,
+        token: str,
+        source_id: str,
+        changes: Sequence[SidecarChange],
+        *,
+        held: Collection[str] = (),
     ) -> None:
         """Store what sidecars ask for now, and ask for the work that follows from it.
 
@@ -221,15 +230,18 @@ class Work:
         stay until the key's next batch, so that another key may take the custom id over.
 
         Args:
+            token: the batch that read them. Once others have its keys, they may have read newer.
             source_id: the source.
             changes: at most one a sidecar.
             held: keys that the caller's batch looks at after this, with the new state.
+
+        Raises:
+            LeaseLost: the batch is not running any more; nothing was stored.
         """
         if not changes:
             return
         with self._db.write() as tx:
-            if not self._db.has_source(tx, source_id):
-                return
+            require_running(self._db, tx, token, source_id)
             store_changes(tx, source_id, changes)
             retire_unasked(tx, source_id, changes)
             touched = {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -35,33 +36,49 @@ def as_json(function: F) -> F:
 
 
 @contextmanager
-def opened(url: str | None = None, *, chroma: bool = True, dagster: bool = True) -> Iterator[Parts]:
+def opened(
+    url: str | None = None, *, chroma: bool = True, dagster: bool = True, quiet: bool = False
+) -> Iterator[Parts]:
     """Open the data folder, Chroma and Dagster's instance where they are needed, and the parts.
 
-    Ctrl-C ends the block; what closes the parts and stops Chroma then is not interrupted again.
+    A person at a terminal sees that it starts, unless ``quiet``. Ctrl-C ends the block; what
+    closes the parts and stops Chroma then is not interrupted again.
     """
     # Half a second of imports, which no help text and no mistake in a command pays for.
     from s3sync_dagster.cli.noting import noted  # noqa: PLC0415
     from s3sync_dagster.wiring import open_parts  # noqa: PLC0415
 
     settings = settings_for(url)
-    prepare_home(settings, dagster=dagster)
     closing = ExitStack()
     try:
-        if chroma and (settings.chroma_url is not None or settings.chroma_api_key is None):
-            from s3sync_dagster.local.chroma_server import use_chroma  # noqa: PLC0415  (as above)
+        with _start_shown() if chroma and not quiet else nullcontext():
+            prepare_home(settings, dagster=dagster)
+            if chroma and (settings.chroma_url is not None or settings.chroma_api_key is None):
+                from s3sync_dagster.local.chroma_server import use_chroma  # noqa: PLC0415  (heavy)
 
-            server = closing.enter_context(use_chroma(settings))
-            settings = settings.with_chroma_url(server.url)
-        export_settings(settings)
-        parts = open_parts(settings)
-        closing.callback(parts.close)
-        _require_catalog(parts)
+                server = closing.enter_context(use_chroma(settings))
+                settings = settings.with_chroma_url(server.url)
+            export_settings(settings)
+            parts = open_parts(settings)
+            closing.callback(parts.close)
+            _require_catalog(parts)
         with noted(parts.catalog):
             yield parts
     finally:
         with no_interruption():
             closing.close()
+
+
+@contextmanager
+def _start_shown() -> Iterator[None]:
+    """Show that something happens: a server that starts on a busy machine takes half a minute."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console  # noqa: PLC0415  (40 CPU-ms)
+
+    with Console(stderr=True).status("starting"):
+        yield
 
 
 def _require_catalog(parts: Parts) -> None:

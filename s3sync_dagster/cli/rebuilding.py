@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from s3sync_dagster.catalog.recovered import store_recovered
+from s3sync_dagster.catalog.recovered import hand_on_readers, store_recovered
 from s3sync_dagster.cli.completing import source_names
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.machine_faults import hushed
@@ -25,6 +26,8 @@ from s3sync_dagster.model.errors import Conflict, InvalidSetting
 from s3sync_dagster.model.source import AutoSync, Source
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from s3sync_dagster.wiring import Parts
 
 
@@ -111,9 +114,15 @@ def reindex(
                 adopt=False,
             )
             known = parts.catalog.sources.find_identity(made)
-            source = known or parts.catalog.sources.add(made)
+            source = known or parts.catalog.sources.add(
+                made, completed=partial(_with_readers_of, parts, source)
+            )
             click.echo(f"source {source.name!r} fills {into!r}", err=True)
         return _sync(parts, source, reindex=True, as_json=as_json)
+
+
+def _with_readers_of(parts: Parts, before: Source, made: Source, tx: sa.Connection) -> Source:
+    return hand_on_readers(parts.catalog.database, tx, before, made)
 
 
 def _recover(parts: Parts, source: Source, *, adopt: bool) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from s3sync_dagster.cli.checks import Check, checked, clock_check
-from s3sync_dagster.cli.showing import people
+from s3sync_dagster.cli.dagster_door import dagster_door, why_unseen
+from s3sync_dagster.cli.showing import ago, people
+from s3sync_dagster.cli.status import forgotten_at
 from s3sync_dagster.core.source_identity import refusal
 from s3sync_dagster.engine.pages import first_object
 from s3sync_dagster.model.place import S3Place
@@ -31,15 +33,37 @@ def source_checks(parts: Parts) -> Iterator[Check]:
         next(one.embedding for one in sources if repr(one.embedding) == model) for model in models
     ] or [EmbeddingConfig()]:
         yield checked(f"model {config.kind}", lambda config=config: _model(parts, config))
-    for source in parts.catalog.sources.all():
-        refused = parts.catalog.sources.refused(source.id)
-        if refused is not None:
-            text = people(refusal(source, refused))
-            yield Check(f"declaration of {source.name}", "broken", text)
+    yield from _declarations(parts)
     for source in sources:
         yield checked(f"source {source.name}", lambda source=source: _bucket(parts, source))
         if source.place.queue_url:
             yield checked(f"queue of {source.name}", lambda source=source: _queue(parts, source))
+
+
+def _declarations(parts: Parts) -> Iterator[Check]:
+    """Look at what code says of sources: another one, in two ways, or nothing any more."""
+    now = time.time()
+    for row in parts.catalog.sources.rows():
+        source, name = row.source, f"declaration of {row.source.name}"
+        refused = parts.catalog.sources.refused(source.id)
+        if refused is not None:
+            yield Check(name, "broken", people(refusal(source, refused)))
+        declaration = parts.catalog.sources.declaration(source.id)
+        if (rivalry := declaration and declaration.rivalry(source.name, now)) is not None:
+            yield Check(name, "broken", people(rivalry))
+        forgotten = forgotten_at(row, declaration, now=now)
+        if forgotten is not None:
+            yield Check(name, "note", _forgotten(parts, source, forgotten))
+
+
+def _forgotten(parts: Parts, source: Source, at: float) -> str:
+    told = f"code declared it {ago(at)} for the last time, so nothing lists it"
+    if dagster_door(parts.settings) is None:
+        return f"{told}: {why_unseen(parts.settings)}"
+    return (
+        f"{told}, and its records stay as they are: declare it again, or remove them with "
+        f"`s3sync source delete {source.name} --undeclared`"
+    )
 
 
 def _model(parts: Parts, config: EmbeddingConfig) -> str:

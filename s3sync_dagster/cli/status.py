@@ -83,7 +83,7 @@ def _status(parts: Parts, row: SourceRow, sensor_is_on: SensorIsOn | None) -> di
         "deleting": row.deleting is not None,
         "refused": refusal(source, refused) if refused else None,
         "contradicted": declaration and declaration.rivalry(source.name, now),
-        "forgotten_at": _forgotten_at(row, declaration, now=now),
+        "forgotten_at": forgotten_at(row, declaration, now=now),
         "moving": how_far(source, catalog=parts.catalog),
         "stack": sensor_is_on is not None,
         "unseen": None if sensor_is_on else why_unseen(parts.settings),
@@ -96,7 +96,7 @@ def _status(parts: Parts, row: SourceRow, sensor_is_on: SensorIsOn | None) -> di
     }
 
 
-def _forgotten_at(row: SourceRow, declaration: Declaration | None, *, now: float) -> float | None:
+def forgotten_at(row: SourceRow, declaration: Declaration | None, *, now: float) -> float | None:
     """Return when code declared a source for the last time that it lists no more."""
     source = row.source
     listed = source.auto_sync is not AutoSync.NONE and source.list_interval_seconds > 0

@@ -90,7 +90,7 @@ def sync(
     """
     read = parse_place(place)
     model, mode = embedding_config(options), options["mode"]
-    room = opened(chroma_url, chroma=not dry_run, dagster=False)
+    room = opened(chroma_url, chroma=not dry_run, dagster=False, quiet=quiet)
     with hushed(), stop_on_signals(), room as parts:
         wanted = Source(
             id=str(uuid.uuid4()),

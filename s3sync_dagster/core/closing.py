@@ -1,17 +1,22 @@
-"""Documents that are kept from readers: what their object carries is not known to be in them.
+"""Documents that are kept from readers: nobody knows that their records say who may read by now.
 
-Where tags or user metadata say who may read, a right that was taken away ends with the records that
-say it. What is not written (an archived object, append mode, bytes or tags that cannot be read)
-would go on saying it: its documents are for nobody with groups until they are written, or a look
-finds that the object carries what they say.
+Of a source that says who may read, a document is open where that is known: its records were
+written for what its key is asked to have, or a look finds them to say the same. What cannot be
+written (an archived object, append mode, bytes or tags that cannot be read) would go on saying what
+was once: it is for nobody with groups until it is written, or what is asked for is what it says.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from s3sync_dagster.core.carried import names_readers
 from s3sync_dagster.core.decision import Decision
 from s3sync_dagster.core.deed import Deed
-from s3sync_dagster.core.state import DocumentPhase
+from s3sync_dagster.core.path_metadata import with_path_metadata
+from s3sync_dagster.core.state import DocumentPhase, DocumentState, Target
+from s3sync_dagster.core.targets import as_it_is, told_documents
+from s3sync_dagster.core.vouching import readers
+from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.errors import FixInput
 from s3sync_dagster.model.source import Source
 
@@ -23,28 +28,60 @@ class Closing:
     closed: tuple[int, ...] = ()
     """Kept from readers with groups from now on."""
     opened: tuple[int, ...] = ()
-    """Not any more: they say what their object carries."""
+    """Not any more: they say what is asked for."""
+    asked: Mapping[int, Metadata] = field(default_factory=dict[int, Metadata])
+    """What an owner's request said of those of the closed that it could not change. With it ends
+    the request, and what they say is nobody's word any more."""
 
 
-def closing_of(deed: Deed, source: Source) -> Closing:
+def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
     """Return whose documents are closed and opened as a key ends.
 
     Of an object that is gone nothing tells any more: what a mode keeps of it stays as it is.
+
+    Args:
+        deed: what was done.
+        source: the batch's.
+        fingerprint: the source's.
     """
     end = deed.end
-    if not names_readers(source) or end.verdict == "gone" or end.held_back:
+    if not source.reader_keys or end.verdict == "gone" or end.held_back:
         return Closing()
     closed, opened = list[int](), list[int]()
-    looks = deed.looked is not None and looked_at_again(end, source)
+    asked = dict[int, Metadata]()
+    wanted, by_request = told_documents(end.facts, source)
+    owners = {
+        by_request[one.id] for one in end.facts.invocations if one.vouched and one.id in by_request
+    }
     for one in end.facts.documents:
         if one.phase is DocumentPhase.REMOVING or one.collection_name in deed.written:
             continue
-        whole = one.phase is DocumentPhase.CLEAN
-        if looks and whole and dict(one.carried) == dict(deed.looked or {}):
+        target = wanted.get(one.collection_name) or as_it_is(one)
+        if _says(one, target, deed, source, fingerprint=fingerprint):
             opened += [one.id] if one.untold else []
-        else:
-            closed.append(one.id)
-    return Closing(closed=tuple(closed), opened=tuple(opened))
+            continue
+        closed.append(one.id)
+        if one.collection_name in owners:
+            asked[one.id] = target.metadata
+    return Closing(closed=tuple(closed), opened=tuple(opened), asked=asked)
+
+
+def _says(
+    document: DocumentState, target: Target, deed: Deed, source: Source, *, fingerprint: str
+) -> bool:
+    """Return whether a document's records are known to name the readers that are asked for."""
+    if document.phase is not DocumentPhase.CLEAN:
+        return False
+    if document.untold and document.fingerprint != fingerprint:
+        return False  # what source and path said when it was written is kept nowhere
+    carried: Metadata = document.carried
+    if names_readers(source):
+        if deed.looked is None or not looked_at_again(deed.end, source):
+            return False
+        carried = deed.looked
+    own, keys = with_path_metadata(source, deed.key), source.reader_keys
+    said = readers({**own, **document.carried}, as_it_is(document), keys=keys)
+    return said == readers({**own, **carried}, target, keys=keys)
 
 
 def looked_at_again(end: Decision, source: Source) -> bool:

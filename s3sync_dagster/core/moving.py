@@ -49,7 +49,8 @@ class Succession:
     records: int
     """Records that all of them have at most."""
     had: int
-    """Documents that the one before had indexed when it was moved."""
+    """Documents that the one before had indexed when it was moved, those left out that went on
+    other evidence since, or whose record ids other keys have."""
     went: int
     """Those of it that went without a successor so far."""
     unwritten: int

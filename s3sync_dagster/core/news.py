@@ -43,17 +43,27 @@ def doubted(known: Mapping[str, ObjectState], told: Sequence[Told]) -> list[Told
 
 
 def unchanged_since(
-    known: Mapping[str, ObjectState], told: Sequence[Told], asked: Mapping[str, str | None]
+    known: Mapping[str, ObjectState],
+    told: Sequence[Told],
+    asked: Mapping[str, ObjectState | None],
 ) -> list[Told]:
     """Return what the bucket told of objects of which nothing else was told since it was asked.
 
     Args:
         known: what the catalog knows now.
         told: what the bucket answered.
-        asked: etag of each key when it was asked; None: no such object was known.
+        asked: what was known of each key when it was asked; None: nothing.
     """
-    etags = {key: None if state.gone else state.etag for key, state in known.items()}
-    return [one for one in told if etags.get(one[0].key) == asked.get(one[0].key)]
+    return [one for one in told if _is_as_it_was(known.get(one[0].key), asked.get(one[0].key))]
+
+
+def _is_as_it_was(now: ObjectState | None, asked: ObjectState | None) -> bool:
+    """Return whether nothing was told in between: the etag alone may be as before all the same."""
+    if now is None:  # what was gone is forgotten in time
+        return asked is None or asked.gone
+    if asked is None or (now.gone, now.told_count) != (asked.gone, asked.told_count):
+        return False
+    return now.gone or now.etag == asked.etag  # old news blank it, and tell nothing
 
 
 def beyond_limit(before: int, limit: int | None) -> bool:

@@ -85,7 +85,7 @@ def outcome_of(
         chance: for the time of the next attempt.
     """
     end, refused = deed.end, _refused_invocations(deed)
-    told = replace(_told(deed, end), closing=closing_of(deed, source))
+    told = replace(_told(deed, end), closing=closing_of(deed, source, fingerprint=fingerprint))
     error = _error(deed, end, refused)
     if error is not None:
         again = try_again(
@@ -156,6 +156,7 @@ def _failed(
             reason=error.reason,
             error=error.message,
             next_at=again.at,
+            closing=replace(told.closing, asked={}),  # it is asked for still
         )
     return replace(
         told,

@@ -89,7 +89,7 @@ def reconcile_page(
             upserts.append((ref, reason))
         if (
             _held_back(known)
-            or (reason == "archived" and _says_who_reads(known, source, now=now))
+            or (reason is not None and _says_who_reads(known, reason, source, now=now))
             or (
                 (reason is None or is_sidecar(ref.key, bedrock=source.bedrock_sidecars))
                 and needs_work(known, ref, source, fingerprint=fingerprint, now=now)
@@ -171,11 +171,17 @@ def _held_back(known: ObjectState | None) -> bool:
     return known is not None and known.outcome == "skipped" and known.reason == "removal_blocked"
 
 
-def _says_who_reads(known: ObjectState | None, source: Source, *, now: float) -> bool:
-    """Return whether it is due to look what an archived object carries, which is not read."""
-    if known is None or known.outcome is None or not names_readers(source):
+def _says_who_reads(known: ObjectState | None, reason: str, source: Source, *, now: float) -> bool:
+    """Return whether it is due to look who may read what was made of an object that is not read.
+
+    What is archived carries something still; of what is left out only sidecars and settings tell.
+    """
+    if known is None or known.outcome is None or not source.reader_keys:
         return False
-    return is_look_due(known, source, now=now)
+    if reason != "archived" and names_readers(source):
+        return False
+    kept_back = known.fingerprint == ""  # see ``catalog.doubted``
+    return kept_back or (names_readers(source) and is_look_due(known, source, now=now))
 
 
 def _selected_again(

@@ -32,6 +32,8 @@ class Reader:
 EVERYTHING = Reader(None)
 MAX_TERMS = 2000
 """Of the filter that keys and groups make: ten thousand are too many for a Chroma server."""
+MOST_PARTS = 100
+"""Of a filter: its SQLite refuses some thousand side by side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,13 +105,20 @@ class Rights:
         """
         if self.whole:
             return where
-        own: Mapping[str, Any] = self._where()
-        for source_id, keys in self.doubted.keys.items():
-            others: Mapping[str, Any] = {
-                "$or": [{SOURCE: {"$nin": [source_id]}}, {KEY: {"$nin": sorted(keys)}}]
-            }
-            own = {"$and": [others, own]}
-        return own if where is None else {"$and": [own, where]}
+        parts = [self._where(), *self._without_doubted()]
+        if where is not None:
+            parts.append(where)
+        return {"$and": parts} if len(parts) > 1 else parts[0]
+
+    def _without_doubted(self) -> Iterator[Mapping[str, Any]]:
+        """Yield parts of a filter, side by side: Chroma follows no more than some sixty levels."""
+        told = self.doubted.keys
+        if len(told) > MOST_PARTS:  # also what has such a key in another one of these sources
+            everywhere = sorted({key for keys in told.values() for key in keys})
+            yield {"$or": [{SOURCE: {"$nin": sorted(told)}}, {KEY: {"$nin": everywhere}}]}
+            return
+        for source_id, keys in told.items():
+            yield {"$or": [{SOURCE: {"$nin": [source_id]}}, {KEY: {"$nin": sorted(keys)}}]}
 
     def _where(self) -> Mapping[str, Any]:
         by_keys: dict[tuple[str, ...], list[str]] = {}
@@ -136,7 +145,9 @@ class Rights:
             yield {key: {"$contains": group}}
 
     def _groups(self) -> list[str]:
-        return sorted({EVERYBODY, *(self.reader.groups or ())})
+        # No group is called so: it is what records say that are for nobody (``core.vouching``), and
+        # what a tag without a value says.
+        return sorted({EVERYBODY, *(self.reader.groups or ())} - {""})
 
 
 WHOLE = Rights(reader=EVERYTHING, restricted={})

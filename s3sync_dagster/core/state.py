@@ -150,16 +150,17 @@ class DocumentState:
     """Reader keys, as JSON, under which its records have nothing of ``metadata``, which no owner
     gave. None: an owner gave it, a sidecar, or there is none. ``UNSEEN`` and ``RESTORED``: so it
     is, but its records may still have what somebody else said. See ``core.vouching``. ``UNTOLD``
-    before either: what its object carries by now says who may read, and is not in its records."""
+    before any of these: what says by now who may read is not known to be in its records."""
 
     @property
     def vouched(self) -> bool:
         """Whether its metadata may say who reads it."""
-        return self.withheld in (None, UNSEEN, RESTORED, UNTOLD)
+        told = None if self.withheld is None else self.withheld.removeprefix(UNTOLD)
+        return told in (None, "", UNSEEN, RESTORED)
 
     @property
     def untold(self) -> bool:
-        """Whether its records do not say what its object carries, as far as anybody knows."""
+        """Whether its records do not say who may read it by now, as far as anybody knows."""
         return (self.withheld or "").startswith(UNTOLD)
 
     @property

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from s3sync_dagster.core.facts import KeyFacts, SidecarState
 from s3sync_dagster.core.sidecar import is_sidecar
-from s3sync_dagster.core.state import RECOVERED, DocumentPhase, DocumentState, Target
-from s3sync_dagster.core.vouching import withheld
+from s3sync_dagster.core.state import RECOVERED, UNTOLD, DocumentPhase, DocumentState, Target
+from s3sync_dagster.core.vouching import NOBODY, names_any, withheld
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.invocation import Invocation, Trigger
 from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
@@ -31,44 +31,7 @@ def wanted_documents(
         The documents, at most one a collection; those that lost their reason (a sidecar that is
         gone, another custom id); invocation id -> collection for those that asked for one.
     """
-    wanted: dict[str, Target] = {}
-    asked: dict[str, str] = {}
-    claims = sidecar_claims(item.sidecars, source)
-    for document in item.documents:
-        if document.phase is DocumentPhase.REMOVING:
-            continue
-        if document.owner.startswith(SIDECAR_OWNER):
-            continue  # follows from the claims below, or has lost its reason
-        wanted[document.collection_name] = _as_it_is(document)
-    if source.collection_name not in wanted and _wants_its_own(item, source):
-        wanted[source.collection_name] = Target(collection_name=source.collection_name)
-    for collection, sidecar in claims.items():
-        wanted[collection] = Target(
-            collection_name=collection,
-            custom_id=sidecar.custom_id,
-            metadata=sidecar.metadata,  # type: ignore[arg-type]  (checked by core.sidecar)
-            owner=owner_of(sidecar),
-            vouched=not source.place.owned,  # whoever uploads writes there
-        )
-    if source.mode is not DeleteMode.MIRROR:
-        for document in _half_rewritten(item):
-            wanted.setdefault(document.collection_name, _as_it_is(document))
-    for invocation in item.invocations:
-        if not _is_request(invocation):
-            continue
-        collection = invocation.target_collection_name or source.collection_name
-        asked[invocation.id] = collection
-        if collection in claims and not (invocation.custom_id or invocation.metadata):
-            continue  # names nothing of its own: the sidecar's word stands
-        here = [one for one in item.documents if one.collection_name == collection]
-        metadata = _asked_for(invocation, source, here)
-        wanted[collection] = Target(
-            collection_name=collection,
-            custom_id=invocation.custom_id,
-            metadata=metadata,
-            owner="request",
-            vouched=_is_vouched(invocation, metadata, here),
-        )
+    wanted, asked = told_documents(item, source)
     if source.mode is DeleteMode.APPEND and item.automatic:
         whole = _whole(item)
         wanted = {name: target for name, target in wanted.items() if name not in whole}
@@ -81,6 +44,60 @@ def wanted_documents(
     else:
         removals = _unasked(item, source, wanted)
     return tuple(wanted.values()), removals, asked
+
+
+def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], dict[str, str]]:
+    """Return what everybody who has a say asks for a key, whether it can be followed or not.
+
+    Returns:
+        Collection -> document; invocation id -> collection for those that asked for one.
+    """
+    wanted: dict[str, Target] = {}
+    asked: dict[str, str] = {}
+    claims = sidecar_claims(item.sidecars, source)
+    for document in item.inherited:  # what was said of readers is not in the bucket
+        if document.owner == "request" and names_any(document.metadata, source.reader_keys):
+            wanted.setdefault(document.collection_name, as_it_is(document))
+    for document in item.documents:
+        if document.phase is DocumentPhase.REMOVING:
+            continue
+        if document.owner.startswith(SIDECAR_OWNER):
+            continue  # follows from the claims below, or has lost its reason
+        wanted[document.collection_name] = as_it_is(document)
+    if source.collection_name not in wanted and _wants_its_own(item, source):
+        wanted[source.collection_name] = Target(collection_name=source.collection_name)
+    for collection, sidecar in claims.items():
+        wanted[collection] = Target(
+            collection_name=collection,
+            custom_id=sidecar.custom_id,
+            metadata=sidecar.metadata,  # type: ignore[arg-type]  (checked by core.sidecar)
+            owner=owner_of(sidecar),
+            vouched=not source.place.owned,  # whoever uploads writes there
+        )
+    if source.mode is not DeleteMode.MIRROR:
+        for document in _half_rewritten(item):
+            wanted.setdefault(document.collection_name, as_it_is(document))
+    for invocation in item.invocations:
+        if not _is_request(invocation):
+            continue
+        collection = invocation.target_collection_name or source.collection_name
+        asked[invocation.id] = collection
+        if collection in claims and _adds_nothing(invocation, source):
+            continue  # the sidecar's word stands
+        here = [
+            one
+            for one in item.documents
+            if one.collection_name == collection and one.phase is not DocumentPhase.REMOVING
+        ]
+        metadata = _asked_for(invocation, source, here)
+        wanted[collection] = Target(
+            collection_name=collection,
+            custom_id=invocation.custom_id,
+            metadata=metadata,
+            owner="request",
+            vouched=_is_vouched(invocation, metadata, here),
+        )
+    return wanted, asked
 
 
 def _wants_its_own(item: KeyFacts, source: Source) -> bool:
@@ -122,7 +139,8 @@ def _half_rewritten(item: KeyFacts) -> list[DocumentState]:
     ]
 
 
-def _as_it_is(document: DocumentState) -> Target:
+def as_it_is(document: DocumentState) -> Target:
+    """Return a document as the one that is asked for."""
     return Target(
         collection_name=document.collection_name,
         custom_id=document.custom_id,
@@ -133,16 +151,31 @@ def _as_it_is(document: DocumentState) -> Target:
     )
 
 
+def _adds_nothing(invocation: Invocation, source: Source) -> bool:
+    """Return whether a sidecar's word stands beside a request.
+
+    One that names nothing of its own, and once a source says who may read any that no owner is
+    known to have made: the sidecar's readers would be a member's word then, or not be there.
+    """
+    if source.reader_keys and not invocation.vouched:
+        return True
+    return not (invocation.custom_id or invocation.metadata)
+
+
 def _asked_for(
     invocation: Invocation, source: Source, documents: Sequence[DocumentState]
 ) -> Metadata:
-    """Return the metadata that a request gives: a member's takes no word on readers away."""
+    """Return the metadata that a request gives: a member's takes no word on readers away.
+
+    Nor does it make a copy that anybody reads: an owner's word is that on the other document.
+    """
     if invocation.vouched:
         return invocation.metadata
+    if source.reader_keys and not documents and _copies(invocation, source):
+        return {**invocation.metadata, **dict.fromkeys(source.reader_keys, NOBODY)}
     stays = {
         key: value
         for one in documents
-        if one.phase is not DocumentPhase.REMOVING
         for key, value in one.metadata.items()
         if key in source.reader_keys
     }
@@ -158,6 +191,10 @@ def _is_vouched(
         or not metadata
         or any(one.vouched and dict(one.metadata) == dict(metadata) for one in documents)
     )
+
+
+def _copies(invocation: Invocation, source: Source) -> bool:
+    return (invocation.target_collection_name or source.collection_name) != source.collection_name
 
 
 def _whole(item: KeyFacts) -> set[str]:
@@ -196,12 +233,19 @@ def all_clean(item: KeyFacts, source: Source, targets: Sequence[Target]) -> bool
             or document.etag != item.etag
             or document.custom_id != target.custom_id
             or dict(document.metadata) != dict(target.metadata)
-            or document.withheld != withheld(target, source)
+            or _said_of_readers(document) != withheld(target, source)
             or _sidecar_of(document.owner) != _sidecar_of(target.owner)
             or (strict and document.fingerprint != source.fingerprint())
         ):
             return False
     return True
+
+
+def _said_of_readers(document: DocumentState) -> str | None:
+    """Return ``withheld`` of its records: who may read them by now, ``core.closing`` compares."""
+    if document.withheld is None or document.withheld == RECOVERED:
+        return document.withheld
+    return document.withheld.removeprefix(UNTOLD) or None
 
 
 def changed_in_append_mode(item: KeyFacts, source: Source, targets: Sequence[Target]) -> bool:

@@ -60,6 +60,21 @@ def with_said(
     return {**rest, **dict.fromkeys(unclear, NOBODY)}
 
 
+def readers(
+    own: Mapping[str, MetadataValue], target: Target, *, keys: Iterable[str]
+) -> dict[str, MetadataValue]:
+    """Return what records of a document say under the keys that name readers.
+
+    Args:
+        own: what source, path and object say.
+        target: the document.
+        keys: that name readers.
+    """
+    keys = tuple(keys)
+    told = with_said(own, target.metadata, vouched=target.vouched, keys=keys)
+    return {key: told[key] for key in keys if key in told}
+
+
 def names_any(metadata: Mapping[str, MetadataValue], keys: Iterable[str]) -> bool:
     """Return whether metadata say something under one of these keys."""
     return not metadata.keys().isdisjoint(keys)

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from s3sync_dagster.core.state import ListingRow, ListingState
 from s3sync_dagster.model.invocation import InvocationStatus
 
+REPLACED = "replaced by a new listing"
+"""Why a listing has failed that another one answers for: a person began it anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class WholeState:
@@ -18,7 +21,7 @@ def state_of_whole(listing: ListingRow | None, *, live: int, failed: int, name: 
     """Return how far it is.
 
     Args:
-        listing: the first of the source that began after it was asked for.
+        listing: the first of the source that began after it was asked for, and was not replaced.
         live: keys of the source that wait or are worked on.
         failed: objects of the source that could not be indexed.
         name: of the source.

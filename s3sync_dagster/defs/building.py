@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from s3sync_dagster.core.keys import validate_source_name
+from s3sync_dagster.core.source_identity import overlap
 from s3sync_dagster.core.state import Origin
 from s3sync_dagster.defs.chroma_resource import ChromaResource
 from s3sync_dagster.defs.resources import (
@@ -36,6 +37,9 @@ Find = Callable[[Runtime], Source]
 PROBLEMS = "s3sync/left_out"
 """Metadata of the code location: sources that could not be built, and why."""
 
+VALIDATION = "DAGSTER_IS_DEFS_VALIDATION_CLI"
+"""Set by ``dg check defs``, which asks whether all is well: there a source is not left out."""
+
 
 def build_definitions(
     declared: Iterable[DeclaredSource] = (),
@@ -46,6 +50,7 @@ def build_definitions(
     chroma: ChromaResource | None = None,
     name: str = "",
     attributes: Attributes | None = None,
+    stand_at: Sequence[str] = (),
 ) -> dg.Definitions:
     """Return one ``Definitions`` of all sources.
 
@@ -68,20 +73,21 @@ def build_definitions(
             ``red_dispatch`` and ``chroma_red``.
         attributes: returns each asset's spec with what a project wants it to have besides: a
             freshness policy, an automation condition, tags, kinds, another description.
+        stand_at: where each of ``declared`` stands, such as a file and line, for messages.
 
     Raises:
         InvalidSetting: the name has other characters than letters, digits and underscores, or
-            ``declared`` is one source.
+            ``declared`` is one source. Under ``dg check defs`` also for what would be left out.
     """
     if name:
         validate_source_name(name)
     if isinstance(declared, DeclaredSource):
         raise InvalidSetting(f"build_definitions takes a list: [{type(declared).__name__}(...)].")
     building = _Building(list(problems), chroma, name, attributes)
-    for resource in declared:
+    for number, resource in enumerate(declared):
         if chroma is None:
             building.require_chroma()
-        building.add(resource, origin=origin)
+        building.add(resource, origin=origin, at="".join(stand_at[number : number + 1]))
     for source in catalog_sources:
         building.add_from_catalog(source)
     return building.finish()
@@ -109,6 +115,9 @@ class _Building:
         self._resources[self._runtime_key] = runtime
         self._built: list[dg.Definitions] = []
         self._names: list[str] = []
+        self._wrong: list[str] = []
+        self._shown: dict[str, str] = {}
+        self._filling: dict[str, list[Source]] = {}
         self._catalog_names: list[str] = []
         self._queues: dict[str, list[Find]] = {}
 
@@ -124,22 +133,28 @@ class _Building:
                 self._problems.append(told)
                 _log.warning("%s", told)
 
-    def add(self, resource: DeclaredSource, *, origin: Origin) -> None:
+    def add(self, resource: DeclaredSource, *, origin: Origin, at: str) -> None:
+        shown = f"{resource.name!r} ({at})" if at else repr(resource.name)
+
         def build() -> None:
             value = resource.to_source()
-            self._build(resource, value, _registered(value, origin), own_sensor=True)
+            self._build(resource, value, _registered(value, origin), shown, own_sensor=True)
+            self._tell_overlap(value)
 
-        self._guarded(resource.name, build)
+        self._guarded(shown, build)
 
     def add_from_catalog(self, source: Source) -> None:
         def build() -> None:
             resource = CatalogSource.of(source)
-            self._build(resource, source, _of_catalog(source.name), own_sensor=False)
+            self._build(resource, source, _of_catalog(source.name), shown, own_sensor=False)
             self._catalog_names.append(source.name)
 
-        self._guarded(source.name, build)
+        shown = f"{source.name!r} (of the catalog)"
+        self._guarded(shown, build)
 
     def finish(self) -> dg.Definitions:
+        if self._wrong and load_settings().environment.get(VALIDATION):
+            raise InvalidSetting("\n".join(self._wrong))
         jobs = [job for one in self._built for job in one.jobs or []]
         sensors: list[dg.SensorDefinition] = []
         if jobs:
@@ -163,10 +178,13 @@ class _Building:
     ) -> dg.SensorDefinition:
         return build(*arguments, name=f"{self._before}{name}", runtime_key=self._runtime_key)
 
-    def _build(self, resource: AnySource, source: Source, find: Find, *, own_sensor: bool) -> None:
+    def _build(
+        self, resource: AnySource, source: Source, find: Find, shown: str, *, own_sensor: bool
+    ) -> None:
         # Dagster compares some names without regard to case where files stand for them.
-        if resource.name.lower() in (name.lower() for name in self._names):
-            raise InvalidSetting(f"The name {resource.name!r} is taken by another source.")
+        taken = self._shown.get(resource.name.lower())
+        if taken is not None:
+            raise InvalidSetting(f"its name is taken by the source {taken}; rename one of the two.")
         one = build_source_definitions(
             resource,
             find=find,
@@ -177,22 +195,41 @@ class _Building:
         )
         self._built.append(one)
         self._names.append(resource.name)
+        self._shown[resource.name.lower()] = shown
         if source.place.queue_url:
             self._queues.setdefault(source.place.queue_url, []).append(find)
 
-    def _guarded(self, name: str, build: Callable[[], None]) -> None:
+    def _tell_overlap(self, source: Source) -> None:
+        """Say which two would fill one collection from the same objects.
+
+        Both stay: the catalog knows which of them came first, and refuses the other.
+        """
+        beside = self._filling.setdefault(source.collection_name, [])
+        shown = self._shown[source.name.lower()]
+        for other in beside:
+            if overlap(source, other):
+                self._tell(
+                    f"the sources {self._shown[other.name.lower()]} and {shown} take the same "
+                    f"objects of {source.place.address()!r} into {source.collection_name!r}: only "
+                    "the one that was there first works (source_overlaps). Give one of them "
+                    "another collection, prefix or id_prefix."
+                )
+        beside.append(source)
+
+    def _guarded(self, shown: str, build: Callable[[], None]) -> None:
         try:
             build()
         except S3SyncError as error:
-            self._leave_out(name, error.message)
+            self._tell(f"source {shown} is left out: {error.message}")
         except Exception as error:  # noqa: BLE001  (no source may take the others down)
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{Path(place.filename).name}, line {place.lineno}"
-            self._leave_out(name, f"a {type(error).__name__} was raised ({where})")
+            self._tell(f"source {shown} is left out: a {type(error).__name__} was raised ({where})")
 
-    def _leave_out(self, name: str, why: str) -> None:
-        self._problems.append(f"source {name!r} is left out: {why}")
-        _log.error("source %r is left out: %s", name, why)
+    def _tell(self, problem: str) -> None:
+        self._wrong.append(problem)
+        self._problems.append(problem)
+        _log.error("%s", problem)
 
 
 def _registered(source: Source, origin: Origin) -> Find:

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, ClassVar
 
 import dagster as dg
 from dagster.components import Scaffolder, ScaffoldRequest, scaffold_with
 from dagster.components.resolved.core_models import ResolvedAssetAttributes
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from s3sync_dagster.defs.building import build_definitions
 from s3sync_dagster.defs.resources import (
@@ -139,6 +140,8 @@ class SourceComponent(dg.Model):
     """
 
     resource_class: ClassVar[type[Any]]
+    _stands_at: str = PrivateAttr("")
+    """File and line that declare it, for messages; empty where it is of no file."""
     asset_attributes: ResolvedAssetAttributes | None = Field(
         default=None,
         description="What a project wants the asset to have besides: a freshness policy, an "
@@ -149,6 +152,18 @@ class SourceComponent(dg.Model):
     def get_additional_scope(cls) -> Mapping[str, Any]:
         """Return what templates of ``asset_attributes`` may call besides Dagster's own."""
         return {"fresh_within": fresh_within}
+
+    @classmethod
+    def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> Any:
+        """Return the component, which remembers where it stands."""
+        component: Any = super().load(attributes, context)  # type: ignore[misc]
+        tree = context.resolution_context.source_position_tree
+        if tree is not None:
+            path = Path(tree.position.filename)
+            if path.is_relative_to(context.project_root):
+                path = path.relative_to(context.project_root)
+            component._stands_at = f"{path}:{tree.position.start.line}"
+        return component
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the definitions of all sources with the first instance, none with the others."""
@@ -165,7 +180,8 @@ class SourceComponent(dg.Model):
             return spec.replace_attributes(**given).merge_attributes(**added)
 
         declared = [component.as_resource() for component in those]
-        return build_definitions(declared, origin="yaml", attributes=attributes)
+        at = [component._stands_at for component in those]
+        return build_definitions(declared, origin="yaml", attributes=attributes, stand_at=at)
 
     def as_resource(self) -> DeclaredSource:
         """Return the resource with these settings."""

@@ -102,6 +102,8 @@ class Dispatcher:
         self._moved = self._catalog.moves.successors()
         self.resting: list[str] = []
         """Sources whose runs never begin, which ``requests`` let rest: a sentence for each."""
+        self.refused: dict[str, str] = {}
+        """Sources of which ``requests`` could ask for no run: a sentence for each, by its name."""
 
     @property
     def sources(self) -> list[Source]:
@@ -131,6 +133,7 @@ class Dispatcher:
     def requests(self, *, only: Collection[str] | None = None) -> list[dg.RunRequest]:
         """Return a run request for each batch that is due.
 
+        A source of which none can be asked for is named in ``refused``; the others are served.
         What was reserved before an error is asked for all the same: it would wait for half a
         minute otherwise. The next tick meets the error again, where it lasts.
 
@@ -142,13 +145,22 @@ class Dispatcher:
         """
         try:
             ask_again(
-                self._catalog, self._runs, self._sources, clock=self._clock, run_state=self._state
+                self._catalog,
+                self._runs,
+                self._sources,
+                clock=self._clock,
+                run_state=self._state,
+                refused=self._refuse,
             )
-            dispatch(self._catalog, self._runs, self._awake(), only=only)
+            awake = self._awake()
+            dispatch(self._catalog, self._runs, awake, refused=self._refuse, only=only)
         except S3SyncError:
             if not self._runs.requests:
                 raise
         return self._runs.requests
+
+    def _refuse(self, source: Source, error: S3SyncError) -> None:
+        self.refused[source.name] = _trouble(source.name, error)
 
     def _awake(self) -> dict[str, Source]:
         """Return the sources without those whose last runs all ended before they began."""

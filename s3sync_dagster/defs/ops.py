@@ -7,7 +7,7 @@ op ends the run in failure.
 
 import multiprocessing
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,7 +35,8 @@ from s3sync_dagster.model.source import Source
 PARENT_TAG = "dagster/parent_run_id"
 """Dagster's own, on each run that a person executes again."""
 
-SHOWN_FAILURES = 100
+SHOWN_FAILURES, TOLD_FAILURES = 100, 5
+"""Keys in the metadata of a failed step, and in its error."""
 
 
 class ExtractConfig(dg.Config):
@@ -194,8 +195,9 @@ def _finish(context: dg.OpExecutionContext, batch: OpsBatch) -> None:
         show_failed(context, batch.asset_key, batch.unshown)
         shown = dict(list(batch.failed.items())[:SHOWN_FAILURES])
         raise DataFailure(
-            f"{len(batch.failed)} of {len(batch.told)} keys failed; the others are done. "
-            "What can pass by itself is tried again; `s3sync failures` lists the rest.",
+            f"{len(batch.failed)} of {len(batch.told)} keys failed; the others are done.\n"
+            f"{_told(shown, len(batch.failed))}\n"
+            "What can pass by itself is tried again; `s3sync failures` lists all of them.",
             metadata={"failures": dg.MetadataValue.json(shown), **batch.counts},
         )
     if batch.failed:
@@ -203,6 +205,12 @@ def _finish(context: dg.OpExecutionContext, batch: OpsBatch) -> None:
             f"{len(batch.failed)} of {len(batch.told)} keys failed, {batch.news} of them for "
             "the first time: no reason for this run to fail. `s3sync failures` lists them."
         )
+
+
+def _told(failed: Mapping[str, str], total: int) -> str:
+    """Return a line for each of the first keys: who is alerted sees the error of the step alone."""
+    lines = [f"{key!r}: {why}" for key, why in list(failed.items())[:TOLD_FAILURES]]
+    return "\n".join([*lines, *([f"and {total - len(lines)} more"] if total > len(lines) else [])])
 
 
 def _lease(

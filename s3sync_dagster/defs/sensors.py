@@ -141,6 +141,8 @@ def build_intake_sensor(
             if hindrance is not None:
                 return dg.SkipReason(f"{found.counts.describe()}; {hindrance}")
             requests = dispatcher.requests(only=found.touched)
+            for line in dispatcher.refused.values():
+                context.log.warning(line)
             return dg.SensorResult(run_requests=requests) if requests else skipped
         except S3SyncError as error:
             return dg.SkipReason(f"could not take messages: {error.message}")
@@ -183,7 +185,9 @@ def build_dispatch_sensor(
             if hindrance is not None:
                 notes.append(hindrance)
             requests = [] if hindrance else dispatcher.requests()
-            notes += dispatcher.resting
+            notes += [*dispatcher.resting, *dispatcher.refused.values()]
+            for line in dispatcher.refused.values():  # a tick that asks for runs shows no notes
+                context.log.warning(line)
             if not requests:  # work first: a minute without it comes soon enough
                 minutes, cursor = keep_minutes(
                     runtime, context.instance, dispatcher.sources, cursor=cursor

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
         KnownCollection,
         ListedReport,
         ListingRow,
+        ObjectState,
         Origin,
         SourceRow,
     )
+    from s3sync_dagster.model.errors import S3SyncError
     from s3sync_dagster.model.invocation import Batch, Trigger
     from s3sync_dagster.model.source import Source
 
@@ -124,6 +126,10 @@ class ReportsPort(Protocol):
         """Return the newest listing of a source that has seen all pages."""
         ...
 
+    def has_unlisted(self, source_id: str) -> bool:
+        """Return whether there are documents whose objects this source has heard nothing of."""
+        ...
+
     def gone(self, source_id: str, keys: Sequence[str]) -> set[str]:
         """Return those of the keys whose object is known to be gone."""
         ...
@@ -208,8 +214,8 @@ class BatchesPort(Protocol):
         """Prolong the reservation of a batch whose run is still queued."""
         ...
 
-    def take_back(self, token: str) -> bool:
-        """End a batch that is still reserved."""
+    def take_back(self, token: str, *, why: S3SyncError | None = None) -> bool:
+        """End a batch that is still reserved; its invocations say why."""
         ...
 
     def release(self, token: str, *, died: bool) -> bool:
@@ -397,7 +403,7 @@ class WorkPort(Protocol):
         source_id: str,
         refs: Sequence[Told],
         *,
-        known: Mapping[str, str | None] | None = None,
+        known: Mapping[str, ObjectState | None] | None = None,
     ) -> dict[str, str | None]:
         """Store what a HEAD or GET told, unless something newer was told meanwhile."""
         ...
@@ -419,9 +425,14 @@ class WorkPort(Protocol):
         ...
 
     def apply_sidecars(
-        self, source_id: str, changes: Sequence[SidecarChange], *, held: Collection[str] = ()
+        self,
+        token: str,
+        source_id: str,
+        changes: Sequence[SidecarChange],
+        *,
+        held: Collection[str] = (),
     ) -> None:
-        """Store what sidecars ask for, with the work that follows."""
+        """Store what sidecars ask for, with the work that follows, while the batch is running."""
         ...
 
     def ask_again_where_answered(self, source_id: str) -> int:

@@ -13,6 +13,8 @@ from s3sync_dagster.core.reservation import Take
 from s3sync_dagster.core.state import BatchRow
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
+from s3sync_dagster.engine.unexpected import unexpected_error
+from s3sync_dagster.model.errors import S3SyncError, Unavailable
 from s3sync_dagster.model.source import Source
 
 RunState = Literal["unknown", "queued", "working", "overdue", "ended"]
@@ -57,6 +59,8 @@ IsDead = Callable[[str | None], bool | None]
 """Tells whether an owner's process has ended; None: cannot tell."""
 RunStateOf = Callable[[str | None, str], RunState]
 """Tells a run's state from its id (None before it is known) and batch token."""
+Refused = Callable[[Source, S3SyncError], None]
+"""Told of a source of which no run can be asked for, for a reason of its own: the others go on."""
 
 
 def tell_partitions(catalog: CatalogPort, runs: Runs, source: Source, keys: Sequence[str]) -> None:
@@ -71,17 +75,20 @@ def dispatch(
     runs: Runs,
     sources: Mapping[str, Source],
     *,
+    refused: Refused,
     only: Collection[str] | None = None,
 ) -> int:
     """Reserve batches, source by source in turn, and ask for a run of each.
 
     Of a paused source only what people and requests ask for is served; of one that is being
-    deleted nothing. A batch whose run cannot be asked for is released at once.
+    deleted nothing. A batch whose run cannot be asked for is released at once, and its invocations
+    say why.
 
     Args:
         catalog: the catalog.
         runs: where batches become runs.
         sources: id -> source, of those whose runs can be asked for here.
+        refused: told of each source whose run cannot be asked for.
         only: ids of sources; None: all of them.
 
     Returns:
@@ -103,7 +110,7 @@ def dispatch(
                 waiting.remove(source_id)
                 continue
             order = BatchOrder(token=batch.token, source=sources[source_id], keys=batch.keys)
-            if _hand_on(catalog, runs, order):
+            if _hand_on(catalog, runs, order, refused):
                 handed_on += 1
             else:
                 waiting.remove(source_id)
@@ -117,8 +124,12 @@ def ask_again(
     *,
     clock: Clock,
     run_state: RunStateOf,
+    refused: Refused,
 ) -> int:
-    """Ask again for the runs of reserved batches that nobody has seen; returns how many."""
+    """Ask again for the runs of reserved batches that nobody has seen; returns how many.
+
+    A source whose run cannot be asked for, and one that nobody takes: as with ``dispatch``.
+    """
     now, asked = clock.now().timestamp(), 0
     for row in catalog.batches.live():
         if (
@@ -131,20 +142,30 @@ def ask_again(
         ):
             keys = catalog.batches.keys(row.token)
             order = BatchOrder(token=row.token, source=sources[row.source_id], keys=keys)
-            asked += _hand_on(catalog, runs, order)
+            asked += _hand_on(catalog, runs, order, refused)
     return asked
 
 
-def _hand_on(catalog: CatalogPort, runs: Runs, order: BatchOrder) -> bool:
-    launched = False
+def _hand_on(catalog: CatalogPort, runs: Runs, order: BatchOrder, refused: Refused) -> bool:
+    launched, why = False, None
     try:
         tell_partitions(catalog, runs, order.source, order.keys)
         catalog.batches.yielded(order.token)
         launched = runs.launch(order)
+    except Unavailable:  # nobody takes any request now
+        raise
+    except Exception as error:  # noqa: BLE001  (no source's is the others')
+        name = order.source.name
+        why = (
+            error
+            if isinstance(error, S3SyncError)
+            else unexpected_error(error, f"no run of {name!r} could be asked for")
+        )
+        refused(order.source, why)
     finally:
         if not launched:
             # Only what is still reserved: a launch whose answer was lost may have begun its run.
-            catalog.batches.take_back(order.token)
+            catalog.batches.take_back(order.token, why=why)
     return launched
 
 

@@ -167,11 +167,12 @@ def _wants_list(source: Source, *, catalog: CatalogPort) -> bool:
 
     Settings were others since it began, there and back too: what went by under those left no trace.
     It held removals back, keys of which the bucket did not tell, or objects for which there was no
-    room: any of them may have changed without an event. Before the first there is no such thing.
+    room: any of them may have changed without an event. Before the first there is no such thing,
+    except documents: what it does not tell of them counts, and a report may be older than they are.
     """
     whole = catalog.reports.whole(source.id)
     if whole is None:
-        return False
+        return catalog.reports.has_unlisted(source.id)
     used = whole.report
     held = whole.state is not ListingState.COMPLETE or whole.left_out > 0
     return held or used is None or used.unasked > 0 or used.settings != settings_digest(source)

@@ -37,9 +37,12 @@ CREATE TABLE IF NOT EXISTS progress (number INTEGER NOT NULL, token TEXT);
 
 
 def snapshot_file(folder: Path, listing: ListingRow) -> Path:
-    """Return where a listing keeps its snapshot; those of the source's earlier ones are removed."""
+    """Return where a listing keeps its snapshot; those of the source's earlier ones are removed.
+
+    By its number and its time: a restored catalog gives numbers anew.
+    """
     source = hashlib.sha256(listing.source_id.encode()).hexdigest()[:16]
-    stem = f"{source}-{listing.id}."
+    stem = f"{source}-{listing.id}-{round(listing.started_at * 1e6)}."
     with _refusals():
         for path in folder.glob("*-*.db*"):
             with suppress(FileNotFoundError):  # another process tidies up as well

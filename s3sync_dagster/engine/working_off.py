@@ -58,7 +58,11 @@ def work_off(
                 first = MAX_KEYS
                 order, run_id = taken
                 ahead.begin(beside=order)
-                work(order, run_id)
+                try:
+                    work(order, run_id)
+                except Exception:  # this process may live on, as one does that watches
+                    catalog.batches.release(order.token, died=False)
+                    raise
                 # A run that ends before it begins with its batch would be followed by the same.
                 fruitless = fruitless + 1 if catalog.batches.release(order.token, died=False) else 0
                 if fruitless >= FRUITLESS_RUNS:

@@ -29,8 +29,8 @@ _VOID = {
     *("tbody", "tfoot", "colgroup", "rt", "rp"),
 }
 """Elements without an end tag, or whose end tag may be missing."""
-_BOILERPLATE_TAGS = ("nav", "footer", "aside", "form")
-_BOILERPLATE_ROLES = ("navigation", "banner", "contentinfo", "complementary", "search")
+BOILERPLATE_TAGS = ("nav", "footer", "aside", "form")
+BOILERPLATE_ROLES = ("navigation", "banner", "contentinfo", "complementary", "search")
 _ALTERNATIVE_TEXT = re.compile(r"""<img\b[^<>]*?\salt\s*=\s*["']([^"'<>]+)["']""", re.IGNORECASE)
 _DECLARATION = re.compile(
     r"""(<meta[^>]+charset\s*=\s*["']?\s*|<\?xml[^>]+encoding\s*=\s*["'])[A-Za-z0-9_:.-]+""",
@@ -146,8 +146,8 @@ def without_boilerplate(html: str) -> str:
     ]
     for element in [
         *page_headers,
-        *soup.find_all(_BOILERPLATE_TAGS),
-        *(found for role in _BOILERPLATE_ROLES for found in soup.select(f'[role="{role}"]')),
+        *soup.find_all(BOILERPLATE_TAGS),
+        *(found for role in BOILERPLATE_ROLES for found in soup.select(f'[role="{role}"]')),
     ]:
         if not element.decomposed:
             element.decompose()

@@ -8,11 +8,12 @@ from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.decoding import Decoded, decode
 from s3sync_dagster.extraction.web import (
+    BOILERPLATE_ROLES,
+    BOILERPLATE_TAGS,
     MAX_DEPTH,
     nesting_depth,
     page_title,
     plain_text,
-    without_boilerplate,
 )
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.source import ExtractionConfig
@@ -21,6 +22,15 @@ PRELOAD = {"read_html_fast": ("lxml.html",)}
 _SILENT = {"script", "style", "template", "head", "noscript", "svg", "iframe", "object", "select"}
 _MARKS = {"b": "**", "strong": "**", "i": "*", "em": "*", "code": "`", "kbd": "`", "del": "~~"}
 _MARKS |= {"samp": "`", "tt": "`", "s": "~~", "strike": "~~"}
+_BOILERPLATE = "//*[{}]".format(
+    " or ".join(
+        (
+            "self::header[not(ancestor::article or ancestor::main)]",
+            *(f"self::{tag}" for tag in BOILERPLATE_TAGS),
+            *(f"@role='{role}'" for role in BOILERPLATE_ROLES),
+        )
+    )
+)
 _BREAK = "\x00"
 """Of a line by ``br``; newlines of the source are blanks."""
 _MAX_CELL_WORDS = 60
@@ -39,8 +49,10 @@ def read_html_fast(content: Content, *, name: str, config: ExtractionConfig) -> 
     del name
 
     def markdown(source: str) -> tuple[str, str]:
-        source = source if config.boilerplate else without_boilerplate(source)
-        return "\n\n".join(html_blocks(html_tree(source))) + "\n", "lxml"
+        tree = html_tree(source)
+        if not config.boilerplate:
+            drop_boilerplate(tree)
+        return "\n\n".join(html_blocks(tree)) + "\n", "lxml"
 
     return page_document(decode(read_all(content)), markdown)
 
@@ -77,6 +89,17 @@ def html_tree(source: str) -> Any:
     # The paragraph makes pages without any element parse too.
     parser = lxml_html.HTMLParser(encoding="utf-8", huge_tree=False)
     return lxml_html.document_fromstring(f"{source}<p></p>".encode(), parser=parser)
+
+
+def drop_boilerplate(tree: Any) -> None:
+    """Take what ``web.without_boilerplate`` leaves out from a tree, in a tenth of its time.
+
+    An element is emptied, not removed: to join the texts around each of very many is quadratic.
+    """
+    for element in tree.xpath(_BOILERPLATE):
+        if element.getparent() is not None:
+            element.clear(keep_tail=True)
+            element.tag = "span"
 
 
 def html_blocks(element: Any) -> Iterator[str]:

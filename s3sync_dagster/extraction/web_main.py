@@ -11,15 +11,17 @@ from typing import Any
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.decoding import decode
-from s3sync_dagster.extraction.web import (
-    without_boilerplate,
+from s3sync_dagster.extraction.web_fast import (
+    drop_boilerplate,
+    html_blocks,
+    html_tree,
+    page_document,
 )
-from s3sync_dagster.extraction.web_fast import html_blocks, html_tree, page_document
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import EmptyText
 from s3sync_dagster.model.source import ExtractionConfig
 
-PRELOAD = {"read_main": ("lxml.html", "readability", "bs4")}
+PRELOAD = {"read_main": ("lxml.html", "readability")}
 MIN_NAMED_SHARE, MIN_FOUND_SHARE = 0.05, 0.3
 """Of a page's words that the part has which the page names, or which was found: with less it is
 taken for a mistake, and the page is read whole."""
@@ -57,7 +59,8 @@ def read_main(content: Content, *, name: str, config: ExtractionConfig) -> Docum
 
 def _main_text(html: str) -> tuple[str, str]:
     """Return Markdown, and who told where it stands."""
-    tree = html_tree(without_boilerplate(html))
+    tree = html_tree(html)
+    drop_boilerplate(tree)
     whole = _markdown(tree)
     words = len(whole.split())
     named = _named(tree)

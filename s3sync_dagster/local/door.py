@@ -18,13 +18,12 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from s3sync_dagster.api.errors import TooMany
-from s3sync_dagster.api.hosts import is_of_host, names_this_machine
+from s3sync_dagster.api.hosts import FORWARDED, is_of_host, names_this_machine
 from s3sync_dagster.model.errors import S3SyncError
 
 READING = frozenset({"GET", "HEAD"})
 ASKED_AGAIN_SECONDS = 10.0
 """So long a websocket outlives the token that opened it."""
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host")
 
 
 _SIGN_IN = (
@@ -115,7 +114,7 @@ class Door:
         public = len(hosts) == 1 and hosts[0].lower() == self._public_host
         if not public and not names_this_machine(hosts):
             return "This server answers to names of its own machine alone."
-        if not public and any(name in headers for name in _FORWARDED):
+        if not public and any(name in headers for name in FORWARDED):
             return "Behind a proxy S3SYNC_DAGSTER_PUBLIC_URL has to name its address."
         if not _same_site(headers, hosts, method, tls=public and self._public_tls):
             return "A page of another site may not use this server."

@@ -90,15 +90,10 @@ def writable(folder: Path) -> Iterator[None]:
     """Turn a file system's refusal into one sentence that names the folder."""
     try:
         yield
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+    except OSError as error:
         raise InvalidSetting(
             f"{str(folder)!r} cannot be written ({os.strerror(error.errno or 0)}): "
             "name another folder in S3SYNC_HOME.",
-            reason="home_not_writable",
-        ) from error
-    except OSError as error:
-        raise InvalidSetting(
-            f"{str(folder)!r} cannot be used ({os.strerror(error.errno or 0)}).",
             reason="home_not_writable",
         ) from error
 

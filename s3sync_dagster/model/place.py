@@ -320,6 +320,8 @@ class S3Place(Place):
                 "inventory needs a bucket by its own name: AWS makes no reports of directory "
                 "buckets, and they do not name access points."
             )
+        if not all("!" <= one <= "~" for one in self.expected_bucket_owner or ""):
+            raise InvalidSetting("expected_bucket_owner is the id of an AWS account: 12 digits.")
         wanted = self.carried
         keys = wanted.keys()
         twice = len(keys) != len({*keys}) or len(keys) < len(

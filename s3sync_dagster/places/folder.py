@@ -132,6 +132,7 @@ def open_folder(source: "Source", surroundings: "Surroundings") -> "ObjectStore"
         version=place.file_version,
         marker=place.marker,
         skip_folders=frozenset(place.skip_folders),
+        within=place.within,
         private=surroundings.home,
     )
 

@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 from s3sync_dagster.core.keys import MAX_OBJECT_KEY_BYTES
@@ -38,16 +39,59 @@ class Folder(NamedTuple):
     marked: str | None
 
 
-def open_folder(root: int, path: bytes) -> int:
-    """Return the descriptor of a folder below another, reached through no link."""
+def open_folder(root: int, path: bytes, *, private: Path | None) -> int:
+    """Return the descriptor of a folder below another, reached through no link.
+
+    Args:
+        root: descriptor of the other one.
+        path: empty, or with a slash at its end.
+        private: a folder that is never entered; to whoever asks it is not there.
+    """
     here = os.dup(root)
-    for part in path.split(b"/")[:-1]:
-        try:
+    try:
+        for part in path.split(b"/")[:-1]:
             following = os.open(part, FOLDER, dir_fd=here)
-        finally:
             os.close(here)
-        here = following
+            here = following
+            if private is not None and _is_same(here, private):
+                raise FileNotFoundError(errno.ENOENT, "private")
+    except OSError:
+        os.close(here)
+        raise
     return here
+
+
+def open_within(root: str, folder: str, *, private: Path | None) -> int:
+    """Return the descriptor of a folder that has to lie below another, wherever links lead.
+
+    What its path leads to is opened part by part and through no link: one that appears meanwhile,
+    in its place or above it, leads nowhere.
+
+    Raises:
+        AccessDenied: ``folder_not_allowed``.
+        OSError: it cannot be opened.
+    """
+    top, real = os.path.realpath(root), os.path.realpath(folder)
+    if not Path(real).is_relative_to(top):
+        raise AccessDenied(
+            f"The folder {folder!r} leads elsewhere by now: it has to lie below {root!r}.",
+            reason="folder_not_allowed",
+        )
+    path = os.path.relpath(real, top)
+    start = os.open(top, FOLDER)
+    try:
+        return open_folder(
+            start, b"" if path == os.curdir else os.fsencode(path) + b"/", private=private
+        )
+    finally:
+        os.close(start)
+
+
+def _is_same(folder: int, other: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(folder), other.stat())
+    except FileNotFoundError:
+        return False
 
 
 def name_of(raw: bytes, is_folder: bool, at: Folder, taken: set[bytes]) -> Name:

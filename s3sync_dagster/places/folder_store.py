@@ -34,6 +34,7 @@ from s3sync_dagster.places.folder_entries import (
     Name,
     name_of,
     open_folder,
+    open_within,
     refusals,
 )
 from s3sync_dagster.ports.body_spool import BodySpool, discard, require_size
@@ -53,6 +54,7 @@ class FileStore:
         version: ``stat``, ``mtime`` or ``content``, see ``FolderPlace``.
         marker: path of a file without which the folder counts as not mounted.
         skip_folders: names of folders that are not entered.
+        within: a folder below which it has to lie, looked at whenever it is opened; None: anywhere.
         private: a folder that is never entered: this program's own.
     """
 
@@ -65,11 +67,12 @@ class FileStore:
         version: str = "stat",
         marker: str | None = None,
         skip_folders: frozenset[str] = frozenset(),
+        within: str | None = None,
         private: Path | None = None,
     ) -> None:
         self._folder, self._version, self._marker = folder, version, marker
         self._skip = {os.fsencode(name) for name in skip_folders}
-        self._private = None if private is None else os.fsencode(os.path.realpath(private))
+        self._within, self._private = within, private
         self._spool = BodySpool(None)
         self._requests: Counter[str] = Counter({"LIST": 0, "GET": 0, "HEAD": 0})
         self._names: dict[bytes, list[Name]] = {}
@@ -158,7 +161,7 @@ class FileStore:
         """Give the folder's descriptor. A folder that is not there tells nothing of its files."""
         with refusals(f"The folder {self._folder!r}"):
             try:
-                root = os.open(self._folder, FOLDER & ~os.O_NOFOLLOW)
+                root = self._open_root()
             except (FileNotFoundError, NotADirectoryError):
                 raise self._missing() from None
         try:
@@ -166,6 +169,11 @@ class FileStore:
             yield root
         finally:
             os.close(root)
+
+    def _open_root(self) -> int:
+        if self._within is None:
+            return os.open(self._folder, FOLDER & ~os.O_NOFOLLOW)
+        return open_within(self._within, self._folder, private=self._private)
 
     def _look_again(self, root: int) -> None:
         """Make sure that the folder is still the one at its path, and mounted."""
@@ -235,7 +243,7 @@ class FileStore:
         folder: int | None = None
         with refusals(f"The folder {self.shown(at.raw)}"):
             try:
-                folder = open_folder(root, at.raw)
+                folder = open_folder(root, at.raw, private=self._private)
             except OSError as error:
                 if error.errno not in VANISHED:
                     raise
@@ -253,17 +261,9 @@ class FileStore:
         """Return the names of a folder in the order of keys."""
         with refusals(f"The folder {self.shown(at.raw)}"), os.scandir(folder) as entries:
             found = [(os.fsencode(one.name), one.is_dir(follow_symlinks=False)) for one in entries]
-        kept = [pair for pair in found if not (pair[1] and self._is_left_out(at, pair[0]))]
+        kept = [pair for pair in found if not (pair[1] and pair[0] in self._skip)]
         taken = {raw for raw, _ in kept}
         return sorted(name_of(raw, is_folder, at, taken) for raw, is_folder in kept)
-
-    def _is_left_out(self, at: Folder, name: bytes) -> bool:
-        if name in self._skip:
-            return True
-        if self._private is None or name != os.path.basename(self._private):  # noqa: PTH119  (bytes)
-            return False
-        whole = os.path.join(os.fsencode(self._folder), at.raw, name)  # noqa: PTH118  (bytes)
-        return os.path.realpath(whole) == self._private
 
     def _listed_file(self, folder: int, key: bytes, name: Name) -> ObjectRef | None:
         with refusals(f"The file {self.shown(key)}"):
@@ -302,7 +302,7 @@ class FileStore:
             holder = -1
             try:
                 path, _, name = key.encode().rpartition(b"/")
-                holder = open_folder(root, path + b"/" if path else b"")
+                holder = open_folder(root, path + b"/" if path else b"", private=self._private)
                 file = os.open(name, _FILE, dir_fd=holder)
             except OSError as error:
                 if error.errno not in VANISHED:

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from functools import lru_cache
 from urllib.parse import SplitResult, quote, urljoin, urlsplit, urlunsplit
 
 from s3sync_dagster.core.keys import MAX_OBJECT_KEY_BYTES
@@ -14,6 +15,10 @@ _ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _TRACKING = re.compile(r"(?:utm_\w+|gclid|fbclid|msclkid|yclid|mc_[ce]id|_ga)(?:=|\Z)")
 """Parameters that tell a site where a visitor came from, and change no page."""
+_SAME = 4096
+"""Addresses of which is remembered what was found: pages of a site share most of their links."""
+_LONG = 2048
+"""Characters of what is not remembered."""
 _BLANKS = re.compile(r"[\x00-\x20\x7f]+")
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
 
@@ -28,6 +33,18 @@ def page_address(text: str, base: str | None = None) -> str | None:
         text: as a link or a person has it.
         base: of the page with the link.
     """
+    if len(text) > _LONG:
+        return _page_address.__wrapped__(text, base)
+    if base and text.startswith("/") and text[1:2].isalnum():
+        try:
+            base = origin_of(base)  # nothing else of it counts, and all pages have the same
+        except ValueError:
+            return None
+    return _page_address(text, base)
+
+
+@lru_cache(maxsize=_SAME)
+def _page_address(text: str, base: str | None) -> str | None:
     try:
         joined = urljoin(base, text.strip()) if base else text.strip()
         parts = urlsplit(_BLANKS.sub(lambda found: "%20" * len(found[0]), joined))
@@ -50,6 +67,7 @@ def origin_of(address: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+@lru_cache(maxsize=_SAME)
 def host_of(address: str) -> str:
     """Return host and port, by which sites are told apart; the scheme may change."""
     return urlsplit(address).netloc
@@ -60,6 +78,7 @@ def path_of(address: str) -> str:
     return urlsplit(address).path
 
 
+@lru_cache(maxsize=_SAME)
 def is_trap(address: str) -> bool:
     """Return whether a path is longer, or repeats itself more, than people write them."""
     segments = [one for one in path_of(address).split("/") if one]

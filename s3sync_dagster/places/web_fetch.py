@@ -152,7 +152,11 @@ class WebFetcher:
         ) as response:
             found = _headers(response.headers)
             body, too_large = b"", False
-            if response.status == 200:
+            if response.status == 304:
+                # Its end is read, though it has no body: the connection is kept for the next page.
+                for _ in response.iter_stream():
+                    pass
+            elif response.status == 200:
                 encoding = found.get("content-encoding", "identity").strip().lower()
                 body, too_large = _read(response.iter_stream(), encoding, most_bytes)
             return WebAnswer(

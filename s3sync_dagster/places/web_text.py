@@ -11,7 +11,7 @@ import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from html import unescape
 from typing import Any
 
@@ -26,6 +26,8 @@ _TOKEN = (
 """Each is found in one pass: what is hidden is left out by whoever walks over them."""
 _ATTRIBUTE = r"""(?is)([a-z-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))"""
 _FIELD = r"(?is)<(?:\w+:)?(url|sitemap|loc|lastmod)\b[^<>]*>\s*(?:<!\[CDATA\[([^\]<]*)|([^<]*))"
+_SAME_TAGS = 2048
+"""Of which is remembered where they lead to: pages of a site share their menus."""
 _REFRESH = re.compile(r"\s*\d{1,4}\s*[;,]\s*url\s*=\s*['\"]?([^'\"]+)", re.IGNORECASE)
 _CHARSETS = re.compile(
     r"utf-?8|utf-?16(?:-?[lb]e)?|us-ascii|iso-?8859-?\d{1,2}|latin-?1|windows-?\d{3,4}|cp\d{3,4}|"
@@ -61,25 +63,36 @@ def links_of(page: str) -> PageLinks:
     links: list[str] = []
     base = canonical = None
     for tag, inside in _shown_tags(page):
-        given = {
-            name.lower(): unescape(double or single or bare)
-            for name, double, single, bare in _pattern(_ATTRIBUTE).findall(inside)
-        }
-        relation = given.get("rel", "").lower().split()
-        target = given.get("src" if "frame" in tag.lower() else "href")
-        if tag.lower() == "meta":
-            refresh = given.get("http-equiv", "").lower() == "refresh"
-            found = _REFRESH.match(given.get("content", "")) if refresh else None
-            target = found[1] if found else None
-        if target is None:
-            continue
-        if tag.lower() == "base":
+        kind, target = _link_of(tag.lower(), inside)
+        if kind == "base":
             base = base or target
-        elif "canonical" in relation:
+        elif kind == "canonical":
             canonical = canonical or target
-        elif _is_followed(tag.lower(), relation) and len(links) < MAX_LINKS:
+        elif kind == "link" and target is not None and len(links) < MAX_LINKS:
             links.append(target)
     return PageLinks(links=tuple(dict.fromkeys(links)), base=base, canonical=canonical)
+
+
+@lru_cache(maxsize=_SAME_TAGS)
+def _link_of(tag: str, inside: str) -> tuple[str, str | None]:
+    """Return what a tag is for the page (empty: nothing), and where it leads to."""
+    given = {
+        name.lower(): unescape(double or single or bare)
+        for name, double, single, bare in _pattern(_ATTRIBUTE).findall(inside)
+    }
+    relation = given.get("rel", "").lower().split()
+    target = given.get("src" if "frame" in tag else "href")
+    if tag == "meta":
+        refresh = given.get("http-equiv", "").lower() == "refresh"
+        found = _REFRESH.match(given.get("content", "")) if refresh else None
+        target = found[1] if found else None
+    if target is None:
+        return "", None
+    if tag == "base":
+        return "base", target
+    if "canonical" in relation:
+        return "canonical", target
+    return ("link" if _is_followed(tag, relation) else ""), target
 
 
 def _is_followed(tag: str, relation: list[str]) -> bool:

@@ -27,7 +27,10 @@ VERSIONS = ("IsLatest", "IsDeleteMarker")
 """Needed besides where a report tells of all versions."""
 MAX_FILE_BYTES = 2 * 1024**3
 """Of one file of a report, which lies on the disk while it is read: tens of millions of objects."""
-_LINE_CHARACTERS = 64 * 1024
+_ROW_CHARACTERS = 64 * 1024
+"""Of a row, which is several lines where one of its values is."""
+_VALUE_BYTES = 1024
+"""Of a key, once it is decoded, as S3 has them, and of what else is taken of a row."""
 _PIECE_BYTES = 1024 * 1024
 _SIZE_DIGITS = 18
 """Of a size in bytes: the largest object has 14, and more than 18 are no number of a database."""
@@ -136,8 +139,9 @@ def read_rows(
     latest, marker = (places.get(one) for one in VERSIONS)
     try:
         with closing(_opened(content)) as stream, gzip.open(stream) as unpacked:
-            lines = io.TextIOWrapper(unpacked, encoding="utf-8", newline="")
-            for row in csv.reader(_bounded(lines), strict=True):
+            lines = _Lines(io.TextIOWrapper(unpacked, encoding="utf-8", newline=""))
+            for row in csv.reader(lines, strict=True):
+                lines.of_row = 0
                 if len(row) != len(places):
                     raise ValueError("columns")
                 if row[at_bucket] != bucket:
@@ -148,13 +152,15 @@ def read_rows(
                     if row[latest] != "true" or row[marker] == "true":
                         yield None
                         continue
-                key = _needed(row[at_key])
+                key = row[at_key]
+                if "%" in key or "+" in key:
+                    key = unquote_plus(key, errors="strict")
                 yield ObjectRef(
-                    key=unquote_plus(key, errors="strict") if "%" in key or "+" in key else key,
-                    etag=_needed(row[at_etag]).strip('"'),
+                    key=_needed(key),
+                    etag=_word(row[at_etag]).strip('"'),
                     size=_size(row[at_size]),
                     last_modified=_moment(row[at_modified]),
-                    storage_class=_needed(row[at_class]),
+                    storage_class=_word(row[at_class]),
                 )
     except (ValueError, EOFError, gzip.BadGzipFile, csv.Error, zlib.error, OverflowError):
         # Also what is not UTF-8, or breaks off within: its checksum was right all the same.
@@ -167,9 +173,15 @@ _TRUTHS = frozenset({"true", "false"})
 
 
 def _needed(value: str) -> str:
-    if not value:
-        raise ValueError("empty")
+    if not value or len(value.encode()) > _VALUE_BYTES:
+        raise ValueError("none that S3 has")
     return value
+
+
+def _word(value: str) -> str:
+    if "\x00" in value:  # which no catalog on Postgres keeps
+        raise ValueError("none that S3 has")
+    return _needed(value)
 
 
 def _moment(value: str) -> datetime:
@@ -188,11 +200,25 @@ def _size(value: str | int) -> int:
     return int(text)
 
 
-def _bounded(lines: io.TextIOWrapper) -> Iterator[str]:
-    while line := lines.readline(_LINE_CHARACTERS):
-        if len(line) == _LINE_CHARACTERS:
+class _Lines:
+    """Lines of a file, none of which belongs to a row without an end."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+        self.of_row = 0
+        """Characters since the last row was whole."""
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(_ROW_CHARACTERS)
+        self.of_row += len(line)
+        if self.of_row >= _ROW_CHARACTERS:
             raise ValueError("long")
-        yield line
+        if not line:
+            raise StopIteration
+        return line
 
 
 def _opened(content: Content) -> BinaryIO:

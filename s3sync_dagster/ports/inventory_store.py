@@ -43,6 +43,8 @@ MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 HEADS_SIDE_BY_SIDE = 16
 MANIFESTS_LOOKED_AT = 5
 """Where those that came last are refused: a folder of others must not hide ours."""
+MOST_PAGES = 10
+"""Of the folder of reports, which has two keys a report: thirteen years of daily ones."""
 _FOLDER = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}-\d{2}Z)/manifest\.(json|checksum)")
 _FOLDERS = "2"
 """What all of their names begin with: beside them lie ``data/`` and ``hive/``."""
@@ -164,7 +166,7 @@ class InventoryStore:
     def _delivered(self, start: str | None) -> dict[str, bool]:
         """Return the reports behind a key, and whether each is delivered whole."""
         found: dict[str, set[str]] = {}
-        while True:
+        for _ in range(MOST_PAGES):
             page = self._reports.list_page(f"{self._prefix}{_FOLDERS}", start_after=start)
             for ref in page.objects:
                 match = _FOLDER.fullmatch(ref.key.removeprefix(self._prefix))
@@ -173,6 +175,12 @@ class InventoryStore:
             if page.last or not page.objects:
                 return {name: len(files) == 2 for name, files in found.items()}
             start = page.objects[-1].key
+        raise FixConfiguration(
+            f"Under {self.inventory} lie too many keys that begin with {_FOLDERS!r} to look at "
+            "each time: it has to be the folder of one configuration, and a lifecycle rule has to "
+            "remove old reports.",
+            reason="no_inventory_report",
+        )
 
     def _report(self, name: str, after: ListedReport | None) -> ListedReport:
         found = self._read_manifest(name)

@@ -21,25 +21,18 @@ LONGEST_REST_SECONDS = 10.0
 """Also for how long a look serves questions while the next one goes on beside them."""
 MOST_READERS = 50
 """Readers with different rights whose records are remembered, a byte each."""
-
-
 MAY = b"\x01"
 """Of a record: may be seen."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Seen:
     """Records of an index file that a reader may see."""
 
     upto: int = 0
     """All of the documents up to this number are known; what is said of a number stays true."""
-    records: bytearray = field(default_factory=bytearray)
+    records: bytes = b""
     """By their numbers: ``MAY``, or 0; some may be gone."""
-
-    def add(self, first: int, last: int) -> None:
-        """Let the records of these numbers be seen."""
-        self.records += bytes(max(0, last + 1 - len(self.records)))
-        self.records[first : last + 1] = MAY * (last + 1 - first)
 
 
 @dataclass(slots=True)
@@ -90,16 +83,24 @@ class WordMemory:
             self._counts[word] = number, touched
 
     def seen_by(self, reader: str) -> Seen:
-        """Return what is known of a reader's records; the caller adds to it.
+        """Return what is known of a reader's records.
 
         Args:
             reader: tells the file and the rights from all others.
         """
-        seen = self._seen.pop(reader, None) or Seen()
+        return self._seen.get(reader) or Seen()
+
+    def keep_seen(self, reader: str, seen: Seen) -> None:
+        """Remember a reader's records: whole, since several threads ask for one reader at once.
+
+        Args:
+            reader: tells the file and the rights from all others.
+            seen: what was known of them, and what came since.
+        """
+        self._seen.pop(reader, None)
         self._seen[reader] = seen
         for longest_unasked in list(self._seen)[:-MOST_READERS]:
             self._seen.pop(longest_unasked, None)
-        return seen
 
     def rests(self, now: float, collection_id: str) -> bool:
         """Tell whether the last look at this very collection is recent enough for its cost."""

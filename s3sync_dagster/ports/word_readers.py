@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.core.rights import SOURCE
 from s3sync_dagster.ports.word_forms import match_pieces, match_words
-from s3sync_dagster.ports.word_memory import MAY
+from s3sync_dagster.ports.word_memory import MAY, Seen
 from s3sync_dagster.ports.word_ranking import (
     COMMON,
     DIGITS,
@@ -140,7 +140,9 @@ class ReaderWords:
         """Learn which records may be seen."""
         self._of_file = self._file.state("file")
         self._touched = self._file.state("touched") or 0
-        seen = self._memory.seen_by(self._of_file + self._rights_name)
+        reader = self._of_file + self._rights_name
+        seen = self._memory.seen_by(reader)
+        records = bytearray(seen.records)
         found = self._file.database.execute(
             "SELECT number, id, readers, first, last FROM documents WHERE number > ? "
             "ORDER BY number",
@@ -155,15 +157,16 @@ class ReaderWords:
             may, source_id = answers[readers]
             if not may or (source_id, document_id) in doubted:
                 continue
-            if first is not None:
-                seen.add(first, last)
-                continue
-            query = "SELECT number FROM records WHERE document = ?"
-            for (record,) in self._file.database.execute(query, (number,)).fetchall():
-                seen.add(record, record)
-        if found:
-            seen.upto = max(seen.upto, found[-1][0])
-        self._seen = bytes(seen.records)
+            spans = [(first, last)]
+            if first is None:
+                query = "SELECT number, number FROM records WHERE document = ?"
+                spans = self._file.database.execute(query, (number,)).fetchall()
+            for begin, end in spans:
+                records += bytes(max(0, end + 1 - len(records)))
+                records[begin : end + 1] = MAY * (end + 1 - begin)
+        self._seen = bytes(records) if found else seen.records
+        upto = found[-1][0] if found else seen.upto
+        self._memory.keep_seen(reader, Seen(upto, self._seen))
 
     def _terms(self, text: str) -> tuple[list[_Term], list[_Term]]:
         """Return what is asked for, rarest first: what tells records apart, and what most have."""

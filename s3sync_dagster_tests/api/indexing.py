@@ -1,5 +1,6 @@
 """Work done in the test's own process: what a run of Dagster does, without Dagster."""
 
+import time
 import uuid
 
 from s3sync_dagster.catalog.batches import Take
@@ -19,3 +20,15 @@ def work(api, source_id):
         sync_batch(parts.batch_parts(source, threads=1), lease)
         done += 1
     return done
+
+
+def listed_and_worked(api, http, source_id, *, state="complete"):
+    """List a source, wait until that listing has the state, and do what it asked for."""
+    http.post(f"/s3sync/v1/sources/{source_id}/backfill")
+    while (one := api.parts.catalog.listings.latest(source_id)) is None or (
+        one.state.value != state
+    ):
+        time.sleep(0.05)
+    while api.parts.catalog.listings.live_owner(source_id):
+        time.sleep(0.05)
+    work(api, source_id)

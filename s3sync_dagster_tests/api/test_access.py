@@ -1,10 +1,18 @@
 """Tokens, roles, tenants; and what a server without tokens refuses."""
 
+import json
+import os
+import re
+import subprocess
+import sys
 import uuid
+from pathlib import Path
 
 import pytest
 
 from s3sync_dagster_tests.api.server import running_api
+
+GUIDES = Path(__file__).parents[2] / "docs" / "guides.md"
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +190,8 @@ def test_without_tokens_only_this_machine_s_own_programs_are_heard(fresh_api):
             {"origin": "null"},
             {"origin": "http://["},
             {"x-forwarded-for": "10.0.0.1"},
+            {"x-real-ip": "10.0.0.1"},
+            {"via": "1.1 proxy"},
             {"forwarded": "for=10.0.0.1"},
             {"x-forwarded-host": "rebound.example"},
         ):
@@ -228,3 +238,22 @@ def test_a_rate_for_each_token(tmp_path, chroma_server, aws_endpoint):
             assert int(refused.headers["retry-after"]) >= 1
         with api.client(second) as http:
             assert http.get("/api/v1/sources").status_code == 200
+
+
+def test_the_guide_makes_a_tenant_whose_program_sees_what_was_uploaded(api, two, tmp_path):
+    [script] = re.findall(r"```sh\n# tenant\n(.*?)```", GUIDES.read_text("utf-8"), re.DOTALL)
+    (tmp_path / "notes.md").write_text("# Notes")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script.replace("acme", f"acme-{uuid.uuid4().hex[:8]}")],
+        env={
+            **api.parts.settings.child_environment(),
+            "S3SYNC": api.url,
+            "S3SYNC_CHROMA_URL": api.parts.settings.chroma_url,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        },
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    [seen] = json.loads(done.stdout[done.stdout.index("[") :])
+    assert seen["metadata"]["s3"]["object_key"] == "notes.md"
+    assert f'"invocation_id":"{seen["id"]}"' in done.stdout

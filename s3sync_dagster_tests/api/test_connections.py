@@ -37,6 +37,7 @@ def application(options: ApiOptions, gate: threading.Event) -> FastAPI:
     def large() -> Response:
         return Response(b"x" * 50_000_000)
 
+    @app.post("/webhooks/one")
     @app.post("/body")
     async def body(request: Request) -> int:
         return len(await request.body())
@@ -132,14 +133,15 @@ def test_a_head_without_end_is_not_kept(port):
         assert sent_until_ended(link, lines)
 
 
-def test_a_body_that_trickles_is_not_waited_for(port):
+@pytest.mark.parametrize(("path", "piece"), [(b"/body", b"x"), (b"/webhooks/one", b"x" * 1000)])
+def test_a_body_that_trickles_is_not_waited_for(port, path, piece):
     with connected(port) as link:
-        link.sendall(b"POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n")
+        link.sendall(b"POST " + path + b" HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n")
         began = time.monotonic()
         link.settimeout(0.05)
         answer = b""
         while not answer:
-            link.sendall(b"x")
+            link.sendall(piece)
             try:
                 answer = link.recv(100)
             except TimeoutError:

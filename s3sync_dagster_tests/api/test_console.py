@@ -18,7 +18,7 @@ from s3sync_dagster.core.page import PageCommit
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.place import CredentialsConfig, S3Place
 from s3sync_dagster.model.source import AutoSync, EmbeddingConfig, Source
-from s3sync_dagster_tests.api.indexing import work
+from s3sync_dagster_tests.api.indexing import listed_and_worked, work
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -120,18 +120,6 @@ def stored_source(api, **fields):
     source = Source(id=str(uuid.uuid4()), name=name, place=place, **fields)
     api.parts.catalog.sources.add(source)
     return source
-
-
-def listed_and_worked(api, http, source_id, *, state="complete"):
-    """List a source, wait until that listing has the state, and do what it asked for."""
-    http.post(f"/s3sync/v1/sources/{source_id}/backfill")
-    while (one := api.parts.catalog.listings.latest(source_id)) is None or (
-        one.state.value != state
-    ):
-        time.sleep(0.05)
-    while api.parts.catalog.listings.live_owner(source_id):
-        time.sleep(0.05)
-    work(api, source_id)
 
 
 def form_token(text):
@@ -490,6 +478,11 @@ def test_a_form_that_nobody_touched_changes_no_credential(fresh_api):
             form["list_interval_seconds"] = "600"
             answer = http.post(f"/sources/{source.id}/edit", data=form)
             assert answer.status_code == 303, answer.text
+            # How many of its texts had a vector already would tell what others' documents say.
+            api.parts.catalog.hours.embedded(source.id, 5)
+            charts = get(http, f"/sources/{source.id}/history")
+            assert "<figure" in charts
+            assert "texts that the model read" not in charts
             changed = api.parts.catalog.sources.find(source.id)
             assert changed == source.with_changes(list_interval_seconds=600)
 

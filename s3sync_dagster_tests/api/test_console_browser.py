@@ -13,8 +13,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
-from s3sync_dagster.catalog.tables import hours
-from s3sync_dagster_tests.api.indexing import work
+from s3sync_dagster.catalog.tables import hours, sources
+from s3sync_dagster_tests.api.indexing import listed_and_worked, work
 
 pytestmark = pytest.mark.browser
 
@@ -35,6 +35,11 @@ FILES = {
 TORN = """() => [...document.querySelectorAll(".state, td.figure, thead th")]
   .filter(e => { const r = document.createRange(); r.selectNodeContents(e);
     return new Set([...r.getClientRects()].map(c => Math.round(c.top))).size > 1; })
+  .map(e => e.textContent)"""
+FAR_FROM_THEIR_FIELDS = """() => [...document.querySelectorAll(".search .row > label[for]")]
+  .filter(e => { const [a, b] = [e, document.getElementById(e.htmlFor)].map(
+      one => one.getBoundingClientRect());
+    return b.top > a.bottom && b.left < a.left; })
   .map(e => e.textContent)"""
 NOTE_FOCUS = """() => {
   const named = e => [e.tagName, e.id, e.getAttribute("href"), e.textContent.trim()].join(" ");
@@ -130,7 +135,9 @@ def check(tab, name):
     if folder and name:
         path = Path(folder) / f"console-{name}-{tab.shape}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        tab.screenshot(path=path, full_page=True)
+        size = tab.evaluate("[innerWidth, Math.min(document.body.scrollHeight, 1600)]")
+        picture = {"x": 0, "y": 0, "width": size[0], "height": size[1]}
+        tab.screenshot(path=path, full_page=True, clip=picture)
     tab.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways"
     for scheme, rules in (("light", {}), ("dark", COLOURS)):  # a scheme changes nothing else
@@ -138,6 +145,7 @@ def check(tab, name):
         found = Axe().run(tab, options={"resultTypes": ["violations"], **rules})
         assert found.violations_count == 0, f"{scheme}: {found.generate_report()}"
     tab.emulate_media(color_scheme=tab.shape.rpartition("-")[2])
+    assert tab.evaluate(FAR_FROM_THEIR_FIELDS) == [], "a word ends the line before its field"
     walk(tab)
     small = tab.evaluate(
         "[...document.querySelectorAll('button, .button')]"
@@ -173,22 +181,23 @@ def test_each_page(api, source, tab):
     assert tab.evaluate(TORN) == [], "a long key makes no other column two letters wide"
     check(tab, "objects")
     here = f"sources/{source.id}"
-    for path, heading in (
-        ("new-source", "New source"), ("new-source?type=web_scrape", "New source"),
-        ("reasons", "Reasons"), ("access", "Access"), ("audit", "Audit"),
-        ("docs", "The HTTP API"), (f"{here}/edit", f"Change {source.name}"),
-        (f"{here}/delete", f"Delete {source.name}"),
-        (f"{here}/removals", "What an approval would remove"),
-        (f"{here}/move", f"Move of {source.name}"),
-        (f"{here}/history", f"History of {source.name}"),
+    for path, heading, name in (
+        ("new-source", "New source", "new-source"),
+        ("new-source?type=web_scrape", "New source", ""),
+        ("reasons", "Reasons", "reasons"), ("access", "Access", "access"),
+        ("audit", "Audit", "audit"), ("docs", "The HTTP API", "http-api"),
+        (f"{here}/edit", f"Change {source.name}", "edit"),
+        (f"{here}/delete", f"Delete {source.name}", "delete"),
+        (f"{here}/removals", "What an approval would remove", ""),
+        (f"{here}/move", f"Move of {source.name}", ""),
+        (f"{here}/history", f"History of {source.name}", "history"),
     ):  # fmt: skip
         tab.goto(f"{api.url}/{path}")
         expect(tab.get_by_role("heading", level=1)).to_have_text(heading)
-        name = path.rpartition("/")[2]
-        check(tab, name if name in ("new-source", "access", "history") else "")
+        check(tab, name)
     tab.goto(f"{api.url}/{here}/object?key=handbook/holidays.md")
     expect(tab.get_by_role("heading", name="Chunks in handbook")).to_be_visible()
-    check(tab, "")
+    check(tab, "chunks")
     tab.goto(f"{api.url}/{here}")
     tab.get_by_role("button", name="What would a sync do?").click()
     expect(tab.get_by_role("heading", level=1)).to_have_text("What a sync would do")
@@ -261,6 +270,39 @@ def test_without_javascript_everything_can_be_read(api, source, browser):
     tab.get_by_role("button", name="Resume").click()
     expect(tab.get_by_role("status")).to_have_text("Automatic work goes on.")
     context.close()
+
+
+@pytest.fixture(scope="module")
+def waiting(api, aws_endpoint):
+    """A source whose removals wait for a person, and one that is being moved."""
+    made = []
+    with api.client() as http:
+        for name in ("guarded", "moving"):
+            bucket = aws_endpoint.make_bucket(name)
+            aws_endpoint.put_all(bucket, {f"plans/{n}.md": f"# Plan {n}" for n in range(3)})
+            body = {**api.s3(bucket), "embedding": {"dense": {"model": "s3sync-hash"}}}
+            made.append(http.post("/api/v1/sources", json=body).json()["source_id"])
+            listed_and_worked(api, http, made[-1])
+            if name == "guarded":
+                for number in range(3):
+                    aws_endpoint.delete(bucket, f"plans/{number}.md")
+                listed_and_worked(api, http, made[-1], state="blocked")
+    catalog = api.parts.catalog
+    before = catalog.sources.find(made.pop())
+    with catalog.database.write() as tx:
+        tx.execute(sources.update().where(sources.c.id == before.id).values(origin="python"))
+    catalog.sources.register(before.with_changes(collection_name="plans-elsewhere"))
+    return made[0], catalog.moves.begin(before.name).id
+
+
+def test_what_waits_is_shown(api, waiting, tab):
+    guarded, moving = waiting
+    tab.goto(f"{api.url}/sources/{guarded}/removals")
+    expect(tab.get_by_role("button", name="Approve 3 removals")).to_be_visible()
+    check(tab, "removals")
+    tab.goto(f"{api.url}/sources/{moving}/move")
+    expect(tab.get_by_role("main")).to_contain_text("3 documents of before")
+    check(tab, "move")
 
 
 def test_signing_in(fresh_api, aws_endpoint, tab):

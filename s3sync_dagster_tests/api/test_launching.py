@@ -12,7 +12,7 @@ from s3sync_dagster.core.naming import (
     partitions_name,
     run_config,
 )
-from s3sync_dagster.model.errors import NotFound, Unavailable
+from s3sync_dagster.model.errors import FixConfiguration, InvalidSetting, NotFound, Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.ports.dagster_runs import DagsterRuns
 from s3sync_dagster_tests.dagster_partitions import partition_counts
@@ -67,6 +67,29 @@ def test_nobody_answers_and_the_work_stays_pending(catalog):
         Launcher(catalog, dagster)(["s-1"])
     assert statuses(catalog) == ["pending"]
     assert catalog.batches.live() == []
+
+
+def test_a_source_that_dagster_refuses_is_named_and_the_others_are_launched(catalog):
+    for name in ("a", "z"):
+        other = SOURCE.with_changes(id=name, name=name, collection_name=f"texts-{name}")
+        catalog.sources.add(other)
+        catalog.invocations.request(other, ["a"], trigger=Trigger.API)
+    catalog.invocations.request(SOURCE, ["a"], trigger=Trigger.API)
+
+    class Choosy(Asked):
+        def launch(self, job, *, run_config, tags):
+            if job == job_name("one"):
+                raise InvalidSetting("It does not accept this.", reason="run_config")
+            super().launch(job, run_config=run_config, tags=tags)
+
+    asked = Choosy()
+    with pytest.raises(FixConfiguration, match="one: It does not accept") as caught:
+        Launcher(catalog, asked)(["a", "s-1", "z"])
+    assert caught.value.reason == "run_config"
+    assert [job for job, *_ in asked.launches] == [job_name("a"), job_name("z")]
+    assert {row.source_id for row in catalog.batches.live()} == {"a", "z"}
+    [waiting] = catalog.invocations.rows(source_id="s-1")
+    assert (waiting.status, waiting.reason) == ("pending", "run_config")
 
 
 class TestWithDagster:

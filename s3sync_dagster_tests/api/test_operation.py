@@ -133,6 +133,7 @@ def test_metrics_of_sources_and_requests(fresh_api, aws_endpoint):
             assert shown == [theirs.name], whose
             assert "s3sync_http_requests" not in answer.text
             assert "s3sync_vector_cache" not in answer.text
+            assert "s3sync_dispatch_failures" not in answer.text
 
 
 def test_traces_reach_a_collector(tmp_path, chroma_server, aws_endpoint):

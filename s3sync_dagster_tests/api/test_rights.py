@@ -424,6 +424,44 @@ def test_records_do_not_outlive_who_says_whose_they_are(there):
     assert SECRET not in found(there, "sales")
 
 
+def test_what_was_asked_of_a_source_that_is_deleted_stays_with_owners(there):
+    """Nobody knows any more who may read what it had."""
+    bucket = there.api.aws.make_bucket()
+    body = there.api.s3(bucket, path_metadata=r"(?P<team>[^/]+)/", reader_keys=["team"])
+    with there.api.client(there.tokens["owner"]) as http:
+        number = http.post("/api/v1/sources", json=body).json()["source_id"]
+        asked = http.post(f"/api/v1/sources/{number}/invocations", json={"object_key": SECRET})
+        one = f"/api/v1/invocations/{asked.json()['invocation_id']}"
+        http.delete(f"/api/v1/sources/{number}", params={"delete_records": True})
+        there.api.parts.catalog.documents.drop_source(number)
+        assert http.get(one).status_code == 200
+    with there.api.client(there.tokens["sales"]) as http:
+        assert http.get(one).status_code == 404
+        assert SECRET not in http.get("/api/v1/invocations", params={"limit": 1000}).text
+
+
+def test_why_a_listing_failed_is_told_to_who_sees_all_of_the_source(there):
+    listings = there.api.parts.catalog.listings
+    listing = listings.begin(there.source, owner="me")
+    listings.fail(listing, owner="me", error=f"asking for object {SECRET!r} failed")
+    paths = (
+        f"/s3sync/v1/sources/{there.source}",
+        f"/s3sync/v1/sources/{there.source}/history",
+        "/v3/connections/list",
+        f"/v3/connections/{there.source}/sync-runs",
+        f"/sources/{there.source}",
+    )
+    for who, sees in (("owner", True), ("sales", False), ("hr", False)):
+        with there.api.client(there.tokens[who]) as http:
+            http.cookies.set("s3sync_session", sessions(there).seal(there.tokens[who]))
+            for path in paths:
+                method = "POST" if path.endswith("/list") else "GET"
+                answer = http.request(method, path, json={} if method == "POST" else None)
+                assert answer.status_code == 200, (path, answer.text)
+                assert ("asking for object" in answer.text) == sees, (who, path)
+            assert ("/dry-run" in answer.text) == sees
+
+
 def test_what_is_kept_back_costs_whoever_lists_it_no_more_than_a_page(there):
     """Ten thousand objects of another group, and behind them one that may be seen."""
     bucket = there.api.aws.make_bucket()

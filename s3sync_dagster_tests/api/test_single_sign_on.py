@@ -5,6 +5,7 @@ import time
 
 import httpx
 import pytest
+from starlette.datastructures import Headers
 
 from s3sync_dagster.api.single_sign_on import SECRET_HEADER, read_single_sign_on
 from s3sync_dagster.model.errors import InvalidSetting
@@ -156,3 +157,10 @@ def test_settings_that_would_let_anybody_in_are_refused(name, value):
 
 def test_the_secret_stands_in_no_text_of_the_settings():
     assert SECRET not in repr(read_single_sign_on(SSO))
+
+
+@pytest.mark.parametrize("told", ["", "eng,", " ,Eng,,"])
+def test_a_group_without_a_name_is_none(told):
+    said = proxied("bob@example.org", **{"x-auth-request-groups": told})
+    visitor = read_single_sign_on(SSO).visitor(Headers(said))
+    assert visitor.groups == frozenset({"eng"} if told else ())

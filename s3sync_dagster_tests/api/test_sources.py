@@ -155,6 +155,9 @@ def test_payloads_of_older_clients(api, http, aws_endpoint):
         ({"endpoint_url": "http://user:password@x"}, "endpoint_url"),
         ({"endpoint_url": "http://:99999999"}, "endpoint_url"),
         ({"list_interval_seconds": -1}, "list_interval_seconds"),
+        ({"expected_bucket_owner": "123\r\nx-evil: 1"}, "expected_bucket_owner"),
+        ({"aws_access_key_id": "A\r\nx-evil: 1"}, "access key id"),
+        ({"aws_session_token": "A\nx"}, "session token"),
     ],
 )
 def test_a_refusal_names_field_and_rule(api, http, change, says):

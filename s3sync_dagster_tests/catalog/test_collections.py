@@ -8,7 +8,10 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog import collections as rows
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.catalog.database import Database, _alembic_config
+from s3sync_dagster.catalog.recovered import store_recovered
 from s3sync_dagster.core.state import KnownCollection
+from s3sync_dagster.engine.rebuilding import RecoveredDocument
+from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster_tests.catalog.scenes import done, index, index_all, list_all, ref, source
 
@@ -31,6 +34,19 @@ def filled(catalog):
     list_all(catalog, src, [ref(key) for key in KEYS])
     index_all(catalog, src, KEYS)
     return src
+
+
+def test_nothing_is_kept_for_a_source_that_was_deleted_meanwhile(catalog, filled):
+    found = [RecoveredDocument(document_id="x", object_key="x", custom_id=None, etag="e")]
+    catalog.documents.drop_source(filled.id)
+    assert catalog.collections.meet(filled.id, known("A")) == 0
+    assert catalog.collections.of_source(filled.id) == []
+    here = {"collection_name": "ccc", "collection_id": "A"}
+    with pytest.raises(NotFound):
+        store_recovered(catalog.database, filled, found, **here)
+    assert catalog.documents.of_source(filled.id) == []
+    with pytest.raises(NotFound):
+        catalog.wholes.insert(filled, ref={})
 
 
 def trusted(catalog, src):

@@ -83,7 +83,7 @@ def test_a_key_that_was_asked_for_is_refused_where_there_is_no_room(catalog):
     list_all(catalog, src, [ref(f"{n}.md") for n in range(3)])
     with pytest.raises(FixConfiguration, match="all it may have"):
         catalog.work.record_objects(src.id, [(ref("new.md"), None)], known={"new.md": None})
-    known = {"0.md": "e1"}
+    known = {"0.md": catalog.work.object(src.id, "0.md")}
     catalog.work.record_objects(src.id, [(ref("0.md", etag="e2"), None)], known=known)
     assert catalog.work.object(src.id, "0.md").etag == "e2"
 

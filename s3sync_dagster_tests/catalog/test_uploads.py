@@ -7,7 +7,7 @@ from sqlalchemy import event
 from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.catalog.tables import upload_bytes, upload_files
 from s3sync_dagster.core.state import UploadedFile
-from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
+from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, Unavailable
 from s3sync_dagster.model.place import UploadPlace
 from s3sync_dagster.model.source import Source
 from s3sync_dagster_tests.conftest_catalog import HandClock
@@ -45,6 +45,24 @@ def rows(catalog):
             tx.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
             for table in (upload_files, upload_bytes)
         )
+
+
+def test_a_file_whose_commit_was_not_answered_keeps_its_bytes(catalog, monkeypatch):
+    body = catalog.uploads.write_bytes([b"bytes"])
+    dialect = catalog.database.engine.dialect
+    plain, lost = dialect.do_commit, []
+
+    def commit(connection):
+        plain(connection)
+        if not lost:
+            lost.append(connection)
+            raise dialect.loaded_dbapi.OperationalError("the answer was lost")
+
+    monkeypatch.setattr(dialect, "do_commit", commit)
+    with pytest.raises(Unavailable):
+        put_body(catalog, body)
+    there = catalog.uploads.find("s", "a.md")
+    assert b"".join(catalog.uploads.pieces(there)) == b"bytes"
 
 
 def test_an_upload_that_ends_after_its_source_leaves_nothing(catalog):

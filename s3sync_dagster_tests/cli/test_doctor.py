@@ -4,8 +4,13 @@ import time
 
 import pytest
 
+from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.catalog.tables import sources
 from s3sync_dagster.cli import checks
 from s3sync_dagster.cli.checks import clock_check, disk_check
+from s3sync_dagster.cli.dagster_door import NONE_SEEN
+from s3sync_dagster.core.declaration import FORGOTTEN_SECONDS, Declaration
+from s3sync_dagster.settings import load_settings
 from s3sync_dagster.workers import landlock
 
 
@@ -36,6 +41,28 @@ def test_a_healthy_machine(s3sync, aws_endpoint, chroma_server):
     lines = s3sync("doctor").out.splitlines()
     assert len(lines) == len(found)
     assert any(line.startswith("ok      catalog: sqlite") for line in lines)
+
+
+def test_what_code_declares_no_more_or_twice_is_said(s3sync, aws_endpoint, home):
+    bucket = aws_endpoint.make_bucket()
+    catalog = open_catalog(load_settings().database_url)
+    for name in ("left", "fresh", "twice"):
+        declared = aws_endpoint.source(bucket, name=name, collection_name=f"c-{name}")
+        catalog.sources.register(declared, by="ours")
+    catalog.sources.register(declared.with_changes(max_size_bytes=1), by="theirs")
+    past = Declaration(at=time.time() - FORGOTTEN_SECONDS - 60, by="ours").to_json()
+    with catalog.database.write() as tx:
+        tx.execute(sources.update().where(sources.c.name == "left").values(declared=past))
+    catalog.close()
+    found = states(s3sync("doctor", "--json"))
+    assert "declaration of fresh" not in found
+    assert found["declaration of left"] == (
+        "note",
+        f"code declared it 6 min ago for the last time, so nothing lists it: {NONE_SEEN}",
+    )
+    state, text = found["declaration of twice"]
+    assert state == "broken"
+    assert "is declared by the code location 'theirs', too" in text
 
 
 def test_what_is_broken_is_named_with_the_way_out(s3sync, aws_endpoint, home, monkeypatch):

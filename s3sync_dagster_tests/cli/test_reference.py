@@ -108,21 +108,60 @@ def test_every_help_text_has_an_example(path):
     assert [line for owner, line in EXAMPLES if owner == path]
 
 
-@pytest.mark.parametrize(("path", "line"), EXAMPLES, ids=[line for _, line in EXAMPLES])
-def test_every_example_is_a_command_line_that_the_command_takes(path, line, tmp_path, monkeypatch):
+@pytest.fixture
+def some_files(tmp_path, monkeypatch):
+    """A folder to work in, with the files that examples name."""
     monkeypatch.chdir(tmp_path)
-    for name in ("report.pdf", "main.py", "notes.md"):
+    for name in ("report.pdf", "main.py", "notes.md", "questions.jsonl", "sources.json",
+                 "connections.json", "datasources.json"):  # fmt: skip
         Path(name).touch()
-    context, words = click.Context(cli, info_name="s3sync"), shlex.split(line)[1:]
-    command = cli
+
+
+def taken(words):
+    """Let the command take a command line, without running it; returns its path."""
+    context, command = click.Context(cli, info_name="s3sync"), cli
     while isinstance(command, click.Group):
         name = ALIASES.get(words[0], words[0])
         command = command.get_command(context, name)
-        assert command is not None, line
+        assert command is not None, words
         context = click.Context(command, info_name=name, parent=context)
         words = words[1:]
-    assert context.command_path == path
-    command.make_context(path.rpartition(" ")[2], words, parent=context.parent)
+    command.make_context(context.info_name, words, parent=context.parent)
+    return context.command_path
+
+
+@pytest.mark.parametrize(("path", "line"), EXAMPLES, ids=[line for _, line in EXAMPLES])
+def test_every_example_is_a_command_line_that_the_command_takes(path, line, some_files):
+    assert taken(shlex.split(line)[1:]) == path
+
+
+def shown_commands():
+    """Return the command lines of all pages, as the shell would part them."""
+    ends = "&|;>\n"
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for block in re.findall(r"(?s)```sh\n(.*?)```", page.read_text("utf-8")):
+            # A comment takes its line's end along, which ends a command.
+            text = block.replace("\\\n", " ").replace("\n", "\n\n")
+            words = shlex.shlex(text, posix=True, punctuation_chars=ends)
+            words.whitespace, words.whitespace_split = " \t", True
+            one: list[str] = []
+            for word in words:
+                if not set(word) <= set(ends):
+                    one.append(word)
+                    continue
+                if one[:1] == ["s3sync"]:
+                    yield page.name, one[1:]
+                one = []
+
+
+def test_every_command_line_of_the_documents_is_one(some_files):
+    found = list(shown_commands())
+    assert len(found) >= 40
+    for page, words in found:
+        try:
+            taken(list(words))
+        except click.ClickException as error:
+            pytest.fail(f"{page}: s3sync {' '.join(words)}: {error.format_message()}")
 
 
 @pytest.mark.parametrize(

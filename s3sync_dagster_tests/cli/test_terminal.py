@@ -89,6 +89,7 @@ def test_objects_chunks_and_the_rate_are_told(environment, aws_endpoint, bucket,
     with PseudoTerminal(sync(bucket, collection, aws_endpoint.url)) as terminal:
         assert terminal.end() == 0, terminal.text()
     said = terminal.text()
+    assert "starting" in said[: said.index("listing")], "something is seen from the beginning"
     assert f"{FILES}/{FILES} objects  {FILES} chunks" in said
     assert re.search(r"chunks  \d+\.\d/s", said)
     assert re.search(r"\n +indexed +24\n", said)

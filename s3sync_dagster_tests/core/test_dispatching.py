@@ -14,6 +14,7 @@ from s3sync_dagster.engine.dispatching import (
     ask_again,
     dispatch,
     reap,
+    tell_partitions,
 )
 from s3sync_dagster.engine.leasing import Leasing
 from s3sync_dagster.engine.working_off import FIRST_KEYS, FRUITLESS_RUNS, work_off
@@ -27,9 +28,14 @@ class AskedRuns:
     """Takes every batch; ``answer`` says what becomes of the next ones."""
 
     def __init__(self, answer=True):
-        self.answer, self.orders, self.partitions = answer, [], []
+        self.answer, self.orders, self.partitions, self.refused = answer, [], [], []
+
+    broken = None
+    """Id of a source whose partitions nobody takes."""
 
     def add_partitions(self, source, names):
+        if source.id == self.broken:
+            raise ValueError("a definition that is none")
         self.partitions.append((source.name, list(names)))
 
     def launch(self, order):
@@ -45,7 +51,9 @@ def asked():
 
 
 def hand_on(world, runs, **options):
-    return dispatch(world.catalog, runs, {world.source.id: world.source}, **options)
+    sources = {world.source.id: world.source}
+    told = {"refused": lambda _source, error: runs.refused.append(error)}
+    return dispatch(world.catalog, runs, sources, **told, **options)
 
 
 def test_pending_keys_become_a_batch_with_its_partitions_told_before(world, asked):
@@ -114,17 +122,27 @@ def test_a_source_that_is_being_deleted_gets_no_batch(world, asked):
     assert hand_on(world, asked) == 0
 
 
-@pytest.mark.parametrize("answer", [False, NotFound("no job yet"), Unavailable("nobody")])
-def test_a_batch_whose_run_cannot_be_asked_for_is_pending_again_at_once(world, answer):
+@pytest.mark.parametrize(
+    ("answer", "reasons"),
+    [
+        (False, []),
+        (NotFound("no job yet", reason="job_not_found"), ["job_not_found"]),
+        (KeyError("ours"), ["unexpected_error"]),
+        (Unavailable("nobody"), None),
+    ],
+)
+def test_a_batch_whose_run_cannot_be_asked_for_is_pending_again_at_once(world, answer, reasons):
     world.ask("a.txt")
     runs = AskedRuns(answer)
-    if isinstance(answer, Exception):
-        with pytest.raises(type(answer)):
+    if reasons is None:  # it is nothing that the source can do about
+        with pytest.raises(Unavailable):
             hand_on(world, runs)
     else:
         assert hand_on(world, runs) == 0
+    assert [error.reason for error in runs.refused] == (reasons or [])
     assert world.catalog.batches.live() == []
-    assert [row.status for row in world.catalog.invocations.rows()] == ["pending"]
+    (row,) = world.catalog.invocations.rows()
+    assert (row.status, [row.reason] if row.reason else []) == ("pending", reasons or [])
 
 
 def test_a_launch_whose_answer_was_lost_keeps_the_run_that_has_begun(world):
@@ -150,6 +168,21 @@ def test_runs_that_end_before_they_begin_are_not_repeated_for_ever(world):
             work=lambda order, _run_id: orders.append(order), note=print,
         )  # fmt: skip
     assert (len(orders), caught.value.reason) == (FRUITLESS_RUNS, "runs_do_not_begin")
+    assert [row.status for row in world.catalog.invocations.rows()] == ["pending"]
+
+
+def test_a_sync_that_met_an_error_holds_nothing_while_its_process_lives_on(world):
+    """As where a folder is watched: nobody would take the batch from a process that is alive."""
+    world.ask("a.txt")
+    told = AskedRuns()
+    told.broken = world.source.id
+    with pytest.raises(ValueError, match="a definition"):
+        work_off(
+            world.catalog, world.source, clock=world.clock, owner="me", is_dead=lambda _: False,
+            work=lambda order, _run: tell_partitions(world.catalog, told, order.source, order.keys),
+            note=print,
+        )  # fmt: skip
+    assert world.catalog.batches.live() == []
     assert [row.status for row in world.catalog.invocations.rows()] == ["pending"]
 
 
@@ -249,8 +282,9 @@ def test_a_reservation_that_nobody_saw_is_asked_for_again_with_its_own_token(wor
 
     def again(state):
         return ask_again(
-            world.catalog, asked, sources, clock=world.clock, run_state=lambda *_: state
-        )
+            world.catalog, asked, sources, clock=world.clock, run_state=lambda *_: state,
+            refused=lambda source, error: asked.refused.append((source.id, error.reason)),
+        )  # fmt: skip
 
     assert again("unknown") == 0
     world.clock.seconds += UNSEEN_SECONDS
@@ -258,6 +292,19 @@ def test_a_reservation_that_nobody_saw_is_asked_for_again_with_its_own_token(wor
     assert again("unknown") == 1
     first, second = asked.orders
     assert (first.token, list(first.keys)) == (second.token, list(second.keys))
+    # Where it is refused now, those behind are asked for all the same.
+    other = world.source.with_changes(id="other", name="other", collection_name="other-texts")
+    world.catalog.sources.add(other)
+    world.catalog.invocations.request(other, ["b.txt"], trigger=Trigger.API)
+    sources[other.id] = other
+    world.clock.seconds += 1
+    token = world.catalog.batches.reserve(other.id, take=_take()).token
+    world.clock.seconds += UNSEEN_SECONDS
+    asked.broken = world.source.id
+    assert again("unknown") == 1
+    assert asked.orders[-1].token == token
+    assert asked.refused == [(world.source.id, "unexpected_error")]
+    assert [row.source_id for row in world.catalog.batches.live()] == [other.id]
 
 
 @pytest.mark.parametrize(

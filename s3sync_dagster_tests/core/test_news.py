@@ -76,13 +76,17 @@ def test_what_was_told_of_another_key_stays_as_it_is():
 @pytest.mark.parametrize(
     ("now", "asked", "stored"),
     [
-        (known(), "e1", True),
-        (known(), "e0", False),  # something newer was told meanwhile
+        (known(), known(), True),
+        (known(), known(etag="e0"), False),  # older news came meanwhile
+        (known(etag="", told_count=2), known(etag="", told_count=1), False),  # newer news
         (known(), None, False),  # it was made meanwhile
-        (known(gone=True), "e1", False),  # it went meanwhile
-        (known(gone=True), None, True),
+        (known(gone=True), known(), False),  # it went meanwhile
+        (known(gone=True), known(gone=True), True),
+        (known(gone=True, told_count=2), known(gone=True), False),  # it came and went
+        (known(gone=True), None, False),
         (None, None, True),
-        (None, "e1", False),
+        (None, known(), False),
+        (None, known(gone=True), True),  # forgotten meanwhile
     ],
 )
 def test_an_answer_is_stored_where_nothing_was_told_since_the_question(now, asked, stored):

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from s3sync_dagster.catalog.recovered import store_recovered
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.engine.identity import check_collections
+from s3sync_dagster.engine.rebuilding import RecoveredDocument
 from s3sync_dagster.engine.rolling_check import DAY_SECONDS, check_some, pace_of
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import NotFound, Unavailable
@@ -49,6 +51,24 @@ def look(world, *, per_day=PER_DAY, log=None, collections=None):
 
 def a_day(world):
     world.clock.seconds += DAY_SECONDS
+
+
+def test_a_document_that_was_read_back_and_has_no_records_is_trusted_by_nobody(world):
+    """Its object is archived, so that no work on it ends what a lost catalog has left."""
+    fill(world, documents=1)
+    world.bucket.put("archived.md", "text", storage_class="GLACIER")
+    world.ask("archived.md")
+    assert world.sync()["archived.md"] == "skipped"
+    lost = RecoveredDocument(
+        document_id=name_of("archived.md", 0)[:-2], object_key="archived.md", custom_id=None,
+        etag="e", high_water=1,
+    )  # fmt: skip
+    here = {"collection_name": "docs", "collection_id": port_of(world).id}
+    assert store_recovered(world.catalog.database, world.source, [lost], **here) == 1
+    a_day(world)
+    assert look(world) == 0
+    (row,) = world.catalog.documents.of_key(world.source.id, "archived.md")
+    assert row.phase is DocumentPhase.WRITING
 
 
 class Without:

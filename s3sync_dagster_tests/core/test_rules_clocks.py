@@ -53,10 +53,25 @@ def reaped(world):
     ]
 
 
+def nobody(source, error):
+    raise AssertionError(f"{source.name} was refused: {error}")
+
+
+def asked_again(world, runs):
+    return ask_again(
+        world.catalog,
+        runs,
+        {world.source.id: world.source},
+        clock=world.clock,
+        run_state=unseen,
+        refused=nobody,
+    )
+
+
 def test_a_reservation_of_a_clock_ahead_is_given_back_at_once(world, later):
     event(world, "a.txt")
     runs = Launched()
-    later(lambda: dispatch(world.catalog, runs, {world.source.id: world.source}))
+    later(lambda: dispatch(world.catalog, runs, {world.source.id: world.source}, refused=nobody))
     (row,) = world.catalog.batches.live()
     assert row.lease_until > world.clock.seconds + RESERVATION_SECONDS
     assert reaped(world) == ["its reservation ended"]
@@ -66,10 +81,9 @@ def test_a_reservation_of_a_clock_ahead_is_given_back_at_once(world, later):
 def test_a_run_that_was_asked_for_under_a_clock_ahead_is_asked_for_again(world, later):
     event(world, "a.txt")
     runs = Launched()
-    later(lambda: dispatch(world.catalog, runs, {world.source.id: world.source}))
-    sources = {world.source.id: world.source}
-    assert ask_again(world.catalog, runs, sources, clock=world.clock, run_state=unseen) == 1
-    assert ask_again(world.catalog, runs, sources, clock=world.clock, run_state=unseen) == 0
+    later(lambda: dispatch(world.catalog, runs, {world.source.id: world.source}, refused=nobody))
+    assert asked_again(world, runs) == 1
+    assert asked_again(world, runs) == 0
 
 
 def test_a_lease_of_a_clock_ahead_counts_as_ended(world, later):
@@ -186,3 +200,17 @@ def test_an_edit_under_a_clock_that_was_put_back_is_seen(world):
     world.clock.skew -= DAY
     world.catalog.sources.update(other.with_changes(metadata={"a": "b"}))
     assert world.catalog.sources.version() != before
+
+
+def test_removals_that_a_clock_far_ahead_has_counted_count_no_longer_than_a_day(world, later):
+    for n in range(200):
+        world.bucket.put(f"{n:03}.md", "text")
+    world.sync()
+    keys = [f"{n:03}.md" for n in range(5)]
+    for key in keys:
+        world.bucket.delete(key)
+    world.ask(*keys)
+    later(world.run_batches, by=365 * DAY)
+    assert len(world.texts()) == 195
+    world.clock.seconds += 2 * DAY
+    assert world.catalog.documents.removed_by_heads(world.source.id) == 0

@@ -1,17 +1,20 @@
 """A right that a tag took away ends, also where the object's records are not written."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from s3sync_dagster.catalog.copying import begin_anew
 from s3sync_dagster.catalog.recovered import store_recovered
 from s3sync_dagster.catalog.rights import rights_of, seen_keys
 from s3sync_dagster.core.rights import WHOLE, Reader
 from s3sync_dagster.engine.rebuilding import recover_documents
+from s3sync_dagster.engine.rolling_check import DAY_SECONDS, check_some
 from s3sync_dagster.explaining import UNTOLD, explain_key
-from s3sync_dagster.model.errors import AccessDenied, FixConfiguration
+from s3sync_dagster.model.errors import AccessDenied, FixConfiguration, Unavailable
 from s3sync_dagster.model.source import DeleteMode
-from s3sync_dagster_tests.core.rules import event, states
+from s3sync_dagster_tests.core.rules import Refusing, event, refuse_with, states
 from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.fresh_catalogs import fresh_catalog
 
@@ -142,6 +145,40 @@ def test_listings_look_at_archived_objects_too():
     assert seen(world)
 
 
+def test_a_tag_that_was_not_written_before_its_object_was_archived_stays_in_force():
+    world = world_of_sales()
+    world.bucket.tag("a.md", {"team": "hr"})
+    world.clock.seconds += 2 * HOUR
+    away = Unavailable("away", reason="chroma_unavailable")
+    refusing = Refusing(world, update_metadata=refuse_with(away), upsert=refuse_with(away))
+    world.listing()
+    world.run_batches(collections=refusing)
+    refusing.on = False
+    archived(world)
+    for _ in range(2):
+        world.clock.seconds += 2 * HOUR
+        world.sync()
+        assert not seen(world)
+        check_some(
+            world.source, catalog=world.catalog, collections=lambda: world.collections,
+            clock=world.clock, records_per_day=1000, log=lambda _: None,
+        )  # fmt: skip
+    assert not seen(world)
+
+
+def test_listings_of_append_mode_look_no_oftener_at_a_tag_that_closes():
+    world = world_of_sales(mode=DeleteMode.APPEND)
+    world.bucket.tag("a.md", {"team": "hr"})
+    world.clock.seconds += 2 * HOUR
+    assert world.sync() == {"a.md": "unchanged"}
+    assert not seen(world)
+    assert [world.sync() for _ in range(3)] == [{}, {}, {}]
+    world.bucket.tag("a.md", {"team": "sales"})
+    world.clock.seconds += 2 * HOUR
+    assert world.sync() == {"a.md": "unchanged"}
+    assert seen(world)
+
+
 @pytest.mark.parametrize(
     ("mode", "becomes"), [(DeleteMode.APPEND, newer), (DeleteMode.KEEP_DELETED, damaged)]
 )
@@ -207,3 +244,184 @@ def test_a_catalog_read_back_from_records_opens_nothing_that_a_request_had_close
     world.ask("a.md", custom_id=custom_id, vouched=True)
     world.run_batches()
     assert seen(world)  # somebody has said whose it is
+
+
+def by_path(how, **fields):
+    """Return a world whose object is for sales, and is not written any more."""
+    modes = {"append": DeleteMode.APPEND, "archived": DeleteMode.MIRROR}
+    own = {"path_metadata": "(?P<team>[^/]+)/", "reader_keys": ("team",)}
+    mode = modes.get(how, DeleteMode.KEEP_DELETED)
+    world = make_world(**own, bedrock_sidecars=True, mode=mode, **fields)
+    world.bucket.put("sales/a.md", "secret")
+    world.sync()
+    if how == "archived":
+        current = world.bucket._current["sales/a.md"]
+        current.ref = replace(current.ref, storage_class="GLACIER")
+    if how == "damaged":
+        world.bucket.put("sales/a.md", "BAD")
+    if how == "left out":
+        world.configure(exclude_globs=("**/a.md",))
+    world.sync()
+    return world
+
+
+def sidecar(world, team):
+    said = json.dumps({"metadataAttributes": {"team": team}})
+    world.bucket.put("sales/a.md.metadata.json", said)
+    world.sync()
+
+
+def readers(world, key="sales/a.md"):
+    """Return which of two groups find it."""
+    found = []
+    for group in ("sales", "hr"):
+        rights = rights_of(world.catalog, Reader(frozenset({group})), tenant=world.source.tenant)
+        seen = any(rights.allow_record(record) for record in world.metadata().values())
+        assert not seen or seen_keys(world.catalog, rights, world.source, [key])
+        found += [group] if seen else []
+    return found
+
+
+@pytest.mark.parametrize("how", ["append", "archived", "damaged", "left out"])
+def test_a_sidecar_closes_what_is_not_written_until_it_says_so_again(how):
+    world = by_path(how)
+    assert readers(world) == ["sales"]
+    for _ in range(2):
+        sidecar(world, "hr")
+        for _ in range(2):
+            assert readers(world) == []
+            assert (
+                UNTOLD
+                in explain_key(world.catalog, world.source, "sales/a.md", rights=WHOLE).decision
+            )
+            world.sync()
+        sidecar(world, "sales")
+        assert readers(world) == ["sales"]
+
+
+@pytest.mark.parametrize("how", ["archived", "damaged", "left out"])
+def test_an_owner_who_asks_in_vain_has_closed_it_until_the_records_say_so(how):
+    world = by_path(how)
+    world.ask("sales/a.md", metadata={"team": "hr"}, vouched=True)
+    world.run_batches()
+    for _ in range(3):
+        assert readers(world) == []
+        world.sync()
+        world.clock.seconds += HOUR
+    world.configure(exclude_globs=())
+    world.bucket.put("sales/a.md", "secret, newer")
+    world.sync()
+    assert readers(world) == []  # what the owner had said is not known to hold still
+    world.ask("sales/a.md", metadata={"team": "hr"}, vouched=True)
+    world.run_batches()
+    assert readers(world) == ["hr"]
+
+
+@pytest.mark.parametrize("told", [EVENTS, LOOKS])
+@pytest.mark.parametrize("tells", ["before", "after", "nobody"])
+def test_a_catalog_that_was_restored_opens_no_archived_object_before_its_tags_were_seen(
+    told, tells
+):
+    world = world_of_sales(**told)
+    archived(world)
+    world.sync()
+    event(world, "a.md")
+    world.run_batches()
+    if tells == "nobody":  # its event was of the catalog that was lost
+        world.bucket.tag("a.md", {})
+    begin_anew(world.catalog.database)
+    world.configure(metadata={"x": "y"})  # another fingerprint
+    if tells != "nobody":
+        world.bucket.tag("a.md", {})
+    if tells == "before":
+        event(world, "a.md")
+    for _ in range(2):
+        world.clock.seconds += DAY_SECONDS
+        check_some(
+            world.source,
+            catalog=world.catalog,
+            collections=lambda: world.collections,
+            clock=world.clock,
+            records_per_day=5000,
+            log=print,
+        )
+        assert not seen(world)
+        world.sync()
+        assert not seen(world)
+        if tells == "after":
+            event(world, "a.md")
+
+
+@pytest.mark.parametrize("told", [EVENTS, LOOKS])
+@pytest.mark.parametrize("how", [archived, newer, damaged])
+@pytest.mark.parametrize("said", [{}, {"lang": "de"}])
+def test_keys_that_are_set_later_open_nothing_of_which_the_tag_was_taken_away_before(
+    told, how, said
+):
+    mode = {newer: DeleteMode.APPEND, damaged: DeleteMode.KEEP_DELETED}.get(how, DeleteMode.MIRROR)
+    world = make_world(object_tags=("team",), mode=mode, **told)
+    world.bucket.put("a.md", "secret", tags={"team": "sales"})
+    world.sync()
+    if said:
+        world.ask("a.md", metadata=said)  # a member
+        world.run_batches()
+    how(world)
+    world.bucket.tag("a.md", {})
+    event(world, "a.md")
+    world.sync()
+    world.configure(reader_keys=("team",))
+    for _ in range(2):
+        assert not seen(world)
+        event(world, "a.md")
+        world.sync()
+        world.clock.seconds += 2 * HOUR
+
+
+@pytest.mark.parametrize("told", [EVENTS, LOOKS])
+def test_keys_that_are_set_later_open_what_carries_what_its_records_say_at_the_next_listing(told):
+    world = make_world(object_tags=("team",), **told)
+    world.bucket.put("a.md", "secret", tags={"team": "sales"})
+    world.sync()
+    world.configure(reader_keys=("team",))
+    assert not seen(world)
+    assert world.sync() == {"a.md": "unchanged"}
+    assert seen(world)
+    assert world.sync() == {}
+
+
+@pytest.mark.parametrize("how", ["append", "archived", "damaged", "left out"])
+@pytest.mark.parametrize("change", ["metadata", "path"])
+def test_settings_that_say_else_close_what_is_not_written(how, change):
+    fields = {"metadata": {"team": "hr"}, "path_metadata": "(?P<other>[^/]+)/"}
+    world = by_path(how)
+    if change == "metadata":
+        world.configure(path_metadata=None, metadata={"team": "sales"})
+        world.ask("sales/a.md", force=True)
+        world.run_batches()
+        before = {"metadata": {"team": "sales"}}
+        fields = {"metadata": {"team": "hr"}}
+    else:
+        before = {"metadata": {}, "path_metadata": "(?P<team>[^/]+)/"}
+        assert readers(world) == ["sales"]
+    world.configure(**fields)
+    for _ in range(2):
+        assert readers(world) == []
+        world.sync()
+    world.configure(**before)
+    assert readers(world) == []
+    world.sync()
+    if change == "path" and how != "damaged":
+        assert readers(world) == ["sales"]
+
+
+def test_settings_of_now_count_for_what_a_batch_writes_that_began_before():
+    world = make_world(path_metadata="(?P<team>[^/]+)/", reader_keys=("team",))
+    world.bucket.put("sales/a.md", "secret")
+    before = world.source
+    world.configure(path_metadata="(?P<other>[^/]+)/", metadata={"team": "hr"})
+    now, world.source = world.source, before
+    world.sync()
+    assert readers(world) == []
+    world.source = now
+    world.sync()
+    assert readers(world) == ["hr"]

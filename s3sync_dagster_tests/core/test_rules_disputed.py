@@ -1,8 +1,13 @@
 """Values of which nobody knows who gave them neither open a document nor stop closing it."""
 
+import json
+from uuid import UUID
+
 import pytest
+import sqlalchemy as sa
 
 from s3sync_dagster.catalog.copying import begin_anew
+from s3sync_dagster.catalog.recovered import hand_on_readers
 from s3sync_dagster.catalog.rights import rights_of, seen_keys
 from s3sync_dagster.catalog.tables import documents
 from s3sync_dagster.core.rights import WHOLE, Reader
@@ -11,6 +16,7 @@ from s3sync_dagster.engine.rebuilding import recover_documents
 from s3sync_dagster.explaining import explain_key
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster_tests.core.test_rules_moved import finish, move
 from s3sync_dagster_tests.engine_fixture import make_world
 
 KEY = "sales/pay.md"
@@ -64,6 +70,21 @@ def test_what_an_owner_closed_stays_closed_where_nobody_knows_that_it_was_an_own
     assert (seen(world, "sales"), seen(world, "hr")) == (0, 1)
     told = " ".join(explain_key(world.catalog, world.source, KEY, rights=WHOLE).decision)
     assert "Only owners" not in told
+
+
+def test_append_mode_asks_once_for_what_it_will_not_write():
+    world = make_world(mode=DeleteMode.APPEND, **BY_PATH)
+    world.bucket.put(KEY, "salaries")
+    world.sync()
+    ask(world, HR, owner=False)
+    world.clock.seconds += 300
+    world.configure(reader_keys=("team",))
+    ended = []
+    for _ in range(3):
+        world.clock.seconds += 300
+        ended.append(world.sync())
+        assert (seen(world, "sales"), seen(world, "hr")) == (0, 0)
+    assert ended == [{KEY: "unchanged"}, {}, {}]
 
 
 def test_a_member_who_repeats_what_an_owner_said_opens_nothing():
@@ -122,3 +143,57 @@ def test_a_restored_catalog_tells_members_nothing_of_what_it_has_not_compared():
         tx.execute(documents.update().values(metadata={}))  # it is of before the request
     begin_anew(world.catalog.database)
     assert seen(world, "sales") == seen(world, "hr") == 0
+
+
+@pytest.mark.parametrize("metadata", [{"lang": "de"}, {"team": "sales"}])
+def test_a_request_of_a_member_that_is_served_late_opens_nothing_that_a_sidecar_closes(metadata):
+    world = make_world(bedrock_sidecars=True, **BY_PATH)
+    world.bucket.put(KEY, "salaries")
+    world.catalog.invocations.request(
+        world.source, [KEY], trigger=Trigger.API, metadata=metadata, vouched=False
+    )
+    world.configure(reader_keys=("team",))
+    world.bucket.put(f"{KEY}.metadata.json", json.dumps({"metadataAttributes": HR}))
+    for _ in range(2):
+        world.sync()
+        assert (seen(world, "sales"), seen(world, "hr")) == (0, 1)
+
+
+def seen_in(world, group):
+    """Return whether a group finds it in the collection of the source."""
+    rights = rights_of(world.catalog, Reader(frozenset({group})), tenant=world.source.tenant)
+    found = world.metadata(world.source.collection_name).values()
+    return any(rights.allow_record(one) for one in found)
+
+
+@pytest.mark.parametrize("owner", [True, False])
+@pytest.mark.parametrize("custom_id", [None, "mine"])
+@pytest.mark.parametrize(
+    "changes",
+    [{"id_prefix": "p-"}, {"collection_name": "docs2"}, {"bucket_name": "bucket-eu"}, None],
+)
+def test_what_was_said_of_readers_holds_where_a_source_goes_and_in_its_new_collection(
+    changes, custom_id, owner
+):
+    world = make_world(reader_keys=("team",), **BY_PATH)
+    world.bucket.put(KEY, "salaries")
+    world.sync()
+    world.ask(KEY, metadata=HR, vouched=owner, custom_id=custom_id)
+    world.run_batches()
+    if changes is None:  # `reindex --into`
+        other = world.source.with_changes(id=str(UUID(int=9)), name="d2", collection_name="docs2")
+        with world.catalog.database.write() as tx:
+            hand_on_readers(world.catalog.database, tx, world.source, other)
+        world.source = world.catalog.sources.add(other)
+    else:
+        with world.catalog.database.write() as tx:
+            tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+        move(world, **changes)
+    for _ in range(3):
+        assert not seen_in(world, "sales")
+        world.clock.seconds += 4000
+        world.sync()
+        finish(world)
+    assert (seen_in(world, "sales"), seen_in(world, "hr")) == (False, owner)
+    [row] = world.catalog.documents.of_key(world.source.id, KEY)
+    assert (row.custom_id, row.phase) == (custom_id, "clean")

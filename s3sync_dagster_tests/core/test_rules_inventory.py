@@ -8,9 +8,11 @@ import pytest
 
 from s3sync_dagster.catalog.copying import begin_anew
 from s3sync_dagster.catalog.quotas import ObjectQuota
+from s3sync_dagster.catalog.recovered import store_recovered
 from s3sync_dagster.catalog.tables import sources
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.engine.listing_turns import ListingParts, list_when_due
+from s3sync_dagster.engine.rebuilding import recover_documents
 from s3sync_dagster.model.errors import (
     AccessDenied,
     FixConfiguration,
@@ -23,7 +25,9 @@ from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster.ports import inventory_store
 from s3sync_dagster.ports.inventory_store import InventoryStore
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
-from s3sync_dagster_tests.core.rules import event, states
+from s3sync_dagster_tests.core.rules import event, sidecar, states
+from s3sync_dagster_tests.core.test_rules_moved import finish, move
+from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.inventory_reports import PREFIX, VERSIONED, delivered, packed, row_of
 from s3sync_dagster_tests.sources import changed
 
@@ -516,6 +520,57 @@ def test_a_restored_catalog_has_the_bucket_listed(reports):
     assert reports.tick() == "listed 10 objects: 0 new, 0 changed, 0 gone"
 
 
+def test_a_moved_source_is_listed_first_as_no_report_tells_what_came_after_it(reports):
+    world = reports.world
+    reports.deliver(reports.look())
+    reports.sync()
+    tell(world, "late.md")
+    world.run_batches()
+    with world.catalog.database.write() as tx:
+        tx.execute(sources.update().values(origin="python"))
+    move(world, collection_name="docs2")
+    reports.reopen()
+    reports.sync()
+    assert finish(world) is None
+    assert sorted(world.texts("docs2").values()) == sorted(
+        text.decode() for text in world.bucket.objects().values()
+    )
+    assert lists(reports) == 1
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_documents_that_are_read_back_have_the_bucket_listed_first(world, tmp_path, listed):
+    world.bucket.put("a.md", "text")
+    world.bucket.put("late.md", "")
+    old = list(world.bucket.page("", after="", limit=10)[0])
+    world.bucket.put("late.md", "the text that came later")
+    world.sync()
+    anew = make_world()  # the catalog is lost
+    anew.bucket, anew.collections = world.bucket, world.collections
+    reports = Reports(anew, tmp_path / "listings")
+    if listed:
+        reports.deliver(old[:1])
+        reports.sync()
+    port = anew.collections.open(
+        "docs",
+        tenant=anew.source.tenant,
+        database=anew.source.database_name,
+        embedder=anew.embedder,
+    )
+    found = recover_documents(anew.source, port, known_sources=anew.catalog.sources.ids())
+    store_recovered(
+        anew.catalog.database,
+        anew.source,
+        found.documents,
+        collection_name="docs",
+        collection_id=port.id,
+    )
+    reports.deliver(old)
+    reports.sync()
+    assert set(anew.texts().values()) == {"text", "the text that came later"}
+    assert lists(reports) == 1
+
+
 def test_a_listing_goes_on_as_a_list_where_reports_are_delivered_elsewhere_now(reports):
     world = reports.world
     reports.deliver(reports.look())
@@ -543,11 +598,13 @@ def test_a_process_that_lost_its_listing_notes_no_report_at_it(reports):
     assert (name, latest(reports).report) == (old.name, newer)
 
 
-def test_between_two_reports_what_failed_is_tried_again_when_its_time_has_come(reports):
+@pytest.mark.parametrize("key", ["k1.md", "k2.md.meta.json"])
+def test_between_two_reports_what_failed_is_tried_again_when_its_time_has_come(reports, key):
     world = reports.world
+    world.bucket.put("k2.md.meta.json", sidecar("k2.md"))
 
-    def refuse(kind, key):
-        if kind == "GET" and key == "k1.md":
+    def refuse(kind, asked):
+        if kind == "GET" and asked == key:
             raise Unavailable("not now")
 
     world.fault = refuse
@@ -556,11 +613,11 @@ def test_between_two_reports_what_failed_is_tried_again_when_its_time_has_come(r
     for _ in range(8):
         world.run_batches()
         world.clock.seconds += 7200
-    assert states(world)["k1.md"][0] == "failed"
+    assert states(world)[key][0] == "failed"
     world.fault = None
     assert reports.tick().endswith("; 1 keys that failed are tried again")
     world.run_batches()
-    assert states(world)["k1.md"][0] == "indexed"
+    assert states(world)[key] in [("indexed", None), ("skipped", "sidecar")]
     assert reports.tick() == "no inventory report after that of 2026-01-03T00-00Z"
 
 
@@ -581,6 +638,15 @@ def test_a_mode_that_keeps_documents_keeps_those_of_what_a_report_lacks(reports)
 def test_before_the_first_report_a_listing_says_what_it_waits_for(reports):
     assert refusal(reports).reason == "no_inventory_report"
     assert "48 hours" in latest(reports).error
+
+
+def test_a_folder_of_too_many_keys_is_not_listed_to_its_end(reports):
+    for number in range(10_001):
+        reports.there.put(f"{PREFIX}2{number:05d}", "x")
+    asked = reports.ours.requests()["LIST"]
+    assert refusal(reports).reason == "no_inventory_report"
+    assert "one configuration" in latest(reports).error
+    assert reports.ours.requests()["LIST"] - asked <= 10
 
 
 def test_a_delivery_that_has_not_ended_is_none(reports):
@@ -686,6 +752,11 @@ def test_a_row_of_another_form_refuses_its_report(reports):
         {"Key": ""},
         {"Key": "%FF"},
         {"Key": "x" * 70_000},
+        {"Key": "x" * 1025},
+        {"Key": "%C3%A9" * 513},
+        {"ETag": "e" * 1025},
+        {"ETag": "e\x00"},
+        {"StorageClass": "S\x00"},
         {"Size": ""},
         {"Size": "9" * 20},
         {"Size": "-5"},

@@ -1,12 +1,15 @@
 """Workers that were thought dead and write late: whoever owns the records learns of it."""
 
+import json
+
 import pytest
 
 from s3sync_dagster.core.state import DocumentPhase
+from s3sync_dagster.engine.batch.sidecars import end_sidecars
 from s3sync_dagster.engine.verifying import verify_collection
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import LeaseLost, RecordRejected, Unavailable
-from s3sync_dagster_tests.core.rules import LONG, hold, work_on
+from s3sync_dagster_tests.core.rules import LONG, event, hold, sidecar, work_on
 
 
 class LateCollections:
@@ -116,6 +119,50 @@ def test_a_late_removal_that_ends_in_an_error_is_distrusted_too(world):
     world.run_batches()
     assert "here again" in world.texts().values()
     assert all_clean(world)
+
+
+@pytest.mark.parametrize("read", ["an older sidecar", "that there was none"])
+def test_a_late_worker_stores_nothing_of_the_sidecars_that_it_read(world, read):
+    world.bucket.put("a.txt", "text")
+    world.bucket.put("a.txt.meta.json", sidecar("a.txt", metadata={"v": 0}))
+    world.sync()
+    world.run_batches()
+    if read == "an older sidecar":
+        world.bucket.put("a.txt.meta.json", sidecar("a.txt", metadata={"v": 1}))
+    else:
+        world.bucket.delete("a.txt.meta.json")
+    event(world, "a.txt.meta.json")
+    late = hold(world, "a.txt.meta.json")
+
+    def meanwhile(step):
+        if step == "fetched":
+            world.catalog.batches.release(late.token, died=True)
+            world.bucket.put("a.txt.meta.json", sidecar("a.txt", metadata={"v": 2}))
+            event(world, "a.txt.meta.json")
+            world.run_batches()
+
+    with pytest.raises(LeaseLost):
+        work_on(world, late, at=meanwhile)
+    world.sync()
+    assert [told.get("v") for told in world.metadata().values()] == [2]
+    assert world.catalog.work.claims_of(world.source.id, ["a.txt"])["a.txt"][0].metadata == {"v": 2}
+
+
+def test_what_is_no_sidecar_any_more_ends_only_while_its_batch_runs(world):
+    world.bucket.put("a.txt", "text")
+    world.bucket.put("a.txt.metadata.json", json.dumps({"metadataAttributes": {"v": 1}}))
+    world.configure(bedrock_sidecars=True)
+    world.sync()
+    world.run_batches()
+    world.configure(bedrock_sidecars=False)
+    event(world, "a.txt.metadata.json")
+    late = hold(world, "a.txt.metadata.json")
+    token, work = late.token, world.catalog.work
+    found = work.load(token)
+    world.catalog.batches.release(token, died=True)
+    with pytest.raises(LeaseLost):
+        end_sidecars(world.engine(), token, found)
+    assert work.claims_of(world.source.id, ["a.txt"])
 
 
 @pytest.mark.parametrize("ends", ["before the delete", "after the delete"])

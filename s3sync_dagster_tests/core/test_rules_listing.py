@@ -90,6 +90,20 @@ def test_what_a_later_listing_left_out_is_not_the_approved_one_s_to_end(world):
     assert world.keys_indexed() == set(world.bucket.objects())
 
 
+def test_what_events_tell_to_be_left_out_later_is_not_the_approved_one_s_to_end(world):
+    fill(world, 100)
+    world.sync()
+    for n in range(60):
+        world.bucket.delete(f"k{n:03}.md")
+    assert world.listing().listing.state is ListingState.BLOCKED
+    world.configure(exclude_globs=("*.md",))
+    for key in list(world.bucket.objects()):
+        event(world, key, told=world.bucket.put(key, "written while left out"), skip="excluded")
+    world.catalog.listings.approve(world.source.id)
+    world.run_batches()
+    assert world.keys_indexed() == set(world.bucket.objects())
+
+
 # --- order without clocks ------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from s3sync_dagster.model.errors import Conflict, NotFound, Unavailable
 from s3sync_dagster.model.invocation import InvocationStatus
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
-from s3sync_dagster_tests.core.rules import Refusing, hold, work_on
+from s3sync_dagster_tests.core.rules import Refusing, event, hold, work_on
 from s3sync_dagster_tests.sources import changed
 
 CHANGES = [
@@ -243,6 +243,45 @@ def test_documents_that_were_taken_over_count_for_the_guard(declared):
     declared.sync()
     assert finish(declared) is None
     assert len(declared.texts()) == 4
+
+
+@pytest.mark.parametrize("adopt", [False, True])
+def test_no_key_takes_the_record_ids_of_another_one_of_before(declared, adopt):
+    declared.ask("a.md", target_collection_name="asked", custom_id="q")
+    declared.run_batches()
+    texts = declared.texts("asked")
+    before = move(declared, bucket_name="bucket-eu", adopt=adopt)
+    declared.bucket = MemoryBucket()  # a wrong one
+    declared.store = MemoryObjectStore(declared.bucket)
+    declared.bucket.put("other.md", "of another key")
+    declared.listing()
+    declared.ask("other.md", target_collection_name="asked", custom_id="q")
+    declared.run_batches()
+    assert "4 of 4 have no successor" in finish(declared)
+    assert len(everything(declared, before)) == 7
+    assert declared.texts("asked") == texts
+    [failed] = declared.catalog.invocations.rows(
+        source_ids=[declared.source.id], status=InvocationStatus.FAILED
+    )
+    assert failed.reason == "record_ids_taken"
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_what_a_late_batch_of_before_removes_is_no_successor_of_the_others(declared, half):
+    declared.bucket.delete("a.md")
+    event(declared, "a.md", remove=True)
+    batch = hold(declared, "a.md")
+    before = move(declared, bucket_name="bucket-eu")
+    new, declared.source = declared.source, before
+    broken = break_at(declared, 1)
+    work_on(declared, batch, **({"collections": broken} if half else {}))
+    declared.source, broken.on = new, False
+    declared.bucket = MemoryBucket()
+    declared.store = MemoryObjectStore(declared.bucket)
+    declared.sync()
+    for _ in range(2):
+        assert "2 of 2 have no successor" in finish(declared)
+    assert everything(declared, before) == {"b.md one", "b.md two", "dir/c.md one", "dir/c.md two"}
 
 
 def test_what_requests_asked_for_does_not_leave_unasked(declared):

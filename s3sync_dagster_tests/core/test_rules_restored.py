@@ -12,8 +12,9 @@ from s3sync_dagster.engine.readable import Readable
 from s3sync_dagster.engine.rolling_check import check_some
 from s3sync_dagster.engine.verifying import verify_collection
 from s3sync_dagster.model.document import Record
+from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import DeleteMode
-from s3sync_dagster_tests.core.rules import states
+from s3sync_dagster_tests.core.rules import Refusing, refuse_with, states
 from s3sync_dagster_tests.core.test_rules_moved import KEYS, _of, declare, finish, move
 from s3sync_dagster_tests.simulation.people import dump_catalog, load_catalog
 from s3sync_dagster_tests.sources import changed
@@ -253,6 +254,33 @@ def test_an_order_to_write_anew_what_is_outdated_is_not_lost_to_a_restore(world)
     restore(world, back_up(world))
     world.sync(reindex=True)
     assert {one["team"] for one in world.metadata().values()} == {"red"}
+
+
+@pytest.mark.parametrize("meanwhile", ["restored", "gone, looked at and back"])
+def test_records_that_a_write_never_reached_do_not_pass_for_what_it_was_to_write(world, meanwhile):
+    world.configure(mode=DeleteMode.KEEP_DELETED)
+    world.bucket.put("a.md", "one")
+    world.sync()
+    world.ask("a.md", metadata={"v": 2}, vouched=True)
+    away = refuse_with(Unavailable("away", reason="chroma_unavailable"))
+    refusing = Refusing(world, update_metadata=away, upsert=away)
+    world.run_batches(collections=refusing)
+    refusing.on = False
+    if meanwhile == "restored":
+        restore(world, back_up(world))
+    else:
+        world.bucket.delete("a.md")
+        world.clock.seconds += 3600
+        world.sync()
+        check_some(
+            world.source, catalog=world.catalog, collections=lambda: world.collections,
+            clock=world.clock, records_per_day=1000, log=lambda _: None,
+        )  # fmt: skip
+        assert states(world) == {}
+        world.bucket.put("a.md", "one")
+    world.clock.seconds += 3600
+    world.sync()
+    assert [told["v"] for told in world.metadata().values()] == [2]
 
 
 def test_a_record_that_stands_as_another_source_s_is_missing(world):

@@ -77,6 +77,23 @@ def test_two_tellers_that_contradict_each_other_make_the_reader_ask(world):
     assert set(world.texts().values()) == {"new"}
 
 
+def test_a_heads_answer_does_not_replace_what_was_told_after_it(world):
+    world.bucket.put("a.txt", "one")
+    world.sync()
+    # An event without a version leaves it to the reader to ask, before and after.
+    event(world, "a.txt", told=ObjectRef(key="a.txt", etag="", size=-1))
+    plain = world.store.head
+
+    def head(key, **options):
+        answer, world.store.head = plain(key, **options), plain
+        event(world, "a.txt", told=world.bucket.put("a.txt", "two"))
+        return answer
+
+    world.store.head = head
+    world.run_batches()
+    assert list(world.texts().values()) == ["two"]
+
+
 def test_an_event_with_an_older_sequencer_changes_nothing_and_costs_a_head(world):
     old = world.bucket.put("a.txt", "old")
     new = world.bucket.put("a.txt", "new")

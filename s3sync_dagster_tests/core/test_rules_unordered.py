@@ -16,6 +16,7 @@ from s3sync_dagster.model.errors import FixConfiguration, Unavailable
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.ports.memory_s3 import MemoryObjectStore
 from s3sync_dagster_tests.core.rules import Died, event, states
+from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
 
 KEYS = [f"{n:03}.txt" for n in range(60)]
 
@@ -138,6 +139,21 @@ def test_what_is_told_while_pages_are_compared_outlives_the_snapshot(shuffled, f
     while not shuffled.listing(snapshots=folder, budget_seconds=0, page_keys=20).done:
         pass
     assert shuffled.catalog.work.object(shuffled.source.id, key).etag == new.etag != old.etag
+
+
+def test_a_snapshot_from_before_a_restore_serves_no_listing_after_it(shuffled, folder):
+    shuffled.sync(snapshots=folder)
+    backup = back_up(shuffled)
+    while not shuffled.listing(snapshots=folder, budget_seconds=0, page_keys=20).listing.listed:
+        pass
+    assert files(folder)
+    restore(shuffled, backup)  # on a machine whose data folder is still that of before
+    shuffled.clock.seconds += 3600
+    told = shuffled.bucket.put("new.txt", "text")
+    event(shuffled, "new.txt", told=told)
+    shuffled.run_batches()
+    shuffled.sync(snapshots=folder)
+    assert shuffled.keys_indexed() == {*KEYS, "new.txt"}
 
 
 def test_a_listing_that_fails_leaves_no_file_and_the_next_begins_anew(shuffled, folder):

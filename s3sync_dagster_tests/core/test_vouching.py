@@ -146,3 +146,38 @@ def test_a_request_of_a_member_takes_no_word_on_readers_away(asked_for, before, 
     )
     [one] = decide_key(facts, SOURCE).targets
     assert (dict(one.metadata), one.vouched) == (target, vouched)
+
+
+@pytest.mark.parametrize("metadata", [{}, {"lang": "de"}, {"team": "ops"}])
+@pytest.mark.parametrize("custom_id", [None, "mine"])
+@pytest.mark.parametrize("documents", [(), (stored(NOTHING, etag="e0", metadata={}),)])
+def test_a_request_of_a_member_takes_no_word_of_a_sidecar_away(metadata, custom_id, documents):
+    """It may have been asked before the sidecar came, or have failed and be tried again."""
+    ref = ObjectRef(key="a.txt", etag="e1", size=10)
+    facts = KeyFacts(
+        key="a.txt",
+        ref=ref,
+        invocations=(asked(metadata=metadata, custom_id=custom_id),),
+        object=None,
+        documents=documents,
+        sidecars=(SIDECAR,),
+    )
+    [one] = decide_key(facts, SOURCE).targets
+    assert (dict(one.metadata), one.custom_id, one.vouched) == (TEAM, "x", True)
+    [one] = decide_key(facts, SOURCE.with_changes(reader_keys=())).targets
+    assert dict(one.metadata) == (metadata or ({} if custom_id else TEAM))
+
+
+@pytest.mark.parametrize("metadata", [{}, {"team": "sales"}])
+def test_a_copy_that_a_member_asked_for_is_nobodys(metadata):
+    """What an owner says of the document is said of that, in the same batch or later."""
+    ref = ObjectRef(key="a.txt", etag="e1", size=10)
+    copy = asked(metadata=metadata, target_collection_name="other")
+    owners = asked(id="2", metadata={"team": "hr"}, vouched=True)
+    facts = KeyFacts(key="a.txt", ref=ref, invocations=(copy, owners), object=None, documents=())
+    found = {one.collection_name: one for one in decide_key(facts, SOURCE).targets}
+    told = with_said(
+        {"team": "sales"}, found["other"].metadata, vouched=found["other"].vouched, keys=("team",)
+    )
+    assert told == {"team": NOBODY}
+    assert found["texts"].vouched

@@ -4,12 +4,13 @@ import pytest
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.quotas import ObjectQuota
-from s3sync_dagster.catalog.tables import listings, wholes
+from s3sync_dagster.catalog.tables import listings, sources, wholes
 from s3sync_dagster.catalog.wholes import KEPT
 from s3sync_dagster.core.state import ListingRow, ListingState
 from s3sync_dagster.core.whole import state_of_whole
 from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.ports.memory_s3 import MemoryObjectStore
+from s3sync_dagster_tests.core.test_rules_moved import finish, move
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,29 @@ def test_only_a_listing_that_began_later_answers_and_its_end_stays_what_it_was(w
     world.sync()
     assert look(world, later).status == "failed"
     assert "1 files or pages" in look(world, later).error
+
+
+def test_a_listing_that_a_person_replaces_is_answered_for_by_the_one_that_begins_anew(world):
+    for name in "abc":
+        world.bucket.put(f"{name}.md", f"text {name}")
+    name = ask(world)
+    assert not world.listing(page_keys=2, budget_seconds=0).done
+    assert look(world, name).status == "processing"
+    world.sync(fresh=True)
+    assert look(world, name).status == "complete"
+
+
+def test_what_was_asked_of_a_source_that_is_moved_is_asked_of_the_new_one(world):
+    world.bucket.put("a.md", "text")
+    with world.catalog.database.write() as tx:
+        tx.execute(sources.update().values(origin="python"))
+    world.sync()
+    name = ask(world)
+    move(world, bucket_name="bucket-eu")
+    world.sync()
+    assert look(world, name).status == "complete"
+    assert finish(world) is None
+    assert look(world, name).status == "complete"
 
 
 def test_how_it_ended_is_stored_at_the_end_and_not_when_somebody_looks(world):

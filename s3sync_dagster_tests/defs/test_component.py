@@ -57,7 +57,13 @@ def test_the_component_is_checked_scaffolded_and_loaded_by_dg(project, call):
     assert "access_key_id_env" in written
     assert "export S3SYNC_CHROMA_URL=" in written
     assert "--collection wiki-pages-texts" in written
+    defs = project / "company_search" / "defs"
+    shutil.copytree(defs / "tickets", defs / "tickets_again")  # and its name is not changed
     listed = call("dg", "list", "defs", cwd=project)
+    assert (
+        "'tickets' (company_search/defs/tickets_again/defs.yaml:1) is left out: its name is taken "
+        "by the source 'tickets' (company_search/defs/tickets/defs.yaml:1)"
+    ) in listed
     for name in ("handbook", "minutes", "tickets", "wiki_pages"):
         assert f"s3/{name}" in listed
     # One of each for all four instances.

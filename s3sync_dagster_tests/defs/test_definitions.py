@@ -146,7 +146,30 @@ def test_one_broken_source_harms_no_other():
     for name in ("bad name!", "nested", "owned", "mode", "GOOD", "catalog"):
         assert any(repr(name) in problem for problem in problems), name
     assert "index_" + "n" * 100 in {job.name for job in repository.get_all_jobs()}
-    assert not any("'good'" in problem for problem in problems)
+    assert not any(problem.startswith("source 'good'") for problem in problems)
+
+
+def test_two_that_claim_one_name_or_one_place_are_both_named_with_where_they_stand(monkeypatch):
+    place = {"bucket_name": "bucket", "collection_name": "texts"}
+    files = {
+        "defs/a.yaml:1": S3Source(name="docs", path_prefix="a/", **place),
+        "defs/b.yaml:9": S3Source(name="docs", path_prefix="b/", **place),
+        "defs/c.yaml:3": S3Source(name="deep", path_prefix="a/deep/", **place),
+        "defs/d.yaml:3": S3Source(name="own", path_prefix="a/own/", id_prefix="own-", **place),
+    }
+    definitions = build_definitions(files.values(), stand_at=list(files), origin="yaml")
+    assert {job.name for job in definitions.jobs} == {"index_docs", "index_deep", "index_own"}
+    told = [one for one in definitions.metadata[PROBLEMS].value if "Chroma" not in one]
+    assert [(problem.count("defs/"), problem.split(":")[0]) for problem in told] == [
+        (2, "source 'docs' (defs/b.yaml"),
+        (2, "the sources 'docs' (defs/a.yaml"),
+    ]
+    assert "its name is taken by the source 'docs' (defs/a.yaml:1)" in told[0]
+    assert "and 'deep' (defs/c.yaml:3) take the same objects of 's3://bucket/a/deep/'" in told[1]
+    monkeypatch.setenv("DAGSTER_IS_DEFS_VALIDATION_CLI", "1")  # as `dg check defs` does
+    with pytest.raises(InvalidSetting) as caught:
+        build_definitions(files.values(), stand_at=list(files), origin="yaml")
+    assert caught.value.message == "\n".join(told)
 
 
 @pytest.fixture

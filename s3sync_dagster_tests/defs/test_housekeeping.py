@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
+from s3sync_dagster.core.naming import job_name, partitions_name
 from s3sync_dagster.defs.dagster_internals.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.dispatching import Dispatcher
 from s3sync_dagster.defs.housekeeping import (
@@ -95,6 +96,40 @@ def test_a_deletion_that_fails_is_the_trouble_of_its_source_alone(fault, said):
     assert "other" in request.job_name
     assert len(going.texts()) == 1
     going.catalog.close()
+
+
+def test_a_source_that_dagster_takes_no_run_of_is_its_own_trouble_alone(monkeypatch):
+    one = make_world(name="broken", id="00000000-0000-4000-8000-000000000005")
+    names = ["before", "broken", "behind"]
+    for number, name in enumerate(names):
+        if name != "broken":
+            own_id = f"00000000-0000-4000-8000-00000000000{number * 4}"
+            other = changed(one.source, id=own_id, name=name, bucket_name=name)
+            one.catalog.sources.add(other)
+            one.catalog.invocations.request(other, ["b.txt"], trigger=Trigger.API)
+    one.bucket.put("b.txt", "text")
+    one.listing()
+    parts = SimpleNamespace(catalog=one.catalog, clock=one.clock)
+    with dg.DagsterInstance.ephemeral() as instance:
+        plain = instance.add_dynamic_partitions
+
+        def add(definition, keys):
+            if definition == partitions_name(one.source):
+                raise KeyError("as Dagster has it")
+            plain(definition, keys)
+
+        monkeypatch.setattr(instance, "add_dynamic_partitions", add)
+        dispatcher = Dispatcher(SimpleNamespace(parts=parts), instance, names)
+        asked = {request.job_name for request in dispatcher.requests()}
+    assert asked == {job_name("before"), job_name("behind")}
+    assert dispatcher.refused["broken"].startswith("broken: unexpected_error: ")
+    live = {row.source_id for row in one.catalog.batches.live()}
+    assert len(live) == 2
+    assert one.source.id not in live
+    [waiting] = one.catalog.invocations.rows(source_id=one.source.id)
+    assert (waiting.status, waiting.reason) == ("pending", "unexpected_error")
+    assert "as Dagster has it" not in waiting.error
+    one.catalog.close()
 
 
 def test_the_dispatcher_ends_a_move_when_the_new_place_is_whole(world):

@@ -33,7 +33,12 @@ def test_a_dispatched_batch_materialises_the_good_and_fails_the_bad(world):
     assert world.states(result) == {key: ["indexed"] for key in GOOD}
     assert world.statuses(*GOOD, BAD) == dict.fromkeys(GOOD, "MATERIALIZED") | {BAD: "FAILED"}
     assert list(world.reasons(result)) == [BAD]
-    assert world.reasons(result)[BAD] == world.catalog.work.object(world.source.id, BAD).reason
+    (failure,) = world.events(result, dg.DagsterEventType.STEP_FAILURE)
+    reason = world.reasons(result)[BAD]  # in the step's error, which alerts show
+    assert f"1 of 7 keys failed; the others are done.\n'{BAD}': {reason}: " in (
+        failure.step_failure_data.error_display_string
+    )
+    assert reason == world.catalog.work.object(world.source.id, BAD).reason
     assert world.indexed_keys() == set(GOOD)
     run = world.instance.get_run_by_id(result.run_id)
     assert run.tags[SOURCE_TAG] == world.source.name

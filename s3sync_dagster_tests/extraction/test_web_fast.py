@@ -2,6 +2,7 @@
 
 import pytest
 
+from s3sync_dagster.extraction.web import without_boilerplate
 from s3sync_dagster.extraction.web_fast import read_html_fast
 from s3sync_dagster.extraction.words import word_recall
 from s3sync_dagster.model.source import ExtractionConfig
@@ -47,6 +48,24 @@ def test_boilerplate_goes_by_choice(read: Read):
     assert "Home" not in text
     assert "Imprint" not in text
     assert "Before the first heading." in text
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<header>Top</header><article><header>Own</header>Text</article><footer>End</footer>",
+        "<main><header>Own</header><nav>Menu</nav>Text <form>Search</form>and more</main>",
+        "<p>One <aside>beside</aside> two.</p><div role=banner>Top</div>Tail<div role=note>N</div>",
+        "<aside><nav>Menu</nav>in <footer>both</footer></aside>Text",
+        "<p>Text</p><nav><ul><li>never closed<li>Menu",
+    ],
+)
+def test_the_tree_loses_what_the_text_loses(html):
+    content = f"<html><body>{html}</body></html>"
+    bare = read_html_fast(
+        content.encode(), name="a.html", config=ExtractionConfig(boilerplate=False)
+    )
+    assert bare.text == markdown(without_boilerplate(html))
 
 
 def test_deep_pages_are_read_as_text(read: Read):

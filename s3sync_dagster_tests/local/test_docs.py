@@ -1,6 +1,7 @@
 """What docs/running.md promises to list: targets, variables, reasons."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,11 @@ def test_each_variable_is_listed(name):
 )
 def test_each_reason_is_listed(reason):
     assert f"`{reason}`" in PAGE
+
+
+def test_the_pictures_of_the_concepts_are_those_that_the_code_draws():
+    """``python docs/pictures.py`` draws them anew."""
+    code = runpy.run_path(str(ROOT / "docs" / "pictures.py"))
+    drawn = {f"{name}.svg": draw().svg() for name, draw in code["PICTURES"].items()}
+    there = {one.name: one.read_text("utf-8") for one in (ROOT / "docs/images").glob("*.svg")}
+    assert there == drawn

@@ -40,6 +40,7 @@ def send(dagster, method, path, **arguments):
         {"sec-fetch-site": "same-site"},
         {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"},
         {"x-forwarded-for": "10.0.0.1"},
+        {"x-real-ip": "10.0.0.1"},
         {"x-forwarded-host": "evil.example"},
     ],
 )

@@ -114,10 +114,11 @@ def test_a_dagster_yaml_that_dagster_refuses_is_named(tmp_path):
     assert "no_such_setting" in (tmp_path / "logs" / "dagster-instance.log").read_text()
 
 
-def test_a_home_that_is_a_file_is_one_clear_sentence(tmp_path):
+@pytest.mark.parametrize("beneath", ["file", "too long " * 40])
+def test_a_home_that_the_file_system_refuses_is_one_clear_sentence(beneath, tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InvalidSetting, match="S3SYNC_HOME") as caught:
-        prepare_home(settings_of(tmp_path / "file" / "home"))
+        prepare_home(settings_of(tmp_path / beneath / "home"))
     assert caught.value.reason == "home_not_writable"
 
 

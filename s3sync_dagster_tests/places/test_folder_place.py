@@ -8,7 +8,7 @@ import pytest
 
 from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.defs.resources import FolderSource
-from s3sync_dagster.model.errors import AccessDenied, InvalidSetting, NotPossible
+from s3sync_dagster.model.errors import AccessDenied, FixConfiguration, InvalidSetting, NotPossible
 from s3sync_dagster.model.place import Admission, parse_place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.places.folder import FOLDER_ROOTS, FolderPlace
@@ -105,3 +105,35 @@ def test_a_root_that_is_withdrawn_closes_the_folder(tmp_path):
         open_store(source, surroundings(tmp_path / "home", **roots))
     free = replace(source, place=replace(place, within=None))
     assert open_store(free, surroundings(tmp_path / "home"))
+
+
+@pytest.mark.parametrize("swapped", ["root/team/docs", "root/team"])
+@pytest.mark.parametrize("other", ["elsewhere", "root/home"])
+def test_a_folder_that_leads_elsewhere_by_now_is_closed_to_a_store_that_is_open(
+    tmp_path, swapped, other
+):
+    """The API keeps stores open: whoever may write below a root must not lead them out of it."""
+    root = tmp_path / "root"
+    folder, secret = root / "team" / "docs", tmp_path / other
+    folder.mkdir(parents=True)
+    (folder / "a.md").write_text("text")
+    (secret / "docs").mkdir(parents=True)
+    for at in (secret, secret / "docs"):
+        (at / "a.md").write_text("secret")
+    place = FolderPlace(folder=str(folder), within=str(root))
+    source = Source(id="i", name="docs", place=place, collection_name="texts")
+    store = open_store(source, surroundings(root / "home", **{FOLDER_ROOTS: str(root)}))
+    assert store.read("a.md", max_size_bytes=100).content == b"text"
+    (tmp_path / swapped).rename(tmp_path / "before")
+    (tmp_path / swapped).symlink_to(secret)
+    for ask in (
+        lambda: store.list_page("", start_after=None),
+        lambda: store.head("a.md"),
+        lambda: store.read("a.md", max_size_bytes=100),
+    ):
+        with pytest.raises((AccessDenied, FixConfiguration)) as caught:
+            ask()
+        assert caught.value.reason in ("folder_not_allowed", "folder_missing")
+    (tmp_path / swapped).unlink()
+    (tmp_path / "before").rename(tmp_path / swapped)
+    assert store.read("a.md", max_size_bytes=100).content == b"text"

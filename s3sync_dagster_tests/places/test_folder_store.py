@@ -163,6 +163,9 @@ def test_folders_that_are_left_out_are_not_entered(folder):
         put(folder, key)
     with opened(folder, skip_folders=frozenset({".git"}), private=folder / "home") as store:
         assert keys(store) == ["a.md"]
+        for ask in (store.head, lambda key: store.read(key, max_size_bytes=100)):
+            with pytest.raises(NotFound):
+                ask("home/catalog.db")
 
 
 # --- versions ---------------------------------------------------------------------------------

@@ -30,8 +30,11 @@ def test_an_unchanged_site_costs_a_304_for_each_page(site, visit):
     visitor = visit()
     first = visitor.crawl()
     site.seen.clear()
+    site.connections.clear()
     assert visitor.crawl() == first
     assert sorted(site.pages_asked()) == [("/", 304), ("/a", 304), ("/b", 304), ("/c/", 304)]
+    # One for robots.txt and one for the sitemap, which are missing; all pages share another.
+    assert len(site.connections) <= 3
     site.page("/b", "/d")  # no longer to /c/, which is there all the same
     site.page("/d")
     site.seen.clear()

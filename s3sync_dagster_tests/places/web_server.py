@@ -45,6 +45,8 @@ class Site:
     seen: list[tuple[str, int]] = field(default_factory=list)
     """Path with query, and the status of the answer."""
     hosts: list[str] = field(default_factory=list)
+    connections: list[tuple[str, int]] = field(default_factory=list)
+    """Addresses of those who connected, one for each connection."""
 
     def page(self, path: str, *links: str, text: str = "", head: str = "", **more: object) -> None:
         """Put an HTML page with links at a path."""
@@ -84,6 +86,10 @@ def web_site(address: str = "127.0.0.1") -> Iterator[Site]:
 
         def log_message(self, *_: object) -> None:
             pass
+
+        def setup(self) -> None:
+            site.connections.append(self.client_address)
+            super().setup()
 
         def do_GET(self) -> None:
             site.hosts.append(self.headers.get("host", ""))

@@ -2,6 +2,9 @@
 
 import itertools
 import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
@@ -150,6 +153,29 @@ def test_many_common_words_are_looked_for_together(indexed, monkeypatch, apart):
                 assert everything.seen_by(SALES).search(text, limit=limit) == [
                     (name, pytest.approx(score, abs=1e-8)) for name, score in whole[:limit]
                 ]
+
+
+def test_readers_who_ask_at_once_find_what_one_finds(tmp_path):
+    texts = drawn(3, 2500)
+    memory = WordMemory()
+    index = FtsWordIndex(tmp_path / "shared.db", memory)
+    index.follow(collection_of(texts), versions(texts))
+    asked = " ".join(VOCABULARY[20:23])
+    expected = index.seen_by(SALES).search(asked, limit=50)
+
+    def ask(at_once: threading.Barrier) -> object:
+        with closing(FtsWordIndex(tmp_path / "shared.db", memory)) as own:
+            at_once.wait()
+            return own.seen_by(SALES).search(asked, limit=50)
+
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(10):
+            memory.forget()
+            at_once = threading.Barrier(4)
+            asking = [threads.submit(ask, at_once) for _ in range(4)]
+            assert [one.result() for one in asking] == [expected] * 4
+            assert index.seen_by(SALES).search(asked, limit=50) == expected
+    index.close()
 
 
 def test_no_score_tells_which_words_others_texts_have(indexed):

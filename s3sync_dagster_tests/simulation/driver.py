@@ -112,6 +112,11 @@ def _sidecar(world: World, chance: random.Random) -> None:
     if chance.random() < 0.1:
         world.put(key, f"{{broken {chance.randrange(100)}")
         return
+    world.put(key, _claim(chance))
+
+
+def _claim(chance: random.Random) -> str:
+    """Return what a sidecar says."""
     said = {
         "version": "chroma-v1",
         "id": chance.choice(["x", "y", "z"]),
@@ -120,7 +125,7 @@ def _sidecar(world: World, chance: random.Random) -> None:
     }
     if chance.random() < 0.5:
         said["target_collection_name"] = chance.choice([OTHER, "docs"])
-    world.put(key, json.dumps(said))
+    return json.dumps(said)
 
 
 def _forecast(world: World, chance: random.Random) -> None:
@@ -225,8 +230,12 @@ def _ask(world: World, chance: random.Random) -> None:
 
 
 def _dawdle(world: World, chance: random.Random) -> None:
-    vanish = chance.random() < 0.4
-    world.dawdle(chance.randrange(100), _some_changes(chance), vanish=vanish)
+    luck, place, changes = chance.random(), chance.randrange(100), _some_changes(chance)
+    if luck < 0.8:
+        world.dawdle(place, changes, vanish=luck < 0.4)
+        return
+    changes |= {key: _claim(chance) if chance.random() < 0.7 else None for key in SIDECARS}
+    world.read_late({key: _claim(chance) for key in SIDECARS}, changes)
 
 
 def _coincide(world: World, chance: random.Random) -> None:

@@ -265,6 +265,12 @@ MUTANTS = (
         "catalog.documents.distrust(documents)",
         "pass",
     ),
+    Mutant(
+        "a late worker stores the sidecars that it has read",
+        CATALOG + "work.py",
+        "            require_running(self._db, tx, token, source_id)\n",
+        "            self._db.lock_source(tx, source_id)\n",
+    ),
 )
 
 

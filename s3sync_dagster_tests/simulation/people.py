@@ -12,6 +12,7 @@ from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.engine.moving import finish_move
 from s3sync_dagster.engine.rebuilding import recover_documents
 from s3sync_dagster.engine.verifying import verify_collection
+from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster_tests.simulation.safety import PREFIX
 from s3sync_dagster_tests.sources import changed
 
@@ -59,13 +60,19 @@ class People:
         if port is None:
             return
         found = recover_documents(self.source, port, known_sources=self.catalog.sources.ids())
-        store_recovered(
-            self.catalog.database,
-            self.source,
-            found.documents,
-            collection_name=name,
-            collection_id=port.id,
-        )
+        try:
+            store_recovered(
+                self.catalog.database,
+                self.source,
+                found.documents,
+                collection_name=name,
+                collection_id=port.id,
+            )
+        except NotFound as error:
+            if error.reason != "source_not_found":
+                raise
+            self.note("refused: the source is being deleted")
+            return
         self.catalog.invocations.retry_failed(self.source)
 
     def reindex(self, deadly: str | None = None) -> None:

@@ -92,13 +92,21 @@ class Working:
             self.release_dead(token)
         self.catalog.listings.end_dead(self.source.id, owner=worker.name)
 
-    def dawdle(self, place: int, changes: dict[str, str | None], *, vanish: bool = False) -> None:
+    def dawdle(
+        self,
+        place: int,
+        changes: dict[str, str | None],
+        *,
+        vanish: bool = False,
+        stops: tuple[str, ...] = ("before upsert", "before update", "before delete"),
+    ) -> None:
         """Let a batch stop right before a write until others have long taken its keys over.
 
         Args:
             place: which batch, of those at work.
             changes: what happens to the bucket meanwhile: key -> content, None for a deletion.
             vanish: its objects are deleted meanwhile, instead of that.
+            stops: where it does.
         """
         batches = [one for one in self.workers if one in self.tokens]
         if not batches:
@@ -107,7 +115,7 @@ class Working:
         if vanish:
             keys = self.catalog.batches.keys(self.tokens[worker])
             changes = {key: None for key in keys if key not in PILLARS}
-        if not self._walk(worker, ("before upsert", "before update", "before delete")):
+        if not self._walk(worker, stops):
             return
         self.note(f"{worker.name} dawdles {worker.place}")
         self.wait(130)
@@ -119,6 +127,13 @@ class Working:
             self._to_its_end(self.workers[-1])
         self.note(f"{worker.name} wakes up")
         self._to_its_end(worker)
+
+    def read_late(self, before: dict[str, str | None], changes: dict[str, str | None]) -> None:
+        """Let a batch tell what it has read once others have long read what came after it."""
+        self._change(before)
+        self._to_its_end(self._start("intake", self._intake))
+        if self.start_batch(max_keys=500):
+            self.dawdle(-1, changes, stops=("at fetched",))
 
     def _change(self, changes: dict[str, str | None]) -> None:
         for key, content in changes.items():

@@ -64,13 +64,15 @@ Values = Callable[[Sequence[Hour]], Sequence[float] | None]
 """What some hours come to, one value a series; of none at all where nothing is known."""
 
 
-def charts_of(hours: Sequence[Hour], *, days: int, now: float) -> list[Chart]:
+def charts_of(hours: Sequence[Hour], *, days: int, now: float, operates: bool) -> list[Chart]:
     """Return the charts of the last days.
 
     Args:
         hours: what is known of them.
         days: one of ``BAR_HOURS``.
         now: seconds since 1970, UTC.
+        operates: whether the reader is told what concerns all tenants. Whoever learns how many of
+            his texts had a vector already knows what others' documents say.
     """
     last, width = int(now // 3600), BAR_HOURS[days]
     starts = range(last - days * 24 + 1, last + 1, width)
@@ -96,7 +98,7 @@ def charts_of(hours: Sequence[Hour], *, days: int, now: float) -> list[Chart]:
         )  # fmt: skip
 
     reasons = _reasons(hours)
-    return [
+    found = [
         chart("states", "Objects by state", "as they were noted last", _STATES, _states),
         chart(
             "ended",
@@ -116,14 +118,18 @@ def charts_of(hours: Sequence[Hour], *, days: int, now: float) -> list[Chart]:
             [one.replace("_", " ") for one in reasons],
             lambda part: _failed(part, reasons),
         ),
-        chart(
-            "texts",
-            "Embedding",
-            "texts that the model read: no equal ones, and none whose vector was known",
-            ("texts",),
-            lambda part: (sum(one.texts for one in part),),
-        ),
     ]
+    if operates:
+        found.append(
+            chart(
+                "texts",
+                "Embedding",
+                "texts that the model read: no equal ones, and none whose vector was known",
+                ("texts",),
+                lambda part: (sum(one.texts for one in part),),
+            )
+        )
+    return found
 
 
 _STATES = ("indexed", "skipped", "processing", "pending", "failed")

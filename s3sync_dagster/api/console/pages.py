@@ -95,7 +95,9 @@ def overview(
 ) -> HTMLResponse:
     """Show the tenant's sources with progress and lag, and what happened last."""
     rows = visible_rows(here, visitor.caller)
-    sources = [show_managed(here, row) for row in rows[after : after + SOURCES_A_PAGE]]
+    sources = [
+        show_managed(here, row, visitor.caller) for row in rows[after : after + SOURCES_A_PAGE]
+    ]
     return page(
         request,
         visitor,
@@ -116,7 +118,7 @@ def source_page(
 ) -> HTMLResponse:
     """Show one source: states with reasons, runs, listings, settings."""
     source = row_of(here, source_id, visitor.caller)
-    shown, source = show_managed(here, source), source.source
+    shown, source = show_managed(here, source, visitor.caller), source.source
     history, declared = here.catalog.history, here.catalog.sources.refused(source.id)
     to_embed = still_to_embed(here.catalog, source, shown.counts)
     return page(
@@ -129,7 +131,10 @@ def source_page(
             show_run(here, one, visitor.caller, source_id=str(source_id))
             for one in history.of_source(str(source_id), limit=10)
         ],
-        listings=[show_listing(one) for one in history.listings(str(source_id), limit=5)],
+        listings=[
+            show_listing(one) for one in here.listings(str(source_id), visitor.caller, limit=5)
+        ],
+        sees_all=here.rights(visitor.caller).sees_all_of(str(source_id)),
         refused=declared and refusal(source, declared),
         left=here.catalog.moves.left_by(source.id),
         to_embed=to_embed and to_embed.told(price=here.parts.settings.price_of(source.embedding)),
@@ -152,7 +157,7 @@ def objects_page(
     n: int = 0,
 ) -> HTMLResponse:
     """Show objects in a state, by prefix or word of the key, each with the reason."""
-    shown = show_managed(here, row_of(here, source_id, visitor.caller))
+    shown = show_managed(here, row_of(here, source_id, visitor.caller), visitor.caller)
     rows, last = seen_objects(
         here,
         row_of(here, source_id, visitor.caller).source,
@@ -199,7 +204,7 @@ def removals_page(
 ) -> HTMLResponse:
     """Show the keys whose records an approval would remove."""
     row = row_of(here, source_id, visitor.caller)
-    shown = show_managed(here, row)
+    shown = show_managed(here, row, visitor.caller)
     keys, following = here.catalog.listings.departing_keys(
         str(source_id), kind=kind, after=after or None, limit=OBJECTS_A_PAGE
     )
@@ -227,7 +232,7 @@ def object_page(
     n: int = 0,
 ) -> HTMLResponse:
     """Show one object: what became of it, why, and where its records are."""
-    shown = show_managed(here, row_of(here, source_id, visitor.caller))
+    shown = show_managed(here, row_of(here, source_id, visitor.caller), visitor.caller)
     detail = describe_object(here, source_id, key, visitor.caller)
     newest = None
     if detail.object is not None:  # what is kept from the visitor has no invocation either

@@ -134,7 +134,7 @@ def dry_run_page(request: Request, source_id: UUID, visitor: Visitor, here: Here
 def delete_page(request: Request, source_id: UUID, visitor: Visitor, here: Here) -> HTMLResponse:
     """Ask whether a source shall go, and whether its records go with it."""
     visitor.caller.require_owner()
-    shown = show_managed(here, row_of(here, source_id, visitor.caller))
+    shown = show_managed(here, row_of(here, source_id, visitor.caller), visitor.caller)
     return page(request, visitor, "source_delete.html", title=f"Delete {shown.name}", source=shown)
 
 
@@ -242,7 +242,7 @@ def _edit_page(
         status=status if problem else 200,
         title=f"Change {source.name}",
         shown=version_of(source),
-        source=show_managed(here, row_of(here, source_id, visitor.caller)),
+        source=show_managed(here, row_of(here, source_id, visitor.caller), visitor.caller),
         tag=source.place.type,
         tags=[],
         fields=edit_fields(source),

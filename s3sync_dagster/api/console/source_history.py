@@ -37,7 +37,7 @@ def history_page(
         "history.html",
         title=f"History of {source.name}",
         source=source,
-        charts=charts_of(found, days=days, now=now),
+        charts=charts_of(found, days=days, now=now, operates=here.operates(visitor.caller)),
         days=days,
         hours=BAR_HOURS[days],
         spans=tuple(BAR_HOURS),

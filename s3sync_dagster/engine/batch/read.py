@@ -58,13 +58,14 @@ def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
     if believe_restored(parts, found):
         found = parts.catalog.work.load(lease.token)
     renew(parts.store)  # a copy that is older than what the catalog was told is no evidence
-    if end_sidecars(parts, found):
+    if end_sidecars(parts, lease.token, found):
         found = parts.catalog.work.load(lease.token)
     first = [facts for facts in found if facts.describes(parts.source)]
     deeds = _guarded(parts, _read_all(parts, lease, first, begun, until=until))
     if deeds:  # what they ask for concerns other keys of this batch
         # First: who dies before they are applied counts them twice.
-        deeds = apply_sidecars(parts, _counted(parts, deeds), held=[facts.key for facts in found])
+        held = [facts.key for facts in found]
+        deeds = apply_sidecars(parts, lease.token, _counted(parts, deeds), held=held)
         parts.at("sidecars")
         found = parts.catalog.work.load(lease.token)
         renew(parts.store)
@@ -268,8 +269,7 @@ def _with_ref(parts: BatchParts, facts: KeyFacts, ref: ObjectRef) -> KeyFacts:
         verdict = known.skip_reason
     else:
         skip = decide(source, ref)
-        before = None if known is None or known.gone else known.etag
         verdict = parts.catalog.work.record_objects(
-            source.id, [(ref, skip.reason if skip else None)], known={facts.key: before}
+            source.id, [(ref, skip.reason if skip else None)], known={facts.key: known}
         )[facts.key]
     return replace(facts, ref=ref, limit_met=verdict == "document_limit")

@@ -53,7 +53,7 @@ def read_sidecar(parts: BatchParts, decision: Decision) -> Deed:
     )
 
 
-def end_sidecars(parts: BatchParts, found: Sequence[KeyFacts]) -> bool:
+def end_sidecars(parts: BatchParts, token: str, found: Sequence[KeyFacts]) -> bool:
     """Forget what objects asked for that are no sidecars to the source any more, by its settings.
 
     Only where the source takes objects by itself: elsewhere documents would go without evidence.
@@ -68,12 +68,13 @@ def end_sidecars(parts: BatchParts, found: Sequence[KeyFacts]) -> bool:
         if one.own_sidecar is not None and not one.describes(source)
     ]
     if ended:
-        parts.catalog.work.apply_sidecars(source.id, ended, held=[one.key for one in found])
+        held = [one.key for one in found]
+        parts.catalog.work.apply_sidecars(token, source.id, ended, held=held)
     return bool(ended)
 
 
 def apply_sidecars(
-    parts: BatchParts, deeds: Sequence[Deed], *, held: Collection[str] = ()
+    parts: BatchParts, token: str, deeds: Sequence[Deed], *, held: Collection[str] = ()
 ) -> list[Deed]:
     """Store what the sidecars of a batch ask for; of several that claim one key, one has it.
 
@@ -82,13 +83,17 @@ def apply_sidecars(
 
     Args:
         parts: the batch's.
+        token: of the batch.
         deeds: its sidecars, read.
         held: keys of the batch, which are looked at here or after this.
+
+    Raises:
+        LeaseLost: another batch took over, which may have read newer sidecars.
     """
     source, catalog = parts.source, parts.catalog.work
     changes = [one.sidecar for one in deeds if one.sidecar is not None]
     changed = [change for change in changes if change.now != change.before]
-    catalog.apply_sidecars(source.id, changed, held=held)
+    catalog.apply_sidecars(token, source.id, changed, held=held)
     paths = {change.now.path for change in changes if change.now is not None}
     claims = catalog.claims_of(source.id, paths) if paths else {}
     return [_unless_claimed(source, deed, claims) for deed in deeds]
