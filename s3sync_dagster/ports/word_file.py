@@ -51,7 +51,8 @@ INSERT INTO words (words, rank) VALUES ('hashsize', 8388608), ('automerge', 8);
 CREATE TABLE state (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 INSERT INTO state VALUES ('file', hex(randomblob(8)));
 """
-"""FTS5 writes out 8 MiB at once and merges eight such parts: up to 100,000 records a sixth less to fill.
+"""FTS5 writes out 8 MiB at once and merges eight such parts: a sixth less to fill, up to 100,000
+records.
 
 ``state``: how often the file was changed, what of the collection it is known to have, and what
 tells it from the one that was here before. A document's records have the numbers ``first`` to
