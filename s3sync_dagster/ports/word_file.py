@@ -14,7 +14,7 @@ from typing import Any
 from s3sync_dagster.engine.write_ahead import write_ahead
 from s3sync_dagster.model.errors import Unavailable
 
-LAYOUT = 4
+LAYOUT = 5
 """Of the file, and of what stands in it; a file of another one is filled again."""
 DAMAGED = "word_index_damaged"
 BUSY_SECONDS = 30
@@ -36,7 +36,7 @@ _NOT_NOW = frozenset(
 _SCHEMA = """
 CREATE TABLE documents (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, version TEXT NOT NULL,
-    part INTEGER, readers TEXT NOT NULL
+    part INTEGER, readers TEXT NOT NULL, first INTEGER, last INTEGER
 );
 CREATE INDEX documents_of_part ON documents (part);
 CREATE TABLE records (number INTEGER PRIMARY KEY, id TEXT NOT NULL, document INTEGER NOT NULL);
@@ -47,11 +47,16 @@ CREATE VIRTUAL TABLE words USING fts5 (
 CREATE VIRTUAL TABLE pieces USING fts5 (
     text, content = '', tokenize = 'unicode61 remove_diacritics 2'
 );
+INSERT INTO words (words, rank) VALUES ('hashsize', 8388608), ('automerge', 8);
 CREATE TABLE state (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 INSERT INTO state VALUES ('file', hex(randomblob(8)));
 """
-"""``state``: how often the file was changed, what of the collection it is known to have, and what
-tells it from the one that was here before. A number of a document is never given again: what was
+"""FTS5 writes out 8 MiB at once and merges eight such parts: a sixth less to fill, up to 100,000
+records.
+
+``state``: how often the file was changed, what of the collection it is known to have, and what
+tells it from the one that was here before. A document's records have the numbers ``first`` to
+``last``, or none stand there where they are not in a row. No number is ever given again: what was
 noted of it (who may read it) stays true."""
 
 

@@ -16,7 +16,8 @@ MAX_PIECES = 256
 
 _WORD = re.compile(r"\w+")
 _LETTERS = re.compile(r"[^\W\d_]+")
-_ASCII_LETTERS = re.compile(r"[a-z]+")
+_ASCII_LETTERS = str.maketrans({code: " " for code in range(128) if not chr(code).islower()})
+"""Leaves blanks between them: splitting there takes a fifth of a search for words."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _HAS_CAMEL = re.compile(r"[A-Z](?:(?<=[a-z0-9][A-Z])|(?=[A-Z][a-z]))")
 """The same, for a look at a whole text: it begins with a letter, which is found fast."""
@@ -115,7 +116,7 @@ def _is_foreign(text: str) -> bool:
     """Tell whether a text has more short words of other languages than of English."""
     text = text.lower()
     if text.isascii():
-        words = _ASCII_LETTERS.findall(text)
+        words = text.translate(_ASCII_LETTERS).split()
         others = sum(map(_OTHERS.__contains__, words))
     else:
         words = _LETTERS.findall(text)

@@ -31,9 +31,11 @@ from s3sync_dagster.ports.word_records import (
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.rights import Rights
-    from s3sync_dagster.engine.ports import CollectionPort
+    from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
 
 FETCH_RECORDS = 1000
+WRITE_RECORDS = 4000
+"""In one transaction: each commit has FTS5 write out what it has."""
 DEEPEST = 2000
 """Records of each table whose scores are added, where a question has pieces too."""
 PLACE_WEIGHT = 1.0
@@ -158,7 +160,7 @@ class FtsWordIndex:
             with self._file.transaction():
                 remove_documents(self._database, gone)
             changes += 1
-        for part in _by_records(changed):
+        for part in _by_records(changed, WRITE_RECORDS):
             self._index(collection, part)
             changes += 1
         if state is not None:
@@ -313,8 +315,10 @@ class FtsWordIndex:
         return {name: (version, part) for name, version, part in found}
 
     def _index(self, collection: CollectionPort, documents: Sequence[DocumentVersion]) -> None:
-        ids = [name for document in documents for name in document.record_ids()]
-        stored = collection.get(ids, documents=True)
+        stored: dict[str, StoredRecord] = {}
+        for part in _by_records(documents, FETCH_RECORDS):
+            ids = [name for document in part for name in document.record_ids()]
+            stored |= collection.get(ids, documents=True)
         with self._file.transaction():
             # Another process may have followed meanwhile.
             changed = [one for one in documents if not stands(self._database, one)]
@@ -330,14 +334,14 @@ def _mark_of(collection_id: str) -> int:
     return int.from_bytes(hashlib.sha256(collection_id.encode()).digest()[:4]) % (2**31 - 1) + 1
 
 
-def _by_records(documents: Sequence[DocumentVersion]) -> Iterator[list[DocumentVersion]]:
-    """Yield documents in groups of about ``FETCH_RECORDS`` records."""
+def _by_records(documents: Sequence[DocumentVersion], most: int) -> Iterator[list[DocumentVersion]]:
+    """Yield documents in groups of about so many records."""
     part: list[DocumentVersion] = []
     records = 0
     for document in documents:
         part.append(document)
         records += 1 if document.count is None else document.count
-        if records >= FETCH_RECORDS:
+        if records >= most:
             yield part
             part, records = [], 0
     if part:

@@ -20,17 +20,19 @@ RESTS = 20
 LONGEST_REST_SECONDS = 10.0
 """Also for how long a look serves questions while the next one goes on beside them."""
 MOST_READERS = 50
-"""Readers with different rights whose documents are remembered."""
+"""Readers with different rights whose records are remembered, a byte each."""
+MAY = b"\x01"
+"""Of a record: may be seen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Documents of an index file that a reader may see."""
+    """Records of an index file that a reader may see."""
 
     upto: int = 0
-    """All up to this number are known; what is said of a number stays true."""
-    documents: bytes = b""
-    """By number 1: may be seen; of some the document may be gone."""
+    """All of the documents up to this number are known; what is said of a number stays true."""
+    records: bytes = b""
+    """By their numbers: ``MAY``, or 0; some may be gone."""
 
 
 @dataclass(slots=True)
@@ -81,7 +83,7 @@ class WordMemory:
             self._counts[word] = number, touched
 
     def seen_by(self, reader: str) -> Seen:
-        """Return what is known of a reader's documents.
+        """Return what is known of a reader's records.
 
         Args:
             reader: tells the file and the rights from all others.
@@ -89,7 +91,7 @@ class WordMemory:
         return self._seen.get(reader) or Seen()
 
     def keep_seen(self, reader: str, seen: Seen) -> None:
-        """Remember a reader's documents: whole, since several threads ask for one reader at once.
+        """Remember a reader's records: whole, since several threads ask for one reader at once.
 
         Args:
             reader: tells the file and the rights from all others.

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import functools
 import heapq
+import itertools
 import math
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 K1 = 1.2
 """Of FTS5's BM25: a word that fills a text counts ``K1 + 1`` times its rarity."""
@@ -25,6 +27,8 @@ COMMON = 20_000
 """Records with a word that are many to score."""
 FEW = 2000
 """Records with any word of a question that are simply all scored."""
+MOST_TOGETHER = 100
+"""Sets of words that are parted from each other, which costs us time."""
 
 _BEST = """
 SELECT rowid, -rank FROM words WHERE words MATCH ? AND rank MATCH ? ORDER BY rank, rowid LIMIT ?
@@ -32,6 +36,7 @@ SELECT rowid, -rank FROM words WHERE words MATCH ? AND rank MATCH ? ORDER BY ran
 
 Scored = list[tuple[int, float]]
 """Rowids and scores, best first."""
+_Word = TypeVar("_Word")
 Counted = Sequence[tuple[str, int]]
 """Words as FTS5 asks for them, and how many records have each."""
 
@@ -93,7 +98,7 @@ def _add_best(
         # None is rare: what has all of them is soon found, and may leave no word alone a chance.
         found.add(best(" AND ".join(word for word, _ in ordered)))
         if most(ordered[:1]) < found.reached:
-            _add_pairs(found, ordered, best=best, most=most)
+            _add_several(found, ordered, best=best, most=most)
             return
     chosen = _first_split(ordered, found.limit)
     found.add(best(any_of(ordered[:chosen])))
@@ -106,35 +111,100 @@ def _add_best(
         found.add(best(rare))
     if common:
         found.add(best(f"({rare}) AND ({any_of(common)})"))
-        _add_pairs(found, common, best=best, most=most)
+        _add_several(found, common, best=best, most=most)
 
 
-def _add_pairs(
+def _add_several(
     found: _Found,
     common: Counted,
     *,
     best: Callable[[str], Scored],
     most: Callable[[Counted], float],
 ) -> None:
-    """Add the records that are among the best by common words alone, of which it takes two.
-
-    A word stands once in a question: FTS5 would count it twice. So pairs are found by parting the
-    words in two, in as many ways as it takes to part each pair once.
-    """
-    strong = list(common)
-    while len(strong) > 1 and most(strong[:1]) + most(common[len(strong) - 1 :]) < found.reached:
-        strong.pop()  # these together do not lift a record with one of the others
+    """Add the records that are among the best by common words alone, of which it takes several."""
+    if len(common) < 2:
+        return
+    least, strong = those_it_takes(common, found.reached, most=most)
     weak = common[len(strong) :]
-    for bit in range((len(strong) - 1).bit_length()):
+    for groups in groupings(len(strong), least):
         if most(common) < found.reached:
             return
-        one = [word for place, word in enumerate(strong) if place >> bit & 1]
-        other = [word for place, word in enumerate(strong) if not place >> bit & 1]
-        pairs = f"({any_of(one)}) AND ({any_of(other)})"
-        scored = best(pairs)
+        if most(common[:least]) < found.reached:  # it takes more of them by now
+            _add_several(found, common, best=best, most=most)
+            return
+        together = apart([[strong[place][0] for place in group] for group in groups])
+        scored = best(together)
         found.add(scored)
         if weak and scored and scored[0][1] + most(weak) >= found.reached:
-            found.add(best(f"({pairs}) AND ({any_of(weak)})"))
+            found.add(best(f"({together}) AND ({any_of(weak)})"))
+
+
+def those_it_takes(
+    common: Sequence[_Word], reached: float, *, most: Callable[[Sequence[_Word]], float]
+) -> tuple[int, Sequence[_Word]]:
+    """Return how many words it takes to reach a score, two at least, and which may be the ones.
+
+    Whatever reaches it has so many of those: its best ones are among them.
+
+    Args:
+        common: words, rarest first.
+        reached: the score.
+        most: the score of a record that is full of some words.
+    """
+    least = 2
+    while least < len(common) and most(common[:least]) < reached:
+        least += 1
+    while least > 2 and math.comb(len(common), least) > MOST_TOGETHER:
+        least -= 1
+    strong = len(common)
+    while strong > least and most(common[: least - 1]) + most(common[strong - 1 :]) < reached:
+        strong -= 1  # it and those behind it are too little beside the rarest
+    return least, common[:strong]
+
+
+@functools.lru_cache
+def groupings(words: int, together: int) -> list[list[list[int]]]:
+    """Return ways to part words in groups, so that any ``together`` of them are apart in one way.
+
+    A word stands once in a question: FTS5 would count it twice. So what has several of many words
+    is found by asking for one of each group, in as many ways as it takes to part them all.
+    """
+    places = range(words)
+    if words <= together:
+        return [[[place] for place in places]]
+    if together == 1:
+        return [[list(places)]]
+    if together == 2:
+        return [
+            [[n for n in places if n >> bit & 1], [n for n in places if not n >> bit & 1]]
+            for bit in range((words - 1).bit_length())
+        ]
+    left: set[tuple[int, ...]] = {*itertools.combinations(places, together)}
+    ways: list[list[list[int]]] = []
+    while left:
+        group_of: dict[int, int] = {place: group for group, place in enumerate(min(left))}
+        for place in places:
+            if place not in group_of:
+                group_of[place] = max(
+                    range(together),
+                    key=lambda group, new=place: sum(
+                        new in some and _are_apart(some, {**group_of, new: group}) for some in left
+                    ),
+                )
+        left = {some for some in left if not _are_apart(some, group_of)}
+        ways.append([[n for n in places if group_of[n] == group] for group in range(together)])
+    return ways
+
+
+def _are_apart(some: Sequence[int], group_of: Mapping[int, int]) -> bool:
+    """Tell whether words are in groups of their own, as far as they are in any."""
+    known = [group_of[place] for place in some if place in group_of]
+    return len(set(known)) == len(known)
+
+
+def apart(groups: Sequence[Sequence[str]]) -> str:
+    """Return the FTS5 query for one word of each group."""
+    return " AND ".join(f"({' OR '.join(group)})" for group in groups)
 
 
 class _Found:

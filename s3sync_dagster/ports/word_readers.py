@@ -11,14 +11,24 @@ import hashlib
 import heapq
 import json
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.core.rights import SOURCE
 from s3sync_dagster.ports.word_forms import match_pieces, match_words
-from s3sync_dagster.ports.word_memory import Seen
-from s3sync_dagster.ports.word_ranking import DIGITS, K1, LEAST_IDF, idf
+from s3sync_dagster.ports.word_memory import MAY, Seen
+from s3sync_dagster.ports.word_ranking import (
+    COMMON,
+    DIGITS,
+    FEW,
+    K1,
+    LEAST_IDF,
+    apart,
+    groupings,
+    idf,
+    those_it_takes,
+)
 from s3sync_dagster.ports.word_records import numbers_of
 
 if TYPE_CHECKING:
@@ -28,30 +38,31 @@ if TYPE_CHECKING:
     from s3sync_dagster.ports.word_memory import WordMemory
 
 _LESS = 10.0**-DIGITS
-APART = 3.0
-"""Times that a word may count here what it counts in FTS5, before that says too little of it."""
+_SEEN = "substr(:seen, {} + 1, 1) = x'01'"
+"""A byte a record: a third of what a look at the record's document costs."""
 _COUNT = "SELECT count(*) FROM words WHERE words MATCH :asked"
-_SEEN = "substr(:seen, records.document + 1, 1) = x'01'"
-"""A byte a document: half of what a function of Python's costs for each record."""
-_COUNT_SEEN = f"""
-SELECT count(*) FROM words CROSS JOIN records ON records.number = words.rowid
-WHERE words MATCH :asked AND {_SEEN}
-"""
+_COUNT_SEEN = f"{_COUNT} AND {_SEEN.format('rowid')}"
 _RECORDS = "SELECT count(*) FROM words_docsize"
-_RECORDS_SEEN = f"""
-SELECT count(*) FROM words_docsize CROSS JOIN records ON records.number = words_docsize.id
-WHERE {_SEEN}
-"""
+_RECORDS_SEEN = f"{_RECORDS} WHERE {_SEEN.format('id')}"
+_ROWS = "SELECT rowid FROM words WHERE words MATCH {}"
 _ALL = f"""
-SELECT words.rowid, -rank FROM words CROSS JOIN records ON records.number = words.rowid
-WHERE words MATCH :asked AND rank MATCH :bm25 AND {_SEEN}
+SELECT rowid, -rank FROM words WHERE words MATCH :asked AND rank MATCH :bm25
+AND {_SEEN.format("rowid")}
 """
-_ABOVE = f"{_ALL} AND -rank >= :least"
 _SOME = """
 SELECT rowid, -rank FROM words WHERE words MATCH :asked AND rank MATCH :bm25
 AND +rowid IN (SELECT value FROM json_each(:only))
 """
 """The ``+`` keeps SQLite from asking FTS5 for one record after the other."""
+_ABOVE = f"{_ALL} AND -rank >= :least"
+APART = 3.0
+"""Times that a word may count here what it counts in FTS5, before that says too little of it."""
+OFTEN = 4
+"""Times that a word is in more records than another, and is left out beside it,"""
+NEARLY = 0.8
+"""where a record needs so much of the most that the other counts."""
+LEADING = 2
+"""Times that a word has to be in more records than others, for these to lead to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +71,10 @@ class _Term:
     expression: str
     rarity: float
     """Among the records that may be seen, times the weight of the term."""
-    common: float
-    """What FTS5 weighs it by."""
+    factor: float
+    """That over what FTS5 weighs it by."""
+    number: int
+    """Of the records that may be seen, those that have it."""
 
 
 class ReaderWords:
@@ -124,27 +137,35 @@ class ReaderWords:
         return self._memory.wake(time.monotonic())
 
     def _look(self) -> None:
-        """Learn which documents may be seen."""
+        """Learn which records may be seen."""
         self._of_file = self._file.state("file")
         self._touched = self._file.state("touched") or 0
         reader = self._of_file + self._rights_name
         seen = self._memory.seen_by(reader)
-        upto, told_of = seen.upto, bytearray(seen.documents)
+        records = bytearray(seen.records)
         found = self._file.database.execute(
-            "SELECT number, id, readers FROM documents WHERE number > ? ORDER BY number",
-            (upto,),
+            "SELECT number, id, readers, first, last FROM documents WHERE number > ? "
+            "ORDER BY number",
+            (seen.upto,),
         ).fetchall()
         answers: dict[str, tuple[bool, str | None]] = {}
         doubted = self._rights.doubted.documents
-        for number, document_id, readers in found:
+        for number, document_id, readers, first, last in found:
             if readers not in answers:
                 told = json.loads(readers)
                 answers[readers] = (self._rights.allow_record(told), told.get(SOURCE))
             may, source_id = answers[readers]
-            may = may and (source_id, document_id) not in doubted
-            told_of += bytes(number - len(told_of)) + bytes([may])
-            upto = number
-        self._seen = bytes(told_of) if found else seen.documents
+            if not may or (source_id, document_id) in doubted:
+                continue
+            spans = [(first, last)]
+            if first is None:
+                query = "SELECT number, number FROM records WHERE document = ?"
+                spans = self._file.database.execute(query, (number,)).fetchall()
+            for begin, end in spans:
+                records += bytes(max(0, end + 1 - len(records)))
+                records[begin : end + 1] = MAY * (end + 1 - begin)
+        self._seen = bytes(records) if found else seen.records
+        upto = found[-1][0] if found else seen.upto
         self._memory.keep_seen(reader, Seen(upto, self._seen))
 
     def _terms(self, text: str) -> tuple[list[_Term], list[_Term]]:
@@ -160,7 +181,7 @@ class ReaderWords:
                 continue
             rarity = idf(self._count_seen(table, None), number)
             common = idf(self._count(table, None), self._count(table, expression))
-            term = _Term(table, expression, weight * rarity, common)
+            term = _Term(table, expression, weight * rarity, weight * rarity / common, number)
             (telling if rarity > LEAST_IDF else rest).append(term)
         return sorted(telling, key=lambda term: -term.rarity), rest
 
@@ -173,24 +194,55 @@ class ReaderWords:
         have none of the terms before those are looked for that have several; once all of them do
         not, none. Nor are those that stay behind whatever they have.
         """
+        whole = self._totals(terms, only if only is not None else self._with_all(terms))
         totals: dict[int, float] = {}
-        left = sum((K1 + 1) * term.rarity for term in terms)
+        before: dict[int, float] = {}  # what FTS5 scores them so far
         open_to_all = True
-        for place, term in enumerate(terms):
-            if totals and len(totals) >= limit:
-                reached = heapq.nlargest(limit, totals.values())[-1] - _LESS
-                if open_to_all and only is None:
+        for place, term in enumerate(terms if only is None else ()):
+            scores = [*whole.values(), *totals.values()]
+            left = _most(terms[place:])
+            if len(scores) >= limit:
+                reached = heapq.nlargest(limit, scores)[-1] - _LESS
+                if open_to_all:
                     several = self._with_several(terms[place:], reached)
                     open_to_all = several is None
                     totals |= {one: 0.0 for one in several or () if one not in totals}
                 if left < reached or not open_to_all:
                     open_to_all = False
                     totals = {one: n for one, n in totals.items() if n + left >= reached}
-            for number, score in self._scored(term, only if open_to_all else totals):
-                totals[number] = totals.get(number, 0.0) + score
-            left -= (K1 + 1) * term.rarity
-        rounded = ((number, round(score, DIGITS)) for number, score in totals.items())
+                    if not totals:
+                        break
+            if open_to_all:
+                found = self._asked(_ALL, term.table, term.expression)
+            else:
+                found = self._scored(
+                    terms[: place + 1], {one: before.get(one, 0.0) for one in totals}
+                )
+            for number, score in found:
+                if number not in whole:
+                    totals[number] = totals.get(number, 0.0) + term.factor * score
+                    before[number] = before.get(number, 0.0) + score
+        rounded = ((number, round(score, DIGITS)) for number, score in (whole | totals).items())
         return dict(sorted(rounded, key=lambda item: (-item[1], item[0]))[:limit])
+
+    def _with_all(self, terms: Sequence[_Term]) -> Collection[int]:
+        """Return records that have all of the terms, where none is rare: they are soon found.
+
+        What they score may leave no term alone a chance.
+        """
+        if len(terms) < 2 or terms[0].number < COMMON or not _are_of_one_table(terms):
+            return ()
+        every = " AND ".join(term.expression for term in terms)
+        query = f"{_ROWS.format(':asked')} AND {_SEEN.format('rowid')} LIMIT {FEW}"
+        return [number for (number,) in self._asked(query, terms[0].table, every)]
+
+    def _totals(self, terms: Sequence[_Term], only: Collection[int]) -> dict[int, float]:
+        """Return those of these records that have any of the terms, with what these count."""
+        totals: dict[int, float] = {}
+        for term in terms if only else ():
+            for number, score in self._scored([term], dict.fromkeys(only, 0.0)):
+                totals[number] = totals.get(number, 0.0) + term.factor * score
+        return totals
 
     def _with_several(self, terms: Sequence[_Term], reached: float) -> set[int] | None:
         """Return records of which several of these terms may lift them so far; None: one may.
@@ -202,52 +254,63 @@ class ReaderWords:
             terms: rarest first.
             reached: score of the last of the best.
         """
-        most = [(K1 + 1) * term.rarity for term in terms]
-        if most[0] >= reached or len({term.table for term in terms}) > 1:
+        if _most(terms[:1]) >= reached or not _are_of_one_table(terms):
             return None
         found: set[int] = set()
         for first in range(len(terms) - 1):  # the rarest that a record has of them
-            if sum(most[first:]) < reached:
+            if _most(terms[first:]) < reached:
                 break
-            end = len(terms)
-            while end > first + 2 and most[first] + sum(most[end - 1 :]) < reached:
-                end -= 1  # it and those behind it are too little beside the rarest
-            strong = terms[first:end]
-            factor = max(term.rarity / term.common for term in strong)
+            least, strong = those_it_takes(terms[first:], reached, most=_most)
+            factor = max(term.factor for term in strong)
             if factor > APART:
                 return None
-            others = " OR ".join(term.expression for term in strong[1:])
-            asked = f"{strong[0].expression} AND ({others})"
-            least = (reached - sum(most[end:])) / factor - _LESS
-            found.update(one for one, _ in self._asked(_ABOVE, terms[0].table, asked, least=least))
+            end = _beside(strong, reached - _most(terms[first + len(strong) :]))
+            rest = _most(terms[first + end :])
+            behind = [term.expression for term in strong[1:end]]
+            ways = (
+                groupings(len(behind), least - 1) if end == len(strong) else [[[*range(end - 1)]]]
+            )
+            asked = [[[behind[n] for n in group] for group in groups if group] for groups in ways]
+            if end < len(strong):
+                asked.append([])  # what those behind lift alone has the first one often
+            for groups in asked:
+                together = apart([[strong[0].expression], *groups])
+                above = (reached - rest) / factor - _LESS
+                rows = self._asked(_ABOVE, strong[0].table, together, least=above)
+                found.update(number for number, _ in rows)
         return found
 
-    def _scored(self, term: _Term, only: Collection[int] | None) -> Iterable[tuple[int, float]]:
-        """Return records that have a term, with what it counts in them."""
-        if only is None:
-            found = self._asked(_ALL, term.table, term.expression)
-        else:
-            known = json.dumps(list(only))
-            found = self._asked(_SOME, term.table, term.expression, only=known)
-        factor = term.rarity / term.common
-        return [(number, factor * score) for number, score in found]
+    def _scored(
+        self, terms: Sequence[_Term], known: Mapping[int, float]
+    ) -> Iterable[tuple[int, float]]:
+        """Return those of some records that have the last of some terms, with what FTS5 scores it.
+
+        Where all of them have any of few others, these lead to them: what FTS5 scores all terms
+        together is what it scored the others, and the last one.
+
+        Args:
+            terms: the last one is asked for; the others were, of all these records.
+            known: the records, with what FTS5 scores the others.
+        """
+        *others, term = terms
+        only = json.dumps(list(known))
+        few = LEADING * sum(one.number for one in others) < term.number
+        if few and others and _are_of_one_table(terms) and all(known.values()):
+            asked = f"({' OR '.join(one.expression for one in others)}) AND {term.expression}"
+            found = self._asked(_SOME, term.table, asked, only=only)
+            return [(number, score - known[number]) for number, score in found]
+        return self._asked(_SOME, term.table, term.expression, only=only)
 
     def _asked(
         self, query: str, table: str, expression: str, **values: float | str
-    ) -> list[tuple[int, float]]:
+    ) -> list[tuple[Any, ...]]:
         named = {"asked": expression, "bm25": self._bm25[table], "seen": self._seen, **values}
         return self._file.database.execute(_of(query, table), named).fetchall()
 
     def _numbers_of(self, ids: Sequence[str]) -> list[tuple[str, int]]:
         """Return those of these records that are indexed and may be seen."""
         found = numbers_of(self._file.database, ids)
-        query = "SELECT number FROM records WHERE number IN (SELECT value FROM json_each(:some)) "
-        some = json.dumps([number for _, number in found])
-        seen = self._file.database.execute(
-            f"{query} AND {_SEEN}", {"some": some, "seen": self._seen}
-        )
-        numbers = {number for (number,) in seen}
-        return [(name, number) for name, number in found if number in numbers]
+        return [(name, number) for name, number in found if self._seen[number : number + 1] == MAY]
 
     def _id_of(self, number: int) -> str:
         found = self._file.database.execute("SELECT id FROM records WHERE number = ?", (number,))
@@ -280,6 +343,30 @@ class ReaderWords:
     def _number(self, query: str, expression: str | None) -> int:
         values = {"asked": expression, "seen": self._seen}
         return int(self._file.database.execute(query, values).fetchone()[0])
+
+
+def _most(terms: Sequence[_Term]) -> float:
+    """Return what a record counts that is full of some terms."""
+    return sum((K1 + 1) * term.rarity for term in terms)
+
+
+def _beside(terms: Sequence[_Term], reached: float) -> int:
+    """Return how many terms are asked for beside the first: not those that lift it by little.
+
+    They are in so many more records that it costs less to look at all that have the first.
+    """
+    end = len(terms)
+    while (
+        end > 1
+        and terms[end - 1].number > OFTEN * terms[0].number
+        and reached - _most(terms[end - 1 :]) > NEARLY * _most(terms[:1])
+    ):
+        end -= 1
+    return end
+
+
+def _are_of_one_table(terms: Sequence[_Term]) -> bool:
+    return len({term.table for term in terms}) == 1
 
 
 def _of(query: str, table: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import sqlite3
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
 PLACE_KEYS = ("document_key", "title", "heading_path", "symbol")
 """Of a record's metadata: words that say where a chunk stands, and often not in its own text."""
+_LAST_GIVEN = "SELECT coalesce((SELECT value FROM state WHERE name = 'given'), 0)"
 LONGEST_READER = 1024
 """Characters of a text that may name a group: those of tokens have 256 at most."""
 
@@ -30,29 +30,33 @@ def replace_documents(
 ) -> None:
     """Index documents with those of their records that there are, in place of what was indexed.
 
-    A document whose readers are others gets another number: what was noted of a number stays true.
+    A document whose readers are others gets another number, and its records too; one that has more
+    records gets another number: what was noted of a number stays true.
     """
     known = _known(database, [document.document_id for document in documents])
-    numbers = _record_numbers(database, [number for number, _ in known.values()])
+    numbers = {name: _record_numbers(database, document) for name, (document, _) in known.items()}
     remove_documents(database, list(known))
+    last_given: int = database.execute(_LAST_GIVEN).fetchone()[0]
+    given = itertools.count(last_given + 1)
     found: list[tuple[int, int, StoredRecord]] = []
     for one in documents:
         records = [stored[name] for name in one.record_ids() if name in stored]
         readers = readers_of(records[0].metadata if records else {})
         number, before = known.get(one.document_id, (None, ""))
+        kept = numbers.get(one.document_id, {})
+        if readers != before:
+            kept = {}
+        if any(record.id not in kept for record in records):
+            number = None
+        named = [kept[one.id] if one.id in kept else next(given) for one in records]
         written = database.execute(
-            "INSERT INTO documents VALUES (?, ?, ?, ?, ?) RETURNING number",
-            (
-                number if readers == before else None,
-                one.document_id,
-                one.version,
-                one.part,
-                readers,
-            ),
+            "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING number",
+            (number, one.document_id, one.version, one.part, readers, *_span(named)),
         )
         document: int = written.fetchone()[0]
-        found += [(numbers[record.id], document, record) for record in records]
+        found += [(number, document, record) for number, record in zip(named, records, strict=True)]
     _add(database, sorted(found, key=lambda one: one[0]))
+    database.execute("INSERT OR REPLACE INTO state VALUES ('given', ?)", (next(given) - 1,))
 
 
 def remove_documents(database: sqlite3.Connection, document_ids: Sequence[str]) -> None:
@@ -128,17 +132,16 @@ def _known(database: sqlite3.Connection, document_ids: Sequence[str]) -> dict[st
     return {name: (number, readers) for name, number, readers in found}
 
 
-def _record_numbers(
-    database: sqlite3.Connection, documents: Sequence[int]
-) -> defaultdict[str, int]:
-    """Return the numbers of documents' records, and a new one for whatever is asked for."""
-    query = "SELECT coalesce(max(number), 0) FROM records"
-    last: int = database.execute(query).fetchone()[0]
-    numbers = defaultdict[str, int](itertools.count(last + 1).__next__)
+def _span(numbers: Sequence[int]) -> tuple[int | None, int | None]:
+    """Return the first and the last of numbers in a row; nothing, where they are not."""
+    in_a_row = bool(numbers) and max(numbers) - min(numbers) + 1 == len(numbers)
+    return (min(numbers), max(numbers)) if in_a_row else (None, None)
+
+
+def _record_numbers(database: sqlite3.Connection, document: int) -> dict[str, int]:
+    """Return the numbers of a document's records."""
     query = "SELECT id, number FROM records WHERE document = ?"
-    for document in documents:
-        numbers.update(database.execute(query, (document,)))
-    return numbers
+    return dict(database.execute(query, (document,)).fetchall())
 
 
 def _add(database: sqlite3.Connection, records: Sequence[tuple[int, int, StoredRecord]]) -> None:

@@ -136,6 +136,23 @@ def test_words_that_are_all_common_are_looked_for_together_first():
     ]
 
 
+def test_where_it_takes_three_of_the_words_no_two_of_them_are_asked_for():
+    words = [(f'"{name}"', 200_000 + n) for n, name in enumerate(("sea", "boat", "crew", "net"))]
+    assert asked_for(words, 1_000_000, 7.0) == [
+        '"sea" AND "boat" AND "crew" AND "net"',
+        '("sea" OR "net") AND ("boat") AND ("crew")',
+        '("sea") AND ("boat" OR "crew") AND ("net")',
+    ]
+
+
+@pytest.mark.parametrize(("words", "together"), [(2, 2), (5, 1), (7, 2), (4, 3), (7, 3), (8, 4)])
+def test_any_words_are_apart_in_one_of_the_groupings(words, together):
+    ways = word_ranking.groupings(words, together)
+    assert all(sorted(itertools.chain(*way)) == list(range(words)) for way in ways)
+    for some in itertools.combinations(range(words), together):
+        assert any(all(len(set(some) & set(group)) == 1 for group in way) for way in ways)
+
+
 def test_what_most_records_have_is_not_asked_for():
     words = [('"printer"', 600_000), ('"licence"', 300)]
     assert asked_for(words, 1_000_000, 30.0) == ['"licence"']

@@ -14,6 +14,7 @@ from s3sync_dagster.engine.hybrid import DocumentVersion, Searcher
 from s3sync_dagster.engine.readable import Readable
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.source import EmbeddingConfig
+from s3sync_dagster.ports import word_readers
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
 from s3sync_dagster.ports.word_index import FtsWordIndex
 from s3sync_dagster.ports.word_memory import WordMemory
@@ -109,14 +110,18 @@ def test_a_reader_finds_what_a_collection_of_the_own_records_gives(indexed):
         ]
 
 
-def test_several_common_words_may_be_better_than_a_rare_one(indexed):
+@pytest.mark.parametrize("common", [word_readers.COMMON, 30])
+def test_several_common_words_may_be_better_than_a_rare_one(indexed, monkeypatch, common):
     """Of the records without the rare word those with several of the others are looked for."""
+    monkeypatch.setattr(word_readers, "COMMON", common)
+    for name in ("LEADING", "OFTEN", "NEARLY") if common == 30 else ():
+        monkeypatch.setattr(word_readers, name, 0)  # what pays among many records alone
     texts = drawn(3, 2500)
     own = [one for one in texts if SALES.allow_record({"s3sync_source": "s", "team": one[2]})]
     everything, alone = indexed(texts), indexed(own)
     said: list[str] = []
     everything._database.set_trace_callback(said.append)
-    for first, count, rare in ((7, 4, 105), (6, 10, 47), (11, 6, 191), (3, 9, 95)):
+    for first, count, rare in ((7, 1, 105), (7, 4, 105), (6, 10, 47), (11, 6, 191), (3, 9, 95)):
         text = " ".join([*VOCABULARY[first : first + count], VOCABULARY[rare]])
         whole = alone.search(text, limit=20)
         found = everything.seen_by(SALES)
@@ -125,6 +130,29 @@ def test_several_common_words_may_be_better_than_a_rare_one(indexed):
                 (name, pytest.approx(score, abs=1e-8)) for name, score in whole[:limit]
             ]
     assert sum(" AND (" in one for one in said) > 10
+    assert any(") AND " in one and "json_each" in one for one in said), "rare words led to others"
+    assert any("LIMIT" in one and '" AND "' in one for one in said) == (common == 30)
+
+
+@pytest.mark.parametrize("apart", [word_readers.APART, 0])
+def test_many_common_words_are_looked_for_together(indexed, monkeypatch, apart):
+    """No word is rare: what has most of them is better than what has two."""
+    monkeypatch.setattr(word_readers, "COMMON", 30)
+    monkeypatch.setattr(word_readers, "OFTEN", 1)
+    monkeypatch.setattr(word_readers, "NEARLY", 0.2)
+    monkeypatch.setattr(word_readers, "APART", apart)
+    texts = drawn(8, 2500)
+    own = [one for one in texts if SALES.allow_record({"s3sync_source": "s", "team": one[2]})]
+    everything, alone = indexed(texts), indexed(own)
+    draw = random.Random(2)
+    for count in (2, 3, 4, 5, 6, 8):
+        for _ in range(4):
+            text = " ".join(draw.sample(VOCABULARY[1:25], count))
+            whole = alone.search(text, limit=20)
+            for limit in (1, 5, 20):
+                assert everything.seen_by(SALES).search(text, limit=limit) == [
+                    (name, pytest.approx(score, abs=1e-8)) for name, score in whole[:limit]
+                ]
 
 
 def test_readers_who_ask_at_once_find_what_one_finds(tmp_path):
@@ -218,6 +246,39 @@ def test_who_may_read_follows_the_collection(tmp_path):
     assert found() == ["d-0", "a-0"]
     assert found(of_groups("hr")) == ["d-0", "b-0"]
     assert found(of_groups()) == ["d-0"]
+    index.close()
+
+
+def test_a_number_that_somebody_could_see_is_given_to_nobody_else(tmp_path):
+    texts = [("a", "blue", "hr"), ("b", "red", "sales")]
+    collection = collection_of(texts)
+    index = FtsWordIndex(tmp_path / "words.db")
+    index.follow(collection, versions(texts))
+
+    def found():
+        return {name for name, _ in index.seen_by(SALES).search("red", limit=9)}
+
+    assert found() == {"b-0"}
+    index.follow(collection, versions(texts[:1]))
+    add(collection, [("c", "red", "hr"), ("d", "red", "sales")])
+    index.follow(collection, versions([*texts[:1], ("c",), ("d",)]))
+    assert found() == {"d-0"}
+    index.close()
+
+
+def test_a_document_that_grows_is_seen_as_a_whole(tmp_path):
+    texts = [("a", "red", "sales"), ("b", "red", "sales"), ("c", "red", "hr")]
+    collection = collection_of(texts)
+    index = FtsWordIndex(tmp_path / "words.db")
+    index.follow(collection, versions(texts))
+    assert len(index.seen_by(SALES).search("red", limit=9)) == 2
+    record = collection.get(["a-0"], documents=True)["a-0"]
+    more = Record(id="a-1", document="red", embedding_text="red", metadata=record.metadata)
+    collection.upsert([more], EMBEDDER.embed_documents(["red"]))
+    grown = DocumentVersion(document_id="a", count=2, version="2")
+    index.follow(collection, [grown, *versions(texts[1:])])
+    found = [name for name, _ in index.seen_by(SALES).search("red", limit=9)]
+    assert found == ["a-0", "b-0", "a-1"]
     index.close()
 
 
