@@ -55,9 +55,9 @@ def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], d
     wanted: dict[str, Target] = {}
     asked: dict[str, str] = {}
     claims = sidecar_claims(item.sidecars, source)
-    for document in item.inherited:  # what was said of readers is not in the bucket
-        if document.owner == "request" and names_any(document.metadata, source.reader_keys):
-            wanted.setdefault(document.collection_name, as_it_is(document))
+    before = item.inherited
+    if before and before.owner == "request" and names_any(before.metadata, source.reader_keys):
+        wanted[before.collection_name] = as_it_is(before)  # it is not in the bucket
     for document in item.documents:
         if document.phase is DocumentPhase.REMOVING:
             continue
