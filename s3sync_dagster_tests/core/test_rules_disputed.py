@@ -218,3 +218,26 @@ def test_of_what_was_said_of_readers_before_two_moves_the_newest_holds(synced):
         world.clock.seconds += 4000
         world.sync()
         finish(world)
+
+
+@pytest.mark.parametrize("metadata", [None, {"lang": "de"}])
+@pytest.mark.parametrize("before", ["together", "moved"])
+def test_a_member_who_asks_before_an_owners_word_is_written_takes_none_of_it_away(before, metadata):
+    keys = () if before == "together" else ("team",)
+    world = make_world(reader_keys=keys, **BY_PATH)
+    world.bucket.put(KEY, "salaries")
+    world.sync()
+    world.ask(KEY, metadata=HR, vouched=True)
+    if before == "moved":
+        world.run_batches()
+        with world.catalog.database.write() as tx:
+            tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+        move(world, collection_name="docs2")
+    world.ask(KEY, metadata=metadata, vouched=False)
+    if before == "together":
+        world.configure(reader_keys=("team",))
+    for _ in range(2):
+        world.run_batches()
+        assert not seen_in(world, "sales")
+        assert seen_in(world, "hr") is (metadata is None)
+        world.sync()
