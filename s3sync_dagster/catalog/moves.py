@@ -287,11 +287,11 @@ def predecessors(tx: sa.Connection, source_id: str) -> set[str]:
 
 def documents_before(
     tx: sa.Connection, source_id: str, keys: Sequence[str]
-) -> dict[str, list[DocumentState]]:
-    """Return what the sources in whose place this one stands made of keys, the newest first.
+) -> dict[str, DocumentState]:
+    """Return what the newest of the sources in whose place this one stands made of each key.
 
-    As documents of this one's collection, by key; none of other collections, which stay as they
-    are or go.
+    As a document of this one's collection; none of other collections, which stay as they are or
+    go. What was said of the key before that one took it over holds no more.
     """
     now = sources.alias("now")
     left = tx.execute(
@@ -300,15 +300,20 @@ def documents_before(
         .where(now.c.id == source_id)
         .order_by(sources.c.created_at.desc())
     ).all()
-    found: dict[str, list[DocumentState]] = {}
+    found: dict[str, DocumentState] = {}
     for before in left:
         for part in groups(keys):
-            query = sa.select(documents).where(
-                documents.c.source_id == before.id,
-                documents.c.collection_name == before.collection_name,
-                documents.c.object_key.in_(part),
+            query = (
+                sa.select(documents)
+                .where(
+                    documents.c.source_id == before.id,
+                    documents.c.collection_name == before.collection_name,
+                    documents.c.object_key.in_(part),
+                )
+                # One that goes for another custom id has no say beside that.
+                .order_by(documents.c.phase == "removing", documents.c.id.desc())
             )
             for row in tx.execute(query):
                 one = replace(document_of(row), collection_name=before.here)
-                found.setdefault(one.object_key, []).append(one)
+                found.setdefault(one.object_key, one)
     return found

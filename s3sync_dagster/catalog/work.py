@@ -96,7 +96,7 @@ class Work:
                 invocations=tuple(asked[key]),
                 object=objects_of.get(key),
                 documents=tuple(documents_of[key]),
-                inherited=tuple(inherited.get(key, ())),
+                inherited=inherited.get(key),
                 sidecars=tuple(claims[key]),
                 own_sidecar=own.get(key),
             )

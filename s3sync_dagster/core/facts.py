@@ -45,8 +45,8 @@ class KeyFacts:
     invocations: tuple[Invocation, ...]
     object: ObjectState | None
     documents: tuple[DocumentState, ...]
-    inherited: tuple[DocumentState, ...] = ()
-    """Of the source in whose place this one stands, as documents of this one's collection."""
+    inherited: DocumentState | None = None
+    """Of the source in whose place this one stands, as a document of this one's collection."""
     sidecars: tuple[SidecarState, ...] = ()
     """Sidecars that name this key, the first claim of a collection first."""
     own_sidecar: SidecarState | None = None

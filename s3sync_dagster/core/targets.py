@@ -55,9 +55,9 @@ def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], d
     wanted: dict[str, Target] = {}
     asked: dict[str, str] = {}
     claims = sidecar_claims(item.sidecars, source)
-    for document in item.inherited:  # what was said of readers is not in the bucket
-        if document.owner == "request" and names_any(document.metadata, source.reader_keys):
-            wanted.setdefault(document.collection_name, as_it_is(document))
+    before = item.inherited
+    if before and before.owner == "request" and names_any(before.metadata, source.reader_keys):
+        wanted[before.collection_name] = as_it_is(before)  # it is not in the bucket
     for document in item.documents:
         if document.phase is DocumentPhase.REMOVING:
             continue
@@ -77,6 +77,7 @@ def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], d
     if source.mode is not DeleteMode.MIRROR:
         for document in _half_rewritten(item):
             wanted.setdefault(document.collection_name, as_it_is(document))
+    said = _said_before(item)
     for invocation in item.invocations:
         if not _is_request(invocation):
             continue
@@ -84,11 +85,7 @@ def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], d
         asked[invocation.id] = collection
         if collection in claims and _adds_nothing(invocation, source):
             continue  # the sidecar's word stands
-        here = [
-            one
-            for one in item.documents
-            if one.collection_name == collection and one.phase is not DocumentPhase.REMOVING
-        ]
+        here = said.get(collection, [])
         metadata = _asked_for(invocation, source, here)
         wanted[collection] = Target(
             collection_name=collection,
@@ -97,7 +94,19 @@ def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], d
             owner="request",
             vouched=_is_vouched(invocation, metadata, here),
         )
+        said[collection] = [wanted[collection]]  # to who asks later in the same batch
     return wanted, asked
+
+
+def _said_before(item: KeyFacts) -> dict[str, list[Target]]:
+    """Return collection -> what its documents hold already, which a member's request leaves."""
+    said: dict[str, list[Target]] = {}
+    for document in item.documents:
+        if document.phase is not DocumentPhase.REMOVING:
+            said.setdefault(document.collection_name, []).append(as_it_is(document))
+    if item.inherited and item.inherited.owner == "request":
+        said.setdefault(item.inherited.collection_name, [as_it_is(item.inherited)])
+    return said
 
 
 def _wants_its_own(item: KeyFacts, source: Source) -> bool:
@@ -162,9 +171,7 @@ def _adds_nothing(invocation: Invocation, source: Source) -> bool:
     return not (invocation.custom_id or invocation.metadata)
 
 
-def _asked_for(
-    invocation: Invocation, source: Source, documents: Sequence[DocumentState]
-) -> Metadata:
+def _asked_for(invocation: Invocation, source: Source, documents: Sequence[Target]) -> Metadata:
     """Return the metadata that a request gives: a member's takes no word on readers away.
 
     Nor does it make a copy that anybody reads: an owner's word is that on the other document.
@@ -182,9 +189,7 @@ def _asked_for(
     return {**invocation.metadata, **stays}
 
 
-def _is_vouched(
-    invocation: Invocation, metadata: Metadata, documents: Sequence[DocumentState]
-) -> bool:
+def _is_vouched(invocation: Invocation, metadata: Metadata, documents: Sequence[Target]) -> bool:
     """Return whether an owner gave the metadata of a request, or the same to the document."""
     return (
         invocation.vouched

@@ -197,3 +197,47 @@ def test_what_was_said_of_readers_holds_where_a_source_goes_and_in_its_new_colle
     assert (seen_in(world, "sales"), seen_in(world, "hr")) == (False, owner)
     [row] = world.catalog.documents.of_key(world.source.id, KEY)
     assert (row.custom_id, row.phase) == (custom_id, "clean")
+
+
+@pytest.mark.parametrize("synced", [True, False])
+def test_of_what_was_said_of_readers_before_two_moves_the_newest_holds(synced):
+    world = make_world(reader_keys=("team",), **BY_PATH)
+    world.bucket.put(KEY, "salaries")
+    world.sync()
+    ask(world, HR, owner=True)
+    for collection in ("docs2", "docs3"):
+        with world.catalog.database.write() as tx:
+            tx.execute(sa.text("UPDATE sources SET origin = 'python' WHERE moved_to IS NULL"))
+        move(world, collection_name=collection)
+        if synced or collection == "docs3":
+            world.sync()
+        if collection == "docs2":
+            ask(world, {}, owner=True)  # whom the path names may read it again
+    for _ in range(2):
+        assert (seen_in(world, "sales"), seen_in(world, "hr")) == (True, False)
+        world.clock.seconds += 4000
+        world.sync()
+        finish(world)
+
+
+@pytest.mark.parametrize("metadata", [None, {"lang": "de"}])
+@pytest.mark.parametrize("before", ["together", "moved"])
+def test_a_member_who_asks_before_an_owners_word_is_written_takes_none_of_it_away(before, metadata):
+    keys = () if before == "together" else ("team",)
+    world = make_world(reader_keys=keys, **BY_PATH)
+    world.bucket.put(KEY, "salaries")
+    world.sync()
+    world.ask(KEY, metadata=HR, vouched=True)
+    if before == "moved":
+        world.run_batches()
+        with world.catalog.database.write() as tx:
+            tx.execute(sa.text("UPDATE sources SET origin = 'python'"))
+        move(world, collection_name="docs2")
+    world.ask(KEY, metadata=metadata, vouched=False)
+    if before == "together":
+        world.configure(reader_keys=("team",))
+    for _ in range(2):
+        world.run_batches()
+        assert not seen_in(world, "sales")
+        assert seen_in(world, "hr") is (metadata is None)
+        world.sync()
