@@ -7,14 +7,14 @@ was once: it is for nobody with groups until it is written, or what is asked for
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from s3sync_dagster.core.carried import names_readers
 from s3sync_dagster.core.decision import Decision
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, Target
-from s3sync_dagster.core.targets import as_it_is, told_documents
+from s3sync_dagster.core.targets import as_it_is, is_request, told_documents
 from s3sync_dagster.core.vouching import readers
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.errors import FixInput
@@ -49,10 +49,10 @@ def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
         return Closing()
     closed, opened = list[int](), list[int]()
     asked = dict[int, Metadata]()
-    wanted, by_request = told_documents(end.facts, source)
-    owners = {
-        by_request[one.id] for one in end.facts.invocations if one.vouched and one.id in by_request
-    }
+    # What a member asks says nothing of who may read until it is written.
+    heard = tuple(one for one in end.facts.invocations if one.vouched or not is_request(one))
+    wanted, by_request = told_documents(replace(end.facts, invocations=heard), source)
+    owners = {by_request[one.id] for one in heard if one.vouched and one.id in by_request}
     for one in end.facts.documents:
         if one.phase is DocumentPhase.REMOVING or one.collection_name in deed.written:
             continue

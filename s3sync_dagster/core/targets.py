@@ -79,7 +79,7 @@ def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], d
             wanted.setdefault(document.collection_name, as_it_is(document))
     said = _said_before(item)
     for invocation in item.invocations:
-        if not _is_request(invocation):
+        if not is_request(invocation):
             continue
         collection = invocation.target_collection_name or source.collection_name
         asked[invocation.id] = collection
@@ -116,7 +116,7 @@ def _wants_its_own(item: KeyFacts, source: Source) -> bool:
     """
     if source.auto_sync is AutoSync.DIRECT:
         return True
-    plain = [one for one in item.invocations if not _is_request(one)]
+    plain = [one for one in item.invocations if not is_request(one)]
     if source.auto_sync is AutoSync.METADATA:
         return any(not one.trigger.automatic for one in plain)
     return bool(plain)
@@ -271,7 +271,7 @@ def _sidecar_of(owner: str) -> str | None:
     return owner if owner.startswith(SIDECAR_OWNER) else None
 
 
-def _is_request(invocation: Invocation) -> bool:
+def is_request(invocation: Invocation) -> bool:
     """An API call, or any other that names a target, an id or metadata, is taken literally."""
     if invocation.trigger.automatic or invocation.kind == "remove":
         return False

@@ -300,6 +300,16 @@ def test_a_sidecar_closes_what_is_not_written_until_it_says_so_again(how):
 
 
 @pytest.mark.parametrize("how", ["archived", "damaged", "left out"])
+def test_a_member_who_asks_in_vain_closes_nothing(how):
+    world = by_path(how)
+    world.ask("sales/a.md", metadata={"team": "hr"}, vouched=False)
+    for _ in range(2):
+        world.run_batches()
+        assert readers(world) == ["sales"]
+        world.sync()
+
+
+@pytest.mark.parametrize("how", ["archived", "damaged", "left out"])
 def test_an_owner_who_asks_in_vain_has_closed_it_until_the_records_say_so(how):
     world = by_path(how)
     world.ask("sales/a.md", metadata={"team": "hr"}, vouched=True)
