@@ -16,7 +16,15 @@ from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import document_of, groups, is_due
 from s3sync_dagster.catalog.tables import collections, documents, objects
 from s3sync_dagster.catalog.unclean import DOCUMENTS_AND_OBJECTS, rests
-from s3sync_dagster.core.state import ABSENT, RESTORED, CheckCursor, DocumentState, KnownCollection
+from s3sync_dagster.core.state import (
+    ABSENT,
+    RECOVERED,
+    RESTORED,
+    CheckCursor,
+    DocumentState,
+    KnownCollection,
+)
+from s3sync_dagster.model.document import Metadata
 
 DOCUMENTS_AT_ONCE = 500
 """In one transaction, which is to end within 100 ms."""
@@ -206,6 +214,43 @@ class CollectionRows:
                     )
                 ).rowcount
         return trusted
+
+    def doubt(
+        self,
+        source_id: str,
+        place: KnownCollection,
+        said: Sequence[tuple[DocumentState, Metadata]],
+    ) -> int:
+        """Keep documents from readers whose records name others than a restored catalog does.
+
+        What they say was said after the backup, nobody knows by whom: as of documents that were
+        read back from records, an owner is to say it again.
+
+        Args:
+            source_id: the source.
+            place: the collection.
+            said: documents as they were looked at, each with metadata that say what its records do.
+
+        Returns:
+            How many; one that anybody has worked on since stays as it is.
+        """
+        doubted = 0
+        with self._db.write() as tx:
+            self._db.lock_source(tx, source_id)
+            for one, metadata in said:
+                doubted += tx.execute(
+                    documents.update()
+                    .where(
+                        *_documents_of(source_id, place),
+                        documents.c.id == one.id,
+                        documents.c.phase == "writing",
+                        documents.c.etag.is_not_distinct_from(one.etag),
+                        documents.c.digests == one.digests,
+                        documents.c.collection_id == one.collection_id,
+                    )
+                    .values(metadata=dict(metadata), withheld=RECOVERED)
+                ).rowcount
+        return doubted
 
     def _meet_part(
         self, tx: sa.Connection, source_id: str, met: KnownCollection, *, emptied: bool

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Origin,
         SourceRow,
     )
+    from s3sync_dagster.model.document import Metadata
     from s3sync_dagster.model.errors import S3SyncError
     from s3sync_dagster.model.invocation import Batch, Trigger
     from s3sync_dagster.model.source import Source
@@ -388,6 +389,15 @@ class KnownCollectionsPort(Protocol):
         self, source_id: str, place: KnownCollection, states: Sequence[DocumentState]
     ) -> int:
         """Make documents clean whose every record was found as it was written."""
+        ...
+
+    def doubt(
+        self,
+        source_id: str,
+        place: KnownCollection,
+        said: Sequence[tuple[DocumentState, Metadata]],
+    ) -> int:
+        """Keep documents from readers whose records name others than a restored catalog does."""
         ...
 
 

@@ -15,7 +15,9 @@ from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster_tests.core.rules import Refusing, refuse_with, states
+from s3sync_dagster_tests.core.test_rules_disputed import BY_PATH, KEY, ask, seen
 from s3sync_dagster_tests.core.test_rules_moved import KEYS, _of, declare, finish, move
+from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.simulation.people import dump_catalog, load_catalog
 from s3sync_dagster_tests.sources import changed
 
@@ -254,6 +256,43 @@ def test_an_order_to_write_anew_what_is_outdated_is_not_lost_to_a_restore(world)
     restore(world, back_up(world))
     world.sync(reindex=True)
     assert {one["team"] for one in world.metadata().values()} == {"red"}
+
+
+@pytest.mark.parametrize("known", ["whole", "under other settings", "begun"])
+def test_what_an_owner_closed_after_the_backup_stays_closed_where_records_alone_know(known):
+    world = make_world(reader_keys=("team",), **BY_PATH)
+    world.bucket.put(KEY, "salaries")
+    world.sync()
+    if known == "begun":
+        with world.catalog.database.write() as tx:
+            tx.exec_driver_sql("UPDATE documents SET phase='writing', etag=NULL, digests=x''")
+    backup = back_up(world)
+    ask(world, {"team": "hr"}, owner=True)
+    assert (seen(world, "sales"), seen(world, "hr")) == (0, 1)
+    restore(world, backup)
+    if known == "under other settings":
+        world.configure(metadata={"x": "y"})
+    for _ in range(2):
+        world.sync()
+        assert (seen(world, "sales"), seen(world, "hr")) == (0, 0)
+        world.clock.seconds += 86_400
+    ask(world, {"team": "hr"}, owner=True)
+    assert (seen(world, "sales"), seen(world, "hr")) == (0, 1)
+
+
+def test_a_tag_that_was_changed_after_the_backup_is_no_word_of_an_owner_s():
+    told = {"object_tags": ("team",), "metadata_interval_seconds": 3600}
+    world = make_world(reader_keys=("team",), **told)
+    world.bucket.put(KEY, "salaries", tags={"team": "sales"})
+    world.sync()
+    backup = back_up(world)
+    world.bucket.tag(KEY, {"team": "hr"})
+    world.clock.seconds += 7200
+    world.sync()
+    assert (seen(world, "sales"), seen(world, "hr")) == (0, 1)
+    restore(world, backup)
+    world.sync()
+    assert (seen(world, "sales"), seen(world, "hr")) == (0, 1)
 
 
 @pytest.mark.parametrize("meanwhile", ["restored", "gone, looked at and back"])

@@ -4,19 +4,33 @@ The catalog is older than the collections. A document whose every record stands 
 written, by text and metadata, under the settings of now, is whole; whatever is not is read and
 written as one that was never finished. A text that was embedded with its context is not proven:
 what stood before it is kept nowhere.
+
+Who may read may have been said after the backup, and then records alone know of it: where they say
+else than the catalog has it, a document is as one that was read back from records.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 from s3sync_dagster.core.facts import KeyFacts
+from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.plan import record_ids
-from s3sync_dagster.core.state import RESTORED, DocumentPhase, DocumentState, KnownCollection
+from s3sync_dagster.core.state import (
+    RECOVERED,
+    RESTORED,
+    DocumentPhase,
+    DocumentState,
+    KnownCollection,
+)
+from s3sync_dagster.core.targets import as_it_is
+from s3sync_dagster.core.vouching import readers
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.identity import look_at
-from s3sync_dagster.engine.ports import CollectionPort
+from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
 from s3sync_dagster.engine.rolling_check import as_written
+from s3sync_dagster.model.document import Metadata, MetadataValue
 from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.model.source import Source
 
 DOCUMENTS_AT_ONCE = 100
 
@@ -24,25 +38,27 @@ DOCUMENTS_AT_ONCE = 100
 def believe_restored(parts: BatchParts, found: Sequence[KeyFacts]) -> bool:
     """Make documents clean that are in their collection as they were written.
 
+    Those whose records name other readers than the catalog does are for nobody with groups.
+
     Args:
         parts: the batch's.
         found: its keys.
 
     Returns:
-        Whether any is: what is known of the keys is to be read again.
+        Whether any is either: what is known of the keys is to be read again.
     """
     now = parts.source.fingerprint()
+    reads = bool(parts.source.reader_keys)
     waiting = [
         one
         for facts in found
         for one in facts.documents
         if one.phase is DocumentPhase.WRITING
         and (one.collection_id or "").startswith(RESTORED)
-        and one.etag is not None
-        and one.fingerprint == now  # else an order to write it anew would be taken as done
+        and (reads or _may_stand(one, now))
     ]
     names = {one.collection_name for one in waiting}
-    believed = 0
+    believed = closed = 0
     for known in parts.catalog.collections.of_source(parts.source.id) if waiting else ():
         if known.collection_name not in names:
             continue
@@ -52,14 +68,23 @@ def believe_restored(parts: BatchParts, found: Sequence[KeyFacts]) -> bool:
                 parts.source, known, catalog=parts.catalog, collections=parts.collections
             )
             while looked.port is not None and (some := list(islice(theirs, DOCUMENTS_AT_ONCE))):
+                standing, said = _compared(some, looked.port, parts.source)
                 believed += parts.catalog.collections.trust_again(
-                    parts.source.id, looked.met, list(_standing(some, looked.port))
+                    parts.source.id, looked.met, [one for one in standing if _may_stand(one, now)]
                 )
+                closed += parts.catalog.collections.doubt(parts.source.id, looked.met, said)
         except S3SyncError as error:
             parts.log(f"{known.collection_name!r} could not be compared: {error.message}")
     if believed:
         parts.log(f"{believed} documents stand as the restored catalog has them")
-    return believed > 0
+    if closed:
+        parts.log(f"{closed} documents name other readers than the restored catalog has")
+    return believed + closed > 0
+
+
+def _may_stand(document: DocumentState, now: str) -> bool:
+    # Under another fingerprint an order to write it anew would be taken as done.
+    return document.etag is not None and document.fingerprint == now
 
 
 def _is_in(document: DocumentState, known: KnownCollection) -> bool:
@@ -70,18 +95,51 @@ def _is_in(document: DocumentState, known: KnownCollection) -> bool:
     )
 
 
-def _standing(
-    documents: Sequence[DocumentState], collection: CollectionPort
-) -> Iterator[DocumentState]:
+def _compared(
+    documents: Sequence[DocumentState], collection: CollectionPort, source: Source
+) -> tuple[list[DocumentState], list[tuple[DocumentState, Metadata]]]:
+    """Return what is there as it was written, and whose records name other readers.
+
+    The latter with the metadata that say what the records do.
+    """
     here = [one for one in documents if one.collection_id == f"{RESTORED}{collection.id}"]
     # One more than there should be: of a document that has grown since, it is there.
     wanted = {one.id: record_ids(one.document_id, 0, one.count + 1) for one in here}
     names = [name for ids in wanted.values() for name in ids]
     stored = collection.get(names, documents=True) if names else {}
+    standing: list[DocumentState] = []
+    said: list[tuple[DocumentState, Metadata]] = []
     for one in here:
         *ids, beyond = wanted[one.id]
         if beyond not in stored and all(
             name in stored and as_written(one, place, stored[name], text=True)
             for place, name in enumerate(ids)
         ):
-            yield one
+            standing.append(one)
+        elif later := _said_later(one, source, [stored.get(name) for name in wanted[one.id]]):
+            said.append((one, {**one.metadata, **later}))
+    return standing, said
+
+
+def _said_later(
+    document: DocumentState, source: Source, records: Sequence[StoredRecord | None]
+) -> Metadata:
+    """Return what records that are not as they were written say else under keys of readers.
+
+    Where the catalog has no digests its own word was to be written, and may be the later one: both
+    are nobody's then, and its own stays, which is the one that the source does not say.
+    """
+    if not source.reader_keys or document.withheld == RECOVERED:
+        return {}
+    keys = source.reader_keys
+    own = {**with_path_metadata(source, document.object_key), **document.carried}
+    told = readers(own, as_it_is(document), keys=keys)
+    later: dict[str, MetadataValue] = {}
+    for place, record in enumerate(records):
+        if record is None or as_written(document, place, record, text=False):
+            continue
+        for key in keys:
+            if record.metadata.get(key) != told.get(key):
+                later.setdefault(key, record.metadata.get(key))
+    kept: Metadata = {} if document.digests else document.metadata
+    return {key: kept.get(key, value) for key, value in later.items()}
