@@ -176,12 +176,14 @@ def _says_who_reads(known: ObjectState | None, reason: str, source: Source, *, n
 
     What is archived carries something still; of what is left out only sidecars and settings tell.
     """
-    if known is None or known.outcome is None or not source.reader_keys:
+    if known is None or not source.reader_keys:
         return False
     if reason != "archived" and names_readers(source):
         return False
-    kept_back = known.fingerprint == ""  # see ``catalog.doubted``
-    return kept_back or (names_readers(source) and is_look_due(known, source, now=now))
+    if known.fingerprint == "":  # kept back, see ``catalog.doubted``
+        return True
+    looked_at = known.outcome is not None  # else nothing may have been made of it
+    return looked_at and names_readers(source) and is_look_due(known, source, now=now)
 
 
 def _selected_again(

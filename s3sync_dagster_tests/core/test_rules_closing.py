@@ -362,6 +362,24 @@ def test_a_catalog_that_was_restored_opens_no_archived_object_before_its_tags_we
             event(world, "a.md")
 
 
+def test_what_was_archived_just_before_a_restore_opens_once_it_was_looked_at():
+    world = world_of_sales()
+    archived(world)  # no listing of before the backup has seen it so
+    begin_anew(world.catalog.database)
+    for _ in range(3):
+        world.sync()
+        world.clock.seconds += DAY_SECONDS
+        check_some(
+            world.source,
+            catalog=world.catalog,
+            collections=lambda: world.collections,
+            clock=world.clock,
+            records_per_day=5000,
+            log=print,
+        )
+    assert seen(world)
+
+
 @pytest.mark.parametrize("told", [EVENTS, LOOKS])
 @pytest.mark.parametrize("how", [archived, newer, damaged])
 @pytest.mark.parametrize("said", [{}, {"lang": "de"}])
