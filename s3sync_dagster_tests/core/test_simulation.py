@@ -69,6 +69,18 @@ def test_a_world_that_goes_round_for_ever_is_ended_with_its_replay():
     assert "replay: the call" in ended.value.__notes__
 
 
+def test_a_record_that_was_spoilt_behind_a_check_in_progress_is_mended_before_the_world_rests():
+    world = World(SOURCE)
+    world.put("a.txt", "\n\n".join(f"part {n}" for n in range(9)))
+    with replayable(world, "this test"):
+        world.settle(events=True)
+        world.wait(90_000)
+        assert world.look_at_records(world.collections) == 0  # and has come past its first
+        world.spoil_record("docs", 0)
+        world.settle(events=False)
+        check(world)
+
+
 @pytest.mark.parametrize(
     ("seed", "place", "steps"),
     [(7, Buckets, STEPS), (11, Folders, STEPS), (13, Repositories, 30), (5, Sites, 30)],

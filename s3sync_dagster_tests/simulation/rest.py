@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from s3sync_dagster.core.state import CheckCursor
+from s3sync_dagster.core.state import CheckCursor, KnownCollection
 from s3sync_dagster.engine.deleting import sweep, take_down
 from s3sync_dagster.engine.dispatching import reap
 from s3sync_dagster.engine.listing import continue_listing
@@ -130,15 +130,28 @@ class Rest:
         self.away = self.disturbed = self.unverified = False
 
     def _look_at_all(self) -> None:
-        """Let the check go round until it finds nothing more, with no help of a person."""
+        """Let the check go round until it finds nothing more, with no help of a person.
+
+        Only a round from the beginning tells: one that a look of before had begun has what was
+        spoilt since behind it.
+        """
+        begun, done = self._at_beginning(), set()
         for _ in range(100):
             self.wait(90_000)
             found = self.look_at_records(self.collections)
             self._come_to_rest(events=False)
-            known = self.catalog.collections.due_for_check(self.source.id, interval_seconds=0)
-            if not found and all(cursor == CheckCursor() for _, cursor in known):
+            here = self._at_beginning()
+            done = set() if found else done | (begun & here)
+            begun = here if found else begun | here
+            if done >= {known for known, _ in self._checked_collections()}:
                 return
         raise AssertionError("the check does not come to its end")
+
+    def _at_beginning(self) -> set[KnownCollection]:
+        return {known for known, at in self._checked_collections() if at == CheckCursor()}
+
+    def _checked_collections(self) -> list[tuple[KnownCollection, CheckCursor]]:
+        return self.catalog.collections.due_for_check(self.source.id, interval_seconds=0)
 
     def _come_to_rest(self, *, events: bool) -> None:
         if events:
