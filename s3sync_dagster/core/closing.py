@@ -61,9 +61,17 @@ def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
             opened += [one.id] if one.untold else []
             continue
         closed.append(one.id)
-        if one.collection_name in owners:
+        if one.collection_name in owners and not _is_begun(one, target, deed):
             asked[one.id] = target.metadata
     return Closing(closed=tuple(closed), opened=tuple(opened), asked=asked)
+
+
+def _is_begun(document: DocumentState, target: Target, deed: Deed) -> bool:
+    """Return whether what an owner asked is in the row: it is what is written the next time."""
+    if any(one.id == document.id for one in deed.held):
+        return True
+    same = document.vouched and dict(document.metadata) == dict(target.metadata)
+    return same and document.phase is DocumentPhase.WRITING
 
 
 def _says(

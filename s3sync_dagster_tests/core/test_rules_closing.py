@@ -8,6 +8,7 @@ import pytest
 from s3sync_dagster.catalog.copying import begin_anew
 from s3sync_dagster.catalog.recovered import store_recovered
 from s3sync_dagster.catalog.rights import rights_of, seen_keys
+from s3sync_dagster.core.patience import Patience
 from s3sync_dagster.core.rights import WHOLE, Reader
 from s3sync_dagster.engine.rebuilding import recover_documents
 from s3sync_dagster.engine.rolling_check import DAY_SECONDS, check_some
@@ -297,6 +298,28 @@ def test_a_sidecar_closes_what_is_not_written_until_it_says_so_again(how):
             world.sync()
         sidecar(world, "sales")
         assert readers(world) == ["sales"]
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_what_an_owner_asked_is_written_when_chroma_is_back_after_the_last_attempt(attempts):
+    world = make_world(path_metadata="(?P<team>[^/]+)/", reader_keys=("team",))
+    world.bucket.put("sales/a.md", "secret")
+    world.sync()
+    world.ask("sales/a.md", metadata={"team": "hr"}, vouched=True)
+    away = refuse_with(Unavailable("away", reason="chroma_unavailable"))
+    refusing = Refusing(world, update_metadata=away, upsert=away)
+    ended = []
+    for _ in range(attempts):
+        ended += world.run_batches(
+            collections=refusing, patience=Patience(tries=1, attempts=attempts)
+        )
+        world.clock.seconds += HOUR
+        assert readers(world) == []
+    assert ended[-1].state == "failed"
+    refusing.on = False
+    world.clock.seconds += DAY_SECONDS
+    world.sync()
+    assert readers(world) == ["hr"]
 
 
 @pytest.mark.parametrize("how", ["archived", "damaged", "left out"])
