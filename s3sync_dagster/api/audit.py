@@ -49,7 +49,7 @@ def list_audit(
     """
     rows = here.catalog.audit.rows(
         tenant=caller.tenant,
-        of_nobody=here.options.trusts(caller.tenant),
+        of_nobody=here.operates(caller),
         since=seconds_of(since, 0.0),
         until=seconds_of(until, None),
         who=who,

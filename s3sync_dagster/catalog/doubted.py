@@ -201,13 +201,18 @@ def _reader_settings(config: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def origins(config: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return from where besides its own ``metadata`` a source takes what its records say."""
-    place: Mapping[str, Any] = config.get("place") or config  # older rows have it flat
+    place = place_in(config)
     return (
         config.get("path_metadata"),
         bool(config.get("bedrock_sidecars")),
         place.get("object_metadata") or [],
         place.get("object_tags") or [],
     )
+
+
+def place_in(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the place of a source's row."""
+    return config.get("place") or config  # older rows have it flat
 
 
 def settle_readers(

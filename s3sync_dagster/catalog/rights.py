@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog import Catalog
-from s3sync_dagster.catalog.doubted import doubted_of, origins
+from s3sync_dagster.catalog.doubted import doubted_of, origins, place_in
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.tables import (
     collections,
@@ -103,7 +103,7 @@ def _of_both(config: Mapping[str, Any], newer: Mapping[str, Any]) -> tuple[str, 
 
 def _elsewhere(config: Mapping[str, Any], newer: Mapping[str, Any]) -> bool:
     """Return whether what the path and the object say of readers may be another thing now."""
-    said, says = (one.get("place") or one for one in (config, newer))  # older rows have it flat
+    said, says = place_in(config), place_in(newer)
 
     def differ(*names: str) -> bool:
         return any(said.get(name) != says.get(name) for name in names)

@@ -370,19 +370,24 @@ def test_a_catalog_that_was_restored_opens_no_archived_object_before_its_tags_we
         event(world, "a.md")
     for _ in range(2):
         world.clock.seconds += DAY_SECONDS
-        check_some(
-            world.source,
-            catalog=world.catalog,
-            collections=lambda: world.collections,
-            clock=world.clock,
-            records_per_day=5000,
-            log=print,
-        )
+        look_round(world)
         assert not seen(world)
         world.sync()
         assert not seen(world)
         if tells == "after":
             event(world, "a.md")
+
+
+def look_round(world):
+    """Let the check that goes round look at as much as it does in a day."""
+    check_some(
+        world.source,
+        catalog=world.catalog,
+        collections=lambda: world.collections,
+        clock=world.clock,
+        records_per_day=5000,
+        log=print,
+    )
 
 
 def test_what_was_archived_just_before_a_restore_opens_once_it_was_looked_at():
@@ -392,14 +397,7 @@ def test_what_was_archived_just_before_a_restore_opens_once_it_was_looked_at():
     for _ in range(3):
         world.sync()
         world.clock.seconds += DAY_SECONDS
-        check_some(
-            world.source,
-            catalog=world.catalog,
-            collections=lambda: world.collections,
-            clock=world.clock,
-            records_per_day=5000,
-            log=print,
-        )
+        look_round(world)
     assert seen(world)
 
 
