@@ -123,7 +123,34 @@ class Tree:
         return {one.relative_to(self.path).as_posix(): one.read_bytes() for one in files}
 
 
-class Folders(Whereabouts):
+class OnDisk(Whereabouts):
+    """What is on the disk, one of which lies where the source looks, and the others away."""
+
+    _root: Path
+    _made: int
+    _mounted: Any
+
+    def mount(self, other: Any) -> Any:
+        """Put one in the place where the source looks; returns what was there."""
+        self.calm()
+        before = self._mounted
+        self._made += 1
+        before.path = before.path.rename(self._root / f"away {self._made}")
+        self._mounted = other
+        self._arrive()
+        return before
+
+    def rename(self, name: str) -> None:
+        """Give the one in which the objects are another name."""
+        self.home.name = name
+        if self._mounted is self.home:
+            self._arrive()
+
+    def _arrive(self) -> None:
+        raise AssertionError("each has names of its own")
+
+
+class Folders(OnDisk):
     """Folders on the disk, one of which is mounted where the source looks."""
 
     def __init__(self) -> None:
@@ -139,21 +166,6 @@ class Folders(Whereabouts):
         self._made += 1
         told = [] if self._made > 1 else self.told  # nobody watches another one
         return Tree(name, self._root / f"away {self._made}", told)
-
-    def mount(self, other: Any) -> Any:
-        """Put one in the place where the source looks; returns what was there."""
-        before = self._mounted
-        self._made += 1
-        before.path = before.path.rename(self._root / f"away {self._made}")
-        self._mounted = other
-        self._arrive()
-        return before
-
-    def rename(self, name: str) -> None:
-        """Give the one in which the objects are another name."""
-        self.home.name = name
-        if self._mounted is self.home:
-            self._arrive()
 
     def declared(self, place: Any, name: str) -> Any:
         """Return a source's place under another name."""

@@ -11,16 +11,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from random import Random
-from shutil import rmtree
-from tempfile import mkdtemp
 from typing import Any, ClassVar
 
-from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.places.git import GIT_PROTOCOLS, GitPlace, open_git
 from s3sync_dagster.ports.places import Surroundings
-from s3sync_dagster_tests.simulation.hosts import SKEWS, ProcessClock
-from s3sync_dagster_tests.simulation.places import WRITTEN_NS, Whereabouts
+from s3sync_dagster_tests.simulation.places import WRITTEN_NS, OnDisk
 from s3sync_dagster_tests.simulation.safety import PILLARS
+from s3sync_dagster_tests.simulation.two_hosts import TwoHosts
 
 PERSON = "A <a@example.org>"
 ENVIRONMENT = {GIT_PROTOCOLS: "file", "PATH": os.environ.get("PATH", os.defpath)}
@@ -167,18 +164,18 @@ class Bare:
         return self.path / "objects" / name[:2] / name[2:]
 
 
-class Repositories(Whereabouts):
+class Repositories(OnDisk, TwoHosts):
     """Repositories, one of which is there where the source looks, and the copies of two hosts."""
 
+    environment = ENVIRONMENT
+
     def __init__(self, clock: Any) -> None:
+        super().__init__(clock)
         self.told: list[str] = []
         """Pushes that nobody has heard of yet."""
-        self._clocks = (clock, ProcessClock(clock, SKEWS[1]))
-        self._root = Path(mkdtemp(prefix="s3sync-world-"))
         self._made = 0
         self._known: set[tuple[str, ...]] = set()
         """Paths with the blob that a commit has there."""
-        self._stores: dict[Any, Any] = {}
         self._troubled: Bare | None = None
         self.home: Any = self.new("bucket")
         self._mounted = self.home
@@ -190,22 +187,6 @@ class Repositories(Whereabouts):
         told = [] if self._made > 1 else self.told  # nobody watches another one
         return Bare(name, self._root / f"away {self._made}", told, self._known)
 
-    def mount(self, other: Any) -> Any:
-        """Put one in the place where the source looks; returns what was there."""
-        self.calm()
-        before = self._mounted
-        self._made += 1
-        before.path = before.path.rename(self._root / f"away {self._made}")
-        self._mounted = other
-        self._arrive()
-        return before
-
-    def rename(self, name: str) -> None:
-        """Give the one in which the objects are another name."""
-        self.home.name = name
-        if self._mounted is self.home:
-            self._arrive()
-
     def declared(self, place: Any, name: str) -> Any:
         """Return a source's place under another name."""
         del place
@@ -216,26 +197,9 @@ class Repositories(Whereabouts):
         whole = f"blob {len(text.encode())}\0{text}".encode()
         return hashlib.sha1(whole, usedforsecurity=False).hexdigest()
 
-    def store_of(self, source: Any, *, far: bool) -> Any:
-        """Return what a source reads on this host, or on the other one."""
-        asked = (source.id, source.place, far)
-        if asked not in self._stores:
-            self._stores[asked] = open_git(
-                source,
-                Surroundings(
-                    home=self._root / f"host {far:d}",
-                    resolve_env=ENVIRONMENT.get,
-                    resolve_credential=lambda _: None,  # type: ignore[arg-type,return-value]
-                    uploads=lambda: open_catalog("sqlite://").uploads,
-                    guard_for=lambda _source, _url: None,
-                    clock=self._clocks[far],
-                ),
-            )
-        return self._stores[asked]
-
-    def snapshots(self, folder: Path, *, far: bool) -> Path | None:
-        """Return where a host keeps what its listings have of a copy."""
-        return folder / f"host {far:d}"
+    def opened(self, source: Any, surroundings: Surroundings) -> Any:
+        """Return a copy that a host fetches."""
+        return open_git(source, surroundings)
 
     def news(self) -> bool | None:
         """Return whether a webhook told of a push since it was asked last."""
@@ -265,21 +229,6 @@ class Repositories(Whereabouts):
             self._troubled.mend()
             self._troubled = None
 
-    def lose_copies(self, world: Any, chance: Random) -> None:
-        """Let a host lose its data folder."""
-        far = chance.random() < 0.5
-        world.note(f"host {far:d} loses its copies")
-        for asked, store in self._stores.items():
-            if asked[-1] == far:
-                store.close()
-        rmtree(self._root / f"host {far:d}", ignore_errors=True)
-
-    def close(self) -> None:
-        """Remove all of it."""
-        for store in self._stores.values():
-            store.close()
-        rmtree(self._root)
-
     def _arrive(self) -> None:
         self._mounted.path = self._mounted.path.rename(self._root / f"{self._mounted.name}.git")
 
@@ -306,5 +255,5 @@ class Repositories(Whereabouts):
         "branch": (1, partial(_pushed, "branch")),
         "rename": (2, _renamed),
         "trouble": (3, lambda w, c: w.place.trouble(w, c)),
-        "lose copies": (1, lambda w, c: w.place.lose_copies(w, c)),
+        "lose copies": (1, lambda w, c: w.place.lose_host(w, c)),
     }

@@ -9,20 +9,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from random import Random
-from shutil import rmtree
-from tempfile import mkdtemp
 from typing import Any, ClassVar
 
-from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.places.web import WebPlace, open_web
 from s3sync_dagster.places.web_address import page_address
 from s3sync_dagster.places.web_fetch import WebAnswer
 from s3sync_dagster.ports.places import Surroundings
-from s3sync_dagster_tests.simulation.hosts import SKEWS, ProcessClock
-from s3sync_dagster_tests.simulation.places import Whereabouts
+from s3sync_dagster_tests.simulation.two_hosts import TwoHosts
 from s3sync_dagster_tests.simulation.worker import pause
 
 ORIGIN = "https://docs.example.org/"
@@ -167,19 +162,18 @@ class Visit:
         """Nothing is open."""
 
 
-class Sites(Whereabouts):
+class Sites(TwoHosts):
     """Sites, one of which answers where the source looks, and the memories of two hosts."""
 
     listings_to_know: ClassVar[int] = 3
     always: ClassVar[Mapping[str, str]] = {ORIGIN + name: first_page() for name in START}
 
     def __init__(self, clock: Any, lot: int) -> None:
+        super().__init__(clock)
         self.told: list[str] = []
         """Nobody tells of what changes on a site."""
-        self._clock, self._clocks = clock, (clock, ProcessClock(clock, SKEWS[1]))
-        self._root = Path(mkdtemp(prefix="s3sync-world-"))
+        self._clock = clock
         self._lot = lot
-        self._stores: dict[Any, Any] = {}
         self._trouble: Trouble | None = None
         self.home: Any = self.new("bucket")
         self._mounted = self.home
@@ -210,28 +204,11 @@ class Sites(Whereabouts):
         """Return the version of a content."""
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
-    def store_of(self, source: Any, *, far: bool) -> Any:
-        """Return what a source reads on this host, or on the other one."""
-        asked = (source.id, source.place, far)
-        if asked not in self._stores:
-            store: Any = open_web(
-                source,
-                Surroundings(
-                    home=self._root / f"host {far:d}",
-                    resolve_env={}.get,
-                    resolve_credential=lambda _: None,  # type: ignore[arg-type,return-value]
-                    uploads=lambda: open_catalog("sqlite://").uploads,
-                    guard_for=lambda _source, _url: None,
-                    clock=self._clocks[far],
-                ),
-            )
-            store.fetcher = Visit(self)
-            self._stores[asked] = store
-        return self._stores[asked]
-
-    def snapshots(self, folder: Path, *, far: bool) -> Path | None:
-        """Return where a host sorts its listings."""
-        return folder / f"host {far:d}"
+    def opened(self, source: Any, surroundings: Surroundings) -> Any:
+        """Return a crawl of a host, whose requests are answered here."""
+        store: Any = open_web(source, surroundings)
+        store.fetcher = Visit(self)
+        return store
 
     def news(self) -> bool | None:
         """Return True: whoever wants to know has to look."""
@@ -274,21 +251,6 @@ class Sites(Whereabouts):
         """Let the site answer."""
         self._trouble = None
 
-    def lose_memory(self, world: Any, chance: Random) -> None:
-        """Let a host lose its data folder."""
-        far = chance.random() < 0.5
-        world.note(f"host {far:d} loses its crawls")
-        for asked, store in self._stores.items():
-            if asked[-1] == far:
-                store.close()
-        rmtree(self._root / f"host {far:d}", ignore_errors=True)
-
-    def close(self) -> None:
-        """Remove all of it."""
-        for store in self._stores.values():
-            store.close()
-        rmtree(self._root)
-
     @staticmethod
     def _moved(world: Any, chance: Random) -> None:
         """Let a page have another address."""
@@ -303,6 +265,6 @@ class Sites(Whereabouts):
 
     happenings: ClassVar[dict[str, tuple[float, Callable[..., None]]]] = {
         "trouble": (5, lambda w, c: w.place.trouble(w, c)),
-        "lose memory": (1, lambda w, c: w.place.lose_memory(w, c)),
+        "lose memory": (1, lambda w, c: w.place.lose_host(w, c)),
         "move a page": (2, _moved),
     }
