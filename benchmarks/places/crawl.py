@@ -11,7 +11,6 @@ pages. The command fails where ours asks for an unchanged page's bytes, or for a
 dated sitemap tells that it is the same, or needs more CPU than it is said to.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -19,7 +18,6 @@ from collections import defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.chroma.measured import adopt_orphans
 from benchmarks.places.comparison import (
     COLLECTION,
     OURS,
@@ -33,9 +31,8 @@ from benchmarks.places.comparison import (
     print_row,
 )
 from benchmarks.places.pages import site_process, word
-from benchmarks.places.repository import PEERS, known_ways
+from benchmarks.places.peers import options_of, peer_command
 
-HERE = Path(__file__).parent
 DATE = "2024-01-01"
 DATED = "unchanged, dated"
 CLAIMED_PAGES = 2000
@@ -43,16 +40,8 @@ CLAIMED_PAGES = 2000
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pages", type=int, default=2000)
-    parser.add_argument("--changed", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--ways", default=",".join([OURS, *PEERS]))
-    parser.add_argument("--peers-python", type=Path, default=HERE / ".peers" / "bin" / "python")
-    options = parser.parse_args()
-    names = known_ways(options.ways.split(","), options.peers_python)
-    names = [name for name in names if name != "cocoindex"]
-    adopt_orphans()
+    options = options_of(__doc__, pages=2000, changed=20)
+    names = [name for name in options.names if name != "cocoindex"]
     changed = f"{options.changed} pages changed"
     most = {
         "first": {200: options.pages},
@@ -115,9 +104,7 @@ def main() -> int:
 def prepare(way: Way, url: str, python: Path) -> None:
     """Give a way its command."""
     if way.name != OURS:
-        run_by = sys.executable if way.name == "hand-written" else str(python)
-        way.command = [run_by, str(HERE / PEERS[way.name]), "site", url, str(way.home)]
-        way.command += [str(way.chroma.port), COLLECTION]
+        way.command = peer_command(way, "site", url, python)
         return
     program = str(Path(sys.executable).with_name("s3sync"))
     way.environment = {"S3SYNC_CHROMA_URL": way.chroma.url}

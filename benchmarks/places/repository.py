@@ -14,7 +14,6 @@ The command fails where ours reads other than what the commit touched, embeds mo
 or needs more CPU than another way where nothing or little changed. In the first sync it does.
 """
 
-import argparse
 import os
 import shutil
 import sys
@@ -23,7 +22,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.chroma.measured import adopt_orphans, lend_packages
 from benchmarks.places.comparison import (
     COLLECTION,
     OURS,
@@ -36,16 +34,10 @@ from benchmarks.places.comparison import (
     print_ratios,
     print_row,
 )
+from benchmarks.places.peers import options_of, peer_command
 from benchmarks.places.repository_files import repository_files, touch, word
 from s3sync_dagster_tests.places.git_server import Origin
 
-HERE = Path(__file__).parent
-PEERS = {
-    "hand-written": "hand_written.py",
-    "langchain": "with_langchain.py",
-    "llama-index": "with_llama_index.py",
-    "cocoindex": "with_cocoindex.py",
-}
 CLAIMED_FILES = 5000
 """With fewer, the start of a process decides who needs the least CPU."""
 COUNTING_GIT = """#!/bin/sh
@@ -54,15 +46,8 @@ if [ "$2" = --batch-command ]; then tee -a '{log}' | '{git}' "$@"; else exec '{g
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=5000)
-    parser.add_argument("--touched", type=int, default=50)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--ways", default=",".join([OURS, *PEERS]))
-    parser.add_argument("--peers-python", type=Path, default=HERE / ".peers" / "bin" / "python")
-    options = parser.parse_args()
-    names = known_ways(options.ways.split(","), options.peers_python)
-    adopt_orphans()
+    options = options_of(__doc__, files=5000, touched=50)
+    names = options.names
     files = repository_files(options.files)
     rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
     wrong: list[str] = []
@@ -105,21 +90,10 @@ def main() -> int:
     return int(bool(wrong))
 
 
-def known_ways(named: list[str], python: Path) -> list[str]:
-    """Return the ways that can be run here."""
-    if python.exists():
-        lend_packages(python)
-        return named
-    print("No environment of the peers (--peers-python): without the libraries.")
-    return [name for name in named if name in (OURS, "hand-written")]
-
-
 def prepare(way: Way, url: str, python: Path) -> None:
     """Give a way its command."""
     if way.name != OURS:
-        run_by = sys.executable if way.name == "hand-written" else str(python)
-        way.command = [run_by, str(HERE / PEERS[way.name]), "repository", url, str(way.home)]
-        way.command += [str(way.chroma.port), COLLECTION]
+        way.command = peer_command(way, "repository", url, python)
         return
     programs = way.home / "programs"
     programs.mkdir()
