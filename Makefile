@@ -40,7 +40,7 @@ test-browser: $(VENV)/.dev ## the tests that look at the pages in Chromium
 	@command -v chromium chromium-browser google-chrome >/dev/null || { \
 	  echo "These tests need Chromium: apt-get install chromium (or set its path in CHROMIUM)." >&2; \
 	  test -x "$$CHROMIUM"; }
-	$(PY) -m pytest -m browser $(BROWSER_TESTS)
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m browser $(BROWSER_TESTS)
 
 test-long: $(VENV)/.dev ## kills, load, soak, scale and retrieval quality: hours
 	$(PY) -m pytest -m "long or retrieval" --timeout 7200
