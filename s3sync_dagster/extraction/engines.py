@@ -26,6 +26,8 @@ class Engine:
     """Program that has to be installed."""
     by_choice: bool = False
     """Reads only for sources that name it."""
+    only_ocr: bool = False
+    """Reads pictures alone, so nothing where the source's ``extraction.ocr`` is off."""
 
     def limits(self, size_bytes: int) -> WorkLimits:
         """Return what reading a file of this size may use."""
@@ -78,7 +80,11 @@ _ENGINES: dict[str, tuple[Engine, ...]] = {
     ),
     "image": (
         Engine(
-            name="tesseract", function=_ROOM + "ocr:read_image", seconds=300, program="tesseract"
+            name="tesseract",
+            function=_ROOM + "ocr:read_image",
+            seconds=300,
+            program="tesseract",
+            only_ocr=True,
         ),
         Engine(
             name="docling-models",
@@ -130,7 +136,8 @@ def engines_for(
     """Return the engines to try in order: the one that the source names, or all that are there.
 
     Raises ``InvalidSetting`` (``unknown_engine``), ``UnsupportedFile`` for a kind that nothing
-    reads, and ``MissingEngine`` (``missing_program``) where no engine's program is installed.
+    reads and for pictures where their reading is off (``ocr_off``), and ``MissingEngine``
+    (``missing_program``) where no engine's program is installed.
     """
     known = _ENGINES.get(reader)
     if known is None:
@@ -146,6 +153,11 @@ def engines_for(
                 f"extraction.engines: {wanted!r} does not read {suffix!r} files; known: {names}.",
                 reason="unknown_engine",
             )
+    # Before the programs: who has turned it off is not to be asked to install one.
+    if not config.ocr and all(engine.only_ocr for engine in known):
+        raise UnsupportedFile(
+            "Pictures are read where the source's extraction.ocr is on.", reason="ocr_off"
+        )
     present = tuple(engine for engine in known if not engine.program or find(engine.program))
     if not present:
         programs = ", ".join(sorted({str(engine.program) for engine in known}))

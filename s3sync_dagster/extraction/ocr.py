@@ -16,7 +16,6 @@ from s3sync_dagster.model.errors import (
     LimitExceeded,
     MissingEngine,
     UnreadableFile,
-    UnsupportedFile,
 )
 from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster.workers.programs import run_program
@@ -36,14 +35,10 @@ _LINE_HYPHEN = re.compile(r"(?<=[^\W\d_])-\n(?=[^\W\d_A-Z])")
 def read_image(content: Content, *, name: str, config: ExtractionConfig) -> PdfPages:
     """Return the text in a picture, a page for each of a TIFF's pictures.
 
-    Raises ``UnsupportedFile`` (``ocr_off``), ``MissingEngine`` (``missing_program``,
-    ``missing_language``), ``EmptyText`` (``no_text``), ``LimitExceeded`` (``too_many_pixels``) and
-    ``UnreadableFile`` (``damaged``).
+    Raises ``MissingEngine`` (``missing_program``, ``missing_language``), ``EmptyText``
+    (``no_text``), ``LimitExceeded`` (``too_many_pixels``) and ``UnreadableFile`` (``damaged``).
     """
     del name
-    if not config.ocr:
-        message = "Pictures are read where the source's extraction.ocr is on."
-        raise UnsupportedFile(message, reason="ocr_off")
     languages = config.ocr_languages
     check_languages(languages)
     texts = [recognise(p, languages=languages, upright=False) for p in _frames(content)]

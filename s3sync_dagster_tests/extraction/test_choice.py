@@ -119,10 +119,15 @@ def test_missing_program_is_named():
         engines_for("doc", suffix=".doc", config=wanted, find=lambda _: None)
 
 
-def test_pictures_are_not_read_where_ocr_is_off(read: Read):
+def test_pictures_are_not_read_where_ocr_is_off_whether_or_not_its_program_is_there(read: Read):
     with pytest.raises(UnsupportedFile) as caught:
         read(corpus._red_square(), "a.png", ocr=False)
     assert caught.value.reason == "ocr_off"
+    off = ExtractionConfig(ocr=False)
+    for find in (lambda _: None, lambda program: f"/usr/bin/{program}"):
+        with pytest.raises(UnsupportedFile) as caught:
+            engines_for("image", suffix=".png", config=off, find=find)
+        assert caught.value.reason == "ocr_off"
 
 
 @pytest.mark.parametrize("name", ["readme.doc", "german.msg"])
