@@ -141,26 +141,44 @@ def _partial(folder: Path) -> Iterator[Path]:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     for left in folder.parent.glob(f"{folder.name}.*.partial"):
-        lock = left / _LOCK
-        if lock.is_file() and (file := _held(lock)) is not None:
+        if (file := _held(left / _LOCK)) is not None:
             with closing(file):
                 shutil.rmtree(left)
-    made = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent))
+    made, file = _made(folder)
     try:
-        (made / _LOCK).touch()
-        with closing(_held(made / _LOCK)):
+        with closing(file):
             yield made
     finally:
         if made.exists():
             shutil.rmtree(made, ignore_errors=True)
 
 
+def _made(folder: Path) -> tuple[Path, Any]:
+    """Return a new folder and its lock, which is ours.
+
+    Another backup that tidies up can take the lock, and the folder, in the moment before it is
+    held. Each does so once at its start, so that this comes to an end.
+    """
+    while True:
+        made = tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent)
+        lock = Path(made) / _LOCK
+        lock.touch()
+        if (file := _held(lock)) is not None:
+            return Path(made), file
+
+
 def _held(lock: Path) -> Any:
-    """Return the open file of a lock that is ours now; None while another process has it."""
-    file = lock.open("rb")
+    """Return the open file of a lock that is ours now; None where it is another's, or gone."""
+    try:
+        file = lock.open("rb")
+    except FileNotFoundError:
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        file.close()
+        return None
+    if not lock.exists():  # its backup took its name, or another tidied up, while it was opened
         file.close()
         return None
     return file

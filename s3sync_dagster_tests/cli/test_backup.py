@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -23,8 +24,8 @@ from s3sync_dagster.catalog.cipher import open_cipher
 from s3sync_dagster.catalog.credentials import AwsKeys
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.embedding import open_embedder
-from s3sync_dagster.local.backup import write_backup
-from s3sync_dagster.model.errors import Conflict
+from s3sync_dagster.local.backup import PARTS, write_backup
+from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster.ports.chroma import open_collections
 from s3sync_dagster.ports.files import EarlierUploads
@@ -514,34 +515,41 @@ def test_a_folder_of_somebody_that_is_called_partial_stays(s3sync, tmp_path):
     assert sorted(path.name for path in tmp_path.glob("saved*")) == ["saved", "saved.partial"]
 
 
-def test_of_two_backups_into_one_folder_at_once_one_is_whole_and_the_other_refused(
+def test_of_backups_into_one_folder_at_once_one_is_whole_and_the_others_refused(
     s3sync, home, tmp_path, monkeypatch
 ):
     # Each sets these for a moment, and three threads of one process would leave them behind.
     for name, value in settings().child_environment().items():
         monkeypatch.setenv(name, value)
-    said: list[str] = []
+    assert at_once(tmp_path / "saved", parts=PARTS) == ["backup_exists", "backup_exists", "whole"]
+    assert [path.name for path in tmp_path.glob("saved*")] == ["saved"]
+    shutil.rmtree(home)
+    assert s3sync("restore", str(tmp_path / "saved")).code == 0
+
+
+def test_backups_that_start_at_once_do_not_tidy_up_one_another(environment, tmp_path):
+    # With nothing to write they meet where the folders are made and take their name.
+    for number in range(30):
+        said = at_once(tmp_path / f"saved{number}", parts=())
+        assert said == ["backup_exists", "backup_exists", "whole"]
+    assert len(list(tmp_path.glob("saved*"))) == 30
+
+
+def at_once(folder, *, parts):
+    """Return what three backups into one folder say that start at the same moment."""
     start = threading.Barrier(3)
 
     def write():
         with closing(Database(settings().database_url)) as database:
             start.wait()
             try:
-                write_backup(settings(), database, tmp_path / "saved")
-            except Conflict as error:
-                said.append(error.reason)
-            else:
-                said.append("whole")
+                write_backup(settings(), database, folder, parts=parts)
+            except S3SyncError as error:
+                return error.reason
+        return "whole"
 
-    threads = [threading.Thread(target=write) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(said) == ["backup_exists", "backup_exists", "whole"]
-    assert [path.name for path in tmp_path.glob("saved*")] == ["saved"]
-    shutil.rmtree(home)
-    assert s3sync("restore", str(tmp_path / "saved")).code == 0
+    with ThreadPoolExecutor(3) as threads:
+        return sorted(threads.map(lambda _: write(), range(3)))
 
 
 def test_a_restore_that_was_interrupted_is_done_again(s3sync, sync, home, tmp_path):
