@@ -117,6 +117,8 @@ def _is_foreign(text: str) -> bool:
     text = text.lower()
     if text.isascii():
         words = text.translate(_ASCII_LETTERS).split()
+        if _OTHERS.isdisjoint(words):  # most are English: what is counted is half of a look
+            return False
         others = sum(map(_OTHERS.__contains__, words))
     else:
         words = _LETTERS.findall(text)

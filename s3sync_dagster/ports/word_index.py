@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
 
 FETCH_RECORDS = 1000
-WRITE_RECORDS = 4000
-"""In one transaction: each commit has FTS5 write out what it has."""
+WRITE_RECORDS = 16_000
+WRITE_CHARACTERS = 16 * 1024**2
+"""In one transaction, whichever comes first: each commit has FTS5 write out what it has, and the
+texts are in memory until then."""
 DEEPEST = 2000
 """Records of each table whose scores are added, where a question has pieces too."""
 PLACE_WEIGHT = 1.0
@@ -160,8 +162,11 @@ class FtsWordIndex:
             with self._file.transaction():
                 remove_documents(self._database, gone)
             changes += 1
-        for part in _by_records(changed, WRITE_RECORDS):
-            self._index(collection, part)
+        for part, stored in _read_with(collection, changed):
+            with self._file.transaction():
+                # Another process may have followed meanwhile.
+                new = [one for one in part if not stands(self._database, one)]
+                replace_documents(self._database, new, stored)
             changes += 1
         if state is not None:
             self._keep(state, changes)
@@ -314,16 +319,6 @@ class FtsWordIndex:
         found = self._database.execute(query, values)
         return {name: (version, part) for name, version, part in found}
 
-    def _index(self, collection: CollectionPort, documents: Sequence[DocumentVersion]) -> None:
-        stored: dict[str, StoredRecord] = {}
-        for part in _by_records(documents, FETCH_RECORDS):
-            ids = [name for document in part for name in document.record_ids()]
-            stored |= collection.get(ids, documents=True)
-        with self._file.transaction():
-            # Another process may have followed meanwhile.
-            changed = [one for one in documents if not stands(self._database, one)]
-            replace_documents(self._database, changed, stored)
-
 
 def _bm25() -> str:
     return f"bm25(1.0, {PLACE_WEIGHT})"
@@ -332,6 +327,26 @@ def _bm25() -> str:
 def _mark_of(collection_id: str) -> int:
     """Return what tells collections apart in SQLite's header: 31 bits, never 0."""
     return int.from_bytes(hashlib.sha256(collection_id.encode()).digest()[:4]) % (2**31 - 1) + 1
+
+
+def _read_with(
+    collection: CollectionPort, documents: Sequence[DocumentVersion]
+) -> Iterator[tuple[list[DocumentVersion], dict[str, StoredRecord]]]:
+    """Yield documents with their records, as many as a transaction is to write."""
+    part: list[DocumentVersion] = []
+    stored: dict[str, StoredRecord] = {}
+    characters = 0
+    for some in _by_records(documents, FETCH_RECORDS):
+        ids = [name for document in some for name in document.record_ids()]
+        read = collection.get(ids, documents=True)
+        part += some
+        stored |= read
+        characters += sum(len(record.document or "") for record in read.values())
+        if len(stored) >= WRITE_RECORDS or characters >= WRITE_CHARACTERS:
+            yield part, stored
+            part, stored, characters = [], {}, 0
+    if part:
+        yield part, stored
 
 
 def _by_records(documents: Sequence[DocumentVersion], most: int) -> Iterator[list[DocumentVersion]]:
