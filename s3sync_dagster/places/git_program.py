@@ -101,14 +101,24 @@ class GitProgram:
         """Return what git prints after it asked the server."""
         return self._run(arguments, self._environment(self._way_in()), seconds=ASK_SECONDS)
 
-    def fetch(self, *arguments: str, most_bytes: int) -> None:
+    def fetch(self, *arguments: str, most_bytes: int, lock: int) -> None:
         """Fetch within bounds of time and disk.
+
+        Args:
+            arguments: of git.
+            most_bytes: that the repository may need meanwhile.
+            lock: open file that a fetch holds as well which outlives this process.
 
         Raises:
             FixConfiguration: ``repository_too_large``.
         """
-        environment = self._environment(self._way_in())
-        self._run(arguments, environment, seconds=FETCH_SECONDS, most_bytes=most_bytes)
+        self._run(
+            arguments,
+            self._environment(self._way_in()),
+            seconds=FETCH_SECONDS,
+            most_bytes=most_bytes,
+            pass_fds=(lock,),
+        )
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Return a process that answers on standard output what it is asked on standard input."""
@@ -181,6 +191,7 @@ class GitProgram:
         stdout: Any,
         stderr: Any,
         stdin: int = subprocess.DEVNULL,
+        pass_fds: tuple[int, ...] = (),
     ) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(
@@ -189,6 +200,7 @@ class GitProgram:
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
+                pass_fds=pass_fds,
                 start_new_session=True,  # with its children it is ended as one
             )
         except FileNotFoundError:
@@ -204,11 +216,14 @@ class GitProgram:
         *,
         seconds: float,
         most_bytes: int | None = None,
+        pass_fds: tuple[int, ...] = (),
     ) -> bytes:
         ends = time.monotonic() + seconds
         # Into files: a tree that unfolds without end fills a file up to its bound, and no memory.
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as told:
-            process = self._popen(arguments, environment, stdout=out, stderr=told)
+            process = self._popen(
+                arguments, environment, stdout=out, stderr=told, pass_fds=pass_fds
+            )
             try:
                 while process.poll() is None:
                     if time.monotonic() > ends:

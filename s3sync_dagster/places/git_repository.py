@@ -3,6 +3,10 @@
 It holds the newest commit's tree and its files up to a size, and what earlier fetches brought;
 when that has become much, it is fetched anew beside and takes the old one's place. Several
 processes share it: whoever fetches holds a lock, and which commit is read stands in one file.
+
+It is a copy and no more: whatever became of it on this disk, the next time that the server is asked
+makes it whole. A fetch that was killed leaves locks and unfinished packs, which go first; a copy
+that lacks something, or that nothing can be fetched into, is fetched anew.
 """
 
 import contextlib
@@ -22,6 +26,8 @@ MAX_BLOB_BYTES = 200 * 1024 * 1024
 """Larger files are not fetched; they count as skipped (the contract's largest file)."""
 MAX_PACKS = 40
 """Fetches after which the copy is made anew."""
+ANEW_SECONDS = 600.0
+"""So often at most a copy is made anew because reading it failed."""
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
@@ -65,16 +71,23 @@ class Repository:
             AccessDenied: ``git_access_denied``.
             Unavailable: the server cannot be reached.
         """
-        with self._locked():
-            self._prepare()
-            wanted = self._wanted()
-            if wanted != self.commit():
-                if len(list(self._there.glob("objects/pack/*.pack"))) >= MAX_PACKS:
-                    self._fetch_anew(wanted)
-                else:
-                    self._fetch(self.git, wanted)
+        with self._locked() as lock:
+            whole = self._prepare()
+            wanted, doubted = self._wanted(), self._is_doubted()
+            if wanted != self.commit() or not whole or doubted:
+                self._bring(wanted, lock, anew=doubted)
                 self._remember(wanted)
             return wanted
+
+    def doubt(self, commit: str) -> None:
+        """Note that a file of the commit that is read could not be: the copy is damaged.
+
+        The next ``refresh`` makes it anew. Where it holds another commit by now, it was made anew
+        already.
+        """
+        if commit == self.commit():
+            with contextlib.suppress(FileNotFoundError):  # it was swept
+                (self._folder / "doubted").touch()
 
     def look(self) -> None:
         """Ask the server for the commit and fetch nothing; raises what ``refresh`` would."""
@@ -96,10 +109,34 @@ class Repository:
                 branch = told.group(1).decode(errors="replace") if told else None
             return commit, branch
 
-    def _prepare(self) -> None:
-        if not self._there.is_dir():
-            self.git.require_version()
+    def _prepare(self) -> bool:
+        """Tidy up after whoever was killed; return whether the copy has the commit that is read."""
+        for unfinished in ("next.git", "before.git"):
+            shutil.rmtree(self._folder / unfinished, ignore_errors=True)
+        _remove_unfinished(self._there)
+        commit = self.commit()
+        if commit is not None and self.has(commit):
+            return True
+        self.git.require_version()
+        if not self._is_repository():
+            shutil.rmtree(self._there, ignore_errors=True)
             self._init(self.git)
+        return False
+
+    def _is_repository(self) -> bool:
+        if not self._there.is_dir():
+            return False
+        try:
+            self.git.ask("rev-parse", "--git-dir")
+        except S3SyncError as error:
+            return error.reason == "git_timeout"
+        return True
+
+    def _is_doubted(self) -> bool:
+        anew = self._folder / "anew"
+        if not (self._folder / "doubted").exists():
+            return False
+        return not anew.exists() or time.time() - anew.stat().st_mtime > ANEW_SECONDS
 
     def _wanted(self) -> str:
         """Return the commit that the ref names now."""
@@ -124,11 +161,24 @@ class Repository:
         git.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         git.ask("init", "--quiet", "--bare", "--template=", str(git.folder))
 
-    def _fetch(self, git: GitProgram, commit: str) -> None:
+    def _bring(self, commit: str, lock: int, *, anew: bool) -> None:
+        """Fetch a commit, into a copy beside where this one is damaged or has grown."""
+        if not anew and len(list(self._there.glob("objects/pack/*.pack"))) < MAX_PACKS:
+            try:
+                self._fetch(self.git, commit, lock)
+                if self.has(commit):
+                    return
+            except Unavailable as error:
+                # The server has just answered: that git fails is as likely this copy's fault.
+                if error.reason != "git_failed":
+                    raise
+        self._fetch_anew(commit, lock)
+
+    def _fetch(self, git: GitProgram, commit: str, lock: int) -> None:
         git.fetch(
             "fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head",
             "--no-recurse-submodules", f"--filter=blob:limit={MAX_BLOB_BYTES}", "origin",
-            f"+{commit}:refs/s3sync/{commit}", most_bytes=self._most_bytes,
+            f"+{commit}:refs/s3sync/{commit}", most_bytes=self._most_bytes, lock=lock,
         )  # fmt: skip
         self._forget_promises(git)
         # Only the newest is had: the next fetch asks for what differs from it.
@@ -141,15 +191,16 @@ class Repository:
         with contextlib.suppress(S3SyncError):  # a server without filters promised nothing
             git.ask("config", "--remove-section", "remote.origin")
 
-    def _fetch_anew(self, commit: str) -> None:
+    def _fetch_anew(self, commit: str, lock: int) -> None:
+        (self._folder / "anew").touch()
         beside = GitProgram(self._folder / "next.git", self._remote)
         shutil.rmtree(beside.folder, ignore_errors=True)
         self._init(beside)
-        self._fetch(beside, commit)
+        self._fetch(beside, commit, lock)
         before = self._folder / "before.git"
-        shutil.rmtree(before, ignore_errors=True)
         self._there.rename(before)
         beside.folder.rename(self._there)
+        (self._folder / "doubted").unlink(missing_ok=True)
         shutil.rmtree(before, ignore_errors=True)
 
     def _remember(self, commit: str) -> None:
@@ -158,7 +209,7 @@ class Repository:
         beside.replace(self._folder / "commit")
 
     @contextmanager
-    def _locked(self) -> Generator[None]:
+    def _locked(self) -> Generator[int]:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.utime(self._folder)  # it is used, see ``sweep``
         ends = time.monotonic() + FETCH_SECONDS
@@ -173,7 +224,18 @@ class Repository:
                             "Another process fetches the repository.", reason="git_timeout"
                         ) from None
                     time.sleep(0.1)
-            yield
+            yield lock.fileno()
+
+
+def _remove_unfinished(repository: Path) -> None:
+    """Remove what git leaves where it is killed: it waits for locks for ever, and packs only grow.
+
+    For whoever holds the copy's lock alone, which a fetch that goes on by itself holds as well.
+    """
+    for path, _, names in os.walk(repository):
+        for name in names:
+            if name.endswith(".lock") or name.startswith("tmp_"):
+                Path(path, name).unlink(missing_ok=True)
 
 
 def sweep(folder: Path, *, unused_seconds: float) -> None:

@@ -5,7 +5,8 @@ import subprocess
 import threading
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import IO, NamedTuple
 
@@ -173,7 +174,8 @@ class GitStore:
             try:
                 if self._text_only:
                     pieces = _text(pieces, key=key)
-                content = self._spool.read(pieces, key=key, limit=max_size_bytes)
+                with self._reading(commit):
+                    content = self._spool.read(pieces, key=key, limit=max_size_bytes)
             except UnsupportedFile:
                 self._end_reader()  # the rest of the answer is still to come
                 raise
@@ -230,8 +232,21 @@ class GitStore:
 
     def _files(self, commit: str) -> list[_Entry]:
         if self._listed is None or self._listed[0] != commit:
-            self._listed = (commit, self._entries(commit))
+            with self._reading(commit):
+                self._listed = (commit, self._entries(commit))
         return self._listed[1]
+
+    @contextmanager
+    def _reading(self, commit: str) -> Generator[None]:
+        """Have the copy made anew by the next HEAD or GET where it cannot be read."""
+        try:
+            yield
+        except Unavailable as error:
+            if error.reason == "git_failed":
+                self._end_reader()
+                self._fresh = False
+                self._repository.doubt(commit)
+            raise
 
     def _find(self, commit: str, key: str, version_id: str | None) -> _Entry:
         """Return the entry of a key. Raises ``NotFound``."""
@@ -261,7 +276,9 @@ class GitStore:
     def _contents(self, blob: str, size: int) -> Iterator[bytes]:
         answer = self._asked(f"contents {blob}".encode())
         if answer.endswith(b" missing\n"):
-            raise Unavailable("The copy of the repository is replaced.", reason="git_failed")
+            raise Unavailable(
+                "The copy of the repository lacks a file: it is fetched anew.", reason="git_failed"
+            )
         _, out = self._open_reader()
         left = size
         while left:

@@ -2,6 +2,10 @@
 
 import os
 import random
+import shutil
+import subprocess
+import sys
+import time
 from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
@@ -18,6 +22,7 @@ from s3sync_dagster.model.errors import (
     NotFound,
     ObjectChanged,
     S3SyncError,
+    Unavailable,
     UnsupportedFile,
 )
 from s3sync_dagster.model.source import Source
@@ -222,6 +227,162 @@ def test_a_copy_is_made_anew_when_many_fetches_left_theirs(origin, server, tmp_p
             assert packs <= 3, number
             assert len(store.read("b.py", max_size_bytes=10**6).content) == 40_000
     assert disk(tmp_path / "home") < 4 * 25_000
+
+
+def copy_in(home: Path) -> Path:
+    (found,) = home.glob("**/repository.git")
+    return found
+
+
+def test_what_a_killed_fetch_left_stops_no_later_one(origin, store, tmp_path):
+    all_refs(store)
+    copy = copy_in(tmp_path / "home")
+    pack = next((copy / "objects" / "pack").glob("*.pack"))
+    left = [copy / "shallow.lock", copy / "config.lock", copy / "refs/s3sync/x.lock",
+            pack.parent / "tmp_pack_a1b2c3", copy / "objects" / "tmp_obj_xyz"]  # fmt: skip
+    for one in left:
+        one.parent.mkdir(parents=True, exist_ok=True)
+        one.write_bytes(b"\0" * 1000)
+    beside = copy.with_name("next.git")
+    (beside / "objects").mkdir(parents=True)
+    origin.write("docs/b.md", "new\n")
+    commit = origin.commit()
+    assert [ref.key for ref in all_refs(store)] == ["b.py", "docs/a.md", "docs/b.md"]
+    assert store.head("docs/b.md").version_id == commit
+    assert not [one for one in (*left, beside) if one.exists()]
+
+
+def test_what_killed_fetches_left_does_not_count_as_the_repositorys_size(origin, server, tmp_path):
+    with opened(server, tmp_path / "home", environment={GIT_MAX_BYTES: str(2**20)}) as store:
+        all_refs(store)
+        copy = copy_in(tmp_path / "home")
+        for number in range(4):
+            (copy / "objects" / "pack" / f"tmp_pack_{number}").write_bytes(b"\0" * 2**19)
+        origin.write("docs/b.md", "new\n")
+        origin.commit()
+        assert len(all_refs(store)) == 3
+
+
+def test_a_fetch_that_is_killed_with_its_process_is_made_good(origin, server, tmp_path):
+    for number in range(30):
+        origin.write(f"large/{number}.md", random.Random(number).randbytes(20_000).hex())
+    code = (
+        "import sys; sys.path.insert(0, '.')\n"
+        "from pathlib import Path\n"
+        "from types import SimpleNamespace\n"
+        "from s3sync_dagster_tests.places.test_git import all_refs, opened\n"
+        f"home = Path({str(tmp_path / 'home')!r})\n"
+        f"with opened(SimpleNamespace(url={server.url!r}), home) as store:\n"
+        "    all_refs(store)\n"
+    )
+    for number in range(4):
+        origin.write("docs/a.md", f"version {number}\n")
+        commit = origin.commit()
+        child = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+        while server.uploads() < 2 and child.poll() is None:
+            time.sleep(0.001)
+        time.sleep(0.004 * number)  # while git is somewhere in its fetch, which outlives us
+        child.kill()
+        child.wait()
+        server.seen.clear()
+        with opened(server, tmp_path / "home") as store:
+            assert len(all_refs(store)) == 32
+            assert store.read("docs/a.md", max_size_bytes=1000).content == (
+                f"version {number}\n".encode()
+            )
+            assert store.head("docs/a.md").version_id == commit
+
+
+def _lacks_an_object(copy: Path) -> None:
+    for path in (copy / "objects").rglob("*"):
+        if path.is_file():
+            path.unlink()
+
+
+def _bytes_of_a_pack_are_others(copy: Path) -> None:
+    for pack in (copy / "objects" / "pack").glob("*.pack"):
+        content = bytearray(pack.read_bytes())
+        content[20:-20] = bytes(len(content) - 40)
+        pack.chmod(0o600)
+        pack.write_bytes(content)
+
+
+def _has_no_head(copy: Path) -> None:
+    (copy / "HEAD").write_bytes(b"")
+
+
+def _has_a_broken_config(copy: Path) -> None:
+    (copy / "config").write_bytes(b"[core\0")
+
+
+def _was_being_exchanged(copy: Path) -> None:
+    copy.rename(copy.with_name("before.git"))
+
+
+def _was_being_made(copy: Path) -> None:
+    shutil.rmtree(copy)
+    (copy / "objects").mkdir(parents=True)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [_lacks_an_object, _bytes_of_a_pack_are_others, _has_no_head, _has_a_broken_config,
+     _was_being_exchanged, _was_being_made],
+)  # fmt: skip
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_damaged_copy_is_made_good_by_the_next_listing(origin, server, tmp_path, damage, changed):
+    with opened(server, tmp_path / "home") as store:
+        all_refs(store)
+        commit = store.head("docs/a.md").version_id
+    damage(copy_in(tmp_path / "home"))
+    if changed:
+        origin.write("docs/a.md", "changed\n")
+        commit = origin.commit()
+    with opened(server, tmp_path / "home") as store:
+        for _ in range(2):  # what only reading shows is made good by the one after it
+            try:
+                refs = all_refs(store)
+                read = store.read("docs/a.md", max_size_bytes=1000)
+                break
+            except Unavailable:
+                store.renew()
+        assert [ref.key for ref in refs] == ["b.py", "docs/a.md"]
+        assert read.content == (b"changed\n" if changed else b"# Title\n\nfirst\n")
+        assert read.ref.version_id == commit
+
+
+def damage_file(copy: Path, blob: str) -> None:
+    """Overwrite one file's bytes in the pack that has it."""
+    (index,) = (copy / "objects" / "pack").glob("*.idx")
+    told = subprocess.run(
+        ["git", "verify-pack", "-v", index], capture_output=True, text=True, check=True
+    ).stdout
+    (line,) = [line.split() for line in told.splitlines() if line.startswith(blob)]
+    size, offset = int(line[3]), int(line[4])
+    pack = index.with_suffix(".pack")
+    pack.chmod(0o600)
+    with pack.open("r+b") as file:
+        file.seek(offset + 2)
+        file.write(bytes(size - 2))
+
+
+def test_a_file_that_a_copy_lacks_is_read_from_one_made_anew_once(server, origin, store, tmp_path):
+    blob = {ref.key: ref.etag for ref in all_refs(store)}["docs/a.md"]
+    damage_file(copy_in(tmp_path / "home"), blob)
+    server.seen.clear()
+    with pytest.raises(Unavailable) as caught:
+        store.read("docs/a.md", max_size_bytes=1000)
+    assert (caught.value.reason, server.uploads()) == ("git_failed", 0)
+    assert store.read("docs/a.md", max_size_bytes=1000).content == b"# Title\n\nfirst\n"
+    fetched = server.uploads()
+    assert fetched
+    damage_file(copy_in(tmp_path / "home"), blob)  # the disk is bad
+    store.close()
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            store.read("docs/a.md", max_size_bytes=1000)
+        assert store.read("b.py", max_size_bytes=1000).content == b"x = 1\n"
+    assert server.uploads() == fetched + 3  # each asks for the commit, and fetches nothing
 
 
 def test_a_repository_that_is_too_large_is_given_up(origin, server, tmp_path):
