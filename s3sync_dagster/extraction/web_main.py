@@ -1,8 +1,9 @@
 """What of a web page is its own: the ``main`` engine, for sites whose pages share all the rest.
 
-HTML's own word for it counts first (``main``, a single ``article``). Where a page has none, the
-library ``readability`` tells where its article stands; that part of the page is then rendered
-whole, since what such libraries give back themselves lacks headings or code.
+HTML's own word for it counts first (``main``, or a single ``article`` that is no mere part of the
+page, such as a comment or a piece of news beside it). Where a page has none, the library
+``readability`` tells where its article stands; that part of the page is then rendered whole, since
+what such libraries give back themselves lacks headings or code.
 """
 
 import re
@@ -22,13 +23,15 @@ from s3sync_dagster.model.errors import EmptyText
 from s3sync_dagster.model.source import ExtractionConfig
 
 PRELOAD = {"read_main": ("lxml.html", "readability")}
-MIN_NAMED_SHARE, MIN_FOUND_SHARE = 0.05, 0.3
-"""Of a page's words that the part has which the page names, or which was found: with less it is
-taken for a mistake, and the page is read whole."""
+MIN_MAIN_SHARE, MIN_PART_SHARE = 0.05, 0.3
+"""Of a page's words that its ``main`` has, or a part that is an ``article`` or was found: with less
+it is taken for a mistake, and the page is read whole. There is one ``main`` and it is all that the
+page is about; articles stand beside other things."""
 MAX_LOCATED_CHARACTERS = 1024 * 1024
 """Of a page in which the article is looked for; the tree is walked several times."""
 FEW_WORDS = 30
 """With fewer a page that has scripts may be one that they fill in."""
+_NAMED = (("//main | //*[@role='main']", MIN_MAIN_SHARE), ("//article", MIN_PART_SHARE))
 _COVERED = 0.9
 _SCRIPT = re.compile(r"<script\b", re.IGNORECASE)
 _NOSCRIPT = re.compile(r"<noscript\b[^>]*>(.*?)</noscript\s*>", re.IGNORECASE | re.DOTALL)
@@ -63,25 +66,19 @@ def _main_text(html: str) -> tuple[str, str]:
     drop_boilerplate(tree)
     whole = _markdown(tree)
     words = len(whole.split())
-    named = _named(tree)
-    if named is not None:
-        text = _markdown(named)
-        if len(text.split()) >= MIN_NAMED_SHARE * words:
-            return text, "main"
+    for path, least in _NAMED:
+        named = [one for one in tree.xpath(path) if not one.xpath("ancestor::main")]
+        if len(named) == 1:
+            text = _markdown(named[0])
+            if len(text.split()) >= least * words:
+                return text, "main"
+            break
     if words > FEW_WORDS and len(html) <= MAX_LOCATED_CHARACTERS:
         found = _located(tree)
         text = "" if found is None else _markdown(found)
-        if len(text.split()) >= MIN_FOUND_SHARE * words:
+        if len(text.split()) >= MIN_PART_SHARE * words:
             return _with_heading(tree, text), "readability"
     return whole, "lxml"
-
-
-def _named(tree: Any) -> Any:
-    for path in ("//main | //*[@role='main']", "//article"):
-        found = [one for one in tree.xpath(path) if not one.xpath("ancestor::main")]
-        if len(found) == 1:
-            return found[0]
-    return None
 
 
 def _located(tree: Any) -> Any:

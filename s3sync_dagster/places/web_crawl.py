@@ -5,7 +5,8 @@ crawls, that the page is not there or is another one. What hides a page (an erro
 refusal, robots.txt, a redirect for now) says nothing of it: the page is listed as it was read last.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from s3sync_dagster.places.web_evidence import count_misses, hidden, missed_once
 from s3sync_dagster.places.web_fetch import WebAnswer, unpack_whole
 from s3sync_dagster.places.web_memory import MISSES, Page, SiteMemory, Task
 from s3sync_dagster.places.web_pace import NoTurn
-from s3sync_dagster.places.web_page import holds_text, page_of
+from s3sync_dagster.places.web_page import holds_text, is_empty, page_of
 from s3sync_dagster.places.web_text import roughly_decoded, sitemap_entries
 from s3sync_dagster.places.web_visitor import MOVED, SiteVisitor
 
@@ -34,10 +35,10 @@ MAX_HOPS = 10
 MAX_TRIES = 3
 """Of a page whose site asks for a pause, or fails, in one crawl."""
 MAX_FAILURES = 10
-"""Answers in a row that did not come: the site is down, and the rest is not tried."""
+"""Pages in a row that were not answered when they were first asked for: the site may be down."""
 MAX_VARIANTS = 200
 """Addresses of one path that differ by what stands behind the ``?``."""
-MAX_SITEMAPS = 50
+MAX_SITEMAPS = 1000
 SITEMAP_BYTES = 20 * 1024**2
 RECHECK_SECONDS = 86_400.0
 """After so long a page is asked for whatever its sitemap says."""
@@ -76,6 +77,7 @@ class Crawl:
             number = int(memory.note("crawl") or 0) + 1
             memory.begin(number)
             hosts = self._visitor.hosts()
+            self._note_hosts(hosts)
             if place.most_pages:
                 memory.add(place.start, kind="page", depth=0)
             for gone in (False, True):
@@ -198,7 +200,7 @@ class Crawl:
         self._end_page(task, known)
 
     def _read(self, task: Task, known: Page | None, answer: WebAnswer) -> None:
-        if not holds_text(answer.media_type):
+        if not holds_text(answer.media_type) or is_empty(answer):
             return self._missed(task, known)
         page = page_of(
             task.key,
@@ -237,7 +239,8 @@ class Crawl:
                     reason="start_page_missing",
                 )
             self._visitor.adopt(host_of(target))
-        if target == task.key or (target and self._memory.outcome_of(target) == "nothing"):
+            self._note_hosts(self._visitor.hosts())
+        if target is not None and self._leads_back(target, task.key):
             target = None
         if target is not None and task.hops < MAX_HOPS:
             self._add_pages([target], depth=task.depth, hops=task.hops + 1)
@@ -247,9 +250,21 @@ class Crawl:
                 "addresses. All records stay.",
                 reason="start_page_missing",
             )
-        if for_good:
-            return self._missed(task, known)
+        if for_good and target is not None:  # whether that is a page of the site comes out yet
+            self._memory.miss(task.key, self._memory.now())
+            return self._memory.end_task(task, "moved", target=target)
         return self._memory.end_task(task, hidden(known))
+
+    def _leads_back(self, target: str, key: str) -> bool:
+        """Return whether a redirect is known to lead to where it is from, or to nothing."""
+        for _ in range(MAX_HOPS):
+            met = self._memory.end_of(target)
+            if target == key or met == ("nothing", None):
+                return True
+            if met is None or met[0] != "moved":
+                return False
+            target = met[1] or key
+        return True
 
     def _missed(self, task: Task, known: Page | None) -> None:
         """Note that this crawl did not find a page; the second in a row takes it away."""
@@ -262,37 +277,76 @@ class Crawl:
     def _failed(self, task: Task, known: Page | None, error: Unavailable, *, first: bool) -> None:
         """Go on without a page that was not answered, unless the whole site does not answer."""
         with self._memory.step() as memory:
-            failures = int(memory.note("failures") or 0) + 1
+            # Pages that fail again are those that have failed: they say nothing of the others.
+            failures = int(memory.note("failures") or 0) + (task.tries == 0)
             memory.take_note("failures", str(failures))
-            if task.tries + 1 < MAX_TRIES:
+            last = task.tries + 1 >= MAX_TRIES
+            if not last and (first or memory.note("broken") is None):
                 memory.try_again(task)
             elif not first:
                 memory.end_task(task, "unread" if known is None else hidden(known))
-        if failures >= MAX_FAILURES or (first and task.tries + 1 >= MAX_TRIES):
+        if first and last:
             raise error
+        if failures >= MAX_FAILURES and not self._answers(task.key):
+            raise error
+
+    def _answers(self, address: str) -> bool:
+        """Return whether a page's host answers elsewhere: then it is those pages that fail.
+
+        Of those, and others that fail in this crawl, each is asked for once from now on.
+        """
+        start = self._place.start
+        asked = start if host_of(start) == host_of(address) else origin_of(address) + "/"
+        if not self._visitor.allows(asked):
+            return False
+        try:
+            status = self._visitor.ask(asked, self._memory.page(asked)).status
+        except NoTurn:  # the next page that fails has it asked
+            return True
+        except Unavailable:
+            return False
+        if status == 429 or not 200 <= status < 500:
+            return False
+        with self._memory.step() as memory:
+            memory.take_note("failures", "0")
+            memory.take_note("broken", "yes")
+        return True
 
     def _finish(self) -> None:
         """End a crawl that has seen all: pages are joined, and misses count from now on.
 
-        Pages are joined with the one as which they want to be known, where the site has that: one
-        that was listed so far counts as missed.
+        Pages are joined with the one as which they want to be known, or to which they were moved
+        for good, where the site has that: one that was listed so far counts as missed.
         """
         with self._memory.step() as memory:
-            ends = [
-                (task, task.target is not None and memory.outcome_of(task.target) == "listed")
-                for task in memory.joined()
-            ]
-            for task, stands in ends:  # two that name each other both stay
+            tasks = memory.joined()
+            targets = {task.key: task.target for task in tasks if task.target is not None}
+            told_at = dict(memory.missed())
+            for task, stands in [(task, self._stands(task.target, targets)) for task in tasks]:
                 known = memory.page(task.key)
-                if stands and (known is None or known.canonical is not None):
+                if task.outcome == "moved":
+                    if known is not None and stands:
+                        known = missed_once_more(known, told_at[task.key])
+                    else:
+                        memory.take_miss_back(task.key)
+                    memory.end_task(task, hidden(known))
+                elif stands and (known is None or known.canonical is not None):
                     self._missed(task, known)
-                    continue
-                memory.end_task(task, "listed")
-                if known is not None:
-                    memory.change(task.key, replace(known, misses=0))
+                else:  # two that name each other both stay
+                    memory.end_task(task, "listed")
+                    if known is not None:
+                        memory.change(task.key, replace(known, misses=0))
             count_misses(memory)
             memory.forget_unvisited()
             ripen(memory)
+
+    def _stands(self, target: str | None, targets: Mapping[str, str]) -> bool:
+        """Return whether what a page is joined with, or at the end of that, is there."""
+        passed: set[str] = set()
+        while target is not None and target in targets and target not in passed:
+            passed.add(target)
+            target = targets[target]
+        return target is not None and self._memory.end_of(target) == ("listed", None)
 
     # --- what is looked at --------------------------------------------------------------------
 
@@ -333,6 +387,16 @@ class Crawl:
             return False
         path = origin_of(address) + path_of(address)
         return self._memory.count_variant(path) > MAX_VARIANTS
+
+    def _note_hosts(self, hosts: frozenset[str]) -> None:
+        """Have every page read once more where the site has another host by now.
+
+        What is remembered of a page are its links to the hosts of then.
+        """
+        known = self._memory.note("linked_hosts")
+        if known is not None and not hosts <= set(json.loads(known)):
+            self._memory.forget_validators()
+        self._memory.take_note("linked_hosts", json.dumps(sorted(hosts)))
 
     def _add_sitemap(self, address: str | None) -> None:
         if address is not None and self._memory.count_tasks("sitemap") < MAX_SITEMAPS:

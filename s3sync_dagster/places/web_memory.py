@@ -159,6 +159,13 @@ class SiteMemory:
         """Remember something else of a page that stands as near as it did."""
         self._run("UPDATE pages SET page = ? WHERE key = ?", json.dumps(asdict(page)), key)
 
+    def forget_validators(self) -> None:
+        """Have every page be read whole when it is asked for next."""
+        self._run(
+            "UPDATE pages SET page = json_set(page, '$.server_etag', NULL, "
+            "'$.server_modified', NULL, '$.changed', NULL)"
+        )
+
     def renew(self, key: str, page: Page) -> None:
         """Remember a page that was asked for outside of a crawl."""
         row = self._one("SELECT depth FROM pages WHERE key = ?", key)
@@ -213,7 +220,7 @@ class SiteMemory:
         self._run("DELETE FROM tasks")
         self._run("DELETE FROM misses")
         self._run("DELETE FROM variants")
-        self._run("DELETE FROM notes WHERE name LIKE 'robots %' OR name = 'failures'")
+        self._run("DELETE FROM notes WHERE name LIKE 'robots %' OR name IN ('failures', 'broken')")
         self._run(
             "DELETE FROM notes WHERE name LIKE 'missing %' AND CAST(value AS REAL) < ?",
             self.now() - _ASKED_SECONDS,
@@ -312,14 +319,18 @@ class SiteMemory:
         row = self._one("SELECT number FROM variants WHERE path = ?", path)
         return row[0] if row else 0
 
-    def outcome_of(self, key: str) -> str | None:
-        """Return how something ended in this crawl."""
-        row = self._one("SELECT outcome FROM tasks WHERE key = ?", key)
-        return row[0] if row else None
+    def end_of(self, key: str) -> tuple[str, str | None] | None:
+        """Return how something ended in this crawl, and the page that stands for it."""
+        row = self._one("SELECT outcome, target FROM tasks WHERE key = ?", key)
+        return None if row is None or row[0] is None else (row[0], row[1])
 
     def miss(self, key: str, at: float) -> None:
         """Note with the crawl that it missed a page: it counts when the crawl has ended whole."""
         self._run("REPLACE INTO misses VALUES (?, ?)", key, at)
+
+    def take_miss_back(self, key: str) -> None:
+        """Say that the crawl did not miss a page after all."""
+        self._run("DELETE FROM misses WHERE key = ?", key)
 
     def missed(self) -> list[tuple[str, float]]:
         """Return the pages that this crawl has missed, and when."""
@@ -331,8 +342,8 @@ class SiteMemory:
         return row[0] if row else 0
 
     def joined(self) -> list[Task]:
-        """Return the pages that want to be known as another one."""
-        rows = self._all("SELECT * FROM tasks WHERE outcome = 'joined' ORDER BY key")
+        """Return the pages that want to be known as another one, or were moved there for good."""
+        rows = self._all("SELECT * FROM tasks WHERE outcome IN ('joined', 'moved') ORDER BY key")
         return [_task(row) for row in rows]
 
     def listed(self, *, after: str, limit: int) -> list[Task]:

@@ -28,6 +28,11 @@ def holds_text(media_type: str) -> bool:
     return _LEFT_ALONE.match(media_type) is None
 
 
+def is_empty(answer: WebAnswer) -> bool:
+    """Return whether an answer has nothing in it but blanks: a server's fault, or no page."""
+    return not answer.too_large and not answer.body.strip()
+
+
 def page_of(
     address: str,
     answer: WebAnswer,

@@ -7,6 +7,7 @@ backtrack; RE2 takes time in line with the address.
 # google-re2 has no types.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -18,6 +19,7 @@ MAX_BYTES = 512 * 1024
 MAX_RULES = 2000
 MAX_RULE_CHARACTERS = 500
 MAX_SITEMAPS = 100
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 MAX_DELAY_SECONDS = 30.0
 """A longer delay between two pages counts as this one: listings have to move."""
 
@@ -34,7 +36,7 @@ class Robots:
     def allows(self, address: str) -> bool:
         """Return whether a page may be read: the longest rule decides, and allowing wins a tie."""
         parts = urlsplit(address)
-        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        path = _escaped(parts.path + (f"?{parts.query}" if parts.query else ""))
         hits = [(length, allow) for rule, length, allow in self.rules if rule.match(path)]
         return max(hits)[1] if hits else True
 
@@ -53,9 +55,10 @@ def parse_robots(text: str) -> Robots:
         if word == "user-agent":
             names = names if open_group else set()
             open_group = True
-            if value.lower() in (AGENT, "*"):  # nobody else's rules are kept, however many they are
-                names.add(value.lower())
-                groups.setdefault(value.lower(), [])
+            agent = value.partition("/")[0].strip().lower()  # with a version behind it, as well
+            if agent in (AGENT, "*"):  # nobody else's rules are kept, however many they are
+                names.add(agent)
+                groups.setdefault(agent, [])
         elif word == "sitemap":
             sitemaps += [value] if len(sitemaps) < MAX_SITEMAPS else []
         elif word in ("allow", "disallow", "crawl-delay"):
@@ -82,10 +85,22 @@ def _seconds(text: str) -> float:
         return 0.0
 
 
+def _escaped(text: str) -> str:
+    """Return a path with escapes as RFC 9309 compares them: those of plain letters undone."""
+    whole = quote(text, safe="/%:@!$&'()*+,;=~?-._")
+    return _ESCAPE.sub(lambda found: _plain(found[1]), whole)
+
+
+def _plain(digits: str) -> str:
+    letter = chr(int(digits, 16))
+    plain = letter.isascii() and (letter.isalnum() or letter in "-._~")
+    return letter if plain else f"%{digits.upper()}"
+
+
 def _rule(text: str) -> Any:
     import re2  # noqa: PLC0415  (15 ms that only crawls pay)
 
     ends = text.endswith("$")
-    pieces = quote(text.removesuffix("$"), safe="/%:@!$&'()*+,;=~?-._").split("*")
+    pieces = _escaped(text.removesuffix("$")).split("*")
     pattern = ".*".join(re2.escape(piece) for piece in pieces if piece or len(pieces) > 1)
     return re2.compile(f"{pattern}$" if ends else pattern)

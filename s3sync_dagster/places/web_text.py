@@ -20,12 +20,19 @@ MAX_LINKS = 3000
 MAX_SITEMAP_ENTRIES = 50_000
 """As the protocol of sitemaps has it."""
 _TOKEN = (
-    r"(?is)<!--|-->|<(/?(?:script|style|template))\b|"
-    r"<(a|area|base|link|frame|iframe|meta)\s([^>]{0,1000})>"
+    r"(?is)<!--(?:-?>)?|--!?>|<(/?(?:script|style|template))\b|"
+    r"""<(a|area|base|link|frame|iframe|meta)[\s/]((?:=\s*(?:"[^"]*"|'[^']*')|[^>])*?)>"""
 )
-"""Each is found in one pass: what is hidden is left out by whoever walks over them."""
+"""Each is found in one pass: what is hidden is left out by whoever walks over them. A ``>`` in
+quotes behind a ``=`` is one of the value."""
+_SHORT = 1000
+"""Characters of a tag up to which it is remembered where it leads to."""
 _ATTRIBUTE = r"""(?is)([a-z-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))"""
-_FIELD = r"(?is)<(?:\w+:)?(url|sitemap|loc|lastmod)\b[^<>]*>\s*(?:<!\[CDATA\[([^\]<]*)|([^<]*))"
+_FIELD = (
+    r"(?is)<!--.*?-->|"
+    r"<(?:(\w+):)?(url|sitemap|loc|lastmod)\b[^<>]*>\s*(?:<!\[CDATA\[([^\]<]*)|([^<]*))"
+)
+"""The prefix tells a page's ``loc`` from that of an extension, such as ``image:loc``."""
 _SAME_TAGS = 2048
 """Of which is remembered where they lead to: pages of a site share their menus."""
 _REFRESH = re.compile(r"\s*\d{1,4}\s*[;,]\s*url\s*=\s*['\"]?([^'\"]+)", re.IGNORECASE)
@@ -63,7 +70,8 @@ def links_of(page: str) -> PageLinks:
     links: list[str] = []
     base = canonical = None
     for tag, inside in _shown_tags(page):
-        kind, target = _link_of(tag.lower(), inside)
+        read = _link_of if len(inside) <= _SHORT else _link_of.__wrapped__
+        kind, target = read(tag.lower(), inside)
         if kind == "base":
             base = base or target
         elif kind == "canonical":
@@ -106,13 +114,17 @@ def sitemap_entries(text: str) -> Iterator[SitemapEntry]:
             if line.strip():
                 yield SitemapEntry(address=line.strip(), changed=None, nested=False)
         return
-    number, nested, fields = 0, False, dict[str, str]()
+    number, nested, fields, of_entry = 0, False, dict[str, str](), ""
     for found in _pattern(_FIELD).finditer(text):
-        tag, marked, plain = found.groups("")
+        prefix, tag, marked, plain = found.groups("")
         word = tag.lower()
         if word in ("loc", "lastmod"):
-            fields.setdefault(word, (marked or plain).strip())
+            if prefix == of_entry:
+                fields.setdefault(word, (marked or plain).strip())
             continue
+        if not word:  # a comment
+            continue
+        of_entry = prefix
         yield from _entry(fields, nested=nested)
         number, nested, fields = number + 1, word == "sitemap", {}
         if number > MAX_SITEMAP_ENTRIES:
@@ -133,9 +145,9 @@ def _shown_tags(page: str) -> Iterator[tuple[str, str]]:
     for found in _pattern(_TOKEN).finditer(page):
         token = found.group(0).lower()
         if ends is not None:
-            ends = None if token == ends else ends
-        elif token == "<!--":
-            ends = "-->"
+            ends = None if token.replace("!", "") == ends else ends
+        elif token.startswith("<!--"):
+            ends = "-->" if token == "<!--" else None  # `<!-->` is a whole comment
         elif found.group(1) and not token.startswith("</"):
             ends = f"</{token[1:]}"
         elif found.group(2):

@@ -49,6 +49,15 @@ def test_a_part_that_names_itself_main_and_holds_nothing_is_not_believed():
     assert "## Fees" in document.text
 
 
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_an_article_that_is_a_small_part_of_the_page_is_not_taken_for_all_of_it(where):
+    teaser = f"<article><h3>News</h3><p>{SENTENCE * 3}</p></article>"
+    page = f"<div id='content'>{ARTICLE}{ARTICLE}</div>"
+    document = read(f"<body>{teaser + page if where == 'before' else page + teaser}</body>")
+    for kept in ("## Opening hours", "## Fees", "make harbour\nrun", "| Barge | 12 |"):
+        assert kept in document.text
+
+
 def test_the_heading_of_the_page_stays_where_it_stands_outside():
     html = f"<h1>Harbour rules</h1><div>{'<p>x</p>' * 3}</div><div><div>{ARTICLE}</div></div>"
     assert read(html).text.count("# Harbour rules") == 1

@@ -1,5 +1,7 @@
 """Crawls of a site over HTTP: what is found, what an unchanged one costs, what counts as gone."""
 
+import itertools
+
 import pytest
 
 from s3sync_dagster.model.errors import (
@@ -159,10 +161,52 @@ def test_a_site_that_breaks_down_in_the_middle_ends_the_listing_early(site, visi
     site.default = lambda _: Reply(status=500)
     site.put("/robots.txt", status=404)
     site.put("/sitemap.xml", status=404)
+    breaks_down(site)
     with pytest.raises(Unavailable) as caught:
         visit().crawl()
     assert caught.value.reason == "site_error"
-    assert len(site.seen) <= 3 + web_crawl.MAX_FAILURES
+    assert len(site.seen) <= 4 + web_crawl.MAX_FAILURES
+
+
+@pytest.mark.parametrize("number", [5, 25])
+def test_pages_that_always_fail_end_no_listing_of_the_others(site, visit, number):
+    failing = [f"/bad{one}" for one in range(number)]
+    good = [f"/good{one}" for one in range(3)]
+    site.page("/", *failing, *good)
+    for path in good:
+        site.page(path)
+    for path in failing:
+        site.put(path, status=500)
+    visitor = visit()
+    found = visitor.crawl()
+    assert sorted(found) == sorted(["/", *failing, *good])
+    assert {found[path] for path in failing} == {"unread"}  # whoever asks for them learns why
+    asked = sum(len(site.asked(path)) for path in failing)
+    assert asked <= (3 if number < web_crawl.MAX_FAILURES else 2) * number
+    # Pages that were read before keep what they had, and what is gone goes.
+    for path in failing:
+        site.page(path)
+    read = visitor.crawl()
+    for path in failing:
+        site.put(path, status=500)
+    site.put("/good0", status=404)
+    assert visitor.crawl() == read
+    del read["/good0"]
+    assert visitor.crawl() == read
+
+
+def test_pages_of_another_host_that_is_down_end_the_listing(site, visit, tmp_path):
+    port = site.url.rpartition(":")[2]
+    other = f"http://localhost:{port}"
+    site.page("/", *(f"{other}/p{number}" for number in range(30)))
+    site.default = lambda path: Reply(status=500 if site.hosts[-1] == f"localhost:{port}" else 404)
+    site.put("/robots.txt", status=404)
+    there = site.replies["/"]
+    site.replies["/"] = lambda _: Reply(status=500) if "localhost" in site.hosts[-1] else there
+    with pytest.raises(Unavailable) as caught:
+        visit(other_hosts=(f"localhost:{port}",)).crawl()
+    assert caught.value.reason == "site_error"
+    assert len([path for path, _ in site.seen if path.startswith("/p")]) == web_crawl.MAX_FAILURES
 
 
 def test_a_new_page_that_fails_is_there_and_tells_why(site, visit):
@@ -202,6 +246,19 @@ def test_loops_and_chains_of_redirects_end(site, visit):
     assert len([path for path, _ in site.seen if path.startswith("/chain/")]) <= 12
 
 
+def test_a_chain_of_redirects_for_good_ends_at_its_last_page(site, visit):
+    site.page("/", "/a", "/b")
+    site.page("/a")
+    site.page("/b")
+    visitor = visit()
+    visitor.crawl()
+    for path, target in (("/a", "/b"), ("/b", "/c"), ("/c", "/d")):
+        site.move(path, target)
+    site.page("/d")
+    assert sorted(visitor.crawl()) == ["/", "/a", "/b", "/d"]
+    assert sorted(visitor.crawl()) == ["/", "/d"]
+
+
 def test_a_first_page_that_only_leads_in_circles_is_said(site, visit):
     site.move("/", "/x")
     site.move("/x", "/")
@@ -229,6 +286,23 @@ def test_other_hosts_are_left_alone_unless_they_are_named(site, visit):
     named = visit(other_hosts=(f"localhost:{port}",), starting_url=f"{site.url}/?named")
     site.page("/?named", f"http://localhost:{port}/b")
     assert f"http://localhost:{port}/b" in named.crawl()
+
+
+def test_a_host_that_is_named_later_is_found_on_pages_that_did_not_change(site, visit):
+    port = site.url.rpartition(":")[2]
+    other = f"http://localhost:{port}"
+    site.page("/", "/a")
+    site.page("/a", f"{other}/b")
+    site.page("/b")
+    before = visit().crawl()
+    assert sorted(before) == ["/", "/a"]
+    after = visit(other_hosts=(f"localhost:{port}",))
+    found = after.crawl()
+    assert sorted(found) == ["/", "/a", f"{other}/b"]
+    assert (found["/"], found["/a"]) == (before["/"], before["/a"])
+    site.seen.clear()
+    assert after.crawl() == found
+    assert {status for path, status in site.pages_asked()} == {304}
 
 
 def test_canonical_pages_are_joined_where_the_site_has_them(site, visit):
@@ -362,3 +436,9 @@ def test_a_crawl_that_another_one_replaced_does_not_go_on(site, visit):
     with pytest.raises(Unavailable) as caught:
         visitor.store.list_unordered("", token=token)
     assert caught.value.reason == "crawl_lost"
+
+
+def breaks_down(site):
+    """Have the first page answer the first of two questions."""
+    there, asked = site.replies["/"], itertools.count()
+    site.replies["/"] = lambda _: Reply(status=500) if next(asked) % 2 else there

@@ -10,6 +10,7 @@ from s3sync_dagster.engine.moving import finish_move
 from s3sync_dagster.model.errors import FixConfiguration, NotFound, Unavailable
 from s3sync_dagster.places import web_fetch
 from s3sync_dagster_tests.engine_fixture import make_world
+from s3sync_dagster_tests.places.test_web_crawl import breaks_down
 from s3sync_dagster_tests.places.web_server import Reply, Visitor, later, web_site
 from s3sync_dagster_tests.sources import changed
 
@@ -51,6 +52,7 @@ def test_what_a_crawl_that_failed_has_missed_does_not_count(site, visit):
     site.put("/a", status=404)
     for path in paths:
         site.put(path, status=500)
+    breaks_down(site)
     for _ in range(2):
         with pytest.raises(Unavailable) as caught:
             visitor.crawl()
@@ -113,6 +115,38 @@ def test_a_redirect_for_now_is_no_evidence(site, visit, status, leaves):
     assert set(visitor.crawl()) == {*before, "/login"}
     for _ in range(2):
         assert set(visitor.crawl()) == ({"/", "/login"} if leaves else {*before, "/login"})
+
+
+@pytest.mark.parametrize("target", ["/p0", "/p1", "http://login.invalid/", "/lost", "/fails", "/"])
+def test_a_redirect_for_good_counts_where_it_leads_to_a_page_of_the_site(site, visit, target):
+    of_pages(site, 3)
+    site.put("/fails", status=500)
+    visitor = visit()
+    before = set(visitor.crawl())
+    site.move("/p0", target)
+    site.move("/p1", "/p0")  # with the first two a circle, of one and of two
+    for _ in range(4):
+        found = set(visitor.crawl()) - {"/fails"}
+    assert found == (before if target != "/" else before - {"/p0", "/p1"})
+    for path in ("/p0", "/p1"):
+        site.page(path)
+    assert set(visitor.crawl()) - {"/fails"} == before
+
+
+def test_an_empty_answer_is_no_version_of_a_page(site, visit):
+    of_pages(site, 2)
+    visitor = visit()
+    before = visitor.crawl()
+    site.put("/p1", b" \n", headers={"Content-Type": "text/html"})
+    assert visitor.crawl() == before
+    with pytest.raises(Unavailable) as caught:
+        visitor.opened().head(f"{site.url}/p1")
+    assert caught.value.reason == "page_missing"
+    site.page("/p1")
+    assert visitor.crawl() == before
+    site.put("/p1", b"", headers={"Content-Type": "text/html"})
+    visitor.crawl()
+    assert "/p1" not in visitor.crawl()
 
 
 def test_crawls_that_follow_each_other_at_once_see_one_outage(site, visit):
