@@ -70,6 +70,14 @@ def cleared_owners(tx: sa.Connection, source_ids: Collection[str]) -> set[str]:
     return set(tx.execute(sa.select(going.c.id).where(going.c.id.in_(source_ids))).scalars())
 
 
+def ended_owners(tx: sa.Connection, source_ids: Collection[str]) -> set[str]:
+    """Return which of these sources are no more, and had their records taken away."""
+    ended = sa.select(deleted_sources.c.id).where(
+        deleted_sources.c.id.in_(source_ids), deleted_sources.c.keeps_records.is_(False)
+    )
+    return set(tx.execute(ended).scalars())
+
+
 def being_cleared(
     tx: sa.Connection, source: Source, collection_name: str, document_ids: Collection[str]
 ) -> set[str]:

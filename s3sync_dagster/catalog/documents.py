@@ -1,6 +1,6 @@
 """Documents: written under an intent, trusted only after the commit, removed with evidence."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
@@ -13,6 +13,7 @@ from s3sync_dagster.catalog.deleted_sources import (
     ask_for_freed,
     being_cleared,
     claim_left_behind,
+    ended_owners,
     is_left_behind,
     remember_deleted,
     waiting_for_ids,
@@ -358,10 +359,15 @@ class Documents:
                 found |= {row.document_id: row.source_id for row in rows}
         return found
 
-    def predecessors(self, source_id: str) -> set[str]:
-        """Return the ids of sources whose record ids are this one's to take over."""
+    def may_write_over(self, source_id: str, owners: Collection[str]) -> set[str]:
+        """Return which sources' records this one may write over, where it has their ids.
+
+        Those of sources in whose place it stands, and of those that are no more and took their
+        records along: what names them was written late, or not written anew when it was said to be.
+        """
         with self._db.read() as tx:
-            return predecessors(tx, source_id)
+            before = predecessors(tx, source_id)
+            return {one for one in owners if one in before} | ended_owners(tx, owners)
 
     def ask_for_freed(self) -> int:
         """Let all keys whose record ids were others' come now; returns how many.

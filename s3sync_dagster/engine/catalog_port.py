@@ -309,8 +309,8 @@ class DocumentsPort(Protocol):
         """Return the ids of the sources that wrote documents to this very collection, by theirs."""
         ...
 
-    def predecessors(self, source_id: str) -> set[str]:
-        """Return the ids of sources whose record ids are this one's to take over."""
+    def may_write_over(self, source_id: str, owners: Collection[str]) -> set[str]:
+        """Return which sources' records this one may write over, where it has their ids."""
         ...
 
     def ask_for_freed(self) -> int:

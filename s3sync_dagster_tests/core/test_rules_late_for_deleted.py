@@ -164,6 +164,21 @@ def test_all_keys_that_failed_for_ids_of_another_source_are_asked_for_in_parts(w
     assert [one.state for one in world.run_batches()] == ["indexed"] * 5
 
 
+def test_records_that_were_written_late_in_the_name_of_a_source_that_is_no_more_are_nobodys(
+    world, written
+):
+    stored = port_of(world, written).get([f"{written.document_id}-0"])
+    end(world)
+    (name, one), *_ = stored.items()
+    late = Record(id=name, document="text", embedding_text="text", metadata=one.metadata)
+    port_of(world, written).upsert([late], world.embedder.embed_documents(["text"]))
+    world.source = world.source.with_changes(id="00000000-0000-4000-8000-00000000000a")
+    world.catalog.sources.add(world.source)
+    assert world.sync() == {"a.txt": "indexed"}
+    (now,) = port_of(world, written).get([name]).values()
+    assert now.metadata["s3sync_source"] == world.source.id
+
+
 def test_where_the_records_of_a_deleted_source_stay_its_ids_stay_taken(world, written):
     end(world, keep_records=True)
     world.source = world.source.with_changes(id="00000000-0000-4000-8000-00000000000a")

@@ -112,17 +112,19 @@ def _look_for_owners(
     if not first:
         return {}
     found: dict[str, Found] = {}
-    ours: set[object] = {parts.source.id}
+    ours = {parts.source.id}
     stored_first = collection.get(list(first))
+    owners = {str(one.metadata.get("s3sync_source", "")) for one in stored_first.values()}
     rows: dict[str, str] = {}
-    if any(one.metadata.get("s3sync_source") not in ours for one in stored_first.values()):
-        ours |= parts.catalog.documents.predecessors(parts.source.id)
+    if not owners <= ours:
         rows = parts.catalog.documents.written_by(
             parts.source,
             collection.name,
             [first[name] for name in stored_first],
             collection_id=collection.id,
         )
+        others = {*owners, *rows.values()} - ours
+        ours |= parts.catalog.documents.may_write_over(parts.source.id, others)
     for name, stored in stored_first.items():
         owner = stored.metadata.get("s3sync_source")
         if not {owner, rows.get(first[name])} & ours and not parts.source.adopt:
