@@ -101,10 +101,12 @@ class Coincidences:
                 return
         self.weather.front("chroma", "404 of a proxy", calls=1)
         self._to_its_end(remover)
-        known = {one.document_id for one in self.catalog.documents.of_key(self.source.id, key)}
+        # Another key's by now, maybe: a sidecar gives it the same id.
+        stored = self.catalog.documents.of_source(self.source.id)
+        known = {(one.collection_name, one.document_id) for one in stored}
         for one in before:
             left = f"{one.document_id}-0" in self.records(one.collection_name)
-            lost = left and one.document_id not in known
+            lost = left and (one.collection_name, one.document_id) not in known
             self.hold(not lost, f"records of {key} are forgotten, and there: {one.collection_name}")
 
     def fail_under_wrong_clock(self, changes: dict[str, str | None]) -> None:
