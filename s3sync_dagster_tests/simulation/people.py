@@ -96,17 +96,20 @@ class People:
         self.note(f"paused={paused}")
         self.catalog.sources.set_paused(self.source.id, paused=paused)
 
-    def verify_and_fix(self) -> None:
-        """Let ``verify --fix`` look at each collection."""
+    def verify_and_fix(self) -> set[str]:
+        """Let ``verify --fix`` look at each collection; returns the strays that it deleted."""
         self.note("verify --fix")
-        for _, _, name in sorted(self.collections._collections):
-            verify_collection(
+        return {
+            stray
+            for _, _, name in sorted(self.collections._collections)
+            for stray in verify_collection(
                 self.source,
                 collection=self.open(name),
                 documents=self.catalog.documents,
                 fix=True,
                 vectors=False,
-            )
+            ).stray
+        }
 
     def start_verify(self) -> None:
         """Let ``verify --fix`` look at the source's collection while others work."""
@@ -247,7 +250,9 @@ class People:
             self.release_dead(row.token)
         self.unverified = not verify
         if verify:
-            self.verify_and_fix()
+            # What was indexed since the copy is a stray to it, until its key is worked on again.
+            strays = {one.removeprefix(PREFIX) for one in self.verify_and_fix()}
+            self.excused |= strays & self.pillars.keys()
         self.catalog.sources.update(self.source)
 
 
