@@ -137,8 +137,8 @@ def test_an_extra_brings_what_is_looked_for_in_its_name(extra):
     assert set(EXTRAS[extra]).isdisjoint(outside(brought))
 
 
-def test_all_has_every_extra_but_the_one_with_torch():
-    others = set(PROJECT["optional-dependencies"]) - {"all", "pdf-models"}
+def test_all_has_every_extra_but_the_large_ones_that_few_need():
+    others = set(PROJECT["optional-dependencies"]) - {"all", "pdf-models", "inventory"}
     assert with_extra("all") == set().union(*map(with_extra, others))
 
 

@@ -98,7 +98,7 @@ def run_phase(task: Task, answers: Any) -> None:
             "phase": task.phase,
             "seconds": round(time.monotonic() - started, 1),
             "cpu_seconds": round(used, 1),
-            "peak_mib": _peak_mib(),
+            "peak_mib": peak_mib(),
             "new_or_changed": found,
         }
     )
@@ -106,7 +106,7 @@ def run_phase(task: Task, answers: Any) -> None:
     catalog.close()
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
     """Return the peak memory of this program: ``ru_maxrss`` begins with that of its parent."""
     status = Path("/proc/self/status").read_text()
     kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))

@@ -6,7 +6,8 @@ from typing import Literal
 from s3sync_dagster.model.errors import MissingEngine
 
 Extra = Literal[
-    "api", "azure", "demo", "gcs", "http-index", "mcp", "postgres", "sftp", "stack", "webdav"
+    "api", "azure", "demo", "gcs", "http-index", "inventory", "mcp", "postgres", "sftp", "stack",
+    "webdav",
 ]  # fmt: skip
 
 _API = ("fastapi", "jinja2", "prometheus_client", "python_multipart", "uvicorn")
@@ -21,6 +22,7 @@ EXTRAS: dict[Extra, tuple[str, ...]] = {
     "sftp": ("sshfs",),
     "webdav": ("webdav4",),
     "http-index": ("aiohttp",),
+    "inventory": ("pyarrow",),
 }
 """What is imported of each extra."""
 

@@ -9,11 +9,12 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import zlib
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, BinaryIO
 from urllib.parse import unquote_plus
 
@@ -21,12 +22,19 @@ from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.engine.reports import REFUSED
 from s3sync_dagster.model.errors import FixConfiguration
 from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.ports.inventory_columns import COLUMNS, BadColumnsError, as_csv
 
 NEEDED = ("Bucket", "Key", "Size", "LastModifiedDate", "ETag", "StorageClass")
 VERSIONS = ("IsLatest", "IsDeleteMarker")
 """Needed besides where a report tells of all versions."""
 MAX_FILE_BYTES = 2 * 1024**3
 """Of one file of a report, which lies on the disk while it is read: tens of millions of objects."""
+_NAMES = {
+    "CSV": re.compile(r"([^,\s]+)"),
+    "ORC": re.compile(r"(?:struct<|,)\s*(\w+)\s*:"),
+    "Parquet": re.compile(r"(?:required|optional)\s+\w+\s+(\w+)"),
+}
+"""By format: where ``fileSchema`` names a column."""
 _ROW_CHARACTERS = 64 * 1024
 """Of a row, which is several lines where one of its values is."""
 _VALUE_BYTES = 1024
@@ -56,7 +64,10 @@ class Manifest:
     created_at: float
     """Seconds since 1970, by S3's clock."""
     columns: tuple[str, ...]
+    """As a row has them; by the names that they have in CSV."""
     files: tuple[ReportFile, ...]
+    format: str = "CSV"
+    """``CSV``, ``ORC`` or ``Parquet``."""
 
 
 def refused(name: str, why: str) -> FixConfiguration:
@@ -85,7 +96,7 @@ def parse_manifest(name: str, text: bytes, *, checksum: bytes, bucket: str) -> M
         told: dict[str, Any] = json.loads(text, parse_int=_size)
         source, kind = told["sourceBucket"], told["fileFormat"]
         created_at = _size(told["creationTimestamp"]) / 1000
-        columns = tuple(one.strip() for one in told["fileSchema"].split(","))
+        columns = _columns(kind, told["fileSchema"])
         files = tuple(
             ReportFile(key=one["key"], size=_size(one["size"]), md5=one["MD5checksum"].lower())
             for one in told["files"]
@@ -95,10 +106,9 @@ def parse_manifest(name: str, text: bytes, *, checksum: bytes, bucket: str) -> M
         raise refused(name, "manifest.json is none of an inventory report") from None
     if source != bucket:
         raise refused(name, f"it is of bucket {str(source)[:100]!r} and not of {bucket!r}")
-    if kind != "CSV":
-        raise refused(
-            name, f"its format is {str(kind)[:20]!r}; set the configuration's format to CSV"
-        )
+    if kind not in _NAMES:
+        known = ", ".join(sorted(_NAMES))
+        raise refused(name, f"its format is {str(kind)[:20]!r}; known are {known}")
     needed = (*NEEDED, *(VERSIONS if {"VersionId", *VERSIONS} & set(columns) else ()))
     missing = [one for one in needed if one not in columns]
     if missing:
@@ -110,7 +120,17 @@ def parse_manifest(name: str, text: bytes, *, checksum: bytes, bucket: str) -> M
         raise refused(name, f"{large!r} has more than {MAX_FILE_BYTES} bytes")
     if len(set(keys)) != len(keys):
         raise refused(name, "manifest.json names a file twice")
-    return Manifest(name=name, created_at=created_at, columns=columns, files=files)
+    if kind != "CSV":  # of which the columns are taken that are wanted
+        columns = tuple(one for one in (*NEEDED, *VERSIONS) if one in columns)
+    return Manifest(name=name, created_at=created_at, columns=columns, files=files, format=kind)
+
+
+def _columns(kind: str, schema: str) -> tuple[str, ...]:
+    found: list[str] = _NAMES[kind].findall(schema) if kind in _NAMES else []
+    if kind == "CSV":
+        return tuple(found)
+    called = {name: column for column, name in COLUMNS.items()}
+    return tuple(called.get(name, name) for name in found)
 
 
 def require_whole(manifest: Manifest, file: ReportFile, content: Content) -> None:
@@ -137,8 +157,9 @@ def read_rows(
     places = {name: place for place, name in enumerate(manifest.columns)}
     at_bucket, at_key, at_size, at_modified, at_etag, at_class = (places[one] for one in NEEDED)
     latest, marker = (places.get(one) for one in VERSIONS)
+    encoded = manifest.format == "CSV"  # the others have keys as they are
     try:
-        with closing(_opened(content)) as stream, gzip.open(stream) as unpacked:
+        with _unpacked(manifest, content) as unpacked:
             lines = _Lines(io.TextIOWrapper(unpacked, encoding="utf-8", newline=""))
             for row in csv.reader(lines, strict=True):
                 lines.of_row = 0
@@ -153,20 +174,33 @@ def read_rows(
                         yield None
                         continue
                 key = row[at_key]
-                if "%" in key or "+" in key:
+                if encoded and ("%" in key or "+" in key):
                     key = unquote_plus(key, errors="strict")
                 yield ObjectRef(
                     key=_needed(key),
                     etag=_word(row[at_etag]).strip('"'),
                     size=_size(row[at_size]),
-                    last_modified=_moment(row[at_modified]),
+                    last_modified=_moment(row[at_modified], in_milliseconds=not encoded),
                     storage_class=_word(row[at_class]),
                 )
+    except BadColumnsError as error:
+        raise refused(manifest.name, f"{file.key!r} is no such file: {error}") from None
     except (ValueError, EOFError, gzip.BadGzipFile, csv.Error, zlib.error, OverflowError):
         # Also what is not UTF-8, or breaks off within: its checksum was right all the same.
         raise refused(
             manifest.name, f"a row of {file.key!r} is not of the form that its manifest tells"
         ) from None
+
+
+@contextmanager
+def _unpacked(manifest: Manifest, content: Content) -> Generator[Any]:
+    """Open a file as the CSV in it, whatever its format."""
+    if manifest.format == "CSV":
+        with closing(_opened(content)) as stream, gzip.open(stream) as unpacked:
+            yield unpacked
+    else:
+        with as_csv(content, manifest.format, manifest.columns) as unpacked:
+            yield unpacked
 
 
 _TRUTHS = frozenset({"true", "false"})
@@ -184,8 +218,11 @@ def _word(value: str) -> str:
     return _needed(value)
 
 
-def _moment(value: str) -> datetime:
-    moment = datetime.fromisoformat(value)
+def _moment(value: str, *, in_milliseconds: bool) -> datetime:
+    if in_milliseconds:
+        moment = datetime.fromtimestamp(_size(value) / 1000, UTC)
+    else:
+        moment = datetime.fromisoformat(value)
     if moment.tzinfo is None:
         raise ValueError("zone")
     if not 0 <= moment.timestamp() < _YEAR_9999:

@@ -25,6 +25,7 @@ from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster.ports import inventory_store
 from s3sync_dagster.ports.inventory_store import InventoryStore
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
+from s3sync_dagster_tests.columnar_reports import FORMATS, as_format, file_of
 from s3sync_dagster_tests.core.rules import event, sidecar, states
 from s3sync_dagster_tests.core.test_rules_moved import finish, move
 from s3sync_dagster_tests.engine_fixture import make_world
@@ -39,6 +40,7 @@ class Reports:
 
     def __init__(self, world, folder):
         self.world, self.folder, self.number = world, folder, 0
+        self.kind = "CSV"
         self.there = MemoryBucket(name="reports")
         self.ours = MemoryObjectStore(self.there)
         world.source = changed(world.source, inventory=f"s3://reports/{PREFIX}")
@@ -62,8 +64,8 @@ class Reports:
         """Deliver a report of these objects; returns its name."""
         rows = [row_of(ref) for ref in refs]
         random.Random(len(rows)).shuffle(rows)
-        files = [packed(rows[part::parts]) for part in range(parts)]
-        return self.lay(files, manifest)
+        files = [file_of(self.kind, rows[part::parts]) for part in range(parts)]
+        return self.lay(files, {**as_format(self.kind), **(manifest or {})})
 
     def lay(self, files, manifest=None):
         self.number += 1
@@ -151,7 +153,9 @@ def refusal(reports):
 # --- what a report tells ---------------------------------------------------------------------
 
 
-def test_a_report_is_listed_without_a_question_to_the_bucket(reports):
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_report_is_listed_without_a_question_to_the_bucket(reports, kind):
+    reports.kind = kind
     name = reports.deliver(reports.look(), parts=3)
     reports.list()
     assert (lists(reports), heads(reports)) == (0, 0)
@@ -175,8 +179,9 @@ def test_what_changed_between_two_reports_costs_a_head_each(reports):
     assert (latest(reports).new, latest(reports).changed, latest(reports).gone) == (1, 1, 1)
 
 
-def test_keys_are_decoded_as_forms_encode_them(reports):
-    world = reports.world
+@pytest.mark.parametrize("kind", FORMATS)
+def test_keys_are_those_of_the_objects_however_a_format_writes_them(reports, kind):
+    world, reports.kind = reports.world, kind
     odd = {"a b.md", "a+b.md", "100%.md", "ü/ß.md", 'q"uote,.md', "new\nline.md"}
     for key in odd:
         world.bucket.put(key, f"text of {key}")
@@ -185,7 +190,8 @@ def test_keys_are_decoded_as_forms_encode_them(reports):
     assert world.keys_indexed() == set(world.bucket.objects())
 
 
-def test_only_the_newest_version_that_is_no_delete_marker_is_an_object(reports):
+@pytest.mark.parametrize("kind", FORMATS)
+def test_only_the_newest_version_that_is_no_delete_marker_is_an_object(reports, kind):
     world = reports.world
     ref = reports.look()[0]
     old = ObjectRef(key=ref.key, etag="0" * 32, size=1)
@@ -197,7 +203,7 @@ def test_only_the_newest_version_that_is_no_delete_marker_is_an_object(reports):
         row_of(gone, IsDeleteMarker="true", Size="", ETag="", StorageClass=""),
         row_of(old, IsLatest="false"),
     ]
-    reports.lay([packed(rows, VERSIONED)], {"fileSchema": VERSIONED})
+    reports.lay([file_of(kind, rows, VERSIONED)], as_format(kind, VERSIONED))
     reports.sync()
     assert world.keys_indexed() == set(world.bucket.objects())
     assert heads(reports) == 0
@@ -715,7 +721,10 @@ def test_a_report_that_is_another_one_is_refused(reports):
     reports.sync()
     for manifest, says in (
         ({"sourceBucket": "another"}, "it is of bucket 'another' and not of 'bucket'"),
-        ({"fileFormat": "ORC"}, "set the configuration's format to CSV"),
+        ({"fileFormat": "XML"}, "its format is 'XML'; known are CSV, ORC, Parquet"),
+        ({"fileFormat": "ORC"}, "it lacks Bucket, Key"),
+        (as_format("ORC"), "is no such file: it cannot be read as ORC"),
+        (as_format("Parquet"), "is no such file: it cannot be read as Parquet"),
         ({"fileSchema": "Bucket, Key, Size"}, "it lacks LastModifiedDate, ETag, StorageClass"),
         ({"fileSchema": f"{VERSIONED}".replace("IsLatest, ", "")}, "it lacks IsLatest"),
         ({"files": [{"key": "x"}]}, "none of an inventory report"),

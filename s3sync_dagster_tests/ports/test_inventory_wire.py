@@ -14,10 +14,11 @@ from s3sync_dagster.engine.reports import nothing_new
 from s3sync_dagster.model.errors import AccessDenied
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.ports.places import Surroundings, open_store
+from s3sync_dagster_tests.columnar_reports import FORMATS, as_format, file_of
 from s3sync_dagster_tests.conftest_aws import AwsEndpoint
 from s3sync_dagster_tests.conftest_catalog import HandClock
 from s3sync_dagster_tests.fresh_catalogs import close_database, fresh_catalog
-from s3sync_dagster_tests.inventory_reports import VERSIONED, delivered, packed, row_of
+from s3sync_dagster_tests.inventory_reports import VERSIONED, delivered, row_of
 from s3sync_dagster_tests.wire_proxy import Fault, WireProxy, wire_proxy
 
 NOW = datetime(2026, 11, 23, 1, tzinfo=UTC)
@@ -56,7 +57,7 @@ class Delivering:
             guard_for=lambda *_: None,
         )
 
-    def deliver(self) -> None:
+    def deliver(self, kind: str = "CSV") -> None:
         """Deliver what the bucket holds now, with all versions, as AWS lays it out."""
         found = self._endpoint.s3.list_object_versions(Bucket=self.bucket)
         rows = [
@@ -78,10 +79,10 @@ class Delivering:
         created = NOW + timedelta(days=self._days)
         told = delivered(
             created.strftime("%Y-%m-%dT%H-%MZ"),
-            [packed(rows[0::2], VERSIONED), packed(rows[1::2], VERSIONED)],
+            [file_of(kind, rows[part::2], VERSIONED) for part in range(2)],
             created=created,
             prefix=self.prefix,
-            manifest={"sourceBucket": self.bucket, "fileSchema": VERSIONED},
+            manifest={"sourceBucket": self.bucket, **as_format(kind, VERSIONED)},
         )
         self._endpoint.put_all(self.reports, told)
 
@@ -118,15 +119,16 @@ def delivering(aws_endpoint: AwsEndpoint, tmp_path: Path) -> Iterator[Delivering
         made.close()
 
 
+@pytest.mark.parametrize("kind", FORMATS)
 def test_reports_are_listed_and_what_they_cost_on_the_wire_is_counted(
-    delivering: Delivering, aws_endpoint: AwsEndpoint
+    delivering: Delivering, aws_endpoint: AwsEndpoint, kind: str
 ) -> None:
     bucket, source = delivering.bucket, delivering.source
     for key in [*KEYS, "docs/twice.md", "docs/gone.md", "logs/other.md"]:
         aws_endpoint.put(bucket, key, f"text of {key}")
     etag = aws_endpoint.put(bucket, "docs/twice.md", "its second version")
     aws_endpoint.delete(bucket, "docs/gone.md")
-    delivering.deliver()
+    delivering.deliver(kind)
     first = delivering.listing()
     assert (first.listed, first.new) == (5, 5)
     assert delivering.wire() == {"LIST": 1, "GET": 4}  # the manifest, its checksum, two files
@@ -143,7 +145,7 @@ def test_reports_are_listed_and_what_they_cost_on_the_wire_is_counted(
     aws_endpoint.put(bucket, KEYS[0], "changed")
     aws_endpoint.delete(bucket, KEYS[1])
     aws_endpoint.put(bucket, "docs/new.md", "new")
-    delivering.deliver()
+    delivering.deliver(kind)
     delivering.wire()
     assert nothing_new(source, **parts) is None
     assert delivering.wire() == {"LIST": 1, "GET": 2}
