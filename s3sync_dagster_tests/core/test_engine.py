@@ -244,6 +244,7 @@ def test_a_custom_id_taken_by_another_key_is_refused_by_name(world):
 def test_foreign_records_are_not_overwritten_without_adopt(world):
     world.bucket.put("a.txt", "text")
     world.sync()
+    world.catalog.sources.mark_deleting(world.source.id, keep_records=True)
     world.catalog.documents.drop_source(world.source.id)
     world.source = world.source.with_changes(id="00000000-0000-4000-8000-000000000002")
     world.catalog.sources.add(world.source)

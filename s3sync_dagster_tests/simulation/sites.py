@@ -99,8 +99,12 @@ class Site:
         self.moved[before] = after
 
     def objects(self) -> dict[str, bytes]:
-        """Return the pages that a crawl may find."""
-        found = {key: body for key, body in self._pages.items() if not key.endswith(NOT_TAKEN)}
+        """Return the pages that a crawl may find; one without a word is none."""
+        found = {
+            key: body
+            for key, body in self._pages.items()
+            if body.strip() and not key.endswith(NOT_TAKEN)
+        }
         return {**found, ORIGIN + self.name: first_page().encode()}
 
     def answer(self, address: str) -> WebAnswer:
