@@ -325,17 +325,15 @@ class Crawl:
             tasks = memory.joined()
             targets = {task.key: task.target for task in tasks if task.target is not None}
             told_at = dict(memory.missed())
-            ends = [(task, self._end(task.target, targets)) for task in tasks]
-            for task, end in ends:
+            for task, end in [(task, self._end(task.target, targets)) for task in tasks]:
                 known = memory.page(task.key)
-                stands = end == "listed"
                 if task.outcome == "moved":
                     if known is not None and end is not None:
                         known = missed_once_more(known, told_at[task.key])
                     else:
                         memory.take_miss_back(task.key)
                     memory.end_task(task, hidden(known))
-                elif stands and (known is None or known.canonical is not None):
+                elif end == "listed" and (known is None or known.canonical is not None):
                     self._missed(task, known)
                 else:  # two that name each other both stay
                     memory.end_task(task, "listed")
@@ -359,8 +357,8 @@ class Crawl:
             return None
         if not self._place.takes(target):
             return "missing"
-        outcome = (self._memory.end_of(target) or (None,))[0]
-        return outcome if outcome in ("listed", "missing") else None
+        met = self._memory.end_of(target)
+        return met[0] if met is not None and met[0] in ("listed", "missing") else None
 
     # --- what is looked at --------------------------------------------------------------------
 
