@@ -7,11 +7,11 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import ROWS_A_PART, Database
+from s3sync_dagster.catalog.identities import hand_requests, stand_in
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.object_rows import upsert_objects
 from s3sync_dagster.catalog.rows import document_of, groups, source_of
 from s3sync_dagster.catalog.settlement import forget_removed
-from s3sync_dagster.catalog.sources import require_possible, row_values
 from s3sync_dagster.catalog.successions import (
     MOVER,
     are_claimed,
@@ -19,8 +19,7 @@ from s3sync_dagster.catalog.successions import (
     look_at_succession,
     unwritten_since,
 )
-from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
-from s3sync_dagster.catalog.wholes import hand_wholes
+from s3sync_dagster.catalog.tables import documents, objects, sources
 from s3sync_dagster.core.moving import Succession
 from s3sync_dagster.core.news import Told
 from s3sync_dagster.core.state import DocumentState
@@ -46,7 +45,6 @@ class Moves:
             Conflict: its code declares nothing else (``nothing_to_move``), it is being deleted, or
                 another source has that address already.
         """
-        now = self._db.now()
         with self._db.write() as tx:
             self._db.lock_places(tx)
             row = tx.execute(sa.select(sources).where(sources.c.name == name)).first()
@@ -58,46 +56,7 @@ class Moves:
                     "is nothing to move.",
                     reason="nothing_to_move",
                 )
-            new = replace(Source.from_json(row.wanted), id=self._db.clock.uuid())
-            before = replace(source_of(row), name=f"{name} (moved, {row.id})")
-            indexed = _indexed()
-            self._db.lock_source(tx, row.id)
-            tx.execute(
-                sources.update()
-                .where(sources.c.id == row.id)
-                .values(
-                    **row_values(before)
-                    # Its address is free: a change of the id_prefix alone leaves it as it was.
-                    | {"bucket_name": f"{row.bucket_name} (moved, {row.id})"},
-                    origin="moved",
-                    moved_to=new.id,
-                    moved_documents=indexed,
-                    paused=True,
-                    wanted=sa.null(),
-                    updated_at=now,
-                )
-            )
-            # What has a successor in the middle of a chain may be gone with it from the new place:
-            # the guard counts what each still has.
-            tx.execute(
-                sources.update()
-                .where(sources.c.moved_to == row.id)
-                .values(moved_to=new.id, moved_documents=sources.c.moved_gone + indexed)
-            )
-            require_possible(tx, new)
-            tx.execute(
-                sources.insert().values(
-                    id=new.id,
-                    origin=row.origin,
-                    paused=row.paused,
-                    declared=row.declared,
-                    created_at=now,
-                    updated_at=now,
-                    **row_values(new),
-                )
-            )
-            _hand_requests(tx, row.id, new)
-        return new
+            return stand_in(self._db, tx, row, Source.from_json(row.wanted))
 
     def left_by(self, source_id: str) -> list[Source]:
         """Return the sources in whose place this one stands, which wait for their deletion."""
@@ -190,7 +149,7 @@ class Moves:
         """Give requests that wait for the source before to the new one; returns how many."""
         with self._db.write() as tx:
             self._db.lock_sources(tx, {before_id, source.id})
-            return _hand_requests(tx, before_id, source)
+            return hand_requests(tx, before_id, source)
 
     def hand_over(self, before_id: str, source: Source) -> bool:
         """Give objects that only the source before had to the new one, as gone; and its requests.
@@ -219,7 +178,7 @@ class Moves:
                 )
                 keys = tx.execute(part).scalars().all()
                 if not keys:
-                    _hand_requests(tx, before_id, source)
+                    hand_requests(tx, before_id, source)
                     unwritten = sa.select(documents.c.id).where(*unwritten_since(source.id))
                     return tx.execute(unwritten.limit(1)).first() is None
                 tx.execute(
@@ -234,49 +193,6 @@ class Moves:
                         first_missed_listing_id=0,
                     )
                 )
-
-
-def _indexed() -> sa.ScalarSelect[int]:
-    """Return the expression on a source for how many documents it has that were whole once.
-
-    Those on their way out too, as long as no move has let them go.
-    """
-    return (
-        sa.select(sa.func.count())
-        .select_from(documents)
-        .where(
-            documents.c.source_id == sources.c.id,
-            documents.c.batch_token.is_distinct_from(MOVER),
-            documents.c.etag.is_not(None),
-        )
-        .correlate(sources)
-        .scalar_subquery()
-    )
-
-
-def _hand_requests(tx: sa.Connection, before_id: str, source: Source) -> int:
-    """Let what people and requests asked for, and nobody has begun with, be asked of the new one.
-
-    What a late batch has begun with comes when that is handed back.
-    """
-    hand_wholes(tx, before_id, source)
-    return tx.execute(
-        invocations.update()
-        .where(
-            invocations.c.source_id == before_id,
-            invocations.c.status == "pending",
-            invocations.c.automatic.is_(False),
-        )
-        .values(
-            source_id=source.id,
-            tenant=source.tenant,
-            database_name=source.database_name,
-            collection_name=sa.func.coalesce(
-                invocations.c.target_collection_name, source.collection_name
-            ),
-            next_attempt_at=0,
-        )
-    ).rowcount
 
 
 def predecessors(tx: sa.Connection, source_id: str) -> set[str]:

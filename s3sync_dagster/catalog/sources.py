@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.doubted import close_changed
+from s3sync_dagster.catalog.identities import require_possible, row_values, same_target, stand_in
 from s3sync_dagster.catalog.reports import list_anew
 from s3sync_dagster.catalog.rows import due_at_once, is_due, source_of, source_row_of
 from s3sync_dagster.catalog.tables import (
@@ -20,8 +21,7 @@ from s3sync_dagster.catalog.tables import (
     sources,
 )
 from s3sync_dagster.core.declaration import Declaration, declared_anew
-from s3sync_dagster.core.source_identity import identity_changes, prefixes_overlap, refusal
-from s3sync_dagster.core.source_rules import validate_source
+from s3sync_dagster.core.source_identity import identity_changes, refusal
 from s3sync_dagster.core.state import LISTING_ASKED, Origin, SourceRow
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, Throttled
 from s3sync_dagster.model.source import Source
@@ -158,10 +158,9 @@ class SourceRows:
                 return source_of(row)
             if _would_lose_readers(row, source):
                 return source_of(row)  # made anew by the next declaration after its end
+            if not same and identity_changes(source_of(row), source):
+                return self._become(tx, row.id, source)
             if not same:
-                stored = self._keeps(tx, row, source)
-                if stored is not None:
-                    return stored
                 require_possible(tx, source)
                 tx.execute(
                     sources.update()
@@ -200,21 +199,25 @@ class SourceRows:
         declaration = self.declaration(source.id)
         return declaration and declaration.rivalry(source.name, self._db.now())
 
-    def _keeps(self, tx: sa.Connection, row: sa.Row[Any], declared: Source) -> Source | None:
+    def _become(self, tx: sa.Connection, source_id: str, declared: Source) -> Source:
         """Return the source as it stays, where the declaration would make it another one.
 
-        One that has met no object yet is what its declaration says. A request has named one, and
-        a batch may write it under the ids of before while this is declared.
+        One that has met no object yet becomes what its declaration says, under an id of its own: a
+        listing that runs, or a process that has read it before, may still be at the old place. A
+        request has named an object, and a batch may write it under the ids of before.
         """
+        row = tx.execute(sa.select(sources).where(sources.c.id == source_id)).one()
         stored = source_of(row)
         tables = (objects, documents, invocations, batches)
-        met = sa.select(sa.or_(*(sa.exists().where(one.c.source_id == row.id) for one in tables)))
-        if not identity_changes(stored, declared) or not tx.execute(met).scalar_one():
-            return None
+        met = sa.select(
+            sa.or_(*(sa.exists().where(one.c.source_id == source_id) for one in tables))
+        )
+        if row.deleting is None and not tx.execute(met).scalar_one():
+            return stand_in(self._db, tx, row, declared)
         wanted = declared.to_json()
         if row.wanted != wanted:
             _log.error("%s", refusal(stored, declared))
-            tx.execute(sources.update().where(sources.c.id == row.id).values(wanted=wanted))
+            tx.execute(sources.update().where(sources.c.id == source_id).values(wanted=wanted))
         return stored
 
     def update(
@@ -293,7 +296,7 @@ class SourceRows:
     def find_identity(self, source: Source) -> Source | None:
         """Return the source with the same place and collection, if any."""
         same = sa.and_(
-            _same_target(source), sources.c.path_prefix == source.place.identity().path_prefix
+            same_target(source), sources.c.path_prefix == source.place.identity().path_prefix
         )
         with self._db.read() as tx:
             row = tx.execute(sa.select(sources).where(same)).first()
@@ -458,29 +461,6 @@ class SourceRows:
         return ":".join(str(one) for one in row)
 
 
-def require_possible(tx: sa.Connection, source: Source) -> None:
-    """Refuse what cannot work, and what another source is already.
-
-    Raises:
-        InvalidSetting: a setting breaks its rule.
-        Conflict: it overlaps another source.
-    """
-    validate_source(source)
-    others = tx.execute(
-        sa.select(sources).where(sources.c.id != source.id, _same_target(source))
-    ).all()
-    prefix = source.place.identity().path_prefix
-    for row in others:
-        other = (row.path_prefix, row.config.get("id_prefix", ""))
-        if prefixes_overlap((prefix, source.id_prefix), other):
-            raise Conflict(
-                f"{source.place.address()!r} and collection {source.collection_name!r} overlap "
-                f"the source {row.name!r}: use another collection or prefix, or give one of "
-                "them an id_prefix of its own.",
-                reason="source_overlaps",
-            )
-
-
 def _require_room(tx: sa.Connection, tenant: str, *, most: int) -> None:
     """Raise ``Throttled`` for a tenant that has all the sources that it may have."""
     there = tx.execute(
@@ -495,28 +475,3 @@ def _require_room(tx: sa.Connection, tenant: str, *, most: int) -> None:
             reason="too_many_sources",
             retry_after_seconds=60.0,
         )
-
-
-def _same_target(source: Source) -> sa.ColumnElement[bool]:
-    """Return what holds for sources with one target, and one place whatever its prefix."""
-    place = source.place.identity()
-    return sa.and_(
-        sources.c.place_type == place.place_type,
-        sources.c.endpoint_url == place.endpoint_url,
-        sources.c.bucket_name == place.bucket_name,
-        sources.c.tenant == source.tenant,
-        sources.c.database_name == source.database_name,
-        sources.c.collection_name == source.collection_name,
-    )
-
-
-def row_values(source: Source) -> dict[str, object]:
-    """Return what a row says of a source."""
-    return {
-        "name": source.name,
-        "tenant": source.tenant,
-        "database_name": source.database_name,
-        "collection_name": source.collection_name,
-        **source.place.identity()._asdict(),
-        "config": source.to_json(),
-    }

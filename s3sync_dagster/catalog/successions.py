@@ -35,9 +35,17 @@ _LEAVES_BY_ITSELF = (
 
 def look_at_succession(tx: sa.Connection, source: Source, before: Source) -> Succession:
     """Return how far a source has come in the place of the one before."""
-    listed = (listings.c.source_id == source.id, listings.c.state == "complete")
-    newest = sa.select(listings.c.left_out).where(*listed).order_by(listings.c.id.desc()).limit(1)
-    left_out = tx.execute(newest).scalar_one_or_none()
+    # One that the guard held counts as complete once a newer one has ended: that one tells.
+    ended = (
+        listings.c.source_id == source.id,
+        listings.c.state.in_(["complete", "blocked", "approved"]),
+    )
+    newest = tx.execute(
+        sa.select(listings.c.state, listings.c.left_out)
+        .where(*ended)
+        .order_by(listings.c.id.desc())
+        .limit(1)
+    ).first()
     row = tx.execute(
         sa.select(sources.c.moved_documents, sources.c.moved_gone).where(sources.c.id == before.id)
     ).first()
@@ -60,8 +68,9 @@ def look_at_succession(tx: sa.Connection, source: Source, before: Source) -> Suc
     for one in found:
         counts[Standing(one.standing)] += one.number
     return Succession(
-        listed=left_out is not None,
-        left_out=left_out or 0,
+        listed=newest is not None,
+        held=newest is not None and newest.state != "complete",
+        left_out=newest.left_out if newest is not None else 0,
         keeps={before.mode, source.mode} != {DeleteMode.MIRROR},
         standing=counts,
         unguarded=sum(

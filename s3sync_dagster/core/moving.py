@@ -37,7 +37,9 @@ class Succession:
     """How far a source has come in the place of the one before it."""
 
     listed: bool
-    """Whether it has a listing that is complete."""
+    """Whether it has a listing that has seen all pages."""
+    held: bool
+    """Whether the guard held the newest of these: it is no evidence, nor one approved in part."""
     left_out: int
     """Objects that its newest complete listing met and could not take up, for a quota."""
     keeps: bool
@@ -85,7 +87,7 @@ def may_go(now: Succession) -> frozenset[Standing]:
     going = set(CERTAIN)
     if not now.keeps:
         going.add(Standing.TOLD)
-        if now.listed and not now.left_out and not _is_too_much(now):
+        if now.listed and not now.held and not now.left_out and not _is_too_much(now):
             going.add(Standing.GONE)
     return frozenset(going)
 
@@ -151,6 +153,8 @@ def _why_gone_stay(now: Succession) -> str:
     gone = now.count(Standing.GONE)
     if not now.listed:
         return f"{gone} until the first listing is complete"
+    if now.held:
+        return f"{gone} until a listing is complete that the guard lets pass"
     if now.left_out:
         return (
             f"{gone} without a successor, as {now.left_out} objects were left out of the listing: "

@@ -1,0 +1,165 @@
+"""What a source is, as its row says it: no two are one, and who becomes another gets a new id."""
+
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.rows import source_of
+from s3sync_dagster.catalog.successions import MOVER
+from s3sync_dagster.catalog.tables import documents, invocations, sources
+from s3sync_dagster.catalog.wholes import hand_wholes
+from s3sync_dagster.core.source_identity import prefixes_overlap
+from s3sync_dagster.core.source_rules import validate_source
+from s3sync_dagster.model.errors import Conflict
+from s3sync_dagster.model.source import Source
+
+
+def stand_in(database: Database, tx: sa.Connection, row: sa.Row[Any], wanted: Source) -> Source:
+    """Let another source stand in the place of one, under an id of its own; returns it.
+
+    The one before waits under another name for its deletion, without work.
+
+    Args:
+        database: the catalog's.
+        tx: an open transaction, with the lock of the places.
+        row: all of the one before.
+        wanted: what takes its name.
+
+    Raises:
+        InvalidSetting: a setting breaks its rule.
+        Conflict: it overlaps another source.
+    """
+    now = database.now()
+    new = replace(wanted, id=database.clock.uuid())
+    before = replace(source_of(row), name=f"{row.name} (moved, {row.id})")
+    indexed = _indexed()
+    database.lock_source(tx, row.id)
+    tx.execute(
+        sources.update()
+        .where(sources.c.id == row.id)
+        .values(
+            **row_values(before)
+            # Its address is free: a change of the id_prefix alone leaves it as it was.
+            | {"bucket_name": f"{row.bucket_name} (moved, {row.id})"},
+            origin="moved",
+            moved_to=new.id,
+            moved_documents=indexed,
+            paused=True,
+            wanted=sa.null(),
+            updated_at=now,
+        )
+    )
+    # What has a successor in the middle of a chain may be gone with it from the new place: the
+    # guard counts what each still has.
+    tx.execute(
+        sources.update()
+        .where(sources.c.moved_to == row.id)
+        .values(moved_to=new.id, moved_documents=sources.c.moved_gone + indexed)
+    )
+    require_possible(tx, new)
+    tx.execute(
+        sources.insert().values(
+            id=new.id,
+            origin=row.origin,
+            paused=row.paused,
+            declared=row.declared,
+            created_at=now,
+            updated_at=now,
+            **row_values(new),
+        )
+    )
+    hand_requests(tx, row.id, new)
+    return new
+
+
+def hand_requests(tx: sa.Connection, before_id: str, source: Source) -> int:
+    """Let what people and requests asked for, and nobody has begun with, be asked of the new one.
+
+    What a late batch has begun with comes when that is handed back.
+    """
+    hand_wholes(tx, before_id, source)
+    return tx.execute(
+        invocations.update()
+        .where(
+            invocations.c.source_id == before_id,
+            invocations.c.status == "pending",
+            invocations.c.automatic.is_(False),
+        )
+        .values(
+            source_id=source.id,
+            tenant=source.tenant,
+            database_name=source.database_name,
+            collection_name=sa.func.coalesce(
+                invocations.c.target_collection_name, source.collection_name
+            ),
+            next_attempt_at=0,
+        )
+    ).rowcount
+
+
+def require_possible(tx: sa.Connection, source: Source) -> None:
+    """Refuse what cannot work, and what another source is already.
+
+    Raises:
+        InvalidSetting: a setting breaks its rule.
+        Conflict: it overlaps another source.
+    """
+    validate_source(source)
+    others = tx.execute(
+        sa.select(sources).where(sources.c.id != source.id, same_target(source))
+    ).all()
+    prefix = source.place.identity().path_prefix
+    for row in others:
+        other = (row.path_prefix, row.config.get("id_prefix", ""))
+        if prefixes_overlap((prefix, source.id_prefix), other):
+            raise Conflict(
+                f"{source.place.address()!r} and collection {source.collection_name!r} overlap "
+                f"the source {row.name!r}: use another collection or prefix, or give one of "
+                "them an id_prefix of its own.",
+                reason="source_overlaps",
+            )
+
+
+def same_target(source: Source) -> sa.ColumnElement[bool]:
+    """Return what holds for sources with one target, and one place whatever its prefix."""
+    place = source.place.identity()
+    return sa.and_(
+        sources.c.place_type == place.place_type,
+        sources.c.endpoint_url == place.endpoint_url,
+        sources.c.bucket_name == place.bucket_name,
+        sources.c.tenant == source.tenant,
+        sources.c.database_name == source.database_name,
+        sources.c.collection_name == source.collection_name,
+    )
+
+
+def row_values(source: Source) -> dict[str, object]:
+    """Return what a row says of a source."""
+    return {
+        "name": source.name,
+        "tenant": source.tenant,
+        "database_name": source.database_name,
+        "collection_name": source.collection_name,
+        **source.place.identity()._asdict(),
+        "config": source.to_json(),
+    }
+
+
+def _indexed() -> sa.ScalarSelect[int]:
+    """Return the expression on a source for how many documents it has that were whole once.
+
+    Those on their way out too, as long as no move has let them go.
+    """
+    return (
+        sa.select(sa.func.count())
+        .select_from(documents)
+        .where(
+            documents.c.source_id == sources.c.id,
+            documents.c.batch_token.is_distinct_from(MOVER),
+            documents.c.etag.is_not(None),
+        )
+        .correlate(sources)
+        .scalar_subquery()
+    )
