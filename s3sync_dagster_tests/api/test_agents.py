@@ -98,6 +98,22 @@ def converse(two, who, story, *, mode="auto", **headers):
     return asyncio.run(run())
 
 
+def test_a_misspelt_source_gets_near_names_of_its_own_tenant_alone(two):
+    mine, theirs = two.sources["mine"].name, two.sources["theirs"].name
+
+    async def story(client, ask):
+        for tool in ("why", "read_document"):
+            for name in (f"{mine}x", f"{theirs}x"):
+                is_error, told = await ask(tool, key="docs/note.md", source=name)
+                assert is_error
+                assert f"No source {name!r}" in told
+                assert theirs not in told.replace(name, "")
+            _, told = await ask(tool, key="docs/note.md", source=f"{mine}x")
+            assert f"Did you mean {mine!r}?" in told
+
+    converse(two, "mine", story)
+
+
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 def test_a_tenant_searches_and_reads_what_is_its_own(two, mode):
     async def story(client, ask):

@@ -225,7 +225,7 @@ def test_a_hit_leads_to_its_band_in_the_text(api, aws_endpoint, tab):
     place = f"default_database/{body['s3']['collection_name']}"
     tab.goto(f"{api.url}/search?q=station160&ranking=words&where={place}")
     tab.get_by_role("link", name="tides/log.txt").click()
-    band = tab.get_by_role("article", name="Chunk 53 – the hit", exact=True)
+    band = tab.get_by_role("article", name="Chunk 53 – marked", exact=True)
     expect(band).to_be_in_viewport()
     expect(band).to_be_focused()
     expect(band).to_contain_text("At minute 160 station160 reports 120 cm.")
