@@ -2,11 +2,13 @@
 
 import re
 import uuid
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
 
 from s3sync_dagster.api.console.session import Sessions
+from s3sync_dagster.api.errors import TooMany
 from s3sync_dagster_tests.api.indexing import work
 from s3sync_dagster_tests.api.server import running_api
 from s3sync_dagster_tests.api.test_console import SCRIPT, get
@@ -116,10 +118,43 @@ def test_a_hit_leads_to_its_band(there):
     place = f"default_database/{there.collection}"
     found = visit(there, "owner", "/search", q=SHARED[133], where=place, ranking="words").text
     link = re.search(r'<h2><a href="([^"]+)"', found)[1].replace("&amp;", "&")
-    assert "&chunk=66#chunk-" in link
+    assert re.search(r"&chunk=66&q=Line%20133[^#&]*#chunk-\w{8}-66$", link)
     page = visit(there, "owner", link.partition("#")[0]).text
     band = page.partition(f'id="{link.partition("#")[2]}"')[2].partition("</article>")[0]
-    assert SHARED[133].strip() in band
+    words = re.sub("</?mark>", "", band)
+    assert SHARED[133].strip() in words
+    assert "<mark>1053227</mark>" in band
+    assert re.search(r"characters · (meaning -?\d\.\d{3}, )?words \d+\.\d<", band)
+
+
+def test_a_question_is_asked_of_one_text(there):
+    page = shown(there, LONG, q="1053227")
+    best = re.search(r'<li><a href="([^"]+)">Chunk 66</a> \(([^)]+)\)', page)
+    assert "words" in best[2]
+    address = best[1].replace("&amp;", "&")
+    assert "chunk=66&q=1053227#chunk-" in address
+    assert "<mark>1053227</mark>" in visit(there, "owner", address).text
+    after = re.search(r'href="([^"]+)">Chunks after', page)[1]
+    assert "&amp;q=1053227#" in after
+    assert "Chunk 0</a> (" not in shown(there, KEPT, q="   "), "a blank is no question"
+    assert "4711" not in shown(there, KEPT, who="sales", q="vault")
+    others = shown(there, LONG, q="The vault opens with 4711")
+    assert len(re.findall(r">Chunk \d+</a> \(", others)) == 10, "what fits better elsewhere is none"
+    wrong = shown(there, LONG, q="\ud800".encode("utf-8", "surrogatepass"))
+    assert bands(wrong) == [*range(50)]
+
+
+def test_a_question_that_cannot_be_asked_leaves_the_text(there):
+    slots = there.api.context.searches
+    with ExitStack() as stack:
+        for _ in range(1000):
+            try:
+                stack.enter_context(slots.taken("default_tenant"))
+            except TooMany:
+                break
+        page = shown(there, LONG, q="line")
+    assert bands(page) == [*range(50)]
+    assert 'class="warning" role="status"' in page
 
 
 def test_nothing_of_a_text_is_markup_and_its_blank_lines_stay(there, http_of):
@@ -168,9 +203,10 @@ def test_a_record_that_says_others_may_read_is_no_band(there):
     try:
         page = shown(there, LONG, who="sales")
         assert bands(page) == [*range(50)]
+        assert "Chunk 3</a> (" not in shown(there, LONG, who="sales", q=SHARED[6])
         assert SHARED[6].strip() not in page
         assert "not yours to read" in page
-        assert SHARED[6].strip() in shown(there, LONG)
+        assert "Chunk 3</a> (" in shown(there, LONG, q=SHARED[6])
     finally:
         collection.update_metadata([name], [metadata])
 

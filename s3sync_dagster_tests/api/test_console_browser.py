@@ -229,6 +229,8 @@ def test_a_hit_leads_to_its_band_in_the_text(api, aws_endpoint, tab):
     expect(band).to_be_in_viewport()
     expect(band).to_be_focused()
     expect(band).to_contain_text("At minute 160 station160 reports 120 cm.")
+    expect(band).to_contain_text(re.compile(r"words \d"))
+    expect(band.locator("mark")).to_have_text(["station160"])
     expect(tab.locator(".found:visible")).to_have_count(1)
     assert band.evaluate("e => parseFloat(getComputedStyle(e).outlineWidth)") >= 2
     edges = tab.evaluate(
@@ -240,6 +242,10 @@ def test_a_hit_leads_to_its_band_in_the_text(api, aws_endpoint, tab):
     expect(tab.get_by_role("article").first).to_have_accessible_name("Chunk 0")
     expect(tab.get_by_role("article")).to_have_count(50)
     expect(tab.get_by_role("heading", name="Chunks in")).to_be_in_viewport()
+    tab.get_by_label("Words or a question").fill("station7")
+    tab.get_by_role("button", name="Find in this text").click()
+    tab.get_by_role("listitem").filter(has_text="words").get_by_role("link", name="Chunk 2").click()
+    expect(tab.get_by_role("article", name="Chunk 2 – marked", exact=True)).to_be_in_viewport()
 
 
 def test_what_is_not_there_is_said(api, browser):

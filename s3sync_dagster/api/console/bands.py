@@ -8,6 +8,7 @@ object is read again. Records of others may overlap or leave text out.
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -67,10 +68,10 @@ class _Reached:
 
     def repeated_by(self, start: Position, text: str) -> tuple[int, bool]:
         """Return how many characters of a text stand above; true: other ones stand there."""
-        assert self.position is not None
-        if _behind(start, text) < self.position:
+        position = self.position or start
+        if _behind(start, text) < position:
             return (len(text), False) if text in self.text else (0, True)
-        shared = text[: _offset(start, text, self.position)]
+        shared = text[: _offset(start, text, position)]
         known = shared[-len(self.text) :] if self.text else ""
         return (len(shared), False) if self.text.endswith(known) else (0, True)
 
@@ -147,13 +148,14 @@ def document_anchor(database: str, collection: str, document_id: str) -> str:
     return f"chunk-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def band_address(hit: HitShown, database: str, collection: str) -> Markup:
+def band_address(hit: HitShown, database: str, collection: str, question: str = "") -> Markup:
     """Return what leads from an object's address to a hit's band; empty for a stranger's record."""
     number = hit.metadata.get("s3sync_chunk")
     if not isinstance(number, int) or not 0 <= number <= MOST_CHUNKS:
         return Markup("")
     anchor = document_anchor(database, collection, hit.document_id)
-    return Markup("&amp;chunk={0}#{1}-{0}").format(number, anchor)
+    asked = Markup("&amp;q={0}").format(quote(question, safe="")) if question else ""
+    return Markup("&amp;chunk={0}{2}#{1}-{0}").format(number, anchor, asked)
 
 
 def _placed(hit: Hit) -> tuple[Position, int, str] | None:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from s3sync_dagster.api.access import Caller
 from s3sync_dagster.api.console.bands import Band, composed, document_anchor
+from s3sync_dagster.api.console.best_chunks import Best, best_of
 from s3sync_dagster.api.context import Context
 from s3sync_dagster.api.searching import tenants_embedding
 from s3sync_dagster.catalog.rights import sees_document
@@ -30,6 +31,8 @@ class Chunks:
     bands: list[Band] = field(default_factory=list[Band])
     problem: str = ""
     """Why none can be shown."""
+    best: Best = field(default_factory=Best)
+    """Of all its chunks, for the question that was asked."""
     unsettled: bool = False
     """Whether it is being written: what is shown may be of two versions."""
 
@@ -45,7 +48,7 @@ class Chunks:
 
 
 def chunks_of(
-    here: Context, source_id: UUID, key: str, caller: Caller, *, chunk: int = 0
+    here: Context, source_id: UUID, key: str, caller: Caller, *, chunk: int = 0, question: str = ""
 ) -> list[Chunks]:
     """Return the chunks in each collection that the caller may see; one request for each.
 
@@ -55,17 +58,20 @@ def chunks_of(
         key: of the object.
         caller: sees what a search shows to him, and no other record.
         chunk: one on the wanted page; where a document has fewer, its last page is meant.
+        question: to find the best ones by, if anything is asked.
     """
     source = here.source(source_id, caller)
     rights = here.rights(caller)
     return [
-        _page(here, document, caller, chunk)
+        _page(here, document, caller, chunk=chunk, question=question)
         for document in here.catalog.documents.of_key(source.id, key)
         if sees_document(rights, source, document) and document.count
     ]
 
 
-def _page(here: Context, document: DocumentState, caller: Caller, chunk: int) -> Chunks:
+def _page(
+    here: Context, document: DocumentState, caller: Caller, *, chunk: int, question: str
+) -> Chunks:
     name, total = document.collection_name, document.count
     first = min(chunk, total - 1) // SHOWN * SHOWN
     numbers = range(first, min(first + SHOWN, total))
@@ -98,5 +104,6 @@ def _page(here: Context, document: DocumentState, caller: Caller, chunk: int) ->
         numbers=numbers,
         bands=bands,
         problem=problem,
+        best=Best() if problem else best_of(here, document, question, caller),
         unsettled=document.phase is not DocumentPhase.CLEAN,
     )

@@ -230,6 +230,7 @@ def object_page(
     here: Here,
     key: Annotated[Text, Query(min_length=1)],
     chunk: Annotated[int, Query(ge=0, le=MOST_CHUNKS)] = 0,
+    q: Word = "",
     note: Note = "",
     n: int = 0,
 ) -> HTMLResponse:
@@ -250,7 +251,8 @@ def object_page(
         detail=detail,
         newest=newest,
         explained=known_reasons().get(reason or ""),
-        chunks=chunks_of(here, source_id, key, visitor.caller, chunk=chunk),
+        chunks=chunks_of(here, source_id, key, visitor.caller, chunk=chunk, question=q),
+        q=q,
         run_url=run_url(here, newest.run_id) if newest is not None else None,
         note=_note(note, n),
     )
