@@ -14,6 +14,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from s3sync_dagster.core.state import DocumentPhase
+from s3sync_dagster.meant import no_source
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster_tests.api.indexing import work
 from s3sync_dagster_tests.api.server import Api, running_api
@@ -158,8 +159,13 @@ def test_nothing_of_another_tenant_is_seen(two):
             await ask("search", query="vault", collection=two.collection, database="elsewhere"),
         ]
         assert all(is_error for is_error, _ in refused)
-        unknown = await ask("why", key="docs/vault.md", source="nobody")
-        assert refused[3][1].replace(mine.name, "nobody") == unknown[1], "as if there were none"
+        own = [two.sources["theirs"].name]
+        for name, answer in (
+            (mine.name, refused[3]),
+            ("nobody", await ask("why", key="docs/vault.md", source="nobody")),
+        ):
+            none = no_source(name, own, otherwise="list_sources names those there are").message
+            assert answer[1].startswith(none.rstrip(".")), "as if there were none"
         for _, told in [*answers, *refused]:
             assert "4711" not in told
             assert mine.tenant not in told
