@@ -10,6 +10,26 @@ from s3sync_dagster.model.source import Source
 NAMED = 5
 """Collections that are named where none is spelt alike."""
 
+NEAR = 3
+"""Sources that are named because they are spelt alike."""
+
+
+def no_source(name: str, names: Iterable[str], *, otherwise: str) -> NotFound:
+    """Return the error of who names a source that there is not, with the names that are near.
+
+    Args:
+        name: which was asked for.
+        names: of all sources that the asker may know of; of no others.
+        otherwise: where he finds those there are, when none is near.
+    """
+    written = {one.casefold(): one for one in names}
+    near = [written[one] for one in get_close_matches(name.casefold(), written, n=NEAR)]
+    if near:
+        told = f"No source {name!r}. Did you mean {' or '.join(map(repr, near))}?"
+    else:
+        told = f"No source {name!r}; {otherwise}."
+    return NotFound(told, reason="source_not_found")
+
 
 @contextmanager
 def naming_collections(name: str, sources: Iterable[Source]) -> Iterator[None]:

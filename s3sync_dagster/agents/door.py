@@ -10,8 +10,8 @@ from s3sync_dagster.core.rights import EVERYTHING, Reader, Rights
 from s3sync_dagster.core.state import SourceRow
 from s3sync_dagster.engine.hybrid import Ranking
 from s3sync_dagster.engine.ports import RecordReader
+from s3sync_dagster.meant import no_source
 from s3sync_dagster.model.document import Hit
-from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.search import opened, search
 from s3sync_dagster.wiring import Parts
 
@@ -51,13 +51,12 @@ class Door:
 
     def source(self, name: str) -> SourceRow:
         """Return the source of a name or id. Raises ``NotFound``, alike for another tenant's."""
-        for row in self.sources():
+        rows = self.sources()
+        for row in rows:
             if name in (row.source.name, row.source.id):
                 return row
-        raise NotFound(
-            f"There is no source {name!r}; list_sources names those there are.",
-            reason="source_not_found",
-        )
+        names = [row.source.name for row in rows]
+        raise no_source(name, names, otherwise="list_sources names those there are")
 
     def search(self, question: Question, *, lacks: list[str]) -> list[Hit]:
         """Return hits as ``search.search`` does, which says what it raises."""

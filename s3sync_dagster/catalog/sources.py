@@ -23,6 +23,7 @@ from s3sync_dagster.catalog.tables import (
 from s3sync_dagster.core.declaration import Declaration, declared_anew
 from s3sync_dagster.core.source_identity import identity_changes, refusal
 from s3sync_dagster.core.state import LISTING_ASKED, Origin, SourceRow
+from s3sync_dagster.meant import no_source
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, Throttled
 from s3sync_dagster.model.source import Source
 
@@ -269,19 +270,21 @@ class SourceRows:
             close_changed(tx, row.config, source)
 
     def find(self, name_or_id: str) -> Source:
-        """Return the source of that name or id. Raises ``NotFound``."""
+        """Return the source of that name or id, of whichever tenant.
+
+        Raises:
+            NotFound: there is none. It tells names that are near, of all tenants: for who has the
+                whole catalog, as the command line does.
+        """
+        known = sources.c.origin != "moved"
         with self._db.read() as tx:
-            row = tx.execute(
-                sa.select(sources).where(
-                    sa.or_(sources.c.name == name_or_id, sources.c.id == name_or_id),
-                    sources.c.origin != "moved",
+            named = sa.or_(sources.c.name == name_or_id, sources.c.id == name_or_id)
+            row = tx.execute(sa.select(sources).where(named, known)).first()
+            if row is None:
+                names = tx.scalars(sa.select(sources.c.name).where(known)).all()
+                raise no_source(
+                    name_or_id, names, otherwise="`s3sync source list` shows those there are"
                 )
-            ).first()
-        if row is None:
-            raise NotFound(
-                f"No source {name_or_id!r}; `s3sync source list` shows those there are.",
-                reason="source_not_found",
-            )
         return source_of(row)
 
     def row(self, source_id: str, *, tenant: str | None = None) -> SourceRow | None:

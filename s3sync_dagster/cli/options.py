@@ -35,6 +35,14 @@ def as_json(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
 
 
+def loudness(function: F) -> F:
+    """``--quiet`` and ``--verbose``, of commands that work on many objects."""
+    loud = click.option("--verbose", "-v", is_flag=True, help="Say how each object ended.")
+    return click.option("--quiet", "-q", is_flag=True, help="Say only what went wrong.")(
+        loud(function)
+    )
+
+
 @contextmanager
 def opened(
     url: str | None = None, *, chroma: bool = True, dagster: bool = True, quiet: bool = False

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +12,10 @@ from s3sync_dagster.catalog.recovered import hand_on_readers, store_recovered
 from s3sync_dagster.cli.completing import source_names
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.machine_faults import hushed
-from s3sync_dagster.cli.options import as_json, chroma_url, opened
+from s3sync_dagster.cli.options import as_json, chroma_url, loudness, opened
 from s3sync_dagster.cli.source_options import embedding, embedding_config
 from s3sync_dagster.cli.sync_progress import DrawnProgress
-from s3sync_dagster.cli.sync_summary import print_summary, print_troubles
+from s3sync_dagster.cli.sync_summary import Show, print_troubles
 from s3sync_dagster.core.keys import validate_collection_name
 from s3sync_dagster.engine.rebuilding import recover_documents
 from s3sync_dagster.local.oneshot import run_sync
@@ -45,6 +43,7 @@ if TYPE_CHECKING:
     "--drop", is_flag=True, help="Delete the collection first, where no other source fills it."
 )
 @click.option("--approve-deletes", is_flag=True, help="Remove more than the guard would let pass.")
+@loudness
 @chroma_url
 @as_json
 def rebuild(
@@ -53,6 +52,8 @@ def rebuild(
     adopt: bool,
     drop: bool,
     approve_deletes: bool,
+    quiet: bool,
+    verbose: bool,
     chroma_url: str | None,
     as_json: bool,
 ) -> int:
@@ -67,17 +68,18 @@ def rebuild(
         raise InvalidSetting("--adopt is for what --catalog reads back: name both.")
     if drop and lost_catalog:
         raise InvalidSetting("--drop leaves no records to read: use it without --catalog.")
-    with hushed(), stop_on_signals(), opened(chroma_url) as parts:
+    with hushed(), stop_on_signals(), opened(chroma_url, quiet=quiet) as parts:
         source = parts.catalog.sources.find(name)
         parts.require_chroma_of(source)
         if lost_catalog:
-            _recover(parts, source, adopt=adopt or source.adopt)
+            _recover(parts, source, adopt=adopt or source.adopt, quiet=quiet)
         else:
             parts.catalog.documents.distrust_all(source.id)
         parts.catalog.invocations.retry_failed(source)  # asked for by a person: nothing waits
         if drop:
             _drop(parts, source)
-        return _sync(parts, source, approve_deletes=approve_deletes, as_json=as_json)
+        show = Show(quiet=quiet, verbose=verbose, as_json=as_json)
+        return _sync(parts, source, show, approve_deletes=approve_deletes)
 
 
 @click.command(
@@ -86,10 +88,17 @@ def rebuild(
 @click.argument("name", metavar="SOURCE", shell_complete=source_names)
 @click.option("--into", metavar="COLLECTION", help="A new collection, while the old one serves.")
 @embedding("Of the new collection; that of SOURCE when not given.")
+@loudness
 @chroma_url
 @as_json
 def reindex(
-    name: str, into: str | None, chroma_url: str | None, as_json: bool, **options: Any
+    name: str,
+    into: str | None,
+    quiet: bool,
+    verbose: bool,
+    chroma_url: str | None,
+    as_json: bool,
+    **options: Any,
 ) -> int:
     """Index SOURCE again, in place or into a new collection.
 
@@ -100,7 +109,7 @@ def reindex(
     model = embedding_config(options)
     if into is None and model is not None:
         raise InvalidSetting("a collection has one model: name a new collection with --into.")
-    with hushed(), stop_on_signals(), opened(chroma_url) as parts:
+    with hushed(), stop_on_signals(), opened(chroma_url, quiet=quiet) as parts:
         source = parts.catalog.sources.find(name)
         parts.require_chroma_of(source)
         if into is not None:
@@ -117,15 +126,17 @@ def reindex(
             source = known or parts.catalog.sources.add(
                 made, completed=partial(_with_readers_of, parts, source)
             )
-            click.echo(f"source {source.name!r} fills {into!r}", err=True)
-        return _sync(parts, source, reindex=True, as_json=as_json)
+            if not quiet:
+                click.echo(f"source {source.name!r} fills {into!r}", err=True)
+        show = Show(quiet=quiet, verbose=verbose, as_json=as_json)
+        return _sync(parts, source, show, reindex=True)
 
 
 def _with_readers_of(parts: Parts, before: Source, made: Source, tx: sa.Connection) -> Source:
     return hand_on_readers(parts.catalog.database, tx, before, made)
 
 
-def _recover(parts: Parts, source: Source, *, adopt: bool) -> None:
+def _recover(parts: Parts, source: Source, *, adopt: bool, quiet: bool) -> None:
     port = parts.collections.open(
         source.collection_name,
         tenant=source.tenant,
@@ -142,7 +153,8 @@ def _recover(parts: Parts, source: Source, *, adopt: bool) -> None:
         collection_name=source.collection_name,
         collection_id=port.id,
     )
-    click.echo(f"{stored} documents read back", err=True)
+    if not quiet:
+        click.echo(f"{stored} documents read back", err=True)
     if found.left_alone:
         click.echo(
             f"{found.left_alone} documents of sources that nobody here knows are left alone: their "
@@ -176,20 +188,15 @@ def _drop(parts: Parts, source: Source) -> None:
 def _sync(
     parts: Parts,
     source: Source,
+    show: Show,
     *,
     approve_deletes: bool = False,
     reindex: bool = False,
-    as_json: bool,
 ) -> int:
-    with DrawnProgress() as progress:
+    with DrawnProgress(quiet=show.quiet, verbose=show.verbose) as progress:
         summary = run_sync(
             parts, source, progress=progress, approve_deletes=approve_deletes, reindex=reindex
         )
     print_troubles(parts, source, summary)
-    if as_json:
-        values = asdict(summary)
-        values.pop("newly_failed")
-        click.echo(json.dumps(values))
-    else:
-        print_summary(summary, source)
+    show.summary(summary, source)
     return 1 if summary.failed or summary.blocked_deletes else 0

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +12,7 @@ import click
 from s3sync_dagster.cli.dry_run import print_dry_run
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.machine_faults import hushed
-from s3sync_dagster.cli.options import as_json, chroma_url, opened
+from s3sync_dagster.cli.options import as_json, chroma_url, loudness, opened
 from s3sync_dagster.cli.source_options import (
     embedding,
     embedding_config,
@@ -23,8 +21,7 @@ from s3sync_dagster.cli.source_options import (
     with_settings,
 )
 from s3sync_dagster.cli.sync_progress import DrawnProgress
-from s3sync_dagster.cli.sync_summary import place_of, print_summary, print_troubles
-from s3sync_dagster.core.outcome import KeyOutcome
+from s3sync_dagster.cli.sync_summary import Show, place_of, print_troubles
 from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.local.oneshot import run_sync
 from s3sync_dagster.local.oneshot_report import Summary
@@ -67,8 +64,7 @@ FILTERS = named("include_globs", "exclude_globs", "extensions", "max_size_bytes"
     show_default=True,
     help="Exit code 1 for any failed object, or only for those that failed now.",
 )
-@click.option("--quiet", "-q", is_flag=True, help="Say only what went wrong.")
-@click.option("--verbose", "-v", is_flag=True, help="Say how each object ended.")
+@loudness
 @as_json
 def sync(
     place: str,
@@ -112,7 +108,7 @@ def sync(
             return print_dry_run(parts, known or wanted, as_json=as_json, quiet=quiet)
         source = known or _add(parts, wanted)
         parts.require_chroma_of(source)
-        show = _Show(quiet=quiet, verbose=verbose, as_json=as_json)
+        show = Show(quiet=quiet, verbose=verbose, as_json=as_json)
         is_new = known is None
 
         def list_whole() -> Summary:
@@ -128,31 +124,10 @@ def sync(
         return _exit_code(list_whole(), fail_on)
 
 
-@dataclass(frozen=True, slots=True)
-class _Show:
-    """How a sync tells what it does."""
-
-    quiet: bool
-    verbose: bool
-    as_json: bool
-
-    def keys(self, reports: Sequence[KeyOutcome]) -> None:
-        """Say how keys ended that changed while somebody watched."""
-        for one in reports:
-            if self.as_json:
-                click.echo(json.dumps({"key": one.key, "state": one.state}))
-            elif not self.quiet:
-                click.echo(f"{one.state} {one.key}")
-
-    def note(self, line: str) -> None:
-        """Say what went wrong for now."""
-        click.echo(line, err=True)
-
-
 def _sync_once(
     parts: Parts,
     source: Source,
-    show: _Show,
+    show: Show,
     approve_deletes: bool,
     *,
     is_new: bool,
@@ -175,12 +150,7 @@ def _sync_once(
             err=True,
         )
     print_troubles(parts, source, summary)
-    if show.as_json:
-        values = asdict(summary)
-        values.pop("newly_failed")
-        click.echo(json.dumps(values))
-    elif not show.quiet and not leaves_nothing:
-        print_summary(summary, source)
+    show.summary(summary, source, told=not leaves_nothing)
     return summary
 
 

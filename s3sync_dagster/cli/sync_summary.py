@@ -1,13 +1,17 @@
-"""What ``s3sync sync`` says at its end."""
+"""What ``s3sync sync`` and commands like it say, and at their end."""
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import click
 
 from s3sync_dagster.cli.showing import people, reasons, wrapped
+from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.local.oneshot_report import Summary
 from s3sync_dagster.model.source import Source
 
@@ -15,6 +19,36 @@ if TYPE_CHECKING:
     from s3sync_dagster.wiring import Parts
 
 FAILURES_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """How a sync tells what it does."""
+
+    quiet: bool
+    verbose: bool
+    as_json: bool
+
+    def keys(self, reports: Sequence[KeyOutcome]) -> None:
+        """Say how keys ended that changed while somebody watched."""
+        for one in reports:
+            if self.as_json:
+                click.echo(json.dumps({"key": one.key, "state": one.state}))
+            elif not self.quiet:
+                click.echo(f"{one.state} {one.key}")
+
+    def note(self, line: str) -> None:
+        """Say what went wrong for now."""
+        click.echo(line, err=True)
+
+    def summary(self, summary: Summary, source: Source, *, told: bool = True) -> None:
+        """Print what was done: as JSON always, for people unless ``quiet`` or not ``told``."""
+        if self.as_json:
+            values = asdict(summary)
+            values.pop("newly_failed")
+            click.echo(json.dumps(values))
+        elif told and not self.quiet:
+            print_summary(summary, source)
 
 
 def print_summary(summary: Summary, source: Source) -> None:

@@ -14,6 +14,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from s3sync_dagster.core.state import DocumentPhase
+from s3sync_dagster.meant import no_source
 from s3sync_dagster.model.source import EmbeddingConfig
 from s3sync_dagster_tests.api.indexing import work
 from s3sync_dagster_tests.api.server import Api, running_api
@@ -98,6 +99,22 @@ def converse(two, who, story, *, mode="auto", **headers):
     return asyncio.run(run())
 
 
+def test_a_misspelt_source_gets_near_names_of_its_own_tenant_alone(two):
+    mine, theirs = two.sources["mine"].name, two.sources["theirs"].name
+
+    async def story(client, ask):
+        for tool in ("why", "read_document"):
+            for name in (f"{mine}x", f"{theirs}x"):
+                is_error, told = await ask(tool, key="docs/note.md", source=name)
+                assert is_error
+                assert f"No source {name!r}" in told
+                assert theirs not in told.replace(name, "")
+            _, told = await ask(tool, key="docs/note.md", source=f"{mine}x")
+            assert f"Did you mean {mine!r}?" in told
+
+    converse(two, "mine", story)
+
+
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 def test_a_tenant_searches_and_reads_what_is_its_own(two, mode):
     async def story(client, ask):
@@ -142,8 +159,13 @@ def test_nothing_of_another_tenant_is_seen(two):
             await ask("search", query="vault", collection=two.collection, database="elsewhere"),
         ]
         assert all(is_error for is_error, _ in refused)
-        unknown = await ask("why", key="docs/vault.md", source="nobody")
-        assert refused[3][1].replace(mine.name, "nobody") == unknown[1], "as if there were none"
+        own = [two.sources["theirs"].name]
+        for name, answer in (
+            (mine.name, refused[3]),
+            ("nobody", await ask("why", key="docs/vault.md", source="nobody")),
+        ):
+            none = no_source(name, own, otherwise="list_sources names those there are").message
+            assert answer[1].startswith(none.rstrip(".")), "as if there were none"
         for _, told in [*answers, *refused]:
             assert "4711" not in told
             assert mine.tenant not in told

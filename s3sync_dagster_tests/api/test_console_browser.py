@@ -197,7 +197,7 @@ def test_each_page(api, source, tab):
         check(tab, name)
     tab.goto(f"{api.url}/{here}/object?key=handbook/holidays.md")
     expect(tab.get_by_role("heading", name="Chunks in handbook")).to_be_visible()
-    check(tab, "chunks")
+    check(tab, "")
     tab.goto(f"{api.url}/{here}")
     tab.get_by_role("button", name="What would a sync do?").click()
     expect(tab.get_by_role("heading", level=1)).to_have_text("What a sync would do")
@@ -211,6 +211,41 @@ def test_each_page(api, source, tab):
     assert marked == ["Holidays", "days", "of", "holidays"]
     expect(first).to_contain_text(re.compile(r"lines? \d"))
     check(tab, "search")
+
+
+def test_a_hit_leads_to_its_band_in_the_text(api, aws_endpoint, tab):
+    bucket = aws_endpoint.make_bucket()
+    lines = "".join(f"At minute {n} station{n} reports {n * 37 % 200} cm.\n" for n in range(240))
+    aws_endpoint.put(bucket, "tides/log.txt", lines)
+    with api.client() as http:
+        body = api.s3(bucket)
+        body |= {"embedding": {"dense": {"model": "s3sync-hash"}},
+                 "chunking": {"type": "lines", "max_lines": 3}}  # fmt: skip
+        listed_and_worked(api, http, http.post("/api/v1/sources", json=body).json()["source_id"])
+    place = f"default_database/{body['s3']['collection_name']}"
+    tab.goto(f"{api.url}/search?q=station160&ranking=words&where={place}")
+    tab.get_by_role("link", name="tides/log.txt").click()
+    band = tab.get_by_role("article", name="Chunk 53 – marked", exact=True)
+    expect(band).to_be_in_viewport()
+    expect(band).to_be_focused()
+    expect(band).to_contain_text("At minute 160 station160 reports 120 cm.")
+    expect(band).to_contain_text(re.compile(r"words \d"))
+    expect(band.locator("mark")).to_have_text(["station160"])
+    expect(tab.locator(".found:visible")).to_have_count(1)
+    assert band.evaluate("e => parseFloat(getComputedStyle(e).outlineWidth)") >= 2
+    edges = tab.evaluate(
+        "[...document.querySelectorAll('.band')].map(e => getComputedStyle(e).borderLeftColor)"
+    )
+    assert (len(edges), len(set(edges))) == (30, 2), "two colours, in turn"
+    check(tab, "chunks")
+    tab.get_by_role("navigation", name="above").get_by_role("link", name="Chunks before").click()
+    expect(tab.get_by_role("article").first).to_have_accessible_name("Chunk 0")
+    expect(tab.get_by_role("article")).to_have_count(50)
+    expect(tab.get_by_role("heading", name="Chunks in")).to_be_in_viewport()
+    tab.get_by_label("Words or a question").fill("station7")
+    tab.get_by_role("button", name="Find in this text").click()
+    tab.get_by_role("listitem").filter(has_text="words").get_by_role("link", name="Chunk 2").click()
+    expect(tab.get_by_role("article", name="Chunk 2 – marked", exact=True)).to_be_in_viewport()
 
 
 def test_what_is_not_there_is_said(api, browser):

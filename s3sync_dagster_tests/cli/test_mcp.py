@@ -130,11 +130,15 @@ def test_what_cannot_be_asked_is_answered_with_a_sentence(collection):
         ("search", {"query": "x", "collection": collection, "max_characters": 10**7}, "40000"),
         ("search", {"collection": collection, "secret": "AKIA"}, "query: Field required"),
         ("read_document", {"key": "other/away.md"}, "No source has indexed 'other/away.md'"),
-        ("read_document", {"key": "docs/ferry.md", "source": "nobody"}, "no source 'nobody'"),
+        (
+            "read_document",
+            {"key": "docs/ferry.md", "source": "nobody"},
+            "No source 'nobody'; list_sources",
+        ),
         ("read_document", {"key": "k" * 5000}, "key: "),
         ("read_document", {"key": "docs/tide.py", "start_line": 3, "end_line": 2}, "end_line"),
         ("why", {"key": ""}, "key: "),
-        ("why", {"key": "x", "source": "nobody"}, "no source 'nobody'"),
+        ("why", {"key": "x", "source": "nobody"}, "No source 'nobody'; list_sources"),
         ("delete_everything", {}, "There is no tool 'delete_everything'"),
     ]
 

@@ -142,3 +142,20 @@ def test_a_new_model_gets_a_new_collection_while_the_old_one_serves(
     assert hits.json[0]["metadata"]["document_key"] == "docs/a.md"
     twice = s3sync("reindex", "docs", "--into", f"{name}-2", "--embedding", "static", "--json")
     assert twice.json["unchanged"] == 3
+
+
+@pytest.mark.parametrize("again", ["rebuild", "reindex"])
+def test_what_is_said_of_the_objects_goes_to_stderr(s3sync, source, again):
+    loud = s3sync(again, "docs", "-v")
+    states = {"rebuild": "updated", "reindex": "unchanged"}
+    ended = [line for line in loud.err.splitlines() if line.startswith(states[again])]
+    expected = [f"docs/{name}.md" for name in "abc"] if again == "rebuild" else []
+    assert sorted(line.split()[1].rstrip(",") for line in ended) == expected
+    assert "3 objects listed" in loud.out
+    assert "docs/a.md" not in loud.out
+    plain, quiet = s3sync(again, "docs"), s3sync(again, "docs", "--quiet")
+    assert "docs/a.md" not in plain.err
+    assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
+    more = ("--catalog",) if again == "rebuild" else ("--into", f"c-{uuid.uuid4().hex[:12]}")
+    silent = s3sync(again, "docs", *more, "-q", "--json")
+    assert (silent.json["listed"], silent.err) == (3, "")

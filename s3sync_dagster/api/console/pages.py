@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import ValidationError
 
 from s3sync_dagster.api.access import Caller
+from s3sync_dagster.api.console.bands import MOST_CHUNKS
 from s3sync_dagster.api.console.chunk_texts import chunks_of
 from s3sync_dagster.api.console.rendering import (
     FOLDER,
@@ -228,10 +229,12 @@ def object_page(
     visitor: Visitor,
     here: Here,
     key: Annotated[Text, Query(min_length=1)],
+    chunk: Annotated[int, Query(ge=0, le=MOST_CHUNKS)] = 0,
+    q: Word = "",
     note: Note = "",
     n: int = 0,
 ) -> HTMLResponse:
-    """Show one object: what became of it, why, and where its records are."""
+    """Show one object: what became of it, why, and its chunks as bands of its text."""
     shown = show_managed(here, row_of(here, source_id, visitor.caller), visitor.caller)
     detail = describe_object(here, source_id, key, visitor.caller)
     newest = None
@@ -248,7 +251,8 @@ def object_page(
         detail=detail,
         newest=newest,
         explained=known_reasons().get(reason or ""),
-        chunks=chunks_of(here, source_id, key, visitor.caller),
+        chunks=chunks_of(here, source_id, key, visitor.caller, chunk=chunk, question=q),
+        q=q,
         run_url=run_url(here, newest.run_id) if newest is not None else None,
         note=_note(note, n),
     )

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from s3sync_dagster.api.console import wording
+from s3sync_dagster.api.console.bands import band_address
 from s3sync_dagster.api.console.session import Session, Sessions
 from s3sync_dagster.api.errors import Unauthorized, describe, status_of
 from s3sync_dagster.model.errors import S3SyncError
@@ -37,7 +38,7 @@ def _environment() -> Environment:
         "marked": wording.marked,
         "path": lambda text: quote(str(text), safe=""),
     }
-    environment.globals["highlight"] = wording.highlight
+    environment.globals |= {"highlight": wording.highlight, "band_address": band_address}
     return environment
 
 
