@@ -14,8 +14,8 @@ from s3sync_dagster.core.decision import Decision
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.state import DocumentPhase, DocumentState, Target
-from s3sync_dagster.core.targets import as_it_is, is_request, told_documents
-from s3sync_dagster.core.vouching import readers
+from s3sync_dagster.core.targets import as_it_is, is_request, said_of_readers, told_documents
+from s3sync_dagster.core.vouching import in_doubt, readers
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.errors import FixInput
 from s3sync_dagster.model.source import Source
@@ -78,7 +78,9 @@ def _says(
     document: DocumentState, target: Target, deed: Deed, source: Source, *, fingerprint: str
 ) -> bool:
     """Return whether a document's records are known to name the readers that are asked for."""
-    if document.phase is not DocumentPhase.CLEAN:
+    if document.phase is not DocumentPhase.CLEAN or in_doubt(
+        replace(document, withheld=said_of_readers(document)), source.reader_keys
+    ):
         return False
     if document.untold and document.fingerprint != fingerprint:
         return False  # what source and path said when it was written is kept nowhere

@@ -238,7 +238,7 @@ def all_clean(item: KeyFacts, source: Source, targets: Sequence[Target]) -> bool
             or document.etag != item.etag
             or document.custom_id != target.custom_id
             or dict(document.metadata) != dict(target.metadata)
-            or _said_of_readers(document) != withheld(target, source)
+            or said_of_readers(document) != withheld(target, source)
             or _sidecar_of(document.owner) != _sidecar_of(target.owner)
             or (strict and document.fingerprint != source.fingerprint())
         ):
@@ -246,7 +246,7 @@ def all_clean(item: KeyFacts, source: Source, targets: Sequence[Target]) -> bool
     return True
 
 
-def _said_of_readers(document: DocumentState) -> str | None:
+def said_of_readers(document: DocumentState) -> str | None:
     """Return ``withheld`` of its records: who may read them by now, ``core.closing`` compares."""
     if document.withheld is None or document.withheld == RECOVERED:
         return document.withheld
