@@ -19,8 +19,7 @@ UNSEEN = "No listing has seen this key."
 UNTOLD = (
     "Only owners see its records: they are not known to say who may read it by now, by settings, "
     "sidecar, tags or what an owner has asked for. That ends when they are written, or a look "
-    "finds them to say it; after `rebuild --catalog`, and where an owner has asked in vain, when "
-    "somebody asks for it anew."
+    "finds them to say it; after `rebuild --catalog` when somebody asks for it anew."
 )
 
 

@@ -249,7 +249,7 @@ class CollectionRows:
                         documents.c.digests == one.digests,
                         documents.c.collection_id == one.collection_id,
                     )
-                    .values(metadata=dict(metadata), withheld=RECOVERED)
+                    .values(metadata=dict(metadata), withheld=RECOVERED, said=sa.null())
                 ).rowcount
         return doubted
 

@@ -240,13 +240,6 @@ def settle_readers(
                 withheld=sa.func.nullif(sa.func.substr(documents.c.withheld, len(UNTOLD) + 1), "")
             )
         )
-    for closing in closings.values():
-        for document_id, metadata in closing.asked.items():
-            tx.execute(
-                documents.update()
-                .where(mine, documents.c.id == document_id, documents.c.phase != "removing")
-                .values(metadata=dict(metadata), withheld=RECOVERED, fingerprint="")
-            )
     if names_readers(source):
         _close_left_out(tx, source.id, list(closings))
     for keys in groups(closings if by_others else ()):  # what was seen is no answer to these

@@ -169,6 +169,8 @@ documents = sa.Table(
     sa.Column("carried", sa.JSON, nullable=False, server_default="{}"),
     # Reader keys under which its records have nothing that a member said (core.vouching).
     sa.Column("withheld", sa.Text),
+    # What an owner asked of it and could not be written yet (core.state.Said).
+    sa.Column("said", sa.JSON(none_as_null=True)),
     sa.CheckConstraint("phase IN ('writing', 'clean', 'removing')", name="ck_documents_phase"),
     sa.CheckConstraint("chunks <= high_water", name="ck_documents_high_water"),
     sa.CheckConstraint(

@@ -157,7 +157,7 @@ def _failed(
             reason=error.reason,
             error=error.message,
             next_at=again.at,
-            closing=replace(told.closing, asked={}),  # it is asked for still
+            closing=replace(told.closing, said={}, begun=()),  # it is asked for still
         )
     return replace(
         told,
