@@ -95,6 +95,8 @@ objects = sa.Table(
     sa.Column("missed_listing_id", sa.Integer, nullable=False, server_default="0"),
     # The first listing of those that missed it one after the other.
     sa.Column("first_missed_listing_id", sa.Integer, nullable=False, server_default="0"),
+    # The listing that was blocked last and shows it as one whose records would go.
+    sa.Column("shown_listing_id", sa.Integer, nullable=False, server_default="0"),
     # Number of the listing's page (core.state.page_number) that was the newest when it was told.
     sa.Column("told_number", sa.BigInteger, nullable=False, server_default="0"),
     # How often something was told of it: who began with it before knows whether there are news.
