@@ -11,7 +11,14 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.doubted import close_changed
 from s3sync_dagster.catalog.reports import list_anew
 from s3sync_dagster.catalog.rows import due_at_once, is_due, source_of, source_row_of
-from s3sync_dagster.catalog.tables import documents, listings, objects, sources
+from s3sync_dagster.catalog.tables import (
+    batches,
+    documents,
+    invocations,
+    listings,
+    objects,
+    sources,
+)
 from s3sync_dagster.core.declaration import Declaration, declared_anew
 from s3sync_dagster.core.source_identity import identity_changes, prefixes_overlap, refusal
 from s3sync_dagster.core.source_rules import validate_source
@@ -196,15 +203,12 @@ class SourceRows:
     def _keeps(self, tx: sa.Connection, row: sa.Row[Any], declared: Source) -> Source | None:
         """Return the source as it stays, where the declaration would make it another one.
 
-        One that has met no object yet is what its declaration says.
+        One that has met no object yet is what its declaration says. A request has named one, and
+        a batch may write it under the ids of before while this is declared.
         """
         stored = source_of(row)
-        met = sa.select(
-            sa.or_(
-                sa.exists().where(objects.c.source_id == row.id),
-                sa.exists().where(documents.c.source_id == row.id),
-            )
-        )
+        tables = (objects, documents, invocations, batches)
+        met = sa.select(sa.or_(*(sa.exists().where(one.c.source_id == row.id) for one in tables)))
         if not identity_changes(stored, declared) or not tx.execute(met).scalar_one():
             return None
         wanted = declared.to_json()

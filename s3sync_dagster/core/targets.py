@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from s3sync_dagster.core.facts import KeyFacts, SidecarState
 from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.core.state import RECOVERED, UNTOLD, DocumentPhase, DocumentState, Target
-from s3sync_dagster.core.vouching import NOBODY, names_any, withheld
+from s3sync_dagster.core.vouching import NOBODY, withheld
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.invocation import Invocation, Trigger
 from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
@@ -56,8 +56,8 @@ def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], d
     asked: dict[str, str] = {}
     claims = sidecar_claims(item.sidecars, source)
     before = as_it_is_to_be(item.inherited) if item.inherited else None
-    if before and before.owner == "request" and names_any(before.metadata, source.reader_keys):
-        wanted[before.collection_name] = before  # it is not in the bucket
+    if before and before.owner == "request":
+        wanted[before.collection_name] = before  # what it said is not in the bucket
     for document in item.documents:
         if document.phase is DocumentPhase.REMOVING:
             continue

@@ -240,7 +240,8 @@ class Crawl:
                 )
             self._visitor.adopt(host_of(target))
             self._note_hosts(self._visitor.hosts())
-        if target is not None and self._leads_back(target, task.key):
+        nowhere = ("nothing", "missing") if first else ("nothing",)
+        if target is not None and self._leads_back(target, task.key, nowhere):
             target = None
         if target is not None and task.hops < MAX_HOPS:
             self._add_pages([target], depth=task.depth, hops=task.hops + 1)
@@ -250,16 +251,16 @@ class Crawl:
                 "addresses. All records stay.",
                 reason="start_page_missing",
             )
-        if for_good and target is not None:  # whether that is a page of the site comes out yet
+        if for_good and target is not None:  # what is there comes out yet
             self._memory.miss(task.key, self._memory.now())
             return self._memory.end_task(task, "moved", target=target)
         return self._memory.end_task(task, hidden(known))
 
-    def _leads_back(self, target: str, key: str) -> bool:
-        """Return whether a redirect is known to lead to where it is from, or to nothing."""
+    def _leads_back(self, target: str, key: str, nowhere: tuple[str, ...]) -> bool:
+        """Return whether a redirect is known to lead to where it is from, or to what ended so."""
         for _ in range(MAX_HOPS):
             met = self._memory.end_of(target)
-            if target == key or met == ("nothing", None):
+            if target == key or (met is not None and met[0] in nowhere):
                 return True
             if met is None or met[0] != "moved":
                 return False
@@ -269,10 +270,11 @@ class Crawl:
     def _missed(self, task: Task, known: Page | None) -> None:
         """Note that this crawl did not find a page; the second in a row takes it away."""
         if known is None:
-            return self._memory.end_task(task, "nothing")
+            return self._memory.end_task(task, "missing")
         at = known.asked_at if task.outcome == "joined" else self._memory.now()
         self._memory.miss(task.key, at)
-        return self._memory.end_task(task, hidden(missed_once_more(known, at)))
+        gone = missed_once_more(known, at).gone
+        return self._memory.end_task(task, "missing" if gone else "kept")
 
     def _failed(self, task: Task, known: Page | None, error: Unavailable, *, first: bool) -> None:
         """Go on without a page that was not answered, unless the whole site does not answer."""
@@ -315,22 +317,23 @@ class Crawl:
     def _finish(self) -> None:
         """End a crawl that has seen all: pages are joined, and misses count from now on.
 
-        Pages are joined with the one as which they want to be known, or to which they were moved
-        for good, where the site has that: one that was listed so far counts as missed.
+        Pages are joined with the one as which they want to be known, where the site has that, and
+        one that was moved for good is gone where it tells what is at the new address: one that was
+        listed so far counts as missed.
         """
         with self._memory.step() as memory:
             tasks = memory.joined()
             targets = {task.key: task.target for task in tasks if task.target is not None}
             told_at = dict(memory.missed())
-            for task, stands in [(task, self._stands(task.target, targets)) for task in tasks]:
+            for task, end in [(task, self._end(task.target, targets)) for task in tasks]:
                 known = memory.page(task.key)
                 if task.outcome == "moved":
-                    if known is not None and stands:
+                    if known is not None and end is not None:
                         known = missed_once_more(known, told_at[task.key])
                     else:
                         memory.take_miss_back(task.key)
                     memory.end_task(task, hidden(known))
-                elif stands and (known is None or known.canonical is not None):
+                elif end == "listed" and (known is None or known.canonical is not None):
                     self._missed(task, known)
                 else:  # two that name each other both stay
                     memory.end_task(task, "listed")
@@ -340,13 +343,22 @@ class Crawl:
             memory.forget_unvisited()
             ripen(memory)
 
-    def _stands(self, target: str | None, targets: Mapping[str, str]) -> bool:
-        """Return whether what a page is joined with, or at the end of that, is there."""
+    def _end(self, target: str | None, targets: Mapping[str, str]) -> str | None:
+        """Return what is at the end of what a page is joined with or was moved to.
+
+        ``listed`` is a page, ``missing`` none, by what the site says or by an address that this
+        source does not take; None: it did not tell.
+        """
         passed: set[str] = set()
         while target is not None and target in targets and target not in passed:
             passed.add(target)
             target = targets[target]
-        return target is not None and self._memory.end_of(target) == ("listed", None)
+        if target is None or host_of(target) not in self._visitor.hosts():
+            return None
+        if not self._place.takes(target):
+            return "missing"
+        met = self._memory.end_of(target)
+        return met[0] if met is not None and met[0] in ("listed", "missing") else None
 
     # --- what is looked at --------------------------------------------------------------------
 

@@ -5,8 +5,10 @@ import sqlalchemy as sa
 
 from s3sync_dagster.core import declaration
 from s3sync_dagster.core.source_identity import identity_changes, refusal
+from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster_tests.core.rules import hold, work_on
 from s3sync_dagster_tests.sources import changed
 
 
@@ -59,6 +61,21 @@ def test_other_settings_and_a_source_that_met_no_object_are_what_code_says(decla
     declared.sync()
     assert register(declared, mode=DeleteMode.APPEND).mode is DeleteMode.APPEND
     assert declared.catalog.sources.refused(declared.source.id) is None
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_source_that_was_asked_for_an_object_is_no_other_one_while_that_is_written(
+    declared, begun
+):
+    declared.bucket.put("a.md", "text")
+    declared.ask("a.md", custom_id="r1")
+    batch = hold(declared, "a.md") if begun else None
+    assert register(declared, id_prefix="p-") == declared.source
+    assert declared.catalog.sources.refused(declared.source.id) is not None
+    if batch is not None:
+        work_on(declared, batch)
+        (document,) = declared.catalog.documents.of_source(declared.source.id)
+        assert (document.document_id, document.phase) == ("r1", DocumentPhase.CLEAN)
 
 
 def test_identity_is_told_by_the_names_of_settings(world):

@@ -296,6 +296,24 @@ def test_what_requests_asked_for_does_not_leave_unasked(declared):
     assert set(declared.texts("asked")) == {"q-0", "q-1"}
 
 
+@pytest.mark.parametrize("vouched", [True, False])
+@pytest.mark.parametrize("changes", CHANGES)
+def test_what_a_request_said_of_its_document_is_said_of_its_successor(declared, changes, vouched):
+    said = {"why": "asked"}
+    declared.ask("a.md", custom_id="q", metadata=said, vouched=vouched)
+    declared.run_batches()
+    move(declared, **changes)
+    declared.sync()
+    assert finish(declared) is None
+    found = declared.metadata()
+    prefix = declared.source.id_prefix
+    assert {name for name, one in found.items() if one.get("why")} == {
+        f"{prefix}q-0",
+        f"{prefix}q-1",
+    }
+    assert {one["document_key"] for one in found.values()} == set(KEYS)
+
+
 def test_a_source_moves_on_before_its_first_move_is_at_its_end_and_back(declared):
     first = move(declared, collection_name="docs2")
     declared.sync()
