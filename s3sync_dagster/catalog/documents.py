@@ -45,6 +45,7 @@ from s3sync_dagster.catalog.tables import (
     batches,
     collections,
     documents,
+    has_records,
     hours,
     invocations,
     is_live,
@@ -210,12 +211,16 @@ class Documents:
             ]
 
     def count(self, source_id: str) -> int:
-        """Return how many documents a source has that are not being removed."""
+        """Return how many documents with records a source has that are not being removed."""
         with self._db.read() as tx:
             return tx.execute(
                 sa.select(sa.func.count())
                 .select_from(documents)
-                .where(documents.c.source_id == source_id, documents.c.phase != "removing")
+                .where(
+                    documents.c.source_id == source_id,
+                    documents.c.phase != "removing",
+                    has_records,
+                )
             ).scalar_one()
 
     def of_key(self, source_id: str, object_key: str) -> list[DocumentState]:

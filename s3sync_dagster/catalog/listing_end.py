@@ -14,6 +14,7 @@ from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import (
     documents,
+    has_records,
     invocations,
     is_gone,
     is_live,
@@ -36,7 +37,8 @@ _REMOVAL_WAITS = (
 
 def departing(tx: sa.Connection, listing: sa.Row[Any]) -> Departing:
     """Return how many documents a listing ends, by the state of the catalog now."""
-    here = (documents.c.source_id == listing.source_id, documents.c.phase != "removing")
+    mine = documents.c.source_id == listing.source_id
+    here = (mine, documents.c.phase != "removing", has_records)
     kinds = _kinds(listing, removes=True)
     doomed = sum(
         tx.execute(

@@ -182,6 +182,8 @@ documents = sa.Table(
     ),
     sqlite_autoincrement=True,  # an id that a late worker remembers is never another document's
 )
+# What an owner has asked for in vain is a row before it is anything that could be removed.
+has_records = documents.c.high_water > 0
 # One owner of a record id in a collection, whatever its phase: a removal never meets a new owner.
 sa.Index(
     "uq_documents_record_ids",

@@ -59,6 +59,7 @@ def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
     )
     wanted, by_request = told_documents(replace(end.facts, invocations=heard), source)
     owners = set(by_request.values()) - deed.written.keys()
+    held = {one.id for one in deed.held}  # in whose rows stands what was asked
     known = [one for one in end.facts.documents if one.phase is not DocumentPhase.REMOVING]
     for one in known:
         if one.collection_name in deed.written:
@@ -68,7 +69,7 @@ def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
             opened += [one.id] if one.untold else []
         else:
             closed.append(one.id)
-        if one.collection_name in owners and not _is_begun(one, target, deed):
+        if one.collection_name in owners and one.id not in held:
             said[one.id] = _said(target, one)
     there = {one.collection_name for one in (*known, *deed.held)}
     begun = [
@@ -80,18 +81,10 @@ def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
 
 
 def _said(target: Target, document: DocumentState) -> Said | None:
-    is_so = replace(as_it_is(document), owner=target.owner) == target
-    if is_so and document.phase is DocumentPhase.CLEAN:
+    """Return what is asked of a document beyond its row; the last word takes back those before."""
+    if replace(as_it_is(document), owner=target.owner) == target:
         return None
     return Said(custom_id=target.custom_id, metadata=target.metadata)
-
-
-def _is_begun(document: DocumentState, target: Target, deed: Deed) -> bool:
-    """Return whether what an owner asked is in the row: it is what is written the next time."""
-    if any(one.id == document.id for one in deed.held):
-        return True
-    same = document.vouched and dict(document.metadata) == dict(target.metadata)
-    return same and document.phase is DocumentPhase.WRITING
 
 
 def _says(
