@@ -50,6 +50,21 @@ def test_a_document_that_the_backup_does_not_know_is_open_where_its_records_say_
     assert (seen(world, "sales"), seen(world, "hr")) == (1, 0)
 
 
+def test_the_records_of_another_object_that_had_the_id_say_nothing_of_readers():
+    world = make_world(reader_keys=("team",), bedrock_sidecars=True, **BY_PATH)
+    world.bucket.put("hr/b.md", "salaries")
+    world.bucket.put(KEY, "prices")
+    world.sync()
+    backup = back_up(world)
+    world.ask("hr/b.md", custom_id="x", vouched=True)
+    world.run_batches()
+    restore(world, backup)
+    world.ask(KEY, custom_id="x")  # a member
+    world.sync()
+    told = [one for one in world.metadata().values() if one["document_key"] == KEY]
+    assert [(one["custom_id"], one["team"]) for one in told] == [("x", "sales")]
+
+
 @pytest.mark.parametrize("looks", [1, 2, 7])
 def test_records_that_could_not_be_looked_at_are_not_written_over(looks):
     world = make_world(reader_keys=("team",), **BY_PATH)

@@ -94,7 +94,8 @@ def _unless_others_read(parts: BatchParts, one: Write, found: Found) -> Write:
     keys, facts, asked = parts.source.reader_keys, one.deed.end.facts, one.deed.decision.asked
     name = one.target.collection_name
     if (
-        not (found.told and one.records)
+        not one.records
+        or found.told.get("document_key") != one.key  # of another one, which had the id before
         or any(
             (name, one.document_id) == (row.collection_name, row.document_id)
             for row in facts.documents
