@@ -19,8 +19,7 @@ UNSEEN = "No listing has seen this key."
 UNTOLD = (
     "Only owners see its records: they are not known to say who may read it by now, by settings, "
     "sidecar, tags or what an owner has asked for. That ends when they are written, or a look "
-    "finds them to say it; after `rebuild --catalog`, and where an owner has asked in vain, when "
-    "somebody asks for it anew."
+    "finds them to say it; after `rebuild --catalog` when somebody asks for it anew."
 )
 
 
@@ -81,9 +80,6 @@ def _kept_back(catalog: Catalog, source: Source, key: str) -> list[str]:
     """Return whether nobody knows who may read what was made of an object."""
     keys, told = source.reader_keys, list[str]()
     for one in catalog.documents.of_key(source.id, key):
-        if one.untold:
-            told.append(UNTOLD)
-            continue
         own = {**with_path_metadata(source, key), **one.carried}
         if which := disputed(own, one.metadata, vouched=one.vouched, keys=keys):
             told.append(
@@ -92,6 +88,8 @@ def _kept_back(catalog: Catalog, source: Source, key: str) -> list[str]:
                 "path and the object do. That ends when an owner asks for the object again, with "
                 "the metadata that are to hold."
             )
+        elif one.untold:
+            told.append(UNTOLD)
         elif in_doubt(one, keys):
             told.append(
                 f"Only owners see its records in {one.collection_name!r} until they are written "

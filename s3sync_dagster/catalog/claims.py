@@ -183,6 +183,7 @@ class _Claiming:
                 source_id=self._source.id,
                 phase="writing",
                 batch_token=self._token,
+                said=sa.null(),
                 **{name: sa.bindparam(f"b_{name}") for name in names},
             ),
             [self._refreshed(intent, by_id[intent.document_id]) for intent in intents],

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.doubted import when_compared
+from s3sync_dagster.catalog.doubted import ask_untold, when_compared
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import document_of, groups, is_due
 from s3sync_dagster.catalog.tables import collections, documents, objects
@@ -213,6 +213,7 @@ class CollectionRows:
                         withheld=as_ever,
                     )
                 ).rowcount
+            ask_untold(tx, source_id, [one.id for one in states])
         return trusted
 
     def doubt(
@@ -248,7 +249,7 @@ class CollectionRows:
                         documents.c.digests == one.digests,
                         documents.c.collection_id == one.collection_id,
                     )
-                    .values(metadata=dict(metadata), withheld=RECOVERED)
+                    .values(metadata=dict(metadata), withheld=RECOVERED, said=sa.null())
                 ).rowcount
         return doubted
 

@@ -29,6 +29,7 @@ from s3sync_dagster.catalog.removals import (
 )
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.running import is_running, require_running
+from s3sync_dagster.catalog.said import keep_said
 from s3sync_dagster.catalog.settlement import (
     Trace,
     adopt_orphans,
@@ -44,6 +45,7 @@ from s3sync_dagster.catalog.tables import (
     batches,
     collections,
     documents,
+    has_records,
     hours,
     invocations,
     is_live,
@@ -128,12 +130,10 @@ class Documents:
                 lost = commit_documents(self._db, tx, token, written, now=now)
                 forget_removed(tx, token, removed)
                 settle_keys(tx, token, source.id, outcomes, now=now)
-                settle_readers(
-                    tx,
-                    source,
-                    {one.key: one.closing for one in outcomes},
-                    written={one.id for one in written} - lost,
-                )
+                closings = {one.key: one.closing for one in outcomes}
+                done = {one.id for one in written} - lost
+                settle_readers(tx, source, closings, written=done)
+                keep_said(self._db, tx, source, closings)
                 note_answers(tx, source.id, outcomes, now=now)
                 # A request that was refused its id has left the document that stands there as it
                 # was: without the request the key's next batch brings it in line.
@@ -211,12 +211,16 @@ class Documents:
             ]
 
     def count(self, source_id: str) -> int:
-        """Return how many documents a source has that are not being removed."""
+        """Return how many documents with records a source has that are not being removed."""
         with self._db.read() as tx:
             return tx.execute(
                 sa.select(sa.func.count())
                 .select_from(documents)
-                .where(documents.c.source_id == source_id, documents.c.phase != "removing")
+                .where(
+                    documents.c.source_id == source_id,
+                    documents.c.phase != "removing",
+                    has_records,
+                )
             ).scalar_one()
 
     def of_key(self, source_id: str, object_key: str) -> list[DocumentState]:

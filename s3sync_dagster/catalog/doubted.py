@@ -12,18 +12,19 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import documents, listings, objects, sources
+from s3sync_dagster.catalog.tables import documents, objects, sources
 from s3sync_dagster.core.carried import names_readers
 from s3sync_dagster.core.closing import Closing
 from s3sync_dagster.core.rights import MAX_TERMS, Doubted
 from s3sync_dagster.core.state import RECOVERED, RESTORED, UNTOLD
-from s3sync_dagster.core.vouching import NOTHING, withheld_for
+from s3sync_dagster.core.vouching import withheld_for
 from s3sync_dagster.model.source import DeleteMode, Source
 
 MOST = 200
 """Documents of one source that a filter names; with more of them it is for nobody with groups."""
 MOST_OF_ALL = MAX_TERMS
 """Those of all sources; beyond it, the sources that have the most are closed."""
+_UNTOLD = documents.c.withheld.startswith(UNTOLD)
 
 
 def doubted_of(
@@ -104,44 +105,41 @@ def _names_any(keys: Collection[str]) -> sa.ColumnElement[bool]:
 def look_again(tx: sa.Connection, source_id: str, keys: Collection[str]) -> None:
     """Have a listing ask for each object with documents that are kept back for these keys.
 
-    Bytes that cannot be read are not read again for what their object carries alone; of what is
-    archived or left out somebody tells when it is another. Records of metadata that say nothing
-    under the keys are as if they were written for these. In append mode nothing is written anew:
-    the first listing after the settings changed tells all there is to say.
+    A look that ends without writing them closes them (``core.closing``), and they are asked for no
+    more: whoever else closes them asks for one look. Records of metadata that say nothing under
+    the keys are as if they were written for these.
     """
-    tx.execute(
-        documents.update()
-        .where(
-            documents.c.source_id == source_id,
-            documents.c.withheld == NOTHING,
-            documents.c.phase == "clean",
-            sa.not_(_names_any(keys)),
+    mine, written_for = documents.c.source_id == source_id, withheld_for(keys)
+    for stretch in (documents.c.withheld < written_for, documents.c.withheld > written_for):
+        tx.execute(
+            documents.update()
+            .where(
+                mine,
+                stretch,
+                documents.c.withheld.startswith("["),
+                documents.c.phase == "clean",
+                sa.not_(_names_any(keys)),
+            )
+            .values(withheld=written_for)
         )
-        .values(withheld=withheld_for(keys))
-    )
-    before = sa.select(sa.func.max(listings.c.started_at)).where(listings.c.source_id == source_id)
-    looks = sa.or_(
-        sources.c.config["mode"].as_string() != DeleteMode.APPEND.value,
-        sources.c.updated_at >= sa.func.coalesce(before.scalar_subquery(), 0),
-    )
-    if not tx.execute(sa.select(looks).where(sources.c.id == source_id)).scalar_one():
-        return
-    theirs = sa.select(documents.c.object_key).where(
-        documents.c.source_id == source_id,
-        documents.c.withheld.not_in([withheld_for(keys), RECOVERED]),  # which a person ends
-    )
-    told = theirs.where(documents.c.withheld.not_like(f"{UNTOLD}%"))
-    by_bytes = sa.func.coalesce(objects.c.retry_class, "") == "input"
-    left = sa.func.coalesce(objects.c.outcome, "") == "skipped"
+        _ask_once(tx, source_id, mine, stretch, sa.not_(_UNTOLD))
+
+
+def _ask_once(tx: sa.Connection, source_id: str, *which: sa.ColumnElement[bool]) -> None:
+    """Have a listing ask for the objects of documents, whatever they ended with."""
+    keys = sa.select(documents.c.object_key).where(*which)
     tx.execute(
         objects.update()
-        .where(
-            objects.c.source_id == source_id,
-            objects.c.object_key.in_(theirs),
-            sa.or_(sa.not_(sa.or_(by_bytes, left)), objects.c.object_key.in_(told)),
-        )
+        .where(objects.c.source_id == source_id, objects.c.object_key.in_(keys))
         .values(fingerprint="")
     )
+
+
+def ask_untold(tx: sa.Connection, source_id: str, ids: Collection[int]) -> None:
+    """Have a listing ask once for the objects of those documents that were closed unseen."""
+    mine = documents.c.source_id == source_id
+    for part in groups(ids):
+        _ask_once(tx, source_id, mine, documents.c.id.in_(part), _UNTOLD)
 
 
 def close_changed(tx: sa.Connection, before: Mapping[str, Any], source: Source) -> None:
@@ -178,18 +176,7 @@ def close_changed(tx: sa.Connection, before: Mapping[str, Any], source: Source) 
             .exists()
         )
     _close(tx, documents.c.source_id == source.id, sa.not_(told))
-    closed = sa.select(documents.c.object_key).where(
-        documents.c.source_id == source.id, documents.c.withheld.like(f"{UNTOLD}%")
-    )
-    tx.execute(  # what is not written is looked at once
-        objects.update()
-        .where(
-            objects.c.source_id == source.id,
-            objects.c.outcome == "skipped",
-            objects.c.object_key.in_(closed),
-        )
-        .values(fingerprint="")
-    )
+    _ask_once(tx, source.id, documents.c.source_id == source.id, _UNTOLD)
 
 
 def _reader_settings(config: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -232,12 +219,11 @@ def settle_readers(
     if not now or not (now.get("reader_keys") or source.reader_keys):
         return
     mine = documents.c.source_id == source.id
-    if _reader_settings(now) != _reader_settings(source.to_json()):
+    by_others = _reader_settings(now) != _reader_settings(source.to_json())
+    if by_others:
         for ids in groups(written):
             _close(tx, mine, documents.c.id.in_(ids))
         closings = {key: replace(one, opened=()) for key, one in closings.items()}
-    if not source.reader_keys:
-        return
     for ids in groups([one for closing in closings.values() for one in closing.closed]):
         _close(tx, mine, documents.c.id.in_(ids))
     for ids in groups([one for closing in closings.values() for one in closing.opened]):
@@ -248,21 +234,16 @@ def settle_readers(
                 documents.c.id.in_(ids),
                 documents.c.phase == "clean",
                 documents.c.withheld != RECOVERED,
-                documents.c.withheld.like(f"{UNTOLD}%"),
+                _UNTOLD,
             )
             .values(
                 withheld=sa.func.nullif(sa.func.substr(documents.c.withheld, len(UNTOLD) + 1), "")
             )
         )
-    for closing in closings.values():
-        for document_id, metadata in closing.asked.items():
-            tx.execute(
-                documents.update()
-                .where(mine, documents.c.id == document_id, documents.c.phase != "removing")
-                .values(metadata=dict(metadata), withheld=RECOVERED, fingerprint="")
-            )
     if names_readers(source):
         _close_left_out(tx, source.id, list(closings))
+    for keys in groups(closings if by_others else ()):  # what was seen is no answer to these
+        _ask_once(tx, source.id, mine, documents.c.object_key.in_(keys), _UNTOLD)
 
 
 def close_left_out(tx: sa.Connection, source_id: str, keys: Collection[str]) -> None:
@@ -323,7 +304,9 @@ def _close_left_out(tx: sa.Connection, source_id: str, keys: Iterable[str]) -> N
         .exists()
     )
     for part in groups(keys):
-        _close(tx, documents.c.source_id == source_id, documents.c.object_key.in_(part), left_out)
+        which = (documents.c.source_id == source_id, documents.c.object_key.in_(part), left_out)
+        _close(tx, *which)
+        _ask_once(tx, source_id, *which, _UNTOLD)  # once selection takes it again
 
 
 def _close(tx: sa.Connection, *which: sa.ColumnElement[bool]) -> None:

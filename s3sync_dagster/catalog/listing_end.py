@@ -14,6 +14,7 @@ from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import (
     documents,
+    has_records,
     invocations,
     is_gone,
     is_live,
@@ -22,7 +23,7 @@ from s3sync_dagster.catalog.tables import (
     sidecars,
     sources,
 )
-from s3sync_dagster.core.state import Departing, DepartureCursor, page_number
+from s3sync_dagster.core.state import Departing, DepartureCursor, ListingState, page_number
 from s3sync_dagster.core.targets import SIDECAR_OWNER
 from s3sync_dagster.model.source import AutoSync
 
@@ -36,7 +37,8 @@ _REMOVAL_WAITS = (
 
 def departing(tx: sa.Connection, listing: sa.Row[Any]) -> Departing:
     """Return how many documents a listing ends, by the state of the catalog now."""
-    here = (documents.c.source_id == listing.source_id, documents.c.phase != "removing")
+    mine = documents.c.source_id == listing.source_id
+    here = (mine, documents.c.phase != "removing", has_records)
     kinds = _kinds(listing, removes=True)
     doomed = sum(
         tx.execute(
@@ -104,6 +106,16 @@ def next_part(
     return keys, cursor if cursor.kind < len(kinds) else None
 
 
+def show_departing(tx: sa.Connection, listing: sa.Row[Any], keys: Sequence[str]) -> None:
+    """Note which objects a listing shows that is about to be blocked."""
+    for part in groups(keys):
+        tx.execute(
+            objects.update()
+            .where(objects.c.source_id == listing.source_id, objects.c.object_key.in_(part))
+            .values(shown_listing_id=listing.id)
+        )
+
+
 def is_departing(tx: sa.Connection, listing: sa.Row[Any], object_key: str) -> bool:
     """Return whether a listing ends an object, or documents of it."""
     return any(_of(tx, kind, [object_key]) for kind in _kinds(listing, removes=True))
@@ -149,8 +161,11 @@ def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
     Other listings may have begun since this one was blocked: what counts is what this one missed.
     One that missed an object as well does not hide it; one that saw it does, and what only a later
     one missed, or was told to be left out after this one's last page, is not this one's to end.
+    Of one that is blocked it is what it has shown: what was found gone since, nobody has seen.
     """
     here = objects.c.source_id == listing.source_id
+    if listing.state == ListingState.BLOCKED:
+        here = sa.and_(here, objects.c.shown_listing_id == listing.id)
     missed = sa.and_(
         objects.c.first_missed_listing_id <= listing.id, objects.c.missed_listing_id >= listing.id
     )

@@ -9,7 +9,13 @@ from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.doubted import look_again
 from s3sync_dagster.catalog.invocations import insert_automatic
-from s3sync_dagster.catalog.listing_end import departing, is_departing, let_depart, next_part
+from s3sync_dagster.catalog.listing_end import (
+    departing,
+    is_departing,
+    let_depart,
+    next_part,
+    show_departing,
+)
 from s3sync_dagster.catalog.object_rows import upsert_objects
 from s3sync_dagster.catalog.rows import groups, listing_of, object_of
 from s3sync_dagster.catalog.tables import invocations, is_live, listings, objects, sources
@@ -150,11 +156,7 @@ class Listings:
             self._db.lock_source(tx, listing.source_id)
             mine = tx.execute(
                 listings.update()
-                .where(
-                    listings.c.id == listing.id,
-                    listings.c.state == "running",
-                    listings.c.owner == owner,
-                )
+                .where(*_mine(listing, owner))
                 .values(
                     cursor=page.cursor,
                     lease_until=now + LEASE_SECONDS,
@@ -242,12 +244,7 @@ class Listings:
         Returns:
             Where the next part begins; None: there is none, or the listing is no longer ours.
         """
-        mine = (
-            listings.c.id == listing.id,
-            listings.c.owner == owner,
-            listings.c.state == "running",
-        )
-        return self._depart(mine, cursor, removes=removes, limit=limit)
+        return self._depart(_mine(listing, owner), cursor, removes=removes, limit=limit)
 
     def _depart(
         self,
@@ -256,6 +253,7 @@ class Listings:
         *,
         removes: bool,
         limit: int,
+        only_shown: bool = False,
     ) -> DepartureCursor | None:
         with self._db.read() as tx:
             row = tx.execute(sa.select(listings).where(*which)).first()
@@ -270,7 +268,11 @@ class Listings:
             row = tx.execute(sa.select(listings).where(*which)).first()
             if row is None:
                 return None
-            going = let_depart(self._db, tx, row, keys, removes=removes, now=now)
+            going = 0
+            if only_shown:
+                show_departing(tx, row, keys)
+            else:
+                going = let_depart(self._db, tx, row, keys, removes=removes, now=now)
             running = row.state == ListingState.RUNNING
             tx.execute(
                 listings.update()
@@ -298,6 +300,13 @@ class Listings:
             owner: its owner.
             blocked: what waits for a person's word; None: all has departed.
         """
+        if blocked is not None:
+            mine = _mine(listing, owner)
+            cursor: DepartureCursor | None = DepartureCursor()
+            while cursor is not None:
+                cursor = self._depart(
+                    mine, cursor, removes=True, limit=DEPARTURES_A_PART, only_shown=True
+                )
         with self._db.write() as tx:
             self._db.lock_source(tx, listing.source_id)
             row = tx.execute(
@@ -389,11 +398,7 @@ class Listings:
         with self._db.write() as tx:
             tx.execute(
                 listings.update()
-                .where(
-                    listings.c.id == listing.id,
-                    listings.c.owner == owner,
-                    listings.c.state == "running",
-                )
+                .where(*_mine(listing, owner))
                 .values(state="failed", finished_at=self._now(), error=error)
             )
 
@@ -436,6 +441,14 @@ class Listings:
 
     def _now(self) -> float:
         return self._db.now()
+
+
+def _mine(listing: ListingRow, owner: str) -> list[sa.ColumnElement[bool]]:
+    return [
+        listings.c.id == listing.id,
+        listings.c.owner == owner,
+        listings.c.state == "running",
+    ]
 
 
 def _blocked(source_id: str) -> sa.Select[Any]:

@@ -1,7 +1,6 @@
 """Rows of documents that were read back from records, or are another source's, to be written."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -9,8 +8,11 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import source_gone
 from s3sync_dagster.catalog.reports import list_anew
 from s3sync_dagster.catalog.rows import document_of, groups
+from s3sync_dagster.catalog.said import to_be_written
 from s3sync_dagster.catalog.tables import documents, listings
+from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.state import RECOVERED, DocumentState
+from s3sync_dagster.core.targets import as_it_is_to_be
 from s3sync_dagster.core.vouching import NOTHING, names_any
 from s3sync_dagster.engine.rebuilding import RecoveredDocument
 from s3sync_dagster.model.source import Source
@@ -77,35 +79,35 @@ def hand_on_readers(database: Database, tx: sa.Connection, source: Source, other
     theirs = sa.select(documents).where(
         documents.c.source_id == source.id,
         documents.c.collection_name == source.collection_name,
-        documents.c.owner == "request",
+        sa.or_(documents.c.owner == "request", documents.c.said.is_not(None)),
         documents.c.phase != "removing",
     )
-    found = tx.execute(theirs).all() if other.reader_keys else ()
-    for part in groups([row for row in found if names_any(row.metadata, other.reader_keys)]):
-        rows: list[dict[str, Any]] = [
-            {
-                "source_id": other.id,
-                "object_key": row.object_key,
-                "tenant": other.tenant,
-                "database_name": other.database_name,
-                "collection_name": other.collection_name,
-                "document_id": row.document_id,
-                "custom_id": row.custom_id,
-                "metadata": row.metadata,
-                "withheld": _handed(document_of(row)),
-                "owner": row.owner,
-                "phase": UNTRUSTED,
-                "etag": row.etag or "",  # so that it stays until it can be written
-                "digests": b"",
-                "metadata_keys": [],
-            }
-            for row in part
+    found = [document_of(row) for row in tx.execute(theirs)] if other.reader_keys else []
+    told = [(one, as_it_is_to_be(one)) for one in found]
+    for part in groups([one for one in told if names_any(one[1].metadata, other.reader_keys)]):
+        rows = [
+            to_be_written(
+                other,
+                one.object_key,
+                collection_name=other.collection_name,
+                document_id=document_id(
+                    one.object_key, custom_id=said.custom_id, id_prefix=other.id_prefix
+                ),
+                custom_id=said.custom_id,
+                metadata=said.metadata,
+                withheld=_handed(one),
+                owner=said.owner,
+                etag=one.etag or "",
+            )
+            for one, said in part
         ]
         tx.execute(database.insert(documents).values(rows).on_conflict_do_nothing())
     return other
 
 
 def _handed(document: DocumentState) -> str | None:
+    if document.said is not None:
+        return None
     if document.withheld == RECOVERED:
         return RECOVERED
     return None if document.vouched else NOTHING

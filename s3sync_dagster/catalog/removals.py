@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.rows import document_of, groups, is_due
-from s3sync_dagster.catalog.tables import documents, sources
+from s3sync_dagster.catalog.tables import documents, has_records, sources
 from s3sync_dagster.core.guard import HEADS_SECONDS, heads_need_approval
 from s3sync_dagster.core.state import DocumentPhase, DocumentState
 
@@ -41,8 +41,8 @@ def claim_told_by_heads(
         for one in _claimable(tx, token, source_id, states)
         if one.phase is not DocumentPhase.REMOVING
     ]
-    keys = {one.object_key for one in going}
-    if not count_told_by_heads(tx, source_id, keys=len(keys), going=len(going), now=now):
+    counted = [one.object_key for one in going if one.high_water]
+    if not count_told_by_heads(tx, source_id, keys=len(set(counted)), going=len(counted), now=now):
         return False
     claim_removals(tx, token, source_id, going)
     return True
@@ -85,7 +85,7 @@ def count_told_by_heads(
     total = tx.execute(
         sa.select(sa.func.count())
         .select_from(documents)
-        .where(documents.c.source_id == source_id, documents.c.phase != "removing")
+        .where(documents.c.source_id == source_id, documents.c.phase != "removing", has_records)
     ).scalar_one()
     if heads_need_approval(keys, documents=going, before=before or 0, total=total):
         return False

@@ -17,6 +17,7 @@ from s3sync_dagster.core.state import (
     ListingRow,
     ListingState,
     ObjectState,
+    Said,
     SourceRow,
 )
 from s3sync_dagster.model.errors import InvalidSetting
@@ -150,6 +151,7 @@ def document_of(row: sa.Row[Any]) -> DocumentState:
         batch_token=row.batch_token,
         collection_id=row.collection_id,
         withheld=row.withheld,
+        said=None if row.said is None else Said(**row.said),
     )
 
 

@@ -95,6 +95,8 @@ objects = sa.Table(
     sa.Column("missed_listing_id", sa.Integer, nullable=False, server_default="0"),
     # The first listing of those that missed it one after the other.
     sa.Column("first_missed_listing_id", sa.Integer, nullable=False, server_default="0"),
+    # The listing that was blocked last and shows it as one whose records would go.
+    sa.Column("shown_listing_id", sa.Integer, nullable=False, server_default="0"),
     # Number of the listing's page (core.state.page_number) that was the newest when it was told.
     sa.Column("told_number", sa.BigInteger, nullable=False, server_default="0"),
     # How often something was told of it: who began with it before knows whether there are news.
@@ -169,6 +171,8 @@ documents = sa.Table(
     sa.Column("carried", sa.JSON, nullable=False, server_default="{}"),
     # Reader keys under which its records have nothing that a member said (core.vouching).
     sa.Column("withheld", sa.Text),
+    # What an owner asked of it and could not be written yet (core.state.Said).
+    sa.Column("said", sa.JSON(none_as_null=True)),
     sa.CheckConstraint("phase IN ('writing', 'clean', 'removing')", name="ck_documents_phase"),
     sa.CheckConstraint("chunks <= high_water", name="ck_documents_high_water"),
     sa.CheckConstraint(
@@ -178,6 +182,8 @@ documents = sa.Table(
     ),
     sqlite_autoincrement=True,  # an id that a late worker remembers is never another document's
 )
+# What an owner has asked for in vain is a row before it is anything that could be removed.
+has_records = documents.c.high_water > 0
 # One owner of a record id in a collection, whatever its phase: a removal never meets a new owner.
 sa.Index(
     "uq_documents_record_ids",

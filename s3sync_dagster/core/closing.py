@@ -13,9 +13,9 @@ from s3sync_dagster.core.carried import names_readers
 from s3sync_dagster.core.decision import Decision
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.path_metadata import with_path_metadata
-from s3sync_dagster.core.state import DocumentPhase, DocumentState, Target
-from s3sync_dagster.core.targets import as_it_is, is_request, told_documents
-from s3sync_dagster.core.vouching import readers
+from s3sync_dagster.core.state import DocumentPhase, DocumentState, Said, Target
+from s3sync_dagster.core.targets import as_it_is, is_request, said_of_readers, told_documents
+from s3sync_dagster.core.vouching import in_doubt, names_any, readers
 from s3sync_dagster.model.document import Metadata
 from s3sync_dagster.model.errors import FixInput
 from s3sync_dagster.model.source import Source
@@ -29,9 +29,11 @@ class Closing:
     """Kept from readers with groups from now on."""
     opened: tuple[int, ...] = ()
     """Not any more: they say what is asked for."""
-    asked: Mapping[int, Metadata] = field(default_factory=dict[int, Metadata])
-    """What an owner's request said of those of the closed that it could not change. With it ends
-    the request, and what they say is nobody's word any more."""
+    said: Mapping[int, Said | None] = field(default_factory=dict[int, Said | None])
+    """What owners' requests that end with this asked of documents and could not write; None: what
+    is there already."""
+    begun: tuple[Target, ...] = ()
+    """What they asked for where there is no document yet."""
 
 
 def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
@@ -48,37 +50,50 @@ def closing_of(deed: Deed, source: Source, *, fingerprint: str) -> Closing:
     if not source.reader_keys or end.verdict == "gone" or end.held_back:
         return Closing()
     closed, opened = list[int](), list[int]()
-    asked = dict[int, Metadata]()
-    # What a member asks says nothing of who may read until it is written.
-    heard = tuple(one for one in end.facts.invocations if one.vouched or not is_request(one))
+    said = dict[int, Said | None]()
+    # What a member asks says nothing of who may read until it is written, nor what was refused.
+    heard = tuple(
+        one
+        for one in end.facts.invocations
+        if not is_request(one) or (one.vouched and end.asked.get(one.id, "") not in deed.refused)
+    )
     wanted, by_request = told_documents(replace(end.facts, invocations=heard), source)
-    owners = {by_request[one.id] for one in heard if one.vouched and one.id in by_request}
-    for one in end.facts.documents:
-        if one.phase is DocumentPhase.REMOVING or one.collection_name in deed.written:
+    owners = set(by_request.values()) - deed.written.keys()
+    held = {one.id for one in deed.held}  # in whose rows stands what was asked
+    known = [one for one in end.facts.documents if one.phase is not DocumentPhase.REMOVING]
+    for one in known:
+        if one.collection_name in deed.written:
             continue
         target = wanted.get(one.collection_name) or as_it_is(one)
         if _says(one, target, deed, source, fingerprint=fingerprint):
             opened += [one.id] if one.untold else []
-            continue
-        closed.append(one.id)
-        if one.collection_name in owners and not _is_begun(one, target, deed):
-            asked[one.id] = target.metadata
-    return Closing(closed=tuple(closed), opened=tuple(opened), asked=asked)
+        else:
+            closed.append(one.id)
+        if one.collection_name in owners and one.id not in held:
+            said[one.id] = _said(target, one)
+    there = {one.collection_name for one in (*known, *deed.held)}
+    begun = [
+        wanted[name]
+        for name in sorted(owners - there)
+        if names_any(wanted[name].metadata, source.reader_keys)
+    ]
+    return Closing(closed=tuple(closed), opened=tuple(opened), said=said, begun=tuple(begun))
 
 
-def _is_begun(document: DocumentState, target: Target, deed: Deed) -> bool:
-    """Return whether what an owner asked is in the row: it is what is written the next time."""
-    if any(one.id == document.id for one in deed.held):
-        return True
-    same = document.vouched and dict(document.metadata) == dict(target.metadata)
-    return same and document.phase is DocumentPhase.WRITING
+def _said(target: Target, document: DocumentState) -> Said | None:
+    """Return what is asked of a document beyond its row; the last word takes back those before."""
+    if replace(as_it_is(document), owner=target.owner) == target:
+        return None
+    return Said(custom_id=target.custom_id, metadata=target.metadata)
 
 
 def _says(
     document: DocumentState, target: Target, deed: Deed, source: Source, *, fingerprint: str
 ) -> bool:
     """Return whether a document's records are known to name the readers that are asked for."""
-    if document.phase is not DocumentPhase.CLEAN:
+    if document.phase is not DocumentPhase.CLEAN or in_doubt(
+        replace(document, withheld=said_of_readers(document)), source.reader_keys
+    ):
         return False
     if document.untold and document.fingerprint != fingerprint:
         return False  # what source and path said when it was written is kept nowhere

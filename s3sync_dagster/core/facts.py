@@ -116,8 +116,13 @@ def told_by_head_alone(facts: KeyFacts) -> bool:
 
 
 def at_stake(facts: KeyFacts) -> int:
-    """Return how many documents would go; one on its way out already had its evidence."""
-    staying = sum(one.phase is not DocumentPhase.REMOVING for one in facts.documents)
+    """Return how many documents would go; one on its way out already had its evidence.
+
+    None of one without records, which an owner has asked for in vain.
+    """
+    staying = sum(
+        one.phase is not DocumentPhase.REMOVING and one.high_water > 0 for one in facts.documents
+    )
     return staying + (facts.own_sidecar is not None)
 
 

@@ -10,6 +10,7 @@ from s3sync_dagster.core.decision import Decision
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.patience import BUSY, REREAD_SECONDS, Again, Patience, try_again
 from s3sync_dagster.core.state import Outcome, RetryClass
+from s3sync_dagster.core.targets import told_documents
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError, Unavailable
 from s3sync_dagster.model.invocation import InvocationStatus, Result
 from s3sync_dagster.model.source import DeleteMode, Source
@@ -115,7 +116,7 @@ def outcome_of(
         result=next((one for one in _STRENGTH if one in deed.written.values()), Result.UNCHANGED),
         outcome="indexed",
         etag=etag,
-        fingerprint=_oldest_fingerprint(end, fingerprint),
+        fingerprint=_oldest_fingerprint(end, source, fingerprint),
         next_at=next_look(source, now=now),
         refused=refused,
     )
@@ -156,7 +157,7 @@ def _failed(
             reason=error.reason,
             error=error.message,
             next_at=again.at,
-            closing=replace(told.closing, asked={}),  # it is asked for still
+            closing=replace(told.closing, said={}, begun=()),  # it is asked for still
         )
     return replace(
         told,
@@ -210,9 +211,13 @@ def _error(deed: Deed, end: Decision, refused: Mapping[str, str]) -> S3SyncError
     return end.error
 
 
-def _oldest_fingerprint(end: Decision, current: str) -> str:
-    """Return what the object's documents were written under: one older one makes it outdated."""
+def _oldest_fingerprint(end: Decision, source: Source, current: str) -> str:
+    """Return what the object's documents were written under: one older one makes it outdated.
+
+    Not one that a mode keeps and nobody asks for any more: nothing writes it anew.
+    """
     if end.verdict != "unchanged":
         return current
-    older = {one.fingerprint for one in end.facts.documents} - {current, None}
-    return min((one for one in older if one), default=current)
+    asked, _ = told_documents(end.facts, source)
+    known = {one.fingerprint for one in end.facts.documents if one.collection_name in asked}
+    return min((one for one in known - {current, None} if one), default=current)

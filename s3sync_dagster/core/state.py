@@ -114,6 +114,14 @@ class ObjectState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What an owner asked of a document, until it can be written."""
+
+    custom_id: str | None
+    metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentState:
     """One document of a collection: what was written, and whether it can be trusted."""
 
@@ -151,6 +159,8 @@ class DocumentState:
     gave. None: an owner gave it, a sidecar, or there is none. ``UNSEEN`` and ``RESTORED``: so it
     is, but its records may still have what somebody else said. See ``core.vouching``. ``UNTOLD``
     before any of these: what says by now who may read is not known to be in its records."""
+    said: Said | None = None
+    """What it is to be as soon as it can be written; None: what it is."""
 
     @property
     def vouched(self) -> bool:

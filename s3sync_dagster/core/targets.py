@@ -55,15 +55,15 @@ def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], d
     wanted: dict[str, Target] = {}
     asked: dict[str, str] = {}
     claims = sidecar_claims(item.sidecars, source)
-    before = item.inherited
+    before = as_it_is_to_be(item.inherited) if item.inherited else None
     if before and before.owner == "request":
-        wanted[before.collection_name] = as_it_is(before)  # what it said is not in the bucket
+        wanted[before.collection_name] = before  # what it said is not in the bucket
     for document in item.documents:
         if document.phase is DocumentPhase.REMOVING:
             continue
-        if document.owner.startswith(SIDECAR_OWNER):
+        if document.owner.startswith(SIDECAR_OWNER) and document.said is None:
             continue  # follows from the claims below, or has lost its reason
-        wanted[document.collection_name] = as_it_is(document)
+        wanted[document.collection_name] = as_it_is_to_be(document)
     if source.collection_name not in wanted and _wants_its_own(item, source):
         wanted[source.collection_name] = Target(collection_name=source.collection_name)
     for collection, sidecar in claims.items():
@@ -76,7 +76,7 @@ def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], d
         )
     if source.mode is not DeleteMode.MIRROR:
         for document in _half_rewritten(item):
-            wanted.setdefault(document.collection_name, as_it_is(document))
+            wanted.setdefault(document.collection_name, as_it_is_to_be(document))
     said = _said_before(item)
     for invocation in item.invocations:
         if not is_request(invocation):
@@ -103,9 +103,10 @@ def _said_before(item: KeyFacts) -> dict[str, list[Target]]:
     said: dict[str, list[Target]] = {}
     for document in item.documents:
         if document.phase is not DocumentPhase.REMOVING:
-            said.setdefault(document.collection_name, []).append(as_it_is(document))
-    if item.inherited and item.inherited.owner == "request":
-        said.setdefault(item.inherited.collection_name, [as_it_is(item.inherited)])
+            said.setdefault(document.collection_name, []).append(as_it_is_to_be(document))
+    before = as_it_is_to_be(item.inherited) if item.inherited else None
+    if before and before.owner == "request":
+        said.setdefault(before.collection_name, [before])
     return said
 
 
@@ -160,6 +161,18 @@ def as_it_is(document: DocumentState) -> Target:
     )
 
 
+def as_it_is_to_be(document: DocumentState) -> Target:
+    """Return a document as its owner has asked for it last, be it written or not."""
+    if document.said is None:
+        return as_it_is(document)
+    return Target(
+        collection_name=document.collection_name,
+        custom_id=document.said.custom_id,
+        metadata=document.said.metadata,
+        owner="request",
+    )
+
+
 def _adds_nothing(invocation: Invocation, source: Source) -> bool:
     """Return whether a sidecar's word stands beside a request.
 
@@ -203,7 +216,11 @@ def _copies(invocation: Invocation, source: Source) -> bool:
 
 
 def _whole(item: KeyFacts) -> set[str]:
-    return {one.collection_name for one in item.documents if one.phase is DocumentPhase.CLEAN}
+    return {
+        one.collection_name
+        for one in item.documents
+        if one.phase is DocumentPhase.CLEAN and one.said is None
+    }
 
 
 def sidecar_claims(sidecars: tuple[SidecarState, ...], source: Source) -> dict[str, SidecarState]:
@@ -238,7 +255,7 @@ def all_clean(item: KeyFacts, source: Source, targets: Sequence[Target]) -> bool
             or document.etag != item.etag
             or document.custom_id != target.custom_id
             or dict(document.metadata) != dict(target.metadata)
-            or _said_of_readers(document) != withheld(target, source)
+            or said_of_readers(document) != withheld(target, source)
             or _sidecar_of(document.owner) != _sidecar_of(target.owner)
             or (strict and document.fingerprint != source.fingerprint())
         ):
@@ -246,7 +263,7 @@ def all_clean(item: KeyFacts, source: Source, targets: Sequence[Target]) -> bool
     return True
 
 
-def _said_of_readers(document: DocumentState) -> str | None:
+def said_of_readers(document: DocumentState) -> str | None:
     """Return ``withheld`` of its records: who may read them by now, ``core.closing`` compares."""
     if document.withheld is None or document.withheld == RECOVERED:
         return document.withheld

@@ -277,7 +277,7 @@ class DocumentsPort(Protocol):
         ...
 
     def count(self, source_id: str) -> int:
-        """Return how many documents a source has that are not being removed."""
+        """Return how many documents with records a source has that are not being removed."""
         ...
 
     def removed_by_heads(self, source_id: str) -> int:

@@ -8,11 +8,12 @@ from alembic import command
 
 from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.catalog.database import Database, _alembic_config
+from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.definitions import read_catalog_sources
 from s3sync_dagster.model.errors import AccessDenied, FixConfiguration
 from s3sync_dagster.settings import load_settings
-from s3sync_dagster_tests.catalog.scenes import source
-from s3sync_dagster_tests.conftest_catalog import fresh_postgres_database
+from s3sync_dagster_tests.catalog.scenes import index_all, list_all, ref, source
+from s3sync_dagster_tests.conftest_catalog import HandClock, fresh_postgres_database
 
 ADDITIVE_FROM = "0007"
 """What later revisions of generation 0 do is held against the rule."""
@@ -26,6 +27,15 @@ def bring_to(url, revision):
         command.upgrade(config, revision)
         connection.commit()
     database.close()
+
+
+def take_back(url, revision):
+    """Leave a database as a program of before has filled it."""
+    with closing(Database(url)) as database, database.engine.connect() as connection:
+        config = _alembic_config(database.url)
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+        connection.commit()
 
 
 def set_revision(url, revision, *statements):
@@ -108,6 +118,26 @@ def test_a_user_of_postgres_without_rights_on_tables_is_told_who_has_to_migrate(
         with owner.write() as tx:
             tx.execute(sa.text(f"DROP OWNED BY {role}"))
             tx.execute(sa.text(f"DROP ROLE {role}"))
+
+
+def test_what_an_older_program_has_blocked_is_shown_by_the_next_listing(catalog_url):
+    names = [f"k{n:03}.md" for n in range(100)]
+    left = [ref(name) for name in names[60:]]
+    with closing(open_catalog(catalog_url, clock=HandClock())) as catalog:
+        catalog.sources.add(docs := source())
+        index_all(catalog, docs, names)
+        assert list_all(catalog, docs, left).state is ListingState.BLOCKED
+        assert len(catalog.listings.departing_keys(docs.id)[0]) == 60
+        before = catalog.documents.of_key(docs.id, "k000.md")
+    take_back(catalog_url, "0028")
+    bring_to(catalog_url, "head")
+    with closing(open_catalog(catalog_url, clock=HandClock())) as catalog:
+        assert catalog.documents.of_key(docs.id, "k000.md") == before
+        assert catalog.listings.departing_keys(docs.id)[0] == []
+        catalog.listings.approve(docs.id)
+        assert catalog.documents.count(docs.id) == 100
+        assert list_all(catalog, docs, left).state is ListingState.BLOCKED
+        assert len(catalog.listings.departing_keys(docs.id)[0]) == 60
 
 
 def test_later_revisions_only_add_what_an_older_program_does_without(empty_url):

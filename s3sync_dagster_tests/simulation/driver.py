@@ -78,6 +78,7 @@ def act(world: World, chance: random.Random, *, only: Collection[str] = ()) -> N
     kind = chance.choices(kinds, [known[kind][0] for kind in kinds])[0]
     world.acted += 1
     known[kind][1](world, chance)
+    world.note_shown()
     world.raise_violations()
     if chance.random() < 0.1:
         world.check_counts()

@@ -2,8 +2,12 @@
 
 from typing import Any
 
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.tables import invocations, is_live
 from s3sync_dagster.core.events import ObjectEvent
 from s3sync_dagster.core.intake import source_events
+from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.engine.intake import take_messages
 from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.engine.listing_turns import ListingParts
@@ -110,9 +114,28 @@ class Learning:
             collections=lambda: self.collections,
         )
 
+    def note_shown(self) -> None:
+        """Remember what a listing shows as soon as it is blocked."""
+        listing = self.catalog.listings.latest(self.source.id)
+        if listing is not None and listing.state is ListingState.BLOCKED:
+            keys, _ = self.catalog.listings.departing_keys(self.source.id, limit=10_000)
+            self.shown.setdefault(listing.id, frozenset(keys))
+
     def approve(self) -> None:
+        """Say yes to what is shown; AssertionError where anything else is to go with it."""
         self.note("approve deletes")
-        self.catalog.listings.approve(self.source.id)
+        before = self._removals_of_listings()
+        listing = self.catalog.listings.approve(self.source.id)
+        if listing is not None and listing.id in self.shown:
+            more = self._removals_of_listings() - before - self.shown[listing.id]
+            assert not more, f"an approval removes what nobody was shown: {sorted(more)}"
+
+    def _removals_of_listings(self) -> set[str]:
+        query = sa.select(invocations.c.object_key).where(
+            is_live, invocations.c.kind == "remove", invocations.c.trigger == "listing"
+        )
+        with self.catalog.database.read() as tx:
+            return set(tx.execute(query).scalars())
 
     def ask(self, key: str, *, custom_id: str | None, words: dict[str, Any], force: bool) -> None:
         self.note(f"ask {key} custom_id={custom_id} {words} force={force}")

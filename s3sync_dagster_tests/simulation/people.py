@@ -245,6 +245,7 @@ class People:
         self.note("restore the catalog")
         self.source, dump = self.backup
         load_catalog(self.catalog, dump)
+        self.shown.clear()  # numbers of listings come again
         begin_anew(self.catalog.database)
         for row in self.catalog.batches.live():
             self.release_dead(row.token)

@@ -77,6 +77,8 @@ class World(
     """By the name of the batch's worker."""
     reports: list[KeyOutcome] = field(default_factory=list)
     started: int = 0
+    shown: dict[int, frozenset[str]] = field(default_factory=dict)
+    """Keys that blocked listings have shown, by their numbers."""
     ending_moves: dict[str, float] = field(default_factory=dict)
     """Workers at the end of a move, and when they claimed what they delete."""
     acted: int = 0

@@ -1,16 +1,18 @@
 """Documents under the batch's intent: nothing is written whose record ids are not ours."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
 from s3sync_dagster.core.patience import busy
 from s3sync_dagster.core.plan import metadata_keys
+from s3sync_dagster.core.vouching import NOBODY
 from s3sync_dagster.engine.batch.groups import Write, WriteGroup
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.ledger import Ledger
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.ports import CollectionPort
+from s3sync_dagster.model.document import MetadataValue
 from s3sync_dagster.model.errors import FixConfiguration
 
 
@@ -21,6 +23,8 @@ class Found:
     count: int = 0
     """Records, as the first of them says; 0: none."""
     metadata_keys: tuple[str, ...] = ()
+    told: Mapping[str, MetadataValue] = field(default_factory=dict[str, MetadataValue])
+    """What the first of them says of a document of this source."""
     refusal: str | None = None
     """Why they may not be written over."""
 
@@ -61,7 +65,7 @@ def claim_group(parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledg
         elif refusal is not None:
             ledger.refuse(one.key, name, refusal)
         else:
-            free.append(one)
+            free.append(_unless_others_read(parts, one, found.get(one.document_id, _NOTHING)))
     intents = [
         _intent(one, group.collection.id, found.get(one.document_id, _NOTHING)) for one in free
     ]
@@ -79,6 +83,45 @@ def claim_group(parts: BatchParts, lease: Lease, group: WriteGroup, ledger: Ledg
                 ledger.hold(one.key, answer.before)
                 claimed.append(replace(one, before=answer.before, replaced=answer.replaced))
     return claimed
+
+
+def _unless_others_read(parts: BatchParts, one: Write, found: Found) -> Write:
+    """Return a write that keeps a document from readers where its records name others.
+
+    A catalog that does not know it was restored, and what an owner said since stands in its records
+    alone: nobody knows who said it, as of documents that are read back from records.
+    """
+    keys, facts, asked = parts.source.reader_keys, one.deed.end.facts, one.deed.decision.asked
+    name = one.target.collection_name
+    if (
+        not one.records
+        or found.told.get("document_key") != one.key  # of another one, which had the id before
+        or any(
+            (name, one.document_id) == (row.collection_name, row.document_id)
+            for row in facts.documents
+        )
+        or any(request.vouched and asked.get(request.id) == name for request in facts.invocations)
+    ):
+        return one
+    now = one.records[0].metadata
+    others = {key: found.told.get(key) for key in keys if found.told.get(key) != now.get(key)}
+    if not others:
+        return one
+    target = replace(
+        one.target, metadata={**one.target.metadata, **others}, vouched=False, recovered=True
+    )
+    # As ``with_said`` has it of what is disputed.
+    records = [
+        replace(
+            record,
+            metadata={
+                **{key: value for key, value in record.metadata.items() if key not in keys},
+                **dict.fromkeys(others, NOBODY),
+            },
+        )
+        for record in one.records
+    ]
+    return replace(one, target=target, records=tuple(records))
 
 
 def _intent(one: Write, collection_id: str, found: Found) -> Intent:
@@ -140,6 +183,7 @@ def _look_for_owners(
         count = stored.metadata.get("s3sync_chunk_count")
         found[first[name]] = Found(
             count=count if isinstance(count, int) else 1,
+            told=stored.metadata if owner == parts.source.id else {},
             metadata_keys=tuple(sorted(stored.metadata)),
         )
     return found

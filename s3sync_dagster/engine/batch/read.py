@@ -24,6 +24,7 @@ from s3sync_dagster.core.facts import (
 from s3sync_dagster.core.guard import FEW_DOCUMENTS, heads_need_approval
 from s3sync_dagster.core.selection import decide, require_inside_prefix
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE, NOT_PROVEN, TRIES_ALONE, keeps_its_mark
+from s3sync_dagster.engine.batch.blame import beside_the_bytes
 from s3sync_dagster.engine.batch.carried import carried_with, looked_at, unless_carried_else
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
@@ -55,11 +56,14 @@ def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
         log=parts.log,
     )
     found = parts.catalog.work.load(lease.token)
-    if believe_restored(parts, found):
+    told, unseen = believe_restored(parts, found)
+    if told:
         found = parts.catalog.work.load(lease.token)
+    left = [_unseen(facts, unseen[facts.key]) for facts in found if facts.key in unseen]
     renew(parts.store)  # a copy that is older than what the catalog was told is no evidence
     if end_sidecars(parts, lease.token, found):
         found = parts.catalog.work.load(lease.token)
+    found = [facts for facts in found if facts.key not in unseen]
     first = [facts for facts in found if facts.describes(parts.source)]
     deeds = _guarded(parts, _read_all(parts, lease, first, begun, until=until))
     if deeds:  # what they ask for concerns other keys of this batch
@@ -69,8 +73,14 @@ def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
         parts.at("sidecars")
         found = parts.catalog.work.load(lease.token)
         renew(parts.store)
-    rest = [facts for facts in found if not facts.describes(parts.source)]
-    return deeds + _guarded(parts, _read_all(parts, lease, rest, begun, until=until))
+    rest = [
+        facts for facts in found if facts.key not in unseen and not facts.describes(parts.source)
+    ]
+    return left + deeds + _guarded(parts, _read_all(parts, lease, rest, begun, until=until))
+
+
+def _unseen(facts: KeyFacts, error: S3SyncError) -> Deed:
+    return Deed(decision=Decision(facts=facts, verdict="fail", error=beside_the_bytes(error)))
 
 
 def _gone_by_head(deed: Deed) -> bool:

@@ -35,7 +35,9 @@ from s3sync_dagster.model.source import Source
 DOCUMENTS_AT_ONCE = 100
 
 
-def believe_restored(parts: BatchParts, found: Sequence[KeyFacts]) -> bool:
+def believe_restored(
+    parts: BatchParts, found: Sequence[KeyFacts]
+) -> tuple[bool, dict[str, S3SyncError]]:
     """Make documents clean that are in their collection as they were written.
 
     Those whose records name other readers than the catalog does are for nobody with groups.
@@ -45,8 +47,11 @@ def believe_restored(parts: BatchParts, found: Sequence[KeyFacts]) -> bool:
         found: its keys.
 
     Returns:
-        Whether any is either: what is known of the keys is to be read again.
+        Whether any is either: what is known of the keys is to be read again; and of a source that
+        says who may read, why keys are not to be worked on: nobody could look at their records, and
+        what is written over them would not be what somebody said last.
     """
+    unseen = dict[str, S3SyncError]()
     now = parts.source.fingerprint()
     reads = bool(parts.source.reader_keys)
     waiting = [
@@ -62,7 +67,8 @@ def believe_restored(parts: BatchParts, found: Sequence[KeyFacts]) -> bool:
     for known in parts.catalog.collections.of_source(parts.source.id) if waiting else ():
         if known.collection_name not in names:
             continue
-        theirs = iter([one for one in waiting if _is_in(one, known)])
+        of_it = [one for one in waiting if _is_in(one, known)]
+        theirs = iter(of_it)
         try:
             looked = look_at(
                 parts.source, known, catalog=parts.catalog, collections=parts.collections
@@ -75,11 +81,13 @@ def believe_restored(parts: BatchParts, found: Sequence[KeyFacts]) -> bool:
                 closed += parts.catalog.collections.doubt(parts.source.id, looked.met, said)
         except S3SyncError as error:
             parts.log(f"{known.collection_name!r} could not be compared: {error.message}")
+            if reads:
+                unseen.update(dict.fromkeys((one.object_key for one in of_it), error))
     if believed:
         parts.log(f"{believed} documents stand as the restored catalog has them")
     if closed:
         parts.log(f"{closed} documents name other readers than the restored catalog has")
-    return believed + closed > 0
+    return believed + closed > 0, unseen
 
 
 def _may_stand(document: DocumentState, now: str) -> bool:
