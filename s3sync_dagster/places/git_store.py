@@ -176,8 +176,9 @@ class GitStore:
                     pieces = _text(pieces, key=key)
                 with self._reading(commit):
                     content = self._spool.read(pieces, key=key, limit=max_size_bytes)
-            except UnsupportedFile:
-                self._end_reader()  # the rest of the answer is still to come
+            except BaseException:
+                # The rest of the answer is still to come: the next file's would be read from it.
+                self._end_reader()
                 raise
         if isinstance(content, bytes) and len(content) < _LFS_BYTES and content.startswith(_LFS):
             raise UnsupportedFile(
@@ -275,7 +276,7 @@ class GitStore:
 
     def _contents(self, blob: str, size: int) -> Iterator[bytes]:
         answer = self._asked(f"contents {blob}".encode())
-        if answer.endswith(b" missing\n"):
+        if answer != f"{blob} blob {size}\n".encode():  # missing, or of something else
             raise Unavailable(
                 "The copy of the repository lacks a file: it is fetched anew.", reason="git_failed"
             )

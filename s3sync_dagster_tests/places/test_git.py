@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -159,6 +160,38 @@ def test_what_is_no_text_is_skipped_with_a_reason(origin, server, tmp_path, monk
         assert disk(tmp_path / "home") < 50_000
     with opened(server, tmp_path / "home", text_only=False) as store:
         assert store.read("binary.dat", max_size_bytes=9).content == b"a\0b"
+
+
+@contextmanager
+def files_up_to(most: int):
+    """The disk takes no more of a file: a write beyond fails as on a full one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_read_that_the_disk_ended_leaves_nothing_for_the_next_file(origin, store):
+    origin.write("big.txt", "a line of the large file\n" * 600_000)
+    origin.commit()
+    all_refs(store)
+    with files_up_to(2**20), pytest.raises(OSError):
+        store.read("big.txt", max_size_bytes=10**8)
+    assert store.read("b.py", max_size_bytes=100).content == b"x = 1\n"
+    assert store.read("docs/a.md", max_size_bytes=100).content == b"# Title\n\nfirst\n"
+
+
+def test_an_answer_about_another_file_is_not_read(origin, store):
+    blob = store.head("docs/a.md").etag
+    reader, _ = store._open_reader()
+    reader.stdin.write(f"contents {store.head('b.py').etag}".encode() + b"\0")  # and nobody reads
+    with pytest.raises(Unavailable) as caught:
+        store.read("docs/a.md", max_size_bytes=100)
+    assert caught.value.reason == "git_failed"
+    read = store.read("docs/a.md", max_size_bytes=100)
+    assert (read.ref.etag, read.content) == (blob, b"# Title\n\nfirst\n")
 
 
 def test_branch_tag_and_commit_are_followed_as_they_are_named(origin, server, tmp_path):
