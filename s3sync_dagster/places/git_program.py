@@ -68,6 +68,8 @@ class Remote:
 
     url: str
     """Without any secret."""
+    handed: str
+    """What git is told: the URL, or the form of scp."""
     protocols: frozenset[str]
     """That git may speak."""
     user: str = "x-access-token"
@@ -169,7 +171,7 @@ class GitProgram:
         """Return the configuration with which the server is asked."""
         remote = self._remote
         parts = urlsplit(remote.url)
-        found = {"remote.origin.url": remote.url}
+        found = {"remote.origin.url": remote.handed}
         if remote.token is not None:
             plain = f"{remote.user}:{remote.token}".encode()
             header = f"Authorization: Basic {base64.b64encode(plain).decode()}"

@@ -62,7 +62,7 @@ def opened(server, home: Path, *, guard=None, environment=None, credential=None,
     values = {**ENVIRONMENT, **(environment or {})}
     source = Source(
         id="i", name="docs", collection_name="texts",
-        place=GitPlace(**{"repository": f"{server.url}/team/docs", **place}),
+        place=GitPlace(**({"repository": f"{server.url}/team/docs"} if server else {}) | place),
     )  # fmt: skip
     store = open_store(
         source,
@@ -177,7 +177,7 @@ def test_a_read_that_the_disk_ended_leaves_nothing_for_the_next_file(origin, sto
     origin.write("big.txt", "a line of the large file\n" * 600_000)
     origin.commit()
     all_refs(store)
-    with files_up_to(2**20), pytest.raises(OSError):
+    with files_up_to(2**20), pytest.raises(OSError, match="too large"):
         store.read("big.txt", max_size_bytes=10**8)
     assert store.read("b.py", max_size_bytes=100).content == b"x = 1\n"
     assert store.read("docs/a.md", max_size_bytes=100).content == b"# Title\n\nfirst\n"
@@ -584,6 +584,39 @@ def test_git_speaks_no_protocol_that_is_not_allowed(server, tmp_path, origin):
     with opened(server, tmp_path / "home", repository=f"file://{origin.folder}",
                 environment={GIT_PROTOCOLS: "file"}) as store:  # fmt: skip
         assert len(all_refs(store)) == 2
+
+
+def asked_of_ssh(tmp_path, repository: str) -> list[str]:
+    """Return the arguments with which git runs ``ssh`` for a repository."""
+    program = tmp_path / "bin" / "ssh"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/asked\nexit 1\n')
+    program.chmod(0o755)
+    path = f"{program.parent}:{os.environ['PATH']}"
+    named = {GIT_PROTOCOLS: "ssh", "PATH": path}
+    with (
+        opened(None, tmp_path / "home", repository=repository, environment=named) as store,
+        pytest.raises(S3SyncError),
+    ):
+        all_refs(store)
+    return (tmp_path / "asked").read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("repository", "user_host", "path"),
+    [
+        ("git@h:team/docs.git", "git@h", "team/docs.git"),
+        ("git@h:~bob/docs.git", "git@h", "~bob/docs.git"),
+        ("h:team/docs.git", "h", "team/docs.git"),
+        ("ssh://git@h/team/docs.git", "git@h", "/team/docs.git"),
+        ("ssh://git@h/~/docs.git", "git@h", "~/docs.git"),
+    ],
+)
+def test_a_server_is_asked_for_the_path_that_git_itself_would_ask_for(
+    tmp_path, repository, user_host, path
+):
+    asked = asked_of_ssh(tmp_path, repository)
+    assert asked[-2:] == [user_host, f"git-upload-pack '{path}'"]
 
 
 def test_hooks_and_templates_of_anybody_are_not_run(server, tmp_path, origin, monkeypatch):
