@@ -37,6 +37,13 @@ LOOK_SECONDS = 0.25
 MAX_ANSWER_BYTES = 128 * 1024 * 1024
 """Of what git prints, such as the list of a commit's files."""
 _TOLD_BYTES = 64 * 1024
+_PORTS = {"http": 80, "https": 443, "ssh": 22}
+_PROXIES = {
+    "http": ("http_proxy", "all_proxy"),
+    "https": ("https_proxy", "HTTPS_PROXY", "all_proxy"),
+}
+_NOWHERE = "255.255.255.255"
+"""No connection can be made to it: git fails where it would not ask the proxy after all."""
 LEAST_VERSION = (2, 38)
 """Of git: ``cat-file -z``, ``http.curloptResolve``."""
 _PASSED_ON = (
@@ -177,12 +184,12 @@ class GitProgram:
             header = f"Authorization: Basic {base64.b64encode(plain).decode()}"
             found[f"http.{parts.scheme}://{parts.netloc}/.extraHeader"] = header
         if remote.guard is not None:
-            proxied = any(map(remote.resolve_env, ("https_proxy", "HTTPS_PROXY", "all_proxy")))
-            host, port = parts.hostname or "", parts.port or 443
+            proxied = any(map(remote.resolve_env, _PROXIES.get(parts.scheme, ())))
+            host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 443)
             address = _public_address(host, port, remote.guard, proxied=proxied)
-            if not proxied:
-                # git connects to the address that was looked at, whatever the name says by then.
-                found["http.curloptResolve"] = f"{host}:{port}:{address}"
+            # git connects to the address that was looked at, whatever the name says by then. It
+            # tells a proxy the name alone: who goes past it (no_proxy) is for git to say.
+            found["http.curloptResolve"] = f"{host}:{port}:{address}"
         return found
 
     def _popen(
@@ -320,12 +327,12 @@ def size_of(folder: Path) -> int:
 
 
 def _public_address(host: str, port: int, guard: AddressGuard, *, proxied: bool) -> str:
-    """Return an address of a host, empty where only the proxy knows its name."""
+    """Return an address of a host; where only the proxy knows its name, one that leads nowhere."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
         if proxied:
-            return ""
+            return _NOWHERE
         raise Unavailable(f"The name {host!r} is not known here.", reason="git_failed") from None
     addresses = [str(entry[4][0]) for entry in found]
     if not addresses or not all(guard.allows(one) for one in addresses):

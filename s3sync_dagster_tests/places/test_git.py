@@ -545,7 +545,14 @@ def test_a_tenant_that_nobody_trusts_gets_nowhere_inside(server, tmp_path, envir
         assert server.seen == []
 
 
-def test_git_connects_to_the_address_that_was_looked_at(server, tmp_path, monkeypatch):
+NOBODY = "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"all_proxy": NOBODY, "no_proxy": "*"}, {"http_proxy": NOBODY, "NO_PROXY": "x,.test"}],
+)
+def test_git_connects_to_the_address_that_was_looked_at(server, tmp_path, monkeypatch, environment):
     """The name is known to the look alone: git would not find it, or find another address."""
     port = int(server.url.rpartition(":")[2])
     monkeypatch.setattr(
@@ -554,8 +561,53 @@ def test_git_connects_to_the_address_that_was_looked_at(server, tmp_path, monkey
     )  # fmt: skip
     guard = AddressGuard((ip_network("127.0.0.0/8"),))
     repository = f"http://repository.test:{port}/team/docs"
-    with opened(server, tmp_path / "home", guard=guard, repository=repository) as store:
+    values = {GIT_PROTOCOLS: "http", **environment}
+    with opened(
+        server, tmp_path / "home", guard=guard, repository=repository, environment=values
+    ) as store:
         assert len(all_refs(store)) == 2
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_proxy_is_asked_by_name_whatever_is_known_here(server, tmp_path, monkeypatch, known):
+    def looked_up(*_, **__):
+        if known:
+            return [(2, 1, 6, "", ("8.8.8.8", 80))]
+        raise OSError
+
+    monkeypatch.setattr(git_program.socket, "getaddrinfo", looked_up)
+    repository = "http://repository.test/team/docs"
+    values = {GIT_PROTOCOLS: "http", "http_proxy": server.url}
+    with opened(server, tmp_path / "home", guard=AddressGuard(), repository=repository,
+                environment=values) as store:  # fmt: skip
+        assert len(all_refs(store)) == 2
+    assert all(f" {repository}" in line for line in server.seen)
+
+
+def test_a_name_that_only_the_proxy_knows_is_asked_of_nobody_else(server, tmp_path, monkeypatch):
+    """By the time that git asks, the name is known, and leads into the network."""
+
+    def unknown(*_, **__):
+        raise OSError
+
+    monkeypatch.setattr(git_program.socket, "getaddrinfo", unknown)
+    repository = f"{server.url}/team/docs".replace("127.0.0.1", "localhost")
+    values = {GIT_PROTOCOLS: "http", "all_proxy": NOBODY, "no_proxy": "*"}
+    with opened(server, tmp_path / "home", guard=AddressGuard(), repository=repository,
+                environment=values) as store, pytest.raises(Unavailable):  # fmt: skip
+        all_refs(store)
+    assert server.seen == []
+
+
+@pytest.mark.parametrize(("scheme", "port"), [("http", 80), ("https", 443)])
+def test_the_port_of_the_protocol_is_pinned(tmp_path, monkeypatch, scheme, port):
+    monkeypatch.setattr(
+        git_program.socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", ("8.8.8.8", port))]
+    )
+    with opened(None, tmp_path / "home", guard=AddressGuard(),
+                repository=f"{scheme}://repository.test/r") as store:  # fmt: skip
+        pinned = store._repository.git._way_in()["http.curloptResolve"]
+    assert pinned == f"repository.test:{port}:8.8.8.8"
 
 
 def test_no_host_is_asked_that_git_reads_otherwise_than_the_look(server, tmp_path, monkeypatch):
