@@ -159,6 +159,8 @@ def test_an_id_reaches_nothing_beside_its_source(there):
         ({"connector": {"id": "rss"}}, "rss"),
         ({"name": ""}, "name"),
         ({"sync": {"interval": "often"}}, "interval"),
+        ({"sync": {"interval": "0s"}}, "sync.interval"),
+        ({"sync": {"interval": "9" * 310 + "s"}}, "sync.interval"),
         ({"sync": {"enabled": True, "hours": 3}}, "hours"),
         ({"enrichment_pipeline": {"name": "x"}}, "enrichment_pipeline"),
         ({"enabled": "yes"}, "enabled"),
