@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from s3sync_dagster.catalog import sources as catalog_sources
+from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.moving.coco import datasource_of, seconds_of
 
 CHROMA = {
@@ -236,6 +238,26 @@ def test_what_an_entry_is_called_has_no_query(s3sync, written):
     [made] = s3sync("import", written([ssh]), "--json").json
     assert made["state"] == "new", made
     assert made["from"] == "Chroma Sync github source of 'ssh://git.example.org/team/docs.git'"
+
+
+def test_a_refusal_of_the_catalog_leaves_no_keys_of_the_entry(s3sync, written, monkeypatch):
+    def refused(*_):
+        raise Conflict("taken meanwhile", reason="source_exists")
+
+    monkeypatch.setattr(catalog_sources, "require_possible", refused)
+    done = s3sync("import", written([SUPERMEMORY]), "--json")
+    assert [one["state"] for one in done.json] == ["refused"]
+    assert s3sync("credential", "list", "--json").json == []
+
+
+def test_what_is_not_enabled_is_paused_from_its_first_moment_on(s3sync, written, monkeypatch):
+    def killed(*_, **__):
+        raise AssertionError("between the making and the pause")
+
+    monkeypatch.setattr(catalog_sources.SourceRows, "set_paused", killed)
+    assert s3sync("import", written([COCO])).code == 0
+    [source] = s3sync("source", "list", "--json").json
+    assert source["paused"] is True
 
 
 def test_two_entries_that_overlap_are_seen_before_anything_is_made(s3sync, written):
