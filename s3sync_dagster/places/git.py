@@ -35,6 +35,7 @@ _HOST = re.compile(r"[A-Za-z0-9](?:[\w.-]*\w)?|[0-9a-fA-F:.]+", re.ASCII)
 """As git and we read it alike: git unescapes ``%``, and folds dots and letters of other alphabets,
 so that it would ask another host than the one that was looked at."""
 _REF = re.compile(r"(?![-/.])(?!.*(?:\.\.|//|@\{|\.lock\Z|/\Z|\.\Z))[^\s\x00-\x20~^:?*\[\\\x7f]+")
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", re.IGNORECASE)
 _BLOBS = {"github.com": "/blob/", "gitlab.com": "/-/blob/", "codeberg.org": "/src/commit/"}
 """What stands between repository and commit in a page's address, of hosts that are known."""
 
@@ -164,9 +165,7 @@ class GitPlace(Place):
     def followed(self) -> tuple[str, str] | None:
         """Return the commit or branch that is followed, as the contract tells them apart."""
         ref = self.ref or "HEAD"
-        return (
-            ("sha", ref) if re.fullmatch(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", ref) else ("branch", ref)
-        )
+        return ("sha", ref.lower()) if _COMMIT.fullmatch(ref) else ("branch", ref)
 
     def collection(self) -> str:
         """Return owner and name of the repository, as a collection may be called."""

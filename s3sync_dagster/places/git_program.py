@@ -294,6 +294,12 @@ class GitProgram:
                 "(S3SYNC_GIT_PROTOCOLS).",
                 reason="git_protocol",
             )
+        if "dumb http" in text:
+            return InvalidSetting(
+                f"{where} is served as files alone, and not by git's own protocol: name another "
+                "URL, such as that of the server's git-http-backend, or one of ssh.",
+                reason="git_protocol",
+            )
         return Unavailable(
             f"git {doing} ended with the code {code} for {where[0].lower()}{where[1:]}: is it "
             "reachable?",

@@ -1,6 +1,7 @@
 """A commit that is read like a bucket: paths are keys, blob ids are versions."""
 
 import codecs
+import hashlib
 import subprocess
 import threading
 from bisect import bisect_left, bisect_right
@@ -226,10 +227,10 @@ class GitStore:
                 reason="repository_too_large",
             )
         entries = [_entry(line) for line in lines]
-        taken = {entry.key for entry in entries if entry.marked != BAD_NAME}
-        # A name that is shown escaped never stands before a file that really has that name.
-        entries = [one for one in entries if one.marked != BAD_NAME or one.key not in taken]
-        return sorted(entries)
+        # A name that is shown escaped never stands before a file that really has that name, and
+        # of two that are shown alike there is one: a key is listed once.
+        entries.sort(key=lambda entry: entry.marked != BAD_NAME)
+        return sorted({entry.key: entry for entry in entries}.values())
 
     def _files(self, commit: str) -> list[_Entry]:
         if self._listed is None or self._listed[0] != commit:
@@ -313,7 +314,7 @@ def _entry(line: bytes) -> _Entry:
         key, marked = path.decode(errors="backslashreplace").encode(), BAD_NAME
     if len(key) > MAX_OBJECT_KEY_BYTES:
         cut = key[: MAX_OBJECT_KEY_BYTES - 41].decode(errors="ignore").encode()
-        key, marked = cut + b"~" + blob[:40], BAD_NAME
+        key, marked = cut + b"~" + hashlib.sha256(path).hexdigest()[:40].encode(), BAD_NAME
     # A blob that was too large to be fetched has no size here.
     known = int(size) if size.isdigit() else 0 if marked else MAX_BLOB_BYTES + 1
     return _Entry(key, blob.decode(), known, marked)

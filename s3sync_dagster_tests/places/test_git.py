@@ -6,8 +6,11 @@ import resource
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -210,6 +213,56 @@ def test_branch_tag_and_commit_are_followed_as_they_are_named(origin, server, tm
     with opened(server, tmp_path / "other", ref="main") as store:
         all_refs(store)
         assert store.head("b.py").version_id == first
+
+
+def test_a_commit_is_followed_however_its_id_is_written(origin, server, tmp_path):
+    first = origin.git("rev-parse", "HEAD")
+    origin.write("c.md", "c")
+    origin.commit()
+    place = GitPlace(repository="o/r", ref=first.upper())
+    assert place.followed() == ("sha", first)
+    with opened(server, tmp_path / "home", ref=first.upper()) as store:
+        assert len(all_refs(store)) == 2
+        assert store.head("b.py").version_id == first
+
+
+@pytest.mark.parametrize("way", ["tag", "id"])
+def test_a_ref_that_names_a_file_is_told_and_fetched_once(origin, server, tmp_path, way):
+    blob = origin.git("rev-parse", "HEAD:b.py")
+    origin.git("tag", "-a", "-m", "a key", "file", blob)
+    with opened(server, tmp_path / "home", ref="file" if way == "tag" else blob) as store:
+        fetched = []
+        for _ in range(3):
+            store.renew()
+            server.seen.clear()
+            with pytest.raises(FixConfiguration, match="file") as caught:
+                all_refs(store)
+            assert caught.value.reason == "git_ref_not_found"
+            fetched.append(server.uploads())
+    assert fetched[0] > fetched[1] == fetched[2]
+
+
+def test_a_head_that_names_no_branch_names_the_way_out(origin, server, tmp_path):
+    origin.git("symbolic-ref", "HEAD", "refs/heads/gone")
+    with opened(server, tmp_path / "home") as store:
+        with pytest.raises(FixConfiguration, match="as ref") as caught:
+            all_refs(store)
+        assert caught.value.reason == "git_ref_not_found"
+
+
+def test_names_that_are_shown_alike_are_one_key(origin, store):
+    folder = os.fsencode(origin.folder)
+    for name in (b"\xff\\xfe", b"\\xff\xfe", b"\\xff\\xfe"):
+        Path(os.fsdecode(folder + b"/" + name)).write_text("x")
+    long = "/".join(["d" * 200] * 6)
+    for end in ("a", "b"):
+        origin.write(f"{long}/{end}/__init__.py", "")
+    origin.commit()
+    refs = all_refs(store)
+    keys = [ref.key for ref in refs]
+    assert len(keys) == len(set(keys)) == 5
+    assert sum(key.startswith(long[:900]) for key in keys) == 2
+    assert store.read("\\xff\\xfe", max_size_bytes=9).content == b"x"  # the file of that name
 
 
 def test_a_listing_goes_on_with_the_commit_that_it_began_with(origin, server, store):
@@ -543,6 +596,32 @@ def test_a_tenant_that_nobody_trusts_gets_nowhere_inside(server, tmp_path, envir
             all_refs(store)
         assert caught.value.reason == "private_address"
         assert server.seen == []
+
+
+def test_a_server_that_has_the_files_alone_is_told_apart(origin, tmp_path):
+    origin.git("update-server-info")
+    handler = partial(QuietFiles, directory=origin.folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as files:
+        thread = threading.Thread(target=files.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        repository = f"http://127.0.0.1:{files.server_port}/.git"
+        try:
+            with (
+                opened(None, tmp_path / "home", repository=repository) as store,
+                pytest.raises(InvalidSetting, match="as files alone") as caught,
+            ):
+                all_refs(store)
+        finally:
+            files.shutdown()
+            thread.join()
+    assert caught.value.reason == "git_protocol"
+
+
+class QuietFiles(SimpleHTTPRequestHandler):
+    """Files of a folder."""
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 NOBODY = "http://127.0.0.1:9"
