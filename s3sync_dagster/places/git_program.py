@@ -189,7 +189,8 @@ class GitProgram:
             address = _public_address(host, port, remote.guard, proxied=proxied)
             # git connects to the address that was looked at, whatever the name says by then. It
             # tells a proxy the name alone: who goes past it (no_proxy) is for git to say.
-            found["http.curloptResolve"] = f"{host}:{port}:{address}"
+            if ":" not in host:  # an address has no name that could lead elsewhere
+                found["http.curloptResolve"] = f"{host}:{port}:{address}"
         return found
 
     def _popen(

@@ -4,6 +4,7 @@ import os
 import random
 import resource
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -661,6 +662,47 @@ def test_a_proxy_is_asked_by_name_whatever_is_known_here(server, tmp_path, monke
                 environment=values) as store:  # fmt: skip
         assert len(all_refs(store)) == 2
     assert all(f" {repository}" in line for line in server.seen)
+
+
+def test_a_proxy_is_told_the_name_where_git_speaks_https(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        git_program.socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", ("8.8.8.8", 443))]
+    )
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        told: list[bytes] = []
+
+        def answer() -> None:
+            with proxy.accept()[0] as asked:
+                told.append(asked.recv(1000))
+                asked.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        place = {
+            "repository": "https://repository.test/r",
+            "environment": {GIT_PROTOCOLS: "https", "https_proxy": address},
+        }
+        with (
+            opened(None, tmp_path / "home", guard=AddressGuard(), **place) as store,
+            pytest.raises(S3SyncError),
+        ):
+            all_refs(store)
+        thread.join()
+    assert told[0].startswith(b"CONNECT repository.test:443 ")
+
+
+def test_an_address_in_place_of_a_name_is_not_pinned(tmp_path):
+    repository = "https://[2001:4860:4860::8888]/r"
+    with opened(None, tmp_path / "home", guard=AddressGuard(), repository=repository) as store:
+        assert "http.curloptResolve" not in store._repository.git._way_in()
+    with (
+        opened(
+            None, tmp_path / "home", guard=AddressGuard(), repository="https://[fd00::1]/r"
+        ) as store,
+        pytest.raises(InvalidSetting, match="not of the internet"),
+    ):
+        store._repository.git._way_in()
 
 
 def test_a_name_that_only_the_proxy_knows_is_asked_of_nobody_else(server, tmp_path, monkeypatch):
