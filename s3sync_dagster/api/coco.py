@@ -7,6 +7,7 @@ and key, so that nothing has to be remembered; who may not see it is told that t
 import base64
 import binascii
 from typing import Annotated, Any
+from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -73,10 +74,8 @@ def create(body: dict[str, Any], caller: OwnerClient, here: Here) -> dict[str, s
         )
     except ValidationError as error:
         raise InvalidSetting(describe(error.errors())) from None
-    made = str(make_source(payload, caller, here).source_id)
-    if wanted.paused:
-        here.catalog.sources.set_paused(made, paused=True)
-    return {"_id": made, "result": "created"}
+    made = make_source(payload, caller, here, paused=wanted.paused)
+    return {"_id": str(made.source_id), "result": "created"}
 
 
 @router.api_route("/datasource/_search", methods=["GET", "POST"])
@@ -232,7 +231,7 @@ def _document(row: SourceRow, key: str, *, size: int, at: float) -> dict[str, An
         "type": "file",
         "icon": "file",
         "title": key.rpartition("/")[2] or key,
-        "url": f"{endpoint}/{place.bucket_name}/{key}",
+        "url": f"{endpoint}/{place.bucket_name}/{quote(key)}",
         "category": "/" + "/".join(folders),
         "categories": folders,
         "size": size,

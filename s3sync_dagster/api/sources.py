@@ -54,7 +54,9 @@ def create_source(payload: CreateSource, caller: OwnerCaller, here: Here) -> Sou
     return make_source(payload, caller, here)
 
 
-def make_source(payload: CreateSource, caller: Caller, here: Context) -> SourceCreated:
+def make_source(
+    payload: CreateSource, caller: Caller, here: Context, *, paused: bool = False
+) -> SourceCreated:
     """Create what a payload asks for, after a look at its place; raises ``S3SyncError``."""
     source = build_source(
         payload,
@@ -70,7 +72,7 @@ def make_source(payload: CreateSource, caller: Caller, here: Context) -> SourceC
     check_target(here, source)
     keys = inline_keys(payload.s3) if payload.s3 is not None else None
     check_bucket(here, source, keys=keys)
-    here.catalog.sources.add(source, most=most, completed=with_keys(here, keys))
+    here.catalog.sources.add(source, most=most, completed=with_keys(here, keys), paused=paused)
     return SourceCreated(source_id=UUID(source.id))
 
 

@@ -58,6 +58,7 @@ class SourceRows:
         origin: Origin = "catalog",
         most: int | None = None,
         completed: Completed = lambda source, _: source,
+        paused: bool = False,
     ) -> Source:
         """Insert a source.
 
@@ -66,6 +67,7 @@ class SourceRows:
             origin: who declares it.
             most: so many the tenant may have, this one included; None: any number.
             completed: gives it what is stored with it or not at all, such as keys.
+            paused: from its first moment on, so that no sensor starts its work.
 
         Raises:
             InvalidSetting: it breaks a rule.
@@ -91,6 +93,7 @@ class SourceRows:
                     origin=origin,
                     created_at=now,
                     updated_at=now,
+                    paused=paused,
                     **row_values(source),
                 )
             )

@@ -29,6 +29,8 @@ from s3sync_dagster.moving.wanted import KeyPair, NotWanted, Wanted
 from s3sync_dagster.source_settings import settings_of
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from s3sync_dagster.wiring import Parts
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
@@ -231,18 +233,22 @@ def _made(parts: Parts, planned: Planned) -> Planned:
     source, keys = planned.source, planned.keys
     assert source is not None
     try:
-        if keys is not None and keys.variables is None:
+        cipher = None if keys is None or keys.variables else open_cipher(parts.settings)
+
+        def completed(source: Source, tx: sa.Connection) -> Source:
+            if keys is None or cipher is None:
+                return source
             assert isinstance(source.place, S3Place)
             stored = parts.catalog.credentials.add(
                 AwsKeys(access_key_id=keys.access_key_id, secret_access_key=keys.secret_access_key),
                 tenant=source.tenant,
-                cipher=open_cipher(parts.settings),
+                cipher=cipher,
+                within=tx,
             )
             found = CredentialsConfig(credential_id=stored.id)
-            source = source.with_changes(place=replace(source.place, credentials=found))
-        parts.catalog.sources.add(source)
-        if planned.paused:
-            parts.catalog.sources.set_paused(source.id, paused=True)
+            return source.with_changes(place=replace(source.place, credentials=found))
+
+        source = parts.catalog.sources.add(source, completed=completed, paused=planned.paused)
     except S3SyncError as error:
         return replace(planned, state="refused", source=None, notes=[error.message])
     return replace(planned, source=source)

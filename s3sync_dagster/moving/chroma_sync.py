@@ -59,7 +59,13 @@ def source_of(given: object) -> Wanted:
     if not isinstance(name, str) or not name:
         raise InvalidSetting(f"{tag}.{_NAMED_BY[tag]} is missing, or no text.")
     if tag == "s3":
-        fields["bucket_name"] = name = bucket_in(name)
+        name, prefix = _bucket_and_prefix(name)
+        fields["bucket_name"] = name
+        if prefix and (fields.get("path_prefix") or prefix) != prefix:
+            raise InvalidSetting(
+                "s3.bucket_name names a prefix, and s3.path_prefix another one: leave one of them."
+            )
+        fields["path_prefix"] = fields.get("path_prefix") or prefix
     else:
         name = shown_address(name)  # a query may be a key
     embedding = entry.take("embedding", dict) or _older(entry.take("embedding_model", (str, dict)))
@@ -85,6 +91,10 @@ def _older(model: str | dict[str, Any] | None) -> dict[str, Any] | None:
     return {"dense": {"model": model} if isinstance(model, str) else model}
 
 
-def bucket_in(text: str) -> str:
-    """Return the bucket of a name, an address or an ARN: their clients take each of them."""
-    return text.removeprefix("s3://").removeprefix("arn:aws:s3:::").partition("/")[0]
+def _bucket_and_prefix(text: str) -> tuple[str, str]:
+    """Return what a name, an address or an ARN names: their clients take each of them."""
+    plain = text.removeprefix("s3://").removeprefix("arn:aws:s3:::")
+    if plain.startswith("arn:"):  # of an access point, which has a slash of its own
+        return plain, ""
+    bucket, _, prefix = plain.partition("/")
+    return bucket, prefix

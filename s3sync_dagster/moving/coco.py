@@ -11,13 +11,18 @@ from s3sync_dagster.moving.wanted import (
     key_pair,
     refuse_secrets_in,
 )
+from s3sync_dagster.source_settings import MAX_LIST_SECONDS
 
 CONNECTOR = "s3"
 NAME = "datasource"
 """Metadata key of each record: what the datasource is called there."""
 LIST_SECONDS = 300
 """Where a datasource names no interval; theirs is 30."""
-_AWS = re.compile(r"s3(?:[.-](?:dualstack\.)?([a-z0-9-]+))?\.amazonaws\.com(?:\.cn)?")
+_AWS = re.compile(
+    r"(?:https?://)?s3(?:-accelerate(?:\.dualstack)?|-external-1"
+    r"|[.-](?:dualstack\.)?([a-z]{2}(?:-[a-z]+)+-\d))?\.amazonaws\.com(?:\.cn)?(?::443)?/?",
+    re.IGNORECASE,
+)
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 _NO_PIPELINES = "there are no pipelines here: documents are enriched by a function in Python"
@@ -83,7 +88,7 @@ def _bucket(config: Reader) -> dict[str, Any]:
     endings = [one.strip().lower() for one in config.texts("extensions")]
     return {
         "bucket_name": bucket,
-        "region": (aws[1] if aws else None) or "us-east-1",
+        "region": ((aws[1] if aws else None) or "us-east-1").lower(),
         "endpoint_url": None if aws else endpoint,
         "addressing_style": None if aws else "path",
         "path_prefix": config.text("prefix"),
@@ -100,8 +105,18 @@ def _timing(sync: Reader) -> dict[str, Any]:
 
 
 def seconds_of(interval: str) -> int:
-    """Return the seconds of a span as Go writes it, such as ``1h30m``; at least one."""
+    """Return the seconds of a span as Go writes it, such as ``1h30m``.
+
+    Raises:
+        InvalidSetting: it is none, or no interval that a source may have.
+    """
     parts = _SPAN.findall(interval)
     if not parts or "".join(number + unit for number, unit in parts) != interval:
         raise InvalidSetting("sync.interval is no span of time such as 5m, 1h or 30s.")
-    return max(1, round(sum(float(number) * _SECONDS[unit] for number, unit in parts)))
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if not 1 <= seconds <= MAX_LIST_SECONDS:  # of more than 308 digits it is infinite
+        raise InvalidSetting(
+            f"sync.interval is {interval[:20]!r}; it has to be from 1s to "
+            f"{MAX_LIST_SECONDS // 3600}h. Where nothing is to be listed, sync.enabled is false."
+        )
+    return round(seconds)

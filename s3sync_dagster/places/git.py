@@ -25,12 +25,17 @@ COPIES = "git"
 UNUSED_SECONDS = 30 * 86_400.0
 _KNOWN = frozenset({"https", "ssh", "http", "file"})
 _GITHUB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9._-]+")
-_SCP = re.compile(r"(?:([\w.-]+)@)?([\w.-]+):(?!/)(\S+)")
+_SCP = re.compile(r"(?:([A-Za-z0-9_.-]+)@)?([A-Za-z0-9_.-]+):(?![/:])(\S+)")
+"""``host::path`` would be the name of one of git's helper programs."""
+_SHARED = "git"
+"""User of hosts on which a path names the same repository for all and in each form."""
+_HOME = re.compile(r"~[^/]*/")
 _URL = re.compile(r"(?:https?|ssh|file)://[^\s?#]+")
 _HOST = re.compile(r"[A-Za-z0-9](?:[\w.-]*\w)?|[0-9a-fA-F:.]+", re.ASCII)
 """As git and we read it alike: git unescapes ``%``, and folds dots and letters of other alphabets,
 so that it would ask another host than the one that was looked at."""
 _REF = re.compile(r"(?![-/.])(?!.*(?:\.\.|//|@\{|\.lock\Z|/\Z|\.\Z))[^\s\x00-\x20~^:?*\[\\\x7f]+")
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", re.IGNORECASE)
 _BLOBS = {"github.com": "/blob/", "gitlab.com": "/-/blob/", "codeberg.org": "/src/commit/"}
 """What stands between repository and commit in a page's address, of hosts that are known."""
 
@@ -89,7 +94,7 @@ class GitPlace(Place):
         plain, hash_, ref = text.partition("#")
         named = plain.removeprefix("github:") if plain.startswith("github:") else None
         written = plain.removeprefix("git+")
-        known = urlsplit(written).hostname in _BLOBS if _URL.fullmatch(written) else False
+        known = _URL.fullmatch(written) is not None and _host(written) in _BLOBS
         if named is None and not (
             written != plain or known or (_address(written) and written.endswith(".git"))
         ):
@@ -110,13 +115,22 @@ class GitPlace(Place):
 
     @property
     def url(self) -> str:
-        """What git fetches, always as a URL."""
+        """The repository as a URL, by which it is told from others; git is handed ``remote``."""
         if _GITHUB.fullmatch(self.repository):
             return f"https://github.com/{self.repository.removesuffix('.git')}.git"
         scp = _SCP.fullmatch(self.repository)
         if scp is not None and "://" not in self.repository:
-            return f"ssh://{scp.group(1) or 'git'}@{scp.group(2)}/{scp.group(3)}"
+            user, host, path = scp.groups()
+            whole = f"{user}@{host}" if user else host
+            # Below the home of somebody: no URL without "~" is the same there.
+            home = "" if user == _SHARED or host.lower() in _BLOBS or path[0] == "~" else "~/"
+            return f"ssh://{whole}/{home}{path}"
         return self.repository
+
+    @property
+    def remote(self) -> str:
+        """What git fetches: ``user@host:path`` as it is written, since no URL says the same."""
+        return self.url if _GITHUB.fullmatch(self.repository) else self.repository
 
     def address(self, key: str | None = None) -> str:
         """Return the address of a file, without a key that of the place."""
@@ -140,8 +154,10 @@ class GitPlace(Place):
         self, repository: Sequence[str], ref: str, *, default_branch: str
     ) -> bool | None:
         """Return whether a push to a repository changes what lies here; None: it is another one."""
-        others = (GitPlace(repository=one.removesuffix(".git")) for one in repository)
-        if not any(one.identity()[:-1] == self.identity()[:-1] for one in others):
+        host, path = self._where()
+        mine = ((host, path), (host, _HOME.sub("", path, count=1)))  # who pushes names no home
+        told = [one for one in repository if _GITHUB.fullmatch(one) or _address(one)]
+        if not any(GitPlace(repository=one)._where() in mine for one in told):
             return None
         followed = self.ref or default_branch
         return ref in (followed, f"refs/heads/{followed}", f"refs/tags/{followed}")
@@ -149,9 +165,7 @@ class GitPlace(Place):
     def followed(self) -> tuple[str, str] | None:
         """Return the commit or branch that is followed, as the contract tells them apart."""
         ref = self.ref or "HEAD"
-        return (
-            ("sha", ref) if re.fullmatch(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", ref) else ("branch", ref)
-        )
+        return ("sha", ref.lower()) if _COMMIT.fullmatch(ref) else ("branch", ref)
 
     def collection(self) -> str:
         """Return owner and name of the repository, as a collection may be called."""
@@ -216,6 +230,8 @@ class GitPlace(Place):
         parts = urlsplit(self.url)
         port = f":{parts.port}" if parts.port else ""
         path = parts.path.strip("/").removesuffix(".git")
+        if path.startswith("~/") and parts.username not in (None, _SHARED):
+            path = f"~{parts.username}{path[1:]}"
         host = (parts.hostname or parts.scheme).lower() + port
         return host, path.lower() if host == "github.com" else path
 
@@ -263,9 +279,10 @@ def open_git(source: "Source", surroundings: "Surroundings") -> "ObjectStore":
         place.check()  # it may be older than a rule on whose keeping the guard depends
     copies = surroundings.home / COPIES
     sweep(copies, unused_seconds=UNUSED_SECONDS)
-    name = hashlib.sha256(f"{source.id}\0{place.url}\0{place.ref}".encode()).hexdigest()[:24]
+    name = hashlib.sha256(f"{source.id}\0{place.remote}\0{place.ref}".encode()).hexdigest()[:24]
     remote = Remote(
         url=place.url,
+        handed=place.remote,
         protocols=frozenset({scheme}),
         user=user,
         token=token,
@@ -295,6 +312,13 @@ def _most_bytes(text: str | None) -> int:
     if not text.isdecimal() or int(text) < 1024**2:
         raise InvalidSetting(f"{GIT_MAX_BYTES} is not a number of bytes from 1048576 on.")
     return int(text)
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:  # whose text repeats the URL
+        return None
 
 
 def _address(text: str) -> bool:

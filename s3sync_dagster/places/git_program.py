@@ -37,6 +37,13 @@ LOOK_SECONDS = 0.25
 MAX_ANSWER_BYTES = 128 * 1024 * 1024
 """Of what git prints, such as the list of a commit's files."""
 _TOLD_BYTES = 64 * 1024
+_PORTS = {"http": 80, "https": 443, "ssh": 22}
+_PROXIES = {
+    "http": ("http_proxy", "all_proxy"),
+    "https": ("https_proxy", "HTTPS_PROXY", "all_proxy"),
+}
+_NOWHERE = "255.255.255.255"
+"""No connection can be made to it: git fails where it would not ask the proxy after all."""
 LEAST_VERSION = (2, 38)
 """Of git: ``cat-file -z``, ``http.curloptResolve``."""
 _PASSED_ON = (
@@ -68,6 +75,8 @@ class Remote:
 
     url: str
     """Without any secret."""
+    handed: str
+    """What git is told: the URL, or the form of scp."""
     protocols: frozenset[str]
     """That git may speak."""
     user: str = "x-access-token"
@@ -169,17 +178,18 @@ class GitProgram:
         """Return the configuration with which the server is asked."""
         remote = self._remote
         parts = urlsplit(remote.url)
-        found = {"remote.origin.url": remote.url}
+        found = {"remote.origin.url": remote.handed}
         if remote.token is not None:
             plain = f"{remote.user}:{remote.token}".encode()
             header = f"Authorization: Basic {base64.b64encode(plain).decode()}"
             found[f"http.{parts.scheme}://{parts.netloc}/.extraHeader"] = header
         if remote.guard is not None:
-            proxied = any(map(remote.resolve_env, ("https_proxy", "HTTPS_PROXY", "all_proxy")))
-            host, port = parts.hostname or "", parts.port or 443
+            proxied = any(map(remote.resolve_env, _PROXIES.get(parts.scheme, ())))
+            host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 443)
             address = _public_address(host, port, remote.guard, proxied=proxied)
-            if not proxied:
-                # git connects to the address that was looked at, whatever the name says by then.
+            # git connects to the address that was looked at, whatever the name says by then. It
+            # tells a proxy the name alone: who goes past it (no_proxy) is for git to say.
+            if ":" not in host:  # an address has no name that could lead elsewhere
                 found["http.curloptResolve"] = f"{host}:{port}:{address}"
         return found
 
@@ -285,6 +295,12 @@ class GitProgram:
                 "(S3SYNC_GIT_PROTOCOLS).",
                 reason="git_protocol",
             )
+        if "dumb http" in text:
+            return InvalidSetting(
+                f"{where} is served as files alone, and not by git's own protocol: name another "
+                "URL, such as that of the server's git-http-backend, or one of ssh.",
+                reason="git_protocol",
+            )
         return Unavailable(
             f"git {doing} ended with the code {code} for {where[0].lower()}{where[1:]}: is it "
             "reachable?",
@@ -318,12 +334,12 @@ def size_of(folder: Path) -> int:
 
 
 def _public_address(host: str, port: int, guard: AddressGuard, *, proxied: bool) -> str:
-    """Return an address of a host, empty where only the proxy knows its name."""
+    """Return an address of a host; where only the proxy knows its name, one that leads nowhere."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
         if proxied:
-            return ""
+            return _NOWHERE
         raise Unavailable(f"The name {host!r} is not known here.", reason="git_failed") from None
     addresses = [str(entry[4][0]) for entry in found]
     if not addresses or not all(guard.allows(one) for one in addresses):

@@ -42,7 +42,9 @@ class Repository:
     """
 
     def __init__(self, folder: Path, remote: Remote, ref: str | None, *, most_bytes: int) -> None:
-        self._folder, self._ref, self._most_bytes = folder, ref, most_bytes
+        self._folder, self._most_bytes = folder, most_bytes
+        whole = ref is not None and _COMMIT.fullmatch(ref.lower())
+        self._ref = ref.lower() if ref is not None and whole else ref  # git tells ids in lower case
         self._there = folder / "repository.git"
         self.git = GitProgram(self._there, remote)
         self._remote = remote
@@ -152,9 +154,10 @@ class Repository:
         for name in (*names[:1], *reversed(asked[1:])):  # a branch before a tag, a tag's own commit
             if _COMMIT.fullmatch(found.get(name, "")):
                 return found[name]
-        what = "no commit yet" if ref is None else f"no branch and no tag {ref!r}"
-        raise FixConfiguration(
-            f"The repository has {what}: its records stay as they are.", reason="git_ref_not_found"
+        raise _not_found(
+            "has no commit yet, or its own branch is not there (name another one as ref)"
+            if ref is None
+            else f"has no branch and no tag {ref!r}"
         )
 
     def _init(self, git: GitProgram) -> None:
@@ -163,9 +166,11 @@ class Repository:
 
     def _bring(self, commit: str, lock: int, *, anew: bool) -> None:
         """Fetch a commit, into a copy beside where this one is damaged or has grown."""
+        _require_files(self.git, commit)
         if not anew and len(list(self._there.glob("objects/pack/*.pack"))) < MAX_PACKS:
             try:
                 self._fetch(self.git, commit, lock)
+                _require_files(self.git, commit)
                 if self.has(commit):
                     return
             except Unavailable as error:
@@ -197,6 +202,7 @@ class Repository:
         shutil.rmtree(beside.folder, ignore_errors=True)
         self._init(beside)
         self._fetch(beside, commit, lock)
+        _require_files(beside, commit)
         before = self._folder / "before.git"
         self._there.rename(before)
         beside.folder.rename(self._there)
@@ -225,6 +231,22 @@ class Repository:
                         ) from None
                     time.sleep(0.1)
             yield lock.fileno()
+
+
+def _require_files(git: GitProgram, commit: str) -> None:
+    """Refuse what a ref names where it is a file: a tag may name one. What is not there passes."""
+    try:
+        kind = git.ask("cat-file", "-t", commit)
+    except S3SyncError:
+        return
+    if kind == b"blob\n":
+        raise _not_found("has a file and no commit at that ref")
+
+
+def _not_found(what: str) -> FixConfiguration:
+    return FixConfiguration(
+        f"The repository {what}: its records stay as they are.", reason="git_ref_not_found"
+    )
 
 
 def _remove_unfinished(repository: Path) -> None:

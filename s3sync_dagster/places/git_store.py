@@ -1,6 +1,7 @@
 """A commit that is read like a bucket: paths are keys, blob ids are versions."""
 
 import codecs
+import hashlib
 import subprocess
 import threading
 from bisect import bisect_left, bisect_right
@@ -176,8 +177,9 @@ class GitStore:
                     pieces = _text(pieces, key=key)
                 with self._reading(commit):
                     content = self._spool.read(pieces, key=key, limit=max_size_bytes)
-            except UnsupportedFile:
-                self._end_reader()  # the rest of the answer is still to come
+            except BaseException:
+                # The rest of the answer is still to come: the next file's would be read from it.
+                self._end_reader()
                 raise
         if isinstance(content, bytes) and len(content) < _LFS_BYTES and content.startswith(_LFS):
             raise UnsupportedFile(
@@ -225,10 +227,10 @@ class GitStore:
                 reason="repository_too_large",
             )
         entries = [_entry(line) for line in lines]
-        taken = {entry.key for entry in entries if entry.marked != BAD_NAME}
-        # A name that is shown escaped never stands before a file that really has that name.
-        entries = [one for one in entries if one.marked != BAD_NAME or one.key not in taken]
-        return sorted(entries)
+        # A name that is shown escaped never stands before a file that really has that name, and
+        # of two that are shown alike there is one: a key is listed once.
+        entries.sort(key=lambda entry: entry.marked != BAD_NAME)
+        return sorted({entry.key: entry for entry in entries}.values())
 
     def _files(self, commit: str) -> list[_Entry]:
         if self._listed is None or self._listed[0] != commit:
@@ -275,7 +277,7 @@ class GitStore:
 
     def _contents(self, blob: str, size: int) -> Iterator[bytes]:
         answer = self._asked(f"contents {blob}".encode())
-        if answer.endswith(b" missing\n"):
+        if answer != f"{blob} blob {size}\n".encode():  # missing, or of something else
             raise Unavailable(
                 "The copy of the repository lacks a file: it is fetched anew.", reason="git_failed"
             )
@@ -312,7 +314,7 @@ def _entry(line: bytes) -> _Entry:
         key, marked = path.decode(errors="backslashreplace").encode(), BAD_NAME
     if len(key) > MAX_OBJECT_KEY_BYTES:
         cut = key[: MAX_OBJECT_KEY_BYTES - 41].decode(errors="ignore").encode()
-        key, marked = cut + b"~" + blob[:40], BAD_NAME
+        key, marked = cut + b"~" + hashlib.sha256(path).hexdigest()[:40].encode(), BAD_NAME
     # A blob that was too large to be fetched has no size here.
     known = int(size) if size.isdigit() else 0 if marked else MAX_BLOB_BYTES + 1
     return _Entry(key, blob.decode(), known, marked)

@@ -153,12 +153,29 @@ def test_an_id_reaches_nothing_beside_its_source(there):
             assert b"# B" not in refusal.content
 
 
+def test_the_url_of_a_document_names_its_key_and_nothing_else(there):
+    body = datasource(there, extensions=[])
+    key = "in/what? #1\n100%.md"
+    there.aws.put(body["connector"]["config"]["bucket"], key, b"x")
+    with as_theirs(there) as http:
+        name = http.post("/datasource/", json=body).json()["_id"]
+        http.post(f"/datasource/{name}/_reset_sync")
+        hits = wait_for(
+            lambda: http.get("/document/_search", params={"datasource": name}).json()["hits"],
+            lambda found: len(found["hits"]) == 4,
+        )["hits"]
+    [url] = [hit["_source"]["url"] for hit in hits if "what" in hit["_source"]["title"]]
+    assert url.endswith("/in/what%3F%20%231%0A100%25.md")
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         ({"connector": {"id": "rss"}}, "rss"),
         ({"name": ""}, "name"),
         ({"sync": {"interval": "often"}}, "interval"),
+        ({"sync": {"interval": "0s"}}, "sync.interval"),
+        ({"sync": {"interval": "9" * 310 + "s"}}, "sync.interval"),
         ({"sync": {"enabled": True, "hours": 3}}, "hours"),
         ({"enrichment_pipeline": {"name": "x"}}, "enrichment_pipeline"),
         ({"enabled": "yes"}, "enabled"),
@@ -172,7 +189,11 @@ def test_what_would_be_passed_over_is_refused_by_its_name(there, change, says):
         assert there.aws.secret_access_key not in refusal.text
 
 
-def test_one_that_is_not_enabled_waits(there):
+def test_one_that_is_not_enabled_waits_from_its_first_moment_on(there, monkeypatch):
+    def killed(*_, **__):
+        raise AssertionError("between the making and the pause")
+
+    monkeypatch.setattr(type(there.parts.catalog.sources), "set_paused", killed)
     with as_theirs(there) as http:
         body = {**datasource(there), "enabled": False}
         name = http.post("/datasource/", json=body).json()["_id"]

@@ -213,6 +213,25 @@ def test_no_route_tells_a_member_what_is_kept_from_the_group(there):
     }, "the walk does not reach what it is there for"
 
 
+@pytest.mark.parametrize("who", ["nobody", "elsewhere"])
+def test_a_source_is_shown_by_its_id_where_the_list_shows_it_and_nowhere_else(there, who):
+    elsewhere = there.api.token(tenant="elsewhere") if who == "elsewhere" else None
+    with there.api.client(elsewhere or there.tokens[who]) as http:
+        listed = {one["id"] for one in http.post("/v3/connections/list", json={}).json()}
+        hits = http.get("/datasource/_search", params={"size": 1000}).json()["hits"]["hits"]
+        assert {hit["_id"] for hit in hits} == listed
+        shown = {there.source, there.open_source} & listed
+        assert shown == ({there.source, there.open_source} if who == "nobody" else set())
+        for one in (there.source, there.open_source):
+            for path in (f"/v3/connections/{one}", f"/v3/connections/{one}/sync-runs",
+                         f"/datasource/{one}"):  # fmt: skip
+                unknown = http.get(path.replace(one, str(uuid.uuid4()))).status_code
+                assert (http.get(path).status_code, unknown) == (200 if one in shown else 404, 404)
+            for path in (f"/v3/connections/{one}", f"/datasource/{one}"):
+                refused = http.delete(path)
+                assert refused.status_code == (403 if who == "nobody" else 404), refused.text
+
+
 def test_a_member_of_the_group_reads_it_everywhere(there):
     for path in ("/s3sync/v1/sources/{source_id}/content", "/document/{document_id}/raw_content"):
         assert TEXT in ask(there, "hr", "GET", path).text

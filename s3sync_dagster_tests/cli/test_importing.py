@@ -4,6 +4,10 @@ import json
 
 import pytest
 
+from s3sync_dagster.catalog import sources as catalog_sources
+from s3sync_dagster.model.errors import Conflict
+from s3sync_dagster.moving.coco import datasource_of, seconds_of
+
 CHROMA = {
     "id": "0d4f3f0e-5c2b-4a57-9a31-9f0a3a1c1a11",
     "database_name": "default_database",
@@ -236,6 +240,26 @@ def test_what_an_entry_is_called_has_no_query(s3sync, written):
     assert made["from"] == "Chroma Sync github source of 'ssh://git.example.org/team/docs.git'"
 
 
+def test_a_refusal_of_the_catalog_leaves_no_keys_of_the_entry(s3sync, written, monkeypatch):
+    def refused(*_):
+        raise Conflict("taken meanwhile", reason="source_exists")
+
+    monkeypatch.setattr(catalog_sources, "require_possible", refused)
+    done = s3sync("import", written([SUPERMEMORY]), "--json")
+    assert [one["state"] for one in done.json] == ["refused"]
+    assert s3sync("credential", "list", "--json").json == []
+
+
+def test_what_is_not_enabled_is_paused_from_its_first_moment_on(s3sync, written, monkeypatch):
+    def killed(*_, **__):
+        raise AssertionError("between the making and the pause")
+
+    monkeypatch.setattr(catalog_sources.SourceRows, "set_paused", killed)
+    assert s3sync("import", written([COCO])).code == 0
+    [source] = s3sync("source", "list", "--json").json
+    assert source["paused"] is True
+
+
 def test_two_entries_that_overlap_are_seen_before_anything_is_made(s3sync, written):
     inner = {**CHROMA, "s3": {**CHROMA["s3"], "path_prefix": "a/b/"}}
     elsewhere = {**CHROMA, "s3": {**CHROMA["s3"], "collection_name": "others"}}
@@ -246,6 +270,78 @@ def test_two_entries_that_overlap_are_seen_before_anything_is_made(s3sync, writt
     assert [one["source"]["name"] for one in done.json if one["state"] == "new"] == names
     assert len(set(names)) == 2
     assert [one["state"] for one in done.json] == [one["state"] for one in dry.json]
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "prefix"),
+    [
+        ("s3://docs-bucket/a/b", None, "a/b"),
+        ("arn:aws:s3:::docs-bucket/a/", None, "a/"),
+        ("s3://docs-bucket/a/", "a/", "a/"),
+        ("s3://docs-bucket/", "in/", "in/"),
+        ("docs-bucket", None, ""),
+    ],
+)
+def test_a_bucket_that_is_named_with_a_prefix_is_not_listed_beyond_it(
+    s3sync, written, name, more, prefix
+):
+    entry = {"s3": {**CHROMA["s3"], "bucket_name": name, "path_prefix": more}}
+    [made] = s3sync("import", written([entry]), "--json").json
+    assert made["state"] == "new", made
+    assert (made["source"]["bucket_name"], made["source"]["path_prefix"]) == ("docs-bucket", prefix)
+
+
+def test_two_prefixes_of_one_bucket_are_not_guessed_between(s3sync, written):
+    entry = {"s3": {**CHROMA["s3"], "bucket_name": "s3://docs-bucket/a/", "path_prefix": "b/"}}
+    [made] = s3sync("import", written([entry]), "--dry-run", "--json").json
+    assert (made["state"], "path_prefix" in made["notes"][0]) == ("refused", True)
+
+
+@pytest.mark.parametrize(
+    "interval", ["0s", "400ms", "0.5s", "745h", "9" * 310 + "s", "9" * 310 + "h1s"]
+)
+def test_an_interval_that_no_source_may_have_is_refused_alone(s3sync, written, interval):
+    coco = {**COCO, "sync": {"enabled": True, "interval": interval}}
+    done = s3sync("import", written([coco, CHROMA]), "--json")
+    assert [one["state"] for one in done.json] == ["refused", "new"], done.err
+    assert done.json[0]["from"] == "entry 1"
+    assert "sync.interval" in done.json[0]["notes"][0]
+    assert len(done.json[0]["notes"][0]) < 200
+
+
+@pytest.mark.parametrize(
+    ("interval", "seconds"), [("1s", 1), ("1500ms", 2), ("744h", 31 * 86_400), ("1h30m", 5400)]
+)
+def test_an_interval_is_taken_in_seconds(interval, seconds):
+    assert seconds_of(interval) == seconds
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "region"),
+    [
+        ("s3.eu-west-1.amazonaws.com", "eu-west-1"),
+        ("https://s3.eu-west-1.amazonaws.com", "eu-west-1"),
+        ("S3.EU-West-1.amazonaws.com:443", "eu-west-1"),
+        ("https://s3-us-west-2.amazonaws.com:443/", "us-west-2"),
+        ("s3.dualstack.ap-southeast-1.amazonaws.com", "ap-southeast-1"),
+        ("s3.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+        ("s3.us-gov-west-1.amazonaws.com", "us-gov-west-1"),
+        ("s3-accelerate.amazonaws.com", "us-east-1"),
+        ("s3-external-1.amazonaws.com", "us-east-1"),
+        ("s3.amazonaws.com", "us-east-1"),
+    ],
+)
+def test_an_endpoint_of_aws_is_its_region_however_it_is_written(endpoint, region):
+    config = {**COCO["connector"]["config"], "endpoint": endpoint}
+    found = datasource_of({**COCO, "connector": {"id": "s3", "config": config}}).fields
+    assert (found["region"], found["endpoint_url"]) == (region, None)
+
+
+@pytest.mark.parametrize("endpoint", ["s3.example.org", "s3.amazonaws.com.evil.org", "h:9000"])
+def test_another_endpoint_is_taken_as_it_is(endpoint):
+    config = {**COCO["connector"]["config"], "endpoint": endpoint}
+    found = datasource_of({**COCO, "connector": {"id": "s3", "config": config}}).fields
+    assert found["endpoint_url"] == f"https://{endpoint}"
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "7", "[" * 100_000, "\ud800{}"])

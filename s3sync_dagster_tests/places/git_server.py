@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 _PLAIN = {
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -98,7 +99,8 @@ def git_server(root: Path, *, token: str | None = None) -> Iterator[GitServer]:
 
         def _answer(self) -> None:
             body = self._body()
-            path, _, query = self.path.partition("?")
+            asked = urlsplit(self.path)  # of a proxy the whole URL is asked
+            path, query = asked.path, asked.query
             served.seen.append(f"{self.command} {self.path}")
             if served.redirect is not None:
                 return self._send(302, [("Location", served.redirect + self.path)], b"")

@@ -2,11 +2,16 @@
 
 import os
 import random
+import resource
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -61,7 +66,7 @@ def opened(server, home: Path, *, guard=None, environment=None, credential=None,
     values = {**ENVIRONMENT, **(environment or {})}
     source = Source(
         id="i", name="docs", collection_name="texts",
-        place=GitPlace(**{"repository": f"{server.url}/team/docs", **place}),
+        place=GitPlace(**({"repository": f"{server.url}/team/docs"} if server else {}) | place),
     )  # fmt: skip
     store = open_store(
         source,
@@ -161,6 +166,38 @@ def test_what_is_no_text_is_skipped_with_a_reason(origin, server, tmp_path, monk
         assert store.read("binary.dat", max_size_bytes=9).content == b"a\0b"
 
 
+@contextmanager
+def files_up_to(most: int):
+    """The disk takes no more of a file: a write beyond fails as on a full one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_read_that_the_disk_ended_leaves_nothing_for_the_next_file(origin, store):
+    origin.write("big.txt", "a line of the large file\n" * 600_000)
+    origin.commit()
+    all_refs(store)
+    with files_up_to(2**20), pytest.raises(OSError, match="too large"):
+        store.read("big.txt", max_size_bytes=10**8)
+    assert store.read("b.py", max_size_bytes=100).content == b"x = 1\n"
+    assert store.read("docs/a.md", max_size_bytes=100).content == b"# Title\n\nfirst\n"
+
+
+def test_an_answer_about_another_file_is_not_read(origin, store):
+    blob = store.head("docs/a.md").etag
+    reader, _ = store._open_reader()
+    reader.stdin.write(f"contents {store.head('b.py').etag}".encode() + b"\0")  # and nobody reads
+    with pytest.raises(Unavailable) as caught:
+        store.read("docs/a.md", max_size_bytes=100)
+    assert caught.value.reason == "git_failed"
+    read = store.read("docs/a.md", max_size_bytes=100)
+    assert (read.ref.etag, read.content) == (blob, b"# Title\n\nfirst\n")
+
+
 def test_branch_tag_and_commit_are_followed_as_they_are_named(origin, server, tmp_path):
     first = origin.git("rev-parse", "HEAD")
     origin.git("tag", "-a", "v1", "-m", "one")
@@ -177,6 +214,56 @@ def test_branch_tag_and_commit_are_followed_as_they_are_named(origin, server, tm
     with opened(server, tmp_path / "other", ref="main") as store:
         all_refs(store)
         assert store.head("b.py").version_id == first
+
+
+def test_a_commit_is_followed_however_its_id_is_written(origin, server, tmp_path):
+    first = origin.git("rev-parse", "HEAD")
+    origin.write("c.md", "c")
+    origin.commit()
+    place = GitPlace(repository="o/r", ref=first.upper())
+    assert place.followed() == ("sha", first)
+    with opened(server, tmp_path / "home", ref=first.upper()) as store:
+        assert len(all_refs(store)) == 2
+        assert store.head("b.py").version_id == first
+
+
+@pytest.mark.parametrize("way", ["tag", "id"])
+def test_a_ref_that_names_a_file_is_told_and_fetched_once(origin, server, tmp_path, way):
+    blob = origin.git("rev-parse", "HEAD:b.py")
+    origin.git("tag", "-a", "-m", "a key", "file", blob)
+    with opened(server, tmp_path / "home", ref="file" if way == "tag" else blob) as store:
+        fetched = []
+        for _ in range(3):
+            store.renew()
+            server.seen.clear()
+            with pytest.raises(FixConfiguration, match="file") as caught:
+                all_refs(store)
+            assert caught.value.reason == "git_ref_not_found"
+            fetched.append(server.uploads())
+    assert fetched[0] > fetched[1] == fetched[2]
+
+
+def test_a_head_that_names_no_branch_names_the_way_out(origin, server, tmp_path):
+    origin.git("symbolic-ref", "HEAD", "refs/heads/gone")
+    with opened(server, tmp_path / "home") as store:
+        with pytest.raises(FixConfiguration, match="as ref") as caught:
+            all_refs(store)
+        assert caught.value.reason == "git_ref_not_found"
+
+
+def test_names_that_are_shown_alike_are_one_key(origin, store):
+    folder = os.fsencode(origin.folder)
+    for name in (b"\xff\\xfe", b"\\xff\xfe", b"\\xff\\xfe"):
+        Path(os.fsdecode(folder + b"/" + name)).write_text("x")
+    long = "/".join(["d" * 200] * 6)
+    for end in ("a", "b"):
+        origin.write(f"{long}/{end}/__init__.py", "")
+    origin.commit()
+    refs = all_refs(store)
+    keys = [ref.key for ref in refs]
+    assert len(keys) == len(set(keys)) == 5
+    assert sum(key.startswith(long[:900]) for key in keys) == 2
+    assert store.read("\\xff\\xfe", max_size_bytes=9).content == b"x"  # the file of that name
 
 
 def test_a_listing_goes_on_with_the_commit_that_it_began_with(origin, server, store):
@@ -512,7 +599,40 @@ def test_a_tenant_that_nobody_trusts_gets_nowhere_inside(server, tmp_path, envir
         assert server.seen == []
 
 
-def test_git_connects_to_the_address_that_was_looked_at(server, tmp_path, monkeypatch):
+def test_a_server_that_has_the_files_alone_is_told_apart(origin, tmp_path):
+    origin.git("update-server-info")
+    handler = partial(QuietFiles, directory=origin.folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as files:
+        thread = threading.Thread(target=files.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        repository = f"http://127.0.0.1:{files.server_port}/.git"
+        try:
+            with (
+                opened(None, tmp_path / "home", repository=repository) as store,
+                pytest.raises(InvalidSetting, match="as files alone") as caught,
+            ):
+                all_refs(store)
+        finally:
+            files.shutdown()
+            thread.join()
+    assert caught.value.reason == "git_protocol"
+
+
+class QuietFiles(SimpleHTTPRequestHandler):
+    """Files of a folder."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+NOBODY = "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"all_proxy": NOBODY, "no_proxy": "*"}, {"http_proxy": NOBODY, "NO_PROXY": "x,.test"}],
+)
+def test_git_connects_to_the_address_that_was_looked_at(server, tmp_path, monkeypatch, environment):
     """The name is known to the look alone: git would not find it, or find another address."""
     port = int(server.url.rpartition(":")[2])
     monkeypatch.setattr(
@@ -521,8 +641,94 @@ def test_git_connects_to_the_address_that_was_looked_at(server, tmp_path, monkey
     )  # fmt: skip
     guard = AddressGuard((ip_network("127.0.0.0/8"),))
     repository = f"http://repository.test:{port}/team/docs"
-    with opened(server, tmp_path / "home", guard=guard, repository=repository) as store:
+    values = {GIT_PROTOCOLS: "http", **environment}
+    with opened(
+        server, tmp_path / "home", guard=guard, repository=repository, environment=values
+    ) as store:
         assert len(all_refs(store)) == 2
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_proxy_is_asked_by_name_whatever_is_known_here(server, tmp_path, monkeypatch, known):
+    def looked_up(*_, **__):
+        if known:
+            return [(2, 1, 6, "", ("8.8.8.8", 80))]
+        raise OSError
+
+    monkeypatch.setattr(git_program.socket, "getaddrinfo", looked_up)
+    repository = "http://repository.test/team/docs"
+    values = {GIT_PROTOCOLS: "http", "http_proxy": server.url}
+    with opened(server, tmp_path / "home", guard=AddressGuard(), repository=repository,
+                environment=values) as store:  # fmt: skip
+        assert len(all_refs(store)) == 2
+    assert all(f" {repository}" in line for line in server.seen)
+
+
+def test_a_proxy_is_told_the_name_where_git_speaks_https(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        git_program.socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", ("8.8.8.8", 443))]
+    )
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        told: list[bytes] = []
+
+        def answer() -> None:
+            with proxy.accept()[0] as asked:
+                told.append(asked.recv(1000))
+                asked.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        place = {
+            "repository": "https://repository.test/r",
+            "environment": {GIT_PROTOCOLS: "https", "https_proxy": address},
+        }
+        with (
+            opened(None, tmp_path / "home", guard=AddressGuard(), **place) as store,
+            pytest.raises(S3SyncError),
+        ):
+            all_refs(store)
+        thread.join()
+    assert told[0].startswith(b"CONNECT repository.test:443 ")
+
+
+def test_an_address_in_place_of_a_name_is_not_pinned(tmp_path):
+    repository = "https://[2001:4860:4860::8888]/r"
+    with opened(None, tmp_path / "home", guard=AddressGuard(), repository=repository) as store:
+        assert "http.curloptResolve" not in store._repository.git._way_in()
+    with (
+        opened(
+            None, tmp_path / "home", guard=AddressGuard(), repository="https://[fd00::1]/r"
+        ) as store,
+        pytest.raises(InvalidSetting, match="not of the internet"),
+    ):
+        store._repository.git._way_in()
+
+
+def test_a_name_that_only_the_proxy_knows_is_asked_of_nobody_else(server, tmp_path, monkeypatch):
+    """By the time that git asks, the name is known, and leads into the network."""
+
+    def unknown(*_, **__):
+        raise OSError
+
+    monkeypatch.setattr(git_program.socket, "getaddrinfo", unknown)
+    repository = f"{server.url}/team/docs".replace("127.0.0.1", "localhost")
+    values = {GIT_PROTOCOLS: "http", "all_proxy": NOBODY, "no_proxy": "*"}
+    with opened(server, tmp_path / "home", guard=AddressGuard(), repository=repository,
+                environment=values) as store, pytest.raises(Unavailable):  # fmt: skip
+        all_refs(store)
+    assert server.seen == []
+
+
+@pytest.mark.parametrize(("scheme", "port"), [("http", 80), ("https", 443)])
+def test_the_port_of_the_protocol_is_pinned(tmp_path, monkeypatch, scheme, port):
+    monkeypatch.setattr(
+        git_program.socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", ("8.8.8.8", port))]
+    )
+    with opened(None, tmp_path / "home", guard=AddressGuard(),
+                repository=f"{scheme}://repository.test/r") as store:  # fmt: skip
+        pinned = store._repository.git._way_in()["http.curloptResolve"]
+    assert pinned == f"repository.test:{port}:8.8.8.8"
 
 
 def test_no_host_is_asked_that_git_reads_otherwise_than_the_look(server, tmp_path, monkeypatch):
@@ -551,6 +757,39 @@ def test_git_speaks_no_protocol_that_is_not_allowed(server, tmp_path, origin):
     with opened(server, tmp_path / "home", repository=f"file://{origin.folder}",
                 environment={GIT_PROTOCOLS: "file"}) as store:  # fmt: skip
         assert len(all_refs(store)) == 2
+
+
+def asked_of_ssh(tmp_path, repository: str) -> list[str]:
+    """Return the arguments with which git runs ``ssh`` for a repository."""
+    program = tmp_path / "bin" / "ssh"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/asked\nexit 1\n')
+    program.chmod(0o755)
+    path = f"{program.parent}:{os.environ['PATH']}"
+    named = {GIT_PROTOCOLS: "ssh", "PATH": path}
+    with (
+        opened(None, tmp_path / "home", repository=repository, environment=named) as store,
+        pytest.raises(S3SyncError),
+    ):
+        all_refs(store)
+    return (tmp_path / "asked").read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("repository", "user_host", "path"),
+    [
+        ("git@h:team/docs.git", "git@h", "team/docs.git"),
+        ("git@h:~bob/docs.git", "git@h", "~bob/docs.git"),
+        ("h:team/docs.git", "h", "team/docs.git"),
+        ("ssh://git@h/team/docs.git", "git@h", "/team/docs.git"),
+        ("ssh://git@h/~/docs.git", "git@h", "~/docs.git"),
+    ],
+)
+def test_a_server_is_asked_for_the_path_that_git_itself_would_ask_for(
+    tmp_path, repository, user_host, path
+):
+    asked = asked_of_ssh(tmp_path, repository)
+    assert asked[-2:] == [user_host, f"git-upload-pack '{path}'"]
 
 
 def test_hooks_and_templates_of_anybody_are_not_run(server, tmp_path, origin, monkeypatch):

@@ -17,6 +17,10 @@ from s3sync_dagster.places.git import GIT_PROTOCOLS, GitPlace
         ("https://h:8443/a/b.git#x/y", "https://h:8443/a/b.git", "x/y", "https://h:8443/a/b.git"),
         ("git+https://h/b", "https://h/b", None, "https://h/b"),
         ("git@h:a/b.git", "git@h:a/b.git", None, "ssh://git@h/a/b.git"),
+        ("u@h:a/b.git", "u@h:a/b.git", None, "ssh://u@h/~/a/b.git"),
+        ("h:a/b.git", "h:a/b.git", None, "ssh://h/~/a/b.git"),
+        ("h:~u/b.git", "h:~u/b.git", None, "ssh://h/~u/b.git"),
+        ("u@github.com:o/r.git", "u@github.com:o/r.git", None, "ssh://u@github.com/o/r.git"),
         ("ssh://u@h/b.git", "ssh://u@h/b.git", None, "ssh://u@h/b.git"),
         ("file:///srv/r.git", "file:///srv/r.git", None, "file:///srv/r.git"),
     ],
@@ -35,6 +39,42 @@ def test_one_repository_has_one_identity_however_it_is_written():
     }
     assert GitPlace(repository="https://h/O/r").identity() == ("github", "h", "O/r", "")
     assert GitPlace(repository="https://h:1/O/r").identity() != ("github", "h", "O/r", "")
+    shared = ["https://h/t/r", "git@h:t/r.git", "ssh://git@h/t/r"]
+    assert {GitPlace(repository=form).identity() for form in shared} == {("github", "h", "t/r", "")}
+
+
+def test_what_lies_at_the_home_of_one_user_is_not_what_lies_at_anothers():
+    forms = ["ssh://a@h/t/r", "a@h:t/r", "b@h:t/r", "h:t/r"]
+    assert len({GitPlace(repository=form).identity() for form in forms}) == 4
+    assert (
+        GitPlace(repository="a@h:t/r").identity()
+        == GitPlace(repository="ssh://a@h/~/t/r").identity()
+    )
+
+
+@pytest.mark.parametrize(
+    ("repository", "pushed", "same"),
+    [
+        ("git@h:t/r.git", "https://h/t/r.git", True),
+        ("u@h:t/r.git", "https://h/t/r.git", True),
+        ("https://h/~u/r.git", "https://h/~u/r.git", True),
+        ("git@h:t/r.git", "https://h/~t/r.git", None),
+        ("git@h:t/r.git", "https://h:99999/t/r.git", None),
+        ("git@h:t/r.git", "https://[h/t/r.git", None),
+    ],
+)
+def test_a_push_is_known_however_its_repository_is_written(repository, pushed, same):
+    place = GitPlace(repository=repository)
+    assert place.is_changed_by([pushed], "refs/heads/main", default_branch="main") is same
+
+
+@pytest.mark.parametrize(
+    "text", ["https://[docs/", "https://u:hidden@h\u2100/x", "https://h:99999/x"]
+)
+def test_what_is_no_address_is_refused_without_showing_what_stands_in_it(text):
+    with pytest.raises(InvalidSetting) as caught:
+        parse_place(text)
+    assert "hidden" not in caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -42,6 +82,7 @@ def test_one_repository_has_one_identity_however_it_is_written():
     ["", "o", "-o/r", "o/r/x", "https://u:p@h/r", "https://u@h/r", "ftp://h/r", "https://h/",
      "https://h/r?x", "--upload-pack=x", "ext::sh -c x", "ssh://-oProxyCommand=x/r", "-h:x",
      "file://h/r", "https://h:x/r", "ssh://u:p@h/r", "https://a%2eh/r", "https://h./r",
+     "ext::id", "file::x.git", "git@h::x",
      "https://h\u3002x/r", "https://h\\x/r", "https://[::1%25lo]/r", "ssh://u@a%2eh/r"],
 )  # fmt: skip
 def test_what_names_no_repository_or_brings_a_secret_is_refused(repository):
