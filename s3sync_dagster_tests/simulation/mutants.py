@@ -144,8 +144,8 @@ MUTANTS = (
     Mutant(
         "what code declares to be another source is taken for the same",
         CATALOG + "sources.py",
-        "if not identity_changes(stored, declared) or",
-        "if stored or",
+        "if not same and identity_changes(source_of(row), source):",
+        "if False:",
     ),
     Mutant(
         "a listing asks for nothing while an older version is worked on",
