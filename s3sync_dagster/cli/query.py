@@ -32,7 +32,7 @@ COPIES = 3
         """s3sync query holidays -c docs --where '{"language": "markdown"}' --json""",
     )
 )
-@click.argument("words")
+@click.argument("words", nargs=-1, required=True)
 @click.option(
     "--collection", "-c", required=True, shell_complete=collection_names, help="Chroma collection."
 )
@@ -63,7 +63,7 @@ COPIES = 3
 @chroma_url
 @as_json
 def query(
-    words: str,
+    words: tuple[str, ...],
     collection: str,
     tenant: str | None,
     database: str | None,
@@ -81,7 +81,8 @@ def query(
     The score orders the hits of one question: the first has 1, or near it, also where nothing fits.
     How much a hit fits is told behind it: dense is the likeness to the question, words its words.
     """
-    require_words(words)
+    question = " ".join(words)
+    require_words(question)
     condition = _condition(where)
     lacks: list[str] = []
     with (
@@ -90,7 +91,7 @@ def query(
     ):
         hits = search(
             parts,
-            words,
+            question,
             reader=EVERYTHING,
             collection=collection,
             tenant=tenant,

@@ -25,6 +25,9 @@ def test_hits_name_their_copies_their_neighbours_and_their_document(s3sync, coll
     [hit] = s3sync("query", "lighthouse keeper", "-c", collection, "-n", "1", "--json").json
     assert [one["metadata"]["document_key"] for one in hit["copies"]] == [f"docs/{other}.txt"]
 
+    unquoted = s3sync("query", "lighthouse", "keeper", "-c", collection, "-n", "1", "--json").json
+    assert unquoted == [hit]
+
     [ferry] = s3sync(
         "query",
         "when does the ferry leave",
