@@ -11,13 +11,13 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
+from s3sync_dagster.catalog.overtaken import REMOVAL_STANDS
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import (
     documents,
     has_records,
     invocations,
     is_gone,
-    is_live,
     is_missed,
     objects,
     sidecars,
@@ -29,10 +29,6 @@ from s3sync_dagster.model.source import AutoSync
 
 KEEP_SKIPPED = ("archived", "sidecar")
 """Skips that leave records where they are: the object is still wanted."""
-_REMOVAL_WAITS = (
-    is_live,
-    invocations.c.kind == "remove",
-)
 
 
 def departing(tx: sa.Connection, listing: sa.Row[Any]) -> Departing:
@@ -53,7 +49,13 @@ def departing(tx: sa.Connection, listing: sa.Row[Any]) -> Departing:
         return Departing(documents=0, of=0)
     # What is on its way out already stays no more than what this listing ends: beside one that
     # still waits, all the others would go as "not all of them".
-    leaving = _exists_beside(documents, invocations, *_REMOVAL_WAITS)
+    leaving = (
+        sa.select(invocations.c.source_id)
+        .join(objects, _same_key(invocations))
+        .where(_same_key(invocations, documents), *REMOVAL_STANDS)
+        .correlate(documents)
+        .exists()
+    )
     unseen = sa.select(objects.c.object_key).where(*kinds[0])
     stays = sa.or_(sa.not_(leaving), documents.c.object_key.in_(unseen))
     total = tx.execute(
@@ -170,7 +172,7 @@ def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
         objects.c.first_missed_listing_id <= listing.id, objects.c.missed_listing_id >= listing.id
     )
     unseen: list[Any] = [here, is_missed, missed, objects.c.gone.is_(False)]
-    waiting = _exists(invocations, *_REMOVAL_WAITS)
+    waiting = _exists(invocations, *REMOVAL_STANDS)
     # Its removal has failed: what it asked for would be done for ever.
     asks = (
         sa.select(sidecars.c.source_id)

@@ -43,7 +43,7 @@ def upsert_objects(
     refs = [told for told in refs if told[0].key not in left_out]
     if not refs:
         return left_out
-    number = _current_number(tx, source_id) if asked is None else asked
+    number = current_number(tx, source_id) if asked is None else asked
     insert = database.insert(objects)
     told = insert.excluded
     replaced = {
@@ -125,17 +125,6 @@ def blank_etags(tx: sa.Connection, source_id: str, keys: Iterable[str]) -> None:
         )
 
 
-def note_sequencers(tx: sa.Connection, source_id: str, sequencers: Mapping[str, str]) -> None:
-    """Store the sequencers of removals, so that older news is known for what it is."""
-    if sequencers:
-        tx.execute(
-            objects.update()
-            .where(objects.c.source_id == source_id, objects.c.object_key == sa.bindparam("b_key"))
-            .values(sequencer=sa.bindparam("b_sequencer")),
-            [{"b_key": key, "b_sequencer": value} for key, value in sequencers.items()],
-        )
-
-
 def selected_before(tx: sa.Connection, source_id: str, keys: Iterable[str]) -> dict[str, int]:
     """Return how many selected objects stand before each key."""
     return {
@@ -164,7 +153,7 @@ def within_limit(tx: sa.Connection, source_id: str, told: Sequence[Told]) -> lis
     return limited(told, limit=limit, before=selected_before(tx, source_id, taken))
 
 
-def _current_number(tx: sa.Connection, source_id: str) -> int:
+def current_number(tx: sa.Connection, source_id: str) -> int:
     """Return the number of the newest page; what is told now is newer than its answer may be."""
     newest = tx.execute(
         sa.select(listings.c.id, listings.c.pages)

@@ -13,11 +13,12 @@ from s3sync_dagster.catalog.invocations import OLDEST_FIRST, insert_automatic
 from s3sync_dagster.catalog.moves import documents_before
 from s3sync_dagster.catalog.object_rows import (
     blank_etags,
+    current_number,
     known_objects,
-    note_sequencers,
     upsert_objects,
     within_limit,
 )
+from s3sync_dagster.catalog.overtaken import note_removals
 from s3sync_dagster.catalog.quotas import no_room, without_room
 from s3sync_dagster.catalog.rows import document_of, groups, invocation_of, object_of
 from s3sync_dagster.catalog.running import require_running
@@ -191,11 +192,10 @@ class Work:
                 now=now,
                 sequencers=sequencers,
             )
-            note_sequencers(
-                tx,
-                source_id,
-                {key: sequencers[key] for key in remove if key in sequencers and key not in old},
-            )
+            # Only what tells a removal is evidence for one, together with a HEAD.
+            told = sorted(key for key in remove if key not in old)
+            number = current_number(tx, source_id)
+            note_removals(tx, source_id, told, number=number, sequencers=sequencers)
             blank_etags(tx, source_id, old)
             insert_automatic(
                 self._db,
@@ -205,8 +205,6 @@ class Work:
                 trigger="event",
                 now=now,
             )
-            # Only what tells a removal is evidence for one, together with a HEAD.
-            told = sorted(key for key in remove if key not in old)
             insert_automatic(self._db, tx, source_id, told, trigger="event", kind="remove", now=now)
             late = sorted(key for key in remove if key in old)
             insert_automatic(self._db, tx, source_id, late, trigger="event", now=now)

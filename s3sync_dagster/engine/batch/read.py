@@ -15,6 +15,7 @@ from s3sync_dagster.core.decision import (
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.facts import (
     KeyFacts,
+    asks_whether_removed,
     at_stake,
     listed_as_gone,
     needs_head,
@@ -274,9 +275,10 @@ def _read_object(parts: BatchParts, decision: Decision) -> Deed:
 
 
 def _with_ref(parts: BatchParts, facts: KeyFacts, ref: ObjectRef) -> KeyFacts:
-    """Return the facts with what a HEAD or GET told, stored where it differs."""
+    """Return the facts with what a HEAD or GET told, stored where it is news."""
     known, source = facts.object, parts.source
-    if known is not None and not known.gone and known.etag == ref.etag:
+    same = known is not None and not known.gone and known.etag == ref.etag
+    if known is not None and same and not asks_whether_removed(facts):
         verdict = known.skip_reason
     else:
         skip = decide(source, ref)

@@ -1,0 +1,88 @@
+"""Removals that wait while something newer is told of their objects.
+
+A removal is asked for with the number of things that had been told of its object: it is evidence
+while that is the number still (``core.facts.stands``). What is told counts by itself where it is
+stored; here is what would change nothing else.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.rows import groups
+from s3sync_dagster.catalog.tables import invocations, is_live, objects
+from s3sync_dagster.core.page import PageCommit
+from s3sync_dagster.core.state import ListingRow
+
+REMOVAL_STANDS = (
+    is_live,
+    invocations.c.kind == "remove",
+    invocations.c.told_count == objects.c.told_count,
+)
+"""Holds beside the object's row for a removal that waits and is evidence still."""
+
+
+def end_removals(tx: sa.Connection, listing: ListingRow, page: PageCommit) -> None:
+    """End the force of removals that events told, of objects that a newer page has seen.
+
+    Those of listings are about objects that are marked as gone: one that is seen is news, and
+    stored, like one that is selected again.
+    """
+    if not page.seen:
+        return
+    query = sa.select(invocations.c.object_key).where(
+        invocations.c.source_id == listing.source_id,
+        is_live,
+        invocations.c.kind == "remove",
+        invocations.c.trigger != "listing",
+        invocations.c.object_key >= page.seen[0],
+        invocations.c.object_key <= page.seen[-1],
+    )
+    told = set(tx.execute(query).scalars()).intersection(page.seen)
+    _tell(tx, listing.source_id, told, number=page.asked, than=page.asked)
+
+
+def note_removals(
+    tx: sa.Connection,
+    source_id: str,
+    keys: Collection[str],
+    *,
+    number: int,
+    sequencers: Mapping[str, str],
+) -> None:
+    """Count removals that events tell among what was told of their objects.
+
+    A page that was asked for before is older, and older news are known by the sequencer.
+
+    Args:
+        tx: an open transaction.
+        source_id: the source.
+        keys: whose removal is told.
+        number: of the newest page.
+        sequencers: of the events, by key.
+    """
+    _tell(tx, source_id, keys, number=number)
+    known = [{"b_key": key, "b_sequencer": sequencers[key]} for key in keys if key in sequencers]
+    if known:
+        here = (objects.c.source_id == source_id, objects.c.object_key == sa.bindparam("b_key"))
+        tx.execute(
+            objects.update().where(*here).values(sequencer=sa.bindparam("b_sequencer")), known
+        )
+
+
+def _tell(
+    tx: sa.Connection,
+    source_id: str,
+    keys: Collection[str],
+    *,
+    number: int,
+    than: int | None = None,
+) -> None:
+    older: list[Any] = [] if than is None else [objects.c.told_number < than]
+    for part in groups(sorted(keys)):
+        tx.execute(
+            objects.update()
+            .where(objects.c.source_id == source_id, objects.c.object_key.in_(part), *older)
+            .values(told_count=objects.c.told_count + 1, told_number=number)
+        )
