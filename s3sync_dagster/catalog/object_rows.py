@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.doubted import close_left_out
+from s3sync_dagster.catalog.overtaken import keep_returned
 from s3sync_dagster.catalog.quotas import without_room
 from s3sync_dagster.catalog.rows import groups, object_of
 from s3sync_dagster.catalog.tables import listings, objects, sources
@@ -62,6 +63,7 @@ def upsert_objects(
         )
     }
     replaced["told_count"] = objects.c.told_count + 1
+    keep_returned(tx, source_id, refs, asked=asked)
     # Listings do not tell versions: the one that is known stays as long as the bytes do.
     replaced["version_id"] = sa.case(
         (told.version_id.is_not(None), told.version_id),

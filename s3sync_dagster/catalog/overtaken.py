@@ -11,7 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import invocations, is_live, objects
+from s3sync_dagster.catalog.tables import documents, invocations, is_live, objects
+from s3sync_dagster.core.news import Told
 from s3sync_dagster.core.page import PageCommit
 from s3sync_dagster.core.state import ListingRow
 
@@ -69,6 +70,54 @@ def note_removals(
         tx.execute(
             objects.update().where(*here).values(sequencer=sa.bindparam("b_sequencer")), known
         )
+
+
+def keep_returned(
+    tx: sa.Connection, source_id: str, told: Collection[Told], *, asked: int | None
+) -> None:
+    """Take documents off their way out whose object was gone or left out, and is no more.
+
+    What was to go with it is written anew; where selection leaves the object out from then on, the
+    guard has not judged that. Not what gave way to another document of the same place, which goes.
+
+    Args:
+        tx: an open transaction that is about to store the news.
+        source_id: the source.
+        told: objects that are there, with selection's verdict.
+        asked: number of the page that tells it; None: others do (``upsert_objects``).
+    """
+    older = [] if asked is None else [objects.c.told_number < asked]
+    known = (
+        objects.c.source_id == documents.c.source_id,
+        objects.c.object_key == documents.c.object_key,
+        *older,
+    )
+    other = documents.alias("other")
+    follows = sa.exists().where(
+        other.c.source_id == documents.c.source_id,
+        other.c.object_key == documents.c.object_key,
+        other.c.tenant == documents.c.tenant,
+        other.c.database_name == documents.c.database_name,
+        other.c.collection_name == documents.c.collection_name,
+        sa.or_(other.c.phase != "removing", other.c.id > documents.c.id),
+    )
+    there = [ref.key for ref, _ in told]
+    taken = [ref.key for ref, skip in told if skip is None]
+    for keys, before in ((there, objects.c.gone), (taken, objects.c.skip_reason.is_not(None))):
+        for part in groups(keys):
+            tx.execute(
+                documents.update()
+                .where(
+                    documents.c.source_id == source_id,
+                    documents.c.object_key.in_(part),
+                    documents.c.phase == "removing",
+                    documents.c.batch_token.is_(None),
+                    documents.c.etag.is_not(None),
+                    sa.exists().where(*known, before),
+                    sa.not_(follows),
+                )
+                .values(phase="writing")
+            )
 
 
 def _tell(

@@ -102,6 +102,8 @@ def stands(facts: KeyFacts, invocation: Invocation) -> bool:
     no evidence beside the guard: another bucket may stand in the place by now.
     """
     told_count = facts.object.told_count if facts.object is not None else 0
+    if facts.object is not None and facts.object.gone and facts.ref is not None:
+        return False  # a HEAD of this batch has found it again
     return invocation.kind == "remove" and invocation.told_count == told_count
 
 

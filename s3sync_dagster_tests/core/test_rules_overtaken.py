@@ -5,6 +5,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster_tests.core.rules import Refusing, event, hold, refuse_with, states
 from s3sync_dagster_tests.core.test_rules_moved import finish, move
 from s3sync_dagster_tests.core.test_rules_told import list_with
@@ -28,7 +29,7 @@ def tell_removed(world, *, place=1):
 
 
 def replace_all(world, *, lost=()):
-    """Delete and put each object; what is told of it waits. Of the lost ones the put is not told."""
+    """Delete and put each object; what is told waits. Of the lost ones the put is not told."""
     for key in KEYS:
         world.bucket.delete(key)
         event(world, key, remove=True, sequencer="0001")
@@ -226,6 +227,29 @@ class TestListingsRemovals:
         for key in KEYS:
             waiting.bucket.put(key, f"text of {key}")
         assert waiting.listing().listing.state is ListingState.BLOCKED
+        self.answers_again(waiting)
+        assert len(waiting.texts()) == len(KEYS)
+
+    def test_nor_of_what_was_left_out_before_and_is_selected_for_a_while(self, indexed):
+        indexed.configure(exclude_globs=("*.txt",))
+        indexed.listing()
+        indexed.catalog.listings.approve(indexed.source.id)
+        self.away = Refusing(
+            indexed, delete=refuse_with(Unavailable("away", reason="chroma_unavailable"))
+        )
+        indexed.run_batches(collections=self.away)
+        indexed.configure(exclude_globs=())
+        indexed.listing()
+        indexed.configure(exclude_globs=("*.txt",))
+        assert indexed.listing().listing.state is ListingState.BLOCKED
+        self.answers_again(indexed)
+        assert len(indexed.texts()) == len(KEYS)
+
+    def test_nor_where_a_request_finds_that_they_are_back_and_left_out(self, waiting):
+        waiting.configure(exclude_globs=("*.txt",))
+        for key in KEYS:
+            waiting.bucket.put(key, f"text of {key}")
+        waiting.ask(*KEYS, trigger=Trigger.CLI)
         self.answers_again(waiting)
         assert len(waiting.texts()) == len(KEYS)
 
