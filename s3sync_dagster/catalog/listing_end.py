@@ -24,7 +24,7 @@ from s3sync_dagster.catalog.tables import (
     sources,
 )
 from s3sync_dagster.core.state import Departing, DepartureCursor, ListingState, page_number
-from s3sync_dagster.core.targets import SIDECAR_OWNER
+from s3sync_dagster.core.targets import KEPT_OWNER, SIDECAR_OWNER
 from s3sync_dagster.model.source import AutoSync
 
 KEEP_SKIPPED = ("archived", "sidecar")
@@ -42,9 +42,14 @@ def departing(tx: sa.Connection, listing: sa.Row[Any]) -> Departing:
             .select_from(documents.join(objects, _same_key(documents)))
             .where(*here, *conditions)
         ).scalar_one()
-        for conditions in kinds
+        for conditions in kinds[:-1]
     )
-    doomed += _asked_by_unseen_sidecars(tx, here, kinds)
+    doomed += tx.execute(
+        sa.select(sa.func.count())
+        .select_from(documents.join(objects, _same_key(documents)))
+        .where(*here, *kinds[-1], _is_kept())
+    ).scalar_one()
+    doomed += _asked_by_gone_sidecars(tx, here, kinds[:-1])
     if not doomed:
         return Departing(documents=0, of=0)
     # What is on its way out already stays no more than what this listing ends: beside one that
@@ -64,7 +69,7 @@ def departing(tx: sa.Connection, listing: sa.Row[Any]) -> Departing:
     return Departing(documents=doomed, of=total)
 
 
-def _asked_by_unseen_sidecars(
+def _asked_by_gone_sidecars(
     tx: sa.Connection, here: tuple[Any, ...], kinds: Sequence[Sequence[Any]]
 ) -> int:
     """Return how many documents go because only the sidecar goes that asks for them.
@@ -72,19 +77,36 @@ def _asked_by_unseen_sidecars(
     Not those in the source's own collection where it takes objects by itself: the object is
     indexed on its own then.
     """
-    owners = sa.select(SIDECAR_OWNER + sa.cast(objects.c.object_key, sa.Text)).where(*kinds[0])
+    owner = SIDECAR_OWNER + sa.cast(objects.c.object_key, sa.Text)
+    owners = [sa.select(owner).where(*one) for one in (kinds[0], kinds[-1])]
     going = [sa.select(objects.c.object_key).where(*conditions) for conditions in kinds]
-    by_itself = sources.c.config["auto_sync"].as_string() == AutoSync.DIRECT.value
     return tx.execute(
         sa.select(sa.func.count())
-        .select_from(documents.join(sources, sources.c.id == documents.c.source_id))
+        .select_from(documents)
         .where(
             *here,
-            documents.c.owner.in_(owners),
+            sa.or_(*[documents.c.owner.in_(one) for one in owners]),
             *[documents.c.object_key.not_in(keys) for keys in going],
-            sa.or_(sa.not_(by_itself), documents.c.collection_name != sources.c.collection_name),
+            sa.not_(_made_without_sidecar()),
         )
     ).scalar_one()
+
+
+def _is_kept() -> sa.ColumnElement[bool]:
+    """Return what holds for documents that a mode has kept and whose sidecar is gone."""
+    return sa.and_(
+        documents.c.owner.like(f"{KEPT_OWNER}%"),
+        documents.c.phase != "removing",
+        sa.not_(_made_without_sidecar()),
+    )
+
+
+def _made_without_sidecar() -> sa.ColumnElement[bool]:
+    return sa.exists().where(
+        sources.c.id == documents.c.source_id,
+        sources.c.collection_name == documents.c.collection_name,
+        sources.c.config["auto_sync"].as_string() == AutoSync.DIRECT.value,
+    )
 
 
 def next_part(
@@ -195,7 +217,13 @@ def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
         objects.c.gone.is_(False),
         objects.c.told_number < page_number(listing.id, pages=listing.pages),
     ]
-    return [unseen, deselected, [*others, is_gone], sidecar]
+    kept: list[Any] = [
+        *others,
+        objects.c.gone.is_(False),
+        sa.func.coalesce(objects.c.skip_reason, KEEP_SKIPPED[0]).in_(KEEP_SKIPPED),
+        _exists(documents, _is_kept()),
+    ]
+    return [unseen, deselected, [*others, is_gone], sidecar, kept]
 
 
 def _exists(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:

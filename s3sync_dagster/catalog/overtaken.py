@@ -11,11 +11,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import documents, invocations, is_live, objects
+from s3sync_dagster.catalog.tables import documents, invocations, is_live, listings, objects
 from s3sync_dagster.core.news import Told
 from s3sync_dagster.core.page import PageCommit
 from s3sync_dagster.core.state import ListingRow
+from s3sync_dagster.model.source import Source
 
+EDITED = "mode or auto_sync of its source was changed: the next one begins anew"
 REMOVAL_STANDS = (
     is_live,
     invocations.c.kind == "remove",
@@ -70,6 +72,56 @@ def note_removals(
         tx.execute(
             objects.update().where(*here).values(sequencer=sa.bindparam("b_sequencer")), known
         )
+
+
+def end_verdicts(
+    tx: sa.Connection, before: Mapping[str, Any], source: Source, *, now: float
+) -> None:
+    """End what listings have told under another mode, or another word on sidecars.
+
+    What a mode keeps is judged by nobody, and a sidecar that goes is no loss where its object is
+    indexed by itself. For a transaction that changes the source.
+
+    Args:
+        tx: an open transaction.
+        before: the source's configuration so far.
+        source: what it is from now on.
+        now: the time.
+    """
+    if (before.get("mode"), before.get("auto_sync")) == (source.mode, source.auto_sync):
+        return
+    tx.execute(
+        invocations.update()
+        .where(
+            invocations.c.source_id == source.id,
+            is_live,
+            invocations.c.kind == "remove",
+            invocations.c.trigger == "listing",
+        )
+        .values(told_count=None)
+    )
+    here = listings.c.source_id == source.id
+    tx.execute(
+        listings.update()
+        .where(here, listings.c.state == "running")
+        .values(state="failed", finished_at=now, error=EDITED)
+    )
+    tx.execute(
+        listings.update()
+        .where(here, listings.c.state.in_(["blocked", "approved"]))
+        .values(state="complete")
+    )
+
+
+def unjudged(tx: sa.Connection, token: str) -> set[str]:
+    """Return a batch's keys whose removal was asked for by a listing that counts for nothing."""
+    query = sa.select(invocations.c.object_key).where(
+        invocations.c.batch_token == token,
+        invocations.c.kind == "remove",
+        invocations.c.trigger == "listing",
+        invocations.c.told_count.is_(None),
+    )
+    return set(tx.execute(query).scalars())
 
 
 def keep_returned(

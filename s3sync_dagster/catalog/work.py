@@ -18,7 +18,7 @@ from s3sync_dagster.catalog.object_rows import (
     upsert_objects,
     within_limit,
 )
-from s3sync_dagster.catalog.overtaken import note_removals
+from s3sync_dagster.catalog.overtaken import note_removals, unjudged
 from s3sync_dagster.catalog.quotas import no_room, without_room
 from s3sync_dagster.catalog.rows import document_of, groups, invocation_of, object_of
 from s3sync_dagster.catalog.running import require_running
@@ -241,7 +241,7 @@ class Work:
         with self._db.write() as tx:
             require_running(self._db, tx, token, source_id)
             store_changes(tx, source_id, changes)
-            retire_unasked(tx, source_id, changes)
+            retire_unasked(tx, source_id, changes, unjudged=unjudged(tx, token))
             touched = {
                 state.path
                 for change in changes

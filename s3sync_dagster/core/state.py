@@ -137,7 +137,7 @@ class DocumentState:
     metadata: Metadata
     """The user's, of the invocation or sidecar that made it."""
     owner: str
-    """``source``, ``request`` or ``sidecar:<key>``."""
+    """``source``, ``request``, ``sidecar:<key>`` or ``kept:<key>``, of a sidecar that is gone."""
     phase: DocumentPhase
     carried: Metadata = field(default_factory=dict[str, object])  # type: ignore[assignment]
     """What the object carried when it was written, see ``core.carried``."""
