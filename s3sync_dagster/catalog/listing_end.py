@@ -19,6 +19,7 @@ from s3sync_dagster.catalog.tables import (
     invocations,
     is_gone,
     is_missed,
+    listings,
     objects,
     sidecars,
     sources,
@@ -138,6 +139,14 @@ def show_departing(tx: sa.Connection, listing: sa.Row[Any], keys: Sequence[str])
             .where(objects.c.source_id == listing.source_id, objects.c.object_key.in_(part))
             .values(shown_listing_id=listing.id)
         )
+
+
+def blocked_listing(tx: sa.Connection, source_id: str) -> int | None:
+    """Return the id of the listing that waits for a person's word; None: none does."""
+    query = sa.select(listings.c.id).where(
+        listings.c.source_id == source_id, listings.c.state == ListingState.BLOCKED.value
+    )
+    return tx.execute(query.order_by(listings.c.id.desc()).limit(1)).scalar()
 
 
 def is_departing(tx: sa.Connection, listing: sa.Row[Any], object_key: str) -> bool:

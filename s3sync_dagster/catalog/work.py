@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from s3sync_dagster.catalog.answers import ask_where_answered
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import OLDEST_FIRST, insert_automatic
+from s3sync_dagster.catalog.listing_end import blocked_listing
 from s3sync_dagster.catalog.moves import documents_before
 from s3sync_dagster.catalog.object_rows import (
     blank_etags,
@@ -67,13 +69,17 @@ class Work:
                 return []
             source_id = next(iter(asked.values()))[0].source_id
             inherited = documents_before(tx, source_id, sorted(asked))
+            blocked = blocked_listing(tx, source_id)
             for keys in groups(sorted(asked)):
                 for row in tx.execute(
                     sa.select(objects).where(
                         objects.c.source_id == source_id, objects.c.object_key.in_(keys)
                     )
                 ):
-                    objects_of[row.object_key] = object_of(row)
+                    objects_of[row.object_key] = replace(
+                        object_of(row),
+                        shown=blocked is not None and row.shown_listing_id == blocked,
+                    )
                 for row in tx.execute(
                     sa.select(documents)
                     .where(documents.c.source_id == source_id, documents.c.object_key.in_(keys))

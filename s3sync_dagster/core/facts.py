@@ -10,8 +10,10 @@ from s3sync_dagster.model.invocation import Invocation, Trigger
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import Source
 
-BY_BYTES = frozenset({"empty_object", "too_large"})
-"""Selection's verdicts on the newest bytes: the text of older ones is not to be found any more."""
+BY_BYTES = frozenset({"empty_object"})
+"""Selection's verdicts on the newest bytes: the text of older ones is not to be found any more.
+
+What is too large is so by a setting: like all that is left out it goes by a listing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +168,11 @@ def asks_whether_removed(facts: KeyFacts) -> bool:
     )
 
 
+def shown_to_person(facts: KeyFacts) -> bool:
+    """Return whether a blocked listing shows the object: what was made of it waits for a word."""
+    return facts.object is not None and facts.object.shown
+
+
 def told_ref(facts: KeyFacts) -> ObjectRef | None:
     """Return the object as listing or event told it, None when only a HEAD can tell."""
     known = facts.object
@@ -197,5 +204,6 @@ def needs_head(facts: KeyFacts, told: ObjectRef | None, source: Source) -> bool:
         skip is not None
         and skip.reason in BY_BYTES
         and bool(facts.documents)
+        and not shown_to_person(facts)
         and not deselected_by_listing(facts)
     )
