@@ -43,6 +43,8 @@ def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: 
             sa.and_(
                 invocations.c.kind == "remove", invocations.c.trigger == Trigger.EVENT.value
             ).label("asks"),
+            invocations.c.told_count,
+            twin.c.told_count.label("twin_told_count"),
             invocations.c.reindex,
             twin.c.id.label("twin_id"),
         )
@@ -57,11 +59,18 @@ def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: 
             if row.deaths or row.silent_deaths
         },
     )
-    for part in groups([row.twin_id for row in rows if row.asks]):
+    asks = [
+        # What was told last counts, of which the twin may be.
+        {"b_id": row.twin_id, "b_told": max(row.told_count or 0, row.twin_told_count or 0)}
+        for row in rows
+        if row.asks
+    ]
+    if asks:
         tx.execute(
             invocations.update()
-            .where(invocations.c.id.in_(part))
-            .values(kind="remove", trigger=Trigger.EVENT.value)
+            .where(invocations.c.id == sa.bindparam("b_id"))
+            .values(kind="remove", trigger=Trigger.EVENT.value, told_count=sa.bindparam("b_told")),
+            asks,
         )
     for part in groups([row.twin_id for row in rows if row.reindex]):
         tx.execute(invocations.update().where(invocations.c.id.in_(part)).values(reindex=True))

@@ -332,7 +332,8 @@ def insert_automatic(
     """Insert automatic invocations in an open transaction; what waits already is refreshed.
 
     One row stands for all that was told, so it keeps the question that asks the bucket most: an
-    event makes the reader ask whether the object is there, where a listing alone would not.
+    event makes the reader ask whether the object is there, where a listing alone would not. A
+    removal is noted with how much had been told of its object by then: later news end its force.
     """
     if not keys:
         return 0
@@ -344,6 +345,8 @@ def insert_automatic(
     if source is None:
         return 0
     insert = numbered(database.insert(invocations))
+    if kind == "remove":
+        insert = insert.values(told_count=_TOLD_SO_FAR)
     event = invocations.c.trigger == Trigger.EVENT.value
     statement = insert.on_conflict_do_update(
         index_elements=["source_id", "object_key"],
@@ -354,6 +357,10 @@ def insert_automatic(
                 else_=insert.excluded.kind,
             ),
             "trigger": sa.case((event, invocations.c.trigger), else_=insert.excluded.trigger),
+            "told_count": sa.case(
+                (insert.excluded.kind == "remove", insert.excluded.told_count),
+                else_=invocations.c.told_count,
+            ),
             "priority": sa.case(
                 (invocations.c.priority < insert.excluded.priority, invocations.c.priority),
                 else_=insert.excluded.priority,
@@ -400,6 +407,17 @@ def _next_number() -> Any:
 
 
 _NEXT_NUMBER = _next_number()
+
+
+def _told_so_far() -> Any:
+    known = sa.select(objects.c.told_count).where(
+        objects.c.source_id == sa.bindparam("of_source", type_=sa.Text()),
+        objects.c.object_key == sa.bindparam("of_key", type_=objects.c.object_key.type),
+    )
+    return sa.func.coalesce(known.scalar_subquery(), 0)
+
+
+_TOLD_SO_FAR = _told_so_far()
 
 
 def numbered(insert: Any) -> Any:

@@ -11,28 +11,25 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import insert_automatic
+from s3sync_dagster.catalog.overtaken import REMOVAL_STANDS
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import (
     documents,
     has_records,
     invocations,
     is_gone,
-    is_live,
     is_missed,
+    listings,
     objects,
     sidecars,
     sources,
 )
 from s3sync_dagster.core.state import Departing, DepartureCursor, ListingState, page_number
-from s3sync_dagster.core.targets import SIDECAR_OWNER
+from s3sync_dagster.core.targets import KEPT_OWNER, SIDECAR_OWNER
 from s3sync_dagster.model.source import AutoSync
 
 KEEP_SKIPPED = ("archived", "sidecar")
 """Skips that leave records where they are: the object is still wanted."""
-_REMOVAL_WAITS = (
-    is_live,
-    invocations.c.kind == "remove",
-)
 
 
 def departing(tx: sa.Connection, listing: sa.Row[Any]) -> Departing:
@@ -46,14 +43,25 @@ def departing(tx: sa.Connection, listing: sa.Row[Any]) -> Departing:
             .select_from(documents.join(objects, _same_key(documents)))
             .where(*here, *conditions)
         ).scalar_one()
-        for conditions in kinds
+        for conditions in kinds[:-1]
     )
-    doomed += _asked_by_unseen_sidecars(tx, here, kinds)
+    doomed += tx.execute(
+        sa.select(sa.func.count())
+        .select_from(documents.join(objects, _same_key(documents)))
+        .where(*here, *kinds[-1], _is_kept())
+    ).scalar_one()
+    doomed += _asked_by_gone_sidecars(tx, here, kinds[:-1])
     if not doomed:
         return Departing(documents=0, of=0)
     # What is on its way out already stays no more than what this listing ends: beside one that
     # still waits, all the others would go as "not all of them".
-    leaving = _exists_beside(documents, invocations, *_REMOVAL_WAITS)
+    leaving = (
+        sa.select(invocations.c.source_id)
+        .join(objects, _same_key(invocations))
+        .where(_same_key(invocations, documents), *REMOVAL_STANDS)
+        .correlate(documents)
+        .exists()
+    )
     unseen = sa.select(objects.c.object_key).where(*kinds[0])
     stays = sa.or_(sa.not_(leaving), documents.c.object_key.in_(unseen))
     total = tx.execute(
@@ -62,7 +70,7 @@ def departing(tx: sa.Connection, listing: sa.Row[Any]) -> Departing:
     return Departing(documents=doomed, of=total)
 
 
-def _asked_by_unseen_sidecars(
+def _asked_by_gone_sidecars(
     tx: sa.Connection, here: tuple[Any, ...], kinds: Sequence[Sequence[Any]]
 ) -> int:
     """Return how many documents go because only the sidecar goes that asks for them.
@@ -70,19 +78,36 @@ def _asked_by_unseen_sidecars(
     Not those in the source's own collection where it takes objects by itself: the object is
     indexed on its own then.
     """
-    owners = sa.select(SIDECAR_OWNER + sa.cast(objects.c.object_key, sa.Text)).where(*kinds[0])
+    owner = SIDECAR_OWNER + sa.cast(objects.c.object_key, sa.Text)
+    owners = [sa.select(owner).where(*one) for one in (kinds[0], kinds[-1])]
     going = [sa.select(objects.c.object_key).where(*conditions) for conditions in kinds]
-    by_itself = sources.c.config["auto_sync"].as_string() == AutoSync.DIRECT.value
     return tx.execute(
         sa.select(sa.func.count())
-        .select_from(documents.join(sources, sources.c.id == documents.c.source_id))
+        .select_from(documents)
         .where(
             *here,
-            documents.c.owner.in_(owners),
+            sa.or_(*[documents.c.owner.in_(one) for one in owners]),
             *[documents.c.object_key.not_in(keys) for keys in going],
-            sa.or_(sa.not_(by_itself), documents.c.collection_name != sources.c.collection_name),
+            sa.not_(_made_without_sidecar()),
         )
     ).scalar_one()
+
+
+def _is_kept() -> sa.ColumnElement[bool]:
+    """Return what holds for documents that a mode has kept and whose sidecar is gone."""
+    return sa.and_(
+        documents.c.owner.like(f"{KEPT_OWNER}%"),
+        documents.c.phase != "removing",
+        sa.not_(_made_without_sidecar()),
+    )
+
+
+def _made_without_sidecar() -> sa.ColumnElement[bool]:
+    return sa.exists().where(
+        sources.c.id == documents.c.source_id,
+        sources.c.collection_name == documents.c.collection_name,
+        sources.c.config["auto_sync"].as_string() == AutoSync.DIRECT.value,
+    )
 
 
 def next_part(
@@ -114,6 +139,14 @@ def show_departing(tx: sa.Connection, listing: sa.Row[Any], keys: Sequence[str])
             .where(objects.c.source_id == listing.source_id, objects.c.object_key.in_(part))
             .values(shown_listing_id=listing.id)
         )
+
+
+def blocked_listing(tx: sa.Connection, source_id: str) -> int | None:
+    """Return the id of the listing that waits for a person's word; None: none does."""
+    query = sa.select(listings.c.id).where(
+        listings.c.source_id == source_id, listings.c.state == ListingState.BLOCKED.value
+    )
+    return tx.execute(query.order_by(listings.c.id.desc()).limit(1)).scalar()
 
 
 def is_departing(tx: sa.Connection, listing: sa.Row[Any], object_key: str) -> bool:
@@ -170,7 +203,7 @@ def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
         objects.c.first_missed_listing_id <= listing.id, objects.c.missed_listing_id >= listing.id
     )
     unseen: list[Any] = [here, is_missed, missed, objects.c.gone.is_(False)]
-    waiting = _exists(invocations, *_REMOVAL_WAITS)
+    waiting = _exists(invocations, *REMOVAL_STANDS)
     # Its removal has failed: what it asked for would be done for ever.
     asks = (
         sa.select(sidecars.c.source_id)
@@ -193,7 +226,13 @@ def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
         objects.c.gone.is_(False),
         objects.c.told_number < page_number(listing.id, pages=listing.pages),
     ]
-    return [unseen, deselected, [*others, is_gone], sidecar]
+    kept: list[Any] = [
+        *others,
+        objects.c.gone.is_(False),
+        sa.func.coalesce(objects.c.skip_reason, KEEP_SKIPPED[0]).in_(KEEP_SKIPPED),
+        _exists(documents, _is_kept()),
+    ]
+    return [unseen, deselected, [*others, is_gone], sidecar, kept]
 
 
 def _exists(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:

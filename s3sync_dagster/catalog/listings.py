@@ -17,6 +17,7 @@ from s3sync_dagster.catalog.listing_end import (
     show_departing,
 )
 from s3sync_dagster.catalog.object_rows import upsert_objects
+from s3sync_dagster.catalog.overtaken import end_removals
 from s3sync_dagster.catalog.rows import groups, listing_of, object_of
 from s3sync_dagster.catalog.tables import invocations, is_live, listings, objects, sources
 from s3sync_dagster.catalog.wholes import fail_of_other_commits, settle_wholes
@@ -189,6 +190,7 @@ class Listings:
             left_out = upsert_objects(
                 self._db, tx, listing.source_id, page.upserts, now=now, asked=page.asked
             )
+            end_removals(tx, listing, page)
             if left_out:
                 mine = tx.execute(
                     listings.update()

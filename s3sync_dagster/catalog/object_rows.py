@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.doubted import close_left_out
+from s3sync_dagster.catalog.overtaken import keep_returned
 from s3sync_dagster.catalog.quotas import without_room
 from s3sync_dagster.catalog.rows import groups, object_of
 from s3sync_dagster.catalog.tables import listings, objects, sources
@@ -43,7 +44,7 @@ def upsert_objects(
     refs = [told for told in refs if told[0].key not in left_out]
     if not refs:
         return left_out
-    number = _current_number(tx, source_id) if asked is None else asked
+    number = current_number(tx, source_id) if asked is None else asked
     insert = database.insert(objects)
     told = insert.excluded
     replaced = {
@@ -62,6 +63,7 @@ def upsert_objects(
         )
     }
     replaced["told_count"] = objects.c.told_count + 1
+    keep_returned(tx, source_id, refs, asked=asked)
     # Listings do not tell versions: the one that is known stays as long as the bytes do.
     replaced["version_id"] = sa.case(
         (told.version_id.is_not(None), told.version_id),
@@ -125,17 +127,6 @@ def blank_etags(tx: sa.Connection, source_id: str, keys: Iterable[str]) -> None:
         )
 
 
-def note_sequencers(tx: sa.Connection, source_id: str, sequencers: Mapping[str, str]) -> None:
-    """Store the sequencers of removals, so that older news is known for what it is."""
-    if sequencers:
-        tx.execute(
-            objects.update()
-            .where(objects.c.source_id == source_id, objects.c.object_key == sa.bindparam("b_key"))
-            .values(sequencer=sa.bindparam("b_sequencer")),
-            [{"b_key": key, "b_sequencer": value} for key, value in sequencers.items()],
-        )
-
-
 def selected_before(tx: sa.Connection, source_id: str, keys: Iterable[str]) -> dict[str, int]:
     """Return how many selected objects stand before each key."""
     return {
@@ -164,7 +155,7 @@ def within_limit(tx: sa.Connection, source_id: str, told: Sequence[Told]) -> lis
     return limited(told, limit=limit, before=selected_before(tx, source_id, taken))
 
 
-def _current_number(tx: sa.Connection, source_id: str) -> int:
+def current_number(tx: sa.Connection, source_id: str) -> int:
     """Return the number of the newest page; what is told now is newer than its answer may be."""
     newest = tx.execute(
         sa.select(listings.c.id, listings.c.pages)

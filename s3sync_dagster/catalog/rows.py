@@ -175,6 +175,7 @@ def invocation_of(row: sa.Row[Any]) -> Invocation:
         owner=row.owner,
         force=row.force,
         reindex=row.reindex,
+        told_count=row.told_count,
         attempts=row.attempts,
         deaths=row.deaths,
         silent_deaths=row.silent_deaths,

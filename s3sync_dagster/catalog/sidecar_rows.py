@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, sidecars, sources
 from s3sync_dagster.core.facts import SidecarChange, SidecarState
-from s3sync_dagster.core.targets import SIDECAR_OWNER
+from s3sync_dagster.core.targets import KEPT_OWNER, SIDECAR_OWNER
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 
 
@@ -72,24 +72,40 @@ def _takes_itself(source: Any, collection_name: str) -> bool:
     return by_itself and collection_name == source.collection_name
 
 
-def retire_unasked(tx: sa.Connection, source_id: str, changes: Sequence[SidecarChange]) -> None:
+def retire_unasked(
+    tx: sa.Connection,
+    source_id: str,
+    changes: Sequence[SidecarChange],
+    *,
+    unjudged: Collection[str] = (),
+) -> None:
     """Turn documents ``removing`` that these sidecars asked for and ask for no more.
 
     Their records stay until their key's next batch. In append mode nothing is retired; in a mode
-    that keeps records the end of a sidecar is no reason either.
+    that keeps records the end of a sidecar is no reason either: what is kept so has an owner of
+    its own, and goes by no other word than that of a listing in mode ``mirror``.
+
+    Args:
+        tx: an open transaction.
+        source_id: the source.
+        changes: at most one a sidecar.
+        unjudged: sidecars that a listing under other settings has told to be gone.
     """
     source = tx.execute(
         sa.select(sources.c.collection_name, sources.c.config).where(sources.c.id == source_id)
     ).first()
-    if source is None or source.config["mode"] == DeleteMode.APPEND:
+    if source is None:
         return
-    mirror = source.config["mode"] == DeleteMode.MIRROR
+    append = source.config["mode"] == DeleteMode.APPEND
+    keeps = source.config["mode"] != DeleteMode.MIRROR
     asked = {
         SIDECAR_OWNER + change.sidecar_key: change.now
         for change in changes
-        if change.before is not None and (change.now is not None or mirror)
+        if change.before is not None and (change.now is None or not append)
     }
+    kept_for = {SIDECAR_OWNER + key for key in unjudged} if not keeps else asked.keys()
     unasked: list[int] = []
+    kept: dict[int, str] = {}
     for part in groups(asked):
         for row in tx.execute(
             sa.select(
@@ -112,7 +128,16 @@ def retire_unasked(tx: sa.Connection, source_id: str, changes: Sequence[SidecarC
                 now.target_collection_name or source.collection_name,
                 now.custom_id,
             )
-            if not wanted:
+            if now is None and row.owner in kept_for:
+                kept[row.id] = KEPT_OWNER + row.owner.removeprefix(SIDECAR_OWNER)
+            elif not wanted:
                 unasked.append(row.id)
+    if kept:
+        tx.execute(
+            documents.update()
+            .where(documents.c.id == sa.bindparam("b_id"))
+            .values(owner=sa.bindparam("b_owner")),
+            [{"b_id": document, "b_owner": owner} for document, owner in kept.items()],
+        )
     for part in groups(unasked):
         tx.execute(documents.update().where(documents.c.id.in_(part)).values(phase="removing"))

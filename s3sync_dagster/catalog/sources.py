@@ -10,6 +10,7 @@ from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.doubted import close_changed
 from s3sync_dagster.catalog.identities import require_possible, row_values, same_target, stand_in
+from s3sync_dagster.catalog.overtaken import end_verdicts
 from s3sync_dagster.catalog.reports import list_anew
 from s3sync_dagster.catalog.rows import due_at_once, is_due, source_of, source_row_of
 from s3sync_dagster.catalog.tables import (
@@ -178,6 +179,7 @@ class SourceRows:
                 )
                 list_anew(tx, listings.c.source_id == row.id)
                 close_changed(tx, row.config, source)
+                end_verdicts(tx, row.config, source, now=self._db.now())
             elif row.wanted is not None:  # code says again what it said before
                 tx.execute(sources.update().where(sources.c.id == row.id).values(wanted=sa.null()))
         return source
@@ -271,6 +273,7 @@ class SourceRows:
             )
             list_anew(tx, listings.c.source_id == source.id)
             close_changed(tx, row.config, source)
+            end_verdicts(tx, row.config, source, now=self._db.now())
 
     def find(self, name_or_id: str) -> Source:
         """Return the source of that name or id, of whichever tenant.

@@ -128,6 +128,15 @@ def standing_of(source: Source, before: Source) -> sa.Case[str]:
         invocations.c.trigger == "event",
         invocations.c.status == "complete",
         invocations.c.reason == "object_gone",
+        # and nothing was told of it since
+        invocations.c.told_count
+        == sa.func.coalesce(
+            sa.select(objects.c.told_count)
+            .where(objects.c.source_id == source.id, objects.c.object_key == documents.c.object_key)
+            .correlate(documents)
+            .scalar_subquery(),
+            0,
+        ),
     )
     is_there = sa.exists().where(*there)
     leaving = sa.and_(documents.c.phase == "removing", sa.not_(stands_too), sa.not_(half))

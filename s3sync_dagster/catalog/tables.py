@@ -265,6 +265,9 @@ invocations = sa.Table(
     sa.Column("force", sa.Boolean, nullable=False, server_default=sa.false()),
     # An older fingerprint is reason enough, whatever the source says who does the work.
     sa.Column("reindex", sa.Boolean, nullable=False, server_default=sa.false()),
+    # How often something had been told of its object when a removal was asked for: it is evidence
+    # for one until something newer is told.
+    sa.Column("told_count", sa.Integer),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("deaths", sa.Integer, nullable=False, server_default="0"),
     sa.Column("deaths_alone", sa.Integer, nullable=False, server_default="0"),

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,14 +11,16 @@ from s3sync_dagster.catalog.answers import ask_where_answered
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.invocations import OLDEST_FIRST, insert_automatic
+from s3sync_dagster.catalog.listing_end import blocked_listing
 from s3sync_dagster.catalog.moves import documents_before
 from s3sync_dagster.catalog.object_rows import (
     blank_etags,
+    current_number,
     known_objects,
-    note_sequencers,
     upsert_objects,
     within_limit,
 )
+from s3sync_dagster.catalog.overtaken import note_removals, unjudged
 from s3sync_dagster.catalog.quotas import no_room, without_room
 from s3sync_dagster.catalog.rows import document_of, groups, invocation_of, object_of
 from s3sync_dagster.catalog.running import require_running
@@ -66,13 +69,17 @@ class Work:
                 return []
             source_id = next(iter(asked.values()))[0].source_id
             inherited = documents_before(tx, source_id, sorted(asked))
+            blocked = blocked_listing(tx, source_id)
             for keys in groups(sorted(asked)):
                 for row in tx.execute(
                     sa.select(objects).where(
                         objects.c.source_id == source_id, objects.c.object_key.in_(keys)
                     )
                 ):
-                    objects_of[row.object_key] = object_of(row)
+                    objects_of[row.object_key] = replace(
+                        object_of(row),
+                        shown=blocked is not None and row.shown_listing_id == blocked,
+                    )
                 for row in tx.execute(
                     sa.select(documents)
                     .where(documents.c.source_id == source_id, documents.c.object_key.in_(keys))
@@ -191,11 +198,10 @@ class Work:
                 now=now,
                 sequencers=sequencers,
             )
-            note_sequencers(
-                tx,
-                source_id,
-                {key: sequencers[key] for key in remove if key in sequencers and key not in old},
-            )
+            # Only what tells a removal is evidence for one, together with a HEAD.
+            told = sorted(key for key in remove if key not in old)
+            number = current_number(tx, source_id)
+            note_removals(tx, source_id, told, number=number, sequencers=sequencers)
             blank_etags(tx, source_id, old)
             insert_automatic(
                 self._db,
@@ -205,8 +211,6 @@ class Work:
                 trigger="event",
                 now=now,
             )
-            # Only what tells a removal is evidence for one, together with a HEAD.
-            told = sorted(key for key in remove if key not in old)
             insert_automatic(self._db, tx, source_id, told, trigger="event", kind="remove", now=now)
             late = sorted(key for key in remove if key in old)
             insert_automatic(self._db, tx, source_id, late, trigger="event", now=now)
@@ -243,7 +247,7 @@ class Work:
         with self._db.write() as tx:
             require_running(self._db, tx, token, source_id)
             store_changes(tx, source_id, changes)
-            retire_unasked(tx, source_id, changes)
+            retire_unasked(tx, source_id, changes, unjudged=unjudged(tx, token))
             touched = {
                 state.path
                 for change in changes

@@ -10,8 +10,10 @@ from s3sync_dagster.model.invocation import Invocation, Trigger
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import Source
 
-BY_BYTES = frozenset({"empty_object", "too_large"})
-"""Selection's verdicts on the newest bytes: the text of older ones is not to be found any more."""
+BY_BYTES = frozenset({"empty_object"})
+"""Selection's verdicts on the newest bytes: the text of older ones is not to be found any more.
+
+What is too large is so by a setting: like all that is left out it goes by a listing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,19 +97,36 @@ class KeyFacts:
         return 1 + max((one.attempts for one in self.invocations), default=0)
 
 
+def stands(facts: KeyFacts, invocation: Invocation) -> bool:
+    """Return whether nothing newer was told of the object since a removal was asked for.
+
+    Told by an event, a listing's page or a HEAD. The removal asks the bucket still, which alone is
+    no evidence beside the guard: another bucket may stand in the place by now.
+    """
+    told_count = facts.object.told_count if facts.object is not None else 0
+    if facts.object is not None and facts.object.gone and facts.ref is not None:
+        return False  # a HEAD of this batch has found it again
+    return invocation.kind == "remove" and invocation.told_count == told_count
+
+
 def listed_as_gone(facts: KeyFacts) -> bool:
     """Return whether a complete listing that did not see the key is evidence enough."""
     return (
         facts.object is not None
         and facts.object.gone
-        and any(one.kind == "remove" for one in facts.invocations)
+        and any(stands(facts, one) for one in facts.invocations)
         and all(one.trigger is Trigger.LISTING for one in facts.invocations)
     )
 
 
 def told_removed(facts: KeyFacts) -> bool:
-    """Return whether an event told that the object was removed."""
-    return any(one.kind == "remove" and one.trigger is Trigger.EVENT for one in facts.invocations)
+    """Return whether an event told that the object was removed, and nobody since that it is there.
+
+    A HEAD of this batch that has found it is newer, whatever a GET met after that.
+    """
+    return facts.ref is None and any(
+        stands(facts, one) and one.trigger is Trigger.EVENT for one in facts.invocations
+    )
 
 
 def told_by_head_alone(facts: KeyFacts) -> bool:
@@ -139,7 +158,19 @@ def deselected_by_listing(facts: KeyFacts) -> bool:
 
     Any other door leaves the records of what is no longer selected to a listing.
     """
-    return any(one.kind == "remove" and one.trigger is Trigger.LISTING for one in facts.invocations)
+    return any(stands(facts, one) and one.trigger is Trigger.LISTING for one in facts.invocations)
+
+
+def asks_whether_removed(facts: KeyFacts) -> bool:
+    """Return whether a removal waits that an event told once, be it evidence still or not."""
+    return any(
+        one.kind == "remove" and one.trigger is not Trigger.LISTING for one in facts.invocations
+    )
+
+
+def shown_to_person(facts: KeyFacts) -> bool:
+    """Return whether a blocked listing shows the object: what was made of it waits for a word."""
+    return facts.object is not None and facts.object.shown
 
 
 def told_ref(facts: KeyFacts) -> ObjectRef | None:
@@ -166,15 +197,13 @@ def needs_head(facts: KeyFacts, told: ObjectRef | None, source: Source) -> bool:
     """
     if told is None:
         return True
-    if any(
-        not one.trigger.automatic or (one.kind == "remove" and one.trigger is not Trigger.LISTING)
-        for one in facts.invocations
-    ):
+    if not facts.automatic or asks_whether_removed(facts):
         return True
     skip = decide(source, told)
     return (
         skip is not None
         and skip.reason in BY_BYTES
         and bool(facts.documents)
+        and not shown_to_person(facts)
         and not deselected_by_listing(facts)
     )

@@ -33,6 +33,9 @@ class PageCommit:
     new: int = 0
     changed: int = 0
     selected: int = 0
+    seen: Sequence[str] = ()
+    """Keys of objects that the bucket has told of just now: what waits as an event's removal of
+    one is no evidence any more."""
     missing: Sequence[str] = ()
     """Known keys of the stretch that the page does not have."""
     upserts: Sequence[Told] = ()
@@ -106,6 +109,7 @@ def reconcile_page(
         new=new,
         changed=changed,
         selected=selected - selected_before,
+        seen=[ref.key for ref in refs],
         missing=[key for key in window.objects if key not in there],
         upserts=upserts,
         invoke=invoke,

@@ -111,6 +111,8 @@ class ObjectState:
     """Seconds since 1970, UTC."""
     told_count: int = 0
     """How often something was told of it."""
+    shown: bool = False
+    """A blocked listing shows it as one whose records would go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +139,7 @@ class DocumentState:
     metadata: Metadata
     """The user's, of the invocation or sidecar that made it."""
     owner: str
-    """``source``, ``request`` or ``sidecar:<key>``."""
+    """``source``, ``request``, ``sidecar:<key>`` or ``kept:<key>``, of a sidecar that is gone."""
     phase: DocumentPhase
     carried: Metadata = field(default_factory=dict[str, object])  # type: ignore[assignment]
     """What the object carried when it was written, see ``core.carried``."""

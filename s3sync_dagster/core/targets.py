@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from s3sync_dagster.core.facts import KeyFacts, SidecarState
+from s3sync_dagster.core.facts import KeyFacts, SidecarState, deselected_by_listing
 from s3sync_dagster.core.sidecar import is_sidecar
 from s3sync_dagster.core.state import RECOVERED, UNTOLD, DocumentPhase, DocumentState, Target
 from s3sync_dagster.core.vouching import NOBODY, withheld
@@ -11,6 +11,8 @@ from s3sync_dagster.model.invocation import Invocation, Trigger
 from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
 
 SIDECAR_OWNER = "sidecar:"
+KEPT_OWNER = "kept:"
+"""Of a document whose sidecar went while the source's mode kept it: a listing alone ends it."""
 
 
 def owner_of(sidecar: SidecarState) -> str:
@@ -61,7 +63,7 @@ def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], d
     for document in item.documents:
         if document.phase is DocumentPhase.REMOVING:
             continue
-        if document.owner.startswith(SIDECAR_OWNER) and document.said is None:
+        if document.owner.startswith((SIDECAR_OWNER, KEPT_OWNER)) and document.said is None:
             continue  # follows from the claims below, or has lost its reason
         wanted[document.collection_name] = as_it_is_to_be(document)
     if source.collection_name not in wanted and _wants_its_own(item, source):
@@ -74,8 +76,8 @@ def told_documents(item: KeyFacts, source: Source) -> tuple[dict[str, Target], d
             owner=owner_of(sidecar),
             vouched=not source.place.owned,  # whoever uploads writes there
         )
-    if source.mode is not DeleteMode.MIRROR:
-        for document in _half_rewritten(item):
+    for document in _half_rewritten(item):
+        if source.mode is not DeleteMode.MIRROR or _is_kept(document, item):
             wanted.setdefault(document.collection_name, as_it_is_to_be(document))
     said = _said_before(item)
     for invocation in item.invocations:
@@ -132,9 +134,17 @@ def _unasked(
         document
         for document in item.documents
         if document.phase is DocumentPhase.REMOVING
-        or (document.collection_name not in wanted and (mirror or document.begun_only))
+        or (
+            document.collection_name not in wanted
+            and ((mirror and not _is_kept(document, item)) or document.begun_only)
+        )
         or (document.collection_name in wanted and not _is_wanted(document, wanted))
     )
+
+
+def _is_kept(document: DocumentState, item: KeyFacts) -> bool:
+    """Return whether a document has no reason but that a mode kept it, and no listing ends it."""
+    return document.owner.startswith(KEPT_OWNER) and not deselected_by_listing(item)
 
 
 def _is_wanted(document: DocumentState, wanted: Mapping[str, Target]) -> bool:

@@ -17,7 +17,7 @@ from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.moving import ask_for_unseen
 from s3sync_dagster.engine.pages import Pages, confirm_gone, open_pages
 from s3sync_dagster.engine.ports import ListPage, ObjectStore
-from s3sync_dagster.engine.reports import confirmed, note_refusal, take_report
+from s3sync_dagster.engine.reports import confirmed, is_reported, note_refusal, take_report
 from s3sync_dagster.engine.snapshot import snapshot_file
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.model.object import ObjectRef
@@ -130,6 +130,8 @@ def continue_listing(
                     listings.fail(listing, owner=owner, error=error.message)
                     pages.discard()
                     raise
+            if is_reported(store):  # what it has seen may be older than what was told since
+                commit = replace(commit, seen=())
             commit = replace(commit, reindex=reindex)
             following = listings.commit_page(listing, commit, owner=owner)
             if following is None:

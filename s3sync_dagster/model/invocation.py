@@ -112,6 +112,8 @@ class Invocation:
     force: bool = False
     reindex: bool = False
     """An older fingerprint is reason enough, whatever the source of who does the work says."""
+    told_count: int | None = None
+    """Of a removal: how often something had been told of its object when it was asked for."""
     attempts: int = 0
     deaths: int = 0
     """Workers that died while this was begun."""

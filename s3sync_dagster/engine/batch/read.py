@@ -15,6 +15,7 @@ from s3sync_dagster.core.decision import (
 from s3sync_dagster.core.deed import Deed
 from s3sync_dagster.core.facts import (
     KeyFacts,
+    asks_whether_removed,
     at_stake,
     listed_as_gone,
     needs_head,
@@ -23,6 +24,7 @@ from s3sync_dagster.core.facts import (
 )
 from s3sync_dagster.core.guard import FEW_DOCUMENTS, heads_need_approval
 from s3sync_dagster.core.selection import decide, require_inside_prefix
+from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE, NOT_PROVEN, TRIES_ALONE, keeps_its_mark
 from s3sync_dagster.engine.batch.blame import beside_the_bytes
 from s3sync_dagster.engine.batch.carried import carried_with, looked_at, unless_carried_else
@@ -274,13 +276,18 @@ def _read_object(parts: BatchParts, decision: Decision) -> Deed:
 
 
 def _with_ref(parts: BatchParts, facts: KeyFacts, ref: ObjectRef) -> KeyFacts:
-    """Return the facts with what a HEAD or GET told, stored where it differs."""
+    """Return the facts with what a HEAD or GET told, stored where it is news."""
     known, source = facts.object, parts.source
-    if known is not None and not known.gone and known.etag == ref.etag:
+    same = known is not None and not known.gone and known.etag == ref.etag
+    if known is not None and same and not asks_whether_removed(facts):
         verdict = known.skip_reason
     else:
         skip = decide(source, ref)
         verdict = parts.catalog.work.record_objects(
             source.id, [(ref, skip.reason if skip else None)], known={facts.key: known}
         )[facts.key]
+        if any(one.phase is DocumentPhase.REMOVING for one in facts.documents):
+            # What was to go with an object that is there again does so no more.
+            known_now = parts.catalog.documents.of_key(source.id, facts.key)
+            facts = replace(facts, documents=tuple(sorted(known_now, key=lambda one: one.id)))
     return replace(facts, ref=ref, limit_met=verdict == "document_limit")

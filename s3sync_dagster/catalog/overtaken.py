@@ -1,0 +1,189 @@
+"""Removals that wait while something newer is told of their objects.
+
+A removal is asked for with the number of things that had been told of its object: it is evidence
+while that is the number still (``core.facts.stands``). What is told counts by itself where it is
+stored; here is what would change nothing else.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.rows import groups
+from s3sync_dagster.catalog.tables import documents, invocations, is_live, listings, objects
+from s3sync_dagster.core.news import Told
+from s3sync_dagster.core.page import PageCommit
+from s3sync_dagster.core.state import ListingRow
+from s3sync_dagster.model.source import Source
+
+EDITED = "mode or auto_sync of its source was changed: the next one begins anew"
+REMOVAL_STANDS = (
+    is_live,
+    invocations.c.kind == "remove",
+    invocations.c.told_count == objects.c.told_count,
+)
+"""Holds beside the object's row for a removal that waits and is evidence still."""
+
+
+def end_removals(tx: sa.Connection, listing: ListingRow, page: PageCommit) -> None:
+    """End the force of removals that events told, of objects that a newer page has seen.
+
+    Those of listings are about objects that are marked as gone: one that is seen is news, and
+    stored, like one that is selected again.
+    """
+    if not page.seen:
+        return
+    query = sa.select(invocations.c.object_key).where(
+        invocations.c.source_id == listing.source_id,
+        is_live,
+        invocations.c.kind == "remove",
+        invocations.c.trigger != "listing",
+        invocations.c.object_key >= page.seen[0],
+        invocations.c.object_key <= page.seen[-1],
+    )
+    told = set(tx.execute(query).scalars()).intersection(page.seen)
+    _tell(tx, listing.source_id, told, number=page.asked, than=page.asked)
+
+
+def note_removals(
+    tx: sa.Connection,
+    source_id: str,
+    keys: Collection[str],
+    *,
+    number: int,
+    sequencers: Mapping[str, str],
+) -> None:
+    """Count removals that events tell among what was told of their objects.
+
+    A page that was asked for before is older, and older news are known by the sequencer.
+
+    Args:
+        tx: an open transaction.
+        source_id: the source.
+        keys: whose removal is told.
+        number: of the newest page.
+        sequencers: of the events, by key.
+    """
+    _tell(tx, source_id, keys, number=number)
+    known = [{"b_key": key, "b_sequencer": sequencers[key]} for key in keys if key in sequencers]
+    if known:
+        here = (objects.c.source_id == source_id, objects.c.object_key == sa.bindparam("b_key"))
+        tx.execute(
+            objects.update().where(*here).values(sequencer=sa.bindparam("b_sequencer")), known
+        )
+
+
+def end_verdicts(
+    tx: sa.Connection, before: Mapping[str, Any], source: Source, *, now: float
+) -> None:
+    """End what listings have told under another mode, or another word on sidecars.
+
+    What a mode keeps is judged by nobody, and a sidecar that goes is no loss where its object is
+    indexed by itself. For a transaction that changes the source.
+
+    Args:
+        tx: an open transaction.
+        before: the source's configuration so far.
+        source: what it is from now on.
+        now: the time.
+    """
+    if (before.get("mode"), before.get("auto_sync")) == (source.mode, source.auto_sync):
+        return
+    tx.execute(
+        invocations.update()
+        .where(
+            invocations.c.source_id == source.id,
+            is_live,
+            invocations.c.kind == "remove",
+            invocations.c.trigger == "listing",
+        )
+        .values(told_count=None)
+    )
+    here = listings.c.source_id == source.id
+    tx.execute(
+        listings.update()
+        .where(here, listings.c.state == "running")
+        .values(state="failed", finished_at=now, error=EDITED)
+    )
+    tx.execute(
+        listings.update()
+        .where(here, listings.c.state.in_(["blocked", "approved"]))
+        .values(state="complete")
+    )
+
+
+def unjudged(tx: sa.Connection, token: str) -> set[str]:
+    """Return a batch's keys whose removal was asked for by a listing that counts for nothing."""
+    query = sa.select(invocations.c.object_key).where(
+        invocations.c.batch_token == token,
+        invocations.c.kind == "remove",
+        invocations.c.trigger == "listing",
+        invocations.c.told_count.is_(None),
+    )
+    return set(tx.execute(query).scalars())
+
+
+def keep_returned(
+    tx: sa.Connection, source_id: str, told: Collection[Told], *, asked: int | None
+) -> None:
+    """Take documents off their way out whose object was gone or left out, and is no more.
+
+    What was to go with it is written anew; where selection leaves the object out from then on, the
+    guard has not judged that. Not what gave way to another document of the same place, which goes.
+
+    Args:
+        tx: an open transaction that is about to store the news.
+        source_id: the source.
+        told: objects that are there, with selection's verdict.
+        asked: number of the page that tells it; None: others do (``upsert_objects``).
+    """
+    older = [] if asked is None else [objects.c.told_number < asked]
+    known = (
+        objects.c.source_id == documents.c.source_id,
+        objects.c.object_key == documents.c.object_key,
+        *older,
+    )
+    other = documents.alias("other")
+    follows = sa.exists().where(
+        other.c.source_id == documents.c.source_id,
+        other.c.object_key == documents.c.object_key,
+        other.c.tenant == documents.c.tenant,
+        other.c.database_name == documents.c.database_name,
+        other.c.collection_name == documents.c.collection_name,
+        sa.or_(other.c.phase != "removing", other.c.id > documents.c.id),
+    )
+    there = [ref.key for ref, _ in told]
+    taken = [ref.key for ref, skip in told if skip is None]
+    for keys, before in ((there, objects.c.gone), (taken, objects.c.skip_reason.is_not(None))):
+        for part in groups(keys):
+            tx.execute(
+                documents.update()
+                .where(
+                    documents.c.source_id == source_id,
+                    documents.c.object_key.in_(part),
+                    documents.c.phase == "removing",
+                    documents.c.batch_token.is_(None),
+                    documents.c.etag.is_not(None),
+                    sa.exists().where(*known, before),
+                    sa.not_(follows),
+                )
+                .values(phase="writing")
+            )
+
+
+def _tell(
+    tx: sa.Connection,
+    source_id: str,
+    keys: Collection[str],
+    *,
+    number: int,
+    than: int | None = None,
+) -> None:
+    older: list[Any] = [] if than is None else [objects.c.told_number < than]
+    for part in groups(sorted(keys)):
+        tx.execute(
+            objects.update()
+            .where(objects.c.source_id == source_id, objects.c.object_key.in_(part), *older)
+            .values(told_count=objects.c.told_count + 1, told_number=number)
+        )
