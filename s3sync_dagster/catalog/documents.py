@@ -53,6 +53,8 @@ from s3sync_dagster.catalog.tables import (
     objects,
     sidecars,
     sources,
+    upload_files,
+    uploads_elsewhere,
     wholes,
 )
 from s3sync_dagster.catalog.unclean import keys_to_mend
@@ -304,8 +306,10 @@ class Documents:
         with self._db.write() as tx:
             self._db.lock_source(tx, source_id)
             remember_deleted(self._db, tx, source_id, now=self._now())
-            # What came meanwhile, and the short tables.
+            # What came meanwhile, and the short tables. Bytes of a file that came are pruned.
             for table in (
+                upload_files,
+                uploads_elsewhere,
                 documents,
                 collections,
                 objects,
