@@ -147,7 +147,8 @@ class Documents:
                     tx,
                     source,
                     {one.key: one.told_count for one in ended if one.result.done and not one.gone},
-                    failed=[one.key for one in ended if not one.result.done],
+                    # Of one that was gone before there is nothing new: it waits for its time.
+                    failed=[one.key for one in ended if not one.result.done and not one.known_gone],
                     gone=[one.key for one in ended if one.gone],
                     now=now,
                 )

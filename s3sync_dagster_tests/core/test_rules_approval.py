@@ -4,8 +4,8 @@ import pytest
 
 from s3sync_dagster.core.state import DepartureCursor, ListingState
 from s3sync_dagster.model.errors import AccessDenied
-from s3sync_dagster.model.source import DeleteMode
-from s3sync_dagster_tests.core.rules import event
+from s3sync_dagster.model.source import AutoSync, DeleteMode
+from s3sync_dagster_tests.core.rules import event, sidecar
 from s3sync_dagster_tests.core.test_rules_listing import fill
 
 
@@ -111,3 +111,63 @@ def test_a_listing_that_fails_later_takes_nothing_from_what_waits_for_an_approva
     assert world.catalog.listings.approve(world.source.id, seen.id) is not None
     world.run_batches()
     assert world.keys_indexed() == {f"k{n:03}.md" for n in range(60, 100)}
+
+
+@pytest.mark.parametrize("why", ["missed", "gone already"])
+def test_what_was_put_back_before_its_approval_stays(world, why):
+    if why == "gone already":
+        fill(world, 100)
+        world.sync()
+        world.configure(mode=DeleteMode.KEEP_DELETED)
+        for n in range(60):
+            world.bucket.delete(f"k{n:03}.md")
+        world.sync()
+        world.configure(mode=DeleteMode.MIRROR)
+        assert world.listing().listing.state is ListingState.BLOCKED
+    else:
+        blocked(world)
+    for n in range(30):
+        world.bucket.put(f"k{n:03}.md", f"text {n}" if n % 2 else "another text")
+    world.approve()
+    ended = {report.key: report.state for report in world.run_batches()}
+    assert len(world.keys_indexed()) == 70
+    assert {state for key, state in ended.items() if key < "k030"} <= {"unchanged", "updated"}
+    assert {state for key, state in ended.items() if key >= "k030"} == {"removed"}
+    assert world.sync() == {}
+    assert world.store.requests()["HEAD"] == 60
+
+
+def test_what_nobody_can_ask_for_stays_although_it_is_approved(world):
+    blocked(world)
+    world.approve()
+
+    def denied(kind, key):
+        if kind == "HEAD":
+            raise AccessDenied("no", reason="access_denied")
+
+    world.fault = denied
+    assert {report.state for report in world.run_batches()} == {"failed"}
+    assert len(world.keys_indexed()) == 100
+    world.fault = None
+    world.clock.seconds += 4000
+    assert world.listing().listing.state is ListingState.BLOCKED  # it asks anew
+    world.approve()
+    world.run_batches()
+    assert len(world.keys_indexed()) == 40
+
+
+def test_a_sidecar_that_was_put_back_before_its_approval_is_followed(world):
+    world.configure(auto_sync=AutoSync.METADATA)
+    told = {f"{n:02}.meta.json": sidecar(f"{n:02}.txt", f"id-{n}") for n in range(60)}
+    for n, (key, content) in enumerate(told.items()):
+        world.bucket.put(f"{n:02}.txt", f"text {n}")
+        world.bucket.put(key, content)
+    world.sync()
+    for key in told:
+        world.bucket.delete(key)
+    assert world.listing().listing.state is ListingState.BLOCKED
+    for key, content in told.items():
+        world.bucket.put(key, content)
+    world.approve()
+    world.run_batches()
+    assert len(world.keys_indexed()) == 60
