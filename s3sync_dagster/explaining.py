@@ -10,8 +10,9 @@ from s3sync_dagster.core.keys import validate_object_key
 from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.rights import Rights
 from s3sync_dagster.core.selection import explain
-from s3sync_dagster.core.state import DocumentPhase, ListingState
+from s3sync_dagster.core.state import DocumentPhase, ListingRow, ListingState
 from s3sync_dagster.core.vouching import disputed, in_doubt
+from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import DeleteMode, Source
 
@@ -74,6 +75,23 @@ def explain_key(catalog: Catalog, source: Source, key: str, *, rights: Rights) -
         row=rows[0] if rows else None,
         known=known is not None,
     )
+
+
+def not_to_approve(source: Source, listing_id: int, *, waiting: ListingRow | None) -> Conflict:
+    """Return what to say where somebody approves a listing that does not wait.
+
+    Args:
+        source: whose listing it was said to be.
+        listing_id: what was approved.
+        waiting: the listing that waits instead, if there is one.
+    """
+    told = f"Listing {listing_id} of {source.name!r} has no removals that wait for an approval"
+    if waiting is not None:
+        told += (
+            f"; those of listing {waiting.id} wait, which would remove {waiting.gone} documents: "
+            f"look at them first (s3sync approve-deletes {source.name})"
+        )
+    return Conflict(f"{told}.", reason="nothing_blocked")
 
 
 def _kept_back(catalog: Catalog, source: Source, key: str) -> list[str]:

@@ -134,6 +134,11 @@ class World:
         self.listing(**options)
         return {report.key: report.state for report in self.run_batches()}
 
+    def approve(self):
+        """Approve the listing that is shown as blocked; returns it, None where none is."""
+        shown = self.catalog.listings.blocked(self.source.id)
+        return shown and self.catalog.listings.approve(self.source.id, shown.id)
+
     def ask(self, *keys, **wish):
         return self.catalog.invocations.request(
             self.source, keys, trigger=wish.pop("trigger", Trigger.API), **wish

@@ -71,8 +71,10 @@ def show_key(key: str) -> str:
     return key if key.isprintable() else json.dumps(key)
 
 
-def show_source(row: SourceRow, counts: SourceCounts, listing: ListingRow | None) -> str:
-    """Return a source's collection, its objects by state and its newest listing."""
+def show_source(
+    row: SourceRow, counts: SourceCounts, listing: ListingRow | None, blocked: ListingRow | None
+) -> str:
+    """Return a source's collection, its objects by state, its newest listing and what waits."""
     source = row.source
     states = [f"{counts.objects} objects", f"{counts.indexed} indexed"]
     states += [
@@ -97,8 +99,10 @@ def show_source(row: SourceRow, counts: SourceCounts, listing: ListingRow | None
     )
     if listing is not None and listing.state in ("failed", "blocked", "running"):
         shown += f"\n  newest listing: {listing.state}"
-        if listing.state == "blocked":
-            shown += f"; {listing.gone} removals wait for an approval by a person"
+    if blocked is not None:
+        shown += (
+            f"\n  {blocked.gone} removals of listing {blocked.id} wait for an approval by a person"
+        )
     return shown
 
 

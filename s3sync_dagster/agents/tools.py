@@ -187,6 +187,7 @@ def list_sources(door: Door, asked: ListSources) -> str:
             row,
             catalog.views.counts(row.source.id, fingerprint=row.source.fingerprint()),
             catalog.listings.latest(row.source.id),
+            catalog.listings.blocked(row.source.id),
         )
         for row in rows[:SOURCES_PAGE]
     ]

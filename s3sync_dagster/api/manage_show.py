@@ -32,6 +32,7 @@ def show_managed(here: Context, row: SourceRow, caller: Caller) -> ManagedSource
     source, catalog = row.source, here.catalog
     listings = here.listings(source.id, caller, limit=2)
     listing = listings[0] if listings else None
+    blocked = catalog.listings.blocked(source.id)
     waiting = catalog.history.oldest_pending([source.id]).get(source.id)
     indexed = catalog.history.last_indexed([source.id]).get(source.id)
     now = here.parts.clock.now().timestamp()
@@ -45,6 +46,7 @@ def show_managed(here: Context, row: SourceRow, caller: Caller) -> ManagedSource
         settings=settings_of(source),
         counts=show_counts(catalog.views.counts(source.id, fingerprint=source.fingerprint())),
         listing=None if listing is None else show_listing(listing),
+        blocked_listing=None if blocked is None else show_listing(blocked),
         listing_error=_why_unlisted(listings),
         last_indexed_at=None if indexed is None else moment(indexed),
         lag_seconds=None if waiting is None else max(0.0, round(now - waiting, 1)),

@@ -63,7 +63,10 @@ class ManagedSource(Answer):
     address: str = Field(description="Where its objects are.")
     settings: dict[str, Any] = Field(description="All settings. Never a secret.")
     counts: CountsShown
-    listing: ListingShown | None
+    listing: ListingShown | None = Field(description="The newest one.")
+    blocked_listing: ListingShown | None = Field(
+        description="The one whose removals wait for an approval: newer ones may fail or go on."
+    )
     listing_error: str | None = Field(
         description="Why the newest listing failed; while one has met nothing yet, the one before."
     )

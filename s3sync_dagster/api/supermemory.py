@@ -34,7 +34,10 @@ router = APIRouter(prefix="/v3/connections", tags=["Supermemory"], route_class=S
 
 MAX_DOCUMENTS = 1000
 _STATUS = {"indexed": "done", "pending": "queued", "processing": "indexing", "failed": "failed"}
-_BLOCKED = "Removals wait for an approval: POST /s3sync/v1/sources/{id}/approve-deletes."
+_BLOCKED = (
+    "Removals wait for an approval: POST /s3sync/v1/sources/{id}/approve-deletes with this run's "
+    "id as listing_id."
+)
 _RUN = {
     ListingState.RUNNING: "running",
     ListingState.COMPLETE: "completed",

@@ -21,8 +21,7 @@ from s3sync_dagster.api.manage_wire import (
 from s3sync_dagster.api.openapi import errors
 from s3sync_dagster.api.outside import waits_outside
 from s3sync_dagster.api.routing import StrictRoute
-from s3sync_dagster.core.state import ListingState
-from s3sync_dagster.model.errors import Conflict
+from s3sync_dagster.explaining import not_to_approve
 
 router = APIRouter(prefix="/s3sync/v1/sources/{source_id}", tags=["Work"], route_class=StrictRoute)
 
@@ -87,19 +86,12 @@ def approve_deletes(
 ) -> ListingShown:
     """Let a listing remove what the guard stopped. A newer listing asks anew."""
     source = here.source(source_id, caller)
-    latest = here.catalog.listings.latest(source.id)
-    if (
-        latest is None
-        or latest.id != payload.listing_id
-        or latest.state is not ListingState.BLOCKED
-    ):
-        raise Conflict(
-            f"Listing {payload.listing_id} has no removals that wait for an approval any more.",
-            reason="nothing_blocked",
-        )
-    approved = here.catalog.listings.approve(source.id)
+    approved = here.catalog.listings.approve(source.id, payload.listing_id)
+    if approved is None:
+        waiting = here.catalog.listings.blocked(source.id)
+        raise not_to_approve(source, payload.listing_id, waiting=waiting)
     here.dispatching.wake(source.id)
-    return show_listing(approved or latest)
+    return show_listing(approved)
 
 
 @router.get(

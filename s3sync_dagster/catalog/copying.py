@@ -18,7 +18,7 @@ from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.reports import list_anew
 from s3sync_dagster.catalog.rows import due_at_once
 from s3sync_dagster.catalog.schema import require_all_known
-from s3sync_dagster.catalog.tables import metadata
+from s3sync_dagster.catalog.tables import is_live, metadata
 from s3sync_dagster.core.state import ABSENT, RESTORED, UNSEEN, UNTOLD
 from s3sync_dagster.core.vouching import NOTHING
 from s3sync_dagster.model.errors import Conflict
@@ -163,7 +163,8 @@ def begin_anew(database: Database) -> None:
     """Have each source listed from its first key, and its documents held against their records.
 
     What a restored catalog knows of buckets is old: a listing that was under way goes on from a
-    key, and says nothing of those before it. So is what it knows of records, and a plan that
+    key, and says nothing of those before it, one that waits for an approval has seen them long
+    ago, and so has what it asked to be removed. So is what it knows of records, and a plan that
     trusts it would leave later text where the object has the earlier one again.
     """
     listings, sources = metadata.tables["listings"], metadata.tables["sources"]
@@ -172,8 +173,15 @@ def begin_anew(database: Database) -> None:
     with database.write() as tx:
         tx.execute(
             listings.update()
-            .where(listings.c.state == "running")
+            .where(listings.c.state.in_(["running", "blocked"]))
             .values(state="failed", finished_at=now, error=ENDED_BY_RESTORE)
+        )
+        # What they found gone may be there again: the bucket is asked, or the next listing tells.
+        invocations = metadata.tables["invocations"]
+        tx.execute(
+            invocations.update()
+            .where(is_live, invocations.c.kind == "remove", invocations.c.trigger == "listing")
+            .values(kind="sync")
         )
         tx.execute(sources.update().values(list_due_at=due_at_once()))
         list_anew(tx, sa.true())

@@ -53,6 +53,8 @@ from s3sync_dagster.catalog.tables import (
     objects,
     sidecars,
     sources,
+    upload_files,
+    uploads_elsewhere,
     wholes,
 )
 from s3sync_dagster.catalog.unclean import keys_to_mend
@@ -145,7 +147,8 @@ class Documents:
                     tx,
                     source,
                     {one.key: one.told_count for one in ended if one.result.done and not one.gone},
-                    failed=[one.key for one in ended if not one.result.done],
+                    # Of one that was gone before there is nothing new: it waits for its time.
+                    failed=[one.key for one in ended if not one.result.done and not one.known_gone],
                     gone=[one.key for one in ended if one.gone],
                     now=now,
                 )
@@ -304,8 +307,10 @@ class Documents:
         with self._db.write() as tx:
             self._db.lock_source(tx, source_id)
             remember_deleted(self._db, tx, source_id, now=self._now())
-            # What came meanwhile, and the short tables.
+            # What came meanwhile, and the short tables. Bytes of a file that came are pruned.
             for table in (
+                upload_files,
+                uploads_elsewhere,
                 documents,
                 collections,
                 objects,

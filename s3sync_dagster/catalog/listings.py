@@ -1,7 +1,6 @@
 """Listings: one ordered pass, committed page by page, that may die at any point."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -352,13 +351,23 @@ class Listings:
             settle_wholes(tx, listing.source_id, now=self._now())
             return listing_of(done)
 
-    def approve(self, source_id: str) -> ListingRow | None:
-        """Carry out what the guard stopped in the newest listing; None when nothing is blocked."""
+    def blocked(self, source_id: str) -> ListingRow | None:
+        """Return the listing that the guard stopped; newer ones may have failed or go on."""
         with self._db.read() as tx:
-            row = tx.execute(_blocked(source_id)).first()
-        if row is None:
-            return None
-        blocked = (listings.c.id == row.id, listings.c.state == "blocked")
+            row = tx.execute(sa.select(listings).where(*_blocked(source_id))).first()
+        return listing_of(row) if row is not None else None
+
+    def approve(self, source_id: str, listing_id: int) -> ListingRow | None:
+        """Carry out what the guard stopped in one listing.
+
+        Args:
+            source_id: whose listing it is.
+            listing_id: the listing that a person has seen.
+
+        Returns:
+            None where it does not wait: another one has taken its place, or nothing is blocked.
+        """
+        blocked = (*_blocked(source_id), listings.c.id == listing_id)
         cursor: DepartureCursor | None = DepartureCursor()
         while cursor is not None:
             cursor = self._depart(blocked, cursor, removes=True, limit=DEPARTURES_A_PART)
@@ -369,12 +378,12 @@ class Listings:
         return listing_of(done) if done is not None else None
 
     def departing_keys(
-        self, source_id: str, *, kind: int = 0, after: str | None = None, limit: int = 100
+        self, listing: ListingRow, *, kind: int = 0, after: str | None = None, limit: int = 100
     ) -> tuple[list[str], DepartureCursor | None]:
-        """Return keys whose documents an approval of the blocked listing would remove.
+        """Return keys whose documents an approval of a blocked listing would remove.
 
         Args:
-            source_id: whose newest listing it is.
+            listing: which was blocked; of one that is not any more there are none.
             kind: where the page before ended (``DepartureCursor``).
             after: its last key.
             limit: at most so many.
@@ -383,7 +392,8 @@ class Listings:
             The keys and where the next page goes on, None at the end.
         """
         with self._db.read() as tx:
-            row = tx.execute(_blocked(source_id)).first()
+            which = (*_blocked(listing.source_id), listings.c.id == listing.id)
+            row = tx.execute(sa.select(listings).where(*which)).first()
             if row is None:
                 return [], None
             cursor = DepartureCursor(kind=kind, after=after)
@@ -392,7 +402,7 @@ class Listings:
     def holds(self, source_id: str, object_key: str) -> bool:
         """Return whether what was made of an object waits for an approval to go."""
         with self._db.read() as tx:
-            row = tx.execute(_blocked(source_id)).first()
+            row = tx.execute(sa.select(listings).where(*_blocked(source_id))).first()
             return row is not None and is_departing(tx, row, object_key)
 
     def fail(self, listing: ListingRow, *, owner: str, error: str) -> None:
@@ -453,10 +463,9 @@ def _mine(listing: ListingRow, owner: str) -> list[sa.ColumnElement[bool]]:
     ]
 
 
-def _blocked(source_id: str) -> sa.Select[Any]:
-    return sa.select(listings).where(
-        listings.c.source_id == source_id, listings.c.state == "blocked"
-    )
+def _blocked(source_id: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return what holds for at most one listing of a source: one that ends ends the others."""
+    return listings.c.source_id == source_id, listings.c.state == "blocked"
 
 
 def _live(tx: sa.Connection, source_id: str, keys: Collection[str]) -> dict[str, str]:

@@ -115,6 +115,7 @@ def object_of(row: sa.Row[Any]) -> ObjectState:
         storage_class=row.storage_class,
         gone=row.gone,
         missed=row.missed_listing_id > 0,
+        shown=row.shown_listing_id > 0,
         skip_reason=row.skip_reason,
         outcome=row.outcome,
         outcome_etag=row.outcome_etag,

@@ -66,7 +66,7 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
             "Ask again for what failed in a source",
         ),
         "approve-deletes": Entry(
-            "objects:approve_deletes", "Let a listing remove what the guard stopped"
+            "approving:approve_deletes", "Let a listing remove what the guard stopped"
         ),
         "verify": Entry("health:verify", "Hold collections against the catalog"),
         "repair": Entry("health:repair", "Mend a COLLECTION whose vector index is damaged"),

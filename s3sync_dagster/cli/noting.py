@@ -23,7 +23,18 @@ CHANGES = frozenset(
         *("import", "sync", "retry", "approve-deletes", "repair", "rebuild", "reindex"),
     }
 )
-_SUBJECTS = ("name", "source", "token_id", "credential_id", "tenant", "role", "bucket")
+LOOKS = {"approve-deletes": "listing_id"}
+"""Commands that only show something where this parameter is not given."""
+_SUBJECTS = (
+    "name",
+    "listing_id",
+    "source",
+    "token_id",
+    "credential_id",
+    "tenant",
+    "role",
+    "bucket",
+)
 """Parameters that say what was changed; the others may be anything."""
 
 
@@ -32,7 +43,8 @@ def noted(catalog: Catalog) -> Iterator[None]:
     """Write an entry at the end of the block, if this command is one that changes something."""
     context = click.get_current_context(silent=True)
     command = context.command_path.partition(" ")[2] if context is not None else ""
-    if context is None or command not in CHANGES:
+    looks = context is not None and command in LOOKS and not context.params.get(LOOKS[command])
+    if context is None or command not in CHANGES or looks:
         yield
         return
     outcome = "interrupted"

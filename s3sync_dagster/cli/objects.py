@@ -1,4 +1,4 @@
-"""``s3sync failures``, ``retry``, ``why``, ``approve-deletes``: what failed, single objects."""
+"""``s3sync failures``, ``retry``, ``why``: what failed, single objects."""
 
 from __future__ import annotations
 
@@ -128,22 +128,6 @@ def why(key: str, name: str | None, as_json: bool) -> int:
     if near:
         click.echo(_meant(near).strip(), err=True)
     return 1 if unknown else 0
-
-
-@click.command(epilog=examples("s3sync approve-deletes docs"))
-@click.argument("name", metavar="SOURCE", shell_complete=source_names)
-def approve_deletes(name: str) -> int:
-    """Let a listing remove what the guard stopped.
-
-    It is the newest listing of the source; `s3sync status` tells how many documents would go.
-    """
-    with opened(chroma=False, dagster=False) as parts:
-        source = parts.catalog.sources.find(name)
-        listing = parts.catalog.listings.approve(source.id)
-    if listing is None:
-        raise NotFound(f"No removals of {name!r} wait for an approval.")
-    click.echo(f"{listing.gone} documents are removed by the next run or sync", err=True)
-    return 0
 
 
 def _chosen(parts: Parts, name: str | None) -> list[Source]:

@@ -42,7 +42,10 @@ if TYPE_CHECKING:
 @click.option(
     "--drop", is_flag=True, help="Delete the collection first, where no other source fills it."
 )
-@click.option("--approve-deletes", is_flag=True, help="Remove more than the guard would let pass.")
+@click.option(
+    "--approve-deletes", is_flag=True,
+    help="Remove more than the guard would let pass: whatever this command's own listing misses.",
+)  # fmt: skip
 @loudness
 @chroma_url
 @as_json

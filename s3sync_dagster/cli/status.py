@@ -70,6 +70,7 @@ def _status(parts: Parts, row: SourceRow, sensor_is_on: SensorIsOn | None) -> di
     counts = parts.catalog.views.counts(source.id, fingerprint=source.fingerprint())
     to_embed = still_to_embed(parts.catalog, source, counts)
     listing = parts.catalog.listings.latest(source.id)
+    blocked = parts.catalog.listings.blocked(source.id)
     refused = parts.catalog.sources.refused(source.id)
     declaration = parts.catalog.sources.declaration(source.id)
     now = parts.clock.now().timestamp()
@@ -93,6 +94,7 @@ def _status(parts: Parts, row: SourceRow, sensor_is_on: SensorIsOn | None) -> di
         "missing": parts.catalog.views.missing(source.id),
         "to_embed": to_embed and {**asdict(to_embed), "tokens": to_embed.tokens},
         "listing": _listing(listing) if listing else None,
+        "blocked_listing": _listing(blocked) if blocked else None,
     }
 
 
@@ -190,10 +192,10 @@ def _advice(source: Source, one: dict[str, Any]) -> list[str]:
     elif one["outdated"]:
         other = "" if one["from"] == "catalog" else f", or, after another embedding, {into}"
         found.append(f"to index what is outdated again: s3sync reindex {source.name}{other}")
-    listing = one["listing"]
-    if listing and listing["state"] == "blocked":
+    if blocked := one["blocked_listing"]:
         found.append(
-            f"{listing['gone']} removals wait for a person: s3sync approve-deletes {source.name}"
+            f"{blocked['gone']} removals of listing {blocked['id']} wait for a person; which they "
+            f"are: s3sync approve-deletes {source.name}"
         )
     if one["forgotten_at"] is not None and one["stack"]:
         found.append(

@@ -54,7 +54,10 @@ FILTERS = named("include_globs", "exclude_globs", "extensions", "max_size_bytes"
 @chroma_url
 @embedding("Of a new source; minilm when not given.")
 @setting_options([*named("mode"), *FILTERS], new=True)
-@click.option("--approve-deletes", is_flag=True, help="Remove more than the guard would let pass.")
+@click.option(
+    "--approve-deletes", is_flag=True,
+    help="Remove more than the guard would let pass: whatever this command's own listing misses.",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--watch", is_flag=True, help="Follow the changes of a folder until Ctrl-C.")
 @click.option(

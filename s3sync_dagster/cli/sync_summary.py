@@ -96,8 +96,10 @@ def print_troubles(parts: Parts, source: Source, summary: Summary) -> None:
     if summary.blocked_deletes:
         click.echo(
             f"{summary.blocked_deletes} documents lost their objects, more than may go without a "
-            f"person's word. Look at the bucket; to remove them run this command again with "
-            f"--approve-deletes, or: s3sync approve-deletes {source.name}",
+            "person's word. Look at the bucket; to see which they are: "
+            f"s3sync approve-deletes {source.name}; to remove just these: "
+            f"s3sync approve-deletes {source.name} {summary.blocked_listing}. With "
+            "--approve-deletes a sync approves whatever its own listing misses.",
             err=True,
         )
 

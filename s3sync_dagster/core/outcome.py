@@ -37,6 +37,8 @@ class KeyOutcome:
     """Next attempt (pending), next try by a listing (failed) or next look (indexed), POSIX
     seconds."""
     gone: bool = False
+    known_gone: bool = False
+    """Whether it was said to be gone before the batch began with it."""
     told_count: int | None = None
     """How often something had been told of the object when the batch began with it; None: what was
     told since is no matter."""
@@ -142,6 +144,7 @@ def _told(deed: Deed, end: Decision) -> KeyOutcome:
         cut_off=deed.cut_off,
         pages=deed.document.page_count if deed.document else 0,
         etag=facts.etag,
+        known_gone=facts.object is not None and facts.object.gone,
         told_count=facts.object.told_count if facts.object else 0,
         ms=deed.ms,
     )

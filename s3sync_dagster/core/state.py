@@ -96,6 +96,8 @@ class ObjectState:
     gone: bool = False
     missed: bool = False
     """A listing did not see it, and nothing has told of it since."""
+    shown: bool = False
+    """A listing that was blocked has shown it: what ends it may be a person's word of later."""
     skip_reason: str | None = None
     """Selection's verdict; None: selected."""
     outcome: Outcome | None = None

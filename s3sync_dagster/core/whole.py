@@ -37,7 +37,7 @@ def state_of_whole(listing: ListingRow | None, *, live: int, failed: int, name: 
             return WholeState(
                 InvocationStatus.FAILED,
                 f"{listing.gone} documents would be removed, which a person has to allow: "
-                f"`s3sync approve-deletes {name}`. All else is done.",
+                f"`s3sync approve-deletes {name} {listing.id}`. All else is done.",
             )
         case ListingState.COMPLETE | ListingState.APPROVED:
             if live:

@@ -279,5 +279,5 @@ def describe(progress: ListingProgress | None) -> str:
     if listing.left_out:
         text += f", {listing.left_out} left out: the tenant has all the objects it may have"
     if listing.state is ListingState.BLOCKED:
-        return f"{text}; removals wait for `s3sync approve-deletes`"
+        return f"{text}; removals of listing {listing.id} wait for `s3sync approve-deletes`"
     return text if progress.done else f"{text}; it goes on at the next tick"

@@ -96,6 +96,14 @@ def expect(store: ObjectStore, key: str, etag: str) -> None:
         cast("KeepingStore", store).expect(key, etag)
 
 
+def tells_of_one(store: ObjectStore) -> bool:
+    """Return whether a HEAD of a key tells what a listing would.
+
+    A site has pages that its source leaves out, or that nothing leads to.
+    """
+    return not hasattr(store, "may_have")
+
+
 def look(store: ObjectStore, prefix: str) -> None:
     """Ask with one request whether a place may be listed. Raises what a listing would."""
     if hasattr(store, "look"):

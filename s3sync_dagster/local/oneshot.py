@@ -68,7 +68,7 @@ def run_sync(
         parts: of this process.
         source: the source.
         progress: takes what is told meanwhile.
-        approve_deletes: a person approved the removals of the listing in advance.
+        approve_deletes: a person approved the removals of this listing in advance.
         reindex: a person orders that what is outdated is indexed again, by whoever works on it.
 
     Raises:
@@ -128,6 +128,7 @@ def run_sync(
             kind: number - requests.get(kind, 0) for kind, number in parts.requests().items()
         },
         blocked_deletes=listing.gone if blocked else 0,
+        blocked_listing=listing.id if blocked else None,
         seconds=round(clock.monotonic() - started, 3),
         newly_failed=now.count("failed"),
     )

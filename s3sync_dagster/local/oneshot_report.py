@@ -37,6 +37,8 @@ class Summary:
     embedded: int = 0
     requests: dict[str, int] = field(default_factory=dict[str, int])
     blocked_deletes: int = 0
+    blocked_listing: int | None = None
+    """Number of its listing, where the removals of that wait for an approval."""
     seconds: float = 0.0
     newly_failed: int = 0
 

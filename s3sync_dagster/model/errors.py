@@ -16,6 +16,7 @@
     │   ├── OutsidePrefix            a key that the source may not touch
     │   ├── Conflict                 another owner, source or process has it
     │   ├── EmbeddingMismatch        the collection has another model, space or dimension
+    │   ├── EmptyPlace               nothing is left in the place: is it mounted?
     │   ├── MissingEngine            a program, model or extra is not installed
     │   └── NotPossible              this server or backend cannot do that
     └── Unavailable              wait: network, server, lease; the only branch retried at once
@@ -147,6 +148,12 @@ class EmbeddingMismatch(FixConfiguration):
     """The collection holds vectors of another model, space or dimension."""
 
     reason = "embedding_mismatch"
+
+
+class EmptyPlace(FixConfiguration):
+    """A key was asked for in a place where nothing is left at all: it may not be mounted."""
+
+    reason = "folder_not_mounted"
 
 
 class MissingEngine(FixConfiguration):

@@ -17,6 +17,7 @@ from s3sync_dagster.core.keys import MAX_OBJECT_KEY_BYTES
 from s3sync_dagster.core.selection import BAD_NAME, SPECIAL, SYMLINK
 from s3sync_dagster.engine.ports import Content, ListPage, ObjectBody, UnorderedPage
 from s3sync_dagster.model.errors import (
+    EmptyPlace,
     FixConfiguration,
     NotFound,
     NotPossible,
@@ -270,10 +271,9 @@ class FilesStore:
             if isinstance(self._access, FlatAccess)
             else self._folder("")
         ):
-            raise FixConfiguration(
+            raise EmptyPlace(
                 f"The store {self._shown!r} is empty: is it mounted where it is served? Its "
-                "records stay until a listing is approved.",
-                reason="folder_not_mounted",
+                "records stay until a listing is approved."
             )
         now = time.monotonic()
         self._alive_until = now + 2 * (now - began)

@@ -20,6 +20,7 @@ from pathlib import Path
 from s3sync_dagster.core.selection import SPECIAL, SYMLINK
 from s3sync_dagster.engine.ports import ListPage, ObjectBody
 from s3sync_dagster.model.errors import (
+    EmptyPlace,
     FixConfiguration,
     NotFound,
     ObjectChanged,
@@ -298,6 +299,8 @@ class FileStore:
         parts = key.split("/")
         if version_id is not None or any(one in ("", ".", "..") or "\0" in one for one in parts):
             raise gone
+        if any(one.encode() in self._skip for one in parts[:-1]):
+            raise gone  # to listings as well
         with refusals(f"The file {key!r}"):
             holder = -1
             try:
@@ -323,10 +326,9 @@ class FileStore:
         """Refuse to take a file for gone where nothing is left at all."""
         with os.scandir(root) as entries:
             if next(entries, None) is None:
-                raise FixConfiguration(
+                raise EmptyPlace(
                     f"The folder {self._folder!r} is empty: is it mounted? Its records stay until "
-                    "a listing is approved.",
-                    reason="folder_not_mounted",
+                    "a listing is approved."
                 )
 
     def _ref(

@@ -206,13 +206,20 @@ def test_removals_that_the_guard_stopped(api, http, source, aws_endpoint):
     assert blocked["state"] == "blocked"
     assert blocked["gone"] == 3
     url = f"{base(source)}/approve-deletes"
-    stale = http.post(url, json={"listing_id": blocked["id"] - 1})
+    listings = api.parts.catalog.listings
+    failed = listings.begin(source.id, owner="me", fresh=True)
+    listings.fail(failed, owner="me", error="no answer")
+    stale = http.post(url, json={"listing_id": failed.id})
     assert (stale.status_code, stale.json()["error"]) == (409, "nothing_blocked")
+    assert f"those of listing {blocked['id']} wait, which would remove 3" in stale.json()["message"]
+    shown = ok(http.get(base(source)))
+    assert (shown["listing"]["id"], shown["blocked_listing"]) == (failed.id, blocked)
     approved = ok(http.post(url, json={"listing_id": blocked["id"]}))
     assert approved["state"] == "approved"
     work(api, source.id)
     assert ok(http.get(base(source)))["counts"]["documents"] == 0
     assert http.post(url, json={"listing_id": blocked["id"]}).status_code == 409
+    assert ok(http.get(base(source)))["blocked_listing"] is None
 
 
 def test_a_listing_that_another_process_works_on(api, http, source):

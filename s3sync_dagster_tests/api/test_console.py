@@ -529,9 +529,15 @@ def test_removals_that_wait_for_an_approval_are_listed(api, http, aws_endpoint):
         aws_endpoint.delete(bucket, f"{number}.md")
     listed_and_worked(api, http, source_id, state="blocked")
     assert f'href="/sources/{source_id}/removals"' in get(http, f"/sources/{source_id}")
+    listings = api.parts.catalog.listings
+    blocked = listings.blocked(source_id)
+    listings.fail(listings.begin(source_id, owner="me", fresh=True), owner="me", error="no answer")
+    assert "Approve 3 removals" in get(http, f"/sources/{source_id}")
+    assert "3 removals to approve" in get(http, "/")
     page = get(http, f"/sources/{source_id}/removals")
     assert re.findall(r">(\d\.md)</a>", page) == ["0.md", "1.md", "2.md"]
     assert "Approve 3 removals" in page
+    assert f'name="listing_id" value="{blocked.id}"' in page
     assert "0.md" not in get(http, f"/sources/{source_id}/removals?kind=3")  # of the last kind
     held = get(http, f"/sources/{source_id}/object", params={"key": "0.md"})
     assert "Its records stay until a person approves their removal" in held

@@ -221,7 +221,9 @@ OPERATIONS: dict[str, Operation] = {
     "end dead listing": lambda c: c.listings.end_dead(SRC.id, owner="me"),
     "pause listing": lambda c: c.listings.pause(SCENE.listing, owner="me"),
     "meet commit": lambda c: c.listings.meet(SCENE.listing, commit="2" * 40),
-    "approve": lambda c: c.listings.approve(SRC.id),
+    "approve": lambda c: (
+        (shown := c.listings.blocked(SRC.id)) and c.listings.approve(SRC.id, shown.id)
+    ),
     "note report": lambda c: c.reports.note(SCENE.listing, REPORT, owner="me"),
     "amend report": lambda c: c.reports.amend(SCENE.listing, owner="me", unasked=1),
     "retry due": lambda c: c.reports.retry_due(SRC.id),

@@ -158,8 +158,9 @@ def test_gone_objects_ask_for_removal_and_the_guard_stops_a_mass_delete(catalog)
     row = list_all(catalog, src, [ref(key) for key in keys[:40]])
     assert (row.state, row.gone) == (ListingState.BLOCKED, 60)
     assert catalog.views.counts(src.id).indexed == 100
-    assert catalog.listings.approve(src.id).state is ListingState.APPROVED
-    assert catalog.listings.approve(src.id) is None
+    assert catalog.listings.approve("another", row.id) is None
+    assert catalog.listings.approve(src.id, row.id).state is ListingState.APPROVED
+    assert catalog.listings.approve(src.id, row.id) is None
     assert catalog.invocations.live_count(src.id) == 60
     counts = catalog.views.counts(src.id)
     assert (counts.objects, counts.indexed) == (40, 40)
@@ -168,9 +169,12 @@ def test_gone_objects_ask_for_removal_and_the_guard_stops_a_mass_delete(catalog)
 def test_a_listing_that_would_empty_the_source_is_always_stopped(catalog):
     src = catalog.sources.add(source())
     index_all(catalog, src, ["a"])
-    assert list_all(catalog, src, []).state is ListingState.BLOCKED
+    blocked = list_all(catalog, src, [])
+    assert blocked.state is ListingState.BLOCKED
     assert list_all(catalog, src, [ref("a")]).state is ListingState.COMPLETE
-    assert catalog.listings.approve(src.id) is None  # the approval ended with its listing
+    assert (
+        catalog.listings.approve(src.id, blocked.id) is None
+    )  # the approval ended with its listing
     assert list_all(catalog, src, [], approved=True).state is ListingState.COMPLETE
     assert catalog.invocations.live_count(src.id) == 1
 

@@ -126,18 +126,20 @@ def test_what_an_older_program_has_blocked_is_shown_by_the_next_listing(catalog_
     with closing(open_catalog(catalog_url, clock=HandClock())) as catalog:
         catalog.sources.add(docs := source())
         index_all(catalog, docs, names)
-        assert list_all(catalog, docs, left).state is ListingState.BLOCKED
-        assert len(catalog.listings.departing_keys(docs.id)[0]) == 60
+        blocked = list_all(catalog, docs, left)
+        assert blocked.state is ListingState.BLOCKED
+        assert len(catalog.listings.departing_keys(blocked)[0]) == 60
         before = catalog.documents.of_key(docs.id, "k000.md")
     take_back(catalog_url, "0028")
     bring_to(catalog_url, "head")
     with closing(open_catalog(catalog_url, clock=HandClock())) as catalog:
         assert catalog.documents.of_key(docs.id, "k000.md") == before
-        assert catalog.listings.departing_keys(docs.id)[0] == []
-        catalog.listings.approve(docs.id)
+        assert catalog.listings.departing_keys(blocked)[0] == []
+        catalog.listings.approve(docs.id, blocked.id)
         assert catalog.documents.count(docs.id) == 100
-        assert list_all(catalog, docs, left).state is ListingState.BLOCKED
-        assert len(catalog.listings.departing_keys(docs.id)[0]) == 60
+        blocked = list_all(catalog, docs, left)
+        assert blocked.state is ListingState.BLOCKED
+        assert len(catalog.listings.departing_keys(blocked)[0]) == 60
 
 
 def test_later_revisions_only_add_what_an_older_program_does_without(empty_url):

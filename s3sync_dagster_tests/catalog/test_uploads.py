@@ -6,6 +6,7 @@ from sqlalchemy import event
 
 from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.catalog.tables import upload_bytes, upload_files
+from s3sync_dagster.catalog.uploads import Uploads
 from s3sync_dagster.core.state import UploadedFile
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, Unavailable
 from s3sync_dagster.model.place import UploadPlace
@@ -75,6 +76,23 @@ def test_an_upload_that_ends_after_its_source_leaves_nothing(catalog):
     with pytest.raises(NotFound) as gone:
         put_body(catalog, late)
     assert gone.value.reason == "source_not_found"
+    assert rows(catalog) == (0, 0)
+
+
+def test_an_upload_that_ends_while_its_source_is_dropped_leaves_no_file(
+    catalog, clock, monkeypatch
+):
+    clear = Uploads.clear
+
+    def clear_and_be_late(uploads, source_id):
+        clear(uploads, source_id)
+        put(catalog)
+
+    monkeypatch.setattr(Uploads, "clear", clear_and_be_late)
+    catalog.documents.drop_source("s")
+    assert rows(catalog)[0] == 0
+    clock.seconds += 2 * DAY
+    catalog.uploads.prune(older_than_seconds=DAY)
     assert rows(catalog) == (0, 0)
 
 

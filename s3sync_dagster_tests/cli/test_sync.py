@@ -106,6 +106,28 @@ def test_removals_of_everything_wait_for_a_person(s3sync, aws_endpoint, bucket, 
     [source] = s3sync("source", "list", "--json").json
     assert f"s3sync approve-deletes {source['name']}" in why.out
     assert "objects    1, 1 of them not found by a listing" in s3sync("status").out
+    name, number = source["name"], blocked.json["blocked_listing"]
+    approve = f"s3sync approve-deletes {name} {number}"
+    assert approve in blocked.err
+    assert f"removals of listing {number} wait for a person" in s3sync("status").out
+    looked = s3sync("approve-deletes", name)
+    assert looked.code == 1
+    assert f"listing {number} of {name} would remove 1 documents:\n  other/x.md\n" in looked.out
+    assert f"Nothing is approved yet. To remove just these: {approve}" in looked.err
+    keys = {"listing": number, "documents": 1, "keys": ["other/x.md"]}
+    assert s3sync("approve-deletes", name, "--json").json == keys
+    assert "approve-deletes" not in s3sync("audit").out  # nothing was approved so far
+    other = s3sync("approve-deletes", name, str(number + 1))
+    assert other.code == 1
+    assert f"those of listing {number} wait, which would remove 1 documents" in other.err
+    assert s3sync(*place).json["blocked_deletes"] == 1
+    old = s3sync("approve-deletes", name, str(number))  # a newer listing has asked anew
+    assert (old.code, f"those of listing {number + 1} wait" in old.err) == (1, True)
+    assert "1 documents are removed" in s3sync("approve-deletes", name, str(number + 1)).err
+    assert f"name={name} listing_id={number + 1}" in s3sync("audit").out
+    aws_endpoint.put(bucket, "other/x.md", b"it is back")
+    assert s3sync(*place).code == 0
+    aws_endpoint.delete(bucket, "other/x.md")
     approved = s3sync(*place, "--approve-deletes")
     assert (approved.code, approved.json["removed"]) == (0, 1)
     gone = s3sync("why", "other/x.md")

@@ -313,7 +313,7 @@ def test_the_guard_holds_what_a_report_lacks_until_a_list_has_seen_it_gone_or_ba
         world.bucket.put(key, text)  # no event tells
     assert "1 gone" in reports.tick()
     assert latest(reports).state is ListingState.COMPLETE
-    assert world.catalog.listings.approve(world.source.id) is None
+    assert world.approve() is None
     world.run_batches()
     assert world.keys_indexed() == set(world.bucket.objects())
 
@@ -323,7 +323,7 @@ def test_what_is_back_when_its_removal_is_approved_is_found_by_the_list_that_fol
     gone = blocked(reports)
     for key, text in list(gone.items())[:9]:
         world.bucket.put(key, text)
-    world.catalog.listings.approve(world.source.id)
+    world.approve()
     world.run_batches()
     assert len(world.keys_indexed()) == 10
     reports.tick()

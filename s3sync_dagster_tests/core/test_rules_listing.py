@@ -59,7 +59,7 @@ def test_an_approval_ends_only_what_its_own_listing_missed(world):
         world.listing()
     world.store = real
     assert world.catalog.listings.latest(world.source.id).state is ListingState.FAILED
-    world.catalog.listings.approve(world.source.id)
+    world.approve()
     world.run_batches()
     assert world.keys_indexed() == set(world.bucket.objects())
     assert len(world.bucket.objects()) == 140
@@ -72,7 +72,7 @@ def test_what_several_listings_missed_one_after_the_other_is_the_older_s_to_end(
         world.bucket.delete(f"k{n:03}.md")
     assert world.listing().listing.state is ListingState.BLOCKED
     world.listing(budget_seconds=0, page_keys=1)  # the next one misses all of them as well
-    assert world.catalog.listings.approve(world.source.id).state is ListingState.APPROVED
+    assert world.approve().state is ListingState.APPROVED
     world.run_batches()
     assert world.keys_indexed() == set()
 
@@ -85,7 +85,7 @@ def test_what_a_later_listing_left_out_is_not_the_approved_one_s_to_end(world):
     assert world.listing().listing.state is ListingState.BLOCKED
     world.configure(exclude_globs=("*.md",))
     world.listing(budget_seconds=0, page_keys=20)  # has left out the first twenty of those there
-    world.catalog.listings.approve(world.source.id)
+    world.approve()
     world.run_batches()
     assert world.keys_indexed() == set(world.bucket.objects())
 
@@ -99,7 +99,7 @@ def test_what_events_tell_to_be_left_out_later_is_not_the_approved_one_s_to_end(
     world.configure(exclude_globs=("*.md",))
     for key in list(world.bucket.objects()):
         event(world, key, told=world.bucket.put(key, "written while left out"), skip="excluded")
-    world.catalog.listings.approve(world.source.id)
+    world.approve()
     world.run_batches()
     assert world.keys_indexed() == set(world.bucket.objects())
 
@@ -312,7 +312,7 @@ def test_a_stretch_that_vanished_is_stopped_by_the_guard_and_approved_in_parts(w
     assert progress.listing.state is ListingState.BLOCKED
     assert progress.listing.gone == number
     assert world.catalog.invocations.live_count(world.source.id) == 0
-    approved = world.catalog.listings.approve(world.source.id)
+    approved = world.approve()
     assert (approved.state, approved.gone) == (ListingState.APPROVED, number)
     assert world.catalog.invocations.live_count(world.source.id) == number
 

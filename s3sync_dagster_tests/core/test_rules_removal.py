@@ -48,7 +48,7 @@ class TestRemovals:
         world.run_batches()
         assert len(world.texts()) == 60
         assert set(states(world).values()) == {("skipped", "removal_blocked")}
-        world.catalog.listings.approve(world.source.id)
+        world.approve()
         world.run_batches()
         assert world.texts() == {}
 

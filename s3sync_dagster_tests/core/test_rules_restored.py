@@ -333,3 +333,38 @@ def test_a_record_that_stands_as_another_source_s_is_missing(world):
     world.run_batches()
     assert verify_collection(world.source, **look).sound
     assert verify_collection(world.source, **look).met == 1
+
+
+@pytest.mark.parametrize("by_itself", [False, True])
+def test_a_restored_catalog_removes_nothing_that_is_there_again(world, by_itself):
+    number = 40 if by_itself else 60
+    for n in range(100):
+        world.bucket.put(f"{n:02}.md", f"text {n}")
+    world.sync()
+    for n in range(number):
+        world.bucket.delete(f"{n:02}.md")
+    listing = world.listing().listing
+    assert listing.state == ("complete" if by_itself else "blocked")
+    backup = back_up(world)  # with removals that wait, or a listing that waits for its approval
+    for n in range(number):
+        world.bucket.put(f"{n:02}.md", f"text {n}")
+    world.sync()
+    restore(world, backup)
+    assert world.catalog.listings.approve(world.source.id, listing.id) is None
+    world.run_batches()
+    assert len(world.keys_indexed()) == 100
+    world.sync()
+    assert set(states(world).values()) == {("indexed", None)}
+    assert len(world.keys_indexed()) == 100
+
+
+def test_a_restored_catalog_still_removes_what_is_gone(world):
+    for n in range(100):
+        world.bucket.put(f"{n:02}.md", f"text {n}")
+    world.sync()
+    for n in range(5):
+        world.bucket.delete(f"{n:02}.md")
+    world.listing()
+    restore(world, back_up(world))
+    world.run_batches()
+    assert len(world.keys_indexed()) == 95

@@ -199,7 +199,7 @@ def test_an_approval_spares_what_the_next_listing_has_seen_already(world):
     world.bucket.put("a.txt", "text a")
     world.bucket.put("z.txt", "text z")
     world.listing(budget_seconds=0, page_keys=1)  # the next one has seen a.txt and goes on
-    world.catalog.listings.approve(world.source.id)
+    world.approve()
     world.run_batches()
     assert world.keys_indexed() == {"a.txt"}
 

@@ -207,7 +207,7 @@ def test_the_guard_and_its_approval(world):
     assert world.listing().listing.state is ListingState.BLOCKED
     assert world.run_batches() == []
     assert len(world.keys_indexed()) == 3
-    world.catalog.listings.approve(world.source.id)
+    world.approve()
     assert {r.state for r in world.run_batches()} == {"removed"}
     assert world.texts() == {}
 

@@ -19,7 +19,7 @@ from s3sync_dagster_tests.core.test_rules_moved import finish, move
      ("running", 0, 0, "processing", None), ("complete", 1, 0, "processing", None),
      ("complete", 0, 0, "complete", None), ("approved", 0, 0, "complete", None),
      ("complete", 0, 2, "failed", "2 files"), ("failed", 0, 0, "failed", "no branch"),
-     ("blocked", 3, 0, "failed", "approve-deletes docs")],
+     ("blocked", 3, 0, "failed", "approve-deletes docs 1")],
 )  # fmt: skip
 def test_the_end_of_a_whole_invocation(state, live, failed, status, says):
     listing = state and ListingRow(

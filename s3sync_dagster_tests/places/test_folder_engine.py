@@ -79,3 +79,26 @@ def test_a_file_that_became_a_link_loses_its_records_and_its_target_is_not_read(
     world.sync()
     assert world.keys_indexed() == {"k01.md", "k02.md"}
     assert "secret" not in world.texts().values()
+
+
+def test_a_folder_that_a_person_says_was_emptied_loses_its_records(world, folder):
+    fill(folder, 5)
+    (folder / "k00.md.meta.json").write_text('{"path": "k00.md", "metadata": {"a": 1}}')
+    world.sync()
+    for one in folder.iterdir():
+        one.unlink()
+    assert world.listing().listing.state is ListingState.BLOCKED
+    world.approve()
+    world.run_batches()
+    assert world.keys_indexed() == set()
+
+
+def test_a_folder_that_is_skipped_now_leaves_once_that_is_approved(world, folder):
+    (folder / "old").mkdir()
+    fill(folder / "old", 5)
+    world.sync()
+    world.store = FileStore(str(folder), skip_folders=frozenset({"old"}))
+    assert world.listing().listing.state is ListingState.BLOCKED
+    world.approve()
+    world.run_batches()
+    assert world.keys_indexed() == set()

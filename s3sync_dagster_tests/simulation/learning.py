@@ -7,7 +7,6 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.tables import invocations, is_live
 from s3sync_dagster.core.events import ObjectEvent
 from s3sync_dagster.core.intake import source_events
-from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.engine.intake import take_messages
 from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.engine.listing_turns import ListingParts
@@ -116,16 +115,19 @@ class Learning:
 
     def note_shown(self) -> None:
         """Remember what a listing shows as soon as it is blocked."""
-        listing = self.catalog.listings.latest(self.source.id)
-        if listing is not None and listing.state is ListingState.BLOCKED:
-            keys, _ = self.catalog.listings.departing_keys(self.source.id, limit=10_000)
+        listing = self.catalog.listings.blocked(self.source.id)
+        if listing is not None:
+            keys, _ = self.catalog.listings.departing_keys(listing, limit=10_000)
             self.shown.setdefault(listing.id, frozenset(keys))
 
     def approve(self) -> None:
         """Say yes to what is shown; AssertionError where anything else is to go with it."""
         self.note("approve deletes")
         before = self._removals_of_listings()
-        listing = self.catalog.listings.approve(self.source.id)
+        blocked = self.catalog.listings.blocked(self.source.id)
+        if blocked is None:
+            return
+        listing = self.catalog.listings.approve(self.source.id, blocked.id)
         if listing is not None and listing.id in self.shown:
             more = self._removals_of_listings() - before - self.shown[listing.id]
             assert not more, f"an approval removes what nobody was shown: {sorted(more)}"

@@ -206,9 +206,12 @@ def removals_page(
     """Show the keys whose records an approval would remove."""
     row = row_of(here, source_id, visitor.caller)
     shown = show_managed(here, row, visitor.caller)
-    keys, following = here.catalog.listings.departing_keys(
-        str(source_id), kind=kind, after=after or None, limit=OBJECTS_A_PAGE
-    )
+    blocked = here.catalog.listings.blocked(str(source_id))
+    keys, following = [], None
+    if blocked is not None:  # of the very listing whose number the button sends
+        keys, following = here.catalog.listings.departing_keys(
+            blocked, kind=kind, after=after or None, limit=OBJECTS_A_PAGE
+        )
     if not here.rights(visitor.caller).sees_all_of(row.source.id):
         visitor.caller.require_owner()  # each page names the key behind which the next begins
     return page(
@@ -217,6 +220,7 @@ def removals_page(
         "removals.html",
         title=f"Removals of {shown.name}",
         source=shown,
+        listing=blocked and show_listing(blocked),
         keys=keys,
         following=following,
     )

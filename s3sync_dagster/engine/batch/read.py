@@ -33,9 +33,9 @@ from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.restored import believe_restored
 from s3sync_dagster.engine.batch.sidecars import apply_sidecars, end_sidecars, read_sidecar
 from s3sync_dagster.engine.identity import check_collections
-from s3sync_dagster.engine.pages import expect, renew
+from s3sync_dagster.engine.pages import expect, renew, tells_of_one
 from s3sync_dagster.engine.unexpected import unexpected_error
-from s3sync_dagster.model.errors import S3SyncError, Unavailable
+from s3sync_dagster.model.errors import EmptyPlace, S3SyncError, Unavailable
 from s3sync_dagster.model.object import ObjectRef
 
 
@@ -221,7 +221,7 @@ def learn(parts: BatchParts, facts: KeyFacts) -> KeyFacts:
         S3SyncError: the bucket could not be asked, or the key is none of the source's.
     """
     if listed_as_gone(facts):
-        return replace(facts, gone=True)
+        return _ended(parts, facts)
     require_inside_prefix(parts.source, facts.key)
     if facts.describes(parts.source):
         return facts  # a sidecar is read whatever was told of it
@@ -230,6 +230,20 @@ def learn(parts: BatchParts, facts: KeyFacts) -> KeyFacts:
         limit_met = facts.object is not None and facts.object.skip_reason == "document_limit"
         return replace(facts, ref=told, limit_met=limit_met)
     ref = parts.ask_bucket(lambda: parts.store.head(facts.key))
+    return replace(facts, gone=True) if ref is None else _with_ref(parts, facts, ref)
+
+
+def _ended(parts: BatchParts, facts: KeyFacts) -> KeyFacts:
+    """Return the facts of an object that a listing ended.
+
+    One that was blocked may have been approved long after it had seen the bucket.
+    """
+    if facts.object is None or not facts.object.shown or not tells_of_one(parts.store):
+        return replace(facts, gone=True)
+    try:
+        ref = parts.ask_bucket(lambda: parts.store.head(facts.key))
+    except EmptyPlace:
+        ref = None  # just that was shown, and a person has said that it is so
     return replace(facts, gone=True) if ref is None else _with_ref(parts, facts, ref)
 
 

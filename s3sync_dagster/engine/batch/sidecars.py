@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from s3sync_dagster.core.decision import Decision, not_there
 from s3sync_dagster.core.deed import Deed
-from s3sync_dagster.core.facts import KeyFacts, SidecarChange, SidecarState
+from s3sync_dagster.core.facts import KeyFacts, SidecarChange, SidecarState, listed_as_gone
 from s3sync_dagster.core.sidecar import MAX_SIDECAR_BYTES, parse_sidecar
 from s3sync_dagster.engine.batch.parts import BatchParts
-from s3sync_dagster.model.errors import InvalidSidecar, LimitExceeded, S3SyncError
+from s3sync_dagster.model.errors import EmptyPlace, InvalidSidecar, LimitExceeded, S3SyncError
 from s3sync_dagster.model.source import AutoSync, Source
 
 
@@ -28,6 +28,10 @@ def read_sidecar(parts: BatchParts, decision: Decision) -> Deed:
             f"sidecar {facts.key!r} cannot be followed: at most {MAX_SIDECAR_BYTES} bytes are read",
             reason="too_large",
         ) from None
+    except EmptyPlace:
+        if not listed_as_gone(facts):
+            raise
+        body = None  # just that has a person approved
     if body is None:
         if facts.own_sidecar is None or not_there(facts).held_back:
             return Deed(decision=decision, gone=True)
