@@ -426,6 +426,7 @@ class Crawl:
             and not known.misses
             and not known.canonical
             and self._memory.note("dates") is None
+            and known.is_told_by_validators(self._memory.now())
             and 0 <= self._memory.now() - known.asked_at < RECHECK_SECONDS  # it may have been ahead
             and _is_past(task.changed, known.asked_at)
         )
