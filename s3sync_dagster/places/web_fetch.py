@@ -73,7 +73,7 @@ class WebAnswer:
 
     @property
     def pause_seconds(self) -> float:
-        """Return the pause that the server asked for, by its own clock; 0 when it asked for none."""
+        """Return the pause that the server asked for, by its clock; 0 when it asked for none."""
         text = self.headers.get("retry-after", "").strip()
         if text.isdecimal():
             return float(text) if len(text) < 7 else 0.0

@@ -354,9 +354,9 @@ class SiteMemory:
         row = self._one("SELECT count(*) FROM tasks WHERE outcome = 'unread'")
         return row[0] if row else 0
 
-    def joined(self) -> list[Task]:
-        """Return the pages that want to be known as another one, or were moved there for good."""
-        rows = self._all("SELECT * FROM tasks WHERE outcome IN ('joined', 'moved') ORDER BY key")
+    def joined(self, outcome: str) -> list[Task]:
+        """Return the pages that want to be known as another one, or were ``moved`` for good."""
+        rows = self._all("SELECT * FROM tasks WHERE outcome = ? ORDER BY key", outcome)
         return [_task(row) for row in rows]
 
     def listed(self, *, after: str, limit: int) -> list[Task]:
