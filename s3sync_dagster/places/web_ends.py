@@ -1,6 +1,6 @@
 """The end of a crawl that has seen all: pages that name another one, or were moved, are joined."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -87,9 +87,11 @@ class _Ends:
         """Return whether a page is led back to itself."""
         return key in self._chain(self.targets.get(key))
 
-    def is_last(self, task: Task, others: Set[str]) -> bool:
+    def is_last(self, task: Task, others: Collection[str]) -> bool:
         """Return whether no other page stands between a page and an end that is none."""
-        return self.of(task) != "listed" and others.isdisjoint(self._chain(task.target))
+        return self.of(task) != "listed" and not any(
+            one in others for one in self._chain(task.target)
+        )
 
     def stay(self, task: Task) -> None:
         """List a page that wants to be known as another one: it leads to none that is there."""
