@@ -21,13 +21,9 @@ from s3sync_dagster.model.errors import (
 )
 from s3sync_dagster.model.extras import Extra, require_extra
 from s3sync_dagster.places.files_url import StoreUrl
+from s3sync_dagster.places.freshness import is_fresh
 
 CONNECT_SECONDS, CALL_SECONDS = 15.0, 60.0
-FRESH_SECONDS = 10.0
-"""A file that changed so shortly before it was looked at may change again within the same second,
-which is all that some servers tell: it is looked at once more."""
-_AHEAD_SECONDS = 300.0
-"""So far a server's clock may be ahead of ours."""
 _EXACT = ("generation", "etag", "ETag", "checksum", "md5", "content_md5", "Content-MD5")
 _NEW = "-new"
 _OF_ANSWERS = ("ETag", "Content-MD5", "Last-Modified")
@@ -171,7 +167,7 @@ class Access:
             return version
         # Another change within the same second would leave the same time, and the same etag where
         # that is made of time and size (nginx).
-        return version + (_NEW if _is_fresh(modified) else "")
+        return version + (_NEW if is_fresh(modified, at=time.time()) else "")
 
 
 class Sftp(Access):
@@ -257,12 +253,6 @@ class Streamed:
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._close)
-
-
-def _is_fresh(modified: datetime | None) -> bool:
-    if modified is None or modified.microsecond:
-        return False
-    return -_AHEAD_SECONDS < time.time() - modified.timestamp() < FRESH_SECONDS
 
 
 def _size_and_time(size: int, modified: datetime) -> str:

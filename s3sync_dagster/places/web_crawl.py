@@ -6,7 +6,7 @@ refusal, robots.txt, a redirect for now) says nothing of it: the page is listed 
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -19,7 +19,8 @@ from s3sync_dagster.model.errors import (
     Unavailable,
 )
 from s3sync_dagster.places.web_address import host_of, origin_of, page_address, path_of
-from s3sync_dagster.places.web_evidence import count_misses, hidden, missed_once_more, ripen
+from s3sync_dagster.places.web_ends import end_crawl
+from s3sync_dagster.places.web_evidence import hidden, miss
 from s3sync_dagster.places.web_fetch import WebAnswer, unpack_whole
 from s3sync_dagster.places.web_memory import MISSES, Page, SiteMemory, Task
 from s3sync_dagster.places.web_pace import NoTurn
@@ -109,7 +110,7 @@ class Crawl:
         """
         task = self._memory.next_task()
         if task is None:
-            self._finish()
+            end_crawl(self._memory, self._place, hosts=self._visitor.hosts())
             return False
         try:
             if task.kind == "sitemap":
@@ -180,7 +181,7 @@ class Crawl:
             elif answer.status in _MISSING:
                 if first:
                     raise _first_page_missing(task.key, answer.status)
-                self._missed(task, known)
+                miss(memory, task, known)
             elif first:
                 raise AccessDenied(
                     f"The site answers its first page {task.key!r} with the status "
@@ -201,7 +202,7 @@ class Crawl:
 
     def _read(self, task: Task, known: Page | None, answer: WebAnswer) -> None:
         if not holds_text(answer.media_type) or is_empty(answer):
-            return self._missed(task, known)
+            return miss(self._memory, task, known)
         page = page_of(
             task.key,
             answer,
@@ -267,15 +268,6 @@ class Crawl:
             target = met[1] or key
         return True
 
-    def _missed(self, task: Task, known: Page | None) -> None:
-        """Note that this crawl did not find a page; the second in a row takes it away."""
-        if known is None:
-            return self._memory.end_task(task, "missing")
-        at = known.asked_at if task.outcome == "joined" else self._memory.now()
-        self._memory.miss(task.key, at)
-        gone = missed_once_more(known, at).gone
-        return self._memory.end_task(task, "missing" if gone else "kept")
-
     def _failed(self, task: Task, known: Page | None, error: Unavailable, *, first: bool) -> None:
         """Go on without a page that was not answered, unless the whole site does not answer."""
         with self._memory.step() as memory:
@@ -313,52 +305,6 @@ class Crawl:
             memory.take_note("failures", "0")
             memory.take_note("broken", "yes")
         return True
-
-    def _finish(self) -> None:
-        """End a crawl that has seen all: pages are joined, and misses count from now on.
-
-        Pages are joined with the one as which they want to be known, where the site has that, and
-        one that was moved for good is gone where it tells what is at the new address: one that was
-        listed so far counts as missed.
-        """
-        with self._memory.step() as memory:
-            tasks = memory.joined()
-            targets = {task.key: task.target for task in tasks if task.target is not None}
-            told_at = dict(memory.missed())
-            for task, end in [(task, self._end(task.target, targets)) for task in tasks]:
-                known = memory.page(task.key)
-                if task.outcome == "moved":
-                    if known is not None and end is not None:
-                        known = missed_once_more(known, told_at[task.key])
-                    else:
-                        memory.take_miss_back(task.key)
-                    memory.end_task(task, hidden(known))
-                elif end == "listed" and (known is None or known.canonical is not None):
-                    self._missed(task, known)
-                else:  # two that name each other both stay
-                    memory.end_task(task, "listed")
-                    if known is not None:
-                        memory.change(task.key, replace(known, misses=0))
-            count_misses(memory)
-            memory.forget_unvisited()
-            ripen(memory)
-
-    def _end(self, target: str | None, targets: Mapping[str, str]) -> str | None:
-        """Return what is at the end of what a page is joined with or was moved to.
-
-        ``listed`` is a page, ``missing`` none, by what the site says or by an address that this
-        source does not take; None: it did not tell.
-        """
-        passed: set[str] = set()
-        while target is not None and target in targets and target not in passed:
-            passed.add(target)
-            target = targets[target]
-        if target is None or host_of(target) not in self._visitor.hosts():
-            return None
-        if not self._place.takes(target):
-            return "missing"
-        met = self._memory.end_of(target)
-        return met[0] if met is not None and met[0] in ("listed", "missing") else None
 
     # --- what is looked at --------------------------------------------------------------------
 
@@ -426,6 +372,7 @@ class Crawl:
             and not known.misses
             and not known.canonical
             and self._memory.note("dates") is None
+            and known.is_told_by_validators(self._memory.now())
             and 0 <= self._memory.now() - known.asked_at < RECHECK_SECONDS  # it may have been ahead
             and _is_past(task.changed, known.asked_at)
         )

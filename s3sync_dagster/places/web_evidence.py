@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from s3sync_dagster.places.web_memory import Page, SiteMemory
+from s3sync_dagster.places.web_memory import Page, SiteMemory, Task
 
 APART_SECONDS = 3600.0
 """Between two crawls, or answers, that both count: those that follow each other see one outage."""
@@ -25,6 +25,16 @@ def missed_once_more(known: Page, at: float) -> Page:
     if known.misses and known.missed_at > at:  # the clock was ahead
         return replace(known, missed_at=at)
     return replace(known, misses=known.misses + 1, missed_at=at)
+
+
+def miss(memory: SiteMemory, task: Task, known: Page | None) -> None:
+    """Note that a crawl did not find a page; the second in a row takes it away."""
+    if known is None:
+        return memory.end_task(task, "missing")
+    at = known.asked_at if task.outcome == "joined" else memory.now()
+    memory.miss(task.key, at)
+    gone = missed_once_more(known, at).gone
+    return memory.end_task(task, "missing" if gone else "kept")
 
 
 def count_misses(memory: SiteMemory) -> None:

@@ -7,6 +7,8 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,8 +21,8 @@ CONNECT_SECONDS, READ_SECONDS = 10.0, 20.0
 PAGE_SECONDS = 40.0
 """For a whole answer: who sends a byte now and then holds nothing up."""
 _KEPT_HEADERS = frozenset(
-    ("content-type", "content-length", "content-encoding", "etag", "last-modified", "location",
-     "retry-after")
+    ("content-type", "content-length", "content-encoding", "date", "etag", "last-modified",
+     "location", "retry-after")
 )  # fmt: skip
 _MAX_HEADER_CHARACTERS = 2048
 MOST_ADDRESSES = 4
@@ -60,10 +62,32 @@ class WebAnswer:
         return None
 
     @property
+    def modified(self) -> datetime | None:
+        """Return when the server says that this was changed last."""
+        return http_date(self.headers.get("last-modified"))
+
+    @property
+    def date(self) -> datetime | None:
+        """Return what the server's clock showed when it answered."""
+        return http_date(self.headers.get("date"))
+
+    @property
     def pause_seconds(self) -> float:
-        """Return the pause that the server asked for; 0 when it asked for none in seconds."""
+        """Return the pause that the server asked for, by its clock; 0 when it asked for none."""
         text = self.headers.get("retry-after", "").strip()
-        return float(text) if text.isdecimal() and len(text) < 7 else 0.0
+        if text.isdecimal():
+            return float(text) if len(text) < 7 else 0.0
+        ends, date = http_date(text), self.date
+        return max(0.0, (ends - date).total_seconds()) if ends and date else 0.0
+
+
+def http_date(text: str | None) -> datetime | None:
+    """Return the time that a header tells; None where it tells none."""
+    try:
+        told = parsedate_to_datetime(text or "")
+    except (ValueError, OverflowError):
+        return None
+    return told if told.tzinfo else told.replace(tzinfo=UTC)
 
 
 class WebFetcher:

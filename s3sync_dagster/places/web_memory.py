@@ -24,6 +24,8 @@ LISTED = ("listed", "kept", "unread")
 it is there, and could not be read."""
 MISSES = 2
 """Crawls in a row that have to miss a page before it counts as gone."""
+READ_SECONDS = 7 * 86_400.0
+"""After so long a page is read whole, whatever its ETag and date say."""
 _ASKED_SECONDS = 14 * 86_400.0
 """So long it is remembered that somebody asked for a page that is not there."""
 _MOST_VALUES = 500
@@ -54,6 +56,9 @@ class Page:
     charset: str | None = None
     server_etag: str | None = None
     server_modified: str | None = None
+    read_at: float = 0.0
+    """When it was read whole last, in seconds since 1970; 0.0: it is read whole once more, since it
+    had changed just before, and its ETag and date may be those of another version as well."""
     links: tuple[str, ...] = ()
     """Addresses in the site."""
     canonical: str | None = None
@@ -66,6 +71,14 @@ class Page:
     """Whole crawls in a row in which the site said that it is not there, or joined it."""
     missed_at: float = 0.0
     """When the last of those was told, in seconds since 1970."""
+
+    def is_told_by_validators(self, now: float) -> bool:
+        """Return whether the server's ETag and date are believed to tell this version from others.
+
+        Not for ever: who puts an older file in its place, or gives all files one date, changes a
+        page without another date.
+        """
+        return 0 <= now - self.read_at < READ_SECONDS
 
     @property
     def gone(self) -> bool:
@@ -341,9 +354,9 @@ class SiteMemory:
         row = self._one("SELECT count(*) FROM tasks WHERE outcome = 'unread'")
         return row[0] if row else 0
 
-    def joined(self) -> list[Task]:
-        """Return the pages that want to be known as another one, or were moved there for good."""
-        rows = self._all("SELECT * FROM tasks WHERE outcome IN ('joined', 'moved') ORDER BY key")
+    def joined(self, outcome: str) -> list[Task]:
+        """Return the pages that want to be known as another one, or were ``moved`` for good."""
+        rows = self._all("SELECT * FROM tasks WHERE outcome = ? ORDER BY key", outcome)
         return [_task(row) for row in rows]
 
     def listed(self, *, after: str, limit: int) -> list[Task]:

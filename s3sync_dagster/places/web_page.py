@@ -3,6 +3,7 @@
 import hashlib
 import re
 
+from s3sync_dagster.places.freshness import is_fresh
 from s3sync_dagster.places.web_address import host_of, page_address
 from s3sync_dagster.places.web_fetch import WebAnswer
 from s3sync_dagster.places.web_memory import Page
@@ -84,4 +85,15 @@ def page_of(
         canonical=canonical,
         changed=changed,
         asked_at=now,
+        read_at=0.0 if _may_change_unseen(answer, now) else now,
     )
+
+
+def _may_change_unseen(answer: WebAnswer, now: float) -> bool:
+    """Return whether another change would leave this answer's date, and ETag of date and size.
+
+    Its own clock tells best how old it is; ours does where it tells no time.
+    """
+    modified, date = answer.modified, answer.date
+    clocks = (now,) if date is None else (now, date.timestamp())
+    return any(is_fresh(modified, at=clock) for clock in clocks)

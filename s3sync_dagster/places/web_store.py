@@ -5,8 +5,6 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from s3sync_dagster.engine.clock import Clock
@@ -24,7 +22,7 @@ from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.places.web_address import host_of, path_of
 from s3sync_dagster.places.web_crawl import Crawl
 from s3sync_dagster.places.web_evidence import APART_SECONDS
-from s3sync_dagster.places.web_fetch import WebAnswer, WebFetcher
+from s3sync_dagster.places.web_fetch import WebAnswer, WebFetcher, http_date
 from s3sync_dagster.places.web_memory import Page, SiteMemory
 from s3sync_dagster.places.web_pace import HostPace
 from s3sync_dagster.places.web_page import holds_text, is_empty, page_of
@@ -276,13 +274,7 @@ def _refusal(key: str, answer: WebAnswer, *, gone: bool) -> Exception:
 def _ref(key: str, page: Page | None) -> ObjectRef:
     if page is None:  # it is there, and could not be read: whoever asks for it learns why
         return ObjectRef(key=key, etag="unread", size=-1)
-    modified = None
-    try:
-        modified = parsedate_to_datetime(page.server_modified or "")
-    except ValueError:
-        pass
-    if modified is not None and modified.tzinfo is None:
-        modified = modified.replace(tzinfo=UTC)
+    modified = http_date(page.server_modified)
     return ObjectRef(key=key, etag=page.etag, size=page.size, last_modified=modified)
 
 

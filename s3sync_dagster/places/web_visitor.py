@@ -84,6 +84,8 @@ class SiteVisitor:
         robots = self.robots_of(origin_of(address))
         crawl_delay = robots.delay_seconds if robots else 0.0
         self._pace.wait(host_of(address), delay, crawl_delay=crawl_delay)
+        if known is not None and not known.is_told_by_validators(self._memory.now()):
+            known = None
         return self._fetched(
             address,
             most_bytes=self.most_bytes,

@@ -146,6 +146,52 @@ def test_a_redirect_for_good_counts_where_the_site_tells_what_is_there(site, vis
     assert set(visitor.crawl()) - {"/fails"} == before
 
 
+def names(path):
+    return f'<link rel="canonical" href="{path}">'
+
+
+@pytest.mark.parametrize(
+    ("moves", "pages"),
+    [
+        ({"/p0": "/p0/"}, {"/p0/": "/p0"}),
+        ({"/p0": "/b", "/b": "/p0/"}, {"/p0/": "/p0"}),
+        ({"/p0": "/a"}, {"/a": "/b", "/b": "/p0"}),
+        ({"/p0": "/p0/"}, {"/p0/": "/refused"}),  # which tells nothing
+        ({"/p0": "/p0/"}, {"/p0/": "/lost"}),
+    ],
+)
+def test_a_page_that_is_named_by_what_it_was_moved_to_leaves_all_the_same(
+    site, visit, moves, pages
+):
+    of_pages(site, 2, "/twin")
+    site.page("/twin", head=names("/p0"))
+    site.put("/refused", status=403)
+    visitor = visit()
+    assert set(visitor.crawl()) == {"/", "/p0", "/p1"}
+    for path, target in moves.items():
+        site.move(path, target)
+    for path, target in pages.items():
+        site.page(path, text="new words", head=names(target))
+    assert set(visitor.crawl()) == {"/", "/p0", "/p1", *pages}
+    for _ in range(3):
+        assert set(visitor.crawl()) == {"/", "/p1", *pages}
+    assert b"new words" in visitor.read(next(iter(pages)))
+    with pytest.raises(NotFound):
+        visitor.store.head(f"{site.url}/p0")
+
+
+def test_what_joins_a_page_that_was_moved_joins_its_new_address(site, visit):
+    of_pages(site, 2, "/twin")
+    site.page("/twin", head=names("/p0"))
+    visitor = visit()
+    visitor.crawl()
+    site.move("/p0", "/p0/")
+    site.page("/p0/", head=names("/p0"))
+    for _ in range(3):
+        found = set(visitor.crawl())
+    assert found == {"/", "/p1", "/p0/"}
+
+
 def test_an_empty_answer_is_no_version_of_a_page(site, visit):
     of_pages(site, 2)
     visitor = visit()

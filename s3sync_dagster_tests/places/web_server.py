@@ -173,7 +173,8 @@ def later(folder: Path, *, hours: float) -> None:
             database.execute(
                 "UPDATE pages SET page = json_set(page, "
                 "'$.missed_at', json_extract(page, '$.missed_at') - ?1, "
-                "'$.asked_at', json_extract(page, '$.asked_at') - ?1)",
+                "'$.asked_at', json_extract(page, '$.asked_at') - ?1, "
+                "'$.read_at', max(0, json_extract(page, '$.read_at') - ?1))",
                 (hours * 3600,),
             )
             database.execute(

@@ -297,6 +297,21 @@ MUTANTS = (
         kind=ON_A_SITE,
     ),
     Mutant(
+        "a page that changed in the second of its reading is believed by its date",
+        PLACES + "web_page.py",
+        "0.0 if _may_change_unseen(answer, now) else now",
+        "now",
+        kind=ON_A_SITE,
+    ),
+    Mutant(
+        "what was moved stays where its new page names the old address",
+        PLACES + "web_ends.py",
+        "        for task in [task for task in joined if ends.leads_back(task.key)]:\n"
+        "            ends.stay(task)\n",
+        "",
+        kind=ON_A_SITE,
+    ),
+    Mutant(
         "a host that does not know a site says what is gone",
         PLACES + "web_store.py",
         'return self._open()[0].note("tells_missing") is not None',

@@ -5,10 +5,12 @@ requests are answered here, and each is a moment at which a worker may stop.
 """
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import formatdate
 from random import Random
 from typing import Any, ClassVar
 
@@ -58,6 +60,10 @@ ROBOTS: dict[str, WebAnswer] = {
         status=200, body=b"User-agent: *\nDisallow: /dir\nDisallow: /0"
     ),
 }
+VALIDATORS = ("bytes", "date", "date and size", "date")
+"""What a server tells a version by, dealt by lot: an ETag of the bytes; the second of the last
+change, as ``Last-Modified``; an ETag of that second and the size beside it, as nginx has it."""
+_CANONICAL = re.compile(r'\n\n<link rel="canonical" href="([^"]+)">\Z')
 SHORT_SECONDS = (30, 600, 3000)
 """That a site is troubled: less than lies between two crawls that both count."""
 
@@ -75,8 +81,9 @@ class Trouble:
 class Site:
     """Pages by their addresses."""
 
-    def __init__(self, name: str, clock: Any) -> None:
-        self.name, self._clock = name, clock
+    def __init__(self, name: str, clock: Any, validator: str) -> None:
+        self.name, self._clock, self._validator = name, clock, validator
+        self._made = clock.seconds
         self._pages: dict[str, bytes] = {}
         self._changed: dict[str, float] = {}
         self.moved: dict[str, str] = {}
@@ -93,27 +100,44 @@ class Site:
         self._pages.pop(key, None)
         self.moved.pop(key, None)
 
-    def move(self, before: str, after: str) -> None:
+    def move(self, before: str, after: str, content: str) -> None:
         """Give a page another address, to which the first one leads."""
-        self.put(after, self._pages.pop(before).decode())
+        del self._pages[before]
+        self.put(after, content)
         self.moved[before] = after
 
     def objects(self) -> dict[str, bytes]:
-        """Return the pages that a crawl may find; one without a word is none."""
-        found = {
-            key: body
-            for key, body in self._pages.items()
-            if body.strip() and not key.endswith(NOT_TAKEN)
-        }
+        """Return the pages that a crawl may find, but for those that are joined with another."""
+        found = {key: body for key, body in self._pages.items() if self._is_page(key)}
+        found = {key: body for key, body in found.items() if not self._is_joined(key)}
         return {**found, ORIGIN + self.name: first_page().encode()}
+
+    def _is_page(self, key: str) -> bool:
+        """Return whether a crawl may find something at an address; one without a word is none."""
+        return bool(self._pages.get(key, b"").strip()) and not key.endswith(NOT_TAKEN)
+
+    def _is_joined(self, key: str) -> bool:
+        """Return whether a page names, as what it is, another one that is there."""
+        passed, at = list[str](), self._leads_to(key)
+        while at is not None and at != key and at not in passed:
+            passed.append(at)
+            at = self._leads_to(at)
+        return at != key and any(map(self._is_page, passed))
+
+    def _leads_to(self, key: str) -> str | None:
+        if key in self._pages:
+            return canonical_of(self._pages[key].decode()) if self._is_page(key) else None
+        return self.moved.get(key)
 
     def answer(self, address: str) -> WebAnswer:
         """Return what a path is answered with."""
         if address == ORIGIN + self.name:
-            return _page(first_page().encode(), "text/html")
+            return self._page(first_page().encode(), "text/html", self._made)
         if address in self._pages:
-            suffix = address[address.rindex(".") :]
-            return _page(self._pages[address], TYPES.get(suffix, "application/zip"))
+            body, suffix = self._pages[address], address[address.rindex(".") :]
+            named = canonical_of(body.decode()) is not None
+            media_type = "text/html" if named else TYPES.get(suffix, "application/zip")
+            return self._page(body, media_type, self._changed[address])
         if address in self.moved:
             return WebAnswer(status=301, headers={"location": self.moved[address]})
         return WebAnswer(status=410 if len(address) % 2 else 404)
@@ -125,7 +149,18 @@ class Site:
             at = datetime.fromtimestamp(self._changed[key], UTC).isoformat()
             date = f"<lastmod>{at}</lastmod>" if dated else ""
             rows.append(f"<url><loc>{key}</loc>{date}</url>")
-        return _page(f"<urlset>{''.join(rows)}</urlset>".encode(), "application/xml")
+        body = f"<urlset>{''.join(rows)}</urlset>".encode()
+        return self._page(body, "application/xml", self._clock.seconds)
+
+    def _page(self, body: bytes, media_type: str, changed: float) -> WebAnswer:
+        headers = {"content-type": media_type, "date": formatdate(self._clock.seconds, usegmt=True)}
+        if self._validator == "bytes":
+            headers["etag"] = f'"{hashlib.sha256(body).hexdigest()[:12]}"'
+        else:
+            headers["last-modified"] = formatdate(changed, usegmt=True)
+        if self._validator == "date and size":
+            headers["etag"] = f'"{int(changed):x}-{len(body):x}"'
+        return WebAnswer(status=200, headers=headers, body=body)
 
 
 def first_page() -> str:
@@ -141,9 +176,10 @@ def address_of(name: str) -> str:
     return found
 
 
-def _page(body: bytes, media_type: str) -> WebAnswer:
-    tag = f'"{hashlib.sha256(body).hexdigest()[:12]}"'
-    return WebAnswer(status=200, headers={"content-type": media_type, "etag": tag}, body=body)
+def canonical_of(content: str) -> str | None:
+    """Return the address as which a page wants to be known."""
+    found = _CANONICAL.search(content)
+    return None if found is None else found[1]
 
 
 class Visit:
@@ -153,12 +189,21 @@ class Visit:
         self._sites = sites
         self.requests: Counter[int] = Counter()
 
-    def fetch(self, address: str, *, etag: str | None = None, **_bounds: Any) -> WebAnswer:
+    def fetch(
+        self,
+        address: str,
+        *,
+        etag: str | None = None,
+        modified: str | None = None,
+        **_bounds: Any,
+    ) -> WebAnswer:
         """Return what the site that is there answers; the worker may stop before it does."""
         pause("before GET of a page")
         answer = self._sites.answer(address)
         self.requests[answer.status] += 1
-        if answer.status == 200 and etag and answer.headers.get("etag") == etag:
+        # An ETag is looked at alone where one is sent; dates have to be the same, as for nginx.
+        name, asked = ("etag", etag) if etag else ("last-modified", modified)
+        if answer.status == 200 and asked and answer.headers.get(name) == asked:
             return WebAnswer(status=304)
         return answer
 
@@ -179,6 +224,8 @@ class Sites(TwoHosts):
         self._clock = clock
         self._lot = lot
         self._trouble: Trouble | None = None
+        self._hasty: dict[str, Callable[[], None]] = {}
+        """What happens to a page in the second in which it is read next."""
         self.home: Any = self.new("bucket")
         self._mounted = self.home
 
@@ -188,7 +235,7 @@ class Sites(TwoHosts):
 
     def new(self, name: str) -> Any:
         """Return one with nothing but its first page."""
-        return Site(name, self._clock)
+        return Site(name, self._clock, VALIDATORS[self._lot // 2 % len(VALIDATORS)])
 
     def mount(self, other: Any) -> Any:
         """Let another one answer; returns the one that did."""
@@ -238,7 +285,13 @@ class Sites(TwoHosts):
             if unmapped:
                 return WebAnswer(status=404)
             return self._mounted.sitemap(dated=self._lot % 3 == 1)
-        return self._mounted.answer(address)
+        change = self._hasty.pop(address, None) if self._mounted is self.home else None
+        if change is None:
+            return self._mounted.answer(address)
+        change()
+        answer = self._mounted.answer(address)
+        change()
+        return answer
 
     def trouble(self, world: Any, chance: Random) -> None:
         """Let the site hide pages for less than an hour."""
@@ -252,8 +305,15 @@ class Sites(TwoHosts):
         self._trouble = Trouble(kind, page, self._clock.seconds + seconds)
 
     def calm(self) -> None:
-        """Let the site answer."""
+        """Let the site answer, and nothing change beneath who reads it."""
         self._trouble = None
+        self._hasty.clear()
+
+    def _hurry(self, world: Any, chance: Random) -> None:
+        """Let a page change twice in the second in which it is read: before and after that."""
+        key, number = chance.choice(world.keys), chance.randrange(1000)
+        words = iter([f"{key} in haste {number}", f"{key} at rest! {number}"])
+        self._hasty[key] = lambda: world.put(key, next(words))
 
     @staticmethod
     def _moved(world: Any, chance: Random) -> None:
@@ -262,13 +322,16 @@ class Sites(TwoHosts):
         before = chance.choice(there or world.keys)
         after = chance.choice([key for key in world.keys if key != before])
         if there:
-            world.note(f"move {before} to {after}")
-            content = world.bucket.objects()[before].decode()
+            content = _CANONICAL.sub("", world.bucket.objects()[before].decode())
+            if chance.random() < 0.5:  # its template was forgotten
+                content += f'\n\n<link rel="canonical" href="{before}">'
+            world.note(f"move {before} to {after}: {content!r}")
             world.history.setdefault(after, []).append(content)
-            world.bucket.move(before, after)
+            world.bucket.move(before, after, content)
 
     happenings: ClassVar[dict[str, tuple[float, Callable[..., None]]]] = {
         "trouble": (5, lambda w, c: w.place.trouble(w, c)),
         "lose memory": (1, lambda w, c: w.place.lose_host(w, c)),
         "move a page": (2, _moved),
+        "hurry": (3, lambda w, c: w.place._hurry(w, c)),
     }
