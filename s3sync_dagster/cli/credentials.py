@@ -55,6 +55,7 @@ def create(
     The keys come from environment variables, or are asked for at a terminal: on the command line
     other users of the machine could see them.
     """
+    named = (access_key_id_env, secret_access_key_env)
     with opened(chroma=False, dagster=False) as parts:
         settings = parts.settings
         keys = AwsKeys(
@@ -63,7 +64,10 @@ def create(
             session_token=settings.variable(session_token_env) if session_token_env else None,
         )
         made = parts.catalog.credentials.add(keys, tenant=tenant, cipher=open_cipher(settings))
-    click.echo(f"credential {made.id} ({made.hint}) of tenant {people(tenant)}", err=True)
+    # Whoever wanted to be asked, for another secret than AWS's, sees that nobody asked.
+    taken = [name for name in named if settings.environment.get(name)]
+    source = f", from {' and '.join(taken)}" if taken else ""
+    click.echo(f"credential {made.id} ({made.hint}) of tenant {people(tenant)}{source}", err=True)
     click.echo(made.id)
     return 0
 

@@ -12,6 +12,7 @@ import click
 from s3sync_dagster.cli.completing import source_names
 from s3sync_dagster.cli.dagster_door import DagsterDoor, dagster_door
 from s3sync_dagster.cli.groups import Group, examples
+from s3sync_dagster.cli.made_by_sync import made_by_sync
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import ago, columns, people
 from s3sync_dagster.cli.source_options import at, embedding_config, setting_options, with_settings
@@ -25,7 +26,7 @@ from s3sync_dagster.engine.moving import finish_move, how_far
 from s3sync_dagster.engine.pages import first_object, look
 from s3sync_dagster.local.stack_state import stack_starts
 from s3sync_dagster.model.embedding_kinds import EMBEDDING_KINDS
-from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
+from s3sync_dagster.model.errors import Conflict, InvalidSetting, S3SyncError
 from s3sync_dagster.model.place import PLACE_FORM, Place, forms, parse_place
 from s3sync_dagster.model.place_types import place_classes
 from s3sync_dagster.model.source import AutoSync, Source
@@ -75,7 +76,10 @@ def create(name: str, place: str | None, check: bool, **options: Any) -> int:
         made = with_settings(made, options)
         _validate(parts, made)
         empty = check and _is_empty(parts, made)
-        parts.catalog.sources.add(made)
+        try:
+            parts.catalog.sources.add(made)
+        except Conflict as error:
+            raise made_by_sync(parts.catalog.sources.rows(), made) or error from None
         door = dagster_door(parts.settings)
         seen = door is not None or stack_starts(parts.settings)
     click.echo(f"source {name!r} ({made.id}) created", err=True)

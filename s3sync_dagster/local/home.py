@@ -66,11 +66,16 @@ def open_dagster(settings: Settings) -> None:
 
 
 def open_instance() -> None:
-    """Open Dagster's instance, which creates its schema, and bring an older one up to date."""
+    """Open Dagster's instance, which creates its schema, and bring an older one up to date.
+
+    One that a ``dagster.yaml`` of one's own names may be that of a team: who migrates its tables
+    beneath older programs is for them to say (``dagster instance migrate``).
+    """
     import dagster as dg  # noqa: PLC0415  (heavy: 0.8 CPU-seconds)
 
     with dg.DagsterInstance.get() as instance:
-        instance.upgrade()
+        if is_managed(Path(instance.root_directory)):
+            instance.upgrade()
         instance.get_runs_count()
 
 

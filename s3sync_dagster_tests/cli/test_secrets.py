@@ -53,6 +53,7 @@ def test_a_credential_is_kept_encrypted_and_used_by_a_source(
     made = s3sync("credential", "create", *pair)
     number = made.out.strip()
     assert number.isdigit()
+    assert "of tenant default_tenant, from TEAM_KEY and TEAM_SECRET" in made.err
     assert s3sync("credential", "create", *pair).out.strip() == number  # the same pair, its number
     source = ["source", "create", "red", "--bucket", bucket, "--collection", "red-docs"]
     assert s3sync(*source, "--endpoint-url", aws_endpoint.url, "--credential", number).code == 0

@@ -186,6 +186,21 @@ def test_a_source_goes_with_its_records_and_its_partitions(s3sync, aws_endpoint,
     assert s3sync("status", source["name"]).code == 1
 
 
+def test_who_creates_a_source_after_a_sync_is_led_to_the_one_that_is_there(s3sync, aws_endpoint):
+    name = synced(s3sync, aws_endpoint, {"p/a.md": "One.", "b.md": "Two."})
+    [made] = s3sync("source", "list", "--json").json
+    place = ["--bucket", made["bucket_name"], "--endpoint-url", aws_endpoint.url, "--no-check"]
+    create = ["source", "create", "docs", *place, "--collection", name]
+    for more in ([], ["--prefix", "p/"]):
+        refused = s3sync(*create, *more)
+        assert refused.code == 1
+        assert f"s3sync source edit {made['name']} --auto-sync direct" in refused.err
+    assert s3sync("source", "edit", made["name"], "--auto-sync", "direct").code == 0
+    refused = s3sync(*create)
+    assert (refused.code, "--auto-sync" in refused.err) == (1, False)
+    assert "overlap the source" in refused.err
+
+
 def test_a_source_of_a_folder_is_made_by_place_or_by_option(s3sync, tmp_path):
     for name, option in (("one", "--place"), ("two", "--folder")):
         made = s3sync("source", "create", name, option, str(tmp_path), "-c", f"docs-{name}")

@@ -251,6 +251,21 @@ def test_a_source_of_the_catalog_survives_the_way_through_dagsters_configuration
     assert seen == [one]
 
 
+@pytest.mark.parametrize(
+    ("settings", "listed"),
+    [
+        ({}, "every 300 s"),
+        ({"auto_sync": "none"}, "when somebody asks for it"),
+        ({"list_interval": 0}, "when somebody asks for it"),
+    ],
+)
+def test_the_description_says_when_a_source_is_listed(settings, listed):
+    [spec] = build_definitions(
+        [S3Source(name="docs", **PLACE, **settings)]
+    ).resolve_all_asset_specs()
+    assert f"| listed | `{listed}` |" in spec.description
+
+
 def test_a_declared_source_keeps_each_setting():
     resource = S3Source(
         name="full", bucket_name="bucket", collection_name="texts-full",

@@ -84,6 +84,7 @@ class Team(Deployment):
 @pytest.mark.timeout(900)  # six starts of Python programs, one after the other
 def test_a_source_that_the_command_line_made_is_indexed_by_a_teams_parts(team, aws_endpoint):
     bucket = aws_endpoint.make_bucket()
+    queue = aws_endpoint.make_queue(bucket=bucket)
     aws_endpoint.put_all(bucket, {f"{n}.md": f"# {n}\n\nThe text of {n}." for n in range(5)})
     refused = team.s3sync("migrate", "--check")
     assert refused.returncode == 1, refused.stderr
@@ -94,6 +95,7 @@ def test_a_source_that_the_command_line_made_is_indexed_by_a_teams_parts(team, a
     made = team.s3sync(
         "source", "create", "docs", "--bucket", bucket, "--collection", bucket,
         "--endpoint-url", aws_endpoint.url, "--embedding", "hash",
+        "--queue-url", queue, "--list-interval", "86400",
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
 
@@ -116,8 +118,36 @@ def test_a_source_that_the_command_line_made_is_indexed_by_a_teams_parts(team, a
     assert url in dagster["text"]
     hit = json.loads(team.s3sync("query", "text of 3", "-c", bucket, "--json").stdout)[0]
     assert hit["metadata"]["document_key"] == "3.md"
+    follows_events(team, aws_endpoint, bucket, queue, listed=one["listing"])
     # Who looks at a Dagster that does not answer is told so.
     team.overrides["S3SYNC_DAGSTER_URL"] = "http://127.0.0.1:9"
     doctor = json.loads(team.s3sync("doctor", "--json").stdout)
     [dagster] = [check for check in doctor if check["name"] == "dagster"]
     assert (dagster["state"], "S3SYNC_DAGSTER_URL" in dagster["text"]) == ("broken", True)
+
+
+def follows_events(team, aws_endpoint, bucket, queue, *, listed):
+    """What S3 tells the queue is searchable, and what it says is gone is not; nothing is listed."""
+    aws_endpoint.put(bucket, "late.md", "# Late\n\nThe ferry leaves at dawn.")
+    aws_endpoint.delete(bucket, "0.md")
+    began = time.monotonic()
+    with closing(open_catalog(team.secret("S3SYNC_DATABASE_URL"))) as catalog:
+        source = catalog.sources.find("docs")
+
+        def indexed():
+            rows = catalog.views.object_rows(source.id, state="indexed")
+            return {row.object_key for row in rows}
+
+        team.until(lambda: indexed() == {"1.md", "2.md", "3.md", "4.md", "late.md"}, 120)
+    print(f"an event is indexed after {time.monotonic() - began:.1f} s")
+    hit = json.loads(team.s3sync("query", "ferry at dawn", "-c", bucket, "--json").stdout)[0]
+    assert hit["metadata"]["document_key"] == "late.md"
+    [one] = json.loads(team.s3sync("status", "docs", "--json").stdout)
+    assert one["listing"] == listed, "a listing found it"
+
+    def waiting():
+        asked = aws_endpoint.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])
+        name = "ApproximateNumberOfMessages"
+        return int(asked["Attributes"][name]) + int(asked["Attributes"][f"{name}NotVisible"])
+
+    team.until(lambda: waiting() == 0, 60)

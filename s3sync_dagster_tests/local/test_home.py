@@ -211,3 +211,25 @@ def _schema(dagster_home):
                 rows += connection.execute("SELECT * FROM alembic_version").fetchall()
         found[str(path.relative_to(dagster_home))] = rows
     return found
+
+
+OPEN_AND_TELL = (
+    "import dagster as dg\n"
+    "dg.DagsterInstance.upgrade = lambda *_, **__: print('upgraded')\n"
+    "from s3sync_dagster.local.home import open_instance\n"
+    "open_instance()\n"
+)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_an_instance_that_others_use_is_not_migrated_in_passing(own, tmp_path):
+    """A laptop with a newer Dagster would change the tables beneath a team's older one."""
+    settings = settings_of(tmp_path)
+    settings.dagster_home.mkdir(parents=True)
+    if not own:
+        (settings.dagster_home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    prepare_home(settings, dagster=False)
+    told = subprocess.check_output(
+        [sys.executable, "-c", OPEN_AND_TELL], env=settings.child_environment(), text=True
+    )
+    assert told == ("upgraded\n" if own else "")
