@@ -1,6 +1,6 @@
 """Objects to records, in several ways: each is read once, and its text cut as each way has it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,6 +32,8 @@ class CutSample:
     """Of the objects, write by write."""
     failed: tuple[str, ...]
     """Why the others gave none."""
+    told: Mapping[str, str]
+    """Of each of these reasons one sentence, for people."""
     text_bytes: int
     """Of the texts that were cut."""
 
@@ -46,6 +48,7 @@ class _Cut:
     write: Write | None = None
     text_bytes: int = 0
     failed: str = ""
+    told: str = ""
 
 
 def cut_sample(
@@ -82,6 +85,7 @@ def _sum(cuts: Sequence[_Cut]) -> CutSample:
         writes=tuple(write for _, write in whole),
         names=tuple(name for name, _ in whole),
         failed=tuple(one.failed for one in cuts if one.failed),
+        told={one.failed: one.told for one in reversed(cuts) if one.failed},
         text_bytes=sum(one.text_bytes for one in cuts),
     )
 
@@ -138,14 +142,20 @@ def _extract(parts: BatchParts, deed: Deed, body: ObjectBody) -> Deed:
 
 def _records(parts: BatchParts, deed: Deed, cuts: Cuts) -> _Cut:
     name = (parts.source.id, deed.key)
-    if deed.gone or deed.error is not None or deed.document is None:
-        return _Cut(name, failed=deed.error.reason if deed.error else "object_gone")
+    if deed.error is not None:
+        return _failed(name, deed.error)
+    if deed.gone or deed.document is None:
+        return _Cut(name, failed="object_gone", told=f"{deed.key!r} is not there any more")
     target = deed.open_targets[0]
     try:
         write = build_write(parts.source, deed, target, cuts[deed.key].result().chunks)
     except Exception as error:  # noqa: BLE001  (as in _read)
-        return _Cut(name, failed=_ours(error, deed.key).reason)
+        return _failed(name, _ours(error, deed.key))
     return _Cut(name, write, text_bytes=len(deed.document.text.encode(errors="replace")))
+
+
+def _failed(name: Named, error: S3SyncError) -> _Cut:
+    return _Cut(name, failed=error.reason, told=str(error))
 
 
 def _ours(error: Exception, key: str) -> S3SyncError:

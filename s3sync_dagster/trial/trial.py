@@ -1,6 +1,7 @@
 """The story of a trial: choose, read, cut, embed and ask, as today and as tried."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -167,8 +168,12 @@ def _answerable(
     read = {end for cut in cuts for _, key in cut.names for end in ends(key)}
     asked = [one for one, wanted in zip(questions, keys, strict=True) if read.intersection(wanted)]
     if not asked:
-        reasons = sorted({reason for cut in cuts for reason in cut.failed})
-        why = f" Objects that could not be read: {', '.join(reasons)}." if reasons else ""
+        told = {reason: sentence for cut in cuts for reason, sentence in cut.told.items()}
+        counts = Counter(cuts[0].failed) | Counter(cuts[1].failed)
+        why = "".join(
+            f"\n{count} gave no text ({reason}): {told[reason]}"
+            for reason, count in counts.most_common()
+        )
         raise NotFound(f"No object that was read answers one of the questions.{why}")
     return asked
 
