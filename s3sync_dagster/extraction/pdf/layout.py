@@ -9,6 +9,7 @@ from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.models import check_models, has_models
 from s3sync_dagster.extraction.pages import page_ranges
+from s3sync_dagster.extraction.pdf.agreement import agree
 from s3sync_dagster.extraction.pdf.blocks import (
     Block,
     blocks_to_markdown,
@@ -18,7 +19,7 @@ from s3sync_dagster.extraction.pdf.blocks import (
 from s3sync_dagster.extraction.pdf.figures import with_figures
 from s3sync_dagster.extraction.pdf.garbled import is_garbled
 from s3sync_dagster.extraction.pdf.grids import Word, find_grids
-from s3sync_dagster.extraction.pdf.headings import find_headings
+from s3sync_dagster.extraction.pdf.headings import find_headings, without_authors
 from s3sync_dagster.extraction.pdf.lists import find_lists
 from s3sync_dagster.extraction.pdf.lost_lines import Line, add_lines, find_lost_lines
 from s3sync_dagster.extraction.pdf.names import outline_names, with_names
@@ -32,7 +33,9 @@ from s3sync_dagster.extraction.pdf.running_heads import (
     find_running_heads,
     without_heads,
 )
+from s3sync_dagster.extraction.pdf.standing_out import is_in_figure
 from s3sync_dagster.extraction.pdf.styles import (
+    Letters,
     Piece,
     body_size,
     count_sizes,
@@ -214,27 +217,37 @@ def _parse(pdf: Any, content: Content, numbers: list[int], references: list[str]
         except ParseError:
             raise UnreadableFile("The PDF is cut off or damaged.", reason="damaged") from None
         set_in = {page.page_num: _pieces(page) for page in result.pages}
-        sizes = count_sizes(piece for pieces in set_in.values() for piece in pieces)
+        letters = Letters(piece for pieces in set_in.values() for piece in pieces)
         for page in result.pages:
             runs = Runs(pdf, page.page_num - 1)
-            layouts[page.page_num - 1] = _layout(page, set_in[page.page_num], sizes, runs)
+            layouts[page.page_num - 1] = _layout(page, set_in[page.page_num], letters, runs)
             runs.close()
+        agree([layouts[number].blocks for number in window], letters.lines, body=letters.body)
     return layouts
 
 
-def _layout(page: Any, pieces: list[Piece], sizes: Counter[float], runs: Runs) -> _Layout:
+def _layout(page: Any, pieces: list[Piece], letters: Letters, runs: Runs) -> _Layout:
     words = [
         Word(word.text, word.x, word.y, word.width, word.height)
         for item in page.text_items
         for word in item.words
     ]
-    shown = [_block(block) for block in page.blocks or () if block.kind != "figure" or block.text]
+    whole = [_block(block) for block in page.blocks or ()]
+    figures = [block for block in whole if block.kind == "figure"]
+    shown = [block for block in whole if block.kind != "figure" or block.text]
     blocks = find_lists(shown, words)
     blocks = part_columns(find_grids(blocks, words))
     blocks = in_reading_order(blocks, width=page.width)
-    body = body_size(count_sizes(pieces), sizes)
+    body = body_size(count_sizes(pieces), letters.sizes)
     if body is not None:
-        blocks = find_headings(blocks, pieces, body=body, runs=runs)
+        blocks = find_headings(blocks, pieces, body=body, fonts=letters.fonts_of(body), runs=runs)
+        for block in blocks:
+            if block.kind == "heading" and is_in_figure(
+                block, figures, page=page.width * page.height
+            ):
+                block.kind, block.level = "paragraph", 0
+        if page.page_num == 1:
+            blocks = without_authors(blocks, pieces, body=body)
     return _Layout(
         blocks=mend_tables(blocks),
         margins=_margin_lines(page),
