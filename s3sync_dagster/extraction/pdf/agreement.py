@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.titles import MAX_WORDS, SENTENCE_END, is_no_heading, is_title
 
-_NUMBER = re.compile(r"(?P<digits>\d{1,2}(?:\.\d{1,2})*)(?P<end>[.)]?)\s+|(?P<letters>[IVXLC]+|[A-Z])\.\s+")
+_NUMBER = re.compile(
+    r"(?P<digits>\d{1,2}(?:\.\d{1,2})*)(?P<end>[.)]?)\s+|(?P<letters>[IVXLC]+|[A-Z])\.\s+"
+)
 _ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _MIN_CHAIN = 3
 """Numbers in a row that prove each other."""

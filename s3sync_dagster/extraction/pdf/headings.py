@@ -40,6 +40,12 @@ _MAX_BOLD_WORDS = 8
 _BOLD_TEXT = re.compile(r"\s*\*\*[^*]+\*\*\s*")
 _MIN_TEXT_WORDS = 12
 """Of the paragraph that a bold line heads; labels of forms have no such below them."""
+_SECTION_INSIDE = re.compile(r"\s\**\d{1,2}(?:\.\d{1,2})+\.?\s+[^\W\d_a-z]")
+_FIRST_SECTION = re.compile(
+    r"((\d{1,2}(?:\.\d{1,2})*)\.?\s+[^\W\d_a-z].*)\s(\2\.1\.?\s+[^\W\d_a-z].*)"
+)
+_MAX_LINES = 2
+"""Of one of several numbered headings below each other."""
 _MIN_PROSE_WORDS = 25
 """Of the paragraph with which a document's text begins."""
 _MAX_TITLE_WORDS = 24
@@ -67,8 +73,9 @@ def find_headings(
         return blocks
     if is_contents([*by_line([piece for piece in pieces if piece.text.strip()])]):
         return _title_alone(blocks)
+    apart = [part for block in blocks for part in _numbers_apart(block, pieces)]
     out: list[Block] = []
-    for block, following in _pairs(_join_titles(blocks, pieces)):
+    for block, following in _pairs(_join_titles(apart, pieces)):
         out += _read(block, following, pieces=pieces, body=body, fonts=fonts, runs=runs)
     return _join_titles(_rejoin(out), pieces)
 
@@ -104,6 +111,43 @@ def _title_alone(blocks: list[Block]) -> list[Block]:
         found = found or block.kind in ("heading", "paragraph", "list_item")
         out.append(_as_text(block) if is_other else block)
     return out
+
+
+def _numbers_apart(block: Block, pieces: Sequence[Piece]) -> list[Block]:
+    """Return each of the numbered headings that follow each other on lines of one block."""
+    is_open = block.kind in ("heading", "paragraph") or (
+        block.kind == "list_item" and block.ordered
+    )
+    if not is_open or not _SECTION_INSIDE.search(block.text):
+        return [block]
+    inner = _FIRST_SECTION.fullmatch(block.text) if block.kind == "heading" else None
+    if inner:
+        first = replace(block, text=inner[1], level=level_of(inner[1]))
+        return [first, replace(block, text=inner[3], level=level_of(inner[3]))]
+    lines = lines_in(block, pieces)
+    texts = [" ".join(piece.text.strip() for piece in line) for line in lines]
+    starts = [i for i, text in enumerate(texts) if NUMBERED.match(text) and is_title(text)]
+    if len(starts) < 2 or starts[0] != 0 or len(lines) > _MAX_LINES * len(starts):
+        return [block]
+    groups = [lines[start:end] for start, end in pairwise([*starts, len(lines)])]
+    whole = [" ".join(texts[start:end]) for start, end in pairwise([*starts, len(lines)])]
+    is_bold = all(piece.weight >= BOLD for line in lines for piece in line)
+    if block.kind != "heading" and not is_bold:
+        return [block]
+    if any(is_no_heading(text) or SENTENCE_END.search(text) for text in whole):
+        return [block]
+    return [
+        replace(
+            block,
+            kind="heading",
+            text=text,
+            level=level_of(text),
+            marker="",
+            top=group[0][0].top,
+            height=group[-1][0].top + group[-1][0].height - group[0][0].top,
+        )
+        for text, group in zip(whole, groups, strict=True)
+    ]
 
 
 def _pairs(blocks: list[Block]) -> list[tuple[Block, Block | None]]:

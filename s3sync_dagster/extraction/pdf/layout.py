@@ -26,6 +26,7 @@ from s3sync_dagster.extraction.pdf.names import outline_names, with_names
 from s3sync_dagster.extraction.pdf.order import in_reading_order, put_in_place
 from s3sync_dagster.extraction.pdf.plain_pages import with_headings
 from s3sync_dagster.extraction.pdf.right_to_left import is_right_to_left
+from s3sync_dagster.extraction.pdf.rows import part_rows
 from s3sync_dagster.extraction.pdf.run_in import Runs
 from s3sync_dagster.extraction.pdf.running_heads import (
     MARGIN,
@@ -236,7 +237,7 @@ def _layout(page: Any, pieces: list[Piece], letters: Letters, runs: Runs) -> _La
     figures = [block for block in whole if block.kind == "figure"]
     shown = [block for block in whole if block.kind != "figure" or block.text]
     blocks = find_lists(shown, words)
-    blocks = part_columns(find_grids(blocks, words))
+    blocks = part_rows(part_columns(find_grids(blocks, words)), words)
     blocks = in_reading_order(blocks, width=page.width)
     body = body_size(count_sizes(pieces), letters.sizes)
     if body is not None:
@@ -308,6 +309,7 @@ def _block(block: Any) -> Block:
         left=block.bbox.x if block.bbox else 0.0,
         width=block.bbox.width if block.bbox else 0.0,
         columns=_columns(cells),
+        tops=_tops(cells),
     )
 
 
@@ -321,6 +323,12 @@ def _columns(cells: list[Any]) -> list[tuple[float, float]]:
     return [
         (min(box.x for box in boxes), max(box.x + box.width for box in boxes)) for boxes in columns
     ]
+
+
+def _tops(cells: list[Any]) -> list[float]:
+    """Return the upper edges of a table's rows, nothing where some are not known."""
+    rows = [[cell.bbox.y for cell in row if cell.bbox and cell.text] for row in cells]
+    return [min(row) for row in rows] if all(rows) else []
 
 
 def _mend_words(blocks: list[Block], reference: str) -> Counter[str]:
