@@ -19,8 +19,8 @@ from s3sync_dagster.extraction.pdf.styles import (
     MIN_RATIO,
     Piece,
     body_size,
-    count_sizes,
     by_line,
+    count_sizes,
     lines_in,
     style_of,
 )

@@ -23,6 +23,7 @@ from s3sync_dagster.extraction.pdf.headings import find_headings, without_author
 from s3sync_dagster.extraction.pdf.lists import find_lists
 from s3sync_dagster.extraction.pdf.lost_lines import Line, add_lines, find_lost_lines
 from s3sync_dagster.extraction.pdf.names import outline_names, with_names
+from s3sync_dagster.extraction.pdf.open_pages import OpenPages
 from s3sync_dagster.extraction.pdf.order import in_reading_order, put_in_place
 from s3sync_dagster.extraction.pdf.plain_pages import with_headings
 from s3sync_dagster.extraction.pdf.right_to_left import is_right_to_left
@@ -112,11 +113,12 @@ def read_for_models(content: Content, *, name: str, config: ExtractionConfig) ->
 
 def _read(content: Content) -> PdfPages:
     pdf = open_pdf(content)
-    seen = list(look_at_pages(pdf))
+    pages = OpenPages(pdf)
+    seen = list(look_at_pages(pdf, pages))
     references = [page.text for page in seen]
     known = properties(pdf)
     layouts = _parse(
-        pdf, content, [i for i, page in enumerate(seen) if not page.is_drawing], references
+        pages, content, [i for i, page in enumerate(seen) if not page.is_drawing], references
     )
     outline = outline_names(pdf)
     named = [
@@ -127,7 +129,7 @@ def _read(content: Content) -> PdfPages:
         layout.blocks = with_names(layout.blocks, [*named[number], *seen[number].names])
         layout.lost = _mend_words(layout.blocks, reference)
         if layout.lost:
-            layout.lines = find_lost_lines(pdf[number], layout.lost)
+            layout.lines = find_lost_lines(*pages[number], layout.lost)
     heads = find_running_heads(
         [
             [*layout.margins, *(line.mark for line in layout.lines if line.is_marginal)]
@@ -153,11 +155,12 @@ def _read(content: Content) -> PdfPages:
     find_rows_over_the_break(bodies)
     continued = join_tables(bodies)
     texts = [
-        with_figures(with_headings(pdf[i], page.text, [*named[i], *page.names]), page.figures)
+        with_figures(with_headings(*pages[i], page.text, [*named[i], *page.names]), page.figures)
         if i in plain_pages
         else blocks_to_markdown(blocks)
         for i, (page, blocks) in enumerate(zip(seen, bodies, strict=True))
     ]
+    pages.close()
     pdf.close()
     scans = [
         i
@@ -193,7 +196,9 @@ def _why_plain(layout: _Layout, page: SeenPage) -> str:
     return ""
 
 
-def _parse(pdf: Any, content: Content, numbers: list[int], references: list[str]) -> list[_Layout]:
+def _parse(
+    pages: OpenPages, content: Content, numbers: list[int], references: list[str]
+) -> list[_Layout]:
     """Return the layout of all pages; those that are not in ``numbers`` have no blocks."""
     from liteparse.parser import LiteParse
     from liteparse.types import ParseError
@@ -220,9 +225,8 @@ def _parse(pdf: Any, content: Content, numbers: list[int], references: list[str]
         set_in = {page.page_num: _pieces(page) for page in result.pages}
         letters = Letters(piece for pieces in set_in.values() for piece in pieces)
         for page in result.pages:
-            runs = Runs(pdf, page.page_num - 1)
+            runs = Runs(pages, page.page_num - 1)
             layouts[page.page_num - 1] = _layout(page, set_in[page.page_num], letters, runs)
-            runs.close()
         agree([layouts[number].blocks for number in window], letters.lines, body=letters.body)
     return layouts
 
