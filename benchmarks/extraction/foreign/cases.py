@@ -259,7 +259,7 @@ _FINDERS: tuple[tuple[Repository, Callable[[Files], Iterator[Case]]], ...] = (
         (repository, _named(repository))
         for repository in (
             *(known.DOCLING, known.KREUZBERG, known.TIKA, known.UNSTRUCTURED, known.OLMOCR),
-            *(known.PAGES, known.VIEWER),
+            *(known.PAGES, known.VIEWER, *known.NAMED),
         )
     ),
 )

@@ -76,8 +76,20 @@ ANNOTATED = Repository("docling-project/docling-eval")
 TABLES = Repository("tabulapdf/tabula-java")
 PAGES = Repository("jsvine/pdfplumber")
 VIEWER = Repository("mozilla/pdf.js")
+NAMED = tuple(
+    map(
+        Repository,
+        (
+            *("openpreserve/format-corpus", "opendatalab/MinerU", "pymupdf/PyMuPDF"),
+            *("kermitt2/grobid", "apache/pdfbox", "pdfminer/pdfminer.six"),
+            *("opendataloader-project/opendataloader-pdf", "papers-we-love/papers-we-love"),
+        ),
+    )
+)
+"""Asked only for PDFs that name their headings: papers, reports, manuals."""
 ALL = (
     *(DOCLING, PANDOC, SHEETS, KREUZBERG, MARKITDOWN),
     *(ARTICLES, READERS, TIKA, UNSTRUCTURED, OLMOCR),
     *(ANNOTATED, TABLES, PAGES, VIEWER),
+    *NAMED,
 )

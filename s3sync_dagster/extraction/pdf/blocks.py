@@ -34,6 +34,10 @@ class Block:
     width: float = 0.0
     columns: list[tuple[float, float]] = field(default_factory=list)
     """Left and right edges of a table's columns, where they are known."""
+    tops: list[float] = field(default_factory=list)
+    """Upper edges of a table's rows, where they are known."""
+    style: tuple[str, float] | None = None
+    """Font and size of a single line, where they are known."""
 
 
 def blocks_to_markdown(blocks: list[Block]) -> str:

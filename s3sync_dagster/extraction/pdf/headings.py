@@ -5,20 +5,24 @@ body's size, cuts titles in two, and takes the first bold words of a paragraph f
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 from s3sync_dagster.extraction.pdf.blocks import Block
+from s3sync_dagster.extraction.pdf.contents_pages import is_contents, is_entry
 from s3sync_dagster.extraction.pdf.inner_headings import parted
 from s3sync_dagster.extraction.pdf.run_in import Runs
+from s3sync_dagster.extraction.pdf.standing_out import main_size, stands_out
 from s3sync_dagster.extraction.pdf.styles import (
     BOLD,
     MIN_RATIO,
     Piece,
     body_size,
+    by_line,
     count_sizes,
     lines_in,
+    style_of,
 )
 from s3sync_dagster.extraction.pdf.titles import (
     MAX_WORDS,
@@ -36,6 +40,14 @@ _MAX_BOLD_WORDS = 8
 _BOLD_TEXT = re.compile(r"\s*\*\*[^*]+\*\*\s*")
 _MIN_TEXT_WORDS = 12
 """Of the paragraph that a bold line heads; labels of forms have no such below them."""
+_SECTION_INSIDE = re.compile(r"\s\**\d{1,2}(?:\.\d{1,2})+\.?\s+[^\W\d_a-z]")
+_FIRST_SECTION = re.compile(
+    r"((\d{1,2}(?:\.\d{1,2})*)\.?\s+[^\W\d_a-z].*)\s(\2\.1\.?\s+[^\W\d_a-z].*)"
+)
+_MAX_LINES = 2
+"""Of one of several numbered headings below each other."""
+_MIN_PROSE_WORDS = 25
+"""Of the paragraph with which a document's text begins."""
 _MAX_TITLE_WORDS = 24
 """Of several lines; more are a paragraph in large letters."""
 _MAX_LINE_GAP = 0.75
@@ -47,20 +59,95 @@ def find_headings(
     pieces: Sequence[Piece],
     *,
     body: float | None = None,
+    fonts: Collection[str] = (),
     runs: Runs | None = None,
 ) -> list[Block]:
     """Return blocks in which lines of a larger or bolder font are headings.
 
-    ``body`` is the size of running text, by default the commonest of the page.
+    ``body`` is the size of running text, by default the commonest of the page, ``fonts`` are its
+    fonts.
     """
     sizes = count_sizes(pieces)
     body = body or body_size(sizes, sizes)
     if body is None:
         return blocks
+    if is_contents([*by_line([piece for piece in pieces if piece.text.strip()])]):
+        return _title_alone(blocks)
+    apart = [part for block in blocks for part in _numbers_apart(block, pieces)]
     out: list[Block] = []
-    for block, following in _pairs(_join_titles(blocks, pieces)):
-        out += _read(block, following, pieces=pieces, body=body, runs=runs)
+    for block, following in _pairs(_join_titles(apart, pieces)):
+        out += _read(block, following, pieces=pieces, body=body, fonts=fonts, runs=runs)
     return _join_titles(_rejoin(out), pieces)
+
+
+def without_authors(blocks: list[Block], pieces: Sequence[Piece], *, body: float) -> list[Block]:
+    """Return a document's first blocks, in which names and addresses below its title are text.
+
+    They are set larger than the body, but in ordinary letters smaller than the title's.
+    """
+    title = 0.0
+    out: list[Block] = []
+    for i, block in enumerate(blocks):
+        if block.kind == "paragraph" and len(block.text.split()) >= _MIN_PROSE_WORDS:
+            return [*out, *blocks[i:]]
+        if block.kind == "heading":
+            inside = [piece for line in lines_in(block, pieces) for piece in line]
+            size = main_size(inside) if inside else 0.0
+            is_plain = not any(piece.weight >= BOLD for piece in inside)
+            is_section = NUMBERED.match(block.text) or is_capital(block.text)
+            if inside and size < title - 1 and is_plain and not is_section:
+                block = _as_text(block)
+            title = max(title, size if size > body else 0.0)
+        out.append(block)
+    return out
+
+
+def _title_alone(blocks: list[Block]) -> list[Block]:
+    """Return the blocks of a table of contents, of which only the first line heads anything."""
+    found = False
+    out: list[Block] = []
+    for block in blocks:
+        is_other = block.kind == "heading" and (found or is_no_heading(block.text))
+        found = found or block.kind in ("heading", "paragraph", "list_item")
+        out.append(_as_text(block) if is_other else block)
+    return out
+
+
+def _numbers_apart(block: Block, pieces: Sequence[Piece]) -> list[Block]:
+    """Return each of the numbered headings that follow each other on lines of one block."""
+    is_open = block.kind in ("heading", "paragraph") or (
+        block.kind == "list_item" and block.ordered
+    )
+    if not is_open or not _SECTION_INSIDE.search(block.text):
+        return [block]
+    inner = _FIRST_SECTION.fullmatch(block.text) if block.kind == "heading" else None
+    if inner:
+        first = replace(block, text=inner[1], level=level_of(inner[1]))
+        return [first, replace(block, text=inner[3], level=level_of(inner[3]))]
+    lines = lines_in(block, pieces)
+    texts = [" ".join(piece.text.strip() for piece in line) for line in lines]
+    starts = [i for i, text in enumerate(texts) if NUMBERED.match(text) and is_title(text)]
+    if len(starts) < 2 or starts[0] != 0 or len(lines) > _MAX_LINES * len(starts):
+        return [block]
+    groups = [lines[start:end] for start, end in pairwise([*starts, len(lines)])]
+    whole = [" ".join(texts[start:end]) for start, end in pairwise([*starts, len(lines)])]
+    is_bold = all(piece.weight >= BOLD for line in lines for piece in line)
+    if block.kind != "heading" and not is_bold:
+        return [block]
+    if any(is_no_heading(text) or SENTENCE_END.search(text) for text in whole):
+        return [block]
+    return [
+        replace(
+            block,
+            kind="heading",
+            text=text,
+            level=level_of(text),
+            marker="",
+            top=group[0][0].top,
+            height=group[-1][0].top + group[-1][0].height - group[0][0].top,
+        )
+        for text, group in zip(whole, groups, strict=True)
+    ]
 
 
 def _pairs(blocks: list[Block]) -> list[tuple[Block, Block | None]]:
@@ -73,12 +160,15 @@ def _read(
     *,
     pieces: Sequence[Piece],
     body: float,
+    fonts: Collection[str],
     runs: Runs | None,
 ) -> list[Block]:
     """Return what a block is: a heading, text, or a heading and the text that goes on with it."""
     if block.kind not in ("heading", "paragraph", "list_item"):
         return [block]
     lines = lines_in(block, pieces)
+    if len(lines) == 1:
+        block.style = style_of(max(lines[0], key=lambda piece: len(piece.text)))
     if block.kind == "list_item":
         whole = replace(block, kind="paragraph", text=_after_number(block))
         is_lone = block.ordered and following is not None and following.kind == "paragraph"
@@ -90,6 +180,10 @@ def _read(
         if found is None:
             return parted(block, lines, body)
     if is_no_heading(found.text) or _is_beginning(found, following, lines, body):
+        return [_as_text(block)]
+    if found is block and not stands_out(block, lines, body, fonts):
+        return [_as_text(block)]
+    if lines and is_entry(lines[-1]):
         return [_as_text(block)]
     start = _bold_words(found, lines, body, runs)
     return _run_in(block, start) if start else [found]
@@ -109,7 +203,7 @@ def _as_heading(
     if not 0 < count <= MAX_WORDS or not is_title(text):
         return None
     inside = [piece for line in lines for piece in line]
-    ratio = min(piece.size for piece in inside) / body
+    ratio = main_size(inside) / body
     if ratio >= MIN_RATIO and not SENTENCE_END.search(text.rstrip(":")):
         level = next((level for least, level in _LEVELS if ratio >= least), 3)
         return replace(block, kind="heading", text=text, level=level)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from s3sync_dagster.extraction.pdf.blocks import Block
-from s3sync_dagster.extraction.pdf.styles import BOLD, MIN_RATIO, Piece
+from s3sync_dagster.extraction.pdf.styles import BOLD, MIN_RATIO, Piece, style_of
 from s3sync_dagster.extraction.pdf.titles import (
     MAX_WORDS,
     NUMBERED,
@@ -22,6 +22,8 @@ _MIN_TEXT_WORDS = 12
 """Of what follows; labels of forms have no such below them."""
 _MAX_WIDTH = 0.8
 """Of a heading without a number, as share of its paragraph's."""
+_MAX_LONE_WIDTH = 0.75
+_COUNTED = re.compile(r"(?:\d+(?:\.\d+)+\.?|\d+\.|[IVX]+\.|[A-Z]\.)\s")
 _MAX_INDENT = 30.0
 """Points between the left edges of a heading and the line below it."""
 _BLANK = 1.2
@@ -76,10 +78,12 @@ def parted(block: Block, lines: Sequence[Sequence[Piece]], body: float) -> list[
         is_shown = (line.style != usual and any(line.style)) or line.size >= MIN_RATIO * body
         if not is_shown and NUMBERED.match(line.text):
             is_shown = all(piece.font != usual_font for piece in line.pieces)
-        if not is_shown or not _may_be(found, i, width=block.width):
+        is_lone = not is_shown and _is_lone(found, i, block)
+        if not is_lone and (not is_shown or not _may_be(found, i, width=block.width)):
             continue
         parts = around(rest.text, line.text)
-        if parts is None or len(parts[1].split()) < _MIN_TEXT_WORDS:
+        ends = parts is not None and not parts[1] and NUMBERED.match(line.text)
+        if parts is None or (len(parts[1].split()) < _MIN_TEXT_WORDS and not ends):
             continue
         top, bottom = line.pieces[0].top, rest.top + rest.height
         end = top + line.pieces[0].height
@@ -88,16 +92,33 @@ def parted(block: Block, lines: Sequence[Sequence[Piece]], body: float) -> list[
         out.append(
             replace(
                 rest,
-                kind="heading",
+                kind="paragraph" if is_lone else "heading",
                 text=line.text,
-                level=level_of(line.text),
+                level=0 if is_lone else level_of(line.text),
+                style=style_of(max(line.pieces, key=lambda piece: len(piece.text))),
                 top=top,
                 height=end - top,
                 width=line.width,
             )
         )
         rest = replace(rest, text=parts[1], top=end, height=max(1.0, bottom - end))
-    return [*out, rest]
+    return [*out, rest] if rest.text else out
+
+
+def _is_lone(lines: list[_Line], place: int, block: Block) -> bool:
+    """Return whether a numbered line in the body's letters ends early, or stands in the middle.
+
+    Only the document can tell whether it is a heading (see ``agreement``).
+    """
+    line = lines[place]
+    if not _COUNTED.match(line.text) or not is_title(line.text) or SENTENCE_END.search(line.text):
+        return False
+    if len(line.text.split()) > MAX_WORDS or is_no_heading(line.text):
+        return False
+    before, after = line.left - block.left, block.left + block.width - line.left - line.width
+    below = next((one for one in lines[place + 1 :] if _share(one, line)), None)
+    goes_on = below is not None and below.text[:1].islower()
+    return not goes_on and after >= (1 - _MAX_LONE_WIDTH) * block.width - min(before, after)
 
 
 def _columns(line: Sequence[Piece]) -> list[_Line]:

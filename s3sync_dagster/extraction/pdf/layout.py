@@ -9,6 +9,7 @@ from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.content import read_all
 from s3sync_dagster.extraction.models import check_models, has_models
 from s3sync_dagster.extraction.pages import page_ranges
+from s3sync_dagster.extraction.pdf.agreement import agree
 from s3sync_dagster.extraction.pdf.blocks import (
     Block,
     blocks_to_markdown,
@@ -18,13 +19,15 @@ from s3sync_dagster.extraction.pdf.blocks import (
 from s3sync_dagster.extraction.pdf.figures import with_figures
 from s3sync_dagster.extraction.pdf.garbled import is_garbled
 from s3sync_dagster.extraction.pdf.grids import Word, find_grids
-from s3sync_dagster.extraction.pdf.headings import find_headings
+from s3sync_dagster.extraction.pdf.headings import find_headings, without_authors
 from s3sync_dagster.extraction.pdf.lists import find_lists
 from s3sync_dagster.extraction.pdf.lost_lines import Line, add_lines, find_lost_lines
 from s3sync_dagster.extraction.pdf.names import outline_names, with_names
+from s3sync_dagster.extraction.pdf.open_pages import OpenPages
 from s3sync_dagster.extraction.pdf.order import in_reading_order, put_in_place
 from s3sync_dagster.extraction.pdf.plain_pages import with_headings
 from s3sync_dagster.extraction.pdf.right_to_left import is_right_to_left
+from s3sync_dagster.extraction.pdf.rows import part_rows
 from s3sync_dagster.extraction.pdf.run_in import Runs
 from s3sync_dagster.extraction.pdf.running_heads import (
     MARGIN,
@@ -32,7 +35,9 @@ from s3sync_dagster.extraction.pdf.running_heads import (
     find_running_heads,
     without_heads,
 )
+from s3sync_dagster.extraction.pdf.standing_out import is_in_figure
 from s3sync_dagster.extraction.pdf.styles import (
+    Letters,
     Piece,
     body_size,
     count_sizes,
@@ -108,11 +113,12 @@ def read_for_models(content: Content, *, name: str, config: ExtractionConfig) ->
 
 def _read(content: Content) -> PdfPages:
     pdf = open_pdf(content)
-    seen = list(look_at_pages(pdf))
+    pages = OpenPages(pdf)
+    seen = list(look_at_pages(pdf, pages))
     references = [page.text for page in seen]
     known = properties(pdf)
     layouts = _parse(
-        pdf, content, [i for i, page in enumerate(seen) if not page.is_drawing], references
+        pages, content, [i for i, page in enumerate(seen) if not page.is_drawing], references
     )
     outline = outline_names(pdf)
     named = [
@@ -123,7 +129,7 @@ def _read(content: Content) -> PdfPages:
         layout.blocks = with_names(layout.blocks, [*named[number], *seen[number].names])
         layout.lost = _mend_words(layout.blocks, reference)
         if layout.lost:
-            layout.lines = find_lost_lines(pdf[number], layout.lost)
+            layout.lines = find_lost_lines(*pages[number], layout.lost)
     heads = find_running_heads(
         [
             [*layout.margins, *(line.mark for line in layout.lines if line.is_marginal)]
@@ -149,11 +155,12 @@ def _read(content: Content) -> PdfPages:
     find_rows_over_the_break(bodies)
     continued = join_tables(bodies)
     texts = [
-        with_figures(with_headings(pdf[i], page.text, [*named[i], *page.names]), page.figures)
+        with_figures(with_headings(*pages[i], page.text, [*named[i], *page.names]), page.figures)
         if i in plain_pages
         else blocks_to_markdown(blocks)
         for i, (page, blocks) in enumerate(zip(seen, bodies, strict=True))
     ]
+    pages.close()
     pdf.close()
     scans = [
         i
@@ -189,7 +196,9 @@ def _why_plain(layout: _Layout, page: SeenPage) -> str:
     return ""
 
 
-def _parse(pdf: Any, content: Content, numbers: list[int], references: list[str]) -> list[_Layout]:
+def _parse(
+    pages: OpenPages, content: Content, numbers: list[int], references: list[str]
+) -> list[_Layout]:
     """Return the layout of all pages; those that are not in ``numbers`` have no blocks."""
     from liteparse.parser import LiteParse
     from liteparse.types import ParseError
@@ -214,27 +223,36 @@ def _parse(pdf: Any, content: Content, numbers: list[int], references: list[str]
         except ParseError:
             raise UnreadableFile("The PDF is cut off or damaged.", reason="damaged") from None
         set_in = {page.page_num: _pieces(page) for page in result.pages}
-        sizes = count_sizes(piece for pieces in set_in.values() for piece in pieces)
+        letters = Letters(piece for pieces in set_in.values() for piece in pieces)
         for page in result.pages:
-            runs = Runs(pdf, page.page_num - 1)
-            layouts[page.page_num - 1] = _layout(page, set_in[page.page_num], sizes, runs)
-            runs.close()
+            runs = Runs(pages, page.page_num - 1)
+            layouts[page.page_num - 1] = _layout(page, set_in[page.page_num], letters, runs)
+        agree([layouts[number].blocks for number in window], letters.lines, body=letters.body)
     return layouts
 
 
-def _layout(page: Any, pieces: list[Piece], sizes: Counter[float], runs: Runs) -> _Layout:
+def _layout(page: Any, pieces: list[Piece], letters: Letters, runs: Runs) -> _Layout:
     words = [
         Word(word.text, word.x, word.y, word.width, word.height)
         for item in page.text_items
         for word in item.words
     ]
-    shown = [_block(block) for block in page.blocks or () if block.kind != "figure" or block.text]
+    whole = [_block(block) for block in page.blocks or ()]
+    figures = [block for block in whole if block.kind == "figure"]
+    shown = [block for block in whole if block.kind != "figure" or block.text]
     blocks = find_lists(shown, words)
-    blocks = part_columns(find_grids(blocks, words))
+    blocks = part_rows(part_columns(find_grids(blocks, words)), words)
     blocks = in_reading_order(blocks, width=page.width)
-    body = body_size(count_sizes(pieces), sizes)
+    body = body_size(count_sizes(pieces), letters.sizes)
     if body is not None:
-        blocks = find_headings(blocks, pieces, body=body, runs=runs)
+        blocks = find_headings(blocks, pieces, body=body, fonts=letters.fonts_of(body), runs=runs)
+        for block in blocks:
+            if block.kind == "heading" and is_in_figure(
+                block, figures, page=page.width * page.height
+            ):
+                block.kind, block.level = "paragraph", 0
+        if page.page_num == 1:
+            blocks = without_authors(blocks, pieces, body=body)
     return _Layout(
         blocks=mend_tables(blocks),
         margins=_margin_lines(page),
@@ -295,6 +313,7 @@ def _block(block: Any) -> Block:
         left=block.bbox.x if block.bbox else 0.0,
         width=block.bbox.width if block.bbox else 0.0,
         columns=_columns(cells),
+        tops=_tops(cells),
     )
 
 
@@ -308,6 +327,12 @@ def _columns(cells: list[Any]) -> list[tuple[float, float]]:
     return [
         (min(box.x for box in boxes), max(box.x + box.width for box in boxes)) for boxes in columns
     ]
+
+
+def _tops(cells: list[Any]) -> list[float]:
+    """Return the upper edges of a table's rows, nothing where some are not known."""
+    rows = [[cell.bbox.y for cell in row if cell.bbox and cell.text] for row in cells]
+    return [min(row) for row in rows] if all(rows) else []
 
 
 def _mend_words(blocks: list[Block], reference: str) -> Counter[str]:

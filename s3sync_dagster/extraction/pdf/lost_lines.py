@@ -47,8 +47,11 @@ class Line:
         return MarginLine(" ".join(self.text.split()), at_top=False)
 
 
-def find_lost_lines(page: Any, lost: Counter[str]) -> list[Line]:
-    """Return the lines of a page of pdfium most of whose words are among the lost ones."""
+def find_lost_lines(page: Any, layer: Any, lost: Counter[str]) -> list[Line]:
+    """Return the lines of a page of pdfium most of whose words are among the lost ones.
+
+    ``layer`` is the page's text.
+    """
     left = Counter(lost)
 
     def is_lost(text: str) -> bool:
@@ -59,7 +62,7 @@ def find_lost_lines(page: Any, lost: Counter[str]) -> list[Line]:
         left.subtract(words & left)
         return True
 
-    return list(_lines(page, is_lost))
+    return list(_lines(page, layer, is_lost))
 
 
 def add_lines(blocks: list[Block], lines: list[Line]) -> None:
@@ -103,9 +106,8 @@ def _goes_on(above: Line, line: Line) -> bool:
     return shared > 0 and -above.height < gap < above.height
 
 
-def _lines(page: Any, is_wanted: Callable[[str], bool]) -> Iterator[Line]:
+def _lines(page: Any, layer: Any, is_wanted: Callable[[str], bool]) -> Iterator[Line]:
     """Yield the wanted lines; only these are measured, letter by letter."""
-    layer = page.get_textpage()
     text = layer.get_text_range()
     left, bottom, right, top = page.get_cropbox()
     # Places are those of pages that are not turned, and of letters of the first plane.
@@ -131,7 +133,6 @@ def _lines(page: Any, is_wanted: Callable[[str], bool]) -> Iterator[Line]:
             is_marginal=upright or y1 > top - margin or y0 < bottom + margin,
             is_visible=x1 > left and x0 < right and y1 > bottom and y0 < top,
         )
-    layer.close()
 
 
 def _box(layer: Any, start: int, end: int) -> tuple[float, float, float, float] | None:

@@ -21,13 +21,13 @@ _NUMBERED = re.compile(r"\s*-?\d{1,2}(?:[-.]\d{1,2})*[-.)]?\s+[^\W\d]")
 """A heading's number, not one of a list, whose next line has one too."""
 
 
-def with_headings(page: Any, text: str, names: Sequence[Name]) -> str:
-    """Return a page's plain text with its headings marked; ``page`` is pdfium's.
+def with_headings(page: Any, layer: Any, text: str, names: Sequence[Name]) -> str:
+    """Return a page's plain text with its headings marked; the page is pdfium's, with its text.
 
     The same text where its lines are not those of the page.
     """
     lines = text.split("\n")
-    sizes = list(_sizes(page)) if page.get_rotation() == 0 else []
+    sizes = list(_sizes(layer)) if page.get_rotation() == 0 else []
     if len(sizes) != len(lines):
         sizes = [Counter() for _ in lines]
     together = sum(sizes, Counter[float]())
@@ -63,11 +63,10 @@ def _is_title(line: str) -> bool:
     return is_short and sum(map(str.isalpha, line)) >= _MIN_LETTERS
 
 
-def _sizes(page: Any) -> Iterator[Counter[float]]:
+def _sizes(layer: Any) -> Iterator[Counter[float]]:
     """Yield how many characters each line of a page has in each size."""
     from pypdfium2 import raw
 
-    layer = page.get_textpage()
     text = layer.get_text_range()
     if layer.count_chars() == len(text):
         start = 0
@@ -79,4 +78,3 @@ def _sizes(page: Any) -> Iterator[Counter[float]]:
                     if not letter.isspace()
                 )
             start += len(line) + 1
-    layer.close()

@@ -3,6 +3,7 @@
 import ctypes
 from typing import Any
 
+from s3sync_dagster.extraction.pdf.open_pages import OpenPages
 from s3sync_dagster.extraction.pdf.styles import Piece, weight_of
 
 _MAX_LETTERS = 200
@@ -12,22 +13,24 @@ _NAME_BYTES = 128
 class Runs:
     """The fonts of a page's letters, looked at only where they are asked for."""
 
-    def __init__(self, pdf: Any, number: int) -> None:
-        self._pdf, self._number = pdf, number
-        self._page: Any = None
-        self._layer: Any = None
+    def __init__(self, pages: OpenPages, number: int) -> None:
+        self._pages, self._number = pages, number
 
     def bold_start(self, line: Piece) -> str | None:
         """Return the letters with which a line begins in bold, None where they cannot be found.
 
         The whole line where all of it is bold.
         """
-        layer = self._open()
-        if layer is None:
-            return None
+        import pypdfium2
         from pypdfium2 import raw
 
-        left, _, _, top = self._page.get_cropbox()
+        try:
+            page, layer = self._pages[self._number]
+        except pypdfium2.PdfiumError:
+            return None
+        if page.get_rotation():
+            return None
+        left, _, _, top = page.get_cropbox()
         x, y = left + line.left + 1.5, top - line.middle
         start = raw.FPDFText_GetCharIndexAtPos(layer, x, y, 3.0, line.height / 2)
         if start < 0:
@@ -45,24 +48,6 @@ class Runs:
                 break
             letters.append(letter)
         return "".join(letters).strip()
-
-    def close(self) -> None:
-        """Give the page back."""
-        if self._layer is not None:
-            self._layer.close()
-            self._page.close()
-        self._layer = self._page = None
-
-    def _open(self) -> Any:
-        import pypdfium2
-
-        if self._layer is None:
-            try:
-                self._page = self._pdf[self._number]
-                self._layer = self._page.get_textpage()
-            except pypdfium2.PdfiumError:
-                return None
-        return None if self._page.get_rotation() else self._layer
 
 
 def _font_name(layer: Any, index: int) -> str:

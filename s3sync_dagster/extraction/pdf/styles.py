@@ -22,6 +22,11 @@ _BOLD_NAME = re.compile(
 _ITALIC_NAME = re.compile(r"italic|oblique|[-,]it\b|-reguital|cmti|sfti", re.IGNORECASE)
 _TRUE_SIZE = 3.0
 """Points; a smaller size of a font is a unit that the page scales."""
+_MAX_SCALE = 1.8
+"""Between a font's size and the height of its letters, which differ by a third in some fonts."""
+_MIN_SHARE = 0.1
+_SAME_SIZE = 0.25
+"""Points between sizes that are one, measured by the height of each line's letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +65,16 @@ def is_italic(font: str) -> bool:
 
 
 def size_of(font_size: float | None, height: float) -> float:
-    """Return the points of letters, from their height where the font's size is a mere unit."""
-    return round(font_size if font_size and font_size >= _TRUE_SIZE else height, 1)
+    """Return the points of letters, from their height where the font's size is a mere unit.
+
+    In a figure that is made smaller or larger, it is a unit too.
+    """
+    is_true = font_size and font_size >= _TRUE_SIZE and _is_near(font_size, height)
+    return round(font_size if font_size and is_true else height, 1)
+
+
+def _is_near(font_size: float, height: float) -> bool:
+    return not height or 1 / _MAX_SCALE <= height / font_size <= _MAX_SCALE
 
 
 def count_sizes(pieces: Iterable[Piece]) -> Counter[float]:
@@ -85,7 +98,45 @@ def body_size(page: Counter[float], document: Counter[float]) -> float | None:
 
 
 def _commonest(sizes: Counter[float]) -> float:
-    return max(sizes, key=sizes.__getitem__)
+    def near(size: float) -> int:
+        return sum(n for other, n in sizes.items() if abs(other - size) <= _SAME_SIZE)
+
+    return max(sizes, key=lambda size: (near(size), sizes[size]))
+
+
+def style_of(piece: Piece) -> tuple[str, float]:
+    """Return the font of a piece and its size to half a point."""
+    return piece.font, round(2 * piece.size) / 2
+
+
+class Letters:
+    """How many letters of a document, or a part of it, are set in each size and font."""
+
+    def __init__(self, pieces: Iterable[Piece]) -> None:
+        self._counted: Counter[tuple[float, str]] = Counter()
+        self.sizes: Counter[float] = Counter()
+        self.lines: Counter[tuple[str, float]] = Counter()
+        """Pieces by font and half point."""
+        for piece in pieces:
+            self.lines[style_of(piece)] += 1
+            self._counted[piece.size, piece.font] += len(piece.text)
+            self.sizes[piece.size] += len(piece.text)
+
+    @property
+    def body(self) -> tuple[str, float]:
+        """Font and half points of running text."""
+        fonts: Counter[tuple[str, float]] = Counter()
+        for (size, font), count in self._counted.items():
+            fonts[font, round(2 * size) / 2] += count
+        return max(fonts, key=fonts.__getitem__, default=("", 0.0))
+
+    def fonts_of(self, size: float) -> frozenset[str]:
+        """Return the fonts of text of a size: those in which a tenth of its letters are set."""
+        fonts: Counter[str] = Counter()
+        for (other, font), count in self._counted.items():
+            if abs(other - size) <= _SAME_SIZE:
+                fonts[font] += count
+        return frozenset(font for font, n in fonts.items() if n >= _MIN_SHARE * fonts.total())
 
 
 def lines_in(block: Block, pieces: Sequence[Piece]) -> list[list[Piece]]:
@@ -99,10 +150,11 @@ def lines_in(block: Block, pieces: Sequence[Piece]) -> list[list[Piece]]:
         and left <= piece.left + piece.width / 2 <= right
         and piece.text.strip()
     ]
-    return list(_by_line(inside))
+    return list(by_line(inside))
 
 
-def _by_line(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
+def by_line(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
+    """Yield the pieces of each line from the left, the lines from above."""
     line: list[Piece] = []
     for piece in sorted(pieces, key=lambda piece: piece.middle):
         if line and piece.middle - line[0].middle > min(piece.height, line[0].height) / 2:

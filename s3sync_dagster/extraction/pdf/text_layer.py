@@ -11,6 +11,7 @@ from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.figures import find_figures, with_figures
 from s3sync_dagster.extraction.pdf.garbled import count_strange
 from s3sync_dagster.extraction.pdf.notes import find_notes
+from s3sync_dagster.extraction.pdf.open_pages import OpenPages
 from s3sync_dagster.extraction.pdf.right_to_left import in_letter_order
 from s3sync_dagster.extraction.pdf.tags import Name, is_tagged, tagged_headings
 from s3sync_dagster.extraction.steps import PdfPages
@@ -39,7 +40,7 @@ def read_with_pdfium(content: Content, *, name: str, config: ExtractionConfig) -
     """
     del name, config
     pdf = open_pdf(content)
-    pages = list(look_at_pages(pdf))
+    pages = list(look_at_pages(pdf, OpenPages(pdf)))
     known = properties(pdf)
     return PdfPages(
         texts=tuple(with_figures(page.text, page.figures) for page in pages),
@@ -85,22 +86,23 @@ class SeenPage:
     """Whether layout analysis would take quadratic time there."""
 
 
-def look_at_pages(pdf: Any) -> Iterator[SeenPage]:
-    """Yield what is seen of each page. Raises ``LimitExceeded`` (``output_too_large``)."""
+def look_at_pages(pdf: Any, pages: OpenPages) -> Iterator[SeenPage]:
+    """Yield what is seen of each page. Raises ``LimitExceeded`` (``output_too_large``).
+
+    ``pages`` are the document's.
+    """
     import pypdfium2
 
     total = 0
     tagged = is_tagged(pdf)
     for number in range(len(pdf)):
         try:
-            page = pdf[number]
-            layer = page.get_textpage()
+            page, layer = pages[number]
         except pypdfium2.PdfiumError:
             yield SeenPage()
             continue
         text = in_letter_order(layer.get_text_range(), layer)
         names = tuple(tagged_headings(page, layer)) if tagged else ()
-        layer.close()
         total += len(text)
         if total > MAX_CHARACTERS:
             raise LimitExceeded(
@@ -108,8 +110,10 @@ def look_at_pages(pdf: Any) -> Iterator[SeenPage]:
                 reason="output_too_large",
             )
         figures = (*(find_figures(page) if tagged else ()), *find_notes(page, plain(text)))
-        yield SeenPage(plain(text), figures, count_strange(text), names, _has_many_paths(page))
-        page.close()
+        is_drawing = _has_many_paths(page)
+        if is_drawing:
+            pages.drop(number)
+        yield SeenPage(plain(text), figures, count_strange(text), names, is_drawing)
 
 
 def plain(text: str) -> str:

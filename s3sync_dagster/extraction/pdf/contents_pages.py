@@ -1,0 +1,37 @@
+"""Tables of contents: pages whose lines name headings of other pages, and are none."""
+
+import re
+from collections.abc import Sequence
+
+from s3sync_dagster.extraction.pdf.styles import Piece
+
+_PAGE_NUMBER = re.compile(r"(?:.*\.\s?\.\s?\.[\s.]*)?(?:\d{1,4}|[ivxl]{1,6}|[A-Z]{1,2}-\d{1,3})")
+_LEADERS = re.compile(r".*(?:\.\s?){4,}[\s.]*(?:\d{1,4}|[ivxl]{1,6}|[A-Z]{1,2}-\d{1,3})?\s*")
+_MIN_GAP = 1.0
+"""Between an entry and its page's number, in heights of the line; leaders fill wider ones."""
+_MIN_LINES = 5
+_MIN_SHARE = 0.4
+"""Of a page's lines that are entries."""
+
+
+def is_entry(line: Sequence[Piece]) -> bool:
+    """Return whether a line ends with the number of a page, far from its words."""
+    last = line[-1]
+    if _LEADERS.fullmatch(last.text):
+        return True
+    if len(line) < 2 or not _PAGE_NUMBER.fullmatch(last.text.strip()):
+        return False
+    words = line[-2]
+    if not any(map(str.isalpha, "".join(piece.text for piece in line[:-1]))):
+        return False
+    if words.text.strip(" .").isdigit() and len(line) > 2:
+        return False  # cells of a table
+    return last.left - words.left - words.width > _MIN_GAP * last.height or words.text.endswith(
+        ("..", ". .")
+    )
+
+
+def is_contents(lines: Sequence[Sequence[Piece]]) -> bool:
+    """Return whether most of a page's lines are entries of a table of contents."""
+    entries = sum(map(is_entry, lines))
+    return entries >= max(_MIN_LINES, _MIN_SHARE * len(lines))
