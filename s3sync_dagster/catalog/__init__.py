@@ -13,6 +13,7 @@ from s3sync_dagster.catalog.kept_counts import KeptCounts
 from s3sync_dagster.catalog.listings import Listings
 from s3sync_dagster.catalog.moves import Moves
 from s3sync_dagster.catalog.quotas import ObjectQuota
+from s3sync_dagster.catalog.rebuilding import Rebuilding
 from s3sync_dagster.catalog.reports import Reports
 from s3sync_dagster.catalog.schema import prepare_schema
 from s3sync_dagster.catalog.sources import SourceRows
@@ -38,6 +39,7 @@ class Catalog:
         self.batches = Batches(database)
         self.documents = Documents(database)
         self.collections = CollectionRows(database)
+        self.rebuilding = Rebuilding(database)
         self.work = Work(database)
         self.views = Views(database)
         self.kept_counts = KeptCounts(database)

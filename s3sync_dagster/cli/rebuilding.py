@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +19,18 @@ from s3sync_dagster.cli.source_options import embedding, embedding_config
 from s3sync_dagster.cli.sync_progress import DrawnProgress
 from s3sync_dagster.cli.sync_summary import Show, print_troubles
 from s3sync_dagster.core.keys import validate_collection_name
+from s3sync_dagster.engine.dropping import drop_collection
 from s3sync_dagster.engine.rebuilding import recover_documents
 from s3sync_dagster.local.oneshot import run_sync
 from s3sync_dagster.local.signals import stop_on_signals
-from s3sync_dagster.model.errors import Conflict, InvalidSetting
+from s3sync_dagster.model.errors import InvalidSetting
 from s3sync_dagster.model.source import AutoSync, Source
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from s3sync_dagster.core.state import ListingRow
+    from s3sync_dagster.local.oneshot_report import Summary
     from s3sync_dagster.wiring import Parts
 
 
@@ -40,12 +45,16 @@ if TYPE_CHECKING:
     help="With --catalog: take over what unknown sources wrote under other ids, too.",
 )
 @click.option(
-    "--drop", is_flag=True, help="Delete the collection first, where no other source fills it."
+    "--drop",
+    is_flag=True,
+    help="Delete the collection first, where nothing is lost with it: see --approve-deletes.",
 )
 @click.option(
-    "--approve-deletes", is_flag=True,
-    help="Remove more than the guard would let pass: whatever this command's own listing misses.",
-)  # fmt: skip
+    "--approve-deletes",
+    is_flag=True,
+    help="Remove more than the guard would let pass: whatever this command's own listing misses; "
+    "with --drop also what is not written again.",
+)
 @loudness
 @chroma_url
 @as_json
@@ -76,12 +85,12 @@ def rebuild(
         parts.require_chroma_of(source)
         if lost_catalog:
             _recover(parts, source, adopt=adopt or source.adopt, quiet=quiet)
-        else:
+        show = Show(quiet=quiet, verbose=verbose, as_json=as_json)
+        if drop:
+            return _drop_and_sync(parts, source, show, approve_deletes=approve_deletes)
+        if not lost_catalog:
             parts.catalog.documents.distrust_all(source.id)
         parts.catalog.invocations.retry_failed(source)  # asked for by a person: nothing waits
-        if drop:
-            _drop(parts, source)
-        show = Show(quiet=quiet, verbose=verbose, as_json=as_json)
         return _sync(parts, source, show, approve_deletes=approve_deletes)
 
 
@@ -166,25 +175,32 @@ def _recover(parts: Parts, source: Source, *, adopt: bool, quiet: bool) -> None:
         )
 
 
-def _drop(parts: Parts, source: Source) -> None:
-    """Delete the source's collection: what others have there would go with it.
+def _drop_and_sync(parts: Parts, source: Source, show: Show, *, approve_deletes: bool) -> int:
+    lost = 0
 
-    What a move has not taken down yet, too.
-    """
-    place = (source.tenant, source.database_name, source.collection_name)
-    others = [
-        one.name
-        for one in parts.catalog.sources.all(moved=True)
-        if one.id != source.id and place in parts.catalog.documents.collections(one.id)
-    ]
-    if others:
-        raise Conflict(
-            f"The collection {source.collection_name!r} is also filled by {', '.join(others)}: "
-            "delete it by hand and rebuild each of them. What is left of one that was moved goes "
-            "at the end of the move, or with `s3sync source move NAME --now`."
+    def drop(listing: ListingRow) -> None:
+        nonlocal lost
+        lost = drop_collection(
+            source,
+            listing,
+            catalog=parts.catalog,
+            collections=parts.collections,
+            approved=approve_deletes,
         )
-    parts.collections.delete_collection(
-        source.collection_name, tenant=source.tenant, database=source.database_name
+        parts.catalog.documents.distrust_all(source.id)
+        parts.catalog.invocations.retry_failed(source)
+        if lost:
+            click.echo(
+                f"{lost} documents that are not written again went with the collection", err=True
+            )
+
+    return _sync(
+        parts,
+        source,
+        show,
+        approve_deletes=approve_deletes,
+        listed=drop,
+        told=lambda summary: replace(summary, removed=summary.removed + lost),
     )
 
 
@@ -195,10 +211,19 @@ def _sync(
     *,
     approve_deletes: bool = False,
     reindex: bool = False,
+    listed: Callable[[ListingRow], None] = lambda _listing: None,
+    told: Callable[[Summary], Summary] = lambda summary: summary,
 ) -> int:
     with DrawnProgress(quiet=show.quiet, verbose=show.verbose) as progress:
-        summary = run_sync(
-            parts, source, progress=progress, approve_deletes=approve_deletes, reindex=reindex
+        summary = told(
+            run_sync(
+                parts,
+                source,
+                progress=progress,
+                approve_deletes=approve_deletes,
+                reindex=reindex,
+                listed=listed,
+            )
         )
     print_troubles(parts, source, summary)
     show.summary(summary, source)

@@ -147,6 +147,10 @@ class SourcesPort(Protocol):
         """Return all rows that can be read, oldest first."""
         ...
 
+    def all(self, *, moved: bool = False) -> Sequence[Source]:
+        """Return all sources; ``moved``: those too that were, and are not at the end of it."""
+        ...
+
     def mark_deleting(self, source_id: str, *, keep_records: bool) -> None:
         """Begin the deletion of a source."""
         ...
@@ -309,6 +313,10 @@ class DocumentsPort(Protocol):
         """Return the ids of the sources that wrote documents to this very collection, by theirs."""
         ...
 
+    def collections(self, source_id: str) -> list[tuple[str, str, str]]:
+        """Return (tenant, database, collection) of all documents of a source."""
+        ...
+
     def may_write_over(self, source_id: str, owners: Collection[str]) -> set[str]:
         """Return which sources' records this one may write over, where it has their ids."""
         ...
@@ -398,6 +406,18 @@ class KnownCollectionsPort(Protocol):
         said: Sequence[tuple[DocumentState, Metadata]],
     ) -> int:
         """Keep documents from readers whose records name others than a restored catalog does."""
+        ...
+
+
+class RebuildingPort(Protocol):
+    """Documents whose records are not written again."""
+
+    def not_written_again(self, source: Source) -> list[DocumentState]:
+        """Return documents of the source's collection that nothing would write again now."""
+        ...
+
+    def gone_with_collection(self, source: Source, states: Sequence[DocumentState]) -> None:
+        """Note that documents have lost their records with the collection, for good."""
         ...
 
 
@@ -546,6 +566,11 @@ class CatalogPort(Protocol):
     @property
     def collections(self) -> KnownCollectionsPort:
         """Collections."""
+        ...
+
+    @property
+    def rebuilding(self) -> RebuildingPort:
+        """What stays when a collection is given up."""
         ...
 
     @property

@@ -17,7 +17,7 @@ from s3sync_dagster.core.intake import source_events
 from s3sync_dagster.core.naming import SOURCE_TAG, TOKEN_TAG, job_name, run_config
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.patience import Patience
-from s3sync_dagster.core.state import ListingState
+from s3sync_dagster.core.state import ListingRow, ListingState
 from s3sync_dagster.core.suspects import BEGUN_AT_ONCE
 from s3sync_dagster.engine.batch.parts import Tally
 from s3sync_dagster.engine.dispatching import BatchOrder, tell_partitions
@@ -61,6 +61,7 @@ def run_sync(
     progress: Progress,
     approve_deletes: bool = False,
     reindex: bool = False,
+    listed: Callable[[ListingRow], None] = lambda _listing: None,
 ) -> Summary:
     """List a source from its first page and work until none of its keys waits.
 
@@ -70,6 +71,7 @@ def run_sync(
         progress: takes what is told meanwhile.
         approve_deletes: a person approved the removals of this listing in advance.
         reindex: a person orders that what is outdated is indexed again, by whoever works on it.
+        listed: called with the listing before anything is done about it; may raise.
 
     Raises:
         S3SyncError: the bucket or Chroma cannot be used at all.
@@ -97,6 +99,7 @@ def run_sync(
         on_wait=lambda: progress.note("another process lists this source; waiting for it"),
         on_note=progress.note,
     )
+    listed(listing)
     if catalog.documents.enqueue_unclean(source.id):
         progress.note("documents that an earlier run left unfinished are written again")
     _retry_failed(parts, source)

@@ -82,6 +82,29 @@ def test_a_collection_can_be_dropped_first(s3sync, collection, chroma_server, na
     collections.close()
 
 
+def test_an_emptied_bucket_does_not_empty_the_collection_by_a_drop(
+    s3sync, collection, aws_endpoint, place, chroma_server, name
+):
+    before = records(collection)
+    for one in before:
+        aws_endpoint.delete(place, one)
+    refused = s3sync("rebuild", "docs", "--drop", "--json")
+    assert (refused.code, refused.out) == (1, "")
+    assert "3 documents of docs lost their objects" in refused.err
+    assert records(collection) == before
+    kept = s3sync("source", "edit", "docs", "--mode", "keep_deleted")
+    assert kept.code == 0, kept.err
+    refused = s3sync("rebuild", "docs", "--drop", "--json")
+    assert (refused.code, refused.out) == (1, "")
+    assert "3 documents of docs ('docs/a.md', 'docs/b.md', 'docs/c.md') are kept" in refused.err
+    assert records(collection) == before
+    done = s3sync("rebuild", "docs", "--drop", "--approve-deletes", "--json")
+    assert (done.code, done.json["removed"], done.json["blocked_deletes"]) == (0, 3, 0)
+    assert "3 documents that are not written again went with the collection" in done.err
+    with closing(open_collections(url=chroma_server)) as collections:
+        assert name not in collections.list_collections(**PLACE)
+
+
 def test_a_lost_catalog_comes_back_from_the_records(
     s3sync, collection, source, aws_endpoint, place, home, fresh_home
 ):

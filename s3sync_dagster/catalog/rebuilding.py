@@ -1,0 +1,108 @@
+"""What the catalog knows of records that are not written again, whatever is done to them."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.rows import document_of, groups
+from s3sync_dagster.catalog.tables import (
+    documents,
+    has_records,
+    invocations,
+    is_live,
+    objects,
+)
+from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.model.source import DeleteMode, Source
+
+_NOT_ITS_OWN_FAULT = sa.or_(
+    objects.c.reason.like("chroma\\_%", escape="\\"),
+    objects.c.reason.in_(
+        ["index_damaged", "collection_refuses", "model_refuses", "record_ids_taken"]
+    ),
+)
+"""Failures that the bucket has no part in: the object can be read, and a new collection may take
+it."""
+
+
+class Rebuilding:
+    """What stays of the table ``documents`` when a collection is given up."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def not_written_again(self, source: Source) -> list[DocumentState]:
+        """Return documents of the source's collection that nothing would write again now.
+
+        Their objects are gone and the mode keeps them, or are archived, left out, empty or not to
+        be read; in append mode also those whose objects have other bytes by now. What a listing
+        lets go is none of them.
+        """
+        with self._db.read() as tx:
+            rows = tx.execute(
+                sa.select(documents)
+                .where(
+                    *_of_collection(source),
+                    documents.c.phase != "removing",
+                    has_records,
+                    sa.not_(_exists(objects, *_to_be_read(source))),
+                    sa.not_(_exists(invocations, is_live, invocations.c.kind == "remove")),
+                )
+                .order_by(documents.c.object_key)
+            )
+            return [document_of(row) for row in rows]
+
+    def gone_with_collection(self, source: Source, states: Sequence[DocumentState]) -> None:
+        """Note that documents have lost their records with the collection, for good.
+
+        What a request asked for stays, without records, until it can be written; the others follow
+        from their objects, when those come back.
+        """
+        with self._db.write() as tx:
+            self._db.lock_source(tx, source.id)
+            for part in groups([one.id for one in states]):
+                here = sa.and_(*_of_collection(source), documents.c.id.in_(part))
+                tx.execute(documents.delete().where(here, documents.c.owner != "request"))
+                tx.execute(
+                    documents.update()
+                    .where(here)
+                    .values(
+                        phase="writing",
+                        batch_token=None,
+                        chunks=0,
+                        high_water=0,
+                        digests=b"",
+                        metadata_keys=[],
+                    )
+                )
+
+
+def _of_collection(source: Source) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        documents.c.source_id == source.id,
+        documents.c.tenant == source.tenant,
+        documents.c.database_name == source.database_name,
+        documents.c.collection_name == source.collection_name,
+    )
+
+
+def _to_be_read(source: Source) -> tuple[sa.ColumnElement[bool], ...]:
+    failed_elsewhere = sa.and_(objects.c.outcome == "failed", _NOT_ITS_OWN_FAULT)
+    there = (
+        objects.c.gone.is_(False),
+        objects.c.missed_listing_id == 0,
+        objects.c.skip_reason.is_(None),
+        sa.or_(objects.c.outcome.is_(None), objects.c.outcome == "indexed", failed_elsewhere),
+    )
+    if source.mode is DeleteMode.APPEND:
+        return (*there, objects.c.etag == documents.c.etag)
+    return there
+
+
+def _exists(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    same = sa.and_(
+        table.c.source_id == documents.c.source_id,
+        table.c.object_key == documents.c.object_key,
+    )
+    return sa.select(table.c.source_id).where(same, *conditions).correlate(documents).exists()
