@@ -2,14 +2,15 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from s3sync_dagster.api.errors import Forbidden, TooMany, Unauthorized
@@ -28,8 +29,10 @@ CALLER = "s3sync_caller"
 """Where a request's scope tells whose it is, once that is known."""
 REFUSED = "s3sync_refused"
 """Where it tells that it came with a token, or a webhook's signature, that nobody has."""
+DOOR_THREADS = 16
 OPEN_SECONDS = 0.5
 """How long an open server stays open after the first token was made."""
+_R = TypeVar("_R")
 _HEADER = APIKeyHeader(name=TOKEN_HEADER, scheme_name=TOKEN_HEADER, auto_error=False)
 
 
@@ -81,8 +84,13 @@ class Access:
     )
     guesses: Guesses = field(default_factory=Guesses)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(DOOR_THREADS))
     _configured: bool = False
     _asked_until: float = 0.0
+
+    async def aside(self, work: Callable[..., _R], *given: Any) -> _R:
+        """Return what tells who somebody is, from a thread that works for no tenant."""
+        return await to_thread.run_sync(work, *given, limiter=self._threads)
 
     def open(self) -> bool:
         """Return whether the server asks nobody: on loopback, and no token was ever made."""
@@ -285,7 +293,7 @@ async def find_caller(request: Request, token: Annotated[str | None, Depends(_HE
     access: Access = request.app.state.access
     if access.fresh():
         return authorise(request, token)  # nothing is asked of the database
-    return await run_in_threadpool(authorise, request, token)
+    return await access.aside(authorise, request, token)
 
 
 async def find_owner(caller: Annotated[Caller, Depends(find_caller)]) -> Caller:
@@ -307,7 +315,8 @@ def sent_token(request: Request) -> str | None:
 async def find_client(request: Request) -> Caller:
     """Return the caller of a request to such a door, for routes."""
     known: Caller | None = request.scope.get(CALLER)
-    return known or await run_in_threadpool(authorise, request, sent_token(request))
+    access: Access = request.app.state.access
+    return known or await access.aside(authorise, request, sent_token(request))
 
 
 async def find_client_owner(caller: Annotated[Caller, Depends(find_client)]) -> Caller:

@@ -5,18 +5,17 @@ JSON. So a request costs what any other does, and another process may answer the
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
-from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from s3sync_dagster.agents.door import Door, Question
-from s3sync_dagster.api.access import Caller, authorise, is_page_of_ours, sent_token
+from s3sync_dagster.api.access import CALLER, Access, Caller, authorise, is_page_of_ours, sent_token
 from s3sync_dagster.api.checking import require_database
 from s3sync_dagster.api.context import Context
 from s3sync_dagster.api.errors import Forbidden, error_response
@@ -29,11 +28,11 @@ from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.extras import require_extra
 from s3sync_dagster.search import opened
 
+_R = TypeVar("_R")
 PATH = "/mcp"
 DEFAULT_DATABASE = "default_database"
 MAX_VALUES = 5000
 """Of one message: a filter of 500 names and values is the largest thing that one holds."""
-_CALLER = "s3sync_caller"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +85,11 @@ class AgentsRoom:
         from s3sync_dagster.agents.server import make_server  # noqa: PLC0415
 
         self._here = here
-        server = make_server(lambda request: _door(here, request.scope[_CALLER]))
+
+        async def aside(request: Any, work: Callable[[], _R]) -> _R:
+            return await here.threads.run(request.scope[CALLER].tenant, work)
+
+        server = make_server(lambda request: _door(here, request.scope[CALLER]), aside=aside)
         self._manager: Any = StreamableHTTPSessionManager(
             server,
             json_response=True,
@@ -110,13 +113,14 @@ class AgentsRoom:
         scope["route"] = self.route()  # for the log and the counters
         if not is_page_of_ours(request):  # whoever its visitor is
             raise Forbidden("A page of another site may not use this server.")
-        caller = await run_in_threadpool(authorise, request, sent_token(request))
+        access: Access = request.app.state.access
+        caller = await access.aside(authorise, request, sent_token(request))
         body = await request.body()
         if not await _is_message(body):
             sentence = "body: is not one JSON-RPC message with a method, in strict JSON and UTF-8"
             await error_response(400, "invalid_request", sentence)(scope, receive, send)
             return
-        await self._manager.handle_request({**scope, _CALLER: caller}, _again(body, receive), send)
+        await self._manager.handle_request({**scope, CALLER: caller}, _again(body, receive), send)
 
 
 def open_room(here: Context) -> AgentsRoom:

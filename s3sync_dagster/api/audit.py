@@ -9,9 +9,10 @@ from pydantic import BaseModel, Field
 from s3sync_dagster.api.access import OwnerCaller
 from s3sync_dagster.api.context import Here
 from s3sync_dagster.api.openapi import errors
+from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.api.wire import Text
 
-router = APIRouter(prefix="/s3sync/v1/audit", tags=["Audit"])
+router = APIRouter(prefix="/s3sync/v1/audit", tags=["Audit"], route_class=StrictRoute)
 
 MAX_PAGE = 1000
 

@@ -1,14 +1,22 @@
 """How many connections a server bears, and how long each may keep it waiting.
 
-uvicorn waits for the head of a request, and for a reader of its answer, as long as anybody likes.
-A connection without a request costs whoever holds it nothing, so it is the first to go when
-others want in: whoever holds many of them keeps nobody out.
+uvicorn waits for the head of a request, and for a reader of its answer, as long as anybody likes,
+and keeps of heads, trailers and requests behind a running one whatever comes. A connection without
+a request costs whoever holds it nothing, so it is the first to go when others want in, and after
+those the requests of which nobody knows yet whose they are: whoever holds many keeps nobody out.
+
+The API and the doors of Dagster and Chroma listen so.
 """
 
 import asyncio
+import resource
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from s3sync_dagster.api.guesses import network_of
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as HttpProtocol
@@ -16,6 +24,9 @@ else:  # what is installed here
     from uvicorn.protocols.http.auto import AutoHTTPProtocol as HttpProtocol
 
 HEAD_BYTES = 64 * 1024
+"""Of a head or trailer without an end; what one packet brings may be more."""
+PIPELINED = 8
+"""Requests that wait behind the one that is served; no program that people use sends any."""
 READER_SECONDS = 60.0
 """How long an answer may lie there without any of it being taken."""
 _FULL = (
@@ -31,16 +42,19 @@ class Connections:
 
     most: int
     most_by_address: int
+    """Of IPv6: by what one customer has all of."""
     head_seconds: float
+    known_by: str
+    """A name that stands in the scope of a request once it is known whose it is."""
     _open: "dict[PatientProtocol, None]" = field(default_factory=dict["PatientProtocol", None])
     _by_address: Counter[str] = field(default_factory=Counter[str])
 
     def admit(self, one: "PatientProtocol") -> bool:
-        """Count a new connection; False where all places are taken by requests."""
+        """Count a new connection; False where all places are taken by requests of who is known."""
         address = one.address
-        if self._by_address[address] >= self.most_by_address and not self._end_idle(address):
+        if self._by_address[address] >= self.most_by_address and not self._end_one(address):
             return False
-        if len(self._open) >= self.most and not self._end_idle(None):
+        if len(self._open) >= self.most and not self._end_one(None):
             return False
         self._open[one] = None
         self._by_address[address] += 1
@@ -61,13 +75,26 @@ class Connections:
         if not self._by_address[one.address]:
             del self._by_address[one.address]
 
-    def _end_idle(self, address: str | None) -> bool:
+    def _end_one(self, address: str | None) -> bool:
+        """End the oldest idle connection, else the oldest request that may be anybody's."""
+        last: PatientProtocol | None = None
         for one in self._open:
-            if one.idle and address in (None, one.address):
-                self.forget(one)
-                one.transport.abort()
-                return True
-        return False
+            if address not in (None, one.address):
+                continue
+            if one.idle:
+                last = one
+                break
+            if last is None and not one.known:
+                last = one
+        if last is None:
+            return False
+        self.forget(last)
+        last.transport.abort()
+        return True
+
+
+class TooMuch(Exception):
+    """What a client sent is more than is kept; its connection has been ended."""
 
 
 class PatientProtocol(HttpProtocol):
@@ -80,17 +107,26 @@ class PatientProtocol(HttpProtocol):
         self.address = ""
         self._head_timer: asyncio.TimerHandle | None = None
         self._reader_timer: asyncio.TimerHandle | None = None
-        self._head_bytes = 0
+        self._unfinished = 0
+        """Bytes since the parser last got to the end of a head, or further in a body."""
+        self._upgraded = False
 
     @property
     def idle(self) -> bool:
         """Whether no request is being served: none came, or only a part of its head."""
-        return self.cycle is None or self.cycle.response_complete
+        return not self._upgraded and (self.cycle is None or self.cycle.response_complete)
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known whose request is being served."""
+        # Behind a running one the parser's newest is another; who does not wait for answers is
+        # taken for anybody.
+        return self._upgraded or (not self.pipeline and self.registry.known_by in self.cycle.scope)
 
     def connection_made(self, transport: Any) -> None:
         """Take a new connection, or turn it away."""
         super().connection_made(transport)
-        self.address = self.client[0] if self.client else ""
+        self.address = network_of(self.client[0]) if self.client else ""
         if not self.registry.admit(self):
             transport.write(_FULL)
             transport.close()
@@ -102,17 +138,51 @@ class PatientProtocol(HttpProtocol):
         if self.transport.is_closing():
             return
         was_idle = self.idle
+        self._unfinished += len(data)
         super().data_received(data)
-        if not self.idle:
-            self._stop(head=True)
-            self._head_bytes = 0
-            self.registry.touched(self)
-        elif was_idle:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES:
-                self.transport.abort()
-            elif self._head_timer is None:
-                self._wait_for_head()
+        if self._unfinished > HEAD_BYTES and not self._upgraded:
+            self.transport.abort()
+        elif not self.idle:
+            if was_idle:
+                self._stop(head=True)
+                self.registry.touched(self)
+        elif was_idle and self._head_timer is None:
+            self._wait_for_head()
+
+    def on_headers_complete(self) -> None:
+        """Serve a request; behind a running one only so many wait."""
+        super().on_headers_complete()
+        self._unfinished = 0
+        # The application has the list: what follows a body would become headers under its hands.
+        self.headers = self.headers.copy()
+        if len(self.pipeline) > PIPELINED:
+            self.transport.abort()
+            raise TooMuch
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body; one that was answered already is not waited for."""
+        if not self.cycle.response_complete:
+            self._unfinished = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Note that a request has come to its end."""
+        self._unfinished = 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, where anybody is left to hear it."""
+        if not self.transport.is_closing():
+            super().send_400_response(msg)
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand over to the protocol of websockets, and hear when it ends."""
+        self._stop(head=True, reader=True)
+        self._upgraded = True
+        self.ws_protocol_class = partial(
+            _told_of_its_end, self.ws_protocol_class, partial(self.registry.forget, self)
+        )
+        super().handle_websocket_upgrade()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
@@ -155,6 +225,25 @@ class PatientProtocol(HttpProtocol):
             self._reader_timer = None
 
 
+def _told_of_its_end(kind: Callable[..., Any], ended: Callable[[], None], **named: Any) -> Any:
+    """Make a protocol of websockets that says when its connection is lost."""
+    made = kind(**named)
+    lose = made.connection_lost
+
+    def connection_lost(exc: Exception | None) -> None:
+        ended()
+        lose(exc)
+
+    made.connection_lost = connection_lost
+    return made
+
+
 def patient(connections: Connections) -> type[PatientProtocol]:
     """Return the protocol of a server with these connections."""
     return type("Patient", (PatientProtocol,), {"registry": connections})
+
+
+def affordable_connections() -> int:
+    """Half of the files that this process may open; the others are for Chroma, S3, the catalog."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 2**31 if files == resource.RLIM_INFINITY else max(files // 2, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -19,6 +20,7 @@ from s3sync_dagster.api.health_checks import Health
 from s3sync_dagster.api.options import ApiOptions
 from s3sync_dagster.api.outside import Outside
 from s3sync_dagster.api.slots import Slots
+from s3sync_dagster.api.threads import Threads
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.rights import keeps_back, rights_of
 from s3sync_dagster.core.rights import Rights
@@ -52,6 +54,7 @@ class Context:
     searches: Slots
     downloads: Slots
     outside: Outside
+    threads: Threads = field(default_factory=Threads)
     large_bodies: Slots
     deliveries: Slots
     """Large webhooks on their way, by address."""
@@ -97,13 +100,17 @@ class Context:
         """Return whether the caller is told what concerns the whole server, so all its tenants."""
         return caller.role == "owner" and self.options.trusts(caller.tenant)
 
-    def listings(self, source_id: str, caller: Caller, *, limit: int) -> list[ListingRow]:
+    def listings(
+        self, source_id: str, caller: Caller, *, limit: int, rights: Rights | None = None
+    ) -> list[ListingRow]:
         """Return the newest listings of a source, newest first.
 
         Why one failed may name an object: who does not see all of the source's is told that only.
         """
         found = self.catalog.history.listings(source_id, limit=limit)
-        if all(one.error is None for one in found) or self.rights(caller).sees_all_of(source_id):
+        if all(one.error is None for one in found):
+            return found
+        if (rights or self.rights(caller)).sees_all_of(source_id):
             return found
         return [one if one.error is None else replace(one, error=FOR_OWNERS) for one in found]
 
@@ -113,7 +120,12 @@ class Context:
         A source that says who may read is worked on by owners alone: who may name an object's
         metadata says who may read it.
         """
-        if not self.rights(caller).sees_all_of(source_id):
+        self.require_all_of_each([source_id], caller)
+
+    def require_all_of_each(self, source_ids: Sequence[str], caller: Caller) -> None:
+        """Refuse so where that holds for any of the sources."""
+        rights = self.rights(caller)
+        if not all(rights.sees_all_of(one) for one in source_ids):
             raise Forbidden(
                 "This source says who may read (reader_keys): only an owner may do this with it."
             )

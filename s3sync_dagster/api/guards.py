@@ -14,8 +14,14 @@ UPLOAD_PATH = "/api/v1/add-file"
 _UPLOAD_BYTES = MAX_FILE_BYTES + 1024 * 1024
 """The file, and the other parts of the form."""
 BODY_BYTES = 1024 * 1024
-"""Of a form or what JSON describes. What lists thousands of keys may have as many as the operator
+"""Of what JSON describes. What lists thousands of keys may have as many as the operator
 says."""
+FORM_BYTES = 64 * 1024
+SIGN_IN_BYTES = 16 * 1024
+"""Of forms, and of the one of who is not known yet; uploads have their own parser and bound."""
+_FORM = b"form"
+"""Stands in the type of every body that is read as a form."""
+SIGN_IN_PATH = "/login"
 _LARGE = re.compile(
     "/api/v1/sources/[^/]+/invocations/latest-by-keys|/s3sync/v1/sources/[^/]+/retry"
 )
@@ -52,7 +58,7 @@ class BodyLimits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._limit(scope["path"])
+        limit = self._limit(scope)
         declared = _content_length(scope)
         if declared is not None and declared > limit:
             await self._too_large(limit)(scope, receive, send)
@@ -99,10 +105,13 @@ class BodyLimits:
         if refusal is not None and not started:
             await refusal(scope, receive, send)
 
-    def _limit(self, path: str) -> int:
+    def _limit(self, scope: Scope) -> int:
+        path = scope["path"]
         if path == UPLOAD_PATH:
             return _UPLOAD_BYTES
         most = self._options.max_body_bytes
+        if _is_form(scope):
+            return min(most, SIGN_IN_BYTES if path == SIGN_IN_PATH else FORM_BYTES)
         if path.startswith(_WEBHOOKS):
             return min(most, DELIVERY_BYTES)
         return most if takes_large_bodies(path) else min(most, BODY_BYTES)
@@ -156,6 +165,10 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, send_protected)
+
+
+def _is_form(scope: Scope) -> bool:
+    return any(name == b"content-type" and _FORM in told.lower() for name, told in scope["headers"])
 
 
 def _content_length(scope: Scope) -> int | None:

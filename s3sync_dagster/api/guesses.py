@@ -26,7 +26,7 @@ class Guesses:
     def count(self, address: str) -> None:
         """Count what nobody has; raise ``TooMany`` where its address has sent too many."""
         with self._lock:
-            network = _network(address)
+            network = network_of(address)
             left = self._left_of(network)
             if left >= 1:
                 self._left.pop(network, None)
@@ -44,10 +44,12 @@ class Guesses:
         return min(BURST, left + (time.monotonic() - then) * A_SECOND)
 
 
-def _network(address: str) -> str:
-    """Return the address, of IPv6 what one customer has all of."""
+def network_of(address: str) -> str:
+    """Return the address, of IPv6 the network that one customer has all of."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    return str(int(found) >> 64) if isinstance(found, IPv6Address) else str(found)
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is None:
+        return str(int(found) >> 64)
+    return str(found)

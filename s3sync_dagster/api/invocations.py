@@ -1,11 +1,11 @@
 """Invocations of the Sync API: ask, list, show, cancel, and the newest of many keys."""
 
 from asyncio import wrap_future
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from starlette.concurrency import run_in_threadpool
 
 from s3sync_dagster.api.access import AnyCaller, Caller
 from s3sync_dagster.api.context import Context, Here
@@ -62,7 +62,8 @@ async def create_invocation(
         or ((target or payload.custom_id) and caller.role != "owner")
         or not here.finished.known(source, target or source.collection_name)
     ):
-        row = await run_in_threadpool(_find_and_prepare, source_id, payload, caller, here)
+        find = partial(_find_and_prepare, source_id, payload, caller, here)
+        row = await here.threads.run(caller.tenant, find)
     else:
         row = _prepare(source, payload, caller, here)
     await wrap_future(here.gathering.put(row))
@@ -126,6 +127,10 @@ def check_request(here: Context, source: Source, payload: CreateInvocation) -> d
     }
 
 
+MAX_LOOKED_UP = 200_000
+"""Keys times collections of one request for the newest of many keys."""
+
+
 @router.post(
     "/sources/{source_id}/invocations/latest-by-keys",
     operation_id="latest_invocations_by_keys",
@@ -136,14 +141,15 @@ def latest_by_keys(
 ) -> dict[str, Job]:
     """Show the newest invocation of each key that has one."""
     source = here.source(source_id, caller)
-    for each in ids_behind(here, source):
-        here.require_all_of(each, caller)
+    ids = ids_behind(here, source)
+    here.require_all_of_each(ids, caller)
     keys = list(dict.fromkeys(payload.object_keys))
-    newest: dict[str, Invocation] = {}
-    for each in ids_behind(here, source):
-        for key, one in here.catalog.invocations.latest_by_keys(each, keys).items():
-            if key not in newest or one.created_at > newest[key].created_at:
-                newest[key] = one
+    if len(keys) * len(ids) > MAX_LOOKED_UP:
+        raise InvalidSetting(
+            f"The uploads of this database lie in {len(ids)} collections: ask for at most "
+            f"{MAX_LOOKED_UP // len(ids)} keys at once."
+        )
+    newest = here.catalog.invocations.latest_of_each(ids, keys)
     names = names_of(here, caller)
     return {key: show_invocation(one, names) for key, one in newest.items()}
 

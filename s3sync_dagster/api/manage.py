@@ -1,20 +1,21 @@
 """``/s3sync/v1/sources``: see all of a source, change it, pause and resume it."""
 
 from dataclasses import replace
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Response
 
 from s3sync_dagster.api.access import AnyCaller, Caller, OwnerCaller
 from s3sync_dagster.api.building import admitted, check_listing, check_url
 from s3sync_dagster.api.checking import check_bucket, check_credential, inline_keys, with_keys
 from s3sync_dagster.api.context import Context, Here
-from s3sync_dagster.api.manage_show import show_managed
+from s3sync_dagster.api.manage_show import show_managed, show_managed_all
 from s3sync_dagster.api.manage_wire import ManagedSource, SourceChange
 from s3sync_dagster.api.openapi import errors
 from s3sync_dagster.api.outside import waits_outside
 from s3sync_dagster.api.routing import StrictRoute
-from s3sync_dagster.api.sources import visible_rows
+from s3sync_dagster.api.sources import Offset, visible_rows
 from s3sync_dagster.api.wire_settings import with_chunking, with_payload
 from s3sync_dagster.core.source_rules import require_own, validate_source
 from s3sync_dagster.core.state import SourceRow
@@ -23,13 +24,28 @@ from s3sync_dagster.model.place import Place, S3Place
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.source_settings import Door
 
+SOURCES_A_PAGE = 100
+"""Each is counted."""
 router = APIRouter(prefix="/s3sync/v1/sources", tags=["Sources"], route_class=StrictRoute)
 
 
 @router.get("", operation_id="list_managed_sources", responses=errors(401, 403, 429, 500, 503))
-def list_managed(caller: AnyCaller, here: Here) -> list[ManagedSource]:
-    """List the tenant's sources with their counts, oldest first."""
-    return [show_managed(here, row, caller) for row in visible_rows(here, caller)]
+def list_managed(
+    response: Response,
+    caller: AnyCaller,
+    here: Here,
+    limit: Annotated[int, Query(ge=1, le=SOURCES_A_PAGE)] = SOURCES_A_PAGE,
+    offset: Offset = 0,
+) -> list[ManagedSource]:
+    """List the tenant's sources with their counts, oldest first.
+
+    Where there are more, the header `Link` names the next page (`rel="next"`).
+    """
+    rows = visible_rows(here, caller)
+    if offset + limit < len(rows):
+        following = f"{router.prefix}?limit={limit}&offset={offset + limit}"
+        response.headers["link"] = f'<{following}>; rel="next"'
+    return show_managed_all(here, rows[offset : offset + limit], caller)
 
 
 @router.get(

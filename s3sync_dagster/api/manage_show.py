@@ -29,12 +29,40 @@ from s3sync_dagster.model.source import Source
 
 def show_managed(here: Context, row: SourceRow, caller: Caller) -> ManagedSource:
     """Return a source with its counts and newest listing."""
+    return show_managed_all(here, [row], caller)[0]
+
+
+def show_managed_all(
+    here: Context, rows: Sequence[SourceRow], caller: Caller
+) -> list[ManagedSource]:
+    """Return so many sources so, in few statements for each."""
+    history = here.catalog.history
+    ids = [row.source.id for row in rows]
+    waiting, indexed = history.oldest_pending(ids), history.last_indexed(ids)
+    rights = here.rights(caller)
+    return [
+        _managed(
+            here,
+            row,
+            here.listings(row.source.id, caller, limit=2, rights=rights),
+            waiting=waiting.get(row.source.id),
+            indexed=indexed.get(row.source.id),
+        )
+        for row in rows
+    ]
+
+
+def _managed(
+    here: Context,
+    row: SourceRow,
+    listings: Sequence[ListingRow],
+    *,
+    waiting: float | None,
+    indexed: float | None,
+) -> ManagedSource:
     source, catalog = row.source, here.catalog
-    listings = here.listings(source.id, caller, limit=2)
     listing = listings[0] if listings else None
     blocked = catalog.listings.blocked(source.id)
-    waiting = catalog.history.oldest_pending([source.id]).get(source.id)
-    indexed = catalog.history.last_indexed([source.id]).get(source.id)
     now = here.parts.clock.now().timestamp()
     return ManagedSource(
         id=UUID(source.id),

@@ -15,12 +15,13 @@ from prometheus_client import (
 )
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from s3sync_dagster.api.access import TOKEN_HEADER, Caller, authorise
+from s3sync_dagster.api.access import TOKEN_HEADER, Access, Caller, authorise
 from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.openapi import errors
+from s3sync_dagster.api.threads import TenantRoute
 from s3sync_dagster.core.state import SourceRow
 
-router = APIRouter(tags=["System"])
+router = APIRouter(tags=["System"], route_class=TenantRoute)
 
 RECENT_SECONDS = 3600.0
 _BEARER = HTTPBearer(auto_error=False)
@@ -52,13 +53,14 @@ class Traffic:
         self._seconds.labels(route).observe(seconds)
 
 
-def _metrics_caller(
+async def _metrics_caller(
     request: Request,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
 ) -> Caller:
     """Return the caller: Prometheus sends its token as a bearer's."""
     token = request.headers.get(TOKEN_HEADER) or (bearer.credentials if bearer else None)
-    return authorise(request, token)
+    access: Access = request.app.state.access
+    return await access.aside(authorise, request, token)
 
 
 @router.get(

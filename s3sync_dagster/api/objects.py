@@ -19,6 +19,7 @@ from s3sync_dagster.api.manage_wire import DocumentShown, ObjectDetail, ObjectPa
 from s3sync_dagster.api.openapi import errors
 from s3sync_dagster.api.options import MAX_FILE_BYTES
 from s3sync_dagster.api.outside import waits_outside
+from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.api.wire import Text
 from s3sync_dagster.catalog.rights import seen_keys, sees_document
 from s3sync_dagster.catalog.views import ObjectRow
@@ -30,7 +31,9 @@ from s3sync_dagster.explaining import explain_key
 from s3sync_dagster.model.errors import InvalidSetting, NotFound
 from s3sync_dagster.model.source import Source
 
-router = APIRouter(prefix="/s3sync/v1/sources/{source_id}", tags=["Objects"])
+router = APIRouter(
+    prefix="/s3sync/v1/sources/{source_id}", tags=["Objects"], route_class=StrictRoute
+)
 
 MAX_PAGE = 1000
 MAX_LOOKED_AT = 10_000

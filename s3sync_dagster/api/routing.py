@@ -4,17 +4,17 @@ import json
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 
 from s3sync_dagster.api.access import CALLER, TOKEN_HEADER, find_caller, find_client
 from s3sync_dagster.api.guards import BODY_BYTES, takes_large_bodies
+from s3sync_dagster.api.threads import TenantRoute
 
 MAX_DEPTH = 64
 MAX_VALUES = 30_000
@@ -27,6 +27,7 @@ LARGE_BODIES_PER_TENANT = 4
 """In flight, from their first byte on."""
 PARSED_AT_ONCE = 1
 """Bodies that threads parse: nobody else's Python goes on while one is parsed."""
+_R = TypeVar("_R")
 _parsers = RunVar[CapacityLimiter]("parsers")
 
 
@@ -40,7 +41,7 @@ class StrictRequest(Request):
         return self._strict
 
 
-class StrictRoute(APIRoute):
+class StrictRoute(TenantRoute):
     """A route that reads its body with ``StrictRequest``, and nobody's whom it does not know."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -81,10 +82,12 @@ def may_be_large(headers: Headers) -> bool:
 
 async def parse_aside(body: bytes, *, most_values: int = MAX_VALUES) -> Any:
     """Return what ``parse_bounded`` does, from a thread where it would keep others waiting."""
-    if len(body) <= AT_ONCE_BYTES:
-        return parse_bounded(body, most_values=most_values)
-    read = partial(parse_bounded, body, most_values=most_values)
-    return await to_thread.run_sync(read, limiter=_limiter())
+    return await read_aside(partial(parse_bounded, body, most_values=most_values), size=len(body))
+
+
+async def read_aside(read: Callable[[], _R], *, size: int) -> _R:
+    """Return what is read of a body of so many bytes, from a thread where it is a long one."""
+    return read() if size <= AT_ONCE_BYTES else await to_thread.run_sync(read, limiter=_limiter())
 
 
 def _limiter() -> CapacityLimiter:

@@ -1,7 +1,6 @@
 """The API as a process: what is opened, where it listens, how it ends."""
 
 import logging
-import resource
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -10,8 +9,9 @@ from ipaddress import ip_address
 import uvicorn
 from fastapi import FastAPI
 
+from s3sync_dagster.api.access import CALLER
 from s3sync_dagster.api.app import create_app
-from s3sync_dagster.api.connections import Connections, patient
+from s3sync_dagster.api.connections import Connections, affordable_connections, patient
 from s3sync_dagster.api.launching import Launcher
 from s3sync_dagster.api.options import ApiOptions, read_options
 from s3sync_dagster.api.passes import pass_headers
@@ -104,9 +104,10 @@ def where_to_listen(parts: Parts, host: str, *, proxied: bool = False) -> tuple[
 def configure(app: FastAPI, options: ApiOptions, *, host: str, port: int) -> uvicorn.Config:
     """Return the configuration of the server."""
     connections = Connections(
-        most=min(options.connections, _affordable_connections()),
+        most=min(options.connections, affordable_connections()),
         most_by_address=options.connections_per_address,
         head_seconds=options.head_timeout_seconds,
+        known_by=CALLER,
     )
     return uvicorn.Config(
         app,
@@ -122,12 +123,6 @@ def configure(app: FastAPI, options: ApiOptions, *, host: str, port: int) -> uvi
         timeout_graceful_shutdown=GRACE_SECONDS,
         h11_max_incomplete_event_size=64 * 1024,
     )
-
-
-def _affordable_connections() -> int:
-    """Half of the files that this process may open; the others are for Chroma, S3, the catalog."""
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return 2**31 if files == resource.RLIM_INFINITY else max(files // 2, 1)
 
 
 def is_loopback(host: str) -> bool:

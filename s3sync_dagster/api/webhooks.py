@@ -9,14 +9,14 @@ import hmac
 import json
 import secrets
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from starlette.concurrency import run_in_threadpool
 
-from s3sync_dagster.api.access import CALLER, Caller, address_of, count_guess
+from s3sync_dagster.api.access import CALLER, Access, Caller, address_of, count_guess
 from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.routing import may_be_large, parse_aside
 from s3sync_dagster.catalog.cipher import open_cipher
@@ -43,7 +43,8 @@ async def github(source_id: UUID, request: Request, here: Here) -> JSONResponse:
 async def _taken(source_id: UUID, request: Request, here: Context, body: bytes) -> JSONResponse:
     signature = request.headers.get("x-hub-signature-256", "")
     try:
-        row = await run_in_threadpool(_signed, here, source_id, body, signature)
+        access: Access = request.app.state.access
+        row = await access.aside(_signed, here, source_id, body, signature)
     except NotFound:
         count_guess(request)
         raise
@@ -54,7 +55,7 @@ async def _taken(source_id: UUID, request: Request, here: Context, body: bytes) 
         return JSONResponse({"pong": True})
     if event != "push":
         return _ignored("another event")
-    return await run_in_threadpool(_push, here, row, await _payload(body))
+    return await here.threads.run(tenant, partial(_push, here, row, await _payload(body)))
 
 
 def _signed(here: Context, source_id: UUID, body: bytes, signature: str) -> SourceRow:

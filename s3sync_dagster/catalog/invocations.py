@@ -1,6 +1,7 @@
 """Invocations: asked for in bulk, coalesced while they wait, listed for people."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import sqlalchemy as sa
@@ -201,24 +202,32 @@ class Invocations:
 
     def latest_by_keys(self, source_id: str, keys: Sequence[str]) -> dict[str, Invocation]:
         """Return the newest invocation of each key that has one."""
+        return self.latest_of_each([source_id], keys)
+
+    def latest_of_each(
+        self, source_ids: Sequence[str], keys: Sequence[str]
+    ) -> dict[str, Invocation]:
+        """Return that of each key that has one in any of the sources."""
         found: dict[str, Invocation] = {}
         with self._db.read() as tx:
-            for part in groups(keys):
+            for part, some in product(groups(keys), groups(source_ids)):
                 newest = (
                     sa.select(
                         invocations,
                         sa.func.row_number()
                         .over(
-                            partition_by=invocations.c.object_key,
+                            partition_by=(invocations.c.source_id, invocations.c.object_key),
                             order_by=NEWEST_FIRST,
                         )
                         .label("place"),
                     )
-                    .where(invocations.c.source_id == source_id, invocations.c.object_key.in_(part))
+                    .where(invocations.c.source_id.in_(some), invocations.c.object_key.in_(part))
                     .subquery()
                 )
                 for row in tx.execute(sa.select(newest).where(newest.c.place == 1)):
-                    found[row.object_key] = invocation_of(row)
+                    one, other = invocation_of(row), found.get(row.object_key)
+                    if other is None or one.created_at > other.created_at:
+                        found[row.object_key] = one
         return found
 
     def cancel(self, invocation_id: str, *, tenant: str | None = None) -> None:

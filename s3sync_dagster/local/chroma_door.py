@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from s3sync_dagster.local.door import Door
+from s3sync_dagster.local.door import Door, door_protocol
 from s3sync_dagster.local.doorkeeper import Doorkeeper
 from s3sync_dagster.settings import load_settings
 
@@ -100,6 +100,7 @@ def main() -> None:
         Door(Forwarding(arguments.to), keeper=Doorkeeper(load_settings(), "chroma")),
         host="127.0.0.1",
         port=arguments.port,
+        http=door_protocol(),
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -17,6 +17,12 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from s3sync_dagster.api.connections import (
+    Connections,
+    PatientProtocol,
+    affordable_connections,
+    patient,
+)
 from s3sync_dagster.api.errors import TooMany
 from s3sync_dagster.api.hosts import FORWARDED, is_of_host, names_this_machine
 from s3sync_dagster.model.errors import S3SyncError
@@ -24,8 +30,11 @@ from s3sync_dagster.model.errors import S3SyncError
 READING = frozenset({"GET", "HEAD"})
 ASKED_AGAIN_SECONDS = 10.0
 """So long a websocket outlives the token that opened it."""
-
-
+CONNECTIONS = 512
+"""Open at once, and never more than half of the files that the process may open."""
+HEAD_SECONDS = 10.0
+ADMITTED = "s3sync_admitted"
+"""Where a request's scope tells that it has passed."""
 _SIGN_IN = (
     "There are API tokens, so this server asks who you are: sign in at the console as an owner of "
     "a trusted tenant and come back, or send the token as x-chroma-token."
@@ -67,6 +76,8 @@ class Door:
         status, refusal, headers = 403, self.refusal(scope), {}
         if refusal is None and self._keeper is not None:
             status, refusal, headers = await self._asked(self._keeper, HTTPConnection(scope))
+        if refusal is None:
+            scope[ADMITTED] = True
         if refusal is None and scope["type"] == "websocket" and self._keeper is not None:
             await self._watched(self._keeper, scope, receive, send)
         elif refusal is None:
@@ -126,6 +137,14 @@ class Door:
         # Pages send text and forms anywhere; JSON and other methods only after asking, in vain.
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         return None if kind == "application/json" else "Send application/json."
+
+
+def door_protocol() -> type[PatientProtocol]:
+    """Return how a door listens: as the API does. All of this machine have one address."""
+    most = min(CONNECTIONS, affordable_connections())
+    return patient(
+        Connections(most=most, most_by_address=most, head_seconds=HEAD_SECONDS, known_by=ADMITTED)
+    )
 
 
 def _same_site(headers: Headers, hosts: Sequence[str], method: str, *, tls: bool) -> bool:

@@ -1,11 +1,14 @@
 """Dagster's webserver behind our door: its own command, run as this module."""
 
 import os
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
+import uvicorn
 from dagster_webserver import cli
 
-from s3sync_dagster.local.door import Door
+from s3sync_dagster.local.door import Door, door_protocol
 from s3sync_dagster.local.doorkeeper import Doorkeeper
 from s3sync_dagster.settings import load_settings
 
@@ -23,7 +26,8 @@ def main() -> None:
         app = make(*arguments, **named)
         return Door(app, public_url=public_url, keeper=Doorkeeper(settings, "dagster"))
 
-    # Its command knows no middleware of others.
+    # Its command knows no middleware of others, and hands no protocol to uvicorn.
+    module.uvicorn = SimpleNamespace(run=partial(uvicorn.run, http=door_protocol()))
     module.create_app_from_workspace_process_context = guarded
     # uvicorn believes each program of this machine that names an address in X-Forwarded-For:
     # guesses would be counted by what whoever guesses says. A proxy with our secret is believed.

@@ -9,8 +9,9 @@ from starlette.datastructures import Headers
 from starlette.routing import Route
 
 from s3sync_dagster.api.app import create_app
+from s3sync_dagster.api.console import access_page, actions, source_form
 from s3sync_dagster.api.console.rendering import PageRoute
-from s3sync_dagster.api.guards import BODY_BYTES, DELIVERY_BYTES
+from s3sync_dagster.api.guards import BODY_BYTES, DELIVERY_BYTES, FORM_BYTES, SIGN_IN_BYTES
 from s3sync_dagster.api.options import read_options
 from s3sync_dagster.api.routing import (
     LARGE_BODIES_PER_TENANT,
@@ -77,6 +78,29 @@ def test_a_body_has_a_size_and_a_number_of_values(closed, path):
         assert answer.status_code == (403 if path == "/login" else 400)
         answer = http.post(path, content=b" " * (BODY_BYTES + 1), headers=JSON)
         assert (answer.status_code, answer.json()["error"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/x-www-form-urlencoded", "Multipart/Form-Data; boundary=B"]
+)
+def test_forms_are_short_and_of_few_fields_for_whoever_sends_them(closed, kind):
+    api, _ = closed
+    pages = [
+        route.path_format.replace("{source_id}", "1" * 32)
+        for room in (access_page, actions, source_form)
+        for route in room.router.routes
+        if route.methods == {"POST"}
+    ]
+    assert len(pages) > 12
+    with api.client(**{"content-type": kind}) as http:
+        for path in pages:
+            most = SIGN_IN_BYTES if path == "/login" else FORM_BYTES
+            answer = http.post(path, content=b"&" * (most + 1))
+            assert (answer.status_code, answer.json()["error"]) == (413, "body_too_large"), path
+            many = http.post(path, content=b"&" * most)
+            assert many.status_code == (400 if "url" in kind else 403), path
+            spelt = b"form_token=" + b"%41" * 3000
+            assert http.post(path, content=spelt).status_code in (303, 400, 403), path
 
 
 def test_a_request_may_list_as_many_keys_as_the_contract_says(closed):

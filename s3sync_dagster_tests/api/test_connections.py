@@ -3,7 +3,9 @@
 import socket
 import threading
 import time
+from asyncio import sleep
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -12,9 +14,12 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from s3sync_dagster.api import connections
+from s3sync_dagster.api.access import CALLER
 from s3sync_dagster.api.guards import BodyLimits
+from s3sync_dagster.api.guesses import network_of
 from s3sync_dagster.api.options import ApiOptions
 from s3sync_dagster.api.server import configure
+from s3sync_dagster_tests.waiting import wait_for
 
 OPTIONS = ApiOptions(
     head_timeout_seconds=0.6, body_timeout_seconds=0.6, connections=20, connections_per_address=15
@@ -29,9 +34,16 @@ def application(options: ApiOptions, gate: threading.Event) -> FastAPI:
         return "hello"
 
     @app.get("/slow")
-    def slow() -> str:
+    def slow(request: Request) -> str:
+        request.scope[CALLER] = "somebody"
         gate.wait(20)
         return "slow"
+
+    @app.get("/unknown")
+    async def unknown() -> str:
+        while not gate.is_set():
+            await sleep(0.01)
+        return "unknown"
 
     @app.get("/large")
     def large() -> Response:
@@ -40,7 +52,8 @@ def application(options: ApiOptions, gate: threading.Event) -> FastAPI:
     @app.post("/webhooks/one")
     @app.post("/body")
     async def body(request: Request) -> int:
-        return len(await request.body())
+        length = len(await request.body())
+        return -length if "x-late" in request.headers else length
 
     app.add_middleware(BodyLimits, options=options)
     return app
@@ -56,7 +69,7 @@ def serving(options: ApiOptions, gate: threading.Event):
     try:
         while not server.started:
             time.sleep(0.01)
-        yield server.servers[0].sockets[0].getsockname()[1]
+        yield server
     finally:
         gate.set()
         server.should_exit = True
@@ -69,9 +82,18 @@ def gate():
 
 
 @pytest.fixture(scope="module")
-def port(gate):
-    with serving(OPTIONS, gate) as port:
-        yield port
+def server(gate):
+    with serving(OPTIONS, gate) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def port(server):
+    return port_of(server)
+
+
+def port_of(server):
+    return server.servers[0].sockets[0].getsockname()[1]
 
 
 @contextmanager
@@ -133,6 +155,63 @@ def test_a_head_without_end_is_not_kept(port):
         assert sent_until_ended(link, lines)
 
 
+GET = b"GET %s HTTP/1.1\r\nhost: x\r\n"
+UNREAD = (GET % b"/large" + b"\r\n") * 3  # the first is written, the second waits to be
+WAITING = GET % b"/unknown" + b"\r\n"
+CHUNKED = b"POST /body HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n"
+LINE = b"x: " + b"y" * 1000 + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begun", "going_on"),
+    [
+        pytest.param(UNREAD + GET % b"/", LINE, id="head-behind-an-unread-answer"),
+        pytest.param(UNREAD + GET % b"/" + b"x: ", LINE[3:-2], id="value-behind-it"),
+        pytest.param(UNREAD + b"GET /", LINE[3:-2], id="url-behind-it"),
+        pytest.param(WAITING + GET % b"/", LINE, id="head-behind-a-running-request"),
+        pytest.param(CHUNKED + b"0\r\n", LINE, id="trailers"),
+        pytest.param(CHUNKED + b"0\r\nx: ", LINE[3:-2], id="value-of-a-trailer"),
+        pytest.param(CHUNKED + b"1;", LINE[3:-2], id="extension-of-a-chunk"),
+    ],
+)
+def test_what_has_no_end_is_not_kept_whatever_is_being_served(gate, begun, going_on):
+    gate.clear()
+    options = replace(OPTIONS, body_timeout_seconds=60.0)  # nothing else ends it
+    with serving(options, gate) as server, connected(port_of(server)) as link:
+        link.sendall(begun)
+        time.sleep(0.2)  # until it is being served
+        link.settimeout(3)  # who reads no further keeps no more
+        ended = sent_until_ended(link, [going_on * 30_000])
+        assert ended
+
+
+def test_few_requests_wait_behind_one_that_is_served(server, port, gate):
+    gate.clear()
+    with connected(port) as link:
+        link.sendall(WAITING * 9)
+        wait_for(lambda: waiting(server), lambda found: found == [8], seconds=10)
+    with connected(port) as link:
+        link.sendall(WAITING * 2000)
+        assert ended_after(link) < 5
+    gate.set()
+    with connected(port) as link:
+        link.sendall((GET % b"/" + b"\r\n") * 9)
+        answers = b""
+        while answers.count(b'"hello"') < 9:
+            answers += link.recv(65536)
+
+
+def waiting(server):
+    """Return how many requests wait on each connection that has any."""
+    return [len(one.pipeline) for one in list(server.server_state.connections) if one.pipeline]
+
+
+def test_a_trailer_is_no_header(port):
+    with connected(port) as link:
+        link.sendall(CHUNKED + b"0\r\nx-late: 1\r\n\r\n")
+        assert link.recv(1000).endswith(b"\r\n\r\n2")
+
+
 @pytest.mark.parametrize(("path", "piece"), [(b"/body", b"x"), (b"/webhooks/one", b"x" * 1000)])
 def test_a_body_that_trickles_is_not_waited_for(port, path, piece):
     with connected(port) as link:
@@ -175,6 +254,7 @@ def test_idle_connections_keep_nobody_out(port):
 
 
 def test_requests_of_one_address_leave_places_to_others(port, gate):
+    gate.clear()
     with ExitStack() as stack:
         for _ in range(15):
             link = stack.enter_context(connected(port, source="127.0.0.9"))
@@ -184,6 +264,49 @@ def test_requests_of_one_address_leave_places_to_others(port, gate):
             assert link.recv(100).startswith(b"HTTP/1.1 503 ")
         assert httpx.get(f"http://127.0.0.1:{port}/body").status_code == 405  # no thread is free
         gate.set()
+
+
+def test_requests_of_nobody_known_make_room_for_others(gate):
+    gate.clear()
+    webhook = b"POST /webhooks/one HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\n\r\n{"
+    options = replace(OPTIONS, body_timeout_seconds=60.0)
+    with serving(options, gate) as server, ExitStack() as stack:
+        port = port_of(server)
+        known = stack.enter_context(connected(port))
+        known.sendall(GET % b"/slow" + b"\r\n")
+        time.sleep(0.2)
+        links: list[socket.socket] = []
+        for number in range(60):
+            links.append(stack.enter_context(connected(port, source=f"127.0.0.{2 + number % 5}")))
+            links[-1].sendall([webhook, UNREAD, WAITING * 2][number % 3])
+            if number % 10 == 9:
+                assert httpx.get(f"http://127.0.0.1:{port}/").json() == "hello"
+        assert ended_after(links[0]) < 5  # the oldest went first, though it is not idle
+        gate.set()
+        assert known.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_who_trickles_does_not_become_younger_by_it(gate):
+    webhook = b"POST /webhooks/one HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\n\r\n{"
+    options = replace(OPTIONS, body_timeout_seconds=60.0, connections=2)
+    with serving(options, gate) as server, ExitStack() as stack:
+        first, second = (stack.enter_context(connected(port_of(server))) for _ in range(2))
+        for link, part in ((first, webhook), (second, webhook), (first, b"x")):
+            link.sendall(part)
+            time.sleep(0.1)
+        assert httpx.get(f"http://127.0.0.1:{port_of(server)}/").json() == "hello"
+        assert ended_after(first) < 5
+        second.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            second.recv(1)
+
+
+def test_a_network_of_one_customer_is_one_address():
+    same = [network_of("2001:db8::1"), network_of("2001:db8::ffff:1"), network_of("2001:db8::1%2")]
+    assert len(set(same)) == 1
+    assert network_of("2001:db8:0:1::1") not in same
+    assert network_of("::ffff:192.0.2.1") != network_of("::ffff:192.0.2.2")
+    assert network_of("192.0.2.1") == "192.0.2.1"
 
 
 def test_a_connection_that_is_used_again_may_rest_between_requests(port):

@@ -8,7 +8,7 @@ import pytest
 import uvicorn
 
 from s3sync_dagster.local.chroma_door import Forwarding
-from s3sync_dagster.local.door import Door
+from s3sync_dagster.local.door import Door, door_protocol
 from s3sync_dagster_tests.scripted_http import scripted_server
 
 HOST = b"Host: 127.0.0.1\r\n"
@@ -24,7 +24,9 @@ def behind():
 
 @pytest.fixture(scope="module")
 def port(behind):
-    config = uvicorn.Config(Door(Forwarding(behind.url)), port=0, log_config=None)
+    config = uvicorn.Config(
+        Door(Forwarding(behind.url)), port=0, log_config=None, http=door_protocol()
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import AfterValidator
 
-from s3sync_dagster.api.access import identify
+from s3sync_dagster.api.access import Access, identify
 from s3sync_dagster.api.console.pages import Visitor, safe_target
 from s3sync_dagster.api.console.rendering import PageRoute, plain_page, sessions_of
 from s3sync_dagster.api.context import Here
@@ -22,7 +22,7 @@ FormText = Annotated[str, Form(max_length=4096), AfterValidator(storable)]
 ListingId = Annotated[int, Form(ge=1, le=2**63 - 1)]
 
 
-def signed(request: Request, form_token: Annotated[str, Form(max_length=200)] = "") -> None:
+async def signed(request: Request, form_token: Annotated[str, Form(max_length=200)] = "") -> None:
     """Refuse a form that none of our pages sent."""
     sessions_of(request).check_form(request, form_token)
 
@@ -77,11 +77,12 @@ def approve(source_id: UUID, visitor: Visitor, here: Here, listing_id: ListingId
 
 
 @router.post("/login")
-def login(request: Request, token: FormText = "", target: FormText = "/") -> Response:
+async def login(request: Request, token: FormText = "", target: FormText = "/") -> Response:
     """Sign in with an API token."""
     sessions = sessions_of(request)
     try:
-        identify(request, token.strip() or None)
+        access: Access = request.app.state.access
+        await access.aside(identify, request, token.strip() or None)
     except Unauthorized:
         return plain_page(
             request,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import ValidationError
 
-from s3sync_dagster.api.access import Caller
+from s3sync_dagster.api.access import Access, Caller
 from s3sync_dagster.api.console.bands import MOST_CHUNKS
 from s3sync_dagster.api.console.chunk_texts import chunks_of
 from s3sync_dagster.api.console.rendering import (
@@ -27,6 +27,7 @@ from s3sync_dagster.api.manage_show import (
     run_url,
     show_listing,
     show_managed,
+    show_managed_all,
     show_object,
     show_run,
 )
@@ -70,8 +71,9 @@ STATIC = {
 }
 
 
-def _session(request: Request) -> Session:
-    return sessions_of(request).open(request)
+async def _session(request: Request) -> Session:
+    access: Access = request.app.state.access
+    return await access.aside(sessions_of(request).open, request)
 
 
 Visitor = Annotated[Session, Depends(_session)]
@@ -96,9 +98,7 @@ def overview(
 ) -> HTMLResponse:
     """Show the tenant's sources with progress and lag, and what happened last."""
     rows = visible_rows(here, visitor.caller)
-    sources = [
-        show_managed(here, row, visitor.caller) for row in rows[after : after + SOURCES_A_PAGE]
-    ]
+    sources = show_managed_all(here, rows[after : after + SOURCES_A_PAGE], visitor.caller)
     return page(
         request,
         visitor,

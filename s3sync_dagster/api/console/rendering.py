@@ -1,23 +1,28 @@
 """Templates, and routes that answer with pages, also when something is wrong."""
 
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
-from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.datastructures import FormData
 
 from s3sync_dagster.api.console import wording
 from s3sync_dagster.api.console.bands import band_address
 from s3sync_dagster.api.console.session import Session, Sessions
 from s3sync_dagster.api.errors import Unauthorized, describe, status_of
-from s3sync_dagster.model.errors import S3SyncError
+from s3sync_dagster.api.routing import read_aside
+from s3sync_dagster.api.threads import TenantRoute
+from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
 
 FOLDER = Path(__file__).parent
+URLENCODED = "application/x-www-form-urlencoded"
+MAX_FIELDS = 200
 NO_PAGE = "There is no page at this address: it may be mistyped, or what it showed is gone."
 
 
@@ -75,7 +80,27 @@ def plain_page(
     return response
 
 
-class PageRoute(APIRoute):
+class FormRequest(Request):
+    """A request whose form is that of a page: urlencoded, of few fields, and read at once.
+
+    Starlette's own reader goes from field to field in Python while everybody waits.
+    """
+
+    async def form(self, **_limits: Any) -> FormData:  # type: ignore[override]
+        """Return the form. Raises ``InvalidSetting`` for one that no page of ours has."""
+        if self._form is None:
+            kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+            body = (await self.body()).decode("latin-1") if kind == URLENCODED else ""
+            read = partial(parse_qsl, body, keep_blank_values=True, max_num_fields=MAX_FIELDS)
+            try:
+                fields = await read_aside(read, size=len(body))
+            except ValueError:
+                raise InvalidSetting(f"A form has at most {MAX_FIELDS} fields.") from None
+            self._form = FormData(dict(fields))
+        return self._form
+
+
+class PageRoute(TenantRoute):
     """A route whose errors are pages; who is not signed in is sent to do so."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -84,7 +109,7 @@ class PageRoute(APIRoute):
 
         async def with_pages(request: Request) -> Response:
             try:
-                return await handle(request)
+                return await handle(FormRequest(request.scope, request.receive))
             except Unauthorized:
                 where = request.url.path
                 if request.url.query:

@@ -40,7 +40,6 @@ from s3sync_dagster.model.place import S3Place
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 FOLDERS_SHOWN = 20
 M = TypeVar("M", bound=BaseModel)
-MAX_FORM_BYTES = 65_536
 STALE = (
     "Nothing was changed: this source is another one than the page showed, because it was changed "
     "meanwhile. Below is what it is now; say again what shall be otherwise."
@@ -48,8 +47,8 @@ STALE = (
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """Return a form's texts. Raises ``InvalidSetting`` for one that is larger than any of ours."""
-    form = await request.form(max_files=0, max_fields=200, max_part_size=MAX_FORM_BYTES)
+    """Return a form's texts."""
+    form = await request.form()
     return {name: value for name, value in form.items() if isinstance(value, str)}
 
 

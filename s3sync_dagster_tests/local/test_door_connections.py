@@ -1,0 +1,93 @@
+"""Who is silent, slow or many at the doors of Dagster and Chroma keeps nobody out of them."""
+
+import socket
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+
+import httpx
+import pytest
+import uvicorn
+from starlette.responses import PlainTextResponse
+from websockets.sync.client import connect
+
+from s3sync_dagster.local import door
+from s3sync_dagster.local.door import Door, door_protocol
+from s3sync_dagster_tests.waiting import wait_for
+
+HEAD = b"GET /server_info HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+
+
+async def echoing(scope, receive, send):
+    if scope["type"] == "http":
+        await PlainTextResponse("hello")(scope, receive, send)
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": message["text"]})
+
+
+@contextmanager
+def standing(monkeypatch, *, connections):
+    monkeypatch.setattr(door, "CONNECTIONS", connections)
+    protocol = door_protocol()
+    config = uvicorn.Config(Door(echoing), port=0, log_config=None, lifespan="off", http=protocol)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield server.servers[0].sockets[0].getsockname()[1], protocol.registry
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.mark.parametrize("name", ["dagster", "chroma"])
+def test_the_doors_of_a_stack_keep_no_head_without_end(tiny_stack, name):
+    url = httpx.URL(getattr(tiny_stack.addresses, name))
+    with socket.create_connection((url.host, url.port), 10) as link:
+        link.sendall(HEAD)
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            link.sendall((b"x: " + b"y" * 1000 + b"\r\n") * 30_000)
+
+
+def test_the_doors_of_a_stack_wait_for_no_head(tiny_stack):
+    urls = [httpx.URL(one) for one in (tiny_stack.addresses.dagster, tiny_stack.addresses.chroma)]
+    with ExitStack() as stack:
+        links = [
+            stack.enter_context(socket.create_connection((one.host, one.port), 10)) for one in urls
+        ]
+        for link in links:
+            link.sendall(HEAD)
+            link.settimeout(door.HEAD_SECONDS + 20)
+        for link in links:
+            assert not heard(link)
+
+
+def heard(link):
+    """Return what comes before the end of a connection."""
+    try:
+        return link.recv(1000)
+    except ConnectionResetError:
+        return b""
+
+
+def test_heads_that_do_not_end_take_no_place_for_long(monkeypatch):
+    with standing(monkeypatch, connections=10) as (port, _), ExitStack() as stack:
+        for _ in range(40):
+            link = stack.enter_context(socket.create_connection(("127.0.0.1", port), 10))
+            link.sendall(HEAD)
+        assert httpx.get(f"http://127.0.0.1:{port}/").text == "hello"
+
+
+def test_websockets_stay_and_leave_their_places_when_they_end(monkeypatch):
+    with standing(monkeypatch, connections=10) as (port, registry):
+        with connect(f"ws://127.0.0.1:{port}/") as opened, ExitStack() as stack:
+            for _ in range(40):
+                link = stack.enter_context(socket.create_connection(("127.0.0.1", port), 10))
+                link.sendall(HEAD)
+            assert httpx.get(f"http://127.0.0.1:{port}/").text == "hello"
+            opened.send("x" * 200_000)
+            assert opened.recv() == "x" * 200_000
+        wait_for(lambda: dict(registry._open), lambda found: not found, seconds=20)
