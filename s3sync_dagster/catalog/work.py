@@ -78,7 +78,7 @@ class Work:
                 ):
                     objects_of[row.object_key] = replace(
                         object_of(row),
-                        shown=blocked is not None and row.shown_listing_id == blocked,
+                        awaits_approval=blocked is not None and row.shown_listing_id == blocked,
                     )
                 for row in tx.execute(
                     sa.select(documents)

@@ -7,9 +7,9 @@ from typing import Literal
 from s3sync_dagster.core.facts import (
     BY_BYTES,
     KeyFacts,
+    awaits_approval,
     deselected_by_listing,
     missed_by_unfinished_listing,
-    shown_to_person,
     told_removed,
 )
 from s3sync_dagster.core.selection import Skip, decide
@@ -121,7 +121,7 @@ def leave_out(facts: KeyFacts, source: Source) -> Decision | None:
     left_out = Decision(facts=facts, verdict="skip", reason=skip.reason, message=skip.message)
     if deselected_by_listing(facts):
         return replace(left_out, remove="all")
-    if skip.reason in BY_BYTES and not shown_to_person(facts):
+    if skip.reason in BY_BYTES and not awaits_approval(facts):
         return replace(left_out, remove="stale")
     return left_out
 

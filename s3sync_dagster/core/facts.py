@@ -168,9 +168,9 @@ def asks_whether_removed(facts: KeyFacts) -> bool:
     )
 
 
-def shown_to_person(facts: KeyFacts) -> bool:
+def awaits_approval(facts: KeyFacts) -> bool:
     """Return whether a blocked listing shows the object: what was made of it waits for a word."""
-    return facts.object is not None and facts.object.shown
+    return facts.object is not None and facts.object.awaits_approval
 
 
 def told_ref(facts: KeyFacts) -> ObjectRef | None:
@@ -204,6 +204,6 @@ def needs_head(facts: KeyFacts, told: ObjectRef | None, source: Source) -> bool:
         skip is not None
         and skip.reason in BY_BYTES
         and bool(facts.documents)
-        and not shown_to_person(facts)
+        and not awaits_approval(facts)
         and not deselected_by_listing(facts)
     )

@@ -113,8 +113,8 @@ class ObjectState:
     """Seconds since 1970, UTC."""
     told_count: int = 0
     """How often something was told of it."""
-    shown: bool = False
-    """A blocked listing shows it as one whose records would go."""
+    awaits_approval: bool = False
+    """The listing that is blocked now shows it as one whose records would go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
