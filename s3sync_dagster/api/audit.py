@@ -28,7 +28,7 @@ class AuditShown(BaseModel):
     address: str | None
     action: str
     subject: str
-    outcome: str = Field(description="Status of the answer.")
+    outcome: str = Field(description="Status of the answer; of refusals, how many more there were.")
 
 
 @router.get("", operation_id="list_audit", responses=errors(400, 401, 403, 429, 500, 503))

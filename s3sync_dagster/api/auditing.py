@@ -5,12 +5,16 @@ It is written down beside the answer, not before it.
 
 import logging
 import time
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from s3sync_dagster.api.access import CALLER, REFUSED, Caller, address_of
+from s3sync_dagster.api.guesses import Allowance
+from s3sync_dagster.api.ids import canonical
 from s3sync_dagster.api.request_log import route_of
 from s3sync_dagster.api.single_sign_on import SingleSignOn
 from s3sync_dagster.api.writer_thread import WriterThread
@@ -22,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 GATHER_SECONDS = 0.2
 MAX_ROWS, MAX_WAITING = 500, 20_000
+REFUSALS, REFUSAL_SECONDS = 60, 60.0
+"""Of one token that are each a row, and after how many seconds one more is."""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _ASKING = (
     *("/mcp", "/search", "/latest-by-keys", "/dry-run"),
@@ -79,6 +85,26 @@ class AuditWriter(WriterThread):
                 self._lost -= lost
 
 
+class Refusals:
+    """Which refusals of one token are written down: so many, then one a minute with a count.
+
+    The log would else grow by whatever one token asks in vain.
+    """
+
+    def __init__(self) -> None:
+        self._allowance = Allowance(burst=REFUSALS, a_second=1 / REFUSAL_SECONDS)
+        self._untold: Counter[tuple[str | None, str]] = Counter()
+
+    def told(self, entry: AuditEntry) -> AuditEntry | None:
+        """Return the entry with how many there were since the last one; None: it only counts."""
+        whose = (entry.tenant, entry.who)
+        if self._allowance.take(repr(whose)):
+            self._untold[whose] += 1
+            return None
+        others = self._untold.pop(whose, 0)
+        return replace(entry, outcome=f"{entry.outcome}, {others} more before") if others else entry
+
+
 class Auditing:
     """ASGI middleware: an entry for what may change something, and for tokens that nobody has."""
 
@@ -88,6 +114,7 @@ class Auditing:
         self._app = app
         self._writer = writer
         self._sso = sso
+        self._refusals = Refusals()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -109,7 +136,11 @@ class Auditing:
             route = route_of(scope)
             changes = scope["method"] not in _READING and not route.endswith(_ASKING)
             if scope.get(REFUSED) or (caller is not None and changes):
-                self._writer.put(entry_of(scope, caller, route=route, status=status, sso=self._sso))
+                entry = entry_of(scope, caller, route=route, status=status, sso=self._sso)
+                counted = status >= 400 and caller is not None  # guesses have their own bound
+                told = self._refusals.told(entry) if counted else entry
+                if told is not None:
+                    self._writer.put(told)
 
 
 def entry_of(
@@ -125,6 +156,6 @@ def entry_of(
         door="api" if route.startswith(_API) else "console",
         address=address_of(HTTPConnection(scope), sso),
         action=f"{scope['method']} {route}",
-        subject=" ".join(f"{name}={value}" for name, value in ids.items()),
+        subject=" ".join(f"{name}={canonical(value)}" for name, value in ids.items()),
         outcome=str(status),
     )

@@ -18,6 +18,7 @@ from s3sync_dagster.api.access import AnyClient, Caller, OwnerClient
 from s3sync_dagster.api.context import Context, Here
 from s3sync_dagster.api.downloads import Download
 from s3sync_dagster.api.errors import describe
+from s3sync_dagster.api.ids import is_canonical
 from s3sync_dagster.api.objects import Looks, seen_objects, send_content
 from s3sync_dagster.api.outside import waits_outside
 from s3sync_dagster.api.routing import StrictRoute
@@ -179,11 +180,9 @@ def _no_document() -> NotFound:
 
 
 def _row(here: Context, datasource_id: str, caller: Caller) -> SourceRow | None:
-    try:
-        source_id = str(UUID(datasource_id))
-    except ValueError:  # and nothing that a database could choke on
+    if not is_canonical(datasource_id):  # and nothing that a database could choke on
         return None
-    row = here.catalog.sources.row(source_id, tenant=caller.tenant)
+    row = here.catalog.sources.row(datasource_id, tenant=caller.tenant)
     if row is None or row.deleting is not None or not isinstance(row.source.place, S3Place):
         return None
     return row

@@ -16,32 +16,44 @@ A_SECOND = 1 / 3
 MOST_REMEMBERED = 10_000
 
 
-@dataclass(slots=True)
-class Guesses:
-    """Counts tokens and signatures that nobody has, by address. Safe for several threads."""
+@dataclass(slots=True, kw_only=True)
+class Allowance:
+    """So many at once of each name, and so many a second from then on. Safe for several threads."""
 
+    burst: float
+    a_second: float
     _left: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def take(self, name: str) -> float:
+        """Take one: returns 0.0, or after how many seconds there is one again."""
+        now = time.monotonic()
+        with self._lock:
+            left, then = self._left.get(name, (self.burst, now))
+            left = min(self.burst, left + (now - then) * self.a_second)
+            if left < 1:
+                return (1 - left) / self.a_second
+            self._left.pop(name, None)
+            if len(self._left) >= MOST_REMEMBERED:
+                del self._left[next(iter(self._left))]
+            self._left[name] = (left - 1, now)
+            return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Guesses:
+    """Counts tokens and signatures that nobody has, by address."""
+
+    _allowance: Allowance = field(default_factory=lambda: Allowance(burst=BURST, a_second=A_SECOND))
+
     def count(self, address: str) -> None:
         """Count what nobody has; raise ``TooMany`` where its address has sent too many."""
-        with self._lock:
-            network = network_of(address)
-            left = self._left_of(network)
-            if left >= 1:
-                self._left.pop(network, None)
-                if len(self._left) >= MOST_REMEMBERED:
-                    del self._left[next(iter(self._left))]
-                self._left[network] = (left - 1, time.monotonic())
-                return
-        raise TooMany(
-            "Too many unknown API tokens or signatures came from this address; wait a moment.",
-            retry_after_seconds=(1 - left) / A_SECOND,
-        )
-
-    def _left_of(self, network: str) -> float:
-        left, then = self._left.get(network, (float(BURST), 0.0))
-        return min(BURST, left + (time.monotonic() - then) * A_SECOND)
+        pause = self._allowance.take(network_of(address))
+        if pause:
+            raise TooMany(
+                "Too many unknown API tokens or signatures came from this address; wait a moment.",
+                retry_after_seconds=pause,
+            )
 
 
 def network_of(address: str) -> str:

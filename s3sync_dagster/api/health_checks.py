@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Late
 
 from s3sync_dagster.model.errors import S3SyncError
@@ -22,20 +22,29 @@ class Health:
     def __init__(self, checks: Mapping[str, Check]) -> None:
         self._checks = dict(checks)
         self._threads = ThreadPoolExecutor(max_workers=2 * len(checks), thread_name_prefix="health")
+        self._asking = ThreadPoolExecutor(max_workers=1, thread_name_prefix="health-round")
         self._lock = threading.Lock()
-        self._known: tuple[float, dict[str, str]] = (0.0, {})
+        self._round: Future[dict[str, str]] | None = None
+        self._ended = 0.0
+
+    def round(self) -> "Future[dict[str, str]]":
+        """Return the round of checks that is going on or has just ended; it is not to be cancelled.
+
+        All who ask wait for one round, and for it alone: whoever has no thread needs none.
+        """
+        with self._lock:
+            stale = time.monotonic() - self._ended > REMEMBER_SECONDS
+            if self._round is None or (self._round.done() and stale):
+                self._round = self._asking.submit(self._ask)
+            return self._round
 
     def parts(self) -> dict[str, str]:
         """Return ``ok`` or a reason word for each part."""
-        with self._lock:  # many callers wait for one round of checks
-            asked_at, answers = self._known
-            if time.monotonic() - asked_at > REMEMBER_SECONDS:
-                answers = self._ask()
-                self._known = (time.monotonic(), answers)
-            return answers
+        return self.round().result()
 
     def close(self) -> None:
         """Let checks that hang end by themselves."""
+        self._asking.shutdown(wait=False, cancel_futures=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _ask(self) -> dict[str, str]:
@@ -50,6 +59,7 @@ class Health:
             except Late:
                 future.cancel()
                 answers[name] = "timeout"
+        self._ended = time.monotonic()
         return answers
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from s3sync_dagster.local.guardian import Guardian
+from s3sync_dagster.local.logs import keep_short
 from s3sync_dagster.local.privacy import OTHERS, private_file
 from s3sync_dagster.local.signals import interrupted_later
 
@@ -21,8 +22,6 @@ _log = logging.getLogger(__name__)
 RESTARTS = 5
 """So many in ``RESTART_WINDOW_SECONDS``; one more and the child counts as broken."""
 RESTART_WINDOW_SECONDS = 600.0
-LOG_BYTES = 20 * 1024 * 1024
-"""A larger log is moved to ``<name>.log.1`` when its process starts."""
 
 
 def program(name: str) -> list[str]:
@@ -79,8 +78,7 @@ class Child:
 
     def start(self) -> None:
         """Start the process."""
-        if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
-            self.log.replace(self.log.with_suffix(".log.1"))
+        keep_short(self.log)
         with interrupted_later(), open(self.log, "ab", opener=private_file) as output:
             self._process = subprocess.Popen(
                 self._command,

@@ -27,6 +27,7 @@ from s3sync_dagster.local.child import Child, Restarts, program
 from s3sync_dagster.local.chroma_server import ChromaServer, revive_chroma, use_chroma
 from s3sync_dagster.local.guardian import Guardian
 from s3sync_dagster.local.home import prepare_home, shipped
+from s3sync_dagster.local.logs import keep_all_short
 from s3sync_dagster.local.loopback import free_port, require_free
 from s3sync_dagster.local.privacy import private_file
 from s3sync_dagster.local.shared_instance import own_runs, require_no_other_daemon
@@ -125,11 +126,12 @@ class Stack:
             raise
 
     def tend(self) -> None:
-        """Look after the parts once: revive what died, load changed sources.
+        """Look after the parts once: revive what died, shorten logs, load changed sources.
 
         Raises:
             FixConfiguration: a part has died too often (``part_died``).
         """
+        keep_all_short(self._settings.home / "logs")
         for child in self._children.values():
             died = child.exit_code() is not None
             if not child.revive():

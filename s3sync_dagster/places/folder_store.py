@@ -188,14 +188,23 @@ class FileStore:
                 reason="folder_not_mounted",
             )
         if self._marker is not None:
+            path, _, name = self._marker.rpartition("/")
+            holder = -1
             try:
-                os.stat(self._marker, dir_fd=root, follow_symlinks=False)
+                # Through no link: what stands elsewhere is nobody's to ask about.
+                holder = open_folder(
+                    root, f"{path}/".encode() if path else b"", private=self._private
+                )
+                os.stat(name, dir_fd=holder, follow_symlinks=False)
             except OSError:
                 raise FixConfiguration(
                     f"The folder {self._folder!r} has no {self._marker!r}, its marker: it is not "
                     "mounted. Its records stay as they are.",
                     reason="folder_not_mounted",
                 ) from None
+            finally:
+                if holder >= 0:
+                    os.close(holder)
 
     def _missing(self) -> S3SyncError:
         return FixConfiguration(

@@ -26,6 +26,7 @@ from s3sync_dagster.model.errors import (
     S3SyncError,
     Unavailable,
 )
+from s3sync_dagster.ports.addresses import is_address
 from s3sync_dagster.ports.aws_guard import TRUSTED_TENANTS, AddressGuard
 
 ASK_SECONDS = 60.0
@@ -340,12 +341,23 @@ def _public_address(host: str, port: int, guard: AddressGuard, *, proxied: bool)
     except OSError:
         if proxied:
             return _NOWHERE
-        raise Unavailable(f"The name {host!r} is not known here.", reason="git_failed") from None
+        raise _no_address(host) from None
     addresses = [str(entry[4][0]) for entry in found]
     if not addresses or not all(guard.allows(one) for one in addresses):
+        if not is_address(host):
+            raise _no_address(host)
         raise InvalidSetting(
             f"{host!r} leads to an address that is not of the internet: only tenants in "
             f"{TRUSTED_TENANTS} may go there.",
             reason="private_address",
         )
     return f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
+
+
+def _no_address(host: str) -> Unavailable:
+    """Return one answer for names that nobody has, and for those that lead inside."""
+    return Unavailable(
+        f"The name {host!r} is not known here, or leads to an address that is not of the internet: "
+        f"only tenants in {TRUSTED_TENANTS} may go there.",
+        reason="git_failed",
+    )

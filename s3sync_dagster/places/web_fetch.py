@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from s3sync_dagster.model.errors import InvalidSetting, S3SyncError, Unavailable
 from s3sync_dagster.places.web_robots import AGENT
-from s3sync_dagster.ports.addresses import Reach, reach_of
+from s3sync_dagster.ports.addresses import Reach, is_address, reach_of
 from s3sync_dagster.ports.aws_guard import TRUSTED_TENANTS, AddressGuard
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 20.0
@@ -255,6 +255,10 @@ def _backend(guard: AddressGuard | None, bounds: Any) -> Any:
             addresses = list(dict.fromkeys(str(one[4][0]) for one in told))
             allowed = guard.allows if guard is not None else within
             if not all(map(allowed, addresses)):
+                if guard is not None and not is_address(host):
+                    # As for a name that nobody has: which are known inside is told to nobody whom
+                    # the server does not trust.
+                    raise httpcore.ConnectError(f"{host!r} has no address")
                 raise InvalidSetting(
                     _way_in(host, guarded=guard is not None), reason="private_address"
                 )
@@ -355,8 +359,8 @@ def _refusal(error: Exception, host: str) -> S3SyncError:
         return Unavailable(f"The site {host!r} did not answer in time.", reason="site_timeout")
     if isinstance(error, httpcore.NetworkError):
         return Unavailable(
-            f"The site {host!r} cannot be reached: its name is not known here, or nothing "
-            "listens there.",
+            f"The site {host!r} cannot be reached: its name is not known here, nothing listens "
+            "there, or the tenant is not trusted and it leads to no address of the internet.",
             reason="site_unreachable",
         )
     return Unavailable(f"The site {host!r} answered no HTTP.", reason="site_bad_answer")

@@ -5,6 +5,8 @@ what is anycast to a router of one's own: Python's ``is_global`` changed between
 knows no cloud.
 """
 
+import socket
+from contextlib import suppress
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
@@ -76,6 +78,17 @@ def address_of(text: str) -> Address:
     if isinstance(found, IPv6Address) and any(found in one for one in _OTHER_FORMS):
         return IPv4Address(int(found) & 0xFFFF_FFFF)
     return found
+
+
+def is_address(text: str) -> bool:
+    """Return whether a host is an address in whatever form, which no name server is asked about."""
+    with suppress(ValueError):
+        address_of(text)
+        return True
+    with suppress(OSError):
+        socket.inet_aton(text)  # as a resolver reads 127.1 and 2130706433
+        return True
+    return False
 
 
 def reach_of(text: str) -> Reach:

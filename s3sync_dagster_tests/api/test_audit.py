@@ -5,9 +5,13 @@ import time
 import uuid
 from contextlib import closing
 
+from s3sync_dagster.api import auditing
+from s3sync_dagster.api.auditing import REFUSALS
 from s3sync_dagster.api.guesses import BURST
 from s3sync_dagster.catalog.audit import AuditEntry
+from s3sync_dagster_tests.api.server import running_api
 from s3sync_dagster_tests.api.test_doors import create
+from s3sync_dagster_tests.waiting import wait_for
 
 
 def entries(http, *, wanted):
@@ -63,6 +67,59 @@ def test_owners_see_their_tenant_s_and_members_nothing(fresh_api):
         assert (one["who"], one["role"], one["outcome"]) == ("token 3", "member", "403")
     with fresh_api.client(tokens["theirs"]) as http:
         assert http.get("/s3sync/v1/audit").json() == []
+
+
+def test_an_id_is_written_down_in_one_spelling_however_it_was_sent(
+    tmp_path, chroma_server, aws_endpoint
+):
+    environ = {"S3SYNC_API_COCO": "on"}
+    with (
+        running_api(
+            tmp_path / "home", chroma=chroma_server, aws=aws_endpoint, environ=environ
+        ) as api,
+        api.client() as http,
+    ):
+        source_id = create(api, http).json()["source_id"]
+        hidden = f"/datasource/{'urn:' * 200}{source_id}"
+        assert http.delete(hidden).status_code == 404
+        for spelt in (source_id.replace("-", ""), source_id.upper(), f"urn:uuid:{source_id}"):
+            assert http.post(f"/s3sync/v1/sources/{spelt}/pause").status_code == 200
+            assert http.get(f"/datasource/{spelt}").status_code == 404
+        told = entries(http, wanted=5)
+        assert [one["subject"] for one in told[:3]] == [f"source_id={source_id}"] * 3
+        assert told[3]["subject"] == f"datasource_id={source_id}"
+
+
+def test_refusals_of_one_token_do_not_fill_the_log(fresh_api):
+    owner, member = fresh_api.token(), fresh_api.token(role="member")
+    nowhere = f"/s3sync/v1/sources/{uuid.uuid4()}"
+    with fresh_api.client(member) as http:
+        for number in range(3 * REFUSALS):
+            refused = http.post(f"{nowhere}/{'pause' if number % 2 else 'backfill'}")
+            assert refused.status_code in (403, 404)
+    with fresh_api.client(owner) as http:
+        assert http.post(f"{nowhere}/pause").status_code == 404  # another's refusals are told
+        by_member = wait_for(
+            lambda: fresh_api.parts.catalog.audit.rows(limit=1000),
+            lambda rows: any(entry.role == "owner" for _, entry in rows),
+        )
+    rows = [entry for _, entry in by_member if entry.role == "member"]
+    assert REFUSALS <= len(rows) < 2 * REFUSALS  # one more a minute
+
+
+def test_what_is_not_told_of_refusals_is_counted_in_the_next_one(monkeypatch):
+    monkeypatch.setattr(auditing, "REFUSALS", 2)
+    monkeypatch.setattr(auditing, "REFUSAL_SECONDS", 0.2)
+    refusals = auditing.Refusals()
+    entry = AuditEntry(
+        at=0.0, tenant="acme", who="token 1", role="member", door="api", address=None,
+        action="POST /pause", subject="", outcome="403",
+    )  # fmt: skip
+    told = [refusals.told(entry) for _ in range(5)]
+    assert told == [entry, entry, None, None, None]
+    last = wait_for(lambda: refusals.told(entry))
+    number = re.fullmatch("403, ([0-9]+) more before", last.outcome)
+    assert int(number[1]) >= 3
 
 
 def test_buttons_of_the_console_are_written_down_as_such(fresh_api):

@@ -93,6 +93,31 @@ def waiting_of(api, tenant):
     return 0 if found is None else found.requests
 
 
+def test_who_asks_how_the_server_is_takes_no_thread_while_a_part_hangs(fresh_api):
+    go_on, asked = threading.Event(), Counter[str]()
+
+    def hangs():
+        asked["hangs"] += 1
+        go_on.wait(120)
+
+    fresh_api.context.health._checks["dagster"] = hangs
+
+    def ask(_number):
+        with fresh_api.client() as http:
+            return http.get("/health").json()["parts"]["dagster"]
+
+    with ThreadPoolExecutor(60) as pool, fresh_api.client() as http:
+        try:
+            asking = [pool.submit(ask, number) for number in range(60)]
+            wait_for(lambda: asked["hangs"])
+            assert http.get("/static/console.css").status_code == 200  # from the shared threads
+            assert not any(one.done() for one in asking)
+            assert {one.result() for one in asking} == {"timeout"}
+            assert asked["hangs"] <= 2
+        finally:
+            go_on.set()
+
+
 def test_every_route_that_blocks_waits_for_its_tenant():
     names = [
         f"{package.__name__}.{one.name}"

@@ -298,6 +298,29 @@ def test_an_empty_folder_makes_no_file_gone(folder, store):
     assert gone.value.reason == "object_gone"
 
 
+def test_a_marker_tells_nothing_of_what_links_lead_to(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "secret").write_text("x")
+    (folder / "sub").mkdir()
+    (folder / "sub" / ".mounted").touch()
+    (folder / "sub" / "out").symlink_to(elsewhere)
+    (folder / "out").symlink_to(elsewhere)
+    with opened(folder, marker="sub/.mounted") as store:
+        assert store.list_page("", start_after=None).last
+    said = set()
+    for marker in ("out/secret", "out/nothing", "sub/out/secret", "sub/out/nothing"):
+        with opened(folder, marker=marker) as store, pytest.raises(FixConfiguration) as caught:
+            store.list_page("", start_after=None)
+        said.add((caught.value.reason, caught.value.message.replace(marker, "it")))
+    assert len(said) == 1
+    private = folder / "sub"
+    with (
+        opened(folder, marker="sub/.mounted", private=private) as store,
+        pytest.raises(FixConfiguration, match="its marker"),
+    ):
+        store.list_page("", start_after=None)
+
+
 def test_without_its_marker_a_folder_counts_as_not_mounted(folder):
     put(folder, ".mounted")
     put(folder, "a.md")

@@ -692,6 +692,26 @@ def test_a_proxy_is_told_the_name_where_git_speaks_https(tmp_path, monkeypatch):
     assert told[0].startswith(b"CONNECT repository.test:443 ")
 
 
+def test_names_that_are_known_inside_are_answered_as_those_that_nobody_has(server, tmp_path):
+    said = set()
+    for host in ("localhost", "nobody-has-this.invalid"):
+        repository = f"{server.url}/team/docs".replace("127.0.0.1", host)
+        named = {GIT_PROTOCOLS: "http https"}
+        with (
+            opened(
+                server,
+                tmp_path / host,
+                guard=AddressGuard(),
+                repository=repository,
+                environment=named,
+            ) as store,
+            pytest.raises(Unavailable) as caught,
+        ):
+            all_refs(store)
+        said.add((caught.value.reason, caught.value.message.replace(host, "it")))
+    assert len(said) == 1
+
+
 def test_an_address_in_place_of_a_name_is_not_pinned(tmp_path):
     repository = "https://[2001:4860:4860::8888]/r"
     with opened(None, tmp_path / "home", guard=AddressGuard(), repository=repository) as store:
