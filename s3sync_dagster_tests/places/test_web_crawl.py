@@ -1,6 +1,8 @@
 """Crawls of a site over HTTP: what is found, what an unchanged one costs, what counts as gone."""
 
 import itertools
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -11,7 +13,7 @@ from s3sync_dagster.model.errors import (
     NotFound,
     Unavailable,
 )
-from s3sync_dagster.places import web_crawl
+from s3sync_dagster.places import web_crawl, web_memory
 from s3sync_dagster_tests.places.web_server import Reply, small
 
 
@@ -339,6 +341,65 @@ def test_a_limit_is_kept_and_new_pages_push_out_none_that_are_known(site, visit)
     assert set(visitor.crawl()) == set(first)
     assert visit(page_limit=0).crawl() == {}
     assert len(visit(page_limit=4).crawl()) == 4
+
+
+def test_what_finds_no_room_is_told_and_has_the_room_of_what_is_no_page(site, visit, monkeypatch):
+    dead, pages = [f"/d{number}" for number in range(6)], [f"/p{number}" for number in range(6)]
+    site.page("/", *dead, *pages, "/old")
+    for path in pages:
+        site.page(path)
+    visitor = visit(page_limit=5)
+    assert sorted(visitor.crawl()) == ["/", "/p0", "/p1", "/p2", "/p3"]
+    assert visitor.skipped == dict.fromkeys(["/p4", "/p5", "/old"], "PAGE_LIMIT")
+    assert sorted(visitor.crawl()) == ["/", "/p0", "/p1", "/p2", "/p3"]
+    assert set(visitor.skipped) == {"/p4", "/p5", "/old", *dead}  # which it has not asked for
+    assert not site.asked("/p4")
+    monkeypatch.setattr(web_memory, "MAX_LEFT", 2)
+    visitor.crawl()
+    assert len(visitor.skipped) == 2
+    monkeypatch.undo()
+    site.move("/p3", "/old")  # which takes the room of what leads there
+    site.page("/old")
+    visitor.crawl()
+    visitor.crawl()
+    assert sorted(visitor.crawl()) == ["/", "/old", "/p0", "/p1", "/p2"]
+    less = visit(page_limit=3)
+    assert sorted(less.crawl()) == ["/", "/old", "/p0"]
+    assert {"/p1", "/p2", "/p4"} <= set(less.skipped)
+    more = visit(page_limit=9)
+    assert len(more.crawl()) == 7
+    assert not more.skipped
+
+
+def test_a_page_that_is_named_as_a_sitemap_is_a_page_all_the_same(site, visit):
+    site.page("/", "/pages")
+    site.page("/pages", "/p")
+    site.page("/p")
+    site.put("/robots.txt", "Sitemap: /pages\nSitemap: /list.txt")
+    assert sorted(visit().crawl()) == ["/", "/p", "/pages"]
+    assert site.asked("/pages") == [200, 200]
+
+
+def test_a_crawl_that_an_older_program_began_does_not_go_on(site, visit):
+    small(site)
+    visitor = visit()
+    before = visitor.crawl()
+    token = visitor.store.list_unordered("", token=None).token
+    visitor.store.close()
+    with closing(sqlite3.connect(visitor.folder / "site.db")) as file, file:
+        file.execute("DROP TABLE tasks")
+        file.execute(
+            "CREATE TABLE tasks (number INTEGER PRIMARY KEY, key TEXT UNIQUE, kind TEXT, "
+            "depth INTEGER, known INTEGER, hops INTEGER, tries INTEGER DEFAULT 0, changed TEXT, "
+            "outcome TEXT, target TEXT)"
+        )
+        file.execute("PRAGMA user_version = 0")
+    with pytest.raises(Unavailable) as caught:
+        visitor.opened().list_unordered("", token=token)
+    assert caught.value.reason == "crawl_lost"
+    site.seen.clear()
+    assert visit().crawl() == before
+    assert {status for _, status in site.pages_asked()} == {304}
 
 
 def test_traps_of_endless_links_end(site, visit):
