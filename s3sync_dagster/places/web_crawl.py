@@ -18,7 +18,7 @@ from s3sync_dagster.model.errors import (
     Throttled,
     Unavailable,
 )
-from s3sync_dagster.places.web_address import host_of, origin_of, page_address, path_of
+from s3sync_dagster.places.web_address import host_of, origin_of, page_address, varied
 from s3sync_dagster.places.web_ends import end_crawl
 from s3sync_dagster.places.web_evidence import hidden, miss
 from s3sync_dagster.places.web_fetch import WebAnswer, unpack_whole
@@ -38,7 +38,7 @@ MAX_TRIES = 3
 MAX_FAILURES = 10
 """Pages in a row that were not answered when they were first asked for: the site may be down."""
 MAX_VARIANTS = 200
-"""Addresses of one path that differ by what stands behind the ``?``."""
+"""Addresses of one path that differ by what stands behind the ``?``, or behind a ``;``."""
 MAX_SITEMAPS = 1000
 SITEMAP_BYTES = 20 * 1024**2
 RECHECK_SECONDS = 86_400.0
@@ -86,12 +86,13 @@ class Crawl:
                     (key, depth)
                     for key, depth in memory.known_pages(gone=gone)
                     if host_of(key) in hosts
+                    and page_address(key) == key  # it had another form once
                     and place.takes(key)
                     and (place.max_depth is None or depth <= place.max_depth)
                 ][: place.most_pages]
                 for key, _ in known:
-                    if "?" in key:
-                        memory.count_variant(origin_of(key) + path_of(key))
+                    if (path := varied(key)) is not None:
+                        memory.count_variant(path)
                 memory.add_known(known, gone=gone)
         self._visitor.require_first(place.start)
         if place.sitemaps and place.max_depth != 0:
@@ -360,11 +361,9 @@ class Crawl:
             return memory.next_task() if room > 0 else None
 
     def _is_one_variant_more(self, address: str) -> bool:
-        """Return whether a path has had its share of addresses by what stands behind the ``?``."""
-        if "?" not in address:
-            return False
-        path = origin_of(address) + path_of(address)
-        return self._memory.count_variant(path) > MAX_VARIANTS
+        """Return whether a path has had its share of addresses that differ by parameters."""
+        path = varied(address)
+        return path is not None and self._memory.count_variant(path) > MAX_VARIANTS
 
     def _note_hosts(self, hosts: frozenset[str]) -> None:
         """Have every page read once more where the site has another host by now.

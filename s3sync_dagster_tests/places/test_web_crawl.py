@@ -16,6 +16,8 @@ from s3sync_dagster.model.errors import (
 from s3sync_dagster.places import web_crawl, web_memory
 from s3sync_dagster_tests.places.web_server import Reply, small
 
+HTML = {"Content-Type": "text/html"}
+
 
 def test_links_lead_to_every_page_once_and_bytes_wait_for_their_reading(site, visit):
     small(site)
@@ -415,6 +417,49 @@ def test_traps_of_endless_links_end(site, visit):
     found = visit(page_limit=5000).crawl()
     assert len([path for path in found if path.startswith("/cal?")]) == web_crawl.MAX_VARIANTS
     assert len(found) < web_crawl.MAX_VARIANTS + 20
+
+
+def test_sessions_in_addresses_make_no_pages_of_their_own(site, visit):
+    seen = itertools.count()
+
+    def page(path):
+        plain = path.partition(";")[0].partition("?")[0]
+        name, number = plain.strip("/") or "start", next(seen)
+        one, two = f";jsessionid={number:X}F.node1", f"?PHPSESSID=a{number}"
+        links = [f"/a{one}", f"/b{two}", f"/c{one}?id=1&sid={number:032x}", f"/c?id=2&sid=7"]
+        if name == "start" and site.seen and "/new" in site.replies:
+            links.append("/new")
+        inside = "".join(f'<a href="{link}">x</a>' for link in links)
+        return Reply(f"<html><body>{name}{inside}</body></html>".encode(), headers=HTML)
+
+    site.default = page
+    site.put("/robots.txt", status=404)
+    site.put("/sitemap.xml", status=404)
+    visitor = visit(page_limit=7)
+    wanted = ["/", "/a", "/b", "/c?id=1", "/c?id=2&sid=7"]
+    assert sorted(visitor.crawl()) == wanted
+    site.page("/new")
+    assert sorted(visitor.crawl()) == sorted([*wanted, "/new"])
+    assert not visitor.skipped
+
+
+def test_parameters_of_a_path_are_variants_as_well(site, visit):
+    site.page("/", *(f"/cal;day={number}/view;x=1" for number in range(9)))
+    site.default = lambda _: Reply(b"<html>words</html>", headers=HTML)
+    site.put("/robots.txt", status=404)
+    site.put("/sitemap.xml", status=404)
+    with pytest.MonkeyPatch.context() as few:
+        few.setattr(web_crawl, "MAX_VARIANTS", 4)
+        assert len(visit().crawl()) == 1 + 4
+
+
+def test_a_page_that_was_known_by_its_session_leaves(site, visit):
+    small(site)
+    visitor = visit()
+    visitor.crawl()
+    with closing(sqlite3.connect(visitor.folder / "site.db")) as file, file:
+        file.execute("UPDATE pages SET key = key || ';jsessionid=1' WHERE key LIKE '%/a'")
+    assert sorted(visitor.crawl()) == ["/", "/a", "/b", "/c/"]
 
 
 def test_sitemaps_lead_to_pages_and_their_dates_spare_requests(site, visit):
