@@ -96,7 +96,7 @@ class GitProgram:
     """
 
     def __init__(self, folder: Path, remote: Remote) -> None:
-        self.folder = folder
+        self.folder = folder.absolute()  # git runs elsewhere
         self._remote = remote
 
     def ask(self, *arguments: str) -> bytes:
@@ -111,13 +111,16 @@ class GitProgram:
         """Return what git prints after it asked the server."""
         return self._run(arguments, self._environment(self._way_in()), seconds=ASK_SECONDS)
 
-    def fetch(self, *arguments: str, most_bytes: int, lock: int) -> None:
+    def fetch(
+        self, *arguments: str, most_bytes: int, lock: int, seconds: float = FETCH_SECONDS
+    ) -> None:
         """Fetch within bounds of time and disk.
 
         Args:
             arguments: of git.
             most_bytes: that the repository may need meanwhile.
             lock: open file that a fetch holds as well which outlives this process.
+            seconds: that it may take.
 
         Raises:
             FixConfiguration: ``repository_too_large``.
@@ -125,7 +128,7 @@ class GitProgram:
         self._run(
             arguments,
             self._environment(self._way_in()),
-            seconds=FETCH_SECONDS,
+            seconds=seconds,
             most_bytes=most_bytes,
             pass_fds=(lock,),
         )
@@ -213,6 +216,7 @@ class GitProgram:
                 stderr=stderr,
                 pass_fds=pass_fds,
                 start_new_session=True,  # with its children it is ended as one
+                cwd="/",  # this process's own may have been removed, and git needs one
             )
         except FileNotFoundError:
             raise MissingEngine(
@@ -279,6 +283,17 @@ class GitProgram:
                 f"{where} lets nobody in with these credentials: give a token that may read it "
                 "(token_env or saved_token); for ssh a key and the host's own in known_hosts.",
                 reason="git_access_denied",
+            )
+        if (
+            "not our ref" in text
+            or "couldn't find remote ref" in text
+            or "unadvertised object" in text
+            or "mismatched algorithms" in text
+        ):
+            return FixConfiguration(
+                f"{where} has no such commit, or gives none by its id: name another ref (a branch "
+                "or a tag). Its records stay as they are.",
+                reason="git_ref_not_found",
             )
         if "not found" in text or "does not exist" in text or "does not appear to be a git" in text:
             return FixConfiguration(

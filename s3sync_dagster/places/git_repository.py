@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from s3sync_dagster.model.errors import FixConfiguration, S3SyncError, Unavailable
-from s3sync_dagster.places.git_program import FETCH_SECONDS, GitProgram, Remote
+from s3sync_dagster.places.git_program import ASK_SECONDS, FETCH_SECONDS, GitProgram, Remote
 
 MAX_BLOB_BYTES = 200 * 1024 * 1024
 """Larger files are not fetched; they count as skipped (the contract's largest file)."""
@@ -77,7 +77,7 @@ class Repository:
             whole = self._prepare()
             wanted, doubted = self._wanted(), self._is_doubted()
             if wanted != self.commit() or not whole or doubted:
-                self._bring(wanted, lock, anew=doubted)
+                self._bring(wanted, lock, anew=doubted or not self._may_hold(wanted))
                 self._remember(wanted)
             return wanted
 
@@ -92,10 +92,12 @@ class Repository:
                 (self._folder / "doubted").touch()
 
     def look(self) -> None:
-        """Ask the server for the commit and fetch nothing; raises what ``refresh`` would."""
-        with self._locked():
-            self._prepare()
-            self._wanted()
+        """Ask the server for the commit and fetch no files; raises what ``refresh`` would."""
+        with self._locked() as lock:
+            whole = self._prepare()
+            wanted = self._wanted()
+            if wanted == self._ref and not (whole and wanted == self.commit()):
+                self._require_commit(wanted, lock)
 
     def named(self) -> tuple[str, str | None]:
         """Return the commit that is followed, and the branch where the ref is the server's choice.
@@ -160,9 +162,33 @@ class Repository:
             else f"has no branch and no tag {ref!r}"
         )
 
-    def _init(self, git: GitProgram) -> None:
+    def _require_commit(self, commit: str, lock: int) -> None:
+        """Raise where the server has no commit of an id, which no list of its refs tells."""
+        beside = GitProgram(self._folder / "next.git", self._remote)
+        self._init(beside, commit)
+        try:
+            beside.fetch(
+                "fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head",
+                "--no-recurse-submodules", "--filter=tree:0", "origin", commit,
+                most_bytes=self._most_bytes, lock=lock, seconds=ASK_SECONDS,
+            )  # fmt: skip
+            _require_files(beside, commit)
+        except S3SyncError as error:
+            # A server without filters sends all of it: that it begins to tells enough.
+            if error.reason not in ("git_timeout", "repository_too_large"):
+                raise
+        finally:
+            shutil.rmtree(beside.folder, ignore_errors=True)
+
+    def _may_hold(self, commit: str) -> bool:
+        """Return whether the copy's ids are of the length that a commit's has: SHA-1 or SHA-256."""
+        return self.git.ask("rev-parse", "--show-object-format").decode().strip() == _hash(commit)
+
+    def _init(self, git: GitProgram, commit: str = "") -> None:
+        """Make an empty repository, for a commit where it is known by now."""
         git.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        git.ask("init", "--quiet", "--bare", "--template=", str(git.folder))
+        kind = f"--object-format={_hash(commit)}"
+        git.ask("init", "--quiet", "--bare", "--template=", kind, str(git.folder))
 
     def _bring(self, commit: str, lock: int, *, anew: bool) -> None:
         """Fetch a commit, into a copy beside where this one is damaged or has grown."""
@@ -200,7 +226,7 @@ class Repository:
         (self._folder / "anew").touch()
         beside = GitProgram(self._folder / "next.git", self._remote)
         shutil.rmtree(beside.folder, ignore_errors=True)
-        self._init(beside)
+        self._init(beside, commit)
         self._fetch(beside, commit, lock)
         _require_files(beside, commit)
         before = self._folder / "before.git"
@@ -231,6 +257,11 @@ class Repository:
                         ) from None
                     time.sleep(0.1)
             yield lock.fileno()
+
+
+def _hash(commit: str) -> str:
+    """Return what the ids of a repository are made by, by one of them."""
+    return "sha256" if len(commit) == 64 else "sha1"
 
 
 def _require_files(git: GitProgram, commit: str) -> None:

@@ -15,6 +15,14 @@ _ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _TRACKING = re.compile(r"(?:utm_\w+|gclid|fbclid|msclkid|yclid|mc_[ce]id|_ga)(?:=|\Z)")
 """Parameters that tell a site where a visitor came from, and change no page."""
+_SESSION = re.compile(
+    r"(?:phpsessid|jsessionid|aspsessionid\w*)(?:=.*)?"
+    r"|(?:sid|session_?id)=(?=[a-z]*[0-9])[0-9a-z]{16,}",
+    re.IGNORECASE,
+)
+"""Parameters that tell one visit from another. A short ``sid`` may name a page."""
+_SESSION_IN_PATH = re.compile(r";(?:phpsessid|jsessionid|sid)=[^/;]*", re.IGNORECASE)
+_PATH_PARAMETERS = re.compile(r";[^/]*")
 _SAME = 4096
 """Addresses of which is remembered what was found: pages of a site share most of their links."""
 _LONG = 2048
@@ -26,7 +34,8 @@ _HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
 def page_address(text: str, base: str | None = None) -> str | None:
     """Return the one form of a page's address, None for what names no page.
 
-    Without fragment, default port, dot segments and tracking parameters; all but what RFC 3986
+    Without fragment, default port, dot segments, parameters that track visitors or name a session;
+    all but what RFC 3986
     leaves as it is stands escaped, so that the address is ASCII.
 
     Args:
@@ -56,7 +65,12 @@ def _page_address(text: str, base: str | None) -> str | None:
         return None
     netloc = host if port in (None, _DEFAULT_PORTS[parts.scheme]) else f"{host}:{port}"
     path = _without_dots(_escaped(parts.path)) or "/"
-    kept = [one for one in parts.query.split("&") if one and not _TRACKING.match(one)]
+    path = _SESSION_IN_PATH.sub("", path)
+    kept = [
+        one
+        for one in parts.query.split("&")
+        if one and not _TRACKING.match(one) and not _SESSION.fullmatch(one)
+    ]
     address = urlunsplit((parts.scheme, netloc, path, _escaped("&".join(kept)), ""))
     return address if len(address) <= MAX_OBJECT_KEY_BYTES else None
 
@@ -76,6 +90,16 @@ def host_of(address: str) -> str:
 def path_of(address: str) -> str:
     """Return the path, which patterns look at."""
     return urlsplit(address).path
+
+
+def varied(address: str) -> str | None:
+    """Return what the variants of an address share; None where nothing in it makes it one.
+
+    They differ by what stands behind the ``?``, or behind a ``;`` of the path.
+    """
+    if "?" not in address and ";" not in address:
+        return None
+    return origin_of(address) + _PATH_PARAMETERS.sub("", path_of(address))
 
 
 @lru_cache(maxsize=_SAME)

@@ -18,7 +18,7 @@ from s3sync_dagster.model.errors import (
     Throttled,
     Unavailable,
 )
-from s3sync_dagster.places.web_address import host_of, origin_of, page_address, path_of
+from s3sync_dagster.places.web_address import host_of, origin_of, page_address, varied
 from s3sync_dagster.places.web_ends import end_crawl
 from s3sync_dagster.places.web_evidence import hidden, miss
 from s3sync_dagster.places.web_fetch import WebAnswer, unpack_whole
@@ -38,7 +38,7 @@ MAX_TRIES = 3
 MAX_FAILURES = 10
 """Pages in a row that were not answered when they were first asked for: the site may be down."""
 MAX_VARIANTS = 200
-"""Addresses of one path that differ by what stands behind the ``?``."""
+"""Addresses of one path that differ by what stands behind the ``?``, or behind a ``;``."""
 MAX_SITEMAPS = 1000
 SITEMAP_BYTES = 20 * 1024**2
 RECHECK_SECONDS = 86_400.0
@@ -86,12 +86,13 @@ class Crawl:
                     (key, depth)
                     for key, depth in memory.known_pages(gone=gone)
                     if host_of(key) in hosts
+                    and page_address(key) == key  # it had another form once
                     and place.takes(key)
                     and (place.max_depth is None or depth <= place.max_depth)
                 ][: place.most_pages]
                 for key, _ in known:
-                    if "?" in key:
-                        memory.count_variant(origin_of(key) + path_of(key))
+                    if (path := varied(key)) is not None:
+                        memory.count_variant(path)
                 memory.add_known(known, gone=gone)
         self._visitor.require_first(place.start)
         if place.sitemaps and place.max_depth != 0:
@@ -108,7 +109,7 @@ class Crawl:
         Raises:
             S3SyncError: the site does not answer: what was not looked at is not gone.
         """
-        task = self._memory.next_task()
+        task = self._memory.next_task() or self._one_that_was_left()
         if task is None:
             end_crawl(self._memory, self._place, hosts=self._visitor.hosts())
             return False
@@ -325,9 +326,7 @@ class Crawl:
         if place.max_depth is not None and depth > place.max_depth:
             return
         if self._room is None:
-            listed = memory.count_tasks("page", that_count=True)
-            looked_at = memory.count_tasks("page")
-            self._room = min(place.most_pages - listed, 3 * place.most_pages + 100 - looked_at)
+            self._room = self._room_now()
         hosts = self._visitor.hosts()
         wanted = [one for one in addresses if host_of(one) in hosts and place.takes(one)]
         there = memory.depths(wanted)
@@ -335,16 +334,36 @@ class Crawl:
             if address in there:
                 if changed is not None or there[address] > depth:
                     memory.update_task(address, depth=depth, changed=changed)
-            elif (self._room > 0 or hops) and not self._is_one_variant_more(address):
+                if hops:
+                    memory.take_up(address, depth=depth, hops=hops)
+            elif self._room <= 0 and not hops:
+                memory.leave(address, depth=depth)
+            elif not self._is_one_variant_more(address):
                 memory.add(address, kind="page", depth=depth, hops=hops, changed=changed)
                 self._room -= 1
 
+    def _room_now(self) -> int:
+        listed = self._memory.count_tasks("page", that_count=True)
+        looked_at = self._memory.count_tasks("page")
+        most = self._place.most_pages
+        return min(most - listed, 3 * most + 100 - looked_at)
+
+    def _one_that_was_left(self) -> Task | None:
+        """Return what is looked at where others turned out to be no pages, whose room it has."""
+        with self._memory.step() as memory:
+            self._room = room = self._room_now()
+            for task in memory.left() if room > 0 else ():
+                if self._is_one_variant_more(task.key):
+                    memory.end_task(task, "nothing")
+                elif self._room > 0:
+                    memory.take_up(task.key, depth=task.depth, hops=0)
+                    self._room -= 1
+            return memory.next_task() if room > 0 else None
+
     def _is_one_variant_more(self, address: str) -> bool:
-        """Return whether a path has had its share of addresses by what stands behind the ``?``."""
-        if "?" not in address:
-            return False
-        path = origin_of(address) + path_of(address)
-        return self._memory.count_variant(path) > MAX_VARIANTS
+        """Return whether a path has had its share of addresses that differ by parameters."""
+        path = varied(address)
+        return path is not None and self._memory.count_variant(path) > MAX_VARIANTS
 
     def _note_hosts(self, hosts: frozenset[str]) -> None:
         """Have every page read once more where the site has another host by now.

@@ -22,20 +22,27 @@ CACHE_KIB = 8 * 1024
 LISTED = ("listed", "kept", "unread")
 """Ends of a page that the site has: it was answered; it is known, and nothing says that it is gone;
 it is there, and could not be read."""
+LEFT = "left"
+"""End of a page for which there was no room: nobody has asked for it."""
 MISSES = 2
 """Crawls in a row that have to miss a page before it counts as gone."""
 READ_SECONDS = 7 * 86_400.0
 """After so long a page is read whole, whatever its ETag and date say."""
+MAX_LEFT = 1000
+"""Pages that are noted for which there was no room."""
 _ASKED_SECONDS = 14 * 86_400.0
 """So long it is remembered that somebody asked for a page that is not there."""
 _MOST_VALUES = 500
 """Of one statement."""
+_LAYOUT = 1
+"""Of the file; in the one before, a sitemap had the place of the page of the same address."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS pages (key TEXT PRIMARY KEY, depth INTEGER, page TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS bodies (key TEXT PRIMARY KEY, etag TEXT, body BLOB, size INTEGER);
 CREATE TABLE IF NOT EXISTS tasks (
-    number INTEGER PRIMARY KEY, key TEXT UNIQUE, kind TEXT, depth INTEGER, known INTEGER,
-    hops INTEGER, tries INTEGER DEFAULT 0, changed TEXT, outcome TEXT, target TEXT
+    number INTEGER PRIMARY KEY, key TEXT, kind TEXT, depth INTEGER, known INTEGER,
+    hops INTEGER, tries INTEGER DEFAULT 0, changed TEXT, outcome TEXT, target TEXT,
+    UNIQUE (key, kind)
 );
 CREATE INDEX IF NOT EXISTS open_tasks ON tasks (kind DESC, depth, known DESC, tries, number)
     WHERE outcome IS NULL;
@@ -129,7 +136,7 @@ class SiteMemory:
             self._database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             write_ahead(self._database)
             self._database.execute("PRAGMA synchronous = NORMAL")
-            self._database.executescript(_SCHEMA)
+            self._lay_out()
 
     @contextmanager
     def step(self) -> Generator[Self]:
@@ -141,6 +148,20 @@ class SiteMemory:
             with self._database:
                 self._database.execute("BEGIN IMMEDIATE")
                 yield self
+
+    def _lay_out(self) -> None:
+        """Make the tables. A crawl that was begun in another layout does not go on."""
+        if self._database.execute("PRAGMA user_version").fetchone()[0] < _LAYOUT:
+            with self._database:
+                self._database.execute("BEGIN IMMEDIATE")
+                self._database.execute("DROP TABLE IF EXISTS tasks")
+                self._database.execute(
+                    "CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT)"
+                    " WITHOUT ROWID"
+                )
+                self._database.execute("UPDATE notes SET value = value + 1 WHERE name = 'crawl'")
+                self._database.execute(f"PRAGMA user_version = {_LAYOUT}")
+        self._database.executescript(_SCHEMA)
 
     def now(self) -> float:
         """Return the seconds since 1970 by which it is told how old something is."""
@@ -270,7 +291,7 @@ class SiteMemory:
                 "VALUES (?, ?, ?, 0, ?, ?)",
                 (key, kind, depth, hops, changed),
             ).rowcount
-        if not made:
+        if not made and kind == "page":
             self.update_task(key, depth=depth, changed=changed)
         return bool(made)
 
@@ -278,7 +299,7 @@ class SiteMemory:
         """Tell what is still to be looked at that it is nearer, or when it changed last."""
         self._run(
             "UPDATE tasks SET depth = min(depth, ?), changed = coalesce(?, changed) "
-            "WHERE key = ? AND outcome IS NULL",
+            f"WHERE key = ? AND kind = 'page' AND (outcome IS NULL OR outcome = '{LEFT}')",
             depth, changed, key,
         )  # fmt: skip
 
@@ -288,7 +309,11 @@ class SiteMemory:
         for at in range(0, len(keys), _MOST_VALUES):
             some = keys[at : at + _MOST_VALUES]
             marks = ", ".join("?" * len(some))
-            found |= dict(self._all(f"SELECT key, depth FROM tasks WHERE key IN ({marks})", *some))
+            found |= dict(
+                self._all(
+                    f"SELECT key, depth FROM tasks WHERE kind = 'page' AND key IN ({marks})", *some
+                )
+            )
         return found
 
     def next_task(self) -> Task | None:
@@ -302,7 +327,7 @@ class SiteMemory:
 
     def list_after_all(self, key: str) -> None:
         """List a page that the crawl missed, and that was there since."""
-        self._run("UPDATE tasks SET outcome = 'listed' WHERE key = ?", key)
+        self._run("UPDATE tasks SET outcome = 'listed' WHERE key = ? AND kind = 'page'", key)
 
     def end_task(self, task: Task, outcome: str, *, target: str | None = None) -> None:
         """Say how something ended."""
@@ -315,10 +340,32 @@ class SiteMemory:
         """Look at something once more, after what stands beside it."""
         self._run("UPDATE tasks SET tries = tries + 1 WHERE number = ?", task.number)
 
+    def leave(self, key: str, *, depth: int) -> None:
+        """Note a page for which there is no room, unless many are noted by now."""
+        self._run(
+            "INSERT OR IGNORE INTO tasks (key, kind, depth, known, hops, outcome) "
+            "SELECT ?, 'page', ?, 0, 0, ? "
+            "WHERE (SELECT count(*) FROM tasks WHERE outcome = ?) < ?",
+            key, depth, LEFT, LEFT, MAX_LEFT,
+        )  # fmt: skip
+
+    def take_up(self, key: str, *, depth: int, hops: int) -> None:
+        """Let the crawl look at a page after all for which there was no room."""
+        self._run(
+            "UPDATE tasks SET outcome = NULL, depth = min(depth, ?), hops = ? "
+            "WHERE key = ? AND kind = 'page' AND outcome = ?",
+            depth, hops, key, LEFT,
+        )  # fmt: skip
+
+    def left(self) -> list[Task]:
+        """Return the pages for which there was no room, the nearest first."""
+        rows = self._all("SELECT * FROM tasks WHERE outcome = ? ORDER BY depth, number", LEFT)
+        return [_task(row) for row in rows]
+
     def count_tasks(self, kind: str, *, that_count: bool = False) -> int:
-        """Return how many tasks of a kind there are, or those that are listed or still open."""
+        """Return how many tasks of a kind are not left, or those that are listed or still open."""
         counts = f" AND (outcome IS NULL AND known >= 0 OR outcome IN {LISTED})"
-        where = counts if that_count else ""
+        where = counts if that_count else f" AND outcome IS NOT '{LEFT}'"
         row = self._one(f"SELECT count(*) FROM tasks WHERE kind = ?{where}", kind)
         return row[0] if row else 0
 
@@ -334,7 +381,7 @@ class SiteMemory:
 
     def end_of(self, key: str) -> tuple[str, str | None] | None:
         """Return how something ended in this crawl, and the page that stands for it."""
-        row = self._one("SELECT outcome, target FROM tasks WHERE key = ?", key)
+        row = self._one("SELECT outcome, target FROM tasks WHERE key = ? AND kind = 'page'", key)
         return None if row is None or row[0] is None else (row[0], row[1])
 
     def miss(self, key: str, at: float) -> None:
@@ -360,10 +407,13 @@ class SiteMemory:
         return [_task(row) for row in rows]
 
     def listed(self, *, after: str, limit: int) -> list[Task]:
-        """Return the pages that the site has, in the order of their addresses."""
+        """Return the pages that the site has, in the order of their addresses.
+
+        Those for which there was no room are among them, so that they count.
+        """
         rows = self._all(
-            f"SELECT * FROM tasks WHERE kind = 'page' AND outcome IN {LISTED} AND key > ? "
-            "ORDER BY key LIMIT ?",
+            f"SELECT * FROM tasks WHERE kind = 'page' AND outcome IN {(*LISTED, LEFT)} "
+            "AND key > ? ORDER BY key LIMIT ?",
             after, limit,
         )  # fmt: skip
         return [_task(row) for row in rows]
@@ -372,7 +422,9 @@ class SiteMemory:
         """Forget the pages that a whole crawl did not look at: the source takes them no longer."""
         for table in ("bodies", "pages"):
             self._run(
-                f"DELETE FROM {table} WHERE key NOT IN (SELECT key FROM tasks WHERE kind = 'page')"
+                f"DELETE FROM {table} WHERE key NOT IN "
+                "(SELECT key FROM tasks WHERE kind = 'page' AND outcome IS NOT ?)",
+                LEFT,
             )
 
     # --- rows ---------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from s3sync_dagster.core.selection import PAGE_LIMIT
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.ports import ListPage, ObjectBody, UnorderedPage
 from s3sync_dagster.model.errors import (
@@ -23,7 +24,7 @@ from s3sync_dagster.places.web_address import host_of, path_of
 from s3sync_dagster.places.web_crawl import Crawl
 from s3sync_dagster.places.web_evidence import APART_SECONDS
 from s3sync_dagster.places.web_fetch import WebAnswer, WebFetcher, http_date
-from s3sync_dagster.places.web_memory import Page, SiteMemory
+from s3sync_dagster.places.web_memory import LEFT, Page, SiteMemory
 from s3sync_dagster.places.web_pace import HostPace
 from s3sync_dagster.places.web_page import holds_text, is_empty, page_of
 from s3sync_dagster.places.web_text import decoded
@@ -124,7 +125,11 @@ class SiteStore:
             return UnorderedPage(objects=(), token=f"{number}@")
         tasks = memory.listed(after=rest, limit=PAGE_KEYS)
         refs = [
-            _ref(task.key, memory.page(task.key)) for task in tasks if task.key.startswith(prefix)
+            ObjectRef(key=task.key, etag="left", size=-1, storage_class=PAGE_LIMIT)
+            if task.outcome == LEFT
+            else _ref(task.key, memory.page(task.key))
+            for task in tasks
+            if task.key.startswith(prefix)
         ]
         last = len(tasks) < PAGE_KEYS
         return UnorderedPage(

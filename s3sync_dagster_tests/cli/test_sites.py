@@ -51,3 +51,24 @@ def test_a_site_is_synced_and_costs_304s_when_nothing_changed(s3sync, chroma_ser
         assert (twice.json["listed"], twice.json["removed"]) == (3, 1), twice.out
         why = s3sync("why", f"{site.url}/app", "--source", "guide")
         assert "javascript_only" in why.out
+
+
+def test_a_site_that_is_larger_than_its_limit_says_so(s3sync, chroma_server):
+    with web_site() as site:
+        paths = [f"/p{number}" for number in range(6)]
+        site.page("/", *paths)
+        for path in paths:
+            site.page(path)
+        made = s3sync(
+            "source", "create", "part", "--starting-url", f"{site.url}/", "--delay", "0",
+            "-c", "part", "--page-limit", "4", "--embedding", "hash",
+        )  # fmt: skip
+        assert made.code == 0, made.err
+        synced = s3sync("sync", f"{site.url}/", "-c", "part", "--json", "-q")
+        assert (synced.json["indexed"], synced.json["skipped"]) == (4, {"page_limit": 3})
+        assert "page_limit" in s3sync("status", "part").out
+        why = s3sync("why", f"{site.url}/p5", "--source", "part")
+        assert "page_limit: raise it" in why.out, why.out
+        s3sync("source", "edit", "part", "--page-limit", "9")
+        synced = s3sync("sync", f"{site.url}/", "-c", "part", "--json", "-q")
+        assert (synced.json["indexed"], synced.json["skipped"]) == (3, {}), synced.out

@@ -26,10 +26,11 @@ class Origin:
     """A repository that a test writes."""
 
     folder: Path
+    object_format: str = "sha1"
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)
-        self.git("init", "-q", "-b", "main")
+        self.git("init", "-q", "-b", "main", f"--object-format={self.object_format}")
         self.git("config", "uploadpack.allowFilter", "true")
 
     def git(self, *arguments: str, text: str | None = None) -> str:

@@ -243,6 +243,52 @@ def test_a_ref_that_names_a_file_is_told_and_fetched_once(origin, server, tmp_pa
     assert fetched[0] > fetched[1] == fetched[2]
 
 
+def test_a_commit_that_the_server_does_not_have_is_told_before_a_source_is_made(
+    origin, server, tmp_path
+):
+    unknown = "1234567890" * 4
+    for whole in ("", "0" * 24):
+        with opened(server, tmp_path / f"home{whole}", ref=unknown + whole) as store:
+            for act in (store.look, lambda: store.list_page("", start_after=None)):
+                with pytest.raises(FixConfiguration) as caught:
+                    act()
+                assert caught.value.reason == "git_ref_not_found"
+    there = origin.git("rev-parse", "HEAD")
+    with opened(server, tmp_path / "there", ref=there) as store:
+        store.look()
+        assert disk(tmp_path / "there") < 100_000
+        assert [ref.key for ref in all_refs(store)] == ["b.py", "docs/a.md"]
+
+
+def test_a_repository_of_sha_256_is_read_and_may_take_the_place_of_another(
+    origin, server, tmp_path, monkeypatch
+):
+    home = tmp_path / "home"
+    with opened(server, home) as store:
+        first = all_refs(store)
+    shutil.rmtree(origin.folder)
+    other = Origin(origin.folder, object_format="sha256")
+    other.write("b.py", "x = 2\n")
+    commit = other.commit()
+    assert len(commit) == 64
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()  # git needs a folder that is there, and no matter which
+    with opened(server, home) as store:
+        store.look()
+        [ref] = all_refs(store)
+        assert ref.etag != first[0].etag
+        assert store.read("b.py", max_size_bytes=100).content == b"x = 2\n"
+        other.write("c.py", "y = 1\n")
+        other.commit()
+        assert [ref.key for ref in all_refs(store)] == ["b.py", "c.py"]
+    for ref in (commit, "main"):
+        with opened(server, tmp_path / f"new{len(ref)}", ref=ref) as store:
+            store.look()
+            assert all_refs(store)[0].key == "b.py"
+
+
 def test_a_head_that_names_no_branch_names_the_way_out(origin, server, tmp_path):
     origin.git("symbolic-ref", "HEAD", "refs/heads/gone")
     with opened(server, tmp_path / "home") as store:

@@ -1,6 +1,8 @@
 """Crawls of a site over HTTP: what is found, what an unchanged one costs, what counts as gone."""
 
 import itertools
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -11,8 +13,10 @@ from s3sync_dagster.model.errors import (
     NotFound,
     Unavailable,
 )
-from s3sync_dagster.places import web_crawl
+from s3sync_dagster.places import web_crawl, web_memory
 from s3sync_dagster_tests.places.web_server import Reply, small
+
+HTML = {"Content-Type": "text/html"}
 
 
 def test_links_lead_to_every_page_once_and_bytes_wait_for_their_reading(site, visit):
@@ -341,6 +345,65 @@ def test_a_limit_is_kept_and_new_pages_push_out_none_that_are_known(site, visit)
     assert len(visit(page_limit=4).crawl()) == 4
 
 
+def test_what_finds_no_room_is_told_and_has_the_room_of_what_is_no_page(site, visit, monkeypatch):
+    dead, pages = [f"/d{number}" for number in range(6)], [f"/p{number}" for number in range(6)]
+    site.page("/", *dead, *pages, "/old")
+    for path in pages:
+        site.page(path)
+    visitor = visit(page_limit=5)
+    assert sorted(visitor.crawl()) == ["/", "/p0", "/p1", "/p2", "/p3"]
+    assert visitor.skipped == dict.fromkeys(["/p4", "/p5", "/old"], "PAGE_LIMIT")
+    assert sorted(visitor.crawl()) == ["/", "/p0", "/p1", "/p2", "/p3"]
+    assert set(visitor.skipped) == {"/p4", "/p5", "/old", *dead}  # which it has not asked for
+    assert not site.asked("/p4")
+    monkeypatch.setattr(web_memory, "MAX_LEFT", 2)
+    visitor.crawl()
+    assert len(visitor.skipped) == 2
+    monkeypatch.undo()
+    site.move("/p3", "/old")  # which takes the room of what leads there
+    site.page("/old")
+    visitor.crawl()
+    visitor.crawl()
+    assert sorted(visitor.crawl()) == ["/", "/old", "/p0", "/p1", "/p2"]
+    less = visit(page_limit=3)
+    assert sorted(less.crawl()) == ["/", "/old", "/p0"]
+    assert {"/p1", "/p2", "/p4"} <= set(less.skipped)
+    more = visit(page_limit=9)
+    assert len(more.crawl()) == 7
+    assert not more.skipped
+
+
+def test_a_page_that_is_named_as_a_sitemap_is_a_page_all_the_same(site, visit):
+    site.page("/", "/pages")
+    site.page("/pages", "/p")
+    site.page("/p")
+    site.put("/robots.txt", "Sitemap: /pages\nSitemap: /list.txt")
+    assert sorted(visit().crawl()) == ["/", "/p", "/pages"]
+    assert site.asked("/pages") == [200, 200]
+
+
+def test_a_crawl_that_an_older_program_began_does_not_go_on(site, visit):
+    small(site)
+    visitor = visit()
+    before = visitor.crawl()
+    token = visitor.store.list_unordered("", token=None).token
+    visitor.store.close()
+    with closing(sqlite3.connect(visitor.folder / "site.db")) as file, file:
+        file.execute("DROP TABLE tasks")
+        file.execute(
+            "CREATE TABLE tasks (number INTEGER PRIMARY KEY, key TEXT UNIQUE, kind TEXT, "
+            "depth INTEGER, known INTEGER, hops INTEGER, tries INTEGER DEFAULT 0, changed TEXT, "
+            "outcome TEXT, target TEXT)"
+        )
+        file.execute("PRAGMA user_version = 0")
+    with pytest.raises(Unavailable) as caught:
+        visitor.opened().list_unordered("", token=token)
+    assert caught.value.reason == "crawl_lost"
+    site.seen.clear()
+    assert visit().crawl() == before
+    assert {status for _, status in site.pages_asked()} == {304}
+
+
 def test_traps_of_endless_links_end(site, visit):
     def trap(path):
         number = int(path.rpartition("=")[2] or 0) if "=" in path else 0
@@ -354,6 +417,49 @@ def test_traps_of_endless_links_end(site, visit):
     found = visit(page_limit=5000).crawl()
     assert len([path for path in found if path.startswith("/cal?")]) == web_crawl.MAX_VARIANTS
     assert len(found) < web_crawl.MAX_VARIANTS + 20
+
+
+def test_sessions_in_addresses_make_no_pages_of_their_own(site, visit):
+    seen = itertools.count()
+
+    def page(path):
+        plain = path.partition(";")[0].partition("?")[0]
+        name, number = plain.strip("/") or "start", next(seen)
+        one, two = f";jsessionid={number:X}F.node1", f"?PHPSESSID=a{number}"
+        links = [f"/a{one}", f"/b{two}", f"/c{one}?id=1&sid={number:032x}", f"/c?id=2&sid=7"]
+        if name == "start" and site.seen and "/new" in site.replies:
+            links.append("/new")
+        inside = "".join(f'<a href="{link}">x</a>' for link in links)
+        return Reply(f"<html><body>{name}{inside}</body></html>".encode(), headers=HTML)
+
+    site.default = page
+    site.put("/robots.txt", status=404)
+    site.put("/sitemap.xml", status=404)
+    visitor = visit(page_limit=7)
+    wanted = ["/", "/a", "/b", "/c?id=1", "/c?id=2&sid=7"]
+    assert sorted(visitor.crawl()) == wanted
+    site.page("/new")
+    assert sorted(visitor.crawl()) == sorted([*wanted, "/new"])
+    assert not visitor.skipped
+
+
+def test_parameters_of_a_path_are_variants_as_well(site, visit):
+    site.page("/", *(f"/cal;day={number}/view;x=1" for number in range(9)))
+    site.default = lambda _: Reply(b"<html>words</html>", headers=HTML)
+    site.put("/robots.txt", status=404)
+    site.put("/sitemap.xml", status=404)
+    with pytest.MonkeyPatch.context() as few:
+        few.setattr(web_crawl, "MAX_VARIANTS", 4)
+        assert len(visit().crawl()) == 1 + 4
+
+
+def test_a_page_that_was_known_by_its_session_leaves(site, visit):
+    small(site)
+    visitor = visit()
+    visitor.crawl()
+    with closing(sqlite3.connect(visitor.folder / "site.db")) as file, file:
+        file.execute("UPDATE pages SET key = key || ';jsessionid=1' WHERE key LIKE '%/a'")
+    assert sorted(visitor.crawl()) == ["/", "/a", "/b", "/c/"]
 
 
 def test_sitemaps_lead_to_pages_and_their_dates_spare_requests(site, visit):

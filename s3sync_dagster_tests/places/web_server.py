@@ -211,15 +211,23 @@ class Visitor:
         )
 
     def crawl(self, prefix: str = "", *, hours: float = 6) -> dict[str, str]:
-        """Return path -> etag of a whole listing, so long after what was before."""
+        """Return path -> etag of a whole listing, so long after what was before.
+
+        What is listed to be skipped is in ``skipped``.
+        """
         later(self.folder, hours=hours)
         found: dict[str, str] = {}
+        self.skipped: dict[str, str] = {}
         token: str | None = None
         while True:
             page = self.store.list_unordered(prefix, token=token)
             for ref in page.objects:
-                assert ref.key not in found
-                found[ref.key.removeprefix(self.site.url)] = ref.etag
+                path = ref.key.removeprefix(self.site.url)
+                assert path not in found
+                if ref.storage_class == "STANDARD":
+                    found[path] = ref.etag
+                else:
+                    self.skipped[path] = ref.storage_class
             token = page.token
             if token is None:
                 return found
