@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from s3sync_dagster.local import demo
+from s3sync_dagster_tests.documents.pages import blocks
 
 SAMPLES = Path(demo.__file__).parent / "samples"
 MANUAL = (SAMPLES / "product/manuals/tidewatch-buoy-manual.pdf").read_bytes()
@@ -14,6 +15,14 @@ ONCE = "s3sync sync s3://bucket/prefix -c docs --embedding hash -q"
 """A source ``bucket_docs`` with objects, for pages that begin with one."""
 REPOSITORY = '--repository "$REPOSITORY"'
 READ_KEY = "import cryptography.fernet as f, sys; f.Fernet(sys.stdin.read().strip())"
+(_SHOWN,) = [one for one in blocks("README.md", "python") if "HttpClient" in one]
+STOCK_CLIENT = f"""
+PORT=$(sed -n 's|^Chroma *http://127.0.0.1:||p' up.log)
+python - <<END | grep "'prefix/keys.md'"
+{_SHOWN.replace("port=...", "port=$PORT").replace("docs.query(", "print(docs.query(")})
+END
+"""
+"""What README shows a stock client: it asks by text."""
 UP = "until_true grep -q ^Console up.log"
 
 
@@ -35,7 +44,7 @@ class Beside:
     last: str = ""
     """Done after the last command; it has to succeed as well."""
     long: bool = False
-    """Whether it is left to ``make test-long``: the others need 45 seconds of two cores."""
+    """Whether it is left to ``make test-long``: the others need less than a minute of two cores."""
 
 
 QUEUES = {"https://sqs.eu-central-1.amazonaws.com/1234/": '"$AWS_ENDPOINT_URL"/123456789012/'}
@@ -44,6 +53,8 @@ RUNS = {"s3sync up &": "s3sync up > up.log 2>&1 &"}
 BESIDE = {
     "README.md": Beside(
         objects=BUCKET,
+        # As on a fresh machine: a Chroma of the home's own, and the model where stock clients look.
+        first="unset S3SYNC_CHROMA_URL S3SYNC_MODEL_DIR",
         before={"s3sync up": "make_queue bucket-events", "s3sync status": UP},
         here=QUEUES | RUNS,
         shows={
@@ -53,6 +64,7 @@ BESIDE = {
             "s3sync status": r"bucket_docs: .*\n +works .*direct",
             "s3sync why": r"bucket_docs: indexed",
         },
+        last=STOCK_CLIENT,
     ),
     "docs/guides.md": Beside(
         long=True,
@@ -100,6 +112,7 @@ BESIDE = {
         last="s3sync source show docs | grep 'inventory: s3://reports/made/files/s3sync/'",
     ),
     "docs/chroma.md": Beside(
+        long=True,
         objects=BUCKET,
         files={
             "questions.jsonl": '{"question": "when is a key rotated", "key": "prefix/keys.md"}\n'
@@ -124,6 +137,7 @@ BESIDE = {
         last='python -c "$READ_KEY" < secrets/S3SYNC_ENCRYPTION_KEY; bash -n etc/*.sh',
     ),
     "docs/embedding.md": Beside(
+        long=True,
         objects=BUCKET,
         files={
             "questions.jsonl": '{"question": "when is a key rotated", "key": "prefix/keys.md"}\n'
