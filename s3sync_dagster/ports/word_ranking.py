@@ -27,6 +27,8 @@ COMMON = 20_000
 """Records with a word that are many to score."""
 FEW = 2000
 """Records with any word of a question that are simply all scored."""
+MANY = 6
+"""Words of which it takes half to be among the best; of fewer, one more."""
 MOST_TOGETHER = 100
 """Sets of words that are parted from each other, which costs us time."""
 
@@ -95,8 +97,10 @@ def _add_best(
 ) -> None:
     """Add the best by words of which the rarest stand first."""
     if len(ordered) > 1 and ordered[0][1] >= COMMON:
-        # None is rare: what has all of them is soon found, and may leave no word alone a chance.
-        found.add(best(" AND ".join(word for word, _ in ordered)))
+        # None is rare: what has half of them is soon found, and may leave no word alone a chance.
+        # Asked for is what is asked for again below, and not what has all: of many words, too few.
+        half = groupings(len(ordered), max(2, len(ordered) // 2 + (len(ordered) < MANY)))[0]
+        found.add(best(apart([[ordered[place][0] for place in group] for group in half])))
         if most(ordered[:1]) < found.reached:
             _add_several(found, ordered, best=best, most=most)
             return

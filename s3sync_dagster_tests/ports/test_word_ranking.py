@@ -127,22 +127,41 @@ def test_where_rare_words_give_too_little_all_are_looked_at():
     assert asked_for(words, 100_000, 0.5) == ['"licence"', '"licence" OR "ferry" OR "the"']
 
 
+def all_common(*names):
+    return [(f'"{name}"', 200_000 + 10_000 * n) for n, name in enumerate(names)]
+
+
 def test_words_that_are_all_common_are_looked_for_together_first():
-    words = [(f'"{name}"', 200_000 + 10_000 * n) for n, name in enumerate(("sea", "boat", "crew"))]
-    assert asked_for(words, 1_000_000, 9.0) == ['"sea" AND "boat" AND "crew"']
-    assert asked_for(words, 1_000_000, 4.0)[:2] == [
-        '"sea" AND "boat" AND "crew"',
+    words = all_common("sea", "boat", "crew")
+    assert asked_for(words[:2], 1_000_000, 4.0) == ['("sea") AND ("boat")']
+    assert asked_for(words, 1_000_000, 9.0) == ['("boat") AND ("sea" OR "crew")']
+    assert asked_for(words, 1_000_000, 4.0) == [
         '("boat") AND ("sea" OR "crew")',
+        '("crew") AND ("sea" OR "boat")',
     ]
 
 
 def test_where_it_takes_three_of_the_words_no_two_of_them_are_asked_for():
-    words = [(f'"{name}"', 200_000 + n) for n, name in enumerate(("sea", "boat", "crew", "net"))]
-    assert asked_for(words, 1_000_000, 7.0) == [
-        '"sea" AND "boat" AND "crew" AND "net"',
+    assert asked_for(all_common("sea", "boat", "crew", "net"), 1_000_000, 7.0) == [
         '("sea" OR "net") AND ("boat") AND ("crew")',
         '("sea") AND ("boat" OR "crew") AND ("net")',
     ]
+
+
+def test_of_many_common_words_no_record_has_to_have_all():
+    """Then each record with any of them would be scored: few have all of eight."""
+    words = all_common("sea", "boat", "crew", "net", "rope", "sail", "mast", "keel")
+
+    class Sea(Asked):
+        def execute(self, query, values):
+            nothing = values[0].count(" AND ") == len(words) - 1
+            self._answer = [] if nothing else [(n, 11.0 - n / 1000) for n in range(50)]
+            return super().execute(query, values)
+
+    database = Sea([])
+    word_ranking.best_by_words(database, words, 1_000_000, bm25="bm25()", limit=50)
+    assert database.expressions
+    assert all(" AND " in one for one in database.expressions)
 
 
 @pytest.mark.parametrize(("words", "together"), [(2, 2), (5, 1), (7, 2), (4, 3), (7, 3), (8, 4)])
