@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, objects, sources, upload_files
-from s3sync_dagster.model.errors import FixConfiguration, LimitExceeded, Throttled
+from s3sync_dagster.model.errors import LimitExceeded, NoRoom, Throttled
 
 if TYPE_CHECKING:
     from s3sync_dagster.catalog.database import Database
@@ -32,12 +32,12 @@ class ObjectQuota:
         return None if "*" in self.exempt or tenant in self.exempt else self.most
 
 
-def no_room(quota: ObjectQuota) -> FixConfiguration:
+def no_room(quota: ObjectQuota, *, keys: Collection[str] = ()) -> NoRoom:
     """Return why something new is not taken, and the way out."""
-    return FixConfiguration(
+    return NoRoom(
         f"The tenant has {quota.most} objects, which is all it may have: what is new waits until "
         "others are gone, or the operator raises S3SYNC_OBJECTS_PER_TENANT.",
-        reason="too_many_objects",
+        keys=keys,
     )
 
 
@@ -134,7 +134,7 @@ def require_room_for_file(
         key: of a file that is not there.
 
     Raises:
-        FixConfiguration: ``too_many_objects``.
+        NoRoom: it has.
     """
     query = sa.select(sources.c.tenant, sources.c.place_type).where(sources.c.id == source_id)
     tenant, uploads = tx.execute(query).one()
