@@ -32,6 +32,25 @@ def note_answers(
         tx.execute(here.where(first).values(unanswered_at=now, scouted_at=now))
     elif any(one.result in _WRITTEN for one in outcomes):
         tx.execute(here.where(since > ANSWERS_AGAIN).values(unanswered_at=ANSWERS_AGAIN))
+    elif any(one.result is Result.REMOVED for one in outcomes):
+        # The collection answers: enough where nothing waits for model or bucket.
+        more = (sa.not_(one) for one in _wait_for_more(source_id))
+        tx.execute(here.where(since > ANSWERS_AGAIN, *more).values(unanswered_at=ANSWERS_AGAIN))
+
+
+def _wait_for_more(source_id: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return what holds where keys of a source wait for more than the removal of records."""
+    pending = sa.exists().where(
+        invocations.c.source_id == source_id,
+        invocations.c.status == "pending",
+        invocations.c.kind == "sync",
+    )
+    failed = sa.exists().where(
+        objects.c.source_id == source_id,
+        objects.c.outcome == "failed",
+        objects.c.retry_class == "transient",
+    )
+    return pending, failed
 
 
 def ask_where_answered(database: Database, tx: sa.Connection, source_id: str, *, now: float) -> int:

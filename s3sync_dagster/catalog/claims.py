@@ -12,7 +12,7 @@ from s3sync_dagster.catalog.moves import predecessors
 from s3sync_dagster.catalog.quotas import no_room, room_for_documents
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.successions import count_out
-from s3sync_dagster.catalog.tables import documents, sources
+from s3sync_dagster.catalog.tables import documents, objects, sources
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
 from s3sync_dagster.core.state import UNSEEN, DocumentPhase, DocumentState
 from s3sync_dagster.core.vouching import NOTHING, names_any, withheld
@@ -49,6 +49,8 @@ class _Claiming:
         self._db, self._tx, self._token, self._source = database, tx, token, source
         self._collection = collection
         self._heir_of: set[str] = set()
+        self._adopters: set[str] = set()
+        """Other sources that take over as well: what one has stays its, else they never end."""
         self._place = (
             documents.c.tenant == source.tenant,
             documents.c.database_name == source.database_name,
@@ -74,6 +76,7 @@ class _Claiming:
         others = {row.source_id for row in rows} - {self._source.id}
         ending = cleared_owners(self._tx, others)
         self._heir_of = predecessors(self._tx, self._source.id) if others else set()
+        self._adopters = self._that_adopt(others - self._heir_of) if self._source.adopt else set()
         refusals: dict[int, Refusal] = {}
         taken: dict[str, str] = {}
         for place, intent in enumerate(intents):
@@ -133,7 +136,7 @@ class _Claiming:
         if self._is_own(intent, row):
             return None
         ours = row.source_id == self._source.id or row.source_id in self._heir_of
-        if not ours and not self._source.adopt:
+        if not ours and (not self._source.adopt or row.source_id in self._adopters):
             return Refusal(message=self._taken_by_source(row, intent))
         # Another document's: free once it is on its way out and nobody clears its records.
         if row.id in leaving or row.batch_token is not None:
@@ -141,6 +144,16 @@ class _Claiming:
         if ours and row.object_key != intent.key and row.phase != "removing":
             return Refusal(message=self._taken_by_key(intent, row.object_key))
         return None
+
+    def _that_adopt(self, source_ids: set[str]) -> set[str]:
+        adopts = sources.c.config["adopt"].as_boolean()
+        found = set[str]()
+        for part in groups(source_ids):
+            query = sa.select(sources.c.id).where(
+                sources.c.id.in_(part), sources.c.deleting.is_(None), adopts
+            )
+            found.update(self._tx.execute(query).scalars())
+        return found
 
     def _beyond_quota(
         self, asked: Mapping[int, Intent], by_id: dict[str, Row]
@@ -170,6 +183,7 @@ class _Claiming:
         if not intents:
             return
         taken = [(intent, by_id[intent.document_id]) for intent in intents]
+        self._tell_owners([row for _, row in taken])
         count_out(self._tx, [row for one, row in taken if not self._is_followed(one, row)])
         names = (
             *("object_key", "custom_id", "metadata", "carried", "owner", "high_water"),
@@ -188,6 +202,27 @@ class _Claiming:
             ),
             [self._refreshed(intent, by_id[intent.document_id]) for intent in intents],
         )
+
+    def _tell_owners(self, rows: Sequence[Row]) -> None:
+        """Have objects of other sources show that what was made of them is taken over."""
+        for row in rows:
+            heir = row.source_id == self._source.id or row.source_id in self._heir_of
+            if heir or row.phase == "removing":
+                continue
+            here = (objects.c.source_id == row.source_id, objects.c.object_key == row.object_key)
+            self._tx.execute(
+                objects.update()
+                .where(*here, objects.c.gone.is_(False), objects.c.outcome == "indexed")
+                .values(
+                    outcome="failed",
+                    reason="record_ids_taken",
+                    error=f"The source {self._source.name!r} has taken over the record ids of "
+                    f"{row.object_key!r} in collection {self._collection!r} (adopt): use another "
+                    "collection, or give one of the two an id_prefix.",
+                    retry_class="configuration",
+                    next_retry_at=None,
+                )
+            )
 
     def _refreshed(self, intent: Intent, row: Row) -> dict[str, Any]:
         # Of what is taken over from another key nothing counts but what may be left of it.

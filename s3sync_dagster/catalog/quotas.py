@@ -12,10 +12,12 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.rows import groups
 from s3sync_dagster.catalog.tables import documents, objects, sources, upload_files
-from s3sync_dagster.model.errors import FixConfiguration, LimitExceeded, Throttled
+from s3sync_dagster.model.errors import LimitExceeded, NoRoom, Throttled
 
 if TYPE_CHECKING:
     from s3sync_dagster.catalog.database import Database
+
+_was_moved = sources.c.moved_to.is_not(None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +34,12 @@ class ObjectQuota:
         return None if "*" in self.exempt or tenant in self.exempt else self.most
 
 
-def no_room(quota: ObjectQuota) -> FixConfiguration:
+def no_room(quota: ObjectQuota, *, keys: Collection[str] = ()) -> NoRoom:
     """Return why something new is not taken, and the way out."""
-    return FixConfiguration(
+    return NoRoom(
         f"The tenant has {quota.most} objects, which is all it may have: what is new waits until "
         "others are gone, or the operator raises S3SYNC_OBJECTS_PER_TENANT.",
-        reason="too_many_objects",
+        keys=keys,
     )
 
 
@@ -68,7 +70,11 @@ def without_room(
 
 
 def room_for_documents(database: "Database", tx: sa.Connection, tenant: str) -> int | None:
-    """Return how many more documents a tenant may have until ``tx`` ends; None: any number."""
+    """Return how many more documents a tenant may have until ``tx`` ends; None: any number.
+
+    Those of a source that was moved leave once their successors stand, and are not counted beside
+    them: else there would be no room for those, and the move would never end.
+    """
     most = database.quota.of(tenant) if database.quota is not None else None
     if most is None:
         return None
@@ -76,8 +82,12 @@ def room_for_documents(database: "Database", tx: sa.Connection, tenant: str) -> 
     all_of_it = sa.select(sa.func.count()).where(documents.c.tenant == tenant)
     # The first condition is that of the index in which the second is looked for.
     leaving = all_of_it.where(documents.c.phase != "clean", documents.c.phase == "removing")
-    there = tx.execute(all_of_it).scalar_one() - tx.execute(leaving).scalar_one()
-    return max(most - there, 0)
+    before = all_of_it.where(
+        documents.c.source_id.in_(sa.select(sources.c.id).where(_was_moved)),
+        documents.c.phase != "removing",
+    )
+    there, *rest = (tx.execute(query).scalar_one() for query in (all_of_it, leaving, before))
+    return max(most - there + sum(rest), 0)
 
 
 def require_upload_room(
@@ -134,7 +144,7 @@ def require_room_for_file(
         key: of a file that is not there.
 
     Raises:
-        FixConfiguration: ``too_many_objects``.
+        NoRoom: it has.
     """
     query = sa.select(sources.c.tenant, sources.c.place_type).where(sources.c.id == source_id)
     tenant, uploads = tx.execute(query).one()
@@ -153,12 +163,14 @@ def require_room_for_file(
 def objects_of(tx: sa.Connection, tenant: str, *, place_type: str | None = None) -> int:
     """Return how many objects a tenant's sources have, those that are gone left out.
 
+    Nor those of a source that was moved: nobody follows them, and the successor has its own.
+
     Args:
         tx: an open transaction.
         tenant: whose.
         place_type: of its sources of this type alone; None: of all.
     """
-    own = sa.select(sources.c.id).where(sources.c.tenant == tenant)
+    own = sa.select(sources.c.id).where(sources.c.tenant == tenant, sa.not_(_was_moved))
     if place_type is not None:
         own = own.where(sources.c.place_type == place_type)
     # Two counts that indexes answer: one with both conditions would read every row.

@@ -149,7 +149,7 @@ class Work:
                 was told since are left alone: it may be newer.
 
         Raises:
-            FixConfiguration: ``too_many_objects``: what is new was not stored, all else was.
+            NoRoom: what is new was not stored, all else was.
         """
         with self._db.write() as tx:
             if not self._db.has_source(tx, source_id):
@@ -162,7 +162,7 @@ class Work:
         return {ref.key: reason for ref, reason in refs}
 
     def require_room(self, source_id: str, keys: Collection[str]) -> None:
-        """Raise ``FixConfiguration`` (``too_many_objects``) where there is no room for all keys."""
+        """Raise ``NoRoom`` where there is no room for all keys."""
         with self._db.read() as tx:
             left_out = without_room(self._db, tx, source_id, keys)
         self._refuse(left_out)
@@ -181,7 +181,7 @@ class Work:
         News that is older than what an event told before only makes the reader ask the bucket.
 
         Raises:
-            FixConfiguration: ``too_many_objects``: what is new was not stored, all else was.
+            NoRoom: what is new was not stored, all else was.
         """
         now = self._now()
         with self._db.write() as tx:
@@ -218,7 +218,7 @@ class Work:
 
     def _refuse(self, left_out: Collection[str]) -> None:
         if left_out and self._db.quota is not None:
-            raise no_room(self._db.quota)
+            raise no_room(self._db.quota, keys=left_out)
 
     def apply_sidecars(
         self,

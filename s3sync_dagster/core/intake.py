@@ -51,6 +51,8 @@ class IntakeCounts:
     """Events for keys that a source leaves out by their name."""
     invalid: int = 0
     """Messages that are left to the dead-letter queue."""
+    no_room: int = 0
+    """Messages that come again: the tenant of their source has all the objects it may have."""
 
     def __add__(self, other: "IntakeCounts") -> "IntakeCounts":
         """Return the sums."""
@@ -67,6 +69,7 @@ class IntakeCounts:
             (self.unmatched, "of no source"),
             (self.skipped, "left out by their names"),
             (self.invalid, "not understood and left to the dead-letter queue"),
+            (self.no_room, "of new objects for which there is no room, which come again"),
         ):
             if number:
                 parts.append(f"{number} {words}")
@@ -81,6 +84,8 @@ class IntakePlan:
     """Source id -> its events; sources without any are absent."""
     delete: tuple[Message, ...]
     """To be deleted once everything is committed."""
+    tellers: Mapping[tuple[str, str], Sequence[Message]]
+    """Source id and key -> the messages that told of it."""
     leave: tuple[Message, ...]
     """Not understood: the queue's redrive policy moves them to its dead-letter queue."""
     log: tuple[str, ...]
@@ -100,7 +105,8 @@ def plan_intake(messages: Sequence[Message], sources: Iterable[Source]) -> Intak
     delete: list[Message] = []
     leave: list[Message] = []
     log: list[str] = []
-    found: list[ObjectEvent] = []
+    found: list[tuple[ObjectEvent, Message]] = []
+    tellers: dict[tuple[str, str], list[Message]] = {}
     tests = ignored = 0
     for message in messages:
         try:
@@ -113,16 +119,17 @@ def plan_intake(messages: Sequence[Message], sources: Iterable[Source]) -> Intak
         delete.append(message)
         tests += parsed.kind == "test"
         ignored += parsed.kind == "ignored"
-        found.extend(parsed.events)
+        found.extend((event, message) for event in parsed.events)
     unmatched = skipped = 0
     latest: dict[str, dict[str, ObjectEvent]] = {}
     by_id = {source.id: source for source in listening}
-    for event in found:
+    for event, message in found:
         matching = [source for source in listening if _matches(source, event)]
         unmatched += not matching
         for source in matching:
             keys = latest.setdefault(source.id, {})
             keys[event.key] = _later(keys.get(event.key), event)
+            tellers.setdefault((source.id, event.key), []).append(message)
     by_source: dict[str, SourceEvents] = {}
     for source_id, keys in latest.items():
         by_source[source_id], left_out = source_events(by_id[source_id], keys)
@@ -130,6 +137,7 @@ def plan_intake(messages: Sequence[Message], sources: Iterable[Source]) -> Intak
     return IntakePlan(
         by_source=by_source,
         delete=tuple(delete),
+        tellers=tellers,
         leave=tuple(leave),
         log=tuple(log),
         counts=IntakeCounts(

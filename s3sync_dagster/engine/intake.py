@@ -6,11 +6,11 @@ A process may die between any two lines: what was not deleted comes again and ch
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from s3sync_dagster.core.intake import IntakeCounts, plan_intake
-from s3sync_dagster.model.errors import FixConfiguration
+from s3sync_dagster.model.errors import NoRoom
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.events import Message
@@ -61,8 +61,8 @@ def take_messages(
         at: called after ``received`` and, before anything is deleted, after ``recorded``.
 
     Raises:
-        S3SyncError: queue or catalog did not answer; what is not committed comes again. So does
-            what there is no room for (``too_many_objects``), once all else is committed.
+        S3SyncError: queue or catalog did not answer; what is not committed comes again. So does,
+            without an error, what there is no room for.
     """
     found = Intake()
     ends = clock.monotonic() + budget_seconds
@@ -77,7 +77,7 @@ def take_messages(
         if rules.visibility_seconds is None or rules.visibility_seconds < work_seconds:
             queue.extend(messages, seconds=work_seconds)
         plan = plan_intake(messages, sources)
-        no_room: FixConfiguration | None = None
+        refused: set[Message] = set()
         for source_id, events in plan.by_source.items():
             try:
                 work.record_events(
@@ -87,20 +87,21 @@ def take_messages(
                     remove=events.remove,
                     sequencers=dict(events.sequencers),
                 )
-            except FixConfiguration as error:
-                no_room = error
+            except NoRoom as error:
+                told = [plan.tellers.get((source_id, key), ()) for key in error.keys]
+                refused.update(message for of_key in told for message in of_key)
+                log(f"source {source_id}: {len(error.keys)} new objects wait: {error.message}")
             if events.sync or events.remove:
                 found.touched.add(source_id)
         _told(at, "recorded")
-        if no_room is not None:  # the queue keeps what was not stored: nothing is deleted
-            raise no_room
         for line in plan.log:
             log(line)
-        left = queue.delete(plan.delete)
+        # The queue keeps what was not stored. A message may tell of several sources' objects.
+        left = queue.delete([one for one in plan.delete if one not in refused])
         if left:
             log(f"{len(left)} messages could not be deleted; they come again and change nothing")
         not_understood += plan.leave
-        found.counts += plan.counts
+        found.counts += replace(plan.counts, no_room=len(refused))
     if not_understood and rules is not None and rules.dead_letters is not False:
         # Not before: this very call would receive them again.
         queue.extend(not_understood, seconds=0)

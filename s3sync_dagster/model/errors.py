@@ -16,6 +16,7 @@
     │   ├── OutsidePrefix            a key that the source may not touch
     │   ├── Conflict                 another owner, source or process has it
     │   ├── EmbeddingMismatch        the collection has another model, space or dimension
+    │   ├── NoRoom                   the tenant has all the objects that it may have
     │   ├── EmptyPlace               nothing is left in the place: is it mounted?
     │   ├── MissingEngine            a program, model or extra is not installed
     │   └── NotPossible              this server or backend cannot do that
@@ -26,6 +27,8 @@
 
 Messages name the thing and the way out. They hold no secret and no text of a foreign exception.
 """
+
+from collections.abc import Collection
 
 
 class S3SyncError(Exception):
@@ -148,6 +151,20 @@ class EmbeddingMismatch(FixConfiguration):
     """The collection holds vectors of another model, space or dimension."""
 
     reason = "embedding_mismatch"
+
+
+class NoRoom(FixConfiguration):
+    """What is new was not stored: the tenant has all the objects that it may have.
+
+    Attributes:
+        keys: those that were left out, where objects are stored.
+    """
+
+    reason = "too_many_objects"
+
+    def __init__(self, message: str, *, keys: Collection[str] = ()) -> None:
+        super().__init__(message)
+        self.keys = frozenset(keys)
 
 
 class EmptyPlace(FixConfiguration):

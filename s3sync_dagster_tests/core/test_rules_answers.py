@@ -3,7 +3,14 @@
 from s3sync_dagster.catalog import answers
 from s3sync_dagster.core.patience import SCOUT_SECONDS, Patience, scout_seconds
 from s3sync_dagster.model.errors import Unavailable
-from s3sync_dagster_tests.core.rules import Died, event, states, work_and_die
+from s3sync_dagster_tests.core.rules import (
+    Died,
+    Refusing,
+    event,
+    refuse_with,
+    states,
+    work_and_die,
+)
 
 
 def silent(world, *keys):
@@ -139,3 +146,39 @@ def test_workers_that_died_use_up_no_attempt(world):
     world.run_batches(patience=patience)
     [row] = world.catalog.invocations.rows()
     assert (row.attempts, row.status) == (2, "failed")
+
+
+def take_some_while_chroma_is_away(world, number):
+    """Ask for the removal of so many documents; return what refuses it until it is off."""
+    for n in range(number):
+        world.bucket.delete(f"{n}.md")
+    world.listing()
+    refusing = Refusing(world, delete=refuse_with(Unavailable("away", reason="chroma_unavailable")))
+    waits = Patience(tries=1, attempts=9, backoff_seconds=3000)
+    world.run_batches(collections=refusing, patience=waits)
+    refusing.on = False
+
+
+def test_where_nothing_but_removals_waits_one_that_is_done_makes_the_others_due(world):
+    for n in range(30):
+        world.bucket.put(f"{n}.md", f"text {n}")
+    world.sync()
+    take_some_while_chroma_is_away(world, 9)
+    world.clock.seconds += SCOUT_SECONDS
+    assert tick(world) == 1
+    assert [report.state for report in world.run_batches()] == ["removed"]
+    assert tick(world) == 8
+    assert len(world.run_batches()) == 8
+    assert tick(world) == 0
+
+
+def test_a_removal_says_nothing_of_the_bucket_that_other_keys_wait_for(world):
+    for n in range(30):
+        world.bucket.put(f"{n}.md", f"text {n}")
+    world.sync()
+    silent(world)
+    fail_for_an_hour(world, "a", "b")
+    world.bucket.delete("0.md")
+    world.listing()
+    assert [report.state for report in world.run_batches()] == ["removed"]
+    assert tick(world) == 0

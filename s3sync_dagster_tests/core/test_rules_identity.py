@@ -4,6 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog import collections as collection_rows
+from s3sync_dagster.catalog.kept_counts import KeptCounts
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.state import ABSENT, DocumentPhase, KnownCollection
 from s3sync_dagster.engine.listing_turns import ListingParts, list_when_due
@@ -12,6 +13,7 @@ from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster_tests.core.rules import states
 from s3sync_dagster_tests.engine_fixture import make_world
+from s3sync_dagster_tests.sources import changed
 
 SECOND = "00000000-0000-4000-8000-000000000002"
 THREE = {f"{n}.md": f"one {n}\n\ntwo {n}" for n in range(3)}
@@ -47,6 +49,46 @@ def paragraphs(texts=THREE):
 
 def phases(world):
     return {row.phase for row in world.catalog.documents.of_source(world.source.id)}
+
+
+def another_that_adopts(world):
+    """Return a world of another source with the same keys in the same collection."""
+    source = changed(
+        world.source, id="00000000-0000-4000-8000-000000000002", name="other",
+        bucket_name="bucket-b", adopt=True,
+    )  # fmt: skip
+    world.catalog.sources.add(source)
+    return type(world)(
+        source=source, bucket=world.bucket, catalog=world.catalog,
+        collections=world.collections, clock=world.clock,
+    )  # fmt: skip
+
+
+def test_what_another_source_takes_over_is_not_indexed_any_more(world):
+    fill(world)
+    another_that_adopts(world).sync()
+    counts = world.catalog.views.counts(world.source.id)
+    assert (counts.documents, counts.indexed, counts.failed) == (0, 0, {"record_ids_taken": 3})
+    assert KeptCounts(world.catalog.database).sound()
+    [row, *_] = world.catalog.views.object_rows(world.source.id, limit=3)
+    assert "The source 'other' has taken over the record ids of" in row.error
+    assert set(world.sync().values()) == {"failed"}
+    [row, *_] = world.catalog.views.object_rows(world.source.id, limit=3)
+    assert "already has records with the ids" in row.error
+    world.configure(id_prefix="mine-")
+    world.catalog.invocations.retry_failed(world.source)
+    assert {report.state for report in world.run_batches()} == {"indexed"}
+
+
+def test_of_two_sources_that_both_take_over_the_one_that_has_the_records_keeps_them(world):
+    world.configure(adopt=True)
+    fill(world)
+    theirs = another_that_adopts(world)
+    assert set(theirs.sync().values()) == {"failed"}
+    world.clock.seconds += 100_000
+    assert world.sync() == {}
+    assert set(states(world).values()) == {("indexed", None)}
+    assert {one["s3sync_source"] for one in world.metadata().values()} == {world.source.id}
 
 
 @pytest.mark.parametrize("anew", [False, True])

@@ -4,10 +4,12 @@ import json
 
 import pytest
 
+from s3sync_dagster.catalog.quotas import ObjectQuota
 from s3sync_dagster.engine.intake import take_messages
-from s3sync_dagster.model.errors import FixConfiguration, Unavailable
+from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.ports.memory_sqs import MemoryQueue
 from s3sync_dagster_tests.core.rules import Died
+from s3sync_dagster_tests.sources import changed
 
 
 @pytest.fixture
@@ -166,14 +168,41 @@ def test_a_tick_says_what_it_met(world, queue):
     )
 
 
-def test_a_source_without_room_keeps_its_messages_and_those_of_others_are_stored(world, queue):
-    class Full(Work):
-        def record_events(self, source_id, **events):
-            super().record_events(source_id, **events)
-            raise FixConfiguration("no room", reason="too_many_objects")
-
-    queue.send(created("a.txt"))
-    with pytest.raises(FixConfiguration):
-        take(world, queue, work=Full(world, queue))
-    assert waiting(world) == ["a.txt"]
-    assert len(queue.bodies()) == 1
+def test_a_tenant_without_room_keeps_its_messages_alone_in_a_shared_queue(world):
+    world.catalog.database.quota = ObjectQuota(most=2, exempt=frozenset({"free"}))
+    for key in "ab":
+        world.bucket.put(f"docs/{key}", "t")
+    world.configure(path_prefix="docs/")
+    world.sync()
+    other = changed(
+        world.source, id="00000000-0000-4000-8000-000000000002", name="other",
+        path_prefix="other/", tenant="free",
+    )  # fmt: skip
+    world.catalog.sources.add(other)
+    dead = MemoryQueue(now=world.clock.monotonic)
+    queue = MemoryQueue(
+        now=world.clock.monotonic, visibility_seconds=30, max_receive_count=3, dead_letters=dead
+    )
+    for key in ("docs/new", "docs/a", *(f"other/{n}" for n in range(60))):
+        queue.send(created(key))
+    lines = []
+    found = take_messages(
+        queue, [world.source, other], work=world.catalog.work, clock=world.clock,
+        log=lines.append, budget_seconds=20,
+    )  # fmt: skip
+    assert found.touched == {world.source.id, other.id}
+    assert "62 messages, 62 events, 1 of new objects for which there is no room" in (
+        found.counts.describe()
+    )
+    assert "S3SYNC_OBJECTS_PER_TENANT" in " ".join(lines)
+    assert "docs/new" not in waiting(world)
+    live = world.catalog.invocations.live_count
+    assert (live(world.source.id), live(other.id)) == (1, 60)
+    [left] = queue.bodies()
+    assert "docs/new" in left
+    world.bucket.delete("docs/b")
+    world.sync(approve_deletes=True)
+    world.clock.seconds += 200
+    take(world, queue)  # there is room now
+    assert (queue.bodies(), dead.bodies()) == ([], [])
+    assert "docs/new" in waiting(world)

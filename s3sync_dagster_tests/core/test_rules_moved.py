@@ -187,7 +187,7 @@ def test_a_source_that_keeps_what_is_gone_from_now_on_keeps_what_is_gone_already
 
 def test_what_a_quota_left_out_of_the_new_place_keeps_its_document_of_before(declared):
     before = move(declared, collection_name="docs2")
-    declared.catalog.database.quota = ObjectQuota(most=5)
+    declared.catalog.database.quota = ObjectQuota(most=2)
     declared.sync()
     said = finish(declared)
     declared.catalog.database.quota = None
@@ -196,6 +196,29 @@ def test_what_a_quota_left_out_of_the_new_place_keeps_its_document_of_before(dec
     declared.sync()
     assert finish(declared) is None
     assert len(everything(declared, declared.source)) == 6
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("keys", ["same", "others"])
+def test_a_move_needs_no_room_beside_what_it_takes_the_place_of(declared, change, keys):
+    declared.catalog.database.quota = ObjectQuota(most=4)
+    before = move(declared, **change)
+    if keys == "others":
+        for key in KEYS:
+            declared.bucket.delete(key)
+            declared.bucket.put(f"new/{key}", f"new/{key} one\n\n{key} two")
+    declared.sync()
+    said = finish(declared)
+    if keys == "same":
+        assert said is None
+    else:
+        assert "3 of 3 have no successor" in said
+        assert "left out" not in said
+        assert finish(declared, now=True) is None
+    assert len(everything(declared, before, declared.source)) == 6
+    declared.bucket.put("z1.md", "one")
+    declared.bucket.put("z2.md", "one")
+    assert declared.listing().listing.left_out == 1  # one more than four
 
 
 def test_an_object_whose_invocation_was_cancelled_keeps_its_document_of_before(declared):
