@@ -40,7 +40,9 @@ class Threads:
         Raises:
             TooMany: too many of the tenant's requests wait already.
         """
-        mine = self._tenants.setdefault(tenant, _Tenant(CapacityLimiter(PER_TENANT)))
+        mine = self._tenants.get(tenant)
+        if mine is None:
+            mine = self._tenants[tenant] = _Tenant(CapacityLimiter(PER_TENANT))
         if mine.requests >= PER_TENANT + WAITING_PER_TENANT:
             raise TooMany(
                 f"{mine.requests} requests of this tenant are in flight already; wait until some "
