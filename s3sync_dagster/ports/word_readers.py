@@ -41,9 +41,20 @@ _LESS = 10.0**-DIGITS
 _SEEN = "substr(:seen, {} + 1, 1) = x'01'"
 """A byte a record: a third of what a look at the record's document costs."""
 _COUNT = "SELECT count(*) FROM words WHERE words MATCH :asked"
-_COUNT_SEEN = f"{_COUNT} AND {_SEEN.format('rowid')}"
+_COUNT_BOTH = f"""
+SELECT count(*), count(*) FILTER (WHERE {_SEEN.format("rowid")}) FROM words WHERE words MATCH :asked
+"""
 _RECORDS = "SELECT count(*) FROM words_docsize"
-_RECORDS_SEEN = f"{_RECORDS} WHERE {_SEEN.format('id')}"
+_RECORDS_BOTH = f"""
+SELECT (SELECT count(*) FROM records), (
+    SELECT coalesce(sum(last + 1 - first), 0) FROM documents WHERE {_SEEN.format("first")}
+) + (
+    SELECT count(*) FROM records WHERE {_SEEN.format("number")}
+    AND document IN (SELECT number FROM documents WHERE first IS NULL)
+)
+"""
+"""By documents: who may see one of its records may see all."""
+_PIECES_BOTH = f"SELECT count(*), count(*) FILTER (WHERE {_SEEN.format('id')}) FROM pieces_docsize"
 _ROWS = "SELECT rowid FROM words WHERE words MATCH {}"
 _ALL = f"""
 SELECT rowid, -rank FROM words WHERE words MATCH :asked AND rank MATCH :bm25
@@ -271,7 +282,7 @@ class ReaderWords:
                 groupings(len(behind), least - 1) if end == len(strong) else [[[*range(end - 1)]]]
             )
             asked = [[[behind[n] for n in group] for group in groups if group] for groups in ways]
-            if end < len(strong):
+            if 1 < end < len(strong):
                 asked.append([])  # what those behind lift alone has the first one often
             for groups in asked:
                 together = apart([[strong[0].expression], *groups])
@@ -322,27 +333,34 @@ class ReaderWords:
         What is remembered may be of before, as for readers of everything.
         """
         name = "\n".join((self._of_file, self._rights_name, table, expression or ""))
-        query = _RECORDS_SEEN if expression is None else _COUNT_SEEN
         known = self._memory.count_of(name, self._touched)
         if known is None:
-            known = self._number(_of(query, table), expression)
-            looked_at = self._count(table, expression)
+            looked_at, known = self._count_both(table, expression)
             self._memory.keep_count(name, known, self._touched, looked_at=looked_at)
         return known
 
     def _count(self, table: str, expression: str | None) -> int:
         """Return how many records of all have a term, as FTS5 counts them at this very moment."""
-        name = "\n".join((self._of_file, str(self._touched), table, expression or ""))
-        query = _RECORDS if expression is None else _COUNT
+        name = self._of_all(table, expression)
         known = self._memory.count_of(name, self._touched)
         if known is None:
-            known = self._number(_of(query, table), expression)
+            query = _of(_RECORDS if expression is None else _COUNT, table)
+            known = int(self._file.database.execute(query, {"asked": expression}).fetchone()[0])
             self._memory.keep_count(name, known, self._touched)
         return known
 
-    def _number(self, query: str, expression: str | None) -> int:
+    def _count_both(self, table: str, expression: str | None) -> tuple[int, int]:
+        """Return how many records have a term, and how many of them may be seen, by one look."""
+        query = _of(_COUNT_BOTH, table)
+        if expression is None:
+            query = _RECORDS_BOTH if table == "words" else _PIECES_BOTH
         values = {"asked": expression, "seen": self._seen}
-        return int(self._file.database.execute(query, values).fetchone()[0])
+        every, seen = self._file.database.execute(query, values).fetchone()
+        self._memory.keep_count(self._of_all(table, expression), every, self._touched)
+        return every, seen
+
+    def _of_all(self, table: str, expression: str | None) -> str:
+        return "\n".join((self._of_file, str(self._touched), table, expression or ""))
 
 
 def _most(terms: Sequence[_Term]) -> float:

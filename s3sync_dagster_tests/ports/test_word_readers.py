@@ -14,7 +14,7 @@ from s3sync_dagster.engine.hybrid import DocumentVersion, Searcher
 from s3sync_dagster.engine.readable import Readable
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.source import EmbeddingConfig
-from s3sync_dagster.ports import word_readers
+from s3sync_dagster.ports import word_memory, word_readers
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
 from s3sync_dagster.ports.word_index import FtsWordIndex
 from s3sync_dagster.ports.word_memory import WordMemory
@@ -323,3 +323,37 @@ def test_counts_are_remembered_and_made_again_when_the_index_changes(tmp_path):
     index.follow(collection, [*changed, *versions(texts[:1]), *versions(texts[2::2])])
     assert ceiling() == 3
     index.close()
+
+
+def test_nothing_of_a_question_is_looked_at_twice(indexed, monkeypatch):
+    """What is remembered of a word is counted once, for who asks and for all."""
+    monkeypatch.setattr(word_memory, "LEAST_KEPT", 0)
+    monkeypatch.setattr(word_readers, "OFTEN", 1)
+    monkeypatch.setattr(word_readers, "NEARLY", 0.2)
+    index = indexed(drawn(3, 2500))
+    for first, count, rare in ((7, 1, 105), (7, 4, 105), (6, 10, 47), (11, 6, 191), (3, 9, 95)):
+        asked = [*VOCABULARY[first : first + count], VOCABULARY[rare]]
+        said: list[str] = []
+        index._memory.forget()
+        index._database.set_trace_callback(said.append)
+        assert index.seen_by(SALES).search(" ".join(asked), limit=5)
+        index._database.set_trace_callback(None)
+        counted = [one for one in said if "count(*)" in one and "MATCH" in one]
+        assert len(counted) == len(asked)
+        ranked = [one for one in said if "rank MATCH" in one]
+        assert len(ranked) == len(set(ranked)) > 1
+
+
+def test_as_many_records_are_counted_as_may_be_seen(tmp_path):
+    """Also of documents whose records have no numbers in a row, and where some are gone."""
+    texts = [(f"d{n}", f"sea number{n}", "sales" if n % 3 else "hr") for n in range(30)]
+    collection = collection_of(texts)
+    with closing(FtsWordIndex(tmp_path / "words.db")) as index:
+        index.follow(collection, versions(texts))
+        more = [DocumentVersion(document_id="d4", count=1, version="2"), *versions(texts)[6:]]
+        index.follow(collection, more)
+        index._database.execute("UPDATE documents SET first = NULL, last = NULL WHERE id = 'd7'")
+        words = index.seen_by(SALES)
+        rows = [f"d{n}-0" for n in (4, *range(6, 30)) if n % 3]
+        assert words.known([f"{name}-0" for name, _, _ in texts]) == set(rows)
+        assert words._count_seen("words", None) == len(rows)
