@@ -2,6 +2,8 @@
 
 import json
 import shlex
+import subprocess
+import sys
 from dataclasses import replace
 from urllib.parse import unquote_plus
 
@@ -127,6 +129,32 @@ def test_the_script_goes_where_the_source_has_its_bucket(s3sync):
     assert len(commands) == 5
     assert all(line.startswith(f"aws --endpoint-url {server} ") for line in commands)
     assert f"--queue-url {server}/123456789012/mine-s3sync" in script.out
+
+
+def test_the_script_makes_what_it_says_and_events_arrive(s3sync, aws_endpoint):
+    """As printed, with the words of AWS's command line held against AWS's service models."""
+    bucket = aws_endpoint.make_bucket("scripted")
+    place = ["--bucket", bucket, "--prefix", "docs/", "--collection", bucket]
+    server = aws_endpoint.url
+    assert s3sync("source", "create", "scripted", *place, "--endpoint-url", server).code == 0
+    where = ["--account", "123456789012", "--region", aws_endpoint.region]
+    script = s3sync("aws-setup", "scripted", *where).out
+    aws, _, last = script.rpartition("s3sync source edit scripted ")
+    words = f'aws() {{ "{sys.executable}" -m s3sync_dagster_tests.documents.aws_words "$@"; }}'
+    done = subprocess.run(
+        ["bash", "-euc", f"{words}\n{aws}"], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    aws_endpoint.put(bucket, "docs/a.md", "hello")
+    aws_endpoint.put(bucket, "elsewhere/b.md", "hello")
+    url = last.split()[1]
+    assert s3sync("source", "edit", "scripted", "--queue-url", url).code == 0
+    told = []
+    while found := aws_endpoint.sqs.receive_message(QueueUrl=url).get("Messages"):
+        told += [json.loads(one["Body"]) for one in found]
+        aws_endpoint.sqs.delete_message(QueueUrl=url, ReceiptHandle=found[0]["ReceiptHandle"])
+    keys = [record["s3"]["object"]["key"] for one in told for record in one.get("Records", [])]
+    assert [unquote_plus(key) for key in keys] == ["docs/a.md"]
 
 
 def test_what_is_not_known_is_said(s3sync):

@@ -14,16 +14,19 @@ from botocore import xform_name
 
 def main(words: list[str]) -> None:
     """Do what ``aws WORDS`` does."""
-    endpoint = None
-    if words[:1] == ["--endpoint-url"]:
-        endpoint, words = words[1], words[2:]
+    where: dict[str, Any] = {}
+    for option, name in (("--endpoint-url", "endpoint_url"), ("--region", "region_name")):
+        if option in words:
+            at = words.index(option)
+            where[name] = words[at + 1]
+            words = words[:at] + words[at + 2 :]
     if words[:2] == ["s3", "cp"]:
         path, target = words[2:]
         bucket, _, key = target.removeprefix("s3://").partition("/")
-        boto3.client("s3", endpoint_url=endpoint).upload_file(path, bucket, key)
+        boto3.client("s3", **where).upload_file(path, bucket, key)
         return
     service, command, *options = words
-    client = boto3.client("s3" if service == "s3api" else service, endpoint_url=endpoint)
+    client: Any = boto3.client("s3" if service == "s3api" else service, **where)  # type: ignore[call-overload]
     operations = {xform_name(name, "-"): name for name in client.meta.service_model.operation_names}
     shape = client.meta.service_model.operation_model(operations[command]).input_shape
     members = {xform_name(name, "-"): (name, one) for name, one in shape.members.items()}
