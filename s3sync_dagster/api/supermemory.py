@@ -27,7 +27,7 @@ from s3sync_dagster.api.wire_source import CreateSource
 from s3sync_dagster.core.state import ListingRow, ListingState, SourceRow
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound, NotPossible
 from s3sync_dagster.model.place import S3Place
-from s3sync_dagster.moving.supermemory import PROVIDER, TAGS, bucket_fields
+from s3sync_dagster.moving.supermemory import PROVIDER, TAGS, bucket_fields, shown_pattern
 from s3sync_dagster.moving.wanted import Reader
 
 router = APIRouter(prefix="/v3/connections", tags=["Supermemory"], route_class=StrictRoute)
@@ -187,28 +187,28 @@ def _documents(here: Context, meant: list[SourceRow], caller: Caller) -> list[Do
 
 
 @router.get("/{connection_id}")
-def get(connection_id: UUID, caller: AnyClient, here: Here) -> Connection:
+def get(connection_id: str, caller: AnyClient, here: Here) -> Connection:
     """Show a connection; its keys are never shown."""
     return _shown(here, _row(here, connection_id, caller), caller)
 
 
 @router.get("/{connection_id}/sync-runs")
-def sync_runs(connection_id: UUID, caller: AnyClient, here: Here) -> list[SyncRun]:
+def sync_runs(connection_id: str, caller: AnyClient, here: Here) -> list[SyncRun]:
     """List the newest listings of a connection."""
     return _runs(here, _row(here, connection_id, caller), caller)
 
 
 @router.delete("/{connection_id}")
 def delete(
-    connection_id: UUID,
+    connection_id: str,
     caller: OwnerClient,
     here: Here,
     delete_documents: Annotated[bool, Query(alias="deleteDocuments")] = True,
 ) -> list[Deleted]:
     """Delete a connection, with what it wrote unless that is to stay."""
-    _row(here, connection_id, caller)
-    delete_source(connection_id, caller, here, delete_records=delete_documents)
-    return [Deleted(id=connection_id)]  # as their client reads it
+    found = UUID(_row(here, connection_id, caller).source.id)
+    delete_source(found, caller, here, delete_records=delete_documents)
+    return [Deleted(id=found)]  # as their client reads it
 
 
 def _payload(body: Create) -> CreateSource:
@@ -234,10 +234,14 @@ def _meant(here: Context, caller: Caller, body: Tags | None) -> list[SourceRow]:
     return [row for row in rows if not wanted or wanted & set(_tags(row.source.metadata))]
 
 
-def _row(here: Context, connection_id: UUID, caller: Caller) -> SourceRow:
-    row = here.catalog.sources.row(str(connection_id), tenant=caller.tenant)
+def _row(here: Context, connection_id: str, caller: Caller) -> SourceRow:
+    """Return a connection by its id; any other word, such as a provider's, names none."""
+    try:
+        row = here.catalog.sources.row(str(UUID(connection_id)), tenant=caller.tenant)
+    except ValueError:
+        row = None
     if row is None or row.deleting is not None or not isinstance(row.source.place, S3Place):
-        raise NotFound(f"No connection {str(connection_id)!r}.", reason="source_not_found")
+        raise NotFound(f"No connection {connection_id[:80]!r}.", reason="source_not_found")
     return row
 
 
@@ -251,7 +255,7 @@ def _shown(here: Context, row: SourceRow, caller: Caller) -> Connection:
     assert isinstance(place, S3Place)
     told = {"bucket": place.bucket_name, "region": place.region, "endpoint": place.endpoint_url,
             "prefix": place.path_prefix or None,
-            "containerTagRegex": source.path_metadata}  # fmt: skip
+            "containerTagRegex": shown_pattern(source.path_metadata)}  # fmt: skip
     runs = _runs(here, row, caller, limit=1)
     return Connection(
         id=UUID(source.id),

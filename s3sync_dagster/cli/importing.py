@@ -17,7 +17,7 @@ from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, opened
 from s3sync_dagster.cli.showing import columns, people
 from s3sync_dagster.cli.source_options import embedding, embedding_config
-from s3sync_dagster.core.keys import MAX_SOURCE_NAME_LENGTH
+from s3sync_dagster.core.keys import MAX_SOURCE_NAME_LENGTH, RESERVED_SOURCE_NAMES
 from s3sync_dagster.core.source_identity import identity_changes, overlap
 from s3sync_dagster.core.source_rules import validate_source
 from s3sync_dagster.model.errors import InvalidSetting, S3SyncError
@@ -219,7 +219,7 @@ def _name_of(stem: str, source: Source, known: Sequence[Source]) -> str:
     """Return a free name, the same one each time that this entry is read."""
     taken = {one.name for one in known}
     plain = _UNSAFE.sub("_", stem).strip("_")[: MAX_SOURCE_NAME_LENGTH - 9] or "source"
-    if plain not in taken and plain != "imported":
+    if plain not in taken | RESERVED_SOURCE_NAMES | {"imported"}:
         return plain
     place = (*source.place.identity(), source.tenant, source.database_name, source.collection_name)
     return f"{plain}_{hashlib.sha256(repr(place).encode()).hexdigest()[:8]}"

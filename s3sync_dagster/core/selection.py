@@ -17,7 +17,7 @@ from s3sync_dagster.model.source import Source
 ARCHIVE_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 """Storage classes whose objects cannot be read before a restore (``GLACIER_IR`` can)."""
 SYMLINK, SPECIAL, SUBMODULE, BAD_NAME = "SYMLINK", "SPECIAL", "SUBMODULE", "BAD_NAME"
-PAGE_LIMIT = "PAGE_LIMIT"
+PAGE_LIMIT, NOINDEX = "PAGE_LIMIT", "NOINDEX"
 """Storage classes of entries that are listed, so that they count, and that are no objects."""
 MAX_GLOBS = 200
 MAX_GLOB_CHARACTERS = 8192
@@ -161,6 +161,8 @@ def _by_entry(ref: ObjectRef) -> Skip | None:
             return Skip("bad_name", "Its name is no UTF-8, or its path longer than 1,024 bytes.")
         case "PAGE_LIMIT":
             return Skip("page_limit", "The site has more pages than page_limit: raise it.")
+        case "NOINDEX":
+            return Skip("noindex", "The page says that it wants to be in no index.")
         case _:
             return None
 

@@ -21,7 +21,8 @@ SYNC_SECONDS = 14_400
 DOCUMENT_LIMIT = 10_000
 """Theirs, where nothing is said; more may be named."""
 MAX_PATTERN_CHARACTERS = 199
-_USER_GROUP = "(?<userId>"
+_USER_GROUP, _OURS = "(?<userId>", "(?P<userId>"
+"""As theirs is written, and as RE2 of before 2023 and Python have it: both are read."""
 
 
 def connection_of(given: object) -> Wanted:
@@ -79,6 +80,8 @@ def bucket_fields(
     Raises:
         InvalidSetting: something is missing, or no value.
     """
+    if document_limit is not None and document_limit < 1:
+        raise InvalidSetting("documentLimit has to be 1 or more; leave it out for 10,000.")
     named: dict[str, str] = {}
     for name in ("bucket", "region"):
         value = metadata.text(name)
@@ -97,7 +100,7 @@ def bucket_fields(
         "path_prefix": metadata.text("prefix"),
         "auto_sync": "direct",
         "list_interval_seconds": SYNC_SECONDS,
-        "document_limit": document_limit or DOCUMENT_LIMIT,
+        "document_limit": DOCUMENT_LIMIT if document_limit is None else document_limit,
         "path_metadata": _pattern(metadata.take("containerTagRegex")),
         "metadata": {TAGS: list(tags)} if tags else None,
     }
@@ -109,6 +112,11 @@ def _pattern(given: str | None) -> str | None:
         return None
     if len(given) > MAX_PATTERN_CHARACTERS:
         raise InvalidSetting("containerTagRegex is a text of less than 200 characters.")
-    if _USER_GROUP not in given:
+    if _USER_GROUP not in given and _OURS not in given:
         raise InvalidSetting("containerTagRegex needs the named group (?<userId>...).")
-    return given.replace(_USER_GROUP, "(?P<userId>")
+    return given.replace(_USER_GROUP, _OURS)
+
+
+def shown_pattern(pattern: str | None) -> str | None:
+    """Return a pattern as their clients write it."""
+    return None if pattern is None else pattern.replace(_OURS, _USER_GROUP)

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from s3sync_dagster.model.errors import InvalidSetting
 
+_MASK = re.compile(r"[*•●]{2,}|\A[*•●]\Z")
+"""Stands in a key, or in a part of it, that is not shown; no key of AWS has such characters."""
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -113,19 +115,21 @@ class Reader:
 
 
 def key_pair(given: Reader, id_name: str, secret_name: str) -> KeyPair | None:
-    """Return a pair of keys; None where there is none, or a mask stands in its place.
+    """Return a pair of keys; None where there is none, or a mask in place of a part of both.
 
     Raises:
         InvalidSetting: one of the two alone, or one of them as ``${NAME}`` and the other one not.
     """
-    found = [
-        one if one and one.strip("*•") else None for one in map(given.text, (id_name, secret_name))
-    ]
-    key_id, secret = found
+    key_id, secret = (
+        None if one is None or _MASK.search(one) else one
+        for one in map(given.text, (id_name, secret_name))
+    )
     if key_id is None and secret is None:
         return None
     if key_id is None or secret is None:
-        raise InvalidSetting(f"{id_name} and {secret_name} have to come together.")
+        raise InvalidSetting(
+            f"{id_name} and {secret_name} have to come together, and neither of them masked."
+        )
     pair = KeyPair(access_key_id=key_id, secret_access_key=secret)
     if pair.variables is None and ("${" in key_id or "${" in secret):
         raise InvalidSetting(

@@ -20,9 +20,9 @@ from s3sync_dagster.model.errors import (
 )
 from s3sync_dagster.places.web_address import host_of, origin_of, page_address, varied
 from s3sync_dagster.places.web_ends import end_crawl
-from s3sync_dagster.places.web_evidence import hidden, miss
+from s3sync_dagster.places.web_evidence import hidden, miss, missed_once_more
 from s3sync_dagster.places.web_fetch import WebAnswer, unpack_whole
-from s3sync_dagster.places.web_memory import MISSES, Page, SiteMemory, Task
+from s3sync_dagster.places.web_memory import MISSES, NOINDEX, Page, SiteMemory, Task
 from s3sync_dagster.places.web_pace import NoTurn
 from s3sync_dagster.places.web_page import holds_text, is_empty, page_of
 from s3sync_dagster.places.web_text import roughly_decoded, sitemap_entries
@@ -196,10 +196,10 @@ class Crawl:
     # --- what answers mean --------------------------------------------------------------------
 
     def _unchanged(self, task: Task, known: Page) -> None:
-        misses = known.misses if known.canonical else 0
+        misses = known.misses if known.canonical or known.noindex else 0
         now = replace(known, asked_at=self._memory.now(), misses=misses, changed=task.changed)
         self._memory.keep(task.key, now, depth=task.depth)
-        self._end_page(task, known)
+        self._end_page(task, now, known)
 
     def _read(self, task: Task, known: Page | None, answer: WebAnswer) -> None:
         if not holds_text(answer.media_type) or is_empty(answer):
@@ -215,16 +215,22 @@ class Crawl:
         dated = known is not None and known.changed is not None and known.changed == task.changed
         if dated and known is not None and known.etag != page.etag:
             self._memory.take_note("dates", "wrong")  # from now on every page is asked for
-        if page.canonical is not None:  # a page that was never listed is joined at once
+        if page.canonical is not None or page.noindex:  # what was never listed is so at once
             misses, at = (MISSES, 0.0) if known is None else (known.misses, known.missed_at)
             page = replace(page, misses=misses, missed_at=at)
         self._memory.keep(task.key, page, depth=task.depth)
         if (known is None or known.etag != page.etag) and not answer.too_large:
             self._memory.put_body(task.key, page.etag, answer.body)
-        return self._end_page(task, page)
+        return self._end_page(task, page, known)
 
-    def _end_page(self, task: Task, page: Page) -> None:
-        self._memory.end_task(task, "joined" if page.canonical else "listed", target=page.canonical)
+    def _end_page(self, task: Task, page: Page, known: Page | None) -> None:
+        if page.noindex:
+            miss(self._memory, task, known)
+            if known is None or missed_once_more(known, self._memory.now()).gone:
+                self._memory.end_task(task, NOINDEX)
+        else:
+            end = "joined" if page.canonical else "listed"
+            self._memory.end_task(task, end, target=page.canonical)
         if page.canonical is not None:
             self._add_pages([page.canonical], depth=task.depth)
         self._add_pages(page.links, depth=task.depth + 1)

@@ -46,10 +46,16 @@ def count_misses(memory: SiteMemory) -> None:
             continue
         if known.canonical is None and at < known.asked_at <= now:  # a batch has read it since
             memory.list_after_all(key)
-        elif known.gone and known.canonical is None and now - known.missed_at > GONE_SECONDS:
+        elif _is_over(known, now):
             memory.forget(key)
         else:
             memory.change(key, missed_once_more(known, at))
+
+
+def _is_over(known: Page, now: float) -> bool:
+    """Return whether nobody asks any more for a page that is gone, not joined or kept out."""
+    only_gone = known.gone and known.canonical is None and not known.noindex
+    return only_gone and now - known.missed_at > GONE_SECONDS
 
 
 def ripen(memory: SiteMemory) -> None:

@@ -22,7 +22,7 @@ PAGE_SECONDS = 40.0
 """For a whole answer: who sends a byte now and then holds nothing up."""
 _KEPT_HEADERS = frozenset(
     ("content-type", "content-length", "content-encoding", "date", "etag", "last-modified",
-     "location", "retry-after")
+     "location", "retry-after", "x-robots-tag")
 )  # fmt: skip
 _MAX_HEADER_CHARACTERS = 2048
 MOST_ADDRESSES = 4
@@ -291,7 +291,10 @@ def _headers(given: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         word = name.decode("ascii", "replace").lower()
         if word in _KEPT_HEADERS and len(value) <= _MAX_HEADER_CHARACTERS:
             # Addresses in headers are UTF-8 in practice, whatever the standard says.
-            found.setdefault(word, value.decode("utf-8", "replace").strip())
+            text = value.decode("utf-8", "replace").strip()
+            if word == "x-robots-tag" and word in found:
+                text = f"{found.pop(word)}\n{text}"  # each of several is for a robot of its own
+            found.setdefault(word, text)
     return found
 
 

@@ -22,6 +22,8 @@ CACHE_KIB = 8 * 1024
 LISTED = ("listed", "kept", "unread")
 """Ends of a page that the site has: it was answered; it is known, and nothing says that it is gone;
 it is there, and could not be read."""
+NOINDEX = "noindex"
+"""End of a page that wants to be in no index."""
 LEFT = "left"
 """End of a page for which there was no room: nobody has asked for it."""
 MISSES = 2
@@ -74,6 +76,8 @@ class Page:
     """The sitemap's date of the page as it was read."""
     asked_at: float = 0.0
     """When the site last said that this is the page, in seconds since 1970."""
+    noindex: bool = False
+    """It wants to be in no index."""
     misses: int = 0
     """Whole crawls in a row in which the site said that it is not there, or joined it."""
     missed_at: float = 0.0
@@ -409,10 +413,10 @@ class SiteMemory:
     def listed(self, *, after: str, limit: int) -> list[Task]:
         """Return the pages that the site has, in the order of their addresses.
 
-        Those for which there was no room are among them, so that they count.
+        Those that found no room, or want to be in no index, are among them, so that they count.
         """
         rows = self._all(
-            f"SELECT * FROM tasks WHERE kind = 'page' AND outcome IN {(*LISTED, LEFT)} "
+            f"SELECT * FROM tasks WHERE kind = 'page' AND outcome IN {(*LISTED, LEFT, NOINDEX)} "
             "AND key > ? ORDER BY key LIMIT ?",
             after, limit,
         )  # fmt: skip

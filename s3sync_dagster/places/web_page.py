@@ -7,7 +7,12 @@ from s3sync_dagster.places.freshness import is_fresh
 from s3sync_dagster.places.web_address import host_of, page_address
 from s3sync_dagster.places.web_fetch import WebAnswer
 from s3sync_dagster.places.web_memory import Page
-from s3sync_dagster.places.web_text import links_of, roughly_decoded
+from s3sync_dagster.places.web_text import (
+    is_unindexed,
+    links_of,
+    robots_of_header,
+    roughly_decoded,
+)
 
 MAX_LENGTH_DIGITS = 15
 """Of a length that a server tells: what is longer is no length."""
@@ -56,9 +61,11 @@ def page_of(
     headers = answer.headers
     links: tuple[str, ...] = ()
     canonical: str | None = None
+    robots = [*robots_of_header(headers.get("x-robots-tag", ""))]
     if answer.media_type in _HTML or not answer.media_type:
         text = roughly_decoded(answer.body, answer.charset)[:LINK_CHARACTERS]
         found = links_of(text)
+        robots += found.robots
         base = (found.base and page_address(found.base, address)) or address
         named = (page_address(one, base) for one in found.links)
         inside = (one for one in named if one is not None and host_of(one) in hosts)
@@ -83,6 +90,7 @@ def page_of(
         server_modified=headers.get("last-modified"),
         links=links,
         canonical=canonical,
+        noindex=is_unindexed(robots),
         changed=changed,
         asked_at=now,
         read_at=0.0 if _may_change_unseen(answer, now) else now,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from s3sync_dagster.core.selection import PAGE_LIMIT
+from s3sync_dagster.core.selection import NOINDEX, PAGE_LIMIT
 from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.ports import ListPage, ObjectBody, UnorderedPage
 from s3sync_dagster.model.errors import (
@@ -24,7 +24,7 @@ from s3sync_dagster.places.web_address import host_of, path_of
 from s3sync_dagster.places.web_crawl import Crawl
 from s3sync_dagster.places.web_evidence import APART_SECONDS
 from s3sync_dagster.places.web_fetch import WebAnswer, WebFetcher, http_date
-from s3sync_dagster.places.web_memory import LEFT, Page, SiteMemory
+from s3sync_dagster.places.web_memory import LEFT, MISSES, Page, SiteMemory
 from s3sync_dagster.places.web_pace import HostPace
 from s3sync_dagster.places.web_page import holds_text, is_empty, page_of
 from s3sync_dagster.places.web_text import decoded
@@ -242,8 +242,10 @@ class SiteStore:
             changed=known.changed if known else None,
             now=memory.now(),
         )
-        if known is not None and page.canonical is not None:  # joining is for crawls
+        if known is not None and (page.canonical is not None or page.noindex):  # for crawls
             page = replace(page, misses=known.misses, missed_at=known.missed_at)
+        elif page.noindex:
+            page = replace(page, misses=MISSES)
         with memory.step():
             memory.renew(key, page)
             if keep_body and not answer.too_large:
@@ -279,8 +281,13 @@ def _refusal(key: str, answer: WebAnswer, *, gone: bool) -> Exception:
 def _ref(key: str, page: Page | None) -> ObjectRef:
     if page is None:  # it is there, and could not be read: whoever asks for it learns why
         return ObjectRef(key=key, etag="unread", size=-1)
-    modified = http_date(page.server_modified)
-    return ObjectRef(key=key, etag=page.etag, size=page.size, last_modified=modified)
+    return ObjectRef(
+        key=key,
+        etag=page.etag,
+        size=page.size,
+        last_modified=http_date(page.server_modified),
+        storage_class=NOINDEX if page.noindex and page.gone else "STANDARD",
+    )
 
 
 def _name(key: str, page: Page) -> str:

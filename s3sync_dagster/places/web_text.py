@@ -9,7 +9,7 @@ takes no more time than the text is long. What text a page has is read later, in
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from html import unescape
@@ -17,6 +17,7 @@ from typing import Any
 
 MAX_LINKS = 3000
 """Of one page: those that come first."""
+ALL_ROBOTS, OUR_NAME = ROBOTS = ("robots", "s3sync")
 MAX_SITEMAP_ENTRIES = 50_000
 """As the protocol of sitemaps has it."""
 _TOKEN = (
@@ -53,6 +54,8 @@ class PageLinks:
     """Of its links, where it is not the page itself."""
     canonical: str | None = None
     """Address under which the page wants to be known."""
+    robots: tuple[tuple[str, str], ...] = ()
+    """What it tells robots, by their name: ``robots`` for all of them, ``s3sync`` for us."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,7 @@ def links_of(page: str) -> PageLinks:
     """Return the links of an HTML page, those of comments, scripts and templates left out."""
     links: list[str] = []
     base = canonical = None
+    robots: list[tuple[str, str]] = []
     for tag, inside in _shown_tags(page):
         read = _link_of if len(inside) <= _SHORT else _link_of.__wrapped__
         kind, target = read(tag.lower(), inside)
@@ -76,9 +80,38 @@ def links_of(page: str) -> PageLinks:
             base = base or target
         elif kind == "canonical":
             canonical = canonical or target
+        elif kind in ROBOTS:
+            robots.append((kind, target or ""))
         elif kind == "link" and target is not None and len(links) < MAX_LINKS:
             links.append(target)
-    return PageLinks(links=tuple(dict.fromkeys(links)), base=base, canonical=canonical)
+    return PageLinks(
+        links=tuple(dict.fromkeys(links)), base=base, canonical=canonical, robots=tuple(robots)
+    )
+
+
+def is_unindexed(told: Iterable[tuple[str, str]]) -> bool:
+    """Return whether we are told not to index a page; what is for us by name counts alone.
+
+    Args:
+        told: words with commas, by the name of the robot that they are for.
+    """
+    by_name: dict[str, set[str]] = {}
+    for name, words in told:
+        by_name.setdefault(name, set()).update(one.strip().lower() for one in words.split(","))
+    ours = by_name.get(OUR_NAME, by_name.get(ALL_ROBOTS, set[str]()))
+    return not ours.isdisjoint(("noindex", "none"))
+
+
+def robots_of_header(value: str) -> Iterator[tuple[str, str]]:
+    """Yield what a header ``X-Robots-Tag`` tells, by the name of the robot, or that of all."""
+    for line in value.splitlines():
+        name = ALL_ROBOTS
+        for word in line.split(","):
+            before, colon, after = word.partition(":")
+            before = before.strip().lower()
+            if colon and not before.startswith(("max-", "unavailable_after")):
+                name, word = before, after
+            yield name, word
 
 
 @lru_cache(maxsize=_SAME_TAGS)
@@ -94,6 +127,8 @@ def _link_of(tag: str, inside: str) -> tuple[str, str | None]:
         refresh = given.get("http-equiv", "").lower() == "refresh"
         found = _REFRESH.match(given.get("content", "")) if refresh else None
         target = found[1] if found else None
+        if (name := given.get("name", "").strip().lower()) in ROBOTS:
+            return name, given.get("content", "")
     if target is None:
         return "", None
     if tag == "base":

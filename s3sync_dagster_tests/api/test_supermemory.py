@@ -73,6 +73,12 @@ def test_the_walkthrough_of_their_client(there):
             source = http.get(f"/s3sync/v1/sources/{made.id}").json()["settings"]
         assert source["list_interval_seconds"] == 14_400
         assert source["path_metadata"] == "(?P<userId>[^/]+)/"
+        with api.client(token) as http:
+            written = http.get(f"{CONNECTIONS}/{made.id}").json()["metadata"]["containerTagRegex"]
+            assert written == given["containerTagRegex"]
+            for method in ("GET", "DELETE"):  # a provider, as theirs may be deleted, is no id
+                refusal = http.request(method, f"{CONNECTIONS}/s3")
+                assert refusal.status_code == 404, refusal.text
         assert source["metadata"] == {"containerTags": ["team one"]}
         (deleted,) = client.connections.delete_by_id(made.id)
         assert (deleted.id, deleted.provider) == (made.id, "s3")

@@ -351,3 +351,35 @@ def test_what_is_no_configuration_is_a_mistake_in_the_command(s3sync, tmp_path, 
     done = s3sync("import", str(path))
     assert done.code == 2
     assert "file" in done.err.lower()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"documentLimit": 0}, "documentLimit has to be 1 or more"),
+        (
+            {"metadata": {**SUPERMEMORY["metadata"], "secretAccessKey": "abcd****"}},
+            "neither of them masked",
+        ),
+    ],
+)
+def test_what_says_nothing_that_could_be_meant_is_refused(s3sync, written, change, says):
+    done = s3sync("import", written([{**SUPERMEMORY, **change}]))
+    assert done.code != 0
+    assert says in done.out + done.err
+    assert s3sync("source", "list", "--json").json == []
+
+
+@pytest.mark.parametrize("mask", ["****", "AKIA****WXYZ", "AK••••", "*"])
+def test_keys_that_are_masked_are_none_and_what_is_shown_here_is_read_again(s3sync, written, mask):
+    shown = {**SUPERMEMORY["metadata"], "accessKeyId": mask, "secretAccessKey": mask}
+    shown["containerTagRegex"] = "users/(?P<userId>[^/]+)/"
+    shown["bucket"] = "catalog"
+    done = s3sync("import", written([{**SUPERMEMORY, "metadata": shown}]))
+    assert done.code == 0, done.err
+    assert s3sync("credential", "list", "--json").json == []
+    [made] = s3sync("source", "list", "--json").json
+    assert made["name"].startswith("catalog_")  # the name alone is the project's own
+    again = s3sync("import", written([{**SUPERMEMORY, "metadata": shown}]))
+    assert again.code == 0, again.err
+    assert [made] == s3sync("source", "list", "--json").json

@@ -426,7 +426,7 @@ def test_sessions_in_addresses_make_no_pages_of_their_own(site, visit):
         plain = path.partition(";")[0].partition("?")[0]
         name, number = plain.strip("/") or "start", next(seen)
         one, two = f";jsessionid={number:X}F.node1", f"?PHPSESSID=a{number}"
-        links = [f"/a{one}", f"/b{two}", f"/c{one}?id=1&sid={number:032x}", f"/c?id=2&sid=7"]
+        links = [f"/a{one}", f"/b{two}", f"/c{one}?id=1&sid={number:032x}", "/c?id=2&sid=7"]
         if name == "start" and site.seen and "/new" in site.replies:
             links.append("/new")
         inside = "".join(f'<a href="{link}">x</a>' for link in links)

@@ -488,3 +488,48 @@ def test_many_small_members_cost_no_more_than_their_bytes():
     began = time.process_time()
     assert web_fetch.unpack_whole(members, 10**6) == b"x" * 200_000
     assert time.process_time() - began < 20  # a minute and more where each member copies the rest
+
+
+NOINDEX = [
+    ("", "noindex", True),
+    ("", "nofollow, NoIndex", True),
+    ("", "googlebot: noindex", False),
+    ("", "googlebot: nofollow\r\nX-Robots-Tag: none", True),
+    ("", "unavailable_after: 25 Jun 2030 15:00:00 PST, noindex", True),
+    ("", "noindex\r\nX-Robots-Tag: s3sync: all", False),
+    ('<meta name="robots" content="noindex">', "all", True),
+    ('<META CONTENT="none" NAME=Robots>', "", True),
+    ('<meta name="googlebot" content="noindex">', "", False),
+    ('<meta name="robots" content="noindex"><meta name="s3sync" content="index">', "", False),
+]
+
+
+@pytest.mark.parametrize(("head", "header", "skipped"), NOINDEX)
+def test_a_page_that_wants_no_index_is_skipped(site, visit, head, header, skipped):
+    site.page("/", "/p0", "/p1")
+    site.page("/p1")
+    site.page("/p0", "/p2", head=head, headers={"X-Robots-Tag": header} if header else {})
+    site.page("/p2")
+    visitor = visit()
+    for _ in range(3):
+        found = set(visitor.crawl())
+        assert found | set(visitor.skipped) == {"/", "/p0", "/p1", "/p2"}
+        assert visitor.skipped == ({"/p0": "NOINDEX"} if skipped else {})
+    assert (visitor.store.head(f"{site.url}/p0").storage_class == "NOINDEX") is skipped
+
+
+def test_a_page_leaves_when_two_crawls_met_that_it_wants_no_index(site, visit):
+    of_pages(site, 3)
+    visitor = visit()
+    before = sorted(visitor.crawl())
+    off = {"X-Robots-Tag": "noindex"}
+    site.page("/p1", text="kept out", headers=off)
+    assert sorted(visitor.crawl()) == before
+    assert visitor.store.head(f"{site.url}/p1").storage_class == "STANDARD"
+    assert sorted(visitor.crawl()) == ["/", "/p0", "/p2"]
+    assert visitor.skipped == {"/p1": "NOINDEX"}
+    later(visitor.folder, hours=24 * 30)
+    visitor.crawl()
+    assert visitor.skipped == {"/p1": "NOINDEX"}
+    site.page("/p1", text="for all again")
+    assert sorted(visitor.crawl()) == before

@@ -323,7 +323,7 @@ class Sites(TwoHosts):
         after = chance.choice([key for key in world.keys if key != before])
         if there:
             content = _CANONICAL.sub("", world.bucket.objects()[before].decode())
-            if chance.random() < 0.5:  # its template was forgotten
+            if chance.random() < 0.7:  # its template was forgotten
                 content += f'\n\n<link rel="canonical" href="{before}">'
             world.note(f"move {before} to {after}: {content!r}")
             world.history.setdefault(after, []).append(content)
@@ -332,6 +332,6 @@ class Sites(TwoHosts):
     happenings: ClassVar[dict[str, tuple[float, Callable[..., None]]]] = {
         "trouble": (5, lambda w, c: w.place.trouble(w, c)),
         "lose memory": (1, lambda w, c: w.place.lose_host(w, c)),
-        "move a page": (2, _moved),
+        "move a page": (6, _moved),
         "hurry": (3, lambda w, c: w.place._hurry(w, c)),
     }
