@@ -7,6 +7,7 @@ from s3sync_dagster.extraction.pdf.styles import Piece
 
 _PAGE_NUMBER = re.compile(r"(?:.*\.\s?\.\s?\.[\s.]*)?(?:\d{1,4}|[ivxl]{1,6}|[A-Z]{1,2}-\d{1,3})")
 _LEADERS = re.compile(r".*(?:\.\s?){4,}[\s.]*(?:\d{1,4}|[ivxl]{1,6}|[A-Z]{1,2}-\d{1,3})?\s*")
+_LAST = frozenset("0123456789.ivxl")
 _MIN_GAP = 1.0
 """Between an entry and its page's number, in heights of the line; leaders fill wider ones."""
 _MIN_LINES = 5
@@ -29,6 +30,12 @@ def is_entry(line: Sequence[Piece]) -> bool:
     return last.left - words.left - words.width > _MIN_GAP * last.height or words.text.endswith(
         ("..", ". .")
     )
+
+
+def may_be_contents(pieces: Sequence[Piece]) -> bool:
+    """Return whether some pieces of a page end as entries do; without it no line need be made."""
+    ends = sum(piece.text.rstrip()[-1:] in _LAST for piece in pieces if piece.text.strip())
+    return ends >= _MIN_LINES
 
 
 def is_contents(lines: Sequence[Sequence[Piece]]) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from s3sync_dagster.extraction.pdf.blocks import Block
-from s3sync_dagster.extraction.pdf.contents_pages import is_contents, is_entry
+from s3sync_dagster.extraction.pdf.contents_pages import is_contents, is_entry, may_be_contents
 from s3sync_dagster.extraction.pdf.inner_headings import parted
 from s3sync_dagster.extraction.pdf.run_in import Runs
 from s3sync_dagster.extraction.pdf.standing_out import main_size, stands_out
@@ -71,7 +71,9 @@ def find_headings(
     body = body or body_size(sizes, sizes)
     if body is None:
         return blocks
-    if is_contents([*by_line([piece for piece in pieces if piece.text.strip()])]):
+    if may_be_contents(pieces) and is_contents(
+        [*by_line([piece for piece in pieces if piece.text.strip()])]
+    ):
         return _title_alone(blocks)
     apart = [part for block in blocks for part in _numbers_apart(block, pieces)]
     out: list[Block] = []

@@ -1,7 +1,10 @@
 """PDF to Markdown with liteparse, each page checked against pdfium's own text."""
 
 import codecs
+import gc
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -96,7 +99,8 @@ def read_with_liteparse(content: Content, *, name: str, config: ExtractionConfig
     numbers are left out. Raises what ``pdf.open_pdf`` raises.
     """
     del name, config
-    pages = _read(content)
+    with _without_collecting():
+        pages = _read(content)
     return replace(pages, hard=tuple(pages.plain)) if has_models() else pages
 
 
@@ -107,8 +111,21 @@ def read_for_models(content: Content, *, name: str, config: ExtractionConfig) ->
     """
     del name, config
     check_models()
-    pages = _read(content)
+    with _without_collecting():
+        pages = _read(content)
     return replace(pages, hard=tuple(range(len(pages.texts))))
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Put garbage collection off: a page is some thousand objects, and none of them a circle."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _read(content: Content) -> PdfPages:
@@ -243,7 +260,7 @@ def _layout(page: Any, pieces: list[Piece], letters: Letters, runs: Runs) -> _La
     blocks = find_lists(shown, words)
     blocks = part_rows(part_columns(find_grids(blocks, words)), words)
     blocks = in_reading_order(blocks, width=page.width)
-    body = body_size(count_sizes(pieces), letters.sizes)
+    body = body_size(count_sizes(pieces), letters.sizes, of_all=letters.size)
     if body is not None:
         blocks = find_headings(blocks, pieces, body=body, fonts=letters.fonts_of(body), runs=runs)
         for block in blocks:
