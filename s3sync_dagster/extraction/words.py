@@ -18,7 +18,11 @@ _MIN_SHARE = 0.5
 
 def words_of(text: str) -> Counter[str]:
     """Return how often each word occurs; case, ligatures and widths do not matter."""
-    return Counter(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
+    return Counter(_WORD.findall(_folded(text)))
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 def lost_words(wanted: Counter[str], found: Counter[str]) -> int:
@@ -46,7 +50,8 @@ def join_split_words(text: str, reference: Counter[str]) -> str:
     """
 
     def joined(pair: re.Match[str]) -> str:
-        whole = unicodedata.normalize("NFKC", pair[1] + pair[2]).casefold()
+        whole = pair[1] + pair[2]
+        whole = whole.lower() if whole.isascii() else _folded(whole)
         if whole not in reference:
             return pair[0]
         parts = words_of(f"{pair[1]} {pair[2]}")

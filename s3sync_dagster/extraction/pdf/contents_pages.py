@@ -7,6 +7,7 @@ from s3sync_dagster.extraction.pdf.styles import Piece
 
 _PAGE_NUMBER = re.compile(r"(?:.*\.\s?\.\s?\.[\s.]*)?(?:\d{1,4}|[ivxl]{1,6}|[A-Z]{1,2}-\d{1,3})")
 _LEADERS = re.compile(r".*(?:\.\s?){4,}[\s.]*(?:\d{1,4}|[ivxl]{1,6}|[A-Z]{1,2}-\d{1,3})?\s*")
+_LAST = frozenset("0123456789.ivxl")
 _MIN_GAP = 1.0
 """Between an entry and its page's number, in heights of the line; leaders fill wider ones."""
 _MIN_LINES = 5
@@ -31,7 +32,22 @@ def is_entry(line: Sequence[Piece]) -> bool:
     )
 
 
-def is_contents(lines: Sequence[Sequence[Piece]]) -> bool:
-    """Return whether most of a page's lines are entries of a table of contents."""
-    entries = sum(map(is_entry, lines))
-    return entries >= max(_MIN_LINES, _MIN_SHARE * len(lines))
+def may_be_contents(pieces: Sequence[Piece]) -> bool:
+    """Return whether some pieces of a page end as entries do; without it no line need be made."""
+    ends = sum(piece.text.rstrip()[-1:] in _LAST for piece in pieces if piece.text.strip())
+    return ends >= _MIN_LINES
+
+
+def contents_area(
+    lines: Sequence[Sequence[Piece]],
+) -> tuple[float, float, float, float] | None:
+    """Return left, top, right and bottom of a table of contents; None on other pages."""
+    entries = [line for line in lines if is_entry(line)]
+    if len(entries) < max(_MIN_LINES, _MIN_SHARE * len(lines)):
+        return None
+    return (
+        min(line[-2:][0].left for line in entries),
+        min(line[0].top for line in entries),
+        max(line[-1].left + line[-1].width for line in entries),
+        max(line[0].top + line[0].height for line in entries),
+    )

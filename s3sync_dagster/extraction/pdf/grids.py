@@ -1,8 +1,10 @@
 """Tables that layout analysis took for text: their rows, found again by the places of words."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
+from typing import NamedTuple
 
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.text_layer import plain
@@ -14,12 +16,15 @@ _MIN_GAP = 0.9
 """Between two cells, in heights of the line; a blank is about a third."""
 _MAX_PIECES = 16
 """Blocks, rules among them, into which one table may be cut."""
+_MAX_CELL_WIDTH = 200.0
+"""Points of a column; a wider block of many words is text."""
 _TEXT = ("paragraph", "list_item")
+_BAND = 24.0
+"""Points of a page's height in which blocks are looked for together."""
 _LEFT = attrgetter("left")
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """A word and its place on the page, in points from the upper left corner."""
 
     text: str
@@ -74,13 +79,14 @@ def _words_by_block(blocks: list[Block], words: Sequence[Word]) -> list[list[Wor
     by_size = sorted(
         (block.width * block.height, i) for i, block in enumerate(blocks) if block.kind in _TEXT
     )
-    boxes = [
-        (b.left - 1, b.left + b.width + 1, b.top - 1, b.top + b.height + 1, own[i])
-        for b, i in ((blocks[i], i) for _, i in by_size)
-    ]
+    bands: dict[int, list[tuple[float, float, float, float, list[Word]]]] = defaultdict(list)
+    for b, i in ((blocks[i], i) for _, i in by_size):
+        box = (b.left - 1, b.left + b.width + 1, b.top - 1, b.top + b.height + 1, own[i])
+        for band in range(int(box[2] // _BAND), int(box[3] // _BAND) + 1):
+            bands[band].append(box)
     for word in words:
-        across, down = word.left + word.width / 2, word.middle
-        for left, right, top, bottom, inside in boxes:
+        across, down = word.left + word.width / 2, word.top + word.height / 2
+        for left, right, top, bottom, inside in bands.get(int(down // _BAND), ()):
             if left <= across <= right and top <= down <= bottom:
                 inside.append(word)
                 break
@@ -93,16 +99,32 @@ def _find_from(start: int, blocks: list[Block], own: list[list[Word]]) -> tuple[
     if blocks[start].kind in _TEXT:
         while end < min(len(blocks), start + _MAX_PIECES) and _may_be_cells(blocks[end], own[end]):
             end += 1
+        while end > start + 1 and blocks[end - 1].kind == "rule":
+            end -= 1
         for stop in range(end, start, -1):
+            is_lone = stop == start + 1
+            if is_lone and not _ends_with_cells(own[start]):
+                break
             found = _part(blocks[start:stop], own[start:stop])
             if found:
                 return stop, found
     return start + 1, [blocks[start]]
 
 
+def _ends_with_cells(words: list[Word]) -> bool:
+    """Return whether the last line of a text has as many cells as a grid's rows have."""
+    if not words:
+        return False
+    last = max(word.top + word.height / 2 for word in words)
+    line = [word for word in words if last - word.top - word.height / 2 <= word.height / 2]
+    return len(list(_cells(sorted(line, key=_LEFT)))) >= _MIN_COLUMNS
+
+
 def _may_be_cells(block: Block, words: list[Word]) -> bool:
     if block.kind != "paragraph":
         return block.kind == "rule"
+    if len(words) > _MAX_PIECES * _MAX_CELL_WORDS and block.width > _MAX_CELL_WIDTH:
+        return False
     lines = [list(_cells(line)) for line in lines_of(words)]
     return all(len(cell.words) <= _MAX_CELL_WORDS for line in lines for cell in line)
 
@@ -155,7 +177,8 @@ def lines_of(words: list[Word]) -> Iterator[list[Word]]:
     """Yield the words of each line from left to right, the lines from above."""
     line: list[Word] = []
     end = 0.0
-    for middle, _, word in sorted((word.middle, i, word) for i, word in enumerate(words)):
+    placed = [(word.top + word.height / 2, i, word) for i, word in enumerate(words)]
+    for middle, _, word in sorted(placed):
         if line and middle > end:
             yield sorted(line, key=_LEFT)
             line = []

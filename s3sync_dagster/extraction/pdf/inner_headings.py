@@ -23,7 +23,7 @@ _MIN_TEXT_WORDS = 12
 _MAX_WIDTH = 0.8
 """Of a heading without a number, as share of its paragraph's."""
 _MAX_LONE_WIDTH = 0.75
-_COUNTED = re.compile(r"(?:\d+(?:\.\d+)+\.?|\d+\.|[IVX]+\.|[A-Z]\.)\s")
+_COUNTED = re.compile(r"(?:\d+(?:\.\d+)+\.?|\d+\.|[IVX]+\.|[A-Z]\.)(?:\s|$)")
 _MAX_INDENT = 30.0
 """Points between the left edges of a heading and the line below it."""
 _BLANK = 1.2
@@ -64,7 +64,9 @@ class _Line:
 
 def parted(block: Block, lines: Sequence[Sequence[Piece]], body: float) -> list[Block]:
     """Return a paragraph in parts, where headings stand in it on lines of their own."""
-    found = [one for line in lines for one in _columns(line)] if len(lines) > 1 else []
+    if len(lines) < 2 or not _may_hold(lines, body):
+        return [block]
+    found = [one for line in lines for one in _columns(line)]
     styles, fonts = Counter[tuple[bool, bool]](), Counter[str]()
     for line in found:
         styles[line.style] += len(line.text)
@@ -103,6 +105,16 @@ def parted(block: Block, lines: Sequence[Sequence[Piece]], body: float) -> list[
         )
         rest = replace(rest, text=parts[1], top=end, height=max(1.0, bottom - end))
     return [*out, rest] if rest.text else out
+
+
+def _may_hold(lines: Sequence[Sequence[Piece]], body: float) -> bool:
+    """Return whether a line is set otherwise than another, or numbered."""
+    first = lines[0][0]
+    return any(
+        piece.font != first.font or piece.size >= MIN_RATIO * body or _COUNTED.match(piece.text)
+        for line in lines
+        for piece in line
+    )
 
 
 def _is_lone(lines: list[_Line], place: int, block: Block) -> bool:

@@ -1,7 +1,10 @@
 """PDF to Markdown with liteparse, each page checked against pdfium's own text."""
 
 import codecs
+import gc
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +22,7 @@ from s3sync_dagster.extraction.pdf.blocks import (
 from s3sync_dagster.extraction.pdf.figures import with_figures
 from s3sync_dagster.extraction.pdf.garbled import is_garbled
 from s3sync_dagster.extraction.pdf.grids import Word, find_grids
-from s3sync_dagster.extraction.pdf.headings import find_headings, without_authors
+from s3sync_dagster.extraction.pdf.headings import find_headings, titles_alone, without_authors
 from s3sync_dagster.extraction.pdf.lists import find_lists
 from s3sync_dagster.extraction.pdf.lost_lines import Line, add_lines, find_lost_lines
 from s3sync_dagster.extraction.pdf.names import outline_names, with_names
@@ -96,7 +99,8 @@ def read_with_liteparse(content: Content, *, name: str, config: ExtractionConfig
     numbers are left out. Raises what ``pdf.open_pdf`` raises.
     """
     del name, config
-    pages = _read(content)
+    with _without_collecting():
+        pages = _read(content)
     return replace(pages, hard=tuple(pages.plain)) if has_models() else pages
 
 
@@ -107,8 +111,21 @@ def read_for_models(content: Content, *, name: str, config: ExtractionConfig) ->
     """
     del name, config
     check_models()
-    pages = _read(content)
+    with _without_collecting():
+        pages = _read(content)
     return replace(pages, hard=tuple(range(len(pages.texts))))
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Put garbage collection off: a page is some thousand objects, and none of them a circle."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _read(content: Content) -> PdfPages:
@@ -243,7 +260,7 @@ def _layout(page: Any, pieces: list[Piece], letters: Letters, runs: Runs) -> _La
     blocks = find_lists(shown, words)
     blocks = part_rows(part_columns(find_grids(blocks, words)), words)
     blocks = in_reading_order(blocks, width=page.width)
-    body = body_size(count_sizes(pieces), letters.sizes)
+    body = body_size(count_sizes(pieces), letters.sizes, of_all=letters.size)
     if body is not None:
         blocks = find_headings(blocks, pieces, body=body, fonts=letters.fonts_of(body), runs=runs)
         for block in blocks:
@@ -251,6 +268,8 @@ def _layout(page: Any, pieces: list[Piece], letters: Letters, runs: Runs) -> _La
                 block, figures, page=page.width * page.height
             ):
                 block.kind, block.level = "paragraph", 0
+        if page.width > page.height:
+            blocks = titles_alone(blocks, pieces)
         if page.page_num == 1:
             blocks = without_authors(blocks, pieces, body=body)
     return _Layout(

@@ -21,6 +21,8 @@ _MIN_LOST = 0.6
 """Share of a line's words that are missing where the line is; fewer are words read otherwise."""
 _MIN_UPRIGHT = 2.0
 """Height by width of a line of several letters that runs up or down the page."""
+_FEW_WORDS = 20
+"""Lost words that are looked for in each line before its words are counted."""
 _LABEL_WORDS = 3
 """Lines of at most as many are labels, those in a row of one figure."""
 
@@ -53,8 +55,11 @@ def find_lost_lines(page: Any, layer: Any, lost: Counter[str]) -> list[Line]:
     ``layer`` is the page's text.
     """
     left = Counter(lost)
+    few = list(left) if len(left) <= _FEW_WORDS else []
 
     def is_lost(text: str) -> bool:
+        if few and text.isascii() and not any(word in text.lower() for word in few):
+            return False
         words = words_of(text)
         missing = (words & left).total()
         if not missing or missing < _MIN_LOST * words.total():

@@ -85,19 +85,24 @@ def count_sizes(pieces: Iterable[Piece]) -> Counter[float]:
     return sizes
 
 
-def body_size(page: Counter[float], document: Counter[float]) -> float | None:
+def body_size(
+    page: Counter[float], document: Counter[float], *, of_all: float | None = None
+) -> float | None:
     """Return the size of a page's running text, None where there is too little to tell.
 
     It is the document's, except on pages that hardly use that (another document's, a slide's).
+    ``of_all`` is the document's where that is known already.
     """
     if document.total() < _MIN_BODY_CHARACTERS:
         return None
-    of_all = _commonest(document)
+    of_all = of_all or commonest(document)
     has_own = page.total() >= _MIN_BODY_CHARACTERS
-    return _commonest(page) if has_own and page[of_all] < _MIN_OWN_SHARE * page.total() else of_all
+    return commonest(page) if has_own and page[of_all] < _MIN_OWN_SHARE * page.total() else of_all
 
 
-def _commonest(sizes: Counter[float]) -> float:
+def commonest(sizes: Counter[float]) -> float:
+    """Return the size of most letters, those of nearly the same counted together."""
+
     def near(size: float) -> int:
         return sum(n for other, n in sizes.items() if abs(other - size) <= _SAME_SIZE)
 
@@ -121,6 +126,7 @@ class Letters:
             self.lines[style_of(piece)] += 1
             self._counted[piece.size, piece.font] += len(piece.text)
             self.sizes[piece.size] += len(piece.text)
+        self.size = commonest(self.sizes) if self.sizes else None
 
     @property
     def body(self) -> tuple[str, float]:
