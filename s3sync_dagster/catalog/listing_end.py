@@ -18,6 +18,7 @@ from s3sync_dagster.catalog.tables import (
     has_records,
     invocations,
     is_gone,
+    is_kept,
     is_missed,
     listings,
     objects,
@@ -25,7 +26,7 @@ from s3sync_dagster.catalog.tables import (
     sources,
 )
 from s3sync_dagster.core.state import Departing, DepartureCursor, ListingState, page_number
-from s3sync_dagster.core.targets import KEPT_OWNER, SIDECAR_OWNER
+from s3sync_dagster.core.targets import SIDECAR_OWNER
 from s3sync_dagster.model.source import AutoSync
 
 KEEP_SKIPPED = ("archived", "sidecar")
@@ -96,7 +97,7 @@ def _asked_by_gone_sidecars(
 def _is_kept() -> sa.ColumnElement[bool]:
     """Return what holds for documents that a mode has kept and whose sidecar is gone."""
     return sa.and_(
-        documents.c.owner.like(f"{KEPT_OWNER}%"),
+        is_kept,
         documents.c.phase != "removing",
         sa.not_(_made_without_sidecar()),
     )
@@ -230,7 +231,11 @@ def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
         *others,
         objects.c.gone.is_(False),
         sa.func.coalesce(objects.c.skip_reason, KEEP_SKIPPED[0]).in_(KEEP_SKIPPED),
-        _exists(documents, _is_kept()),
+        objects.c.object_key.in_(
+            sa.select(documents.c.object_key)
+            .where(documents.c.source_id == listing.source_id, _is_kept())
+            .correlate(None)
+        ),
     ]
     return [unseen, deselected, [*others, is_gone], sidecar, kept]
 

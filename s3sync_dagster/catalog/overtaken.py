@@ -80,7 +80,8 @@ def end_verdicts(
     """End what listings have told under another mode, or another word on sidecars.
 
     What a mode keeps is judged by nobody, and a sidecar that goes is no loss where its object is
-    indexed by itself. For a transaction that changes the source.
+    indexed by itself. What a blocked listing shows stands under any mode: only `mirror` blocks one.
+    For a transaction that changes the source.
 
     Args:
         tx: an open transaction.
@@ -106,11 +107,12 @@ def end_verdicts(
         .where(here, listings.c.state == "running")
         .values(state="failed", finished_at=now, error=EDITED)
     )
-    tx.execute(
-        listings.update()
-        .where(here, listings.c.state.in_(["blocked", "approved"]))
-        .values(state="complete")
-    )
+    if before.get("auto_sync") != source.auto_sync:  # by which a sidecar's end is more, or less
+        tx.execute(
+            listings.update()
+            .where(here, listings.c.state.in_(["blocked", "approved"]))
+            .values(state="complete")
+        )
 
 
 def unjudged(tx: sa.Connection, token: str) -> set[str]:
@@ -138,6 +140,15 @@ def keep_returned(
         told: objects that are there, with selection's verdict.
         asked: number of the page that tells it; None: others do (``upsert_objects``).
     """
+    leaving = (
+        documents.c.source_id == source_id,
+        documents.c.phase == "removing",
+        documents.c.batch_token.is_(None),
+        documents.c.etag.is_not(None),
+    )
+    unclean = sa.text("documents.phase <> 'clean'")  # SQLite's word for the index of these
+    if tx.execute(sa.select(documents.c.id).where(unclean, *leaving).limit(1)).first() is None:
+        return
     older = [] if asked is None else [objects.c.told_number < asked]
     known = (
         objects.c.source_id == documents.c.source_id,
@@ -160,11 +171,8 @@ def keep_returned(
             tx.execute(
                 documents.update()
                 .where(
-                    documents.c.source_id == source_id,
+                    *leaving,
                     documents.c.object_key.in_(part),
-                    documents.c.phase == "removing",
-                    documents.c.batch_token.is_(None),
-                    documents.c.etag.is_not(None),
                     sa.exists().where(*known, before),
                     sa.not_(follows),
                 )

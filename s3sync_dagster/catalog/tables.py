@@ -225,6 +225,14 @@ sa.Index(
     sqlite_where=documents.c.withheld.is_not(None),
     postgresql_where=documents.c.withheld.is_not(None),
 )
+sa.Index(
+    "ix_documents_kept",
+    documents.c.source_id,
+    documents.c.object_key,
+    sqlite_where=(_kept := sa.text("substr(owner, 1, 5) = 'kept:'")),
+    postgresql_where=_kept,
+)
+is_kept = sa.text("substr(documents.owner, 1, 5) = 'kept:'")
 
 # The collections that a source writes to. No row of theirs is trusted under another id.
 collections = sa.Table(

@@ -4,6 +4,7 @@ Each is the story that a rule of the engine is for; by chance alone a world woul
 thousands of seeds. All of it is work that others may do beside it.
 """
 
+import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.engine.listing import continue_listing
 from s3sync_dagster.model.document import Record
+from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.simulation.hosts import WRONG_DATE
 from s3sync_dagster_tests.simulation.learning import PAGE_KEYS
 from s3sync_dagster_tests.simulation.ports import sim_store
@@ -158,6 +160,92 @@ class Coincidences:
             still = self._has(late)
         self.hold(still or not came, f"{late} went by the word of an older page")
         self.delete(late)
+
+    def replace_pillars(self, *, told: bool) -> None:
+        """Let all that nobody touches be deleted and put again, with its work waiting.
+
+        Only a queue tells of removals that may be older than what is there. Where nobody is told
+        that the objects are back, a listing sees it.
+        """
+        if not self._has_queue():
+            return
+        with self._fine_weather():
+            for change in (self.delete, lambda key: self.put(key, self.pillar_texts[key])):
+                for key in self.pillar_texts:
+                    change(key)
+                if change == self.delete or told:
+                    self._to_its_end(self._start("intake", self._intake))
+            if not told:
+                self.queue._kept.clear()
+                self.list_unasked()
+
+    def lose_sidecars_while_kept(self, collection: str) -> None:
+        """Let sidecars of what nobody touches go while the source's mode keeps their documents.
+
+        Under the mode of before a listing alone may end these, whatever else asks for them.
+        """
+        told = self.source.auto_sync is AutoSync.DIRECT and self._has_queue()
+        if self.away or not self.pillars or not told:
+            return
+        self.finish_all()
+        if self.catalog.sources.deleting(self.source.id) is not None:
+            return
+        mode, claims = self.source.mode, dict[str, str | None]()
+        for number, key in enumerate(self.pillar_texts):
+            said = {"version": "chroma-v1", "id": f"kept {number}", "path": key}
+            claims[f"{key}.meta.json"] = json.dumps({**said, "target_collection_name": collection})
+        with self._fine_weather():
+            self.configure(mode=DeleteMode.KEEP_DELETED)
+            self.work_through(claims, max_keys=500)
+            self.work_through(dict.fromkeys(claims), max_keys=500)
+            kept = self._of_pillars(collection)
+            self.configure(mode=mode)
+            for key in self.pillar_texts:
+                self.look_again(key)
+            for _ in range(3):
+                if self.start_batch(max_keys=500):
+                    self._to_its_end(self.workers[-1])
+            lost = kept - self._of_pillars(collection)
+        self.hold(not lost, f"kept, and gone by no word of a listing: {sorted(lost)}")
+
+    def return_while_leaving(self, *, approved: bool) -> None:
+        """Let all objects be away, and come back before anybody has removed what may go.
+
+        Then a person leaves all of them out by mistake, which no listing lets pass.
+        """
+        self.finish_all()
+        if self.catalog.sources.deleting(self.source.id) is not None:
+            return
+        with self._fine_weather():
+            held = self.place.mount(self.place.new(self.bucket.name))
+            self._list_until_known()
+            self.note_shown()
+            if approved:
+                self.approve()
+            self.place.mount(held)
+            self.list_unasked()
+            globs = self.source.exclude_globs
+            self.configure(exclude_globs=("*", "**"))
+            self.list_unasked()
+            for _ in range(3):
+                if self.start_batch(max_keys=500, ignore_backoff=True):
+                    self._to_its_end(self.workers[-1])
+            self.check_pillars("what was left out by mistake")
+            self.configure(exclude_globs=globs)
+            self.list_unasked()
+
+    def _has_queue(self) -> bool:
+        """Return whether a queue tells of each change, which alone tells of what was before."""
+        return self.source.place.watched() is None and self.place.news() is None
+
+    def _of_pillars(self, collection: str) -> set[str]:
+        """Return the records of sidecars' documents of what nobody touches."""
+        told = self.records(collection).items()
+        return {
+            name
+            for name, (_, metadata) in told
+            if metadata.get("document_key") in self.pillar_texts and name.startswith("kept ")
+        }
 
     def _lose_host_of(self, worker: Worker) -> None:
         """Let nobody see that a worker dies: its lease ends."""

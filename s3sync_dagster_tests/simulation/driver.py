@@ -244,7 +244,7 @@ def _coincide(world: World, chance: random.Random) -> None:
     """Let one of the stories happen that chance alone tells too seldom."""
     if world.spell is not None or world.source.mode is not DeleteMode.MIRROR:
         return
-    match chance.randrange(6):
+    match chance.randrange(7):
         case 0:
             key, version = chance.choice(world.keys[:3]), chance.randrange(1000)
             world.replace_beneath_writer({key: f"{key} is written, {version}"})
@@ -256,6 +256,8 @@ def _coincide(world: World, chance: random.Random) -> None:
             world.fail_under_wrong_clock(_some_changes(world, chance))
         case 4:
             world.write_late(chance.choice(world.keys[:3]))
+        case 5:
+            world.lose_sidecars_while_kept(chance.choice([OTHER, ASKED]))
         case _:
             world.tell_during_page()
 

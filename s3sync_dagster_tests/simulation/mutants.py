@@ -218,8 +218,26 @@ MUTANTS = (
     Mutant(
         "a sidecar that is gone and could not be looked for is asked for by nobody",
         CATALOG + "listing_end.py",
-        "return [unseen, deselected, [*others, is_gone], sidecar]",
-        "return [unseen, deselected, [*others, is_gone]]",
+        "return [unseen, deselected, [*others, is_gone], sidecar, kept]",
+        "return [unseen, deselected, [*others, is_gone], kept]",
+    ),
+    Mutant(
+        "an event's removal is evidence whatever is told of its object later",
+        CORE + "facts.py",
+        'return invocation.kind == "remove" and invocation.told_count == told_count',
+        'return invocation.kind == "remove"',
+    ),
+    Mutant(
+        "what returns stays on its way out",
+        CATALOG + "listing_end.py",
+        "    waiting = _exists(invocations, *REMOVAL_STANDS)\n",
+        '    waiting = _exists(invocations, *REMOVAL_STANDS[:1], invocations.c.kind == "remove")\n',
+    ),
+    Mutant(
+        "what a mode has kept without its sidecar goes by any word",
+        CORE + "targets.py",
+        "return document.owner.startswith(KEPT_OWNER) and not deselected_by_listing(item)",
+        "return False",
     ),
     Mutant(
         "a source is forgotten although records name it",

@@ -58,6 +58,10 @@ class Spells:
         self.finish_all()  # nobody works on the word of a person who approved before
         if self.catalog.sources.deleting(self.source.id) is not None:
             return
+        if chance.random() < 0.3:
+            self.return_while_leaving(approved=chance.random() < 0.7)
+        if chance.random() < 0.4:
+            self.replace_pillars(told=chance.random() < 0.5)
         self.note("another bucket is in its place, which is empty")
         self.spell = "another bucket"
         held = self.place.mount(self.place.new(self.bucket.name))

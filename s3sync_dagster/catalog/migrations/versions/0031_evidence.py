@@ -15,6 +15,15 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("invocations", sa.Column("told_count", sa.Integer()))
+    where = sa.text("substr(owner, 1, 5) = 'kept:'")
+    op.create_index(
+        "ix_documents_kept",
+        "documents",
+        ["source_id", "object_key"],
+        unique=False,
+        sqlite_where=where,
+        postgresql_where=where,
+    )
     op.execute(
         "UPDATE documents SET owner = 'kept:' || substr(owner, 9) "
         "WHERE owner LIKE 'sidecar:%' AND phase <> 'removing' AND NOT EXISTS (SELECT 1 "
@@ -27,4 +36,5 @@ def downgrade() -> None:
     op.execute(
         "UPDATE documents SET owner = 'sidecar:' || substr(owner, 6) WHERE owner LIKE 'kept:%'"
     )
+    op.drop_index("ix_documents_kept", table_name="documents")
     op.drop_column("invocations", "told_count")
