@@ -1,12 +1,14 @@
-"""What the catalog knows of records that are not written again, whatever is done to them."""
+"""Documents when a catalog or a collection is lost: what is read back, what stays lost."""
 
 from collections.abc import Sequence
 
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.recovered import store_recovered
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.tables import (
+    deleted_sources,
     documents,
     has_records,
     invocations,
@@ -14,6 +16,7 @@ from s3sync_dagster.catalog.tables import (
     objects,
 )
 from s3sync_dagster.core.state import DocumentState
+from s3sync_dagster.engine.rebuilding import RecoveredDocument
 from s3sync_dagster.model.source import DeleteMode, Source
 
 _NOT_ITS_OWN_FAULT = sa.or_(
@@ -27,10 +30,36 @@ it."""
 
 
 class Rebuilding:
-    """What stays of the table ``documents`` when a collection is given up."""
+    """What stays of the table ``documents`` when a catalog or a collection is lost."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
+
+    def kept_owners(self) -> set[str]:
+        """Return the ids of deleted sources whose records were to stay."""
+        with self._db.read() as tx:
+            kept = sa.select(deleted_sources.c.id).where(deleted_sources.c.keeps_records)
+            return set(tx.execute(kept).scalars())
+
+    def read_back(
+        self,
+        source: Source,
+        found: Sequence[RecoveredDocument],
+        *,
+        collection_name: str,
+        collection_id: str,
+    ) -> int:
+        """Add documents that the catalog does not have, as not clean; return how many were added.
+
+        Raises ``NotFound`` for a source that is deleted.
+        """
+        return store_recovered(
+            self._db,
+            source,
+            found,
+            collection_name=collection_name,
+            collection_id=collection_id,
+        )
 
     def not_written_again(self, source: Source) -> list[DocumentState]:
         """Return documents of the source's collection that nothing would write again now.

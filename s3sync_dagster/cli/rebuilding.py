@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from s3sync_dagster.catalog.recovered import hand_on_readers, store_recovered
+from s3sync_dagster.catalog.recovered import hand_on_readers
 from s3sync_dagster.cli.completing import source_names
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.machine_faults import hushed
@@ -20,7 +20,7 @@ from s3sync_dagster.cli.sync_progress import DrawnProgress
 from s3sync_dagster.cli.sync_summary import Show, print_troubles
 from s3sync_dagster.core.keys import validate_collection_name
 from s3sync_dagster.engine.dropping import drop_collection
-from s3sync_dagster.engine.rebuilding import recover_documents
+from s3sync_dagster.engine.rebuilding import recover_catalog
 from s3sync_dagster.local.oneshot import run_sync
 from s3sync_dagster.local.signals import stop_on_signals
 from s3sync_dagster.model.errors import InvalidSetting
@@ -42,7 +42,14 @@ if TYPE_CHECKING:
 @click.option(
     "--adopt",
     is_flag=True,
-    help="With --catalog: take over what unknown sources wrote under other ids, too.",
+    help="With --catalog: take over, too, what SOURCE would not write and what was kept.",
+)
+@click.option(
+    "--from",
+    "also",
+    metavar="COLLECTION",
+    multiple=True,
+    help="With --catalog: another collection that SOURCE alone filled; repeatable.",
 )
 @click.option(
     "--drop",
@@ -61,6 +68,7 @@ def rebuild(
     name: str,
     lost_catalog: bool,
     adopt: bool,
+    also: tuple[str, ...],
     drop: bool,
     approve_deletes: bool,
     quiet: bool,
@@ -72,18 +80,21 @@ def rebuild(
 
     From the bucket and the vector cache. After a lost catalog create the source again, then
     rebuild it with --catalog: records of objects that are gone are removed, the others are
-    taken over. What a source that nobody here knows wrote under ids that SOURCE would not give
-    is left alone, unless --adopt says otherwise.
+    taken over, also in other collections. What a source that nobody here knows wrote and SOURCE
+    would not write (another id, a key that it leaves out), and what a deleted source kept on
+    purpose, is left alone, unless --adopt says otherwise.
     """
     if adopt and not lost_catalog:
         raise InvalidSetting("--adopt is for what --catalog reads back: name both.")
+    if also and not lost_catalog:
+        raise InvalidSetting("--from is for what --catalog reads back: name both.")
     if drop and lost_catalog:
         raise InvalidSetting("--drop leaves no records to read: use it without --catalog.")
     with hushed(), stop_on_signals(), opened(chroma_url, quiet=quiet) as parts:
         source = parts.catalog.sources.find(name)
         parts.require_chroma_of(source)
         if lost_catalog:
-            _recover(parts, source, adopt=adopt or source.adopt, quiet=quiet)
+            _recover(parts, source, adopt=adopt or source.adopt, also=also, quiet=quiet)
         show = Show(quiet=quiet, verbose=verbose, as_json=as_json)
         if drop:
             return _drop_and_sync(parts, source, show, approve_deletes=approve_deletes)
@@ -147,29 +158,32 @@ def _with_readers_of(parts: Parts, before: Source, made: Source, tx: sa.Connecti
     return hand_on_readers(parts.catalog.database, tx, before, made)
 
 
-def _recover(parts: Parts, source: Source, *, adopt: bool, quiet: bool) -> None:
-    port = parts.collections.open(
-        source.collection_name,
-        tenant=source.tenant,
-        database=source.database_name,
-        embedder=parts.embedder_for(source.embedding),
-        create=False,
-    )
-    known = parts.catalog.sources.ids()
-    found = recover_documents(source, port, known_sources=known, adopt=adopt)
-    stored = store_recovered(
-        parts.catalog.database,
+def _recover(
+    parts: Parts, source: Source, *, adopt: bool, also: Sequence[str], quiet: bool
+) -> None:
+    done = recover_catalog(
         source,
-        found.documents,
-        collection_name=source.collection_name,
-        collection_id=port.id,
+        catalog=parts.catalog,
+        collections=parts.collections,
+        embedder=parts.embedder_for(source.embedding),
+        adopt=adopt,
+        also=also,
     )
     if not quiet:
-        click.echo(f"{stored} documents read back", err=True)
-    if found.left_alone:
+        click.echo(f"{done.stored} documents read back", err=True)
+    if done.left_alone:
         click.echo(
-            f"{found.left_alone} documents of sources that nobody here knows are left alone: their "
-            "ids are not those of this source; --adopt takes them over",
+            f"{done.left_alone} documents are left alone, of sources that nobody here knows and "
+            "that this one would not write just so (other ids, keys that it leaves out), or that "
+            "a deleted source kept on purpose; --adopt takes them over",
+            err=True,
+        )
+    if done.unread:
+        names = ", ".join(done.unread)
+        click.echo(
+            "Records of this bucket by sources that nobody here knows are in other collections, "
+            f"too: {names}. Where they are this source's own and no other's, --from COLLECTION "
+            "reads them back.",
             err=True,
         )
 
