@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.recovered import store_recovered
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.tables import (
     deleted_sources,
@@ -16,7 +15,6 @@ from s3sync_dagster.catalog.tables import (
     objects,
 )
 from s3sync_dagster.core.state import DocumentState
-from s3sync_dagster.engine.rebuilding import RecoveredDocument
 from s3sync_dagster.model.source import DeleteMode, Source
 
 _NOT_ITS_OWN_FAULT = sa.or_(
@@ -40,26 +38,6 @@ class Rebuilding:
         with self._db.read() as tx:
             kept = sa.select(deleted_sources.c.id).where(deleted_sources.c.keeps_records)
             return set(tx.execute(kept).scalars())
-
-    def read_back(
-        self,
-        source: Source,
-        found: Sequence[RecoveredDocument],
-        *,
-        collection_name: str,
-        collection_id: str,
-    ) -> int:
-        """Add documents that the catalog does not have, as not clean; return how many were added.
-
-        Raises ``NotFound`` for a source that is deleted.
-        """
-        return store_recovered(
-            self._db,
-            source,
-            found,
-            collection_name=collection_name,
-            collection_id=collection_id,
-        )
 
     def not_written_again(self, source: Source) -> list[DocumentState]:
         """Return documents of the source's collection that nothing would write again now.

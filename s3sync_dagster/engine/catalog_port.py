@@ -322,6 +322,16 @@ class DocumentsPort(Protocol):
         """Return (tenant, database, collection) of all documents of a source."""
         ...
 
+    def read_back(
+        self,
+        source: Source,
+        found: Sequence[RecoveredDocument],
+        *,
+        collection_name: str,
+        collection_id: str,
+    ) -> int:
+        """Add documents that the catalog does not have, as not clean; return how many."""
+
     def may_write_over(self, source_id: str, owners: Collection[str]) -> set[str]:
         """Return which sources' records this one may write over, where it has their ids."""
         ...
@@ -419,17 +429,6 @@ class RebuildingPort(Protocol):
 
     def kept_owners(self) -> set[str]:
         """Return the ids of deleted sources whose records were to stay."""
-        ...
-
-    def read_back(
-        self,
-        source: Source,
-        found: Sequence[RecoveredDocument],
-        *,
-        collection_name: str,
-        collection_id: str,
-    ) -> int:
-        """Add documents that the catalog does not have, as not clean; return how many."""
         ...
 
     def not_written_again(self, source: Source) -> list[DocumentState]:

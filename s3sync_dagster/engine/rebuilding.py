@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -117,7 +117,7 @@ def recover_catalog(
             adopt=adopt,
             written_by=of,
         )
-        done.stored += catalog.rebuilding.read_back(
+        done.stored += catalog.documents.read_back(
             source, found.documents, collection_name=name, collection_id=port.id
         )
         if whole:
@@ -190,6 +190,14 @@ def recover_documents(
     return Recovery(
         documents=list(found.values()), left_alone=len(left_alone), owners=frozenset(owners)
     )
+
+
+def documents_of(records: Iterable[StoredRecord], source: Source) -> list[RecoveredDocument]:
+    """Return the documents that records of a source tell of, whoever knows them."""
+    found: dict[str, RecoveredDocument] = {}
+    for record in records:
+        _take(record, source, found)
+    return list(found.values())
 
 
 def _belongs(
