@@ -60,6 +60,33 @@ class Rebuilding:
             )
             return [document_of(row) for row in rows]
 
+    def without_successor(self, before: Source, after: Source) -> list[tuple[str, str]]:
+        """Return (collection, object key) of documents of a source that another one has not.
+
+        Not of the same object under the same custom id, in its own collection.
+        """
+        other = documents.alias()
+        same = sa.select(other.c.id).where(
+            other.c.source_id == after.id,
+            other.c.collection_name == after.collection_name,
+            other.c.object_key == documents.c.object_key,
+            other.c.custom_id.is_not_distinct_from(documents.c.custom_id),
+            other.c.phase == "clean",
+            documents.c.collection_name == before.collection_name,
+        )
+        with self._db.read() as tx:
+            rows = tx.execute(
+                sa.select(documents.c.collection_name, documents.c.object_key)
+                .where(
+                    documents.c.source_id == before.id,
+                    documents.c.phase != "removing",
+                    has_records,
+                    sa.not_(same.correlate(documents).exists()),
+                )
+                .order_by(documents.c.object_key)
+            )
+            return [(row.collection_name, row.object_key) for row in rows]
+
     def gone_with_collection(self, source: Source, states: Sequence[DocumentState]) -> None:
         """Note that documents have lost their records with the collection, for good.
 

@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from s3sync_dagster.catalog.recovered import hand_on_readers
+from s3sync_dagster.catalog.recovered import hand_on_requests
 from s3sync_dagster.cli.completing import source_names
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.machine_faults import hushed
 from s3sync_dagster.cli.options import as_json, chroma_url, loudness, opened
+from s3sync_dagster.cli.showing import people
 from s3sync_dagster.cli.source_options import embedding, embedding_config
 from s3sync_dagster.cli.sync_progress import DrawnProgress
 from s3sync_dagster.cli.sync_summary import Show, print_troubles
 from s3sync_dagster.core.keys import validate_collection_name
-from s3sync_dagster.engine.dropping import drop_collection
+from s3sync_dagster.engine.dropping import SHOWN_KEYS, drop_collection
 from s3sync_dagster.engine.rebuilding import recover_catalog
 from s3sync_dagster.local.oneshot import run_sync
 from s3sync_dagster.local.signals import stop_on_signals
-from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.errors import Conflict, InvalidSetting
 from s3sync_dagster.model.source import AutoSync, Source
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def rebuild(
 )
 @click.argument("name", metavar="SOURCE", shell_complete=source_names)
 @click.option("--into", metavar="COLLECTION", help="A new collection, while the old one serves.")
-@embedding("Of the new collection; that of SOURCE when not given.")
+@embedding("Of a new collection; that of SOURCE when not given.")
 @loudness
 @chroma_url
 @as_json
@@ -125,14 +126,15 @@ def reindex(
     """Index SOURCE again, in place or into a new collection.
 
     In place only what is outdated. With --into a second source is made that fills the new
-    collection, with another model where one is named. Once searches use it, delete the old one
+    collection, with another model where one is named; what requests asked for goes along, and what
+    the old source alone has is said at the end. Once searches use the new one, delete the old one
     with `s3sync source delete`.
     """
     model = embedding_config(options)
     if into is None and model is not None:
         raise InvalidSetting("a collection has one model: name a new collection with --into.")
     with hushed(), stop_on_signals(), opened(chroma_url, quiet=quiet) as parts:
-        source = parts.catalog.sources.find(name)
+        source = before = parts.catalog.sources.find(name)
         parts.require_chroma_of(source)
         if into is not None:
             validate_collection_name(into)
@@ -145,17 +147,44 @@ def reindex(
                 adopt=False,
             )
             known = parts.catalog.sources.find_identity(made)
+            if known is not None and model not in (None, known.embedding):
+                raise Conflict(
+                    f"The source {known.name!r} fills {into!r} already, with the model "
+                    f"{known.embedding.kind}: name another collection with --into, or delete that "
+                    "source first.",
+                    reason="embedding_mismatch",
+                )
             source = known or parts.catalog.sources.add(
-                made, completed=partial(_with_readers_of, parts, source)
+                made, completed=partial(_with_requests_of, parts, source)
             )
             if not quiet:
-                click.echo(f"source {source.name!r} fills {into!r}", err=True)
+                kind = source.embedding.kind
+                click.echo(f"source {source.name!r} fills {into!r} with {kind}", err=True)
         show = Show(quiet=quiet, verbose=verbose, as_json=as_json)
-        return _sync(parts, source, show, reindex=True)
+        code = _sync(parts, source, show, reindex=True)
+        if source.id != before.id:
+            _tell_left_behind(parts, before, source)
+        return code
 
 
-def _with_readers_of(parts: Parts, before: Source, made: Source, tx: sa.Connection) -> Source:
-    return hand_on_readers(parts.catalog.database, tx, before, made)
+def _with_requests_of(parts: Parts, before: Source, made: Source, tx: sa.Connection) -> Source:
+    return hand_on_requests(parts.catalog.database, tx, before, made)
+
+
+def _tell_left_behind(parts: Parts, before: Source, after: Source) -> None:
+    """Say what goes with the old source, since its deletion is what is advised."""
+    left = parts.catalog.rebuilding.without_successor(before, after)
+    if left:
+        keys = ", ".join(people(key) for _, key in left[:SHOWN_KEYS])
+        more = ", ..." if len(left) > SHOWN_KEYS else ""
+        where = ", ".join(sorted({name for name, _ in left}))
+        click.echo(
+            f"{len(left)} documents of {before.name} ({keys}{more}; in {where}) are not in "
+            f"{after.collection_name}: their objects are gone, cannot be indexed now, or requests "
+            f"and sidecars put them elsewhere. They go when {before.name} is deleted, unless with "
+            "--keep-records.",
+            err=True,
+        )
 
 
 def _recover(
