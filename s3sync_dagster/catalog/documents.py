@@ -21,6 +21,7 @@ from s3sync_dagster.catalog.deleted_sources import (
 from s3sync_dagster.catalog.doubted import settle_readers
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.moves import predecessors
+from s3sync_dagster.catalog.recovered import store_recovered
 from s3sync_dagster.catalog.removals import (
     claim_removals,
     claim_told_by_heads,
@@ -62,6 +63,7 @@ from s3sync_dagster.catalog.uploads import Uploads
 from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.state import RESTORED, DocumentState
+from s3sync_dagster.engine.rebuilding import RecoveredDocument
 from s3sync_dagster.model.errors import LeaseLost
 from s3sync_dagster.model.invocation import Result
 from s3sync_dagster.model.source import Source
@@ -197,6 +199,26 @@ class Documents:
                     adopt_orphans(self._db, tx, orphans, now=now)
                     return
             concerned |= others  # locked together with the first ones, in the order of all
+
+    def read_back(
+        self,
+        source: Source,
+        found: Sequence[RecoveredDocument],
+        *,
+        collection_name: str,
+        collection_id: str,
+    ) -> int:
+        """Add documents that the catalog does not have, as not clean; return how many were added.
+
+        Raises ``NotFound`` for a source that is deleted.
+        """
+        return store_recovered(
+            self._db,
+            source,
+            found,
+            collection_name=collection_name,
+            collection_id=collection_id,
+        )
 
     def of_source(
         self, source_id: str, *, after_id: int = 0, limit: int = 1000

@@ -1,4 +1,4 @@
-"""What the catalog knows of records that are not written again, whatever is done to them."""
+"""Documents when a catalog or a collection is lost: what is read back, what stays lost."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.tables import (
+    deleted_sources,
     documents,
     has_records,
     invocations,
@@ -27,10 +28,16 @@ it."""
 
 
 class Rebuilding:
-    """What stays of the table ``documents`` when a collection is given up."""
+    """What stays of the table ``documents`` when a catalog or a collection is lost."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
+
+    def kept_owners(self) -> set[str]:
+        """Return the ids of deleted sources whose records were to stay."""
+        with self._db.read() as tx:
+            kept = sa.select(deleted_sources.c.id).where(deleted_sources.c.keeps_records)
+            return set(tx.execute(kept).scalars())
 
     def not_written_again(self, source: Source) -> list[DocumentState]:
         """Return documents of the source's collection that nothing would write again now.
@@ -52,6 +59,33 @@ class Rebuilding:
                 .order_by(documents.c.object_key)
             )
             return [document_of(row) for row in rows]
+
+    def without_successor(self, before: Source, after: Source) -> list[tuple[str, str]]:
+        """Return (collection, object key) of documents of a source that another one has not.
+
+        Not of the same object under the same custom id, in its own collection.
+        """
+        other = documents.alias()
+        same = sa.select(other.c.id).where(
+            other.c.source_id == after.id,
+            other.c.collection_name == after.collection_name,
+            other.c.object_key == documents.c.object_key,
+            other.c.custom_id.is_not_distinct_from(documents.c.custom_id),
+            other.c.phase == "clean",
+            documents.c.collection_name == before.collection_name,
+        )
+        with self._db.read() as tx:
+            rows = tx.execute(
+                sa.select(documents.c.collection_name, documents.c.object_key)
+                .where(
+                    documents.c.source_id == before.id,
+                    documents.c.phase != "removing",
+                    has_records,
+                    sa.not_(same.correlate(documents).exists()),
+                )
+                .order_by(documents.c.object_key)
+            )
+            return [(row.collection_name, row.object_key) for row in rows]
 
     def gone_with_collection(self, source: Source, states: Sequence[DocumentState]) -> None:
         """Note that documents have lost their records with the collection, for good.

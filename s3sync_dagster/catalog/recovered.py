@@ -65,10 +65,13 @@ def store_recovered(
     return added
 
 
-def hand_on_readers(database: Database, tx: sa.Connection, source: Source, other: Source) -> Source:
-    """Give another source of the same objects what was said of who may read a source's documents.
+def hand_on_requests(
+    database: Database, tx: sa.Connection, source: Source, other: Source
+) -> Source:
+    """Give another source of the same objects what requests said of a source's documents.
 
-    It is kept with documents alone. Each that was said is one of the other source, to be written.
+    Ids, metadata and who may read are kept with documents alone. Each that was asked for is one of
+    the other source, to be written.
 
     Args:
         database: of the catalog.
@@ -82,9 +85,8 @@ def hand_on_readers(database: Database, tx: sa.Connection, source: Source, other
         sa.or_(documents.c.owner == "request", documents.c.said.is_not(None)),
         documents.c.phase != "removing",
     )
-    found = [document_of(row) for row in tx.execute(theirs)] if other.reader_keys else []
-    told = [(one, as_it_is_to_be(one)) for one in found]
-    for part in groups([one for one in told if names_any(one[1].metadata, other.reader_keys)]):
+    found = [document_of(row) for row in tx.execute(theirs)]
+    for part in groups([(one, as_it_is_to_be(one)) for one in found]):
         rows = [
             to_be_written(
                 other,

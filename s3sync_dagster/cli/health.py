@@ -32,7 +32,11 @@ SHOWN = 5
 
 @click.command(epilog=examples("s3sync verify", "s3sync verify docs --fix"))
 @click.argument("collection", required=False, shell_complete=collection_names)
-@click.option("--fix", is_flag=True, help="Delete strays, have the rest written again.")
+@click.option(
+    "--fix",
+    is_flag=True,
+    help="Delete strays (in modes that keep: read them back), have the rest written again.",
+)
 @click.option(
     "--vectors/--no-vectors", default=True, show_default=True, help="Read each vector too."
 )
@@ -208,7 +212,17 @@ def _show(source: Source, found: Verification) -> None:
         )
     if found.unreadable:
         click.echo(f"  vectors cannot be read: s3sync repair {found.collection_name}")
+    if found.recovered:
+        shown = ", ".join(map(people, found.recovered[:SHOWN]))
+        more = ", ..." if len(found.recovered) > SHOWN else ""
+        click.echo(
+            f"  {len(found.recovered)} objects have records that the catalog does not know and the "
+            f"mode keeps: {shown}{more}"
+        )
     if found.fixed:
-        click.echo("  strays are deleted; what lacks or changed is written again by the next sync")
+        kept = ", what the mode keeps is read back" if found.recovered else ""
+        click.echo(
+            f"  strays are deleted{kept}; what lacks or changed is written again by the next sync"
+        )
     elif not found.sound:
         click.echo("  s3sync verify --fix mends that")

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from s3sync_dagster.catalog.recovered import hand_on_readers, store_recovered
+from s3sync_dagster.catalog.recovered import hand_on_requests
 from s3sync_dagster.cli.completing import source_names
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.machine_faults import hushed
 from s3sync_dagster.cli.options import as_json, chroma_url, loudness, opened
+from s3sync_dagster.cli.showing import people
 from s3sync_dagster.cli.source_options import embedding, embedding_config
 from s3sync_dagster.cli.sync_progress import DrawnProgress
 from s3sync_dagster.cli.sync_summary import Show, print_troubles
 from s3sync_dagster.core.keys import validate_collection_name
-from s3sync_dagster.engine.dropping import drop_collection
-from s3sync_dagster.engine.rebuilding import recover_documents
+from s3sync_dagster.engine.dropping import SHOWN_KEYS, drop_collection
+from s3sync_dagster.engine.rebuilding import recover_catalog
 from s3sync_dagster.local.oneshot import run_sync
 from s3sync_dagster.local.signals import stop_on_signals
-from s3sync_dagster.model.errors import InvalidSetting
+from s3sync_dagster.model.errors import Conflict, InvalidSetting
 from s3sync_dagster.model.source import AutoSync, Source
 
 if TYPE_CHECKING:
@@ -42,7 +43,14 @@ if TYPE_CHECKING:
 @click.option(
     "--adopt",
     is_flag=True,
-    help="With --catalog: take over what unknown sources wrote under other ids, too.",
+    help="With --catalog: take over, too, what SOURCE would not write and what was kept.",
+)
+@click.option(
+    "--from",
+    "also",
+    metavar="COLLECTION",
+    multiple=True,
+    help="With --catalog: another collection that SOURCE alone filled; repeatable.",
 )
 @click.option(
     "--drop",
@@ -62,6 +70,7 @@ def rebuild(
     name: str,
     lost_catalog: bool,
     adopt: bool,
+    also: tuple[str, ...],
     drop: bool,
     approve_deletes: bool,
     quiet: bool,
@@ -73,18 +82,21 @@ def rebuild(
 
     From the bucket and the vector cache. After a lost catalog create the source again, then
     rebuild it with --catalog: records of objects that are gone are removed, the others are
-    taken over. What a source that nobody here knows wrote under ids that SOURCE would not give
-    is left alone, unless --adopt says otherwise.
+    taken over, also in other collections. What a source that nobody here knows wrote and SOURCE
+    would not write (another id, a key that it leaves out), and what a deleted source kept on
+    purpose, is left alone, unless --adopt says otherwise.
     """
     if adopt and not lost_catalog:
         raise InvalidSetting("--adopt is for what --catalog reads back: name both.")
+    if also and not lost_catalog:
+        raise InvalidSetting("--from is for what --catalog reads back: name both.")
     if drop and lost_catalog:
         raise InvalidSetting("--drop leaves no records to read: use it without --catalog.")
     with hushed(), stop_on_signals(), opened(chroma_url, quiet=quiet) as parts:
         source = parts.catalog.sources.find(name)
         parts.require_chroma_of(source)
         if lost_catalog:
-            _recover(parts, source, adopt=adopt or source.adopt, quiet=quiet)
+            _recover(parts, source, adopt=adopt or source.adopt, also=also, quiet=quiet)
         show = Show(quiet=quiet, verbose=verbose, as_json=as_json)
         if drop:
             return _drop_and_sync(parts, source, show, approve_deletes=approve_deletes)
@@ -99,7 +111,7 @@ def rebuild(
 )
 @click.argument("name", metavar="SOURCE", shell_complete=source_names)
 @click.option("--into", metavar="COLLECTION", help="A new collection, while the old one serves.")
-@embedding("Of the new collection; that of SOURCE when not given.")
+@embedding("Of a new collection; that of SOURCE when not given.")
 @loudness
 @chroma_url
 @as_json
@@ -115,14 +127,15 @@ def reindex(
     """Index SOURCE again, in place or into a new collection.
 
     In place only what is outdated. With --into a second source is made that fills the new
-    collection, with another model where one is named. Once searches use it, delete the old one
+    collection, with another model where one is named; what requests asked for goes along, and what
+    the old source alone has is said at the end. Once searches use the new one, delete the old one
     with `s3sync source delete`.
     """
     model = embedding_config(options)
     if into is None and model is not None:
         raise InvalidSetting("a collection has one model: name a new collection with --into.")
     with hushed(), stop_on_signals(), opened(chroma_url, quiet=quiet) as parts:
-        source = parts.catalog.sources.find(name)
+        source = before = parts.catalog.sources.find(name)
         parts.require_chroma_of(source)
         if into is not None:
             validate_collection_name(into)
@@ -135,42 +148,72 @@ def reindex(
                 adopt=False,
             )
             known = parts.catalog.sources.find_identity(made)
+            if known is not None and model not in (None, known.embedding):
+                raise Conflict(
+                    f"The source {known.name!r} fills {into!r} already, with the model "
+                    f"{known.embedding.kind}: name another collection with --into, or delete that "
+                    "source first.",
+                    reason="embedding_mismatch",
+                )
             source = known or parts.catalog.sources.add(
-                made, completed=partial(_with_readers_of, parts, source)
+                made, completed=partial(_with_requests_of, parts, source)
             )
             if not quiet:
-                click.echo(f"source {source.name!r} fills {into!r}", err=True)
+                kind = source.embedding.kind
+                click.echo(f"source {source.name!r} fills {into!r} with {kind}", err=True)
         show = Show(quiet=quiet, verbose=verbose, as_json=as_json)
-        return _sync(parts, source, show, reindex=True)
+        code = _sync(parts, source, show, reindex=True)
+        if source.id != before.id:
+            _tell_left_behind(parts, before, source)
+        return code
 
 
-def _with_readers_of(parts: Parts, before: Source, made: Source, tx: sa.Connection) -> Source:
-    return hand_on_readers(parts.catalog.database, tx, before, made)
+def _with_requests_of(parts: Parts, before: Source, made: Source, tx: sa.Connection) -> Source:
+    return hand_on_requests(parts.catalog.database, tx, before, made)
 
 
-def _recover(parts: Parts, source: Source, *, adopt: bool, quiet: bool) -> None:
-    port = parts.collections.open(
-        source.collection_name,
-        tenant=source.tenant,
-        database=source.database_name,
-        embedder=parts.embedder_for(source.embedding),
-        create=False,
-    )
-    known = parts.catalog.sources.ids()
-    found = recover_documents(source, port, known_sources=known, adopt=adopt)
-    stored = store_recovered(
-        parts.catalog.database,
+def _tell_left_behind(parts: Parts, before: Source, after: Source) -> None:
+    """Say what goes with the old source, since its deletion is what is advised."""
+    left = parts.catalog.rebuilding.without_successor(before, after)
+    if left:
+        keys = ", ".join(people(key) for _, key in left[:SHOWN_KEYS])
+        more = ", ..." if len(left) > SHOWN_KEYS else ""
+        where = ", ".join(sorted({name for name, _ in left}))
+        click.echo(
+            f"{len(left)} documents of {before.name} ({keys}{more}; in {where}) are not in "
+            f"{after.collection_name}: their objects are gone, cannot be indexed now, or requests "
+            f"and sidecars put them elsewhere. They go when {before.name} is deleted, unless with "
+            "--keep-records.",
+            err=True,
+        )
+
+
+def _recover(
+    parts: Parts, source: Source, *, adopt: bool, also: Sequence[str], quiet: bool
+) -> None:
+    done = recover_catalog(
         source,
-        found.documents,
-        collection_name=source.collection_name,
-        collection_id=port.id,
+        catalog=parts.catalog,
+        collections=parts.collections,
+        embedder=parts.embedder_for(source.embedding),
+        adopt=adopt,
+        also=also,
     )
     if not quiet:
-        click.echo(f"{stored} documents read back", err=True)
-    if found.left_alone:
+        click.echo(f"{done.stored} documents read back", err=True)
+    if done.left_alone:
         click.echo(
-            f"{found.left_alone} documents of sources that nobody here knows are left alone: their "
-            "ids are not those of this source; --adopt takes them over",
+            f"{done.left_alone} documents are left alone, of sources that nobody here knows and "
+            "that this one would not write just so (other ids, keys that it leaves out), or that "
+            "a deleted source kept on purpose; --adopt takes them over",
+            err=True,
+        )
+    if done.unread:
+        names = ", ".join(done.unread)
+        click.echo(
+            "Records of this bucket by sources that nobody here knows are in other collections, "
+            f"too: {names}. Where they are this source's own and no other's, --from COLLECTION "
+            "reads them back.",
             err=True,
         )
 

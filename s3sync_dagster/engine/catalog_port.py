@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Origin,
         SourceRow,
     )
+    from s3sync_dagster.engine.rebuilding import RecoveredDocument
     from s3sync_dagster.model.document import Metadata
     from s3sync_dagster.model.errors import S3SyncError
     from s3sync_dagster.model.invocation import Batch, Trigger
@@ -149,6 +150,10 @@ class SourcesPort(Protocol):
 
     def all(self, *, moved: bool = False) -> Sequence[Source]:
         """Return all sources; ``moved``: those too that were, and are not at the end of it."""
+        ...
+
+    def ids(self) -> set[str]:
+        """Return the ids of all sources that have records here."""
         ...
 
     def mark_deleting(self, source_id: str, *, keep_records: bool) -> None:
@@ -317,6 +322,16 @@ class DocumentsPort(Protocol):
         """Return (tenant, database, collection) of all documents of a source."""
         ...
 
+    def read_back(
+        self,
+        source: Source,
+        found: Sequence[RecoveredDocument],
+        *,
+        collection_name: str,
+        collection_id: str,
+    ) -> int:
+        """Add documents that the catalog does not have, as not clean; return how many."""
+
     def may_write_over(self, source_id: str, owners: Collection[str]) -> set[str]:
         """Return which sources' records this one may write over, where it has their ids."""
         ...
@@ -410,7 +425,11 @@ class KnownCollectionsPort(Protocol):
 
 
 class RebuildingPort(Protocol):
-    """Documents whose records are not written again."""
+    """What stays of documents when a catalog or a collection is lost."""
+
+    def kept_owners(self) -> set[str]:
+        """Return the ids of deleted sources whose records were to stay."""
+        ...
 
     def not_written_again(self, source: Source) -> list[DocumentState]:
         """Return documents of the source's collection that nothing would write again now."""
@@ -570,7 +589,7 @@ class CatalogPort(Protocol):
 
     @property
     def rebuilding(self) -> RebuildingPort:
-        """What stays when a collection is given up."""
+        """What stays of documents when a catalog or a collection is lost."""
         ...
 
     @property

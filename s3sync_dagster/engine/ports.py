@@ -555,6 +555,10 @@ class Collections(Protocol):
         """
         ...
 
+    def list_collections(self, *, tenant: str, database: str) -> list[str]:
+        """Return the names of all collections of a database, in their order of creation."""
+        ...
+
     def delete_collection(self, name: str, *, tenant: str, database: str) -> None:
         """Delete a collection with all its records; one that does not exist is not an error."""
         ...

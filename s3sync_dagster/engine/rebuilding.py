@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -10,11 +10,23 @@ from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.path_metadata import with_path_metadata
 from s3sync_dagster.core.record_limits import CONTRACT_KEYS, RESERVED_PREFIXES
 from s3sync_dagster.core.records import PLAIN_KEYS
+from s3sync_dagster.core.selection import decide
 from s3sync_dagster.model.document import Metadata, MetadataValue
+from s3sync_dagster.model.object import ObjectRef
 
 if TYPE_CHECKING:
-    from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
+    from s3sync_dagster.engine.catalog_port import CatalogPort
+    from s3sync_dagster.engine.ports import (
+        CollectionPort,
+        Collections,
+        Embedder,
+        RecordReader,
+        StoredRecord,
+    )
     from s3sync_dagster.model.source import Source
+
+RECORDS_LOOKED_AT = 1000
+"""So many records of sources that nobody knows are looked at, whether they may be the source's."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,8 +51,106 @@ class Recovery:
 
     documents: Sequence[RecoveredDocument]
     left_alone: int
-    """Documents of its bucket and prefix that a source which nobody here knows wrote under ids
-    that this one would not give: another installation's, or its own of before an ``id_prefix``."""
+    """Documents of its bucket and prefix that a source which nobody here knows wrote, and that this
+    one would not have written just so (another id, a key that its selection leaves out: another
+    installation's, or its own of before an edit), or that a deleted source kept on purpose."""
+    owners: frozenset[str] = frozenset()
+    """Ids of the sources that the records of ``documents`` name: what it was called before."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Recovered:
+    """What came of reading a source's documents back."""
+
+    stored: int = 0
+    """Documents that the catalog did not have."""
+    left_alone: int = 0
+    """See ``Recovery``."""
+    unread: list[str] = field(default_factory=list[str])
+    """Other collections with records of its bucket and prefix by sources that nobody here knows."""
+
+
+def recover_catalog(
+    source: Source,
+    *,
+    catalog: CatalogPort,
+    collections: Collections,
+    embedder: Embedder | None,
+    adopt: bool = False,
+    also: Collection[str] = (),
+) -> Recovered:
+    """Read a source's documents back from every collection that it has written to.
+
+    Its own collection tells under which ids it was known before: what those wrote to other
+    collections, such as for a sidecar that names one, is the source's as well. What else stands in
+    other collections may be another source's whole work, so that a person has to name them.
+
+    Args:
+        source: that was created again.
+        catalog: the catalog.
+        collections: Chroma.
+        embedder: the source's, which its collection has to have; None: it is not compared.
+        adopt: see ``recover_documents``.
+        also: other collections that a person names.
+
+    Raises:
+        NotFound: there is no such collection, or the source is deleted.
+        S3SyncError: Chroma or the catalog does not answer.
+    """
+    place = {"tenant": source.tenant, "database": source.database_name}
+    known, kept = catalog.sources.ids(), catalog.rebuilding.kept_owners()
+    done, before = Recovered(), set[str]()
+
+    def take(name: str, *, of: str | None, whole: bool) -> None:
+        port = collections.open(
+            name,
+            **place,
+            embedder=embedder if name == source.collection_name else None,
+            create=False,
+            reads=False,
+        )
+        found = recover_documents(
+            source,
+            port,
+            known_sources=known,
+            kept_sources=kept,
+            adopt=adopt,
+            written_by=of,
+        )
+        done.stored += catalog.documents.read_back(
+            source, found.documents, collection_name=name, collection_id=port.id
+        )
+        if whole:
+            done.left_alone += found.left_alone
+            before.update(found.owners - {source.id})
+
+    there = collections.list_collections(**place)
+    for name in dict.fromkeys((source.collection_name, *also)):
+        if name in there or name in also or not also:  # named sidecars alone may fill others
+            take(name, of=None, whole=True)
+    strangers = {"$nin": sorted({source.id, *known, *kept, *before})}
+    theirs = {
+        "$and": [
+            {"s3sync_bucket": source.place.identity().bucket_name},
+            {"s3sync_source": strangers},
+        ]
+    }
+    for name in there:
+        if name in (source.collection_name, *also):
+            continue
+        for owner in sorted({source.id, *before}):
+            take(name, of=owner, whole=False)
+        reader = collections.open(name, **place, embedder=None, create=False, reads=True)
+        ids = reader.ids_meeting(theirs, most=RECORDS_LOOKED_AT)
+        if ids is None or _any_unknown(source, reader, ids, known):
+            done.unread.append(name)
+    return done
+
+
+def _any_unknown(
+    source: Source, collection: RecordReader, ids: Sequence[str], known: Collection[str]
+) -> bool:
+    return any(_belongs(one, source, known) != "others" for one in collection.get(ids).values())
 
 
 def recover_documents(
@@ -48,38 +158,53 @@ def recover_documents(
     collection: CollectionPort,
     *,
     known_sources: Collection[str],
+    kept_sources: Collection[str] = (),
     adopt: bool = False,
+    written_by: str | None = None,
 ) -> Recovery:
     """Return the documents that a source has in a collection, by their records.
 
     A record belongs to the source that it names. One that names a source which the catalog does
     not know (it was lost with the catalog, or is another installation's) belongs to the source of
-    its bucket and prefix where that would write it under this very id.
+    its bucket and prefix where that would write it, under this very id.
 
     Args:
         source: whose records are wanted.
         collection: that is scanned.
         known_sources: ids of all sources of the catalog.
-        adopt: take those of unknown sources too that have other ids.
+        kept_sources: ids of deleted ones whose records were to stay.
+        adopt: take those of unknown sources too that this one would not write just so, and what
+            deleted ones kept.
+        written_by: look at records of this source alone.
     """
     found: dict[str, RecoveredDocument] = {}
-    left_alone = set[str]()
-    for page in collection.scan():
+    left_alone, owners = set[str](), set[str]()
+    for page in collection.scan(source_id=written_by):
         for record in page:
-            match _belongs(record, source, known_sources):
-                case "ours":
-                    _take(record, source, found)
-                case "unknown" if adopt:
-                    _take(record, source, found)
-                case "unknown":
-                    left_alone.add(record.id.rpartition("-")[0])
-                case _:
-                    pass
-    return Recovery(documents=list(found.values()), left_alone=len(left_alone))
+            whose = _belongs(record, source, known_sources, kept_sources)
+            if whose == "ours" or (whose == "unknown" and adopt):
+                _take(record, source, found)
+                owners.add(str(record.metadata["s3sync_source"]))
+            elif whose == "unknown":
+                left_alone.add(record.id.rpartition("-")[0])
+    return Recovery(
+        documents=list(found.values()), left_alone=len(left_alone), owners=frozenset(owners)
+    )
+
+
+def documents_of(records: Iterable[StoredRecord], source: Source) -> list[RecoveredDocument]:
+    """Return the documents that records of a source tell of, whoever knows them."""
+    found: dict[str, RecoveredDocument] = {}
+    for record in records:
+        _take(record, source, found)
+    return list(found.values())
 
 
 def _belongs(
-    record: StoredRecord, source: Source, known_sources: Collection[str]
+    record: StoredRecord,
+    source: Source,
+    known_sources: Collection[str],
+    kept_sources: Collection[str] = (),
 ) -> Literal["ours", "unknown", "others"]:
     metadata = record.metadata
     owner, key = metadata.get("s3sync_source"), metadata.get("document_key")
@@ -93,6 +218,8 @@ def _belongs(
         or not key.startswith(source.place.path_prefix)
     ):
         return "others"
+    if owner in kept_sources or decide(source, ObjectRef(key=key, etag="", size=-1)) is not None:
+        return "unknown"
     name = document_id(key, custom_id=_custom_id(record), id_prefix=source.id_prefix)
     return "ours" if record.id.rpartition("-")[0] == name else "unknown"
 

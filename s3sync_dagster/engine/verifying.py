@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Protocol
 from s3sync_dagster.core.plan import DIGEST_BYTES, record_ids, split_record_id
 from s3sync_dagster.core.records import metadata_digest
 from s3sync_dagster.core.state import DocumentPhase, DocumentState
+from s3sync_dagster.engine.rebuilding import documents_of
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import FixConfiguration
+from s3sync_dagster.model.source import DeleteMode
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.state import KnownCollection
     from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
+    from s3sync_dagster.engine.rebuilding import RecoveredDocument
     from s3sync_dagster.model.source import Source
 
 PAGE = 1000
@@ -47,6 +50,17 @@ class VerifiedDocuments(Protocol):
         collection_id: str,
     ) -> dict[str, str]:
         """Return the ids of the sources that wrote documents to this very collection, by theirs."""
+        ...
+
+    def read_back(
+        self,
+        source: Source,
+        found: Sequence[RecoveredDocument],
+        *,
+        collection_name: str,
+        collection_id: str,
+    ) -> int:
+        """Add documents that the catalog does not have, as not clean; return how many."""
         ...
 
     def distrust(self, states: Sequence[DocumentState]) -> None:
@@ -82,19 +96,23 @@ class Verification:
     changed: list[str] = field(default_factory=list[str])
     """Object keys of documents whose metadata is not what was written."""
     stray: list[str] = field(default_factory=list[str])
-    """Ids of records of this source that no document has."""
+    """Ids of records of this source that no document has, but ``recovered``."""
+    recovered: list[str] = field(default_factory=list[str])
+    """Object keys of documents that only the collection knows, in a mode that keeps what is gone:
+    an older catalog was restored. With ``fixed`` they were read back, none of them was deleted."""
     unknown_sources: dict[str, int] = field(default_factory=dict[str, int])
     """Id of a source that the catalog does not know -> records; where that was asked. They belong
     to another installation, or to a source that was made after the copy of a restored catalog."""
     unreadable: bool = False
     """True when vectors cannot be read: ``s3sync repair`` comes first."""
     fixed: bool = False
-    """True when strays were deleted and the documents enqueued."""
+    """True when strays were deleted or read back, and the documents enqueued."""
 
     @property
     def sound(self) -> bool:
         """True when nothing was found."""
-        return not (self.missing or self.changed or self.stray or self.unreadable)
+        found = (self.missing, self.changed, self.stray, self.recovered, self.unreadable)
+        return not any(found)
 
 
 def verify_collection(
@@ -112,8 +130,8 @@ def verify_collection(
         source: whose records are looked at.
         collection: of the source's tenant and database.
         documents: the catalog's.
-        fix: delete strays, and have documents that lack or changed records written again by the
-            next work on the source.
+        fix: delete strays, or read them back where the mode keeps what is gone, and have documents
+            that lack or changed records written again by the next work on the source.
         vectors: read each vector too; a lost one shows in no other way.
         known_sources: ids of all sources; count records of others, which are never touched.
             None: look at this source's records only.
@@ -141,10 +159,19 @@ def verify_collection(
     found.missing = [doc.object_key for doc in lacking]
     found.changed = [doc.object_key for doc in altered]
     found.stray = _still_stray(strays, source, collection, documents)
+    kept: Sequence[RecoveredDocument] = ()
+    if source.mode is not DeleteMode.MIRROR:
+        kept = _kept(found.stray, source, collection, expected)
+        names = {one.document_id for one in kept}
+        found.stray = [one for one in found.stray if split_record_id(one)[0] not in names]
+        found.recovered = sorted({one.object_key for one in kept})
     found.expected, found.met = expected.numbers()
     found.unknown_sources = dict(unknown)
     if fix and not found.sound:
         documents.distrust([expected.with_keys_met(doc) for doc in (*lacking, *altered)])
+        documents.read_back(
+            source, kept, collection_name=collection.name, collection_id=collection.id
+        )
         collection.delete(found.stray)
         # Nobody claims a stray, so a document that grew meanwhile may have got that very record:
         # whoever writes has told the catalog before, so it is known now.
@@ -177,6 +204,7 @@ class _Expected:
         self._documents: dict[str, DocumentState] = {}
         self._met: dict[str, bytearray] = {}
         self._altered: dict[str, set[str]] = {}
+        self._keys_met: set[str] = set()
         self.clean = self.in_work = 0
         for document in documents:
             self._documents[document.document_id] = document
@@ -192,6 +220,7 @@ class _Expected:
         document = self._documents.get(document_id)
         if document is None or place is None:
             return False
+        self._keys_met.add(document.object_key)
         if document.phase is not DocumentPhase.CLEAN:
             return True
         if place >= document.count:
@@ -201,6 +230,10 @@ class _Expected:
         if document.digests[start : start + DIGEST_BYTES] != _digest(record):
             self._altered.setdefault(document_id, set()).update(record.metadata)
         return True
+
+    def has(self, document_id: str, object_key: object) -> bool:
+        """Return whether an object has records of a document here, or the document is known."""
+        return document_id in self._documents or object_key in self._keys_met
 
     def numbers(self) -> tuple[int, int]:
         """Return how many records there should be, and how many of them were met."""
@@ -287,6 +320,22 @@ def _still_stray(
         source, collection.name, document_ids, collection_id=collection.id
     )
     return [name for name in found if owners.get(name.rpartition("-")[0], source.id) == source.id]
+
+
+def _kept(
+    ids: Sequence[str], source: Source, collection: CollectionPort, expected: _Expected
+) -> list[RecoveredDocument]:
+    """Return strays that a mode that keeps records is to keep: all that there is of an object.
+
+    A catalog that was restored does not know what came and went since. The tail of a document,
+    and one of an object that has its records under another id, are of a write before.
+    """
+    first = [
+        one
+        for one in collection.get(ids).values()
+        if not expected.has(split_record_id(one.id)[0], one.metadata.get("document_key"))
+    ]
+    return documents_of(first, source)
 
 
 def _owners(

@@ -165,6 +165,20 @@ def test_a_new_model_gets_a_new_collection_while_the_old_one_serves(
     assert hits.json[0]["metadata"]["document_key"] == "docs/a.md"
     twice = s3sync("reindex", "docs", "--into", f"{name}-2", "--embedding", "static", "--json")
     assert twice.json["unchanged"] == 3
+    other = s3sync("reindex", "docs", "--into", f"{name}-2", "--embedding", "minilm")
+    assert other.code == 1
+    assert f"fills '{name}-2' already, with the model static" in other.err
+
+
+def test_what_the_old_source_alone_has_is_said_where_its_deletion_is_advised(
+    s3sync, collection, aws_endpoint, place, name
+):
+    assert s3sync("source", "edit", "docs", "--mode", "keep_deleted").code == 0
+    aws_endpoint.delete(place, "docs/b.md")
+    done = s3sync("reindex", "docs", "--into", f"{name}-2", "--json", "-q")
+    assert (done.code, done.json["indexed"]) == (0, 2)
+    assert "1 documents of docs (docs/b.md; in" in done.err
+    assert "--keep-records" in done.err
 
 
 @pytest.mark.parametrize("again", ["rebuild", "reindex"])

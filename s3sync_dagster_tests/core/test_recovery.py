@@ -7,13 +7,16 @@ from s3sync_dagster.catalog.recovered import store_recovered
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.records import build_records
 from s3sync_dagster.embedding import open_embedder
-from s3sync_dagster.engine.rebuilding import recover_documents
+from s3sync_dagster.engine.deleting import take_down
+from s3sync_dagster.engine.rebuilding import recover_catalog, recover_documents
 from s3sync_dagster.model.document import Chunk, Record
-from s3sync_dagster.model.source import EmbeddingConfig
+from s3sync_dagster.model.source import AutoSync, EmbeddingConfig
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
+from s3sync_dagster_tests.core.rules import sidecar, states
 from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.sources import changed, s3_source
 
+TENANT, DATABASE = "default_tenant", "default_database"
 EMBEDDER = open_embedder(EmbeddingConfig(kind="hash"))
 SOURCE = s3_source(
     id="s1", name="docs", bucket_name="b", path_prefix="docs/", collection_name="c",
@@ -148,3 +151,132 @@ def test_a_lost_catalog_leaves_another_installation_its_records():
     assert ours.metadata() == whole
     ours.catalog.close()
     theirs.catalog.close()
+
+
+def lost_catalog(world, **changes):
+    """Return a world of the same bucket and collections, whose catalog has a source made again."""
+    fields = {"id": "00000000-0000-4000-8000-000000000009", **changes}
+    again = make_world(clock=world.clock, **fields)
+    again.bucket, again.collections = world.bucket, world.collections
+    again.__post_init__()
+    return again
+
+
+def read_back(world, **options):
+    return recover_catalog(
+        world.source,
+        catalog=world.catalog,
+        collections=world.collections,
+        embedder=world.embedder,
+        **options,
+    )
+
+
+def settle(world):
+    for _ in range(4):
+        world.clock.seconds += 90_000
+        world.listing()
+        world.catalog.documents.enqueue_unclean(world.source.id)
+        world.catalog.invocations.retry_failed(world.source)
+        world.run_batches()
+
+
+def of_two_collections():
+    world = make_world()
+    for key in ("0.txt", "1.txt", "gone.txt"):
+        world.bucket.put(key, f"text of {key}")
+        asked = sidecar(key, custom_id=f"c-{key}", target_collection_name="second")
+        world.bucket.put(f"{key}.meta.json", asked)
+    for _ in range(3):
+        world.sync()
+    world.bucket.delete("gone.txt")
+    world.bucket.delete("gone.txt.meta.json")
+    world.bucket.put("0.txt", "another text")
+    return world
+
+
+def test_a_lost_catalog_comes_back_from_every_collection_that_the_source_wrote_to():
+    again = lost_catalog(of_two_collections())
+    found = read_back(again)
+    assert (found.stored, found.left_alone, found.unread) == (6, 0, [])
+    settle(again)
+    assert sorted(again.texts().values()) == ["another text", "text of 1.txt"]
+    assert sorted(again.texts("second").values()) == ["another text", "text of 1.txt"]
+    assert {state for state, _ in states(again).values()} == {"indexed", "skipped"}
+
+
+def test_another_collection_is_read_back_unasked_only_where_the_own_one_proves_the_owner():
+    """In metadata mode nothing may stand in the source's own: whose the other is, a person says."""
+    world = make_world(auto_sync=AutoSync.METADATA)
+    world.bucket.put("a.txt", "text")
+    world.bucket.put("a.txt.meta.json", sidecar("a.txt", target_collection_name="second"))
+    for _ in range(3):
+        world.sync()
+    again = lost_catalog(world, auto_sync=AutoSync.METADATA)
+    again.collections.open("docs", tenant=TENANT, database=DATABASE, embedder=again.embedder)
+    found = read_back(again)
+    assert (found.stored, found.unread) == (0, ["second"])
+    assert (read_back(again, also=["second"]).stored, again.texts()) == (1, {})
+    again.bucket.put("a.txt", "another text")
+    settle(again)
+    assert list(again.texts("second").values()) == ["another text"]
+
+
+def test_the_whole_work_of_another_lost_source_is_not_taken_for_a_second_collection():
+    """As after ``reindex --into``: two sources of one bucket were lost together."""
+    world = make_world()
+    world.bucket.put("a.txt", "text")
+    world.sync()
+    beside = lost_catalog(world, collection_name="docs-2")
+    beside.sync()
+    again = lost_catalog(world, id="00000000-0000-4000-8000-00000000000a")
+    found = read_back(again)
+    assert (found.stored, found.unread) == (1, ["docs-2"])
+    settle(again)
+    assert len(again.texts("docs-2")) == len(again.texts()) == 1
+
+
+def keeping_records(world):
+    world.catalog.sources.mark_deleting(world.source.id, keep_records=True)
+    take_down(
+        world.source,
+        catalog=world.catalog,
+        collections=lambda: world.collections,
+        clock=world.clock,
+        drop_partitions=lambda _until: True,
+        log=lambda _line: None,
+    )
+
+
+@pytest.mark.parametrize("excluded", [True, False])
+def test_what_a_deleted_source_kept_is_taken_over_when_a_person_says_so(excluded):
+    world = make_world(path_prefix="docs/")
+    for n in range(4):
+        world.bucket.put(f"docs/{n}.txt", f"kept {n}")
+    for n in range(3):
+        world.bucket.put(f"x/{n}.txt", f"other {n}")
+    world.sync()
+    keeping_records(world)
+    globs = ("docs/**",) if excluded else ()
+    other = changed(
+        world.source, id="00000000-0000-4000-8000-000000000002", name="b", path_prefix="",
+        exclude_globs=globs,
+    )  # fmt: skip
+    world.catalog.sources.add(other)
+    world.source = other
+    world.sync()
+    assert (read_back(world).stored, read_back(world).left_alone) == (0, 4)
+    settle(world)
+    assert {f"kept {n}" for n in range(4)} <= set(world.texts().values())
+    assert read_back(world, adopt=True).stored == 4
+
+
+def test_a_key_that_the_source_leaves_out_is_not_its_own_by_a_lost_catalog_alone():
+    collection = MemoryCollections().open("c", tenant="t", database="d", embedder=EMBEDDER)
+    write(collection, SOURCE.with_changes(id="lost"), "docs/a.md", 2)
+    write(collection, SOURCE.with_changes(id="lost"), "docs/old/b.md", 2)
+    narrower = SOURCE.with_changes(exclude_globs=("old/**",))
+    found = recover_documents(narrower, collection, known_sources={"s1"})
+    assert ([one.object_key for one in found.documents], found.left_alone) == (["docs/a.md"], 1)
+    taken = recover_documents(narrower, collection, known_sources={"s1"}, adopt=True)
+    assert len(taken.documents) == 2

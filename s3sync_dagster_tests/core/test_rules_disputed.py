@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.copying import begin_anew
-from s3sync_dagster.catalog.recovered import hand_on_readers
+from s3sync_dagster.catalog.recovered import hand_on_requests
 from s3sync_dagster.catalog.rights import rights_of, seen_keys
 from s3sync_dagster.catalog.tables import documents
 from s3sync_dagster.core.rights import WHOLE, Reader
@@ -183,7 +183,7 @@ def test_what_was_said_of_readers_holds_where_a_source_goes_and_in_its_new_colle
     if changes is None:  # `reindex --into`
         other = world.source.with_changes(id=str(UUID(int=9)), name="d2", collection_name="docs2")
         with world.catalog.database.write() as tx:
-            hand_on_readers(world.catalog.database, tx, world.source, other)
+            hand_on_requests(world.catalog.database, tx, world.source, other)
         world.source = world.catalog.sources.add(other)
     else:
         with world.catalog.database.write() as tx:

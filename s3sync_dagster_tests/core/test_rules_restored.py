@@ -368,3 +368,58 @@ def test_a_restored_catalog_still_removes_what_is_gone(world):
     restore(world, back_up(world))
     world.run_batches()
     assert len(world.keys_indexed()) == 95
+
+
+@pytest.mark.parametrize("mode", [DeleteMode.KEEP_DELETED, DeleteMode.APPEND])
+def test_what_came_and_went_since_a_backup_is_kept_by_a_mode_that_keeps(mode):
+    world = make_world(mode=mode)
+    world.bucket.put("old.txt", "old")
+    world.sync()
+    backup = back_up(world)
+    world.bucket.put("new.txt", "new")
+    world.sync()
+    world.bucket.delete("new.txt")
+    world.sync()
+    restore(world, backup)
+    world.sync()
+    look = verify(world, fix=False)
+    assert (look.stray, look.recovered, look.sound) == ([], ["new.txt"], False)
+    found = verify(world, fix=True)
+    assert (found.stray, found.recovered, found.fixed) == ([], ["new.txt"], True)
+    for _ in range(2):
+        world.sync()
+        world.catalog.documents.enqueue_unclean(world.source.id)
+        world.run_batches()
+        assert world.keys_indexed() == {"new.txt", "old.txt"}
+    assert verify(world, fix=True).sound
+    world.bucket.put("new.txt", "new again")
+    world.sync()
+    assert sorted(world.texts().values()) == ["new again", "old"]
+
+
+def test_what_another_write_left_of_an_object_goes_also_where_a_mode_keeps():
+    world = make_world(mode=DeleteMode.KEEP_DELETED)
+    world.bucket.put("a.txt", "one\n\ntwo")
+    world.sync()
+    (first,) = world.catalog.documents.of_key(world.source.id, "a.txt")
+    text = next(iter(world.metadata().values()))
+    port = world.collections.open(
+        "docs", tenant=first.tenant, database=first.database_name, embedder=world.embedder
+    )
+    left = [
+        Record(id=name, document="x", embedding_text="x", metadata=dict(text))
+        for name in (f"{first.document_id}-7", "another-0")
+    ]
+    port.upsert(left, world.embedder.embed_documents(["x", "x"]))
+    found = verify(world, fix=True)
+    assert (sorted(found.stray), found.recovered) == (sorted(one.id for one in left), [])
+    assert sorted(world.texts().values()) == ["one", "two"]
+
+
+def verify(world, *, fix):
+    port = world.collections.open(
+        "docs", tenant=world.source.tenant, database=world.source.database_name, embedder=None
+    )
+    return verify_collection(
+        world.source, collection=port, documents=world.catalog.documents, fix=fix
+    )

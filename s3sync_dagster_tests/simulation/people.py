@@ -5,12 +5,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from s3sync_dagster.catalog.copying import begin_anew
-from s3sync_dagster.catalog.recovered import store_recovered
 from s3sync_dagster.catalog.rights import rights_of
 from s3sync_dagster.core.rights import Reader
 from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.engine.moving import finish_move
-from s3sync_dagster.engine.rebuilding import recover_documents
+from s3sync_dagster.engine.rebuilding import recover_catalog
 from s3sync_dagster.engine.verifying import verify_collection
 from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster_tests.simulation.safety import PREFIX
@@ -55,18 +54,11 @@ class People:
         if self.unverified:
             self.verify_and_fix()
             self.unverified = False
-        name = self.source.collection_name
-        port = self.existing(name)
-        if port is None:
+        if self.existing(self.source.collection_name) is None:
             return
-        found = recover_documents(self.source, port, known_sources=self.catalog.sources.ids())
         try:
-            store_recovered(
-                self.catalog.database,
-                self.source,
-                found.documents,
-                collection_name=name,
-                collection_id=port.id,
+            recover_catalog(
+                self.source, catalog=self.catalog, collections=self.collections, embedder=None
             )
         except NotFound as error:
             if error.reason != "source_not_found":

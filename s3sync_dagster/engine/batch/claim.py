@@ -176,7 +176,8 @@ def _look_for_owners(
                     f"Collection {collection.name!r} already has records with the ids "
                     f"{first[name]!r} that {'another source' if owner else 'no source'} wrote. "
                     "Use another collection, give the source an id_prefix, take the records over "
-                    "with --adopt, or recover a lost catalog with `s3sync rebuild --catalog`."
+                    "with --adopt, or recover a lost catalog with `s3sync rebuild --catalog`, with "
+                    "--adopt where a deleted source kept them."
                 )
             )
             continue

@@ -1,0 +1,51 @@
+"""``reindex --into``: a second source takes along what people said, and what it lacks is named."""
+
+import pytest
+
+from s3sync_dagster.catalog.recovered import hand_on_requests
+from s3sync_dagster.model.source import AutoSync, DeleteMode
+from s3sync_dagster_tests.engine_fixture import make_world
+from s3sync_dagster_tests.sources import changed
+
+
+def into(world):
+    """Make the second source as the command does and index it; returns the one before."""
+    before = world.source
+    made = changed(
+        before, id="00000000-0000-4000-8000-000000000002", name="docs_2", collection_name="docs-2"
+    )
+    world.source = world.catalog.sources.add(
+        made,
+        completed=lambda source, tx: hand_on_requests(world.catalog.database, tx, before, source),
+    )
+    world.listing(reindex=True)
+    world.catalog.documents.enqueue_unclean(world.source.id)
+    world.run_batches()
+    return before
+
+
+@pytest.mark.parametrize("auto_sync", list(AutoSync))
+def test_what_a_request_asked_for_is_in_the_new_collection_too(auto_sync):
+    world = make_world(auto_sync=auto_sync)
+    world.bucket.put("a.txt", "alpha")
+    world.sync()
+    world.ask("a.txt", custom_id="invoice-7", metadata={"team": "red"})
+    world.run_batches()
+    before = into(world)
+    ((name, one),) = world.metadata().items()
+    assert (name, one["custom_id"], one["team"]) == ("invoice-7-0", "invoice-7", "red")
+    assert world.catalog.rebuilding.without_successor(before, world.source) == []
+
+
+def test_what_the_old_source_alone_has_is_named():
+    world = make_world(mode=DeleteMode.KEEP_DELETED)
+    for key in ("a.txt", "b.txt", "c.txt"):
+        world.bucket.put(key, f"text of {key}")
+    world.sync()
+    world.ask("a.txt", target_collection_name="second")
+    world.run_batches()
+    world.bucket.delete("b.txt")
+    world.sync()
+    before = into(world)
+    left = world.catalog.rebuilding.without_successor(before, world.source)
+    assert left == [("second", "a.txt"), ("docs", "b.txt")]
