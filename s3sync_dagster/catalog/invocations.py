@@ -367,7 +367,14 @@ def insert_automatic(
             ),
             "trigger": sa.case((event, invocations.c.trigger), else_=insert.excluded.trigger),
             "told_count": sa.case(
-                (insert.excluded.kind == "remove", insert.excluded.told_count),
+                # What a listing ends is no word of the event that waits, and gives it no force.
+                (
+                    sa.and_(
+                        insert.excluded.kind == "remove",
+                        sa.or_(sa.not_(event), insert.excluded.trigger == Trigger.EVENT.value),
+                    ),
+                    insert.excluded.told_count,
+                ),
                 else_=invocations.c.told_count,
             ),
             "priority": sa.case(
