@@ -331,6 +331,7 @@ class DocumentsPort(Protocol):
         collection_id: str,
     ) -> int:
         """Add documents that the catalog does not have, as not clean; return how many."""
+        ...
 
     def may_write_over(self, source_id: str, owners: Collection[str]) -> set[str]:
         """Return which sources' records this one may write over, where it has their ids."""
