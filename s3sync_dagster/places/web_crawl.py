@@ -22,7 +22,8 @@ from s3sync_dagster.places.web_address import host_of, origin_of, page_address, 
 from s3sync_dagster.places.web_ends import end_crawl
 from s3sync_dagster.places.web_evidence import hidden, miss, missed_once_more
 from s3sync_dagster.places.web_fetch import WebAnswer, unpack_whole
-from s3sync_dagster.places.web_memory import MISSES, NOINDEX, Page, SiteMemory, Task
+from s3sync_dagster.places.web_known import MISSES, Page, Task
+from s3sync_dagster.places.web_memory import NOINDEX, SiteMemory
 from s3sync_dagster.places.web_pace import NoTurn
 from s3sync_dagster.places.web_page import holds_text, is_empty, page_of
 from s3sync_dagster.places.web_text import roughly_decoded, sitemap_entries

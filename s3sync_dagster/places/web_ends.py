@@ -12,7 +12,8 @@ from s3sync_dagster.places.web_evidence import (
     missed_once_more,
     ripen,
 )
-from s3sync_dagster.places.web_memory import SiteMemory, Task
+from s3sync_dagster.places.web_known import Task
+from s3sync_dagster.places.web_memory import SiteMemory
 
 if TYPE_CHECKING:
     from s3sync_dagster.places.web import WebPlace

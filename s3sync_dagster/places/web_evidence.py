@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from s3sync_dagster.places.web_memory import Page, SiteMemory, Task
+from s3sync_dagster.places.web_known import Page, Task
+from s3sync_dagster.places.web_memory import SiteMemory
 
 APART_SECONDS = 3600.0
 """Between two crawls, or answers, that both count: those that follow each other see one outage."""

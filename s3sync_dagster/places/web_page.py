@@ -6,7 +6,7 @@ import re
 from s3sync_dagster.places.freshness import is_fresh
 from s3sync_dagster.places.web_address import host_of, page_address
 from s3sync_dagster.places.web_fetch import WebAnswer
-from s3sync_dagster.places.web_memory import Page
+from s3sync_dagster.places.web_known import Page
 from s3sync_dagster.places.web_text import (
     is_unindexed,
     links_of,

@@ -24,7 +24,8 @@ from s3sync_dagster.places.web_address import host_of, path_of
 from s3sync_dagster.places.web_crawl import Crawl
 from s3sync_dagster.places.web_evidence import APART_SECONDS
 from s3sync_dagster.places.web_fetch import WebAnswer, WebFetcher, http_date
-from s3sync_dagster.places.web_memory import LEFT, MISSES, Page, SiteMemory
+from s3sync_dagster.places.web_known import MISSES, Page
+from s3sync_dagster.places.web_memory import LEFT, SiteMemory
 from s3sync_dagster.places.web_pace import HostPace
 from s3sync_dagster.places.web_page import holds_text, is_empty, page_of
 from s3sync_dagster.places.web_text import decoded

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from s3sync_dagster.model.errors import FixConfiguration, InvalidSetting, Unavailable
 from s3sync_dagster.places.web_address import host_of, origin_of, page_address
 from s3sync_dagster.places.web_fetch import WebAnswer, WebFetcher
-from s3sync_dagster.places.web_memory import Page, SiteMemory
+from s3sync_dagster.places.web_known import Page
+from s3sync_dagster.places.web_memory import SiteMemory
 from s3sync_dagster.places.web_pace import HostPace, NoTurn
 from s3sync_dagster.places.web_robots import MAX_BYTES, Robots, parse_robots
 from s3sync_dagster.ports.addresses import Reach
