@@ -58,10 +58,15 @@ def test_bytes_that_failed_before_fail_with_the_words_of_then(error):
     assert decision.remove == "stale"
 
 
-@pytest.mark.parametrize(("size", "remove"), [(0, "stale"), (10**12, "stale")])
-def test_what_selection_refuses_for_its_newest_bytes_takes_older_texts_along(size, remove):
+@pytest.mark.parametrize(
+    ("size", "reason", "remove"),
+    [(0, "empty_object", "stale"), (10**12, "too_large", "nothing")],
+)
+def test_what_is_emptied_takes_older_texts_along_and_what_a_setting_refuses_waits_for_a_listing(
+    size, reason, remove
+):
     decision = decide_key(facts(ref=ObjectRef(key="a.txt", etag="e2", size=size)), SOURCE)
-    assert (decision.verdict, decision.remove) == ("skip", remove)
+    assert (decision.verdict, decision.reason, decision.remove) == ("skip", reason, remove)
 
 
 def test_what_selection_refuses_for_its_name_keeps_its_records_until_a_listing_says_so():

@@ -42,7 +42,7 @@ def test_objects_that_a_blocked_listing_shows_as_emptied_keep_their_records(inde
     assert len(indexed.texts()) == len(KEYS)
     assert set(states(indexed).values()) == {("skipped", "empty_object")}
     indexed.listing()
-    indexed.catalog.listings.approve(indexed.source.id)
+    indexed.approve()
     indexed.run_batches()
     assert indexed.texts() == {}
 

@@ -77,7 +77,7 @@ class TestKept:
 
     def test_they_go_once_that_is_approved(self, kept):
         kept.listing()
-        kept.catalog.listings.approve(kept.source.id)
+        kept.approve()
         kept.run_batches()
         assert kept.texts() == {}
         assert kept.listing().listing.state is ListingState.COMPLETE
@@ -171,7 +171,7 @@ class TestSettingsOfAListing:
         world.run_batches()
         assert len(world.texts()) == len(KEYS)
         assert world.listing().listing.state is ListingState.BLOCKED
-        world.catalog.listings.approve(world.source.id)
+        world.approve()
         for _ in range(2):
             world.run_batches()
         assert world.texts() == {}
@@ -189,4 +189,4 @@ class TestSettingsOfAListing:
         lose_sidecars(world)
         world.listing()
         world.configure(auto_sync=AutoSync.DIRECT)
-        assert world.catalog.listings.approve(world.source.id) is None
+        assert world.approve() is None

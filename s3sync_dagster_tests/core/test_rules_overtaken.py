@@ -135,7 +135,7 @@ def test_what_is_gone_in_the_end_goes_by_a_listing_that_is_approved(indexed):
     empty(indexed)
     indexed.run_batches()
     assert indexed.listing().listing.state is ListingState.BLOCKED
-    indexed.catalog.listings.approve(indexed.source.id)
+    indexed.approve()
     indexed.run_batches()
     assert indexed.texts() == {}
 
@@ -182,7 +182,7 @@ class TestListingsRemovals:
         """All are approved to go, and Chroma takes nothing away."""
         empty(indexed)
         assert indexed.listing().listing.state is ListingState.BLOCKED
-        indexed.catalog.listings.approve(indexed.source.id)
+        indexed.approve()
         self.away = Refusing(
             indexed, delete=refuse_with(Unavailable("away", reason="chroma_unavailable"))
         )
@@ -202,7 +202,7 @@ class TestListingsRemovals:
         assert waiting.listing().listing.state is ListingState.BLOCKED
         self.answers_again(waiting)
         assert len(waiting.texts()) == len(KEYS)
-        waiting.catalog.listings.approve(waiting.source.id)
+        waiting.approve()
         waiting.run_batches()
         assert waiting.texts() == {}
 
@@ -233,7 +233,7 @@ class TestListingsRemovals:
     def test_nor_of_what_was_left_out_before_and_is_selected_for_a_while(self, indexed):
         indexed.configure(exclude_globs=("*.txt",))
         indexed.listing()
-        indexed.catalog.listings.approve(indexed.source.id)
+        indexed.approve()
         self.away = Refusing(
             indexed, delete=refuse_with(Unavailable("away", reason="chroma_unavailable"))
         )
@@ -256,7 +256,7 @@ class TestListingsRemovals:
     def test_a_deselection_that_waits_keeps_its_force_while_it_stands(self, indexed):
         indexed.configure(exclude_globs=("*.txt",))
         assert indexed.listing().listing.state is ListingState.BLOCKED
-        indexed.catalog.listings.approve(indexed.source.id)
+        indexed.approve()
         indexed.listing()  # it sees them all, as they are known
         indexed.run_batches()
         assert indexed.texts() == {}
@@ -264,7 +264,7 @@ class TestListingsRemovals:
     def test_a_deselection_that_was_taken_back_is_judged_anew(self, indexed):
         indexed.configure(exclude_globs=("*.txt",))
         indexed.listing()
-        indexed.catalog.listings.approve(indexed.source.id)
+        indexed.approve()
         indexed.configure(exclude_globs=())
         indexed.listing()
         indexed.configure(exclude_globs=("*.txt",))

@@ -41,6 +41,10 @@ class Documents:
     def written_by(self, source, collection_name, document_ids, *, collection_id):
         return {}
 
+    def read_back(self, source, found, *, collection_name, collection_id):
+        assert not found  # of a source whose mode keeps nothing that is gone
+        return 0
+
     def distrust(self, states):
         self.distrusted += [state.object_key for state in states]
         self.keys_of_distrusted |= {state.object_key: state.metadata_keys for state in states}
