@@ -44,7 +44,10 @@ def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: 
                 invocations.c.kind == "remove", invocations.c.trigger == Trigger.EVENT.value
             ).label("asks"),
             invocations.c.told_count,
-            twin.c.told_count.label("twin_told_count"),
+            # A listing's number is evidence of that listing, and of no event.
+            sa.case((twin.c.trigger == Trigger.EVENT.value, twin.c.told_count)).label(
+                "twin_told_count"
+            ),
             invocations.c.reindex,
             twin.c.id.label("twin_id"),
         )

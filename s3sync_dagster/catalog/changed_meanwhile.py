@@ -1,6 +1,6 @@
 """Keys whose object changed while a batch worked on an older version of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -19,6 +19,7 @@ def ask_for_overtaken(
     *,
     failed: Sequence[str],
     gone: Sequence[str],
+    known_gone: Collection[str],
     now: float,
 ) -> None:
     """Ask again for keys that a listing told news of while the batch had them.
@@ -35,6 +36,8 @@ def ask_for_overtaken(
             been told of each when the batch began with it.
         failed: keys that have failed, of whose documents some may be written all the same.
         gone: keys whose object it has found gone, which now shows where nothing else was told.
+        known_gone: keys that had been said to be gone before the batch began with them: a listing
+            tells nothing new of them, and what the guard has held back is not to be asked for.
         now: the time.
     """
     changed, left = list[str](), list[str]()
@@ -50,7 +53,7 @@ def ask_for_overtaken(
             known = there[row.object_key]
             if known is not None and row.told_count > known:
                 changed.append(row.object_key)
-        left += _of_gone_objects(tx, source, part)
+        left += _of_gone_objects(tx, source, [key for key in part if key not in known_gone])
     for part in groups(failed):  # one that is being removed waits for its time
         left += _of_gone_objects(tx, source, part, documents.c.phase == "clean")
     for part in groups(gone):

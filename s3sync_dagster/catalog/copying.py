@@ -176,13 +176,12 @@ def begin_anew(database: Database) -> None:
             .where(listings.c.state.in_(["running", "blocked"]))
             .values(state="failed", finished_at=now, error=ENDED_BY_RESTORE)
         )
-        # What they found gone may be there again: the bucket is asked, or the next listing tells.
+        # What they found gone, and what events told, may be there again: the bucket is asked, which
+        # alone is no evidence beside the guard, or the next listing tells.
         invocations = metadata.tables["invocations"]
-        tx.execute(
-            invocations.update()
-            .where(is_live, invocations.c.kind == "remove", invocations.c.trigger == "listing")
-            .values(kind="sync")
-        )
+        removals = invocations.update().where(is_live, invocations.c.kind == "remove")
+        tx.execute(removals.values(told_count=None))
+        tx.execute(removals.where(invocations.c.trigger == "listing").values(kind="sync"))
         tx.execute(sources.update().values(list_due_at=due_at_once()))
         list_anew(tx, sa.true())
         written_to = sa.func.coalesce(documents.c.collection_id, ABSENT)

@@ -152,6 +152,7 @@ class Documents:
                     # Of one that was gone before there is nothing new: it waits for its time.
                     failed=[one.key for one in ended if not one.result.done and not one.known_gone],
                     gone=[one.key for one in ended if one.gone],
+                    known_gone={one.key for one in ended if one.known_gone},
                     now=now,
                 )
             else:
