@@ -169,6 +169,7 @@ class Coincidences:
         """
         if not self._has_queue():
             return
+        self.replaced = True
         with self._fine_weather():
             for change in (self.delete, lambda key: self.put(key, self.pillar_texts[key])):
                 for key in self.pillar_texts:
