@@ -96,7 +96,10 @@ _ENGINES: dict[str, tuple[Engine, ...]] = {
     ),
     "docx": _docling("read_docx"),
     "odt": _docling("read_odt"),
-    "epub": _docling("read_epub"),
+    "epub": (
+        Engine(name="fast", function=_ROOM + "readers:read_epub_fast", seconds=60),
+        *_docling("read_epub"),
+    ),
     "pptx": _docling("read_pptx"),
     "odp": _docling("read_odp"),
     "iwork": _docling("read_iwork"),

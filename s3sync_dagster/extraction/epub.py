@@ -3,18 +3,24 @@
 import io
 import posixpath
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from s3sync_dagster.engine.ports import Content
 from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE, check_unpacked_size
-from s3sync_dagster.extraction.decoding import decode
+from s3sync_dagster.extraction.decoding import Decoded, decode
 from s3sync_dagster.extraction.docling_reader import CSS_SELECTORS, TO_MARKDOWN
 from s3sync_dagster.extraction.metadata import office_properties
 from s3sync_dagster.extraction.pages import PageWriter
 from s3sync_dagster.extraction.web import html_to_document
+from s3sync_dagster.extraction.web_fast import (
+    drop_boilerplate,
+    html_blocks,
+    html_tree,
+    page_document,
+)
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
@@ -25,7 +31,8 @@ PRELOAD = {
         "defusedxml.ElementTree",
         TO_MARKDOWN,
         CSS_SELECTORS,
-    )
+    ),
+    "read_epub_fast": ("lxml.html", "defusedxml.ElementTree"),
 }
 _CONTAINER = "META-INF/container.xml"
 _ENCRYPTION = "META-INF/encryption.xml"
@@ -33,15 +40,35 @@ _MAX_LABEL_CHARACTERS = 80
 
 
 def read_epub(content: Content, *, name: str, config: ExtractionConfig) -> Document:
+    """Return a book through docling, as ``read_epub_fast`` does without it."""
+    return _book(content, lambda page: html_to_document(page, name=name, config=config))
+
+
+def read_epub_fast(content: Content, *, name: str, config: ExtractionConfig) -> Document:
     """Return a book; pages are labelled with the first heading of each chapter.
 
     Raises ``UnreadableFile`` (``encrypted``, ``damaged``) and ``LimitExceeded`` (``zip_bomb``).
     """
+    del name
+
+    def markdown(source: str) -> tuple[str, str]:
+        tree = html_tree(source)
+        if not config.boilerplate:
+            drop_boilerplate(tree)
+        return "\n\n".join(html_blocks(tree)) + "\n", "lxml"
+
+    return _book(content, lambda page: page_document(page, markdown))
+
+
+def _book(content: Content, read: Callable[[Decoded], Document]) -> Document:
+    """Return the chapters as one document, each read as a web page."""
     check_unpacked_size(content)
+    engine = ""
     writer = PageWriter()
     warnings: list[str] = []
     for number, body in enumerate(_chapters(content), start=1):
-        chapter = html_to_document(decode(body), name=name, config=config)
+        chapter = read(decode(body))
+        engine = engine or chapter.engine
         if not chapter.text.strip():
             continue
         writer.add(_label(chapter.text) or f"Part {number}", chapter.text)
@@ -55,7 +82,7 @@ def read_epub(content: Content, *, name: str, config: ExtractionConfig) -> Docum
         title=properties.title,
         author=properties.author,
         created=properties.created,
-        engine="docling",
+        engine=engine,
         warnings=tuple(warnings),
     )
 

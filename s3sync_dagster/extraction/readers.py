@@ -6,7 +6,7 @@ docling's core (about 1 CPU-second and 100 MB) is loaded once and shared by all 
 
 from s3sync_dagster.extraction import epub, iwork, markup, office, slides, web, web_fast, web_main
 from s3sync_dagster.extraction.delimited import read_csv
-from s3sync_dagster.extraction.epub import read_epub
+from s3sync_dagster.extraction.epub import read_epub, read_epub_fast
 from s3sync_dagster.extraction.iwork import read_iwork
 from s3sync_dagster.extraction.markup import read_asciidoc, read_latex
 from s3sync_dagster.extraction.office import read_docx, read_odt
@@ -22,6 +22,7 @@ __all__ = [
     "read_csv",
     "read_docx",
     "read_epub",
+    "read_epub_fast",
     "read_html",
     "read_html_fast",
     "read_iwork",
@@ -32,7 +33,7 @@ __all__ = [
     "read_pptx",
 ]
 
-REUSED = ("read_csv", "read_html_fast", "read_main")
+REUSED = ("read_csv", "read_epub_fast", "read_html_fast", "read_main")
 """Those that take a tenth of the time of a fork and keep nothing of a file: one process reads many.
 All others have a process for each file."""
 PRELOAD = {

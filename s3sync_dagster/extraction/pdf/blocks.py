@@ -36,6 +36,8 @@ class Block:
     """Left and right edges of a table's columns, where they are known."""
     tops: list[float] = field(default_factory=list)
     """Upper edges of a table's rows, where they are known."""
+    is_entry: bool = False
+    """True in a table of contents."""
     style: tuple[str, float] | None = None
     """Font and size of a single line, where they are known."""
 

@@ -38,7 +38,16 @@ def may_be_contents(pieces: Sequence[Piece]) -> bool:
     return ends >= _MIN_LINES
 
 
-def is_contents(lines: Sequence[Sequence[Piece]]) -> bool:
-    """Return whether most of a page's lines are entries of a table of contents."""
-    entries = sum(map(is_entry, lines))
-    return entries >= max(_MIN_LINES, _MIN_SHARE * len(lines))
+def contents_area(
+    lines: Sequence[Sequence[Piece]],
+) -> tuple[float, float, float, float] | None:
+    """Return left, top, right and bottom of a table of contents; None on other pages."""
+    entries = [line for line in lines if is_entry(line)]
+    if len(entries) < max(_MIN_LINES, _MIN_SHARE * len(lines)):
+        return None
+    return (
+        min(line[-2:][0].left for line in entries),
+        min(line[0].top for line in entries),
+        max(line[-1].left + line[-1].width for line in entries),
+        max(line[0].top + line[0].height for line in entries),
+    )

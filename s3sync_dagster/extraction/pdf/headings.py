@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from s3sync_dagster.extraction.pdf.blocks import Block
-from s3sync_dagster.extraction.pdf.contents_pages import is_contents, is_entry, may_be_contents
+from s3sync_dagster.extraction.pdf.contents_pages import contents_area, is_entry, may_be_contents
 from s3sync_dagster.extraction.pdf.inner_headings import parted
 from s3sync_dagster.extraction.pdf.run_in import Runs
 from s3sync_dagster.extraction.pdf.standing_out import main_size, stands_out
@@ -71,10 +71,9 @@ def find_headings(
     body = body or body_size(sizes, sizes)
     if body is None:
         return blocks
-    if may_be_contents(pieces) and is_contents(
-        [*by_line([piece for piece in pieces if piece.text.strip()])]
-    ):
-        return _title_alone(blocks)
+    if may_be_contents(pieces):
+        area = contents_area([*by_line([piece for piece in pieces if piece.text.strip()])])
+        blocks = [_as_entry(block, area) for block in blocks] if area else blocks
     apart = [part for block in blocks for part in _numbers_apart(block, pieces)]
     out: list[Block] = []
     for block, following in _pairs(_join_titles(apart, pieces)):
@@ -104,15 +103,16 @@ def without_authors(blocks: list[Block], pieces: Sequence[Piece], *, body: float
     return out
 
 
-def _title_alone(blocks: list[Block]) -> list[Block]:
-    """Return the blocks of a table of contents, of which only the first line heads anything."""
-    found = False
-    out: list[Block] = []
-    for block in blocks:
-        is_other = block.kind == "heading" and (found or is_no_heading(block.text))
-        found = found or block.kind in ("heading", "paragraph", "list_item")
-        out.append(_as_text(block) if is_other else block)
-    return out
+def _as_entry(block: Block, area: tuple[float, float, float, float]) -> Block:
+    """Return a block of a table of contents as what it is: text that names other headings."""
+    left, top, right, bottom = area
+    across, down = block.left + block.width / 2, block.top + block.height / 2
+    is_inside = left - 1 <= across <= right + 1 and top - 1 <= down <= bottom + 1
+    if not is_inside or block.kind not in ("heading", "paragraph", "list_item"):
+        return block
+    return replace(
+        block, kind="paragraph" if block.kind == "heading" else block.kind, is_entry=True
+    )
 
 
 def _numbers_apart(block: Block, pieces: Sequence[Piece]) -> list[Block]:
@@ -166,7 +166,7 @@ def _read(
     runs: Runs | None,
 ) -> list[Block]:
     """Return what a block is: a heading, text, or a heading and the text that goes on with it."""
-    if block.kind not in ("heading", "paragraph", "list_item"):
+    if block.kind not in ("heading", "paragraph", "list_item") or block.is_entry:
         return [block]
     lines = lines_in(block, pieces)
     if len(lines) == 1:

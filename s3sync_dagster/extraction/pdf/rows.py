@@ -24,6 +24,8 @@ _MIN_TEXT_GAPS = 4
 """Between the words of a line of text."""
 _MIN_TEXT_SHARE = 0.8
 """Of a table's letters that stand in lines of text; then it is none."""
+_MAX_ODD_LETTERS = 0.05
+"""By which marks of emphasis and hyphens may differ; more are another block's words."""
 _PARAGRAPH = 1.4
 """Of the usual step from line to line, from which on the next line begins a paragraph."""
 _GAP = 1.4
@@ -127,7 +129,7 @@ def _all_text(block: Block, words: Sequence[Word]) -> list[Block]:
     letters = sum(len(word.text) for word in inside)
     in_text = sum(len(word.text) for line in lines if _are_text([line]) for word in line)
     known = sum(len("".join(cell.split())) for row in block.rows for cell in row)
-    if in_text < _MIN_TEXT_SHARE * letters or letters < 0.9 * known:
+    if in_text < _MIN_TEXT_SHARE * letters or abs(letters - known) > _MAX_ODD_LETTERS * known:
         return []
     steps = [below[0].middle - above[0].middle for above, below in pairwise(lines)]
     gap = _PARAGRAPH * median(steps) if steps else 0.0
