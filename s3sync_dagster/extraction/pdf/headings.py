@@ -46,6 +46,9 @@ _FIRST_SECTION = re.compile(
 )
 _MAX_LINES = 2
 """Of one of several numbered headings below each other."""
+_MAX_SLIDE_LETTERS = 1200
+_SAME_TITLE = 0.85
+"""Of a slide's largest heading; smaller ones are points, or labels of what it shows."""
 _MIN_PROSE_WORDS = 25
 """Of the paragraph with which a document's text begins."""
 _MAX_TITLE_WORDS = 24
@@ -79,6 +82,27 @@ def find_headings(
     for block, following in _pairs(_join_titles(apart, pieces)):
         out += _read(block, following, pieces=pieces, body=body, fonts=fonts, runs=runs)
     return _join_titles(_rejoin(out), pieces)
+
+
+def titles_alone(blocks: list[Block], pieces: Sequence[Piece]) -> list[Block]:
+    """Return a slide's blocks, of which those in the largest letters head it; others are points.
+
+    A page of many letters is no slide.
+    """
+    if sum(len(piece.text) for piece in pieces) > _MAX_SLIDE_LETTERS:
+        return blocks
+    sizes = [
+        main_size(inside)
+        if block.kind == "heading"
+        and (inside := [piece for line in lines_in(block, pieces) for piece in line])
+        else 0.0
+        for block in blocks
+    ]
+    least = _SAME_TITLE * max(sizes, default=0.0)
+    return [
+        _as_text(block) if 0 < size < least else block
+        for block, size in zip(blocks, sizes, strict=True)
+    ]
 
 
 def without_authors(blocks: list[Block], pieces: Sequence[Piece], *, body: float) -> list[Block]:

@@ -22,7 +22,7 @@ from s3sync_dagster.extraction.pdf.blocks import (
 from s3sync_dagster.extraction.pdf.figures import with_figures
 from s3sync_dagster.extraction.pdf.garbled import is_garbled
 from s3sync_dagster.extraction.pdf.grids import Word, find_grids
-from s3sync_dagster.extraction.pdf.headings import find_headings, without_authors
+from s3sync_dagster.extraction.pdf.headings import find_headings, titles_alone, without_authors
 from s3sync_dagster.extraction.pdf.lists import find_lists
 from s3sync_dagster.extraction.pdf.lost_lines import Line, add_lines, find_lost_lines
 from s3sync_dagster.extraction.pdf.names import outline_names, with_names
@@ -268,6 +268,8 @@ def _layout(page: Any, pieces: list[Piece], letters: Letters, runs: Runs) -> _La
                 block, figures, page=page.width * page.height
             ):
                 block.kind, block.level = "paragraph", 0
+        if page.width > page.height:
+            blocks = titles_alone(blocks, pieces)
         if page.page_num == 1:
             blocks = without_authors(blocks, pieces, body=body)
     return _Layout(
