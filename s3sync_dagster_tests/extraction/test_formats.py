@@ -84,6 +84,9 @@ def test_chapters_are_pages(read: Read):
     assert (document.title, document.author) == ("The Book", "Eve")
     assert [page.label for page in document.pages] == ["Chapter 1", "Chapter 2"]
     assert document.text[document.pages[1].start :].startswith("# Chapter 2\n")
+    assert document.engine == "lxml"
+    through_docling = read(corpus.make_epub(), "book.epub", engines={".epub": "docling"})
+    assert (through_docling.engine, through_docling.text) == ("docling", document.text)
 
 
 def test_notebook_cells_are_pages(read: Read):

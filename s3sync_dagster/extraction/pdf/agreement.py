@@ -7,10 +7,16 @@ document does: ``II.`` and ``III.`` stand in the same letters, with text between
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s3sync_dagster.extraction.pdf.blocks import Block
-from s3sync_dagster.extraction.pdf.titles import MAX_WORDS, SENTENCE_END, is_no_heading, is_title
+from s3sync_dagster.extraction.pdf.titles import (
+    MAX_WORDS,
+    SENTENCE_END,
+    is_no_heading,
+    is_title,
+    without_start,
+)
 
 _NUMBER = re.compile(
     r"(?P<digits>\d{1,2}(?:\.\d{1,2})*)(?P<end>[.)]?)\s+|(?P<letters>[IVXLC]+|[A-Z])\.\s+"
@@ -46,9 +52,9 @@ def agree(pages: Sequence[list[Block]], lines: Counter[Style], *, body: Style) -
 
     ``lines`` counts all lines of the document by font and size; ``body`` is running text's.
     """
-    for found in _chains(pages):
-        for one in found:
-            _promote(pages[one.page], one.place, one.title, level=len(one.above) + 1)
+    proven = [one for found in _chains(pages) for one in found]
+    for one in sorted(proven, key=lambda one: (one.page, one.place), reverse=True):
+        _promote(pages[one.page], one.place, one.title, level=len(one.above) + 1)
     alike = _styles_of_headings(pages, lines, body=body)
     for blocks in pages:
         for place, block in enumerate(blocks):
@@ -89,12 +95,15 @@ def _numbered(
                 parts = _parts(number)
                 key = (block.style or ("", 0.0), _form(number), parts[:-1])
                 found.append((key, _Numbered(page, place, text, parts[-1], parts[:-1], words)))
+                words += len(block.text.split()) if block.first_line else 0
             else:
                 words += len(block.text.split())
     return found
 
 
 def _line(block: Block) -> str:
+    if block.first_line:
+        return block.first_line
     text = block.text.strip("* ")
     return f"{block.marker} {text}" if block.kind == "list_item" and block.ordered else text
 
@@ -144,5 +153,15 @@ def _may_be(text: str) -> bool:
 
 def _promote(blocks: list[Block], place: int, title: str, *, level: int) -> None:
     block = blocks[place]
+    if block.first_line:
+        start = block.first_line.removeprefix(block.marker).strip()
+        rest = without_start(block.text, start)
+        if rest is None:
+            return
+        step = min(14.0, block.height / 2)
+        below = replace(block, kind="paragraph", text=rest, marker="", first_line="", style=None)
+        below.top, below.height = block.top + step, block.height - step
+        block.height, block.first_line = step, ""
+        blocks.insert(place + 1, below)
     if block.kind != "heading":
         block.kind, block.text, block.level = "heading", title, min(6, level)

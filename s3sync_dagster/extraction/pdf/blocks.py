@@ -40,6 +40,8 @@ class Block:
     """True in a table of contents."""
     style: tuple[str, float] | None = None
     """Font and size of a single line, where they are known."""
+    first_line: str = ""
+    """Of a numbered list item, where it may head the text that goes on below it."""
 
 
 def blocks_to_markdown(blocks: list[Block]) -> str:

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.contents_pages import contents_area, is_entry, may_be_contents
-from s3sync_dagster.extraction.pdf.inner_headings import parted
+from s3sync_dagster.extraction.pdf.inner_headings import heads_its_text, parted
 from s3sync_dagster.extraction.pdf.run_in import Runs
 from s3sync_dagster.extraction.pdf.standing_out import main_size, stands_out
 from s3sync_dagster.extraction.pdf.styles import (
@@ -195,6 +195,9 @@ def _read(
     lines = lines_in(block, pieces)
     if len(lines) == 1:
         block.style = style_of(max(lines[0], key=lambda piece: len(piece.text)))
+    elif block.kind == "list_item" and block.ordered and heads_its_text(block, lines):
+        block.style = style_of(max(lines[0], key=lambda piece: len(piece.text)))
+        block.first_line = " ".join(piece.text.strip() for piece in lines[0])
     if block.kind == "list_item":
         whole = replace(block, kind="paragraph", text=_after_number(block))
         is_lone = block.ordered and following is not None and following.kind == "paragraph"

@@ -23,6 +23,9 @@ _MIN_TEXT_WORDS = 12
 _MAX_WIDTH = 0.8
 """Of a heading without a number, as share of its paragraph's."""
 _MAX_LONE_WIDTH = 0.75
+_MIN_SECTION_WORDS = 40
+_FLUSH = 6.0
+"""Points from the edge of a number to that of the text below it."""
 _COUNTED = re.compile(r"(?:\d+(?:\.\d+)+\.?|\d+\.|[IVX]+\.|[A-Z]\.)(?:\s|$)")
 _MAX_INDENT = 30.0
 """Points between the left edges of a heading and the line below it."""
@@ -105,6 +108,19 @@ def parted(block: Block, lines: Sequence[Sequence[Piece]], body: float) -> list[
         )
         rest = replace(rest, text=parts[1], top=end, height=max(1.0, bottom - end))
     return [*out, rest] if rest.text else out
+
+
+def heads_its_text(block: Block, lines: Sequence[Sequence[Piece]]) -> bool:
+    """Return whether a numbered item's first line ends early and long text begins at its edge.
+
+    The lines of an item stand below its first word; a section's text begins below the number.
+    """
+    if len(lines) < 2 or len(block.text.split()) < _MIN_SECTION_WORDS:
+        return False
+    first = _Line(tuple(lines[0]))
+    below = [_Line(tuple(line)) for line in lines[1:]]
+    is_flush = min(line.left for line in below) <= block.left + _FLUSH
+    return is_flush and _is_lone([first, *below], 0, block)
 
 
 def _may_hold(lines: Sequence[Sequence[Piece]], body: float) -> bool:

@@ -260,18 +260,27 @@ def _merged(lines: _Lines) -> list[tuple[float, float]]:
 
 
 def _rows(cells: list[_Lines], starts: list[tuple[float, float]]) -> list[list[str]]:
-    """Return the rows; a line that is none's own belongs to the nearest, the upper of two."""
+    """Return the rows.
+
+    Lines that stand between rows belong to these by order, or to the nearest, the upper of two.
+    """
     middles = [(top + bottom) / 2 for top, bottom in starts]
     rows = [["" for _ in cells] for _ in starts]
     for column, lines in enumerate(cells):
+        places = [_row_of(line, starts) for line in lines]
         for place, line in enumerate(lines):
-            inside = (i for i, (top, end) in enumerate(starts) if top <= line[0].middle <= end)
             gaps = [round(abs(line[0].middle - middle), 1) for middle in middles]
-            near = next(inside, gaps.index(min(gaps)))
-            row = place if len(lines) == len(starts) else near
+            near = place if len(lines) == len(starts) else gaps.index(min(gaps))
+            row = near if None in places else places[place] or 0
             text = plain(" ".join(word.text for word in line))
             rows[row][column] = f"{rows[row][column]} {text}".strip()
     return rows
+
+
+def _row_of(line: list[Word], starts: list[tuple[float, float]]) -> int | None:
+    """Return the row between whose edges a line stands."""
+    inside = (i for i, (top, end) in enumerate(starts) if top <= line[0].middle <= end)
+    return next(inside, None)
 
 
 def _pitch(cells: list[list[_Lines]]) -> float:
