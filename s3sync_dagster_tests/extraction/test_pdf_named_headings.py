@@ -8,6 +8,7 @@ import pytest
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.layout import read_with_liteparse
 from s3sync_dagster.extraction.pdf.names import with_names
+from s3sync_dagster.extraction.pdf.open_pages import OpenPages
 from s3sync_dagster.extraction.pdf.plain_pages import with_headings
 from s3sync_dagster.extraction.pdf.tags import Name
 from s3sync_dagster.extraction.pdf.text_layer import look_at_pages, open_pdf
@@ -103,7 +104,8 @@ def test_paragraph_s_tag_makes_none():
 
 def test_pdfium_reads_a_page_once_and_calls_no_python():
     work = cProfile.Profile()
-    pages = work.runcall(lambda: list(look_at_pages(open_pdf(tagged_pdf(b"H1")))))
+    pdf = open_pdf(tagged_pdf(b"H1"))
+    pages = work.runcall(lambda: list(look_at_pages(pdf, OpenPages(pdf))))
     assert [name.text for page in pages for name in page.names] == ["Harvest and Winter"]
     called = {getattr(one.code, "co_qualname", ""): one.callcount for one in work.getstats()}
     assert called["PdfPage.get_textpage"] == len(pages)
@@ -119,13 +121,13 @@ def test_plain_page_has_headings_by_name_by_size_and_by_number():
         + body
         + b"(1. one)Tj 0 -14 Td (2. two)Tj ET"
     )
-    page = open_pdf(raw_pdf.pages_pdf([content]))[0]
-    text = page.get_textpage().get_text_range().replace("\r\n", "\n")
-    shown = with_headings(page, text, [Name("Harvest", 2, is_exact=True)])
+    page, layer = OpenPages(open_pdf(raw_pdf.pages_pdf([content])))[0]
+    text = layer.get_text_range().replace("\r\n", "\n")
+    shown = with_headings(page, layer, text, [Name("Harvest", 2, is_exact=True)])
     heads = [line for line in shown.splitlines() if line.startswith("#")]
     assert heads == ["## The year", "## Harvest", "### 2-1 Winter"]
     assert shown.endswith("1. one\n2. two")
-    assert with_headings(page, f"{text}\nan odd line", []) == f"{text}\nan odd line"
+    assert with_headings(page, layer, f"{text}\nan odd line", []) == f"{text}\nan odd line"
 
 
 def test_thousands_of_bookmarks_of_one_page_cost_no_time():
