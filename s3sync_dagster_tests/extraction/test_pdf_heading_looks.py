@@ -7,10 +7,11 @@ import pytest
 
 from s3sync_dagster.extraction.pdf.agreement import agree
 from s3sync_dagster.extraction.pdf.blocks import Block
-from s3sync_dagster.extraction.pdf.headings import find_headings, titles_alone, without_authors
+from s3sync_dagster.extraction.pdf.headings import find_headings
 from s3sync_dagster.extraction.pdf.layout import read_with_liteparse
 from s3sync_dagster.extraction.pdf.standing_out import is_in_figure
 from s3sync_dagster.extraction.pdf.styles import Piece, body_size, size_of
+from s3sync_dagster.extraction.pdf.title_pages import titles_alone, without_authors
 from s3sync_dagster.model.source import ExtractionConfig
 from s3sync_dagster_tests.extraction.conftest import Read
 from s3sync_dagster_tests.extraction.test_pdf_headings import BODY, heading, page_of, paragraph

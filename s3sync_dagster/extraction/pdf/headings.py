@@ -13,7 +13,7 @@ from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.contents_pages import contents_area, is_entry, may_be_contents
 from s3sync_dagster.extraction.pdf.inner_headings import heads_its_text, parted
 from s3sync_dagster.extraction.pdf.run_in import Runs
-from s3sync_dagster.extraction.pdf.standing_out import main_size, stands_out
+from s3sync_dagster.extraction.pdf.standing_out import as_text, main_size, stands_out
 from s3sync_dagster.extraction.pdf.styles import (
     BOLD,
     MIN_RATIO,
@@ -46,11 +46,6 @@ _FIRST_SECTION = re.compile(
 )
 _MAX_LINES = 2
 """Of one of several numbered headings below each other."""
-_MAX_SLIDE_LETTERS = 1200
-_SAME_TITLE = 0.85
-"""Of a slide's largest heading; smaller ones are points, or labels of what it shows."""
-_MIN_PROSE_WORDS = 25
-"""Of the paragraph with which a document's text begins."""
 _MAX_TITLE_WORDS = 24
 """Of several lines; more are a paragraph in large letters."""
 _MAX_LINE_GAP = 0.75
@@ -82,49 +77,6 @@ def find_headings(
     for block, following in _pairs(_join_titles(apart, pieces)):
         out += _read(block, following, pieces=pieces, body=body, fonts=fonts, runs=runs)
     return _join_titles(_rejoin(out), pieces)
-
-
-def titles_alone(blocks: list[Block], pieces: Sequence[Piece]) -> list[Block]:
-    """Return a slide's blocks, of which those in the largest letters head it; others are points.
-
-    A page of many letters is no slide.
-    """
-    if sum(len(piece.text) for piece in pieces) > _MAX_SLIDE_LETTERS:
-        return blocks
-    sizes = [
-        main_size(inside)
-        if block.kind == "heading"
-        and (inside := [piece for line in lines_in(block, pieces) for piece in line])
-        else 0.0
-        for block in blocks
-    ]
-    least = _SAME_TITLE * max(sizes, default=0.0)
-    return [
-        _as_text(block) if 0 < size < least else block
-        for block, size in zip(blocks, sizes, strict=True)
-    ]
-
-
-def without_authors(blocks: list[Block], pieces: Sequence[Piece], *, body: float) -> list[Block]:
-    """Return a document's first blocks, in which names and addresses below its title are text.
-
-    They are set larger than the body, but in ordinary letters smaller than the title's.
-    """
-    title = 0.0
-    out: list[Block] = []
-    for i, block in enumerate(blocks):
-        if block.kind == "paragraph" and len(block.text.split()) >= _MIN_PROSE_WORDS:
-            return [*out, *blocks[i:]]
-        if block.kind == "heading":
-            inside = [piece for line in lines_in(block, pieces) for piece in line]
-            size = main_size(inside) if inside else 0.0
-            is_plain = not any(piece.weight >= BOLD for piece in inside)
-            is_section = NUMBERED.match(block.text) or is_capital(block.text)
-            if inside and size < title - 1 and is_plain and not is_section:
-                block = _as_text(block)
-            title = max(title, size if size > body else 0.0)
-        out.append(block)
-    return out
 
 
 def _as_entry(block: Block, area: tuple[float, float, float, float]) -> Block:
@@ -209,17 +161,13 @@ def _read(
         if found is None:
             return parted(block, lines, body)
     if is_no_heading(found.text) or _is_beginning(found, following, lines, body):
-        return [_as_text(block)]
+        return [as_text(block)]
     if found is block and not stands_out(block, lines, body, fonts):
-        return [_as_text(block)]
+        return [as_text(block)]
     if lines and is_entry(lines[-1]):
-        return [_as_text(block)]
+        return [as_text(block)]
     start = _bold_words(found, lines, body, runs)
     return _run_in(block, start) if start else [found]
-
-
-def _as_text(block: Block) -> Block:
-    return replace(block, kind="paragraph", level=0)
 
 
 def _as_heading(
@@ -289,7 +237,7 @@ def _run_in(block: Block, start: str) -> list[Block]:
     title, rest = start.rstrip(" :."), without_start(block.text, start) or ""
     if NUMBERED.match(title) and len(title.split()) <= MAX_WORDS:
         return _cut(replace(block, level=level_of(title)), title, rest.lstrip(" :."), at=block.top)
-    return [_as_text(block)]
+    return [as_text(block)]
 
 
 def _cut(block: Block, title: str, rest: str, *, at: float) -> list[Block]:
@@ -301,7 +249,7 @@ def _cut(block: Block, title: str, rest: str, *, at: float) -> list[Block]:
         height=max(1.0, at - block.top),
     )
     bottom = block.top + block.height
-    return [head, replace(_as_text(block), text=rest, top=at, height=max(1.0, bottom - at))]
+    return [head, replace(as_text(block), text=rest, top=at, height=max(1.0, bottom - at))]
 
 
 def _heads(block: Block, following: Block | None) -> bool:

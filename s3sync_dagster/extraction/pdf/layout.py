@@ -22,7 +22,7 @@ from s3sync_dagster.extraction.pdf.blocks import (
 from s3sync_dagster.extraction.pdf.figures import with_figures
 from s3sync_dagster.extraction.pdf.garbled import is_garbled
 from s3sync_dagster.extraction.pdf.grids import Word, find_grids
-from s3sync_dagster.extraction.pdf.headings import find_headings, titles_alone, without_authors
+from s3sync_dagster.extraction.pdf.headings import find_headings
 from s3sync_dagster.extraction.pdf.lists import find_lists
 from s3sync_dagster.extraction.pdf.lost_lines import Line, add_lines, find_lost_lines
 from s3sync_dagster.extraction.pdf.names import outline_names, with_names
@@ -57,6 +57,7 @@ from s3sync_dagster.extraction.pdf.text_layer import (
     plain,
     properties,
 )
+from s3sync_dagster.extraction.pdf.title_pages import titles_alone, without_authors
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.extraction.words import (
     join_split_words,

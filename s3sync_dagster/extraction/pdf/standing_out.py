@@ -7,6 +7,7 @@ body's: lines of a paragraph, labels in figures, cells in bold letters, names of
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from s3sync_dagster.extraction.pdf.blocks import Block
 from s3sync_dagster.extraction.pdf.styles import BOLD, Piece
@@ -57,6 +58,11 @@ def stands_out(
         return True
     is_other = letters["other"] == letters["all"] and not text[:1].islower()
     return is_other and (not letters["leans"] or NUMBERED.match(text) is not None)
+
+
+def as_text(block: Block) -> Block:
+    """Return a block as a paragraph."""
+    return replace(block, kind="paragraph", level=0)
 
 
 def main_size(pieces: Sequence[Piece]) -> float:
