@@ -266,7 +266,7 @@ def all_clean(item: KeyFacts, source: Source, targets: Sequence[Target]) -> bool
             or document.custom_id != target.custom_id
             or dict(document.metadata) != dict(target.metadata)
             or said_of_readers(document) != withheld(target, source)
-            or _sidecar_of(document.owner) != _sidecar_of(target.owner)
+            or _owed_to(document.owner) != _owed_to(target.owner)
             or (strict and document.fingerprint != source.fingerprint())
         ):
             return False
@@ -294,8 +294,9 @@ def keeps_whole(item: KeyFacts, removals: Sequence[DocumentState]) -> bool:
     return any(one.phase is DocumentPhase.CLEAN and one not in removals for one in item.documents)
 
 
-def _sidecar_of(owner: str) -> str | None:
-    return owner if owner.startswith(SIDECAR_OWNER) else None
+def _owed_to(owner: str) -> str | None:
+    """Return what takes its document along when it ends: a sidecar, or the mode that kept it."""
+    return owner if owner.startswith((SIDECAR_OWNER, KEPT_OWNER)) else None
 
 
 def is_request(invocation: Invocation) -> bool:

@@ -108,6 +108,19 @@ class TestKept:
         assert kept.listing().listing.state is ListingState.BLOCKED
 
 
+def test_what_somebody_asks_for_as_it_stands_is_theirs_from_then_on(world):
+    told_by_sidecars(world, auto_sync=AutoSync.METADATA, mode=DeleteMode.KEEP_DELETED)
+    lose_sidecars(world)
+    world.sync()
+    for number, key in enumerate(KEYS[:3]):
+        world.ask(key, custom_id=f"c{number}")
+    world.run_batches()
+    world.configure(mode=DeleteMode.MIRROR)
+    assert world.listing(approve_deletes=True).listing.gone == len(KEYS) - 3
+    world.run_batches()
+    assert world.keys_indexed() == set(KEYS[:3])
+
+
 def test_what_append_mode_kept_is_judged_as_well(world):
     told_by_sidecars(world, auto_sync=AutoSync.METADATA, mode=DeleteMode.APPEND)
     lose_sidecars(world)
