@@ -147,6 +147,22 @@ def _is_kept(document: DocumentState, item: KeyFacts) -> bool:
     return document.owner.startswith(KEPT_OWNER) and not deselected_by_listing(item)
 
 
+def kept_alone(item: KeyFacts, source: Source) -> tuple[DocumentState, ...]:
+    """Return the documents that a listing ends of an object that it does not leave out.
+
+    Their mode kept them when their sidecars went, and they are none that the source makes itself.
+    """
+    if source.mode is not DeleteMode.MIRROR:
+        return ()
+    direct = source.auto_sync is AutoSync.DIRECT
+    return tuple(
+        one
+        for one in item.documents
+        if one.owner.startswith(KEPT_OWNER)
+        and not (direct and one.collection_name == source.collection_name)
+    )
+
+
 def _is_wanted(document: DocumentState, wanted: Mapping[str, Target]) -> bool:
     target = wanted.get(document.collection_name)
     return target is not None and target.custom_id == document.custom_id
