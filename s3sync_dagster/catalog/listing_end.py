@@ -25,12 +25,10 @@ from s3sync_dagster.catalog.tables import (
     sidecars,
     sources,
 )
+from s3sync_dagster.core.selection import KEEPS_RECORDS
 from s3sync_dagster.core.state import Departing, DepartureCursor, ListingState, page_number
 from s3sync_dagster.core.targets import SIDECAR_OWNER
 from s3sync_dagster.model.source import AutoSync
-
-KEEP_SKIPPED = ("archived", "sidecar")
-"""Skips that leave records where they are: the object is still wanted."""
 
 
 def departing(tx: sa.Connection, listing: sa.Row[Any]) -> Departing:
@@ -182,7 +180,10 @@ def let_depart(
             asked |= set(_with_rows(tx, documents.c.object_key, source_id, left))
         for conditions in others:
             asked |= set(_of(tx, conditions, part))
-        going += _documents(tx, source_id, asked) if removes else 0
+        if removes:  # of objects that stay, what a mode kept goes alone
+            kept = set(_of(tx, others[-1], part))
+            going += _documents(tx, source_id, asked - kept)
+            going += _documents(tx, source_id, kept, _is_kept())
         insert_automatic(
             database, tx, source_id, sorted(asked), trigger="listing", kind="remove", now=now
         )
@@ -223,14 +224,14 @@ def _kinds(listing: sa.Row[Any], *, removes: bool) -> list[list[Any]]:
     deselected: list[Any] = [
         *others,
         objects.c.skip_reason.is_not(None),
-        objects.c.skip_reason.not_in(KEEP_SKIPPED),
+        objects.c.skip_reason.not_in(KEEPS_RECORDS),
         objects.c.gone.is_(False),
         objects.c.told_number < page_number(listing.id, pages=listing.pages),
     ]
     kept: list[Any] = [
         *others,
         objects.c.gone.is_(False),
-        sa.func.coalesce(objects.c.skip_reason, KEEP_SKIPPED[0]).in_(KEEP_SKIPPED),
+        sa.func.coalesce(objects.c.skip_reason, KEEPS_RECORDS[0]).in_(KEEPS_RECORDS),
         objects.c.object_key.in_(
             sa.select(documents.c.object_key)
             .where(documents.c.source_id == listing.source_id, _is_kept())
@@ -271,7 +272,9 @@ def _with_rows(
     )
 
 
-def _documents(tx: sa.Connection, source_id: str, keys: set[str]) -> int:
+def _documents(
+    tx: sa.Connection, source_id: str, keys: set[str], *conditions: sa.ColumnElement[bool]
+) -> int:
     return tx.execute(
         sa.select(sa.func.count())
         .select_from(documents)
@@ -279,5 +282,6 @@ def _documents(tx: sa.Connection, source_id: str, keys: set[str]) -> int:
             documents.c.source_id == source_id,
             documents.c.object_key.in_(keys),
             documents.c.phase != "removing",
+            *conditions,
         )
     ).scalar_one()

@@ -1,6 +1,7 @@
 """Rows of documents that were read back from records, or are another source's, to be written."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -9,8 +10,8 @@ from s3sync_dagster.catalog.invocations import source_gone
 from s3sync_dagster.catalog.reports import list_anew
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.said import to_be_written
-from s3sync_dagster.catalog.tables import documents, listings
-from s3sync_dagster.core.keys import document_id
+from s3sync_dagster.catalog.tables import documents, listings, objects
+from s3sync_dagster.core.keys import document_id, partition_key
 from s3sync_dagster.core.state import RECOVERED, DocumentState
 from s3sync_dagster.core.targets import as_it_is_to_be
 from s3sync_dagster.core.vouching import NOTHING, names_any
@@ -31,9 +32,12 @@ def store_recovered(
 ) -> int:
     """Add documents that the catalog does not have, as not clean; return how many were added.
 
+    Each has its object, of which nothing has told yet: a listing that does not see it ends it like
+    any other, and what a mode keeps of it comes to rest.
+
     Raises ``NotFound`` for a source that is deleted: nobody would take them away.
     """
-    added = 0
+    added, now = 0, database.now()
     for part in groups(found):
         rows = [
             {
@@ -61,8 +65,23 @@ def store_recovered(
                 raise source_gone()
             statement = database.insert(documents).values(rows).on_conflict_do_nothing()
             added += connection.execute(statement).rowcount
+            connection.execute(
+                database.insert(objects).on_conflict_do_nothing(),
+                [_untold(source, one.object_key, now=now) for one in part],
+            )
             list_anew(connection, listings.c.source_id == source.id)
     return added
+
+
+def _untold(source: Source, object_key: str, *, now: float) -> dict[str, Any]:
+    return {
+        "source_id": source.id,
+        "object_key": object_key,
+        "partition_key": partition_key(object_key),
+        "etag": "",
+        "size": -1,
+        "seen_at": now,
+    }
 
 
 def hand_on_requests(

@@ -12,12 +12,13 @@ from s3sync_dagster.core.facts import (
     missed_by_unfinished_listing,
     told_removed,
 )
-from s3sync_dagster.core.selection import Skip, decide
+from s3sync_dagster.core.selection import KEEPS_RECORDS, Skip, decide
 from s3sync_dagster.core.state import DocumentState, RetryClass, Target
 from s3sync_dagster.core.targets import (
     all_clean,
     changed_in_append_mode,
     keeps_whole,
+    kept_alone,
     wanted_documents,
 )
 from s3sync_dagster.model.errors import EmptyText, FixInput, S3SyncError, UnsupportedFile
@@ -43,7 +44,7 @@ class Decision:
     targets: tuple[Target, ...] | None = None
     """Documents that it is to have, at most one a collection; None: nobody came to ask."""
     removals: tuple[DocumentState, ...] = ()
-    """Documents that lost their reason: a sidecar that is gone, another custom id."""
+    """Documents that lost their reason: a sidecar that is gone, another custom id, a mode's end."""
     asked: Mapping[str, str] = field(default_factory=dict[str, str])
     """Invocation id -> collection, for invocations that asked for one document."""
     remove: Literal["nothing", "stale", "all"] = "nothing"
@@ -64,8 +65,7 @@ def decide_key(facts: KeyFacts, source: Source) -> Decision:
     """Return what the key needs: its text read and written, or nothing of the kind, and why."""
     if facts.describes(source):
         # Records that it has are of before it was taken for one: they leave like what is left out.
-        gone = "all" if deselected_by_listing(facts) else "nothing"
-        return Decision(facts=facts, verdict="sidecar", remove=gone)
+        return _ended_by_listing(Decision(facts=facts, verdict="sidecar"), source)
     if facts.gone:
         return not_there(facts)
     left_out = leave_out(facts, source)
@@ -118,12 +118,26 @@ def leave_out(facts: KeyFacts, source: Source) -> Decision | None:
         )
     if skip is None:
         return None
-    left_out = Decision(facts=facts, verdict="skip", reason=skip.reason, message=skip.message)
-    if deselected_by_listing(facts):
-        return replace(left_out, remove="all")
-    if skip.reason in BY_BYTES and not awaits_approval(facts):
+    left_out = _ended_by_listing(
+        Decision(facts=facts, verdict="skip", reason=skip.reason, message=skip.message), source
+    )
+    if skip.reason in BY_BYTES and left_out.remove != "all" and not awaits_approval(facts):
         return replace(left_out, remove="stale")
     return left_out
+
+
+def _ended_by_listing(left_out: Decision, source: Source) -> Decision:
+    """Return a decision with what a listing that passed the guard has ended of the key.
+
+    All of it where the listing left the object out. Of any other the listing has counted what a
+    mode kept and no more, whatever selection says since.
+    """
+    known = left_out.facts.object
+    if not deselected_by_listing(left_out.facts):
+        return left_out
+    if known is not None and known.skip_reason not in (None, *KEEPS_RECORDS):
+        return replace(left_out, remove="all")
+    return replace(left_out, removals=kept_alone(left_out.facts, source))
 
 
 def give_up(decision: Decision, error: S3SyncError) -> Decision:

@@ -84,7 +84,11 @@ def documents_to_remove(deed: Deed, *, mirror: bool) -> list[DocumentState]:
         doomed += _without_reason(deed, end)
     elif end.verdict != "fail":
         # Gone or left out: what was on its way in or out has nothing left to wait for.
-        doomed += [one for one in known if one.phase is DocumentPhase.REMOVING or one.begun_only]
+        doomed += [
+            one
+            for one in known
+            if one in end.removals or one.phase is DocumentPhase.REMOVING or one.begun_only
+        ]
     return list({one.id: one for one in doomed}.values())
 
 

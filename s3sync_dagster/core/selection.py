@@ -23,6 +23,9 @@ MAX_GLOBS = 200
 MAX_GLOB_CHARACTERS = 8192
 """Of all include and exclude globs of a source together."""
 
+KEEPS_RECORDS = ("archived", "sidecar")
+"""Reasons of a ``Skip`` that leave records where they are: the object is still wanted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Skip:

@@ -147,6 +147,22 @@ def _is_kept(document: DocumentState, item: KeyFacts) -> bool:
     return document.owner.startswith(KEPT_OWNER) and not deselected_by_listing(item)
 
 
+def kept_alone(item: KeyFacts, source: Source) -> tuple[DocumentState, ...]:
+    """Return the documents that a listing ends of an object that it does not leave out.
+
+    Their mode kept them when their sidecars went, and they are none that the source makes itself.
+    """
+    if source.mode is not DeleteMode.MIRROR:
+        return ()
+    direct = source.auto_sync is AutoSync.DIRECT
+    return tuple(
+        one
+        for one in item.documents
+        if one.owner.startswith(KEPT_OWNER)
+        and not (direct and one.collection_name == source.collection_name)
+    )
+
+
 def _is_wanted(document: DocumentState, wanted: Mapping[str, Target]) -> bool:
     target = wanted.get(document.collection_name)
     return target is not None and target.custom_id == document.custom_id
@@ -266,7 +282,7 @@ def all_clean(item: KeyFacts, source: Source, targets: Sequence[Target]) -> bool
             or document.custom_id != target.custom_id
             or dict(document.metadata) != dict(target.metadata)
             or said_of_readers(document) != withheld(target, source)
-            or _sidecar_of(document.owner) != _sidecar_of(target.owner)
+            or _owed_to(document.owner) != _owed_to(target.owner)
             or (strict and document.fingerprint != source.fingerprint())
         ):
             return False
@@ -294,8 +310,9 @@ def keeps_whole(item: KeyFacts, removals: Sequence[DocumentState]) -> bool:
     return any(one.phase is DocumentPhase.CLEAN and one not in removals for one in item.documents)
 
 
-def _sidecar_of(owner: str) -> str | None:
-    return owner if owner.startswith(SIDECAR_OWNER) else None
+def _owed_to(owner: str) -> str | None:
+    """Return what takes its document along when it ends: a sidecar, or the mode that kept it."""
+    return owner if owner.startswith((SIDECAR_OWNER, KEPT_OWNER)) else None
 
 
 def is_request(invocation: Invocation) -> bool:

@@ -205,6 +205,25 @@ def test_a_lost_catalog_comes_back_from_every_collection_that_the_source_wrote_t
     assert {state for state, _ in states(again).values()} == {"indexed", "skipped"}
 
 
+def test_what_a_lost_catalog_had_of_many_that_are_gone_waits_for_an_approval():
+    world = make_world()
+    for number in range(70):
+        world.bucket.put(f"{number:02}.txt", f"text {number}")
+    world.sync()
+    for number in range(60):
+        world.bucket.delete(f"{number:02}.txt")
+    again = lost_catalog(world)
+    read_back(again)
+    settle(again)
+    assert len(again.texts()) == 70
+    blocked = again.catalog.listings.blocked(again.source.id)
+    assert blocked is not None and blocked.gone == 60
+    again.approve()
+    again.run_batches()
+    assert len(again.texts()) == 10
+    assert again.catalog.documents.enqueue_unclean(again.source.id) == 0
+
+
 def test_another_collection_is_read_back_unasked_only_where_the_own_one_proves_the_owner():
     """In metadata mode nothing may stand in the source's own: whose the other is, a person says."""
     world = make_world(auto_sync=AutoSync.METADATA)

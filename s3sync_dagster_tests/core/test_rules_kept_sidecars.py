@@ -5,7 +5,7 @@ import pytest
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import AutoSync, DeleteMode
-from s3sync_dagster_tests.core.rules import event, sidecar
+from s3sync_dagster_tests.core.rules import event, sidecar, states
 
 KEYS = [f"{n:02}.txt" for n in range(12)]
 SIDECARS = [f"{key}.meta.json" for key in KEYS]
@@ -108,6 +108,19 @@ class TestKept:
         assert kept.listing().listing.state is ListingState.BLOCKED
 
 
+def test_what_somebody_asks_for_as_it_stands_is_theirs_from_then_on(world):
+    told_by_sidecars(world, auto_sync=AutoSync.METADATA, mode=DeleteMode.KEEP_DELETED)
+    lose_sidecars(world)
+    world.sync()
+    for number, key in enumerate(KEYS[:3]):
+        world.ask(key, custom_id=f"c{number}")
+    world.run_batches()
+    world.configure(mode=DeleteMode.MIRROR)
+    assert world.listing(approve_deletes=True).listing.gone == len(KEYS) - 3
+    world.run_batches()
+    assert world.keys_indexed() == set(KEYS[:3])
+
+
 def test_what_append_mode_kept_is_judged_as_well(world):
     told_by_sidecars(world, auto_sync=AutoSync.METADATA, mode=DeleteMode.APPEND)
     lose_sidecars(world)
@@ -130,6 +143,90 @@ def test_what_stands_in_another_collection_is_judged_beside_the_source_s_own(wor
     world.listing()  # half of all documents are more than a few, and not more than 50
     world.run_batches()
     assert (len(world.texts()), len(world.texts("second"))) == (len(KEYS), 0)
+
+
+class TestBesideDocumentsThatStay:
+    """A listing has counted the documents that a mode kept, and no others of their keys."""
+
+    @pytest.fixture
+    def beside(self, world):
+        told_by_sidecars(world, second=True, mode=DeleteMode.KEEP_DELETED)
+        lose_sidecars(world)
+        world.sync()
+        assert len(world.texts("second")) == len(KEYS)
+        return world
+
+    def ends_those_alone(self, world):
+        world.run_batches()
+        assert (len(world.texts()), len(world.texts("second"))) == (len(KEYS), 0)
+
+    def test_of_archived_objects(self, beside):
+        for key in KEYS:
+            beside.bucket.put(key, f"text of {key}", storage_class="GLACIER")
+        beside.sync()
+        beside.configure(mode=DeleteMode.MIRROR)
+        assert beside.listing().listing.gone == len(KEYS)
+        self.ends_those_alone(beside)
+        assert set(states(beside).values()) == {("skipped", "archived")}
+
+    @pytest.mark.parametrize("mistake", [{"exclude_globs": ("**",)}, {"max_size_bytes": 1}])
+    def test_of_objects_that_an_edit_leaves_out_before_the_work(self, beside, mistake):
+        beside.configure(mode=DeleteMode.MIRROR)
+        assert beside.listing().listing.gone == len(KEYS)
+        beside.configure(**mistake)
+        self.ends_those_alone(beside)
+
+    def test_also_where_a_blocked_listing_has_left_the_objects_out_meanwhile(self, beside):
+        beside.configure(mode=DeleteMode.MIRROR)
+        beside.listing()
+        beside.configure(exclude_globs=("**",))
+        assert beside.listing().listing.state is ListingState.BLOCKED
+        beside.run_batches()
+        assert len(beside.texts()) == len(KEYS)
+
+    def test_of_objects_that_an_edit_makes_sidecars_before_the_work(self, world):
+        key = "a.txt.metadata.json"
+        world.configure(mode=DeleteMode.KEEP_DELETED)
+        world.bucket.put(key, '{"metadataAttributes": {"team": "red"}}')
+        world.bucket.put(f"{key}.meta.json", sidecar(key, target_collection_name="second"))
+        for _ in range(2):
+            world.sync()
+        world.bucket.delete(f"{key}.meta.json")
+        world.sync()
+        world.configure(mode=DeleteMode.MIRROR)
+        assert world.listing().listing.gone == 1
+        world.configure(bedrock_sidecars=True)
+        world.run_batches()
+        assert (len(world.texts()), len(world.texts("second"))) == (1, 0)
+
+    def test_nor_what_the_source_makes_itself_once_it_can_read_the_object(self, world):
+        world.configure(mode=DeleteMode.KEEP_DELETED)
+        world.bucket.put("a.txt", "text")
+        world.bucket.put("1.meta.json", sidecar("a.txt", "c"))
+        world.bucket.put("2.meta.json", sidecar("a.txt", target_collection_name="second"))
+        for _ in range(2):
+            world.sync()
+        for key in ("1.meta.json", "2.meta.json"):
+            world.bucket.delete(key)
+        world.bucket.put("a.txt", "text", storage_class="GLACIER")
+        world.sync()
+        world.configure(mode=DeleteMode.MIRROR)
+        assert world.listing().listing.gone == 1
+        world.run_batches()
+        assert (len(world.texts()), len(world.texts("second"))) == (1, 0)
+
+    def test_a_mode_that_keeps_again_before_the_work_keeps_them(self, beside):
+        beside.configure(mode=DeleteMode.MIRROR)
+        beside.listing()
+        beside.configure(mode=DeleteMode.KEEP_DELETED, exclude_globs=("**",))
+        beside.run_batches()
+        assert (len(beside.texts()), len(beside.texts("second"))) == (len(KEYS), len(KEYS))
+
+    def test_what_a_listing_leaves_out_takes_what_was_kept_along(self, beside):
+        beside.configure(mode=DeleteMode.MIRROR, exclude_globs=("**",))
+        assert beside.listing(approve_deletes=True).listing.gone == 2 * len(KEYS)
+        beside.run_batches()
+        assert (beside.texts(), beside.texts("second")) == ({}, {})
 
 
 class TestSettingsOfAListing:

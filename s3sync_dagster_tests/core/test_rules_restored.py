@@ -14,7 +14,7 @@ from s3sync_dagster.engine.verifying import verify_collection
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import DeleteMode
-from s3sync_dagster_tests.core.rules import Refusing, refuse_with, states
+from s3sync_dagster_tests.core.rules import Refusing, refuse_with, requests, states
 from s3sync_dagster_tests.core.test_rules_disputed import BY_PATH, KEY, ask, seen
 from s3sync_dagster_tests.core.test_rules_moved import KEYS, _of, declare, finish, move
 from s3sync_dagster_tests.engine_fixture import make_world
@@ -395,6 +395,33 @@ def test_what_came_and_went_since_a_backup_is_kept_by_a_mode_that_keeps(mode):
     world.bucket.put("new.txt", "new again")
     world.sync()
     assert sorted(world.texts().values()) == ["new again", "old"]
+
+
+def test_what_was_read_back_of_objects_that_are_gone_rests_and_leaves_by_a_listing():
+    world = make_world(mode=DeleteMode.KEEP_DELETED)
+    world.bucket.put("old.txt", "old")
+    world.sync()
+    backup = back_up(world)
+    names = [f"{number}.txt" for number in range(12)]
+    for name in names:
+        world.bucket.put(name, f"text of {name}")
+    world.sync()
+    for name in names:
+        world.bucket.delete(name)
+    world.sync()
+    restore(world, backup)
+    world.sync()
+    assert sorted(verify(world, fix=True).recovered) == sorted(names)
+    world.catalog.documents.enqueue_unclean(world.source.id)
+    world.run_batches()
+    heads = requests(world, "HEAD")
+    assert world.catalog.documents.enqueue_unclean(world.source.id) == 0
+    assert requests(world, "HEAD") == heads
+    world.configure(mode=DeleteMode.MIRROR)
+    listing = world.listing().listing
+    assert (listing.state, listing.gone) == ("complete", len(names))
+    world.run_batches()
+    assert world.keys_indexed() == {"old.txt"}
 
 
 def test_what_another_write_left_of_an_object_goes_also_where_a_mode_keeps():
