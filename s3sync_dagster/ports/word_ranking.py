@@ -99,7 +99,7 @@ def _add_best(
     if len(ordered) > 1 and ordered[0][1] >= COMMON:
         # None is rare: what has half of them is soon found, and may leave no word alone a chance.
         # Asked for is what is asked for again below, and not what has all: of many words, too few.
-        half = groupings(len(ordered), max(2, len(ordered) // 2 + (len(ordered) < MANY)))[0]
+        half = _one_grouping(len(ordered), max(2, len(ordered) // 2 + (len(ordered) < MANY)))
         found.add(best(apart([[ordered[place][0] for place in group] for group in half])))
         if most(ordered[:1]) < found.reached:
             _add_several(found, ordered, best=best, most=most)
@@ -133,7 +133,8 @@ def _add_several(
     for groups in groupings(len(strong), least):
         if most(common) < found.reached:
             return
-        if most(common[:least]) < found.reached:  # it takes more of them by now
+        # It may take more of them by now; of many words no more than are parted from each other.
+        if those_it_takes(common, found.reached, most=most)[0] > least:
             _add_several(found, common, best=best, most=most)
             return
         together = apart([[strong[place][0] for place in group] for group in groups])
@@ -198,6 +199,16 @@ def groupings(words: int, together: int) -> list[list[list[int]]]:
         left = {some for some in left if not _are_apart(some, group_of)}
         ways.append([[n for n in places if group_of[n] == group] for group in range(together)])
     return ways
+
+
+def _one_grouping(words: int, together: int) -> list[list[int]]:
+    """Return the first of the groupings; of many words, where all of them cost too much, another.
+
+    Words are dealt out then, so that each group has common ones and rarer ones.
+    """
+    if together == 2 or math.comb(words, together) <= MOST_TOGETHER:
+        return groupings(words, together)[0]
+    return [[*range(group, words, together)] for group in range(together)]
 
 
 def _are_apart(some: Sequence[int], group_of: Mapping[int, int]) -> bool:

@@ -1,6 +1,7 @@
 """The best records by words are those that scoring every record gives, at a part of the cost."""
 
 import itertools
+import math
 import random
 
 import pytest
@@ -64,6 +65,26 @@ def test_the_best_are_those_of_all_records(index, monkeypatch, limit):
         assert clear <= {name for name, _ in found}
         looked_again += len(words) > 3
     assert looked_again > 10
+
+
+@pytest.mark.parametrize("limit", [50, 200, 2000])
+@pytest.mark.parametrize("common", [300, word_ranking.COMMON])
+def test_of_long_questions_too_the_best_are_those_of_all_records(index, monkeypatch, limit, common):
+    """No word of them is rare, so it takes several: of as many as a question has."""
+    for number in (*range(10, 20), 32, 48, 64):
+        text = " ".join(VOCABULARY[8 : 8 + number])
+        with monkeypatch.context() as all_at_once:
+            all_at_once.setattr(word_ranking, "FEW", 10**9)
+            expected = index.search(text, limit=limit)
+        with monkeypatch.context() as rarity:
+            rarity.setattr(word_ranking, "COMMON", common)
+            found = index.search(text, limit=limit)
+        assert len(found) == limit
+        assert [score for _, score in found] == pytest.approx([score for _, score in expected])
+        last = expected[-1][1]
+        assert [name for name, score in found if score > last + 1e-5] == [
+            name for name, score in expected if score > last + 1e-5
+        ]
 
 
 def test_a_short_list_is_the_beginning_of_a_long_one(index):
@@ -162,6 +183,24 @@ def test_of_many_common_words_no_record_has_to_have_all():
     word_ranking.best_by_words(database, words, 1_000_000, bm25="bm25()", limit=50)
     assert database.expressions
     assert all(" AND " in one for one in database.expressions)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.6, 0.9])
+def test_of_however_many_words_few_sets_are_parted(monkeypatch, share):
+    """All halves of sixteen words are 12,870, and of 64 nobody lives to see them."""
+    part = word_ranking.groupings
+
+    def counted(words, together):
+        assert together <= 2 or math.comb(words, together) <= word_ranking.MOST_TOGETHER
+        return part(words, together)
+
+    monkeypatch.setattr(word_ranking, "groupings", counted)
+    for number in range(2, 65):
+        words = all_common(*(f"w{n}" for n in range(number)))
+        ceiling = sum(2.2 * word_ranking.idf(10_000_000, count) for _, count in words)
+        expressions = asked_for(words, 10_000_000, share * ceiling)
+        assert 0 < len(expressions) <= 2 * word_ranking.MOST_TOGETHER
+        assert all(word in expressions[0] for word, _ in words)
 
 
 @pytest.mark.parametrize(("words", "together"), [(2, 2), (5, 1), (7, 2), (4, 3), (7, 3), (8, 4)])
