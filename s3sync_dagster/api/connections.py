@@ -1,9 +1,10 @@
 """How many connections a server bears, and how long each may keep it waiting.
 
 uvicorn waits for the head of a request, and for a reader of its answer, as long as anybody likes,
-and keeps of heads, trailers and requests behind a running one whatever comes. A connection without
-a request costs whoever holds it nothing, so it is the first to go when others want in, and after
-those the requests of which nobody knows yet whose they are: whoever holds many keeps nobody out.
+and keeps of heads, trailers and requests behind a running one whatever comes. Where all places are
+taken and others want in, one of whoever holds most has to go: of an address those connections count
+that are without a request, or with one of which nobody knows yet whose it is, and of a tenant its
+requests, once they are more than its share. Whoever holds many keeps nobody out.
 
 The API and the doors of Dagster and Chroma listen so.
 """
@@ -27,6 +28,8 @@ HEAD_BYTES = 64 * 1024
 """Of a head or trailer without an end; what one packet brings may be more."""
 PIPELINED = 8
 """Requests that wait behind the one that is served; no program that people use sends any."""
+TENANT_SHARE = 0.25
+"""Of the places: what a tenant's requests keep though others want in."""
 READER_SECONDS = 60.0
 """How long an answer may lie there without any of it being taken."""
 _FULL = (
@@ -46,15 +49,23 @@ class Connections:
     head_seconds: float
     known_by: str
     """A name that stands in the scope of a request once it is known whose it is."""
+    tenant_of: Callable[[Any], str] | None = None
+    """Of what stands there; None: there are no tenants, and what is known never makes room."""
     _open: "dict[PatientProtocol, None]" = field(default_factory=dict["PatientProtocol", None])
     _by_address: Counter[str] = field(default_factory=Counter[str])
 
     def admit(self, one: "PatientProtocol") -> bool:
-        """Count a new connection; False where all places are taken by requests of who is known."""
+        """Count a new connection; False where known tenants have all places, each its share."""
         address = one.address
-        if self._by_address[address] >= self.most_by_address and not self._end_one(address):
-            return False
-        if len(self._open) >= self.most and not self._end_one(None):
+        if self._by_address[address] >= self.most_by_address:
+            unknown, over = self._held(address, places=self.most_by_address)
+            ended = self._end_one(unknown or over)
+        elif len(self._open) >= self.most:
+            # Not any idle one before others: that is often who is just about to ask.
+            ended = self._end_one(max(self._held(None, places=self.most), key=len))
+        else:
+            ended = True
+        if not ended:
             return False
         self._open[one] = None
         self._by_address[address] += 1
@@ -75,19 +86,33 @@ class Connections:
         if not self._by_address[one.address]:
             del self._by_address[one.address]
 
-    def _end_one(self, address: str | None) -> bool:
-        """End the oldest idle connection, else the oldest request that may be anybody's."""
-        last: PatientProtocol | None = None
+    def _held(
+        self, address: str | None, *, places: int
+    ) -> "tuple[list[PatientProtocol], list[PatientProtocol]]":
+        """Return what one address, and one tenant, holds most of, the oldest first.
+
+        Of the tenant nothing while it has no more than its share of the places.
+        """
+        unknown: dict[str, list[PatientProtocol]] = {}
+        tenants: dict[str, list[PatientProtocol]] = {}
         for one in self._open:
             if address not in (None, one.address):
                 continue
-            if one.idle:
-                last = one
-                break
-            if last is None and not one.known:
-                last = one
-        if last is None:
+            if one.idle or not one.known:
+                unknown.setdefault(one.address, []).append(one)
+            elif (tenant := one.tenant) is not None:
+                tenants.setdefault(tenant, []).append(one)
+        over = max(tenants.values(), key=len, default=[])
+        return (
+            max(unknown.values(), key=len, default=[]),
+            over if len(over) > places * TENANT_SHARE else [],
+        )
+
+    def _end_one(self, held: "list[PatientProtocol]") -> bool:
+        """End the oldest, one without a request before all others."""
+        if not held:
             return False
+        last = next((one for one in held if one.idle), held[0])
         self.forget(last)
         last.transport.abort()
         return True
@@ -122,6 +147,14 @@ class PatientProtocol(HttpProtocol):
         # Behind a running one the parser's newest is another; who does not wait for answers is
         # taken for anybody.
         return self._upgraded or (not self.pipeline and self.registry.known_by in self.cycle.scope)
+
+    @property
+    def tenant(self) -> str | None:
+        """Whose the known request is that is being served; None where that is no tenant's."""
+        registry = self.registry
+        if self._upgraded or registry.tenant_of is None:
+            return None
+        return registry.tenant_of(self.cycle.scope[registry.known_by])
 
     def connection_made(self, transport: Any) -> None:
         """Take a new connection, or turn it away."""

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from ipaddress import ip_address
+from operator import attrgetter
 
 import uvicorn
 from fastapi import FastAPI
@@ -108,6 +109,7 @@ def configure(app: FastAPI, options: ApiOptions, *, host: str, port: int) -> uvi
         most_by_address=options.connections_per_address,
         head_seconds=options.head_timeout_seconds,
         known_by=CALLER,
+        tenant_of=attrgetter("tenant"),
     )
     return uvicorn.Config(
         app,

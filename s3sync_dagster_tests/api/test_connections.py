@@ -14,7 +14,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from s3sync_dagster.api import connections
-from s3sync_dagster.api.access import CALLER
+from s3sync_dagster.api.access import CALLER, Caller
 from s3sync_dagster.api.guards import BodyLimits
 from s3sync_dagster.api.guesses import network_of
 from s3sync_dagster.api.options import ApiOptions
@@ -35,7 +35,7 @@ def application(options: ApiOptions, gate: threading.Event) -> FastAPI:
 
     @app.get("/slow")
     def slow(request: Request) -> str:
-        request.scope[CALLER] = "somebody"
+        request.scope[CALLER] = caller_of(request)
         gate.wait(20)
         return "slow"
 
@@ -49,6 +49,11 @@ def application(options: ApiOptions, gate: threading.Event) -> FastAPI:
     def large() -> Response:
         return Response(b"x" * 50_000_000)
 
+    @app.post("/known")
+    async def known(request: Request) -> int:
+        request.scope[CALLER] = caller_of(request)
+        return len(await request.body())
+
     @app.post("/webhooks/one")
     @app.post("/body")
     async def body(request: Request) -> int:
@@ -57,6 +62,10 @@ def application(options: ApiOptions, gate: threading.Event) -> FastAPI:
 
     app.add_middleware(BodyLimits, options=options)
     return app
+
+
+def caller_of(request):
+    return Caller(tenant=request.headers["x-tenant"], role="member")
 
 
 @contextmanager
@@ -157,6 +166,8 @@ def test_a_head_without_end_is_not_kept(port):
 
 GET = b"GET %s HTTP/1.1\r\nhost: x\r\n"
 UNREAD = (GET % b"/large" + b"\r\n") * 3  # the first is written, the second waits to be
+SLOW = GET % b"/slow" + b"x-tenant: %s\r\n\r\n"
+BODY = b"POST /known HTTP/1.1\r\nhost: x\r\nx-tenant: %s\r\ncontent-length: 900000\r\n\r\n{"
 WAITING = GET % b"/unknown" + b"\r\n"
 CHUNKED = b"POST /body HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n"
 LINE = b"x: " + b"y" * 1000 + b"\r\n"
@@ -256,9 +267,9 @@ def test_idle_connections_keep_nobody_out(port):
 def test_requests_of_one_address_leave_places_to_others(port, gate):
     gate.clear()
     with ExitStack() as stack:
-        for _ in range(15):
+        for number in range(15):
             link = stack.enter_context(connected(port, source="127.0.0.9"))
-            link.sendall(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
+            link.sendall(SLOW % (b"t-%d" % (number % 5)))
         time.sleep(0.5)  # until all of them are served
         with connected(port, source="127.0.0.9") as link:
             assert link.recv(100).startswith(b"HTTP/1.1 503 ")
@@ -273,7 +284,7 @@ def test_requests_of_nobody_known_make_room_for_others(gate):
     with serving(options, gate) as server, ExitStack() as stack:
         port = port_of(server)
         known = stack.enter_context(connected(port))
-        known.sendall(GET % b"/slow" + b"\r\n")
+        known.sendall(SLOW % b"a")
         time.sleep(0.2)
         links: list[socket.socket] = []
         for number in range(60):
@@ -284,6 +295,59 @@ def test_requests_of_nobody_known_make_room_for_others(gate):
         assert ended_after(links[0]) < 5  # the oldest went first, though it is not idle
         gate.set()
         assert known.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("sent", "addresses"),
+    [
+        pytest.param(BODY % b"a", range(2, 7), id="bodies-of-a-tenant"),
+        pytest.param(BODY % b"a", [2] * 5, id="bodies-of-a-tenant-from-one-address"),
+        pytest.param(WAITING, range(2, 7), id="requests-of-nobody-known"),
+    ],
+)
+def test_who_holds_most_pays_and_not_who_is_about_to_ask(gate, sent, addresses):
+    gate.clear()
+    options = replace(OPTIONS, head_timeout_seconds=60.0, body_timeout_seconds=60.0)
+    with serving(options, gate) as server, ExitStack() as stack:
+        port = port_of(server)
+
+        def opened(sent, *, source):
+            link = stack.enter_context(connected(port, source=source))
+            link.sendall(sent)
+            return link
+
+        few = [opened(SLOW % b"b", source="127.0.0.8") for _ in range(4)]  # the oldest of all
+        many = [opened(sent, source=f"127.0.0.{one}") for one in [*addresses] * 4]
+        time.sleep(0.3)  # until it is known whose they are
+        good = opened(b"", source="127.0.0.9")
+        for number in range(20):
+            many.append(opened(sent, source=f"127.0.0.{addresses[number % 5]}"))
+            time.sleep(0.02)
+        good.sendall(GET % b"/" + b"\r\n")
+        assert good.recv(1000).endswith(b'"hello"')
+        for _ in range(3):
+            link = opened(GET % b"/" + b"\r\n", source="127.0.0.9")
+            assert link.recv(1000).endswith(b'"hello"')
+        assert ended_after(many[0]) < 5
+        gate.set()
+        assert [link.recv(12) for link in few] == [b"HTTP/1.1 200"] * 4
+
+
+def test_within_an_address_the_idle_go_before_the_requests_of_a_tenant(gate):
+    gate.clear()
+    options = replace(OPTIONS, head_timeout_seconds=60.0, connections_per_address=4)
+    with serving(options, gate) as server, ExitStack() as stack:
+        links = [stack.enter_context(connected(port_of(server))) for _ in range(4)]
+        for link in links[:3]:
+            link.sendall(SLOW % b"a")
+        time.sleep(0.3)
+        for one in (links[3], links[0]):  # the oldest of what a tenant has too much of
+            links.append(stack.enter_context(connected(port_of(server))))
+            links[-1].sendall(SLOW % b"a")
+            assert ended_after(one) < 5
+            time.sleep(0.3)
+        gate.set()
+        assert all(link.recv(12) == b"HTTP/1.1 200" for link in [*links[1:3], *links[4:]])
 
 
 def test_who_trickles_does_not_become_younger_by_it(gate):
