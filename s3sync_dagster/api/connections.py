@@ -26,6 +26,8 @@ else:  # what is installed here
 
 HEAD_BYTES = 64 * 1024
 """Of a head or trailer without an end; what one packet brings may be more."""
+HEADER_LINES = 200
+"""Of a head, or of its trailer: each takes more memory than it has bytes."""
 PIPELINED = 8
 """Requests that wait behind the one that is served; no program that people use sends any."""
 TENANT_SHARE = 0.25
@@ -183,6 +185,13 @@ class PatientProtocol(HttpProtocol):
                 self.registry.touched(self)
         elif was_idle and self._head_timer is None:
             self._wait_for_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a line of a head or trailer; only so many are kept."""
+        super().on_header(name, value)
+        if len(self.headers) > HEADER_LINES:
+            self.transport.abort()
+            raise TooMuch
 
     def on_headers_complete(self) -> None:
         """Serve a request; behind a running one only so many wait."""
