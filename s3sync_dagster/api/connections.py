@@ -26,6 +26,8 @@ else:  # what is installed here
 
 HEAD_BYTES = 64 * 1024
 """Of a head or trailer without an end; what one packet brings may be more."""
+HEADER_LINES = 200
+"""Of a head, or of its trailer: each takes more memory than it has bytes."""
 PIPELINED = 8
 """Requests that wait behind the one that is served; no program that people use sends any."""
 TENANT_SHARE = 0.25
@@ -135,6 +137,8 @@ class PatientProtocol(HttpProtocol):
         self._unfinished = 0
         """Bytes since the parser last got to the end of a head, or further in a body."""
         self._upgraded = False
+        self._served: Any = None
+        """What is being served; ``cycle`` is the newest that came, which may wait behind it."""
 
     @property
     def idle(self) -> bool:
@@ -182,9 +186,18 @@ class PatientProtocol(HttpProtocol):
         elif was_idle and self._head_timer is None:
             self._wait_for_head()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a line of a head or trailer; only so many are kept."""
+        super().on_header(name, value)
+        if len(self.headers) > HEADER_LINES:
+            self.transport.abort()
+            raise TooMuch
+
     def on_headers_complete(self) -> None:
         """Serve a request; behind a running one only so many wait."""
         super().on_headers_complete()
+        if not self.pipeline:
+            self._served = self.cycle
         self._unfinished = 0
         # The application has the list: what follows a body would become headers under its hands.
         self.headers = self.headers.copy()
@@ -198,6 +211,12 @@ class PatientProtocol(HttpProtocol):
             self._unfinished = 0
         super().on_body(body)
 
+    def on_response_complete(self) -> None:
+        """Go on to the next request that waits."""
+        if self.pipeline:
+            self._served = self.pipeline[-1][0]
+        super().on_response_complete()
+
     def on_message_complete(self) -> None:
         """Note that a request has come to its end."""
         self._unfinished = 0
@@ -209,7 +228,14 @@ class PatientProtocol(HttpProtocol):
             super().send_400_response(msg)
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand over to the protocol of websockets, and hear when it ends."""
+        """Hand over to the protocol of websockets, and hear when it ends.
+
+        Behind a request that is being served there is none to be had: nobody would tell it of the
+        end of the connection, and it would go on for good.
+        """
+        if not self.idle:
+            self.transport.abort()
+            return
         self._stop(head=True, reader=True)
         self._upgraded = True
         self.ws_protocol_class = partial(
@@ -222,6 +248,9 @@ class PatientProtocol(HttpProtocol):
         self._stop(head=True, reader=True)
         self.registry.forget(self)
         super().connection_lost(exc)
+        if self._served is not None and not self._served.response_complete:
+            self._served.disconnected = True
+            self._served.message_event.set()
 
     def pause_writing(self) -> None:
         """The client does not read: wait for it no longer than it may take."""

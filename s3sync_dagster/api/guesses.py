@@ -7,13 +7,14 @@ whatever others of the address send: behind a proxy all have one.
 import threading
 import time
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from s3sync_dagster.api.errors import TooMany
 
 BURST = 20
 A_SECOND = 1 / 3
 MOST_REMEMBERED = 10_000
+_NAT64 = IPv6Network("64:ff9b::/96")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,11 +58,16 @@ class Guesses:
 
 
 def network_of(address: str) -> str:
-    """Return the address, of IPv6 the network that one customer has all of."""
+    """Return the address, of IPv6 the network that one customer has all of.
+
+    Whom a NAT64 lets in has an address of IPv4: all of these are one network of IPv6.
+    """
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
         return address
+    if found in _NAT64:
+        return str(IPv4Address(int(found) & 0xFFFFFFFF))
     if isinstance(found, IPv6Address) and found.ipv4_mapped is None:
         return str(int(found) >> 64)
     return str(found)

@@ -217,6 +217,16 @@ def waiting(server):
     return [len(one.pipeline) for one in list(server.server_state.connections) if one.pipeline]
 
 
+def test_a_head_has_so_many_lines(port):
+    for lines, answer in ((190, b"HTTP/1.1 200"), (12_000, b"")):
+        with connected(port) as link:
+            link.sendall(GET % b"/" + b"a:\r\n" * lines + b"\r\n")
+            try:
+                assert link.recv(12) == answer
+            except ConnectionResetError:
+                assert not answer
+
+
 def test_a_trailer_is_no_header(port):
     with connected(port) as link:
         link.sendall(CHUNKED + b"0\r\nx-late: 1\r\n\r\n")
@@ -371,6 +381,7 @@ def test_a_network_of_one_customer_is_one_address():
     assert network_of("2001:db8:0:1::1") not in same
     assert network_of("::ffff:192.0.2.1") != network_of("::ffff:192.0.2.2")
     assert network_of("192.0.2.1") == "192.0.2.1"
+    assert network_of("64:ff9b::192.0.2.1") == "192.0.2.1"
 
 
 def test_a_connection_that_is_used_again_may_rest_between_requests(port):

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from collections import Counter
 from contextlib import ExitStack, contextmanager
 
 import httpx
@@ -18,10 +19,39 @@ from s3sync_dagster_tests.waiting import wait_for
 HEAD = b"GET /server_info HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
 
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+running: "Counter[str]" = Counter()
+
+
+async def until_gone(receive, send):
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def much(_receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for more in [True] * 400 + [False]:
+        await send({"type": "http.response.body", "body": b"x" * 100_000, "more_body": more})
+
+
 async def echoing(scope, receive, send):
-    if scope["type"] == "http":
+    kind = {"/waits": until_gone, "/writes": much}.get(scope["path"])
+    if kind is not None:
+        running[scope["path"]] += 1
+        try:
+            await kind(receive, send)
+        finally:
+            running[scope["path"]] -= 1
+    elif scope["type"] == "http":
         await PlainTextResponse("hello")(scope, receive, send)
-        return
+    else:
+        await echo(receive, send)
+
+
+async def echo(receive, send):
     await receive()
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] == "websocket.receive":
@@ -38,9 +68,11 @@ def standing(monkeypatch, *, connections):
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1], protocol.registry
-    server.should_exit = True
-    thread.join()
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1], protocol.registry
+    finally:
+        server.should_exit = server.force_exit = True  # whatever a failed test left running
+        thread.join()
 
 
 @pytest.mark.parametrize("name", ["dagster", "chroma"])
@@ -91,3 +123,37 @@ def test_websockets_stay_and_leave_their_places_when_they_end(monkeypatch):
             opened.send("x" * 200_000)
             assert opened.recv() == "x" * 200_000
         wait_for(lambda: dict(registry._open), lambda found: not found, seconds=20)
+
+
+@pytest.mark.parametrize(
+    ("path", "behind"),
+    [
+        pytest.param("/waits", UPGRADE, id="upgrade-behind-one-that-waits"),
+        pytest.param("/waits", HEAD + b"\r\n" + UPGRADE, id="upgrade-behind-two"),
+        pytest.param("/writes", UPGRADE, id="upgrade-behind-one-that-writes"),
+    ],
+)
+def test_a_request_hears_of_the_end_whatever_came_behind_it(monkeypatch, path, behind):
+    running.clear()
+    with standing(monkeypatch, connections=10) as (port, registry):
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", port), 10) as link:
+                link.sendall(HEAD.replace(b"/server_info", path.encode()) + b"\r\n")
+                wait_for(lambda: running[path], seconds=5)
+                time.sleep(0.1)  # until nobody takes what it writes
+                link.sendall(behind)
+                time.sleep(0.1)
+        wait_for(
+            lambda: (running[path], len(registry._open)), lambda found: found == (0, 0), seconds=5
+        )
+
+
+def test_a_websocket_may_follow_a_request_that_was_answered(monkeypatch):
+    with (
+        standing(monkeypatch, connections=10) as (port, _),
+        socket.create_connection(("127.0.0.1", port), 10) as link,
+    ):
+        link.sendall(HEAD + b"\r\n")
+        assert link.recv(1000).endswith(b"hello")
+        link.sendall(UPGRADE)
+        assert link.recv(1000).startswith(b"HTTP/1.1 101 ")
