@@ -577,26 +577,6 @@ def test_documents_that_are_read_back_have_the_bucket_listed_first(world, tmp_pa
     assert lists(reports) == 1
 
 
-def test_what_was_read_back_and_is_kept_has_the_bucket_listed_once(world, tmp_path):
-    world.bucket.put("a.md", "text")
-    world.bucket.put("gone.md", "of an object that is gone")
-    world.sync()
-    world.bucket.delete("gone.md")
-    anew = make_world(mode=DeleteMode.KEEP_DELETED)  # the catalog is lost
-    anew.bucket, anew.collections = world.bucket, world.collections
-    reports = Reports(anew, tmp_path / "listings")
-    place = {"tenant": anew.source.tenant, "database": anew.source.database_name}
-    port = anew.collections.open("docs", embedder=anew.embedder, **place)
-    found = recover_documents(anew.source, port, known_sources=anew.catalog.sources.ids())
-    where = {"collection_name": "docs", "collection_id": port.id}
-    store_recovered(anew.catalog.database, anew.source, found.documents, **where)
-    for _ in range(3):
-        reports.deliver(reports.look())
-        reports.sync()
-    assert len(anew.texts()) == 2
-    assert lists(reports) == 1
-
-
 def test_a_listing_goes_on_as_a_list_where_reports_are_delivered_elsewhere_now(reports):
     world = reports.world
     reports.deliver(reports.look())
