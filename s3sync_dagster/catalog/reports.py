@@ -12,7 +12,9 @@ from s3sync_dagster.catalog.rows import groups, is_due, listing_of
 from s3sync_dagster.catalog.tables import (
     documents,
     invocations,
+    is_gone,
     is_live,
+    is_missed,
     listings,
     objects,
     sources,
@@ -127,6 +129,8 @@ class Reports:
         heard = sa.select(objects.c.object_key).where(
             objects.c.source_id == documents.c.source_id,
             objects.c.object_key == documents.c.object_key,
+            # Else it was read back with its documents, and nothing has told of it.
+            sa.or_(objects.c.told_count > 0, objects.c.etag != "", is_missed, is_gone),
         )
         unheard = sa.select(documents.c.id).where(
             documents.c.source_id == source_id, sa.not_(heard.correlate(documents).exists())

@@ -217,7 +217,8 @@ def test_what_a_lost_catalog_had_of_many_that_are_gone_waits_for_an_approval():
     settle(again)
     assert len(again.texts()) == 70
     blocked = again.catalog.listings.blocked(again.source.id)
-    assert blocked is not None and blocked.gone == 60
+    assert blocked is not None
+    assert blocked.gone == 60
     again.approve()
     again.run_batches()
     assert len(again.texts()) == 10
