@@ -240,7 +240,7 @@ def _proposed(hit: Hit) -> Question | None:
     documented = _DOC.search(hit.document)
     if documented is None:
         return None
-    code = [line.strip() for line in _COMMENT.sub("", hit.document).splitlines() if line.strip()]
+    code = [line.strip() for line in _COMMENT.sub("\n", hit.document).splitlines() if line.strip()]
     if not code:
         return None
     words = " ".join((documented[1] or documented[2]).replace("*", " ").split())

@@ -1,10 +1,11 @@
 """Hits, documents and sources as short text for a model: what it is, where it stands, a link."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from s3sync_dagster.agents.budget import cut, line, quoted, shares
+from s3sync_dagster.agents.budget import QUOTE, cut, line, quoted, shares
 from s3sync_dagster.catalog.views import SourceCounts
 from s3sync_dagster.core.state import ListingRow, SourceRow
 from s3sync_dagster.engine.hybrid import reasons_of
@@ -18,6 +19,8 @@ COPIES = 3
 METADATA_CHARACTERS = 300
 """Of a user's own metadata on a hit."""
 ERROR_CHARACTERS = 500
+LEAST_CHARACTERS = 80
+"""Of a text that is cut: less of it tells nothing."""
 _OURS = frozenset(
     (
         "chunk_strategy",
@@ -40,29 +43,35 @@ _OURS = frozenset(
 
 
 def show_hits(hits: Sequence[Hit], sources: Mapping[str, Source], *, most: int) -> str:
-    """Return hits with their texts, each cut to its share of ``most`` characters."""
+    """Return hits with their texts, each cut to its share of ``most`` characters.
+
+    Neighbours have what the texts of the hits leave.
+    """
     if not hits:
         return "No hits. Other words, another collection or no filter may find something."
     heads = [_head(place, hit, sources) for place, hit in enumerate(hits, 1)]
-    bodies = [_body(hit) for hit in hits]
+    texts = [quoted(hit.document) for hit in hits]
     note = " (cut; read_document has the rest)"
     begin = f"{len(hits)} hits, best first: scores order them, dense says how much one fits. "
     begin += "Lines with '| ' are text of documents.\n"
     left = most - len(begin) - sum(len(head) + len(note) + 3 for head in heads)
     dropped = 0
-    while len(heads) > 1 and left < 80 * len(heads):  # better fewer hits than no text
+    while len(heads) > 1 and left < LEAST_CHARACTERS * len(heads):  # better fewer hits than no text
         left += len(heads.pop()) + len(note) + 3
-        bodies.pop()
+        texts.pop()
         dropped += 1
     if dropped:
         begin = f"{len(heads)} of {begin}"
         left -= 12
     parts = [begin]
-    for head, body, share in zip(
-        heads, bodies, shares([len(b) for b in bodies], left), strict=True
+    own = shares([len(text) for text in texts], left)  # what stands around a hit is not the hit
+    around = [_around(hit, sys.maxsize) for hit, _ in zip(hits, heads, strict=False)]
+    rest = shares([len(one) for one in around], left - sum(own))
+    for hit, head, text, share, neighbours, room in zip(
+        hits, heads, texts, own, around, rest, strict=False
     ):
-        shown = cut(body, share)
-        parts.append(f"{head}{note if len(shown) < len(body) else ''}\n{shown}\n")
+        shown = cut(text, share) + _around(hit, room)
+        parts.append(f"{head}{note if len(shown) < len(text + neighbours) else ''}\n{shown}\n")
     return "\n".join(parts)[:most]
 
 
@@ -163,12 +172,22 @@ def _head(place: int, hit: Hit, sources: Mapping[str, Source]) -> str:
     return shown
 
 
-def _body(hit: Hit) -> str:
-    parts = [quoted(one.document) for one in hit.before]
-    if hit.before:
-        parts.append("-- the hit itself:")
-    parts.append(quoted(hit.document))
-    if hit.after:
-        parts.append("-- after it:")
-    parts += [quoted(one.document) for one in hit.after]
-    return "\n".join(parts)
+def _around(hit: Hit, most: int) -> str:
+    """Return as much of a hit's neighbours as fits, the nearest first, in the document's order."""
+    near = [(-far, "before", one) for far, one in enumerate(reversed(hit.before), 1)]
+    near += [(far, "after", one) for far, one in enumerate(hit.after, 1)]
+    shown: dict[int, str] = {}
+    for place, side, one in sorted(near, key=lambda some: abs(some[0])):
+        lines = f", {lines_of(one.metadata)}" if one.metadata.get("start_line") is not None else ""
+        mark = f"\n-- {side} it{lines}:\n"
+        text = quoted(one.document)
+        room = most - len(mark)
+        if len(text) <= room:
+            shown[place] = mark + text
+            most -= len(shown[place])
+            continue
+        if room >= LEAST_CHARACTERS:  # what is next to the hit: of a text before it, the end
+            kept = cut(text, room) if place > 0 else QUOTE + text[len(QUOTE) - room :]
+            shown[place] = mark + kept
+        break
+    return "".join(text for _, text in sorted(shown.items()))

@@ -12,6 +12,9 @@ from s3sync_dagster.model.document import Hit
 if TYPE_CHECKING:
     from s3sync_dagster.engine.ports import RecordReader
 
+_OF_DOCUMENT = ("s3sync_source", "document_key_sha256")
+"""Metadata that all chunks of a document share."""
+
 
 def document_of(hit: Hit) -> tuple[str, int | None]:
     """Return the hit's document id and its place in it; a stranger's record stands alone."""
@@ -38,11 +41,18 @@ def with_neighbours(collection: RecordReader, hits: Sequence[Hit], count: int) -
     return [
         replace(
             hit,
-            before=tuple(found[name] for name in before if name in found),
-            after=tuple(found[name] for name in after if name in found),
+            before=tuple(found[name] for name in before if _is_beside(hit, found.get(name))),
+            after=tuple(found[name] for name in after if _is_beside(hit, found.get(name))),
         )
         for hit, (before, after) in zip(hits, wanted, strict=True)
     ]
+
+
+def _is_beside(hit: Hit, other: Hit | None) -> bool:
+    """Tell whether a record is there, and of the hit's document: an id alone may be anybody's."""
+    return other is not None and all(
+        hit.metadata.get(name) == other.metadata.get(name) for name in _OF_DOCUMENT
+    )
 
 
 def by_document(hits: Sequence[Hit]) -> list[Hit]:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from s3sync_dagster.engine.write_ahead import write_ahead
-from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.model.errors import InvalidSetting, Unavailable
 
-LAYOUT = 5
+LAYOUT = 6
 """Of the file, and of what stands in it; a file of another one is filled again."""
 DAMAGED = "word_index_damaged"
 BUSY_SECONDS = 30
@@ -72,10 +72,16 @@ class WordFile:
 
         Raises:
             Unavailable: the file is in use or cannot be written.
+            InvalidSetting: a file stands where its folder belongs.
         """
         self._path = path
         self._made_anew = made_anew
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise InvalidSetting(
+                f"the folder of words {str(path.parent)!r} is a file, or in one: move it away"
+            ) from None
         self.database = self._open()
 
     def pragma(self, name: str) -> int:

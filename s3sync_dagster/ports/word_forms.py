@@ -59,7 +59,11 @@ _STOP_WORDS = _ENGLISH | (_OTHERS - {"come", "dos", "den", "per", "te"})
 def searchable(text: str) -> str:
     """Return the text with camelCase names taken apart too, and unspaced scripts in pairs."""
     text = composed(text)
-    paired = text if text.isascii() else _UNSPACED.sub(_pairs, text)
+    paired = text if text.isascii() else _UNSPACED.sub(_pairs_and_last, text)
+    return _with_inner_words(text, paired)
+
+
+def _with_inner_words(text: str, paired: str) -> str:
     if _HAS_CAMEL.search(text) is None:
         return paired
     inner = [
@@ -83,7 +87,13 @@ def pieces_of(text: str) -> str:
 
 def match_words(question: str) -> list[str]:
     """Return the FTS5 query of each word of a question."""
-    return _quoted(_telling(searchable(question))[:MAX_WORDS])
+    text = composed(question)
+    words = _telling(_with_inner_words(text, _UNSPACED.sub(_pairs, text)))[:MAX_WORDS]
+    # One character of them is asked for as what a pair begins with.
+    return [
+        f"{quoted} *" if len(word) == 1 and _UNSPACED.match(word) else quoted
+        for word, quoted in zip(words, _quoted(words), strict=True)
+    ]
 
 
 def match_pieces(question: str) -> tuple[list[str], float]:
@@ -130,3 +140,8 @@ def _pairs(run: re.Match[str]) -> str:
     word = run[0]
     pairs = [word[at : at + 2] for at in range(len(word) - 1)] or [word]
     return f" {' '.join(pairs)} "
+
+
+def _pairs_and_last(run: re.Match[str]) -> str:
+    """Return the pairs, and alone the character that begins none, for who asks for one."""
+    return _pairs(run) + (f"{run[0][-1]} " if len(run[0]) > 1 else "")

@@ -1,6 +1,7 @@
 """Answers for agents: no longer than asked for, what is cut is said, no text passes for ours."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -63,6 +64,46 @@ def test_hits_stay_within_their_budget(most, number):
     assert told == sum(f"docs/{n}.md" in shown for n in range(number))
     assert shown.count("| word") >= min(number, told) >= 1
     assert (f"of {number} hits" in shown) == (told < number)
+
+
+def with_neighbours(number):
+    """A hit with two chunks before and after it, 1,500 characters each."""
+
+    def chunk(place):
+        lines = {"start_line": place * 10, "end_line": place * 10 + 9}
+        return Hit(
+            id=f"r{number}-{place}",
+            document=f"begin{number}-{place} " + "word " * 300 + f"end{number}-{place}",
+            metadata={"document_key": f"docs/{number}.md"} | lines,
+        )
+
+    return replace(
+        chunk(3), before=(chunk(1), chunk(2)), after=(chunk(4), chunk(5)), score=1.0 - number / 10
+    )
+
+
+@pytest.mark.parametrize("most", [*range(1000, 9000, 250), 10_000, 15_000, 20_000, 30_000, 50_000])
+def test_a_hits_own_text_comes_before_what_stands_around_it(most):
+    shown = show_hits([with_neighbours(number) for number in range(5)], {}, most=most)
+    assert len(shown) <= most
+    parts = re.split(r"\n(?=\d\. docs/)", shown)[1:]
+    assert len(parts) == 5 or "of 5 hits" in shown
+    whole = all(f"end{number}-3" in shown for number in range(len(parts)))
+    for number, part in enumerate(parts):
+        own, *around = re.split(r"\n-- ", part)
+        assert f"| begin{number}-3" in own
+        assert not around or (whole and len(parts) == 5)
+        places = [f"{number}-{place}" for place in (2, 4, 1, 5)]  # as near as they stand
+        there = [any(f"{edge}{place}" in part for edge in ("begin", "end")) for place in places]
+        assert there == sorted(there, reverse=True)
+        for text in around:
+            name, first = re.match(r"(before|after) it, lines (\d)0-\d9:\n\| ", text).groups()
+            assert (name == "before") == (first < "3")
+            # Of one that is cut, what is next to the hit.
+            assert f"{'end' if name == 'before' else 'begin'}{number}-{first}" in text
+        assert ("(cut;" in part) == (f"begin{number}-1" not in part or f"end{number}-5" not in part)
+    assert most < 9000 or whole
+    assert most < 50_000 or shown.count("\n-- ") == 20
 
 
 @pytest.mark.parametrize("sizes", [[40] * 60, [600], [900, 5], [430, 500, 30], [100_000], [495, 9]])

@@ -23,6 +23,12 @@ GUIDE = {
     "    shelf[book.title[0]].append(book)\n    return shelf\n",
 }
 
+COMMENTED = (
+    "/** Puts a book where its first letter says. */\n"
+    "void put(Book book, /* or null */ Shelf shelf) {\n"
+    "  shelf.add(book);\n}\n"
+)
+
 
 def hit(text, key="docs/a.md", copies=()):
     return Hit(id="x", document=text, metadata={"document_key": key}, copies=copies)
@@ -117,6 +123,7 @@ def test_questions_are_made_from_headings_and_docstrings():
         ("a-1", "## Overview\n\nWords.", {"heading_path": "Guide > Overview"}),
         ("b-0", GUIDE["docs/shelf.py"], {"symbol": "add"}),
         ("c-0", "no place at all", {}),
+        ("d-0", COMMENTED, {"symbol": "put"}),
     ]
     records = [
         Record(id=i, document=t, embedding_text=t, metadata={"document_key": f"{i[0]}.md"} | m)
@@ -130,6 +137,12 @@ def test_questions_are_made_from_headings_and_docstrings():
             question="Put a book where its first letter says",
             key="b.md",
             excerpt="shelf[book.title[0]].append(book)",
+        ),
+        # Of one line with a comment in it, what stands on one side: both are nowhere in the text.
+        Question(
+            question="Puts a book where its first letter says",
+            key="d.md",
+            excerpt="void put(Book book,",
         ),
     ]
     assert propose(collection, 10) == made

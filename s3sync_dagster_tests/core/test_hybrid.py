@@ -354,6 +354,21 @@ def test_a_hit_comes_with_the_chunks_around_it():
     assert last.after == alone.before == alone.after == ()
 
 
+def test_a_record_of_another_document_is_no_neighbour_whatever_its_id():
+    collection = new_collection()
+    own = {"s3sync_source": "s", "document_key_sha256": "k"}
+    metadata = [own, own, own | {"document_key_sha256": "other"}, own | {"s3sync_source": "t"}, {}]
+    records = [
+        Record(id=f"d-{n}", document="x", embedding_text="x", metadata=told | {"s3sync_chunk": n})
+        for n, told in enumerate(metadata)
+    ]
+    collection.upsert(records, EMBEDDER.embed_documents(["x"] * len(records)))
+    hit = Hit(id="d-1", document="x", metadata=own | {"s3sync_chunk": 1})
+    (found,) = with_neighbours(collection, [hit], 4)
+    assert [one.id for one in found.before] == ["d-0"]
+    assert found.after == ()
+
+
 def test_hits_of_one_document_stand_together():
     stranger = Hit(id="own-1", document="x", metadata={})
     hits = [chunk("a", 4), chunk("b-2", 0), stranger, chunk("a", 1), chunk("b-2", 7)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from s3sync_dagster.model.errors import Unavailable
+from s3sync_dagster.model.errors import InvalidSetting, Unavailable
 from s3sync_dagster.ports import word_index
 from s3sync_dagster.ports.word_index import FtsWordIndex
 from s3sync_dagster_tests.ports.test_word_index import make_collection, names, version, write
@@ -51,6 +51,15 @@ def test_a_file_of_the_layout_before_is_filled_again(collection, tmp_path):
     assert index.follow(collection, [version("a", 1)]) == 1
     assert names(index, "colours") == ["a-0"]
     index.close()
+
+
+@pytest.mark.parametrize("below", ["docs.db", "more/docs.db"])
+def test_a_file_in_place_of_the_folder_is_named(tmp_path, below):
+    folder = tmp_path / "words"
+    folder.write_text("not ours")
+    with pytest.raises(InvalidSetting, match=r"words.*move it away"):
+        FtsWordIndex(folder / below)
+    assert folder.read_text() == "not ours"
 
 
 @pytest.mark.parametrize("damage", ["garbage", "layout", "torn"])

@@ -175,6 +175,20 @@ def test_names_are_found_by_the_words_inside(collection, index):
     assert names(index, "openHTTPServer") == ["a-0"]
 
 
+def test_one_character_is_found_wherever_it_stands_among_others(collection, index):
+    texts = ("黒い猫が", "白い猫", "猫が好き", "猫", "a 猫 b", "黒い犬が好き")
+    write(collection, "a", *texts)
+    index.follow(collection, [version("a", len(texts))])
+    cats = {f"a-{n}" for n in range(5)}
+    assert set(names(index, "猫")) == cats
+    assert set(names(index, "猫?")) == cats
+    assert set(names(index, "猫 missing")) == cats
+    assert set(names(index, "猫 犬")) == {*cats, "a-5"}
+    assert dict(index.scores("猫", ["a-0", "a-5"])).keys() == {"a-0"}
+    assert names(index, "黒い犬")[0] == "a-5"
+    assert match_words("黒い猫") == ['"黒い"', '"い猫"']  # the last one alone would say nothing
+
+
 def test_a_chunk_is_found_by_where_it_stands(collection, index):
     place = {
         "document_key": "handbook/travelCosts.md",
