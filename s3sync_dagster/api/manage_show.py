@@ -39,6 +39,7 @@ def show_managed_all(
     history = here.catalog.history
     ids = [row.source.id for row in rows]
     waiting, indexed = history.oldest_pending(ids), history.last_indexed(ids)
+    blocked = here.catalog.listings.all_blocked(ids)
     rights = here.rights(caller)
     return [
         _managed(
@@ -47,6 +48,7 @@ def show_managed_all(
             here.listings(row.source.id, caller, limit=2, rights=rights),
             waiting=waiting.get(row.source.id),
             indexed=indexed.get(row.source.id),
+            blocked=blocked.get(row.source.id),
         )
         for row in rows
     ]
@@ -59,10 +61,10 @@ def _managed(
     *,
     waiting: float | None,
     indexed: float | None,
+    blocked: ListingRow | None,
 ) -> ManagedSource:
     source, catalog = row.source, here.catalog
     listing = listings[0] if listings else None
-    blocked = catalog.listings.blocked(source.id)
     now = here.parts.clock.now().timestamp()
     return ManagedSource(
         id=UUID(source.id),

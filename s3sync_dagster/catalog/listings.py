@@ -353,9 +353,18 @@ class Listings:
 
     def blocked(self, source_id: str) -> ListingRow | None:
         """Return the listing that the guard stopped; newer ones may have failed or go on."""
+        return self.all_blocked([source_id]).get(source_id)
+
+    def all_blocked(self, source_ids: Collection[str]) -> dict[str, ListingRow]:
+        """Return the listings that the guard stopped, by their sources."""
+        found: dict[str, ListingRow] = {}
         with self._db.read() as tx:
-            row = tx.execute(sa.select(listings).where(*_blocked(source_id))).first()
-        return listing_of(row) if row is not None else None
+            for part in groups(source_ids):
+                query = sa.select(listings).where(
+                    listings.c.source_id.in_(part), listings.c.state == "blocked"
+                )
+                found |= {row.source_id: listing_of(row) for row in tx.execute(query)}
+        return found
 
     def approve(self, source_id: str, listing_id: int) -> ListingRow | None:
         """Carry out what the guard stopped in one listing.
