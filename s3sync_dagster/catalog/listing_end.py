@@ -140,11 +140,14 @@ def show_departing(tx: sa.Connection, listing: sa.Row[Any], keys: Sequence[str])
         )
 
 
+def is_blocked(source_id: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return what holds for at most one listing of a source: one that ends ends the others."""
+    return listings.c.source_id == source_id, listings.c.state == ListingState.BLOCKED.value
+
+
 def blocked_listing(tx: sa.Connection, source_id: str) -> int | None:
     """Return the id of the listing that waits for a person's word; None: none does."""
-    query = sa.select(listings.c.id).where(
-        listings.c.source_id == source_id, listings.c.state == ListingState.BLOCKED.value
-    )
+    query = sa.select(listings.c.id).where(*is_blocked(source_id))
     return tx.execute(query.order_by(listings.c.id.desc()).limit(1)).scalar()
 
 

@@ -10,6 +10,7 @@ from s3sync_dagster.catalog.doubted import look_again
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.listing_end import (
     departing,
+    is_blocked,
     is_departing,
     let_depart,
     next_part,
@@ -376,7 +377,7 @@ class Listings:
         Returns:
             None where it does not wait: another one has taken its place, or nothing is blocked.
         """
-        blocked = (*_blocked(source_id), listings.c.id == listing_id)
+        blocked = (*is_blocked(source_id), listings.c.id == listing_id)
         cursor: DepartureCursor | None = DepartureCursor()
         while cursor is not None:
             cursor = self._depart(blocked, cursor, removes=True, limit=DEPARTURES_A_PART)
@@ -401,7 +402,7 @@ class Listings:
             The keys and where the next page goes on, None at the end.
         """
         with self._db.read() as tx:
-            which = (*_blocked(listing.source_id), listings.c.id == listing.id)
+            which = (*is_blocked(listing.source_id), listings.c.id == listing.id)
             row = tx.execute(sa.select(listings).where(*which)).first()
             if row is None:
                 return [], None
@@ -411,7 +412,7 @@ class Listings:
     def holds(self, source_id: str, object_key: str) -> bool:
         """Return whether what was made of an object waits for an approval to go."""
         with self._db.read() as tx:
-            row = tx.execute(sa.select(listings).where(*_blocked(source_id))).first()
+            row = tx.execute(sa.select(listings).where(*is_blocked(source_id))).first()
             return row is not None and is_departing(tx, row, object_key)
 
     def fail(self, listing: ListingRow, *, owner: str, error: str) -> None:
@@ -470,11 +471,6 @@ def _mine(listing: ListingRow, owner: str) -> list[sa.ColumnElement[bool]]:
         listings.c.owner == owner,
         listings.c.state == "running",
     ]
-
-
-def _blocked(source_id: str) -> tuple[sa.ColumnElement[bool], ...]:
-    """Return what holds for at most one listing of a source: one that ends ends the others."""
-    return listings.c.source_id == source_id, listings.c.state == "blocked"
 
 
 def _live(tx: sa.Connection, source_id: str, keys: Collection[str]) -> dict[str, str]:

@@ -15,12 +15,7 @@ from s3sync_dagster.extraction.docling_reader import CSS_SELECTORS, TO_MARKDOWN
 from s3sync_dagster.extraction.metadata import office_properties
 from s3sync_dagster.extraction.pages import PageWriter
 from s3sync_dagster.extraction.web import html_to_document
-from s3sync_dagster.extraction.web_fast import (
-    drop_boilerplate,
-    html_blocks,
-    html_tree,
-    page_document,
-)
+from s3sync_dagster.extraction.web_fast import markdown_by_walk, page_document
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster.model.source import ExtractionConfig
@@ -50,13 +45,7 @@ def read_epub_fast(content: Content, *, name: str, config: ExtractionConfig) -> 
     Raises ``UnreadableFile`` (``encrypted``, ``damaged``) and ``LimitExceeded`` (``zip_bomb``).
     """
     del name
-
-    def markdown(source: str) -> tuple[str, str]:
-        tree = html_tree(source)
-        if not config.boilerplate:
-            drop_boilerplate(tree)
-        return "\n\n".join(html_blocks(tree)) + "\n", "lxml"
-
+    markdown = markdown_by_walk(config)
     return _book(content, lambda page: page_document(page, markdown))
 
 

@@ -47,6 +47,11 @@ _BLOCKS = {
 def read_html_fast(content: Content, *, name: str, config: ExtractionConfig) -> Document:
     """Return a web page: headings, lists, tables, links, code, emphasis, alternative texts."""
     del name
+    return page_document(decode(read_all(content)), markdown_by_walk(config))
+
+
+def markdown_by_walk(config: ExtractionConfig) -> Callable[[str], tuple[str, str]]:
+    """Return what makes Markdown of a page's source, and names its parser."""
 
     def markdown(source: str) -> tuple[str, str]:
         tree = html_tree(source)
@@ -54,7 +59,7 @@ def read_html_fast(content: Content, *, name: str, config: ExtractionConfig) -> 
             drop_boilerplate(tree)
         return "\n\n".join(html_blocks(tree)) + "\n", "lxml"
 
-    return page_document(decode(read_all(content)), markdown)
+    return markdown
 
 
 def page_document(page: Decoded, markdown: Callable[[str], tuple[str, str]]) -> Document:
