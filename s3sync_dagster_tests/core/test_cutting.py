@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from s3sync_dagster.engine.batch.groups import DOCUMENTS_AT_ONCE
+from s3sync_dagster.engine.batch.write import FIRST_RECORDS, GROUP_SECONDS
 from s3sync_dagster.model.errors import UnreadableFile
 from s3sync_dagster_tests.engine_fixture import make_world, paragraph_chunker
 
@@ -39,6 +40,31 @@ def test_the_first_documents_are_written_while_the_last_ones_are_cut(filed):
     assert waited == [True]
     assert {report.state for report in reports} == {"indexed"}
     assert len(filed.texts()) == DOCUMENTS_AT_ONCE + 11
+
+
+def test_what_a_slow_model_has_done_is_committed_every_few_seconds(filed):
+    class Slow:
+        def __getattr__(self, name):
+            return getattr(filed.embedder, name)
+
+        def embed_documents(self, texts):
+            filed.clock.seconds += len(texts) / 2
+            return filed.embedder.embed_documents(texts)
+
+    commits = []
+    for number in range(FIRST_RECORDS + 100):
+        filed.bucket.put(f"{number:03}.txt", f"text {number}")
+    filed.listing()
+    begun = filed.clock.seconds
+    filed.run_batches(
+        embedder=Slow(),
+        at=lambda step: step == "after_commit" and commits.append(filed.clock.seconds - begun),
+    )
+    first, *others = commits
+    assert first == pytest.approx(FIRST_RECORDS / 2)
+    assert [after - before for before, after in zip(commits, others, strict=False)] == (
+        pytest.approx([GROUP_SECONDS] * 5)
+    )
 
 
 def test_chunks_that_the_model_reads_in_part_are_counted(filed):

@@ -1,6 +1,6 @@
 """Documents to write, in groups that fill a write."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from s3sync_dagster.core.deed import Deed
@@ -115,15 +115,23 @@ def build_write(source: Source, deed: Deed, target: Target, chunks: Sequence[Chu
     return Write(deed=deed, target=target, document_id=name, records=tuple(records))
 
 
-def fill_groups(collection: CollectionPort, writes: Iterable[Write]) -> Iterator[WriteGroup]:
-    """Yield documents of a collection in groups within the limits of one write."""
+def fill_groups(
+    collection: CollectionPort, writes: Iterable[Write], *, in_time: Callable[[], int]
+) -> Iterator[WriteGroup]:
+    """Yield documents of a collection in groups within the limits of one write.
+
+    Args:
+        collection: to write to; it has the limits.
+        writes: the documents.
+        in_time: asked for each document: as many records may be in its group.
+    """
     limits = collection.write_limits
     group: list[Write] = []
     records = size = 0
     for one in writes:
         added = sum(len(record.document.encode()) for record in one.records)
         if group and (
-            records + len(one.records) > limits.max_records
+            records + len(one.records) > min(limits.max_records, in_time())
             or size + added > limits.max_bytes
             or len(group) >= DOCUMENTS_AT_ONCE
         ):

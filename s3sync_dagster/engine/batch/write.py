@@ -32,12 +32,18 @@ from s3sync_dagster.model.errors import FixInput, LeaseLost, S3SyncError
 
 Step = Callable[[WriteGroup], WriteGroup]
 
+GROUP_SECONDS = 10.0
+"""A group takes the model about so long: what it has done so far is seen, and kept, so often."""
+FIRST_RECORDS = 250
+"""In a group before it is known how fast the model is."""
+
 
 class Writer:
     """Writes the documents of a batch, one group in flight while the next is prepared."""
 
     def __init__(self, parts: BatchParts, lease: Lease, ledger: Ledger, cuts: Cuts) -> None:
         self._parts, self._lease, self._ledger, self._cuts = parts, lease, ledger, cuts
+        self._in_time = FIRST_RECORDS
 
     def write(self) -> None:
         """Write all that is to be written, and commit it group by group."""
@@ -82,7 +88,7 @@ class Writer:
                 for key, _target in pairs:
                     self._ledger.fail(key, beside_the_bytes(error))
                 continue
-            yield from fill_groups(collection, self._writes(pairs))
+            yield from fill_groups(collection, self._writes(pairs), in_time=lambda: self._in_time)
 
     def _writes(self, pairs: list[tuple[str, Target]]) -> Iterator[Write]:
         for key, target in pairs:
@@ -132,7 +138,11 @@ class Writer:
         texts = [record.embedding_text for record in group.upserts()]
         if not texts:
             return group
-        return replace(group, vectors=self._parts.embedder.embed_documents(texts))
+        begun = self._parts.clock.monotonic()
+        ready = replace(group, vectors=self._parts.embedder.embed_documents(texts))
+        seconds = max(self._parts.clock.monotonic() - begun, 0.001)
+        self._in_time = max(int(len(texts) * GROUP_SECONDS / seconds), 1)
+        return ready
 
     def _write(self, groups: list[WriteGroup]) -> None:
         """Write groups and commit them."""
