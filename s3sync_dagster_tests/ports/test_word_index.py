@@ -336,3 +336,30 @@ def test_of_another_language_too_a_record_scores_alone_what_it_scores_in_the_lis
         assert listed[0][0] in scored
         ranked = index.search(text, limit=9, among=[name for name, _ in listed])
         assert ranked == listed
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("οδός Αθηνάς", "ΟΔΟΣ"), ("ΟΔΟΣ ΑΘΗΝΑΣ", "οδός"), ("λόγος", "ΛΟΓΟΣ"),
+        ("the ﬁnal oﬃce", "final office"), ("the final office", "ﬁnal"),
+        ("ＡＢＣ１２３ server", "abc123"), ("abc123", "ＡＢＣ１２３"), ("ｶﾞｲﾄﾞ", "ガイド"),
+        ("Straße", "STRASSE"), ("STRASSE", "straße"), ("die STRAẞE", "Straße"),
+        ("Kranken\u00adversicherung", "Krankenversicherung"), ("foo\u200bbar", "foobar"),
+        ("السَّلَامُ عَلَيْكُمْ", "السلام"), ("السلام عليكم", "السَّلَامُ"), ("שָׁלוֹם עולם", "שלום"),
+        ("ёлка", "елка"), ("Łódź", "lodz"), ("⼈口", "人口"), ("ㄅㄆㄇ", "ㄅㄆ"), ("ꆈꌠꉙ", "ꌠ"),
+        ("𝐇𝐞𝐥𝐥𝐨", "hello"), ("Berlin¹", "berlin¹"),
+    ],
+)  # fmt: skip
+def test_letters_that_differ_in_their_writing_alone_are_one(collection, index, text, question):
+    write(collection, "a", text, "a page of other words", "another page")
+    index.follow(collection, [version("a", 3)])
+    assert names(index, question) == ["a-0"]
+    assert pieces_of(searchable(text)) == pieces_of(searchable(searchable(text)))
+
+
+def test_a_word_of_an_indian_script_is_its_letters_in_a_row(collection, index):
+    write(collection, "a", "यह हिन्दी भाषा में लिखा है", "हम नमक दल")
+    index.follow(collection, [version("a", 2)])
+    assert names(index, "हिन्दी") == ["a-0"]
+    assert match_words("हिन्दी भाषा") == ['"हिन्दी"', '"भाषा"']
