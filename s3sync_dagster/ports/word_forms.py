@@ -30,18 +30,21 @@ _UNSPACED = re.compile(
     "\u3005-\u3007\u3040-\u31bf\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uf900-\ufaff"
     "\U00020000-\U0003ffff]+"
 )
-_WIDE = re.compile(
-    "[\u017f\u2e80-\u2fdf\ufb00-\ufdff\ufe70-\ufefc\uff01-\uffef\U0001d400-\U0001d7ff]+"
+_FORMS = "\u017f\u2e80-\u2fdf\ufb00-\ufdff\ufe70-\ufefc\uff01-\uffef\U0001d400-\U0001d7ff"
+"""Of letters. Not superscripts: those of footnotes are no part of a word."""
+_POINTS = (
+    "\u00ad\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0640\u064b-\u065f\u0670"
+    "\u200b-\u200f\u2060\ufeff"
 )
-"""Other forms of letters. Not superscripts: those of footnotes are no part of a word."""
-_UNREAD = re.compile(
-    "[\u00ad\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0640\u064b-\u065f\u0670"
-    "\u200b-\u200f\u2060\ufeff]+"
-)
-_GREEK = re.compile("[\u0370-\u03ff\u1f00-\u1fff]+")
+_GREEKS = "\u0370-\u03ff\u1f00-\u1fff"
+_SAME = {"ß": "ss", "ẞ": "SS", "ς": "σ", "ё": "е", "Ё": "Е", "ł": "l", "Ł": "L"}
+_OTHERWISE = re.compile(f"[{_FORMS}{_POINTS}{_GREEKS}{''.join(_SAME)}]")
+"""Most texts have none of these: one look, not four."""
+_WIDE = re.compile(f"[{_FORMS}]+")
+_UNREAD = re.compile(f"[{_POINTS}]+")
+_GREEK = re.compile(f"[{_GREEKS}]+")
 """Capitals are written without its accents, which SQLite leaves."""
 _ACCENTS = re.compile("[\u0300-\u036f]+")
-_SAME = {"ß": "ss", "ẞ": "SS", "ς": "σ", "ё": "е", "Ё": "Е", "ł": "l", "Ł": "L"}
 _ALIKE = re.compile(f"[{''.join(_SAME)}]")
 _ENGLISH = frozenset(
     _WORD.findall(
@@ -100,8 +103,11 @@ def folded(text: str) -> str:
     """
     if text.isascii():
         return text
-    text = _UNREAD.sub("", _WIDE.sub(_plain, text))
-    return _ALIKE.sub(_as_alike, _GREEK.sub(_bare, unicodedata.normalize("NFC", text)))
+    text = unicodedata.normalize("NFC", text)
+    if _OTHERWISE.search(text) is None:
+        return text
+    plain = unicodedata.normalize("NFC", _UNREAD.sub("", _WIDE.sub(_plain, text)))
+    return _ALIKE.sub(_as_alike, _GREEK.sub(_bare, plain))
 
 
 def pieces_of(text: str) -> str:

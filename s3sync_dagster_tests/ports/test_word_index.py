@@ -349,6 +349,7 @@ def test_of_another_language_too_a_record_scores_alone_what_it_scores_in_the_lis
         ("السَّلَامُ عَلَيْكُمْ", "السلام"), ("السلام عليكم", "السَّلَامُ"), ("שָׁלוֹם עולם", "שלום"),
         ("ёлка", "елка"), ("Łódź", "lodz"), ("⼈口", "人口"), ("ㄅㄆㄇ", "ㄅㄆ"), ("ꆈꌠꉙ", "ꌠ"),
         ("𝐇𝐞𝐥𝐥𝐨", "hello"), ("Berlin¹", "berlin¹"),
+        ("е\u0308лка", "елка"), ("λο\u0301γος", "ΛΟΓΟΣ"),
     ],
 )  # fmt: skip
 def test_letters_that_differ_in_their_writing_alone_are_one(collection, index, text, question):
