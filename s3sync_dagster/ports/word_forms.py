@@ -116,10 +116,15 @@ def pieces_of(text: str) -> str:
     return " ".join(_pieces(text)) if _is_foreign(text) else ""
 
 
-def match_words(question: str) -> list[str]:
-    """Return the FTS5 query of each word of a question."""
+def words_of(question: str) -> list[str]:
+    """Return the different words of a question, also those behind ``MAX_WORDS``."""
     text = folded(question)
-    words = _telling(_with_inner_words(text, _UNSPACED.sub(_pairs, text)))[:MAX_WORDS]
+    return _telling(_with_inner_words(text, _UNSPACED.sub(_pairs, text)))
+
+
+def match_words(question: str) -> list[str]:
+    """Return the FTS5 query of each word of a question that is looked up."""
+    words = words_of(question)[:MAX_WORDS]
     # One character of them is asked for as what a pair begins with.
     return [
         f"{quoted} *" if len(word) == 1 and _UNSPACED.match(word) else quoted
