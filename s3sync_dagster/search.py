@@ -20,6 +20,7 @@ from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.errors import Conflict, EmbeddingMismatch, InvalidSetting, Unavailable
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.word_file import DAMAGED
+from s3sync_dagster.ports.word_forms import MAX_WORDS, words_of
 from s3sync_dagster.ports.word_index import FtsWordIndex
 from s3sync_dagster.ports.word_memory import WordMemory
 from s3sync_dagster.ports.word_readers import ReaderWords
@@ -90,9 +91,15 @@ def search(
             hits = searcher.search(
                 words, ranking=ranking, limit=limit, where=where, lacks=not_looked_at
             )
+            asked = len(words_of(words)) if ranking != "dense" else 0
+            if asked > MAX_WORDS:
+                not_looked_at.append(
+                    f"The question has {asked:,} words: by words, the first {MAX_WORDS} were "
+                    "looked up."
+                )
             index = searcher.index
-            words_of = isinstance(index, FtsWordIndex | ReaderWords)
-            if len(hits) < limit and words_of and index.wake():
+            follows = isinstance(index, FtsWordIndex | ReaderWords)
+            if len(hits) < limit and follows and index.wake():
                 raise _Rested
             return with_neighbours(searcher.collection, hits, context) if context else hits
 

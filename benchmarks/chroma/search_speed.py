@@ -78,6 +78,8 @@ class Collection:
     name = "docs"
     id = "6f1f4a5e-0000-4000-8000-000000000000"
 
+    most_nearest = 1000
+
     def __init__(self, language: Language, records: int) -> None:
         self.texts = [language.text(n) for n in range(records)]
         self.records = records

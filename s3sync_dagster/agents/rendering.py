@@ -63,6 +63,11 @@ def show_hits(hits: Sequence[Hit], sources: Mapping[str, Source], *, most: int) 
     if dropped:
         begin = f"{len(heads)} of {begin}"
         left -= 12
+    brief = left < LEAST_CHARACTERS
+    if brief:  # a key and its copies may be longer than the whole answer
+        left += len(heads[0])
+        heads = [_brief_head(hits[0], most=most // 2)]
+        left -= len(heads[0])
     parts = [begin]
     own = shares([len(text) for text in texts], left)  # what stands around a hit is not the hit
     around = [_around(hit, sys.maxsize) for hit, _ in zip(hits, heads, strict=False)]
@@ -71,7 +76,8 @@ def show_hits(hits: Sequence[Hit], sources: Mapping[str, Source], *, most: int) 
         hits, heads, texts, own, around, rest, strict=False
     ):
         shown = cut(text, share) + _around(hit, room)
-        parts.append(f"{head}{note if len(shown) < len(text + neighbours) else ''}\n{shown}\n")
+        is_cut = brief or len(shown) < len(text + neighbours)
+        parts.append(f"{head}{note if is_cut else ''}\n{shown}\n")
     return "\n".join(parts)[:most]
 
 
@@ -170,6 +176,11 @@ def _head(place: int, hit: Hit, sources: Mapping[str, Source]) -> str:
         names = "; ".join(place_of(one) for one in hit.copies[:COPIES])
         shown += f"\n   the same text: {names}{f'; and {more} more' if more > 0 else ''}"
     return shown
+
+
+def _brief_head(hit: Hit, *, most: int) -> str:
+    """Return as much as fits of where the first hit stands, and its scores."""
+    return f"{cut(f'1. {place_of(hit)}', most)}\n   score {hit.score:.3f} ({reasons_of(hit)})"
 
 
 def _around(hit: Hit, most: int) -> str:

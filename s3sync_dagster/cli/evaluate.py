@@ -24,6 +24,7 @@ from s3sync_dagster.evaluating import (
     unknown_keys,
 )
 from s3sync_dagster.local.signals import stop_on_signals
+from s3sync_dagster.meant import naming_collections
 from s3sync_dagster.model.errors import Conflict, InvalidSetting, NotFound
 from s3sync_dagster.search import opened as opened_search
 
@@ -119,6 +120,7 @@ def evaluate(
         return print_trial(trial, tried, k=k, as_json=as_json)
     with (
         opened(chroma_url) as parts,
+        naming_collections(collection, parts.catalog.sources.all(moved=True)),
         opened_search(
             parts,
             collection,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,11 @@ class AbsentCollection:
 
     def delete(self, ids: Sequence[str]) -> None:
         """Do nothing: no id is there."""
+
+    @property
+    def most_nearest(self) -> int:
+        """Return a number that no collection has."""
+        return sys.maxsize
 
     def get(
         self, ids: Sequence[str], *, documents: bool = False, vectors: bool = False

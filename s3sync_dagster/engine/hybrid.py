@@ -43,6 +43,10 @@ NOT_DEEPER = (
     f"Copies of few texts take the first {MAX_DEPTH} places: what stands behind them was not "
     "looked at. A filter that leaves them out finds it."
 )
+NOT_NEARER = (
+    "Chroma is asked for the {:,} nearest records and no more: what stands behind them was not "
+    "looked at. A filter that leaves some of them out finds it."
+)
 READ = 1000
 """Records whose metadata are held against a filter at once, far down a ranking."""
 
@@ -186,7 +190,8 @@ class Searcher:
                     self.index, text, depth=asked, where=where, known=known, lacks=lacks
                 )
                 full = len(words) == asked
-            full = full or len(nearest) == depth
+            nearest_at_most = min(depth, self.collection.most_nearest)
+            full = full or len(nearest) >= nearest_at_most
             if ranking == "hybrid":
                 ceiling = self.index.ceiling(text) if self.index is not None and words else 0.0
                 if self.index is not None and ties(words):
@@ -204,8 +209,9 @@ class Searcher:
                 ordered = nearest or words
             self._add_texts(found, ordered, dict(nearest), dict(words), known, limit=limit)
             if len(found) == limit or not full or depth >= max(MAX_DEPTH, limit):
-                if full and len(found) < limit and NOT_DEEPER not in lacks:
-                    lacks.append(NOT_DEEPER)
+                if full and len(found) < limit:
+                    capped = len(nearest) == nearest_at_most < depth
+                    lacks.append(NOT_NEARER.format(nearest_at_most) if capped else NOT_DEEPER)
                 return [replace(first, copies=tuple(rest)) for first, *rest in found.values()]
             # Copies took the places of what stands behind them, or many are asked for.
             depth = 4 * depth if depth >= MAX_DEPTH else min(4 * depth, MAX_DEPTH)

@@ -463,6 +463,11 @@ class WriteLimits:
 class RecordReader(Protocol):
     """A collection as those have it who only read: itself, or what of it one may see."""
 
+    @property
+    def most_nearest(self) -> int:
+        """Records that ``query`` returns at most, whatever its limit."""
+        ...
+
     def get(
         self, ids: Sequence[str], *, documents: bool = False, vectors: bool = False
     ) -> dict[str, StoredRecord]:

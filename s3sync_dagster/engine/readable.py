@@ -25,6 +25,11 @@ class Readable:
     collection: CollectionPort
     rights: Rights
 
+    @property
+    def most_nearest(self) -> int:
+        """Records that ``query`` returns at most."""
+        return self.collection.most_nearest
+
     def get(
         self, ids: Sequence[str], *, documents: bool = False, vectors: bool = False
     ) -> dict[str, StoredRecord]:

@@ -49,6 +49,11 @@ class ChromaCollection:
         return self._id
 
     @property
+    def most_nearest(self) -> int:
+        """Records that ``query`` returns at most: Cloud's quota, and a bound for other servers."""
+        return self._read_records
+
+    @property
     def write_limits(self) -> WriteLimits:
         """Bounds of one write; the server is asked for them once, by who writes."""
         return self._write_limits()
@@ -203,7 +208,7 @@ class ChromaCollection:
         """
         body = {
             "query_embeddings": [[float(number) for number in vector]],
-            "n_results": min(limit, self._read_records),
+            "n_results": min(limit, self.most_nearest),
             "include": ["metadatas", "documents", "distances"],
             **({} if where is None else {"where": where}),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,7 @@ class MemoryCollection:
         self.id = str(uuid.uuid4())
         self.name = name
         self.write_limits = write_limits
+        self.most_nearest = sys.maxsize
         self.metadata: dict[str, Any] = {}
         """The collection's own metadata, such as ``finished_ingest``."""
         self.calls: list[tuple[str, int]] = []

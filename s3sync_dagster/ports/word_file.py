@@ -14,7 +14,7 @@ from typing import Any
 from s3sync_dagster.engine.write_ahead import write_ahead
 from s3sync_dagster.model.errors import InvalidSetting, Unavailable
 
-LAYOUT = 6
+LAYOUT = 7
 """Of the file, and of what stands in it; a file of another one is filled again."""
 DAMAGED = "word_index_damaged"
 BUSY_SECONDS = 30
@@ -32,6 +32,9 @@ _NOT_NOW = frozenset(
     )
 )
 """What SQLite says of a file that is whole; whatever else it says, the file is not."""
+
+_CLOSED = frozenset((sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM))
+"""Of those: another moment changes nothing."""
 
 _SCHEMA = """
 CREATE TABLE documents (
@@ -82,6 +85,8 @@ class WordFile:
             raise InvalidSetting(
                 f"the folder of words {str(path.parent)!r} is a file, or in one: move it away"
             ) from None
+        except OSError:
+            raise self._not_writable() from None
         self.database = self._open()
 
     def pragma(self, name: str) -> int:
@@ -135,7 +140,7 @@ class WordFile:
             yield
         except sqlite3.DatabaseError as error:
             if _passes(error):
-                raise self._busy() from None
+                raise self._not_now(error) from None
             self.database.close()
             self.database = self._make_anew()
             raise Unavailable(
@@ -155,15 +160,25 @@ class WordFile:
                 return self._create(database)
         except sqlite3.DatabaseError as error:
             if _passes(error):
-                raise self._busy() from None
+                raise self._not_now(error) from None
             # Else it is no database at all: made anew, as one of another layout is.
         if database is not None:
             database.close()
         return self._make_anew()
 
-    def _busy(self) -> Unavailable:
+    def _not_now(self, error: sqlite3.DatabaseError) -> Unavailable:
+        if _code(error) in _CLOSED:
+            return self._not_writable()
         return Unavailable(
-            f"the word index {str(self._path)!r} is in use or cannot be written",
+            f"the word index {str(self._path)!r} is in use, or its disk is full or fails: "
+            "try again",
+            reason="word_index_busy",
+        )
+
+    def _not_writable(self) -> Unavailable:
+        return Unavailable(
+            f"the word index {str(self._path)!r} cannot be written: let this program write its "
+            "folder and what lies in it, or search by vectors alone (dense)",
             reason="word_index_busy",
         )
 
@@ -196,5 +211,9 @@ def _layout(database: sqlite3.Connection) -> int:
 
 
 def _passes(error: sqlite3.DatabaseError) -> bool:
+    return _code(error) in _NOT_NOW
+
+
+def _code(error: sqlite3.DatabaseError) -> int | None:
     code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in _NOT_NOW  # the low byte of an extended code
+    return None if code is None else code & 0xFF  # the low byte of an extended code

@@ -14,18 +14,38 @@ MAX_WORDS = 64
 MAX_PIECES = 256
 """Likewise."""
 
-_WORD = re.compile(r"\w+")
+_WORD = re.compile("[\\w\u0900-\u0963\u0966-\u0dff\u0f71-\u0f84]+")
+"""Of Indian scripts with their vowels, which are no letters: a word of them is its letters in a
+row, not each of these wherever it stands."""
 _LETTERS = re.compile(r"[^\W\d_]+")
 _ASCII_LETTERS = str.maketrans({code: " " for code in range(128) if not chr(code).islower()})
 """Leaves blanks between them: splitting there takes a fifth of a search for words."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _HAS_CAMEL = re.compile(r"[A-Z](?:(?<=[a-z0-9][A-Z])|(?=[A-Z][a-z]))")
 """The same, for a look at a whole text: it begins with a letter, which is found fast."""
-# Thai, Lao, Burmese and Khmer; Hangul, since its words carry their particles; Chinese, Japanese.
+# Thai, Lao, Burmese and Khmer; Hangul, since its words carry their particles; Chinese,
+# Japanese, Yi.
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1100-\u11ff\uac00-\ud7af"
-    "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
+    "\u3005-\u3007\u3040-\u31bf\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uf900-\ufaff"
+    "\U00020000-\U0003ffff]+"
 )
+_FORMS = "\u017f\u2e80-\u2fdf\ufb00-\ufdff\ufe70-\ufefc\uff01-\uffef\U0001d400-\U0001d7ff"
+"""Of letters. Not superscripts: those of footnotes are no part of a word."""
+_POINTS = (
+    "\u00ad\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0640\u064b-\u065f\u0670"
+    "\u200b-\u200f\u2060\ufeff"
+)
+_GREEKS = "\u0370-\u03ff\u1f00-\u1fff"
+_SAME = {"ß": "ss", "ẞ": "SS", "ς": "σ", "ё": "е", "Ё": "Е", "ł": "l", "Ł": "L"}
+_OTHERWISE = re.compile(f"[{_FORMS}{_POINTS}{_GREEKS}{''.join(_SAME)}]")
+"""Most texts have none of these: one look, not four."""
+_WIDE = re.compile(f"[{_FORMS}]+")
+_UNREAD = re.compile(f"[{_POINTS}]+")
+_GREEK = re.compile(f"[{_GREEKS}]+")
+"""Capitals are written without its accents, which SQLite leaves."""
+_ACCENTS = re.compile("[\u0300-\u036f]+")
+_ALIKE = re.compile(f"[{''.join(_SAME)}]")
 _ENGLISH = frozenset(
     _WORD.findall(
         """a an and are as at be but by can do does for from has have how i if in into is it its no
@@ -58,7 +78,7 @@ _STOP_WORDS = _ENGLISH | (_OTHERS - {"come", "dos", "den", "per", "te"})
 
 def searchable(text: str) -> str:
     """Return the text with camelCase names taken apart too, and unspaced scripts in pairs."""
-    text = composed(text)
+    text = folded(text)
     paired = text if text.isascii() else _UNSPACED.sub(_pairs_and_last, text)
     return _with_inner_words(text, paired)
 
@@ -74,21 +94,37 @@ def _with_inner_words(text: str, paired: str) -> str:
     return f"{paired}\n{' '.join(inner)}" if inner else paired
 
 
-def composed(text: str) -> str:
-    """Return the text with accents as part of their letters (NFC): SQLite splits before others."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
+def folded(text: str) -> str:
+    """Return the text with letters that differ in their writing alone written in one way.
+
+    Accents are part of their letters (NFC), since SQLite splits before others. Ligatures, full and
+    half width and the like are plain letters, and what is not read (soft hyphens, vowel points of
+    Arabic and Hebrew) is left out.
+    """
+    if text.isascii():
+        return text
+    text = unicodedata.normalize("NFC", text)
+    if _OTHERWISE.search(text) is None:
+        return text
+    plain = unicodedata.normalize("NFC", _UNREAD.sub("", _WIDE.sub(_plain, text)))
+    return _ALIKE.sub(_as_alike, _GREEK.sub(_bare, plain))
 
 
 def pieces_of(text: str) -> str:
     """Return overlapping pieces of the words of a text that is not English; else nothing."""
-    text = composed(text)
+    text = folded(text)
     return " ".join(_pieces(text)) if _is_foreign(text) else ""
 
 
+def words_of(question: str) -> list[str]:
+    """Return the different words of a question, also those behind ``MAX_WORDS``."""
+    text = folded(question)
+    return _telling(_with_inner_words(text, _UNSPACED.sub(_pairs, text)))
+
+
 def match_words(question: str) -> list[str]:
-    """Return the FTS5 query of each word of a question."""
-    text = composed(question)
-    words = _telling(_with_inner_words(text, _UNSPACED.sub(_pairs, text)))[:MAX_WORDS]
+    """Return the FTS5 query of each word of a question that is looked up."""
+    words = words_of(question)[:MAX_WORDS]
     # One character of them is asked for as what a pair begins with.
     return [
         f"{quoted} *" if len(word) == 1 and _UNSPACED.match(word) else quoted
@@ -98,14 +134,14 @@ def match_words(question: str) -> list[str]:
 
 def match_pieces(question: str) -> tuple[list[str], float]:
     """Return the FTS5 query of each piece of a question's words; how many words one counts."""
-    words = _telling(composed(question))
+    words = _telling(folded(question))
     pieces = list(dict.fromkeys(piece for word in words for piece in _pieces(word)))[:MAX_PIECES]
     long = sum(len(word) >= PIECE for word in words)
     return _quoted(pieces), long / max(1, len(pieces))
 
 
 def _telling(text: str) -> list[str]:
-    words = list(dict.fromkeys(word.lower() for word in _WORD.findall(text)))
+    words = list(dict.fromkeys(word.casefold() for word in _WORD.findall(text)))
     return [word for word in words if word not in _STOP_WORDS] or words
 
 
@@ -116,7 +152,7 @@ def _quoted(words: list[str]) -> list[str]:
 def _pieces(text: str) -> list[str]:
     return [
         word[at : at + PIECE]
-        for word in _LETTERS.findall(text.lower())
+        for word in _LETTERS.findall(text.casefold())
         if _UNSPACED.match(word) is None
         for at in range(len(word) - PIECE + 1)
     ]
@@ -134,6 +170,18 @@ def _is_foreign(text: str) -> bool:
         words = _LETTERS.findall(text)
         others = sum(word in _OTHERS or not word.isascii() for word in words)
     return others > sum(map(_ENGLISH.__contains__, words))
+
+
+def _plain(run: re.Match[str]) -> str:
+    return unicodedata.normalize("NFKC", run[0])
+
+
+def _bare(run: re.Match[str]) -> str:
+    return _ACCENTS.sub("", unicodedata.normalize("NFD", run[0]))
+
+
+def _as_alike(letter: re.Match[str]) -> str:
+    return _SAME[letter[0]]
 
 
 def _pairs(run: re.Match[str]) -> str:

@@ -43,19 +43,8 @@ DEEPEST = 2000
 PLACE_WEIGHT = 1.0
 """Of a word there beside one of the text. Chosen by measurement (docs/chroma.md)."""
 
-_SEARCH_BOTH = """
-SELECT records.id, round(sum(score), 9) AS fit FROM (
-    SELECT * FROM (
-        SELECT rowid AS number, -rank AS score FROM words
-        WHERE words MATCH :words AND rank MATCH :bm25 ORDER BY rank, rowid LIMIT :depth
-    )
-    UNION ALL
-    SELECT * FROM (
-        SELECT rowid AS number, -rank * :weight AS score FROM pieces
-        WHERE pieces MATCH :pieces ORDER BY rank, rowid LIMIT :depth
-    )
-)
-JOIN records USING (number) GROUP BY number ORDER BY fit DESC, number LIMIT :limit
+_BEST_PIECES = """
+SELECT rowid, -rank FROM pieces WHERE pieces MATCH ? ORDER BY rank, rowid LIMIT ?
 """
 
 
@@ -206,18 +195,23 @@ class FtsWordIndex:
             self._database.execute(f"PRAGMA application_id = {mark}")
 
     def _by_both(self, text: str, pieces: str, weight: float, *, limit: int) -> list[Scored]:
-        """Add the scores of words and of pieces."""
-        return self._database.execute(
-            _SEARCH_BOTH,
-            {
-                "words": " OR ".join(match_words(text)),
-                "bm25": _bm25(),
-                "pieces": pieces,
-                "weight": weight,
-                "depth": max(DEEPEST, limit),
-                "limit": limit,
-            },
-        ).fetchall()
+        """Add the scores of words and of pieces; what has words alone that most have is behind."""
+        words, records = self._counted(text)
+        telling, rest = parted(words, records)
+        depth = max(DEEPEST, limit)
+        scores: dict[int, float] = {}
+        if telling:
+            best = best_by_words(self._database, telling, records, bm25=_bm25(), limit=depth)
+            scores |= {number: score for number, score in best if score}
+        for number, score in self._database.execute(_BEST_PIECES, (pieces, depth)):
+            scores[number] = scores.get(number, 0.0) + weight * score
+        found = [(number, round(score, DIGITS)) for number, score in scores.items()]
+        found.sort(key=lambda one: (-one[1], one[0]))
+        if rest and len(found) < limit:
+            most = len(found) + limit
+            alone = best_by_words(self._database, rest, records, bm25=_bm25(), limit=most)
+            found += [one for one in alone if one[0] not in scores]
+        return [(self._id_of(number), score) for number, score in found[:limit]]
 
     def _ranked_among(self, text: str, ids: Sequence[str]) -> list[Scored]:
         """Return those of these records that have words of a question, in the order of all."""
@@ -236,14 +230,14 @@ class FtsWordIndex:
         them (``parted``).
         """
         pieces, weight = self._pieces_of(text)
-        if pieces:
-            return [[("words", " OR ".join(match_words(text)), 1.0), ("pieces", pieces, weight)]]
         words, records = self._counted(text)
-        return [
-            [("words", any_of(some), 1.0)]
+        asked = [
+            [("words", any_of(some), 1.0)] if any(number for _, number in some) else []
             for some in parted(words, records)
-            if any(number for _, number in some)
         ]
+        if pieces:
+            asked[0].append(("pieces", pieces, weight))
+        return [some for some in asked if some]
 
     def _pieces_of(self, text: str) -> tuple[str, float]:
         """Return the query for any piece of a question and its weight; empty: no record has one."""

@@ -12,7 +12,7 @@ import heapq
 import itertools
 import math
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 K1 = 1.2
@@ -31,6 +31,9 @@ MANY = 6
 """Words of which it takes half to be among the best; of fewer, one more."""
 MOST_TOGETHER = 100
 """Sets of words that are parted from each other, which costs us time."""
+DEAR = 2.4
+"""Ways to part words, for each that a record has to have beside another: more of them cost more
+than a look at all records with any of them. The more it takes, the fewer records each finds."""
 
 _BEST = """
 SELECT rowid, -rank FROM words WHERE words MATCH ? AND rank MATCH ? ORDER BY rank, rowid LIMIT ?
@@ -99,8 +102,11 @@ def _add_best(
     if len(ordered) > 1 and ordered[0][1] >= COMMON:
         # None is rare: what has half of them is soon found, and may leave no word alone a chance.
         # Asked for is what is asked for again below, and not what has all: of many words, too few.
-        half = _one_grouping(len(ordered), max(2, len(ordered) // 2 + (len(ordered) < MANY)))
-        found.add(best(apart([[ordered[place][0] for place in group] for group in half])))
+        for groups in halves_of(len(ordered)):
+            scored = best(apart([[ordered[place][0] for place in group] for group in groups]))
+            found.add(scored)
+            if len(scored) >= found.limit:
+                break
         if most(ordered[:1]) < found.reached:
             _add_several(found, ordered, best=best, most=most)
             return
@@ -128,7 +134,12 @@ def _add_several(
     """Add the records that are among the best by common words alone, of which it takes several."""
     if len(common) < 2:
         return
+    if most(common) < found.reached:
+        return
     least, strong = those_it_takes(common, found.reached, most=most)
+    if least == 1:
+        found.add(best(any_of(common)))
+        return
     weak = common[len(strong) :]
     for groups in groupings(len(strong), least):
         if most(common) < found.reached:
@@ -149,7 +160,8 @@ def those_it_takes(
 ) -> tuple[int, Sequence[_Word]]:
     """Return how many words it takes to reach a score, two at least, and which may be the ones.
 
-    Whatever reaches it has so many of those: its best ones are among them.
+    Whatever reaches it has so many of those: its best ones are among them. One, and all words:
+    there are so many ways to have several that a look at all that has any costs less.
 
     Args:
         common: words, rarest first.
@@ -164,6 +176,8 @@ def those_it_takes(
     strong = len(common)
     while strong > least and most(common[: least - 1]) + most(common[strong - 1 :]) < reached:
         strong -= 1  # it and those behind it are too little beside the rarest
+    if len(groupings(strong, least)) > DEAR * (least - 1):
+        return 1, common
     return least, common[:strong]
 
 
@@ -201,14 +215,21 @@ def groupings(words: int, together: int) -> list[list[list[int]]]:
     return ways
 
 
-def _one_grouping(words: int, together: int) -> list[list[int]]:
-    """Return the first of the groupings; of many words, where all of them cost too much, another.
+def halves_of(words: int) -> Iterator[list[list[int]]]:
+    """Yield ways to part words in groups: half as many as words, half of that, and so on, then two.
 
-    Words are dealt out then, so that each group has common ones and rarer ones.
+    What has one of each group has as many of the words. Of many words, where all ways to part them
+    cost too much to find, they are dealt out, so that each group has common ones and rarer ones.
     """
-    if together == 2 or math.comb(words, together) <= MOST_TOGETHER:
-        return groupings(words, together)[0]
-    return [[*range(group, words, together)] for group in range(together)]
+    together = max(2, words // 2 + (words < MANY))
+    while True:
+        if together == 2 or math.comb(words, together) <= MOST_TOGETHER:
+            yield groupings(words, together)[0]
+        else:
+            yield [[*range(group, words, together)] for group in range(together)]
+        if together == 2:
+            return
+        together = max(2, together // 2)
 
 
 def _are_apart(some: Sequence[int], group_of: Mapping[int, int]) -> bool:

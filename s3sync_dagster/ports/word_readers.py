@@ -19,13 +19,13 @@ from s3sync_dagster.core.rights import SOURCE
 from s3sync_dagster.ports.word_forms import match_pieces, match_words
 from s3sync_dagster.ports.word_memory import MAY, Seen
 from s3sync_dagster.ports.word_ranking import (
-    COMMON,
     DIGITS,
     FEW,
     K1,
     LEAST_IDF,
     apart,
     groupings,
+    halves_of,
     idf,
     those_it_takes,
 )
@@ -74,6 +74,8 @@ NEARLY = 0.8
 """where a record needs so much of the most that the other counts."""
 LEADING = 2
 """Times that a word has to be in more records than others, for these to lead to it."""
+NEAR_BEST = 300
+"""Records with half of a question's words that are scored first: FTS5's order is not quite ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,7 @@ class ReaderWords:
         have none of the terms before those are looked for that have several; once all of them do
         not, none. Nor are those that stay behind whatever they have.
         """
-        whole = self._totals(terms, only if only is not None else self._with_all(terms))
+        whole = self._totals(terms, only if only is not None else self._with_half(terms, limit))
         totals: dict[int, float] = {}
         before: dict[int, float] = {}  # what FTS5 scores them so far
         open_to_all = True
@@ -236,16 +238,18 @@ class ReaderWords:
         rounded = ((number, round(score, DIGITS)) for number, score in (whole | totals).items())
         return dict(sorted(rounded, key=lambda item: (-item[1], item[0]))[:limit])
 
-    def _with_all(self, terms: Sequence[_Term]) -> Collection[int]:
-        """Return records that have all of the terms, where none is rare: they are soon found.
-
-        What they score may leave no term alone a chance.
-        """
-        if len(terms) < 2 or terms[0].number < COMMON or not _are_of_one_table(terms):
+    def _with_half(self, terms: Sequence[_Term], limit: int) -> Collection[int]:
+        """Return records with half of the terms, where none is rare: no term alone reaches them."""
+        if len(terms) < 2 or terms[0].number < FEW or not _are_of_one_table(terms):
             return ()
-        every = " AND ".join(term.expression for term in terms)
-        query = f"{_ROWS.format(':asked')} AND {_SEEN.format('rowid')} LIMIT {FEW}"
-        return [number for (number,) in self._asked(query, terms[0].table, every)]
+        query = f"{_ALL} ORDER BY rank LIMIT {max(limit, NEAR_BEST)}"
+        found: list[int] = []
+        for groups in halves_of(len(terms)):
+            together = apart([[terms[place].expression for place in group] for group in groups])
+            found = [number for number, _ in self._asked(query, terms[0].table, together)]
+            if len(found) >= limit:
+                break
+        return found
 
     def _totals(self, terms: Sequence[_Term], only: Collection[int]) -> dict[int, float]:
         """Return those of these records that have any of the terms, with what these count."""
@@ -275,6 +279,10 @@ class ReaderWords:
             factor = max(term.factor for term in strong)
             if factor > APART:
                 return None
+            if least == 1:
+                together, above = apart([[one.expression for one in strong]]), reached / factor
+                rows = self._asked(_ABOVE, strong[0].table, together, least=above - _LESS)
+                return found | {number for number, _ in rows}
             end = _beside(strong, reached - _most(terms[first + len(strong) :]))
             rest = _most(terms[first + end :])
             behind = [term.expression for term in strong[1:end]]

@@ -49,6 +49,30 @@ def test_a_cut_ends_at_a_word_where_one_is_near():
     assert cut("short", 9) == "short"
 
 
+@pytest.mark.parametrize("characters", [10, 300, 1024])
+@pytest.mark.parametrize("number", [1, 5])
+def test_a_head_longer_than_the_answer_leaves_room_for_the_text(characters, number):
+    """Of keys that are long, with copies and metadata: key and scores first, then text."""
+    copies = [
+        Hit(id=f"c{n}", document="", metadata={"document_key": f"{n}{'c' * characters}"})
+        for n in range(3)
+    ]
+    hit = Hit(
+        id="a",
+        document="told " * 300,
+        metadata={"document_key": "k" * characters, "own": "v" * 400},
+        score=0.5,
+        words=7.1,
+        copies=tuple(copies),
+    )
+    shown = show_hits([hit] * number, {}, most=1000)
+    assert len(shown) <= 1000
+    assert "\n| told told told" in shown
+    assert "score 0.500 (words 7.1)" in shown
+    assert "cut; read_document has the rest" in shown
+    assert ("k" * characters in shown) == (characters < 500)
+
+
 @pytest.mark.parametrize("most", [1000, 3000, 8000])
 @pytest.mark.parametrize("number", [1, 5, 50])
 def test_hits_stay_within_their_budget(most, number):

@@ -177,6 +177,8 @@ def test_a_collection_is_evaluated_with_questions_of_its_own(s3sync, aws_endpoin
     assert answer["ranks"][1] == {
         "question": "unheard of", "dense": None, "words": None, "hybrid": None,
     }  # fmt: skip
+    misspelt = s3sync("evaluate", f"{collection}x", "--questions", str(path))
+    assert (misspelt.code, f"there are '{collection}'" in misspelt.err) == (1, True), misspelt.err
     made = tmp_path / "made.jsonl"
     arguments = ("evaluate", collection, "--questions", str(made), "--make", "5")
     assert "questions in" in s3sync(*arguments).out

@@ -28,6 +28,12 @@ def test_hits_name_their_copies_their_neighbours_and_their_document(s3sync, coll
     unquoted = s3sync("query", "lighthouse", "keeper", "-c", collection, "-n", "1", "--json").json
     assert unquoted == [hit]
 
+    long = " ".join(f"w{n}" for n in range(70))
+    for ranking, said in (("--words", True), ("--hybrid", True), ("--dense", False)):
+        asked = s3sync("query", long, "-c", collection, ranking)
+        assert ("70 words: by words, the first 64 were looked up" in asked.err) == said
+    assert "64" not in s3sync("query", "ferry", "-c", collection).err
+
     [ferry] = s3sync(
         "query",
         "when does the ferry leave",

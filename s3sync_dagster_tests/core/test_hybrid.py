@@ -8,6 +8,7 @@ from s3sync_dagster.engine import hybrid
 from s3sync_dagster.engine.hybrid import (
     MAX_DEPTH,
     NOT_DEEPER,
+    NOT_NEARER,
     DocumentVersion,
     Searcher,
     versions_by_scan,
@@ -238,6 +239,21 @@ def test_copies_behind_which_nobody_looks_are_told():
     lacks = []
     assert len(ask(collection, None, "red green", ranking="dense", limit=3, lacks=lacks)) == 1
     assert lacks == [NOT_DEEPER]
+
+
+@pytest.mark.parametrize("ranking", ["hybrid", "dense"])
+def test_a_chroma_that_gives_no_more_of_the_nearest_is_told(indexed, ranking):
+    """As Cloud by its quota: who asks for more would take what came for all there is."""
+    collection, index = indexed([f"item{n}" for n in range(400)])
+    collection.most_nearest = 300
+    query = collection.query
+    collection.query = lambda vector, *, limit=10, where=None: query(
+        vector, limit=min(limit, 300), where=where
+    )
+    for limit, told in ((300, []), (350, [NOT_NEARER.format(300)])):
+        lacks = []
+        hits = ask(collection, index, "item5", ranking=ranking, limit=limit, lacks=lacks)
+        assert (len(hits), lacks) == (300, told)
 
 
 @pytest.mark.parametrize("ranking", ["hybrid", "dense", "words"])

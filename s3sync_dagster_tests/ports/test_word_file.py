@@ -62,6 +62,16 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path, below):
     assert folder.read_text() == "not ours"
 
 
+@pytest.mark.parametrize("below", ["x" * 300 + "/docs.db", "docs.db"])
+def test_an_index_that_cannot_be_written_is_not_called_busy(tmp_path, below):
+    """As in a home that is not ours; here a name that no folder may have, and a folder."""
+    (tmp_path / "docs.db").mkdir()
+    with pytest.raises(Unavailable, match=r"cannot be written: let this program write") as caught:
+        FtsWordIndex(tmp_path / below)
+    assert caught.value.reason == "word_index_busy"
+    assert "in use" not in str(caught.value)
+
+
 @pytest.mark.parametrize("damage", ["garbage", "layout", "torn"])
 def test_a_file_that_is_no_index_is_made_again(collection, tmp_path, damage):
     path = tmp_path / "docs.db"

@@ -1,5 +1,6 @@
 """The word index follows a collection exactly, and finds by words."""
 
+import re
 import sqlite3
 import unicodedata
 from contextlib import closing
@@ -10,7 +11,7 @@ from s3sync_dagster.embedding import open_embedder
 from s3sync_dagster.engine.hybrid import DocumentVersion, versions_by_scan
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.source import EmbeddingConfig
-from s3sync_dagster.ports import word_index
+from s3sync_dagster.ports import word_index, word_ranking
 from s3sync_dagster.ports.memory_chroma import MemoryCollections
 from s3sync_dagster.ports.word_forms import match_words, pieces_of, searchable
 from s3sync_dagster.ports.word_index import FtsWordIndex
@@ -294,3 +295,72 @@ def test_every_question_is_answered_without_an_error(collection, index):
     index.follow(collection, [version("a", 1)])
     for text in ('"', "AND OR NOT", "a:b", "x" * 10_000, " ".join(map(str, range(500))), "\x00 x"):
         index.search(text, limit=5)
+
+
+def test_one_text_of_another_language_does_not_have_all_records_scored(
+    collection, index, monkeypatch
+):
+    """Its pieces are in many English words too, and each question with one is asked by pieces."""
+    texts = [f"{'server ' * (n % 2)}{'setting ' * (n % 3 == 0)}page{n}" for n in range(300)]
+    texts += ["licence server setting"] * 9
+    write(collection, "a", *texts)
+    write(collection, "b", "Die Einstellung und der Webserver sind nicht im Settingfenster.")
+    index.follow(collection, [version("a", len(texts)), version("b", 1)])
+    monkeypatch.setattr(word_index, "DEEPEST", 5)
+    monkeypatch.setattr(word_ranking, "ROOM", 1)
+    monkeypatch.setattr(word_ranking, "FEW", 0)
+    said: list[str] = []
+    index._database.set_trace_callback(said.append)
+    found = index.search("licence for the server setting", limit=5)
+    index._database.set_trace_callback(None)
+    assert {name.partition("-")[0] for name, _ in found} == {"a"}
+    assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
+    ranked = [one for one in said if "ORDER BY rank" in one]
+    asked = [one for said in ranked for one in re.findall(r"words MATCH '([^']*)'", said)]
+    assert '"licence"' in asked
+    assert not [one for one in asked if '"server"' in one and " AND " not in one]
+    assert names(index, "webserver einstellungen", limit=1) == ["b-0"]
+
+
+def test_of_another_language_too_a_record_scores_alone_what_it_scores_in_the_list(
+    collection, index
+):
+    """What most records have counts nothing beside other words, and stands behind them alone."""
+    write(collection, "a", "der Webserver", "der Server und die Seite", "der Hafen", "der Himmel")
+    index.follow(collection, [version("a", 4)])
+    for text in ("der Server", "der Hafen Himmel"):
+        listed = index.search(text, limit=9)
+        assert {name for name, _ in listed} <= {f"a-{n}" for n in range(4)}
+        scored = dict(index.scores(text, [name for name, _ in listed]))
+        assert scored == {name: score for name, score in listed if name in scored}
+        assert listed[0][0] in scored
+        ranked = index.search(text, limit=9, among=[name for name, _ in listed])
+        assert ranked == listed
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("οδός Αθηνάς", "ΟΔΟΣ"), ("ΟΔΟΣ ΑΘΗΝΑΣ", "οδός"), ("λόγος", "ΛΟΓΟΣ"),
+        ("the ﬁnal oﬃce", "final office"), ("the final office", "ﬁnal"),
+        ("ＡＢＣ１２３ server", "abc123"), ("abc123", "ＡＢＣ１２３"), ("ｶﾞｲﾄﾞ", "ガイド"),
+        ("Straße", "STRASSE"), ("STRASSE", "straße"), ("die STRAẞE", "Straße"),
+        ("Kranken\u00adversicherung", "Krankenversicherung"), ("foo\u200bbar", "foobar"),
+        ("السَّلَامُ عَلَيْكُمْ", "السلام"), ("السلام عليكم", "السَّلَامُ"), ("שָׁלוֹם עולם", "שלום"),
+        ("ёлка", "елка"), ("Łódź", "lodz"), ("⼈口", "人口"), ("ㄅㄆㄇ", "ㄅㄆ"), ("ꆈꌠꉙ", "ꌠ"),
+        ("𝐇𝐞𝐥𝐥𝐨", "hello"), ("Berlin¹", "berlin¹"),
+        ("е\u0308лка", "елка"), ("λο\u0301γος", "ΛΟΓΟΣ"),
+    ],
+)  # fmt: skip
+def test_letters_that_differ_in_their_writing_alone_are_one(collection, index, text, question):
+    write(collection, "a", text, "a page of other words", "another page")
+    index.follow(collection, [version("a", 3)])
+    assert names(index, question) == ["a-0"]
+    assert pieces_of(searchable(text)) == pieces_of(searchable(searchable(text)))
+
+
+def test_a_word_of_an_indian_script_is_its_letters_in_a_row(collection, index):
+    write(collection, "a", "यह हिन्दी भाषा में लिखा है", "हम नमक दल")
+    index.follow(collection, [version("a", 2)])
+    assert names(index, "हिन्दी") == ["a-0"]
+    assert match_words("हिन्दी भाषा") == ['"हिन्दी"', '"भाषा"']

@@ -203,6 +203,17 @@ def test_of_however_many_words_few_sets_are_parted(monkeypatch, share):
         assert all(word in expressions[0] for word, _ in words)
 
 
+@pytest.mark.parametrize("share", [0.2, 0.3, 0.5])
+@pytest.mark.parametrize("number", [10, 12, 16, 20])
+def test_of_many_words_that_many_records_have_all_records_are_looked_at_once(number, share):
+    """To look for each two of them asked for all of it by four ways or five, again and again."""
+    words = [(f'"w{n}"', 400_000 + 1000 * n) for n in range(number)]
+    ceiling = sum(2.2 * word_ranking.idf(1_000_000, count) for _, count in words)
+    half, *rest = asked_for(words, 1_000_000, share * ceiling)
+    assert " AND " in half
+    assert rest == [word_ranking.any_of(words)]
+
+
 @pytest.mark.parametrize(("words", "together"), [(2, 2), (5, 1), (7, 2), (4, 3), (7, 3), (8, 4)])
 def test_any_words_are_apart_in_one_of_the_groupings(words, together):
     ways = word_ranking.groupings(words, together)
