@@ -448,6 +448,85 @@ def test_a_body_that_is_not_the_files_is_not_believed(scheme, told, got):
         store.close()
 
 
+def multistatus(*responses):
+    inside = "".join(responses)
+    return (207, f'<d:multistatus xmlns:d="DAV:">{inside}</d:multistatus>', {})
+
+
+def dav_file(path):
+    return FOUND.partition("<d:response>")[1] + FOUND.partition("<d:response>")[2].partition(
+        "</d:multistatus>"
+    )[0].replace("/x/a.md", path)
+
+
+def dav_folder(path):
+    return (
+        f"<d:response><d:href>{path}</d:href><d:propstat><d:prop><d:resourcetype><d:collection/>"
+        "</d:resourcetype></d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>"
+    )
+
+
+def dav_word(path, status):
+    words = f"<d:href>{path}</d:href><d:status>HTTP/1.1 {status} So</d:status>"
+    return f"<d:response>{words}</d:response>"
+
+
+@pytest.mark.parametrize(
+    ("top", "sub", "met"),
+    [
+        # RFC 5689, 3.8, and what others do: the folder is there, and not all of it is told
+        ([dav_word("/x/", 507), dav_file("/x/a.md"), dav_folder("/x/sub/")], None, Unavailable),
+        ([dav_folder("/x/"), dav_file("/x/a.md"), dav_word("/x/sub/", 403)], None, AccessDenied),
+        ([dav_folder("/x/"), dav_file("/x/a.md"), dav_word("/x/sub/", 500)], None, Unavailable),
+        (None, [], Unavailable),
+        (None, [dav_folder("/dav/x/sub/"), dav_file("/dav/x/sub/b.md")], Unavailable),
+        (None, [dav_folder("/x/sub/"), dav_file("/y/sub/b.md")], Unavailable),
+    ],
+)
+def test_a_webdav_answer_that_is_not_whole_takes_nothing_away(top, sub, met):
+    pages = {
+        "/x": [dav_folder("/x/"), dav_file("/x/a.md"), dav_folder("/x/sub/")],
+        "/x/sub": [dav_folder("/x/sub/"), dav_file("/x/sub/b.md"), dav_file("/x/sub/c.md")],
+    }
+    with scripted_server() as server:
+
+        def answer(_):
+            method, path = server.asked[-1][:2]
+            if method == "GET":
+                return (200, "the true text.", {"etag": '"v1"', **DATED})
+            return multistatus(*pages.get(path.rstrip("/"), [dav_file(path)]))
+
+        server.decide = answer
+        engine = make_world()
+        place = FilesPlace(store_url=f"dav://127.0.0.1:{server.server_port}/x")
+        engine.configure(place=place)
+        engine.store = open_place(place, {})
+        assert set(engine.sync().values()) == {"indexed"}
+        pages |= {"/x": pages["/x"] if top is None else top}
+        pages |= {"/x/sub": pages["/x/sub"] if sub is None else sub}
+        with pytest.raises(met):
+            engine.listing()
+        engine.run_batches()
+        assert engine.keys_indexed() == {"a.md", "sub/b.md", "sub/c.md"}
+        # A name that went between is told of as one, and is gone.
+        gone = [dav_word("/x/sub/b.md", 404), dav_file("/x/sub/c.md")]
+        pages["/x"] = [dav_folder("/x/"), dav_file("/x/a.md"), dav_folder("/x/sub/")]
+        pages["/x/sub"] = [dav_folder("/x/sub/"), *gone]
+        assert engine.sync() == {"sub/b.md": "removed"}
+        engine.store.close()
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_a_word_in_a_webdav_answer_about_one_file_is_its_own(status):
+    with scripted_server() as server:
+        store = open_place(FilesPlace(store_url=f"dav://127.0.0.1:{server.server_port}/x"), {})
+        folder = multistatus(dav_folder("/x/"), dav_file("/x/b.md"))
+        server.script = [multistatus(dav_word("/x/a.md", status)), folder]
+        with pytest.raises({403: AccessDenied, 404: NotFound, 500: Unavailable}[status]):
+            store.head("a.md")
+        store.close()
+
+
 @pytest.mark.parametrize("world", ["webdav", "index", pytest.param("google", marks=LONG),
                                    pytest.param("azure", marks=LONG)], indirect=True)  # fmt: skip
 def test_an_answer_tells_itself_of_which_version_its_bytes_are(world):
