@@ -1,12 +1,15 @@
 """File stores behind their drivers: what is listed, read, gone, and what is not believed."""
 
+import asyncio
 import os
+import threading
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -351,6 +354,27 @@ def test_an_index_takes_links_of_its_own_folder_alone():
         store.close()
 
 
+def test_an_index_has_names_with_marks_that_servers_write_as_they_are():
+    page = (
+        """<a href="it's.md">a</a><A class='x' HREF='say "it".md'>b</A><a href=plain.md>c</a>"""
+        """<a href="o'folder/">d</a><a href="amp&amp;lt;.md">e</a><a name="no.md">f</a>"""
+    )
+    pages = {"/x/": page, "/x/o'folder/": '<a href="a.md">a</a>'}
+    with scripted_server() as server:
+
+        def answer(_):
+            path = unquote(server.asked[-1][1])
+            return (200, pages[path], HTML) if path in pages else (200, "text", DATED)
+
+        server.decide = answer
+        store = open_place(
+            FilesPlace(store_url=f"index+http://127.0.0.1:{server.server_port}/x"), {}
+        )
+        keys = {ref.key for ref in all_refs(store)}
+        assert keys == {"it's.md", 'say "it".md', "plain.md", "o'folder/a.md", "amp&lt;.md"}
+        store.close()
+
+
 HTML = {"content-type": "text/html"}
 DATED = {"last-modified": "Sat, 01 Aug 2026 10:00:00 GMT"}
 LATER = "Sat, 01 Aug 2026 10:00:01 GMT"
@@ -598,6 +622,71 @@ def test_a_walk_in_circles_ends():
             break
     assert found[-1].kind == "deep"
     assert len(found) < 1024
+
+
+@pytest.fixture
+def linked(tmp_path, host_key):
+    """A server that shows links as such, as OpenSSH's does, and the folder that it serves."""
+    import asyncssh
+
+    class AnyPassword(asyncssh.SSHServer):
+        def begin_auth(self, username):
+            return True
+
+        def password_auth_supported(self):
+            return True
+
+        def validate_password(self, username, password):
+            return password == "p"
+
+    async def listen():
+        return await asyncssh.listen(
+            "127.0.0.1", 0, server_host_keys=[str(host_key[0])], server_factory=AnyPassword,
+            sftp_factory=True,
+        )  # fmt: skip
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    server = asyncio.run_coroutine_threadsafe(listen(), loop).result(20)
+    port = server.sockets[0].getsockname()[1]
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key[1]}")
+    folder = tmp_path / "served"
+    folder.mkdir()
+    environment = {"HOME": str(tmp_path), "SECRET": "p"}
+    yield (
+        on_disk(f"sftp://u@127.0.0.1:{port}{folder}", folder, environment=environment, secret=True),
+        folder,
+    )
+    loop.call_soon_threadsafe(server.close)
+    asyncio.run_coroutine_threadsafe(server.wait_closed(), loop).result(20)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(20)
+    loop.close()
+
+
+def test_a_link_of_sftp_leads_nowhere_whoever_asks_for_it(linked, tmp_path):
+    world, folder = linked
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.md").write_text("secret")
+    for key in ("a.md", "b.md", "sub/c.md"):
+        world.put(key, b"text")
+    engine = make_world()
+    engine.configure(place=FilesPlace(store_url=world.url, token_env="SECRET"))
+    engine.store = world.store()
+    assert set(engine.sync().values()) == {"indexed"}
+    (folder / "a.md").unlink()
+    (folder / "a.md").symlink_to(outside / "secret.md")
+    (folder / "away").symlink_to(outside)
+    for key in ("a.md", "away/secret.md", "away"):
+        with pytest.raises(NotFound):
+            engine.store.read(key, max_size_bytes=100)
+    engine.ask("away/secret.md")
+    assert engine.sync()["a.md"] == "removed"
+    assert engine.keys_indexed() == {"b.md", "sub/c.md"}
+    engine.store.close()
 
 
 def test_names_that_are_no_utf8_and_links_are_counted_and_not_read():
