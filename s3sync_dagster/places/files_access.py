@@ -47,6 +47,8 @@ class Entry(NamedTuple):
     modified: datetime | None = None
     media: str | None = None
     """Its media type, where an answer over HTTP told one."""
+    encoding: str | None = None
+    """``Content-Encoding`` of the bytes that lie there; their size is that of what is packed."""
 
 
 class Access:
@@ -154,7 +156,8 @@ class Access:
         size = told.get("size")
         size = -1 if size is None else int(size)
         version = self._version(told, size, modified) if kind == "file" else None
-        return Entry(name, kind, size, version, modified, told.get("mimetype"))
+        packed = told.get("contentEncoding")
+        return Entry(name, kind, size, version, modified, told.get("mimetype"), packed)
 
     def _version(self, told: Mapping[str, Any], size: int, modified: datetime | None) -> str | None:
         """Return what tells one version of a file from another: an exact word, or size and time."""

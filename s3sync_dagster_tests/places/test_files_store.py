@@ -1,6 +1,9 @@
 """File stores behind their drivers: what is listed, read, gone, and what is not believed."""
 
 import asyncio
+import gzip
+import io
+import json
 import os
 import threading
 import time
@@ -11,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
+import httpx
 import pytest
 
 from s3sync_dagster.engine.dry_run import dry_run
@@ -24,7 +28,7 @@ from s3sync_dagster.model.errors import (
     Unavailable,
 )
 from s3sync_dagster.places.files import FilesPlace
-from s3sync_dagster.places.files_access import Entry
+from s3sync_dagster.places.files_access import Access, Entry
 from s3sync_dagster.places.files_index import HttpIndex
 from s3sync_dagster.places.files_store import FilesStore
 from s3sync_dagster.places.files_url import parse_store_url
@@ -566,6 +570,70 @@ def test_an_answer_tells_itself_of_which_version_its_bytes_are(world):
     store.close()
 
 
+class Packed(Access):
+    """A store that tells of each file how it was packed before it was uploaded."""
+
+    def __init__(self, body: bytes, size: int) -> None:
+        super().__init__(parse_store_url("fsspec+memory://x"), user="", secret=None,
+                         user_home=Path("/nonexistent"))  # fmt: skip
+        self.body, self.size = body, size
+
+    def open(self):
+        return None
+
+    def info(self, system, key):
+        return self.entry(key, {"type": "file", "size": self.size, "etag": "1",
+                                "contentEncoding": "gzip"})  # fmt: skip
+
+    def opened(self, system, key, found):
+        return io.BytesIO(self.body)
+
+
+def test_what_was_uploaded_packed_is_read_as_from_a_bucket_of_s3():
+    plain, packed = b"words that pack well " * 99, gzip.compress(b"words that pack well " * 99)
+    for body in (packed, plain):  # labels are often wrong
+        store = FilesStore(Packed(body, len(body)), marker=None, shown="packed")
+        assert store.read("a.md", max_size_bytes=len(plain)).content == plain
+        with pytest.raises(LimitExceeded):
+            store.read("a.md", max_size_bytes=len(plain) - 1)
+        store.close()
+    with pytest.raises(ObjectChanged):  # the size is that of the bytes that came
+        FilesStore(Packed(packed, len(packed) + 1), marker=None, shown="packed").read(
+            "a.md", max_size_bytes=len(plain)
+        )
+
+
+@LONG
+@pytest.mark.parametrize("make", ["google", "azure"])
+def test_clouds_send_what_was_uploaded_packed_as_it_lies_there(make, request, monkeypatch):
+    server, name = request.getfixturevalue(make), f"t-{uuid.uuid4().hex[:12]}"
+    plain = b"words that pack well " * 99
+    if make == "google":
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://{server.url}")
+        monkeypatch.setenv("NO_GCE_CHECK", "true")
+        world = in_google(server, name)
+        about = {"name": "docs/a.md", "contentEncoding": "gzip"}
+        parts = {"a": (None, json.dumps(about), "application/json"),
+                 "b": (None, gzip.compress(plain), "text/markdown")}  # fmt: skip
+        sent = httpx.Request("POST", "http://nowhere", files=parts)
+        kind = sent.headers["content-type"].replace("form-data", "related")
+        where = f"http://{server.url}/upload/storage/v1/b/{name}/o?uploadType=multipart"
+        httpx.post(where, content=sent.read(), headers={"content-type": kind}).raise_for_status()
+    else:
+        from azure.storage.blob import BlobServiceClient, ContentSettings
+
+        world = in_azure(server, name)
+        service = BlobServiceClient.from_connection_string(world.environment["SECRET"])
+        settings = ContentSettings(content_encoding="gzip")
+        service.get_container_client(name).upload_blob(
+            "docs/a.md", gzip.compress(plain), content_settings=settings
+        )
+    store = world.store()
+    assert [ref.key for ref in all_refs(store)] == ["a.md"]
+    assert store.read("a.md", max_size_bytes=len(plain)).content == plain
+    store.close()
+
+
 def test_a_fresh_etag_of_an_index_may_be_made_of_whole_seconds():
     ahead = format_datetime(datetime.now(UTC) + timedelta(seconds=200), usegmt=True)
     with scripted_server() as server:
@@ -694,6 +762,7 @@ def test_names_that_are_no_utf8_and_links_are_counted_and_not_read():
     refs = {ref.key: ref.storage_class for ref in map(store._ref, [
         Entry(os.fsdecode(b"a\xff.md"), "file", 1, "v"), Entry("x" * 2000, "file", 1, "v"),
         Entry("link", "link"), Entry("pipe", "other"), Entry("fine", "file", 1, "v"),
+        Entry("a/../b.md", "file", 1, "v"),
     ])}  # fmt: skip
     assert refs.pop("fine") == "STANDARD"
     assert (refs.pop("link"), refs.pop("pipe")) == ("SYMLINK", "SPECIAL")
