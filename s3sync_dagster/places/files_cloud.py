@@ -5,7 +5,7 @@
 import json
 from typing import Any, NamedTuple
 
-from s3sync_dagster.model.errors import InvalidSetting, ObjectChanged
+from s3sync_dagster.model.errors import InvalidSetting, ObjectChanged, Unavailable
 from s3sync_dagster.places.files_access import Access, Entry, Streamed, require_same
 
 PAGE_KEYS = 1000
@@ -88,8 +88,11 @@ class GoogleStorage(FlatAccess):
         more: dict[str, Any] = {"pageToken": token} if token else {}
         answer = system.call(
             "GET", "b/{}/o", self.url.host, prefix=self.prefix, maxResults=limit, json_out=True,
-            fields="nextPageToken,items(name,size,generation,updated,contentEncoding)", **more,
+            fields="kind,nextPageToken,items(name,size,generation,updated,contentEncoding)", **more,
         )  # fmt: skip
+        if answer.get("kind") != "storage#objects":
+            # Any other JSON would pass for the last page of a listing.
+            raise Unavailable("The server gave no page of a listing.", reason="store_failed")
         entries = [self._told(one) for one in answer.get("items", ())]
         return Page(entries, answer.get("nextPageToken"))
 

@@ -634,6 +634,23 @@ def test_clouds_send_what_was_uploaded_packed_as_it_lies_there(make, request, mo
     store.close()
 
 
+@pytest.mark.parametrize("broken", ["{}", '{"items": []}', "[]", '{"error": "busy"}'])
+def test_what_is_no_page_of_google_ends_no_listing(broken, monkeypatch):
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    items = [{"name": f"docs/{number}.md", "size": "4", "generation": "1",
+              "updated": "2026-08-01T10:00:00Z"} for number in range(2)]  # fmt: skip
+    first = {"kind": "storage#objects", "items": items, "nextPageToken": "2"}
+    with scripted_server() as server:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+        store = open_place(FilesPlace(store_url="gs://bucket/docs"), {})
+        server.script = [(200, json.dumps(first), {}), (200, broken, {})]
+        page = store.list_unordered("", token=None)
+        assert [ref.key for ref in page.objects] == ["0.md", "1.md"]
+        with pytest.raises(Unavailable):
+            store.list_unordered("", token=page.token)
+        store.close()
+
+
 def test_a_fresh_etag_of_an_index_may_be_made_of_whole_seconds():
     ahead = format_datetime(datetime.now(UTC) + timedelta(seconds=200), usegmt=True)
     with scripted_server() as server:
