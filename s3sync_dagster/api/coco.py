@@ -199,7 +199,7 @@ def _datasource(row: SourceRow) -> dict[str, Any]:
         "type": "connector",
         "name": _name(row),
         "category": source.metadata.get("category"),
-        "tags": list(source.metadata.get("tags") or ()),  # pyright: ignore[reportArgumentType]
+        "tags": _texts(source.metadata.get("tags")),
         "connector": {
             "id": CONNECTOR,
             "config": {
@@ -238,6 +238,13 @@ def _document(row: SourceRow, key: str, *, size: int, at: float) -> dict[str, An
         "updated": when,
         "metadata": {"raw_content_returns_file": True},
     }
+
+
+def _texts(value: object) -> list[Any]:
+    """Return what is a list there; metadata of sources that were made elsewhere may be any."""
+    if isinstance(value, list | tuple):
+        return list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return [] if value is None else [value]
 
 
 def _name(row: SourceRow) -> str:

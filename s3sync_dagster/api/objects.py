@@ -26,7 +26,7 @@ from s3sync_dagster.catalog.views import ObjectRow
 from s3sync_dagster.core.keys import validate_object_key
 from s3sync_dagster.core.rights import Rights
 from s3sync_dagster.core.selection import require_inside_prefix
-from s3sync_dagster.engine.ports import ObjectBody
+from s3sync_dagster.engine.ports import Content, ObjectBody
 from s3sync_dagster.explaining import explain_key
 from s3sync_dagster.model.errors import InvalidSetting, NotFound
 from s3sync_dagster.model.source import Source
@@ -120,9 +120,9 @@ def _download(key: str, body: ObjectBody, held: ExitStack) -> Download:
         "content-disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
         "content-security-policy": "sandbox; default-src 'none'",
         "etag": f'"{body.ref.etag}"',
+        # Not the size that its place tells: what is packed there, or in another encoding, is not.
+        "content-length": str(_size(body.content)),
     }
-    if body.ref.size >= 0:
-        headers["content-length"] = str(body.ref.size)
     kind = body.content_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
     return Download(
         body.content,
@@ -232,6 +232,10 @@ def describe_object(here: Context, source_id: UUID, key: str, caller: Caller) ->
             if sees_document(rights, source, one)
         ],
     )
+
+
+def _size(content: Content) -> int:
+    return len(content) if isinstance(content, bytes) else content.stat().st_size
 
 
 def _is_plain(kind: str) -> bool:

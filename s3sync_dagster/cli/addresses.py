@@ -23,6 +23,8 @@ def key_in(source: Source, text: str) -> str | None:
     root = source.place.address("")
     if text.startswith(root):
         return text.removeprefix(root)
+    if root.startswith("/") and text.startswith("/"):
+        return None  # another folder: no key of one begins with a slash
     scheme = root.partition("://")[0]
     return None if text.startswith(f"{scheme}://") else text
 

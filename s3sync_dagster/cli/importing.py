@@ -136,7 +136,7 @@ def _plan(
         source = _source_of(parts, entry, choices)
         for other in known:
             if overlap(source, other):
-                if not identity_changes(other, source):
+                if not identity_changes(other, source).keys() - {"id_prefix"}:
                     return Planned(label=entry.label, state="there", source=other)
                 raise InvalidSetting(
                     f"It overlaps the source {other.name!r}, which fills the same collection."
@@ -162,7 +162,8 @@ def _plan(
 def _source_of(parts: Parts, entry: Wanted, choices: _Choices) -> Source:
     """Return the source of an entry. Raises ``InvalidSetting``."""
     kind = place_classes()[entry.type]
-    table = {one.wire_name: one for one in settings_of(kind)}
+    # Names within a group, such as an embedding, are other ones of the same words.
+    table = {one.wire_name: one for one in settings_of(kind) if one.group is None}
     given = {name: value for name, value in entry.fields.items() if value is not None}
     required = [one for one in table.values() if one.path.startswith("place.") and one.required]
     for one in required:

@@ -161,7 +161,10 @@ def _by_entry(ref: ObjectRef) -> Skip | None:
         case "SUBMODULE":
             return Skip("submodule", "Another repository: make a source of its own for it.")
         case "BAD_NAME":
-            return Skip("bad_name", "Its name is no UTF-8, or its path longer than 1,024 bytes.")
+            return Skip(
+                "bad_name",
+                "Its name is no UTF-8 or has a part . or .., or its path is over 1,024 bytes.",
+            )
         case "PAGE_LIMIT":
             return Skip("page_limit", "The site has more pages than page_limit: raise it.")
         case "NOINDEX":

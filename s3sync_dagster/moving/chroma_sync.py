@@ -47,7 +47,8 @@ def source_of(given: object) -> Wanted:
         older = own.text("trigger_mode")
     else:
         older = None
-    known = {one.wire_name for one in settings_of(place_classes()[tag]) if one.offered(Door.POST)}
+    table = settings_of(place_classes()[tag])
+    known = {one.wire_name for one in table if one.group is None and one.offered(Door.POST)}
     fields = {name: own.take(name, object) for name in sorted(known - {_THEIR_KEYS})}
     for url in ("endpoint_url", "queue_url"):
         refuse_secrets_in(fields.get(url))

@@ -8,6 +8,7 @@ from s3sync_dagster.moving.wanted import (
     Reader,
     Wanted,
     collection_called,
+    ids_of,
     key_pair,
     refuse_secrets_in,
 )
@@ -88,6 +89,7 @@ def _bucket(config: Reader) -> dict[str, Any]:
     endings = [one.strip().lower() for one in config.texts("extensions")]
     return {
         "bucket_name": bucket,
+        "id_prefix": ids_of(bucket, None if aws else endpoint),
         "region": ((aws[1] if aws else None) or "us-east-1").lower(),
         "endpoint_url": None if aws else endpoint,
         "addressing_style": None if aws else "path",

@@ -9,6 +9,7 @@ from s3sync_dagster.moving.wanted import (
     Reader,
     Wanted,
     collection_called,
+    ids_of,
     key_pair,
     refuse_secrets_in,
 )
@@ -95,6 +96,7 @@ def bucket_fields(
         "bucket_name": named["bucket"],
         "region": named["region"],
         "collection_name": collection_called("supermemory", tags[0] if tags else None),
+        "id_prefix": ids_of(named["bucket"], endpoint),
         "endpoint_url": endpoint,
         "addressing_style": "path" if endpoint else None,
         "path_prefix": metadata.text("prefix"),

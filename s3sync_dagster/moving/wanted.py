@@ -173,6 +173,15 @@ def shown_address(text: str) -> str:
     return f"{before}{mark}{host.rpartition('@')[2]}{slash}{path}"
 
 
+def ids_of(bucket: str, endpoint: str | None) -> str:
+    """Return what the record ids of a bucket begin with: another one may fill its collection.
+
+    There, documents of two buckets were two, whatever their keys.
+    """
+    digest = hashlib.sha256("\0".join((endpoint or "", bucket)).encode()).hexdigest()
+    return f"{digest[:8]}-"
+
+
 def collection_called(product: str, text: str | None) -> str:
     """Return the collection for what a person called it there."""
     if not text:

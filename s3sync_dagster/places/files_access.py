@@ -6,6 +6,8 @@ that is not there: what is believed is decided here, and in ``files_errors``.
 
 # ruff: noqa: D102  (the base class says what each method is for)
 
+import asyncio
+import stat
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -45,6 +47,8 @@ class Entry(NamedTuple):
     modified: datetime | None = None
     media: str | None = None
     """Its media type, where an answer over HTTP told one."""
+    encoding: str | None = None
+    """``Content-Encoding`` of the bytes that lie there; their size is that of what is packed."""
 
 
 class Access:
@@ -152,7 +156,8 @@ class Access:
         size = told.get("size")
         size = -1 if size is None else int(size)
         version = self._version(told, size, modified) if kind == "file" else None
-        return Entry(name, kind, size, version, modified, told.get("mimetype"))
+        packed = told.get("contentEncoding")
+        return Entry(name, kind, size, version, modified, told.get("mimetype"), packed)
 
     def _version(self, told: Mapping[str, Any], size: int, modified: datetime | None) -> str | None:
         """Return what tells one version of a file from another: an exact word, or size and time."""
@@ -222,6 +227,30 @@ class Sftp(Access):
 
     def path(self, key: str) -> str:
         return f"{self.root}/{key}".rstrip("/")
+
+    def info(self, system: Any, key: str) -> Entry:
+        # The driver follows links, which listings leave alone, and so would what is read.
+        found = super().info(system, key)
+        return found._replace(kind="link") if self._leads_elsewhere(system, key) else found
+
+    def _leads_elsewhere(self, system: Any, key: str) -> bool:
+        """Return whether a part of a key is a symbolic link."""
+        from asyncssh import SFTPNoSuchFile  # noqa: PLC0415  (as above)
+        from fsspec.asyn import sync  # noqa: PLC0415  (as above)
+
+        parts = key.split("/")
+        paths = [self.path("/".join(parts[:end])) for end in range(1, len(parts) + 1)]
+
+        async def modes() -> list[int | None]:
+            async with system._pool.get() as channel:
+                told = await asyncio.gather(*map(channel.lstat, paths))
+            return [one.permissions for one in told]
+
+        try:
+            found: Any = sync(system.loop, modes)
+        except SFTPNoSuchFile as error:
+            raise FileNotFoundError(key) from error
+        return any(stat.S_ISLNK(mode or 0) for mode in found)
 
 
 class Streamed:

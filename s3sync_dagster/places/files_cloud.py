@@ -5,7 +5,7 @@
 import json
 from typing import Any, NamedTuple
 
-from s3sync_dagster.model.errors import InvalidSetting, ObjectChanged
+from s3sync_dagster.model.errors import InvalidSetting, ObjectChanged, Unavailable
 from s3sync_dagster.places.files_access import Access, Entry, Streamed, require_same
 
 PAGE_KEYS = 1000
@@ -50,6 +50,8 @@ class GoogleStorage(FlatAccess):
             token=self._token(),
             access="read_only",
             requests_timeout=60,
+            # What was uploaded packed is counted, and comes in ranges, as it lies there.
+            session_kwargs={"auto_decompress": False, "headers": {"Accept-Encoding": "identity"}},
             use_listings_cache=False,
             skip_instance_cache=True,
         )
@@ -86,8 +88,11 @@ class GoogleStorage(FlatAccess):
         more: dict[str, Any] = {"pageToken": token} if token else {}
         answer = system.call(
             "GET", "b/{}/o", self.url.host, prefix=self.prefix, maxResults=limit, json_out=True,
-            fields="nextPageToken,items(name,size,generation,updated)", **more,
+            fields="kind,nextPageToken,items(name,size,generation,updated,contentEncoding)", **more,
         )  # fmt: skip
+        if answer.get("kind") != "storage#objects":
+            # Any other JSON would pass for the last page of a listing.
+            raise Unavailable("The server gave no page of a listing.", reason="store_failed")
         entries = [self._told(one) for one in answer.get("items", ())]
         return Page(entries, answer.get("nextPageToken"))
 
@@ -187,7 +192,7 @@ class AzureBlob(FlatAccess):
         blob = system.service_client.get_blob_client(self.url.user, name)
         same = {"etag": f'"{found.version}"', "match_condition": MatchConditions.IfNotModified}
         try:
-            body = await blob.download_blob(**same)
+            body = await blob.download_blob(**same, decompress=False)
         except ResourceModifiedError:
             raise ObjectChanged(f"blob {name!r} was overwritten before it could be read") from None
         require_same(found, self._told(body.properties))
@@ -206,6 +211,7 @@ class AzureBlob(FlatAccess):
         told = {
             "type": "file", "size": blob.size, "etag": blob.etag,
             "last_modified": blob.last_modified,
+            "contentEncoding": blob.content_settings.content_encoding,
         }  # fmt: skip
         return self.entry(blob.name[len(self.prefix) :], told)
 
@@ -221,6 +227,8 @@ class _Ranges:
         if at >= found.size:
             return b""
         asked = {"Range": f"bytes={at}-{min(at + size, found.size) - 1}"}
+        if found.encoding:  # else the server unpacks it, whole
+            asked["Accept-Encoding"] = "gzip"
         headers, piece = await self._system._call("GET", self._url, headers=asked)
         generation = headers.get("X-Goog-Generation", found.version)
         whole = headers.get("Content-Range", f"/{len(piece)}").rpartition("/")[2]

@@ -8,6 +8,7 @@ counts where it is the page that was asked for, and each file is asked for by it
 
 import asyncio
 import html
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -27,6 +28,10 @@ from s3sync_dagster.places.files_errors import is_absence
 _HEADS_AT_ONCE = 8
 _SAFE = "/!$&'()*+,;=:@~"
 """What stands in a path as it is (RFC 3986)."""
+_LINK = re.compile(
+    r"""<a\s(?:[^>]*?\s)?href\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE
+)
+"""Apache writes an apostrophe in a name as it is, where the driver's own pattern ends."""
 
 
 class HttpIndex(Access):
@@ -87,8 +92,6 @@ class HttpIndex(Access):
 
         The driver's own listing does not tell where the server sent it.
         """
-        from fsspec.implementations.http import ex  # noqa: PLC0415  (as above)
-
         session = await system.set_session()
         async with session.get(system.encode_url(page), **system.kwargs) as answer:
             if answer.status in (404, 410) and not answer.history:
@@ -105,7 +108,7 @@ class HttpIndex(Access):
             if answer.headers.get("Content-Type", "text/html").partition(";")[0] != "text/html":
                 return []
             text = await answer.text(errors="ignore")
-        found = [html.unescape(one[2]) for one in ex.findall(text)]
+        found = [html.unescape("".join(one)) for one in _LINK.findall(text)]
         origin = f"{asked.scheme}://{asked.netloc}"
         return [
             f"{origin}{one}"

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from s3sync_dagster.core.keys import MAX_OBJECT_KEY_BYTES
 from s3sync_dagster.core.selection import BAD_NAME, SPECIAL, SYMLINK
-from s3sync_dagster.engine.ports import Content, ListPage, ObjectBody, UnorderedPage
+from s3sync_dagster.engine.ports import ListPage, ObjectBody, UnorderedPage
 from s3sync_dagster.model.errors import (
     EmptyPlace,
     FixConfiguration,
@@ -30,6 +30,7 @@ from s3sync_dagster.places.files_access import CALL_SECONDS, Access, Entry, sett
 from s3sync_dagster.places.files_cloud import FlatAccess
 from s3sync_dagster.places.files_errors import is_absence, refusal
 from s3sync_dagster.places.files_walk import Walk
+from s3sync_dagster.ports.body_encoding import decoded
 from s3sync_dagster.ports.body_spool import BodySpool, discard, require_size
 
 LIST_SECONDS = 300.0
@@ -179,14 +180,16 @@ class FilesStore:
         try:
             file = self._ask(what, lambda system: self._access.opened(system, key, before))
             try:
-                content = self._spool.read(self._pieces(what, file), key=key, limit=max_size_bytes)
+                came = _Counted(self._pieces(what, file))
+                pieces = decoded(came, encoding=before.encoding, key=key)
+                content = self._spool.read(pieces, key=key, limit=max_size_bytes)
             finally:
                 self._ask(what, lambda _: file.close())
         except FileNotFoundError:
             raise ObjectChanged(f"file {key!r} went while it was read") from None
         try:
             after = self._info(key, version_id)
-            self._require_whole(key, content, before, after, if_match)
+            self._require_whole(key, came.size, before, after, if_match)
         except BaseException:
             discard(content)
             raise
@@ -209,9 +212,8 @@ class FilesStore:
             yield piece
 
     def _require_whole(
-        self, key: str, content: Content, before: Entry, after: Entry, if_match: str | None
+        self, key: str, size: int, before: Entry, after: Entry, if_match: str | None
     ) -> None:
-        size = len(content) if isinstance(content, bytes) else content.stat().st_size
         same = settled(before.version) == settled(after.version) and before.size == after.size
         if not same or size != max(after.size, 0) and after.size >= 0:
             raise ObjectChanged(f"file {key!r} was written while it was read")
@@ -222,7 +224,7 @@ class FilesStore:
         self._requests["HEAD"] += 1
         gone = NotFound(f"file {key!r} is not in the store {self._shown!r}", reason="object_gone")
         parts = key.split("/")
-        if version_id is not None or any(one in (".", "..") or "\0" in one for one in parts):
+        if version_id is not None or _is_dotted(key) or "\0" in key:
             raise gone
         if not self._access.flat and "" in parts:
             raise gone
@@ -237,7 +239,7 @@ class FilesStore:
 
     def _ref(self, entry: Entry) -> ObjectRef:
         key, marked = _key_of(entry.name), _MARKS.get(entry.kind, "STANDARD")
-        if key != entry.name:
+        if key != entry.name or _is_dotted(key):
             marked = BAD_NAME
         if marked == "STANDARD" and entry.version is None:
             raise FixConfiguration(
@@ -339,6 +341,23 @@ class FilesStore:
             if self._system is None:
                 self._system = self._access.open()
             return self._system
+
+
+class _Counted(Iterator[bytes]):
+    """Pieces of a body, and how many bytes of it came: what is unpacked has more."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self.size = pieces, 0
+
+    def __next__(self) -> bytes:
+        piece = next(self._pieces)
+        self.size += len(piece)
+        return piece
+
+
+def _is_dotted(key: str) -> bool:
+    """Return whether a part of a key leads elsewhere: of such addresses drivers make others."""
+    return not {".", ".."}.isdisjoint(key.split("/"))
 
 
 def _key_of(name: str) -> str:

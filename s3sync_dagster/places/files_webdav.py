@@ -1,10 +1,15 @@
-"""Folders behind WebDAV."""
+"""Folders behind WebDAV.
+
+A server says of each name in its answer how it went, and may leave out what is too much for it:
+only an answer without such words is a whole one, and the driver does not read them.
+"""
 
 # ruff: noqa: D102  (the base class says what each method is for)
 
 from typing import Any
 from urllib.parse import quote
 
+from s3sync_dagster.model.errors import AccessDenied, Unavailable
 from s3sync_dagster.places.files_access import (
     CALL_SECONDS,
     Access,
@@ -12,6 +17,9 @@ from s3sync_dagster.places.files_access import (
     require_same,
     told_by_answer,
 )
+
+_GONE = frozenset({404, 410})
+_DENIED = frozenset({401, 403})
 
 
 class WebDav(Access):
@@ -40,8 +48,65 @@ class WebDav(Access):
     def path(self, key: str) -> str:
         return quote(key)
 
-    def named(self, folder: str) -> str:
-        return folder
+    def listed(self, system: Any, folder: str) -> list[Entry]:
+        here, found = self._told(system, folder, depth="1")
+        if found[here].properties.resource_type == "file":
+            raise NotADirectoryError(folder)
+        inside = f"{here.rstrip('/')}/"
+        entries: list[Entry] = []
+        for path, one in found.items():
+            if path == here:
+                continue
+            if not path.startswith(inside):
+                raise _other_folder(folder)
+            name = path[len(inside) :]
+            if "/" not in name:  # some servers tell what is further down as well
+                entries.append(self._seen(name, one))
+        return entries
+
+    def info(self, system: Any, key: str) -> Entry:
+        here, found = self._told(system, key, depth="0")
+        return self._timed(system, key, self._seen(key, found[here]))
+
+    def _told(self, system: Any, key: str, *, depth: str) -> tuple[str, dict[str, Any]]:
+        """Return the path of a file or folder, and what the server tells of it and in it.
+
+        Raises:
+            FileNotFoundError: it is not there.
+            AccessDenied: the server keeps something of it back.
+            Unavailable: ``store_failed``: it does not tell all, or of another folder.
+        """
+        from webdav4.fsspec import translate_exceptions  # noqa: PLC0415  (as above)
+
+        path = self.path(key)
+        with translate_exceptions():
+            answer = system.client.propfind(
+                path, headers={"Depth": depth}, follow_redirects=depth == "1"
+            )
+        here = system.client.join_url(path).path
+        for one in answer.tree.iter("{DAV:}response"):
+            status = int((one.findtext("{DAV:}status") or "HTTP/1.1 200").split()[1])
+            if status in _DENIED:
+                raise AccessDenied(
+                    f"The server keeps back what is at {one.findtext('{DAV:}href')!r} from these "
+                    "credentials: what that holds would be taken for gone."
+                )
+            if status >= 400 and status not in _GONE:
+                raise Unavailable(
+                    f"The server does not tell all of {key or '/'!r} (status {status}): what is "
+                    "left out would be taken for gone.",
+                    reason="store_failed",
+                )
+        if here not in answer.responses:
+            raise _other_folder(key)
+        if answer.responses[here].status_code in _GONE:
+            raise FileNotFoundError(key)
+        there = answer.responses.items()
+        return here, {path: one for path, one in there if one.status_code not in _GONE}
+
+    def _seen(self, name: str, told: Any) -> Entry:
+        known = told.properties.as_dict()
+        return self.entry(name, {**known, "size": known["content_length"]})
 
     def opened(self, system: Any, key: str, found: Entry) -> Any:
         # The driver's own way to open a file stumbles over names with # and %.
@@ -59,6 +124,14 @@ class WebDav(Access):
             response.close()
             raise
         return _Streamed(response)
+
+
+def _other_folder(key: str) -> Unavailable:
+    return Unavailable(
+        f"The server was asked for {key or '/'!r} and tells of another place: is a proxy before "
+        "it that changes paths? What its answer lacks would be taken for gone.",
+        reason="store_failed",
+    )
 
 
 class _Streamed:

@@ -32,6 +32,8 @@ class Page:
     """When the site last said that this is the page, in seconds since 1970."""
     noindex: bool = False
     """It wants to be in no index."""
+    header_noindex: bool = False
+    """Whether a header said so, which may change while the page stays as it is."""
     misses: int = 0
     """Whole crawls in a row in which the site said that it is not there, or joined it."""
     missed_at: float = 0.0

@@ -219,6 +219,10 @@ class SiteMemory:
             MISSES, gone,
         )  # fmt: skip
 
+    def count_known(self) -> int:
+        """Return how many pages the site has, as far as is known."""
+        return len(self.known_pages(gone=False))
+
     def add(
         self, key: str, *, kind: str, depth: int, hops: int = 0, changed: str | None = None
     ) -> bool:

@@ -61,7 +61,7 @@ def page_of(
     headers = answer.headers
     links: tuple[str, ...] = ()
     canonical: str | None = None
-    robots = [*robots_of_header(headers.get("x-robots-tag", ""))]
+    robots = _told_by_header(answer)
     if answer.media_type in _HTML or not answer.media_type:
         text = roughly_decoded(answer.body, answer.charset)[:LINK_CHARACTERS]
         found = links_of(text)
@@ -91,10 +91,20 @@ def page_of(
         links=links,
         canonical=canonical,
         noindex=is_unindexed(robots),
+        header_noindex=keeps_out(answer),
         changed=changed,
         asked_at=now,
         read_at=0.0 if _may_change_unseen(answer, now) else now,
     )
+
+
+def keeps_out(answer: WebAnswer) -> bool:
+    """Return whether a header of an answer, also of one without bytes, tells not to index."""
+    return is_unindexed(_told_by_header(answer))
+
+
+def _told_by_header(answer: WebAnswer) -> list[tuple[str, str]]:
+    return [*robots_of_header(answer.headers.get("x-robots-tag", ""))]
 
 
 def _may_change_unseen(answer: WebAnswer, now: float) -> bool:

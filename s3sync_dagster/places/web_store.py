@@ -126,9 +126,7 @@ class SiteStore:
             return UnorderedPage(objects=(), token=f"{number}@")
         tasks = memory.listed(after=rest, limit=PAGE_KEYS)
         refs = [
-            ObjectRef(key=task.key, etag="left", size=-1, storage_class=PAGE_LIMIT)
-            if task.outcome == LEFT
-            else _ref(task.key, memory.page(task.key))
+            _left(task.key) if task.outcome == LEFT else _ref(task.key, memory.page(task.key))
             for task in tasks
             if task.key.startswith(prefix)
         ]
@@ -149,6 +147,8 @@ class SiteStore:
         memory, visitor = self._open()
         visitor.require(key)
         known = memory.page(key)
+        if known is None and self.tells_missing() and not self._has_room():
+            return _left(key)  # as listings say, whatever the site has there
         answer = visitor.ask(key, known)
         if answer.status == 304 and known is not None:
             return _ref(key, known)
@@ -219,6 +219,10 @@ class SiteStore:
                 self._opened = (memory, visitor)
             return self._opened
 
+    def _has_room(self) -> bool:
+        """Return whether one more page may be known: it would have the room of another one."""
+        return self._open()[0].count_known() < self._place.most_pages
+
     def _place_in(self, token: str) -> tuple[str, str, str]:
         found = _TOKEN.fullmatch(token)
         if found is None:
@@ -248,6 +252,8 @@ class SiteStore:
         elif page.noindex:
             page = replace(page, misses=MISSES)
         with memory.step():
+            if known is None and not self._has_room():
+                return page
             memory.renew(key, page)
             if keep_body and not answer.too_large:
                 memory.put_body(key, page.etag, answer.body)
@@ -277,6 +283,10 @@ def _refusal(key: str, answer: WebAnswer, *, gone: bool) -> Exception:
         f"The site answers {key!r} with {status}: it is not for everybody.",
         reason="page_access_denied",
     )
+
+
+def _left(key: str) -> ObjectRef:
+    return ObjectRef(key=key, etag="left", size=-1, storage_class=PAGE_LIMIT)
 
 
 def _ref(key: str, page: Page | None) -> ObjectRef:

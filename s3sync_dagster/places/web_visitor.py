@@ -9,6 +9,7 @@ from s3sync_dagster.places.web_fetch import WebAnswer, WebFetcher
 from s3sync_dagster.places.web_known import Page
 from s3sync_dagster.places.web_memory import SiteMemory
 from s3sync_dagster.places.web_pace import HostPace, NoTurn
+from s3sync_dagster.places.web_page import keeps_out
 from s3sync_dagster.places.web_robots import MAX_BYTES, Robots, parse_robots
 from s3sync_dagster.ports.addresses import Reach
 
@@ -80,13 +81,23 @@ class SiteVisitor:
             )
 
     def ask(self, address: str, known: Page | None) -> WebAnswer:
-        """Return what the site says of a page, in turn with all who ask its host."""
+        """Return what the site says of a page, in turn with all who ask its host.
+
+        A 304 tells of the bytes alone: where its header tells otherwise than before of the index,
+        or no more, the page is asked for whole.
+        """
+        if known is not None and not known.is_told_by_validators(self._memory.now()):
+            known = None
+        answer = self._asked(address, known)
+        if known is None or answer.status != 304 or keeps_out(answer) == known.header_noindex:
+            return answer
+        return self._asked(address, None)
+
+    def _asked(self, address: str, known: Page | None) -> WebAnswer:
         delay = self._place.delay_milliseconds / 1000
         robots = self.robots_of(origin_of(address))
         crawl_delay = robots.delay_seconds if robots else 0.0
         self._pace.wait(host_of(address), delay, crawl_delay=crawl_delay)
-        if known is not None and not known.is_told_by_validators(self._memory.now()):
-            known = None
         return self._fetched(
             address,
             most_bytes=self.most_bytes,

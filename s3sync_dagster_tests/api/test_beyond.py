@@ -1,5 +1,6 @@
 """Operations that the contract does not know: settings, work, objects, search, credentials."""
 
+import gzip
 import time
 import uuid
 from typing import Any
@@ -302,6 +303,11 @@ def test_raw_content(http, source, aws_endpoint):
     answer = http.get(f"{base(source)}/content", params={"key": "docs/large ü\n.bin"})
     assert answer.content == large
     assert int(answer.headers["content-length"]) == len(large)
+    plain = b"text that is packed well " * 100
+    for content in (gzip.compress(plain), plain):  # labels are often wrong
+        aws_endpoint.put(source.place.bucket_name, "docs/z.md", content, ContentEncoding="gzip")
+        answer = http.get(f"{base(source)}/content", params={"key": "docs/z.md"})
+        assert answer.content == plain
     outside = http.get(f"{base(source)}/content", params={"key": "other/away.md"})
     assert (outside.status_code, outside.json()["error"]) == (400, "outside_prefix")
     gone = http.get(f"{base(source)}/content", params={"key": "docs/gone"})

@@ -204,3 +204,16 @@ def test_one_that_is_not_enabled_waits_from_its_first_moment_on(there, monkeypat
 def test_the_door_is_shut_unless_it_is_opened(http):
     assert http.get("/connector/s3").status_code == 404
     assert http.get("/datasource/_search").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("tags", "shown"), [(5, [5]), (True, [True]), ("audit", ["audit"]), (["a", "b"], ["a", "b"])]
+)
+def test_a_source_that_was_made_elsewhere_may_call_anything_tags(there, tags, shown):
+    with as_theirs(there) as http:
+        body = there.s3(there.aws.make_bucket(), metadata={"tags": tags})
+        made = http.post("/api/v1/sources", json=body, headers={"x-chroma-token": there.owner})
+        name = made.json()["source_id"]
+        assert http.get(f"/datasource/{name}").json()["_source"]["tags"] == shown
+        (first,) = http.get("/datasource/_search", params={"size": 1}).json()["hits"]["hits"]
+        assert (first["_id"], first["_source"]["tags"]) == (name, shown)

@@ -62,6 +62,19 @@ def test_the_payload_of_the_contract_makes_a_source_that_is_shown_like_it(api, h
         assert (branch.status_code, "GitHub" in branch.json()["message"]) == (400, True)
 
 
+def test_a_page_is_sent_whole_in_whatever_encoding_it_came(api, http):
+    with web_site() as site:
+        site.page("/docs/", text="plain words")
+        latin = "<html><body><p>caf\u00e9 words</p></body></html>".encode("latin-1")
+        site.put("/docs/l", latin, headers={"Content-Type": "text/html; charset=iso-8859-1"})
+        made = http.post(SOURCES, json=payload(f"{site.url}/docs/")).json()["source_id"]
+        for path, words in (("/docs/", "plain words"), ("/docs/l", "caf\u00e9 words")):
+            key = {"key": site.url + path}
+            answer = http.get(f"/s3sync/v1/sources/{made}/content", params=key)
+            assert answer.status_code == 200
+            assert words in answer.content.decode("utf-8-sig")
+
+
 def test_what_the_server_refuses_is_said_at_the_creation(api, http):
     with web_site() as site:
         site.page("/")

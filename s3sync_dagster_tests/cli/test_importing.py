@@ -116,6 +116,7 @@ def test_sources_of_three_products_are_made_once(s3sync, written):
     assert memories["metadata"] == {"containerTags": ["team one"]}
     assert memories["path_metadata"] == "users/(?P<userId>[^/]+)/"
     assert memories["document_limit"] == 50
+    assert memories["endpoint_url"] == "http://127.0.0.1:9000"
     assert coco["paused"] is True
     assert coco["metadata"] == {"datasource": "My S3 Documents", "category": "handbook"}
     assert coco["extensions"] == [".pdf", ".docx"]
@@ -383,3 +384,61 @@ def test_keys_that_are_masked_are_none_and_what_is_shown_here_is_read_again(s3sy
     again = s3sync("import", written([{**SUPERMEMORY, "metadata": shown}]))
     assert again.code == 0, again.err
     assert [made] == s3sync("source", "list", "--json").json
+
+
+@pytest.mark.parametrize("product", ["supermemory", "coco"])
+def test_two_buckets_of_one_name_there_keep_both_what_they_have(
+    s3sync, written, aws_endpoint, product
+):
+    buckets = [aws_endpoint.make_bucket() for _ in range(2)]
+    for bucket in buckets:
+        aws_endpoint.put_all(bucket, {"README.md": f"words of {bucket}"})
+    keys = (aws_endpoint.access_key_id, aws_endpoint.secret_access_key)
+    name = f"both-{buckets[0]}"
+    if product == "coco":
+        known = {"endpoint": aws_endpoint.url, "access_key_id": keys[0]}
+        common = {**known, "secret_access_key": keys[1]}
+        entries = [
+            {"name": name, "connector": {"id": "s3", "config": {**common, "bucket": bucket}}}
+            for bucket in buckets
+        ]
+    else:
+        known = {"endpoint": aws_endpoint.url, "region": "us-east-1", "accessKeyId": keys[0]}
+        common = {**known, "secretAccessKey": keys[1]}
+        entries = [
+            {"containerTags": [name], "provider": "s3", "metadata": {**common, "bucket": bucket}}
+            for bucket in buckets
+        ]
+    file, options = written(entries), ("--embedding", "hash", "--json")
+    assert [one["state"] for one in s3sync("import", file, *options).json] == ["new", "new"]
+    assert [one["state"] for one in s3sync("import", file, *options).json] == ["there", "there"]
+    for bucket in buckets:
+        done = s3sync(
+            "sync", f"s3://{bucket}/", "--collection", f"{product}-{name}", "--endpoint-url",
+            aws_endpoint.url,
+        )  # fmt: skip
+        assert done.code == 0, done.err
+
+
+def test_a_source_of_before_that_has_no_prefix_of_ids_is_there(s3sync, written):
+    """Imports of earlier versions made none."""
+    [made] = s3sync("import", written([SUPERMEMORY]), "--dry-run", "--json").json
+    assert made["source"]["id_prefix"]
+    there = s3sync(
+        "source", "create", "theirs", "--bucket", "memories", "--endpoint-url",
+        "http://127.0.0.1:9000", "--region", "auto", "--no-check", "--collection",
+        made["source"]["collection_name"],
+    )  # fmt: skip
+    assert there.code == 0, there.err
+    [again] = s3sync("import", written([SUPERMEMORY]), "--json").json
+    assert (again["state"], again["source"]["name"]) == ("there", "theirs")
+
+
+def test_a_setting_is_that_of_the_source_and_of_no_group_with_such_a_name(s3sync, written):
+    own = {"endpoint_url": "http://127.0.0.1:9000", "max_size_bytes": 70_000}
+    entry = {**CHROMA, "s3": {**CHROMA["s3"], **own}}
+    assert s3sync("import", written([entry])).code == 0
+    [made] = s3sync("source", "list", "--json").json
+    assert {name: made[name] for name in own} == own
+    assert made["chunking"]["max_size_bytes"] == CHROMA["chunking"]["max_size_bytes"]
+    assert made["embedding"]["endpoint_url"] is None

@@ -8,6 +8,8 @@ from click.shell_completion import ShellComplete
 
 from s3sync_dagster.cli.addresses import key_in, rows_under
 from s3sync_dagster.cli.commands import cli
+from s3sync_dagster.model.source import Source
+from s3sync_dagster.places.folder import FolderPlace
 from s3sync_dagster_tests.sources import s3_source
 
 
@@ -184,6 +186,10 @@ def test_an_address_names_a_key_of_its_own_bucket_only():
     assert key_in(source, "docs/a") == "docs/a"
     assert key_in(source, "s3://yours/docs/a") is None
     assert key_in(source, "notes: s3://mine/x") == "notes: s3://mine/x"
+    assert key_in(source, "/a") == "/a"
+    docs = Source(id="f", name="f", place=FolderPlace(folder="/srv/docs"), collection_name="texts")
+    assert key_in(docs, "/srv/docs/a.md") == key_in(docs, "a.md") == "a.md"
+    assert key_in(docs, "/srv/other/a.md") is None
 
 
 @pytest.mark.parametrize(

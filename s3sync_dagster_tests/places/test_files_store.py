@@ -1,13 +1,20 @@
 """File stores behind their drivers: what is listed, read, gone, and what is not believed."""
 
+import asyncio
+import gzip
+import io
+import json
 import os
+import threading
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
 from pathlib import Path
+from urllib.parse import unquote
 
+import httpx
 import pytest
 
 from s3sync_dagster.engine.dry_run import dry_run
@@ -21,7 +28,7 @@ from s3sync_dagster.model.errors import (
     Unavailable,
 )
 from s3sync_dagster.places.files import FilesPlace
-from s3sync_dagster.places.files_access import Entry
+from s3sync_dagster.places.files_access import Access, Entry
 from s3sync_dagster.places.files_index import HttpIndex
 from s3sync_dagster.places.files_store import FilesStore
 from s3sync_dagster.places.files_url import parse_store_url
@@ -351,6 +358,27 @@ def test_an_index_takes_links_of_its_own_folder_alone():
         store.close()
 
 
+def test_an_index_has_names_with_marks_that_servers_write_as_they_are():
+    page = (
+        """<a href="it's.md">a</a><A class='x' HREF='say "it".md'>b</A><a href=plain.md>c</a>"""
+        """<a href="o'folder/">d</a><a href="amp&amp;lt;.md">e</a><a name="no.md">f</a>"""
+    )
+    pages = {"/x/": page, "/x/o'folder/": '<a href="a.md">a</a>'}
+    with scripted_server() as server:
+
+        def answer(_):
+            path = unquote(server.asked[-1][1])
+            return (200, pages[path], HTML) if path in pages else (200, "text", DATED)
+
+        server.decide = answer
+        store = open_place(
+            FilesPlace(store_url=f"index+http://127.0.0.1:{server.server_port}/x"), {}
+        )
+        keys = {ref.key for ref in all_refs(store)}
+        assert keys == {"it's.md", 'say "it".md', "plain.md", "o'folder/a.md", "amp&lt;.md"}
+        store.close()
+
+
 HTML = {"content-type": "text/html"}
 DATED = {"last-modified": "Sat, 01 Aug 2026 10:00:00 GMT"}
 LATER = "Sat, 01 Aug 2026 10:00:01 GMT"
@@ -448,6 +476,85 @@ def test_a_body_that_is_not_the_files_is_not_believed(scheme, told, got):
         store.close()
 
 
+def multistatus(*responses):
+    inside = "".join(responses)
+    return (207, f'<d:multistatus xmlns:d="DAV:">{inside}</d:multistatus>', {})
+
+
+def dav_file(path):
+    return FOUND.partition("<d:response>")[1] + FOUND.partition("<d:response>")[2].partition(
+        "</d:multistatus>"
+    )[0].replace("/x/a.md", path)
+
+
+def dav_folder(path):
+    return (
+        f"<d:response><d:href>{path}</d:href><d:propstat><d:prop><d:resourcetype><d:collection/>"
+        "</d:resourcetype></d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>"
+    )
+
+
+def dav_word(path, status):
+    words = f"<d:href>{path}</d:href><d:status>HTTP/1.1 {status} So</d:status>"
+    return f"<d:response>{words}</d:response>"
+
+
+@pytest.mark.parametrize(
+    ("top", "sub", "met"),
+    [
+        # RFC 5689, 3.8, and what others do: the folder is there, and not all of it is told
+        ([dav_word("/x/", 507), dav_file("/x/a.md"), dav_folder("/x/sub/")], None, Unavailable),
+        ([dav_folder("/x/"), dav_file("/x/a.md"), dav_word("/x/sub/", 403)], None, AccessDenied),
+        ([dav_folder("/x/"), dav_file("/x/a.md"), dav_word("/x/sub/", 500)], None, Unavailable),
+        (None, [], Unavailable),
+        (None, [dav_folder("/dav/x/sub/"), dav_file("/dav/x/sub/b.md")], Unavailable),
+        (None, [dav_folder("/x/sub/"), dav_file("/y/sub/b.md")], Unavailable),
+    ],
+)
+def test_a_webdav_answer_that_is_not_whole_takes_nothing_away(top, sub, met):
+    pages = {
+        "/x": [dav_folder("/x/"), dav_file("/x/a.md"), dav_folder("/x/sub/")],
+        "/x/sub": [dav_folder("/x/sub/"), dav_file("/x/sub/b.md"), dav_file("/x/sub/c.md")],
+    }
+    with scripted_server() as server:
+
+        def answer(_):
+            method, path = server.asked[-1][:2]
+            if method == "GET":
+                return (200, "the true text.", {"etag": '"v1"', **DATED})
+            return multistatus(*pages.get(path.rstrip("/"), [dav_file(path)]))
+
+        server.decide = answer
+        engine = make_world()
+        place = FilesPlace(store_url=f"dav://127.0.0.1:{server.server_port}/x")
+        engine.configure(place=place)
+        engine.store = open_place(place, {})
+        assert set(engine.sync().values()) == {"indexed"}
+        pages |= {"/x": pages["/x"] if top is None else top}
+        pages |= {"/x/sub": pages["/x/sub"] if sub is None else sub}
+        with pytest.raises(met):
+            engine.listing()
+        engine.run_batches()
+        assert engine.keys_indexed() == {"a.md", "sub/b.md", "sub/c.md"}
+        # A name that went between is told of as one, and is gone.
+        gone = [dav_word("/x/sub/b.md", 404), dav_file("/x/sub/c.md")]
+        pages["/x"] = [dav_folder("/x/"), dav_file("/x/a.md"), dav_folder("/x/sub/")]
+        pages["/x/sub"] = [dav_folder("/x/sub/"), *gone]
+        assert engine.sync() == {"sub/b.md": "removed"}
+        engine.store.close()
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_a_word_in_a_webdav_answer_about_one_file_is_its_own(status):
+    with scripted_server() as server:
+        store = open_place(FilesPlace(store_url=f"dav://127.0.0.1:{server.server_port}/x"), {})
+        folder = multistatus(dav_folder("/x/"), dav_file("/x/b.md"))
+        server.script = [multistatus(dav_word("/x/a.md", status)), folder]
+        with pytest.raises({403: AccessDenied, 404: NotFound, 500: Unavailable}[status]):
+            store.head("a.md")
+        store.close()
+
+
 @pytest.mark.parametrize("world", ["webdav", "index", pytest.param("google", marks=LONG),
                                    pytest.param("azure", marks=LONG)], indirect=True)  # fmt: skip
 def test_an_answer_tells_itself_of_which_version_its_bytes_are(world):
@@ -461,6 +568,87 @@ def test_an_answer_tells_itself_of_which_version_its_bytes_are(world):
     with pytest.raises(ObjectChanged):
         store._access.opened(store._opened(), "a.md", found).read(100)
     store.close()
+
+
+class Packed(Access):
+    """A store that tells of each file how it was packed before it was uploaded."""
+
+    def __init__(self, body: bytes, size: int) -> None:
+        super().__init__(parse_store_url("fsspec+memory://x"), user="", secret=None,
+                         user_home=Path("/nonexistent"))  # fmt: skip
+        self.body, self.size = body, size
+
+    def open(self):
+        return None
+
+    def info(self, system, key):
+        return self.entry(key, {"type": "file", "size": self.size, "etag": "1",
+                                "contentEncoding": "gzip"})  # fmt: skip
+
+    def opened(self, system, key, found):
+        return io.BytesIO(self.body)
+
+
+def test_what_was_uploaded_packed_is_read_as_from_a_bucket_of_s3():
+    plain, packed = b"words that pack well " * 99, gzip.compress(b"words that pack well " * 99)
+    for body in (packed, plain):  # labels are often wrong
+        store = FilesStore(Packed(body, len(body)), marker=None, shown="packed")
+        assert store.read("a.md", max_size_bytes=len(plain)).content == plain
+        with pytest.raises(LimitExceeded):
+            store.read("a.md", max_size_bytes=len(plain) - 1)
+        store.close()
+    with pytest.raises(ObjectChanged):  # the size is that of the bytes that came
+        FilesStore(Packed(packed, len(packed) + 1), marker=None, shown="packed").read(
+            "a.md", max_size_bytes=len(plain)
+        )
+
+
+@LONG
+@pytest.mark.parametrize("make", ["google", "azure"])
+def test_clouds_send_what_was_uploaded_packed_as_it_lies_there(make, request, monkeypatch):
+    server, name = request.getfixturevalue(make), f"t-{uuid.uuid4().hex[:12]}"
+    plain = b"words that pack well " * 99
+    if make == "google":
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://{server.url}")
+        monkeypatch.setenv("NO_GCE_CHECK", "true")
+        world = in_google(server, name)
+        about = {"name": "docs/a.md", "contentEncoding": "gzip"}
+        parts = {"a": (None, json.dumps(about), "application/json"),
+                 "b": (None, gzip.compress(plain), "text/markdown")}  # fmt: skip
+        sent = httpx.Request("POST", "http://nowhere", files=parts)
+        kind = sent.headers["content-type"].replace("form-data", "related")
+        where = f"http://{server.url}/upload/storage/v1/b/{name}/o?uploadType=multipart"
+        httpx.post(where, content=sent.read(), headers={"content-type": kind}).raise_for_status()
+    else:
+        from azure.storage.blob import BlobServiceClient, ContentSettings
+
+        world = in_azure(server, name)
+        service = BlobServiceClient.from_connection_string(world.environment["SECRET"])
+        settings = ContentSettings(content_encoding="gzip")
+        service.get_container_client(name).upload_blob(
+            "docs/a.md", gzip.compress(plain), content_settings=settings
+        )
+    store = world.store()
+    assert [ref.key for ref in all_refs(store)] == ["a.md"]
+    assert store.read("a.md", max_size_bytes=len(plain)).content == plain
+    store.close()
+
+
+@pytest.mark.parametrize("broken", ["{}", '{"items": []}', "[]", '{"error": "busy"}'])
+def test_what_is_no_page_of_google_ends_no_listing(broken, monkeypatch):
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    items = [{"name": f"docs/{number}.md", "size": "4", "generation": "1",
+              "updated": "2026-08-01T10:00:00Z"} for number in range(2)]  # fmt: skip
+    first = {"kind": "storage#objects", "items": items, "nextPageToken": "2"}
+    with scripted_server() as server:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+        store = open_place(FilesPlace(store_url="gs://bucket/docs"), {})
+        server.script = [(200, json.dumps(first), {}), (200, broken, {})]
+        page = store.list_unordered("", token=None)
+        assert [ref.key for ref in page.objects] == ["0.md", "1.md"]
+        with pytest.raises(Unavailable):
+            store.list_unordered("", token=page.token)
+        store.close()
 
 
 def test_a_fresh_etag_of_an_index_may_be_made_of_whole_seconds():
@@ -521,11 +709,77 @@ def test_a_walk_in_circles_ends():
     assert len(found) < 1024
 
 
+@pytest.fixture
+def linked(tmp_path, host_key):
+    """A server that shows links as such, as OpenSSH's does, and the folder that it serves."""
+    import asyncssh
+
+    class AnyPassword(asyncssh.SSHServer):
+        def begin_auth(self, username):
+            return True
+
+        def password_auth_supported(self):
+            return True
+
+        def validate_password(self, username, password):
+            return password == "p"
+
+    async def listen():
+        return await asyncssh.listen(
+            "127.0.0.1", 0, server_host_keys=[str(host_key[0])], server_factory=AnyPassword,
+            sftp_factory=True,
+        )  # fmt: skip
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    server = asyncio.run_coroutine_threadsafe(listen(), loop).result(20)
+    port = server.sockets[0].getsockname()[1]
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key[1]}")
+    folder = tmp_path / "served"
+    folder.mkdir()
+    environment = {"HOME": str(tmp_path), "SECRET": "p"}
+    yield (
+        on_disk(f"sftp://u@127.0.0.1:{port}{folder}", folder, environment=environment, secret=True),
+        folder,
+    )
+    loop.call_soon_threadsafe(server.close)
+    asyncio.run_coroutine_threadsafe(server.wait_closed(), loop).result(20)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(20)
+    loop.close()
+
+
+def test_a_link_of_sftp_leads_nowhere_whoever_asks_for_it(linked, tmp_path):
+    world, folder = linked
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.md").write_text("secret")
+    for key in ("a.md", "b.md", "sub/c.md"):
+        world.put(key, b"text")
+    engine = make_world()
+    engine.configure(place=FilesPlace(store_url=world.url, token_env="SECRET"))
+    engine.store = world.store()
+    assert set(engine.sync().values()) == {"indexed"}
+    (folder / "a.md").unlink()
+    (folder / "a.md").symlink_to(outside / "secret.md")
+    (folder / "away").symlink_to(outside)
+    for key in ("a.md", "away/secret.md", "away"):
+        with pytest.raises(NotFound):
+            engine.store.read(key, max_size_bytes=100)
+    engine.ask("away/secret.md")
+    assert engine.sync()["a.md"] == "removed"
+    assert engine.keys_indexed() == {"b.md", "sub/c.md"}
+    engine.store.close()
+
+
 def test_names_that_are_no_utf8_and_links_are_counted_and_not_read():
     store = in_memory().store()
     refs = {ref.key: ref.storage_class for ref in map(store._ref, [
         Entry(os.fsdecode(b"a\xff.md"), "file", 1, "v"), Entry("x" * 2000, "file", 1, "v"),
         Entry("link", "link"), Entry("pipe", "other"), Entry("fine", "file", 1, "v"),
+        Entry("a/../b.md", "file", 1, "v"),
     ])}  # fmt: skip
     assert refs.pop("fine") == "STANDARD"
     assert (refs.pop("link"), refs.pop("pipe")) == ("SYMLINK", "SPECIAL")

@@ -533,3 +533,46 @@ def test_a_page_leaves_when_two_crawls_met_that_it_wants_no_index(site, visit):
     assert visitor.skipped == {"/p1": "NOINDEX"}
     site.page("/p1", text="for all again")
     assert sorted(visitor.crawl()) == before
+
+
+def test_a_header_of_a_304_is_heard_where_it_tells_of_the_index(site, visit):
+    """nginx sends headers of its configuration with a 304, and the ETag is that of the file."""
+    of_pages(site, 3)
+    visitor = visit()
+    before = sorted(visitor.crawl())
+    site.replies["/p1"].headers["X-Robots-Tag"] = "noindex"
+    assert sorted(visitor.crawl()) == before
+    assert sorted(visitor.crawl()) == ["/", "/p0", "/p2"]
+    assert visitor.skipped == {"/p1": "NOINDEX"}
+    visitor.crawl()
+    assert site.asked("/p1")[-2:] == [304, 304]
+    assert set(site.asked("/p0")[1:]) == {304}
+    del site.replies["/p1"].headers["X-Robots-Tag"]
+    assert sorted(visitor.crawl()) == before
+    assert site.asked("/p1")[-2:] == [304, 200]
+
+
+def test_pages_that_a_lower_limit_leaves_out_leave_and_push_none_out(site, visit):
+    of_pages(site, 5)
+    synced, wide = Synced(), visit(page_limit=6)
+    for _ in range(2):
+        assert synced.sync(wide) == {"/", *(f"/p{number}" for number in range(5))}
+    narrow = visit(page_limit=3)
+    for _ in range(3):
+        assert synced.sync(narrow) == {"/", "/p0", "/p1"}
+    left = f"{site.url}/p2"
+    synced.world.ask(left)
+    assert synced.sync(narrow) == {"/", "/p0", "/p1"}
+    assert narrow.store.head(left).storage_class == "PAGE_LIMIT"
+    assert b"Words of /p2" in narrow.read("/p2")  # whoever wants to see it does
+    assert synced.sync(narrow) == {"/", "/p0", "/p1"}
+    assert synced.sync(visit(page_limit=6)) == {"/", *(f"/p{number}" for number in range(5))}
+
+
+def test_a_full_home_that_is_new_takes_nothing_of_another_one_at_once(site, visit):
+    of_pages(site, 3)
+    synced, other = Synced(), visit("two", page_limit=4)
+    everything = synced.sync(visit("one", page_limit=4))
+    site.page("/", "/p9", "/p0", "/p1", "/p2")
+    site.page("/p9")
+    assert synced.sync(other) >= everything
