@@ -378,6 +378,11 @@ class Listings:
             None where it does not wait: another one has taken its place, or nothing is blocked.
         """
         blocked = (*is_blocked(source_id), listings.c.id == listing_id)
+        with self._db.write() as tx:  # some may have come back since it ended
+            row = tx.execute(sa.select(listings).where(*blocked)).first()
+            if row is not None:
+                going = departing(tx, row).documents
+                tx.execute(listings.update().where(*blocked).values(gone=going))
         cursor: DepartureCursor | None = DepartureCursor()
         while cursor is not None:
             cursor = self._depart(blocked, cursor, removes=True, limit=DEPARTURES_A_PART)
