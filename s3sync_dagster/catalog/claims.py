@@ -1,5 +1,6 @@
 """Intents in bulk: who may write which record ids, decided in one transaction."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -8,11 +9,12 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.deleted_sources import cleared_owners
+from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.moves import predecessors
 from s3sync_dagster.catalog.quotas import no_room, room_for_documents
 from s3sync_dagster.catalog.rows import document_of, groups
 from s3sync_dagster.catalog.successions import count_out
-from s3sync_dagster.catalog.tables import documents, objects, sources
+from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
 from s3sync_dagster.core.state import UNSEEN, DocumentPhase, DocumentState
 from s3sync_dagster.core.vouching import NOTHING, names_any, withheld
@@ -204,11 +206,16 @@ class _Claiming:
         )
 
     def _tell_owners(self, rows: Sequence[Row]) -> None:
-        """Have objects of other sources show that what was made of them is taken over."""
+        """Have objects of other sources show that what was made of them is taken over.
+
+        A batch that has one of them may have found it whole before: its key is looked at once more.
+        """
+        taken: dict[str, list[str]] = defaultdict(list)
         for row in rows:
             heir = row.source_id == self._source.id or row.source_id in self._heir_of
             if heir or row.phase == "removing":
                 continue
+            taken[row.source_id].append(row.object_key)
             here = (objects.c.source_id == row.source_id, objects.c.object_key == row.object_key)
             self._tx.execute(
                 objects.update()
@@ -223,6 +230,26 @@ class _Claiming:
                     next_retry_at=None,
                 )
             )
+        for source_id, keys in sorted(taken.items()):
+            insert_automatic(
+                self._db,
+                self._tx,
+                source_id,
+                sorted(self._at_work(source_id, keys)),
+                trigger="retry",
+                now=self._db.now(),
+            )
+
+    def _at_work(self, source_id: str, keys: Sequence[str]) -> set[str]:
+        found = set[str]()
+        for part in groups(keys):
+            query = sa.select(invocations.c.object_key).where(
+                invocations.c.source_id == source_id,
+                invocations.c.status == "processing",
+                invocations.c.object_key.in_(part),
+            )
+            found.update(self._tx.execute(query).scalars())
+        return found
 
     def _refreshed(self, intent: Intent, row: Row) -> dict[str, Any]:
         # Of what is taken over from another key nothing counts but what may be left of it.

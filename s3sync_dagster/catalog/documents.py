@@ -58,7 +58,7 @@ from s3sync_dagster.catalog.tables import (
     uploads_elsewhere,
     wholes,
 )
-from s3sync_dagster.catalog.unclean import keys_to_mend
+from s3sync_dagster.catalog.unclean import is_kept_as_it_was, keys_to_mend
 from s3sync_dagster.catalog.uploads import Uploads
 from s3sync_dagster.core.intent import Claim, DocumentCommit, Intent, Refusal
 from s3sync_dagster.core.outcome import KeyOutcome
@@ -286,7 +286,8 @@ class Documents:
         """Mark every document of a source not clean, so that the next attempt writes it whole.
 
         Also what a batch is writing: its plan trusted what is not to be trusted any more, so its
-        commit counts for nothing, and the document is asked for again.
+        commit counts for nothing, and the document is asked for again. Not what a mode keeps and
+        its object would not give again: it is gone, or in append mode has other bytes.
         """
         with self._db.write() as tx:
             tx.execute(
@@ -296,7 +297,11 @@ class Documents:
             )
             return tx.execute(
                 documents.update()
-                .where(documents.c.source_id == source_id, documents.c.phase != "removing")
+                .where(
+                    documents.c.source_id == source_id,
+                    documents.c.phase != "removing",
+                    sa.not_(is_kept_as_it_was(tx, source_id)),
+                )
                 .values(phase="writing", batch_token=None)
             ).rowcount
 

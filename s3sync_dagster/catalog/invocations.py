@@ -273,25 +273,52 @@ class Invocations:
             wanted = set(keys)
             failed = [key for key in failed if key in wanted]
         plain: list[str] = []
-        latest = self.latest_by_keys(source.id, failed)
+        wishes = self._failed_requests(source.id, failed)
         for key in failed:
-            one = latest.get(key)
-            if one is None or one.trigger is not Trigger.API:
+            if not wishes.get(key):
                 plain.append(key)
-                continue
-            self.request(
-                source,
-                [key],
-                trigger=Trigger.API,
-                target_collection_name=one.target_collection_name,
-                custom_id=one.custom_id,
-                metadata=one.metadata,
-                vouched=one.vouched,
-                force=True,
-            )
+            for one in wishes.get(key, ()):
+                self.request(
+                    source,
+                    [key],
+                    trigger=Trigger.API,
+                    target_collection_name=one.target_collection_name,
+                    custom_id=one.custom_id,
+                    metadata=one.metadata,
+                    vouched=one.vouched,
+                    force=True,
+                )
         for part in groups(plain, KEYS_AT_ONCE):
             self.request(source, part, trigger=Trigger.CLI, force=True)
         return len(failed)
+
+    def _failed_requests(self, source_id: str, keys: Sequence[str]) -> dict[str, list[Invocation]]:
+        """Return the requests of each key that have failed since one was done, the oldest first.
+
+        Of each collection the last word. What a listing tried in between, which is the newest
+        invocation of a key then, asked for none of them.
+        """
+        found: dict[str, dict[str | None, Invocation]] = {}
+        done = set[str]()
+        with self._db.read() as tx:
+            for part in groups(keys):
+                query = sa.select(invocations).where(
+                    invocations.c.source_id == source_id,
+                    invocations.c.object_key.in_(part),
+                    invocations.c.trigger == Trigger.API.value,
+                )
+                for row in tx.execute(query.order_by(invocations.c.object_key, *NEWEST_FIRST)):
+                    one = invocation_of(row)
+                    if one.status is InvocationStatus.COMPLETE:
+                        done.add(one.object_key)
+                    if one.object_key not in done and one.status is not InvocationStatus.CANCELLED:
+                        of_key = found.setdefault(one.object_key, {})
+                        of_key.setdefault(one.target_collection_name, one)
+        failed = InvocationStatus.FAILED
+        return {
+            key: [one for one in reversed(of_key.values()) if one.status is failed]
+            for key, of_key in found.items()
+        }
 
     def live_count(self, source_id: str) -> int:
         """Return pending and processing invocations of a source."""
@@ -357,15 +384,15 @@ def insert_automatic(
     if kind == "remove":
         insert = insert.values(told_count=_TOLD_SO_FAR)
     event = invocations.c.trigger == Trigger.EVENT.value
+    stays, removal = event, invocations.c.kind == "remove"
+    if trigger in (Trigger.SIDECAR, Trigger.RETRY):  # news of nothing: a listing's word stands
+        stays = sa.or_(event, sa.and_(invocations.c.trigger == Trigger.LISTING.value, removal))
     statement = insert.on_conflict_do_update(
         index_elements=["source_id", "object_key"],
         index_where=COALESCING,
         set_={
-            "kind": sa.case(
-                (sa.and_(event, invocations.c.kind == "remove"), "remove"),
-                else_=insert.excluded.kind,
-            ),
-            "trigger": sa.case((event, invocations.c.trigger), else_=insert.excluded.trigger),
+            "kind": sa.case((sa.and_(stays, removal), "remove"), else_=insert.excluded.kind),
+            "trigger": sa.case((stays, invocations.c.trigger), else_=insert.excluded.trigger),
             "told_count": sa.case(
                 # What a listing ends is no word of the event that waits, and gives it no force.
                 (

@@ -378,12 +378,20 @@ class Listings:
             None where it does not wait: another one has taken its place, or nothing is blocked.
         """
         blocked = (*is_blocked(source_id), listings.c.id == listing_id)
+        with self._db.read() as tx:
+            row = tx.execute(sa.select(listings).where(*blocked)).first()
+            if row is None:
+                return None
+            going = departing(tx, row).documents  # some may have come back since it ended
         cursor: DepartureCursor | None = DepartureCursor()
         while cursor is not None:
             cursor = self._depart(blocked, cursor, removes=True, limit=DEPARTURES_A_PART)
         with self._db.write() as tx:
             done = tx.execute(
-                listings.update().where(*blocked).values(state="approved").returning(listings)
+                listings.update()
+                .where(*blocked)
+                .values(state="approved", gone=going)
+                .returning(listings)
             ).first()
         return listing_of(done) if done is not None else None
 

@@ -17,7 +17,7 @@ from s3sync_dagster.core.page import PageCommit
 from s3sync_dagster.core.state import ListingRow
 from s3sync_dagster.model.source import Source
 
-EDITED = "mode or auto_sync of its source was changed: the next one begins anew"
+EDITED = "mode, auto_sync or document_limit of its source was changed: the next one begins anew"
 REMOVAL_STANDS = (
     is_live,
     invocations.c.kind == "remove",
@@ -77,11 +77,12 @@ def note_removals(
 def end_verdicts(
     tx: sa.Connection, before: Mapping[str, Any], source: Source, *, now: float
 ) -> None:
-    """End what listings have told under another mode, or another word on sidecars.
+    """End what listings have told under another mode, limit, or word on sidecars.
 
     What a mode keeps is judged by nobody, and a sidecar that goes is no loss where its object is
-    indexed by itself. What a blocked listing shows stands under any mode: only `mirror` blocks one.
-    For a transaction that changes the source.
+    indexed by itself. What is beyond a limit only a listing tells: no look at the object finds that
+    it is not any more. What a blocked listing shows stands under any mode: only `mirror` blocks
+    one. For a transaction that changes the source.
 
     Args:
         tx: an open transaction.
@@ -89,7 +90,9 @@ def end_verdicts(
         source: what it is from now on.
         now: the time.
     """
-    if (before.get("mode"), before.get("auto_sync")) == (source.mode, source.auto_sync):
+    limited = before.get("document_limit") != source.document_limit
+    same = (before.get("mode"), before.get("auto_sync")) == (source.mode, source.auto_sync)
+    if same and not limited:
         return
     tx.execute(
         invocations.update()
@@ -107,7 +110,8 @@ def end_verdicts(
         .where(here, listings.c.state == "running")
         .values(state="failed", finished_at=now, error=EDITED)
     )
-    if before.get("auto_sync") != source.auto_sync:  # by which a sidecar's end is more, or less
+    # By what a sidecar's end is more, or less, and what is selected.
+    if limited or before.get("auto_sync") != source.auto_sync:
         tx.execute(
             listings.update()
             .where(here, listings.c.state.in_(["blocked", "approved"]))

@@ -1,6 +1,6 @@
 """Documents when a catalog or a collection is lost: what is read back, what stays lost."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
@@ -44,8 +44,9 @@ class Rebuilding:
 
         Their objects are gone and the mode keeps them, or are archived, left out, empty or not to
         be read; in append mode also those whose objects have other bytes by now. What a listing
-        lets go is none of them.
+        lets go is none of them, in the one mode that lets anything go.
         """
+        goes = sa.false() if source.mode is not DeleteMode.MIRROR else _is_let_go()
         with self._db.read() as tx:
             rows = tx.execute(
                 sa.select(documents)
@@ -54,11 +55,24 @@ class Rebuilding:
                     documents.c.phase != "removing",
                     has_records,
                     sa.not_(_exists(objects, *_to_be_read(source))),
-                    sa.not_(_exists(invocations, is_live, invocations.c.kind == "remove")),
+                    sa.not_(goes),
                 )
                 .order_by(documents.c.object_key)
             )
             return [document_of(row) for row in rows]
+
+    def to_be_read(self, source: Source, keys: Collection[str]) -> set[str]:
+        """Return those of these keys whose objects are there and taken, and failed not alone."""
+        found = set[str]()
+        with self._db.read() as tx:
+            for part in groups(keys):
+                query = sa.select(objects.c.object_key).where(
+                    objects.c.source_id == source.id,
+                    objects.c.object_key.in_(part),
+                    *_is_to_be_read(),
+                )
+                found.update(tx.execute(query).scalars())
+        return found
 
     def without_successor(self, before: Source, after: Source) -> list[tuple[str, str]]:
         """Return (collection, object key) of documents of a source that another one has not.
@@ -122,16 +136,34 @@ def _of_collection(source: Source) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _to_be_read(source: Source) -> tuple[sa.ColumnElement[bool], ...]:
+    if source.mode is DeleteMode.APPEND:
+        return (*_is_to_be_read(), objects.c.etag == documents.c.etag)
+    return _is_to_be_read()
+
+
+def _is_to_be_read() -> tuple[sa.ColumnElement[bool], ...]:
     failed_elsewhere = sa.and_(objects.c.outcome == "failed", _NOT_ITS_OWN_FAULT)
-    there = (
+    return (
         objects.c.gone.is_(False),
         objects.c.missed_listing_id == 0,
         objects.c.skip_reason.is_(None),
         sa.or_(objects.c.outcome.is_(None), objects.c.outcome == "indexed", failed_elsewhere),
     )
-    if source.mode is DeleteMode.APPEND:
-        return (*there, objects.c.etag == documents.c.etag)
-    return there
+
+
+def _is_let_go() -> sa.ColumnElement[bool]:
+    """Return what holds for documents whose removal waits and is evidence, or not needed as such.
+
+    What an event told of an object that is there, or that was seen since, takes nothing away.
+    """
+    return _exists(
+        invocations,
+        is_live,
+        invocations.c.kind == "remove",
+        objects.c.source_id == documents.c.source_id,
+        objects.c.object_key == documents.c.object_key,
+        sa.or_(objects.c.gone, invocations.c.told_count == objects.c.told_count),
+    )
 
 
 def _exists(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:

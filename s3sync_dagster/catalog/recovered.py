@@ -1,7 +1,6 @@
 """Rows of documents that were read back from records, or are another source's, to be written."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -37,7 +36,7 @@ def store_recovered(
 
     Raises ``NotFound`` for a source that is deleted: nobody would take them away.
     """
-    added, now = 0, database.now()
+    added = 0
     for part in groups(found):
         rows = [
             {
@@ -65,23 +64,30 @@ def store_recovered(
                 raise source_gone()
             statement = database.insert(documents).values(rows).on_conflict_do_nothing()
             added += connection.execute(statement).rowcount
-            connection.execute(
-                database.insert(objects).on_conflict_do_nothing(),
-                [_untold(source, one.object_key, now=now) for one in part],
-            )
+            _store_untold(database, connection, source, [one.object_key for one in part])
             list_anew(connection, listings.c.source_id == source.id)
     return added
 
 
-def _untold(source: Source, object_key: str, *, now: float) -> dict[str, Any]:
-    return {
-        "source_id": source.id,
-        "object_key": object_key,
-        "partition_key": partition_key(object_key),
-        "etag": "",
-        "size": -1,
-        "seen_at": now,
-    }
+def _store_untold(
+    database: Database, tx: sa.Connection, source: Source, keys: Sequence[str]
+) -> None:
+    """Give documents their objects, of which nothing has told yet: else no listing ends them."""
+    now = database.now()
+    tx.execute(
+        database.insert(objects).on_conflict_do_nothing(),
+        [
+            {
+                "source_id": source.id,
+                "object_key": key,
+                "partition_key": partition_key(key),
+                "etag": "",
+                "size": -1,
+                "seen_at": now,
+            }
+            for key in keys
+        ],
+    )
 
 
 def hand_on_requests(
@@ -123,6 +129,7 @@ def hand_on_requests(
             for one, said in part
         ]
         tx.execute(database.insert(documents).values(rows).on_conflict_do_nothing())
+        _store_untold(database, tx, other, [one.object_key for one, _ in part])
     return other
 
 

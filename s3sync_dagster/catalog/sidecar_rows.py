@@ -1,13 +1,14 @@
 """What sidecars ask for, as rows."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.removals import count_told_by_heads
 from s3sync_dagster.catalog.rows import groups
-from s3sync_dagster.catalog.tables import documents, sidecars, sources
+from s3sync_dagster.catalog.tables import documents, objects, sidecars, sources
 from s3sync_dagster.core.facts import SidecarChange, SidecarState
 from s3sync_dagster.core.targets import KEPT_OWNER, SIDECAR_OWNER
 from s3sync_dagster.model.source import AutoSync, DeleteMode
@@ -77,18 +78,21 @@ def retire_unasked(
     source_id: str,
     changes: Sequence[SidecarChange],
     *,
+    now: float,
     unjudged: Collection[str] = (),
 ) -> None:
     """Turn documents ``removing`` that these sidecars asked for and ask for no more.
 
     Their records stay until their key's next batch. In append mode nothing is retired; in a mode
     that keeps records the end of a sidecar is no reason either: what is kept so has an owner of
-    its own, and goes by no other word than that of a listing in mode ``mirror``.
+    its own, and goes by no other word than that of a listing in mode ``mirror``. So are many that
+    lose their sidecars to objects that nobody knows: whoever rewrote those may have erred.
 
     Args:
-        tx: an open transaction.
+        tx: an open transaction that has locked the source.
         source_id: the source.
         changes: at most one a sidecar.
+        now: the time.
         unjudged: sidecars that a listing under other settings has told to be gone.
     """
     source = tx.execute(
@@ -106,6 +110,7 @@ def retire_unasked(
     kept_for = {SIDECAR_OWNER + key for key in unjudged} if not keeps else asked.keys()
     unasked: list[int] = []
     kept: dict[int, str] = {}
+    astray: dict[int, tuple[str, str]] = {}
     for part in groups(asked):
         for row in tx.execute(
             sa.select(
@@ -114,24 +119,37 @@ def retire_unasked(
                 documents.c.object_key,
                 documents.c.collection_name,
                 documents.c.custom_id,
+                documents.c.high_water,
             ).where(
                 documents.c.source_id == source_id,
                 documents.c.phase != "removing",
                 documents.c.owner.in_(part),
             )
         ):
-            now = asked[row.owner]
-            if now is None and row.custom_id is None and _takes_itself(source, row.collection_name):
+            told = asked[row.owner]
+            if (
+                told is None
+                and row.custom_id is None
+                and _takes_itself(source, row.collection_name)
+            ):
                 continue  # the very document that the source makes without the sidecar
-            wanted = now is not None and (row.object_key, row.collection_name, row.custom_id) == (
-                now.path,
-                now.target_collection_name or source.collection_name,
-                now.custom_id,
+            wanted = told is not None and (row.object_key, row.collection_name, row.custom_id) == (
+                told.path,
+                told.target_collection_name or source.collection_name,
+                told.custom_id,
             )
-            if now is None and row.owner in kept_for:
-                kept[row.id] = KEPT_OWNER + row.owner.removeprefix(SIDECAR_OWNER)
+            kept_owner = KEPT_OWNER + row.owner.removeprefix(SIDECAR_OWNER)
+            if told is None and row.owner in kept_for:
+                kept[row.id] = kept_owner
             elif not wanted:
                 unasked.append(row.id)
+                counts = row.high_water and not _takes_itself(source, row.collection_name)
+                if told is not None and told.path != row.object_key and counts:
+                    astray[row.id] = (told.path, kept_owner)
+    going = _to_nobody(tx, source_id, astray)
+    if going and not count_told_by_heads(tx, source_id, keys=len(going), going=len(going), now=now):
+        kept |= going
+        unasked = [one for one in unasked if one not in going]
     if kept:
         tx.execute(
             documents.update()
@@ -141,3 +159,25 @@ def retire_unasked(
         )
     for part in groups(unasked):
         tx.execute(documents.update().where(documents.c.id.in_(part)).values(phase="removing"))
+
+
+def _to_nobody(
+    tx: sa.Connection, source_id: str, astray: Mapping[int, tuple[str, str]]
+) -> dict[int, str]:
+    """Return documents whose sidecars name an object that is not known to be there.
+
+    Args:
+        tx: an open transaction.
+        source_id: the source.
+        astray: document -> the key that its sidecar names now, and what the document would be owned
+            by were it kept.
+    """
+    there = set[str]()
+    for part in groups({path for path, _ in astray.values()}):
+        query = sa.select(objects.c.object_key).where(
+            objects.c.source_id == source_id,
+            objects.c.object_key.in_(part),
+            objects.c.gone.is_(False),
+        )
+        there.update(tx.execute(query).scalars())
+    return {one: owner for one, (path, owner) in astray.items() if path not in there}

@@ -26,9 +26,7 @@ def rests(tx: sa.Connection, source_id: str) -> sa.ColumnElement[bool]:
     A skipped object is not written; nor can a mode that keeps records mend what was half written,
     or lost its trust, when the object went. What never was whole is not kept.
     """
-    mode = tx.execute(
-        sa.select(sources.c.config["mode"].as_string()).where(sources.c.id == source_id)
-    ).scalar_one_or_none()
+    mode = _mode(tx, source_id)
     return sa.and_(
         documents.c.phase == "writing",
         documents.c.etag.is_not(None),
@@ -37,6 +35,30 @@ def rests(tx: sa.Connection, source_id: str) -> sa.ColumnElement[bool]:
             objects.c.gone.is_(True) if mode != DeleteMode.MIRROR else sa.false(),
         ),
     )
+
+
+def is_kept_as_it_was(tx: sa.Connection, source_id: str) -> sa.ColumnElement[bool]:
+    """Return what holds for whole documents that no work on their object would write just so.
+
+    A mode keeps them: the object is gone, or in append mode has other bytes by now.
+    """
+    mode = _mode(tx, source_id)
+    if mode == DeleteMode.MIRROR:
+        return sa.false()
+    append = mode == DeleteMode.APPEND
+    other = sa.and_(objects.c.etag != "", objects.c.etag != documents.c.etag)
+    same = (
+        objects.c.source_id == documents.c.source_id,
+        objects.c.object_key == documents.c.object_key,
+        sa.or_(objects.c.gone, other) if append else objects.c.gone,
+    )
+    kept = sa.select(objects.c.object_key).where(*same).correlate(documents).exists()
+    return sa.and_(documents.c.phase == "clean", kept)
+
+
+def _mode(tx: sa.Connection, source_id: str) -> str | None:
+    query = sa.select(sources.c.config["mode"].as_string()).where(sources.c.id == source_id)
+    return tx.execute(query).scalar_one_or_none()
 
 
 def keys_to_mend(tx: sa.Connection, source_id: str, *, now: float) -> list[Any]:

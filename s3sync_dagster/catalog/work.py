@@ -244,10 +244,11 @@ class Work:
         """
         if not changes:
             return
+        now = self._now()
         with self._db.write() as tx:
             require_running(self._db, tx, token, source_id)
             store_changes(tx, source_id, changes)
-            retire_unasked(tx, source_id, changes, unjudged=unjudged(tx, token))
+            retire_unasked(tx, source_id, changes, now=now, unjudged=unjudged(tx, token))
             touched = {
                 state.path
                 for change in changes
@@ -266,7 +267,7 @@ class Work:
                 source_id,
                 sorted((touched | rivals) - set(held)),
                 trigger="sidecar",
-                now=self._now(),
+                now=now,
             )
 
     def claims_of(self, source_id: str, paths: Collection[str]) -> dict[str, list[SidecarState]]:

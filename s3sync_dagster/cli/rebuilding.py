@@ -25,7 +25,7 @@ from s3sync_dagster.engine.rebuilding import recover_catalog
 from s3sync_dagster.local.oneshot import run_sync
 from s3sync_dagster.local.signals import stop_on_signals
 from s3sync_dagster.model.errors import Conflict, InvalidSetting
-from s3sync_dagster.model.source import AutoSync, Source
+from s3sync_dagster.model.source import AutoSync, DeleteMode, Source
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -100,10 +100,18 @@ def rebuild(
         show = Show(quiet=quiet, verbose=verbose, as_json=as_json)
         if drop:
             return _drop_and_sync(parts, source, show, approve_deletes=approve_deletes)
-        if not lost_catalog:
-            parts.catalog.documents.distrust_all(source.id)
+
+        def distrust(_listing: ListingRow | None = None) -> None:
+            if not lost_catalog:
+                parts.catalog.documents.distrust_all(source.id)
+
+        # What a mode keeps of an object that is gone or another one shows once it is listed.
+        keeps = source.mode is not DeleteMode.MIRROR
+        if not keeps:
+            distrust()
         parts.catalog.invocations.retry_failed(source)  # asked for by a person: nothing waits
-        return _sync(parts, source, show, approve_deletes=approve_deletes)
+        listed = distrust if keeps else _leave
+        return _sync(parts, source, show, approve_deletes=approve_deletes, listed=listed)
 
 
 @click.command(
@@ -218,6 +226,10 @@ def _recover(
         )
 
 
+def _leave(_listing: ListingRow) -> None:
+    """Do nothing about a listing but what all work on the source does."""
+
+
 def _drop_and_sync(parts: Parts, source: Source, show: Show, *, approve_deletes: bool) -> int:
     lost = 0
 
@@ -254,7 +266,7 @@ def _sync(
     *,
     approve_deletes: bool = False,
     reindex: bool = False,
-    listed: Callable[[ListingRow], None] = lambda _listing: None,
+    listed: Callable[[ListingRow], None] = _leave,
     told: Callable[[Summary], Summary] = lambda summary: summary,
 ) -> int:
     with DrawnProgress(quiet=show.quiet, verbose=show.verbose) as progress:

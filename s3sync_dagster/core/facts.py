@@ -130,8 +130,12 @@ def told_removed(facts: KeyFacts) -> bool:
 
 
 def told_by_head_alone(facts: KeyFacts) -> bool:
-    """Return whether no listing and no event speaks for a removal, but a 404 alone."""
-    return not listed_as_gone(facts) and not told_removed(facts)
+    """Return whether no listing and no event speaks for a removal, but a 404 alone.
+
+    What a listing made gone is not put in doubt by a person who asks the bucket as well.
+    """
+    listed = facts.object is not None and facts.object.gone and deselected_by_listing(facts)
+    return not listed and not told_removed(facts)
 
 
 def at_stake(facts: KeyFacts) -> int:

@@ -245,8 +245,21 @@ def _whole(item: KeyFacts) -> set[str]:
     return {
         one.collection_name
         for one in item.documents
-        if one.phase is DocumentPhase.CLEAN and one.said is None
+        if (one.phase is DocumentPhase.CLEAN and one.said is None) or _has_earlier(one, item)
     }
+
+
+def _has_earlier(document: DocumentState, item: KeyFacts) -> bool:
+    """Return whether a document was read back from records of other bytes than the object has.
+
+    Nothing was written of it since: append mode keeps it like what it knew all the time.
+    """
+    return (
+        document.phase is DocumentPhase.WRITING
+        and document.fingerprint is None
+        and document.high_water > 0
+        and document.etag not in (None, "", item.etag)
+    )
 
 
 def sidecar_claims(sidecars: tuple[SidecarState, ...], source: Source) -> dict[str, SidecarState]:
@@ -264,11 +277,13 @@ def all_clean(item: KeyFacts, source: Source, targets: Sequence[Target]) -> bool
     """Return whether the object at this version needs no download: all its documents are clean.
 
     An older fingerprint alone makes work only where somebody asked for the key, or the source
-    reindexes on a change of its configuration. Documents to remove are no reason to read.
+    reindexes on a change of its configuration. So it does where the object has failed: what was
+    asked of it then was not done. Documents to remove are no reason to read.
     """
     if item.forced:
         return False
-    strict = not item.automatic or item.reindexed or source.renews_outdated
+    failed = item.object is not None and item.object.outcome == "failed"
+    strict = not item.automatic or item.reindexed or source.renews_outdated or failed
     documents = {
         document.collection_name: document
         for document in item.documents
@@ -301,7 +316,10 @@ def changed_in_append_mode(item: KeyFacts, source: Source, targets: Sequence[Tar
     return (
         source.mode is DeleteMode.APPEND
         and not targets
-        and any(one.etag != item.etag for one in item.documents if one.phase is DocumentPhase.CLEAN)
+        and any(
+            (one.phase is DocumentPhase.CLEAN and one.etag != item.etag) or _has_earlier(one, item)
+            for one in item.documents
+        )
     )
 
 

@@ -436,6 +436,10 @@ class RebuildingPort(Protocol):
         """Return documents of the source's collection that nothing would write again now."""
         ...
 
+    def to_be_read(self, source: Source, keys: Collection[str]) -> set[str]:
+        """Return those of these keys that the source writes now, or would."""
+        ...
+
     def gone_with_collection(self, source: Source, states: Sequence[DocumentState]) -> None:
         """Note that documents have lost their records with the collection, for good."""
         ...

@@ -66,11 +66,13 @@ def drop_collection(
             reason="removal_blocked",
         )
     lost = [one for one in catalog.rebuilding.not_written_again(source) if one.document_id in ours]
-    unknown = 0
-    if source.mode is not DeleteMode.MIRROR:
-        # A catalog that was restored knows less than the collection keeps.
-        names = sorted(ours)
-        unknown = len(ours - {one.document_id for one in catalog.collections.holders(known, names)})
+    # A catalog that was restored knows less than the collection keeps.
+    holders = {one.document_id for one in catalog.collections.holders(known, sorted(ours))}
+    keys = {name: key for name, key in ours.items() if name not in holders}
+    again = set[str]()
+    if source.mode is DeleteMode.MIRROR:
+        again = catalog.rebuilding.to_be_read(source, set(keys.values()))
+    unknown = sum(key not in again for key in keys.values())
     if (lost or unknown) and not approved:
         raise Conflict(_why_kept(source, lost, unknown), reason="removal_blocked")
     collections.delete_collection(name, **place)
@@ -78,14 +80,15 @@ def drop_collection(
     return len(lost) + unknown
 
 
-def _look_through(source: Source, port: CollectionPort) -> tuple[set[str], Counter[str]]:
-    """Return the ids of the source's documents with records, and whose the other records are."""
-    ours, others = set[str](), Counter[str]()
+def _look_through(source: Source, port: CollectionPort) -> tuple[dict[str, str], Counter[str]]:
+    """Return the source's documents with records, id -> key, and whose the other records are."""
+    ours, others = dict[str, str](), Counter[str]()
     for page in port.scan():
         for record in page:
             owner = str(record.metadata.get("s3sync_source") or "")
             if owner == source.id:
-                ours.add(split_record_id(record.id)[0])
+                key = str(record.metadata.get("document_key") or "")
+                ours[split_record_id(record.id)[0]] = key
             else:
                 others[owner] += 1
     return ours, others

@@ -2,11 +2,14 @@
 
 import pytest
 
+from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.core.state import DepartureCursor, ListingState
 from s3sync_dagster.model.errors import AccessDenied
+from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import AutoSync, DeleteMode
-from s3sync_dagster_tests.core.rules import event, sidecar
+from s3sync_dagster_tests.core.rules import event, sidecar, work_on
 from s3sync_dagster_tests.core.test_rules_listing import fill
+from s3sync_dagster_tests.engine_fixture import make_world
 
 
 def blocked(world):
@@ -171,3 +174,44 @@ def test_a_sidecar_that_was_put_back_before_its_approval_is_followed(world):
     world.approve()
     world.run_batches()
     assert len(world.keys_indexed()) == 60
+
+
+def test_who_asks_for_a_key_as_well_puts_its_approval_in_no_doubt(world):
+    keys = blocked(world)
+    world.approve()
+    world.ask(*keys, trigger=Trigger.CLI)
+    world.run_batches()
+    assert len(world.texts()) == 40
+    assert world.listing().listing.state is ListingState.COMPLETE
+
+
+def test_sidecars_that_go_first_take_no_approval_away():
+    world = make_world(auto_sync=AutoSync.DIRECT)
+    keys = [f"z{n:02}.txt" for n in range(60)]
+    for key in keys:
+        world.bucket.put(key, f"text of {key}")
+        text = sidecar(key, custom_id=f"c-{key}", target_collection_name="two")
+        world.bucket.put(f"a{key}.meta.json", text)
+    for _ in range(3):
+        world.sync()
+    assert (len(world.texts()), len(world.texts("two"))) == (60, 60)
+    for key in keys:
+        world.bucket.delete(key)
+        world.bucket.delete(f"a{key}.meta.json")
+    world.listing()
+    world.approve()
+    first = world.catalog.batches.reserve(
+        world.source.id, take=Take(max_keys=60), owner="w", run_id="r"
+    )
+    assert all(key.startswith("a") for key in first.keys)
+    work_on(world, first)
+    world.run_batches()
+    assert (world.texts(), world.texts("two")) == ({}, {})
+
+
+def test_an_approval_counts_what_goes_by_then(world):
+    keys = blocked(world)
+    for key in keys[:20]:
+        world.bucket.put(key, f"text of {key}")
+        event(world, key, told=world.store.head(key))
+    assert world.approve().gone == 40

@@ -7,7 +7,9 @@ from s3sync_dagster.engine.dropping import drop_collection
 from s3sync_dagster.model.document import Record
 from s3sync_dagster.model.errors import AccessDenied, Conflict
 from s3sync_dagster.model.source import DeleteMode
+from s3sync_dagster_tests.core.rules import event
 from s3sync_dagster_tests.core.test_rules_moved import _of
+from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
 from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.sources import changed
 
@@ -158,3 +160,32 @@ def test_records_by_hand_are_not_dropped():
     with pytest.raises(Conflict, match="1 of nobody known.*reindex docs --into"):
         drop(world)
     assert len(world.texts()) == 6
+
+
+@pytest.mark.parametrize("mode", [DeleteMode.KEEP_DELETED, DeleteMode.MIRROR])
+def test_an_event_that_waits_hides_nothing_that_would_be_lost(mode):
+    world = filled(mode=mode)
+    if mode is DeleteMode.MIRROR:
+        world.bucket.put("02.txt", "text 2", storage_class="GLACIER")
+        world.sync()
+    else:
+        world.bucket.delete("02.txt")
+    event(world, "02.txt", remove=True)
+    with pytest.raises(Conflict, match=r"1 documents of docs \('02.txt'\)"):
+        drop(world)
+    assert len(world.texts()) == 5
+
+
+def test_a_restored_catalog_lets_nothing_go_that_it_does_not_know():
+    world = filled(1)
+    backup = back_up(world)
+    for n in range(1, 5):
+        world.bucket.put(f"{n:02}.txt", f"text {n}")
+    world.sync()
+    restore(world, backup)
+    world.bucket.delete("04.txt")
+    with pytest.raises(Conflict, match="1 documents of docs are in the collection alone"):
+        drop(world)
+    assert len(world.texts()) == 5
+    assert drop(world, approved=True) == 1
+    assert sorted(world.texts().values()) == [f"text {n}" for n in range(4)]

@@ -49,3 +49,27 @@ def test_what_the_old_source_alone_has_is_named():
     before = into(world)
     left = world.catalog.rebuilding.without_successor(before, world.source)
     assert left == [("second", "a.txt"), ("docs", "b.txt")]
+
+
+@pytest.mark.parametrize("mode", list(DeleteMode))
+def test_what_a_request_asked_of_an_object_that_is_gone_is_no_work_for_ever(mode):
+    world = make_world(mode=DeleteMode.KEEP_DELETED)
+    world.bucket.put("a.txt", "alpha")
+    world.sync()
+    world.ask("a.txt", custom_id="invoice-7", metadata={"team": "red"})
+    world.run_batches()
+    world.bucket.delete("a.txt")
+    world.sync()
+    world.configure(mode=mode)
+    into(world)
+    for _ in range(2):
+        world.catalog.documents.enqueue_unclean(world.source.id)
+        world.run_batches()
+    world.catalog.documents.enqueue_unclean(world.source.id)
+    assert world.run_batches() == []
+    assert world.texts() == {}
+    if mode is DeleteMode.MIRROR:
+        return  # there the request went with its object
+    world.bucket.put("a.txt", "alpha again")
+    world.sync()
+    assert world.metadata()["invoice-7-0"]["team"] == "red"

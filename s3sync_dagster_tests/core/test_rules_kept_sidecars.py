@@ -287,3 +287,52 @@ class TestSettingsOfAListing:
         world.listing()
         world.configure(auto_sync=AutoSync.DIRECT)
         assert world.approve() is None
+
+
+class TestAstray:
+    """Sidecars that were rewritten and name objects that nobody knows."""
+
+    def rewrite(self, world, number=12, *, names="no/{key}"):
+        for n, key in enumerate(KEYS[:number]):
+            world.bucket.put(SIDECARS[n], sidecar(names.format(key=key), f"c{n}"))
+        world.sync()
+
+    def test_many_wait_for_a_listing_and_its_approval(self, world):
+        told_by_sidecars(world, auto_sync=AutoSync.METADATA)
+        self.rewrite(world)
+        assert len(world.texts()) == len(KEYS)
+        assert world.listing().listing.state is ListingState.BLOCKED
+        assert world.approve().gone == len(KEYS)
+        world.run_batches()
+        assert world.texts() == {}
+
+    def test_they_are_as_before_when_the_sidecars_are(self, world):
+        told_by_sidecars(world, auto_sync=AutoSync.METADATA)
+        before = world.metadata()
+        self.rewrite(world)
+        self.rewrite(world, names="{key}")
+        world.run_batches()
+        assert world.metadata() == before
+        assert world.listing().listing.state is ListingState.COMPLETE
+
+    def test_few_go_at_once(self, world):
+        told_by_sidecars(world, auto_sync=AutoSync.METADATA)
+        self.rewrite(world, 9)
+        assert len(world.texts()) == len(KEYS) - 9
+
+    def test_one_after_the_other_they_are_many(self, world):
+        told_by_sidecars(world, auto_sync=AutoSync.METADATA)
+        for n in range(len(KEYS)):
+            world.bucket.put(SIDECARS[n], sidecar(f"no/{KEYS[n]}", f"c{n}"))
+            event(world, SIDECARS[n], told=world.store.head(SIDECARS[n]))
+            world.run_batches()
+        assert len(world.texts()) == 1, "the last one, with which all would be gone"
+
+    def test_what_moves_with_its_sidecar_goes_on_at_once(self, world):
+        told_by_sidecars(world, auto_sync=AutoSync.METADATA)
+        for key in KEYS:
+            world.bucket.put(f"at/{key}", f"text of {key}")
+        world.sync()
+        self.rewrite(world, names="at/{key}")
+        world.run_batches()
+        assert world.keys_indexed() == {f"at/{key}" for key in KEYS}

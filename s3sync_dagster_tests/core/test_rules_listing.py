@@ -464,3 +464,19 @@ def test_a_listing_that_was_asked_for_stands_for_that_of_the_interval(world):
     world.listing()
     said = list_when_due(parts(world, Alive()), world.source, log=print)
     assert said == "not due: listed every 600 s"
+
+
+@pytest.mark.parametrize(("lower", "state"), [(30, "blocked"), (90, "complete")])
+@pytest.mark.parametrize("then", [None, 100])
+def test_what_a_limit_left_out_stays_once_the_limit_is_another(world, lower, state, then):
+    fill(world, 100)
+    world.sync()
+    world.configure(document_limit=lower)
+    assert world.listing().listing.state == state
+    world.configure(document_limit=then)
+    assert world.approve() is None
+    world.run_batches()
+    assert len(world.texts()) == 100
+    assert world.listing().listing.state is ListingState.COMPLETE
+    world.run_batches()
+    assert set(states(world).values()) == {("indexed", None)}

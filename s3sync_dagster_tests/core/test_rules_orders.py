@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.model.errors import AccessDenied
 from s3sync_dagster_tests.core.rules import event, hold, work_on
 
 NUMBER = 20
@@ -109,3 +110,63 @@ def test_a_retry_reads_what_failed_by_its_bytes_whoever_does_it(world):
     assert world.catalog.invocations.retry_failed(world.source) == 1
     assert results(world) == {"failed": 1}
     assert world.store.requests()["GET"] == read + 1
+
+
+def refused(world, *, kind="GET"):
+    """Refuse the bucket's answers of a kind until the list that is returned is emptied."""
+    on = [True]
+
+    def fault(asked, _key):
+        if on and asked == kind:
+            raise AccessDenied("not allowed")
+
+    world.fault = fault
+    return on
+
+
+def test_an_order_that_failed_is_carried_out_by_the_next_try(edited):
+    edited.listing(reindex=True)
+    fault = refused(edited)
+    assert results(edited) == {"failed": NUMBER}
+    fault.clear()
+    edited.clock.seconds += 7200
+    edited.listing()
+    assert results(edited) == {"updated": NUMBER}
+    assert teams(edited) == {"blue"}
+
+
+def asked_in_vain(world, **targets):
+    world.bucket.put("a.txt", "text")
+    fault = refused(world)
+    for name, collection in targets.items():
+        world.ask("a.txt", custom_id=name, target_collection_name=collection)
+        world.run_batches()
+    return fault
+
+
+def test_a_retry_asks_for_what_a_request_named_also_after_listings_have_tried(world):
+    fault = asked_in_vain(world, x=None)
+    for _ in range(2):
+        world.clock.seconds += 7200
+        world.sync()
+    fault.clear()
+    assert world.catalog.invocations.retry_failed(world.source) == 1
+    world.run_batches()
+    assert world.texts() == {"x-0": "text"}
+
+
+def test_a_retry_asks_for_all_that_failed_and_for_nothing_that_was_done(world):
+    fault = asked_in_vain(world, x="one", w="two", y="two")
+    fault.clear()
+    world.catalog.invocations.retry_failed(world.source)
+    world.run_batches()
+    assert (set(world.texts("one")), set(world.texts("two"))) == ({"x-0"}, {"y-0"})
+    world.ask("a.txt", custom_id="z", target_collection_name="one")
+    world.run_batches()
+    world.bucket.put("a.txt", "another text")
+    fault.append(True)
+    world.sync()
+    fault.clear()
+    assert world.catalog.invocations.retry_failed(world.source) == 1
+    world.run_batches()
+    assert world.texts("one") == {"z-0": "another text"}

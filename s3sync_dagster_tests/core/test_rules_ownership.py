@@ -11,11 +11,15 @@ from s3sync_dagster_tests.core.rules import (
     LONG,
     die_while_writing,
     event,
+    hold,
     requests,
     sidecar,
     states,
+    work_on,
 )
+from s3sync_dagster_tests.core.test_rules_moved import _of
 from s3sync_dagster_tests.simulation.ports import REFUSED, SimCollections, Weather
+from s3sync_dagster_tests.sources import changed
 
 
 def plant_records_of_others(world) -> str:
@@ -262,3 +266,29 @@ def test_ids_that_are_being_cleared_are_given_to_nobody_else_meanwhile(world):
         world.clock.seconds += 100
         world.run_batches()
     assert world.texts() == {"y-0": "text a", "x-0": "text c"}
+
+
+def test_what_is_taken_over_from_a_batch_that_found_it_whole_shows_it(world):
+    world.bucket.put("a.txt", "text")
+    world.sync()
+    other = changed(
+        world.source,
+        id="00000000-0000-4000-8000-000000000002",
+        name="b",
+        bucket_name="another",
+        adopt=True,
+    )
+    world.catalog.sources.add(other)
+    beside = _of(world, other)
+    beside.bucket.put("a.txt", "text")
+    world.ask("a.txt", trigger=Trigger.CLI)
+    batch = hold(world, "a.txt")
+
+    def take_over(step):
+        if step == "fetched":
+            assert beside.sync() == {"a.txt": "indexed"}
+
+    work_on(world, batch, at=take_over)
+    world.run_batches()
+    assert states(world) == {"a.txt": ("failed", "record_ids_taken")}
+    assert states(beside) == {"a.txt": ("indexed", None)}

@@ -506,3 +506,19 @@ def test_a_sidecar_that_is_gone_and_could_not_be_looked_for_is_asked_for_by_each
     world.sync()
     assert world.catalog.work.claims_of(world.source.id, ["a.txt"]) == {}
     assert mode is not DeleteMode.MIRROR or "mine-0" not in world.texts("other")
+
+
+@pytest.mark.parametrize("mode", [DeleteMode.KEEP_DELETED, DeleteMode.APPEND])
+def test_where_a_mode_keeps_what_is_gone_nothing_waits_for_an_approval(mode):
+    world = make_world(mode=mode)
+    keys = [f"{n:02}.txt" for n in range(60)]
+    for key in keys:
+        world.bucket.put(key, f"text of {key}")
+    world.sync()
+    for key in keys:
+        world.bucket.delete(key)
+    world.ask(*keys, trigger=Trigger.CLI)
+    assert {one.reason for one in world.run_batches()} == {"object_gone"}
+    assert len(world.texts()) == 60
+    world.configure(mode=DeleteMode.MIRROR)
+    assert world.listing().listing.state is ListingState.BLOCKED

@@ -37,6 +37,7 @@ from s3sync_dagster.engine.pages import expect, renew, tells_of_one
 from s3sync_dagster.engine.unexpected import unexpected_error
 from s3sync_dagster.model.errors import EmptyPlace, S3SyncError, Unavailable
 from s3sync_dagster.model.object import ObjectRef
+from s3sync_dagster.model.source import DeleteMode
 
 
 def read_batch(parts: BatchParts, lease: Lease) -> list[Deed]:
@@ -89,8 +90,13 @@ def _gone_by_head(deed: Deed) -> bool:
     return deed.end.verdict == "gone" and told_by_head_alone(deed.decision.facts)
 
 
-def _missed(deeds: Sequence[Deed]) -> dict[str, int]:
-    """Return how many documents go by key, where a HEAD alone tells that it is gone."""
+def _missed(parts: BatchParts, deeds: Sequence[Deed]) -> dict[str, int]:
+    """Return how many documents go by key, where a HEAD alone tells that it is gone.
+
+    None in a mode that keeps them.
+    """
+    if parts.source.mode is not DeleteMode.MIRROR:
+        return {}
     stakes = {deed.key: at_stake(deed.decision.facts) for deed in deeds if _gone_by_head(deed)}
     return {key: number for key, number in stakes.items() if number}
 
@@ -104,7 +110,7 @@ def _held_back(deeds: list[Deed], keys: Collection[str]) -> list[Deed]:
 
 def _counted(parts: BatchParts, deeds: list[Deed]) -> list[Deed]:
     """Count sidecars that HEADs alone miss; hold all back where batches beside took too many."""
-    missed = _missed(deeds)
+    missed = _missed(parts, deeds)
     if not missed or parts.catalog.documents.count_told_by_heads(
         parts.source.id, keys=len(missed), going=sum(missed.values())
     ):
@@ -121,7 +127,7 @@ def _guarded(parts: BatchParts, deeds: list[Deed]) -> list[Deed]:
     went like that in the batches before counts as well; what those beside it take meanwhile, the
     removal itself asks again, and ``_counted`` of sidecars.
     """
-    doubtful = _missed(deeds)
+    doubtful = _missed(parts, deeds)
     if not doubtful:
         return deeds
     before = parts.catalog.documents.removed_by_heads(parts.source.id)

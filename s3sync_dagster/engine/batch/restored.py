@@ -30,7 +30,7 @@ from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
 from s3sync_dagster.engine.rolling_check import as_written
 from s3sync_dagster.model.document import Metadata, MetadataValue
 from s3sync_dagster.model.errors import S3SyncError
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.model.source import DeleteMode, Source
 
 DOCUMENTS_AT_ONCE = 100
 
@@ -60,7 +60,7 @@ def believe_restored(
         for one in facts.documents
         if one.phase is DocumentPhase.WRITING
         and (one.collection_id or "").startswith(RESTORED)
-        and (reads or _may_stand(one, now))
+        and (reads or _may_stand(one, parts.source, now))
     ]
     names = {one.collection_name for one in waiting}
     believed = closed = 0
@@ -76,7 +76,9 @@ def believe_restored(
             while looked.port is not None and (some := list(islice(theirs, DOCUMENTS_AT_ONCE))):
                 standing, said = _compared(some, looked.port, parts.source)
                 believed += parts.catalog.collections.trust_again(
-                    parts.source.id, looked.met, [one for one in standing if _may_stand(one, now)]
+                    parts.source.id,
+                    looked.met,
+                    [one for one in standing if _may_stand(one, parts.source, now)],
                 )
                 closed += parts.catalog.collections.doubt(parts.source.id, looked.met, said)
         except S3SyncError as error:
@@ -90,8 +92,11 @@ def believe_restored(
     return believed + closed > 0, unseen
 
 
-def _may_stand(document: DocumentState, now: str) -> bool:
-    # Under another fingerprint an order to write it anew would be taken as done.
+def _may_stand(document: DocumentState, source: Source, now: str) -> bool:
+    # Under another fingerprint an order to write it anew would be taken as done; in append mode
+    # its text would be lost, where the object has other bytes by now.
+    if source.mode is DeleteMode.APPEND:
+        return document.etag is not None
     return document.etag is not None and document.fingerprint == now
 
 
