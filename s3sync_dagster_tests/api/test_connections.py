@@ -343,6 +343,27 @@ def test_who_holds_most_pays_and_not_who_is_about_to_ask(gate, sent, addresses):
         assert [link.recv(12) for link in few] == [b"HTTP/1.1 200"] * 4
 
 
+def test_many_tenants_together_keep_nobody_out_for_long(gate, monkeypatch):
+    gate.clear()
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 1.0)
+    options = replace(OPTIONS, body_timeout_seconds=60.0)
+    with serving(options, gate) as server, ExitStack() as stack:
+        port = port_of(server)
+        links = [
+            stack.enter_context(connected(port, source=f"127.0.0.{2 + number % 5}"))
+            for number in range(20)  # of each tenant no more than its share
+        ]
+        for number, link in enumerate(links):
+            link.sendall(BODY % b"t-%d" % (number % 5))
+        time.sleep(0.4)  # until it is known whose they are
+        with connected(port) as link:
+            assert link.recv(12) == b"HTTP/1.1 503"
+        time.sleep(1)
+        for _ in range(3):
+            assert httpx.get(f"http://127.0.0.1:{port}/").json() == "hello"
+        assert ended_after(links[0]) < 5
+
+
 def test_within_an_address_the_idle_go_before_the_requests_of_a_tenant(gate):
     gate.clear()
     options = replace(OPTIONS, head_timeout_seconds=60.0, connections_per_address=4)
