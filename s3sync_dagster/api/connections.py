@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.api.guesses import network_of
+from s3sync_dagster.api.threads import LEFT
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as HttpProtocol
@@ -272,6 +273,7 @@ class PatientProtocol(HttpProtocol):
         self.registry.forget(self)
         super().connection_lost(exc)
         if self._served is not None and not self._served.response_complete:
+            self._served.scope[LEFT] = True
             self._served.disconnected = True
             self._served.message_event.set()
 

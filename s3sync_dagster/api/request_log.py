@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from s3sync_dagster.api.errors import answer_unexpected
+from s3sync_dagster.api.threads import SCOPE
 
 REQUEST_ID = ContextVar("request_id", default="")
 GONE = 499
@@ -45,6 +46,7 @@ class RequestLog:
         request_id = _request_id(scope)
         scope["s3sync_request_id"] = request_id
         REQUEST_ID.set(request_id)
+        SCOPE.set(scope)
         began = time.perf_counter()
         status = 0
 
@@ -57,7 +59,7 @@ class RequestLog:
 
         try:
             await self._app(scope, receive, send_with_id)
-        except ClientDisconnect:  # in the midst of a body: nobody hears an answer
+        except ClientDisconnect:  # before all of it was heard or done: nobody hears an answer
             status = status or GONE
         except Exception as error:  # noqa: BLE001  (the boundary: what is left becomes a 500)
             answer = answer_unexpected(error, route=route_of(scope), request_id=request_id)

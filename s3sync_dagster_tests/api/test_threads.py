@@ -223,6 +223,21 @@ def test_the_newest_of_many_keys_costs_the_same_for_many_collections(fresh_api):
         assert "5000 keys" in refused.json()["message"]
 
 
+def test_a_question_reads_no_source_of_another_tenant(fresh_api, monkeypatch):
+    token, rows = fresh_api.token(), fresh_api.parts.catalog.sources.rows
+    asked: list[str | None] = []
+
+    def noted(*, tenant=None, **named):
+        asked.append(tenant)
+        return rows(tenant=tenant, **named)
+
+    monkeypatch.setattr(fresh_api.parts.catalog.sources, "rows", noted)
+    body = {"query": "anything", "collection_name": "nowhere"}
+    with fresh_api.client(token) as http:
+        assert http.post("/s3sync/v1/search", json=body).status_code == 404
+    assert set(asked) == {"default_tenant"}
+
+
 def test_sources_are_shown_a_page_at_a_time(fresh_api):
     with fresh_api.client(fresh_api.token(tenant="acme")) as http:
         add_sources(fresh_api, 0, manage.SOURCES_A_PAGE, tenant="acme")
