@@ -150,7 +150,7 @@ def opened(
     The one place where rights are put between a collection and who reads it: no door has another
     way to a collection's texts.
     """
-    known = parts.catalog.sources.all()
+    known = parts.catalog.sources.all(tenant=tenant)  # another's are no affair of this question
     tenant, database = _place(parts, collection, known, tenant=tenant, database=database)
     place = (collection, tenant, database)
     _require_chroma(parts, [one for one in known if _collection_of(one) == place])
@@ -188,7 +188,7 @@ def _place(
         }
 
     # One that was moved makes no name ambiguous.
-    places = places_of(known) or places_of(parts.catalog.sources.all(moved=True))
+    places = places_of(known) or places_of(parts.catalog.sources.all(tenant=tenant, moved=True))
     if len(places) > 1:
         shown = ", ".join(f"{name!r} of {owner!r}" for owner, name in sorted(places))
         raise InvalidSetting(

@@ -4,13 +4,13 @@ import asyncio
 import mimetypes
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
+from functools import partial
 from json import JSONDecodeError
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ValidationError
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from s3sync_dagster.api.access import AnyCaller, Caller
@@ -116,8 +116,8 @@ async def add_file(request: Request, caller: AnyCaller, here: Here) -> Invocatio
         body = request.stream()
         try:
             async for piece in body:
-                if piece:
-                    await run_in_threadpool(reader.feed, piece)
+                if piece:  # which may ask Chroma for the database
+                    await here.threads.run(caller.tenant, partial(reader.feed, piece))
             form = reader.finish()
         except ClientDisconnect:
             raise InvalidSetting("The upload was broken off.", reason="upload_broken") from None
@@ -126,7 +126,8 @@ async def add_file(request: Request, caller: AnyCaller, here: Here) -> Invocatio
             raise
         if form.file is None or upload.incoming is None:
             raise InvalidSetting("The form has no part 'file'.")
-        return await run_in_threadpool(_accept, here, caller, form, form.file, upload.incoming)
+        accept = partial(_accept, here, caller, form, form.file, upload.incoming)
+        return await here.threads.run(caller.tenant, accept)
 
 
 def declared_length(text: str) -> int:

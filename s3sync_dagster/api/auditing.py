@@ -5,17 +5,16 @@ It is written down beside the answer, not before it.
 
 import logging
 import time
-from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from s3sync_dagster.api.access import CALLER, REFUSED, Caller, address_of
 from s3sync_dagster.api.guesses import Allowance
 from s3sync_dagster.api.ids import canonical
-from s3sync_dagster.api.request_log import route_of
+from s3sync_dagster.api.request_log import GONE, route_of
 from s3sync_dagster.api.single_sign_on import SingleSignOn
 from s3sync_dagster.api.writer_thread import WriterThread
 from s3sync_dagster.catalog import Catalog
@@ -48,25 +47,34 @@ class AuditWriter(WriterThread):
         super().__init__("audit")
         self._catalog = catalog
         self._waiting: list[AuditEntry] = []
+        self._refusals = Refusals()
         self._lost = 0
 
-    def put(self, entry: AuditEntry) -> None:
-        """Take an entry; of more than wait already it is lost, which the log of the server says."""
+    def put(self, entry: AuditEntry, *, refusal: bool = False) -> None:
+        """Take an entry; of more than wait already it is lost, which the log of the server says.
+
+        Of many refusals of one token most are only counted.
+        """
         with self._changed:
+            told = self._refusals.told(entry) if refusal else entry
+            if told is None:
+                return
             if len(self._waiting) >= MAX_WAITING:
                 self._lost += 1
                 return
-            self._waiting.append(entry)
+            self._waiting.append(told)
             self._changed.notify()
 
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._stopping)
+                self._changed.wait_for(lambda: self._waiting or self._stopping, REFUSAL_SECONDS)
                 if not self._stopping:
                     self._changed.wait(GATHER_SECONDS)
+                ends = self._stopping
+                self._waiting += self._refusals.due(whether_allowed_or_not=ends)
                 part, lost = self._waiting[:MAX_ROWS], self._lost
-            if not part:
+            if not part and ends:
                 return
             try:
                 self._catalog.audit.add(part)
@@ -93,16 +101,30 @@ class Refusals:
 
     def __init__(self) -> None:
         self._allowance = Allowance(burst=REFUSALS, a_second=1 / REFUSAL_SECONDS)
-        self._untold: Counter[tuple[str | None, str]] = Counter()
+        self._untold: dict[tuple[str | None, str], tuple[AuditEntry, int]] = {}
+        """The last one that only counted, and how many did."""
 
     def told(self, entry: AuditEntry) -> AuditEntry | None:
         """Return the entry with how many there were since the last one; None: it only counts."""
         whose = (entry.tenant, entry.who)
         if self._allowance.take(repr(whose)):
-            self._untold[whose] += 1
+            self._untold[whose] = (entry, self._untold.get(whose, (entry, 0))[1] + 1)
             return None
-        others = self._untold.pop(whose, 0)
-        return replace(entry, outcome=f"{entry.outcome}, {others} more before") if others else entry
+        return _with_others(entry, self._untold.pop(whose, (entry, 0))[1])
+
+    def due(self, *, whether_allowed_or_not: bool = False) -> list[AuditEntry]:
+        """Return entries for what only counted and may be told by now, though nothing followed."""
+        ready = [
+            whose
+            for whose in self._untold
+            if whether_allowed_or_not or not self._allowance.take(repr(whose))
+        ]
+        last = (self._untold.pop(whose) for whose in ready)
+        return [_with_others(entry, number - 1) for entry, number in last]
+
+
+def _with_others(entry: AuditEntry, others: int) -> AuditEntry:
+    return replace(entry, outcome=f"{entry.outcome}, {others} more before") if others else entry
 
 
 class Auditing:
@@ -114,7 +136,6 @@ class Auditing:
         self._app = app
         self._writer = writer
         self._sso = sso
-        self._refusals = Refusals()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -131,16 +152,17 @@ class Auditing:
 
         try:
             await self._app(scope, receive, noticed)
+        except ClientDisconnect:
+            status = GONE
+            raise
         finally:
             caller: Caller | None = scope.get(CALLER)
             route = route_of(scope)
             changes = scope["method"] not in _READING and not route.endswith(_ASKING)
             if scope.get(REFUSED) or (caller is not None and changes):
                 entry = entry_of(scope, caller, route=route, status=status, sso=self._sso)
-                counted = status >= 400 and caller is not None  # guesses have their own bound
-                told = self._refusals.told(entry) if counted else entry
-                if told is not None:
-                    self._writer.put(told)
+                # Guesses have a bound of their own.
+                self._writer.put(entry, refusal=status >= 400 and caller is not None)
 
 
 def entry_of(

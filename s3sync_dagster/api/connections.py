@@ -12,12 +12,13 @@ The API and the doors of Dagster and Chroma listen so.
 import asyncio
 import resource
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from s3sync_dagster.api.guesses import network_of
+from s3sync_dagster.api.threads import LEFT
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as HttpProtocol
@@ -34,6 +35,8 @@ TENANT_SHARE = 0.25
 """Of the places: what a tenant's requests keep though others want in."""
 READER_SECONDS = 60.0
 """How long an answer may lie there without any of it being taken."""
+BUSY_SECONDS = 10.0
+"""How old a request of a tenant is that makes room though the tenant has only its share."""
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
     b"connection: close\r\ncontent-length: 72\r\n\r\n"
@@ -57,7 +60,11 @@ class Connections:
     _by_address: Counter[str] = field(default_factory=Counter[str])
 
     def admit(self, one: "PatientProtocol") -> bool:
-        """Count a new connection; False where known tenants have all places, each its share."""
+        """Count a new connection; False where known tenants have all places, each its share.
+
+        Where they keep them for long, the oldest request of whoever has most makes room all the
+        same: some tenants together would else keep all others out.
+        """
         address = one.address
         if self._by_address[address] >= self.most_by_address:
             unknown, over = self._held(address, places=self.most_by_address)
@@ -93,7 +100,7 @@ class Connections:
     ) -> "tuple[list[PatientProtocol], list[PatientProtocol]]":
         """Return what one address, and one tenant, holds most of, the oldest first.
 
-        Of the tenant nothing while it has no more than its share of the places.
+        Of the tenant nothing while it has no more than its share of the places, and none for long.
         """
         unknown: dict[str, list[PatientProtocol]] = {}
         tenants: dict[str, list[PatientProtocol]] = {}
@@ -105,10 +112,8 @@ class Connections:
             elif (tenant := one.tenant) is not None:
                 tenants.setdefault(tenant, []).append(one)
         over = max(tenants.values(), key=len, default=[])
-        return (
-            max(unknown.values(), key=len, default=[]),
-            over if len(over) > places * TENANT_SHARE else [],
-        )
+        pays = len(over) > places * TENANT_SHARE or any(one.busy_for_long for one in over[:1])
+        return max(unknown.values(), key=len, default=[]), over if pays else []
 
     def _end_one(self, held: "list[PatientProtocol]") -> bool:
         """End the oldest, one without a request before all others."""
@@ -136,27 +141,36 @@ class PatientProtocol(HttpProtocol):
         self._reader_timer: asyncio.TimerHandle | None = None
         self._unfinished = 0
         """Bytes since the parser last got to the end of a head, or further in a body."""
-        self._upgraded = False
+        self._websocket: Any = None
+        """The protocol that this connection was handed over to."""
+        self._busy_since = 0.0
         self._served: Any = None
         """What is being served; ``cycle`` is the newest that came, which may wait behind it."""
 
     @property
     def idle(self) -> bool:
         """Whether no request is being served: none came, or only a part of its head."""
-        return not self._upgraded and (self.cycle is None or self.cycle.response_complete)
+        return self._websocket is None and (self.cycle is None or self.cycle.response_complete)
+
+    @property
+    def busy_for_long(self) -> bool:
+        """Whether a request that is being served came long ago."""
+        return self.loop.time() - self._busy_since > BUSY_SECONDS
 
     @property
     def known(self) -> bool:
         """Whether it is known whose request is being served."""
+        if self._websocket is not None:
+            return self.registry.known_by in (_scope_of(self._websocket) or ())
         # Behind a running one the parser's newest is another; who does not wait for answers is
         # taken for anybody.
-        return self._upgraded or (not self.pipeline and self.registry.known_by in self.cycle.scope)
+        return not self.pipeline and self.registry.known_by in self.cycle.scope
 
     @property
     def tenant(self) -> str | None:
         """Whose the known request is that is being served; None where that is no tenant's."""
         registry = self.registry
-        if self._upgraded or registry.tenant_of is None:
+        if self._websocket is not None or registry.tenant_of is None:
             return None
         return registry.tenant_of(self.cycle.scope[registry.known_by])
 
@@ -177,11 +191,12 @@ class PatientProtocol(HttpProtocol):
         was_idle = self.idle
         self._unfinished += len(data)
         super().data_received(data)
-        if self._unfinished > HEAD_BYTES and not self._upgraded:
+        if self._unfinished > HEAD_BYTES and self._websocket is None:
             self.transport.abort()
         elif not self.idle:
             if was_idle:
                 self._stop(head=True)
+                self._busy_since = self.loop.time()
                 self.registry.touched(self)
         elif was_idle and self._head_timer is None:
             self._wait_for_head()
@@ -194,7 +209,16 @@ class PatientProtocol(HttpProtocol):
             raise TooMuch
 
     def on_headers_complete(self) -> None:
-        """Serve a request; behind a running one only so many wait."""
+        """Serve a request; behind a running one only so many wait.
+
+        One that asks for another protocol has no body: the parser takes it for what follows, and
+        would read it as the next request.
+        """
+        parser: Any = self.parser
+        if parser.should_upgrade() and any(map(_tells_of_a_body, self.headers)):
+            if not self.idle:
+                self.transport.abort()
+            raise TooMuch
         super().on_headers_complete()
         if not self.pipeline:
             self._served = self.cycle
@@ -231,17 +255,17 @@ class PatientProtocol(HttpProtocol):
         """Hand over to the protocol of websockets, and hear when it ends.
 
         Behind a request that is being served there is none to be had: nobody would tell it of the
-        end of the connection, and it would go on for good.
+        end of the connection, and it would go on for good. So would a head that the protocol of
+        websockets does not read to its end: it neither answers nor waits for more.
         """
         if not self.idle:
             self.transport.abort()
             return
         self._stop(head=True, reader=True)
-        self._upgraded = True
-        self.ws_protocol_class = partial(
-            _told_of_its_end, self.ws_protocol_class, partial(self.registry.forget, self)
-        )
+        self.ws_protocol_class = partial(self._websocket_of, self.ws_protocol_class)
         super().handle_websocket_upgrade()
+        if _scope_of(self._websocket) is None:
+            self.send_400_response("This is no head of a websocket that is read here.")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
@@ -249,6 +273,7 @@ class PatientProtocol(HttpProtocol):
         self.registry.forget(self)
         super().connection_lost(exc)
         if self._served is not None and not self._served.response_complete:
+            self._served.scope[LEFT] = True
             self._served.disconnected = True
             self._served.message_event.set()
 
@@ -262,6 +287,18 @@ class PatientProtocol(HttpProtocol):
         """It reads again."""
         self._stop(reader=True)
         super().resume_writing()
+
+    def _websocket_of(self, kind: Callable[..., Any], **named: Any) -> Any:
+        """Make a protocol of websockets that gives its place back when its connection is lost."""
+        made = self._websocket = kind(**named)
+        lose = made.connection_lost
+
+        def connection_lost(exc: Exception | None) -> None:
+            self.registry.forget(self)
+            lose(exc)
+
+        made.connection_lost = connection_lost
+        return made
 
     def _wait_for_head(self) -> None:
         self._head_timer = self.loop.call_later(self.registry.head_seconds, self._give_up)
@@ -287,17 +324,14 @@ class PatientProtocol(HttpProtocol):
             self._reader_timer = None
 
 
-def _told_of_its_end(kind: Callable[..., Any], ended: Callable[[], None], **named: Any) -> Any:
-    """Make a protocol of websockets that says when its connection is lost."""
-    made = kind(**named)
-    lose = made.connection_lost
+def _scope_of(websocket: Any) -> Mapping[str, Any] | None:
+    """Return what the application was told of a websocket; None before its head was read."""
+    return getattr(websocket, "scope", None)
 
-    def connection_lost(exc: Exception | None) -> None:
-        ended()
-        lose(exc)
 
-    made.connection_lost = connection_lost
-    return made
+def _tells_of_a_body(line: tuple[bytes, bytes]) -> bool:
+    name, value = line
+    return name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0 ") != b"")
 
 
 def patient(connections: Connections) -> type[PatientProtocol]:

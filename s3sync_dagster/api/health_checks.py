@@ -21,7 +21,9 @@ class Health:
 
     def __init__(self, checks: Mapping[str, Check]) -> None:
         self._checks = dict(checks)
-        self._threads = ThreadPoolExecutor(max_workers=2 * len(checks), thread_name_prefix="health")
+        self._threads = ThreadPoolExecutor(max_workers=len(checks), thread_name_prefix="health")
+        self._running: dict[str, Future[str]] = {}
+        """The newest check of each part: while one hangs there is no other of its part."""
         self._asking = ThreadPoolExecutor(max_workers=1, thread_name_prefix="health-round")
         self._lock = threading.Lock()
         self._round: Future[dict[str, str]] | None = None
@@ -48,16 +50,15 @@ class Health:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _ask(self) -> dict[str, str]:
-        futures = {
-            name: self._threads.submit(_outcome, check) for name, check in self._checks.items()
-        }
+        for name, check in self._checks.items():
+            if name not in self._running or self._running[name].done():
+                self._running[name] = self._threads.submit(_outcome, check)
         deadline = time.monotonic() + CHECK_SECONDS
         answers: dict[str, str] = {}
-        for name, future in futures.items():
+        for name, future in self._running.items():
             try:
                 answers[name] = future.result(max(0.0, deadline - time.monotonic()))
             except Late:
-                future.cancel()
                 answers[name] = "timeout"
         self._ended = time.monotonic()
         return answers

@@ -30,7 +30,7 @@ from s3sync_dagster.core.keys import (
     validate_object_key,
 )
 from s3sync_dagster.core.path_metadata import with_path_metadata
-from s3sync_dagster.core.record_limits import validate_user_metadata
+from s3sync_dagster.core.record_limits import require_short, validate_user_metadata
 from s3sync_dagster.core.selection import require_inside_prefix
 from s3sync_dagster.model.errors import InvalidSetting, NotFound
 from s3sync_dagster.model.invocation import Invocation, InvocationStatus, Trigger
@@ -116,6 +116,7 @@ def check_request(here: Context, source: Source, payload: CreateInvocation) -> d
     if payload.metadata:
         own = with_path_metadata(source, payload.object_key or "")
         validate_user_metadata({**own, **payload.metadata})
+        require_short(payload.metadata)
     target = payload.target_collection_name
     if target is not None:
         validate_collection_name(target, field="target_collection_name")
@@ -127,6 +128,8 @@ def check_request(here: Context, source: Source, payload: CreateInvocation) -> d
     }
 
 
+MOST_METADATA_BYTES = 16 * 1024**2
+"""Of all that one answer shows: it is made in memory."""
 MAX_LOOKED_UP = 200_000
 """Keys times collections of one request for the newest of many keys."""
 
@@ -149,7 +152,7 @@ def latest_by_keys(
             f"The uploads of this database lie in {len(ids)} collections: ask for at most "
             f"{MAX_LOOKED_UP // len(ids)} keys at once."
         )
-    newest = here.catalog.invocations.latest_of_each(ids, keys)
+    newest = here.catalog.invocations.latest_of_each(ids, keys, most_bytes=MOST_METADATA_BYTES)
     names = names_of(here, caller)
     return {key: show_invocation(one, names) for key, one in newest.items()}
 
@@ -197,6 +200,7 @@ def list_invocations(
         status=wanted,
         ascending=order_by == "ASC",
         # Those that are merged into the page may push it forward by as many as there are.
+        most_bytes=MOST_METADATA_BYTES,
         limit=limit + min(offset, len(wholes)),
         offset=max(offset - len(wholes), 0),
     )

@@ -9,11 +9,15 @@ import uuid
 from contextvars import ContextVar
 from typing import Any, Protocol
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from s3sync_dagster.api.errors import answer_unexpected
+from s3sync_dagster.api.threads import SCOPE
 
 REQUEST_ID = ContextVar("request_id", default="")
+GONE = 499
+"""Stands for the status where the client left before there was one."""
 _HEADER = b"x-request-id"
 _USABLE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _log = logging.getLogger("s3sync_dagster.api.requests")
@@ -42,6 +46,7 @@ class RequestLog:
         request_id = _request_id(scope)
         scope["s3sync_request_id"] = request_id
         REQUEST_ID.set(request_id)
+        SCOPE.set(scope)
         began = time.perf_counter()
         status = 0
 
@@ -54,6 +59,8 @@ class RequestLog:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except ClientDisconnect:  # before all of it was heard or done: nobody hears an answer
+            status = status or GONE
         except Exception as error:  # noqa: BLE001  (the boundary: what is left becomes a 500)
             answer = answer_unexpected(error, route=route_of(scope), request_id=request_id)
             if status == 0:
@@ -61,7 +68,7 @@ class RequestLog:
         finally:
             seconds = time.perf_counter() - began
             route = route_of(scope)
-            self._traffic.count(scope["method"], route, status or 499, seconds)
+            self._traffic.count(scope["method"], route, status or GONE, seconds)
             _log.info(
                 "request",
                 extra={
@@ -69,7 +76,7 @@ class RequestLog:
                         "id": request_id,
                         "method": scope["method"],
                         "route": route,
-                        "status": status or 499,
+                        "status": status or GONE,
                         "ms": round(seconds * 1000, 1),
                     }
                 },

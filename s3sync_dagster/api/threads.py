@@ -4,7 +4,8 @@ Who works much keeps those waiting who share his tenant, and nobody else: neithe
 whoever is only asked who he is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial, wraps
 from inspect import iscoroutinefunction, signature
@@ -12,12 +13,17 @@ from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 
 from s3sync_dagster.api.errors import TooMany
 
 PER_TENANT = 8
 WAITING_PER_TENANT = 120
 THREADS = 40
+LEFT = "s3sync_left"
+"""Where a request's scope tells that its client is gone."""
+SCOPE: ContextVar[Mapping[str, Any]] = ContextVar("scope")
+"""Of the request that is being served."""
 _R = TypeVar("_R")
 
 
@@ -39,6 +45,7 @@ class Threads:
 
         Raises:
             TooMany: too many of the tenant's requests wait already.
+            ClientDisconnect: whoever asked has left meanwhile; nothing was done.
         """
         mine = self._tenants.get(tenant)
         if mine is None:
@@ -52,6 +59,8 @@ class Threads:
         mine.requests += 1
         try:
             async with mine.threads:
+                if LEFT in SCOPE.get({}):
+                    raise ClientDisconnect
                 return await to_thread.run_sync(work, limiter=self._all)
         finally:
             mine.requests -= 1

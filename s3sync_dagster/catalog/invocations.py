@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.answer_size import ROWS_AT_ONCE, AnswerSize
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import COALESCING, Database
 from s3sync_dagster.catalog.rows import groups, invocation_of
@@ -170,12 +171,16 @@ class Invocations:
         source_type: str | None = None,
         status: InvocationStatus | None = None,
         ascending: bool = False,
+        most_bytes: int | None = None,
         limit: int = 100,
         offset: int = 0,
     ) -> list[Invocation]:
         """Return invocations for people and the API, newest first unless ``ascending``.
 
         ``source_type`` leaves out the sources of other types; deleted ones count as ``s3``.
+
+        Raises:
+            LimitExceeded: their metadata have more than ``most_bytes`` together.
         """
         query = sa.select(invocations).limit(limit).offset(offset)
         for column, value in (
@@ -197,18 +202,25 @@ class Invocations:
                 query = query.where(invocations.c.source_id.in_(those))
         order = invocations.c.created_at
         query = query.order_by(order.asc() if ascending else order.desc(), invocations.c.id)
+        taken = AnswerSize(most_bytes)
         with self._db.read() as tx:
-            return [invocation_of(row) for row in tx.execute(query)]
+            found = tx.execute(query.execution_options(yield_per=ROWS_AT_ONCE))
+            return [taken.more(invocation_of(row)) for row in found]
 
     def latest_by_keys(self, source_id: str, keys: Sequence[str]) -> dict[str, Invocation]:
         """Return the newest invocation of each key that has one."""
         return self.latest_of_each([source_id], keys)
 
     def latest_of_each(
-        self, source_ids: Sequence[str], keys: Sequence[str]
+        self, source_ids: Sequence[str], keys: Sequence[str], *, most_bytes: int | None = None
     ) -> dict[str, Invocation]:
-        """Return that of each key that has one in any of the sources."""
+        """Return that of each key that has one in any of the sources.
+
+        Raises:
+            LimitExceeded: their metadata have more than ``most_bytes`` together.
+        """
         found: dict[str, Invocation] = {}
+        taken = AnswerSize(most_bytes)
         with self._db.read() as tx:
             for part, some in product(groups(keys), groups(source_ids)):
                 newest = (
@@ -224,8 +236,9 @@ class Invocations:
                     .where(invocations.c.source_id.in_(some), invocations.c.object_key.in_(part))
                     .subquery()
                 )
-                for row in tx.execute(sa.select(newest).where(newest.c.place == 1)):
-                    one, other = invocation_of(row), found.get(row.object_key)
+                each = sa.select(newest).where(newest.c.place == 1)
+                for row in tx.execute(each.execution_options(yield_per=ROWS_AT_ONCE)):
+                    one, other = taken.more(invocation_of(row)), found.get(row.object_key)
                     if other is None or one.created_at > other.created_at:
                         found[row.object_key] = one
         return found

@@ -354,9 +354,11 @@ class SourceRows:
                 problems.append(error.message)
         return found, problems
 
-    def all(self, *, origin: Origin | None = None, moved: bool = False) -> list[Source]:
-        """Return all sources, those being deleted included; ``moved`` as in ``rows``."""
-        return [row.source for row in self.rows(origin=origin, moved=moved)]
+    def all(
+        self, *, tenant: str | None = None, origin: Origin | None = None, moved: bool = False
+    ) -> list[Source]:
+        """Return all sources, those being deleted included; the arguments are those of ``rows``."""
+        return [row.source for row in self.rows(tenant=tenant, origin=origin, moved=moved)]
 
     def ids(self) -> set[str]:
         """Return the ids of all that have records here, those that were moved included."""

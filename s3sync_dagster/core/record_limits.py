@@ -5,6 +5,7 @@ local server as well: a number that is not finite inside an array destroys a col
 and an integer beyond 64 bits silently becomes a float.
 """
 
+import json
 import math
 from collections.abc import Mapping
 from typing import cast
@@ -19,6 +20,9 @@ MAX_KEY_BYTES = 36
 MAX_VALUE_BYTES = 8_182
 MAX_USER_KEYS = 16
 """What is left of 32 when every name of the contract and of ours stands on a record."""
+MAX_METADATA_BYTES = 16 * 1024
+"""Of what one request or source brings, as JSON: the contract's limit for an upload. It is kept,
+and read again with each look at the request or source."""
 _INT64 = range(-(2**63), 2**63)
 
 CONTRACT_KEYS = frozenset(
@@ -56,6 +60,18 @@ def validate_user_metadata(metadata: Mapping[str, object]) -> None:
     if present > MAX_USER_KEYS:
         raise RecordRejected(
             f"metadata has {present} keys; at most {MAX_USER_KEYS} fit beside those of the system"
+        )
+
+
+def require_short(metadata: Mapping[str, object]) -> None:
+    """Refuse metadata that a request or source would bring too much of. Raises ``RecordRejected``.
+
+    They were validated: their keys with no value have neither a number nor a size otherwise.
+    """
+    size = len(json.dumps(dict(metadata), ensure_ascii=False).encode(errors="replace"))
+    if size > MAX_METADATA_BYTES:
+        raise RecordRejected(
+            f"metadata has {size:,} bytes as JSON; at most {MAX_METADATA_BYTES:,} are kept"
         )
 
 

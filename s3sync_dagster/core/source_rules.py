@@ -13,7 +13,7 @@ from s3sync_dagster.core.keys import (
     validate_source_name,
 )
 from s3sync_dagster.core.path_metadata import group_names
-from s3sync_dagster.core.record_limits import validate_user_metadata
+from s3sync_dagster.core.record_limits import require_short, validate_user_metadata
 from s3sync_dagster.core.rights import MAX_KEYS
 from s3sync_dagster.core.selection import validate_selection
 from s3sync_dagster.core.state import SourceRow
@@ -64,6 +64,7 @@ def validate_source(source: Source) -> None:
         names = group_names(source.path_metadata) if source.path_metadata is not None else []
         names += source.place.carried.keys()
         validate_user_metadata({**source.metadata, **dict.fromkeys(names, "")})
+        require_short(source.metadata)
         validate_user_metadata(dict.fromkeys(source.reader_keys, ""))
     except RecordRejected as error:
         raise InvalidSetting(f"metadata: {error.message}") from None

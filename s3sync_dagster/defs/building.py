@@ -145,7 +145,7 @@ class _Building:
 
     def add_from_catalog(self, source: Source) -> None:
         def build() -> None:
-            resource = CatalogSource.of(source)
+            resource = CatalogSource.shown(source)
             self._build(resource, source, _of_catalog(source.name), shown, own_sensor=False)
             self._catalog_names.append(source.name)
 

@@ -1,8 +1,8 @@
 """Resources: a source as people configure it, and the parts that runs and sensors work with."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -99,11 +99,34 @@ class CatalogSource(dg.ConfigurableResource):
         return Source.from_json(self.settings)
 
     @classmethod
+    def shown(cls, source: Source) -> "CatalogSource":
+        """Return the resource that shows a source, without what is long.
+
+        The definitions of all sources are one message of Dagster's code server, and each stands
+        there four times: who gives his sources much of that would end everybody's.
+        """
+        short = replace(
+            source,
+            metadata=source.metadata if _is_short(source.metadata) else {"metadata": _LONG},
+            include_globs=source.include_globs if _is_short(source.include_globs) else (_LONG,),
+            exclude_globs=source.exclude_globs if _is_short(source.exclude_globs) else (_LONG,),
+        )
+        return cls.of(short)
+
+    @classmethod
     def of(cls, source: Source) -> "CatalogSource":
         """Return the resource that shows a source."""
         place = S3Place(bucket_name="")
         default = Source(id="", name="", place=place, collection_name="").to_json()
         return cls(name=source.name, settings=_changed(source.to_json(), default))
+
+
+_SHOWN_CHARACTERS = 1000
+_LONG = "too long for this page: the command `s3sync source show` has all"
+
+
+def _is_short(value: Mapping[str, object] | Sequence[str]) -> bool:
+    return len(str(value)) <= _SHOWN_CHARACTERS
 
 
 def _changed(values: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:

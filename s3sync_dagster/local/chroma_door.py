@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import uvicorn
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -80,6 +80,8 @@ class Forwarding:
             answer = await self._client.send(asked, stream=True)
         except httpx.HTTPError:
             return PlainTextResponse("Chroma does not answer.", status_code=502)
+        except ClientDisconnect:  # in the midst of a body: nobody hears the answer
+            return PlainTextResponse("The body was broken off.", status_code=400)
         headers = {n: v for n, v in answer.headers.items() if n not in _ONE_HOP}
         return StreamingResponse(_body(answer), status_code=answer.status_code, headers=headers)
 

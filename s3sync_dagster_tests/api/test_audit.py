@@ -4,6 +4,7 @@ import re
 import time
 import uuid
 from contextlib import closing
+from dataclasses import replace
 
 from s3sync_dagster.api import auditing
 from s3sync_dagster.api.auditing import REFUSALS
@@ -120,6 +121,30 @@ def test_what_is_not_told_of_refusals_is_counted_in_the_next_one(monkeypatch):
     last = wait_for(lambda: refusals.told(entry))
     number = re.fullmatch("403, ([0-9]+) more before", last.outcome)
     assert int(number[1]) >= 3
+
+
+def test_what_only_counted_is_told_though_nothing_follows(monkeypatch, fresh_api):
+    monkeypatch.setattr(auditing, "REFUSALS", 2)
+    monkeypatch.setattr(auditing, "REFUSAL_SECONDS", 0.5)
+    writer = auditing.AuditWriter(fresh_api.parts.catalog)
+    entry = AuditEntry(
+        at=0.0, tenant="acme", who="token 1", role="member", door="api", address=None,
+        action="POST /pause", subject="", outcome="403",
+    )  # fmt: skip
+
+    def outcomes(tenant):
+        return [one.outcome for _, one in fresh_api.parts.catalog.audit.rows(tenant=tenant)]
+
+    writer.start()
+    for _ in range(5):
+        writer.put(entry, refusal=True)
+    assert wait_for(lambda: outcomes("acme"), lambda found: len(found) == 3, seconds=10) == [
+        "403, 2 more before", "403", "403"
+    ]  # fmt: skip
+    for _ in range(4):
+        writer.put(replace(entry, tenant="other"), refusal=True)
+    writer.stop()  # what is counted by then is told, too
+    assert outcomes("other") == ["403, 1 more before", "403", "403"]
 
 
 def test_buttons_of_the_console_are_written_down_as_such(fresh_api):

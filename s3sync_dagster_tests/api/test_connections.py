@@ -11,14 +11,18 @@ import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI, Request
+from prometheus_client import CollectorRegistry
 from starlette.responses import Response
 
 from s3sync_dagster.api import connections
 from s3sync_dagster.api.access import CALLER, Caller
 from s3sync_dagster.api.guards import BodyLimits
 from s3sync_dagster.api.guesses import network_of
+from s3sync_dagster.api.metrics import Traffic
 from s3sync_dagster.api.options import ApiOptions
+from s3sync_dagster.api.request_log import RequestLog
 from s3sync_dagster.api.server import configure
+from s3sync_dagster.api.threads import PER_TENANT, Threads
 from s3sync_dagster_tests.waiting import wait_for
 
 OPTIONS = ApiOptions(
@@ -26,8 +30,12 @@ OPTIONS = ApiOptions(
 )
 
 
-def application(options: ApiOptions, gate: threading.Event) -> FastAPI:
+done: list[int] = []
+
+
+def application(options: ApiOptions, gate: threading.Event, *, logged: bool) -> FastAPI:
     app = FastAPI()
+    threads = Threads()
 
     @app.get("/")
     def hello() -> str:
@@ -45,6 +53,14 @@ def application(options: ApiOptions, gate: threading.Event) -> FastAPI:
             await sleep(0.01)
         return "unknown"
 
+    @app.get("/queued")
+    async def queued() -> None:
+        def work() -> None:
+            done.append(1)
+            gate.wait(20)
+
+        await threads.run("a", work)
+
     @app.get("/large")
     def large() -> Response:
         return Response(b"x" * 50_000_000)
@@ -61,6 +77,8 @@ def application(options: ApiOptions, gate: threading.Event) -> FastAPI:
         return -length if "x-late" in request.headers else length
 
     app.add_middleware(BodyLimits, options=options)
+    if logged:
+        app.add_middleware(RequestLog, traffic=Traffic(CollectorRegistry()))
     return app
 
 
@@ -69,9 +87,9 @@ def caller_of(request):
 
 
 @contextmanager
-def serving(options: ApiOptions, gate: threading.Event):
+def serving(options: ApiOptions, gate: threading.Event, *, logged: bool = False):
     server = uvicorn.Server(
-        configure(application(options, gate), options, host="127.0.0.1", port=0)
+        configure(application(options, gate, logged=logged), options, host="127.0.0.1", port=0)
     )
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -341,6 +359,48 @@ def test_who_holds_most_pays_and_not_who_is_about_to_ask(gate, sent, addresses):
         assert ended_after(many[0]) < 5
         gate.set()
         assert [link.recv(12) for link in few] == [b"HTTP/1.1 200"] * 4
+
+
+def test_nothing_is_begun_for_who_has_left_meanwhile(gate):
+    gate.clear()
+    done.clear()
+    with serving(OPTIONS, gate, logged=True) as server, ExitStack() as stack:
+        port = port_of(server)
+        links = [stack.enter_context(connected(port)) for _ in range(PER_TENANT + 3)]
+        for link in links[:PER_TENANT]:
+            link.sendall(GET % b"/queued" + b"\r\n")
+        wait_for(lambda: len(done) == PER_TENANT, seconds=10)
+        for link in links[PER_TENANT:]:
+            link.sendall(GET % b"/queued" + b"\r\n")
+        time.sleep(0.3)  # until they wait
+        for link in links[PER_TENANT : PER_TENANT + 2]:
+            link.close()
+        time.sleep(0.3)
+        gate.set()
+        for link in [*links[:PER_TENANT], links[-1]]:
+            assert link.recv(12) == b"HTTP/1.1 200"
+    assert len(done) == PER_TENANT + 1
+
+
+def test_many_tenants_together_keep_nobody_out_for_long(gate, monkeypatch):
+    gate.clear()
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 1.0)
+    options = replace(OPTIONS, body_timeout_seconds=60.0)
+    with serving(options, gate) as server, ExitStack() as stack:
+        port = port_of(server)
+        links = [
+            stack.enter_context(connected(port, source=f"127.0.0.{2 + number % 5}"))
+            for number in range(20)  # of each tenant no more than its share
+        ]
+        for number, link in enumerate(links):
+            link.sendall(BODY % b"t-%d" % (number % 5))
+        time.sleep(0.4)  # until it is known whose they are
+        with connected(port) as link:
+            assert link.recv(12) == b"HTTP/1.1 503"
+        time.sleep(1)
+        for _ in range(3):
+            assert httpx.get(f"http://127.0.0.1:{port}/").json() == "hello"
+        assert ended_after(links[0]) < 5
 
 
 def test_within_an_address_the_idle_go_before_the_requests_of_a_tenant(gate):

@@ -7,7 +7,7 @@ import pytest
 
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.core.outcome import KeyOutcome
-from s3sync_dagster.model.invocation import Result
+from s3sync_dagster.model.invocation import Result, Trigger
 
 
 @pytest.fixture
@@ -210,3 +210,37 @@ def test_an_id_that_is_none(http):
         answer = getattr(http, method)(f"/api/v1/invocations/{uuid.uuid4()}")
         assert (answer.status_code, answer.json()["error"]) == (404, "invocation_not_found")
         assert getattr(http, method)("/api/v1/invocations/1").status_code == 400
+
+
+LONG = {f"k{number}": "v" * 8000 for number in range(4)}
+NAMES = {f"k{number}": None for number in range(2000)}
+
+
+@pytest.mark.parametrize("metadata", [LONG, NAMES], ids=["long-values", "names-without-values"])
+def test_a_request_or_source_brings_so_much_metadata_and_no_more(http, source_id, metadata):
+    body = {"object_key": "docs/a.md", "metadata": metadata}
+    for answer in (
+        http.post(f"/api/v1/sources/{source_id}/invocations", json=body),
+        http.patch(f"/s3sync/v1/sources/{source_id}", json={"metadata": metadata}),
+    ):
+        assert answer.status_code == 400
+        assert "at most 16,384" in answer.json()["message"]
+
+
+def test_no_answer_holds_more_metadata_than_the_server_bears(api, http, source_id):
+    source = api.parts.catalog.sources.find(source_id)
+    keys = [f"docs/{number}" for number in range(10)]
+    metadata = dict.fromkeys(NAMES, "v" * 1000)  # as one that was kept before there was a limit
+    api.parts.catalog.invocations.request(source, keys, trigger=Trigger.API, metadata=metadata)
+    few = http.get("/api/v1/invocations", params={"source_id": source_id, "limit": 8})
+    newest = f"/api/v1/sources/{source_id}/invocations/latest-by-keys"
+    assert [len(few.json()), len(http.post(newest, json={"object_keys": keys[:8]}).json())] == [
+        8,
+        8,
+    ]
+    for answer in (
+        http.get("/api/v1/invocations", params={"source_id": source_id}),
+        http.post(newest, json={"object_keys": keys}),
+    ):
+        assert answer.status_code == 400
+        assert "ask for fewer at once" in answer.json()["message"]

@@ -4,14 +4,16 @@ import pkgutil
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib import import_module
 from inspect import iscoroutinefunction, signature
 
 from sqlalchemy import event
 
 from s3sync_dagster import api as rooms
-from s3sync_dagster.api import console, invocations, manage, threads
+from s3sync_dagster.api import add_file, console, invocations, manage, threads
+from s3sync_dagster.api.health_checks import Health
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.place import UploadPlace
 from s3sync_dagster.model.source import AutoSync, EmbeddingConfig, Source
@@ -88,6 +90,39 @@ def test_a_tenant_whose_requests_take_long_keeps_nobody_else_waiting(fresh_api, 
     assert waiting_of(fresh_api, "busy") == 0
 
 
+def test_uploads_of_a_tenant_that_wait_for_chroma_keep_nobody_else_waiting(fresh_api, monkeypatch):
+    busy, other = (fresh_api.token(tenant=name) for name in ("busy", "other"))
+    go_on, asked = threading.Event(), Counter[str]()
+
+    def hangs(_here, tenant, _database):
+        asked[tenant] += 1
+        go_on.wait(120)
+
+    monkeypatch.setattr(add_file, "require_database", hangs)
+
+    def upload(_number):
+        with fresh_api.client(busy) as http:
+            http.timeout = 120
+            place = {"database_name": "default_database", "collection_name": "ccc"}
+            return http.post(
+                "/api/v1/add-file",
+                data=place,
+                files={"file": ("a.md", b"abc")},
+                headers={"x-upload-content-length": "3"},
+            ).status_code
+
+    with ThreadPoolExecutor(60) as pool, fresh_api.client(other) as http:
+        try:
+            uploading = [pool.submit(upload, number) for number in range(60)]
+            wait_for(lambda: waiting_of(fresh_api, "busy"), lambda found: found == 60)
+            assert asked["busy"] == threads.PER_TENANT
+            for path in ("/api/v1/sources", "/login", "/docs", "/static/console.css"):
+                assert http.get(path).status_code == 200, path
+        finally:
+            go_on.set()
+        assert {one.result() for one in uploading} <= {201, 429}
+
+
 def waiting_of(api, tenant):
     found = api.context.threads._tenants.get(tenant)
     return 0 if found is None else found.requests
@@ -116,6 +151,25 @@ def test_who_asks_how_the_server_is_takes_no_thread_while_a_part_hangs(fresh_api
             assert asked["hangs"] <= 2
         finally:
             go_on.set()
+
+
+def test_a_part_that_hangs_does_not_make_others_look_so():
+    go_on, asked = threading.Event(), Counter[str]()
+
+    def check(name):
+        asked[name] += 1
+        if name == "hangs":
+            go_on.wait(120)
+
+    with ExitStack() as stack:
+        stack.callback(go_on.set)
+        health = Health({"hangs": partial(check, "hangs"), "well": partial(check, "well")})
+        stack.callback(health.close)
+        rounds = [health._ask() for _ in range(5)]
+        assert rounds == [{"hangs": "timeout", "well": "ok"}] * 5
+        assert asked == {"hangs": 1, "well": 5}
+        go_on.set()
+        assert health._ask() == {"hangs": "ok", "well": "ok"}
 
 
 def test_every_route_that_blocks_waits_for_its_tenant():
@@ -167,6 +221,21 @@ def test_the_newest_of_many_keys_costs_the_same_for_many_collections(fresh_api):
         refused = newest(keys)
         assert (refused.status_code, refused.json()["error"]) == (400, "invalid_setting")
         assert "5000 keys" in refused.json()["message"]
+
+
+def test_a_question_reads_no_source_of_another_tenant(fresh_api, monkeypatch):
+    token, rows = fresh_api.token(), fresh_api.parts.catalog.sources.rows
+    asked: list[str | None] = []
+
+    def noted(*, tenant=None, **named):
+        asked.append(tenant)
+        return rows(tenant=tenant, **named)
+
+    monkeypatch.setattr(fresh_api.parts.catalog.sources, "rows", noted)
+    body = {"query": "anything", "collection_name": "nowhere"}
+    with fresh_api.client(token) as http:
+        assert http.post("/s3sync/v1/search", json=body).status_code == 404
+    assert set(asked) == {"default_tenant"}
 
 
 def test_sources_are_shown_a_page_at_a_time(fresh_api):

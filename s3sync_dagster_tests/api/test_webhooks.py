@@ -3,10 +3,14 @@
 import hashlib
 import hmac
 import json
+import logging
 import re
+import socket
+import time
 import uuid
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from s3sync_dagster.api.guesses import BURST
@@ -165,3 +169,16 @@ def test_guessed_signatures_are_slow_and_keep_nobody_out_who_can_sign(api, http,
     assert deliver(http, source.id, {"zen": "Keep it."}, event="ping").status_code == 200
     audited = {one.outcome for _, one in api.parts.catalog.audit.rows(who="unknown")}
     assert audited == {"404"}
+
+
+def test_a_client_that_leaves_in_the_midst_of_a_body_is_no_fault_of_the_server(api, caplog):
+    caplog.set_level(logging.INFO, logger="s3sync_dagster.api")
+    url = httpx.URL(api.url)
+    with socket.create_connection((url.host, url.port), 10) as link:
+        link.sendall(
+            b"POST /webhooks/github/%s HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{"
+            % str(uuid.uuid4()).encode()
+        )
+        time.sleep(0.2)  # until it is waited for
+    told = wait_for(lambda: [getattr(one, "request", None) for one in caplog.records])
+    assert [one and one["status"] for one in told] == [499]

@@ -122,6 +122,21 @@ def test_the_graph_is_the_one_that_is_written_down():
     assert json.loads(GRAPH.read_text()) == json.loads(text)
 
 
+def test_what_is_long_in_a_source_of_the_catalog_makes_no_long_message_of_dagster():
+    long = source(
+        "docs",
+        metadata={f"k{number}": "v" * 8000 for number in range(2)},
+        include_globs=("a" * 1000,) * 8,
+        exclude_globs=("b" * 1000,) * 8,
+    )
+    sizes = []
+    for one in (source("docs"), long):
+        repository = build_definitions([], catalog_sources=[one]).get_repository_def()
+        snapshot = repository.get_job("index_docs").get_job_snapshot()
+        sizes.append(len(dg.serialize_value(snapshot)))
+    assert sizes[1] - sizes[0] < 5000
+
+
 def test_one_broken_source_harms_no_other():
     good = S3Source(name="good", bucket_name="bucket", collection_name="good-texts")
     broken = [

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from asyncio import sleep
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 
@@ -59,10 +60,12 @@ async def echo(receive, send):
 
 
 @contextmanager
-def standing(monkeypatch, *, connections):
+def standing(monkeypatch, *, connections, keeper=None):
     monkeypatch.setattr(door, "CONNECTIONS", connections)
     protocol = door_protocol()
-    config = uvicorn.Config(Door(echoing), port=0, log_config=None, lifespan="off", http=protocol)
+    config = uvicorn.Config(
+        Door(echoing, keeper=keeper), port=0, log_config=None, lifespan="off", http=protocol
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -157,3 +160,43 @@ def test_a_websocket_may_follow_a_request_that_was_answered(monkeypatch):
         assert link.recv(1000).endswith(b"hello")
         link.sendall(UPGRADE)
         assert link.recv(1000).startswith(b"HTTP/1.1 101 ")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(UPGRADE[:-2] + b"Content-Length: 9\r\n\r\n", id="a-body"),
+        pytest.param(UPGRADE[:-2] + b"Transfer-Encoding: chunked\r\n\r\n", id="a-body-in-chunks"),
+        pytest.param(UPGRADE[:-2] + b"x: " + b"y" * 10_000 + b"\r\n\r\n", id="a-long-line"),
+        pytest.param(UPGRADE[:-2] + b"x: y\r\n" * 150 + b"\r\n", id="many-lines"),
+    ],
+)
+def test_a_websocket_that_is_none_is_refused_and_takes_no_place(monkeypatch, head):
+    with standing(monkeypatch, connections=10) as (port, registry), ExitStack() as stack:
+        links = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), 10))
+            for _ in range(10)
+        ]
+        for link in links:
+            link.sendall(head)
+        assert {link.recv(12) for link in links} == {b"HTTP/1.1 400"}
+        wait_for(lambda: dict(registry._open), lambda found: not found, seconds=5)
+        assert httpx.get(f"http://127.0.0.1:{port}/").text == "hello"
+
+
+def test_a_websocket_that_was_not_admitted_makes_room(monkeypatch):
+    async def asked_without_end(*_):
+        await sleep(60)
+
+    monkeypatch.setattr(Door, "_asked", asked_without_end)
+    with standing(monkeypatch, connections=10, keeper=object()) as (port, _), ExitStack() as stack:
+
+        def connected():
+            return stack.enter_context(socket.create_connection(("127.0.0.1", port), 10))
+
+        links = [connected() for _ in range(10)]
+        for link in links:
+            link.sendall(UPGRADE)
+            time.sleep(0.05)
+        connected()
+        assert not heard(links[0])

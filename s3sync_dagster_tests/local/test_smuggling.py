@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 import uvicorn
@@ -83,3 +84,21 @@ def test_what_stands_behind_a_request_is_judged_by_itself(port, behind):
     assert statuses(port, chunked + HIDDEN, answers=2) == [200, 403]
     assert statuses(port, head + b"Content-Length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN) == [200]
     assert [(path, body) for _, path, _, body in behind.asked] == [("/a", b""), ("/a", HIDDEN)]
+
+
+@pytest.mark.parametrize("other", [b"h2c", b"websocket"])
+def test_a_body_behind_an_upgrade_is_no_request(port, behind, other):
+    behind.asked.clear()
+    upgrade = b"Connection: Upgrade\r\nUpgrade: " + other + b"\r\n"
+    body = b"GET /b HTTP/1.1\r\n" + HOST + b"\r\n"
+    length = b"Content-Length: %d\r\n\r\n" % len(body)
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as link:
+        link.sendall(b"POST /a HTTP/1.1\r\n" + HOST + JSON + upgrade + length)
+        time.sleep(0.2)  # the parser drops what comes with the head
+        heard = b""
+        with suppress(ConnectionError):
+            link.sendall(body)
+            while piece := link.recv(65536):
+                heard += piece
+    assert heard.count(b"HTTP/1.1 ") <= 1
+    assert behind.asked == []
