@@ -116,22 +116,27 @@ def build_write(source: Source, deed: Deed, target: Target, chunks: Sequence[Chu
 
 
 def fill_groups(
-    collection: CollectionPort, writes: Iterable[Write], *, in_time: Callable[[], int]
+    collection: CollectionPort,
+    writes: Iterable[Write],
+    *,
+    in_time: Callable[[], int] | None = None,
 ) -> Iterator[WriteGroup]:
     """Yield documents of a collection in groups within the limits of one write.
 
     Args:
         collection: to write to; it has the limits.
         writes: the documents.
-        in_time: asked for each document: as many records may be in its group.
+        in_time: asked for each document: as many records may be in its group; None: as many as
+            the limits allow.
     """
     limits = collection.write_limits
     group: list[Write] = []
     records = size = 0
     for one in writes:
         added = sum(len(record.document.encode()) for record in one.records)
+        most = limits.max_records if in_time is None else min(limits.max_records, in_time())
         if group and (
-            records + len(one.records) > min(limits.max_records, in_time())
+            records + len(one.records) > most
             or size + added > limits.max_bytes
             or len(group) >= DOCUMENTS_AT_ONCE
         ):
