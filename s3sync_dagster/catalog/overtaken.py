@@ -15,9 +15,11 @@ from s3sync_dagster.catalog.tables import documents, invocations, is_live, listi
 from s3sync_dagster.core.news import Told
 from s3sync_dagster.core.page import PageCommit
 from s3sync_dagster.core.state import ListingRow
-from s3sync_dagster.model.source import Source
+from s3sync_dagster.model.source import DeleteMode, Source
 
 EDITED = "mode, auto_sync or document_limit of its source was changed: the next one begins anew"
+KEPT_TEXT = "kept"
+"""In place of a fingerprint: no settings have this one."""
 REMOVAL_STANDS = (
     is_live,
     invocations.c.kind == "remove",
@@ -94,6 +96,8 @@ def end_verdicts(
     same = (before.get("mode"), before.get("auto_sync")) == (source.mode, source.auto_sync)
     if same and not limited:
         return
+    if before.get("mode") != source.mode and source.mode is DeleteMode.MIRROR:
+        _look_at_kept(tx, source.id)
     tx.execute(
         invocations.update()
         .where(
@@ -117,6 +121,28 @@ def end_verdicts(
             .where(here, listings.c.state.in_(["blocked", "approved"]))
             .values(state="complete")
         )
+
+
+def _look_at_kept(tx: sa.Connection, source_id: str) -> None:
+    """Forget under which settings bytes gave no text whose earlier text the mode so far has kept.
+
+    The next listing asks for them, and what they were before goes.
+    """
+    same = (
+        documents.c.source_id == objects.c.source_id,
+        documents.c.object_key == objects.c.object_key,
+        documents.c.high_water > 0,
+    )
+    tx.execute(
+        objects.update()
+        .where(
+            objects.c.source_id == source_id,
+            objects.c.outcome.in_(["failed", "skipped"]),
+            objects.c.retry_class == "input",
+            sa.select(documents.c.id).where(*same).exists(),
+        )
+        .values(fingerprint=KEPT_TEXT)
+    )
 
 
 def unjudged(tx: sa.Connection, token: str) -> set[str]:

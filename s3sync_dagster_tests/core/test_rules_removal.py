@@ -522,3 +522,21 @@ def test_where_a_mode_keeps_what_is_gone_nothing_waits_for_an_approval(mode):
     assert len(world.texts()) == 60
     world.configure(mode=DeleteMode.MIRROR)
     assert world.listing().listing.state is ListingState.BLOCKED
+
+
+@pytest.mark.parametrize("mode", [DeleteMode.KEEP_DELETED, DeleteMode.APPEND])
+@pytest.mark.parametrize("bytes_now", ["BAD", ""])
+def test_what_a_mode_kept_of_bytes_that_give_no_text_goes_with_the_mode(mode, bytes_now):
+    world = make_world()
+    world.bucket.put("a.txt", "text of a")
+    world.bucket.put("b.txt", "text of b")
+    world.sync()
+    world.configure(mode=mode)
+    world.bucket.put("a.txt", bytes_now)
+    world.sync()
+    assert set(world.texts().values()) == {"text of a", "text of b"}
+    world.configure(mode=DeleteMode.MIRROR)
+    world.sync()
+    assert set(world.texts().values()) == {"text of b"}
+    world.sync()
+    assert world.reports == []
