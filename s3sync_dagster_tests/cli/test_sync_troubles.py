@@ -104,3 +104,40 @@ def test_a_source_that_works_by_itself_says_so(s3sync, home, monkeypatch):
     assert s3sync("retry", "docs").code == 0
     assert s3sync("retry", "docs", "no-such-key").code == 1
     assert s3sync("why", "no-such-key", "--source", "docs", "--json").json[0]["state"] == "unknown"
+
+
+def test_what_had_no_records_is_not_said_to_have_lost_any(s3sync, aws_endpoint, collection):
+    bucket = aws_endpoint.make_bucket()
+    sidecar = {"version": "chroma-v1", "id": "x", "path": "nothing.md"}
+    aws_endpoint.put_all(bucket, {f"{n}.md": f"text {n}" for n in range(6)})
+    with wire_proxy(aws_endpoint.url) as proxy:
+        sync = ["sync", f"s3://{bucket}/", "--collection", collection]
+        sync += ["--endpoint-url", proxy.url, "--embedding", "hash"]
+        gone = Fault(status=404, code="NoSuchKey")
+        proxy.plan = lambda request: (
+            gone if request.kind == "GET" and "/0.md" in request.target else None
+        )
+        first = s3sync(*sync)  # the object is deleted between LIST and GET
+        assert (first.code, "records of" in first.out) == (0, False), first.out
+        assert f"{collection}: 6 objects listed" in first.out
+        assert "indexed    5\n" in first.out
+        assert "skipped    1 (object_gone 1)" in first.out
+        aws_endpoint.delete(bucket, "0.md")
+        proxy.reset()
+        for body in (json.dumps(sidecar), None, json.dumps(sidecar)):
+            if body is None:
+                aws_endpoint.delete(bucket, "n.meta.json")
+            else:
+                aws_endpoint.put(bucket, "n.meta.json", body)
+            told = s3sync(*sync)
+            assert (told.code, "records of" in told.out) == (0, False), told.out
+        one = {**sidecar, "id": "one", "path": "1.md"}
+        aws_endpoint.put(bucket, "1.meta.json", json.dumps(one))
+        assert "records of" not in s3sync(*sync).out
+        aws_endpoint.delete(bucket, "1.meta.json")
+        told = s3sync(*sync, "--json", "--approve-deletes").json
+        assert (told["listed"], told["removed"]) == (6, 0), told
+        aws_endpoint.delete(bucket, "2.md")
+        assert (
+            "besides, records of 1 objects were removed" in s3sync(*sync, "--approve-deletes").out
+        )
