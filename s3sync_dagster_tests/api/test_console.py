@@ -15,10 +15,12 @@ from s3sync_dagster.catalog.cipher import open_cipher
 from s3sync_dagster.catalog.credentials import AwsKeys
 from s3sync_dagster.catalog.tables import sources
 from s3sync_dagster.core.page import PageCommit
+from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.place import CredentialsConfig, S3Place
 from s3sync_dagster.model.source import AutoSync, EmbeddingConfig, Source
 from s3sync_dagster_tests.api.indexing import listed_and_worked, work
+from s3sync_dagster_tests.sources import changed
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -297,6 +299,26 @@ def test_a_search_of_one_source_has_more_hits(http, source):
     assert get(http, more.group(1).replace("&amp;", "&")).count("<article>") == 2
     other = get(http, "/search", params={**place, "source": str(uuid.uuid4())})
     assert "Nothing was found." in other
+
+
+def test_a_queue_that_cannot_be_read_is_said_where_one_looks_first(api, http, source):
+    queued = changed(source, queue_url="https://sqs.eu-west-1.amazonaws.com/123456789012/away")
+    api.parts.catalog.sources.update(queued)
+    troubles = api.parts.catalog.queue_troubles
+    troubles.note(
+        [queued], NotFound("receiving from queue 'away' failed", reason="queue_not_found")
+    )
+    for path in ("/", f"/sources/{source.id}"):
+        page = get(http, path)
+        assert "queue cannot be read" in page
+        assert "receiving from queue" in page
+    told = http.get(f"/s3sync/v1/sources/{source.id}").json()["queue_trouble"]
+    assert (told["reason"], told["error"]) == (
+        "queue_not_found", "receiving from queue 'away' failed",
+    )  # fmt: skip
+    troubles.note([queued], None)
+    assert http.get(f"/s3sync/v1/sources/{source.id}").json()["queue_trouble"] is None
+    assert "cannot be read" not in get(http, "/") + get(http, f"/sources/{source.id}")
 
 
 @pytest.mark.parametrize("names", ["S3SYNC_TEST_NO_SUCH_KEY", "a bucket"])

@@ -4,10 +4,13 @@ import json
 import threading
 import time
 import uuid
+from contextlib import closing
 
 import pytest
 
+from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.local.stack_state import stack_lock
+from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster_tests.cli.test_interruptions import Process
 from s3sync_dagster_tests.opened import stock_client
 from s3sync_dagster_tests.wire_proxy import Fault, wire_proxy
@@ -82,6 +85,24 @@ def test_two_first_syncs_of_a_place_share_one_source(
     host, port = chroma_server.removeprefix("http://").split(":")
     found = stock_client(host=host, port=int(port)).get_collection(collection)
     assert found.count() == 5
+
+
+def test_a_queue_that_cannot_be_read_is_said_by_status(s3sync, home):
+    made = ["source", "create", "docs", "--bucket", "bucket", "--collection", "docs"]
+    made += ["--queue-url", "https://sqs.eu-west-1.amazonaws.com/123456789012/away", "--no-check"]
+    assert s3sync(*made).code == 0
+    with closing(open_catalog(f"sqlite:///{home}/catalog.db")) as catalog:
+        source = catalog.sources.find("docs")
+        wrong = NotFound("the queue does not exist; check its URL", reason="queue_not_found")
+        catalog.queue_troubles.note([source], wrong)
+        told = (
+            "queue      cannot be read: the queue does not exist; check its URL (queue_not_found)"
+        )
+        assert told in s3sync("status").out
+        [one] = s3sync("status", "--json").json
+        assert one["queue_trouble"]["reason"] == "queue_not_found"
+        catalog.queue_troubles.note([source], None)
+    assert "cannot be read" not in s3sync("status").out
 
 
 def test_a_source_that_works_by_itself_says_so(s3sync, home, monkeypatch):
