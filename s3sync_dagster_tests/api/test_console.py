@@ -172,6 +172,7 @@ def test_from_the_overview_to_the_reason_and_the_retry(api, http, source):
     assert answer.status_code == 200
     assert "Tried again: 1 object." in answer.text
     assert "pending" in answer.text
+    assert "by ui." in answer.text
     work(api, source.id)
     assert "failed" in get(http, key.group(1))
 
