@@ -61,7 +61,8 @@ def status(name: str | None, as_json: bool) -> int:
     if lookups := cache["hits"] + cache["misses"]:
         click.echo(
             f"vector cache: {cache['entries']} vectors, {cache['bytes'] / 1e6:.1f} MB; "
-            f"{cache['hits'] / lookups:.0%} of {lookups} texts had one"
+            f"{cache['hits']} of {lookups} texts so far were in it ({cache['hits'] / lookups:.0%}) "
+            "and cost no embedding"
         )
     if not found:
         click.echo("No sources yet: s3sync source create, or s3sync sync.", err=True)

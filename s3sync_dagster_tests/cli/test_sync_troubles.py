@@ -162,3 +162,11 @@ def test_what_had_no_records_is_not_said_to_have_lost_any(s3sync, aws_endpoint, 
         assert (
             "besides, records of 1 objects were removed" in s3sync(*sync, "--approve-deletes").out
         )
+
+
+def test_up_starts_no_chroma_where_one_is_named(s3sync, monkeypatch):
+    monkeypatch.setenv("S3SYNC_CHROMA_URL", "http://127.0.0.1:9")
+    told = s3sync("up")
+    assert (told.code, "http://127.0.0.1:9" in told.err) == (1, True)
+    assert "Looking for Chroma at http://127.0.0.1:9" in told.out + told.err
+    assert "Starting Chroma" not in told.out + told.err
