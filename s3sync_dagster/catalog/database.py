@@ -352,7 +352,7 @@ def _refusals() -> Generator[None]:
             raise
         if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_ERROR":
             raise  # a statement or schema that is wrong: nothing that passes by itself
-        if isinstance(error, OperationalError) and (why := _refused_by_server(error)) is not None:
+        if (why := _refused_by_server(error)) is not None:
             raise RefusedByServer(
                 f"The database server that S3SYNC_DATABASE_URL names {why}.",
                 reason="catalog_unavailable",
