@@ -69,9 +69,10 @@ def explain_key(catalog: Catalog, source: Source, key: str, *, rights: Rights) -
         storage_class=known.storage_class if known and there else "STANDARD",
     )
     rows = catalog.views.object_rows(source.id, key=key) if seen else []
+    paused = _paused(catalog, source) if rows and rows[0].state == "pending" else []
     kept_back = _kept_back(catalog, source, key) if seen and source.reader_keys else []
     return Explained(
-        decision=[*presence, *explain(source, ref, there=there), *kept_back],
+        decision=[*presence, *explain(source, ref, there=there), *paused, *kept_back],
         row=rows[0] if rows else None,
         known=known is not None,
     )
@@ -114,6 +115,13 @@ def _kept_back(catalog: Catalog, source: Source, key: str) -> list[str]:
                 "anew, or found as the catalog says."
             )
     return told
+
+
+def _paused(catalog: Catalog, source: Source) -> list[str]:
+    """Return why an object waits for more than its turn."""
+    if catalog.sources.deleting(source.id) or not catalog.sources.paused(source.id):
+        return []
+    return [f"It waits: the source is paused, until `s3sync source resume {source.name}`."]
 
 
 def _last_seen(catalog: Catalog, source: Source, key: str) -> str:

@@ -57,7 +57,7 @@ def _of_bucket(
         place=S3Place(
             bucket_name=bucket,
             path_prefix=fields.path_prefix or "",
-            region=fields.region,
+            region=fields.region or None,
             credentials=CredentialsConfig(credential_id=fields.aws_credential_id),
         ),
         collection_name=fields.collection_name,

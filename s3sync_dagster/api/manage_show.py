@@ -15,13 +15,14 @@ from s3sync_dagster.api.manage_wire import (
     ManagedSource,
     ObjectShown,
     PlaceShown,
+    QueueTroubleShown,
     RunShown,
 )
 from s3sync_dagster.api.showing import moment
 from s3sync_dagster.catalog.history import BatchHistory
 from s3sync_dagster.catalog.views import ObjectRow, SourceCounts
 from s3sync_dagster.core.naming import asset_path
-from s3sync_dagster.core.state import ListingRow, ListingState, SourceRow
+from s3sync_dagster.core.state import ListingRow, ListingState, QueueTrouble, SourceRow
 from s3sync_dagster.engine.neighbours import document_of
 from s3sync_dagster.model.document import Hit
 from s3sync_dagster.model.source import Source
@@ -40,6 +41,7 @@ def show_managed_all(
     ids = [row.source.id for row in rows]
     waiting, indexed = history.oldest_pending(ids), history.last_indexed(ids)
     blocked = here.catalog.listings.all_blocked(ids)
+    troubles = here.catalog.queue_troubles.of([row.source for row in rows])
     rights = here.rights(caller)
     return [
         _managed(
@@ -49,6 +51,7 @@ def show_managed_all(
             waiting=waiting.get(row.source.id),
             indexed=indexed.get(row.source.id),
             blocked=blocked.get(row.source.id),
+            trouble=troubles.get(row.source.id),
         )
         for row in rows
     ]
@@ -62,6 +65,7 @@ def _managed(
     waiting: float | None,
     indexed: float | None,
     blocked: ListingRow | None,
+    trouble: QueueTrouble | None,
 ) -> ManagedSource:
     source, catalog = row.source, here.catalog
     listing = listings[0] if listings else None
@@ -78,10 +82,17 @@ def _managed(
         listing=None if listing is None else show_listing(listing),
         blocked_listing=None if blocked is None else show_listing(blocked),
         listing_error=_why_unlisted(listings),
+        queue_trouble=trouble and _show_trouble(trouble),
         last_indexed_at=None if indexed is None else moment(indexed),
         lag_seconds=None if waiting is None else max(0.0, round(now - waiting, 1)),
         created_at=moment(row.created_at),
         dagster_url=asset_url(here, source),
+    )
+
+
+def _show_trouble(trouble: QueueTrouble) -> QueueTroubleShown:
+    return QueueTroubleShown(
+        reason=trouble.reason, error=trouble.message, since=moment(trouble.since)
     )
 
 

@@ -33,6 +33,14 @@ class ListingShown(Answer):
     error: str | None
 
 
+class QueueTroubleShown(Answer):
+    """Why a queue could not be read when it was asked last."""
+
+    reason: str
+    error: str
+    since: Moment = Field(description="When it was met first.")
+
+
 class CountsShown(Answer):
     """Objects by state; the numbers add up to `objects`."""
 
@@ -69,6 +77,9 @@ class ManagedSource(Answer):
     )
     listing_error: str | None = Field(
         description="Why the newest listing failed; while one has met nothing yet, the one before."
+    )
+    queue_trouble: QueueTroubleShown | None = Field(
+        description="Why its queue could not be read when it was asked last; null: it was read."
     )
     last_indexed_at: Moment | None
     lag_seconds: float | None = Field(description="Age of the oldest work that waits.")

@@ -76,7 +76,7 @@ class S3Fields(settings_payload(Door.POST)):
     model_config = ConfigDict(title="S3SourcePayload")
 
     bucket_name: Name
-    region: Name
+    region: Text = Field(description="Empty: found by itself where possible.")
     collection_name: Name
     aws_credential_id: Annotated[int, Field(strict=True, ge=-(2**31), le=2**31 - 1)] | None = None
     aws_access_key_id: Secret | None = None

@@ -22,6 +22,7 @@ from s3sync_dagster.api.openapi import errors
 from s3sync_dagster.api.outside import waits_outside
 from s3sync_dagster.api.routing import StrictRoute
 from s3sync_dagster.explaining import not_to_approve
+from s3sync_dagster.model.invocation import Trigger
 
 router = APIRouter(prefix="/s3sync/v1/sources/{source_id}", tags=["Work"], route_class=StrictRoute)
 
@@ -70,7 +71,9 @@ def retry_failed(
     reason = payload.reason if payload else None
     if keys:
         here.require_all_of(source.id, caller)
-    retried = here.catalog.invocations.retry_failed(source, keys=keys, reason=reason)
+    retried = here.catalog.invocations.retry_failed(
+        source, keys=keys, reason=reason, trigger=Trigger.UI
+    )
     if retried:
         here.dispatching.wake(source.id)
     return Retried(retried=retried)

@@ -12,6 +12,7 @@ from s3sync_dagster.catalog.invocations import Invocations
 from s3sync_dagster.catalog.kept_counts import KeptCounts
 from s3sync_dagster.catalog.listings import Listings
 from s3sync_dagster.catalog.moves import Moves
+from s3sync_dagster.catalog.queue_troubles import QueueTroubles
 from s3sync_dagster.catalog.quotas import ObjectQuota
 from s3sync_dagster.catalog.rebuilding import Rebuilding
 from s3sync_dagster.catalog.reports import Reports
@@ -31,6 +32,7 @@ class Catalog:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.sources = SourceRows(database)
+        self.queue_troubles = QueueTroubles(database)
         self.moves = Moves(database)
         self.listings = Listings(database)
         self.reports = Reports(database)

@@ -19,7 +19,9 @@ OLD_KEYS_VARIABLE = "S3SYNC_ENCRYPTION_KEY_OLD"
 class Cipher:
     """Encrypts with the first key, decrypts with any."""
 
-    def __init__(self, keys: list[str]) -> None:
+    def __init__(self, keys: list[str], *, name: str = "S3SYNC_ENCRYPTION_KEY") -> None:
+        """Take the keys; ``name`` says where the first one is from, for messages."""
+        self._name = name
         self._fernet = MultiFernet([Fernet(key) for key in keys])
 
     def encrypt(self, data: bytes) -> bytes:
@@ -32,8 +34,8 @@ class Cipher:
             return self._fernet.decrypt(data)
         except InvalidToken:
             raise InvalidSetting(
-                "A stored credential cannot be decrypted: S3SYNC_ENCRYPTION_KEY is not the key it "
-                f"was stored with. Bring that key back, or name it in {OLD_KEYS_VARIABLE}.",
+                f"A stored credential cannot be decrypted: {self._name} is not the key it was "
+                f"stored with. Bring that key back, or name it in {OLD_KEYS_VARIABLE}.",
                 reason="wrong_encryption_key",
             ) from None
 
@@ -44,7 +46,8 @@ def open_cipher(settings: Settings) -> Cipher:
     Raises:
         InvalidSetting: there is no key, or one that is none.
     """
-    return Cipher([read_encryption_key(settings), *_older_keys(settings)])
+    name = "S3SYNC_ENCRYPTION_KEY" if settings.encryption_key else str(settings.encryption_key_file)
+    return Cipher([read_encryption_key(settings), *_older_keys(settings)], name=name)
 
 
 def begin_rotation(settings: Settings) -> Cipher:

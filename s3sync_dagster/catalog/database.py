@@ -309,6 +309,23 @@ def _alembic_config(url: sa.URL) -> Any:
     return config
 
 
+class RefusedByServer(Unavailable):
+    """The server answers, and lets nobody in: the message says what it lacks."""
+
+
+def _refused_by_server(error: OperationalError) -> str | None:
+    """Return what a server of Postgres says against us; None where it does not answer.
+
+    It has no other sign than its sentence, whose words are looked for: an English server's.
+    """
+    said = str(error.orig)
+    if "database" in said and "does not exist" in said:
+        return "has no such database: make it (createdb), or correct the URL"
+    if "role" in said and "does not exist" in said or "authentication failed" in said:
+        return "refuses this user or its password: correct the URL"
+    return None
+
+
 class Collided(Unavailable):
     """The database ended a transaction because of another one: a deadlock, a row made meanwhile."""
 
@@ -335,6 +352,11 @@ def _refusals() -> Generator[None]:
             raise
         if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_ERROR":
             raise  # a statement or schema that is wrong: nothing that passes by itself
+        if (why := _refused_by_server(error)) is not None:
+            raise RefusedByServer(
+                f"The database server that S3SYNC_DATABASE_URL names {why}.",
+                reason="catalog_unavailable",
+            ) from error
         raise Unavailable(
             "The catalog's database did not answer; it is tried again.",
             reason="catalog_unavailable",

@@ -114,10 +114,13 @@ def require_possible(tx: sa.Connection, source: Source) -> None:
     for row in others:
         other = (row.path_prefix, row.config.get("id_prefix", ""))
         if prefixes_overlap((prefix, source.id_prefix), other):
+            meant = ""
+            if row.path_prefix == f"{prefix}/":  # left out where the source was made with it
+                meant = f"did you mean {source_of(row).place.address()!r}? Or "
             raise Conflict(
                 f"{source.place.address()!r} and collection {source.collection_name!r} overlap "
-                f"the source {row.name!r}: use another collection or prefix, or give one of "
-                "them an id_prefix of its own.",
+                f"the source {row.name!r}: {meant}use another collection or prefix, or give one "
+                "of them an id_prefix of its own.",
                 reason="source_overlaps",
             )
 

@@ -261,7 +261,12 @@ class Invocations:
             )
 
     def retry_failed(
-        self, source: Source, *, keys: Sequence[str] | None = None, reason: str | None = None
+        self,
+        source: Source,
+        *,
+        keys: Sequence[str] | None = None,
+        reason: str | None = None,
+        trigger: Trigger = Trigger.CLI,
     ) -> int:
         """Ask again for what failed; a worker's death is forgotten. Returns how many.
 
@@ -272,6 +277,7 @@ class Invocations:
             source: of which.
             keys: of these alone.
             reason: what failed for it alone.
+            trigger: at which door a person asks.
         """
         with self._db.read() as tx:
             query = sa.select(objects.c.object_key).where(
@@ -302,7 +308,7 @@ class Invocations:
                     force=True,
                 )
         for part in groups(plain, KEYS_AT_ONCE):
-            self.request(source, part, trigger=Trigger.CLI, force=True)
+            self.request(source, part, trigger=trigger, force=True)
         return len(failed)
 
     def _failed_requests(self, source_id: str, keys: Sequence[str]) -> dict[str, list[Invocation]]:

@@ -105,6 +105,11 @@ class SourceRows:
         with self._db.read() as tx:
             _require_room(tx, tenant, most=most)
 
+    def require_possible(self, source: Source) -> None:
+        """Raise what ``add`` would raise for a source's settings and place; nothing is stored."""
+        with self._db.read() as tx:
+            require_possible(tx, source)
+
     def register(
         self,
         source: Source,

@@ -54,6 +54,8 @@ sources = sa.Table(
     sa.Column("leaving_until", Time, nullable=False, server_default="0"),
     # Who declares it, and for which Chroma (core.declaration); None: nobody has said so yet.
     sa.Column("declared", sa.JSON),
+    # Why its queue could not be read when it was asked last (core.state.QueueTrouble).
+    sa.Column("queue_trouble", sa.JSON),
 )
 sa.Index(
     "uq_sources_identity",

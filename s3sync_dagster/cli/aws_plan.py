@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlsplit
 
 EVENTS = (
     "s3:ObjectCreated:*",
@@ -193,6 +193,14 @@ class AwsPlan:
             return f"{self.endpoint_url.rstrip('/')}/{self.account}/{self.queue_name}"
         suffix = "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
         return f"https://sqs.{self.region}.{suffix}/{self.account}/{self.queue_name}"
+
+    def source_needs_region(self, region: str | None, url: str) -> bool:
+        """Return whether a source of that region would ask for the queue in another one.
+
+        The host of a queue at AWS tells its region, that of another server does not.
+        """
+        host = urlsplit(url).hostname or ""
+        return self.region != region and self.region.lower() not in host.split(".")
 
     def to_json(self) -> dict[str, Any]:
         """Return all documents."""

@@ -68,7 +68,7 @@ def aws_setup(
     if as_json:
         click.echo(json.dumps(plan.to_json()))
         return 0
-    click.echo(plan.script(last=_next_command(name, bucket, plan.queue_url())))
+    click.echo(plan.script(last=_next_command(name, bucket, plan, plan.queue_url())))
     missing = [word for word in (plan.account, plan.region) if word in (ACCOUNT, REGION)]
     if missing:
         click.echo(
@@ -110,15 +110,16 @@ def _apply(parts: Parts, name: str | None, bucket: S3Place, plan: AwsPlan, *, as
     click.echo(f"The bucket's events go to {url}", err=True)
     click.echo("Attach this policy to the user or role of s3sync:", err=True)
     click.echo(json.dumps(plan.reader_policy(), indent=2))
-    click.echo(f"Then: {_next_command(name, bucket, url)}", err=True)
+    click.echo(f"Then: {_next_command(name, bucket, plan, url)}", err=True)
     return 0
 
 
-def _next_command(name: str | None, bucket: S3Place, url: str) -> str:
+def _next_command(name: str | None, bucket: S3Place, plan: AwsPlan, url: str) -> str:
+    region = f" --region {plan.region}" if plan.source_needs_region(bucket.region, url) else ""
     if name:
-        return f"s3sync source edit {name} --queue-url {url}"
+        return f"s3sync source edit {name} --queue-url {url}{region}"
     prefix = f" --prefix {shlex.quote(bucket.path_prefix)}" if bucket.path_prefix else ""
     return (
         f"s3sync source create NAME --bucket {bucket.bucket_name}{prefix} --collection COLLECTION "
-        f"--queue-url {url}"
+        f"--queue-url {url}{region}"
     )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import httpx
 
 from s3sync_dagster.api.passes import pass_headers
+from s3sync_dagster.catalog.cipher import OLD_KEYS_VARIABLE, open_cipher
 from s3sync_dagster.cli.dagster_door import URL, dagster_door, why_unseen
 from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.local.chroma_server import running_chroma, use_chroma
@@ -121,6 +122,8 @@ def disk_check(free_bytes: int) -> Check:
 def server_checks(parts: Parts) -> Iterator[Check]:
     """Look at the catalog, Chroma and Dagster."""
     yield checked("catalog", lambda: _catalog(parts))
+    if parts.catalog.credentials.rows():
+        yield checked("stored credentials", lambda: _credentials(parts))
     yield checked("chroma", lambda: _chroma(parts))
     yield checked("dagster", lambda: _dagster(parts.settings))
 
@@ -191,6 +194,18 @@ def _catalog(parts: Parts) -> str:
     database = parts.catalog.database
     sources = len(parts.catalog.sources.rows())
     return f"{database.shown()}, {sources} sources"
+
+
+def _credentials(parts: Parts) -> Check:
+    stored, name = parts.catalog.credentials, "stored credentials"
+    number, unread = len(stored.rows()), stored.unreadable(open_cipher(parts.settings))
+    if not unread:
+        return Check(name, "ok", f"{number} can be read")
+    text = (
+        f"{unread} of {number} cannot be read with the encryption key of this home: bring the key "
+        f"back with which they were stored, or name it in {OLD_KEYS_VARIABLE}"
+    )
+    return Check(name, "broken", text)
 
 
 def _chroma(parts: Parts) -> str:

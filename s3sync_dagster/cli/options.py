@@ -94,6 +94,10 @@ def _require_catalog(parts: Parts) -> None:
     try:
         _ = parts.catalog
     except Unavailable as error:
+        from s3sync_dagster.catalog.database import RefusedByServer  # noqa: PLC0415  (is loaded)
+
+        if isinstance(error, RefusedByServer):
+            raise
         shown = re.sub(r"//[^/]*@", "//", parts.settings.database_url)
         raise Unavailable(
             f"The catalog at {shown} does not answer: start its database, or correct "

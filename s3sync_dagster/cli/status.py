@@ -18,7 +18,7 @@ from s3sync_dagster.cli.sync_summary import place_of
 from s3sync_dagster.core.declaration import Declaration
 from s3sync_dagster.core.estimate import Estimate
 from s3sync_dagster.core.source_identity import refusal
-from s3sync_dagster.core.state import ListingRow, SourceRow
+from s3sync_dagster.core.state import ListingRow, QueueTrouble, SourceRow
 from s3sync_dagster.engine.moving import how_far
 from s3sync_dagster.estimating import still_to_embed
 from s3sync_dagster.model.errors import EmbeddingMismatch, S3SyncError
@@ -45,7 +45,10 @@ def status(name: str | None, as_json: bool) -> int:
         rows = [row for row in parts.catalog.sources.rows() if name in (None, row.source.name)]
         door = dagster_door(parts.settings)
         sensor_is_on = _sensors(door)
-        found = [_status(parts, row, sensor_is_on) for row in rows]
+        troubles = parts.catalog.queue_troubles.of([row.source for row in rows])
+        found = [
+            _status(parts, row, sensor_is_on, trouble=troubles.get(row.source.id)) for row in rows
+        ]
         looked_at = {"catalog": parts.catalog.database.shown(), "dagster": door and door.url}
         cache = parts.vector_cache.totals()
     if as_json:
@@ -58,14 +61,21 @@ def status(name: str | None, as_json: bool) -> int:
     if lookups := cache["hits"] + cache["misses"]:
         click.echo(
             f"vector cache: {cache['entries']} vectors, {cache['bytes'] / 1e6:.1f} MB; "
-            f"{cache['hits'] / lookups:.0%} of {lookups} texts had one"
+            f"{cache['hits']} of {lookups} texts so far were in it ({cache['hits'] / lookups:.0%}) "
+            "and cost no embedding"
         )
     if not found:
         click.echo("No sources yet: s3sync source create, or s3sync sync.", err=True)
     return 0
 
 
-def _status(parts: Parts, row: SourceRow, sensor_is_on: SensorIsOn | None) -> dict[str, Any]:
+def _status(
+    parts: Parts,
+    row: SourceRow,
+    sensor_is_on: SensorIsOn | None,
+    *,
+    trouble: QueueTrouble | None,
+) -> dict[str, Any]:
     source = row.source
     counts = parts.catalog.views.counts(source.id, fingerprint=source.fingerprint())
     to_embed = still_to_embed(parts.catalog, source, counts)
@@ -95,6 +105,7 @@ def _status(parts: Parts, row: SourceRow, sensor_is_on: SensorIsOn | None) -> di
         "to_embed": to_embed and {**asdict(to_embed), "tokens": to_embed.tokens},
         "listing": _listing(listing) if listing else None,
         "blocked_listing": _listing(blocked) if blocked else None,
+        "queue_trouble": trouble and asdict(trouble),
     }
 
 
@@ -147,6 +158,9 @@ def _print(source: Source, one: dict[str, Any], *, price: float | None) -> None:
     if one["leaving"]:
         click.echo(_field("leaving", f"{reasons(one['leaving'])} (their objects are gone)"))
     click.echo(_field("listing", _listed(one["listing"])))
+    if trouble := one["queue_trouble"]:
+        told = f"cannot be read: {people(trouble['message'])} ({trouble['reason']})"
+        click.echo(_field("queue", f"{told}; met first {ago(trouble['since'])}"))
     if one["moving"]:
         click.echo(_field("moved", one["moving"]))
     for told in filter(None, (one["refused"], one["contradicted"])):

@@ -108,6 +108,8 @@ def sync(
             _require_same(known, model, mode, place=read)
             _require_same_filters(known, wanted, options)
         if dry_run:
+            if known is None:
+                parts.catalog.sources.require_possible(wanted)
             return print_dry_run(parts, known or wanted, as_json=as_json, quiet=quiet)
         source = known or _add(parts, wanted)
         parts.require_chroma_of(source)

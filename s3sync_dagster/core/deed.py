@@ -36,7 +36,7 @@ class Deed:
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
     """Collection -> why its record ids are not ours."""
     removed: bool = False
-    """True when documents of the key were to be removed and are."""
+    """True when records of the key are gone: a document may have none."""
     gone: bool = False
     """True when the object was gone at the time of its GET."""
     error: S3SyncError | None = None

@@ -8,6 +8,7 @@ from s3sync_dagster.core.carried import names_readers, next_look
 from s3sync_dagster.core.closing import Closing, closing_of
 from s3sync_dagster.core.decision import Decision
 from s3sync_dagster.core.deed import Deed
+from s3sync_dagster.core.facts import missed_by_unfinished_listing, told_ref
 from s3sync_dagster.core.patience import BUSY, REREAD_SECONDS, Again, Patience, try_again
 from s3sync_dagster.core.state import Outcome, RetryClass
 from s3sync_dagster.core.targets import told_documents
@@ -37,6 +38,10 @@ class KeyOutcome:
     """Next attempt (pending), next try by a listing (failed) or next look (indexed), POSIX
     seconds."""
     gone: bool = False
+    vanished: bool = False
+    """True where a listing or an event had told of it, and it was gone when it was read."""
+    lost_records: bool = False
+    """True where records of it were taken away and nothing took their place."""
     known_gone: bool = False
     """Whether it was said to be gone before the batch began with it."""
     told_count: int | None = None
@@ -99,7 +104,8 @@ def outcome_of(
     mirror = source.mode is DeleteMode.MIRROR
     if end.verdict == "gone":
         result = Result.REMOVED if mirror else Result.SKIPPED
-        return replace(told, result=result, gone=True, reason=end.reason)
+        seen = told_ref(end.facts) is not None and not missed_by_unfinished_listing(end.facts)
+        return replace(told, result=result, gone=True, vanished=seen, reason=end.reason)
     etag = end.facts.etag
     if end.verdict in ("skip", "sidecar"):
         return replace(
@@ -144,6 +150,7 @@ def _told(deed: Deed, end: Decision) -> KeyOutcome:
         cut_off=deed.cut_off,
         pages=deed.document.page_count if deed.document else 0,
         etag=facts.etag,
+        lost_records=deed.removed,
         known_gone=facts.object is not None and facts.object.gone,
         told_count=facts.object.told_count if facts.object else 0,
         ms=deed.ms,

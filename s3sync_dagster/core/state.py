@@ -63,6 +63,18 @@ class SourceRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueTrouble:
+    """Why the queue of a source could not be read when it was asked last."""
+
+    queue_url: str
+    reason: str
+    message: str
+    """Sentence for people, with the way out."""
+    since: float
+    """When it was met first, seconds since 1970, UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRow:
     """A batch without its keys: who works on it, and until when."""
 

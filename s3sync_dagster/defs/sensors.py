@@ -125,14 +125,20 @@ def build_intake_sensor(
             sources = find(runtime)
             if not sources:
                 return dg.SkipReason("no source listens to this queue any more")
-            found = take_messages(
-                runtime.parts.queue_for(sources[0]),
-                sources,
-                work=runtime.parts.catalog.work,
-                clock=runtime.parts.clock,
-                log=context.log.warning,
-                budget_seconds=BUDGET_SECONDS,
-            )
+            troubles = runtime.parts.catalog.queue_troubles
+            try:
+                found = take_messages(
+                    runtime.parts.queue_for(sources[0]),
+                    sources,
+                    work=runtime.parts.catalog.work,
+                    clock=runtime.parts.clock,
+                    log=context.log.warning,
+                    budget_seconds=BUDGET_SECONDS,
+                )
+            except S3SyncError as error:  # of a catalog that is away this cannot be written either
+                troubles.note(sources, error)
+                raise
+            troubles.note(sources, None)
             skipped = dg.SkipReason(found.counts.describe())
             if not found.touched:
                 return skipped

@@ -11,7 +11,7 @@ from s3sync_dagster.extraction.archives import BROKEN_ARCHIVE
 from s3sync_dagster.extraction.decoding import looks_binary
 from s3sync_dagster.model.errors import EmptyText
 
-HEAD_BYTES = 4096
+HEAD_BYTES, TAIL_BYTES = 4096, 1024
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"%PDF-", "pdf"),
     (b"{\\rtf", "rtf"),
@@ -47,6 +47,8 @@ _NO_TEXT = 9
 _IN_PLAIN_CHARACTERS = ("pdf", "rtf")
 """Kinds whose whole file may be plain characters."""
 _PDF_HEADER = re.compile(rb"(?:^|\xef\xbb\xbf)%PDF-\d", re.MULTILINE)
+_PDF_BEGINS = re.compile(rb"%PDF-\d\.\d\s")
+_PDF_END = re.compile(rb"startxref\s+\d+\s+%%EOF\s*$")
 _BITMAP_HEADER = struct.Struct("<6xIII")
 _BITMAP_HEADER_SIZES = (12, 16, 40, 52, 56, 64, 108, 124)
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -78,16 +80,25 @@ def head_of(content: Content) -> bytes:
     return head
 
 
+def _tail_of(content: Content) -> bytes:
+    if not isinstance(content, Path):
+        return content[-TAIL_BYTES:]
+    with content.open("rb") as file:
+        file.seek(max(0, content.stat().st_size - TAIL_BYTES))
+        return file.read()
+
+
 def sniff(content: Content, *, named_as_text: bool = False) -> str | None:
     """Return the reader, or the reason to skip, that the bytes prove; None when they prove none.
 
     Text formats prove nothing (an HTML file may be a lesson about HTML), and plain characters
-    prove little: what is named as text and looks like text is text, though it begin with ``ID3``.
+    prove little: what is named as text and looks like text is text, though it begin with ``ID3``. A
+    PDF from its header to its end is one.
     """
     head = head_of(content)
     plain = not looks_binary(head)
     if plain and named_as_text:
-        return None
+        return "pdf" if _PDF_BEGINS.match(head) and _PDF_END.search(_tail_of(content)) else None
     for magic, answer in _MAGIC:
         sure = not plain or answer in _IN_PLAIN_CHARACTERS or min(magic) < _NO_TEXT
         if sure and head.startswith(magic):

@@ -81,13 +81,13 @@ def run_sync(
     requests = dict(parts.requests())
     embedder = parts.embedder_for(source.embedding)  # a model that is missing is told first
     inferred = embedder.inferred
-    states: dict[str, str] = {}
-    cut_off: dict[str, int] = {}
+    ends: dict[str, KeyOutcome] = {}
+    removed: set[str] = set()
     tally = Tally()
 
     def told(reports: Sequence[KeyOutcome]) -> None:
-        states.update({report.key: report.state for report in reports})
-        cut_off.update({report.key: report.cut_off for report in reports})
+        ends.update({report.key: report for report in reports})
+        removed.update(report.key for report in reports if report.lost_records)
         progress.keys(reports)
 
     listing = list_whole(
@@ -111,21 +111,25 @@ def run_sync(
     catalog.hours.note(source.id, counts)
     blocked = listing.state is ListingState.BLOCKED
     absent = absent_objects(parts, source) if blocked else Counter[tuple[str, str]]()
-    now = list(states.values())
+    now = [end.state for end in ends.values()]
+    vanished = sum(end.vanished for end in ends.values())
+    skipped = without(counts.skipped, absent, "skipped")
+    if vanished:  # the listing has seen them, and the catalog has them no more
+        skipped["object_gone"] = vanished
     new, updated = now.count("indexed"), now.count("updated")
     return Summary(
-        listed=counts.objects - absent.total(),
+        listed=counts.objects - absent.total() + vanished,
         indexed=new,
         updated=updated,
         unchanged=counts.indexed - new - updated - absent["indexed", ""],
-        skipped=without(counts.skipped, absent, "skipped"),
+        skipped=skipped,
         failed=without(counts.failed, absent, "failed"),
         pending=counts.pending + counts.processing,
-        removed=now.count("removed"),
+        removed=sum(ends[key].state == "removed" for key in removed),
         chunks_written=tally.chunks_written,
         metadata_updated=tally.metadata_updated,
         chunks_deleted=tally.chunks_deleted,
-        cut_off=sum(cut_off.values()),
+        cut_off=sum(end.cut_off for end in ends.values()),
         embedded=embedder.inferred - inferred,
         requests={
             kind: number - requests.get(kind, 0) for kind, number in parts.requests().items()

@@ -184,7 +184,8 @@ class Stack:
         with ThreadPoolExecutor(1) as beside:
             schema = beside.submit(prepare_home, self._settings)  # of Dagster: a process of its own
             if self._settings.chroma_url or not self._settings.chroma_api_key:
-                self._report("Starting Chroma")
+                given = self._settings.chroma_url
+                self._report(f"Looking for Chroma at {given}" if given else "Starting Chroma")
                 self._chroma = self._cleanup.enter_context(use_chroma(self._settings))
             schema.result()
         guardian = Guardian(

@@ -166,7 +166,6 @@ class S3ObjectStore:
             LimitExceeded: ``too_large``, before the body is read.
             ObjectChanged: ``if_match`` does not hold any more.
         """
-        request = Request("reading", self._place, key)
         arguments = self._object_arguments(key, version_id=version_id)
         if if_match:
             arguments["IfMatch"] = f'"{if_match}"'
@@ -177,7 +176,7 @@ class S3ObjectStore:
                 )
             )
         except FAILURES as error:
-            raise self._object_error(error, request) from None
+            raise self._object_error(error, self._asked("reading", key)) from None
 
     def carried(
         self,
@@ -217,7 +216,7 @@ class S3ObjectStore:
         try:
             return self._send("head_object", arguments)
         except FAILURES as error:
-            raise self._object_error(error, Request("asking for", self._place, key)) from None
+            raise self._object_error(error, self._asked("asking for", key)) from None
 
     def _tags(self, key: str, *, version_id: str | None) -> dict[str, str]:
         """Return an object's tags.
@@ -230,7 +229,7 @@ class S3ObjectStore:
             answer = self._send("get_object_tagging", arguments)
         except FAILURES as error:
             refused = tags_error(error, key=key)
-            request = Request("reading the tags of", self._place, key)
+            request = self._asked("reading the tags of", key)
             raise refused or self._object_error(error, request) from None
         return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
 
@@ -266,19 +265,21 @@ class S3ObjectStore:
         arguments = {"Prefix": prefix, **paging, **self._common_arguments()}
         if self.ordered:
             arguments["OptionalObjectAttributes"] = ["RestoreStatus"]
-        request = Request("listing", self._place)
         try:
             answer = self._retrying(lambda: self._send("list_objects_v2", arguments))
         except FAILURES as error:
-            raise s3_error(error, request) from None
+            raise s3_error(error, self._asked("listing")) from None
         if "IsTruncated" not in answer:
             # Any well-formed page would else pass for a complete listing of an empty bucket.
             raise NotPossible(
-                f"{request} gave no listing; check that the endpoint's URL is that of its S3 API "
-                "and not of a console or proxy",
+                f"{self._asked('listing')} gave no listing; check that the endpoint's URL is that "
+                "of its S3 API and not of a console or proxy",
                 reason="not_this_service",
             )
         return answer
+
+    def _asked(self, doing: str, key: str | None = None) -> Request:
+        return Request(doing, self._client.asked, key)
 
     def _object_error(self, error: Exception, request: Request) -> S3SyncError:
         found = s3_error(error, request)
@@ -303,7 +304,7 @@ class S3ObjectStore:
                     f"whether bucket {self._place.bucket_name!r} exists is not shown to these "
                     "credentials, so a missing object cannot be told; grant s3:ListBucket"
                 ) from None
-            raise s3_error(error, Request("asking for", self._place)) from None
+            raise s3_error(error, self._asked("asking for")) from None
 
     def _retrying(self, call: Callable[[], _T]) -> _T:
         for attempt in range(1, _TRIES):

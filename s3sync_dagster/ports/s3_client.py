@@ -8,7 +8,9 @@
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore import exceptions as aws
@@ -43,6 +45,7 @@ _KINDS: Mapping[str, str] = {
     "GetObjectTagging": "TAGS",
 }
 _MAX_BUCKET_HEADS = 3
+_AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn")
 _NEVER_SENT = (aws.EndpointConnectionError, aws.ConnectTimeoutError, aws.ProxyConnectionError)
 
 
@@ -59,6 +62,9 @@ class S3Client:
         self.answered = False
         """True once the endpoint has answered anything."""
         self._place = place
+        self.asked = place
+        """The place with the endpoint that is asked: ``AWS_ENDPOINT_URL`` and the like may name one
+        where the place does not."""
         self._session = session
         self._guard = guard
         self._region = place.region
@@ -121,6 +127,9 @@ class S3Client:
         client = self._session.client(
             "s3", region_name=region, endpoint_url=place.endpoint_url, config=config
         )
+        host = urlsplit(client.meta.endpoint_url).hostname or ""
+        if not host.endswith(_AWS_DOMAINS):
+            self.asked = replace(place, endpoint_url=client.meta.endpoint_url)
         if self._guard is not None:
             self._guard.install(client)
         # Before the counting: what is stopped does not go out.
@@ -149,7 +158,6 @@ class S3Client:
                     "region: set the source's region"
                 )
             return self._session.region_name
-        request = Request("asking for", self._place)
         try:
             client = self._open(DEFAULT_REGION, patient=False)
             answer = client.head_bucket(**bucket_arguments(self._place))
@@ -159,14 +167,14 @@ class S3Client:
                 if found is not None:
                     return found
             # Not the caller's request: a missing bucket must not pass for a missing object.
-            raise s3_error(error, request) from None
+            raise s3_error(error, Request("asking for", self.asked)) from None
         return answer.get("BucketRegion") or DEFAULT_REGION
 
     def _stop_redirects(self) -> None:
         """End botocore's search for a region where redirect leads to redirect without end."""
         self._thread.bucket_heads = getattr(self._thread, "bucket_heads", 0) + 1
         if self._thread.bucket_heads > _MAX_BUCKET_HEADS:
-            where = self._place.endpoint_url or "AWS"
+            where = self.asked.endpoint_url or "AWS"
             raise InvalidSetting(
                 f"{where} answers requests for bucket {self._place.bucket_name!r} with redirects "
                 "only; give the address that it redirects to (mostly https for http), or the "

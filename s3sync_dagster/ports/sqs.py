@@ -56,7 +56,7 @@ def open_queue(
 
     Args:
         queue_url: as SQS gives it. At AWS its host names the region; elsewhere its scheme, host
-            and port are the endpoint.
+            and port are the endpoint, and its region that of ``place``, or of boto3's own chain.
         place: of one of the queue's sources: its credentials are used.
         resolve_env: looks up the variables that ``place.credentials`` names.
         resolve_credential: looks up ``place.credentials.credential_id``.
@@ -89,7 +89,10 @@ class SqsQueue:
     ) -> None:
         self._url = url
         self._endpoint = endpoint
-        self._client: Any = self._call(lambda: _open_client(session, endpoint), "opening")
+        self._region = session.region_name or DEFAULT_REGION
+        self._client: Any = self._call(
+            lambda: _open_client(session, region=self._region, endpoint=endpoint), "opening"
+        )
         if guard is not None:
             guard.install(self._client)
 
@@ -187,11 +190,14 @@ class SqsQueue:
             return call()
         except FAILURES as error:
             raise _queue_error(
-                error, doing=f"{doing} queue {self._url!r}", endpoint=self._endpoint
+                error,
+                doing=f"{doing} queue {self._url!r}",
+                endpoint=self._endpoint,
+                region=self._region,
             ) from None
 
 
-def _open_client(session: boto3.Session, endpoint: str | None) -> Any:
+def _open_client(session: boto3.Session, *, region: str, endpoint: str | None) -> Any:
     config = Config(
         connect_timeout=5,
         read_timeout=MAX_WAIT_SECONDS + 10,  # longer than the longest wait for messages
@@ -200,7 +206,7 @@ def _open_client(session: boto3.Session, endpoint: str | None) -> Any:
     )
     return session.client(
         "sqs",
-        region_name=session.region_name or DEFAULT_REGION,
+        region_name=region,
         endpoint_url=endpoint,
         config=config,
     )
@@ -216,12 +222,10 @@ def _address(queue_url: str, *, place: S3Place) -> tuple[str | None, str | None]
     at_aws = _AWS_HOST.fullmatch(parts.hostname)
     if at_aws is not None:
         return at_aws["region"], None
-    if parts.hostname.endswith((".amazonaws.com", ".amazonaws.com.cn", ".vpce.amazonaws.com")):
-        return place.region, f"{parts.scheme}://{parts.netloc}"
-    return place.region or DEFAULT_REGION, f"{parts.scheme}://{parts.netloc}"
+    return place.region, f"{parts.scheme}://{parts.netloc}"
 
 
-def _queue_error(error: Exception, *, doing: str, endpoint: str | None) -> S3SyncError:
+def _queue_error(error: Exception, *, doing: str, endpoint: str | None, region: str) -> S3SyncError:
     if not isinstance(error, aws.ClientError):
         return transport_error(error, doing=doing, endpoint=endpoint)
     code = error_code(error)
@@ -229,7 +233,8 @@ def _queue_error(error: Exception, *, doing: str, endpoint: str | None) -> S3Syn
         return answer_error(error, doing=doing)
     if code in _NO_QUEUE_CODES:
         return NotFound(
-            f"{doing} failed: the queue does not exist; check its URL, region and account",
+            f"{doing} failed: the queue does not exist in region {region!r}; check its URL, the "
+            "source's region and the account",
             reason="queue_not_found",
         )
     found = answer_error(error, doing=doing)

@@ -15,10 +15,12 @@ from s3sync_dagster.catalog.cipher import open_cipher
 from s3sync_dagster.catalog.credentials import AwsKeys
 from s3sync_dagster.catalog.tables import sources
 from s3sync_dagster.core.page import PageCommit
+from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.place import CredentialsConfig, S3Place
 from s3sync_dagster.model.source import AutoSync, EmbeddingConfig, Source
 from s3sync_dagster_tests.api.indexing import listed_and_worked, work
+from s3sync_dagster_tests.sources import changed
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -170,6 +172,7 @@ def test_from_the_overview_to_the_reason_and_the_retry(api, http, source):
     assert answer.status_code == 200
     assert "Tried again: 1 object." in answer.text
     assert "pending" in answer.text
+    assert "by ui." in answer.text
     work(api, source.id)
     assert "failed" in get(http, key.group(1))
 
@@ -297,6 +300,55 @@ def test_a_search_of_one_source_has_more_hits(http, source):
     assert get(http, more.group(1).replace("&amp;", "&")).count("<article>") == 2
     other = get(http, "/search", params={**place, "source": str(uuid.uuid4())})
     assert "Nothing was found." in other
+
+
+def test_a_new_bucket_needs_no_region_and_what_is_wrong_has_the_name_of_its_input(
+    api, http, aws_endpoint
+):
+    bucket = aws_endpoint.make_bucket()
+    aws_endpoint.put_all(bucket, {"a/1.md": "one"})
+    shown = get(http, "/new-source")
+    inputs = settings_form(shown)
+    assert inputs["place.region"] == ""
+    assert shown.index('name="place.region"') < shown.index("<details")
+    form = {**inputs, "form_token": form_token(shown), "type": "s3"}
+    form |= {"place.bucket_name": bucket, "place.endpoint_url": aws_endpoint.url}
+    form |= {"place.addressing_style": "path"}
+    keys = {"key_id": aws_endpoint.access_key_id, "secret": aws_endpoint.secret_access_key}
+    token = {"form_token": form_token(get(http, "/access"))}
+    stored = http.post("/access/credentials", data={**token, **keys}, follow_redirects=True)
+    form["credential"] = re.search(r"Stored as credential (\d+)", stored.text).group(1)
+    wrong = http.post("/new-source", data={**form, "look": "1"})
+    assert wrong.status_code == 400
+    assert "Collection name: Field required." in wrong.text
+    form["collection_name"] = f"c-{bucket}"
+    looked = http.post("/new-source", data={**form, "look": "1"})
+    assert re.findall(r'name="choose" value="([^"]+)"', looked.text) == ["a/"], looked.text
+    made = http.post("/new-source", data=form)
+    assert made.status_code == 303, made.text
+    name = made.headers["location"].partition("?")[0].rpartition("/")[2]
+    assert api.parts.catalog.sources.find(name).place.region is None
+    assert http.get(f"/api/v1/sources/{name}").json()["s3"]["region"] == ""
+
+
+def test_a_queue_that_cannot_be_read_is_said_where_one_looks_first(api, http, source):
+    queued = changed(source, queue_url="https://sqs.eu-west-1.amazonaws.com/123456789012/away")
+    api.parts.catalog.sources.update(queued)
+    troubles = api.parts.catalog.queue_troubles
+    troubles.note(
+        [queued], NotFound("receiving from queue 'away' failed", reason="queue_not_found")
+    )
+    for path in ("/", f"/sources/{source.id}"):
+        page = get(http, path)
+        assert "queue cannot be read" in page
+        assert "receiving from queue" in page
+    told = http.get(f"/s3sync/v1/sources/{source.id}").json()["queue_trouble"]
+    assert (told["reason"], told["error"]) == (
+        "queue_not_found", "receiving from queue 'away' failed",
+    )  # fmt: skip
+    troubles.note([queued], None)
+    assert http.get(f"/s3sync/v1/sources/{source.id}").json()["queue_trouble"] is None
+    assert "cannot be read" not in get(http, "/") + get(http, f"/sources/{source.id}")
 
 
 @pytest.mark.parametrize("names", ["S3SYNC_TEST_NO_SUCH_KEY", "a bucket"])

@@ -21,6 +21,22 @@ KEPT = "Its records stay: the source's delete mode is keep_deleted."
 GONE = "The object is gone: it was seen last at 20"
 
 
+def test_what_waits_for_a_paused_source_says_so(tmp_path):
+    catalog = open_catalog(f"sqlite:///{tmp_path / 'catalog.db'}")
+    source = catalog.sources.add(
+        s3_source(id="one", name="docs", collection_name="docs", bucket_name="mine")
+    )
+    ref = ObjectRef(key=KEY, etag="e", size=1, storage_class="STANDARD")
+    catalog.work.record_objects(source.id, [(ref, None)], known={})
+    told = "It waits: the source is paused, until `s3sync source resume docs`."
+    assert told not in explain_key(catalog, source, KEY, rights=WHOLE).decision
+    catalog.sources.set_paused(source.id, paused=True)
+    waiting = explain_key(catalog, source, KEY, rights=WHOLE)
+    assert (waiting.state, told in waiting.decision) == ("pending", True)
+    assert told not in explain_key(catalog, source, "b.md", rights=WHOLE).decision
+    catalog.close()
+
+
 @pytest.mark.parametrize(
     ("mode", "row", "phase", "begins"),
     [

@@ -1,9 +1,11 @@
 """``s3sync aws-setup``: what it prints can be carried out, and what it carries out works."""
 
 import json
+import re
 import shlex
 import subprocess
 import sys
+import uuid
 from dataclasses import replace
 from urllib.parse import unquote_plus
 
@@ -211,6 +213,31 @@ def test_apply_makes_events_arrive_and_keeps_other_notifications(s3sync, aws_end
     assert json.loads(got["Attributes"]["RedrivePolicy"])["maxReceiveCount"] == 5
     assert s3sync("source", "edit", "applied", "--queue-url", url).code == 0
     assert s3sync("source", "show", "applied", "--json").json["queue_url"] == url
+
+
+def test_a_queue_of_another_region_is_read_after_the_command_that_is_printed(
+    s3sync, aws_endpoint, monkeypatch
+):
+    bucket = f"away-{uuid.uuid4().hex[:8]}"
+    place = {"LocationConstraint": "eu-west-3"}
+    aws_endpoint.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
+    aws_endpoint.put(bucket, "a.md", "hello")
+    made = ["source", "create", "away", "--bucket", bucket, "--collection", "away"]
+    assert s3sync(*made, "--endpoint-url", aws_endpoint.url).code == 0
+    said = s3sync("aws-setup", "away", "--apply").err
+    [command] = re.findall(r"^Then: s3sync (.*)$", said, flags=re.MULTILINE)
+    url = shlex.split(command)[4]
+    assert command == f"source edit away --queue-url {url} --region eu-west-3"
+    assert s3sync("source", "edit", "away", "--queue-url", url).code == 0
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+
+    def read():
+        checks = s3sync("doctor", "--json").json
+        return next(one["text"] for one in checks if one["name"] == "queue of away")
+
+    assert "does not exist in region 'us-east-1'" in read()
+    assert s3sync(*shlex.split(command)).code == 0
+    assert "messages wait" in read()
 
 
 def test_a_refusal_is_told_in_one_sentence(s3sync, aws_endpoint, monkeypatch):

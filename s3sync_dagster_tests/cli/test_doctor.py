@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from cryptography.fernet import Fernet
 
 from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.catalog.tables import sources
@@ -16,6 +17,24 @@ from s3sync_dagster.workers import landlock
 
 def states(answer):
     return {check["name"]: (check["state"], check["text"]) for check in answer.json}
+
+
+def test_credentials_that_the_key_of_this_home_does_not_open(s3sync, home, monkeypatch):
+    assert "stored credentials" not in states(s3sync("doctor", "--json"))
+    monkeypatch.setenv("KEY_ID", "AKIATESTTESTTESTTEST")
+    monkeypatch.setenv("SECRET", "not a secret")
+    names = ["--access-key-id-env", "KEY_ID", "--secret-access-key-env", "SECRET"]
+    stored = s3sync("credential", "create", *names)
+    assert stored.code == 0, stored.err
+    assert states(s3sync("doctor", "--json"))["stored credentials"] == ("ok", "1 can be read")
+    key_file = home / "encryption.key"
+    key_file.write_text(Fernet.generate_key().decode())
+    state, text = states(s3sync("doctor", "--json"))["stored credentials"]
+    assert (state, "1 of 1 cannot be read" in text) == ("broken", True)
+    made = ["source", "create", "docs", "--bucket", "bucket", "--collection", "docs", "--no-check"]
+    assert s3sync(*made, "--credential", "1").code == 0
+    refused = states(s3sync("doctor", "--json"))["source docs"][1]
+    assert f"{key_file} is not the key it was stored with" in refused
 
 
 def test_a_healthy_machine(s3sync, aws_endpoint, chroma_server):

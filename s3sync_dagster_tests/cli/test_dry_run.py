@@ -99,3 +99,15 @@ def test_people_read_sentences_and_mistakes_are_told(s3sync, aws_endpoint, bucke
     assert missing.code == 1
     assert "no-such-bucket" in missing.err
     assert s3sync("source", "list", "--json").json == []
+
+
+def test_what_a_sync_refuses_is_refused_before(s3sync, aws_endpoint, bucket):
+    rest = ["--collection", bucket, "--endpoint-url", aws_endpoint.url]
+    made = ["--bucket", bucket, "--prefix", "docs/", *rest, "--no-check"]
+    assert s3sync("source", "create", "docs", *made).code == 0
+    real = s3sync("sync", f"s3://{bucket}/docs", *rest)
+    dry = s3sync("sync", f"s3://{bucket}/docs", *rest, "--dry-run")
+    assert (dry.code, dry.out, dry.err) == (real.code, "", real.err)
+    assert f"overlap the source 'docs': did you mean 's3://{bucket}/docs/'?" in dry.err
+    other = s3sync("sync", f"s3://{bucket}/docs/deep/", *rest, "--dry-run").err
+    assert "overlap the source 'docs': use another collection" in other

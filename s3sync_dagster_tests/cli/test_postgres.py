@@ -2,6 +2,8 @@
 
 import time
 
+from sqlalchemy import make_url
+
 from s3sync_dagster_tests.conftest_catalog import fresh_postgres_database
 
 
@@ -26,6 +28,20 @@ def test_a_team_keeps_its_catalog_in_postgres(s3sync, aws_endpoint, postgres_url
     [why] = s3sync("why", keys[1], "--json").json
     assert why["state"] == "indexed"
     assert s3sync("doctor").code == 0
+
+
+def test_a_database_that_is_not_there_is_told_from_a_server_that_does_not_answer(
+    s3sync, postgres_url, monkeypatch
+):
+    there = make_url(postgres_url)
+    for url, told in (
+        (there.set(database="nobody_made_it"), "has no such database: make it (createdb)"),
+        (there.set(username="nobody"), "refuses this user or its password"),
+    ):
+        monkeypatch.setenv("S3SYNC_DATABASE_URL", url.render_as_string(hide_password=False))
+        answer = s3sync("status")
+        assert (answer.code, told in answer.err) == (1, True), answer.err
+        assert "start its database" not in answer.err
 
 
 def test_a_catalog_that_cannot_be_reached_is_told_in_time_and_without_its_password(

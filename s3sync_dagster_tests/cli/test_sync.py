@@ -182,7 +182,7 @@ def test_people_read_words_and_programs_read_json(s3sync, aws_endpoint, bucket, 
     told = s3sync("status").out
     assert f"{bucket}/docs/ -> {collection}" in told
     assert "failed     1 (damaged 1)" in told
-    assert re.search(r"vector cache: \d+ vectors, .* MB; \d+% of \d+ texts had one", told)
+    assert re.search(r"vector cache: \d+ vectors, .* MB; \d+ of \d+ texts so far were in it", told)
     [failure] = s3sync("failures", "--json").json
     assert failure["key"] == "docs/broken.pdf"
     listed = s3sync("failures").out

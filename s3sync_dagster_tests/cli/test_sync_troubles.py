@@ -4,10 +4,13 @@ import json
 import threading
 import time
 import uuid
+from contextlib import closing
 
 import pytest
 
+from s3sync_dagster.catalog import open_catalog
 from s3sync_dagster.local.stack_state import stack_lock
+from s3sync_dagster.model.errors import NotFound
 from s3sync_dagster_tests.cli.test_interruptions import Process
 from s3sync_dagster_tests.opened import stock_client
 from s3sync_dagster_tests.wire_proxy import Fault, wire_proxy
@@ -84,6 +87,24 @@ def test_two_first_syncs_of_a_place_share_one_source(
     assert found.count() == 5
 
 
+def test_a_queue_that_cannot_be_read_is_said_by_status(s3sync, home):
+    made = ["source", "create", "docs", "--bucket", "bucket", "--collection", "docs"]
+    made += ["--queue-url", "https://sqs.eu-west-1.amazonaws.com/123456789012/away", "--no-check"]
+    assert s3sync(*made).code == 0
+    with closing(open_catalog(f"sqlite:///{home}/catalog.db")) as catalog:
+        source = catalog.sources.find("docs")
+        wrong = NotFound("the queue does not exist; check its URL", reason="queue_not_found")
+        catalog.queue_troubles.note([source], wrong)
+        told = (
+            "queue      cannot be read: the queue does not exist; check its URL (queue_not_found)"
+        )
+        assert told in s3sync("status").out
+        [one] = s3sync("status", "--json").json
+        assert one["queue_trouble"]["reason"] == "queue_not_found"
+        catalog.queue_troubles.note([source], None)
+    assert "cannot be read" not in s3sync("status").out
+
+
 def test_a_source_that_works_by_itself_says_so(s3sync, home, monkeypatch):
     made = ["source", "create", "docs", "--bucket", "bucket", "--collection", "docs"]
     made += ["--no-check"]
@@ -104,3 +125,48 @@ def test_a_source_that_works_by_itself_says_so(s3sync, home, monkeypatch):
     assert s3sync("retry", "docs").code == 0
     assert s3sync("retry", "docs", "no-such-key").code == 1
     assert s3sync("why", "no-such-key", "--source", "docs", "--json").json[0]["state"] == "unknown"
+
+
+def test_what_had_no_records_is_not_said_to_have_lost_any(s3sync, aws_endpoint, collection):
+    bucket = aws_endpoint.make_bucket()
+    sidecar = {"version": "chroma-v1", "id": "x", "path": "nothing.md"}
+    aws_endpoint.put_all(bucket, {f"{n}.md": f"text {n}" for n in range(6)})
+    with wire_proxy(aws_endpoint.url) as proxy:
+        sync = ["sync", f"s3://{bucket}/", "--collection", collection]
+        sync += ["--endpoint-url", proxy.url, "--embedding", "hash"]
+        gone = Fault(status=404, code="NoSuchKey")
+        proxy.plan = lambda request: (
+            gone if request.kind == "GET" and "/0.md" in request.target else None
+        )
+        first = s3sync(*sync)  # the object is deleted between LIST and GET
+        assert (first.code, "records of" in first.out) == (0, False), first.out
+        assert f"{collection}: 6 objects listed" in first.out
+        assert "indexed    5\n" in first.out
+        assert "skipped    1 (object_gone 1)" in first.out
+        aws_endpoint.delete(bucket, "0.md")
+        proxy.reset()
+        for body in (json.dumps(sidecar), None, json.dumps(sidecar)):
+            if body is None:
+                aws_endpoint.delete(bucket, "n.meta.json")
+            else:
+                aws_endpoint.put(bucket, "n.meta.json", body)
+            told = s3sync(*sync)
+            assert (told.code, "records of" in told.out) == (0, False), told.out
+        one = {**sidecar, "id": "one", "path": "1.md"}
+        aws_endpoint.put(bucket, "1.meta.json", json.dumps(one))
+        assert "records of" not in s3sync(*sync).out
+        aws_endpoint.delete(bucket, "1.meta.json")
+        told = s3sync(*sync, "--json", "--approve-deletes").json
+        assert (told["listed"], told["removed"]) == (6, 0), told
+        aws_endpoint.delete(bucket, "2.md")
+        assert (
+            "besides, records of 1 objects were removed" in s3sync(*sync, "--approve-deletes").out
+        )
+
+
+def test_up_starts_no_chroma_where_one_is_named(s3sync, monkeypatch):
+    monkeypatch.setenv("S3SYNC_CHROMA_URL", "http://127.0.0.1:9")
+    told = s3sync("up")
+    assert (told.code, "http://127.0.0.1:9" in told.err) == (1, True)
+    assert "Looking for Chroma at http://127.0.0.1:9" in told.out + told.err
+    assert "Starting Chroma" not in told.out + told.err

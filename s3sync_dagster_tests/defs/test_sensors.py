@@ -137,6 +137,40 @@ def test_events_are_work_at_once_and_messages_go_only_afterwards(world):
     assert "0 messages" in world.tick(name).skip_message
 
 
+def test_a_queue_that_cannot_be_read_is_told_until_it_is_read_again(world):
+    queue = world.aws.make_queue(bucket=world.bucket)
+    world.source = changed(world.source, queue_url=f"{queue}-wrong")
+    world.catalog.sources.update(world.source)
+    other = changed(
+        world.source, id="id-other", name="other", collection_name="others", queue_url=queue
+    )
+    world.catalog.sources.add(other)
+    troubles = world.catalog.queue_troubles
+
+    def tick():
+        world._defs.clear()
+        names = [s.name for s in world.defs.get_repository_def().sensor_defs if "intake" in s.name]
+        return [world.tick(name).skip_message for name in names]
+
+    assert troubles.of([world.source]) == {}
+    assert any("could not take messages" in (text or "") for text in tick())
+    found = troubles.of([world.source, other])
+    assert list(found) == [world.source.id]
+    assert found[world.source.id].reason == "queue_not_found"
+    assert f"queue '{queue}-wrong'" in found[world.source.id].message
+    before = world.catalog.sources.version()
+    tick()
+    assert troubles.of([world.source]) == found  # since when, too
+    assert world.catalog.sources.version() == before
+    right = changed(world.source, queue_url=f"{queue}")
+    assert troubles.of([right]) == {}
+    world.source = right
+    world.catalog.sources.update(right)
+    tick()
+    world.catalog.sources.update(changed(right, queue_url=f"{queue}-wrong"))
+    assert troubles.of([changed(right, queue_url=f"{queue}-wrong")]) == {}
+
+
 def test_a_listing_goes_on_over_ticks_and_over_the_death_of_its_process(world):
     seen = []
     for _ in range(3):

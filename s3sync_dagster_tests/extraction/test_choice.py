@@ -147,6 +147,21 @@ def test_text_about_formats_is_text(read: Read, name: str, start: str):
     assert document.warnings == ()
 
 
+@pytest.mark.parametrize("name", ["report.md", "notes.txt", "data.json"])
+def test_a_whole_pdf_of_plain_characters_is_read_as_one_whatever_its_name(
+    read: Read, tmp_path: Path, name: str
+):
+    body = raw_pdf.pages_pdf([raw_pdf.text_content("The tide comes twice a day.")])
+    assert body.isascii()
+    (tmp_path / "spooled").write_bytes(body)
+    for content in (body, tmp_path / "spooled"):
+        document = read(content, name=name)
+        assert document.text.strip() == "The tide comes twice a day."
+        assert document.warnings[0] == (
+            f"The suffix says {suffix_of(name)}, the bytes are pdf: read as pdf."
+        )
+
+
 def test_our_own_file_about_pdf_is_code(read: Read):
     content = Path(raw_pdf.__file__).read_bytes()
     assert b"%PDF-" in content[:1024]

@@ -1,6 +1,7 @@
 """Each answer of S3 becomes the error that says what to do."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -151,6 +152,22 @@ def test_hints_follow_the_source(aws_endpoint: AwsEndpoint, proxy: WireProxy) ->
     message = failure(store, "read", proxy, Fault(status=403, code="AccessDenied")).message
     assert "expected_bucket_owner" in message
     assert "requester_pays" not in message
+
+
+def test_an_endpoint_that_the_environment_names_is_named(
+    aws_endpoint: AwsEndpoint, proxy: WireProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+    place = replace(aws_endpoint.source("some-bucket").place, endpoint_url=None, region=None)
+    fault = Fault(status=404, code="NoSuchBucket")
+    for region in ("us-east-1", None):  # found by a HEAD of the bucket where none is named
+        store = open_object_store(
+            replace(place, region=region), resolve_env=aws_endpoint.resolve_env
+        )
+        told = failure(store, "list", proxy, fault).message
+        assert f"bucket 'some-bucket' does not exist at {proxy.url};" in told
+        told = failure(store, "list", proxy, Fault(refuse=True)).message
+        assert f"the endpoint {proxy.url}" in told
 
 
 def test_redirects_without_end_are_counted_as_they_went_out(

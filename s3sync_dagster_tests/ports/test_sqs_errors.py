@@ -1,6 +1,7 @@
 """Queues that are missing, forbidden, elsewhere or half-way."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -63,6 +64,18 @@ def test_a_url_names_region_and_endpoint(
     meta = opened(aws_endpoint, url)._client.meta
     assert meta.region_name == region
     assert endpoint in meta.endpoint_url
+
+
+def test_the_region_of_another_server_is_that_of_the_source_or_of_boto3(
+    aws_endpoint: AwsEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-3")
+    place = replace(aws_endpoint.source("any").place, region=None)
+    url = f"{aws_endpoint.url}/123456789012/no-such-queue"
+    queue = open_queue(url, place=place, resolve_env=aws_endpoint.resolve_env)
+    assert queue._client.meta.region_name == "eu-west-3"
+    with pytest.raises(NotFound, match="does not exist in region 'eu-west-3'"):
+        queue.receive(wait_seconds=0)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Sources at the console: made, looked into before, changed, deleted. For owners."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from s3sync_dagster.api.console.rendering import PageRoute, page
 from s3sync_dagster.api.console.session import Session
 from s3sync_dagster.api.console.source_values import (
     TYPES,
+    Field,
     create_fields,
     create_payload,
     edit_fields,
@@ -75,7 +76,7 @@ def create(request: Request, visitor: Visitor, here: Here, given: Given) -> Resp
     tag = _known(given.get("type", "s3"))
     given = {**given, **({"place.path_prefix": given["choose"]} if "choose" in given else {})}
     try:
-        payload = _checked(CreateSource, create_payload(tag, given))
+        payload = _checked(CreateSource, create_payload(tag, given), create_fields(tag, given))
         if "look" in given or "choose" in given:
             folders = _folders(here, visitor, payload)
             return _create_page(request, visitor, here, tag, given, folders=folders)
@@ -104,7 +105,7 @@ def edit_source(
         # What the page had of other settings would undo what somebody else said of them since.
         return _edit_page(request, visitor, here, source_id, problem=STALE, status=409)
     try:
-        change = _checked(SourceChange, edit_payload(source, given))
+        change = _checked(SourceChange, edit_payload(source, given), edit_fields(source))
         change_source(here, source, change, visitor.caller)
     except S3SyncError as error:
         return _edit_page(request, visitor, here, source_id, problem=error.message)
@@ -154,11 +155,21 @@ def _known(tag: str) -> str:
     return tag
 
 
-def _checked(model: type[M], body: Mapping[str, Any]) -> M:
+def _checked(model: type[M], body: Mapping[str, Any], fields: Sequence[Field]) -> M:
+    """Return what a form says as the API takes it; what is wrong is named as the form names it."""
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        raise InvalidSetting(f"{describe(error.errors())}.") from None
+        found = [{**one, "loc": _as_labelled(one["loc"], fields)} for one in error.errors()]
+        raise InvalidSetting(f"{describe(found)}.") from None
+
+
+def _as_labelled(location: tuple[Any, ...], fields: Sequence[Field]) -> tuple[Any, ...]:
+    for one in fields:
+        end = one.place_in_payload
+        if location[-len(end) :] == end:
+            return (one.label,)
+    return location
 
 
 def _folders(here: Context, visitor: Session, payload: CreateSource) -> list[str]:

@@ -19,12 +19,12 @@ TYPES: Mapping[str, type[Place]] = {"s3": S3Place, **WIRE_TYPES}
 """Places of which a form makes sources."""
 FIRST = (
     "bucket_name", "path_prefix", "collection_name", "database_name", "auto_sync",
-    "list_interval_seconds", "queue_url", "mode",
+    "list_interval_seconds", "queue_url", "mode", "region",
 )  # fmt: skip
 """Besides what a place has to be given: what stands open, above what is folded."""
 _BY_HAND = ("place.credentials.credential_id", "embedding.model", "embedding.task")
 """The credential is chosen among the tenant's; a model is chosen by the kind's row."""
-_DEFAULTS = {"place.region": "us-east-1", "auto_sync": "direct", "list_interval_seconds": "300"}
+_DEFAULTS = {"auto_sync": "direct", "list_interval_seconds": "300"}
 """What a form proposes where the API proposes nothing, or that nothing happens by itself."""
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 """More digits are beyond every bound, and from 4,301 on Python refuses to read them."""
@@ -50,7 +50,19 @@ class Field:
     @property
     def first(self) -> bool:
         """Whether it stands open."""
-        return self.setting.required or self.setting.word in FIRST or self.name == "region"
+        return self.setting.required or self.setting.word in FIRST
+
+    @property
+    def label(self) -> str:
+        """What people read above it."""
+        return self.setting.word.replace("_", " ").capitalize()
+
+    @property
+    def place_in_payload(self) -> tuple[str, ...]:
+        """The end of its place in a body that the API takes."""
+        if self.setting.path == "embedding.kind":
+            return ("dense", "model")
+        return (*filter(None, (self.setting.group,)), self.setting.wire_name)
 
 
 MODELS = tuple(kind.model_name for kind in EMBEDDING_KINDS.values() if kind.model_name)
@@ -106,6 +118,8 @@ def create_payload(tag: str, given: Mapping[str, str]) -> dict[str, Any]:
             fields[field.setting.wire_name] = value
         else:
             groups[field.setting.group][field.setting.word] = value
+    if tag == "s3":
+        fields.setdefault("region", "")  # the contract wants it said
     if credential := given.get("credential", ""):
         fields["aws_credential_id"] = _credential(credential)
     if fields.get("auto_sync") == "none":  # the form proposes listings, and these are chosen off

@@ -141,8 +141,11 @@ class Ledger:
     def settle_removed(self, key: str, error: S3SyncError | None) -> None:
         """Settle a key whose documents were to be removed."""
         with self._lock:
+            had_records = any(one.high_water for one in self.doomed(key))
             self._deeds[key] = replace(
-                self._deeds[key], removed=error is None, error=error or self._deeds[key].error
+                self._deeds[key],
+                removed=error is None and had_records,
+                error=error or self._deeds[key].error,
             )
         self.settle(key)
 
