@@ -21,6 +21,11 @@ def words_of(text: str) -> Counter[str]:
     return Counter(_WORD.findall(_folded(text)))
 
 
+def in_order(text: str) -> str:
+    """Return the words of a text with single blanks between them, alike as ``words_of`` has it."""
+    return " ".join(_WORD.findall(_folded(text)))
+
+
 def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
 

@@ -2,8 +2,8 @@
 
 import codecs
 import gc
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,6 +25,7 @@ from s3sync_dagster.extraction.pdf.grids import Word, find_grids
 from s3sync_dagster.extraction.pdf.headings import find_headings
 from s3sync_dagster.extraction.pdf.lists import find_lists
 from s3sync_dagster.extraction.pdf.lost_lines import Line, add_lines, find_lost_lines
+from s3sync_dagster.extraction.pdf.margins import MarginLine, margin_lines
 from s3sync_dagster.extraction.pdf.names import outline_names, with_names
 from s3sync_dagster.extraction.pdf.open_pages import OpenPages
 from s3sync_dagster.extraction.pdf.order import in_reading_order, put_in_place
@@ -33,9 +34,9 @@ from s3sync_dagster.extraction.pdf.right_to_left import is_right_to_left
 from s3sync_dagster.extraction.pdf.rows import part_rows
 from s3sync_dagster.extraction.pdf.run_in import Runs
 from s3sync_dagster.extraction.pdf.running_heads import (
-    MARGIN,
-    MarginLine,
+    cuts_of,
     find_running_heads,
+    later_ones,
     without_heads,
 )
 from s3sync_dagster.extraction.pdf.standing_out import is_in_figure
@@ -148,28 +149,21 @@ def _read(content: Content) -> PdfPages:
         layout.lost = _mend_words(layout.blocks, reference)
         if layout.lost:
             layout.lines = find_lost_lines(*pages[number], layout.lost)
-    heads = find_running_heads(
-        [
-            [*layout.margins, *(line.mark for line in layout.lines if line.is_marginal)]
-            for layout in layouts
-        ]
-    )
     plain_pages = {
         number: reason
         for number, (layout, page) in enumerate(zip(layouts, seen, strict=True))
         if (reason := _why_plain(layout, page))
     }
-    for layout, page, head in zip(layouts, seen, heads, strict=True):
-        add_lines(
-            layout.blocks,
-            [line for line in layout.lines if line.is_visible and line.mark not in head],
-        )
-        for figure in page.figures:
-            put_in_place(layout.blocks, figure)
-    bodies = [
-        [] if i in plain_pages else without_heads(layout.blocks, heads[i], height=layout.height)
-        for i, layout in enumerate(layouts)
+    scans = [
+        i
+        for i, page in enumerate(seen)
+        if is_scan(page.text)
+        or (layouts[i].looks_garbled and is_garbled(page.text, strange=page.strange))
     ]
+    bodies = _without_heads(layouts, plain_pages=plain_pages, scans=scans)
+    for number, page in enumerate(seen):
+        for figure in page.figures if number not in plain_pages else ():
+            put_in_place(bodies[number], figure)
     find_rows_over_the_break(bodies)
     continued = join_tables(bodies)
     texts = [
@@ -180,12 +174,6 @@ def _read(content: Content) -> PdfPages:
     ]
     pages.close()
     pdf.close()
-    scans = [
-        i
-        for i, page in enumerate(seen)
-        if is_scan(page.text)
-        or (layouts[i].looks_garbled and is_garbled(page.text, strange=page.strange))
-    ]
     return PdfPages(
         texts=tuple(texts),
         scans=tuple(scans),
@@ -196,6 +184,46 @@ def _read(content: Content) -> PdfPages:
         author=known.author,
         created=known.created,
     )
+
+
+def _without_heads(
+    layouts: list[_Layout], *, plain_pages: Collection[int], scans: Collection[int]
+) -> list[list[Block]]:
+    """Return each page's blocks without running heads, none of the plain pages.
+
+    Pages that are nothing but running heads keep them. Scans keep all, as they may be read anew.
+    """
+    margins = [
+        [*layout.margins, *(line.mark for line in layout.lines if line.is_marginal)]
+        for layout in layouts
+    ]
+    heads = find_running_heads(margins)
+    laid_out = set(range(len(layouts))) - {*plain_pages, *scans}
+
+    def body_of(page: int, left_out: Collection[MarginLine]) -> list[Block]:
+        layout = layouts[page]
+        cuts = cuts_of(margins[page], left_out)
+        blocks = without_heads(layout.blocks, cuts, height=layout.height)
+        lines = [line for line in layout.lines if line.is_visible and line.mark not in left_out]
+        add_lines(blocks, lines)
+        return blocks
+
+    bare = {page: blocks_to_markdown(body_of(page, heads[page])) for page in sorted(laid_out)}
+    bodies: list[list[Block]] = []
+    for page, left_out in enumerate(later_ones(heads, bare)):
+        blocks = [] if page in plain_pages else body_of(page, left_out)
+        if not blocks and page in laid_out:
+            blocks = body_of(page, {line for line, words in heads[page].items() if not words})
+        first = {line.text for line, words in heads[page].items() if words}
+        bodies.append(
+            [
+                replace(block, kind="paragraph", level=0)
+                if block.kind == "heading" and block.text.strip("* ") in first
+                else block
+                for block in blocks
+            ]
+        )
+    return bodies
 
 
 def _why_plain(layout: _Layout, page: SeenPage) -> str:
@@ -275,7 +303,7 @@ def _layout(page: Any, pieces: list[Piece], letters: Letters, runs: Runs) -> _La
             blocks = without_authors(blocks, pieces, body=body)
     return _Layout(
         blocks=mend_tables(blocks),
-        margins=_margin_lines(page),
+        margins=margin_lines(pieces, height=page.height, body=body),
         height=page.height,
         looks_garbled=bool(page.complexity and page.complexity.is_garbled),
     )
@@ -297,23 +325,6 @@ def _pieces(page: Any) -> list[Piece]:
         for item in page.text_items
         if not item.rotation
     ]
-
-
-def _margin_lines(page: Any) -> list[MarginLine]:
-    """Return the lines in the margins, each piece of text on its own and joined by line."""
-    upper, lower = page.height * MARGIN, page.height * (1 - MARGIN)
-    lines: dict[tuple[bool, int], list[tuple[float, str]]] = defaultdict(list)
-    for item in page.text_items:
-        at_top = item.y + item.height < upper
-        if at_top or item.y > lower:
-            lines[at_top, round(item.y)].append((item.x, " ".join(plain(item.text).split())))
-    found: list[MarginLine] = []
-    for (at_top, _), items in lines.items():
-        whole = " ".join(text for _, text in sorted(items))
-        found.extend(
-            MarginLine(text, at_top) for text in {whole, *(text for _, text in items)} if text
-        )
-    return found
 
 
 def _block(block: Any) -> Block:
