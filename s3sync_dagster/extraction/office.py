@@ -1,5 +1,6 @@
 """Word documents and OpenDocument texts through docling's backends."""
 
+import re
 from typing import Any
 
 from s3sync_dagster.engine.ports import Content
@@ -12,7 +13,9 @@ from s3sync_dagster.extraction.docling_reader import (
 )
 from s3sync_dagster.extraction.drawings import with_drawings
 from s3sync_dagster.extraction.metadata import office_properties
+from s3sync_dagster.extraction.pdf.running_heads import is_page_number
 from s3sync_dagster.extraction.templates import as_document, as_plain_open_document
+from s3sync_dagster.extraction.words import in_order
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.source import ExtractionConfig
 
@@ -22,11 +25,13 @@ PRELOAD = {
     "read_docx": (WORD_BACKEND, "defusedxml.ElementTree", TO_MARKDOWN),
     "read_odt": (_BACKENDS + "opendocument_backend", "defusedxml.ElementTree", TO_MARKDOWN),
 }
+_LONG_NUMBER = re.compile(r"\d{4}|\d\D+\d+\D+\d")
+"""A year, a date or a telephone's number in a running head, not the page's."""
 _DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing}docPr"
 
 
 def read_docx(content: Content, *, name: str, config: ExtractionConfig) -> Document:
-    """Return a Word document: body, notes and comments; running heads and feet are left out."""
+    """Return a Word document: body, notes and comments, then running heads and feet once."""
     from s3sync_dagster.extraction.word_backend import WordBackend  # noqa: PLC0415 (as docling)
 
     del config
@@ -36,11 +41,12 @@ def read_docx(content: Content, *, name: str, config: ExtractionConfig) -> Docum
     texts = [drawing.get("descr") or "" for drawing in backend.docx_obj.element.body.iter(_DRAWING)]
     markdown = fill_pictures(to_markdown(parsed, layers=("BODY", "NOTES")), texts)
     main = str(backend.docx_obj.part.partname).lstrip("/")
-    return _document(content, with_drawings(markdown, content, main))
+    markdown = with_drawings(markdown, content, main)
+    return _document(content, _with_running_heads(markdown, parsed))
 
 
 def read_odt(content: Content, *, name: str, config: ExtractionConfig) -> Document:
-    """Return an OpenDocument text."""
+    """Return an OpenDocument text, its running heads and feet once at the end."""
     from docling.backend.opendocument_backend import OdtDocumentBackend
 
     del config
@@ -53,7 +59,8 @@ def read_odt(content: Content, *, name: str, config: ExtractionConfig) -> Docume
     )
     parsed = convert(backend)
     _keep_footnotes(parsed)
-    return _document(content, fill_pictures(to_markdown(parsed, layers=("BODY", "NOTES"))))
+    markdown = fill_pictures(to_markdown(parsed, layers=("BODY", "NOTES")))
+    return _document(content, _with_running_heads(markdown, parsed))
 
 
 def _keep_footnotes(parsed: Any) -> None:
@@ -64,6 +71,22 @@ def _keep_footnotes(parsed: Any) -> None:
     for item in parsed.texts:
         if item.label == DocItemLabel.FOOTNOTE:
             item.content_layer = ContentLayer.BODY
+
+
+def _with_running_heads(markdown: str, parsed: Any) -> str:
+    """Return a text with what only its running heads and feet say: a letterhead's address.
+
+    They stand at the end, as paragraphs: at the beginning they would pass for the title.
+    """
+    said = f" {in_order(markdown)} "
+    for part in fill_pictures(to_markdown(parsed, layers=("FURNITURE",))).split("\n\n"):
+        text = part.strip().lstrip("#").strip()
+        words = f" {in_order(text)} "
+        is_number = is_page_number(text) and not _LONG_NUMBER.search(text)
+        if not is_number and words not in said:
+            said += words
+            markdown = f"{markdown.rstrip()}\n\n{text}\n"
+    return markdown
 
 
 def _document(content: Content, markdown: str) -> Document:

@@ -68,6 +68,19 @@ def test_running_head_stays_once_as_no_heading(read: Read):
     assert "Page 2" not in text
 
 
+def test_line_on_both_of_two_pages_stays_there_as_no_heading(read: Read):
+    pages = [page("Society news", *BODY, gap=20, size=13) for _ in range(2)]
+    text = read(raw_pdf.pages_pdf(pages), "a.pdf").text
+    assert text.count("Society news\n\nBarley") == 2
+    assert "#" not in text
+
+
+def test_number_that_is_the_same_on_all_pages_is_no_page_number(read: Read):
+    pages = [page("Welcome", *BODY, foot="030 555 777") for _ in range(4)]
+    text = read(raw_pdf.pages_pdf(pages), "a.pdf").text
+    assert text.count("030 555 777") == 1
+
+
 def test_running_head_that_the_body_says_goes_wholly(read: Read):
     pages = [page("Society news", *BODY, gap=20) for _ in range(4)]
     pages[0] = page("Welcome", *BODY, "These are the society news of May.", gap=20)
@@ -112,6 +125,7 @@ def heads_of(*pages: str) -> list[set[str]]:
         (["News | 14", "News | 2", "News | 30"], False),
         (["Lot 5 at 10", "Lot 6 at 70", "Lot 7 at 30"], False),
         (["Sea 1", "Sea 2", "Air 3", "Air 4"], True),
+        (["640 Trade", "Trade 641", "642 Trade", "Trade 643"], True),
         (["1 Sea", "2 Sea", "3 Air", "4 Air"], True),
         (["Sea 4", "Land 5", "Air 9", "Fire 2"], False),
     ],

@@ -34,6 +34,7 @@ from s3sync_dagster.extraction.pdf.right_to_left import is_right_to_left
 from s3sync_dagster.extraction.pdf.rows import part_rows
 from s3sync_dagster.extraction.pdf.run_in import Runs
 from s3sync_dagster.extraction.pdf.running_heads import (
+    apart_twice,
     cuts_of,
     find_running_heads,
     later_ones,
@@ -192,12 +193,14 @@ def _without_heads(
     """Return each page's blocks without running heads, none of the plain pages.
 
     Pages that are nothing but running heads keep them. Scans keep all, as they may be read anew.
+    What stays of running heads is no heading.
     """
     margins = [
         [*layout.margins, *(line.mark for line in layout.lines if line.is_marginal)]
         for layout in layouts
     ]
     heads = find_running_heads(margins)
+    repeated = apart_twice(margins)
     laid_out = set(range(len(layouts))) - {*plain_pages, *scans}
 
     def body_of(page: int, left_out: Collection[MarginLine]) -> list[Block]:
@@ -214,11 +217,11 @@ def _without_heads(
         blocks = [] if page in plain_pages else body_of(page, left_out)
         if not blocks and page in laid_out:
             blocks = body_of(page, {line for line, words in heads[page].items() if not words})
-        first = {line.text for line, words in heads[page].items() if words}
+        no_titles = {line.text for line in (*heads[page], *repeated.intersection(margins[page]))}
         bodies.append(
             [
                 replace(block, kind="paragraph", level=0)
-                if block.kind == "heading" and block.text.strip("* ") in first
+                if block.kind == "heading" and block.text.strip("* ") in no_titles
                 else block
                 for block in blocks
             ]

@@ -74,17 +74,17 @@ def find_running_heads(
     """Return for each page its running heads with their words, and its page numbers with none.
 
     A running head stands apart from the body on three pages in the same words. Page numbers count
-    with the pages, alone or beside a word for them, or in a running head that tells them as such by
-    a mark, or by standing beside other words on other pages. Lines that only look alike
-    ("Record 12", "Record 13") are neither.
+    with the pages, alone or beside a word for them, or in a running head that tells them so: by
+    a mark, by standing before its words and after them, or beside other words on other pages. Lines
+    that only look alike ("Record 12", "Record 13") are neither.
     """
     alike: dict[object, list[_Member]] = defaultdict(list)
     marked: dict[object, list[_Member]] = defaultdict(list)
-    numbered: dict[tuple[int, str, bool], list[tuple[str, _Member]]] = defaultdict(list)
+    numbered: dict[tuple[int, bool], list[tuple[str, str, _Member]]] = defaultdict(list)
     for page, line in ((page, line) for page, lines in enumerate(pages) for line in lines):
         if line.pieces or len(line.text) > _MAX_CHARACTERS:
             continue
-        if _has_no_words(line.text):
+        if is_page_number(line.text):
             alike[_NUMBER.sub("#", line.text), line.at_top].append((page, line))
             continue
         alike[in_order(line.text), line.at_top].append((page, line))
@@ -92,26 +92,40 @@ def find_running_heads(
             marked[in_order(words), line.at_top].append((page, line))
         for place, form in _AT_ENDS:
             if found := form.fullmatch(line.text):
-                numbered[int(found["number"]) - page, place, line.at_top].append(
-                    (in_order(found["words"]), (page, line))
-                )
+                offset = int(found["number"]) - page
+                member = (place, in_order(found["words"]), (page, line))
+                numbered[offset, line.at_top].append(member)
     heads: list[dict[MarginLine, str]] = [{} for _ in pages]
     for members in alike.values():
-        is_number = _has_no_words(members[0][1].text)
-        if _are_page_numbers(members, len(pages)) if is_number else _are_heads(members):
+        is_number = is_page_number(members[0][1].text) and _are_page_numbers(members, len(pages))
+        if is_number or _are_heads(members):
             for page, line in members:
                 heads[page][line] = "" if is_number else in_order(line.text)
     for members in marked.values():
-        if _are_heads(members) and _counts_with_pages(members):
+        if _are_heads(members) and _count_with_pages(members):
             for page, line in members:
                 heads[page][line] = in_order(_beside_mark(line.text))
-    for (offset, _, _), members in numbered.items():
-        words = [said for said, _ in members]
-        beside = [member for _, member in members]
-        if offset <= 1 and len(set(words)) > 1 and _are_heads(beside, pages=_MIN_PAGES + 1):
-            for (page, line), said in zip(beside, words, strict=True):
-                heads[page].setdefault(line, said)
+    for (offset, _), found in numbered.items():
+        members = [member for _, _, member in found]
+        is_proven = len({words for _, words, _ in found}) > 1 and offset <= 1
+        is_proven = is_proven or len({place for place, _, _ in found}) > 1
+        if is_proven and _are_heads(members, pages=_MIN_PAGES + 1):
+            for _, words, (page, line) in found:
+                heads[page].setdefault(line, words)
     return heads
+
+
+def apart_twice(pages: Sequence[Sequence[MarginLine]]) -> set[MarginLine]:
+    """Return the lines that stand apart on two pages or more: no headings, if no running heads."""
+    counted = Counter(line for lines in pages for line in set(lines) if line.is_apart)
+    return {line for line, count in counted.items() if count > 1}
+
+
+def is_page_number(text: str) -> bool:
+    """Return whether a line has no words but those beside the number of a page."""
+    words = _LETTERS.findall(text)
+    beside = all(word.casefold() in _PAGE_WORDS for word in words)
+    return beside and (not words or _NUMBER.search(text) is not None)
 
 
 def later_ones(
@@ -176,12 +190,6 @@ def _cut(text: str, cuts: list[Cut]) -> str:
     return text
 
 
-def _has_no_words(text: str) -> bool:
-    return all(word.casefold() in _PAGE_WORDS for word in _LETTERS.findall(text)) and bool(
-        _NUMBER.search(text) or not _LETTERS.search(text)
-    )
-
-
 def _beside_mark(text: str) -> str:
     """Return the words of a running head that says which number is the page's, else nothing."""
     found = next(filter(None, (form.fullmatch(text) for form in _MARKED)), None)
@@ -189,29 +197,33 @@ def _beside_mark(text: str) -> str:
 
 
 def _are_heads(members: list[_Member], *, pages: int = _MIN_PAGES) -> bool:
+    all_pages = {page for page, _ in members}
     apart = {page for page, line in members if line.is_apart}
-    return len(apart) >= max(pages, _MIN_APART * len({page for page, _ in members}))
+    return len(all_pages) >= pages and len(apart) >= _MIN_APART * len(all_pages)
 
 
 def _are_page_numbers(members: list[_Member], pages: int) -> bool:
-    if not _counts_with_pages(members):
+    if not _count_with_pages(members):
         return False
     if all(str(page + 1) in _NUMBER.findall(line.text) for page, line in members):
         return len(members) >= min(_MIN_PAGES, max(2, pages))
     return _are_heads(members)
 
 
-def _counts_with_pages(members: list[_Member]) -> bool:
-    """Return whether each number is the same on all pages, or counts with them."""
+def _count_with_pages(members: list[_Member]) -> bool:
+    """Return whether a number counts with the pages, and others do or are the same on all."""
     numbers = [
         (page, [int(number[:9]) for number in _NUMBER.findall(line.text)]) for page, line in members
     ]
     if len({len(found) for _, found in numbers}) > 1:
         return False
+    does_count = False
+    enough = len(members) * _MIN_AGREEMENT
     for place in range(len(numbers[0][1])):
         values = [(page, found[place]) for page, found in numbers]
         same = Counter(value for _, value in values).most_common(1)[0][1]
         counting = Counter(value - page for page, value in values).most_common(1)[0][1]
-        if max(same, counting) < len(values) * _MIN_AGREEMENT:
+        if max(same, counting) < enough:
             return False
-    return True
+        does_count = does_count or counting >= enough
+    return does_count
