@@ -1,8 +1,11 @@
 """What repeats in the margins of a PDF's pages: page numbers go, of all else something stays."""
 
+import io
+
 import pytest
 
 from s3sync_dagster.extraction.pdf.blocks import Block
+from s3sync_dagster.extraction.pdf.bodies import Body
 from s3sync_dagster.extraction.pdf.margins import MarginLine
 from s3sync_dagster.extraction.pdf.running_heads import (
     Cut,
@@ -28,6 +31,30 @@ def page(*lines: str, top: int = 760, gap: int = 0, size: int = 11, foot: str = 
     head = b"/F1 %d Tf 72 %d Td (%s)Tj 0 -%d Td /F1 11 Tf " % (size, top, first.encode(), gap)
     at_end = b"BT /F1 11 Tf 72 30 Td (%s)Tj ET" % foot.encode()
     return b"BT " + head + shown + b"ET " + at_end
+
+
+def table_pdf(pages: int) -> bytes:
+    """Return a ruled table of 40 rows a page below a running head and above a foot."""
+    from reportlab.lib import colors
+    from reportlab.lib.pagesizes import A4
+    from reportlab.platypus import SimpleDocTemplate, Table, TableStyle
+
+    rows = [["Metal", "Price"], *([f"copper {n}", f"{n}.50"] for n in range(40 * pages))]
+    grid = TableStyle(
+        [("GRID", (0, 0), (-1, -1), 0.5, colors.black), ("FONTSIZE", (0, 0), (-1, -1), 8)]
+    )
+    heights = [A4[1] / 60] * len(rows)
+
+    def decorate(canvas, document) -> None:
+        canvas.setFont("Helvetica", 8)
+        canvas.drawString(72, A4[1] - 30, "Society of metals")
+        canvas.drawString(72, 30, f"Page {document.page}")
+
+    out = io.BytesIO()
+    document = SimpleDocTemplate(out, pagesize=A4)
+    table = Table(rows, style=grid, rowHeights=heights, repeatRows=1)
+    document.build([table], onFirstPage=decorate, onLaterPages=decorate)
+    return out.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -75,6 +102,28 @@ def test_line_on_both_of_two_pages_stays_there_as_no_heading(read: Read):
     assert "#" not in text
 
 
+def test_running_heads_stand_not_between_the_parts_of_a_table():
+    above, table, below = (
+        Block(kind=kind, text=kind) for kind in ("paragraph", "table", "paragraph")
+    )
+    text = Block(kind="paragraph", text="text")
+    body = Body([text, table], [above], [below])
+    assert body.whole(is_continued=False, goes_on=False) == [above, text, table, below]
+    assert body.whole(is_continued=False, goes_on=True) == [above, text, below, table]
+    body = Body([table, text], [above], [below])
+    assert body.whole(is_continued=True, goes_on=False) == [table, text, above, below]
+
+
+@pytest.mark.parametrize("pages", [2, 3])
+def test_table_goes_on_under_a_running_head(read: Read, pages: int):
+    document = read(table_pdf(pages), "stock.pdf")
+    assert document.text.count("| Metal | Price |") == 1
+    assert document.text.count("Society of metals") == (2 if pages == 2 else 1)
+    table = document.text[document.text.index("| Metal") :].strip().split("\n")
+    rows = 1 + 40 * pages
+    assert [line[:1] for line in table[: rows + 1]] == ["|"] * (rows + 1)
+
+
 def test_number_that_is_the_same_on_all_pages_is_no_page_number(read: Read):
     pages = [page("Welcome", *BODY, foot="030 555 777") for _ in range(4)]
     text = read(raw_pdf.pages_pdf(pages), "a.pdf").text
@@ -120,7 +169,10 @@ def heads_of(*pages: str) -> list[set[str]]:
         (["Record 12", "Record 31", "Record 5"], False),
         (["Record 1", "Record 2", "Record 3"], False),
         (["News | 1", "News | 2", "News | 3"], True),
-        (["Page 1 of 3 - News", "Page 2 of 3 - News", "Page 3 of 3 - News"], False),
+        (["Page 1 of 3 - News", "Page 2 of 3 - News", "Page 3 of 3 - News"], True),
+        (["1 | News", "2 | News", "3 | News"], True),
+        (["Ticket | 1001", "Ticket | 1002", "Ticket | 1003"], False),
+        (["Invoice - 1", "Invoice - 2", "Invoice - 3"], False),
         (["News, page 7", "News, page 8", "News, page 9"], True),
         (["News | 14", "News | 2", "News | 30"], False),
         (["Lot 5 at 10", "Lot 6 at 70", "Lot 7 at 30"], False),

@@ -3,9 +3,9 @@
 import codecs
 import gc
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from s3sync_dagster.engine.ports import Content
@@ -19,13 +19,14 @@ from s3sync_dagster.extraction.pdf.blocks import (
     join_tables,
     part_columns,
 )
+from s3sync_dagster.extraction.pdf.bodies import Layout, bodies_of
 from s3sync_dagster.extraction.pdf.figures import with_figures
 from s3sync_dagster.extraction.pdf.garbled import is_garbled
 from s3sync_dagster.extraction.pdf.grids import Word, find_grids
 from s3sync_dagster.extraction.pdf.headings import find_headings
 from s3sync_dagster.extraction.pdf.lists import find_lists
-from s3sync_dagster.extraction.pdf.lost_lines import Line, add_lines, find_lost_lines
-from s3sync_dagster.extraction.pdf.margins import MarginLine, margin_lines
+from s3sync_dagster.extraction.pdf.lost_lines import find_lost_lines
+from s3sync_dagster.extraction.pdf.margins import margin_lines
 from s3sync_dagster.extraction.pdf.names import outline_names, with_names
 from s3sync_dagster.extraction.pdf.open_pages import OpenPages
 from s3sync_dagster.extraction.pdf.order import in_reading_order, put_in_place
@@ -33,13 +34,6 @@ from s3sync_dagster.extraction.pdf.plain_pages import with_headings
 from s3sync_dagster.extraction.pdf.right_to_left import is_right_to_left
 from s3sync_dagster.extraction.pdf.rows import part_rows
 from s3sync_dagster.extraction.pdf.run_in import Runs
-from s3sync_dagster.extraction.pdf.running_heads import (
-    apart_twice,
-    cuts_of,
-    find_running_heads,
-    later_ones,
-    without_heads,
-)
 from s3sync_dagster.extraction.pdf.standing_out import is_in_figure
 from s3sync_dagster.extraction.pdf.styles import (
     Letters,
@@ -79,27 +73,12 @@ _MAX_ADDED = 0.5
 """Share of a page's words in lines that are added; with more of them there is no layout."""
 
 
-@dataclass(slots=True)
-class _Layout:
-    """What liteparse says of one page."""
-
-    blocks: list[Block] = field(default_factory=list)
-    margins: list[MarginLine] = field(default_factory=list)
-    height: float = 0.0
-    lost: Counter[str] = field(default_factory=Counter)
-    """Words of the text layer that the blocks lack."""
-    lines: list[Line] = field(default_factory=list)
-    """Lines that are lost as a whole."""
-    looks_garbled: bool = False
-    """A suspicion only: it takes Arabic and Korean for garbled too."""
-
-
 def read_with_liteparse(content: Content, *, name: str, config: ExtractionConfig) -> PdfPages:
     """Return each page as Markdown: headings, lists, ruled tables, columns in reading order.
 
     Lines that liteparse leaves out are added where they stand. Pages of which it breaks the words
-    are pdfium's plain text instead. Running heads and page
-    numbers are left out. Raises what ``pdf.open_pdf`` raises.
+    are pdfium's plain text instead. Page numbers are left out, and running heads but the first of
+    the same words. Raises what ``pdf.open_pdf`` raises.
     """
     del name, config
     with _without_collecting():
@@ -161,17 +140,20 @@ def _read(content: Content) -> PdfPages:
         if is_scan(page.text)
         or (layouts[i].looks_garbled and is_garbled(page.text, strange=page.strange))
     ]
-    bodies = _without_heads(layouts, plain_pages=plain_pages, scans=scans)
+    bodies = bodies_of(layouts, plain_pages=plain_pages, scans=scans)
     for number, page in enumerate(seen):
         for figure in page.figures if number not in plain_pages else ():
-            put_in_place(bodies[number], figure)
-    find_rows_over_the_break(bodies)
-    continued = join_tables(bodies)
+            put_in_place(bodies[number].blocks, figure)
+    blocks = [body.blocks for body in bodies]
+    find_rows_over_the_break(blocks)
+    continued = join_tables(blocks)
     texts = [
         with_figures(with_headings(*pages[i], page.text, [*named[i], *page.names]), page.figures)
         if i in plain_pages
-        else blocks_to_markdown(blocks)
-        for i, (page, blocks) in enumerate(zip(seen, bodies, strict=True))
+        else blocks_to_markdown(
+            bodies[i].whole(is_continued=i in continued, goes_on=i + 1 in continued)
+        )
+        for i, page in enumerate(seen)
     ]
     pages.close()
     pdf.close()
@@ -187,49 +169,7 @@ def _read(content: Content) -> PdfPages:
     )
 
 
-def _without_heads(
-    layouts: list[_Layout], *, plain_pages: Collection[int], scans: Collection[int]
-) -> list[list[Block]]:
-    """Return each page's blocks without running heads, none of the plain pages.
-
-    Pages that are nothing but running heads keep them. Scans keep all, as they may be read anew.
-    What stays of running heads is no heading.
-    """
-    margins = [
-        [*layout.margins, *(line.mark for line in layout.lines if line.is_marginal)]
-        for layout in layouts
-    ]
-    heads = find_running_heads(margins)
-    repeated = apart_twice(margins)
-    laid_out = set(range(len(layouts))) - {*plain_pages, *scans}
-
-    def body_of(page: int, left_out: Collection[MarginLine]) -> list[Block]:
-        layout = layouts[page]
-        cuts = cuts_of(margins[page], left_out)
-        blocks = without_heads(layout.blocks, cuts, height=layout.height)
-        lines = [line for line in layout.lines if line.is_visible and line.mark not in left_out]
-        add_lines(blocks, lines)
-        return blocks
-
-    bare = {page: blocks_to_markdown(body_of(page, heads[page])) for page in sorted(laid_out)}
-    bodies: list[list[Block]] = []
-    for page, left_out in enumerate(later_ones(heads, bare)):
-        blocks = [] if page in plain_pages else body_of(page, left_out)
-        if not blocks and page in laid_out:
-            blocks = body_of(page, {line for line, words in heads[page].items() if not words})
-        no_titles = {line.text for line in (*heads[page], *repeated.intersection(margins[page]))}
-        bodies.append(
-            [
-                replace(block, kind="paragraph", level=0)
-                if block.kind == "heading" and block.text.strip("* ") in no_titles
-                else block
-                for block in blocks
-            ]
-        )
-    return bodies
-
-
-def _why_plain(layout: _Layout, page: SeenPage) -> str:
+def _why_plain(layout: Layout, page: SeenPage) -> str:
     """Return why a page's text alone is better than its layout, nothing where it is not."""
     if page.is_drawing:
         return "drawings of more lines than are looked at"
@@ -247,13 +187,13 @@ def _why_plain(layout: _Layout, page: SeenPage) -> str:
 
 def _parse(
     pages: OpenPages, content: Content, numbers: list[int], references: list[str]
-) -> list[_Layout]:
+) -> list[Layout]:
     """Return the layout of all pages; those that are not in ``numbers`` have no blocks."""
     from liteparse.parser import LiteParse
     from liteparse.types import ParseError
 
     body = read_all(content).removeprefix(codecs.BOM_UTF8)
-    layouts = [_Layout() for _ in references]
+    layouts = [Layout() for _ in references]
     for start in range(0, len(numbers), _WINDOW_PAGES):
         window = numbers[start : start + _WINDOW_PAGES]
         parser = LiteParse(
@@ -280,7 +220,7 @@ def _parse(
     return layouts
 
 
-def _layout(page: Any, pieces: list[Piece], letters: Letters, runs: Runs) -> _Layout:
+def _layout(page: Any, pieces: list[Piece], letters: Letters, runs: Runs) -> Layout:
     words = [
         Word(word.text, word.x, word.y, word.width, word.height)
         for item in page.text_items
@@ -304,7 +244,7 @@ def _layout(page: Any, pieces: list[Piece], letters: Letters, runs: Runs) -> _La
             blocks = titles_alone(blocks, pieces)
         if page.page_num == 1:
             blocks = without_authors(blocks, pieces, body=body)
-    return _Layout(
+    return Layout(
         blocks=mend_tables(blocks),
         margins=margin_lines(pieces, height=page.height, body=body),
         height=page.height,

@@ -42,15 +42,15 @@ _PAGE_WORDS = frozenset(
     )
 )
 """What stands beside the number of a page."""
-_OF_PAGE = r"\d{1,5}(?:\s*(?:/|of|von|de|di|sur)\s*\d{1,5})?"
-_NAMED = r"(?:pages?|pg\.?|p\.|seite|s\.|página|pagina|pág\.)"
+_OF_PAGE = r"(?P<number>\d{1,5})(?:\s*(?:/|of|von|de|di|sur)\s*\d{1,5})?"
+_NAMED = r"(?P<named>pages?|pg\.?|p\.|seite|s\.|página|pagina|pág\.)"
 _MARKED = (
-    re.compile(
-        rf"(?P<words>.*\w.*?)[\s,(]+(?:[|•·–—]\s*{_NAMED}?|{_NAMED})\s*{_OF_PAGE}\)?", re.IGNORECASE
-    ),
-    re.compile(rf"{_NAMED}?\s*{_OF_PAGE}\s*[|•·–—]\s*(?P<words>.*\w.*)", re.IGNORECASE),
+    re.compile(rf"(?P<words>.*\w.*?)[\s,(]+[|•·–—-]?\s*{_NAMED}\s*{_OF_PAGE}\)?", re.IGNORECASE),
+    re.compile(rf"{_NAMED}\s*{_OF_PAGE}\s*[|•·–—-]\s*(?P<words>.*\w.*)", re.IGNORECASE),
+    re.compile(rf"(?P<words>.*\w.*?)\s*[|•·]\s*{_OF_PAGE}", re.IGNORECASE),
+    re.compile(rf"{_OF_PAGE}\s*[|•·]\s*(?P<words>.*\w.*)", re.IGNORECASE),
 )
-"""A running head that says that a number in it is the page's."""
+"""A running head that says that a number in it is the page's, by its word or by a mark."""
 _AT_ENDS = (
     ("last", re.compile(r"(?P<words>.*\D)\s(?P<number>\d{1,5})")),
     ("first", re.compile(r"(?P<number>\d{1,5})\s(?P<words>\D.*)")),
@@ -79,7 +79,7 @@ def find_running_heads(
     that only look alike ("Record 12", "Record 13") are neither.
     """
     alike: dict[object, list[_Member]] = defaultdict(list)
-    marked: dict[object, list[_Member]] = defaultdict(list)
+    marked: dict[tuple[str, bool], list[_Member]] = defaultdict(list)
     numbered: dict[tuple[int, bool], list[tuple[str, str, _Member]]] = defaultdict(list)
     for page, line in ((page, line) for page, lines in enumerate(pages) for line in lines):
         if line.pieces or len(line.text) > _MAX_CHARACTERS:
@@ -88,8 +88,8 @@ def find_running_heads(
             alike[_NUMBER.sub("#", line.text), line.at_top].append((page, line))
             continue
         alike[in_order(line.text), line.at_top].append((page, line))
-        if words := _beside_mark(line.text):
-            marked[in_order(words), line.at_top].append((page, line))
+        if words := _beside_page_number(line.text, page):
+            marked[words, line.at_top].append((page, line))
         for place, form in _AT_ENDS:
             if found := form.fullmatch(line.text):
                 offset = int(found["number"]) - page
@@ -101,10 +101,10 @@ def find_running_heads(
         if is_number or _are_heads(members):
             for page, line in members:
                 heads[page][line] = "" if is_number else in_order(line.text)
-    for members in marked.values():
+    for (words, _), members in marked.items():
         if _are_heads(members) and _count_with_pages(members):
             for page, line in members:
-                heads[page][line] = in_order(_beside_mark(line.text))
+                heads[page][line] = words
     for (offset, _), found in numbered.items():
         members = [member for _, _, member in found]
         is_proven = len({words for _, words, _ in found}) > 1 and offset <= 1
@@ -190,10 +190,16 @@ def _cut(text: str, cuts: list[Cut]) -> str:
     return text
 
 
-def _beside_mark(text: str) -> str:
-    """Return the words of a running head that says which number is the page's, else nothing."""
+def _beside_page_number(text: str, page: int) -> str:
+    """Return the words of a running head that tells which number is its page's, else nothing.
+
+    A mark alone tells it of numbers that a file's own pages may have.
+    """
     found = next(filter(None, (form.fullmatch(text) for form in _MARKED)), None)
-    return found["words"] if found else ""
+    if found is None:
+        return ""
+    is_named = "named" in found.groupdict()
+    return in_order(found["words"]) if is_named or int(found["number"]) <= page + 1 else ""
 
 
 def _are_heads(members: list[_Member], *, pages: int = _MIN_PAGES) -> bool:
