@@ -71,3 +71,20 @@ def test_page_without_any_layout_is_plain_and_says_why(read: Read):
     assert document.warnings == (
         "Pages read as plain text, without layout: 1 (lines that the layout has no place for).",
     )
+
+
+def test_page_turned_by_half_a_circle_keeps_its_words(read: Read):
+    lines = [
+        "copper and a longer line of it",
+        "tin",
+        "a line of some words",
+        "lead",
+        "zinc",
+        "iron",
+    ]
+    lines = [f"{line} w{number}x" for number, line in enumerate(metals)]
+    content = raw_pdf.pages_pdf([raw_pdf.text_content(*lines)])
+    turned = content.replace(b"/MediaBox", b"/Rotate 180/MediaBox")
+    document = read(turned, "a.pdf")
+    assert words_of(document.text) == words_of(" ".join(lines))
+    assert "turned by half a circle" in document.warnings[0]

@@ -175,6 +175,8 @@ def _why_plain(layout: Layout, page: SeenPage) -> str:
         return "drawings of more lines than are looked at"
     if is_right_to_left(page.text):
         return "letters from right to left"
+    if page.is_upside_down and layout.lost:
+        return "turned by half a circle"
     total = words_of(page.text).total()
     whole = sum(words_of(line.text).total() for line in layout.lines)
     unseen = sum(words_of(line.text).total() for line in layout.lines if not line.is_visible)
