@@ -1,6 +1,5 @@
 """Word documents and OpenDocument texts through docling's backends."""
 
-import re
 from typing import Any
 
 from s3sync_dagster.engine.ports import Content
@@ -12,10 +11,9 @@ from s3sync_dagster.extraction.docling_reader import (
     to_markdown,
 )
 from s3sync_dagster.extraction.drawings import with_drawings
+from s3sync_dagster.extraction.furniture import with_furniture
 from s3sync_dagster.extraction.metadata import office_properties
-from s3sync_dagster.extraction.pdf.running_heads import is_page_number
 from s3sync_dagster.extraction.templates import as_document, as_plain_open_document
-from s3sync_dagster.extraction.words import in_order
 from s3sync_dagster.model.document import Document
 from s3sync_dagster.model.source import ExtractionConfig
 
@@ -25,8 +23,6 @@ PRELOAD = {
     "read_docx": (WORD_BACKEND, "defusedxml.ElementTree", TO_MARKDOWN),
     "read_odt": (_BACKENDS + "opendocument_backend", "defusedxml.ElementTree", TO_MARKDOWN),
 }
-_LONG_NUMBER = re.compile(r"\d{4}|\d\D+\d+\D+\d")
-"""A year, a date or a telephone's number in a running head, not the page's."""
 _DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing}docPr"
 
 
@@ -42,7 +38,7 @@ def read_docx(content: Content, *, name: str, config: ExtractionConfig) -> Docum
     markdown = fill_pictures(to_markdown(parsed, layers=("BODY", "NOTES")), texts)
     main = str(backend.docx_obj.part.partname).lstrip("/")
     markdown = with_drawings(markdown, content, main)
-    return _document(content, _with_running_heads(markdown, parsed))
+    return _document(content, with_furniture(markdown, parsed, set()))
 
 
 def read_odt(content: Content, *, name: str, config: ExtractionConfig) -> Document:
@@ -60,7 +56,7 @@ def read_odt(content: Content, *, name: str, config: ExtractionConfig) -> Docume
     parsed = convert(backend)
     _keep_footnotes(parsed)
     markdown = fill_pictures(to_markdown(parsed, layers=("BODY", "NOTES")))
-    return _document(content, _with_running_heads(markdown, parsed))
+    return _document(content, with_furniture(markdown, parsed, set()))
 
 
 def _keep_footnotes(parsed: Any) -> None:
@@ -71,22 +67,6 @@ def _keep_footnotes(parsed: Any) -> None:
     for item in parsed.texts:
         if item.label == DocItemLabel.FOOTNOTE:
             item.content_layer = ContentLayer.BODY
-
-
-def _with_running_heads(markdown: str, parsed: Any) -> str:
-    """Return a text with what only its running heads and feet say: a letterhead's address.
-
-    They stand at the end, as paragraphs: at the beginning they would pass for the title.
-    """
-    said = f" {in_order(markdown)} "
-    for part in fill_pictures(to_markdown(parsed, layers=("FURNITURE",))).split("\n\n"):
-        text = part.strip().lstrip("#").strip()
-        words = f" {in_order(text)} "
-        is_number = is_page_number(text) and not _LONG_NUMBER.search(text)
-        if not is_number and words not in said:
-            said += words
-            markdown = f"{markdown.rstrip()}\n\n{text}\n"
-    return markdown
 
 
 def _document(content: Content, markdown: str) -> Document:

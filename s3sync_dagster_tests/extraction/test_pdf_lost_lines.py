@@ -74,14 +74,7 @@ def test_page_without_any_layout_is_plain_and_says_why(read: Read):
 
 
 def test_page_turned_by_half_a_circle_keeps_its_words(read: Read):
-    lines = [
-        "copper and a longer line of it",
-        "tin",
-        "a line of some words",
-        "lead",
-        "zinc",
-        "iron",
-    ]
+    metals = ["copper and a longer line", "tin", "a line of some words", "lead", "zinc", "iron"]
     lines = [f"{line} w{number}x" for number, line in enumerate(metals)]
     content = raw_pdf.pages_pdf([raw_pdf.text_content(*lines)])
     turned = content.replace(b"/MediaBox", b"/Rotate 180/MediaBox")
