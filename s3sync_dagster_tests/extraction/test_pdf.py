@@ -12,7 +12,12 @@ from s3sync_dagster.extraction.pdf.blocks import (
     part_columns,
 )
 from s3sync_dagster.extraction.pdf.text_layer import iso_date
-from s3sync_dagster.extraction.words import join_split_words, word_recall, words_of
+from s3sync_dagster.extraction.words import (
+    join_split_words,
+    part_joined_words,
+    word_recall,
+    words_of,
+)
 from s3sync_dagster.model.errors import LimitExceeded
 from s3sync_dagster_tests.extraction import raw_pdf
 from s3sync_dagster_tests.extraction.conftest import Read
@@ -205,3 +210,22 @@ def test_page_ranges():
 )
 def test_words_parted_at_a_ligature_are_joined(text: str, reference: str, mended: str):
     assert join_split_words(text, words_of(reference)) == mended
+
+
+def test_words_joined_over_a_dash_at_a_line_end_are_parted():
+    reference = "from clunky typewriters\u2014\nreflects progress, and typewriter tests"
+    text = "from clunky typewritersreflects progress, and typewriter tests"
+    lost = words_of(reference) - words_of(text)
+    mended = "from clunky typewriters\u2014 reflects progress, and typewriter tests"
+    assert part_joined_words(text, lost, reference) == mended
+    assert part_joined_words(text, words_of("typewriters"), reference) == text
+
+
+def test_dash_at_a_line_end_loses_no_words(read: Read):
+    line = b"(a line of words that is long enough to be one of a paragraph, and typewriters\227)Tj"
+    below = b"0 -14 Td (reflects the progress that was made in all the years since they began.)Tj"
+    content = b"BT /F1 11 Tf 72 600 Td " + line + b" " + below + b" ET"
+    encoded = b"/BaseFont/Helvetica/Encoding/WinAnsiEncoding"
+    made = raw_pdf.pages_pdf([content]).replace(b"/BaseFont/Helvetica>", encoded + b">")
+    words = words_of(read(made, "a.pdf").text)
+    assert words["typewriters"] == words["reflects"] == 1

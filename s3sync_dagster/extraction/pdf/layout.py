@@ -57,6 +57,7 @@ from s3sync_dagster.extraction.pdf.title_pages import titles_alone, without_auth
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.extraction.words import (
     join_split_words,
+    part_joined_words,
     restore_beginning,
     words_of,
 )
@@ -312,13 +313,13 @@ def _tops(cells: list[Any]) -> list[float]:
 
 
 def _mend_words(blocks: list[Block], reference: str) -> Counter[str]:
-    """Mend parted and shortened words on a page that lacks some; return those that are lost."""
+    """Mend parted, joined and shortened words on a page that lacks some; return lost ones."""
     wanted = words_of(reference)
     lost = wanted - words_of(blocks_to_markdown(blocks))
     if not lost:
         return lost
     for block in blocks:
-        block.text = join_split_words(block.text, wanted)
+        block.text = part_joined_words(join_split_words(block.text, wanted), lost, reference)
         first = words_of(block.text.partition(" ")[0])
         if not first.keys() <= wanted.keys():
             block.text = restore_beginning(block.text, reference)
