@@ -11,6 +11,7 @@ from s3sync_dagster.extraction.docling_reader import (
     to_markdown,
 )
 from s3sync_dagster.extraction.drawings import with_drawings
+from s3sync_dagster.extraction.furniture import with_furniture
 from s3sync_dagster.extraction.metadata import office_properties
 from s3sync_dagster.extraction.templates import as_document, as_plain_open_document
 from s3sync_dagster.model.document import Document
@@ -26,7 +27,7 @@ _DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDraw
 
 
 def read_docx(content: Content, *, name: str, config: ExtractionConfig) -> Document:
-    """Return a Word document: body, notes and comments; running heads and feet are left out."""
+    """Return a Word document: body, notes and comments, then running heads and feet once."""
     from s3sync_dagster.extraction.word_backend import WordBackend  # noqa: PLC0415 (as docling)
 
     del config
@@ -36,11 +37,12 @@ def read_docx(content: Content, *, name: str, config: ExtractionConfig) -> Docum
     texts = [drawing.get("descr") or "" for drawing in backend.docx_obj.element.body.iter(_DRAWING)]
     markdown = fill_pictures(to_markdown(parsed, layers=("BODY", "NOTES")), texts)
     main = str(backend.docx_obj.part.partname).lstrip("/")
-    return _document(content, with_drawings(markdown, content, main))
+    markdown = with_drawings(markdown, content, main)
+    return _document(content, with_furniture(markdown, parsed, set()))
 
 
 def read_odt(content: Content, *, name: str, config: ExtractionConfig) -> Document:
-    """Return an OpenDocument text."""
+    """Return an OpenDocument text, its running heads and feet once at the end."""
     from docling.backend.opendocument_backend import OdtDocumentBackend
 
     del config
@@ -53,7 +55,8 @@ def read_odt(content: Content, *, name: str, config: ExtractionConfig) -> Docume
     )
     parsed = convert(backend)
     _keep_footnotes(parsed)
-    return _document(content, fill_pictures(to_markdown(parsed, layers=("BODY", "NOTES"))))
+    markdown = fill_pictures(to_markdown(parsed, layers=("BODY", "NOTES")))
+    return _document(content, with_furniture(markdown, parsed, set()))
 
 
 def _keep_footnotes(parsed: Any) -> None:

@@ -16,6 +16,7 @@ from s3sync_dagster.extraction.docling_reader import (
     to_markdown,
 )
 from s3sync_dagster.extraction.drawings import with_drawings
+from s3sync_dagster.extraction.furniture import with_furniture
 from s3sync_dagster.extraction.metadata import office_properties
 from s3sync_dagster.extraction.pages import PageWriter
 from s3sync_dagster.extraction.templates import as_document
@@ -42,11 +43,12 @@ def read_pptx(content: Content, *, name: str, config: ExtractionConfig) -> Docum
         for number, slide in enumerate(slides, start=1)
         if slide._element.get("show") in ("0", "false")
     ]
+    feet: set[str] = set()
     return _document(
         content,
         (
             with_drawings(
-                _slide(backend, number, list(_descriptions(slide.shapes))),
+                _slide(backend, number, list(_descriptions(slide.shapes)), feet=feet),
                 content,
                 str(slide.part.partname).lstrip("/"),
             )
@@ -76,14 +78,17 @@ def read_odp(content: Content, *, name: str, config: ExtractionConfig) -> Docume
 
     backend = open_backend(content, name=name, format_name="ODP", backend=Backend)
     count = backend.page_count()
-    return _document(content, (_slide(backend, number) for number in range(1, count + 1)), [])
+    feet: set[str] = set()
+    numbers = range(1, count + 1)
+    return _document(content, (_slide(backend, number, feet=feet) for number in numbers), [])
 
 
-def _slide(backend: Any, number: int, descriptions: Sequence[str] = ()) -> str:
+def _slide(backend: Any, number: int, descriptions: Sequence[str] = (), *, feet: set[str]) -> str:
+    """Return a slide with its notes, and with those feet that no slide before it has."""
     # One slide at a time: docling puts the breaks of a whole export in wrong places, or nowhere.
     backend.page_range = (number, number)
     parsed = convert(backend)
-    body = fill_pictures(to_markdown(parsed), descriptions)
+    body = with_furniture(fill_pictures(to_markdown(parsed), descriptions), parsed, feet)
     notes = fill_pictures(to_markdown(parsed, layers=("NOTES",)))
     return f"{body}\nNotes:\n\n{notes}" if notes.strip() else body
 

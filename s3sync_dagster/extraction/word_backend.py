@@ -54,7 +54,7 @@ _STAND_IN = _picture()
 
 
 class WordBackend(MsWordDocumentBackend):
-    """Reads as docling does. Running heads and feet are left out, which are no part of the text."""
+    """Reads as docling does."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._of_style: dict[tuple[str, Any], Any] = {}
@@ -71,9 +71,6 @@ class WordBackend(MsWordDocumentBackend):
             else:
                 refs.extend(super()._walk_linear(elements, doc)[1])  # type: ignore[arg-type]
         return doc, refs
-
-    def _add_header_footer(self, docx_obj: Any, doc: Any) -> None:
-        del docx_obj, doc
 
     def _delete_deferred_empty_paragraphs(self, doc: Any) -> None:
         """Leave empty paragraphs, which Markdown has none of: finding each takes linear time."""

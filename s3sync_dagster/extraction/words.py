@@ -12,6 +12,7 @@ _WORD = re.compile(
 _PAIR = re.compile(r"([^\W\d_]+) (?=([^\W\d_]+))")
 _BEGINNING = re.compile(r"[^\W\d_]+(?:\s+\S+){0,4}")
 _LONG_WORD = re.compile(r"[^\W_]{3,}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_JOINED = re.compile(r"[^\W\d_]{4,60}")
 _MIN_SHARE = 0.5
 """Of the characters that are not blanks, what stands in words of three letters or more."""
 
@@ -19,6 +20,11 @@ _MIN_SHARE = 0.5
 def words_of(text: str) -> Counter[str]:
     """Return how often each word occurs; case, ligatures and widths do not matter."""
     return Counter(_WORD.findall(_folded(text)))
+
+
+def in_order(text: str) -> str:
+    """Return the words of a text with single blanks between them, alike as ``words_of`` has it."""
+    return " ".join(_WORD.findall(_folded(text)))
 
 
 def _folded(text: str) -> str:
@@ -58,6 +64,28 @@ def join_split_words(text: str, reference: Counter[str]) -> str:
         return pair[0] if parts.keys() <= reference.keys() else pair[1]
 
     return _PAIR.sub(joined, text)
+
+
+def part_joined_words(text: str, lost: Counter[str], reference: str) -> str:
+    """Return text in which two lost words stand apart that a reader joined at a line's end.
+
+    It takes the dash there for a hyphen: ``typewriters—`` and ``reflects`` became one word. The
+    mark between them is the reference's.
+    """
+    starts = tuple({word[:2] for word in lost})
+
+    def parted(word: re.Match[str]) -> str:
+        if not word[0].casefold().startswith(starts):
+            return word[0]
+        for place in range(1, len(word[0])):
+            first, second = word[0][:place], word[0][place:]
+            if lost[_folded(first)] and lost[_folded(second)]:
+                between = re.search(rf"\b{first}([^\w\s]?)\s+{second}\b", reference)
+                if between:
+                    return f"{first}{between[1]} {second}"
+        return word[0]
+
+    return _JOINED.sub(parted, text)
 
 
 def restore_beginning(text: str, page_text: str) -> str:

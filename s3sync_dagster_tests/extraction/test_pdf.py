@@ -11,13 +11,13 @@ from s3sync_dagster.extraction.pdf.blocks import (
     join_tables,
     part_columns,
 )
-from s3sync_dagster.extraction.pdf.running_heads import (
-    MarginLine,
-    find_running_heads,
-    without_heads,
-)
 from s3sync_dagster.extraction.pdf.text_layer import iso_date
-from s3sync_dagster.extraction.words import join_split_words, word_recall, words_of
+from s3sync_dagster.extraction.words import (
+    join_split_words,
+    part_joined_words,
+    word_recall,
+    words_of,
+)
 from s3sync_dagster.model.errors import LimitExceeded
 from s3sync_dagster_tests.extraction import raw_pdf
 from s3sync_dagster_tests.extraction.conftest import Read
@@ -78,9 +78,10 @@ def test_pages_headings_lists_and_tables(read: Read):
     assert document.warnings == ()
 
 
-def test_running_heads_go_and_look_alikes_stay(read: Read):
+def test_running_head_stays_once_page_numbers_go_and_look_alikes_stay(read: Read):
     text = read(make_report(), "report.pdf").text
-    assert "Annual report of the society" not in text
+    assert text.count("Annual report of the society") == 1
+    assert text.startswith("Annual report of the society\n\n# Section 1")
     assert "of 4" not in text
     assert [f"Record {number * 7} says" in text for number in range(1, 5)] == [True] * 4
 
@@ -129,42 +130,6 @@ def test_too_many_pages_are_refused_before_any_is_read(read: Read):
 )
 def test_dates(raw: str, iso: str | None):
     assert iso_date(raw) == iso
-
-
-def heads_of(*pages: str) -> list[set[str]]:
-    found = find_running_heads([[MarginLine(text, at_top=True)] for text in pages])
-    return [{line.text for line in lines} for lines in found]
-
-
-@pytest.mark.parametrize(
-    ("pages", "running"),
-    [
-        (["Chapter one"] * 3, True),
-        (["1", "2", "3", "4"], True),
-        (["Page 7 of 9", "Page 8 of 9", "Page 9 of 9"], True),
-        (["Page 1 of 2", "Page 2 of 2"], True),
-        (["Chapter one"], False),
-        (["Chapter one", "Chapter two", "Epilogue"], False),
-        (["Record 12", "Record 31", "Record 5"], False),
-        (["Lot 5 at 10", "Lot 6 at 70", "Lot 7 at 30"], False),
-        (["Sea 4", "Land 5", "Air 6", "Fire 7"], True),
-        (["4 Sea", "5 Land", "6 Air", "7 Fire"], True),
-        (["Sea 4", "Land 5", "Air 9", "Fire 2"], False),
-    ],
-)
-def test_what_counts_as_running_head(pages: list[str], running: bool):
-    assert heads_of(*pages) == [{text} if running else set() for text in pages]
-
-
-def test_running_head_glued_to_the_body_is_cut_off():
-    blocks = [
-        Block(kind="paragraph", text="Society news The body begins", top=20, height=40),
-        Block(kind="paragraph", text="Society news in the body stays", top=300, height=12),
-        Block(kind="paragraph", text="7", top=780, height=10),
-    ]
-    heads = {MarginLine("Society news", at_top=True), MarginLine("7", at_top=False)}
-    texts = [block.text for block in without_heads(blocks, heads, height=800)]
-    assert texts == ["The body begins", "Society news in the body stays"]
 
 
 def test_list_levels_become_depth():
@@ -245,3 +210,22 @@ def test_page_ranges():
 )
 def test_words_parted_at_a_ligature_are_joined(text: str, reference: str, mended: str):
     assert join_split_words(text, words_of(reference)) == mended
+
+
+def test_words_joined_over_a_dash_at_a_line_end_are_parted():
+    reference = "from clunky typewriters\u2014\nreflects progress, and typewriter tests"
+    text = "from clunky typewritersreflects progress, and typewriter tests"
+    lost = words_of(reference) - words_of(text)
+    mended = "from clunky typewriters\u2014 reflects progress, and typewriter tests"
+    assert part_joined_words(text, lost, reference) == mended
+    assert part_joined_words(text, words_of("typewriters"), reference) == text
+
+
+def test_dash_at_a_line_end_loses_no_words(read: Read):
+    line = b"(a line of words that is long enough to be one of a paragraph, and typewriters\227)Tj"
+    below = b"0 -14 Td (reflects the progress that was made in all the years since they began.)Tj"
+    content = b"BT /F1 11 Tf 72 600 Td " + line + b" " + below + b" ET"
+    encoded = b"/BaseFont/Helvetica/Encoding/WinAnsiEncoding"
+    made = raw_pdf.pages_pdf([content]).replace(b"/BaseFont/Helvetica>", encoded + b">")
+    words = words_of(read(made, "a.pdf").text)
+    assert words["typewriters"] == words["reflects"] == 1

@@ -2,10 +2,10 @@
 
 import codecs
 import gc
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from s3sync_dagster.engine.ports import Content
@@ -19,12 +19,14 @@ from s3sync_dagster.extraction.pdf.blocks import (
     join_tables,
     part_columns,
 )
+from s3sync_dagster.extraction.pdf.bodies import Layout, bodies_of
 from s3sync_dagster.extraction.pdf.figures import with_figures
 from s3sync_dagster.extraction.pdf.garbled import is_garbled
 from s3sync_dagster.extraction.pdf.grids import Word, find_grids
 from s3sync_dagster.extraction.pdf.headings import find_headings
 from s3sync_dagster.extraction.pdf.lists import find_lists
-from s3sync_dagster.extraction.pdf.lost_lines import Line, add_lines, find_lost_lines
+from s3sync_dagster.extraction.pdf.lost_lines import find_lost_lines
+from s3sync_dagster.extraction.pdf.margins import margin_lines
 from s3sync_dagster.extraction.pdf.names import outline_names, with_names
 from s3sync_dagster.extraction.pdf.open_pages import OpenPages
 from s3sync_dagster.extraction.pdf.order import in_reading_order, put_in_place
@@ -32,12 +34,6 @@ from s3sync_dagster.extraction.pdf.plain_pages import with_headings
 from s3sync_dagster.extraction.pdf.right_to_left import is_right_to_left
 from s3sync_dagster.extraction.pdf.rows import part_rows
 from s3sync_dagster.extraction.pdf.run_in import Runs
-from s3sync_dagster.extraction.pdf.running_heads import (
-    MARGIN,
-    MarginLine,
-    find_running_heads,
-    without_heads,
-)
 from s3sync_dagster.extraction.pdf.standing_out import is_in_figure
 from s3sync_dagster.extraction.pdf.styles import (
     Letters,
@@ -61,6 +57,7 @@ from s3sync_dagster.extraction.pdf.title_pages import titles_alone, without_auth
 from s3sync_dagster.extraction.steps import PdfPages
 from s3sync_dagster.extraction.words import (
     join_split_words,
+    part_joined_words,
     restore_beginning,
     words_of,
 )
@@ -77,27 +74,12 @@ _MAX_ADDED = 0.5
 """Share of a page's words in lines that are added; with more of them there is no layout."""
 
 
-@dataclass(slots=True)
-class _Layout:
-    """What liteparse says of one page."""
-
-    blocks: list[Block] = field(default_factory=list)
-    margins: list[MarginLine] = field(default_factory=list)
-    height: float = 0.0
-    lost: Counter[str] = field(default_factory=Counter)
-    """Words of the text layer that the blocks lack."""
-    lines: list[Line] = field(default_factory=list)
-    """Lines that are lost as a whole."""
-    looks_garbled: bool = False
-    """A suspicion only: it takes Arabic and Korean for garbled too."""
-
-
 def read_with_liteparse(content: Content, *, name: str, config: ExtractionConfig) -> PdfPages:
     """Return each page as Markdown: headings, lists, ruled tables, columns in reading order.
 
     Lines that liteparse leaves out are added where they stand. Pages of which it breaks the words
-    are pdfium's plain text instead. Running heads and page
-    numbers are left out. Raises what ``pdf.open_pdf`` raises.
+    are pdfium's plain text instead. Page numbers are left out, and running heads but the first of
+    the same words. Raises what ``pdf.open_pdf`` raises.
     """
     del name, config
     with _without_collecting():
@@ -148,44 +130,34 @@ def _read(content: Content) -> PdfPages:
         layout.lost = _mend_words(layout.blocks, reference)
         if layout.lost:
             layout.lines = find_lost_lines(*pages[number], layout.lost)
-    heads = find_running_heads(
-        [
-            [*layout.margins, *(line.mark for line in layout.lines if line.is_marginal)]
-            for layout in layouts
-        ]
-    )
     plain_pages = {
         number: reason
         for number, (layout, page) in enumerate(zip(layouts, seen, strict=True))
         if (reason := _why_plain(layout, page))
     }
-    for layout, page, head in zip(layouts, seen, heads, strict=True):
-        add_lines(
-            layout.blocks,
-            [line for line in layout.lines if line.is_visible and line.mark not in head],
-        )
-        for figure in page.figures:
-            put_in_place(layout.blocks, figure)
-    bodies = [
-        [] if i in plain_pages else without_heads(layout.blocks, heads[i], height=layout.height)
-        for i, layout in enumerate(layouts)
-    ]
-    find_rows_over_the_break(bodies)
-    continued = join_tables(bodies)
-    texts = [
-        with_figures(with_headings(*pages[i], page.text, [*named[i], *page.names]), page.figures)
-        if i in plain_pages
-        else blocks_to_markdown(blocks)
-        for i, (page, blocks) in enumerate(zip(seen, bodies, strict=True))
-    ]
-    pages.close()
-    pdf.close()
     scans = [
         i
         for i, page in enumerate(seen)
         if is_scan(page.text)
         or (layouts[i].looks_garbled and is_garbled(page.text, strange=page.strange))
     ]
+    bodies = bodies_of(layouts, plain_pages=plain_pages, scans=scans)
+    for number, page in enumerate(seen):
+        for figure in page.figures if number not in plain_pages else ():
+            put_in_place(bodies[number].blocks, figure)
+    blocks = [body.blocks for body in bodies]
+    find_rows_over_the_break(blocks)
+    continued = join_tables(blocks)
+    texts = [
+        with_figures(with_headings(*pages[i], page.text, [*named[i], *page.names]), page.figures)
+        if i in plain_pages
+        else blocks_to_markdown(
+            bodies[i].whole(is_continued=i in continued, goes_on=i + 1 in continued)
+        )
+        for i, page in enumerate(seen)
+    ]
+    pages.close()
+    pdf.close()
     return PdfPages(
         texts=tuple(texts),
         scans=tuple(scans),
@@ -198,12 +170,14 @@ def _read(content: Content) -> PdfPages:
     )
 
 
-def _why_plain(layout: _Layout, page: SeenPage) -> str:
+def _why_plain(layout: Layout, page: SeenPage) -> str:
     """Return why a page's text alone is better than its layout, nothing where it is not."""
     if page.is_drawing:
         return "drawings of more lines than are looked at"
     if is_right_to_left(page.text):
         return "letters from right to left"
+    if page.is_upside_down and layout.lost:
+        return "turned by half a circle"
     total = words_of(page.text).total()
     whole = sum(words_of(line.text).total() for line in layout.lines)
     unseen = sum(words_of(line.text).total() for line in layout.lines if not line.is_visible)
@@ -216,13 +190,13 @@ def _why_plain(layout: _Layout, page: SeenPage) -> str:
 
 def _parse(
     pages: OpenPages, content: Content, numbers: list[int], references: list[str]
-) -> list[_Layout]:
+) -> list[Layout]:
     """Return the layout of all pages; those that are not in ``numbers`` have no blocks."""
     from liteparse.parser import LiteParse
     from liteparse.types import ParseError
 
     body = read_all(content).removeprefix(codecs.BOM_UTF8)
-    layouts = [_Layout() for _ in references]
+    layouts = [Layout() for _ in references]
     for start in range(0, len(numbers), _WINDOW_PAGES):
         window = numbers[start : start + _WINDOW_PAGES]
         parser = LiteParse(
@@ -249,7 +223,7 @@ def _parse(
     return layouts
 
 
-def _layout(page: Any, pieces: list[Piece], letters: Letters, runs: Runs) -> _Layout:
+def _layout(page: Any, pieces: list[Piece], letters: Letters, runs: Runs) -> Layout:
     words = [
         Word(word.text, word.x, word.y, word.width, word.height)
         for item in page.text_items
@@ -273,9 +247,9 @@ def _layout(page: Any, pieces: list[Piece], letters: Letters, runs: Runs) -> _La
             blocks = titles_alone(blocks, pieces)
         if page.page_num == 1:
             blocks = without_authors(blocks, pieces, body=body)
-    return _Layout(
+    return Layout(
         blocks=mend_tables(blocks),
-        margins=_margin_lines(page),
+        margins=margin_lines(pieces, height=page.height, body=body),
         height=page.height,
         looks_garbled=bool(page.complexity and page.complexity.is_garbled),
     )
@@ -297,23 +271,6 @@ def _pieces(page: Any) -> list[Piece]:
         for item in page.text_items
         if not item.rotation
     ]
-
-
-def _margin_lines(page: Any) -> list[MarginLine]:
-    """Return the lines in the margins, each piece of text on its own and joined by line."""
-    upper, lower = page.height * MARGIN, page.height * (1 - MARGIN)
-    lines: dict[tuple[bool, int], list[tuple[float, str]]] = defaultdict(list)
-    for item in page.text_items:
-        at_top = item.y + item.height < upper
-        if at_top or item.y > lower:
-            lines[at_top, round(item.y)].append((item.x, " ".join(plain(item.text).split())))
-    found: list[MarginLine] = []
-    for (at_top, _), items in lines.items():
-        whole = " ".join(text for _, text in sorted(items))
-        found.extend(
-            MarginLine(text, at_top) for text in {whole, *(text for _, text in items)} if text
-        )
-    return found
 
 
 def _block(block: Any) -> Block:
@@ -356,13 +313,13 @@ def _tops(cells: list[Any]) -> list[float]:
 
 
 def _mend_words(blocks: list[Block], reference: str) -> Counter[str]:
-    """Mend parted and shortened words on a page that lacks some; return those that are lost."""
+    """Mend parted, joined and shortened words on a page that lacks some; return lost ones."""
     wanted = words_of(reference)
     lost = wanted - words_of(blocks_to_markdown(blocks))
     if not lost:
         return lost
     for block in blocks:
-        block.text = join_split_words(block.text, wanted)
+        block.text = part_joined_words(join_split_words(block.text, wanted), lost, reference)
         first = words_of(block.text.partition(" ")[0])
         if not first.keys() <= wanted.keys():
             block.text = restore_beginning(block.text, reference)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from s3sync_dagster.extraction.pdf.blocks import Block
+from s3sync_dagster.extraction.pdf.margins import MARGIN, MarginLine
 from s3sync_dagster.extraction.pdf.order import put_in_place
-from s3sync_dagster.extraction.pdf.running_heads import MARGIN, MarginLine
 from s3sync_dagster.extraction.pdf.text_layer import plain
 from s3sync_dagster.extraction.words import words_of
 

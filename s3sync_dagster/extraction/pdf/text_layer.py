@@ -21,6 +21,7 @@ from s3sync_dagster.model.source import ExtractionConfig
 PRELOAD = {"read_with_pdfium": ("pypdfium2",)}
 MAX_PAGES = 7000
 MAX_CHARACTERS = 200_000_000
+_HALF = 180
 MAX_PATHS = 8000
 """Lines and shapes of one page: 20,000 cost layout analysis 5 seconds, 50,000 cost it 25."""
 _PASSWORD_ERROR = 4
@@ -84,6 +85,8 @@ class SeenPage:
     """Headings that the file's tags name."""
     is_drawing: bool = False
     """Whether layout analysis would take quadratic time there."""
+    is_upside_down: bool = False
+    """Whether it is turned by half a circle to be shown, which layout analysis mixes up."""
 
 
 def look_at_pages(pdf: Any, pages: OpenPages) -> Iterator[SeenPage]:
@@ -111,9 +114,10 @@ def look_at_pages(pdf: Any, pages: OpenPages) -> Iterator[SeenPage]:
             )
         figures = (*(find_figures(page) if tagged else ()), *find_notes(page, plain(text)))
         is_drawing = _has_many_paths(page)
+        turned = page.get_rotation() == _HALF
         if is_drawing:
             pages.drop(number)
-        yield SeenPage(plain(text), figures, count_strange(text), names, is_drawing)
+        yield SeenPage(plain(text), figures, count_strange(text), names, is_drawing, turned)
 
 
 def plain(text: str) -> str:
