@@ -1,6 +1,8 @@
 """Ticks: what they commit, what they ask for, what happens when they are repeated."""
 
 import os
+import socket
+import time
 from datetime import timedelta
 
 import dagster as dg
@@ -8,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from dagster._core.events import DagsterEvent
 
+from s3sync_dagster import ChromaResource, HttpConfig
 from s3sync_dagster.catalog.batches import Batches
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.defs.building import build_definitions
@@ -313,3 +316,40 @@ def test_the_sensor_of_a_declared_source_says_that_its_change_is_refused(world):
 def _keys(world, request):
     ops = request.run_config["ops"][f"s3__{world.source.name}"]["ops"]
     return ops["extract"]["config"]["keys"]
+
+
+@pytest.fixture
+def silent_port():
+    """What takes a connection and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_a_tick_does_not_wait_for_a_chroma_that_is_away_and_lists(world, monkeypatch, silent_port):
+    """The daemon evaluates sensors one after another: those of a team would wait, too."""
+    world.sync()
+    for number, port in enumerate((9, silent_port, silent_port)):
+        world.aws.put(world.bucket, f"docs/new{number}.md", "# New")
+        world.catalog.sources.ask_for_listing(world.source.id)
+        monkeypatch.setenv("S3SYNC_CHROMA_URL", f"http://127.0.0.1:{port}")
+        began = time.monotonic()
+        told = world.tick("catalog_auto_sync").skip_message
+        dispatched = world.tick("dispatch")
+        took = time.monotonic() - began
+        assert "1 new" in told
+        assert "Chroma" in told
+        assert "nothing is handed out: Chroma" in dispatched.skip_message
+        assert dispatched.run_requests == []
+        assert took < (6 if number == 1 else 2.5), "asked once, and what says nothing not again"
+    assert world.indexed_keys() == set(KEYS), "nothing was believed of it"
+
+
+def test_a_chroma_that_code_names_is_asked_before_work_is_handed_out(world):
+    """Its keys have failed a first time, and would fail again and again."""
+    world.listing()
+    named = ChromaResource(connection_config=HttpConfig(host="127.0.0.1", port=9))
+    world._defs.append(build_definitions(catalog_sources=[world.source], chroma=named))
+    told = world.tick("dispatch")
+    assert told.run_requests == []
+    assert "nothing is handed out: Chroma cannot be reached" in told.skip_message
+    assert world.catalog.batches.live() == []
