@@ -70,8 +70,9 @@ def explain_key(catalog: Catalog, source: Source, key: str, *, rights: Rights) -
     )
     rows = catalog.views.object_rows(source.id, key=key) if seen else []
     kept_back = _kept_back(catalog, source, key) if seen and source.reader_keys else []
+    tried = _tried(catalog, source, key) if seen else []
     return Explained(
-        decision=[*presence, *explain(source, ref, there=there), *kept_back],
+        decision=[*presence, *explain(source, ref, there=there), *kept_back, *tried],
         row=rows[0] if rows else None,
         known=known is not None,
     )
@@ -114,6 +115,15 @@ def _kept_back(catalog: Catalog, source: Source, key: str) -> list[str]:
                 "anew, or found as the catalog says."
             )
     return told
+
+
+def _tried(catalog: Catalog, source: Source, key: str) -> list[str]:
+    """Return why an object waits that was worked on already."""
+    return [
+        f"The last attempt failed: {one.reason}: {one.error.rstrip('.')}. It is tried again after "
+        f"{datetime.fromtimestamp(one.next_at, UTC):%Y-%m-%d %H:%M:%S} UTC."
+        for one in catalog.history.waiting(source.id, key=key)
+    ]
 
 
 def _last_seen(catalog: Catalog, source: Source, key: str) -> str:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from s3sync_dagster.cli.chroma_silence import Silence, chroma_silence
 from s3sync_dagster.cli.completing import source_names
 from s3sync_dagster.cli.dagster_door import DagsterDoor, dagster_door, why_unseen
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, opened
-from s3sync_dagster.cli.showing import ago, people, reasons, wrapped
+from s3sync_dagster.cli.showing import ago, people, reasons, until, wrapped
 from s3sync_dagster.cli.sync_summary import place_of
 from s3sync_dagster.core.declaration import Declaration
 from s3sync_dagster.core.estimate import Estimate
@@ -45,7 +46,8 @@ def status(name: str | None, as_json: bool) -> int:
         rows = [row for row in parts.catalog.sources.rows() if name in (None, row.source.name)]
         door = dagster_door(parts.settings)
         sensor_is_on = _sensors(door)
-        found = [_status(parts, row, sensor_is_on) for row in rows]
+        silence = chroma_silence(parts)
+        found = [_status(parts, row, sensor_is_on, silence) for row in rows]
         looked_at = {"catalog": parts.catalog.database.shown(), "dagster": door and door.url}
         cache = parts.vector_cache.totals()
     if as_json:
@@ -65,7 +67,9 @@ def status(name: str | None, as_json: bool) -> int:
     return 0
 
 
-def _status(parts: Parts, row: SourceRow, sensor_is_on: SensorIsOn | None) -> dict[str, Any]:
+def _status(
+    parts: Parts, row: SourceRow, sensor_is_on: SensorIsOn | None, silence: Silence
+) -> dict[str, Any]:
     source = row.source
     counts = parts.catalog.views.counts(source.id, fingerprint=source.fingerprint())
     to_embed = still_to_embed(parts.catalog, source, counts)
@@ -91,6 +95,8 @@ def _status(parts: Parts, row: SourceRow, sensor_is_on: SensorIsOn | None) -> di
         "sensor": sensor,
         "sensor_on": sensor_is_on(sensor) if sensor_is_on else None,
         **asdict(counts),
+        "waiting": [asdict(one) for one in parts.catalog.history.waiting(source.id)],
+        "chroma_silent": silence(source) if counts.pending else None,
         "missing": parts.catalog.views.missing(source.id),
         "to_embed": to_embed and {**asdict(to_embed), "tokens": to_embed.tokens},
         "listing": _listing(listing) if listing else None,
@@ -136,6 +142,10 @@ def _print(source: Source, one: dict[str, Any], *, price: float | None) -> None:
     for state in ("indexed", "pending", "processing"):
         if one[state]:
             click.echo(f"  {state:<10} {one[state]}")
+    if one["waiting"]:
+        tried = {each["reason"]: each["number"] for each in one["waiting"]}
+        soon = until(min(each["next_at"] for each in one["waiting"]))
+        click.echo(_field("", f"an attempt failed: {reasons(tried)}; again {soon}"))
     for state in ("skipped", "failed"):
         if one[state]:
             click.echo(_field(state, reasons(one[state])))
@@ -182,6 +192,8 @@ def _listed(listing: dict[str, Any] | None) -> str:
 def _advice(source: Source, one: dict[str, Any]) -> list[str]:
     """Return what a person could do, a sentence each."""
     found: list[str] = []
+    if one["chroma_silent"]:
+        found.append(one["chroma_silent"])
     if one["failed"]:
         found.append(f"why they failed: s3sync failures {source.name}")
     into = f"s3sync reindex {source.name} --into NEW"
