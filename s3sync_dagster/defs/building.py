@@ -55,8 +55,9 @@ def build_definitions(
     """Return one ``Definitions`` of all sources.
 
     They merge with those of other people: there is no executor among them, and what is not named
-    after a source begins with ``s3sync`` or is the sensor ``dispatch``. A second call in one code
-    location needs a ``name``; sources that share a queue belong into one call.
+    after a source begins with ``s3sync``, is the sensor ``dispatch`` or the resource ``chroma``. A
+    second call in one code location needs a ``name`` and other names of sources; sources that
+    share a queue belong into one call.
 
     Each source is built on its own: one that cannot be built is left out, logged and named in
     the metadata of the code location, since a single invalid name would take all sensors of all

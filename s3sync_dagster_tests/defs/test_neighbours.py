@@ -106,12 +106,41 @@ def test_what_is_downstream_follows_although_one_object_never_worked(monkeypatch
         assert asked(second).total_requested == 0, "what was only observed is no news"
 
 
-def test_the_example_of_the_documents_loads():
+def example_under(heading):
+    """What the first Python block under a heading of the page defines."""
     page = (Path(__file__).parents[2] / "docs" / "dagster.md").read_text("utf-8")
-    section = page.partition("## Your own assets")[2]
+    section = page.partition(f"## {heading}")[2]
     code = section.partition("```python\n")[2].partition("```")[0]
     names = {"__name__": "example"}
     exec(compile(code, "docs/dagster.md", "exec"), names)
+    return names
+
+
+def test_the_test_of_the_documents_passes(tmp_path, monkeypatch, defs_environment):
+    example_under("Tests in process")["test_notes_are_indexed"](tmp_path, monkeypatch)
+
+
+def test_one_name_in_two_calls_ends_the_loading_as_the_documents_say():
+    one, two = build_definitions([s3("docs")]), build_definitions([s3("docs")], name="red")
+    told = "different resources with same key 'source_docs'"
+    with pytest.raises(dg.DagsterInvariantViolationError, match=told):
+        dg.Definitions.merge(one, two)
+    page = (Path(__file__).parents[2] / "docs" / "dagster.md").read_text("utf-8")
+    assert told.replace("docs", "handbook") in page
+
+
+def test_a_call_with_a_name_leaves_a_projects_chroma_and_dispatch_alone():
+    @dg.sensor(job=theirs)
+    def dispatch():
+        """Of the project."""
+
+    own = dg.Definitions(jobs=[theirs], sensors=[dispatch], resources={"chroma": "theirs"})
+    ours = build_definitions([s3("docs")], chroma=chroma(1), name="red")
+    dg.Definitions.validate_loadable(dg.Definitions.merge(ours, own))
+
+
+def test_the_example_of_the_documents_loads():
+    names = example_under("Your own assets")
     repository = names["defs"].get_repository_def()
     graph = repository.asset_graph
     assert graph.get(dg.AssetKey("digest")).parent_keys == {dg.AssetKey(["s3", "handbook"])}
