@@ -114,10 +114,16 @@ def require_possible(tx: sa.Connection, source: Source) -> None:
     for row in others:
         other = (row.path_prefix, row.config.get("id_prefix", ""))
         if prefixes_overlap((prefix, source.id_prefix), other):
+            gone = (
+                ""
+                if row.origin == "catalog"
+                else f" Where no code declares {row.name!r} any more, as after another name: "
+                f"`s3sync source delete {row.name} --undeclared`."
+            )
             raise Conflict(
                 f"{source.place.address()!r} and collection {source.collection_name!r} overlap "
                 f"the source {row.name!r}: use another collection or prefix, or give one of "
-                "them an id_prefix of its own.",
+                f"them an id_prefix of its own.{gone}",
                 reason="source_overlaps",
             )
 

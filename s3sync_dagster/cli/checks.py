@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import httpx
 
 from s3sync_dagster.api.passes import pass_headers
-from s3sync_dagster.cli.dagster_door import URL, dagster_door, why_unseen
+from s3sync_dagster.cli.dagster_door import LOCATION, URL, dagster_door, why_unseen
 from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.local.chroma_server import running_chroma, use_chroma
 from s3sync_dagster.local.privacy import open_to_others
@@ -216,11 +216,17 @@ def _dagster(settings: Settings) -> Check | str:
         answer = httpx.get(f"{door.url}/server_info", headers=headers, timeout=WAIT_SECONDS)
         version = answer.json().get("dagster_webserver_version")
         with door.open(timeout_seconds=WAIT_SECONDS) as dagster:
-            state = dagster.location().state
+            there, state = dagster.locations(), dagster.location().state
             beat = dagster.newest_heartbeat()
     except (httpx.HTTPError, ValueError, S3SyncError):
         return Check("dagster", "broken", f"{door.url} does not answer: {way}")
     shown = f"{door.url} (version {version})"
+    if door.named and door.location not in there:
+        has = ", ".join(map(repr, there)) or "none"
+        told = (
+            f"{shown}: it has no code location {door.location!r}: name yours in {LOCATION} ({has})"
+        )
+        return Check("dagster", "broken", told)
     if state in ("broken", "unreachable"):
         return Check("dagster", "broken", f"{shown}: its definitions are {state}, see its logs")
     if beat is None or time.time() - beat > SILENT_SECONDS:

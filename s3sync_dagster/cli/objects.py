@@ -57,8 +57,9 @@ def failures(name: str | None, reason: str | None, limit: int, as_json: bool) ->
         click.echo("Nothing failed.", err=True)
     for place, those in waiting:
         for one in those:
-            told = f"{one.number} not done yet, an attempt failed: {one.reason}: {one.error.rstrip('.')}."
-            click.echo(f"{place}: {told} Tried again {until(one.next_at)}.", err=True)
+            told = f"{place}: {one.number} not done yet, an attempt failed: {one.reason}: "
+            told += f"{one.error.rstrip('.')}. Tried again {until(one.next_at)}."
+            click.echo(told, err=True)
     return 0
 
 

@@ -88,6 +88,7 @@ def _status(
         "deleting": row.deleting is not None,
         "refused": refusal(source, refused) if refused else None,
         "contradicted": declaration and declaration.rivalry(source.name, now),
+        "declares": declaration is not None and declaration.holds(now),
         "forgotten_at": forgotten_at(row, declaration, now=now),
         "moving": how_far(source, catalog=parts.catalog),
         "stack": sensor_is_on is not None,
@@ -209,13 +210,13 @@ def _advice(source: Source, one: dict[str, Any]) -> list[str]:
             f"{blocked['gone']} removals of listing {blocked['id']} wait for a person; which they "
             f"are: s3sync approve-deletes {source.name}"
         )
-    if one["forgotten_at"] is not None and one["stack"]:
+    if one["forgotten_at"] is not None:
         found.append(
             "where its declaration was taken away its records stay as they are; to remove them: "
             f"s3sync source delete {source.name} --undeclared"
         )
     elif one["auto_sync"] != AutoSync.NONE and not one["paused"]:
-        if not one["stack"]:
+        if not one["stack"] and not one["declares"]:
             found.append(f"nothing is seen that works on it: {one['unseen']}")
         elif one["sensor_on"] is False:
             found.append(f"its sensor {one['sensor']} is switched off in the Dagster UI")
