@@ -180,7 +180,7 @@ class Dispatcher:
 
     def idle_reason(self) -> str:
         """Return what was looked at when there is nothing to do."""
-        live = len(self._catalog.batches.live())
+        live = sum(one.source_id in self._sources for one in self._catalog.batches.live())
         return f"{len(self._sources)} sources, nothing due, {live} batches at work"
 
     def _release_dead(self, *, log: Callable[[str], None]) -> list[str]:

@@ -125,6 +125,17 @@ def test_what_is_broken_is_named_with_the_way_out(s3sync, aws_endpoint, home, mo
     assert "no-such-bucket" in found["source docs"][1]
 
 
+def test_an_instance_of_ones_own_that_others_may_look_into_is_a_note(s3sync, tmp_path, monkeypatch):
+    own = tmp_path / "own"
+    own.mkdir(mode=0o755)
+    own.chmod(0o755)
+    monkeypatch.setenv("DAGSTER_HOME", str(own))
+    answer = s3sync("doctor", "--json")
+    assert states(answer)["privacy"][0] == "note"
+    assert str(own) in states(answer)["privacy"][1]
+    assert answer.code == 0
+
+
 def test_settings_that_cannot_be_read_are_one_broken_line(s3sync, monkeypatch):
     monkeypatch.setenv("S3SYNC_CHROMA_URL", "not a url")
     monkeypatch.setenv("S3SYNC_WORKER_SANDBOX", "off")

@@ -191,6 +191,10 @@ def test_an_address_names_a_key_of_its_own_bucket_only():
     assert key_in(source, "s3://mine/docs/a") == "docs/a"
     assert key_in(source, "docs/a") == "docs/a"
     assert key_in(source, "s3://yours/docs/a") is None
+    folder = FolderSource(name="notes", folder="/data", collection_name="notes").to_source()
+    assert key_in(folder, "s3://mine/docs/a") is None
+    assert key_in(folder, "/data/docs/a") == "docs/a"
+    assert key_in(folder, "docs/a") == "docs/a"
     assert key_in(source, "notes: s3://mine/x") == "notes: s3://mine/x"
 
 

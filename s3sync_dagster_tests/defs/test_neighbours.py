@@ -195,7 +195,8 @@ def test_definitions_without_a_chroma_load_and_say_so_once(named, monkeypatch, c
         monkeypatch.delenv(name, raising=False)
     silent = build_definitions([s3("docs"), s3("mail")])
     (problem,) = silent.metadata[PROBLEMS].value
-    assert problem.startswith("no Chroma is named, so nothing is indexed: set S3SYNC_CHROMA_URL")
+    told = "no Chroma is named for 'docs', 'mail', so nothing of them is indexed: set S3SYNC_CHROMA"
+    assert problem.startswith(told)
     assert caplog.messages == [problem]
     assert PROBLEMS not in (build_definitions([s3("docs")], chroma=chroma(1)).metadata or {})
     for name, value in named.items():

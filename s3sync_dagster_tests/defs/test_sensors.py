@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from dagster._core.events import DagsterEvent
 
 from s3sync_dagster import ChromaResource, HttpConfig
-from s3sync_dagster.catalog.batches import Batches
+from s3sync_dagster.catalog.batches import Batches, Take
 from s3sync_dagster.core.state import ListingState
 from s3sync_dagster.defs.building import build_definitions
 from s3sync_dagster.defs.dispatching import InstanceRuns
@@ -68,6 +68,18 @@ def test_without_a_chroma_nothing_is_handed_out_and_no_attempt_is_lost(
     assert world.catalog.batches.live() == []
     monkeypatch.setenv("S3SYNC_CHROMA_URL", there)
     assert world.tick("dispatch").run_requests
+
+
+def test_a_tick_counts_the_batches_of_its_own_sources(world):
+    """Other calls of a location, and other locations, have theirs in the same catalog."""
+    world.listing()
+    other = world.aws.source(world.bucket, name="other", collection_name="c-other")
+    world.catalog.sources.add(other)
+    world.catalog.invocations.request_automatic(other.id, ["docs/x.md"], trigger=Trigger.LISTING)
+    assert world.catalog.batches.reserve(
+        other.id, take=Take(), owner=world.parts.owners.me(), run_id="of-another"
+    )
+    assert world.dispatcher().idle_reason() == "1 sources, nothing due, 0 batches at work"
 
 
 def test_a_request_that_the_daemon_dropped_is_made_again_with_its_token(world):
