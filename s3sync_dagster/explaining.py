@@ -71,8 +71,9 @@ def explain_key(catalog: Catalog, source: Source, key: str, *, rights: Rights) -
     rows = catalog.views.object_rows(source.id, key=key) if seen else []
     paused = _paused(catalog, source) if rows and rows[0].state == "pending" else []
     kept_back = _kept_back(catalog, source, key) if seen and source.reader_keys else []
+    tried = _tried(catalog, source, key) if seen else []
     return Explained(
-        decision=[*presence, *explain(source, ref, there=there), *paused, *kept_back],
+        decision=[*presence, *explain(source, ref, there=there), *paused, *kept_back, *tried],
         row=rows[0] if rows else None,
         known=known is not None,
     )
@@ -122,6 +123,15 @@ def _paused(catalog: Catalog, source: Source) -> list[str]:
     if catalog.sources.deleting(source.id) or not catalog.sources.paused(source.id):
         return []
     return [f"It waits: the source is paused, until `s3sync source resume {source.name}`."]
+
+
+def _tried(catalog: Catalog, source: Source, key: str) -> list[str]:
+    """Return why an object waits that was worked on already."""
+    return [
+        f"The last attempt failed: {one.reason}: {one.error.rstrip('.')}. It is tried again after "
+        f"{datetime.fromtimestamp(one.next_at, UTC):%Y-%m-%d %H:%M:%S} UTC."
+        for one in catalog.history.waiting(source.id, key=key)
+    ]
 
 
 def _last_seen(catalog: Catalog, source: Source, key: str) -> str:

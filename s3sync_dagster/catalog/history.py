@@ -50,6 +50,18 @@ class BatchHistory:
     """At most 20; ``statuses["failed"]`` is the true count."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Invocations whose last attempt failed for one reason, and which are tried again."""
+
+    reason: str
+    error: str
+    """Of one of them."""
+    number: int
+    next_at: float
+    """When the first of them is due, in seconds since 1970."""
+
+
 class History:
     """Reads over batches, invocations and listings."""
 
@@ -100,6 +112,31 @@ class History:
                 rows = tx.execute(query.where(of_source.in_(part), is_live).group_by(of_source))
                 found |= {source_id: moment for source_id, moment in rows}
         return found
+
+    def waiting(self, source_id: str, *, key: str | None = None) -> list[Waiting]:
+        """Return what waits for another attempt, by the reason of the last one, the most first."""
+        number, columns = sa.func.count(), invocations.c
+        query = (
+            sa.select(
+                columns.reason,
+                sa.func.max(columns.error),
+                number,
+                sa.func.min(columns.next_attempt_at),
+            )
+            .where(
+                columns.source_id == source_id,
+                columns.status == "pending",
+                columns.reason.is_not(None),
+                sa.true() if key is None else columns.object_key == key,
+            )
+            .group_by(columns.reason)
+            .order_by(number.desc(), columns.reason)
+        )
+        with self._db.read() as tx:
+            return [
+                Waiting(reason=reason, error=error or "", number=many, next_at=next_at)
+                for reason, error, many, next_at in tx.execute(query)
+            ]
 
     def last_indexed(self, source_ids: Sequence[str]) -> dict[str, float]:
         """Return when each source wrote to a collection last."""

@@ -117,10 +117,16 @@ def require_possible(tx: sa.Connection, source: Source) -> None:
             meant = ""
             if row.path_prefix == f"{prefix}/":  # left out where the source was made with it
                 meant = f"did you mean {source_of(row).place.address()!r}? Or "
+            gone = (
+                ""
+                if row.origin == "catalog"
+                else f" Where no code declares {row.name!r} any more, as after another name: "
+                f"`s3sync source delete {row.name} --undeclared`."
+            )
             raise Conflict(
                 f"{source.place.address()!r} and collection {source.collection_name!r} overlap "
                 f"the source {row.name!r}: {meant}use another collection or prefix, or give one "
-                "of them an id_prefix of its own.",
+                f"of them an id_prefix of its own.{gone}",
                 reason="source_overlaps",
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from s3sync_dagster.catalog.views import ObjectRow
 
 PAGE = 1000
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://")
 LOOKED_AT = 20_000
 """Keys of a source among which near ones are looked for."""
 NEAR = 3
@@ -23,10 +25,10 @@ def key_in(source: Source, text: str) -> str | None:
     root = source.place.address("")
     if text.startswith(root):
         return text.removeprefix(root)
-    if root.startswith("/") and text.startswith("/"):
-        return None  # another folder: no key of one begins with a slash
-    scheme = root.partition("://")[0]
-    return None if text.startswith(f"{scheme}://") else text
+    scheme, named, _ = root.partition("://")
+    if not named:  # a folder: no key of one begins with a slash, and no path like an address
+        return None if text.startswith("/") or _ADDRESS.match(text) else text
+    return None if text.startswith((f"{scheme}://", "s3://")) else text
 
 
 def rows_under(

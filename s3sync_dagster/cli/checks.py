@@ -18,7 +18,7 @@ import httpx
 
 from s3sync_dagster.api.passes import pass_headers
 from s3sync_dagster.catalog.cipher import OLD_KEYS_VARIABLE, open_cipher
-from s3sync_dagster.cli.dagster_door import URL, dagster_door, why_unseen
+from s3sync_dagster.cli.dagster_door import LOCATION, URL, dagster_door, why_unseen
 from s3sync_dagster.engine.ports import WorkLimits
 from s3sync_dagster.local.chroma_server import running_chroma, use_chroma
 from s3sync_dagster.local.privacy import open_to_others
@@ -174,7 +174,8 @@ def _privacy(settings: Settings) -> Check:
         return Check("privacy", "ok", "nobody else may look into the data folder")
     names = " ".join(exposed)
     text = f"other users of this machine may look into {names}: chmod 700 {names}"
-    return Check("privacy", "broken", text)
+    ours = open_to_others(settings.home)  # an instance of one's own is as its owner wants it
+    return Check("privacy", "broken" if ours else "note", text)
 
 
 def _key_file(settings: Settings) -> Check:
@@ -231,11 +232,17 @@ def _dagster(settings: Settings) -> Check | str:
         answer = httpx.get(f"{door.url}/server_info", headers=headers, timeout=WAIT_SECONDS)
         version = answer.json().get("dagster_webserver_version")
         with door.open(timeout_seconds=WAIT_SECONDS) as dagster:
-            state = dagster.location().state
+            there, state = dagster.locations(), dagster.location().state
             beat = dagster.newest_heartbeat()
     except (httpx.HTTPError, ValueError, S3SyncError):
         return Check("dagster", "broken", f"{door.url} does not answer: {way}")
     shown = f"{door.url} (version {version})"
+    if door.named and door.location not in there:
+        has = ", ".join(map(repr, there)) or "none"
+        told = (
+            f"{shown}: it has no code location {door.location!r}: name yours in {LOCATION} ({has})"
+        )
+        return Check("dagster", "broken", told)
     if state in ("broken", "unreachable"):
         return Check("dagster", "broken", f"{shown}: its definitions are {state}, see its logs")
     if beat is None or time.time() - beat > SILENT_SECONDS:

@@ -14,7 +14,7 @@ URL = "S3SYNC_DAGSTER_URL"
 LOCATION = "S3SYNC_DAGSTER_LOCATION"
 NONE_SEEN = (
     f"no `s3sync up` runs in this folder; a Dagster of your own is seen where {URL} names its "
-    "webserver"
+    f"webserver, and {LOCATION} its code location"
 )
 
 STARTS = "the stack of this folder is just starting"
@@ -29,16 +29,22 @@ class DagsterDoor:
     """True for the one of ``S3SYNC_DAGSTER_URL``, False for that of ``s3sync up`` here."""
     settings: Settings
 
-    def open(self, *, timeout_seconds: float) -> "DagsterRuns":
-        """Return its GraphQL."""
+    @property
+    def location(self) -> str:
+        """The code location whose definitions index the sources."""
         from s3sync_dagster.ports.dagster_runs import (  # noqa: PLC0415  (mostly not needed)
             LOCATION as USUAL,
         )
+
+        return self.settings.environment.get(LOCATION) or USUAL
+
+    def open(self, *, timeout_seconds: float) -> "DagsterRuns":
+        """Return its GraphQL."""
         from s3sync_dagster.ports.dagster_runs import DagsterRuns  # noqa: PLC0415
 
         return DagsterRuns(
             self.url,
-            location=self.settings.environment.get(LOCATION) or USUAL,
+            location=self.location,
             timeout_seconds=timeout_seconds,
             headers=pass_headers(self.settings),
         )

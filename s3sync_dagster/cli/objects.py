@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from s3sync_dagster.cli.addresses import key_in, near_keys, rows_under
+from s3sync_dagster.cli.chroma_silence import chroma_silence
 from s3sync_dagster.cli.completing import object_keys, source_names
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, opened
@@ -44,7 +45,9 @@ SHOWN = 5
 def failures(name: str | None, reason: str | None, limit: int, as_json: bool) -> int:
     """Show what failed, by reason, and when it is tried again."""
     with opened(chroma=False, dagster=False) as parts:
-        found = [one for source in _chosen(parts, name) for one in _failed(parts, source, reason)]
+        sources = _chosen(parts, name)
+        found = [one for source in sources for one in _failed(parts, source, reason)]
+        waiting = [(one.name, parts.catalog.history.waiting(one.id)) for one in sources]
     if as_json:
         click.echo(json.dumps(found))
         return 0
@@ -52,6 +55,11 @@ def failures(name: str | None, reason: str | None, limit: int, as_json: bool) ->
         _show_failures(place, list(rows), limit)
     if not found:
         click.echo("Nothing failed.", err=True)
+    for place, those in waiting:
+        for one in those:
+            told = f"{place}: {one.number} not done yet, an attempt failed: {one.reason}: "
+            told += f"{one.error.rstrip('.')}. Tried again {until(one.next_at)}."
+            click.echo(told, err=True)
     return 0
 
 
@@ -107,6 +115,12 @@ def why(key: str, name: str | None, as_json: bool) -> int:
             if (plain := key_in(source, key)) is not None
             and (answer := _explained(parts, source, plain, asked=name is not None))
         ]
+        silence = chroma_silence(parts)
+        for answer in answers:
+            silent = answer["state"] == "pending" and silence(
+                parts.catalog.sources.find(answer["source"])
+            )
+            answer["decision"] += [silent] if silent else []
         unknown = all(one["state"] == "unknown" for one in answers)
         near = _near(parts, sources, key) if unknown else []
     if not answers:

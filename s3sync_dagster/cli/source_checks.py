@@ -58,11 +58,11 @@ def _declarations(parts: Parts) -> Iterator[Check]:
 
 def _forgotten(parts: Parts, source: Source, at: float) -> str:
     told = f"code declared it {ago(at)} for the last time, so nothing lists it"
-    if dagster_door(parts.settings) is None:
-        return f"{told}: {why_unseen(parts.settings)}"
+    seen = dagster_door(parts.settings) is not None
     return (
         f"{told}, and its records stay as they are: declare it again, or remove them with "
         f"`s3sync source delete {source.name} --undeclared`"
+        f"{'' if seen else f' ({why_unseen(parts.settings)})'}"
     )
 
 

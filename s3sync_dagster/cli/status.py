@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from s3sync_dagster.cli.chroma_silence import Silence, chroma_silence
 from s3sync_dagster.cli.completing import source_names
 from s3sync_dagster.cli.dagster_door import DagsterDoor, dagster_door, why_unseen
 from s3sync_dagster.cli.groups import examples
 from s3sync_dagster.cli.options import as_json, opened
-from s3sync_dagster.cli.showing import ago, people, reasons, wrapped
+from s3sync_dagster.cli.showing import ago, people, reasons, until, wrapped
 from s3sync_dagster.cli.sync_summary import place_of
 from s3sync_dagster.core.declaration import Declaration
 from s3sync_dagster.core.estimate import Estimate
@@ -46,8 +47,10 @@ def status(name: str | None, as_json: bool) -> int:
         door = dagster_door(parts.settings)
         sensor_is_on = _sensors(door)
         troubles = parts.catalog.queue_troubles.of([row.source for row in rows])
+        silence = chroma_silence(parts)
         found = [
-            _status(parts, row, sensor_is_on, trouble=troubles.get(row.source.id)) for row in rows
+            _status(parts, row, sensor_is_on, silence, trouble=troubles.get(row.source.id))
+            for row in rows
         ]
         looked_at = {"catalog": parts.catalog.database.shown(), "dagster": door and door.url}
         cache = parts.vector_cache.totals()
@@ -73,6 +76,7 @@ def _status(
     parts: Parts,
     row: SourceRow,
     sensor_is_on: SensorIsOn | None,
+    silence: Silence,
     *,
     trouble: QueueTrouble | None,
 ) -> dict[str, Any]:
@@ -94,6 +98,7 @@ def _status(
         "deleting": row.deleting is not None,
         "refused": refusal(source, refused) if refused else None,
         "contradicted": declaration and declaration.rivalry(source.name, now),
+        "declares": declaration is not None and declaration.holds(now),
         "forgotten_at": forgotten_at(row, declaration, now=now),
         "moving": how_far(source, catalog=parts.catalog),
         "stack": sensor_is_on is not None,
@@ -101,6 +106,8 @@ def _status(
         "sensor": sensor,
         "sensor_on": sensor_is_on(sensor) if sensor_is_on else None,
         **asdict(counts),
+        "waiting": [asdict(one) for one in parts.catalog.history.waiting(source.id)],
+        "chroma_silent": silence(source) if counts.pending else None,
         "missing": parts.catalog.views.missing(source.id),
         "to_embed": to_embed and {**asdict(to_embed), "tokens": to_embed.tokens},
         "listing": _listing(listing) if listing else None,
@@ -147,6 +154,10 @@ def _print(source: Source, one: dict[str, Any], *, price: float | None) -> None:
     for state in ("indexed", "pending", "processing"):
         if one[state]:
             click.echo(f"  {state:<10} {one[state]}")
+    if one["waiting"]:
+        tried = {each["reason"]: each["number"] for each in one["waiting"]}
+        soon = until(min(each["next_at"] for each in one["waiting"]))
+        click.echo(_field("", f"an attempt failed: {reasons(tried)}; again {soon}"))
     for state in ("skipped", "failed"):
         if one[state]:
             click.echo(_field(state, reasons(one[state])))
@@ -196,6 +207,8 @@ def _listed(listing: dict[str, Any] | None) -> str:
 def _advice(source: Source, one: dict[str, Any]) -> list[str]:
     """Return what a person could do, a sentence each."""
     found: list[str] = []
+    if one["chroma_silent"]:
+        found.append(one["chroma_silent"])
     if one["failed"]:
         found.append(f"why they failed: s3sync failures {source.name}")
     into = f"s3sync reindex {source.name} --into NEW"
@@ -211,13 +224,13 @@ def _advice(source: Source, one: dict[str, Any]) -> list[str]:
             f"{blocked['gone']} removals of listing {blocked['id']} wait for a person; which they "
             f"are: s3sync approve-deletes {source.name}"
         )
-    if one["forgotten_at"] is not None and one["stack"]:
+    if one["forgotten_at"] is not None:
         found.append(
             "where its declaration was taken away its records stay as they are; to remove them: "
             f"s3sync source delete {source.name} --undeclared"
         )
     elif one["auto_sync"] != AutoSync.NONE and not one["paused"]:
-        if not one["stack"]:
+        if not one["stack"] and not one["declares"]:
             found.append(f"nothing is seen that works on it: {one['unseen']}")
         elif one["sensor_on"] is False:
             found.append(f"its sensor {one['sensor']} is switched off in the Dagster UI")

@@ -42,7 +42,9 @@ def require_own(row: SourceRow) -> Source:
     """
     if row.origin != "catalog":
         raise InvalidSetting(
-            f"The source {row.source.name!r} is declared in {row.origin}: change it there.",
+            f"The source {row.source.name!r} is declared in {row.origin}: change it there. What "
+            "no code declares any more goes with "
+            f"`s3sync source delete {row.source.name} --undeclared`.",
             reason="source_is_declared",
         )
     return row.source

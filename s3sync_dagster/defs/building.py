@@ -37,6 +37,7 @@ Find = Callable[[Runtime], Source]
 PROBLEMS = "s3sync/left_out"
 """Metadata of the code location: sources that could not be built, and why."""
 
+SHOWN_NAMES = 5
 VALIDATION = "DAGSTER_IS_DEFS_VALIDATION_CLI"
 """Set by ``dg check defs``, which asks whether all is well: there a source is not left out."""
 
@@ -55,8 +56,9 @@ def build_definitions(
     """Return one ``Definitions`` of all sources.
 
     They merge with those of other people: there is no executor among them, and what is not named
-    after a source begins with ``s3sync`` or is the sensor ``dispatch``. A second call in one code
-    location needs a ``name``; sources that share a queue belong into one call.
+    after a source begins with ``s3sync``, is the sensor ``dispatch`` or the resource ``chroma``. A
+    second call in one code location needs a ``name`` and other names of sources; sources that
+    share a queue belong into one call.
 
     Each source is built on its own: one that cannot be built is left out, logged and named in
     the metadata of the code location, since a single invalid name would take all sensors of all
@@ -86,7 +88,7 @@ def build_definitions(
     building = _Building(list(problems), chroma, name, attributes)
     for number, resource in enumerate(declared):
         if chroma is None:
-            building.require_chroma()
+            building.require_chroma(resource.name)
         building.add(resource, origin=origin, at="".join(stand_at[number : number + 1]))
     for source in catalog_sources:
         building.add_from_catalog(source)
@@ -113,6 +115,7 @@ class _Building:
             self._resources[chroma_key] = chroma
             runtime = runtime_with_chroma(chroma_key)
         self._resources[self._runtime_key] = runtime
+        self._without_chroma: list[str] = []
         self._built: list[dg.Definitions] = []
         self._names: list[str] = []
         self._wrong: list[str] = []
@@ -121,17 +124,25 @@ class _Building:
         self._catalog_names: list[str] = []
         self._queues: dict[str, list[Find]] = {}
 
-    def require_chroma(self) -> None:
-        """Say once that nothing can be indexed, where no Chroma is named."""
+    def require_chroma(self, name: str) -> None:
+        """Note a source that cannot be indexed where no Chroma is named."""
         settings = load_settings()
         if settings.chroma_url is None and settings.chroma_api_key is None:
-            told = (
-                "no Chroma is named, so nothing is indexed: set S3SYNC_CHROMA_URL (or "
-                "CHROMA_API_KEY), or hand a ChromaResource to build_definitions"
-            )
-            if told not in self._problems:
-                self._problems.append(told)
-                _log.warning("%s", told)
+            self._without_chroma.append(name)
+
+    def _tell_without_chroma(self) -> None:
+        """Say once of which sources nothing is indexed; others of the location have theirs."""
+        if not self._without_chroma:
+            return
+        some = ", ".join(map(repr, self._without_chroma[:SHOWN_NAMES]))
+        more = len(self._without_chroma) - SHOWN_NAMES
+        told = (
+            f"no Chroma is named for {some}{f' and {more} more' if more > 0 else ''}, so nothing "
+            "of them is indexed: set S3SYNC_CHROMA_URL (or CHROMA_API_KEY), or hand a "
+            "ChromaResource to build_definitions"
+        )
+        self._problems.append(told)
+        _log.warning("%s", told)
 
     def add(self, resource: DeclaredSource, *, origin: Origin, at: str) -> None:
         shown = f"{resource.name!r} ({at})" if at else repr(resource.name)
@@ -153,6 +164,7 @@ class _Building:
         self._guarded(shown, build)
 
     def finish(self) -> dg.Definitions:
+        self._tell_without_chroma()
         if self._wrong and load_settings().environment.get(VALIDATION):
             raise InvalidSetting("\n".join(self._wrong))
         jobs = [job for one in self._built for job in one.jobs or []]

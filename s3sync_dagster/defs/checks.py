@@ -1,7 +1,6 @@
 """Asset checks of a source: run from the UI, and kept up to date by ``dispatch`` where cheap.
 
-They are about the whole source: Dagster skips them in runs that index, whose last op yields no
-output of its own.
+They are about the whole source, and one of them reads all of it: runs that index skip them.
 """
 
 import time
@@ -11,6 +10,7 @@ import dagster as dg
 
 from s3sync_dagster.core.naming import asset_path
 from s3sync_dagster.core.state import ListingState
+from s3sync_dagster.defs.dagster_internals.followers import follows
 from s3sync_dagster.defs.resources import RUNTIME_KEY, Runtime
 from s3sync_dagster.engine.absent_collection import AbsentCollection
 from s3sync_dagster.engine.ports import CollectionPort
@@ -28,6 +28,11 @@ SHOWN = 100
 CheckResult = dg.AssetCheckResult
 
 
+def checks_name(source_name: str) -> str:
+    """Return the name of the op that has all checks of a source."""
+    return f"check_{source_name}"
+
+
 def build_checks(
     declared: Source, find: Callable[[Runtime], Source], runtime_key: str = RUNTIME_KEY
 ) -> dg.AssetChecksDefinition:
@@ -35,7 +40,7 @@ def build_checks(
     name, asset = declared.name, dg.AssetKey(asset_path(declared))
 
     @dg.multi_asset_check(
-        name=f"check_{name}",
+        name=checks_name(name),
         specs=[
             dg.AssetCheckSpec(check, asset=asset, description=description)
             for check, (description, _) in CHECKS.items()
@@ -44,6 +49,9 @@ def build_checks(
         required_resource_keys={runtime_key},
     )
     def checks(context: dg.AssetCheckExecutionContext) -> Iterator[CheckResult]:
+        if follows(context):
+            context.log.info("skipped: this run indexes; launch the checks alone")
+            return
         runtime: Runtime = getattr(context.resources, runtime_key)
         source = find(runtime)
         for key in sorted(context.selected_asset_check_keys):

@@ -78,6 +78,10 @@ class ChromaResource(dg.ConfigurableResource):
             return open_collections(url=named.url(), cloud_api_key=named.api_key)
         return open_collections(url=named.url(), headers=dict(named.headers))
 
+    def is_embedded(self) -> bool:
+        """Return whether it is a folder, which lets one process in."""
+        return isinstance(self.connection_config, LocalConfig)
+
     def address(self) -> str:
         """Return what tells this Chroma from others, without a secret."""
         named = self.connection_config

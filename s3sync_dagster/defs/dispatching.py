@@ -74,13 +74,13 @@ class InstanceRuns:
 def why_not_now(runtime: Runtime) -> str | None:
     """Return why no work is handed out while some waits: Chroma is not named, or does not answer.
 
-    Each run would end in failure, and each of its keys would have used up an attempt. A Chroma
-    that code names is not asked: an embedded one lets one process in.
+    Each run would end in failure, and each of its keys would have used up an attempt. A Chroma in
+    a folder is not asked: it lets one process in.
     """
-    if runtime.parts.connect is not None or not runtime.parts.catalog.batches.pending_sources():
+    if runtime.embedded or not runtime.parts.catalog.batches.pending_sources():
         return None
     try:
-        runtime.parts.collections.heartbeat()  # type: ignore[attr-defined]
+        runtime.chroma.open()
     except S3SyncError as error:
         return f"nothing is handed out: {error.message}"
     return None
@@ -117,7 +117,7 @@ class Dispatcher:
         """
         notes = self._release_dead(log=log)
         try:
-            sweep(catalog=self._catalog, collections=lambda: self._runtime.parts.collections)
+            sweep(catalog=self._catalog, collections=self._runtime.chroma.open)
         except Exception as error:  # noqa: BLE001  (as with each source below)
             notes.append(_trouble("late records of deleted sources stay", error))
         untidy = self._catalog.work.untidy_sources() | self._deleting | self._moved
@@ -180,7 +180,7 @@ class Dispatcher:
 
     def idle_reason(self) -> str:
         """Return what was looked at when there is nothing to do."""
-        live = len(self._catalog.batches.live())
+        live = sum(one.source_id in self._sources for one in self._catalog.batches.live())
         return f"{len(self._sources)} sources, nothing due, {live} batches at work"
 
     def _release_dead(self, *, log: Callable[[str], None]) -> list[str]:
@@ -198,11 +198,10 @@ class Dispatcher:
 
     def _tidy_up(self, source: Source, *, log: Callable[[str], None]) -> list[str]:
         if source.id in self._deleting:
-            parts = self._runtime.parts
             line = take_down(
                 source,
                 catalog=self._catalog,
-                collections=lambda: parts.collections,
+                collections=self._runtime.chroma.open,
                 clock=self._clock,
                 drop_partitions=lambda until: drop_all_partitions(
                     self._instance, source, until=until, clock=self._clock
@@ -215,7 +214,7 @@ class Dispatcher:
             line = finish_move(
                 source,
                 catalog=self._catalog,
-                collections=lambda: self._runtime.parts.collections,
+                collections=self._runtime.chroma.open,
                 clock=self._clock,
                 log=log,
             )

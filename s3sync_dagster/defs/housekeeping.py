@@ -113,7 +113,7 @@ def check_records(runtime: Runtime, sources: Sequence[Source]) -> list[str]:
             check_some(
                 source,
                 catalog=parts.catalog,
-                collections=lambda: parts.collections,
+                collections=runtime.chroma.open,
                 clock=parts.clock,
                 records_per_day=per_day,
                 log=notes.append,

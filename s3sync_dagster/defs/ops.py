@@ -19,7 +19,9 @@ from s3sync_dagster.core.alarm import is_news, is_repeated, run_fails
 from s3sync_dagster.core.naming import SOURCE_TAG, asset_path
 from s3sync_dagster.core.outcome import KeyOutcome
 from s3sync_dagster.core.state import ObjectState
+from s3sync_dagster.defs.checks import checks_name
 from s3sync_dagster.defs.dagster_internals.failures import DataFailure
+from s3sync_dagster.defs.dagster_internals.followers import go_on, has_followers
 from s3sync_dagster.defs.dagster_internals.pooling import pool_connections
 from s3sync_dagster.defs.dispatching import InstanceRuns
 from s3sync_dagster.defs.events import report_keys, report_source, show_failed
@@ -30,6 +32,7 @@ from s3sync_dagster.engine.batch.run import BatchFailed, BatchRun
 from s3sync_dagster.engine.dispatching import tell_partitions
 from s3sync_dagster.engine.leasing import Leased, Leasing, aside
 from s3sync_dagster.model.errors import LeaseLost, S3SyncError
+from s3sync_dagster.model.invocation import Result
 from s3sync_dagster.model.source import Source
 
 PARENT_TAG = "dagster/parent_run_id"
@@ -68,6 +71,8 @@ class OpsBatch:
     """Keys that failed, while it is open whether the run does."""
     lost: str = ""
     """Set when another batch took over in the middle: why."""
+    left: list[KeyOutcome] = field(default_factory=list[KeyOutcome])
+    """Keys that this run was asked for and leaves to another one."""
 
     @property
     def asset_key(self) -> dg.AssetKey:
@@ -173,8 +178,8 @@ def build_ops(
     def upsert(context: dg.OpExecutionContext, batch: OpsBatch | None):  # noqa: ANN202  (a generator)
         if batch is not None:
             _finish(context, batch)
-        return
-        yield
+        if _is_followed(context, name):
+            yield go_on()
 
     return extract, upsert
 
@@ -200,11 +205,24 @@ def _finish(context: dg.OpExecutionContext, batch: OpsBatch) -> None:
             "What can pass by itself is tried again; `s3sync failures` lists all of them.",
             metadata={"failures": dg.MetadataValue.json(shown), **batch.counts},
         )
+    if batch.left and _is_followed(context, batch.source.name):
+        one = batch.left[0]
+        raise DataFailure(
+            f"{len(batch.left)} keys are left to another run ({one.key!r}: {one.reason}: "
+            f"{one.error}), so what comes after them in this run is not done. The keys are done "
+            "there; launch what comes after them then.",
+            metadata={"left_to_run": len(batch.left)},
+        )
     if batch.failed:
         context.log.warning(
             f"{len(batch.failed)} of {len(batch.told)} keys failed, {batch.news} of them for "
             "the first time: no reason for this run to fail. `s3sync failures` lists them."
         )
+
+
+def _is_followed(context: dg.OpExecutionContext, name: str) -> bool:
+    """Return whether assets or checks of a project wait in this run for the source's asset."""
+    return has_followers(context, but=checks_name(name))
 
 
 def _told(failed: Mapping[str, str], total: int) -> str:
@@ -307,6 +325,7 @@ def _tell_asides(
     context: dg.OpExecutionContext, batch: OpsBatch, asides: Sequence[KeyOutcome]
 ) -> None:
     """Tell of keys that are not worked on, where somebody waits for their partitions."""
+    batch.left += [one for one in asides if one.result is Result.LEFT_TO_RUN]
     if asides and _of_partitions(context):
         _tell(context, batch, asides)
 

@@ -21,6 +21,7 @@ from s3sync_dagster.defs.source_fields import (
     require_settings,
     require_types,
 )
+from s3sync_dagster.defs.ticks import TickChroma
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.parts import BatchParts
 from s3sync_dagster.engine.batch.run import BatchFailed, BatchRun
@@ -165,6 +166,10 @@ class Runtime:
         self.at_end: list[Callable[[], None]] = []
         """Called in reverse order when the run's resources are torn down."""
         self._ahead: dict[str, AheadRead] = {}
+        self.chroma = TickChroma(parts)
+        """Chroma for a sensor's tick."""
+        self.embedded = False
+        """Code names a Chroma in a folder, which lets one process in."""
         self.location: str | None = None
         """Name of the code location that this process works for, where it is known."""
 
@@ -255,7 +260,7 @@ def runtime_with_chroma(chroma_key: str) -> dg.ResourceDefinition:
         parts = open_parts(load_settings())
         chroma = getattr(context.resources, chroma_key)
         parts.connect, parts.connects_to = chroma.open_collections, chroma.address()
-        yield from _runtime(parts, context)
+        yield from _runtime(parts, context, embedded=chroma.is_embedded())
 
     return runtime
 
@@ -282,8 +287,11 @@ def batch_memory(_context: dg.InitResourceContext) -> BatchMemory:
     return BatchMemory()
 
 
-def _runtime(parts: Parts, context: dg.InitResourceContext) -> Iterator[Runtime]:
+def _runtime(
+    parts: Parts, context: dg.InitResourceContext, *, embedded: bool = False
+) -> Iterator[Runtime]:
     runtime = Runtime(parts)
+    runtime.embedded = embedded
     origin = context.run.remote_job_origin if context.run else None  # sensors say it themselves
     runtime.location = origin.location_name if origin else None
     try:

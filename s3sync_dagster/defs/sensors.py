@@ -52,7 +52,8 @@ def build_listing_sensor(
         try:
             runtime.location = _location(context)
             source = find(runtime)
-            text = list_when_due(runtime.parts.listing, source, log=context.log.warning)
+            text = list_when_due(runtime.chroma.listing(), source, log=context.log.warning)
+            text = runtime.chroma.told(text)
             refused = runtime.parts.catalog.sources.refused(source.id)
             if refused is not None:
                 text = f"{refusal(source, refused)} {text}"
@@ -86,9 +87,9 @@ def build_catalog_listing_sensor(
         runtime: Runtime = getattr(context.resources, runtime_key)
         try:
             text, last = list_in_turn(
-                runtime.parts.listing, names, after=context.cursor, log=context.log.warning
+                runtime.chroma.listing(), names, after=context.cursor, log=context.log.warning
             )
-            return dg.SensorResult(skip_reason=text, cursor=last)
+            return dg.SensorResult(skip_reason=runtime.chroma.told(text), cursor=last)
         except S3SyncError as error:
             return dg.SensorResult(skip_reason=f"could not list: {error.message}")
         finally:

@@ -128,7 +128,12 @@ def require_types(kind: type[Declared], given: Mapping[str, Any]) -> None:
     """Raise ``InvalidSetting`` for the first given value that is none for its setting."""
     for setting in settings_of(kind.place_class):
         if setting.group is None and setting.code_name in given:
-            setting.strong(_resolved(given[setting.code_name]))
+            try:
+                setting.strong(_resolved(given[setting.code_name]))
+            except InvalidSetting as error:  # by the name that this door has for it
+                told = error.message.replace(setting.label, setting.code_name, 1)
+                label = f"{kind.__name__} {given.get('name', '')!r}"
+                raise InvalidSetting(f"{label}: {told}", reason=error.reason) from None
 
 
 def _is_variable(value: Any) -> bool:

@@ -109,7 +109,7 @@ class Directory(Protocol):
         """Return how many records one write takes."""
         ...
 
-    def heartbeat(self) -> None:
+    def heartbeat(self, *, within: float | None = None) -> None:
         """Return when Chroma answers."""
         ...
 
@@ -188,9 +188,13 @@ class ChromaCollections:
         except NotFound:
             return
 
-    def heartbeat(self) -> None:
-        """Return when Chroma answers; ``Unavailable`` otherwise."""
-        self.directory.heartbeat()
+    def heartbeat(self, *, within: float | None = None) -> None:
+        """Return when Chroma answers; ``Unavailable`` otherwise.
+
+        Args:
+            within: it is asked once, and answers in so many seconds; None: it is waited for.
+        """
+        self.directory.heartbeat(within=within)
 
     def close(self) -> None:
         """Close connections; an embedded Chroma unlocks its folder."""

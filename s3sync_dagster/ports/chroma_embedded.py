@@ -107,7 +107,7 @@ class EmbeddedChroma:
         """Return how many records the library takes at once."""
         return int(self._api.get_max_batch_size())
 
-    def heartbeat(self) -> None:
+    def heartbeat(self, *, within: float | None = None) -> None:
         """Return when the library answers."""
         self._guarded("heartbeat", self._api.heartbeat)
 

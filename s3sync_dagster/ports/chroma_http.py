@@ -97,6 +97,7 @@ class ChromaHttp:
         *,
         subject: str,
         params: Mapping[str, Any] | None = None,
+        within: float | None = None,
     ) -> Any:
         """Return the decoded answer of a request that may be repeated.
 
@@ -107,6 +108,7 @@ class ChromaHttp:
             body: sent as JSON.
             subject: what messages name, such as ``collection 'docs'``.
             params: of the query string.
+            within: one request, answered within so many seconds; None: with patience.
 
         Raises:
             S3SyncError: see ``docs/chroma.md`` for which.
@@ -118,8 +120,8 @@ class ChromaHttp:
                     operation, method, path, content, params, seconds, subject
                 ),
                 clock=self._clock,
-                timeout_seconds=self._timeout_seconds,
-                tries=self._tries,
+                timeout_seconds=self._timeout_seconds if within is None else within,
+                tries=self._tries if within is None else 1,
                 tries_by_reason=ASKED_ONCE if operation in QUESTIONS else SELDOM_PASSES,
             )
         except Unavailable as error:

@@ -69,9 +69,9 @@ class RemoteChroma:
         answer = self.http.call("limits", "GET", "pre-flight-checks", subject="pre-flight checks")
         return int(answer["max_batch_size"])
 
-    def heartbeat(self) -> None:
+    def heartbeat(self, *, within: float | None = None) -> None:
         """Return when the server answers."""
-        self.http.call("heartbeat", "GET", "heartbeat", subject="heartbeat")
+        self.http.call("heartbeat", "GET", "heartbeat", subject="heartbeat", within=within)
 
     def sender(self, found: Mapping[str, Any], tenant: str, database: str) -> Send:
         """Return the function that sends an operation to one collection."""

@@ -183,6 +183,11 @@ class DagsterRuns:
 
     # --- the code location --------------------------------------------------------------------
 
+    def locations(self) -> list[str]:
+        """Return the names of the code locations that there are."""
+        answer = self._graphql.ask(queries.LOCATIONS)["workspaceOrError"]
+        return sorted(entry["name"] for entry in answer.get("locationEntries", ()))
+
     def location(self) -> Location:
         """Return whether the definitions are loaded."""
         answer = self._graphql.ask(queries.LOCATIONS)["workspaceOrError"]

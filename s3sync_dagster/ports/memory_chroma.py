@@ -72,7 +72,7 @@ class MemoryCollections:
         if gone is not None:
             gone.deleted = True
 
-    def heartbeat(self) -> None:
+    def heartbeat(self, *, within: float | None = None) -> None:
         """Return at once."""
 
     def close(self) -> None:

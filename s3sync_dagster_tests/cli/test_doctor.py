@@ -1,5 +1,6 @@
 """``s3sync doctor``: quiet about what is well, one line with the way out for what is not."""
 
+import json
 import time
 
 import pytest
@@ -11,8 +12,10 @@ from s3sync_dagster.cli import checks
 from s3sync_dagster.cli.checks import clock_check, disk_check
 from s3sync_dagster.cli.dagster_door import NONE_SEEN
 from s3sync_dagster.core.declaration import FORGOTTEN_SECONDS, Declaration
+from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster.workers import landlock
+from s3sync_dagster_tests.scripted_http import scripted_server
 
 
 def states(answer):
@@ -69,19 +72,55 @@ def test_what_code_declares_no_more_or_twice_is_said(s3sync, aws_endpoint, home)
         declared = aws_endpoint.source(bucket, name=name, collection_name=f"c-{name}")
         catalog.sources.register(declared, by="ours")
     catalog.sources.register(declared.with_changes(max_size_bytes=1), by="theirs")
+    renamed = aws_endpoint.source(bucket, name="renamed", collection_name="c-left")
+    with pytest.raises(Conflict, match="`s3sync source delete left --undeclared`"):
+        catalog.sources.register(renamed, by="ours")
     past = Declaration(at=time.time() - FORGOTTEN_SECONDS - 60, by="ours").to_json()
     with catalog.database.write() as tx:
         tx.execute(sources.update().where(sources.c.name == "left").values(declared=past))
     catalog.close()
     found = states(s3sync("doctor", "--json"))
     assert "declaration of fresh" not in found
-    assert found["declaration of left"] == (
-        "note",
-        f"code declared it 6 min ago for the last time, so nothing lists it: {NONE_SEEN}",
-    )
+    state, text = found["declaration of left"]
+    assert state == "note"
+    assert text.startswith("code declared it 6 min ago for the last time, so nothing lists it, and")
+    assert "`s3sync source delete left --undeclared`" in text
+    assert NONE_SEEN in text
+    status = {one["source"]: one for one in s3sync("status", "--json").json}
+    assert (status["left"]["declares"], status["fresh"]["declares"]) == (False, True)
+    told = {name: " ".join(s3sync("status", name).out.split()) for name in ("left", "fresh")}
+    assert "s3sync source delete left --undeclared" in told["left"]
+    assert "nothing is seen that works on it" not in told["fresh"], "its code ticks"
+    refused = s3sync("source", "delete", "left").err
+    assert "s3sync source delete left --undeclared" in refused
     state, text = found["declaration of twice"]
     assert state == "broken"
     assert "is declared by the code location 'theirs', too" in text
+
+
+def test_a_code_location_that_a_dagster_of_ones_own_lacks_is_named(s3sync, monkeypatch):
+    entry = {"name": "company.definitions", "loadStatus": "LOADED"}
+    entry["locationOrLoadError"] = {"__typename": "RepositoryLocation"}
+    locations = {"data": {"workspaceOrError": {"locationEntries": [entry]}}}
+    beat = {"daemonHealth": {"allDaemonStatuses": [{"lastHeartbeatTime": time.time()}]}}
+
+    def decide(asked):
+        if b"locationEntries" in asked:
+            return 200, json.dumps(locations), {}
+        found = {"data": {"instance": beat}} if asked else {"dagster_webserver_version": "1.13.27"}
+        return 200, json.dumps(found), {}
+
+    with scripted_server() as server:
+        server.decide = decide
+        monkeypatch.setenv("S3SYNC_DAGSTER_URL", server.url)
+        for named, state in ((None, "broken"), ("company.definitions", "ok")):
+            if named:
+                monkeypatch.setenv("S3SYNC_DAGSTER_LOCATION", named)
+            found = states(s3sync("doctor", "--json"))["dagster"]
+            assert found[0] == state, found
+            if named is None:
+                assert "no code location 's3sync'" in found[1]
+                assert "S3SYNC_DAGSTER_LOCATION ('company.definitions')" in found[1]
 
 
 def test_what_is_broken_is_named_with_the_way_out(s3sync, aws_endpoint, home, monkeypatch):
@@ -103,6 +142,17 @@ def test_what_is_broken_is_named_with_the_way_out(s3sync, aws_endpoint, home, mo
     assert "chmod 600" in found["encryption key"][1]
     assert "127.0.0.1:9" in found["chroma"][1]
     assert "no-such-bucket" in found["source docs"][1]
+
+
+def test_an_instance_of_ones_own_that_others_may_look_into_is_a_note(s3sync, tmp_path, monkeypatch):
+    own = tmp_path / "own"
+    own.mkdir(mode=0o755)
+    own.chmod(0o755)
+    monkeypatch.setenv("DAGSTER_HOME", str(own))
+    answer = s3sync("doctor", "--json")
+    assert states(answer)["privacy"][0] == "note"
+    assert str(own) in states(answer)["privacy"][1]
+    assert answer.code == 0
 
 
 def test_settings_that_cannot_be_read_are_one_broken_line(s3sync, monkeypatch):

@@ -1,15 +1,23 @@
 """``objects``, ``failures``, ``why`` and ``retry``; filters, ``-q`` and ``-v`` of ``sync``."""
 
 import os
+import time
 import uuid
+from contextlib import closing
 
 import pytest
 from click.shell_completion import ShellComplete
 
+from s3sync_dagster import FolderSource
+from s3sync_dagster.catalog import open_catalog
+from s3sync_dagster.catalog.tables import invocations
 from s3sync_dagster.cli.addresses import key_in, rows_under
 from s3sync_dagster.cli.commands import cli
+from s3sync_dagster.model.invocation import Trigger
+from s3sync_dagster.model.object import ObjectRef
 from s3sync_dagster.model.source import Source
 from s3sync_dagster.places.folder import FolderPlace
+from s3sync_dagster.settings import load_settings
 from s3sync_dagster_tests.sources import s3_source
 
 
@@ -185,6 +193,10 @@ def test_an_address_names_a_key_of_its_own_bucket_only():
     assert key_in(source, "s3://mine/docs/a") == "docs/a"
     assert key_in(source, "docs/a") == "docs/a"
     assert key_in(source, "s3://yours/docs/a") is None
+    folder = FolderSource(name="notes", folder="/data", collection_name="notes").to_source()
+    assert key_in(folder, "s3://mine/docs/a") is None
+    assert key_in(folder, "/data/docs/a") == "docs/a"
+    assert key_in(folder, "docs/a") == "docs/a"
     assert key_in(source, "notes: s3://mine/x") == "notes: s3://mine/x"
     assert key_in(source, "/a") == "/a"
     docs = Source(id="f", name="f", place=FolderPlace(folder="/srv/docs"), collection_name="texts")
@@ -217,3 +229,33 @@ def catalog_of_keys(tmp_path_factory):
     catalog.work.record_objects(source.id, refs, known={})
     yield known, source, catalog
     catalog.close()
+
+
+def test_what_waits_for_chroma_says_so(s3sync, tmp_path):
+    """An attempt has failed, or none was made since nothing is handed out: it looks the same."""
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for name in ("a.md", "b.md"):
+        (folder / name).write_text("# Text")
+    declared = FolderSource(name="docs", folder=str(folder), collection_name="docs").to_source()
+    with closing(open_catalog(load_settings(dict(os.environ)).database_url)) as catalog:
+        source = catalog.sources.register(declared, chroma="http://localhost:9", by="team")
+        refs = [ObjectRef(key=name, etag="e", size=6) for name in ("a.md", "b.md")]
+        catalog.work.record_objects(source.id, [(ref, None) for ref in refs], known={})
+        catalog.invocations.request_automatic(source.id, ["a.md", "b.md"], trigger=Trigger.LISTING)
+        with catalog.database.write() as tx:
+            failed = {"reason": "chroma_unreachable", "error": "Chroma cannot be reached (it)."}
+            after = invocations.c.object_key == "a.md"
+            values = {**failed, "next_attempt_at": time.time() + 300}
+            tx.execute(invocations.update().where(after).values(**values))
+    waits = "Work waits for the Chroma at http://localhost:9: Chroma cannot be reached"
+    told = " ".join(s3sync("why", "a.md").out.split())
+    assert "docs: pending" in told
+    assert "The last attempt failed: chroma_unreachable: Chroma cannot be reached (it)." in told
+    assert waits in told
+    assert "The last attempt failed" not in s3sync("why", "b.md").out
+    assert waits in " ".join(s3sync("why", "b.md").out.split())
+    status = " ".join(s3sync("status").out.split())
+    assert "an attempt failed: 1 (chroma_unreachable 1); again in 5 min" in status
+    assert waits in status
+    assert "docs: 1 not done yet, an attempt failed: chroma_unreachable" in s3sync("failures").err

@@ -19,6 +19,7 @@ from s3sync_dagster.defs.dagster_internals import (
     backfills,
     event_batches,
     failures,
+    followers,
     instances,
     launcher,
     pooling,
@@ -154,6 +155,38 @@ def uses_instances(_, home):
         assert opened.root_directory == str(home)
         assert type(opened.compute_log_manager).__name__ == "NoOpComputeLogManager"
         assert isinstance(opened.event_log_storage, sqlite_storage.BatchingEventLog)
+
+
+def uses_followers(instance, _):
+    """What follows a graph asset begins on its output, which is no materialisation of Dagster's."""
+    seen = {}
+
+    @dg.op(out=dg.Out(dg.Nothing, is_required=False))
+    def told(context):
+        seen["followed"] = followers.has_followers(context, but="nobody")
+        seen["but"] = followers.has_followers(context, but="after")
+        yield followers.go_on()
+
+    @dg.graph_asset
+    def before():
+        return told()
+
+    @dg.asset(deps=[before])
+    def after():
+        seen["after"] = True
+
+    @dg.asset_check(asset=before)
+    def checked(context: dg.AssetCheckExecutionContext):
+        seen["follows"] = followers.follows(context)
+        return dg.AssetCheckResult(passed=True)
+
+    assert dg.materialize([before, after], instance=instance).success
+    assert seen == {"followed": True, "but": False, "after": True}
+    assert instance.get_latest_materialization_event(before.key) is None
+    for follows in (True, False):
+        alone = None if follows else dg.AssetSelection.checks(checked)
+        assert dg.materialize([before, checked], instance=instance, selection=alone).success
+        assert seen["follows"] == follows
 
 
 def uses_pruning(instance, _):

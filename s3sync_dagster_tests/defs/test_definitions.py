@@ -307,6 +307,10 @@ def test_a_declared_source_keeps_each_setting():
         ({"reader_key": ["team"]}, "did you mean 'reader_keys'?"),
         ({"colour": "red"}, "has no setting 'colour': docs/settings.md"),
         ({"include_globs": "*.md"}, "include_globs has to be a list of texts."),
+        (
+            {"list_interval": "often"},
+            "S3Source 'docs': list_interval is 'often'; it has to be a whole",
+        ),
         ({"mode": "x"}, "mode is 'x'; it has to be one of mirror, append, keep_deleted."),
     ],
 )

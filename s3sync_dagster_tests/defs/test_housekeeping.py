@@ -89,7 +89,9 @@ def test_a_deletion_that_fails_is_the_trouble_of_its_source_alone(fault, said):
         owners=SimpleNamespace(is_dead=lambda _owner: None),
     )
     with dg.DagsterInstance.ephemeral() as instance:
-        dispatcher = Dispatcher(SimpleNamespace(parts=parts), instance, ["going", "other"])
+        chroma = SimpleNamespace(open=lambda: parts.collections)
+        runtime = SimpleNamespace(parts=parts, chroma=chroma)
+        dispatcher = Dispatcher(runtime, instance, ["going", "other"])
         [note] = dispatcher.keep_house(log=lambda _: None)
         [request] = dispatcher.requests()
     assert note.startswith(said)

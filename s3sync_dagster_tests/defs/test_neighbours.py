@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from s3sync_dagster import ChromaResource, HttpConfig, S3Source, build_definitions
+from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.definitions import read_catalog_sources
 from s3sync_dagster.defs.building import PROBLEMS
 from s3sync_dagster.model.errors import InvalidSetting
@@ -105,12 +106,41 @@ def test_what_is_downstream_follows_although_one_object_never_worked(monkeypatch
         assert asked(second).total_requested == 0, "what was only observed is no news"
 
 
-def test_the_example_of_the_documents_loads():
+def example_under(heading):
+    """What the first Python block under a heading of the page defines."""
     page = (Path(__file__).parents[2] / "docs" / "dagster.md").read_text("utf-8")
-    section = page.partition("## Your own assets")[2]
+    section = page.partition(f"## {heading}")[2]
     code = section.partition("```python\n")[2].partition("```")[0]
     names = {"__name__": "example"}
     exec(compile(code, "docs/dagster.md", "exec"), names)
+    return names
+
+
+def test_the_test_of_the_documents_passes(tmp_path, monkeypatch, defs_environment):
+    example_under("Tests in process")["test_notes_are_indexed"](tmp_path, monkeypatch)
+
+
+def test_one_name_in_two_calls_ends_the_loading_as_the_documents_say():
+    one, two = build_definitions([s3("docs")]), build_definitions([s3("docs")], name="red")
+    told = "different resources with same key 'source_docs'"
+    with pytest.raises(dg.DagsterInvariantViolationError, match=told):
+        dg.Definitions.merge(one, two)
+    page = (Path(__file__).parents[2] / "docs" / "dagster.md").read_text("utf-8")
+    assert told.replace("docs", "handbook") in page
+
+
+def test_a_call_with_a_name_leaves_a_projects_chroma_and_dispatch_alone():
+    @dg.sensor(job=theirs)
+    def dispatch():
+        """Of the project."""
+
+    own = dg.Definitions(jobs=[theirs], sensors=[dispatch], resources={"chroma": "theirs"})
+    ours = build_definitions([s3("docs")], chroma=chroma(1), name="red")
+    dg.Definitions.validate_loadable(dg.Definitions.merge(ours, own))
+
+
+def test_the_example_of_the_documents_loads():
+    names = example_under("Your own assets")
     repository = names["defs"].get_repository_def()
     graph = repository.asset_graph
     assert graph.get(dg.AssetKey("digest")).parent_keys == {dg.AssetKey(["s3", "handbook"])}
@@ -165,7 +195,8 @@ def test_definitions_without_a_chroma_load_and_say_so_once(named, monkeypatch, c
         monkeypatch.delenv(name, raising=False)
     silent = build_definitions([s3("docs"), s3("mail")])
     (problem,) = silent.metadata[PROBLEMS].value
-    assert problem.startswith("no Chroma is named, so nothing is indexed: set S3SYNC_CHROMA_URL")
+    told = "no Chroma is named for 'docs', 'mail', so nothing of them is indexed: set S3SYNC_CHROMA"
+    assert problem.startswith(told)
     assert caplog.messages == [problem]
     assert PROBLEMS not in (build_definitions([s3("docs")], chroma=chroma(1)).metadata or {})
     for name, value in named.items():
@@ -182,8 +213,13 @@ def job_of_another_executor():
     """What *Materialize* in the UI launches where a project has an executor of its own."""
     sources, _ = read_catalog_sources(load_settings())
     ours = build_definitions(catalog_sources=sources)
+
+    @dg.asset(deps=[dg.AssetKey(["s3", source.name]) for source in sources])
+    def digest():
+        """Downstream in the same run."""
+
     everything = dg.define_asset_job("everything", dg.AssetSelection.all().without_checks())
-    theirs = dg.Definitions(jobs=[everything], executor=dg.multiprocess_executor)
+    theirs = dg.Definitions(assets=[digest], jobs=[everything], executor=dg.multiprocess_executor)
     return dg.Definitions.merge(ours, theirs).resolve_job_def("everything")
 
 
@@ -194,11 +230,83 @@ def test_a_partition_is_indexed_under_an_executor_with_a_process_for_each_step(d
     names = list(world.catalog.work.partitions_to_add(world.source.id, ["docs/a.md", "docs/b.pdf"]))
     world.instance.add_dynamic_partitions(world.partitions.name, names)
     job = dg.reconstructable(job_of_another_executor)
-    both = {
-        "dagster/asset_partition_range_start": names[0],
-        "dagster/asset_partition_range_end": names[-1],
-    }
-    with dg.execute_job(job, world.instance, tags=both, raise_on_error=False) as result:
-        assert not result.success
+    digest = dg.AssetKey("digest")
+    for last, succeeds in ((names[-1], False), (names[0], True)):
+        some = {
+            "dagster/asset_partition_range_start": names[0],
+            "dagster/asset_partition_range_end": last,
+        }
+        with dg.execute_job(job, world.instance, tags=some, raise_on_error=False) as result:
+            assert result.success == succeeds
+        made = world.instance.get_latest_materialization_event(digest)
+        assert (made is not None) == succeeds
     assert world.indexed_keys() == {"docs/a.md"}
     assert world.statuses(*names) == {"docs/a.md": "MATERIALIZED", "docs/b.pdf": "FAILED"}
+
+
+def run_with_followers(world, key):
+    """Run the source's asset with an asset and a check of a project in one run, as the UI does."""
+    source = world.asset
+    ran = []
+
+    @dg.asset(deps=[source])
+    def digest():
+        ran.append("digest")
+
+    @dg.asset_check(asset=source)
+    def answers():
+        ran.append("answers")
+        return dg.AssetCheckResult(passed=True)
+
+    job = dg.define_asset_job("both", dg.AssetSelection.assets(source, digest))
+    both = dg.Definitions.merge(
+        world.defs, dg.Definitions(assets=[digest], asset_checks=[answers], jobs=[job])
+    )
+    result = both.resolve_job_def("both").execute_in_process(
+        partition_key=key, instance=world.instance, raise_on_error=False
+    )
+    return result, sorted(ran)
+
+
+@pytest.fixture
+def two_keys(defs_world):
+    world = defs_world
+    world.aws.put_all(world.bucket, {"docs/a.md": "# Some text", "docs/b.pdf": b"%PDF no"})
+    world.listing()
+    world.instance.add_dynamic_partitions(
+        world.partitions.name,
+        list(world.catalog.work.partitions_to_add(world.source.id, ["docs/a.md", "docs/b.pdf"])),
+    )
+    return world
+
+
+def test_what_comes_after_a_source_in_one_run_is_done_once_its_key_is(two_keys):
+    for state in ("indexed", "unchanged"):
+        result, ran = run_with_followers(two_keys, "docs/a.md")
+        assert result.success
+        assert ran == ["answers", "digest"]
+        made = two_keys.events(result, dg.DagsterEventType.ASSET_MATERIALIZATION)
+        told = [one.materialization for one in made if one.asset_key == two_keys.asset]
+        assert [one.metadata["state"].value for one in told] == [state], "once for its key"
+        checked = two_keys.events(result, dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+        assert [one.event_specific_data.check_name for one in checked] == ["answers"]
+
+
+def test_what_comes_after_a_source_is_not_done_for_a_key_that_failed(two_keys):
+    result, ran = run_with_followers(two_keys, "docs/b.pdf")
+    assert not result.success
+    assert ran == []
+
+
+def test_what_comes_after_a_source_is_not_done_for_a_key_that_another_run_has(two_keys):
+    held = two_keys.catalog.batches.reserve(
+        two_keys.source.id, take=Take(), owner=two_keys.parts.owners.me(), run_id="run-of-another"
+    )
+    assert "docs/a.md" in held.keys
+    result, ran = run_with_followers(two_keys, "docs/a.md")
+    assert not result.success
+    assert ran == []
+    (failure,) = two_keys.events(result, dg.DagsterEventType.STEP_FAILURE)
+    told = failure.step_failure_data.error_display_string
+    assert "left to another run" in told
+    assert "run-of-another" in told

@@ -1,6 +1,8 @@
 """Ticks: what they commit, what they ask for, what happens when they are repeated."""
 
 import os
+import socket
+import time
 from datetime import timedelta
 
 import dagster as dg
@@ -8,8 +10,10 @@ import pytest
 import sqlalchemy as sa
 from dagster._core.events import DagsterEvent
 
-from s3sync_dagster.catalog.batches import Batches
+from s3sync_dagster import ChromaResource, HttpConfig
+from s3sync_dagster.catalog.batches import Batches, Take
 from s3sync_dagster.core.state import ListingState
+from s3sync_dagster.defs import ticks
 from s3sync_dagster.defs.building import build_definitions
 from s3sync_dagster.defs.dispatching import InstanceRuns
 from s3sync_dagster.defs.housekeeping import (
@@ -65,6 +69,18 @@ def test_without_a_chroma_nothing_is_handed_out_and_no_attempt_is_lost(
     assert world.catalog.batches.live() == []
     monkeypatch.setenv("S3SYNC_CHROMA_URL", there)
     assert world.tick("dispatch").run_requests
+
+
+def test_a_tick_counts_the_batches_of_its_own_sources(world):
+    """Other calls of a location, and other locations, have theirs in the same catalog."""
+    world.listing()
+    other = world.aws.source(world.bucket, name="other", collection_name="c-other")
+    world.catalog.sources.add(other)
+    world.catalog.invocations.request_automatic(other.id, ["docs/x.md"], trigger=Trigger.LISTING)
+    assert world.catalog.batches.reserve(
+        other.id, take=Take(), owner=world.parts.owners.me(), run_id="of-another"
+    )
+    assert world.dispatcher().idle_reason() == "1 sources, nothing due, 0 batches at work"
 
 
 def test_a_request_that_the_daemon_dropped_is_made_again_with_its_token(world):
@@ -347,3 +363,41 @@ def test_the_sensor_of_a_declared_source_says_that_its_change_is_refused(world):
 def _keys(world, request):
     ops = request.run_config["ops"][f"s3__{world.source.name}"]["ops"]
     return ops["extract"]["config"]["keys"]
+
+
+@pytest.fixture
+def silent_port():
+    """What takes a connection and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_a_tick_does_not_wait_for_a_chroma_that_is_away_and_lists(world, monkeypatch, silent_port):
+    """The daemon evaluates sensors one after another: those of a team would wait, too."""
+    world.sync()
+    for number, port in enumerate((9, silent_port, silent_port)):
+        world.aws.put(world.bucket, f"docs/new{number}.md", "# New")
+        world.catalog.sources.ask_for_listing(world.source.id)
+        monkeypatch.setenv("S3SYNC_CHROMA_URL", f"http://127.0.0.1:{port}")
+        began = time.monotonic()
+        told = world.tick("catalog_auto_sync").skip_message
+        dispatched = world.tick("dispatch")
+        took = time.monotonic() - began
+        assert "1 new" in told
+        assert "Chroma" in told
+        assert "nothing is handed out: Chroma" in dispatched.skip_message
+        assert dispatched.run_requests == []
+        assert took < 12, "patience takes 20 s and more, for each tick"
+    assert list(ticks._silent) == [f"http://localhost:{silent_port}"], "not asked again at once"
+    assert world.indexed_keys() == set(KEYS), "nothing was believed of it"
+
+
+def test_a_chroma_that_code_names_is_asked_before_work_is_handed_out(world):
+    """Its keys have failed a first time, and would fail again and again."""
+    world.listing()
+    named = ChromaResource(connection_config=HttpConfig(host="127.0.0.1", port=9))
+    world._defs.append(build_definitions(catalog_sources=[world.source], chroma=named))
+    told = world.tick("dispatch")
+    assert told.run_requests == []
+    assert "nothing is handed out: Chroma cannot be reached" in told.skip_message
+    assert world.catalog.batches.live() == []
