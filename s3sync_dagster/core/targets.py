@@ -115,14 +115,20 @@ def _said_before(item: KeyFacts) -> dict[str, list[Target]]:
 def _wants_its_own(item: KeyFacts, source: Source) -> bool:
     """Return whether a key is to have a document in its source's collection, by the mode.
 
-    A request that names its document asks for no other.
+    A request that names its document asks for no other. Nor does a retry, which asks for what has
+    failed: that of a sidecar in another collection would be written here without its word.
     """
     if source.auto_sync is AutoSync.DIRECT:
         return True
     plain = [one for one in item.invocations if not is_request(one)]
     if source.auto_sync is AutoSync.METADATA:
-        return any(not one.trigger.automatic for one in plain)
+        known = bool(item.sidecars or item.documents)
+        return any(not (one.trigger.automatic or (known and _is_retry(one))) for one in plain)
     return bool(plain)
+
+
+def _is_retry(invocation: Invocation) -> bool:
+    return invocation.trigger is Trigger.CLI and invocation.force
 
 
 def _unasked(
