@@ -256,8 +256,11 @@ class _Claiming:
     def _refreshed(self, intent: Intent, row: Row) -> dict[str, Any]:
         # Of what is taken over from another key nothing counts but what may be left of it.
         own = self._is_own(intent, row)
+        etag = row.etag if own else None
+        if etag and row.fingerprint is None:
+            etag = ""  # read back, or handed on: once it is written to it is of no known bytes
         return {
-            "b_etag": row.etag if own else None,
+            "b_etag": etag,
             "b_fingerprint": row.fingerprint if own else None,
             "b_chunks": row.chunks if own else 0,
             "b_digests": row.digests if own and self._says_as_before(intent, row) else b"",

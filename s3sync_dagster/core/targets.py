@@ -258,10 +258,12 @@ def _whole(item: KeyFacts) -> set[str]:
 def _has_earlier(document: DocumentState, item: KeyFacts) -> bool:
     """Return whether a document was read back from records of other bytes than the object has.
 
-    Nothing was written of it since: append mode keeps it like what it knew all the time.
+    Nothing was written of it since, nor asked of it in vain: append mode keeps it like what it knew
+    all the time.
     """
     return (
         document.phase is DocumentPhase.WRITING
+        and document.said is None
         and document.fingerprint is None
         and document.high_water > 0
         and document.etag not in (None, "", item.etag)
