@@ -22,8 +22,8 @@ def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: 
 
     The twin takes over what is known of deaths: a key that kills its workers stays a suspect,
     however many events of it arrive. It also takes over an event's question whether the object is
-    gone: what made the twin may have been a sidecar, which knows nothing of that. And an order to
-    reindex.
+    gone: what made the twin may have been a sidecar, which knows nothing of that. So it does with
+    what a listing lets go, as in ``insert_automatic``. And an order to reindex.
     """
     twin = _TWIN
     held = (which, invocations.c.automatic, invocations.c.owner.is_(None))
@@ -43,6 +43,11 @@ def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: 
             sa.and_(
                 invocations.c.kind == "remove", invocations.c.trigger == Trigger.EVENT.value
             ).label("asks"),
+            sa.and_(
+                invocations.c.kind == "remove",
+                invocations.c.trigger == Trigger.LISTING.value,
+                twin.c.trigger.in_([Trigger.SIDECAR.value, Trigger.RETRY.value]),
+            ).label("lets_go"),
             invocations.c.told_count,
             # A listing's number is evidence of that listing, and of no event.
             sa.case((twin.c.trigger == Trigger.EVENT.value, twin.c.told_count)).label(
@@ -68,13 +73,15 @@ def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: 
         for row in rows
         if row.asks
     ]
-    if asks:
-        tx.execute(
-            invocations.update()
-            .where(invocations.c.id == sa.bindparam("b_id"))
-            .values(kind="remove", trigger=Trigger.EVENT.value, told_count=sa.bindparam("b_told")),
-            asks,
-        )
+    lets_go = [{"b_id": row.twin_id, "b_told": row.told_count} for row in rows if row.lets_go]
+    for trigger, removals in ((Trigger.EVENT, asks), (Trigger.LISTING, lets_go)):
+        if removals:
+            tx.execute(
+                invocations.update()
+                .where(invocations.c.id == sa.bindparam("b_id"))
+                .values(kind="remove", trigger=trigger.value, told_count=sa.bindparam("b_told")),
+                removals,
+            )
     for part in groups([row.twin_id for row in rows if row.reindex]):
         tx.execute(invocations.update().where(invocations.c.id.in_(part)).values(reindex=True))
     for part in groups([row.id for row in rows]):

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.deleted_sources import cleared_owners
 from s3sync_dagster.catalog.invocations import insert_automatic
+from s3sync_dagster.catalog.kept_ids import give_way
 from s3sync_dagster.catalog.moves import predecessors
 from s3sync_dagster.catalog.quotas import no_room, room_for_documents
 from s3sync_dagster.catalog.rows import document_of, groups
@@ -31,6 +32,7 @@ def claim_documents(
     intents: Sequence[Intent],
 ) -> list[Claim | Refusal]:
     """Put documents under a batch's intent; returns an answer for each intent, in order."""
+    give_way(database, tx, source, intents)
     answers: dict[int, Claim | Refusal] = {}
     by_collection: dict[str, list[int]] = {}
     for place, intent in enumerate(intents):
@@ -254,8 +256,11 @@ class _Claiming:
     def _refreshed(self, intent: Intent, row: Row) -> dict[str, Any]:
         # Of what is taken over from another key nothing counts but what may be left of it.
         own = self._is_own(intent, row)
+        etag = row.etag if own else None
+        if etag and row.fingerprint is None:
+            etag = ""  # read back, or handed on: once it is written to it is of no known bytes
         return {
-            "b_etag": row.etag if own else None,
+            "b_etag": etag,
             "b_fingerprint": row.fingerprint if own else None,
             "b_chunks": row.chunks if own else 0,
             "b_digests": row.digests if own and self._says_as_before(intent, row) else b"",

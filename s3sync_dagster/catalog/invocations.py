@@ -294,9 +294,9 @@ class Invocations:
         plain: list[str] = []
         wishes = self._failed_requests(source.id, failed)
         for key in failed:
-            if not wishes.get(key):
+            if key not in wishes:
                 plain.append(key)
-            for one in wishes.get(key, ()):
+            for one in wishes.get(key, ()):  # none of what waits: it is asked for already
                 self.request(
                     source,
                     [key],
@@ -314,8 +314,8 @@ class Invocations:
     def _failed_requests(self, source_id: str, keys: Sequence[str]) -> dict[str, list[Invocation]]:
         """Return the requests of each key that have failed since one was done, the oldest first.
 
-        Of each collection the last word. What a listing tried in between, which is the newest
-        invocation of a key then, asked for none of them.
+        Of each collection the last word; nothing of a key whose requests all wait. What a listing
+        tried in between, which is the newest invocation of a key then, asked for none of them.
         """
         found: dict[str, dict[str | None, Invocation]] = {}
         done = set[str]()

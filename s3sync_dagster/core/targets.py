@@ -115,14 +115,20 @@ def _said_before(item: KeyFacts) -> dict[str, list[Target]]:
 def _wants_its_own(item: KeyFacts, source: Source) -> bool:
     """Return whether a key is to have a document in its source's collection, by the mode.
 
-    A request that names its document asks for no other.
+    A request that names its document asks for no other. Nor does a retry, which asks for what has
+    failed: that of a sidecar in another collection would be written here without its word.
     """
     if source.auto_sync is AutoSync.DIRECT:
         return True
     plain = [one for one in item.invocations if not is_request(one)]
     if source.auto_sync is AutoSync.METADATA:
-        return any(not one.trigger.automatic for one in plain)
+        known = bool(item.sidecars or item.documents)
+        return any(not (one.trigger.automatic or (known and _is_retry(one))) for one in plain)
     return bool(plain)
+
+
+def _is_retry(invocation: Invocation) -> bool:
+    return invocation.trigger is Trigger.CLI and invocation.force
 
 
 def _unasked(
@@ -252,10 +258,12 @@ def _whole(item: KeyFacts) -> set[str]:
 def _has_earlier(document: DocumentState, item: KeyFacts) -> bool:
     """Return whether a document was read back from records of other bytes than the object has.
 
-    Nothing was written of it since: append mode keeps it like what it knew all the time.
+    Nothing was written of it since, nor asked of it in vain: append mode keeps it like what it knew
+    all the time.
     """
     return (
         document.phase is DocumentPhase.WRITING
+        and document.said is None
         and document.fingerprint is None
         and document.high_water > 0
         and document.etag not in (None, "", item.etag)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from s3sync_dagster.core.keys import document_id
 from s3sync_dagster.core.path_metadata import with_path_metadata
+from s3sync_dagster.core.plan import record_ids
 from s3sync_dagster.core.record_limits import CONTRACT_KEYS, RESERVED_PREFIXES
 from s3sync_dagster.core.records import PLAIN_KEYS
 from s3sync_dagster.core.selection import decide
@@ -37,12 +38,23 @@ class RecoveredDocument:
     object_key: str
     custom_id: str | None
     etag: str
-    """Of the bytes that were read; empty where the records do not say it."""
+    """Of the bytes that were read; empty where the records do not say it, or not all one thing."""
     metadata: Metadata = field(default_factory=dict[str, MetadataValue])
     """The user's own, without what the source adds to every record."""
     high_water: int = 0
     """One more than the highest index that was met."""
     metadata_keys: set[str] = field(default_factory=set[str])
+    met: int = 0
+    """How many records were met."""
+    count: int | None = None
+    """How many there are to be, which the first one tells; None: it does not."""
+    etags: set[str] = field(default_factory=set[str])
+    """All that the records tell of."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether all records were met, of one write: another one was cut off."""
+        return self.met == self.high_water == (self.count or self.met) and len(self.etags) == 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +199,11 @@ def recover_documents(
                 owners.add(str(record.metadata["s3sync_source"]))
             elif whose == "unknown":
                 left_alone.add(record.id.rpartition("-")[0])
+    for name, one in found.items():
+        if not one.whole:  # or deletions of others have shifted the pages of the scan
+            stored = collection.get(record_ids(name, 0, max(one.high_water, one.count or 0)))
+            (looked,) = documents_of(stored.values(), source) or [one]
+            one.etag = looked.etag if looked.whole else ""
     return Recovery(
         documents=list(found.values()), left_alone=len(left_alone), owners=frozenset(owners)
     )
@@ -197,6 +214,8 @@ def documents_of(records: Iterable[StoredRecord], source: Source) -> list[Recove
     found: dict[str, RecoveredDocument] = {}
     for record in records:
         _take(record, source, found)
+    for one in found.values():
+        one.etag = one.etag if one.whole else ""
     return list(found.values())
 
 
@@ -251,6 +270,10 @@ def _take(record: StoredRecord, source: Source, found: dict[str, RecoveredDocume
         names = {one: said[one] for one in source.reader_keys if one in said}
         document.metadata = names | {**document.metadata}
     document.high_water = max(document.high_water, int(index) + 1)
+    document.met += 1
+    document.etags.add(str(record.metadata.get("s3sync_etag", "")))
+    count = record.metadata.get("s3sync_chunk_count")
+    document.count = count if isinstance(count, int) else document.count
     document.metadata_keys |= set(record.metadata)
 
 

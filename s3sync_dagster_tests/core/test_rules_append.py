@@ -4,8 +4,10 @@ import pytest
 
 from s3sync_dagster.engine.rebuilding import recover_catalog
 from s3sync_dagster.engine.verifying import verify_collection
+from s3sync_dagster.model.errors import AccessDenied
 from s3sync_dagster.model.source import ChunkingConfig, DeleteMode
-from s3sync_dagster_tests.core.rules import states
+from s3sync_dagster.ports.memory_chroma import MemoryCollection
+from s3sync_dagster_tests.core.rules import LONG, die_while_writing, states
 from s3sync_dagster_tests.core.test_rules_restored import back_up, open_collection, restore
 from s3sync_dagster_tests.engine_fixture import make_world
 
@@ -67,11 +69,9 @@ def test_what_is_gone_stays_trusted_by_a_rebuild():
     assert (texts(world), one.phase.value) == (KEPT, "clean")
 
 
-def test_a_lost_catalog_costs_no_text_of_before():
-    lost = filled()
-    lost.bucket.put("a.txt", "new text")
-    lost.sync()
-    world = make_world(mode=DeleteMode.APPEND)
+def lose_catalog(lost, **settings):
+    """Return a world with the collection of another one, from which its catalog was read back."""
+    world = make_world(mode=DeleteMode.APPEND, **settings)
     world.bucket, world.collections = lost.bucket, lost.collections
     world.__post_init__()
     recover_catalog(
@@ -80,6 +80,14 @@ def test_a_lost_catalog_costs_no_text_of_before():
         collections=world.collections,
         embedder=world.embedder,
     )
+    return world
+
+
+def test_a_lost_catalog_costs_no_text_of_before():
+    lost = filled()
+    lost.bucket.put("a.txt", "new text")
+    lost.sync()
+    world = lose_catalog(lost)
     settle(world)
     assert (texts(world), states(world)) == (KEPT, SKIPPED)
 
@@ -112,3 +120,70 @@ def test_a_restored_catalog_keeps_what_older_settings_have_written():
     restore(world, backup)
     settle(world)
     assert (texts(world), states(world)) == (KEPT, SKIPPED)
+
+
+def test_what_was_half_written_before_a_catalog_was_lost_is_written_whole():
+    lost = make_world(mode=DeleteMode.APPEND)
+    lost.bucket.put("a.txt", LONG)
+    lost.listing()
+    die_while_writing(lost, "docs")
+    assert len(lost.texts()) == 1
+    world = lose_catalog(lost)
+    world.bucket.put("a.txt", f"new\n\n{LONG}")
+    settle(world)
+    assert (len(world.texts()), states(world)) == (13, {"a.txt": ("indexed", None)})
+
+
+def test_what_a_scan_misses_of_a_whole_text_makes_it_no_half_one(monkeypatch):
+    lost = make_world(mode=DeleteMode.APPEND)
+    lost.bucket.put("a.txt", LONG)
+    lost.sync()
+    scan = MemoryCollection.scan
+
+    def shifted(self, **options):  # as where others delete meanwhile
+        return (tuple(page)[1:] for page in scan(self, **options))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryCollection, "scan", shifted)
+        world = lose_catalog(lost)
+    world.bucket.put("a.txt", "new text")
+    settle(world)
+    assert (len(world.texts()), states(world)) == (12, SKIPPED)
+
+
+def test_what_was_read_back_and_then_half_written_is_written_whole():
+    lost = make_world(mode=DeleteMode.APPEND)
+    lost.bucket.put("a.txt", LONG)
+    lost.sync()
+    world = lose_catalog(lost)
+    world.listing()
+    die_while_writing(world, "docs")
+    world.bucket.put("a.txt", "new text")
+    world.sync()
+    settle(world)
+    assert (texts(world), states(world)) == (["new text"], {"a.txt": ("indexed", None)})
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_an_owner_asked_in_vain_of_a_text_of_before_is_written(lost):
+    settings = {"reader_keys": ("dept",)}
+    world = make_world(mode=DeleteMode.APPEND, **settings)
+    world.bucket.put("a.txt", "old text")
+    world.sync()
+    if lost:
+        world = lose_catalog(world, **settings)
+    world.bucket.put("a.txt", "new text")
+    settle(world)
+    assert texts(world) == KEPT
+
+    def refuse(kind, _key):
+        if kind == "GET":
+            raise AccessDenied("not allowed")
+
+    world.fault = refuse
+    world.ask("a.txt", metadata={"dept": ["hr"]}, vouched=True)
+    world.run_batches()
+    world.fault = None
+    world.clock.seconds += 7200
+    world.sync()
+    assert [one["dept"] for one in world.metadata().values()] == [["hr"]]

@@ -185,7 +185,8 @@ def test_who_asks_for_a_key_as_well_puts_its_approval_in_no_doubt(world):
     assert world.listing().listing.state is ListingState.COMPLETE
 
 
-def test_sidecars_that_go_first_take_no_approval_away():
+@pytest.mark.parametrize("dies", [False, True])
+def test_sidecars_that_go_first_take_no_approval_away(dies):
     world = make_world(auto_sync=AutoSync.DIRECT)
     keys = [f"z{n:02}.txt" for n in range(60)]
     for key in keys:
@@ -204,7 +205,13 @@ def test_sidecars_that_go_first_take_no_approval_away():
         world.source.id, take=Take(max_keys=60), owner="w", run_id="r"
     )
     assert all(key.startswith("a") for key in first.keys)
+    if dies:  # whoever has the objects meanwhile
+        second = world.catalog.batches.reserve(
+            world.source.id, take=Take(), owner="w", run_id="another"
+        )
     work_on(world, first)
+    if dies:
+        world.catalog.batches.release(second.token, died=True)
     world.run_batches()
     assert (world.texts(), world.texts("two")) == ({}, {})
 

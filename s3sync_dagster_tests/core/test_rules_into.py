@@ -3,6 +3,7 @@
 import pytest
 
 from s3sync_dagster.catalog.recovered import hand_on_requests
+from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.source import AutoSync, DeleteMode
 from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.sources import changed
@@ -73,3 +74,35 @@ def test_what_a_request_asked_of_an_object_that_is_gone_is_no_work_for_ever(mode
     world.bucket.put("a.txt", "alpha again")
     world.sync()
     assert world.metadata()["invoice-7-0"]["team"] == "red"
+
+
+class Silent:
+    """The embedder of a service that does not answer."""
+
+    def __init__(self, embedder):
+        self._embedder = embedder
+
+    def embed_documents(self, _texts):
+        raise Unavailable("does not answer", reason="embedding_unavailable")
+
+    def __getattr__(self, name):
+        return getattr(self._embedder, name)
+
+
+@pytest.mark.parametrize("changed_before", [True, False])
+def test_append_mode_writes_what_the_first_try_could_not(changed_before):
+    world = make_world(mode=DeleteMode.APPEND)
+    world.bucket.put("a.txt", "alpha")
+    world.sync()
+    world.ask("a.txt", custom_id="invoice-7", metadata={"team": "red"})
+    world.run_batches()
+    if changed_before:
+        world.bucket.put("a.txt", "beta")
+        world.sync()
+    answering, world.embedder = world.embedder, Silent(world.embedder)
+    into(world)
+    world.embedder = answering
+    world.bucket.put("a.txt", "gamma")
+    world.clock.seconds += 7200
+    world.sync()
+    assert world.texts() == {"invoice-7-0": "gamma"}

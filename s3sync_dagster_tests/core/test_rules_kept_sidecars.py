@@ -336,3 +336,33 @@ class TestAstray:
         self.rewrite(world, names="at/{key}")
         world.run_batches()
         assert world.keys_indexed() == {f"at/{key}" for key in KEYS}
+
+    @pytest.mark.parametrize("left", [False, True])
+    def test_they_move_once_what_they_name_is_there(self, world, left):
+        told_by_sidecars(world, auto_sync=AutoSync.METADATA)
+        self.rewrite(world, names="at/{key}")
+        assert world.keys_indexed() == set(KEYS)
+        for key in KEYS:
+            world.bucket.put(f"at/{key}", f"text of {key}")
+            event(world, f"at/{key}", told=world.store.head(f"at/{key}"))
+        world.run_batches()
+        if not left:
+            for key in KEYS:
+                world.bucket.delete(key)
+                event(world, key, remove=True)
+            world.run_batches()
+        assert world.keys_indexed() == {f"at/{key}" for key in KEYS}
+        assert {states(world)[f"at/{key}"] for key in KEYS} == {("indexed", None)}
+        if left:
+            assert {states(world)[key] for key in KEYS} == {("skipped", "no_sidecar")}
+
+    @pytest.mark.parametrize("mode", [DeleteMode.KEEP_DELETED, DeleteMode.APPEND])
+    def test_what_a_mode_keeps_gives_no_id_away(self, world, mode):
+        told_by_sidecars(world, auto_sync=AutoSync.METADATA, mode=mode)
+        lose_sidecars(world)
+        world.sync()
+        self.rewrite(world, names="at/{key}")
+        for key in KEYS:
+            world.bucket.put(f"at/{key}", f"newer text of {key}")
+        world.sync()
+        assert set(world.texts().values()) == {f"text of {key}" for key in KEYS}

@@ -6,7 +6,9 @@ import pytest
 
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.model.errors import AccessDenied
-from s3sync_dagster_tests.core.rules import event, hold, work_on
+from s3sync_dagster.model.source import AutoSync
+from s3sync_dagster_tests.core.rules import event, hold, sidecar, work_on
+from s3sync_dagster_tests.engine_fixture import make_world
 
 NUMBER = 20
 
@@ -170,3 +172,28 @@ def test_a_retry_asks_for_all_that_failed_and_for_nothing_that_was_done(world):
     assert world.catalog.invocations.retry_failed(world.source) == 1
     world.run_batches()
     assert world.texts("one") == {"z-0": "another text"}
+
+
+@pytest.mark.parametrize("auto_sync", [AutoSync.NONE, AutoSync.METADATA])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_retry_of_a_retry_asks_for_nothing_of_its_own(auto_sync, times):
+    world = make_world(auto_sync=auto_sync)
+    asked_in_vain(world, x="two").clear()
+    for _ in range(times):
+        assert world.catalog.invocations.retry_failed(world.source) == 1
+    world.run_batches()
+    assert (world.texts(), world.texts("two")) == ({}, {"x-0": "text"})
+
+
+def test_a_retry_of_what_a_sidecar_puts_elsewhere_writes_it_there_alone():
+    world = make_world(auto_sync=AutoSync.METADATA)
+    world.bucket.put("a.txt", "text")
+    world.bucket.put("b.meta.json", sidecar("a.txt", target_collection_name="two"))
+    world.sync()
+    world.bucket.put("a.txt", "another text")
+    fault = refused(world)
+    world.sync()
+    fault.clear()
+    assert world.catalog.invocations.retry_failed(world.source) == 1
+    world.run_batches()
+    assert (world.texts(), world.texts("two")) == ({}, {"x-0": "another text"})

@@ -1,0 +1,59 @@
+"""Custom ids of documents that wait for a listing, and whose sidecars give them to others."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from s3sync_dagster.catalog.database import Database
+from s3sync_dagster.catalog.invocations import insert_automatic
+from s3sync_dagster.catalog.rows import groups
+from s3sync_dagster.catalog.tables import documents
+from s3sync_dagster.core.intent import Intent
+from s3sync_dagster.core.targets import KEPT_OWNER, SIDECAR_OWNER
+from s3sync_dagster.model.source import DeleteMode, Source
+
+
+def give_way(
+    database: Database, tx: sa.Connection, source: Source, intents: Sequence[Intent]
+) -> None:
+    """Turn documents ``removing`` whose ids their own sidecars give to objects that are written.
+
+    They were kept because the sidecars named objects that nobody knew. Those are there: their keys
+    would be refused the ids, and nobody would ask for them again when the ids are free. A mode that
+    keeps what is gone lets nothing give way.
+
+    Args:
+        database: gives dialect and time.
+        tx: an open transaction that has locked the source.
+        source: of the batch.
+        intents: of one collection, or of several.
+    """
+    if source.mode is not DeleteMode.MIRROR:
+        return
+    asked = {
+        (one.target.collection_name, one.document_id): (
+            one.key,
+            KEPT_OWNER + one.target.owner.removeprefix(SIDECAR_OWNER),
+        )
+        for one in intents
+        if one.target.custom_id is not None and one.target.owner.startswith(SIDECAR_OWNER)
+    }
+    giving: dict[int, str] = {}
+    for part in groups(dict.fromkeys(document_id for _, document_id in asked)):
+        query = sa.select(documents).where(
+            documents.c.tenant == source.tenant,
+            documents.c.database_name == source.database_name,
+            documents.c.collection_name.in_({name for name, _ in asked}),
+            documents.c.document_id.in_(part),
+            documents.c.source_id == source.id,
+            documents.c.phase != "removing",
+            documents.c.batch_token.is_(None),
+        )
+        for row in tx.execute(query):
+            key, owner = asked.get((row.collection_name, row.document_id), (row.object_key, ""))
+            if row.owner == owner and row.object_key != key:
+                giving[row.id] = row.object_key
+    for part in groups(giving):
+        tx.execute(documents.update().where(documents.c.id.in_(part)).values(phase="removing"))
+    keys = sorted(set(giving.values()))
+    insert_automatic(database, tx, source.id, keys, trigger="retry", now=database.now())
