@@ -17,6 +17,8 @@ from s3sync_dagster.model.source import Source
 
 KEYS_AT_ONCE = 1000
 """Rows that one transaction inserts or deletes where they may be a million."""
+REQUESTS_AT_ONCE = 100
+"""With what they bring, which may be 16 KiB each."""
 OLDEST_FIRST = (invocations.c.number, invocations.c.created_at, invocations.c.id)
 """The order of one key's invocations: the times are those of clocks, and only for what was asked
 for in one statement, or before there were numbers."""
@@ -261,7 +263,12 @@ class Invocations:
             )
 
     def retry_failed(
-        self, source: Source, *, keys: Sequence[str] | None = None, reason: str | None = None
+        self,
+        source: Source,
+        *,
+        keys: Sequence[str] | None = None,
+        reason: str | None = None,
+        requests: bool = True,
     ) -> int:
         """Ask again for what failed; a worker's death is forgotten. Returns how many.
 
@@ -272,6 +279,7 @@ class Invocations:
             source: of which.
             keys: of these alone.
             reason: what failed for it alone.
+            requests: False for whoever may not say what those say: each key is asked for alone.
         """
         with self._db.read() as tx:
             query = sa.select(objects.c.object_key).where(
@@ -285,53 +293,94 @@ class Invocations:
         if keys is not None:
             wanted = set(keys)
             failed = [key for key in failed if key in wanted]
-        plain: list[str] = []
-        wishes = self._failed_requests(source.id, failed)
-        for key in failed:
-            if not wishes.get(key):
-                plain.append(key)
-            for one in wishes.get(key, ()):
-                self.request(
-                    source,
-                    [key],
-                    trigger=Trigger.API,
-                    target_collection_name=one.target_collection_name,
-                    custom_id=one.custom_id,
-                    metadata=one.metadata,
-                    vouched=one.vouched,
-                    force=True,
-                )
+        asked = self._failed_requests(source.id, failed) if requests else {}
+        for part in groups([one for ids in asked.values() for one in ids], REQUESTS_AT_ONCE):
+            self._request_again(source, part)
+        plain = [key for key in failed if key not in asked]
         for part in groups(plain, KEYS_AT_ONCE):
             self.request(source, part, trigger=Trigger.CLI, force=True)
         return len(failed)
 
-    def _failed_requests(self, source_id: str, keys: Sequence[str]) -> dict[str, list[Invocation]]:
-        """Return the requests of each key that have failed since one was done, the oldest first.
+    def _failed_requests(self, source_id: str, keys: Sequence[str]) -> dict[str, list[str]]:
+        """Return the ids of each key's requests that have failed since, the oldest first.
 
         Of each collection the last word. What a listing tried in between, which is the newest
-        invocation of a key then, asked for none of them.
+        invocation of a key then, asked for none of them; but once anything was done with the
+        object they are over: what they say of its readers may have been taken back by then.
         """
-        found: dict[str, dict[str | None, Invocation]] = {}
-        done = set[str]()
+        found: dict[str, list[str]] = {}
         with self._db.read() as tx:
             for part in groups(keys):
-                query = sa.select(invocations).where(
-                    invocations.c.source_id == source_id,
-                    invocations.c.object_key.in_(part),
-                    invocations.c.trigger == Trigger.API.value,
+                these = sa.and_(
+                    invocations.c.source_id == source_id, invocations.c.object_key.in_(part)
                 )
-                for row in tx.execute(query.order_by(invocations.c.object_key, *NEWEST_FIRST)):
-                    one = invocation_of(row)
-                    if one.status is InvocationStatus.COMPLETE:
-                        done.add(one.object_key)
-                    if one.object_key not in done and one.status is not InvocationStatus.CANCELLED:
-                        of_key = found.setdefault(one.object_key, {})
-                        of_key.setdefault(one.target_collection_name, one)
-        failed = InvocationStatus.FAILED
-        return {
-            key: [one for one in reversed(of_key.values()) if one.status is failed]
-            for key, of_key in found.items()
-        }
+                done = (
+                    sa.select(
+                        invocations.c.object_key,
+                        sa.func.max(invocations.c.number).label("number"),
+                        sa.func.max(invocations.c.finished_at).label("at"),
+                    )
+                    .where(these, invocations.c.status == InvocationStatus.COMPLETE.value)
+                    .group_by(invocations.c.object_key)
+                    .subquery()
+                )
+                place = sa.func.row_number().over(
+                    partition_by=(invocations.c.object_key, invocations.c.target_collection_name),
+                    order_by=NEWEST_FIRST,
+                )
+                newest = (
+                    sa.select(
+                        invocations.c.id,
+                        invocations.c.object_key,
+                        invocations.c.status,
+                        *OLDEST_FIRST[:-1],
+                        place.label("place"),
+                    )
+                    .outerjoin(done, done.c.object_key == invocations.c.object_key)
+                    .where(
+                        these,
+                        invocations.c.trigger == Trigger.API.value,
+                        invocations.c.status != InvocationStatus.CANCELLED.value,
+                        sa.or_(
+                            done.c.object_key.is_(None),
+                            sa.and_(
+                                invocations.c.number > done.c.number,
+                                # Nor may a listing that was asked for before it have ended later.
+                                sa.func.coalesce(invocations.c.finished_at, done.c.at) >= done.c.at,
+                            ),
+                        ),
+                    )
+                    .subquery()
+                )
+                order = [newest.c[column.name] for column in OLDEST_FIRST]
+                query = sa.select(newest.c.id, newest.c.object_key).where(
+                    newest.c.place == 1, newest.c.status == InvocationStatus.FAILED.value
+                )
+                for row in tx.execute(query.order_by(newest.c.object_key, *order)):
+                    found.setdefault(row.object_key, []).append(row.id)
+        return found
+
+    def _request_again(self, source: Source, ids: Sequence[str]) -> None:
+        """Ask for what requests have asked for, in the order of their ids here."""
+        with self._db.read() as tx:
+            query = sa.select(invocations).where(invocations.c.id.in_(ids))
+            before = {row.id: invocation_of(row) for row in tx.execute(query)}
+        rows = [
+            self.prepare(
+                source,
+                one.object_key,
+                trigger=Trigger.API,
+                target_collection_name=one.target_collection_name,
+                custom_id=one.custom_id,
+                metadata=one.metadata,
+                vouched=one.vouched,
+                force=True,
+            )
+            for one in map(before.get, ids)
+            if one is not None
+        ]
+        if self.insert(rows):
+            raise source_gone()
 
     def live_count(self, source_id: str) -> int:
         """Return pending and processing invocations of a source."""

@@ -5,8 +5,7 @@ from collections import Counter
 import pytest
 
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.model.errors import AccessDenied
-from s3sync_dagster_tests.core.rules import event, hold, work_on
+from s3sync_dagster_tests.core.rules import event, hold, refused, work_on
 
 NUMBER = 20
 
@@ -110,18 +109,6 @@ def test_a_retry_reads_what_failed_by_its_bytes_whoever_does_it(world):
     assert world.catalog.invocations.retry_failed(world.source) == 1
     assert results(world) == {"failed": 1}
     assert world.store.requests()["GET"] == read + 1
-
-
-def refused(world, *, kind="GET"):
-    """Refuse the bucket's answers of a kind until the list that is returned is emptied."""
-    on = [True]
-
-    def fault(asked, _key):
-        if on and asked == kind:
-            raise AccessDenied("not allowed")
-
-    world.fault = fault
-    return on
 
 
 def test_an_order_that_failed_is_carried_out_by_the_next_try(edited):
