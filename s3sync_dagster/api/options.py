@@ -24,9 +24,10 @@ class ApiOptions:
     """Uploads in flight at once; one more is answered with 429."""
     searches_per_tenant: int = 8
     """Searches in flight at once; one more is answered with 429."""
-    sources_per_tenant: int = 1000
-    """One more, also for an upload to another collection, is answered with 429 until another one
-    is deleted."""
+    sources_per_tenant: int = 200
+    """Each is 10 KB of the 100 MB that Dagster's definitions may have, for all tenants together,
+    and 0.05 s of every load. One more, also for an upload to another collection, is answered with
+    429 until another one is deleted."""
     upload_bytes_per_tenant: int = 0
     """Of all uploaded files of a tenant that is not trusted; 0: any number. Of an upload beyond it
     nothing is kept."""
