@@ -31,6 +31,8 @@ class ApiOptions:
     upload_bytes_per_tenant: int = 0
     """Of all uploaded files of a tenant that is not trusted; 0: any number. Of an upload beyond it
     nothing is kept."""
+    waiting_per_tenant: int = 200_000
+    """Requests that wait to be worked on; one more is answered with 429 until some are done."""
     credentials_per_tenant: int = 1000
     """Stored key pairs; one more is answered with 429 until another one is deleted."""
     requests_per_second: float = 0.0
@@ -100,6 +102,9 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
             _number(environ, "SOURCES_PER_TENANT", fallback.sources_per_tenant, least=1)
         ),
         upload_bytes_per_tenant=int(_number(environ, "UPLOAD_BYTES_PER_TENANT", 0, least=0)),
+        waiting_per_tenant=int(
+            _number(environ, "WAITING_PER_TENANT", fallback.waiting_per_tenant, least=1)
+        ),
         credentials_per_tenant=int(
             _number(environ, "CREDENTIALS_PER_TENANT", fallback.credentials_per_tenant, least=1)
         ),
