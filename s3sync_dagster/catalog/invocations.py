@@ -296,7 +296,8 @@ class Invocations:
         asked = self._failed_requests(source.id, failed) if requests else {}
         for part in groups([one for ids in asked.values() for one in ids], REQUESTS_AT_ONCE):
             self._request_again(source, part)
-        plain = [key for key in failed if key not in asked]
+        waiting = self._asked_anew(source.id, failed)
+        plain = [key for key in failed if key not in asked and key not in waiting]
         for part in groups(plain, KEYS_AT_ONCE):
             self.request(source, part, trigger=Trigger.CLI, force=True)
         return len(failed)
@@ -358,6 +359,23 @@ class Invocations:
                 )
                 for row in tx.execute(query.order_by(newest.c.object_key, *order)):
                     found.setdefault(row.object_key, []).append(row.id)
+        return found
+
+    def _asked_anew(self, source_id: str, keys: Sequence[str]) -> set[str]:
+        """Return those keys that a retry has asked for already, and that wait for no other time."""
+        found = set[str]()
+        with self._db.read() as tx:
+            for part in groups(keys):
+                query = sa.select(invocations.c.object_key).where(
+                    invocations.c.source_id == source_id,
+                    invocations.c.object_key.in_(part),
+                    is_live,
+                    invocations.c.status == InvocationStatus.PENDING.value,
+                    invocations.c.next_attempt_at <= self._db.now(),
+                    invocations.c.force,
+                    sa.not_(invocations.c.automatic),
+                )
+                found.update(tx.execute(query).scalars())
         return found
 
     def _request_again(self, source: Source, ids: Sequence[str]) -> None:

@@ -157,3 +157,16 @@ def test_a_retry_asks_for_all_that_failed_and_for_nothing_that_was_done(world):
     assert world.catalog.invocations.retry_failed(world.source) == 1
     world.run_batches()
     assert world.texts("one") == {"z-0": "another text"}
+
+
+def test_a_retry_that_waits_is_not_asked_for_again(world):
+    for number in range(3):
+        world.bucket.put(f"{number}.md", "BAD")
+    world.sync()
+    asked_in_vain(world, x="one")
+    for _ in range(3):
+        assert world.catalog.invocations.retry_failed(world.source) == 4
+    assert world.catalog.invocations.live_count(world.source.id) == 4
+    world.run_batches()
+    assert world.catalog.invocations.retry_failed(world.source) == 4
+    assert world.catalog.invocations.live_count(world.source.id) == 4
