@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.answer_size import ROWS_AT_ONCE, AnswerSize
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import COALESCING, Database
+from s3sync_dagster.catalog.retried import NEWEST_FIRST, asked_anew, failed_requests
 from s3sync_dagster.catalog.rows import groups, invocation_of
 from s3sync_dagster.catalog.tables import invocations, is_live, objects, sources
 from s3sync_dagster.model.errors import Conflict, NotFound
@@ -19,10 +20,6 @@ KEYS_AT_ONCE = 1000
 """Rows that one transaction inserts or deletes where they may be a million."""
 REQUESTS_AT_ONCE = 100
 """With what they bring, which may be 16 KiB each."""
-OLDEST_FIRST = (invocations.c.number, invocations.c.created_at, invocations.c.id)
-"""The order of one key's invocations: the times are those of clocks, and only for what was asked
-for in one statement, or before there were numbers."""
-NEWEST_FIRST = tuple(column.desc() for column in OLDEST_FIRST)
 
 
 def source_gone() -> NotFound:
@@ -293,90 +290,14 @@ class Invocations:
         if keys is not None:
             wanted = set(keys)
             failed = [key for key in failed if key in wanted]
-        asked = self._failed_requests(source.id, failed) if requests else {}
+        asked = failed_requests(self._db, source.id, failed) if requests else {}
         for part in groups([one for ids in asked.values() for one in ids], REQUESTS_AT_ONCE):
             self._request_again(source, part)
-        waiting = self._asked_anew(source.id, failed)
+        waiting = asked_anew(self._db, source.id, failed)
         plain = [key for key in failed if key not in asked and key not in waiting]
         for part in groups(plain, KEYS_AT_ONCE):
             self.request(source, part, trigger=Trigger.CLI, force=True)
         return len(failed)
-
-    def _failed_requests(self, source_id: str, keys: Sequence[str]) -> dict[str, list[str]]:
-        """Return the ids of each key's requests that have failed since, the oldest first.
-
-        Of each collection the last word. What a listing tried in between, which is the newest
-        invocation of a key then, asked for none of them; but once anything was done with the
-        object they are over: what they say of its readers may have been taken back by then.
-        """
-        found: dict[str, list[str]] = {}
-        with self._db.read() as tx:
-            for part in groups(keys):
-                these = sa.and_(
-                    invocations.c.source_id == source_id, invocations.c.object_key.in_(part)
-                )
-                done = (
-                    sa.select(
-                        invocations.c.object_key,
-                        sa.func.max(invocations.c.number).label("number"),
-                        sa.func.max(invocations.c.finished_at).label("at"),
-                    )
-                    .where(these, invocations.c.status == InvocationStatus.COMPLETE.value)
-                    .group_by(invocations.c.object_key)
-                    .subquery()
-                )
-                place = sa.func.row_number().over(
-                    partition_by=(invocations.c.object_key, invocations.c.target_collection_name),
-                    order_by=NEWEST_FIRST,
-                )
-                newest = (
-                    sa.select(
-                        invocations.c.id,
-                        invocations.c.object_key,
-                        invocations.c.status,
-                        *OLDEST_FIRST[:-1],
-                        place.label("place"),
-                    )
-                    .outerjoin(done, done.c.object_key == invocations.c.object_key)
-                    .where(
-                        these,
-                        invocations.c.trigger == Trigger.API.value,
-                        invocations.c.status != InvocationStatus.CANCELLED.value,
-                        sa.or_(
-                            done.c.object_key.is_(None),
-                            sa.and_(
-                                invocations.c.number > done.c.number,
-                                # Nor may a listing that was asked for before it have ended later.
-                                sa.func.coalesce(invocations.c.finished_at, done.c.at) >= done.c.at,
-                            ),
-                        ),
-                    )
-                    .subquery()
-                )
-                order = [newest.c[column.name] for column in OLDEST_FIRST]
-                query = sa.select(newest.c.id, newest.c.object_key).where(
-                    newest.c.place == 1, newest.c.status == InvocationStatus.FAILED.value
-                )
-                for row in tx.execute(query.order_by(newest.c.object_key, *order)):
-                    found.setdefault(row.object_key, []).append(row.id)
-        return found
-
-    def _asked_anew(self, source_id: str, keys: Sequence[str]) -> set[str]:
-        """Return those keys that a retry has asked for already, and that wait for no other time."""
-        found = set[str]()
-        with self._db.read() as tx:
-            for part in groups(keys):
-                query = sa.select(invocations.c.object_key).where(
-                    invocations.c.source_id == source_id,
-                    invocations.c.object_key.in_(part),
-                    is_live,
-                    invocations.c.status == InvocationStatus.PENDING.value,
-                    invocations.c.next_attempt_at <= self._db.now(),
-                    invocations.c.force,
-                    sa.not_(invocations.c.automatic),
-                )
-                found.update(tx.execute(query).scalars())
-        return found
 
     def _request_again(self, source: Source, ids: Sequence[str]) -> None:
         """Ask for what requests have asked for, in the order of their ids here."""
