@@ -201,6 +201,7 @@ def _accept(
     )
     here.require_all_of(source.id, caller)
     here.finished.refuse(source, source.collection_name)
+    here.waiting.take(caller.tenant)
     most = require_upload_room(here, source, file.filename, incoming.size)
     store = open_uploads(source.id, here.parts.surroundings)
     with quota_as_429():

@@ -60,7 +60,9 @@ from s3sync_dagster.api.request_log import RequestLog
 from s3sync_dagster.api.routing import LARGE_BODIES_PER_TENANT
 from s3sync_dagster.api.slots import Slots
 from s3sync_dagster.api.tracing import Tracer, Tracing
+from s3sync_dagster.api.waiting import Waiting
 from s3sync_dagster.catalog import Catalog
+from s3sync_dagster.catalog.kept_requests import waiting_requests
 from s3sync_dagster.catalog.schema import require_known
 from s3sync_dagster.model.errors import S3SyncError
 from s3sync_dagster.ports.chroma import ChromaCollections
@@ -102,6 +104,12 @@ def create_app(
         dispatching=dispatching,
         backfills=Backfills(parts, listed=dispatching.wake),
         gathering=Gathering(parts.catalog),
+        waiting=Waiting(
+            most=options.waiting_per_tenant,
+            count=partial(
+                waiting_requests, parts.catalog.database, most=options.waiting_per_tenant
+            ),
+        ),
         finished=FinishedCollections(
             lambda name, tenant, database: context.chroma.directory.find(name, tenant, database)
         ),

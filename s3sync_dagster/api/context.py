@@ -21,6 +21,7 @@ from s3sync_dagster.api.options import ApiOptions
 from s3sync_dagster.api.outside import Outside
 from s3sync_dagster.api.slots import Slots
 from s3sync_dagster.api.threads import Threads
+from s3sync_dagster.api.waiting import Waiting
 from s3sync_dagster.catalog import Catalog
 from s3sync_dagster.catalog.rights import keeps_back, rights_of
 from s3sync_dagster.core.rights import Rights
@@ -61,6 +62,7 @@ class Context:
     cursors: Cursors
     backfills: Backfills
     gathering: Gathering
+    waiting: Waiting
     registry: CollectorRegistry
     recent: dict[tuple[str, str], tuple[Source, float]] = field(
         default_factory=dict[tuple[str, str], tuple[Source, float]]

@@ -66,6 +66,10 @@ async def create_invocation(
         row = await here.threads.run(caller.tenant, find)
     else:
         row = _prepare(source, payload, caller, here)
+    if here.waiting.known(caller.tenant):
+        here.waiting.take(caller.tenant)
+    else:
+        await here.threads.run(caller.tenant, partial(here.waiting.take, caller.tenant))
     await wrap_future(here.gathering.put(row))
     here.dispatching.wake(row["source_id"])
     return InvocationCreated(invocation_id=UUID(row["id"]))

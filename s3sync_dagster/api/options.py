@@ -24,12 +24,15 @@ class ApiOptions:
     """Uploads in flight at once; one more is answered with 429."""
     searches_per_tenant: int = 8
     """Searches in flight at once; one more is answered with 429."""
-    sources_per_tenant: int = 1000
-    """One more, also for an upload to another collection, is answered with 429 until another one
-    is deleted."""
+    sources_per_tenant: int = 200
+    """Each is 10 KB of the 100 MB that Dagster's definitions may have, for all tenants together,
+    and 0.05 s of every load. One more, also for an upload to another collection, is answered with
+    429 until another one is deleted."""
     upload_bytes_per_tenant: int = 0
     """Of all uploaded files of a tenant that is not trusted; 0: any number. Of an upload beyond it
     nothing is kept."""
+    waiting_per_tenant: int = 200_000
+    """Requests that wait to be worked on; one more is answered with 429 until some are done."""
     credentials_per_tenant: int = 1000
     """Stored key pairs; one more is answered with 429 until another one is deleted."""
     requests_per_second: float = 0.0
@@ -99,6 +102,9 @@ def read_options(settings: Settings, *, loopback: bool = True) -> ApiOptions:
             _number(environ, "SOURCES_PER_TENANT", fallback.sources_per_tenant, least=1)
         ),
         upload_bytes_per_tenant=int(_number(environ, "UPLOAD_BYTES_PER_TENANT", 0, least=0)),
+        waiting_per_tenant=int(
+            _number(environ, "WAITING_PER_TENANT", fallback.waiting_per_tenant, least=1)
+        ),
         credentials_per_tenant=int(
             _number(environ, "CREDENTIALS_PER_TENANT", fallback.credentials_per_tenant, least=1)
         ),

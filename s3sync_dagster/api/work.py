@@ -65,14 +65,21 @@ def tried_out(source_id: UUID, caller: Caller, here: Context) -> DryRun:
 def retry_failed(
     source_id: UUID, caller: AnyCaller, here: Here, payload: RetryPayload | None = None
 ) -> Retried:
-    """Try failed objects again at once, whatever their back-off: all, one reason, or by name."""
+    """Try failed objects again at once, whatever their back-off: all, one reason, or by name.
+
+    Where a source says who may read, a member asks for none of what an owner's requests said.
+    """
     source = here.source(source_id, caller)
     keys = payload.keys if payload else None
     reason = payload.reason if payload else None
     if keys:
         here.require_all_of(source.id, caller)
     retried = here.catalog.invocations.retry_failed(
-        source, keys=keys, reason=reason, trigger=Trigger.UI
+        source,
+        keys=keys,
+        reason=reason,
+        requests=here.rights(caller).sees_all_of(source.id),
+        trigger=Trigger.UI,
     )
     if retried:
         here.dispatching.wake(source.id)

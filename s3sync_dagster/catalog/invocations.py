@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.answer_size import ROWS_AT_ONCE, AnswerSize
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import COALESCING, Database
+from s3sync_dagster.catalog.retried import NEWEST_FIRST, asked_anew, failed_requests
 from s3sync_dagster.catalog.rows import groups, invocation_of
 from s3sync_dagster.catalog.tables import invocations, is_live, objects, sources
 from s3sync_dagster.model.errors import Conflict, NotFound
@@ -17,10 +18,8 @@ from s3sync_dagster.model.source import Source
 
 KEYS_AT_ONCE = 1000
 """Rows that one transaction inserts or deletes where they may be a million."""
-OLDEST_FIRST = (invocations.c.number, invocations.c.created_at, invocations.c.id)
-"""The order of one key's invocations: the times are those of clocks, and only for what was asked
-for in one statement, or before there were numbers."""
-NEWEST_FIRST = tuple(column.desc() for column in OLDEST_FIRST)
+REQUESTS_AT_ONCE = 100
+"""With what they bring, which may be 16 KiB each."""
 
 
 def source_gone() -> NotFound:
@@ -267,6 +266,7 @@ class Invocations:
         keys: Sequence[str] | None = None,
         reason: str | None = None,
         trigger: Trigger = Trigger.CLI,
+        requests: bool = True,
     ) -> int:
         """Ask again for what failed; a worker's death is forgotten. Returns how many.
 
@@ -278,6 +278,7 @@ class Invocations:
             keys: of these alone.
             reason: what failed for it alone.
             trigger: at which door a person asks.
+            requests: False for whoever may not say what those say: each key is asked for alone.
         """
         with self._db.read() as tx:
             query = sa.select(objects.c.object_key).where(
@@ -291,53 +292,36 @@ class Invocations:
         if keys is not None:
             wanted = set(keys)
             failed = [key for key in failed if key in wanted]
-        plain: list[str] = []
-        wishes = self._failed_requests(source.id, failed)
-        for key in failed:
-            if key not in wishes:
-                plain.append(key)
-            for one in wishes.get(key, ()):  # none of what waits: it is asked for already
-                self.request(
-                    source,
-                    [key],
-                    trigger=Trigger.API,
-                    target_collection_name=one.target_collection_name,
-                    custom_id=one.custom_id,
-                    metadata=one.metadata,
-                    vouched=one.vouched,
-                    force=True,
-                )
+        asked = failed_requests(self._db, source.id, failed) if requests else {}
+        for part in groups([one for ids in asked.values() for one in ids], REQUESTS_AT_ONCE):
+            self._request_again(source, part)
+        waiting = asked_anew(self._db, source.id, failed)
+        plain = [key for key in failed if key not in asked and key not in waiting]
         for part in groups(plain, KEYS_AT_ONCE):
             self.request(source, part, trigger=trigger, force=True)
         return len(failed)
 
-    def _failed_requests(self, source_id: str, keys: Sequence[str]) -> dict[str, list[Invocation]]:
-        """Return the requests of each key that have failed since one was done, the oldest first.
-
-        Of each collection the last word; nothing of a key whose requests all wait. What a listing
-        tried in between, which is the newest invocation of a key then, asked for none of them.
-        """
-        found: dict[str, dict[str | None, Invocation]] = {}
-        done = set[str]()
+    def _request_again(self, source: Source, ids: Sequence[str]) -> None:
+        """Ask for what requests have asked for, in the order of their ids here."""
         with self._db.read() as tx:
-            for part in groups(keys):
-                query = sa.select(invocations).where(
-                    invocations.c.source_id == source_id,
-                    invocations.c.object_key.in_(part),
-                    invocations.c.trigger == Trigger.API.value,
-                )
-                for row in tx.execute(query.order_by(invocations.c.object_key, *NEWEST_FIRST)):
-                    one = invocation_of(row)
-                    if one.status is InvocationStatus.COMPLETE:
-                        done.add(one.object_key)
-                    if one.object_key not in done and one.status is not InvocationStatus.CANCELLED:
-                        of_key = found.setdefault(one.object_key, {})
-                        of_key.setdefault(one.target_collection_name, one)
-        failed = InvocationStatus.FAILED
-        return {
-            key: [one for one in reversed(of_key.values()) if one.status is failed]
-            for key, of_key in found.items()
-        }
+            query = sa.select(invocations).where(invocations.c.id.in_(ids))
+            before = {row.id: invocation_of(row) for row in tx.execute(query)}
+        rows = [
+            self.prepare(
+                source,
+                one.object_key,
+                trigger=Trigger.API,
+                target_collection_name=one.target_collection_name,
+                custom_id=one.custom_id,
+                metadata=one.metadata,
+                vouched=one.vouched,
+                force=True,
+            )
+            for one in map(before.get, ids)
+            if one is not None
+        ]
+        if self.insert(rows):
+            raise source_gone()
 
     def live_count(self, source_id: str) -> int:
         """Return pending and processing invocations of a source."""

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from s3sync_dagster.catalog.answers import ask_where_answered
 from s3sync_dagster.catalog.collisions import again_after_collisions
 from s3sync_dagster.catalog.database import Database
-from s3sync_dagster.catalog.invocations import OLDEST_FIRST, insert_automatic
+from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.listing_end import blocked_listing
 from s3sync_dagster.catalog.moves import documents_before
 from s3sync_dagster.catalog.object_rows import (
@@ -22,6 +22,7 @@ from s3sync_dagster.catalog.object_rows import (
 )
 from s3sync_dagster.catalog.overtaken import note_removals, unjudged
 from s3sync_dagster.catalog.quotas import no_room, without_room
+from s3sync_dagster.catalog.retried import OLDEST_FIRST
 from s3sync_dagster.catalog.rows import document_of, groups, invocation_of, object_of
 from s3sync_dagster.catalog.running import require_running
 from s3sync_dagster.catalog.sidecar_rows import (

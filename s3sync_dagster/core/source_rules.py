@@ -1,5 +1,6 @@
 """What no source may be: refused at its declaration, by whatever door it comes."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -30,6 +31,8 @@ _ACCESS_POINT = re.compile(
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 _REGION = re.compile(r"[A-Za-z0-9-]{1,64}")
 _URL = re.compile(r"https?://[^\s/]+(?:/\S*)?")
+MAX_SETTINGS_BYTES = 32 * 1024
+"""Of all settings of a source as JSON: they are read with each look at a tenant's sources."""
 _HOST_ALONE = re.compile(r"[A-Za-z0-9.-]{1,253}:[0-9]{1,5}")
 
 
@@ -74,6 +77,7 @@ def validate_source(source: Source) -> None:
         raise InvalidSetting("enrich is not the name of a function, such as package.module:name.")
     if len(source.reader_keys) > MAX_KEYS:
         raise InvalidSetting(f"reader_keys has more than {MAX_KEYS} keys.")
+    _check_size(source)
     _check_told(source)
     _check_inventory(source)
     _check_embedding(source.embedding)
@@ -119,6 +123,16 @@ def _check_bucket(place: S3Place) -> None:
         raise InvalidSetting("session_token_env needs access_key_id_env and its secret.")
     if keys.external_id is not None and keys.role_arn is None:
         raise InvalidSetting("external_id needs role_arn, the role that asks for it.")
+
+
+def _check_size(source: Source) -> None:
+    text = json.dumps(source.to_json(), ensure_ascii=False)
+    size = len(text.encode(errors="replace"))
+    if size > MAX_SETTINGS_BYTES:
+        raise InvalidSetting(
+            f"The source has {size:,} bytes of settings as JSON; at most {MAX_SETTINGS_BYTES:,} "
+            "are kept: shorten its metadata, globs, extensions or extraction.engines."
+        )
 
 
 def _check_told(source: Source) -> None:

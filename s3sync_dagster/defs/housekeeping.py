@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
+from s3sync_dagster.catalog.kept_requests import prune_requests
 from s3sync_dagster.core.naming import SOURCE_TAG, asset_path
 from s3sync_dagster.core.patience import is_due
 from s3sync_dagster.defs.checks import CHECKS
@@ -23,6 +24,8 @@ BUDGET_SECONDS = 5.0
 """For the checks of all sources; those that are left come a minute later."""
 BATCH_ROWS_SECONDS = 7 * 86_400.0
 INVOCATION_ROWS_SECONDS = 30 * 86_400.0
+MOST_REQUESTS = 1_000_000
+"""Of a tenant, that have ended: no time ends what people and programs asked for."""
 AUDIT_ROWS_SECONDS = 365 * 86_400.0
 HOUR_ROWS_SECONDS = 31 * 86_400.0
 UPLOAD_BYTES_SECONDS = 86_400.0
@@ -60,6 +63,7 @@ def keep_minutes(
         catalog = runtime.parts.catalog
         catalog.batches.prune(older_than_seconds=BATCH_ROWS_SECONDS)
         catalog.invocations.prune(older_than_seconds=INVOCATION_ROWS_SECONDS)
+        prune_requests(catalog.database, most=MOST_REQUESTS)
         catalog.audit.prune(older_than_seconds=AUDIT_ROWS_SECONDS)
         catalog.hours.prune(older_than_seconds=HOUR_ROWS_SECONDS)
         catalog.uploads.prune(older_than_seconds=UPLOAD_BYTES_SECONDS)

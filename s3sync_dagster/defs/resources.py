@@ -1,10 +1,10 @@
 """Resources: a source as people configure it, and the parts that runs and sensors work with."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import pydantic
@@ -106,13 +106,7 @@ class CatalogSource(dg.ConfigurableResource):
         The definitions of all sources are one message of Dagster's code server, and each stands
         there four times: who gives his sources much of that would end everybody's.
         """
-        short = replace(
-            source,
-            metadata=source.metadata if _is_short(source.metadata) else {"metadata": _LONG},
-            include_globs=source.include_globs if _is_short(source.include_globs) else (_LONG,),
-            exclude_globs=source.exclude_globs if _is_short(source.exclude_globs) else (_LONG,),
-        )
-        return cls.of(short)
+        return cls.of(Source.from_json(_short(source.to_json())))
 
     @classmethod
     def of(cls, source: Source) -> "CatalogSource":
@@ -123,11 +117,25 @@ class CatalogSource(dg.ConfigurableResource):
 
 
 _SHOWN_CHARACTERS = 1000
+_PATH_CHARACTERS = 1100
+"""Of a text alone: a prefix is shown whole."""
 _LONG = "too long for this page: the command `s3sync source show` has all"
+_MAPPINGS = frozenset({"metadata", "engines", "task"})
+"""Settings whose names are people's own."""
 
 
-def _is_short(value: Mapping[str, object] | Sequence[str]) -> bool:
-    return len(str(value)) <= _SHOWN_CHARACTERS
+def _short(value: Any, name: str = "") -> Any:
+    """Return a setting, or all of them, with less of what is long."""
+    if isinstance(value, str):
+        return value if len(value) <= _PATH_CHARACTERS else f"{value[:_SHOWN_CHARACTERS]} ..."
+    if isinstance(value, list) or (isinstance(value, dict) and name in _MAPPINGS):
+        if len(str(cast("object", value))) <= _SHOWN_CHARACTERS:
+            return cast("object", value)
+        return [_LONG] if isinstance(value, list) else {name: _LONG}
+    if isinstance(value, dict):
+        settings = cast("dict[str, Any]", value)
+        return {word: _short(one, word) for word, one in settings.items()}
+    return value
 
 
 def _changed(values: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:

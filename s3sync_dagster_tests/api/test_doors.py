@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 
+from s3sync_dagster.api import waiting
 from s3sync_dagster_tests.api.server import running_api
 from s3sync_dagster_tests.api.test_add_file import send
 from s3sync_dagster_tests.scripted_http import scripted_server
@@ -128,6 +129,25 @@ def test_a_tenant_has_so_many_sources_and_no_more(tmp_path, chroma_server, aws_e
         assert made[2].json()["error"] == "too_many_sources"
         http.delete(f"/api/v1/sources/{made[0].json()['source_id']}")
         assert create(api, http, collection_name="one-more").status_code == 201
+
+
+def test_so_many_requests_of_a_tenant_wait_and_no_more(
+    tmp_path, chroma_server, aws_endpoint, monkeypatch
+):
+    monkeypatch.setattr(waiting, "FRESH_SECONDS", 0.0)
+    environ = {"S3SYNC_API_WAITING_PER_TENANT": "2"}
+    with (
+        running_api(tmp_path, chroma=chroma_server, aws=aws_endpoint, environ=environ) as api,
+        api.client() as http,
+    ):
+        url = f"/api/v1/sources/{create(api, http).json()['source_id']}/invocations"
+        asked = [http.post(url, json={"object_key": f"{n}.md"}) for n in range(3)]
+        assert [answer.status_code for answer in asked] == [201, 201, 429]
+        assert asked[2].json()["error"] == "too_many_requests"
+        assert int(asked[2].headers["retry-after"]) >= 1
+        cancelled = http.put(f"/api/v1/invocations/{asked[0].json()['invocation_id']}")
+        assert cancelled.status_code == 202
+        assert http.post(url, json={"object_key": "3.md"}).status_code == 201
 
 
 def test_a_tenant_has_so_many_stored_keys_and_no_more(tmp_path, chroma_server, aws_endpoint):

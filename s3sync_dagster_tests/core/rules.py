@@ -8,6 +8,7 @@ import pytest
 from s3sync_dagster.catalog.batches import Take
 from s3sync_dagster.engine.batch.lease import Lease
 from s3sync_dagster.engine.batch.run import sync_batch
+from s3sync_dagster.model.errors import AccessDenied
 
 LONG = "\n\n".join(f"part {n}" for n in range(12))
 
@@ -85,6 +86,18 @@ def refuse_with(error, when=lambda _first: True):
             raise error
 
     return rule
+
+
+def refused(world, *, kind="GET"):
+    """Refuse the bucket's answers of a kind until the list that is returned is emptied."""
+    on = [True]
+
+    def fault(asked, _key):
+        if on and asked == kind:
+            raise AccessDenied("not allowed")
+
+    world.fault = fault
+    return on
 
 
 class Died(BaseException):

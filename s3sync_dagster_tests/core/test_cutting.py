@@ -52,8 +52,8 @@ def test_what_a_slow_model_has_done_is_committed_every_few_seconds(filed):
             return filed.embedder.embed_documents(texts)
 
     commits = []
-    for number in range(FIRST_RECORDS + 100):
-        filed.bucket.put(f"{number:03}.txt", f"text {number}")
+    for number in range((FIRST_RECORDS + 100) // 5):
+        filed.bucket.put(f"{number:03}.txt", "\n\n".join(f"text {number} {n}" for n in range(5)))
     filed.listing()
     begun = filed.clock.seconds
     filed.run_batches(

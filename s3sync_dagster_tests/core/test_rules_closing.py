@@ -15,7 +15,7 @@ from s3sync_dagster.engine.rolling_check import DAY_SECONDS, check_some
 from s3sync_dagster.explaining import UNTOLD, explain_key
 from s3sync_dagster.model.errors import AccessDenied, FixConfiguration, Unavailable
 from s3sync_dagster.model.source import DeleteMode
-from s3sync_dagster_tests.core.rules import Refusing, event, refuse_with, states
+from s3sync_dagster_tests.core.rules import Refusing, event, refuse_with, refused, states
 from s3sync_dagster_tests.engine_fixture import make_world
 from s3sync_dagster_tests.fresh_catalogs import fresh_catalog
 
@@ -471,3 +471,46 @@ def test_settings_of_now_count_for_what_a_batch_writes_that_began_before():
     world.source = now
     world.sync()
     assert readers(world) == ["hr"]
+
+
+BOARD = json.dumps(
+    {"version": "chroma-v1", "id": "x", "path": "a.md", "metadata": {"team": "board"}}
+)
+
+
+def test_a_retry_brings_no_word_back_that_was_closed_since():
+    world = make_world(reader_keys=("team",))
+    world.bucket.put("a.md", "anything")
+    fault = refused(world)
+    world.ask("a.md", metadata={"team": "sales"}, vouched=True)
+    world.run_batches()
+    world.bucket.put("a.md.meta.json", BOARD)
+    fault.clear()
+    world.clock.seconds += 2 * HOUR
+    world.sync()
+    assert not seen(world)
+    world.bucket.put("a.md", "secret")
+    fault.append(True)
+    world.clock.seconds += 2 * HOUR
+    assert world.sync()["a.md"] == "failed"
+    fault.clear()
+    assert world.catalog.invocations.retry_failed(world.source) == 1
+    world.run_batches()
+    assert set(world.texts().values()) == {"secret"}
+    assert not seen(world)
+
+
+def test_who_may_not_say_who_reads_retries_without_what_an_owner_said():
+    world = make_world(reader_keys=("team",))
+    world.bucket.put("a.md", "secret")
+    fault = refused(world)
+    world.ask("a.md", metadata={"team": "sales"}, vouched=True)
+    world.run_batches()
+    world.bucket.put("a.md.meta.json", BOARD)
+    world.clock.seconds += 2 * HOUR
+    assert world.sync()["a.md"] == "failed"
+    fault.clear()
+    assert world.catalog.invocations.retry_failed(world.source, requests=False) == 2  # the sidecar
+    world.run_batches()
+    assert set(world.texts().values()) == {"secret"}
+    assert not seen(world)

@@ -5,9 +5,8 @@ from collections import Counter
 import pytest
 
 from s3sync_dagster.catalog.batches import Take
-from s3sync_dagster.model.errors import AccessDenied
 from s3sync_dagster.model.source import AutoSync
-from s3sync_dagster_tests.core.rules import event, hold, sidecar, work_on
+from s3sync_dagster_tests.core.rules import event, hold, refused, sidecar, work_on
 from s3sync_dagster_tests.engine_fixture import make_world
 
 NUMBER = 20
@@ -114,18 +113,6 @@ def test_a_retry_reads_what_failed_by_its_bytes_whoever_does_it(world):
     assert world.store.requests()["GET"] == read + 1
 
 
-def refused(world, *, kind="GET"):
-    """Refuse the bucket's answers of a kind until the list that is returned is emptied."""
-    on = [True]
-
-    def fault(asked, _key):
-        if on and asked == kind:
-            raise AccessDenied("not allowed")
-
-    world.fault = fault
-    return on
-
-
 def test_an_order_that_failed_is_carried_out_by_the_next_try(edited):
     edited.listing(reindex=True)
     fault = refused(edited)
@@ -197,3 +184,16 @@ def test_a_retry_of_what_a_sidecar_puts_elsewhere_writes_it_there_alone():
     assert world.catalog.invocations.retry_failed(world.source) == 1
     world.run_batches()
     assert (world.texts(), world.texts("two")) == ({}, {"x-0": "another text"})
+
+
+def test_a_retry_that_waits_is_not_asked_for_again(world):
+    for number in range(3):
+        world.bucket.put(f"{number}.md", "BAD")
+    world.sync()
+    asked_in_vain(world, x="one")
+    for _ in range(3):
+        assert world.catalog.invocations.retry_failed(world.source) == 4
+    assert world.catalog.invocations.live_count(world.source.id) == 4
+    world.run_batches()
+    assert world.catalog.invocations.retry_failed(world.source) == 4
+    assert world.catalog.invocations.live_count(world.source.id) == 4

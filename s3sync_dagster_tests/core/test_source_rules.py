@@ -121,3 +121,11 @@ def test_a_secret_in_the_wrong_place_is_not_repeated():
         validate_source(wrong)
     assert "AKIASECRET" not in caught.value.message
     assert "123456789012" not in caught.value.message
+
+
+def test_settings_of_a_source_are_short_together():
+    validate_source(changed(SOURCE, extraction=ExtractionConfig(engines={".pdf": "x" * 20_000})))
+    with pytest.raises(InvalidSetting, match="bytes of settings as JSON; at most 32,768"):
+        validate_source(
+            changed(SOURCE, extraction=ExtractionConfig(engines={".pdf": "x" * 40_000}))
+        )

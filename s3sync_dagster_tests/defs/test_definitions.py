@@ -128,6 +128,9 @@ def test_what_is_long_in_a_source_of_the_catalog_makes_no_long_message_of_dagste
         metadata={f"k{number}": "v" * 8000 for number in range(2)},
         include_globs=("a" * 1000,) * 8,
         exclude_globs=("b" * 1000,) * 8,
+        extensions=tuple(f".{number}" + "x" * 500 for number in range(200)),
+        extraction=ExtractionConfig(engines={".pdf": "x" * 900_000}),
+        embedding=EmbeddingConfig(task={"document_prompt": "p" * 4096, "query_prompt": "q" * 4096}),
     )
     sizes = []
     for one in (source("docs"), long):

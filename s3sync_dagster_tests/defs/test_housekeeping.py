@@ -10,7 +10,9 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
+from s3sync_dagster.catalog.tables import invocations
 from s3sync_dagster.core.naming import job_name, partitions_name
+from s3sync_dagster.defs import housekeeping
 from s3sync_dagster.defs.dagster_internals.pruning import prune_evaluations, prune_runs
 from s3sync_dagster.defs.dispatching import Dispatcher
 from s3sync_dagster.defs.housekeeping import (
@@ -269,6 +271,19 @@ def test_minutes_are_kept_once_a_minute(world):
     notes, same = keep_minutes(runtime, world.instance, [world.source], cursor=cursor)
     assert notes == []
     assert same == cursor
+
+
+def test_requests_that_have_ended_are_forgotten_where_there_are_too_many(world, monkeypatch):
+    monkeypatch.setattr(housekeeping, "MOST_REQUESTS", 1)
+    catalog, keys = world.parts.catalog, ["a", "b", "c"]
+    for at, key in enumerate(keys):
+        (one,) = catalog.invocations.request(world.source, [key], trigger=Trigger.API)
+        catalog.invocations.cancel(one)
+        with catalog.database.write() as tx:
+            row = invocations.c.id == one
+            tx.execute(invocations.update().where(row).values(created_at=at, finished_at=at))
+    keep_minutes(Runtime(world.parts), world.instance, [world.source], cursor=None)
+    assert list(catalog.invocations.latest_by_keys(world.source.id, keys)) == ["c"]
 
 
 def test_records_that_others_deleted_are_found_by_the_minutes(world):

@@ -34,7 +34,7 @@ Step = Callable[[WriteGroup], WriteGroup]
 
 GROUP_SECONDS = 10.0
 """A group takes the model about so long: what it has done so far is seen, and kept, so often."""
-FIRST_RECORDS = 250
+FIRST_RECORDS = 500
 """In a group before it is known how fast the model is."""
 
 
