@@ -15,6 +15,7 @@ from s3sync_dagster.core.declaration import FORGOTTEN_SECONDS, Declaration
 from s3sync_dagster.model.errors import Conflict
 from s3sync_dagster.settings import load_settings
 from s3sync_dagster.workers import landlock
+from s3sync_dagster_tests.conftest_aws import ACCESS_KEY_ID
 from s3sync_dagster_tests.scripted_http import scripted_server
 
 
@@ -24,7 +25,7 @@ def states(answer):
 
 def test_credentials_that_the_key_of_this_home_does_not_open(s3sync, home, monkeypatch):
     assert "stored credentials" not in states(s3sync("doctor", "--json"))
-    monkeypatch.setenv("KEY_ID", "AKIATESTTESTTESTTEST")
+    monkeypatch.setenv("KEY_ID", ACCESS_KEY_ID)
     monkeypatch.setenv("SECRET", "not a secret")
     names = ["--access-key-id-env", "KEY_ID", "--secret-access-key-env", "SECRET"]
     stored = s3sync("credential", "create", *names)
