@@ -8,9 +8,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.database import Database
 from s3sync_dagster.catalog.tables import invocations, sources
-from s3sync_dagster.model.invocation import Trigger
-
-_ENDED = ("complete", "failed", "cancelled")
+from s3sync_dagster.model.invocation import ENDED, Trigger
 
 
 def waiting_requests(database: Database, tenant: str, *, most: int) -> int:
@@ -45,7 +43,7 @@ def _prune(database: Database, tenant: str, most: int) -> int:
     ended = sa.and_(
         invocations.c.tenant == tenant,
         sa.not_(invocations.c.automatic),
-        invocations.c.status.in_(_ENDED),
+        invocations.c.status.in_(ENDED),
     )
     newest = sa.select(invocations.c.created_at).where(ended)
     with database.read() as tx:

@@ -22,12 +22,11 @@ from s3sync_dagster.catalog.tables import (
 from s3sync_dagster.core.state import ListingRow
 from s3sync_dagster.core.whole import REPLACED, state_of_whole
 from s3sync_dagster.model.errors import Conflict
-from s3sync_dagster.model.invocation import Invocation, InvocationStatus, Trigger
+from s3sync_dagster.model.invocation import ENDED, Invocation, InvocationStatus, Trigger
 from s3sync_dagster.model.source import Source
 
 KEPT = 200
 """Of a source, the newest."""
-_ENDED = ("complete", "failed", "cancelled")
 
 
 class Wholes:
@@ -135,21 +134,21 @@ class Wholes:
 
     def _now(self, rows: Sequence[sa.Row[Any]]) -> list[Invocation]:
         """Return rows as they are now; what nobody has stored of their end is stored."""
-        ids = sorted({row.source_id for row in rows if row.status not in _ENDED})
+        ids = sorted({row.source_id for row in rows if row.status not in ENDED})
         with self._db.read() as tx:
             ends = _ends(tx, ids, now=self._db.now())
-        done = {name: end for name, end in ends.items() if end.status in _ENDED}
+        done = {name: end for name, end in ends.items() if end.status in ENDED}
         if done:
             with self._db.write() as tx:
                 _store(tx, done)
         return [
             _shown(row, _End(row.status, row.error, row.finished_at) if end is None else end)
             for row in rows
-            for end in [ends.get(row.id) if row.status not in _ENDED else None]
+            for end in [ends.get(row.id) if row.status not in ENDED else None]
         ]
 
     def _end(self, name: str, status: str, error: str | None, *, finished_at: float) -> int:
-        still = sa.and_(wholes.c.id == name, wholes.c.status.not_in(_ENDED))
+        still = sa.and_(wholes.c.id == name, wholes.c.status.not_in(ENDED))
         with self._db.write() as tx:
             return tx.execute(
                 wholes.update()
@@ -161,14 +160,14 @@ class Wholes:
 def settle_wholes(tx: sa.Connection, source_id: str, *, now: float) -> None:
     """Store how those of a source ended whose listing, and the last key it asked for, just did."""
     ends = _ends(tx, [source_id], now=now)
-    _store(tx, {name: end for name, end in ends.items() if end.status in _ENDED})
+    _store(tx, {name: end for name, end in ends.items() if end.status in ENDED})
 
 
 def hand_wholes(tx: sa.Connection, before_id: str, source: Source) -> None:
     """Let what was asked of a source be asked of the one that stands in its place."""
     tx.execute(
         wholes.update()
-        .where(wholes.c.source_id == before_id, wholes.c.status.not_in(_ENDED))
+        .where(wholes.c.source_id == before_id, wholes.c.status.not_in(ENDED))
         .values(
             source_id=source.id,
             tenant=source.tenant,
@@ -186,7 +185,7 @@ def fail_of_other_commits(
     open_ones = sa.select(wholes.c.id, wholes.c.ref).where(
         wholes.c.source_id == listing.source_id,
         wholes.c.after_listing < listing.id,
-        wholes.c.status.not_in(_ENDED),
+        wholes.c.status.not_in(ENDED),
     )
     error = f"The branch has moved on: the commit {commit} was listed. Ask for that one."
     _store(
@@ -212,7 +211,7 @@ def _store(tx: sa.Connection, ends: Mapping[str, _End]) -> None:
     same = wholes.c.id == sa.bindparam("b_id")
     tx.execute(
         wholes.update()
-        .where(same, *[wholes.c.status != one for one in _ENDED])  # no IN: many rows at once
+        .where(same, *[wholes.c.status != one for one in ENDED])  # no IN: many rows at once
         .values(
             status=sa.bindparam("b_status"),
             error=sa.bindparam("b_error"),
@@ -247,7 +246,7 @@ def _ends(tx: sa.Connection, source_ids: Sequence[str], *, now: float) -> dict[s
         open_ones += tx.execute(
             sa.select(wholes.c.id, wholes.c.source_id, sources.c.name, first.label("listing"))
             .outerjoin(sources, sources.c.id == wholes.c.source_id)
-            .where(wholes.c.source_id.in_(part), wholes.c.status.not_in(_ENDED))
+            .where(wholes.c.source_id.in_(part), wholes.c.status.not_in(ENDED))
         ).all()
     if not open_ones:
         return {}
@@ -311,7 +310,7 @@ def _finished(tx: sa.Connection, listing: ListingRow) -> float | None:
 
 
 def _shown(row: sa.Row[Any], end: _End) -> Invocation:
-    ended = end.finished_at if end.status in _ENDED else None
+    ended = end.finished_at if end.status in ENDED else None
     return Invocation(
         id=row.id,
         source_id=row.source_id,

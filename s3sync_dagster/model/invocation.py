@@ -18,6 +18,10 @@ class InvocationStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+ENDED = ("complete", "failed", "cancelled")
+"""Of what nobody works on any more. Plain texts, as the catalog stores them."""
+
+
 class Trigger(StrEnum):
     """Who asked."""
 
