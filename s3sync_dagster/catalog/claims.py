@@ -254,11 +254,12 @@ class _Claiming:
         return found
 
     def _refreshed(self, intent: Intent, row: Row) -> dict[str, Any]:
-        # Of what is taken over from another key nothing counts but what may be left of it.
+        # Of what is taken over counts what may be left of it, and that it was whole: the guard
+        # weighs its records like all others. What was on its way out had been judged.
         own = self._is_own(intent, row)
-        etag = row.etag if own else None
-        if etag and row.fingerprint is None:
-            etag = ""  # read back, or handed on: once it is written to it is of no known bytes
+        etag = row.etag if own or row.phase != "removing" else None
+        if etag and (row.fingerprint is None or not own):
+            etag = ""  # read back, or taken over: once it is written to it is of no known bytes
         return {
             "b_etag": etag,
             "b_fingerprint": row.fingerprint if own else None,
@@ -281,8 +282,7 @@ class _Claiming:
     def _says_as_before(self, intent: Intent, row: Row) -> bool:
         """Return whether the digests are still those of records as the row describes them now.
 
-        Where they were not, records that the write never reached would pass for what it was to
-        write, and nobody would write them any more.
+        Where they were not, records that the write never reached would pass for what it was to be.
         """
         before = (row.custom_id, dict(row.metadata), dict(row.carried))
         return before == (

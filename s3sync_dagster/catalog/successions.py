@@ -246,7 +246,7 @@ def unwritten_since(source_id: str) -> tuple[sa.ColumnElement[bool], ...]:
     return (
         sa.or_(documents.c.source_id == source_id, documents.c.source_id.in_(chain)),
         documents.c.phase == "writing",
-        documents.c.etag.is_(None),
+        sa.func.coalesce(documents.c.etag, "") == "",
     )
 
 

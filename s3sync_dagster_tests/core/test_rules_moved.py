@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from s3sync_dagster.catalog.quotas import ObjectQuota
 from s3sync_dagster.core.keys import document_id
+from s3sync_dagster.core.state import DocumentPhase
 from s3sync_dagster.engine.deleting import take_down
 from s3sync_dagster.engine.moving import finish_move, how_far
 from s3sync_dagster.model.document import Record
@@ -14,7 +15,7 @@ from s3sync_dagster.model.errors import Conflict, NotFound, Unavailable
 from s3sync_dagster.model.invocation import InvocationStatus
 from s3sync_dagster.model.source import DeleteMode
 from s3sync_dagster.ports.memory_s3 import MemoryBucket, MemoryObjectStore
-from s3sync_dagster_tests.core.rules import Refusing, event, hold, work_on
+from s3sync_dagster_tests.core.rules import Refusing, event, hold, refuse_with, work_on
 from s3sync_dagster_tests.sources import changed
 
 CHANGES = [
@@ -266,6 +267,26 @@ def test_documents_that_were_taken_over_count_for_the_guard(declared):
     declared.sync()
     assert finish(declared) is None
     assert len(declared.texts()) == 4
+
+
+def test_what_was_taken_over_and_could_not_be_written_does_not_leave_by_mistake(declared):
+    texts = declared.texts()
+    move(declared, bucket_name="bucket-eu")
+    declared.listing()
+    busy = refuse_with(Unavailable("busy"))
+    declared.run_batches(collections=Refusing(declared, upsert=busy, update_metadata=busy))
+    rows = declared.catalog.documents.of_source(declared.source.id)
+    assert {row.phase for row in rows} == {DocumentPhase.WRITING}
+    there, declared.bucket = declared.bucket, MemoryBucket()
+    declared.store = MemoryObjectStore(declared.bucket)
+    declared.listing()
+    declared.approve()
+    declared.bucket = there
+    declared.store = MemoryObjectStore(there)
+    declared.listing()
+    declared.configure(exclude_globs=("*", "**"))
+    declared.sync()
+    assert declared.texts() == texts
 
 
 @pytest.mark.parametrize("adopt", [False, True])
