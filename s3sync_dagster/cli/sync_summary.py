@@ -94,9 +94,11 @@ def print_troubles(parts: Parts, source: Source, summary: Summary) -> None:
     if total > len(rows):
         click.echo(f"and {total - len(rows)} more: s3sync failures {source.name}", err=True)
     if summary.blocked_deletes:
+        number = summary.blocked_deletes
+        lost = "1 document has lost" if number == 1 else f"{number} documents have lost"
         click.echo(
-            f"{summary.blocked_deletes} documents lost their objects, more than may go without a "
-            "person's word. Look at the bucket; to see which they are: "
+            f"{lost} the object or the sidecar behind it, more than may go without a "
+            "person's word. Look at the bucket; to see what it is: "
             f"s3sync approve-deletes {source.name}; to remove just these: "
             f"s3sync approve-deletes {source.name} {summary.blocked_listing}. With "
             "--approve-deletes a sync approves whatever its own listing misses.",
