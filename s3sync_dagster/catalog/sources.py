@@ -429,6 +429,19 @@ class SourceRows:
                 sa.select(sources.c.deleting).where(sources.c.id == source_id)
             ).scalar_one_or_none()
 
+    def looked_through(self, source_id: str) -> str:
+        """Return up to which collection a deletion has looked for records; empty: none yet."""
+        query = sa.select(sources.c.looked_through).where(sources.c.id == source_id)
+        with self._db.read() as tx:
+            return tx.execute(query).scalar_one_or_none() or ""
+
+    def look_through(self, source_id: str, name: str) -> None:
+        """Note that a deletion has looked for records up to this collection."""
+        with self._db.write() as tx:
+            tx.execute(
+                sources.update().where(sources.c.id == source_id).values(looked_through=name)
+            )
+
     def there(self, source_id: str) -> bool:
         """Return whether there is such a source, and it is not being deleted."""
         query = sa.select(sources.c.id).where(

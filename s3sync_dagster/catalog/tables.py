@@ -56,6 +56,8 @@ sources = sa.Table(
     sa.Column("declared", sa.JSON),
     # Why its queue could not be read when it was asked last (core.state.QueueTrouble).
     sa.Column("queue_trouble", sa.JSON),
+    # Up to which collection of its database its deletion has looked for records it forgot.
+    sa.Column("looked_through", sa.Text),
 )
 sa.Index(
     "uq_sources_identity",

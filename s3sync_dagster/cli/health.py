@@ -17,7 +17,12 @@ from s3sync_dagster.cli.showing import people, wrapped
 from s3sync_dagster.cli.source_options import embedding, embedding_config
 from s3sync_dagster.engine.absent_collection import AbsentCollection
 from s3sync_dagster.engine.ports import CollectionPort
-from s3sync_dagster.engine.verifying import Verification, places_of, verify_collection
+from s3sync_dagster.engine.verifying import (
+    Verification,
+    places_beside,
+    places_of,
+    verify_collection,
+)
 from s3sync_dagster.model.errors import Conflict, NotFound
 from s3sync_dagster.model.source import EmbeddingConfig, Source
 from s3sync_dagster.ports.chroma_files import free_share, orphan_folders
@@ -160,9 +165,10 @@ def _collections(
                 met = True
                 continue
         holding = set(catalog.documents.collections(source.id))
-        for place in places_of(
+        places = places_of(
             source, documents=catalog.documents, known=catalog.collections.of_source(source.id)
-        ):
+        )
+        for place in [*places, *places_beside(source, places, collections=parts.collections)]:
             tenant, database, collection = place
             if name not in (None, collection):
                 continue

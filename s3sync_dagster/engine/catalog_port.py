@@ -164,6 +164,14 @@ class SourcesPort(Protocol):
         """Return ``records`` or ``keep`` for a source that is being deleted, else None."""
         ...
 
+    def looked_through(self, source_id: str) -> str:
+        """Return up to which collection a deletion has looked for records; empty: none yet."""
+        ...
+
+    def look_through(self, source_id: str, name: str) -> None:
+        """Note that a deletion has looked for records up to this collection."""
+        ...
+
     def there(self, source_id: str) -> bool:
         """Return whether there is such a source, and it is not being deleted."""
         ...

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from s3sync_dagster.core.state import DocumentState
 from s3sync_dagster.engine.catalog_port import CatalogPort
 from s3sync_dagster.engine.clock import Clock
-from s3sync_dagster.engine.last_look import delete_what_is_left
+from s3sync_dagster.engine.last_look import delete_what_is_left, look_elsewhere
 from s3sync_dagster.engine.own_records import delete_in_steps, ids_to_delete
 from s3sync_dagster.engine.ports import Collections
 from s3sync_dagster.model.errors import NotFound
@@ -68,6 +68,13 @@ def take_down(
         left = delete_what_is_left(source, catalog=catalog, collections=collections())
         if left:
             return f"{source.name}: {left} records of it were left, and are looked for again"
+        if not look_elsewhere(
+            source,
+            catalog=catalog,
+            collections=collections(),
+            late=lambda: clock.monotonic() > until,
+        ):
+            return f"{source.name}: other collections are looked through for records of it"
     catalog.documents.drop_source(source.id)
     catalog.documents.ask_for_freed()
     log(f"source {source.name} is deleted")

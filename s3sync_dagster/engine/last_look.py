@@ -1,11 +1,11 @@
 """The last look at what a source wrote, before its id is forgotten and nobody asks for it again.
 
 A Chroma that has accepted a deletion and not done it, or that was put back from a copy, has records
-of the source that no document of it tells of. Under another id, as after a move, no check and no
-``verify`` would ever meet them.
+of the source that no document of it tells of; so it has where the catalog was put back. Under
+another id, as after a move, no check and no ``verify`` would ever meet them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from s3sync_dagster.core.plan import split_record_id
 from s3sync_dagster.core.state import DocumentState, KnownCollection
@@ -42,14 +42,64 @@ def delete_what_is_left(source: Source, *, catalog: CatalogPort, collections: Co
             )
         except NotFound:
             continue
-        if left := _left(source, collection, known, catalog):
-            delete_in_steps(collection, left)
-            deleted += len(left)
-            # Nobody claims them, so a document that grew meanwhile may have got that very record.
-            grown = [one for one, places in _holders(left, known, catalog) if _has(one, places)]
-            if grown:
-                catalog.documents.distrust(grown)
+        deleted += _delete_left(source, collection, known, catalog)
     return deleted
+
+
+def look_elsewhere(
+    source: Source, *, catalog: CatalogPort, collections: Collections, late: Callable[[], bool]
+) -> bool:
+    """Delete what a source has in collections of its database that it is not known to have written.
+
+    A catalog that was put back from a copy has forgotten them. One request a collection.
+
+    Returns:
+        Whether all were looked at; the next call goes on behind the last one that has nothing.
+
+    Raises:
+        S3SyncError: Chroma or the catalog does not answer; the next call looks again.
+    """
+    tenant, database = source.tenant, source.database_name
+    known = {one.collection_name for one in catalog.collections.of_source(source.id)}
+    try:
+        names = set(collections.list_collections(tenant=tenant, database=database))
+    except NotFound:  # no such database
+        return True
+    seen = catalog.sources.looked_through(source.id)
+    for name in sorted(one for one in names - known if one > seen):
+        if late():
+            catalog.sources.look_through(source.id, seen)
+            return False
+        try:
+            collection = collections.open(
+                name, tenant=tenant, database=database, embedder=None, create=False
+            )
+        except NotFound:
+            continue
+        there = KnownCollection(
+            tenant=tenant,
+            database_name=database,
+            collection_name=name,
+            collection_id=collection.id,
+        )
+        if _delete_left(source, collection, there, catalog):
+            catalog.sources.look_through(source.id, seen)
+            return False
+        seen = name
+    return True
+
+
+def _delete_left(
+    source: Source, collection: CollectionPort, known: KnownCollection, catalog: CatalogPort
+) -> int:
+    left = _left(source, collection, known, catalog)
+    if left:
+        delete_in_steps(collection, left)
+        # Nobody claims them, so a document that grew meanwhile may have got that very record.
+        grown = [one for one, places in _holders(left, known, catalog) if _has(one, places)]
+        if grown:
+            catalog.documents.distrust(grown)
+    return len(left)
 
 
 def _left(

@@ -16,12 +16,12 @@ from s3sync_dagster.core.records import metadata_digest
 from s3sync_dagster.core.state import DocumentPhase, DocumentState
 from s3sync_dagster.engine.rebuilding import documents_of
 from s3sync_dagster.model.document import Record
-from s3sync_dagster.model.errors import FixConfiguration
+from s3sync_dagster.model.errors import FixConfiguration, NotFound
 from s3sync_dagster.model.source import DeleteMode
 
 if TYPE_CHECKING:
     from s3sync_dagster.core.state import KnownCollection
-    from s3sync_dagster.engine.ports import CollectionPort, StoredRecord
+    from s3sync_dagster.engine.ports import CollectionPort, Collections, StoredRecord
     from s3sync_dagster.engine.rebuilding import RecoveredDocument
     from s3sync_dagster.model.source import Source
 
@@ -195,6 +195,36 @@ def places_of(
             *documents.collections(source.id),
         }
     )
+
+
+def places_beside(
+    source: Source, places: Collection[tuple[str, str, str]], *, collections: Collections
+) -> list[tuple[str, str, str]]:
+    """Return the other collections of a source's database that have records of it.
+
+    A catalog that was put back from a copy does not know of those that were written to since.
+
+    Raises:
+        S3SyncError: Chroma does not answer.
+    """
+    tenant, database = source.tenant, source.database_name
+    found: list[tuple[str, str, str]] = []
+    try:
+        names = collections.list_collections(tenant=tenant, database=database)
+    except NotFound:  # no such database
+        return []
+    for name in sorted(names):
+        if (place := (tenant, database, name)) in places:
+            continue
+        try:
+            port = collections.open(
+                name, tenant=tenant, database=database, embedder=None, create=False
+            )
+        except NotFound:  # deleted since
+            continue
+        if port.ids_meeting({"s3sync_source": source.id}, most=0) != []:
+            found.append(place)
+    return found
 
 
 class _Expected:

@@ -1,8 +1,16 @@
 """The last look at what a source wrote."""
 
+from functools import partial
+
+import pytest
+
+from s3sync_dagster.catalog.copying import begin_anew
 from s3sync_dagster.catalog.tables import documents
-from s3sync_dagster.engine.last_look import RECORDS_A_LOOK, delete_what_is_left
+from s3sync_dagster.engine.deleting import take_down
+from s3sync_dagster.engine.last_look import RECORDS_A_LOOK, delete_what_is_left, look_elsewhere
+from s3sync_dagster.engine.verifying import places_beside
 from s3sync_dagster.model.document import Record
+from s3sync_dagster_tests.simulation.people import dump_catalog, load_catalog
 from s3sync_dagster_tests.sources import s3_source
 
 
@@ -36,3 +44,81 @@ def test_what_others_hold_does_not_hide_what_nobody_does(world):
         delete_what_is_left(world.source, catalog=world.catalog, collections=world.collections) == 1
     )
     assert len(world.metadata()) == RECORDS_A_LOOK
+
+
+@pytest.fixture
+def forgotten(world):
+    """A world whose catalog has forgotten that the source wrote to two collections."""
+    world.bucket.put("a.md", "one")
+    world.sync()
+    copy = dump_catalog(world.catalog)
+    for name in ("asked", "besides"):
+        world.ask("a.md", target_collection_name=name, custom_id=name)
+    world.run_batches()
+    others = world.collections.open(
+        "others", tenant="default_tenant", database="default_database", embedder=world.embedder
+    )
+    theirs = Record(id="x-0", document="x", embedding_text="x", metadata={"s3sync_source": "y"})
+    others.upsert([theirs], world.embedder.embed_documents(["x"]))
+    load_catalog(world.catalog, copy)
+    begin_anew(world.catalog.database)
+    assert len(world.texts("asked")) == len(world.texts("besides")) == 1
+    return world
+
+
+def take_down_once(world, **options):
+    return take_down(
+        world.source,
+        catalog=world.catalog,
+        collections=lambda: world.collections,
+        clock=world.clock,
+        drop_partitions=lambda _until: True,
+        log=lambda _: None,
+        **options,
+    )
+
+
+def test_a_deletion_finds_what_a_restored_catalog_has_forgotten(forgotten):
+    forgotten.catalog.sources.mark_deleting(forgotten.source.id, keep_records=False)
+    calls = 0
+    while forgotten.catalog.sources.deleting(forgotten.source.id) is not None:
+        take_down_once(forgotten)
+        calls += 1
+        assert calls < 10
+    for name in ("docs", "asked", "besides"):
+        assert forgotten.texts(name) == {}
+    assert list(forgotten.texts("others")) == ["x-0"]
+
+
+def test_a_deletion_that_is_late_goes_on_behind_the_collection_that_it_looked_at(forgotten):
+    source, answers = forgotten.source, iter([False, True])
+    look = partial(
+        look_elsewhere, source, catalog=forgotten.catalog, collections=forgotten.collections
+    )
+    assert not look(late=lambda: next(answers))  # what was there is gone, and looked for again
+    assert forgotten.texts("asked") == {}
+    assert forgotten.catalog.sources.looked_through(source.id) == ""
+    assert not look(late=lambda: next(answers))
+    answers = iter([False, True])
+    assert not look(late=lambda: next(answers))
+    assert forgotten.catalog.sources.looked_through(source.id) == "asked"
+    assert len(forgotten.texts("besides")) == 1
+    while not look(late=lambda: False):
+        pass
+    assert forgotten.texts("besides") == {}
+
+
+def test_records_that_are_to_stay_stay_where_nobody_knows_of_them(forgotten):
+    forgotten.catalog.sources.mark_deleting(forgotten.source.id, keep_records=True)
+    take_down_once(forgotten)
+    assert forgotten.catalog.sources.deleting(forgotten.source.id) is None
+    assert len(forgotten.texts("asked")) == 1
+
+
+def test_verify_looks_where_a_restored_catalog_does_not_know_of_records(forgotten):
+    source = forgotten.source
+    place = (source.tenant, source.database_name)
+    assert places_beside(source, [(*place, "docs")], collections=forgotten.collections) == [
+        (*place, "asked"),
+        (*place, "besides"),
+    ]
