@@ -159,6 +159,11 @@ class SimCollections:
         )
         return _SimCollection(opened, self._weather, self._is_late, *self._watch)
 
+    def list_collections(self, **place: Any) -> list[str]:
+        return call(
+            self._weather, "chroma", "list", lambda: self._collections.list_collections(**place)
+        )
+
 
 class _SimCollection:
     def __init__(
