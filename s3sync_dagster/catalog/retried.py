@@ -86,8 +86,10 @@ def asked_anew(database: Database, source_id: str, keys: Sequence[str]) -> set[s
                 invocations.c.source_id == source_id,
                 invocations.c.object_key.in_(part),
                 is_live,
-                invocations.c.status == InvocationStatus.PENDING.value,
-                invocations.c.next_attempt_at <= database.now(),
+                sa.or_(
+                    invocations.c.status == InvocationStatus.PROCESSING.value,
+                    invocations.c.next_attempt_at <= database.now(),
+                ),
                 invocations.c.force,
                 sa.not_(invocations.c.automatic),
             )
