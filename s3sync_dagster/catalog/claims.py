@@ -261,8 +261,8 @@ class _Claiming:
         own = self._is_own(intent, row)
         judged = row.phase == "removing" and not row.owner.startswith((SIDECAR_OWNER, KEPT_OWNER))
         etag = row.etag if own or not judged else None
-        if etag and (row.fingerprint is None or not own):
-            etag = ""  # read back, or taken over: once it is written to it is of no known bytes
+        if etag and not (own and (row.fingerprint or row.high_water)):
+            etag = ""  # taken over, or handed on without a record: of no known bytes
         return {
             "b_etag": etag,
             "b_fingerprint": row.fingerprint if own else None,
