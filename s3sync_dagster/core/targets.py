@@ -123,7 +123,7 @@ def _wants_its_own(item: KeyFacts, source: Source) -> bool:
         return True
     plain = [one for one in item.invocations if not is_request(one) and not _mends(one, item)]
     if source.auto_sync is AutoSync.METADATA:
-        known = bool(item.sidecars or item.documents)
+        known = bool(item.sidecars or item.documents or any(map(is_request, item.invocations)))
         return any(not (one.trigger.automatic or (known and _is_retry(one))) for one in plain)
     return bool(plain)
 

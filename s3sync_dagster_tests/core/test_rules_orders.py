@@ -201,6 +201,19 @@ def test_a_retry_of_what_a_retry_is_at_asks_for_nothing(auto_sync):
     assert (world.texts(), world.texts("two")) == ({}, {"x-0": "text"})
 
 
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_retry_beside_a_request_that_was_asked_again_makes_nothing_of_its_own(listed):
+    world = make_world(auto_sync=AutoSync.METADATA if listed else AutoSync.NONE)
+    fault = asked_in_vain(world, x="two")
+    for _ in range(listed):
+        world.listing()
+    world.ask("a.txt", custom_id="x", target_collection_name="two")
+    assert world.catalog.invocations.retry_failed(world.source, trigger=Trigger.UI) == 1
+    fault.clear()
+    world.run_batches()
+    assert (world.texts(), world.texts("two")) == ({}, {"x-0": "text"})
+
+
 def distrusted(world):
     world.catalog.documents.distrust_all(world.source.id)
 
