@@ -23,7 +23,7 @@ def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: 
     The twin takes over what is known of deaths: a key that kills its workers stays a suspect,
     however many events of it arrive. It also takes over an event's question whether the object is
     gone: what made the twin may have been a sidecar, which knows nothing of that. So it does with
-    what a listing lets go, as in ``insert_automatic``. And an order to reindex.
+    what a listing asks for, as in ``insert_automatic``. And an order to reindex.
     """
     twin = _TWIN
     held = (which, invocations.c.automatic, invocations.c.owner.is_(None))
@@ -44,10 +44,10 @@ def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: 
                 invocations.c.kind == "remove", invocations.c.trigger == Trigger.EVENT.value
             ).label("asks"),
             sa.and_(
-                invocations.c.kind == "remove",
                 invocations.c.trigger == Trigger.LISTING.value,
                 twin.c.trigger.in_([Trigger.SIDECAR.value, Trigger.RETRY.value]),
-            ).label("lets_go"),
+            ).label("listed"),
+            invocations.c.kind,
             invocations.c.told_count,
             # A listing's number is evidence of that listing, and of no event.
             sa.case((twin.c.trigger == Trigger.EVENT.value, twin.c.told_count)).label(
@@ -67,21 +67,30 @@ def return_to_pending(tx: sa.Connection, which: sa.ColumnElement[bool], *, now: 
             if row.deaths or row.silent_deaths
         },
     )
-    asks = [
-        # What was told last counts, of which the twin may be.
-        {"b_id": row.twin_id, "b_told": max(row.told_count or 0, row.twin_told_count or 0)}
+    told = [
+        {
+            "b_id": row.twin_id,
+            "b_kind": row.kind,
+            "b_trigger": (Trigger.EVENT if row.asks else Trigger.LISTING).value,
+            # What was told last counts, of which the twin may be.
+            "b_told": max(row.told_count or 0, row.twin_told_count or 0)
+            if row.asks
+            else row.told_count,
+        }
         for row in rows
-        if row.asks
+        if row.asks or row.listed
     ]
-    lets_go = [{"b_id": row.twin_id, "b_told": row.told_count} for row in rows if row.lets_go]
-    for trigger, removals in ((Trigger.EVENT, asks), (Trigger.LISTING, lets_go)):
-        if removals:
-            tx.execute(
-                invocations.update()
-                .where(invocations.c.id == sa.bindparam("b_id"))
-                .values(kind="remove", trigger=trigger.value, told_count=sa.bindparam("b_told")),
-                removals,
-            )
+    if told:
+        tx.execute(
+            invocations.update()
+            .where(invocations.c.id == sa.bindparam("b_id"))
+            .values(
+                kind=sa.bindparam("b_kind"),
+                trigger=sa.bindparam("b_trigger"),
+                told_count=sa.bindparam("b_told"),
+            ),
+            told,
+        )
     for part in groups([row.twin_id for row in rows if row.reindex]):
         tx.execute(invocations.update().where(invocations.c.id.in_(part)).values(reindex=True))
     for part in groups([row.id for row in rows]):

@@ -18,6 +18,7 @@ from s3sync_dagster.catalog.successions import count_out
 from s3sync_dagster.catalog.tables import documents, invocations, objects, sources
 from s3sync_dagster.core.intent import Claim, Intent, Refusal, being_cleared
 from s3sync_dagster.core.state import UNSEEN, DocumentPhase, DocumentState
+from s3sync_dagster.core.targets import KEPT_OWNER, SIDECAR_OWNER
 from s3sync_dagster.core.vouching import NOTHING, names_any, withheld
 from s3sync_dagster.model.source import Source
 
@@ -255,11 +256,13 @@ class _Claiming:
 
     def _refreshed(self, intent: Intent, row: Row) -> dict[str, Any]:
         # Of what is taken over counts what may be left of it, and that it was whole: the guard
-        # weighs its records like all others. What was on its way out had been judged.
+        # weighs its records like all others. What was on its way out had been judged, but for what
+        # a sidecar let go that was rewritten.
         own = self._is_own(intent, row)
-        etag = row.etag if own or row.phase != "removing" else None
-        if etag and (row.fingerprint is None or not own):
-            etag = ""  # read back, or taken over: once it is written to it is of no known bytes
+        judged = row.phase == "removing" and not row.owner.startswith((SIDECAR_OWNER, KEPT_OWNER))
+        etag = row.etag if own or not judged else None
+        if etag and not (own and (row.fingerprint or row.high_water)):
+            etag = ""  # taken over, or handed on without a record: of no known bytes
         return {
             "b_etag": etag,
             "b_fingerprint": row.fingerprint if own else None,
@@ -280,10 +283,7 @@ class _Claiming:
         }
 
     def _says_as_before(self, intent: Intent, row: Row) -> bool:
-        """Return whether the digests are still those of records as the row describes them now.
-
-        Where they were not, records that the write never reached would pass for what it was to be.
-        """
+        """Return whether the digests hold: else what a write never reached would pass for it."""
         before = (row.custom_id, dict(row.metadata), dict(row.carried))
         return before == (
             intent.target.custom_id,

@@ -21,7 +21,7 @@ from s3sync_dagster.catalog.deleted_sources import (
 from s3sync_dagster.catalog.doubted import settle_readers
 from s3sync_dagster.catalog.invocations import insert_automatic
 from s3sync_dagster.catalog.moves import predecessors
-from s3sync_dagster.catalog.recovered import store_recovered
+from s3sync_dagster.catalog.recovered import forget_bytes, store_recovered
 from s3sync_dagster.catalog.removals import (
     claim_removals,
     claim_told_by_heads,
@@ -84,6 +84,12 @@ class Documents:
         with self._db.write() as tx:
             require_running(self._db, tx, token, source.id)
             return claim_documents(self._db, tx, token, source, intents)
+
+    def forget_bytes(self, token: str, source_id: str, ids: Sequence[int]) -> None:
+        """Forget of which bytes documents are that were read back and are written over now."""
+        with self._db.write() as tx:
+            require_running(self._db, tx, token, source_id)
+            forget_bytes(tx, token, ids)
 
     def claim_removal(
         self, token: str, source_id: str, states: Sequence[DocumentState]

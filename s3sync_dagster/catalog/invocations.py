@@ -389,7 +389,7 @@ def insert_automatic(
     event = invocations.c.trigger == Trigger.EVENT.value
     stays, removal = event, invocations.c.kind == "remove"
     if trigger in (Trigger.SIDECAR, Trigger.RETRY):  # news of nothing: a listing's word stands
-        stays = sa.or_(event, sa.and_(invocations.c.trigger == Trigger.LISTING.value, removal))
+        stays = sa.or_(event, invocations.c.trigger == Trigger.LISTING.value)
     statement = insert.on_conflict_do_update(
         index_elements=["source_id", "object_key"],
         index_where=COALESCING,

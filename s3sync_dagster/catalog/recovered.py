@@ -90,6 +90,23 @@ def _store_untold(
     )
 
 
+def forget_bytes(tx: sa.Connection, token: str, ids: Sequence[int]) -> None:
+    """Forget of which bytes documents are that were read back, before a batch writes over them.
+
+    Until then they are what they were, and append mode keeps them so; from then on, half of them.
+    """
+    for part in groups(ids):
+        tx.execute(
+            documents.update()
+            .where(
+                documents.c.id.in_(part),
+                documents.c.batch_token == token,
+                documents.c.fingerprint.is_(None),
+            )
+            .values(etag="")
+        )
+
+
 def hand_on_requests(
     database: Database, tx: sa.Connection, source: Source, other: Source
 ) -> Source:

@@ -78,7 +78,17 @@ def failed_requests(
 
 
 def asked_anew(database: Database, source_id: str, keys: Sequence[str]) -> set[str]:
-    """Return those keys that a retry has asked for already, and that wait for no other time."""
+    """Return those keys that are asked for already, by somebody who waits for no other time.
+
+    A retry has asked for them, or a request did, and nobody but requests ever has.
+    """
+    other = invocations.alias("other")
+    by_others = sa.exists().where(
+        other.c.source_id == invocations.c.source_id,
+        other.c.object_key == invocations.c.object_key,
+        other.c.trigger != Trigger.API.value,
+    )
+    request = invocations.c.trigger == Trigger.API.value
     found = set[str]()
     with database.read() as tx:
         for part in groups(keys):
@@ -86,9 +96,11 @@ def asked_anew(database: Database, source_id: str, keys: Sequence[str]) -> set[s
                 invocations.c.source_id == source_id,
                 invocations.c.object_key.in_(part),
                 is_live,
-                invocations.c.status == InvocationStatus.PENDING.value,
-                invocations.c.next_attempt_at <= database.now(),
-                invocations.c.force,
+                sa.or_(
+                    invocations.c.status == InvocationStatus.PROCESSING.value,
+                    invocations.c.next_attempt_at <= database.now(),
+                ),
+                sa.or_(invocations.c.force, sa.and_(request, sa.not_(by_others))),
                 sa.not_(invocations.c.automatic),
             )
             found.update(tx.execute(query).scalars())

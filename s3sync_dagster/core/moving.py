@@ -120,9 +120,21 @@ def why_it_stays(name: str, now: Succession) -> str | None:
         return f"{stay}: {', '.join(why)}{way}"
     if not now.listed:
         return "the source before stays until the first listing is complete"
-    if now.unwritten:
-        return "what was taken over of the source before is not written anew yet"
-    return None
+    return why_unwritten(now)
+
+
+def why_unwritten(now: Succession) -> str | None:
+    """Return why a source before has to be known although nothing of it stands; None: it has not.
+
+    What a mode keeps may never be written: its object is gone, or cannot be read.
+    """
+    if now.left or not now.unwritten:
+        return None
+    return (
+        f"{now.unwritten} documents that were taken over of the source before are not written anew "
+        "yet; what its mode keeps of an object that is gone or cannot be read is written once that "
+        "is mended, and goes in mode `mirror`"
+    )
 
 
 _WHY = {

@@ -116,19 +116,28 @@ def _wants_its_own(item: KeyFacts, source: Source) -> bool:
     """Return whether a key is to have a document in its source's collection, by the mode.
 
     A request that names its document asks for no other. Nor does a retry, which asks for what has
-    failed: that of a sidecar in another collection would be written here without its word.
+    failed: that of a sidecar in another collection would be written here without its word. Nor is
+    any other made beside those that are mended of an object that is done.
     """
     if source.auto_sync is AutoSync.DIRECT:
         return True
-    plain = [one for one in item.invocations if not is_request(one)]
+    plain = [one for one in item.invocations if not is_request(one) and not _mends(one, item)]
     if source.auto_sync is AutoSync.METADATA:
-        known = bool(item.sidecars or item.documents)
+        known = bool(item.sidecars or item.documents or any(map(is_request, item.invocations)))
         return any(not (one.trigger.automatic or (known and _is_retry(one))) for one in plain)
     return bool(plain)
 
 
+def _mends(invocation: Invocation, item: KeyFacts) -> bool:
+    """Return whether it asks for no more than documents that the object has, and nothing failed."""
+    failed = item.object is not None and item.object.outcome == "failed"
+    retry = invocation.trigger is Trigger.RETRY and not invocation.reindex
+    has_some = any(one.phase is not DocumentPhase.REMOVING for one in item.documents)
+    return retry and has_some and not failed
+
+
 def _is_retry(invocation: Invocation) -> bool:
-    return invocation.trigger is Trigger.CLI and invocation.force
+    return invocation.trigger in (Trigger.CLI, Trigger.UI) and invocation.force
 
 
 def _unasked(

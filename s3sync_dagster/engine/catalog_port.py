@@ -264,6 +264,10 @@ class DocumentsPort(Protocol):
         """Put documents under the batch's intent."""
         ...
 
+    def forget_bytes(self, token: str, source_id: str, ids: Sequence[int]) -> None:
+        """Forget of which bytes documents are that were read back and are written over now."""
+        ...
+
     def claim_removal(
         self, token: str, source_id: str, states: Sequence[DocumentState]
     ) -> list[DocumentState]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import cast
 
-from s3sync_dagster.core.moving import why_it_stays
+from s3sync_dagster.core.moving import why_it_stays, why_unwritten
 from s3sync_dagster.core.news import Told
 from s3sync_dagster.core.selection import decide
 from s3sync_dagster.engine.catalog_port import CatalogPort
@@ -18,7 +18,8 @@ from s3sync_dagster.model.source import Source
 def how_far(source: Source, *, catalog: CatalogPort) -> str | None:
     """Return why records of the sources before still stand; None where there were none."""
     said = [
-        "the records of before are being deleted"
+        why_unwritten(catalog.moves.succession(source, before))
+        or "the records of before are being deleted"
         if catalog.sources.deleting(before.id) is not None
         else why_it_stays(source.name, catalog.moves.succession(source, before))
         or "what is left of before goes with the next tick of the dispatcher"
@@ -80,7 +81,8 @@ def finish_move(
             budget_seconds=budget_seconds,
         )
         if catalog.sources.deleting(before.id) is not None:
-            lines.append(line)
+            why = why_unwritten(catalog.moves.succession(source, before))
+            lines.append(line if why is None else f"{source.name}: {why}")
     return "; ".join(lines) or None
 
 

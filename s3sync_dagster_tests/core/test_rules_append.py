@@ -8,6 +8,7 @@ from s3sync_dagster.model.errors import AccessDenied
 from s3sync_dagster.model.source import ChunkingConfig, DeleteMode
 from s3sync_dagster.ports.memory_chroma import MemoryCollection
 from s3sync_dagster_tests.core.rules import LONG, die_while_writing, states
+from s3sync_dagster_tests.core.test_rules_into import Silent
 from s3sync_dagster_tests.core.test_rules_restored import back_up, open_collection, restore
 from s3sync_dagster_tests.engine_fixture import make_world
 
@@ -187,3 +188,15 @@ def test_what_an_owner_asked_in_vain_of_a_text_of_before_is_written(lost):
     world.clock.seconds += 7200
     world.sync()
     assert [one["dept"] for one in world.metadata().values()] == [["hr"]]
+
+
+def test_what_was_read_back_while_the_model_was_away_is_kept():
+    world = lose_catalog(filled())
+    answering, world.embedder = world.embedder, Silent(world.embedder)
+    world.sync()
+    world.embedder = answering
+    world.bucket.put("a.txt", "new text")
+    world.clock.seconds += 7200
+    world.sync()
+    settle(world)
+    assert (texts(world), states(world)) == (KEPT, SKIPPED)

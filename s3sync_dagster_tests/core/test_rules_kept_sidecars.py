@@ -2,10 +2,11 @@
 
 import pytest
 
-from s3sync_dagster.core.state import ListingState
+from s3sync_dagster.core.state import DocumentPhase, ListingState
+from s3sync_dagster.model.errors import Unavailable
 from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import AutoSync, DeleteMode
-from s3sync_dagster_tests.core.rules import event, sidecar, states
+from s3sync_dagster_tests.core.rules import Refusing, event, refuse_with, sidecar, states
 
 KEYS = [f"{n:02}.txt" for n in range(12)]
 SIDECARS = [f"{key}.meta.json" for key in KEYS]
@@ -366,3 +367,33 @@ class TestAstray:
             world.bucket.put(f"at/{key}", f"newer text of {key}")
         world.sync()
         assert set(world.texts().values()) == {f"text of {key}" for key in KEYS}
+
+    @pytest.mark.parametrize(
+        ("known", "ids"), [(False, "c{n}"), (True, "c{n}"), (True, "c{other}")]
+    )
+    def test_what_cannot_be_written_in_their_place_does_not_leave_by_mistake(
+        self, world, known, ids
+    ):
+        told_by_sidecars(world, auto_sync=AutoSync.METADATA)
+        texts = world.texts()
+        for key in KEYS if known else ():
+            world.bucket.put(f"at/{key}", f"text of {key}")
+        world.sync()
+        for n, key in enumerate(KEYS):
+            name = ids.format(n=n, other=len(KEYS) - 1 - n)
+            world.bucket.put(SIDECARS[n], sidecar(f"at/{key}", name))
+        busy = refuse_with(Unavailable("busy"))
+        refusing = Refusing(world, upsert=busy, update_metadata=busy)
+        world.listing()
+        world.run_batches(collections=refusing)
+        for key in KEYS:
+            world.bucket.put(f"at/{key}", f"text of {key}")
+        world.listing()
+        world.run_batches(collections=refusing)
+        refusing.on = False
+        rows = world.catalog.documents.of_source(world.source.id)
+        assert {row.phase for row in rows} == {DocumentPhase.WRITING}
+        world.configure(exclude_globs=("*", "**"))
+        world.clock.seconds += 7200
+        world.sync()
+        assert world.texts() == texts

@@ -289,6 +289,28 @@ def test_what_was_taken_over_and_could_not_be_written_does_not_leave_by_mistake(
     assert declared.texts() == texts
 
 
+@pytest.mark.parametrize("now", [False, True])
+def test_what_a_mode_keeps_unwritten_is_named_and_ends_in_mode_mirror(declared, now):
+    declared.configure(mode=DeleteMode.KEEP_DELETED)
+    move(declared, bucket_name="bucket-eu", mode=DeleteMode.KEEP_DELETED)
+    declared.listing()
+    busy = refuse_with(Unavailable("busy"))
+    refusing = Refusing(declared, upsert=busy, update_metadata=busy)
+    declared.run_batches(collections=refusing)
+    refusing.on = False
+    declared.bucket.delete("a.md")
+    declared.clock.seconds += 7200
+    declared.sync()
+    told = "1 documents that were taken over of the source before are not written anew yet"
+    assert told in finish(declared, now=now)
+    assert told in how_far(declared.source, catalog=declared.catalog)
+    assert len(declared.texts()) == 6
+    declared.configure(mode=DeleteMode.MIRROR)
+    declared.sync()
+    assert finish(declared, now=now) is None
+    assert how_far(declared.source, catalog=declared.catalog) is None
+
+
 @pytest.mark.parametrize("adopt", [False, True])
 def test_no_key_takes_the_record_ids_of_another_one_of_before(declared, adopt):
     declared.ask("a.md", target_collection_name="asked", custom_id="q")

@@ -5,8 +5,10 @@ from collections import Counter
 import pytest
 
 from s3sync_dagster.catalog.batches import Take
+from s3sync_dagster.model.invocation import Trigger
 from s3sync_dagster.model.source import AutoSync
 from s3sync_dagster_tests.core.rules import event, hold, refused, sidecar, work_on
+from s3sync_dagster_tests.core.test_rules_restored import back_up, restore
 from s3sync_dagster_tests.engine_fixture import make_world
 
 NUMBER = 20
@@ -172,7 +174,8 @@ def test_a_retry_of_a_retry_asks_for_nothing_of_its_own(auto_sync, times):
     assert (world.texts(), world.texts("two")) == ({}, {"x-0": "text"})
 
 
-def test_a_retry_of_what_a_sidecar_puts_elsewhere_writes_it_there_alone():
+@pytest.mark.parametrize("trigger", [Trigger.CLI, Trigger.UI])
+def test_a_retry_of_what_a_sidecar_puts_elsewhere_writes_it_there_alone(trigger):
     world = make_world(auto_sync=AutoSync.METADATA)
     world.bucket.put("a.txt", "text")
     world.bucket.put("b.meta.json", sidecar("a.txt", target_collection_name="two"))
@@ -181,9 +184,73 @@ def test_a_retry_of_what_a_sidecar_puts_elsewhere_writes_it_there_alone():
     fault = refused(world)
     world.sync()
     fault.clear()
-    assert world.catalog.invocations.retry_failed(world.source) == 1
+    assert world.catalog.invocations.retry_failed(world.source, trigger=trigger) == 1
     world.run_batches()
     assert (world.texts(), world.texts("two")) == ({}, {"x-0": "another text"})
+
+
+@pytest.mark.parametrize("auto_sync", [AutoSync.NONE, AutoSync.METADATA])
+def test_a_retry_of_what_a_retry_is_at_asks_for_nothing(auto_sync):
+    world = make_world(auto_sync=auto_sync)
+    asked_in_vain(world, x="two").clear()
+    world.catalog.invocations.retry_failed(world.source)
+    batch = hold(world, "a.txt")
+    assert world.catalog.invocations.retry_failed(world.source) == 1
+    work_on(world, batch)
+    assert world.run_batches() == []
+    assert (world.texts(), world.texts("two")) == ({}, {"x-0": "text"})
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_retry_beside_a_request_that_was_asked_again_makes_nothing_of_its_own(listed):
+    world = make_world(auto_sync=AutoSync.METADATA if listed else AutoSync.NONE)
+    fault = asked_in_vain(world, x="two")
+    for _ in range(listed):
+        world.listing()
+    world.ask("a.txt", custom_id="x", target_collection_name="two")
+    assert world.catalog.invocations.retry_failed(world.source, trigger=Trigger.UI) == 1
+    fault.clear()
+    world.run_batches()
+    assert (world.texts(), world.texts("two")) == ({}, {"x-0": "text"})
+
+
+def distrusted(world):
+    world.catalog.documents.distrust_all(world.source.id)
+
+
+def restored(world):
+    restore(world, back_up(world))
+
+
+@pytest.mark.parametrize("trust_ends", [distrusted, restored])
+@pytest.mark.parametrize("auto_sync", [AutoSync.NONE, AutoSync.METADATA])
+def test_what_a_request_put_elsewhere_is_mended_there_alone(auto_sync, trust_ends):
+    world = make_world(auto_sync=auto_sync)
+    world.bucket.put("a.txt", "text")
+    world.ask("a.txt", custom_id="x", target_collection_name="two")
+    world.run_batches()
+    trust_ends(world)
+    world.catalog.documents.enqueue_unclean(world.source.id)
+    assert [one.key for one in world.run_batches()] == ["a.txt"]
+    assert (world.texts(), world.texts("two")) == ({}, {"x-0": "text"})
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_what_a_listing_asks_for_is_done_where_something_is_mended_as_well(dies):
+    world = make_world(auto_sync=AutoSync.NONE)
+    world.bucket.put("a.txt", "text")
+    world.ask("a.txt", custom_id="x", target_collection_name="two")
+    world.run_batches()
+    world.bucket.put("a.txt", "another text")
+    world.listing()
+    batch = hold(world, "a.txt") if dies else None
+    world.catalog.documents.distrust_all(world.source.id)
+    world.catalog.invocations.request_automatic(world.source.id, ["a.txt"], trigger=Trigger.RETRY)
+    if batch is not None:
+        world.catalog.batches.release(batch.token, died=True)
+    world.run_batches()
+    assert [*world.texts().values()] == ["another text"]
+    assert world.texts("two") == {"x-0": "another text"}
 
 
 def test_a_retry_that_waits_is_not_asked_for_again(world):

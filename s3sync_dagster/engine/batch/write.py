@@ -163,6 +163,10 @@ class Writer:
             tally.chunks_deleted += number
             at("deleted")
 
+        read_back = [one.id for one in group.states() if one.etag and one.fingerprint is None]
+        if read_back:
+            source_id = self._parts.source.id
+            self._parts.catalog.documents.forget_bytes(self._lease.token, source_id, read_back)
         step = collection.write_limits.max_records
         upserts = group.upserts()
         for start in range(0, len(upserts), step):
