@@ -502,7 +502,7 @@ def dav_word(path, status):
 def dav_untold(path, status):
     """Return an answer of which the one property that matters went so, or is not there."""
     date = "<d:getlastmodified>Sat, 01 Aug 2026 10:00:00 GMT</d:getlastmodified>"
-    told = f"<d:prop>{date}<d:getetag>\"f\"</d:getetag></d:prop>"
+    told = f'<d:prop>{date}<d:getetag>"f"</d:getetag></d:prop>'
     stats = f"<d:propstat>{told}<d:status>HTTP/1.1 200 OK</d:status></d:propstat>"
     if status is not None:
         kept = f"<d:prop><d:resourcetype/></d:prop><d:status>HTTP/1.1 {status} So</d:status>"
