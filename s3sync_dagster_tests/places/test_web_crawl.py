@@ -160,6 +160,22 @@ def test_a_first_page_that_is_not_there_ends_the_listing(site, visit, status, ki
     assert kind is not NotFound
 
 
+@pytest.mark.parametrize(
+    ("body", "headers"), [(b" \n", HTML), (b"\x89PNG", {"Content-Type": "image/png"})]
+)
+def test_a_first_page_with_nothing_to_read_ends_the_listing(site, visit, body, headers):
+    small(site)
+    visitor = visit()
+    known = visitor.crawl()
+    site.put("/", body, headers=headers)
+    for _ in range(3):
+        with pytest.raises(FixConfiguration) as caught:
+            visitor.crawl()
+        assert caught.value.reason == "start_page_missing"
+    small(site)
+    assert visitor.crawl() == known
+
+
 def test_a_site_that_breaks_down_in_the_middle_ends_the_listing_early(site, visit):
     site.page("/", *(f"/p{number}" for number in range(60)))
     site.default = lambda _: Reply(status=500)
