@@ -219,6 +219,9 @@ def _payload(body: Create) -> CreateSource:
     if keys is None:
         raise InvalidSetting("metadata.accessKeyId and metadata.secretAccessKey are missing.")
     fields |= {
+        # Documents that a deletion left are gone on with; ids begin with those of the bucket, so
+        # that nobody else's are meant.
+        "adopt": True,
         "aws_access_key_id": keys.access_key_id,
         "aws_secret_access_key": keys.secret_access_key,
     }

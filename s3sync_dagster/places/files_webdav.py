@@ -85,13 +85,13 @@ class WebDav(Access):
             )
         here = system.client.join_url(path).path
         for one in answer.tree.iter("{DAV:}response"):
-            status = int((one.findtext("{DAV:}status") or "HTTP/1.1 200").split()[1])
+            status = _status_of(one)
             if status in _DENIED:
                 raise AccessDenied(
                     f"The server keeps back what is at {one.findtext('{DAV:}href')!r} from these "
                     "credentials: what that holds would be taken for gone."
                 )
-            if status >= 400 and status not in _GONE:
+            if status >= 400 and (status not in _GONE or one.find("{DAV:}propstat") is not None):
                 raise Unavailable(
                     f"The server does not tell all of {key or '/'!r} (status {status}): what is "
                     "left out would be taken for gone.",
@@ -124,6 +124,22 @@ class WebDav(Access):
             response.close()
             raise
         return _Streamed(response)
+
+
+def _status_of(response: Any) -> int:
+    """Return what a server says of a name: also where it keeps back whether that is a folder.
+
+    Without that word a folder would pass for a file, and what it holds for gone.
+    """
+    line = response.findtext("{DAV:}status")
+    if line is None:
+        told = {
+            int((one.findtext("{DAV:}status") or "HTTP/1.1 200").split()[1])
+            for one in response.iter("{DAV:}propstat")
+            if one.find("{DAV:}prop/{DAV:}resourcetype") is not None
+        }
+        return min(told, default=500)
+    return int(line.split()[1])
 
 
 def _other_folder(key: str) -> Unavailable:

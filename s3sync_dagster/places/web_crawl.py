@@ -25,7 +25,7 @@ from s3sync_dagster.places.web_fetch import WebAnswer, unpack_whole
 from s3sync_dagster.places.web_known import MISSES, Page, Task
 from s3sync_dagster.places.web_memory import NOINDEX, SiteMemory
 from s3sync_dagster.places.web_pace import NoTurn
-from s3sync_dagster.places.web_page import holds_text, is_empty, page_of
+from s3sync_dagster.places.web_page import has_page, page_of
 from s3sync_dagster.places.web_text import roughly_decoded, sitemap_entries
 from s3sync_dagster.places.web_visitor import MOVED, SiteVisitor
 
@@ -177,6 +177,8 @@ class Crawl:
             if answer.status == 304 and known is not None:
                 self._unchanged(task, known)
             elif answer.status == 200:
+                if first and not has_page(answer):
+                    raise _first_page_missing(task.key, answer.status)
                 self._read(task, known, answer)
             elif answer.status in MOVED and "location" in answer.headers:
                 self._moved(task, known, answer, first=first)
@@ -203,7 +205,7 @@ class Crawl:
         self._end_page(task, now, known)
 
     def _read(self, task: Task, known: Page | None, answer: WebAnswer) -> None:
-        if not holds_text(answer.media_type) or is_empty(answer):
+        if not has_page(answer):
             return miss(self._memory, task, known)
         page = page_of(
             task.key,
@@ -405,9 +407,9 @@ class Crawl:
 
 
 def _first_page_missing(address: str, status: int) -> FixConfiguration:
+    met = f"the status {status}" if status != 200 else "nothing, or with what is no page"
     return FixConfiguration(
-        f"The site answers its first page {address!r} with the status {status}: was it moved? All "
-        "records stay.",
+        f"The site answers its first page {address!r} with {met}: was it moved? All records stay.",
         reason="start_page_missing",
     )
 

@@ -59,6 +59,7 @@ def end_crawl(memory: SiteMemory, place: "WebPlace", *, hosts: frozenset[str]) -
             else:
                 memory.take_miss_back(task.key)
             memory.end_task(task, hidden(known))
+        memory.leave_beyond(place.most_pages)
         count_misses(memory)
         memory.forget_unvisited()
         ripen(memory)

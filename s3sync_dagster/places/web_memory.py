@@ -18,6 +18,7 @@ from s3sync_dagster.engine.clock import Clock
 from s3sync_dagster.engine.data_folder import folder_refusals
 from s3sync_dagster.engine.write_ahead import write_ahead
 from s3sync_dagster.places.web_known import MISSES, Page, Task
+from s3sync_dagster.places.web_tables import LAYOUT, SCHEMA
 
 CACHE_KIB = 8 * 1024
 LISTED = ("listed", "kept", "unread")
@@ -33,22 +34,6 @@ _ASKED_SECONDS = 14 * 86_400.0
 """So long it is remembered that somebody asked for a page that is not there."""
 _MOST_VALUES = 500
 """Of one statement."""
-_LAYOUT = 1
-"""Of the file; in the one before, a sitemap had the place of the page of the same address."""
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS pages (key TEXT PRIMARY KEY, depth INTEGER, page TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS bodies (key TEXT PRIMARY KEY, etag TEXT, body BLOB, size INTEGER);
-CREATE TABLE IF NOT EXISTS tasks (
-    number INTEGER PRIMARY KEY, key TEXT, kind TEXT, depth INTEGER, known INTEGER,
-    hops INTEGER, tries INTEGER DEFAULT 0, changed TEXT, outcome TEXT, target TEXT,
-    UNIQUE (key, kind)
-);
-CREATE INDEX IF NOT EXISTS open_tasks ON tasks (kind DESC, depth, known DESC, tries, number)
-    WHERE outcome IS NULL;
-CREATE TABLE IF NOT EXISTS misses (key TEXT PRIMARY KEY, at REAL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS variants (path TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
-"""
 
 
 class SiteMemory:
@@ -89,7 +74,7 @@ class SiteMemory:
 
     def _lay_out(self) -> None:
         """Make the tables. A crawl that was begun in another layout does not go on."""
-        if self._database.execute("PRAGMA user_version").fetchone()[0] < _LAYOUT:
+        if self._database.execute("PRAGMA user_version").fetchone()[0] < LAYOUT:
             with self._database:
                 self._database.execute("BEGIN IMMEDIATE")
                 self._database.execute("DROP TABLE IF EXISTS tasks")
@@ -98,8 +83,8 @@ class SiteMemory:
                     " WITHOUT ROWID"
                 )
                 self._database.execute("UPDATE notes SET value = value + 1 WHERE name = 'crawl'")
-                self._database.execute(f"PRAGMA user_version = {_LAYOUT}")
-        self._database.executescript(_SCHEMA)
+                self._database.execute(f"PRAGMA user_version = {LAYOUT}")
+        self._database.executescript(SCHEMA)
 
     def now(self) -> float:
         """Return the seconds since 1970 by which it is told how old something is."""
@@ -290,6 +275,20 @@ class SiteMemory:
             "WHERE (SELECT count(*) FROM tasks WHERE outcome = ?) < ?",
             key, depth, LEFT, LEFT, MAX_LEFT,
         )  # fmt: skip
+
+    def leave_beyond(self, most: int) -> None:
+        """Leave out what is listed beyond so many pages; what was known, or is near, stays.
+
+        Pages give their room back when they name another one, and may be listed all the same.
+        """
+        at = "(depth = 0) DESC, known DESC, depth, number LIMIT -1 OFFSET ?"
+        some = "number IN (SELECT number FROM tasks WHERE"
+        self._run(
+            f"UPDATE tasks SET outcome = '{LEFT}' WHERE outcome <> 'kept' AND {some} "
+            f"kind = 'page' AND outcome IN {LISTED} ORDER BY (outcome = 'kept') DESC, {at})",
+            most,
+        )
+        self._run(f"DELETE FROM tasks WHERE {some} outcome = '{LEFT}' ORDER BY {at})", MAX_LEFT)
 
     def take_up(self, key: str, *, depth: int, hops: int) -> None:
         """Let the crawl look at a page after all for which there was no room."""

@@ -39,6 +39,11 @@ def is_empty(answer: WebAnswer) -> bool:
     return not answer.too_large and not answer.body.strip()
 
 
+def has_page(answer: WebAnswer) -> bool:
+    """Return whether an answer with status 200 has a page in it."""
+    return holds_text(answer.media_type) and not is_empty(answer)
+
+
 def page_of(
     address: str,
     answer: WebAnswer,

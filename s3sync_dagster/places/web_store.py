@@ -27,7 +27,7 @@ from s3sync_dagster.places.web_fetch import WebAnswer, WebFetcher, http_date
 from s3sync_dagster.places.web_known import MISSES, Page
 from s3sync_dagster.places.web_memory import LEFT, SiteMemory
 from s3sync_dagster.places.web_pace import HostPace
-from s3sync_dagster.places.web_page import holds_text, is_empty, page_of
+from s3sync_dagster.places.web_page import has_page, page_of
 from s3sync_dagster.places.web_text import decoded
 from s3sync_dagster.places.web_visitor import SiteVisitor
 from s3sync_dagster.ports.body_spool import BodySpool, require_size
@@ -232,7 +232,7 @@ class SiteStore:
     def _renewed(self, key: str, answer: WebAnswer, known: Page | None, *, keep_body: bool) -> Page:
         """Remember what one answer says of a page. Raises what a refusal means."""
         memory, visitor = self._open()
-        if answer.status != 200 or not holds_text(answer.media_type) or is_empty(answer):
+        if answer.status != 200 or not has_page(answer):
             if known is not None:
                 gone = known.gone and answer.status in (200, 301, 308, 404, 410)
             else:  # where it was moved to is for a crawl to find out

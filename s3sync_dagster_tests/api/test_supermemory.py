@@ -3,6 +3,8 @@
 import pytest
 import supermemory
 
+from s3sync_dagster.engine.deleting import take_down
+from s3sync_dagster_tests.api.indexing import listed_and_worked
 from s3sync_dagster_tests.api.server import running_api
 from s3sync_dagster_tests.waiting import wait_for
 
@@ -140,6 +142,53 @@ def test_documents_stay_where_a_deletion_says_so(there):
         assert gone.json() == [{"id": made, "provider": "s3"}]
         row = there.parts.catalog.sources.row(made)
         assert row is None or row.deleting is not None
+
+
+def test_a_connection_that_is_made_again_goes_on_with_the_documents_that_stayed(there):
+    given = bucket_of(there, prefix="users/")
+    body = {"metadata": given, "containerTag": "again"}
+    sources = there.parts.catalog.sources
+    with there.client(there.owner) as http:
+        first = http.post(f"{CONNECTIONS}/s3", json=body).json()["id"]
+        listed_and_worked(there, http, first)
+        before = records_of(there, sources.find(first))
+        assert {one["document_key"] for one in before.values()} == {
+            "users/ann/a.md",
+            "users/bob/b.md",
+        }
+        http.delete(f"{CONNECTIONS}/{first}", params={"deleteDocuments": "false"})
+        take_down(
+            sources.row(first).source,
+            catalog=there.parts.catalog,
+            collections=lambda: there.parts.collections,
+            clock=there.parts.clock,
+            drop_partitions=lambda _: True,
+            log=lambda _: None,
+        )
+        assert sources.row(first) is None
+        second = http.post(f"{CONNECTIONS}/s3", json=body).json()["id"]
+        there.aws.put(given["bucket"], "users/bob/b.md", "# Robert")
+        listed_and_worked(there, http, second)
+        told = http.post(f"{CONNECTIONS}/s3/documents", json={"containerTags": ["again"]}).json()
+        assert {one["title"]: one["status"] for one in told} == {
+            "users/ann/a.md": "done",
+            "users/bob/b.md": "done",
+        }
+        after = records_of(there, sources.find(second))
+        assert after.keys() == before.keys()
+        assert {one["s3sync_source"] for one in after.values()} == {second}
+
+
+def records_of(api, source):
+    """Return what stands in the collection of a source: record id -> metadata."""
+    collection = api.parts.collections.open(
+        source.collection_name,
+        tenant=source.tenant,
+        database=source.database_name,
+        embedder=None,
+        create=False,
+    )
+    return {one.id: one.metadata for page in collection.scan() for one in page}
 
 
 def test_what_is_changed_by_their_calls_is_written_down_as_ours(there):

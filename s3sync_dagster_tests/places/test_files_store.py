@@ -499,6 +499,17 @@ def dav_word(path, status):
     return f"<d:response>{words}</d:response>"
 
 
+def dav_untold(path, status):
+    """Return an answer of which the one property that matters went so, or is not there."""
+    date = "<d:getlastmodified>Sat, 01 Aug 2026 10:00:00 GMT</d:getlastmodified>"
+    told = f'<d:prop>{date}<d:getetag>"f"</d:getetag></d:prop>'
+    stats = f"<d:propstat>{told}<d:status>HTTP/1.1 200 OK</d:status></d:propstat>"
+    if status is not None:
+        kept = f"<d:prop><d:resourcetype/></d:prop><d:status>HTTP/1.1 {status} So</d:status>"
+        stats += f"<d:propstat>{kept}</d:propstat>"
+    return f"<d:response><d:href>{path}</d:href>{stats}</d:response>"
+
+
 @pytest.mark.parametrize(
     ("top", "sub", "met"),
     [
@@ -506,6 +517,10 @@ def dav_word(path, status):
         ([dav_word("/x/", 507), dav_file("/x/a.md"), dav_folder("/x/sub/")], None, Unavailable),
         ([dav_folder("/x/"), dav_file("/x/a.md"), dav_word("/x/sub/", 403)], None, AccessDenied),
         ([dav_folder("/x/"), dav_file("/x/a.md"), dav_word("/x/sub/", 500)], None, Unavailable),
+        # The folder is told of, but not that it is one: of a property, or of all but that
+        ([dav_folder("/x/"), dav_file("/x/a.md"), dav_untold("/x/sub/", 403)], None, AccessDenied),
+        ([dav_folder("/x/"), dav_file("/x/a.md"), dav_untold("/x/sub/", 404)], None, Unavailable),
+        ([dav_folder("/x/"), dav_file("/x/a.md"), dav_untold("/x/sub/", None)], None, Unavailable),
         (None, [], Unavailable),
         (None, [dav_folder("/dav/x/sub/"), dav_file("/dav/x/sub/b.md")], Unavailable),
         (None, [dav_folder("/x/sub/"), dav_file("/y/sub/b.md")], Unavailable),

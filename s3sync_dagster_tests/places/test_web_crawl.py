@@ -160,6 +160,22 @@ def test_a_first_page_that_is_not_there_ends_the_listing(site, visit, status, ki
     assert kind is not NotFound
 
 
+@pytest.mark.parametrize(
+    ("body", "headers"), [(b" \n", HTML), (b"\x89PNG", {"Content-Type": "image/png"})]
+)
+def test_a_first_page_with_nothing_to_read_ends_the_listing(site, visit, body, headers):
+    small(site)
+    visitor = visit()
+    known = visitor.crawl()
+    site.put("/", body, headers=headers)
+    for _ in range(3):
+        with pytest.raises(FixConfiguration) as caught:
+            visitor.crawl()
+        assert caught.value.reason == "start_page_missing"
+    small(site)
+    assert visitor.crawl() == known
+
+
 def test_a_site_that_breaks_down_in_the_middle_ends_the_listing_early(site, visit):
     site.page("/", *(f"/p{number}" for number in range(60)))
     site.default = lambda _: Reply(status=500)
@@ -371,6 +387,44 @@ def test_what_finds_no_room_is_told_and_has_the_room_of_what_is_no_page(site, vi
     more = visit(page_limit=9)
     assert len(more.crawl()) == 7
     assert not more.skipped
+
+
+@pytest.mark.parametrize("named", ["/nowhere", "/p{other}"])
+def test_pages_that_name_one_that_is_not_there_are_no_more_than_the_limit(
+    site, visit, monkeypatch, named
+):
+    """Each of them gives its room to another one, until it is known that it is the page."""
+    paths = [f"/p{number}" for number in range(12)]
+    site.page("/", *paths)
+    for number, path in enumerate(paths):
+        name = named.format(other=number ^ 1)
+        site.page(path, head=f'<link rel="canonical" href="{name}">')
+    visitor = visit(page_limit=4)
+    first = visitor.crawl()
+    assert (len(first), "/" in first) == (4, True)
+    assert set(visitor.skipped.values()) == {"PAGE_LIMIT"}
+    assert first.keys() | visitor.skipped.keys() == {"/", *paths}
+    for path in reversed(paths):
+        site.page("/", *reversed(paths), "/more")
+        assert visitor.crawl().keys() == first.keys(), path
+    monkeypatch.setattr(web_memory, "MAX_LEFT", 2)
+    visitor.crawl()
+    assert len(visitor.skipped) == 2
+
+
+def test_what_is_moved_for_now_and_where_it_leads_are_no_more_than_the_limit(site, visit):
+    paths = [f"/p{number}" for number in range(3)]
+    site.page("/", *paths)
+    for path in paths:
+        site.page(path)
+    visitor = visit(page_limit=4)
+    first = visitor.crawl()
+    assert len(first) == 4
+    for path in paths:
+        site.move(path, f"{path}-now", 302)
+        site.page(f"{path}-now")
+    assert visitor.crawl() == first
+    assert sorted(visitor.skipped) == [f"{path}-now" for path in paths]
 
 
 def test_a_page_that_is_named_as_a_sitemap_is_a_page_all_the_same(site, visit):

@@ -338,7 +338,7 @@ MUTANTS = (
     Mutant(
         "a picture in a page's place, read once, is the page",
         PLACES + "web_store.py",
-        " or not holds_text(answer.media_type)",
+        " or not has_page(answer)",
         "",
         kind=ON_A_SITE,
     ),
