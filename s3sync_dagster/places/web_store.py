@@ -20,7 +20,7 @@ from s3sync_dagster.model.errors import (
     Unavailable,
 )
 from s3sync_dagster.model.object import ObjectRef
-from s3sync_dagster.places.web_address import host_of, path_of
+from s3sync_dagster.places.web_address import host_of, page_address, path_of
 from s3sync_dagster.places.web_crawl import Crawl
 from s3sync_dagster.places.web_evidence import APART_SECONDS
 from s3sync_dagster.places.web_fetch import WebAnswer, WebFetcher, http_date
@@ -235,8 +235,8 @@ class SiteStore:
         if answer.status != 200 or not has_page(answer):
             if known is not None:
                 gone = known.gone and answer.status in (200, 301, 308, 404, 410)
-            else:  # where it was moved to is for a crawl to find out
-                told = answer.status in (200, 404, 410)
+            else:
+                told = answer.status in (200, 404, 410) or _is_met(memory, key, answer)
                 gone = told and memory.missing_for(key) >= APART_SECONDS
             raise _refusal(key, answer, gone=gone)
         page = page_of(
@@ -258,6 +258,15 @@ class SiteStore:
             if keep_body and not answer.too_large:
                 memory.put_body(key, page.etag, answer.body)
         return page
+
+
+def _is_met(memory: SiteMemory, key: str, answer: WebAnswer) -> bool:
+    """Return whether a page was moved for good to one that crawls have met and know to be there."""
+    if answer.status not in (301, 308):
+        return False
+    target = page_address(answer.headers.get("location", ""), key)
+    page = None if target is None or target == key else memory.page(target)
+    return page is not None and not page.gone
 
 
 def _refusal(key: str, answer: WebAnswer, *, gone: bool) -> Exception:

@@ -440,6 +440,23 @@ def test_a_page_that_was_moved_for_good_is_gone_to_who_asks_once_two_crawls_met_
         visitor.store.head(f"{site.url}/p1")
 
 
+@pytest.mark.parametrize(("target", "gone"), [("/p0", True), ("/nowhere", False), ("/new", False)])
+def test_a_page_nobody_knows_that_was_moved_to_one_that_crawls_met_is_gone(
+    site, visit, target, gone
+):
+    of_pages(site, 2)
+    visitor = visit()
+    visitor.crawl()
+    site.move("/old", target)
+    for hours in (0, 2):
+        later(visitor.folder, hours=hours)
+        store = visitor.opened()
+        with pytest.raises(FixConfiguration) as caught:
+            store.head(f"{site.url}/old")
+        store.close()
+    assert caught.value.reason == ("object_gone" if gone else "page_moved")
+
+
 def test_a_home_that_begins_no_crawl_asks_for_robots_again_after_an_hour(site, visit):
     of_pages(site, 1)
     site.put("/robots.txt", "User-agent: *\nDisallow: /p0")
