@@ -136,7 +136,8 @@ class Rest:
             self._come_to_rest(events=False)
         left = [row for one in before for row in self.catalog.documents.of_source(one.id)]
         failed = self.catalog.views.counts(self.source.id).failed
-        assert not left and "record_ids_taken" in failed, f"a move comes to no end: {left}"
+        assert not left, f"a move comes to no end: {left}"
+        assert "record_ids_taken" in failed, "a move comes to no end"
 
     def _look_at_all(self) -> None:
         """Let the check go round until it finds nothing more, with no help of a person.
